@@ -1,0 +1,1 @@
+"""emperorctl: what the administrator types, one module for each command."""

@@ -1,0 +1,1 @@
+"""One kernel facility in each module, and no decisions."""

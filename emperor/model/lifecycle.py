@@ -1,0 +1,296 @@
+"""The life of a vassal: which state follows which event, and what each state requires of the world.
+
+This file is the whole state machine. It decides and touches nothing: `step` looks a cell up, and
+the governor makes the world agree with the *posture* of the new state. Since effects are the
+difference of two postures, no row can forget a timer, a watch or a signal.
+
+A vassal has two slots for processes and never more. The `lead` boots, serves or drains. The
+`second` is the successor that boots beside a serving lead (in RELOADING), and in every other
+state a predecessor that drains. Both hold the same listener.
+
+A process leaves its slot by its exit alone, so a signal that was sent is never taken for a death.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class State(Enum):
+    PARKED = "parked"
+    STARTING = "starting"
+    RUNNING = "running"
+    RELOADING = "reloading"
+    STOPPING = "stopping"
+    THROTTLED = "throttled"
+    REMOVED = "removed"
+
+
+class Event(Enum):
+    DEMAND = "demand"
+    START = "start"
+    RESTART = "restart"
+    REVISED = "revised"
+    IDLE = "idle"
+    REMOVED = "removed"
+    ACCEPTING = "accepting"
+    DEADLINE = "deadline"
+    PARDON = "pardon"
+    EXITED = "exited"
+    FAILED = "failed"
+    SECOND_EXITED = "second exited"
+
+
+MEANING: dict[Event, str] = {
+    Event.DEMAND: "a connection on the listener, or a hit on the fallback",
+    Event.START: "`emperorctl start`: a demand that also pardons",
+    Event.RESTART: "`emperorctl restart`: stop, then start",
+    Event.REVISED: "the ini changed, or `emperorctl reload`",
+    Event.IDLE: "byte 22, `emperorctl stop`, or an eviction",
+    Event.REMOVED: "the ini is gone",
+    Event.ACCEPTING: "byte 5 of the process that boots",
+    Event.DEADLINE: "a process did not boot or stop in time: its group is killed",
+    Event.PARDON: "the end of a throttle",
+    Event.EXITED: "the lead is dead, and nobody is to blame",
+    Event.FAILED: "the lead is dead before it accepted, or soon after",
+    Event.SECOND_EXITED: "the predecessor is gone, or the successor died at boot",
+}
+
+
+class Role(Enum):
+    """What a process in a slot is there for."""
+
+    BOOTING = "booting"
+    SERVING = "serving"
+    DRAINING = "draining"
+
+
+class Door(Enum):
+    """Who may connect to the listener, under `activation = fallback`."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Callers(Enum):
+    """What becomes of a connection that the daemon itself sees on the listener."""
+
+    LEFT_TO_THE_APP = "left to the app"
+    WAKE = "wake"
+    REFUSED = "refused"
+
+
+class Move(Enum):
+    """What happens to the two slots before the new posture is taken up."""
+
+    STAY = "stay"
+    ASIDE = "aside"  # the lead becomes the predecessor and leaves the lead's slot empty
+    SWAP = "swap"  # the successor leads, the old lead becomes the predecessor
+    PROMOTE = "promote"  # the lead is gone, the second takes its slot
+
+
+class Room(Enum):
+    """Whether a second process may be started now."""
+
+    FREE = "free"
+    TAKEN = "taken"  # a predecessor still drains
+    SINGLE = "single"  # this app cannot run twice (`reload = restart`)
+
+
+@dataclass(frozen=True, slots=True)
+class Posture:
+    """What a state requires. `lead` and `second` are the roles of the slots' processes."""
+
+    callers: Callers
+    door: Door
+    lead: Role | None
+    second: Role
+    throttle: bool = False
+
+
+POSTURE: dict[State, Posture] = {
+    State.PARKED: Posture(Callers.WAKE, Door.CLOSED, None, Role.DRAINING),
+    State.STARTING: Posture(Callers.LEFT_TO_THE_APP, Door.CLOSED, Role.BOOTING, Role.DRAINING),
+    State.RUNNING: Posture(Callers.LEFT_TO_THE_APP, Door.OPEN, Role.SERVING, Role.DRAINING),
+    State.RELOADING: Posture(Callers.LEFT_TO_THE_APP, Door.OPEN, Role.SERVING, Role.BOOTING),
+    State.STOPPING: Posture(Callers.WAKE, Door.CLOSED, Role.DRAINING, Role.DRAINING),
+    State.THROTTLED: Posture(Callers.REFUSED, Door.CLOSED, None, Role.DRAINING, throttle=True),
+    State.REMOVED: Posture(Callers.LEFT_TO_THE_APP, Door.CLOSED, Role.DRAINING, Role.DRAINING),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One cell. `owes` is an event to feed again as soon as a process has left its slot."""
+
+    to: State
+    move: Move = Move.STAY
+    owes: Event | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ByRoom:
+    """A cell that depends on whether a second process may be started."""
+
+    free: Transition
+    taken: Transition
+    single: Transition
+
+    def __getitem__(self, room: Room) -> Transition:
+        return {Room.FREE: self.free, Room.TAKEN: self.taken, Room.SINGLE: self.single}[room]
+
+
+class Refusal(Enum):
+    """A cell without a transition."""
+
+    IGNORED = "ignored"
+    ILLEGAL = "illegal"
+
+
+Cell = Transition | ByRoom | Refusal
+
+
+class IllegalEvent(Exception):
+    """The table has no place for this event in this state; nothing was changed."""
+
+
+def _to(state: State, move: Move = Move.STAY, owes: Event | None = None) -> Transition:
+    return Transition(state, move, owes)
+
+
+_IGNORED = Refusal.IGNORED
+_ILLEGAL = Refusal.ILLEGAL
+_STOP_THEN_START = _to(State.STOPPING, owes=Event.DEMAND)
+_WAKE_WHILE_STOPPING = ByRoom(
+    free=_to(State.STARTING, Move.ASIDE), taken=_STOP_THEN_START, single=_STOP_THEN_START
+)
+
+TABLE: dict[State, dict[Event, Cell]] = {
+    State.PARKED: {
+        Event.DEMAND: _to(State.STARTING),
+        Event.START: _to(State.STARTING),
+        Event.RESTART: _to(State.STARTING),
+        Event.REVISED: _to(State.PARKED),
+        Event.IDLE: _IGNORED,
+        Event.REMOVED: _to(State.REMOVED, Move.PROMOTE),
+        Event.ACCEPTING: _ILLEGAL,
+        Event.DEADLINE: _to(State.PARKED),
+        Event.PARDON: _ILLEGAL,
+        Event.EXITED: _ILLEGAL,
+        Event.FAILED: _ILLEGAL,
+        Event.SECOND_EXITED: _to(State.PARKED),
+    },
+    State.STARTING: {
+        Event.DEMAND: _IGNORED,
+        Event.START: _IGNORED,
+        Event.RESTART: _STOP_THEN_START,
+        Event.REVISED: _STOP_THEN_START,
+        Event.IDLE: _to(State.STOPPING),
+        Event.REMOVED: _to(State.REMOVED),
+        Event.ACCEPTING: _to(State.RUNNING),
+        Event.DEADLINE: _to(State.STARTING),
+        Event.PARDON: _ILLEGAL,
+        Event.EXITED: _ILLEGAL,
+        Event.FAILED: _to(State.THROTTLED),
+        Event.SECOND_EXITED: _to(State.STARTING),
+    },
+    State.RUNNING: {
+        Event.DEMAND: _IGNORED,
+        Event.START: _IGNORED,
+        Event.RESTART: _STOP_THEN_START,
+        Event.REVISED: ByRoom(
+            free=_to(State.RELOADING),
+            taken=_to(State.RUNNING, owes=Event.REVISED),
+            single=_STOP_THEN_START,
+        ),
+        Event.IDLE: _to(State.STOPPING),
+        Event.REMOVED: _to(State.REMOVED),
+        Event.ACCEPTING: _ILLEGAL,
+        Event.DEADLINE: _to(State.RUNNING),
+        Event.PARDON: _ILLEGAL,
+        Event.EXITED: _to(State.PARKED),
+        Event.FAILED: _to(State.THROTTLED),
+        Event.SECOND_EXITED: _to(State.RUNNING),
+    },
+    State.RELOADING: {
+        Event.DEMAND: _IGNORED,
+        Event.START: _IGNORED,
+        Event.RESTART: _STOP_THEN_START,
+        Event.REVISED: _to(State.RUNNING, owes=Event.REVISED),
+        Event.IDLE: _to(State.STOPPING),
+        Event.REMOVED: _to(State.REMOVED),
+        Event.ACCEPTING: _to(State.RUNNING, Move.SWAP),
+        Event.DEADLINE: _to(State.RELOADING),
+        Event.PARDON: _ILLEGAL,
+        Event.EXITED: _to(State.STARTING, Move.PROMOTE),
+        Event.FAILED: _to(State.STARTING, Move.PROMOTE),
+        Event.SECOND_EXITED: _to(State.RUNNING),
+    },
+    State.STOPPING: {
+        Event.DEMAND: _WAKE_WHILE_STOPPING,
+        Event.START: _WAKE_WHILE_STOPPING,
+        Event.RESTART: _WAKE_WHILE_STOPPING,
+        Event.REVISED: _IGNORED,
+        Event.IDLE: _to(State.STOPPING),
+        Event.REMOVED: _to(State.REMOVED),
+        Event.ACCEPTING: _ILLEGAL,
+        Event.DEADLINE: _to(State.STOPPING),
+        Event.PARDON: _ILLEGAL,
+        Event.EXITED: _to(State.PARKED),
+        Event.FAILED: _ILLEGAL,
+        Event.SECOND_EXITED: _to(State.STOPPING),
+    },
+    State.THROTTLED: {
+        Event.DEMAND: _IGNORED,
+        Event.START: _to(State.STARTING),
+        Event.RESTART: _to(State.STARTING),
+        Event.REVISED: _to(State.PARKED),
+        Event.IDLE: _IGNORED,
+        Event.REMOVED: _to(State.REMOVED, Move.PROMOTE),
+        Event.ACCEPTING: _ILLEGAL,
+        Event.DEADLINE: _to(State.THROTTLED),
+        Event.PARDON: _to(State.PARKED),
+        Event.EXITED: _ILLEGAL,
+        Event.FAILED: _ILLEGAL,
+        Event.SECOND_EXITED: _to(State.THROTTLED),
+    },
+    State.REMOVED: {
+        Event.DEMAND: _IGNORED,
+        Event.START: _IGNORED,
+        Event.RESTART: _IGNORED,
+        Event.REVISED: _to(State.STOPPING),
+        Event.IDLE: _IGNORED,
+        Event.REMOVED: _IGNORED,
+        Event.ACCEPTING: _ILLEGAL,
+        Event.DEADLINE: _to(State.REMOVED),
+        Event.PARDON: _ILLEGAL,
+        Event.EXITED: _to(State.REMOVED, Move.PROMOTE),
+        Event.FAILED: _ILLEGAL,
+        Event.SECOND_EXITED: _to(State.REMOVED),
+    },
+}
+
+# A process has left its slot: what is owed may now find the room it waited for.
+DEPARTURES = frozenset({Event.EXITED, Event.FAILED, Event.SECOND_EXITED})
+
+
+def step(state: State, event: Event, room: Room) -> Transition | None:
+    """The transition for `event`, or None where the event is ignored.
+
+    Raises IllegalEvent for a cell that cannot happen, so that a bug in the caller stops at the
+    one vassal it concerns.
+    """
+    cell = TABLE[state][event]
+    if isinstance(cell, ByRoom):
+        return cell[room]
+    if isinstance(cell, Transition):
+        return cell
+    if cell is Refusal.IGNORED:
+        return None
+    raise IllegalEvent(f"cannot take {event.value!r} while {state.value}")
+
+
+def room(overlaps: bool, second_present: bool) -> Room:
+    """Whether a second process may be started beside the lead."""
+    if not overlaps:
+        return Room.SINGLE
+    return Room.TAKEN if second_present else Room.FREE

@@ -1,0 +1,31 @@
+"""Judgements with numbers in them: how long to throttle, who is to blame, how many to let in."""
+
+from emperor.model.lifecycle import Event, State
+
+# An app that served this long and then died is started again on the next hit, without a throttle:
+# what is broken from the start does not last so long.
+SETTLED_SECONDS = 10.0
+
+
+def throttle_seconds(failures: int, first: float, longest: float, jitter: float) -> float:
+    """The delay after the `failures`-th failure in a row: doubling from `first` up to `longest`,
+    then spread by ±20 %. `jitter` is a random number in [0, 1)."""
+    delay = min(longest, first * 2.0 ** min(failures - 1, 60))
+    return delay * (0.8 + 0.4 * jitter)
+
+
+def verdict(state: State, served_seconds: float) -> Event:
+    """Whether a lead that exited in `state`, after it had accepted for `served_seconds`, failed."""
+    match state:
+        case State.STARTING:
+            return Event.FAILED
+        case State.RUNNING | State.RELOADING if served_seconds < SETTLED_SECONDS:
+            return Event.FAILED
+        case _:
+            return Event.EXITED
+
+
+def admissible(capacity: int, pending: int) -> int:
+    """How many held requests may be let go now, with `pending` connections in a queue that holds
+    `capacity`. Half of the queue stays free for those that nginx brings without asking us."""
+    return max(0, capacity // 2 - pending)

@@ -1,0 +1,118 @@
+"""What the governor needs of the world: time, listeners and processes.
+
+The kernel's side stands in `linux/` and `uwsgi/`. The tests put fakes and a clock moved by hand in
+its place, and a launcher that forks a preloaded interpreter would be one more of these.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Protocol
+
+from emperor.model.vassal import Spec
+
+
+class CannotListen(Exception):
+    """A listener that could not be made; the message names the path, the cause and the cure."""
+
+
+class CannotLaunch(Exception):
+    """A process that could not be spawned; the message names the program and the cause."""
+
+
+class Timer(Protocol):
+    """A pending call."""
+
+    def cancel(self) -> None:
+        """Call it off. Harmless after it ran."""
+
+
+class Clock(Protocol):
+    """Monotonic seconds and timers. An asyncio loop is one."""
+
+    def time(self) -> float:
+        """Now, in monotonic seconds."""
+
+    def call_later(self, delay: float, callback: Callable[..., object], /, *args: object) -> Timer:
+        """Call `callback(*args)` once, `delay` seconds from now."""
+
+
+class Listener(Protocol):
+    """A bound, listening unix socket that lives as long as its ini."""
+
+    @property
+    def fd(self) -> int:
+        """The descriptor whose duplicate a vassal gets."""
+
+    def open_door(self) -> None:
+        """Let nginx connect: set the path's mode to that of the settings."""
+
+    def close_door(self) -> None:
+        """Keep nginx out: mode 0000, which root alone passes."""
+
+    def watch(self, on_connection: Callable[[], None]) -> None:
+        """Call `on_connection` whenever a connection is pending, until `unwatch`."""
+
+    def unwatch(self) -> None:
+        """Leave pending connections to whoever accepts. Harmless when nothing is watched."""
+
+    def refuse(self) -> int:
+        """Accept and close what is pending; return how many those were."""
+
+    def is_in_place(self) -> bool:
+        """Whether the path still leads to this very socket."""
+
+    def last_connect(self) -> float | None:
+        """Wall-clock time of the last connect() that the kernel noted, None when there was none."""
+
+    def close(self) -> None:
+        """Close, and unlink path, links and folder, as far as they are still this socket's."""
+
+
+class Listeners(Protocol):
+    """Makes listeners."""
+
+    def listen(self, spec: Spec) -> Listener:
+        """Make the folder, bind with the door closed (unless `activation = socket`), and listen.
+
+        Raises CannotListen.
+        """
+
+
+class News(Enum):
+    """What a vassal's process tells over its pipe (uWSGI's emperor protocol)."""
+
+    LOADED = 1
+    ACCEPTING = 5
+    LOYAL = 17
+    IDLE = 22
+
+
+class Process(Protocol):
+    """One uWSGI master and its process group."""
+
+    @property
+    def pid(self) -> int:
+        """The master's pid, which is its process group's id too."""
+
+    def drain(self) -> None:
+        """Ask for a graceful stop: requests in flight are finished."""
+
+    def kill(self) -> None:
+        """SIGKILL the whole process group."""
+
+
+class Owner(Protocol):
+    """Who is told what becomes of a process. `generation` is that of its spawn."""
+
+    def heard(self, domain: str, generation: int, news: News) -> None:
+        """The process spoke."""
+
+    def exited(self, domain: str, generation: int, how: str) -> None:
+        """The process is dead and reaped, its group killed. `how` reads "exit status 22", say."""
+
+
+class Launcher(Protocol):
+    """Starts vassals."""
+
+    def launch(self, spec: Spec, listener: Listener, generation: int, owner: Owner) -> Process:
+        """Spawn one process for `spec` that holds `listener`. Raises CannotLaunch."""

@@ -1,0 +1,193 @@
+"""The settings of emperord: one table of keys, and how a text of each becomes a value."""
+
+import configparser
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from emperor.model.vassal import Activation, Reload
+
+SECTION = "emperord"
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message names where it stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the administrator chose. Times are in seconds, `socket_mode` is of the open door."""
+
+    vassals: Path
+    sockets: Path
+    run_dir: Path
+    log_dir: Path
+    uwsgi: Path | None
+    activation: Activation
+    idle: int
+    need_app: bool
+    start_timeout: float
+    stop_timeout: float
+    throttle_first: float
+    throttle_max: float
+    backlog: int
+    reload: Reload
+    page_after: float
+    provision: tuple[str, ...]
+    socket_owner: str
+    socket_group: str
+    socket_mode: int
+
+
+def seconds(text: str) -> float:
+    """A duration: a number of seconds, not negative. Raises ValueError."""
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError("must be a number of seconds, 0 or more")
+    return value
+
+
+def positive_seconds(text: str) -> float:
+    """A duration above zero. Raises ValueError."""
+    if not (value := seconds(text)):
+        raise ValueError("must be more than 0 seconds")
+    return value
+
+
+def whole_seconds(text: str) -> int:
+    """A duration as uWSGI takes it: a whole number of seconds. Raises ValueError."""
+    value = int(text)
+    if not 0 <= value < 2**31:
+        raise ValueError("must be a whole number of seconds, 0 or more")
+    return value
+
+
+def boolean(text: str) -> bool:
+    """`true`, `yes`, `on`, `1` and their opposites. Raises ValueError."""
+    try:
+        return configparser.ConfigParser.BOOLEAN_STATES[text.lower()]
+    except KeyError:
+        raise ValueError("must be true or false") from None
+
+
+def one_of(kind: type[Activation] | type[Reload]) -> Callable[[str], Any]:
+    """A parser for the values of an enumeration."""
+
+    def parse(text: str) -> Activation | Reload:
+        try:
+            return kind(text)
+        except ValueError:
+            choices = " or ".join(member.value for member in kind)
+            raise ValueError(f"must be {choices}") from None
+
+    return parse
+
+
+def _path(text: str) -> Path:
+    if not text.startswith("/"):
+        raise ValueError("must be an absolute path")
+    return Path(text)
+
+
+def _backlog(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 65535:
+        raise ValueError("must be between 1 and 65535")
+    return value
+
+
+def _mode(text: str) -> int:
+    value = int(text, 8)
+    if not 0 <= value <= 0o777:
+        raise ValueError("must be an octal mode such as 0660")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One setting: its name in the file and as a flag, its default as it would be written there."""
+
+    name: str
+    default: str
+    metavar: str
+    parse: Callable[[str], Any]
+    help: str
+
+    @property
+    def field(self) -> str:
+        """The attribute of `Settings` that holds it."""
+        return self.name.replace("-", "_")
+
+
+KEYS = (
+    Key("vassals", "/etc/uwsgi/vassals", "DIR", _path, "the folder of inis, DOMAIN.ini"),
+    Key("sockets", "/var/sockets", "DIR", _path, "where DOMAIN/socket is made for each vassal"),
+    Key("run-dir", "/run/emperord", "DIR", _path, "holds activate.sock and control.sock"),
+    Key("log-dir", "/var/log/emperord", "DIR", _path, "DOMAIN.log: what the vassal prints"),
+    Key("uwsgi", "", "FILE", lambda text: _path(text) if text else None,
+        "the uWSGI binary; by default the one beside this interpreter, then the one on PATH"),
+    Key("activation", "fallback", "WAY", one_of(Activation),
+        "fallback: keep nginx out until the app accepts; socket: let it queue on the listener"),
+    Key("idle", "93600", "SECONDS", whole_seconds,
+        "an app that nobody used for so long is put to sleep; the ini's own idle wins; 0 never"),
+    Key("need-app", "true", "BOOL", boolean,
+        "an app that cannot be imported fails to start, instead of answering 500 to everybody"),
+    Key("start-timeout", "60", "SECONDS", positive_seconds,
+        "an app that does not accept by then is killed with its process group"),
+    Key("stop-timeout", "60", "SECONDS", positive_seconds,
+        "an app that has not drained by then is killed with its process group"),
+    Key("throttle-first", "1", "SECONDS", positive_seconds, "the delay after a first failure"),
+    Key("throttle-max", "180", "SECONDS", positive_seconds, "where the doubling of it ends"),
+    Key("backlog", "4096", "N", _backlog,
+        "connections that a listener queues; the kernel's net.core.somaxconn bounds it"),
+    Key("reload", "overlap", "WAY", one_of(Reload),
+        "overlap: a changed app boots beside the old one; restart: after its end"),
+    Key("page-after", "2", "SECONDS", seconds,
+        "how long a navigating browser waits before it sees the waiting page"),
+    Key("provision", "", "COMMAND", lambda text: tuple(shlex.split(text)),
+        "run with a domain that has no ini, which it may then drop; 30 s"),
+    Key("socket-owner", "root", "USER", str, "owner of the sockets"),
+    Key("socket-group", "www-data", "GROUP", str, "nginx's group: it may connect"),
+    Key("socket-mode", "0660", "MODE", _mode, "mode of a socket whose door is open"),
+)  # fmt: skip
+
+
+def read_settings(text: str, origin: str, flags: Mapping[str, str]) -> Settings:
+    """Settings from the text of a file named `origin`, over which `flags` (by key) win.
+
+    Raises SettingsError that names the file or the flag, the key, and what would be right.
+    """
+    written = {name: (value, origin) for name, value in _section(text, origin).items()}
+    written |= {name: (value, f"--{name}") for name, value in flags.items()}
+    values: dict[str, Any] = {}
+    for key in KEYS:
+        value, where = written.get(key.name, (key.default, "the default"))
+        try:
+            values[key.field] = key.parse(value)
+        except ValueError as error:
+            raise SettingsError(
+                f"cannot use {key.name} = {value!r} from {where}: {error}"
+            ) from error
+    settings = Settings(**values)
+    if settings.throttle_max < settings.throttle_first:
+        raise SettingsError("cannot use throttle-max: it is less than throttle-first")
+    return settings
+
+
+def _section(text: str, origin: str) -> Mapping[str, str]:
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(text, origin)
+    except configparser.Error as error:
+        raise SettingsError(f"cannot read {origin}: {error}") from error
+    section = dict(parser[SECTION]) if parser.has_section(SECTION) else {}
+    known = {key.name for key in KEYS}
+    for name in section:
+        if name not in known:
+            raise SettingsError(f"cannot read {origin}: no such key {name!r} in [{SECTION}]")
+    return section
+
+
+assert [key.field for key in KEYS] == [field.name for field in fields(Settings)]

@@ -1,0 +1,71 @@
+"""What a vassal is: the frozen specification that an ini and the settings add up to."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+# sun_path holds 108 bytes with the closing NUL (unix(7)).
+SOCKET_PATH_BYTES = 107
+
+
+class Activation(Enum):
+    """Who may connect while the app does not accept: nobody (the fallback asks), or everybody."""
+
+    FALLBACK = "fallback"
+    SOCKET = "socket"
+
+
+class Reload(Enum):
+    """Whether a changed ini boots a successor beside the old process, or after its end."""
+
+    OVERLAP = "overlap"
+    RESTART = "restart"
+
+
+class Adoption(Enum):
+    """How uWSGI is told that its socket exists already (measured; see docs/decisions)."""
+
+    BY_FD = "fd://"
+    BY_NAME = "UWSGI_RELOADS"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The user that a vassal runs as, from before uWSGI reads its ini. `user` is None for a bare
+    number without an entry in passwd."""
+
+    uid: int
+    gid: int
+    user: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """All that the daemon must know to serve one domain. Times are in seconds.
+
+    `socket` is the path that is bound, spelled as the ini spells it: uWSGI adopts a socket whose
+    name equals its own option letter by letter, and unlinks one that is merely the same file.
+    `protocol` is the option that gave it (`socket`, `http-socket`, ...).
+    """
+
+    domain: str
+    ini: str
+    socket: str
+    protocol: str = "socket"
+    names_socket: bool = True
+    adoption: Adoption = Adoption.BY_FD
+    activation: Activation = Activation.FALLBACK
+    reload: Reload = Reload.OVERLAP
+    idle: int = 93600
+    idle_in_ini: bool = False
+    start_timeout: float = 60.0
+    stop_timeout: float = 60.0
+    need_app: bool = False
+    backlog: int = 4096
+    identity: Identity | None = None
+    aliases: tuple[str, ...] = ()
+    foreign_sockets: tuple[str, ...] = ()
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether two processes of this app may run at the same moment."""
+        return self.reload is Reload.OVERLAP

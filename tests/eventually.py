@@ -1,0 +1,53 @@
+"""The one way in which tests wait: until a condition holds, or a process they rely on is dead."""
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+STEP_SECONDS = 0.005
+
+
+class TookTooLong(AssertionError):
+    """What was waited for did not come about."""
+
+
+def _notice_deaths(processes: Iterable["subprocess.Popen[bytes]"]) -> None:
+    for process in processes:
+        if process.poll() is not None:
+            raise AssertionError(f"{process.args!r} died with {process.returncode}")
+
+
+def eventually(
+    condition: Callable[[], T],
+    alive: Iterable["subprocess.Popen[bytes]"] = (),
+    seconds: float = 15.0,
+    what: str = "",
+) -> T:
+    """The first true value of `condition()`. Fails after `seconds`, and at once when one of the
+    processes in `alive` is dead. An AssertionError within the condition counts as not yet."""
+    deadline = time.monotonic() + seconds
+    while True:
+        _notice_deaths(alive)
+        try:
+            if value := condition():
+                return value
+            problem = ""
+        except AssertionError as error:
+            problem = f": {error}"
+        if time.monotonic() > deadline:
+            raise TookTooLong(f"not within {seconds} s: {what or condition}{problem}")
+        time.sleep(STEP_SECONDS)
+
+
+async def eventually_async(condition: Callable[[], T], seconds: float = 15.0, what: str = "") -> T:
+    """`eventually` that lets the event loop run between two looks."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TookTooLong(f"not within {seconds} s: {what or condition}")
+        await asyncio.sleep(STEP_SECONDS)
+    return value
