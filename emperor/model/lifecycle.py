@@ -222,7 +222,7 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.DEADLINE: _to(State.RELOADING),
         Event.PARDON: _ILLEGAL,
         Event.EXITED: _to(State.STARTING, Move.PROMOTE),
-        Event.FAILED: _to(State.STARTING, Move.PROMOTE),
+        Event.FAILED: _ILLEGAL,
         Event.SECOND_EXITED: _to(State.RUNNING),
     },
     State.STOPPING: {

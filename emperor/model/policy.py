@@ -19,7 +19,7 @@ def verdict(state: State, served_seconds: float) -> Event:
     match state:
         case State.STARTING:
             return Event.FAILED
-        case State.RUNNING | State.RELOADING if served_seconds < SETTLED_SECONDS:
+        case State.RUNNING if served_seconds < SETTLED_SECONDS:
             return Event.FAILED
         case _:
             return Event.EXITED

@@ -5,6 +5,7 @@ its place, and a launcher that forks a preloaded interpreter would be one more o
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
@@ -49,8 +50,14 @@ class Listener(Protocol):
     def close_door(self) -> None:
         """Keep nginx out: mode 0000, which root alone passes."""
 
-    def watch(self, on_connection: Callable[[], None]) -> None:
-        """Call `on_connection` whenever a connection is pending, until `unwatch`."""
+    def apply(self, spec: Spec) -> None:
+        """Follow a changed spec: backlog, activation and aliases; its `socket` must be the same.
+
+        Raises CannotListen, and then nothing was changed.
+        """
+
+    def watch(self, on_connection: Callable[..., object], /, *args: object) -> None:
+        """Call `on_connection(*args)` while a connection is pending, until `unwatch`."""
 
     def unwatch(self) -> None:
         """Leave pending connections to whoever accepts. Harmless when nothing is watched."""
@@ -76,6 +83,14 @@ class Listeners(Protocol):
 
         Raises CannotListen.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLength:
+    """How many connections wait on a listener, and how many its queue can hold."""
+
+    pending: int
+    capacity: int
 
 
 class News(Enum):

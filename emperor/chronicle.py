@@ -1,0 +1,47 @@
+"""What happened: one log line for each transition, a short memory, and whoever listens live."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from emperor.model.status import Happening
+
+log = logging.getLogger("emperord")
+
+REMEMBERED = 100
+
+
+class Chronicle:
+    """Takes each happening once; logs it, remembers it, and passes it on."""
+
+    def __init__(self) -> None:
+        self._recent: deque[Happening] = deque(maxlen=REMEMBERED)
+        self._readers: set[Callable[[Happening], None]] = set()
+
+    def record(self, happening: Happening, worrying: bool = False) -> None:
+        """Log one line, at WARNING where an administrator should look."""
+        log.log(
+            logging.WARNING if worrying else logging.INFO,
+            "%s: %s → %s: %s",
+            happening.name,
+            happening.before,
+            happening.after,
+            happening.detail or happening.event,
+        )
+        self._recent.append(happening)
+        for reader in tuple(self._readers):
+            reader(happening)
+
+    def recent(self) -> tuple[Happening, ...]:
+        """The last hundred, oldest first."""
+        return tuple(self._recent)
+
+    @contextmanager
+    def reader(self, read: Callable[[Happening], None]) -> Iterator[None]:
+        """Call `read` with every happening until the block is left."""
+        self._readers.add(read)
+        try:
+            yield
+        finally:
+            self._readers.discard(read)

@@ -1,0 +1,215 @@
+"""The folder of inis as a source of vassals: what changed in it becomes orders to the governor.
+
+A broken ini never takes a site down: the last good spec stays in service, and says so.
+"""
+
+import asyncio
+import logging
+import os
+import stat
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from emperor.governor import Governor
+from emperor.model.claims import Claims
+from emperor.model.domain import LONGEST_DOMAIN, is_domain
+from emperor.model.lifecycle import State
+from emperor.model.ports import CannotListen
+from emperor.model.settings import Settings
+from emperor.model.vassal import Spec
+from emperor.uwsgi.ini import LONGEST_INI, BrokenIni, Ini, parse
+from emperor.uwsgi.spec import Owner, spec_of
+
+log = logging.getLogger("emperord")
+
+# Editors write a new file and rename it, or rename the old one and write anew: an ini that comes
+# back at once was never gone.
+GRACE_SECONDS = 0.2
+# After so many inis the loop is given a turn.
+_SLICE = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What tells one version of a file from the next."""
+
+    inode: int
+    mtime_ns: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An ini as it was read."""
+
+    data: bytes
+    stamp: Stamp
+    owner: Owner
+
+
+Ask = Callable[[str, Ini, Owner], Awaitable[Ini]]
+
+
+class VassalFolder:
+    """Reads inis and tells the governor. `ask` has uWSGI read the ini that is beyond us."""
+
+    def __init__(
+        self, settings: Settings, governor: Governor, ask: Ask, tasks: asyncio.TaskGroup
+    ) -> None:
+        self._settings = settings
+        self._governor = governor
+        self._ask = ask
+        self._tasks = tasks
+        self._claims = Claims()
+        self._stamps: dict[str, Stamp] = {}
+        self._passed_over: set[str] = set()
+        self._refused: dict[str, str] = {}
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Domains whose ini is not served, and why."""
+        return self._refused
+
+    async def rescan(self) -> None:
+        """Look at every ini, and for those that are gone."""
+        try:
+            present = set(os.listdir(self._settings.vassals))
+        except OSError as error:
+            log.warning("cannot read %s: %s", self._settings.vassals, error.strerror)
+            return
+        for domain in self._refused:
+            # What stood in the way outside of the ini, a permission say, may have been mended.
+            self._stamps.pop(f"{domain}.ini", None)
+        for count, name in enumerate(sorted(present | set(self._stamps)), 1):
+            self.look(name)
+            if not count % _SLICE:
+                await asyncio.sleep(0)
+
+    def look(self, name: str) -> None:
+        """Take notice of one file of the folder: new, changed, touched, broken, gone."""
+        domain = name.removesuffix(".ini")
+        if name.startswith(".") or domain == name or not is_domain(domain):
+            self._pass_over(name)
+            return
+        try:
+            draft = read_draft(os.path.join(self._settings.vassals, name))
+        except FileNotFoundError:
+            if name in self._stamps or domain in self._refused:
+                loop = asyncio.get_running_loop()
+                loop.call_later(GRACE_SECONDS, self._gone, name, domain)
+        except (OSError, BrokenIni) as error:
+            self._refuse(domain, f"cannot read {name}: {error}")
+        else:
+            if self._stamps.get(name) != draft.stamp:
+                self._stamps[name] = draft.stamp
+                self._read(domain, name, draft)
+
+    def _pass_over(self, name: str) -> None:
+        if name in self._passed_over:
+            return
+        self._passed_over.add(name)
+        if name.endswith(".ini") and not name.startswith("."):
+            log.warning(
+                "cannot serve %r: its name is no host name (a-z 0-9 _ . -, at most %d characters)",
+                name, LONGEST_DOMAIN,
+            )  # fmt: skip
+        else:
+            log.info("%r is not served: it is not named DOMAIN.ini", name)
+
+    def _read(self, domain: str, name: str, draft: Draft) -> None:
+        try:
+            ini = parse(draft.data, name, str(self._settings.vassals))
+            if ini.clever:
+                self._tasks.create_task(self._read_by_asking(domain, name, ini, draft))
+            else:
+                self._serve(spec_of(domain, ini, self._settings, draft.owner))
+        except BrokenIni as error:
+            self._refuse(domain, str(error))
+
+    async def _read_by_asking(self, domain: str, name: str, ini: Ini, draft: Draft) -> None:
+        try:
+            asked = await self._ask(name, ini, draft.owner)
+            if self._stamps.get(name) == draft.stamp:
+                self._serve(spec_of(domain, asked, self._settings, draft.owner))
+        except BrokenIni as error:
+            if self._stamps.get(name) == draft.stamp:
+                self._refuse(domain, str(error))
+
+    def _serve(self, spec: Spec) -> None:
+        """Admit or revise."""
+        if conflict := self._claims.conflict(spec):
+            self._refuse(spec.domain, f"cannot serve {spec.ini}: {conflict}")
+            return
+        vassal = self._governor.get(spec.domain)
+        try:
+            if vassal is None:
+                self._governor.admit(spec)
+            elif vassal.spec.socket != spec.socket:
+                # uWSGI knows a socket by the letters of its path, so this needs another listener.
+                self._leave(vassal.spec, "its socket is spelled otherwise now")
+                return
+            else:
+                self._governor.revise(spec)
+        except CannotListen as error:
+            self._refuse(spec.domain, f"cannot serve {spec.ini}: {error}")
+            return
+        self._claims.take(spec)
+        if self._refused.pop(spec.domain, None):
+            log.info("%s is served again", spec.ini)
+
+    def _refuse(self, domain: str, why: str) -> None:
+        vassal = self._governor.get(domain)
+        if vassal is None or vassal.state is State.REMOVED:
+            if self._refused.get(domain) != why:
+                log.warning("%s", why)
+            self._refused[domain] = why
+        else:
+            log.warning("%s; the version before it stays in service", why)
+            self._governor.complain(domain, why)
+
+    def _gone(self, name: str, domain: str) -> None:
+        if os.path.exists(os.path.join(self._settings.vassals, name)):
+            self.look(name)
+            return
+        self._stamps.pop(name, None)
+        if self._refused.pop(domain, None):
+            log.info("%s is gone", name)
+        vassal = self._governor.get(domain)
+        if vassal is not None and vassal.state is not State.REMOVED:
+            self._leave(vassal.spec, "its ini is gone")
+
+    def _leave(self, spec: Spec, why: str) -> None:
+        """Dismiss a vassal, and when it is gone let those take over that it stood in the way of."""
+
+        def changed() -> None:
+            vassal = self._governor.get(spec.domain)
+            if vassal is None:
+                self._claims.release(spec.ini)
+                self._look_again([spec.ini, *(f"{domain}.ini" for domain in self._refused)])
+            elif vassal.state is State.REMOVED:
+                return
+            self._governor.leave(spec.domain, changed)
+
+        self._governor.wait(spec.domain, changed)
+        self._governor.dismiss(spec.domain, why)
+
+    def _look_again(self, names: Collection[str]) -> None:
+        for name in names:
+            self._stamps.pop(name, None)
+            self.look(name)
+
+
+def read_draft(path: str) -> Draft:
+    """One ini from the disk. Raises OSError and BrokenIni; never blocks on a pipe or a device."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode):
+            raise BrokenIni("it is not a file")
+        if info.st_size > LONGEST_INI:
+            raise BrokenIni(f"it has {info.st_size} bytes, which is more than an ini can have")
+        data = os.read(fd, LONGEST_INI)
+    finally:
+        os.close(fd)
+    stamp = Stamp(info.st_ino, info.st_mtime_ns, info.st_size)
+    return Draft(data, stamp, Owner(info.st_uid, info.st_gid))

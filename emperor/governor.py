@@ -1,0 +1,353 @@
+"""The registry of vassals, and the only place that changes one.
+
+Each event takes the same way: `step` finds the transition, the slots move, the stage makes the
+world agree with the new posture, one line is logged, and those who wait are woken. What the table
+owes is fed again when a process has left its slot.
+"""
+
+import logging
+import random
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Protocol
+
+from emperor.model.lifecycle import (
+    DEPARTURES,
+    POSTURE,
+    Callers,
+    Event,
+    IllegalEvent,
+    Move,
+    Role,
+    State,
+    room,
+    step,
+)
+from emperor.model.policy import throttle_seconds, verdict
+from emperor.model.ports import CannotListen, Clock, Launcher, Listeners, News
+from emperor.model.settings import Settings
+from emperor.model.status import Happening
+from emperor.model.vassal import Spec
+from emperor.stage import Stage
+from emperor.vassal import Cause, Child, Vassal
+
+log = logging.getLogger("emperord")
+
+_PARDONS = frozenset({Event.START, Event.RESTART, Event.REVISED})
+
+
+class Recorder(Protocol):
+    """Where transitions are written down."""
+
+    def record(self, happening: Happening, worrying: bool = False) -> None:
+        """Take one."""
+
+
+class Governor:
+    """Every vassal, by domain. All of it runs in one thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        listeners: Listeners,
+        launcher: Launcher,
+        clock: Clock,
+        recorder: Recorder,
+    ) -> None:
+        self._settings = settings
+        self._listeners = listeners
+        self._clock = clock
+        self._recorder = recorder
+        self._stage = Stage(launcher, clock, self)
+        self._vassals: dict[str, Vassal] = {}
+        self._aliases: dict[str, str] = {}
+        self._waiters: dict[str, set[Callable[[], None]]] = {}
+
+    # The registry.
+
+    def __iter__(self) -> Iterator[Vassal]:
+        return iter(tuple(self._vassals.values()))
+
+    def __len__(self) -> int:
+        return len(self._vassals)
+
+    def get(self, domain: str) -> Vassal | None:
+        """The vassal of that domain, also one that is about to be gone."""
+        return self._vassals.get(domain)
+
+    def serving(self, host: str) -> Vassal | None:
+        """The vassal that answers for a host name: its domain, or one of its aliases."""
+        vassal = self._vassals.get(self._aliases.get(host, host))
+        return None if vassal is None or vassal.state is State.REMOVED else vassal
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._clock.time()
+
+    def cause(self, by: str, client: str | None = None, request: str | None = None) -> Cause:
+        """Somebody wants something now."""
+        return Cause(by, self._clock.time(), client, request)
+
+    def admit(self, spec: Spec) -> None:
+        """Serve a new domain: its socket listens from here on. Raises CannotListen."""
+        vassal = Vassal(spec, self._listeners.listen(spec), self._clock.time())
+        self._vassals[spec.domain] = vassal
+        self._aliases |= dict.fromkeys(spec.aliases, spec.domain)
+        self._stage.greet_callers(vassal, POSTURE[State.PARKED])
+        self._wake_waiters(vassal)
+
+    def revise(self, spec: Spec) -> None:
+        """Take a changed ini into service. Raises CannotListen, and then all is as before."""
+        vassal = self._vassals[spec.domain]
+        vassal.listener.apply(spec)
+        self._drop_aliases(vassal)
+        self._aliases |= dict.fromkeys(spec.aliases, spec.domain)
+        vassal.spec = spec
+        vassal.ini_error = None
+        self._feed(vassal, Event.REVISED, self.cause("its ini changed"))
+
+    def complain(self, domain: str, error: str) -> None:
+        """Note that the ini became broken, while the last good spec stays in service."""
+        self._vassals[domain].ini_error = error
+
+    def dismiss(self, domain: str, why: str = "its ini is gone") -> None:
+        """Drain, stop, close, unlink."""
+        self._feed(self._vassals[domain], Event.REMOVED, self.cause(why))
+
+    def restore_listeners(self) -> None:
+        """Bind again the sockets whose path somebody took away, and reload those that run."""
+        for vassal in self:
+            if not vassal.listener.is_in_place():
+                log.warning("%s: %s was taken away", vassal.spec.domain, vassal.spec.socket)
+                self._listen_again(vassal)
+                self._feed(vassal, Event.REVISED, self.cause("its socket was taken away"))
+
+    # What others want of a vassal.
+
+    def demand(self, vassal: Vassal, cause: Cause) -> None:
+        """A visitor wants the app."""
+        vassal.last_hit = cause.at
+        self._feed(vassal, Event.DEMAND, cause)
+
+    def order(self, vassal: Vassal, event: Event, by: str) -> None:
+        """The operator says START, RESTART, REVISED or IDLE."""
+        self._feed(vassal, event, self.cause(by))
+
+    def hurry(self) -> None:
+        """Kill what has not drained yet."""
+        for vassal in self:
+            for child in vassal.children:
+                child.process.kill()
+
+    def wait(self, domain: str, wake: Callable[[], None]) -> None:
+        """Call `wake` after every change of that domain's vassal, until `leave`."""
+        self._waiters.setdefault(domain, set()).add(wake)
+
+    def leave(self, domain: str, wake: Callable[[], None]) -> None:
+        """Undo `wait`."""
+        waiters = self._waiters.get(domain, set())
+        waiters.discard(wake)
+        if not waiters:
+            self._waiters.pop(domain, None)
+
+    def waiting(self, domain: str) -> int:
+        """How many wait for that domain's vassal."""
+        return len(self._waiters.get(domain, ()))
+
+    # What the world tells: processes, callers, timers. A message of an earlier spawn is dropped.
+
+    def heard(self, domain: str, generation: int, news: News) -> None:
+        """A byte came over a process's pipe."""
+        vassal, child = self._find(domain, generation)
+        if vassal is None or child is None:
+            return
+        now = self._clock.time()
+        match news, child.role:
+            case News.LOADED, _:
+                child.boot.loaded = now
+            case News.LOYAL, _:
+                child.boot.first_reply = child.boot.first_reply or now
+            case News.ACCEPTING, Role.BOOTING:
+                self._accepting(vassal, child, now)
+            case News.IDLE, Role.SERVING:
+                self._feed(vassal, Event.IDLE, self.cause("idle"))
+
+    def exited(self, domain: str, generation: int, how: str) -> None:
+        """A process was reaped."""
+        vassal, child = self._find(domain, generation)
+        if vassal is None or child is None:
+            return
+        if child.timer:
+            child.timer.cancel()
+        how = f"{child.blame}; {how}" if child.blame else how
+        if child is vassal.second:
+            self._second_exited(vassal, child, how)
+        else:
+            self._lead_exited(vassal, child, how)
+
+    def called(self, vassal: Vassal) -> None:
+        """A connection is pending on the listener, and no app is there to accept it."""
+        if POSTURE[vassal.state].callers is Callers.REFUSED:
+            vassal.listener.refuse()
+        else:
+            self.demand(vassal, self.cause("connection"))
+
+    def overdue(self, vassal: Vassal, child: Child) -> None:
+        """A process did not boot or drain in time: only SIGKILL is left."""
+        child.timer = None
+        if child.role is Role.BOOTING:
+            child.blame = f"did not accept within {child.spec.start_timeout:g} s"
+        else:
+            child.blame = f"did not drain within {child.spec.stop_timeout:g} s"
+        child.process.kill()
+        detail = f"pid {child.process.pid} {child.blame} and was killed with its group"
+        self._feed(vassal, Event.DEADLINE, child.boot.cause, detail)
+
+    def pardon(self, vassal: Vassal) -> None:
+        """The throttle is over."""
+        self._feed(vassal, Event.PARDON, self.cause("it may be tried again"))
+
+    def _find(self, domain: str, generation: int) -> tuple[Vassal | None, Child | None]:
+        vassal = self._vassals.get(domain)
+        return vassal, vassal.child(generation) if vassal else None
+
+    def _accepting(self, vassal: Vassal, child: Child, now: float) -> None:
+        if not vassal.listener.is_in_place():
+            child.blame = (
+                f"{vassal.spec.socket} was replaced while the app started: its ini must name this "
+                "path letter by letter, or not at all"
+            )
+            child.process.kill()
+            return
+        child.boot.accepting = now
+        vassal.last_error = None
+        took = now - child.boot.cause.at
+        detail = f"pid {child.process.pid} accepts, {took:.3f} s after the demand"
+        self._feed(vassal, Event.ACCEPTING, child.boot.cause, detail)
+
+    def _second_exited(self, vassal: Vassal, child: Child, how: str) -> None:
+        vassal.second = None
+        if child.role is Role.BOOTING:
+            self._successor_failed(vassal, child.boot.cause, how)
+        else:
+            detail = f"pid {child.process.pid} has drained: {how}"
+            self._feed(vassal, Event.SECOND_EXITED, child.boot.cause, detail)
+
+    def _successor_failed(self, vassal: Vassal, cause: Cause, how: str) -> None:
+        vassal.last_error = f"the new version did not start, the old one serves on: {how}"
+        self._feed(vassal, Event.SECOND_EXITED, cause, vassal.last_error, worrying=True)
+
+    def _lead_exited(self, vassal: Vassal, child: Child, how: str) -> None:
+        now = self._clock.time()
+        vassal.lead = None
+        if vassal.state is not State.REMOVED and not vassal.listener.is_in_place():
+            self._listen_again(vassal)
+        if verdict(vassal.state, child.served_seconds(now)) is Event.FAILED:
+            self._fail(vassal, child.boot.cause, how)
+        elif child.role is Role.DRAINING:
+            self._feed(vassal, Event.EXITED, child.boot.cause, how)
+        else:
+            vassal.failures_in_a_row = 0
+            vassal.last_error = how
+            vassal.slept = (now, how)
+            self._feed(vassal, Event.EXITED, child.boot.cause, how, worrying=True)
+
+    def _fail(self, vassal: Vassal, cause: Cause, how: str) -> None:
+        now = self._clock.time()
+        vassal.failures_in_a_row += 1
+        vassal.last_error = how
+        if vassal.state is State.RUNNING:
+            vassal.slept = (now, how)
+        delay = throttle_seconds(
+            vassal.failures_in_a_row,
+            self._settings.throttle_first,
+            self._settings.throttle_max,
+            random.random(),
+        )
+        vassal.retry_at = now + delay
+        detail = f"{how}; next try in {delay:.1f} s"
+        self._feed(vassal, Event.FAILED, cause, detail, worrying=True)
+
+    # One event.
+
+    def _feed(
+        self, vassal: Vassal, event: Event, cause: Cause, detail: str = "", worrying: bool = False
+    ) -> None:
+        before = vassal.state
+        try:
+            transition = step(before, event, room(vassal.spec.overlaps, bool(vassal.second)))
+        except IllegalEvent as error:
+            log.error("%s: %s; nothing was changed", vassal.spec.domain, error, exc_info=True)
+            return
+        if transition is None:
+            return
+        owed = vassal.owed if event in DEPARTURES else None
+        if event is not Event.DEADLINE:
+            vassal.owed = (transition.owes, cause) if transition.owes else None
+        if event in _PARDONS:
+            vassal.failures_in_a_row = 0
+        _move(vassal, transition.move)
+        vassal.state = transition.to
+        if vassal.state is not before:
+            vassal.since = self._clock.time()
+            if vassal.state is State.STOPPING:
+                vassal.slept = (vassal.since, str(cause))
+        self._record(vassal, before, event, detail or str(cause), worrying)
+        problem = self._stage.take_up(vassal, POSTURE[vassal.state], cause)
+        if problem and vassal.state is State.STARTING:
+            self._fail(vassal, cause, problem)
+        elif problem:
+            self._successor_failed(vassal, cause, problem)
+        elif owed:
+            self._feed(vassal, *owed)
+        if vassal.state is State.REMOVED and not vassal.children:
+            self._forget(vassal)
+        self._wake_waiters(vassal)
+
+    def _record(
+        self, vassal: Vassal, before: State, event: Event, detail: str, worrying: bool
+    ) -> None:
+        happening = Happening(
+            at=datetime.now(UTC),
+            name=vassal.spec.domain,
+            event=event.value,
+            before=before.value,
+            after=vassal.state.value,
+            detail=detail,
+        )
+        self._recorder.record(happening, worrying or event is Event.DEADLINE)
+
+    def _wake_waiters(self, vassal: Vassal) -> None:
+        for wake in tuple(self._waiters.get(vassal.spec.domain, ())):
+            wake()
+
+    def _listen_again(self, vassal: Vassal) -> None:
+        vassal.listener.close()
+        try:
+            vassal.listener = self._listeners.listen(vassal.spec)
+        except CannotListen as error:
+            log.error("%s: %s", vassal.spec.domain, error)
+            vassal.last_error = str(error)
+        else:
+            self._stage.greet_callers(vassal, POSTURE[vassal.state])
+
+    def _forget(self, vassal: Vassal) -> None:
+        if self._vassals.pop(vassal.spec.domain, None):
+            self._drop_aliases(vassal)
+            vassal.listener.close()
+
+    def _drop_aliases(self, vassal: Vassal) -> None:
+        for alias in vassal.spec.aliases:
+            self._aliases.pop(alias, None)
+
+
+def _move(vassal: Vassal, move: Move) -> None:
+    match move:
+        case Move.ASIDE:
+            vassal.lead, vassal.second = None, vassal.lead
+        case Move.SWAP:
+            vassal.lead, vassal.second = vassal.second, vassal.lead
+        case Move.PROMOTE if vassal.lead is None:
+            vassal.lead, vassal.second = vassal.second, None
+        case _:
+            pass

@@ -1,0 +1,73 @@
+"""Runs the provisioning command for a domain without an ini: the talk's `initialize_webapp`."""
+
+import asyncio
+import logging
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT
+
+from emperor.governor import Governor
+
+log = logging.getLogger("emperord")
+
+LIMIT_SECONDS = 30.0
+# Anybody can send any host name: unknown ones must not become a fork bomb.
+AT_ONCE = 4
+_TOLD = 500
+
+
+class Provisioner:
+    """One run for a domain at a time, few at once; those who wait share its result."""
+
+    def __init__(
+        self, command: tuple[str, ...], governor: Governor, tasks: asyncio.TaskGroup
+    ) -> None:
+        self._command = command
+        self._governor = governor
+        self._tasks = tasks
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._running: dict[str, asyncio.Task[bool]] = {}
+
+    async def provide(self, domain: str) -> bool:
+        """Whether the domain has a vassal now. False at once where no command is set."""
+        if not self._command:
+            return False
+        task = self._running.get(domain)
+        if task is None:
+            task = self._running[domain] = self._tasks.create_task(self._provide(domain))
+            task.add_done_callback(lambda _: self._running.pop(domain))
+        return await asyncio.shield(task)
+
+    async def _provide(self, domain: str) -> bool:
+        admitted = asyncio.Event()
+        self._governor.wait(domain, admitted.set)
+        try:
+            async with asyncio.timeout(LIMIT_SECONDS), self._slots:
+                if not await self._run(domain):
+                    return False
+                if self._governor.serving(domain) is None:
+                    await admitted.wait()
+                return True
+        except TimeoutError:
+            log.warning("cannot provision %s: no vassal within %g s", domain, LIMIT_SECONDS)
+            return False
+        except OSError as error:
+            log.warning("cannot provision %s: %s", domain, error)
+            return False
+        finally:
+            self._governor.leave(domain, admitted.set)
+
+    async def _run(self, domain: str) -> bool:
+        process = await asyncio.create_subprocess_exec(
+            *self._command, domain, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT
+        )
+        try:
+            told, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            log.info(
+                "%s is not provisioned: exit status %d: %s",
+                domain, process.returncode, told[-_TOLD:].decode(errors="replace").strip(),
+            )  # fmt: skip
+        return process.returncode == 0

@@ -1,0 +1,193 @@
+"""Turns the governor's records into what the control API tells (model/status.py)."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from emperor import __version__
+from emperor.governor import Governor
+from emperor.linux.usage import Usage, usage
+from emperor.model.lifecycle import State
+from emperor.model.ports import Listener, QueueLength
+from emperor.model.settings import Settings
+from emperor.model.status import (
+    EmperorStatus,
+    Refused,
+    Report,
+    Sleep,
+    VassalDetail,
+    VassalStatus,
+    Wake,
+)
+from emperor.vassal import Boot, Vassal
+
+_LOG_TAIL_LINES = 20
+_LOG_TAIL_BYTES = 16_384
+_SERVING = frozenset({State.RUNNING, State.RELOADING})
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is not in the records: memory and CPU of a process group, connections in a queue."""
+
+    usage: Usage | None
+    backlog: int | None
+
+
+_NOTHING = Measured(None, None)
+
+
+class Reporter:
+    """Reads the records, and measures what is asked for at the moment it is asked for."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        governor: Governor,
+        refused: Mapping[str, str],
+        measure: Callable[[Listener], Awaitable[QueueLength]],
+    ) -> None:
+        self._settings = settings
+        self._governor = governor
+        self._refused = refused
+        self._measure = measure
+        self._started = governor.now()
+
+    async def report(self) -> Report:
+        """Everything, vassals by name."""
+        vassals = sorted(self._governor, key=lambda vassal: vassal.spec.domain)
+        measured = await self._measure_all(vassals)
+        return Report(
+            emperor=EmperorStatus(
+                pid=os.getpid(),
+                version=__version__,
+                started_at=self._governor.wall(self._started),
+                activation=self._settings.activation.value,
+            ),
+            vassals=tuple(
+                self._status(vassal, measured.get(vassal.spec.domain, _NOTHING))
+                for vassal in vassals
+            ),
+            refused=tuple(Refused(f"{name}.ini", why) for name, why in sorted(self._refused.items())),
+        )
+
+    async def detail(self, vassal: Vassal) -> VassalDetail:
+        """One vassal with its history."""
+        spec = vassal.spec
+        measured = await self._measure_all([vassal])
+        status = self._status(vassal, measured.get(spec.domain, _NOTHING))
+        log = os.path.join(self._settings.log_dir, f"{spec.domain}.log")
+        sleep = None
+        if vassal.slept:
+            at, why = vassal.slept
+            sleep = Sleep(self._governor.wall(at), why)
+        return VassalDetail(
+            status=status,
+            ini=os.path.join(self._settings.vassals, spec.ini),
+            activation=spec.activation.value,
+            aliases=spec.aliases,
+            predecessor_pid=self._predecessor_pid(vassal),
+            ini_error=vassal.ini_error,
+            wake=self._wake(vassal.last_boot) if vassal.last_boot else None,
+            sleep=sleep,
+            log=log,
+            log_tail=tail(log) if vassal.last_error else (),
+        )
+
+    def _predecessor_pid(self, vassal: Vassal) -> int | None:
+        if vassal.second is None or vassal.state is State.RELOADING:
+            return None
+        return vassal.second.process.pid
+
+    async def _measure_all(self, vassals: Collection[Vassal]) -> dict[str, Measured]:
+        alive = [vassal for vassal in vassals if vassal.children]
+        pgids = {child.process.pid for vassal in alive for child in vassal.children}
+        used = await asyncio.to_thread(usage, pgids) if pgids else {}
+        return {
+            vassal.spec.domain: Measured(
+                usage=_sum([used[c.process.pid] for c in vassal.children if c.process.pid in used]),
+                backlog=await self._backlog(vassal),
+            )
+            for vassal in alive
+        }
+
+    async def _backlog(self, vassal: Vassal) -> int | None:
+        try:
+            return (await self._measure(vassal.listener)).pending
+        except OSError:
+            return None
+
+    def _status(self, vassal: Vassal, measured: Measured) -> VassalStatus:
+        spec, now, wall = vassal.spec, self._governor.now(), self._governor.wall
+        last_hit = _latest(
+            wall(vassal.last_hit) if vassal.last_hit is not None else None,
+            vassal.listener.last_connect(),
+        )
+        serving = vassal.lead if vassal.state in _SERVING else None
+        reap_at = None
+        if serving and serving.boot.accepting is not None and serving.spec.idle:
+            awake_since = _latest(last_hit, wall(serving.boot.accepting).timestamp())
+            reap_at = awake_since and awake_since + timedelta(seconds=serving.spec.idle)
+        state = State.STOPPING if vassal.state is State.REMOVED else vassal.state
+        return VassalStatus(
+            name=spec.domain,
+            state=state.value,
+            since=wall(vassal.since),
+            pid=vassal.lead.process.pid if vassal.lead else None,
+            socket=spec.socket,
+            idle=spec.idle,
+            last_hit=last_hit,
+            reap_at=reap_at,
+            starts=vassal.starts,
+            failures=vassal.failures(now),
+            retry_at=wall(vassal.retry_at) if vassal.retry_at is not None else None,
+            last_error=vassal.ini_error or vassal.last_error,
+            rss=measured.usage.rss_bytes if measured.usage else None,
+            cpu_seconds=measured.usage.cpu_seconds if measured.usage else None,
+            pending=self._governor.waiting(spec.domain),
+            backlog=measured.backlog,
+        )
+
+    def _wake(self, boot: Boot) -> Wake:
+        def after(moment: float | None) -> float | None:
+            return None if moment is None else round((moment - boot.cause.at) * 1000, 1)
+
+        return Wake(
+            by=boot.cause.by,
+            client=boot.cause.client,
+            request=boot.cause.request,
+            at=self._governor.wall(boot.cause.at),
+            spawned_ms=after(boot.spawned),
+            loaded_ms=after(boot.loaded),
+            accepting_ms=after(boot.accepting),
+            first_reply_ms=after(boot.first_reply),
+        )
+
+
+def tail(path: str) -> tuple[str, ...]:
+    """The last lines of a file, none where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - _LOG_TAIL_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ()
+    return tuple(lines[-_LOG_TAIL_LINES:])
+
+
+def _latest(seen: datetime | None, connected: float | None) -> datetime | None:
+    """The later of what the daemon saw and what the kernel noted."""
+    noted = None if connected is None else datetime.fromtimestamp(connected).astimezone()
+    return max((moment for moment in (seen, noted) if moment), default=None)
+
+
+def _sum(parts: list[Usage]) -> Usage | None:
+    if not parts:
+        return None
+    return Usage(
+        rss_bytes=sum(part.rss_bytes for part in parts),
+        cpu_seconds=round(sum(part.cpu_seconds for part in parts), 2),
+    )

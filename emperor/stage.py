@@ -1,0 +1,108 @@
+"""Makes the world agree with a posture: door, callers, processes and timers of one vassal.
+
+The governor decides where a vassal goes; this module carries the difference out. The door closes
+before a process is asked to stop and opens after its successor accepts, so that nothing which
+nginx sends falls between two processes.
+"""
+
+from typing import Protocol
+
+from emperor.model.lifecycle import Callers, Door, Posture, Role
+from emperor.model.ports import CannotLaunch, Clock, Launcher, Owner
+from emperor.model.vassal import Adoption
+from emperor.vassal import Boot, Cause, Child, Vassal
+
+
+class Reactions(Owner, Protocol):
+    """Who is told what comes of it: the governor."""
+
+    def called(self, vassal: Vassal) -> None:
+        """A connection is pending on the listener."""
+
+    def overdue(self, vassal: Vassal, child: Child) -> None:
+        """A process did not boot or drain in time."""
+
+    def pardon(self, vassal: Vassal) -> None:
+        """The throttle is over."""
+
+
+class Stage:
+    """Performs postures."""
+
+    def __init__(self, launcher: Launcher, clock: Clock, reactions: Reactions) -> None:
+        self._launcher = launcher
+        self._clock = clock
+        self._reactions = reactions
+        self._generation = 0
+
+    def take_up(self, vassal: Vassal, posture: Posture, cause: Cause) -> str | None:
+        """Make the world agree. Returns why a process could not be spawned, if so."""
+        if posture.door is Door.CLOSED:
+            vassal.listener.close_door()
+        self.greet_callers(vassal, posture)
+        self._throttle(vassal, posture)
+        if vassal.lead and posture.lead:
+            self._assign(vassal, vassal.lead, posture.lead)
+        if vassal.second:
+            self._assign(vassal, vassal.second, posture.second)
+        try:
+            if posture.lead is Role.BOOTING and vassal.lead is None:
+                vassal.lead = self._spawn(vassal, cause)
+            if posture.second is Role.BOOTING and vassal.second is None:
+                vassal.second = self._spawn(vassal, cause)
+        except CannotLaunch as error:
+            return str(error)
+        if posture.door is Door.OPEN:
+            vassal.listener.open_door()
+        return None
+
+    def greet_callers(self, vassal: Vassal, posture: Posture) -> None:
+        """Watch the listener, or leave its connections to the app."""
+        # A demand that is owed already would make a level-triggered watch spin.
+        if posture.callers is Callers.LEFT_TO_THE_APP or vassal.owed:
+            vassal.listener.unwatch()
+        else:
+            vassal.listener.watch(self._reactions.called, vassal)
+
+    def _throttle(self, vassal: Vassal, posture: Posture) -> None:
+        if not posture.throttle:
+            if vassal.throttle:
+                vassal.throttle.cancel()
+            vassal.throttle = vassal.retry_at = None
+        elif vassal.throttle is None and vassal.retry_at is not None:
+            delay = max(0.0, vassal.retry_at - self._clock.time())
+            vassal.throttle = self._clock.call_later(delay, self._reactions.pardon, vassal)
+
+    def _assign(self, vassal: Vassal, child: Child, role: Role) -> None:
+        if child.role is role:
+            return
+        was, child.role = child.role, role
+        if child.timer:
+            child.timer.cancel()
+            child.timer = None
+        if role is not Role.DRAINING:
+            return
+        child.timer = self._clock.call_later(
+            child.spec.stop_timeout, self._reactions.overdue, vassal, child
+        )
+        # Before byte 1 no worker was forked, so nothing can have been accepted: a boot that is not
+        # wanted any more need not be waited for. BY_NAME starts never send that byte.
+        may_have_accepted = child.boot.loaded or child.spec.adoption is Adoption.BY_NAME
+        if was is Role.SERVING or may_have_accepted:
+            child.process.drain()
+        else:
+            child.process.kill()
+
+    def _spawn(self, vassal: Vassal, cause: Cause) -> Child:
+        self._generation += 1
+        process = self._launcher.launch(
+            vassal.spec, vassal.listener, self._generation, self._reactions
+        )
+        boot = Boot(cause, spawned=self._clock.time())
+        child = Child(self._generation, vassal.spec, process, boot, Role.BOOTING)
+        child.timer = self._clock.call_later(
+            vassal.spec.start_timeout, self._reactions.overdue, vassal, child
+        )
+        vassal.starts += 1
+        vassal.last_boot = boot
+        return child

@@ -1,0 +1,53 @@
+"""The command line and environment of a vassal (measured on uWSGI 2.0.31, see docs/decisions).
+
+Options before `--ini` yield to the ini's own, options after it win over them.
+"""
+
+from collections.abc import Mapping
+
+from emperor.model.vassal import Adoption, Spec
+
+# Where the vassal finds its listener and its end of the emperor pipe. By name, uWSGI looks through
+# the descriptors from 3 up to --max-fd for the ones it inherited.
+LISTENER_FD = 3
+PIPE_FD = 4
+
+# Whatever speaks to uWSGI through the environment would be taken for the administrator's word.
+_FOREIGN_PREFIXES = ("UWSGI_", "LISTEN_", "NOTIFY_", "UPSTART_")
+_BY_NAME_MAX_FD = "4096"
+
+
+def argv(uwsgi: str, spec: Spec) -> list[str]:
+    """How to run `spec` with the binary `uwsgi`, in the folder of its ini."""
+    return [
+        uwsgi,
+        *_adoption(spec),
+        "--idle", str(spec.idle),
+        *(["--need-app"] if spec.need_app else []),
+        "--ini", spec.ini,
+        "--die-on-idle",
+        # With a graceful stop it would shut the daemon's own listener down.
+        "--set", "shutdown-sockets=false",
+        "--no-orphans",
+    ]  # fmt: skip
+
+
+def environment(spec: Spec, inherited: Mapping[str, str]) -> dict[str, str]:
+    """What the vassal sees of the daemon's environment, and its end of the pipe."""
+    env = {
+        name: value
+        for name, value in inherited.items()
+        if not name.startswith(_FOREIGN_PREFIXES) and name != "WATCHDOG_USEC"
+    }
+    env["UWSGI_EMPEROR_FD"] = str(PIPE_FD)
+    if spec.adoption is Adoption.BY_NAME:
+        # uWSGI adds one: it believes that this is a reload, and looks for inherited sockets.
+        env["UWSGI_RELOADS"] = "-1"
+    return env
+
+
+def _adoption(spec: Spec) -> list[str]:
+    if spec.adoption is Adoption.BY_FD:
+        return [f"--{spec.protocol}", f"fd://{LISTENER_FD}"]
+    named = [] if spec.names_socket else [f"--{spec.protocol}", spec.socket]
+    return [*named, "--log-reopen", "--max-fd", _BY_NAME_MAX_FD]

@@ -1,0 +1,150 @@
+"""The control API on control.sock: what emperorctl and other programs ask and order.
+
+Whoever may open the socket may do all of this; its file mode is the only guard.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from emperor.chronicle import Chronicle
+from emperor.governor import Governor
+from emperor.model.lifecycle import Event, State
+from emperor.model.status import Happening, as_json
+from emperor.reporting import Reporter
+from emperor.vassal import Vassal
+from emperor.web.metrics import exposition
+
+_ORDERS = {
+    "start": Event.START,
+    "stop": Event.IDLE,
+    "restart": Event.RESTART,
+    "reload": Event.REVISED,
+}
+_UNREAD_EVENTS = 1000
+_MOVING = frozenset({State.STARTING, State.STOPPING, State.RELOADING})
+
+
+class Refusal(Exception):
+    """A request that gets an error answer."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code = status, code
+
+
+class Control:
+    """The API's handlers. `rescan` reads the folder of inis again."""
+
+    def __init__(
+        self,
+        governor: Governor,
+        reporter: Reporter,
+        chronicle: Chronicle,
+        refusals: Callable[[str], str | None],
+        rescan: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._governor = governor
+        self._reporter = reporter
+        self._chronicle = chronicle
+        self._refusal = refusals
+        self._rescan = rescan
+
+    def application(self) -> web.Application:
+        """The aiohttp application."""
+        app = web.Application(middlewares=[_errors])
+        app.router.add_get("/v1/status", self.status)
+        app.router.add_get("/v1/vassals/{domain}", self.vassal)
+        app.router.add_post("/v1/vassals/{domain}/{order:start|stop|restart|reload}", self.order)
+        app.router.add_get("/v1/events", self.events)
+        app.router.add_post("/v1/reload", self.reload)
+        app.router.add_get("/metrics", self.metrics)
+        return app
+
+    async def status(self, _request: web.Request) -> web.Response:
+        """The whole report."""
+        return _json(await self._reporter.report())
+
+    async def vassal(self, request: web.Request) -> web.Response:
+        """One vassal in detail."""
+        return _json(await self._reporter.detail(self._find(request)))
+
+    async def order(self, request: web.Request) -> web.Response:
+        """Carry an order out, and answer when it is done or has failed."""
+        vassal = self._find(request)
+        name = request.match_info["order"]
+        changed = asyncio.Event()
+        domain = vassal.spec.domain
+        starts = vassal.starts - (vassal.state is State.STARTING)
+        self._governor.wait(domain, changed.set)
+        try:
+            self._governor.order(vassal, _ORDERS[name], f"emperorctl {name}")
+            while vassal.state in _MOVING or vassal.owed:
+                await changed.wait()
+                changed.clear()
+        finally:
+            self._governor.leave(domain, changed.set)
+        if name != "stop" and vassal.last_error and vassal.starts > starts:
+            raise Refusal(502, "failed", f"cannot {name} {domain}: {vassal.last_error}")
+        if self._governor.get(domain) is None:
+            raise Refusal(404, "no-such-vassal", f"{domain} is no vassal any more: its ini is gone")
+        return _json(await self._reporter.detail(vassal))
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """Happenings as JSON lines: those that are remembered, then each as it happens."""
+        queue: asyncio.Queue[Happening] = asyncio.Queue(_UNREAD_EVENTS)
+
+        def read(happening: Happening) -> None:
+            # A reader that does not keep up loses lines; it must not cost memory without end.
+            if not queue.full():
+                queue.put_nowait(happening)
+
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        with self._chronicle.reader(read):
+            for happening in self._chronicle.recent():
+                queue.put_nowait(happening)
+            await response.prepare(request)
+            while True:
+                line = json.dumps(as_json(await queue.get()), ensure_ascii=False)
+                await response.write(line.encode() + b"\n")
+
+    async def reload(self, _request: web.Request) -> web.Response:
+        """Read the folder of inis again, now."""
+        await self._rescan()
+        return web.json_response({})
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """Prometheus' text format."""
+        body, content_type = exposition(await self._reporter.report())
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    def _find(self, request: web.Request) -> Vassal:
+        host = request.match_info["domain"]
+        if vassal := self._governor.serving(host):
+            return vassal
+        if why := self._refusal(host):
+            raise Refusal(409, "refused", why)
+        raise Refusal(404, "no-such-vassal", f"there is no vassal {host}")
+
+
+@web.middleware
+async def _errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Refusal as error:
+        return _error(error.status, error.code, str(error))
+    except web.HTTPException as error:
+        return _error(error.status, "no-such-endpoint", f"{request.method} {request.path}: {error}")
+
+
+def _error(status: int, code: str, message: str) -> web.Response:
+    return web.json_response({"error": {"code": code, "message": message}}, status=status)
+
+
+def _json(record: Any) -> web.Response:
+    return web.json_response(as_json(record))

@@ -1,0 +1,70 @@
+"""The pages that a visitor may see instead of the app, in HTML for browsers and in plain text.
+
+Whatever a visitor or a tenant wrote is escaped; no cause of a failure is ever told here.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What a page says, its HTTP status, and after how many seconds a browser tries again."""
+
+    status: int
+    title: str
+    text: str
+    refresh_seconds: int | None = None
+
+
+class Page(Enum):
+    """Every answer of the fallback that is not the app's."""
+
+    WAITING = Wording(
+        503,
+        "Starting up",
+        "This site was asleep and is starting now. The page will load by itself in a moment.",
+        refresh_seconds=1,
+    )
+    UNKNOWN = Wording(404, "No such site", "There is no site of this name here.")
+    NO_DOMAIN = Wording(400, "Not a host name", "The request names no host that could be served.")
+    BROKEN = Wording(
+        503,
+        "Temporarily unavailable",
+        "This site could not be started. It will be tried again shortly; its owner can see why.",
+    )
+    LATE = Wording(
+        503, "Temporarily unavailable", "This site takes too long to start. Please try again."
+    )
+    STOPPING = Wording(
+        503, "Temporarily unavailable", "This site is being stopped. Please try again in a moment."
+    )
+
+
+class Pages:
+    """Renders pages."""
+
+    def __init__(self) -> None:
+        environment = Environment(
+            loader=PackageLoader("emperor.web", "pages"),
+            autoescape=select_autoescape(["html"]),
+            undefined=StrictUndefined,
+        )
+        self._template = environment.get_template("page.html")
+
+    def html(self, page: Page, domain: str, request_id: str) -> str:
+        """The page for a browser."""
+        wording = page.value
+        return self._template.render(
+            title=wording.title,
+            text=wording.text,
+            refresh_seconds=wording.refresh_seconds,
+            domain=domain,
+            request_id=request_id,
+        )
+
+    def text(self, page: Page) -> str:
+        """The page for a program."""
+        return f"{page.value.title}. {page.value.text}\n"

@@ -1,0 +1,48 @@
+"""Serves an aiohttp application on a unix socket with exactly the owner and mode it should have."""
+
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aiohttp import web
+
+# A herd knocks here all at once, and nginx takes a full queue for a dead daemon.
+BACKLOG = 4096
+_GOODBYE_SECONDS = 2.0
+
+
+@asynccontextmanager
+async def serve(app: web.Application, path: Path, mode: int, gid: int) -> AsyncIterator[None]:
+    """Serve until the block is left; `gid` -1 leaves the group alone. Raises OSError."""
+    # A client that leaves must be noticed: what it waited for is then not run.
+    runner = web.AppRunner(
+        app, handler_cancellation=True, access_log=None, shutdown_timeout=_GOODBYE_SECONDS
+    )
+    await runner.setup()
+    try:
+        with _bound(path, mode, gid) as listener:
+            await web.SockSite(runner, listener, backlog=BACKLOG).start()
+            yield
+            await runner.cleanup()
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.contextmanager
+def _bound(path: Path, mode: int, gid: int) -> "contextlib.Generator[socket.socket]":
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # bind() applies the umask to the mode of the socket itself (measured): set before, there is no
+    # moment in which anybody else could connect.
+    os.fchmod(listener.fileno(), 0)
+    path.unlink(missing_ok=True)
+    listener.bind(str(path))
+    try:
+        os.chown(path, -1, gid)
+        path.chmod(mode)
+        yield listener
+    finally:
+        listener.close()
+        path.unlink(missing_ok=True)

@@ -1,0 +1,188 @@
+"""The table of the life-cycle: complete, closed, and sane under any sequence of events."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emperor.model.lifecycle import (
+    DEPARTURES,
+    MEANING,
+    POSTURE,
+    TABLE,
+    ByRoom,
+    Callers,
+    Door,
+    Event,
+    IllegalEvent,
+    Move,
+    Refusal,
+    Role,
+    Room,
+    State,
+    Transition,
+    room,
+    step,
+)
+
+CELLS = [(state, event) for state in State for event in Event]
+
+# Every cell, written a second time by hand: "-" is ignored, "!" is illegal.
+EXPECTED = """
+               parked    starting   running    reloading  stopping  throttled  removed
+demand         starting  -          -          -          beside    -          -
+start          starting  -          -          -          beside    starting   -
+restart        starting  anew       anew       anew       beside    starting   -
+revised        parked    anew       succeed    abandon    -         parked     stopping
+idle           -         stopping   stopping   stopping   stopping  -          -
+removed        removed   removed    removed    removed    removed   removed    -
+accepting      !         running    !          running    !         !          !
+deadline       parked    starting   running    reloading  stopping  throttled  removed
+pardon         !         !          !          !          !         parked     !
+exited         !         !          parked     starting   parked    !          removed
+failed         !         throttled  throttled  !          !         !          !
+second_exited  parked    starting   running    running    stopping  throttled  removed
+"""
+# Where there is room for a second process, where a predecessor drains, where the app is single;
+# what is owed stands behind the plus.
+COMPOUND = {
+    "beside": ["starting", "stopping+demand", "stopping+demand"],
+    "succeed": ["reloading", "running+revised", "stopping+demand"],
+    "anew": ["stopping+demand"] * 3,
+    "abandon": ["running+revised"] * 3,
+}
+
+
+def expected() -> dict[tuple[State, Event], list[str]]:
+    """EXPECTED as three outcomes a cell, by the room there is."""
+    header, *rows = EXPECTED.strip().splitlines()
+    states = [State(name) for name in header.split()]
+    table = {}
+    for row in rows:
+        event, *cells = row.split()
+        for state, cell in zip(states, cells, strict=True):
+            table[state, Event[event.upper()]] = COMPOUND.get(cell, [cell] * 3)
+    return table
+
+
+def told(state: State, event: Event, with_room: Room) -> str:
+    """What `step` does with one cell, in the words of EXPECTED."""
+    try:
+        transition = step(state, event, with_room)
+    except IllegalEvent:
+        return "!"
+    if transition is None:
+        return "-"
+    return transition.to.value + (f"+{transition.owes.value}" if transition.owes else "")
+
+
+@pytest.mark.parametrize(("state", "event"), CELLS, ids=lambda value: value.name)
+def test_every_cell_leads_where_the_documentation_says(state: State, event: Event) -> None:
+    outcomes = [told(state, event, with_room) for with_room in Room]
+    assert outcomes == expected()[state, event]
+
+
+def test_every_state_has_a_posture_and_every_event_a_meaning() -> None:
+    assert set(POSTURE) == set(TABLE) == set(State)
+    assert set(MEANING) == set(Event)
+
+
+def test_an_illegal_event_names_state_and_event() -> None:
+    with pytest.raises(IllegalEvent, match="cannot take 'pardon' while running"):
+        step(State.RUNNING, Event.PARDON, Room.FREE)
+
+
+@pytest.mark.parametrize("state", State, ids=lambda state: state.name)
+def test_the_door_is_open_exactly_while_an_app_accepts(state: State) -> None:
+    posture = POSTURE[state]
+    assert (posture.door is Door.OPEN) == (posture.lead is Role.SERVING)
+
+
+@pytest.mark.parametrize("state", State, ids=lambda state: state.name)
+def test_the_daemon_never_takes_connections_from_an_app_that_accepts_or_boots(
+    state: State,
+) -> None:
+    posture = POSTURE[state]
+    if posture.lead in (Role.BOOTING, Role.SERVING):
+        assert posture.callers is Callers.LEFT_TO_THE_APP
+
+
+def transitions(state: State, event: Event) -> list[Transition]:
+    cell = TABLE[state][event]
+    if isinstance(cell, ByRoom):
+        return [cell.free, cell.taken, cell.single]
+    return [cell] if isinstance(cell, Transition) else []
+
+
+@pytest.mark.parametrize(("state", "event"), CELLS, ids=lambda value: value.name)
+def test_a_state_with_a_process_is_left_for_one_without_by_an_exit_alone(
+    state: State, event: Event
+) -> None:
+    if POSTURE[state].lead is None:
+        return
+    for transition in transitions(state, event):
+        if POSTURE[transition.to].lead is None:
+            assert event in DEPARTURES
+
+
+def occupy(lead: bool, second: bool, transition: Transition) -> tuple[bool, bool]:
+    """Which slots hold a process after the move, and after what the posture spawns."""
+    match transition.move:
+        case Move.ASIDE:
+            assert lead and not second, "a lead steps aside only into a free slot"
+            lead, second = False, True
+        case Move.SWAP:
+            assert lead and second, "a swap takes two"
+        case Move.PROMOTE if not lead:
+            lead, second = second, False
+    posture = POSTURE[transition.to]
+    return lead or posture.lead is Role.BOOTING, second or posture.second is Role.BOOTING
+
+
+@given(st.lists(st.sampled_from(Event), max_size=40), st.booleans())
+def test_no_sequence_of_events_loses_a_process_or_needs_a_third_slot(
+    events: list[Event], overlaps: bool
+) -> None:
+    state, lead, second = State.PARKED, False, False
+    for event in events:
+        if event in (Event.EXITED, Event.FAILED, Event.ACCEPTING) and not (lead or second):
+            continue
+        if event in (Event.EXITED, Event.FAILED) and not lead:
+            continue
+        if event is Event.SECOND_EXITED and not second:
+            continue
+        try:
+            transition = step(state, event, room(overlaps, second))
+        except IllegalEvent:
+            continue
+        if transition is None:
+            continue
+        if event in (Event.EXITED, Event.FAILED):
+            lead = False
+        elif event is Event.SECOND_EXITED:
+            second = False
+        lead, second = occupy(lead, second, transition)
+        state = transition.to
+        if state is State.REMOVED and not lead:
+            assert not second, "nothing may be forgotten that still runs"
+            return
+        assert lead == (POSTURE[state].lead is not None)
+
+
+@given(st.lists(st.sampled_from(Event), max_size=40))
+def test_an_app_that_cannot_run_twice_never_does(events: list[Event]) -> None:
+    state = State.PARKED
+    for event in events:
+        try:
+            transition = step(state, event, Room.SINGLE)
+        except IllegalEvent:
+            continue
+        if transition is not None:
+            assert transition.move is not Move.ASIDE
+            assert transition.to is not State.RELOADING
+            state = transition.to
+
+
+def test_refusals_are_spelled_out() -> None:
+    refused = [cell for row in TABLE.values() for cell in row.values() if isinstance(cell, Refusal)]
+    assert Refusal.IGNORED in refused
+    assert Refusal.ILLEGAL in refused
