@@ -1,38 +1,155 @@
-"""emperord: settings, wiring, signals, and the order of start and shutdown."""
+"""emperord: its command line, and the order of start and shutdown."""
 
 import asyncio
 import logging
 import os
+import resource
 import shutil
 import signal
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
-from aiohttp import web
 
 from emperor import __version__
-from emperor.chronicle import Chronicle
-from emperor.folder import VassalFolder
-from emperor.governor import Governor
-from emperor.linux.listeners import UnixListeners
+from emperor.emperor import Emperor
 from emperor.linux.lock import AlreadyRunning, RunLock
 from emperor.linux.notify import Notifier
-from emperor.linux.queues import Queues
-from emperor.linux.watch import Changes, FolderWatch
 from emperor.model.settings import KEYS, Settings, SettingsError, read_settings
-from emperor.provision import Provisioner
-from emperor.reporting import Reporter
-from emperor.uwsgi.inquiry import Inquiry
-from emperor.uwsgi.launcher import UwsgiLauncher
-from emperor.web.activation import Activation
-from emperor.web.control import Control
-from emperor.web.pace import Pace
-from emperor.web.server import serve
 
 log = logging.getLogger("emperord")
 
 DEFAULT_CONFIG = "/etc/uwsgi/emperord.ini"
-CONTROL_GROUP = "emperor"
+
+
+class CannotStart(Exception):
+    """Why the daemon does not come up."""
+
+
+def _load(config: str | None, flags: dict[str, str]) -> Settings:
+    path = config or DEFAULT_CONFIG
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        if config is not None:
+            raise CannotStart(f"cannot read {path}: no such file") from error
+        text = ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotStart(f"cannot read {path}: {error}") from error
+    return read_settings(text, path, flags)
+
+
+def find_uwsgi(chosen: Path | None) -> Path:
+    """The binary to run: the chosen one, the one beside this interpreter, the one on PATH."""
+    beside = Path(sys.executable).with_name("uwsgi")
+    on_path = shutil.which("uwsgi")
+    candidates = [chosen] if chosen else [beside, *([Path(on_path)] if on_path else [])]
+    for candidate in candidates:
+        if os.access(candidate, os.X_OK):
+            return candidate
+    where = chosen or f"{beside} or on PATH"
+    raise CannotStart(
+        f"cannot find uwsgi at {where}: install it (pip install uwsgi), or set `uwsgi`"
+    )
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotStart(f"cannot make {path}: {error.strerror}") from error
+
+
+def _raise_fd_limit() -> None:
+    """A parked vassal costs one descriptor; the soft limit is 1,024 on most machines."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _log_to_stderr() -> None:
+    """The journal has its own time stamps, and reads the level from sd-daemon(3)'s prefix."""
+    handler = logging.StreamHandler()
+    if "JOURNAL_STREAM" in os.environ:
+        handler.setFormatter(_JournalFormatter("%(message)s"))
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+
+
+class _JournalFormatter(logging.Formatter):
+    _PRIORITY = (
+        (logging.ERROR, "<3>"),
+        (logging.WARNING, "<4>"),
+        (logging.INFO, "<6>"),
+        (logging.NOTSET, "<7>"),
+    )
+
+    def format(self, record: logging.LogRecord) -> str:
+        prefix = next(mark for level, mark in self._PRIORITY if record.levelno >= level)
+        return prefix + super().format(record).replace("\n", "\n" + prefix)
+
+
+async def _reign(settings: Settings, uwsgi: Path, notifier: Notifier) -> None:
+    """Serve until a signal says stop; a second one hurries."""
+    stop, hurry, rescan = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    def on_stop() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number, act in (
+        (signal.SIGTERM, on_stop),
+        (signal.SIGINT, on_stop),
+        (signal.SIGHUP, rescan.set),
+    ):
+        loop.add_signal_handler(number, act)
+    async with asyncio.TaskGroup() as tasks:
+        emperor = Emperor(settings, uwsgi, notifier, tasks)
+        await emperor.reign(stop, hurry, rescan)
+
+
+def run(config: str | None, flags: dict[str, str]) -> None:
+    """Start, serve, stop. Raises CannotStart, SettingsError and AlreadyRunning."""
+    settings = _load(config, flags)
+    uwsgi = find_uwsgi(settings.uwsgi)
+    for folder in (settings.run_dir, settings.sockets, settings.log_dir):
+        _make_folder(folder)
+    _raise_fd_limit()
+    # Modes are given to each file by name; what a library makes beside is for root alone.
+    os.umask(0o077)
+    with RunLock(settings.run_dir), Notifier.from_environment(os.environ) as notifier:
+        try:
+            asyncio.run(_reign(settings, uwsgi, notifier))
+        except* OSError as errors:
+            raise CannotStart(str(errors.exceptions[0])) from errors
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    for key in reversed(KEYS):
+        default = f" [{key.default}]" if key.default else ""
+        option = click.option(f"--{key.name}", metavar=key.metavar, help=key.help + default)
+        command = option(command)
+    return command
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="emperord")
+@click.option("--config", metavar="FILE", help=f"settings, section [emperord] [{DEFAULT_CONFIG}]")
+@_options
+def main(config: str | None, **given: str | None) -> None:
+    """Host the uWSGI apps of a folder of inis: each sleeps as a socket and wakes on a request.
+
+    Every option can stand in the settings file too, under the same name; the option wins.
+    See emperord(8).
+    """
+    _log_to_stderr()
+    flags = {name.replace("_", "-"): value for name, value in given.items() if value is not None}
+    try:
+        run(config, flags)
+    except (CannotStart, SettingsError, AlreadyRunning) as error:
+        log.error("%s", error)
+        sys.exit(1)
+    sys.exit(0)

@@ -70,7 +70,9 @@ class Reporter:
                 self._status(vassal, measured.get(vassal.spec.domain, _NOTHING))
                 for vassal in vassals
             ),
-            refused=tuple(Refused(f"{name}.ini", why) for name, why in sorted(self._refused.items())),
+            refused=tuple(
+                Refused(f"{name}.ini", why) for name, why in sorted(self._refused.items())
+            ),
         )
 
     async def detail(self, vassal: Vassal) -> VassalDetail:

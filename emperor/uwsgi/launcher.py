@@ -38,8 +38,7 @@ class UwsgiProcess:
                 self._child = spawn(
                     command,
                     env,
-                    {LISTENER_FD: listener_fd, PIPE_FD: self._pipe.far_fd},
-                    log_fd,
+                    {1: log_fd, 2: log_fd, LISTENER_FD: listener_fd, PIPE_FD: self._pipe.far_fd},
                     self._loop,
                     self._exited,
                 )

@@ -90,6 +90,11 @@ class Activation:
         self._refused = refused
         self._provide = provide
         self._pages = Pages()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """From here on every request, held ones too, is told that the daemon stops."""
+        self._stopping = True
 
     def application(self) -> web.Application:
         """The aiohttp application: any method, any path."""
@@ -103,6 +108,8 @@ class Activation:
         hit = Hit.of(request)
         if not is_domain(hit.domain):
             return self._page(Page.NO_DOMAIN, hit)
+        if self._stopping:
+            return self._page(Page.STOPPING, hit)
         vassal = self._governor.serving(hit.domain)
         if vassal is None and hit.domain not in self._refused and await self._provide(hit.domain):
             vassal = self._governor.serving(hit.domain)
@@ -129,6 +136,8 @@ class Activation:
     async def _answer(self, hit: Hit, domain: str, changed: asyncio.Event) -> web.Response:
         while True:
             vassal = self._governor.get(domain)
+            if self._stopping:
+                return self._page(Page.STOPPING, hit)
             match outcome(vassal):
                 case Outcome.RUN if vassal is not None:
                     await self._pace.turn(domain, vassal.listener, hit.tries > 1)

@@ -1,0 +1,171 @@
+"""Writes the pages of docs/ that say what the code says: lifecycle.md and settings.md.
+
+`make docs` runs it, and a test fails when a page differs from what it would write.
+"""
+
+from pathlib import Path
+
+from emperor.model.lifecycle import (
+    MEANING,
+    POSTURE,
+    TABLE,
+    ByRoom,
+    Cell,
+    Event,
+    Move,
+    Refusal,
+    State,
+    Transition,
+)
+from emperor.model.settings import KEYS
+
+DOCS = Path(__file__).parent
+
+_LIFECYCLE = """\
+# The life of a vassal
+
+<!-- Written by `make docs` from emperor/model/lifecycle.py; do not edit. -->
+
+Every (state, event) is a transition, ignored (-), or illegal (✗: it is logged, and changes
+nothing). The effects of a transition are the difference between two *postures*, so nothing is
+listed per row. A vassal has two slots for processes: the **lead**, and a **second**, which is the
+successor that boots while `reloading` and otherwise a predecessor that drains.
+
+## Diagram
+
+```mermaid
+stateDiagram-v2
+    [*] --> parked
+{edges}
+    removed --> [*]
+```
+
+## Events
+
+| event | source |
+|---|---|
+{events}
+
+## Postures
+
+| state | a connection on the listener | door | lead | second | timer |
+|---|---|---|---|---|---|
+{postures}
+
+The door is what `activation = fallback` keeps shut while no app accepts (mode 0000); under
+`activation = socket` it is always open. Timers of a process: `start-timeout` while it boots,
+`stop-timeout` while it drains; past either, its process group is killed, and only its exit leaves
+the state.
+
+## Transitions
+
+`starting · aside`: the old process becomes the predecessor and drains on while its successor
+boots. `· swap`: successor and old process change places. `· promote`: the second becomes the lead.
+`(then demand)`: that event is fed again once a process has left its slot. Where a cell has
+three lines, they are for: a free slot, a predecessor that still drains, an app that must not run
+twice (`reload = restart`).
+
+| event | {states} |
+|---|{rule}
+{rows}
+"""
+
+_SETTINGS = """\
+# Settings
+
+<!-- Written by `make docs` from emperor/model/settings.py; do not edit. -->
+
+The file is `/etc/uwsgi/emperord.ini`, section `[emperord]`; `--config FILE` names another one. Each
+key is a flag of `emperord` too (`--vassals DIR`), and the flag wins. Times are in seconds.
+
+| key | default | |
+|---|---|---|
+{rows}
+
+## What a vassal sets for itself
+
+In a section `[emperor]` of its ini, which uWSGI ignores. (`idle` in `[uwsgi]` wins over it.)
+
+| key | |
+|---|---|
+| idle, activation, start-timeout, stop-timeout, reload, need-app, backlog | as above |
+| uid, gid | who the vassal runs as, from before uWSGI reads the ini |
+| aliases | further host names of the app, separated by spaces or commas |
+
+An ini that is not owned by the daemon's own user is run as its owner; it may name neither another
+`uid` or `gid` nor `aliases`, since whoever can write it could take a neighbour's place.
+"""
+
+
+def lifecycle() -> str:
+    """The whole of lifecycle.md."""
+    states = [state.value for state in State]
+    return _LIFECYCLE.format(
+        edges="\n".join(_edges()),
+        events="\n".join(f"| {event.value} | {MEANING[event]} |" for event in Event),
+        postures="\n".join(_posture(state) for state in State),
+        states=" | ".join(states),
+        rule="---|" * len(states),
+        rows="\n".join(_row(event) for event in Event),
+    )
+
+
+def settings() -> str:
+    """The whole of settings.md."""
+    rows = (f"| {key.name} | {f'`{key.default}`' if key.default else '-'} | {key.help} |"
+            for key in KEYS)  # fmt: skip
+    return _SETTINGS.format(rows="\n".join(rows))
+
+
+PAGES = {DOCS / "lifecycle.md": lifecycle, DOCS / "settings.md": settings}
+
+
+def _edges() -> list[str]:
+    events: dict[tuple[str, str], list[str]] = {}
+    for state, row in TABLE.items():
+        for event, cell in row.items():
+            for transition in _transitions(cell):
+                if transition.to is not state:
+                    told = events.setdefault((state.value, transition.to.value), [])
+                    if event.value not in told:
+                        told.append(event.value)
+    return [f"    {a} --> {b}: {', '.join(told)}" for (a, b), told in events.items()]
+
+
+def _transitions(cell: Cell) -> tuple[Transition, ...]:
+    if isinstance(cell, ByRoom):
+        return cell.free, cell.taken, cell.single
+    return (cell,) if isinstance(cell, Transition) else ()
+
+
+def _posture(state: State) -> str:
+    posture = POSTURE[state]
+    lead = posture.lead.value if posture.lead else "-"
+    timer = "throttle" if posture.throttle else "-"
+    cells = (state.value, posture.callers.value, posture.door.value, lead, posture.second.value)
+    return f"| {' | '.join(cells)} | {timer} |"
+
+
+def _row(event: Event) -> str:
+    return f"| **{event.value}** | {' | '.join(_cell(TABLE[state][event]) for state in State)} |"
+
+
+def _cell(cell: Cell) -> str:
+    if isinstance(cell, Refusal):
+        return "-" if cell is Refusal.IGNORED else "✗"
+    told = [_told(transition) for transition in _transitions(cell)]
+    return "<br>".join(told)
+
+
+def _told(transition: Transition) -> str:
+    text = transition.to.value
+    if transition.move is not Move.STAY:
+        text += f" · {transition.move.value}"
+    if transition.owes:
+        text += f" (then {transition.owes.value})"
+    return text
+
+
+if __name__ == "__main__":
+    for path, page in PAGES.items():
+        path.write_text(page(), encoding="utf-8")

@@ -1,0 +1,190 @@
+"""The daemon's parts, wired together, and what happens when they start and stop."""
+
+import asyncio
+import grp
+import logging
+import os
+from collections import Counter
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from emperor.chronicle import Chronicle
+from emperor.folder import VassalFolder
+from emperor.governor import Governor
+from emperor.linux.listeners import UnixListeners
+from emperor.linux.notify import Notifier
+from emperor.linux.queues import Queues
+from emperor.linux.watch import Changes, FolderWatch
+from emperor.model.ports import Listener, QueueLength
+from emperor.model.settings import Settings
+from emperor.model.status import Happening
+from emperor.provision import Provisioner
+from emperor.reporting import Reporter
+from emperor.uwsgi.inquiry import Inquiry
+from emperor.uwsgi.launcher import UwsgiLauncher
+from emperor.web.activation import Activation
+from emperor.web.control import Control
+from emperor.web.pace import Pace
+from emperor.web.server import serve
+
+log = logging.getLogger("emperord")
+
+CONTROL_GROUP = "emperor"
+# Where the kernel does not tell the length of a queue, a herd still goes in small batches.
+_UNKNOWN_QUEUE = QueueLength(pending=0, capacity=128)
+_STATUS_DELAY_SECONDS = 1.0
+
+
+class Emperor:
+    """One daemon. `tasks` holds all that runs beside the loop's callbacks."""
+
+    def __init__(
+        self, settings: Settings, uwsgi: Path, notifier: Notifier, tasks: asyncio.TaskGroup
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._settings = settings
+        self._notifier = notifier
+        self._tasks = tasks
+        self._loop = loop
+        self._chronicle = Chronicle()
+        self._queues = Queues()
+        self._governor = Governor(
+            settings,
+            UnixListeners(settings, loop),
+            UwsgiLauncher(uwsgi, settings.log_dir, loop),
+            loop,
+            self._chronicle,
+        )
+        self._folder = VassalFolder(
+            settings, self._governor, Inquiry(uwsgi, settings.vassals).ask, tasks
+        )
+        self._provisioner = Provisioner(settings.provision, self._governor, tasks)
+        self._activation = Activation(
+            settings,
+            self._governor,
+            Pace(self._measure, tasks),
+            self._folder.refused.keys(),
+            self._provisioner.provide,
+        )
+        self._reporter = Reporter(settings, self._governor, self._folder.refused, self._measure)
+        self._stating: asyncio.TimerHandle | None = None
+
+    async def reign(self, stop: asyncio.Event, hurry: asyncio.Event, rescan: asyncio.Event) -> None:
+        """Start, serve until `stop`, drain everything; `hurry` kills what still drains."""
+        async with AsyncExitStack() as stack:
+            await self._start(stack)
+            background = [
+                self._tasks.create_task(self._rescan_when(rescan)),
+                self._tasks.create_task(self._feed_watchdog()),
+            ]
+            await stop.wait()
+            self._notifier.stopping()
+            for task in background:
+                task.cancel()
+            await self._stop(hurry)
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        settings = self._settings
+        self._enter_folder()
+        watch = FolderWatch(settings.vassals, self._loop, self._changed)
+        stack.callback(watch.close)
+        await self._folder.rescan()
+        group = grp.getgrnam(settings.socket_group).gr_gid
+        control = Control(
+            self._governor, self._reporter, self._chronicle, self._folder.refused.get, self._rescan
+        )
+        mode, gid = _control_access()
+        await stack.enter_async_context(
+            serve(control.application(), settings.run_dir / "control.sock", mode, gid)
+        )
+        await stack.enter_async_context(
+            serve(self._activation.application(), settings.run_dir / "activate.sock", 0o660, group)
+        )
+        stack.enter_context(self._chronicle.reader(self._state_later))
+        self._notifier.ready()
+        self._state()
+        log.info("serving %d vassals of %s", len(self._governor), settings.vassals)
+
+    async def _stop(self, hurry: asyncio.Event) -> None:
+        self._activation.stop()
+        gone = asyncio.Event()
+
+        def look() -> None:
+            if not len(self._governor):
+                gone.set()
+
+        for vassal in self._governor:
+            self._governor.wait(vassal.spec.domain, look)
+            if self._governor.serving(vassal.spec.domain):
+                self._governor.dismiss(vassal.spec.domain, "emperord stops")
+        look()
+        running = sum(len(vassal.children) for vassal in self._governor)
+        if running:
+            log.info("draining %d processes; another signal kills them", running)
+        killer = self._tasks.create_task(self._kill_when(hurry))
+        await gone.wait()
+        killer.cancel()
+        if self._stating:
+            self._stating.cancel()
+        self._queues.close()
+        log.info("stopped")
+
+    async def _kill_when(self, hurry: asyncio.Event) -> None:
+        await hurry.wait()
+        self._governor.hurry()
+
+    async def _rescan_when(self, rescan: asyncio.Event) -> None:
+        while True:
+            await rescan.wait()
+            rescan.clear()
+            await self._rescan()
+
+    async def _rescan(self) -> None:
+        await self._folder.rescan()
+        self._governor.restore_listeners()
+
+    def _changed(self, changes: Changes) -> None:
+        if changes.everything:
+            self._enter_folder()
+            self._tasks.create_task(self._rescan())
+        for name in changes.names:
+            self._folder.look(name)
+
+    def _enter_folder(self) -> None:
+        """uWSGI resolves %v and relative includes against the folder that it was started in."""
+        try:
+            os.chdir(self._settings.vassals)
+        except OSError as error:
+            log.warning("cannot enter %s: %s", self._settings.vassals, error.strerror)
+
+    async def _measure(self, listener: Listener) -> QueueLength:
+        try:
+            return await self._queues.length(listener.fd)
+        except OSError as error:
+            log.warning("cannot see how full a queue is: %s", error)
+            return _UNKNOWN_QUEUE
+
+    async def _feed_watchdog(self) -> None:
+        """A loop that is stuck does not come here, and systemd restarts the daemon."""
+        while interval := self._notifier.watchdog_seconds:
+            self._notifier.alive()
+            await asyncio.sleep(interval / 2)
+
+    def _state_later(self, _happening: Happening) -> None:
+        if self._stating is None:
+            self._stating = self._loop.call_later(_STATUS_DELAY_SECONDS, self._state)
+
+    def _state(self) -> None:
+        """What `systemctl status` shows."""
+        self._stating = None
+        counted = Counter(vassal.state.value for vassal in self._governor)
+        states = ", ".join(f"{number} {state}" for state, number in counted.most_common())
+        self._notifier.status(states or "no vassals")
+
+
+def _control_access() -> tuple[int, int]:
+    """Mode and group of control.sock: for root alone where there is no group `emperor`."""
+    try:
+        return 0o660, grp.getgrnam(CONTROL_GROUP).gr_gid
+    except KeyError:
+        return 0o600, -1

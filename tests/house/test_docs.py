@@ -1,0 +1,21 @@
+"""The documentation says what the code says."""
+
+from pathlib import Path
+
+import pytest
+
+from docs.generate import PAGES
+from emperor.model.settings import KEYS
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_generated_page_is_up_to_date(page: Path) -> None:
+    assert page.read_text(encoding="utf-8") == PAGES[page](), "run `make docs`"
+
+
+def test_every_setting_stands_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    for key in KEYS:
+        assert f"| {key.name} | " in page

@@ -1,0 +1,75 @@
+"""The house is clean: format, lint, types, and imports that point one way."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "emperor"
+
+# Each may import itself and those below it.
+LAYERS = (
+    ("model",),
+    ("linux",),
+    ("uwsgi",),
+    ("vassal", "chronicle", "stage", "governor", "provision", "folder", "reporting"),
+    ("web",),
+    ("cli", "emperor", "daemon"),
+)
+# What only the edge may touch.
+PURE = PACKAGE / "model"
+IMPURE = {"asyncio", "os", "socket", "time", "logging", "subprocess", "random", "signal"}
+
+
+def imported(path: Path) -> set[str]:
+    """The names of all modules that a file imports."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add(node.module or "")
+    return found
+
+
+def layer(part: str) -> int:
+    """The number of the layer that a part of the package belongs to."""
+    return next(number for number, parts in enumerate(LAYERS) if part in parts)
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    own = layer(path.relative_to(PACKAGE).parts[0].removesuffix(".py"))
+    for name in imported(path):
+        if name.startswith("emperor."):
+            assert layer(name.split(".")[1]) <= own, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", sorted(PURE.glob("*.py")), ids=lambda path: path.name)
+def test_the_model_touches_nothing(path: Path) -> None:
+    assert not imported(path) & IMPURE
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_fits_in_a_head(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 400
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("ruff", "format", "--check", "."), ("ruff", "check", "."), ("mypy",)],
+    ids=" ".join,
+)
+def test_a_linter_is_content(command: tuple[str, ...]) -> None:
+    program = Path(sys.executable).with_name(command[0])
+    result = subprocess.run(
+        [program, *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
