@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from emperor.chronicle import Chronicle
+from emperor.chronicle import REMEMBERED, Chronicle
 from emperor.governor import Governor
 from emperor.model.lifecycle import Event, State
 from emperor.model.status import Happening, as_json
@@ -94,7 +94,9 @@ class Control:
         return _json(await self._reporter.detail(vassal))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Happenings as JSON lines: those that are remembered, then each as it happens."""
+        """Happenings as JSON lines: those that are remembered, with `?past=N` the last N of them,
+        then each as it happens."""
+        past = _past(request)
         queue: asyncio.Queue[Happening] = asyncio.Queue(_UNREAD_EVENTS)
 
         def read(happening: Happening) -> None:
@@ -104,11 +106,13 @@ class Control:
 
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         with self._chronicle.reader(read):
-            for happening in self._chronicle.recent():
+            remembered = self._chronicle.recent()
+            for happening in remembered[max(0, len(remembered) - past) :]:
                 queue.put_nowait(happening)
             await response.prepare(request)
             while True:
-                line = json.dumps(as_json(await queue.get()), ensure_ascii=False)
+                # In ASCII: what an app wrote cannot steer a terminal that shows it as it is.
+                line = json.dumps(as_json(await queue.get()))
                 await response.write(line.encode() + b"\n")
 
     async def reload(self, _request: web.Request) -> web.Response:
@@ -128,6 +132,13 @@ class Control:
         if why := self._refusal(host):
             raise Refusal(409, "refused", why)
         raise Refusal(404, "no-such-vassal", f"there is no vassal {host}")
+
+
+def _past(request: web.Request) -> int:
+    text = request.query.get("past", str(REMEMBERED))
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise Refusal(400, "bad-request", f"cannot use past={text}: it must be a number")
+    return int(text)
 
 
 @web.middleware
