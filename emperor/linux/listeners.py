@@ -1,0 +1,271 @@
+"""Listening unix sockets for life: folder, bind, mode, owner, links, and their end with the ini.
+
+A socket is bound with mode 0000 and gets its owner before its door opens, so there is no moment in
+which the wrong one may pass. bind(2) takes the mode of the descriptor, less the umask (measured).
+
+uWSGI gets a duplicate of the descriptor and with it the same O_NONBLOCK: 2.0.31 leaves it set and
+serves well from it, with processes, threads and gevent alike (measured).
+"""
+
+import errno
+import grp
+import os
+import pwd
+import socket
+import stat
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from emperor.linux.leftovers import CLOSED_MODE, bind, link, make_folder, remove_if_empty
+from emperor.model.ports import CannotListen
+from emperor.model.settings import Settings, SettingsError
+from emperor.model.vassal import Activation, Spec
+
+# So many refusals take some 2 ms; the loop calls again for the rest, after everybody else's turn.
+REFUSALS_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _House:
+    """What all listeners share. Owners are pairs of uid and gid, as in chown(2)."""
+
+    loop: AbstractEventLoop
+    sockets: str
+    folder_owner: tuple[int, int]
+    socket_owner: tuple[int, int]
+    open_mode: int
+
+
+class UnixListeners:
+    """Makes listeners beneath `settings.sockets`, a folder that it creates if need be.
+
+    Raises SettingsError when that folder cannot be made, or when the owner or group is unknown.
+    """
+
+    def __init__(self, settings: Settings, loop: AbstractEventLoop) -> None:
+        uid, gid = _uid(settings.socket_owner), _gid(settings.socket_group)
+        sockets = os.fspath(settings.sockets)
+        _make_sockets(sockets)
+        self._house = _House(loop, sockets, (os.geteuid(), gid), (uid, gid), settings.socket_mode)
+
+    def listen(self, spec: Spec) -> "UnixListener":
+        """A listener on `spec.socket`, bound exactly as that is spelled, with the door closed
+        (unless `spec.activation` is SOCKET) and a link for each of `spec.aliases`.
+
+        What an earlier run left behind is taken over; nothing else is ever deleted. Raises
+        CannotListen, and then leaves nothing behind.
+        """
+        house = self._house
+        folder = f"{house.sockets}/{spec.domain}"
+        try:
+            make_folder(folder, house.folder_owner)
+            try:
+                return self._listen(spec)
+            except BaseException:
+                remove_if_empty(folder)
+                raise
+        except OSError as error:
+            raise _cannot_listen(spec.socket, error) from error
+
+    def _listen(self, spec: Spec) -> "UnixListener":
+        listener = UnixListener(self._house, spec, bind(spec.socket))
+        try:
+            os.chown(spec.socket, *self._house.socket_owner, follow_symlinks=False)
+            listener.apply(spec)
+        except BaseException:
+            listener.close()
+            raise
+        return listener
+
+
+class UnixListener:
+    """One bound socket. The path's mode is its door: 0000, which root alone passes, or that of the
+    settings."""
+
+    __slots__ = (
+        "_activation",
+        "_aliases",
+        "_bound_at",
+        "_device",
+        "_domain",
+        "_house",
+        "_inode",
+        "_open",
+        "_path",
+        "_socket",
+    )
+
+    def __init__(self, house: _House, spec: Spec, bound: socket.socket) -> None:
+        info = os.lstat(spec.socket)
+        self._house = house
+        self._domain = spec.domain
+        self._path = spec.socket
+        self._socket = bound
+        self._device = info.st_dev
+        self._inode = info.st_ino
+        self._bound_at = info.st_atime_ns
+        self._activation = spec.activation
+        self._aliases: tuple[str, ...] = ()
+        self._open = False
+
+    @property
+    def fd(self) -> int:
+        """The listening descriptor, non-blocking and close-on-exec."""
+        return self._socket.fileno()
+
+    def apply(self, spec: Spec) -> None:
+        """Follow `spec` in its aliases, backlog and activation; it must name the same socket.
+
+        listen(2) again gives a listening socket another backlog and keeps its queue (measured).
+        Raises CannotListen, and then nothing was changed.
+        """
+        try:
+            self._link_aliases(spec.aliases)
+        except OSError as error:
+            raise _cannot_listen(self._path, error) from error
+        self._unlink_aliases(alias for alias in self._aliases if alias not in spec.aliases)
+        self._aliases = spec.aliases
+        self._socket.listen(spec.backlog)
+        self._activation = spec.activation
+        self._set_mode()
+
+    def open_door(self) -> None:
+        """Let everybody pass whom the settings' mode lets pass."""
+        self._open = True
+        self._set_mode()
+
+    def close_door(self) -> None:
+        """Let root alone pass. Under `activation = socket` the door stays open."""
+        self._open = False
+        self._set_mode()
+
+    def _set_mode(self) -> None:
+        is_open = self._open or self._activation is Activation.SOCKET
+        wanted = self._house.open_mode if is_open else CLOSED_MODE
+        info = self._info()
+        if info is not None and stat.S_IMODE(info.st_mode) != wanted:
+            os.chmod(self._path, wanted)
+
+    def watch(self, on_connection: Callable[..., object], /, *args: object) -> None:
+        """Call `on_connection(*args)` while a connection is pending. The kernel reports a state
+        and not an event, so the callback either empties the queue or calls `unwatch`."""
+        if not self._is_closed():
+            self._house.loop.add_reader(self._socket.fileno(), on_connection, *args)
+
+    def unwatch(self) -> None:
+        """Leave pending connections to whoever accepts. Harmless when nothing is watched."""
+        if not self._is_closed():
+            self._house.loop.remove_reader(self._socket.fileno())
+
+    def refuse(self) -> int:
+        """Accept and close what is pending, and return how many those were: 256 at most."""
+        # An app that holds the duplicate may have cleared the flag for all of us; without it the
+        # accept that finds the queue empty would stop the whole daemon.
+        self._socket.setblocking(False)
+        for refused in range(REFUSALS_AT_ONCE):
+            try:
+                connection, _ = self._socket.accept()
+            except BlockingIOError:
+                return refused
+            connection.close()
+        return REFUSALS_AT_ONCE
+
+    def is_in_place(self) -> bool:
+        """Whether the path still leads to this very socket."""
+        return self._info() is not None
+
+    def _info(self) -> os.stat_result | None:
+        """The path's status while it is ours. Its inode's number cannot be another's meanwhile:
+        a bound socket holds its inode even when that is unlinked."""
+        try:
+            info = os.lstat(self._path)
+        except OSError:
+            return None
+        return info if (info.st_ino, info.st_dev) == (self._inode, self._device) else None
+
+    def last_connect(self) -> float | None:
+        """Wall-clock time of the last connect(2), by the path's atime (5 µs). None when there was
+        none since the bind, and always on a file system that is mounted noatime."""
+        info = self._info()
+        if info is None or info.st_atime_ns <= self._bound_at:
+            return None
+        if info.st_atime_ns > max(info.st_mtime_ns, info.st_ctime_ns):
+            # relatime notes an access only when the file has changed since the last one.
+            os.utime(self._path, ns=(info.st_atime_ns, info.st_atime_ns))
+        return info.st_atime
+
+    def close(self) -> None:
+        """Unlink path, links and folder as far as they are still this socket's, and close. From
+        then on nothing can be pending; to close it again is harmless."""
+        if self._is_closed():
+            return
+        self.unwatch()
+        self._unlink_aliases(self._aliases)
+        try:
+            if self.is_in_place():  # after close(2) the inode's number could be another's
+                os.unlink(self._path)
+        finally:
+            self._socket.close()
+        remove_if_empty(f"{self._house.sockets}/{self._domain}")
+
+    def _is_closed(self) -> bool:
+        return self._socket.fileno() == -1
+
+    def _link_aliases(self, aliases: Iterable[str]) -> None:
+        made: list[str] = []
+        try:
+            for alias in aliases:
+                if link(f"{self._house.sockets}/{alias}", self._domain):
+                    made.append(alias)
+        except BaseException:
+            self._unlink_aliases(made)
+            raise
+
+    def _unlink_aliases(self, aliases: Iterable[str]) -> None:
+        for alias in aliases:
+            path = f"{self._house.sockets}/{alias}"
+            with suppress(OSError):  # gone, or no link any more
+                if os.readlink(path) == self._domain:
+                    os.unlink(path)
+
+
+def _uid(user: str) -> int:
+    try:
+        return int(user) if user.isdecimal() else pwd.getpwnam(user).pw_uid
+    except KeyError:
+        raise SettingsError(f"cannot use socket-owner = {user!r}: there is no such user") from None
+
+
+def _gid(group: str) -> int:
+    try:
+        return int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise SettingsError(
+            f"cannot use socket-group = {group!r}: there is no such group; it must be nginx's"
+        ) from None
+
+
+def _make_sockets(path: str) -> None:
+    try:
+        os.mkdir(path)
+        os.chmod(path, 0o755)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise SettingsError(f"cannot use sockets = {path}: {error.strerror}; create it") from error
+
+
+def _cannot_listen(path: str, error: OSError) -> CannotListen:
+    """What the administrator can do about it, where that is known."""
+    where = f" ({error.filename})" if error.filename not in (None, path) else ""
+    cures = {
+        errno.EACCES: f"; run emperord as root, or let uid {os.geteuid()} write there",
+        errno.EPERM: "; only root may give files away or change those of others: run emperord as"
+        " root, or set socket-owner and socket-group to its own user and group",
+        errno.EMFILE: "; raise the limit on open files (LimitNOFILE= of the unit)",
+        errno.ENOSPC: "; the file system has no room or no inodes left",
+    }
+    cure = cures.get(error.errno or 0, "")
+    return CannotListen(f"cannot listen on {path}: {error.strerror or error}{where}{cure}")

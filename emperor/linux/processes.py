@@ -1,0 +1,155 @@
+"""Child processes: posix_spawn, a process group and session of their own, death by pidfd.
+
+posix_spawn blocks the caller for 0.3 ms, also with 10,000 descriptors and 200 MB; Popen with a user
+takes 6 ms (measured). It has no cwd: a child starts in the folder that the daemon stands in. What a
+child puts into a session of its own is out of the reach of its group, and of `kill`.
+"""
+
+import errno
+import fcntl
+import os
+import signal
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+
+from emperor.model.ports import CannotLaunch
+from emperor.model.vassal import Identity
+
+LOG_MODE = 0o640
+
+_CURES = {
+    errno.ENOENT: "; is it there, and its interpreter?",
+    errno.ENOEXEC: "; it is no program for this machine",
+    errno.EAGAIN: "; the limit on processes is reached (TasksMax= of the unit, ulimit -u)",
+    errno.EMFILE: "; the limit on open files is reached (LimitNOFILE= of the unit)",
+}
+
+
+class ChildProcess:
+    """The leader of a process group. Its exit kills the rest of the group, and is told once."""
+
+    __slots__ = ("_loop", "_on_exit", "_pidfd", "pid")
+
+    def __init__(self, pid: int, loop: AbstractEventLoop, on_exit: Callable[[str], None]) -> None:
+        self.pid = pid
+        self._loop = loop
+        self._on_exit = on_exit
+        self._pidfd: int | None = os.pidfd_open(pid)
+        loop.add_reader(self._pidfd, self._exited, self._pidfd)
+
+    def kill(self) -> None:
+        """SIGKILL the group. Harmless after the exit, when the number may be another's."""
+        if self._pidfd is not None:
+            _kill_group(self.pid)
+
+    def _exited(self, pidfd: int) -> None:
+        self._loop.remove_reader(pidfd)
+        # Until the leader is reaped, its number and so that of the group cannot be given away.
+        self.kill()
+        self._pidfd = None
+        try:
+            how = _reap(pidfd)
+        finally:
+            os.close(pidfd)
+        self._on_exit(how)
+
+
+def spawn(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    fds: Mapping[int, int],
+    loop: AbstractEventLoop,
+    on_exit: Callable[[str], None],
+) -> ChildProcess:
+    """Start `argv` with /dev/null as 0 and `fds`, which says by the child's numbers (1 and 2 for
+    its output) what it has of our descriptors; they stay open here. Signals are at their defaults.
+
+    `on_exit` is called once, after the exit, with "exit status 22" or "killed by SIGKILL".
+    Raises CannotLaunch.
+    """
+    try:
+        with _out_of_the_way(fds) as sources:
+            pid = os.posix_spawnp(
+                argv[0],
+                list(argv),
+                env,
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    *((os.POSIX_SPAWN_DUP2, source, target) for target, source in sources.items()),
+                ],
+                setsid=True,
+                setsigmask=(),
+                # Python ignores SIGPIPE, and what is ignored stays ignored across exec.
+                setsigdef=signal.valid_signals(),
+            )
+    except OSError as error:
+        raise _cannot_launch(argv[0], error) from error
+    try:
+        return ChildProcess(pid, loop, on_exit)
+    except OSError as error:
+        _kill_group(pid)
+        os.waitpid(pid, 0)
+        raise _cannot_launch(argv[0], error) from error
+
+
+def as_identity(identity: Identity, argv: Sequence[str]) -> list[str]:
+    """`argv` run as that user, by setpriv(1): it costs a millisecond in the child and none here."""
+    groups = "--clear-groups" if identity.user is None else "--init-groups"
+    user = ["--reuid", str(identity.uid), "--regid", str(identity.gid), groups]
+    return ["setpriv", *user, "--", *argv]
+
+
+def open_log(path: str) -> int:
+    """The file at `path`, made if need be, opened to append. Never follows a link, and never waits
+    for the reader of a pipe. Raises CannotLaunch."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        return os.open(path, flags, LOG_MODE)
+    except OSError as error:
+        cure = "; it is a link, move it away" if error.errno == errno.ELOOP else ""
+        raise CannotLaunch(f"cannot open the log {path}: {error.strerror}{cure}") from error
+
+
+@contextmanager
+def _out_of_the_way(fds: Mapping[int, int]) -> Iterator[dict[int, int]]:
+    """`fds` (target to source) with sources above all targets, so that no dup2(2) in the child
+    overwrites what a later one needs, or finds source and target the same and keeps CLOEXEC."""
+    above = max(fds, default=0) + 1
+    copies: dict[int, int] = {}
+    try:
+        for source in set(fds.values()):
+            if source < above:
+                copies[source] = fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, above)
+        yield {target: copies.get(source, source) for target, source in fds.items()}
+    finally:
+        for copy in copies.values():
+            os.close(copy)
+
+
+def _kill_group(pid: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _reap(pidfd: int) -> str:
+    try:
+        result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    except ChildProcessError:
+        return "exit status unknown: somebody else reaped it"
+    assert result is not None
+    if result.si_code == os.CLD_EXITED:
+        return f"exit status {result.si_status}"
+    return f"killed by {_name(result.si_status)}"
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _cannot_launch(program: str, error: OSError) -> CannotLaunch:
+    cure = _CURES.get(error.errno or 0, "")
+    return CannotLaunch(f"cannot spawn {program}: {error.strerror}{cure}")
