@@ -1,0 +1,55 @@
+"""A WSGI app that tells what reached it, notes each run, and dies where its path says so."""
+
+import hashlib
+import json
+import os
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import quote
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+RUNS = Path(os.environ["ECHO_RUNS"])
+
+
+def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer with the request in JSON."""
+    body = environ["wsgi.input"].read()
+    with RUNS.open("a") as runs:
+        runs.write(f"{environ['REQUEST_METHOD']} {quote(environ['PATH_INFO'])}\n")
+    match environ["PATH_INFO"]:
+        case "/die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "/die-once" if len(RUNS.read_text().splitlines()) == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "/own-502":
+            start_response("502 Bad Gateway", [("Content-Type", "text/plain")])
+            return [b"the app's own\n"]
+        case "/steer":
+            start_response("200 OK", _STEERING)
+            return [b"steered\n"]
+        case "/half":
+            return _half(start_response)
+    answer = {
+        "environ": {key: value for key, value in environ.items() if isinstance(value, str)},
+        "length": len(body),
+        "sha256": hashlib.sha256(body).hexdigest(),
+    }
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(answer).encode()]
+
+
+_STEERING = [
+    ("X-Accel-Redirect", "/steered-here"),
+    ("X-Accel-Expires", "3600"),
+    ("X-Accel-Limit-Rate", "1"),
+    ("X-Accel-Buffering", "no"),
+    ("X-Accel-Charset", "klingon"),
+    ("Content-Type", "text/plain"),
+]
+
+
+def _half(start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Length", "20")])
+    yield b"half of it"
+    os.kill(os.getpid(), signal.SIGKILL)

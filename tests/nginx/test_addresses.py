@@ -1,0 +1,111 @@
+"""What an app is told about its client: the balancers are believed, and nobody else."""
+
+import asyncio
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.http_client import Request, ask
+from tests.nginx.conftest import App
+from tests.nginx.stub_daemon import StubDaemon
+from tests.nginx_server import Nginx
+
+HOST = "app.example"
+BALANCER = "127.0.0.1"
+STRANGER = "127.0.0.2"
+FORWARDED = {
+    "X-Forwarded-For": "203.0.113.7",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "bank.example",
+    "X-Forwarded-Ssl": "on",
+    "Proxy": "http://evil.example",
+}
+
+
+@pytest.fixture
+def warm(app: App) -> App:
+    app.open_door()
+    return app
+
+
+async def environ(
+    nginx: Nginx, request: Request, source: str = BALANCER, tls: bool = False
+) -> dict[str, Any]:
+    port = nginx.tls_port if tls else nginx.port
+    reply = await asyncio.to_thread(ask, port, request, source, tls)
+    told: dict[str, Any] = json.loads(reply.text)["environ"]
+    return told
+
+
+async def test_a_balancer_is_believed(nginx: Nginx, warm: App) -> None:
+    told = await environ(nginx, Request(HOST, headers=FORWARDED), BALANCER)
+    assert told["REMOTE_ADDR"] == "203.0.113.7"
+    assert told["HTTP_X_FORWARDED_FOR"] == "203.0.113.7"
+    assert (told["HTTPS"], told["wsgi.url_scheme"]) == ("on", "https")
+
+
+async def test_a_stranger_is_not_believed(nginx: Nginx, warm: App) -> None:
+    told = await environ(nginx, Request(HOST, headers=FORWARDED), STRANGER)
+    assert told["REMOTE_ADDR"] == STRANGER
+    assert told["HTTP_X_FORWARDED_FOR"] == STRANGER
+    assert told["HTTP_X_FORWARDED_PROTO"] == told["wsgi.url_scheme"] == "http"
+    assert "HTTPS" not in told
+
+
+@pytest.mark.parametrize("source", [BALANCER, STRANGER])
+async def test_nobody_names_another_host_or_a_proxy(nginx: Nginx, warm: App, source: str) -> None:
+    told = await environ(nginx, Request(HOST, headers=FORWARDED), source)
+    assert told["HTTP_X_FORWARDED_HOST"] == HOST
+    assert told.keys().isdisjoint({"HTTP_PROXY", "HTTP_X_FORWARDED_SSL"})
+
+
+async def test_the_daemon_learns_the_clients_address(
+    nginx: Nginx, app: App, daemon: StubDaemon
+) -> None:
+    await environ(nginx, Request(HOST, headers=FORWARDED), BALANCER)
+    app.socket.chmod(0)
+    await environ(nginx, Request(HOST, headers=FORWARDED), STRANGER)
+    assert [asked.headers["x-forwarded-for"] for asked in daemon.asked] == ["203.0.113.7", STRANGER]
+
+
+async def test_tls_ends_here_too(nginx: Nginx, app: App, daemon: StubDaemon) -> None:
+    told = await environ(nginx, Request(HOST), STRANGER, tls=True)
+    assert (told["HTTPS"], told["REQUEST_SCHEME"], told["wsgi.url_scheme"]) == (
+        "on", "https", "https",
+    )  # fmt: skip
+    assert len(daemon.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "path", "told_host"),
+    [
+        ("app.example", "/", "app.example"),
+        ("APP.example:8080", "/", "app.example:8080"),
+        ("app.example.", "/", "app.example"),
+        ("app.example.:8080", "/", "app.example:8080"),
+        ("bank.example", "http://app.example/", "app.example"),
+        ("bank.example:1", "http://app.example:2/", "app.example"),
+    ],
+)
+async def test_an_app_is_told_the_host_that_it_was_chosen_by(
+    nginx: Nginx, warm: App, header: str, path: str, told_host: str
+) -> None:
+    told = await environ(nginx, Request(header, path))
+    assert told["HTTP_HOST"] == told_host
+    assert told["SERVER_NAME"] == HOST
+
+
+async def test_the_balancers_request_id_runs_through(
+    nginx: Nginx, app: App, daemon: StubDaemon
+) -> None:
+    told = await environ(nginx, Request(HOST, headers={"X-Request-Id": "from-the-balancer"}))
+    assert told["HTTP_X_REQUEST_ID"] == "from-the-balancer"
+    assert daemon.asked[0].headers["x-request-id"] == "from-the-balancer"
+
+
+@pytest.mark.parametrize("odd", ["short", "x" * 65, "a b c d e f", '"quoted-id"'])
+async def test_an_odd_request_id_is_replaced(nginx: Nginx, warm: App, odd: str) -> None:
+    told = await environ(nginx, Request(HOST, headers={"X-Request-Id": odd}))
+    assert re.fullmatch("[0-9a-f]{32}", told["HTTP_X_REQUEST_ID"])

@@ -1,0 +1,150 @@
+"""An app that fails with a request in its hands: what is run again, and what never is."""
+
+import asyncio
+import http.client
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.http_client import Request, ask
+from tests.nginx.conftest import App
+from tests.nginx.stub_daemon import Asked, StubDaemon, run_it
+from tests.nginx_server import Nginx
+
+HOST = "app.example"
+DIED = r"upstream prematurely closed connection|recv\(\) failed \(104: Connection reset by peer\)"
+
+
+@pytest.fixture
+def warm(app: App, nginx: Nginx) -> App:
+    app.open_door()
+    nginx.expect(DIED)
+    return app
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "PURGE"])
+async def test_an_unsafe_request_whose_app_dies_runs_once(
+    nginx: Nginx, warm: App, daemon: StubDaemon, method: str
+) -> None:
+    request = Request(HOST, "/die", method, body=b"transfer")
+    reply = await asyncio.to_thread(ask, nginx.port, request)
+    assert reply.status == 502
+    assert "was not repeated" in reply.text
+    assert warm.runs == [f"{method} /die"]
+    assert daemon.asked == []
+
+
+async def test_a_cold_unsafe_request_whose_app_dies_runs_once(
+    nginx: Nginx, app: App, daemon: StubDaemon
+) -> None:
+    nginx.expect(DIED)
+    request = Request(HOST, "/die", "POST", body=b"transfer")
+    reply = await asyncio.to_thread(ask, nginx.port, request)
+    assert reply.status == 502
+    assert app.runs == ["POST /die"]
+    assert len(daemon.asked) == 1
+
+
+async def test_a_safe_request_whose_app_dies_is_run_once_more(
+    nginx: Nginx, warm: App, daemon: StubDaemon
+) -> None:
+    reply = await asyncio.to_thread(ask, nginx.port, Request(HOST, "/die-once"))
+    assert reply.status == 200
+    assert len(warm.runs) == 2
+    assert len(daemon.asked) == 1
+
+
+@pytest.mark.parametrize("cold", [True, False], ids=["cold", "warm"])
+async def test_a_safe_request_is_run_no_third_time(
+    nginx: Nginx, app: App, daemon: StubDaemon, cold: bool
+) -> None:
+    nginx.expect(DIED)
+    if not cold:
+        app.open_door()
+    reply = await asyncio.to_thread(ask, nginx.port, Request(HOST, "/die"))
+    assert reply.status == 502
+    assert app.runs == ["GET /die", "GET /die"]
+    assert len(daemon.asked) == (2 if cold else 1)
+
+
+async def test_a_502_of_the_app_is_its_own_answer(
+    nginx: Nginx, warm: App, daemon: StubDaemon
+) -> None:
+    reply = await asyncio.to_thread(ask, nginx.port, Request(HOST, "/own-502"))
+    assert (reply.status, reply.text) == (502, "the app's own\n")
+    assert daemon.asked == []
+    assert len(warm.runs) == 1
+
+
+async def test_a_reply_that_breaks_off_is_not_begun_anew(
+    nginx: Nginx, warm: App, daemon: StubDaemon
+) -> None:
+    with pytest.raises(http.client.IncompleteRead):
+        await asyncio.to_thread(ask, nginx.port, Request(HOST, "/half"))
+    assert len(warm.runs) == 1
+    assert daemon.asked == []
+
+
+async def test_an_app_cannot_steer_nginx(nginx: Nginx, warm: App, daemon: StubDaemon) -> None:
+    reply = await asyncio.to_thread(ask, nginx.port, Request(HOST, "/steer"))
+    assert (reply.status, reply.text) == (200, "steered\n")
+    assert warm.runs == ["GET /steer"]
+    assert reply.headers["content-type"] == "text/plain"
+    assert not [name for name in reply.headers if name.startswith("x-accel")]
+
+
+def nothing(path: Path, stack: ExitStack) -> None:
+    """ENOENT."""
+
+
+def closed_door(path: Path, stack: ExitStack) -> None:
+    """EACCES."""
+    stack.enter_context(socket.socket(socket.AF_UNIX)).bind(str(path))
+    path.chmod(0)
+
+
+def stale_file(path: Path, stack: ExitStack) -> None:
+    """ECONNREFUSED."""
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(path))
+    path.chmod(0o666)
+
+
+def full_queue(path: Path, stack: ExitStack) -> None:
+    """EAGAIN."""
+    listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+    listener.bind(str(path))
+    path.chmod(0o666)
+    listener.listen(0)
+    stack.enter_context(socket.socket(socket.AF_UNIX)).connect(str(path))
+
+
+@pytest.mark.parametrize("obstacle", [nothing, closed_door, stale_file, full_queue])
+async def test_what_could_not_be_connected_to_is_no_run(
+    folder: Path,
+    nginx: Nginx,
+    warm: App,
+    daemon: StubDaemon,
+    obstacle: Callable[[Path, ExitStack], None],
+) -> None:
+    nginx.expect(r"failed \((111: Connection refused|11: Resource temporarily unavailable)\)")
+    path = folder / "sockets" / "other.example" / "socket"
+    path.parent.mkdir()
+
+    async def clear_the_way(asked: Asked) -> web.Response:
+        path.unlink(missing_ok=True)
+        path.symlink_to(warm.socket)
+        return run_it()
+
+    daemon.answer = clear_the_way
+    with ExitStack() as stack:
+        obstacle(path, stack)
+        request = Request("other.example", method="POST", body=b"transfer")
+        reply = await asyncio.to_thread(ask, nginx.port, request)
+    assert reply.status == 200
+    assert warm.runs == ["POST /"]
+    assert len(daemon.asked) == 1
