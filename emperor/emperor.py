@@ -11,9 +11,10 @@ from pathlib import Path
 from emperor.chronicle import Chronicle
 from emperor.folder import VassalFolder
 from emperor.governor import Governor
+from emperor.linux.accounts import SystemAccounts
 from emperor.linux.listeners import UnixListeners
 from emperor.linux.notify import Notifier
-from emperor.linux.queues import Queues
+from emperor.linux.queues import queue_length
 from emperor.linux.watch import Changes, FolderWatch
 from emperor.model.ports import Listener, QueueLength
 from emperor.model.settings import Settings
@@ -47,7 +48,6 @@ class Emperor:
         self._tasks = tasks
         self._loop = loop
         self._chronicle = Chronicle()
-        self._queues = Queues()
         self._governor = Governor(
             settings,
             UnixListeners(settings, loop),
@@ -56,7 +56,7 @@ class Emperor:
             self._chronicle,
         )
         self._folder = VassalFolder(
-            settings, self._governor, Inquiry(uwsgi, settings.vassals).ask, tasks
+            settings, self._governor, SystemAccounts(), Inquiry(uwsgi, settings.vassals), tasks
         )
         self._provisioner = Provisioner(settings.provision, self._governor, tasks)
         self._activation = Activation(
@@ -126,7 +126,6 @@ class Emperor:
         killer.cancel()
         if self._stating:
             self._stating.cancel()
-        self._queues.close()
         log.info("stopped")
 
     async def _kill_when(self, hurry: asyncio.Event) -> None:
@@ -159,7 +158,7 @@ class Emperor:
 
     async def _measure(self, listener: Listener) -> QueueLength:
         try:
-            return await self._queues.length(listener.fd)
+            return await queue_length(listener.fd)
         except OSError as error:
             log.warning("cannot see how full a queue is: %s", error)
             return _UNKNOWN_QUEUE

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import os
 import stat
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from emperor.governor import Governor
@@ -17,8 +17,10 @@ from emperor.model.lifecycle import State
 from emperor.model.ports import CannotListen
 from emperor.model.settings import Settings
 from emperor.model.vassal import Spec
+from emperor.uwsgi.identity import Accounts, Owner, identity_of
 from emperor.uwsgi.ini import LONGEST_INI, BrokenIni, Ini, parse
-from emperor.uwsgi.spec import Owner, spec_of
+from emperor.uwsgi.inquiry import Inquiry
+from emperor.uwsgi.spec import spec_of
 
 log = logging.getLogger("emperord")
 
@@ -47,19 +49,23 @@ class Draft:
     owner: Owner
 
 
-Ask = Callable[[str, Ini, Owner], Awaitable[Ini]]
-
-
 class VassalFolder:
-    """Reads inis and tells the governor. `ask` has uWSGI read the ini that is beyond us."""
+    """Reads inis and tells the governor. `inquiry` has uWSGI read those that are beyond us."""
 
     def __init__(
-        self, settings: Settings, governor: Governor, ask: Ask, tasks: asyncio.TaskGroup
+        self,
+        settings: Settings,
+        governor: Governor,
+        accounts: Accounts,
+        inquiry: Inquiry,
+        tasks: asyncio.TaskGroup,
     ) -> None:
         self._settings = settings
         self._governor = governor
-        self._ask = ask
+        self._accounts = accounts
+        self._inquiry = inquiry
         self._tasks = tasks
+        self._real_folder = os.path.realpath(settings.vassals)
         self._claims = Claims()
         self._stamps: dict[str, Stamp] = {}
         self._passed_over: set[str] = set()
@@ -72,6 +78,7 @@ class VassalFolder:
 
     async def rescan(self) -> None:
         """Look at every ini, and for those that are gone."""
+        self._real_folder = os.path.realpath(self._settings.vassals)
         try:
             present = set(os.listdir(self._settings.vassals))
         except OSError as error:
@@ -118,22 +125,26 @@ class VassalFolder:
 
     def _read(self, domain: str, name: str, draft: Draft) -> None:
         try:
-            ini = parse(draft.data, name, str(self._settings.vassals))
+            ini = parse(draft.data, name, self._real_folder)
             if ini.clever:
                 self._tasks.create_task(self._read_by_asking(domain, name, ini, draft))
             else:
-                self._serve(spec_of(domain, ini, self._settings, draft.owner))
+                self._serve(self._spec_of(domain, ini, draft.owner))
         except BrokenIni as error:
             self._refuse(domain, str(error))
 
     async def _read_by_asking(self, domain: str, name: str, ini: Ini, draft: Draft) -> None:
         try:
-            asked = await self._ask(name, ini, draft.owner)
+            identity = identity_of(ini, draft.owner, self._accounts)
+            asked = await self._inquiry.ask(ini, identity)
             if self._stamps.get(name) == draft.stamp:
-                self._serve(spec_of(domain, asked, self._settings, draft.owner))
+                self._serve(self._spec_of(domain, asked, draft.owner))
         except BrokenIni as error:
             if self._stamps.get(name) == draft.stamp:
                 self._refuse(domain, str(error))
+
+    def _spec_of(self, domain: str, ini: Ini, owner: Owner) -> Spec:
+        return spec_of(domain, ini, self._settings, owner, self._accounts)
 
     def _serve(self, spec: Spec) -> None:
         """Admit or revise."""

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from emperor import __version__
 from emperor.governor import Governor
@@ -63,7 +63,7 @@ class Reporter:
             emperor=EmperorStatus(
                 pid=os.getpid(),
                 version=__version__,
-                started_at=self._governor.wall(self._started),
+                started_at=self._wall(self._started),
                 activation=self._settings.activation.value,
             ),
             vassals=tuple(
@@ -84,7 +84,7 @@ class Reporter:
         sleep = None
         if vassal.slept:
             at, why = vassal.slept
-            sleep = Sleep(self._governor.wall(at), why)
+            sleep = Sleep(self._wall(at), why)
         return VassalDetail(
             status=status,
             ini=os.path.join(self._settings.vassals, spec.ini),
@@ -97,6 +97,10 @@ class Reporter:
             log=log,
             log_tail=tail(log) if vassal.last_error else (),
         )
+
+    def _wall(self, moment: float) -> datetime:
+        """A monotonic moment as the time of day."""
+        return datetime.now(UTC) + timedelta(seconds=moment - self._governor.now())
 
     def _predecessor_pid(self, vassal: Vassal) -> int | None:
         if vassal.second is None or vassal.state is State.RELOADING:
@@ -122,7 +126,7 @@ class Reporter:
             return None
 
     def _status(self, vassal: Vassal, measured: Measured) -> VassalStatus:
-        spec, now, wall = vassal.spec, self._governor.now(), self._governor.wall
+        spec, now, wall = vassal.spec, self._governor.now(), self._wall
         last_hit = _latest(
             wall(vassal.last_hit) if vassal.last_hit is not None else None,
             vassal.listener.last_connect(),
@@ -160,7 +164,7 @@ class Reporter:
             by=boot.cause.by,
             client=boot.cause.client,
             request=boot.cause.request,
-            at=self._governor.wall(boot.cause.at),
+            at=self._wall(boot.cause.at),
             spawned_ms=after(boot.spawned),
             loaded_ms=after(boot.loaded),
             accepting_ms=after(boot.accepting),
@@ -182,7 +186,7 @@ def tail(path: str) -> tuple[str, ...]:
 
 def _latest(seen: datetime | None, connected: float | None) -> datetime | None:
     """The later of what the daemon saw and what the kernel noted."""
-    noted = None if connected is None else datetime.fromtimestamp(connected).astimezone()
+    noted = None if connected is None else datetime.fromtimestamp(connected, UTC)
     return max((moment for moment in (seen, noted) if moment), default=None)
 
 

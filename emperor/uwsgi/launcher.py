@@ -69,9 +69,7 @@ class UwsgiProcess:
 
     def _exited(self, how: str) -> None:
         self._pipe.close()
-        self._owner.exited(
-            self._domain, self._generation, cause_of_death(how, self._last_words())
-        )
+        self._owner.exited(self._domain, self._generation, cause_of_death(how, self._last_words()))
 
     def _last_words(self) -> str:
         try:
@@ -91,9 +89,7 @@ class UwsgiLauncher:
         self._log_dir = log_dir
         self._loop = loop
 
-    def launch(
-        self, spec: Spec, listener: Listener, generation: int, owner: Owner
-    ) -> UwsgiProcess:
+    def launch(self, spec: Spec, listener: Listener, generation: int, owner: Owner) -> UwsgiProcess:
         """Spawn one process for `spec`. Raises CannotLaunch."""
         log = os.path.join(self._log_dir, f"{spec.domain}.log")
         process = UwsgiProcess(self._loop, log, spec.domain, generation, owner)

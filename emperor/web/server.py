@@ -3,7 +3,7 @@
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -32,7 +32,7 @@ async def serve(app: web.Application, path: Path, mode: int, gid: int) -> AsyncI
 
 
 @contextlib.contextmanager
-def _bound(path: Path, mode: int, gid: int) -> "contextlib.Generator[socket.socket]":
+def _bound(path: Path, mode: int, gid: int) -> Iterator[socket.socket]:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # bind() applies the umask to the mode of the socket itself (measured): set before, there is no
     # moment in which anybody else could connect.

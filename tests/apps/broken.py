@@ -1,0 +1,5 @@
+"""Cannot be imported."""
+
+import importlib
+
+application = importlib.import_module("a_module_that_nobody_installed")

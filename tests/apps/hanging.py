@@ -1,0 +1,6 @@
+"""Never comes out of its import."""
+
+import signal
+
+while True:
+    signal.pause()

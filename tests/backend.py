@@ -1,0 +1,239 @@
+"""A whole backend on loopback: nginx with the shipped configuration, the real daemon, real apps."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from http.client import HTTPConnection
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+
+from tests.eventually import eventually
+from tests.http_client import Reply, Request, ask
+from tests.nginx_server import Nginx
+
+BIN = Path(sys.executable).parent
+APPS = Path(__file__).parent / "apps"
+_STOP_SECONDS = 30.0
+
+
+class UnixConnection(HTTPConnection):
+    """http.client over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=60)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Daemon:
+    """emperord in a folder of its own. A context manager; its end checks that nothing is left:
+    no unexpected warning, no process, no socket, no descriptor."""
+
+    def __init__(self, folder: Path, **flags: str) -> None:
+        self.folder = folder
+        self.vassals = folder / "vassals"
+        self.sockets = folder / "sockets"
+        self.run_dir = folder / "run"
+        self.logs = folder / "logs"
+        self.log = folder / "emperord.log"
+        self._expected: list[str] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        self._flags = {
+            "vassals": str(self.vassals),
+            "sockets": str(self.sockets),
+            "run-dir": str(self.run_dir),
+            "log-dir": str(self.logs),
+        } | {name.replace("_", "-"): value for name, value in flags.items()}
+        for path in (self.vassals, self.sockets, self.run_dir, self.logs):
+            path.mkdir(exist_ok=True)
+            path.chmod(0o755)
+
+    @property
+    def command(self) -> list[str]:
+        """How it is started."""
+        flags = [f"--{name}={value}" for name, value in self._flags.items()]
+        return [str(BIN / "emperord"), *flags]
+
+    @property
+    def process(self) -> "subprocess.Popen[bytes]":
+        assert self._process is not None
+        return self._process
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stderr=log)
+        eventually(self._answers, alive=[self._process], what=f"emperord answers ({self.log})")
+
+    def stop(self) -> int:
+        """Stop it in order, and return its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(_STOP_SECONDS)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            status = self.stop()
+        finally:
+            self.process.kill()
+            left = self._end_leftovers()
+        if kind is not None:
+            sys.stderr.write(self.log.read_text(errors="replace"))
+            return
+        assert status == 0
+        assert not left, f"processes outlived the daemon: {left}"
+        assert not (lines := self.unexpected_lines()), "\n".join(lines)
+        assert not list(self.sockets.iterdir()), "sockets were left behind"
+        assert [path.name for path in self.run_dir.iterdir()] == ["emperord.lock"]
+
+    def expect(self, pattern: str) -> None:
+        """Announce warnings that this test provokes."""
+        self._expected.append(pattern)
+
+    def unexpected_lines(self) -> list[str]:
+        """Lines of WARNING or worse, and tracebacks, that nobody announced."""
+        return [
+            line
+            for line in self.log.read_text(errors="replace").splitlines()
+            if not re.search(r" INFO ", line)
+            and not any(re.search(pattern, line) for pattern in self._expected)
+        ]
+
+    def lines(self, pattern: str) -> list[str]:
+        """Lines of the daemon's log that match."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [line for line in lines if re.search(pattern, line)]
+
+    # What an administrator does.
+
+    def ini(self, domain: str, app: str = "plain.py", **options: str) -> str:
+        """The talk's three lines for one of tests/apps, and further ones."""
+        lines = {
+            "socket": str(self.sockets / domain / "socket"),
+            "file": str(APPS / app),
+            "idle": "93600",
+        } | {name.replace("_", "-"): value for name, value in options.items()}
+        return "[uwsgi]\n" + "".join(f"{key} = {value}\n" for key, value in lines.items())
+
+    def drop(self, domain: str, text: str) -> None:
+        """`mv` an ini into the folder."""
+        draft = self.folder / f"{domain}.draft"
+        draft.write_text(text)
+        draft.rename(self.vassals / f"{domain}.ini")
+
+    def add(self, domain: str, app: str = "plain.py", **options: str) -> None:
+        """Drop an ini, and return when its socket listens."""
+        self.drop(domain, self.ini(domain, app, **options))
+        self.until(domain, "parked")
+
+    def remove(self, domain: str) -> None:
+        """Take the ini away."""
+        (self.vassals / f"{domain}.ini").unlink()
+
+    # What the daemon tells.
+
+    def call(self, method: str, path: str) -> tuple[int, Any]:
+        """Ask the control API."""
+        connection = UnixConnection(self.run_dir / "control.sock")
+        try:
+            connection.request(method, path)
+            response = connection.getresponse()
+            body = response.read()
+            kind = response.getheader("Content-Type", "")
+            return response.status, json.loads(body) if "json" in kind else body.decode()
+        finally:
+            connection.close()
+
+    def vassal(self, domain: str) -> dict[str, Any] | None:
+        """The vassal's row of the status, None when there is none."""
+        status, detail = self.call("GET", f"/v1/vassals/{domain}")
+        return detail["status"] if status == 200 else None
+
+    def detail(self, domain: str) -> dict[str, Any]:
+        """What `emperorctl why` shows."""
+        status, detail = self.call("GET", f"/v1/vassals/{domain}")
+        assert status == 200, detail
+        assert isinstance(detail, dict)
+        return detail
+
+    def state(self, domain: str) -> str | None:
+        """Its state, None when there is no such vassal."""
+        vassal = self.vassal(domain)
+        return vassal["state"] if vassal else None
+
+    def until(self, domain: str, state: str | None) -> None:
+        """Wait until it is in that state."""
+        what = f"{domain} is {state}"
+        eventually(lambda: self.state(domain) == state, alive=[self.process], what=what)
+
+    def inode(self, domain: str) -> int:
+        """Of its socket's path."""
+        return (self.sockets / domain / "socket").stat().st_ino
+
+    @property
+    def fds(self) -> int:
+        """How many descriptors the daemon has open."""
+        return psutil.Process(self.process.pid).num_fds()
+
+    def children(self) -> list[psutil.Process]:
+        """Every live process that the daemon started, or that one of those did."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def _answers(self) -> bool:
+        try:
+            return self.call("GET", "/v1/status")[0] == 200
+        except OSError:
+            return False
+
+    def _end_leftovers(self) -> list[str]:
+        """Processes whose log, listener or command is in this test's folder; killed."""
+        left = []
+        for process in psutil.process_iter():
+            try:
+                told = " ".join(process.cmdline()) + process.cwd()
+                if str(self.folder) in told and process.pid != os.getpid() and "nginx" not in told:
+                    left.append(f"{process.pid} {told}")
+                    process.kill()
+            except psutil.Error:
+                continue
+        return left
+
+
+class Backend(Daemon):
+    """The daemon behind nginx."""
+
+    def __init__(self, folder: Path, nginx: Nginx, **flags: str) -> None:
+        super().__init__(folder, **flags)
+        self.nginx = nginx
+
+    def get(self, host: str, path: str = "/", headers: Mapping[str, str] | None = None) -> Reply:
+        """A request through nginx."""
+        return ask(self.nginx.port, Request(host, path, headers=headers or {}))
+
+    def browse(self, host: str, path: str = "/") -> Reply:
+        """A request as a browser that navigates sends it."""
+        return self.get(host, path, {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
+
+    def post(self, host: str, body: bytes, path: str = "/") -> Reply:
+        """A POST through nginx."""
+        return ask(self.nginx.port, Request(host, path, "POST", body=body))

@@ -1,0 +1,151 @@
+"""The main job: a dropped ini becomes a web app that sleeps and wakes."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.backend import APPS, Backend
+from tests.eventually import eventually
+
+HOST = "www.obeythetestinggoat.com"
+
+
+def test_the_talks_ini_wakes_is_reaped_and_wakes_again(backend: Backend) -> None:
+    socket = backend.sockets / HOST / "socket"
+    backend.drop(HOST, f"[uwsgi]\nsocket = {socket}\nfile = {APPS}/plain.py\nidle = 2\n")
+    backend.until(HOST, "parked")
+    inode = backend.inode(HOST)
+    at_rest = backend.fds
+
+    first = backend.get(HOST)
+    assert first.status == 200
+    assert HOST in first.text
+    assert backend.state(HOST) == "running"
+    assert backend.get(HOST).text == first.text, "the same worker"
+
+    backend.until(HOST, "parked")
+    assert not backend.children(), "a sleeping app has no process"
+    assert backend.fds == at_rest
+
+    second = backend.get(HOST)
+    assert second.status == 200
+    assert second.text.split()[0] != first.text.split()[0], "another worker"
+    assert backend.inode(HOST) == inode
+    backend.until(HOST, "parked")
+    assert backend.fds == at_rest
+
+
+def test_an_unknown_domain_is_404_and_an_impossible_one_never_reaches_us(
+    backend: Backend,
+) -> None:
+    assert backend.get("unknown.example").status == 404
+    page = backend.browse("unknown.example")
+    assert page.status == 404
+    assert "<h1>No such site</h1>" in page.text
+    assert backend.get("..").status == 400
+    assert backend.get("a;b.example").status == 421
+
+
+def test_a_connection_alone_wakes_an_app_under_socket_activation(
+    start: Callable[..., Backend],
+) -> None:
+    backend = start(activation="socket")
+    backend.add("a.example")
+    assert backend.get("a.example").status == 200
+    detail = backend.detail("a.example")
+    assert detail["wake"]["by"] == "connection"
+
+
+def test_why_tells_who_woke_it_and_how_long_each_phase_took(backend: Backend) -> None:
+    backend.add("a.example")
+    backend.get("a.example")
+    wake = eventually(
+        lambda: (w := backend.detail("a.example")["wake"]) and w["first_reply_ms"] and w
+    )
+    assert wake["by"] == "hit"
+    assert wake["client"] == "127.0.0.1"
+    assert wake["request"]
+    phases = [wake[f"{name}_ms"] for name in ("spawned", "loaded", "accepting", "first_reply")]
+    assert phases == sorted(phases)
+    status = backend.vassal("a.example")
+    assert status
+    assert status["reap_at"] > status["last_hit"]
+    assert status["rss"] > 1_000_000
+
+
+@pytest.mark.parametrize("activation", ["fallback", "socket"])
+def test_a_herd_at_a_cold_app_makes_one_start_and_loses_nobody(
+    start: Callable[..., Backend], folder: Path, activation: str
+) -> None:
+    backend = start(activation=activation)
+    boots = folder / "boots"
+    backend.drop(
+        "herd.example",
+        backend.ini("herd.example", env=f"BOOTS={boots}") + "env = BOOT_SECONDS=1\nprocesses = 2\n",
+    )
+    backend.until("herd.example", "parked")
+    with ThreadPoolExecutor(100) as pool:
+        replies = list(pool.map(lambda _: backend.get("herd.example").status, range(300)))
+    assert replies == [200] * 300
+    assert len(boots.read_text().splitlines()) == 1
+
+
+def test_a_large_post_to_a_cold_app_arrives_whole_and_once(backend: Backend, folder: Path) -> None:
+    runs = folder / "runs"
+    runs.touch(0o666)
+    backend.add("a.example", env=f"RUNS={runs}")
+    body = os.urandom(5_000_000)
+    reply = backend.post("a.example", body, "/?id=large")
+    assert reply.status == 200
+    assert reply.text.split()[2:] == ["5000000", hashlib.sha256(body).hexdigest()]
+    assert runs.read_text() == "POST large\n"
+
+
+def test_a_post_whose_app_dies_in_the_middle_ran_once(backend: Backend, folder: Path) -> None:
+    runs = folder / "runs"
+    backend.nginx.expect("upstream prematurely closed connection")
+    backend.add("a.example", env=f"RUNS={runs}")
+    reply = backend.post("a.example", b"pay", "/?id=payment&die=1")
+    assert reply.status == 502
+    assert "not repeated" in reply.text
+    assert runs.read_text() == "POST payment\n"
+    assert backend.get("a.example").status == 200, "its master gave it another worker"
+
+
+def test_a_hit_in_an_idle_stop_is_served_by_the_successor_at_once(backend: Backend) -> None:
+    backend.add("a.example", idle="1", hook_as_user_atexit="exec:sleep 1")
+    old = backend.get("a.example").text.split()[0]
+    backend.until("a.example", "stopping")
+    reply = backend.get("a.example")
+    assert reply.status == 200
+    assert reply.text.split()[0] != old
+    assert backend.detail("a.example")["predecessor_pid"], "the old one has not gone yet"
+
+
+def test_the_ini_of_another_user_runs_as_that_user(backend: Backend) -> None:
+    backend.drop("a.example", backend.ini("a.example"))
+    os.chown(backend.vassals / "a.example.ini", 65534, 65534)
+    backend.until("a.example", "parked")
+    assert backend.get("a.example").status == 200
+    assert {process.uids().real for process in backend.children()} == {65534}
+
+
+@pytest.mark.parametrize("kind", ["http-socket", "gevent", "asyncio"])
+def test_other_kinds_of_apps_wake_too(backend: Backend, kind: str) -> None:
+    if kind == "http-socket":
+        # nginx speaks uwsgi to every socket; such an app is for other front ends.
+        path = backend.sockets / "a.example" / "socket"
+        backend.drop("a.example", f"[uwsgi]\nhttp-socket = {path}\nfile = {APPS}/plain.py\n")
+        backend.until("a.example", "parked")
+        backend.call("POST", "/v1/vassals/a.example/start")
+    else:
+        greenlets = {"gevent": "4"} if kind == "gevent" else {"asyncio": "4", "greenlet": "true"}
+        backend.add("a.example", **greenlets)
+        inode = backend.inode("a.example")
+        assert [backend.get("a.example").status for _ in range(5)] == [200] * 5
+        assert backend.inode("a.example") == inode
+    assert backend.state("a.example") == "running"
