@@ -1,0 +1,44 @@
+"""One daemon for one run-dir: a flock(2) that the kernel drops with the process that holds it."""
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+
+class AlreadyRunning(Exception):
+    """Another daemon serves this run-dir; the message names its pid."""
+
+
+class RunLock:
+    """Held from `__enter__` to the end of the process or the block. Raises AlreadyRunning."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+        self._fd = -1
+
+    def __enter__(self) -> Self:
+        path = self._run_dir / "emperord.lock"
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            pid = os.read(self._fd, 32).decode(errors="replace").strip() or "unknown"
+            os.close(self._fd)
+            raise AlreadyRunning(
+                f"cannot start: emperord with pid {pid} already serves {self._run_dir}"
+            ) from error
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # The file stays: to unlink it would let a third daemon lock another file of that name.
+        os.ftruncate(self._fd, 0)
+        os.close(self._fd)

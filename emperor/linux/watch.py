@@ -1,0 +1,192 @@
+"""The vassals folder by inotify: which names are worth a look now, without looking itself.
+
+The kernel tells of each step of a write. A name is ripe when its file is complete: an ini read in
+between would start an app with half of its options.
+"""
+
+import errno
+import logging
+import os
+import stat
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from inotify_simple import INotify, flags
+
+log = logging.getLogger("emperord")
+
+# For what inotify cannot see: another target of a link, a write by mmap, an ancestor that moved.
+RESCAN_SECONDS = 60.0
+
+_COMPLETE = flags.CLOSE_WRITE | flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE
+_FOLDER_MASK = (
+    _COMPLETE | flags.MODIFY | flags.ATTRIB | flags.CREATE | flags.DELETE_SELF | flags.MOVE_SELF
+)
+_PARENT_MASK = flags.CREATE | flags.MOVED_TO | flags.DELETE_SELF | flags.MOVE_SELF
+_WATCH_IS_LOST = flags.DELETE_SELF | flags.MOVE_SELF | flags.IGNORED | flags.UNMOUNT
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What to look at: these names, or everything, where it is not known what changed. Then the
+    path may lead to another folder than before, and a working directory there may be stale.
+
+    A name is what os.fsdecode makes of it, whatever bytes are in it.
+    """
+
+    names: frozenset[str] = frozenset()
+    everything: bool = False
+
+
+@dataclass(slots=True)
+class Ripening:
+    """Decides which names are ripe. `being_written` are those of files that somebody has open."""
+
+    being_written: set[str] = field(default_factory=set)
+
+    def is_ripe(self, name: str, mask: int, is_link: Callable[[str], bool]) -> bool:
+        """Whether an event with this inotify mask makes `name` worth a look. `is_link(name)` tells
+        a new link, symbolic or hard, from a new file, which is empty yet."""
+        if mask & _COMPLETE:
+            self.being_written.discard(name)
+            return True
+        if mask & flags.CREATE and is_link(name):
+            return True
+        if mask & (flags.CREATE | flags.MODIFY):
+            self.being_written.add(name)
+            return False
+        # ATTRIB: touch(1), chown(1); or install(1), which sets the mode before it closes the file.
+        return bool(mask & flags.ATTRIB) and name not in self.being_written
+
+
+class FolderWatch:
+    """Calls `on_change` with Changes, from its construction to `close`. A folder that is gone, or
+    not there yet, is waited for, and told as everything. At rest it wakes up once a minute.
+
+    A rescan may meet a file that is being written; its completion is then told by name.
+    Raises OSError when the kernel cannot watch.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        loop: AbstractEventLoop,
+        on_change: Callable[[Changes], None],
+        rescan_seconds: float = RESCAN_SECONDS,
+    ) -> None:
+        self._folder = folder
+        self._loop = loop
+        self._on_change = on_change
+        self._rescan_seconds = rescan_seconds
+        self._ripening = Ripening()
+        self._watch: int | None = None
+        # Device and inode of the folder that is watched; None while that is an ancestor of it.
+        self._identity: tuple[int, int] | None = None
+        try:
+            self._inotify = INotify(nonblocking=True)
+        except OSError as error:
+            raise _cannot_watch(folder, error) from error
+        try:
+            self._seek()
+        except BaseException:
+            self._inotify.close()
+            raise
+        loop.add_reader(self._inotify.fileno(), self._read)
+        self._timer = loop.call_later(rescan_seconds, self._rescan)
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._timer.cancel()
+        self._loop.remove_reader(self._inotify.fileno())
+        self._inotify.close()
+
+    def _read(self) -> None:
+        names: set[str] = set()
+        everything = lost = False
+        for event in self._inotify.read(timeout=0):
+            if event.mask & flags.Q_OVERFLOW:
+                everything = True
+                self._ripening.being_written.clear()
+            elif event.wd != self._watch:
+                continue  # of a watch that was given up
+            elif self._identity is None or event.mask & _WATCH_IS_LOST:
+                lost = True
+            elif not event.mask & flags.ISDIR and self._ripening.is_ripe(
+                event.name, event.mask, self._is_link
+            ):
+                names.add(event.name)
+        if lost:
+            everything |= self._seek_again()
+        if everything:
+            self._on_change(Changes(everything=True))
+        elif names:
+            self._on_change(Changes(frozenset(names)))
+
+    def _rescan(self) -> None:
+        self._timer = self._loop.call_later(self._rescan_seconds, self._rescan)
+        unmoved = self._identity is not None and self._identity == self._identify()
+        if unmoved or self._seek_again():
+            self._on_change(Changes(everything=True))
+
+    def _is_link(self, name: str) -> bool:
+        try:
+            info = os.lstat(self._folder / name)
+        except OSError:
+            return False
+        return stat.S_ISLNK(info.st_mode) or info.st_nlink > 1
+
+    def _identify(self) -> tuple[int, int] | None:
+        try:
+            info = os.stat(self._folder)
+        except OSError:
+            return None
+        return info.st_dev, info.st_ino
+
+    def _seek_again(self) -> bool:
+        """Whether there is a folder to watch."""
+        was_there = self._identity is not None
+        try:
+            self._seek()
+        except OSError as error:
+            log.error("%s", error)
+        is_there = self._identity is not None
+        if was_there and not is_there:
+            log.warning("%s is gone: its vassals are served on until it is back", self._folder)
+        return is_there
+
+    def _seek(self) -> None:
+        """Watch the folder or, while there is none, its nearest ancestor."""
+        self._identity = None
+        self._ripening.being_written.clear()
+        found = None
+        # What came to be before the watch was set is found by the second search.
+        while (nearest := self._watch_nearest()) != found:
+            found = nearest
+        if nearest == self._folder:
+            self._identity = self._identify()
+
+    def _watch_nearest(self) -> Path:
+        for path in (self._folder, *self._folder.parents):
+            mask = _FOLDER_MASK if path == self._folder else _PARENT_MASK
+            try:
+                watch = self._inotify.add_watch(path, mask | flags.ONLYDIR)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise _cannot_watch(path, error) from error
+            if self._watch not in (None, watch):
+                with suppress(OSError):  # the kernel has dropped it with its folder
+                    self._inotify.rm_watch(self._watch)
+            self._watch = watch
+            return path
+        raise FileNotFoundError(f"cannot watch {self._folder}: not even / is there")
+
+
+def _cannot_watch(path: Path, error: OSError) -> OSError:
+    limits = {errno.EMFILE: "max_user_instances", errno.ENOSPC: "max_user_watches"}
+    limit = limits.get(error.errno or 0)
+    cure = f" (is fs.inotify.{limit} used up? sysctl(8) raises it)" if limit else ""
+    return OSError(f"cannot watch {path}: {error.strerror}{cure}")
