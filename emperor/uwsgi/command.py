@@ -32,13 +32,18 @@ def argv(uwsgi: str, spec: Spec) -> list[str]:
     ]  # fmt: skip
 
 
-def environment(spec: Spec, inherited: Mapping[str, str]) -> dict[str, str]:
-    """What the vassal sees of the daemon's environment, and its end of the pipe."""
-    env = {
+def clean_environment(inherited: Mapping[str, str]) -> dict[str, str]:
+    """The daemon's environment without what would speak to uWSGI."""
+    return {
         name: value
         for name, value in inherited.items()
         if not name.startswith(_FOREIGN_PREFIXES) and name != "WATCHDOG_USEC"
     }
+
+
+def environment(spec: Spec, inherited: Mapping[str, str]) -> dict[str, str]:
+    """What the vassal sees of the daemon's environment, and its end of the pipe."""
+    env = clean_environment(inherited)
     env["UWSGI_EMPEROR_FD"] = str(PIPE_FD)
     if spec.adoption is Adoption.BY_NAME:
         # uWSGI adds one: it believes that this is a reload, and looks for inherited sockets.

@@ -1,0 +1,40 @@
+"""The users and groups of this machine, from passwd and group or whatever nsswitch.conf names."""
+
+import grp
+import os
+import pwd
+
+from emperor.model.vassal import Identity
+
+
+class SystemAccounts:
+    """Looks users up by name or number.
+
+    All that can be listed is read at once: a getpwuid(3) for each of 10,000 tenants would read the
+    whole of passwd each time. Users made later, and those that a directory does not list, are
+    looked up one by one.
+    """
+
+    def __init__(self) -> None:
+        self._users = {str(entry.pw_uid): _identity(entry) for entry in reversed(pwd.getpwall())}
+        self.daemon = self.user(str(os.geteuid())) or Identity(os.geteuid(), os.getegid(), None)
+
+    def user(self, name: str) -> Identity | None:
+        """The user with its primary group; None when there is none."""
+        if name in self._users:
+            return self._users[name]
+        try:
+            return _identity(pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name))
+        except (KeyError, OverflowError):
+            return None
+
+    def group(self, name: str) -> int | None:
+        """The gid of that group, a number as it is; None when there is no such name."""
+        try:
+            return int(name) if name.isdecimal() else grp.getgrnam(name).gr_gid
+        except KeyError:
+            return None
+
+
+def _identity(entry: pwd.struct_passwd) -> Identity:
+    return Identity(entry.pw_uid, entry.pw_gid, entry.pw_name)

@@ -1,0 +1,220 @@
+"""Asks uWSGI what a clever ini comes to, without starting anything.
+
+`--get` would run the ini's exec-asap, and vacuum at its exit deleted pidfile and stats socket. Two
+hooks ahead of the ini's own do neither: the first prints every option as it was resolved, the
+second is _exit(2), which runs no atexit handler (measured, with every kind of early hook). One
+trace remains: a spooler's folder is made, as it would be at the start.
+
+What acts while the configuration is parsed, before any hook, is looked for and then not asked.
+"""
+
+import asyncio
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from emperor.linux.processes import as_identity, spawn
+from emperor.model.ports import CannotLaunch
+from emperor.model.vassal import Identity
+from emperor.uwsgi.command import clean_environment
+from emperor.uwsgi.ini import LOADERS, LONGEST_INI, BrokenIni, Ini, Option, lines_of, text_of
+
+AT_ONCE = 4
+PATIENCE_SECONDS = 10.0
+LONGEST_ANSWER = 4 << 20
+_LONGEST_QUOTE = 200
+_MOST_FILES = 64
+
+_HOOKS = (("hook-asap", "callint:show_config"), ("hook-asap", "callint:_exit 0"))
+# uWSGI's schemes (core/io.c) that run or fetch something; `http://` is harmless in most values.
+_ACTS = re.compile(r"(?:exec|call|callint)://|@\(http://")
+_FETCHES = "http://"
+# These signal another process, wait for a lock or a peer, or print and exit, while being parsed.
+_ACTING_KEYS = frozenset({
+    "stop", "reload", "pause", "suspend", "resume", "signal", "flock", "flock-wait",
+    "connect-and-read", "extract",
+})  # fmt: skip
+# By a path, code of anybody's choice is loaded and so run; by name, one of uWSGI's own plugins.
+_PLUGINS = frozenset({
+    "plugin", "plugins", "need-plugin", "need-plugins", "plugin-dir", "plugins-dir",
+})  # fmt: skip
+
+
+class CannotAsk(Exception):
+    """uWSGI could not be run, or gave no answer; the message names the cause."""
+
+
+class Inquiry:
+    """Runs `uwsgi` to have it read inis of `folder`, a few at once."""
+
+    def __init__(self, uwsgi: Path, folder: Path, seconds: float = PATIENCE_SECONDS) -> None:
+        self._uwsgi = str(uwsgi)
+        self._folder = str(folder)
+        self._seconds = seconds
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(self, ini: Ini, identity: Identity | None) -> Ini:
+        """`ini` with its options in effect, as uWSGI resolves them when it runs as `identity`.
+
+        Options from other files have line 0. Raises BrokenIni when uWSGI refuses the ini, does not
+        answer in time, or would act upon being asked.
+        """
+        async with self._slots:
+            await self._refuse_peril(ini)
+            # Each record of the answer begins with this, so that no value can pass for a record.
+            token = secrets.token_hex(4)
+            mark = f"--log-date={token}"
+            hooks = [f"--{key}={value}" for key, value in _HOOKS]
+            try:
+                how, printed = await self._run([*hooks, mark, "--ini", ini.name, mark], identity)
+            except CannotAsk as error:
+                raise BrokenIni(
+                    f"{ini.name}: {ini.clever}: uWSGI must be asked: {error}"
+                ) from error
+        options = _options(ini, printed, token)
+        if how != "exit status 0" or options is None:
+            raise BrokenIni(
+                f"{ini.name}: uWSGI does not take it ({how}): {_last_words(printed, token)}; mend "
+                "that, and close every if- and for- with endif or endfor"
+            )
+        return replace(ini, options=options, clever=None)
+
+    async def options(self) -> frozenset[str]:
+        """The names of all options that this uWSGI knows. Raises CannotAsk."""
+        _, printed = await self._run(["--dump-options"], None)
+        return frozenset(printed.split())
+
+    async def _refuse_peril(self, ini: Ini) -> None:
+        if peril := await asyncio.to_thread(_find_peril, self._folder, ini.name):
+            raise BrokenIni(
+                f"{ini.name}: {peril} would act when the ini is merely read, which {ini.clever} "
+                "makes necessary; write out what one of the two stands for"
+            )
+
+    async def _run(self, arguments: list[str], identity: Identity | None) -> tuple[str, str]:
+        """How uWSGI exited, and all that it printed. Raises CannotAsk."""
+        argv = [self._uwsgi, *arguments]
+        if identity is not None:
+            argv = as_identity(identity, argv)
+        # uWSGI resolves %v, %d and relative includes from where it stands.
+        argv = ["env", "-C", self._folder, *argv]
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[str] = loop.create_future()
+        near, far = os.pipe()
+        with os.fdopen(near, "rb", buffering=0) as pipe:
+            try:
+                env = clean_environment(os.environ)
+                child = spawn(argv, env, {1: far, 2: far}, loop, ended.set_result)
+            except CannotLaunch as error:
+                raise CannotAsk(str(error)) from error
+            finally:
+                os.close(far)
+            try:
+                async with asyncio.timeout(self._seconds):
+                    printed = await _all_of(pipe, loop)
+                    await asyncio.wait([ended])
+            except TimeoutError as error:
+                raise CannotAsk(
+                    f"it gave no answer within {self._seconds:g} s; look for an include that "
+                    "waits, a pipe or a file on another machine"
+                ) from error
+            finally:
+                child.kill()
+                await asyncio.wait([ended])
+        return ended.result(), printed
+
+
+async def _all_of(pipe: IO[bytes], loop: asyncio.AbstractEventLoop) -> str:
+    """What comes through `pipe` until its other end is closed. Raises CannotAsk for too much."""
+    reader = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    try:
+        printed = bytearray()
+        while part := await reader.read(1 << 16):
+            printed += part
+            if len(printed) > LONGEST_ANSWER:
+                raise CannotAsk("its answer has no end; look for a for-times")
+    finally:
+        transport.close()
+    return printed.decode(errors="replace")
+
+
+def _options(ini: Ini, printed: str, token: str) -> tuple[Option, ...] | None:
+    """The records of show_config (core/config.c) less what we ourselves said; None when they are
+    not all there."""
+    records = [record.removesuffix("\n") for record in printed.split(f"{token} - ")]
+    try:
+        start = records.index("\n;uWSGI instance configuration\n[uwsgi]")
+        end = records.index(";end of configuration\n", start)
+    except ValueError:
+        return None
+    ours = [*_HOOKS, ("log-date", token), ("ini", ini.name), ("log-date", token)]
+    lines: dict[str, list[int]] = {}
+    for option in reversed(ini.options):
+        lines.setdefault(option.key, []).append(option.line)
+    options = []
+    for record in records[start + 1 : end]:
+        key, _, value = record.partition(" = ")
+        if (key, value) in ours:
+            ours.remove((key, value))
+        else:
+            line = lines[key].pop() if lines.get(key) else 0
+            options.append(Option(key, value, line))
+    return tuple(options)
+
+
+def _last_words(printed: str, token: str) -> str:
+    lines = [line.strip() for line in printed.replace(f"{token} - ", "").splitlines()]
+    return next((line[:_LONGEST_QUOTE] for line in reversed(lines) if line), "it printed nothing")
+
+
+def _find_peril(folder: str, name: str) -> str | None:
+    """Where uWSGI would act while it parses an ini, or a file included from there by its path."""
+    waiting = [name]
+    seen: set[str] = set()
+    while waiting and len(seen) < _MOST_FILES:
+        path = os.path.join(folder, waiting.pop())
+        if path in seen:
+            continue
+        seen.add(path)
+        for number, key, value in _lines(path):
+            if _acts(key, value):
+                of_file = f" of {path}" if len(seen) > 1 else ""
+                return f"line {number}{of_file}: {key} = {value[:_LONGEST_QUOTE]}"
+            if key in LOADERS:
+                waiting.append(value.partition(":")[0])
+    return None
+
+
+def _acts(key: str, value: str) -> bool:
+    return (
+        key in _ACTING_KEYS
+        or _ACTS.search(f"{key}={value}") is not None
+        or (key in LOADERS and value.startswith(_FETCHES))
+        or (key in _PLUGINS and "/" in value)
+    )
+
+
+def _lines(path: str) -> Iterator[tuple[int, str, str]]:
+    """What might be options of that file: number, key and value. Nothing for what is no text."""
+    try:
+        # Opening a device may act by itself, and opening a pipe may wait.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:
+            data = file.read(LONGEST_INI + 1)
+        text = text_of(data, os.path.basename(path), os.path.dirname(path))
+    except (OSError, BrokenIni):
+        return
+    ours = False
+    for number, line in lines_of(text):
+        if line.startswith("["):
+            ours = line == "[emperor]"
+        elif not ours:
+            key, _, value = line.partition("=")
+            yield number, key.strip(), value.strip()

@@ -1,0 +1,260 @@
+"""What in an ini will not work here, or works otherwise than its author may think; and the cure.
+
+`emperorctl check` prints it. What uWSGI and emperord merely do as they always do is not worth a
+line: vacuum, touch-reload, processes, cheaper, die-on-idle, harakiri and the like are fine.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import Enum
+
+from emperor.model.settings import Settings
+from emperor.model.vassal import Adoption, Spec
+from emperor.uwsgi.ini import BLOCKS, SOCKETS, Ini, Option
+from emperor.uwsgi.spec import APPS, BESIDES, EMPEROR_KEYS, ROUTERS, path_of, place_of, whole
+
+
+class Severity(Enum):
+    """ERROR: the app will not be served. WARNING: something is not as the ini says. NOTE: fine,
+    but the administrator should know."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One remark. `line` is 0 when it is about the whole ini."""
+
+    line: int
+    severity: Severity
+    text: str
+    cure: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What is said of an option that stands in the ini, when `applies`. `{key}`, `{value}` and the
+    fields of the spec can be named in the texts."""
+
+    keys: Collection[str]
+    severity: Severity
+    text: str
+    cure: str
+    applies: Callable[[str, Spec], bool] = lambda value, spec: True
+
+
+def _is_off(value: str, _: Spec) -> bool:
+    return value.lower() in {"false", "off", "no", "0"}
+
+
+def _is_on(value: str, spec: Spec) -> bool:
+    return not _is_off(value, spec)
+
+
+def _by_name(_: str, spec: Spec) -> bool:
+    return spec.adoption is Adoption.BY_NAME
+
+
+def _sleeps(_: str, spec: Spec) -> bool:
+    return spec.idle > 0
+
+
+_ENVIRONMENT = re.compile(r"(?:UWSGI_(?:RELOADS|EMPEROR)|LISTEN_|NOTIFY_)\w*\s*=")
+
+_RULES = (
+    _Rule({"master"}, Severity.ERROR,
+          "without a master uWSGI hears none of emperord's orders and never falls asleep",
+          "drop master = {value}", _is_off),
+    _Rule({"cheap"}, Severity.ERROR,
+          "with cheap no worker runs before the first request, and so it never counts as started",
+          "drop cheap; an unused app costs nothing here anyway", _is_on),
+    _Rule({"processes", "workers"}, Severity.ERROR, "nobody accepts requests",
+          "set {key} to 1 or more", lambda value, _: value == "0"),
+    _Rule({"worker-exec", "worker-exec2", "python-worker-override"}, Severity.ERROR,
+          "{key} replaces the worker that would tell emperord that the app accepts",
+          "let uWSGI load the app, by module or file"),
+    _Rule({"zerg", "emperor", "no-server"}, Severity.ERROR,
+          "{key} makes this another thing than an app that serves its own socket",
+          "run it as a service of its own, outside of emperord"),
+    _Rule({"shared-socket", "undeferred-shared-socket"}, Severity.ERROR,
+          "{key} is not set up here for gevent, asyncio and the like: uWSGI takes its start for a "
+          "reload", "use a plain socket, or none", _by_name),
+    _Rule({"pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2"}, Severity.WARNING,
+          "{key} is not written here for gevent, asyncio and the like: uWSGI takes its start for a "
+          "reload", "use `emperorctl status --json`, which has the pid", _by_name),
+    _Rule({"daemonize", "daemonize2", "logto", "logto2", "logger", "log-syslog", "log-socket"},
+          Severity.WARNING, "its output goes to {value}, and `emperorctl logs {domain}` lacks it",
+          "drop {key}"),
+    _Rule({"shutdown-sockets"}, Severity.NOTE,
+          "{key} is switched off here: it would shut the socket that emperord keeps", "drop {key}",
+          _is_on),
+    _Rule({"die-on-idle"}, Severity.NOTE,
+          "die-on-idle is always on here, so that nothing of a sleeping app stays in memory",
+          "set idle = 0 in [emperor] for an app that must not sleep", _is_off),
+    _Rule({"chmod-socket", "chmod", "chown-socket"}, Severity.NOTE,
+          "{key} has no effect on a socket that emperord makes",
+          "see socket-owner, socket-group and socket-mode in emperord.ini"),
+    _Rule(BESIDES | {"timer", "rbtimer", "signal-timer", "signal-rbtimer"}, Severity.WARNING,
+          "what {key} starts does not run while the app sleeps, after {idle} s without a request",
+          "set idle = 0 if it must run always, or run it as a service of its own", _sleeps),
+    _Rule(ROUTERS, Severity.WARNING, "{key} answers at {value} while the app is awake, and nobody "
+          "can wake it there", "let nginx pass requests to {socket}"),
+    _Rule({"env"}, Severity.WARNING, "{value} is what emperord tells uWSGI itself",
+          "drop that env", lambda value, _: _ENVIRONMENT.match(value) is not None),
+    _Rule({"declare-option", "declare-option2"}, Severity.NOTE,
+          "emperord does not see the options that {value} stands for",
+          "write out socket, idle and the app"),
+    _Rule({"idle", "listen"}, Severity.WARNING, "uWSGI reads the digits of {value!r} alone",
+          "write a whole number", lambda value, _: not value.isdecimal()),
+)  # fmt: skip
+
+# What else answers requests than an app which `need-app` knows.
+_ANSWERS = APPS | {
+    "worker-exec", "worker-exec2", "python-worker-override", "static-map", "static-map2",
+    "check-static", "static-check", "route-run", "vhost", "symcall", "cgi", "php-app",
+    "php-docroot", "lua", "emperor", "python-raw",
+}  # fmt: skip
+# Of these uWSGI keeps the last value alone; of many others it keeps all.
+_SCALARS = APPS - {"mount", "worker-mount"} | {
+    "idle", "listen", "processes", "workers", "threads", "chdir", "callable", "master", "home",
+    "virtualenv", "venv", "uid", "gid", "harakiri", "need-app", "protocol", "loop", "gevent",
+}  # fmt: skip
+_ENDS = frozenset({"end", "endif", "end-if", "endfor", "end-for"})
+_COMMENT = re.compile(r"\s[;#]")
+_UWSGI_PROTOCOLS = frozenset({"socket", "uwsgi-socket"})
+
+
+def lint(ini: Ini, spec: Spec, settings: Settings, somaxconn: int) -> list[Finding]:
+    """All remarks on `ini`, for which `spec` was made, by line. `somaxconn` is the kernel's
+    net.core.somaxconn. A clever ini is to be asked first."""
+    findings = [
+        *_options(ini, spec),
+        *_comments(ini),
+        *_sockets(ini, spec, settings),
+        *_backlog(ini, spec, somaxconn),
+        *_duplicates(ini.options, _SCALARS),
+        *_duplicates(ini.emperor, EMPEROR_KEYS),
+        *_attributes(ini),
+        *_open_block(ini),
+        *_whole(ini, spec),
+    ]
+    return sorted(findings, key=lambda finding: finding.line)
+
+
+def unknown_options(ini: Ini, known: Collection[str]) -> list[Finding]:
+    """Keys that are none of the `known` options of uWSGI, in an ini before uWSGI was asked: it
+    ignores them. Those that a value refers to as %(key) are placeholders and not spoken of."""
+    values = "\n".join(option.value for option in ini.options)
+    declared = {
+        option.value.partition("=")[0]
+        for option in ini.options
+        if option.key in {"declare-option", "declare-option2"}
+    }
+    findings = []
+    for option in ini.options:
+        key = option.key
+        if key in known or key in declared or re.search(rf"%\([^)]*{re.escape(key)}", values):
+            continue
+        similar = get_close_matches(key, known, n=1)
+        cure = f"write {similar[0]}" if similar else "drop it, or load the plugin that knows it"
+        text = f"uWSGI has no option {key!r} and ignores it"
+        findings.append(Finding(option.line, Severity.WARNING, text, cure))
+    return findings
+
+
+def _options(ini: Ini, spec: Spec) -> Iterator[Finding]:
+    for option in ini.options:
+        for rule in _RULES:
+            if option.key in rule.keys and rule.applies(option.value, spec):
+                words = {
+                    "key": option.key, "value": option.value,
+                    "domain": spec.domain, "socket": spec.socket, "idle": spec.idle,
+                }  # fmt: skip
+                text, cure = rule.text.format(**words), rule.cure.format(**words)
+                yield Finding(option.line, rule.severity, text, cure)
+
+
+def _comments(ini: Ini) -> Iterator[Finding]:
+    for option in (*ini.options, *ini.emperor):
+        if match := _COMMENT.search(option.value):
+            text = f"{option.value[match.start() + 1 :]!r} is no comment but part of {option.key}"
+            yield Finding(option.line, Severity.WARNING, text, "put comments on lines of their own")
+
+
+def _sockets(ini: Ini, spec: Spec, settings: Settings) -> Iterator[Finding]:
+    for option in ini.options:
+        if option.key not in SOCKETS:
+            continue
+        path = path_of(option)
+        if path == spec.socket:
+            if option.key not in _UWSGI_PROTOCOLS:
+                text = f"{option.key} does not speak uwsgi, which nginx speaks to {spec.socket}"
+                cure = "use socket, or have nginx speak that protocol to this domain"
+                yield Finding(option.line, Severity.WARNING, text, cure)
+        elif path.startswith(("fd://", "=")):
+            text = f"{path} refers to a descriptor that is not there"
+            cure = f"drop it: emperord makes {spec.socket}"
+            yield Finding(option.line, Severity.ERROR, text, cure)
+        elif place_of(option, str(settings.vassals)) != spec.socket:
+            text = f"nobody can wake the app at {path}; emperord serves it at {spec.socket} too"
+            cure = f"let nginx pass requests to {spec.socket}, and drop this"
+            yield Finding(option.line, Severity.WARNING, text, cure)
+
+
+def _backlog(ini: Ini, spec: Spec, somaxconn: int) -> Iterator[Finding]:
+    listens = [option for option in ini.options if option.key == "listen"]
+    cure = f"raise net.core.somaxconn by sysctl, or ask for {somaxconn}"
+    if listens and spec.foreign_sockets and whole(ini, listens[-1]) > somaxconn:
+        text = f"uWSGI refuses to listen with more than net.core.somaxconn, which is {somaxconn}"
+        yield Finding(listens[-1].line, Severity.ERROR, text, cure)
+    elif spec.backlog > somaxconn:
+        line = max((option.line for option in listens), default=0)
+        text = f"the kernel makes {somaxconn} of a backlog of {spec.backlog}"
+        yield Finding(line, Severity.NOTE, text, cure)
+
+
+def _duplicates(options: tuple[Option, ...], scalars: Collection[str]) -> Iterator[Finding]:
+    last: dict[str, Option] = {}
+    for option in options:
+        before = last.get(option.key)
+        if option.key in scalars and before and before.value != option.value:
+            text = f"{option.key} = {option.value} overrules line {before.line}, {before.value!r}"
+            yield Finding(option.line, Severity.WARNING, text, "keep one of the two")
+        last[option.key] = option
+
+
+def _attributes(ini: Ini) -> Iterator[Finding]:
+    for option in ini.emperor:
+        if option.key not in EMPEROR_KEYS:
+            text = f"[emperor] has no key {option.key!r} here, it is ignored"
+            cure = f"use one of {', '.join(sorted(EMPEROR_KEYS))}, or drop it"
+            yield Finding(option.line, Severity.WARNING, text, cure)
+
+
+def _open_block(ini: Ini) -> Iterator[Finding]:
+    opened: Option | None = None
+    for option in ini.options:
+        if option.key in BLOCKS or option.key.startswith("if-"):
+            opened = option
+        elif option.key in _ENDS:
+            opened = None
+    if opened is not None:
+        yield Finding(
+            opened.line, Severity.ERROR,
+            f"{opened.key} is never closed, and swallows what emperord adds to the command line",
+            "close it with endif or endfor",
+        )  # fmt: skip
+
+
+def _whole(ini: Ini, spec: Spec) -> Iterator[Finding]:
+    keys = {option.key for option in ini.options}
+    if keys.isdisjoint(_ANSWERS):
+        text = "it names no app, so every request will be answered with an error"
+        yield Finding(0, Severity.ERROR, text, "name one by file = or module =")
+    if (spec.identity is None or spec.identity.uid == 0) and "uid" not in keys:
+        text = "it names no user, so the app runs as emperord does: as root, if that is root"
+        yield Finding(0, Severity.WARNING, text, "set uid in a section [emperor]")
