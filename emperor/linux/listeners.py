@@ -60,8 +60,8 @@ class UnixListeners:
         house = self._house
         folder = f"{house.sockets}/{spec.domain}"
         try:
-            make_folder(folder, house.folder_owner)
             try:
+                make_folder(folder, house.folder_owner)
                 return self._listen(spec)
             except BaseException:
                 remove_if_empty(folder)
