@@ -156,10 +156,14 @@ class Daemon:
         """Ask the control API."""
         connection = UnixConnection(self.run_dir / "control.sock")
         try:
-            connection.request(method, path)
-            response = connection.getresponse()
-            body = response.read()
-            kind = response.getheader("Content-Type", "")
+            connection.connect()
+            with connection.sock.dup() as same:
+                connection.request(method, path, headers={"Connection": "close"})
+                response = connection.getresponse()
+                body = response.read()
+                kind = response.getheader("Content-Type", "")
+                # Until the daemon has closed its end, which tests that count descriptors rely on.
+                assert same.recv(1) == b""
             return response.status, json.loads(body) if "json" in kind else body.decode()
         finally:
             connection.close()
