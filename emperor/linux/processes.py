@@ -63,7 +63,8 @@ def spawn(
     on_exit: Callable[[str], None],
 ) -> ChildProcess:
     """Start `argv` with /dev/null as 0 and `fds`, which says by the child's numbers (1 and 2 for
-    its output) what it has of our descriptors; they stay open here. Signals are at their defaults.
+    its output) what it has of our descriptors; they stay open here. Beside these it gets only what
+    this process was itself given without close-on-exec. Signals are at their defaults.
 
     `on_exit` is called once, after the exit, with "exit status 22" or "killed by SIGKILL".
     Raises CannotLaunch.

@@ -1,0 +1,269 @@
+"""Children on the real kernel: what they inherit, how their end is told, and who dies with them."""
+
+import asyncio
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from emperor.linux.processes import ChildProcess, as_identity, open_log, spawn
+from emperor.model.ports import CannotLaunch
+from emperor.model.vassal import Identity
+from tests.eventually import eventually, eventually_async
+
+
+def open_fds() -> set[str]:
+    listed = os.listdir("/proc/self/fd")  # with that of the listing itself, which is closed now
+    return {fd for fd in listed if os.path.lexists(f"/proc/self/fd/{fd}")}
+
+
+def is_running(pid: int) -> bool:
+    """Whether that process is there and no zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def has_children() -> bool:
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def steal_exit_status(pid: int) -> None:
+    os.waitpid(pid, 0)
+
+
+class Household:
+    """Spawns children whose output goes to one log."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self.ends: list[str] = []
+
+    def spawn(self, *argv: str, fds: dict[int, int] | None = None) -> ChildProcess:
+        log_fd = open_log(str(self.log))
+        try:
+            return spawn(
+                argv,
+                {"PATH": os.defpath},
+                {1: log_fd, 2: log_fd} | (fds or {}),
+                asyncio.get_running_loop(),
+                self.ends.append,
+            )
+        finally:
+            os.close(log_fd)
+
+    def sh(self, script: str, fds: dict[int, int] | None = None) -> ChildProcess:
+        return self.spawn("/bin/sh", "-c", script, fds=fds)
+
+    def told(self) -> str:
+        return self.log.read_text()
+
+    async def ended(self) -> str:
+        [how] = await eventually_async(lambda: self.ends)
+        return how
+
+
+@pytest.fixture
+def household(tmp_path: Path) -> Household:
+    return Household(tmp_path / "child.log")
+
+
+@contextmanager
+def soft_limit(kind: int, value: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (value, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(kind, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    ("script", "how"),
+    [
+        ("exit 0", "exit status 0"),
+        ("exit 22", "exit status 22"),
+        ("kill -KILL $$", "killed by SIGKILL"),
+        ("kill -SEGV $$", "killed by SIGSEGV"),
+        ("kill -40 $$", "killed by signal 40"),
+    ],
+)
+async def test_an_end_is_told_in_words(household: Household, script: str, how: str) -> None:
+    household.sh(f"ulimit -c 0; {script}")
+    assert await household.ended() == how
+
+
+async def test_it_is_told_once_and_nothing_is_left_open(household: Household) -> None:
+    before = open_fds()
+    child = household.sh("exit 0")
+    await household.ended()
+    child.kill()
+    await asyncio.sleep(0)
+    assert household.ends == ["exit status 0"]
+    assert open_fds() == before
+    assert not has_children()
+
+
+async def test_a_child_has_what_it_was_given_and_nothing_else(household: Household) -> None:
+    # What this process was itself given by its parent is the only thing that Python lets pass.
+    passed_on = {fd for fd in open_fds() if os.get_inheritable(int(fd))}
+    read_end, write_end = os.pipe()
+    pipe = os.readlink(f"/proc/self/fd/{read_end}")
+    household.spawn("/bin/ls", "-l", "/proc/self/fd", fds={7: read_end})
+    await household.ended()
+    os.close(read_end)
+    os.close(write_end)
+    lines = [line.split() for line in household.told().splitlines() if " -> " in line]
+    found = {number: link for *_, number, _, link in lines if not link.endswith("/fd")}
+    log = str(household.log)
+    given = {"0": "/dev/null", "1": log, "2": log, "7": pipe}
+    assert {number: found[number] for number in given} == given
+    assert found.keys() - given.keys() <= passed_on
+
+
+async def test_numbers_may_be_swapped_or_stay(household: Household) -> None:
+    pipes = [os.pipe() for _ in range(3)]
+    (one, two, three) = (write_end for _, write_end in pipes)
+    household.sh(
+        f"for fd in {one} {two} {three}; do echo $fd > /proc/self/fd/$fd; done",
+        fds={one: two, two: one, three: three},
+    )
+    await household.ended()
+    assert [int(os.read(read_end, 16)) for read_end, _ in pipes] == [two, one, three]
+    for end in (end for pipe in pipes for end in pipe):
+        os.close(end)
+
+
+async def test_no_signal_is_blocked_or_ignored_and_no_variable_inherited(
+    household: Household,
+) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    assert signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN
+    try:
+        household.spawn("/bin/grep", "-E", "Sig(Blk|Ign)", "/proc/self/status")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    await household.ended()
+    household.ends.clear()
+    household.spawn("/usr/bin/env")
+    await household.ended()
+    blocked, ignored, variables = household.told().splitlines()
+    assert int(blocked.removeprefix("SigBlk:"), 16) == 0
+    # 32 and 33 are glibc's own: posix_spawn leaves them ignored, no program can name them.
+    assert int(ignored.removeprefix("SigIgn:"), 16) & ~(0b11 << 31) == 0
+    assert variables == f"PATH={os.defpath}"
+
+
+async def test_a_child_leads_a_session_and_a_group_of_its_own(household: Household) -> None:
+    child = household.sh("sleep 1000")
+    assert os.getsid(child.pid) == os.getpgid(child.pid) == child.pid
+    child.kill()
+    assert await household.ended() == "killed by SIGKILL"
+
+
+@pytest.mark.parametrize("end", ["exit 3", "kill -TERM $$"])
+async def test_who_outlives_the_leader_dies_with_it(household: Household, end: str) -> None:
+    household.sh(f"trap '' HUP; sleep 1000 & echo $!; {end}")
+    await household.ended()
+    orphan = int(household.told())
+    eventually(lambda: not is_running(orphan))
+
+
+async def test_a_kill_takes_the_whole_group(household: Household) -> None:
+    child = household.sh("sleep 1000 & echo $!; wait")
+    worker = int(await eventually_async(household.told))
+    assert is_running(worker)
+    child.kill()
+    assert await household.ended() == "killed by SIGKILL"
+    eventually(lambda: not is_running(worker))
+
+
+async def test_an_exit_status_that_somebody_else_took_is_unknown(household: Household) -> None:
+    child = household.sh("exit 3")
+    steal_exit_status(child.pid)
+    assert (await household.ended()).startswith("exit status unknown")
+
+
+async def test_a_program_that_cannot_be_run_is_named_with_the_cause(
+    household: Household, tmp_path: Path
+) -> None:
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"\x00 no program")
+    for program, cause in (
+        (tmp_path / "missing", "No such file or directory; is it there"),
+        (plain, "Permission denied"),
+    ):
+        with pytest.raises(CannotLaunch, match=f"cannot spawn {program}: {cause}"):
+            household.spawn(str(program))
+    plain.chmod(0o755)
+    with pytest.raises(CannotLaunch, match="Exec format error; it is no program"):
+        household.spawn(str(plain))
+    assert household.ends == []
+
+
+async def test_without_a_descriptor_left_no_child_is_left_either(household: Household) -> None:
+    log_fd = open_log(str(household.log))
+    lowest = os.dup(log_fd)
+    os.close(lowest)
+    with soft_limit(resource.RLIMIT_NOFILE, lowest), pytest.raises(CannotLaunch, match="LimitNOF"):
+        spawn(
+            ["/bin/sleep", "1000"],
+            {},
+            {1: log_fd, 2: log_fd},
+            asyncio.get_running_loop(),
+            household.ends.append,
+        )
+    os.close(log_fd)
+    assert not has_children()
+
+
+@pytest.mark.parametrize("identity", [Identity(65534, 65534, "nobody"), Identity(4321, 4322, None)])
+async def test_another_user_runs_it_with_that_users_groups_alone(
+    household: Household, identity: Identity
+) -> None:
+    household.spawn(*as_identity(identity, ["/bin/sh", "-c", "id -u; id -g; id -G"]))
+    await household.ended()
+    uid, gid, groups = household.told().split()
+    assert (int(uid), int(gid), int(groups)) == (identity.uid, identity.gid, identity.gid)
+
+
+async def test_another_users_process_keeps_its_pid(household: Household) -> None:
+    child = household.spawn(*as_identity(Identity(4321, 4322, None), ["/bin/sh", "-c", "echo $$"]))
+    await household.ended()
+    assert int(household.told()) == child.pid
+
+
+def test_a_log_is_appended_to_and_its_group_may_read_it(tmp_path: Path) -> None:
+    log = tmp_path / "a.example.log"
+    umask = os.umask(0)
+    try:
+        for line in (b"first\n", b"second\n"):
+            fd = open_log(str(log))
+            os.write(fd, line)
+            os.close(fd)
+    finally:
+        os.umask(umask)
+    assert log.read_bytes() == b"first\nsecond\n"
+    assert log.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_log_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    link, pipe = tmp_path / "link.log", tmp_path / "pipe.log"
+    link.symlink_to("/etc/passwd")
+    os.mkfifo(pipe)
+    with pytest.raises(CannotLaunch, match=r"cannot open the log .*link.log: .*move it away"):
+        open_log(str(link))
+    with pytest.raises(CannotLaunch, match=r"pipe.log: No such device or address"):
+        open_log(str(pipe))
+    with pytest.raises(CannotLaunch, match=r"no/folder.log: No such file or directory"):
+        open_log(str(tmp_path / "no" / "folder.log"))

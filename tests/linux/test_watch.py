@@ -1,0 +1,253 @@
+"""The vassals folder as administrators and their tools change it, on real inotify."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from inotify_simple import flags
+
+from emperor.linux.watch import Changes, FolderWatch, Ripening
+from tests.eventually import eventually_async
+
+EVERYTHING = Changes(everything=True)
+
+
+def ripe(*events: tuple[str, int], link: bool = False) -> list[str]:
+    """The names that ripen, in this order, from a series of events."""
+    ripening = Ripening()
+    return [name for name, mask in events if ripening.is_ripe(name, mask, lambda _: link)]
+
+
+@pytest.mark.parametrize(
+    "mask", [flags.CLOSE_WRITE, flags.MOVED_TO, flags.MOVED_FROM, flags.DELETE, flags.ATTRIB]
+)
+def test_what_is_complete_gone_or_touched_is_ripe(mask: int) -> None:
+    assert ripe(("a.ini", mask)) == ["a.ini"]
+
+
+def test_a_new_file_is_empty_until_it_is_closed() -> None:
+    written = [("a.ini", flags.CREATE), ("a.ini", flags.MODIFY), ("a.ini", flags.MODIFY)]
+    assert ripe(*written) == []
+    assert ripe(*written, ("a.ini", flags.CLOSE_WRITE)) == ["a.ini"]
+
+
+def test_a_new_link_is_ripe_at_once() -> None:
+    assert ripe(("a.ini", flags.CREATE), link=True) == ["a.ini"]
+
+
+@pytest.mark.parametrize("begun", [flags.CREATE, flags.MODIFY])
+def test_a_change_of_mode_does_not_ripen_what_is_being_written(begun: int) -> None:
+    assert ripe(("a.ini", begun), ("a.ini", flags.ATTRIB)) == []
+    assert ripe(("a.ini", begun), ("b.ini", flags.ATTRIB)) == ["b.ini"]
+
+
+@pytest.mark.parametrize("end", [flags.CLOSE_WRITE, flags.MOVED_TO, flags.MOVED_FROM, flags.DELETE])
+def test_after_its_end_a_write_is_forgotten(end: int) -> None:
+    assert ripe(("a.ini", flags.MODIFY), ("a.ini", end), ("a.ini", flags.ATTRIB)) == ["a.ini"] * 2
+
+
+class Watched:
+    """A watched folder and what was told of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.told: list[Changes] = []
+        self.watches: list[FolderWatch] = []
+
+    def watch(self, rescan_seconds: float = 3600.0) -> None:
+        loop = asyncio.get_running_loop()
+        self.watches.append(FolderWatch(self.folder, loop, self.told.append, rescan_seconds))
+
+    def names(self) -> set[str]:
+        return {name for changes in self.told for name in changes.names}
+
+    async def settled(self) -> set[str]:
+        """All names that were told, up to and with a file that is made now."""
+        mark = self.folder / "mark.ini"
+        mark.touch()
+        await eventually_async(lambda: mark.name in self.names())
+        names = self.names() - {mark.name}
+        self.told.clear()
+        return names
+
+    def run(self, command: str) -> None:
+        """In the folder's parent, where it is `vassals`."""
+        subprocess.run(["/bin/sh", "-ec", command], cwd=self.folder.parent, check=True)
+
+    def run_within(self, command: str) -> None:
+        self.run(f"cd vassals; {command}")
+
+    def overflow(self) -> None:
+        limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+        name, other = self.folder / "a.ini", self.folder / "b.ini"
+        name.touch()
+        for _ in range(limit // 2 + 1):  # two events each, and no two alike in a row
+            name.rename(other)
+            name, other = other, name
+
+    def touch(self, name: bytes) -> None:
+        os.close(os.open(os.fsencode(self.folder) + b"/" + name, os.O_WRONLY | os.O_CREAT))
+
+    async def everything_is_told(self) -> None:
+        await eventually_async(lambda: EVERYTHING in self.told)
+        self.told.clear()
+
+
+@pytest.fixture
+async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
+    folder = tmp_path / "uwsgi" / "vassals"
+    folder.mkdir(parents=True)
+    watched = Watched(folder)
+    yield watched
+    for watch in watched.watches:
+        watch.close()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "mv ../new a.ini",
+        "cp ../new a.ini",
+        "install -m 0600 ../new a.ini",
+        "ln -s ../new a.ini",
+        "ln -sfn ../new a.ini",
+        "ln ../new a.ini",
+        "echo > old && mv old a.ini",
+    ],
+)
+async def test_a_new_ini_is_told_however_it_arrives(watched: Watched, command: str) -> None:
+    (watched.folder.parent / "new").write_text("[uwsgi]\n")
+    watched.watch()
+    watched.run_within(command)
+    assert "a.ini" in await watched.settled()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "echo idle=1 >> a.ini",
+        "sed -i s/old/new/ a.ini",
+        "touch a.ini",
+        "chmod 600 a.ini",
+        "install -m 0600 ../new a.ini",
+        "ln -sfn ../new a.ini",
+        "rm a.ini",
+        "mv a.ini ..",
+        "mv a.ini b.ini",
+        "truncate -s 0 a.ini",
+    ],
+)
+async def test_a_change_is_told_however_it_is_made(watched: Watched, command: str) -> None:
+    (watched.folder.parent / "new").write_text("[uwsgi]\n")
+    (watched.folder / "a.ini").write_text("[uwsgi]\nold = 1\n")
+    watched.watch()
+    watched.run_within(command)
+    assert "a.ini" in await watched.settled()
+
+
+async def test_a_half_written_ini_is_not_told_before_it_is_closed(watched: Watched) -> None:
+    watched.watch()
+    fd = os.open(watched.folder / "a.ini", os.O_WRONLY | os.O_CREAT)
+    os.fchmod(fd, 0o600)
+    assert await watched.settled() == set()
+    os.write(fd, b"[uwsgi]\nmodule = ")
+    os.fchmod(fd, 0o644)
+    assert await watched.settled() == set()
+    os.write(fd, b"app\n")
+    os.close(fd)
+    assert await watched.settled() == {"a.ini"}
+
+
+async def test_reading_and_folders_within_are_no_change(watched: Watched) -> None:
+    (watched.folder / "a.ini").write_text("[uwsgi]\n")
+    watched.watch()
+    watched.run_within("cat a.ini; ls; mkdir b.ini; chmod 700 b.ini; rmdir b.ini")
+    assert await watched.settled() == set()
+
+
+async def test_a_name_of_any_bytes_is_told(watched: Watched) -> None:
+    watched.watch()
+    name = b"caf\xe9 \n.ini"
+    watched.touch(name)
+    assert {os.fsencode(told) for told in await watched.settled()} == {name}
+
+
+async def test_a_burst_is_told_at_once(watched: Watched) -> None:
+    watched.watch()
+    watched.run_within("for i in 1 2 3; do echo > $i.ini; done")
+    await eventually_async(lambda: watched.told)
+    assert watched.told == [Changes(frozenset({"1.ini", "2.ini", "3.ini"}))]
+
+
+async def test_an_overflow_of_the_kernels_queue_asks_for_a_rescan(watched: Watched) -> None:
+    watched.watch()
+    watched.overflow()
+    await watched.everything_is_told()
+    assert await watched.settled() == set()
+
+
+@pytest.mark.parametrize("gone", ["rm -r vassals", "mv vassals old", "rm -r ../uwsgi"])
+async def test_a_folder_that_is_made_again_is_told_and_watched(
+    watched: Watched, gone: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched.watch()
+    watched.run(gone)
+    await eventually_async(lambda: "is gone" in caplog.text)
+    assert EVERYTHING not in watched.told
+    watched.folder.mkdir(parents=True)
+    await watched.everything_is_told()
+    assert await watched.settled() == set()
+
+
+async def test_a_folder_that_is_swapped_is_told_and_watched(watched: Watched) -> None:
+    watched.watch()
+    watched.run("mkdir new && mv vassals old && mv new vassals")
+    await watched.everything_is_told()
+    assert await watched.settled() == set()
+
+
+async def test_a_folder_that_is_not_there_yet_is_waited_for(watched: Watched) -> None:
+    shutil.rmtree(watched.folder.parent)
+    watched.watch()
+    watched.folder.mkdir(parents=True)
+    await watched.everything_is_told()
+    assert await watched.settled() == set()
+
+
+async def test_a_folder_behind_a_link_is_watched_and_its_swap_found_by_the_rescan(
+    watched: Watched,
+) -> None:
+    for version in ("one", "two"):
+        (watched.folder.parent / version).mkdir()
+    watched.folder.rmdir()
+    watched.folder.symlink_to("one")
+    watched.watch(rescan_seconds=0.02)
+    watched.run("ln -sfn two vassals")
+
+    def is_told_by_name() -> bool:
+        watched.touch(b"late.ini")
+        return "late.ini" in watched.names()
+
+    await eventually_async(is_told_by_name)
+
+
+async def test_what_inotify_cannot_see_is_found_by_the_rescan(watched: Watched) -> None:
+    watched.watch(rescan_seconds=0.02)
+    await watched.everything_is_told()
+    await watched.everything_is_told()
+
+
+async def test_a_folder_that_cannot_be_watched_is_an_error_with_its_name(watched: Watched) -> None:
+    before = os.listdir("/proc/self/fd")
+    os.chmod(watched.folder.parent, 0)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(OSError, match=f"cannot watch {watched.folder}: Permission denied"):
+            watched.watch()
+    finally:
+        os.seteuid(0)
+    assert os.listdir("/proc/self/fd") == before
