@@ -231,16 +231,20 @@ class UnixListener:
                     os.unlink(path)
 
 
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdecimal()
+
+
 def _uid(user: str) -> int:
     try:
-        return int(user) if user.isdecimal() else pwd.getpwnam(user).pw_uid
+        return int(user) if _is_number(user) else pwd.getpwnam(user).pw_uid
     except KeyError:
         raise SettingsError(f"cannot use socket-owner = {user!r}: there is no such user") from None
 
 
 def _gid(group: str) -> int:
     try:
-        return int(group) if group.isdecimal() else grp.getgrnam(group).gr_gid
+        return int(group) if _is_number(group) else grp.getgrnam(group).gr_gid
     except KeyError:
         raise SettingsError(
             f"cannot use socket-group = {group!r}: there is no such group; it must be nginx's"

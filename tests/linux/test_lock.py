@@ -1,0 +1,71 @@
+"""Two daemons, one run-dir."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from emperor.linux.lock import AlreadyRunning, RunLock
+
+HOLDER = """
+import sys, pathlib
+from emperor.linux.lock import RunLock
+with RunLock(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def holder(run_dir: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Another process that holds the lock until its stdin ends."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, run_dir], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        yield process
+
+
+def test_the_second_daemon_is_told_the_pid_of_the_first(tmp_path: Path) -> None:
+    with holder(tmp_path) as first:
+        before = os.listdir("/proc/self/fd")
+        message = f"cannot start: emperord with pid {first.pid} already serves {tmp_path}"
+        with pytest.raises(AlreadyRunning, match=message), RunLock(tmp_path):
+            pass
+        assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_daemon_that_was_killed_leaves_no_lock_behind(tmp_path: Path) -> None:
+    with holder(tmp_path) as first:
+        first.kill()
+    with RunLock(tmp_path):
+        assert (tmp_path / "emperord.lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_the_lock_is_free_after_the_block_and_other_folders_always_are(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with RunLock(tmp_path), RunLock(tmp_path / "other"):
+        pass
+    with RunLock(tmp_path):
+        pass
+
+
+def test_a_child_does_not_keep_the_lock_of_a_daemon_that_is_gone(tmp_path: Path) -> None:
+    with RunLock(tmp_path):
+        child = subprocess.Popen(
+            ["/bin/sh", "-c", "echo up; exec sleep 1000"], stdout=subprocess.PIPE, close_fds=False
+        )
+    with child:
+        assert child.stdout is not None
+        # exec(2) closes a moment after the parent goes on.
+        assert child.stdout.readline() == b"up\n"
+        try:
+            with RunLock(tmp_path):
+                pass
+        finally:
+            child.kill()
