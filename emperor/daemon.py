@@ -27,7 +27,11 @@ class CannotStart(Exception):
     """Why the daemon does not come up."""
 
 
-def _load(config: str | None, flags: dict[str, str]) -> Settings:
+def load_settings(config: str | None, flags: dict[str, str]) -> Settings:
+    """The settings of that file, or of the default one if it is there, under `flags` by key.
+
+    Raises CannotStart and SettingsError.
+    """
     path = config or DEFAULT_CONFIG
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -113,7 +117,7 @@ async def _reign(settings: Settings, uwsgi: Path, notifier: Notifier) -> None:
 
 def run(config: str | None, flags: dict[str, str]) -> None:
     """Start, serve, stop. Raises CannotStart, SettingsError and AlreadyRunning."""
-    settings = _load(config, flags)
+    settings = load_settings(config, flags)
     uwsgi = find_uwsgi(settings.uwsgi)
     for folder in (settings.run_dir, settings.sockets, settings.log_dir):
         _make_folder(folder)

@@ -1,0 +1,45 @@
+"""DOMAIN, the argument that most commands share, completed by the names which the daemon serves."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from emperor.cli.client import connect
+from emperor.cli.failure import Failed
+from emperor.cli.records import parse
+from emperor.model.status import Report
+
+# Whoever pressed TAB is not kept waiting for a daemon that hangs.
+COMPLETION_SECONDS = 1.0
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def domain_argument(command: F) -> F:
+    """One `domain`."""
+    return click.argument("domain", metavar="DOMAIN", shell_complete=_names)(command)
+
+
+def domains_argument(required: bool) -> Callable[[F], F]:
+    """A tuple `domains`."""
+    metavar = "DOMAIN..." if required else "[DOMAIN...]"
+    return click.argument(
+        "domains", metavar=metavar, nargs=-1, required=required, shell_complete=_names
+    )
+
+
+def _names(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+    run_dir = context.find_root().params["run_dir"]
+    try:
+        report = asyncio.run(_report(run_dir))
+    except (Failed, TimeoutError):
+        return []
+    return [vassal.name for vassal in report.vassals if vassal.name.startswith(typed)]
+
+
+async def _report(run_dir: Path) -> Report:
+    async with asyncio.timeout(COMPLETION_SECONDS), connect(run_dir) as client:
+        return parse(Report, await client.status())

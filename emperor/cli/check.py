@@ -1,0 +1,165 @@
+"""`emperorctl check`: reads an ini as emperord and uWSGI would, and says what will not work.
+
+It needs no daemon and starts no app: of a clever ini, uWSGI is asked what it comes to.
+"""
+
+import asyncio
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+from emperor.cli.console import show, terminal
+from emperor.cli.failure import Failed
+from emperor.cli.text import one_line, plain
+from emperor.daemon import CannotStart, find_uwsgi, load_settings
+from emperor.folder import Draft, read_draft
+from emperor.linux.accounts import SystemAccounts
+from emperor.model.claims import Claims
+from emperor.model.domain import LONGEST_DOMAIN, is_domain
+from emperor.model.settings import Settings, SettingsError
+from emperor.model.vassal import Identity, Spec
+from emperor.uwsgi.identity import ROOT, identity_of
+from emperor.uwsgi.ini import BrokenIni, Ini, parse
+from emperor.uwsgi.inquiry import CannotAsk, Inquiry
+from emperor.uwsgi.lint import Finding, Severity, lint, unknown_options
+from emperor.uwsgi.spec import spec_of
+
+SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
+STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+
+_BLAME = re.compile(r"(?:line (\d+): )?(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is said of an ini, and the socket it would be served at; None: it would not be."""
+
+    path: Path
+    findings: tuple[Finding, ...]
+    socket: str | None
+
+
+class Examiner:
+    """Looks inis over one by one, and remembers what each claims. An ini is read as if its own
+    folder were that of the vassals. `known` are the options of `uwsgi`."""
+
+    def __init__(self, settings: Settings, uwsgi: Path, known: frozenset[str]) -> None:
+        self._settings = settings
+        self._uwsgi = uwsgi
+        self._known = known
+        self._somaxconn = int(SOMAXCONN.read_text(encoding="ascii"))
+        self._claims = Claims()
+        self._accounts = SystemAccounts()
+        # emperord runs as root, whoever checks.
+        self._accounts.daemon = Identity(ROOT, ROOT, "root")
+
+    async def examine(self, path: Path) -> Verdict:
+        """All there is to say of one ini."""
+        found: list[Finding] = []
+        socket = None
+        try:
+            socket = await self._examine(path, found)
+        except OSError as error:
+            found.append(Finding(0, Severity.ERROR, f"cannot read it: {error.strerror}", ""))
+        except BrokenIni as error:
+            found.append(_blame(path.name, str(error)))
+        if any(finding.severity is Severity.ERROR for finding in found):
+            socket = None
+        return Verdict(path, tuple(sorted(found, key=lambda finding: finding.line)), socket)
+
+    async def _examine(self, path: Path, found: list[Finding]) -> str:
+        """Add to `found`, and return the socket. Raises OSError and BrokenIni."""
+        domain = _domain_of(path.name)
+        settings = replace(self._settings, vassals=path.parent.resolve())
+        draft = read_draft(str(path))
+        ini = parse(draft.data, path.name, str(settings.vassals))
+        found += unknown_options(ini, self._known)
+        if ini.clever:
+            ini = await self._ask(ini, draft, settings.vassals)
+        spec = spec_of(domain, ini, settings, draft.owner, self._accounts)
+        found += lint(ini, spec, settings, self._somaxconn)
+        self._claim(spec)
+        return spec.socket
+
+    async def _ask(self, ini: Ini, draft: Draft, folder: Path) -> Ini:
+        """Only root can ask as the user that the app will run as."""
+        identity = None if os.geteuid() else identity_of(ini, draft.owner, self._accounts)
+        return await Inquiry(self._uwsgi, folder).ask(ini, identity)
+
+    def _claim(self, spec: Spec) -> None:
+        if conflict := self._claims.conflict(spec):
+            raise BrokenIni(conflict)
+        self._claims.take(spec)
+
+
+def _domain_of(name: str) -> str:
+    domain = name.removesuffix(".ini")
+    if domain == name or not is_domain(domain):
+        raise BrokenIni(
+            f"{name}: its name is no host name; call it DOMAIN.ini, with a-z, 0-9, _, . and - in"
+            f" DOMAIN and at most {LONGEST_DOMAIN} characters"
+        )
+    return domain
+
+
+def _blame(name: str, message: str) -> Finding:
+    """The finding that a BrokenIni's message, "NAME: line 3: cause; cure", amounts to."""
+    match = _BLAME.fullmatch(message.removeprefix(f"{name}: "))
+    assert match is not None
+    return Finding(int(match[1] or 0), Severity.ERROR, match[2], "")
+
+
+def lines(verdict: Verdict) -> list[Text]:
+    """A line for each finding, and one that says where the ini would be served."""
+    path = plain(str(verdict.path))
+    told = []
+    for finding in verdict.findings:
+        place = f"{path}:{finding.line}" if finding.line else path
+        cure = f"; {one_line(finding.cure)}" if finding.cure else ""
+        severity = (finding.severity.value, STYLE[finding.severity])
+        told.append(Text.assemble(f"{place}: ", severity, f": {one_line(finding.text)}{cure}"))
+    if verdict.socket is not None:
+        told.append(Text(f"{path}: would be served at {plain(verdict.socket)}"))
+    return told
+
+
+@click.command()
+@click.argument(
+    "inis", metavar="INI...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)  # fmt: skip
+@click.option(
+    "--config", metavar="FILE",
+    help="emperord's settings.  [default: /etc/uwsgi/emperord.ini, if it is there]",
+)  # fmt: skip
+@click.option("--sockets", metavar="DIR", help="The folder of sockets, if not the settings' own.")
+def check(inis: tuple[Path, ...], config: str | None, sockets: str | None) -> None:
+    """Say what in each INI will not work, or works otherwise than it may seem.
+
+    Each line reads FILE:LINE: severity: cause; cure. What is an error will not be served; the exit
+    status is 1 then. Check an ini before you move it into the folder of vassals.
+    """
+    try:
+        settings = load_settings(config, {} if sockets is None else {"sockets": sockets})
+        uwsgi = find_uwsgi(settings.uwsgi)
+        verdicts = asyncio.run(_check(inis, settings, uwsgi))
+    except (CannotStart, SettingsError) as error:
+        raise Failed(str(error)) from error
+    except CannotAsk as error:
+        raise Failed(f"cannot ask {uwsgi} for its options: {error}") from error
+    console = terminal()
+    for verdict in verdicts:
+        show(console, lines(verdict))
+    if broken := [str(verdict.path) for verdict in verdicts if verdict.socket is None]:
+        raise Failed(f"cannot serve {', '.join(broken)}")
+
+
+async def _check(inis: tuple[Path, ...], settings: Settings, uwsgi: Path) -> list[Verdict]:
+    known = await Inquiry(uwsgi, Path("/")).options()
+    if "socket" not in known:
+        raise CannotAsk("it knows none, and so is no uWSGI")
+    examiner = Examiner(settings, uwsgi, known)
+    return [await examiner.examine(path) for path in inis]

@@ -1,0 +1,120 @@
+"""The control API, as a client of RUN_DIR/control.sock. Every error of the transport and of HTTP
+becomes one of `failure`'s."""
+
+import errno
+import json
+import os
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from enum import Enum
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import quote
+
+import aiohttp
+from yarl import URL
+
+from emperor.cli.failure import Failed, NoSuchVassal, Unreachable
+from emperor.cli.records import parse
+from emperor.model.status import VassalDetail
+
+# A healthy daemon answers within milliseconds, 10,000 vassals within a second.
+ANSWER_SECONDS = 10.0
+LONGEST_LINE = 2**20
+
+_NOT_RUNNING = "(is it running? systemctl status emperord)"
+_CAUSE = {
+    errno.ENOENT: f"no such file {_NOT_RUNNING}",
+    errno.ECONNREFUSED: f"nobody listens there {_NOT_RUNNING}",
+    errno.EACCES: "permission denied (that is for root and members of group emperor)",
+}
+
+
+class Action(Enum):
+    """What a vassal can be told to do."""
+
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    RELOAD = "reload"
+
+
+class Client:
+    """One connection pool to the daemon. Every method raises Unreachable, and Failed for an
+    answer that is an error or cannot be understood."""
+
+    def __init__(self, session: aiohttp.ClientSession, socket: Path) -> None:
+        self._session = session
+        self._socket = socket
+
+    async def status(self) -> str:
+        """The JSON of a Report."""
+        async with self._request("GET", "status", ANSWER_SECONDS) as response:
+            return await response.text()
+
+    async def vassal(self, domain: str) -> VassalDetail:
+        """All about one vassal. Raises NoSuchVassal too."""
+        async with self._request("GET", _path(domain), ANSWER_SECONDS) as response:
+            return parse(VassalDetail, await response.read())
+
+    async def act(self, domain: str, action: Action) -> VassalDetail:
+        """Have it done, and return what has become of the vassal. The daemon bounds the time by
+        its start-timeout and stop-timeout. Raises NoSuchVassal too."""
+        path = f"{_path(domain)}/{action.value}"
+        async with self._request("POST", path, None) as response:
+            return parse(VassalDetail, await response.read())
+
+    async def events(self, past: int) -> AsyncGenerator[bytes, None]:
+        """The JSON of a Happening each: up to `past` of the last ones, then those to come. Ends
+        when the daemon ends."""
+        async with self._request("GET", f"events?past={past}", None) as response:
+            async for line in response.content:
+                yield line
+
+    @asynccontextmanager
+    async def _request(
+        self, method: str, path: str, seconds: float | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        url = URL(f"http://emperord/v1/{path}", encoded=True)
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=ANSWER_SECONDS)
+        try:
+            async with self._session.request(method, url, timeout=timeout) as response:
+                if response.status != HTTPStatus.OK:
+                    raise _error(response.status, await response.read())
+                yield response
+        except aiohttp.ClientConnectorError as error:
+            raise Unreachable(self._cannot_reach(_cause(error.os_error))) from error
+        except TimeoutError as error:
+            raise Unreachable(self._cannot_reach("no answer within 10 s")) from error
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise Unreachable(self._cannot_reach("it went away before it had answered")) from error
+
+    def _cannot_reach(self, cause: str) -> str:
+        return f"cannot reach emperord at {self._socket}: {cause}"
+
+
+@asynccontextmanager
+async def connect(run_dir: Path) -> AsyncIterator[Client]:
+    """A client of the daemon whose setting run-dir is `run_dir`. Nothing is sent yet."""
+    socket = run_dir / "control.sock"
+    connector = aiohttp.UnixConnector(str(socket))
+    async with aiohttp.ClientSession(connector=connector, read_bufsize=LONGEST_LINE) as session:
+        yield Client(session, socket)
+
+
+def _path(domain: str) -> str:
+    return f"vassals/{quote(domain, safe='')}"
+
+
+def _cause(error: OSError) -> str:
+    if error.errno in _CAUSE:
+        return _CAUSE[error.errno]
+    return os.strerror(error.errno).lower() if error.errno else str(error)
+
+
+def _error(status: int, body: bytes) -> Failed:
+    try:
+        message = str(json.loads(body)["error"]["message"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        message = f"HTTP {status} without a reason"
+    return NoSuchVassal(message) if status == HTTPStatus.NOT_FOUND else Failed(message)

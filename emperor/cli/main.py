@@ -1,0 +1,123 @@
+"""emperorctl: the group of commands, and the one place that turns failures into exit statuses."""
+
+import importlib
+import io
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from emperor import __version__
+from emperor.cli.failure import Failed
+from emperor.cli.text import one_line
+
+# 128 + SIGINT, as a shell reports it.
+INTERRUPTED = 130
+
+# What --help says of each command, and the module it stands in. That module is imported when its
+# command is run: aiohttp and rich take longer to import than all the rest.
+COMMANDS = {
+    "status": ("emperor.cli.status", "What every vassal does, in a table."),
+    "why": ("emperor.cli.why", "Who woke a vassal, how long it took, when it will sleep."),
+    "logs": ("emperor.cli.logs", "What a vassal prints."),
+    "events": ("emperor.cli.events", "What happens to all vassals, as it happens."),
+    "start": ("emperor.cli.act", "Wake a vassal, even one that is throttled."),
+    "stop": ("emperor.cli.act", "Put a vassal to sleep; the next hit wakes it."),
+    "restart": ("emperor.cli.act", "Stop a vassal, then start it."),
+    "reload": ("emperor.cli.act", "Boot a successor beside a running vassal; it takes over."),
+    "check": ("emperor.cli.check", "Look an ini over, before or after it is dropped."),
+    "completion": ("emperor.cli.completion", "Print the completion script for a shell."),
+}
+
+
+class Commands(click.Group):
+    """A group whose commands are imported one by one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of COMMANDS, in that order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, which its module holds under its own name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 done, 1 failed, 2 usage, 3 no such vassal, 4 emperord is not there.",
+)
+@click.option(
+    "--run-dir",
+    type=click.Path(path_type=Path),
+    default=Path("/run/emperord"),
+    show_default=True,
+    help="emperord's run-dir, which holds its control.sock.",
+)
+@click.version_option(__version__, prog_name="emperorctl", message="%(prog)s %(version)s")
+@click.pass_context
+def emperorctl(context: click.Context, run_dir: Path) -> None:
+    """See and steer the web apps that emperord hosts.
+
+    \b
+    emperorctl status                   who is awake, and who is in trouble
+    emperorctl why www.example.com      who woke it, when it will be reaped
+    emperorctl logs -f www.example.com
+    emperorctl check www.example.com.ini
+    """
+    context.obj = run_dir
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit status."""
+    status = 0
+    try:
+        try:
+            status = emperorctl.main(arguments, prog_name="emperorctl", standalone_mode=False) or 0
+        except click.ClickException as error:
+            error.show()
+            status = error.exit_code
+        except click.Abort:
+            status = INTERRUPTED
+    except* Failed as failures:
+        status = _tell(failures)
+    except* OSError as failures:
+        status = _tell_broken_output(failures)
+    return status
+
+
+def _tell(failures: BaseExceptionGroup[Failed]) -> int:
+    errors = [error for error in failures.exceptions if isinstance(error, Failed)]
+    for message in dict.fromkeys(str(error) for error in errors):
+        click.echo(f"emperorctl: {one_line(message)}", err=True)
+    return max(error.exit_status for error in errors)
+
+
+def _tell_broken_output(failures: BaseExceptionGroup[OSError]) -> int:
+    # What a command reads or asks for, it reports itself; what is left is where it writes to.
+    # Otherwise the interpreter would try to write the rest at its end, and complain again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    click.echo(f"emperorctl: cannot write: {failures.exceptions[0]}", err=True)
+    return Failed.exit_status
+
+
+def main() -> None:
+    """The program."""
+    # Live output is ended by `timeout` or `kill` too: then the terminal is put right as by Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,178 @@
+"""`emperorctl status`: every vassal in a row, and below the table what needs an administrator.
+
+`page` is pure; the command around them asks, prints, and for --watch asks again.
+"""
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from rich.live import Live
+from rich.text import Text
+
+from emperor.cli import text
+from emperor.cli.arguments import domains_argument
+from emperor.cli.client import connect
+from emperor.cli.console import show, terminal
+from emperor.cli.failure import NoSuchVassal
+from emperor.cli.records import parse
+from emperor.cli.table import STYLE, rows, table
+from emperor.model.status import Refused, Report, VassalStatus, as_json
+
+REFRESH_SECONDS = 1.0
+
+HINT = """\
+There is no vassal yet. Drop an ini, named after its domain, into the folder of vassals
+(/etc/uwsgi/vassals, unless set otherwise), and it is served from then on:
+
+    mv www.example.com.ini /etc/uwsgi/vassals/
+"""
+
+
+def headline(report: Report, now: datetime) -> Text:
+    """The daemon in a line, and how many vassals are in which state."""
+    emperor = report.emperor
+    counts = Counter(vassal.state for vassal in report.vassals)
+    states = ", ".join(f"{counts[state]} {state}" for state in STYLE if counts[state])
+    return Text(
+        f"emperord {text.plain(emperor.version)}, pid {emperor.pid},"
+        f" up {text.since(emperor.started_at, now)}: {states or 'no vassals'}"
+    )
+
+
+def troubles(report: Report, now: datetime) -> list[Text]:
+    """A line for each vassal with an error, and for each ini that is not served."""
+    failing = [
+        Text.assemble(
+            (text.plain(vassal.name), "bold"), _retry(vassal, now), f": {text.one_line(error)}"
+        )
+        for vassal in report.vassals
+        if (error := vassal.last_error) is not None
+    ]
+    refused = [
+        Text.assemble(
+            ("not served", "bold"), f": {text.one_line(text.naming(ini.name, ini.error))}"
+        )
+        for ini in report.refused
+    ]
+    return failing + refused
+
+
+def _retry(vassal: VassalStatus, now: datetime) -> str:
+    if vassal.retry_at is None:
+        return ""
+    return f" (tried again in {text.until(vassal.retry_at, now)})"
+
+
+def page(report: Report, now: datetime, width: int, height: int = sys.maxsize) -> list[Text]:
+    """All that `emperorctl status` prints, in at most `height` lines of at most `width` cells."""
+    lines = [headline(report, now), Text()]
+    if not report.vassals and not report.refused:
+        return [*lines, *map(Text, HINT.splitlines())]
+    wrong = _bounded(troubles(report, now), height // 3)
+    room = max(2, height - len(lines) - len(wrong) - bool(wrong))
+    if report.vassals:
+        # Beyond what fits, rows need not be made: there may be 10,000 of them, each second.
+        shown = table(rows(replace(report, vassals=report.vassals[:room]), now), width)
+        lines += _bounded(shown, room, hidden=len(report.vassals) + 1 - len(shown))
+    if wrong:
+        lines += [Text(), *wrong]
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
+    return lines
+
+
+def _bounded(lines: list[Text], limit: int, hidden: int = 0) -> list[Text]:
+    if len(lines) + bool(hidden) <= limit:
+        return lines
+    kept = lines[: max(0, limit - 1)]
+    return [*kept, Text(f"… and {len(lines) - len(kept) + hidden} more", style="dim")]
+
+
+def awake_first(report: Report) -> Report:
+    """The report, with the vassals that need watching on top."""
+    order = {state: place for place, state in enumerate(STYLE)}
+    ordered = sorted(report.vassals, key=lambda vassal: (order.get(vassal.state, -1), vassal.name))
+    return replace(report, vassals=tuple(ordered))
+
+
+def only(report: Report, domains: Sequence[str]) -> Report:
+    """The part of the report about `domains`; all of it if there are none."""
+    if not domains:
+        return report
+    return replace(
+        report,
+        vassals=tuple(vassal for vassal in report.vassals if vassal.name in domains),
+        refused=tuple(ini for ini in report.refused if _domain_of(ini) in domains),
+    )
+
+
+def _domain_of(ini: Refused) -> str:
+    return ini.name.removesuffix(".ini")
+
+
+@click.command()
+@domains_argument(required=False)
+@click.option("--json", "raw", is_flag=True, help="The control API's JSON, with nothing cut short.")
+@click.option("--watch", is_flag=True, help="Refresh each second, who is awake on top.")
+@click.pass_obj
+def status(run_dir: Path, domains: tuple[str, ...], raw: bool, watch: bool) -> None:
+    """Show what every vassal does, or each DOMAIN alone.
+
+    \b
+    FOR     how long it has been in its state
+    HIT     how long ago it was last used
+    REAP    in how long it is put to sleep if nobody uses it
+    MEM     resident memory and
+    CPU     CPU time of its processes
+    WAIT    requests that emperord holds + connections queued on its socket
+
+    Below the table: the last error of a vassal, and every ini that is not served.
+    """
+    if not watch:
+        asyncio.run(_print(run_dir, domains, raw))
+    elif raw or not terminal().is_terminal:
+        raise click.UsageError("--watch needs a terminal, and no --json")
+    else:
+        asyncio.run(_watch(run_dir, domains))
+
+
+async def _print(run_dir: Path, domains: tuple[str, ...], raw: bool) -> None:
+    async with connect(run_dir) as client:
+        answer = await client.status()
+    report = parse(Report, answer)
+    found = only(report, domains)
+    if raw:
+        click.echo(json.dumps(as_json(found)) if domains else answer)
+    elif found.vassals or found.refused or not domains:
+        console = terminal()
+        show(console, page(found, datetime.now(UTC), console.width))
+    _insist(found, domains)
+
+
+def _insist(found: Report, domains: tuple[str, ...]) -> None:
+    names = {vassal.name for vassal in found.vassals} | set(map(_domain_of, found.refused))
+    if missing := [
+        NoSuchVassal(f"no such vassal: {name}") for name in domains if name not in names
+    ]:
+        raise ExceptionGroup("not every vassal is there", missing)
+
+
+async def _watch(run_dir: Path, domains: tuple[str, ...]) -> None:
+    console = terminal()
+    async with connect(run_dir) as client:
+        found = only(parse(Report, await client.status()), domains)
+        _insist(found, domains)
+        with Live(console=console, screen=True, auto_refresh=False) as live:
+            while True:
+                now = datetime.now(UTC)
+                lines = page(awake_first(found), now, console.width, console.height)
+                live.update(Text("\n").join(lines), refresh=True)
+                await asyncio.sleep(REFRESH_SECONDS)
+                found = only(parse(Report, await client.status()), domains)

@@ -1,0 +1,144 @@
+"""`emperorctl why`: one vassal's story: who woke it, how long that took, why it will sleep."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+from emperor.cli.arguments import domain_argument
+from emperor.cli.client import connect
+from emperor.cli.console import show, terminal
+from emperor.cli.table import STYLE
+from emperor.cli.text import clock, cpu, duration, memory, one_line, plain, since, until
+from emperor.model.status import VassalDetail, VassalStatus, Wake
+
+WOKEN_BY = {"hit": "a hit", "connection": "a connection on its socket"}
+
+
+def facts(detail: VassalDetail, now: datetime) -> list[tuple[str, str]]:
+    """Label and text of each fact that applies, free of control characters."""
+    status = detail.status
+    told = [
+        ("state", f"{status.state} for {since(status.since, now)}{_process(detail)}"),
+        ("woken", _woken(detail.wake, now)),
+        ("took", phases(detail.wake)),
+        ("last hit", status.last_hit and f"{since(status.last_hit, now)} ago"),
+        ("waiting", _waiting(status)),
+        ("stopped", detail.sleep and f"{_ago(detail.sleep.at, now)}: {detail.sleep.why}"),
+        ("sleeps", _sleeps(status, now)),
+        ("failed", _failed(status, now)),
+        ("cause", "" if status.last_error == detail.ini_error else status.last_error),
+        ("ini", detail.ini),
+        ("", detail.ini_error and f"{detail.ini_error}; the version before it is in service"),
+        ("socket", f"{status.socket}, activation = {detail.activation}"),
+        ("aliases", ", ".join(detail.aliases)),
+        ("log", detail.log),
+    ]
+    return [(label, one_line(text)) for label, text in told if text]
+
+
+def phases(wake: Wake | None) -> str:
+    """How long each phase of a start took, and all together; empty when none has ended."""
+    if wake is None:
+        return ""
+    marks = (
+        ("to spawn", wake.spawned_ms),
+        ("to load the app", wake.loaded_ms),
+        ("to accept", wake.accepting_ms),
+        ("to the first reply", wake.first_reply_ms),
+    )
+    parts, before = [], 0.0
+    for label, mark in marks:
+        if mark is not None:
+            parts.append(f"{_ms(mark - before)} {label}")
+            before = mark
+    return f"{', '.join(parts)}: {_ms(before)} in all" if len(parts) > 1 else "".join(parts)
+
+
+def _ms(milliseconds: float) -> str:
+    return f"{milliseconds:.1f} ms" if milliseconds < 10 else f"{milliseconds:.0f} ms"
+
+
+def _ago(moment: datetime, now: datetime) -> str:
+    return f"{since(moment, now)} ago ({clock(moment)})"
+
+
+def _process(detail: VassalDetail) -> str:
+    status = detail.status
+    told = "" if status.pid is None else f", pid {status.pid}"
+    if status.rss is not None:
+        told += f", {memory(status.rss)} of memory, {cpu(status.cpu_seconds)} of CPU time"
+    if detail.predecessor_pid is not None:
+        told += f"; its predecessor, pid {detail.predecessor_pid}, finishes what it has begun"
+    return told
+
+
+def _woken(wake: Wake | None, now: datetime) -> str:
+    if wake is None:
+        return "not since emperord started"
+    told = f"{_ago(wake.at, now)}: {WOKEN_BY.get(wake.by, wake.by)}"
+    if wake.client is not None:
+        told += f" from {wake.client}"
+    if wake.request is not None:
+        told += f", request {wake.request}"
+    return told
+
+
+def _waiting(status: VassalStatus) -> str:
+    if not status.pending and not status.backlog:
+        return ""
+    return f"{status.pending} requests held, {status.backlog or 0} connections queued"
+
+
+def _sleeps(status: VassalStatus, now: datetime) -> str:
+    if not status.idle:
+        return "never: idle = 0"
+    if status.reap_at is None:
+        return f"after {duration(status.idle)} without a hit"
+    return f"in {until(status.reap_at, now)}, unless somebody uses it (idle = {status.idle})"
+
+
+def _failed(status: VassalStatus, now: datetime) -> str:
+    if not status.failures:
+        return ""
+    told = f"{status.failures} in a row, of {status.starts} starts"
+    if status.retry_at is None:
+        return told
+    return f"{told}; throttled for {until(status.retry_at, now)}, emperorctl start pardons at once"
+
+
+def story(detail: VassalDetail, now: datetime) -> list[Text]:
+    """All that `emperorctl why` prints."""
+    told = facts(detail, now)
+    margin = max(len(label) for label, _ in told) + 2
+    lines = [Text(plain(detail.status.name), style="bold")]
+    for label, said in told:
+        line = Text.assemble("  ", (label.ljust(margin), "dim"), said)
+        if label == "state":
+            line.stylize(
+                STYLE.get(detail.status.state, ""),
+                2 + margin,
+                2 + margin + len(detail.status.state),
+            )
+        lines.append(line)
+    if detail.log_tail:
+        lines += [Text(), Text("The end of its log:", style="bold")]
+        lines += [Text(f"  {plain(line, keep=chr(9))}") for line in detail.log_tail]
+    return lines
+
+
+@click.command()
+@domain_argument
+@click.pass_obj
+def why(run_dir: Path, domain: str) -> None:
+    """Tell the story of DOMAIN: who woke it, how long each phase took, why it stopped last, when it
+    will be put to sleep; after a failure, the cause and the end of its log."""
+    asyncio.run(_why(run_dir, domain))
+
+
+async def _why(run_dir: Path, domain: str) -> None:
+    async with connect(run_dir) as client:
+        detail = await client.vassal(domain)
+    show(terminal(), story(detail, datetime.now(UTC)))

@@ -1,0 +1,171 @@
+"""`emperorctl check`: what is said of an ini, by the real uWSGI, without a daemon."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.cli.canned_emperor import GOAT
+from tests.cli.conftest import Ctl, Outcome
+from tests.cli.program import on_terminal
+
+GOOD = "[uwsgi]\nfile = /srv/app.py\n[emperor]\nuid = www-data\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A folder of inis with settings beside it, and check run on them."""
+
+    folder: Path
+    ctl: Ctl
+
+    def write(self, name: str, content: str | bytes) -> str:
+        """Write an ini; returns its path."""
+        path = self.folder / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return str(path)
+
+    def check(self, *arguments: str) -> Outcome:
+        """Run it with the settings of this test."""
+        return self.ctl("check", "--config", str(self.folder / "emperord.conf"), *arguments)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, ctl: Ctl) -> Desk:
+    """Settings that say nothing."""
+    (tmp_path / "emperord.conf").write_text("[emperord]\n")
+    return Desk(tmp_path, ctl)
+
+
+def test_the_ini_of_the_talk_can_be_served(desk: Desk) -> None:
+    path = desk.write(
+        f"{GOAT}.ini",
+        f"[uwsgi]\nsocket = /var/sockets/{GOAT}/socket\n"
+        "file = /path/to/obeythetestinggoat.com/source/application.py\nidle = 93600\n",
+    )
+    told = desk.check(path)
+    assert (told.status, told.err) == (0, "")
+    assert told.out.splitlines()[-1] == f"{path}: would be served at /var/sockets/{GOAT}/socket"
+
+
+def test_a_good_ini_gets_no_other_word(desk: Desk) -> None:
+    path = desk.write("a.example.ini", GOOD)
+    assert desk.check(path).out == f"{path}: would be served at /var/sockets/a.example/socket\n"
+
+
+def test_the_folder_of_sockets_is_that_of_the_settings_or_of_the_option(desk: Desk) -> None:
+    path = desk.write("a.example.ini", GOOD)
+    (desk.folder / "emperord.conf").write_text("[emperord]\nsockets = /srv/sockets\n")
+    assert "at /srv/sockets/a.example/socket" in desk.check(path).out
+    assert "at /run/s/a.example/socket" in desk.check("--sockets", "/run/s", path).out
+
+
+def test_findings_name_file_line_severity_cause_and_cure(desk: Desk) -> None:
+    path = desk.write("a.example.ini", GOOD.replace("file", "harakri = 3\nsocket = :8080\nfile"))
+    lines = desk.check(path).out.splitlines()
+    assert lines[0] == (
+        f"{path}:2: warning: uWSGI has no option 'harakri' and ignores it; write harakiri"
+    )
+    assert lines[1].startswith(f"{path}:3: warning: nobody can wake the app at :8080; ")
+    assert lines[2] == f"{path}: would be served at /var/sockets/a.example/socket"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.example.ini", "", ": error: there is no section [uwsgi]"),
+        ("a.example.ini", b"[uwsgi]\n\xff\xfe", ":2: error: it is not UTF-8"),
+        ("a.example.ini", "[uwsgi]\nfile = x\n" * 70_000, ": error: it has "),
+        ("a.example.ini", GOOD + "idle = soon\n", ":5: error: cannot use idle = 'soon'"),
+        ("a.example.ini", GOOD + "gid = nosuchgroup\n", ":5: error: there is no group"),
+        ("a.example.ini", "[uwsgi]\nmaster = off\nfile = x\n", ":2: error: without a master"),
+        ("a.example.ini", "[uwsgi]\nidle = 5\n", ": error: it names no app"),
+        ("a.example.ini", "[uwsgi]\ninclude = nosuch.ini\nfile = x\n", "nosuch.ini"),
+        ("A b.ini", GOOD, ": error: its name is no host name; call it DOMAIN.ini"),
+        ("a.example.cfg", GOOD, ": error: its name is no host name; call it DOMAIN.ini"),
+    ],
+)  # fmt: skip
+def test_an_ini_that_cannot_be_served_exits_1_and_says_why(
+    desk: Desk, name: str, content: str | bytes, told: str
+) -> None:
+    path = desk.write(name, content)
+    outcome = desk.check(path)
+    assert outcome.status == 1
+    assert any(line.startswith(path) and told in line for line in outcome.out.splitlines())
+    assert "would be served" not in outcome.out
+    assert outcome.err == f"emperorctl: cannot serve {path}\n"
+
+
+def test_a_file_that_is_not_there_or_is_none_is_told(desk: Desk) -> None:
+    missing, folder, pipe = (str(desk.folder / f"{name}.example.ini") for name in "abc")
+    os.mkdir(folder)
+    os.mkfifo(pipe)
+    told = desk.check(missing, folder, pipe)
+    assert told.status == 1
+    assert told.out.splitlines() == [
+        f"{missing}: error: cannot read it: No such file or directory",
+        f"{folder}: error: it is not a file",
+        f"{pipe}: error: it is not a file",
+    ]
+
+
+def test_a_bad_one_does_not_keep_the_others_from_being_checked(desk: Desk) -> None:
+    bad, good = desk.write("a.example.ini", ""), desk.write("b.example.ini", GOOD)
+    told = desk.check(bad, good)
+    assert told.status == 1
+    assert f"{good}: would be served" in told.out
+    assert told.err == f"emperorctl: cannot serve {bad}\n"
+
+
+def test_uwsgi_is_asked_about_an_ini_that_only_it_can_read(desk: Desk) -> None:
+    desk.write("common.ini", "[uwsgi]\nfile = /srv/app.py\nmaster = off\n")
+    path = desk.write("a.example.ini", "[uwsgi]\ninclude = common.ini\n")
+    told = desk.check(path)
+    assert told.status == 1
+    assert "error: without a master" in told.out
+
+
+def test_two_inis_that_claim_one_host_are_told_apart(desk: Desk) -> None:
+    first = desk.write("a.example.ini", GOOD + "aliases = c.example\n")
+    second = desk.write("b.example.ini", GOOD + "aliases = c.example\n")
+    told = desk.check(first, second)
+    assert told.status == 1
+    assert (
+        f"{second}: error: b.example.ini claims the host c.example, which a.example.ini has; "
+        "drop one of the two"
+    ) in told.out.splitlines()
+
+
+def test_settings_that_cannot_be_used_are_an_error(desk: Desk) -> None:
+    path = desk.write("a.example.ini", GOOD)
+    (desk.folder / "emperord.conf").write_text("[emperord]\nidle = soon\n")
+    told = desk.check(path)
+    assert told.status == 1
+    assert "cannot use idle = 'soon'" in told.err
+    assert desk.ctl("check", "--config", "/nosuch", path).err == (
+        "emperorctl: cannot read /nosuch: no such file\n"
+    )
+
+
+@pytest.mark.parametrize("binary", ["/nosuch/uwsgi", "/bin/sleep"])
+def test_a_uwsgi_that_is_none_is_an_error(desk: Desk, binary: str) -> None:
+    path = desk.write("a.example.ini", GOOD)
+    (desk.folder / "emperord.conf").write_text(f"[emperord]\nuwsgi = {binary}\n")
+    told = desk.check(path)
+    assert told.status == 1
+    assert binary in told.err
+    assert told.out == ""
+
+
+def test_what_an_ini_says_cannot_steer_the_terminal(desk: Desk) -> None:
+    hostile = "\x1b]0;owned\x07[red]\u202e"
+    path = desk.write(f"{hostile}.ini", GOOD)
+    other = desk.write("a.example.ini", GOOD.replace("file", f"{hostile} = {hostile}\nfile"))
+    with on_terminal(desk.folder, "check", "--config", "/dev/null", path, other) as program:
+        assert program.process.wait(30) == 1
+        screen = program.screen()
+    assert "\x1b]" not in screen
+    assert "\x07" not in screen
+    assert "\u202e" not in screen
+    assert "[red]" in screen

@@ -1,0 +1,69 @@
+"""TAB completes commands, and the domains that the daemon serves."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.canned_emperor import CannedEmperor, parked, report
+from tests.cli.conftest import Ctl
+from tests.cli.program import COMMAND, ENVIRONMENT
+
+
+def _complete(shell: str, words: str) -> list[str]:
+    """What is offered for the last of `words`, asked as the shell's script asks."""
+    asking = {
+        "_EMPERORCTL_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    told = subprocess.run(
+        COMMAND, env=ENVIRONMENT | asking, capture_output=True, text=True, check=False
+    )
+    assert told.stderr == ""
+    return told.stdout.split()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_script_is_printed_for_each_shell(ctl: Ctl, shell: str) -> None:
+    told = ctl("completion", shell)
+    assert told.status == 0
+    assert f"_EMPERORCTL_COMPLETE={shell}_complete" in told.out
+
+
+def test_another_shell_is_wrong_usage(ctl: Ctl) -> None:
+    assert ctl("completion", "csh").status == 2
+
+
+def test_commands_are_completed() -> None:
+    assert _complete("bash", "emperorctl sta") == ["plain,status", "plain,start"]
+
+
+@pytest.mark.parametrize("command", ["status", "why", "logs", "start", "stop", "restart", "reload"])
+def test_domains_are_completed(emperor: CannedEmperor, command: str) -> None:
+    emperor.report = report(parked("www.a.example"), parked("www.b.example"), parked("c.example"))
+    words = f"emperorctl --run-dir {emperor.run_dir} {command} www"
+    assert _complete("bash", words) == ["plain,www.a.example", "plain,www.b.example"]
+
+
+def test_without_a_daemon_nothing_is_offered_and_nothing_said(tmp_path: Path) -> None:
+    assert _complete("bash", f"emperorctl --run-dir {tmp_path} start www") == []
+
+
+def test_bash_completes_with_the_printed_script(emperor: CannedEmperor, tmp_path: Path) -> None:
+    emperor.report = report(parked("www.a.example"))
+    program = tmp_path / "emperorctl"
+    program.write_text(f"#!/bin/sh\nexec {COMMAND[0]} -c '{COMMAND[2]}' \"$@\"\n")
+    program.chmod(0o755)
+    script = (
+        'eval "$(emperorctl completion bash)";'
+        f"COMP_WORDS=(emperorctl --run-dir {tmp_path} why w) COMP_CWORD=4;"
+        '_emperorctl_completion emperorctl; echo "${COMPREPLY[@]}"'
+    )
+    told = subprocess.run(
+        ["bash", "-c", script],
+        env=ENVIRONMENT | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (told.stdout, told.stderr) == ("www.a.example\n", "")

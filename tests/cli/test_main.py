@@ -1,0 +1,176 @@
+"""emperorctl as a whole: help, exit statuses, and what it says when the daemon is not there."""
+
+import os
+import re
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import pytest
+
+from emperor import __version__
+from emperor.cli.main import COMMANDS, emperorctl
+from tests.cli.canned_emperor import GOAT, CannedEmperor, detail, report, running
+from tests.cli.conftest import Ctl
+from tests.cli.program import ENVIRONMENT, command, finished
+
+NOBODY = 65534
+TALKS = (
+    ("status",),
+    ("why", GOAT),
+    ("logs", GOAT),
+    ("events",),
+    ("start", GOAT),
+    ("stop", GOAT),
+    ("restart", GOAT),
+    ("reload", GOAT),
+)
+
+
+@contextmanager
+def without_the_rights_of_root() -> Iterator[None]:
+    """Within the block, this process is nobody, if it was root."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_the_version_is_that_of_the_package(ctl: Ctl) -> None:
+    assert ctl("--version").out == f"emperorctl {__version__}\n"
+
+
+def test_help_names_every_command_and_the_exit_statuses(ctl: Ctl) -> None:
+    told = ctl("--help")
+    assert told.status == 0
+    assert all(re.search(rf"^  {name} ", told.out, re.MULTILINE) for name in COMMANDS)
+    assert "3 no such vassal" in told.out
+    assert max(map(len, told.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_help_that_fits_eighty_columns(ctl: Ctl, name: str) -> None:
+    told = ctl(name, "--help")
+    assert told.status == 0
+    assert told.out.startswith(f"Usage: emperorctl {name} ")
+    assert max(map(len, told.out.splitlines())) <= 80
+
+
+def test_help_and_version_import_neither_http_nor_tables(tmp_path: Path) -> None:
+    script = (
+        "import sys; from emperor.cli.main import run; run(['--help']);"
+        "sys.exit(any(name in sys.modules for name in ('aiohttp', 'asyncio', 'rich')))"
+    )
+    assert subprocess.run(
+        [os.fspath(Path(command(tmp_path)[0])), "-c", script],
+        env=ENVIRONMENT, capture_output=True, check=False,
+    ).returncode == 0  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("nope",), ("why",), ("status", "--nope"), ("logs", "-n", "x", GOAT)]
+)
+def test_wrong_usage_exits_2(ctl: Ctl, arguments: tuple[str, ...]) -> None:
+    assert ctl(*arguments).status == 2
+
+
+@pytest.mark.parametrize("arguments", TALKS)
+def test_every_command_that_talks_exits_4_when_nobody_is_there(
+    ctl: Ctl, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    told = ctl(*arguments)
+    assert (told.status, told.out) == (4, "")
+    assert told.err == (
+        f"emperorctl: cannot reach emperord at {tmp_path}/control.sock: "
+        "no such file (is it running? systemctl status emperord)\n"
+    )
+
+
+def test_a_socket_that_a_dead_daemon_left_behind_is_told_apart(ctl: Ctl, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "control.sock"))
+    told = ctl("status")
+    assert told.status == 4
+    assert "nobody listens there (is it running?" in told.err
+
+
+def test_many_orders_to_a_daemon_that_is_not_there_complain_once(ctl: Ctl) -> None:
+    told = ctl("start", "a.example", "b.example")
+    assert told.status == 4
+    assert len(told.err.splitlines()) == 1
+
+
+def test_who_may_not_connect_is_told_which_group_may(emperor: CannedEmperor, ctl: Ctl) -> None:
+    assert ctl("status").status == 0
+    (emperor.run_dir / "control.sock").chmod(0)
+    with without_the_rights_of_root():
+        told = ctl("status")
+    assert told.status == 4
+    assert "permission denied (that is for root and members of group emperor)" in told.err
+
+
+def test_a_run_dir_whose_socket_path_is_too_long_is_no_traceback(ctl: Ctl, tmp_path: Path) -> None:
+    told = finished(tmp_path / ("x" * 200), "status")
+    assert told.returncode == 4
+    assert "AF_UNIX path too long" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "told", "status"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", "it went away before it had", 4),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "cannot understand emperord's", 1),
+        (b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\n[]", "HTTP 500 without a reason", 1),
+        (b"220 smtp.example ESMTP\r\n\r\n", "it went away before it had", 4),
+    ],
+)
+def test_half_an_answer_or_a_strange_one_is_no_traceback(
+    tmp_path: Path, answer: bytes, told: str, status: int
+) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "control.sock"))
+        listener.listen()
+        with subprocess.Popen(
+            command(tmp_path, "status"), env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stderr is not None
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+            error = process.stderr.read()
+    assert told in error
+    assert len(error.splitlines()) == 1
+    assert process.returncode == status
+
+
+def test_a_full_disk_is_told(emperor: CannedEmperor) -> None:
+    emperor.report = report(running(GOAT))
+    with Path("/dev/full").open("w") as full:
+        told = subprocess.run(
+            command(emperor.run_dir, "status"),
+            env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert told.returncode == 1
+    assert told.stderr == "emperorctl: cannot write: [Errno 28] No space left on device\n"
+
+
+def test_the_program_exits_with_the_status_of_its_command(emperor: CannedEmperor) -> None:
+    emperor.details[GOAT] = detail(running(GOAT))
+    assert finished(emperor.run_dir, "why", GOAT).returncode == 0
+    assert finished(emperor.run_dir, "why", "nobody.example").returncode == 3
+    assert finished(emperor.run_dir, "nope").returncode == 2
+
+
+def test_every_command_stands_under_its_own_name() -> None:
+    for name in COMMANDS:
+        found = emperorctl.get_command(click.Context(emperorctl), name)
+        assert found is not None
+        assert found.name == name

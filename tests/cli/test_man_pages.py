@@ -1,0 +1,81 @@
+"""The man pages say what the programs can do, and groff has nothing to complain of."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+
+from emperor.cli.main import COMMANDS, emperorctl
+from emperor.daemon import main as emperord
+from emperor.model.settings import KEYS, Key
+from emperor.uwsgi.spec import EMPEROR_KEYS
+
+MAN = Path(__file__).parents[2] / "docs" / "man"
+PAGES = (MAN / "emperord.8", MAN / "emperorctl.1")
+
+
+def _rendered(page: Path, width: int = 80) -> str:
+    """The page as groff sets it, without its warnings, which must not be."""
+    told = subprocess.run(
+        [
+            "groff", "-man", "-ww", "-Tutf8", f"-rLL={width}n",
+            "-rHY=0",  # no hyphenation, so that a name is found as it is
+            "-P-c", "-P-b", "-P-o", "-P-u",  # no escape sequences, no overstriking
+            page,
+        ],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert told.stderr == ""
+    return told.stdout
+
+
+def _has_option(text: str, name: str) -> bool:
+    return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) is not None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_page_renders_without_a_warning_and_fits(page: Path, width: int) -> None:
+    assert max(map(len, _rendered(page, width).splitlines())) <= width
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.name)
+def test_every_setting_stands_in_the_page_with_its_default(key: Key) -> None:
+    line = rf"^ +{key.name} = ?{re.escape(key.default)}$"
+    assert re.search(line, _rendered(PAGES[0]), re.MULTILINE)
+
+
+def test_every_key_of_a_vassals_own_section_stands_in_the_page() -> None:
+    section = _rendered(PAGES[0]).split("SETTINGS OF ONE VASSAL")[1].split("SIGNALS")[0]
+    for key in EMPEROR_KEYS:
+        assert _has_option(section, key), key
+
+
+def test_every_other_option_of_emperord_stands_in_the_page() -> None:
+    text = _rendered(PAGES[0])
+    settings = {f"--{key.name}" for key in KEYS}
+    for parameter in emperord.params:
+        for name in (*parameter.opts, *parameter.secondary_opts):
+            assert name in settings or _has_option(text, name), name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_stands_in_the_page_with_its_options(name: str) -> None:
+    text = _rendered(PAGES[1])
+    section = re.search(rf"^   {name}\n(.*?)(?=^ {{0,3}}\S)", text, re.MULTILINE | re.DOTALL)
+    assert section is not None
+    command = emperorctl.get_command(click.Context(emperorctl), name)
+    assert command is not None
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            for option in parameter.opts:
+                assert _has_option(section[1], option), option
+
+
+def test_every_option_of_emperorctl_itself_stands_in_the_page() -> None:
+    section = _rendered(PAGES[1]).split("\nOPTIONS\n")[1]
+    for parameter in emperorctl.params:
+        for option in parameter.opts:
+            assert _has_option(section, option), option

@@ -1,0 +1,214 @@
+"""`emperorctl status`: the table, what stands below it, and what it does on a terminal."""
+
+import json
+import signal
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from rich.cells import cell_len
+
+from emperor.cli.status import awake_first, page
+from emperor.cli.table import HEADER, Row, rows, table
+from emperor.model.status import Refused, Report, as_json
+from tests.cli.canned_emperor import (
+    GOAT,
+    NOW,
+    CannedEmperor,
+    parked,
+    report,
+    running,
+    throttled,
+)
+from tests.cli.conftest import Ctl
+from tests.cli.program import finished, on_terminal
+from tests.eventually import eventually
+
+HOSTILE = "\x1b]0;owned\x07[red]\u202e\r\nwww"
+
+
+def _plain(told: Report, width: int = 80, height: int = 10**6) -> list[str]:
+    return [line.plain for line in page(told, NOW, width, height)]
+
+
+def test_a_running_vassal_is_told_in_full() -> None:
+    assert rows(report(running(GOAT)), NOW) == (
+        Row(GOAT, "running", "3m12s", "12s", "25h", "3", "0", "37M", "0.4s", "-"),
+    )
+
+
+def test_what_does_not_apply_to_a_sleeping_vassal_is_a_dash() -> None:
+    assert rows(report(parked(GOAT)), NOW) == (
+        Row(GOAT, "parked", "5h00m", "-", "-", "0", "0", "-", "-", "-"),
+    )
+
+
+def test_waiting_requests_are_those_held_and_those_queued() -> None:
+    (row,) = rows(report(replace(running(GOAT), pending=3, backlog=12)), NOW)
+    assert row.waiting == "3+12"
+
+
+def test_the_table_of_the_talks_app_fits_eighty_columns_with_its_whole_name() -> None:
+    lines = _plain(report(running(GOAT), throttled("broken.example"), parked("a.example")))
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith(f"{GOAT} running ") for line in lines)
+
+
+def test_the_widest_values_still_fit_eighty_columns() -> None:
+    wide = replace(
+        running("x" * 87),
+        state="reloading",
+        since=NOW - timedelta(days=9999),
+        last_hit=NOW - timedelta(days=9999),
+        reap_at=NOW + timedelta(days=9999),
+        starts=99999,
+        failures=9999,
+        rss=2**40 - 1,
+        cpu_seconds=9e8,
+        pending=5000,
+        backlog=4096,
+    )
+    lines = [line.plain for line in table(rows(report(wide), NOW), 80)]
+    assert [len(line) for line in lines] == [80, 80]
+    assert lines[1].startswith("xx")
+    assert "…" in lines[1]
+
+
+def test_a_wide_terminal_shows_long_names_whole() -> None:
+    name = ".".join(["subdomain"] * 8)
+    assert name in _plain(report(running(name)), width=140)[3]
+    assert name not in _plain(report(running(name)), width=80)[3]
+
+
+def test_every_column_has_a_heading_above_it() -> None:
+    heading, line = _plain(report(replace(running("a.example"), pending=1)))[2:4]
+    assert heading.split() == list(HEADER)
+    assert len(heading) == len(line)
+
+
+def test_below_the_table_stand_errors_and_refused_inis_a_line_each() -> None:
+    told = report(throttled("a.example"), refused=(Refused("b.ini", "cannot read b.ini: binary"),))
+    lines = _plain(told, width=200)
+    assert lines[-2] == (
+        "a.example (tried again in 12s): exit status 22: "
+        "ModuleNotFoundError: No module named 'flask'"
+    )
+    assert lines[-1] == "not served: cannot read b.ini: binary"
+
+
+def test_a_long_error_is_cut_to_the_width_of_the_terminal() -> None:
+    told = report(replace(throttled("a.example"), last_error="x" * 500 + "\nsecond line"))
+    assert [cell_len(line) for line in _plain(told)[-1:]] == [80]
+
+
+def test_what_apps_and_inis_wrote_cannot_steer_the_terminal() -> None:
+    vassal = replace(throttled(HOSTILE), state=HOSTILE, last_error=HOSTILE)
+    lines = _plain(report(vassal, refused=(Refused(HOSTILE, HOSTILE),)))
+    assert all(line.isprintable() for line in lines)
+    assert any("[red]" in line for line in lines)
+
+
+def test_the_first_line_counts_the_vassals_by_state() -> None:
+    told = report(running("a"), parked("b"), parked("c"), throttled("d"))
+    assert _plain(told)[0] == ("emperord 0.1.0, pid 815, up 3d: 1 throttled, 1 running, 2 parked")
+
+
+def test_without_vassals_it_says_how_to_add_one() -> None:
+    assert any("mv www.example.com.ini /etc/uwsgi/vassals/" in line for line in _plain(report()))
+
+
+@pytest.mark.parametrize("height", [8, 10, 24, 50])
+def test_a_screen_is_never_overfull_and_says_what_it_leaves_out(height: int) -> None:
+    vassals = [throttled(f"broken{n}.example") for n in range(30)]
+    vassals += [parked(f"asleep{n}.example") for n in range(1000)]
+    lines = _plain(awake_first(report(*reversed(vassals))), height=height)
+    assert len(lines) == height
+    shown = sum(" throttled " in line or " parked " in line for line in lines[3:])
+    assert f"… and {1030 - shown} more" in lines
+    assert "broken0.example" in lines[3]
+
+
+def test_a_screen_that_is_large_enough_leaves_nothing_out() -> None:
+    told = report(running("a"), throttled("b"))
+    assert _plain(told, height=len(_plain(told))) == _plain(told)
+
+
+def test_json_is_the_apis_own(emperor: CannedEmperor, ctl: Ctl) -> None:
+    emperor.report = report(running(GOAT), refused=(Refused("b.ini", HOSTILE),))
+    outcome = ctl("status", "--json")
+    assert outcome.status == 0
+    assert json.loads(outcome.out) == as_json(emperor.report)
+
+
+def test_named_vassals_are_shown_alone_a_refused_one_too(emperor: CannedEmperor, ctl: Ctl) -> None:
+    emperor.report = report(
+        running("a.example"), running("b.example"), refused=(Refused("c.example.ini", "no"),)
+    )
+    shown = ctl("status", "b.example", "c.example")
+    assert shown.status == 0
+    assert "a.example" not in shown.out
+    assert "b.example" in shown.out
+    assert "c.example.ini: no" in shown.out
+    told = json.loads(ctl("status", "--json", "a.example").out)
+    assert [vassal["name"] for vassal in told["vassals"]] == ["a.example"]
+    assert told["refused"] == []
+
+
+def test_an_unknown_vassal_is_named_and_exits_3_after_the_known_ones(
+    emperor: CannedEmperor, ctl: Ctl
+) -> None:
+    emperor.report = report(running("a.example"))
+    outcome = ctl("status", "a.example", "nobody.example")
+    assert outcome.status == 3
+    assert outcome.err == "emperorctl: no such vassal: nobody.example\n"
+    assert "a.example" in outcome.out
+    assert ctl("status", "nobody.example").out == ""
+
+
+def test_a_pipe_gets_no_colour(emperor: CannedEmperor) -> None:
+    emperor.report = report(running(GOAT))
+    result = finished(emperor.run_dir, "status")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "\x1b" not in result.stdout
+
+
+def test_a_terminal_gets_colour_unless_no_color_is_set(emperor: CannedEmperor) -> None:
+    emperor.report = report(running(GOAT))
+    with on_terminal(emperor.run_dir, "status") as program:
+        assert program.process.wait(30) == 0
+        assert "\x1b[32mrunning" in program.screen()
+    with on_terminal(emperor.run_dir, "status", extra={"NO_COLOR": "1"}) as program:
+        assert program.process.wait(30) == 0
+        assert "\x1b[32m" not in program.screen()
+        assert "running" in program.screen()
+
+
+def test_a_terminal_that_knows_no_utf8_is_no_reason_to_fail(emperor: CannedEmperor) -> None:
+    emperor.report = report(running("x" * 87))
+    with on_terminal(emperor.run_dir, "status", extra={"PYTHONIOENCODING": "ascii"}) as program:
+        assert program.process.wait(30) == 0
+        assert "xx" in program.screen()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_watch_follows_what_changes_and_leaves_the_terminal_in_order(
+    emperor: CannedEmperor, ending: signal.Signals
+) -> None:
+    emperor.report = report(parked(GOAT))
+    with on_terminal(emperor.run_dir, "status", "--watch") as program:
+        alive = [program.process]
+        eventually(lambda: "1 parked" in program.screen(), alive)
+        emperor.report = report(running(GOAT))
+        eventually(lambda: "1 running" in program.screen(), alive)
+        program.process.send_signal(ending)
+        assert program.process.wait(30) == 130
+        screen = program.screen()
+    assert "Traceback" not in screen
+    assert screen.rindex("\x1b[?1049l") > screen.rindex("\x1b[?1049h")
+    assert screen.rindex("\x1b[?25h") > screen.rindex("\x1b[?25l")
+
+
+def test_watch_needs_a_terminal(ctl: Ctl) -> None:
+    outcome = ctl("status", "--watch")
+    assert outcome.status == 2
+    assert "--watch needs a terminal" in outcome.err

@@ -1,0 +1,31 @@
+"""The end of a file, however long its lines are."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emperor.cli import tail
+
+
+@given(
+    content=st.lists(st.sampled_from([b"\n", b"a", b"bc"])).map(b"".join),
+    lines=st.integers(min_value=0, max_value=9),
+    block=st.integers(min_value=1, max_value=7),
+)
+def test_the_last_lines_are_the_last_lines(content: bytes, lines: int, block: int) -> None:
+    with tempfile.NamedTemporaryFile() as file, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tail, "BLOCK", block)
+        file.write(content)
+        file.flush()
+        told = b"".join(tail.last(Path(file.name), lines))
+    split = content.splitlines(keepends=True)
+    assert told == b"".join(split[max(0, len(split) - lines) :])
+
+
+def test_a_file_without_any_newline_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"x" * (3 * tail.BLOCK))
+    assert b"".join(tail.last(path, 5)) == path.read_bytes()

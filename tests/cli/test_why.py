@@ -1,0 +1,144 @@
+"""`emperorctl why`: the story of one vassal."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from emperor.cli.why import facts, phases, story
+from emperor.model.status import VassalDetail, Wake
+from tests.cli.canned_emperor import (
+    GOAT,
+    NOW,
+    CannedEmperor,
+    before,
+    detail,
+    failure,
+    parked,
+    running,
+    throttled,
+)
+from tests.cli.conftest import Ctl
+
+HOSTILE = "\x1b[2J[red]\x07\u202e"
+
+
+def _told(of: VassalDetail) -> dict[str, str]:
+    return dict(facts(of, NOW))
+
+
+def test_it_tells_who_woke_a_vassal_and_when() -> None:
+    woken = _told(detail(running(GOAT)))["woken"]
+    assert woken.startswith("3m12s ago (")
+    assert woken.endswith("): a hit from 203.0.113.9, request 7f3c0a")
+
+
+def test_it_tells_how_long_each_phase_of_the_start_took() -> None:
+    assert _told(detail(running(GOAT)))["took"] == (
+        "1.2 ms to spawn, 153 ms to load the app, 2.4 ms to accept, "
+        "5.6 ms to the first reply: 162 ms in all"
+    )
+
+
+@pytest.mark.parametrize(
+    ("marks", "told"),
+    [
+        ((None, None, None, None), ""),
+        ((1.25, None, None, None), "1.2 ms to spawn"),
+        ((1.0, None, 301.0, None), "1.0 ms to spawn, 300 ms to accept: 301 ms in all"),
+    ],
+)
+def test_a_phase_that_has_not_ended_is_left_out(
+    marks: tuple[float | None, float | None, float | None, float | None], told: str
+) -> None:
+    assert phases(Wake("hit", None, None, NOW, *marks)) == told
+
+
+def test_it_tells_why_a_vassal_stopped_last_and_when_it_will_be_reaped() -> None:
+    told = _told(detail(running(GOAT)))
+    assert told["stopped"].startswith("5h00m ago (")
+    assert told["stopped"].endswith("): idle")
+    assert told["sleeps"] == "in 25h, unless somebody uses it (idle = 93600)"
+    assert _told(detail(replace(running(GOAT), idle=0)))["sleeps"] == "never: idle = 0"
+    assert _told(detail(parked(GOAT)))["sleeps"] == "after 26h without a hit"
+
+
+def test_a_vassal_that_never_ran_has_no_history() -> None:
+    told = _told(replace(detail(parked(GOAT)), wake=None, sleep=None))
+    assert told["woken"] == "not since emperord started"
+    assert told.keys().isdisjoint({"took", "stopped", "failed", "cause", "waiting", "last hit"})
+
+
+def test_a_failure_is_told_with_its_cause_the_retry_and_the_end_of_the_log() -> None:
+    of = replace(detail(throttled(GOAT)), log_tail=("Traceback:", "\tboom"))
+    told = _told(of)
+    assert told["failed"] == (
+        "5 in a row, of 5 starts; throttled for 12s, emperorctl start pardons at once"
+    )
+    assert told["cause"] == "exit status 22: ModuleNotFoundError: No module named 'flask'"
+    assert [line.plain for line in story(of, NOW)][-3:] == [
+        "The end of its log:", "  Traceback:", "  \tboom",
+    ]  # fmt: skip
+
+
+def test_a_broken_ini_is_told_once_and_that_the_version_before_it_serves() -> None:
+    error = "cannot read a.ini: binary"
+    of = replace(detail(replace(running(GOAT), last_error=error)), ini_error=error)
+    lines = [line.plain for line in story(of, NOW)]
+    assert [line for line in lines if error in line] == [
+        f"  {'':10}{error}; the version before it is in service"
+    ]
+
+
+def test_a_predecessor_that_drains_and_requests_that_wait_are_told() -> None:
+    busy = replace(running(GOAT), pending=3, backlog=12)
+    told = _told(replace(detail(busy), predecessor_pid=99))
+    assert told["state"].endswith("its predecessor, pid 99, finishes what it has begun")
+    assert told["waiting"] == "3 requests held, 12 connections queued"
+
+
+def test_every_path_an_administrator_may_look_for_is_told() -> None:
+    told = _told(replace(detail(running(GOAT)), aliases=("goat.example", "www.goat.example")))
+    assert told["ini"] == f"/etc/uwsgi/vassals/{GOAT}.ini"
+    assert told["socket"] == f"/var/sockets/{GOAT}/socket, activation = fallback"
+    assert told["log"] == f"/var/log/emperord/{GOAT}.log"
+    assert told["aliases"] == "goat.example, www.goat.example"
+
+
+def test_what_visitors_apps_and_inis_wrote_cannot_steer_the_terminal() -> None:
+    status = replace(throttled(HOSTILE), state=HOSTILE, socket=HOSTILE, last_error=HOSTILE)
+    wake = Wake(HOSTILE, HOSTILE, HOSTILE, before(hours=1), None, None, None, None)
+    of = replace(
+        detail(status), ini=HOSTILE, ini_error=HOSTILE + "x", wake=wake, log_tail=(HOSTILE,)
+    )
+    assert all(line.plain.isprintable() for line in story(of, NOW + timedelta(days=1)))
+
+
+def test_the_story_is_printed(emperor: CannedEmperor, ctl: Ctl) -> None:
+    emperor.details[GOAT] = detail(running(GOAT))
+    outcome = ctl("why", GOAT)
+    assert outcome.status == 0
+    assert outcome.out.startswith(f"{GOAT}\n  state     running for ")
+    assert "pid 4711, 37M of memory, 0.4s of CPU time" in outcome.out
+
+
+def test_an_unknown_vassal_exits_3(emperor: CannedEmperor, ctl: Ctl) -> None:
+    outcome = ctl("why", "nobody.example")
+    assert (outcome.status, outcome.err) == (
+        3, "emperorctl: there is no vassal nobody.example\n",
+    )  # fmt: skip
+
+
+def test_a_name_that_is_no_path_segment_is_no_vassal_either(
+    emperor: CannedEmperor, ctl: Ctl
+) -> None:
+    emperor.details["a/../b"] = detail(parked("a/../b"))
+    assert ctl("why", "a/../b").status == 0
+    for name in ("..", ".", "", "ü?#%2e"):
+        assert ctl("why", name).status == 3
+
+
+def test_an_ini_that_is_refused_fails_and_says_why(emperor: CannedEmperor, ctl: Ctl) -> None:
+    emperor.answers["a.example"] = failure(409, "refused", "cannot read a.example.ini: binary")
+    outcome = ctl("start", "a.example")
+    assert (outcome.status, outcome.err) == (1, "emperorctl: cannot read a.example.ini: binary\n")
