@@ -1,0 +1,196 @@
+"""A machine with a real systemd as PID 1, to throw away.
+
+systemd-nspawn boots it on an overlay of this machine's own root folder, so nothing has to be
+downloaded, and nothing it writes remains. All mounts are made in a mount namespace of its own and
+end with it, even when a test is killed.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+from tests.eventually import eventually
+
+BOOT_SECONDS = 60.0
+HALT_SECONDS = 30.0
+
+# The overlay's upper folder has to be on a file system that is not itself an overlay. The box's
+# cgroup must be its own in every hierarchy, or two boxes would share nspawn's `payload` group.
+_BOOT = """
+for group in $GROUPS_OF_BOX; do echo $$ > "$group/cgroup.procs"; done
+mount -t tmpfs -o mode=755 tmpfs "$BOX/disk"
+mkdir "$BOX/disk/work"
+cp -a "$BOX/tree" "$BOX/disk/upper"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$BOX/disk/upper,workdir=$BOX/disk/work" "$BOX/root"
+exec "$@"
+"""
+
+# Units that want hardware, a network or a console.
+_MASKED = (
+    "console-getty.service",
+    "systemd-networkd.service",
+    "systemd-resolved.service",
+    "systemd-timesyncd.service",
+    "tmp.mount",
+)
+_JOURNAL = "[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\n"
+
+
+class BoxError(AssertionError):
+    """The box did not boot or halt; the message ends with what its console showed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A booted machine. `leader` is the pid of its PID 1 as this machine counts."""
+
+    leader: int
+
+    def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command in it and wait; whether it succeeded is the caller's to see."""
+        enter = ("nsenter", f"--target={self.leader}", "-m", "-u", "-i", "-n", "-p")
+        return subprocess.run(
+            [*enter, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            start_new_session=True,
+        )
+
+    def must(self, *command: str) -> str:
+        """Run a command in it that has to succeed, and return what it printed."""
+        result = self.run(*command)
+        assert result.returncode == 0, f"{command} exited {result.returncode}: {result.stdout}"
+        return result.stdout
+
+
+@contextmanager
+def booted(
+    folder: Path, tree: Mapping[str, Path | str], binds: Mapping[str, Path]
+) -> Iterator[Box]:
+    """A box in an empty `folder`: with the files of `tree` (path in the box → file to copy, or
+    text), and the folders of `binds` (path in the box → folder here), read-only.
+
+    Raises BoxError, with the end of its console.
+    """
+    for name in ("disk", "root"):
+        (folder / name).mkdir()
+    _plant(folder / "tree", tree)
+    with ExitStack() as stack:
+        groups = stack.enter_context(_cgroups(folder.name))
+        notify = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        notify.bind(str(folder / "notify"))
+        process = _nspawn(folder, groups, binds)
+        stack.callback(_halt, process, folder)
+        yield Box(_leader_of(notify, process, folder))
+
+
+def _plant(root: Path, tree: Mapping[str, Path | str]) -> None:
+    units = root / "etc/systemd/system"
+    units.mkdir(parents=True)
+    for unit in _MASKED:
+        (units / unit).symlink_to("/dev/null")
+    usual = {"/etc/machine-id": "", "/etc/systemd/journald.conf.d/box.conf": _JOURNAL}
+    for path, content in {**usual, **tree}.items():
+        place = root / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, Path):
+            shutil.copy(content, place)
+        else:
+            place.write_text(content)
+
+
+@contextmanager
+def _cgroups(name: str) -> Iterator[list[Path]]:
+    """A cgroup of that name in each hierarchy by which systemd may track processes (v2, the hybrid
+    of v1 and v2, v1)."""
+    hierarchies = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup")
+    groups = [Path(h, name) for h in hierarchies if Path(h, "cgroup.procs").exists()]
+    for group in groups:
+        group.mkdir()
+    try:
+        yield groups
+    finally:
+        for group in groups:
+            for folder, _, _ in os.walk(group, topdown=False):
+                eventually(partial(_removed, folder), what=f"{folder} is empty")
+
+
+def _removed(group: str) -> bool:
+    try:
+        os.rmdir(group)
+    except OSError:  # processes of the box are still on their way out
+        return False
+    return True
+
+
+def _nspawn(
+    folder: Path, groups: list[Path], binds: Mapping[str, Path]
+) -> "subprocess.Popen[bytes]":
+    command = [
+        "unshare", "--mount", "--propagation", "private", "sh", "-euc", _BOOT, "sh",
+        "systemd-nspawn", "--quiet", "--boot", f"--directory={folder}/root",
+        f"--machine={uuid4().hex}", "--register=no", "--keep-unit", "--private-network",
+        "--notify-ready=yes", "--console=pipe", "--link-journal=no", "--kill-signal=SIGRTMIN+3",
+        *(f"--bind-ro={here}:{there}" for there, here in binds.items()),
+        "--", "--unit=basic.target",
+    ]  # fmt: skip
+    environment = {
+        "PATH": os.environ["PATH"],
+        "BOX": str(folder),
+        "GROUPS_OF_BOX": " ".join(map(str, groups)),
+        "NOTIFY_SOCKET": str(folder / "notify"),
+    }
+    with (folder / "console").open("wb") as console:
+        return subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _leader_of(notify: socket.socket, process: "subprocess.Popen[bytes]", folder: Path) -> int:
+    """The pid that nspawn tells, as soon as PID 1 says that it is ready."""
+    notify.setblocking(False)
+    told: dict[str, str] = {}
+
+    def is_ready() -> bool:
+        try:
+            lines = notify.recv(4096).decode().splitlines()
+        except BlockingIOError:
+            return False
+        told.update({name: value for name, _, value in (line.partition("=") for line in lines)})
+        return told.get("READY") == "1"
+
+    try:
+        eventually(is_ready, alive=[process], seconds=BOOT_SECONDS, what="systemd is ready")
+    except AssertionError as error:
+        raise BoxError(f"cannot boot a box: {error}\n{_console(folder)}") from error
+    return int(told["X_NSPAWN_LEADER_PID"])
+
+
+def _halt(process: "subprocess.Popen[bytes]", folder: Path) -> None:
+    process.terminate()
+    try:
+        process.wait(HALT_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise BoxError(f"cannot halt a box\n{_console(folder)}") from error
+
+
+def _console(folder: Path) -> str:
+    return (folder / "console").read_text(errors="replace")[-4000:]

@@ -1,0 +1,75 @@
+"""The shipped unit on a real systemd, behind the shipped nginx, with the paths of production."""
+
+from tests.eventually import eventually
+from tests.systemd.box import Box
+from tests.systemd.conftest import ROOT
+
+VASSAL = "/etc/uwsgi/vassals/app.example.ini"
+INI = f"""\
+[uwsgi]
+socket = /var/sockets/app.example/socket
+file = {ROOT}/tests/apps/plain.py
+idle = 93600
+"""
+
+
+def show(box: Box, *names: str) -> dict[str, str]:
+    """Properties of the service."""
+    lines = box.must("systemctl", "show", f"--property={','.join(names)}", "emperord").splitlines()
+    return dict(line.split("=", 1) for line in lines)
+
+
+def get(box: Box, host: str) -> str:
+    """The status of a request to nginx on port 80 of the box."""
+    script = (
+        "import sys, http.client\n"
+        "connection = http.client.HTTPConnection('127.0.0.1', timeout=30)\n"
+        "connection.request('GET', '/', headers={'Host': sys.argv[1]})\n"
+        "print(connection.getresponse().status)"
+    )
+    return box.must("/usr/bin/python3", "-c", script, host).strip()
+
+
+def test_systemd_finds_nothing_to_complain_of_in_the_unit(box: Box) -> None:
+    assert box.must("systemd-analyze", "verify", "--man=no", "emperord.service") == ""
+
+
+def test_it_starts_serves_and_stops(box: Box) -> None:
+    box.must("systemctl", "start", "emperord", "nginx")
+    assert show(box, "ActiveState", "StatusText") == {
+        "ActiveState": "active",
+        "StatusText": "no vassals",
+    }
+
+    box.must("sh", "-c", 'printf %s "$1" > /etc/app.ini && mv /etc/app.ini "$2"', "", INI, VASSAL)
+    eventually(lambda: box.run("test", "-S", "/var/sockets/app.example/socket").returncode == 0)
+    assert get(box, "unknown.example") == "404"
+    assert get(box, "app.example") == "200"
+    eventually(lambda: "1 running" in box.must("systemctl", "status", "emperord"))
+    assert "app.example" in box.must("/opt/emperord/bin/emperorctl", "status")
+
+    box.must("systemctl", "stop", "emperord")
+    assert show(box, "ActiveState", "Result", "ExecMainStatus") == {
+        "ActiveState": "inactive",
+        "Result": "success",
+        "ExecMainStatus": "0",
+    }
+    assert box.run("pgrep", "-f", "emperord|uwsgi").returncode == 1
+    assert box.must("ls", "/var/sockets") == ""
+    assert get(box, "app.example") == "503"
+
+
+def test_a_reload_looks_at_the_folder_again(box: Box) -> None:
+    box.must("systemctl", "start", "emperord")
+    before = show(box, "ActiveState", "MainPID")
+    box.must("systemctl", "reload", "emperord")
+    assert show(box, "ActiveState", "MainPID") == before
+
+
+def test_the_group_emperor_may_ask_for_the_status_and_others_may_not(box: Box) -> None:
+    box.must("systemctl", "start", "emperord")
+    emperorctl = ("/opt/emperord/bin/emperorctl", "status")
+    as_member = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--groups=emperor")
+    as_stranger = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
+    assert box.run(*as_member, *emperorctl).returncode == 0
+    assert box.run(*as_stranger, *emperorctl).returncode == 4
