@@ -24,16 +24,20 @@ class SystemAccounts:
         if name in self._users:
             return self._users[name]
         try:
-            return _identity(pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name))
+            return _identity(pwd.getpwuid(int(name)) if _is_number(name) else pwd.getpwnam(name))
         except (KeyError, OverflowError):
             return None
 
     def group(self, name: str) -> int | None:
         """The gid of that group, a number as it is; None when there is no such name."""
         try:
-            return int(name) if name.isdecimal() else grp.getgrnam(name).gr_gid
+            return int(name) if _is_number(name) else grp.getgrnam(name).gr_gid
         except KeyError:
             return None
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdecimal()
 
 
 def _identity(entry: pwd.struct_passwd) -> Identity:

@@ -71,7 +71,7 @@ def _named(ini: Ini, accounts: Accounts) -> Identity | None:
 
 
 def _nameless(uid: Option, group: int | None, ini: Ini) -> Identity:
-    if not uid.value.isdecimal():
+    if not (uid.value.isascii() and uid.value.isdecimal()):
         raise ini.broken(uid, f"there is no user {uid.value!r}; create it, or correct uid")
     if group is None:
         raise ini.broken(uid, f"no user has uid {uid.value}; name a gid as well")

@@ -27,6 +27,8 @@ from emperor.uwsgi.ini import LOADERS, LONGEST_INI, BrokenIni, Ini, Option, line
 AT_ONCE = 4
 PATIENCE_SECONDS = 10.0
 LONGEST_ANSWER = 4 << 20
+# Of env(1) and setpriv(1), which could not enter the folder or find the binary.
+_NOT_RUN = frozenset({"exit status 125", "exit status 126", "exit status 127"})
 _LONGEST_QUOTE = 200
 _MOST_FILES = 64
 
@@ -77,10 +79,13 @@ class Inquiry:
                     f"{ini.name}: {ini.clever}: uWSGI must be asked: {error}"
                 ) from error
         options = _options(ini, printed, token)
-        if how != "exit status 0" or options is None:
+        if how != "exit status 0":
+            told = _last_words(printed.replace(f"{token} - ", ""))
+            raise BrokenIni(f"{ini.name}: uWSGI refuses it ({how}): {told}; mend that")
+        if options is None:
             raise BrokenIni(
-                f"{ini.name}: uWSGI does not take it ({how}): {_last_words(printed, token)}; mend "
-                "that, and close every if- and for- with endif or endfor"
+                f"{ini.name}: uWSGI does not say what it comes to; close every if- and for- with "
+                "endif or endfor, and drop what makes uWSGI print and exit, or date its log"
             )
         return replace(ini, options=options, clever=None)
 
@@ -126,7 +131,10 @@ class Inquiry:
             finally:
                 child.kill()
                 await asyncio.wait([ended])
-        return ended.result(), printed
+        how = ended.result()
+        if how in _NOT_RUN:
+            raise CannotAsk(_last_words(printed))
+        return how, printed
 
 
 async def _all_of(pipe: IO[bytes], loop: asyncio.AbstractEventLoop) -> str:
@@ -168,8 +176,8 @@ def _options(ini: Ini, printed: str, token: str) -> tuple[Option, ...] | None:
     return tuple(options)
 
 
-def _last_words(printed: str, token: str) -> str:
-    lines = [line.strip() for line in printed.replace(f"{token} - ", "").splitlines()]
+def _last_words(printed: str) -> str:
+    lines = [line.strip() for line in printed.splitlines()]
     return next((line[:_LONGEST_QUOTE] for line in reversed(lines) if line), "it printed nothing")
 
 
@@ -183,9 +191,11 @@ def _find_peril(folder: str, name: str) -> str | None:
             continue
         seen.add(path)
         for number, key, value in _lines(path):
+            if _acts(key, value) and len(seen) == 1:
+                return f"line {number}: {key} = {value[:_LONGEST_QUOTE]}"
             if _acts(key, value):
-                of_file = f" of {path}" if len(seen) > 1 else ""
-                return f"line {number}{of_file}: {key} = {value[:_LONGEST_QUOTE]}"
+                # Not quoted: we can read files whose words are not for everybody who sees this.
+                return f"line {number} of {path}"
             if key in LOADERS:
                 waiting.append(value.partition(":")[0])
     return None

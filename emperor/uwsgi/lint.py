@@ -244,8 +244,8 @@ def _open_block(ini: Ini) -> Iterator[Finding]:
             opened = None
     if opened is not None:
         yield Finding(
-            opened.line, Severity.ERROR,
-            f"{opened.key} is never closed, and swallows what emperord adds to the command line",
+            opened.line, Severity.WARNING,
+            f"{opened.key} is never closed, and swallows emperord's own options, such as die-on-idle",
             "close it with endif or endfor",
         )  # fmt: skip
 

@@ -1,0 +1,33 @@
+"""Users and groups as this machine has them."""
+
+import os
+import pwd
+
+import pytest
+
+from emperor.linux.accounts import SystemAccounts
+from emperor.model.vassal import Identity
+
+NOBODY = pwd.getpwnam("nobody")
+AS_NOBODY = Identity(NOBODY.pw_uid, NOBODY.pw_gid, "nobody")
+
+
+@pytest.mark.parametrize("name", ["nobody", str(NOBODY.pw_uid)])
+def test_a_user_is_found_by_name_and_by_number(name: str) -> None:
+    assert SystemAccounts().user(name) == AS_NOBODY
+
+
+@pytest.mark.parametrize("name", ["", "no such user", "-1", "4000000000", "9" * 30, "\u0663"])
+def test_nobody_else_is_found(name: str) -> None:
+    assert SystemAccounts().user(name) is None
+
+
+def test_groups_are_found_by_name_and_taken_by_number() -> None:
+    accounts = SystemAccounts()
+    assert accounts.group("root") == 0
+    assert accounts.group("4711") == 4711
+    assert accounts.group("no such group") is None
+
+
+def test_the_daemon_is_who_runs_this() -> None:
+    assert SystemAccounts().daemon == SystemAccounts().user(str(os.geteuid()))

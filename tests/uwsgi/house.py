@@ -1,0 +1,49 @@
+"""A machine with two tenants, for decisions about inis."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from emperor.model.settings import Settings, read_settings
+from emperor.model.vassal import Identity, Spec
+from emperor.uwsgi.identity import Owner
+from emperor.uwsgi.ini import Ini, parse
+from emperor.uwsgi.spec import spec_of
+
+DOMAIN = "www.a.example"
+OWN = f"/var/sockets/{DOMAIN}/socket"
+ROOT = Owner(0, 0)
+ALICE = Owner(1001, 33)
+SETTINGS = read_settings("", "emperord.ini", {})
+
+_USERS = (Identity(0, 0, "root"), Identity(1001, 2001, "alice"), Identity(1002, 2002, "bob"))
+_GROUPS = {"root": 0, "www-data": 33, "alices": 2001, "bobs": 2002}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Its accounts, and whom the daemon runs as."""
+
+    daemon: Identity = _USERS[0]
+
+    def user(self, name: str) -> Identity | None:
+        return next((user for user in _USERS if name in (user.user, str(user.uid))), None)
+
+    def group(self, name: str) -> int | None:
+        return int(name) if name.isdecimal() else _GROUPS.get(name)
+
+
+AS_ROOT = Machine()
+AS_BOB = Machine(_USERS[2])
+
+
+def ini_of(text: str) -> Ini:
+    """An ini of DOMAIN with the [uwsgi] options `text`, which may go on with [emperor]."""
+    return parse(f"[uwsgi]\n{text}\n".encode(), f"{DOMAIN}.ini", "/etc/uwsgi/vassals")
+
+
+def spec(
+    text: str, owner: Owner = ROOT, machine: Machine = AS_ROOT, settings: Settings = SETTINGS,
+    **changes: Any,
+) -> Spec:  # fmt: skip
+    """What such an ini comes to, with changed settings if need be."""
+    return spec_of(DOMAIN, ini_of(text), replace(settings, **changes), owner, machine)

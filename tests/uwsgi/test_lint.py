@@ -1,0 +1,163 @@
+"""What `emperorctl check` says of an ini, and of what it says nothing."""
+
+import pytest
+
+from emperor.uwsgi.identity import Owner
+from emperor.uwsgi.lint import Finding, Severity, lint, unknown_options
+from tests.uwsgi.house import ALICE, OWN, ROOT, SETTINGS, ini_of, spec
+
+SOMAXCONN = 4096
+CLEAN = "file = /srv/a.py\nuid = www-data"
+
+
+def remarks(text: str, owner: Owner = ROOT) -> list[Finding]:
+    return lint(ini_of(text), spec(text, owner), SETTINGS, SOMAXCONN)
+
+
+def only(text: str) -> Finding:
+    (finding,) = remarks(f"{CLEAN}\n{text}")
+    return finding
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"socket = {OWN}", "vacuum = true", "touch-reload = /srv/a", "processes = 4",
+        "cheaper = 1", "idle = 60", "die-on-idle = true", "master = true", "pidfile = /srv/pid",
+        "harakiri = 30", "static-map = /s=/srv/s", "env = A=B;c#d", "listen = 4096",
+        "shutdown-sockets = false", "cheap = false", "env = HOME=/srv", "stats = /srv/stats",
+        "[emperor]\nidle = 60\nreload = restart",
+    ],
+)  # fmt: skip
+def test_what_works_here_is_not_spoken_of(text: str) -> None:
+    assert remarks(f"{CLEAN}\n{text}") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "severity", "said"),
+    [
+        ("socket = :8080", "warning", "nobody can wake the app at :8080; emperord"),
+        ("socket = fd://3", "error", "fd://3 refers to a descriptor that is not there"),
+        (f"http-socket = {OWN}", "warning", "http-socket does not speak uwsgi"),
+        (f"https-socket = {OWN},c,k", "warning", "https-socket does not speak uwsgi"),
+        ("http = :80", "warning", "http answers at :80 while the app is awake"),
+        ("daemonize = /srv/log", "warning", "its output goes to /srv/log"),
+        ("logto = /srv/log", "warning", "`emperorctl logs www.a.example` lacks it"),
+        ("master = false", "error", "without a master"),
+        ("cheap = true", "error", "with cheap no worker runs"),
+        ("cheap", "error", "with cheap no worker runs"),
+        ("processes = 0", "error", "nobody accepts requests"),
+        ("worker-exec = /srv/a", "error", "worker-exec replaces the worker"),
+        ("zerg = /srv/zerg", "error", "zerg makes this another thing"),
+        ("emperor = /srv", "error", "emperor makes this another thing"),
+        ("shutdown-sockets = true", "note", "shutdown-sockets is switched off"),
+        ("die-on-idle = false", "note", "die-on-idle is always on"),
+        ("chmod-socket = 666", "note", "chmod-socket has no effect"),
+        ("chown-socket = a:b", "note", "chown-socket has no effect"),
+        ("cron = 0 0 0 0 0 true", "warning", "what cron starts does not run while the app sleeps"),
+        ("mule = a.py", "warning", "after 93600 s without a request"),
+        ("env = UWSGI_EMPEROR_FD=3", "warning", "UWSGI_EMPEROR_FD=3 is what emperord tells uWSGI"),
+        ("declare-option = a=b", "note", "emperord does not see the options that a=b stands for"),
+        ("idle = 26h", "warning", "uWSGI reads the digits of '26h' alone"),
+        ("listen = 5000", "note", "the kernel makes 4096 of a backlog of 5000"),
+        ("chdir = /srv ; mine", "warning", "'; mine' is no comment but part of chdir"),
+        ("chdir = /srv\t# mine", "warning", "'# mine' is no comment but part of chdir"),
+        ("[emperor]\nbacklog = 9000", "note", "the kernel makes 4096 of a backlog of 9000"),
+        ("[emperor]\nidel = 5", "warning", "[emperor] has no key 'idel' here"),
+    ],
+)  # fmt: skip
+def test_what_does_not_work_here_is_told_with_its_line_and_a_cure(
+    text: str, severity: str, said: str
+) -> None:
+    finding = only(text)
+    assert (finding.severity, finding.cure != "") == (Severity(severity), True)
+    assert said in finding.text
+    assert finding.line == (0 if "backlog" in text else 4 + text.count("\n"))
+
+
+@pytest.mark.parametrize("text", ["cron = 0 0 0 0 0 true", "attach-daemon = redis", "timer = 1 1"])
+def test_what_runs_besides_is_fine_in_an_app_that_never_sleeps(text: str) -> None:
+    assert remarks(f"{CLEAN}\n{text}\nidle = 0") == []
+
+
+@pytest.mark.parametrize("option", ["pidfile = /srv/pid", "shared-socket = :80"])
+def test_what_a_loop_of_its_own_costs_is_told(option: str) -> None:
+    text = f"{CLEAN}\nsocket = {OWN}\ngevent = 10"
+    assert remarks(text) == []
+    (finding,) = remarks(f"{text}\n{option}")
+    assert "for gevent, asyncio and the like" in finding.text
+
+
+def test_a_backlog_that_uwsgi_dies_of_is_an_error() -> None:
+    findings = remarks(f"{CLEAN}\nsocket = :8080\nlisten = 5000")
+    assert [(finding.line, finding.severity) for finding in findings] == [
+        (4, Severity.WARNING),
+        (5, Severity.ERROR),
+    ]
+    assert "uWSGI refuses to listen with more than net.core.somaxconn" in findings[1].text
+
+
+def test_an_option_that_overrules_another_is_told() -> None:
+    finding = only("idle = 5\nchdir = /a\nidle = 6\nenv = A=1\nenv = B=2\nchdir = /a")
+    assert finding.text == "idle = 6 overrules line 4, '5'"
+    assert only("[emperor]\nidle = 5\nidle = 6").text == "idle = 6 overrules line 5, '5'"
+
+
+@pytest.mark.parametrize("options", ["set = x=1", "static-mop = /=/srv", "pythonpath = /srv"])
+def test_an_ini_without_an_app_is_an_error(options: str) -> None:
+    (finding,) = remarks(f"uid = www-data\n{options}")
+    assert (finding.line, finding.severity) == (0, Severity.ERROR)
+    assert finding.text.startswith("it names no app")
+
+
+@pytest.mark.parametrize(
+    "options", ["static-map = /=/srv", "route-run = redirect:/x", "vhost = true", "mount = /=a"]
+)
+def test_who_answers_without_an_app_is_content(options: str) -> None:
+    assert remarks(f"uid = www-data\n{options}") == []
+
+
+def test_an_app_that_runs_as_root_is_told() -> None:
+    (finding,) = remarks("module = a")
+    assert (finding.line, finding.severity) == (0, Severity.WARNING)
+    assert "as root" in finding.text
+    assert remarks("module = a\n[emperor]\nuid = alice") == []
+    assert remarks("module = a", ALICE) == []
+    assert len(remarks("module = a\n[emperor]\nuid = root")) == 1
+
+
+@pytest.mark.parametrize(
+    ("block", "is_open"),
+    [
+        ("if-env = A\nchdir = /\nendif =", False),
+        ("if-env = A\nchdir = /", True),
+        ("for = a b\nchdir = %(_)\nendfor =\nifexists = /a\nchdir = /a", True),
+        ("for-glob = *\nchdir = %(_)\nend =", False),
+    ],
+)
+def test_a_block_that_swallows_the_command_line_is_told(block: str, is_open: bool) -> None:
+    told = [finding.text for finding in remarks(f"{CLEAN}\n{block}")]
+    assert ["is never closed" in text for text in told] == [True] * is_open
+
+
+def test_remarks_stand_in_the_order_of_the_lines() -> None:
+    lines = [finding.line for finding in remarks("logto = /a\nmaster = 0\nsocket = :1\nidle = x")]
+    assert lines == [0, 0, 2, 3, 4, 5]
+
+
+KNOWN = frozenset({"socket", "wsgi-file", "idle", "declare-option", "chdir"})
+
+
+def unknown(text: str) -> list[tuple[int, str]]:
+    return [(finding.line, finding.cure) for finding in unknown_options(ini_of(text), KNOWN)]
+
+
+def test_an_option_that_uwsgi_does_not_know_is_told_with_the_one_that_was_meant() -> None:
+    assert unknown("idle = 1\nwsgi_file = a.py\nzzzz = 1") == [
+        (3, "write wsgi-file"),
+        (4, "drop it, or load the plugin that knows it"),
+    ]
+
+
+def test_placeholders_and_declared_options_are_known() -> None:
+    assert unknown("base = /srv\nchdir = %(base)/a\ndeclare-option = my=chdir=$1\nmy = /") == []

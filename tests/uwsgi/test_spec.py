@@ -1,0 +1,287 @@
+"""What an ini asks of the daemon: every rule, and the errors that name line, cause and cure."""
+
+from pathlib import Path
+
+import pytest
+
+from emperor.model.vassal import Activation, Adoption, Reload, Spec
+from emperor.uwsgi.identity import Owner
+from emperor.uwsgi.ini import BrokenIni
+from tests.uwsgi.house import ALICE, AS_BOB, AS_ROOT, DOMAIN, OWN, ROOT, Machine, ini_of, spec
+
+
+def test_the_ini_of_the_talk() -> None:
+    assert spec(f"socket = {OWN}\nfile = /srv/a.py\nidle = 93600") == Spec(
+        domain=DOMAIN,
+        ini=f"{DOMAIN}.ini",
+        socket=OWN,
+        idle=93600,
+        idle_in_ini=True,
+        need_app=True,
+    )
+
+
+# Which socket.
+
+
+def test_an_ini_without_a_socket_is_served_at_its_domains() -> None:
+    made = spec("file = /srv/a.py")
+    assert (made.socket, made.protocol, made.names_socket) == (OWN, "socket", False)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        OWN,
+        f"/var//sockets/{DOMAIN}/socket",
+        f"/var/sockets/./{DOMAIN}/../{DOMAIN}/socket",
+        f"/var/sockets/{DOMAIN}//socket",
+    ],
+)
+def test_a_socket_is_bound_as_the_ini_spells_it(spelling: str) -> None:
+    made = spec(f"socket = {spelling}")
+    assert (made.socket, made.names_socket, made.foreign_sockets) == (spelling, True, ())
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        "socket", "uwsgi-socket", "http-socket", "http11-socket", "fastcgi-socket",
+        "fastcgi-nph-socket", "scgi-socket", "scgi-nph-socket", "raw-socket", "puwsgi-socket",
+    ],
+)  # fmt: skip
+def test_the_option_that_names_the_socket_gives_its_protocol(protocol: str) -> None:
+    made = spec(f"socket = :8080\n{protocol} = {OWN}\nsocket = {OWN}")
+    assert (made.protocol, made.adoption) == (protocol, Adoption.BY_FD)
+
+
+@pytest.mark.parametrize(
+    ("option", "foreign"),
+    [
+        ("socket = :8080", "0.0.0.0:8080"),
+        ("http-socket = 127.0.0.1:8080", "127.0.0.1:8080"),
+        ("socket = [::1]:8080", "[::1]:8080"),
+        ("socket = /run//a/../b.sock", "/run/b.sock"),
+        ("socket = b.sock", "/etc/uwsgi/vassals/b.sock"),
+        ("socket = @b", "@b"),
+        ("socket = \\0b", "@b"),
+        (f"socket = /var/sockets/{DOMAIN}/second", f"/var/sockets/{DOMAIN}/second"),
+        ("https-socket = :8443,a.crt,a.key", "0.0.0.0:8443"),
+    ],
+)
+def test_a_socket_elsewhere_is_kept_beside_that_of_the_domain(option: str, foreign: str) -> None:
+    made = spec(option)
+    assert (made.socket, made.protocol, made.names_socket) == (OWN, "socket", False)
+    assert made.foreign_sockets == (foreign,)
+    assert not made.overlaps, "two processes cannot bind the same"
+
+
+@pytest.mark.parametrize("address", [":0", "127.0.0.1:", "127.0.0.1:0", "fd://3", "=0"])
+def test_what_nobody_else_can_want_is_no_claim(address: str) -> None:
+    made = spec(f"socket = {address}")
+    assert (made.foreign_sockets, made.overlaps) == ((), True)
+
+
+@pytest.mark.parametrize("path", ["/var/sockets/b.example/socket", "/var//sockets/b.example/x"])
+def test_a_neighbours_socket_is_refused(path: str) -> None:
+    with pytest.raises(BrokenIni, match=r"^www\.a\.example\.ini: line 3: .* of b\.example; name"):
+        spec(f"master\nsocket = {path}")
+
+
+def test_an_own_socket_that_is_spelled_from_the_folder_on_is_refused() -> None:
+    with pytest.raises(BrokenIni, match=r"line 2: socket = .* is relative; write the path from /"):
+        spec(f"socket = ../../../var/sockets/{DOMAIN}/socket")
+
+
+def test_a_path_that_the_kernel_does_not_take_is_refused_with_both_lengths() -> None:
+    root = Path("/" + "s" * 100)
+    with pytest.raises(BrokenIni, match="has 122 bytes and the kernel takes 107; choose a shorter"):
+        spec("master", sockets=root)
+    longest = 107 - len(f"/{DOMAIN}/socket")
+    assert len(spec("master", sockets=Path("/" + "s" * (longest - 1))).socket) == 107
+
+
+# How the socket is handed over.
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "gevent = 100", "asyncio = 100", "tornado = 100", "loop = gevent", "map-socket = 0:1",
+        "worker-exec = /bin/true", "worker-exec2 = /bin/true", "python-worker-override = a.py",
+        "stats = %(socket).stats",
+    ],
+)  # fmt: skip
+def test_who_would_trip_over_a_socket_without_descriptor_gets_it_by_name(option: str) -> None:
+    assert spec(f"socket = {OWN}\n{option}").adoption is Adoption.BY_NAME
+    assert spec(option).adoption is Adoption.BY_FD, "there is no entry of the ini to trip over"
+
+
+def test_a_socket_that_ends_tls_is_given_by_name_for_its_keys() -> None:
+    made = spec(f"https-socket = {OWN},/srv/a.crt,/srv/a.key")
+    assert (made.socket, made.adoption) == (OWN, Adoption.BY_NAME)
+
+
+# Idle, backlog, need-app.
+
+
+@pytest.mark.parametrize(
+    ("text", "idle", "in_ini"),
+    [
+        ("master", 500, False),
+        ("master\n[emperor]\nidle = 60", 60, False),
+        ("idle = 30\n[emperor]\nidle = 60", 30, True),
+        ("idle = 30\nidle = 40", 40, True),
+        ("idle = 26h", 26, True),
+        ("idle = soon", 0, True),
+        ("idle", 0, True),
+        ("idle = 0\n[emperor]\nidle = 60", 0, True),
+    ],
+)
+def test_the_idle_time_of_uwsgi_wins_over_emperor_and_that_over_the_settings(
+    text: str, idle: int, in_ini: bool
+) -> None:
+    made = spec(text, idle=500)
+    assert (made.idle, made.idle_in_ini) == (idle, in_ini)
+
+
+@pytest.mark.parametrize("idle", ["-1", "99999999999"])
+def test_an_idle_time_that_uwsgi_would_die_of_is_refused(idle: str) -> None:
+    with pytest.raises(BrokenIni, match=f"line 3: idle = {idle} is out of range; use 0 or more"):
+        spec(f"master\nidle = {idle}")
+
+
+@pytest.mark.parametrize(
+    ("text", "backlog"),
+    [
+        ("master", 4096),
+        ("listen = 128", 128),
+        ("listen = 0", 1),
+        ("listen = 128\n[emperor]\nbacklog = 512", 512),
+    ],
+)
+def test_the_backlog_of_emperor_wins_over_listen_and_that_over_the_settings(
+    text: str, backlog: int
+) -> None:
+    assert spec(text).backlog == backlog
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "file = a.py", "wsgi-file = a.py", "module = a", "wsgi = a:app", "mount = /b=a.py",
+        "eval = application = a", "paste = config:/a.ini", "ini-paste = /a.ini", "pump = a",
+    ],
+)  # fmt: skip
+def test_an_app_that_is_named_must_load(option: str) -> None:
+    assert spec(option).need_app
+    assert not spec(option, need_app=False).need_app
+    assert not spec(f"{option}\n[emperor]\nneed-app = no").need_app
+    assert spec(f"{option}\n[emperor]\nneed-app = yes", need_app=False).need_app
+    assert not spec(f"{option}\nneed-app = false").need_app, "uWSGI's own word stands"
+
+
+@pytest.mark.parametrize("option", ["pythonpath = /srv", "static-map = /=/srv", "callable = app"])
+def test_where_no_app_is_named_none_is_needed(option: str) -> None:
+    assert not spec(option).need_app
+
+
+# Reloading.
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "mule = a.py", "mules = 2", "farm = a:1", "cron = 0 0 0 0 0 true", "cron2 = true",
+        "unique-cron = 0 0 0 0 0 true", "spooler = /srv/spool", "attach-daemon = redis",
+        "smart-attach-daemon = /a.pid a", "attach-daemon2 = cmd=a", "http = :80", "stats = :1717",
+        "shared-socket = :90", "flock = /srv/lock", "udp = :17", "http-socket = :80",
+    ],
+)  # fmt: skip
+def test_what_cannot_run_twice_is_restarted(option: str) -> None:
+    assert not spec(option).overlaps
+    assert spec(f"{option}\n[emperor]\nreload = overlap").overlaps, "unless the ini insists"
+
+
+@pytest.mark.parametrize("option", ["processes = 4", "stats = /tmp/a.stats", "threads = 2"])
+def test_everything_else_boots_beside_its_predecessor(option: str) -> None:
+    assert spec(option).overlaps
+    assert not spec(option, reload=Reload.RESTART).overlaps
+    assert not spec(f"{option}\n[emperor]\nreload = restart").overlaps
+
+
+# The rest of [emperor].
+
+
+def test_emperor_overrides_the_settings_for_one_vassal() -> None:
+    made = spec(
+        "master\n[emperor]\nactivation = socket\nstart-timeout = 5\nstop-timeout = 0.5\nx=1"
+    )
+    assert (made.activation, made.start_timeout, made.stop_timeout) == (Activation.SOCKET, 5, 0.5)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "idle = soon", "idle = -1", "idle = 1.5", "activation = maybe", "start-timeout = 0",
+        "stop-timeout = x", "reload = later", "backlog = 0", "need-app = perhaps", "idle",
+    ],
+)  # fmt: skip
+def test_a_bad_value_in_emperor_is_refused_by_line(option: str) -> None:
+    key = option.partition(" ")[0]
+    with pytest.raises(BrokenIni, match=rf"line 4: cannot use {key} = .* in \[emperor\]: "):
+        spec(f"master\n[emperor]\n{option}")
+
+
+# Aliases.
+
+
+def test_aliases_are_separated_by_blanks_or_commas() -> None:
+    made = spec("master\n[emperor]\naliases = b.example, c.example  d.example b.example")
+    assert made.aliases == ("b.example", "c.example", "d.example")
+
+
+@pytest.mark.parametrize(
+    ("alias", "cause"),
+    [
+        (DOMAIN, "it is the ini's own name"),
+        ("B.example", "it is no host name"),
+        ("../b", "it is no host name"),
+        ("b..example", "it is no host name"),
+    ],
+)
+def test_an_alias_is_another_host_name(alias: str, cause: str) -> None:
+    with pytest.raises(BrokenIni, match=f"line 4: cannot use the alias .*: {cause}; drop it"):
+        spec(f"master\n[emperor]\naliases = c.example {alias}")
+
+
+def test_the_path_through_an_alias_must_be_bindable_too() -> None:
+    alias = "b" * 60 + ".example"
+    with pytest.raises(BrokenIni, match="has 116 bytes and the kernel takes 107"):
+        spec(f"master\n[emperor]\naliases = {alias}", sockets=Path("/" + "s" * 39))
+
+
+def test_a_socket_named_by_an_alias_is_refused_for_the_domains_own() -> None:
+    with pytest.raises(BrokenIni, match=f"line 2: .* of b.example; name that of {DOMAIN}"):
+        spec("socket = /var/sockets/b.example/socket\n[emperor]\naliases = b.example")
+
+
+@pytest.mark.parametrize(
+    ("owner", "machine", "may"),
+    [(ROOT, AS_ROOT, True), (ALICE, AS_ROOT, False), (ROOT, AS_BOB, True),
+     (Owner(1002, 2002), AS_BOB, True), (ALICE, AS_BOB, False)],
+)  # fmt: skip
+def test_a_tenant_cannot_take_a_neighbours_name(owner: Owner, machine: Machine, may: bool) -> None:
+    text = "master\n[emperor]\naliases = b.example"
+    if may:
+        assert spec(text, owner, machine).aliases == ("b.example",)
+    else:
+        with pytest.raises(BrokenIni, match=r"line 4: aliases may stand in an ini of root's alone"):
+            spec(text, owner, machine)
+
+
+def test_an_error_names_no_line_for_what_another_file_said() -> None:
+    ini = ini_of("master")
+    option = ini.options[0]
+    other = type(option)(option.key, option.value, 0)
+    assert str(ini.broken(other, "no; yes")) == f"{DOMAIN}.ini: no; yes"
