@@ -245,7 +245,7 @@ def _open_block(ini: Ini) -> Iterator[Finding]:
     if opened is not None:
         yield Finding(
             opened.line, Severity.WARNING,
-            f"{opened.key} is never closed, and swallows emperord's own options, such as die-on-idle",
+            f"{opened.key} is never closed, and swallows emperord's own options, as die-on-idle",
             "close it with endif or endfor",
         )  # fmt: skip
 

@@ -131,7 +131,7 @@ def test_an_app_that_runs_as_root_is_told() -> None:
     [
         ("if-env = A\nchdir = /\nendif =", False),
         ("if-env = A\nchdir = /", True),
-        ("for = a b\nchdir = %(_)\nendfor =\nifexists = /a\nchdir = /a", True),
+        ("for = a b\nchdir = %(_)\nendfor =\nifexists = /a\nthreads = 2", True),
         ("for-glob = *\nchdir = %(_)\nend =", False),
     ],
 )
