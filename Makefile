@@ -1,0 +1,37 @@
+# `make` alone lists what there is. On Debian 12, as root or with sudo.
+
+PYTHON := .venv/bin/python
+# nginx's workers, the users of apps and network namespaces are real in the tests: they need root.
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench docs clean
+
+help: ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: .venv/.installed ## serve three sample apps on loopback and watch them sleep and wake
+	@$(PYTHON) -m docs.examples.demo
+
+test: .venv/.installed ## run every test
+	$(SUDO) $(PYTHON) -m pytest
+
+check: .venv/.installed ## format, lint, types and the quick tests, in seconds
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+	shellcheck .ci/install .ci/run
+	$(PYTHON) -m pytest -q tests/model tests/governor tests/uwsgi
+
+bench: .venv/.installed ## measure against bare uWSGI and nginx, and print a table
+	$(SUDO) $(PYTHON) -m tests.bench
+
+docs: .venv/.installed ## write the pages of docs/ that say what the code says
+	$(PYTHON) -m docs.generate
+
+clean: ## remove what the other targets have made, .venv too
+	$(SUDO) rm -rf .venv build dist *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	$(SUDO) find . -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/.installed: setup.cfg pyproject.toml .ci/install
+	@.ci/install
