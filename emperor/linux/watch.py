@@ -25,7 +25,8 @@ _COMPLETE = flags.CLOSE_WRITE | flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE
 _FOLDER_MASK = (
     _COMPLETE | flags.MODIFY | flags.ATTRIB | flags.CREATE | flags.DELETE_SELF | flags.MOVE_SELF
 )
-_PARENT_MASK = flags.CREATE | flags.MOVED_TO | flags.DELETE_SELF | flags.MOVE_SELF
+_ENTRIES = flags.CREATE | flags.MOVED_TO | flags.DELETE | flags.MOVED_FROM
+_PARENT_MASK = _ENTRIES | flags.DELETE_SELF | flags.MOVE_SELF
 _WATCH_IS_LOST = flags.DELETE_SELF | flags.MOVE_SELF | flags.IGNORED | flags.UNMOUNT
 
 
@@ -83,6 +84,9 @@ class FolderWatch:
         self._rescan_seconds = rescan_seconds
         self._ripening = Ripening()
         self._watch: int | None = None
+        # A folder that a process stands in is not told of its own removal before that process
+        # ends, and every vassal stands in it; its parent is told at once.
+        self._parent_watch: int | None = None
         # Device and inode of the folder that is watched; None while that is an ancestor of it.
         self._identity: tuple[int, int] | None = None
         try:
@@ -110,6 +114,8 @@ class FolderWatch:
             if event.mask & flags.Q_OVERFLOW:
                 everything = True
                 self._ripening.being_written.clear()
+            elif event.wd == self._parent_watch and self._identity is not None:
+                lost |= event.name == self._folder.name or bool(event.mask & _WATCH_IS_LOST)
             elif event.wd != self._watch:
                 continue  # of a watch that was given up
             elif self._identity is None or event.mask & _WATCH_IS_LOST:
@@ -162,9 +168,11 @@ class FolderWatch:
         self._identity = None
         self._ripening.being_written.clear()
         found = None
-        # What came to be before the watch was set is found by the second search.
+        # What came or went before the watches were set is found by the second search.
         while (nearest := self._watch_nearest()) != found:
             found = nearest
+            if nearest == self._folder:
+                self._parent_watch = self._add_watch(self._folder.parent, _PARENT_MASK)
         if nearest == self._folder:
             self._identity = self._identify()
 
@@ -172,17 +180,24 @@ class FolderWatch:
         for path in (self._folder, *self._folder.parents):
             mask = _FOLDER_MASK if path == self._folder else _PARENT_MASK
             try:
-                watch = self._inotify.add_watch(path, mask | flags.ONLYDIR)
+                watch = self._add_watch(path, mask)
             except (FileNotFoundError, NotADirectoryError):
                 continue
-            except OSError as error:
-                raise _cannot_watch(path, error) from error
             if self._watch not in (None, watch):
                 with suppress(OSError):  # the kernel has dropped it with its folder
                     self._inotify.rm_watch(self._watch)
             self._watch = watch
             return path
         raise FileNotFoundError(f"cannot watch {self._folder}: not even / is there")
+
+    def _add_watch(self, path: Path, mask: int) -> int:
+        try:
+            watch: int = self._inotify.add_watch(path, mask | flags.ONLYDIR)
+        except (FileNotFoundError, NotADirectoryError):
+            raise
+        except OSError as error:
+            raise _cannot_watch(path, error) from error
+        return watch
 
 
 def _cannot_watch(path: Path, error: OSError) -> OSError:

@@ -4,7 +4,8 @@ import asyncio
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -78,8 +79,19 @@ class Watched:
         """In the folder's parent, where it is `vassals`."""
         subprocess.run(["/bin/sh", "-ec", command], cwd=self.folder.parent, check=True)
 
+    def run_above(self, command: str) -> None:
+        subprocess.run(["/bin/sh", "-ec", command], cwd=self.folder.parent.parent, check=True)
+
     def run_within(self, command: str) -> None:
         self.run(f"cd vassals; {command}")
+
+    @contextmanager
+    def somebody_within(self) -> Iterator[None]:
+        with subprocess.Popen(["/bin/sleep", "1000"], cwd=self.folder) as process:
+            try:
+                yield
+            finally:
+                process.kill()
 
     def overflow(self) -> None:
         limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
@@ -203,6 +215,29 @@ async def test_a_folder_that_is_made_again_is_told_and_watched(
     assert await watched.settled() == set()
 
 
+async def test_a_folder_in_which_a_vassal_stands_is_missed_all_the_same(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched.watch()
+    with watched.somebody_within():
+        watched.run("rmdir vassals")
+        await eventually_async(lambda: "is gone" in caplog.text)
+        watched.folder.mkdir()
+        await watched.everything_is_told()
+        assert await watched.settled() == set()
+
+
+async def test_a_parent_that_moves_away_takes_the_folder_along(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched.watch()
+    watched.run("mv ../uwsgi ../old")
+    await eventually_async(lambda: "is gone" in caplog.text)
+    watched.folder.mkdir(parents=True)
+    await watched.everything_is_told()
+    assert await watched.settled() == set()
+
+
 async def test_a_folder_that_is_swapped_is_told_and_watched(watched: Watched) -> None:
     watched.watch()
     watched.run("mkdir new && mv vassals old && mv new vassals")
@@ -218,15 +253,25 @@ async def test_a_folder_that_is_not_there_yet_is_waited_for(watched: Watched) ->
     assert await watched.settled() == set()
 
 
-async def test_a_folder_behind_a_link_is_watched_and_its_swap_found_by_the_rescan(
+async def test_a_folder_behind_a_link_is_watched_and_another_target_noticed(
     watched: Watched,
 ) -> None:
-    for version in ("one", "two"):
-        (watched.folder.parent / version).mkdir()
     watched.folder.rmdir()
-    watched.folder.symlink_to("one")
-    watched.watch(rescan_seconds=0.02)
+    watched.run("mkdir one two && ln -s one vassals")
+    watched.watch()
+    assert await watched.settled() == set()
     watched.run("ln -sfn two vassals")
+    await watched.everything_is_told()
+    assert await watched.settled() == set()
+
+
+async def test_a_folder_that_was_swapped_far_above_is_found_by_the_rescan(
+    watched: Watched,
+) -> None:
+    watched.run_above("mkdir -p one/vassals two/vassals && rm -r uwsgi")
+    watched.run_above("ln -s one uwsgi")
+    watched.watch(rescan_seconds=0.02)
+    watched.run_above("ln -sfn two uwsgi")
 
     def is_told_by_name() -> bool:
         watched.touch(b"late.ini")
