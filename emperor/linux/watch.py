@@ -172,7 +172,8 @@ class FolderWatch:
         while (nearest := self._watch_nearest()) != found:
             found = nearest
             if nearest == self._folder:
-                self._parent_watch = self._add_watch(self._folder.parent, _PARENT_MASK)
+                with suppress(FileNotFoundError):
+                    self._parent_watch = self._add_watch(self._folder.parent, _PARENT_MASK)
         if nearest == self._folder:
             self._identity = self._identify()
 
