@@ -37,20 +37,20 @@ def middle(text: str, width: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """At most five characters, with a second unit where one alone would be coarse: 42s, 9m05s,
-    59m, 3h20m, 26h, 400d. What is past or future by a wrong clock counts as 0."""
+    """At most five characters, with a second unit where one alone would be coarse, and else to the
+    nearest: 42s, 9m05s, 59m, 3h20m, 26h, 400d. What a wrong clock makes negative counts as 0."""
     whole = max(0, int(seconds))
     if whole < 2 * _MINUTE:
         return f"{whole}s"
     if whole < 10 * _MINUTE:
         return f"{whole // _MINUTE}m{whole % _MINUTE:02}s"
     if whole < 2 * _HOUR:
-        return f"{whole // _MINUTE}m"
+        return f"{round(whole / _MINUTE)}m"
     if whole < 10 * _HOUR:
         return f"{whole // _HOUR}h{whole % _HOUR // _MINUTE:02}m"
     if whole < 3 * _DAY:
-        return f"{whole // _HOUR}h"
-    return f"{whole // _DAY}d"
+        return f"{round(whole / _HOUR)}h"
+    return f"{round(whole / _DAY)}d"
 
 
 def since(moment: datetime | None, now: datetime) -> str:

@@ -33,7 +33,7 @@ def _plain(told: Report, width: int = 80, height: int = 10**6) -> list[str]:
 
 def test_a_running_vassal_is_told_in_full() -> None:
     assert rows(report(running(GOAT)), NOW) == (
-        Row(GOAT, "running", "3m12s", "12s", "25h", "3", "0", "37M", "0.4s", "-"),
+        Row(GOAT, "running", "3m12s", "12s", "26h", "3", "0", "37M", "0.4s", "-"),
     )
 
 

@@ -64,12 +64,13 @@ def test_a_shortened_name_fits_and_keeps_both_ends(name: str, width: int) -> Non
         (120, "2m00s"),
         (599, "9m59s"),
         (600, "10m"),
-        (7199, "119m"),
+        (7199, "120m"),
         (7200, "2h00m"),
         (35999, "9h59m"),
         (36000, "10h"),
         (93600, "26h"),
-        (259199, "71h"),
+        (93599, "26h"),
+        (259199, "72h"),
         (259200, "3d"),
     ],
 )
@@ -111,5 +112,5 @@ def test_no_memory_is_wider_than_four_characters(size: int) -> None:
 
 def test_little_cpu_time_is_told_in_tenths() -> None:
     assert [text.cpu(used) for used in (None, 0.0, 0.42, 9.94, 9.96, 4000.0)] == [
-        "-", "0.0s", "0.4s", "9.9s", "9s", "66m",
+        "-", "0.0s", "0.4s", "9.9s", "9s", "67m",
     ]  # fmt: skip

@@ -58,7 +58,7 @@ def test_it_tells_why_a_vassal_stopped_last_and_when_it_will_be_reaped() -> None
     told = _told(detail(running(GOAT)))
     assert told["stopped"].startswith("5h00m ago (")
     assert told["stopped"].endswith("): idle")
-    assert told["sleeps"] == "in 25h, unless somebody uses it (idle = 93600)"
+    assert told["sleeps"] == "in 26h, unless somebody uses it (idle = 93600)"
     assert _told(detail(replace(running(GOAT), idle=0)))["sleeps"] == "never: idle = 0"
     assert _told(detail(parked(GOAT)))["sleeps"] == "after 26h without a hit"
 

@@ -1,0 +1,80 @@
+"""emperorctl and the real emperord understand each other."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.backend import Daemon
+from tests.cli.program import ENVIRONMENT, command, finished
+from tests.eventually import eventually
+
+GOOD = "good.example"
+BROKEN = "broken.example"
+REFUSED = "refused.example"
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    """A daemon with an app that serves, one that cannot start, and an ini that is refused."""
+    with Daemon(tmp_path, throttle_first="60") as running:
+        running.expect(BROKEN)
+        running.expect(REFUSED)
+        running.add(GOOD)
+        running.add(BROKEN, "nosuch.py")
+        running.drop(REFUSED, "no ini at all")
+        eventually(lambda: "not served" in _ctl(running, "status")[1])
+        yield running
+
+
+def _ctl(daemon: Daemon, *arguments: str) -> tuple[int, str, str]:
+    told = finished(daemon.run_dir, *arguments)
+    return told.returncode, told.stdout, told.stderr
+
+
+def test_an_administrator_wakes_an_app_looks_at_it_and_puts_it_to_sleep(daemon: Daemon) -> None:
+    assert "2 parked" in _ctl(daemon, "status")[1]
+    status, out, _ = _ctl(daemon, "start", GOOD)
+    assert status == 0
+    assert out.startswith(f"{GOOD}: running (pid ")
+    assert "emperorctl start\n" in _ctl(daemon, "why", GOOD)[1]
+    assert "spawned uWSGI" in _ctl(daemon, "logs", "-n", "99", GOOD)[1]
+    assert "1 running, 1 parked" in _ctl(daemon, "status")[1]
+    for action in ("reload", "restart"):
+        assert _ctl(daemon, action, GOOD)[1].startswith(f"{GOOD}: running (pid ")
+    assert _ctl(daemon, "stop", GOOD)[:2] == (0, f"{GOOD}: parked\n")
+    assert "emperorctl stop\n" in _ctl(daemon, "why", GOOD)[1]
+
+
+def test_what_fails_is_told_with_its_cause_and_an_exit_status(daemon: Daemon) -> None:
+    status, out, err = _ctl(daemon, "start", GOOD, BROKEN, REFUSED)
+    assert status == 1
+    assert out.startswith(f"{GOOD}: running")
+    assert f"cannot start {BROKEN}" in err
+    assert f"{REFUSED}.ini: there is no section [uwsgi]" in err
+    assert "nosuch.py" in _ctl(daemon, "why", BROKEN)[1]
+    assert f"{BROKEN} (tried again" in _ctl(daemon, "status")[1]
+    assert _ctl(daemon, "start", "nobody.example")[0] == 3
+    assert _ctl(daemon, "why", REFUSED)[0] == 1
+
+
+def test_events_begin_with_as_many_past_ones_as_asked_and_end_with_the_daemon(
+    daemon: Daemon,
+) -> None:
+    _ctl(daemon, "start", GOOD)
+    with subprocess.Popen(
+        command(daemon.run_dir, "events", "-n", "1"),
+        env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as events:  # fmt: skip
+        assert events.stdout is not None
+        assert events.stderr is not None
+        try:
+            assert f"{GOOD}: starting → running, accepting" in events.stdout.readline()
+            _ctl(daemon, "stop", GOOD)
+            assert f"{GOOD}: running → stopping, idle: emperorctl stop" in events.stdout.readline()
+            assert daemon.stop() == 0
+            assert events.wait(30) == 4
+            assert events.stderr.read().startswith("emperorctl: ")
+        finally:
+            events.kill()
