@@ -79,7 +79,7 @@ def test_findings_name_file_line_severity_cause_and_cure(desk: Desk) -> None:
         ("a.example.ini", "[uwsgi]\nfile = x\n" * 70_000, ": error: it has "),
         ("a.example.ini", GOOD + "idle = soon\n", ":5: error: cannot use idle = 'soon'"),
         ("a.example.ini", GOOD + "gid = nosuchgroup\n", ":5: error: there is no group"),
-        ("a.example.ini", "[uwsgi]\nmaster = off\nfile = x\n", ":2: error: without a master"),
+        ("a.example.ini", "[uwsgi]\nprocesses = 0\nfile = x\n", ":2: error: nobody accepts"),
         ("a.example.ini", "[uwsgi]\nidle = 5\n", ": error: it names no app"),
         ("a.example.ini", "[uwsgi]\ninclude = nosuch.ini\nfile = x\n", "nosuch.ini"),
         ("A b.ini", GOOD, ": error: its name is no host name; call it DOMAIN.ini"),
@@ -119,11 +119,11 @@ def test_a_bad_one_does_not_keep_the_others_from_being_checked(desk: Desk) -> No
 
 
 def test_uwsgi_is_asked_about_an_ini_that_only_it_can_read(desk: Desk) -> None:
-    desk.write("common.ini", "[uwsgi]\nfile = /srv/app.py\nmaster = off\n")
+    desk.write("common.ini", "[uwsgi]\nfile = /srv/app.py\nprocesses = 0\n")
     path = desk.write("a.example.ini", "[uwsgi]\ninclude = common.ini\n")
     told = desk.check(path)
     assert told.status == 1
-    assert "error: without a master" in told.out
+    assert "error: nobody accepts requests" in told.out
 
 
 def test_two_inis_that_claim_one_host_are_told_apart(desk: Desk) -> None:
