@@ -122,8 +122,6 @@ def run(config: str | None, flags: dict[str, str]) -> None:
     for folder in (settings.run_dir, settings.sockets, settings.log_dir):
         _make_folder(folder)
     _raise_fd_limit()
-    # Modes are given to each file by name; what a library makes beside is for root alone.
-    os.umask(0o077)
     with RunLock(settings.run_dir), Notifier.from_environment(os.environ) as notifier:
         try:
             asyncio.run(_reign(settings, uwsgi, notifier))

@@ -3,7 +3,6 @@
 import asyncio
 import grp
 import logging
-import os
 from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -51,7 +50,7 @@ class Emperor:
         self._governor = Governor(
             settings,
             UnixListeners(settings, loop),
-            UwsgiLauncher(uwsgi, settings.log_dir, loop),
+            UwsgiLauncher(uwsgi, settings, loop),
             loop,
             self._chronicle,
         )
@@ -85,7 +84,6 @@ class Emperor:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         settings = self._settings
-        self._enter_folder()
         watch = FolderWatch(settings.vassals, self._loop, self._changed)
         stack.callback(watch.close)
         await self._folder.rescan()
@@ -144,17 +142,9 @@ class Emperor:
 
     def _changed(self, changes: Changes) -> None:
         if changes.everything:
-            self._enter_folder()
             self._tasks.create_task(self._rescan())
         for name in changes.names:
             self._folder.look(name)
-
-    def _enter_folder(self) -> None:
-        """uWSGI resolves %v and relative includes against the folder that it was started in."""
-        try:
-            os.chdir(self._settings.vassals)
-        except OSError as error:
-            log.warning("cannot enter %s: %s", self._settings.vassals, error.strerror)
 
     async def _measure(self, listener: Listener) -> QueueLength:
         try:

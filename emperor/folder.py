@@ -78,9 +78,8 @@ class VassalFolder:
 
     async def rescan(self) -> None:
         """Look at every ini, and for those that are gone."""
-        self._real_folder = os.path.realpath(self._settings.vassals)
         try:
-            present = set(os.listdir(self._settings.vassals))
+            present = self._listing()
         except OSError as error:
             log.warning("cannot read %s: %s", self._settings.vassals, error.strerror)
             return
@@ -91,6 +90,10 @@ class VassalFolder:
             self.look(name)
             if not count % _SLICE:
                 await asyncio.sleep(0)
+
+    def _listing(self) -> set[str]:
+        self._real_folder = os.path.realpath(self._settings.vassals)
+        return set(os.listdir(self._real_folder))
 
     def look(self, name: str) -> None:
         """Take notice of one file of the folder: new, changed, touched, broken, gone."""

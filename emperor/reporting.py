@@ -178,7 +178,7 @@ def tail(path: str) -> tuple[str, ...]:
         with open(path, "rb") as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - _LOG_TAIL_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()
+            lines = file.read(_LOG_TAIL_BYTES).decode(errors="replace").splitlines()
     except OSError:
         return ()
     return tuple(lines[-_LOG_TAIL_LINES:])

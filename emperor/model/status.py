@@ -55,7 +55,8 @@ class Refused:
 class Wake:
     """Why a process was started and how long each phase took, in milliseconds after the demand.
 
-    `by` is hit, connection, start, restart, revised or reload; `client` and `request` come with a hit.
+    `by` is "hit", "connection", "emperorctl start", "its ini changed" and the like; `client` and
+    `request` come with a hit.
     """
 
     by: str

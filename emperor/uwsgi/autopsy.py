@@ -2,13 +2,12 @@
 
 import re
 
-# uWSGI's own exit codes (uwsgi.h: UWSGI_FAILED_APP_CODE and exit(1) of its configuration).
+# uWSGI's own exit codes (uwsgi.h: UWSGI_FAILED_APP_CODE, and exit(1) of its configuration).
 _EXITS = {
     "exit status 22": "the app could not be loaded",
     "exit status 1": "uWSGI gave up",
-    "exit status 127": "the command could not be executed",
 }
-_EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt)\b.*")
+_TRACEBACK = "Traceback (most recent call last):"
 _COMPLAINT = re.compile(
     r"(?i).*(?:\berror\b|unable to|cannot|failed|not found|no such|denied|unknown|must be).*"
 )
@@ -23,12 +22,21 @@ def cause_of_death(how: str, printed: str) -> str:
     The last Python exception tells most, then the last complaint of uWSGI itself.
     """
     words = f"{_EXITS[how]} ({how})" if how in _EXITS else how
-    lines = [line.strip() for line in printed.splitlines() if line.strip()]
-    if how == "exit status 0" or not lines:
-        return words
-    told = [line for line in lines if not _CHATTER.search(line)]
-    for pattern in (_EXCEPTION, _COMPLAINT):
-        for line in reversed(told):
-            if pattern.fullmatch(line):
-                return f"{words}: {line[:_LONGEST]}"
-    return words
+    lines = printed.splitlines()
+    told = None if how == "exit status 0" else _exception(lines) or _complaint(lines)
+    return f"{words}: {told.strip()[:_LONGEST]}" if told else words
+
+
+def _exception(lines: list[str]) -> str | None:
+    """The line that ends the last traceback: the first that is not indented."""
+    begins = max((at for at, line in enumerate(lines) if line == _TRACEBACK), default=None)
+    if begins is None:
+        return None
+    return next((line for line in lines[begins + 1 :] if line[:1].strip()), None)
+
+
+def _complaint(lines: list[str]) -> str | None:
+    return next(
+        (line for line in reversed(lines) if _COMPLAINT.match(line) and not _CHATTER.search(line)),
+        None,
+    )

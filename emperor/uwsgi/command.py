@@ -26,6 +26,9 @@ def argv(uwsgi: str, spec: Spec) -> list[str]:
         *(["--need-app"] if spec.need_app else []),
         "--ini", spec.ini,
         "--die-on-idle",
+        # `master = false` would hear no order of ours, `cheap = true` would never send byte 5.
+        "--master",
+        "--set", "cheap=false",
         # With a graceful stop it would shut the daemon's own listener down.
         "--set", "shutdown-sockets=false",
         "--no-orphans",

@@ -1,15 +1,21 @@
 """Starts vassals as uWSGI processes: argv, environment, pipe, log and process put together."""
 
+import logging
 import os
 from asyncio import AbstractEventLoop
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from emperor.linux.processes import ChildProcess, as_identity, open_log, spawn
-from emperor.model.ports import Listener, News, Owner
+from emperor.model.ports import CannotLaunch, Listener, News, Owner
+from emperor.model.settings import Settings
 from emperor.model.vassal import Spec
 from emperor.uwsgi.autopsy import cause_of_death
 from emperor.uwsgi.command import LISTENER_FD, PIPE_FD, argv, environment
 from emperor.uwsgi.pipe import GRACEFUL_STOP, Pipe
+
+log = logging.getLogger("emperord")
 
 _AUTOPSY_BYTES = 8192
 
@@ -18,9 +24,9 @@ class UwsgiProcess:
     """A uWSGI master, its pipe, and where its output begins in the log."""
 
     def __init__(
-        self, loop: AbstractEventLoop, log: str, domain: str, generation: int, owner: Owner
+        self, loop: AbstractEventLoop, log_path: str, domain: str, generation: int, owner: Owner
     ) -> None:
-        self._log = log
+        self._log = log_path
         self._domain = domain
         self._generation = generation
         self._owner = owner
@@ -32,9 +38,8 @@ class UwsgiProcess:
     def start(self, command: list[str], env: dict[str, str], listener_fd: int) -> None:
         """Spawn it. Raises CannotLaunch, and then nothing is left open."""
         try:
-            log_fd = open_log(self._log)
+            log_fd = self._open_log()
             try:
-                self._log_begins = os.lseek(log_fd, 0, os.SEEK_END)
                 self._child = spawn(
                     command,
                     env,
@@ -48,6 +53,16 @@ class UwsgiProcess:
             self._pipe.close()
             raise
         self._pipe.close_far()
+
+    def _open_log(self) -> int:
+        """The log, or nowhere: a disk that is full must not keep an app from its visitors."""
+        try:
+            fd = open_log(self._log)
+        except CannotLaunch as error:
+            log.warning("%s: %s; what it prints is lost", self._domain, error)
+            return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        self._log_begins = os.lseek(fd, 0, os.SEEK_END)
+        return fd
 
     @property
     def pid(self) -> int:
@@ -73,28 +88,44 @@ class UwsgiProcess:
 
     def _last_words(self) -> str:
         try:
-            with open(self._log, "rb") as log:
-                end = log.seek(0, os.SEEK_END)
-                log.seek(max(self._log_begins, end - _AUTOPSY_BYTES))
-                return log.read().decode(errors="replace")
+            with open(self._log, "rb") as file:
+                end = file.seek(0, os.SEEK_END)
+                file.seek(max(self._log_begins, end - _AUTOPSY_BYTES))
+                return file.read(_AUTOPSY_BYTES).decode(errors="replace")
         except OSError:
             return ""
 
 
 class UwsgiLauncher:
-    """Runs `uwsgi` for each spec, in the folder that the daemon stands in (its vassals)."""
+    """Runs `uwsgi` for each spec, in the folder of inis: uWSGI resolves %v and relative includes
+    against the folder that it was started in."""
 
-    def __init__(self, uwsgi: Path, log_dir: Path, loop: AbstractEventLoop) -> None:
+    def __init__(self, uwsgi: Path, settings: Settings, loop: AbstractEventLoop) -> None:
         self._uwsgi = str(uwsgi)
-        self._log_dir = log_dir
+        self._vassals = settings.vassals
+        self._log_dir = settings.log_dir
         self._loop = loop
 
     def launch(self, spec: Spec, listener: Listener, generation: int, owner: Owner) -> UwsgiProcess:
         """Spawn one process for `spec`. Raises CannotLaunch."""
-        log = os.path.join(self._log_dir, f"{spec.domain}.log")
-        process = UwsgiProcess(self._loop, log, spec.domain, generation, owner)
+        path = os.path.join(self._log_dir, f"{spec.domain}.log")
+        process = UwsgiProcess(self._loop, path, spec.domain, generation, owner)
         command = argv(self._uwsgi, spec)
         if spec.identity is not None:
             command = as_identity(spec.identity, command)
-        process.start(command, environment(spec, os.environ), listener.fd)
+        with _standing_in(self._vassals):
+            process.start(command, environment(spec, os.environ), listener.fd)
         return process
+
+
+@contextmanager
+def _standing_in(folder: Path) -> Iterator[None]:
+    """posix_spawn(3) has no cwd, so the daemon lends its own. Raises CannotLaunch."""
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise CannotLaunch(f"cannot enter {folder}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        os.chdir("/")

@@ -66,11 +66,11 @@ def _sleeps(_: str, spec: Spec) -> bool:
 _ENVIRONMENT = re.compile(r"(?:UWSGI_(?:RELOADS|EMPEROR)|LISTEN_|NOTIFY_)\w*\s*=")
 
 _RULES = (
-    _Rule({"master"}, Severity.ERROR,
-          "without a master uWSGI hears none of emperord's orders and never falls asleep",
+    _Rule({"master"}, Severity.NOTE,
+          "emperord runs it with a master all the same, which hears its orders",
           "drop master = {value}", _is_off),
-    _Rule({"cheap"}, Severity.ERROR,
-          "with cheap no worker runs before the first request, and so it never counts as started",
+    _Rule({"cheap"}, Severity.NOTE,
+          "emperord runs it with cheap=false, since it is started when somebody wants it",
           "drop cheap; an unused app costs nothing here anyway", _is_on),
     _Rule({"processes", "workers"}, Severity.ERROR, "nobody accepts requests",
           "set {key} to 1 or more", lambda value, _: value == "0"),

@@ -10,6 +10,7 @@ def application(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes
     """The child stays until somebody kills it."""
     child = os.fork()
     if child == 0:
+        os.closerange(0, 64)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         while True:

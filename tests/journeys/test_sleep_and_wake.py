@@ -149,3 +149,13 @@ def test_other_kinds_of_apps_wake_too(backend: Backend, kind: str) -> None:
         assert [backend.get("a.example").status for _ in range(5)] == [200] * 5
         assert backend.inode("a.example") == inode
     assert backend.state("a.example") == "running"
+
+
+@pytest.mark.parametrize("option", ["master", "cheap"])
+def test_options_that_would_keep_uwsgi_from_talking_to_us_are_overruled(
+    backend: Backend, option: str
+) -> None:
+    backend.add("a.example", idle="1", **{option: str(option == "cheap").lower()})
+    assert backend.get("a.example").status == 200
+    backend.until("a.example", "parked")
+    assert not backend.children()

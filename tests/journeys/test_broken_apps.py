@@ -1,0 +1,188 @@
+"""Apps that fail in every way, beside one that must not notice."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from tests.backend import BIN, Backend
+from tests.eventually import eventually
+
+Start = Callable[..., Backend]
+
+
+def test_an_app_that_cannot_be_imported_is_503_at_once_and_the_operator_sees_why(
+    backend: Backend,
+) -> None:
+    backend.expect("bad.example: starting → throttled")
+    backend.add("bad.example", "broken.py")
+    backend.add("good.example")
+    reply = backend.get("bad.example")
+    assert reply.status == 503
+    assert int(reply.headers["retry-after"]) >= 1
+    assert "module" not in reply.text, "the cause is not for visitors"
+    page = backend.browse("bad.example")
+    assert page.status == 503
+    assert page.headers["content-type"].startswith("text/html")
+    detail = backend.detail("bad.example")
+    assert detail["status"]["state"] == "throttled"
+    assert "a_module_that_nobody_installed" in detail["status"]["last_error"]
+    assert any("ModuleNotFoundError" in line for line in detail["log_tail"])
+    assert backend.get("good.example").status == 200
+
+
+def test_a_crash_loop_is_answered_all_the_time_and_mended_at_once(
+    start: Start,
+) -> None:
+    backend = start(throttle_first="0.2", throttle_max="0.5")
+    backend.expect("bad.example: (starting|running) → throttled")
+    backend.add("bad.example", "suicidal.py")
+    statuses = []
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        statuses.append(backend.get("bad.example").status)
+    assert set(statuses) == {503}
+    vassal = backend.vassal("bad.example")
+    assert vassal
+    assert 5 < vassal["failures"] < 40, "it is tried again and again, but at its pace"
+    backend.drop("bad.example", backend.ini("bad.example"))
+    eventually(lambda: backend.get("bad.example").status == 200, what="the mended app serves")
+
+
+def test_connections_to_a_throttled_app_are_closed_and_not_left_hanging(
+    start: Start,
+) -> None:
+    backend = start(activation="socket", throttle_first="60")
+    backend.expect("bad.example: starting → throttled")
+    backend.nginx.expect("upstream prematurely closed connection|Connection reset|Broken pipe")
+    backend.add("bad.example", "broken.py")
+    assert backend.get("bad.example").status == 503
+    assert backend.get("bad.example").status == 503
+    assert backend.state("bad.example") == "throttled"
+
+
+def test_a_hanging_import_shows_a_page_to_browsers_and_is_killed_in_the_end(
+    start: Start,
+) -> None:
+    backend = start(start_timeout="3", page_after="0.2")
+    backend.expect("slow.example: starting → (starting|throttled)")
+    backend.add("slow.example", "hanging.py")
+    page = backend.browse("slow.example")
+    assert page.status == 503
+    assert page.headers["retry-after"] == "1"
+    assert "<h1>Starting up</h1>" in page.text
+    assert backend.get("slow.example").status == 503, "held until the boot was given up"
+    vassal = backend.vassal("slow.example")
+    assert vassal
+    assert vassal["state"] == "throttled"
+    assert vassal["last_error"].startswith("did not accept within 3 s")
+    assert not backend.children()
+
+
+def test_an_app_that_hangs_is_mended_without_waiting_for_its_deadline(backend: Backend) -> None:
+    backend.add("slow.example", "hanging.py")
+    backend.call("GET", "/v1/status")
+    backend.browse("slow.example")
+    backend.drop("slow.example", backend.ini("slow.example"))
+    eventually(lambda: backend.get("slow.example").status == 200)
+
+
+def test_children_that_an_app_left_behind_go_with_it(start: Start) -> None:
+    backend = start(stop_timeout="2")
+    backend.add("a.example", "parent.py")
+    orphan = int(backend.get("a.example").text)
+    assert psutil.pid_exists(orphan)
+    status, detail = backend.call("POST", "/v1/vassals/a.example/stop")
+    assert status == 200, detail
+    eventually(lambda: not psutil.pid_exists(orphan), what="the orphan is killed")
+
+
+def test_a_stop_that_takes_too_long_ends_in_a_kill(start: Start) -> None:
+    backend = start(stop_timeout="1")
+    backend.expect("a.example: stopping → stopping: pid .* did not drain within 1 s")
+    backend.add("a.example", hook_as_user_atexit="exec:sleep 60")
+    backend.get("a.example")
+    began = time.monotonic()
+    backend.call("POST", "/v1/vassals/a.example/stop")
+    assert time.monotonic() - began < 30
+    assert backend.state("a.example") == "parked"
+    assert not backend.children()
+
+
+def test_a_master_that_was_killed_is_replaced_at_the_next_hit(backend: Backend) -> None:
+    backend.expect("a.example: running → throttled: killed by SIGKILL")
+    backend.add("a.example")
+    old = backend.get("a.example").text
+    vassal = backend.vassal("a.example")
+    assert vassal
+    os.kill(vassal["pid"], signal.SIGKILL)
+    backend.until("a.example", "throttled")
+    eventually(lambda: not backend.children(), what="its workers went with it")
+    assert (
+        eventually(lambda: (reply := backend.get("a.example")).status == 200 and reply.text) != old
+    )
+
+
+def test_a_uwsgi_that_is_gone_is_named_and_the_rest_is_served(start: Start, folder: Path) -> None:
+    link = folder / "uwsgi"
+    link.symlink_to(BIN / "uwsgi")
+    backend = start(uwsgi=str(link))
+    backend.expect("b.example: starting → throttled")
+    backend.add("a.example")
+    backend.add("b.example")
+    assert backend.get("a.example").status == 200
+    link.unlink()
+    assert backend.get("b.example").status == 503
+    vassal = backend.vassal("b.example")
+    assert vassal
+    assert f"cannot spawn {link}: No such file or directory" in vassal["last_error"]
+    assert backend.get("a.example").status == 200
+
+
+def test_a_log_that_cannot_be_opened_is_told_and_keeps_nobody_waiting(backend: Backend) -> None:
+    (backend.logs / "a.example.log").mkdir()
+    backend.expect("a.example: cannot open the log .*: Is a directory; what it prints is lost")
+    backend.add("a.example")
+    assert backend.get("a.example").status == 200
+
+
+def test_a_full_disk_for_logs_keeps_nobody_waiting(folder: Path, start: Start) -> None:
+    logs = folder / "logs"
+    logs.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", logs], check=True)
+    try:
+        backend = start()
+        backend.expect("a.example: cannot open the log .*: No space left on device")
+        with suppress(OSError), (logs / "filler").open("wb", buffering=0) as filler:
+            while True:
+                filler.write(b"x" * 4096)
+        backend.add("a.example")
+        backend.add("bad.example", "broken.py")
+        backend.expect("bad.example: (starting → throttled|cannot open the log)")
+        assert backend.get("a.example").status == 200
+        assert backend.get("bad.example").status == 503
+    finally:
+        subprocess.run(["umount", "--lazy", logs], check=True)
+
+
+def test_a_client_that_leaves_while_it_is_held_is_not_run(backend: Backend) -> None:
+    runs = backend.folder / "runs"
+    backend.drop(
+        "a.example",
+        backend.ini("a.example", env=f"RUNS={runs}") + "env = BOOT_SECONDS=1\n",
+    )
+    backend.until("a.example", "parked")
+    with socket.create_connection(("127.0.0.1", backend.nginx.port)) as leaver:
+        leaver.sendall(b"POST /?id=gone HTTP/1.1\r\nHost: a.example\r\nContent-Length: 0\r\n\r\n")
+        backend.until("a.example", "starting")
+        eventually(lambda: (v := backend.vassal("a.example")) and v["pending"] == 1)
+    eventually(lambda: (v := backend.vassal("a.example")) and v["pending"] == 0)
+    backend.until("a.example", "running")
+    assert backend.get("a.example", "/?id=stayed").status == 200
+    assert runs.read_text() == "GET stayed\n"

@@ -1,0 +1,184 @@
+"""The daemon as a whole: start, stop, provisioning, and what it tells."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.backend import BIN, Backend, UnixConnection
+from tests.eventually import eventually
+
+Start = Callable[..., Backend]
+
+
+def test_a_second_daemon_names_the_pid_of_the_first_and_goes(backend: Backend) -> None:
+    second = subprocess.run(backend.command, capture_output=True, text=True, check=False)
+    assert second.returncode == 1
+    assert f"emperord with pid {backend.process.pid} already serves" in second.stderr
+    assert backend.call("GET", "/v1/status")[0] == 200
+
+
+def test_a_wrong_setting_is_named_before_anything_starts(folder: Path) -> None:
+    config = folder / "emperord.ini"
+    config.write_text("[emperord]\nidle = never\n")
+    result = subprocess.run(
+        [BIN / "emperord", "--config", config], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert f"cannot use idle = 'never' from {config}" in result.stderr
+
+
+def test_a_uwsgi_that_is_not_there_is_told_at_the_start(folder: Path) -> None:
+    result = subprocess.run(
+        [BIN / "emperord", "--uwsgi=/nowhere/uwsgi", f"--run-dir={folder}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "cannot find uwsgi at /nowhere/uwsgi" in result.stderr
+
+
+def test_its_sockets_let_in_whom_they_should(backend: Backend) -> None:
+    backend.add("a.example")
+    activate = (backend.run_dir / "activate.sock").stat()
+    assert stat.S_IMODE(activate.st_mode) == 0o660
+    control = (backend.run_dir / "control.sock").stat()
+    assert stat.S_IMODE(control.st_mode) in (0o600, 0o660)
+    assert stat.S_IMODE((backend.sockets / "a.example").stat().st_mode) == 0o750
+    socket = backend.sockets / "a.example" / "socket"
+    assert stat.S_IMODE(socket.stat().st_mode) == 0
+    backend.get("a.example")
+    assert stat.S_IMODE(socket.stat().st_mode) == 0o660
+
+
+def test_a_restart_takes_stale_sockets_over(backend: Backend) -> None:
+    backend.add("a.example")
+    backend.process.kill()
+    backend.process.wait()
+    assert (backend.sockets / "a.example" / "socket").is_socket()
+    backend.start()
+    backend.until("a.example", "parked")
+    assert backend.get("a.example").status == 200
+
+
+def test_a_stop_drains_and_answers_those_who_are_held(backend: Backend) -> None:
+    backend.nginx.expect("activate.sock failed .2: No such file")
+    backend.add("running.example")
+    backend.add("booting.example", env="BOOT_SECONDS=30")
+    backend.get("running.example")
+    replies: dict[str, tuple[int, str | None]] = {}
+
+    def ask(host: str, path: str) -> None:
+        reply = backend.get(host, path)
+        replies[host] = reply.status, reply.headers.get("retry-after")
+
+    threads = [
+        threading.Thread(target=ask, args=("running.example", "/?sleep=1&id=last")),
+        threading.Thread(target=ask, args=("booting.example", "/")),
+    ]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: (v := backend.vassal("booting.example")) and v["pending"] == 1)
+    backend.process.send_signal(signal.SIGTERM)
+    assert backend.process.wait(20) == 0
+    for thread in threads:
+        thread.join()
+    assert replies == {"running.example": (200, None), "booting.example": (503, "5")}
+    assert backend.get("running.example").status == 503, "nobody is there to wake it"
+    backend.start()
+
+
+def test_a_second_signal_hurries(backend: Backend) -> None:
+    backend.add("a.example", hook_as_user_atexit="exec:sleep 60")
+    backend.get("a.example")
+    backend.process.send_signal(signal.SIGINT)
+    eventually(lambda: backend.lines("draining 1 processes"))
+    backend.process.send_signal(signal.SIGINT)
+    assert backend.process.wait(20) == 0
+    backend.start()
+
+
+def provisioning(folder: Path) -> Path:
+    """A command that drops an ini for new.example, and for nobody else."""
+    command = folder / "provision"
+    command.write_text(
+        "#!/bin/sh\n"
+        f'echo "$1" >> {folder}/asked\n'
+        '[ "$1" = new.example ] || { echo "no such customer" >&2; exit 1; }\n'
+        f"cp {folder}/new.ini {folder}/vassals/.draft && "
+        f'mv {folder}/vassals/.draft {folder}/vassals/"$1".ini\n'
+    )
+    command.chmod(0o755)
+    return command
+
+
+def test_a_domain_without_an_ini_is_provisioned_once(folder: Path, start: Start) -> None:
+    backend = start(provision=str(provisioning(folder)))
+    (folder / "new.ini").write_text(backend.ini("new.example"))
+    statuses: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: statuses.append(backend.get("new.example").status))
+        for _ in range(5)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 5
+    assert (folder / "asked").read_text() == "new.example\n"
+    assert backend.get("other.example").status == 404
+    assert backend.lines("other.example is not provisioned: exit status 1: no such customer")
+
+
+def test_events_are_told_as_they_happen(backend: Backend) -> None:
+    backend.add("a.example")
+    connection = UnixConnection(backend.run_dir / "control.sock")
+    connection.request("GET", "/v1/events")
+    response = connection.getresponse()
+    backend.get("a.example")
+    told = [json.loads(response.readline()) for _ in range(2)]
+    connection.close()
+    assert [(line["name"], line["before"], line["after"]) for line in told] == [
+        ("a.example", "parked", "starting"),
+        ("a.example", "starting", "running"),
+    ]
+    assert all(line["at"].endswith("Z") for line in told)
+
+
+def test_orders_are_answered_when_they_are_done(backend: Backend) -> None:
+    backend.expect("bad.example: starting → throttled")
+    backend.add("a.example")
+    for order, state in [
+        ("start", "running"), ("restart", "running"), ("reload", "running"), ("stop", "parked"),
+        ("stop", "parked"), ("reload", "parked"),
+    ]:  # fmt: skip
+        status, detail = backend.call("POST", f"/v1/vassals/a.example/{order}")
+        assert (status, detail["status"]["state"]) == (200, state), order
+    assert backend.call("POST", "/v1/vassals/none.example/start")[0] == 404
+    backend.add("bad.example", "broken.py")
+    status, error = backend.call("POST", "/v1/vassals/bad.example/start")
+    assert status == 502
+    assert "a_module_that_nobody_installed" in error["error"]["message"]
+
+
+def test_metrics_count_what_there_is(backend: Backend) -> None:
+    backend.add("a.example")
+    backend.add("b.example")
+    backend.get("a.example")
+    _, text = backend.call("GET", "/metrics")
+    assert 'emperord_vassals{state="running"} 1.0' in text
+    assert 'emperord_vassals{state="parked"} 1.0' in text
+    assert 'emperord_vassal_starts_total{vassal="a.example"} 1.0' in text
+
+
+def test_a_hangup_reads_the_folder_again(backend: Backend) -> None:
+    target = backend.folder / "target"
+    target.write_text(backend.ini("a.example"))
+    (backend.vassals / "a.example.ini").symlink_to(target)
+    backend.until("a.example", "parked")
+    target.write_text(backend.ini("a.example", idle="77"))
+    os.kill(backend.process.pid, signal.SIGHUP)
+    eventually(lambda: (v := backend.vassal("a.example")) and v["idle"] == 77)

@@ -1,0 +1,244 @@
+"""The vassals folder: every way in which inis come, change, go, and are wrong."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.backend import APPS, Backend
+from tests.eventually import eventually
+
+Start = Callable[..., Backend]
+
+
+def by_rename(backend: Backend, text: str) -> None:
+    backend.drop("a.example", text)
+
+
+def in_place(backend: Backend, text: str) -> None:
+    with (backend.vassals / "a.example.ini").open("w") as ini:
+        ini.write(text[:20])
+        ini.flush()
+        backend.call("POST", "/v1/reload")
+        ini.write(text[20:])
+
+
+def by_install(backend: Backend, text: str) -> None:
+    draft = backend.folder / "draft"
+    draft.write_text(text)
+    subprocess.run(["install", "-m", "640", draft, backend.vassals / "a.example.ini"], check=True)
+
+
+def by_link(backend: Backend, text: str) -> None:
+    number = len(list(backend.folder.glob("release-*")))
+    release = backend.folder / f"release-{number}"
+    release.write_text(text)
+    subprocess.run(["ln", "-sfn", release, backend.vassals / "a.example.ini"], check=True)
+
+
+@pytest.mark.parametrize("write", [by_rename, in_place, by_install, by_link])
+def test_an_ini_arrives_and_changes_in_every_usual_way(
+    backend: Backend, write: Callable[[Backend, str], None]
+) -> None:
+    backend.expect("cannot read a.example.ini|there is no section")
+    write(backend, backend.ini("a.example"))
+    backend.until("a.example", "parked")
+    assert backend.get("a.example").status == 200
+    write(backend, backend.ini("a.example", idle="77"))
+    eventually(lambda: (v := backend.vassal("a.example")) and v["idle"] == 77)
+    backend.until("a.example", "running")
+    assert backend.get("a.example").status == 200
+
+
+def test_sed_changes_an_ini_and_the_app_is_reloaded_once(backend: Backend) -> None:
+    backend.add("a.example")
+    backend.get("a.example")
+    ini = backend.vassals / "a.example.ini"
+    subprocess.run(["sed", "-i", "s/idle = 93600/idle = 5000/", ini], check=True)
+    eventually(lambda: (v := backend.vassal("a.example")) and v["idle"] == 5000)
+    backend.until("a.example", "running")
+    assert len(backend.lines("its ini changed")) == 1
+
+
+def test_an_ini_that_goes_takes_its_app_and_its_socket_with_it(backend: Backend) -> None:
+    backend.add("a.example")
+    backend.get("a.example")
+    backend.remove("a.example")
+    eventually(lambda: not (backend.sockets / "a.example").exists(), what="its socket is gone")
+    assert not backend.children()
+    assert backend.get("a.example").status == 404
+
+
+def test_an_ini_that_is_renamed_is_another_domain(backend: Backend) -> None:
+    backend.drop("a.example", f"[uwsgi]\nfile = {APPS}/plain.py\n")
+    backend.until("a.example", "parked")
+    (backend.vassals / "a.example.ini").rename(backend.vassals / "b.example.ini")
+    backend.until("b.example", "parked")
+    backend.until("a.example", None)
+    assert "b.example" in backend.get("b.example").text
+
+
+def test_an_ini_that_is_back_at_once_was_never_gone(backend: Backend) -> None:
+    backend.add("a.example")
+    text = backend.get("a.example").text
+    ini = backend.vassals / "a.example.ini"
+    ini.rename(backend.folder / "aside")
+    (backend.folder / "aside").rename(ini)
+    backend.call("POST", "/v1/reload")
+    assert backend.get("a.example").text == text
+    assert not backend.lines("removed")
+
+
+def test_the_folder_may_be_removed_and_made_again(backend: Backend) -> None:
+    backend.expect("is gone: its vassals are served on")
+    backend.add("a.example")
+    backend.get("a.example")
+    shutil.rmtree(backend.vassals)
+    eventually(lambda: backend.lines("is gone: its vassals are served on|its ini is gone"))
+    backend.vassals.mkdir()
+    backend.add("b.example")
+    assert backend.get("b.example").status == 200
+    backend.until("a.example", None)
+
+
+def test_a_flood_of_changes_overflows_the_queue_and_nothing_is_missed(backend: Backend) -> None:
+    for number in range(9000):
+        name = backend.vassals / f".{number}"
+        name.touch()
+        name.unlink()
+    backend.add("a.example")
+    assert backend.get("a.example").status == 200
+
+
+BROKEN = {
+    "binary": (bytes(range(256)), "not UTF-8|NUL byte"),
+    "huge": (b"[uwsgi]\n" + b"x" * (2 << 20), "more than an ini can have|more than 1 MiB"),
+    "empty": (b"", "no section .uwsgi."),
+    "no section": (b"socket = /x\n", "no section .uwsgi."),
+    "half a header": (b"[uwsgi\n", "line 1"),
+    "bad idle": (b"[uwsgi]\nfile=x\n[emperor]\nidle = soon\n", "line 4: cannot use idle = 'soon'"),
+    "a neighbour": (
+        b"[uwsgi]\nsocket = SOCKETS/good.example/socket\n",
+        "claims the socket of good",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_an_ini_that_is_wrong_is_named_with_line_and_cause_and_harms_nobody(
+    backend: Backend, case: str
+) -> None:
+    data, cause = BROKEN[case]
+    backend.expect(f"bad.example.ini: .*({cause})")
+    backend.add("good.example")
+    ini = backend.vassals / "bad.example.ini"
+    ini.write_bytes(data.replace(b"SOCKETS", str(backend.sockets).encode()))
+    eventually(lambda: backend.lines(f"WARNING .*bad.example.ini: .*({cause})"))
+    status, report = backend.call("GET", "/v1/vassals/bad.example")
+    assert status == 409
+    assert report["error"]["code"] == "refused"
+    _, report = backend.call("GET", "/v1/status")
+    assert [refused["name"] for refused in report["refused"]] == ["bad.example.ini"]
+    assert backend.get("bad.example").status == 503
+    assert backend.get("good.example").status == 200
+    ini.write_text(backend.ini("bad.example"))
+    eventually(lambda: backend.get("bad.example").status == 200, what="it is mended")
+
+
+def test_unknown_keys_are_uwsgis_business(backend: Backend) -> None:
+    backend.add("a.example", no_such_key="1")
+    assert backend.get("a.example").status == 200
+
+
+def test_names_that_are_no_hosts_are_passed_over(backend: Backend) -> None:
+    backend.expect("cannot serve '.*': its name is no host name")
+    for name in ("UPPER.ini", "a b.ini", "..ini", "x" * 88 + ".ini", "-.ini", "ümlaut.ini"):
+        (backend.vassals / name).write_text(backend.ini("x.example"))
+    for name in ("notes.txt", ".hidden.ini", "a.example.ini.bak"):
+        (backend.vassals / name).write_text("not for us")
+    backend.add("a.example")
+    _, report = backend.call("GET", "/v1/status")
+    assert [vassal["name"] for vassal in report["vassals"]] == ["a.example"]
+
+
+def test_two_inis_that_claim_one_host_are_both_named_and_the_first_has_it(
+    backend: Backend,
+) -> None:
+    backend.expect("b.example.ini claims the host www.example, which a.example.ini has")
+    backend.drop("a.example", backend.ini("a.example") + "[emperor]\naliases = www.example\n")
+    backend.until("a.example", "parked")
+    backend.drop("b.example", backend.ini("b.example") + "[emperor]\naliases = www.example\n")
+    eventually(lambda: backend.lines("b.example.ini claims"))
+    assert backend.get("www.example").status == 200
+    assert backend.get("b.example").status == 503
+    backend.remove("a.example")
+    backend.until("b.example", "parked")
+    eventually(lambda: backend.get("www.example").status == 200, what="the second has it now")
+
+
+def test_two_inis_that_claim_one_socket_elsewhere_are_both_named(backend: Backend) -> None:
+    elsewhere = backend.folder / "shared.sock"
+    backend.expect(f"b.example.ini claims the socket {elsewhere}, which a.example.ini has")
+    backend.drop("a.example", f"[uwsgi]\nsocket = {elsewhere}\nfile = {APPS}/plain.py\n")
+    backend.until("a.example", "parked")
+    backend.drop("b.example", f"[uwsgi]\nsocket = {elsewhere}\nfile = {APPS}/plain.py\n")
+    eventually(lambda: backend.lines("b.example.ini claims"))
+    assert backend.get("a.example").status == 200, "it is served at its domain's socket too"
+    assert elsewhere.is_socket()
+    elsewhere.unlink()
+
+
+def test_an_alias_is_another_name_of_the_app(backend: Backend) -> None:
+    backend.drop("a.example", backend.ini("a.example") + "[emperor]\naliases = www.a.example\n")
+    backend.until("a.example", "parked")
+    assert "www.a.example" in backend.get("www.a.example").text
+    assert os.readlink(backend.sockets / "www.a.example") == "a.example"
+
+
+def test_an_ini_with_conditions_and_includes_is_read_by_uwsgi_itself(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMPTY", "")
+    backend = start()
+    common = backend.folder / "common.ini"
+    common.write_text("[uwsgi]\nidle = 4321\n")
+    backend.drop(
+        "a.example",
+        f"[uwsgi]\nif-exists = {common}\ninclude = {common}\nendif =\n"
+        f"socket = $(EMPTY){backend.sockets}/%n/socket\nfile = {APPS}/plain.py\n"
+        f"exec-asap = touch {backend.folder}/was-run\n",
+    )
+    backend.until("a.example", "parked")
+    vassal = backend.vassal("a.example")
+    assert vassal
+    assert vassal["idle"] == 4321
+    assert not (backend.folder / "was-run").exists(), "reading an ini has no effect"
+    assert backend.get("a.example").status == 200
+    assert (backend.folder / "was-run").exists()
+
+
+def test_a_place_that_cannot_be_bound_is_told_and_tried_again(
+    backend: Backend, folder: Path
+) -> None:
+    backend.expect("cannot serve a.example.ini: .*a file is in its place; move it away")
+    backend.nginx.expect("Not a directory")
+    (folder / "sockets" / "a.example").write_text("in the way")
+    backend.drop("a.example", backend.ini("a.example"))
+    eventually(lambda: backend.lines("a file is in its place"))
+    assert backend.get("a.example").status in (500, 502, 503)
+    (folder / "sockets" / "a.example").unlink()
+    backend.call("POST", "/v1/reload")
+    backend.until("a.example", "parked")
+    assert backend.get("a.example").status == 200
+
+
+def test_a_socket_that_was_taken_away_is_bound_again(backend: Backend) -> None:
+    backend.expect("a.example/socket was taken away")
+    backend.add("a.example")
+    text = backend.get("a.example").text
+    (backend.sockets / "a.example" / "socket").unlink()
+    backend.call("POST", "/v1/reload")
+    eventually(lambda: backend.get("a.example").text not in ("", text))

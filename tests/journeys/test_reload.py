@@ -1,0 +1,139 @@
+"""A changed ini: no gap, no stall, and a broken version takes nothing down."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tests.backend import APPS, Backend
+from tests.eventually import eventually
+
+
+class Load:
+    """Requests, one after the other, from a few threads."""
+
+    def __init__(self, backend: Backend, host: str) -> None:
+        self._backend = backend
+        self._host = host
+        self._enough = threading.Event()
+        self.statuses: list[int] = []
+        self.pids: list[str] = []
+
+    def _ask(self) -> None:
+        while not self._enough.is_set():
+            reply = self._backend.get(self._host)
+            self.statuses.append(reply.status)
+            self.pids.append(reply.text.split()[0])
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Ask until the block is left."""
+        threads = [threading.Thread(target=self._ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._enough.set()
+            for thread in threads:
+                thread.join()
+
+
+def pid(backend: Backend) -> int:
+    """Of the master that leads."""
+    vassal = backend.vassal("a.example")
+    assert vassal
+    leader: int = vassal["pid"]
+    return leader
+
+
+def failed(backend: Backend) -> dict[str, Any] | None:
+    """Its status, once it has an error."""
+    vassal = backend.vassal("a.example")
+    return vassal if vassal and vassal["last_error"] else None
+
+
+def is_another(backend: Backend, before: int) -> bool:
+    return backend.state("a.example") == "running" and pid(backend) != before
+
+
+def test_a_reload_under_load_fails_no_request(backend: Backend) -> None:
+    backend.add("a.example", processes="2")
+    backend.get("a.example")
+    inode = backend.inode("a.example")
+    load = Load(backend, "a.example")
+    with load.running():
+        for _ in range(3):
+            before = pid(backend)
+            (backend.vassals / "a.example.ini").touch()
+            eventually(partial(is_another, backend, before), what="the successor leads")
+    assert set(load.statuses) == {200}
+    assert len(set(load.pids)) >= 4, "several generations have served"
+    assert backend.inode("a.example") == inode
+
+
+def test_a_version_that_cannot_be_imported_leaves_the_old_one_serving(backend: Backend) -> None:
+    backend.expect("the new version did not start")
+    backend.add("a.example")
+    old = backend.get("a.example").text
+    backend.drop("a.example", backend.ini("a.example", "broken.py"))
+    status = eventually(lambda: failed(backend))
+    assert status
+    assert status["state"] == "running"
+    assert "the old one serves on" in status["last_error"]
+    assert "No module named 'a_module_that_nobody_installed'" in status["last_error"]
+    assert backend.get("a.example").text == old
+    backend.drop("a.example", backend.ini("a.example"))
+    eventually(lambda: backend.get("a.example").text != old, what="the mended version serves")
+    mended = backend.vassal("a.example")
+    assert mended
+    assert mended["last_error"] is None
+
+
+def test_an_ini_that_became_broken_keeps_the_last_good_one_in_service(backend: Backend) -> None:
+    backend.expect("the version before it stays in service")
+    backend.add("a.example")
+    backend.get("a.example")
+    backend.drop("a.example", "[uwsgi\n")
+    detail = eventually(lambda: (d := backend.detail("a.example"))["ini_error"] and d)
+    assert "a.example.ini: line 1" in detail["ini_error"]
+    assert "a.example.ini: line 1" in detail["status"]["last_error"]
+    assert backend.get("a.example").status == 200
+
+
+def test_a_touch_while_the_app_sleeps_does_not_wake_it(backend: Backend) -> None:
+    backend.add("a.example")
+    (backend.vassals / "a.example.ini").touch()
+    eventually(lambda: backend.lines("a.example: parked → parked: its ini changed"))
+    assert backend.state("a.example") == "parked"
+    assert not backend.children()
+
+
+def test_an_ini_with_mules_is_stopped_before_its_successor_starts(backend: Backend) -> None:
+    backend.add("a.example", mule="true", master="true")
+    old = backend.get("a.example").text
+    (backend.vassals / "a.example.ini").touch()
+    eventually(lambda: backend.get("a.example").text != old)
+    assert backend.lines("a.example: running → stopping: its ini changed")
+    assert not backend.lines("reloading")
+
+
+def test_a_changed_ini_takes_effect_at_the_next_wake(backend: Backend, folder: Path) -> None:
+    backend.add("a.example")
+    runs = folder / "runs"
+    backend.drop("a.example", backend.ini("a.example", env=f"RUNS={runs}"))
+    eventually(lambda: backend.lines("its ini changed"))
+    backend.get("a.example", "/?id=one")
+    assert runs.read_text() == "GET one\n"
+
+
+def test_a_socket_spelled_otherwise_moves_the_app_to_another_listener(backend: Backend) -> None:
+    backend.add("a.example")
+    backend.get("a.example")
+    spelled = f"{backend.sockets}//a.example/socket"
+    backend.drop("a.example", f"[uwsgi]\nsocket = {spelled}\nfile = {APPS}/plain.py\n")
+    eventually(lambda: (v := backend.vassal("a.example")) and v["socket"] == spelled)
+    assert backend.get("a.example").status == 200
+    assert backend.get("a.example").status == 200

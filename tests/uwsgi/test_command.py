@@ -1,0 +1,51 @@
+"""The command line and environment of a vassal."""
+
+from dataclasses import replace
+
+from emperor.model.vassal import Adoption, Spec
+from emperor.uwsgi.command import argv, environment
+
+SPEC = Spec("a.example", "a.example.ini", "/s/a.example/socket", need_app=True)
+
+
+def before_and_after_ini(spec: Spec) -> tuple[str, str]:
+    """What the ini may overrule, and what it may not."""
+    line = " ".join(argv("/bin/uwsgi", spec))
+    before, after = line.split(" --ini a.example.ini ")
+    return before, after
+
+
+def test_the_ini_has_the_last_word_on_idle_and_none_on_how_it_ends() -> None:
+    before, after = before_and_after_ini(SPEC)
+    assert before == "/bin/uwsgi --socket fd://3 --idle 93600 --need-app"
+    assert after == (
+        "--die-on-idle --master --set cheap=false --set shutdown-sockets=false --no-orphans"
+    )
+
+
+def test_the_listener_speaks_the_protocol_that_the_ini_chose() -> None:
+    before, _ = before_and_after_ini(replace(SPEC, protocol="http-socket"))
+    assert "--http-socket fd://3" in before
+
+
+def test_an_app_that_is_not_named_need_not_load() -> None:
+    before, _ = before_and_after_ini(replace(SPEC, need_app=False))
+    assert "need-app" not in before
+
+
+def test_by_name_the_socket_is_found_by_its_letters() -> None:
+    spec = replace(SPEC, adoption=Adoption.BY_NAME)
+    before, _ = before_and_after_ini(spec)
+    assert "--log-reopen --max-fd 4096" in before
+    assert "socket" not in before, "the ini names it"
+    before, _ = before_and_after_ini(replace(spec, names_socket=False))
+    assert "--socket /s/a.example/socket" in before
+    assert environment(spec, {})["UWSGI_RELOADS"] == "-1"
+
+
+def test_nothing_that_speaks_to_uwsgi_is_inherited() -> None:
+    inherited = {
+        "PATH": "/bin", "UWSGI_RELOADS": "3", "LISTEN_FDS": "1", "NOTIFY_SOCKET": "/x",
+        "UPSTART_FDS": "4", "WATCHDOG_USEC": "5",
+    }  # fmt: skip
+    assert environment(SPEC, inherited) == {"PATH": "/bin", "UWSGI_EMPEROR_FD": "4"}
