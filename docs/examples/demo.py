@@ -259,11 +259,20 @@ def _watch(demo: Demo) -> None:
         if sys.stdout.isatty():
             asyncio.run(_show_table(run_dir))
         else:
-            subprocess.run([str(BIN / "emperorctl"), f"--run-dir={run_dir}", "events"], check=False)
+            _show_events(run_dir)
     except Failed as error:
         print(error)
     log = (demo.folder / "emperord.log").read_text(errors="replace")
     raise DemoError(f"emperord has ended; its log:\n{log}")
+
+
+def _show_events(run_dir: Path) -> None:
+    process = subprocess.Popen([str(BIN / "emperorctl"), f"--run-dir={run_dir}", "events"])
+    try:
+        process.wait()
+    finally:
+        process.terminate()
+        process.wait()
 
 
 async def _show_table(run_dir: Path) -> None:
