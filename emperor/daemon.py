@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -65,10 +66,18 @@ def _make_folder(path: Path) -> None:
         raise CannotStart(f"cannot make {path}: {error.strerror}") from error
 
 
-def _raise_fd_limit() -> None:
-    """A parked vassal costs one descriptor; the soft limit is 1,024 on most machines."""
+def _prepare_process() -> None:
+    """Undo what whoever started us may have left in the process."""
+    # A parked vassal costs one descriptor; the soft limit is 1,024 on most machines.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # While it is ignored, the kernel keeps no exit status.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    # What was given to us is not for every vassal.
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            if int(name) > 2:
+                os.set_inheritable(int(name), False)
 
 
 def _log_to_stderr() -> None:
@@ -113,20 +122,33 @@ async def _reign(settings: Settings, uwsgi: Path, notifier: Notifier) -> None:
     async with asyncio.TaskGroup() as tasks:
         emperor = Emperor(settings, uwsgi, notifier, tasks)
         await emperor.reign(stop, hurry, rescan)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # All is done: one who hurries now must not turn the exit status into a failure.
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
 
 
 def run(config: str | None, flags: dict[str, str]) -> None:
     """Start, serve, stop. Raises CannotStart, SettingsError and AlreadyRunning."""
     settings = load_settings(config, flags)
     uwsgi = find_uwsgi(settings.uwsgi)
-    for folder in (settings.run_dir, settings.sockets, settings.log_dir):
+    for folder in (settings.run_dir, settings.log_dir):
         _make_folder(folder)
-    _raise_fd_limit()
-    with RunLock(settings.run_dir), Notifier.from_environment(os.environ) as notifier:
-        try:
+    _prepare_process()
+    try:
+        with RunLock(settings.run_dir), Notifier.from_environment(os.environ) as notifier:
             asyncio.run(_reign(settings, uwsgi, notifier))
-        except* OSError as errors:
-            raise CannotStart(str(errors.exceptions[0])) from errors
+    except (OSError, ExceptionGroup) as error:
+        # A task group raises groups, even for what is not a task's.
+        cause = _first(error)
+        if not isinstance(cause, OSError | SettingsError):
+            raise
+        raise CannotStart(f"cannot serve: {cause}") from error
+
+
+def _first(group: BaseException) -> BaseException:
+    """The first error that is not a group itself."""
+    return _first(group.exceptions[0]) if isinstance(group, BaseExceptionGroup) else group
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:

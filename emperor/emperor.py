@@ -1,7 +1,6 @@
 """The daemon's parts, wired together, and what happens when they start and stop."""
 
 import asyncio
-import grp
 import logging
 from collections import Counter
 from contextlib import AsyncExitStack
@@ -54,8 +53,9 @@ class Emperor:
             loop,
             self._chronicle,
         )
+        self._accounts = SystemAccounts()
         self._folder = VassalFolder(
-            settings, self._governor, SystemAccounts(), Inquiry(uwsgi, settings.vassals), tasks
+            settings, self._governor, self._accounts, Inquiry(uwsgi, settings.vassals), tasks
         )
         self._provisioner = Provisioner(settings.provision, self._governor, tasks)
         self._activation = Activation(
@@ -87,16 +87,16 @@ class Emperor:
         watch = FolderWatch(settings.vassals, self._loop, self._changed)
         stack.callback(watch.close)
         await self._folder.rescan()
-        group = grp.getgrnam(settings.socket_group).gr_gid
         control = Control(
             self._governor, self._reporter, self._chronicle, self._folder.refused.get, self._rescan
         )
-        mode, gid = _control_access()
+        emperors = self._accounts.group(CONTROL_GROUP)
         await stack.enter_async_context(
-            serve(control.application(), settings.run_dir / "control.sock", mode, gid)
+            serve(control.application(), settings.run_dir / "control.sock", emperors)
         )
+        nginx = self._accounts.group(settings.socket_group)
         await stack.enter_async_context(
-            serve(self._activation.application(), settings.run_dir / "activate.sock", 0o660, group)
+            serve(self._activation.application(), settings.run_dir / "activate.sock", nginx)
         )
         stack.enter_context(self._chronicle.reader(self._state_later))
         self._notifier.ready()
@@ -169,11 +169,3 @@ class Emperor:
         counted = Counter(vassal.state.value for vassal in self._governor)
         states = ", ".join(f"{number} {state}" for state, number in counted.most_common())
         self._notifier.status(states or "no vassals")
-
-
-def _control_access() -> tuple[int, int]:
-    """Mode and group of control.sock: for root alone where there is no group `emperor`."""
-    try:
-        return 0o660, grp.getgrnam(CONTROL_GROUP).gr_gid
-    except KeyError:
-        return 0o600, -1

@@ -33,11 +33,18 @@ _SLICE = 250
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What tells one version of a file from the next."""
+    """What tells one version of a file from the next, and whose it is."""
 
     inode: int
     mtime_ns: int
     size: int
+    owner: Owner
+
+    @classmethod
+    def of(cls, info: os.stat_result) -> "Stamp":
+        """The stamp of a file with that status."""
+        owner = Owner(info.st_uid, info.st_gid)
+        return cls(info.st_ino, info.st_mtime_ns, info.st_size, owner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,6 @@ class Draft:
 
     data: bytes
     stamp: Stamp
-    owner: Owner
 
 
 class VassalFolder:
@@ -86,6 +92,7 @@ class VassalFolder:
         for domain in self._refused:
             # What stood in the way outside of the ini, a permission say, may have been mended.
             self._stamps.pop(f"{domain}.ini", None)
+        self._passed_over &= present
         for count, name in enumerate(sorted(present | set(self._stamps)), 1):
             self.look(name)
             if not count % _SLICE:
@@ -101,18 +108,22 @@ class VassalFolder:
         if name.startswith(".") or domain == name or not is_domain(domain):
             self._pass_over(name)
             return
+        path = os.path.join(self._settings.vassals, name)
         try:
-            draft = read_draft(os.path.join(self._settings.vassals, name))
+            if self._stamps.get(name) == Stamp.of(os.stat(path)):
+                return
+            draft = read_draft(path)
         except FileNotFoundError:
             if name in self._stamps or domain in self._refused:
                 loop = asyncio.get_running_loop()
                 loop.call_later(GRACE_SECONDS, self._gone, name, domain)
-        except (OSError, BrokenIni) as error:
+        except OSError as error:
+            self._refuse(domain, f"cannot read {name}: {error.strerror}")
+        except BrokenIni as error:
             self._refuse(domain, f"cannot read {name}: {error}")
         else:
-            if self._stamps.get(name) != draft.stamp:
-                self._stamps[name] = draft.stamp
-                self._read(domain, name, draft)
+            self._stamps[name] = draft.stamp
+            self._read(domain, name, draft)
 
     def _pass_over(self, name: str) -> None:
         if name in self._passed_over:
@@ -132,16 +143,16 @@ class VassalFolder:
             if ini.clever:
                 self._tasks.create_task(self._read_by_asking(domain, name, ini, draft))
             else:
-                self._serve(self._spec_of(domain, ini, draft.owner))
+                self._serve(self._spec_of(domain, ini, draft.stamp.owner))
         except BrokenIni as error:
             self._refuse(domain, str(error))
 
     async def _read_by_asking(self, domain: str, name: str, ini: Ini, draft: Draft) -> None:
         try:
-            identity = identity_of(ini, draft.owner, self._accounts)
+            identity = identity_of(ini, draft.stamp.owner, self._accounts)
             asked = await self._inquiry.ask(ini, identity)
             if self._stamps.get(name) == draft.stamp:
-                self._serve(self._spec_of(domain, asked, draft.owner))
+                self._serve(self._spec_of(domain, asked, draft.stamp.owner))
         except BrokenIni as error:
             if self._stamps.get(name) == draft.stamp:
                 self._refuse(domain, str(error))
@@ -177,7 +188,7 @@ class VassalFolder:
             if self._refused.get(domain) != why:
                 log.warning("%s", why)
             self._refused[domain] = why
-        else:
+        elif vassal.ini_error != why:
             log.warning("%s; the version before it stays in service", why)
             self._governor.complain(domain, why)
 
@@ -225,5 +236,4 @@ def read_draft(path: str) -> Draft:
         data = os.read(fd, LONGEST_INI)
     finally:
         os.close(fd)
-    stamp = Stamp(info.st_ino, info.st_mtime_ns, info.st_size)
-    return Draft(data, stamp, Owner(info.st_uid, info.st_gid))
+    return Draft(data, Stamp.of(info))

@@ -108,6 +108,8 @@ class UwsgiLauncher:
 
     def launch(self, spec: Spec, listener: Listener, generation: int, owner: Owner) -> UwsgiProcess:
         """Spawn one process for `spec`. Raises CannotLaunch."""
+        if listener.fd < 0:
+            raise CannotLaunch(f"cannot serve on {spec.socket}: it could not be bound again")
         path = os.path.join(self._log_dir, f"{spec.domain}.log")
         process = UwsgiProcess(self._loop, path, spec.domain, generation, owner)
         command = argv(self._uwsgi, spec)

@@ -52,10 +52,12 @@ class Control:
         self._chronicle = chronicle
         self._refusal = refusals
         self._rescan = rescan
+        self._streams: set[asyncio.Queue[Happening | None]] = set()
 
     def application(self) -> web.Application:
         """The aiohttp application."""
         app = web.Application(middlewares=[_errors])
+        app.on_shutdown.append(self._end_streams)
         app.router.add_get("/v1/status", self.status)
         app.router.add_get("/v1/vassals/{domain}", self.vassal)
         app.router.add_post("/v1/vassals/{domain}/{order:start|stop|restart|reload}", self.order)
@@ -97,7 +99,7 @@ class Control:
         """Happenings as JSON lines: those that are remembered, with `?past=N` the last N of them,
         then each as it happens."""
         past = _past(request)
-        queue: asyncio.Queue[Happening] = asyncio.Queue(_UNREAD_EVENTS)
+        queue: asyncio.Queue[Happening | None] = asyncio.Queue(_UNREAD_EVENTS)
 
         def read(happening: Happening) -> None:
             # A reader that does not keep up loses lines; it must not cost memory without end.
@@ -110,10 +112,20 @@ class Control:
             for happening in remembered[max(0, len(remembered) - past) :]:
                 queue.put_nowait(happening)
             await response.prepare(request)
-            while True:
-                # In ASCII: what an app wrote cannot steer a terminal that shows it as it is.
-                line = json.dumps(as_json(await queue.get()))
-                await response.write(line.encode() + b"\n")
+            self._streams.add(queue)
+            try:
+                while told := await queue.get():
+                    # In ASCII: what an app wrote cannot steer a terminal that shows it as it is.
+                    await response.write(json.dumps(as_json(told)).encode() + b"\n")
+            finally:
+                self._streams.discard(queue)
+        return response
+
+    async def _end_streams(self, _app: web.Application) -> None:
+        for queue in self._streams:
+            while queue.full():
+                queue.get_nowait()
+            queue.put_nowait(None)
 
     async def reload(self, _request: web.Request) -> web.Response:
         """Read the folder of inis again, now."""

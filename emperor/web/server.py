@@ -15,24 +15,24 @@ _GOODBYE_SECONDS = 2.0
 
 
 @asynccontextmanager
-async def serve(app: web.Application, path: Path, mode: int, gid: int) -> AsyncIterator[None]:
-    """Serve until the block is left; `gid` -1 leaves the group alone. Raises OSError."""
+async def serve(app: web.Application, path: Path, gid: int | None) -> AsyncIterator[None]:
+    """Serve root and the members of group `gid`, root alone where there is none, until the block
+    is left. Raises OSError."""
     # A client that leaves must be noticed: what it waited for is then not run.
     runner = web.AppRunner(
         app, handler_cancellation=True, access_log=None, shutdown_timeout=_GOODBYE_SECONDS
     )
-    await runner.setup()
-    try:
-        with _bound(path, mode, gid) as listener:
+    with _bound(path, gid) as listener:
+        await runner.setup()
+        try:
             await web.SockSite(runner, listener, backlog=BACKLOG).start()
             yield
+        finally:
             await runner.cleanup()
-    finally:
-        await runner.cleanup()
 
 
 @contextlib.contextmanager
-def _bound(path: Path, mode: int, gid: int) -> Iterator[socket.socket]:
+def _bound(path: Path, gid: int | None) -> Iterator[socket.socket]:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # bind() applies the umask to the mode of the socket itself (measured): set before, there is no
     # moment in which anybody else could connect.
@@ -40,8 +40,9 @@ def _bound(path: Path, mode: int, gid: int) -> Iterator[socket.socket]:
     path.unlink(missing_ok=True)
     listener.bind(str(path))
     try:
-        os.chown(path, -1, gid)
-        path.chmod(mode)
+        if gid is not None:
+            os.chown(path, -1, gid)
+        path.chmod(0o600 if gid is None else 0o660)
         yield listener
     finally:
         listener.close()

@@ -32,6 +32,17 @@ def test_a_wrong_setting_is_named_before_anything_starts(folder: Path) -> None:
     assert f"cannot use idle = 'never' from {config}" in result.stderr
 
 
+def test_an_unknown_group_is_named_at_the_start(folder: Path) -> None:
+    result = subprocess.run(
+        [BIN / "emperord", "--socket-group=nobodys", f"--run-dir={folder}",
+         f"--log-dir={folder}", f"--sockets={folder}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "cannot use socket-group = 'nobodys'" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_a_uwsgi_that_is_not_there_is_told_at_the_start(folder: Path) -> None:
     result = subprocess.run(
         [BIN / "emperord", "--uwsgi=/nowhere/uwsgi", f"--run-dir={folder}"],
@@ -137,10 +148,14 @@ def test_events_are_told_as_they_happen(backend: Backend) -> None:
     backend.add("a.example")
     connection = UnixConnection(backend.run_dir / "control.sock")
     connection.request("GET", "/v1/events")
-    response = connection.getresponse()
-    backend.get("a.example")
-    told = [json.loads(response.readline()) for _ in range(2)]
+    with connection.getresponse() as response:
+        backend.get("a.example")
+        told = [json.loads(response.readline()) for _ in range(2)]
+        assert backend.stop() == 0
+        last = [json.loads(line) for line in response.read().splitlines()][-1]
+    assert (last["name"], last["after"]) == ("a.example", "removed"), "the stream has an end"
     connection.close()
+    backend.start()
     assert [(line["name"], line["before"], line["after"]) for line in told] == [
         ("a.example", "parked", "starting"),
         ("a.example", "starting", "running"),

@@ -1,0 +1,239 @@
+"""The endpoint that nginx's fallback asks, over HTTP, with a world that is moved by hand."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from aiohttp import ClientResponse
+from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.web import Application, Request
+
+from emperor.model.lifecycle import Event, State
+from emperor.model.ports import Listener, QueueLength
+from emperor.model.settings import Settings
+from emperor.model.vassal import Spec
+from emperor.web.activation import Activation, Outcome, outcome
+from emperor.web.pace import Pace
+from tests.eventually import eventually_async
+from tests.governor.fakes import World, settings
+
+Client = TestClient[Request, Application]
+
+
+class Front:
+    """One world with its endpoint, asked as nginx asks."""
+
+    def __init__(self, world: World, activation: Activation, client: Client) -> None:
+        self.world = world
+        self.activation = activation
+        self.client = client
+
+    async def ask(
+        self, domain: str = "a.example", navigates: bool = False, tries: str = "1"
+    ) -> ClientResponse:
+        """One hit."""
+        headers = {
+            "X-Domain": domain,
+            "X-Navigate": "1" if navigates else "0",
+            "X-Try": tries,
+            "X-Original-Method": "GET",
+            "X-Request-Id": "<script>alert(1)</script>",
+            "X-Forwarded-For": "203.0.113.9",
+        }
+        return await self.client.get("/any/path", headers=headers)
+
+    @property
+    def held(self) -> int:
+        return self.world.governor.waiting("a.example")
+
+
+@asynccontextmanager
+async def front(
+    world: World,
+    chosen: Settings | None = None,
+    refused: Mapping[str, str] | None = None,
+    lengths: list[QueueLength] | None = None,
+) -> AsyncIterator[Front]:
+    """`lengths` are what the queue's measurements will say, the last one for ever."""
+    said = lengths or [QueueLength(0, 4097)]
+
+    async def measure(_listener: Listener) -> QueueLength:
+        return said.pop(0) if len(said) > 1 else said[0]
+
+    async def provide(_domain: str) -> bool:
+        return False
+
+    async with asyncio.TaskGroup() as tasks:
+        activation = Activation(
+            chosen or settings(), world.governor, Pace(measure, tasks), refused or {}, provide
+        )
+        async with TestClient(TestServer(activation.application())) as client:
+            yield Front(world, activation, client)
+
+
+@pytest.mark.parametrize(
+    ("state", "owed", "expected"),
+    [
+        (State.PARKED, False, Outcome.STOPPED),
+        (State.PARKED, True, Outcome.WAIT),
+        (State.STARTING, False, Outcome.WAIT),
+        (State.RUNNING, False, Outcome.RUN),
+        (State.RELOADING, False, Outcome.RUN),
+        (State.STOPPING, False, Outcome.STOPPED),
+        (State.STOPPING, True, Outcome.WAIT),
+        (State.THROTTLED, False, Outcome.BROKEN),
+        (State.REMOVED, False, Outcome.GONE),
+    ],
+)
+def test_what_becomes_of_a_held_request_in_each_state(
+    state: State, owed: bool, expected: Outcome
+) -> None:
+    world = World()
+    world.vassal.state = state
+    world.vassal.owed = (Event.DEMAND, world.governor.cause("hit")) if owed else None
+    assert outcome(world.vassal) is expected
+
+
+def test_every_state_has_an_outcome() -> None:
+    world = World()
+    for world.vassal.state in State:
+        assert outcome(world.vassal)
+    assert outcome(None) is Outcome.GONE
+
+
+async def test_a_hit_is_held_until_the_app_accepts_and_then_run() -> None:
+    async with front(World()) as asked:
+        hit = asyncio.create_task(asked.ask())
+        await eventually_async(lambda: asked.held == 1)
+        assert asked.world.state == "starting"
+        asked.world.launcher.last.accepts()
+        reply = await hit
+        assert await reply.read() == b""
+    assert reply.status == 200
+    assert reply.headers["X-Accel-Redirect"] == "@app"
+    leaking = set(reply.headers) - {"X-Accel-Redirect", "Content-Length"}
+    assert not leaking, "nginx would pass these on with the app's reply"
+    boot = asked.world.vassal.last_boot
+    assert boot is not None
+    assert (boot.cause.by, boot.cause.client) == ("hit", "203.0.113.9")
+
+
+async def test_a_browser_sees_the_waiting_page_and_a_program_is_held() -> None:
+    async with front(World(), settings(page_after="0.01")) as asked:
+        program = asyncio.create_task(asked.ask())
+        page = await asked.ask(navigates=True)
+        text = await page.text()
+        assert page.status == 503
+        assert page.headers["Retry-After"] == "1"
+        assert page.headers["Cache-Control"] == "no-store"
+        assert '<meta http-equiv="refresh" content="1">' in text
+        assert "a.example" in text
+        assert "<script>" not in text
+        assert "&lt;script&gt;" in text
+        assert not program.done()
+        asked.world.launcher.last.accepts()
+        assert (await program).status == 200
+
+
+async def test_no_page_needs_anything_from_elsewhere() -> None:
+    async with front(World(), settings(page_after="0")) as asked:
+        text = await (await asked.ask(navigates=True)).text()
+    for outside in ("http://", "https://", "src=", "href=", "@import", "url("):
+        assert outside not in text
+    assert 'lang="en"' in text
+    assert 'name="viewport"' in text
+
+
+@pytest.mark.parametrize("domain", ["", "..", "a/b", "A.example", "x" * 88, "a b", "ü.example"])
+async def test_what_is_no_domain_is_400(domain: str) -> None:
+    async with front(World()) as asked:
+        assert (await asked.ask(domain)).status == 400
+
+
+async def test_an_unknown_domain_is_404_and_a_refused_ini_503() -> None:
+    async with front(World(), refused={"bad.example": "its secret cause"}) as asked:
+        assert (await asked.ask("unknown.example")).status == 404
+        reply = await asked.ask("bad.example")
+        assert reply.status == 503
+        assert reply.headers["Retry-After"] == "30"
+        assert "secret" not in await reply.text()
+
+
+async def test_a_start_that_fails_answers_all_who_wait_and_those_after_at_once() -> None:
+    async with front(World()) as asked:
+        held = [asyncio.create_task(asked.ask()) for _ in range(3)]
+        await eventually_async(lambda: asked.held == 3)
+        asked.world.launcher.last.exits("exit status 22: a secret of the tenant's")
+        replies = [await hit for hit in held] + [await asked.ask()]
+        assert [reply.status for reply in replies] == [503] * 4
+        assert {reply.headers["Retry-After"] for reply in replies} <= {"1", "2"}
+        assert "secret" not in await replies[0].text()
+        assert len(asked.world.launcher.started) == 1
+
+
+async def test_patience_ends() -> None:
+    spec = replace(World().spec, start_timeout=0.01, stop_timeout=0.01)
+    async with front(World(spec)) as asked:
+        reply = await asked.ask()
+        assert reply.status == 503
+        assert reply.headers["Retry-After"] == "5"
+        assert "too long" in await reply.text()
+        assert asked.held == 0
+
+
+async def test_one_who_is_held_hears_of_a_stop_and_of_a_removal() -> None:
+    async with front(World()) as asked:
+        first = asyncio.create_task(asked.ask())
+        await eventually_async(lambda: asked.held == 1)
+        asked.world.governor.order(asked.world.vassal, Event.IDLE, "emperorctl stop")
+        assert (await first).status == 503
+        asked.world.launcher.last.exits()
+        second = asyncio.create_task(asked.ask())
+        await eventually_async(lambda: asked.held == 1)
+        asked.world.governor.dismiss("a.example")
+        assert (await second).status == 404
+
+
+async def test_a_daemon_that_stops_says_so_to_all() -> None:
+    async with front(World()) as asked:
+        held = asyncio.create_task(asked.ask())
+        await eventually_async(lambda: asked.held == 1)
+        asked.activation.stop()
+        asked.world.governor.dismiss("a.example")
+        assert (await held).status == 503
+        assert (await asked.ask("unknown.example")).status == 503
+
+
+async def test_an_alias_wakes_the_vassal_that_has_it() -> None:
+    world = World(Spec("a.example", "a.example.ini", "/s/x", aliases=("www.example",)))
+    async with front(world) as asked:
+        hit = asyncio.create_task(asked.ask("www.example"))
+        await eventually_async(lambda: asked.held == 1)
+        world.launcher.last.accepts()
+        assert (await hit).status == 200
+
+
+async def test_a_herd_goes_at_the_pace_of_the_queue() -> None:
+    full, half = QueueLength(21, 21), QueueLength(0, 20)
+    async with front(World(), lengths=[full, half, full, full, half]) as asked:
+        done: list[int] = []
+
+        async def ask() -> None:
+            done.append((await asked.ask()).status)
+
+        herd = [asyncio.create_task(ask()) for _ in range(30)]
+        await eventually_async(lambda: asked.held == 30)
+        asked.world.launcher.last.accepts()
+        await eventually_async(lambda: len(done) == 10, what="half of the queue is let in")
+        await asyncio.gather(*herd)
+    assert done == [200] * 30
+
+
+async def test_a_few_need_no_measurement_unless_the_queue_was_full_before() -> None:
+    # A capacity of 0 would let nobody in, ever.
+    async with front(World(), lengths=[QueueLength(0, 0), QueueLength(0, 100)]) as asked:
+        asked.world.run()
+        assert (await asked.ask()).status == 200
+        assert (await asked.ask(tries="11")).status == 200
