@@ -15,6 +15,13 @@ unable to load app 0 (mountpoint='') (callable not found or import error)
 """
 
 
+IMPROPER = """\
+Traceback (most recent call last):
+  File "/srv/app.py", line 3, in <module>
+django.core.exceptions.ImproperlyConfigured: no SECRET_KEY
+"""
+
+
 @pytest.mark.parametrize(
     ("how", "printed", "told"),
     [
@@ -26,7 +33,7 @@ unable to load app 0 (mountpoint='') (callable not found or import error)
         ("exit status 1", "chdir(): No such file or directory [core/uwsgi.c line 2615]\n",
          "uWSGI gave up (exit status 1): chdir(): No such file or directory [core/uwsgi.c line "
          "2615]"),
-        ("exit status 22", "Traceback (most recent call last):\n  File ...\ndjango.core.exceptions.ImproperlyConfigured: no SECRET_KEY\n",
+        ("exit status 22", IMPROPER,
          "the app could not be loaded (exit status 22): "
          "django.core.exceptions.ImproperlyConfigured: no SECRET_KEY"),
         ("killed by SIGKILL", "", "killed by SIGKILL"),
