@@ -56,7 +56,7 @@ class Box:
 
     def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
         """Run a command in it and wait; whether it succeeded is the caller's to see."""
-        enter = ("nsenter", f"--target={self.leader}", "-m", "-u", "-i", "-n", "-p")
+        enter = ("nsenter", f"--target={self.leader}", "-m", "-u", "-i", "-n", "-p", "-r")
         return subprocess.run(
             [*enter, *command],
             stdin=subprocess.DEVNULL,
