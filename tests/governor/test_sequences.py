@@ -1,0 +1,143 @@
+"""Whatever happens to a vassal, and in whatever order, some things stay true."""
+
+import logging
+from dataclasses import replace
+
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from emperor.model.lifecycle import POSTURE, Callers, Door, Event, Role, State
+from emperor.model.ports import News
+from emperor.model.vassal import Reload
+from tests.governor.fakes import FakeProcess, World
+
+
+class ErrorsOnly(logging.Handler):
+    """Keeps what the daemon logs as an error, which is what it makes of an illegal event."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.told: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told.append(record.getMessage())
+
+
+class LifeOfAVassal(RuleBasedStateMachine):
+    """Visitors, the operator, the ini, uWSGI and time, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors = ErrorsOnly()
+        logging.getLogger("emperord").addHandler(self.errors)
+        self.world = World()
+        self.alive: list[FakeProcess] = []
+        self.seen = 0
+
+    def notice_spawns(self) -> None:
+        self.alive += self.world.launcher.started[self.seen :]
+        self.seen = len(self.world.launcher.started)
+
+    @property
+    def there(self) -> bool:
+        return self.world.governor.get("a.example") is not None
+
+    @property
+    def anybody_alive(self) -> bool:
+        return bool(self.alive)
+
+    @precondition(lambda self: self.there)
+    @rule()
+    def a_visitor_comes(self) -> None:
+        self.world.hit()
+        self.notice_spawns()
+
+    @precondition(lambda self: self.there)
+    @rule(event=st.sampled_from([Event.START, Event.RESTART, Event.REVISED, Event.IDLE]))
+    def the_operator_orders(self, event: Event) -> None:
+        self.world.governor.order(self.world.vassal, event, "emperorctl")
+        self.notice_spawns()
+
+    @precondition(lambda self: self.there)
+    @rule(reload=st.sampled_from(Reload))
+    def the_ini_changes(self, reload: Reload) -> None:
+        self.world.governor.revise(replace(self.world.spec, reload=reload))
+        self.notice_spawns()
+
+    @precondition(lambda self: self.there)
+    @rule()
+    def the_ini_goes(self) -> None:
+        self.world.governor.dismiss("a.example")
+        self.notice_spawns()
+
+    @precondition(lambda self: self.anybody_alive)
+    @rule(data=st.data(), news=st.sampled_from(News))
+    def a_process_speaks(self, data: st.DataObject, news: News) -> None:
+        data.draw(st.sampled_from(self.alive)).says(news)
+        self.notice_spawns()
+
+    @precondition(lambda self: self.anybody_alive)
+    @rule(data=st.data())
+    def a_process_dies(self, data: st.DataObject) -> None:
+        process = data.draw(st.sampled_from(self.alive))
+        self.alive.remove(process)
+        process.exits("exit status 1")
+        self.notice_spawns()
+
+    @rule(seconds=st.sampled_from([0.1, 2.0, 15.0, 61.0, 200.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.world.clock.advance(seconds)
+        self.notice_spawns()
+
+    @rule()
+    def the_program_is_gone_for_a_while(self) -> None:
+        launcher = self.world.launcher
+        launcher.problem = None if launcher.problem else "cannot spawn"
+
+    @invariant()
+    def the_slots_hold_exactly_the_living(self) -> None:
+        children = self.world.vassal.children if self.there else ()
+        assert {child.process.pid for child in children} == {one.pid for one in self.alive}
+        assert len(children) <= 2
+
+    @invariant()
+    def the_world_agrees_with_the_posture(self) -> None:
+        if not self.there:
+            assert self.world.listener.closed
+            return
+        vassal, listener = self.world.vassal, self.world.listener
+        posture = POSTURE[vassal.state]
+        assert listener.door_open == (posture.door is Door.OPEN)
+        assert (vassal.lead.role if vassal.lead else None) is posture.lead
+        assert vassal.second is None or vassal.second.role is posture.second
+        wants = posture.callers is not Callers.LEFT_TO_THE_APP and not vassal.owed
+        assert listener.watched == wants
+        assert (vassal.throttle is not None) == (vassal.state is State.THROTTLED)
+
+    @invariant()
+    def every_process_that_should_end_has_a_deadline(self) -> None:
+        for child in self.world.vassal.children if self.there else ():
+            killed = f"kill {child.process.pid}" in self.world.diary
+            bounded = child.timer is not None or killed
+            assert bounded == (child.role is not Role.SERVING) or killed
+
+    @invariant()
+    def nothing_is_illegal(self) -> None:
+        assert not self.errors.told
+
+    def teardown(self) -> None:
+        logging.getLogger("emperord").removeHandler(self.errors)
+        if self.there:
+            self.world.governor.dismiss("a.example")
+            self.notice_spawns()
+        for process in self.alive:
+            process.exits()
+        assert not self.there
+        assert not self.world.clock.pending, "a timer was forgotten"
+
+
+LifeOfAVassal.TestCase.settings = hypothesis_settings(
+    max_examples=200, stateful_step_count=40, deadline=None
+)
+TestLifeOfAVassal = LifeOfAVassal.TestCase
