@@ -1,9 +1,11 @@
 """The main job: a dropped ini becomes a web app that sleeps and wakes."""
 
+import asyncio
 import hashlib
 import os
+import resource
+from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,20 +79,35 @@ def test_why_tells_who_woke_it_and_how_long_each_phase_took(backend: Backend) ->
     assert status["rss"] > 1_000_000
 
 
+async def herd(port: int, host: str, size: int) -> Counter[str]:
+    """Status lines of so many requests that are all under way at the same time."""
+
+    async def ask() -> str:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        try:
+            return (await reader.read()).decode().split("\r\n")[0]
+        finally:
+            writer.close()
+
+    return Counter(await asyncio.gather(*(ask() for _ in range(size))))
+
+
 @pytest.mark.parametrize("activation", ["fallback", "socket"])
-def test_a_herd_at_a_cold_app_makes_one_start_and_loses_nobody(
+async def test_2000_at_once_at_a_cold_app_make_one_start_and_all_are_served(
     start: Callable[..., Backend], folder: Path, activation: str
 ) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     backend = start(activation=activation)
     boots = folder / "boots"
     backend.drop(
         "herd.example",
-        backend.ini("herd.example", env=f"BOOTS={boots}") + "env = BOOT_SECONDS=1\nprocesses = 2\n",
+        backend.ini("herd.example", env=f"BOOTS={boots}") + "env = BOOT_SECONDS=3\nprocesses = 2\n",
     )
     backend.until("herd.example", "parked")
-    with ThreadPoolExecutor(100) as pool:
-        replies = list(pool.map(lambda _: backend.get("herd.example").status, range(300)))
-    assert replies == [200] * 300
+    statuses = await herd(backend.nginx.port, "herd.example", 2000)
+    assert statuses == {"HTTP/1.1 200 OK": 2000}
     assert len(boots.read_text().splitlines()) == 1
 
 
