@@ -48,6 +48,8 @@ def test_it_starts_serves_and_stops(box: Box) -> None:
     assert get(box, "app.example") == "200"
     eventually(lambda: "1 running" in box.must("systemctl", "status", "emperord"))
     assert "app.example" in box.must("/opt/emperord/bin/emperorctl", "status")
+    log = box.must("stat", "--format=%U:%G %a", "/var/log/emperord/app.example.log")
+    assert log.strip() == "root:emperor 640", "who may use emperorctl may read it"
 
     box.must("systemctl", "stop", "emperord")
     assert show(box, "ActiveState", "Result", "ExecMainStatus") == {
