@@ -145,6 +145,7 @@ class Emperor:
             self._tasks.create_task(self._rescan())
         for name in changes.names:
             self._folder.look(name)
+        self._state_later()
 
     async def _measure(self, listener: Listener) -> QueueLength:
         try:
@@ -159,7 +160,7 @@ class Emperor:
             self._notifier.alive()
             await asyncio.sleep(interval / 2)
 
-    def _state_later(self, _happening: Happening) -> None:
+    def _state_later(self, _happening: Happening | None = None) -> None:
         if self._stating is None:
             self._stating = self._loop.call_later(_STATUS_DELAY_SECONDS, self._state)
 

@@ -75,6 +75,8 @@ class VassalFolder:
         self._claims = Claims()
         self._stamps: dict[str, Stamp] = {}
         self._passed_over: set[str] = set()
+        # Thousands of lines at the start would say nothing that their number does not.
+        self._announces = False
         self._refused: dict[str, str] = {}
 
     @property
@@ -97,6 +99,7 @@ class VassalFolder:
             self.look(name)
             if not count % _SLICE:
                 await asyncio.sleep(0)
+        self._announces = True
 
     def _listing(self) -> set[str]:
         self._real_folder = os.path.realpath(self._settings.vassals)
@@ -169,6 +172,8 @@ class VassalFolder:
         try:
             if vassal is None:
                 self._governor.admit(spec)
+                if self._announces:
+                    log.info("%s: listening on %s", spec.domain, spec.socket)
             elif vassal.spec.socket != spec.socket:
                 # uWSGI knows a socket by the letters of its path, so this needs another listener.
                 self._leave(vassal.spec, "its socket is spelled otherwise now")

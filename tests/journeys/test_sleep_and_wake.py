@@ -4,13 +4,14 @@ import asyncio
 import hashlib
 import os
 import resource
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.backend import APPS, Backend
+from tests.backend import APPS, BIN, Backend
 from tests.eventually import eventually
 
 HOST = "www.obeythetestinggoat.com"
@@ -143,8 +144,14 @@ def test_a_hit_in_an_idle_stop_is_served_by_the_successor_at_once(backend: Backe
     assert backend.detail("a.example")["predecessor_pid"], "the old one has not gone yet"
 
 
-def test_the_ini_of_another_user_runs_as_that_user(backend: Backend) -> None:
-    backend.drop("a.example", backend.ini("a.example"))
+def test_the_ini_of_another_user_runs_as_that_user(
+    start: Callable[..., Backend], folder: Path
+) -> None:
+    # The checkout may lie where that user cannot go.
+    for path in (BIN / "uwsgi", APPS / "plain.py"):
+        shutil.copy(path, folder)
+    backend = start(uwsgi=f"{folder}/uwsgi")
+    backend.drop("a.example", backend.ini("a.example", file=f"{folder}/plain.py"))
     os.chown(backend.vassals / "a.example.ini", 65534, 65534)
     backend.until("a.example", "parked")
     assert backend.get("a.example").status == 200

@@ -44,6 +44,7 @@ def test_it_starts_serves_and_stops(box: Box) -> None:
 
     box.must("sh", "-c", 'printf %s "$1" > /etc/app.ini && mv /etc/app.ini "$2"', "", INI, VASSAL)
     eventually(lambda: box.run("test", "-S", "/var/sockets/app.example/socket").returncode == 0)
+    eventually(lambda: show(box, "StatusText") == {"StatusText": "1 parked"})
     assert get(box, "unknown.example") == "404"
     assert get(box, "app.example") == "200"
     eventually(lambda: "1 running" in box.must("systemctl", "status", "emperord"))
