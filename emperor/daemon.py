@@ -21,6 +21,8 @@ from emperor.model.settings import KEYS, Settings, SettingsError, read_settings
 
 log = logging.getLogger("emperord")
 
+_LONGEST_LINE = 4000
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
 DEFAULT_CONFIG = "/etc/uwsgi/emperord.ini"
 
 
@@ -86,13 +88,20 @@ def _log_to_stderr() -> None:
     if "JOURNAL_STREAM" in os.environ:
         handler.setFormatter(_JournalFormatter("%(message)s"))
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(_PlainFormatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
 
 
-class _JournalFormatter(logging.Formatter):
+class _PlainFormatter(logging.Formatter):
+    """Takes the teeth out of what apps and inis bring into a line: it could steer a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record).translate(_CONTROLS)[:_LONGEST_LINE]
+
+
+class _JournalFormatter(_PlainFormatter):
     _PRIORITY = (
         (logging.ERROR, "<3>"),
         (logging.WARNING, "<4>"),

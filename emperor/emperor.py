@@ -65,7 +65,9 @@ class Emperor:
             self._folder.refused.keys(),
             self._provisioner.provide,
         )
-        self._reporter = Reporter(settings, self._governor, self._folder.refused, self._measure)
+        self._reporter = Reporter(
+            settings, self._governor, self._folder.refused, self._measure, self._activation.held
+        )
         self._stating: asyncio.TimerHandle | None = None
 
     async def reign(self, stop: asyncio.Event, hurry: asyncio.Event, rescan: asyncio.Event) -> None:
@@ -105,6 +107,7 @@ class Emperor:
 
     async def _stop(self, hurry: asyncio.Event) -> None:
         self._activation.stop()
+        self._folder.close()
         gone = asyncio.Event()
 
         def look() -> None:

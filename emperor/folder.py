@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from emperor.governor import Governor
+from emperor.linux.trust import others_may_write, who_may_turn
 from emperor.model.claims import Claims
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.lifecycle import State
@@ -27,6 +28,7 @@ log = logging.getLogger("emperord")
 # Editors write a new file and rename it, or rename the old one and write anew: an ini that comes
 # back at once was never gone.
 GRACE_SECONDS = 0.2
+RETRY_SECONDS = 3.0
 # After so many inis the loop is given a turn.
 _SLICE = 250
 
@@ -78,6 +80,7 @@ class VassalFolder:
         # Thousands of lines at the start would say nothing that their number does not.
         self._announces = False
         self._refused: dict[str, str] = {}
+        self._is_closed = False
 
     @property
     def refused(self) -> Mapping[str, str]:
@@ -91,9 +94,9 @@ class VassalFolder:
         except OSError as error:
             log.warning("cannot read %s: %s", self._settings.vassals, error.strerror)
             return
-        for domain in self._refused:
+        for name in self._unhappy():
             # What stood in the way outside of the ini, a permission say, may have been mended.
-            self._stamps.pop(f"{domain}.ini", None)
+            self._stamps.pop(name, None)
         self._passed_over &= present
         for count, name in enumerate(sorted(present | set(self._stamps)), 1):
             self.look(name)
@@ -105,8 +108,26 @@ class VassalFolder:
         self._real_folder = os.path.realpath(self._settings.vassals)
         return set(os.listdir(self._real_folder))
 
+    def _unhappy(self) -> list[str]:
+        """The inis that are not served as they stand."""
+        refused = [f"{domain}.ini" for domain in self._refused]
+        return refused + [vassal.spec.ini for vassal in self._governor if vassal.ini_error]
+
+    def close(self) -> None:
+        """From here on nothing is admitted or revised: the daemon stops."""
+        self._is_closed = True
+
     def look(self, name: str) -> None:
         """Take notice of one file of the folder: new, changed, touched, broken, gone."""
+        if self._is_closed:
+            return
+        try:
+            self._look(name)
+        except Exception:
+            # A fault of ours in one ini must not end the service of all the others.
+            log.exception("cannot read %s: a fault in emperord", name)
+
+    def _look(self, name: str) -> None:
         domain = name.removesuffix(".ini")
         if name.startswith(".") or domain == name or not is_domain(domain):
             self._pass_over(name)
@@ -159,12 +180,16 @@ class VassalFolder:
         except BrokenIni as error:
             if self._stamps.get(name) == draft.stamp:
                 self._refuse(domain, str(error))
+        except Exception:
+            log.exception("cannot read %s: a fault in emperord", name)
 
     def _spec_of(self, domain: str, ini: Ini, owner: Owner) -> Spec:
         return spec_of(domain, ini, self._settings, owner, self._accounts)
 
     def _serve(self, spec: Spec) -> None:
         """Admit or revise."""
+        if self._is_closed:
+            return
         if conflict := self._claims.conflict(spec):
             self._refuse(spec.domain, f"cannot serve {spec.ini}: {conflict}")
             return
@@ -181,7 +206,12 @@ class VassalFolder:
             else:
                 self._governor.revise(spec)
         except CannotListen as error:
-            self._refuse(spec.domain, f"cannot serve {spec.ini}: {error}")
+            why = f"cannot serve {spec.ini}: {error}"
+            if self._refused.get(spec.domain) != why:
+                # An app of a daemon that was killed holds its socket for two seconds more.
+                loop = asyncio.get_running_loop()
+                loop.call_later(RETRY_SECONDS, self._look_again, [spec.ini])
+            self._refuse(spec.domain, why)
             return
         self._claims.take(spec)
         if self._refused.pop(spec.domain, None):
@@ -215,7 +245,7 @@ class VassalFolder:
             vassal = self._governor.get(spec.domain)
             if vassal is None:
                 self._claims.release(spec.ini)
-                self._look_again([spec.ini, *(f"{domain}.ini" for domain in self._refused)])
+                self._look_again([spec.ini, *self._unhappy()])
             elif vassal.state is State.REMOVED:
                 return
             self._governor.leave(spec.domain, changed)
@@ -230,12 +260,18 @@ class VassalFolder:
 
 
 def read_draft(path: str) -> Draft:
-    """One ini from the disk. Raises OSError and BrokenIni; never blocks on a pipe or a device."""
+    """One ini from the disk. Raises OSError and BrokenIni; never opens a pipe or a device."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise BrokenIni("it is not a file")
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode):
             raise BrokenIni("it is not a file")
+        if info.st_uid == os.geteuid() and others_may_write(info):
+            raise BrokenIni("others than its owner may write to it; chmod go-w it")
+        if os.path.islink(path) and (where := who_may_turn(path, info.st_uid)):
+            raise BrokenIni(f"{where}, on its way, can be turned elsewhere; copy the ini here")
         if info.st_size > LONGEST_INI:
             raise BrokenIni(f"it has {info.st_size} bytes, which is more than an ini can have")
         data = os.read(fd, LONGEST_INI)

@@ -117,7 +117,7 @@ class Governor:
     def restore_listeners(self) -> None:
         """Bind again the sockets whose path somebody took away, and reload those that run."""
         for vassal in self:
-            if not vassal.listener.is_in_place():
+            if vassal.state is not State.REMOVED and not vassal.listener.is_in_place():
                 log.warning("%s: %s was taken away", vassal.spec.domain, vassal.spec.socket)
                 self._listen_again(vassal)
                 self._feed(vassal, Event.REVISED, self.cause("its socket was taken away"))
@@ -164,7 +164,7 @@ class Governor:
         now = self._clock.time()
         match news, child.role:
             case News.LOADED, _:
-                child.boot.loaded = now
+                child.boot.loaded = child.boot.loaded or now
             case News.LOYAL, _:
                 child.boot.first_reply = child.boot.first_reply or now
             case News.ACCEPTING, Role.BOOTING:

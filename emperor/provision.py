@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import signal
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 
 from emperor.governor import Governor
@@ -57,13 +59,19 @@ class Provisioner:
 
     async def _run(self, domain: str) -> bool:
         process = await asyncio.create_subprocess_exec(
-            *self._command, domain, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT
+            *self._command,
+            domain,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=STDOUT,
+            start_new_session=True,
         )
         try:
             told, _ = await process.communicate()
         finally:
             if process.returncode is None:
-                process.kill()
+                # Its children too: asyncio waits until the last one has closed the output.
+                os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
         if process.returncode:
             log.info(

@@ -48,11 +48,13 @@ class Reporter:
         governor: Governor,
         refused: Mapping[str, str],
         measure: Callable[[Listener], Awaitable[QueueLength]],
+        held: Callable[[str], int],
     ) -> None:
         self._settings = settings
         self._governor = governor
         self._refused = refused
         self._measure = measure
+        self._held = held
         self._started = governor.now()
 
     async def report(self) -> Report:
@@ -114,16 +116,10 @@ class Reporter:
         return {
             vassal.spec.domain: Measured(
                 usage=_sum([used[c.process.pid] for c in vassal.children if c.process.pid in used]),
-                backlog=await self._backlog(vassal),
+                backlog=(await self._measure(vassal.listener)).pending,
             )
             for vassal in alive
         }
-
-    async def _backlog(self, vassal: Vassal) -> int | None:
-        try:
-            return (await self._measure(vassal.listener)).pending
-        except OSError:
-            return None
 
     def _status(self, vassal: Vassal, measured: Measured) -> VassalStatus:
         spec, now, wall = vassal.spec, self._governor.now(), self._wall
@@ -152,7 +148,7 @@ class Reporter:
             last_error=vassal.ini_error or vassal.last_error,
             rss=measured.usage.rss_bytes if measured.usage else None,
             cpu_seconds=measured.usage.cpu_seconds if measured.usage else None,
-            pending=self._governor.waiting(spec.domain),
+            pending=self._held(spec.domain),
             backlog=measured.backlog,
         )
 

@@ -37,7 +37,7 @@ class SystemAccounts:
 
 
 def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdecimal()
+    return name.isascii() and name.isdecimal() and len(name) <= 10
 
 
 def _identity(entry: pwd.struct_passwd) -> Identity:

@@ -9,10 +9,13 @@ serves well from it, with processes, threads and gevent alike (measured).
 
 import errno
 import grp
+import logging
 import os
 import pwd
+import select
 import socket
 import stat
+import struct
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -23,8 +26,12 @@ from emperor.model.ports import CannotListen
 from emperor.model.settings import Settings, SettingsError
 from emperor.model.vassal import Activation, Spec
 
+log = logging.getLogger("emperord")
+
 # So many refusals take some 2 ms; the loop calls again for the rest, after everybody else's turn.
 REFUSALS_AT_ONCE = 256
+# A struct timeval of a millisecond: accept(2) gives up then, should it block after all.
+_BRIEFLY = struct.pack("ll", 0, 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,8 @@ class UnixListener:
             raise _cannot_listen(self._path, error) from error
         self._unlink_aliases(alias for alias in self._aliases if alias not in spec.aliases)
         self._aliases = spec.aliases
+        if self._is_closed():
+            raise CannotListen(f"cannot listen on {self._path}: it could not be bound again")
         self._socket.listen(spec.backlog)
         self._activation = spec.activation
         self._set_mode()
@@ -145,8 +154,13 @@ class UnixListener:
         is_open = self._open or self._activation is Activation.SOCKET
         wanted = self._house.open_mode if is_open else CLOSED_MODE
         info = self._info()
-        if info is not None and stat.S_IMODE(info.st_mode) != wanted:
+        if info is None or stat.S_IMODE(info.st_mode) == wanted:
+            return
+        try:
             os.chmod(self._path, wanted)
+        except OSError as error:
+            # Half of a transition would be worse than a door that does not move.
+            log.error("cannot set the mode of %s to %04o: %s", self._path, wanted, error.strerror)
 
     def watch(self, on_connection: Callable[..., object], /, *args: object) -> None:
         """Call `on_connection(*args)` while a connection is pending. The kernel reports a state
@@ -164,6 +178,7 @@ class UnixListener:
         # An app that holds the duplicate may have cleared the flag for all of us; without it the
         # accept that finds the queue empty would stop the whole daemon.
         self._socket.setblocking(False)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _BRIEFLY)
         for refused in range(REFUSALS_AT_ONCE):
             try:
                 connection, _ = self._socket.accept()
@@ -173,8 +188,14 @@ class UnixListener:
         return REFUSALS_AT_ONCE
 
     def is_in_place(self) -> bool:
-        """Whether the path still leads to this very socket."""
-        return self._info() is not None
+        """Whether the path still leads to this very socket, and no app has shut it down."""
+        return self._info() is not None and not self._is_shut_down()
+
+    def _is_shut_down(self) -> bool:
+        # Whoever holds a duplicate can shutdown(2) it for all of us, and that cannot be undone.
+        poll = select.poll()
+        poll.register(self._socket.fileno(), 0)
+        return bool(poll.poll(0))
 
     def _info(self) -> os.stat_result | None:
         """The path's status while it is ours. Its inode's number cannot be another's meanwhile:
@@ -204,7 +225,7 @@ class UnixListener:
         self.unwatch()
         self._unlink_aliases(self._aliases)
         try:
-            if self.is_in_place():  # after close(2) the inode's number could be another's
+            if self._info() is not None:  # after close(2) the inode's number could be another's
                 os.unlink(self._path)
         finally:
             self._socket.close()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from emperor.model.vassal import Identity
-from emperor.uwsgi.ini import Ini, Option
+from emperor.uwsgi.ini import BrokenIni, Ini, Option
 
 ROOT = 0
 
@@ -46,7 +46,13 @@ def identity_of(ini: Ini, owner: Owner, accounts: Accounts) -> Identity | None:
         _insist(daemon, "emperord is not root", ini, accounts)
         return None
     if owner.uid != ROOT:
-        mine = accounts.user(str(owner.uid)) or Identity(owner.uid, owner.gid, None)
+        mine = accounts.user(str(owner.uid))
+        if mine is None:
+            # The group of the file is not for the app: it may be nginx's.
+            raise BrokenIni(
+                f"{ini.name}: its owner has uid {owner.uid}, which is no user's; chown it to the "
+                "user that the app should run as"
+            )
         _insist(mine, "the ini is not root's", ini, accounts)
         return mine
     return _named(ini, accounts)

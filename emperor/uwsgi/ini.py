@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-LONGEST_INI = 1 << 20
+LONGEST_INI = 1 << 16
 
 # Options of core/uwsgi.c that add a socket for requests; there are no short names in an ini.
 SSL_SOCKETS = frozenset({"suwsgi-socket", "ssl-socket", "https-socket"})
@@ -97,7 +97,7 @@ def text_of(data: bytes, name: str, folder: str) -> str:
     Raises BrokenIni for what is too long to be an ini, binary, or not UTF-8.
     """
     if len(data) > LONGEST_INI:
-        raise BrokenIni(f"{name}: it has more than 1 MiB; put an ini there")
+        raise BrokenIni(f"{name}: it has more than 64 KiB; put an ini there")
     try:
         text = data.decode()
         wrong = text.find("\0")

@@ -67,7 +67,7 @@ class Inquiry:
         answer in time, or would act upon being asked.
         """
         async with self._slots:
-            await self._refuse_peril(ini)
+            await self._refuse_peril(ini, identity)
             # Each record of the answer begins with this, so that no value can pass for a record.
             token = secrets.token_hex(4)
             mark = f"--log-date={token}"
@@ -94,8 +94,11 @@ class Inquiry:
         _, printed = await self._run(["--dump-options"], None)
         return frozenset(printed.split())
 
-    async def _refuse_peril(self, ini: Ini) -> None:
-        if peril := await asyncio.to_thread(_find_peril, self._folder, ini.name):
+    async def _refuse_peril(self, ini: Ini, identity: Identity | None) -> None:
+        # What is not root's is run as its owner, who may do it anyway; and root must not open
+        # whatever a tenant names.
+        most = _MOST_FILES if identity is None else 1
+        if peril := await asyncio.to_thread(_find_peril, self._folder, ini.name, most):
             raise BrokenIni(
                 f"{ini.name}: {peril} would act when the ini is merely read, which {ini.clever} "
                 "makes necessary; write out what one of the two stands for"
@@ -181,11 +184,12 @@ def _last_words(printed: str) -> str:
     return next((line[:_LONGEST_QUOTE] for line in reversed(lines) if line), "it printed nothing")
 
 
-def _find_peril(folder: str, name: str) -> str | None:
-    """Where uWSGI would act while it parses an ini, or a file included from there by its path."""
+def _find_peril(folder: str, name: str, most: int) -> str | None:
+    """Where uWSGI would act while it parses an ini, or a file included from there by its path, in
+    the first `most` of them."""
     waiting = [name]
     seen: set[str] = set()
-    while waiting and len(seen) < _MOST_FILES:
+    while waiting and len(seen) < most:
         path = os.path.join(folder, waiting.pop())
         if path in seen:
             continue
@@ -217,7 +221,7 @@ def _lines(path: str) -> Iterator[tuple[int, str, str]]:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:
-            data = file.read(LONGEST_INI + 1)
+            data = file.read(LONGEST_INI + 1) or b""
         text = text_of(data, os.path.basename(path), os.path.dirname(path))
     except (OSError, BrokenIni):
         return

@@ -111,12 +111,15 @@ class UwsgiLauncher:
         if listener.fd < 0:
             raise CannotLaunch(f"cannot serve on {spec.socket}: it could not be bound again")
         path = os.path.join(self._log_dir, f"{spec.domain}.log")
-        process = UwsgiProcess(self._loop, path, spec.domain, generation, owner)
         command = argv(self._uwsgi, spec)
         if spec.identity is not None:
             command = as_identity(spec.identity, command)
-        with _standing_in(self._vassals):
-            process.start(command, environment(spec, os.environ), listener.fd)
+        try:
+            with _standing_in(self._vassals):
+                process = UwsgiProcess(self._loop, path, spec.domain, generation, owner)
+                process.start(command, environment(spec, os.environ), listener.fd)
+        except OSError as error:
+            raise CannotLaunch(f"cannot spawn {self._uwsgi}: {error.strerror}") from error
         return process
 
 

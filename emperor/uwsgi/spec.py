@@ -59,7 +59,7 @@ APPS = frozenset({
     "ini-paste-logged", "pecan", "web3", "pump", "wsgi-lite", "psgi", "rack", "rails",
 })  # fmt: skip
 
-_ATOI = re.compile(r"\s*([+-]?\d+)", re.ASCII)
+_ATOI = re.compile(r"\s*([+-]?\d{1,18})", re.ASCII)
 
 
 def spec_of(domain: str, ini: Ini, settings: Settings, owner: Owner, accounts: Accounts) -> Spec:
@@ -205,6 +205,9 @@ def _refuse_paths(ini: Ini, named: Option | None, path: str) -> None:
         )
     if named is not None and not path.startswith("/"):
         raise ini.broken(named, f"{named.key} = {path} is relative; write the path from / on")
+    if named is not None and ".." in path.split("/"):
+        # The kernel follows links before it takes `..`, so this could lead to another place.
+        raise ini.broken(named, f"{named.key} = {path} has a `..`; write the path without")
 
 
 def _adoption(ini: Ini, socket: _Socket, needs_name: set[str]) -> Adoption:

@@ -7,6 +7,7 @@ nginx/emperord/fallback.conf for the other end.
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from enum import Enum
@@ -91,6 +92,11 @@ class Activation:
         self._provide = provide
         self._pages = Pages()
         self._stopping = False
+        self._held: Counter[str] = Counter()
+
+    def held(self, domain: str) -> int:
+        """How many requests wait here for that vassal."""
+        return self._held[domain]
 
     def stop(self) -> None:
         """From here on every request, held ones too, is told that the daemon stops."""
@@ -125,6 +131,7 @@ class Activation:
         changed = asyncio.Event()
         patience = self._settings.page_after if hit.navigates else self._longest_wait(domain)
         self._governor.wait(domain, changed.set)
+        self._held[domain] += 1
         try:
             async with asyncio.timeout(patience):
                 return await self._answer(hit, domain, changed)
@@ -132,6 +139,7 @@ class Activation:
             return self._page(Page.WAITING if hit.navigates else Page.LATE, hit)
         finally:
             self._governor.leave(domain, changed.set)
+            self._held -= Counter([domain])
 
     async def _answer(self, hit: Hit, domain: str, changed: asyncio.Event) -> web.Response:
         while True:

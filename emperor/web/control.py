@@ -80,7 +80,7 @@ class Control:
         name = request.match_info["order"]
         changed = asyncio.Event()
         domain = vassal.spec.domain
-        starts = vassal.starts - (vassal.state is State.STARTING)
+        before = vassal.starts - (vassal.state is State.STARTING), vassal.last_error
         self._governor.wait(domain, changed.set)
         try:
             self._governor.order(vassal, _ORDERS[name], f"emperorctl {name}")
@@ -89,7 +89,8 @@ class Control:
                 changed.clear()
         finally:
             self._governor.leave(domain, changed.set)
-        if name != "stop" and vassal.last_error and vassal.starts > starts:
+        tried = (vassal.starts, vassal.last_error) != before
+        if name != "stop" and vassal.last_error and tried:
             raise Refusal(502, "failed", f"cannot {name} {domain}: {vassal.last_error}")
         if self._governor.get(domain) is None:
             raise Refusal(404, "no-such-vassal", f"{domain} is no vassal any more: its ini is gone")

@@ -5,12 +5,15 @@ therefore released in batches of the room that unix_diag reports.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from emperor.model.policy import admissible
 from emperor.model.ports import Listener, QueueLength
+
+log = logging.getLogger("emperord")
 
 # So many cannot overflow a queue that was empty when the app began to accept.
 A_FEW = 16
@@ -68,6 +71,8 @@ class Pace:
                 turnstile.crowded = bool(turnstile.waiting)
                 if turnstile.crowded:
                     await asyncio.sleep(SETTLE_SECONDS)
+        except Exception:
+            log.exception("%s: cannot pace those who wait; they all go now", domain)
         finally:
             del self._turnstiles[domain]
             turnstile.release(len(turnstile.waiting))

@@ -171,6 +171,17 @@ def test_a_full_disk_for_logs_keeps_nobody_waiting(folder: Path, start: Start) -
         subprocess.run(["umount", "--lazy", logs], check=True)
 
 
+def test_an_app_that_shuts_our_listener_down_gets_another_one(backend: Backend) -> None:
+    backend.expect("a.example: running → throttled")
+    backend.nginx.expect("upstream prematurely closed|Connection refused|recv.. failed")
+    backend.drop("a.example", backend.ini("a.example", "saboteur.py"))
+    backend.until("a.example", "parked")
+    backend.get("a.example")
+    backend.until("a.example", "throttled")
+    backend.drop("a.example", backend.ini("a.example"))
+    eventually(lambda: backend.get("a.example").status == 200, what="it is mended")
+
+
 def test_a_client_that_leaves_while_it_is_held_is_not_run(backend: Backend) -> None:
     runs = backend.folder / "runs"
     backend.drop(

@@ -112,6 +112,24 @@ def test_a_second_signal_hurries(backend: Backend) -> None:
     backend.start()
 
 
+def test_an_ini_that_is_touched_while_it_stops_does_not_keep_it(backend: Backend) -> None:
+    backend.add("a.example", hook_as_user_atexit="exec:sleep 2")
+    backend.get("a.example")
+    backend.process.send_signal(signal.SIGTERM)
+    eventually(lambda: backend.lines("draining 1 processes"))
+    (backend.vassals / "a.example.ini").touch()
+    backend.drop("b.example", backend.ini("b.example"))
+    assert backend.process.wait(20) == 0
+    backend.start()
+
+
+def test_what_an_ini_says_cannot_steer_the_terminal_that_shows_the_log(backend: Backend) -> None:
+    backend.expect("cannot use idle")
+    backend.drop("a.example", "[uwsgi]\nfile = x\n[emperor]\nidle = \x1b[2J\n")
+    eventually(lambda: backend.lines("cannot use idle"))
+    assert "\x1b" not in backend.log.read_text()
+
+
 def provisioning(folder: Path) -> Path:
     """A command that drops an ini for new.example, and for nobody else."""
     command = folder / "provision"

@@ -115,7 +115,7 @@ def test_a_flood_of_changes_overflows_the_queue_and_nothing_is_missed(backend: B
 
 BROKEN = {
     "binary": (bytes(range(256)), "not UTF-8|NUL byte"),
-    "huge": (b"[uwsgi]\n" + b"x" * (2 << 20), "more than an ini can have|more than 1 MiB"),
+    "huge": (b"[uwsgi]\n" + b"x" * (2 << 20), "more than an ini can have"),
     "empty": (b"", "no section .uwsgi."),
     "no section": (b"socket = /x\n", "no section .uwsgi."),
     "half a header": (b"[uwsgi\n", "line 1"),

@@ -58,9 +58,9 @@ def test_a_tenants_ini_runs_as_the_tenant_and_not_in_the_group_of_the_file(
     assert identity(attributes, ALICE) == IS_ALICE
 
 
-def test_an_owner_without_an_account_runs_with_the_files_numbers() -> None:
-    assert identity("", Owner(4711, 4712)) == Identity(4711, 4712, None)
-    assert identity("uid = 4711, gid = 4712", Owner(4711, 4712)) == Identity(4711, 4712, None)
+def test_an_owner_without_an_account_is_refused_since_the_files_group_may_be_nginxs() -> None:
+    with pytest.raises(BrokenIni, match="its owner has uid 4711, which is no user's; chown it"):
+        identity("", Owner(4711, 4712))
 
 
 @pytest.mark.parametrize(

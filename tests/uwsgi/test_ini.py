@@ -172,7 +172,7 @@ def test_it_is_noticed_when_a_value_quotes_a_socket(value: str, quotes: bool) ->
         (b"[uwsgi] ; mine\nmaster\n", "line 1: the section '[uwsgi] ; mine' does not end in ]"),
         (b"[uwsgi]\nmaster\n\x7fELF\0\0", "line 3: it has a NUL byte"),
         (b"[uwsgi]\n\n# caf\xe9\n", "line 3: it is not UTF-8 text"),
-        (b"[uwsgi]\n" + b"#" * LONGEST_INI, "it has more than 1 MiB"),
+        (b"[uwsgi]\n" + b"#" * LONGEST_INI, "it has more than 64 KiB"),
     ],
 )
 def test_a_broken_ini_is_refused_by_name_line_and_cause(data: bytes, message: str) -> None:

@@ -234,7 +234,7 @@ async def test_a_uwsgi_whose_answer_nobody_waits_for_is_killed(folder: Path) -> 
 
 
 async def test_an_answer_without_an_end_is_refused(folder: Path) -> None:
-    ini = write(folder, f"for-times = 100\nmotd = {'x' * 100_000}\nendfor =")
+    ini = write(folder, f"for-times = 100\nmotd = {'x' * 50_000}\nendfor =")
     with pytest.raises(BrokenIni, match="its answer has no end; look for a for-times"):
         await Inquiry(UWSGI, folder).ask(ini, None)
     assert not children()

@@ -34,13 +34,23 @@ def test_an_ini_without_a_socket_is_served_at_its_domains() -> None:
     [
         OWN,
         f"/var//sockets/{DOMAIN}/socket",
-        f"/var/sockets/./{DOMAIN}/../{DOMAIN}/socket",
+        f"/var/sockets/./{DOMAIN}/socket",
         f"/var/sockets/{DOMAIN}//socket",
     ],
 )
 def test_a_socket_is_bound_as_the_ini_spells_it(spelling: str) -> None:
     made = spec(f"socket = {spelling}")
     assert (made.socket, made.names_socket, made.foreign_sockets) == (spelling, True, ())
+
+
+def test_a_way_back_in_its_path_is_refused_since_it_may_pass_a_tenants_link() -> None:
+    with pytest.raises(BrokenIni, match="write the path without"):
+        spec(f"socket = /home/link/../../var/sockets/{DOMAIN}/socket")
+
+
+def test_a_number_of_thousands_of_digits_is_out_of_range_and_no_more() -> None:
+    with pytest.raises(BrokenIni, match="out of range"):
+        spec(f"idle = {'9' * 5000}")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,98 @@
+"""`make bench`: measure emperord and those it is compared with, and print a table.
+
+Nothing fails when a bound is missed; it is shown in red. What must always hold, the tests say.
+"""
+
+import resource
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+import click
+from rich.console import Console
+
+from tests.bench.asleep import asleep
+from tests.bench.cold import on_the_listener, through_nginx
+from tests.bench.crash import crash
+from tests.bench.dropped import dropped
+from tests.bench.herd import herd
+from tests.bench.parked import parked
+from tests.bench.reload import reload
+from tests.bench.report import Row, table, write_json
+from tests.bench.rounds import Bench
+from tests.bench.warm import warm
+
+MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
+    "cold": on_the_listener,
+    "nginx": through_nginx,
+    "warm": warm,
+    "mv": dropped,
+    "parked": parked,
+    "herd": herd,
+    "reload": reload,
+    "idle": asleep,
+    "crash": crash,
+}
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_WIDTH = 150
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--rows", default="", help=f"some of {','.join(MEASUREMENTS)} [all]")
+@click.option("--quick", is_flag=True, help="three rounds of each, to see that it runs")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="write the numbers too")
+def main(rows: str, quick: bool, json_path: Path | None) -> None:
+    """Measure emperord against bare uWSGI, uWSGI's own Emperor and a plain nginx."""
+    chosen = [name.strip() for name in rows.split(",") if name.strip()] or list(MEASUREMENTS)
+    if unknown := set(chosen) - set(MEASUREMENTS):
+        raise click.BadParameter(f"there is no {', '.join(sorted(unknown))}", param_hint="--rows")
+    _prepare()
+    done, broken = _measure(chosen, quick)
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    console.print(table(done))
+    for problem in broken:
+        console.print(problem, style="bold red", markup=False)
+    if json_path is not None:
+        write_json(json_path, done)
+    sys.exit(1 if broken else 0)
+
+
+def _prepare() -> None:
+    """A herd and its server need a descriptor each; and one interrupt is enough."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    for number in _SIGNALS:
+        signal.signal(number, _interrupted)
+
+
+def _interrupted(_number: int, _frame: FrameType | None) -> None:
+    """Another interrupt must not keep us from tidying up."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _measure(names: list[str], quick: bool) -> tuple[list[Row], list[str]]:
+    """The rows, and what went wrong where; an interrupt ends it with the rows there are."""
+    done: list[Row] = []
+    broken: list[str] = []
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+        for name in names:
+            bench = Bench(quick, status.update)
+            try:
+                for line in MEASUREMENTS[name](bench):
+                    done.append(line)
+                    console.print(f"{name}: {line.what}: done", highlight=False)
+            except KeyboardInterrupt:
+                broken.append(f"{name}: interrupted")
+                break
+            except Exception as error:  # one measurement that fails must not cost the others
+                broken.append(f"{name}: cannot measure: {error!r}")
+    return done, broken
+
+
+if __name__ == "__main__":
+    main()

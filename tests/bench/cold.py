@@ -1,0 +1,92 @@
+"""A cold start: from connect() on the listener to the first byte of the answer."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+
+from tests.bench.apps import FRAMEWORKS, copy_apps, ini
+from tests.bench.knock import http_first_byte, uwsgi_first_byte
+from tests.bench.ours import Ours
+from tests.bench.place import place
+from tests.bench.report import Bound, Row, row
+from tests.bench.rivals import Bare, Incumbent, PlainNginx
+from tests.bench.rounds import ROUNDS, Bench
+
+_STARTS = ROUNDS + 1
+
+
+class Stand:
+    """The same apps, asleep, with all three; each domain is for one start, so that none has to be
+    put to sleep again. `stack` ends it."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._apps = copy_apps(folder)
+        self._folder = folder
+        self.ours = Ours(folder)
+        self.incumbent = Incumbent(folder)
+        domains = [(app, self._domain(app, n)) for app in FRAMEWORKS for n in range(_STARTS)]
+        for app, domain in domains:
+            self.ours.drop(domain, self.ours.ini(domain, str(self._apps[app])))
+            self.incumbent.drop(domain, ini(self._apps[app]))
+        self.plain = PlainNginx(folder, folder / "bare")
+        for side in (self.ours, self.incumbent, self.plain):
+            stack.enter_context(side)
+        for _, domain in domains:
+            self.incumbent.until_listening(domain)
+
+    def fresh(self, app: str) -> Callable[[], str]:
+        """A function that tells the next domain of that app that was never asked for."""
+        numbers = count()
+        return lambda: self._domain(app, next(numbers))
+
+    def bare(self, app: str) -> Bare:
+        """That app without an emperor, behind `plain`."""
+        domain = self._domain(app, 0)
+        vassal = self.ours.vassals / f"{domain}.ini"
+        return Bare(vassal, self._folder / "bare" / f"{domain}.socket")
+
+    @staticmethod
+    def _domain(app: str, number: int) -> str:
+        return f"{FRAMEWORKS[app]}{number}.localhost"
+
+
+def on_the_listener(bench: Bench) -> Iterator[Row]:
+    """By a client that speaks uwsgi."""
+    with place() as folder, ExitStack() as stack:
+        stand = Stand(folder, stack)
+        for app in FRAMEWORKS:
+            our, their = stand.fresh(app), stand.fresh(app)
+            sides = {
+                "ours": lambda our=our: _knock(stand.ours.listener, our()),
+                "bare uWSGI": lambda app=app: _bare(stand.bare(app)),
+                "Emperor": lambda their=their: _knock(stand.incumbent.listener, their()),
+            }
+            what = f"cold start, {app}"
+            yield row(what, "ms", bench.paired(what, sides), Bound(1.05, over="bare uWSGI"))
+
+
+def through_nginx(bench: Bench) -> Iterator[Row]:
+    """By a client of nginx: knock, fallback, hold and X-Accel-Redirect, against nginx that waits in
+    the queue of a socket."""
+    with place() as folder, ExitStack() as stack:
+        stand = Stand(folder, stack)
+        for app in FRAMEWORKS:
+            our = stand.fresh(app)
+            sides = {
+                "ours": lambda our=our: http_first_byte(stand.ours.port, our()),
+                "bare uWSGI": lambda app=app: _bare(stand.bare(app), stand.plain.port),
+            }
+            what = f"cold start through nginx, {app}"
+            yield row(what, "ms", bench.paired(what, sides))
+
+
+def _knock(listener: Callable[[str], Path], domain: str) -> float:
+    return uwsgi_first_byte(listener(domain), domain)
+
+
+def _bare(bare: Bare, port: int | None = None) -> float:
+    with bare:
+        if port is None:
+            return uwsgi_first_byte(bare.path, bare.path.stem, bare.start)
+        return http_first_byte(port, bare.path.stem, bare.start)

@@ -1,0 +1,81 @@
+"""A program that sends requests at given moments, whatever becomes of the earlier ones.
+
+    python -m tests.bench.load PORT HOST COUNT EVERY_SECONDS
+
+It says `begun` with its first request, and at its end for each request when that was sent, how long
+it took (both in seconds) and its status, 0 when there was no proper answer.
+"""
+
+import asyncio
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_LIMIT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one request; `sent` is in seconds since the load began."""
+
+    sent: float
+    seconds: float
+    status: int
+
+
+def load(
+    port: int, host: str, count: int, every: float, meanwhile: Callable[[], None] | None = None
+) -> list[Answer]:
+    """Run the program, and call `meanwhile` once its first request is on the way."""
+    command = [sys.executable, "-m", "tests.bench.load", str(port), host, str(count), str(every)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            process.stdout.readline()
+            if meanwhile:
+                meanwhile()
+            rows = [line.split() for line in process.stdout]
+        finally:
+            process.kill()
+    return [Answer(float(sent), float(took), int(status)) for sent, took, status in rows]
+
+
+async def _ask(port: int, request: bytes, begun: float, at: float) -> Answer:
+    loop = asyncio.get_running_loop()
+    await asyncio.sleep(begun + at - loop.time())
+    sent = loop.time()
+    status = 0
+    try:
+        async with asyncio.timeout(_LIMIT_SECONDS):
+            # A visitor sends when connected; asyncio would first connect the whole herd.
+            connection = socket.create_connection(("127.0.0.1", port))
+            connection.sendall(request)
+            reader, writer = await asyncio.open_connection(sock=connection)
+            answer = await reader.read()
+            writer.close()
+        status = int(answer.split(b" ", 2)[1])
+    except (OSError, TimeoutError, ValueError, IndexError):
+        pass
+    return Answer(sent - begun, loop.time() - sent, status)
+
+
+async def _send(port: int, host: str, count: int, every: float) -> list[Answer]:
+    request = f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+    begun = asyncio.get_running_loop().time()
+    print("begun", flush=True)
+    asks = (_ask(port, request, begun, number * every) for number in range(count))
+    return await asyncio.gather(*asks)
+
+
+def main(port: str, host: str, count: str, every: str) -> None:
+    """Send, and print."""
+    for answer in asyncio.run(_send(int(port), host, int(count), float(every))):
+        print(answer.sent, answer.seconds, answer.status)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

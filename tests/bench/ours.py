@@ -1,0 +1,51 @@
+"""emperord as it is measured: the daemon of the tests, whose end nobody judges."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from docs.examples.backend import render
+from tests.backend import Daemon
+from tests.bench.place import running
+from tests.eventually import eventually
+from tests.nginx_server import free_ports
+
+
+class Ours(Daemon):
+    """emperord in a folder of its own, and the shipped nginx before it on `port`."""
+
+    def __init__(self, folder: Path, **flags: str) -> None:
+        super().__init__(folder, **flags)
+        self.port, self._tls_port = free_ports(2)
+        self._stack = ExitStack()
+
+    def start(self) -> None:
+        """Start both, and return when they answer."""
+        self._process = self._stack.enter_context(running(self.command, self.log))
+        eventually(self._answers, alive=[self.process], what=f"emperord answers ({self.log})")
+        conf = render(self.folder, self.port, self._tls_port)
+        log = conf.with_name("error.log")
+        self._stack.enter_context(
+            running(["nginx", "-e", log, "-c", conf, "-g", "daemon off;"], log)
+        )
+        eventually(conf.with_name("nginx.pid").exists, what=f"nginx listens ({log})")
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def listener(self, domain: str) -> Path:
+        """The domain's socket."""
+        return self.sockets / domain / "socket"
+
+    def park(self, domain: str) -> None:
+        """Stop the app."""
+        self.call("POST", f"/v1/vassals/{domain}/stop")
+        self.until_asleep(domain)
+
+    def until_asleep(self, domain: str) -> None:
+        """Wait until none of its processes is left."""
+        parked = [("parked", None)]
+        eventually(lambda: [self._told(domain)] == parked, alive=[self.process], seconds=30)
+
+    def _told(self, domain: str) -> tuple[str, int | None]:
+        detail = self.detail(domain)
+        return detail["status"]["state"], detail["predecessor_pid"]

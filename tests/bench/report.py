@@ -1,0 +1,126 @@
+"""What was measured, beside what was promised: the table and the JSON of a run."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+from rich.table import Table
+from rich.text import Text
+
+# How many of a unit make one of what is measured: seconds, bytes, or the thing itself.
+_PER_ONE = {"ms": 1000.0, "KB": 1 / 1024, "MB": 1 / 1024**2}
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What DESIGN promises of our figure, in the unit of its row, or, with `over` the name of a
+    rival, of the ratio of ours to that rival's."""
+
+    limit: float
+    at_least: bool = False
+    over: str | None = None
+
+    def holds(self, value: float) -> bool:
+        """Whether the promise is kept."""
+        return value >= self.limit if self.at_least else value <= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Somebody else's median in the same run, and what ours comes to as a ratio of it: the median
+    of all pairs or, of a side that had its turn more seldom, of one median to the other."""
+
+    name: str
+    value: float
+    ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line. `ours` and the rivals' are medians of `n`, in `unit`."""
+
+    what: str
+    unit: str
+    ours: float
+    n: int
+    rivals: tuple[Rival, ...]
+    bound: Bound | None
+
+    @property
+    def kept(self) -> bool | None:
+        """Whether the bound is kept; None where there is nothing to keep or nobody to beat."""
+        if self.bound is None:
+            return None
+        if self.bound.over is None:
+            return self.bound.holds(self.ours)
+        ratios = {rival.name: rival.ratio for rival in self.rivals}
+        ratio = ratios.get(self.bound.over)
+        return None if ratio is None else self.bound.holds(ratio)
+
+
+def row(
+    what: str, unit: str, series: Mapping[str, Sequence[float]], bound: Bound | None = None
+) -> Row:
+    """A row of the figures of each side, in seconds, bytes or pieces; the first side is ours."""
+    scale = _PER_ONE.get(unit, 1.0)
+    (_, ours), *others = series.items()
+    rivals = tuple(
+        Rival(name, median(values) * scale, _ratio(ours, values)) for name, values in others
+    )
+    return Row(what, unit, median(ours) * scale, len(ours), rivals, bound)
+
+
+def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
+    if not all(theirs):
+        return None
+    if len(ours) != len(theirs):
+        return median(ours) / median(theirs)
+    return median(our / their for our, their in zip(ours, theirs, strict=True))
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """For a terminal."""
+    table = Table(show_lines=False)
+    table.add_column("what")
+    table.add_column("ours", justify="right", no_wrap=True)
+    table.add_column("bound", justify="right", no_wrap=True)
+    table.add_column("others · ratio of ours to theirs", no_wrap=True)
+    table.add_column("n", justify="right")
+    for line in rows:
+        style = {True: "green", False: "bold red", None: ""}[line.kept]
+        table.add_row(
+            line.what,
+            Text(_figure(line.ours, line.unit), style),
+            Text(_promise(line), style),
+            "\n".join(_rival(rival, line.unit) for rival in line.rivals),
+            str(line.n),
+        )
+    return table
+
+
+def write_json(path: Path, rows: Sequence[Row]) -> None:
+    """For programs."""
+    records = [{**asdict(line), "kept": line.kept} for line in rows]
+    path.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+
+
+def _figure(value: float, unit: str) -> str:
+    digits = f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
+    return f"{digits} {unit}".rstrip()
+
+
+def _promise(line: Row) -> str:
+    bound = line.bound
+    if bound is None:
+        return ""
+    sign = "≥" if bound.at_least else "≤"
+    if bound.over is None:
+        return f"{sign} {_figure(bound.limit, line.unit)}"
+    return f"{sign} {bound.limit:g} of {bound.over}"
+
+
+def _rival(rival: Rival, unit: str) -> str:
+    ratio = "" if rival.ratio is None else f" · {rival.ratio:.3g}"
+    return f"{rival.name} {_figure(rival.value, unit)}{ratio}"

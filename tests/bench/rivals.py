@@ -1,0 +1,166 @@
+"""Those we are compared with: uWSGI without an emperor, uWSGI's own Emperor, and a plain nginx."""
+
+import fcntl
+import os
+import signal
+import socket
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from emperor.model.vassal import Spec
+from emperor.uwsgi.command import LISTENER_FD, argv, clean_environment
+from tests.bench.place import running
+from tests.eventually import eventually
+from tests.nginx_server import free_ports
+
+UWSGI = Path(sys.executable).with_name("uwsgi")
+_BACKLOG = 4096
+_ABOVE_OURS = 64
+
+
+class Bare:
+    """One app on a listening socket that exists already, started by emperord's own command but
+    without an emperor: what a cold start costs at least. A context manager."""
+
+    def __init__(self, ini: Path, path: Path) -> None:
+        self.path = path
+        self._ini = ini
+        self._pid: int | None = None
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(exist_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(str(self.path))
+        self.path.chmod(0o666)
+        self._socket.listen(_BACKLOG)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pid is not None:
+            os.killpg(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+        self._socket.close()
+        self.path.unlink()
+
+    def start(self) -> None:
+        """Spawn it, which returns before it accepts."""
+        spec = Spec(self.path.stem, str(self._ini), str(self.path), need_app=True)
+        log = f"{self._ini}.log"
+        # dup2 of a descriptor to itself would keep its close-on-exec.
+        listener = fcntl.fcntl(self._socket, fcntl.F_DUPFD_CLOEXEC, _ABOVE_OURS)
+        try:
+            self._pid = os.posix_spawn(
+                UWSGI,
+                argv(str(UWSGI), spec),
+                clean_environment(os.environ),
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                    (os.POSIX_SPAWN_DUP2, 1, 2),
+                    (os.POSIX_SPAWN_DUP2, listener, LISTENER_FD),
+                ],
+                setsid=True,
+            )
+        finally:
+            os.close(listener)
+
+
+class Incumbent:
+    """uWSGI's own Emperor over `folder`/theirs, whose vassals start on demand at the sockets in
+    `folder`/their-sockets. A context manager."""
+
+    def __init__(self, folder: Path, backlog: int = _BACKLOG) -> None:
+        self.vassals = folder / "theirs"
+        self.sockets = folder / "their-sockets"
+        self.log = folder / "their.log"
+        for path in (self.vassals, self.sockets):
+            path.mkdir(exist_ok=True)
+            path.chmod(0o755)
+        self.command: list[str | Path] = [
+            UWSGI, "--emperor", self.vassals, "--emperor-on-demand-directory", self.sockets,
+            "--listen", str(backlog), "--max-fd", "20000",
+        ]  # fmt: skip
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._process = self._stack.enter_context(running(self.command, self.log))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def listener(self, domain: str) -> Path:
+        """Where the Emperor binds for that vassal."""
+        return self.sockets / f"{domain}.socket"
+
+    def drop(self, domain: str, text: str) -> None:
+        """`mv` an ini into its folder."""
+        draft = self.vassals / f"{domain}.draft"
+        draft.write_text(text)
+        draft.rename(self.vassals / f"{domain}.ini")
+
+    def until_listening(self, domain: str) -> None:
+        """It scans every 3 seconds."""
+        eventually(self.listener(domain).exists, alive=[self._process], seconds=30)
+
+    def said(self, words: str) -> int:
+        """How often they stand in its log."""
+        return self.log.read_text(errors="replace").count(words)
+
+
+_CONF = """\
+user www-data;
+worker_processes auto;
+worker_rlimit_nofile 20000;
+pid {place}/nginx.pid;
+events {{ worker_connections 16384; }}
+http {{
+    access_log {place}/access.log;
+    client_body_temp_path {place}/body;
+    uwsgi_temp_path {place}/uwsgi;
+    proxy_temp_path {place}/proxy;
+    fastcgi_temp_path {place}/fastcgi;
+    scgi_temp_path {place}/scgi;
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location / {{
+            include /etc/nginx/uwsgi_params;
+            uwsgi_read_timeout 300s;
+            uwsgi_pass unix:{sockets}/$host.socket;
+        }}
+    }}
+}}
+"""
+
+
+class PlainNginx:
+    """The shortest configuration that sends a host to the socket of its name in `sockets`.
+    A context manager."""
+
+    def __init__(self, folder: Path, sockets: Path) -> None:
+        [self.port] = free_ports(1)
+        self._place = folder / "plain-nginx"
+        self._place.mkdir()
+        conf = self._place / "nginx.conf"
+        conf.write_text(_CONF.format(place=self._place, port=self.port, sockets=sockets))
+        self._stack = ExitStack()
+        self._log = self._place / "error.log"
+        self._command: list[str | Path] = [
+            "nginx",
+            "-e",
+            self._log,
+            "-c",
+            conf,
+            "-g",
+            "daemon off;",
+        ]
+
+    def __enter__(self) -> Self:
+        process = self._stack.enter_context(running(self._command, self._log))
+        eventually((self._place / "nginx.pid").exists, alive=[process], what=f"{self._log}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()

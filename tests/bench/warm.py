@@ -1,0 +1,66 @@
+"""Requests per second to an app that is awake, with emperord and without it."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+
+from tests.bench.apps import copy_apps, ini
+from tests.bench.knock import http_first_byte
+from tests.bench.ours import Ours
+from tests.bench.place import place
+from tests.bench.report import Bound, Row, row
+from tests.bench.rivals import Bare, PlainNginx
+from tests.bench.rounds import Bench
+
+_DOMAIN = "ours.localhost"
+_BARE = "bare.localhost"
+_PLAIN = "plain.localhost"
+_CONNECTIONS = (1, 16)
+
+
+def warm(bench: Bench) -> Iterator[Row]:
+    """Against the same uWSGI behind the same nginx, and behind a plain one."""
+    with place() as folder, Ours(folder) as ours:
+        app = copy_apps(folder)["trivial"]
+        ours.add(_DOMAIN, str(app))
+        bare_ini, plain_ini = folder / "bare.ini", folder / "plain.ini"
+        bare_ini.write_text(ours.ini(_BARE, str(app)))
+        plain_ini.write_text(ini(app))
+        with (
+            PlainNginx(folder, folder / "bare") as plain,
+            Bare(bare_ini, ours.listener(_BARE)) as bare,
+            Bare(plain_ini, folder / "bare" / f"{_PLAIN}.socket") as behind_plain,
+        ):
+            for side in (bare, behind_plain):
+                side.start()
+            ports = {_DOMAIN: ours.port, _BARE: ours.port, _PLAIN: plain.port}
+            for domain, port in ports.items():
+                http_first_byte(port, domain)
+            for connections in _CONNECTIONS:
+                yield _row(bench, ports, connections)
+
+
+def _row(bench: Bench, ports: dict[str, int], connections: int) -> Row:
+    sides = {
+        name: lambda domain=domain: _wrk(ports[domain], domain, connections)
+        for name, domain in {
+            "ours": _DOMAIN,
+            "uWSGI behind the same nginx": _BARE,
+            "uWSGI behind a plain nginx": _PLAIN,
+        }.items()
+    }
+    what = f"warm requests, {connections} at once"
+    bound = Bound(0.97, at_least=True, over="uWSGI behind the same nginx")
+    return row(what, "/s", bench.paired(what, sides), bound)
+
+
+def _wrk(port: int, domain: str, connections: int) -> float:
+    """Requests per second over one second."""
+    command = ["wrk", "-t1", f"-c{connections}", "-d1s", "-H", f"Host: {domain}"]
+    result = subprocess.run(
+        [*command, f"http://127.0.0.1:{port}/"], capture_output=True, text=True, check=True
+    )
+    if wrong := re.search(r"(Non-2xx|Socket errors).*", result.stdout):
+        raise ConnectionError(f"cannot measure {domain}: {wrong[0]}")
+    [rate] = re.findall(r"Requests/sec: +([\d.]+)", result.stdout)
+    return float(rate)

@@ -1,0 +1,73 @@
+"""Whether a path can be turned by somebody who should not."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from emperor.linux.trust import others_may_write, who_may_turn
+
+ALICE = 4711
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder of Alice's with an ini of root's and one of hers."""
+    home = tmp_path / "alice"
+    home.mkdir()
+    os.chown(home, ALICE, ALICE)
+    for name, owner in (("hers", ALICE), ("roots", 0)):
+        (home / name).write_text("[uwsgi]\n")
+        os.chown(home / name, owner, owner)
+    return home
+
+
+def link(folder: Path, target: Path) -> str:
+    """A link of root's."""
+    path = folder / "app.ini"
+    path.symlink_to(target)
+    return str(path)
+
+
+def test_a_link_through_a_tenants_folder_is_the_tenants_to_turn(tmp_path: Path, home: Path) -> None:
+    assert who_may_turn(link(tmp_path, home / "roots"), 0) == str(home)
+
+
+def test_her_own_ini_in_her_own_folder_stays_hers(tmp_path: Path, home: Path) -> None:
+    assert who_may_turn(link(tmp_path, home / "hers"), ALICE) is None
+
+
+def test_a_link_of_hers_is_hers_to_turn(tmp_path: Path) -> None:
+    (tmp_path / "target").write_text("[uwsgi]\n")
+    path = link(tmp_path, tmp_path / "target")
+    assert who_may_turn(path, 0) is None
+    os.chown(path, ALICE, ALICE, follow_symlinks=False)
+    assert who_may_turn(path, 0) == path
+
+
+def test_a_folder_that_all_may_write_to_is_nobodys_unless_it_is_sticky(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "app").write_text("[uwsgi]\n")
+    path = link(tmp_path, Path("shared/../shared/app"))
+    shared.chmod(0o777)
+    assert who_may_turn(path, 0) == str(shared)
+    shared.chmod(0o1777)
+    assert who_may_turn(path, 0) is None
+
+
+def test_a_circle_of_links_ends(tmp_path: Path) -> None:
+    (tmp_path / "app.ini").symlink_to("app.ini")
+    assert who_may_turn(str(tmp_path / "app.ini"), 0) == str(tmp_path / "app.ini")
+
+
+@pytest.mark.parametrize(
+    ("mode", "group", "may"),
+    [(0o644, 33, False), (0o664, 0, False), (0o664, 33, True), (0o646, 0, True)],
+)
+def test_who_may_write(tmp_path: Path, mode: int, group: int, may: bool) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    os.chown(file, 0, group)
+    file.chmod(mode)
+    assert others_may_write(file.stat()) is may
