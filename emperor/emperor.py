@@ -154,7 +154,7 @@ class Emperor:
         try:
             return await queue_length(listener.fd)
         except OSError as error:
-            log.warning("cannot see how full a queue is: %s", error)
+            log.warning("%s", error.strerror or "cannot see how full a queue is: no answer")
             return _UNKNOWN_QUEUE
 
     async def _feed_watchdog(self) -> None:

@@ -172,7 +172,7 @@ def test_a_full_disk_for_logs_keeps_nobody_waiting(folder: Path, start: Start) -
 
 
 def test_an_app_that_shuts_our_listener_down_gets_another_one(backend: Backend) -> None:
-    backend.expect("a.example: running → throttled")
+    backend.expect("a.example: running → throttled|cannot see how full a queue is")
     backend.nginx.expect("upstream prematurely closed|Connection refused|recv.. failed")
     backend.drop("a.example", backend.ini("a.example", "saboteur.py"))
     backend.until("a.example", "parked")
