@@ -23,7 +23,7 @@ from emperor.model.lifecycle import (
     room,
     step,
 )
-from emperor.model.policy import throttle_seconds, verdict
+from emperor.model.policy import MOST_RESPAWNS, throttle_seconds, verdict
 from emperor.model.ports import CannotListen, Clock, Launcher, Listeners, News
 from emperor.model.settings import Settings
 from emperor.model.status import Happening
@@ -169,6 +169,8 @@ class Governor:
                 child.boot.first_reply = child.boot.first_reply or now
             case News.ACCEPTING, Role.BOOTING:
                 self._accepting(vassal, child, now)
+            case News.ACCEPTING, Role.SERVING:
+                self._respawned(child)
             case News.IDLE, Role.SERVING:
                 self._feed(vassal, Event.IDLE, self.cause("idle"))
 
@@ -224,6 +226,13 @@ class Governor:
         took = now - child.boot.cause.at
         detail = f"pid {child.process.pid} accepts, {took:.3f} s after the demand"
         self._feed(vassal, Event.ACCEPTING, child.boot.cause, detail)
+
+    def _respawned(self, child: Child) -> None:
+        """A worker that dies again and again hangs its visitors, and uWSGI never gives up."""
+        child.respawns += 1
+        if child.respawns >= MOST_RESPAWNS and child.boot.first_reply is None and not child.blame:
+            child.blame = f"its worker died {child.respawns} times and never answered"
+            child.process.kill()
 
     def _second_exited(self, vassal: Vassal, child: Child, how: str) -> None:
         vassal.second = None

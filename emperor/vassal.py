@@ -48,6 +48,7 @@ class Child:
     role: Role
     timer: Timer | None = None
     blame: str | None = None
+    respawns: int = 0
 
     def served_seconds(self, now: float) -> float:
         """For how long it has been accepting."""

@@ -6,6 +6,9 @@ from emperor.model.lifecycle import Event, State
 # what is broken from the start does not last so long.
 SETTLED_SECONDS = 10.0
 
+# So many respawns of the first worker before it ever answered: it dies as soon as it accepts.
+MOST_RESPAWNS = 5
+
 
 def throttle_seconds(failures: int, first: float, longest: float, jitter: float) -> float:
     """The delay after the `failures`-th failure in a row: doubling from `first` up to `longest`,

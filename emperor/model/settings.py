@@ -43,7 +43,10 @@ class Settings:
 
 def seconds(text: str) -> float:
     """A duration: a number of seconds, not negative. Raises ValueError."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
     if not 0 <= value < float("inf"):
         raise ValueError("must be a number of seconds, 0 or more")
     return value
@@ -58,7 +61,7 @@ def positive_seconds(text: str) -> float:
 
 def whole_seconds(text: str) -> int:
     """A duration as uWSGI takes it: a whole number of seconds. Raises ValueError."""
-    value = int(text)
+    value = int(text) if text.isascii() and text.isdecimal() and len(text) < 11 else -1
     if not 0 <= value < 2**31:
         raise ValueError("must be a whole number of seconds, 0 or more")
     return value

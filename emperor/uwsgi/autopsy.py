@@ -8,6 +8,8 @@ _EXITS = {
     "exit status 1": "uWSGI gave up",
 }
 _TRACEBACK = "Traceback (most recent call last):"
+# uWSGI prints the exception alone where `module` itself cannot be found.
+_RAISED = re.compile(r"(?:\w+\.)*[A-Z]\w*(?:Error|Exception): ")
 _COMPLAINT = re.compile(
     r"(?i).*(?:\berror\b|unable to|cannot|failed|not found|no such|denied|unknown|must be).*"
 )
@@ -23,7 +25,11 @@ def cause_of_death(how: str, printed: str) -> str:
     """
     words = f"{_EXITS[how]} ({how})" if how in _EXITS else how
     lines = printed.splitlines()
-    told = None if how == "exit status 0" else _exception(lines) or _complaint(lines)
+    told = (
+        None
+        if how == "exit status 0"
+        else _exception(lines) or _last(_RAISED, lines) or _last(_COMPLAINT, lines)
+    )
     return f"{words}: {told.strip()[:_LONGEST]}" if told else words
 
 
@@ -35,8 +41,8 @@ def _exception(lines: list[str]) -> str | None:
     return next((line for line in lines[begins + 1 :] if line[:1].strip()), None)
 
 
-def _complaint(lines: list[str]) -> str | None:
+def _last(pattern: re.Pattern[str], lines: list[str]) -> str | None:
     return next(
-        (line for line in reversed(lines) if _COMPLAINT.match(line) and not _CHATTER.search(line)),
+        (line for line in reversed(lines) if pattern.match(line) and not _CHATTER.search(line)),
         None,
     )

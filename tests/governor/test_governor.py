@@ -398,6 +398,20 @@ def test_a_respawned_worker_changes_nothing() -> None:
     assert len(world.recorder.told) == told
 
 
+def test_a_worker_that_dies_as_soon_as_it_accepts_is_a_failure() -> None:
+    world = World()
+    world.hit()
+    process = world.launcher.last
+    process.accepts()
+    process.says(*[News.ACCEPTING] * 4)
+    assert "kill 100" not in world.diary
+    process.says(News.ACCEPTING)
+    assert world.diary[-1] == "kill 100"
+    process.exits("killed by SIGKILL")
+    assert world.state == "throttled"
+    assert "its worker died 5 times" in (world.vassal.last_error or "")
+
+
 def test_a_socket_that_uwsgi_replaced_is_never_opened_and_is_bound_again() -> None:
     world = World()
     world.hit()

@@ -182,6 +182,15 @@ def test_an_app_that_shuts_our_listener_down_gets_another_one(backend: Backend) 
     eventually(lambda: backend.get("a.example").status == 200, what="it is mended")
 
 
+def test_a_worker_that_dies_as_soon_as_it_accepts_is_no_running_app(backend: Backend) -> None:
+    backend.expect("a.example: running → throttled: its worker died")
+    backend.nginx.expect("upstream prematurely closed|Connection reset|recv.. failed")
+    (backend.folder / "gevent.py").write_text("raise ImportError('no gevent here')\n")
+    backend.add("a.example", gevent="4", pythonpath=str(backend.folder))
+    assert backend.get("a.example").status in (502, 503)
+    backend.until("a.example", "throttled")
+
+
 def test_a_client_that_leaves_while_it_is_held_is_not_run(backend: Backend) -> None:
     runs = backend.folder / "runs"
     backend.drop(
