@@ -1,9 +1,12 @@
-"""Writes the pages of docs/ that say what the code says: lifecycle.md and settings.md.
+"""Writes what docs/ holds from a source: lifecycle.md and settings.md from the code, and the
+picture of the journey from its template.
 
 `make docs` runs it, and a test fails when a page differs from what it would write.
 """
 
 from pathlib import Path
+
+import jinja2
 
 from emperor.model.lifecycle import (
     MEANING,
@@ -117,7 +120,21 @@ def settings() -> str:
     return _SETTINGS.format(rows="\n".join(rows))
 
 
-PAGES = {DOCS / "lifecycle.md": lifecycle, DOCS / "settings.md": settings}
+def journey() -> str:
+    """The whole of journey.svg, whose template says a box and an arrow once."""
+    pictures = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(DOCS / "pictures"),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    return pictures.get_template("journey.svg.j2").render()
+
+
+PAGES = {
+    DOCS / "lifecycle.md": lifecycle,
+    DOCS / "settings.md": settings,
+    DOCS / "pictures" / "journey.svg": journey,
+}
 
 
 def _edges() -> list[str]:
