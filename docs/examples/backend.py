@@ -11,9 +11,9 @@ from pathlib import Path
 SHIPPED = Path(__file__).parents[2] / "nginx"
 
 
-def render(folder: Path, http: int, https: int) -> Path:
+def render(folder: Path, http: int, https: int, address: str = "127.0.0.1") -> Path:
     """The path of a nginx.conf below `folder` that serves the sockets in `folder`/sockets, asks
-    `folder`/run/activate.sock and listens on the ports `http` and `https` of 127.0.0.1. Logs,
+    `folder`/run/activate.sock and listens on the ports `http` and `https` of `address`. Logs,
     pid file and temporary files lie beside it.
 
     Raises LookupError when a path or port that it replaces is not in the shipped files.
@@ -23,8 +23,8 @@ def render(folder: Path, http: int, https: int) -> Path:
     shutil.copy(SHIPPED / "backend.conf", place / "nginx.conf")
     (place / "temp").mkdir()
     replaced = {
-        r"\blisten 80\b": f"listen 127.0.0.1:{http}",
-        r"\blisten 443\b": f"listen 127.0.0.1:{https}",
+        r"\blisten 80\b": f"listen {address}:{http}",
+        r"\blisten 443\b": f"listen {address}:{https}",
         r"/run/nginx\.pid\b": f"{place}/nginx.pid",
         r"/var/log/nginx\b": f"{place}",
         r"/var/lib/nginx\b": f"{place}/temp",
