@@ -7,9 +7,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from emperor.chronicle import Chronicle
+from emperor.drain import Drain
 from emperor.folder import VassalFolder
 from emperor.governor import Governor
 from emperor.linux.accounts import SystemAccounts
+from emperor.linux.boot import boot_id
 from emperor.linux.listeners import UnixListeners
 from emperor.linux.notify import Notifier
 from emperor.linux.queues import queue_length
@@ -23,6 +25,7 @@ from emperor.uwsgi.inquiry import Inquiry
 from emperor.uwsgi.launcher import UwsgiLauncher
 from emperor.web.activation import Activation
 from emperor.web.control import Control
+from emperor.web.health import Health
 from emperor.web.pace import Pace
 from emperor.web.server import serve
 
@@ -68,6 +71,8 @@ class Emperor:
         self._reporter = Reporter(
             settings, self._governor, self._folder.refused, self._measure, self._activation.held
         )
+        self._drain = Drain(settings.run_dir, boot_id())
+        self._health = Health(self._drain)
         self._stating: asyncio.TimerHandle | None = None
 
     async def reign(self, stop: asyncio.Event, hurry: asyncio.Event, rescan: asyncio.Event) -> None:
@@ -90,7 +95,7 @@ class Emperor:
         stack.callback(watch.close)
         await self._folder.rescan()
         control = Control(
-            self._governor, self._reporter, self._chronicle, self._folder.refused.get, self._rescan
+            self._governor, self._reporter, self._chronicle, self._drain, self._rescan
         )
         emperors = self._accounts.group(CONTROL_GROUP)
         await stack.enter_async_context(
@@ -98,7 +103,11 @@ class Emperor:
         )
         nginx = self._accounts.group(settings.socket_group)
         await stack.enter_async_context(
-            serve(self._activation.application(), settings.run_dir / "activate.sock", nginx)
+            serve(
+                self._activation.application(self._health),
+                settings.run_dir / "activate.sock",
+                nginx,
+            )
         )
         stack.enter_context(self._chronicle.reader(self._state_later))
         self._notifier.ready()
@@ -106,6 +115,7 @@ class Emperor:
         log.info("serving %d vassals of %s", len(self._governor), settings.vassals)
 
     async def _stop(self, hurry: asyncio.Event) -> None:
+        self._health.stop()
         self._activation.stop()
         self._folder.close()
         gone = asyncio.Event()

@@ -57,17 +57,22 @@ class Reporter:
         self._held = held
         self._started = governor.now()
 
-    async def report(self) -> Report:
+    def emperor(self, draining: datetime | None) -> EmperorStatus:
+        """The daemon, which drains since that moment."""
+        return EmperorStatus(
+            pid=os.getpid(),
+            version=__version__,
+            started_at=self._wall(self._started),
+            activation=self._settings.activation.value,
+            draining=draining,
+        )
+
+    async def report(self, draining: datetime | None) -> Report:
         """Everything, vassals by name."""
         vassals = sorted(self._governor, key=lambda vassal: vassal.spec.domain)
         measured = await self._measure_all(vassals)
         return Report(
-            emperor=EmperorStatus(
-                pid=os.getpid(),
-                version=__version__,
-                started_at=self._wall(self._started),
-                activation=self._settings.activation.value,
-            ),
+            emperor=self.emperor(draining),
             vassals=tuple(
                 self._status(vassal, measured.get(vassal.spec.domain, _NOTHING))
                 for vassal in vassals
@@ -99,6 +104,10 @@ class Reporter:
             log=log,
             log_tail=tail(log) if vassal.last_error else (),
         )
+
+    def refusal(self, domain: str) -> str | None:
+        """Why the ini of that domain is not served."""
+        return self._refused.get(domain)
 
     def _wall(self, moment: float) -> datetime:
         """A monotonic moment as the time of day."""

@@ -16,7 +16,7 @@ from yarl import URL
 
 from emperor.cli.failure import Failed, NoSuchVassal, Unreachable
 from emperor.cli.records import parse
-from emperor.model.status import VassalDetail
+from emperor.model.status import EmperorStatus, VassalDetail
 
 # A healthy daemon answers within milliseconds, 10,000 vassals within a second.
 ANSWER_SECONDS = 10.0
@@ -63,6 +63,16 @@ class Client:
         path = f"{_path(domain)}/{action.value}"
         async with self._request("POST", path, None) as response:
             return parse(VassalDetail, await response.read())
+
+    async def drain(self) -> EmperorStatus:
+        """Have load balancers sent elsewhere, and return what the daemon says of itself then."""
+        async with self._request("POST", "drain", ANSWER_SECONDS) as response:
+            return parse(EmperorStatus, await response.read())
+
+    async def undrain(self) -> EmperorStatus:
+        """Undo `drain`."""
+        async with self._request("POST", "undrain", ANSWER_SECONDS) as response:
+            return parse(EmperorStatus, await response.read())
 
     async def events(self, past: int) -> AsyncGenerator[bytes, None]:
         """The JSON of a Happening each: up to `past` of the last ones, then those to come. Ends

@@ -28,6 +28,8 @@ COMMANDS = {
     "stop": ("emperor.cli.act", "Put a vassal to sleep; the next hit wakes it."),
     "restart": ("emperor.cli.act", "Stop a vassal, then start it."),
     "reload": ("emperor.cli.act", "Boot a successor beside a running vassal; it takes over."),
+    "drain": ("emperor.cli.drain", "Have load balancers send requests to other machines."),
+    "undrain": ("emperor.cli.drain", "Have them send requests here again."),
     "check": ("emperor.cli.check", "Look an ini over, before or after it is dropped."),
     "completion": ("emperor.cli.completion", "Print the completion script for a shell."),
 }

@@ -46,6 +46,20 @@ def headline(report: Report, now: datetime) -> Text:
     )
 
 
+def drained(report: Report, now: datetime) -> list[Text]:
+    """A line while the load balancers are sent elsewhere, which nobody must forget."""
+    since = report.emperor.draining
+    if since is None:
+        return []
+    return [
+        Text.assemble(
+            ("draining", "bold yellow"),
+            f" for {text.since(since, now)}: load balancers are sent elsewhere until"
+            " emperorctl undrain",
+        )
+    ]
+
+
 def troubles(report: Report, now: datetime) -> list[Text]:
     """A line for each vassal with an error, and for each ini that is not served."""
     failing = [
@@ -72,7 +86,7 @@ def _retry(vassal: VassalStatus, now: datetime) -> str:
 
 def page(report: Report, now: datetime, width: int, height: int = sys.maxsize) -> list[Text]:
     """All that `emperorctl status` prints, in at most `height` lines of at most `width` cells."""
-    lines = [headline(report, now), Text()]
+    lines = [headline(report, now), *drained(report, now), Text()]
     if not report.vassals and not report.refused:
         return [*lines, *map(Text, HINT.splitlines())]
     wrong = _bounded(troubles(report, now), height // 3)

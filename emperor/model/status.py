@@ -12,12 +12,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class EmperorStatus:
-    """The daemon itself."""
+    """The daemon itself. `draining` is since when it tells the load balancers to go elsewhere."""
 
     pid: int
     version: str
     started_at: datetime
     activation: str
+    draining: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

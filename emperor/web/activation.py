@@ -2,7 +2,7 @@
 
 The request is held until the app accepts, and then nginx is told to run the original request
 (X-Accel-Redirect); or it is told in time why that will not happen. See DESIGN's contract and
-nginx/emperord/fallback.conf for the other end.
+nginx/emperord/journey.conf for the other end.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from emperor.model.domain import is_domain
 from emperor.model.lifecycle import State
 from emperor.model.settings import Settings
 from emperor.vassal import Vassal
+from emperor.web.health import HEALTH_PATH, Health
 from emperor.web.pace import Pace
 from emperor.web.pages import Page, Pages
 
@@ -102,10 +103,17 @@ class Activation:
         """From here on every request, held ones too, is told that the daemon stops."""
         self._stopping = True
 
-    def application(self) -> web.Application:
-        """The aiohttp application: any method, any path."""
+    def application(self, health: Health) -> web.Application:
+        """The aiohttp application: hits of any method and path, and the probes of balancers."""
+
+        async def handle(request: web.Request) -> web.Response:
+            # A hit names its domain, and may well be for a page of that path.
+            if request.path == HEALTH_PATH and "X-Domain" not in request.headers:
+                return await health.handle(request)
+            return await self.handle(request)
+
         app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self.handle)
+        app.router.add_route("*", "/{path:.*}", handle)
         app.on_response_prepare.append(_say_nothing_else)
         return app
 

@@ -6,11 +6,13 @@ Whoever may open the socket may do all of this; its file mode is the only guard.
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
 
 from emperor.chronicle import REMEMBERED, Chronicle
+from emperor.drain import Drain
 from emperor.governor import Governor
 from emperor.model.lifecycle import Event, State
 from emperor.model.status import Happening, as_json
@@ -44,13 +46,13 @@ class Control:
         governor: Governor,
         reporter: Reporter,
         chronicle: Chronicle,
-        refusals: Callable[[str], str | None],
+        drain: Drain,
         rescan: Callable[[], Awaitable[None]],
     ) -> None:
         self._governor = governor
         self._reporter = reporter
         self._chronicle = chronicle
-        self._refusal = refusals
+        self._drain = drain
         self._rescan = rescan
         self._streams: set[asyncio.Queue[Happening | None]] = set()
 
@@ -63,12 +65,14 @@ class Control:
         app.router.add_post("/v1/vassals/{domain}/{order:start|stop|restart|reload}", self.order)
         app.router.add_get("/v1/events", self.events)
         app.router.add_post("/v1/reload", self.reload)
+        app.router.add_post("/v1/drain", self.drain)
+        app.router.add_post("/v1/undrain", self.undrain)
         app.router.add_get("/metrics", self.metrics)
         return app
 
     async def status(self, _request: web.Request) -> web.Response:
         """The whole report."""
-        return _json(await self._reporter.report())
+        return _json(await self._reporter.report(self._drain.since))
 
     async def vassal(self, request: web.Request) -> web.Response:
         """One vassal in detail."""
@@ -133,16 +137,38 @@ class Control:
         await self._rescan()
         return web.json_response({})
 
+    async def drain(self, _request: web.Request) -> web.Response:
+        """Have load balancers sent elsewhere, and answer with what the daemon is then."""
+        try:
+            self._drain.begin(datetime.now(UTC))
+        except OSError as error:
+            raise Refusal(
+                500, "failed", f"cannot drain: cannot write to run-dir: {error.strerror}"
+            ) from error
+        return _json(self._reporter.emperor(self._drain.since))
+
+    async def undrain(self, _request: web.Request) -> web.Response:
+        """Undo `drain`, and answer with what the daemon is then."""
+        try:
+            self._drain.end()
+        except OSError as error:
+            raise Refusal(
+                500,
+                "failed",
+                f"cannot undrain: cannot remove its note from run-dir: {error.strerror}",
+            ) from error
+        return _json(self._reporter.emperor(self._drain.since))
+
     async def metrics(self, _request: web.Request) -> web.Response:
         """Prometheus' text format."""
-        body, content_type = exposition(await self._reporter.report())
+        body, content_type = exposition(await self._reporter.report(self._drain.since))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     def _find(self, request: web.Request) -> Vassal:
         host = request.match_info["domain"]
         if vassal := self._governor.serving(host):
             return vassal
-        if why := self._refusal(host):
+        if why := self._reporter.refusal(host):
             raise Refusal(409, "refused", why)
         raise Refusal(404, "no-such-vassal", f"there is no vassal {host}")
 

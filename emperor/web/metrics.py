@@ -24,6 +24,11 @@ class _Snapshot(Collector):
         refused = GaugeMetricFamily("emperord_refused_inis", "Inis that are not served")
         refused.add_metric([], len(self._report.refused))
         yield refused
+        draining = GaugeMetricFamily(
+            "emperord_draining", "1 while load balancers are sent elsewhere"
+        )
+        draining.add_metric([], self._report.emperor.draining is not None)
+        yield draining
         yield from self._vassals()
 
     def _states(self) -> Metric:

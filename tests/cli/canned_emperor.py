@@ -111,9 +111,14 @@ def detail(status: VassalStatus) -> VassalDetail:
 def report(*vassals: VassalStatus, refused: tuple[Refused, ...] = ()) -> Report:
     """What `GET /v1/status` tells."""
     emperor = EmperorStatus(
-        pid=815, version="0.1.0", started_at=before(days=3), activation="fallback"
+        pid=815, version="0.1.0", started_at=before(days=3), activation="fallback", draining=None
     )
     return Report(emperor, vassals, refused)
+
+
+def draining(told: Report, since: datetime | None) -> Report:
+    """The same of a machine that drains since then."""
+    return replace(told, emperor=replace(told.emperor, draining=since))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +155,8 @@ class CannedEmperor:
         app.router.add_get("/v1/vassals/{domain}", self._vassal)
         app.router.add_post("/v1/vassals/{domain}/{order}", self._order)
         app.router.add_get("/v1/events", self._events)
+        app.router.add_post("/v1/drain", self._drain)
+        app.router.add_post("/v1/undrain", self._undrain)
         return app
 
     async def _status(self, _request: web.Request) -> web.Response:
@@ -166,6 +173,14 @@ class CannedEmperor:
         if answer := self.answers.get(domain):
             return web.json_response(answer.body, status=answer.status)
         return self._detail(domain)
+
+    async def _drain(self, _request: web.Request) -> web.Response:
+        self.report = draining(self.report, self.report.emperor.draining or NOW)
+        return web.json_response(as_json(self.report.emperor))
+
+    async def _undrain(self, _request: web.Request) -> web.Response:
+        self.report = draining(self.report, None)
+        return web.json_response(as_json(self.report.emperor))
 
     def _detail(self, domain: str) -> web.Response:
         if known := self.details.get(domain):

@@ -27,6 +27,8 @@ TALKS = (
     ("stop", GOAT),
     ("restart", GOAT),
     ("reload", GOAT),
+    ("drain",),
+    ("undrain",),
 )
 
 

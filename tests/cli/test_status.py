@@ -15,6 +15,7 @@ from tests.cli.canned_emperor import (
     GOAT,
     NOW,
     CannedEmperor,
+    draining,
     parked,
     report,
     running,
@@ -111,6 +112,15 @@ def test_what_apps_and_inis_wrote_cannot_steer_the_terminal() -> None:
 def test_the_first_line_counts_the_vassals_by_state() -> None:
     told = report(running("a"), parked("b"), parked("c"), throttled("d"))
     assert _plain(told)[0] == ("emperord 0.1.0, pid 815, up 3d: 1 throttled, 1 running, 2 parked")
+
+
+def test_a_machine_that_drains_says_so_in_the_second_line() -> None:
+    told = draining(report(running(GOAT)), NOW - timedelta(minutes=3))
+    assert _plain(told)[1] == (
+        "draining for 3m00s: load balancers are sent elsewhere until emperorctl undrain"
+    )
+    assert len(_plain(told, height=5)) == 5
+    assert not any("draining" in line for line in _plain(report(running(GOAT))))
 
 
 def test_without_vassals_it_says_how_to_add_one() -> None:

@@ -15,7 +15,7 @@ LAYERS = (
     ("model",),
     ("linux",),
     ("uwsgi",),
-    ("vassal", "chronicle", "stage", "governor", "provision", "folder", "reporting"),
+    ("vassal", "chronicle", "stage", "governor", "provision", "folder", "drain", "reporting"),
     ("web",),
     ("cli", "emperor", "daemon"),
 )

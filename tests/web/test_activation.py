@@ -4,17 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
+from emperor.drain import Drain
 from emperor.model.lifecycle import Event, State
 from emperor.model.ports import Listener, QueueLength
 from emperor.model.settings import Settings
 from emperor.model.vassal import Spec
 from emperor.web.activation import Activation, Outcome, outcome
+from emperor.web.health import Health
 from emperor.web.pace import Pace
 from tests.eventually import eventually_async
 from tests.governor.fakes import World, settings
@@ -55,6 +58,7 @@ async def front(
     chosen: Settings | None = None,
     refused: Mapping[str, str] | None = None,
     lengths: list[QueueLength] | None = None,
+    drain: Drain | None = None,
 ) -> AsyncIterator[Front]:
     """`lengths` are what the queue's measurements will say, the last one for ever."""
     said = lengths or [QueueLength(0, 4097)]
@@ -69,7 +73,8 @@ async def front(
         activation = Activation(
             chosen or settings(), world.governor, Pace(measure, tasks), refused or {}, provide
         )
-        async with TestClient(TestServer(activation.application())) as client:
+        health = Health(drain or Drain(Path("/nowhere"), "boot"))
+        async with TestClient(TestServer(activation.application(health))) as client:
             yield Front(world, activation, client)
 
 

@@ -1,0 +1,51 @@
+"""`emperorctl drain` and `undrain`: whether load balancers send requests to this machine."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from emperor.cli.client import connect
+from emperor.cli.text import clock
+
+DRAINING = """\
+Load balancers that ask for its health are told 503 and, within seconds, send
+new requests elsewhere. What still arrives is served; emperorctl status shows
+who is awake, emperorctl undrain ends it.\
+"""
+SERVING = """\
+Serving. Load balancers that ask for its health are told 200 and, within
+seconds, send requests here again.\
+"""
+
+
+@click.command()
+@click.pass_obj
+def drain(run_dir: Path) -> None:
+    """Have load balancers send new requests to other machines, before an upgrade say.
+
+    Nothing else changes: what still arrives is served, and wakes apps. It lasts until emperorctl
+    undrain or a reboot; a restart of emperord does not end it.
+    """
+    asyncio.run(_drain(run_dir))
+
+
+@click.command()
+@click.pass_obj
+def undrain(run_dir: Path) -> None:
+    """Have load balancers send requests to this machine again."""
+    asyncio.run(_undrain(run_dir))
+
+
+async def _drain(run_dir: Path) -> None:
+    async with connect(run_dir) as client:
+        emperor = await client.drain()
+    began = f" since {clock(emperor.draining)}" if emperor.draining else ""
+    click.echo(f"Draining{began}.")
+    click.echo(DRAINING)
+
+
+async def _undrain(run_dir: Path) -> None:
+    async with connect(run_dir) as client:
+        await client.undrain()
+    click.echo(SERVING)
