@@ -1,12 +1,9 @@
-"""Renders the shipped nginx configuration for a folder and ports of its own.
+"""Renders the shipped backend for a folder, an address and ports of its own."""
 
-The demo and the tests run the files of `nginx/` and not copies of them that drift: the paths and
-ports of a production machine are replaced, nothing else.
-"""
-
-import re
 import shutil
 from pathlib import Path
+
+from docs.examples.rewriting import rewrite
 
 SHIPPED = Path(__file__).parents[2] / "nginx"
 
@@ -22,23 +19,16 @@ def render(folder: Path, http: int, https: int, address: str = "127.0.0.1") -> P
     shutil.copytree(SHIPPED / "emperord", place / "emperord")
     shutil.copy(SHIPPED / "backend.conf", place / "nginx.conf")
     (place / "temp").mkdir()
-    replaced = {
-        r"\blisten 80\b": f"listen {address}:{http}",
-        r"\blisten 443\b": f"listen {address}:{https}",
-        r"/run/nginx\.pid\b": f"{place}/nginx.pid",
-        r"/var/log/nginx\b": f"{place}",
-        r"/var/lib/nginx\b": f"{place}/temp",
-        r"/run/emperord\b": f"{folder}/run",
-        r"/var/sockets\b": f"{folder}/sockets",
-    }
-    unused = set(replaced)
-    for file in (place / "nginx.conf", *(place / "emperord").iterdir()):
-        text = file.read_text()
-        for pattern, by in replaced.items():
-            text, times = re.subn(pattern, by, text)
-            if times:
-                unused.discard(pattern)
-        file.write_text(text)
-    if unused:
-        raise LookupError(f"cannot render {SHIPPED}: not found there: {', '.join(sorted(unused))}")
+    rewrite(
+        (place / "nginx.conf", *(place / "emperord").iterdir()),
+        {
+            r"\blisten 80\b": f"listen {address}:{http}",
+            r"\blisten 443\b": f"listen {address}:{https}",
+            r"/run/nginx\.pid\b": f"{place}/nginx.pid",
+            r"/var/log/nginx\b": f"{place}",
+            r"/var/lib/nginx\b": f"{place}/temp",
+            r"/run/emperord\b": f"{folder}/run",
+            r"/var/sockets\b": f"{folder}/sockets",
+        },
+    )
     return place / "nginx.conf"

@@ -1,0 +1,46 @@
+"""Renders the shipped load balancer for a folder, an address and ports of its own."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from docs.examples.rewriting import rewrite
+
+ROOT = Path(__file__).parents[2]
+
+
+def render(
+    folder: Path, http: int, https: int, backends: Sequence[str], address: str = "127.0.0.1"
+) -> Path:
+    """The path of a nginx.conf below `folder` that listens on the ports `http` and `https` of
+    `address` and balances to `backends`, entries as in lua/init_backends.lua; those without a port
+    are reached at the same two. Lua, certificates (an empty folder), logs, pid file and temporary
+    files lie beside it.
+
+    Raises LookupError when a path or port that it replaces is not in the shipped files.
+    """
+    place = folder / "nginx"
+    lua, certificates = place / "lua", place / "certs"
+    shutil.copytree(ROOT / "lua", lua)
+    shutil.copy(ROOT / "nginx" / "loadbalancer.conf", place / "nginx.conf")
+    (place / "temp").mkdir()
+    certificates.mkdir()
+    rewrite(
+        (place / "nginx.conf", *lua.rglob("*.lua")),
+        {
+            r"\blisten 80\b": f"listen {address}:{http}",
+            r"\blisten 443\b": f"listen {address}:{https}",
+            r"/run/nginx\.pid\b": f"{place}/nginx.pid",
+            r"/var/log/nginx\b": f"{place}",
+            r"/var/lib/nginx\b": f"{place}/temp",
+            r"/etc/nginx/lua\b": f"{lua}",
+            r"/etc/nginx/certs\b": f"{certificates}",
+        },
+    )
+    entries = ", ".join(json.dumps(entry) for entry in backends)
+    (lua / "init_backends.lua").write_text(
+        f"web_server_ips = {{ {entries} }}\n"
+        f"web_backend_ports = {{ http = {http}, https = {https} }}\n"
+    )
+    return place / "nginx.conf"

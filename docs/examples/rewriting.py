@@ -1,0 +1,26 @@
+"""Rewrites copies of shipped files for another place.
+
+The demo and the tests run the shipped files and not others that drift: the paths and ports of a
+production machine are replaced, nothing else.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+
+def rewrite(files: Iterable[Path], replaced: Mapping[str, str]) -> None:
+    """Replace what each pattern of `replaced` matches, in place.
+
+    Raises LookupError when a pattern matches in none of the files.
+    """
+    unused = set(replaced)
+    for file in files:
+        text = file.read_text()
+        for pattern, by in replaced.items():
+            text, times = re.subn(pattern, by, text)
+            if times:
+                unused.discard(pattern)
+        file.write_text(text)
+    if unused:
+        raise LookupError(f"not in the shipped files: {', '.join(sorted(unused))}")

@@ -1,0 +1,123 @@
+-- What may stand in the list of backends, and what an entry means.
+--
+-- Pure: it runs the same in LuaJIT, Lua 5.1 and Lua 5.4.
+local M = {}
+
+local function is_ipv4(text)
+    local octets = 0
+    for octet in (text .. "."):gmatch("([^.]*)%.") do
+        if not octet:find("^%d%d?%d?$") or tonumber(octet) > 255 or octet:find("^0.") then
+            return false
+        end
+        octets = octets + 1
+    end
+    return octets == 4
+end
+
+-- The groups of hexadecimal digits in one half of an IPv6 address, or nil.
+local function groups(text)
+    local found = {}
+    if text ~= "" then
+        for group in (text .. ":"):gmatch("([^:]*):") do
+            if not group:find("^%x%x?%x?%x?$") then
+                return nil
+            end
+            found[#found + 1] = tonumber(group, 16)
+        end
+    end
+    return found
+end
+
+-- Its eight groups, so that two spellings of one address look the same; nil if it is none.
+local function ipv6(text)
+    local left, right = text:match("^(.-)::(.*)$")
+    local head, tail = groups(left or text), groups(right or "")
+    if not head or not tail then
+        return nil
+    end
+    local gap = 8 - #head - #tail
+    if left and gap < 1 or not left and gap ~= 0 then
+        return nil
+    end
+    for _ = 1, gap do
+        head[#head + 1] = 0
+    end
+    for i = 1, #tail do
+        head[#head + 1] = tail[i]
+    end
+    return ("%x:%x:%x:%x:%x:%x:%x:%x"):format(head[1], head[2], head[3], head[4],
+        head[5], head[6], head[7], head[8])
+end
+
+-- The address of an entry, in brackets if it is IPv6, and its port, nil without one. Nil and the
+-- reason if it is malformed. Names are refused: nginx cannot look one up while it balances.
+function M.parse(entry)
+    if type(entry) ~= "string" then
+        return nil, "is a " .. type(entry) .. " and not a string"
+    end
+    local address, port = entry:match("^(%[[^%]]*%])(.*)$")
+    if not address then
+        address, port = entry:match("^([^:]*)(.*)$")
+    end
+    if not is_ipv4(address) and not ipv6(address:match("^%[(.*)%]$") or "") then
+        return nil, "is neither an IPv4 address nor an IPv6 address in brackets"
+    end
+    if port == "" then
+        return address, nil
+    end
+    local number = tonumber(port:match("^:(%d%d?%d?%d?%d?)$"))
+    if not number or number < 1 or number > 65535 then
+        return nil, "has no port from 1 to 65535 after its address"
+    end
+    return address, number
+end
+
+-- Two entries with the same identity are the same server.
+local function identity(address, port)
+    return (ipv6(address:match("^%[(.*)%]$") or "") or address) .. " " .. (port or "default")
+end
+
+local function last_index(list)
+    local last = 0
+    for key in pairs(list) do
+        if type(key) ~= "number" then
+            return nil, ("has the key %q; it is a plain list: { \"192.0.2.11\", ... }"):format(
+                tostring(key))
+        end
+        last = math.max(last, key)
+    end
+    return last
+end
+
+-- Nil if a list of backends is sound, else what is wrong with it.
+function M.complaint(list)
+    if type(list) ~= "table" then
+        return "web_server_ips is not set to a list: { \"192.0.2.11\", ... }"
+    end
+    local last, problem = last_index(list)
+    if problem then
+        return "web_server_ips " .. problem
+    end
+    if last == 0 then
+        return "web_server_ips is empty; it needs at least one backend"
+    end
+    local seen = {}
+    for i = 1, last do
+        if list[i] == nil then
+            return ("web_server_ips has a hole: entry %d is nil"):format(i)
+        end
+        local address, port = M.parse(list[i])
+        if not address then
+            return ("entry %d of web_server_ips, %q, %s"):format(i, tostring(list[i]), port)
+        end
+        local same = seen[identity(address, port)]
+        if same then
+            return ("entries %d and %d of web_server_ips are the same backend, %s"):format(
+                same, i, list[i])
+        end
+        seen[identity(address, port)] = i
+    end
+    return nil
+end
+
+return M
