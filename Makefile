@@ -21,6 +21,7 @@ check: .venv/.installed ## format, lint, types and the quick tests, in seconds
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
 	shellcheck .ci/install .ci/run
+	luacheck --quiet --config lua/.luacheckrc lua
 	$(PYTHON) -m pytest -q tests/model tests/governor tests/uwsgi
 
 bench: .venv/.installed ## measure against bare uWSGI and nginx, and print a table
