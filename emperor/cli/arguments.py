@@ -1,4 +1,4 @@
-"""DOMAIN, the argument that most commands share, completed by the names which the daemon serves."""
+"""Arguments and options that commands share; a DOMAIN is completed by what the daemon serves."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,6 +9,7 @@ import click
 
 from emperor.cli.client import connect
 from emperor.cli.failure import Failed
+from emperor.cli.placement import Rule
 from emperor.cli.records import parse
 from emperor.model.status import Report
 
@@ -20,18 +21,31 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def domain_argument(command: F) -> F:
     """One `domain`."""
-    return click.argument("domain", metavar="DOMAIN", shell_complete=_names)(command)
+    return click.argument("domain", metavar="DOMAIN", shell_complete=complete_domain)(command)
 
 
 def domains_argument(required: bool) -> Callable[[F], F]:
     """A tuple `domains`."""
     metavar = "DOMAIN..." if required else "[DOMAIN...]"
     return click.argument(
-        "domains", metavar=metavar, nargs=-1, required=required, shell_complete=_names
+        "domains", metavar=metavar, nargs=-1, required=required, shell_complete=complete_domain
     )
 
 
-def _names(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+def placement_option(command: F) -> F:
+    """The Rule `placement`."""
+    return click.option(
+        "--placement", type=click.Choice([rule.value for rule in Rule]), callback=_rule,
+        default=Rule.STOCK.value, show_default=True, help="The hash that the load balancer uses.",
+    )(command)  # fmt: skip
+
+
+def _rule(_context: click.Context, _parameter: click.Parameter, chosen: str) -> Rule:
+    return Rule(chosen)
+
+
+def complete_domain(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+    """The served domains that begin with `typed`."""
     run_dir = context.find_root().params["run_dir"]
     try:
         report = asyncio.run(_report(run_dir))

@@ -30,6 +30,8 @@ COMMANDS = {
     "reload": ("emperor.cli.act", "Boot a successor beside a running vassal; it takes over."),
     "drain": ("emperor.cli.drain", "Have load balancers send requests to other machines."),
     "undrain": ("emperor.cli.drain", "Have them send requests here again."),
+    "route": ("emperor.cli.route", "Which backend a host belongs to."),
+    "plan": ("emperor.cli.plan", "Which domains another list of backends would move."),
     "check": ("emperor.cli.check", "Look an ini over, before or after it is dropped."),
     "completion": ("emperor.cli.completion", "Print the completion script for a shell."),
 }

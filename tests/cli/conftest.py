@@ -1,5 +1,6 @@
 """A canned emperor, and emperorctl run against it within this process."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,12 @@ class Outcome:
 
 
 Ctl = Callable[..., Outcome]
+
+
+def listing(file: Path, *entries: str) -> Path:
+    """A load balancer's list of backends, as nginx reads it."""
+    file.write_text(f"web_server_ips = {{ {', '.join(map(json.dumps, entries))} }}\n")
+    return file
 
 
 @pytest.fixture

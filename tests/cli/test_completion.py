@@ -40,7 +40,9 @@ def test_commands_are_completed() -> None:
     assert _complete("bash", "emperorctl sta") == ["plain,status", "plain,start"]
 
 
-@pytest.mark.parametrize("command", ["status", "why", "logs", "start", "stop", "restart", "reload"])
+@pytest.mark.parametrize(
+    "command", ["status", "why", "logs", "start", "stop", "restart", "reload", "route"]
+)
 def test_domains_are_completed(emperor: CannedEmperor, command: str) -> None:
     emperor.report = report(parked("www.a.example"), parked("www.b.example"), parked("c.example"))
     words = f"emperorctl --run-dir {emperor.run_dir} {command} www"

@@ -1,6 +1,7 @@
 """Host names are hostile: only what may become a folder gets past nginx."""
 
 import asyncio
+import itertools
 import re
 
 import pytest
@@ -8,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docs.examples.backend import SHIPPED
-from emperor.model.domain import LONGEST_DOMAIN, is_domain
+from emperor.model.domain import LONGEST_DOMAIN, canonical_host, is_domain
 from emperor.model.vassal import SOCKET_PATH_BYTES
+from tests.eventually import eventually
 from tests.http_client import Reply, Request, ask, send
 from tests.nginx.conftest import App
 from tests.nginx.stub_daemon import StubDaemon
@@ -78,6 +80,32 @@ async def test_the_host_of_an_absolute_uri_wins(nginx: Nginx, unknown: StubDaemo
     request = Request("b.example", "http://a.example/x")
     reply = await asyncio.to_thread(ask, nginx.port, request)
     assert reply.text == "a.example"
+
+
+def spellings() -> list[str]:
+    """Short hosts of every shape that nginx could read otherwise than we do."""
+    long = map("".join, itertools.product("aB.:[]", repeat=4))
+    short = ("".join(host) for n in (1, 2) for host in itertools.product("aB.:[]/-_;", repeat=n))
+    return [*long, *short, "WWW.Example.COM.:8080", "[::1].:80", "a.:8.0", "a:8..0", "a b", "a\tb"]
+
+
+async def test_emperorctl_spells_a_host_as_nginx_does(nginx: Nginx, unknown: StubDaemon) -> None:
+    hosts = spellings()
+    refused = set()
+    for number, host in enumerate(hosts):
+        raw = f"GET /{number} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        if (await asyncio.to_thread(send, nginx.port, raw.encode())).status == 400:
+            refused.add(host)
+    eventually(lambda: f'"GET /{len(hosts) - 1} HTTP' in "".join(nginx.access_lines()[-3:]))
+    seen = re.compile(r' (\S+) "GET /(\d+) HTTP/1.1" (?!400)')
+    spelled = {hosts[int(m[2])]: m[1] for m in map(seen.search, nginx.access_lines()) if m}
+    assert refused | set(spelled) == set(hosts)
+    for host in hosts:
+        if host in refused:
+            with pytest.raises(ValueError, match="it "):
+                canonical_host(host)
+        else:
+            assert canonical_host(host) == spelled[host], host
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,171 @@
+"""Which backend a host belongs to: by the load balancer's own Lua files, run outside of nginx.
+
+There is no second copy of the hash here. A list may come from anywhere, so what it runs is kept
+from Python, files, processes and C, and finds no module but the balancer's.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from emperor.cli.failure import Failed
+
+# nginx has LuaJIT 2.1. Any other gives the same results, only later.
+_LUAS = ("lupa.luajit21", "lupa.luajit20", "lupa.lua51", "lupa")
+
+# Where a Lua file is looked for that does not stand beside the list: as installed for nginx, in a
+# checkout, as installed by pip.
+_INSTALLED = (
+    Path("/etc/nginx/lua"),
+    Path(__file__).parents[2] / "lua",
+    Path(sys.prefix) / "share" / "emperord" / "lua",
+)
+_MODULES = ("fleet.backends", "fleet.order")
+
+# `modules` are compiled, and so is whatever else runs: as text, since byte code could do anything.
+_SANDBOX = b"""
+local modules, var = ...
+local allowed, loaded = {}, {}
+for name in ([[_G _VERSION assert error getmetatable ipairs math next pairs pcall rawequal rawget
+    rawset select setmetatable string table tonumber tostring type unpack xpcall]]):gmatch("%S+") do
+    allowed[name] = true
+end
+local globals, error, next, tostring = _G, error, next, tostring
+for name in next, globals do
+    if not allowed[name] then
+        globals[name] = nil
+    end
+end
+string.dump = nil
+ngx = { var = var }
+function print()
+end
+function require(name)
+    local run = modules[name] or error("module '" .. tostring(name) .. "' not found", 2)
+    loaded[name] = loaded[name] or run(name)
+    return loaded[name]
+end
+local require = require
+return {
+    complaint = function()
+        return require("fleet.backends").complaint(web_server_ips)
+    end,
+    entry = function(i)
+        return web_server_ips[i]
+    end,
+    substitutes = function(host, first)
+        return require("fleet.order").substitutes(host, first, web_server_ips)
+    end,
+}
+"""
+
+
+class Rule(Enum):
+    """By what a host is placed."""
+
+    STOCK = "stock"
+    RENDEZVOUS = "rendezvous"
+
+
+_FILE = {Rule.STOCK: "get_backend_ip.lua", Rule.RENDEZVOUS: "get_backend_ip_rendezvous.lua"}
+
+
+class Placement:
+    """The list of backends in a file, under one rule. Raises Failed for one that nginx refuses.
+
+    `entries` are the backends, spelled and ordered as in the list; `files` the Lua files that
+    place and check them. Hosts are to be in the form of nginx's $host.
+    """
+
+    def __init__(self, backends: Path, rule: Rule) -> None:
+        folders = (backends.parent, *_INSTALLED)
+        self._rule = _find(_FILE[rule], folders)
+        modules = {name: _find(f"{name.replace('.', '/')}.lua", folders) for name in _MODULES}
+        self.files = (self._rule, *modules.values())
+        self._dialect = _dialect()
+        # Lua's strings are bytes, of which latin-1 loses none.
+        self._lua = self._dialect.LuaRuntime(
+            register_eval=False, register_builtins=False, encoding="latin-1"
+        )
+        compiled = {name: self._compile(file, f"run {file}") for name, file in modules.items()}
+        self._place = self._compile(self._rule, f"run {self._rule}")
+        self._var = self._lua.table(scheme="http")
+        self._tools = self._lua.execute(_SANDBOX, self._lua.table_from(compiled), self._var)
+        self.entries = self._read(backends)
+        self._numbers = {entry: number for number, entry in enumerate(self.entries, 1)}
+
+    def backend(self, host: str) -> str:
+        """The entry that the host belongs to. Raises Failed."""
+        self._var["route_host"] = host
+        self._var["backend_ip"] = ""
+        self._call(f"run {self._rule}", self._place)
+        entry = str(self._var["backend_ip"]).removeprefix("http://")
+        if entry not in self._numbers:
+            raise Failed(
+                f"cannot run {self._rule}: it sends {host} to {entry!r}, which the list has not"
+            )
+        return entry
+
+    def number(self, entry: str) -> int:
+        """The place of an entry in the list, from 1 on."""
+        return self._numbers[entry]
+
+    def substitutes(self, host: str, entry: str) -> tuple[str, ...]:
+        """All other entries, in the order in which they stand in for the host's own."""
+        substitutes, number = self._tools["substitutes"], self._numbers[entry]
+        found = self._call("find substitutes", substitutes, host, number)
+        return tuple(self.entries[number - 1] for number in found.values())
+
+    def _read(self, backends: Path) -> tuple[str, ...]:
+        doing = f"use the backends of {backends}"
+        self._call(doing, self._compile(backends, doing))
+        if complaint := self._call(doing, self._tools["complaint"]):
+            raise Failed(f"cannot {doing}: {_text(complaint)}")
+        entries: list[str] = []
+        while entry := self._tools["entry"](len(entries) + 1):
+            entries.append(entry)
+        return tuple(entries)
+
+    def _compile(self, file: Path, doing: str) -> Any:
+        # Lua cuts a long name, and its own errors begin with it.
+        name = file.name.encode("ascii", "backslashreplace").decode()
+        try:
+            source = file.read_bytes()
+        except OSError as error:
+            raise Failed(f"cannot {doing}: {error.strerror}") from error
+        return self._call(doing, lambda: self._lua.compile(source, name=f"={name}", mode="t"))
+
+    def _call(self, doing: str, function: Any, *arguments: object) -> Any:
+        try:
+            return function(*arguments)
+        except self._dialect.LuaError as error:
+            raise Failed(f"cannot {doing}: {_cause(error)}") from error
+
+
+def _find(name: str, folders: Sequence[Path]) -> Path:
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
+    raise Failed(f"cannot find {name} in any of {', '.join(map(str, folders))}")
+
+
+def _dialect() -> Any:
+    for name in _LUAS[:-1]:
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    return importlib.import_module(_LUAS[-1])
+
+
+def _cause(error: Exception) -> str:
+    """The message without the stack; errors need not have one."""
+    return _text((str(error).splitlines() or ["an error without a message"])[0])
+
+
+def _text(told: object) -> str:
+    """What Lua said, which is UTF-8 at best."""
+    return str(told).encode("latin-1").decode("utf-8", "backslashreplace")

@@ -1,0 +1,180 @@
+"""`emperorctl plan`: what another list of backends would move, before it does."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emperor.cli.placement import Placement, Rule
+from emperor.cli.plan import warning
+from tests.cli.canned_emperor import CannedEmperor, parked, report
+from tests.cli.conftest import Ctl, listing
+from tests.cli.program import on_terminal
+
+DOMAINS = [f"site{n:03}.example" for n in range(400)]
+A, B, C, D = (f"192.0.2.{n}" for n in (11, 12, 13, 14))
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Path:
+    """The list as it is."""
+    return listing(tmp_path / "old.lua", A, B, C)
+
+
+@pytest.fixture
+def four(tmp_path: Path) -> Path:
+    """The list with one more."""
+    return listing(tmp_path / "new.lua", A, B, C, D)
+
+
+@pytest.fixture
+def vassals(tmp_path: Path) -> Path:
+    """A folder of inis, and of what is none."""
+    folder = tmp_path / "vassals"
+    folder.mkdir()
+    for name in (*(f"{domain}.ini" for domain in DOMAINS), ".hidden.ini", "README", "UPPER.ini"):
+        (folder / name).touch()
+    return folder
+
+
+def planned(ctl: Ctl, *arguments: object) -> dict[str, Any]:
+    told = ctl("plan", "--json", *map(str, arguments))
+    assert (told.status, told.err) == (0, "")
+    answer: dict[str, Any] = json.loads(told.out)
+    return answer
+
+
+def test_what_moves_is_told_from_where_to_where(
+    ctl: Ctl, three: Path, four: Path, vassals: Path
+) -> None:
+    plan = planned(ctl, "--backends", three, four, "--vassals", vassals)
+    old, new = Placement(three, Rule.STOCK), Placement(four, Rule.STOCK)
+    expected = {
+        domain: (old.backend(domain), new.backend(domain))
+        for domain in DOMAINS
+        if old.backend(domain) != new.backend(domain)
+    }
+    assert {move["domain"]: (move["before"], move["after"]) for move in plan["moves"]} == expected
+    assert (plan["domains"], plan["old"], plan["new"]) == (400, [A, B, C], [A, B, C, D])
+    assert plan["placement"] == "stock"
+    assert plan["warning"] is None
+    assert any(file.endswith("get_backend_ip.lua") for file in plan["files"])
+
+
+def test_rendezvous_would_have_moved_fewer_and_only_to_the_new_one(
+    ctl: Ctl, three: Path, four: Path, vassals: Path
+) -> None:
+    stock = planned(ctl, "--backends", three, four, "--vassals", vassals)
+    ideal = planned(
+        ctl, "--backends", three, four, "--vassals", vassals, "--placement", "rendezvous"
+    )
+    assert {move["after"] for move in ideal["moves"]} == {D}
+    assert stock["rendezvous"] == len(ideal["moves"]) < len(stock["moves"]) / 2
+    assert ideal["rendezvous"] is None
+
+
+def test_a_person_reads_the_share_the_flows_the_hint_and_the_domains(
+    ctl: Ctl, three: Path, four: Path, vassals: Path
+) -> None:
+    plan = planned(ctl, "--backends", three, four, "--vassals", vassals)
+    moved = len(plan["moves"])
+    lines = ctl("plan", "--backends", str(three), str(four), "--vassals", str(vassals)).out
+    first, empty, *rest = lines.splitlines()
+    assert first == f"{moved} of 400 domains ({moved / 4:.0f} %) would move."
+    assert empty == ""
+    assert rest[0].split() == ["FROM", "TO", "DOMAINS"]
+    flows = [row.split() for row in rest[1:10]]
+    assert [(before, after) for before, after, _ in flows] == [
+        (A, B), (A, C), (A, D), (B, A), (B, C), (B, D), (C, A), (C, B), (C, D),
+    ]  # fmt: skip
+    assert sum(int(count) for _, _, count in flows) == moved
+    assert rest[11] == (
+        f"If both lists were placed by rendezvous: {plan['rendezvous']} of 400 domains"
+        f" ({plan['rendezvous'] / 4:.0f} %)."
+    )
+    first_move = plan["moves"][0]
+    assert rest[13] == f"{first_move['domain']}: {first_move['before']} → {first_move['after']}"
+    assert len(rest) == 13 + moved, "a pipe gets them all"
+
+
+def test_a_terminal_gets_one_screen(tmp_path: Path, three: Path, four: Path, vassals: Path) -> None:
+    arguments = ("--backends", str(three), str(four), "--vassals", str(vassals))
+    with on_terminal(tmp_path, "plan", *arguments) as program:
+        assert program.process.wait(30) == 0
+        lines = program.screen().splitlines()
+    assert len(lines) < 24
+    assert "more: --json" in lines[-1]
+
+
+def test_the_domains_are_those_that_the_daemon_serves(
+    emperor: CannedEmperor, ctl: Ctl, three: Path, four: Path
+) -> None:
+    emperor.report = report(*map(parked, DOMAINS[:30]))
+    plan = planned(ctl, "--backends", three, four)
+    assert plan["domains"] == 30
+    assert {move["domain"] for move in plan["moves"]} < set(DOMAINS[:30])
+
+
+def test_without_a_daemon_it_says_how_to_do_without_one(ctl: Ctl, three: Path, four: Path) -> None:
+    told = ctl("plan", "--backends", str(three), str(four))
+    assert told.status == 4
+    assert "cannot reach emperord" in told.err
+    assert "--vassals DIR does without it" in told.err
+
+
+def test_the_same_list_moves_nothing(ctl: Ctl, three: Path, vassals: Path) -> None:
+    told = ctl("plan", "--backends", str(three), str(three), "--vassals", str(vassals))
+    assert told.out == "0 of 400 domains (0 %) would move.\n"
+
+
+def test_a_machine_without_domains_is_no_division_by_zero(
+    ctl: Ctl, three: Path, four: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "none").mkdir()
+    told = ctl("plan", "--backends", str(three), str(four), "--vassals", str(tmp_path / "none"))
+    assert told.out == "0 of 0 domains would move.\n"
+
+
+@pytest.mark.parametrize(
+    ("new", "warned"),
+    [
+        ((A, B, C), None),
+        ((A, B, C, D), None),
+        ((A, D, C), None),
+        ((D,), None),
+        ((A, B), "merely shorter; a dead backend stays in the list"),
+        ((C, A), "merely shorter"),
+        ((C, B, A), "in another order"),
+    ],
+)
+def test_a_list_that_is_merely_shorter_or_shuffled_is_warned_of(
+    new: tuple[str, ...], warned: str | None
+) -> None:
+    told = warning((A, B, C), new)
+    assert (told is None) is (warned is None)
+    assert (warned or "") in (told or "")
+
+
+def test_the_warning_is_seen_and_is_no_failure(
+    ctl: Ctl, three: Path, tmp_path: Path, vassals: Path
+) -> None:
+    shorter = listing(tmp_path / "shorter.lua", A, B)
+    told = ctl("plan", "--backends", str(three), str(shorter), "--vassals", str(vassals))
+    assert told.status == 0
+    assert told.out.splitlines()[1].startswith("warning: the new list is merely shorter; ")
+    assert planned(ctl, "--backends", three, shorter, "--vassals", vassals)["warning"]
+
+
+def test_a_bad_list_or_folder_is_named(ctl: Ctl, three: Path, tmp_path: Path) -> None:
+    bad = listing(tmp_path / "bad.lua")
+    told = ctl("plan", "--backends", str(three), str(bad), "--vassals", str(tmp_path))
+    assert told.status == 1
+    assert f"cannot use the backends of {bad}: web_server_ips is empty" in told.err
+    told = ctl("plan", "--backends", str(three), str(three), "--vassals", str(tmp_path / "nope"))
+    assert told.status == 1
+    assert told.err == f"emperorctl: cannot read {tmp_path}/nope: No such file or directory\n"
+
+
+def test_one_list_is_wrong_usage(ctl: Ctl, three: Path) -> None:
+    assert ctl("plan", "--backends", str(three)).status == 2
