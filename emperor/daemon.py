@@ -15,6 +15,7 @@ import click
 
 from emperor import __version__
 from emperor.emperor import Emperor
+from emperor.linux.cgroup import kill_others, service_group
 from emperor.linux.lock import AlreadyRunning, RunLock
 from emperor.linux.notify import Notifier
 from emperor.model.settings import KEYS, Settings, SettingsError, read_settings
@@ -131,6 +132,9 @@ async def _reign(settings: Settings, uwsgi: Path, notifier: Notifier) -> None:
     async with asyncio.TaskGroup() as tasks:
         emperor = Emperor(settings, uwsgi, notifier, tasks)
         await emperor.reign(stop, hurry, rescan)
+        # What still reads an ini has nobody left to tell.
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
     for number in (signal.SIGTERM, signal.SIGINT):
         # All is done: one who hurries now must not turn the exit status into a failure.
         loop.remove_signal_handler(number)
@@ -147,12 +151,25 @@ def run(config: str | None, flags: dict[str, str]) -> None:
     try:
         with RunLock(settings.run_dir), Notifier.from_environment(os.environ) as notifier:
             asyncio.run(_reign(settings, uwsgi, notifier))
+            _end_runaways()
     except (OSError, ExceptionGroup) as error:
         # A task group raises groups, even for what is not a task's.
         cause = _first(error)
         if not isinstance(cause, OSError | SettingsError):
             raise
         raise CannotStart(f"cannot serve: {cause}") from error
+
+
+def _end_runaways() -> None:
+    """What an app moved into a session of its own is in our control group still."""
+    try:
+        group = service_group(os.environ)
+        killed = kill_others(group) if group else 0
+    except OSError as error:
+        log.warning("cannot end what has left its vassal's process group: %s", error)
+    else:
+        if killed:
+            log.info("killed %d processes that had left their vassal's process group", killed)
 
 
 def _first(group: BaseException) -> BaseException:

@@ -35,6 +35,8 @@ CONTROL_GROUP = "emperor"
 # Where the kernel does not tell the length of a queue, a herd still goes in small batches.
 _UNKNOWN_QUEUE = QueueLength(pending=0, capacity=128)
 _STATUS_DELAY_SECONDS = 1.0
+# For what is left to do when the last process was killed.
+_AFTER_DRAINING_SECONDS = 15.0
 
 
 class Emperor:
@@ -117,6 +119,7 @@ class Emperor:
     async def _stop(self, hurry: asyncio.Event) -> None:
         self._health.stop()
         self._activation.stop()
+        self._provisioner.stop()
         self._folder.close()
         gone = asyncio.Event()
 
@@ -129,9 +132,11 @@ class Emperor:
             if self._governor.serving(vassal.spec.domain):
                 self._governor.dismiss(vassal.spec.domain, "emperord stops")
         look()
-        running = sum(len(vassal.children) for vassal in self._governor)
-        if running:
-            log.info("draining %d processes; another signal kills them", running)
+        draining = [child for vassal in self._governor for child in vassal.children]
+        if draining:
+            log.info("draining %d processes; another signal kills them", len(draining))
+            longest = max(child.spec.stop_timeout for child in draining)
+            self._notifier.extend_timeout(longest + _AFTER_DRAINING_SECONDS)
         killer = self._tasks.create_task(self._kill_when(hurry))
         await gone.wait()
         killer.cancel()

@@ -27,16 +27,25 @@ class Provisioner:
         self._tasks = tasks
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._running: dict[str, asyncio.Task[bool]] = {}
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """End what runs; from here on no domain is provided for."""
+        self._is_stopped = True
+        for task in self._running.values():
+            task.cancel()
 
     async def provide(self, domain: str) -> bool:
         """Whether the domain has a vassal now. False at once where no command is set."""
-        if not self._command:
+        if not self._command or self._is_stopped:
             return False
         task = self._running.get(domain)
         if task is None:
             task = self._running[domain] = self._tasks.create_task(self._provide(domain))
             task.add_done_callback(lambda _: self._running.pop(domain))
-        return await asyncio.shield(task)
+        # A visitor who leaves does not end what others wait for.
+        await asyncio.wait([task])
+        return not task.cancelled() and task.result()
 
     async def _provide(self, domain: str) -> bool:
         admitted = asyncio.Event()

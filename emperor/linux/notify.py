@@ -36,6 +36,10 @@ class Notifier:
         """From here on vassals drain."""
         self._send("STOPPING=1")
 
+    def extend_timeout(self, seconds: float) -> None:
+        """What goes on, the stop say, lawfully takes so long from now, whatever the unit allows."""
+        self._send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
+
     def alive(self) -> None:
         """The loop goes round."""
         self._send("WATCHDOG=1")

@@ -122,11 +122,11 @@ class Activation:
         hit = Hit.of(request)
         if not is_domain(hit.domain):
             return self._page(Page.NO_DOMAIN, hit)
-        if self._stopping:
-            return self._page(Page.STOPPING, hit)
         vassal = self._governor.serving(hit.domain)
         if vassal is None and hit.domain not in self._refused and await self._provide(hit.domain):
             vassal = self._governor.serving(hit.domain)
+        if self._stopping:
+            return self._page(Page.STOPPING, hit)
         if vassal is None:
             refused = hit.domain in self._refused
             return self._page(Page.BROKEN if refused else Page.UNKNOWN, hit, RETRY_REFUSED_SECONDS)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.backend import BIN, Backend, UnixConnection
 from tests.eventually import eventually
+from tests.http_client import Reply
 
 Start = Callable[..., Backend]
 
@@ -160,6 +161,38 @@ def test_a_domain_without_an_ini_is_provisioned_once(folder: Path, start: Start)
     assert (folder / "asked").read_text() == "new.example\n"
     assert backend.get("other.example").status == 404
     assert backend.lines("other.example is not provisioned: exit status 1: no such customer")
+
+
+def test_a_stop_ends_what_provisions_and_answers_who_waits_for_it(
+    folder: Path, start: Start
+) -> None:
+    command = folder / "provision"
+    command.write_text(f"#!/bin/sh\ntouch {folder}/asked\nsleep 60\n")
+    command.chmod(0o755)
+    backend = start(provision=str(command))
+    backend.add("slow.example", hook_as_user_atexit="exec:sleep 2")
+    backend.get("slow.example")
+    replies: list[Reply] = []
+    thread = threading.Thread(target=lambda: replies.append(backend.get("new.example")))
+    thread.start()
+    eventually((folder / "asked").exists)
+    backend.process.send_signal(signal.SIGTERM)
+    thread.join()
+    assert backend.process.poll() is None, "it was answered while the other app drained"
+    assert (replies[0].status, replies[0].headers.get("retry-after")) == (503, "5")
+    assert backend.process.wait(20) == 0
+    backend.start()
+
+
+def test_a_stop_does_not_wait_for_an_ini_that_cannot_be_read(backend: Backend) -> None:
+    pipe = backend.folder / "pipe"
+    os.mkfifo(pipe)
+    text = backend.ini("a.example") + f"if-exists = {pipe}\nendif =\nini = {pipe}\n"
+    backend.drop("a.example", text)
+    eventually(lambda: any("a.example" in " ".join(p.cmdline()) for p in backend.children()))
+    assert backend.stop() == 0
+    (backend.vassals / "a.example.ini").unlink()
+    backend.start()
 
 
 def test_events_are_told_as_they_happen(backend: Backend) -> None:

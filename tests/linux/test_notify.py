@@ -28,11 +28,13 @@ def test_each_state_is_one_datagram(tmp_path: Path, abstract: bool) -> None:
         notifier.status("3 running")
         notifier.alive()
         notifier.stopping()
-        assert [systemd.recv(100) for _ in range(4)] == [
+        notifier.extend_timeout(1.5)
+        assert [systemd.recv(100) for _ in range(5)] == [
             b"READY=1",
             b"STATUS=3 running",
             b"WATCHDOG=1",
             b"STOPPING=1",
+            b"EXTEND_TIMEOUT_USEC=1500000",
         ]
 
 

@@ -10,9 +10,10 @@ from tests.systemd.box import Box, booted
 
 ROOT = Path(__file__).parents[2]
 SNIPPETS = ROOT / "systemd"
+UNITS = sorted([*SNIPPETS.glob("*.service"), *SNIPPETS.glob("*.socket")])
 
 INSTALLED: dict[str, Path | str] = {
-    "/etc/systemd/system/emperord.service": SNIPPETS / "emperord.service",
+    **{f"/etc/systemd/system/{path.name}": path for path in UNITS},
     "/etc/sysusers.d/emperord.conf": SNIPPETS / "emperord.sysusers",
     "/etc/tmpfiles.d/emperord.conf": SNIPPETS / "emperord.tmpfiles",
     "/etc/nginx/nginx.conf": ROOT / "nginx" / "backend.conf",

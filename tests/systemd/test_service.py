@@ -1,38 +1,14 @@
-"""The shipped unit on a real systemd, behind the shipped nginx, with the paths of production."""
+"""The shipped units on a real systemd, behind the shipped nginx, with the paths of production."""
 
 from tests.eventually import eventually
 from tests.systemd.box import Box
-from tests.systemd.conftest import ROOT
-
-UNIT = "/etc/systemd/system/emperord.service"
-VASSAL = "/etc/uwsgi/vassals/app.example.ini"
-INI = f"""\
-[uwsgi]
-socket = /var/sockets/app.example/socket
-file = {ROOT}/tests/apps/plain.py
-idle = 93600
-"""
+from tests.systemd.conftest import UNITS
+from tests.systemd.service import add, daemon, get, left_over, override, show
 
 
-def show(box: Box, *names: str) -> dict[str, str]:
-    """Properties of the service."""
-    lines = box.must("systemctl", "show", f"--property={','.join(names)}", "emperord").splitlines()
-    return dict(line.split("=", 1) for line in lines)
-
-
-def get(box: Box, host: str) -> str:
-    """The status of a request to nginx on port 80 of the box."""
-    script = (
-        "import sys, http.client\n"
-        "connection = http.client.HTTPConnection('127.0.0.1', timeout=30)\n"
-        "connection.request('GET', '/', headers={'Host': sys.argv[1]})\n"
-        "print(connection.getresponse().status)"
-    )
-    return box.must("/usr/bin/python3", "-c", script, host).strip()
-
-
-def test_systemd_finds_nothing_to_complain_of_in_the_unit(box: Box) -> None:
-    assert box.must("systemd-analyze", "verify", "--man=no", UNIT) == ""
+def test_systemd_finds_nothing_to_complain_of_in_the_units(box: Box) -> None:
+    for unit in UNITS:
+        assert box.must("systemd-analyze", "verify", "--man=no", unit.name) == ""
 
 
 def test_it_starts_serves_and_stops(box: Box) -> None:
@@ -42,11 +18,10 @@ def test_it_starts_serves_and_stops(box: Box) -> None:
         "StatusText": "no vassals",
     }
 
-    box.must("sh", "-c", 'printf %s "$1" > /etc/app.ini && mv /etc/app.ini "$2"', "", INI, VASSAL)
-    eventually(lambda: box.run("test", "-S", "/var/sockets/app.example/socket").returncode == 0)
+    add(box, "app.example")
     eventually(lambda: show(box, "StatusText") == {"StatusText": "1 parked"})
-    assert get(box, "unknown.example") == "404"
-    assert get(box, "app.example") == "200"
+    assert get(box, "unknown.example").startswith("404 ")
+    assert get(box, "app.example").startswith("200 ")
     eventually(lambda: "1 running" in box.must("systemctl", "status", "emperord"))
     assert "app.example" in box.must("/opt/emperord/bin/emperorctl", "status")
     log = box.must("stat", "--format=%U:%G %a", "/var/log/emperord/app.example.log")
@@ -58,9 +33,9 @@ def test_it_starts_serves_and_stops(box: Box) -> None:
         "Result": "success",
         "ExecMainStatus": "0",
     }
-    assert box.run("pgrep", "-f", "emperord|uwsgi").returncode == 1
+    assert left_over(box) == ""
     assert box.must("ls", "/var/sockets") == ""
-    assert get(box, "app.example") == "503"
+    assert get(box, "app.example").startswith("503 ")
 
 
 def test_a_reload_looks_at_the_folder_again(box: Box) -> None:
@@ -68,6 +43,18 @@ def test_a_reload_looks_at_the_folder_again(box: Box) -> None:
     before = show(box, "ActiveState", "MainPID")
     box.must("systemctl", "reload", "emperord")
     assert show(box, "ActiveState", "MainPID") == before
+
+
+def test_a_daemon_that_hangs_is_replaced(box: Box) -> None:
+    override(box, "WatchdogSec=1")
+    box.must("systemctl", "start", "emperord", "nginx")
+    add(box, "app.example")
+    hung = daemon(box)
+    box.must("kill", "-STOP", str(hung))
+    eventually(lambda: show(box, "ActiveState", "NRestarts")["NRestarts"] == "1")
+    eventually(lambda: show(box, "ActiveState")["ActiveState"] == "active")
+    assert daemon(box) != hung
+    assert get(box, "app.example").startswith("200 ")
 
 
 def test_the_group_emperor_may_ask_the_daemon_and_others_may_not(box: Box) -> None:
