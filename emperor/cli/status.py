@@ -166,7 +166,9 @@ async def _print(run_dir: Path, domains: tuple[str, ...], raw: bool) -> None:
         click.echo(json.dumps(as_json(found)) if domains else answer)
     elif found.vassals or found.refused or not domains:
         console = terminal()
-        show(console, page(found, datetime.now(UTC), console.width))
+        # What reads a pipe, grep say, has no edge to be cut at.
+        width = console.width if console.is_terminal else sys.maxsize
+        show(console, page(found, datetime.now(UTC), width))
     _insist(found, domains)
 
 

@@ -175,11 +175,14 @@ def test_an_unknown_vassal_is_named_and_exits_3_after_the_known_ones(
     assert ctl("status", "nobody.example").out == ""
 
 
-def test_a_pipe_gets_no_colour(emperor: CannedEmperor) -> None:
-    emperor.report = report(running(GOAT))
+def test_a_pipe_gets_no_colour_and_nothing_cut_short(emperor: CannedEmperor) -> None:
+    name, error = "x" * 87, "cannot " * 50 + "do it"
+    emperor.report = report(replace(throttled(name), last_error=error))
     result = finished(emperor.run_dir, "status")
     assert (result.returncode, result.stderr) == (0, "")
     assert "\x1b" not in result.stdout
+    assert f"{name} throttled" in result.stdout
+    assert f": {error}\n" in result.stdout
 
 
 def test_a_terminal_gets_colour_unless_no_color_is_set(emperor: CannedEmperor) -> None:
