@@ -84,7 +84,7 @@ class VassalFolder:
 
     @property
     def refused(self) -> Mapping[str, str]:
-        """Domains whose ini is not served, and why."""
+        """Names of inis that are not served, without their suffix, and why."""
         return self._refused
 
     async def rescan(self) -> None:
@@ -94,11 +94,12 @@ class VassalFolder:
         except OSError as error:
             log.warning("cannot read %s: %s", self._settings.vassals, error.strerror)
             return
-        for name in self._unhappy():
+        unhappy = self._unhappy()
+        for name in unhappy:
             # What stood in the way outside of the ini, a permission say, may have been mended.
             self._stamps.pop(name, None)
         self._passed_over &= present
-        for count, name in enumerate(sorted(present | set(self._stamps)), 1):
+        for count, name in enumerate(sorted({*present, *self._stamps, *unhappy}), 1):
             self.look(name)
             if not count % _SLICE:
                 await asyncio.sleep(0)
@@ -150,16 +151,18 @@ class VassalFolder:
             self._read(domain, name, draft)
 
     def _pass_over(self, name: str) -> None:
-        if name in self._passed_over:
-            return
-        self._passed_over.add(name)
-        if name.endswith(".ini") and not name.startswith("."):
-            log.warning(
-                "cannot serve %r: its name is no host name (a-z 0-9 _ . -, at most %d characters)",
-                name, LONGEST_DOMAIN,
-            )  # fmt: skip
+        if name.startswith(".") or not name.endswith(".ini"):
+            if name not in self._passed_over:
+                self._passed_over.add(name)
+                log.info("%r is not served: it is not named DOMAIN.ini", name)
+        elif os.path.lexists(os.path.join(self._settings.vassals, name)):
+            self._refuse(
+                name.removesuffix(".ini"),
+                f"cannot serve {name!r}: its name is no host name (a-z 0-9 _ . -, at most"
+                f" {LONGEST_DOMAIN} characters); rename it",
+            )
         else:
-            log.info("%r is not served: it is not named DOMAIN.ini", name)
+            self._refused.pop(name.removesuffix(".ini"), None)
 
     def _read(self, domain: str, name: str, draft: Draft) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -153,15 +154,42 @@ def test_unknown_keys_are_uwsgis_business(backend: Backend) -> None:
     assert backend.get("a.example").status == 200
 
 
-def test_names_that_are_no_hosts_are_passed_over(backend: Backend) -> None:
+def test_inis_whose_names_are_no_hosts_are_refused_and_other_files_passed_over(
+    backend: Backend,
+) -> None:
     backend.expect("cannot serve '.*': its name is no host name")
-    for name in ("UPPER.ini", "a b.ini", "..ini", "x" * 88 + ".ini", "-.ini", "ümlaut.ini"):
+    wrong = ["UPPER.ini", "a b.ini", "x" * 88 + ".ini", "-.ini", "ümlaut.ini"]
+    for name in wrong:
         (backend.vassals / name).write_text(backend.ini("x.example"))
-    for name in ("notes.txt", ".hidden.ini", "a.example.ini.bak"):
+    for name in ("notes.txt", ".hidden.ini", "..ini", "a.example.ini.bak"):
         (backend.vassals / name).write_text("not for us")
     backend.add("a.example")
     _, report = backend.call("GET", "/v1/status")
     assert [vassal["name"] for vassal in report["vassals"]] == ["a.example"]
+    assert [refused["name"] for refused in report["refused"]] == sorted(wrong)
+    assert backend.call("GET", "/v1/vassals/UPPER")[1]["error"]["code"] == "refused"
+    (backend.vassals / "UPPER.ini").unlink()
+    eventually(lambda: backend.call("GET", "/v1/vassals/UPPER")[0] == 404)
+    (backend.vassals / "UPPER.ini").touch()
+    eventually(lambda: backend.call("GET", "/v1/vassals/UPPER")[0] == 409)
+
+
+def test_an_ini_that_was_refused_and_went_unseen_is_forgotten_by_the_next_rescan(
+    backend: Backend,
+) -> None:
+    backend.expect("its name is no host name|cannot read bad.example.ini")
+    (backend.vassals / "UPPER.ini").touch()
+    (backend.vassals / "bad.example.ini").mkdir()
+    backend.call("POST", "/v1/reload")
+    eventually(lambda: len(backend.call("GET", "/v1/status")[1]["refused"]) == 2)
+    backend.process.send_signal(signal.SIGSTOP)
+    for number in range(17_000):
+        # More than the kernel queues, so that what follows is not told.
+        (backend.vassals / f".{number % 2}").touch()
+    (backend.vassals / "UPPER.ini").unlink()
+    (backend.vassals / "bad.example.ini").rmdir()
+    backend.process.send_signal(signal.SIGCONT)
+    eventually(lambda: not backend.call("GET", "/v1/status")[1]["refused"])
 
 
 def test_two_inis_that_claim_one_host_are_both_named_and_the_first_has_it(
