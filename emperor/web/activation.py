@@ -129,7 +129,7 @@ class Activation:
             return self._page(Page.STOPPING, hit)
         if vassal is None:
             refused = hit.domain in self._refused
-            return self._page(Page.BROKEN if refused else Page.UNKNOWN, hit, RETRY_REFUSED_SECONDS)
+            return self._page(Page.REFUSED if refused else Page.UNKNOWN, hit, RETRY_REFUSED_SECONDS)
         self._governor.demand(
             vassal, self._governor.cause("hit", hit.client, hit.request_id or None)
         )

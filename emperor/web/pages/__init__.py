@@ -35,6 +35,11 @@ class Page(Enum):
         "Temporarily unavailable",
         "This site could not be started. It will be tried again shortly; its owner can see why.",
     )
+    REFUSED = Wording(
+        503,
+        "Temporarily unavailable",
+        "This site is not set up as it must be. Its owner can see why, and mend it.",
+    )
     LATE = Wording(
         503, "Temporarily unavailable", "This site takes too long to start. Please try again."
     )
