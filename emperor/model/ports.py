@@ -4,7 +4,7 @@ The kernel's side stands in `linux/` and `uwsgi/`. The tests put fakes and a clo
 its place, and a launcher that forks a preloaded interpreter would be one more of these.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -18,6 +18,31 @@ class CannotListen(Exception):
 
 class CannotLaunch(Exception):
     """A process that could not be spawned; the message names the program and the cause."""
+
+
+class CannotKeep(Exception):
+    """Words that could not be kept, by their `keys`; the message names the cause and the cure."""
+
+    def __init__(self, message: str, keys: Collection[str]) -> None:
+        super().__init__(message)
+        self.keys = frozenset(keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What is known about `key` from now on, and the descriptors that belong to it. Without a
+    payload: there is no such thing any more."""
+
+    key: str
+    payload: bytes = b""
+    fds: tuple[int, ...] = ()
+
+
+class Store(Protocol):
+    """Keeps the newest word about each key for the process that comes after this one."""
+
+    def put(self, words: Sequence[Word]) -> None:
+        """Keep them, or else raise CannotKeep; their descriptors stay the caller's."""
 
 
 class Timer(Protocol):

@@ -1,0 +1,323 @@
+"""The fd bag: what the next process must know and hold, in a queue of the kernel's.
+
+It is a log. Each message on a SOCK_SEQPACKET socketpair holds words, with their descriptors as
+SCM_RIGHTS, and the newest word about a key counts. Whoever inherits the two ends reads all of it
+with MSG_PEEK, which takes nothing out: a daemon that dies while it recovers has lost nothing.
+systemd's FDSTORE alone is quadratic and holds no state (10,000 descriptors take 25 s there, 10 ms
+here).
+
+The log is kept short by taking its oldest messages out, in an order that may end at every step:
+what still counts in them is put at the back once more, and only then do they leave.
+"""
+
+import errno
+import fcntl
+import itertools
+import logging
+import os
+import socket
+import sys
+import termios
+from array import array
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from emperor.model.ports import CannotKeep, Word
+
+log = logging.getLogger("emperord")
+
+_KIND = (socket.AF_UNIX, socket.SOCK_SEQPACKET)
+# asm-generic/socket.h; Python's socket module does not have them.
+_SO_SNDBUFFORCE = 32
+_SO_PEEK_OFF = 42
+
+# A bound, and no memory until it is used: 100,000 vassals take some 90 MB.
+_CAPACITY_BYTES = 128 << 20
+_MOST_OF_CAPACITY = 0.7
+_LONGEST_BYTES = 1 << 20
+# SCM_MAX_FD is 253. The kernel wants long messages in one piece of memory, which may be short.
+_FDS_OF_MESSAGE = 250
+_BYTES_OF_MESSAGE = 56 << 10
+# Besides the words that count, half as many that do not may stay, and a few.
+_SPARE_WORDS = 64
+# A peek at the n-th message passes over all those before it.
+_MOST_MESSAGES = 1024
+# So many are taken out at once at most, which takes half a millisecond.
+_STEP_MESSAGES = 64
+
+_ROOM_FOR_FDS = socket.CMSG_SPACE(253 * array("i").itemsize)
+_PEEKING = socket.MSG_PEEK | socket.MSG_DONTWAIT | socket.MSG_TRUNC | socket.MSG_CMSG_CLOEXEC
+
+_FORMAT: Literal["emperord bag 1"] = "emperord bag 1"
+_Row = tuple[str, bytes, int]  # key, payload, number of descriptors
+_Frame = tuple[Literal["emperord bag 1"], list[_Row]]
+_DECODER: msgspec.msgpack.Decoder[_Frame] = msgspec.msgpack.Decoder(_Frame)
+
+_CAUSES = {
+    errno.EAGAIN: "the queue is full; run emperord as root, or raise net.core.wmem_max",
+    errno.ETOOMANYREFS: "too many descriptors are on their way; raise the limit on open files"
+    " (LimitNOFILE= of the unit)",
+    errno.EMSGSIZE: "that is too long; look for an ini with a great many hosts or sockets",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """What is remembered of a message in the queue: its length in bytes, how many descriptors it
+    has, and whose words."""
+
+    length: int
+    fds: int
+    keys: tuple[str, ...]
+
+
+class _Unreadable(Exception):
+    """A message of `length` bytes whose words, as far as their `keys` are known, cannot be used."""
+
+    def __init__(self, why: str, length: int, keys: Collection[str] = ()) -> None:
+        super().__init__(why)
+        self.length = length
+        self.keys = keys
+
+
+class Bag:
+    """One log, by its two ends. That of an earlier process must be read before it is written."""
+
+    def __init__(self, reader: socket.socket, writer: socket.socket) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._messages: deque[_Message] = deque()
+        # Messages are numbered as they are put.
+        self._oldest = 0
+        self._newest_word: dict[str, int] = {}
+        self._words = 0
+        self._capacity = writer.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+
+    @classmethod
+    def new(cls) -> "Bag":
+        """An empty one. Raises OSError."""
+        reader, writer = socket.socketpair(*_KIND)
+        try:
+            writer.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _CAPACITY_BYTES)
+        except PermissionError:
+            writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CAPACITY_BYTES)
+        return cls(reader, writer)
+
+    @classmethod
+    def inherited(cls, reader_fd: int, writer_fd: int) -> "Bag":
+        """That of an earlier process. Raises OSError where these are not what they should be."""
+        ends = [socket.socket(fileno=fd) for fd in (reader_fd, writer_fd)]
+        for end in ends:
+            end.set_inheritable(False)
+        if any((end.family, end.type) != _KIND for end in ends):
+            for end in ends:
+                end.close()
+            raise OSError(errno.EPROTOTYPE, "these are no ends of a bag")
+        return cls(*ends)
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The descriptors of the reader and of the writer, close-on-exec."""
+        return self._reader.fileno(), self._writer.fileno()
+
+    def close(self) -> None:
+        """Close both ends. What is inside goes when nobody else has them either."""
+        self._reader.close()
+        self._writer.close()
+
+    def read(self) -> dict[str, Word]:
+        """The newest word about each key, with close-on-exec descriptors that are the caller's;
+        nothing is taken out. What cannot be used is dropped, with one warning."""
+        found: dict[str, Word] = {}
+        problems: list[str] = []
+        buffer = bytearray(_LONGEST_BYTES)
+        offset = 0
+        for number in itertools.count():
+            words: Collection[Word]
+            try:
+                length, words = self._peek(offset, buffer)
+            except BlockingIOError:
+                break
+            except _Unreadable as error:
+                problems.append(str(error))
+                length, words = error.length, [Word(key) for key in error.keys]
+            for word in words:
+                if older := found.pop(word.key, None):
+                    _close_all([older])
+                if word.payload:
+                    found[word.key] = word
+            self._note(number, length, words)
+            offset += length
+        if problems:
+            log.warning(
+                "%d messages that an earlier emperord left are set aside: %s",
+                len(problems), problems[0],
+            )  # fmt: skip
+            self._take_out_all()
+        return found
+
+    def put(self, words: Iterable[Word]) -> None:
+        """Write these, and take out a little of what is old. Raises CannotKeep for those words
+        that did not fit; all others are kept."""
+        failed: set[str] = set()
+        first: OSError | None = None
+        for batch in _batches(words):
+            try:
+                self._send_if_it_fits(batch)
+            except OSError as error:
+                failed |= {word.key for word in batch}
+                first = first or error
+            self._tidy()
+        if first:
+            cause = _CAUSES.get(first.errno or 0, first.strerror)
+            raise CannotKeep(
+                f"cannot keep the state of {_told(failed)}: {cause}", failed
+            ) from first
+
+    def _send_if_it_fits(self, words: Collection[Word]) -> None:
+        if self._is_full():
+            self._take_out_all()
+            # The rest is for ends, which make room, and for what is put at the back again.
+            if self._is_full() and any(word.payload for word in words):
+                raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        self._send(words)
+
+    def _is_full(self) -> bool:
+        queued = fcntl.ioctl(self._writer, termios.TIOCOUTQ, bytes(4))
+        return int.from_bytes(queued, sys.byteorder) > self._capacity * _MOST_OF_CAPACITY
+
+    def _send(self, words: Collection[Word]) -> None:
+        rows = [(word.key, word.payload, len(word.fds)) for word in words]
+        data = msgspec.msgpack.encode((_FORMAT, rows))
+        if len(data) > _LONGEST_BYTES:
+            raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
+        fds = array("i", itertools.chain.from_iterable(word.fds for word in words))
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)] if fds else []
+        self._writer.sendmsg([data], rights, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        self._note(self._oldest + len(self._messages), len(data), words)
+
+    def _note(self, number: int, length: int, words: Collection[Word]) -> None:
+        """Remember a message at the back."""
+        fds = sum(len(word.fds) for word in words)
+        self._messages.append(_Message(length, fds, tuple(word.key for word in words)))
+        self._words += len(words)
+        for word in words:
+            if word.payload:
+                self._newest_word[word.key] = number
+            else:
+                self._newest_word.pop(word.key, None)
+
+    def _tidy(self) -> None:
+        counting = len(self._newest_word)
+        idle = self._words - counting
+        if idle > counting // 2 + _SPARE_WORDS or len(self._messages) > _MOST_MESSAGES:
+            # Where there is no descriptor left for it, say, the next put tries again.
+            with suppress(OSError, _Unreadable):
+                self._take_out()
+
+    def _take_out_all(self) -> None:
+        """Drop every word that does not count, as far as that can be done now."""
+        end = self._oldest + len(self._messages)
+        with suppress(OSError, _Unreadable):
+            while self._oldest < end:
+                self._take_out()
+
+    def _take_out(self) -> None:
+        """Drop some of the oldest messages, after what counts in them was put at the back again, in
+        one message. Raises OSError and _Unreadable, and then nothing was done."""
+        count = offset = length = fds = 0
+        words: list[Word] = []
+        try:
+            for number, message in enumerate(self._messages, self._oldest):
+                if any(self._newest_word.get(key) == number for key in message.keys):
+                    length, fds = length + message.length, fds + message.fds
+                    if words and (length > _BYTES_OF_MESSAGE or fds > _FDS_OF_MESSAGE):
+                        break
+                    words += self._counting(number, offset, message.length)
+                offset += message.length
+                count += 1
+                if count == _STEP_MESSAGES:
+                    break
+            if words:
+                self._send(words)
+        finally:
+            _close_all(words)
+        for _ in range(count):
+            # Without room for them, the kernel closes its descriptors.
+            self._reader.recv(1, socket.MSG_DONTWAIT)
+            self._words -= len(self._messages.popleft().keys)
+            self._oldest += 1
+
+    def _counting(self, number: int, offset: int, length: int) -> list[Word]:
+        """The words of a message that are the newest about their keys."""
+        _, words = self._peek(offset, bytearray(length))
+        counting = [word for word in words if self._newest_word.get(word.key) == number]
+        _close_all(word for word in words if self._newest_word.get(word.key) != number)
+        return counting
+
+    def _peek(self, offset: int, buffer: bytearray) -> tuple[int, list[Word]]:
+        """The message that begins `offset` bytes into the queue: its length, and its words with new
+        descriptors. Raises BlockingIOError at the end of the queue, and _Unreadable."""
+        self._reader.setsockopt(socket.SOL_SOCKET, _SO_PEEK_OFF, offset)
+        length, ancillary, told, _ = self._reader.recvmsg_into([buffer], _ROOM_FOR_FDS, _PEEKING)
+        fds = array("i")
+        for _level, _type, part in ancillary:
+            fds.frombytes(part[: len(part) - len(part) % fds.itemsize])
+        try:
+            return length, _words_of(memoryview(buffer)[:length], fds, length, told)
+        except _Unreadable:
+            for fd in fds:
+                os.close(fd)
+            raise
+
+
+def _words_of(data: memoryview, fds: Sequence[int], length: int, flags: int) -> list[Word]:
+    """What is in a message that was received with these flags. Raises _Unreadable."""
+    if length > len(data):
+        raise _Unreadable(f"{length} bytes are more than there can be", length)
+    try:
+        _, rows = _DECODER.decode(data)
+    except msgspec.MsgspecError as error:
+        raise _Unreadable(f"another version wrote them, or nobody did ({error})", length) from error
+    if flags & socket.MSG_CTRUNC:
+        cause = (
+            "there are more descriptors in them than may be open; raise LimitNOFILE= of the unit"
+        )
+        raise _Unreadable(cause, length, [key for key, _, _ in rows])
+    if sum(count for _, _, count in rows) != len(fds):
+        raise _Unreadable("descriptors are missing", length, [key for key, _, _ in rows])
+    rest = iter(fds)
+    return [
+        Word(key, payload, tuple(itertools.islice(rest, count))) for key, payload, count in rows
+    ]
+
+
+def _batches(words: Iterable[Word]) -> Iterator[list[Word]]:
+    """`words` in their order, as many together as one message should have."""
+    batch: list[Word] = []
+    fds = size = 0
+    for word in words:
+        fds += len(word.fds)
+        size += len(word.key) + len(word.payload)
+        if batch and (fds > _FDS_OF_MESSAGE or size > _BYTES_OF_MESSAGE):
+            yield batch
+            batch, fds, size = [], len(word.fds), len(word.key) + len(word.payload)
+        batch.append(word)
+    if batch:
+        yield batch
+
+
+def _close_all(words: Iterable[Word]) -> None:
+    for word in words:
+        for fd in word.fds:
+            os.close(fd)
+
+
+def _told(keys: Collection[str]) -> str:
+    first = min(keys)
+    return first if len(keys) == 1 else f"{first} and {len(keys) - 1} more"

@@ -1,0 +1,409 @@
+"""The fd bag on the real kernel: the newest word wins, and no step of it loses a word."""
+
+import errno
+import fcntl
+import logging
+import os
+import random
+import resource
+import socket
+import struct
+import subprocess
+import sys
+import termios
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from emperor.linux.bag import Bag
+from emperor.model.ports import CannotKeep, Word
+
+PUTS = 100_000
+
+
+@pytest.fixture
+def bag() -> Iterator[Bag]:
+    bag = Bag.new()
+    yield bag
+    bag.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_open() -> Iterator[None]:
+    before = open_fds()
+    yield
+    assert open_fds() == before
+
+
+def open_fds() -> set[str]:
+    listed = os.listdir("/proc/self/fd")  # with that of the listing itself, which is closed now
+    return {fd for fd in listed if os.path.lexists(f"/proc/self/fd/{fd}")}
+
+
+def heir(bag: Bag) -> Bag:
+    """What another process would make of the same two ends."""
+    reader, writer = bag.ends
+    return Bag.inherited(os.dup(reader), os.dup(writer))
+
+
+def found(bag: Bag) -> dict[str, bytes]:
+    """What whoever comes next would read."""
+    successor = heir(bag)
+    words = successor.read()
+    close(words)
+    successor.close()
+    return {key: word.payload for key, word in words.items()}
+
+
+def close(words: dict[str, Word]) -> None:
+    for word in words.values():
+        for fd in word.fds:
+            os.close(fd)
+
+
+def bytes_in(bag: Bag) -> int:
+    """The kernel's memory that the queue takes."""
+    size = fcntl.ioctl(bag.ends[1], termios.TIOCOUTQ, struct.pack("i", 0))
+    return int(struct.unpack("i", size)[0])
+
+
+@contextmanager
+def somewhere() -> Iterator[int]:
+    """A descriptor to put into words."""
+    fd = os.open("/dev/null", os.O_RDONLY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@contextmanager
+def most_files(more: int) -> Iterator[None]:
+    """So many descriptors may be opened, and no more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with somewhere() as lowest:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1 + more, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+# What it is for.
+
+
+def test_the_newest_word_about_each_key_is_found(bag: Bag) -> None:
+    bag.put([Word("a", b"1"), Word("b", b"1")])
+    bag.put([Word("a", b"2")])
+    assert found(bag) == {"a": b"2", "b": b"1"}
+
+
+def test_a_word_without_a_payload_ends_it(bag: Bag) -> None:
+    bag.put([Word("a", b"1"), Word("b", b"1")])
+    bag.put([Word("a")])
+    assert found(bag) == {"b": b"1"}
+    bag.put([Word("a", b"2")])
+    assert found(bag) == {"a": b"2", "b": b"1"}
+
+
+def test_reading_takes_nothing_out(bag: Bag) -> None:
+    bag.put([Word(str(number), b"x" * 1000) for number in range(500)])
+    expected = {str(number): b"x" * 1000 for number in range(500)}
+    assert found(bag) == found(bag) == expected
+
+
+def test_a_listener_lives_on_in_it_with_its_queue(bag: Bag, tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
+        listener.bind(path)
+        listener.listen()
+        bag.put([Word("a", b"1", (listener.fileno(),))])
+        listener.close()
+        client.connect(path)
+        client.send(b"asked meanwhile")
+        (fd,) = bag.read()["a"].fds
+        assert not os.get_inheritable(fd), "what a child is not given it must not have"
+        with socket.socket(fileno=fd) as again:
+            served, _ = again.accept()
+            assert served.recv(100) == b"asked meanwhile"
+            served.close()
+
+
+def test_each_word_gets_its_own_descriptors(bag: Bag) -> None:
+    pipes = [os.pipe() for _ in range(3)]
+    bag.put([Word("a", b"1", pipes[0]), Word("none", b"1"), Word("b", b"1", pipes[1] + pipes[2])])
+    words = bag.read()
+    assert [len(words[key].fds) for key in ("a", "none", "b")] == [2, 0, 4]
+    given = [os.fstat(fd).st_ino for pipe in pipes for fd in pipe]
+    assert [os.fstat(fd).st_ino for key in ("a", "b") for fd in words[key].fds] == given
+    close(words)
+    for fd in (fd for pipe in pipes for fd in pipe):
+        os.close(fd)
+
+
+def test_a_process_that_is_killed_leaves_it_to_the_next(bag: Bag) -> None:
+    script = (
+        "import os, signal, sys\n"
+        "from emperor.linux.bag import Bag\n"
+        "from emperor.model.ports import Word\n"
+        "bag = Bag.inherited(*map(int, sys.argv[1:]))\n"
+        "print(sorted(bag.read()), flush=True)\n"
+        "bag.put([Word('b', b'2', (0,))])\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    bag.put([Word("a", b"1")])
+    command = [sys.executable, "-c", script, *map(str, bag.ends)]
+    told = subprocess.run(
+        command, pass_fds=bag.ends, stdout=subprocess.PIPE, text=True, check=False
+    )
+    assert (told.returncode, told.stdout) == (-9, "['a']\n")
+    assert found(bag) == {"a": b"1", "b": b"2"}
+
+
+# What keeps it short, and at which moments it may end.
+
+
+def test_it_never_grows_however_often_words_are_put(bag: Bag) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    model: dict[str, bytes] = {}
+    keys = [f"app{number}.example" for number in range(40)]
+    most = 0
+    with somewhere() as fd:
+        for count in range(PUTS):
+            key = keys[int(chance.random() ** 3 * len(keys))]
+            payload = b"%d" % count if chance.random() < 0.9 else b""
+            bag.put([Word(key, payload, (fd, fd) if payload else ())])
+            model[key] = payload
+            if count % 1000 == 0:
+                most = max(most, bytes_in(bag))
+    assert found(bag) == {key: payload for key, payload in model.items() if payload}
+    # A message takes about a kilobyte of the kernel's; 40 words count at most.
+    assert most < 500_000
+
+
+@hypothesis_settings(deadline=None)
+@given(
+    st.lists(
+        st.lists(st.tuples(st.sampled_from("abcdef"), st.binary(max_size=3)), max_size=3),
+        max_size=300,
+    )
+)
+def test_whatever_is_put_in_whatever_order_reads_as_the_last_word(
+    puts: list[list[tuple[str, bytes]]],
+) -> None:
+    bag = Bag.new()
+    expected: dict[str, bytes] = {}
+    for words in puts:
+        bag.put([Word(key, payload) for key, payload in words])
+        expected |= dict(words)
+    assert found(bag) == {key: payload for key, payload in expected.items() if payload}
+    bag.close()
+
+
+class Doomed(socket.socket):
+    """An end of a bag whose process might be killed before and after each call to the kernel."""
+
+    look: Callable[[], None]
+
+    def sendmsg(self, *args: Any) -> int:
+        self.look()
+        sent = super().sendmsg(*args)
+        self.look()
+        return sent
+
+    def recv(self, *args: Any) -> bytes:
+        self.look()
+        received = super().recv(*args)
+        self.look()
+        return received
+
+
+def test_a_crash_between_any_two_steps_loses_no_word() -> None:
+    reader, writer = (Doomed(fileno=end.detach()) for end in seqpackets())
+    bag = Bag(reader, writer)
+    settled: dict[str, bytes] = {}
+    coming: dict[str, bytes] = {}
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+        left = found(bag)
+        for key in settled | coming:
+            assert left.get(key, b"") in (settled.get(key, b""), coming.get(key, b"none is coming"))
+
+    reader.look = writer.look = look
+    chance = random.Random(4)
+    for count in range(600):
+        key = f"{int(chance.random() ** 2 * 20)}"
+        coming = {key: b"%d" % count if chance.random() < 0.8 else b""}
+        bag.put([Word(key, payload) for key, payload in coming.items()])
+        settled |= coming
+    assert looks > 2000, "old messages were taken out"
+    bag.close()
+
+
+def seqpackets() -> tuple[socket.socket, socket.socket]:
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def test_the_heir_keeps_it_short_too(bag: Bag) -> None:
+    for number in range(60):
+        bag.put([Word("a", b"%d" % number)])
+    successor = heir(bag)
+    close(successor.read())
+    for number in range(1000):
+        successor.put([Word("b", b"%d" % number)])
+    assert found(successor) == {"a": b"59", "b": b"999"}
+    assert bytes_in(successor) < 200_000
+    successor.close()
+
+
+def test_words_that_were_put_one_by_one_come_together_in_time(bag: Bag) -> None:
+    """A peek passes over all messages before, so thousands of them would take seconds to read."""
+    for number in range(4000):
+        bag.put([Word(str(number), b"x")])
+    messages = 0
+    successor, _ = (socket.socket(fileno=os.dup(end)) for end in bag.ends)
+    successor.setsockopt(socket.SOL_SOCKET, 42, 0)
+    with suppress(BlockingIOError):
+        while successor.recv(1 << 16, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+            messages += 1
+    assert messages < 1500
+    successor.close()
+    _.close()
+    assert len(found(bag)) == 4000
+
+
+# When it does not fit.
+
+
+def test_a_full_queue_is_told_and_makes_room_again_when_something_ends() -> None:
+    reader, writer = seqpackets()
+    writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 200_000)
+    bag = Bag(reader, writer)
+    kept: list[str] = []
+    with pytest.raises(
+        CannotKeep, match=r"state of app\d+: the queue is full; run emperord as"
+    ) as e:
+        for number in range(5000):
+            bag.put([Word(f"app{number}", b"x" * 500)])
+            kept.append(f"app{number}")
+    assert e.value.keys == {f"app{len(kept)}"}
+    assert found(bag).keys() == set(kept)
+    for ended in kept[:50]:
+        bag.put([Word(ended)])
+    bag.put([Word("one more", b"x" * 500)])
+    assert found(bag).keys() == {*kept[50:], "one more"}
+    bag.close()
+
+
+def test_without_privileges_it_is_smaller_and_works() -> None:
+    with without_privileges():
+        bag = Bag.new()
+        bag.put([Word("a", b"1")])
+    assert found(bag) == {"a": b"1"}
+    bag.close()
+
+
+def test_too_many_descriptors_are_told_with_the_limit_that_stands_in_the_way() -> None:
+    bag = Bag.new()
+    told = pytest.raises(CannotKeep, match="raise the limit on open files")
+    with somewhere() as fd, most_files(20), without_privileges(), told:
+        for number in range(10_000):
+            bag.put([Word(f"app{number}", b"x", (fd,))])
+    assert "app0" in found(bag)
+    bag.close()
+
+
+def test_a_word_that_is_too_long_does_not_keep_others_out(bag: Bag) -> None:
+    words = [Word("a", b"1"), Word("long", b"x" * (2 << 20)), Word("b", b"1")]
+    with pytest.raises(
+        CannotKeep, match="cannot keep the state of long: that is too long"
+    ) as error:
+        bag.put(words)
+    assert error.value.keys == {"long"}
+    assert found(bag) == {"a": b"1", "b": b"1"}
+
+
+def test_a_long_word_is_kept_whole(bag: Bag) -> None:
+    bag.put([Word("a", b"x" * 900_000), Word("b", b"1")])
+    assert {key: len(payload) for key, payload in found(bag).items()} == {"a": 900_000, "b": 1}
+
+
+def test_what_cannot_be_opened_here_is_set_aside_with_the_limit_that_stands_in_the_way(
+    bag: Bag, caplog: pytest.LogCaptureFixture
+) -> None:
+    with somewhere() as fd:
+        bag.put([Word("few", b"1", (fd,))])
+        bag.put([Word("many", b"1", (fd,))])
+        bag.put([Word("many", b"2", (fd,) * 100)])
+    successor = heir(bag)
+    with most_files(50):
+        words = successor.read()
+    assert words.keys() == {"few"}, "an older word about it must not be believed"
+    close(words)
+    successor.close()
+    (line,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "raise LimitNOFILE= of the unit" in line.getMessage()
+
+
+# What somebody else wrote.
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"?",
+        b"x" * 3_000_000,
+        b"\x92\xaeemperord bag 2\x90",
+        b"\x92\xaeemperord bag 1\x91\x93\xa1z\xc4\x011\x05",
+    ],
+    ids=["rubbish", "endless", "another version", "descriptors missing"],
+)
+def test_what_another_version_or_nobody_wrote_is_set_aside_and_the_rest_is_used(
+    bag: Bag, message: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    bag.put([Word("a", b"1")])
+    writer = socket.socket(fileno=os.dup(bag.ends[1]))
+    read_end, write_end = os.pipe()
+    writer.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [write_end]))])
+    writer.close()
+    os.close(write_end)
+    bag.put([Word("b", b"1")])
+    successor = heir(bag)
+    words = successor.read()
+    assert {key: word.payload for key, word in words.items()} == {"a": b"1", "b": b"1"}
+    (line,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "1 messages that an earlier emperord left are set aside" in line.getMessage()
+    assert os.read(read_end, 1) == b"", "its descriptors are closed"
+    os.close(read_end)
+    caplog.clear()
+    assert found(successor) == {"a": b"1", "b": b"1"}
+    assert not caplog.records
+    successor.close()
+
+
+def test_what_is_no_bag_is_refused() -> None:
+    ends = [end.detach() for end in socket.socketpair()]
+    with pytest.raises(OSError, match="these are no ends of a bag") as error:
+        Bag.inherited(*ends)
+    assert error.value.errno == errno.EPROTOTYPE
