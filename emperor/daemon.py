@@ -43,8 +43,13 @@ def load_settings(config: str | None, flags: dict[str, str]) -> Settings:
         if config is not None:
             raise CannotStart(f"cannot read {path}: no such file") from error
         text = ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise CannotStart(f"cannot read {path}: {error}") from error
+    except OSError as error:
+        raise CannotStart(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise CannotStart(
+            f"cannot read {path}: line {line}: it is not UTF-8 text; save it as such"
+        ) from error
     return read_settings(text, path, flags)
 
 

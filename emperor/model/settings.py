@@ -1,9 +1,11 @@
 """The settings of emperord: one table of keys, and how a text of each becomes a value."""
 
 import configparser
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -95,17 +97,23 @@ def _path(text: str) -> Path:
 
 
 def _backlog(text: str) -> int:
-    value = int(text)
+    value = int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
     if not 1 <= value <= 65535:
-        raise ValueError("must be between 1 and 65535")
+        raise ValueError("must be a number from 1 to 65535")
     return value
 
 
 def _mode(text: str) -> int:
-    value = int(text, 8)
-    if not 0 <= value <= 0o777:
+    if not re.fullmatch("0?[0-7]{1,3}", text):
         raise ValueError("must be an octal mode such as 0660")
-    return value
+    return int(text, 8)
+
+
+def _command(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise ValueError(f"must be a command as a shell takes it: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +157,7 @@ KEYS = (
         "overlap: a changed app boots beside the old one; restart: after its end"),
     Key("page-after", "2", "SECONDS", seconds,
         "how long a navigating browser waits before it sees the waiting page"),
-    Key("provision", "", "COMMAND", lambda text: tuple(shlex.split(text)),
+    Key("provision", "", "COMMAND", _command,
         "run with a domain that has no ini, which it may then drop; 30 s"),
     Key("socket-owner", "root", "USER", str, "owner of the sockets"),
     Key("socket-group", "www-data", "GROUP", str, "nginx's group: it may connect"),
@@ -162,7 +170,10 @@ def read_settings(text: str, origin: str, flags: Mapping[str, str]) -> Settings:
 
     Raises SettingsError that names the file or the flag, the key, and what would be right.
     """
-    written = {name: (value, origin) for name, value in _section(text, origin).items()}
+    written = {
+        name: (value, f"{origin}, line {_line_of(name, text)}")
+        for name, value in _section(text, origin).items()
+    }
     written |= {name: (value, f"--{name}") for name, value in flags.items()}
     values: dict[str, Any] = {}
     for key in KEYS:
@@ -184,13 +195,52 @@ def _section(text: str, origin: str) -> Mapping[str, str]:
     try:
         parser.read_string(text, origin)
     except configparser.Error as error:
-        raise SettingsError(f"cannot read {origin}: {error}") from error
+        raise SettingsError(f"cannot read {origin}: {_blame(error, text)}") from error
     section = dict(parser[SECTION]) if parser.has_section(SECTION) else {}
-    known = {key.name for key in KEYS}
+    known = [key.name for key in KEYS]
     for name in section:
         if name not in known:
-            raise SettingsError(f"cannot read {origin}: no such key {name!r} in [{SECTION}]")
+            similar = get_close_matches(name, known, n=1)
+            cure = (
+                f"did you mean {similar[0]}?"
+                if similar
+                else "see emperord(8) for those that there are"
+            )
+            where = f"{origin}: line {_line_of(name, text)}"
+            raise SettingsError(f"cannot read {where}: there is no key {name!r}; {cure}")
     return section
+
+
+def _line_of(name: str, text: str) -> int:
+    """The line of a key of our section, from 1 on."""
+    is_ours = False
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.startswith("["):
+            is_ours = line.startswith(f"[{SECTION}]")
+        elif is_ours and re.split("[=:]", line)[0].strip().lower() == name:
+            return number
+    return 0
+
+
+def _blame(error: configparser.Error, text: str) -> str:
+    """What is wrong in `text`, in words that say what to do."""
+    match error:
+        case configparser.DuplicateOptionError():
+            return f"line {error.lineno}: {error.option} is set a second time; keep one of the two"
+        case configparser.DuplicateSectionError():
+            number, section = error.lineno, error.section
+            return f"line {number}: [{section}] begins a second time; put its keys together"
+        case configparser.MissingSectionHeaderError():
+            number = error.lineno
+            cure = f"stands before any section; put a line [{SECTION}] above it"
+        case configparser.ParsingError():
+            number = error.errors[0][0]
+            cure = "is no setting; write key = value"
+        case _:
+            return str(error)
+    # configparser, too, takes nothing else for the end of a line.
+    line = text.split("\n")[number - 1].strip()
+    return f"line {number}: {line!r} {cure}"
 
 
 assert [key.field for key in KEYS] == [field.name for field in fields(Settings)]

@@ -142,7 +142,9 @@ def test_settings_that_cannot_be_used_are_an_error(desk: Desk) -> None:
     (desk.folder / "emperord.conf").write_text("[emperord]\nidle = soon\n")
     told = desk.check(path)
     assert told.status == 1
-    assert "cannot use idle = 'soon'" in told.err
+    assert f"cannot use idle = 'soon' from {desk.folder}/emperord.conf, line 2: " in told.err
+    (desk.folder / "emperord.conf").write_bytes(b"[emperord]\n; caf\xe9\n")
+    assert ": line 2: it is not UTF-8 text; save it as such\n" in desk.check(path).err
     assert desk.ctl("check", "--config", "/nosuch", path).err == (
         "emperorctl: cannot read /nosuch: no such file\n"
     )
