@@ -21,11 +21,14 @@ time.sleep(float(os.environ.get("BOOT_SECONDS", "0")))
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """Answers after `sleep` seconds with its pid, the host, and the body's length and checksum."""
+    """Answers after `sleep` seconds, and when somebody has opened the FIFO `gate` for writing, with
+    its pid, the host, and the body's length and checksum."""
     query = {name: values[0] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
     note("RUNS", f"{environ['REQUEST_METHOD']} {query.get('id', '-')}")
     body = environ["wsgi.input"].read()
     time.sleep(float(query.get("sleep", 0)))
+    if gate := query.get("gate"):
+        open(gate, "rb").close()
     if query.get("die"):
         os._exit(1)
     start_response("200 OK", [("Content-Type", "text/plain")])

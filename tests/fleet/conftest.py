@@ -1,0 +1,55 @@
+"""One fleet for the tests of a module, found as it was after each of them."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.fleet.fleet import Fleet, standing
+
+
+@pytest.fixture(scope="module")
+def standing_fleet() -> Iterator[Fleet]:
+    """Built at the first test of a module, taken down after its last; leaves nothing behind."""
+    before = _footprint()
+    with standing() as fleet:
+        yield fleet
+    assert _footprint() == before
+
+
+@pytest.fixture
+def fleet(standing_fleet: Fleet) -> Iterator[Fleet]:
+    """The fleet, with all backends well before and after the test. Its logs are judged."""
+    logs = [log for host in standing_fleet.hosts for log in host.logs]
+    for log in logs:
+        log.turn_over()
+    yield standing_fleet
+    for backend in standing_fleet.listed:
+        standing_fleet.until(backend, "well")
+    assert not (lines := [line for log in logs for line in log.unexpected()]), "\n".join(lines)
+
+
+@pytest.fixture(params=[1, 2], ids=["one balancer", "two balancers"])
+def doors(request: pytest.FixtureRequest) -> int:
+    """By how many balancers the visitors come. All of them probe the backends."""
+    number: int = request.param
+    return number
+
+
+def _footprint() -> dict[str, list[str]]:
+    """What this process has open, runs and mounts, and the interfaces that this machine has."""
+    open_files = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that lists the folder
+            open_files.append(os.readlink(descriptor))
+    return {
+        "descriptors": sorted(open_files),
+        "threads": sorted(thread.name for thread in threading.enumerate()),
+        "processes": [str(child) for child in psutil.Process().children(recursive=True)],
+        "mounts": Path("/proc/self/mountinfo").read_text().splitlines(),
+        "interfaces": sorted(psutil.net_if_stats()),
+    }

@@ -1,0 +1,164 @@
+"""Machines of the test fleet: namespaces in which the shipped files stand at their real paths.
+
+Each has a network, processes, a host name, /etc, /var and /run of its own. All else is this
+machine's, so nothing has to be installed. /etc and /var outlive a power cut, /run does not.
+
+Mounts are made in the machine's own namespace, and its PID 1 dies with the thread that made it: a
+killed test leaves nothing that runs.
+"""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Self
+
+import psutil
+
+from tests.backend import BIN
+from tests.fleet.network import Network
+
+_PATH = f"{BIN}:/usr/sbin:/usr/bin:/sbin:/bin"
+# PID 1 reaps orphans, which `wait` does.
+_BOOT = """
+mount -t tmpfs -o mode=755 tmpfs /run
+for tree in etc var; do
+  layers=lowerdir=/$tree,upperdir=$DISK/$tree,workdir=$DISK/work-$tree
+  mount -t overlay overlay -o "$layers" /$tree
+done
+mount --bind "$DISK/log" /var/log
+hostname "$NAME"
+echo booted
+sleep infinity &
+wait
+"""
+# It stays in the background, where it belongs to PID 1.
+_START = 'setsid "$@" </dev/null >>"$0" 2>&1 &'
+
+
+@contextmanager
+def empty_disk() -> Iterator[Path]:
+    """In memory: the upper folder of an overlay must not lie on another one, as a container's /tmp
+    does."""
+    with TemporaryDirectory(prefix="emperord-", dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+class MachineError(AssertionError):
+    """A machine did not boot, or a command in it failed; the message ends with what it printed."""
+
+
+class Machine:
+    """A host with the network `network`, whose disk is the empty folder `disk`; off at first. A
+    context manager, whose end is a power cut."""
+
+    def __init__(self, name: str, network: Network, disk: Path) -> None:
+        self.name = name
+        self._network = network
+        self._disk = disk
+        self._disk.chmod(0o755)
+        for folder in ("etc", "var", "work-etc", "work-var", "log/nginx"):
+            (self._disk / folder).mkdir(parents=True)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._init = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self.power_off()
+
+    @property
+    def root(self) -> Path:
+        """Its root folder, seen from here, while it is on."""
+        return Path(f"/proc/{self._init}/root")
+
+    @property
+    def logs(self) -> Path:
+        """Its /var/log, which can be read while it is off as well."""
+        return self._disk / "log"
+
+    def power_on(self) -> None:
+        """Boot it. No service runs then. Raises MachineError."""
+        command = [
+            "setpriv", "--pdeathsig", "KILL", "nsenter", f"--net={self._network.path}",
+            "unshare", "--mount", "--pid", "--uts", "--fork", "--kill-child", "--mount-proc",
+            "sh", "-euc", _BOOT,
+        ]  # fmt: skip
+        environment = {"PATH": _PATH, "DISK": str(self._disk), "NAME": self.name}
+        console = self._disk / "console"
+        with console.open("ab") as errors:
+            process = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+        assert process.stdout is not None
+        with process.stdout as told:
+            if told.readline() != b"booted\n":
+                process.kill()
+                process.wait()
+                raise MachineError(f"cannot boot {self.name}: {console.read_text()}")
+        (init,) = psutil.Process(process.pid).children()
+        self._process, self._init = process, init.pid
+
+    def power_off(self) -> None:
+        """Pull the plug: all its processes are killed at once, and when this returns they are
+        gone. Its network stays, and refuses connections."""
+        assert self._process is not None
+        os.kill(self._init, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
+    def freeze(self) -> None:
+        """Stop every process, as if the machine hung. Its kernel goes on accepting connections."""
+        self.must("sh", "-c", "kill -STOP -1")
+
+    def thaw(self) -> None:
+        """Let every process go on."""
+        self.must("sh", "-c", "kill -CONT -1")
+
+    def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command in it and wait; whether it succeeded is the caller's to see."""
+        enter = ("nsenter", f"--target={self._init}", "--mount", "--pid", "--net", "--uts")
+        return subprocess.run(
+            [*enter, *command],
+            env={"PATH": _PATH},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    def must(self, *command: str) -> str:
+        """Run a command in it that has to succeed, and return what it printed. Raises
+        MachineError."""
+        result = self.run(*command)
+        if result.returncode != 0:
+            status = f"{command} exited {result.returncode} on {self.name}"
+            raise MachineError(f"{status}: {result.stdout}")
+        return result.stdout
+
+    def start(self, log: str, *command: str) -> None:
+        """Run a command in the background, and append what it prints to the file `log`."""
+        self.must("sh", "-c", _START, log, *command)
+
+    def processes(self) -> list[str]:
+        """The command lines of all its processes but PID 1 and its `sleep`."""
+        own = os.readlink(f"/proc/{self._init}/ns/pid")
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if os.readlink(f"/proc/{process.pid}/ns/pid") == own and process.pid != self._init:
+                    found.append(" ".join(process.cmdline()))
+            except (psutil.Error, OSError):  # it has ended meanwhile
+                continue
+        found.remove("sleep infinity")
+        return found

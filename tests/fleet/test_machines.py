@@ -1,0 +1,92 @@
+"""What the journeys take for granted of the machines they run on."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.eventually import eventually
+from tests.fleet.machine import Machine, MachineError, empty_disk
+from tests.fleet.network import Network, Switch
+
+ROOT = Path(__file__).parents[2]
+PORT = 80
+BOOTS_AND_WAITS = """
+import pathlib, sys
+from tests.fleet.machine import Machine
+from tests.fleet.network import Network
+machine = Machine("host", Network(), pathlib.Path(sys.argv[1]))
+machine.power_on()
+machine.start("/dev/null", "sleep", "1000")
+print(machine.root.parent.name, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    with (
+        empty_disk() as disk,
+        closing(Network()) as network,
+        Machine("host", network, disk) as machine,
+    ):
+        yield machine
+
+
+def test_a_host_refuses_and_one_without_its_cable_says_nothing() -> None:
+    def knock() -> None:
+        socket.create_connection(("192.0.2.2", PORT), timeout=0.2)
+
+    with closing(Switch()) as switch, closing(Network()) as here, closing(Network()) as there:
+        switch.connect("here", here, "192.0.2.1")
+        cable = switch.connect("there", there, "192.0.2.2")
+        with pytest.raises(ConnectionRefusedError):
+            here.within(knock)
+        cable.pull()
+        with pytest.raises(TimeoutError):
+            here.within(knock)
+        cable.plug()
+        with pytest.raises(ConnectionRefusedError):
+            here.within(knock)
+
+
+def test_etc_and_var_outlive_a_power_cut_and_run_does_not(machine: Machine) -> None:
+    machine.power_on()
+    for folder in ("etc", "var", "run"):
+        (machine.root / folder / "note").write_text("kept")
+    machine.power_off()
+    machine.power_on()
+    kept = [folder for folder in ("etc", "var", "run") if (machine.root / folder / "note").exists()]
+    assert kept == ["etc", "var"]
+    assert not Path("/etc/note").exists()
+
+
+def test_a_machine_has_its_own_name_processes_and_network(machine: Machine) -> None:
+    machine.power_on()
+    machine.start("/dev/null", "sleep", "1000")
+    assert machine.must("hostname") == "host\n"
+    eventually(lambda: machine.processes() == ["sleep 1000"], what="it has its own processes")
+    assert machine.must("sh", "-c", "wc -l </proc/net/dev") == "3\n", "lo, below two lines of title"
+    with pytest.raises(MachineError, match=r"'false'.* exited 1 on host"):
+        machine.must("false")
+
+
+def test_a_machine_dies_with_the_process_that_made_it() -> None:
+    with empty_disk() as disk:
+        maker = subprocess.Popen(
+            [sys.executable, "-c", BOOTS_AND_WAITS, str(disk)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        with maker:
+            assert maker.stdout is not None
+            init = psutil.Process(int(maker.stdout.readline()))
+            maker.send_signal(signal.SIGKILL)
+        eventually(lambda: not init.is_running(), what="PID 1 of the machine is gone")
