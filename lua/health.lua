@@ -3,8 +3,8 @@ local backends = require "fleet.backends"
 local marks = require "fleet.marks"
 
 local INTERVAL = 2
--- Above one second, after which a SYN that got lost is sent again; and above the 0.8 s in which the
--- nginx of a backend says that its emperord is stuck.
+-- Above one second, after which a SYN that got lost is sent again, and the nginx of a backend says
+-- that its emperord is stuck.
 local TIMEOUT_MS = 1500
 local QUESTION = "GET /emperord-health HTTP/1.0\r\nHost: emperord\r\n\r\n"
 

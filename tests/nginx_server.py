@@ -1,11 +1,12 @@
-"""A real nginx that runs the shipped configuration."""
+"""A real nginx that runs a rendered configuration."""
 
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
@@ -41,33 +42,23 @@ def free_ports(count: int) -> list[int]:
         return [probe.getsockname()[1] for probe in probes]
 
 
-class Nginx:
-    """nginx with workers of www-data on two free ports, over the sockets in `folder`/sockets.
+class NginxServer:
+    """nginx with workers of www-data that runs `conf` and listens on a port of an address.
 
-    A context manager. Its end fails the test if the error log holds a line that neither is a
-    knock on a closed door nor was announced by `expect`.
+    A context manager. Its end fails the test if the error log holds a line that was neither
+    announced by `expect` nor matches one of `expected`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.port, self.tls_port = free_ports(2)
-        for name in ("sockets", "run"):
-            (folder / name).mkdir(exist_ok=True)
-        self._conf = render(folder, self.port, self.tls_port)
-        self._error_log = self._conf.with_name("error.log")
-        self._expected = [_KNOCK]
+    def __init__(self, conf: Path, address: str, port: int, expected: Iterable[str] = ()) -> None:
+        self.address = address
+        self.port = port
+        self.conf = conf
+        self._error_log = conf.with_name("error.log")
+        self._expected = [*expected]
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        command: list[str | Path] = [
-            "nginx",
-            "-e",
-            self._error_log,
-            "-c",
-            self._conf,
-            "-g",
-            "daemon off;",
-        ]
-        self._process = process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        self._process = process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL)
         eventually(self._listens, alive=[process], what="nginx listens")
         return self
 
@@ -78,19 +69,52 @@ class Nginx:
         if kind is None:
             assert not (lines := self.unexpected_errors()), "\n".join(lines)
 
+    @property
+    def command(self) -> list[str | Path]:
+        """What starts it, in the foreground."""
+        return ["nginx", "-e", self._error_log, "-c", self.conf, "-g", "daemon off;"]
+
+    def reload(self) -> None:
+        """Let it read its configuration again. That takes a moment."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def expect(self, pattern: str) -> None:
         """Announce lines of the error log that this test provokes."""
         self._expected.append(pattern)
 
+    def error_lines(self) -> list[str]:
+        """The error log."""
+        return self._error_log.read_text(errors="replace").splitlines()
+
     def unexpected_errors(self) -> list[str]:
         """Lines of the error log that nobody announced."""
-        lines = self._error_log.read_text(errors="replace").splitlines()
-        return [line for line in lines if not any(re.search(e, line) for e in self._expected)]
+        return [
+            line
+            for line in self.error_lines()
+            if not any(re.search(expected, line) for expected in self._expected)
+        ]
 
     def access_lines(self) -> list[str]:
         """The access log, which nginx writes after a reply was sent."""
-        return self._conf.with_name("access.log").read_text().splitlines()
+        return self.conf.with_name("access.log").read_text().splitlines()
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            return probe.connect_ex((self.address, self.port)) == 0
+
+
+class Nginx(NginxServer):
+    """The shipped backend over the sockets in `folder`/sockets, on two `ports` for http and https.
+
+    A knock on a closed door is no unexpected line of its error log.
+    """
+
+    def __init__(
+        self, folder: Path, address: str = "127.0.0.1", ports: tuple[int, int] | None = None
+    ) -> None:
+        port, self.tls_port = ports or free_ports(2)
+        for name in ("sockets", "run"):
+            (folder / name).mkdir(exist_ok=True)
+        conf = render(folder, port, self.tls_port, address)
+        super().__init__(conf, address, port, [_KNOCK])

@@ -1,0 +1,196 @@
+"""The shipped balancer on loopback, and backends that do what a test wants."""
+
+import asyncio
+import re
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from types import MappingProxyType
+
+from aiohttp import web
+
+from docs.examples.balancer import render
+from docs.examples.rewriting import rewrite
+from tests.balancer.vectors import stock_index
+from tests.http_client import Reply, Request, ask
+from tests.nginx_server import NginxServer, free_ports
+
+# All of 127.0.0.0/8 is this machine's.
+ADDRESSES = ("127.0.0.11", "127.0.0.12", "127.0.0.13")
+# What nginx logs besides the marks: of a backend that refuses, and of one that closes instead of
+# answering.
+REFUSED = r"connect\(\) failed \(111: Connection refused\) while connecting to upstream"
+BROKE_OFF = r"upstream prematurely closed connection|recv\(\) failed \(104"
+# A probe was under way when its backend was stopped.
+_PROBE = r"recv\(\) failed \(104: Connection reset by peer\), context: ngx\.timer"
+_MARK = re.compile(r"backend (\S+) is (unreachable|unwell|well)[:,]")
+
+
+class Balancer(NginxServer):
+    """The shipped balancer on two ports, for http and https, of 127.0.0.1.
+
+    A mark is no unexpected line of its error log: the tests compare `marks`.
+    """
+
+    def __init__(self, folder: Path, backends: Sequence[str], ports: tuple[int, int]) -> None:
+        port, self.tls_port = ports
+        expected = [r" \[notice\] ", _MARK.pattern, _PROBE]
+        super().__init__(render(folder, port, self.tls_port, backends), "127.0.0.1", port, expected)
+
+    @property
+    def marks(self) -> list[str]:
+        """What the error log says of the backends, in order: `ADDRESS MARK`."""
+        found = [_MARK.search(line) for line in self.error_lines()]
+        return [f"{match[1]} {match[2]}" for match in found if match]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A request that reached a backend. Names of `headers` are in lower case."""
+
+    line: str
+    headers: Mapping[str, str]
+    body: bytes
+    tls: bool
+
+    @property
+    def host(self) -> str:
+        """The name in its Host header."""
+        return self.headers["host"]
+
+
+class Backend:
+    """Answers on both ports of its address; `health` is the status that it answers a probe.
+
+    Unless `answer` is replaced, it answers with its address.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.ports = (0, 0)
+        self._runner: web.ServerRunner | None = None
+        self.heard: list[Heard] = []
+        self.probes: list[Heard] = []
+        self.health = 200
+        self.answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]] = self.well
+
+    async def start(self) -> None:
+        """Listen."""
+        self._runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=0.01)
+        await self._runner.setup()
+        certificate = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        certificate.load_cert_chain(
+            "/etc/ssl/certs/ssl-cert-snakeoil.pem", "/etc/ssl/private/ssl-cert-snakeoil.key"
+        )
+        http, https = self.ports
+        await web.TCPSite(self._runner, self.address, http).start()
+        await web.TCPSite(self._runner, self.address, https, ssl_context=certificate).start()
+
+    async def stop(self) -> None:
+        """Refuse connections, and drop those that are open."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def well(self, request: web.BaseRequest) -> web.StreamResponse:
+        """What a backend answers that nothing is wrong with."""
+        return web.Response(text=self.address)
+
+    async def close(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Take the request, and close the connection."""
+        assert request.transport is not None
+        request.transport.close()
+        return web.Response()
+
+    async def hang(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Take the request, and answer when it is too late."""
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        heard = Heard(
+            f"{request.method} {request.raw_path}",
+            {name.lower(): value for name, value in request.headers.items()},
+            await request.read(),
+            request.secure,
+        )
+        if request.path == "/emperord-health" and heard.host == "emperord":
+            self.probes.append(heard)
+            return web.Response(status=self.health, text="draining\n")
+        self.heard.append(heard)
+        return await self.answer(request)
+
+
+class BlackHole(Backend):
+    """Its queue is full, so that the kernel answers no SYN."""
+
+    async def start(self) -> None:
+        """Fill the queue."""
+        where = (self.address, self.ports[0])
+        self._sockets = [socket.create_server(where, backlog=0), socket.create_connection(where)]
+
+    async def stop(self) -> None:
+        """Give it up."""
+        for each in self._sockets:
+            each.close()
+
+
+def three() -> list[Backend]:
+    """The usual backends."""
+    return [Backend(address) for address in ADDRESSES]
+
+
+class Fleet:
+    """A balancer and its backends."""
+
+    def __init__(self, balancer: Balancer, backends: Sequence[Backend]) -> None:
+        self.balancer = balancer
+        self.backends = backends
+
+    def hosts(self, backend: Backend, many: int) -> list[str]:
+        """So many domains that belong to a backend."""
+        number = self.backends.index(backend)
+        found = (
+            host
+            for host in (f"app{n}.example" for n in count())
+            if stock_index(host, len(self.backends)) == number
+        )
+        return [next(found) for _ in range(many)]
+
+    def own(self, host: str) -> Backend:
+        """The backend that a domain belongs to."""
+        return self.backends[stock_index(host, len(self.backends))]
+
+    def by(self, reply: Reply) -> Backend:
+        """Who has answered well."""
+        assert reply.status == 200
+        return next(backend for backend in self.backends if backend.address == reply.text)
+
+    async def ask(self, request: Request, tls: bool = False) -> Reply:
+        """Ask the balancer."""
+        port = self.balancer.tls_port if tls else self.balancer.port
+        return await asyncio.to_thread(ask, port, request, tls=tls)
+
+
+@asynccontextmanager
+async def running(
+    folder: Path,
+    backends: Sequence[Backend],
+    replaced: Mapping[str, str] = MappingProxyType({}),
+) -> AsyncIterator[Fleet]:
+    """The backends, and a balancer in front of them; in its configuration, what the patterns of
+    `replaced` match is replaced."""
+    http, https = free_ports(2)
+    entries = [re.sub("(.*:.*)", r"[\1]", backend.address) for backend in backends]
+    async with AsyncExitStack() as stack:
+        for backend in backends:
+            backend.ports = (http, https)
+            await backend.start()
+            stack.push_async_callback(backend.stop)
+        balancer = Balancer(folder, entries, (http, https))
+        rewrite([balancer.conf], replaced)
+        yield Fleet(stack.enter_context(balancer), backends)

@@ -1,0 +1,293 @@
+"""A backend that is gone, unwell, slow or mad: who answers instead, and what is asked twice."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.balancer.fleet import (
+    ADDRESSES,
+    BROKE_OFF,
+    REFUSED,
+    Backend,
+    BlackHole,
+    Fleet,
+    running,
+    three,
+)
+from tests.balancer.lua import Lua
+from tests.eventually import eventually_async
+from tests.http_client import Request
+
+SAFE = ["GET", "HEAD", "OPTIONS"]
+UNSAFE = ["POST", "PUT", "PATCH", "DELETE", "PURGE"]
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+async def test_a_request_that_a_backend_refuses_is_answered_by_another(
+    fleet: Fleet, method: str, tls: bool
+) -> None:
+    fleet.balancer.expect(REFUSED)
+    dead = fleet.backends[0]
+    [host] = fleet.hosts(dead, 1)
+    await dead.stop()
+    reply = await fleet.ask(Request(host, method=method, body=b"once"), tls)
+    assert fleet.by(reply) is not dead
+    assert [heard.body for backend in fleet.backends for heard in backend.heard] == [b"once"]
+    assert fleet.balancer.marks == [f"{dead.address} unreachable"]
+
+
+async def test_a_backend_that_is_back_has_its_domains_again(fleet: Fleet) -> None:
+    fleet.balancer.expect(REFUSED)
+    dead = fleet.backends[1]
+    [host] = fleet.hosts(dead, 1)
+    await dead.stop()
+    assert fleet.by(await fleet.ask(Request(host))) is not dead
+    await dead.start()
+    marks = [f"{dead.address} unreachable", f"{dead.address} well"]
+    await eventually_async(lambda: fleet.balancer.marks == marks)
+    assert fleet.by(await fleet.ask(Request(host))) is dead
+
+
+async def test_each_domain_of_a_dead_backend_has_always_the_same_substitute(
+    fleet: Fleet, luajit: Lua
+) -> None:
+    fleet.balancer.expect(REFUSED)
+    dead = fleet.backends[0]
+    await dead.stop()
+    hosts = fleet.hosts(dead, 30)
+    orders = luajit("substitutes", hosts, ADDRESSES)
+    expected = {
+        host: ADDRESSES[int(order.split()[0]) - 1]
+        for host, order in zip(hosts, orders, strict=True)
+    }
+    for _ in range(2):
+        replies = {host: await fleet.ask(Request(host)) for host in hosts}
+        assert {host: fleet.by(reply).address for host, reply in replies.items()} == expected
+    assert fleet.balancer.marks == [f"{dead.address} unreachable"]
+
+
+async def test_the_other_backends_keep_their_domains(fleet: Fleet) -> None:
+    fleet.balancer.expect(REFUSED)
+    dead, *others = fleet.backends
+    await dead.stop()
+    for backend in others:
+        for host in fleet.hosts(backend, 5):
+            assert fleet.by(await fleet.ask(Request(host))) is backend
+
+
+@pytest.mark.parametrize("method", SAFE)
+async def test_a_safe_request_is_repeated_elsewhere_and_nobody_marked(
+    fleet: Fleet, method: str
+) -> None:
+    fleet.balancer.expect(BROKE_OFF)
+    broken = fleet.backends[0]
+    broken.answer = broken.close
+    reply = await fleet.ask(Request(fleet.hosts(broken, 1)[0], method=method))
+    assert reply.status == 200
+    assert [len(backend.heard) for backend in fleet.backends[1:]] in ([0, 1], [1, 0])
+    assert fleet.balancer.marks == []
+
+
+@pytest.mark.parametrize("method", UNSAFE)
+async def test_an_unsafe_request_that_a_backend_has_seen_is_not_repeated(
+    fleet: Fleet, method: str
+) -> None:
+    fleet.balancer.expect(BROKE_OFF)
+    fleet.balancer.expect("no live upstreams")
+    broken = fleet.backends[0]
+    broken.answer = broken.close
+    request = Request(fleet.hosts(broken, 1)[0], method=method, body=b"transfer")
+    assert (await fleet.ask(request)).status == 502
+    assert len(broken.heard) == 1
+    assert [backend.heard for backend in fleet.backends[1:]] == [[], []]
+    assert fleet.balancer.marks == []
+
+
+async def test_a_safe_request_that_breaks_every_backend_is_tried_once_on_each(
+    fleet: Fleet,
+) -> None:
+    fleet.balancer.expect(BROKE_OFF)
+    for backend in fleet.backends:
+        backend.answer = backend.close
+    assert (await fleet.ask(Request("app.example"))).status == 502
+    assert [len(backend.heard) for backend in fleet.backends] == [1, 1, 1]
+    assert fleet.balancer.marks == []
+
+
+async def test_many_requests_that_are_refused_at_once_leave_one_mark(fleet: Fleet) -> None:
+    fleet.balancer.expect(REFUSED)
+    dead = fleet.backends[2]
+    await dead.stop()
+    async with asyncio.TaskGroup() as group:
+        replies = [group.create_task(fleet.ask(Request(host))) for host in fleet.hosts(dead, 30)]
+    assert dead not in {fleet.by(reply.result()) for reply in replies}
+    assert fleet.balancer.marks == [f"{dead.address} unreachable"]
+
+
+async def test_a_request_that_gets_no_connection_in_time_is_answered_by_another(
+    folder: Path,
+) -> None:
+    gone, *others = BlackHole("127.0.0.11"), Backend("127.0.0.12"), Backend("127.0.0.13")
+    async with running(folder, [gone, *others]) as fleet:
+        fleet.balancer.expect(r"upstream timed out .* while connecting to upstream")
+        for host in fleet.hosts(gone, 3):
+            assert fleet.by(await fleet.ask(Request(host, method="POST", body=b"x"))) in others
+        assert fleet.balancer.marks == [f"{gone.address} unreachable"]
+        await eventually_async(lambda: len(fleet.balancer.access_lines()) == 3)
+        tried = [re.findall(r"127\.0\.0\.1\d:\d", line) for line in fleet.balancer.access_lines()]
+        assert sorted(map(len, tried)) == [1, 1, 2]
+
+
+async def test_a_backend_that_is_unwell_is_spared_as_long_as_there_is_another(
+    fleet: Fleet,
+) -> None:
+    fleet.balancer.expect(REFUSED)
+    unwell, *others = fleet.backends
+    [host] = fleet.hosts(unwell, 1)
+    unwell.health = 503
+    await eventually_async(lambda: fleet.balancer.marks == [f"{unwell.address} unwell"])
+    assert "its health probe says 503 draining" in "\n".join(fleet.balancer.error_lines())
+    assert fleet.by(await fleet.ask(Request(host))) is not unwell
+    for backend in others:
+        await backend.stop()
+    assert fleet.by(await fleet.ask(Request(host, method="POST"))) is unwell
+
+
+async def test_when_all_are_unwell_each_keeps_its_domains(fleet: Fleet) -> None:
+    for backend in fleet.backends:
+        backend.health = 503
+    await eventually_async(lambda: len(fleet.balancer.marks) == len(fleet.backends))
+    for backend in fleet.backends:
+        for host in fleet.hosts(backend, 3):
+            assert fleet.by(await fleet.ask(Request(host))) is backend
+
+
+async def test_when_all_are_gone_it_is_502_until_one_is_back(fleet: Fleet) -> None:
+    fleet.balancer.expect(REFUSED)
+    for backend in fleet.backends:
+        await backend.stop()
+    for method in ("GET", "POST"):
+        assert (await fleet.ask(Request("app.example", method=method))).status == 502
+    assert sorted(fleet.balancer.marks) == [f"{address} unreachable" for address in ADDRESSES]
+    back = fleet.backends[0]
+    await back.start()
+    assert fleet.by(await fleet.ask(Request("app.example"))) is back
+
+
+async def test_every_backend_is_probed_on_the_balancers_own_behalf(fleet: Fleet) -> None:
+    await eventually_async(lambda: all(len(backend.probes) > 1 for backend in fleet.backends))
+    for backend in fleet.backends:
+        # Several workers, one probe.
+        assert len(backend.probes) == 2
+        for probe in backend.probes:
+            assert probe.line == "GET /emperord-health"
+            assert probe.headers.keys() == {"host"}
+    assert fleet.balancer.marks == []
+
+
+async def test_a_visitor_cannot_probe(fleet: Fleet) -> None:
+    """Its request comes with the header that a backend knows a visitor by."""
+    reply = await fleet.ask(Request("app.example", "/emperord-health"))
+    [heard] = fleet.by(reply).heard
+    assert heard.headers["x-forwarded-for"] == "127.0.0.1"
+
+
+async def test_a_slow_app_marks_nobody_and_keeps_nobody_waiting(fleet: Fleet) -> None:
+    slow = fleet.backends[0]
+    released = asyncio.Event()
+
+    async def wait(request: web.BaseRequest) -> web.StreamResponse:
+        if request.headers["Host"] == patient:
+            await released.wait()
+        return await slow.well(request)
+
+    patient, *others = fleet.hosts(slow, 20)
+    slow.answer = wait
+    async with asyncio.TaskGroup() as group:
+        waits = group.create_task(fleet.ask(Request(patient)))
+        await eventually_async(lambda: slow.heard)
+        for host in others:
+            assert fleet.by(await fleet.ask(Request(host))) is slow
+        released.set()
+    assert fleet.by(waits.result()) is slow
+    assert fleet.balancer.marks == []
+
+
+async def test_a_request_that_is_too_slow_everywhere_marks_nobody(folder: Path) -> None:
+    impatient = {"proxy_read_timeout 370s": "proxy_read_timeout 200ms"}
+    async with running(folder, three(), impatient) as fleet:
+        fleet.balancer.expect(r"upstream timed out .* while reading response header")
+        for backend in fleet.backends:
+            backend.answer = backend.hang
+        assert (await fleet.ask(Request("slow.example"))).status == 504
+        for backend in fleet.backends:
+            backend.answer = backend.well
+            [host] = fleet.hosts(backend, 1)
+            assert fleet.by(await fleet.ask(Request(host))) is backend
+        assert fleet.balancer.marks == []
+
+
+async def test_a_slow_app_is_not_asked_again_when_its_time_is_over(folder: Path) -> None:
+    """In the shipped proportions: the time for repeating is over long before that of an answer."""
+    quick = {
+        "proxy_read_timeout 370s": "proxy_read_timeout 370ms",
+        "proxy_next_upstream_timeout 30s": "proxy_next_upstream_timeout 30ms",
+    }
+    async with running(folder, three(), quick) as fleet:
+        fleet.balancer.expect(r"upstream timed out .* while reading response header")
+        for backend in fleet.backends:
+            backend.answer = backend.hang
+        assert (await fleet.ask(Request("slow.example"))).status == 504
+        assert sum(len(backend.heard) for backend in fleet.backends) == 1
+
+
+@pytest.mark.parametrize("address", ["127.0.0.11", "::1"])
+async def test_a_single_backend_is_asked_again_when_a_kept_connection_has_gone_stale(
+    folder: Path, address: str
+) -> None:
+    # Each worker keeps connections of its own.
+    async with running(
+        folder, [Backend(address)], {"worker_processes auto": "worker_processes 1"}
+    ) as fleet:
+        fleet.balancer.expect(BROKE_OFF)
+        [backend] = fleet.backends
+        assert fleet.by(await fleet.ask(Request("app.example"))) is backend
+
+        async def stale(request: web.BaseRequest) -> web.StreamResponse:
+            backend.answer = backend.well
+            return await backend.close(request)
+
+        backend.answer = stale
+        assert fleet.by(await fleet.ask(Request("app.example"))) is backend
+        assert len(backend.heard) == 3
+
+
+async def test_a_list_of_ipv6_addresses_fails_over(folder: Path) -> None:
+    async with running(folder, [Backend("::1"), Backend("127.0.0.12")]) as fleet:
+        fleet.balancer.expect(REFUSED)
+        dead, other = fleet.backends
+        host = fleet.hosts(dead, 1)[0]
+        assert fleet.by(await fleet.ask(Request(host), tls=True)) is dead
+        await dead.stop()
+        assert fleet.by(await fleet.ask(Request(host), tls=True)) is other
+        assert fleet.balancer.marks == ["[::1] unreachable"]
+
+
+async def test_a_backend_that_talks_no_http_harms_nobody_elses_domains(fleet: Fleet) -> None:
+    fleet.balancer.expect("upstream sent invalid header|upstream sent no valid HTTP/1.0 header")
+    mad, *others = fleet.backends
+
+    async def garbage(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.write(b"HTTP/1.1 200 OK\r\nno header\x00\r\n\r\n")
+        return await mad.close(request)
+
+    mad.answer = garbage
+    assert (await fleet.ask(Request(fleet.hosts(mad, 1)[0]))).status == 502
+    for backend in others:
+        assert fleet.by(await fleet.ask(Request(fleet.hosts(backend, 1)[0]))) is backend
+    assert fleet.balancer.marks == []
