@@ -13,6 +13,7 @@ from emperor.model.lifecycle import (
     POSTURE,
     TABLE,
     ByRoom,
+    ByTurn,
     Cell,
     Event,
     Move,
@@ -66,7 +67,8 @@ the state.
 boots. `· swap`: successor and old process change places. `· promote`: the second becomes the lead.
 `(then demand)`: that event is fed again once a process has left its slot. Where a cell has
 three lines, they are for: a free slot, a predecessor that still drains, an app that must not run
-twice (`reload = restart`).
+twice (`reload = restart`). `in line:` is what happens instead while the process that should boot
+waits for its turn (`max-starting`, `max-running`), its slot empty.
 
 | event | {states} |
 |---|{rule}
@@ -150,6 +152,8 @@ def _edges() -> list[str]:
 
 
 def _transitions(cell: Cell) -> tuple[Transition, ...]:
+    if isinstance(cell, ByTurn):
+        return *_transitions(cell.booting), *_transitions(cell.in_line)
     if isinstance(cell, ByRoom):
         return cell.free, cell.taken, cell.single
     return (cell,) if isinstance(cell, Transition) else ()
@@ -170,6 +174,8 @@ def _row(event: Event) -> str:
 def _cell(cell: Cell) -> str:
     if isinstance(cell, Refusal):
         return "-" if cell is Refusal.IGNORED else "✗"
+    if isinstance(cell, ByTurn):
+        return f"{_cell(cell.booting)}<br>in line: {_cell(cell.in_line)}"
     told = [_told(transition) for transition in _transitions(cell)]
     return "<br>".join(told)
 

@@ -127,7 +127,8 @@ class Emperor:
             if not len(self._governor):
                 gone.set()
 
-        for vassal in self._governor:
+        # Those in line first, or each of them would boot in the place of one that was dismissed.
+        for vassal in sorted(self._governor, key=lambda vassal: vassal.turn_for is None):
             self._governor.wait(vassal.spec.domain, look)
             if self._governor.serving(vassal.spec.domain):
                 self._governor.dismiss(vassal.spec.domain, "emperord stops")

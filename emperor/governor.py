@@ -17,7 +17,6 @@ from emperor.model.lifecycle import (
     Callers,
     Event,
     IllegalEvent,
-    Move,
     Role,
     State,
     room,
@@ -29,6 +28,7 @@ from emperor.model.settings import Settings
 from emperor.model.status import Happening
 from emperor.model.vassal import Spec
 from emperor.stage import Stage
+from emperor.usher import Usher
 from emperor.vassal import Cause, Child, Vassal
 
 log = logging.getLogger("emperord")
@@ -58,7 +58,8 @@ class Governor:
         self._listeners = listeners
         self._clock = clock
         self._recorder = recorder
-        self._stage = Stage(launcher, clock, self)
+        self._usher = Usher(settings, clock, self)
+        self._stage = Stage(launcher, clock, self._usher, self)
         self._vassals: dict[str, Vassal] = {}
         self._aliases: dict[str, str] = {}
         self._waiters: dict[str, set[Callable[[], None]]] = {}
@@ -80,13 +81,23 @@ class Governor:
         vassal = self._vassals.get(self._aliases.get(host, host))
         return None if vassal is None or vassal.state is State.REMOVED else vassal
 
+    def in_line(self) -> dict[Vassal, int]:
+        """All who wait for their turn to boot; 1 is the next."""
+        return self._usher.in_line()
+
     def now(self) -> float:
         """Monotonic seconds."""
         return self._clock.time()
 
-    def cause(self, by: str, client: str | None = None, request: str | None = None) -> Cause:
+    def cause(
+        self,
+        by: str,
+        client: str | None = None,
+        request: str | None = None,
+        person: bool = False,
+    ) -> Cause:
         """Somebody wants something now."""
-        return Cause(by, self._clock.time(), client, request)
+        return Cause(by, self._clock.time(), client, request, person)
 
     def admit(self, spec: Spec) -> None:
         """Serve a new domain: its socket listens from here on. Raises CannotListen."""
@@ -115,12 +126,15 @@ class Governor:
         self._feed(self._vassals[domain], Event.REMOVED, self.cause(why))
 
     def restore_listeners(self) -> None:
-        """Bind again the sockets whose path somebody took away, and reload those that run."""
+        """Bind again the sockets whose path somebody took away, and reload those that run. Where
+        all is well, have the kernel note the next use too."""
         for vassal in self:
             if vassal.state is not State.REMOVED and not vassal.listener.is_in_place():
                 log.warning("%s: %s was taken away", vassal.spec.domain, vassal.spec.socket)
                 self._listen_again(vassal)
                 self._feed(vassal, Event.REVISED, self.cause("its socket was taken away"))
+            elif vassal.lead:
+                vassal.listener.last_connect()  # on relatime it is the first use after each look
 
     # What others want of a vassal.
 
@@ -131,7 +145,7 @@ class Governor:
 
     def order(self, vassal: Vassal, event: Event, by: str) -> None:
         """The operator says START, RESTART, REVISED or IDLE."""
-        self._feed(vassal, event, self.cause(by))
+        self._feed(vassal, event, self.cause(by, person=True))
 
     def hurry(self) -> None:
         """Kill what has not drained yet."""
@@ -204,6 +218,16 @@ class Governor:
         child.process.kill()
         detail = f"pid {child.process.pid} {child.blame} and was killed with its group"
         self._feed(vassal, Event.DEADLINE, child.boot.cause, detail)
+
+    def turn(self, vassal: Vassal) -> None:
+        """The process that stood in line may boot."""
+        cause = vassal.turn_for or self.cause("its turn")
+        detail = f"its turn to boot, {self._clock.time() - cause.at:.3f} s after the demand"
+        self._feed(vassal, Event.TURN, cause, detail)
+
+    def evict(self, vassal: Vassal, newcomer: Vassal) -> None:
+        """One must make room for another (`max-running`)."""
+        self._feed(vassal, Event.IDLE, self.cause(f"evicted for {newcomer.spec.domain}"))
 
     def pardon(self, vassal: Vassal) -> None:
         """The throttle is over."""
@@ -284,18 +308,20 @@ class Governor:
     ) -> None:
         before = vassal.state
         try:
-            transition = step(before, event, room(vassal.spec.overlaps, bool(vassal.second)))
+            there_is = room(vassal.spec.overlaps, bool(vassal.second))
+            transition = step(before, event, there_is, vassal.turn_for is not None)
         except IllegalEvent as error:
             log.error("%s: %s; nothing was changed", vassal.spec.domain, error, exc_info=True)
             return
         if transition is None:
+            self._usher.press(vassal, cause)
             return
         owed = vassal.owed if event in DEPARTURES else None
         if event is not Event.DEADLINE:
             vassal.owed = (transition.owes, cause) if transition.owes else None
         if event in _PARDONS:
             vassal.failures_in_a_row = 0
-        _move(vassal, transition.move)
+        vassal.move(transition.move)
         vassal.state = transition.to
         if vassal.state is not before:
             vassal.since = self._clock.time()
@@ -311,6 +337,7 @@ class Governor:
             self._feed(vassal, *owed)
         if vassal.state is State.REMOVED and not vassal.children:
             self._forget(vassal)
+        self._usher.settle(vassal)
         self._wake_waiters(vassal)
 
     def _record(
@@ -348,15 +375,3 @@ class Governor:
     def _drop_aliases(self, vassal: Vassal) -> None:
         for alias in vassal.spec.aliases:
             self._aliases.pop(alias, None)
-
-
-def _move(vassal: Vassal, move: Move) -> None:
-    match move:
-        case Move.ASIDE:
-            vassal.lead, vassal.second = None, vassal.lead
-        case Move.SWAP:
-            vassal.lead, vassal.second = vassal.second, vassal.lead
-        case Move.PROMOTE if vassal.lead is None:
-            vassal.lead, vassal.second = vassal.second, None
-        case _:
-            pass

@@ -21,7 +21,7 @@ from emperor.model.status import (
     VassalStatus,
     Wake,
 )
-from emperor.vassal import Boot, Vassal
+from emperor.vassal import Vassal
 
 _LOG_TAIL_LINES = 20
 _LOG_TAIL_BYTES = 16_384
@@ -71,10 +71,11 @@ class Reporter:
         """Everything, vassals by name."""
         vassals = sorted(self._governor, key=lambda vassal: vassal.spec.domain)
         measured = await self._measure_all(vassals)
+        line = self._governor.in_line()
         return Report(
             emperor=self.emperor(draining),
             vassals=tuple(
-                self._status(vassal, measured.get(vassal.spec.domain, _NOTHING))
+                self._status(vassal, measured.get(vassal.spec.domain, _NOTHING), line.get(vassal))
                 for vassal in vassals
             ),
             refused=tuple(
@@ -86,7 +87,8 @@ class Reporter:
         """One vassal with its history."""
         spec = vassal.spec
         measured = await self._measure_all([vassal])
-        status = self._status(vassal, measured.get(spec.domain, _NOTHING))
+        turn = self._governor.in_line().get(vassal)
+        status = self._status(vassal, measured.get(spec.domain, _NOTHING), turn)
         log = os.path.join(self._settings.log_dir, f"{spec.domain}.log")
         sleep = None
         if vassal.slept:
@@ -99,7 +101,7 @@ class Reporter:
             aliases=spec.aliases,
             predecessor_pid=self._predecessor_pid(vassal),
             ini_error=vassal.ini_error,
-            wake=self._wake(vassal.last_boot) if vassal.last_boot else None,
+            wake=self._wake(vassal),
             sleep=sleep,
             log=log,
             log_tail=tail(log) if vassal.last_error else (),
@@ -130,7 +132,7 @@ class Reporter:
             for vassal in alive
         }
 
-    def _status(self, vassal: Vassal, measured: Measured) -> VassalStatus:
+    def _status(self, vassal: Vassal, measured: Measured, turn: int | None) -> VassalStatus:
         spec, now, wall = vassal.spec, self._governor.now(), self._wall
         last_hit = _latest(
             wall(vassal.last_hit) if vassal.last_hit is not None else None,
@@ -159,21 +161,28 @@ class Reporter:
             cpu_seconds=measured.usage.cpu_seconds if measured.usage else None,
             pending=self._held(spec.domain),
             backlog=measured.backlog,
+            turn=turn,
         )
 
-    def _wake(self, boot: Boot) -> Wake:
+    def _wake(self, vassal: Vassal) -> Wake | None:
+        boot = None if vassal.waits_to_start else vassal.last_boot
+        cause = boot.cause if boot else vassal.turn_for
+        if cause is None:
+            return None
+        at = cause.at
+
         def after(moment: float | None) -> float | None:
-            return None if moment is None else round((moment - boot.cause.at) * 1000, 1)
+            return None if moment is None else round((moment - at) * 1000, 1)
 
         return Wake(
-            by=boot.cause.by,
-            client=boot.cause.client,
-            request=boot.cause.request,
-            at=self._wall(boot.cause.at),
-            spawned_ms=after(boot.spawned),
-            loaded_ms=after(boot.loaded),
-            accepting_ms=after(boot.accepting),
-            first_reply_ms=after(boot.first_reply),
+            by=cause.by,
+            client=cause.client,
+            request=cause.request,
+            at=self._wall(at),
+            spawned_ms=after(boot.spawned) if boot else None,
+            loaded_ms=after(boot.loaded) if boot else None,
+            accepting_ms=after(boot.accepting) if boot else None,
+            first_reply_ms=after(boot.first_reply) if boot else None,
         )
 
 

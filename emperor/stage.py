@@ -8,8 +8,10 @@ nginx sends falls between two processes.
 from typing import Protocol
 
 from emperor.model.lifecycle import Callers, Door, Posture, Role
+from emperor.model.places import Rank
 from emperor.model.ports import CannotLaunch, Clock, Launcher, Owner
 from emperor.model.vassal import Adoption
+from emperor.usher import Usher
 from emperor.vassal import Boot, Cause, Child, Vassal
 
 
@@ -29,9 +31,12 @@ class Reactions(Owner, Protocol):
 class Stage:
     """Performs postures."""
 
-    def __init__(self, launcher: Launcher, clock: Clock, reactions: Reactions) -> None:
+    def __init__(
+        self, launcher: Launcher, clock: Clock, usher: Usher, reactions: Reactions
+    ) -> None:
         self._launcher = launcher
         self._clock = clock
+        self._usher = usher
         self._reactions = reactions
         self._generation = 0
 
@@ -46,10 +51,7 @@ class Stage:
         if vassal.second:
             self._assign(vassal, vassal.second, posture.second)
         try:
-            if posture.lead is Role.BOOTING and vassal.lead is None:
-                vassal.lead = self._spawn(vassal, cause)
-            if posture.second is Role.BOOTING and vassal.second is None:
-                vassal.second = self._spawn(vassal, cause)
+            self._boot(vassal, posture, cause)
         except CannotLaunch as error:
             return str(error)
         if posture.door is Door.OPEN:
@@ -93,6 +95,22 @@ class Stage:
         else:
             child.process.kill()
 
+    def _boot(self, vassal: Vassal, posture: Posture, cause: Cause) -> None:
+        """Spawn the process that the posture lacks, or have it stand in line."""
+        lacks_lead = posture.lead is Role.BOOTING and vassal.lead is None
+        lacks_second = posture.second is Role.BOOTING and vassal.second is None
+        first, vassal.turn_for = vassal.turn_for or cause, None
+        if not (lacks_lead or lacks_second):
+            return
+        visitor = Rank.PERSON if cause.person else Rank.VISITOR
+        if not self._usher.may_boot(vassal, visitor if lacks_lead else Rank.SUCCESSOR):
+            vassal.turn_for = first
+        elif lacks_lead:
+            vassal.lead = self._spawn(vassal, first)
+            vassal.last_boot = vassal.lead.boot
+        else:
+            vassal.second = self._spawn(vassal, first)
+
     def _spawn(self, vassal: Vassal, cause: Cause) -> Child:
         self._generation += 1
         process = self._launcher.launch(
@@ -104,5 +122,4 @@ class Stage:
             vassal.spec.start_timeout, self._reactions.overdue, vassal, child
         )
         vassal.starts += 1
-        vassal.last_boot = boot
         return child

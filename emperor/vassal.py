@@ -5,7 +5,7 @@ Only governor.py changes them; everybody else may look.
 
 from dataclasses import dataclass
 
-from emperor.model.lifecycle import Event, Role, State
+from emperor.model.lifecycle import Event, Move, Role, State
 from emperor.model.policy import SETTLED_SECONDS
 from emperor.model.ports import Listener, Process, Timer
 from emperor.model.vassal import Spec
@@ -15,12 +15,13 @@ from emperor.model.vassal import Spec
 class Cause:
     """Who wants something of a vassal, and since when (monotonic seconds): `by` is hit, connection,
     `emperorctl start` and so on; `client` and `request` name the visitor's address and request id
-    where a hit told them."""
+    where a hit told them. `person`: a browser that navigates, or the operator."""
 
     by: str
     at: float
     client: str | None = None
     request: str | None = None
+    person: bool = False
 
     def __str__(self) -> str:
         return f"{self.by} from {self.client}" if self.client else self.by
@@ -57,7 +58,8 @@ class Child:
 
 @dataclass(slots=True, eq=False)
 class Vassal:
-    """One domain. Times are monotonic seconds."""
+    """One domain. Times are monotonic seconds. `turn_for`: who wants the process that its state
+    requires and that stands in line, its slot empty, until it is its turn to boot."""
 
     spec: Spec
     listener: Listener
@@ -66,6 +68,7 @@ class Vassal:
     lead: Child | None = None
     second: Child | None = None
     owed: tuple[Event, Cause] | None = None
+    turn_for: Cause | None = None
     throttle: Timer | None = None
     retry_at: float | None = None
     starts: int = 0
@@ -80,6 +83,28 @@ class Vassal:
     def children(self) -> tuple[Child, ...]:
         """The processes there are, the lead first."""
         return tuple(child for child in (self.lead, self.second) if child)
+
+    @property
+    def waits_to_start(self) -> bool:
+        """Whether no app is there, and the process that will be stands in line."""
+        return self.state is State.STARTING and self.turn_for is not None
+
+    def move(self, move: Move) -> None:
+        """Move the processes between the two slots."""
+        match move:
+            case Move.ASIDE:
+                self.lead, self.second = None, self.lead
+            case Move.SWAP:
+                self._lead_with(self.second, self.lead)
+            case Move.PROMOTE if self.lead is None:
+                self._lead_with(self.second, None)
+            case _:
+                pass
+
+    def _lead_with(self, lead: Child | None, second: Child | None) -> None:
+        self.lead, self.second = lead, second
+        if lead:
+            self.last_boot = lead.boot
 
     def child(self, generation: int) -> Child | None:
         """The process of that spawn, unless it is gone already."""

@@ -140,6 +140,7 @@ def status(run_dir: Path, domains: tuple[str, ...], raw: bool, watch: bool) -> N
     """Show what every vassal does, or each DOMAIN alone.
 
     \b
+    STATE   starting #3: the third in line of those that wait to boot
     FOR     how long it has been in its state
     HIT     how long ago it was last used
     REAP    in how long it is put to sleep if nobody uses it

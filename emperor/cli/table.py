@@ -48,7 +48,7 @@ def _row(vassal: VassalStatus, now: datetime) -> Row:
     queued = vassal.backlog or 0
     return Row(
         name=text.plain(vassal.name),
-        state=text.plain(vassal.state),
+        state=text.plain(vassal.state) + (f" #{vassal.turn}" if vassal.turn else ""),
         lasted=text.since(vassal.since, now),
         hit=text.since(vassal.last_hit, now),
         reap=text.until(vassal.reap_at, now),
@@ -79,7 +79,9 @@ def _header(name_width: int, others: list[int]) -> Text:
 
 def _line(row: Row, name_width: int, others: list[int]) -> Text:
     line = Text(_padded(row, name_width, others))
-    line.stylize(STYLE.get(row.state, ""), name_width + 1, name_width + 1 + len(row.state))
+    line.stylize(
+        STYLE.get(row.state.split(" ")[0], ""), name_width + 1, name_width + 1 + len(row.state)
+    )
     return line
 
 

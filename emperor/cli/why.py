@@ -68,6 +68,8 @@ def _ago(moment: datetime, now: datetime) -> str:
 def _process(detail: VassalDetail) -> str:
     status = detail.status
     told = "" if status.pid is None else f", pid {status.pid}"
+    if status.turn is not None:
+        told += f", number {status.turn} in the line of those that wait to boot (max-starting)"
     if status.rss is not None:
         told += f", {memory(status.rss)} of memory, {cpu(status.cpu_seconds)} of CPU time"
     if detail.predecessor_pid is not None:

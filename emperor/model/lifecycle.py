@@ -9,6 +9,7 @@ A vassal has two slots for processes and never more. The `lead` boots, serves or
 state a predecessor that drains. Both hold the same listener.
 
 A process leaves its slot by its exit alone, so a signal that was sent is never taken for a death.
+A boot may have to wait for its turn: until then its slot is empty, and nothing has to be stopped.
 """
 
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ class Event(Enum):
     REVISED = "revised"
     IDLE = "idle"
     REMOVED = "removed"
+    TURN = "turn"
     ACCEPTING = "accepting"
     DEADLINE = "deadline"
     PARDON = "pardon"
@@ -47,6 +49,7 @@ MEANING: dict[Event, str] = {
     Event.REVISED: "the ini changed, or `emperorctl reload`",
     Event.IDLE: "byte 22, `emperorctl stop`, or an eviction",
     Event.REMOVED: "the ini is gone",
+    Event.TURN: "a process that stood in line may boot (`max-starting`, `max-running`)",
     Event.ACCEPTING: "byte 5 of the process that boots",
     Event.DEADLINE: "a process did not boot or stop in time: its group is killed",
     Event.PARDON: "the end of a throttle",
@@ -139,6 +142,14 @@ class ByRoom:
         return {Room.FREE: self.free, Room.TAKEN: self.taken, Room.SINGLE: self.single}[room]
 
 
+@dataclass(frozen=True, slots=True)
+class ByTurn:
+    """A cell that depends on whether the process which boots is there or still stands in line."""
+
+    booting: Transition
+    in_line: Transition | ByRoom
+
+
 class Refusal(Enum):
     """A cell without a transition."""
 
@@ -146,7 +157,7 @@ class Refusal(Enum):
     ILLEGAL = "illegal"
 
 
-Cell = Transition | ByRoom | Refusal
+Cell = Transition | ByRoom | ByTurn | Refusal
 
 
 class IllegalEvent(Exception):
@@ -160,6 +171,7 @@ def _to(state: State, move: Move = Move.STAY, owes: Event | None = None) -> Tran
 _IGNORED = Refusal.IGNORED
 _ILLEGAL = Refusal.ILLEGAL
 _STOP_THEN_START = _to(State.STOPPING, owes=Event.DEMAND)
+_STOP_THEN_START_UNLESS_IN_LINE = ByTurn(booting=_STOP_THEN_START, in_line=_to(State.STARTING))
 _WAKE_WHILE_STOPPING = ByRoom(
     free=_to(State.STARTING, Move.ASIDE), taken=_STOP_THEN_START, single=_STOP_THEN_START
 )
@@ -172,6 +184,7 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.REVISED: _to(State.PARKED),
         Event.IDLE: _IGNORED,
         Event.REMOVED: _to(State.REMOVED, Move.PROMOTE),
+        Event.TURN: _ILLEGAL,
         Event.ACCEPTING: _ILLEGAL,
         Event.DEADLINE: _to(State.PARKED),
         Event.PARDON: _ILLEGAL,
@@ -182,10 +195,11 @@ TABLE: dict[State, dict[Event, Cell]] = {
     State.STARTING: {
         Event.DEMAND: _IGNORED,
         Event.START: _IGNORED,
-        Event.RESTART: _STOP_THEN_START,
-        Event.REVISED: _STOP_THEN_START,
-        Event.IDLE: _to(State.STOPPING),
-        Event.REMOVED: _to(State.REMOVED),
+        Event.RESTART: _STOP_THEN_START_UNLESS_IN_LINE,
+        Event.REVISED: _STOP_THEN_START_UNLESS_IN_LINE,
+        Event.IDLE: ByTurn(booting=_to(State.STOPPING), in_line=_to(State.PARKED)),
+        Event.REMOVED: _to(State.REMOVED, Move.PROMOTE),
+        Event.TURN: _to(State.STARTING),
         Event.ACCEPTING: _to(State.RUNNING),
         Event.DEADLINE: _to(State.STARTING),
         Event.PARDON: _ILLEGAL,
@@ -204,6 +218,7 @@ TABLE: dict[State, dict[Event, Cell]] = {
         ),
         Event.IDLE: _to(State.STOPPING),
         Event.REMOVED: _to(State.REMOVED),
+        Event.TURN: _ILLEGAL,
         Event.ACCEPTING: _ILLEGAL,
         Event.DEADLINE: _to(State.RUNNING),
         Event.PARDON: _ILLEGAL,
@@ -215,9 +230,15 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.DEMAND: _IGNORED,
         Event.START: _IGNORED,
         Event.RESTART: _STOP_THEN_START,
-        Event.REVISED: _to(State.RUNNING, owes=Event.REVISED),
+        Event.REVISED: ByTurn(
+            booting=_to(State.RUNNING, owes=Event.REVISED),
+            in_line=ByRoom(
+                free=_to(State.RELOADING), taken=_to(State.RELOADING), single=_STOP_THEN_START
+            ),
+        ),
         Event.IDLE: _to(State.STOPPING),
         Event.REMOVED: _to(State.REMOVED),
+        Event.TURN: _to(State.RELOADING),
         Event.ACCEPTING: _to(State.RUNNING, Move.SWAP),
         Event.DEADLINE: _to(State.RELOADING),
         Event.PARDON: _ILLEGAL,
@@ -232,6 +253,7 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.REVISED: _IGNORED,
         Event.IDLE: _to(State.STOPPING),
         Event.REMOVED: _to(State.REMOVED),
+        Event.TURN: _ILLEGAL,
         Event.ACCEPTING: _ILLEGAL,
         Event.DEADLINE: _to(State.STOPPING),
         Event.PARDON: _ILLEGAL,
@@ -246,6 +268,7 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.REVISED: _to(State.PARKED),
         Event.IDLE: _IGNORED,
         Event.REMOVED: _to(State.REMOVED, Move.PROMOTE),
+        Event.TURN: _ILLEGAL,
         Event.ACCEPTING: _ILLEGAL,
         Event.DEADLINE: _to(State.THROTTLED),
         Event.PARDON: _to(State.PARKED),
@@ -260,6 +283,7 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.REVISED: _to(State.STOPPING),
         Event.IDLE: _IGNORED,
         Event.REMOVED: _IGNORED,
+        Event.TURN: _ILLEGAL,
         Event.ACCEPTING: _ILLEGAL,
         Event.DEADLINE: _to(State.REMOVED),
         Event.PARDON: _ILLEGAL,
@@ -273,13 +297,16 @@ TABLE: dict[State, dict[Event, Cell]] = {
 DEPARTURES = frozenset({Event.EXITED, Event.FAILED, Event.SECOND_EXITED})
 
 
-def step(state: State, event: Event, room: Room) -> Transition | None:
-    """The transition for `event`, or None where the event is ignored.
+def step(state: State, event: Event, room: Room, in_line: bool = False) -> Transition | None:
+    """The transition for `event`, or None where the event is ignored. `in_line`: the process that
+    should boot waits for its turn.
 
     Raises IllegalEvent for a cell that cannot happen, so that a bug in the caller stops at the
     one vassal it concerns.
     """
     cell = TABLE[state][event]
+    if isinstance(cell, ByTurn):
+        cell = cell.in_line if in_line else cell.booting
     if isinstance(cell, ByRoom):
         return cell[room]
     if isinstance(cell, Transition):

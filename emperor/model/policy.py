@@ -1,4 +1,7 @@
-"""Judgements with numbers in them: how long to throttle, who is to blame, how many to let in."""
+"""Judgements with numbers in them: how long to throttle, who is to blame, how many to let in, whom
+to evict."""
+
+from dataclasses import dataclass
 
 from emperor.model.lifecycle import Event, State
 
@@ -8,6 +11,9 @@ SETTLED_SECONDS = 10.0
 
 # So many respawns of the first worker before it ever answered: it dies as soon as it accepts.
 MOST_RESPAWNS = 5
+
+# So long an app may serve those for whom it was started before it makes room for another one.
+SHORTEST_SERVICE_SECONDS = 1.0
 
 
 def throttle_seconds(failures: int, first: float, longest: float, jitter: float) -> float:
@@ -32,3 +38,25 @@ def admissible(capacity: int, pending: int) -> int:
     """How many held requests may be let go now, with `pending` connections in a queue that holds
     `capacity`. Half of the queue stays free for those that nginx brings without asking us."""
     return max(0, capacity // 2 - pending)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How an app that runs is used, in monotonic seconds: since when it accepts, when it was last
+    asked, how many wait for it here, and whether it may ever be put to sleep (`idle` is not 0)."""
+
+    accepting: float
+    last: float
+    held: int
+    sleeps: bool
+
+    @property
+    def evictable_at(self) -> float:
+        """From when on it may be evicted."""
+        return self.accepting + SHORTEST_SERVICE_SECONDS
+
+
+def least_missed(use: Use) -> tuple[bool, bool, float]:
+    """A key that sorts those first who are to be evicted first: the longest unused; but rather one
+    for which nobody waits, and those that never sleep last of all."""
+    return not use.sleeps, use.held > 0, use.last

@@ -37,6 +37,8 @@ class Settings:
     backlog: int
     reload: Reload
     page_after: float
+    max_starting: int | None
+    max_running: int
     provision: tuple[str, ...]
     socket_owner: str
     socket_group: str
@@ -103,6 +105,12 @@ def _backlog(text: str) -> int:
     return value
 
 
+def _bound(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise ValueError("must be a number, 0 for no bound")
+    return int(text)
+
+
 def _mode(text: str) -> int:
     if not re.fullmatch("0?[0-7]{1,3}", text):
         raise ValueError("must be an octal mode such as 0660")
@@ -157,6 +165,12 @@ KEYS = (
         "overlap: a changed app boots beside the old one; restart: after its end"),
     Key("page-after", "2", "SECONDS", seconds,
         "how long a navigating browser waits before it sees the waiting page"),
+    Key("max-starting", "", "N", lambda text: _bound(text) if text else None,
+        "so many apps boot at once, others wait their turn; by default two for each core;"
+        " 0 no bound"),
+    Key("max-running", "0", "N", _bound,
+        "so many apps have processes at once; for another one the longest unused is put to sleep;"
+        " 0 no bound"),
     Key("provision", "", "COMMAND", _command,
         "run with a domain that has no ini, which it may then drop; 30 s"),
     Key("socket-owner", "root", "USER", str, "owner of the sockets"),

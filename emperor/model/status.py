@@ -24,7 +24,8 @@ class EmperorStatus:
 @dataclass(frozen=True, slots=True)
 class VassalStatus:
     """One row of `emperorctl status`. `idle` is the limit in seconds (0: never reaped), `pending`
-    the requests that the daemon holds, `backlog` the connections queued on the listener."""
+    the requests that the daemon holds, `backlog` the connections queued on the listener. `turn` is
+    the number in the line of those that wait to boot, 1 for the next."""
 
     name: str
     state: str
@@ -42,6 +43,7 @@ class VassalStatus:
     cpu_seconds: float | None
     pending: int
     backlog: int | None
+    turn: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from emperor.governor import Governor
 from emperor.model.domain import is_domain
 from emperor.model.lifecycle import State
 from emperor.model.settings import Settings
+from emperor.model.vassal import Spec
 from emperor.vassal import Vassal
 from emperor.web.health import HEALTH_PATH, Health
 from emperor.web.pace import Pace
@@ -131,27 +132,33 @@ class Activation:
             refused = hit.domain in self._refused
             return self._page(Page.REFUSED if refused else Page.UNKNOWN, hit, RETRY_REFUSED_SECONDS)
         self._governor.demand(
-            vassal, self._governor.cause("hit", hit.client, hit.request_id or None)
+            vassal, self._governor.cause("hit", hit.client, hit.request_id or None, hit.navigates)
         )
         return await self._hold(hit, vassal.spec.domain)
 
     async def _hold(self, hit: Hit, domain: str) -> web.Response:
         changed = asyncio.Event()
-        patience = self._settings.page_after if hit.navigates else self._longest_wait(domain)
+        page_after = self._settings.page_after if hit.navigates else None
         self._governor.wait(domain, changed.set)
         self._held[domain] += 1
         try:
-            async with asyncio.timeout(patience):
-                return await self._answer(hit, domain, changed)
+            async with asyncio.timeout(page_after) as limit:
+                return await self._answer(hit, domain, changed, limit)
         except TimeoutError:
             return self._page(Page.WAITING if hit.navigates else Page.LATE, hit)
         finally:
             self._governor.leave(domain, changed.set)
             self._held -= Counter([domain])
 
-    async def _answer(self, hit: Hit, domain: str, changed: asyncio.Event) -> web.Response:
+    async def _answer(
+        self, hit: Hit, domain: str, changed: asyncio.Event, limit: asyncio.Timeout
+    ) -> web.Response:
         while True:
             vassal = self._governor.get(domain)
+            if limit.when() is None and vassal and not vassal.waits_to_start:
+                # How long it stood in line says nothing about the app; nginx bounds it all.
+                now = asyncio.get_running_loop().time()
+                limit.reschedule(now + _longest_wait(vassal.spec))
             if self._stopping:
                 return self._page(Page.STOPPING, hit)
             match outcome(vassal):
@@ -170,12 +177,6 @@ class Activation:
                     await changed.wait()
                     changed.clear()
 
-    def _longest_wait(self, domain: str) -> float:
-        """A boot may have to wait for the end of a process that must not run twice."""
-        vassal = self._governor.get(domain)
-        spec = vassal.spec if vassal else None
-        return spec.start_timeout + spec.stop_timeout if spec else 0.0
-
     def _page(self, page: Page, hit: Hit, retry_seconds: int = RETRY_SECONDS) -> web.Response:
         wording = page.value
         headers = {"Cache-Control": "no-store"}
@@ -187,6 +188,11 @@ class Activation:
         else:
             text, kind = self._pages.text(page), "text/plain"
         return web.Response(status=wording.status, text=text, content_type=kind, headers=headers)
+
+
+def _longest_wait(spec: Spec) -> float:
+    """A boot may have to wait for the end of a process that must not run twice."""
+    return spec.start_timeout + spec.stop_timeout
 
 
 async def _say_nothing_else(_request: web.Request, response: web.StreamResponse) -> None:

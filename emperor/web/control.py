@@ -84,7 +84,10 @@ class Control:
         name = request.match_info["order"]
         changed = asyncio.Event()
         domain = vassal.spec.domain
-        before = vassal.starts - (vassal.state is State.STARTING), vassal.last_error
+        before = (
+            vassal.starts - (vassal.lead is not None and vassal.state is State.STARTING),
+            vassal.last_error,
+        )
         self._governor.wait(domain, changed.set)
         try:
             self._governor.order(vassal, _ORDERS[name], f"emperorctl {name}")

@@ -1,5 +1,5 @@
-"""Tells what it sees. Takes BOOT_SECONDS to boot, and notes boots in BOOTS and runs in RUNS, if
-those are set; a run by the `id` of its query."""
+"""Tells what it sees. Takes BOOT_SECONDS to boot. Notes boots in BOOTS, their beginning and end in
+BOOTING, and runs by the `id` of their query in RUNS, if those are set."""
 
 import hashlib
 import os
@@ -17,7 +17,9 @@ def note(where: str, line: str) -> None:
 
 
 note("BOOTS", str(os.getpid()))
+note("BOOTING", "begins")
 time.sleep(float(os.environ.get("BOOT_SECONDS", "0")))
+note("BOOTING", "ends")
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

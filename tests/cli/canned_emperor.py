@@ -51,6 +51,7 @@ def parked(name: str) -> VassalStatus:
         cpu_seconds=None,
         pending=0,
         backlog=None,
+        turn=None,
     )
 
 

@@ -44,6 +44,11 @@ def test_what_does_not_apply_to_a_sleeping_vassal_is_a_dash() -> None:
     )
 
 
+def test_one_in_line_has_its_number_beside_its_state() -> None:
+    (row,) = rows(report(replace(parked(GOAT), state="starting", turn=3)), NOW)
+    assert row.state == "starting #3"
+
+
 def test_waiting_requests_are_those_held_and_those_queued() -> None:
     (row,) = rows(report(replace(running(GOAT), pending=3, backlog=12)), NOW)
     assert row.waiting == "3+12"
@@ -59,6 +64,7 @@ def test_the_widest_values_still_fit_eighty_columns() -> None:
     wide = replace(
         running("x" * 87),
         state="reloading",
+        turn=9999,
         since=NOW - timedelta(days=9999),
         last_hit=NOW - timedelta(days=9999),
         reap_at=NOW + timedelta(days=9999),

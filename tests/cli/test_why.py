@@ -97,6 +97,13 @@ def test_a_predecessor_that_drains_and_requests_that_wait_are_told() -> None:
     assert told["waiting"] == "3 requests held, 12 connections queued"
 
 
+def test_one_that_waits_for_its_turn_says_so() -> None:
+    told = replace(parked(GOAT), state="starting", turn=3)
+    assert _told(detail(told))["state"].endswith(
+        ", number 3 in the line of those that wait to boot (max-starting)"
+    )
+
+
 def test_every_path_an_administrator_may_look_for_is_told() -> None:
     told = _told(replace(detail(running(GOAT)), aliases=("goat.example", "www.goat.example")))
     assert told["ini"] == f"/etc/uwsgi/vassals/{GOAT}.ini"

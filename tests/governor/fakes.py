@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from emperor.model.ports import CannotLaunch, CannotListen, Listener, News, Owne
 from emperor.model.settings import Settings, read_settings
 from emperor.model.status import Happening
 from emperor.model.vassal import Spec
+from emperor.vassal import Vassal
 
 
 @dataclass(order=True)
@@ -72,6 +73,7 @@ class FakeListener:
         self.in_place = True
         self.closed = False
         self.refused = 0
+        self.connected: float | None = None
         self._watcher: Callable[[], object] | None = None
 
     @property
@@ -110,7 +112,7 @@ class FakeListener:
         return self.in_place
 
     def last_connect(self) -> float | None:
-        return None
+        return self.connected
 
     def close(self) -> None:
         self.closed = True
@@ -200,14 +202,14 @@ def settings(**flags: str) -> Settings:
 class World:
     """One governor, one vassal `a.example`, and all that it touches."""
 
-    def __init__(self, spec: Spec | None = None) -> None:
+    def __init__(self, spec: Spec | None = None, **flags: str) -> None:
         self.diary: list[str] = []
         self.clock = FakeClock()
         self.listeners = FakeListeners(self.diary)
         self.launcher = FakeLauncher(self.diary)
         self.recorder = FakeRecorder()
         self.governor = Governor(
-            settings(), self.listeners, self.launcher, self.clock, self.recorder
+            settings(**flags), self.listeners, self.launcher, self.clock, self.recorder
         )
         self.spec = spec or Spec("a.example", "a.example.ini", str(Path("/s/a.example/socket")))
         self.governor.admit(self.spec)
@@ -216,9 +218,17 @@ class World:
         self.vassal = found
         self.listener = self.listeners.made[0]
 
-    def hit(self) -> None:
+    def add(self, domain: str) -> Vassal:
+        """One more vassal."""
+        self.governor.admit(replace(self.spec, domain=domain, ini=f"{domain}.ini"))
+        found = self.governor.get(domain)
+        assert found
+        return found
+
+    def hit(self, vassal: Vassal | None = None, person: bool = False) -> None:
         """A request came by the fallback."""
-        self.governor.demand(self.vassal, self.governor.cause("hit", "203.0.113.9"))
+        cause = self.governor.cause("hit", "203.0.113.9", person=person)
+        self.governor.demand(vassal or self.vassal, cause)
 
     def run(self) -> FakeProcess:
         """Hit it, and let it accept and settle."""

@@ -126,6 +126,7 @@ def test_a_reload_has_no_gap() -> None:
     old.exits()
     assert world.vassal.lead is not None
     assert world.vassal.lead.process.pid == 101
+    assert world.vassal.last_boot is world.vassal.lead.boot
 
 
 def test_a_broken_successor_leaves_the_old_one_in_service_and_says_why() -> None:
@@ -137,6 +138,8 @@ def test_a_broken_successor_leaves_the_old_one_in_service_and_says_why() -> None
     assert world.listener.door_open
     assert world.vassal.last_error is not None
     assert "old one serves on: ImportError" in world.vassal.last_error
+    assert world.vassal.lead
+    assert world.vassal.last_boot is world.vassal.lead.boot, "`why` tells of the one that serves"
     assert world.diary[-1] == "spawn 101", "nothing was asked of the old one"
     assert [worry.event for worry in world.recorder.worries] == ["second exited"]
 

@@ -25,18 +25,23 @@ class ErrorsOnly(logging.Handler):
 
 
 class LifeOfAVassal(RuleBasedStateMachine):
-    """Visitors, the operator, the ini, uWSGI and time, in any order."""
+    """Visitors, the operator, the ini, uWSGI and time, in any order; and a neighbour who may be
+    booting in the only place."""
 
     def __init__(self) -> None:
         super().__init__()
         self.errors = ErrorsOnly()
         logging.getLogger("emperord").addHandler(self.errors)
-        self.world = World()
+        self.world = World(None, max_starting="1", max_running="2")
+        self.neighbour = self.world.add("b.example")
         self.alive: list[FakeProcess] = []
+        self.neighbours: list[FakeProcess] = []
         self.seen = 0
 
     def notice_spawns(self) -> None:
-        self.alive += self.world.launcher.started[self.seen :]
+        for process in self.world.launcher.started[self.seen :]:
+            own = process.spec.domain == "a.example"
+            (self.alive if own else self.neighbours).append(process)
         self.seen = len(self.world.launcher.started)
 
     @property
@@ -85,6 +90,22 @@ class LifeOfAVassal(RuleBasedStateMachine):
         process.exits("exit status 1")
         self.notice_spawns()
 
+    @rule(person=st.booleans())
+    def a_visitor_comes_to_the_neighbour(self, person: bool) -> None:
+        self.world.hit(self.neighbour, person)
+        self.notice_spawns()
+
+    @precondition(lambda self: bool(self.neighbours))
+    @rule(end=st.sampled_from(["accepts", "dies"]))
+    def something_becomes_of_the_neighbour(self, end: str) -> None:
+        process = self.neighbours[0]
+        if end == "accepts":
+            process.accepts()
+        else:
+            self.neighbours.remove(process)
+            process.exits("exit status 1")
+        self.notice_spawns()
+
     @rule(seconds=st.sampled_from([0.1, 2.0, 15.0, 61.0, 200.0]))
     def time_passes(self, seconds: float) -> None:
         self.world.clock.advance(seconds)
@@ -109,7 +130,9 @@ class LifeOfAVassal(RuleBasedStateMachine):
         vassal, listener = self.world.vassal, self.world.listener
         posture = POSTURE[vassal.state]
         assert listener.door_open == (posture.door is Door.OPEN)
-        assert (vassal.lead.role if vassal.lead else None) is posture.lead
+        in_line = vassal in self.world.governor.in_line()
+        if not in_line or posture.second is Role.BOOTING:
+            assert (vassal.lead.role if vassal.lead else None) is posture.lead
         assert vassal.second is None or vassal.second.role is posture.second
         wants = posture.callers is not Callers.LEFT_TO_THE_APP and not vassal.owed
         assert listener.watched == wants
@@ -123,6 +146,22 @@ class LifeOfAVassal(RuleBasedStateMachine):
             assert bounded == (child.role is not Role.SERVING) or killed
 
     @invariant()
+    def exactly_those_stand_in_line_whose_process_is_missing(self) -> None:
+        for vassal in self.world.governor:
+            posture = POSTURE[vassal.state]
+            lacks_lead = posture.lead is Role.BOOTING and vassal.lead is None
+            lacks_second = posture.second is Role.BOOTING and vassal.second is None
+            in_line = vassal in self.world.governor.in_line()
+            assert in_line == (vassal.turn_for is not None) == (lacks_lead or lacks_second)
+
+    @invariant()
+    def only_one_boots_and_nobody_waits_for_nothing(self) -> None:
+        children = [child for vassal in self.world.governor for child in vassal.children]
+        booting = [child for child in children if child.role is Role.BOOTING]
+        assert len(booting) <= 1
+        assert booting or not self.world.governor.in_line()
+
+    @invariant()
     def nothing_is_illegal(self) -> None:
         assert not self.errors.told
 
@@ -131,9 +170,12 @@ class LifeOfAVassal(RuleBasedStateMachine):
         if self.there:
             self.world.governor.dismiss("a.example")
             self.notice_spawns()
-        for process in self.alive:
+        self.world.governor.dismiss("b.example")
+        self.notice_spawns()
+        for process in self.alive + self.neighbours:
             process.exits()
         assert not self.there
+        assert not self.world.governor.in_line()
         assert not self.world.clock.pending, "a timer was forgotten"
 
 

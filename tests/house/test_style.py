@@ -15,7 +15,17 @@ LAYERS = (
     ("model",),
     ("linux",),
     ("uwsgi",),
-    ("vassal", "chronicle", "stage", "governor", "provision", "folder", "drain", "reporting"),
+    (
+        "vassal",
+        "chronicle",
+        "usher",
+        "stage",
+        "governor",
+        "provision",
+        "folder",
+        "drain",
+        "reporting",
+    ),
     ("web",),
     ("cli", "emperor", "daemon"),
 )

@@ -1,5 +1,9 @@
 """The table of the life-cycle: complete, closed, and sane under any sequence of events."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, repeat
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +14,7 @@ from emperor.model.lifecycle import (
     POSTURE,
     TABLE,
     ByRoom,
+    ByTurn,
     Callers,
     Door,
     Event,
@@ -35,6 +40,7 @@ restart        starting  anew       anew       anew       beside    starting   -
 revised        parked    anew       succeed    abandon    -         parked     stopping
 idle           -         stopping   stopping   stopping   stopping  -          -
 removed        removed   removed    removed    removed    removed   removed    -
+turn           !         starting   !          reloading  !         !          !
 accepting      !         running    !          running    !         !          !
 deadline       parked    starting   running    reloading  stopping  throttled  removed
 pardon         !         !          !          !          !         parked     !
@@ -50,6 +56,13 @@ COMPOUND = {
     "anew": ["stopping+demand"] * 3,
     "abandon": ["running+revised"] * 3,
 }
+# The cells that differ while the process which should boot still stands in line.
+IN_LINE = {
+    (State.STARTING, Event.RESTART): ["starting"] * 3,
+    (State.STARTING, Event.REVISED): ["starting"] * 3,
+    (State.STARTING, Event.IDLE): ["parked"] * 3,
+    (State.RELOADING, Event.REVISED): ["reloading", "reloading", "stopping+demand"],
+}
 
 
 def expected() -> dict[tuple[State, Event], list[str]]:
@@ -64,10 +77,10 @@ def expected() -> dict[tuple[State, Event], list[str]]:
     return table
 
 
-def told(state: State, event: Event, with_room: Room) -> str:
+def told(state: State, event: Event, with_room: Room, in_line: bool) -> str:
     """What `step` does with one cell, in the words of EXPECTED."""
     try:
-        transition = step(state, event, with_room)
+        transition = step(state, event, with_room, in_line)
     except IllegalEvent:
         return "!"
     if transition is None:
@@ -77,8 +90,10 @@ def told(state: State, event: Event, with_room: Room) -> str:
 
 @pytest.mark.parametrize(("state", "event"), CELLS, ids=lambda value: value.name)
 def test_every_cell_leads_where_the_documentation_says(state: State, event: Event) -> None:
-    outcomes = [told(state, event, with_room) for with_room in Room]
+    outcomes = [told(state, event, with_room, False) for with_room in Room]
     assert outcomes == expected()[state, event]
+    outcomes = [told(state, event, with_room, True) for with_room in Room]
+    assert outcomes == IN_LINE.get((state, event), expected()[state, event])
 
 
 def test_every_state_has_a_posture_and_every_event_a_meaning() -> None:
@@ -107,7 +122,10 @@ def test_the_daemon_never_takes_connections_from_an_app_that_accepts_or_boots(
 
 
 def transitions(state: State, event: Event) -> list[Transition]:
+    """Those of a state that has the processes which it requires."""
     cell = TABLE[state][event]
+    if isinstance(cell, ByTurn):
+        return [cell.booting]
     if isinstance(cell, ByRoom):
         return [cell.free, cell.taken, cell.single]
     return [cell] if isinstance(cell, Transition) else []
@@ -124,48 +142,72 @@ def test_a_state_with_a_process_is_left_for_one_without_by_an_exit_alone(
             assert event in DEPARTURES
 
 
-def occupy(lead: bool, second: bool, transition: Transition) -> tuple[bool, bool]:
-    """Which slots hold a process after the move, and after what the posture spawns."""
-    match transition.move:
-        case Move.ASIDE:
-            assert lead and not second, "a lead steps aside only into a free slot"
-            lead, second = False, True
-        case Move.SWAP:
-            assert lead and second, "a swap takes two"
-        case Move.PROMOTE if not lead:
-            lead, second = second, False
-    posture = POSTURE[transition.to]
-    return lead or posture.lead is Role.BOOTING, second or posture.second is Role.BOOTING
+@dataclass
+class Slots:
+    """Which of the two hold a process. `places`: whether each boot in turn may begin at once."""
+
+    places: Iterator[bool]
+    lead: bool = False
+    second: bool = False
+    in_line: bool = False
+
+    def can_take(self, event: Event) -> bool:
+        """Whether that can happen to these processes."""
+        match event:
+            case Event.EXITED | Event.FAILED:
+                return self.lead
+            case Event.SECOND_EXITED:
+                return self.second
+            case Event.ACCEPTING:
+                return (self.lead or self.second) and not self.in_line
+            case Event.TURN:
+                return self.in_line
+            case _:
+                return True
+
+    def take(self, event: Event, transition: Transition) -> None:
+        """The exit, the move, and what the posture spawns."""
+        if event in (Event.EXITED, Event.FAILED):
+            self.lead = False
+        elif event is Event.SECOND_EXITED:
+            self.second = False
+        match transition.move:
+            case Move.ASIDE:
+                assert self.lead and not self.second, "a lead steps aside only into a free slot"
+                self.lead, self.second = False, True
+            case Move.SWAP:
+                assert self.lead and self.second, "a swap takes two"
+            case Move.PROMOTE if not self.lead:
+                self.lead, self.second = self.second, False
+        posture = POSTURE[transition.to]
+        boots = event is Event.TURN or next(self.places)
+        lacks_lead = posture.lead is Role.BOOTING and not self.lead
+        lacks_second = posture.second is Role.BOOTING and not self.second
+        self.in_line = (lacks_lead or lacks_second) and not boots
+        self.lead = self.lead or (lacks_lead and boots)
+        self.second = self.second or (lacks_second and boots)
 
 
-@given(st.lists(st.sampled_from(Event), max_size=40), st.booleans())
+@given(st.lists(st.sampled_from(Event), max_size=40), st.booleans(), st.lists(st.booleans()))
 def test_no_sequence_of_events_loses_a_process_or_needs_a_third_slot(
-    events: list[Event], overlaps: bool
+    events: list[Event], overlaps: bool, places: list[bool]
 ) -> None:
-    state, lead, second = State.PARKED, False, False
-    for event in events:
-        if event in (Event.EXITED, Event.FAILED, Event.ACCEPTING) and not (lead or second):
-            continue
-        if event in (Event.EXITED, Event.FAILED) and not lead:
-            continue
-        if event is Event.SECOND_EXITED and not second:
-            continue
+    state, slots = State.PARKED, Slots(chain(places, repeat(True)))
+    for event in filter(slots.can_take, events):
         try:
-            transition = step(state, event, room(overlaps, second))
+            transition = step(state, event, room(overlaps, slots.second), slots.in_line)
         except IllegalEvent:
             continue
         if transition is None:
             continue
-        if event in (Event.EXITED, Event.FAILED):
-            lead = False
-        elif event is Event.SECOND_EXITED:
-            second = False
-        lead, second = occupy(lead, second, transition)
+        slots.take(event, transition)
         state = transition.to
-        if state is State.REMOVED and not lead:
-            assert not second, "nothing may be forgotten that still runs"
+        if state is State.REMOVED and not slots.lead:
+            assert not slots.second, "nothing may be forgotten that still runs"
             return
-        assert lead == (POSTURE[state].lead is not None)
+        requires = POSTURE[state].lead is not None
+        stands_in_line = slots.in_line and state is State.STARTING
+        assert slots.lead == (requires and not stands_in_line), "nobody waits for an exit in vain"
 
 
 @given(st.lists(st.sampled_from(Event), max_size=40))

@@ -56,6 +56,10 @@ def said_of(text: str, **flags: str) -> str:
             "cannot use backlog = 'many' from FILE, line 2: must be a number from 1 to 65535",
         ),
         (
+            "[emperord]\nmax-starting = -1\n",
+            "cannot use max-starting = '-1' from FILE, line 2: must be a number, 0 for no bound",
+        ),
+        (
             "[emperord]\nsocket-mode = rw-rw----\n",
             "cannot use socket-mode = 'rw-rw----' from FILE, line 2: must be an octal mode such as"
             " 0660",

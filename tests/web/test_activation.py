@@ -190,6 +190,30 @@ async def test_patience_ends() -> None:
         assert asked.held == 0
 
 
+async def test_patience_begins_when_the_app_may_boot() -> None:
+    world = World(replace(World().spec, start_timeout=0.01, stop_timeout=0.01), max_starting="1")
+    world.hit(world.add("b.example"))
+    async with front(world) as asked:
+        in_line = asyncio.create_task(asked.ask("a.example"))
+        await eventually_async(lambda: asked.held == 1)
+        booting = await asked.ask("b.example")
+        assert booting.status == 503
+        assert not in_line.done(), "it waits for longer than its boot may take"
+        world.launcher.last.accepts()
+        assert (await in_line).status == 503
+
+
+async def test_one_that_a_browser_asks_for_moves_up_in_the_line() -> None:
+    world = World(None, max_starting="1")
+    world.hit()
+    others = [world.add(f"{name}.example") for name in "bc"]
+    for vassal in others:
+        world.hit(vassal)
+    async with front(world, settings(page_after="0")) as asked:
+        await asked.ask("c.example", navigates=True)
+        assert world.governor.in_line() == {others[1]: 1, others[0]: 2}
+
+
 async def test_one_who_is_held_hears_of_a_stop_and_of_a_removal() -> None:
     async with front(World()) as asked:
         first = asyncio.create_task(asked.ask())

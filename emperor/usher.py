@@ -1,0 +1,119 @@
+"""Gives vassals their turn to boot, and has the longest unused make room for a newcomer.
+
+`Places` decides who is next; here stands what it needs to know of the vassals. Nothing polls: the
+line moves on when a boot has ended in whatever way, or a process is gone.
+"""
+
+import os
+from datetime import UTC, datetime
+from typing import Protocol
+
+from emperor.model.lifecycle import Role
+from emperor.model.places import Places, Presence, Rank
+from emperor.model.policy import Use, least_missed
+from emperor.model.ports import Clock, Timer
+from emperor.model.settings import Settings
+from emperor.vassal import Cause, Vassal
+
+_BOOTS_PER_CORE = 2
+
+
+class Turns(Protocol):
+    """Who acts upon it: the governor."""
+
+    def turn(self, vassal: Vassal) -> None:
+        """Boot the process that stands in line."""
+
+    def evict(self, vassal: Vassal, newcomer: Vassal) -> None:
+        """Put one to sleep for another."""
+
+    def waiting(self, domain: str) -> int:
+        """How many wait for that domain's vassal."""
+
+
+class Usher:
+    """The line of those that wait to boot."""
+
+    def __init__(self, settings: Settings, clock: Clock, turns: Turns) -> None:
+        most_starting = settings.max_starting
+        if most_starting is None:
+            most_starting = _BOOTS_PER_CORE * len(os.sched_getaffinity(0))
+        self._places: Places[Vassal] = Places(most_starting, settings.max_running)
+        self._clock = clock
+        self._turns = turns
+        self._is_serving = False
+        self._timer: Timer | None = None
+
+    def may_boot(self, vassal: Vassal, rank: Rank) -> bool:
+        """Whether it may boot now; else it stands in line."""
+        return self._places.ask(vassal, rank)
+
+    def press(self, vassal: Vassal, cause: Cause) -> None:
+        """Somebody asked for one that starts already: a person moves it up in the line."""
+        if vassal.waits_to_start and cause.person:
+            self._places.move_up(vassal, Rank.PERSON)
+            self.settle(vassal)
+
+    def settle(self, vassal: Vassal) -> None:
+        """Take notice of what has become of a vassal, and give turns to those who can have one."""
+        self._note(vassal)
+        self._serve()
+
+    def in_line(self) -> dict[Vassal, int]:
+        """All who stand in line; 1 is the next."""
+        return self._places.in_line()
+
+    def _note(self, vassal: Vassal) -> None:
+        if vassal.turn_for is None:
+            self._places.leave(vassal)
+        self._places.note(vassal, _presence(vassal))
+
+    def _serve(self) -> None:
+        # A turn is an event too, and comes here again: the line must not become a recursion.
+        if self._is_serving:
+            return
+        self._is_serving = True
+        try:
+            while vassal := self._places.call():
+                try:
+                    self._turns.turn(vassal)
+                finally:
+                    self._note(vassal)
+            self._make_room()
+        finally:
+            self._is_serving = False
+
+    def _make_room(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        newcomers = self._places.short_of_room()
+        if not newcomers:
+            return
+        now = self._clock.time()
+        uses = {vassal: self._use(vassal, now) for vassal in self._places.serving()}
+        ripe = [vassal for vassal, use in uses.items() if use.evictable_at <= now]
+        ripe.sort(key=lambda vassal: least_missed(uses[vassal]))
+        for newcomer, vassal in zip(newcomers, ripe, strict=False):
+            self._turns.evict(vassal, newcomer)
+        if len(ripe) < min(len(newcomers), len(uses)):
+            soon = min(use.evictable_at for use in uses.values() if use.evictable_at > now)
+            self._timer = self._clock.call_later(soon - now, self._serve)
+
+    def _use(self, vassal: Vassal, now: float) -> Use:
+        accepting = vassal.lead.boot.accepting if vassal.lead else None
+        since = vassal.since if accepting is None else accepting
+        used = [since] if vassal.last_hit is None else [since, vassal.last_hit]
+        if connected := vassal.listener.last_connect():
+            used.append(now - (datetime.now(UTC).timestamp() - connected))
+        held = self._turns.waiting(vassal.spec.domain)
+        return Use(since, max(used), held, bool(vassal.spec.idle))
+
+
+def _presence(vassal: Vassal) -> Presence:
+    roles = {child.role for child in vassal.children}
+    if Role.BOOTING in roles:
+        return Presence.BOOTING
+    if Role.SERVING in roles:
+        return Presence.SERVING
+    return Presence.LEAVING if roles else Presence.ABSENT
