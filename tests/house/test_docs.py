@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from docs.generate import PAGES
+from emperor.cli.placement import Placement, Rule
+from emperor.cli.route import route_of
 from emperor.model.settings import KEYS
 
 ROOT = Path(__file__).parents[2]
@@ -19,3 +21,9 @@ def test_every_setting_stands_in_the_documentation() -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     for key in KEYS:
         assert f"| {key.name} | " in page
+
+
+def test_the_host_in_the_picture_of_the_journey_belongs_where_it_is_shown() -> None:
+    placement = Placement(ROOT / "lua" / "init_backends.lua", Rule.STOCK)
+    route = route_of("example.com", placement)
+    assert (route.number, placement.number(route.substitutes[0])) == (2, 3)
