@@ -10,7 +10,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-run: .venv/.installed ## serve three sample apps on loopback and watch them sleep and wake
+run: .venv/.installed ## a load balancer, two backends and three sample apps on loopback
 	@$(PYTHON) -m docs.examples.demo
 
 test: .venv/.installed ## run every test
@@ -27,7 +27,7 @@ check: .venv/.installed ## format, lint, types and the quick tests, in seconds
 bench: .venv/.installed ## measure against bare uWSGI and nginx, and print a table
 	$(SUDO) $(PYTHON) -m tests.bench
 
-docs: .venv/.installed ## write the pages of docs/ that say what the code says
+docs: .venv/.installed ## write the pages and pictures of docs/ that have a source
 	$(PYTHON) -m docs.generate
 
 clean: ## remove what the other targets have made, .venv too

@@ -1,6 +1,8 @@
-"""`make run`, as it is: three apps on loopback, and nothing left after Ctrl-C."""
+"""`make run`, as it is: a balancer, two backends and three apps on loopback, the lines that it says
+to paste, and nothing left after Ctrl-C."""
 
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -21,38 +23,92 @@ HOSTS = {
 }
 
 
+class Demo:
+    """It runs and has told what to try, at `home` above all, flask.localhost's own backend."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", told: str) -> None:
+        self.process = process
+        self.told = told
+        [port] = set(re.findall(r"curl http://\S+:(\d+)/", told))
+        [home] = set(re.findall(r"--run-dir (\S+)/run", told))
+        self.port = int(port)
+        self.folder = Path(home).parent
+        self.home = Path(home).name
+
+    def paste(self, pattern: str) -> str:
+        """Run the one line of those told that ends as the pattern says; what it prints."""
+        [line] = re.findall(rf"^  (\S.*{pattern})$", self.told, re.MULTILINE)
+        return subprocess.run(
+            line, shell=True, stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
+
+    def answerer(self) -> str:
+        """The backend that answers for flask.localhost, by the end of the balancer's log."""
+        path = f"/?{secrets.token_hex(4)}"
+        reply = ask(self.port, Request("flask.localhost", path))
+        assert (reply.status, HOSTS["flask.localhost"] in reply.text) == (200, True), reply.text
+        # The reply comes before its line in the log.
+        pattern = rf"{re.escape(path)} .* up=(.*?) us="
+        [asked] = eventually(lambda: re.findall(pattern, self.paste(r"access\.log")))
+        return str(asked).split(", ")[-1].split(":")[0]
+
+    def processes(self) -> list[psutil.Process]:
+        """All that belong to it, the daemons that it did not start itself too."""
+        roots = [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if process.pid == self.process.pid or str(self.folder) in str(process.info["cmdline"])
+        ]
+        return roots + [child for root in roots for child in root.children(recursive=True)]
+
+
 @pytest.fixture
-def demo(tmp_path: Path) -> "Iterator[subprocess.Popen[bytes]]":
-    """It runs, and prints to tmp_path/out."""
-    with (tmp_path / "out").open("wb") as out:
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    """`make run`, ready."""
+    out = tmp_path / "out"
+    with out.open("wb") as output:
         command = [sys.executable, "-m", "docs.examples.demo"]
         process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
     try:
-        yield process
+        eventually(lambda: "Ctrl-C" in out.read_text(), alive=[process], seconds=60)
+        yield Demo(process, out.read_text())
     finally:
         process.terminate()
         process.wait()
 
 
-def test_the_sample_apps_wake_and_nothing_is_left_after_an_interrupt(
-    demo: "subprocess.Popen[bytes]", tmp_path: Path
-) -> None:
-    eventually(lambda: "Ctrl-C" in (tmp_path / "out").read_text(), alive=[demo], seconds=60)
-    told = (tmp_path / "out").read_text()
-    [port] = set(re.findall(r"curl http://\S+:(\d+)/", told))
-    [run_dir] = set(re.findall(r"--run-dir (\S+)", told))
+def test_the_sample_apps_wake_behind_the_balancer(demo: Demo) -> None:
     for host, text in HOSTS.items():
-        reply = ask(int(port), Request(f"{host}:{port}"))
+        reply = ask(demo.port, Request(f"{host}:{demo.port}"))
         assert (reply.status, text in reply.text) == (200, True), reply.text
-    assert ask(int(port), Request("django.localhost", "/admin/login/")).status == 200
-    assert ask(int(port), Request("django.localhost", "/static/admin/css/base.css")).status == 200
+    assert ask(demo.port, Request("django.localhost", "/admin/login/")).status == 200
+    static = Request("django.localhost", "/static/admin/css/base.css")
+    assert ask(demo.port, static).status == 200
+    users = {each.username() for each in demo.processes() if each.name() == "uwsgi"}
+    assert users == {"nobody"}
 
-    folder = Path(run_dir).parent
-    offspring = psutil.Process(demo.pid).children(recursive=True)
-    assert {process.username() for process in offspring if process.name() == "uwsgi"} == {"nobody"}
-    demo.send_signal(signal.SIGINT)
-    assert demo.wait(30) == 0
-    assert not folder.exists()
-    assert not [process for process in offspring if process.is_running()]
+
+def test_what_it_tells_to_try_is_so_and_an_interrupt_ends_all_that_was_started(demo: Demo) -> None:
+    [other] = {"127.0.0.11", "127.0.0.12"} - {demo.home}
+    assert f"flask.localhost: {demo.home} (" in demo.paste(r"route .*")
+    assert demo.answerer() == demo.home
+
+    demo.paste(r"nginx\.conf -s stop")
+    assert demo.answerer() == other
+    demo.paste(r"nginx\.conf")
+    eventually(lambda: demo.answerer() == demo.home)
+
+    demo.paste(" drain")
+    eventually(lambda: demo.answerer() == other)
+    demo.paste(" undrain")
+    eventually(lambda: demo.answerer() == demo.home)
+
+    processes = demo.processes()
+    assert {"uwsgi", "emperord", "nginx"} <= {process.name() for process in processes}
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.process.wait(30) == 0
+    assert not demo.folder.exists()
+    # Until init takes notice of them they are zombies.
+    eventually(lambda: not any(process.is_running() for process in processes))
