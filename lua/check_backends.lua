@@ -22,7 +22,7 @@ end
 -- The ports of entries that name none. The list may set others, for a fleet on unusual ones.
 web_backend_ports = web_backend_ports or { http = 80, https = 443 }
 
-local complaint = backends.complaint(web_server_ips)
+local complaint = backends.complaint(web_server_ips, web_backend_ports)
 if complaint then
     refuse(complaint)
 end

@@ -45,8 +45,11 @@ local function ipv6(text)
     for i = 1, #tail do
         head[#head + 1] = tail[i]
     end
-    return ("%x:%x:%x:%x:%x:%x:%x:%x"):format(head[1], head[2], head[3], head[4],
-        head[5], head[6], head[7], head[8])
+    return table.concat(head, ":")
+end
+
+local function is_port(number)
+    return type(number) == "number" and number % 1 == 0 and number >= 1 and number <= 65535
 end
 
 -- The address of an entry, in brackets if it is IPv6, and its port, nil without one. Nil and the
@@ -65,8 +68,8 @@ function M.parse(entry)
     if port == "" then
         return address, nil
     end
-    local number = tonumber(port:match("^:(%d%d?%d?%d?%d?)$"))
-    if not number or number < 1 or number > 65535 then
+    local number = tonumber(port:match("^:(%d+)$"))
+    if not is_port(number) then
         return nil, "has no port from 1 to 65535 after its address"
     end
     return address, number
@@ -89,8 +92,12 @@ local function last_index(list)
     return last
 end
 
--- Nil if a list of backends is sound, else what is wrong with it.
-function M.complaint(list)
+-- Nil if a list of backends is sound, else what is wrong with it. `ports` are those of entries
+-- without one, by scheme; nil for the usual ones.
+function M.complaint(list, ports)
+    if ports and not (type(ports) == "table" and is_port(ports.http) and is_port(ports.https)) then
+        return "web_backend_ports is not set to two ports: { http = 80, https = 443 }"
+    end
     if type(list) ~= "table" then
         return "web_server_ips is not set to a list: { \"192.0.2.11\", ... }"
     end

@@ -5,7 +5,7 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -177,6 +177,16 @@ class Fleet:
 
 
 @asynccontextmanager
+async def served(nginx: NginxServer) -> AsyncIterator[None]:
+    """It runs, and its probes are answered while it starts and stops: a connection that waits to be
+    accepted when a backend stops would be left open."""
+    with ExitStack() as stack:
+        await asyncio.to_thread(stack.enter_context, nginx)
+        yield
+        await asyncio.to_thread(stack.close)
+
+
+@asynccontextmanager
 async def running(
     folder: Path,
     backends: Sequence[Backend],
@@ -193,4 +203,5 @@ async def running(
             stack.push_async_callback(backend.stop)
         balancer = Balancer(folder, entries, (http, https))
         rewrite([balancer.conf], replaced)
-        yield Fleet(stack.enter_context(balancer), backends)
+        await stack.enter_async_context(served(balancer))
+        yield Fleet(balancer, backends)

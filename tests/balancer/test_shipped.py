@@ -1,0 +1,115 @@
+"""The files as they are shipped, installed by the commands that they name."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from docs.examples import balancer
+from docs.examples.balancer import ROOT, render
+from emperor.model.settings import KEYS
+
+BALANCER = (ROOT / "nginx" / "loadbalancer.conf").read_text()
+BACKEND = "".join(
+    (ROOT / "nginx" / name).read_text() for name in ("backend.conf", "emperord/uwsgi.conf")
+)
+# A machine with this one's nginx, not yet configured: mounts, processes and a network of its own.
+MACHINE = ["unshare", "--mount", "--net", "--pid", "--fork", "sh", "-e", "-c"]
+PREPARE = """
+cp -a /etc/nginx etc-nginx
+mount --bind etc-nginx /etc/nginx
+for folder in /run /var/log /var/lib/nginx; do mount -t tmpfs none $folder; done
+mkdir /var/log/nginx
+ip link set lo up
+ip address add 192.0.2.1/24 dev lo
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=www.example.com \
+    -keyout key.pem -out chain.pem 2>/dev/null
+cat chain.pem key.pem | tee all.pem >www.pem
+"""
+INSTALL = "\n".join(re.findall(r"^#   ((?:install|cp) .*)$", BALANCER, re.MULTILINE))
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What the commands find in the folder that they are given in."""
+    for name in ("lua", "nginx"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def on_a_machine(checkout: Path, script: str) -> str:
+    """What the script prints there, after the installation."""
+    result = subprocess.run(
+        [*MACHINE, PREPARE + INSTALL + script],
+        cwd=checkout, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_nginx_accepts_and_starts_what_was_installed(checkout: Path) -> None:
+    log = on_a_machine(checkout, "\nnginx -t; nginx; nginx -s quit; cat /var/log/nginx/error.log")
+    assert "start worker processes" in log
+    assert not re.search(r"\[(error|crit|alert|emerg)\]", log), log
+
+
+def without_comments(lines: list[str]) -> list[str]:
+    return [line for line in lines if not re.match(r"\s*(#|--)", line)]
+
+
+@pytest.mark.parametrize("name", ["www.example.com", "_wildcard.example.com"])
+def test_only_root_and_nginx_can_read_the_keys(checkout: Path, name: str) -> None:
+    read = f'--clear-groups cat "/etc/nginx/certs/{name}.pem"'
+    script = f"""
+    setpriv --reuid www-data --regid www-data {read}
+    ! setpriv --reuid nobody --regid nogroup {read}
+    ! setpriv --reuid nobody --regid nogroup --clear-groups ls /etc/nginx/certs
+    """
+    assert on_a_machine(checkout, script).count("PRIVATE KEY") == 2
+
+
+def test_rendered_files_lead_to_their_own_folder_alone(tmp_path: Path) -> None:
+    conf = render(tmp_path, 8080, 8443, ["192.0.2.1"])
+    files = [conf, *(conf.parent / "lua").rglob("*.lua")]
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    paths = re.findall(r"/(?:etc/nginx|var|run)/\S*", "\n".join(without_comments(lines)))
+    assert [path for path in paths if not path.startswith(str(tmp_path))] == [
+        "/etc/nginx/modules-enabled/*.conf;"
+    ]
+
+
+def test_a_path_that_is_no_longer_there_cannot_be_rendered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(ROOT / "lua", tmp_path / "lua")
+    (tmp_path / "nginx").mkdir()
+    (tmp_path / "nginx" / "loadbalancer.conf").write_text("listen 80;")
+    monkeypatch.setattr(balancer, "ROOT", tmp_path)
+    with pytest.raises(LookupError, match="listen 443"):
+        render(tmp_path / "rendered", 8080, 8443, ["192.0.2.1"])
+
+
+def seconds(directive: str, conf: str) -> int:
+    """The one value of a directive."""
+    [value] = re.findall(rf"^\s*{directive} (\d+)s;", conf, re.MULTILINE)
+    return int(value)
+
+
+def test_the_balancer_has_more_patience_than_its_backends_and_lets_go_of_connections_first() -> (
+    None
+):
+    """Else it gives up a slow app, and uses a connection that is being closed."""
+    [start] = [int(key.default) for key in KEYS if key.name == "start-timeout"]
+    assert seconds("proxy_read_timeout", BALANCER) > (
+        start + seconds("uwsgi_read_timeout", BACKEND)
+    )
+    assert seconds("keepalive_timeout", BALANCER) < seconds("keepalive_timeout", BACKEND)
+
+
+def test_a_body_that_the_balancer_takes_fits_the_backend() -> None:
+    [balancers, backends] = [
+        re.findall(r"client_max_body_size (\S+);", conf) for conf in (BALANCER, BACKEND)
+    ]
+    assert balancers == backends
