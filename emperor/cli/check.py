@@ -26,6 +26,7 @@ from emperor.uwsgi.identity import ROOT, identity_of
 from emperor.uwsgi.ini import BrokenIni, Ini, parse
 from emperor.uwsgi.inquiry import CannotAsk, Inquiry
 from emperor.uwsgi.lint import Finding, Severity, lint, unknown_options
+from emperor.uwsgi.paths import missing_paths
 from emperor.uwsgi.spec import spec_of
 
 SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
@@ -82,6 +83,7 @@ class Examiner:
             ini = await self._ask(ini, draft, settings.vassals)
         spec = spec_of(domain, ini, settings, draft.stamp.owner, self._accounts)
         found += lint(ini, spec, settings, self._somaxconn)
+        found += missing_paths(ini, spec, str(settings.vassals))
         self._claim(spec)
         return spec.socket
 

@@ -50,7 +50,8 @@ def test_the_ini_of_the_talk_can_be_served(desk: Desk) -> None:
 
 
 def test_a_good_ini_gets_no_other_word(desk: Desk) -> None:
-    path = desk.write("a.example.ini", GOOD)
+    path = desk.write("a.example.ini", GOOD.replace("/srv", str(desk.folder)))
+    (desk.folder / "app.py").touch()
     assert desk.check(path).out == f"{path}: would be served at /var/sockets/a.example/socket\n"
 
 
@@ -68,7 +69,11 @@ def test_findings_name_file_line_severity_cause_and_cure(desk: Desk) -> None:
         f"{path}:2: warning: uWSGI has no option 'harakri' and ignores it; write harakiri"
     )
     assert lines[1].startswith(f"{path}:3: warning: nobody can wake the app at :8080; ")
-    assert lines[2] == f"{path}: would be served at /var/sockets/a.example/socket"
+    assert lines[2] == (
+        f"{path}:4: warning: there is no /srv/app.py, so the app does not start;"
+        " mend file, or put the file there"
+    )
+    assert lines[3] == f"{path}: would be served at /var/sockets/a.example/socket"
 
 
 @pytest.mark.parametrize(

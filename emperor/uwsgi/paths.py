@@ -1,0 +1,68 @@
+"""Which paths of an ini lead nowhere: the remarks of `emperorctl check` that look at the disk.
+
+uWSGI begins in the folder of its ini, writes `pidfile` there, and enters `chdir` before all else
+(measured). A path that it alone can resolve, or that we may not look at, is not spoken of.
+"""
+
+import os
+from collections.abc import Iterator
+
+from emperor.model.vassal import Adoption, Spec
+from emperor.uwsgi.ini import Ini, Option
+from emperor.uwsgi.lint import Finding, Severity
+
+_APPS = frozenset({"file", "wsgi-file"})  # of both together, the last one counts
+_PIDFILES = ("pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2")
+_REFERENCES = ("%(", "$(", "@(", "://")
+
+
+def missing_paths(ini: Ini, spec: Spec, folder: str) -> Iterator[Finding]:
+    """A warning for each path that the app cannot start without; `folder` is the ini's own."""
+    last = {option.key: option for option in ini.options}
+    chdir = last.get("chdir")
+    place = _resolved(chdir, folder) if chdir else folder
+    if chdir and place and not _is_there(f"{place}/."):
+        yield _missing(chdir, f"folder {place}, where the app is to start", "make it")
+        place = None
+    apps = [option for option in ini.options if option.key in _APPS]
+    if apps and (path := _resolved(apps[-1], place)) and not _is_there(path):
+        yield _missing(apps[-1], f"{path}, so the app does not start", _cure(apps[-1], path))
+    for key in _PIDFILES:
+        start = folder if key == "pidfile" else place
+        # For gevent and the like, none is written.
+        if key not in last or spec.adoption is Adoption.BY_NAME:
+            continue
+        if (path := _resolved(last[key], start)) and not _is_there(os.path.dirname(path)):
+            where = f"folder {os.path.dirname(path)} for its {key}, so the app does not start"
+            yield _missing(last[key], where, f"make it, or drop {key}")
+
+
+def _resolved(option: Option, folder: str | None) -> str | None:
+    """Where it leads from `folder`; None where nobody but uWSGI knows."""
+    if any(reference in option.value for reference in _REFERENCES):
+        return None
+    if folder is None and not option.value.startswith("/"):
+        return None
+    return os.path.join(folder or "/", option.value)
+
+
+def _is_there(path: str) -> bool:
+    """Whether it is, or may be: who checks need not be allowed to look."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError):
+        return True
+    return True
+
+
+def _cure(option: Option, path: str) -> str:
+    file, colon, name = path.rpartition(":")
+    if colon and _is_there(file):
+        return f"write {option.key} = {option.value.rpartition(':')[0]}, and callable = {name}"
+    return f"mend {option.key}, or put the file there"
+
+
+def _missing(option: Option, what: str, cure: str) -> Finding:
+    return Finding(option.line, Severity.WARNING, f"there is no {what}", cure)

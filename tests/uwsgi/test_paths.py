@@ -1,0 +1,119 @@
+"""Paths that an ini names and that are not there: as the real uWSGI finds out when it starts."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from emperor.uwsgi.ini import parse
+from emperor.uwsgi.lint import Finding
+from emperor.uwsgi.paths import missing_paths
+from tests.uwsgi.house import DOMAIN, OWN, spec
+from tests.uwsgi.oracle import UWSGI
+
+APP = """\
+def application(environ, start_response):
+    return []
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """`vassals`, and beside it `site` with an app and a folder `run`."""
+    (tmp_path / "vassals").mkdir()
+    (tmp_path / "site" / "run").mkdir(parents=True)
+    (tmp_path / "site" / "app.py").write_text(APP)
+    return tmp_path
+
+
+def remarks(site: Path, text: str) -> list[Finding]:
+    text = text.replace("SITE", str(site / "site"))
+    folder = str(site / "vassals")
+    ini = parse(f"[uwsgi]\n{text}\n".encode(), f"{DOMAIN}.ini", folder)
+    return list(missing_paths(ini, spec(text), folder))
+
+
+def starts(site: Path, text: str) -> bool:
+    """Whether uWSGI comes as far as to accept requests."""
+    ini = site / "vassals" / f"{DOMAIN}.ini"
+    ini.write_text(f"[uwsgi]\n{text.replace('SITE', str(site / 'site'))}\n")
+    done = subprocess.run(
+        [UWSGI, "--socket", site / "s", "--need-app", "--hook-accepting1=callint:_exit 0",
+         "--ini", ini.name],
+        cwd=ini.parent, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False,
+    )  # fmt: skip
+    return done.returncode == 0
+
+
+THERE = [
+    "file = SITE/app.py",
+    "wsgi-file = ../site/app.py",
+    "chdir = SITE\nfile = app.py",
+    "file = app.py\nchdir = /nowhere\nchdir = ../site",
+    "file = /nowhere.py\nwsgi-file = SITE/app.py",
+    "file = SITE/app.py\npidfile = x.pid\npidfile2 = SITE/run/x.pid",
+    "chdir = SITE\nfile = app.py\npidfile = ../site/run/a\npidfile2 = run/b\nsafe-pidfile = run/c",
+]
+
+MISSING = [
+    ("file = SITE/no.py", 2, "no SITE/no.py, so the app does not start"),
+    ("wsgi-file = app.py", 2, "no VASSALS/app.py, so"),
+    ("wsgi-file = SITE/app.py\nfile = /nowhere.py", 3, "no /nowhere.py, so"),
+    ("file = SITE/app.py/app.py", 2, "no SITE/app.py/app.py, so"),
+    ("file = SITE/app.py\nchdir = /nowhere", 3, "no folder /nowhere, where the app is to start"),
+    ("chdir = SITE/app.py\nfile = app.py", 2, "no folder SITE/app.py, where"),
+    ("chdir = SITE\nfile = ../site/no.py", 3, "no SITE/../site/no.py, so"),
+    ("file = SITE/app.py\npidfile = /nowhere/x", 3, "no folder /nowhere for its pidfile, so"),
+    ("pidfile2 = run/x\nfile = SITE/app.py", 2, "no folder VASSALS/run for its pidfile2, so"),
+    ("chdir = SITE\nfile = app.py\npidfile = run/x", 4, "no folder VASSALS/run for its pidfile"),
+    ("file = SITE/app.py\nsafe-pidfile2 = no/x", 3, "no folder VASSALS/no for its safe-pidfile2"),
+]
+
+
+@pytest.mark.parametrize("text", THERE)
+def test_what_is_there_for_uwsgi_is_not_spoken_of(site: Path, text: str) -> None:
+    assert starts(site, text)
+    assert remarks(site, text) == []
+
+
+@pytest.mark.parametrize(("text", "line", "told"), MISSING)
+def test_what_uwsgi_cannot_start_without_is_told_with_its_line(
+    site: Path, text: str, line: int, told: str
+) -> None:
+    assert not starts(site, text)
+    (finding,) = remarks(site, text)
+    told = told.replace("SITE", str(site / "site")).replace("VASSALS", str(site / "vassals"))
+    assert told in finding.text
+    assert (finding.line, finding.cure != "") == (line, True)
+
+
+def test_a_callable_behind_a_colon_has_a_key_of_its_own(site: Path) -> None:
+    assert not starts(site, "file = SITE/app.py:application")
+    (finding,) = remarks(site, "file = SITE/app.py:application")
+    assert finding.cure == f"write file = {site}/site/app.py, and callable = application"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "base = /nowhere\nchdir = %(base)\nfile = app.py\npidfile2 = run/x",
+        "file = $(HOME)/app.py",
+        "file = http://127.0.0.1/app.py",
+        "pidfile = @(where)",
+    ],
+)
+def test_what_uwsgi_alone_can_resolve_is_not_spoken_of(site: Path, text: str) -> None:
+    assert remarks(site, text) == []
+
+
+def test_what_one_may_not_look_at_is_not_spoken_of(site: Path) -> None:
+    os.seteuid(65534)
+    try:
+        assert remarks(site, "file = SITE/no.py") == []
+    finally:
+        os.seteuid(0)
+
+
+def test_no_pidfile_is_written_for_gevent_and_the_like(site: Path) -> None:
+    assert remarks(site, f"socket = {OWN}\ngevent = 9\npidfile = /nowhere/x") == []
