@@ -123,6 +123,11 @@ _SCALARS = APPS - {"mount", "worker-mount"} | {
     "idle", "listen", "processes", "workers", "threads", "chdir", "callable", "master", "home",
     "virtualenv", "venv", "uid", "gid", "harakiri", "need-app", "protocol", "loop", "gevent",
 }  # fmt: skip
+# Only there when uWSGI was built with PCRE.
+_ROUTING = re.compile(r"(?:(?:error|response|final)-)?route(?:-|$)")
+# A line that has no `=`, or not where it belongs.
+_WORDS = re.compile(r"([^\s:]+)(?:\s*:\s*|\s+)(.*)")
+_NO_SETTING = "write key = value, or make it a comment"
 _ENDS = frozenset({"end", "endif", "end-if", "endfor", "end-for"})
 _COMMENT = re.compile(r"\s[;#]")
 _UWSGI_PROTOCOLS = frozenset({"socket", "uwsgi-socket"})
@@ -159,11 +164,27 @@ def unknown_options(ini: Ini, known: Collection[str]) -> list[Finding]:
         key = option.key
         if key in known or key in declared or re.search(rf"%\([^)]*{re.escape(key)}", values):
             continue
-        similar = get_close_matches(key, known, n=1)
-        cure = f"write {similar[0]}" if similar else "drop it, or load the plugin that knows it"
-        text = f"uWSGI has no option {key!r} and ignores it"
+        text, cure = _unknown(option, known)
         findings.append(Finding(option.line, Severity.WARNING, text, cure))
     return findings
+
+
+def _unknown(option: Option, known: Collection[str]) -> tuple[str, str]:
+    """What is wrong with an option that there is not, and what to do."""
+    key = option.key
+    text = f"uWSGI has no option {key!r} and ignores it"
+    if _ROUTING.match(key) and "route" not in known:
+        return (
+            f"this uWSGI was built without routing and ignores {key}",
+            "install libpcre2-dev, then build it anew: pip install --force-reinstall"
+            " --no-cache-dir --no-binary uwsgi uwsgi",
+        )
+    if words := _WORDS.fullmatch(key):
+        name, value = words.groups()
+        meant = name if name in known else next(iter(get_close_matches(name, known, n=1)), None)
+        return text, f"write {meant} = {value}" if meant else _NO_SETTING
+    similar = get_close_matches(key, known, n=1)
+    return text, f"write {similar[0]}" if similar else "drop it, or load the plugin that knows it"
 
 
 def _options(ini: Ini, spec: Spec) -> Iterator[Finding]:

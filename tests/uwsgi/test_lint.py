@@ -159,5 +159,30 @@ def test_an_option_that_uwsgi_does_not_know_is_told_with_the_one_that_was_meant(
     ]
 
 
+@pytest.mark.parametrize(
+    ("line", "cure"),
+    [
+        ("chdir /srv", "write chdir = /srv"),
+        ("chdir: /srv", "write chdir = /srv"),
+        ("chdir\t/srv =", "write chdir = /srv"),
+        ("wsgi_file app.py", "write wsgi-file = app.py"),
+        ("frobnicate zzz", "write key = value, or make it a comment"),
+    ],
+)
+def test_a_line_without_an_equals_sign_is_told_where_that_belongs(line: str, cure: str) -> None:
+    assert unknown(line) == [(2, cure)]
+
+
+@pytest.mark.parametrize("key", ["route", "route-run", "error-route-status", "final-route"])
+def test_routing_that_this_uwsgi_was_built_without_is_told_as_such(key: str) -> None:
+    (finding,) = unknown_options(ini_of(f"{key} = ^/a deny:"), KNOWN | {"sslrouter", "router"})
+    assert finding.text == f"this uWSGI was built without routing and ignores {key}"
+    assert "libpcre2-dev" in finding.cure
+    routing = KNOWN | {"route", "route-run", "error-route-status", "final-route"}
+    assert unknown_options(ini_of(f"{key} = ^/a deny:"), routing) == []
+    (finding,) = unknown_options(ini_of("route-rum = deny:"), routing)
+    assert finding.cure == "write route-run"
+
+
 def test_placeholders_and_declared_options_are_known() -> None:
     assert unknown("base = /srv\nchdir = %(base)/a\ndeclare-option = my=chdir=$1\nmy = /") == []
