@@ -17,11 +17,14 @@ from tests.bench.asleep import asleep
 from tests.bench.cold import on_the_listener, through_nginx
 from tests.bench.crash import crash
 from tests.bench.dropped import dropped
+from tests.bench.fleet import fleet
+from tests.bench.hash import placement
 from tests.bench.herd import herd
 from tests.bench.parked import parked
 from tests.bench.reload import reload
 from tests.bench.report import Row, table, write_json
 from tests.bench.rounds import Bench
+from tests.bench.tls import tls
 from tests.bench.warm import warm
 
 MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
@@ -34,6 +37,9 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "reload": reload,
     "idle": asleep,
     "crash": crash,
+    "fleet": fleet,
+    "tls": tls,
+    "hash": placement,
 }
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WIDTH = 150

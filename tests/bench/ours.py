@@ -5,29 +5,25 @@ from pathlib import Path
 
 from docs.examples.backend import render
 from tests.backend import Daemon
-from tests.bench.place import running
+from tests.bench.place import running, serving
 from tests.eventually import eventually
 from tests.nginx_server import free_ports
 
 
 class Ours(Daemon):
-    """emperord in a folder of its own, and the shipped nginx before it on `port`."""
+    """emperord in a folder of its own, and the shipped nginx before it on `port` and, over
+    TLS, on `tls_port`."""
 
     def __init__(self, folder: Path, **flags: str) -> None:
         super().__init__(folder, **flags)
-        self.port, self._tls_port = free_ports(2)
+        self.port, self.tls_port = free_ports(2)
         self._stack = ExitStack()
 
     def start(self) -> None:
         """Start both, and return when they answer."""
         self._process = self._stack.enter_context(running(self.command, self.log))
         eventually(self._answers, alive=[self.process], what=f"emperord answers ({self.log})")
-        conf = render(self.folder, self.port, self._tls_port)
-        log = conf.with_name("error.log")
-        self._stack.enter_context(
-            running(["nginx", "-e", log, "-c", conf, "-g", "daemon off;"], log)
-        )
-        eventually(conf.with_name("nginx.pid").exists, what=f"nginx listens ({log})")
+        self._stack.enter_context(serving(render(self.folder, self.port, self.tls_port)))
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()

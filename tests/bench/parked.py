@@ -13,6 +13,7 @@ import psutil
 
 from tests.backend import Daemon
 from tests.bench.apps import ini
+from tests.bench.cpu import cpu_seconds
 from tests.bench.place import DISK, TMPFS, place, running
 from tests.bench.report import Bound, Row, row
 from tests.bench.rivals import Incumbent
@@ -157,9 +158,7 @@ def _rest(bench: Bench, what: str, sides: dict[str, Starter]) -> Iterator[Row]:
 
 
 def _spent(process: psutil.Process) -> Rest:
-    """Since its start. The kernel's scheduler counts CPU in nanoseconds, times(2) in ticks."""
-    nanoseconds = int(Path(f"/proc/{process.pid}/schedstat").read_text().split()[0])
-    return Rest(nanoseconds / 1e9, process.num_ctx_switches().voluntary)
+    return Rest(cpu_seconds(process), process.num_ctx_switches().voluntary)
 
 
 def _since(before: Rest, after: Rest) -> Rest:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.eventually import eventually
+
 # Where a fresh Debian has a disk and where it has memory.
 DISK = Path("/tmp")
 TMPFS = Path("/dev/shm")
@@ -54,6 +56,16 @@ def running(
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@contextmanager
+def serving(conf: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """nginx with that configuration, which puts its pid file beside it. It listens."""
+    log = conf.with_name("error.log")
+    with running(["nginx", "-e", log, "-c", conf, "-g", "daemon off;"], log) as process:
+        pid = conf.with_name("nginx.pid")
+        eventually(pid.exists, alive=[process], what=f"nginx listens ({log})")
+        yield process
 
 
 def _end_all_in(folder: Path) -> None:

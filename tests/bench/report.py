@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 # How many of a unit make one of what is measured: seconds, bytes, or the thing itself.
-_PER_ONE = {"ms": 1000.0, "KB": 1 / 1024, "MB": 1 / 1024**2}
+_PER_ONE = {"µs": 1e6, "ms": 1000.0, "KB": 1 / 1024, "MB": 1 / 1024**2}
 
 
 @dataclass(frozen=True, slots=True)

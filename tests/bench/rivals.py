@@ -11,7 +11,7 @@ from typing import Self
 
 from emperor.model.vassal import Spec
 from emperor.uwsgi.command import LISTENER_FD, argv, clean_environment
-from tests.bench.place import running
+from tests.bench.place import running, serving
 from tests.eventually import eventually
 from tests.nginx_server import free_ports
 
@@ -143,23 +143,12 @@ class PlainNginx:
         [self.port] = free_ports(1)
         self._place = folder / "plain-nginx"
         self._place.mkdir()
-        conf = self._place / "nginx.conf"
-        conf.write_text(_CONF.format(place=self._place, port=self.port, sockets=sockets))
+        self._conf = self._place / "nginx.conf"
+        self._conf.write_text(_CONF.format(place=self._place, port=self.port, sockets=sockets))
         self._stack = ExitStack()
-        self._log = self._place / "error.log"
-        self._command: list[str | Path] = [
-            "nginx",
-            "-e",
-            self._log,
-            "-c",
-            conf,
-            "-g",
-            "daemon off;",
-        ]
 
     def __enter__(self) -> Self:
-        process = self._stack.enter_context(running(self._command, self._log))
-        eventually((self._place / "nginx.pid").exists, alive=[process], what=f"{self._log}")
+        self._stack.enter_context(serving(self._conf))
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,7 +1,5 @@
 """Requests per second to an app that is awake, with emperord and without it."""
 
-import re
-import subprocess
 from collections.abc import Iterator
 
 from tests.bench.apps import copy_apps, ini
@@ -11,6 +9,7 @@ from tests.bench.place import place
 from tests.bench.report import Bound, Row, row
 from tests.bench.rivals import Bare, PlainNginx
 from tests.bench.rounds import Bench
+from tests.bench.wrk import wrk
 
 _DOMAIN = "ours.localhost"
 _BARE = "bare.localhost"
@@ -42,7 +41,7 @@ def warm(bench: Bench) -> Iterator[Row]:
 
 def _row(bench: Bench, ports: dict[str, int], connections: int) -> Row:
     sides = {
-        name: lambda domain=domain: _wrk(ports[domain], domain, connections)
+        name: lambda domain=domain: _rate(ports[domain], domain, connections)
         for name, domain in {
             "ours": _DOMAIN,
             "uWSGI behind the same nginx": _BARE,
@@ -54,13 +53,5 @@ def _row(bench: Bench, ports: dict[str, int], connections: int) -> Row:
     return row(what, "/s", bench.paired(what, sides), bound)
 
 
-def _wrk(port: int, domain: str, connections: int) -> float:
-    """Requests per second over one second."""
-    command = ["wrk", "-t1", f"-c{connections}", "-d1s", "-H", f"Host: {domain}"]
-    result = subprocess.run(
-        [*command, f"http://127.0.0.1:{port}/"], capture_output=True, text=True, check=True
-    )
-    if wrong := re.search(r"(Non-2xx|Socket errors).*", result.stdout):
-        raise ConnectionError(f"cannot measure {domain}: {wrong[0]}")
-    [rate] = re.findall(r"Requests/sec: +([\d.]+)", result.stdout)
-    return float(rate)
+def _rate(port: int, domain: str, connections: int) -> float:
+    return wrk(f"http://127.0.0.1:{port}/", domain, connections).rate
