@@ -1,0 +1,258 @@
+"""The certificate that a client is shown, by the name that it asks for (SNI)."""
+
+import asyncio
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.balancer.fleet import Fleet, running, three
+from tests.eventually import eventually
+
+NAME = "www.example.com"
+PROBLEM = "cannot use the certificate "
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A certificate and its key, in PEM."""
+
+    certificate: str
+    key: str
+
+    @property
+    def file(self) -> str:
+        """What is put into the balancer's folder."""
+        return self.certificate + self.key
+
+    @property
+    def der(self) -> bytes:
+        """The certificate as it is shown."""
+        return ssl.PEM_cert_to_DER_cert(self.certificate)
+
+
+def make(folder: Path, name: str, issuer: Pair | None = None, authority: bool = False) -> Pair:
+    """A certificate for a name, signed by itself or by an issuer."""
+    certificate, key = folder / "new.pem", folder / "new.key"
+    command: list[str | Path] = [
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+        "-subj", f"/CN={name}", "-out", certificate, "-keyout", key,
+        "-addext", f"basicConstraints=critical,CA:{str(authority).upper()}",
+    ]  # fmt: skip
+    if not authority:
+        command += ["-addext", f"subjectAltName=DNS:{name}"]
+    if issuer:
+        for path, text in (("ca.pem", issuer.certificate), ("ca.key", issuer.key)):
+            (folder / path).write_text(text)
+        command += ["-CA", folder / "ca.pem", "-CAkey", folder / "ca.key"]
+    subprocess.run(command, check=True, capture_output=True)
+    return Pair(certificate.read_text(), key.read_text())
+
+
+DEFAULT = ssl.PEM_cert_to_DER_cert(Path("/etc/ssl/certs/ssl-cert-snakeoil.pem").read_text())
+
+
+def trusting(certificate: str | None = None) -> ssl.SSLContext:
+    """A client that trusts this certificate alone, or anybody."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = certificate is not None
+    if certificate is None:
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        context.load_verify_locations(cadata=certificate)
+    return context
+
+
+class Counter:
+    """Where clients and the administrator meet the balancer: handshakes, and the folder."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.balancer = fleet.balancer
+        self.certificates = fleet.balancer.conf.parent / "certs"
+
+    def install(self, name: str, text: str) -> None:
+        """Put a certificate in place as the head of loadbalancer.conf says."""
+        path = self.certificates / f"{name}.new"
+        path.write_text(text)
+        path.chmod(0o640)
+        shutil.chown(path, "root", "www-data")
+        path.rename(self.certificates / f"{name}.pem")
+
+    def connect(self, name: str, context: ssl.SSLContext) -> ssl.SSLSocket:
+        """A connection for a name."""
+        where = ("127.0.0.1", self.balancer.tls_port)
+        return context.wrap_socket(socket.create_connection(where, 15), server_hostname=name)
+
+    def shown(self, name: str) -> bytes:
+        """The certificate that a client gets who asks for a name."""
+        with self.connect(name, trusting()) as connection:
+            return connection.getpeercert(binary_form=True) or b""
+
+    def shown_to_the_odd(self, *name: str) -> bytes:
+        """The same for openssl(1), which sends what no library would."""
+        result = subprocess.run(
+            ["openssl", "s_client", "-connect", f"127.0.0.1:{self.balancer.tls_port}", *name],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        [certificate] = re.findall("(?s)-----BEGIN CERT.*?-----END CERTIFICATE-----", result.stdout)
+        return ssl.PEM_cert_to_DER_cert(certificate)
+
+    @property
+    def problems(self) -> list[str]:
+        """What the error log says about certificates."""
+        return [line for line in self.balancer.error_lines() if PROBLEM in line]
+
+
+@pytest.fixture
+async def counter(folder: Path) -> AsyncIterator[Counter]:
+    # One worker, so that it is known how often a problem is logged.
+    one = {"worker_processes auto": "worker_processes 1"}
+    async with running(folder, three(), one) as fleet:
+        yield Counter(fleet)
+
+
+async def test_each_name_has_a_certificate_of_its_own(counter: Counter, tmp_path: Path) -> None:
+    pairs = {name: make(tmp_path, name) for name in (NAME, "other.example")}
+    for name, pair in pairs.items():
+        counter.install(name, pair.file)
+    for _ in range(2):
+        assert {name: counter.shown(name) for name in pairs} == {
+            name: pair.der for name, pair in pairs.items()
+        }
+    assert counter.shown(NAME.upper()) == pairs[NAME].der
+
+
+async def test_a_wildcard_serves_the_names_directly_below_that_have_no_other(
+    counter: Counter, tmp_path: Path
+) -> None:
+    wildcard, own = make(tmp_path, "*.example.com"), make(tmp_path, NAME)
+    counter.install("_wildcard.example.com", wildcard.file)
+    counter.install(NAME, own.file)
+    assert counter.shown("shop.example.com") == wildcard.der
+    assert counter.shown(NAME) == own.der
+    assert counter.shown("a.b.example.com") == counter.shown("example.com") == DEFAULT
+
+
+HOSTILE = [
+    "../secret/evil", "www/../../secret/evil", "..%2fsecret%2fevil", "../certs/www.example.com",
+    "www.example.com/", "/etc/passwd", "www.example.com\x01", "*.example.com", "*", ".", "..",
+    "a" * 255,
+]  # fmt: skip
+
+
+async def test_an_unknown_or_hostile_name_gets_the_default_certificate(
+    counter: Counter, tmp_path: Path
+) -> None:
+    pair = make(tmp_path, NAME)
+    counter.install(NAME, pair.file)
+    secret = counter.certificates.parent / "secret"
+    for folder in (counter.certificates / "www", secret):
+        folder.mkdir()
+    (secret / "evil.pem").write_text(pair.file)
+    for name in ("unknown.example", *HOSTILE):
+        assert counter.shown_to_the_odd("-servername", name) == DEFAULT, name
+    assert counter.shown_to_the_odd("-servername", NAME) == pair.der
+
+
+async def test_a_client_without_a_name_gets_the_default_certificate(counter: Counter) -> None:
+    assert counter.shown_to_the_odd("-noservername") == DEFAULT
+
+
+async def test_a_new_certificate_is_served_without_a_reload(
+    counter: Counter, tmp_path: Path
+) -> None:
+    old, new = make(tmp_path, NAME), make(tmp_path, NAME)
+    assert counter.shown(NAME) == DEFAULT
+    counter.install(NAME, old.file)
+    assert counter.shown(NAME) == old.der
+    counter.install(NAME, new.file)
+    await asyncio.to_thread(eventually, lambda: counter.shown(NAME) == new.der)
+    (counter.certificates / f"{NAME}.pem").unlink()
+    await asyncio.to_thread(eventually, lambda: counter.shown(NAME) == DEFAULT)
+
+
+async def test_a_broken_file_leaves_the_certificate_before_in_service_and_is_logged_once(
+    counter: Counter, tmp_path: Path
+) -> None:
+    counter.balancer.expect(PROBLEM)
+    old, new = make(tmp_path, NAME), make(tmp_path, NAME)
+    broken = {
+        "without a key": new.certificate,
+        "with another's key": new.certificate + old.key,
+        "cut off": new.file[: len(new.certificate) - 100],
+        "empty": "",
+    }
+    counter.install(NAME, old.file)
+    assert counter.shown(NAME) == old.der
+    for times, text in enumerate(broken.values(), 1):
+        counter.install(NAME, text)
+
+        def noticed(times: int = times) -> bool:
+            assert counter.shown(NAME) == old.der
+            return len(counter.problems) == times
+
+        await asyncio.to_thread(eventually, noticed)
+    counter.install(NAME, new.file)
+    await asyncio.to_thread(eventually, lambda: counter.shown(NAME) == new.der)
+    assert len(counter.problems) == len(broken)
+    assert all(
+        f"{NAME}.pem: " in line and "serving the one before" in line for line in counter.problems
+    )
+
+
+async def test_a_file_that_nginx_may_not_read_or_that_is_none_is_logged(
+    counter: Counter, tmp_path: Path
+) -> None:
+    counter.balancer.expect(PROBLEM)
+    counter.install(NAME, make(tmp_path, NAME).file)
+    (counter.certificates / f"{NAME}.pem").chmod(0o600)
+    (counter.certificates / "folder.example.pem").mkdir()
+    for _ in range(3):
+        assert counter.shown(NAME) == counter.shown("folder.example") == DEFAULT
+    [unreadable, folder] = counter.problems
+    assert "Permission denied; serving the default" in unreadable
+    assert "folder.example.pem: Is a directory" in folder
+
+
+async def test_the_certificates_between_it_and_its_root_are_sent(
+    counter: Counter, tmp_path: Path
+) -> None:
+    root = make(tmp_path, "Root", authority=True)
+    between = make(tmp_path, "Between", issuer=root, authority=True)
+    own = make(tmp_path, NAME, issuer=between)
+    counter.install(NAME, own.certificate + between.certificate + own.key)
+    with counter.connect(NAME, trusting(root.certificate)) as connection:
+        assert connection.getpeercert(binary_form=True) == own.der
+
+
+async def test_a_request_goes_by_its_host_whatever_name_the_connection_asked_for(
+    counter: Counter, tmp_path: Path
+) -> None:
+    """A browser uses one connection for several hosts of one certificate."""
+    counter.install(NAME, make(tmp_path, NAME).file)
+    first, *_ = counter.fleet.backends
+    [host] = counter.fleet.hosts(first, 1)
+
+    def get() -> bytes:
+        with counter.connect(NAME, trusting()) as connection:
+            connection.sendall(
+                f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+            )
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+
+    assert (await asyncio.to_thread(get)).endswith(first.address.encode())
+    assert first.heard[0].host == host
+
+
+async def test_http_2_is_offered(counter: Counter) -> None:
+    context = trusting()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with counter.connect(NAME, context) as connection:
+        assert connection.selected_alpn_protocol() == "h2"

@@ -1,0 +1,118 @@
+"""What the balancer tells a backend of a request, and what a slow client can hold up."""
+
+import asyncio
+import re
+import socket
+
+import pytest
+from aiohttp import web
+
+from tests.balancer.fleet import Fleet
+from tests.eventually import eventually_async
+from tests.http_client import Request
+
+HOST = "app.example"
+LIES = {
+    "X-Forwarded-For": "203.0.113.7",
+    "X-Forwarded-Proto": "gopher",
+    "X-Forwarded-Host": "bank.example",
+    "X-Forwarded-Port": "1",
+    "X-Request-Id": "chosen-by-the-client",
+    "Proxy": "http://evil.example",
+}
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+async def test_what_a_client_says_about_itself_is_replaced(fleet: Fleet, tls: bool) -> None:
+    reply = await fleet.ask(Request(HOST, headers=LIES), tls)
+    [heard] = fleet.by(reply).heard
+    assert heard.tls is tls
+    told = {name: heard.headers.get(name.lower()) for name in LIES}
+    assert re.fullmatch("[0-9a-f]{32}", told.pop("X-Request-Id") or "")
+    assert told == {
+        "X-Forwarded-For": "127.0.0.1",
+        "X-Forwarded-Proto": "https" if tls else "http",
+        "X-Forwarded-Host": HOST,
+        "X-Forwarded-Port": str(fleet.balancer.tls_port if tls else fleet.balancer.port),
+        "Proxy": None,
+    }
+
+
+async def test_everything_else_arrives_as_it_was_sent(fleet: Fleet) -> None:
+    target = "/a%20b/%2F%25/%C3%A9//c?q=%0d%0a&r=%2E%2e"
+    headers = {"Cookie": "c" * 7_000, "Authorization": "a" * 7_000, "X-Own": "kept"}
+    body = bytes(range(250)) * 20_000
+    [heard] = fleet.by(await fleet.ask(Request(HOST, target, "POST", headers, body))).heard
+    assert (heard.line, heard.body) == (f"POST {target}", body)
+    assert {name: heard.headers[name.lower()] for name in headers} == headers
+
+
+@pytest.mark.parametrize(
+    ("sent", "target", "heard"),
+    [
+        ("APP.example", "/", "app.example"),
+        ("app.example.:8080", "/", "app.example:8080"),
+        ("bank.example", "http://app.example/", "app.example"),
+        ("bank.example:1", "http://app.example:2/", "app.example"),
+    ],
+)
+async def test_a_backend_is_told_the_host_that_was_hashed_and_the_port_that_the_client_sees(
+    fleet: Fleet, sent: str, target: str, heard: str
+) -> None:
+    backend = fleet.own("app.example")
+    assert fleet.by(await fleet.ask(Request(sent, target))) is backend
+    assert backend.heard[0].host == backend.heard[0].headers["x-forwarded-host"] == heard
+
+
+async def test_one_id_runs_through_the_log_and_the_request(fleet: Fleet) -> None:
+    backend = fleet.by(await fleet.ask(Request(HOST, "/found")))
+    await eventually_async(fleet.balancer.access_lines)
+    [line] = fleet.balancer.access_lines()
+    assert f" http {HOST} " in line
+    address = backend.address
+    assert f" own=http://{address} up={address}:{fleet.balancer.port} us=200 " in line
+    assert f" id={backend.heard[0].headers['x-request-id']} " in line
+
+
+async def test_a_body_that_is_too_large_reaches_no_backend(fleet: Fleet) -> None:
+    fleet.balancer.expect("client intended to send too large body")
+    headers = {"Content-Length": str(100 * 2**20 + 1)}
+    assert (await fleet.ask(Request(HOST, method="POST", headers=headers))).status == 413
+    assert [backend.heard for backend in fleet.backends] == [[], [], []]
+
+
+async def test_slow_clients_reach_no_backend_and_hold_up_nobody(fleet: Fleet) -> None:
+    where = ("127.0.0.1", fleet.balancer.port)
+    head = f"POST / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\nContent-Length: 4\r\n\r\n"
+    clients = [socket.create_connection(where) for _ in range(50)]
+    try:
+        for number, client in enumerate(clients):
+            # Some have not come further than their headers.
+            client.sendall(head[: -20 * (number % 2) or None].encode())
+        assert fleet.by(await fleet.ask(Request(HOST))) is fleet.own(HOST)
+        assert len(fleet.own(HOST).heard) == 1
+        clients[0].sendall(b"body")
+        await eventually_async(lambda: len(fleet.own(HOST).heard) == 2)
+        assert fleet.own(HOST).heard[1].body == b"body"
+    finally:
+        for client in clients:
+            client.close()
+
+
+async def test_a_slow_reader_holds_no_connection_to_a_backend(fleet: Fleet) -> None:
+    backend = fleet.own(HOST)
+    large = bytes(20_000_000)
+    done = asyncio.Event()
+
+    async def send_all(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(large)
+        await response.write_eof()
+        done.set()
+        return response
+
+    backend.answer = send_all
+    with socket.create_connection(("127.0.0.1", fleet.balancer.port)) as client:
+        client.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        await asyncio.wait_for(done.wait(), 15)
