@@ -325,7 +325,7 @@ class Governor:
         vassal.state = transition.to
         if vassal.state is not before:
             vassal.since = self._clock.time()
-            if vassal.state is State.STOPPING:
+            if vassal.state in (State.STOPPING, State.REMOVED):
                 vassal.slept = (vassal.since, str(cause))
         self._record(vassal, before, event, detail or str(cause), worrying)
         problem = self._stage.take_up(vassal, POSTURE[vassal.state], cause)

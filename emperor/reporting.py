@@ -130,6 +130,8 @@ class Reporter:
                 backlog=(await self._measure(vassal.listener)).pending,
             )
             for vassal in alive
+            # It may have gone, and closed its listener, while another was measured.
+            if self._governor.get(vassal.spec.domain) is vassal
         }
 
     def _status(self, vassal: Vassal, measured: Measured, turn: int | None) -> VassalStatus:

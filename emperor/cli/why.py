@@ -95,6 +95,8 @@ def _waiting(status: VassalStatus) -> str:
 
 
 def _sleeps(status: VassalStatus, now: datetime) -> str:
+    if status.state == "stopping":
+        return ""
     if not status.idle:
         return "never: idle = 0"
     if status.reap_at is None:

@@ -75,8 +75,9 @@ class Control:
         return _json(await self._reporter.report(self._drain.since))
 
     async def vassal(self, request: web.Request) -> web.Response:
-        """One vassal in detail."""
-        return _json(await self._reporter.detail(self._find(request)))
+        """One vassal in detail; the report has those that drain since their ini is gone, too."""
+        vassal = self._governor.get(request.match_info["domain"]) or self._find(request)
+        return _json(await self._reporter.detail(vassal))
 
     async def order(self, request: web.Request) -> web.Response:
         """Carry an order out, and answer when it is done or has failed."""
@@ -173,6 +174,9 @@ class Control:
             return vassal
         if why := self._reporter.refusal(host):
             raise Refusal(409, "refused", why)
+        if leaving := self._governor.get(host):
+            why = leaving.slept[1] if leaving.slept else "it is about to be gone"
+            raise Refusal(404, "no-such-vassal", f"{host} is no vassal any more: {why}")
         raise Refusal(404, "no-such-vassal", f"there is no vassal {host}")
 
 

@@ -90,6 +90,11 @@ def test_a_broken_ini_is_told_once_and_that_the_version_before_it_serves() -> No
     ]
 
 
+def test_one_that_stops_is_not_said_to_sleep_later() -> None:
+    stopping = replace(running(GOAT), state="stopping", reap_at=None)
+    assert "sleeps" not in _told(detail(stopping))
+
+
 def test_a_predecessor_that_drains_and_requests_that_wait_are_told() -> None:
     busy = replace(running(GOAT), pending=3, backlog=12)
     told = _told(replace(detail(busy), predecessor_pid=99))

@@ -73,6 +73,25 @@ def test_an_ini_that_goes_takes_its_app_and_its_socket_with_it(backend: Backend)
     assert backend.get("a.example").status == 404
 
 
+def test_status_and_why_tell_the_same_of_an_app_that_drains_since_its_ini_is_gone(
+    backend: Backend,
+) -> None:
+    backend.add("a.example", hook_as_user_atexit="exec:sleep 2")
+    backend.get("a.example")
+    backend.remove("a.example")
+    backend.until("a.example", "stopping")
+    [row] = backend.call("GET", "/v1/status")[1]["vassals"]
+    detail = backend.detail("a.example")
+    assert (row["name"], row["state"]) == ("a.example", detail["status"]["state"])
+    assert detail["sleep"]["why"] == "its ini is gone"
+    status, told = backend.call("POST", "/v1/vassals/a.example/start")
+    assert (status, told["error"]["message"]) == (
+        404, "a.example is no vassal any more: its ini is gone",
+    )  # fmt: skip
+    assert backend.get("a.example").status == 404
+    backend.until("a.example", None)
+
+
 def test_an_ini_that_is_renamed_is_another_domain(backend: Backend) -> None:
     backend.drop("a.example", f"[uwsgi]\nfile = {APPS}/plain.py\n")
     backend.until("a.example", "parked")
