@@ -25,26 +25,29 @@ local function peer(entry)
     return known
 end
 
+-- Draws the lesson from the attempt before; false if there must be no other.
+local function judge(ctx)
+    -- One number for each attempt. ($upstream_connect_time does not tell: for TCP it is set before
+    -- nginx looks whether the connection came about.)
+    local sent = tonumber(ngx.var.upstream_bytes_sent:match("(%d+)%D*$"))
+    if sent > 0 then
+        -- No mark: it may suffer from a single app, which must not take it away from all others.
+        -- And that app may have acted: nginx by itself would repeat a PUT or a DELETE.
+        return MAY_RUN_TWICE[ngx.var.request_method]
+    end
+    local _, status = balancer.get_last_failure()
+    marks.set(ctx.entry, "unreachable", CAUSES[status] or status)
+    return true
+end
+
 -- Once for each attempt of a request.
 return function()
     local ctx, entries = ngx.ctx, web_server_ips
-
     if not ctx.tried then
         ctx.tried, ctx.attempts = {}, 0
         ctx.first = choice.index(ngx.var.backend_ip, entries)
-    else
-        -- One number for each attempt. ($upstream_connect_time does not tell: for TCP it is set
-        -- before nginx looks whether the connection came about.)
-        local sent = tonumber(ngx.var.upstream_bytes_sent:match("(%d+)%D*$"))
-        if sent == 0 then
-            -- Only then: one that took the request and failed, or was slow, may suffer from a
-            -- single app, which must not take it away from all others.
-            local _, status = balancer.get_last_failure()
-            marks.set(ctx.entry, "unreachable", CAUSES[status] or status)
-        elseif not MAY_RUN_TWICE[ngx.var.request_method] then
-            -- The app may have acted. nginx by itself would repeat a PUT or a DELETE.
-            return ngx.exit(NOBODY)
-        end
+    elseif not judge(ctx) then
+        return ngx.exit(NOBODY)
     end
 
     local entry = choice.best(ngx.var.route_host, ctx.first, entries, ctx.tried)

@@ -16,6 +16,7 @@ from aiohttp import web
 from docs.examples.balancer import render
 from docs.examples.rewriting import rewrite
 from tests.balancer.vectors import stock_index
+from tests.eventually import eventually_async
 from tests.http_client import Reply, Request, ask
 from tests.nginx_server import NginxServer, free_ports
 
@@ -106,6 +107,11 @@ class Backend:
         request.transport.close()
         return web.Response()
 
+    async def close_once(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Close the connection, as if it had gone stale, and be well from then on."""
+        self.answer = self.well
+        return await self.close(request)
+
     async def hang(self, request: web.BaseRequest) -> web.StreamResponse:
         """Take the request, and answer when it is too late."""
         await asyncio.Event().wait()
@@ -169,6 +175,12 @@ class Fleet:
         """Who has answered well."""
         assert reply.status == 200
         return next(backend for backend in self.backends if backend.address == reply.text)
+
+    async def tries(self, requests: int) -> list[int]:
+        """How many backends each of so many requests was sent to, the fewest first."""
+        await eventually_async(lambda: len(self.balancer.access_lines()) == requests)
+        tried = [re.findall(" up=(.*?) us=", line) for line in self.balancer.access_lines()]
+        return sorted(addresses.count(",") + 1 for [addresses] in tried)
 
     async def ask(self, request: Request, tls: bool = False) -> Reply:
         """Ask the balancer."""
