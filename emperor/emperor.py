@@ -167,6 +167,8 @@ class Emperor:
         self._state_later()
 
     async def _measure(self, listener: Listener) -> QueueLength:
+        if listener.fd < 0:  # closed since they lined up: there is nothing to overflow
+            return _UNKNOWN_QUEUE
         try:
             return await queue_length(listener.fd)
         except OSError as error:

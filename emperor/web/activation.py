@@ -131,10 +131,12 @@ class Activation:
         if vassal is None:
             refused = hit.domain in self._refused
             return self._page(Page.REFUSED if refused else Page.UNKNOWN, hit, RETRY_REFUSED_SECONDS)
-        self._governor.demand(
-            vassal, self._governor.cause("hit", hit.client, hit.request_id or None, hit.navigates)
-        )
+        self._demand(vassal, hit)
         return await self._hold(hit, vassal.spec.domain)
+
+    def _demand(self, vassal: Vassal, hit: Hit) -> None:
+        cause = self._governor.cause("hit", hit.client, hit.request_id or None, hit.navigates)
+        self._governor.demand(vassal, cause)
 
     async def _hold(self, hit: Hit, domain: str) -> web.Response:
         changed = asyncio.Event()
@@ -157,15 +159,20 @@ class Activation:
             vassal = self._governor.get(domain)
             if limit.when() is None and vassal and not vassal.waits_to_start:
                 # How long it stood in line says nothing about the app; nginx bounds it all.
-                now = asyncio.get_running_loop().time()
-                limit.reschedule(now + _longest_wait(vassal.spec))
+                began = asyncio.get_running_loop().time()
+                limit.reschedule(began + _longest_wait(vassal.spec))
             if self._stopping:
                 return self._page(Page.STOPPING, hit)
             match outcome(vassal):
                 case Outcome.RUN if vassal is not None:
                     await self._pace.turn(domain, vassal.listener, hit.tries > 1)
-                    if outcome(self._governor.get(domain)) is Outcome.RUN:
+                    vassal = self._governor.get(domain)
+                    now = outcome(vassal)
+                    if now is Outcome.RUN:
                         return web.Response(headers={"X-Accel-Redirect": "@app"})
+                    if now is Outcome.STOPPED and vassal is not None:
+                        # Its end came between: it is woken again, as by one who comes now.
+                        self._demand(vassal, hit)
                 case Outcome.BROKEN if vassal is not None:
                     wait = (vassal.retry_at or 0.0) - self._governor.now()
                     return self._page(Page.BROKEN, hit, max(1, math.ceil(wait)))

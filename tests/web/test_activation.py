@@ -268,3 +268,22 @@ async def test_a_few_need_no_measurement_unless_the_queue_was_full_before() -> N
         asked.world.run()
         assert (await asked.ask()).status == 200
         assert (await asked.ask(tries="11")).status == 200
+
+
+@pytest.mark.parametrize("end", ["dies", "is idle", "is evicted"])
+async def test_one_whose_app_ends_while_it_lines_up_wakes_it_again(end: str) -> None:
+    full, free = QueueLength(100, 100), QueueLength(0, 100)
+    lengths = [full]
+    async with front(World(), lengths=lengths) as asked:
+        world = asked.world
+        process = world.run()
+        hit = asyncio.create_task(asked.ask(tries="11"))
+        await eventually_async(lambda: asked.held == 1)
+        if end == "dies":
+            process.exits("killed by SIGSEGV")
+        else:
+            world.governor.order(world.vassal, Event.IDLE, end)
+        lengths[:] = [free]
+        await eventually_async(lambda: len(world.launcher.started) == 2)
+        world.launcher.last.accepts()
+        assert (await hit).status == 200
