@@ -56,8 +56,8 @@ stateDiagram-v2
 |---|---|---|---|---|---|
 {postures}
 
-The door is what `activation = fallback` keeps shut while no app accepts (mode 0000); under
-`activation = socket` it is always open. Timers of a process: `start-timeout` while it boots,
+A closed door (mode 0000) keeps nginx out while no app accepts; under `activation = socket` it
+stands open, and only a barred one is closed. Timers of a process: `start-timeout` while it boots,
 `stop-timeout` while it drains; past either, its process group is killed, and only its exit leaves
 the state.
 

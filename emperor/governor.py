@@ -273,11 +273,12 @@ class Governor:
     def _lead_exited(self, vassal: Vassal, child: Child, how: str) -> None:
         now = self._clock.time()
         vassal.lead = None
-        if vassal.state is not State.REMOVED and not vassal.listener.is_in_place():
-            self._listen_again(vassal)
         if verdict(vassal.state, child.served_seconds(now)) is Event.FAILED:
             self._fail(vassal, child.boot.cause, how)
-        elif child.role is Role.DRAINING:
+            return
+        if vassal.state is not State.REMOVED and not vassal.listener.is_in_place():
+            self._listen_again(vassal)
+        if child.role is Role.DRAINING:
             self._feed(vassal, Event.EXITED, child.boot.cause, how)
         else:
             vassal.failures_in_a_row = 0
@@ -286,6 +287,10 @@ class Governor:
             self._feed(vassal, Event.EXITED, child.boot.cause, how, worrying=True)
 
     def _fail(self, vassal: Vassal, cause: Cause, how: str) -> None:
+        # What may have escaped of the app keeps the old socket, and with it the power to make those
+        # who queue there, or an accept(2) of ours, wait for ever.
+        vassal.listener.shut()
+        self._listen_again(vassal)
         now = self._clock.time()
         vassal.failures_in_a_row += 1
         vassal.last_error = how
@@ -370,6 +375,7 @@ class Governor:
     def _forget(self, vassal: Vassal) -> None:
         if self._vassals.pop(vassal.spec.domain, None):
             self._drop_aliases(vassal)
+            vassal.listener.shut()
             vassal.listener.close()
 
     def _drop_aliases(self, vassal: Vassal) -> None:

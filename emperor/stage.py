@@ -42,8 +42,11 @@ class Stage:
 
     def take_up(self, vassal: Vassal, posture: Posture, cause: Cause) -> str | None:
         """Make the world agree. Returns why a process could not be spawned, if so."""
-        if posture.door is Door.CLOSED:
-            vassal.listener.close_door()
+        match posture.door:
+            case Door.CLOSED:
+                vassal.listener.close_door()
+            case Door.BARRED:
+                vassal.listener.bar_door()
         self.greet_callers(vassal, posture)
         self._throttle(vassal, posture)
         if vassal.lead and posture.lead:

@@ -15,7 +15,6 @@ import pwd
 import select
 import socket
 import stat
-import struct
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -30,8 +29,6 @@ log = logging.getLogger("emperord")
 
 # So many refusals take some 2 ms; the loop calls again for the rest, after everybody else's turn.
 REFUSALS_AT_ONCE = 256
-# A struct timeval of a millisecond: accept(2) gives up then, should it block after all.
-_BRIEFLY = struct.pack("ll", 0, 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +91,7 @@ class UnixListener:
     __slots__ = (
         "_activation",
         "_aliases",
+        "_barred",
         "_bound_at",
         "_device",
         "_domain",
@@ -116,6 +114,7 @@ class UnixListener:
         self._activation = spec.activation
         self._aliases: tuple[str, ...] = ()
         self._open = False
+        self._barred = False
 
     @property
     def fd(self) -> int:
@@ -142,16 +141,22 @@ class UnixListener:
 
     def open_door(self) -> None:
         """Let everybody pass whom the settings' mode lets pass."""
-        self._open = True
-        self._set_mode()
+        self._set_door(is_open=True)
 
     def close_door(self) -> None:
-        """Let root alone pass. Under `activation = socket` the door stays open."""
-        self._open = False
+        """Let root alone pass. Under `activation = socket` the door is open then."""
+        self._set_door(is_open=False)
+
+    def bar_door(self) -> None:
+        """Let root alone pass, under `activation = socket` too."""
+        self._set_door(is_open=False, barred=True)
+
+    def _set_door(self, is_open: bool, barred: bool = False) -> None:
+        self._open, self._barred = is_open, barred
         self._set_mode()
 
     def _set_mode(self) -> None:
-        is_open = self._open or self._activation is Activation.SOCKET
+        is_open = self._open or (self._activation is Activation.SOCKET and not self._barred)
         wanted = self._house.open_mode if is_open else CLOSED_MODE
         info = self._info()
         if info is None or stat.S_IMODE(info.st_mode) == wanted:
@@ -174,11 +179,8 @@ class UnixListener:
             self._house.loop.remove_reader(self._socket.fileno())
 
     def refuse(self) -> int:
-        """Accept and close what is pending, and return how many those were: 256 at most."""
-        # An app that holds the duplicate may have cleared the flag for all of us; without it the
-        # accept that finds the queue empty would stop the whole daemon.
-        self._socket.setblocking(False)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _BRIEFLY)
+        """Accept and close what is pending, and return how many those were: 256 at most. Only for a
+        listener that no app has had: who has a duplicate can clear O_NONBLOCK for all of us."""
         for refused in range(REFUSALS_AT_ONCE):
             try:
                 connection, _ = self._socket.accept()
@@ -186,6 +188,16 @@ class UnixListener:
                 return refused
             connection.close()
         return REFUSALS_AT_ONCE
+
+    def shut(self) -> None:
+        """Refuse what is pending and whoever connects from now on, for good, whoever has a
+        duplicate. Only `close` is left then; after it nobody hangs on what keeps the duplicate."""
+        with suppress(OSError):
+            # After it accept(2) empties the queue and then fails: it never waits, whatever the
+            # holder of a duplicate does to the socket's flags (measured; 4,096 take 30 ms).
+            self._socket.shutdown(socket.SHUT_RDWR)
+            while True:
+                self._socket.accept()[0].close()
 
     def is_in_place(self) -> bool:
         """Whether the path still leads to this very socket, and no app has shut it down."""

@@ -68,10 +68,11 @@ class Role(Enum):
 
 
 class Door(Enum):
-    """Who may connect to the listener, under `activation = fallback`."""
+    """Who may connect to the listener: nginx, or root alone."""
 
     OPEN = "open"
-    CLOSED = "closed"
+    CLOSED = "closed"  # under `activation = fallback`
+    BARRED = "barred"  # under `activation = socket` too
 
 
 class Callers(Enum):
@@ -116,7 +117,7 @@ POSTURE: dict[State, Posture] = {
     State.RUNNING: Posture(Callers.LEFT_TO_THE_APP, Door.OPEN, Role.SERVING, Role.DRAINING),
     State.RELOADING: Posture(Callers.LEFT_TO_THE_APP, Door.OPEN, Role.SERVING, Role.BOOTING),
     State.STOPPING: Posture(Callers.WAKE, Door.CLOSED, Role.DRAINING, Role.DRAINING),
-    State.THROTTLED: Posture(Callers.REFUSED, Door.CLOSED, None, Role.DRAINING, throttle=True),
+    State.THROTTLED: Posture(Callers.REFUSED, Door.BARRED, None, Role.DRAINING, throttle=True),
     State.REMOVED: Posture(Callers.LEFT_TO_THE_APP, Door.CLOSED, Role.DRAINING, Role.DRAINING),
 }
 

@@ -75,6 +75,9 @@ class Listener(Protocol):
     def close_door(self) -> None:
         """Keep nginx out: mode 0000, which root alone passes."""
 
+    def bar_door(self) -> None:
+        """Keep nginx out under `activation = socket` too."""
+
     def apply(self, spec: Spec) -> None:
         """Follow a changed spec: backlog, activation and aliases; its `socket` must be the same.
 
@@ -88,7 +91,12 @@ class Listener(Protocol):
         """Leave pending connections to whoever accepts. Harmless when nothing is watched."""
 
     def refuse(self) -> int:
-        """Accept and close what is pending; return how many those were."""
+        """Accept and close what is pending; return how many those were. Only for a listener that
+        no app has had: one that has could make the daemon wait here for ever."""
+
+    def shut(self) -> None:
+        """Refuse what is pending and all that will be, whoever has a duplicate. Then only `close`
+        is left."""
 
     def is_in_place(self) -> bool:
         """Whether the path still leads to this very socket."""

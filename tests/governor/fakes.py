@@ -70,6 +70,8 @@ class FakeListener:
         self.spec = spec
         self.diary = diary
         self.door_open = False
+        self.barred = False
+        self.is_shut = False
         self.in_place = True
         self.closed = False
         self.refused = 0
@@ -88,12 +90,12 @@ class FakeListener:
     def open_door(self) -> None:
         if not self.door_open:
             self.diary.append("open")
-        self.door_open = True
+        self.door_open, self.barred = True, False
 
     def close_door(self) -> None:
         if self.door_open:
             self.diary.append("close")
-        self.door_open = False
+        self.door_open = self.barred = False
 
     def apply(self, spec: Spec) -> None:
         self.spec = spec
@@ -103,6 +105,13 @@ class FakeListener:
 
     def unwatch(self) -> None:
         self._watcher = None
+
+    def bar_door(self) -> None:
+        self.close_door()
+        self.barred = True
+
+    def shut(self) -> None:
+        self.is_shut = True
 
     def refuse(self) -> int:
         self.refused += 1
@@ -216,7 +225,13 @@ class World:
         found = self.governor.get("a.example")
         assert found
         self.vassal = found
-        self.listener = self.listeners.made[0]
+
+    @property
+    def listener(self) -> FakeListener:
+        """The one that a.example has now."""
+        listener = self.vassal.listener
+        assert isinstance(listener, FakeListener)
+        return listener
 
     def add(self, domain: str) -> Vassal:
         """One more vassal."""

@@ -224,6 +224,27 @@ def test_a_failed_start_throttles_doubling_and_a_hit_is_ignored_meanwhile() -> N
         assert 0.8 * nominal <= delay <= 1.2 * nominal
 
 
+def test_a_failed_start_takes_what_may_have_escaped_out_of_play() -> None:
+    world = World()
+    world.hit()
+    had = world.listener
+    world.launcher.last.exits("exit status 22")
+    assert had.is_shut
+    assert had.closed
+    assert world.listener is not had
+    assert world.listener.watched
+
+
+def test_a_throttled_app_bars_its_door_until_it_may_be_tried_again() -> None:
+    world = World()
+    world.hit()
+    world.launcher.last.exits("exit status 22")
+    assert world.listener.barred
+    world.clock.advance(400)
+    assert world.state == "parked"
+    assert not world.listener.barred
+
+
 def test_connections_are_refused_while_throttled() -> None:
     world = World()
     world.hit()
@@ -425,7 +446,7 @@ def test_a_socket_that_uwsgi_replaced_is_never_opened_and_is_bound_again() -> No
     assert world.state == "throttled"
     assert "was replaced while the app started" in (world.vassal.last_error or "")
     assert len(world.listeners.made) == 2
-    assert world.listener.closed
+    assert world.listeners.made[0].closed
 
 
 def test_a_socket_that_was_taken_away_is_bound_again_and_the_app_reloaded() -> None:

@@ -67,6 +67,38 @@ def test_connections_to_a_throttled_app_are_closed_and_not_left_hanging(
     assert backend.state("bad.example") == "throttled"
 
 
+def test_a_post_to_a_throttled_app_is_told_when_to_try_again(start: Start) -> None:
+    backend = start(activation="socket", throttle_first="60")
+    backend.expect("bad.example: starting → throttled")
+    backend.add("bad.example", "broken.py")
+    assert backend.call("POST", "/v1/vassals/bad.example/start")[0] == 502
+    reply = backend.post("bad.example", b"pay")
+    assert reply.status == 503
+    assert int(reply.headers["retry-after"]) > 1
+
+
+def test_what_escapes_with_the_socket_of_a_throttled_app_stops_nobody(start: Start) -> None:
+    backend = start(activation="socket", throttle_first="60")
+    backend.expect("bad.example: starting → throttled")
+    pid = backend.folder / "pid"
+    backend.add("bad.example", "squatter.py", env=f"PID={pid}")
+    backend.add("good.example")
+    assert backend.call("POST", "/v1/vassals/bad.example/start")[0] == 502
+    squatter = psutil.Process(int(pid.read_text()))
+    try:
+        path = str(backend.sockets / "bad.example" / "socket")
+        for _ in range(20):
+            # Root passes a barred door.
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(path)
+                assert client.recv(1) == b""
+        assert backend.get("bad.example").status == 503
+        assert backend.get("good.example").status == 200
+        assert squatter.is_running()
+    finally:
+        squatter.kill()
+
+
 def test_a_hanging_import_shows_a_page_to_browsers_and_is_killed_in_the_end(
     start: Start,
 ) -> None:

@@ -124,9 +124,17 @@ async def test_nobody_passes_a_closed_door_and_nginx_alone_an_open_one(house: Ho
     assert not may_pass(NGINX, house.path())
 
 
-async def test_with_activation_by_socket_the_door_is_always_open(house: House) -> None:
+async def test_with_activation_by_socket_a_closed_door_is_open(house: House) -> None:
     listener = house.listen(activation=Activation.SOCKET)
     assert may_pass(NGINX, house.path())
+    listener.close_door()
+    assert may_pass(NGINX, house.path())
+
+
+async def test_a_barred_door_lets_nobody_pass_until_it_is_closed_again(house: House) -> None:
+    listener = house.listen(activation=Activation.SOCKET)
+    listener.bar_door()
+    assert not may_pass(NGINX, house.path())
     listener.close_door()
     assert may_pass(NGINX, house.path())
 
@@ -186,12 +194,25 @@ async def test_refused_callers_see_the_end_at_once_and_the_rest_comes_later(hous
         client.close()
 
 
-async def test_an_app_that_makes_the_shared_socket_blocking_cannot_stop_us(house: House) -> None:
+async def test_an_app_that_keeps_the_socket_and_makes_it_blocking_stops_nobody(
+    house: House,
+) -> None:
     listener = house.listen()
     duplicate = os.dup(listener.fd)
     os.set_blocking(duplicate, True)
+    clients = [connect(house.path()) for _ in range(REFUSALS_AT_ONCE + 1)]
+    listener.shut()
+    assert [client.recv(1) for client in clients] == [b""] * len(clients)
+    with pytest.raises(ConnectionRefusedError):
+        connect(house.path())
+    listener.close()
+    again = house.listen()
+    with connect(house.path()):
+        assert again.refuse() == 1
+    again.close()
     os.close(duplicate)
-    assert listener.refuse() == 0
+    for client in clients:
+        client.close()
 
 
 async def test_a_stale_socket_of_an_earlier_run_is_taken_over(house: House) -> None:

@@ -110,6 +110,7 @@ def test_an_illegal_event_names_state_and_event() -> None:
 def test_the_door_is_open_exactly_while_an_app_accepts(state: State) -> None:
     posture = POSTURE[state]
     assert (posture.door is Door.OPEN) == (posture.lead is Role.SERVING)
+    assert (posture.door is Door.BARRED) == (posture.callers is Callers.REFUSED)
 
 
 @pytest.mark.parametrize("state", State, ids=lambda state: state.name)
