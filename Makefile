@@ -4,8 +4,11 @@ PYTHON := .venv/bin/python
 # nginx's workers, the users of apps and network namespaces are real in the tests: they need root.
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 
+PREFIX := /opt/emperord
+INSTALLER := $(if $(DESTDIR),,$(SUDO)) /usr/bin/python3 systemd/install.py
+
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench docs clean
+.PHONY: help run test check bench docs install uninstall clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -20,7 +23,7 @@ check: .venv/.installed ## format, lint, types and the quick tests, in seconds
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
-	shellcheck .ci/install .ci/run
+	shellcheck .ci/* systemd/stage
 	luacheck --quiet --config lua/.luacheckrc lua
 	$(PYTHON) -m pytest -q tests/model tests/governor tests/uwsgi
 
@@ -30,9 +33,30 @@ bench: .venv/.installed ## measure against bare uWSGI and nginx, and print a tab
 docs: .venv/.installed ## write the pages and pictures of docs/ that have a source
 	$(PYTHON) -m docs.generate
 
+install: build/wheels/.made ## put it into /opt/emperord, /usr/local and /etc (PREFIX, DESTDIR)
+	@$(INSTALLER) put '$(DESTDIR)/' '$(PREFIX)'
+ifeq ($(DESTDIR),)
+	@$(SUDO) systemd-sysusers emperord.conf
+	@$(SUDO) systemd-tmpfiles --create emperord.conf
+	@$(SUDO) systemctl daemon-reload
+	@echo 'Now run `systemctl enable --now emperord`, or, if it runs already, `systemctl reload emperord`.'
+endif
+
+uninstall: ## take it away again, but for what was edited, the inis and the logs
+ifeq ($(DESTDIR),)
+	@$(SUDO) systemctl disable --quiet --now emperord.service emperord.socket emperord-control.socket
+endif
+	@$(INSTALLER) remove '$(DESTDIR)/' '$(PREFIX)'
+ifeq ($(DESTDIR),)
+	@$(SUDO) systemctl daemon-reload
+endif
+
 clean: ## remove what the other targets have made, .venv too
 	$(SUDO) rm -rf .venv build dist *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	$(SUDO) find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.installed: setup.cfg pyproject.toml .ci/install
 	@.ci/install
+
+build/wheels/.made: setup.cfg pyproject.toml .ci/wheels
+	@.ci/wheels

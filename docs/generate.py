@@ -102,6 +102,15 @@ An ini that is not owned by the daemon's own user is run as its owner; it may na
 """
 
 
+_CONFIG = """\
+; /etc/uwsgi/emperord.ini: what emperord does unless you say otherwise. `systemctl restart emperord`
+; takes a change into service. Times are in seconds; emperord(8) says more.
+
+[emperord]
+{keys}
+"""
+
+
 def lifecycle() -> str:
     """The whole of lifecycle.md."""
     states = [state.value for state in State]
@@ -122,6 +131,12 @@ def settings() -> str:
     return _SETTINGS.format(rows="\n".join(rows))
 
 
+def config() -> str:
+    """The whole of emperord.ini, as it is installed: every key as a comment."""
+    keys = (f"\n; {key.help}\n;{f'{key.name} = {key.default}'.rstrip()}" for key in KEYS)
+    return _CONFIG.format(keys="\n".join(keys))
+
+
 def journey() -> str:
     """The whole of journey.svg, whose template says a box and an arrow once."""
     pictures = jinja2.Environment(
@@ -135,6 +150,7 @@ def journey() -> str:
 PAGES = {
     DOCS / "lifecycle.md": lifecycle,
     DOCS / "settings.md": settings,
+    DOCS / "examples" / "emperord.ini": config,
     DOCS / "pictures" / "journey.svg": journey,
 }
 

@@ -90,7 +90,9 @@ class UwsgiProcess:
         try:
             with open(self._log, "rb") as file:
                 end = file.seek(0, os.SEEK_END)
-                file.seek(max(self._log_begins, end - _AUTOPSY_BYTES))
+                # It may have been cut meanwhile, by logrotate say: then all of it is ours.
+                begin = self._log_begins if self._log_begins <= end else 0
+                file.seek(max(begin, end - _AUTOPSY_BYTES))
                 return file.read(_AUTOPSY_BYTES).decode(errors="replace")
         except OSError:
             return ""

@@ -1,5 +1,6 @@
 """The documentation says what the code says."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from docs.generate import PAGES
 from emperor.cli.placement import Placement, Rule
 from emperor.cli.route import route_of
-from emperor.model.settings import KEYS
+from emperor.model.settings import KEYS, read_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,3 +28,12 @@ def test_the_host_in_the_picture_of_the_journey_belongs_where_it_is_shown() -> N
     placement = Placement(ROOT / "lua" / "init_backends.lua", Rule.STOCK)
     route = route_of("example.com", placement)
     assert (route.number, placement.number(route.substitutes[0])) == (2, 3)
+
+
+def test_the_settings_that_are_installed_say_what_holds_without_them() -> None:
+    text = (ROOT / "docs" / "examples" / "emperord.ini").read_text(encoding="utf-8")
+    defaults = read_settings("", "nowhere", {})
+    assert read_settings(text, "emperord.ini", {}) == defaults
+    spelled_out = re.sub(r"^;(?=[a-z-]+ =)", "", text, flags=re.MULTILINE)
+    assert len(re.findall(r"^[a-z-]+ =", spelled_out, re.MULTILINE)) == len(KEYS)
+    assert read_settings(spelled_out, "emperord.ini", {}) == defaults

@@ -9,7 +9,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("script", sorted((ROOT / ".ci").iterdir()), ids=lambda path: path.name)
+SCRIPTS = [*(ROOT / ".ci").iterdir(), ROOT / "systemd" / "stage"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_shellcheck_is_content(script: Path) -> None:
     result = subprocess.run(["shellcheck", script], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout

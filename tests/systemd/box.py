@@ -78,8 +78,8 @@ class Box:
 def booted(
     folder: Path, tree: Mapping[str, Path | str], binds: Mapping[str, Path]
 ) -> Iterator[Box]:
-    """A box in an empty `folder`: with the files of `tree` (path in the box → file to copy, or
-    text), and the folders of `binds` (path in the box → folder here), read-only.
+    """A box in an empty `folder`: with what `tree` names (path in the box → file or folder to copy,
+    or text), and the folders of `binds` (path in the box → folder here), read-only.
 
     Raises BoxError, with the end of its console.
     """
@@ -104,7 +104,9 @@ def _plant(root: Path, tree: Mapping[str, Path | str]) -> None:
     for path, content in {**usual, **tree}.items():
         place = root / path.lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, Path):
+        if isinstance(content, Path) and content.is_dir():
+            shutil.copytree(content, place, symlinks=True, dirs_exist_ok=True)
+        elif isinstance(content, Path):
             shutil.copy(content, place)
         else:
             place.write_text(content)

@@ -1,5 +1,6 @@
-"""A machine on which emperord is installed as systemd/emperord.service says."""
+"""A machine on which emperord was installed by `make install`."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,23 +10,33 @@ from tests.nginx_server import public_folder
 from tests.systemd.box import Box, booted
 
 ROOT = Path(__file__).parents[2]
-SNIPPETS = ROOT / "systemd"
-UNITS = sorted([*SNIPPETS.glob("*.service"), *SNIPPETS.glob("*.socket")])
 
-INSTALLED: dict[str, Path | str] = {
-    **{f"/etc/systemd/system/{path.name}": path for path in UNITS},
-    "/etc/sysusers.d/emperord.conf": SNIPPETS / "emperord.sysusers",
-    "/etc/tmpfiles.d/emperord.conf": SNIPPETS / "emperord.tmpfiles",
-    "/etc/nginx/nginx.conf": ROOT / "nginx" / "backend.conf",
-    **{f"/etc/nginx/emperord/{path.name}": path for path in (ROOT / "nginx/emperord").iterdir()},
-}
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make install` puts below DESTDIR."""
+    root = tmp_path_factory.mktemp("installed")
+    subprocess.run(["make", "--silent", "install", f"DESTDIR={root}"], cwd=ROOT, check=True)
+    return root
 
 
 @pytest.fixture
-def box() -> Iterator[Box]:
-    """The checkout lies where it is, since the scripts of its .venv name it."""
-    binds = {str(ROOT): ROOT, "/opt/emperord": ROOT / ".venv"}
-    with public_folder() as folder, booted(folder, INSTALLED, binds) as box:
+def box(installed: Path) -> Iterator[Box]:
+    """The checkout lies where it is, for the sake of tests/apps."""
+    tree: dict[str, Path | str] = {
+        "/etc": installed / "etc",
+        "/usr": installed / "usr",
+        "/etc/nginx/nginx.conf": ROOT / "nginx" / "backend.conf",
+    }
+    binds = {str(ROOT): ROOT, "/opt/emperord": installed / "opt/emperord"}
+    with public_folder() as folder, booted(folder, tree, binds) as box:
         box.must("systemd-sysusers")
-        box.must("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/emperord.conf")
+        box.must("systemd-tmpfiles", "--create", "emperord.conf")
+        yield box
+
+
+@pytest.fixture
+def bare_box() -> Iterator[Box]:
+    """A machine that has not heard of emperord yet, with the checkout on it."""
+    with public_folder() as folder, booted(folder, {}, {str(ROOT): ROOT}) as box:
         yield box

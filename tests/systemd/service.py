@@ -33,14 +33,18 @@ def write(box: Box, path: str, text: str) -> None:
 
 
 def add(box: Box, domain: str, app: str = "plain.py", more: str = "") -> None:
-    """Drop an ini for one of tests/apps, ending with the lines `more`, and wait for its socket."""
+    """Drop an ini for one of tests/apps, ending with the lines `more`, and wait for its socket.
+
+    The app is copied to where every user can read it.
+    """
     ini = f"""\
 [uwsgi]
 socket = /var/sockets/{domain}/socket
-file = {APPS}/{app}
+file = /srv/{app}
 idle = 93600
 {more}
 """
+    write(box, f"/srv/{app}", (APPS / app).read_text())
     write(box, f"/etc/uwsgi/vassals/{domain}.ini", ini)
     socket = f"/var/sockets/{domain}/socket"
     eventually(lambda: box.run("test", "-S", socket).returncode == 0, what=socket)

@@ -1,0 +1,127 @@
+"""Puts what systemd/stage lays out in its place below a root folder, and takes it away again.
+
+    install.py put ROOT PREFIX
+    install.py remove ROOT PREFIX
+
+PREFIX/manifest says what was put. Files below etc/ are the administrator's: one that was edited or
+deleted stays so, as dpkg treats its conffiles, and what is new stands beside it as .new.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path, PurePath
+
+STAGE = Path(__file__).with_name("stage")
+FOLDER = "folder"
+LINK = "link"
+
+
+def mark(path: Path) -> str | None:
+    """What stands there: FOLDER, LINK, the digest of a file, or nothing."""
+    if path.is_symlink():
+        return LINK
+    if path.is_dir():
+        return FOLDER
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+
+
+def read(manifest: Path) -> dict[PurePath, str]:
+    """The marks of what was put by the installation before, by path."""
+    if not manifest.exists():
+        return {}
+    lines = (line.split("  ", 1) for line in manifest.read_text().splitlines())
+    return {PurePath(path): mark for mark, path in lines}
+
+
+def stays(there: str | None, before: str | None, new: str) -> bool:
+    """Whether a file of the administrator's is left alone: it is neither what was put `before` nor
+    the `new` one, or was deleted."""
+    if there is None:
+        return before is not None
+    return there not in (before, new)
+
+
+def put(tree: Path, root: Path, manifest: Path) -> None:
+    """Make ROOT hold what TREE holds, and nothing of an older installation that TREE lacks."""
+    before = read(manifest)
+    now: dict[PurePath, str] = {}
+    for source in sorted(tree.rglob("*")):
+        path = source.relative_to(tree)
+        target = root / path
+        new = mark(source)
+        assert new is not None
+        if new == FOLDER:
+            if target.is_dir() and path not in before:
+                continue
+            target.mkdir(mode=0o755, exist_ok=True)
+        elif not _is_settings(path) or not stays(mark(target), before.get(path), new):
+            _replace(source, target)
+        elif target.exists() and before.get(path) != new:
+            _replace(source, _beside(target))
+            print(f"{target} was edited and stays; what is new stands in {_beside(target).name}")
+        now[path] = new
+    _remove({path: mark for path, mark in before.items() if path not in now}, root)
+    manifest.write_text("".join(f"{mark}  {path}\n" for path, mark in sorted(now.items())))
+
+
+def _is_settings(path: PurePath) -> bool:
+    return path.parts[0] == "etc"
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
+
+
+def _replace(source: Path, target: Path) -> None:
+    """In one step: whoever runs or reads the old one goes on with it."""
+    draft = target.with_name(f".{target.name}.draft")
+    draft.unlink(missing_ok=True)
+    shutil.copy2(source, draft, follow_symlinks=False)
+    os.replace(draft, target)
+
+
+def remove(root: Path, manifest: Path) -> None:
+    """Take away what was put, and what that leaves empty."""
+    if not manifest.exists():
+        sys.exit(f"cannot uninstall: there is no {manifest}, so nothing was installed by make")
+    entries = read(manifest)
+    manifest.unlink()
+    _remove(entries, root)
+
+
+def _remove(entries: dict[PurePath, str], root: Path) -> None:
+    for path, put in sorted(entries.items(), reverse=True):
+        target = root / path
+        there = mark(target)
+        if there == FOLDER:
+            if put == FOLDER and not any(target.iterdir()):
+                target.rmdir()
+        elif not _is_settings(path):
+            target.unlink(missing_ok=True)
+        else:
+            _beside(target).unlink(missing_ok=True)
+            if there == put:
+                target.unlink()
+            elif there:
+                print(f"{target} was edited and stays")
+
+
+def main(arguments: list[str]) -> None:
+    """The command line."""
+    match arguments:
+        case ["put", root, prefix]:
+            with tempfile.TemporaryDirectory() as tree:
+                subprocess.run([STAGE, tree, prefix, "/usr/local"], check=True)
+                put(Path(tree), Path(root), Path(f"{root}{prefix}/manifest"))
+        case ["remove", root, prefix]:
+            remove(Path(root), Path(f"{root}{prefix}/manifest"))
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,154 @@
+"""`make install` and `make uninstall`."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from systemd.install import put, remove
+from tests.eventually import eventually
+from tests.systemd.box import Box
+from tests.systemd.conftest import ROOT
+from tests.systemd.service import add, get, left_over, write
+
+SETTINGS = "etc/uwsgi/emperord.ini"
+CODE = "opt/emperord/lib/module.py"
+
+
+class Machine:
+    """A root folder, and trees that are put into it as versions come and go."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "root"
+        self.root.mkdir()
+        self._trees = folder / "trees"
+
+    @property
+    def manifest(self) -> Path:
+        return self.root / "opt/emperord/manifest"
+
+    def put(self, **files: str) -> None:
+        """A version whose files are `settings`, `code` and others of /etc, by name."""
+        tree = self._trees / str(len(list(self._trees.glob("*"))))
+        places = {"settings": SETTINGS, "code": CODE}
+        for name, text in files.items():
+            place = tree / places.get(name, f"etc/{name}")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text)
+        put(tree, self.root, self.manifest)
+
+    def write(self, path: str, text: str) -> None:
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path).write_text(text)
+
+    def files(self) -> dict[str, str]:
+        """What there is, but for the manifest."""
+        return {
+            str(path.relative_to(self.root)): path.read_text()
+            for path in self.root.rglob("*")
+            if path.is_file() and path != self.manifest
+        }
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_another_version_takes_the_place_of_the_one_before(machine: Machine) -> None:
+    machine.put(settings="1", code="1", gone="1")
+    machine.put(settings="2", code="2")
+    assert machine.files() == {SETTINGS: "2", CODE: "2"}
+
+
+def test_settings_that_were_edited_stay_and_the_new_ones_stand_beside_them(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.put(settings="1", code="1")
+    machine.write(SETTINGS, "mine")
+    machine.put(settings="1", code="1")
+    assert machine.files() == {SETTINGS: "mine", CODE: "1"}, "nothing is new, nothing is said"
+    assert capsys.readouterr().out == ""
+    machine.put(settings="2", code="2")
+    assert machine.files() == {SETTINGS: "mine", f"{SETTINGS}.new": "2", CODE: "2"}
+    assert f"{SETTINGS} was edited and stays" in capsys.readouterr().out
+
+
+def test_settings_that_were_there_before_us_stay(machine: Machine) -> None:
+    machine.write(SETTINGS, "mine")
+    machine.put(settings="1", code="1")
+    assert machine.files()[SETTINGS] == "mine"
+
+
+def test_settings_that_were_deleted_do_not_come_back(machine: Machine) -> None:
+    machine.put(settings="1", code="1")
+    (machine.root / SETTINGS).unlink()
+    machine.put(settings="2", code="2")
+    assert machine.files() == {CODE: "2"}
+
+
+def test_what_was_put_goes_and_what_was_edited_or_is_not_ours_stays(machine: Machine) -> None:
+    machine.write("etc/other", "")
+    machine.write("etc/edited", "mine")
+    machine.put(settings="1", code="1", edited="1")
+    remove(machine.root, machine.manifest)
+    assert machine.files() == {"etc/other": "", "etc/edited": "mine"}
+    assert [path.name for path in machine.root.iterdir()] == ["etc"], "no folder is left empty"
+
+
+def test_without_an_installation_there_is_nothing_to_take_away(machine: Machine) -> None:
+    with pytest.raises(SystemExit, match="nothing was installed"):
+        remove(machine.root, machine.manifest)
+
+
+def test_no_file_names_the_place_where_it_was_made(installed: Path) -> None:
+    found = subprocess.run(
+        ["grep", "--recursive", "--files-with-matches", "--fixed-strings",
+         "-e", str(ROOT), "-e", "/tmp/tmp", installed],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.stdout == ""
+
+
+def test_nothing_is_installed_that_only_tests_need(installed: Path) -> None:
+    packages = {path.name for path in installed.glob("opt/emperord/lib/*/site-packages/*")}
+    assert "aiohttp" in packages
+    assert not packages & {"pytest", "mypy", "flask", "django", "gevent", "pip", "setuptools"}
+
+
+def everything(box: Box) -> set[str]:
+    """Paths outside of what lives in memory."""
+    return set(box.must("find", "/", "-xdev", "-not", "-path", "/root/*").splitlines())
+
+
+def test_a_machine_is_as_it_was_after_an_uninstall_but_for_what_is_the_admins(
+    bare_box: Box,
+) -> None:
+    box = bare_box
+    before = everything(box)
+    make = ("make", "--silent", f"--directory={ROOT}")
+    assert "systemctl enable --now emperord" in box.must(*make, "install")
+    box.must("systemctl", "enable", "--quiet", "--now", "emperord", "emperord.socket")
+    box.must("cp", "/usr/local/share/doc/emperord/examples/backend.conf", "/etc/nginx/nginx.conf")
+    box.must("systemctl", "start", "nginx")
+    add(box, "app.example")
+    assert get(box, "app.example").startswith("200 ")
+    assert "app.example" in box.must("emperorctl", "status")
+    assert "emperorctl" in box.must("man", "--path", "emperorctl")
+    write(box, "/etc/nginx/emperord/balancers.conf", "# mine\n")
+
+    assert "balancers.conf was edited and stays" in box.must(*make, "uninstall")
+    eventually(lambda: left_over(box) == "")
+    left = everything(box) - before
+    kept = {
+        "/etc/nginx/emperord",
+        "/etc/nginx/emperord/balancers.conf",
+        "/etc/uwsgi",
+        "/etc/uwsgi/vassals",
+        "/etc/uwsgi/vassals/app.example.ini",
+        "/var/log/emperord",
+        "/var/log/emperord/app.example.log",
+        "/var/sockets",
+    }
+    assert kept <= left
+    assert not [path for path in left - kept if "emperor" in path]
