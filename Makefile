@@ -5,10 +5,11 @@ PYTHON := .venv/bin/python
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 
 PREFIX := /opt/emperord
+REVISION := 1
 INSTALLER := $(if $(DESTDIR),,$(SUDO)) /usr/bin/python3 systemd/install.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench docs install uninstall clean
+.PHONY: help run test check bench docs install uninstall deb clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -23,7 +24,7 @@ check: .venv/.installed ## format, lint, types and the quick tests, in seconds
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
-	shellcheck .ci/* systemd/stage
+	shellcheck .ci/* systemd/stage systemd/debian/[bp]*
 	luacheck --quiet --config lua/.luacheckrc lua
 	$(PYTHON) -m pytest -q tests/model tests/governor tests/uwsgi
 
@@ -50,6 +51,9 @@ endif
 ifeq ($(DESTDIR),)
 	@$(SUDO) systemctl daemon-reload
 endif
+
+deb: build/wheels/.made ## make build/emperord_VERSION-REVISION_ARCHITECTURE.deb for this release of Debian
+	@systemd/debian/build '$(REVISION)' build
 
 clean: ## remove what the other targets have made, .venv too
 	$(SUDO) rm -rf .venv build dist *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -9,7 +9,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-SCRIPTS = [*(ROOT / ".ci").iterdir(), ROOT / "systemd" / "stage"]
+SCRIPTS = [
+    *(ROOT / ".ci").iterdir(),
+    ROOT / "systemd" / "stage",
+    *(ROOT / "systemd" / "debian").glob("[bp]*"),
+]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)

@@ -1,0 +1,148 @@
+"""The Debian package: installed, upgraded under load, removed, purged."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from emperor import __version__
+from tests.eventually import eventually
+from tests.nginx_server import public_folder
+from tests.systemd.box import Box, booted
+from tests.systemd.conftest import ROOT
+from tests.systemd.service import add, get, left_over, show, write
+
+NEXT_VERSION = f"{__version__}.1"
+UNITS = ("emperord.service", "emperord.socket", "emperord-control.socket")
+# Asks for both apps in turn until there is a file `enough`; tells how often, and what was no 200.
+LOAD = """\
+import http.client, os, itertools
+failed = []
+for count in itertools.count(1):
+    connection = http.client.HTTPConnection("127.0.0.1", timeout=30)
+    connection.request("GET", "/", headers={"Host": ("a.example", "b.example")[count % 2]})
+    reply = connection.getresponse()
+    reply.read()
+    if reply.status != 200:
+        failed.append(reply.status)
+    connection.close()
+    if count == 20:
+        open("/run/load", "w").close()
+    if os.path.exists("/run/enough"):
+        break
+print("failed", failed)
+"""
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package of this checkout."""
+    folder = tmp_path_factory.mktemp("packages")
+    quickly = os.environ | {"DPKG_DEB_COMPRESSOR_TYPE": "none"}
+    subprocess.run(["systemd/debian/build", "1", folder], cwd=ROOT, env=quickly, check=True)
+    return next(folder.iterdir())
+
+
+@pytest.fixture(scope="session")
+def next_package(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with another version's number, in its code too."""
+    tree = tmp_path_factory.mktemp("next") / "tree"
+    subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
+    control = tree / "DEBIAN" / "control"
+    control.write_text(control.read_text().replace(f": {__version__}-", f": {NEXT_VERSION}-"))
+    (module,) = tree.glob("opt/emperord/lib/*/site-packages/emperor/__init__.py")
+    module.write_text(module.read_text().replace(__version__, NEXT_VERSION))
+    for compiled in module.parent.glob("__pycache__/__init__.*.pyc"):
+        compiled.unlink()
+    following = tree.with_name("next.deb")
+    command = ["dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, following]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return following
+
+
+@pytest.fixture
+def machine(package: Path, next_package: Path) -> Iterator[Box]:
+    """A machine with both packages on its disk, neither installed."""
+    tree: dict[str, Path | str] = {
+        "/srv/1.deb": package,
+        "/srv/2.deb": next_package,
+        # Containers often forbid packages to start what they bring. This one cannot be run.
+        "/usr/sbin/policy-rc.d": "",
+    }
+    with public_folder() as folder, booted(folder, tree, {}) as box:
+        yield box
+
+
+def everything(box: Box) -> set[str]:
+    """Paths on the disk, but for what dpkg and others of the system keep for themselves."""
+    ours = ["/etc", "/opt", "/srv", "/usr", "/var/lib/systemd", "/var/log/emperord", "/var/sockets"]
+    present = [path for path in ours if box.run("test", "-e", path).returncode == 0]
+    return set(box.must("find", *present, "-xdev").splitlines())
+
+
+def install(box: Box, package: str) -> None:
+    box.must("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--install", package)
+
+
+def serve(box: Box, *domains: str) -> None:
+    """nginx as the package's example has it, and these apps."""
+    box.must("cp", "/usr/share/doc/emperord/examples/backend.conf", "/etc/nginx/nginx.conf")
+    box.must("systemctl", "start", "nginx")
+    for domain in domains:
+        add(box, domain)
+        assert get(box, domain).startswith("200 ")
+
+
+def test_it_serves_when_it_is_installed_and_nothing_is_left_when_it_is_purged(
+    machine: Box,
+) -> None:
+    box = machine
+    before = everything(box)
+    install(box, "/srv/1.deb")
+    assert box.must("systemctl", "is-active", *UNITS) == "active\n" * 3
+    assert box.must("systemctl", "is-enabled", *UNITS) == "enabled\n" * 3
+    assert box.must("dpkg", "--verify", "emperord") == ""
+    serve(box, "a.example")
+    assert "a.example" in box.must("emperorctl", "status")
+    assert box.must("dpkg", "--verify", "emperord") == "", "it writes nothing into its own files"
+
+    box.must("dpkg", "--remove", "emperord")
+    eventually(lambda: box.run("systemctl", "is-active", *UNITS).stdout == "inactive\n" * 3)
+    assert left_over(box) == ""
+    assert box.must("ls", "/var/log/emperord") == "a.example.log\n", "logs and settings stay"
+    assert box.run("test", "-e", "/etc/uwsgi/emperord.ini").returncode == 0
+    assert box.run("test", "-e", "/opt/emperord").returncode == 1
+
+    box.must("dpkg", "--purge", "emperord")
+    assert box.run("getent", "group", "emperor").returncode == 2
+    left = everything(box) - before
+    apps = {"/etc/uwsgi", "/etc/uwsgi/vassals", "/etc/uwsgi/vassals/a.example.ini"}
+    assert left == apps | {"/srv/plain.py"}, "an ini is not ours to purge"
+
+
+def test_an_upgrade_under_load_loses_no_request(machine: Box) -> None:
+    box = machine
+    install(box, "/srv/1.deb")
+    serve(box, "a.example", "b.example")
+    write(box, "/srv/load.py", LOAD)
+    before = show(box, "MainPID", "NRestarts")
+    box.must("systemd-run", "--unit=load", "--remain-after-exit", "python3", "/srv/load.py")
+    eventually(lambda: box.run("test", "-e", "/run/load").returncode == 0)
+    install(box, "/srv/2.deb")
+    box.must("touch", "/run/enough")
+    eventually(lambda: "failed" in box.must("journalctl", "--output=cat", "--unit=load"))
+    assert "failed []" in box.must("journalctl", "--output=cat", "--unit=load")
+    assert show(box, "MainPID", "NRestarts") == before
+    assert re.search(rf"ii +emperord +{NEXT_VERSION}-1 ", box.must("dpkg", "--list", "emperord"))
+
+
+def test_an_upgrade_leaves_a_daemon_stopped_that_was_stopped(machine: Box) -> None:
+    box = machine
+    install(box, "/srv/1.deb")
+    box.must("systemctl", "disable", "--quiet", "--now", *UNITS)
+    install(box, "/srv/2.deb")
+    assert box.run("systemctl", "is-active", *UNITS).stdout == "inactive\n" * 3
+    assert box.run("systemctl", "is-enabled", *UNITS).stdout == "disabled\n" * 3
