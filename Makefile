@@ -6,6 +6,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 
 PREFIX := /opt/emperord
 REVISION := 1
+OUT := build
 INSTALLER := $(if $(DESTDIR),,$(SUDO)) /usr/bin/python3 systemd/install.py
 
 .DEFAULT_GOAL := help
@@ -53,7 +54,7 @@ ifeq ($(DESTDIR),)
 endif
 
 deb: build/wheels/.made ## make build/emperord_VERSION-REVISION_ARCHITECTURE.deb for this release of Debian
-	@systemd/debian/build '$(REVISION)' build
+	@systemd/debian/build '$(REVISION)' '$(OUT)'
 
 clean: ## remove what the other targets have made, .venv too
 	$(SUDO) rm -rf .venv build dist *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -42,7 +42,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package of this checkout."""
     folder = tmp_path_factory.mktemp("packages")
     quickly = os.environ | {"DPKG_DEB_COMPRESSOR_TYPE": "none"}
-    subprocess.run(["systemd/debian/build", "1", folder], cwd=ROOT, env=quickly, check=True)
+    subprocess.run(["make", "--silent", "deb", f"OUT={folder}"], cwd=ROOT, env=quickly, check=True)
     return next(folder.iterdir())
 
 
@@ -58,8 +58,11 @@ def next_package(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     for compiled in module.parent.glob("__pycache__/__init__.*.pyc"):
         compiled.unlink()
     following = tree.with_name("next.deb")
-    command = ["dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, following]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, following],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     return following
 
 
