@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.backend import Daemon
+from tests.cli.conftest import listing
 from tests.cli.program import ENVIRONMENT, command, finished
 from tests.eventually import eventually
 
@@ -57,6 +58,16 @@ def test_what_fails_is_told_with_its_cause_and_an_exit_status(daemon: Daemon) ->
     assert f"{BROKEN} (tried again" in _ctl(daemon, "status")[1]
     assert _ctl(daemon, "start", "nobody.example")[0] == 3
     assert _ctl(daemon, "why", REFUSED)[0] == 1
+
+
+def test_a_machine_is_drained_seen_to_drain_and_taken_back(daemon: Daemon, tmp_path: Path) -> None:
+    assert _ctl(daemon, "drain")[1].startswith("Draining since ")
+    assert _ctl(daemon, "status")[1].splitlines()[1].startswith("draining for ")
+    assert _ctl(daemon, "undrain")[1].startswith("Serving.")
+    assert "draining" not in _ctl(daemon, "status")[1]
+    fleet = listing(tmp_path / "fleet.lua", "192.0.2.11", "192.0.2.12")
+    told = _ctl(daemon, "plan", "--backends", str(fleet), str(fleet))
+    assert told == (0, "0 of 2 domains (0 %) would move.\n", "")
 
 
 def test_events_begin_with_as_many_past_ones_as_asked_and_end_with_the_daemon(
