@@ -29,7 +29,7 @@ function M.clear(entry)
     local mark = marks:get(entry)
     if mark then
         marks:delete(entry)
-        ngx.log(ngx.NOTICE, "backend ", entry, " is well, no longer ", mark)
+        ngx.log(ngx.NOTICE, "backend ", entry, " is well again, no longer ", mark)
     end
 end
 

@@ -28,7 +28,7 @@ REFUSED = r"connect\(\) failed \(111: Connection refused\) while connecting to u
 BROKE_OFF = r"upstream prematurely closed connection|recv\(\) failed \(104"
 # A probe was under way when its backend was stopped.
 _PROBE = r"recv\(\) failed \(104: Connection reset by peer\), context: ngx\.timer"
-_MARK = re.compile(r"backend (\S+) is (unreachable|unwell|well)[:,]")
+_MARK = re.compile(r"backend (\S+) is (unreachable|unwell|well)\b")
 
 
 class Balancer(NginxServer):
