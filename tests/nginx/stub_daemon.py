@@ -27,12 +27,13 @@ class StubDaemon:
     """Answers on `folder`/run/activate.sock.
 
     Unless `answer` is replaced, it opens the door of the app's socket and sends nginx back to it,
-    as emperord does when the app accepts.
+    as emperord does when the app accepts. The first `deaths` questions break off.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.asked: list[Asked] = []
+        self.deaths = 0
         self.answer: Callable[[Asked], Awaitable[web.Response]] = self.open_and_run
 
     async def open_and_run(self, asked: Asked) -> web.Response:
@@ -46,6 +47,10 @@ class StubDaemon:
         headers = {name.lower(): value for name, value in request.headers.items()}
         asked = Asked(line, headers, await request.read())
         self.asked.append(asked)
+        if len(self.asked) <= self.deaths:
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
         return await self.answer(asked)
 
 

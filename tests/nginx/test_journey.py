@@ -179,6 +179,18 @@ async def test_a_daemon_that_says_run_it_in_vain_is_asked_three_times(
     assert app.runs == []
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_question_that_breaks_off_is_asked_again_and_the_request_runs_once(
+    nginx: Nginx, app: App, daemon: StubDaemon, method: str
+) -> None:
+    nginx.expect("upstream prematurely closed connection.*activate.sock")
+    daemon.deaths = 3
+    request = Request(HOST, method=method, body=b"x" if method == "POST" else b"")
+    assert (await get(nginx, request)).status == 200
+    assert [asked.headers["x-try"] for asked in daemon.asked] == ["1"] * 4
+    assert len(app.runs) == 1
+
+
 async def test_an_app_that_went_back_to_sleep_is_woken_by_the_same_request(
     nginx: Nginx, app: App, daemon: StubDaemon
 ) -> None:
