@@ -13,7 +13,7 @@ INSTALLER := $(if $(DESTDIR),,$(SUDO)) /usr/bin/python3 systemd/install.py
 .PHONY: help run test check bench docs install uninstall deb clean
 
 help: ## list the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 run: .venv/.installed ## a load balancer, two backends and three sample apps on loopback
 	@$(PYTHON) -m docs.examples.demo
@@ -40,17 +40,18 @@ install: build/wheels/.made ## put it into /opt/emperord, /usr/local and /etc (P
 ifeq ($(DESTDIR),)
 	@$(SUDO) systemd-sysusers emperord.conf
 	@$(SUDO) systemd-tmpfiles --create emperord.conf
-	@$(SUDO) systemctl daemon-reload
+	@test ! -d /run/systemd/system || $(SUDO) systemctl daemon-reload
 	@echo 'Now run `systemctl enable --now emperord`, or, if it runs already, `systemctl reload emperord`.'
 endif
 
 uninstall: ## take it away again, but for what was edited, the inis and the logs
 ifeq ($(DESTDIR),)
-	@$(SUDO) systemctl disable --quiet --now emperord.service emperord.socket emperord-control.socket
+	@test ! -d /run/systemd/system || \
+	  $(SUDO) systemctl disable --quiet --now emperord.service emperord.socket emperord-control.socket
 endif
 	@$(INSTALLER) remove '$(DESTDIR)/' '$(PREFIX)'
 ifeq ($(DESTDIR),)
-	@$(SUDO) systemctl daemon-reload
+	@test ! -d /run/systemd/system || $(SUDO) systemctl daemon-reload
 endif
 
 deb: build/wheels/.made ## make build/emperord_VERSION-REVISION_ARCHITECTURE.deb for this release of Debian

@@ -112,6 +112,7 @@ def _remove(entries: dict[PurePath, str], root: Path) -> None:
 
 def main(arguments: list[str]) -> None:
     """The command line."""
+    os.umask(0o022)
     match arguments:
         case ["put", root, prefix]:
             with tempfile.TemporaryDirectory() as tree:

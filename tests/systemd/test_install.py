@@ -135,6 +135,8 @@ def test_a_machine_is_as_it_was_after_an_uninstall_but_for_what_is_the_admins(
     assert get(box, "app.example").startswith("200 ")
     assert "app.example" in box.must("emperorctl", "status")
     assert "emperorctl" in box.must("man", "--path", "emperorctl")
+    script = "source /usr/local/share/bash-completion/completions/emperorctl; complete"
+    assert "emperorctl" in box.must("bash", "-c", script)
     write(box, "/etc/nginx/emperord/balancers.conf", "# mine\n")
 
     assert "balancers.conf was edited and stays" in box.must(*make, "uninstall")
