@@ -9,7 +9,7 @@ from aiohttp import web
 
 from tests.balancer.fleet import Fleet
 from tests.eventually import eventually_async
-from tests.http_client import Request
+from tests.http_client import Request, send
 
 HOST = "app.example"
 LIES = {
@@ -78,6 +78,12 @@ async def test_a_body_that_is_too_large_reaches_no_backend(fleet: Fleet) -> None
     fleet.balancer.expect("client intended to send too large body")
     headers = {"Content-Length": str(100 * 2**20 + 1)}
     assert (await fleet.ask(Request(HOST, method="POST", headers=headers))).status == 413
+    assert [backend.heard for backend in fleet.backends] == [[], [], []]
+
+
+async def test_a_request_without_a_host_reaches_no_backend(fleet: Fleet) -> None:
+    reply = await asyncio.to_thread(send, fleet.balancer.port, b"GET / HTTP/1.0\r\n\r\n")
+    assert (reply.status, reply.text) == (421, "No such host is served here.\n")
     assert [backend.heard for backend in fleet.backends] == [[], [], []]
 
 
