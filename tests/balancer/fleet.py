@@ -204,8 +204,8 @@ async def running(
     backends: Sequence[Backend],
     replaced: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[Fleet]:
-    """The backends, and a balancer in front of them; in its configuration, what the patterns of
-    `replaced` match is replaced."""
+    """The backends, and a balancer in front of them; in its configuration and its Lua, what the
+    patterns of `replaced` match is replaced."""
     http, https = free_ports(2)
     entries = [re.sub("(.*:.*)", r"[\1]", backend.address) for backend in backends]
     async with AsyncExitStack() as stack:
@@ -214,6 +214,6 @@ async def running(
             await backend.start()
             stack.push_async_callback(backend.stop)
         balancer = Balancer(folder, entries, (http, https))
-        rewrite([balancer.conf], replaced)
+        rewrite([balancer.conf, *(balancer.conf.parent / "lua").rglob("*.lua")], replaced)
         await stack.enter_async_context(served(balancer))
         yield Fleet(balancer, backends)

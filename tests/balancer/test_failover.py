@@ -1,6 +1,7 @@
 """A backend that is gone, unwell, slow or mad: who answers instead, and what is asked twice."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ from tests.balancer.fleet import (
     three,
 )
 from tests.balancer.lua import Lua
-from tests.eventually import eventually_async
-from tests.http_client import Request
+from tests.eventually import eventually, eventually_async
+from tests.http_client import Request, ask
 
 SAFE = ["GET", "HEAD", "OPTIONS"]
 UNSAFE = ["POST", "PUT", "PATCH", "DELETE", "PURGE"]
@@ -121,6 +122,22 @@ async def test_an_unsafe_request_that_a_backend_has_seen_is_not_repeated(
     assert fleet.balancer.marks == []
 
 
+@pytest.mark.parametrize("method", UNSAFE)
+async def test_an_unsafe_request_that_one_refuses_and_another_has_seen_goes_to_no_third(
+    fleet: Fleet, method: str
+) -> None:
+    for line in (REFUSED, BROKE_OFF, "no live upstreams"):
+        fleet.balancer.expect(line)
+    dead, *others = fleet.backends
+    await dead.stop()
+    for backend in others:
+        backend.answer = backend.close
+    request = Request(fleet.hosts(dead, 1)[0], method=method, body=b"transfer")
+    assert (await fleet.ask(request)).status == 502
+    assert sum(len(backend.heard) for backend in others) == 1
+    assert fleet.balancer.marks == [f"{dead.address} unreachable"]
+
+
 async def test_a_safe_request_that_breaks_every_backend_is_tried_once_on_each(
     fleet: Fleet,
 ) -> None:
@@ -201,6 +218,28 @@ async def test_every_backend_is_probed_on_the_balancers_own_behalf(fleet: Fleet)
             assert probe.line == "GET /emperord-health"
             assert probe.headers.keys() == {"host"}
     assert fleet.balancer.marks == []
+
+
+async def test_the_first_probes_are_sent_at_once(folder: Path) -> None:
+    backends = three()
+    for backend in backends:
+        backend.health = 503
+    async with running(folder, backends, {"INTERVAL = 2": "INTERVAL = 3600"}) as fleet:
+        await eventually_async(lambda: len(fleet.balancer.marks) == len(backends))
+
+
+async def test_a_mark_that_no_probe_renews_goes_by_itself(folder: Path) -> None:
+    unprobed = {"INTERVAL = 2": "INTERVAL = 3600", "SECONDS = 10": "SECONDS = 1"}
+    async with running(folder, three(), unprobed) as fleet:
+        fleet.balancer.expect(REFUSED)
+        dead = fleet.backends[0]
+        host = fleet.hosts(dead, 1)[0]
+        await eventually_async(lambda: dead.probes)
+        await dead.stop()
+        assert fleet.by(await fleet.ask(Request(host))) is not dead
+        await dead.start()
+        answer = partial(ask, fleet.balancer.port, Request(host))
+        await asyncio.to_thread(eventually, lambda: answer().text == dead.address)
 
 
 async def test_a_visitor_cannot_probe(fleet: Fleet) -> None:
