@@ -28,6 +28,8 @@ REFUSED = r"connect\(\) failed \(111: Connection refused\) while connecting to u
 BROKE_OFF = r"upstream prematurely closed connection|recv\(\) failed \(104"
 # A probe was under way when its backend was stopped.
 _PROBE = r"recv\(\) failed \(104: Connection reset by peer\), context: ngx\.timer"
+# A loaded machine must not look like a dead backend.
+_PATIENT = {"TIMEOUT_MS = 1500": "TIMEOUT_MS = 15000"}
 _MARK = re.compile(r"backend (\S+) is (unreachable|unwell|well)\b")
 
 
@@ -214,6 +216,7 @@ async def running(
             await backend.start()
             stack.push_async_callback(backend.stop)
         balancer = Balancer(folder, entries, (http, https))
-        rewrite([balancer.conf, *(balancer.conf.parent / "lua").rglob("*.lua")], replaced)
+        files = [balancer.conf, *(balancer.conf.parent / "lua").rglob("*.lua")]
+        rewrite(files, {**_PATIENT, **replaced})
         await stack.enter_async_context(served(balancer))
         yield Fleet(balancer, backends)
