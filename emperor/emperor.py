@@ -12,6 +12,7 @@ from emperor.folder import VassalFolder
 from emperor.governor import Governor
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.boot import boot_id
+from emperor.linux.limits import descriptors
 from emperor.linux.listeners import UnixListeners
 from emperor.linux.notify import Notifier
 from emperor.linux.queues import queue_length
@@ -71,7 +72,7 @@ class Emperor:
             self._provisioner.provide,
         )
         self._reporter = Reporter(
-            settings, self._governor, self._folder.refused, self._measure, self._activation.held
+            settings, self._governor, self._folder.refused, self._measure, self._activation.crowd
         )
         self._drain = Drain(settings.run_dir, boot_id())
         self._health = Health(self._drain)
@@ -101,7 +102,12 @@ class Emperor:
         )
         emperors = self._accounts.group(CONTROL_GROUP)
         await stack.enter_async_context(
-            serve(control.application(), settings.run_dir / "control.sock", emperors)
+            serve(
+                control.application(),
+                settings.run_dir / "control.sock",
+                emperors,
+                descriptors().limit,
+            )
         )
         nginx = self._accounts.group(settings.socket_group)
         await stack.enter_async_context(
@@ -109,6 +115,7 @@ class Emperor:
                 self._activation.application(self._health),
                 settings.run_dir / "activate.sock",
                 nginx,
+                descriptors().accepted,
             )
         )
         stack.enter_context(self._chronicle.reader(self._state_later))

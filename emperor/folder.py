@@ -11,8 +11,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from emperor.governor import Governor
+from emperor.linux.limits import descriptors
 from emperor.linux.trust import others_may_write, who_may_turn
 from emperor.model.claims import Claims
+from emperor.model.descriptors import limit_for
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.lifecycle import State
 from emperor.model.ports import CannotListen
@@ -72,6 +74,13 @@ class VassalFolder:
         self._governor = governor
         self._accounts = accounts
         self._inquiry = inquiry
+        there_are = descriptors()
+        self._most = there_are.vassals
+        self._full = (
+            f"the limit on open files, {there_are.limit}, holds {self._most} vassals; raise"
+            " LimitNOFILE= of the unit"
+        )
+        self._left_out = 0
         self._tasks = tasks
         self._real_folder = os.path.realpath(settings.vassals)
         self._claims = Claims()
@@ -104,6 +113,7 @@ class VassalFolder:
             if not count % _SLICE:
                 await asyncio.sleep(0)
         self._announces = True
+        self._tell_who_is_left_out()
 
     def _listing(self) -> set[str]:
         self._real_folder = os.path.realpath(self._settings.vassals)
@@ -198,6 +208,9 @@ class VassalFolder:
             return
         vassal = self._governor.get(spec.domain)
         try:
+            if vassal is None and len(self._governor) >= self._most:
+                self._leave_out(spec)
+                return
             if vassal is None:
                 self._governor.admit(spec)
                 if self._announces:
@@ -219,6 +232,22 @@ class VassalFolder:
         self._claims.take(spec)
         if self._refused.pop(spec.domain, None):
             log.info("%s is served again", spec.ini)
+
+    def _leave_out(self, spec: Spec) -> None:
+        """Refuse it without a line of its own: there may be thousands."""
+        self._refused[spec.domain] = f"cannot serve {spec.ini}: {self._full}"
+        if self._announces and not self._left_out:
+            self._tell_who_is_left_out()
+
+    def _tell_who_is_left_out(self) -> None:
+        before = self._left_out
+        self._left_out = sum(why.endswith(self._full) for why in self._refused.values())
+        if self._left_out > before:
+            there_are = len(self._governor) + self._left_out
+            log.warning(
+                "%d of %d inis are not served: %s to %d or more",
+                self._left_out, there_are, self._full, limit_for(there_are),
+            )  # fmt: skip
 
     def _refuse(self, domain: str, why: str) -> None:
         vassal = self._governor.get(domain)

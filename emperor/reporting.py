@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from emperor import __version__
 from emperor.governor import Governor
 from emperor.linux.usage import Usage, usage
+from emperor.model.crowd import Crowd
 from emperor.model.lifecycle import State
 from emperor.model.ports import Listener, QueueLength
 from emperor.model.settings import Settings
@@ -48,13 +49,13 @@ class Reporter:
         governor: Governor,
         refused: Mapping[str, str],
         measure: Callable[[Listener], Awaitable[QueueLength]],
-        held: Callable[[str], int],
+        crowd: Crowd,
     ) -> None:
         self._settings = settings
         self._governor = governor
         self._refused = refused
         self._measure = measure
-        self._held = held
+        self._crowd = crowd
         self._started = governor.now()
 
     def emperor(self, draining: datetime | None) -> EmperorStatus:
@@ -65,6 +66,8 @@ class Reporter:
             started_at=self._wall(self._started),
             activation=self._settings.activation.value,
             draining=draining,
+            held=self._crowd.total,
+            turned_away=self._crowd.turned_away,
         )
 
     async def report(self, draining: datetime | None) -> Report:
@@ -161,7 +164,7 @@ class Reporter:
             last_error=vassal.ini_error or vassal.last_error,
             rss=measured.usage.rss_bytes if measured.usage else None,
             cpu_seconds=measured.usage.cpu_seconds if measured.usage else None,
-            pending=self._held(spec.domain),
+            pending=self._crowd.held(spec.domain),
             backlog=measured.backlog,
             turn=turn,
         )

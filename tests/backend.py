@@ -49,6 +49,7 @@ class Daemon:
         self.log = folder / "emperord.log"
         self._expected: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
+        self.under: list[str] = []  # a command that runs it
         self._flags = {
             "vassals": str(self.vassals),
             "sockets": str(self.sockets),
@@ -63,7 +64,7 @@ class Daemon:
     def command(self) -> list[str]:
         """How it is started."""
         flags = [f"--{name}={value}" for name, value in self._flags.items()]
-        return [str(BIN / "emperord"), *flags]
+        return [*self.under, str(BIN / "emperord"), *flags]
 
     @property
     def process(self) -> "subprocess.Popen[bytes]":

@@ -40,9 +40,11 @@ def headline(report: Report, now: datetime) -> Text:
     emperor = report.emperor
     counts = Counter(vassal.state for vassal in report.vassals)
     states = ", ".join(f"{counts[state]} {state}" for state in STYLE if counts[state])
+    held = f", {emperor.held} requests held" if emperor.held else ""
+    away = f", {emperor.turned_away} turned away" if emperor.turned_away else ""
     return Text(
         f"emperord {text.plain(emperor.version)}, pid {emperor.pid},"
-        f" up {text.since(emperor.started_at, now)}: {states or 'no vassals'}"
+        f" up {text.since(emperor.started_at, now)}: {states or 'no vassals'}{held}{away}"
     )
 
 

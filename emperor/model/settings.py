@@ -37,6 +37,8 @@ class Settings:
     backlog: int
     reload: Reload
     page_after: float
+    max_held: int
+    max_held_per_domain: int
     max_starting: int | None
     max_running: int
     provision: tuple[str, ...]
@@ -165,6 +167,9 @@ KEYS = (
         "overlap: a changed app boots beside the old one; restart: after its end"),
     Key("page-after", "2", "SECONDS", seconds,
         "how long a navigating browser waits before it sees the waiting page"),
+    Key("max-held", "12000", "N", _bound,
+        "so many requests wait for apps that boot; one more is answered 503 at once; 0 no bound"),
+    Key("max-held-per-domain", "6000", "N", _bound, "so many of them for one app; 0 no bound"),
     Key("max-starting", "", "N", lambda text: _bound(text) if text else None,
         "so many apps boot at once, others wait their turn; by default two for each core;"
         " 0 no bound"),

@@ -12,13 +12,16 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class EmperorStatus:
-    """The daemon itself. `draining` is since when it tells the load balancers to go elsewhere."""
+    """The daemon itself. `draining` is since when it tells the load balancers to go elsewhere,
+    `held` the requests that it holds now, and `turned_away` those that were too many, ever."""
 
     pid: int
     version: str
     started_at: datetime
     activation: str
     draining: datetime | None
+    held: int
+    turned_away: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ nginx/emperord/journey.conf for the other end.
 """
 
 import asyncio
+import logging
 import math
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from enum import Enum
@@ -15,6 +15,8 @@ from enum import Enum
 from aiohttp import web
 
 from emperor.governor import Governor
+from emperor.linux.limits import descriptors
+from emperor.model.crowd import Bound, Bursts, Crowd
 from emperor.model.domain import is_domain
 from emperor.model.lifecycle import State
 from emperor.model.settings import Settings
@@ -23,6 +25,8 @@ from emperor.vassal import Vassal
 from emperor.web.health import HEALTH_PATH, Health
 from emperor.web.pace import Pace
 from emperor.web.pages import Page, Pages
+
+log = logging.getLogger("emperord")
 
 RETRY_SECONDS = 5
 # An ini that is refused stays so until somebody mends it.
@@ -94,11 +98,8 @@ class Activation:
         self._provide = provide
         self._pages = Pages()
         self._stopping = False
-        self._held: Counter[str] = Counter()
-
-    def held(self, domain: str) -> int:
-        """How many requests wait here for that vassal."""
-        return self._held[domain]
+        self.crowd = Crowd(settings, descriptors())
+        self._bursts = Bursts()
 
     def stop(self) -> None:
         """From here on every request, held ones too, is told that the daemon stops."""
@@ -124,6 +125,15 @@ class Activation:
         if not is_domain(hit.domain):
             return self._page(Page.NO_DOMAIN, hit)
         vassal = self._governor.serving(hit.domain)
+        domain = vassal.spec.domain if vassal else hit.domain
+        connection = request.get_extra_info("socket")
+        if bound := self.crowd.turn_away(domain, connection.fileno() if connection else 0):
+            return self._turn_away(hit, domain, bound)
+        with self.crowd.holding(domain):
+            return await self._place(hit)
+
+    async def _place(self, hit: Hit) -> web.Response:
+        vassal = self._governor.serving(hit.domain)
         if vassal is None and hit.domain not in self._refused and await self._provide(hit.domain):
             vassal = self._governor.serving(hit.domain)
         if self._stopping:
@@ -134,6 +144,15 @@ class Activation:
         self._demand(vassal, hit)
         return await self._hold(hit, vassal.spec.domain)
 
+    def _turn_away(self, hit: Hit, domain: str, bound: Bound) -> web.Response:
+        whose = f" for {domain}" if bound is Bound.DOMAIN else ""
+        if self._bursts.begins(bound.value + whose, self._governor.now()):
+            held = self.crowd.held(domain) if whose else self.crowd.total
+            log.warning(
+                "%d requests are held%s, and more are answered 503 (%s)", held, whose, bound.value
+            )
+        return self._page(Page.CROWDED, hit)
+
     def _demand(self, vassal: Vassal, hit: Hit) -> None:
         cause = self._governor.cause("hit", hit.client, hit.request_id or None, hit.navigates)
         self._governor.demand(vassal, cause)
@@ -142,7 +161,6 @@ class Activation:
         changed = asyncio.Event()
         page_after = self._settings.page_after if hit.navigates else None
         self._governor.wait(domain, changed.set)
-        self._held[domain] += 1
         try:
             async with asyncio.timeout(page_after) as limit:
                 return await self._answer(hit, domain, changed, limit)
@@ -150,7 +168,6 @@ class Activation:
             return self._page(Page.WAITING if hit.navigates else Page.LATE, hit)
         finally:
             self._governor.leave(domain, changed.set)
-            self._held -= Counter([domain])
 
     async def _answer(
         self, hit: Hit, domain: str, changed: asyncio.Event, limit: asyncio.Timeout

@@ -29,6 +29,12 @@ class _Snapshot(Collector):
         )
         draining.add_metric([], self._report.emperor.draining is not None)
         yield draining
+        held = GaugeMetricFamily("emperord_held_requests", "Requests that wait for an app")
+        held.add_metric([], self._report.emperor.held)
+        yield held
+        away = CounterMetricFamily("emperord_turned_away", "Requests that were one too many")
+        away.add_metric([], self._report.emperor.turned_away)
+        yield away
         yield from self._vassals()
 
     def _states(self) -> Metric:

@@ -112,7 +112,13 @@ def detail(status: VassalStatus) -> VassalDetail:
 def report(*vassals: VassalStatus, refused: tuple[Refused, ...] = ()) -> Report:
     """What `GET /v1/status` tells."""
     emperor = EmperorStatus(
-        pid=815, version="0.1.0", started_at=before(days=3), activation="fallback", draining=None
+        pid=815,
+        version="0.1.0",
+        started_at=before(days=3),
+        activation="fallback",
+        draining=None,
+        held=0,
+        turned_away=0,
     )
     return Report(emperor, vassals, refused)
 

@@ -129,6 +129,12 @@ def test_a_machine_that_drains_says_so_in_the_second_line() -> None:
     assert not any("draining" in line for line in _plain(report(running(GOAT))))
 
 
+def test_the_first_line_tells_of_a_flood() -> None:
+    told = report(running("a.example"))
+    told = replace(told, emperor=replace(told.emperor, held=5000, turned_away=12))
+    assert _plain(told)[0].endswith(": 1 running, 5000 requests held, 12 turned away")
+
+
 def test_without_vassals_it_says_how_to_add_one() -> None:
     assert any("mv www.example.com.ini /etc/uwsgi/vassals/" in line for line in _plain(report()))
 

@@ -190,6 +190,26 @@ async def test_patience_ends() -> None:
         assert asked.held == 0
 
 
+async def test_one_too_many_is_turned_away_at_once_and_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with front(World(), settings(max_held_per_domain="2")) as asked:
+        held = [asyncio.create_task(asked.ask()) for _ in range(2)]
+        await eventually_async(lambda: asked.held == 2)
+        program = await asked.ask()
+        assert (program.status, program.headers["Retry-After"]) == (503, "5")
+        page = await asked.ask(navigates=True)
+        assert "<h1>Too many visitors</h1>" in await page.text()
+        assert asked.activation.crowd.turned_away == 2
+        asked.world.launcher.last.accepts()
+        assert [(await hit).status for hit in held] == [200, 200]
+        assert (await asked.ask()).status == 200
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == [
+        "2 requests are held for a.example, and more are answered 503 (max-held-per-domain)"
+    ]
+
+
 async def test_patience_begins_when_the_app_may_boot() -> None:
     world = World(replace(World().spec, start_timeout=0.01, stop_timeout=0.01), max_starting="1")
     world.hit(world.add("b.example"))

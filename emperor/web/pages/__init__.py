@@ -40,6 +40,12 @@ class Page(Enum):
         "Temporarily unavailable",
         "This site is not set up as it must be. Its owner can see why, and mend it.",
     )
+    CROWDED = Wording(
+        503,
+        "Too many visitors",
+        "Too many requests wait for this site to start. The page will be tried again by itself.",
+        refresh_seconds=5,
+    )
     LATE = Wording(
         503, "Temporarily unavailable", "This site takes too long to start. Please try again."
     )
