@@ -35,9 +35,9 @@ local function probe(entry)
     if status == "200" then
         marks.clear(entry)
     else
-        local reason = answer:match("\r\n\r\n([%w ]+)") or ""
-        marks.set(entry, "unwell", ("its health probe says %s %s"):format(
-            status or "no HTTP", reason))
+        local reason = answer:match("\r\n\r\n([%w ]+)")
+        marks.set(entry, "unwell", "its health probe says " .. (status or "no HTTP")
+            .. (reason and " " .. reason or ""))
     end
 end
 

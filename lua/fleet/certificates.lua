@@ -8,7 +8,7 @@ local ssl = require "ngx.ssl"
 local M = {}
 
 local FOLDER = "/etc/nginx/certs/"
--- A file that is looked for in vain is not kept, so that odd names can push nothing out.
+-- Of the two below, each. A file that is looked for in vain is in none.
 local CAPACITY = 2000
 -- How long a file is believed not to have changed.
 local SECONDS = 1
@@ -20,7 +20,9 @@ int X509_check_private_key(const void *certificate, const void *key);
 void ERR_clear_error(void);
 ]]
 
-local files = lrucache.new(CAPACITY)
+-- Files with a pair, and without: if nginx may not enter the folder, any name makes one of these,
+-- which must not push out what is served.
+local served, useless = lrucache.new(CAPACITY), lrucache.new(CAPACITY)
 
 -- The text of a file; nil, the problem and its errno if it cannot be read.
 local function read(path)
@@ -55,14 +57,15 @@ end
 
 -- The pair of a file, nil if there is none. A file that has become unusable leaves its pair in use.
 local function load(name)
-    local file, now = files:get(name), ngx.now()
+    local file, now = served:get(name) or useless:get(name), ngx.now()
     if file and now - file.read_at < SECONDS then
         return file.pair
     end
     local path = FOLDER .. name .. ".pem"
     local text, problem, errno = read(path)
     if errno == ENOENT then
-        files:delete(name)
+        served:delete(name)
+        useless:delete(name)
         return nil
     end
     file = file or {}
@@ -79,7 +82,8 @@ local function load(name)
                 file.pair and "one before" or "default")
         end
     end
-    files:set(name, file)
+    local cache = file.pair and served or useless
+    cache:set(name, file)
     return file.pair
 end
 

@@ -221,6 +221,19 @@ async def test_a_file_that_nginx_may_not_read_or_that_is_none_is_logged(
     assert "folder.example.pem: Is a directory" in folder
 
 
+async def test_odd_names_push_out_nothing_that_is_served(folder: Path, tmp_path: Path) -> None:
+    few = {"CAPACITY = 2000": "CAPACITY = 2", "worker_processes auto": "worker_processes 1"}
+    async with running(folder, three(), few) as fleet:
+        counter, pair = Counter(fleet), make(tmp_path, NAME)
+        counter.balancer.expect(PROBLEM)
+        counter.install(NAME, pair.file)
+        assert counter.shown(NAME) == pair.der
+        counter.certificates.chmod(0o700)
+        for number in range(5):
+            assert counter.shown(f"odd{number}.example") == DEFAULT
+        assert counter.shown(NAME) == pair.der
+
+
 async def test_the_certificates_between_it_and_its_root_are_sent(
     counter: Counter, tmp_path: Path
 ) -> None:
