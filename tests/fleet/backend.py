@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
+
 from tests.backend import APPS
 from tests.eventually import eventually
 from tests.fleet.client import GATE, Visit
@@ -137,9 +139,13 @@ class Backend:
 
     @contextmanager
     def headless(self) -> Iterator[None]:
-        """With an emperord that was killed, until the block is left."""
-        self.signal_emperord("KILL")
+        """With an emperord that was killed, until the block is left. So are its apps, which is
+        what systemd does when a service's main process dies."""
         try:
+            for process in self.machine.processes():
+                with suppress(psutil.NoSuchProcess):
+                    if process.name() in ("emperord", "uwsgi"):
+                        process.kill()
             yield
         finally:
             self.start_emperord()

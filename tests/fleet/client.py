@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Coroutine, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
@@ -65,7 +66,7 @@ class Client:
         self._thread = threading.Thread(target=self._live, name="visitors")
         self._loop = asyncio.new_event_loop()
         self._leave = asyncio.Event()
-        self._sessions: Future[dict[bool, aiohttp.ClientSession]] = Future()
+        self._sessions: Future[tuple[aiohttp.ClientSession, aiohttp.ClientSession]] = Future()
         # When each visit that is not over was sent.
         self._under_way: dict[str, float] = {}
 
@@ -108,17 +109,13 @@ class Client:
         return Visit(name, question, sent, time.monotonic(), status, told)
 
     async def _ask(self, name: str, question: Question) -> tuple[int, str]:
-        # aiohttp, as a browser, repeats a GET whose kept connection turns out to be closed.
-        session = self._sessions.result()[question.fresh]
-        gate = f"&gate={GATE}" if question.held else ""
-        async with session.request(
-            question.method,
-            f"{question.scheme}://{question.door}/?id={name}{gate}",
-            headers={"Host": question.domain},
-            data=b"posted" if question.method == "POST" else None,
-            server_hostname=question.domain if question.scheme == "https" else None,
-        ) as answer:
-            return answer.status, await answer.text()
+        """As a browser: a GET on a kept connection that turns out to be closed, as nginx closes
+        them when it is reloaded, is repeated on a fresh one."""
+        kept, fresh = self._sessions.result()
+        if question.method == "GET" and not question.fresh:
+            with suppress(aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                return await _request(kept, name, question)
+        return await _request(fresh, name, question)
 
     def _live(self) -> None:
         self._network.enter()
@@ -127,8 +124,22 @@ class Client:
 
     async def _receive(self) -> None:
         async with _session(fresh=False) as kept, _session(fresh=True) as fresh:
-            self._sessions.set_result({False: kept, True: fresh})
+            self._sessions.set_result((kept, fresh))
             await self._leave.wait()
+
+
+async def _request(
+    session: aiohttp.ClientSession, name: str, question: Question
+) -> tuple[int, str]:
+    gate = f"&gate={GATE}" if question.held else ""
+    async with session.request(
+        question.method,
+        f"{question.scheme}://{question.door}/?id={name}{gate}",
+        headers={"Host": question.domain},
+        data=b"posted" if question.method == "POST" else None,
+        server_hostname=question.domain if question.scheme == "https" else None,
+    ) as answer:
+        return answer.status, await answer.text()
 
 
 def _session(fresh: bool) -> aiohttp.ClientSession:

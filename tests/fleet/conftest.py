@@ -41,7 +41,8 @@ def doors(request: pytest.FixtureRequest) -> int:
 
 
 def _footprint() -> dict[str, list[str]]:
-    """What this process has open, runs and mounts, and the interfaces that this machine has."""
+    """What this process has open and runs, and what this machine has mounted and connected."""
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     open_files = []
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # the one that lists the folder
@@ -50,6 +51,6 @@ def _footprint() -> dict[str, list[str]]:
         "descriptors": sorted(open_files),
         "threads": sorted(thread.name for thread in threading.enumerate()),
         "processes": [str(child) for child in psutil.Process().children(recursive=True)],
-        "mounts": Path("/proc/self/mountinfo").read_text().splitlines(),
+        "mounts": [line for line in mounts if " overlay " in line],
         "interfaces": sorted(psutil.net_if_stats()),
     }

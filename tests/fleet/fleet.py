@@ -74,6 +74,8 @@ class Fleet:
         victim = self.backends[0]
         for balancer in self.balancers:
             balancer.log.expect(rf"backend {victim.address} is |://{victim.address}:")
+            # Of a probe, which names nobody.
+            balancer.log.expect(r"recv\(\) failed .*, context: ngx.timer$")
         return victim
 
     def until(self, backend: Backend, state: str) -> float:
@@ -82,6 +84,13 @@ class Fleet:
             found = partial(balancer.finds, backend.address, state)
             eventually(found, what=f"{balancer} finds {backend} {state}")
         return time.monotonic()
+
+    def until_back(self, backend: Backend) -> float:
+        """Wait until every balancer finds a backend well for good; when that was. A connection
+        that was begun before it came back may still time out, and have it marked once more."""
+        now = time.monotonic()
+        eventually(lambda: not self.client.waits(now), what="all who came before are answered")
+        return self.until(backend, "well")
 
     def use(self, backends: Sequence[Backend]) -> float:
         """Give the balancers another list, one after the other; when all have taken it up."""

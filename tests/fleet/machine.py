@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
@@ -35,6 +35,7 @@ echo booted
 sleep infinity &
 wait
 """
+_IDLE = ["sleep", "infinity"]
 # It stays in the background, where it belongs to PID 1.
 _START = 'setsid "$@" </dev/null >>"$0" 2>&1 &'
 
@@ -150,15 +151,13 @@ class Machine:
         """Run a command in the background, and append what it prints to the file `log`."""
         self.must("sh", "-c", _START, log, *command)
 
-    def processes(self) -> list[str]:
-        """The command lines of all its processes but PID 1 and its `sleep`."""
+    def processes(self) -> list[psutil.Process]:
+        """All its processes but PID 1 and its `sleep`."""
         own = os.readlink(f"/proc/{self._init}/ns/pid")
         found = []
         for process in psutil.process_iter():
-            try:
-                if os.readlink(f"/proc/{process.pid}/ns/pid") == own and process.pid != self._init:
-                    found.append(" ".join(process.cmdline()))
-            except (psutil.Error, OSError):  # it has ended meanwhile
-                continue
-        found.remove("sleep infinity")
+            with suppress(OSError, psutil.Error):  # it has ended meanwhile
+                is_here = os.readlink(f"/proc/{process.pid}/ns/pid") == own
+                if is_here and process.cmdline() != _IDLE and process.pid != self._init:
+                    found.append(process)
         return found

@@ -24,26 +24,26 @@ def test_a_drained_backend_finishes_what_it_has_and_gets_nothing_new(
             assert not any(visit.done() for visit in held)
             finished = victim.let_go(held)
             undrained = time.monotonic()
-        back = fleet.until(victim, "well")
+        back = fleet.until_back(victim)
         traffic.goes_on(200)
     account = fleet.account([*traffic.visits, *finished])
     assert not account.failed("GET")
     assert not account.failed("POST")
     assert all(account.ran_on(visit) == [victim] for visit in finished)
-    account = fleet.account(traffic.visits)
     fleet.check_away(victim, account.sent(noticed, undrained))
     fleet.check_home(account.sent(back))
 
 
 def test_a_drained_backend_can_restart_its_daemon(fleet: Fleet) -> None:
     victim, traffic = fleet.victim(), fleet.traffic(2)
+    victim.nginx_log.expect('"GET /emperord-health ')
     with traffic.flowing():
         with victim.draining():
             noticed = fleet.until(victim, "unwell")
             victim.restart_emperord()
             traffic.goes_on(200)
             undrained = time.monotonic()
-        back = fleet.until(victim, "well")
+        back = fleet.until_back(victim)
         traffic.goes_on(200)
     account = fleet.account(traffic.visits)
     assert not account.failed("GET")
