@@ -10,7 +10,12 @@ from typing import Protocol
 
 from emperor.model.lifecycle import Role
 from emperor.model.places import Places, Presence, Rank
-from emperor.model.policy import Use, least_missed
+from emperor.model.policy import (
+    LONGEST_PLACE_SECONDS,
+    SHORTEST_SERVICE_SECONDS,
+    Use,
+    least_missed,
+)
 from emperor.model.ports import Clock, Timer
 from emperor.model.settings import Settings
 from emperor.vassal import Cause, Vassal
@@ -66,7 +71,7 @@ class Usher:
     def _note(self, vassal: Vassal) -> None:
         if vassal.turn_for is None:
             self._places.leave(vassal)
-        self._places.note(vassal, _presence(vassal))
+        self._places.note(vassal, _presence(vassal, self._clock.time()))
 
     def _serve(self) -> None:
         # A turn is an event too, and comes here again: the line must not become a recursion.
@@ -74,46 +79,77 @@ class Usher:
             return
         self._is_serving = True
         try:
-            while vassal := self._places.call():
-                try:
-                    self._turns.turn(vassal)
-                finally:
-                    self._note(vassal)
+            self._take_places_back()
+            self._give_turns()
             self._make_room()
         finally:
             self._is_serving = False
+        self._come_back()
+
+    def _take_places_back(self) -> None:
+        if self._places.anybody_waits:
+            for vassal in self._places.having(Presence.BOOTING):
+                self._note(vassal)
+
+    def _give_turns(self) -> None:
+        while vassal := self._places.call():
+            try:
+                self._turns.turn(vassal)
+            finally:
+                self._note(vassal)
 
     def _make_room(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
         newcomers = self._places.short_of_room()
         if not newcomers:
             return
         now = self._clock.time()
-        uses = {vassal: self._use(vassal, now) for vassal in self._places.serving()}
-        ripe = [vassal for vassal, use in uses.items() if use.evictable_at <= now]
+        uses = {vassal: self._use(vassal, now) for vassal in self._places.having(Presence.SERVING)}
+        ripe = [vassal for vassal in uses if _evictable_at(vassal) <= now]
         ripe.sort(key=lambda vassal: least_missed(uses[vassal]))
         for newcomer, vassal in zip(newcomers, ripe, strict=False):
             self._turns.evict(vassal, newcomer)
-        if len(ripe) < min(len(newcomers), len(uses)):
-            soon = min(use.evictable_at for use in uses.values() if use.evictable_at > now)
-            self._timer = self._clock.call_later(soon - now, self._serve)
+
+    def _come_back(self) -> None:
+        """Look again when time alone lets the line move on."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if not self._places.anybody_waits:
+            return
+        now = self._clock.time()
+        moments = [_slow_at(vassal) for vassal in self._places.having(Presence.BOOTING)]
+        if self._places.short_of_room():
+            moments += map(_evictable_at, self._places.having(Presence.SERVING))
+        if moments:
+            self._timer = self._clock.call_later(max(0.0, min(moments) - now), self._serve)
 
     def _use(self, vassal: Vassal, now: float) -> Use:
-        accepting = vassal.lead.boot.accepting if vassal.lead else None
-        since = vassal.since if accepting is None else accepting
-        used = [since] if vassal.last_hit is None else [since, vassal.last_hit]
+        used = [_accepts_since(vassal)]
+        if vassal.last_hit is not None:
+            used.append(vassal.last_hit)
         if connected := vassal.listener.last_connect():
             used.append(now - (datetime.now(UTC).timestamp() - connected))
         held = self._turns.waiting(vassal.spec.domain)
-        return Use(since, max(used), held, bool(vassal.spec.idle))
+        return Use(max(used), held, bool(vassal.spec.idle))
 
 
-def _presence(vassal: Vassal) -> Presence:
+def _accepts_since(vassal: Vassal) -> float:
+    accepting = vassal.lead.boot.accepting if vassal.lead else None
+    return vassal.since if accepting is None else accepting
+
+
+def _evictable_at(vassal: Vassal) -> float:
+    return _accepts_since(vassal) + SHORTEST_SERVICE_SECONDS
+
+
+def _slow_at(vassal: Vassal) -> float:
+    return max(child.boot.spawned for child in vassal.children) + LONGEST_PLACE_SECONDS
+
+
+def _presence(vassal: Vassal, now: float) -> Presence:
     roles = {child.role for child in vassal.children}
     if Role.BOOTING in roles:
-        return Presence.BOOTING
+        return Presence.BOOTING if now < _slow_at(vassal) else Presence.SLOW
     if Role.SERVING in roles:
         return Presence.SERVING
     return Presence.LEAVING if roles else Presence.ABSENT

@@ -28,6 +28,7 @@ class Presence(Enum):
 
     ABSENT = "no process"
     BOOTING = "a process that boots"
+    SLOW = "a process that has booted for so long that it has lost its place"
     SERVING = "a process that serves"
     LEAVING = "processes that drain, and nothing else"
 
@@ -36,8 +37,9 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Places(Generic[K]):
-    """At most `most_starting` boot at once, and at most `most_running` have processes; 0 is no
-    bound. Those who have to wait stand in line, once each: by rank, then first come first."""
+    """At most `most_starting` boot at once, beside those that are slow at it, and at most
+    `most_running` have processes; 0 is no bound. Those who have to wait stand in line, once each:
+    by rank, then first come first."""
 
     def __init__(self, most_starting: int, most_running: int) -> None:
         self._most_starting = most_starting or inf
@@ -75,6 +77,11 @@ class Places(Generic[K]):
         for line in self._lines.values():
             line.pop(who, None)
 
+    @property
+    def anybody_waits(self) -> bool:
+        """Whether somebody stands in line."""
+        return any(self._lines.values())
+
     def call(self) -> K | None:
         """Who may boot now: the first in line, if there is a place and room for it. It has left the
         line, and `ask` is true for it until it is noted."""
@@ -96,9 +103,9 @@ class Places(Generic[K]):
             self._presence[who] = presence
             self._counted[presence] += 1
 
-    def serving(self) -> list[K]:
-        """Those that serve, of whom some may have to make room."""
-        return [who for who, presence in self._presence.items() if presence is Presence.SERVING]
+    def having(self, presence: Presence) -> list[K]:
+        """Those of whom that was noted last."""
+        return [who for who, noted in self._presence.items() if noted is presence]
 
     def short_of_room(self) -> list[K]:
         """Those in line who have a place, but neither room nor anybody who is leaving for them."""

@@ -12,6 +12,10 @@ SETTLED_SECONDS = 10.0
 # So many respawns of the first worker before it ever answered: it dies as soon as it accepts.
 MOST_RESPAWNS = 5
 
+# An app that boots for longer gives its place to the next: four that hang, for want of a database
+# say, must not keep all the others asleep for the length of their start-timeout.
+LONGEST_PLACE_SECONDS = 10.0
+
 # So long an app may serve those for whom it was started before it makes room for another one.
 SHORTEST_SERVICE_SECONDS = 1.0
 
@@ -42,18 +46,12 @@ def admissible(capacity: int, pending: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """How an app that runs is used, in monotonic seconds: since when it accepts, when it was last
-    asked, how many wait for it here, and whether it may ever be put to sleep (`idle` is not 0)."""
+    """How an app that runs is used: when it was last asked, in monotonic seconds, how many wait for
+    it here, and whether it may ever be put to sleep (`idle` is not 0)."""
 
-    accepting: float
     last: float
     held: int
     sleeps: bool
-
-    @property
-    def evictable_at(self) -> float:
-        """From when on it may be evicted."""
-        return self.accepting + SHORTEST_SERVICE_SECONDS
 
 
 def least_missed(use: Use) -> tuple[bool, bool, float]:

@@ -14,7 +14,7 @@ from hypothesis.stateful import (
 )
 
 from emperor.model.places import FAIR_TURN, Places, Presence, Rank
-from emperor.model.policy import SHORTEST_SERVICE_SECONDS, Use, least_missed
+from emperor.model.policy import Use, least_missed
 
 
 def full(waiting: list[tuple[str, Rank]]) -> Places[str]:
@@ -128,7 +128,7 @@ def test_one_must_make_room_for_a_newcomer_which_waits_until_it_is_gone() -> Non
     places = running(2, "ab")
     assert not places.ask("c", Rank.PERSON)
     assert places.short_of_room() == ["c"]
-    assert sorted(places.serving()) == ["a", "b"]
+    assert sorted(places.having(Presence.SERVING)) == ["a", "b"]
     places.note("a", Presence.LEAVING)
     assert places.short_of_room() == [], "somebody leaves for it already"
     assert places.call() is None
@@ -152,6 +152,18 @@ def test_a_successor_needs_a_place_but_no_room() -> None:
     assert places.ask("a", Rank.SUCCESSOR)
 
 
+def test_one_that_is_slow_to_boot_loses_its_place_but_not_its_room() -> None:
+    places = running(3, "a")
+    for who in "bc":
+        assert places.ask(who, Rank.VISITOR)
+        places.note(who, Presence.BOOTING)
+    assert not places.ask("d", Rank.VISITOR)
+    assert places.short_of_room() == []
+    places.note("b", Presence.SLOW)
+    assert places.call() is None
+    assert places.short_of_room() == ["d"]
+
+
 def test_one_who_leaves_and_is_wanted_again_does_not_overtake_who_waits_for_its_room() -> None:
     places = running(1, "a")
     places.ask("b", Rank.VISITOR)
@@ -162,13 +174,12 @@ def test_one_who_leaves_and_is_wanted_again_does_not_overtake_who_waits_for_its_
 
 def test_the_longest_unused_is_missed_least_and_what_never_sleeps_most() -> None:
     uses = [
-        Use(0.0, 50.0, 0, True),
-        Use(0.0, 10.0, 0, True),
-        Use(0.0, 5.0, 3, True),
-        Use(0.0, 1.0, 0, False),
+        Use(50.0, 0, True),
+        Use(10.0, 0, True),
+        Use(5.0, 3, True),
+        Use(1.0, 0, False),
     ]
     assert [use.last for use in sorted(uses, key=least_missed)] == [10.0, 50.0, 5.0, 1.0]
-    assert uses[0].evictable_at == SHORTEST_SERVICE_SECONDS
 
 
 class Doorway(RuleBasedStateMachine):
