@@ -111,8 +111,9 @@ class Places(Generic[K]):
         """Those in line who have a place, but neither room nor anybody who is leaving for them."""
         if self._most_running == inf:
             return []
-        free = self._most_starting - self._booting
-        first = islice(self._order(), None if free == inf else max(0, int(free)))
+        # Not more than can ever be given: the line may be long.
+        free = min(self._most_starting - self._booting, self._most_running)
+        first = islice(self._order(), max(0, int(free)))
         newcomers = [who for who in first if who not in self._presence]
         room = self._most_running - len(self._presence) + self._counted[Presence.LEAVING]
         return newcomers[max(0, int(room)) :]
