@@ -130,9 +130,7 @@ class Governor:
         all is well, have the kernel note the next use too."""
         for vassal in self:
             if vassal.state is not State.REMOVED and not vassal.listener.is_in_place():
-                log.warning("%s: %s was taken away", vassal.spec.domain, vassal.spec.socket)
-                self._listen_again(vassal)
-                self._feed(vassal, Event.REVISED, self.cause("its socket was taken away"))
+                self._restore_listener(vassal)
             elif vassal.lead:
                 vassal.listener.last_connect()  # on relatime it is the first use after each look
 
@@ -141,6 +139,7 @@ class Governor:
     def demand(self, vassal: Vassal, cause: Cause) -> None:
         """A visitor wants the app."""
         vassal.last_hit = cause.at
+        self._look_for_socket(vassal)
         self._feed(vassal, Event.DEMAND, cause)
 
     def order(self, vassal: Vassal, event: Event, by: str) -> None:
@@ -206,7 +205,10 @@ class Governor:
         if POSTURE[vassal.state].callers is Callers.REFUSED:
             vassal.listener.refuse()
         else:
-            self.demand(vassal, self.cause("connection"))
+            # Not `demand`: another listener would not have this connection.
+            cause = self.cause("connection")
+            vassal.last_hit = cause.at
+            self._feed(vassal, Event.DEMAND, cause)
 
     def overdue(self, vassal: Vassal, child: Child) -> None:
         """A process did not boot or drain in time: only SIGKILL is left."""
@@ -361,6 +363,19 @@ class Governor:
     def _wake_waiters(self, vassal: Vassal) -> None:
         for wake in tuple(self._waiters.get(vassal.spec.domain, ())):
             wake()
+
+    def _look_for_socket(self, vassal: Vassal) -> None:
+        """nginx may have asked us because there is no socket for it. Should the process that boots
+        have replaced it, that is judged when it accepts; what could not be bound again has to wait
+        for the next look at everything."""
+        boots = any(child.role is Role.BOOTING for child in vassal.children)
+        if not boots and vassal.listener.fd >= 0 and not vassal.listener.is_in_place():
+            self._restore_listener(vassal)
+
+    def _restore_listener(self, vassal: Vassal) -> None:
+        log.warning("%s: %s was taken away", vassal.spec.domain, vassal.spec.socket)
+        self._listen_again(vassal)
+        self._feed(vassal, Event.REVISED, self.cause("its socket was taken away"))
 
     def _listen_again(self, vassal: Vassal) -> None:
         vassal.listener.close()

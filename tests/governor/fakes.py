@@ -64,8 +64,6 @@ class FakeClock:
 class FakeListener:
     """Remembers its door and who watches it."""
 
-    fd = 7
-
     def __init__(self, spec: Spec, diary: list[str]) -> None:
         self.spec = spec
         self.diary = diary
@@ -77,6 +75,10 @@ class FakeListener:
         self.refused = 0
         self.connected: float | None = None
         self._watcher: Callable[[], object] | None = None
+
+    @property
+    def fd(self) -> int:
+        return -1 if self.closed else 7
 
     @property
     def watched(self) -> bool:

@@ -204,12 +204,12 @@ def test_a_full_disk_for_logs_keeps_nobody_waiting(folder: Path, start: Start) -
 
 
 def test_an_app_that_shuts_our_listener_down_gets_another_one(backend: Backend) -> None:
-    backend.expect("a.example: running → throttled|cannot see how full a queue is")
+    backend.expect("a.example: (running|starting) → throttled|cannot see how full a queue is")
+    backend.expect("was taken away|a.example: reloading → starting")
     backend.nginx.expect("upstream prematurely closed|Connection refused|recv.. failed")
     backend.drop("a.example", backend.ini("a.example", "saboteur.py"))
     backend.until("a.example", "parked")
     backend.get("a.example")
-    backend.until("a.example", "throttled")
     backend.drop("a.example", backend.ini("a.example"))
     eventually(lambda: backend.get("a.example").status == 200, what="it is mended")
 

@@ -175,6 +175,7 @@ async def test_a_daemon_that_says_run_it_in_vain_is_asked_three_times(
     daemon.answer = in_vain
     reply = await get(nginx, Request(HOST, method="POST", body=b"x"))
     assert (reply.status, reply.text) == (503, "The application does not come up.\n")
+    assert reply.headers["retry-after"] == "5"
     assert [asked.headers["x-try"] for asked in daemon.asked] == ["1", "11", "111"]
     assert app.runs == []
 
