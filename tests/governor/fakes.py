@@ -51,7 +51,7 @@ class FakeClock:
         while self._timers and self._timers[0].when <= end:
             timer = heapq.heappop(self._timers)
             if not timer.cancelled:
-                self.now = timer.when
+                self.now = max(self.now, timer.when)
                 timer.call()
         self.now = end
 
