@@ -1,4 +1,4 @@
-"""An even flow of visits, while something happens to the fleet."""
+"""An even flow of visits, while something happens to those who serve them."""
 
 import asyncio
 import itertools
@@ -11,7 +11,7 @@ from tests.fleet.client import Client, Question, Visit
 
 # Visits come at this pace whether or not those before them were answered: a backend that hangs
 # holds up its own visitors and nobody else.
-_INTERVAL_SECONDS = 1 / 300
+_A_SECOND = 300
 # Far more than a journey takes; should it never end, its visitors do.
 _MOST_VISITS = 20_000
 
@@ -29,12 +29,13 @@ def _questions(domains: Sequence[str], doors: Sequence[str]) -> Iterator[Questio
         )
 
 
-class Traffic:
-    """Visits to all domains, through all doors."""
+class Flow:
+    """Visits that ask these questions, so many a second."""
 
-    def __init__(self, client: Client, domains: Sequence[str], doors: Sequence[str]) -> None:
+    def __init__(self, client: Client, questions: Iterator[Question], a_second: float) -> None:
         self._client = client
-        self._questions = _questions(domains, doors)
+        self._questions = questions
+        self._interval = 1 / a_second
         self._enough = threading.Event()
         self.visits: list[Visit] = []
 
@@ -60,7 +61,14 @@ class Traffic:
                 if self._enough.is_set():
                     return
                 visits.create_task(self._pay(question))
-                await asyncio.sleep(_INTERVAL_SECONDS)
+                await asyncio.sleep(self._interval)
 
     async def _pay(self, question: Question) -> None:
         self.visits.append(await self._client.visit(question))
+
+
+class Traffic(Flow):
+    """Visits to all domains, through all doors."""
+
+    def __init__(self, client: Client, domains: Sequence[str], doors: Sequence[str]) -> None:
+        super().__init__(client, _questions(domains, doors), _A_SECOND)

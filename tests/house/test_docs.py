@@ -9,6 +9,8 @@ from docs.generate import PAGES
 from emperor.cli.placement import Placement, Rule
 from emperor.cli.route import route_of
 from emperor.model.settings import KEYS, read_settings
+from tests.faults.outcome import Outcome
+from tests.faults.table import FAULTS, Fault
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,6 +30,32 @@ def test_the_host_in_the_picture_of_the_journey_belongs_where_it_is_shown() -> N
     placement = Placement(ROOT / "lua" / "init_backends.lua", Rule.STOCK)
     route = route_of("example.com", placement)
     assert (route.number, placement.number(route.substitutes[0])) == (2, 3)
+
+
+def test_every_promise_is_tested_by_a_test_that_is_there() -> None:
+    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    file, named = "", 0
+    for found, name in re.findall(r"`(tests/[\w/]+\.py)?::(\w+)`", page):
+        file = found or file
+        source = (ROOT / file).read_text(encoding="utf-8")
+        assert re.search(rf"^(async def|def|class) {name}\b|^{name} = ", source, re.MULTILINE), name
+        named += 1
+    assert named == page.count("::")
+
+
+def test_every_fault_is_told_with_what_becomes_of_requests() -> None:
+    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    rows = [f"| {fault.name} | {_told(fault)} |" for fault in FAULTS]
+    told = page.partition("| fault | a request is |\n|---|---|\n")[2].partition("\n\n")[0]
+    assert told.splitlines() == rows
+
+
+def _told(fault: Fault) -> str:
+    others = [outcome.name.lower() for outcome in Outcome if outcome in fault.allows]
+    if not others:
+        return "answered"
+    *most, last = others
+    return f"answered, or {', '.join(most)} or {last}" if most else f"answered, or {last}"
 
 
 def test_the_settings_that_are_installed_say_what_holds_without_them() -> None:

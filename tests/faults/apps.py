@@ -1,0 +1,45 @@
+"""The apps that are hosted while faults strike: of many kinds, and half of them mostly asleep."""
+
+import itertools
+from collections.abc import Iterator
+
+from tests.faults.visitors import Errand
+
+
+def _domains(kinds: dict[str, str]) -> dict[str, str]:
+    return {f"{name}.example": lines for name, lines in kinds.items()}
+
+
+# What each ini says beside the usual. They are asked all the time.
+BUSY = _domains(
+    {
+        "single": "disable-logging = true\n",
+        "chatty": "",
+        "processes": "processes = 2\ndisable-logging = true\n",
+        "threads": "threads = 4\ndisable-logging = true\n",
+        "both": "processes = 2\nthreads = 2\ndisable-logging = true\n",
+        "gevent": "gevent = 4\ndisable-logging = true\n",
+        "slow-boot": "env = BOOT_SECONDS=0.3\ndisable-logging = true\n",
+        "alone": "processes = 2\ndisable-logging = true\n[emperor]\nreload = restart\n",
+    }
+)
+# These are asked so seldom that they fall asleep between two visits.
+RARE = _domains({f"rare-{number:02}": "idle = 1\ndisable-logging = true\n" for number in range(10)})
+KINDS = BUSY | RARE
+
+_BODIES = (b"posted", b"x" * 100_000)
+# What an app does with a request now and then.
+_SECONDS = (0.0, 0.0, 0.05, 0.0, 0.2)
+
+
+def questions(door: str) -> Iterator[Errand]:
+    """Visits for all of them: each tenth for one that sleeps, each third a POST."""
+    busy, rare = itertools.cycle(BUSY), itertools.cycle(RARE)
+    for number in itertools.count():
+        yield Errand(
+            domain=next(rare if number % 10 == 0 else busy),
+            door=door,
+            method="POST" if number % 3 == 0 else "GET",
+            seconds=_SECONDS[number % len(_SECONDS)],
+            body=_BODIES[number % 7 == 0],
+        )

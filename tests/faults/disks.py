@@ -1,0 +1,77 @@
+"""Small file systems of their own, to be filled and frozen."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def memory(place: Path, options: str) -> Iterator[None]:
+    """A tmpfs at `place`."""
+    place.mkdir()
+    with _mounted(place, "-t", "tmpfs", "-o", options, "tmpfs"):
+        yield
+
+
+@contextmanager
+def disk(place: Path, image: Path, size: int) -> Iterator[None]:
+    """An ext4 of so many bytes at `place`, in the file `image`."""
+    place.mkdir()
+    with image.open("wb") as file:
+        file.truncate(size)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", image], check=True)
+    with _mounted(place, "-t", "ext4", "-o", "loop", image):
+        yield
+
+
+@contextmanager
+def full(place: Path) -> Iterator[None]:
+    """Without a free byte at `place` until the block is left."""
+    filler = place / ".filler"
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 1024)
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
+@contextmanager
+def without_inodes(place: Path) -> Iterator[None]:
+    """Without room for another file at `place` until the block is left."""
+    made: list[Path] = []
+    with suppress(OSError):
+        while True:
+            path = place / f".filler-{len(made)}"
+            path.touch()
+            made.append(path)
+    try:
+        yield
+    finally:
+        for path in made:
+            path.unlink()
+
+
+@contextmanager
+def frozen(place: Path) -> Iterator[None]:
+    """Every write to `place` waits until the block is left."""
+    subprocess.run(["fsfreeze", "--freeze", place], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["fsfreeze", "--unfreeze", place], check=True)
+
+
+@contextmanager
+def _mounted(place: Path, *what: str | Path) -> Iterator[None]:
+    subprocess.run(["mount", *what, place], check=True)
+    try:
+        yield
+    except BaseException:
+        # What a test that failed has left open must not keep the mount for ever.
+        subprocess.run(["umount", "--lazy", place], check=True)
+        raise
+    else:
+        subprocess.run(["umount", place], check=True)

@@ -1,0 +1,187 @@
+"""A backend under load that is struck by faults, and the account of every request to it."""
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from tests.backend import Backend
+from tests.eventually import eventually
+from tests.faults.apps import KINDS, RARE, questions
+from tests.faults.disks import disk, memory
+from tests.faults.outcome import Outcome, outcome_of
+from tests.faults.visitors import Visitors
+from tests.fleet.client import Visit
+from tests.fleet.logs import Log
+from tests.fleet.traffic import Flow
+from tests.nginx_server import Nginx
+
+_A_SECOND = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """A time in which requests may have these outcomes too, in monotonic seconds."""
+
+    start: float
+    end: float
+    allows: frozenset[Outcome]
+
+
+@dataclass(slots=True)
+class Site:
+    """The backend, its visitors, and the spells of bad weather that it has been through."""
+
+    backend: Backend
+    client: Visitors
+    traffic: Flow
+    runs: Path
+    log: Log
+    spells: list[Spell] = field(default_factory=list)
+
+    # Who there is. Asked of the kernel: the daemon may be stopped.
+
+    @property
+    def daemon(self) -> psutil.Process:
+        return psutil.Process(self.backend.process.pid)
+
+    def masters(self) -> list[psutil.Process]:
+        """Every uWSGI that the daemon has started, in the order of their pids."""
+        return sorted(self.daemon.children(), key=lambda process: process.pid)
+
+    def workers(self) -> list[psutil.Process]:
+        """Every worker of an app that stays awake.
+
+        One that dies as its app falls asleep makes uWSGI lose the order to stop: the new worker
+        still has the master's handlers when the signal comes. It then stays for its stop-timeout.
+        """
+        found: list[psutil.Process] = []
+        for master in self.masters():
+            with suppress(psutil.NoSuchProcess):
+                if not any(f"{domain}.ini" in master.cmdline() for domain in RARE):
+                    found += master.children()
+        return sorted(found, key=lambda process: process.pid)
+
+    def nginx_workers(self) -> list[psutil.Process]:
+        """Every worker of nginx."""
+        children = psutil.Process().children()
+        return [
+            worker for child in children if child.name() == "nginx" for worker in child.children()
+        ]
+
+    # What happens.
+
+    @contextmanager
+    def spell(self, allows: frozenset[Outcome]) -> Iterator[None]:
+        """Requests under way before every app is well again may have these outcomes too."""
+        start = time.monotonic()
+        yield
+        mended = time.monotonic()
+        eventually(lambda: self._is_well_since(mended), what="each app answers again")
+        self.spells.append(Spell(start, time.monotonic(), allows))
+
+    def _is_well_since(self, then: float) -> bool:
+        """Whether each app has answered somebody who came after that."""
+        since = [visit for visit in self.traffic.visits if visit.sent > then]
+        unwell = KINDS.keys() - {visit.question.domain for visit in since if not visit.failed}
+        assert not unwell, [visit for visit in since if visit.question.domain in unwell][-3:]
+        return True
+
+    # What has to be true.
+
+    def check_processes(self) -> None:
+        """Fails unless the daemon comes to tell of exactly the processes that there are."""
+
+        def agree() -> bool:
+            told = self._told()
+            return told == {process.pid for process in self.masters()} and told == self._told()
+
+        eventually(agree, what="the status agrees with the processes")
+
+    def _told(self) -> set[int]:
+        _, answer = self.backend.call("GET", "/v1/status")
+        found = set()
+        for vassal in answer["vassals"]:
+            _, detail = self.backend.call("GET", f"/v1/vassals/{vassal['name']}")
+            if detail:
+                found |= {detail["status"]["pid"], detail["predecessor_pid"]}
+        return found - {None}
+
+    def check_log(self) -> None:
+        """Fails if the daemon has complained of anything that was not announced since."""
+        assert not (lines := self.log.unexpected()), "\n".join(lines)
+        self.log.turn_over()
+
+    def check_account(self) -> None:
+        """Fails unless each request has an outcome that the weather allows."""
+        notes = "".join(path.read_text() for path in self.runs.iterdir())
+        runs = Counter(line.split()[1] for line in notes.splitlines())
+        found: Counter[Outcome] = Counter()
+        wrong = []
+        for visit in self.traffic.visits:
+            outcome = outcome_of(visit, runs[visit.id])
+            found[outcome] += 1
+            if outcome is not Outcome.ANSWERED and outcome not in self._allowed(visit):
+                wrong.append(f"{outcome.name}, ran {runs[visit.id]} times: {visit}")
+        print(", ".join(f"{number} {outcome.name}" for outcome, number in found.items()))
+        assert not wrong, "\n".join(wrong)
+
+    def _allowed(self, visit: Visit) -> set[Outcome]:
+        under = [s.allows for s in self.spells if visit.was_under_way(s.start, s.end)]
+        return set().union(*under)
+
+
+@contextmanager
+def standing(folder: Path) -> Iterator[Site]:
+    """Put a site up, and take it down. Fails if it leaves anything behind."""
+    with ExitStack() as stack:
+        for name in ("sockets", "run"):
+            stack.enter_context(memory(folder / name, "size=256k,nr_inodes=500,mode=755"))
+        stack.enter_context(disk(folder / "logs", folder / "disk", 2 << 20))
+        nginx = stack.enter_context(Nginx(folder))
+        backend = Backend(folder, nginx, throttle_first="0.2", throttle_max="1", stop_timeout="10")
+        stack.enter_context(backend)
+        runs = folder / "runs"
+        runs.mkdir()
+        for domain, kind in KINDS.items():
+            backend.drop(domain, ini_of(backend, runs, domain, kind))
+        for domain in KINDS:
+            backend.until(domain, "parked")
+        at_rest = backend.fds
+        client = stack.enter_context(Visitors())
+        traffic = Flow(client, questions(f"127.0.0.1:{nginx.port}"), _A_SECOND)
+        log = Log(backend.log, [" INFO "])
+        yield Site(backend, client, traffic, runs, log)
+        with ThreadPoolExecutor() as operators:
+            for domain in KINDS:
+                operators.submit(backend.call, "POST", f"/v1/vassals/{domain}/stop")
+        eventually(lambda: backend.fds == at_rest and not backend.children(), what="all is at rest")
+
+
+def ini_of(backend: Backend, runs: Path, domain: str, kind: str) -> str:
+    """The ini of one of them, which notes what it runs."""
+    return backend.ini(domain, env=f"RUNS={runs / domain}") + kind
+
+
+def send(number: signal.Signals, processes: Iterable[psutil.Process]) -> None:
+    """Signal those that are still there."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+@contextmanager
+def stopped(processes: Iterable[psutil.Process]) -> Iterator[None]:
+    """Without any that runs until the block is left."""
+    victims = list(processes)
+    send(signal.SIGSTOP, victims)
+    try:
+        yield
+    finally:
+        send(signal.SIGCONT, victims)

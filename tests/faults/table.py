@@ -1,0 +1,88 @@
+"""The faults: what each does, and what becomes of requests meanwhile.
+
+Whatever is not allowed here fails the suite, so a promise is kept as tightly as its row says.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from random import Random
+
+from tests.faults import strikes
+from tests.faults.outcome import Outcome
+from tests.faults.site import Site
+
+_NOTHING_ELSE: frozenset[Outcome] = frozenset()
+# An app that is killed takes along what it was about, and is not started again at once.
+_CUT_OFF = frozenset({Outcome.BROKEN, Outcome.REPEATED})
+_REFUSED = frozenset({Outcome.REFUSED})
+_UNKNOWN = frozenset({Outcome.UNKNOWN})
+_UNANSWERED = frozenset({Outcome.UNANSWERED})
+
+_APP_DIED = "upstream prematurely closed|Connection reset|Connection refused|Broken pipe"
+_NO_DAEMON = "activate.sock"
+# An app that boots just then is started once more.
+_TAKEN = "was taken away|was replaced while the app started"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One row. `allows`: what a request may come to besides being answered. The others are
+    patterns of the lines that daemon and nginx log of it as a warning or worse."""
+
+    name: str
+    strike: Callable[[Site, Random], AbstractContextManager[None]]
+    allows: frozenset[Outcome] = _NOTHING_ELSE
+    warning: str = "$^"
+    nginx: str = "$^"
+
+
+FAULTS = (
+    Fault(
+        "masters are killed",
+        strikes.masters_killed,
+        _CUT_OFF | _REFUSED,
+        "killed by SIGKILL",
+        _APP_DIED,
+    ),
+    Fault("workers are killed", strikes.workers_killed, _CUT_OFF, nginx=_APP_DIED),
+    Fault("masters hang", strikes.masters_stopped),
+    Fault("workers hang", strikes.workers_stopped),
+    Fault("the daemon hangs", strikes.daemon_stopped),
+    Fault(
+        "the daemon is killed",
+        strikes.daemon_killed,
+        _CUT_OFF | _REFUSED,
+        "cannot serve",
+        f"{_APP_DIED}|{_NO_DAEMON}",
+    ),
+    Fault("the daemon is told to reload", strikes.daemon_hung_up),
+    Fault(
+        "a worker of nginx is killed",
+        strikes.nginx_worker_killed,
+        _UNANSWERED,
+        nginx="exited on signal 9|shared memory zone|aborting",
+    ),
+    Fault(
+        "the disk for logs is full", strikes.log_disk_full, warning="cannot open the log .*No space"
+    ),
+    Fault("the disk for logs hangs", strikes.log_disk_frozen),
+    Fault("the logs are removed", strikes.log_folder_gone),
+    Fault("all inis are touched", strikes.inis_touched),
+    Fault("inis are broken for a while", strikes.inis_broken, warning=r"\.ini: line 1"),
+    Fault("inis are away for a while", strikes.inis_gone, _REFUSED | _UNKNOWN),
+    Fault(
+        "inis come and go by the hundred",
+        strikes.hundreds_come_and_go,
+        warning=r"guest-\d+\.example\.ini: line 1",
+    ),
+    Fault(
+        "the folder of inis is away for a while",
+        strikes.vassals_folder_gone,
+        _REFUSED,
+        "is gone: its vassals|cannot enter|cannot read .*vassals",
+    ),
+    Fault("inotify overflows", strikes.inotify_overflows),
+    Fault("sockets are unlinked", strikes.sockets_unlinked, _REFUSED, _TAKEN),
+    Fault("folders of sockets are removed", strikes.socket_folders_gone, _REFUSED, _TAKEN),
+)

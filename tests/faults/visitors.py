@@ -1,0 +1,53 @@
+"""Visitors of this machine, who send bodies, keep apps busy, and note when to come again."""
+
+from dataclasses import dataclass
+
+import aiohttp
+
+from tests.fleet.client import Client, Question
+from tests.fleet.network import Network
+
+# Longer than anything that is answered takes.
+_PATIENCE = aiohttp.ClientTimeout(total=30)
+RETRY = "Retry-After: "
+
+
+@dataclass(frozen=True, slots=True)
+class Errand(Question):
+    """What is asked. The app works on it for so many `seconds`; a POST brings `body`."""
+
+    seconds: float = 0.0
+    body: bytes = b"posted"
+
+
+class Visitors(Client):
+    """Each comes over a connection of its own, and none asks twice. What they are told begins with
+    RETRY when the answer says when to come again."""
+
+    def __init__(self) -> None:
+        super().__init__(_ThisMachine())
+
+    async def _ask(self, name: str, question: Question) -> tuple[int, str]:
+        assert isinstance(question, Errand)
+        async with (
+            aiohttp.ClientSession(timeout=_PATIENCE) as session,
+            session.request(
+                question.method,
+                f"http://{question.door}/?id={name}&sleep={question.seconds}",
+                headers={"Host": question.domain},
+                data=question.body if question.method == "POST" else None,
+            ) as answer,
+        ):
+            retry = answer.headers.get("Retry-After")
+            told = await answer.text()
+            return answer.status, f"{RETRY}{retry}\n{told}" if retry else told
+
+
+class _ThisMachine(Network):
+    """The network that the tests are in."""
+
+    def __init__(self) -> None:
+        """It is there already."""
+
+    def enter(self) -> None:
+        """Everybody is in it."""
