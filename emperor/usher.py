@@ -4,6 +4,7 @@
 line moves on when a boot has ended in whatever way, or a process is gone.
 """
 
+import logging
 import os
 from datetime import UTC, datetime
 from typing import Protocol
@@ -19,6 +20,8 @@ from emperor.model.policy import (
 from emperor.model.ports import Clock, Timer
 from emperor.model.settings import Settings
 from emperor.vassal import Cause, Vassal
+
+log = logging.getLogger("emperord")
 
 _BOOTS_PER_CORE = 2
 
@@ -68,10 +71,12 @@ class Usher:
         """All who stand in line; 1 is the next."""
         return self._places.in_line()
 
-    def _note(self, vassal: Vassal) -> None:
+    def _note(self, vassal: Vassal) -> Presence:
         if vassal.turn_for is None:
             self._places.leave(vassal)
-        self._places.note(vassal, _presence(vassal, self._clock.time()))
+        presence = _presence(vassal, self._clock.time())
+        self._places.note(vassal, presence)
+        return presence
 
     def _serve(self) -> None:
         # A turn is an event too, and comes here again: the line must not become a recursion.
@@ -87,9 +92,11 @@ class Usher:
         self._come_back()
 
     def _take_places_back(self) -> None:
-        if self._places.anybody_waits:
-            for vassal in self._places.having(Presence.BOOTING):
-                self._note(vassal)
+        if not self._places.anybody_waits:
+            return
+        for vassal in self._places.having(Presence.BOOTING):
+            if self._note(vassal) is Presence.SLOW:
+                log.info("%s: boots for long, its place goes to the next", vassal.spec.domain)
 
     def _give_turns(self) -> None:
         while vassal := self._places.call():

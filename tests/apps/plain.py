@@ -1,5 +1,6 @@
-"""Tells what it sees. Takes BOOT_SECONDS to boot. Notes boots in BOOTS, their beginning and end in
-BOOTING, and runs by the `id` of their query in RUNS, if those are set."""
+"""Tells what it sees. Takes BOOT_SECONDS to boot, and as long as the file GATE is not there. Notes
+boots in BOOTS, their beginning and end in BOOTING, and runs by the `id` of their query in RUNS, if
+those are set."""
 
 import hashlib
 import os
@@ -19,6 +20,8 @@ def note(where: str, line: str) -> None:
 note("BOOTS", str(os.getpid()))
 note("BOOTING", "begins")
 time.sleep(float(os.environ.get("BOOT_SECONDS", "0")))
+while (gate := os.environ.get("GATE")) and not os.path.exists(gate):
+    time.sleep(0.01)
 note("BOOTING", "ends")
 
 

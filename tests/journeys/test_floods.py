@@ -15,6 +15,8 @@ from tests.eventually import eventually
 
 Start = Callable[..., Backend]
 
+_SLOW = "boots for long"
+
 
 async def visit(port: int, host: str, navigates: bool = False) -> tuple[int, str]:
     """Status and body of one request."""
@@ -45,17 +47,23 @@ def most_at_once(notes: Path) -> int:
 
 def history(backend: Backend) -> list[str]:
     """What happened to any vassal, in order, by the daemon's log: it `waits` and `moves on`, or
-    `boots` at once; it `accepts`; it `is gone`."""
-    told = [line.split(maxsplit=4)[3:] for line in backend.lines(r" INFO \S+: \w+ → \w+: ")]
+    `boots` at once; it `is slow` and loses its place; it `accepts`; it `is gone`."""
+    lines = backend.lines(rf" INFO \S+: (\w+ → \w+: |{_SLOW})")
+    told = [line.split(maxsplit=4)[3:] for line in lines]
+    slow = set()
     happened = []
     for number, (domain, what) in enumerate(told):
-        if "its turn to boot" in what:
+        if what.startswith(_SLOW):
+            slow.add(domain)
+            happened.append("is slow")
+        elif "its turn to boot" in what:
             happened.append("moves on")
         elif what.startswith("parked → starting"):
             follows = next((w for d, w in told[number + 1 :] if d == domain), "")
             happened.append("waits" if "its turn to boot" in follows else "boots")
         elif what.startswith("starting → running"):
-            happened.append("accepts")
+            happened.append("accepts" if domain not in slow else "accepts late")
+            slow.discard(domain)
         elif what.startswith("stopping → parked"):
             happened.append("is gone")
     return happened
@@ -75,54 +83,48 @@ async def test_60_cold_apps_at_once_are_served_by_four_boots_at_a_time(
         backend.until(host, "parked")
     assert await visit_all(backend, hosts) == {200: 60}
     assert notes.read_text().count("begins") == 60
-    assert most_at_once(notes) <= 4
+    happened = history(backend)
+    assert most_at_once(notes) <= 4 + happened.count("is slow"), "this machine may be busy"
     booting = in_line = 0
-    for what, after in pairwise([*history(backend), "that is all"]):
-        booting += (what in ("boots", "moves on")) - (what == "accepts")
+    for what, after in pairwise([*happened, "that is all"]):
+        booting += (what in ("boots", "moves on")) - (what in ("accepts", "is slow"))
         in_line += (what == "waits") - (what == "moves on")
         assert booting <= 4
         if in_line and booting < 4:
-            assert after == "moves on", "a place was idle while somebody waited"
+            assert after in ("moves on", "is slow"), "a place was idle while somebody waited"
     assert (booting, in_line) == (0, 0)
 
 
-def test_one_in_line_says_so_and_goes_first_when_a_person_asks(start: Start) -> None:
+async def test_one_in_line_says_so_and_goes_first_when_a_person_asks(
+    start: Start, folder: Path
+) -> None:
     backend = start(max_starting="1", page_after="0.05")
-    for host in ("a.example", "b.example", "c.example"):
-        backend.add(host, env="BOOT_SECONDS=1")
-        assert backend.call("POST", f"/v1/vassals/{host}/stop")[0] == 200
-    with asyncio.Runner() as runner:
-        loop = runner.get_loop()
-        asks = [
-            loop.create_task(visit(backend.nginx.port, host))
-            for host in ("a.example", "b.example", "c.example")
-        ]
-
-        def status(host: str) -> tuple[str, int | None, int | None]:
-            vassal = backend.vassal(host)
-            assert vassal
-            return vassal["state"], vassal["pid"], vassal["turn"]
-
-        async def in_line(*hosts: str) -> None:
-            await asyncio.to_thread(
-                eventually,
-                lambda: (
-                    [status(h) for h in hosts]
-                    == [("starting", None, turn) for turn in range(1, len(hosts) + 1)]
-                ),
-            )
-
-        runner.run(in_line("b.example", "c.example"))
-        code, page = runner.run(visit(backend.nginx.port, "c.example", navigates=True))
-        assert (code, "<h1>Starting up</h1>" in page) == (503, True)
-        assert [status(host)[2] for host in ("c.example", "b.example")] == [1, 2]
-        assert [status for status, _ in runner.run(_all(asks))] == [200, 200, 200]
+    gate = folder / "gate"
+    asked = []
+    for turn, host in enumerate(("a.example", "b.example", "c.example")):
+        backend.add(host, env=f"GATE={gate}")
+        asked.append(asyncio.create_task(visit(backend.nginx.port, host)))
+        await asyncio.to_thread(_until_in_line, backend, host, turn or None)
+    code, page = await visit(backend.nginx.port, "c.example", navigates=True)
+    assert (code, "<h1>Starting up</h1>" in page) == (503, True)
+    _until_in_line(backend, "c.example", 1)
+    _until_in_line(backend, "b.example", 2)
+    gate.touch()
+    assert [status for status, _ in await asyncio.gather(*asked)] == [200, 200, 200]
     running = [line.split()[3] for line in backend.lines("→ running")]
     assert running == ["a.example:", "c.example:", "b.example:"]
 
 
-async def _all(tasks: list["asyncio.Task[tuple[int, str]]"]) -> list[tuple[int, str]]:
-    return await asyncio.gather(*tasks)
+def _until_in_line(backend: Backend, host: str, turn: int | None) -> None:
+    """Wait until it starts: without a process in that place of the line, or with one."""
+
+    def starts() -> bool:
+        vassal = backend.vassal(host)
+        assert vassal
+        stands = (vassal["turn"], vassal["pid"] is None) == (turn, turn is not None)
+        return vassal["state"] == "starting" and stands
+
+    eventually(starts, what=f"{host} starts, in line: {turn}")
 
 
 def test_one_too_many_puts_the_longest_unused_to_sleep(start: Start) -> None:
