@@ -1,18 +1,24 @@
-"""Which faults strike, in which order: drawn from a seed."""
+"""Which faults strike, in which order and which at the same time: drawn from a seed."""
 
 from collections.abc import Iterator, Sequence
 from random import Random
-from typing import TypeVar
 
-T = TypeVar("T")
+from tests.faults.table import Fault
+
+# So many strikes out of ten are of two faults at once.
+_PAIRS = 4
 
 
-def drawn(seed: int, rows: Sequence[T], count: int) -> Iterator[tuple[T, Random]]:
-    """So many rows, and for each a source of chance of its own. None comes again before all others
-    have come. The same seed draws the same."""
+def drawn(seed: int, rows: Sequence[Fault], count: int) -> Iterator[tuple[list[Fault], Random]]:
+    """So many strikes, each with a source of chance of its own. No fault comes again before all
+    others have come. The same seed draws the same."""
     chance = Random(seed)
-    deck: list[T] = []
+    deck: list[Fault] = []
     for number in range(count):
         if not deck:
             deck = chance.sample(rows, len(rows))
-        yield deck.pop(), Random(f"{seed}, {number}")
+        faults = [deck.pop()]
+        wants_another = chance.randrange(10) < _PAIRS
+        if wants_another and deck and not (faults[0].alone or deck[-1].alone):
+            faults.append(deck.pop())
+        yield faults, Random(f"{seed}, {number}")

@@ -14,6 +14,7 @@ import psutil
 from tests.backend import Backend
 from tests.eventually import eventually
 from tests.faults.apps import KINDS, RARE, questions
+from tests.faults.clock import Clock
 from tests.faults.disks import disk, memory
 from tests.faults.outcome import Outcome, outcome_of
 from tests.faults.visitors import Visitors
@@ -43,6 +44,7 @@ class Site:
     traffic: Flow
     runs: Path
     log: Log
+    clock: Clock
     spells: list[Spell] = field(default_factory=list)
 
     # Who there is. Asked of the kernel: the daemon may be stopped.
@@ -146,6 +148,8 @@ def standing(folder: Path) -> Iterator[Site]:
         stack.enter_context(disk(folder / "logs", folder / "disk", 2 << 20))
         nginx = stack.enter_context(Nginx(folder))
         backend = Backend(folder, nginx, throttle_first="0.2", throttle_max="1", stop_timeout="10")
+        clock = Clock(folder)
+        backend.under = clock.under
         stack.enter_context(backend)
         runs = folder / "runs"
         runs.mkdir()
@@ -157,7 +161,7 @@ def standing(folder: Path) -> Iterator[Site]:
         client = stack.enter_context(Visitors())
         traffic = Flow(client, questions(f"127.0.0.1:{nginx.port}"), _A_SECOND)
         log = Log(backend.log, [" INFO "])
-        yield Site(backend, client, traffic, runs, log)
+        yield Site(backend, client, traffic, runs, log, clock)
         with ThreadPoolExecutor() as operators:
             for domain in KINDS:
                 operators.submit(backend.call, "POST", f"/v1/vassals/{domain}/stop")

@@ -1,6 +1,7 @@
 """How each fault is done and undone: it lasts while its block does."""
 
 import os
+import resource
 import shutil
 import signal
 from collections.abc import Iterator
@@ -91,9 +92,41 @@ def log_folder_gone(site: Site, _chance: Random) -> Iterator[None]:
 
 
 @contextmanager
+def run_disk_full(site: Site, _chance: Random) -> Iterator[None]:
+    with disks.full(site.backend.run_dir):
+        yield
+
+
+@contextmanager
+def no_room_for_sockets(site: Site, _chance: Random) -> Iterator[None]:
+    with disks.without_inodes(site.backend.sockets):
+        site.backend.drop("guest.example", site.backend.ini("guest.example"))
+        yield
+    site.backend.remove("guest.example")
+
+
+@contextmanager
+def descriptors_used_up(site: Site, _chance: Random) -> Iterator[None]:
+    pid = site.daemon.pid
+    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    # It keeps those that it has, and gets no other.
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        _touch(site)
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@contextmanager
+def clock_jumps(site: Site, chance: Random) -> Iterator[None]:
+    with site.clock.wrong_by(chance.choice([10, -10, -86_400, 1_000_000])):
+        yield
+
+
+@contextmanager
 def inis_touched(site: Site, _chance: Random) -> Iterator[None]:
-    for domain in KINDS:
-        os.utime(site.backend.vassals / f"{domain}.ini")
+    _touch(site)
     yield
 
 
@@ -151,8 +184,7 @@ def inotify_overflows(site: Site, _chance: Random) -> Iterator[None]:
         # The kernel merges an event with the same one before it.
         for file in islice(cycle(files), _MOST_EVENTS + 1):
             os.utime(file)
-        for domain in KINDS:
-            os.utime(site.backend.vassals / f"{domain}.ini")
+        _touch(site)
     yield
     for file in files:
         file.unlink()
@@ -170,6 +202,11 @@ def socket_folders_gone(site: Site, chance: Random) -> Iterator[None]:
     for domain in _some(chance, sorted(KINDS)):
         shutil.rmtree(site.backend.sockets / domain, ignore_errors=True)
     yield
+
+
+def _touch(site: Site) -> None:
+    for path in site.backend.vassals.glob("*.ini"):
+        os.utime(path)
 
 
 def _restore(site: Site, domains: list[str]) -> None:

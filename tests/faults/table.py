@@ -28,13 +28,15 @@ _TAKEN = "was taken away|was replaced while the app started"
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One row. `allows`: what a request may come to besides being answered. The others are
-    patterns of the lines that daemon and nginx log of it as a warning or worse."""
+    patterns of the lines that daemon and nginx log of it as a warning or worse. `alone`: no other
+    can strike at the same time."""
 
     name: str
     strike: Callable[[Site, Random], AbstractContextManager[None]]
     allows: frozenset[Outcome] = _NOTHING_ELSE
     warning: str = "$^"
     nginx: str = "$^"
+    alone: bool = False
 
 
 FAULTS = (
@@ -55,6 +57,7 @@ FAULTS = (
         _CUT_OFF | _REFUSED,
         "cannot serve",
         f"{_APP_DIED}|{_NO_DAEMON}",
+        alone=True,
     ),
     Fault("the daemon is told to reload", strikes.daemon_hung_up),
     Fault(
@@ -66,8 +69,22 @@ FAULTS = (
     Fault(
         "the disk for logs is full", strikes.log_disk_full, warning="cannot open the log .*No space"
     ),
-    Fault("the disk for logs hangs", strikes.log_disk_frozen),
+    Fault("the disk for logs hangs", strikes.log_disk_frozen, alone=True),
     Fault("the logs are removed", strikes.log_folder_gone),
+    Fault("the disk for state is full", strikes.run_disk_full),
+    Fault(
+        "there is no room for sockets",
+        strikes.no_room_for_sockets,
+        warning="guest.example.*No space left",
+    ),
+    Fault(
+        "no descriptor is left",
+        strikes.descriptors_used_up,
+        _REFUSED,
+        "Too many open files|limit on open files",
+    ),
+    # uWSGI counts how long a worker may take to end by the wall clock.
+    Fault("the clock jumps", strikes.clock_jumps, _CUT_OFF, nginx=_APP_DIED),
     Fault("all inis are touched", strikes.inis_touched),
     Fault("inis are broken for a while", strikes.inis_broken, warning=r"\.ini: line 1"),
     Fault("inis are away for a while", strikes.inis_gone, _REFUSED | _UNKNOWN),
@@ -81,6 +98,7 @@ FAULTS = (
         strikes.vassals_folder_gone,
         _REFUSED,
         "is gone: its vassals|cannot enter|cannot read .*vassals",
+        alone=True,
     ),
     Fault("inotify overflows", strikes.inotify_overflows),
     Fault("sockets are unlinked", strikes.sockets_unlinked, _REFUSED, _TAKEN),

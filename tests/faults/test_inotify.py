@@ -1,0 +1,72 @@
+"""A kernel that has no watch to give any more."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.backend import Daemon
+from tests.eventually import eventually
+from tests.nginx_server import public_folder
+
+# The limits that root has are this machine's. Those of a user namespace are its own, and root in it
+# may set them; with every id mapped, the daemon may all that it may elsewhere.
+_EVERYBODY = "0 0 4294967295"
+_LIMIT = "/proc/sys/user/max_inotify_watches"
+
+
+@pytest.fixture
+def daemon() -> Iterator[Daemon]:
+    """Not started yet."""
+    with public_folder() as folder:
+        yield Daemon(folder)
+
+
+@contextmanager
+def namespace(daemon: Daemon) -> Iterator[int]:
+    """Have the daemon start in a user namespace of its own, held by the process of that pid."""
+    holder = subprocess.Popen(["unshare", "--user", "cat"], stdin=subprocess.PIPE)
+    try:
+        path = Path(f"/proc/{holder.pid}/ns/user")
+        eventually(lambda: os.readlink(path) != os.readlink("/proc/self/ns/user"))
+        for name in ("uid_map", "gid_map"):
+            Path(f"/proc/{holder.pid}/{name}").write_text(_EVERYBODY)
+        daemon.under = ["nsenter", f"--target={holder.pid}", "--user"]
+        yield holder.pid
+    finally:
+        holder.communicate()
+
+
+def allow(pid: int, watches: int) -> None:
+    """Set how many watches there may be in that namespace."""
+    command = ["nsenter", f"--target={pid}", "--user", "sh", "-c", f"echo {watches} > {_LIMIT}"]
+    subprocess.run(command, check=True)
+
+
+def test_a_daemon_that_cannot_watch_says_which_limit_is_used_up(daemon: Daemon) -> None:
+    with namespace(daemon) as pid:
+        allow(pid, 0)
+        result = subprocess.run(daemon.command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert f"cannot watch {daemon.vassals}: No space left on device" in result.stderr
+    assert "fs.inotify.max_user_watches" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_without_a_watch_to_be_had_sites_go_on_and_a_reload_finds_new_inis(daemon: Daemon) -> None:
+    daemon.expect("cannot watch .*No space left|is gone: its vassals are served on")
+    away = daemon.folder / "away"
+    with namespace(daemon) as pid, daemon:
+        daemon.add("a.example")
+        daemon.vassals.rename(away)
+        eventually(lambda: daemon.lines("is gone"))
+        allow(pid, 0)
+        away.rename(daemon.vassals)
+        eventually(lambda: daemon.lines("cannot watch"))
+        daemon.drop("b.example", daemon.ini("b.example"))
+        daemon.call("POST", "/v1/reload")
+        daemon.until("b.example", "parked")
+        assert daemon.call("POST", "/v1/vassals/a.example/start")[0] == 200
