@@ -10,7 +10,7 @@ from tests.faults.schedule import drawn
 from tests.faults.site import Site
 from tests.faults.table import FAULTS, Fault
 
-_STRIKES = int(os.environ.get("FAULT_STRIKES", "6"))
+_STRIKES = int(os.environ.get("FAULT_STRIKES", "5"))
 _ONLY = os.environ.get("FAULT_ONLY", "")
 _ROWS = [fault for fault in FAULTS if _ONLY in fault.name]
 
