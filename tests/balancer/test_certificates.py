@@ -1,12 +1,13 @@
 """The certificate that a client is shown, by the name that it asks for (SNI)."""
 
 import asyncio
+import os
 import re
 import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,11 +38,21 @@ class Pair:
         return ssl.PEM_cert_to_DER_cert(self.certificate)
 
 
-def make(folder: Path, name: str, issuer: Pair | None = None, authority: bool = False) -> Pair:
+STRONG = ("ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+WEAK = ("rsa:1024",)  # for OpenSSL's security level 2, Debian's
+
+
+def make(
+    folder: Path,
+    name: str,
+    issuer: Pair | None = None,
+    authority: bool = False,
+    kind: Sequence[str] = STRONG,
+) -> Pair:
     """A certificate for a name, signed by itself or by an issuer."""
     certificate, key = folder / "new.pem", folder / "new.key"
     command: list[str | Path] = [
-        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+        "openssl", "req", "-x509", "-newkey", *kind, "-nodes",
         "-subj", f"/CN={name}", "-out", certificate, "-keyout", key,
         "-addext", f"basicConstraints=critical,CA:{str(authority).upper()}",
     ]  # fmt: skip
@@ -53,6 +64,13 @@ def make(folder: Path, name: str, issuer: Pair | None = None, authority: bool = 
         command += ["-CA", folder / "ca.pem", "-CAkey", folder / "ca.key"]
     subprocess.run(command, check=True, capture_output=True)
     return Pair(certificate.read_text(), key.read_text())
+
+
+def encrypted(folder: Path, pair: Pair) -> str:
+    """The key of a pair behind a pass phrase."""
+    command = ["openssl", "pkey", "-aes128", "-passout", "pass:secret"]
+    result = subprocess.run(command, input=pair.key, check=True, capture_output=True, text=True)
+    return result.stdout
 
 
 DEFAULT = ssl.PEM_cert_to_DER_cert(Path("/etc/ssl/certs/ssl-cert-snakeoil.pem").read_text())
@@ -183,11 +201,16 @@ async def test_a_broken_file_leaves_the_certificate_before_in_service_and_is_log
 ) -> None:
     counter.balancer.expect(PROBLEM)
     old, new = make(tmp_path, NAME), make(tmp_path, NAME)
+    weak = make(tmp_path, NAME, kind=WEAK)
     broken = {
         "without a key": new.certificate,
         "with another's key": new.certificate + old.key,
         "cut off": new.file[: len(new.certificate) - 100],
         "empty": "",
+        "too weak for OpenSSL": weak.file,
+        "with a weak one on the way to its root": new.certificate + weak.certificate + new.key,
+        "with a key that asks for a pass phrase": new.certificate + encrypted(tmp_path, new),
+        "without an end": new.file + "x" * 300_000,
     }
     counter.install(NAME, old.file)
     assert counter.shown(NAME) == old.der
@@ -214,11 +237,15 @@ async def test_a_file_that_nginx_may_not_read_or_that_is_none_is_logged(
     counter.install(NAME, make(tmp_path, NAME).file)
     (counter.certificates / f"{NAME}.pem").chmod(0o600)
     (counter.certificates / "folder.example.pem").mkdir()
+    os.mkfifo(counter.certificates / "fifo.example.pem")
+    (counter.certificates / "fifo.example.pem").chmod(0o644)
     for _ in range(3):
-        assert counter.shown(NAME) == counter.shown("folder.example") == DEFAULT
-    [unreadable, folder] = counter.problems
+        assert counter.shown(NAME) == DEFAULT
+        assert counter.shown("folder.example") == counter.shown("fifo.example") == DEFAULT
+    [unreadable, folder, fifo] = counter.problems
     assert "Permission denied; serving the default" in unreadable
     assert "folder.example.pem: Is a directory" in folder
+    assert "fifo.example.pem: it is empty" in fifo
 
 
 async def test_odd_names_push_out_nothing_that_is_served(folder: Path, tmp_path: Path) -> None:
