@@ -5,7 +5,7 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -85,13 +85,9 @@ class Backend:
         """Listen."""
         self._runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=0.01)
         await self._runner.setup()
-        certificate = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        certificate.load_cert_chain(
-            "/etc/ssl/certs/ssl-cert-snakeoil.pem", "/etc/ssl/private/ssl-cert-snakeoil.key"
-        )
         http, https = self.ports
         await web.TCPSite(self._runner, self.address, http).start()
-        await web.TCPSite(self._runner, self.address, https, ssl_context=certificate).start()
+        await web.TCPSite(self._runner, self.address, https, ssl_context=_certificate()).start()
 
     async def stop(self) -> None:
         """Refuse connections, and drop those that are open."""
@@ -133,6 +129,32 @@ class Backend:
         return await self.answer(request)
 
 
+class Upgrading(Backend):
+    """Answers everything as an app does that wants the connection for itself; `raw` is what came
+    over it."""
+
+    async def start(self) -> None:
+        """Listen."""
+        self.raw: list[bytes] = []
+        http, https = self.ports
+        self._servers = [
+            await asyncio.start_server(self._serve, self.address, http),
+            await asyncio.start_server(self._serve, self.address, https, ssl=_certificate()),
+        ]
+
+    async def stop(self) -> None:
+        """Refuse connections."""
+        for server in self._servers:
+            server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                self.raw.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(b"HTTP/1.1 101 Switching Protocols\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+
 class BlackHole(Backend):
     """Its queue is full, so that the kernel answers no SYN."""
 
@@ -145,6 +167,14 @@ class BlackHole(Backend):
         """Give it up."""
         for each in self._sockets:
             each.close()
+
+
+def _certificate() -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(
+        "/etc/ssl/certs/ssl-cert-snakeoil.pem", "/etc/ssl/private/ssl-cert-snakeoil.key"
+    )
+    return context
 
 
 def three() -> list[Backend]:

@@ -3,11 +3,13 @@
 import asyncio
 import re
 import socket
+import ssl
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from tests.balancer.fleet import Fleet
+from tests.balancer.fleet import Fleet, Upgrading, running
 from tests.eventually import eventually_async
 from tests.http_client import Request, send
 
@@ -62,6 +64,33 @@ async def test_a_backend_is_told_the_host_that_was_hashed_and_the_port_that_the_
     backend = fleet.own("app.example")
     assert fleet.by(await fleet.ask(Request(sent, target))) is backend
     assert backend.heard[0].host == backend.heard[0].headers["x-forwarded-host"] == heard
+
+
+def _smuggle(port: int, tls: bool) -> None:
+    """Ask for a tunnel, and send something through it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    ask = f"GET / HTTP/1.1\r\nHost: {HOST}\r\nUpgrade: a\r\nUpgrade: b\r\n\r\n"
+    then = f"GET / HTTP/1.1\r\nHost: {HOST}\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), 30) as plain:
+        connection = context.wrap_socket(plain) if tls else plain
+        with connection:
+            for request in (ask, then):
+                connection.sendall(request.encode())
+                assert connection.recv(65536).startswith(b"HTTP/1.1 101 ")
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+async def test_an_app_that_switches_protocols_gets_no_tunnel_past_the_balancer(
+    folder: Path, tls: bool
+) -> None:
+    """Whoever has one writes to the backend what only the balancer may."""
+    async with running(folder, [app := Upgrading("127.0.0.11")]) as fleet:
+        port = fleet.balancer.tls_port if tls else fleet.balancer.port
+        await asyncio.to_thread(_smuggle, port, tls)
+        visits = [raw for raw in app.raw if b"/emperord-health" not in raw]
+        assert len(visits) == 2
+        assert all(b"\r\nX-Forwarded-For: 127.0.0.1\r\n" in raw for raw in visits)
 
 
 async def test_one_id_runs_through_the_log_and_the_request(fleet: Fleet) -> None:
