@@ -1,12 +1,14 @@
 """Which backend a host belongs to: by the load balancer's own Lua files, run outside of nginx.
 
-There is no second copy of the hash here. A list may come from anywhere, so what it runs is kept
-from Python, files, processes and C, and finds no module but the balancer's.
+There is no second copy of the hash here. What a list runs is kept from Python, files, processes and
+C, and finds no module but the balancer's; it can still take for ever, which Ctrl-C ends.
 """
 
 import importlib
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ for name in ([[_G _VERSION assert error getmetatable ipairs math next pairs pcal
     rawset select setmetatable string table tonumber tostring type unpack xpcall]]):gmatch("%S+") do
     allowed[name] = true
 end
-local globals, error, next, tostring = _G, error, next, tostring
+local globals, error, next, tostring, rawget, rawset = _G, error, next, tostring, rawget, rawset
 for name in next, globals do
     if not allowed[name] then
         globals[name] = nil
@@ -51,10 +53,16 @@ end
 local require = require
 return {
     complaint = function()
-        return require("fleet.backends").complaint(web_server_ips)
+        return require("fleet.backends").complaint(web_server_ips, web_backend_ports)
     end,
     entry = function(i)
-        return web_server_ips[i]
+        return rawget(web_server_ips, i)
+    end,
+    place = function(host, run)
+        rawset(var, "route_host", host)
+        rawset(var, "backend_ip", "")
+        run()
+        return rawget(var, "backend_ip")
     end,
     substitutes = function(host, first)
         return require("fleet.order").substitutes(host, first, web_server_ips)
@@ -92,17 +100,16 @@ class Placement:
         )
         compiled = {name: self._compile(file, f"run {file}") for name, file in modules.items()}
         self._place = self._compile(self._rule, f"run {self._rule}")
-        self._var = self._lua.table(scheme="http")
-        self._tools = self._lua.execute(_SANDBOX, self._lua.table_from(compiled), self._var)
+        var = self._lua.table(scheme="http")
+        self._tools = self._lua.execute(_SANDBOX, self._lua.table_from(compiled), var)
         self.entries = self._read(backends)
         self._numbers = {entry: number for number, entry in enumerate(self.entries, 1)}
 
     def backend(self, host: str) -> str:
         """The entry that the host belongs to. Raises Failed."""
-        self._var["route_host"] = host
-        self._var["backend_ip"] = ""
-        self._call(f"run {self._rule}", self._place)
-        entry = str(self._var["backend_ip"]).removeprefix("http://")
+        place = self._tools["place"]
+        told = self._call(f"run {self._rule}", place, host, self._place)
+        entry = str(told).removeprefix("http://")
         if entry not in self._numbers:
             raise Failed(
                 f"cannot run {self._rule}: it sends {host} to {entry!r}, which the list has not"
@@ -126,6 +133,8 @@ class Placement:
             raise Failed(f"cannot {doing}: {_text(complaint)}")
         entries: list[str] = []
         while entry := self._tools["entry"](len(entries) + 1):
+            if not isinstance(entry, str) or not (entry.isascii() and entry.isprintable()):
+                raise Failed(f"cannot {doing}: {entry!r} is no backend")
             entries.append(entry)
         return tuple(entries)
 
@@ -140,9 +149,21 @@ class Placement:
 
     def _call(self, doing: str, function: Any, *arguments: object) -> Any:
         try:
-            return function(*arguments)
+            with _ended_by_signals():
+                return function(*arguments)
         except self._dialect.LuaError as error:
             raise Failed(f"cannot {doing}: {_cause(error)}") from error
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Python runs a handler when C returns, which a loop in Lua may never do."""
+    before = {n: signal.signal(n, signal.SIG_DFL) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _find(name: str, folders: Sequence[Path]) -> Path:

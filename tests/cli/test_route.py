@@ -3,7 +3,10 @@
 import importlib
 import json
 import os
+import re
 import shutil
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,8 +18,11 @@ from emperor.cli.failure import Failed
 from emperor.cli.placement import Placement, Rule
 from emperor.cli.route import route_of
 from emperor.model.domain import canonical_host
+from tests.balancer.test_list import WRONG
 from tests.balancer.vectors import VECTORS, stock_hash
 from tests.cli.conftest import Ctl, listing
+from tests.cli.program import ENVIRONMENT, command
+from tests.eventually import eventually
 
 LUA = Path(__file__).parents[2] / "lua"
 THREE = ("192.0.2.11", "192.0.2.12", "192.0.2.13")
@@ -157,6 +163,63 @@ def test_a_list_that_nginx_would_refuse_is_told_with_its_cause(
     assert told.err.startswith(f"emperorctl: cannot use the backends of {backends}: ")
     assert cause in told.err
     assert len(told.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"), [case for case in WRONG.values() if case[0] is not None]
+)
+def test_a_list_that_nginx_does_not_start_with_is_refused_beforehand(
+    ctl: Ctl, tmp_path: Path, text: str, complaint: str
+) -> None:
+    backends = tmp_path / "init_backends.lua"
+    backends.write_text(text)
+    told = ctl("route", "a.example", "--backends", str(backends))
+    assert (told.status, told.out) == (1, "")
+    assert re.search(complaint, told.err)
+
+
+@pytest.mark.parametrize(
+    ("trick", "cause"),
+    [
+        ("setmetatable(ngx.var, { __newindex = error, __index = error })", None),
+        ("setmetatable(web_server_ips, { __index = function() return '192.0.2.9' end })", None),
+        ("web_server_ips[2] = '192.0.2.1\27]0;x'; string.match = string.gsub", "list.lua"),
+        ("function type() return 'string' end", "web_server_ips is not set to a list"),
+    ],
+)
+def test_a_list_that_tampers_with_the_language_ends_in_an_answer_or_an_error(
+    ctl: Ctl, tmp_path: Path, trick: str, cause: str | None
+) -> None:
+    backends = listing(tmp_path / "list.lua", *THREE)
+    backends.write_text(f"{backends.read_text()}{trick}\n")
+    told = ctl("route", "a.example", "--backends", str(backends))
+    if cause is None:
+        assert told.out.startswith("a.example: 192.0.2.1")
+        assert "of 3)" in told.out
+    else:
+        assert told.status == 1
+        assert cause in told.err
+    assert "\x1b" not in told.out + told.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_list_that_never_ends_is_ended_by_a_signal(tmp_path: Path, number: int) -> None:
+    backends = tmp_path / "list.lua"
+    backends.write_text("while true do end")
+    arguments = command(tmp_path, "route", "a.example", "--backends", str(backends))
+    with subprocess.Popen(arguments, env=ENVIRONMENT) as process:
+        eventually(lambda: _is_in_lua(process.pid), alive=[process], what="Lua runs")
+        process.send_signal(number)
+        assert process.wait(30) == -number
+
+
+def _is_in_lua(pid: int) -> bool:
+    """Whether the list is being run: lupa is there, and Python handles no SIGINT."""
+    proc = Path(f"/proc/{pid}")
+    caught = re.search(r"(?m)^SigCgt:\s*(\w+)$", (proc / "status").read_text())
+    assert caught
+    handled = int(caught[1], 16) >> (signal.SIGINT - 1) & 1
+    return "lupa" in (proc / "maps").read_text() and not handled
 
 
 def test_a_list_that_cannot_be_read_is_told(ctl: Ctl, tmp_path: Path) -> None:
