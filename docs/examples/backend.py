@@ -10,8 +10,8 @@ SHIPPED = Path(__file__).parents[2] / "nginx"
 
 def render(folder: Path, http: int, https: int, address: str = "127.0.0.1") -> Path:
     """The path of a nginx.conf below `folder` that serves the sockets in `folder`/sockets, asks
-    `folder`/run/activate.sock and listens on the ports `http` and `https` of `address`. Logs,
-    pid file and temporary files lie beside it.
+    `folder`/run/activate.sock, listens on the ports `http` and `https` of `address` and believes a
+    balancer on 127.0.0.1. Logs, pid file and temporary files lie beside it.
 
     Raises LookupError when a path or port that it replaces is not in the shipped files.
     """
@@ -29,6 +29,7 @@ def render(folder: Path, http: int, https: int, address: str = "127.0.0.1") -> P
             r"/var/lib/nginx\b": f"{place}/temp",
             r"/run/emperord\b": f"{folder}/run",
             r"/var/sockets\b": f"{folder}/sockets",
+            r"#(set_real_ip_from )?192\.0\.2\.1\b": r"\g<1>127.0.0.1",
         },
     )
     return place / "nginx.conf"

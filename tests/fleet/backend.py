@@ -192,10 +192,10 @@ class Backend:
 
 
 def _believing(balancers: Sequence[str], shipped: str) -> str:
-    """The shipped balancers.conf, with these addresses where it names 127.0.0.1."""
+    """The shipped balancers.conf, with these addresses in place of its first example."""
     return re.sub(
-        r"(?m)^.*127\.0\.0\.1\b.*$",
-        lambda line: "\n".join(line[0].replace("127.0.0.1", address) for address in balancers),
+        r"(?m)^( *)#(.*)192\.0\.2\.1\b(.*)$",
+        lambda line: "\n".join(f"{line[1]}{line[2]}{address}{line[3]}" for address in balancers),
         shipped,
     )
 
