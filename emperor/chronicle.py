@@ -4,12 +4,27 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
+from emperor.model.lifecycle import Event, State
 from emperor.model.status import Happening
+from emperor.vassal import Vassal
 
 log = logging.getLogger("emperord")
 
 REMEMBERED = 100
+
+
+def happening(vassal: Vassal, before: State, event: Event, detail: str) -> Happening:
+    """That `event` has just led a vassal from the state `before` to where it is now."""
+    return Happening(
+        at=datetime.now(UTC),
+        name=vassal.spec.domain,
+        event=event.value,
+        before=before.value,
+        after=vassal.state.value,
+        detail=detail,
+    )
 
 
 class Chronicle:

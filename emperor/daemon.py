@@ -15,9 +15,11 @@ import click
 
 from emperor import __version__
 from emperor.emperor import Emperor
+from emperor.estate import Estate, claim
 from emperor.linux.cgroup import kill_others, service_group
 from emperor.linux.lock import AlreadyRunning, RunLock
 from emperor.linux.notify import Notifier
+from emperor.model.reign import under
 from emperor.model.settings import KEYS, Settings, SettingsError, read_settings
 
 log = logging.getLogger("emperord")
@@ -120,7 +122,7 @@ class _JournalFormatter(_PlainFormatter):
         return prefix + super().format(record).replace("\n", "\n" + prefix)
 
 
-async def _reign(settings: Settings, uwsgi: Path, notifier: Notifier) -> None:
+async def _reign(settings: Settings, uwsgi: Path, notifier: Notifier, estate: Estate) -> None:
     """Serve until a signal says stop; a second one hurries."""
     stop, hurry, rescan = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
@@ -135,7 +137,7 @@ async def _reign(settings: Settings, uwsgi: Path, notifier: Notifier) -> None:
     ):
         loop.add_signal_handler(number, act)
     async with asyncio.TaskGroup() as tasks:
-        emperor = Emperor(settings, uwsgi, notifier, tasks)
+        emperor = Emperor(settings, uwsgi, notifier, estate, tasks)
         await emperor.reign(stop, hurry, rescan)
         # What still reads an ini has nobody left to tell.
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
@@ -150,19 +152,35 @@ def run(config: str | None, flags: dict[str, str]) -> None:
     """Start, serve, stop. Raises CannotStart, SettingsError and AlreadyRunning."""
     settings = load_settings(config, flags)
     uwsgi = find_uwsgi(settings.uwsgi)
-    for folder in (settings.run_dir, settings.log_dir):
-        _make_folder(folder)
     _prepare_process()
     try:
-        with RunLock(settings.run_dir), Notifier.from_environment(os.environ) as notifier:
-            asyncio.run(_reign(settings, uwsgi, notifier))
-            _end_runaways()
+        with Notifier.from_environment(os.environ) as notifier:
+            estate = claim(os.environ, notifier)
+            settings = _settings_under(estate, settings)
+            for folder in (settings.run_dir, settings.log_dir):
+                _make_folder(folder)
+            lock = estate.take("lock")
+            with RunLock(settings.run_dir, lock.fd if lock else None) as held:
+                estate.hand("lock", held.fd, is_ours=True)
+                asyncio.run(_reign(settings, uwsgi, notifier, estate))
+                _end_runaways()
     except (OSError, ExceptionGroup) as error:
         # A task group raises groups, even for what is not a task's.
         cause = _first(error)
         if not isinstance(cause, OSError | SettingsError):
             raise
         raise CannotStart(f"cannot serve: {cause}") from error
+
+
+def _settings_under(estate: Estate, settings: Settings) -> Settings:
+    if estate.reign is None:
+        return settings
+    settings, unchanged = under(estate.reign, settings)
+    for told in unchanged:
+        log.warning(
+            "cannot set %s: sockets and processes stand there; stop emperord, then start it", told
+        )
+    return settings
 
 
 def _end_runaways() -> None:

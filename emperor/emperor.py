@@ -6,8 +6,10 @@ from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from emperor import __version__
 from emperor.chronicle import Chronicle
 from emperor.drain import Drain
+from emperor.estate import Estate
 from emperor.folder import VassalFolder
 from emperor.governor import Governor
 from emperor.linux.accounts import SystemAccounts
@@ -17,7 +19,8 @@ from emperor.linux.listeners import UnixListeners
 from emperor.linux.notify import Notifier
 from emperor.linux.queues import queue_length
 from emperor.linux.watch import Changes, FolderWatch
-from emperor.model.ports import Listener, QueueLength
+from emperor.model.ports import Listener, Ports, QueueLength
+from emperor.model.reign import reading
 from emperor.model.settings import Settings
 from emperor.model.status import Happening
 from emperor.provision import Provisioner
@@ -26,6 +29,7 @@ from emperor.uwsgi.inquiry import Inquiry
 from emperor.uwsgi.launcher import UwsgiLauncher
 from emperor.web.activation import Activation
 from emperor.web.control import Control
+from emperor.web.endpoint import endpoint
 from emperor.web.health import Health
 from emperor.web.pace import Pace
 from emperor.web.server import serve
@@ -44,21 +48,24 @@ class Emperor:
     """One daemon. `tasks` holds all that runs beside the loop's callbacks."""
 
     def __init__(
-        self, settings: Settings, uwsgi: Path, notifier: Notifier, tasks: asyncio.TaskGroup
+        self,
+        settings: Settings,
+        uwsgi: Path,
+        notifier: Notifier,
+        estate: Estate,
+        tasks: asyncio.TaskGroup,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._settings = settings
         self._notifier = notifier
+        self._estate = estate
         self._tasks = tasks
         self._loop = loop
         self._chronicle = Chronicle()
-        self._governor = Governor(
-            settings,
-            UnixListeners(settings, loop),
-            UwsgiLauncher(uwsgi, settings, loop),
-            loop,
-            self._chronicle,
+        ports = Ports(
+            UnixListeners(settings, loop), UwsgiLauncher(uwsgi, settings, loop), loop, estate.bag
         )
+        self._governor = Governor(settings, ports, self._chronicle)
         self._accounts = SystemAccounts()
         self._folder = VassalFolder(
             settings, self._governor, self._accounts, Inquiry(uwsgi, settings.vassals), tasks
@@ -91,37 +98,48 @@ class Emperor:
             for task in background:
                 task.cancel()
             await self._stop(hurry)
+        self._estate.leave_nothing()
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        settings = self._settings
-        watch = FolderWatch(settings.vassals, self._loop, self._changed)
+        watch = FolderWatch(self._settings.vassals, self._loop, self._changed)
         stack.callback(watch.close)
+        self._take_over()
         await self._folder.rescan()
-        control = Control(
-            self._governor, self._reporter, self._chronicle, self._drain, self._rescan
-        )
-        emperors = self._accounts.group(CONTROL_GROUP)
-        await stack.enter_async_context(
-            serve(
-                control.application(),
-                settings.run_dir / "control.sock",
-                emperors,
-                descriptors().limit,
-            )
-        )
-        nginx = self._accounts.group(settings.socket_group)
-        await stack.enter_async_context(
-            serve(
-                self._activation.application(self._health),
-                settings.run_dir / "activate.sock",
-                nginx,
-                descriptors().accepted,
-            )
-        )
+        await self._open_doors(stack)
+        self._estate.settle(self._settings)
         stack.enter_context(self._chronicle.reader(self._state_later))
         self._notifier.ready()
         self._state()
-        log.info("serving %d vassals of %s", len(self._governor), settings.vassals)
+        log.info("serving %d vassals of %s", len(self._governor), self._settings.vassals)
+
+    def _take_over(self) -> None:
+        """Go on with the vassals of the daemon before, if there was one."""
+        reign, vassals = self._estate.reign, self._estate.vassals
+        self._governor.restore(vassals)
+        is_same = reign is not None and reign.reading == reading(__version__, self._settings)
+        self._folder.resume(is_same)
+        if vassals:
+            self._governor.restore_listeners()
+            running = sum(len(vassal.children) for vassal in self._governor)
+            log.info("took over %d vassals with %d processes", len(vassals), running)
+        self._estate.vassals = []
+
+    async def _open_doors(self, stack: AsyncExitStack) -> None:
+        settings = self._settings
+        control = Control(
+            self._governor, self._reporter, self._chronicle, self._drain, self._rescan
+        )
+        activation = self._activation.application(self._health)
+        for name, application, group, most in (
+            ("control.sock", control.application(), CONTROL_GROUP, descriptors().limit),
+            ("activate.sock", activation, settings.socket_group, descriptors().accepted),
+        ):
+            given = self._estate.take(name)
+            listener = stack.enter_context(
+                endpoint(settings.run_dir / name, self._accounts.group(group), given)
+            )
+            self._estate.hand(name, listener.fileno(), given is None or given.is_ours)
+            await stack.enter_async_context(serve(application, listener, most))
 
     async def _stop(self, hurry: asyncio.Event) -> None:
         self._health.stop()
@@ -136,7 +154,7 @@ class Emperor:
 
         # Those in line first, or each of them would boot in the place of one that was dismissed.
         for vassal in sorted(self._governor, key=lambda vassal: vassal.turn_for is None):
-            self._governor.wait(vassal.spec.domain, look)
+            self._governor.waiters.add(vassal.spec.domain, look)
             if self._governor.serving(vassal.spec.domain):
                 self._governor.dismiss(vassal.spec.domain, "emperord stops")
         look()

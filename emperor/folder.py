@@ -19,11 +19,12 @@ from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.lifecycle import State
 from emperor.model.ports import CannotListen
 from emperor.model.settings import Settings
-from emperor.model.vassal import Spec
+from emperor.model.vassal import Spec, Stamp
 from emperor.uwsgi.identity import Accounts, Owner, identity_of
 from emperor.uwsgi.ini import LONGEST_INI, BrokenIni, Ini, parse
 from emperor.uwsgi.inquiry import Inquiry
 from emperor.uwsgi.spec import spec_of
+from emperor.vassal import Vassal
 
 log = logging.getLogger("emperord")
 
@@ -36,27 +37,16 @@ _SLICE = 250
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
-    """What tells one version of a file from the next, and whose it is."""
-
-    inode: int
-    mtime_ns: int
-    size: int
-    owner: Owner
-
-    @classmethod
-    def of(cls, info: os.stat_result) -> "Stamp":
-        """The stamp of a file with that status."""
-        owner = Owner(info.st_uid, info.st_gid)
-        return cls(info.st_ino, info.st_mtime_ns, info.st_size, owner)
-
-
-@dataclass(frozen=True, slots=True)
 class Draft:
     """An ini as it was read."""
 
     data: bytes
     stamp: Stamp
+
+    @property
+    def owner(self) -> Owner:
+        """The owner of the file."""
+        return Owner(self.stamp.uid, self.stamp.gid)
 
 
 class VassalFolder:
@@ -84,7 +74,8 @@ class VassalFolder:
         self._tasks = tasks
         self._real_folder = os.path.realpath(settings.vassals)
         self._claims = Claims()
-        self._stamps: dict[str, Stamp] = {}
+        # None: it is known, and has to be read again.
+        self._stamps: dict[str, Stamp | None] = {}
         self._passed_over: set[str] = set()
         # Thousands of lines at the start would say nothing that their number does not.
         self._announces = False
@@ -95,6 +86,16 @@ class VassalFolder:
     def refused(self) -> Mapping[str, str]:
         """Names of inis that are not served, without their suffix, and why."""
         return self._refused
+
+    def resume(self, is_same: bool) -> None:
+        """Go on with the vassals that the governor restored. `is_same`: the same version read their
+        inis with the same settings, so those that have not changed need not be read again."""
+        for vassal in self._governor:
+            self._claims.take(vassal.spec)
+            if vassal.state is State.REMOVED:
+                self._release_when_gone(vassal.spec)
+            else:
+                self._stamps[vassal.spec.ini] = vassal.stamp if is_same else None
 
     async def rescan(self) -> None:
         """Look at every ini, and for those that are gone."""
@@ -108,10 +109,12 @@ class VassalFolder:
             # What stood in the way outside of the ini, a permission say, may have been mended.
             self._stamps.pop(name, None)
         self._passed_over &= present
-        for count, name in enumerate(sorted({*present, *self._stamps, *unhappy}), 1):
-            self.look(name)
-            if not count % _SLICE:
-                await asyncio.sleep(0)
+        names = sorted({*present, *self._stamps, *unhappy})
+        for start in range(0, len(names), _SLICE):
+            with self._governor.keeper.together():
+                for name in names[start : start + _SLICE]:
+                    self.look(name)
+            await asyncio.sleep(0)
         self._announces = True
         self._tell_who_is_left_out()
 
@@ -145,7 +148,7 @@ class VassalFolder:
             return
         path = os.path.join(self._settings.vassals, name)
         try:
-            if self._stamps.get(name) == Stamp.of(os.stat(path)):
+            if self._stamps.get(name) == _stamp(os.stat(path)):
                 return
             draft = read_draft(path)
         except FileNotFoundError:
@@ -180,16 +183,16 @@ class VassalFolder:
             if ini.clever:
                 self._tasks.create_task(self._read_by_asking(domain, name, ini, draft))
             else:
-                self._serve(self._spec_of(domain, ini, draft.stamp.owner))
+                self._serve(self._spec_of(domain, ini, draft.owner), draft.stamp)
         except BrokenIni as error:
             self._refuse(domain, str(error))
 
     async def _read_by_asking(self, domain: str, name: str, ini: Ini, draft: Draft) -> None:
         try:
-            identity = identity_of(ini, draft.stamp.owner, self._accounts)
+            identity = identity_of(ini, draft.owner, self._accounts)
             asked = await self._inquiry.ask(ini, identity)
             if self._stamps.get(name) == draft.stamp:
-                self._serve(self._spec_of(domain, asked, draft.stamp.owner))
+                self._serve(self._spec_of(domain, asked, draft.owner), draft.stamp)
         except BrokenIni as error:
             if self._stamps.get(name) == draft.stamp:
                 self._refuse(domain, str(error))
@@ -199,7 +202,7 @@ class VassalFolder:
     def _spec_of(self, domain: str, ini: Ini, owner: Owner) -> Spec:
         return spec_of(domain, ini, self._settings, owner, self._accounts)
 
-    def _serve(self, spec: Spec) -> None:
+    def _serve(self, spec: Spec, stamp: Stamp) -> None:
         """Admit or revise."""
         if self._is_closed:
             return
@@ -212,15 +215,15 @@ class VassalFolder:
                 self._leave_out(spec)
                 return
             if vassal is None:
-                self._governor.admit(spec)
+                self._governor.admit(spec, stamp)
                 if self._announces:
                     log.info("%s: listening on %s", spec.domain, spec.socket)
             elif vassal.spec.socket != spec.socket:
                 # uWSGI knows a socket by the letters of its path, so this needs another listener.
                 self._leave(vassal.spec, "its socket is spelled otherwise now")
                 return
-            else:
-                self._governor.revise(spec)
+            elif not _is_served(vassal, spec, stamp):
+                self._governor.revise(spec, stamp)
         except CannotListen as error:
             why = f"cannot serve {spec.ini}: {error}"
             if self._refused.get(spec.domain) != why:
@@ -271,7 +274,11 @@ class VassalFolder:
             self._leave(vassal.spec, "its ini is gone")
 
     def _leave(self, spec: Spec, why: str) -> None:
-        """Dismiss a vassal, and when it is gone let those take over that it stood in the way of."""
+        self._release_when_gone(spec)
+        self._governor.dismiss(spec.domain, why)
+
+    def _release_when_gone(self, spec: Spec) -> None:
+        """Let those take over that this vassal stood in the way of."""
 
         def changed() -> None:
             vassal = self._governor.get(spec.domain)
@@ -280,15 +287,24 @@ class VassalFolder:
                 self._look_again([spec.ini, *self._unhappy()])
             elif vassal.state is State.REMOVED:
                 return
-            self._governor.leave(spec.domain, changed)
+            self._governor.waiters.remove(spec.domain, changed)
 
-        self._governor.wait(spec.domain, changed)
-        self._governor.dismiss(spec.domain, why)
+        self._governor.waiters.add(spec.domain, changed)
 
     def _look_again(self, names: Collection[str]) -> None:
         for name in names:
             self._stamps.pop(name, None)
             self.look(name)
+
+
+def _is_served(vassal: Vassal, spec: Spec, stamp: Stamp) -> bool:
+    """Whether the ini was only read again, and nothing in it or of it has changed."""
+    is_happy = vassal.state is not State.REMOVED and vassal.ini_error is None
+    return is_happy and (vassal.spec, vassal.stamp) == (spec, stamp)
+
+
+def _stamp(info: os.stat_result) -> Stamp:
+    return Stamp(info.st_ino, info.st_mtime_ns, info.st_size, info.st_uid, info.st_gid)
 
 
 def read_draft(path: str) -> Draft:
@@ -309,4 +325,4 @@ def read_draft(path: str) -> Draft:
         data = os.read(fd, LONGEST_INI)
     finally:
         os.close(fd)
-    return Draft(data, Stamp.of(info))
+    return Draft(data, _stamp(info))

@@ -7,10 +7,13 @@ owes is fed again when a process has left its slot.
 
 import logging
 import random
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from emperor.chronicle import happening
+from emperor.heritage import Heir, Legacy
+from emperor.keeper import Keeper
+from emperor.model.demand import Cause
 from emperor.model.lifecycle import (
     DEPARTURES,
     POSTURE,
@@ -23,13 +26,14 @@ from emperor.model.lifecycle import (
     step,
 )
 from emperor.model.policy import MOST_RESPAWNS, throttle_seconds, verdict
-from emperor.model.ports import CannotListen, Clock, Launcher, Listeners, News
+from emperor.model.ports import CannotListen, News, Ports
 from emperor.model.settings import Settings
 from emperor.model.status import Happening
-from emperor.model.vassal import Spec
+from emperor.model.vassal import Spec, Stamp
 from emperor.stage import Stage
 from emperor.usher import Usher
-from emperor.vassal import Cause, Child, Vassal
+from emperor.vassal import Child, Vassal
+from emperor.waiters import Waiters
 
 log = logging.getLogger("emperord")
 
@@ -46,23 +50,18 @@ class Recorder(Protocol):
 class Governor:
     """Every vassal, by domain. All of it runs in one thread."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        listeners: Listeners,
-        launcher: Launcher,
-        clock: Clock,
-        recorder: Recorder,
-    ) -> None:
+    def __init__(self, settings: Settings, ports: Ports, recorder: Recorder) -> None:
         self._settings = settings
-        self._listeners = listeners
-        self._clock = clock
+        self._listeners = ports.listeners
+        self._clock = ports.clock
         self._recorder = recorder
-        self._usher = Usher(settings, clock, self)
-        self._stage = Stage(launcher, clock, self._usher, self)
+        self.keeper = Keeper(ports.store)
+        self.waiters = Waiters()
+        self._usher = Usher(settings, ports.clock, self)
+        self._stage = Stage(ports.launcher, ports.clock, self.keeper, self._usher, self)
+        self._heir = Heir(ports.listeners, ports.launcher, self)
         self._vassals: dict[str, Vassal] = {}
         self._aliases: dict[str, str] = {}
-        self._waiters: dict[str, set[Callable[[], None]]] = {}
 
     # The registry.
 
@@ -99,23 +98,33 @@ class Governor:
         """Somebody wants something now."""
         return Cause(by, self._clock.time(), client, request, person)
 
-    def admit(self, spec: Spec) -> None:
+    def admit(self, spec: Spec, stamp: Stamp | None = None) -> None:
         """Serve a new domain: its socket listens from here on. Raises CannotListen."""
-        vassal = Vassal(spec, self._listeners.listen(spec), self._clock.time())
-        self._vassals[spec.domain] = vassal
-        self._aliases |= dict.fromkeys(spec.aliases, spec.domain)
+        vassal = Vassal(spec, self._listeners.listen(spec), self._clock.time(), stamp)
+        self._register(vassal)
         self._stage.greet_callers(vassal, POSTURE[State.PARKED])
-        self._wake_waiters(vassal)
+        self.keeper.keep(vassal)
+        self.waiters.wake(vassal.spec.domain)
 
-    def revise(self, spec: Spec) -> None:
+    def restore(self, legacies: Iterable[Legacy]) -> None:
+        """Go on with the vassals of an earlier daemon, each from where it stood."""
+        for vassal in self._heir.vassals(legacies):
+            self._register(vassal)
+            self._stage.resume(vassal)
+            self._take_up(vassal, vassal.turn_for or self.cause("emperord is back"))
+            if vassal.children or vassal.state is not State.PARKED:
+                self._settle(vassal)
+
+    def revise(self, spec: Spec, stamp: Stamp | None = None) -> None:
         """Take a changed ini into service. Raises CannotListen, and then all is as before."""
         vassal = self._vassals[spec.domain]
         vassal.listener.apply(spec)
         self._drop_aliases(vassal)
         self._aliases |= dict.fromkeys(spec.aliases, spec.domain)
-        vassal.spec = spec
+        vassal.spec, vassal.stamp = spec, stamp
         vassal.ini_error = None
         self._feed(vassal, Event.REVISED, self.cause("its ini changed"))
+        self.keeper.keep(vassal)
 
     def complain(self, domain: str, error: str) -> None:
         """Note that the ini became broken, while the last good spec stays in service."""
@@ -152,21 +161,6 @@ class Governor:
             for child in vassal.children:
                 child.process.kill()
 
-    def wait(self, domain: str, wake: Callable[[], None]) -> None:
-        """Call `wake` after every change of that domain's vassal, until `leave`."""
-        self._waiters.setdefault(domain, set()).add(wake)
-
-    def leave(self, domain: str, wake: Callable[[], None]) -> None:
-        """Undo `wait`."""
-        waiters = self._waiters.get(domain, set())
-        waiters.discard(wake)
-        if not waiters:
-            self._waiters.pop(domain, None)
-
-    def waiting(self, domain: str) -> int:
-        """How many wait for that domain's vassal."""
-        return len(self._waiters.get(domain, ()))
-
     # What the world tells: processes, callers, timers. A message of an earlier spawn is dropped.
 
     def heard(self, domain: str, generation: int, news: News) -> None:
@@ -186,6 +180,7 @@ class Governor:
                 self._respawned(child)
             case News.IDLE, Role.SERVING:
                 self._feed(vassal, Event.IDLE, self.cause("idle"))
+        self.keeper.keep(vassal)
 
     def exited(self, domain: str, generation: int, how: str) -> None:
         """A process was reaped."""
@@ -212,7 +207,7 @@ class Governor:
 
     def overdue(self, vassal: Vassal, child: Child) -> None:
         """A process did not boot or drain in time: only SIGKILL is left."""
-        child.timer = None
+        child.timer = child.deadline = None
         if child.role is Role.BOOTING:
             child.blame = f"did not accept within {child.spec.start_timeout:g} s"
         else:
@@ -275,10 +270,12 @@ class Governor:
     def _lead_exited(self, vassal: Vassal, child: Child, how: str) -> None:
         now = self._clock.time()
         vassal.lead = None
+        successor = vassal.second if vassal.state is State.RELOADING else None
         if verdict(vassal.state, child.served_seconds(now)) is Event.FAILED:
             self._fail(vassal, child.boot.cause, how)
             return
-        if vassal.state is not State.REMOVED and not vassal.listener.is_in_place():
+        taken_away = vassal.state is not State.REMOVED and not vassal.listener.is_in_place()
+        if taken_away:
             self._listen_again(vassal)
         if child.role is Role.DRAINING:
             self._feed(vassal, Event.EXITED, child.boot.cause, how)
@@ -287,6 +284,9 @@ class Governor:
             vassal.last_error = how
             vassal.slept = (now, how)
             self._feed(vassal, Event.EXITED, child.boot.cause, how, worrying=True)
+        if taken_away and successor:
+            # It boots on the old socket, where nobody will ever find it.
+            self._feed(vassal, Event.REVISED, self.cause("its socket was taken away"))
 
     def _fail(self, vassal: Vassal, cause: Cause, how: str) -> None:
         # What may have escaped of the app keeps the old socket, and with it the power to make those
@@ -334,35 +334,29 @@ class Governor:
             vassal.since = self._clock.time()
             if vassal.state in (State.STOPPING, State.REMOVED):
                 vassal.slept = (vassal.since, str(cause))
-        self._record(vassal, before, event, detail or str(cause), worrying)
+        told = happening(vassal, before, event, detail or str(cause))
+        self._recorder.record(told, worrying or event is Event.DEADLINE)
+        if self._take_up(vassal, cause) and owed:
+            self._feed(vassal, *owed)
+        self._settle(vassal)
+
+    def _take_up(self, vassal: Vassal, cause: Cause) -> bool:
+        """Whether all that the state requires could be done."""
         problem = self._stage.take_up(vassal, POSTURE[vassal.state], cause)
         if problem and vassal.state is State.STARTING:
             self._fail(vassal, cause, problem)
         elif problem:
             self._successor_failed(vassal, cause, problem)
-        elif owed:
-            self._feed(vassal, *owed)
+        return not problem
+
+    def _settle(self, vassal: Vassal) -> None:
+        """The vassal is in order again: keep it, and only then tell others."""
         if vassal.state is State.REMOVED and not vassal.children:
             self._forget(vassal)
+        else:
+            self.keeper.keep(vassal)
         self._usher.settle(vassal)
-        self._wake_waiters(vassal)
-
-    def _record(
-        self, vassal: Vassal, before: State, event: Event, detail: str, worrying: bool
-    ) -> None:
-        happening = Happening(
-            at=datetime.now(UTC),
-            name=vassal.spec.domain,
-            event=event.value,
-            before=before.value,
-            after=vassal.state.value,
-            detail=detail,
-        )
-        self._recorder.record(happening, worrying or event is Event.DEADLINE)
-
-    def _wake_waiters(self, vassal: Vassal) -> None:
-        for wake in tuple(self._waiters.get(vassal.spec.domain, ())):
-            wake()
+        self.waiters.wake(vassal.spec.domain)
 
     def _look_for_socket(self, vassal: Vassal) -> None:
         """nginx may have asked us because there is no socket for it. Should the process that boots
@@ -376,6 +370,7 @@ class Governor:
         log.warning("%s: %s was taken away", vassal.spec.domain, vassal.spec.socket)
         self._listen_again(vassal)
         self._feed(vassal, Event.REVISED, self.cause("its socket was taken away"))
+        self.keeper.keep(vassal)
 
     def _listen_again(self, vassal: Vassal) -> None:
         vassal.listener.close()
@@ -392,6 +387,11 @@ class Governor:
             self._drop_aliases(vassal)
             vassal.listener.shut()
             vassal.listener.close()
+            self.keeper.drop(vassal.spec.domain)
+
+    def _register(self, vassal: Vassal) -> None:
+        self._vassals[vassal.spec.domain] = vassal
+        self._aliases |= dict.fromkeys(vassal.spec.aliases, vassal.spec.domain)
 
     def _drop_aliases(self, vassal: Vassal) -> None:
         for alias in vassal.spec.aliases:

@@ -49,7 +49,7 @@ class Provisioner:
 
     async def _provide(self, domain: str) -> bool:
         admitted = asyncio.Event()
-        self._governor.wait(domain, admitted.set)
+        self._governor.waiters.add(domain, admitted.set)
         try:
             async with asyncio.timeout(LIMIT_SECONDS), self._slots:
                 if not await self._run(domain):
@@ -64,7 +64,7 @@ class Provisioner:
             log.warning("cannot provision %s: %s", domain, error)
             return False
         finally:
-            self._governor.leave(domain, admitted.set)
+            self._governor.waiters.remove(domain, admitted.set)
 
     async def _run(self, domain: str) -> bool:
         process = await asyncio.create_subprocess_exec(

@@ -7,12 +7,14 @@ nginx sends falls between two processes.
 
 from typing import Protocol
 
+from emperor.keeper import Keeper
+from emperor.model.demand import Boot, Cause
 from emperor.model.lifecycle import Callers, Door, Posture, Role
 from emperor.model.places import Rank
 from emperor.model.ports import CannotLaunch, Clock, Launcher, Owner
 from emperor.model.vassal import Adoption
 from emperor.usher import Usher
-from emperor.vassal import Boot, Cause, Child, Vassal
+from emperor.vassal import Child, Vassal
 
 
 class Reactions(Owner, Protocol):
@@ -32,10 +34,11 @@ class Stage:
     """Performs postures."""
 
     def __init__(
-        self, launcher: Launcher, clock: Clock, usher: Usher, reactions: Reactions
+        self, launcher: Launcher, clock: Clock, keeper: Keeper, usher: Usher, reactions: Reactions
     ) -> None:
         self._launcher = launcher
         self._clock = clock
+        self._keeper = keeper
         self._usher = usher
         self._reactions = reactions
         self._generation = 0
@@ -61,6 +64,14 @@ class Stage:
             vassal.listener.open_door()
         return None
 
+    def resume(self, vassal: Vassal) -> None:
+        """Set the timers of the processes that an earlier daemon left. What it had to say to them
+        it has said before it was kept."""
+        for child in vassal.children:
+            self._generation = max(self._generation, child.generation)
+            if child.deadline is not None:
+                self._expect(vassal, child, child.deadline)
+
     def greet_callers(self, vassal: Vassal, posture: Posture) -> None:
         """Watch the listener, or leave its connections to the app."""
         # A demand that is owed already would make a level-triggered watch spin.
@@ -82,14 +93,10 @@ class Stage:
         if child.role is role:
             return
         was, child.role = child.role, role
-        if child.timer:
-            child.timer.cancel()
-            child.timer = None
         if role is not Role.DRAINING:
+            self._expect(vassal, child, None)
             return
-        child.timer = self._clock.call_later(
-            child.spec.stop_timeout, self._reactions.overdue, vassal, child
-        )
+        self._expect(vassal, child, self._clock.time() + child.spec.stop_timeout)
         # Before byte 1 no worker was forked, so nothing can have been accepted: a boot that is not
         # wanted any more need not be waited for. BY_NAME starts never send that byte.
         may_have_accepted = child.boot.loaded or child.spec.adoption is Adoption.BY_NAME
@@ -108,21 +115,42 @@ class Stage:
         visitor = Rank.PERSON if cause.person else Rank.VISITOR
         if not self._usher.may_boot(vassal, visitor if lacks_lead else Rank.SUCCESSOR):
             vassal.turn_for = first
-        elif lacks_lead:
-            vassal.lead = self._spawn(vassal, first)
-            vassal.last_boot = vassal.lead.boot
+            return
+        child = self._prepare(vassal, first)
+        if lacks_lead:
+            vassal.lead = child
         else:
-            vassal.second = self._spawn(vassal, first)
+            vassal.second = child
+        self._spawn(vassal, child)
+        if lacks_lead:
+            vassal.last_boot = child.boot
 
-    def _spawn(self, vassal: Vassal, cause: Cause) -> Child:
+    def _prepare(self, vassal: Vassal, cause: Cause) -> Child:
         self._generation += 1
-        process = self._launcher.launch(
+        process = self._launcher.prepare(
             vassal.spec, vassal.listener, self._generation, self._reactions
         )
-        boot = Boot(cause, spawned=self._clock.time())
-        child = Child(self._generation, vassal.spec, process, boot, Role.BOOTING)
-        child.timer = self._clock.call_later(
-            vassal.spec.start_timeout, self._reactions.overdue, vassal, child
-        )
-        vassal.starts += 1
+        now = self._clock.time()
+        child = Child(self._generation, vassal.spec, process, Boot(cause, now), Role.BOOTING)
+        self._expect(vassal, child, now + vassal.spec.start_timeout)
         return child
+
+    def _spawn(self, vassal: Vassal, child: Child) -> None:
+        # Should the daemon die now, the next one has the process's pipe, and finds it by that.
+        self._keeper.keep(vassal)
+        try:
+            child.process.start()
+        except CannotLaunch:
+            self._expect(vassal, child, None)
+            vassal.lose(child)
+            raise
+        vassal.starts += 1
+
+    def _expect(self, vassal: Vassal, child: Child, deadline: float | None) -> None:
+        """Have it killed unless it has done by then what is expected of it."""
+        if child.timer:
+            child.timer.cancel()
+        child.timer, child.deadline = None, deadline
+        if deadline is not None:
+            delay = max(0.0, deadline - self._clock.time())
+            child.timer = self._clock.call_later(delay, self._reactions.overdue, vassal, child)

@@ -9,6 +9,7 @@ import os
 from datetime import UTC, datetime
 from typing import Protocol
 
+from emperor.model.demand import Cause
 from emperor.model.lifecycle import Role
 from emperor.model.places import Places, Presence, Rank
 from emperor.model.policy import (
@@ -19,7 +20,8 @@ from emperor.model.policy import (
 )
 from emperor.model.ports import Clock, Timer
 from emperor.model.settings import Settings
-from emperor.vassal import Cause, Vassal
+from emperor.vassal import Vassal
+from emperor.waiters import Waiters
 
 log = logging.getLogger("emperord")
 
@@ -35,8 +37,9 @@ class Turns(Protocol):
     def evict(self, vassal: Vassal, newcomer: Vassal) -> None:
         """Put one to sleep for another."""
 
-    def waiting(self, domain: str) -> int:
-        """How many wait for that domain's vassal."""
+    @property
+    def waiters(self) -> Waiters:
+        """Who waits for whom."""
 
 
 class Usher:
@@ -136,7 +139,7 @@ class Usher:
             used.append(vassal.last_hit)
         if connected := vassal.listener.last_connect():
             used.append(now - (datetime.now(UTC).timestamp() - connected))
-        held = self._turns.waiting(vassal.spec.domain)
+        held = self._turns.waiters.count(vassal.spec.domain)
         return Use(max(used), held, bool(vassal.spec.idle))
 
 

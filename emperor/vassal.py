@@ -5,42 +5,17 @@ Only governor.py changes them; everybody else may look.
 
 from dataclasses import dataclass
 
+from emperor.model.demand import Boot, Cause
 from emperor.model.lifecycle import Event, Move, Role, State
 from emperor.model.policy import SETTLED_SECONDS
 from emperor.model.ports import Listener, Process, Timer
-from emperor.model.vassal import Spec
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Who wants something of a vassal, and since when (monotonic seconds): `by` is hit, connection,
-    `emperorctl start` and so on; `client` and `request` name the visitor's address and request id
-    where a hit told them. `person`: a browser that navigates, or the operator."""
-
-    by: str
-    at: float
-    client: str | None = None
-    request: str | None = None
-    person: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.by} from {self.client}" if self.client else self.by
-
-
-@dataclass(slots=True)
-class Boot:
-    """When a process reached each phase, in monotonic seconds; None: not yet."""
-
-    cause: Cause
-    spawned: float
-    loaded: float | None = None
-    accepting: float | None = None
-    first_reply: float | None = None
+from emperor.model.vassal import Spec, Stamp
 
 
 @dataclass(slots=True, eq=False)
 class Child:
-    """A process in one of the two slots. `blame` is why the daemon itself had to kill it."""
+    """A process in one of the two slots. `deadline` is when its `timer` rings, `blame` why the
+    daemon itself had to kill it."""
 
     generation: int
     spec: Spec
@@ -48,6 +23,7 @@ class Child:
     boot: Boot
     role: Role
     timer: Timer | None = None
+    deadline: float | None = None
     blame: str | None = None
     respawns: int = 0
 
@@ -59,11 +35,13 @@ class Child:
 @dataclass(slots=True, eq=False)
 class Vassal:
     """One domain. Times are monotonic seconds. `turn_for`: who wants the process that its state
-    requires and that stands in line, its slot empty, until it is its turn to boot."""
+    requires and that stands in line, its slot empty, until it is its turn to boot. `stamp`: of the
+    ini that `spec` was read from."""
 
     spec: Spec
     listener: Listener
     since: float
+    stamp: Stamp | None = None
     state: State = State.PARKED
     lead: Child | None = None
     second: Child | None = None
@@ -88,6 +66,11 @@ class Vassal:
     def waits_to_start(self) -> bool:
         """Whether no app is there, and the process that will be stands in line."""
         return self.state is State.STARTING and self.turn_for is not None
+
+    def lose(self, child: Child) -> None:
+        """Empty its slot."""
+        self.lead = None if self.lead is child else self.lead
+        self.second = None if self.second is child else self.second
 
     def move(self, move: Move) -> None:
         """Move the processes between the two slots."""

@@ -81,7 +81,7 @@ class Examiner:
         found += unknown_options(ini, self._known)
         if ini.clever:
             ini = await self._ask(ini, draft, settings.vassals)
-        spec = spec_of(domain, ini, settings, draft.stamp.owner, self._accounts)
+        spec = spec_of(domain, ini, settings, draft.owner, self._accounts)
         found += lint(ini, spec, settings, self._somaxconn)
         found += missing_paths(ini, spec, str(settings.vassals))
         self._claim(spec)
@@ -89,7 +89,7 @@ class Examiner:
 
     async def _ask(self, ini: Ini, draft: Draft, folder: Path) -> Ini:
         """Only root can ask as the user that the app will run as."""
-        identity = None if os.geteuid() else identity_of(ini, draft.stamp.owner, self._accounts)
+        identity = None if os.geteuid() else identity_of(ini, draft.owner, self._accounts)
         return await Inquiry(self._uwsgi, folder).ask(ini, identity)
 
     def _claim(self, spec: Spec) -> None:

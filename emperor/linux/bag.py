@@ -179,6 +179,11 @@ class Bag:
                 f"cannot keep the state of {_told(failed)}: {cause}", failed
             ) from first
 
+    def clear(self) -> None:
+        """Drop everything, what is held by its descriptors alone too."""
+        self._drop(len(self._messages))
+        self._newest_word.clear()
+
     def _send_if_it_fits(self, words: Collection[Word]) -> None:
         if self._is_full():
             self._take_out_all()
@@ -247,6 +252,9 @@ class Bag:
                 self._send(words)
         finally:
             _close_all(words)
+        self._drop(count)
+
+    def _drop(self, count: int) -> None:
         for _ in range(count):
             # Without room for them, the kernel closes its descriptors.
             self._reader.recv(1, socket.MSG_DONTWAIT)

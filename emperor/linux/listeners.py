@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from emperor.linux.leftovers import CLOSED_MODE, bind, link, make_folder, remove_if_empty
 from emperor.model.ports import CannotListen
 from emperor.model.settings import Settings, SettingsError
+from emperor.model.snapshot import ListenerMark
 from emperor.model.vassal import Activation, Spec
 
 log = logging.getLogger("emperord")
@@ -74,13 +75,29 @@ class UnixListeners:
             raise _cannot_listen(spec.socket, error) from error
 
     def _listen(self, spec: Spec) -> "UnixListener":
-        listener = UnixListener(self._house, spec, bind(spec.socket))
+        bound = bind(spec.socket)
+        info = os.lstat(spec.socket)
+        mark = ListenerMark(info.st_ino, info.st_dev, info.st_atime_ns)
+        listener = UnixListener(self._house, spec, bound, mark)
         try:
             os.chown(spec.socket, *self._house.socket_owner, follow_symlinks=False)
             listener.apply(spec)
         except BaseException:
             listener.close()
             raise
+        return listener
+
+    def adopt(self, spec: Spec, mark: ListenerMark | None, fd: int) -> "UnixListener":
+        """Go on with a socket that an earlier daemon bound for `spec`; it need not be in its place
+        any more. Without a mark: with one that could not be bound again, whose `fd` is -1."""
+        if mark is None:
+            bound = socket.socket(socket.AF_UNIX)
+            bound.close()
+            mark = ListenerMark(0, 0, 0)
+        else:
+            bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=fd)
+        listener = UnixListener(self._house, spec, bound, mark)
+        listener.take_over(spec.aliases)
         return listener
 
 
@@ -102,15 +119,14 @@ class UnixListener:
         "_socket",
     )
 
-    def __init__(self, house: _House, spec: Spec, bound: socket.socket) -> None:
-        info = os.lstat(spec.socket)
+    def __init__(self, house: _House, spec: Spec, bound: socket.socket, mark: ListenerMark) -> None:
         self._house = house
         self._domain = spec.domain
         self._path = spec.socket
         self._socket = bound
-        self._device = info.st_dev
-        self._inode = info.st_ino
-        self._bound_at = info.st_atime_ns
+        self._device = mark.device
+        self._inode = mark.inode
+        self._bound_at = mark.bound_at
         self._activation = spec.activation
         self._aliases: tuple[str, ...] = ()
         self._open = False
@@ -118,8 +134,13 @@ class UnixListener:
 
     @property
     def fd(self) -> int:
-        """The listening descriptor, non-blocking and close-on-exec."""
+        """The listening descriptor, non-blocking and close-on-exec; -1 when it is closed."""
         return self._socket.fileno()
+
+    @property
+    def mark(self) -> ListenerMark:
+        """By which a later daemon knows it again."""
+        return ListenerMark(self._inode, self._device, self._bound_at)
 
     def apply(self, spec: Spec) -> None:
         """Follow `spec` in its aliases, backlog and activation; it must name the same socket.
@@ -138,6 +159,20 @@ class UnixListener:
         self._socket.listen(spec.backlog)
         self._activation = spec.activation
         self._set_mode()
+
+    def take_over(self, aliases: tuple[str, ...]) -> None:
+        """Hold the links that an earlier daemon made, and give the path to the owner that the
+        settings name by now."""
+        self._aliases = aliases
+        info, owner = self._info(), self._house.socket_owner
+        if info is None or (info.st_uid, info.st_gid) == owner:
+            return
+        folder = f"{self._house.sockets}/{self._domain}"
+        try:
+            os.chown(folder, *self._house.folder_owner, follow_symlinks=False)
+            os.chown(self._path, *owner, follow_symlinks=False)
+        except OSError as error:
+            log.error("cannot change the owner of %s: %s", self._path, error.strerror)
 
     def open_door(self) -> None:
         """Let everybody pass whom the settings' mode lets pass."""

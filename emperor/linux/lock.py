@@ -11,15 +11,21 @@ class AlreadyRunning(Exception):
 
 
 class RunLock:
-    """Held from `__enter__` to the end of the process or the block. Raises AlreadyRunning."""
+    """Held from `__enter__` to the end of the block, or of the last process that has its `fd`:
+    `held` is that of the daemon before, which then was never without it. Raises AlreadyRunning."""
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, held: int | None = None) -> None:
         self._run_dir = run_dir
+        self._held = held
         self._fd = -1
 
+    @property
+    def fd(self) -> int:
+        """The descriptor that holds it."""
+        return self._fd
+
     def __enter__(self) -> Self:
-        path = self._run_dir / "emperord.lock"
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        self._fd = self._open()
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -31,6 +37,14 @@ class RunLock:
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
         return self
+
+    def _open(self) -> int:
+        path = self._run_dir / "emperord.lock"
+        if self._held is not None:
+            if path.exists() and os.path.samestat(os.fstat(self._held), path.stat()):
+                return self._held
+            os.close(self._held)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
 
     def __exit__(self, *_: object) -> None:
         # The file stays: to unlink it would let a third daemon lock another file of that name.

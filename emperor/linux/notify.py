@@ -2,7 +2,8 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Self
 
@@ -44,6 +45,11 @@ class Notifier:
         """The loop goes round."""
         self._send("WATCHDOG=1")
 
+    def store(self, name: str, fd: int) -> None:
+        """Keep that descriptor until the service is stopped, and give it to whoever comes next.
+        Without FDPOLL=0 systemd would close it as soon as it can be read or has an error."""
+        self._send(f"FDSTORE=1\nFDNAME={name}\nFDPOLL=0", [fd])
+
     def status(self, text: str) -> None:
         """One line for `systemctl status`: another line would be another order to systemd."""
         self._send(f"STATUS={' '.join(text.splitlines())}")
@@ -54,8 +60,9 @@ class Notifier:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
-    def _send(self, message: str) -> None:
+    def _send(self, message: str, fds: Sequence[int] = ()) -> None:
         if self._address:
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))] if fds else []
             # A manager that is away or busy must not stop the daemon.
             with suppress(OSError):
-                self._socket.sendto(message.encode(), self._address)
+                self._socket.sendmsg([message.encode()], rights, 0, self._address)

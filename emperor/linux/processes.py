@@ -1,8 +1,11 @@
-"""Child processes: posix_spawn, a process group and session of their own, death by pidfd.
+"""Processes: posix_spawn, a group and session of their own, death by pidfd, children or not.
 
 posix_spawn blocks the caller for 0.3 ms, also with 10,000 descriptors and 200 MB; Popen with a user
 takes 6 ms (measured). It has no cwd: a child starts in the folder that the daemon stands in. What a
 child puts into a session of its own is out of the reach of its group, and of `kill`.
+
+A daemon that took over after a crash is no parent: init reaps, the exit status is unknown, and what
+was the number of a process may be another's by then.
 """
 
 import errno
@@ -26,26 +29,33 @@ _CURES = {
 }
 
 
-class ChildProcess:
-    """The leader of a process group. Its exit kills the rest of the group, and is told once."""
+class LedProcess:
+    """The leader of a process group, child or not, by a pidfd that is its own from here on. Its
+    exit kills the rest of the group, and is told once."""
 
     __slots__ = ("_loop", "_on_exit", "_pidfd", "pid")
 
-    def __init__(self, pid: int, loop: AbstractEventLoop, on_exit: Callable[[str], None]) -> None:
+    def __init__(
+        self, pid: int, pidfd: int, loop: AbstractEventLoop, on_exit: Callable[[str], None]
+    ) -> None:
         self.pid = pid
         self._loop = loop
         self._on_exit = on_exit
-        self._pidfd: int | None = os.pidfd_open(pid)
-        loop.add_reader(self._pidfd, self._exited, self._pidfd)
+        self._pidfd: int | None = pidfd
+        loop.add_reader(pidfd, self._exited, pidfd)
+
+    @property
+    def pidfd(self) -> int | None:
+        """Its descriptor; None after the exit."""
+        return self._pidfd
 
     def kill(self) -> None:
-        """SIGKILL the group. Harmless after the exit, when the number may be another's."""
-        if self._pidfd is not None:
+        """SIGKILL the group. Harmless after the exit."""
+        if self._pidfd is not None and _is_number_theirs(self.pid, self._pidfd):
             _kill_group(self.pid)
 
     def _exited(self, pidfd: int) -> None:
         self._loop.remove_reader(pidfd)
-        # Until the leader is reaped, its number and so that of the group cannot be given away.
         self.kill()
         self._pidfd = None
         try:
@@ -61,7 +71,7 @@ def spawn(
     fds: Mapping[int, int],
     loop: AbstractEventLoop,
     on_exit: Callable[[str], None],
-) -> ChildProcess:
+) -> LedProcess:
     """Start `argv` with /dev/null as 0 and `fds`, which says by the child's numbers (1 and 2 for
     its output) what it has of our descriptors; they stay open here. Beside these it gets only what
     this process was itself given without close-on-exec. Signals are at their defaults.
@@ -87,7 +97,7 @@ def spawn(
     except OSError as error:
         raise _cannot_launch(argv[0], error) from error
     try:
-        return ChildProcess(pid, loop, on_exit)
+        return LedProcess(pid, os.pidfd_open(pid), loop, on_exit)
     except OSError as error:
         _kill_group(pid)
         os.waitpid(pid, 0)
@@ -112,6 +122,27 @@ def open_log(path: str) -> int:
         raise CannotLaunch(f"cannot open the log {path}: {error.strerror}{cure}") from error
 
 
+def leader_with_socket(inode: int, fd: int) -> tuple[int, int] | None:
+    """The leader of a group that has the socket with that inode as its descriptor `fd`: its pid,
+    and a new pidfd. None where there is none."""
+    for entry in os.listdir("/proc"):
+        if not entry.isdecimal() or not _has_socket(entry, inode, fd):
+            continue
+        pid = int(entry)
+        with suppress(ProcessLookupError):
+            pidfd = os.pidfd_open(pid)
+            if os.getpgid(pid) == pid and _has_socket(entry, inode, fd):
+                return pid, pidfd
+            os.close(pidfd)
+    return None
+
+
+def _has_socket(pid: str, inode: int, fd: int) -> bool:
+    with suppress(OSError):  # it is gone, or not ours to look at
+        return os.readlink(f"/proc/{pid}/fd/{fd}") == f"socket:[{inode}]"
+    return False
+
+
 @contextmanager
 def _out_of_the_way(fds: Mapping[int, int]) -> Iterator[dict[int, int]]:
     """`fds` (target to source) with sources above all targets, so that no dup2(2) in the child
@@ -133,11 +164,23 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
+def _is_number_theirs(pid: int, pidfd: int) -> bool:
+    """Whether `pid` still means the group of that process. It does until the leader is reaped, and
+    then as long as somebody else of the group lives: nobody is given the number meanwhile."""
+    try:
+        signal.pidfd_send_signal(pidfd, 0)
+    except ProcessLookupError:
+        return not os.path.exists(f"/proc/{pid}")
+    except PermissionError:
+        return True
+    return True
+
+
 def _reap(pidfd: int) -> str:
     try:
         result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
     except ChildProcessError:
-        return "exit status unknown: somebody else reaped it"
+        return "exit status unknown: it was reaped by another process"
     assert result is not None
     if result.si_code == os.CLD_EXITED:
         return f"exit status {result.si_status}"

@@ -4,11 +4,12 @@ The kernel's side stands in `linux/` and `uwsgi/`. The tests put fakes and a clo
 its place, and a launcher that forks a preloaded interpreter would be one more of these.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from emperor.model.snapshot import ListenerMark, ProcessMark
 from emperor.model.vassal import Spec
 
 
@@ -41,7 +42,7 @@ class Word:
 class Store(Protocol):
     """Keeps the newest word about each key for the process that comes after this one."""
 
-    def put(self, words: Sequence[Word]) -> None:
+    def put(self, words: Iterable[Word]) -> None:
         """Keep them, or else raise CannotKeep; their descriptors stay the caller's."""
 
 
@@ -67,7 +68,11 @@ class Listener(Protocol):
 
     @property
     def fd(self) -> int:
-        """The descriptor whose duplicate a vassal gets."""
+        """The descriptor whose duplicate a vassal gets; -1 where it could not be bound again."""
+
+    @property
+    def mark(self) -> ListenerMark:
+        """By which it is known again."""
 
     def open_door(self) -> None:
         """Let nginx connect: set the path's mode to that of the settings."""
@@ -117,6 +122,10 @@ class Listeners(Protocol):
         Raises CannotListen.
         """
 
+    def adopt(self, spec: Spec, mark: ListenerMark | None, fd: int) -> Listener:
+        """Go on with a socket that an earlier daemon bound; it need not be in its place any more.
+        Without a mark: with one that could not be bound again, whose `fd` is -1."""
+
 
 @dataclass(frozen=True, slots=True)
 class QueueLength:
@@ -142,6 +151,17 @@ class Process(Protocol):
     def pid(self) -> int:
         """The master's pid, which is its process group's id too."""
 
+    @property
+    def mark(self) -> ProcessMark:
+        """By which it is known again."""
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """What holds it: its pipe and, once it was spawned, its pidfd."""
+
+    def start(self) -> None:
+        """Spawn it. Raises CannotLaunch, and then nothing is left of it."""
+
     def drain(self) -> None:
         """Ask for a graceful stop: requests in flight are finished."""
 
@@ -162,5 +182,22 @@ class Owner(Protocol):
 class Launcher(Protocol):
     """Starts vassals."""
 
-    def launch(self, spec: Spec, listener: Listener, generation: int, owner: Owner) -> Process:
-        """Spawn one process for `spec` that holds `listener`. Raises CannotLaunch."""
+    def prepare(self, spec: Spec, listener: Listener, generation: int, owner: Owner) -> Process:
+        """A process for `spec` that will hold `listener`, and that is not started yet. Raises
+        CannotLaunch."""
+
+    def adopt(
+        self, spec: Spec, mark: ProcessMark, fds: Sequence[int], generation: int, owner: Owner
+    ) -> Process | None:
+        """Go on with a process that an earlier daemon started; None where it never did. The
+        descriptors are the launcher's from here on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All of the world that the governor reaches."""
+
+    listeners: Listeners
+    launcher: Launcher
+    clock: Clock
+    store: Store

@@ -39,6 +39,17 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Stamp:
+    """What tells one version of an ini from the next, and whose it is."""
+
+    inode: int
+    mtime_ns: int
+    size: int
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
     """All that the daemon must know to serve one domain. Times are in seconds.
 

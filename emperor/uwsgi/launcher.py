@@ -3,13 +3,16 @@
 import logging
 import os
 from asyncio import AbstractEventLoop
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from emperor.linux.processes import ChildProcess, as_identity, open_log, spawn
+from emperor.linux.processes import LedProcess, as_identity, leader_with_socket, open_log, spawn
 from emperor.model.ports import CannotLaunch, Listener, News, Owner
 from emperor.model.settings import Settings
+from emperor.model.snapshot import ProcessMark
 from emperor.model.vassal import Spec
 from emperor.uwsgi.autopsy import cause_of_death
 from emperor.uwsgi.command import LISTENER_FD, PIPE_FD, argv, environment
@@ -19,56 +22,82 @@ log = logging.getLogger("emperord")
 
 _AUTOPSY_BYTES = 8192
 
+# Spawns with these descriptors, and calls back when it ended.
+_Spawn = Callable[[Mapping[int, int], Callable[[str], None]], LedProcess]
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Who is told what becomes of a process, and which process that is."""
+
+    domain: str
+    generation: int
+    owner: Owner
+
+    def heard(self, news: News) -> None:
+        """It spoke."""
+        self.owner.heard(self.domain, self.generation, news)
+
+    def exited(self, how: str) -> None:
+        """It is dead."""
+        self.owner.exited(self.domain, self.generation, how)
+
 
 class UwsgiProcess:
-    """A uWSGI master, its pipe, and where its output begins in the log."""
+    """A uWSGI master: its pipe, where its output begins in the log, and itself once it is there."""
 
-    def __init__(
-        self, loop: AbstractEventLoop, log_path: str, domain: str, generation: int, owner: Owner
-    ) -> None:
-        self._log = log_path
-        self._domain = domain
-        self._generation = generation
-        self._owner = owner
-        self._child: ChildProcess | None = None
-        self._log_begins = 0
-        self._pipe = Pipe(loop, self._heard)
-        self._loop = loop
+    def __init__(self, pipe: Pipe, mark: ProcessMark, told: _Told, spawn: _Spawn) -> None:
+        self._pipe = pipe
+        self._mark = mark
+        self._told = told
+        self._spawn = spawn
+        self._process: LedProcess | None = None
 
-    def start(self, command: list[str], env: dict[str, str], listener_fd: int) -> None:
+    def start(self) -> None:
         """Spawn it. Raises CannotLaunch, and then nothing is left open."""
         try:
             log_fd = self._open_log()
             try:
-                self._child = spawn(
-                    command,
-                    env,
-                    {1: log_fd, 2: log_fd, LISTENER_FD: listener_fd, PIPE_FD: self._pipe.far_fd},
-                    self._loop,
-                    self._exited,
-                )
+                fds = {1: log_fd, 2: log_fd, PIPE_FD: self._pipe.far_fd}
+                self._process = self._spawn(fds, self._exited)
             finally:
                 os.close(log_fd)
         except BaseException:
             self._pipe.close()
             raise
         self._pipe.close_far()
+        self._mark = replace(self._mark, pid=self._process.pid)
+
+    def take_over(self, pidfd: int, loop: AbstractEventLoop) -> None:
+        """Go on with a master that an earlier daemon spawned."""
+        self._process = LedProcess(self.pid, pidfd, loop, self._exited)
 
     def _open_log(self) -> int:
         """The log, or nowhere: a disk that is full must not keep an app from its visitors."""
         try:
-            fd = open_log(self._log)
+            fd = open_log(self._mark.log)
         except CannotLaunch as error:
-            log.warning("%s: %s; what it prints is lost", self._domain, error)
+            log.warning("%s: %s; what it prints is lost", self._told.domain, error)
             return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-        self._log_begins = os.lseek(fd, 0, os.SEEK_END)
+        self._mark = replace(self._mark, log_begins=os.lseek(fd, 0, os.SEEK_END))
         return fd
 
     @property
     def pid(self) -> int:
         """The master's pid and its group's id."""
-        assert self._child is not None
-        return self._child.pid
+        assert self._mark.pid is not None
+        return self._mark.pid
+
+    @property
+    def mark(self) -> ProcessMark:
+        """By which it is known again."""
+        return self._mark
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """Its pipe and its pidfd, as long as there are any."""
+        pidfd = self._process.pidfd if self._process else None
+        return (self._pipe.fd,) if pidfd is None else (self._pipe.fd, pidfd)
 
     def drain(self) -> None:
         """Ask for a graceful stop."""
@@ -76,23 +105,20 @@ class UwsgiProcess:
 
     def kill(self) -> None:
         """SIGKILL the whole group."""
-        if self._child is not None:
-            self._child.kill()
-
-    def _heard(self, news: News) -> None:
-        self._owner.heard(self._domain, self._generation, news)
+        if self._process is not None:
+            self._process.kill()
 
     def _exited(self, how: str) -> None:
         self._pipe.close()
-        self._owner.exited(self._domain, self._generation, cause_of_death(how, self._last_words()))
+        self._told.exited(cause_of_death(how, self._last_words()))
 
     def _last_words(self) -> str:
         try:
-            with open(self._log, "rb") as file:
+            with open(self._mark.log, "rb") as file:
                 end = file.seek(0, os.SEEK_END)
                 # It may have been cut meanwhile, by logrotate say: then all of it is ours.
-                begin = self._log_begins if self._log_begins <= end else 0
-                file.seek(max(begin, end - _AUTOPSY_BYTES))
+                begins = self._mark.log_begins if self._mark.log_begins <= end else 0
+                file.seek(max(begins, end - _AUTOPSY_BYTES))
                 return file.read(_AUTOPSY_BYTES).decode(errors="replace")
         except OSError:
             return ""
@@ -108,21 +134,63 @@ class UwsgiLauncher:
         self._log_dir = settings.log_dir
         self._loop = loop
 
-    def launch(self, spec: Spec, listener: Listener, generation: int, owner: Owner) -> UwsgiProcess:
-        """Spawn one process for `spec`. Raises CannotLaunch."""
+    def prepare(
+        self, spec: Spec, listener: Listener, generation: int, owner: Owner
+    ) -> UwsgiProcess:
+        """One process for `spec`, which waits for its start. Raises CannotLaunch."""
         if listener.fd < 0:
             raise CannotLaunch(f"cannot serve on {spec.socket}: it could not be bound again")
-        path = os.path.join(self._log_dir, f"{spec.domain}.log")
+        told = _Told(spec.domain, generation, owner)
+        try:
+            pipe = Pipe.new(self._loop, told.heard)
+        except OSError as error:
+            raise CannotLaunch(f"cannot spawn {self._uwsgi}: {error.strerror}") from error
+        mark = ProcessMark(
+            pid=None,
+            pipe_inode=os.fstat(pipe.far_fd).st_ino,
+            log=os.path.join(self._log_dir, f"{spec.domain}.log"),
+        )
+        return UwsgiProcess(pipe, mark, told, partial(self._spawn, spec, listener))
+
+    def adopt(
+        self, spec: Spec, mark: ProcessMark, fds: Sequence[int], generation: int, owner: Owner
+    ) -> UwsgiProcess | None:
+        """Go on with a process that an earlier daemon started; None where it never did."""
+        pipe_fd, *pidfds = fds
+        pid = mark.pid
+        if pid is None:
+            # The earlier daemon died as it spawned it, before it could note the pid.
+            found = leader_with_socket(mark.pipe_inode, PIPE_FD)
+            if found is None:
+                os.close(pipe_fd)
+                return None
+            pid, pidfds = found[0], [found[1]]
+        told = _Told(spec.domain, generation, owner)
+        pipe = Pipe.adopted(pipe_fd, self._loop, told.heard)
+        process = UwsgiProcess(pipe, replace(mark, pid=pid), told, _cannot_spawn_again)
+        process.take_over(pidfds[0], self._loop)
+        return process
+
+    def _spawn(
+        self,
+        spec: Spec,
+        listener: Listener,
+        fds: Mapping[int, int],
+        on_exit: Callable[[str], None],
+    ) -> LedProcess:
         command = argv(self._uwsgi, spec)
         if spec.identity is not None:
             command = as_identity(spec.identity, command)
+        env = environment(spec, os.environ)
         try:
             with _standing_in(self._vassals):
-                process = UwsgiProcess(self._loop, path, spec.domain, generation, owner)
-                process.start(command, environment(spec, os.environ), listener.fd)
+                return spawn(command, env, {**fds, LISTENER_FD: listener.fd}, self._loop, on_exit)
         except OSError as error:
             raise CannotLaunch(f"cannot spawn {self._uwsgi}: {error.strerror}") from error
-        return process
+
+
+def _cannot_spawn_again(_fds: Mapping[int, int], _on_exit: Callable[[str], None]) -> LedProcess:
+    raise CannotLaunch("cannot spawn a process that an earlier emperord spawned")
 
 
 @contextmanager

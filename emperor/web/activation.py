@@ -160,14 +160,14 @@ class Activation:
     async def _hold(self, hit: Hit, domain: str) -> web.Response:
         changed = asyncio.Event()
         page_after = self._settings.page_after if hit.navigates else None
-        self._governor.wait(domain, changed.set)
+        self._governor.waiters.add(domain, changed.set)
         try:
             async with asyncio.timeout(page_after) as limit:
                 return await self._answer(hit, domain, changed, limit)
         except TimeoutError:
             return self._page(Page.WAITING if hit.navigates else Page.LATE, hit)
         finally:
-            self._governor.leave(domain, changed.set)
+            self._governor.waiters.remove(domain, changed.set)
 
     async def _answer(
         self, hit: Hit, domain: str, changed: asyncio.Event, limit: asyncio.Timeout

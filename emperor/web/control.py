@@ -89,14 +89,14 @@ class Control:
             vassal.starts - (vassal.lead is not None and vassal.state is State.STARTING),
             vassal.last_error,
         )
-        self._governor.wait(domain, changed.set)
+        self._governor.waiters.add(domain, changed.set)
         try:
             self._governor.order(vassal, _ORDERS[name], f"emperorctl {name}")
             while vassal.state in _MOVING or vassal.owed:
                 await changed.wait()
                 changed.clear()
         finally:
-            self._governor.leave(domain, changed.set)
+            self._governor.waiters.remove(domain, changed.set)
         tried = (vassal.starts, vassal.last_error) != before
         if name != "stop" and vassal.last_error and tried:
             raise Refusal(502, "failed", f"cannot {name} {domain}: {vassal.last_error}")

@@ -1,14 +1,26 @@
 """A world for the governor that is moved by hand: clock, listeners, processes."""
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
 from emperor.governor import Governor
-from emperor.model.ports import CannotLaunch, CannotListen, Listener, News, Owner
+from emperor.heritage import legacies
+from emperor.model.ports import (
+    CannotKeep,
+    CannotLaunch,
+    CannotListen,
+    Listener,
+    News,
+    Owner,
+    Ports,
+    Word,
+)
 from emperor.model.settings import Settings, read_settings
+from emperor.model.snapshot import ListenerMark, ProcessMark
 from emperor.model.status import Happening
 from emperor.model.vassal import Spec
 from emperor.vassal import Vassal
@@ -30,8 +42,8 @@ class FakeTimer:
 class FakeClock:
     """Time stands still until somebody advances it."""
 
-    def __init__(self) -> None:
-        self.now = 1000.0
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
         self._timers: list[FakeTimer] = []
         self._numbers = count()
 
@@ -61,11 +73,62 @@ class FakeClock:
         return sum(not timer.cancelled for timer in self._timers)
 
 
+class Crash(BaseException):
+    """The daemon is killed at this very moment."""
+
+
+class Diary(list[str]):
+    """What the daemon does to the world, in its order. It may be killed before or after each step:
+    `steps_left` says when."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps_left: int | None = None
+
+    @contextmanager
+    def step(self, what: str | None = None) -> Iterator[None]:
+        """One thing that the daemon does."""
+        self._count()
+        if what:
+            self.append(what)
+        yield
+        self._count()
+
+    def _count(self) -> None:
+        if self.steps_left is not None:
+            self.steps_left -= 1
+            # Who is dead does nothing more, in no `finally` either.
+            if self.steps_left < 0:
+                raise Crash
+
+
+class FakeStore:
+    """Keeps words beyond a crash, as the bag does."""
+
+    def __init__(self, diary: Diary) -> None:
+        self.diary = diary
+        self.words: dict[str, Word] = {}
+        self.problem: str | None = None
+
+    def put(self, words: Iterable[Word]) -> None:
+        with self.diary.step():
+            put = {word.key: word for word in words}
+            if self.problem:
+                raise CannotKeep(self.problem, put.keys())
+            self.words |= put
+
+    @property
+    def left(self) -> list[Word]:
+        """What the next daemon finds."""
+        return [word for word in self.words.values() if word.payload]
+
+
 class FakeListener:
     """Remembers its door and who watches it."""
 
-    def __init__(self, spec: Spec, diary: list[str]) -> None:
+    def __init__(self, spec: Spec, inode: int, diary: Diary) -> None:
         self.spec = spec
+        self.inode = inode
         self.diary = diary
         self.door_open = False
         self.barred = False
@@ -78,7 +141,11 @@ class FakeListener:
 
     @property
     def fd(self) -> int:
-        return -1 if self.closed else 7
+        return -1 if self.closed else self.inode
+
+    @property
+    def mark(self) -> ListenerMark:
+        return ListenerMark(self.inode, device=1, bound_at=1)
 
     @property
     def watched(self) -> bool:
@@ -91,13 +158,15 @@ class FakeListener:
 
     def open_door(self) -> None:
         if not self.door_open:
-            self.diary.append("open")
-        self.door_open, self.barred = True, False
+            with self.diary.step("open"):
+                self.door_open = True
+        self.barred = False
 
     def close_door(self) -> None:
         if self.door_open:
-            self.diary.append("close")
-        self.door_open = self.barred = False
+            with self.diary.step("close"):
+                self.door_open = False
+        self.barred = False
 
     def apply(self, spec: Spec) -> None:
         self.spec = spec
@@ -127,12 +196,13 @@ class FakeListener:
 
     def close(self) -> None:
         self.closed = True
+        self.in_place = False
 
 
 class FakeListeners:
     """Makes them, or cannot."""
 
-    def __init__(self, diary: list[str]) -> None:
+    def __init__(self, diary: Diary) -> None:
         self.diary = diary
         self.made: list[FakeListener] = []
         self.problem: str | None = None
@@ -140,52 +210,107 @@ class FakeListeners:
     def listen(self, spec: Spec) -> FakeListener:
         if self.problem:
             raise CannotListen(self.problem)
-        self.made.append(FakeListener(spec, self.diary))
+        self.made.append(FakeListener(spec, 10 + len(self.made), self.diary))
         return self.made[-1]
+
+    def adopt(self, spec: Spec, mark: ListenerMark | None, fd: int) -> FakeListener:
+        if mark is None:
+            listener = FakeListener(spec, -1, self.diary)
+            listener.close()
+            return listener
+        # Whoever closed it, the store had it too.
+        [listener] = [listener for listener in self.made if listener.inode == fd == mark.inode]
+        assert listener.spec.socket == spec.socket
+        listener.closed = False
+        return listener
 
 
 @dataclass(eq=False)
 class FakeProcess:
-    """A process that says and does what the test tells it to."""
+    """A process that says and does what the test tells it to. What it said, and its death, can be
+    heard until the daemon has dealt with it."""
 
-    pid: int
     spec: Spec
     generation: int
     owner: Owner
-    diary: list[str]
+    launcher: "FakeLauncher"
+    pipe: int
+    pid: int = 0
+    said: list[News] = field(default_factory=list)
+    how: str | None = None
+
+    @property
+    def mark(self) -> ProcessMark:
+        return ProcessMark(self.pid or None, self.pipe, "/logs/a")
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        return (self.pipe, self.pipe + 1) if self.pid else (self.pipe,)
+
+    def start(self) -> None:
+        if self.launcher.problem:
+            raise CannotLaunch(self.launcher.problem)
+        pid = 100 + len(self.launcher.started)
+        with self.launcher.diary.step(f"spawn {pid}"):
+            self.pid = pid
+            self.launcher.started.append(self)
 
     def drain(self) -> None:
-        self.diary.append(f"drain {self.pid}")
+        with self.launcher.diary.step(f"drain {self.pid}"):
+            pass
 
     def kill(self) -> None:
-        self.diary.append(f"kill {self.pid}")
+        with self.launcher.diary.step(f"kill {self.pid}"):
+            pass
 
     def says(self, *news: News) -> None:
-        for one in news:
-            self.owner.heard(self.spec.domain, self.generation, one)
+        self.said += news
+        self.tell()
 
     def accepts(self) -> None:
         self.says(News.LOADED, News.ACCEPTING)
 
     def exits(self, how: str = "exit status 0") -> None:
-        self.owner.exited(self.spec.domain, self.generation, how)
+        self.how = how
+        self.tell()
+
+    def tell(self) -> None:
+        """Have the daemon hear what it has not dealt with yet."""
+        while self.said:
+            self.owner.heard(self.spec.domain, self.generation, self.said[0])
+            self.said.pop(0)
+        if self.how:
+            self.owner.exited(self.spec.domain, self.generation, self.how)
 
 
 class FakeLauncher:
     """Starts them, or cannot."""
 
-    def __init__(self, diary: list[str]) -> None:
+    def __init__(self, diary: Diary) -> None:
         self.diary = diary
+        self.prepared: list[FakeProcess] = []
         self.started: list[FakeProcess] = []
         self.problem: str | None = None
 
-    def launch(self, spec: Spec, listener: Listener, generation: int, owner: Owner) -> FakeProcess:
+    def prepare(self, spec: Spec, listener: Listener, generation: int, owner: Owner) -> FakeProcess:
         if self.problem:
             raise CannotLaunch(self.problem)
-        pid = 100 + len(self.started)
-        self.diary.append(f"spawn {pid}")
-        self.started.append(FakeProcess(pid, spec, generation, owner, self.diary))
-        return self.started[-1]
+        pipe = 1000 + 2 * len(self.prepared)
+        self.prepared.append(FakeProcess(spec, generation, owner, self, pipe))
+        return self.prepared[-1]
+
+    def adopt(
+        self, spec: Spec, mark: ProcessMark, fds: Sequence[int], generation: int, owner: Owner
+    ) -> FakeProcess | None:
+        [process] = [process for process in self.prepared if process.pipe == fds[0]]
+        assert (process.pipe, process.generation, process.spec) == (
+            mark.pipe_inode,
+            generation,
+            spec,
+        )
+        assert mark.pid in (None, process.pid)
+        process.owner = owner
+        return process if process.pid else None
 
     @property
     def last(self) -> FakeProcess:
@@ -214,19 +339,37 @@ class World:
     """One governor, one vassal `a.example`, and all that it touches."""
 
     def __init__(self, spec: Spec | None = None, **flags: str) -> None:
-        self.diary: list[str] = []
+        self.diary = Diary()
         self.clock = FakeClock()
         self.listeners = FakeListeners(self.diary)
         self.launcher = FakeLauncher(self.diary)
         self.recorder = FakeRecorder()
-        self.governor = Governor(
-            settings(**flags), self.listeners, self.launcher, self.clock, self.recorder
-        )
+        self.store = FakeStore(self.diary)
+        self.settings = settings(**flags)
+        self.governor = self._governor()
         self.spec = spec or Spec("a.example", "a.example.ini", str(Path("/s/a.example/socket")))
         self.governor.admit(self.spec)
         found = self.governor.get("a.example")
         assert found
         self.vassal = found
+
+    def _governor(self) -> Governor:
+        ports = Ports(self.listeners, self.launcher, self.clock, self.store)
+        return Governor(self.settings, ports, self.recorder)
+
+    def crash(self) -> None:
+        """Kill the daemon, and let another one go on with what it finds."""
+        self.diary.steps_left = None
+        self.clock = FakeClock(self.clock.now)
+        for listener in self.listeners.made:
+            listener.unwatch()
+        self.governor = self._governor()
+        self.governor.restore(legacies(self.store.left))
+        found = self.governor.get("a.example")
+        self.vassal = found or self.vassal
+        for process in self.launcher.started:
+            if process.owner is self.governor:
+                process.tell()
 
     @property
     def listener(self) -> FakeListener:

@@ -280,7 +280,7 @@ def test_one_that_never_sleeps_is_evicted_last() -> None:
 
 def test_one_for_whom_somebody_waits_here_is_evicted_late() -> None:
     full = Full()
-    full.governor.wait("a.example", lambda: None)
+    full.governor.waiters.add("a.example", lambda: None)
     full.hit(full.others["c"])
     assert full.others["b"].state.value == "stopping"
 

@@ -363,7 +363,7 @@ def test_removal_drains_then_closes_and_forgets() -> None:
     assert world.governor.serving("a.example") is None
     assert not world.listener.closed
     process.exits()
-    assert world.listener.closed
+    assert world.listeners.made[0].closed
     assert world.governor.get("a.example") is None
     assert not world.clock.pending
 
@@ -371,7 +371,7 @@ def test_removal_drains_then_closes_and_forgets() -> None:
 def test_removal_of_a_sleeping_vassal_is_immediate() -> None:
     world = World()
     world.governor.dismiss("a.example")
-    assert world.listener.closed
+    assert world.listeners.made[0].closed
     assert len(world.governor) == 0
 
 
@@ -503,6 +503,22 @@ def test_a_socket_that_cannot_be_bound_again_is_not_tried_at_every_hit() -> None
     assert len(world.listeners.made) == 2
 
 
+def test_a_successor_on_a_socket_that_was_taken_away_is_started_again_on_the_new_one() -> None:
+    world = World()
+    old = world.run()
+    world.governor.revise(world.spec)
+    successor = world.launcher.last
+    world.listener.in_place = False
+    old.exits("killed by SIGKILL")
+    assert world.state == "stopping"
+    assert len(world.listeners.made) == 2
+    successor.exits("killed by SIGKILL")
+    assert world.state == "starting"
+    world.launcher.last.accepts()
+    assert world.state == "running"
+    assert world.diary.count("spawn 102") == 1
+
+
 def test_an_illegal_event_changes_nothing_and_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -527,14 +543,14 @@ def test_those_who_wait_are_woken_by_every_change_until_they_leave() -> None:
     def wake() -> None:
         seen.append(world.state)
 
-    world.governor.wait("a.example", wake)
-    assert world.governor.waiting("a.example") == 1
+    world.governor.waiters.add("a.example", wake)
+    assert world.governor.waiters.count("a.example") == 1
     world.hit()
     world.launcher.last.accepts()
-    world.governor.leave("a.example", wake)
+    world.governor.waiters.remove("a.example", wake)
     world.launcher.last.says(News.IDLE)
     assert seen == ["starting", "running"]
-    assert world.governor.waiting("a.example") == 0
+    assert world.governor.waiters.count("a.example") == 0
 
 
 def test_each_transition_is_told_once_with_its_cause() -> None:

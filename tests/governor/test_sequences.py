@@ -1,6 +1,8 @@
-"""Whatever happens to a vassal, and in whatever order, some things stay true."""
+"""Whatever happens to a vassal, and in whatever order, some things stay true; and that the daemon
+is killed meanwhile, at whatever moment, is one more thing that happens."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 from hypothesis import settings as hypothesis_settings
@@ -11,7 +13,8 @@ from emperor.model.lifecycle import POSTURE, Callers, Door, Event, Role, State
 from emperor.model.policy import LONGEST_PLACE_SECONDS
 from emperor.model.ports import News
 from emperor.model.vassal import Reload
-from tests.governor.fakes import FakeProcess, World
+from emperor.vassal import Vassal
+from tests.governor.fakes import Crash, FakeProcess, World
 
 
 class ErrorsOnly(logging.Handler):
@@ -26,24 +29,35 @@ class ErrorsOnly(logging.Handler):
 
 
 class LifeOfAVassal(RuleBasedStateMachine):
-    """Visitors, the operator, the ini, uWSGI and time, in any order; and a neighbour who may be
-    booting in the only place."""
+    """Visitors, the operator, the ini, uWSGI and time, in any order; a neighbour who may be
+    booting in the only place; and a daemon that dies."""
 
     def __init__(self) -> None:
         super().__init__()
         self.errors = ErrorsOnly()
         logging.getLogger("emperord").addHandler(self.errors)
         self.world = World(None, max_starting="1", max_running="2")
-        self.neighbour = self.world.add("b.example")
+        self.world.add("b.example")
         self.alive: list[FakeProcess] = []
         self.neighbours: list[FakeProcess] = []
         self.seen = 0
 
-    def notice_spawns(self) -> None:
+    def let(self, act: Callable[[], object]) -> None:
+        """Let something happen, of which the daemon may die half-way."""
+        try:
+            act()
+        except Crash:
+            self.world.crash()
         for process in self.world.launcher.started[self.seen :]:
             own = process.spec.domain == "a.example"
             (self.alive if own else self.neighbours).append(process)
         self.seen = len(self.world.launcher.started)
+
+    @property
+    def neighbour(self) -> Vassal:
+        found = self.world.governor.get("b.example")
+        assert found
+        return found
 
     @property
     def there(self) -> bool:
@@ -56,66 +70,68 @@ class LifeOfAVassal(RuleBasedStateMachine):
     @precondition(lambda self: self.there)
     @rule()
     def a_visitor_comes(self) -> None:
-        self.world.hit()
-        self.notice_spawns()
+        self.let(self.world.hit)
 
     @precondition(lambda self: self.there)
     @rule(event=st.sampled_from([Event.START, Event.RESTART, Event.REVISED, Event.IDLE]))
     def the_operator_orders(self, event: Event) -> None:
-        self.world.governor.order(self.world.vassal, event, "emperorctl")
-        self.notice_spawns()
+        self.let(lambda: self.world.governor.order(self.world.vassal, event, "emperorctl"))
 
     @precondition(lambda self: self.there)
     @rule(reload=st.sampled_from(Reload))
     def the_ini_changes(self, reload: Reload) -> None:
-        self.world.governor.revise(replace(self.world.spec, reload=reload))
-        self.notice_spawns()
+        self.let(lambda: self.world.governor.revise(replace(self.world.spec, reload=reload)))
 
     @precondition(lambda self: self.there)
     @rule()
     def the_ini_goes(self) -> None:
-        self.world.governor.dismiss("a.example")
-        self.notice_spawns()
+        self.let(lambda: self.world.governor.dismiss("a.example"))
 
     @precondition(lambda self: self.anybody_alive)
     @rule(data=st.data(), news=st.sampled_from(News))
     def a_process_speaks(self, data: st.DataObject, news: News) -> None:
-        data.draw(st.sampled_from(self.alive)).says(news)
-        self.notice_spawns()
+        process = data.draw(st.sampled_from(self.alive))
+        self.let(lambda: process.says(news))
 
     @precondition(lambda self: self.anybody_alive)
     @rule(data=st.data())
     def a_process_dies(self, data: st.DataObject) -> None:
         process = data.draw(st.sampled_from(self.alive))
         self.alive.remove(process)
-        process.exits("exit status 1")
-        self.notice_spawns()
+        self.let(lambda: process.exits("exit status 1"))
 
     @rule(person=st.booleans())
     def a_visitor_comes_to_the_neighbour(self, person: bool) -> None:
-        self.world.hit(self.neighbour, person)
-        self.notice_spawns()
+        self.let(lambda: self.world.hit(self.neighbour, person))
 
     @precondition(lambda self: bool(self.neighbours))
     @rule(end=st.sampled_from(["accepts", "dies"]))
     def something_becomes_of_the_neighbour(self, end: str) -> None:
         process = self.neighbours[0]
         if end == "accepts":
-            process.accepts()
+            self.let(process.accepts)
         else:
             self.neighbours.remove(process)
-            process.exits("exit status 1")
-        self.notice_spawns()
+            self.let(lambda: process.exits("exit status 1"))
 
     @rule(seconds=st.sampled_from([0.1, 2.0, 15.0, 61.0, 200.0]))
     def time_passes(self, seconds: float) -> None:
-        self.world.clock.advance(seconds)
-        self.notice_spawns()
+        self.let(lambda: self.world.clock.advance(seconds))
 
     @rule()
     def the_program_is_gone_for_a_while(self) -> None:
         launcher = self.world.launcher
         launcher.problem = None if launcher.problem else "cannot spawn"
+
+    @rule()
+    def the_daemon_is_killed(self) -> None:
+        before = {vassal.spec.domain: vassal.state for vassal in self.world.governor}
+        self.let(self.world.crash)
+        assert {vassal.spec.domain: vassal.state for vassal in self.world.governor} == before
+
+    @rule(steps=st.integers(0, 12))
+    def the_daemon_will_be_killed(self, steps: int) -> None:
+        self.world.diary.steps_left = steps
 
     @invariant()
     def the_slots_hold_exactly_the_living(self) -> None:
@@ -169,11 +185,10 @@ class LifeOfAVassal(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         logging.getLogger("emperord").removeHandler(self.errors)
+        self.world.diary.steps_left = None
         if self.there:
-            self.world.governor.dismiss("a.example")
-            self.notice_spawns()
-        self.world.governor.dismiss("b.example")
-        self.notice_spawns()
+            self.let(lambda: self.world.governor.dismiss("a.example"))
+        self.let(lambda: self.world.governor.dismiss("b.example"))
         for process in self.alive + self.neighbours:
             process.exits()
         assert not self.there

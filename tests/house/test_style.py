@@ -17,6 +17,10 @@ LAYERS = (
     ("uwsgi",),
     (
         "vassal",
+        "waiters",
+        "keeper",
+        "heritage",
+        "estate",
         "chronicle",
         "usher",
         "stage",

@@ -265,6 +265,19 @@ def seqpackets() -> tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
+def test_when_all_is_dropped_nothing_is_held_any_more(bag: Bag) -> None:
+    read_end, write_end = os.pipe()
+    bag.put([Word("a", b"1", (write_end,))])
+    bag.put([Word("b", b"1"), Word("a")])
+    os.close(write_end)
+    bag.clear()
+    assert os.read(read_end, 1) == b""
+    assert bytes_in(bag) == 0
+    os.close(read_end)
+    bag.put([Word("c", b"1")])
+    assert found(bag) == {"c": b"1"}
+
+
 def test_the_heir_keeps_it_short_too(bag: Bag) -> None:
     for number in range(60):
         bag.put([Word("a", b"%d" % number)])

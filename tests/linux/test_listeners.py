@@ -423,3 +423,74 @@ async def test_uwsgi_serves_from_a_duplicate_and_leaves_it_non_blocking(house: H
     assert reply.endswith(b"served")
     assert not os.get_blocking(listener.fd)
     assert listener.is_in_place()
+
+
+# Taken over from a daemon that died.
+
+
+def take_over(house: House, listener: UnixListener, **settings: str) -> UnixListener:
+    """What the next daemon makes of it, while the first one's descriptor is gone."""
+    fd = os.dup(listener.fd)
+    mark = listener.mark
+    listener._socket.close()
+    heir = house.listeners_of(**settings).adopt(house.spec(), mark, fd)
+    house.made.append(heir)
+    return heir
+
+
+async def test_a_listener_that_is_taken_over_keeps_its_path_and_its_queue(house: House) -> None:
+    first = house.listen()
+    inode = house.path().stat().st_ino
+    with connect(house.path()):
+        heir = take_over(house, first)
+        assert heir.is_in_place()
+        assert heir.refuse() == 1
+    assert house.path().stat().st_ino == inode
+    heir.open_door()
+    assert may_pass(NGINX, house.path())
+    heir.close()
+    assert not house.path().parent.exists()
+
+
+async def test_what_was_known_of_its_last_use_is_known_still(house: House) -> None:
+    first = house.listen()
+    assert take_over(house, first).last_connect() is None
+    connect(house.path()).close()
+    assert house.made[-1].last_connect()
+
+
+async def test_it_follows_an_owner_that_the_settings_name_by_now(house: House) -> None:
+    first = house.listen()
+    take_over(house, first, socket_owner=str(TENANT[0]), socket_group=str(TENANT[1]))
+    info, folder = house.path().stat(), house.path().parent.stat()
+    assert (info.st_uid, info.st_gid, folder.st_gid) == (*TENANT, TENANT[1])
+
+
+async def test_one_whose_path_was_taken_away_meanwhile_is_told_as_that(house: House) -> None:
+    first = house.listen()
+    house.path().unlink()
+    house.leave_a_stale_socket(house.path())
+    heir = take_over(house, first)
+    assert not heir.is_in_place()
+    heir.open_door()
+    heir.close()
+    assert house.path().exists(), "it is somebody else's now"
+    house.path().unlink()
+    house.path().parent.rmdir()
+
+
+async def test_its_links_go_with_it(house: House) -> None:
+    first = house.listen(aliases=("b.example",))
+    fd, mark = os.dup(first.fd), first.mark
+    first._socket.close()
+    heir = house.listeners.adopt(house.spec(aliases=("b.example",)), mark, fd)
+    heir.close()
+    assert list(house.sockets.iterdir()) == []
+
+
+async def test_one_that_could_not_be_bound_again_is_as_closed_as_before(house: House) -> None:
+    heir = house.listeners.adopt(house.spec(), None, -1)
+    assert heir.fd == -1
+    assert not heir.is_in_place()
+    heir.unwatch()
+    heir.close()

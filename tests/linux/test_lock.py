@@ -69,3 +69,26 @@ def test_a_child_does_not_keep_the_lock_of_a_daemon_that_is_gone(tmp_path: Path)
                 pass
         finally:
             child.kill()
+
+
+def test_whoever_has_the_descriptor_has_the_lock_without_a_gap(tmp_path: Path) -> None:
+    first = RunLock(tmp_path)
+    first.__enter__()
+    kept = os.dup(first.fd)
+    os.close(first.fd)  # as its process would
+    with pytest.raises(AlreadyRunning), RunLock(tmp_path):
+        pass
+    with RunLock(tmp_path, kept) as second:
+        assert second.fd == kept
+    with RunLock(tmp_path):
+        pass
+
+
+def test_a_lock_on_a_file_that_is_gone_is_taken_anew(tmp_path: Path) -> None:
+    first = RunLock(tmp_path)
+    first.__enter__()
+    (tmp_path / "emperord.lock").unlink()
+    with RunLock(tmp_path, first.fd):
+        command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+        told = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False).stderr
+        assert "already serves" in told

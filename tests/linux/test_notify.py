@@ -38,6 +38,18 @@ def test_each_state_is_one_datagram(tmp_path: Path, abstract: bool) -> None:
         ]
 
 
+def test_a_descriptor_can_be_kept(tmp_path: Path) -> None:
+    path = str(tmp_path / "notify")
+    read_end, write_end = os.pipe()
+    with manager(path) as systemd, Notifier(path) as notifier:
+        notifier.store("bag.reader", write_end)
+        told, [kept], _, _ = socket.recv_fds(systemd, 100, 2)
+    assert told == b"FDSTORE=1\nFDNAME=bag.reader\nFDPOLL=0"
+    assert os.path.samestat(os.fstat(kept), os.fstat(write_end))
+    for fd in (kept, write_end, read_end):
+        os.close(fd)
+
+
 def test_a_status_cannot_smuggle_an_order_in(tmp_path: Path) -> None:
     path = str(tmp_path / "notify")
     with manager(path) as systemd, Notifier(path) as notifier:

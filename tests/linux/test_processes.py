@@ -3,14 +3,17 @@
 import asyncio
 import os
 import resource
+import select
 import signal
+import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from emperor.linux.processes import ChildProcess, as_identity, open_log, spawn
+from emperor.linux.processes import LedProcess, as_identity, leader_with_socket, open_log, spawn
 from emperor.model.ports import CannotLaunch
 from emperor.model.vassal import Identity
 from tests.eventually import eventually, eventually_async
@@ -49,7 +52,7 @@ class Household:
         self.log = log
         self.ends: list[str] = []
 
-    def spawn(self, *argv: str, fds: dict[int, int] | None = None) -> ChildProcess:
+    def spawn(self, *argv: str, fds: dict[int, int] | None = None) -> LedProcess:
         log_fd = open_log(str(self.log))
         try:
             return spawn(
@@ -62,7 +65,7 @@ class Household:
         finally:
             os.close(log_fd)
 
-    def sh(self, script: str, fds: dict[int, int] | None = None) -> ChildProcess:
+    def sh(self, script: str, fds: dict[int, int] | None = None) -> LedProcess:
         return self.spawn("/bin/sh", "-c", script, fds=fds)
 
     def told(self) -> str:
@@ -267,3 +270,114 @@ def test_a_log_that_is_no_file_is_refused(tmp_path: Path) -> None:
         open_log(str(pipe))
     with pytest.raises(CannotLaunch, match=r"no/folder.log: No such file or directory"):
         open_log(str(tmp_path / "no" / "folder.log"))
+
+
+# Taken over by a pidfd from a daemon that died.
+
+
+class Orphan:
+    """The leader of a group, which is none of this process's children: its parent died. `gone` is
+    an end of file when the whole group is dead."""
+
+    def __init__(self, script: str) -> None:
+        self.gone, held = os.pipe()
+        command = f"setsid /bin/sh -c '{script}' & echo $!"
+        with subprocess.Popen(
+            ["/bin/sh", "-c", command], pass_fds=[held], stdout=subprocess.PIPE
+        ) as parent:
+            assert parent.stdout is not None
+            self.pid = int(parent.stdout.readline())
+        os.close(held)
+        eventually(lambda: os.getsid(self.pid) == self.pid)
+        self.pidfd = os.pidfd_open(self.pid)
+
+    def is_all_gone(self) -> bool:
+        readable, _, _ = select.select([self.gone], [], [], 0)
+        return bool(readable) and os.read(self.gone, 1) == b""
+
+
+async def test_the_end_of_a_process_that_is_no_child_is_told(household: Household) -> None:
+    orphan = Orphan("exec sleep 1000 >&-")
+    process = LedProcess(
+        orphan.pid, orphan.pidfd, asyncio.get_running_loop(), household.ends.append
+    )
+    assert process.pidfd == orphan.pidfd
+    os.kill(orphan.pid, signal.SIGTERM)
+    assert (await household.ended()).startswith("exit status unknown")
+    assert process.pidfd is None
+    os.close(orphan.gone)
+
+
+async def test_a_kill_takes_a_group_that_is_no_childs_too(household: Household) -> None:
+    orphan = Orphan("sleep 1000 & sleep 1000")
+    LedProcess(orphan.pid, orphan.pidfd, asyncio.get_running_loop(), household.ends.append).kill()
+    assert (await household.ended()).startswith("exit status unknown")
+    eventually(orphan.is_all_gone)
+    os.close(orphan.gone)
+
+
+async def test_who_outlives_a_leader_that_died_before_dies_with_it(household: Household) -> None:
+    orphan = Orphan("trap : HUP; sleep 1000 & exit")
+    eventually(lambda: select.select([orphan.pidfd], [], [], 0)[0])
+    assert not orphan.is_all_gone()
+    LedProcess(orphan.pid, orphan.pidfd, asyncio.get_running_loop(), household.ends.append)
+    await household.ended()
+    eventually(orphan.is_all_gone)
+    os.close(orphan.gone)
+
+
+def one_that_was_reaped() -> tuple[int, int]:
+    """Its pid and a pidfd."""
+    with subprocess.Popen(["/bin/true"]) as process:
+        return process.pid, os.pidfd_open(process.pid)
+
+
+def another_of_that_number(pid: int) -> "subprocess.Popen[bytes]":
+    """The leader of a group that has the number which that process had."""
+
+    def spawn() -> "subprocess.Popen[bytes] | None":
+        Path("/proc/sys/kernel/ns_last_pid").write_text(str(pid - 1))
+        process = subprocess.Popen(["/bin/sleep", "1000"], start_new_session=True)
+        if process.pid == pid:
+            return process
+        process.kill()  # somebody else on this machine was faster
+        process.wait()
+        return None
+
+    process = eventually(spawn)
+    assert process
+    return process
+
+
+async def test_who_has_got_the_number_meanwhile_is_left_alone(household: Household) -> None:
+    pid, pidfd = one_that_was_reaped()
+    innocent = another_of_that_number(pid)
+    process = LedProcess(pid, pidfd, asyncio.get_running_loop(), household.ends.append)
+    process.kill()
+    assert (await household.ended()).startswith("exit status unknown")
+    assert innocent.poll() is None
+    innocent.kill()
+    assert innocent.wait() == -signal.SIGKILL
+
+
+def test_a_leader_is_found_by_the_socket_that_it_holds() -> None:
+    ours, theirs = socket.socketpair()
+    inode = os.fstat(theirs.fileno()).st_ino
+    assert leader_with_socket(inode, 9) is None
+    with subprocess.Popen(
+        ["/bin/bash", "-c", f"exec 9<&{theirs.fileno()}; sleep 1000 & echo; wait"],
+        pass_fds=[theirs.fileno()],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as leader:
+        assert leader.stdout is not None
+        leader.stdout.readline()
+        found = leader_with_socket(inode, 9)
+        assert found
+        assert found[0] == leader.pid, "and not its child, which holds it too"
+        signal.pidfd_send_signal(found[1], signal.SIGTERM)
+        os.close(found[1])
+        os.killpg(leader.pid, signal.SIGKILL)
+    assert leader_with_socket(inode, 9) is None
+    ours.close()
+    theirs.close()

@@ -49,7 +49,7 @@ class Front:
 
     @property
     def held(self) -> int:
-        return self.world.governor.waiting("a.example")
+        return self.world.governor.waiters.count("a.example")
 
 
 @asynccontextmanager

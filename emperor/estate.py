@@ -1,0 +1,115 @@
+"""What an earlier daemon left to this one, and what this one leaves to the next: the bag, and all
+that is in it."""
+
+import logging
+import os
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+
+from emperor import __version__
+from emperor.heritage import Legacy, legacies
+from emperor.linux.bag import Bag
+from emperor.linux.inheritance import inherited
+from emperor.linux.notify import Notifier
+from emperor.model.ports import CannotKeep, Word
+from emperor.model.reign import Handed, Reign, decode, encode, reign_of
+from emperor.model.settings import Settings
+from emperor.model.snapshot import Stale
+
+log = logging.getLogger("emperord")
+
+READER, WRITER = "bag.reader", "bag.writer"
+# No domain is spelled like this.
+_OWN_KEY = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A descriptor from whoever was there before. What `is_ours` no systemd holds: an emperord has
+    made it, and the last one unlinks it."""
+
+    fd: int
+    is_ours: bool
+
+
+class Estate:
+    """`reign` is that of the daemon before, None where there was none or one that we cannot
+    understand; `vassals` are those it left, whose descriptors are the taker's."""
+
+    def __init__(
+        self, bag: Bag, reign: Reign | None, vassals: list[Legacy], given: dict[str, Given]
+    ) -> None:
+        self.bag = bag
+        self.reign = reign
+        self.vassals = vassals
+        self._given = given
+        self._handed: dict[str, Given] = {}
+
+    def take(self, name: str) -> Given | None:
+        """A descriptor of that name, if there is one."""
+        return self._given.pop(name, None)
+
+    def hand(self, name: str, fd: int, is_ours: bool) -> None:
+        """Let whoever comes next have it too."""
+        self._handed[name] = Given(fd, is_ours)
+
+    def settle(self, settings: Settings) -> None:
+        """All is taken over: say whose reign it is, and close what nobody took."""
+        for name, given in self._given.items():
+            log.warning("%s was handed over to us, but we have no use for it", name)
+            os.close(given.fd)
+        self._given.clear()
+        handed = tuple(Handed(name, given.is_ours) for name, given in self._handed.items())
+        fds = tuple(given.fd for given in self._handed.values())
+        payload = encode(reign_of(__version__, settings, handed))
+        try:
+            self.bag.put([Word(_OWN_KEY, payload, fds)])
+        except CannotKeep as error:
+            log.warning("%s; a crash of emperord would close its own sockets", error)
+
+    def leave_nothing(self) -> None:
+        """The vassals have gone, and their daemon goes for good."""
+        self.bag.clear()
+
+
+def claim(environment: MutableMapping[str, str], notifier: Notifier) -> Estate:
+    """What there is for us; at first an empty bag, which systemd is asked to keep. Raises
+    OSError."""
+    fds = inherited(environment)
+    bag = _bag(fds.pop(READER, None), fds.pop(WRITER, None))
+    if bag is None:
+        bag = Bag.new()
+        for name, fd in zip((READER, WRITER), bag.ends, strict=True):
+            notifier.store(name, fd)
+    words = bag.read()
+    reign, given = _own(words.pop(_OWN_KEY, None))
+    # What systemd holds it gives each time, and that is what it listens on now.
+    for name, fd in fds.items():
+        if name in given:
+            os.close(given[name].fd)
+        given[name] = Given(fd, is_ours=False)
+    return Estate(bag, reign, legacies(words.values()), given)
+
+
+def _bag(reader: int | None, writer: int | None) -> Bag | None:
+    if reader is None or writer is None:
+        return None
+    try:
+        return Bag.inherited(reader, writer)
+    except OSError as error:
+        log.warning("cannot use what an earlier emperord left: %s", error.strerror)
+        return None
+
+
+def _own(word: Word | None) -> tuple[Reign | None, dict[str, Given]]:
+    if word is None:
+        return None, {}
+    try:
+        reign = decode(word.payload)
+    except Stale as error:
+        log.warning("cannot use what an earlier emperord said of itself: %s", error)
+        for fd in word.fds:
+            os.close(fd)
+        return None, {}
+    pairs = zip(reign.handed, word.fds, strict=True)
+    return reign, {handed.name: Given(fd, handed.is_ours) for handed, fd in pairs}

@@ -1,0 +1,111 @@
+"""Makes vassals of the snapshots that an earlier daemon has kept."""
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from emperor.model.ports import Launcher, Listener, Listeners, Owner, Word
+from emperor.model.snapshot import ChildSnapshot, Snapshot, Stale, decode
+from emperor.vassal import Child, Vassal
+
+log = logging.getLogger("emperord")
+
+
+@dataclass(frozen=True, slots=True)
+class Legacy:
+    """One vassal as it was kept, with its descriptors, each of which belongs to the heir."""
+
+    snapshot: Snapshot
+    fds: Sequence[int]
+
+
+def legacies(words: Iterable[Word]) -> list[Legacy]:
+    """What the words about vassals say. Those that this version cannot read are set aside, with
+    one warning: their sockets will be bound anew, and their processes end with their pipes."""
+    read: list[Legacy] = []
+    stale: dict[str, Stale] = {}
+    for word in words:
+        try:
+            read.append(Legacy(decode(word.payload), word.fds))
+        except Stale as error:
+            stale[word.key] = error
+            for fd in word.fds:
+                os.close(fd)
+    if stale:
+        domain, cause = next(iter(stale.items()))
+        log.warning(
+            "cannot go on with %d vassals of an earlier emperord, which start anew: %s: %s",
+            len(stale), domain, cause,
+        )  # fmt: skip
+    return read
+
+
+@dataclass(frozen=True, slots=True)
+class Heir:
+    """Who goes on with vassals: adopts their sockets and processes for `owner`."""
+
+    listeners: Listeners
+    launcher: Launcher
+    owner: Owner
+
+    def vassals(self, legacies: Iterable[Legacy]) -> list[Vassal]:
+        """The vassals, in the states that they were kept in. Their timers are not set, and their
+        listeners are not watched. Those in line for their turn to boot are last, in its order."""
+        vassals = [self._vassal(legacy) for legacy in legacies]
+        vassals.sort(key=lambda vassal: vassal.turn_for.at if vassal.turn_for else 0.0)
+        return vassals
+
+    def _vassal(self, legacy: Legacy) -> Vassal:
+        snapshot, fds = legacy.snapshot, iter(legacy.fds)
+        listener = self.listeners.adopt(
+            snapshot.spec, snapshot.listener, next(fds) if snapshot.listener else -1
+        )
+        vassal = self._childless(snapshot, listener)
+        vassal.lead = self._child(snapshot.lead, vassal, fds)
+        vassal.second = self._child(snapshot.second, vassal, fds)
+        # What is told of the last boot goes on with that of the process it belongs to.
+        boots = [child.boot for child in vassal.children if child.boot == vassal.last_boot]
+        vassal.last_boot = next(iter(boots), vassal.last_boot)
+        return vassal
+
+    def _childless(self, snapshot: Snapshot, listener: Listener) -> Vassal:
+        return Vassal(
+            spec=snapshot.spec,
+            listener=listener,
+            since=snapshot.since,
+            stamp=snapshot.stamp,
+            state=snapshot.state,
+            owed=snapshot.owed,
+            turn_for=snapshot.turn_for,
+            retry_at=snapshot.retry_at,
+            starts=snapshot.starts,
+            failures_in_a_row=snapshot.failures_in_a_row,
+            last_error=snapshot.last_error,
+            last_hit=snapshot.last_hit,
+            last_boot=snapshot.last_boot,
+            slept=snapshot.slept,
+        )
+
+    def _child(
+        self, kept: ChildSnapshot | None, vassal: Vassal, fds: Iterator[int]
+    ) -> Child | None:
+        if kept is None:
+            return None
+        spec = kept.spec or vassal.spec
+        held = [next(fds)] if kept.process.pid is None else [next(fds), next(fds)]
+        process = self.launcher.adopt(spec, kept.process, held, kept.generation, self.owner)
+        if process is None:
+            # The earlier daemon died before it had spawned it: who wanted it still does.
+            vassal.turn_for = kept.boot.cause
+            return None
+        return Child(
+            generation=kept.generation,
+            spec=spec,
+            process=process,
+            boot=kept.boot,
+            role=kept.role,
+            deadline=kept.deadline,
+            blame=kept.blame,
+            respawns=kept.respawns,
+        )

@@ -1,0 +1,30 @@
+"""Who wanted something of a vassal, and how the process came up that was started for it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Who wants something of a vassal, and since when (monotonic seconds): `by` is hit, connection,
+    `emperorctl start` and so on; `client` and `request` name the visitor's address and request id
+    where a hit told them. `person`: a browser that navigates, or the operator."""
+
+    by: str
+    at: float
+    client: str | None = None
+    request: str | None = None
+    person: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.by} from {self.client}" if self.client else self.by
+
+
+@dataclass(slots=True)
+class Boot:
+    """When a process reached each phase, in monotonic seconds; None: not yet."""
+
+    cause: Cause
+    spawned: float
+    loaded: float | None = None
+    accepting: float | None = None
+    first_reply: float | None = None
