@@ -7,10 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import psutil
 
@@ -21,6 +21,9 @@ from tests.nginx_server import Nginx
 BIN = Path(sys.executable).parent
 APPS = Path(__file__).parent / "apps"
 _STOP_SECONDS = 30.0
+
+# Runs a command that logs there.
+Launch = Callable[[Sequence[str], IO[bytes]], "subprocess.Popen[bytes]"]
 
 
 class UnixConnection(HTTPConnection):
@@ -36,12 +39,17 @@ class UnixConnection(HTTPConnection):
         self.sock.connect(str(self._path))
 
 
+def _launch(command: Sequence[str], stderr: IO[bytes]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=stderr)
+
+
 class Daemon:
     """emperord in a folder of its own. A context manager; its end checks that nothing is left:
     no unexpected warning, no process, no socket, no descriptor."""
 
     def __init__(self, folder: Path, **flags: str) -> None:
         self.folder = folder
+        self.launch: Launch = _launch
         self.vassals = folder / "vassals"
         self.sockets = folder / "sockets"
         self.run_dir = folder / "run"
@@ -74,8 +82,14 @@ class Daemon:
     def start(self) -> None:
         """Start it, and return when it answers."""
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stderr=log)
+            self._process = self.launch(self.command, log)
         eventually(self._answers, alive=[self._process], what=f"emperord answers ({self.log})")
+
+    def crash(self) -> None:
+        """Kill it, and start another one."""
+        self.process.kill()
+        self.process.wait()
+        self.start()
 
     def stop(self) -> int:
         """Stop it in order, and return its exit status."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backend import Backend
+from tests.backend import Backend, Launch
 from tests.nginx_server import Nginx, public_folder
 
 
@@ -21,9 +21,10 @@ def start(folder: Path) -> Iterator[Callable[..., Backend]]:
     """Start nginx and the daemon with these settings; both end, and are judged, with the test."""
     with ExitStack() as stack:
 
-        def start(**flags: str) -> Backend:
-            nginx = stack.enter_context(Nginx(folder))
-            return stack.enter_context(Backend(folder, nginx, **flags))
+        def start(launch: Launch | None = None, **flags: str) -> Backend:
+            backend = Backend(folder, stack.enter_context(Nginx(folder)), **flags)
+            backend.launch = launch or backend.launch
+            return stack.enter_context(backend)
 
         yield start
 

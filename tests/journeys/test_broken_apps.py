@@ -84,7 +84,7 @@ def test_what_escapes_with_the_socket_of_a_throttled_app_stops_nobody(start: Sta
     backend.add("bad.example", "squatter.py", env=f"PID={pid}")
     backend.add("good.example")
     assert backend.call("POST", "/v1/vassals/bad.example/start")[0] == 502
-    squatter = psutil.Process(int(pid.read_text()))
+    squatter = psutil.Process(int(eventually(lambda: pid.exists() and pid.read_text())))
     try:
         path = str(backend.sockets / "bad.example" / "socket")
         for _ in range(20):
