@@ -46,7 +46,9 @@ return function()
     if not ctx.tried then
         ctx.tried, ctx.attempts = {}, 0
         ctx.first = choice.index(ngx.var.backend_ip, entries)
-    elseif not judge(ctx) then
+    -- nginx adds an attempt for each kept connection that breaks. A single backend is asked again
+    -- once, since its connection may have gone stale.
+    elseif not judge(ctx) or ctx.attempts >= math.max(2, #entries) then
         return ngx.exit(NOBODY)
     end
 

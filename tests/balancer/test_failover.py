@@ -149,6 +149,34 @@ async def test_a_safe_request_that_breaks_every_backend_is_tried_once_on_each(
     assert fleet.balancer.marks == []
 
 
+async def test_connections_that_were_kept_add_no_attempts(folder: Path) -> None:
+    """nginx by itself allows one more for each that has gone stale."""
+    async with running(folder, three(), {"worker_processes auto": "worker_processes 1"}) as fleet:
+        fleet.balancer.expect(BROKE_OFF)
+        fleet.balancer.expect("no live upstreams")
+        held = asyncio.Event()
+
+        async def hold(request: web.BaseRequest) -> web.StreamResponse:
+            await held.wait()
+            return web.Response()
+
+        for backend in fleet.backends:
+            backend.answer = hold
+        hosts = [host for backend in fleet.backends for host in fleet.hosts(backend, 2)]
+        async with asyncio.TaskGroup() as group:
+            for host in hosts:
+                group.create_task(fleet.ask(Request(host)))
+            await eventually_async(
+                lambda: sum(len(backend.heard) for backend in fleet.backends) == len(hosts)
+            )
+            held.set()
+        for backend in fleet.backends:
+            backend.heard.clear()
+            backend.answer = backend.close
+        assert (await fleet.ask(Request("app.example"))).status == 502
+        assert [len(backend.heard) for backend in fleet.backends] == [1, 1, 1]
+
+
 async def test_many_requests_that_are_refused_at_once_leave_one_mark(fleet: Fleet) -> None:
     fleet.balancer.expect(REFUSED)
     dead = fleet.backends[2]
