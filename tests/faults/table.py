@@ -75,7 +75,7 @@ FAULTS = (
     Fault(
         "there is no room for sockets",
         strikes.no_room_for_sockets,
-        warning="guest.example.*No space left",
+        warning="No space left on device|could not be bound again",
     ),
     Fault(
         "no descriptor is left",
