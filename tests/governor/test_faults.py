@@ -8,7 +8,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from emperor.governor import Governor
 from emperor.model.lifecycle import POSTURE, Callers, Door, Event, Role, State
+from emperor.model.policy import LONGEST_PLACE_SECONDS
 from emperor.model.ports import CannotListen, News
 from emperor.model.vassal import Reload
 from emperor.vassal import Child, Vassal
@@ -44,12 +46,15 @@ class Machine(RuleBasedStateMachine):
         self.world = World(None, max_starting="1", max_running="2")
         for domain in DOMAINS[1:]:
             self.world.add(domain)
-        self.governor = self.world.governor
         self.dead: set[int] = set()
         self.unheard: list[Callable[[], object]] = []
         self.hangs = False
 
     # What there is.
+
+    @property
+    def governor(self) -> Governor:
+        return self.world.governor
 
     @property
     def alive(self) -> list[FakeProcess]:
@@ -167,6 +172,11 @@ class Machine(RuleBasedStateMachine):
     def the_daemon_hangs(self) -> None:
         self.hangs = True
 
+    @precondition(lambda self: not self.hangs)
+    @rule()
+    def the_daemon_is_killed_and_another_one_goes_on(self) -> None:
+        self.world.crash()
+
     @precondition(lambda self: self.hangs)
     @rule()
     def the_daemon_goes_on(self) -> None:
@@ -214,7 +224,8 @@ class Machine(RuleBasedStateMachine):
             assert vassal.state is not State.REMOVED or vassal.children
             assert all(self.will_end(child) for child in vassal.children)
         children = [child for vassal in self.governor for child in vassal.children]
-        assert sum(child.role is Role.BOOTING for child in children) <= 1
+        ago = self.world.clock.now - LONGEST_PLACE_SECONDS
+        assert sum(c.role is Role.BOOTING and c.boot.spawned > ago for c in children) <= 1
         # Only a serving process may have to be evicted for those in line, when its time has come.
         leaving = any(child.role is not Role.SERVING for child in children)
         assert leaving or not self.governor.in_line() or self.pending_of_no_vassal == 1
