@@ -11,7 +11,7 @@ class Outcome(Enum):
     REFUSED = "503 with Retry-After, and no app has seen it"
     UNKNOWN = "404, and no app has seen it"
     BROKEN = "502 or 503, and its app may have begun it"
-    REPEATED = "a GET that ran again after its first run was cut off"
+    REPEATED = "a GET that ran again after its first run, or its connection, was cut off"
     UNANSWERED = "its connection ended without an answer"
     WRONG = "anything else: an answer of nobody's, a POST that ran twice"
 

@@ -17,7 +17,8 @@ _NOTHING_ELSE: frozenset[Outcome] = frozenset()
 _CUT_OFF = frozenset({Outcome.BROKEN, Outcome.REPEATED})
 _REFUSED = frozenset({Outcome.REFUSED})
 _UNKNOWN = frozenset({Outcome.UNKNOWN})
-_UNANSWERED = frozenset({Outcome.UNANSWERED})
+# aiohttp sends a GET once more whose connection ends without an answer, as browsers do.
+_UNANSWERED = frozenset({Outcome.UNANSWERED, Outcome.REPEATED})
 
 _APP_DIED = "upstream prematurely closed|Connection reset|Connection refused|Broken pipe"
 _NO_DAEMON = "activate.sock"

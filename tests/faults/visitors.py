@@ -21,8 +21,8 @@ class Errand(Question):
 
 
 class Visitors(Client):
-    """Each comes over a connection of its own, and none asks twice. What they are told begins with
-    RETRY when the answer says when to come again."""
+    """Each comes over a connection of its own. What they are told begins with RETRY when the answer
+    says when to come again."""
 
     def __init__(self) -> None:
         super().__init__(_ThisMachine())
