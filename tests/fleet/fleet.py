@@ -131,9 +131,13 @@ class Fleet:
         routes = self.balancers[0].routes(hosts)
         return {host: self.backend_at(route.backend) for host, route in routes.items()}
 
+    def reserve(self, home: Backend) -> list[str]:
+        """The hosts of the reserve that belong to a backend."""
+        return [host for host, backend in self.homes(RESERVE).items() if backend is home]
+
     def sleeper(self, home: Backend) -> str:
         """A host that belongs to that backend, and sleeps on all of them."""
-        host = next(host for host, backend in self.homes(RESERVE).items() if backend is home)
+        host = self.reserve(home)[0]
         for backend in self.listed:
             backend.machine.must("emperorctl", "stop", host)
         return host

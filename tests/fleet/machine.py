@@ -118,11 +118,12 @@ class Machine:
         self._process = None
 
     def freeze(self) -> None:
-        """Stop every process, as if the machine hung. Its kernel goes on accepting connections."""
+        """Stop every process but PID 1, as if the machine hung. Its kernel goes on accepting
+        connections."""
         self.must("sh", "-c", "kill -STOP -1")
 
     def thaw(self) -> None:
-        """Let every process go on."""
+        """Let every process go on that `freeze` has stopped."""
         self.must("sh", "-c", "kill -CONT -1")
 
     def run(self, *command: str) -> "subprocess.CompletedProcess[str]":

@@ -5,7 +5,7 @@ from collections import Counter
 
 from tests.eventually import eventually
 from tests.fleet.client import Question
-from tests.fleet.fleet import RESERVE, Fleet
+from tests.fleet.fleet import Fleet
 
 # Of no app: any answer tells which backend was asked.
 CUSTOMERS = tuple(f"customer-{number:04}.apps.example.net" for number in range(1, 901))
@@ -125,15 +125,14 @@ def test_a_post_in_the_hands_of_a_backend_that_dies_is_not_repeated_and_a_get_is
     fleet: Fleet,
 ) -> None:
     victim, door = fleet.victim(), fleet.balancers[0]
-    routes = door.routes(RESERVE)
-    posted, got, *_ = (host for host in RESERVE if routes[host].backend == victim.address)
+    got, posted, *_ = fleet.reserve(victim)
     before = len(victim.runs())
     post = fleet.client.send(Question(posted, door.address, "POST", held=True))
     get = fleet.client.send(Question(got, door.address, held=True))
     eventually(lambda: len(victim.runs()) == before + 2, what="both run")
     with victim.dead():
         visits = [post.result()]
-        stand_in = fleet.backend_at(routes[got].substitutes[0])
+        stand_in = fleet.backend_at(door.routes([got])[got].substitutes[0])
         visits += stand_in.let_go([get])
     account = fleet.account(visits)
     assert [visit.status for visit in visits] == [502, 200]

@@ -12,10 +12,10 @@ def test_a_drained_backend_finishes_what_it_has_and_gets_nothing_new(
 ) -> None:
     victim, traffic = fleet.victim(), fleet.traffic(doors)
     door = fleet.balancers[0].address
-    reserve = [host for host, home in fleet.homes(RESERVE).items() if home is victim]
+    got, posted, *_ = fleet.reserve(victim)
     held = [
-        fleet.client.send(Question(host, door, method, held=True))
-        for host, method in zip(reserve, ("GET", "POST"), strict=False)
+        fleet.client.send(Question(got, door, held=True)),
+        fleet.client.send(Question(posted, door, "POST", held=True)),
     ]
     with traffic.flowing():
         with victim.draining():
