@@ -98,6 +98,10 @@ function M.complaint(list, ports)
     if ports and not (type(ports) == "table" and is_port(ports.http) and is_port(ports.https)) then
         return "web_backend_ports is not set to two ports: { http = 80, https = 443 }"
     end
+    if ports and ports.http == ports.https then
+        return ("web_backend_ports has %d for both schemes; each needs a port of its own"):format(
+            ports.http)
+    end
     if type(list) ~= "table" then
         return "web_server_ips is not set to a list: { \"192.0.2.11\", ... }"
     end
@@ -108,7 +112,7 @@ function M.complaint(list, ports)
     if last == 0 then
         return "web_server_ips is empty; it needs at least one backend"
     end
-    local seen = {}
+    local seen, with, without = {}, nil, nil
     for i = 1, last do
         if list[i] == nil then
             return ("web_server_ips has a hole: entry %d is nil"):format(i)
@@ -123,6 +127,16 @@ function M.complaint(list, ports)
                 same, i, list[i])
         end
         seen[identity(address, port)] = i
+        if port then
+            with = with or i
+        else
+            without = without or i
+        end
+    end
+    -- Else one might be spoken to in http on the port where it expects https.
+    if with and without then
+        return ("entry %d of web_server_ips has a port and entry %d has none; "
+            .. "either all have one or none"):format(with, without)
     end
     return nil
 end

@@ -235,11 +235,13 @@ async def running(
     folder: Path,
     backends: Sequence[Backend],
     replaced: Mapping[str, str] = MappingProxyType({}),
+    with_ports: bool = False,
 ) -> AsyncIterator[Fleet]:
     """The backends, and a balancer in front of them; in its configuration and its Lua, what the
-    patterns of `replaced` match is replaced."""
+    patterns of `replaced` match is replaced. Its list may name the backends' port for http."""
     http, https = free_ports(2)
-    entries = [re.sub("(.*:.*)", r"[\1]", backend.address) for backend in backends]
+    port = f":{http}" if with_ports else ""
+    entries = [re.sub("(.*:.*)", r"[\1]", backend.address) + port for backend in backends]
     async with AsyncExitStack() as stack:
         for backend in backends:
             backend.ports = (http, https)

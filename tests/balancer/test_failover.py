@@ -326,6 +326,25 @@ async def test_a_slow_app_is_not_asked_again_when_its_time_is_over(folder: Path)
         assert sum(len(backend.heard) for backend in fleet.backends) == 1
 
 
+async def test_an_unsafe_request_meets_no_connection_that_may_have_gone_stale(folder: Path) -> None:
+    """It could not be repeated, though the backend has not seen it."""
+    async with running(
+        folder, [Backend("127.0.0.11")], {"worker_processes auto": "worker_processes 1"}
+    ) as fleet:
+        [backend] = fleet.backends
+        connections = set()
+
+        async def note(request: web.BaseRequest) -> web.StreamResponse:
+            connections.add(request.transport)
+            return await backend.well(request)
+
+        backend.answer = note
+        for method in UNSAFE:
+            assert fleet.by(await fleet.ask(Request("app.example"))) is backend
+            assert fleet.by(await fleet.ask(Request("app.example", method=method))) is backend
+        assert len(connections) == 1 + len(UNSAFE)
+
+
 @pytest.mark.parametrize("address", ["127.0.0.11", "::1"])
 async def test_a_single_backend_is_asked_again_when_a_kept_connection_has_gone_stale(
     folder: Path, address: str

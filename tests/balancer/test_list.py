@@ -51,6 +51,18 @@ WRONG = {
         'web_server_ips = { "192.0.2.1" } web_backend_ports = { http = 80 }',
         "web_backend_ports is not set to two ports",
     ),
+    "one port for both schemes": (
+        'web_server_ips = { "192.0.2.1" } web_backend_ports = { http = 80, https = 80 }',
+        "web_backend_ports has 80 for both schemes",
+    ),
+    "ports for some": (
+        'web_server_ips = { "192.0.2.1", "192.0.2.2:8080", "192.0.2.3" }',
+        "entry 2 of web_server_ips has a port and entry 1 has none; either all have one or none",
+    ),
+    "ports for some, the first": (
+        'web_server_ips = { "192.0.2.1:8080", "192.0.2.2" }',
+        "entry 1 of web_server_ips has a port and entry 2 has none; either all have one or none",
+    ),
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.balancer.fleet import Fleet, Upgrading, running
+from tests.balancer.fleet import Backend, Fleet, Upgrading, running
 from tests.eventually import eventually_async
 from tests.http_client import Request, send
 
@@ -38,6 +38,20 @@ async def test_what_a_client_says_about_itself_is_replaced(fleet: Fleet, tls: bo
         "X-Forwarded-Port": str(fleet.balancer.tls_port if tls else fleet.balancer.port),
         "Proxy": None,
     }
+
+
+@pytest.mark.parametrize("address", ["127.0.0.11", "::1"])
+async def test_a_backend_that_is_named_with_a_port_is_spoken_to_in_http(
+    folder: Path, address: str
+) -> None:
+    """One port cannot serve both; what the client sees is told in a header."""
+    async with running(folder, [backend := Backend(address)], with_ports=True) as fleet:
+        for tls in (False, True):
+            assert fleet.by(await fleet.ask(Request(HOST), tls)) is backend
+        assert [heard.tls for heard in backend.heard] == [False, False]
+        told = [heard.headers["x-forwarded-proto"] for heard in backend.heard]
+        assert told == ["http", "https"]
+        assert fleet.balancer.marks == []
 
 
 async def test_everything_else_arrives_as_it_was_sent(fleet: Fleet) -> None:
