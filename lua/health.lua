@@ -6,7 +6,9 @@ local INTERVAL = 2
 -- Above one second, after which a SYN that got lost is sent again, and the nginx of a backend says
 -- that its emperord is stuck.
 local TIMEOUT_MS = 1500
-local QUESTION = "GET /emperord-health HTTP/1.0\r\nHost: emperord\r\n\r\n"
+-- No domain's name: a backend that does not know this balancer takes it for a visitor, and would
+-- look for the app.
+local QUESTION = "GET /emperord-health HTTP/1.0\r\nHost: -emperord-\r\n\r\n"
 
 -- The beginning of the backend's answer; nil and the cause if there is none.
 local function ask(entry)

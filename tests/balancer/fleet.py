@@ -122,7 +122,7 @@ class Backend:
             await request.content.read(),
             request.secure,
         )
-        if request.path == "/emperord-health" and heard.host == "emperord":
+        if request.path == "/emperord-health" and heard.host == "-emperord-":
             self.probes.append(heard)
             return web.Response(status=self.health, text="draining\n")
         self.heard.append(heard)

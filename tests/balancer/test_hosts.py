@@ -1,6 +1,7 @@
 """Host names through the shipped balancer and shipped backends: both take them for the same."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
@@ -8,14 +9,19 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from docs.examples.rewriting import rewrite
 from tests.balancer.fleet import ADDRESSES, Balancer, served
 from tests.balancer.vectors import VECTORS, stock_index
+from tests.eventually import eventually_async
 from tests.http_client import Reply, send
 from tests.nginx.stub_daemon import Asked, StubDaemon, serving
 from tests.nginx_server import Nginx, free_ports
+
+# Nothing speaks against it.
+PLAIN = re.compile(r"([A-Za-z0-9]+\.)*[A-Za-z0-9]+")
 
 
 async def answer(address: str, asked: Asked) -> web.Response:
@@ -141,12 +147,30 @@ async def test_a_request_without_a_host_is_421(journey: Journey) -> None:
     assert journey.asked == []
 
 
+async def test_a_probe_of_a_balancer_that_a_backend_does_not_know_is_no_domains_business(
+    folder: Path,
+) -> None:
+    """Else every probe looked for an app of that name, and might have had one made."""
+    http, https = free_ports(2)
+    place = folder / ADDRESSES[0]
+    place.mkdir()
+    backend = Nginx(place, ADDRESSES[0], (http, https))
+    rewrite([backend.conf.parent / "emperord" / "balancers.conf"], {"127.0.0.1": "192.0.2.1"})
+    async with serving(place) as daemon, served(backend):
+        balancer = Balancer(folder, ADDRESSES[:1], (http, https))
+        async with served(balancer):
+            await eventually_async(lambda: "421" in "".join(balancer.error_lines()))
+            assert balancer.marks[0].endswith(" unwell")
+    assert daemon.asked == []
+
+
 @settings(
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@example(host="App.example")
 @given(
     host=st.one_of(
-        st.from_regex(r"\A([aB0_-]{1,63}\.){0,3}[aB1-]{1,9}\.?(:[0-9]{0,5})?\Z"),
+        st.from_regex(r"\A([aB0_-]{1,12}\.){0,3}[aB1-]{1,9}\.?(:[0-9]{0,5})?\Z"),
         st.text(st.characters(codec="utf-8", min_codepoint=33), min_size=1, max_size=40),
     )
 )
@@ -156,5 +180,7 @@ async def test_the_hash_and_the_backend_never_disagree_about_a_name(
     reply = await journey.get(host)
     if reply.status == 404:
         assert reply.text == own(reply.text.split()[1])
+    elif PLAIN.fullmatch(host):
+        raise AssertionError(f"{host} was not served: {reply.status}")
     else:
         assert reply.status in (400, 421)
