@@ -30,7 +30,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=w
     -keyout key.pem -out chain.pem 2>/dev/null
 cat chain.pem key.pem | tee all.pem >www.pem
 """
-INSTALL = "\n".join(re.findall(r"^#   ((?:install|cp) .*)$", BALANCER, re.MULTILINE))
+INSTALL = "\n".join(re.findall(r"^#   ((?:install|mv) .*)$", BALANCER, re.MULTILINE))
 
 
 @pytest.fixture
