@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from tests.balancer.fleet import Backend, Fleet, Upgrading, running
-from tests.eventually import eventually_async
+from tests.eventually import TookTooLong, eventually_async
 from tests.http_client import Request, send
 
 HOST = "app.example"
@@ -146,6 +146,27 @@ async def test_slow_clients_reach_no_backend_and_hold_up_nobody(fleet: Fleet) ->
     finally:
         for client in clients:
             client.close()
+
+
+async def test_a_slow_reader_of_a_large_reply_does_not_fill_the_disk(fleet: Fleet) -> None:
+    backend, megabyte, sent = fleet.own(HOST), bytes(2**20), 0
+
+    async def send_all(request: web.BaseRequest) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(200):
+            await response.write(megabyte)
+            sent += 1
+        return response
+
+    backend.answer = send_all
+    with socket.create_connection(("127.0.0.1", fleet.balancer.port)) as client:
+        client.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        await eventually_async(lambda: sent > 64)
+        # 64 lie in the file, some more in the kernel's buffers.
+        with pytest.raises(TookTooLong):
+            await eventually_async(lambda: sent > 120, seconds=3)
 
 
 async def test_a_slow_reader_holds_no_connection_to_a_backend(fleet: Fleet) -> None:
