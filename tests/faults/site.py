@@ -1,6 +1,9 @@
 """A backend under load that is struck by faults, and the account of every request to it."""
 
+import os
+import shutil
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -18,6 +21,7 @@ from tests.faults.clock import Clock
 from tests.faults.disks import disk, memory
 from tests.faults.outcome import Outcome, outcome_of
 from tests.faults.visitors import Visitors
+from tests.fdstore import FdStore
 from tests.fleet.client import Visit
 from tests.fleet.logs import Log
 from tests.fleet.traffic import Flow
@@ -54,8 +58,16 @@ class Site:
         return psutil.Process(self.backend.process.pid)
 
     def masters(self) -> list[psutil.Process]:
-        """Every uWSGI that the daemon has started, in the order of their pids."""
-        return sorted(self.daemon.children(), key=lambda process: process.pid)
+        """Every uWSGI that this daemon, or one before it, has started, in the order of their pids:
+        those of an earlier one are no children of this one."""
+        return [process for process in psutil.process_iter() if self._is_master(process)]
+
+    def _is_master(self, process: psutil.Process) -> bool:
+        try:
+            leads = process.name() == "uwsgi" and os.getsid(process.pid) == process.pid
+            return leads and process.cwd().startswith(str(self.backend.folder))
+        except (psutil.Error, ProcessLookupError):
+            return False
 
     def workers(self) -> list[psutil.Process]:
         """Every worker of an app that stays awake.
@@ -145,6 +157,16 @@ class Site:
         return set().union(*under)
 
 
+def socket_unit(path: Path) -> socket.socket:
+    """The socket on which systemd lets nginx wait for the daemon (systemd/emperord.socket)."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    shutil.chown(path, group="www-data")
+    path.chmod(0o660)
+    listener.listen(4096)
+    return listener
+
+
 @contextmanager
 def standing(folder: Path) -> Iterator[Site]:
     """Put a site up, and take it down. Fails if it leaves anything behind."""
@@ -156,7 +178,13 @@ def standing(folder: Path) -> Iterator[Site]:
         backend = Backend(folder, nginx, throttle_first="0.2", throttle_max="1", stop_timeout="10")
         clock = Clock(folder)
         backend.under = clock.under
+        store = stack.enter_context(FdStore(folder / "notify"))
+        backend.launch = store.start
+        door = stack.enter_context(socket_unit(backend.run_dir / "activate.sock"))
+        store.keep("activate.sock", door.fileno())
         stack.enter_context(backend)
+        # As a stop of the service does.
+        stack.callback((backend.run_dir / "activate.sock").unlink)
         runs = folder / "runs"
         runs.mkdir()
         for domain, kind in KINDS.items():

@@ -52,14 +52,7 @@ FAULTS = (
     Fault("masters hang", strikes.masters_stopped),
     Fault("workers hang", strikes.workers_stopped),
     Fault("the daemon hangs", strikes.daemon_stopped),
-    Fault(
-        "the daemon is killed",
-        strikes.daemon_killed,
-        _CUT_OFF | _REFUSED,
-        "cannot serve",
-        f"{_APP_DIED}|{_NO_DAEMON}",
-        alone=True,
-    ),
+    Fault("the daemon is killed", strikes.daemon_killed, nginx=_NO_DAEMON, alone=True),
     Fault("the daemon is told to reload", strikes.daemon_hung_up),
     Fault(
         "a worker of nginx is killed",
