@@ -45,7 +45,7 @@ FAULTS = (
         "masters are killed",
         strikes.masters_killed,
         _CUT_OFF | _REFUSED,
-        "killed by SIGKILL",
+        "killed by SIGKILL|exit status unknown",  # of one that an earlier daemon has started
         _APP_DIED,
     ),
     Fault("workers are killed", strikes.workers_killed, _CUT_OFF, nginx=_APP_DIED),
@@ -81,7 +81,12 @@ FAULTS = (
     Fault("the clock jumps", strikes.clock_jumps, _CUT_OFF, nginx=_APP_DIED),
     Fault("all inis are touched", strikes.inis_touched),
     Fault("inis are broken for a while", strikes.inis_broken, warning=r"\.ini: line 1"),
-    Fault("inis are away for a while", strikes.inis_gone, _REFUSED | _UNKNOWN),
+    Fault(
+        "inis are away for a while",
+        strikes.inis_gone,
+        _REFUSED | _UNKNOWN,
+        r"\.ini failed: No such file",  # uWSGI was about to read it
+    ),
     Fault(
         "inis come and go by the hundred",
         strikes.hundreds_come_and_go,
