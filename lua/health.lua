@@ -13,14 +13,20 @@ local QUESTION = "GET /emperord-health HTTP/1.0\r\nHost: -emperord-\r\n\r\n"
 -- The beginning of the backend's answer; nil and the cause if there is none.
 local function ask(entry)
     local address, port = backends.parse(entry)
-    local socket = ngx.socket.tcp()
-    socket:settimeout(TIMEOUT_MS)
+    local socket, deadline = ngx.socket.tcp(), ngx.now() * 1000 + TIMEOUT_MS
+    -- The time is for all three steps together.
+    local function hurry()
+        socket:settimeout(math.max(1, deadline - ngx.now() * 1000))
+    end
     local answer
+    hurry()
     local done, problem = socket:connect(address, port or web_backend_ports.http)
     if done then
+        hurry()
         done, problem = socket:send(QUESTION)
     end
     if done then
+        hurry()
         answer, problem = socket:receiveany(1024)
     end
     socket:close()
