@@ -1,11 +1,18 @@
 """What a test asks of the service in a box, and does to it, as an administrator would."""
 
+import json
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.eventually import eventually
 from tests.systemd.box import Box
 
 APPS = Path(__file__).parents[1] / "apps"
+# Where the apps of a test under load note the requests that they run.
+PLACE = "/srv/load"
+RUNS = f"{PLACE}/runs"
+NOTED = f"env = RUNS={RUNS}"
 _GET = """\
 import sys, http.client
 connection = http.client.HTTPConnection('127.0.0.1', timeout=30)
@@ -70,3 +77,54 @@ def left_over(box: Box) -> str:
     either = f"/sys/fs/cgroup/{group} /sys/fs/cgroup/*/{group}"
     script = f"cat {either} 2>/dev/null | sort -u | xargs -r ps -o pid=,args= -p"
     return box.must("sh", "-c", script)
+
+
+def crash(box: Box) -> None:
+    """`kill -9` of the daemon, until the next one serves."""
+    before = int(show(box, "NRestarts")["NRestarts"])
+    box.must("systemctl", "kill", "--kill-whom=main", "--signal=KILL", "emperord")
+    after = {"NRestarts": str(before + 1), "ActiveState": "active", "SubState": "running"}
+    eventually(lambda: show(box, *after) == after, seconds=60, what=f"restart {before + 1}")
+
+
+def leaders(box: Box, domains: Collection[str]) -> list[int]:
+    """The pids of these apps' masters."""
+    report = json.loads(box.must("emperorctl", "status", "--json", *domains))
+    return [vassal["pid"] for vassal in report["vassals"]]
+
+
+class Load:
+    """Visitors in the box."""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+
+    def _sent(self) -> int:
+        return int(self._box.must("cat", f"{PLACE}/sent") or 0)
+
+    def go_on(self) -> None:
+        """Wait until some more requests were sent."""
+        goal = self._sent() + 20
+        eventually(lambda: self._sent() >= goal, seconds=60, what=f"{goal} requests were sent")
+
+
+@contextmanager
+def under_load(box: Box, awake: Collection[str], asleep: Collection[str] = ()) -> Iterator[Load]:
+    """Visitors come to these apps, which must be NOTED, until the block ends; the sleeping ones'
+    come one after the other. In the end every request was answered with 200, and ran once."""
+    load = Load(box)
+    write(box, f"{PLACE}/sent", "0")
+    write(box, f"{PLACE}/visitors.py", Path(__file__).with_name("visitors.py").read_text())
+    box.must(
+        "systemd-run", "--quiet", "--unit=load", f"--property=StandardOutput=file:{PLACE}/report",
+        "/usr/bin/python3", f"{PLACE}/visitors.py", PLACE, ",".join(awake), ",".join(asleep),
+    )  # fmt: skip
+    load.go_on()
+    yield load
+    load.go_on()
+    box.must("touch", f"{PLACE}/enough")
+    eventually(lambda: box.run("test", "-s", f"{PLACE}/report").returncode == 0, seconds=60)
+    report = json.loads(box.must("cat", f"{PLACE}/report"))
+    assert not report["failed"], report
+    runs = [run for run in box.must("cat", RUNS).splitlines() if not run.endswith(" -")]
+    assert len(runs) == len(set(runs)) == report["sent"], "each ran once"

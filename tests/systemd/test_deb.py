@@ -13,28 +13,10 @@ from tests.eventually import eventually
 from tests.nginx_server import public_folder
 from tests.systemd.box import Box, booted
 from tests.systemd.conftest import ROOT
-from tests.systemd.service import add, get, left_over, show, write
+from tests.systemd.service import NOTED, PLACE, RUNS, add, get, leaders, left_over, show, under_load
 
 NEXT_VERSION = f"{__version__}.1"
 UNITS = ("emperord.service", "emperord.socket", "emperord-control.socket")
-# Asks for both apps in turn until there is a file `enough`; tells how often, and what was no 200.
-LOAD = """\
-import http.client, os, itertools
-failed = []
-for count in itertools.count(1):
-    connection = http.client.HTTPConnection("127.0.0.1", timeout=30)
-    connection.request("GET", "/", headers={"Host": ("a.example", "b.example")[count % 2]})
-    reply = connection.getresponse()
-    reply.read()
-    if reply.status != 200:
-        failed.append(reply.status)
-    connection.close()
-    if count == 20:
-        open("/run/load", "w").close()
-    if os.path.exists("/run/enough"):
-        break
-print("failed", failed)
-"""
 
 
 @pytest.fixture(scope="session")
@@ -94,8 +76,9 @@ def serve(box: Box, *domains: str) -> None:
     """nginx as the package's example has it, and these apps."""
     box.must("cp", "/usr/share/doc/emperord/examples/backend.conf", "/etc/nginx/nginx.conf")
     box.must("systemctl", "start", "nginx")
+    box.must("mkdir", PLACE)
     for domain in domains:
-        add(box, domain)
+        add(box, domain, more=NOTED)
         assert get(box, domain).startswith("200 ")
 
 
@@ -123,22 +106,19 @@ def test_it_serves_when_it_is_installed_and_nothing_is_left_when_it_is_purged(
     assert box.run("getent", "group", "emperor").returncode == 2
     left = everything(box) - before
     apps = {"/etc/uwsgi", "/etc/uwsgi/vassals", "/etc/uwsgi/vassals/a.example.ini"}
-    assert left == apps | {"/srv/plain.py"}, "an ini is not ours to purge"
+    assert left == apps | {"/srv/plain.py", PLACE, RUNS}, "an ini is not ours to purge"
 
 
 def test_an_upgrade_under_load_loses_no_request(machine: Box) -> None:
     box = machine
     install(box, "/srv/1.deb")
-    serve(box, "a.example", "b.example")
-    write(box, "/srv/load.py", LOAD)
-    before = show(box, "MainPID", "NRestarts")
-    box.must("systemd-run", "--unit=load", "--remain-after-exit", "python3", "/srv/load.py")
-    eventually(lambda: box.run("test", "-e", "/run/load").returncode == 0)
-    install(box, "/srv/2.deb")
-    box.must("touch", "/run/enough")
-    eventually(lambda: "failed" in box.must("journalctl", "--output=cat", "--unit=load"))
-    assert "failed []" in box.must("journalctl", "--output=cat", "--unit=load")
-    assert show(box, "MainPID", "NRestarts") == before
+    domains = ["a.example", "b.example"]
+    serve(box, *domains)
+    before = show(box, "MainPID", "NRestarts"), leaders(box, domains)
+    with under_load(box, domains) as load:
+        install(box, "/srv/2.deb")
+        load.go_on()
+    assert (show(box, "MainPID", "NRestarts"), leaders(box, domains)) == before
     assert re.search(rf"ii +emperord +{NEXT_VERSION}-1 ", box.must("dpkg", "--list", "emperord"))
 
 

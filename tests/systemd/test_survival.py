@@ -1,0 +1,59 @@
+"""The daemon dies and is replaced, by a real systemd and under load, and nobody notices."""
+
+from tests.eventually import eventually
+from tests.systemd.box import Box
+from tests.systemd.service import (
+    NOTED,
+    PLACE,
+    add,
+    crash,
+    get,
+    leaders,
+    left_over,
+    show,
+    under_load,
+)
+
+
+def test_ten_crashes_and_three_upgrades_lose_no_request_and_no_process(box: Box) -> None:
+    box.must("systemctl", "start", "emperord", "nginx")
+    awake = [f"awake-{number}.example" for number in range(10)]
+    asleep = [f"asleep-{number}.example" for number in range(10)]
+    box.must("mkdir", PLACE)
+    for domain in awake:
+        add(box, domain, more=NOTED)
+        assert get(box, domain).startswith("200 ")
+    for domain in asleep:
+        add(box, domain, more=f"{NOTED}\nenv = BOOT_SECONDS=1")
+    before = leaders(box, awake)
+    with under_load(box, awake, asleep) as load:
+        for _ in range(10):
+            crash(box)
+            load.go_on()
+        for _ in range(3):
+            box.must("systemctl", "reload", "emperord")
+            load.go_on()
+    assert leaders(box, awake) == before
+    assert show(box, "NRestarts") == {"NRestarts": "10"}
+
+
+def test_the_sockets_of_the_units_outlive_a_crash_and_a_restart(box: Box) -> None:
+    box.must("systemctl", "start", "emperord")
+    sockets = ("emperord.socket", "emperord-control.socket")
+    asking = ("systemctl", "show", "--value", "--property=ActiveEnterTimestampMonotonic", *sockets)
+    before = box.must(*asking)
+    crash(box)
+    box.must("systemctl", "restart", "emperord")
+    assert box.must("systemctl", "is-active", *sockets) == "active\n" * 2
+    assert box.must(*asking) == before
+    box.must("emperorctl", "status")
+
+
+def test_a_stop_right_after_a_crash_leaves_nothing_either(box: Box) -> None:
+    box.must("systemctl", "start", "emperord", "nginx")
+    add(box, "app.example")
+    assert get(box, "app.example").startswith("200 ")
+    box.must("systemctl", "kill", "--kill-whom=main", "--signal=KILL", "emperord")
+    box.must("systemctl", "stop", "emperord")
+    # uWSGI notices within a second that the pipe to its emperor was closed.
+    eventually(lambda: left_over(box) == "")
