@@ -5,10 +5,12 @@ import os
 import socket
 from contextlib import suppress
 
+has_escaped, escaped = os.pipe()
 if os.fork() == 0:
     os.setsid()
     with open(os.environ["PID"], "w", encoding="ascii") as file:
         file.write(str(os.getpid()))
+    os.write(escaped, b"!")
     listener = socket.socket(fileno=3)
     taken = []
     while True:
@@ -17,4 +19,6 @@ if os.fork() == 0:
         with suppress(OSError):
             taken.append(listener.accept())
         listener.setblocking(True)
+# Before that the end of its group is its own.
+os.read(has_escaped, 1)
 raise ImportError("it only ever wanted the socket")
