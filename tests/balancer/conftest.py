@@ -16,21 +16,21 @@ def folder() -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lua_copy() -> Iterator[Path]:
     with public_folder() as folder:
         copy_of_the_lua(folder)
         yield folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def luajit(lua_copy: Path) -> Iterator[Lua]:
     """LuaJIT inside nginx, as on a balancer."""
     with inside_nginx(lua_copy) as luajit:
         yield luajit
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def luas(lua_copy: Path, luajit: Lua) -> dict[str, Lua]:
     """Every Lua that the balancer's files are run by."""
     plain_ones = {program: plain(program, lua_copy) for program in ("lua5.1", "lua5.4")}
