@@ -103,7 +103,7 @@ An ini that is not owned by the daemon's own user is run as its owner; it may na
 
 
 _CONFIG = """\
-; /etc/uwsgi/emperord.ini: what emperord does unless you say otherwise. `systemctl restart emperord`
+; /etc/uwsgi/emperord.ini: what emperord does unless you say otherwise. `systemctl reload emperord`
 ; takes a change into service. Times are in seconds; emperord(8) says more.
 
 [emperord]

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import resource
 import shutil
 import signal
 import sys
@@ -17,10 +16,15 @@ from emperor import __version__
 from emperor.emperor import Emperor
 from emperor.estate import Estate, claim
 from emperor.linux.cgroup import kill_others, service_group
+from emperor.linux.limits import raise_open_files
+from emperor.linux.listeners import owners
 from emperor.linux.lock import AlreadyRunning, RunLock
 from emperor.linux.notify import Notifier
+from emperor.linux.origin import Origin
 from emperor.model.reign import under
 from emperor.model.settings import KEYS, Settings, SettingsError, read_settings
+from emperor.model.snapshot import FORMAT
+from emperor.succession import Succession
 
 log = logging.getLogger("emperord")
 
@@ -78,9 +82,7 @@ def _make_folder(path: Path) -> None:
 
 def _prepare_process() -> None:
     """Undo what whoever started us may have left in the process."""
-    # A parked vassal costs one descriptor; the soft limit is 1,024 on most machines.
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    raise_open_files()
     # While it is ignored, the kernel keeps no exit status.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # What was given to us is not for every vassal.
@@ -122,9 +124,9 @@ class _JournalFormatter(_PlainFormatter):
         return prefix + super().format(record).replace("\n", "\n" + prefix)
 
 
-async def _reign(settings: Settings, uwsgi: Path, notifier: Notifier, estate: Estate) -> None:
+async def _reign(settings: Settings, uwsgi: Path, succession: Succession) -> None:
     """Serve until a signal says stop; a second one hurries."""
-    stop, hurry, rescan = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    stop, hurry, upgrade = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def on_stop() -> None:
         (hurry if stop.is_set() else stop).set()
@@ -133,12 +135,14 @@ async def _reign(settings: Settings, uwsgi: Path, notifier: Notifier, estate: Es
     for number, act in (
         (signal.SIGTERM, on_stop),
         (signal.SIGINT, on_stop),
-        (signal.SIGHUP, rescan.set),
+        (signal.SIGHUP, upgrade.set),
     ):
         loop.add_signal_handler(number, act)
+    # The version before may have left them blocked, so that none is lost between it and us.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     async with asyncio.TaskGroup() as tasks:
-        emperor = Emperor(settings, uwsgi, notifier, estate, tasks)
-        await emperor.reign(stop, hurry, rescan)
+        emperor = Emperor(settings, uwsgi, succession, tasks)
+        await emperor.reign(stop, hurry, upgrade)
         # What still reads an ini has nobody left to tell.
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
@@ -148,8 +152,22 @@ async def _reign(settings: Settings, uwsgi: Path, notifier: Notifier, estate: Es
         signal.signal(number, signal.SIG_IGN)
 
 
+def prove(config: str | None, flags: dict[str, str], snapshots: int) -> None:
+    """Whether this version could take the place of one that keeps snapshots of that format. Raises
+    CannotStart and SettingsError."""
+    settings = load_settings(config, flags)
+    find_uwsgi(settings.uwsgi)
+    owners(settings)
+    if snapshots != FORMAT:
+        raise CannotStart(
+            f"cannot go on with snapshots of format {snapshots}, only of {FORMAT}; stop the old "
+            "version, then start this one"
+        )
+
+
 def run(config: str | None, flags: dict[str, str]) -> None:
     """Start, serve, stop. Raises CannotStart, SettingsError and AlreadyRunning."""
+    origin = Origin.of_this_process()
     settings = load_settings(config, flags)
     uwsgi = find_uwsgi(settings.uwsgi)
     _prepare_process()
@@ -162,7 +180,7 @@ def run(config: str | None, flags: dict[str, str]) -> None:
             lock = estate.take("lock")
             with RunLock(settings.run_dir, lock.fd if lock else None) as held:
                 estate.hand("lock", held.fd, is_ours=True)
-                asyncio.run(_reign(settings, uwsgi, notifier, estate))
+                asyncio.run(_reign(settings, uwsgi, Succession(origin, notifier, estate)))
                 _end_runaways()
     except (OSError, ExceptionGroup) as error:
         # A task group raises groups, even for what is not a task's.
@@ -211,8 +229,9 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="emperord")
 @click.option("--config", metavar="FILE", help=f"settings, section [emperord] [{DEFAULT_CONFIG}]")
+@click.option("--prove", "snapshots", type=int, metavar="FORMAT", help="could this version start?")
 @_options
-def main(config: str | None, **given: str | None) -> None:
+def main(config: str | None, snapshots: int | None, **given: str | None) -> None:
     """Host the uWSGI apps of a folder of inis: each sleeps as a socket and wakes on a request.
 
     Every option can stand in the settings file too, under the same name; the option wins.
@@ -221,7 +240,10 @@ def main(config: str | None, **given: str | None) -> None:
     _log_to_stderr()
     flags = {name.replace("_", "-"): value for name, value in given.items() if value is not None}
     try:
-        run(config, flags)
+        if snapshots is None:
+            run(config, flags)
+        else:
+            prove(config, flags, snapshots)
     except (CannotStart, SettingsError, AlreadyRunning) as error:
         log.error("%s", error)
         sys.exit(1)

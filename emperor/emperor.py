@@ -1,22 +1,22 @@
 """The daemon's parts, wired together, and what happens when they start and stop."""
 
 import asyncio
+import gc
 import logging
 from collections import Counter
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 from emperor import __version__
 from emperor.chronicle import Chronicle
 from emperor.drain import Drain
-from emperor.estate import Estate
 from emperor.folder import VassalFolder
 from emperor.governor import Governor
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.boot import boot_id
 from emperor.linux.limits import descriptors
 from emperor.linux.listeners import UnixListeners
-from emperor.linux.notify import Notifier
 from emperor.linux.queues import queue_length
 from emperor.linux.watch import Changes, FolderWatch
 from emperor.model.ports import Listener, Ports, QueueLength
@@ -25,6 +25,7 @@ from emperor.model.settings import Settings
 from emperor.model.status import Happening
 from emperor.provision import Provisioner
 from emperor.reporting import Reporter
+from emperor.succession import CannotUpgrade, Succession
 from emperor.uwsgi.inquiry import Inquiry
 from emperor.uwsgi.launcher import UwsgiLauncher
 from emperor.web.activation import Activation
@@ -51,25 +52,27 @@ class Emperor:
         self,
         settings: Settings,
         uwsgi: Path,
-        notifier: Notifier,
-        estate: Estate,
+        succession: Succession,
         tasks: asyncio.TaskGroup,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._settings = settings
-        self._notifier = notifier
-        self._estate = estate
+        self._succession = succession
+        self._notifier = succession.notifier
+        self._estate = succession.estate
         self._tasks = tasks
         self._loop = loop
         self._chronicle = Chronicle()
         ports = Ports(
-            UnixListeners(settings, loop), UwsgiLauncher(uwsgi, settings, loop), loop, estate.bag
+            UnixListeners(settings, loop),
+            UwsgiLauncher(uwsgi, settings, loop, succession.origin.open_files),
+            loop,
+            self._estate.bag,
         )
         self._governor = Governor(settings, ports, self._chronicle)
         self._accounts = SystemAccounts()
-        self._folder = VassalFolder(
-            settings, self._governor, self._accounts, Inquiry(uwsgi, settings.vassals), tasks
-        )
+        self._inquiry = Inquiry(uwsgi, settings.vassals)
+        self._folder = VassalFolder(settings, self._governor, self._accounts, self._inquiry, tasks)
         self._provisioner = Provisioner(settings.provision, self._governor, tasks)
         self._activation = Activation(
             settings,
@@ -85,12 +88,15 @@ class Emperor:
         self._health = Health(self._drain)
         self._stating: asyncio.TimerHandle | None = None
 
-    async def reign(self, stop: asyncio.Event, hurry: asyncio.Event, rescan: asyncio.Event) -> None:
-        """Start, serve until `stop`, drain everything; `hurry` kills what still drains."""
+    async def reign(
+        self, stop: asyncio.Event, hurry: asyncio.Event, upgrade: asyncio.Event
+    ) -> None:
+        """Start, serve until `stop`, drain everything; `hurry` kills what still drains. At
+        `upgrade` a newer version takes this place, if it can."""
         async with AsyncExitStack() as stack:
             await self._start(stack)
             background = [
-                self._tasks.create_task(self._rescan_when(rescan)),
+                self._tasks.create_task(self._upgrade_when(upgrade)),
                 self._tasks.create_task(self._feed_watchdog()),
             ]
             await stop.wait()
@@ -103,26 +109,28 @@ class Emperor:
     async def _start(self, stack: AsyncExitStack) -> None:
         watch = FolderWatch(self._settings.vassals, self._loop, self._changed)
         stack.callback(watch.close)
-        self._take_over()
-        await self._folder.rescan()
+        with _nothing_is_garbage():
+            took_over = self._take_over()
+            await self._folder.rescan()
         await self._open_doors(stack)
         self._estate.settle(self._settings)
         stack.enter_context(self._chronicle.reader(self._state_later))
         self._notifier.ready()
+        if took_over:
+            self._governor.restore_listeners()
         self._state()
         log.info("serving %d vassals of %s", len(self._governor), self._settings.vassals)
 
-    def _take_over(self) -> None:
-        """Go on with the vassals of the daemon before, if there was one."""
-        reign, vassals = self._estate.reign, self._estate.vassals
+    def _take_over(self) -> bool:
+        """Go on with the vassals of the daemon before. Whether there was one."""
+        reign, vassals = self._estate.reign, self._estate.take_vassals()
         self._governor.restore(vassals)
         is_same = reign is not None and reign.reading == reading(__version__, self._settings)
         self._folder.resume(is_same)
         if vassals:
-            self._governor.restore_listeners()
             running = sum(len(vassal.children) for vassal in self._governor)
             log.info("took over %d vassals with %d processes", len(vassals), running)
-        self._estate.vassals = []
+        return bool(vassals)
 
     async def _open_doors(self, stack: AsyncExitStack) -> None:
         settings = self._settings
@@ -174,11 +182,26 @@ class Emperor:
         await hurry.wait()
         self._governor.hurry()
 
-    async def _rescan_when(self, rescan: asyncio.Event) -> None:
+    async def _upgrade_when(self, asked: asyncio.Event) -> None:
         while True:
-            await rescan.wait()
-            rescan.clear()
-            await self._rescan()
+            await asked.wait()
+            asked.clear()
+            try:
+                await self._upgrade()
+            except CannotUpgrade as error:
+                log.error("cannot upgrade: %s; all stays as it is", error)
+
+    async def _upgrade(self) -> None:
+        """Does not come back from what succeeds."""
+        await self._succession.prove()
+        # What these have started would be nobody's child, and run once more.
+        async with self._inquiry.paused(), self._provisioner.paused():
+            keeper = self._governor.keeper
+            keeper.retry(self._governor)
+            if keeper.missing:
+                raise CannotUpgrade(f"the state of {min(keeper.missing)} cannot be kept")
+            log.info("upgrading: the new version can start, and takes over now")
+            self._succession.hand_over()
 
     async def _rescan(self) -> None:
         await self._folder.rescan()
@@ -216,3 +239,15 @@ class Emperor:
         counted = Counter(vassal.state.value for vassal in self._governor)
         states = ", ".join(f"{number} {state}" for state, number in counted.most_common())
         self._notifier.status(states or "no vassals")
+
+
+@contextmanager
+def _nothing_is_garbage() -> Iterator[None]:
+    """What comes into being now is here to stay: the collector need not look through it while it
+    grows, nor ever after (measured: 0.1 s of a start with 10,000 vassals)."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -34,20 +34,25 @@ class Given:
 
 class Estate:
     """`reign` is that of the daemon before, None where there was none or one that we cannot
-    understand; `vassals` are those it left, whose descriptors are the taker's."""
+    understand; `words` are those about its vassals."""
 
     def __init__(
-        self, bag: Bag, reign: Reign | None, vassals: list[Legacy], given: dict[str, Given]
+        self, bag: Bag, reign: Reign | None, words: dict[str, Word], given: dict[str, Given]
     ) -> None:
         self.bag = bag
         self.reign = reign
-        self.vassals = vassals
+        self._words = words
         self._given = given
         self._handed: dict[str, Given] = {}
 
     def take(self, name: str) -> Given | None:
         """A descriptor of that name, if there is one."""
         return self._given.pop(name, None)
+
+    def take_vassals(self) -> list[Legacy]:
+        """All that are left, once."""
+        words, self._words = self._words, {}
+        return legacies(words.values())
 
     def hand(self, name: str, fd: int, is_ours: bool) -> None:
         """Let whoever comes next have it too."""
@@ -88,7 +93,7 @@ def claim(environment: MutableMapping[str, str], notifier: Notifier) -> Estate:
         if name in given:
             os.close(given[name].fd)
         given[name] = Given(fd, is_ours=False)
-    return Estate(bag, reign, legacies(words.values()), given)
+    return Estate(bag, reign, words, given)
 
 
 def _bag(reader: int | None, writer: int | None) -> Bag | None:

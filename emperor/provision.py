@@ -5,6 +5,8 @@ import logging
 import os
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from emperor.governor import Governor
 
@@ -34,6 +36,14 @@ class Provisioner:
         self._is_stopped = True
         for task in self._running.values():
             task.cancel()
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Nothing runs, and nothing will, until the block is left."""
+        async with AsyncExitStack() as stack:
+            for _ in range(AT_ONCE):
+                await stack.enter_async_context(self._slots)
+            yield
 
     async def provide(self, domain: str) -> bool:
         """Whether the domain has a vassal now. False at once where no command is set."""

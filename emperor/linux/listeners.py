@@ -50,7 +50,7 @@ class UnixListeners:
     """
 
     def __init__(self, settings: Settings, loop: AbstractEventLoop) -> None:
-        uid, gid = _uid(settings.socket_owner), _gid(settings.socket_group)
+        uid, gid = owners(settings)
         sockets = os.fspath(settings.sockets)
         _make_sockets(sockets)
         self._house = _House(loop, sockets, (os.geteuid(), gid), (uid, gid), settings.socket_mode)
@@ -297,6 +297,11 @@ class UnixListener:
             with suppress(OSError):  # gone, or no link any more
                 if os.readlink(path) == self._domain:
                     os.unlink(path)
+
+
+def owners(settings: Settings) -> tuple[int, int]:
+    """The uid and gid that sockets get. Raises SettingsError where there is none of that name."""
+    return _uid(settings.socket_owner), _gid(settings.socket_group)
 
 
 def _is_number(name: str) -> bool:

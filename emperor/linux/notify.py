@@ -33,6 +33,10 @@ class Notifier:
         """All vassals listen."""
         self._send("READY=1")
 
+    def reloading(self) -> None:
+        """A newer version takes this place; it is ready when it says so."""
+        self._send("RELOADING=1\nWATCHDOG=1")
+
     def stopping(self) -> None:
         """From here on vassals drain."""
         self._send("STOPPING=1")

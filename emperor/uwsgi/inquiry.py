@@ -13,7 +13,8 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -88,6 +89,14 @@ class Inquiry:
                 "endif or endfor, and drop what makes uWSGI print and exit, or date its log"
             )
         return replace(ini, options=options, clever=None)
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Nobody is asked, and nobody will be, until the block is left."""
+        async with AsyncExitStack() as stack:
+            for _ in range(AT_ONCE):
+                await stack.enter_async_context(self._slots)
+            yield
 
     async def options(self) -> frozenset[str]:
         """The names of all options that this uWSGI knows. Raises CannotAsk."""

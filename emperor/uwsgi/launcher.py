@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from emperor.linux.limits import limit_open_files
 from emperor.linux.processes import LedProcess, as_identity, leader_with_socket, open_log, spawn
 from emperor.model.ports import CannotLaunch, Listener, News, Owner
 from emperor.model.settings import Settings
@@ -126,10 +127,17 @@ class UwsgiProcess:
 
 class UwsgiLauncher:
     """Runs `uwsgi` for each spec, in the folder of inis: uWSGI resolves %v and relative includes
-    against the folder that it was started in."""
+    against the folder that it was started in. `open_files` are soft and hard limits for all."""
 
-    def __init__(self, uwsgi: Path, settings: Settings, loop: AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        uwsgi: Path,
+        settings: Settings,
+        loop: AbstractEventLoop,
+        open_files: tuple[int, int],
+    ) -> None:
         self._uwsgi = str(uwsgi)
+        self._open_files = open_files
         self._vassals = settings.vassals
         self._log_dir = settings.log_dir
         self._loop = loop
@@ -184,9 +192,12 @@ class UwsgiLauncher:
         env = environment(spec, os.environ)
         try:
             with _standing_in(self._vassals):
-                return spawn(command, env, {**fds, LISTENER_FD: listener.fd}, self._loop, on_exit)
+                fds = {**fds, LISTENER_FD: listener.fd}
+                process = spawn(command, env, fds, self._loop, on_exit)
         except OSError as error:
             raise CannotLaunch(f"cannot spawn {self._uwsgi}: {error.strerror}") from error
+        limit_open_files(process.pid, self._open_files)
+        return process
 
 
 def _cannot_spawn_again(_fds: Mapping[int, int], _on_exit: Callable[[str], None]) -> LedProcess:

@@ -31,7 +31,7 @@ LAYERS = (
         "reporting",
     ),
     ("web",),
-    ("cli", "emperor", "daemon"),
+    ("cli", "succession", "emperor", "daemon"),
 )
 # What only the edge may touch.
 PURE = PACKAGE / "model"

@@ -240,11 +240,11 @@ def test_metrics_count_what_there_is(backend: Backend) -> None:
     assert 'emperord_vassal_starts_total{vassal="a.example"} 1.0' in text
 
 
-def test_a_hangup_reads_the_folder_again(backend: Backend) -> None:
+def test_the_folder_is_read_again_when_asked(backend: Backend) -> None:
     target = backend.folder / "target"
     target.write_text(backend.ini("a.example"))
     (backend.vassals / "a.example.ini").symlink_to(target)
     backend.until("a.example", "parked")
     target.write_text(backend.ini("a.example", idle="77"))
-    os.kill(backend.process.pid, signal.SIGHUP)
+    assert backend.call("POST", "/v1/reload")[0] == 200
     eventually(lambda: (v := backend.vassal("a.example")) and v["idle"] == 77)

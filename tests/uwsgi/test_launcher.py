@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -47,12 +48,13 @@ class House:
         self.spec = Spec("a.example", "a.example.ini", f"{folder}/s/a.example/socket")
         ini = f"[uwsgi]\nsocket = {self.spec.socket}\nfile = {APPS}/plain.py\n"
         (folder / "v/a.example.ini").write_text(ini)
+        self.open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.listener: UnixListener = UnixListeners(
             self.settings, asyncio.get_running_loop()
         ).listen(self.spec)
 
     def launcher(self) -> UwsgiLauncher:
-        return UwsgiLauncher(UWSGI, self.settings, asyncio.get_running_loop())
+        return UwsgiLauncher(UWSGI, self.settings, asyncio.get_running_loop(), self.open_files)
 
     def prepare(self, told: Told) -> UwsgiProcess:
         return self.launcher().prepare(self.spec, self.listener, 1, told)

@@ -1,0 +1,31 @@
+"""How this process was started, so that it can be started again in its own place."""
+
+import os
+import resource
+import sys
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """`command` begins with the absolute path of a program; `folder` is where it was given, and
+    `open_files` the soft and hard limits that were (RLIMIT_NOFILE)."""
+
+    command: tuple[str, ...]
+    folder: str
+    open_files: tuple[int, int]
+
+    @classmethod
+    def of_this_process(cls) -> "Origin":
+        """As it is now: to be called before anything of it is changed."""
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return cls(_command(sys.orig_argv, sys.argv[0]), os.getcwd(), limits)
+
+
+def _command(interpreted: list[str], script: str) -> tuple[str, ...]:
+    """The script itself where it can be run: after an upgrade its first line may name another
+    interpreter. Otherwise this interpreter, with the same arguments."""
+    path = os.path.abspath(script)
+    if script in interpreted and os.access(path, os.X_OK) and os.path.isfile(path):
+        return (path, *interpreted[interpreted.index(script) + 1 :])
+    return (sys.executable, *interpreted[1:])

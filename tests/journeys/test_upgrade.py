@@ -1,0 +1,271 @@
+"""SIGHUP: a newer version takes the daemon's place, in the same process, if it can."""
+
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from tests.backend import BIN, Backend
+from tests.eventually import eventually
+
+Start = Callable[..., Backend]
+
+
+class Installation:
+    """emperord as a package manager would install it: a script, whose version a test can change,
+    and a settings file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.script = folder / "emperord"
+        self.config = folder / "emperord.ini"
+        self.install("1.0")
+        self.configure()
+
+    def install(self, version: str, first: str = "") -> None:
+        """Another version, which begins with the statement `first`."""
+        draft = self.script.with_suffix(".new")
+        draft.write_text(
+            f"#!{sys.executable}\n{first}\nimport emperor\nemperor.__version__ = {version!r}\n"
+            "from emperor.daemon import main\nmain()\n"
+        )
+        draft.chmod(0o755)
+        draft.rename(self.script)
+
+    def configure(self, **settings: str) -> None:
+        """Write the settings file."""
+        self.names = [name.replace("_", "-") for name in settings]
+        lines = [f"{name.replace('_', '-')} = {value}\n" for name, value in settings.items()]
+        self.config.write_text("[emperord]\n" + "".join(lines))
+
+    def launch(self, command: Sequence[str], stderr: IO[bytes]) -> "subprocess.Popen[bytes]":
+        """By a relative path, from a folder that the daemon will not stay in, and without flags for
+        what is in the file."""
+        flags = [flag for flag in command[1:] if flag[2:].split("=")[0] not in self.names]
+        arguments = [f"./{self.script.name}", f"--config={self.config.name}", *flags]
+        return subprocess.Popen(
+            arguments, stdin=subprocess.DEVNULL, stderr=stderr, cwd=self.script.parent
+        )
+
+
+@pytest.fixture
+def installation(folder: Path) -> Installation:
+    return Installation(folder)
+
+
+@pytest.fixture
+def backend(start: Start, installation: Installation) -> Backend:
+    return start(launch=installation.launch)
+
+
+def version(backend: Backend) -> str:
+    _, status = backend.call("GET", "/v1/status")
+    told: str = status["emperor"]["version"]
+    return told
+
+
+def upgrade(backend: Backend) -> None:
+    """Ask for it, and return when it is done."""
+    done = len(backend.lines("serving"))
+    backend.process.send_signal(signal.SIGHUP)
+    eventually(lambda: len(backend.lines("serving")) > done, alive=[backend.process])
+
+
+def refused(backend: Backend, why: str) -> None:
+    """Ask for it, and return when it was refused with these words."""
+    backend.expect("cannot upgrade: ")
+    backend.process.send_signal(signal.SIGHUP)
+    eventually(lambda: backend.lines(f"cannot upgrade: .*{why}.*; all stays as it is"))
+
+
+def pid(backend: Backend, domain: str) -> int:
+    vassal = backend.vassal(domain)
+    assert vassal
+    leader: int = vassal["pid"]
+    return leader
+
+
+def test_the_new_version_goes_on_in_the_same_process_with_the_same_apps(
+    backend: Backend, installation: Installation
+) -> None:
+    backend.add("a.example")
+    backend.add("b.example")
+    backend.get("a.example")
+    before = pid(backend, "a.example"), backend.inode("a.example"), backend.inode("b.example")
+    assert version(backend) == "1.0"
+    for number in ("2.0", "3.0"):
+        installation.install(number)
+        upgrade(backend)
+        assert version(backend) == number
+        assert backend.call("GET", "/v1/status")[1]["emperor"]["pid"] == backend.process.pid
+    after = pid(backend, "a.example"), backend.inode("a.example"), backend.inode("b.example")
+    assert after == before
+    assert backend.get("a.example").status == backend.get("b.example").status == 200
+
+
+def test_nothing_piles_up_over_upgrades(backend: Backend) -> None:
+    backend.add("a.example")
+    backend.get("a.example")
+    upgrade(backend)
+    before = backend.fds
+    for _ in range(2):
+        upgrade(backend)
+    assert backend.fds == before
+    assert backend.call("POST", "/v1/vassals/a.example/stop")[0] == 200
+    assert not backend.children(), "and whoever ends is reaped"
+
+
+@pytest.mark.parametrize(
+    ("first", "why"),
+    [
+        ("import a_module_that_nobody_installed", "No module named 'a_module_that_nobody_inst"),
+        ("raise SystemExit(3)", "it printed nothing"),
+        ("this is no Python", "SyntaxError"),
+    ],
+)
+def test_a_version_that_cannot_start_changes_nothing(
+    backend: Backend, installation: Installation, first: str, why: str
+) -> None:
+    backend.add("a.example")
+    text = backend.get("a.example").text
+    installation.install("2.0", first)
+    refused(backend, why)
+    assert version(backend) == "1.0"
+    assert backend.get("a.example").text == text
+    installation.install("2.0")
+    upgrade(backend)
+    assert version(backend) == "2.0"
+
+
+def test_a_program_that_is_gone_changes_nothing(
+    backend: Backend, installation: Installation
+) -> None:
+    installation.script.unlink()
+    refused(backend, "cannot run .*/emperord: No such file")
+    installation.install("2.0")
+    upgrade(backend)
+
+
+def test_a_version_that_cannot_read_the_snapshots_changes_nothing(
+    backend: Backend, installation: Installation
+) -> None:
+    installation.install("2.0", "import emperor.model.snapshot as s; s.FORMAT = 2")
+    refused(backend, "cannot go on with snapshots of format 1, only of 2; stop the old version")
+    assert version(backend) == "1.0"
+
+
+def test_settings_that_changed_are_applied_and_wrong_ones_are_refused(
+    backend: Backend, installation: Installation
+) -> None:
+    backend.add("a.example", idle="50")
+    backend.drop("b.example", f"[uwsgi]\nfile = {Path(__file__).parents[1]}/apps/plain.py\n")
+    backend.until("b.example", "parked")
+    for domain in ("a.example", "b.example"):
+        backend.get(domain)
+    before = pid(backend, "a.example"), pid(backend, "b.example")
+    installation.configure(idle="never")
+    refused(backend, "cannot use idle = 'never'")
+    installation.configure(idle="77")
+    upgrade(backend)
+    eventually(lambda: (v := backend.vassal("b.example")) and v["idle"] == 77)
+    assert pid(backend, "a.example") == before[0], "its own idle wins, so nothing changed for it"
+    eventually(lambda: pid(backend, "b.example") != before[1], what="it is reloaded")
+
+
+def test_a_setting_that_cannot_change_is_named_and_stays(
+    start: Start, folder: Path, installation: Installation
+) -> None:
+    installation.configure(run_dir=f"{folder}/run")
+    backend = start(launch=installation.launch)
+    backend.add("a.example")
+    installation.configure(run_dir=f"{folder}/elsewhere", idle="77")
+    backend.expect("cannot set run-dir = .*/elsewhere \\(it stays .*/run\\)")
+    upgrade(backend)
+    assert backend.lines("cannot set run-dir")
+    assert backend.state("a.example") == "parked"
+    assert not (folder / "elsewhere").exists()
+    upgrade(backend)
+    assert len(backend.lines("cannot set run-dir")) == 2, "it is still not so"
+
+
+def test_whoever_is_held_is_asked_for_again(backend: Backend) -> None:
+    backend.nginx.expect("upstream prematurely closed connection")
+    backend.add("a.example", env="BOOT_SECONDS=2")
+    replies: list[int] = []
+    visitor = threading.Thread(target=lambda: replies.append(backend.get("a.example").status))
+    visitor.start()
+    eventually(lambda: backend.state("a.example") == "starting")
+    upgrade(backend)
+    visitor.join()
+    assert replies == [200]
+    vassal = backend.vassal("a.example")
+    assert vassal
+    assert vassal["starts"] == 1
+
+
+def test_a_provisioning_command_is_waited_for(
+    start: Start, folder: Path, installation: Installation
+) -> None:
+    command = folder / "provision"
+    command.write_text(
+        f'#!/bin/sh\necho "$1" >> {folder}/asked\nsleep 1\n'
+        f'cp {folder}/new.ini {folder}/vassals/"$1".ini\n'
+    )
+    command.chmod(0o755)
+    backend = start(launch=installation.launch, provision=str(command))
+    backend.nginx.expect("upstream prematurely closed connection")
+    (folder / "new.ini").write_text(backend.ini("new.example"))
+    replies: list[int] = []
+    visitor = threading.Thread(target=lambda: replies.append(backend.get("new.example").status))
+    visitor.start()
+    eventually((folder / "asked").exists)
+    upgrade(backend)
+    visitor.join()
+    assert replies == [200]
+    assert (folder / "asked").read_text() == "new.example\n"
+
+
+def test_a_stop_that_comes_at_the_same_time_is_not_lost(
+    backend: Backend, installation: Installation
+) -> None:
+    backend.add("a.example")
+    backend.get("a.example")
+    installation.install("2.0", "import time; time.sleep(0.5)")
+    backend.process.send_signal(signal.SIGHUP)
+    eventually(lambda: backend.lines("takes over now"))
+    assert backend.stop() == 0
+    backend.start()
+
+
+def test_no_second_daemon_gets_in_between(backend: Backend, installation: Installation) -> None:
+    installation.install("2.0", "import time; time.sleep(0.5)")
+    backend.process.send_signal(signal.SIGHUP)
+    eventually(lambda: backend.lines("takes over now"))
+    second = subprocess.run(
+        [BIN / "emperord", *backend.command[1:]], capture_output=True, text=True, check=False
+    )
+    assert f"emperord with pid {backend.process.pid} already serves" in second.stderr
+    eventually(lambda: len(backend.lines("serving")) == 2)
+
+
+def test_apps_have_the_limit_on_open_files_that_the_daemon_was_given(
+    start: Start, installation: Installation
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        backend = start(launch=installation.launch)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    backend.add("a.example")
+    upgrade(backend)
+    backend.get("a.example")
+    assert resource.prlimit(backend.process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    assert backend.children()
+    for process in backend.children():
+        assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (1024, hard)
