@@ -24,6 +24,7 @@ from tests.bench.parked import parked
 from tests.bench.reload import reload
 from tests.bench.report import Row, table, write_json
 from tests.bench.rounds import Bench
+from tests.bench.survival import survival
 from tests.bench.tls import tls
 from tests.bench.warm import warm
 
@@ -37,6 +38,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "reload": reload,
     "idle": asleep,
     "crash": crash,
+    "survival": survival,
     "fleet": fleet,
     "tls": tls,
     "hash": placement,

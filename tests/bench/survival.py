@@ -1,0 +1,76 @@
+"""10,000 apps that sleep while their daemon is killed, or upgraded: how soon it is back."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.backend import Daemon
+from tests.bench.place import DISK, place
+from tests.bench.report import Bound, Row, row
+from tests.bench.rounds import Bench
+from tests.eventually import eventually
+from tests.fdstore import FdStore
+
+_SIZE = 10_000
+_APP = Path("/srv/app/application.py")
+_PATIENCE_SECONDS = 60.0
+
+
+class Undying:
+    """emperord with many inis, and with a store that keeps its descriptors."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._store = stack.enter_context(FdStore(folder / "notify"))
+        self._daemon = Daemon(folder)
+        for number in range(_SIZE):
+            domain = f"app{number:05}.example"
+            (self._daemon.vassals / f"{domain}.ini").write_text(self._daemon.ini(domain, str(_APP)))
+        self._log = stack.enter_context(self._daemon.log.open("ab"))
+        self._process = self._launch()
+        self._until_ready(1)
+        stack.callback(self._end)
+
+    def kill(self) -> float:
+        """Seconds from `kill -9` until the next one has taken over."""
+        begun, count = time.perf_counter(), self._ready
+        self._process.kill()
+        self._process.wait()
+        self._process = self._launch()
+        return self._until_ready(count + 1) - begun
+
+    def upgrade(self) -> float:
+        """Seconds from SIGHUP until the new one has taken over."""
+        begun, count = time.perf_counter(), self._ready
+        self._process.send_signal(signal.SIGHUP)
+        return self._until_ready(count + 1) - begun
+
+    def _launch(self) -> "subprocess.Popen[bytes]":
+        return self._store.start(self._daemon.command, self._log)
+
+    @property
+    def _ready(self) -> int:
+        return self._store.told.count("READY=1")
+
+    def _until_ready(self, count: int) -> float:
+        eventually(lambda: self._ready >= count, alive=[self._process], seconds=_PATIENCE_SECONDS)
+        return time.perf_counter()
+
+    def _end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def survival(bench: Bench) -> Iterator[Row]:
+    """How long nobody would wake an app."""
+    with place(DISK) as folder, ExitStack() as stack:
+        undying = Undying(folder, stack)
+        ways: dict[str, tuple[Callable[[], float], Bound | None]] = {
+            f"{_SIZE:,} parked: kill -9 → all taken over": (undying.kill, Bound(1.0)),
+            f"{_SIZE:,} parked: upgrade → all taken over": (undying.upgrade, None),
+        }
+        for what, (measure, bound) in ways.items():
+            results = bench.paired(what, {"ours": measure})
+            yield row(what, "s", results, bound)
