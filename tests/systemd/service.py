@@ -87,10 +87,27 @@ def crash(box: Box) -> None:
     eventually(lambda: show(box, *after) == after, seconds=60, what=f"restart {before + 1}")
 
 
+def upgrade(box: Box) -> None:
+    """`systemctl reload`, until the daemon has taken over from itself."""
+
+    def times() -> int:
+        return box.must("journalctl", "--unit=emperord", "--output=cat").count("took over ")
+
+    before = times()
+    box.must("systemctl", "reload", "emperord")
+    eventually(lambda: times() == before + 1, seconds=60, what="the upgrade is done")
+
+
 def leaders(box: Box, domains: Collection[str]) -> list[int]:
     """The pids of these apps' masters."""
     report = json.loads(box.must("emperorctl", "status", "--json", *domains))
     return [vassal["pid"] for vassal in report["vassals"]]
+
+
+def version(box: Box) -> str:
+    """Of the daemon that serves."""
+    told: str = json.loads(box.must("emperorctl", "status", "--json"))["emperor"]["version"]
+    return told
 
 
 class Load:

@@ -13,7 +13,18 @@ from tests.eventually import eventually
 from tests.nginx_server import public_folder
 from tests.systemd.box import Box, booted
 from tests.systemd.conftest import ROOT
-from tests.systemd.service import NOTED, PLACE, RUNS, add, get, leaders, left_over, show, under_load
+from tests.systemd.service import (
+    NOTED,
+    PLACE,
+    RUNS,
+    add,
+    get,
+    leaders,
+    left_over,
+    show,
+    under_load,
+    version,
+)
 
 NEXT_VERSION = f"{__version__}.1"
 UNITS = ("emperord.service", "emperord.socket", "emperord-control.socket")
@@ -117,6 +128,7 @@ def test_an_upgrade_under_load_loses_no_request(machine: Box) -> None:
     before = show(box, "MainPID", "NRestarts"), leaders(box, domains)
     with under_load(box, domains) as load:
         install(box, "/srv/2.deb")
+        eventually(lambda: version(box) == NEXT_VERSION)
         load.go_on()
     assert (show(box, "MainPID", "NRestarts"), leaders(box, domains)) == before
     assert re.search(rf"ii +emperord +{NEXT_VERSION}-1 ", box.must("dpkg", "--list", "emperord"))

@@ -38,7 +38,7 @@ def test_it_starts_serves_and_stops(box: Box) -> None:
     assert get(box, "app.example").startswith("503 ")
 
 
-def test_a_reload_looks_at_the_folder_again(box: Box) -> None:
+def test_a_reload_keeps_the_service_and_its_pid(box: Box) -> None:
     box.must("systemctl", "start", "emperord")
     before = show(box, "ActiveState", "MainPID")
     box.must("systemctl", "reload", "emperord")

@@ -2,7 +2,7 @@
 
 from tests.eventually import eventually
 from tests.systemd.box import Box
-from tests.systemd.service import add, daemon, get, left_over, override, show
+from tests.systemd.service import add, daemon, get, left_over, override, show, upgrade
 
 SLOW = "hook-as-user-atexit = exec:sleep 3"
 
@@ -17,6 +17,7 @@ def test_what_an_app_moved_into_a_session_of_its_own_is_killed_too(box: Box) -> 
     status, job = get(box, "app.example").split()
     assert status == "200"
     assert f"{job} sleep infinity" in left_over(box)
+    upgrade(box)
     box.must("systemctl", "stop", "emperord")
     assert (result(box), left_over(box)) == ("success", "")
     assert "killed 1 processes that had left" in box.must("journalctl", "--unit=emperord")

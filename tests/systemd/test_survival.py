@@ -12,6 +12,7 @@ from tests.systemd.service import (
     left_over,
     show,
     under_load,
+    upgrade,
 )
 
 
@@ -31,7 +32,7 @@ def test_ten_crashes_and_three_upgrades_lose_no_request_and_no_process(box: Box)
             crash(box)
             load.go_on()
         for _ in range(3):
-            box.must("systemctl", "reload", "emperord")
+            upgrade(box)
             load.go_on()
     assert leaders(box, awake) == before
     assert show(box, "NRestarts") == {"NRestarts": "10"}
