@@ -92,6 +92,11 @@ class Backend:
     async def stop(self) -> None:
         """Refuse connections, and drop those that are open."""
         if self._runner is not None:
+            for site in list(self._runner.sites):
+                await site.stop()
+            # What was accepted a moment ago becomes the runner's in the next turns of the loop.
+            for _ in range(5):
+                await asyncio.sleep(0)
             await self._runner.cleanup()
             self._runner = None
 

@@ -80,7 +80,13 @@ FAULTS = (
     # uWSGI counts how long a worker may take to end by the wall clock.
     Fault("the clock jumps", strikes.clock_jumps, _CUT_OFF, nginx=_APP_DIED),
     Fault("all inis are touched", strikes.inis_touched),
-    Fault("inis are broken for a while", strikes.inis_broken, warning=r"\.ini: line 1"),
+    Fault(
+        "inis are broken for a while",
+        strikes.inis_broken,
+        _REFUSED,
+        # uWSGI reads the file as it is now, where an app happens to boot meanwhile.
+        r"\.ini: line 1|the app could not be loaded \(exit status 22\)",
+    ),
     Fault(
         "inis are away for a while",
         strikes.inis_gone,
