@@ -119,7 +119,7 @@ class Emperor:
         if took_over:
             self._governor.restore_listeners()
         self._state()
-        log.info("serving %d vassals of %s", len(self._governor), self._settings.vassals)
+        log.info("serving %d vassals of %s", len(self._governor.vassals), self._settings.vassals)
 
     def _take_over(self) -> bool:
         """Go on with the vassals of the daemon before. Whether there was one."""
@@ -128,7 +128,7 @@ class Emperor:
         is_same = reign is not None and reign.reading == reading(__version__, self._settings)
         self._folder.resume(is_same)
         if vassals:
-            running = sum(len(vassal.children) for vassal in self._governor)
+            running = sum(len(vassal.children) for vassal in self._governor.vassals)
             log.info("took over %d vassals with %d processes", len(vassals), running)
         return bool(vassals)
 
@@ -157,16 +157,16 @@ class Emperor:
         gone = asyncio.Event()
 
         def look() -> None:
-            if not len(self._governor):
+            if not len(self._governor.vassals):
                 gone.set()
 
         # Those in line first, or each of them would boot in the place of one that was dismissed.
-        for vassal in sorted(self._governor, key=lambda vassal: vassal.turn_for is None):
+        for vassal in sorted(self._governor.vassals, key=lambda vassal: vassal.turn_for is None):
             self._governor.waiters.add(vassal.spec.domain, look)
-            if self._governor.serving(vassal.spec.domain):
+            if self._governor.vassals.serving(vassal.spec.domain):
                 self._governor.dismiss(vassal.spec.domain, "emperord stops")
         look()
-        draining = [child for vassal in self._governor for child in vassal.children]
+        draining = [child for vassal in self._governor.vassals for child in vassal.children]
         if draining:
             log.info("draining %d processes; another signal kills them", len(draining))
             longest = max(child.spec.stop_timeout for child in draining)
@@ -197,7 +197,7 @@ class Emperor:
         # What these have started would be nobody's child, and run once more.
         async with self._inquiry.paused(), self._provisioner.paused():
             keeper = self._governor.keeper
-            keeper.retry(self._governor)
+            keeper.retry(self._governor.vassals)
             if keeper.missing:
                 raise CannotUpgrade(f"the state of {min(keeper.missing)} cannot be kept")
             log.info("upgrading: the new version can start, and takes over now")
@@ -236,7 +236,7 @@ class Emperor:
     def _state(self) -> None:
         """What `systemctl status` shows."""
         self._stating = None
-        counted = Counter(vassal.state.value for vassal in self._governor)
+        counted = Counter(vassal.state.value for vassal in self._governor.vassals)
         states = ", ".join(f"{number} {state}" for state, number in counted.most_common())
         self._notifier.status(states or "no vassals")
 

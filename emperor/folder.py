@@ -90,7 +90,7 @@ class VassalFolder:
     def resume(self, is_same: bool) -> None:
         """Go on with the vassals that the governor restored. `is_same`: the same version read their
         inis with the same settings, so those that have not changed need not be read again."""
-        for vassal in self._governor:
+        for vassal in self._governor.vassals:
             self._claims.take(vassal.spec)
             if vassal.state is State.REMOVED:
                 self._release_when_gone(vassal.spec)
@@ -125,7 +125,7 @@ class VassalFolder:
     def _unhappy(self) -> list[str]:
         """The inis that are not served as they stand."""
         refused = [f"{domain}.ini" for domain in self._refused]
-        return refused + [vassal.spec.ini for vassal in self._governor if vassal.ini_error]
+        return refused + [vassal.spec.ini for vassal in self._governor.vassals if vassal.ini_error]
 
     def close(self) -> None:
         """From here on nothing is admitted or revised: the daemon stops."""
@@ -209,9 +209,9 @@ class VassalFolder:
         if conflict := self._claims.conflict(spec):
             self._refuse(spec.domain, f"cannot serve {spec.ini}: {conflict}")
             return
-        vassal = self._governor.get(spec.domain)
+        vassal = self._governor.vassals.get(spec.domain)
         try:
-            if vassal is None and len(self._governor) >= self._most:
+            if vassal is None and len(self._governor.vassals) >= self._most:
                 self._leave_out(spec)
                 return
             if vassal is None:
@@ -246,14 +246,14 @@ class VassalFolder:
         before = self._left_out
         self._left_out = sum(why.endswith(self._full) for why in self._refused.values())
         if self._left_out > before:
-            there_are = len(self._governor) + self._left_out
+            there_are = len(self._governor.vassals) + self._left_out
             log.warning(
                 "%d of %d inis are not served: %s to %d or more",
                 self._left_out, there_are, self._full, limit_for(there_are),
             )  # fmt: skip
 
     def _refuse(self, domain: str, why: str) -> None:
-        vassal = self._governor.get(domain)
+        vassal = self._governor.vassals.get(domain)
         if vassal is None or vassal.state is State.REMOVED:
             if self._refused.get(domain) != why:
                 log.warning("%s", why)
@@ -269,7 +269,7 @@ class VassalFolder:
         self._stamps.pop(name, None)
         if self._refused.pop(domain, None):
             log.info("%s is gone", name)
-        vassal = self._governor.get(domain)
+        vassal = self._governor.vassals.get(domain)
         if vassal is not None and vassal.state is not State.REMOVED:
             self._leave(vassal.spec, "its ini is gone")
 
@@ -281,7 +281,7 @@ class VassalFolder:
         """Let those take over that this vassal stood in the way of."""
 
         def changed() -> None:
-            vassal = self._governor.get(spec.domain)
+            vassal = self._governor.vassals.get(spec.domain)
             if vassal is None:
                 self._claims.release(spec.ini)
                 self._look_again([spec.ini, *self._unhappy()])

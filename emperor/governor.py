@@ -7,7 +7,7 @@ owes is fed again when a process has left its slot.
 
 import logging
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Protocol
 
 from emperor.chronicle import happening
@@ -30,6 +30,7 @@ from emperor.model.ports import CannotListen, News, Ports
 from emperor.model.settings import Settings
 from emperor.model.status import Happening
 from emperor.model.vassal import Spec, Stamp
+from emperor.registry import Registry
 from emperor.stage import Stage
 from emperor.usher import Usher
 from emperor.vassal import Child, Vassal
@@ -55,30 +56,12 @@ class Governor:
         self._listeners = ports.listeners
         self._clock = ports.clock
         self._recorder = recorder
+        self.vassals = Registry()
         self.keeper = Keeper(ports.store)
         self.waiters = Waiters()
         self._usher = Usher(settings, ports.clock, self)
         self._stage = Stage(ports.launcher, ports.clock, self.keeper, self._usher, self)
         self._heir = Heir(ports.listeners, ports.launcher, self)
-        self._vassals: dict[str, Vassal] = {}
-        self._aliases: dict[str, str] = {}
-
-    # The registry.
-
-    def __iter__(self) -> Iterator[Vassal]:
-        return iter(tuple(self._vassals.values()))
-
-    def __len__(self) -> int:
-        return len(self._vassals)
-
-    def get(self, domain: str) -> Vassal | None:
-        """The vassal of that domain, also one that is about to be gone."""
-        return self._vassals.get(domain)
-
-    def serving(self, host: str) -> Vassal | None:
-        """The vassal that answers for a host name: its domain, or one of its aliases."""
-        vassal = self._vassals.get(self._aliases.get(host, host))
-        return None if vassal is None or vassal.state is State.REMOVED else vassal
 
     def in_line(self) -> dict[Vassal, int]:
         """All who wait for their turn to boot; 1 is the next."""
@@ -101,7 +84,7 @@ class Governor:
     def admit(self, spec: Spec, stamp: Stamp | None = None) -> None:
         """Serve a new domain: its socket listens from here on. Raises CannotListen."""
         vassal = Vassal(spec, self._listeners.listen(spec), self._clock.time(), stamp)
-        self._register(vassal)
+        self.vassals.add(vassal)
         self._stage.greet_callers(vassal, POSTURE[State.PARKED])
         self.keeper.keep(vassal)
         self.waiters.wake(vassal.spec.domain)
@@ -109,7 +92,7 @@ class Governor:
     def restore(self, legacies: Iterable[Legacy]) -> None:
         """Go on with the vassals of an earlier daemon, each from where it stood."""
         for vassal in self._heir.vassals(legacies):
-            self._register(vassal)
+            self.vassals.add(vassal)
             self._stage.resume(vassal)
             self._take_up(vassal, vassal.turn_for or self.cause("emperord is back"))
             if vassal.children or vassal.state is not State.PARKED:
@@ -117,27 +100,27 @@ class Governor:
 
     def revise(self, spec: Spec, stamp: Stamp | None = None) -> None:
         """Take a changed ini into service. Raises CannotListen, and then all is as before."""
-        vassal = self._vassals[spec.domain]
+        vassal = self.vassals[spec.domain]
         vassal.listener.apply(spec)
-        self._drop_aliases(vassal)
-        self._aliases |= dict.fromkeys(spec.aliases, spec.domain)
+        self.vassals.drop_aliases(vassal)
         vassal.spec, vassal.stamp = spec, stamp
+        self.vassals.add(vassal)
         vassal.ini_error = None
         self._feed(vassal, Event.REVISED, self.cause("its ini changed"))
         self.keeper.keep(vassal)
 
     def complain(self, domain: str, error: str) -> None:
         """Note that the ini became broken, while the last good spec stays in service."""
-        self._vassals[domain].ini_error = error
+        self.vassals[domain].ini_error = error
 
     def dismiss(self, domain: str, why: str = "its ini is gone") -> None:
         """Drain, stop, close, unlink."""
-        self._feed(self._vassals[domain], Event.REMOVED, self.cause(why))
+        self._feed(self.vassals[domain], Event.REMOVED, self.cause(why))
 
     def restore_listeners(self) -> None:
         """Bind again the sockets whose path somebody took away, and reload those that run. Where
         all is well, have the kernel note the next use too."""
-        for vassal in self:
+        for vassal in self.vassals:
             if vassal.state is not State.REMOVED and not vassal.listener.is_in_place():
                 self._restore_listener(vassal)
             elif vassal.lead:
@@ -157,7 +140,7 @@ class Governor:
 
     def hurry(self) -> None:
         """Kill what has not drained yet."""
-        for vassal in self:
+        for vassal in self.vassals:
             for child in vassal.children:
                 child.process.kill()
 
@@ -231,7 +214,7 @@ class Governor:
         self._feed(vassal, Event.PARDON, self.cause("it may be tried again"))
 
     def _find(self, domain: str, generation: int) -> tuple[Vassal | None, Child | None]:
-        vassal = self._vassals.get(domain)
+        vassal = self.vassals.get(domain)
         return vassal, vassal.child(generation) if vassal else None
 
     def _accepting(self, vassal: Vassal, child: Child, now: float) -> None:
@@ -383,16 +366,7 @@ class Governor:
             self._stage.greet_callers(vassal, POSTURE[vassal.state])
 
     def _forget(self, vassal: Vassal) -> None:
-        if self._vassals.pop(vassal.spec.domain, None):
-            self._drop_aliases(vassal)
+        if self.vassals.remove(vassal):
             vassal.listener.shut()
             vassal.listener.close()
             self.keeper.drop(vassal.spec.domain)
-
-    def _register(self, vassal: Vassal) -> None:
-        self._vassals[vassal.spec.domain] = vassal
-        self._aliases |= dict.fromkeys(vassal.spec.aliases, vassal.spec.domain)
-
-    def _drop_aliases(self, vassal: Vassal) -> None:
-        for alias in vassal.spec.aliases:
-            self._aliases.pop(alias, None)

@@ -64,7 +64,7 @@ class Provisioner:
             async with asyncio.timeout(LIMIT_SECONDS), self._slots:
                 if not await self._run(domain):
                     return False
-                if self._governor.serving(domain) is None:
+                if self._governor.vassals.serving(domain) is None:
                     await admitted.wait()
                 return True
         except TimeoutError:

@@ -72,7 +72,7 @@ class Reporter:
 
     async def report(self, draining: datetime | None) -> Report:
         """Everything, vassals by name."""
-        vassals = sorted(self._governor, key=lambda vassal: vassal.spec.domain)
+        vassals = sorted(self._governor.vassals, key=lambda vassal: vassal.spec.domain)
         measured = await self._measure_all(vassals)
         line = self._governor.in_line()
         return Report(
@@ -134,7 +134,7 @@ class Reporter:
             )
             for vassal in alive
             # It may have gone, and closed its listener, while another was measured.
-            if self._governor.get(vassal.spec.domain) is vassal
+            if self._governor.vassals.get(vassal.spec.domain) is vassal
         }
 
     def _status(self, vassal: Vassal, measured: Measured, turn: int | None) -> VassalStatus:

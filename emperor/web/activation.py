@@ -124,7 +124,7 @@ class Activation:
         hit = Hit.of(request)
         if not is_domain(hit.domain):
             return self._page(Page.NO_DOMAIN, hit)
-        vassal = self._governor.serving(hit.domain)
+        vassal = self._governor.vassals.serving(hit.domain)
         domain = vassal.spec.domain if vassal else hit.domain
         connection = request.get_extra_info("socket")
         if bound := self.crowd.turn_away(domain, connection.fileno() if connection else 0):
@@ -133,9 +133,9 @@ class Activation:
             return await self._place(hit)
 
     async def _place(self, hit: Hit) -> web.Response:
-        vassal = self._governor.serving(hit.domain)
+        vassal = self._governor.vassals.serving(hit.domain)
         if vassal is None and hit.domain not in self._refused and await self._provide(hit.domain):
-            vassal = self._governor.serving(hit.domain)
+            vassal = self._governor.vassals.serving(hit.domain)
         if self._stopping:
             return self._page(Page.STOPPING, hit)
         if vassal is None:
@@ -173,7 +173,7 @@ class Activation:
         self, hit: Hit, domain: str, changed: asyncio.Event, limit: asyncio.Timeout
     ) -> web.Response:
         while True:
-            vassal = self._governor.get(domain)
+            vassal = self._governor.vassals.get(domain)
             if limit.when() is None and vassal and not vassal.waits_to_start:
                 # How long it stood in line says nothing about the app; nginx bounds it all.
                 began = asyncio.get_running_loop().time()
@@ -183,7 +183,7 @@ class Activation:
             match outcome(vassal):
                 case Outcome.RUN if vassal is not None:
                     await self._pace.turn(domain, vassal.listener, hit.tries > 1)
-                    vassal = self._governor.get(domain)
+                    vassal = self._governor.vassals.get(domain)
                     now = outcome(vassal)
                     if now is Outcome.RUN:
                         return web.Response(headers={"X-Accel-Redirect": "@app"})

@@ -76,7 +76,7 @@ class Control:
 
     async def vassal(self, request: web.Request) -> web.Response:
         """One vassal in detail; the report has those that drain since their ini is gone, too."""
-        vassal = self._governor.get(request.match_info["domain"]) or self._find(request)
+        vassal = self._governor.vassals.get(request.match_info["domain"]) or self._find(request)
         return _json(await self._reporter.detail(vassal))
 
     async def order(self, request: web.Request) -> web.Response:
@@ -100,7 +100,7 @@ class Control:
         tried = (vassal.starts, vassal.last_error) != before
         if name != "stop" and vassal.last_error and tried:
             raise Refusal(502, "failed", f"cannot {name} {domain}: {vassal.last_error}")
-        if self._governor.get(domain) is None:
+        if self._governor.vassals.get(domain) is None:
             raise Refusal(404, "no-such-vassal", f"{domain} is no vassal any more: its ini is gone")
         return _json(await self._reporter.detail(vassal))
 
@@ -170,11 +170,11 @@ class Control:
 
     def _find(self, request: web.Request) -> Vassal:
         host = request.match_info["domain"]
-        if vassal := self._governor.serving(host):
+        if vassal := self._governor.vassals.serving(host):
             return vassal
         if why := self._reporter.refusal(host):
             raise Refusal(409, "refused", why)
-        if leaving := self._governor.get(host):
+        if leaving := self._governor.vassals.get(host):
             why = leaving.slept[1] if leaving.slept else "it is about to be gone"
             raise Refusal(404, "no-such-vassal", f"{host} is no vassal any more: {why}")
         raise Refusal(404, "no-such-vassal", f"there is no vassal {host}")

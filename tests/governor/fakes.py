@@ -349,7 +349,7 @@ class World:
         self.governor = self._governor()
         self.spec = spec or Spec("a.example", "a.example.ini", str(Path("/s/a.example/socket")))
         self.governor.admit(self.spec)
-        found = self.governor.get("a.example")
+        found = self.governor.vassals.get("a.example")
         assert found
         self.vassal = found
 
@@ -365,7 +365,7 @@ class World:
             listener.unwatch()
         self.governor = self._governor()
         self.governor.restore(legacies(self.store.left))
-        found = self.governor.get("a.example")
+        found = self.governor.vassals.get("a.example")
         self.vassal = found or self.vassal
         for process in self.launcher.started:
             if process.owner is self.governor:
@@ -381,7 +381,7 @@ class World:
     def add(self, domain: str) -> Vassal:
         """One more vassal."""
         self.governor.admit(replace(self.spec, domain=domain, ini=f"{domain}.ini"))
-        found = self.governor.get(domain)
+        found = self.governor.vassals.get(domain)
         assert found
         return found
 

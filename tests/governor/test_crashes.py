@@ -23,7 +23,7 @@ def snapshots(world: World) -> dict[str, Snapshot]:
     """All that counts of the vassals. A hit that changes nothing is not worth a word of its own;
     spawns are counted anew when there is none left."""
     taken = {}
-    for vassal in world.governor:
+    for vassal in world.governor.vassals:
         snapshot = replace(snapshot_of(vassal), last_hit=None)
         for slot in ("lead", "second"):
             if child := getattr(snapshot, slot):
@@ -34,7 +34,7 @@ def snapshots(world: World) -> dict[str, Snapshot]:
 
 def processes(world: World) -> list[FakeProcess]:
     """Those in the slots of all vassals."""
-    children = [child for vassal in world.governor for child in vassal.children]
+    children = [child for vassal in world.governor.vassals for child in vassal.children]
     found = [child.process for child in children]
     fakes = [process for process in found if isinstance(process, FakeProcess)]
     return sorted(fakes, key=lambda process: process.pid)
@@ -67,7 +67,7 @@ def take_away(world: World) -> None:
 
 EVENTS: dict[str, Callable[[World], None]] = {
     "hit": lambda world: world.hit(),
-    "neighbour": lambda world: world.hit(world.governor.get("b.example")),
+    "neighbour": lambda world: world.hit(world.governor.vassals.get("b.example")),
     "revise": lambda world: world.governor.revise(replace(world.spec, stop_timeout=5.0), STAMP),
     "revise, single": lambda world: world.governor.revise(
         replace(world.spec, reload=Reload.RESTART), STAMP
@@ -194,7 +194,7 @@ def test_a_vassal_that_was_removed_does_not_come_back() -> None:
     world = World()
     world.governor.dismiss("a.example")
     world.crash()
-    assert not len(world.governor)
+    assert not len(world.governor.vassals)
 
 
 def test_one_that_was_on_its_way_out_goes() -> None:
@@ -204,7 +204,7 @@ def test_one_that_was_on_its_way_out_goes() -> None:
     world.crash()
     assert world.state == "removed"
     process.exits()
-    assert not len(world.governor)
+    assert not len(world.governor.vassals)
 
 
 def test_a_socket_that_could_not_be_bound_again_is_still_to_be_bound() -> None:
@@ -239,7 +239,7 @@ def test_snapshots_of_another_format_are_set_aside_with_one_warning(
         payload = world.store.words[domain].payload.replace(b"format\x01", b"format\x02")
         world.store.words[domain] = Word(domain, payload)
     world.crash()
-    assert [vassal.spec.domain for vassal in world.governor] == ["c.example"]
+    assert [vassal.spec.domain for vassal in world.governor.vassals] == ["c.example"]
     (line,) = caplog.messages
     assert line.startswith(
         "cannot go on with 2 vassals of an earlier emperord, which start anew: a"
@@ -262,7 +262,7 @@ def test_a_store_that_is_full_is_told_once_and_the_vassals_are_served_all_the_sa
     ]
     assert world.governor.keeper.missing == {"a.example"}
     world.store.problem = None
-    world.governor.keeper.retry(world.governor)
+    world.governor.keeper.retry(world.governor.vassals)
     assert not world.governor.keeper.missing
     world.crash()
     assert world.state == "running"
@@ -279,4 +279,4 @@ def test_vassals_that_come_together_are_kept_in_one_message() -> None:
         assert puts == []
     assert puts == [5]
     world.crash()
-    assert len(world.governor) == 6
+    assert len(world.governor.vassals) == 6

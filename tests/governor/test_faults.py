@@ -62,7 +62,7 @@ class Machine(RuleBasedStateMachine):
 
     @property
     def known(self) -> list[Vassal]:
-        return [vassal for vassal in self.governor if vassal.state is not State.REMOVED]
+        return [vassal for vassal in self.governor.vassals if vassal.state is not State.REMOVED]
 
     def is_killed(self, process: FakeProcess) -> bool:
         return f"kill {process.pid}" in self.world.diary
@@ -101,14 +101,14 @@ class Machine(RuleBasedStateMachine):
     @rule(domain=st.sampled_from(DOMAINS), reload=st.sampled_from(Reload))
     def an_ini_comes_or_changes(self, domain: str, reload: Reload) -> None:
         spec = replace(self.world.spec, domain=domain, ini=f"{domain}.ini", reload=reload)
-        vassal = self.governor.get(domain)
+        vassal = self.governor.vassals.get(domain)
         if vassal is not None and vassal.listener.fd >= 0:
             self.governor.revise(spec)
         elif vassal is None:
             try:
                 self.governor.admit(spec)
             except CannotListen:
-                assert self.governor.get(domain) is None
+                assert self.governor.vassals.get(domain) is None
 
     @precondition(lambda self: self.known and not self.hangs)
     @rule(data=st.data())
@@ -196,8 +196,10 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def no_vassal_has_more_than_two_processes_and_each_has_a_vassal(self) -> None:
-        children = [child.process.pid for vassal in self.governor for child in vassal.children]
-        assert all(len(vassal.children) <= 2 for vassal in self.governor)
+        children = [
+            child.process.pid for vassal in self.governor.vassals for child in vassal.children
+        ]
+        assert all(len(vassal.children) <= 2 for vassal in self.governor.vassals)
         assert len(children) == len(set(children))
         if not self.hangs:
             assert set(children) == {process.pid for process in self.alive}
@@ -205,7 +207,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def the_world_agrees_with_each_posture(self) -> None:
         in_line = self.governor.in_line()
-        for vassal in self.governor:
+        for vassal in self.governor.vassals:
             posture, listener = POSTURE[vassal.state], vassal.listener
             assert isinstance(listener, FakeListener)
             if not listener.closed:
@@ -218,12 +220,12 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_waits_without_something_that_will_end_it(self) -> None:
-        for vassal in self.governor:
+        for vassal in self.governor.vassals:
             assert (vassal.throttle is not None) == (vassal.state is State.THROTTLED)
             assert not vassal.owed or vassal.children
             assert vassal.state is not State.REMOVED or vassal.children
             assert all(self.will_end(child) for child in vassal.children)
-        children = [child for vassal in self.governor for child in vassal.children]
+        children = [child for vassal in self.governor.vassals for child in vassal.children]
         ago = self.world.clock.now - LONGEST_PLACE_SECONDS
         assert sum(c.role is Role.BOOTING and c.boot.spawned > ago for c in children) <= 1
         # Only a serving process may have to be evicted for those in line, when its time has come.
@@ -232,8 +234,8 @@ class Machine(RuleBasedStateMachine):
 
     @property
     def pending_of_no_vassal(self) -> int:
-        own = [vassal.throttle for vassal in self.governor if vassal.throttle]
-        own += [c.timer for vassal in self.governor for c in vassal.children if c.timer]
+        own = [vassal.throttle for vassal in self.governor.vassals if vassal.throttle]
+        own += [c.timer for vassal in self.governor.vassals for c in vassal.children if c.timer]
         return self.world.clock.pending - len(own)
 
     def will_end(self, child: Child) -> bool:
@@ -254,7 +256,7 @@ class Machine(RuleBasedStateMachine):
             self.governor.dismiss(vassal.spec.domain)
         for process in self.alive:
             self.die(process)
-        assert not len(self.governor)
+        assert not len(self.governor.vassals)
         assert not self.world.clock.pending, "a timer was forgotten"
 
     def all_is_well_when_the_faults_are_over(self) -> None:
@@ -262,7 +264,7 @@ class Machine(RuleBasedStateMachine):
         self.world.launcher.problem = self.world.listeners.problem = None
         self.governor.restore_listeners()
         for vassal in self.known:
-            while self.governor.get(vassal.spec.domain) is vassal:
+            while self.governor.vassals.get(vassal.spec.domain) is vassal:
                 if vassal.state is State.RUNNING and not vassal.owed:
                     break
                 self.let_be(vassal)
@@ -270,7 +272,7 @@ class Machine(RuleBasedStateMachine):
     def let_be(self, vassal: Vassal) -> None:
         """Everybody does what is expected, and a visitor asks again."""
         for process in self.alive:
-            roles = {c.process: c.role for v in self.governor for c in v.children}
+            roles = {c.process: c.role for v in self.governor.vassals for c in v.children}
             if roles[process] is Role.BOOTING and not self.is_killed(process):
                 process.says(*_BOOT)
             elif roles[process] is not Role.SERVING:

@@ -196,7 +196,7 @@ def test_one_that_is_not_wanted_any_more_leaves_the_line(end: str) -> None:
         assert b.listener.watched
     else:
         crowd.governor.dismiss("b.example")
-        assert crowd.governor.get("b.example") is None
+        assert crowd.governor.vassals.get("b.example") is None
     assert crowd.line == ["c"]
     crowd.first.accepts()
     assert crowd.order == ["a", "c"]

@@ -360,11 +360,11 @@ def test_removal_drains_then_closes_and_forgets() -> None:
     process = world.run()
     world.governor.dismiss("a.example")
     assert world.diary[-2:] == ["close", "drain 100"]
-    assert world.governor.serving("a.example") is None
+    assert world.governor.vassals.serving("a.example") is None
     assert not world.listener.closed
     process.exits()
     assert world.listeners.made[0].closed
-    assert world.governor.get("a.example") is None
+    assert world.governor.vassals.get("a.example") is None
     assert not world.clock.pending
 
 
@@ -372,7 +372,7 @@ def test_removal_of_a_sleeping_vassal_is_immediate() -> None:
     world = World()
     world.governor.dismiss("a.example")
     assert world.listeners.made[0].closed
-    assert len(world.governor) == 0
+    assert len(world.governor.vassals) == 0
 
 
 def test_removal_waits_for_a_predecessor_too() -> None:
@@ -384,9 +384,9 @@ def test_removal_waits_for_a_predecessor_too() -> None:
     new.accepts()
     world.governor.dismiss("a.example")
     new.exits()
-    assert world.governor.get("a.example") is not None
+    assert world.governor.vassals.get("a.example") is not None
     old.exits()
-    assert world.governor.get("a.example") is None
+    assert world.governor.vassals.get("a.example") is None
 
 
 def test_an_ini_that_comes_back_before_the_end_is_a_reprieve() -> None:
@@ -533,7 +533,7 @@ def test_a_listener_that_cannot_be_made_admits_nothing() -> None:
     world.listeners.problem = "cannot bind"
     with pytest.raises(CannotListen, match="cannot bind"):
         world.governor.admit(replace(SPEC, domain="b.example"))
-    assert world.governor.get("b.example") is None
+    assert world.governor.vassals.get("b.example") is None
 
 
 def test_those_who_wait_are_woken_by_every_change_until_they_leave() -> None:
@@ -588,9 +588,9 @@ def test_stop_calls_a_restart_off() -> None:
 
 def test_a_host_is_found_by_its_aliases() -> None:
     world = World(replace(SPEC, aliases=("www.a.example",)))
-    assert world.governor.serving("www.a.example") is world.vassal
+    assert world.governor.vassals.serving("www.a.example") is world.vassal
     world.governor.revise(replace(SPEC, aliases=("b.a.example",)))
-    assert world.governor.serving("www.a.example") is None
-    assert world.governor.serving("b.a.example") is world.vassal
+    assert world.governor.vassals.serving("www.a.example") is None
+    assert world.governor.vassals.serving("b.a.example") is world.vassal
     world.governor.dismiss("a.example")
-    assert world.governor.serving("b.a.example") is None
+    assert world.governor.vassals.serving("b.a.example") is None

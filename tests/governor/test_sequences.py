@@ -55,13 +55,13 @@ class LifeOfAVassal(RuleBasedStateMachine):
 
     @property
     def neighbour(self) -> Vassal:
-        found = self.world.governor.get("b.example")
+        found = self.world.governor.vassals.get("b.example")
         assert found
         return found
 
     @property
     def there(self) -> bool:
-        return self.world.governor.get("a.example") is not None
+        return self.world.governor.vassals.get("a.example") is not None
 
     @property
     def anybody_alive(self) -> bool:
@@ -125,9 +125,11 @@ class LifeOfAVassal(RuleBasedStateMachine):
 
     @rule()
     def the_daemon_is_killed(self) -> None:
-        before = {vassal.spec.domain: vassal.state for vassal in self.world.governor}
+        before = {vassal.spec.domain: vassal.state for vassal in self.world.governor.vassals}
         self.let(self.world.crash)
-        assert {vassal.spec.domain: vassal.state for vassal in self.world.governor} == before
+        assert {
+            vassal.spec.domain: vassal.state for vassal in self.world.governor.vassals
+        } == before
 
     @rule(steps=st.integers(0, 12))
     def the_daemon_will_be_killed(self, steps: int) -> None:
@@ -164,7 +166,7 @@ class LifeOfAVassal(RuleBasedStateMachine):
 
     @invariant()
     def exactly_those_stand_in_line_whose_process_is_missing(self) -> None:
-        for vassal in self.world.governor:
+        for vassal in self.world.governor.vassals:
             posture = POSTURE[vassal.state]
             lacks_lead = posture.lead is Role.BOOTING and vassal.lead is None
             lacks_second = posture.second is Role.BOOTING and vassal.second is None
@@ -173,7 +175,7 @@ class LifeOfAVassal(RuleBasedStateMachine):
 
     @invariant()
     def only_one_boots_and_nobody_waits_for_nothing(self) -> None:
-        children = [child for vassal in self.world.governor for child in vassal.children]
+        children = [child for vassal in self.world.governor.vassals for child in vassal.children]
         ago = self.world.clock.now - LONGEST_PLACE_SECONDS
         booting = [c for c in children if c.role is Role.BOOTING and c.boot.spawned > ago]
         assert len(booting) <= 1

@@ -17,6 +17,7 @@ LAYERS = (
     ("uwsgi",),
     (
         "vassal",
+        "registry",
         "waiters",
         "keeper",
         "heritage",
