@@ -93,10 +93,13 @@ class Governor:
         """Go on with the vassals of an earlier daemon, each from where it stood."""
         for vassal in self._heir.vassals(legacies):
             self.vassals.add(vassal)
-            self._stage.resume(vassal)
-            self._take_up(vassal, vassal.turn_for or self.cause("emperord is back"))
-            if vassal.children or vassal.state is not State.PARKED:
-                self._settle(vassal)
+            try:
+                self._go_on(vassal)
+            except Exception:
+                # Whoever starts next would fall over the same one, and none of them would serve.
+                domain = vassal.spec.domain
+                log.exception("cannot go on with %s, a fault in emperord: it starts anew", domain)
+                self._give_up(vassal)
 
     def revise(self, spec: Spec, stamp: Stamp | None = None) -> None:
         """Take a changed ini into service. Raises CannotListen, and then all is as before."""
@@ -290,6 +293,21 @@ class Governor:
         vassal.retry_at = now + delay
         detail = f"{how}; next try in {delay:.1f} s"
         self._feed(vassal, Event.FAILED, cause, detail, worrying=True)
+
+    # A vassal of the daemon before.
+
+    def _go_on(self, vassal: Vassal) -> None:
+        self._stage.resume(vassal)
+        self._take_up(vassal, vassal.turn_for or self.cause("emperord is back"))
+        if vassal.children or vassal.state is not State.PARKED:
+            self._settle(vassal)
+
+    def _give_up(self, vassal: Vassal) -> None:
+        for child in vassal.children:
+            child.process.kill()
+        self._stage.abandon(vassal)
+        self._forget(vassal)
+        self._usher.settle(vassal)
 
     # One event.
 

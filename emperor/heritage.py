@@ -27,7 +27,7 @@ def legacies(words: Iterable[Word]) -> list[Legacy]:
     stale: dict[str, Stale] = {}
     for word in words:
         try:
-            read.append(Legacy(decode(word.payload), word.fds))
+            read.append(_legacy(word))
         except Stale as error:
             stale[word.key] = error
             for fd in word.fds:
@@ -39,6 +39,16 @@ def legacies(words: Iterable[Word]) -> list[Legacy]:
             len(stale), domain, cause,
         )  # fmt: skip
     return read
+
+
+def _legacy(word: Word) -> Legacy:
+    """What one word says. Raises Stale."""
+    snapshot = decode(word.payload)
+    if snapshot.spec.domain != word.key:
+        raise Stale(f"it says that it is of {snapshot.spec.domain}")
+    if snapshot.descriptors != len(word.fds):
+        raise Stale(f"it speaks of {snapshot.descriptors} descriptors and has {len(word.fds)}")
+    return Legacy(snapshot, word.fds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,15 @@ class Stage:
             if child.deadline is not None:
                 self._expect(vassal, child, child.deadline)
 
+    def abandon(self, vassal: Vassal) -> None:
+        """Empty its slots and set no timer for it: nothing of it is expected any more."""
+        for child in vassal.children:
+            self._expect(vassal, child, None)
+            vassal.lose(child)
+        vassal.turn_for = None
+        if vassal.throttle:
+            vassal.throttle.cancel()
+
     def greet_callers(self, vassal: Vassal, posture: Posture) -> None:
         """Watch the listener, or leave its connections to the app."""
         # A demand that is owed already would make a level-triggered watch spin.

@@ -82,6 +82,13 @@ class Snapshot:
     slept: tuple[float, str] | None = None
     format: Literal[1] = FORMAT
 
+    @property
+    def descriptors(self) -> int:
+        """How many travel beside it."""
+        children = [child for child in (self.lead, self.second) if child]
+        held = sum(1 if child.process.pid is None else 2 for child in children)
+        return held + (self.listener is not None)
+
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Snapshot] = msgspec.msgpack.Decoder(Snapshot)

@@ -136,6 +136,7 @@ class FakeListener:
         self.in_place = True
         self.closed = False
         self.refused = 0
+        self.fault: Exception | None = None
         self.connected: float | None = None
         self._watcher: Callable[[], object] | None = None
 
@@ -157,6 +158,8 @@ class FakeListener:
         self._watcher()
 
     def open_door(self) -> None:
+        if self.fault:
+            raise self.fault
         if not self.door_open:
             with self.diary.step("open"):
                 self.door_open = True

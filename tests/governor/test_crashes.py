@@ -246,6 +246,46 @@ def test_snapshots_of_another_format_are_set_aside_with_one_warning(
     )
 
 
+def test_a_snapshot_that_disagrees_with_what_came_beside_it_is_set_aside(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    world.add("b.example")
+    world.add("c.example")
+    words = world.store.words
+    words["a.example"] = replace(words["a.example"], fds=())
+    words["b.example"] = replace(words["c.example"], key="b.example", fds=())
+    world.crash()
+    assert [vassal.spec.domain for vassal in world.governor.vassals] == ["c.example"]
+    assert caplog.messages == [
+        "cannot go on with 2 vassals of an earlier emperord, which start anew: a.example: it speaks"
+        " of 1 descriptors and has 0"
+    ]
+
+
+def test_one_that_a_fault_of_ours_keeps_from_going_on_starts_anew_and_the_others_go_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    other = world.add("b.example")
+    process = world.run()
+    world.hit(other)
+    world.launcher.last.accepts()
+    world.listener.fault = RuntimeError("a bug")
+    world.crash()
+    assert [vassal.spec.domain for vassal in world.governor.vassals] == ["b.example"]
+    assert [vassal.state.value for vassal in world.governor.vassals] == ["running"]
+    assert world.diary[-1] == f"kill {process.pid}", "nobody else would ever end it"
+    assert world.listener.closed
+    assert "a.example" not in {word.key for word in world.store.left}
+    assert not world.clock.pending
+    assert "cannot go on with a.example, a fault in emperord: it starts anew" in caplog.messages
+    world.listener.fault = None
+    world.governor.admit(world.spec)
+    world.crash()
+    assert world.state == "parked"
+
+
 # When it cannot be kept.
 
 
