@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from emperor import __version__
 from emperor.chronicle import Chronicle
@@ -86,6 +87,8 @@ class Emperor:
         )
         self._drain = Drain(settings.run_dir, boot_id())
         self._health = Health(self._drain)
+        self._upgrading = asyncio.Lock()
+        self._is_stopping = False
         self._stating: asyncio.TimerHandle | None = None
 
     async def reign(
@@ -134,9 +137,7 @@ class Emperor:
 
     async def _open_doors(self, stack: AsyncExitStack) -> None:
         settings = self._settings
-        control = Control(
-            self._governor, self._reporter, self._chronicle, self._drain, self._rescan
-        )
+        control = Control(self._governor, self._reporter, self._chronicle, self._drain, self)
         activation = self._activation.application(self._health)
         for name, application, group, most in (
             ("control.sock", control.application(), CONTROL_GROUP, descriptors().limit),
@@ -150,6 +151,7 @@ class Emperor:
             await stack.enter_async_context(serve(application, listener, most))
 
     async def _stop(self, hurry: asyncio.Event) -> None:
+        self._is_stopping = True
         self._health.stop()
         self._activation.stop()
         self._provisioner.stop()
@@ -186,13 +188,20 @@ class Emperor:
         while True:
             await asked.wait()
             asked.clear()
+            await self.upgrade()
+
+    async def upgrade(self) -> str:
+        """Have the version that is installed now take this place, and not come back from that; why
+        it could not."""
+        async with self._upgrading:
             try:
                 await self._upgrade()
             except CannotUpgrade as error:
-                log.error("cannot upgrade: %s; all stays as it is", error)
+                level = logging.INFO if self._is_stopping else logging.ERROR
+                log.log(level, "cannot upgrade: %s; all stays as it is", error)
+                return str(error)
 
-    async def _upgrade(self) -> None:
-        """Does not come back from what succeeds."""
+    async def _upgrade(self) -> NoReturn:
         await self._succession.prove()
         # What these have started would be nobody's child, and run once more.
         async with self._inquiry.paused(), self._provisioner.paused():
@@ -200,16 +209,19 @@ class Emperor:
             keeper.retry(self._governor.vassals)
             if keeper.missing:
                 raise CannotUpgrade(f"the state of {min(keeper.missing)} cannot be kept")
+            if self._is_stopping:
+                raise CannotUpgrade("emperord stops")
             log.info("upgrading: the new version can start, and takes over now")
             self._succession.hand_over()
 
-    async def _rescan(self) -> None:
+    async def rescan(self) -> None:
+        """Read the folder of inis again, and look for sockets that were taken away."""
         await self._folder.rescan()
         self._governor.restore_listeners()
 
     def _changed(self, changes: Changes) -> None:
         if changes.everything:
-            self._tasks.create_task(self._rescan())
+            self._tasks.create_task(self.rescan())
         for name in changes.names:
             self._folder.look(name)
         self._state_later()

@@ -8,9 +8,9 @@ import click
 
 from emperor.cli.arguments import domains_argument
 from emperor.cli.client import Action, Client, connect
-from emperor.cli.console import terminal
 from emperor.cli.failure import Failed, Unreachable
-from emperor.cli.text import middle, naming, plain
+from emperor.cli.progress import Progress
+from emperor.cli.text import naming, plain
 from emperor.model.status import VassalDetail
 
 DOING = {
@@ -19,7 +19,6 @@ DOING = {
     Action.RESTART: "restarting",
     Action.RELOAD: "reloading",
 }
-ERASE_LINE = "\r\x1b[K"
 
 
 def outcome(detail: VassalDetail) -> str:
@@ -65,34 +64,6 @@ def reload(run_dir: Path, domains: tuple[str, ...]) -> None:
     """Boot a successor beside each DOMAIN that runs. It takes over when it accepts; if it cannot,
     the old one goes on serving."""
     asyncio.run(_act_on_all(run_dir, Action.RELOAD, domains))
-
-
-class Progress:
-    """One line on a terminal about what is still waited for; nothing where it is no terminal."""
-
-    def __init__(self, doing: str, domains: Sequence[str]) -> None:
-        self._console = terminal(stderr=True)
-        self._doing = doing
-        self._left = list(domains)
-        self._show()
-
-    def done(self, domain: str, result: str) -> None:
-        """Print what became of one, and wait for the others."""
-        self._left.remove(domain)
-        self._erase()
-        if result:
-            click.echo(result)
-        self._show()
-
-    def _show(self) -> None:
-        if self._left and self._console.is_interactive:
-            names = ", ".join(map(plain, self._left))
-            line = middle(f"{self._doing} {names}", self._console.width - 2)
-            click.echo(f"{line} …", nl=False, err=True)
-
-    def _erase(self) -> None:
-        if self._console.is_interactive:
-            click.echo(ERASE_LINE, nl=False, err=True)
 
 
 async def _act_on_all(run_dir: Path, action: Action, domains: Sequence[str]) -> None:

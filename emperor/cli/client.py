@@ -14,7 +14,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from emperor.cli.failure import Failed, NoSuchVassal, Unreachable
+from emperor.cli.failure import Failed, NoSuchVassal, Unreachable, WentAway
 from emperor.cli.records import parse
 from emperor.model.status import EmperorStatus, VassalDetail
 
@@ -74,6 +74,12 @@ class Client:
         async with self._request("POST", "undrain", ANSWER_SECONDS) as response:
             return parse(EmperorStatus, await response.read())
 
+    async def upgrade(self) -> None:
+        """Have the version that is installed now take the daemon's place. Raises Failed where it
+        could not, and WentAway where it did: the next answer is the new one's."""
+        async with self._request("POST", "upgrade", None):
+            pass
+
     async def events(self, past: int) -> AsyncGenerator[bytes, None]:
         """The JSON of a Happening each: up to `past` of the last ones, then those to come. Ends
         when the daemon ends."""
@@ -97,7 +103,7 @@ class Client:
         except TimeoutError as error:
             raise Unreachable(self._cannot_reach("no answer within 10 s")) from error
         except (aiohttp.ClientError, ConnectionError) as error:
-            raise Unreachable(self._cannot_reach("it went away before it had answered")) from error
+            raise WentAway(self._cannot_reach("it went away before it had answered")) from error
 
     def _cannot_reach(self, cause: str) -> str:
         return f"cannot reach emperord at {self._socket}: {cause}"

@@ -20,3 +20,7 @@ class Unreachable(Failed):
     """Nobody answers on the control socket, or no longer."""
 
     exit_status = 4
+
+
+class WentAway(Unreachable):
+    """The daemon had taken the request, and ended the connection without an answer."""

@@ -30,6 +30,7 @@ COMMANDS = {
     "reload": ("emperor.cli.act", "Boot a successor beside a running vassal; it takes over."),
     "drain": ("emperor.cli.drain", "Have load balancers send requests to other machines."),
     "undrain": ("emperor.cli.drain", "Have them send requests here again."),
+    "upgrade": ("emperor.cli.upgrade", "Have the version installed now take over."),
     "route": ("emperor.cli.route", "Which backend a host belongs to."),
     "plan": ("emperor.cli.plan", "Which domains another list of backends would move."),
     "check": ("emperor.cli.check", "Look an ini over, before or after it is dropped."),

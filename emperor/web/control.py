@@ -7,7 +7,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -38,8 +38,19 @@ class Refusal(Exception):
         self.status, self.code = status, code
 
 
+class Daemon(Protocol):
+    """What can be ordered of all of it."""
+
+    async def rescan(self) -> None:
+        """Read the folder of inis again."""
+
+    async def upgrade(self) -> str:
+        """Have the version that is installed now take its place, and not come back from that; why
+        it could not."""
+
+
 class Control:
-    """The API's handlers. `rescan` reads the folder of inis again."""
+    """The API's handlers."""
 
     def __init__(
         self,
@@ -47,13 +58,13 @@ class Control:
         reporter: Reporter,
         chronicle: Chronicle,
         drain: Drain,
-        rescan: Callable[[], Awaitable[None]],
+        daemon: Daemon,
     ) -> None:
         self._governor = governor
         self._reporter = reporter
         self._chronicle = chronicle
         self._drain = drain
-        self._rescan = rescan
+        self._daemon = daemon
         self._streams: set[asyncio.Queue[Happening | None]] = set()
 
     def application(self) -> web.Application:
@@ -65,6 +76,7 @@ class Control:
         app.router.add_post("/v1/vassals/{domain}/{order:start|stop|restart|reload}", self.order)
         app.router.add_get("/v1/events", self.events)
         app.router.add_post("/v1/reload", self.reload)
+        app.router.add_post("/v1/upgrade", self.upgrade)
         app.router.add_post("/v1/drain", self.drain)
         app.router.add_post("/v1/undrain", self.undrain)
         app.router.add_get("/metrics", self.metrics)
@@ -138,8 +150,14 @@ class Control:
 
     async def reload(self, _request: web.Request) -> web.Response:
         """Read the folder of inis again, now."""
-        await self._rescan()
+        await self._daemon.rescan()
         return web.json_response({})
+
+    async def upgrade(self, _request: web.Request) -> web.Response:
+        """Have the version that is installed now take the daemon's place. Only a failure has an
+        answer: what succeeds ends this connection, and the next one is to the new version."""
+        why = await self._daemon.upgrade()
+        raise Refusal(409, "cannot-upgrade", f"cannot upgrade: {why}; all stays as it is")
 
     async def drain(self, _request: web.Request) -> web.Response:
         """Have load balancers sent elsewhere, and answer with what the daemon is then."""

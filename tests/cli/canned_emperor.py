@@ -144,7 +144,8 @@ def failure(status: int, code: str, message: str) -> Answer:
 @dataclass(slots=True)
 class CannedEmperor:
     """What is told, and, in `orders`, what was ordered; those for names in `held` go unanswered.
-    `events_end` closes the stream of events after its last line, as a daemon does that ends."""
+    `events_end` closes the stream of events after its last line, as a daemon does that ends.
+    An upgrade makes it the `successor`, or has that answer."""
 
     run_dir: Path
     report: Report = field(default_factory=report)
@@ -154,6 +155,7 @@ class CannedEmperor:
     events_end: bool = True
     orders: list[str] = field(default_factory=list)
     held: set[str] = field(default_factory=set)
+    successor: EmperorStatus | Answer | None = None
 
     def application(self) -> web.Application:
         """The API."""
@@ -162,6 +164,7 @@ class CannedEmperor:
         app.router.add_get("/v1/vassals/{domain}", self._vassal)
         app.router.add_post("/v1/vassals/{domain}/{order}", self._order)
         app.router.add_get("/v1/events", self._events)
+        app.router.add_post("/v1/upgrade", self._upgrade)
         app.router.add_post("/v1/drain", self._drain)
         app.router.add_post("/v1/undrain", self._undrain)
         return app
@@ -188,6 +191,14 @@ class CannedEmperor:
     async def _undrain(self, _request: web.Request) -> web.Response:
         self.report = draining(self.report, None)
         return web.json_response(as_json(self.report.emperor))
+
+    async def _upgrade(self, request: web.Request) -> web.Response:
+        if isinstance(self.successor, Answer):
+            return web.json_response(self.successor.body, status=self.successor.status)
+        assert self.successor and request.transport
+        self.report = replace(self.report, emperor=self.successor)
+        request.transport.abort()
+        raise asyncio.CancelledError
 
     def _detail(self, domain: str) -> web.Response:
         if known := self.details.get(domain):

@@ -3,9 +3,10 @@
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import groupby
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -85,7 +86,15 @@ EVENTS: dict[str, Callable[[World], None]] = {
 }
 
 
+def in_order(diary: list[str]) -> list[list[str]]:
+    """What was done, with whoever was killed at one moment in one place: timers that ring at the
+    same time have no order, in asyncio neither."""
+    runs = groupby(diary, key=lambda step: step.startswith("kill "))
+    return [sorted(steps) if are_kills else list(steps) for are_kills, steps in runs]
+
+
 @hypothesis_settings(deadline=None, max_examples=200)
+@example(["order restart", "neighbour", "order idle", "order restart", "a minute"])
 @given(st.lists(st.sampled_from(sorted(EVENTS)), max_size=25))
 def test_a_crash_between_any_two_events_changes_nothing(names: list[str]) -> None:
     plain, crashing = (World(None, max_starting="1") for _ in range(2))
@@ -98,7 +107,7 @@ def test_a_crash_between_any_two_events_changes_nothing(names: list[str]) -> Non
             world.clock.advance(0.001)
         crashing.crash()
         assert snapshots(crashing) == snapshots(plain)
-        assert crashing.diary == plain.diary
+        assert in_order(crashing.diary) == in_order(plain.diary)
         assert crashing.clock.pending == plain.clock.pending
 
 

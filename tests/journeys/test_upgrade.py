@@ -12,6 +12,7 @@ from typing import IO
 import pytest
 
 from tests.backend import BIN, Backend
+from tests.cli.program import command, finished
 from tests.eventually import eventually
 
 Start = Callable[..., Backend]
@@ -228,6 +229,40 @@ def test_a_provisioning_command_is_waited_for(
     visitor.join()
     assert replies == [200]
     assert (folder / "asked").read_text() == "new.example\n"
+
+
+def test_emperorctl_waits_for_it_and_tells_what_came_of_it(
+    backend: Backend, installation: Installation
+) -> None:
+    backend.add("a.example")
+    text = backend.get("a.example").text
+    installation.install("2.0")
+    told = finished(backend.run_dir, "upgrade")
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.startswith("emperord 2.0 has taken over from 1.0: ")
+    assert version(backend) == "2.0"
+    installation.install("3.0", "import a_module_that_nobody_installed")
+    backend.expect("cannot upgrade: ")
+    told = finished(backend.run_dir, "upgrade")
+    assert (told.returncode, told.stdout) == (1, "")
+    assert "cannot upgrade: the new version does not start: ModuleNotFoundError" in told.stderr
+    assert version(backend) == "2.0"
+    assert backend.get("a.example").text == text
+
+
+def test_a_stop_that_comes_while_the_new_version_proves_itself_is_not_lost(
+    backend: Backend, installation: Installation
+) -> None:
+    proves = installation.script.with_name("proves")
+    installation.install(
+        "2.0", f"import pathlib, time; pathlib.Path({str(proves)!r}).touch(); time.sleep(1)"
+    )
+    upgrading = subprocess.Popen(command(backend.run_dir, "upgrade"), stderr=subprocess.DEVNULL)
+    eventually(proves.exists)
+    assert backend.stop() == 0
+    assert upgrading.wait(30) in (1, 4)
+    assert not backend.lines("takes over now")
+    backend.start()
 
 
 def test_a_stop_that_comes_at_the_same_time_is_not_lost(

@@ -1,8 +1,10 @@
 """The shipped units on a real systemd, behind the shipped nginx, with the paths of production."""
 
+import re
+
 from tests.eventually import eventually
 from tests.systemd.box import Box
-from tests.systemd.service import add, daemon, get, left_over, override, show
+from tests.systemd.service import add, daemon, get, left_over, override, show, write
 
 
 def test_systemd_finds_nothing_to_complain_of_in_the_units(box: Box) -> None:
@@ -38,11 +40,24 @@ def test_it_starts_serves_and_stops(box: Box) -> None:
     assert get(box, "app.example").startswith("503 ")
 
 
-def test_a_reload_keeps_the_service_and_its_pid(box: Box) -> None:
+def test_a_reload_is_done_when_it_returns_and_keeps_the_service_and_its_pid(box: Box) -> None:
     box.must("systemctl", "start", "emperord")
     before = show(box, "ActiveState", "MainPID")
+    write(box, "/etc/uwsgi/emperord.ini", "[emperord]\nactivation = socket\n")
     box.must("systemctl", "reload", "emperord")
+    assert '"activation": "socket"' in box.must("emperorctl", "status", "--json")
     assert show(box, "ActiveState", "MainPID") == before
+
+
+def test_a_reload_that_cannot_be_fails_and_says_why(box: Box) -> None:
+    box.must("systemctl", "start", "emperord")
+    before = show(box, "ActiveState", "MainPID", "NRestarts")
+    write(box, "/etc/uwsgi/emperord.ini", "[emperord]\nidle = never\n")
+    assert box.run("systemctl", "reload", "emperord").returncode == 1
+    told = "cannot upgrade: the new version does not start: .*cannot use idle = 'never'"
+    eventually(lambda: re.search(told, box.must("journalctl", "--unit=emperord")))
+    assert show(box, "ActiveState", "MainPID", "NRestarts") == before
+    box.must("emperorctl", "status")
 
 
 def test_a_daemon_that_hangs_is_replaced(box: Box) -> None:

@@ -1,0 +1,38 @@
+"""What is still waited for, while somebody looks on."""
+
+from collections.abc import Sequence
+
+import click
+
+from emperor.cli.console import terminal
+from emperor.cli.text import middle, plain
+
+ERASE_LINE = "\r\x1b[K"
+
+
+class Progress:
+    """One line on a terminal about what is still waited for; nothing where it is no terminal."""
+
+    def __init__(self, doing: str, domains: Sequence[str]) -> None:
+        self._console = terminal(stderr=True)
+        self._doing = doing
+        self._left = list(domains)
+        self._show()
+
+    def done(self, domain: str, result: str) -> None:
+        """Print what became of one, and wait for the others."""
+        self._left.remove(domain)
+        self._erase()
+        if result:
+            click.echo(result)
+        self._show()
+
+    def _show(self) -> None:
+        if self._left and self._console.is_interactive:
+            names = ", ".join(map(plain, self._left))
+            line = middle(f"{self._doing} {names}", self._console.width - 2)
+            click.echo(f"{line} …", nl=False, err=True)
+
+    def _erase(self) -> None:
+        if self._console.is_interactive:
+            click.echo(ERASE_LINE, nl=False, err=True)
