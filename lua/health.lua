@@ -34,6 +34,7 @@ local function ask(entry)
 end
 
 local function probe(entry)
+    local was_marked = marks.of(entry)
     local answer, problem = ask(entry)
     if not answer then
         marks.set(entry, "unreachable", "its health probe failed: " .. problem)
@@ -41,7 +42,10 @@ local function probe(entry)
     end
     local status = answer:match("^HTTP/1%.%d (%d%d%d) ")
     if status == "200" then
-        marks.clear(entry)
+        -- A mark that was made meanwhile knows better than who was asked before it.
+        if was_marked then
+            marks.clear(entry)
+        end
     else
         local reason = answer:match("\r\n\r\n([%w ]+)")
         marks.set(entry, "unwell", "its health probe says " .. (status or "no HTTP")

@@ -67,7 +67,8 @@ class Heard:
 
 
 class Backend:
-    """Answers on both ports of its address; `health` is the status that it answers a probe.
+    """Answers on both ports of its address; `health` is the status that it answers a probe, as soon
+    as `may_tell`.
 
     Unless `answer` is replaced, it answers with its address.
     """
@@ -79,6 +80,8 @@ class Backend:
         self.heard: list[Heard] = []
         self.probes: list[Heard] = []
         self.health = 200
+        self.may_tell = asyncio.Event()
+        self.may_tell.set()
         self.answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]] = self.well
 
     async def start(self) -> None:
@@ -89,11 +92,16 @@ class Backend:
         await web.TCPSite(self._runner, self.address, http).start()
         await web.TCPSite(self._runner, self.address, https, ssl_context=_certificate()).start()
 
-    async def stop(self) -> None:
-        """Refuse connections, and drop those that are open."""
+    async def refuse(self) -> None:
+        """Refuse connections, and go on with those that are open."""
         if self._runner is not None:
             for site in list(self._runner.sites):
                 await site.stop()
+
+    async def stop(self) -> None:
+        """Refuse connections, and drop those that are open."""
+        if self._runner is not None:
+            await self.refuse()
             # What was accepted a moment ago becomes the runner's in the next turns of the loop.
             for _ in range(5):
                 await asyncio.sleep(0)
@@ -129,6 +137,7 @@ class Backend:
         )
         if request.path == "/emperord-health" and heard.host == "-emperord-":
             self.probes.append(heard)
+            await self.may_tell.wait()
             return web.Response(status=self.health, text="draining\n")
         self.heard.append(heard)
         return await self.answer(request)

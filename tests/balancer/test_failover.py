@@ -237,6 +237,20 @@ async def test_when_all_are_gone_it_is_502_until_one_is_back(fleet: Fleet) -> No
     assert fleet.by(await fleet.ask(Request("app.example"))) is back
 
 
+async def test_a_probe_that_was_asked_before_a_mark_does_not_lift_it(fleet: Fleet) -> None:
+    fleet.balancer.expect(REFUSED)
+    dying, other, _ = fleet.backends
+    dying.may_tell.clear()
+    asked = len(dying.probes)
+    await eventually_async(lambda: len(dying.probes) > asked)
+    await dying.refuse()
+    assert fleet.by(await fleet.ask(Request(fleet.hosts(dying, 1)[0]))) is not dying
+    dying.may_tell.set()
+    rounds = len(other.probes) + 2
+    await eventually_async(lambda: len(other.probes) >= rounds)
+    assert fleet.balancer.marks == [f"{dying.address} unreachable"]
+
+
 async def test_every_backend_is_probed_on_the_balancers_own_behalf(fleet: Fleet) -> None:
     await eventually_async(lambda: all(len(backend.probes) > 1 for backend in fleet.backends))
     for backend in fleet.backends:
