@@ -1,65 +1,74 @@
-"""Runs in a box, by its own Python: visitors of some apps, until there is a file `enough`.
+"""Runs in a box, by its own Python: visitors of some apps, until SIGTERM.
 
-Each asks again as soon as it is answered. Those of the awake apps come all the time; the sleeping
-ones get their first visitor one after the other. Every request has an id; the report, one line of
-JSON, says how many were sent and what was not answered with 200.
+They come at a steady pace, whether those before them were answered or not. Most ask the awake apps.
+Now and then one asks a sleeping app, each in its turn, so seldom that it may fall asleep again
+before its next. Every request has an id; the report, one line of JSON, says how many were sent, in
+how many seconds, and what was not answered with 200.
 
     visitors.py FOLDER AWAKE,AWAKE… [ASLEEP,ASLEEP…]
 """
 
 import http.client
-import itertools
 import json
+import signal
 import sys
 import threading
+import time
+from itertools import count, cycle
 from pathlib import Path
 
-AT_ONCE = 6
-# Of an app, with which so many visitors make some 50 requests a second.
+PER_SECOND = 50
+# One in so many requests is for a sleeping app.
+SELDOM = 25
+# For how long an app is at work on a request.
 ANSWER_SECONDS = 0.1
-# A sleeping app has its first visitor after so many requests more than the one before.
-DISTANCE = 30
+PATIENCE_SECONDS = 60
 
 
 class Visitors:
-    """All of them share one count, which stands in the file `sent`."""
+    """`failed` tells of each that was not answered well."""
 
     def __init__(self, folder: Path, awake: list[str], asleep: list[str]) -> None:
         self._folder = folder
-        self._awake = awake
-        self._asleep = asleep
-        self._numbers = itertools.count(1)
-        self._lock = threading.Lock()
+        self._awake = cycle(awake)
+        self._asleep = cycle(asleep or awake)
         self.failed: list[str] = []
         self.sent = 0
+        self.seconds = 0.0
 
-    def visit(self) -> None:
-        """One visitor."""
-        while not (self._folder / "enough").exists():
-            with self._lock:
-                number = self.sent = next(self._numbers)
-                (self._folder / "sent").write_text(str(number))
-            try:
-                status = self._ask(number)
-            except (OSError, http.client.HTTPException) as error:
-                status = repr(error)
-            if status != "200":
-                with self._lock:
-                    self.failed.append(f"{number} of {self._host(number)}: {status}")
+    def come(self) -> None:
+        """Until SIGTERM, and until all were answered."""
+        visits = []
+        enough = {signal.SIGTERM}
+        signal.pthread_sigmask(signal.SIG_BLOCK, enough)
+        began = time.monotonic()
+        for number in count(1):
+            pause = began + number / PER_SECOND - time.monotonic()
+            if signal.sigtimedwait(enough, max(0.0, pause)):
+                break
+            host = next(self._asleep if number % SELDOM == 0 else self._awake)
+            visits.append(threading.Thread(target=self._visit, args=(number, host)))
+            visits[-1].start()
+            self.sent = number
+            (self._folder / "sent").write_text(str(number))
+        self.seconds = time.monotonic() - began
+        for visit in visits:
+            visit.join()
 
-    def _host(self, number: int) -> str:
-        woken = self._asleep[: number // DISTANCE]
-        if woken and number % 3 == 0:
-            # The newest one is who has just been woken, or is about to be.
-            return woken[-1 - number // 3 % len(woken)]
-        return self._awake[number % len(self._awake)]
+    def _visit(self, number: int, host: str) -> None:
+        try:
+            status = self._ask(number, host)
+        except (OSError, http.client.HTTPException) as error:
+            status = repr(error)
+        if status != "200":
+            self.failed.append(f"{number} of {host}: {status}")
 
-    def _ask(self, number: int) -> str:
-        connection = http.client.HTTPConnection("127.0.0.1", timeout=60)
+    def _ask(self, number: int, host: str) -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", timeout=PATIENCE_SECONDS)
         path = f"/?id={number}&sleep={ANSWER_SECONDS}"
         method, body = ("POST", b"x" * 20_000) if number % 2 else ("GET", None)
         try:
-            connection.request(method, path, body, {"Host": self._host(number)})
+            connection.request(method, path, body, {"Host": host})
             reply = connection.getresponse()
             reply.read()
         finally:
@@ -70,12 +79,9 @@ class Visitors:
 def main(folder: str, awake: str, asleep: str = "") -> None:
     """Visit, and report."""
     visitors = Visitors(Path(folder), awake.split(","), asleep.split(",") if asleep else [])
-    threads = [threading.Thread(target=visitors.visit) for _ in range(AT_ONCE)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    print(json.dumps({"sent": visitors.sent, "failed": visitors.failed}))
+    visitors.come()
+    report = {"sent": visitors.sent, "seconds": visitors.seconds, "failed": visitors.failed}
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":
