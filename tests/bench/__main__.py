@@ -16,6 +16,7 @@ from rich.console import Console
 from tests.bench.asleep import asleep
 from tests.bench.cold import on_the_listener, through_nginx
 from tests.bench.crash import crash
+from tests.bench.crowd import crowd
 from tests.bench.dropped import dropped
 from tests.bench.fleet import fleet
 from tests.bench.hash import placement
@@ -35,6 +36,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "mv": dropped,
     "parked": parked,
     "herd": herd,
+    "crowd": crowd,
     "reload": reload,
     "idle": asleep,
     "crash": crash,
