@@ -1,13 +1,11 @@
 """A real nginx that runs a rendered configuration."""
 
 import re
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
@@ -17,20 +15,6 @@ from tests.eventually import eventually
 # A knock on the door of an app that does not accept, or that does not exist (nginx/backend.conf).
 _KNOCK = r"connect\(\) to unix:\S+/socket failed \((13: Permission denied|2: No such file)"
 _SECONDS = 30.0
-
-
-@contextmanager
-def public_folder() -> Iterator[Path]:
-    """A short-named empty folder that nginx's workers can enter; gone afterwards.
-
-    pytest's own lie below one that is closed to other users, and are too long for sockets.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="emperord-", dir="/tmp"))
-    try:
-        folder.chmod(0o755)
-        yield folder
-    finally:
-        shutil.rmtree(folder)
 
 
 def free_ports(count: int) -> list[int]:

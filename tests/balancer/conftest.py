@@ -7,7 +7,7 @@ import pytest
 
 from tests.balancer.fleet import Fleet, running, three
 from tests.balancer.lua import Lua, copy_of_the_lua, inside_nginx, plain
-from tests.nginx_server import public_folder
+from tests.traces import public_folder
 
 
 @pytest.fixture

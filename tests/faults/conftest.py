@@ -11,7 +11,7 @@ from random import SystemRandom
 import pytest
 
 from tests.faults.site import Site, standing
-from tests.nginx_server import public_folder
+from tests.traces import public_folder
 
 # As many as `make test` has time for. Nobody has chosen them.
 _RUNS = 2

@@ -10,7 +10,7 @@ import pytest
 
 from tests.backend import Daemon
 from tests.eventually import eventually
-from tests.nginx_server import public_folder
+from tests.traces import public_folder
 
 # The limits that root has are this machine's. Those of a user namespace are its own, and root in it
 # may set them; with every id mapped, the daemon may all that it may elsewhere.

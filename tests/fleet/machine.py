@@ -13,13 +13,13 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Self
 
 import psutil
 
 from tests.backend import BIN
 from tests.fleet.network import Network
+from tests.traces import public_folder
 
 _PATH = f"{BIN}:/usr/sbin:/usr/bin:/sbin:/bin"
 # PID 1 reaps orphans, which `wait` does.
@@ -44,8 +44,8 @@ _START = 'setsid "$@" </dev/null >>"$0" 2>&1 &'
 def empty_disk() -> Iterator[Path]:
     """In memory: the upper folder of an overlay must not lie on another one, as a container's /tmp
     does."""
-    with TemporaryDirectory(prefix="emperord-", dir="/dev/shm") as folder:
-        yield Path(folder)
+    with public_folder(Path("/dev/shm")) as folder:
+        yield folder
 
 
 class MachineError(AssertionError):

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.backend import Backend, Launch
-from tests.nginx_server import Nginx, public_folder
+from tests.nginx_server import Nginx
+from tests.traces import public_folder
 
 
 @pytest.fixture

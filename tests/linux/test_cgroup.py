@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from tests.eventually import eventually
+from tests.traces import PREFIX
 
 HIERARCHIES = [
     path
@@ -22,7 +23,7 @@ HIERARCHIES = [
 @pytest.fixture(params=HIERARCHIES, ids=str)
 def group(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A control group named as that of a service, in each hierarchy that systemd may use."""
-    group = Path(request.param, f"emperord-{uuid4().hex}.service")
+    group = Path(request.param, f"{PREFIX}{uuid4().hex}.service")
     group.mkdir()
     yield group
     eventually(partial(removed, group), what=f"{group} is empty")

@@ -5,7 +5,6 @@ import os
 import socket
 import stat
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +18,7 @@ from emperor.model.ports import CannotListen
 from emperor.model.settings import SettingsError, read_settings
 from emperor.model.vassal import Activation, Spec
 from tests.eventually import eventually_async
+from tests.traces import public_folder
 
 NGINX = (33, 33)
 TENANT = (12345, 12345)
@@ -98,10 +98,8 @@ class House:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    # pytest's own folders are closed to other users, and too long for a socket.
-    with tempfile.TemporaryDirectory(prefix="emperord-", dir="/tmp") as name:
-        os.chmod(name, 0o755)
-        yield Path(name)
+    with public_folder() as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from aiohttp import web
 
 from tests.eventually import eventually
 from tests.nginx.stub_daemon import Asked, StubDaemon, serving
-from tests.nginx_server import Nginx, public_folder
+from tests.nginx_server import Nginx
+from tests.traces import public_folder
 
 
 class App:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.nginx_server import public_folder
 from tests.systemd.box import Box, booted
+from tests.traces import public_folder
 
 ROOT = Path(__file__).parents[2]
 

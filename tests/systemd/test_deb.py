@@ -10,7 +10,6 @@ import pytest
 
 from emperor import __version__
 from tests.eventually import eventually
-from tests.nginx_server import public_folder
 from tests.systemd.box import Box, booted
 from tests.systemd.conftest import ROOT
 from tests.systemd.service import (
@@ -25,6 +24,7 @@ from tests.systemd.service import (
     under_load,
     version,
 )
+from tests.traces import public_folder
 
 NEXT_VERSION = f"{__version__}.1"
 UNITS = ("emperord.service", "emperord.socket", "emperord-control.socket")

@@ -17,7 +17,7 @@ from emperor.model.snapshot import ProcessMark
 from emperor.model.vassal import Spec
 from emperor.uwsgi.launcher import UwsgiLauncher, UwsgiProcess
 from tests.eventually import eventually_async
-from tests.nginx_server import public_folder
+from tests.traces import public_folder
 
 APPS = Path(__file__).parents[1] / "apps"
 UWSGI = Path(sys.executable).with_name("uwsgi")

@@ -1,0 +1,73 @@
+"""What this run of the tests makes on this machine, under names by which it is known again, and
+what of it is left in the end."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+# Whatever has a name begins with it: folders, what is mounted below them, control groups. It is
+# short, for the sake of sockets.
+PREFIX = f"e{os.getpid()}-"
+# Whatever is started inherits this, unless it gets an environment of its own.
+VARIABLE = "EMPERORD_TESTS"
+_PARENTS = (Path("/tmp"), Path("/dev/shm"))
+_GROUPS = Path("/sys/fs/cgroup")
+
+
+@contextmanager
+def public_folder(parent: Path = _PARENTS[0]) -> Iterator[Path]:
+    """A short-named empty folder that nginx's workers can enter; gone afterwards.
+
+    pytest's own lie below one that is closed to other users, and are too long for sockets.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    try:
+        folder.chmod(0o755)
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def traces() -> list[str]:
+    """All that is there now, in words."""
+    return [*_processes(), *_mounts(), *_folders(), *_control_groups(), *_namespaces()]
+
+
+def _processes() -> Iterator[str]:
+    """A namespace without a name ends with its last process, so these stand for theirs too."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            told = [process.cwd(), *process.cmdline()]
+            is_ours = any(f"/{PREFIX}" in word for word in told)
+            is_ours |= process.environ().get(VARIABLE) == PREFIX
+            if is_ours and process.pid != os.getpid():
+                yield f"process {process.pid}: {' '.join(told)}"
+
+
+def _mounts() -> Iterator[str]:
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        if f"/{PREFIX}" in line:
+            yield f"mount {line}"
+
+
+def _folders() -> Iterator[str]:
+    for parent in _PARENTS:
+        yield from (f"folder {path}" for path in parent.glob(f"{PREFIX}*"))
+
+
+def _control_groups() -> Iterator[str]:
+    for folder, names, _ in os.walk(_GROUPS):
+        yield from (f"control group {folder}/{name}" for name in names if name.startswith(PREFIX))
+
+
+def _namespaces() -> Iterator[str]:
+    """Those that only a descriptor of this process keeps alive."""
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # that of the listing itself
+            if (target := os.readlink(entry)).startswith(("net:[", "mnt:[", "pid:[", "user:[")):
+                yield f"namespace {target}"
