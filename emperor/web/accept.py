@@ -54,12 +54,10 @@ class Acceptor:
     async def _accept(self) -> str | None:
         """Accept all who wait; if there is nobody to begin with, wait for the first. Returns why
         there should be no more now, if so."""
-        loop = asyncio.get_running_loop()
         try:
             if not self._accepted:
-                connection, _ = await loop.sock_accept(self._listener)
-                self._accepted.append(connection)
-            while self._accepted[-1].fileno() < self._most:
+                await self._readable()
+            while not self._accepted or self._accepted[-1].fileno() < self._most:
                 connection, _ = self._listener.accept()
                 connection.setblocking(False)
                 self._accepted.append(connection)
@@ -68,6 +66,17 @@ class Acceptor:
         except OSError as error:
             return error.strerror or str(error)
         return self._shortage()
+
+    async def _readable(self) -> None:
+        """Wait for somebody. (asyncio's sock_accept logs a traceback when it is cancelled in the
+        very moment in which somebody comes.)"""
+        loop = asyncio.get_running_loop()
+        somebody_is_there = asyncio.Event()
+        loop.add_reader(self._listener, somebody_is_there.set)
+        try:
+            await somebody_is_there.wait()
+        finally:
+            loop.remove_reader(self._listener)
 
     async def _begin(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
