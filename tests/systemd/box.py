@@ -7,7 +7,6 @@ end with it, even when a test is killed.
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
+
+import psutil
 
 from tests.eventually import eventually
 
@@ -54,18 +55,23 @@ class Box:
 
     leader: int
 
-    def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command in it and wait; whether it succeeded is the caller's to see."""
+    def start(self, *command: str) -> "subprocess.Popen[str]":
+        """Start a command in it. It is not alone in its process group: nsenter waits for it."""
         enter = ("nsenter", f"--target={self.leader}", "-m", "-u", "-i", "-n", "-p", "-r")
-        return subprocess.run(
+        return subprocess.Popen(
             [*enter, *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
             start_new_session=True,
         )
+
+    def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command in it and wait; whether it succeeded is the caller's to see."""
+        with self.start(*command) as process:
+            printed, _ = process.communicate()
+        return subprocess.CompletedProcess(command, process.returncode, printed)
 
     def must(self, *command: str) -> str:
         """Run a command in it that has to succeed, and return what it printed."""
@@ -189,7 +195,10 @@ def _halt(process: "subprocess.Popen[bytes]", folder: Path) -> None:
     try:
         process.wait(HALT_SECONDS)
     except subprocess.TimeoutExpired as error:
-        os.killpg(process.pid, signal.SIGKILL)
+        # The box's PID 1 outlives nspawn, which has moved it into a session of its own.
+        for child in psutil.Process(process.pid).children(recursive=True):
+            child.kill()
+        process.kill()
         process.wait()
         raise BoxError(f"cannot halt a box\n{_console(folder)}") from error
 

@@ -1,6 +1,8 @@
 """What a test asks of the service in a box, and does to it, as an administrator would."""
 
 import json
+import os
+import signal
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,15 +138,16 @@ def under_load(box: Box, awake: Collection[str], asleep: Collection[str] = ()) -
     load = Load(box)
     write(box, f"{PLACE}/sent", "0")
     write(box, f"{PLACE}/visitors.py", Path(__file__).with_name("visitors.py").read_text())
-    box.must(
-        "systemd-run", "--quiet", "--unit=load", f"--property=StandardOutput=file:{PLACE}/report",
-        "/usr/bin/python3", f"{PLACE}/visitors.py", PLACE, ",".join(awake), ",".join(asleep),
-    )  # fmt: skip
-    load.go_on()
-    yield load
-    load.go_on()
-    box.must("systemctl", "stop", "load")
-    report = json.loads(box.must("cat", f"{PLACE}/report"))
+    visitors = (f"{PLACE}/visitors.py", PLACE, ",".join(awake), ",".join(asleep))
+    with box.start("/usr/bin/python3", *visitors) as process:
+        try:
+            load.go_on()
+            yield load
+            load.go_on()
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+        printed, _ = process.communicate()
+    report = json.loads(printed)
     assert not report["failed"], report
     runs = [run for run in box.must("cat", RUNS).splitlines() if not run.endswith(" -")]
     assert len(runs) == len(set(runs)) == report["sent"], "each ran once"
