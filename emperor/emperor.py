@@ -178,6 +178,7 @@ class Emperor:
         killer.cancel()
         if self._stating:
             self._stating.cancel()
+        self._notifier.status("stopped")
         log.info("stopped")
 
     async def _kill_when(self, hurry: asyncio.Event) -> None:
@@ -248,9 +249,11 @@ class Emperor:
     def _state(self) -> None:
         """What `systemctl status` shows."""
         self._stating = None
-        counted = Counter(vassal.state.value for vassal in self._governor.vassals)
-        states = ", ".join(f"{number} {state}" for state, number in counted.most_common())
-        self._notifier.status(states or "no vassals")
+        counted = Counter(vassal.told_state.value for vassal in self._governor.vassals)
+        states = [f"{number} {state}" for state, number in counted.most_common()]
+        if refused := len(self._folder.refused):
+            states.append(f"{refused} inis not served")
+        self._notifier.status(", ".join(states) or "no vassals")
 
 
 @contextmanager

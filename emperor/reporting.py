@@ -93,6 +93,8 @@ class Reporter:
         turn = self._governor.in_line().get(vassal)
         status = self._status(vassal, measured.get(spec.domain, _NOTHING), turn)
         log = os.path.join(self._settings.log_dir, f"{spec.domain}.log")
+        if vassal.lead:  # it writes on where it was started, whatever the settings say by now
+            log = vassal.lead.process.mark.log
         sleep = None
         if vassal.slept:
             at, why = vassal.slept
@@ -148,10 +150,9 @@ class Reporter:
         if serving and serving.boot.accepting is not None and serving.spec.idle:
             awake_since = _latest(last_hit, wall(serving.boot.accepting).timestamp())
             reap_at = awake_since and awake_since + timedelta(seconds=serving.spec.idle)
-        state = State.STOPPING if vassal.state is State.REMOVED else vassal.state
         return VassalStatus(
             name=spec.domain,
-            state=state.value,
+            state=vassal.told_state.value,
             since=wall(vassal.since),
             pid=vassal.lead.process.pid if vassal.lead else None,
             socket=spec.socket,

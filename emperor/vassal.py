@@ -67,6 +67,11 @@ class Vassal:
         """Whether no app is there, and the process that will be stands in line."""
         return self.state is State.STARTING and self.turn_for is not None
 
+    @property
+    def told_state(self) -> State:
+        """As administrators are told: whoever drains is stopping, also when its ini is gone."""
+        return State.STOPPING if self.state is State.REMOVED else self.state
+
     def lose(self, child: Child) -> None:
         """Empty its slot."""
         self.lead = None if self.lead is child else self.lead
