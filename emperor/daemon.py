@@ -92,10 +92,13 @@ def _prepare_process() -> None:
                 os.set_inheritable(int(name), False)
 
 
-def _log_to_stderr() -> None:
-    """The journal has its own time stamps, and reads the level from sd-daemon(3)'s prefix."""
+def _log_to_stderr(bare: bool) -> None:
+    """The journal has its own time stamps, and reads the level from sd-daemon(3)'s prefix. Whoever
+    quotes the lines wants them `bare`."""
     handler = logging.StreamHandler()
-    if "JOURNAL_STREAM" in os.environ:
+    if bare:
+        handler.setFormatter(_PlainFormatter("%(message)s"))
+    elif "JOURNAL_STREAM" in os.environ:
         handler.setFormatter(_JournalFormatter("%(message)s"))
     else:
         handler.setFormatter(_PlainFormatter("%(asctime)s %(levelname)s %(message)s"))
@@ -158,6 +161,7 @@ def prove(config: str | None, flags: dict[str, str], snapshots: int) -> None:
     settings = load_settings(config, flags)
     find_uwsgi(settings.uwsgi)
     owners(settings)
+    _make_folder(settings.log_dir)
     if snapshots != FORMAT:
         raise CannotStart(
             f"cannot go on with snapshots of format {snapshots}, only of {FORMAT}; stop the old "
@@ -237,7 +241,7 @@ def main(config: str | None, snapshots: int | None, **given: str | None) -> None
     Every option can stand in the settings file too, under the same name; the option wins.
     See emperord(8).
     """
-    _log_to_stderr()
+    _log_to_stderr(bare=snapshots is not None)
     flags = {name.replace("_", "-"): value for name, value in given.items() if value is not None}
     try:
         if snapshots is None:

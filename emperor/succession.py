@@ -61,8 +61,8 @@ class Succession:
                 process.kill()
                 await process.wait()
         if process.returncode:
-            lines = printed.decode(errors="replace").splitlines() or ["it printed nothing"]
-            raise CannotUpgrade(f"the new version does not start: {lines[-1].strip()}")
+            told = _last_words(printed.decode(errors="replace"))
+            raise CannotUpgrade(f"the new version does not start: {told}")
 
     def hand_over(self) -> NoReturn:
         """Become the new version, here and now. Raises CannotUpgrade, and then nothing has
@@ -96,3 +96,12 @@ class Succession:
             for fd in self.estate.bag.ends:
                 os.set_inheritable(fd, False)
             os.chdir("/")
+
+
+def _last_words(printed: str) -> str:
+    """The last line of what was printed and, of a traceback, where it happened."""
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    if not lines:
+        return "it printed nothing"
+    places = [line for line in lines if line.startswith('File "')]
+    return f"{lines[-1]} ({places[-1]})" if places else lines[-1]

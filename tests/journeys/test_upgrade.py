@@ -126,7 +126,7 @@ def test_nothing_piles_up_over_upgrades(backend: Backend) -> None:
     [
         ("import a_module_that_nobody_installed", "No module named 'a_module_that_nobody_inst"),
         ("raise SystemExit(3)", "it printed nothing"),
-        ("this is no Python", "SyntaxError"),
+        ("this is no Python", r"SyntaxError: invalid syntax \(File \".*/emperord\", line 2\)"),
     ],
 )
 def test_a_version_that_cannot_start_changes_nothing(
@@ -170,12 +170,38 @@ def test_settings_that_changed_are_applied_and_wrong_ones_are_refused(
         backend.get(domain)
     before = pid(backend, "a.example"), pid(backend, "b.example")
     installation.configure(idle="never")
-    refused(backend, "cannot use idle = 'never'")
+    refused(backend, "does not start: cannot use idle = 'never'")
     installation.configure(idle="77")
     upgrade(backend)
     eventually(lambda: (v := backend.vassal("b.example")) and v["idle"] == 77)
     assert pid(backend, "a.example") == before[0], "its own idle wins, so nothing changed for it"
     eventually(lambda: pid(backend, "b.example") != before[1], what="it is reloaded")
+
+
+def test_a_folder_that_cannot_be_made_changes_nothing(
+    start: Start, folder: Path, installation: Installation
+) -> None:
+    installation.configure(log_dir=f"{folder}/logs")
+    backend = start(launch=installation.launch)
+    backend.add("a.example")
+    installation.configure(log_dir="/proc/nobody/logs")
+    refused(backend, "does not start: cannot make /proc/nobody/logs: No such file")
+    assert backend.get("a.example").status == 200
+
+
+def test_the_log_of_a_running_app_is_where_it_was(
+    start: Start, folder: Path, installation: Installation
+) -> None:
+    installation.configure(log_dir=f"{folder}/logs")
+    backend = start(launch=installation.launch)
+    backend.add("a.example")
+    backend.get("a.example")
+    installation.configure(log_dir=f"{folder}/elsewhere")
+    upgrade(backend)
+    assert backend.detail("a.example")["log"] == f"{folder}/logs/a.example.log"
+    backend.call("POST", "/v1/vassals/a.example/restart")
+    assert backend.detail("a.example")["log"] == f"{folder}/elsewhere/a.example.log"
+    assert "spawned uWSGI" in (folder / "elsewhere/a.example.log").read_text()
 
 
 def test_a_setting_that_cannot_change_is_named_and_stays(
