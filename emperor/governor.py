@@ -164,6 +164,8 @@ class Governor:
                 self._accepting(vassal, child, now)
             case News.ACCEPTING, Role.SERVING:
                 self._respawned(child)
+            case News.ACCEPTING, Role.DRAINING:
+                child.process.remind()
             case News.IDLE, Role.SERVING:
                 self._feed(vassal, Event.IDLE, self.cause("idle"))
         self.keeper.keep(vassal)

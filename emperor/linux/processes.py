@@ -12,8 +12,9 @@ import errno
 import fcntl
 import os
 import signal
+import time
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from emperor.model.ports import CannotLaunch
@@ -48,6 +49,26 @@ class LedProcess:
     def pidfd(self) -> int | None:
         """Its descriptor; None after the exit."""
         return self._pidfd
+
+    def children(self, older_than_seconds: float = 0.0) -> tuple[int, ...]:
+        """The pids of its children of that age; none where the kernel does not list them."""
+        born_before = time.clock_gettime(time.CLOCK_BOOTTIME) - older_than_seconds
+        with suppress(OSError), open(f"/proc/{self.pid}/task/{self.pid}/children") as listed:
+            pids = map(int, listed.read().split())
+            return tuple(pid for pid in pids if _born(pid) <= born_before)
+        return ()
+
+    def hang_up_children(self, but: Collection[int]) -> None:
+        """SIGHUP those of its children that are not among these."""
+        for pid in set(self.children()).difference(but):
+            with suppress(OSError):  # it is gone, or no descriptor is left
+                pidfd = os.pidfd_open(pid)
+                try:
+                    # The number may have become another's before the descriptor was opened.
+                    if pid in self.children():
+                        signal.pidfd_send_signal(pidfd, signal.SIGHUP)
+                finally:
+                    os.close(pidfd)
 
     def kill(self) -> None:
         """SIGKILL the group. Harmless after the exit."""
@@ -135,6 +156,14 @@ def leader_with_socket(inode: int, fd: int) -> tuple[int, int] | None:
                 return pid, pidfd
             os.close(pidfd)
     return None
+
+
+def _born(pid: int) -> float:
+    """When a process was forked, in seconds since the boot. Raises OSError."""
+    with open(f"/proc/{pid}/stat") as stat:
+        # The name, in parentheses, may hold anything; see proc(5) for what follows it.
+        ticks = int(stat.read().rpartition(")")[2].split()[19])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _has_socket(pid: str, inode: int, fd: int) -> bool:

@@ -165,6 +165,9 @@ class Process(Protocol):
     def drain(self) -> None:
         """Ask for a graceful stop: requests in flight are finished."""
 
+    def remind(self) -> None:
+        """It was asked, and has started a worker since then, which may not have heard of it."""
+
     def kill(self) -> None:
         """SIGKILL the whole process group."""
 

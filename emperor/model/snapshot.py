@@ -37,13 +37,15 @@ class ProcessMark:
     """Which process it is, and from which byte on its output stands in which log.
 
     `pid` is None while it is about to be spawned. Should the daemon die at that moment, it is known
-    by the inode of its end of the pipe.
+    by the inode of its end of the pipe. `drains` are the pids of the workers that heard of it when
+    it was asked to drain, None before.
     """
 
     pid: int | None
     pipe_inode: int
     log: str
     log_begins: int = 0
+    drains: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Starts vassals as uWSGI processes: argv, environment, pipe, log and process put together."""
 
+import asyncio
 import logging
 import os
 from asyncio import AbstractEventLoop
@@ -23,6 +24,11 @@ log = logging.getLogger("emperord")
 
 _AUTOPSY_BYTES = 8192
 
+# A worker that dies is replaced two seconds later, if another one died in the same second.
+_REMINDER_SECONDS = 3.0
+# Until then a worker may not have its own signal handlers yet, where the machine is busy.
+_GROWN_UP_SECONDS = 1.0
+
 # Spawns with these descriptors, and calls back when it ended.
 _Spawn = Callable[[Mapping[int, int], Callable[[str], None]], LedProcess]
 
@@ -45,14 +51,23 @@ class _Told:
 
 
 class UwsgiProcess:
-    """A uWSGI master: its pipe, where its output begins in the log, and itself once it is there."""
+    """A uWSGI master: its pipe, where its output begins in the log, and itself once it is there.
 
-    def __init__(self, pipe: Pipe, mark: ProcessMark, told: _Told, spawn: _Spawn) -> None:
+    Asked to drain, it sends SIGHUP to its workers, and waits for them for ever. One that it forks
+    at that moment still has the master's handlers: it misses the signal, and serves on. Hence the
+    reminders, which are for those workers alone that are younger than that.
+    """
+
+    def __init__(
+        self, pipe: Pipe, mark: ProcessMark, told: _Told, spawn: _Spawn, loop: AbstractEventLoop
+    ) -> None:
         self._pipe = pipe
         self._mark = mark
         self._told = told
         self._spawn = spawn
+        self._loop = loop
         self._process: LedProcess | None = None
+        self._reminder: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Spawn it. Raises CannotLaunch, and then nothing is left open."""
@@ -69,9 +84,11 @@ class UwsgiProcess:
         self._pipe.close_far()
         self._mark = replace(self._mark, pid=self._process.pid)
 
-    def take_over(self, pidfd: int, loop: AbstractEventLoop) -> None:
+    def take_over(self, pidfd: int) -> None:
         """Go on with a master that an earlier daemon spawned."""
-        self._process = LedProcess(self.pid, pidfd, loop, self._exited)
+        self._process = LedProcess(self.pid, pidfd, self._loop, self._exited)
+        if self._mark.drains is not None:
+            self._remind_later()
 
     def _open_log(self) -> int:
         """The log, or nowhere: a disk that is full must not keep an app from its visitors."""
@@ -102,7 +119,22 @@ class UwsgiProcess:
 
     def drain(self) -> None:
         """Ask for a graceful stop."""
-        self._pipe.send(GRACEFUL_STOP)
+        if self._process is not None:
+            heard = self._process.children(older_than_seconds=_GROWN_UP_SECONDS)
+            self._mark = replace(self._mark, drains=heard)
+            self._pipe.send(GRACEFUL_STOP)
+            self._remind_later()
+
+    def remind(self) -> None:
+        """Ask the workers that may not have heard of it when it was asked."""
+        if self._process is not None and self._mark.drains is not None:
+            self._process.hang_up_children(but=self._mark.drains)
+            self._remind_later()
+
+    def _remind_later(self) -> None:
+        if self._reminder is not None:
+            self._reminder.cancel()
+        self._reminder = self._loop.call_later(_REMINDER_SECONDS, self.remind)
 
     def kill(self) -> None:
         """SIGKILL the whole group."""
@@ -110,6 +142,8 @@ class UwsgiProcess:
             self._process.kill()
 
     def _exited(self, how: str) -> None:
+        if self._reminder is not None:
+            self._reminder.cancel()
         self._pipe.close()
         self._told.exited(cause_of_death(how, self._last_words()))
 
@@ -158,7 +192,7 @@ class UwsgiLauncher:
             pipe_inode=os.fstat(pipe.far_fd).st_ino,
             log=os.path.join(self._log_dir, f"{spec.domain}.log"),
         )
-        return UwsgiProcess(pipe, mark, told, partial(self._spawn, spec, listener))
+        return UwsgiProcess(pipe, mark, told, partial(self._spawn, spec, listener), self._loop)
 
     def adopt(
         self, spec: Spec, mark: ProcessMark, fds: Sequence[int], generation: int, owner: Owner
@@ -175,8 +209,9 @@ class UwsgiLauncher:
             pid, pidfds = found[0], [found[1]]
         told = _Told(spec.domain, generation, owner)
         pipe = Pipe.adopted(pipe_fd, self._loop, told.heard)
-        process = UwsgiProcess(pipe, replace(mark, pid=pid), told, _cannot_spawn_again)
-        process.take_over(pidfds[0], self._loop)
+        mark = replace(mark, pid=pid)
+        process = UwsgiProcess(pipe, mark, told, _cannot_spawn_again, self._loop)
+        process.take_over(pidfds[0])
         return process
 
     def _spawn(

@@ -16,7 +16,7 @@ import psutil
 
 from tests.backend import Backend
 from tests.eventually import eventually
-from tests.faults.apps import KINDS, RARE, questions
+from tests.faults.apps import KINDS, questions
 from tests.faults.clock import Clock
 from tests.faults.disks import disk, memory
 from tests.faults.outcome import Outcome, outcome_of
@@ -70,16 +70,11 @@ class Site:
             return False
 
     def workers(self) -> list[psutil.Process]:
-        """Every worker of an app that stays awake.
-
-        One that dies as its app falls asleep makes uWSGI lose the order to stop: the new worker
-        still has the master's handlers when the signal comes. It then stays for its stop-timeout.
-        """
+        """Every worker."""
         found: list[psutil.Process] = []
         for master in self.masters():
             with suppress(psutil.NoSuchProcess):
-                if not any(f"{domain}.ini" in master.cmdline() for domain in RARE):
-                    found += master.children()
+                found += master.children()
         return sorted(found, key=lambda process: process.pid)
 
     def nginx_workers(self) -> list[psutil.Process]:

@@ -262,6 +262,10 @@ class FakeProcess:
         with self.launcher.diary.step(f"drain {self.pid}"):
             pass
 
+    def remind(self) -> None:
+        with self.launcher.diary.step(f"remind {self.pid}"):
+            pass
+
     def kill(self) -> None:
         with self.launcher.diary.step(f"kill {self.pid}"):
             pass

@@ -314,6 +314,15 @@ def test_a_boot_that_hangs_is_killed_and_its_blame_is_told() -> None:
     assert world.vassal.last_error == "did not accept within 60 s; killed by SIGKILL"
 
 
+def test_a_worker_that_accepts_while_its_app_drains_has_missed_the_order() -> None:
+    world = World()
+    process = world.run()
+    world.governor.order(world.vassal, Event.IDLE, "emperorctl stop")
+    process.says(News.ACCEPTING)
+    assert world.diary[-2:] == ["drain 100", "remind 100"]
+    assert world.state == "stopping"
+
+
 def test_an_app_that_does_not_drain_is_killed_at_its_deadline() -> None:
     world = World()
     process = world.run()

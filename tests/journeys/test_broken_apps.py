@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.backend import BIN, Backend
 from tests.eventually import eventually
@@ -212,6 +213,25 @@ def test_an_app_that_shuts_our_listener_down_gets_another_one(backend: Backend) 
     backend.get("a.example")
     backend.drop("a.example", backend.ini("a.example"))
     eventually(lambda: backend.get("a.example").status == 200, what="it is mended")
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_an_app_stops_in_order_while_uwsgi_replaces_a_worker(
+    backend: Backend, processes: str
+) -> None:
+    """The new worker misses the order, which is given before it is there: in the last second of the
+    two that uWSGI waits."""
+    backend.nginx.expect("prematurely closed|Connection reset")
+    backend.add("a.example", processes=processes)
+    log = backend.logs / "a.example.log"
+    log.touch()
+    while "i have to sleep a bit" not in log.read_text(errors="replace"):
+        backend.get("a.example", "/?die=1")
+    waits_since = time.monotonic()
+    eventually(lambda: time.monotonic() > waits_since + 1.5)
+    assert backend.call("POST", "/v1/vassals/a.example/stop")[0] == 200
+    assert "graceful shutdown triggered" in log.read_text(errors="replace")
+    assert not backend.lines("did not drain")
 
 
 def test_a_worker_that_dies_as_soon_as_it_accepts_is_no_running_app(backend: Backend) -> None:

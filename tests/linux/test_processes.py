@@ -381,3 +381,18 @@ def test_a_leader_is_found_by_the_socket_that_it_holds() -> None:
     assert leader_with_socket(inode, 9) is None
     ours.close()
     theirs.close()
+
+
+async def test_children_are_told_but_for_those_that_are_named(household: Household) -> None:
+    told = "trap 'echo told; exit' HUP; echo ready; sleep 1000 & wait"
+    leader = household.sh(f"for number in 1 2; do ({told}) & done; wait")
+    await eventually_async(lambda: household.log.read_text().count("ready") == 2)
+    first, second = leader.children()
+    leader.hang_up_children(but=[first])
+    await eventually_async(lambda: "told" in household.log.read_text())
+    await eventually_async(lambda: leader.children() == (first,))
+    assert second != first
+    leader.kill()
+    await eventually_async(lambda: household.ends)
+    assert leader.children() == ()
+    leader.hang_up_children(but=[])
