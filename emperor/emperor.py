@@ -162,11 +162,9 @@ class Emperor:
             if not len(self._governor.vassals):
                 gone.set()
 
-        # Those in line first, or each of them would boot in the place of one that was dismissed.
-        for vassal in sorted(self._governor.vassals, key=lambda vassal: vassal.turn_for is None):
+        for vassal in self._governor.vassals:
             self._governor.waiters.add(vassal.spec.domain, look)
-            if self._governor.vassals.serving(vassal.spec.domain):
-                self._governor.dismiss(vassal.spec.domain, "emperord stops")
+        self._governor.dismiss_all("emperord stops")
         look()
         draining = [child for vassal in self._governor.vassals for child in vassal.children]
         if draining:

@@ -26,11 +26,11 @@ from emperor.model.lifecycle import (
     step,
 )
 from emperor.model.policy import MOST_RESPAWNS, throttle_seconds, verdict
-from emperor.model.ports import CannotListen, News, Ports
+from emperor.model.ports import News, Ports
 from emperor.model.settings import Settings
 from emperor.model.status import Happening
 from emperor.model.vassal import Spec, Stamp
-from emperor.registry import Registry
+from emperor.registry import Registry, for_each
 from emperor.stage import Stage
 from emperor.usher import Usher
 from emperor.vassal import Child, Vassal
@@ -60,7 +60,7 @@ class Governor:
         self.keeper = Keeper(ports.store)
         self.waiters = Waiters()
         self._usher = Usher(settings, ports.clock, self)
-        self._stage = Stage(ports.launcher, ports.clock, self.keeper, self._usher, self)
+        self._stage = Stage(ports, self.keeper, self._usher, self)
         self._heir = Heir(ports.listeners, ports.launcher, self)
 
     def in_line(self) -> dict[Vassal, int]:
@@ -120,14 +120,17 @@ class Governor:
         """Drain, stop, close, unlink."""
         self._feed(self.vassals[domain], Event.REMOVED, self.cause(why))
 
+    def dismiss_all(self, why: str) -> None:
+        """Dismiss everybody. Those in line first, or each of them would boot in the place of one
+        that has gone."""
+        there = [vassal for vassal in self.vassals if vassal.state is not State.REMOVED]
+        there.sort(key=lambda vassal: vassal.turn_for is None)
+        for_each(there, lambda vassal: self.dismiss(vassal.spec.domain, why))
+
     def restore_listeners(self) -> None:
         """Bind again the sockets whose path somebody took away, and reload those that run. Where
         all is well, have the kernel note the next use too."""
-        for vassal in self.vassals:
-            if vassal.state is not State.REMOVED and not vassal.listener.is_in_place():
-                self._restore_listener(vassal)
-            elif vassal.lead:
-                vassal.listener.last_connect()  # on relatime it is the first use after each look
+        for_each(self.vassals, self._look_after_listener)
 
     # What others want of a vassal.
 
@@ -143,9 +146,7 @@ class Governor:
 
     def hurry(self) -> None:
         """Kill what has not drained yet."""
-        for vassal in self.vassals:
-            for child in vassal.children:
-                child.process.kill()
+        for_each(self.vassals, self._stage.kill)
 
     # What the world tells: processes, callers, timers. A message of an earlier spawn is dropped.
 
@@ -264,7 +265,7 @@ class Governor:
             return
         taken_away = vassal.state is not State.REMOVED and not vassal.listener.is_in_place()
         if taken_away:
-            self._listen_again(vassal)
+            self._stage.listen_again(vassal)
         if child.role is Role.DRAINING:
             self._feed(vassal, Event.EXITED, child.boot.cause, how)
         else:
@@ -280,7 +281,7 @@ class Governor:
         # What may have escaped of the app keeps the old socket, and with it the power to make those
         # who queue there, or an accept(2) of ours, wait for ever.
         vassal.listener.shut()
-        self._listen_again(vassal)
+        self._stage.listen_again(vassal)
         now = self._clock.time()
         vassal.failures_in_a_row += 1
         vassal.last_error = how
@@ -305,8 +306,6 @@ class Governor:
             self._settle(vassal)
 
     def _give_up(self, vassal: Vassal) -> None:
-        for child in vassal.children:
-            child.process.kill()
         self._stage.abandon(vassal)
         self._forget(vassal)
         self._usher.settle(vassal)
@@ -369,21 +368,17 @@ class Governor:
         if not boots and vassal.listener.fd >= 0 and not vassal.listener.is_in_place():
             self._restore_listener(vassal)
 
+    def _look_after_listener(self, vassal: Vassal) -> None:
+        if vassal.state is not State.REMOVED and not vassal.listener.is_in_place():
+            self._restore_listener(vassal)
+        elif vassal.lead:
+            vassal.listener.last_connect()  # on relatime it is the first use after each look
+
     def _restore_listener(self, vassal: Vassal) -> None:
         log.warning("%s: %s was taken away", vassal.spec.domain, vassal.spec.socket)
-        self._listen_again(vassal)
+        self._stage.listen_again(vassal)
         self._feed(vassal, Event.REVISED, self.cause("its socket was taken away"))
         self.keeper.keep(vassal)
-
-    def _listen_again(self, vassal: Vassal) -> None:
-        vassal.listener.close()
-        try:
-            vassal.listener = self._listeners.listen(vassal.spec)
-        except CannotListen as error:
-            log.error("%s: %s", vassal.spec.domain, error)
-            vassal.last_error = str(error)
-        else:
-            self._stage.greet_callers(vassal, POSTURE[vassal.state])
 
     def _forget(self, vassal: Vassal) -> None:
         if self.vassals.remove(vassal):

@@ -1,9 +1,12 @@
 """Who is here: each vassal under its domain, and under the further host names that it has."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator
 
 from emperor.model.lifecycle import State
 from emperor.vassal import Vassal
+
+log = logging.getLogger("emperord")
 
 
 class Registry:
@@ -48,3 +51,12 @@ class Registry:
             return False
         self.drop_aliases(vassal)
         return True
+
+
+def for_each(vassals: Iterable[Vassal], act: Callable[[Vassal], None]) -> None:
+    """Act on all of them. What goes wrong with one is no matter of the others."""
+    for vassal in vassals:
+        try:
+            act(vassal)
+        except Exception:
+            log.exception("%s: a fault in emperord; the others go on", vassal.spec.domain)

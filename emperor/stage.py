@@ -5,16 +5,19 @@ before a process is asked to stop and opens after its successor accepts, so that
 nginx sends falls between two processes.
 """
 
+import logging
 from typing import Protocol
 
 from emperor.keeper import Keeper
 from emperor.model.demand import Boot, Cause
-from emperor.model.lifecycle import Callers, Door, Posture, Role
+from emperor.model.lifecycle import POSTURE, Callers, Door, Posture, Role
 from emperor.model.places import Rank
-from emperor.model.ports import CannotLaunch, Clock, Launcher, Owner
+from emperor.model.ports import CannotLaunch, CannotListen, Owner, Ports
 from emperor.model.vassal import Adoption
 from emperor.usher import Usher
 from emperor.vassal import Child, Vassal
+
+log = logging.getLogger("emperord")
 
 
 class Reactions(Owner, Protocol):
@@ -33,11 +36,10 @@ class Reactions(Owner, Protocol):
 class Stage:
     """Performs postures."""
 
-    def __init__(
-        self, launcher: Launcher, clock: Clock, keeper: Keeper, usher: Usher, reactions: Reactions
-    ) -> None:
-        self._launcher = launcher
-        self._clock = clock
+    def __init__(self, ports: Ports, keeper: Keeper, usher: Usher, reactions: Reactions) -> None:
+        self._listeners = ports.listeners
+        self._launcher = ports.launcher
+        self._clock = ports.clock
         self._keeper = keeper
         self._usher = usher
         self._reactions = reactions
@@ -72,8 +74,25 @@ class Stage:
             if child.deadline is not None:
                 self._expect(vassal, child, child.deadline)
 
+    def listen_again(self, vassal: Vassal) -> None:
+        """Close its listener, and bind another one; it is told where that cannot be."""
+        vassal.listener.close()
+        try:
+            vassal.listener = self._listeners.listen(vassal.spec)
+        except CannotListen as error:
+            log.error("%s: %s", vassal.spec.domain, error)
+            vassal.last_error = str(error)
+        else:
+            self.greet_callers(vassal, POSTURE[vassal.state])
+
+    def kill(self, vassal: Vassal) -> None:
+        """SIGKILL its processes, whose exits are told as ever."""
+        for child in vassal.children:
+            child.process.kill()
+
     def abandon(self, vassal: Vassal) -> None:
-        """Empty its slots and set no timer for it: nothing of it is expected any more."""
+        """Kill its processes and set no timer for it: nothing of it is expected any more."""
+        self.kill(vassal)
         for child in vassal.children:
             self._expect(vassal, child, None)
             vassal.lose(child)

@@ -239,9 +239,10 @@ class UnixListener:
         return self._info() is not None and not self._is_shut_down()
 
     def _is_shut_down(self) -> bool:
-        # Whoever holds a duplicate can shutdown(2) it for all of us, and that cannot be undone.
+        # Whoever holds a duplicate can shutdown(2) it for all of us, one way or both (then it also
+        # hangs up), and that cannot be undone.
         poll = select.poll()
-        poll.register(self._socket.fileno(), 0)
+        poll.register(self._socket.fileno(), select.POLLRDHUP)
         return bool(poll.poll(0))
 
     def _info(self) -> os.stat_result | None:
@@ -265,17 +266,19 @@ class UnixListener:
         return info.st_atime
 
     def close(self) -> None:
-        """Unlink path, links and folder as far as they are still this socket's, and close. From
-        then on nothing can be pending; to close it again is harmless."""
+        """Unlink path, links and folder as far as they are still this socket's and that can be
+        done, and close. From then on nothing can be pending; to close it again is harmless."""
         if self._is_closed():
             return
         self.unwatch()
         self._unlink_aliases(self._aliases)
-        try:
-            if self._info() is not None:  # after close(2) the inode's number could be another's
+        if self._info() is not None:  # after close(2) the inode's number could be another's
+            try:
                 os.unlink(self._path)
-        finally:
-            self._socket.close()
+            except OSError as error:
+                # Whoever binds there next takes it for the leftover that it is.
+                log.error("cannot remove %s: %s", self._path, error.strerror)
+        self._socket.close()
         remove_if_empty(f"{self._house.sockets}/{self._domain}")
 
     def _is_closed(self) -> bool:

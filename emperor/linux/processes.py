@@ -21,6 +21,8 @@ from emperor.model.ports import CannotLaunch
 from emperor.model.vassal import Identity
 
 LOG_MODE = 0o640
+_TRACED_SECONDS = 1.0
+_LONGEST_TRACED_SECONDS = 60.0
 
 _CURES = {
     errno.ENOENT: "; is it there, and its interpreter?",
@@ -79,11 +81,20 @@ class LedProcess:
         self._loop.remove_reader(pidfd)
         self.kill()
         self._pidfd = None
-        try:
-            how = _reap(pidfd)
-        finally:
+        how = _reap(pidfd)
+        if how is None:
+            how = "exit status unknown: another process traces it"
+            self._loop.call_later(_TRACED_SECONDS, self._bury, pidfd, 2 * _TRACED_SECONDS)
+        else:
             os.close(pidfd)
         self._on_exit(how)
+
+    def _bury(self, pidfd: int, delay: float) -> None:
+        """Reap it when whoever traces it lets go, or else look again after `delay` seconds."""
+        if _reap(pidfd) is None:
+            self._loop.call_later(delay, self._bury, pidfd, min(2 * delay, _LONGEST_TRACED_SECONDS))
+        else:
+            os.close(pidfd)
 
 
 def spawn(
@@ -205,12 +216,15 @@ def _is_number_theirs(pid: int, pidfd: int) -> bool:
     return True
 
 
-def _reap(pidfd: int) -> str:
+def _reap(pidfd: int) -> str | None:
+    """How it ended. None: it is dead, but a process of its user traces it, is told first, and may
+    keep it as long as it likes. Without WNOHANG we would wait for that."""
     try:
-        result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
     except ChildProcessError:
         return "exit status unknown: it was reaped by another process"
-    assert result is not None
+    if result is None:
+        return None
     if result.si_code == os.CLD_EXITED:
         return f"exit status {result.si_status}"
     return f"killed by {_name(result.si_status)}"

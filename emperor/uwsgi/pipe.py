@@ -1,16 +1,22 @@
-"""The emperor's end of a vassal's pipe: single bytes, both ways (uWSGI's emperor protocol)."""
+"""The emperor's end of a vassal's pipe: single bytes, both ways (uWSGI's emperor protocol).
+
+An app can write to it, and send descriptors along with a byte (SCM_RIGHTS). Whoever lets the kernel
+drop these closes them, and for a socket with SO_LINGER that takes as long as its sender likes.
+"""
 
 import contextlib
-import os
 import socket
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 
+from emperor.linux.discard import discard
 from emperor.model.ports import News
 
 GRACEFUL_STOP = b"\x02"
 _KNOWN = {news.value: news for news in News}
 _AT_ONCE = 64
+_MOST_FDS = 253  # SCM_MAX_FD
+_SO_PASSRIGHTS = 83  # asm-generic/socket.h; from Linux 6.16 on
 
 
 class Pipe:
@@ -28,6 +34,8 @@ class Pipe:
         self._loop = loop
         self._on_news = on_news
         near.setblocking(False)
+        with contextlib.suppress(OSError):
+            near.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 0)
         loop.add_reader(near, self._readable)
 
     @classmethod
@@ -62,9 +70,15 @@ class Pipe:
             self._near.send(order)
 
     def close(self) -> None:
-        """Close both ends. A vassal that lives takes it for the emperor's death and ends."""
+        """Close both ends, whoever else has them. A vassal that lives takes it for the emperor's
+        death and ends."""
         if self._near.fileno() != -1:
             self._loop.remove_reader(self._near)
+            with contextlib.suppress(OSError):
+                # Nothing comes after this, and what came before must not be closed with it.
+                self._near.shutdown(socket.SHUT_RDWR)
+                while self._take(_AT_ONCE):
+                    pass
         self._near.close()
         self.close_far()
 
@@ -80,10 +94,20 @@ class Pipe:
             self._loop.remove_reader(self._near)
             return
         try:
-            for byte in data:
+            # What is said over and over in one breath counts once: an app must not keep us busy.
+            for byte in dict.fromkeys(data):
                 if news := _KNOWN.get(byte):
                     self._on_news(news)
         finally:
             # Only now: a daemon that dies meanwhile is told again, which is better than never.
-            if self._near.fileno() != -1:
-                os.read(self._near.fileno(), len(data))
+            left = len(data)
+            while left and self._near.fileno() != -1:
+                left -= self._take(left)
+
+    def _take(self, most: int) -> int:
+        """Take so many bytes out at most, with all that came along; how many those were. A message
+        with descriptors ends one before the others. Raises OSError."""
+        data, fds, _, _ = socket.recv_fds(self._near, most, _MOST_FDS)
+        for fd in fds:
+            discard(fd)
+        return len(data)

@@ -166,6 +166,8 @@ class FakeListener:
         self.barred = False
 
     def close_door(self) -> None:
+        if self.fault:
+            raise self.fault
         if self.door_open:
             with self.diary.step("close"):
                 self.door_open = False

@@ -603,3 +603,21 @@ def test_a_host_is_found_by_its_aliases() -> None:
     assert world.governor.vassals.serving("b.a.example") is world.vassal
     world.governor.dismiss("a.example")
     assert world.governor.vassals.serving("b.a.example") is None
+
+
+# A fault of ours in one of them.
+
+
+def test_a_fault_over_one_vassal_keeps_nobody_else_from_a_stop(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    other = world.add("b.example")
+    world.run()
+    world.hit(other)
+    world.launcher.last.accepts()
+    world.listener.fault = RuntimeError("a bug")
+    world.governor.dismiss_all("emperord stops")
+    assert other.state.value == "removed"
+    assert world.diary[-1] == "drain 101"
+    assert "a.example: a fault in emperord; the others go on" in caplog.messages

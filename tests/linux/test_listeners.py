@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import stat
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -94,6 +95,16 @@ class House:
     def leave_a_stale_socket(self, path: Path) -> None:
         with socket.socket(socket.AF_UNIX) as crashed:
             crashed.bind(str(path))
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Nothing in it can be changed, as after an error of its disk."""
+    subprocess.run(["mount", "--bind", "-o", "ro", folder, folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
 
 
 @pytest.fixture
@@ -421,6 +432,32 @@ async def test_uwsgi_serves_from_a_duplicate_and_leaves_it_non_blocking(house: H
     assert reply.endswith(b"served")
     assert not os.get_blocking(listener.fd)
     assert listener.is_in_place()
+
+
+@pytest.mark.parametrize("how", [socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR])
+async def test_a_shutdown_by_whoever_has_a_duplicate_is_noticed(house: House, how: int) -> None:
+    listener = house.listen()
+    with socket.socket(fileno=os.dup(listener.fd)) as duplicate:
+        duplicate.shutdown(how)
+    refuses = True
+    listener.open_door()
+    try:
+        connect(house.path()).close()
+        refuses = False
+    except ConnectionRefusedError:
+        pass
+    assert listener.is_in_place() == (not refuses)
+
+
+async def test_a_path_that_cannot_be_removed_is_told_and_the_socket_closed(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    listener = house.listen()
+    with read_only(house.sockets):
+        listener.close()
+    assert listener.fd == -1
+    assert caplog.messages == [f"cannot remove {house.path()}: Read-only file system"]
+    house.listen()
 
 
 # Taken over from a daemon that died.

@@ -7,6 +7,7 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -396,3 +397,27 @@ async def test_children_are_told_but_for_those_that_are_named(household: Househo
     await eventually_async(lambda: household.ends)
     assert leader.children() == ()
     leader.hang_up_children(but=[])
+
+
+_TRACES_ITS_PARENT = """
+import ctypes, os, time
+PTRACE_SEIZE = 0x4206
+parent = os.getppid()
+os.setsid()
+assert ctypes.CDLL(None).ptrace(PTRACE_SEIZE, parent, None, None) == 0
+print(f"traced by {os.getpid()}", flush=True)
+time.sleep(1000)
+"""
+
+
+async def test_one_that_its_own_child_traces_as_it_dies_keeps_nobody_waiting(
+    household: Household,
+) -> None:
+    leader = household.sh(f"{sys.executable} -c '{_TRACES_ITS_PARENT}' & wait")
+    await eventually_async(lambda: "traced by" in household.log.read_text())
+    tracer = int(household.log.read_text().split()[-1])
+    os.kill(leader.pid, signal.SIGKILL)
+    assert await household.ended() == "exit status unknown: another process traces it"
+    os.kill(tracer, signal.SIGKILL)
+    await eventually_async(lambda: not os.path.exists(f"/proc/{leader.pid}"), what="it is reaped")
+    await eventually_async(lambda: not is_running(tracer))

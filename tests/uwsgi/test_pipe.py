@@ -3,9 +3,16 @@
 import asyncio
 import os
 import select
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
 
 from emperor.model.ports import News
-from emperor.uwsgi.pipe import GRACEFUL_STOP, Pipe
+from emperor.uwsgi.pipe import _SO_PASSRIGHTS, GRACEFUL_STOP, Pipe
 from tests.eventually import eventually_async
 
 
@@ -74,9 +81,7 @@ async def test_a_fault_over_a_byte_does_not_make_the_loop_spin() -> None:
 
 async def test_whoever_takes_the_end_over_hears_what_came_meanwhile() -> None:
     loop = asyncio.get_running_loop()
-    before = Pipe.new(loop, lambda _: None)
-    vassal, kept = os.dup(before.far_fd), os.dup(before.fd)
-    before.close()
+    kept, vassal = (end.detach() for end in socket.socketpair())
     os.write(vassal, bytes([5]))
     heard: list[News] = []
     pipe = Pipe.adopted(kept, loop, heard.append)
@@ -84,4 +89,75 @@ async def test_whoever_takes_the_end_over_hears_what_came_meanwhile() -> None:
     pipe.send(GRACEFUL_STOP)
     assert os.read(vassal, 10) == b"\x02"
     os.close(vassal)
+    pipe.close()
+
+
+async def test_what_is_said_over_and_over_in_one_breath_is_told_once() -> None:
+    heard: list[News] = []
+    pipe = Pipe.new(asyncio.get_running_loop(), heard.append)
+    os.write(pipe.far_fd, bytes([5, 17]) * 30 + bytes([22]))
+    await eventually_async(lambda: News.IDLE in heard)
+    assert heard == [News.ACCEPTING, News.LOYAL, News.IDLE]
+    pipe.close()
+
+
+LINGER_SECONDS = 20
+
+
+@contextmanager
+def lingering() -> Iterator[int]:
+    """A TCP socket whose last close(2) takes 20 s, since its peer does not read."""
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        sender = socket.create_connection(server.getsockname())
+        stack.enter_context(server.accept()[0])
+        sender.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                sender.send(b"x" * 65536)
+        linger = struct.pack("ii", 1, LINGER_SECONDS)
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        yield sender.detach()
+
+
+def can_forbid(pipe: Pipe) -> bool:
+    """Whether this kernel can keep descriptors out of a socket."""
+    try:
+        pipe._near.getsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS)
+    except OSError:
+        return False
+    return True
+
+
+def send_away(pipe: Pipe, fd: int) -> None:
+    """Over the vassal's end, so that nobody has it any more."""
+    with socket.socket(fileno=os.dup(pipe.far_fd)) as far:
+        socket.send_fds(far, [bytes([99, 5])], [fd])
+    os.close(fd)
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+async def test_a_descriptor_that_an_app_sends_along_keeps_nobody_waiting(is_read: bool) -> None:
+    heard: list[News] = []
+    pipe = Pipe.new(asyncio.get_running_loop(), heard.append)
+    if can_forbid(pipe):  # as on one that cannot
+        pipe._near.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 1)
+    before = len(os.listdir("/proc/self/fd"))
+    with lingering() as fd:
+        send_away(pipe, fd)
+        begun = time.monotonic()
+        if is_read:
+            await eventually_async(lambda: heard)
+        pipe.close()
+        assert time.monotonic() - begun < LINGER_SECONDS / 2
+    assert len(os.listdir("/proc/self/fd")) == before - 2
+
+
+async def test_where_the_kernel_can_forbid_it_an_app_sends_no_descriptor() -> None:
+    pipe = Pipe.new(asyncio.get_running_loop(), lambda _: None)
+    if can_forbid(pipe):
+        fd = os.dup(0)
+        with pytest.raises(PermissionError):
+            send_away(pipe, fd)
+        os.close(fd)
     pipe.close()
