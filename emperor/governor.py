@@ -33,6 +33,7 @@ from emperor.model.vassal import Spec, Stamp
 from emperor.registry import Registry, for_each
 from emperor.stage import Stage
 from emperor.usher import Usher
+from emperor.uwsgi.farewell import farewell
 from emperor.vassal import Child, Vassal
 from emperor.waiters import Waiters
 
@@ -280,7 +281,7 @@ class Governor:
     def _fail(self, vassal: Vassal, cause: Cause, how: str) -> None:
         # What may have escaped of the app keeps the old socket, and with it the power to make those
         # who queue there, or an accept(2) of ours, wait for ever.
-        vassal.listener.shut()
+        vassal.listener.shut(farewell(vassal.spec.protocol))
         self._stage.listen_again(vassal)
         now = self._clock.time()
         vassal.failures_in_a_row += 1
@@ -382,6 +383,6 @@ class Governor:
 
     def _forget(self, vassal: Vassal) -> None:
         if self.vassals.remove(vassal):
-            vassal.listener.shut()
+            vassal.listener.shut(farewell(vassal.spec.protocol))
             vassal.listener.close()
             self.keeper.drop(vassal.spec.domain)

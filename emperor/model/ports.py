@@ -99,9 +99,9 @@ class Listener(Protocol):
         """Accept and close what is pending; return how many those were. Only for a listener that
         no app has had: one that has could make the daemon wait here for ever."""
 
-    def shut(self) -> None:
-        """Refuse what is pending and all that will be, whoever has a duplicate. Then only `close`
-        is left."""
+    def shut(self, farewell: bytes) -> None:
+        """Refuse with these words what is pending, and all that will be, whoever has a duplicate.
+        Then only `close` is left."""
 
     def is_in_place(self) -> bool:
         """Whether the path still leads to this very socket."""

@@ -186,7 +186,8 @@ class FakeListener:
         self.close_door()
         self.barred = True
 
-    def shut(self) -> None:
+    def shut(self, farewell: bytes) -> None:
+        assert farewell
         self.is_shut = True
 
     def refuse(self) -> int:

@@ -103,6 +103,36 @@ def test_a_stop_drains_and_answers_those_who_are_held(backend: Backend) -> None:
     backend.start()
 
 
+def test_a_post_in_the_queue_of_a_busy_app_that_stops_was_not_run_and_may_come_again(
+    backend: Backend, folder: Path
+) -> None:
+    runs = folder / "runs"
+    runs.touch(0o666)
+    backend.add("a.example", env=f"RUNS={runs}")
+    backend.nginx.expect("activate.sock failed .2: No such file")
+    replies: dict[str, tuple[int, str | None]] = {}
+
+    def post(name: str, seconds: float) -> None:
+        reply = backend.post("a.example", b"pay", f"/?id={name}&sleep={seconds}")
+        replies[name] = reply.status, reply.headers.get("retry-after")
+
+    busy = threading.Thread(target=post, args=("busy", 3))
+    busy.start()
+    eventually(lambda: "POST busy" in runs.read_text())
+    queued = [threading.Thread(target=post, args=(f"queued-{n}", 0)) for n in range(3)]
+    for thread in queued:
+        thread.start()
+    eventually(lambda: (v := backend.vassal("a.example")) and v["backlog"] == 3)
+    backend.process.send_signal(signal.SIGTERM)
+    assert backend.process.wait(20) == 0
+    for thread in (busy, *queued):
+        thread.join()
+    assert replies.pop("busy") == (200, None)
+    assert set(replies.values()) == {(503, "5")}
+    assert runs.read_text() == "POST busy\n"
+    backend.start()
+
+
 def test_a_second_signal_hurries(backend: Backend) -> None:
     backend.add("a.example", hook_as_user_atexit="exec:sleep 60")
     backend.get("a.example")

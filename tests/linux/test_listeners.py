@@ -203,6 +203,24 @@ async def test_refused_callers_see_the_end_at_once_and_the_rest_comes_later(hous
         client.close()
 
 
+async def test_those_who_wait_when_it_is_shut_hear_why_whatever_they_have_sent(
+    house: House,
+) -> None:
+    listener = house.listen()
+    clients = [connect(house.path()) for _ in range(3)]
+    _, talks, talks_on = clients
+    talks.sendall(b"a question")
+    talks_on.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            talks_on.send(b"x" * 10_000)
+    listener.shut(b"farewell")
+    for client in clients:
+        assert client.recv(100) == b"farewell"
+        assert client.recv(100) == b""
+        client.close()
+
+
 async def test_an_app_that_keeps_the_socket_and_makes_it_blocking_stops_nobody(
     house: House,
 ) -> None:
@@ -210,7 +228,7 @@ async def test_an_app_that_keeps_the_socket_and_makes_it_blocking_stops_nobody(
     duplicate = os.dup(listener.fd)
     os.set_blocking(duplicate, True)
     clients = [connect(house.path()) for _ in range(REFUSALS_AT_ONCE + 1)]
-    listener.shut()
+    listener.shut(b"")
     assert [client.recv(1) for client in clients] == [b""] * len(clients)
     with pytest.raises(ConnectionRefusedError):
         connect(house.path())
