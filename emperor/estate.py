@@ -3,7 +3,7 @@ that is in it."""
 
 import logging
 import os
-from collections.abc import MutableMapping
+from collections.abc import Collection, MutableMapping
 from dataclasses import dataclass
 
 from emperor import __version__
@@ -50,9 +50,12 @@ class Estate:
         return self._given.pop(name, None)
 
     def take_vassals(self) -> list[Legacy]:
-        """All that are left, once."""
+        """All that are left, once. What cannot be understood is let go: it would keep sockets from
+        being bound anew, and processes alive that nobody knows."""
         words, self._words = self._words, {}
-        return legacies(words.values())
+        read = legacies(words.values())
+        _let_go(self.bag, words.keys() - {legacy.snapshot.spec.domain for legacy in read})
+        return read
 
     def hand(self, name: str, fd: int, is_ours: bool) -> None:
         """Let whoever comes next have it too."""
@@ -87,7 +90,11 @@ def claim(environment: MutableMapping[str, str], notifier: Notifier) -> Estate:
         for name, fd in zip((READER, WRITER), bag.ends, strict=True):
             notifier.store(name, fd)
     words = bag.read()
-    reign, given = _own(words.pop(_OWN_KEY, None))
+    own = words.pop(_OWN_KEY, None)
+    reign, given = _own(own)
+    if own and not reign:
+        # The lock of run-dir is in there, too, and has to be free for us.
+        _let_go(bag, [_OWN_KEY])
     # What systemd holds it gives each time, and that is what it listens on now.
     for name, fd in fds.items():
         if name in given:
@@ -111,6 +118,8 @@ def _own(word: Word | None) -> tuple[Reign | None, dict[str, Given]]:
         return None, {}
     try:
         reign = decode(word.payload)
+        if len(reign.handed) != len(word.fds):
+            raise Stale(f"it speaks of {len(reign.handed)} descriptors and has {len(word.fds)}")
     except Stale as error:
         log.warning("cannot use what an earlier emperord said of itself: %s", error)
         for fd in word.fds:
@@ -118,3 +127,10 @@ def _own(word: Word | None) -> tuple[Reign | None, dict[str, Given]]:
         return None, {}
     pairs = zip(reign.handed, word.fds, strict=True)
     return reign, {handed.name: Given(fd, handed.is_ours) for handed, fd in pairs}
+
+
+def _let_go(bag: Bag, keys: Collection[str]) -> None:
+    try:
+        bag.forget(keys)
+    except CannotKeep as error:
+        log.warning("cannot let go of what an earlier emperord left: %s", error)

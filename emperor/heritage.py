@@ -22,7 +22,7 @@ class Legacy:
 
 def legacies(words: Iterable[Word]) -> list[Legacy]:
     """What the words about vassals say. Those that this version cannot read are set aside, with
-    one warning: their sockets will be bound anew, and their processes end with their pipes."""
+    one warning: their sockets are to be bound anew, and their processes end with their pipes."""
     read: list[Legacy] = []
     stale: dict[str, Stale] = {}
     for word in words:

@@ -41,6 +41,12 @@ class FdStore:
         return [name for name, _ in self._kept]
 
     @property
+    def kept(self) -> dict[str, int]:
+        """The descriptors, by name; they stay ours."""
+        self._listen()
+        return dict(self._kept)
+
+    @property
     def told(self) -> list[str]:
         """All that the daemons have said, line by line."""
         self._listen()

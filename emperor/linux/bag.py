@@ -179,6 +179,13 @@ class Bag:
                 f"cannot keep the state of {_told(failed)}: {cause}", failed
             ) from first
 
+    def forget(self, keys: Collection[str]) -> None:
+        """There is no such thing any more, and nobody must hold it by its descriptors: its words
+        leave the queue at once. Raises CannotKeep."""
+        if keys:
+            self.put([Word(key) for key in keys])
+            self._take_out_all()
+
     def clear(self) -> None:
         """Drop everything, what is held by its descriptors alone too."""
         self._drop(len(self._messages))

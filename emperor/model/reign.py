@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from emperor.model.settings import Settings
-from emperor.model.snapshot import Stale
+from emperor.model.snapshot import FORMAT, Stale
 
 # Sockets and processes stand there, and nginx looks for them there.
 _FIXED = ("vassals", "sockets", "run_dir")
@@ -31,7 +31,7 @@ class Reign:
     sockets: str
     run_dir: str
     handed: tuple[Handed, ...] = ()
-    format: Literal[1] = 1
+    format: Literal[1] = FORMAT
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -14,7 +14,8 @@ from emperor.model.demand import Boot, Cause
 from emperor.model.lifecycle import Event, Role, State
 from emperor.model.vassal import Spec, Stamp
 
-# Fields may be added with a default, and this stays; anything else needs another number.
+# Of all that one daemon keeps for the next, its Reign too. Fields may be added with a default, and
+# this stays; anything else needs another number.
 FORMAT: Literal[1] = 1
 
 

@@ -3,13 +3,20 @@
 Here tests/fdstore.py keeps what systemd would keep; tests/systemd does the same with the real one.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
+from emperor.linux.bag import Bag
+from emperor.model.ports import Word
 from tests.backend import Backend
 from tests.eventually import eventually
 from tests.fdstore import FdStore
@@ -155,3 +162,56 @@ def test_nothing_is_left_behind_by_a_stop_after_a_crash(backend: Backend, store:
     backend.start()
     assert backend.state("a.example") == "parked"
     assert not backend.children()
+
+
+# What nobody can go on with.
+
+
+@contextmanager
+def words_in(store: FdStore) -> Iterator[tuple[Bag, dict[str, Word]]]:
+    """What the next daemon would find, to be tampered with."""
+    ends = [os.dup(store.kept[name]) for name in ("bag.reader", "bag.writer")]
+    bag = Bag.inherited(*ends)
+    words = bag.read()
+    yield bag, words
+    for word in words.values():
+        for fd in word.fds:
+            os.close(fd)
+    bag.close()
+
+
+def of_another_format(word: Word) -> Word:
+    record = msgspec.msgpack.decode(word.payload)
+    return replace(word, payload=msgspec.msgpack.encode(record | {"format": 2}))
+
+
+def without_descriptors(word: Word) -> Word:
+    return replace(word, fds=())
+
+
+@pytest.mark.parametrize("tamper", [of_another_format, without_descriptors])
+@pytest.mark.parametrize("whose", ["vassals", "the daemon's own"])
+def test_words_that_are_stale_are_let_go_and_every_site_is_served(
+    backend: Backend, store: FdStore, whose: str, tamper: Callable[[Word], Word]
+) -> None:
+    backend.expect("cannot (go on with 2 vassals|use what an earlier emperord said)")
+    # Its socket is free when it has noticed that its emperor is gone.
+    backend.expect("a.example.*another process has bound it")
+    backend.nginx.expect("prematurely closed|Connection refused")
+    backend.add("a.example")
+    backend.add("b.example")
+    before = backend.get("a.example").text
+    backend.process.kill()
+    backend.process.wait()
+    with words_in(store) as (bag, words):
+        bag.put(tamper(word) for key, word in words.items() if (key == "") != (whose == "vassals"))
+    backend.start()
+    for domain in ("a.example", "b.example"):
+        eventually(partial(is_served, backend, domain))
+    assert (backend.get("a.example").text == before) == (whose != "vassals")
+    backend.crash()
+    assert backend.get("a.example").status == 200, "and nothing of it is left"
+
+
+def is_served(backend: Backend, domain: str) -> bool:
+    return backend.get(domain).status == 200
