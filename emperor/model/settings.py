@@ -47,14 +47,18 @@ class Settings:
     socket_mode: int
 
 
+# Nothing that is waited for takes longer than a day; a stop adds some to it, and tells systemd.
+LONGEST_SECONDS = 86_400.0
+
+
 def seconds(text: str) -> float:
-    """A duration: a number of seconds, not negative. Raises ValueError."""
+    """A duration: a number of seconds, up to a day. Raises ValueError."""
     try:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value < float("inf"):
-        raise ValueError("must be a number of seconds, 0 or more")
+    if not 0 <= value <= LONGEST_SECONDS:
+        raise ValueError(f"must be a number of seconds, 0 to {LONGEST_SECONDS:g}")
     return value
 
 

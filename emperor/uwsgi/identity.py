@@ -58,8 +58,8 @@ def identity_of(ini: Ini, owner: Owner, accounts: Accounts) -> Identity | None:
     return _named(ini, accounts)
 
 
-def may_name_hosts(owner: Owner, accounts: Accounts) -> bool:
-    """Whether an ini of that owner may claim further host names."""
+def has_the_last_word(owner: Owner, accounts: Accounts) -> bool:
+    """Whether an ini of that owner is the administrator's, who may claim any host name, say."""
     return owner.uid in (ROOT, accounts.daemon.uid)
 
 

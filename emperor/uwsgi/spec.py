@@ -13,7 +13,7 @@ from typing import Any
 from emperor.model.domain import is_domain
 from emperor.model.settings import KEYS, Settings
 from emperor.model.vassal import SOCKET_PATH_BYTES, Adoption, Reload, Spec
-from emperor.uwsgi.identity import Accounts, Owner, identity_of, may_name_hosts
+from emperor.uwsgi.identity import Accounts, Owner, has_the_last_word, identity_of
 from emperor.uwsgi.ini import SOCKETS, SSL_SOCKETS, BrokenIni, Ini, Option
 
 # What [emperor] may say for one vassal, as the settings say it for all.
@@ -24,6 +24,7 @@ _OVERRIDES = {
         "activation", "backlog", "idle", "need-app", "reload", "start-timeout", "stop-timeout",
     }
 }  # fmt: skip
+_TIMEOUTS = frozenset({"start-timeout", "stop-timeout"})
 EMPEROR_KEYS = frozenset(_OVERRIDES) | {"uid", "gid", "aliases"}
 
 # These walk over all sockets and trip over the ini's own, which has no descriptor when the
@@ -69,7 +70,7 @@ def spec_of(domain: str, ini: Ini, settings: Settings, owner: Owner, accounts: A
     and for sockets that cannot be bound.
     """
     written = {option.key: option for option in ini.options}  # uWSGI's last word of each key
-    settings = _overridden(settings, ini)
+    settings = _overridden(settings, ini, may_take_time=has_the_last_word(owner, accounts))
     socket = _socket(domain, ini, settings)
     single = bool(socket.foreign) or _cannot_run_twice(written)
     idle = whole(ini, written["idle"]) if "idle" in written else settings.idle
@@ -110,7 +111,9 @@ def whole(ini: Ini, option: Option) -> int:
     return value
 
 
-def _overridden(settings: Settings, ini: Ini) -> Settings:
+def _overridden(settings: Settings, ini: Ini, may_take_time: bool) -> Settings:
+    """The settings for one vassal. A tenant's own ini can shorten timeouts and not lengthen them:
+    a stop of the machine waits for all of them, and a boot holds its visitors."""
     values: dict[str, Any] = {}
     for option in ini.emperor:
         if (key := _OVERRIDES.get(option.key)) is None:
@@ -120,6 +123,14 @@ def _overridden(settings: Settings, ini: Ini) -> Settings:
         except ValueError as error:
             cause = f"cannot use {option.key} = {option.value!r} in [emperor]: {error}"
             raise ini.broken(option, cause) from error
+        if key.name in _TIMEOUTS and not may_take_time:
+            longest = getattr(settings, key.field)
+            if values[key.field] > longest:
+                raise ini.broken(
+                    option,
+                    f"cannot use {option.key} = {option.value} in [emperor]: the ini is not root's,"
+                    f" so {longest:g} is the most; shorten it, or have root own the ini",
+                )
     return replace(settings, **values) if values else settings
 
 
@@ -223,7 +234,7 @@ def _aliases(
     option = ini.attribute("aliases")
     if option is None:
         return ()
-    if not may_name_hosts(owner, accounts):
+    if not has_the_last_word(owner, accounts):
         raise ini.broken(
             option,
             "aliases may stand in an ini of root's alone, since they could take a neighbour's name;"

@@ -197,7 +197,7 @@ def test_words_that_are_stale_are_let_go_and_every_site_is_served(
     backend.expect("cannot (go on with 2 vassals|use what an earlier emperord said)")
     # Its socket is free when it has noticed that its emperor is gone.
     backend.expect("a.example.*another process has bound it")
-    backend.nginx.expect("prematurely closed|Connection refused")
+    backend.nginx.expect("prematurely closed|Connection re(fused|set)")
     backend.add("a.example")
     backend.add("b.example")
     before = backend.get("a.example").text

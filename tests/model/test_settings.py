@@ -85,6 +85,11 @@ def test_a_mode_is_octal(mode: str) -> None:
     assert "must be an octal mode" in said_of("", socket_mode=mode)
 
 
+@pytest.mark.parametrize("time", ["86401", "1e305", "inf", "nan", "-1", "soon"])
+def test_nothing_is_waited_for_longer_than_a_day(time: str) -> None:
+    assert "must be a number of seconds, 0 to 86400" in said_of("", stop_timeout=time)
+
+
 def test_a_flag_is_named_in_place_of_the_file_that_it_overrules() -> None:
     assert said_of("[emperord]\nidle = 5\n", idle="x").startswith(
         "cannot use idle = 'x' from --idle: must be"

@@ -246,6 +246,18 @@ def test_a_bad_value_in_emperor_is_refused_by_line(option: str) -> None:
 # Aliases.
 
 
+@pytest.mark.parametrize("key", ["start-timeout", "stop-timeout"])
+def test_a_tenant_may_take_less_time_than_the_settings_give_and_no_more(key: str) -> None:
+    field = key.replace("-", "_")
+    assert getattr(spec(f"file = app.py\n[emperor]\n{key} = 59", ALICE), field) == 59
+    assert getattr(spec(f"file = app.py\n[emperor]\n{key} = 600"), field) == 600
+    told = (
+        f"line 4: cannot use {key} = 61 in \\[emperor\\]: the ini is not root's, so 60 is the most"
+    )
+    with pytest.raises(BrokenIni, match=told):
+        spec(f"file = app.py\n[emperor]\n{key} = 61", ALICE)
+
+
 def test_aliases_are_separated_by_blanks_or_commas() -> None:
     made = spec("master\n[emperor]\naliases = b.example, c.example  d.example b.example")
     assert made.aliases == ("b.example", "c.example", "d.example")
