@@ -67,8 +67,8 @@ class FolderWatch:
     """Calls `on_change` with Changes, from its construction to `close`. A folder that is gone, or
     not there yet, is waited for, and told as everything. At rest it wakes up once a minute.
 
-    A rescan may meet a file that is being written; its completion is then told by name.
-    Raises OSError when the kernel cannot watch.
+    A rescan may meet a file that is being written; its completion is then told by name. Where the
+    kernel has no watch to give, the log says so, and rescans are all there is until it has.
     """
 
     def __init__(
@@ -89,28 +89,22 @@ class FolderWatch:
         self._parent_watch: int | None = None
         # Device and inode of the folder that is watched; None while that is an ancestor of it.
         self._identity: tuple[int, int] | None = None
-        try:
-            self._inotify = INotify(nonblocking=True)
-        except OSError as error:
-            raise _cannot_watch(folder, error) from error
-        try:
-            self._seek()
-        except BaseException:
-            self._inotify.close()
-            raise
-        loop.add_reader(self._inotify.fileno(), self._read)
+        self._inotify: INotify | None = None
+        self._problem = ""
+        self._seek_again()
         self._timer = loop.call_later(rescan_seconds, self._rescan)
 
     def close(self) -> None:
         """Stop watching."""
         self._timer.cancel()
-        self._loop.remove_reader(self._inotify.fileno())
-        self._inotify.close()
+        if self._inotify is not None:
+            self._loop.remove_reader(self._inotify.fileno())
+            self._inotify.close()
 
-    def _read(self) -> None:
+    def _read(self, inotify: INotify) -> None:
         names: set[str] = set()
         everything = lost = False
-        for event in self._inotify.read(timeout=0):
+        for event in inotify.read(timeout=0):
             if event.mask & flags.Q_OVERFLOW:
                 everything = True
                 self._ripening.being_written.clear()
@@ -134,7 +128,7 @@ class FolderWatch:
     def _rescan(self) -> None:
         self._timer = self._loop.call_later(self._rescan_seconds, self._rescan)
         unmoved = self._identity is not None and self._identity == self._identify()
-        if unmoved or self._seek_again():
+        if unmoved or self._seek_again() or self._identify() is not None:
             self._on_change(Changes(everything=True))
 
     def _is_link(self, name: str) -> bool:
@@ -152,53 +146,65 @@ class FolderWatch:
         return info.st_dev, info.st_ino
 
     def _seek_again(self) -> bool:
-        """Whether there is a folder to watch."""
-        was_there = self._identity is not None
+        """Whether the folder is there and watched."""
+        was_watched, problem = self._identity is not None, ""
         try:
             self._seek()
         except OSError as error:
-            log.error("%s", error)
-        is_there = self._identity is not None
-        if was_there and not is_there:
+            problem = str(error)
+        if problem not in ("", self._problem):
+            log.error("%s; what changes in it is noticed once a minute", problem)
+        self._problem = problem
+        if was_watched and self._identify() is None:
             log.warning("%s is gone: its vassals are served on until it is back", self._folder)
-        return is_there
+        return self._identity is not None
 
     def _seek(self) -> None:
-        """Watch the folder or, while there is none, its nearest ancestor."""
+        """Watch the folder or, while there is none, its nearest ancestor. Raises OSError."""
         self._identity = None
         self._ripening.being_written.clear()
-        found = None
+        inotify, found = self._opened(), None
         # What came or went before the watches were set is found by the second search.
-        while (nearest := self._watch_nearest()) != found:
+        while (nearest := self._watch_nearest(inotify)) != found:
             found = nearest
             if nearest == self._folder:
                 with suppress(FileNotFoundError):
-                    self._parent_watch = self._add_watch(self._folder.parent, _PARENT_MASK)
+                    self._parent_watch = _add_watch(inotify, self._folder.parent, _PARENT_MASK)
         if nearest == self._folder:
             self._identity = self._identify()
 
-    def _watch_nearest(self) -> Path:
+    def _opened(self) -> INotify:
+        if self._inotify is None:
+            try:
+                self._inotify = INotify(nonblocking=True)
+            except OSError as error:
+                raise _cannot_watch(self._folder, error) from error
+            self._loop.add_reader(self._inotify.fileno(), self._read, self._inotify)
+        return self._inotify
+
+    def _watch_nearest(self, inotify: INotify) -> Path:
         for path in (self._folder, *self._folder.parents):
             mask = _FOLDER_MASK if path == self._folder else _PARENT_MASK
             try:
-                watch = self._add_watch(path, mask)
+                watch = _add_watch(inotify, path, mask)
             except (FileNotFoundError, NotADirectoryError):
                 continue
             if self._watch not in (None, watch):
                 with suppress(OSError):  # the kernel has dropped it with its folder
-                    self._inotify.rm_watch(self._watch)
+                    inotify.rm_watch(self._watch)
             self._watch = watch
             return path
         raise FileNotFoundError(f"cannot watch {self._folder}: not even / is there")
 
-    def _add_watch(self, path: Path, mask: int) -> int:
-        try:
-            watch: int = self._inotify.add_watch(path, mask | flags.ONLYDIR)
-        except (FileNotFoundError, NotADirectoryError):
-            raise
-        except OSError as error:
-            raise _cannot_watch(path, error) from error
-        return watch
+
+def _add_watch(inotify: INotify, path: Path, mask: int) -> int:
+    try:
+        watch: int = inotify.add_watch(path, mask | flags.ONLYDIR)
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise _cannot_watch(path, error) from error
+    return watch
 
 
 def _cannot_watch(path: Path, error: OSError) -> OSError:

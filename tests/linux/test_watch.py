@@ -286,13 +286,20 @@ async def test_what_inotify_cannot_see_is_found_by_the_rescan(watched: Watched) 
     await watched.everything_is_told()
 
 
-async def test_a_folder_that_cannot_be_watched_is_an_error_with_its_name(watched: Watched) -> None:
-    before = os.listdir("/proc/self/fd")
+async def test_a_folder_that_cannot_be_watched_is_told_and_watched_as_soon_as_it_can(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
     os.chmod(watched.folder.parent, 0)
     os.seteuid(65534)
     try:
-        with pytest.raises(OSError, match=f"cannot watch {watched.folder}: Permission denied"):
-            watched.watch()
+        watched.watch(rescan_seconds=0.02)
     finally:
         os.seteuid(0)
-    assert os.listdir("/proc/self/fd") == before
+    assert caplog.messages == [
+        f"cannot watch {watched.folder}: Permission denied; what changes in it is noticed once a"
+        " minute"
+    ]
+    await watched.everything_is_told()
+    (watched.folder / "a.example.ini").touch()
+    await eventually_async(lambda: any("a.example.ini" in each.names for each in watched.told))
+    assert len(caplog.messages) == 1
