@@ -184,6 +184,9 @@ def run(config: str | None, flags: dict[str, str]) -> None:
             lock = estate.take("lock")
             with RunLock(settings.run_dir, lock.fd if lock else None) as held:
                 estate.hand("lock", held.fd, is_ours=True)
+                if estate.is_new:
+                    # Of a daemon that was killed while it stopped: they hold sockets.
+                    _end_runaways()
                 asyncio.run(_reign(settings, uwsgi, Succession(origin, notifier, estate)))
                 _end_runaways()
     except (OSError, ExceptionGroup) as error:
@@ -206,15 +209,16 @@ def _settings_under(estate: Estate, settings: Settings) -> Settings:
 
 
 def _end_runaways() -> None:
-    """What an app moved into a session of its own is in our control group still."""
+    """What nobody knows any more, since an app moved it into a session of its own say, is in our
+    control group still."""
     try:
         group = service_group(os.environ)
         killed = kill_others(group) if group else 0
     except OSError as error:
-        log.warning("cannot end what has left its vassal's process group: %s", error)
+        log.warning("cannot end the processes that are left in our control group: %s", error)
     else:
         if killed:
-            log.info("killed %d processes that had left their vassal's process group", killed)
+            log.info("killed %d processes that were left in our control group", killed)
 
 
 def _first(group: BaseException) -> BaseException:

@@ -34,12 +34,19 @@ class Given:
 
 class Estate:
     """`reign` is that of the daemon before, None where there was none or one that we cannot
-    understand; `words` are those about its vassals."""
+    understand; `words` are those about its vassals. Without a bag of its, `is_new`, nothing of it
+    is ours."""
 
     def __init__(
-        self, bag: Bag, reign: Reign | None, words: dict[str, Word], given: dict[str, Given]
+        self,
+        bag: Bag,
+        is_new: bool,
+        reign: Reign | None,
+        words: dict[str, Word],
+        given: dict[str, Given],
     ) -> None:
         self.bag = bag
+        self.is_new = is_new
         self.reign = reign
         self._words = words
         self._given = given
@@ -84,9 +91,9 @@ def claim(environment: MutableMapping[str, str], notifier: Notifier) -> Estate:
     """What there is for us; at first an empty bag, which systemd is asked to keep. Raises
     OSError."""
     fds = inherited(environment)
-    bag = _bag(fds.pop(READER, None), fds.pop(WRITER, None))
-    if bag is None:
-        bag = Bag.new()
+    inherited_bag = _bag(fds.pop(READER, None), fds.pop(WRITER, None))
+    bag = inherited_bag or Bag.new()
+    if inherited_bag is None:
         for name, fd in zip((READER, WRITER), bag.ends, strict=True):
             notifier.store(name, fd)
     words = bag.read()
@@ -100,7 +107,7 @@ def claim(environment: MutableMapping[str, str], notifier: Notifier) -> Estate:
         if name in given:
             os.close(given[name].fd)
         given[name] = Given(fd, is_ours=False)
-    return Estate(bag, reign, words, given)
+    return Estate(bag, inherited_bag is None, reign, words, given)
 
 
 def _bag(reader: int | None, writer: int | None) -> Bag | None:

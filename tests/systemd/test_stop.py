@@ -20,7 +20,24 @@ def test_what_an_app_moved_into_a_session_of_its_own_is_killed_too(box: Box) -> 
     upgrade(box)
     box.must("systemctl", "stop", "emperord")
     assert (result(box), left_over(box)) == ("success", "")
-    assert "killed 1 processes that had left" in box.must("journalctl", "--unit=emperord")
+    assert "killed 1 processes that were left" in box.must("journalctl", "--unit=emperord")
+
+
+def test_what_a_daemon_has_left_that_was_killed_as_it_stopped_is_ended_by_the_next(
+    box: Box,
+) -> None:
+    box.must("systemctl", "start", "emperord", "nginx")
+    add(box, "app.example", "runaway.py", more=SLOW)
+    status, job = get(box, "app.example").split()
+    assert status == "200"
+    box.must("systemctl", "stop", "--no-block", "emperord")
+    eventually(lambda: "another signal" in box.must("journalctl", "--unit=emperord"))
+    box.must("systemctl", "kill", "--kill-whom=main", "--signal=KILL", "emperord")
+    eventually(lambda: show(box, "ActiveState")["ActiveState"] == "failed")
+    assert f"{job} sleep infinity" in left_over(box)
+    box.must("systemctl", "start", "emperord")
+    eventually(lambda: get(box, "app.example").startswith("200 "))
+    assert f"{job} sleep infinity" not in left_over(box)
 
 
 def test_an_app_may_drain_longer_than_the_unit_allows(box: Box) -> None:
