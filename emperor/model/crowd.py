@@ -9,6 +9,11 @@ from math import inf
 from emperor.model.descriptors import Descriptors
 from emperor.model.settings import Settings
 
+# Hosts that have no vassal, but may get one by provisioning, are one domain here: anybody can make
+# up as many names as it takes to keep everybody else out.
+STRANGERS = ""
+_STRANGERS_SHARE = 8
+
 # A burst is over when nothing came for so long.
 QUIET_SECONDS = 60.0
 
@@ -17,6 +22,7 @@ class Bound(Enum):
     """What one too many ran into: the setting, or the limit, that an administrator can raise."""
 
     DOMAIN = "max-held-per-domain"
+    STRANGERS = "an eighth of max-held"
     OVERALL = "max-held"
     DESCRIPTORS = "the limit on open files: raise LimitNOFILE= of the unit"
 
@@ -40,6 +46,7 @@ class Crowd:
     def __init__(self, settings: Settings, descriptors: Descriptors) -> None:
         self._most = settings.max_held or inf
         self._most_per_domain = settings.max_held_per_domain or inf
+        self._most_strangers = self._most / _STRANGERS_SHARE
         self._descriptors = descriptors
         self._held: Counter[str] = Counter()
         self._total = 0
@@ -80,6 +87,8 @@ class Crowd:
                 del self._held[domain]
 
     def _bound(self, domain: str, descriptor: int) -> Bound | None:
+        if domain == STRANGERS and self._held[domain] >= self._most_strangers:
+            return Bound.STRANGERS
         if self._held[domain] >= self._most_per_domain:
             return Bound.DOMAIN
         if self._total >= self._most:

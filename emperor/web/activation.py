@@ -16,7 +16,7 @@ from aiohttp import web
 
 from emperor.governor import Governor
 from emperor.linux.limits import descriptors
-from emperor.model.crowd import Bound, Bursts, Crowd
+from emperor.model.crowd import STRANGERS, Bound, Bursts, Crowd
 from emperor.model.domain import is_domain
 from emperor.model.lifecycle import State
 from emperor.model.settings import Settings
@@ -125,7 +125,7 @@ class Activation:
         if not is_domain(hit.domain):
             return self._page(Page.NO_DOMAIN, hit)
         vassal = self._governor.vassals.serving(hit.domain)
-        domain = vassal.spec.domain if vassal else hit.domain
+        domain = vassal.spec.domain if vassal else STRANGERS
         connection = request.get_extra_info("socket")
         if bound := self.crowd.turn_away(domain, connection.fileno() if connection else 0):
             return self._turn_away(hit, domain, bound)
@@ -145,7 +145,10 @@ class Activation:
         return await self._hold(hit, vassal.spec.domain)
 
     def _turn_away(self, hit: Hit, domain: str, bound: Bound) -> web.Response:
-        whose = f" for {domain}" if bound is Bound.DOMAIN else ""
+        whose = {
+            Bound.DOMAIN: f" for {domain}",
+            Bound.STRANGERS: " for hosts without an ini",
+        }.get(bound, "")
         if self._bursts.begins(bound.value + whose, self._governor.now()):
             held = self.crowd.held(domain) if whose else self.crowd.total
             log.warning(

@@ -193,6 +193,32 @@ def test_a_domain_without_an_ini_is_provisioned_once(folder: Path, start: Start)
     assert backend.lines("other.example is not provisioned: exit status 1: no such customer")
 
 
+def test_made_up_hosts_that_wait_to_be_provisioned_keep_no_site_from_being_served(
+    folder: Path, start: Start
+) -> None:
+    gate = folder / "gate"
+    command = folder / "provision"
+    command.write_text(f"#!/bin/sh\nwhile [ ! -e {gate} ]; do sleep 0.1; done\nexit 1\n")
+    command.chmod(0o755)
+    backend = start(provision=str(command), max_held="40")
+    backend.expect("5 requests are held for hosts without an ini, and more are answered 503")
+    backend.add("a.example")
+    replies: list[int] = []
+    hosts = [f"{number}.example" for number in range(60)]
+    threads = [
+        threading.Thread(target=lambda host=host: replies.append(backend.get(host).status))
+        for host in hosts
+    ]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: replies.count(503) == 55)
+    assert backend.get("a.example").status == 200
+    gate.touch()
+    for thread in threads:
+        thread.join()
+    assert sorted(replies) == [404] * 5 + [503] * 55
+
+
 def test_a_stop_ends_what_provisions_and_answers_who_waits_for_it(
     folder: Path, start: Start
 ) -> None:

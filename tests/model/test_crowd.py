@@ -2,7 +2,7 @@
 
 import pytest
 
-from emperor.model.crowd import QUIET_SECONDS, Bound, Bursts, Crowd
+from emperor.model.crowd import QUIET_SECONDS, STRANGERS, Bound, Bursts, Crowd
 from emperor.model.descriptors import Descriptors, limit_for
 from emperor.model.settings import read_settings
 
@@ -22,6 +22,14 @@ def test_one_domain_cannot_take_the_places_of_the_others() -> None:
             assert (held.held("a"), held.held("b"), held.total) == (2, 1, 3)
     assert (held.held("a"), held.total, held.turned_away) == (0, 0, 2)
     assert held.turn_away("a", 10) is None
+
+
+def test_hosts_that_somebody_made_up_cannot_take_the_places_of_the_vassals() -> None:
+    held = crowd(max_held="16")
+    with held.holding(STRANGERS), held.holding(STRANGERS):
+        assert held.turn_away(STRANGERS, 10) is Bound.STRANGERS
+        assert held.turn_away("a", 10) is None
+    assert held.turn_away(STRANGERS, 10) is None
 
 
 def test_zero_is_no_bound_but_descriptors_are() -> None:
