@@ -157,19 +157,23 @@ class Governor:
         if vassal is None or child is None:
             return
         now = self._clock.time()
+        # An app may say the same without end: what is not new costs nothing.
         match news, child.role:
-            case News.LOADED, _:
-                child.boot.loaded = child.boot.loaded or now
-            case News.LOYAL, _:
-                child.boot.first_reply = child.boot.first_reply or now
-            case News.ACCEPTING, Role.BOOTING:
+            case News.LOADED, _ if child.boot.loaded is None:
+                child.boot.loaded = now
+            case News.LOYAL, _ if child.boot.first_reply is None:
+                child.boot.first_reply = now
+            case News.ACCEPTING, Role.BOOTING if not child.blame:
                 self._accepting(vassal, child, now)
-            case News.ACCEPTING, Role.SERVING:
+            case News.ACCEPTING, Role.SERVING if child.respawns < MOST_RESPAWNS:
                 self._respawned(child)
-            case News.ACCEPTING, Role.DRAINING:
-                child.process.remind()
             case News.IDLE, Role.SERVING:
                 self._feed(vassal, Event.IDLE, self.cause("idle"))
+            case News.ACCEPTING, Role.DRAINING:
+                child.process.remind()
+                return
+            case _:
+                return
         self.keeper.keep(vassal)
 
     def exited(self, domain: str, generation: int, how: str) -> None:

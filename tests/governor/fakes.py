@@ -109,9 +109,11 @@ class FakeStore:
         self.diary = diary
         self.words: dict[str, Word] = {}
         self.problem: str | None = None
+        self.puts = 0
 
     def put(self, words: Iterable[Word]) -> None:
         with self.diary.step():
+            self.puts += 1
             put = {word.key: word for word in words}
             if self.problem:
                 raise CannotKeep(self.problem, put.keys())

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from emperor.model.lifecycle import Event
+from emperor.model.policy import MOST_RESPAWNS
 from emperor.model.ports import CannotListen, News
 from emperor.model.vassal import Adoption, Reload, Spec
 from tests.governor.fakes import World
@@ -603,6 +604,16 @@ def test_a_host_is_found_by_its_aliases() -> None:
     assert world.governor.vassals.serving("b.a.example") is world.vassal
     world.governor.dismiss("a.example")
     assert world.governor.vassals.serving("b.a.example") is None
+
+
+def test_what_an_app_says_again_and_again_is_not_kept_again() -> None:
+    world = World()
+    process = world.run()
+    process.says(News.LOYAL, *[News.ACCEPTING] * MOST_RESPAWNS)
+    kept = world.store.puts
+    process.says(*[News.LOADED, News.LOYAL, News.ACCEPTING] * 10)
+    assert world.store.puts == kept
+    assert world.state == "running"
 
 
 # A fault of ours in one of them.
