@@ -45,6 +45,7 @@ ifeq ($(DESTDIR),)
 endif
 
 uninstall: ## take it away again, but for what was edited, the inis and the logs
+	@$(INSTALLER) verify '$(DESTDIR)/' '$(PREFIX)'
 ifeq ($(DESTDIR),)
 	@test ! -d /run/systemd/system || \
 	  $(SUDO) systemctl disable --quiet --now emperord.service emperord.socket emperord-control.socket

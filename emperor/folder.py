@@ -67,8 +67,8 @@ class VassalFolder:
         there_are = descriptors()
         self._most = there_are.vassals
         self._full = (
-            f"the limit on open files, {there_are.limit}, holds {self._most} vassals; raise"
-            " LimitNOFILE= of the unit"
+            f"the limit on open files, {there_are.limit}, holds {self._most} vassals; restart"
+            " emperord with LimitNOFILE= of the unit raised"
         )
         self._left_out = 0
         self._tasks = tasks

@@ -1,6 +1,7 @@
 """Puts what systemd/stage lays out in its place below a root folder, and takes it away again.
 
     install.py put ROOT PREFIX
+    install.py verify ROOT PREFIX
     install.py remove ROOT PREFIX
 
 PREFIX/manifest says what was put. Files below etc/ are the administrator's: one that was edited or
@@ -47,6 +48,7 @@ def stays(there: str | None, before: str | None, new: str) -> bool:
 
 def put(tree: Path, root: Path, manifest: Path) -> None:
     """Make ROOT hold what TREE holds, and nothing of an older installation that TREE lacks."""
+    root.mkdir(parents=True, exist_ok=True)
     before = read(manifest)
     now: dict[PurePath, str] = {}
     for source in sorted(tree.rglob("*")):
@@ -84,10 +86,24 @@ def _replace(source: Path, target: Path) -> None:
     os.replace(draft, target)
 
 
-def remove(root: Path, manifest: Path) -> None:
-    """Take away what was put, and what that leaves empty."""
+def refuse_to_join_others(manifest: Path) -> None:
+    """Exits where PREFIX was filled by somebody else."""
+    if manifest.parent.exists() and not manifest.exists():
+        sys.exit(
+            f"cannot install: {manifest.parent} was not made by `make install`; remove it first, by"
+            " `apt remove emperord` if it is the package's"
+        )
+
+
+def verify(manifest: Path) -> None:
+    """Exits unless something was put there."""
     if not manifest.exists():
         sys.exit(f"cannot uninstall: there is no {manifest}, so nothing was installed by make")
+
+
+def remove(root: Path, manifest: Path) -> None:
+    """Take away what was put, and what that leaves empty."""
+    verify(manifest)
     entries = read(manifest)
     manifest.unlink()
     _remove(entries, root)
@@ -115,13 +131,21 @@ def main(arguments: list[str]) -> None:
     os.umask(0o022)
     match arguments:
         case ["put", root, prefix]:
+            manifest = _manifest(root, prefix)
+            refuse_to_join_others(manifest)
             with tempfile.TemporaryDirectory() as tree:
                 subprocess.run([STAGE, tree, prefix, "/usr/local"], check=True)
-                put(Path(tree), Path(root), Path(f"{root}{prefix}/manifest"))
+                put(Path(tree), Path(root), manifest)
+        case ["verify", root, prefix]:
+            verify(_manifest(root, prefix))
         case ["remove", root, prefix]:
-            remove(Path(root), Path(f"{root}{prefix}/manifest"))
+            remove(Path(root), _manifest(root, prefix))
         case _:
             sys.exit(__doc__)
+
+
+def _manifest(root: str, prefix: str) -> Path:
+    return Path(root, prefix.lstrip("/"), "manifest")
 
 
 if __name__ == "__main__":

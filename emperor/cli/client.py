@@ -101,7 +101,9 @@ class Client:
         except aiohttp.ClientConnectorError as error:
             raise Unreachable(self._cannot_reach(_cause(error.os_error))) from error
         except TimeoutError as error:
-            raise Unreachable(self._cannot_reach("no answer within 10 s")) from error
+            raise Unreachable(
+                self._cannot_reach(f"no answer within 10 s {_NOT_RUNNING}")
+            ) from error
         except (aiohttp.ClientError, ConnectionError) as error:
             raise WentAway(self._cannot_reach("it went away before it had answered")) from error
 

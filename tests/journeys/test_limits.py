@@ -33,7 +33,7 @@ def test_more_inis_than_there_are_descriptors_are_told_in_one_line(narrow: Backe
         assert narrow.lines("not served: the limit on open files, 256, holds 192 vassals") == [
             narrow.lines("WARNING")[0]
         ]
-        assert narrow.lines("raise LimitNOFILE= of the unit to 400 or more")
+        assert narrow.lines("restart emperord with LimitNOFILE= of the unit raised to 400 or more")
         _, report = narrow.call("GET", "/v1/status")
         assert (len(report["vassals"]), len(report["refused"])) == (192, 108)
         assert narrow.get("000.example").status == 200

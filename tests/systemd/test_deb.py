@@ -68,7 +68,7 @@ def machine(package: Path, next_package: Path) -> Iterator[Box]:
         # Containers often forbid packages to start what they bring. This one cannot be run.
         "/usr/sbin/policy-rc.d": "",
     }
-    with public_folder() as folder, booted(folder, tree, {}) as box:
+    with public_folder() as folder, booted(folder, tree, {str(ROOT): ROOT}) as box:
         yield box
 
 
@@ -113,11 +113,37 @@ def test_it_serves_when_it_is_installed_and_nothing_is_left_when_it_is_purged(
     assert box.run("test", "-e", "/etc/uwsgi/emperord.ini").returncode == 0
     assert box.run("test", "-e", "/opt/emperord").returncode == 1
 
+    install(box, "/srv/1.deb")
+    assert box.must("systemctl", "is-active", *UNITS) == "active\n" * 3, "it serves again"
+    assert get(box, "a.example").startswith("200 ")
+
+    box.must("useradd", "--gid", "emperor", "somebody")
+    box.must("dpkg", "--purge", "emperord")
+    assert box.run("getent", "group", "emperor").returncode == 0, "it is somebody's own"
+    box.must("userdel", "somebody")
+    box.must("systemctl", "reset-failed")
+    install(box, "/srv/1.deb")
     box.must("dpkg", "--purge", "emperord")
     assert box.run("getent", "group", "emperor").returncode == 2
-    left = everything(box) - before
+    left = everything(box) - before - {"/etc/subuid-", "/etc/subgid-"}  # these are useradd's
     apps = {"/etc/uwsgi", "/etc/uwsgi/vassals", "/etc/uwsgi/vassals/a.example.ini"}
     assert left == apps | {"/srv/plain.py", PLACE, RUNS}, "an ini is not ours to purge"
+
+
+def test_what_make_has_put_there_is_not_overwritten_nor_taken_for_it(machine: Box) -> None:
+    box = machine
+    box.must("mkdir", "--parents", "/opt/emperord")
+    box.must("touch", "/opt/emperord/manifest")
+    refused = box.run("dpkg", "--install", "/srv/1.deb")
+    assert refused.returncode == 1
+    assert "cannot install: `make install` has put emperord there; run `make unin" in refused.stdout
+    box.must("rm", "/opt/emperord/manifest")
+    install(box, "/srv/1.deb")
+    make = ("make", "--silent", f"--directory={ROOT}")
+    for target, told in (("uninstall", "nothing was installed by make"), ("install", "apt remove")):
+        refused = box.run(*make, target)
+        assert (refused.returncode, told in refused.stdout) == (2, True), refused.stdout
+    assert box.must("systemctl", "is-active", *UNITS) == "active\n" * 3
 
 
 def test_an_upgrade_under_load_loses_no_request(machine: Box) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from systemd.install import put, remove
+from systemd.install import put, refuse_to_join_others, remove
 from tests.eventually import eventually
 from tests.systemd.box import Box
 from tests.systemd.conftest import ROOT
@@ -99,6 +99,13 @@ def test_what_was_put_goes_and_what_was_edited_or_is_not_ours_stays(machine: Mac
 def test_without_an_installation_there_is_nothing_to_take_away(machine: Machine) -> None:
     with pytest.raises(SystemExit, match="nothing was installed"):
         remove(machine.root, machine.manifest)
+
+
+def test_what_somebody_else_has_put_into_its_place_is_left_alone(machine: Machine) -> None:
+    refuse_to_join_others(machine.manifest)
+    machine.write(CODE, "the package's")
+    with pytest.raises(SystemExit, match=r"opt/emperord was not made by `make install`; remove it"):
+        refuse_to_join_others(machine.manifest)
 
 
 def test_no_file_names_the_place_where_it_was_made(installed: Path) -> None:
