@@ -14,7 +14,7 @@ from tests.faults.site import Site, standing
 from tests.traces import public_folder
 
 # As many as `make test` has time for. Nobody has chosen them.
-_RUNS = 2
+_RUNS = 5
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
