@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +30,7 @@ from emperor.succession import Succession
 log = logging.getLogger("emperord")
 
 _LONGEST_LINE = 4000
+_LINGER_SECONDS = 1.0
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
 DEFAULT_CONFIG = "/etc/uwsgi/emperord.ini"
 
@@ -226,6 +228,13 @@ def _first(group: BaseException) -> BaseException:
     return _first(group.exceptions[0]) if isinstance(group, BaseExceptionGroup) else group
 
 
+def _linger() -> None:
+    """systemd tries again at once, for the sake of a daemon that has died. What keeps this one from
+    starting is not mended so soon, and to try without end would take a core."""
+    if "NOTIFY_SOCKET" in os.environ:
+        time.sleep(_LINGER_SECONDS)
+
+
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     for key in reversed(KEYS):
         default = f" [{key.default}]" if key.default else ""
@@ -254,5 +263,7 @@ def main(config: str | None, snapshots: int | None, **given: str | None) -> None
             prove(config, flags, snapshots)
     except (CannotStart, SettingsError, AlreadyRunning) as error:
         log.error("%s", error)
+        if snapshots is None:
+            _linger()
         sys.exit(1)
     sys.exit(0)

@@ -13,6 +13,8 @@ from tests.bench.report import Bound, Row, row
 from tests.bench.rounds import Bench
 from tests.eventually import eventually
 from tests.fdstore import FdStore
+from tests.systemd.installation import install, with_emperord
+from tests.systemd.service import crash
 
 _SIZE = 10_000
 _APP = Path("/srv/app/application.py")
@@ -63,6 +65,26 @@ class Undying:
         self._process.wait()
 
 
+# Runs in the machine: drops so many inis.
+_DROP = f"""
+for number in range({_SIZE}):
+    with open(f"/etc/uwsgi/vassals/app{{number:05}}.example.ini", "w") as ini:
+        ini.write("[uwsgi]\\nfile = {_APP}\\n")
+"""
+
+
+def _under_systemd(bench: Bench) -> Row:
+    """By its own word: from when it saw the service fail until that was ready again."""
+    what = f"{_SIZE:,} parked, under systemd: kill -9 → all taken over"
+    bench.tell(f"{what}, to install")
+    with place(DISK) as folder:
+        install(folder / "installed")
+        with with_emperord(folder / "installed") as box:
+            box.must("/usr/bin/python3", "-c", _DROP)
+            box.must("systemctl", "start", "emperord")
+            return row(what, "s", bench.paired(what, {"ours": lambda: crash(box)}), Bound(1.0))
+
+
 def survival(bench: Bench) -> Iterator[Row]:
     """How long nobody would wake an app."""
     with place(DISK) as folder, ExitStack() as stack:
@@ -74,3 +96,4 @@ def survival(bench: Bench) -> Iterator[Row]:
         for what, (measure, bound) in ways.items():
             results = bench.paired(what, {"ours": measure})
             yield row(what, "s", results, bound)
+    yield _under_systemd(bench)

@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -159,6 +160,21 @@ def test_what_an_ini_says_cannot_steer_the_terminal_that_shows_the_log(backend: 
     backend.drop("a.example", "[uwsgi]\nfile = x\n[emperor]\nidle = \x1b[2J\n")
     eventually(lambda: backend.lines("cannot use idle"))
     assert "\x1b" not in backend.log.read_text()
+
+
+def test_under_systemd_one_that_cannot_start_takes_its_time_for_the_next_try(
+    folder: Path,
+) -> None:
+    began = time.monotonic()
+    result = subprocess.run(
+        [BIN / "emperord", "--idle=never"],
+        env=os.environ | {"NOTIFY_SOCKET": f"{folder}/notify"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert time.monotonic() - began > 1.0
+    assert (result.returncode, "cannot use idle = 'never'" in result.stderr) == (1, True)
 
 
 def provisioning(folder: Path) -> Path:

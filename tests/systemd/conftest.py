@@ -1,37 +1,27 @@
-"""A machine on which emperord was installed by `make install`."""
+"""Machines to throw away: with emperord, and without."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.systemd.box import Box, booted
+from tests.systemd.installation import ROOT, install, with_emperord
 from tests.traces import public_folder
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `make install` puts below DESTDIR."""
     root = tmp_path_factory.mktemp("installed")
-    subprocess.run(["make", "--silent", "install", f"DESTDIR={root}"], cwd=ROOT, check=True)
+    install(root)
     return root
 
 
 @pytest.fixture
 def box(installed: Path) -> Iterator[Box]:
-    """The checkout lies where it is, for the sake of tests/apps."""
-    tree: dict[str, Path | str] = {
-        "/etc": installed / "etc",
-        "/usr": installed / "usr",
-        "/etc/nginx/nginx.conf": ROOT / "nginx" / "backend.conf",
-    }
-    binds = {str(ROOT): ROOT, "/opt/emperord": installed / "opt/emperord"}
-    with public_folder() as folder, booted(folder, tree, binds) as box:
-        box.must("systemd-sysusers")
-        box.must("systemd-tmpfiles", "--create", "emperord.conf")
+    """With emperord installed, and not started."""
+    with with_emperord(installed) as box:
         yield box
 
 

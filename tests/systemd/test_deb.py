@@ -11,7 +11,7 @@ import pytest
 from emperor import __version__
 from tests.eventually import eventually
 from tests.systemd.box import Box, booted
-from tests.systemd.conftest import ROOT
+from tests.systemd.installation import ROOT
 from tests.systemd.service import (
     NOTED,
     PLACE,

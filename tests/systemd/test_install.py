@@ -8,7 +8,7 @@ import pytest
 from systemd.install import put, refuse_to_join_others, remove
 from tests.eventually import eventually
 from tests.systemd.box import Box
-from tests.systemd.conftest import ROOT
+from tests.systemd.installation import ROOT
 from tests.systemd.service import add, get, left_over, write
 
 SETTINGS = "etc/uwsgi/emperord.ini"
