@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
-from pathlib import Path
 
 from emperor.governor import Governor
 from emperor.heritage import legacies
@@ -24,6 +23,8 @@ from emperor.model.snapshot import ListenerMark, ProcessMark
 from emperor.model.status import Happening
 from emperor.model.vassal import Spec
 from emperor.vassal import Vassal
+
+SPEC = Spec("a.example", "a.example.ini", "/s/a.example/socket")
 
 
 @dataclass(order=True)
@@ -359,7 +360,7 @@ class World:
         self.store = FakeStore(self.diary)
         self.settings = settings(**flags)
         self.governor = self._governor()
-        self.spec = spec or Spec("a.example", "a.example.ini", str(Path("/s/a.example/socket")))
+        self.spec = spec or SPEC
         self.governor.admit(self.spec)
         found = self.governor.vassals.get("a.example")
         assert found
