@@ -25,7 +25,7 @@ from emperor.model.lifecycle import (
     room,
     step,
 )
-from emperor.model.policy import MOST_RESPAWNS, throttle_seconds, verdict
+from emperor.model.policy import MOST_RESPAWNS, may_be_bound_at, throttle_seconds, verdict
 from emperor.model.ports import News, Ports
 from emperor.model.settings import Settings
 from emperor.model.status import Happening
@@ -367,10 +367,11 @@ class Governor:
 
     def _look_for_socket(self, vassal: Vassal) -> None:
         """nginx may have asked us because there is no socket for it. Should the process that boots
-        have replaced it, that is judged when it accepts; what could not be bound again has to wait
-        for the next look at everything."""
+        have replaced it, that is judged when it accepts; what could not be bound again just now
+        would not be either."""
         boots = any(child.role is Role.BOOTING for child in vassal.children)
-        if not boots and vassal.listener.fd >= 0 and not vassal.listener.is_in_place():
+        waits = may_be_bound_at(vassal.not_bound) > self._clock.time()
+        if not boots and not waits and not vassal.listener.is_in_place():
             self._restore_listener(vassal)
 
     def _look_after_listener(self, vassal: Vassal) -> None:
@@ -380,9 +381,12 @@ class Governor:
             vassal.listener.last_connect()  # on relatime it is the first use after each look
 
     def _restore_listener(self, vassal: Vassal) -> None:
-        log.warning("%s: %s was taken away", vassal.spec.domain, vassal.spec.socket)
+        is_known = vassal.not_bound is not None
+        if not is_known:
+            log.warning("%s: %s was taken away", vassal.spec.domain, vassal.spec.socket)
         self._stage.listen_again(vassal)
-        self._feed(vassal, Event.REVISED, self.cause("its socket was taken away"))
+        if vassal.not_bound is None or not is_known:
+            self._feed(vassal, Event.REVISED, self.cause("its socket was taken away"))
         self.keeper.keep(vassal)
 
     def _forget(self, vassal: Vassal) -> None:

@@ -80,9 +80,11 @@ class Stage:
         try:
             vassal.listener = self._listeners.listen(vassal.spec)
         except CannotListen as error:
-            log.error("%s: %s", vassal.spec.domain, error)
-            vassal.last_error = str(error)
+            if vassal.not_bound is None:
+                log.error("%s: %s", vassal.spec.domain, error)
+            vassal.last_error, vassal.not_bound = str(error), self._clock.time()
         else:
+            vassal.not_bound = None
             self.greet_callers(vassal, POSTURE[vassal.state])
 
     def kill(self, vassal: Vassal) -> None:

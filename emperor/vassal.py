@@ -36,7 +36,7 @@ class Child:
 class Vassal:
     """One domain. Times are monotonic seconds. `turn_for`: who wants the process that its state
     requires and that stands in line, its slot empty, until it is its turn to boot. `stamp`: of the
-    ini that `spec` was read from."""
+    ini that `spec` was read from. `not_bound`: when its socket could last not be bound again."""
 
     spec: Spec
     listener: Listener
@@ -55,6 +55,7 @@ class Vassal:
     ini_error: str | None = None
     last_hit: float | None = None
     last_boot: Boot | None = None
+    not_bound: float | None = None
     slept: tuple[float, str] | None = None
 
     @property

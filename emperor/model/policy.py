@@ -16,6 +16,9 @@ MOST_RESPAWNS = 5
 # say, must not keep all the others asleep for the length of their start-timeout.
 LONGEST_PLACE_SECONDS = 10.0
 
+# A disk that was full may have room again after so long, and the next visitor has it tried.
+BIND_AGAIN_SECONDS = 3.0
+
 # So long an app may serve those for whom it was started before it makes room for another one.
 SHORTEST_SERVICE_SECONDS = 1.0
 
@@ -25,6 +28,11 @@ def throttle_seconds(failures: int, first: float, longest: float, jitter: float)
     then spread by ±20 %. `jitter` is a random number in [0, 1)."""
     delay = min(longest, first * 2.0 ** min(failures - 1, 60))
     return delay * (0.8 + 0.4 * jitter)
+
+
+def may_be_bound_at(failed: float | None) -> float:
+    """When it is worth another try to bind a socket, which failed at that moment, if ever."""
+    return 0.0 if failed is None else failed + BIND_AGAIN_SECONDS
 
 
 def verdict(state: State, served_seconds: float) -> Event:

@@ -306,8 +306,8 @@ class FakeLauncher:
         self.problem: str | None = None
 
     def prepare(self, spec: Spec, listener: Listener, generation: int, owner: Owner) -> FakeProcess:
-        if self.problem:
-            raise CannotLaunch(self.problem)
+        if self.problem or listener.fd < 0:
+            raise CannotLaunch(self.problem or "it could not be bound again")
         pipe = 1000 + 2 * len(self.prepared)
         self.prepared.append(FakeProcess(spec, generation, owner, self, pipe))
         return self.prepared[-1]

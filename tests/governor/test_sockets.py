@@ -1,5 +1,8 @@
 """A socket whose path was taken away, or replaced, is bound again at the right moment."""
 
+import pytest
+
+from emperor.model.policy import BIND_AGAIN_SECONDS
 from tests.governor.fakes import World
 
 
@@ -68,6 +71,28 @@ def test_a_socket_that_cannot_be_bound_again_is_not_tried_at_every_hit() -> None
     assert len(world.listeners.made) == 1
     world.governor.restore_listeners()
     assert len(world.listeners.made) == 2
+
+
+def test_a_socket_that_could_not_be_bound_again_is_tried_again_by_a_hit_some_seconds_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    world.run()
+    world.listener.in_place = False
+    world.listeners.problem = "cannot listen on /s/a.example/socket: No space left on device"
+    world.hit()
+    world.clock.advance(BIND_AGAIN_SECONDS + 0.1)
+    world.hit()
+    assert caplog.messages.count(f"a.example: {world.listeners.problem}") == 1, "it is known"
+    world.listeners.problem = None
+    world.hit()
+    assert world.listener.fd < 0, "it is too soon"
+    world.clock.advance(BIND_AGAIN_SECONDS)
+    world.hit()
+    assert world.state == "reloading"
+    world.launcher.last.accepts()
+    assert world.state == "running"
+    assert world.listener.door_open
 
 
 def test_a_successor_on_a_socket_that_was_taken_away_is_started_again_on_the_new_one() -> None:
