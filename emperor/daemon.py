@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -145,6 +146,10 @@ async def _reign(settings: Settings, uwsgi: Path, succession: Succession) -> Non
         loop.add_signal_handler(number, act)
     # The version before may have left them blocked, so that none is lost between it and us.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # A signal that one of these took, in the moment before execv(2), would be lost.
+    block = (signal.SIG_BLOCK, signal.valid_signals())
+    threads = ThreadPoolExecutor(initializer=signal.pthread_sigmask, initargs=block)
+    loop.set_default_executor(threads)
     async with asyncio.TaskGroup() as tasks:
         emperor = Emperor(settings, uwsgi, succession, tasks)
         await emperor.reign(stop, hurry, upgrade)

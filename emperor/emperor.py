@@ -88,7 +88,7 @@ class Emperor:
         self._drain = Drain(settings.run_dir, boot_id())
         self._health = Health(self._drain)
         self._upgrading = asyncio.Lock()
-        self._is_stopping = False
+        self._stop = asyncio.Event()
         self._stating: asyncio.TimerHandle | None = None
 
     async def reign(
@@ -96,6 +96,7 @@ class Emperor:
     ) -> None:
         """Start, serve until `stop`, drain everything; `hurry` kills what still drains. At
         `upgrade` a newer version takes this place, if it can."""
+        self._stop = stop
         async with AsyncExitStack() as stack:
             await self._start(stack)
             background = [
@@ -106,7 +107,7 @@ class Emperor:
             self._notifier.stopping()
             for task in background:
                 task.cancel()
-            await self._stop(hurry)
+            await self._end(hurry)
         self._estate.leave_nothing()
 
     async def _start(self, stack: AsyncExitStack) -> None:
@@ -150,8 +151,7 @@ class Emperor:
             self._estate.hand(name, listener.fileno(), given is None or given.is_ours)
             await stack.enter_async_context(serve(application, listener, most))
 
-    async def _stop(self, hurry: asyncio.Event) -> None:
-        self._is_stopping = True
+    async def _end(self, hurry: asyncio.Event) -> None:
         self._health.stop()
         self._activation.stop()
         self._provisioner.stop()
@@ -196,19 +196,23 @@ class Emperor:
             try:
                 await self._upgrade()
             except CannotUpgrade as error:
-                level = logging.INFO if self._is_stopping else logging.ERROR
+                level = logging.INFO if self._stop.is_set() else logging.ERROR
                 log.log(level, "cannot upgrade: %s; all stays as it is", error)
                 return str(error)
 
     async def _upgrade(self) -> NoReturn:
         await self._succession.prove()
         # What these have started would be nobody's child, and run once more.
-        async with self._inquiry.paused(), self._provisioner.paused():
+        async with (
+            self._inquiry.paused(),
+            self._provisioner.paused(),
+            self._succession.quiet(),
+        ):
             keeper = self._governor.keeper
             keeper.retry(self._governor.vassals)
             if keeper.missing:
                 raise CannotUpgrade(f"the state of {min(keeper.missing)} cannot be kept")
-            if self._is_stopping:
+            if self._stop.is_set():
                 raise CannotUpgrade("emperord stops")
             log.info("upgrading: the new version can start, and takes over now")
             self._succession.hand_over()

@@ -10,6 +10,7 @@ from emperor import __version__
 from emperor.heritage import Legacy, legacies
 from emperor.linux.bag import Bag
 from emperor.linux.inheritance import inherited
+from emperor.linux.kinds import is_of_kind
 from emperor.linux.notify import Notifier
 from emperor.model.ports import CannotKeep, Word
 from emperor.model.reign import Handed, Reign, decode, encode, reign_of
@@ -34,8 +35,8 @@ class Given:
 
 class Estate:
     """`reign` is that of the daemon before, None where there was none or one that we cannot
-    understand; `words` are those about its vassals. Without a bag of its, `is_new`, nothing of it
-    is ours."""
+    understand; `words` are those about its vassals. `is_new`: no bag was inherited, so no process
+    in our control group can be anybody's."""
 
     def __init__(
         self,
@@ -60,8 +61,8 @@ class Estate:
         """All that are left, once. What cannot be understood is let go: it would keep sockets from
         being bound anew, and processes alive that nobody knows."""
         words, self._words = self._words, {}
-        read = legacies(words.values())
-        _let_go(self.bag, words.keys() - {legacy.snapshot.spec.domain for legacy in read})
+        read = legacies(words.values(), is_of_kind)
+        _let_go(self.bag, words.keys() - {legacy.domain for legacy in read})
         return read
 
     def hand(self, name: str, fd: int, is_ours: bool) -> None:

@@ -7,7 +7,7 @@ owes is fed again when a process has left its slot.
 
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Protocol
 
 from emperor.chronicle import happening
@@ -90,17 +90,15 @@ class Governor:
         self.keeper.keep(vassal)
         self.waiters.wake(vassal.spec.domain)
 
-    def restore(self, legacies: Iterable[Legacy]) -> None:
-        """Go on with the vassals of an earlier daemon, each from where it stood."""
-        for vassal in self._heir.vassals(legacies):
+    def restore(self, legacies: Collection[Legacy]) -> None:
+        """Go on with the vassals of an earlier daemon, each from where it stood. One with which
+        that cannot be starts anew: whoever starts next would fall over it too."""
+        heirs = self._heir.vassals(legacies)
+        for domain in {each.domain for each in legacies} - {each.spec.domain for each in heirs}:
+            self.keeper.drop(domain)
+        for vassal in heirs:
             self.vassals.add(vassal)
-            try:
-                self._go_on(vassal)
-            except Exception:
-                # Whoever starts next would fall over the same one, and none of them would serve.
-                domain = vassal.spec.domain
-                log.exception("cannot go on with %s, a fault in emperord: it starts anew", domain)
-                self._give_up(vassal)
+        for_each(for_each(heirs, self._go_on), self._give_up)
 
     def revise(self, spec: Spec, stamp: Stamp | None = None) -> None:
         """Take a changed ini into service. Raises CannotListen, and then all is as before."""
@@ -126,7 +124,9 @@ class Governor:
         that has gone."""
         there = [vassal for vassal in self.vassals if vassal.state is not State.REMOVED]
         there.sort(key=lambda vassal: vassal.turn_for is None)
-        for_each(there, lambda vassal: self.dismiss(vassal.spec.domain, why))
+        # A stop waits until they all have gone.
+        left = for_each(there, lambda vassal: self.dismiss(vassal.spec.domain, why))
+        for_each(left, self._give_up)
 
     def restore_listeners(self) -> None:
         """Bind again the sockets whose path somebody took away, and reload those that run. Where
@@ -314,6 +314,7 @@ class Governor:
         self._stage.abandon(vassal)
         self._forget(vassal)
         self._usher.settle(vassal)
+        self.waiters.wake(vassal.spec.domain)
 
     # One event.
 

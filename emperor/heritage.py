@@ -2,11 +2,11 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from emperor.model.ports import Launcher, Listener, Listeners, Owner, Word
-from emperor.model.snapshot import ChildSnapshot, Snapshot, Stale, decode
+from emperor.model.snapshot import ChildSnapshot, Kind, Snapshot, Stale, decode
 from emperor.vassal import Child, Vassal
 
 log = logging.getLogger("emperord")
@@ -19,15 +19,21 @@ class Legacy:
     snapshot: Snapshot
     fds: Sequence[int]
 
+    @property
+    def domain(self) -> str:
+        """Whose it is."""
+        return self.snapshot.spec.domain
 
-def legacies(words: Iterable[Word]) -> list[Legacy]:
-    """What the words about vassals say. Those that this version cannot read are set aside, with
-    one warning: their sockets are to be bound anew, and their processes end with their pipes."""
+
+def legacies(words: Iterable[Word], is_of_kind: Callable[[int, Kind], bool]) -> list[Legacy]:
+    """What the words about vassals say. `is_of_kind` looks at their descriptors. Those that this
+    version cannot read are set aside, with one warning: their sockets are to be bound anew, and
+    their processes end with their pipes."""
     read: list[Legacy] = []
     stale: dict[str, Stale] = {}
     for word in words:
         try:
-            read.append(_legacy(word))
+            read.append(_legacy(word, is_of_kind))
         except Stale as error:
             stale[word.key] = error
             for fd in word.fds:
@@ -41,13 +47,16 @@ def legacies(words: Iterable[Word]) -> list[Legacy]:
     return read
 
 
-def _legacy(word: Word) -> Legacy:
+def _legacy(word: Word, is_of_kind: Callable[[int, Kind], bool]) -> Legacy:
     """What one word says. Raises Stale."""
     snapshot = decode(word.payload)
     if snapshot.spec.domain != word.key:
         raise Stale(f"it says that it is of {snapshot.spec.domain}")
-    if snapshot.descriptors != len(word.fds):
-        raise Stale(f"it speaks of {snapshot.descriptors} descriptors and has {len(word.fds)}")
+    kinds = snapshot.descriptors
+    if len(kinds) != len(word.fds):
+        raise Stale(f"it speaks of {len(kinds)} descriptors and has {len(word.fds)}")
+    if not all(map(is_of_kind, word.fds, kinds)):
+        raise Stale("its descriptors are not what it says")
     return Legacy(snapshot, word.fds)
 
 
@@ -61,8 +70,15 @@ class Heir:
 
     def vassals(self, legacies: Iterable[Legacy]) -> list[Vassal]:
         """The vassals, in the states that they were kept in. Their timers are not set, and their
-        listeners are not watched. Those in line for their turn to boot are last, in its order."""
-        vassals = [self._vassal(legacy) for legacy in legacies]
+        listeners are not watched. Those in line for their turn to boot are last, in its order. One
+        that a fault of ours keeps from being made is left out."""
+        vassals: list[Vassal] = []
+        for legacy in legacies:
+            try:
+                vassals.append(self._vassal(legacy))
+            except Exception:
+                # Its descriptors stay open: some may be an object's by now, which would close them.
+                log.exception("cannot go on with %s: a fault in emperord", legacy.domain)
         vassals.sort(key=lambda vassal: vassal.turn_for.at if vassal.turn_for else 0.0)
         return vassals
 

@@ -6,7 +6,7 @@ import os
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 from emperor.governor import Governor
 
@@ -30,6 +30,11 @@ class Provisioner:
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._running: dict[str, asyncio.Task[bool]] = {}
         self._is_stopped = False
+        self._may_run = asyncio.Event()
+        self._may_run.set()
+        self._is_quiet = asyncio.Event()
+        self._is_quiet.set()
+        self._runs = 0
 
     def stop(self) -> None:
         """End what runs; from here on no domain is provided for."""
@@ -39,11 +44,14 @@ class Provisioner:
 
     @asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
-        """Nothing runs, and nothing will, until the block is left."""
-        async with AsyncExitStack() as stack:
-            for _ in range(AT_ONCE):
-                await stack.enter_async_context(self._slots)
+        """Nothing runs, and nothing will, until the block is left. It waits for what runs, and not
+        for those in line behind that."""
+        self._may_run.clear()
+        try:
+            await self._is_quiet.wait()
             yield
+        finally:
+            self._may_run.set()
 
     async def provide(self, domain: str) -> bool:
         """Whether the domain has a vassal now. False at once where no command is set."""
@@ -77,6 +85,17 @@ class Provisioner:
             self._governor.waiters.remove(domain, admitted.set)
 
     async def _run(self, domain: str) -> bool:
+        await self._may_run.wait()
+        self._runs += 1
+        self._is_quiet.clear()
+        try:
+            return await self._run_now(domain)
+        finally:
+            self._runs -= 1
+            if not self._runs:
+                self._is_quiet.set()
+
+    async def _run_now(self, domain: str) -> bool:
         process = await asyncio.create_subprocess_exec(
             *self._command,
             domain,

@@ -53,10 +53,14 @@ class Registry:
         return True
 
 
-def for_each(vassals: Iterable[Vassal], act: Callable[[Vassal], None]) -> None:
-    """Act on all of them. What goes wrong with one is no matter of the others."""
+def for_each(vassals: Iterable[Vassal], act: Callable[[Vassal], None]) -> list[Vassal]:
+    """Act on all of them. What goes wrong with one is no matter of the others; it is logged, and
+    those with whom it did are returned."""
+    failed = []
     for vassal in vassals:
         try:
             act(vassal)
         except Exception:
             log.exception("%s: a fault in emperord; the others go on", vassal.spec.domain)
+            failed.append(vassal)
+    return failed

@@ -11,8 +11,8 @@ import os
 import resource
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -25,6 +25,8 @@ from emperor.model.snapshot import FORMAT
 log = logging.getLogger("emperord")
 
 PATIENCE_SECONDS = 60.0
+# In one the loop reads that there was a signal, in the next it calls the handler.
+_TURNS_TO_HEAR_A_SIGNAL = 3
 
 
 class CannotUpgrade(Exception):
@@ -64,12 +66,22 @@ class Succession:
             told = _last_words(printed.decode(errors="replace"))
             raise CannotUpgrade(f"the new version does not start: {told}")
 
-    def hand_over(self) -> NoReturn:
-        """Become the new version, here and now. Raises CannotUpgrade, and then nothing has
-        changed."""
-        self.notifier.reloading()
-        # Until the new version listens to them, signals wait.
+    @asynccontextmanager
+    async def quiet(self) -> AsyncIterator[None]:
+        """Signals wait, until the block is left or the new version listens to them. Those that
+        came before have been heard."""
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            for _ in range(_TURNS_TO_HEAR_A_SIGNAL):
+                await asyncio.sleep(0)
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+    def hand_over(self) -> NoReturn:
+        """Become the new version, here and now, while it is `quiet`. Raises CannotUpgrade, and then
+        nothing has changed."""
+        self.notifier.reloading()
         program, *_ = self.origin.command
         try:
             with self._as_it_was():
@@ -80,7 +92,6 @@ class Succession:
         except OSError as error:
             raise CannotUpgrade(f"cannot run {program}: {error.strerror}") from error
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             self.notifier.ready()
 
     @contextmanager

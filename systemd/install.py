@@ -48,7 +48,6 @@ def stays(there: str | None, before: str | None, new: str) -> bool:
 
 def put(tree: Path, root: Path, manifest: Path) -> None:
     """Make ROOT hold what TREE holds, and nothing of an older installation that TREE lacks."""
-    root.mkdir(parents=True, exist_ok=True)
     before = read(manifest)
     now: dict[PurePath, str] = {}
     for source in sorted(tree.rglob("*")):
@@ -57,17 +56,35 @@ def put(tree: Path, root: Path, manifest: Path) -> None:
         new = mark(source)
         assert new is not None
         if new == FOLDER:
-            if target.is_dir() and path not in before:
-                continue
-            target.mkdir(mode=0o755, exist_ok=True)
-        elif not _is_settings(path) or not stays(mark(target), before.get(path), new):
+            if not target.is_dir() or path in before:
+                target.mkdir(mode=0o755, parents=True, exist_ok=True)
+                now[path] = new
+            if target == manifest.parent:
+                _write(manifest, before | now | _plan(tree, path))
+            continue
+        if not _is_settings(path) or not stays(mark(target), before.get(path), new):
             _replace(source, target)
         elif target.exists() and before.get(path) != new:
             _replace(source, _beside(target))
             print(f"{target} was edited and stays; what is new stands in {_beside(target).name}")
         now[path] = new
     _remove({path: mark for path, mark in before.items() if path not in now}, root)
-    manifest.write_text("".join(f"{mark}  {path}\n" for path, mark in sorted(now.items())))
+    _write(manifest, now)
+
+
+def _plan(tree: Path, home: PurePath) -> dict[PurePath, str]:
+    """What will be put besides settings, and folders that may have been there: listed before, so
+    that an installation which is interrupted can be repeated, and taken away."""
+    marks = {path.relative_to(tree): mark(path) or "" for path in tree.rglob("*")}
+    return {
+        path: mark
+        for path, mark in marks.items()
+        if home in path.parents or (mark != FOLDER and not _is_settings(path))
+    }
+
+
+def _write(manifest: Path, entries: dict[PurePath, str]) -> None:
+    manifest.write_text("".join(f"{mark}  {path}\n" for path, mark in sorted(entries.items())))
 
 
 def _is_settings(path: PurePath) -> bool:
@@ -88,7 +105,7 @@ def _replace(source: Path, target: Path) -> None:
 
 def refuse_to_join_others(manifest: Path) -> None:
     """Exits where PREFIX was filled by somebody else."""
-    if manifest.parent.exists() and not manifest.exists():
+    if (manifest.parent / "bin" / "emperord").exists() and not manifest.exists():
         sys.exit(
             f"cannot install: {manifest.parent} was not made by `make install`; remove it first, by"
             " `apt remove emperord` if it is the package's"
@@ -105,8 +122,11 @@ def remove(root: Path, manifest: Path) -> None:
     """Take away what was put, and what that leaves empty."""
     verify(manifest)
     entries = read(manifest)
+    home = PurePath(manifest.parent.relative_to(root))
+    around = {home, *home.parents} & entries.keys()
+    _remove({path: entries[path] for path in entries.keys() - around}, root)
     manifest.unlink()
-    _remove(entries, root)
+    _remove({path: entries[path] for path in around}, root)
 
 
 def _remove(entries: dict[PurePath, str], root: Path) -> None:

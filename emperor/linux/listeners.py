@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from emperor.linux.discard import discard
 from emperor.linux.leftovers import CLOSED_MODE, bind, link, make_folder, remove_if_empty
 from emperor.model.ports import CannotListen
 from emperor.model.settings import Settings, SettingsError
@@ -30,9 +31,10 @@ log = logging.getLogger("emperord")
 
 # So many refusals take some 2 ms; the loop calls again for the rest, after everybody else's turn.
 REFUSALS_AT_ONCE = 256
-# More than the kernel lets wait in a socket.
+# More than waits in a socket, unless an administrator has raised net.core.wmem_default.
 _MOST_PIECES = 16
 _PIECE_BYTES = 1 << 16
+_MOST_FDS = 253  # SCM_MAX_FD
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +226,7 @@ class UnixListener:
                 connection, _ = self._socket.accept()
             except BlockingIOError:
                 return refused
-            connection.close()
+            _send_away(connection, b"")
         return REFUSALS_AT_ONCE
 
     def shut(self, farewell: bytes) -> None:
@@ -241,7 +243,7 @@ class UnixListener:
 
     def is_in_place(self) -> bool:
         """Whether the path still leads to this very socket, and no app has shut it down."""
-        return self._info() is not None and not self._is_shut_down()
+        return not self._is_closed() and self._info() is not None and not self._is_shut_down()
 
     def _is_shut_down(self) -> bool:
         # Whoever holds a duplicate can shutdown(2) it for all of us, one way or both (then it also
@@ -311,9 +313,13 @@ def _send_away(connection: socket.socket, farewell: bytes) -> None:
     with connection, suppress(OSError):
         connection.setblocking(False)
         connection.send(farewell)
-        # What was not read when it is closed would be told as a reset, in place of the farewell.
+        # What is not read when it is closed ends in a reset, after the farewell. What came along
+        # must not be closed by the kernel for us (see uwsgi/pipe.py).
         for _ in range(_MOST_PIECES):
-            if not connection.recv(_PIECE_BYTES):
+            data, fds, _, _ = socket.recv_fds(connection, _PIECE_BYTES, _MOST_FDS)
+            for fd in fds:
+                discard(fd)
+            if not data:
                 break
 
 

@@ -16,6 +16,7 @@ import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from math import inf
 
 from emperor.model.ports import CannotLaunch
 from emperor.model.vassal import Identity
@@ -55,10 +56,12 @@ class LedProcess:
     def children(self, older_than_seconds: float = 0.0) -> tuple[int, ...]:
         """The pids of its children of that age; none where the kernel does not list them."""
         born_before = time.clock_gettime(time.CLOCK_BOOTTIME) - older_than_seconds
-        with suppress(OSError), open(f"/proc/{self.pid}/task/{self.pid}/children") as listed:
-            pids = map(int, listed.read().split())
-            return tuple(pid for pid in pids if _born(pid) <= born_before)
-        return ()
+        try:
+            with open(f"/proc/{self.pid}/task/{self.pid}/children") as listed:
+                pids = tuple(map(int, listed.read().split()))
+        except OSError:
+            return ()
+        return tuple(pid for pid in pids if _born(pid) <= born_before)
 
     def hang_up_children(self, but: Collection[int]) -> None:
         """SIGHUP those of its children that are not among these."""
@@ -170,10 +173,13 @@ def leader_with_socket(inode: int, fd: int) -> tuple[int, int] | None:
 
 
 def _born(pid: int) -> float:
-    """When a process was forked, in seconds since the boot. Raises OSError."""
-    with open(f"/proc/{pid}/stat") as stat:
-        # The name, in parentheses, may hold anything; see proc(5) for what follows it.
-        ticks = int(stat.read().rpartition(")")[2].split()[19])
+    """When a process was forked, in seconds since the boot; never, of one that is gone."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            # The name, in parentheses, may hold anything; see proc(5) for what follows it.
+            ticks = int(stat.read().rpartition(")")[2].split()[19])
+    except OSError:
+        return inf
     return ticks / os.sysconf("SC_CLK_TCK")
 
 

@@ -167,11 +167,11 @@ class FolderWatch:
         # What came or went before the watches were set is found by the second search.
         while (nearest := self._watch_nearest(inotify)) != found:
             found = nearest
-            if nearest == self._folder:
-                with suppress(FileNotFoundError):
-                    self._parent_watch = _add_watch(inotify, self._folder.parent, _PARENT_MASK)
         if nearest == self._folder:
+            # It is told what happens in it, whether or not its own end can be watched too.
             self._identity = self._identify()
+            with suppress(FileNotFoundError):
+                self._parent_watch = _add_watch(inotify, self._folder.parent, _PARENT_MASK)
 
     def _opened(self) -> INotify:
         if self._inotify is None:

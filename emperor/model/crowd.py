@@ -87,9 +87,10 @@ class Crowd:
                 del self._held[domain]
 
     def _bound(self, domain: str, descriptor: int) -> Bound | None:
-        if domain == STRANGERS and self._held[domain] >= self._most_strangers:
-            return Bound.STRANGERS
-        if self._held[domain] >= self._most_per_domain:
+        if domain == STRANGERS:
+            if self._held[domain] >= self._most_strangers:
+                return Bound.STRANGERS
+        elif self._held[domain] >= self._most_per_domain:
             return Bound.DOMAIN
         if self._total >= self._most:
             return Bound.OVERALL

@@ -6,6 +6,7 @@ boot share.
 """
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Literal
 
 import msgspec
@@ -21,6 +22,13 @@ FORMAT: Literal[1] = 1
 
 class Stale(Exception):
     """Bytes that this version cannot read; the message says why."""
+
+
+class Kind(Enum):
+    """What a descriptor is."""
+
+    SOCKET = "a socket"
+    PIDFD = "a pidfd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +94,13 @@ class Snapshot:
     format: Literal[1] = FORMAT
 
     @property
-    def descriptors(self) -> int:
-        """How many travel beside it."""
-        children = [child for child in (self.lead, self.second) if child]
-        held = sum(1 if child.process.pid is None else 2 for child in children)
-        return held + (self.listener is not None)
+    def descriptors(self) -> tuple[Kind, ...]:
+        """Which travel beside it, in their order."""
+        kinds = [] if self.listener is None else [Kind.SOCKET]
+        for child in (self.lead, self.second):
+            if child:
+                kinds += [Kind.SOCKET] if child.process.pid is None else [Kind.SOCKET, Kind.PIDFD]
+        return tuple(kinds)
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from pathlib import Path
 
 from emperor.linux.limits import limit_open_files
@@ -26,6 +27,8 @@ _AUTOPSY_BYTES = 8192
 
 # A worker that dies is replaced two seconds later, if another one died in the same second.
 _REMINDER_SECONDS = 3.0
+# A worker can ask for one as often as it likes.
+_BETWEEN_REMINDERS_SECONDS = 0.1
 # Until then a worker may not have its own signal handlers yet, where the machine is busy.
 _GROWN_UP_SECONDS = 1.0
 
@@ -55,7 +58,7 @@ class UwsgiProcess:
 
     Asked to drain, it sends SIGHUP to its workers, and waits for them for ever. One that it forks
     at that moment still has the master's handlers: it misses the signal, and serves on. Hence the
-    reminders, which are for those workers alone that are younger than that.
+    reminders, which are for those children alone that are younger than that.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class UwsgiProcess:
         self._loop = loop
         self._process: LedProcess | None = None
         self._reminder: asyncio.TimerHandle | None = None
+        self._reminded = -inf
 
     def start(self) -> None:
         """Spawn it. Raises CannotLaunch, and then nothing is left open."""
@@ -127,7 +131,13 @@ class UwsgiProcess:
 
     def remind(self) -> None:
         """Ask the workers that may not have heard of it when it was asked."""
-        if self._process is not None and self._mark.drains is not None:
+        now = self._loop.time()
+        if (
+            self._process is not None
+            and self._mark.drains is not None
+            and now > self._reminded + _BETWEEN_REMINDERS_SECONDS
+        ):
+            self._reminded = now
             self._process.hang_up_children(but=self._mark.drains)
             self._remind_later()
 

@@ -43,7 +43,11 @@ def _adopted(given: Given | None, path: Path) -> socket.socket | None:
     """The socket of the daemon before, if its path is still there."""
     if given is None:
         return None
-    listener = socket.socket(fileno=given.fd)
+    try:
+        listener = socket.socket(fileno=given.fd)
+    except OSError:  # no socket
+        os.close(given.fd)
+        return None
     if listener.getsockname() == str(path) and path.is_socket():
         return listener
     listener.close()

@@ -24,6 +24,8 @@ from emperor.model.status import Happening
 from emperor.model.vassal import Spec
 from emperor.vassal import Vassal
 
+# A descriptor of another kind than it should be.
+WRONG = -7
 SPEC = Spec("a.example", "a.example.ini", "/s/a.example/socket")
 
 
@@ -377,7 +379,7 @@ class World:
         for listener in self.listeners.made:
             listener.unwatch()
         self.governor = self._governor()
-        self.governor.restore(legacies(self.store.left))
+        self.governor.restore(legacies(self.store.left, lambda fd, _: fd != WRONG))
         found = self.governor.vassals.get("a.example")
         self.vassal = found or self.vassal
         for process in self.launcher.started:

@@ -189,7 +189,11 @@ def without_descriptors(word: Word) -> Word:
     return replace(word, fds=())
 
 
-@pytest.mark.parametrize("tamper", [of_another_format, without_descriptors])
+def with_others(word: Word) -> Word:
+    return replace(word, fds=tuple(os.dup(1) for _ in word.fds))
+
+
+@pytest.mark.parametrize("tamper", [of_another_format, without_descriptors, with_others])
 @pytest.mark.parametrize("whose", ["vassals", "the daemon's own"])
 def test_words_that_are_stale_are_let_go_and_every_site_is_served(
     backend: Backend, store: FdStore, whose: str, tamper: Callable[[Word], Word]

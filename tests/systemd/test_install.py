@@ -1,5 +1,8 @@
 """`make install` and `make uninstall`."""
 
+import errno
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -101,9 +104,29 @@ def test_without_an_installation_there_is_nothing_to_take_away(machine: Machine)
         remove(machine.root, machine.manifest)
 
 
+def test_an_installation_that_was_interrupted_can_be_repeated_and_taken_away(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        patch.setattr(shutil, "copy2", full)
+        machine.put(code="1")
+    refuse_to_join_others(machine.manifest)
+    machine.put(settings="1", code="1")
+    assert machine.files() == {SETTINGS: "1", CODE: "1"}
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        patch.setattr(shutil, "copy2", full)
+        machine.put(code="2")
+    remove(machine.root, machine.manifest)
+    assert machine.files() == {}
+    assert not list(machine.root.iterdir())
+
+
 def test_what_somebody_else_has_put_into_its_place_is_left_alone(machine: Machine) -> None:
     refuse_to_join_others(machine.manifest)
-    machine.write(CODE, "the package's")
+    machine.write("opt/emperord/bin/emperord", "the package's")
     with pytest.raises(SystemExit, match=r"opt/emperord was not made by `make install`; remove it"):
         refuse_to_join_others(machine.manifest)
 

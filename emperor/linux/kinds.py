@@ -1,0 +1,22 @@
+"""What kind of thing a descriptor is that somebody else has left."""
+
+import os
+import signal
+import stat
+
+from emperor.model.snapshot import Kind
+
+
+def is_of_kind(fd: int, kind: Kind) -> bool:
+    """Whether it is what it should be."""
+    return _is_pidfd(fd) if kind is Kind.PIDFD else stat.S_ISSOCK(os.fstat(fd).st_mode)
+
+
+def _is_pidfd(fd: int) -> bool:
+    try:
+        signal.pidfd_send_signal(fd, 0)
+    except (ProcessLookupError, PermissionError):
+        return True
+    except OSError:
+        return False
+    return True
