@@ -98,8 +98,10 @@ In a section `[emperor]` of its ini, which uWSGI ignores. (`idle` in `[uwsgi]` w
 | aliases | further host names of the app, separated by spaces or commas |
 
 An ini that is not owned by the daemon's own user is run as its owner; it may name neither another
-`uid` or `gid` nor `aliases`, since whoever can write it could take a neighbour's place; and it may
-shorten the two timeouts and not lengthen them, since everybody waits for a stop.
+`uid` or `gid` nor `aliases`, since whoever can write it could take a neighbour's place; and its
+timeouts count as those of the settings where they are longer, since everybody waits for a stop.
+
+No duration but `idle` is longer than a day.
 """
 
 

@@ -42,7 +42,7 @@ local function probe(entry)
     end
     local status = answer:match("^HTTP/1%.%d (%d%d%d) ")
     if status == "200" then
-        -- A mark that was made meanwhile knows better than who was asked before it.
+        -- One that was not there when the question was put knows better than the answer.
         if was_marked then
             marks.clear(entry)
         end

@@ -43,10 +43,16 @@ def _processes() -> Iterator[str]:
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             told = [process.cwd(), *process.cmdline()]
-            is_ours = any(f"/{PREFIX}" in word for word in told)
-            is_ours |= process.environ().get(VARIABLE) == PREFIX
+            is_ours = any(f"/{PREFIX}" in word for word in told) or _has_mark(process)
             if is_ours and process.pid != os.getpid():
                 yield f"process {process.pid}: {' '.join(told)}"
+
+
+def _has_mark(process: psutil.Process) -> bool:
+    try:
+        return process.environ().get(VARIABLE) == PREFIX
+    except psutil.Error:
+        return False
 
 
 def _mounts() -> Iterator[str]:

@@ -10,10 +10,19 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
 
-from emperor.model.settings import Settings
+from emperor.model.settings import Settings, seconds
 from emperor.model.vassal import Adoption, Spec
 from emperor.uwsgi.ini import BLOCKS, SOCKETS, Ini, Option
-from emperor.uwsgi.spec import APPS, BESIDES, EMPEROR_KEYS, ROUTERS, path_of, place_of, whole
+from emperor.uwsgi.spec import (
+    APPS,
+    BESIDES,
+    EMPEROR_KEYS,
+    ROUTERS,
+    TIMEOUTS,
+    path_of,
+    place_of,
+    whole,
+)
 
 
 class Severity(Enum):
@@ -144,6 +153,7 @@ def lint(ini: Ini, spec: Spec, settings: Settings, somaxconn: int) -> list[Findi
         *_duplicates(ini.options, _SCALARS),
         *_duplicates(ini.emperor, EMPEROR_KEYS),
         *_attributes(ini),
+        *_timeouts(ini, spec),
         *_open_block(ini),
         *_whole(ini, spec),
     ]
@@ -253,6 +263,17 @@ def _attributes(ini: Ini) -> Iterator[Finding]:
         if option.key not in EMPEROR_KEYS:
             text = f"[emperor] has no key {option.key!r} here, it is ignored"
             cure = f"use one of {', '.join(sorted(EMPEROR_KEYS))}, or drop it"
+            yield Finding(option.line, Severity.WARNING, text, cure)
+
+
+def _timeouts(ini: Ini, spec: Spec) -> Iterator[Finding]:
+    counts = {"start-timeout": spec.start_timeout, "stop-timeout": spec.stop_timeout}
+    for option in ini.emperor:
+        if option.key in TIMEOUTS and seconds(option.value) > counts[option.key]:
+            text = (
+                f"{option.key} = {option.value} counts as {counts[option.key]:g} in a tenant's ini"
+            )
+            cure = "shorten it, have root own the ini, or raise it in emperord.ini"
             yield Finding(option.line, Severity.WARNING, text, cure)
 
 

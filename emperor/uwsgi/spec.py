@@ -24,7 +24,7 @@ _OVERRIDES = {
         "activation", "backlog", "idle", "need-app", "reload", "start-timeout", "stop-timeout",
     }
 }  # fmt: skip
-_TIMEOUTS = frozenset({"start-timeout", "stop-timeout"})
+TIMEOUTS = frozenset({"start-timeout", "stop-timeout"})
 EMPEROR_KEYS = frozenset(_OVERRIDES) | {"uid", "gid", "aliases"}
 
 # These walk over all sockets and trip over the ini's own, which has no descriptor when the
@@ -123,14 +123,8 @@ def _overridden(settings: Settings, ini: Ini, may_take_time: bool) -> Settings:
         except ValueError as error:
             cause = f"cannot use {option.key} = {option.value!r} in [emperor]: {error}"
             raise ini.broken(option, cause) from error
-        if key.name in _TIMEOUTS and not may_take_time:
-            longest = getattr(settings, key.field)
-            if values[key.field] > longest:
-                raise ini.broken(
-                    option,
-                    f"cannot use {option.key} = {option.value} in [emperor]: the ini is not root's,"
-                    f" so {longest:g} is the most; shorten it, or have root own the ini",
-                )
+        if key.name in TIMEOUTS and not may_take_time:
+            values[key.field] = min(values[key.field], getattr(settings, key.field))
     return replace(settings, **values) if values else settings
 
 

@@ -193,8 +193,16 @@ def with_others(word: Word) -> Word:
     return replace(word, fds=tuple(os.dup(1) for _ in word.fds))
 
 
-@pytest.mark.parametrize("tamper", [of_another_format, without_descriptors, with_others])
-@pytest.mark.parametrize("whose", ["vassals", "the daemon's own"])
+@pytest.mark.parametrize(
+    ("whose", "tamper"),
+    [
+        ("vassals", of_another_format),
+        ("vassals", without_descriptors),
+        ("vassals", with_others),
+        ("the daemon's own", of_another_format),
+        ("the daemon's own", without_descriptors),
+    ],
+)
 def test_words_that_are_stale_are_let_go_and_every_site_is_served(
     backend: Backend, store: FdStore, whose: str, tamper: Callable[[Word], Word]
 ) -> None:

@@ -107,24 +107,27 @@ def test_a_stop_drains_and_answers_those_who_are_held(backend: Backend) -> None:
 def test_a_post_in_the_queue_of_a_busy_app_that_stops_was_not_run_and_may_come_again(
     backend: Backend, folder: Path
 ) -> None:
-    runs = folder / "runs"
+    runs, gate = folder / "runs", folder / "gate"
     runs.touch(0o666)
+    os.mkfifo(gate)
     backend.add("a.example", env=f"RUNS={runs}")
     backend.nginx.expect("activate.sock failed .2: No such file")
     replies: dict[str, tuple[int, str | None]] = {}
 
-    def post(name: str, seconds: float) -> None:
-        reply = backend.post("a.example", b"pay", f"/?id={name}&sleep={seconds}")
+    def post(name: str, more: str = "") -> None:
+        reply = backend.post("a.example", b"pay", f"/?id={name}{more}")
         replies[name] = reply.status, reply.headers.get("retry-after")
 
-    busy = threading.Thread(target=post, args=("busy", 3))
+    busy = threading.Thread(target=post, args=("busy", f"&gate={gate}"))
     busy.start()
     eventually(lambda: "POST busy" in runs.read_text())
-    queued = [threading.Thread(target=post, args=(f"queued-{n}", 0)) for n in range(3)]
+    queued = [threading.Thread(target=post, args=(f"queued-{n}",)) for n in range(3)]
     for thread in queued:
         thread.start()
     eventually(lambda: (v := backend.vassal("a.example")) and v["backlog"] == 3)
     backend.process.send_signal(signal.SIGTERM)
+    eventually(lambda: backend.lines("draining 1 processes"))
+    gate.write_bytes(b"")
     assert backend.process.wait(20) == 0
     for thread in (busy, *queued):
         thread.join()

@@ -257,6 +257,21 @@ def test_a_provisioning_command_is_waited_for(
     assert (folder / "asked").read_text() == "new.example\n"
 
 
+def test_a_stop_that_comes_while_the_new_version_exits_is_not_lost(
+    backend: Backend, installation: Installation
+) -> None:
+    """The daemon is told to stop by the very process whose end lets it go on to the exec."""
+    installation.install(
+        "2.0",
+        "import atexit, os, signal, sys\n"
+        "if '--prove' in sys.argv: atexit.register(os.kill, os.getppid(), signal.SIGTERM)",
+    )
+    backend.process.send_signal(signal.SIGHUP)
+    assert backend.process.wait(30) == 0
+    installation.install("3.0")
+    backend.start()
+
+
 def test_emperorctl_waits_for_it_and_tells_what_came_of_it(
     backend: Backend, installation: Installation
 ) -> None:

@@ -186,3 +186,11 @@ def test_routing_that_this_uwsgi_was_built_without_is_told_as_such(key: str) -> 
 
 def test_placeholders_and_declared_options_are_known() -> None:
     assert unknown("base = /srv\nchdir = %(base)/a\ndeclare-option = my=chdir=$1\nmy = /") == []
+
+
+def test_a_timeout_that_a_tenant_cannot_have_is_told_with_what_counts() -> None:
+    text = f"{CLEAN}\n[emperor]\nstop-timeout = 61"
+    assert remarks(text) == []
+    (finding,) = remarks(text, ALICE)
+    assert (finding.line, finding.severity) == (5, Severity.WARNING)
+    assert finding.text == "stop-timeout = 61 counts as 60 in a tenant's ini"
