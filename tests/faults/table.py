@@ -75,7 +75,8 @@ FAULTS = (
         "no descriptor is left",
         strikes.descriptors_used_up,
         _REFUSED,
-        "Too many open files|limit on open files",
+        # An app that fails meanwhile cannot have a new socket.
+        "Too many open files|limit on open files|could not be bound again",
     ),
     # uWSGI counts how long a worker may take to end by the wall clock.
     Fault("the clock jumps", strikes.clock_jumps, _CUT_OFF, nginx=_APP_DIED),
