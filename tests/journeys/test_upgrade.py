@@ -257,6 +257,29 @@ def test_a_provisioning_command_is_waited_for(
     assert (folder / "asked").read_text() == "new.example\n"
 
 
+def test_those_in_line_to_be_provisioned_keep_no_upgrade_waiting(
+    start: Start, folder: Path, installation: Installation
+) -> None:
+    asked = folder / "asked"
+    asked.touch()
+    command = folder / "provision"
+    command.write_text(f'#!/bin/sh\necho "$1" >> {asked}\nsleep 0.5\nexit 1\n')
+    command.chmod(0o755)
+    backend = start(launch=installation.launch, provision=str(command))
+    backend.nginx.expect("upstream prematurely closed connection")
+    threads = [
+        threading.Thread(target=backend.get, args=(f"{number}.example",)) for number in range(60)
+    ]
+    for thread in threads:
+        thread.start()
+    eventually(asked.read_text)
+    upgrade(backend)
+    # The others have the next daemon's word.
+    assert len(asked.read_text().splitlines()) < len(threads) / 2
+    for thread in threads:
+        thread.join()
+
+
 def test_a_stop_that_comes_while_the_new_version_exits_is_not_lost(
     backend: Backend, installation: Installation
 ) -> None:
