@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from emperor.linux.discard import discard
+from emperor.linux.discard import take
 from emperor.linux.leftovers import CLOSED_MODE, bind, link, make_folder, remove_if_empty
 from emperor.model.ports import CannotListen
 from emperor.model.settings import Settings, SettingsError
@@ -34,7 +34,6 @@ REFUSALS_AT_ONCE = 256
 # More than waits in a socket, unless an administrator has raised net.core.wmem_default.
 _MOST_PIECES = 16
 _PIECE_BYTES = 1 << 16
-_MOST_FDS = 253  # SCM_MAX_FD
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,12 +313,9 @@ def _send_away(connection: socket.socket, farewell: bytes) -> None:
         connection.setblocking(False)
         connection.send(farewell)
         # What is not read when it is closed ends in a reset, after the farewell. What came along
-        # must not be closed by the kernel for us (see uwsgi/pipe.py).
+        # must not be closed by the kernel for us (see linux/discard.py).
         for _ in range(_MOST_PIECES):
-            data, fds, _, _ = socket.recv_fds(connection, _PIECE_BYTES, _MOST_FDS)
-            for fd in fds:
-                discard(fd)
-            if not data:
+            if not take(connection, _PIECE_BYTES):
                 break
 
 

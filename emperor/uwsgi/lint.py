@@ -13,16 +13,7 @@ from enum import Enum
 from emperor.model.settings import Settings, seconds
 from emperor.model.vassal import Adoption, Spec
 from emperor.uwsgi.ini import BLOCKS, SOCKETS, Ini, Option
-from emperor.uwsgi.spec import (
-    APPS,
-    BESIDES,
-    EMPEROR_KEYS,
-    ROUTERS,
-    TIMEOUTS,
-    path_of,
-    place_of,
-    whole,
-)
+from emperor.uwsgi.spec import APPS, BESIDES, EMPEROR_KEYS, ROUTERS, path_of, place_of, whole
 
 
 class Severity(Enum):
@@ -269,7 +260,7 @@ def _attributes(ini: Ini) -> Iterator[Finding]:
 def _timeouts(ini: Ini, spec: Spec) -> Iterator[Finding]:
     counts = {"start-timeout": spec.start_timeout, "stop-timeout": spec.stop_timeout}
     for option in ini.emperor:
-        if option.key in TIMEOUTS and seconds(option.value) > counts[option.key]:
+        if option.key in counts and seconds(option.value) > counts[option.key]:
             text = (
                 f"{option.key} = {option.value} counts as {counts[option.key]:g} in a tenant's ini"
             )

@@ -9,13 +9,12 @@ import socket
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 
-from emperor.linux.discard import discard
+from emperor.linux.discard import take
 from emperor.model.ports import News
 
 GRACEFUL_STOP = b"\x02"
 _KNOWN = {news.value: news for news in News}
 _AT_ONCE = 64
-_MOST_FDS = 253  # SCM_MAX_FD
 _SO_PASSRIGHTS = 83  # asm-generic/socket.h; from Linux 6.16 on
 
 
@@ -77,7 +76,7 @@ class Pipe:
             with contextlib.suppress(OSError):
                 # Nothing comes after this, and what came before must not be closed with it.
                 self._near.shutdown(socket.SHUT_RDWR)
-                while self._take(_AT_ONCE):
+                while take(self._near, _AT_ONCE):
                     pass
         self._near.close()
         self.close_far()
@@ -102,12 +101,4 @@ class Pipe:
             # Only now: a daemon that dies meanwhile is told again, which is better than never.
             left = len(data)
             while left and self._near.fileno() != -1:
-                left -= self._take(left)
-
-    def _take(self, most: int) -> int:
-        """Take so many bytes out at most, with all that came along; how many those were. A message
-        with descriptors ends one before the others. Raises OSError."""
-        data, fds, _, _ = socket.recv_fds(self._near, most, _MOST_FDS)
-        for fd in fds:
-            discard(fd)
-        return len(data)
+                left -= len(take(self._near, left))

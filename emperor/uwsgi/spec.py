@@ -24,7 +24,7 @@ _OVERRIDES = {
         "activation", "backlog", "idle", "need-app", "reload", "start-timeout", "stop-timeout",
     }
 }  # fmt: skip
-TIMEOUTS = frozenset({"start-timeout", "stop-timeout"})
+_TIMEOUTS = frozenset({"start-timeout", "stop-timeout"})
 EMPEROR_KEYS = frozenset(_OVERRIDES) | {"uid", "gid", "aliases"}
 
 # These walk over all sockets and trip over the ini's own, which has no descriptor when the
@@ -123,7 +123,7 @@ def _overridden(settings: Settings, ini: Ini, may_take_time: bool) -> Settings:
         except ValueError as error:
             cause = f"cannot use {option.key} = {option.value!r} in [emperor]: {error}"
             raise ini.broken(option, cause) from error
-        if key.name in TIMEOUTS and not may_take_time:
+        if key.name in _TIMEOUTS and not may_take_time:
             values[key.field] = min(values[key.field], getattr(settings, key.field))
     return replace(settings, **values) if values else settings
 
