@@ -27,7 +27,7 @@ check: .venv/.installed ## format, lint, types and the quick tests, in seconds
 	$(PYTHON) -m mypy
 	shellcheck .ci/* systemd/stage systemd/debian/[bp]*
 	luacheck --quiet --config lua/.luacheckrc lua
-	$(PYTHON) -m pytest -q tests/model tests/governor tests/uwsgi
+	$(PYTHON) -m pytest -q tests/model tests/supervisor tests/uwsgi
 
 bench: .venv/.installed ## measure against bare uWSGI and nginx, and print a table
 	$(SUDO) $(PYTHON) -m tests.bench

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import shutil
 import signal
 import sys
 import time
@@ -15,65 +14,29 @@ from pathlib import Path
 import click
 
 from emperor import __version__
-from emperor.emperor import Emperor
-from emperor.estate import Estate, claim
+from emperor.config import DEFAULT_CONFIG, find_uwsgi, load_settings
+from emperor.handover.inherited import Inherited, claim
+from emperor.handover.upgrade import Upgrade
 from emperor.linux.cgroup import kill_others, service_group
 from emperor.linux.limits import raise_open_files
 from emperor.linux.listeners import owners
 from emperor.linux.lock import AlreadyRunning, RunLock
 from emperor.linux.notify import Notifier
 from emperor.linux.origin import Origin
-from emperor.model.reign import under
-from emperor.model.settings import KEYS, Settings, SettingsError, read_settings
+from emperor.model.daemon_record import keep_fixed_paths
+from emperor.model.settings import KEYS, Settings, SettingsError
 from emperor.model.snapshot import FORMAT
-from emperor.succession import Succession
+from emperor.service import Emperor
 
 log = logging.getLogger("emperord")
 
 _LONGEST_LINE = 4000
 _LINGER_SECONDS = 1.0
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
-DEFAULT_CONFIG = "/etc/uwsgi/emperord.ini"
 
 
 class CannotStart(Exception):
     """Why the daemon does not come up."""
-
-
-def load_settings(config: str | None, flags: dict[str, str]) -> Settings:
-    """The settings of that file, or of the default one if it is there, under `flags` by key.
-
-    Raises CannotStart and SettingsError.
-    """
-    path = config or DEFAULT_CONFIG
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        if config is not None:
-            raise CannotStart(f"cannot read {path}: no such file") from error
-        text = ""
-    except OSError as error:
-        raise CannotStart(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise CannotStart(
-            f"cannot read {path}: line {line}: it is not UTF-8 text; save it as such"
-        ) from error
-    return read_settings(text, path, flags)
-
-
-def find_uwsgi(chosen: Path | None) -> Path:
-    """The binary to run: the chosen one, the one beside this interpreter, the one on PATH."""
-    beside = Path(sys.executable).with_name("uwsgi")
-    on_path = shutil.which("uwsgi")
-    candidates = [chosen] if chosen else [beside, *([Path(on_path)] if on_path else [])]
-    for candidate in candidates:
-        if os.access(candidate, os.X_OK):
-            return candidate
-    where = chosen or f"{beside} or on PATH"
-    raise CannotStart(
-        f"cannot find uwsgi at {where}: install it (pip install uwsgi), or set `uwsgi`"
-    )
 
 
 def _make_folder(path: Path) -> None:
@@ -130,7 +93,7 @@ class _JournalFormatter(_PlainFormatter):
         return prefix + super().format(record).replace("\n", "\n" + prefix)
 
 
-async def _reign(settings: Settings, uwsgi: Path, succession: Succession) -> None:
+async def _reign(settings: Settings, uwsgi: Path, succession: Upgrade) -> None:
     """Serve until a signal says stop; a second one hurries."""
     stop, hurry, upgrade = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
@@ -152,7 +115,7 @@ async def _reign(settings: Settings, uwsgi: Path, succession: Succession) -> Non
     loop.set_default_executor(threads)
     async with asyncio.TaskGroup() as tasks:
         emperor = Emperor(settings, uwsgi, succession, tasks)
-        await emperor.reign(stop, hurry, upgrade)
+        await emperor.record(stop, hurry, upgrade)
         # What still reads an ini has nobody left to tell.
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
@@ -184,17 +147,17 @@ def run(config: str | None, flags: dict[str, str]) -> None:
     _prepare_process()
     try:
         with Notifier.from_environment(os.environ) as notifier:
-            estate = claim(os.environ, notifier)
-            settings = _settings_under(estate, settings)
+            inherited = claim(os.environ, notifier)
+            settings = _settings_under(inherited, settings)
             for folder in (settings.run_dir, settings.log_dir):
                 _make_folder(folder)
-            lock = estate.take("lock")
+            lock = inherited.pop("lock")
             with RunLock(settings.run_dir, lock.fd if lock else None) as held:
-                estate.hand("lock", held.fd, is_ours=True)
-                if estate.is_new:
+                inherited.pass_on("lock", held.fd, is_ours=True)
+                if inherited.is_new:
                     # Of a daemon that was killed while it stopped: they hold sockets.
                     _end_runaways()
-                asyncio.run(_reign(settings, uwsgi, Succession(origin, notifier, estate)))
+                asyncio.run(_reign(settings, uwsgi, Upgrade(origin, notifier, inherited)))
                 _end_runaways()
     except (OSError, ExceptionGroup) as error:
         # A task group raises groups, even for what is not a task's.
@@ -204,10 +167,10 @@ def run(config: str | None, flags: dict[str, str]) -> None:
         raise CannotStart(f"cannot serve: {cause}") from error
 
 
-def _settings_under(estate: Estate, settings: Settings) -> Settings:
-    if estate.reign is None:
+def _settings_under(inherited: Inherited, settings: Settings) -> Settings:
+    if inherited.record is None:
         return settings
-    settings, unchanged = under(estate.reign, settings)
+    settings, unchanged = keep_fixed_paths(inherited.record, settings)
     for told in unchanged:
         log.warning(
             "cannot set %s: sockets and processes stand there; stop emperord, then start it", told

@@ -17,7 +17,7 @@ from emperor.cli.events import line
 from emperor.cli.failure import Failed
 from emperor.cli.records import parse
 from emperor.cli.status import REFRESH_SECONDS, page
-from emperor.model.status import Happening, Report
+from emperor.model.status import Report, TransitionEvent
 
 PAST_EVENTS = 100
 
@@ -41,7 +41,10 @@ async def _show_events_of(backend: Backend) -> None:
     try:
         async with connect(backend.run_dir) as client, aclosing(client.events(PAST_EVENTS)) as told:
             async for happening in told:
-                show(console, [line(parse(Happening, happening)).append(f" ({backend.address})")])
+                show(
+                    console,
+                    [line(parse(TransitionEvent, happening)).append(f" ({backend.address})")],
+                )
     except Failed as error:
         print(error)
 

@@ -1,6 +1,6 @@
 """`emperorctl check`: reads an ini as emperord and uWSGI would, and says what will not work.
 
-It needs no daemon and starts no app: of a clever ini, uWSGI is asked what it comes to.
+It needs no daemon and starts no app: of a needs_uwsgi ini, uWSGI is asked what it comes to.
 """
 
 import asyncio
@@ -15,18 +15,18 @@ from rich.text import Text
 from emperor.cli.console import show, terminal
 from emperor.cli.failure import Failed
 from emperor.cli.text import one_line, plain
-from emperor.daemon import CannotStart, find_uwsgi, load_settings
-from emperor.folder import Draft, read_draft
+from emperor.config import find_uwsgi, load_settings
 from emperor.linux.accounts import SystemAccounts
 from emperor.model.claims import Claims
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.settings import Settings, SettingsError
-from emperor.model.vassal import Identity, Spec
+from emperor.model.spec import Identity, Spec
+from emperor.sources.files import Draft, read_draft
 from emperor.uwsgi.identity import ROOT, identity_of
 from emperor.uwsgi.ini import BrokenIni, Ini, parse
-from emperor.uwsgi.inquiry import CannotAsk, Inquiry
 from emperor.uwsgi.lint import Finding, Severity, lint, unknown_options
 from emperor.uwsgi.paths import missing_paths
+from emperor.uwsgi.resolver import CannotResolve, Resolver
 from emperor.uwsgi.spec import spec_of
 
 SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
@@ -79,7 +79,7 @@ class Examiner:
         draft = read_draft(str(path))
         ini = parse(draft.data, path.name, str(settings.vassals))
         found += unknown_options(ini, self._known)
-        if ini.clever:
+        if ini.needs_uwsgi:
             ini = await self._ask(ini, draft, settings.vassals)
         spec = spec_of(domain, ini, settings, draft.owner, self._accounts)
         found += lint(ini, spec, settings, self._somaxconn)
@@ -90,7 +90,7 @@ class Examiner:
     async def _ask(self, ini: Ini, draft: Draft, folder: Path) -> Ini:
         """Only root can ask as the user that the app will run as."""
         identity = None if os.geteuid() else identity_of(ini, draft.owner, self._accounts)
-        return await Inquiry(self._uwsgi, folder).ask(ini, identity)
+        return await Resolver(self._uwsgi, folder).resolve(ini, identity)
 
     def _claim(self, spec: Spec) -> None:
         if conflict := self._claims.conflict(spec):
@@ -148,9 +148,9 @@ def check(inis: tuple[Path, ...], config: str | None, sockets: str | None) -> No
         settings = load_settings(config, {} if sockets is None else {"sockets": sockets})
         uwsgi = find_uwsgi(settings.uwsgi)
         verdicts = asyncio.run(_check(inis, settings, uwsgi))
-    except (CannotStart, SettingsError) as error:
+    except SettingsError as error:
         raise Failed(str(error)) from error
-    except CannotAsk as error:
+    except CannotResolve as error:
         raise Failed(f"cannot ask {uwsgi} for its options: {error}") from error
     console = terminal()
     for verdict in verdicts:
@@ -160,8 +160,8 @@ def check(inis: tuple[Path, ...], config: str | None, sockets: str | None) -> No
 
 
 async def _check(inis: tuple[Path, ...], settings: Settings, uwsgi: Path) -> list[Verdict]:
-    known = await Inquiry(uwsgi, Path("/")).options()
+    known = await Resolver(uwsgi, Path("/")).options()
     if "socket" not in known:
-        raise CannotAsk("it knows none, and so is no uWSGI")
+        raise CannotResolve("it knows none, and so is no uWSGI")
     examiner = Examiner(settings, uwsgi, known)
     return [await examiner.examine(path) for path in inis]

@@ -81,7 +81,7 @@ class Client:
             pass
 
     async def events(self, past: int) -> AsyncGenerator[bytes, None]:
-        """The JSON of a Happening each: up to `past` of the last ones, then those to come. Ends
+        """The JSON of a TransitionEvent each: up to `past` earlier events, then each new one. Ends
         when the daemon ends."""
         async with self._request("GET", f"events?past={past}", None) as response:
             async for line in response.content:

@@ -13,10 +13,10 @@ from emperor.cli.failure import Unreachable
 from emperor.cli.records import parse
 from emperor.cli.table import STYLE
 from emperor.cli.text import clock, one_line
-from emperor.model.status import Happening
+from emperor.model.status import TransitionEvent
 
 
-def line(happening: Happening) -> Text:
+def line(happening: TransitionEvent) -> Text:
     """One transition, free of control characters."""
     after = one_line(happening.after)
     told = Text.assemble(
@@ -42,10 +42,10 @@ def events(run_dir: Path, past: int, raw: bool) -> None:
 
 async def _events(run_dir: Path, past: int, raw: bool) -> None:
     console = terminal()
-    async with connect(run_dir) as client, aclosing(client.events(past)) as happenings:
-        async for happening in happenings:
+    async with connect(run_dir) as client, aclosing(client.events(past)) as events:
+        async for happening in events:
             if raw:
                 click.echo(happening, nl=False)
             else:
-                show(console, [line(parse(Happening, happening))])
+                show(console, [line(parse(TransitionEvent, happening))])
     raise Unreachable("emperord has ended, and its events with it")

@@ -4,7 +4,7 @@ import grp
 import os
 import pwd
 
-from emperor.model.vassal import Identity
+from emperor.model.spec import Identity
 
 
 class SystemAccounts:

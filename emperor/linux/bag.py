@@ -27,7 +27,7 @@ from typing import Literal
 
 import msgspec
 
-from emperor.model.ports import CannotKeep, Word
+from emperor.model.ports import CannotKeep, StoreEntry
 
 log = logging.getLogger("emperord")
 
@@ -130,22 +130,22 @@ class Bag:
         self._reader.close()
         self._writer.close()
 
-    def read(self) -> dict[str, Word]:
+    def read(self) -> dict[str, StoreEntry]:
         """The newest word about each key, with close-on-exec descriptors that are the caller's;
         nothing is taken out. What cannot be used is dropped, with one warning."""
-        found: dict[str, Word] = {}
+        found: dict[str, StoreEntry] = {}
         problems: list[str] = []
         buffer = bytearray(_LONGEST_BYTES)
         offset = 0
         for number in itertools.count():
-            words: Collection[Word]
+            words: Collection[StoreEntry]
             try:
                 length, words = self._peek(offset, buffer)
             except BlockingIOError:
                 break
             except _Unreadable as error:
                 problems.append(str(error))
-                length, words = error.length, [Word(key) for key in error.keys]
+                length, words = error.length, [StoreEntry(key) for key in error.keys]
             for word in words:
                 if older := found.pop(word.key, None):
                     _close_all([older])
@@ -161,7 +161,7 @@ class Bag:
             self._take_out_all()
         return found
 
-    def put(self, words: Iterable[Word]) -> None:
+    def write(self, words: Iterable[StoreEntry]) -> None:
         """Write these, and take out a little of what is old. Raises CannotKeep for those words
         that did not fit; all others are kept."""
         failed: set[str] = set()
@@ -179,11 +179,11 @@ class Bag:
                 f"cannot keep the state of {_told(failed)}: {cause}", failed
             ) from first
 
-    def forget(self, keys: Collection[str]) -> None:
+    def delete(self, keys: Collection[str]) -> None:
         """There is no such thing any more, and nobody must hold it by its descriptors: its words
         leave the queue at once. Raises CannotKeep."""
         if keys:
-            self.put([Word(key) for key in keys])
+            self.write([StoreEntry(key) for key in keys])
             self._take_out_all()
 
     def clear(self) -> None:
@@ -191,7 +191,7 @@ class Bag:
         self._drop(len(self._messages))
         self._newest_word.clear()
 
-    def _send_if_it_fits(self, words: Collection[Word]) -> None:
+    def _send_if_it_fits(self, words: Collection[StoreEntry]) -> None:
         if self._is_full():
             self._take_out_all()
             # The rest is for ends, which make room, and for what is put at the back again.
@@ -203,7 +203,7 @@ class Bag:
         queued = fcntl.ioctl(self._writer, termios.TIOCOUTQ, bytes(4))
         return int.from_bytes(queued, sys.byteorder) > self._capacity * _MOST_OF_CAPACITY
 
-    def _send(self, words: Collection[Word]) -> None:
+    def _send(self, words: Collection[StoreEntry]) -> None:
         rows = [(word.key, word.payload, len(word.fds)) for word in words]
         data = msgspec.msgpack.encode((_FORMAT, rows))
         if len(data) > _LONGEST_BYTES:
@@ -213,7 +213,7 @@ class Bag:
         self._writer.sendmsg([data], rights, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         self._note(self._oldest + len(self._messages), len(data), words)
 
-    def _note(self, number: int, length: int, words: Collection[Word]) -> None:
+    def _note(self, number: int, length: int, words: Collection[StoreEntry]) -> None:
         """Remember a message at the back."""
         fds = sum(len(word.fds) for word in words)
         self._messages.append(_Message(length, fds, tuple(word.key for word in words)))
@@ -243,7 +243,7 @@ class Bag:
         """Drop some of the oldest messages, after what counts in them was put at the back again, in
         one message. Raises OSError and _Unreadable, and then nothing was done."""
         count = offset = length = fds = 0
-        words: list[Word] = []
+        words: list[StoreEntry] = []
         try:
             for number, message in enumerate(self._messages, self._oldest):
                 if any(self._newest_word.get(key) == number for key in message.keys):
@@ -268,14 +268,14 @@ class Bag:
             self._words -= len(self._messages.popleft().keys)
             self._oldest += 1
 
-    def _counting(self, number: int, offset: int, length: int) -> list[Word]:
+    def _counting(self, number: int, offset: int, length: int) -> list[StoreEntry]:
         """The words of a message that are the newest about their keys."""
         _, words = self._peek(offset, bytearray(length))
         counting = [word for word in words if self._newest_word.get(word.key) == number]
         _close_all(word for word in words if self._newest_word.get(word.key) != number)
         return counting
 
-    def _peek(self, offset: int, buffer: bytearray) -> tuple[int, list[Word]]:
+    def _peek(self, offset: int, buffer: bytearray) -> tuple[int, list[StoreEntry]]:
         """The message that begins `offset` bytes into the queue: its length, and its words with new
         descriptors. Raises BlockingIOError at the end of the queue, and _Unreadable."""
         self._reader.setsockopt(socket.SOL_SOCKET, _SO_PEEK_OFF, offset)
@@ -291,7 +291,7 @@ class Bag:
             raise
 
 
-def _words_of(data: memoryview, fds: Sequence[int], length: int, flags: int) -> list[Word]:
+def _words_of(data: memoryview, fds: Sequence[int], length: int, flags: int) -> list[StoreEntry]:
     """What is in a message that was received with these flags. Raises _Unreadable."""
     if length > len(data):
         raise _Unreadable(f"{length} bytes are more than there can be", length)
@@ -308,13 +308,14 @@ def _words_of(data: memoryview, fds: Sequence[int], length: int, flags: int) -> 
         raise _Unreadable("descriptors are missing", length, [key for key, _, _ in rows])
     rest = iter(fds)
     return [
-        Word(key, payload, tuple(itertools.islice(rest, count))) for key, payload, count in rows
+        StoreEntry(key, payload, tuple(itertools.islice(rest, count)))
+        for key, payload, count in rows
     ]
 
 
-def _batches(words: Iterable[Word]) -> Iterator[list[Word]]:
+def _batches(words: Iterable[StoreEntry]) -> Iterator[list[StoreEntry]]:
     """`words` in their order, as many together as one message should have."""
-    batch: list[Word] = []
+    batch: list[StoreEntry] = []
     fds = size = 0
     for word in words:
         fds += len(word.fds)
@@ -327,7 +328,7 @@ def _batches(words: Iterable[Word]) -> Iterator[list[Word]]:
         yield batch
 
 
-def _close_all(words: Iterable[Word]) -> None:
+def _close_all(words: Iterable[StoreEntry]) -> None:
     for word in words:
         for fd in word.fds:
             os.close(fd)

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from emperor.model.domain import is_domain
 from emperor.model.ports import CannotListen
-from emperor.model.vassal import SOCKET_PATH_BYTES
+from emperor.model.spec import SOCKET_PATH_BYTES
 
 CLOSED_MODE = 0o000
 FOLDER_MODE = 0o750  # nginx's group may enter, another tenant may not

@@ -4,13 +4,13 @@ import resource
 import sys
 from contextlib import suppress
 
-from emperor.model.descriptors import Descriptors
+from emperor.model.fd_budget import FdBudget
 
 
-def descriptors() -> Descriptors:
+def descriptors() -> FdBudget:
     """By the limit on open files that holds now, getrlimit(2)."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return Descriptors(sys.maxsize if soft == resource.RLIM_INFINITY else soft)
+    return FdBudget(sys.maxsize if soft == resource.RLIM_INFINITY else soft)
 
 
 def raise_open_files() -> None:

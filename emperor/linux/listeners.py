@@ -25,7 +25,7 @@ from emperor.linux.leftovers import CLOSED_MODE, bind, link, make_folder, remove
 from emperor.model.ports import CannotListen
 from emperor.model.settings import Settings, SettingsError
 from emperor.model.snapshot import ListenerMark
-from emperor.model.vassal import Activation, Spec
+from emperor.model.spec import Activation, Spec
 
 log = logging.getLogger("emperord")
 

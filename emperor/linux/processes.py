@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from math import inf
 
 from emperor.model.ports import CannotLaunch
-from emperor.model.vassal import Identity
+from emperor.model.spec import Identity
 
 LOG_MODE = 0o640
 _TRACED_SECONDS = 1.0

@@ -1,6 +1,6 @@
 """Which ini may use which host names and sockets: first come, first served, and nothing twice."""
 
-from emperor.model.vassal import Spec
+from emperor.model.spec import Spec
 
 
 class Claims:

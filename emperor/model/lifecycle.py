@@ -294,7 +294,7 @@ TABLE: dict[State, dict[Event, Cell]] = {
     },
 }
 
-# A process has left its slot: what is owed may now find the room it waited for.
+# A process has left its slot: a pending event may now find the room it waited for.
 DEPARTURES = frozenset({Event.EXITED, Event.FAILED, Event.SECOND_EXITED})
 
 

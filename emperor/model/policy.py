@@ -1,5 +1,5 @@
-"""Judgements with numbers in them: how long to throttle, who is to blame, how many to let in, whom
-to evict."""
+"""Decisions with numbers in them: how long to throttle, whether an exit is a failure, how many held
+requests to release, which app to evict."""
 
 from dataclasses import dataclass
 

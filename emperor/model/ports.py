@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Protocol
 
 from emperor.model.snapshot import ListenerMark, ProcessMark
-from emperor.model.vassal import Spec
+from emperor.model.spec import Spec
 
 
 class CannotListen(Exception):
@@ -30,7 +30,7 @@ class CannotKeep(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class StoreEntry:
     """What is known about `key` from now on, and the descriptors that belong to it. Without a
     payload: there is no such thing any more."""
 
@@ -42,7 +42,7 @@ class Word:
 class Store(Protocol):
     """Keeps the newest word about each key for the process that comes after this one."""
 
-    def put(self, words: Iterable[Word]) -> None:
+    def write(self, words: Iterable[StoreEntry]) -> None:
         """Keep them, or else raise CannotKeep; their descriptors stay the caller's."""
 
 
@@ -135,12 +135,12 @@ class QueueLength:
     capacity: int
 
 
-class News(Enum):
+class Message(Enum):
     """What a vassal's process tells over its pipe (uWSGI's emperor protocol)."""
 
     LOADED = 1
     ACCEPTING = 5
-    LOYAL = 17
+    FIRST_REPLY = 17
     IDLE = 22
 
 
@@ -172,25 +172,32 @@ class Process(Protocol):
         """SIGKILL the whole process group."""
 
 
-class Owner(Protocol):
+class ProcessEvents(Protocol):
     """Who is told what becomes of a process. `generation` is that of its spawn."""
 
-    def heard(self, domain: str, generation: int, news: News) -> None:
+    def on_message(self, domain: str, generation: int, news: Message) -> None:
         """The process spoke."""
 
-    def exited(self, domain: str, generation: int, how: str) -> None:
+    def on_exit(self, domain: str, generation: int, how: str) -> None:
         """The process is dead and reaped, its group killed. `how` reads "exit status 22", say."""
 
 
 class Launcher(Protocol):
     """Starts vassals."""
 
-    def prepare(self, spec: Spec, listener: Listener, generation: int, owner: Owner) -> Process:
+    def prepare(
+        self, spec: Spec, listener: Listener, generation: int, events: ProcessEvents
+    ) -> Process:
         """A process for `spec` that will hold `listener`, and that is not started yet. Raises
         CannotLaunch."""
 
     def adopt(
-        self, spec: Spec, mark: ProcessMark, fds: Sequence[int], generation: int, owner: Owner
+        self,
+        spec: Spec,
+        mark: ProcessMark,
+        fds: Sequence[int],
+        generation: int,
+        events: ProcessEvents,
     ) -> Process | None:
         """Go on with a process that an earlier daemon started; None where it never did. The
         descriptors are the launcher's from here on."""

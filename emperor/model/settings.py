@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from emperor.model.vassal import Activation, Reload
+from emperor.model.spec import Activation, Reload
 
 SECTION = "emperord"
 

@@ -1,6 +1,6 @@
 """What has to be known of a vassal to go on with it in another process, and its form as bytes.
 
-Descriptors travel beside the bytes, in this order: the listener's, then for each child its end of
+FdBudget travel beside the bytes, in this order: the listener's, then for each child its end of
 the pipe and, once it was spawned, its pidfd. Moments are CLOCK_MONOTONIC, which all processes of a
 boot share.
 """
@@ -11,12 +11,12 @@ from typing import Literal
 
 import msgspec
 
-from emperor.model.demand import Boot, Cause
+from emperor.model.cause import Boot, Cause
 from emperor.model.lifecycle import Event, Role, State
-from emperor.model.vassal import Spec, Stamp
+from emperor.model.spec import Spec, Stamp
 
-# Of all that one daemon keeps for the next, its Reign too. Fields may be added with a default, and
-# this stays; anything else needs another number.
+# The format of everything that one daemon keeps for the next, DaemonRecord included. A new field
+# with a default keeps this number. Any other change needs a new one.
 FORMAT: Literal[1] = 1
 
 
@@ -67,7 +67,7 @@ class ChildSnapshot:
     boot: Boot
     spec: Spec | None = None
     deadline: float | None = None
-    blame: str | None = None
+    kill_reason: str | None = None
     respawns: int = 0
 
 
@@ -82,15 +82,15 @@ class Snapshot:
     since: float
     lead: ChildSnapshot | None = None
     second: ChildSnapshot | None = None
-    owed: tuple[Event, Cause] | None = None
-    turn_for: Cause | None = None
+    pending_event: tuple[Event, Cause] | None = None
+    queued_for: Cause | None = None
     retry_at: float | None = None
     starts: int = 0
-    failures_in_a_row: int = 0
+    consecutive_failures: int = 0
     last_error: str | None = None
     last_hit: float | None = None
     last_boot: Boot | None = None
-    slept: tuple[float, str] | None = None
+    last_stop: tuple[float, str] | None = None
     format: Literal[1] = FORMAT
 
     @property

@@ -110,7 +110,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class TransitionEvent:
     """One line of `emperorctl events`: a transition of a vassal."""
 
     at: datetime

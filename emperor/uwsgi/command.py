@@ -5,7 +5,7 @@ Options before `--ini` yield to the ini's own, options after it win over them.
 
 from collections.abc import Mapping
 
-from emperor.model.vassal import Adoption, Spec
+from emperor.model.spec import Adoption, Spec
 
 # Where the vassal finds its listener and its end of the emperor pipe. By name, uWSGI looks through
 # the descriptors from 3 up to --max-fd for the ones it inherited.

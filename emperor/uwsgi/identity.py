@@ -7,14 +7,14 @@ a neighbour's visitors.
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from emperor.model.vassal import Identity
+from emperor.model.spec import Identity
 from emperor.uwsgi.ini import BrokenIni, Ini, Option
 
 ROOT = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class FileOwner:
     """The owner of an ini, that is of the file which was read and not of a link to it."""
 
     uid: int
@@ -35,7 +35,7 @@ class Accounts(Protocol):
         """The gid of that group, a number as it is; None when there is no such name."""
 
 
-def identity_of(ini: Ini, owner: Owner, accounts: Accounts) -> Identity | None:
+def identity_of(ini: Ini, owner: FileOwner, accounts: Accounts) -> Identity | None:
     """Whom the vassal runs as, None for whom the daemon runs as. Raises BrokenIni.
 
     An ini that root owns may name anybody. Everybody else's is run as its owner, with the owner's
@@ -58,7 +58,7 @@ def identity_of(ini: Ini, owner: Owner, accounts: Accounts) -> Identity | None:
     return _named(ini, accounts)
 
 
-def has_the_last_word(owner: Owner, accounts: Accounts) -> bool:
+def has_the_last_word(owner: FileOwner, accounts: Accounts) -> bool:
     """Whether an ini of that owner is the administrator's, who may claim any host name, say."""
     return owner.uid in (ROOT, accounts.daemon.uid)
 

@@ -1,8 +1,8 @@
 """Reads an ini as uWSGI's core/ini.c does, for the many that need nothing cleverer.
 
 An option may bring in others (`include`), stand in a block (`if-env`) or take its value from
-elsewhere (`$(HOME)`). Where that bears on what the daemon must know, `Ini.clever` says so and uWSGI
-is asked; everything else it can do leaves these options as they are written.
+elsewhere (`$(HOME)`). Where that changes an option that the daemon needs, `Ini.needs_uwsgi` says
+so and uWSGI resolves the ini. Everything else leaves these options as they are written.
 """
 
 import os
@@ -54,14 +54,14 @@ class Option:
 @dataclass(frozen=True, slots=True)
 class Ini:
     """The options of [uwsgi] and of [emperor] in their order, the former before `$(ENV)`, `@(file)`
-    and `%(option)` are replaced. `clever` is why uWSGI must be asked what they come to.
+    and `%(option)` are replaced. `needs_uwsgi` is why uWSGI must resolve them.
     `quotes_socket` tells that a value refers to a socket's (`%(socket)`).
     """
 
     name: str
     options: tuple[Option, ...]
     emperor: tuple[Option, ...]
-    clever: str | None = None
+    needs_uwsgi: str | None = None
     quotes_socket: bool = False
 
     def attribute(self, key: str) -> Option | None:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from emperor.linux.limits import limit_open_files
 from emperor.linux.processes import LedProcess, as_identity, leader_with_socket, open_log, spawn
-from emperor.model.ports import CannotLaunch, Listener, News, Owner
+from emperor.model.ports import CannotLaunch, Listener, Message, ProcessEvents
 from emperor.model.settings import Settings
 from emperor.model.snapshot import ProcessMark
-from emperor.model.vassal import Spec
-from emperor.uwsgi.autopsy import cause_of_death
+from emperor.model.spec import Spec
 from emperor.uwsgi.command import LISTENER_FD, PIPE_FD, argv, environment
+from emperor.uwsgi.exits import explain_exit
 from emperor.uwsgi.pipe import GRACEFUL_STOP, Pipe
 
 log = logging.getLogger("emperord")
@@ -42,15 +42,15 @@ class _Told:
 
     domain: str
     generation: int
-    owner: Owner
+    events: ProcessEvents
 
-    def heard(self, news: News) -> None:
+    def on_message(self, news: Message) -> None:
         """It spoke."""
-        self.owner.heard(self.domain, self.generation, news)
+        self.events.on_message(self.domain, self.generation, news)
 
-    def exited(self, how: str) -> None:
+    def on_exit(self, how: str) -> None:
         """It is dead."""
-        self.owner.exited(self.domain, self.generation, how)
+        self.events.on_exit(self.domain, self.generation, how)
 
 
 class UwsgiProcess:
@@ -155,7 +155,7 @@ class UwsgiProcess:
         if self._reminder is not None:
             self._reminder.cancel()
         self._pipe.close()
-        self._told.exited(cause_of_death(how, self._last_words()))
+        self._told.on_exit(explain_exit(how, self._last_words()))
 
     def _last_words(self) -> str:
         try:
@@ -187,14 +187,14 @@ class UwsgiLauncher:
         self._loop = loop
 
     def prepare(
-        self, spec: Spec, listener: Listener, generation: int, owner: Owner
+        self, spec: Spec, listener: Listener, generation: int, events: ProcessEvents
     ) -> UwsgiProcess:
         """One process for `spec`, which waits for its start. Raises CannotLaunch."""
         if listener.fd < 0:
             raise CannotLaunch(f"cannot serve on {spec.socket}: it could not be bound again")
-        told = _Told(spec.domain, generation, owner)
+        told = _Told(spec.domain, generation, events)
         try:
-            pipe = Pipe.new(self._loop, told.heard)
+            pipe = Pipe.new(self._loop, told.on_message)
         except OSError as error:
             raise CannotLaunch(f"cannot spawn {self._uwsgi}: {error.strerror}") from error
         mark = ProcessMark(
@@ -205,7 +205,12 @@ class UwsgiLauncher:
         return UwsgiProcess(pipe, mark, told, partial(self._spawn, spec, listener), self._loop)
 
     def adopt(
-        self, spec: Spec, mark: ProcessMark, fds: Sequence[int], generation: int, owner: Owner
+        self,
+        spec: Spec,
+        mark: ProcessMark,
+        fds: Sequence[int],
+        generation: int,
+        events: ProcessEvents,
     ) -> UwsgiProcess | None:
         """Go on with a process that an earlier daemon started; None where it never did."""
         pipe_fd, *pidfds = fds
@@ -217,8 +222,8 @@ class UwsgiLauncher:
                 os.close(pipe_fd)
                 return None
             pid, pidfds = found[0], [found[1]]
-        told = _Told(spec.domain, generation, owner)
-        pipe = Pipe.adopted(pipe_fd, self._loop, told.heard)
+        told = _Told(spec.domain, generation, events)
+        pipe = Pipe.adopted(pipe_fd, self._loop, told.on_message)
         mark = replace(mark, pid=pid)
         process = UwsgiProcess(pipe, mark, told, _cannot_spawn_again, self._loop)
         process.take_over(pidfds[0])

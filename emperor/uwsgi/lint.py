@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from enum import Enum
 
 from emperor.model.settings import Settings, seconds
-from emperor.model.vassal import Adoption, Spec
+from emperor.model.spec import Adoption, Spec
 from emperor.uwsgi.ini import BLOCKS, SOCKETS, Ini, Option
 from emperor.uwsgi.spec import APPS, BESIDES, EMPEROR_KEYS, ROUTERS, path_of, place_of, whole
 
@@ -135,7 +135,7 @@ _UWSGI_PROTOCOLS = frozenset({"socket", "uwsgi-socket"})
 
 def lint(ini: Ini, spec: Spec, settings: Settings, somaxconn: int) -> list[Finding]:
     """All remarks on `ini`, for which `spec` was made, by line. `somaxconn` is the kernel's
-    net.core.somaxconn. A clever ini is to be asked first."""
+    net.core.somaxconn. An ini that needs uWSGI is resolved first."""
     findings = [
         *_options(ini, spec),
         *_comments(ini),

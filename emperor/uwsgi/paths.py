@@ -7,7 +7,7 @@ uWSGI begins in the folder of its ini, writes `pidfile` there, and enters `chdir
 import os
 from collections.abc import Iterator
 
-from emperor.model.vassal import Adoption, Spec
+from emperor.model.spec import Adoption, Spec
 from emperor.uwsgi.ini import Ini, Option
 from emperor.uwsgi.lint import Finding, Severity
 

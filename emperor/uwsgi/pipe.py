@@ -10,10 +10,10 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable
 
 from emperor.linux.discard import take
-from emperor.model.ports import News
+from emperor.model.ports import Message
 
 GRACEFUL_STOP = b"\x02"
-_KNOWN = {news.value: news for news in News}
+_KNOWN = {news.value: news for news in Message}
 _AT_ONCE = 64
 _SO_PASSRIGHTS = 83  # asm-generic/socket.h; from Linux 6.16 on
 
@@ -26,7 +26,7 @@ class Pipe:
         near: socket.socket,
         far: socket.socket | None,
         loop: AbstractEventLoop,
-        on_news: Callable[[News], None],
+        on_news: Callable[[Message], None],
     ) -> None:
         self._near = near
         self._far = far
@@ -38,12 +38,14 @@ class Pipe:
         loop.add_reader(near, self._readable)
 
     @classmethod
-    def new(cls, loop: AbstractEventLoop, on_news: Callable[[News], None]) -> "Pipe":
+    def new(cls, loop: AbstractEventLoop, on_news: Callable[[Message], None]) -> "Pipe":
         """One whose other end nobody has yet. Raises OSError."""
         return cls(*socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM), loop, on_news)
 
     @classmethod
-    def adopted(cls, fd: int, loop: AbstractEventLoop, on_news: Callable[[News], None]) -> "Pipe":
+    def adopted(
+        cls, fd: int, loop: AbstractEventLoop, on_news: Callable[[Message], None]
+    ) -> "Pipe":
         """The emperor's end, as an earlier process left it."""
         near = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=fd)
         return cls(near, None, loop, on_news)

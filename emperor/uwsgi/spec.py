@@ -12,8 +12,8 @@ from typing import Any
 
 from emperor.model.domain import is_domain
 from emperor.model.settings import KEYS, Settings
-from emperor.model.vassal import SOCKET_PATH_BYTES, Adoption, Reload, Spec
-from emperor.uwsgi.identity import Accounts, Owner, has_the_last_word, identity_of
+from emperor.model.spec import SOCKET_PATH_BYTES, Adoption, Reload, Spec
+from emperor.uwsgi.identity import Accounts, FileOwner, has_the_last_word, identity_of
 from emperor.uwsgi.ini import SOCKETS, SSL_SOCKETS, BrokenIni, Ini, Option
 
 # What [emperor] may say for one vassal, as the settings say it for all.
@@ -63,7 +63,9 @@ APPS = frozenset({
 _ATOI = re.compile(r"\s*([+-]?\d{1,18})", re.ASCII)
 
 
-def spec_of(domain: str, ini: Ini, settings: Settings, owner: Owner, accounts: Accounts) -> Spec:
+def spec_of(
+    domain: str, ini: Ini, settings: Settings, owner: FileOwner, accounts: Accounts
+) -> Spec:
     """What the daemon needs to know to serve `domain` by `ini`, whose cleverness uWSGI resolved.
 
     Raises BrokenIni for a bad value in [emperor], for what the owner of the ini may not ask for,
@@ -223,7 +225,7 @@ def _adoption(ini: Ini, socket: _Socket, needs_name: set[str]) -> Adoption:
 
 
 def _aliases(
-    domain: str, ini: Ini, settings: Settings, owner: Owner, accounts: Accounts
+    domain: str, ini: Ini, settings: Settings, owner: FileOwner, accounts: Accounts
 ) -> tuple[str, ...]:
     option = ini.attribute("aliases")
     if option is None:

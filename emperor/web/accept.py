@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from emperor.model.crowd import Bursts
+from emperor.model.admission import Bursts
 
 log = logging.getLogger("emperord")
 

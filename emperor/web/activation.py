@@ -14,14 +14,14 @@ from enum import Enum
 
 from aiohttp import web
 
-from emperor.governor import Governor
 from emperor.linux.limits import descriptors
-from emperor.model.crowd import STRANGERS, Bound, Bursts, Crowd
+from emperor.model.admission import UNKNOWN_HOSTS, Admission, Bursts, Limit
 from emperor.model.domain import is_domain
 from emperor.model.lifecycle import State
 from emperor.model.settings import Settings
-from emperor.model.vassal import Spec
-from emperor.vassal import Vassal
+from emperor.model.spec import Spec
+from emperor.supervisor.governor import Governor
+from emperor.supervisor.records import Vassal
 from emperor.web.health import HEALTH_PATH, Health
 from emperor.web.pace import Pace
 from emperor.web.pages import Page, Pages
@@ -51,7 +51,7 @@ def outcome(vassal: Vassal | None) -> Outcome:
         return Outcome.RUN
     if vassal.state is State.THROTTLED:
         return Outcome.BROKEN
-    if vassal.state is State.STARTING or vassal.owed:
+    if vassal.state is State.STARTING or vassal.pending_event:
         return Outcome.WAIT
     return Outcome.STOPPED
 
@@ -98,7 +98,7 @@ class Activation:
         self._provide = provide
         self._pages = Pages()
         self._stopping = False
-        self.crowd = Crowd(settings, descriptors())
+        self.admission = Admission(settings, descriptors())
         self._bursts = Bursts()
 
     def stop(self) -> None:
@@ -125,11 +125,11 @@ class Activation:
         if not is_domain(hit.domain):
             return self._page(Page.NO_DOMAIN, hit)
         vassal = self._governor.vassals.serving(hit.domain)
-        domain = vassal.spec.domain if vassal else STRANGERS
+        domain = vassal.spec.domain if vassal else UNKNOWN_HOSTS
         connection = request.get_extra_info("socket")
-        if bound := self.crowd.turn_away(domain, connection.fileno() if connection else 0):
-            return self._turn_away(hit, domain, bound)
-        with self.crowd.holding(domain):
+        if bound := self.admission.rejection(domain, connection.fileno() if connection else 0):
+            return self._reject(hit, domain, bound)
+        with self.admission.holding(domain):
             return await self._place(hit)
 
     async def _place(self, hit: Hit) -> web.Response:
@@ -144,13 +144,13 @@ class Activation:
         self._demand(vassal, hit)
         return await self._hold(hit, vassal.spec.domain)
 
-    def _turn_away(self, hit: Hit, domain: str, bound: Bound) -> web.Response:
+    def _reject(self, hit: Hit, domain: str, bound: Limit) -> web.Response:
         whose = {
-            Bound.DOMAIN: f" for {domain}",
-            Bound.STRANGERS: " for hosts without an ini",
+            Limit.DOMAIN: f" for {domain}",
+            Limit.UNKNOWN_HOSTS: " for hosts without an ini",
         }.get(bound, "")
         if self._bursts.begins(bound.value + whose, self._governor.now()):
-            held = self.crowd.held(domain) if whose else self.crowd.total
+            held = self.admission.held(domain) if whose else self.admission.total
             log.warning(
                 "%d requests are held%s, and more are answered 503 (%s)", held, whose, bound.value
             )
@@ -163,21 +163,21 @@ class Activation:
     async def _hold(self, hit: Hit, domain: str) -> web.Response:
         changed = asyncio.Event()
         page_after = self._settings.page_after if hit.navigates else None
-        self._governor.waiters.add(domain, changed.set)
+        self._governor.subscribers.add(domain, changed.set)
         try:
             async with asyncio.timeout(page_after) as limit:
                 return await self._answer(hit, domain, changed, limit)
         except TimeoutError:
             return self._page(Page.WAITING if hit.navigates else Page.LATE, hit)
         finally:
-            self._governor.waiters.remove(domain, changed.set)
+            self._governor.subscribers.remove(domain, changed.set)
 
     async def _answer(
         self, hit: Hit, domain: str, changed: asyncio.Event, limit: asyncio.Timeout
     ) -> web.Response:
         while True:
             vassal = self._governor.vassals.get(domain)
-            if limit.when() is None and vassal and not vassal.waits_to_start:
+            if limit.when() is None and vassal and not vassal.is_queued_to_start:
                 # How long it stood in line says nothing about the app; nginx bounds it all.
                 began = asyncio.get_running_loop().time()
                 limit.reschedule(began + _longest_wait(vassal.spec))

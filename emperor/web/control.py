@@ -11,14 +11,14 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from emperor.chronicle import REMEMBERED, Chronicle
-from emperor.drain import Drain
-from emperor.governor import Governor
 from emperor.model.lifecycle import Event, State
-from emperor.model.status import Happening, as_json
-from emperor.reporting import Reporter
-from emperor.vassal import Vassal
+from emperor.model.status import TransitionEvent, as_json
+from emperor.supervisor.events import REMEMBERED, EventLog
+from emperor.supervisor.governor import Governor
+from emperor.supervisor.records import Vassal
+from emperor.web.drain import Drain
 from emperor.web.metrics import exposition
+from emperor.web.report import Reporter
 
 _ORDERS = {
     "start": Event.START,
@@ -56,7 +56,7 @@ class Control:
         self,
         governor: Governor,
         reporter: Reporter,
-        chronicle: Chronicle,
+        chronicle: EventLog,
         drain: Drain,
         daemon: Daemon,
     ) -> None:
@@ -65,7 +65,7 @@ class Control:
         self._chronicle = chronicle
         self._drain = drain
         self._daemon = daemon
-        self._streams: set[asyncio.Queue[Happening | None]] = set()
+        self._streams: set[asyncio.Queue[TransitionEvent | None]] = set()
 
     def application(self) -> web.Application:
         """The aiohttp application."""
@@ -101,14 +101,14 @@ class Control:
             vassal.starts - (vassal.lead is not None and vassal.state is State.STARTING),
             vassal.last_error,
         )
-        self._governor.waiters.add(domain, changed.set)
+        self._governor.subscribers.add(domain, changed.set)
         try:
             self._governor.order(vassal, _ORDERS[name], f"emperorctl {name}")
-            while vassal.state in _MOVING or vassal.owed:
+            while vassal.state in _MOVING or vassal.pending_event:
                 await changed.wait()
                 changed.clear()
         finally:
-            self._governor.waiters.remove(domain, changed.set)
+            self._governor.subscribers.remove(domain, changed.set)
         tried = (vassal.starts, vassal.last_error) != before
         if name != "stop" and vassal.last_error and tried:
             raise Refusal(502, "failed", f"cannot {name} {domain}: {vassal.last_error}")
@@ -120,9 +120,9 @@ class Control:
         """Happenings as JSON lines: those that are remembered, with `?past=N` the last N of them,
         then each as it happens."""
         past = _past(request)
-        queue: asyncio.Queue[Happening | None] = asyncio.Queue(_UNREAD_EVENTS)
+        queue: asyncio.Queue[TransitionEvent | None] = asyncio.Queue(_UNREAD_EVENTS)
 
-        def read(happening: Happening) -> None:
+        def read(happening: TransitionEvent) -> None:
             # A reader that does not keep up loses lines; it must not cost memory without end.
             if not queue.full():
                 queue.put_nowait(happening)
@@ -193,7 +193,7 @@ class Control:
         if why := self._reporter.refusal(host):
             raise Refusal(409, "refused", why)
         if leaving := self._governor.vassals.get(host):
-            why = leaving.slept[1] if leaving.slept else "it is about to be gone"
+            why = leaving.last_stop[1] if leaving.last_stop else "it is about to be gone"
             raise Refusal(404, "no-such-vassal", f"{host} is no vassal any more: {why}")
         raise Refusal(404, "no-such-vassal", f"there is no vassal {host}")
 

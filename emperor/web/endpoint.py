@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from emperor.estate import Given
+from emperor.handover.inherited import PassedFd
 
 # A herd knocks here all at once, and nginx takes a full queue for a dead daemon.
 BACKLOG = 4096
 
 
 @contextmanager
-def endpoint(path: Path, gid: int | None, given: Given | None) -> Iterator[socket.socket]:
+def endpoint(path: Path, gid: int | None, given: PassedFd | None) -> Iterator[socket.socket]:
     """A listening socket, non-blocking, for root and the members of group `gid`, root alone where
     there is none; what systemd gave is as its unit says. What is ours is unlinked at the end.
     Raises OSError."""
@@ -39,7 +39,7 @@ def _listen(listener: socket.socket) -> None:
     listener.setblocking(False)
 
 
-def _adopted(given: Given | None, path: Path) -> socket.socket | None:
+def _adopted(given: PassedFd | None, path: Path) -> socket.socket | None:
     """The socket of the daemon before, if its path is still there."""
     if given is None:
         return None

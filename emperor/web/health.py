@@ -6,7 +6,7 @@ half of this is nginx/emperord/health.conf, which says 503 for a daemon that doe
 
 from aiohttp import web
 
-from emperor.drain import Drain
+from emperor.web.drain import Drain
 
 HEALTH_PATH = "/emperord-health"
 

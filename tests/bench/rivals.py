@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from emperor.model.vassal import Spec
+from emperor.model.spec import Spec
 from emperor.uwsgi.command import LISTENER_FD, argv, clean_environment
 from tests.bench.place import running, serving
 from tests.eventually import eventually

@@ -13,10 +13,10 @@ from aiohttp import web
 
 from emperor.model.status import (
     EmperorStatus,
-    Happening,
     Refused,
     Report,
     Sleep,
+    TransitionEvent,
     VassalDetail,
     VassalStatus,
     Wake,
@@ -151,7 +151,7 @@ class CannedEmperor:
     report: Report = field(default_factory=report)
     details: dict[str, VassalDetail] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)
-    happenings: tuple[Happening, ...] = ()
+    events: tuple[TransitionEvent, ...] = ()
     events_end: bool = True
     orders: list[str] = field(default_factory=list)
     held: set[str] = field(default_factory=set)
@@ -210,7 +210,7 @@ class CannedEmperor:
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
         past = int(request.query.get("past", "100"))
-        for happening in self.happenings[max(0, len(self.happenings) - past) :]:
+        for happening in self.events[max(0, len(self.events) - past) :]:
             await response.write(json.dumps(as_json(happening)).encode() + b"\n")
         if not self.events_end:
             await asyncio.Event().wait()

@@ -14,25 +14,10 @@ PACKAGE = ROOT / "emperor"
 LAYERS = (
     ("model",),
     ("linux",),
-    ("uwsgi",),
-    (
-        "vassal",
-        "registry",
-        "waiters",
-        "keeper",
-        "heritage",
-        "estate",
-        "chronicle",
-        "usher",
-        "stage",
-        "governor",
-        "provision",
-        "folder",
-        "drain",
-        "reporting",
-    ),
-    ("web",),
-    ("cli", "succession", "emperor", "daemon"),
+    ("supervisor", "uwsgi"),
+    ("handover", "sources", "web"),
+    ("config", "service"),
+    ("cli", "daemon"),
 )
 # What only the edge may touch.
 PURE = PACKAGE / "model"

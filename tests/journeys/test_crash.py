@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from emperor.linux.bag import Bag
-from emperor.model.ports import Word
+from emperor.model.ports import StoreEntry
 from tests.backend import Backend
 from tests.eventually import eventually
 from tests.fdstore import FdStore
@@ -168,7 +168,7 @@ def test_nothing_is_left_behind_by_a_stop_after_a_crash(backend: Backend, store:
 
 
 @contextmanager
-def words_in(store: FdStore) -> Iterator[tuple[Bag, dict[str, Word]]]:
+def words_in(store: FdStore) -> Iterator[tuple[Bag, dict[str, StoreEntry]]]:
     """What the next daemon would find, to be tampered with."""
     ends = [os.dup(store.kept[name]) for name in ("bag.reader", "bag.writer")]
     bag = Bag.inherited(*ends)
@@ -180,16 +180,16 @@ def words_in(store: FdStore) -> Iterator[tuple[Bag, dict[str, Word]]]:
     bag.close()
 
 
-def of_another_format(word: Word) -> Word:
+def of_another_format(word: StoreEntry) -> StoreEntry:
     record = msgspec.msgpack.decode(word.payload)
     return replace(word, payload=msgspec.msgpack.encode(record | {"format": 2}))
 
 
-def without_descriptors(word: Word) -> Word:
+def without_descriptors(word: StoreEntry) -> StoreEntry:
     return replace(word, fds=())
 
 
-def with_others(word: Word) -> Word:
+def with_others(word: StoreEntry) -> StoreEntry:
     return replace(word, fds=tuple(os.dup(1) for _ in word.fds))
 
 
@@ -204,7 +204,7 @@ def with_others(word: Word) -> Word:
     ],
 )
 def test_words_that_are_stale_are_let_go_and_every_site_is_served(
-    backend: Backend, store: FdStore, whose: str, tamper: Callable[[Word], Word]
+    backend: Backend, store: FdStore, whose: str, tamper: Callable[[StoreEntry], StoreEntry]
 ) -> None:
     backend.expect("cannot (go on with 2 vassals|use what an earlier emperord said)")
     # Its socket is free when it has noticed that its emperor is gone.
@@ -216,7 +216,9 @@ def test_words_that_are_stale_are_let_go_and_every_site_is_served(
     backend.process.kill()
     backend.process.wait()
     with words_in(store) as (bag, words):
-        bag.put(tamper(word) for key, word in words.items() if (key == "") != (whose == "vassals"))
+        bag.write(
+            tamper(word) for key, word in words.items() if (key == "") != (whose == "vassals")
+        )
     backend.start()
     for domain in ("a.example", "b.example"):
         eventually(partial(is_served, backend, domain))

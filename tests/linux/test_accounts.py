@@ -6,7 +6,7 @@ import pwd
 import pytest
 
 from emperor.linux.accounts import SystemAccounts
-from emperor.model.vassal import Identity
+from emperor.model.spec import Identity
 
 NOBODY = pwd.getpwnam("nobody")
 AS_NOBODY = Identity(NOBODY.pw_uid, NOBODY.pw_gid, "nobody")

@@ -23,7 +23,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from emperor.linux.bag import Bag
-from emperor.model.ports import CannotKeep, Word
+from emperor.model.ports import CannotKeep, StoreEntry
 
 PUTS = 100_000
 _NOBODY_ELSE = 64_123
@@ -63,7 +63,7 @@ def found(bag: Bag) -> dict[str, bytes]:
     return {key: word.payload for key, word in words.items()}
 
 
-def close(words: dict[str, Word]) -> None:
+def close(words: dict[str, StoreEntry]) -> None:
     for word in words.values():
         for fd in word.fds:
             os.close(fd)
@@ -112,21 +112,21 @@ def most_files(more: int) -> Iterator[None]:
 
 
 def test_the_newest_word_about_each_key_is_found(bag: Bag) -> None:
-    bag.put([Word("a", b"1"), Word("b", b"1")])
-    bag.put([Word("a", b"2")])
+    bag.write([StoreEntry("a", b"1"), StoreEntry("b", b"1")])
+    bag.write([StoreEntry("a", b"2")])
     assert found(bag) == {"a": b"2", "b": b"1"}
 
 
 def test_a_word_without_a_payload_ends_it(bag: Bag) -> None:
-    bag.put([Word("a", b"1"), Word("b", b"1")])
-    bag.put([Word("a")])
+    bag.write([StoreEntry("a", b"1"), StoreEntry("b", b"1")])
+    bag.write([StoreEntry("a")])
     assert found(bag) == {"b": b"1"}
-    bag.put([Word("a", b"2")])
+    bag.write([StoreEntry("a", b"2")])
     assert found(bag) == {"a": b"2", "b": b"1"}
 
 
 def test_reading_takes_nothing_out(bag: Bag) -> None:
-    bag.put([Word(str(number), b"x" * 1000) for number in range(500)])
+    bag.write([StoreEntry(str(number), b"x" * 1000) for number in range(500)])
     expected = {str(number): b"x" * 1000 for number in range(500)}
     assert found(bag) == found(bag) == expected
 
@@ -136,7 +136,7 @@ def test_a_listener_lives_on_in_it_with_its_queue(bag: Bag, tmp_path: Path) -> N
     with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
         listener.bind(path)
         listener.listen()
-        bag.put([Word("a", b"1", (listener.fileno(),))])
+        bag.write([StoreEntry("a", b"1", (listener.fileno(),))])
         listener.close()
         client.connect(path)
         client.send(b"asked meanwhile")
@@ -150,7 +150,13 @@ def test_a_listener_lives_on_in_it_with_its_queue(bag: Bag, tmp_path: Path) -> N
 
 def test_each_word_gets_its_own_descriptors(bag: Bag) -> None:
     pipes = [os.pipe() for _ in range(3)]
-    bag.put([Word("a", b"1", pipes[0]), Word("none", b"1"), Word("b", b"1", pipes[1] + pipes[2])])
+    bag.write(
+        [
+            StoreEntry("a", b"1", pipes[0]),
+            StoreEntry("none", b"1"),
+            StoreEntry("b", b"1", pipes[1] + pipes[2]),
+        ]
+    )
     words = bag.read()
     assert [len(words[key].fds) for key in ("a", "none", "b")] == [2, 0, 4]
     given = [os.fstat(fd).st_ino for pipe in pipes for fd in pipe]
@@ -164,13 +170,13 @@ def test_a_process_that_is_killed_leaves_it_to_the_next(bag: Bag) -> None:
     script = (
         "import os, signal, sys\n"
         "from emperor.linux.bag import Bag\n"
-        "from emperor.model.ports import Word\n"
+        "from emperor.model.ports import StoreEntry\n"
         "bag = Bag.inherited(*map(int, sys.argv[1:]))\n"
         "print(sorted(bag.read()), flush=True)\n"
-        "bag.put([Word('b', b'2', (0,))])\n"
+        "bag.write([StoreEntry('b', b'2', (0,))])\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    bag.put([Word("a", b"1")])
+    bag.write([StoreEntry("a", b"1")])
     command = [sys.executable, "-c", script, *map(str, bag.ends)]
     told = subprocess.run(
         command, pass_fds=bag.ends, stdout=subprocess.PIPE, text=True, check=False
@@ -193,7 +199,7 @@ def test_it_never_grows_however_often_words_are_put(bag: Bag) -> None:
         for count in range(PUTS):
             key = keys[int(chance.random() ** 3 * len(keys))]
             payload = b"%d" % count if chance.random() < 0.9 else b""
-            bag.put([Word(key, payload, (fd, fd) if payload else ())])
+            bag.write([StoreEntry(key, payload, (fd, fd) if payload else ())])
             model[key] = payload
             if count % 1000 == 0:
                 most = max(most, bytes_in(bag))
@@ -215,7 +221,7 @@ def test_whatever_is_put_in_whatever_order_reads_as_the_last_word(
     bag = Bag.new()
     expected: dict[str, bytes] = {}
     for words in puts:
-        bag.put([Word(key, payload) for key, payload in words])
+        bag.write([StoreEntry(key, payload) for key, payload in words])
         expected |= dict(words)
     assert found(bag) == {key: payload for key, payload in expected.items() if payload}
     bag.close()
@@ -258,7 +264,7 @@ def test_a_crash_between_any_two_steps_loses_no_word() -> None:
     for count in range(600):
         key = f"{int(chance.random() ** 2 * 20)}"
         coming = {key: b"%d" % count if chance.random() < 0.8 else b""}
-        bag.put([Word(key, payload) for key, payload in coming.items()])
+        bag.write([StoreEntry(key, payload) for key, payload in coming.items()])
         settled |= coming
     assert looks > 2000, "old messages were taken out"
     bag.close()
@@ -270,24 +276,24 @@ def seqpackets() -> tuple[socket.socket, socket.socket]:
 
 def test_when_all_is_dropped_nothing_is_held_any_more(bag: Bag) -> None:
     read_end, write_end = os.pipe()
-    bag.put([Word("a", b"1", (write_end,))])
-    bag.put([Word("b", b"1"), Word("a")])
+    bag.write([StoreEntry("a", b"1", (write_end,))])
+    bag.write([StoreEntry("b", b"1"), StoreEntry("a")])
     os.close(write_end)
     bag.clear()
     assert os.read(read_end, 1) == b""
     assert bytes_in(bag) == 0
     os.close(read_end)
-    bag.put([Word("c", b"1")])
+    bag.write([StoreEntry("c", b"1")])
     assert found(bag) == {"c": b"1"}
 
 
 def test_the_heir_keeps_it_short_too(bag: Bag) -> None:
     for number in range(60):
-        bag.put([Word("a", b"%d" % number)])
+        bag.write([StoreEntry("a", b"%d" % number)])
     successor = heir(bag)
     close(successor.read())
     for number in range(1000):
-        successor.put([Word("b", b"%d" % number)])
+        successor.write([StoreEntry("b", b"%d" % number)])
     assert found(successor) == {"a": b"59", "b": b"999"}
     assert bytes_in(successor) < 200_000
     successor.close()
@@ -296,7 +302,7 @@ def test_the_heir_keeps_it_short_too(bag: Bag) -> None:
 def test_words_that_were_put_one_by_one_come_together_in_time(bag: Bag) -> None:
     """A peek passes over all messages before, so thousands of them would take seconds to read."""
     for number in range(4000):
-        bag.put([Word(str(number), b"x")])
+        bag.write([StoreEntry(str(number), b"x")])
     messages = 0
     successor, _ = (socket.socket(fileno=os.dup(end)) for end in bag.ends)
     successor.setsockopt(socket.SOL_SOCKET, 42, 0)
@@ -321,13 +327,13 @@ def test_a_full_queue_is_told_and_makes_room_again_when_something_ends() -> None
         CannotKeep, match=r"state of app\d+: the queue is full; run emperord as"
     ) as e:
         for number in range(5000):
-            bag.put([Word(f"app{number}", b"x" * 500)])
+            bag.write([StoreEntry(f"app{number}", b"x" * 500)])
             kept.append(f"app{number}")
     assert e.value.keys == {f"app{len(kept)}"}
     assert found(bag).keys() == set(kept)
     for ended in kept[:50]:
-        bag.put([Word(ended)])
-    bag.put([Word("one more", b"x" * 500)])
+        bag.write([StoreEntry(ended)])
+    bag.write([StoreEntry("one more", b"x" * 500)])
     assert found(bag).keys() == {*kept[50:], "one more"}
     bag.close()
 
@@ -335,7 +341,7 @@ def test_a_full_queue_is_told_and_makes_room_again_when_something_ends() -> None
 def test_without_privileges_it_is_smaller_and_works() -> None:
     with without_privileges():
         bag = Bag.new()
-        bag.put([Word("a", b"1")])
+        bag.write([StoreEntry("a", b"1")])
     assert found(bag) == {"a": b"1"}
     bag.close()
 
@@ -345,23 +351,23 @@ def test_too_many_descriptors_are_told_with_the_limit_that_stands_in_the_way() -
     told = pytest.raises(CannotKeep, match="raise the limit on open files")
     with somewhere() as fd, most_files(20), without_privileges(), told:
         for number in range(10_000):
-            bag.put([Word(f"app{number}", b"x", (fd,))])
+            bag.write([StoreEntry(f"app{number}", b"x", (fd,))])
     assert "app0" in found(bag)
     bag.close()
 
 
 def test_a_word_that_is_too_long_does_not_keep_others_out(bag: Bag) -> None:
-    words = [Word("a", b"1"), Word("long", b"x" * (2 << 20)), Word("b", b"1")]
+    words = [StoreEntry("a", b"1"), StoreEntry("long", b"x" * (2 << 20)), StoreEntry("b", b"1")]
     with pytest.raises(
         CannotKeep, match="cannot keep the state of long: that is too long"
     ) as error:
-        bag.put(words)
+        bag.write(words)
     assert error.value.keys == {"long"}
     assert found(bag) == {"a": b"1", "b": b"1"}
 
 
 def test_a_long_word_is_kept_whole(bag: Bag) -> None:
-    bag.put([Word("a", b"x" * 900_000), Word("b", b"1")])
+    bag.write([StoreEntry("a", b"x" * 900_000), StoreEntry("b", b"1")])
     assert {key: len(payload) for key, payload in found(bag).items()} == {"a": 900_000, "b": 1}
 
 
@@ -369,9 +375,9 @@ def test_what_cannot_be_opened_here_is_set_aside_with_the_limit_that_stands_in_t
     bag: Bag, caplog: pytest.LogCaptureFixture
 ) -> None:
     with somewhere() as fd:
-        bag.put([Word("few", b"1", (fd,))])
-        bag.put([Word("many", b"1", (fd,))])
-        bag.put([Word("many", b"2", (fd,) * 100)])
+        bag.write([StoreEntry("few", b"1", (fd,))])
+        bag.write([StoreEntry("many", b"1", (fd,))])
+        bag.write([StoreEntry("many", b"2", (fd,) * 100)])
     successor = heir(bag)
     with most_files(50):
         words = successor.read()
@@ -398,13 +404,13 @@ def test_what_cannot_be_opened_here_is_set_aside_with_the_limit_that_stands_in_t
 def test_what_another_version_or_nobody_wrote_is_set_aside_and_the_rest_is_used(
     bag: Bag, message: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bag.put([Word("a", b"1")])
+    bag.write([StoreEntry("a", b"1")])
     writer = socket.socket(fileno=os.dup(bag.ends[1]))
     read_end, write_end = os.pipe()
     writer.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [write_end]))])
     writer.close()
     os.close(write_end)
-    bag.put([Word("b", b"1")])
+    bag.write([StoreEntry("b", b"1")])
     successor = heir(bag)
     words = successor.read()
     assert {key: word.payload for key, word in words.items()} == {"a": b"1", "b": b"1"}

@@ -17,7 +17,7 @@ import pytest
 from emperor.linux.listeners import REFUSALS_AT_ONCE, UnixListener, UnixListeners
 from emperor.model.ports import CannotListen
 from emperor.model.settings import SettingsError, read_settings
-from emperor.model.vassal import Activation, Spec
+from emperor.model.spec import Activation, Spec
 from tests.eventually import eventually_async
 from tests.traces import public_folder
 

@@ -16,7 +16,7 @@ import pytest
 
 from emperor.linux.processes import LedProcess, as_identity, leader_with_socket, open_log, spawn
 from emperor.model.ports import CannotLaunch
-from emperor.model.vassal import Identity
+from emperor.model.spec import Identity
 from tests.eventually import eventually, eventually_async
 
 

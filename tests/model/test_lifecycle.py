@@ -49,7 +49,7 @@ failed         !         throttled  throttled  !          !         !          !
 second_exited  parked    starting   running    running    stopping  throttled  removed
 """
 # Where there is room for a second process, where a predecessor drains, where the app is single;
-# what is owed stands behind the plus.
+# what is pending_event stands behind the plus.
 COMPOUND = {
     "beside": ["starting", "stopping+demand", "stopping+demand"],
     "succeed": ["reloading", "running+revised", "stopping+demand"],

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from docs.examples.backend import SHIPPED
 from emperor.model.domain import LONGEST_DOMAIN, canonical_host, is_domain
-from emperor.model.vassal import SOCKET_PATH_BYTES
+from emperor.model.spec import SOCKET_PATH_BYTES
 from tests.eventually import eventually
 from tests.http_client import Reply, Request, ask, send
 from tests.nginx.conftest import App

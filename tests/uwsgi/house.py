@@ -4,15 +4,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from emperor.model.settings import Settings, read_settings
-from emperor.model.vassal import Identity, Spec
-from emperor.uwsgi.identity import Owner
+from emperor.model.spec import Identity, Spec
+from emperor.uwsgi.identity import FileOwner
 from emperor.uwsgi.ini import Ini, parse
 from emperor.uwsgi.spec import spec_of
 
 DOMAIN = "www.a.example"
 OWN = f"/var/sockets/{DOMAIN}/socket"
-ROOT = Owner(0, 0)
-ALICE = Owner(1001, 33)
+ROOT = FileOwner(0, 0)
+ALICE = FileOwner(1001, 33)
 SETTINGS = read_settings("", "emperord.ini", {})
 
 _USERS = (Identity(0, 0, "root"), Identity(1001, 2001, "alice"), Identity(1002, 2002, "bob"))
@@ -42,7 +42,7 @@ def ini_of(text: str) -> Ini:
 
 
 def spec(
-    text: str, owner: Owner = ROOT, machine: Machine = AS_ROOT, settings: Settings = SETTINGS,
+    text: str, owner: FileOwner = ROOT, machine: Machine = AS_ROOT, settings: Settings = SETTINGS,
     **changes: Any,
 ) -> Spec:  # fmt: skip
     """What such an ini comes to, with changed settings if need be."""

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from emperor.model.vassal import Adoption, Spec
+from emperor.model.spec import Adoption, Spec
 from emperor.uwsgi.command import argv, environment
 
 SPEC = Spec("a.example", "a.example.ini", "/s/a.example/socket", need_app=True)

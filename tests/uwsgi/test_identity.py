@@ -2,15 +2,15 @@
 
 import pytest
 
-from emperor.model.vassal import Identity
-from emperor.uwsgi.identity import Owner, identity_of
+from emperor.model.spec import Identity
+from emperor.uwsgi.identity import FileOwner, identity_of
 from emperor.uwsgi.ini import BrokenIni
 from tests.uwsgi.house import ALICE, AS_BOB, AS_ROOT, ROOT, Machine, ini_of
 
 IS_ALICE = Identity(1001, 2001, "alice")
 
 
-def identity(attributes: str, owner: Owner, machine: Machine = AS_ROOT) -> Identity | None:
+def identity(attributes: str, owner: FileOwner, machine: Machine = AS_ROOT) -> Identity | None:
     lines = attributes.replace(", ", "\n")
     return identity_of(ini_of(f"master\n[emperor]\n{lines}"), owner, machine)
 
@@ -60,7 +60,7 @@ def test_a_tenants_ini_runs_as_the_tenant_and_not_in_the_group_of_the_file(
 
 def test_an_owner_without_an_account_is_refused_since_the_files_group_may_be_nginxs() -> None:
     with pytest.raises(BrokenIni, match="its owner has uid 4711, which is no user's; chown it"):
-        identity("", Owner(4711, 4712))
+        identity("", FileOwner(4711, 4712))
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_a_tenant_can_become_nobody_else(attributes: str) -> None:
         identity(attributes, ALICE)
 
 
-@pytest.mark.parametrize("owner", [ROOT, ALICE, Owner(1002, 2002)])
-def test_a_daemon_that_is_not_root_stays_who_it_is(owner: Owner) -> None:
+@pytest.mark.parametrize("owner", [ROOT, ALICE, FileOwner(1002, 2002)])
+def test_a_daemon_that_is_not_root_stays_who_it_is(owner: FileOwner) -> None:
     assert identity("", owner, AS_BOB) is None
     assert identity("uid = bob, gid = bobs", owner, AS_BOB) is None
     with pytest.raises(BrokenIni, match=r"line 4: .* since emperord is not root: it runs as bob"):

@@ -27,7 +27,7 @@ def pairs(ini: Ini) -> list[tuple[str, str]]:
 
 def test_the_ini_of_the_talk_needs_nobody_elses_help() -> None:
     ini = parse(TALK, NAME, "/etc/uwsgi/vassals")
-    assert ini.clever is None
+    assert ini.needs_uwsgi is None
     assert ini.options == (
         Option("socket", "/var/sockets/www.obeythetestinggoat.com/socket", 2),
         Option("file", "/path/to/obeythetestinggoat.com/source/application.py", 3),
@@ -63,7 +63,7 @@ def test_a_nasty_ini_is_read_as_uwsgi_reads_it(text: str, tmp_path: Path) -> Non
     (tmp_path / NAME).write_bytes(text.encode())
     ini = read(text, str(tmp_path))
     assert pairs(ini) == resolved(tmp_path, NAME)
-    assert ini.clever is None
+    assert ini.needs_uwsgi is None
 
 
 # No "%" stands alone, since uWSGI reads beyond its buffer for one at the end of the file; no "("
@@ -111,7 +111,7 @@ def test_the_section_emperor_is_read_the_same_way() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "clever"),
+    ("options", "needs_uwsgi"),
     [
         ("socket = /s/$(HOST)/socket", "line 2: socket = /s/$(HOST)/socket"),
         ("http-socket = @(name)", "line 2: http-socket = @(name)"),
@@ -129,9 +129,9 @@ def test_the_section_emperor_is_read_the_same_way() -> None:
     ],
 )
 def test_what_bears_on_the_daemon_and_is_not_plain_is_left_to_uwsgi(
-    options: str, clever: str
+    options: str, needs_uwsgi: str
 ) -> None:
-    assert read(f"[uwsgi]\n{options}\n").clever == clever
+    assert read(f"[uwsgi]\n{options}\n").needs_uwsgi == needs_uwsgi
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_what_bears_on_the_daemon_and_is_not_plain_is_left_to_uwsgi(
     ],
 )
 def test_what_does_not_bear_on_the_daemon_is_left_alone(option: str) -> None:
-    assert read(f"[uwsgi]\n{option}\n").clever is None
+    assert read(f"[uwsgi]\n{option}\n").needs_uwsgi is None
 
 
 @pytest.mark.parametrize(

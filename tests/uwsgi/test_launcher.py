@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from emperor.linux.listeners import UnixListener, UnixListeners
-from emperor.model.ports import News
+from emperor.model.ports import Message
 from emperor.model.settings import read_settings
 from emperor.model.snapshot import ProcessMark
-from emperor.model.vassal import Spec
+from emperor.model.spec import Spec
 from emperor.uwsgi.launcher import UwsgiLauncher, UwsgiProcess
 from tests.eventually import eventually_async
 from tests.traces import public_folder
@@ -27,13 +27,13 @@ UWSGI = Path(sys.executable).with_name("uwsgi")
 class Told:
     """What a governor would be told."""
 
-    news: list[News] = field(default_factory=list)
+    news: list[Message] = field(default_factory=list)
     ends: list[str] = field(default_factory=list)
 
-    def heard(self, _domain: str, _generation: int, news: News) -> None:
+    def on_message(self, _domain: str, _generation: int, news: Message) -> None:
         self.news.append(news)
 
-    def exited(self, _domain: str, _generation: int, how: str) -> None:
+    def on_exit(self, _domain: str, _generation: int, how: str) -> None:
         self.ends.append(how)
 
 
@@ -95,7 +95,7 @@ async def test_a_process_is_gone_on_with_by_its_pipe_and_its_pidfd(house: House)
     heir = house.adopt(process.mark, abandoned(process), second)
     assert heir
     assert (heir.pid, heir.mark) == (process.pid, process.mark)
-    await eventually_async(lambda: News.ACCEPTING in second.news)
+    await eventually_async(lambda: Message.ACCEPTING in second.news)
     heir.drain()
     assert await eventually_async(lambda: second.ends) == ["exit status 0"]
     assert (first.news, first.ends) == ([], [])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from emperor.uwsgi.identity import Owner
+from emperor.uwsgi.identity import FileOwner
 from emperor.uwsgi.lint import Finding, Severity, lint, unknown_options
 from tests.uwsgi.house import ALICE, OWN, ROOT, SETTINGS, ini_of, spec
 
@@ -10,7 +10,7 @@ SOMAXCONN = 4096
 CLEAN = "file = /srv/a.py\nuid = www-data"
 
 
-def remarks(text: str, owner: Owner = ROOT) -> list[Finding]:
+def remarks(text: str, owner: FileOwner = ROOT) -> list[Finding]:
     return lint(ini_of(text), spec(text, owner), SETTINGS, SOMAXCONN)
 
 

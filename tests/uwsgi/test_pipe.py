@@ -11,19 +11,19 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from emperor.model.ports import News
+from emperor.model.ports import Message
 from emperor.uwsgi.pipe import _SO_PASSRIGHTS, GRACEFUL_STOP, Pipe
 from tests.eventually import eventually_async
 
 
 async def test_bytes_become_news_and_unknown_ones_do_not() -> None:
-    heard: list[News] = []
+    heard: list[Message] = []
     pipe = Pipe.new(asyncio.get_running_loop(), heard.append)
     os.write(pipe.far_fd, bytes([1, 99, 5, 17]))
     await eventually_async(lambda: len(heard) == 3)
     os.write(pipe.far_fd, bytes([22]))
     await eventually_async(lambda: len(heard) == 4)
-    assert heard == [News.LOADED, News.ACCEPTING, News.LOYAL, News.IDLE]
+    assert heard == [Message.LOADED, Message.ACCEPTING, Message.FIRST_REPLY, Message.IDLE]
     pipe.close()
 
 
@@ -49,12 +49,12 @@ async def test_the_end_of_the_workers_does_not_make_the_loop_spin() -> None:
 
 async def test_a_byte_stays_in_the_pipe_until_it_has_been_dealt_with() -> None:
     loop = asyncio.get_running_loop()
-    told: list[tuple[News, bool]] = []
+    told: list[tuple[Message, bool]] = []
     pipe = Pipe.new(loop, lambda news: told.append((news, is_pending(pipe.fd))))
     os.write(pipe.far_fd, bytes([5]))
     await eventually_async(lambda: told)
     await asyncio.sleep(0)
-    assert told == [(News.ACCEPTING, True)]
+    assert told == [(Message.ACCEPTING, True)]
     assert not is_pending(pipe.fd)
     pipe.close()
 
@@ -68,7 +68,7 @@ async def test_a_fault_over_a_byte_does_not_make_the_loop_spin() -> None:
     faults: list[object] = []
     loop.set_exception_handler(lambda _, context: faults.append(context["exception"]))
 
-    def fail(_news: News) -> None:
+    def fail(_news: Message) -> None:
         raise ValueError
 
     pipe = Pipe.new(loop, fail)
@@ -83,7 +83,7 @@ async def test_whoever_takes_the_end_over_hears_what_came_meanwhile() -> None:
     loop = asyncio.get_running_loop()
     kept, vassal = (end.detach() for end in socket.socketpair())
     os.write(vassal, bytes([5]))
-    heard: list[News] = []
+    heard: list[Message] = []
     pipe = Pipe.adopted(kept, loop, heard.append)
     await eventually_async(lambda: heard)
     pipe.send(GRACEFUL_STOP)
@@ -93,11 +93,11 @@ async def test_whoever_takes_the_end_over_hears_what_came_meanwhile() -> None:
 
 
 async def test_what_is_said_over_and_over_in_one_breath_is_told_once() -> None:
-    heard: list[News] = []
+    heard: list[Message] = []
     pipe = Pipe.new(asyncio.get_running_loop(), heard.append)
     os.write(pipe.far_fd, bytes([5, 17]) * 30 + bytes([22]))
-    await eventually_async(lambda: News.IDLE in heard)
-    assert heard == [News.ACCEPTING, News.LOYAL, News.IDLE]
+    await eventually_async(lambda: Message.IDLE in heard)
+    assert heard == [Message.ACCEPTING, Message.FIRST_REPLY, Message.IDLE]
     pipe.close()
 
 
@@ -138,7 +138,7 @@ def send_away(pipe: Pipe, fd: int) -> None:
 
 @pytest.mark.parametrize("is_read", [True, False])
 async def test_a_descriptor_that_an_app_sends_along_keeps_nobody_waiting(is_read: bool) -> None:
-    heard: list[News] = []
+    heard: list[Message] = []
     pipe = Pipe.new(asyncio.get_running_loop(), heard.append)
     if can_forbid(pipe):  # as on one that cannot
         pipe._near.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 1)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from emperor.model.vassal import Activation, Adoption, Reload, Spec
-from emperor.uwsgi.identity import Owner
+from emperor.model.spec import Activation, Adoption, Reload, Spec
+from emperor.uwsgi.identity import FileOwner
 from emperor.uwsgi.ini import BrokenIni
 from tests.uwsgi.house import ALICE, AS_BOB, AS_ROOT, DOMAIN, OWN, ROOT, Machine, ini_of, spec
 
@@ -287,9 +287,11 @@ def test_a_socket_named_by_an_alias_is_refused_for_the_domains_own() -> None:
 @pytest.mark.parametrize(
     ("owner", "machine", "may"),
     [(ROOT, AS_ROOT, True), (ALICE, AS_ROOT, False), (ROOT, AS_BOB, True),
-     (Owner(1002, 2002), AS_BOB, True), (ALICE, AS_BOB, False)],
+     (FileOwner(1002, 2002), AS_BOB, True), (ALICE, AS_BOB, False)],
 )  # fmt: skip
-def test_a_tenant_cannot_take_a_neighbours_name(owner: Owner, machine: Machine, may: bool) -> None:
+def test_a_tenant_cannot_take_a_neighbours_name(
+    owner: FileOwner, machine: Machine, may: bool
+) -> None:
     text = "master\n[emperor]\naliases = b.example"
     if may:
         assert spec(text, owner, machine).aliases == ("b.example",)

@@ -11,16 +11,16 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
-from emperor.drain import Drain
 from emperor.model.lifecycle import Event, State
 from emperor.model.ports import Listener, QueueLength
 from emperor.model.settings import Settings
-from emperor.model.vassal import Spec
+from emperor.model.spec import Spec
 from emperor.web.activation import Activation, Outcome, outcome
+from emperor.web.drain import Drain
 from emperor.web.health import Health
 from emperor.web.pace import Pace
 from tests.eventually import eventually_async
-from tests.governor.fakes import World, settings
+from tests.supervisor.fakes import World, settings
 
 Client = TestClient[Request, Application]
 
@@ -49,7 +49,7 @@ class Front:
 
     @property
     def held(self) -> int:
-        return self.world.governor.waiters.count("a.example")
+        return self.world.governor.subscribers.count("a.example")
 
 
 @asynccontextmanager
@@ -79,7 +79,7 @@ async def front(
 
 
 @pytest.mark.parametrize(
-    ("state", "owed", "expected"),
+    ("state", "pending_event", "expected"),
     [
         (State.PARKED, False, Outcome.STOPPED),
         (State.PARKED, True, Outcome.WAIT),
@@ -93,11 +93,13 @@ async def front(
     ],
 )
 def test_what_becomes_of_a_held_request_in_each_state(
-    state: State, owed: bool, expected: Outcome
+    state: State, pending_event: bool, expected: Outcome
 ) -> None:
     world = World()
     world.vassal.state = state
-    world.vassal.owed = (Event.DEMAND, world.governor.cause("hit")) if owed else None
+    world.vassal.pending_event = (
+        (Event.DEMAND, world.governor.cause("hit")) if pending_event else None
+    )
     assert outcome(world.vassal) is expected
 
 
@@ -200,7 +202,7 @@ async def test_one_too_many_is_turned_away_at_once_and_told_once(
         assert (program.status, program.headers["Retry-After"]) == (503, "5")
         page = await asked.ask(navigates=True)
         assert "<h1>Too many visitors</h1>" in await page.text()
-        assert asked.activation.crowd.turned_away == 2
+        assert asked.activation.admission.turned_away == 2
         asked.world.launcher.last.accepts()
         assert [(await hit).status for hit in held] == [200, 200]
         assert (await asked.ask()).status == 200

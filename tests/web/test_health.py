@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from emperor.drain import Drain
 from emperor.linux.boot import boot_id
+from emperor.web.drain import Drain
 from emperor.web.health import HEALTH_PATH, Health
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)

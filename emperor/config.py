@@ -1,0 +1,49 @@
+"""Reads the settings file, and finds the uWSGI binary that the settings ask for."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from emperor.model.settings import Settings, SettingsError, read_settings
+
+DEFAULT_CONFIG = "/etc/uwsgi/emperord.ini"
+
+
+def load_settings(config: str | None, flags: dict[str, str]) -> Settings:
+    """The settings of that file, or of the default one if it is there, under `flags` by key.
+
+    Raises SettingsError.
+    """
+    path = config or DEFAULT_CONFIG
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        if config is not None:
+            raise SettingsError(f"cannot read {path}: no such file") from error
+        text = ""
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SettingsError(
+            f"cannot read {path}: line {line}: it is not UTF-8 text; save it as such"
+        ) from error
+    return read_settings(text, path, flags)
+
+
+def find_uwsgi(chosen: Path | None) -> Path:
+    """The binary to run: the chosen one, the one beside this interpreter, the one on PATH.
+
+    Raises SettingsError.
+    """
+    beside = Path(sys.executable).with_name("uwsgi")
+    on_path = shutil.which("uwsgi")
+    candidates = [chosen] if chosen else [beside, *([Path(on_path)] if on_path else [])]
+    for candidate in candidates:
+        if os.access(candidate, os.X_OK):
+            return candidate
+    where = chosen or f"{beside} or on PATH"
+    raise SettingsError(
+        f"cannot find uwsgi at {where}: install it (pip install uwsgi), or set `uwsgi`"
+    )

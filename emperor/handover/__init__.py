@@ -1,0 +1,1 @@
+"""What one daemon leaves the next, at a crash and at an upgrade."""

@@ -1,0 +1,75 @@
+"""What a daemon says of itself to the one that comes after it, and what that one makes of it."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from emperor.model.settings import Settings
+from emperor.model.snapshot import FORMAT, Stale
+
+# Sockets and processes stand there, and nginx looks for them there.
+_FIXED = ("vassals", "sockets", "run_dir")
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A descriptor beside the record. What `is_ours` no systemd holds: this daemon has made it, and
+    unlinks it when it stops."""
+
+    name: str
+    is_ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonRecord:
+    """One daemon. `reading` stands for all that decides what an ini comes to."""
+
+    config_fingerprint: str
+    vassals: str
+    sockets: str
+    run_dir: str
+    handed: tuple[Handed, ...] = ()
+    format: Literal[1] = FORMAT
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER: msgspec.msgpack.Decoder[DaemonRecord] = msgspec.msgpack.Decoder(DaemonRecord)
+
+
+def record_of(version: str, settings: Settings, handed: tuple[Handed, ...] = ()) -> DaemonRecord:
+    """That of a daemon with these settings."""
+    places = (str(settings.vassals), str(settings.sockets), str(settings.run_dir))
+    return DaemonRecord(config_fingerprint(version, settings), *places, handed)
+
+
+def config_fingerprint(version: str, settings: Settings) -> str:
+    """A text that is the same as long as an ini comes to the same."""
+    return f"{version} {settings!r}"
+
+
+def encode(record: DaemonRecord) -> bytes:
+    """The bytes of it."""
+    return _ENCODER.encode(record)
+
+
+def decode(data: bytes) -> DaemonRecord:
+    """The opposite of `encode`. Raises Stale for what another format, or nobody, wrote."""
+    try:
+        return _DECODER.decode(data)
+    except msgspec.MsgspecError as error:
+        raise Stale(str(error)) from error
+
+
+def keep_fixed_paths(record: DaemonRecord, settings: Settings) -> tuple[Settings, tuple[str, ...]]:
+    """The settings that whoever goes on with that record can have, and what cannot change without a
+    stop, in words."""
+    kept: dict[str, Any] = {}
+    told = []
+    for field in _FIXED:
+        is_set, wanted = Path(getattr(record, field)), getattr(settings, field)
+        if is_set != wanted:
+            kept[field] = is_set
+            told.append(f"{field.replace('_', '-')} = {wanted} (it stays {is_set})")
+    return (replace(settings, **kept) if kept else settings), tuple(told)

@@ -1,0 +1,1 @@
+"""Where vassals come from: the folder of inis, and the provisioning command."""

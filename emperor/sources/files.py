@@ -1,0 +1,49 @@
+"""Reads one ini from the disk, if it is a file that only its owner can change."""
+
+import os
+import stat
+from dataclasses import dataclass
+
+from emperor.linux.trust import others_may_write, who_may_turn
+from emperor.model.spec import Stamp
+from emperor.uwsgi.identity import FileOwner
+from emperor.uwsgi.ini import LONGEST_INI, BrokenIni
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An ini as it was read."""
+
+    data: bytes
+    stamp: Stamp
+
+    @property
+    def owner(self) -> FileOwner:
+        """The owner of the file."""
+        return FileOwner(self.stamp.uid, self.stamp.gid)
+
+
+def stamp_of(info: os.stat_result) -> Stamp:
+    """What tells this version of a file from the next."""
+    return Stamp(info.st_ino, info.st_mtime_ns, info.st_size, info.st_uid, info.st_gid)
+
+
+def read_draft(path: str) -> Draft:
+    """One ini from the disk. Raises OSError and BrokenIni; never opens a pipe or a device."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise BrokenIni("it is not a file")
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode):
+            raise BrokenIni("it is not a file")
+        if info.st_uid == os.geteuid() and others_may_write(info):
+            raise BrokenIni("others than its owner may write to it; chmod go-w it")
+        if os.path.islink(path) and (where := who_may_turn(path, info.st_uid)):
+            raise BrokenIni(f"{where}, on its way, can be turned elsewhere; copy the ini here")
+        if info.st_size > LONGEST_INI:
+            raise BrokenIni(f"it has {info.st_size} bytes, which is more than an ini can have")
+        data = os.read(fd, LONGEST_INI)
+    finally:
+        os.close(fd)
+    return Draft(data, stamp_of(info))

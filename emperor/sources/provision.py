@@ -1,0 +1,119 @@
+"""Runs the provisioning command for a domain without an ini: the talk's `initialize_webapp`."""
+
+import asyncio
+import logging
+import os
+import signal
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from emperor.supervisor.governor import Governor
+
+log = logging.getLogger("emperord")
+
+LIMIT_SECONDS = 30.0
+# Anybody can send any host name: unknown ones must not become a fork bomb.
+AT_ONCE = 4
+_TOLD = 500
+
+
+class Provisioner:
+    """One run for a domain at a time, few at once; those who wait share its result."""
+
+    def __init__(
+        self, command: tuple[str, ...], governor: Governor, tasks: asyncio.TaskGroup
+    ) -> None:
+        self._command = command
+        self._governor = governor
+        self._tasks = tasks
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._running: dict[str, asyncio.Task[bool]] = {}
+        self._is_stopped = False
+        self._may_run = asyncio.Event()
+        self._may_run.set()
+        self._is_quiet = asyncio.Event()
+        self._is_quiet.set()
+        self._runs = 0
+
+    def stop(self) -> None:
+        """End what runs; from here on no domain is provided for."""
+        self._is_stopped = True
+        for task in self._running.values():
+            task.cancel()
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Nothing runs, and nothing will, until the block is left. It waits for what runs, and not
+        for those in line behind that."""
+        self._may_run.clear()
+        try:
+            await self._is_quiet.wait()
+            yield
+        finally:
+            self._may_run.set()
+
+    async def provide(self, domain: str) -> bool:
+        """Whether the domain has a vassal now. False at once where no command is set."""
+        if not self._command or self._is_stopped:
+            return False
+        task = self._running.get(domain)
+        if task is None:
+            task = self._running[domain] = self._tasks.create_task(self._provide(domain))
+            task.add_done_callback(lambda _: self._running.pop(domain))
+        # A visitor who leaves does not end what others wait for.
+        await asyncio.wait([task])
+        return not task.cancelled() and task.result()
+
+    async def _provide(self, domain: str) -> bool:
+        admitted = asyncio.Event()
+        self._governor.subscribers.add(domain, admitted.set)
+        try:
+            async with asyncio.timeout(LIMIT_SECONDS), self._slots:
+                if not await self._run(domain):
+                    return False
+                if self._governor.vassals.serving(domain) is None:
+                    await admitted.wait()
+                return True
+        except TimeoutError:
+            log.warning("cannot provision %s: no vassal within %g s", domain, LIMIT_SECONDS)
+            return False
+        except OSError as error:
+            log.warning("cannot provision %s: %s", domain, error)
+            return False
+        finally:
+            self._governor.subscribers.remove(domain, admitted.set)
+
+    async def _run(self, domain: str) -> bool:
+        await self._may_run.wait()
+        self._runs += 1
+        self._is_quiet.clear()
+        try:
+            return await self._run_now(domain)
+        finally:
+            self._runs -= 1
+            if not self._runs:
+                self._is_quiet.set()
+
+    async def _run_now(self, domain: str) -> bool:
+        process = await asyncio.create_subprocess_exec(
+            *self._command,
+            domain,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=STDOUT,
+            start_new_session=True,
+        )
+        try:
+            told, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                # Its children too: asyncio waits until the last one has closed the output.
+                os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+        if process.returncode:
+            log.info(
+                "%s is not provisioned: exit status %d: %s",
+                domain, process.returncode, told[-_TOLD:].decode(errors="replace").strip(),
+            )  # fmt: skip
+        return process.returncode == 0

@@ -1,0 +1,48 @@
+"""Why a uWSGI died, in a line: from how it exited and from the end of what it printed."""
+
+import re
+
+# uWSGI's own exit codes (uwsgi.h: UWSGI_FAILED_APP_CODE, and exit(1) of its configuration).
+_EXITS = {
+    "exit status 22": "the app could not be loaded",
+    "exit status 1": "uWSGI gave up",
+}
+_TRACEBACK = "Traceback (most recent call last):"
+# uWSGI prints the exception alone where `module` itself cannot be found.
+_RAISED = re.compile(r"(?:\w+\.)*[A-Z]\w*(?:Error|Exception): ")
+_COMPLAINT = re.compile(
+    r"(?i).*(?:\berror\b|unable to|cannot|failed|not found|no such|denied|unknown|must be).*"
+)
+# uWSGI says these at every death; they explain nothing.
+_CHATTER = re.compile(r"unable to load app 0|no app loaded|\*\*\*|OOPS|need-app|VACUUM")
+_LONGEST = 200
+
+
+def explain_exit(how: str, printed: str) -> str:
+    """`how` ("exit status 22", "killed by SIGKILL") in words, with the telling line of `printed`.
+
+    The last Python exception tells most, then the last complaint of uWSGI itself.
+    """
+    words = f"{_EXITS[how]} ({how})" if how in _EXITS else how
+    lines = printed.splitlines()
+    told = (
+        None
+        if how == "exit status 0"
+        else _exception(lines) or _last(_RAISED, lines) or _last(_COMPLAINT, lines)
+    )
+    return f"{words}: {told.strip()[:_LONGEST]}" if told else words
+
+
+def _exception(lines: list[str]) -> str | None:
+    """The line that ends the last traceback: the first that is not indented."""
+    begins = max((at for at, line in enumerate(lines) if line == _TRACEBACK), default=None)
+    if begins is None:
+        return None
+    return next((line for line in lines[begins + 1 :] if line[:1].strip()), None)
+
+
+def _last(pattern: re.Pattern[str], lines: list[str]) -> str | None:
+    return next(
+        (line for line in reversed(lines) if pattern.match(line) and not _CHATTER.search(line)),
+        None,
+    )

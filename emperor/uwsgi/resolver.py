@@ -1,0 +1,243 @@
+"""Asks uWSGI what an ini comes to that we cannot read ourselves, without starting anything.
+
+`--get` would run the ini's exec-asap, and vacuum at its exit deleted pidfile and stats socket. Two
+hooks ahead of the ini's own do neither: the first prints every option as it was resolved, the
+second is _exit(2), which runs no atexit handler (measured, with every kind of early hook). One
+trace remains: a spooler's folder is made, as it would be at the start.
+
+What acts while the configuration is parsed, before any hook, is looked for and then not asked.
+"""
+
+import asyncio
+import os
+import re
+import secrets
+import stat
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from emperor.linux.processes import as_identity, spawn
+from emperor.model.ports import CannotLaunch
+from emperor.model.spec import Identity
+from emperor.uwsgi.command import clean_environment
+from emperor.uwsgi.ini import LOADERS, LONGEST_INI, BrokenIni, Ini, Option, lines_of, text_of
+
+AT_ONCE = 4
+PATIENCE_SECONDS = 10.0
+LONGEST_ANSWER = 4 << 20
+# Of env(1) and setpriv(1), which could not enter the folder or find the binary.
+_NOT_RUN = frozenset({"exit status 125", "exit status 126", "exit status 127"})
+_LONGEST_QUOTE = 200
+_MOST_FILES = 64
+
+_HOOKS = (("hook-asap", "callint:show_config"), ("hook-asap", "callint:_exit 0"))
+# uWSGI's schemes (core/io.c) that run or fetch something; `http://` is harmless in most values.
+_ACTS = re.compile(r"(?:exec|call|callint)://|@\(http://")
+_FETCHES = "http://"
+# These signal another process, wait for a lock or a peer, or print and exit, while being parsed.
+_ACTING_KEYS = frozenset({
+    "stop", "reload", "pause", "suspend", "resume", "signal", "flock", "flock-wait",
+    "connect-and-read", "extract",
+})  # fmt: skip
+# By a path, code of anybody's choice is loaded and so run; by name, one of uWSGI's own plugins.
+_PLUGINS = frozenset({
+    "plugin", "plugins", "need-plugin", "need-plugins", "plugin-dir", "plugins-dir",
+})  # fmt: skip
+
+
+class CannotResolve(Exception):
+    """uWSGI could not be run, or gave no answer; the message names the cause."""
+
+
+class Resolver:
+    """Runs `uwsgi` to have it read inis of `folder`, a few at once."""
+
+    def __init__(self, uwsgi: Path, folder: Path, seconds: float = PATIENCE_SECONDS) -> None:
+        self._uwsgi = str(uwsgi)
+        self._folder = str(folder)
+        self._seconds = seconds
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def resolve(self, ini: Ini, identity: Identity | None) -> Ini:
+        """`ini` with its options in effect, as uWSGI resolves them when it runs as `identity`.
+
+        Options from other files have line 0. Raises BrokenIni when uWSGI refuses the ini, does not
+        answer in time, or would act upon being asked.
+        """
+        async with self._slots:
+            await self._refuse_side_effects(ini, identity)
+            # Each record of the answer begins with this, so that no value can pass for a record.
+            token = secrets.token_hex(4)
+            mark = f"--log-date={token}"
+            hooks = [f"--{key}={value}" for key, value in _HOOKS]
+            try:
+                how, printed = await self._run([*hooks, mark, "--ini", ini.name, mark], identity)
+            except CannotResolve as error:
+                raise BrokenIni(
+                    f"{ini.name}: {ini.needs_uwsgi}: uWSGI must be asked: {error}"
+                ) from error
+        options = _options(ini, printed, token)
+        if how != "exit status 0":
+            told = _last_words(printed.replace(f"{token} - ", ""))
+            raise BrokenIni(f"{ini.name}: uWSGI refuses it ({how}): {told}; mend that")
+        if options is None:
+            raise BrokenIni(
+                f"{ini.name}: uWSGI does not say what it comes to; close every if- and for- with "
+                "endif or endfor, and drop what makes uWSGI print and exit, or date its log"
+            )
+        return replace(ini, options=options, needs_uwsgi=None)
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Nobody is asked, and nobody will be, until the block is left."""
+        async with AsyncExitStack() as stack:
+            for _ in range(AT_ONCE):
+                await stack.enter_async_context(self._slots)
+            yield
+
+    async def options(self) -> frozenset[str]:
+        """The names of all options that this uWSGI knows. Raises CannotResolve."""
+        _, printed = await self._run(["--dump-options"], None)
+        return frozenset(printed.split())
+
+    async def _refuse_side_effects(self, ini: Ini, identity: Identity | None) -> None:
+        # What is not root's is run as its owner, who may do it anyway; and root must not open
+        # whatever a tenant names.
+        most = _MOST_FILES if identity is None else 1
+        if side_effect := await asyncio.to_thread(_find_side_effect, self._folder, ini.name, most):
+            raise BrokenIni(
+                f"{ini.name}: {side_effect} would act when the ini is merely read, which"
+                f" {ini.needs_uwsgi} makes necessary; write out what one of the two stands for"
+            )
+
+    async def _run(self, arguments: list[str], identity: Identity | None) -> tuple[str, str]:
+        """How uWSGI exited, and all that it printed. Raises CannotResolve."""
+        argv = [self._uwsgi, *arguments]
+        if identity is not None:
+            argv = as_identity(identity, argv)
+        # uWSGI resolves %v, %d and relative includes from where it stands.
+        argv = ["env", "-C", self._folder, *argv]
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[str] = loop.create_future()
+        near, far = os.pipe()
+        with os.fdopen(near, "rb", buffering=0) as pipe:
+            try:
+                env = clean_environment(os.environ)
+                child = spawn(argv, env, {1: far, 2: far}, loop, ended.set_result)
+            except CannotLaunch as error:
+                raise CannotResolve(str(error)) from error
+            finally:
+                os.close(far)
+            try:
+                async with asyncio.timeout(self._seconds):
+                    printed = await _all_of(pipe, loop)
+                    await asyncio.wait([ended])
+            except TimeoutError as error:
+                raise CannotResolve(
+                    f"it gave no answer within {self._seconds:g} s; look for an include that "
+                    "waits, a pipe or a file on another machine"
+                ) from error
+            finally:
+                child.kill()
+                await asyncio.wait([ended])
+        how = ended.result()
+        if how in _NOT_RUN:
+            raise CannotResolve(_last_words(printed))
+        return how, printed
+
+
+async def _all_of(pipe: IO[bytes], loop: asyncio.AbstractEventLoop) -> str:
+    """All output of `pipe` until its other end is closed. Raises CannotResolve for too much."""
+    reader = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    try:
+        printed = bytearray()
+        while part := await reader.read(1 << 16):
+            printed += part
+            if len(printed) > LONGEST_ANSWER:
+                raise CannotResolve("its answer has no end; look for a for-times")
+    finally:
+        transport.close()
+    return printed.decode(errors="replace")
+
+
+def _options(ini: Ini, printed: str, token: str) -> tuple[Option, ...] | None:
+    """The records of show_config (core/config.c) less what we ourselves said; None when they are
+    not all there."""
+    records = [record.removesuffix("\n") for record in printed.split(f"{token} - ")]
+    try:
+        start = records.index("\n;uWSGI instance configuration\n[uwsgi]")
+        end = records.index(";end of configuration\n", start)
+    except ValueError:
+        return None
+    ours = [*_HOOKS, ("log-date", token), ("ini", ini.name), ("log-date", token)]
+    lines: dict[str, list[int]] = {}
+    for option in reversed(ini.options):
+        lines.setdefault(option.key, []).append(option.line)
+    options = []
+    for record in records[start + 1 : end]:
+        key, _, value = record.partition(" = ")
+        if (key, value) in ours:
+            ours.remove((key, value))
+        else:
+            line = lines[key].pop() if lines.get(key) else 0
+            options.append(Option(key, value, line))
+    return tuple(options)
+
+
+def _last_words(printed: str) -> str:
+    lines = [line.strip() for line in printed.splitlines()]
+    return next((line[:_LONGEST_QUOTE] for line in reversed(lines) if line), "it printed nothing")
+
+
+def _find_side_effect(folder: str, name: str, most: int) -> str | None:
+    """Where uWSGI would act while it parses an ini, or a file included from there by its path, in
+    the first `most` of them."""
+    waiting = [name]
+    seen: set[str] = set()
+    while waiting and len(seen) < most:
+        path = os.path.join(folder, waiting.pop())
+        if path in seen:
+            continue
+        seen.add(path)
+        for number, key, value in _lines(path):
+            if _acts(key, value) and len(seen) == 1:
+                return f"line {number}: {key} = {value[:_LONGEST_QUOTE]}"
+            if _acts(key, value):
+                # Not quoted: we can read files whose words are not for everybody who sees this.
+                return f"line {number} of {path}"
+            if key in LOADERS:
+                waiting.append(value.partition(":")[0])
+    return None
+
+
+def _acts(key: str, value: str) -> bool:
+    return (
+        key in _ACTING_KEYS
+        or _ACTS.search(f"{key}={value}") is not None
+        or (key in LOADERS and value.startswith(_FETCHES))
+        or (key in _PLUGINS and "/" in value)
+    )
+
+
+def _lines(path: str) -> Iterator[tuple[int, str, str]]:
+    """What might be options of that file: number, key and value. Nothing for what is no text."""
+    try:
+        # Opening a device may act by itself, and opening a pipe may wait.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:
+            data = file.read(LONGEST_INI + 1) or b""
+        text = text_of(data, os.path.basename(path), os.path.dirname(path))
+    except (OSError, BrokenIni):
+        return
+    ours = False
+    for number, line in lines_of(text):
+        if line.startswith("["):
+            ours = line == "[emperor]"
+        elif not ours:
+            key, _, value = line.partition("=")
+            yield number, key.strip(), value.strip()

@@ -1,0 +1,219 @@
+"""Turns the governor's records into what the control API tells (model/status.py)."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from emperor import __version__
+from emperor.linux.usage import Usage, usage
+from emperor.model.admission import Admission
+from emperor.model.lifecycle import State
+from emperor.model.ports import Listener, QueueLength
+from emperor.model.settings import Settings
+from emperor.model.status import (
+    EmperorStatus,
+    Refused,
+    Report,
+    Sleep,
+    VassalDetail,
+    VassalStatus,
+    Wake,
+)
+from emperor.supervisor.governor import Governor
+from emperor.supervisor.records import Vassal
+
+_LOG_TAIL_LINES = 20
+_LOG_TAIL_BYTES = 16_384
+_SERVING = frozenset({State.RUNNING, State.RELOADING})
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is not in the records: memory and CPU of a process group, connections in a queue."""
+
+    usage: Usage | None
+    backlog: int | None
+
+
+_NOTHING = Measured(None, None)
+
+
+class Reporter:
+    """Reads the records, and measures what is asked for at the moment it is asked for."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        governor: Governor,
+        refused: Mapping[str, str],
+        measure: Callable[[Listener], Awaitable[QueueLength]],
+        admission: Admission,
+    ) -> None:
+        self._settings = settings
+        self._governor = governor
+        self._refused = refused
+        self._measure = measure
+        self._admission = admission
+        self._started = governor.now()
+
+    def emperor(self, draining: datetime | None) -> EmperorStatus:
+        """The daemon, which drains since that moment."""
+        return EmperorStatus(
+            pid=os.getpid(),
+            version=__version__,
+            started_at=self._wall(self._started),
+            activation=self._settings.activation.value,
+            draining=draining,
+            held=self._admission.total,
+            turned_away=self._admission.turned_away,
+        )
+
+    async def report(self, draining: datetime | None) -> Report:
+        """Everything, vassals by name."""
+        vassals = sorted(self._governor.vassals, key=lambda vassal: vassal.spec.domain)
+        measured = await self._measure_all(vassals)
+        line = self._governor.in_line()
+        return Report(
+            emperor=self.emperor(draining),
+            vassals=tuple(
+                self._status(vassal, measured.get(vassal.spec.domain, _NOTHING), line.get(vassal))
+                for vassal in vassals
+            ),
+            refused=tuple(
+                Refused(f"{name}.ini", why) for name, why in sorted(self._refused.items())
+            ),
+        )
+
+    async def detail(self, vassal: Vassal) -> VassalDetail:
+        """One vassal with its history."""
+        spec = vassal.spec
+        measured = await self._measure_all([vassal])
+        turn = self._governor.in_line().get(vassal)
+        status = self._status(vassal, measured.get(spec.domain, _NOTHING), turn)
+        log = os.path.join(self._settings.log_dir, f"{spec.domain}.log")
+        if vassal.lead:  # it writes on where it was started, whatever the settings say by now
+            log = vassal.lead.process.mark.log
+        sleep = None
+        if vassal.last_stop:
+            at, why = vassal.last_stop
+            sleep = Sleep(self._wall(at), why)
+        return VassalDetail(
+            status=status,
+            ini=os.path.join(self._settings.vassals, spec.ini),
+            activation=spec.activation.value,
+            aliases=spec.aliases,
+            predecessor_pid=self._predecessor_pid(vassal),
+            ini_error=vassal.ini_error,
+            wake=self._wake(vassal),
+            sleep=sleep,
+            log=log,
+            log_tail=tail(log) if vassal.last_error else (),
+        )
+
+    def refusal(self, domain: str) -> str | None:
+        """Why the ini of that domain is not served."""
+        return self._refused.get(domain)
+
+    def _wall(self, moment: float) -> datetime:
+        """A monotonic moment as the time of day."""
+        return datetime.now(UTC) + timedelta(seconds=moment - self._governor.now())
+
+    def _predecessor_pid(self, vassal: Vassal) -> int | None:
+        if vassal.second is None or vassal.state is State.RELOADING:
+            return None
+        return vassal.second.process.pid
+
+    async def _measure_all(self, vassals: Collection[Vassal]) -> dict[str, Measured]:
+        alive = [vassal for vassal in vassals if vassal.children]
+        pgids = {child.process.pid for vassal in alive for child in vassal.children}
+        used = await asyncio.to_thread(usage, pgids) if pgids else {}
+        return {
+            vassal.spec.domain: Measured(
+                usage=_sum([used[c.process.pid] for c in vassal.children if c.process.pid in used]),
+                backlog=(await self._measure(vassal.listener)).pending,
+            )
+            for vassal in alive
+            # It may have gone, and closed its listener, while another was measured.
+            if self._governor.vassals.get(vassal.spec.domain) is vassal
+        }
+
+    def _status(self, vassal: Vassal, measured: Measured, turn: int | None) -> VassalStatus:
+        spec, now, wall = vassal.spec, self._governor.now(), self._wall
+        last_hit = _latest(
+            wall(vassal.last_hit) if vassal.last_hit is not None else None,
+            vassal.listener.last_connect(),
+        )
+        serving = vassal.lead if vassal.state in _SERVING else None
+        reap_at = None
+        if serving and serving.boot.accepting is not None and serving.spec.idle:
+            awake_since = _latest(last_hit, wall(serving.boot.accepting).timestamp())
+            reap_at = awake_since and awake_since + timedelta(seconds=serving.spec.idle)
+        return VassalStatus(
+            name=spec.domain,
+            state=vassal.reported_state.value,
+            since=wall(vassal.since),
+            pid=vassal.lead.process.pid if vassal.lead else None,
+            socket=spec.socket,
+            idle=spec.idle,
+            last_hit=last_hit,
+            reap_at=reap_at,
+            starts=vassal.starts,
+            failures=vassal.failures(now),
+            retry_at=wall(vassal.retry_at) if vassal.retry_at is not None else None,
+            last_error=vassal.ini_error or vassal.last_error,
+            rss=measured.usage.rss_bytes if measured.usage else None,
+            cpu_seconds=measured.usage.cpu_seconds if measured.usage else None,
+            pending=self._admission.held(spec.domain),
+            backlog=measured.backlog,
+            turn=turn,
+        )
+
+    def _wake(self, vassal: Vassal) -> Wake | None:
+        boot = None if vassal.is_queued_to_start else vassal.last_boot
+        cause = boot.cause if boot else vassal.queued_for
+        if cause is None:
+            return None
+        at = cause.at
+
+        def after(moment: float | None) -> float | None:
+            return None if moment is None else round((moment - at) * 1000, 1)
+
+        return Wake(
+            by=cause.by,
+            client=cause.client,
+            request=cause.request,
+            at=self._wall(at),
+            spawned_ms=after(boot.spawned) if boot else None,
+            loaded_ms=after(boot.loaded) if boot else None,
+            accepting_ms=after(boot.accepting) if boot else None,
+            first_reply_ms=after(boot.first_reply) if boot else None,
+        )
+
+
+def tail(path: str) -> tuple[str, ...]:
+    """The last lines of a file, none where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - _LOG_TAIL_BYTES))
+            lines = file.read(_LOG_TAIL_BYTES).decode(errors="replace").splitlines()
+    except OSError:
+        return ()
+    return tuple(lines[-_LOG_TAIL_LINES:])
+
+
+def _latest(seen: datetime | None, connected: float | None) -> datetime | None:
+    """The later of what the daemon saw and what the kernel noted."""
+    noted = None if connected is None else datetime.fromtimestamp(connected, UTC)
+    return max((moment for moment in (seen, noted) if moment), default=None)
+
+
+def _sum(parts: list[Usage]) -> Usage | None:
+    if not parts:
+        return None
+    return Usage(
+        rss_bytes=sum(part.rss_bytes for part in parts),
+        cpu_seconds=round(sum(part.cpu_seconds for part in parts), 2),
+    )

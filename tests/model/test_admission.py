@@ -1,0 +1,66 @@
+"""Who may be held, how descriptors are shared out, and when a burst is told."""
+
+import pytest
+
+from emperor.model.admission import QUIET_SECONDS, UNKNOWN_HOSTS, Admission, Bursts, Limit
+from emperor.model.fd_budget import FdBudget, limit_for
+from emperor.model.settings import read_settings
+
+
+def admission(limit: int = 1000, **flags: str) -> Admission:
+    flags = {name.replace("_", "-"): value for name, value in flags.items()}
+    return Admission(read_settings("", "no file", flags), FdBudget(limit))
+
+
+def test_one_domain_cannot_take_the_places_of_the_others() -> None:
+    held = admission(max_held="3", max_held_per_domain="2")
+    with held.holding("a"), held.holding("a"):
+        assert held.rejection("a", 10) is Limit.DOMAIN
+        assert held.rejection("b", 10) is None
+        with held.holding("b"):
+            assert held.rejection("c", 10) is Limit.OVERALL
+            assert (held.held("a"), held.held("b"), held.total) == (2, 1, 3)
+    assert (held.held("a"), held.total, held.turned_away) == (0, 0, 2)
+    assert held.rejection("a", 10) is None
+
+
+def test_hosts_that_somebody_made_up_cannot_take_the_places_of_the_vassals() -> None:
+    held = admission(max_held="16")
+    with held.holding(UNKNOWN_HOSTS), held.holding(UNKNOWN_HOSTS):
+        assert held.rejection(UNKNOWN_HOSTS, 10) is Limit.UNKNOWN_HOSTS
+        assert held.rejection("a", 10) is None
+    assert held.rejection(UNKNOWN_HOSTS, 10) is None
+
+
+def test_zero_is_no_bound_but_descriptors_are() -> None:
+    held = admission(limit=800, max_held="0", max_held_per_domain="0")
+    with held.holding("a"):
+        assert held.rejection("a", 699) is None
+        assert held.rejection("a", 700) is Limit.DESCRIPTORS
+
+
+def test_by_default_5000_wait_for_one_app_and_half_of_the_places_are_for_others() -> None:
+    held = admission(limit=65536)
+    waiting = [held.holding("a") for _ in range(6000)]
+    for one in waiting:
+        assert held.rejection("a", 10) is None
+        one.__enter__()
+    assert held.rejection("a", 10) is Limit.DOMAIN
+    assert held.rejection("b", 10) is None
+
+
+@pytest.mark.parametrize("limit", [256, 1024, 20_000, 65_536])
+def test_each_has_its_share_of_the_descriptors(limit: int) -> None:
+    shares = FdBudget(limit)
+    assert shares.vassals < shares.held < shares.accepted < limit
+    assert limit_for(shares.vassals) <= limit
+    assert FdBudget(limit_for(limit)).vassals >= limit
+
+
+def test_a_burst_is_told_once_and_the_next_one_again() -> None:
+    bursts = Bursts()
+    assert bursts.begins("a", 5.0)
+    assert bursts.begins("b", 5.0)
+    assert not bursts.begins("a", 5.0 + QUIET_SECONDS)
+    assert not bursts.begins("a", 5.0 + 2 * QUIET_SECONDS), "it goes on"
+    assert bursts.begins("a", 5.1 + 3 * QUIET_SECONDS)

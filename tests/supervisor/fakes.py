@@ -1,0 +1,425 @@
+"""A world for the governor that is moved by hand: clock, listeners, processes."""
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from emperor.model.ports import (
+    CannotKeep,
+    CannotLaunch,
+    CannotListen,
+    Listener,
+    Message,
+    Ports,
+    ProcessEvents,
+    StoreEntry,
+)
+from emperor.model.settings import Settings, read_settings
+from emperor.model.snapshot import ListenerMark, ProcessMark
+from emperor.model.spec import Spec
+from emperor.model.status import TransitionEvent
+from emperor.supervisor.governor import Governor
+from emperor.supervisor.records import Vassal
+from emperor.supervisor.restore import saved_vassals
+
+# A descriptor of another kind than it should be.
+WRONG = -7
+SPEC = Spec("a.example", "a.example.ini", "/s/a.example/socket")
+
+
+@dataclass(order=True)
+class FakeTimer:
+    """A pending call of FakeClock."""
+
+    when: float
+    number: int
+    call: Callable[[], object] = field(compare=False)
+    cancelled: bool = field(default=False, compare=False)
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class FakeClock:
+    """Time stands still until somebody advances it."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
+        self._timers: list[FakeTimer] = []
+        self._numbers = count()
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], /, *args: object
+    ) -> FakeTimer:
+        timer = FakeTimer(self.now + delay, next(self._numbers), lambda: callback(*args))
+        heapq.heappush(self._timers, timer)
+        return timer
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and every timer ring at its moment."""
+        end = self.now + seconds
+        while self._timers and self._timers[0].when <= end:
+            timer = heapq.heappop(self._timers)
+            if not timer.cancelled:
+                self.now = max(self.now, timer.when)
+                timer.call()
+        self.now = end
+
+    @property
+    def pending(self) -> int:
+        """How many timers are set."""
+        return sum(not timer.cancelled for timer in self._timers)
+
+
+class Crash(BaseException):
+    """The daemon is killed at this very moment."""
+
+
+class Diary(list[str]):
+    """What the daemon does to the world, in its order. It may be killed before or after each step:
+    `steps_left` says when."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps_left: int | None = None
+
+    @contextmanager
+    def step(self, what: str | None = None) -> Iterator[None]:
+        """One thing that the daemon does."""
+        self._count()
+        if what:
+            self.append(what)
+        yield
+        self._count()
+
+    def _count(self) -> None:
+        if self.steps_left is not None:
+            self.steps_left -= 1
+            # Who is dead does nothing more, in no `finally` either.
+            if self.steps_left < 0:
+                raise Crash
+
+
+class FakeStore:
+    """Keeps words beyond a crash, as the bag does."""
+
+    def __init__(self, diary: Diary) -> None:
+        self.diary = diary
+        self.words: dict[str, StoreEntry] = {}
+        self.problem: str | None = None
+        self.puts = 0
+
+    def write(self, words: Iterable[StoreEntry]) -> None:
+        with self.diary.step():
+            self.puts += 1
+            put = {word.key: word for word in words}
+            if self.problem:
+                raise CannotKeep(self.problem, put.keys())
+            self.words |= put
+
+    @property
+    def left(self) -> list[StoreEntry]:
+        """What the next daemon finds."""
+        return [word for word in self.words.values() if word.payload]
+
+
+class FakeListener:
+    """Remembers its door and who watches it."""
+
+    def __init__(self, spec: Spec, inode: int, diary: Diary) -> None:
+        self.spec = spec
+        self.inode = inode
+        self.diary = diary
+        self.door_open = False
+        self.barred = False
+        self.is_shut = False
+        self.in_place = True
+        self.closed = False
+        self.refused = 0
+        self.fault: Exception | None = None
+        self.connected: float | None = None
+        self._watcher: Callable[[], object] | None = None
+
+    @property
+    def fd(self) -> int:
+        return -1 if self.closed else self.inode
+
+    @property
+    def mark(self) -> ListenerMark:
+        return ListenerMark(self.inode, device=1, bound_at=1)
+
+    @property
+    def watched(self) -> bool:
+        return self._watcher is not None
+
+    def connect(self) -> None:
+        """Somebody connects, and the daemon is told if it looks."""
+        assert self._watcher, "nobody watches this listener"
+        self._watcher()
+
+    def open_door(self) -> None:
+        if self.fault:
+            raise self.fault
+        if not self.door_open:
+            with self.diary.step("open"):
+                self.door_open = True
+        self.barred = False
+
+    def close_door(self) -> None:
+        if self.fault:
+            raise self.fault
+        if self.door_open:
+            with self.diary.step("close"):
+                self.door_open = False
+        self.barred = False
+
+    def apply(self, spec: Spec) -> None:
+        self.spec = spec
+
+    def watch(self, on_connection: Callable[..., object], /, *args: object) -> None:
+        self._watcher = lambda: on_connection(*args)
+
+    def unwatch(self) -> None:
+        self._watcher = None
+
+    def bar_door(self) -> None:
+        self.close_door()
+        self.barred = True
+
+    def shut(self, farewell: bytes) -> None:
+        assert farewell
+        self.is_shut = True
+
+    def refuse(self) -> int:
+        self.refused += 1
+        return 1
+
+    def is_in_place(self) -> bool:
+        return self.in_place
+
+    def last_connect(self) -> float | None:
+        return self.connected
+
+    def close(self) -> None:
+        self.closed = True
+        self.in_place = False
+
+
+class FakeListeners:
+    """Makes them, or cannot."""
+
+    def __init__(self, diary: Diary) -> None:
+        self.diary = diary
+        self.made: list[FakeListener] = []
+        self.problem: str | None = None
+
+    def listen(self, spec: Spec) -> FakeListener:
+        if self.problem:
+            raise CannotListen(self.problem)
+        self.made.append(FakeListener(spec, 10 + len(self.made), self.diary))
+        return self.made[-1]
+
+    def adopt(self, spec: Spec, mark: ListenerMark | None, fd: int) -> FakeListener:
+        if mark is None:
+            listener = FakeListener(spec, -1, self.diary)
+            listener.close()
+            return listener
+        # Whoever closed it, the store had it too.
+        [listener] = [listener for listener in self.made if listener.inode == fd == mark.inode]
+        assert listener.spec.socket == spec.socket
+        listener.closed = False
+        return listener
+
+
+@dataclass(eq=False)
+class FakeProcess:
+    """A process that says and does what the test tells it to. What it said, and its death, can be
+    heard until the daemon has dealt with it."""
+
+    spec: Spec
+    generation: int
+    events: ProcessEvents
+    launcher: "FakeLauncher"
+    pipe: int
+    pid: int = 0
+    said: list[Message] = field(default_factory=list)
+    how: str | None = None
+
+    @property
+    def mark(self) -> ProcessMark:
+        return ProcessMark(self.pid or None, self.pipe, "/logs/a")
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        return (self.pipe, self.pipe + 1) if self.pid else (self.pipe,)
+
+    def start(self) -> None:
+        if self.launcher.problem:
+            raise CannotLaunch(self.launcher.problem)
+        pid = 100 + len(self.launcher.started)
+        with self.launcher.diary.step(f"spawn {pid}"):
+            self.pid = pid
+            self.launcher.started.append(self)
+
+    def drain(self) -> None:
+        with self.launcher.diary.step(f"drain {self.pid}"):
+            pass
+
+    def remind(self) -> None:
+        with self.launcher.diary.step(f"remind {self.pid}"):
+            pass
+
+    def kill(self) -> None:
+        with self.launcher.diary.step(f"kill {self.pid}"):
+            pass
+
+    def says(self, *news: Message) -> None:
+        self.said += news
+        self.tell()
+
+    def accepts(self) -> None:
+        self.says(Message.LOADED, Message.ACCEPTING)
+
+    def exits(self, how: str = "exit status 0") -> None:
+        self.how = how
+        self.tell()
+
+    def tell(self) -> None:
+        """Have the daemon hear what it has not dealt with yet."""
+        while self.said:
+            self.events.on_message(self.spec.domain, self.generation, self.said[0])
+            self.said.pop(0)
+        if self.how:
+            self.events.on_exit(self.spec.domain, self.generation, self.how)
+
+
+class FakeLauncher:
+    """Starts them, or cannot."""
+
+    def __init__(self, diary: Diary) -> None:
+        self.diary = diary
+        self.prepared: list[FakeProcess] = []
+        self.started: list[FakeProcess] = []
+        self.problem: str | None = None
+
+    def prepare(
+        self, spec: Spec, listener: Listener, generation: int, events: ProcessEvents
+    ) -> FakeProcess:
+        if self.problem or listener.fd < 0:
+            raise CannotLaunch(self.problem or "it could not be bound again")
+        pipe = 1000 + 2 * len(self.prepared)
+        self.prepared.append(FakeProcess(spec, generation, events, self, pipe))
+        return self.prepared[-1]
+
+    def adopt(
+        self,
+        spec: Spec,
+        mark: ProcessMark,
+        fds: Sequence[int],
+        generation: int,
+        events: ProcessEvents,
+    ) -> FakeProcess | None:
+        [process] = [process for process in self.prepared if process.pipe == fds[0]]
+        assert (process.pipe, process.generation, process.spec) == (
+            mark.pipe_inode,
+            generation,
+            spec,
+        )
+        assert mark.pid in (None, process.pid)
+        process.events = events
+        return process if process.pid else None
+
+    @property
+    def last(self) -> FakeProcess:
+        return self.started[-1]
+
+
+class FakeRecorder:
+    """Keeps what was told, and what was told as a worry."""
+
+    def __init__(self) -> None:
+        self.told: list[TransitionEvent] = []
+        self.worries: list[TransitionEvent] = []
+
+    def record(self, happening: TransitionEvent, worrying: bool = False) -> None:
+        self.told.append(happening)
+        if worrying:
+            self.worries.append(happening)
+
+
+def settings(**flags: str) -> Settings:
+    """The defaults, over which `flags` win."""
+    return read_settings("", "no file", {k.replace("_", "-"): v for k, v in flags.items()})
+
+
+class World:
+    """One governor, one vassal `a.example`, and all that it touches."""
+
+    def __init__(self, spec: Spec | None = None, **flags: str) -> None:
+        self.diary = Diary()
+        self.clock = FakeClock()
+        self.listeners = FakeListeners(self.diary)
+        self.launcher = FakeLauncher(self.diary)
+        self.recorder = FakeRecorder()
+        self.store = FakeStore(self.diary)
+        self.settings = settings(**flags)
+        self.governor = self._governor()
+        self.spec = spec or SPEC
+        self.governor.admit(self.spec)
+        found = self.governor.vassals.get("a.example")
+        assert found
+        self.vassal = found
+
+    def _governor(self) -> Governor:
+        ports = Ports(self.listeners, self.launcher, self.clock, self.store)
+        return Governor(self.settings, ports, self.recorder)
+
+    def crash(self) -> None:
+        """Kill the daemon, and let another one go on with what it finds."""
+        self.diary.steps_left = None
+        self.clock = FakeClock(self.clock.now)
+        for listener in self.listeners.made:
+            listener.unwatch()
+        self.governor = self._governor()
+        self.governor.restore(saved_vassals(self.store.left, lambda fd, _: fd != WRONG))
+        found = self.governor.vassals.get("a.example")
+        self.vassal = found or self.vassal
+        for process in self.launcher.started:
+            if process.events is self.governor:
+                process.tell()
+
+    @property
+    def listener(self) -> FakeListener:
+        """The one that a.example has now."""
+        listener = self.vassal.listener
+        assert isinstance(listener, FakeListener)
+        return listener
+
+    def add(self, domain: str) -> Vassal:
+        """One more vassal."""
+        self.governor.admit(replace(self.spec, domain=domain, ini=f"{domain}.ini"))
+        found = self.governor.vassals.get(domain)
+        assert found
+        return found
+
+    def hit(self, vassal: Vassal | None = None, person: bool = False) -> None:
+        """A request came by the fallback."""
+        cause = self.governor.cause("hit", "203.0.113.9", person=person)
+        self.governor.demand(vassal or self.vassal, cause)
+
+    def run(self) -> FakeProcess:
+        """Hit it, and let it accept and settle."""
+        self.hit()
+        process = self.launcher.last
+        process.accepts()
+        self.clock.advance(60)
+        return process
+
+    @property
+    def state(self) -> str:
+        return self.vassal.state.value

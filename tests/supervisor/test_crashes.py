@@ -1,0 +1,334 @@
+"""The daemon is killed, and another one goes on from what was kept."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import groupby
+
+import pytest
+from hypothesis import example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from emperor.model.lifecycle import Event
+from emperor.model.ports import Message, StoreEntry
+from emperor.model.snapshot import Snapshot
+from emperor.model.spec import Reload, Stamp
+from emperor.supervisor.checkpoint import snapshot_of
+from tests.supervisor.fakes import Crash, FakeProcess, World
+
+STAMP = Stamp(1, 2, 3, 0, 0)
+
+
+def snapshots(world: World) -> dict[str, Snapshot]:
+    """All that counts of the vassals. A hit that changes nothing is not worth a word of its own;
+    spawns are counted anew when there is none left."""
+    taken = {}
+    for vassal in world.governor.vassals:
+        snapshot = replace(snapshot_of(vassal), last_hit=None)
+        for slot in ("lead", "second"):
+            if child := getattr(snapshot, slot):
+                snapshot = replace(snapshot, **{slot: replace(child, generation=0)})
+        taken[vassal.spec.domain] = snapshot
+    return taken
+
+
+def processes(world: World) -> list[FakeProcess]:
+    """Those in the slots of all vassals."""
+    children = [child for vassal in world.governor.vassals for child in vassal.children]
+    found = [child.process for child in children]
+    fakes = [process for process in found if isinstance(process, FakeProcess)]
+    return sorted(fakes, key=lambda process: process.pid)
+
+
+def an_order(event: Event) -> Callable[[World], None]:
+    return lambda world: world.governor.order(world.vassal, event, "emperorctl")
+
+
+def a_word(number: int, *news: Message) -> Callable[[World], None]:
+    def speak(world: World) -> None:
+        for process in processes(world)[number : number + 1]:
+            process.says(*news)
+
+    return speak
+
+
+def an_end(number: int) -> Callable[[World], None]:
+    def end(world: World) -> None:
+        for process in processes(world)[number : number + 1]:
+            process.exits("exit status 1")
+
+    return end
+
+
+def take_away(world: World) -> None:
+    world.listener.in_place = False
+    world.governor.restore_listeners()
+
+
+EVENTS: dict[str, Callable[[World], None]] = {
+    "hit": lambda world: world.hit(),
+    "neighbour": lambda world: world.hit(world.governor.vassals.get("b.example")),
+    "revise": lambda world: world.governor.revise(replace(world.spec, stop_timeout=5.0), STAMP),
+    "revise, single": lambda world: world.governor.revise(
+        replace(world.spec, reload=Reload.RESTART), STAMP
+    ),
+    **{f"order {event.value}": an_order(event) for event in (Event.START, Event.RESTART)},
+    **{f"order {event.value}": an_order(event) for event in (Event.REVISED, Event.IDLE)},
+    **{
+        f"{number} accepts": a_word(number, Message.LOADED, Message.ACCEPTING)
+        for number in range(3)
+    },
+    **{f"{number} is loyal": a_word(number, Message.FIRST_REPLY) for number in range(3)},
+    **{f"{number} respawns": a_word(number, Message.ACCEPTING) for number in range(3)},
+    **{f"{number} is idle": a_word(number, Message.IDLE) for number in range(3)},
+    **{f"{number} ends": an_end(number) for number in range(3)},
+    "taken away": take_away,
+    "a second": lambda world: world.clock.advance(1.0),
+    "a minute": lambda world: world.clock.advance(61.0),
+}
+
+
+def in_order(diary: list[str]) -> list[list[str]]:
+    """What was done, with whoever was killed at one moment in one place: timers that ring at the
+    same time have no order, in asyncio neither."""
+    runs = groupby(diary, key=lambda step: step.startswith("kill "))
+    return [sorted(steps) if are_kills else list(steps) for are_kills, steps in runs]
+
+
+@hypothesis_settings(deadline=None, max_examples=200)
+@example(["order restart", "neighbour", "order idle", "order restart", "a minute"])
+@given(st.lists(st.sampled_from(sorted(EVENTS)), max_size=25))
+def test_a_crash_between_any_two_events_changes_nothing(names: list[str]) -> None:
+    plain, crashing = (World(None, max_starting="1") for _ in range(2))
+    for world in (plain, crashing):
+        world.add("b.example")
+    for number, name in enumerate(names):
+        for world in (plain, crashing):
+            random.seed(number)  # of the throttle's jitter
+            EVENTS[name](world)
+            world.clock.advance(0.001)
+        crashing.crash()
+        assert snapshots(crashing) == snapshots(plain)
+        assert in_order(crashing.diary) == in_order(plain.diary)
+        assert crashing.clock.pending == plain.clock.pending
+
+
+def test_what_is_left_of_a_start_timeout_is_what_was_left() -> None:
+    world = World()
+    world.hit()
+    world.clock.advance(50)
+    world.crash()
+    world.clock.advance(9)
+    assert "kill 100" not in world.diary
+    world.clock.advance(2)
+    assert world.diary[-1] == "kill 100"
+
+
+def test_a_deadline_that_passed_meanwhile_is_kept_at_once() -> None:
+    world = World()
+    world.hit()
+    world.clock.now += 100
+    world.crash()
+    world.clock.advance(0)
+    assert world.diary[-1] == "kill 100"
+
+
+def test_a_throttle_goes_on_for_what_is_left_of_it() -> None:
+    world = World()
+    world.hit()
+    world.launcher.last.exits("exit status 22")
+    retry_at = world.vassal.retry_at
+    assert retry_at
+    world.crash()
+    assert (world.state, world.vassal.retry_at) == ("throttled", retry_at)
+    world.listener.connect()
+    assert world.listener.refused == 1
+    world.clock.advance(retry_at - world.clock.time() + 0.01)
+    assert world.state == "parked"
+
+
+def test_an_app_that_died_meanwhile_is_noticed() -> None:
+    world = World()
+    process = world.run()
+    world.diary.steps_left = 0
+    with pytest.raises(Crash):
+        process.exits("exit status unknown")
+    world.crash()
+    assert world.state == "parked"
+    assert not world.listener.door_open
+    assert world.vassal.last_error == "exit status unknown"
+    world.listener.connect()
+    assert world.state == "starting"
+
+
+def killed_while_it_spawns(steps: int) -> World:
+    world = World()
+    world.diary.steps_left = steps
+    with pytest.raises(Crash):
+        world.hit()
+    return world
+
+
+def test_a_process_that_was_spawned_at_the_last_moment_is_found_again() -> None:
+    world = killed_while_it_spawns(3)
+    assert world.diary == ["spawn 100"]
+    world.crash()
+    assert world.diary == ["spawn 100"]
+    assert world.state == "starting"
+    world.launcher.last.accepts()
+    assert world.state == "running"
+
+
+def test_a_process_that_was_not_spawned_at_the_last_moment_is_spawned_for_the_same_visitor() -> (
+    None
+):
+    world = killed_while_it_spawns(2)
+    assert world.diary == []
+    world.crash()
+    assert world.diary == ["spawn 100"]
+    assert world.vassal.lead
+    assert str(world.vassal.lead.boot.cause) == "hit from 203.0.113.9"
+
+
+def test_a_byte_that_came_at_the_last_moment_is_told_again() -> None:
+    world = World()
+    world.hit()
+    world.diary.steps_left = 3
+    with pytest.raises(Crash):
+        world.launcher.last.accepts()
+    world.crash()
+    assert world.state == "running"
+    assert world.listener.door_open
+
+
+def test_a_vassal_that_was_removed_does_not_come_back() -> None:
+    world = World()
+    world.governor.dismiss("a.example")
+    world.crash()
+    assert not len(world.governor.vassals)
+
+
+def test_one_that_was_on_its_way_out_goes() -> None:
+    world = World()
+    process = world.run()
+    world.governor.dismiss("a.example")
+    world.crash()
+    assert world.state == "removed"
+    process.exits()
+    assert not len(world.governor.vassals)
+
+
+def test_a_socket_that_could_not_be_bound_again_is_still_to_be_bound() -> None:
+    world = World()
+    world.run()
+    world.listener.in_place = False
+    world.listeners.problem = "cannot bind"
+    world.governor.restore_listeners()
+    world.crash()
+    assert world.listener.fd == -1
+    world.listeners.problem = None
+    world.governor.restore_listeners()
+    assert world.listener.fd >= 0
+
+
+def test_what_is_told_of_the_last_boot_goes_on() -> None:
+    world = World()
+    process = world.run()
+    world.crash()
+    process.says(Message.FIRST_REPLY)
+    assert world.vassal.last_boot
+    assert world.vassal.last_boot.first_reply == world.clock.time()
+
+
+def test_snapshots_of_another_format_are_set_aside_with_one_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    world.add("b.example")
+    world.add("c.example")
+    for domain in ("a.example", "b.example"):
+        payload = world.store.words[domain].payload.replace(b"format\x01", b"format\x02")
+        world.store.words[domain] = StoreEntry(domain, payload)
+    world.crash()
+    assert [vassal.spec.domain for vassal in world.governor.vassals] == ["c.example"]
+    (line,) = caplog.messages
+    assert line.startswith(
+        "cannot go on with 2 vassals of an earlier emperord, which start anew: a"
+    )
+
+
+def test_a_snapshot_that_disagrees_with_what_came_beside_it_is_set_aside(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    world.add("b.example")
+    world.add("c.example")
+    words = world.store.words
+    words["a.example"] = replace(words["a.example"], fds=())
+    words["b.example"] = replace(words["c.example"], key="b.example", fds=())
+    world.crash()
+    assert [vassal.spec.domain for vassal in world.governor.vassals] == ["c.example"]
+    assert caplog.messages == [
+        "cannot go on with 2 vassals of an earlier emperord, which start anew: a.example: it speaks"
+        " of 1 descriptors and has 0"
+    ]
+
+
+def test_one_that_a_fault_of_ours_keeps_from_going_on_starts_anew_and_the_others_go_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    other = world.add("b.example")
+    process = world.run()
+    world.hit(other)
+    world.launcher.last.accepts()
+    world.listener.fault = RuntimeError("a bug")
+    world.crash()
+    assert [vassal.spec.domain for vassal in world.governor.vassals] == ["b.example"]
+    assert [vassal.state.value for vassal in world.governor.vassals] == ["running"]
+    assert world.diary[-1] == f"kill {process.pid}", "nobody else would ever end it"
+    assert world.listener.closed
+    assert "a.example" not in {word.key for word in world.store.left}
+    assert not world.clock.pending
+    assert "a.example: a fault in emperord; the others go on" in caplog.messages
+    world.listener.fault = None
+    world.governor.admit(world.spec)
+    world.crash()
+    assert world.state == "parked"
+
+
+# When it cannot be kept.
+
+
+def test_a_store_that_is_full_is_told_once_and_the_vassals_are_served_all_the_same(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    world.store.problem = "cannot keep the state of a.example: the queue is full"
+    world.run()
+    assert world.state == "running"
+    assert [message for message in caplog.messages if "queue is full" in message] == [
+        "cannot keep the state of a.example: the queue is full; a crash of emperord would cost its "
+        "running processes"
+    ]
+    assert world.governor.checkpoint.missing == {"a.example"}
+    world.store.problem = None
+    world.governor.checkpoint.retry(world.governor.vassals)
+    assert not world.governor.checkpoint.missing
+    world.crash()
+    assert world.state == "running"
+
+
+def test_vassals_that_come_together_are_kept_in_one_message() -> None:
+    world = World()
+    puts: list[int] = []
+    put = world.store.write
+    world.store.write = lambda words: puts.append(len(words)) or put(words)  # type: ignore
+    with world.governor.checkpoint.batch():
+        for number in range(5):
+            world.add(f"app{number}.example")
+        assert puts == []
+    assert puts == [5]
+    world.crash()
+    assert len(world.governor.vassals) == 6

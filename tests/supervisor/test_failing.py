@@ -1,0 +1,168 @@
+"""Starts that fail are throttled, and what hangs is killed at its deadline."""
+
+from dataclasses import replace
+
+import pytest
+
+from emperor.model.lifecycle import Event
+from emperor.model.ports import Message
+from emperor.model.spec import Adoption
+from tests.supervisor.fakes import SPEC, World
+
+
+def test_a_failed_start_throttles_doubling_and_a_hit_is_ignored_meanwhile() -> None:
+    world = World()
+    delays = []
+    for _ in range(10):
+        world.hit()
+        world.launcher.last.exits("exit status 22")
+        assert world.state == "throttled"
+        world.hit()
+        assert world.vassal.retry_at is not None
+        delays.append(world.vassal.retry_at - world.clock.now)
+        world.clock.advance(delays[-1])
+        assert world.state == "parked"
+    assert len(world.launcher.started) == 10
+    for failures, delay in enumerate(delays):
+        nominal = min(180.0, 2.0**failures)
+        assert 0.8 * nominal <= delay <= 1.2 * nominal
+
+
+def test_a_failed_start_takes_what_may_have_escaped_out_of_play() -> None:
+    world = World()
+    world.hit()
+    had = world.listener
+    world.launcher.last.exits("exit status 22")
+    assert had.is_shut
+    assert had.closed
+    assert world.listener is not had
+    assert world.listener.watched
+
+
+def test_a_throttled_app_bars_its_door_until_it_may_be_tried_again() -> None:
+    world = World()
+    world.hit()
+    world.launcher.last.exits("exit status 22")
+    assert world.listener.barred
+    world.clock.advance(400)
+    assert world.state == "parked"
+    assert not world.listener.barred
+
+
+def test_connections_are_refused_while_throttled() -> None:
+    world = World()
+    world.hit()
+    world.launcher.last.exits("exit status 22")
+    world.listener.connect()
+    assert world.listener.refused == 1
+    assert world.state == "throttled"
+
+
+@pytest.mark.parametrize("pardon", ["revised", "start", "restart"])
+def test_a_mended_ini_or_the_operator_pardons_at_once(pardon: str) -> None:
+    world = World()
+    for _ in range(5):
+        world.hit()
+        world.launcher.last.exits("exit status 22")
+        world.clock.advance(400)
+    world.hit()
+    world.launcher.last.exits("exit status 22")
+    if pardon == "revised":
+        world.governor.revise(replace(SPEC, idle=5))
+        world.hit()
+    else:
+        world.governor.order(world.vassal, Event[pardon.upper()], "emperorctl")
+    assert world.state == "starting"
+    assert world.vassal.failures(world.clock.now) == 0
+    assert world.vassal.retry_at is None
+
+
+def test_a_program_that_cannot_be_spawned_is_a_failed_start() -> None:
+    world = World()
+    world.launcher.problem = "cannot run /nowhere/uwsgi: no such file"
+    world.hit()
+    assert world.state == "throttled"
+    assert world.vassal.last_error == "cannot run /nowhere/uwsgi: no such file"
+
+
+def test_a_successor_that_cannot_be_spawned_leaves_the_old_one_in_service() -> None:
+    world = World()
+    world.run()
+    world.launcher.problem = "cannot run it"
+    world.governor.revise(SPEC)
+    assert world.state == "running"
+    assert "cannot run it" in (world.vassal.last_error or "")
+
+
+def test_an_app_that_dies_soon_is_throttled_and_one_that_served_long_is_not() -> None:
+    world = World()
+    world.run().exits("killed by SIGSEGV")
+    assert world.state == "parked"
+    world.hit()
+    world.launcher.last.accepts()
+    world.clock.advance(9.9)
+    world.launcher.last.exits("killed by SIGSEGV")
+    assert world.state == "throttled"
+    assert world.vassal.last_stop is not None
+    assert world.vassal.last_stop[1] == "killed by SIGSEGV"
+
+
+def test_a_boot_that_hangs_is_killed_and_its_blame_is_told() -> None:
+    world = World()
+    world.hit()
+    world.clock.advance(60)
+    assert world.diary == ["spawn 100", "kill 100"]
+    assert world.state == "starting"
+    world.launcher.last.exits("killed by SIGKILL")
+    assert world.state == "throttled"
+    assert world.vassal.last_error == "did not accept within 60 s; killed by SIGKILL"
+
+
+def test_a_worker_that_accepts_while_its_app_drains_has_missed_the_order() -> None:
+    world = World()
+    process = world.run()
+    world.governor.order(world.vassal, Event.IDLE, "emperorctl stop")
+    process.says(Message.ACCEPTING)
+    assert world.diary[-2:] == ["drain 100", "remind 100"]
+    assert world.state == "stopping"
+
+
+def test_an_app_that_does_not_drain_is_killed_at_its_deadline() -> None:
+    world = World()
+    process = world.run()
+    process.says(Message.IDLE)
+    world.clock.advance(60)
+    assert world.diary[-1] == "kill 100"
+    process.exits("killed by SIGKILL")
+    assert world.state == "parked"
+
+
+@pytest.mark.parametrize(
+    ("adoption", "loaded", "end"),
+    [
+        (Adoption.BY_FD, False, "kill 100"),
+        (Adoption.BY_FD, True, "drain 100"),
+        (Adoption.BY_NAME, False, "drain 100"),
+    ],
+)
+def test_an_unwanted_boot_is_killed_only_if_it_cannot_have_accepted(
+    adoption: Adoption, loaded: bool, end: str
+) -> None:
+    world = World(replace(SPEC, adoption=adoption))
+    world.hit()
+    if loaded:
+        world.launcher.last.says(Message.LOADED)
+    world.governor.order(world.vassal, Event.IDLE, "emperorctl stop")
+    assert world.diary[-1] == end
+    world.launcher.last.exits()
+    assert world.state == "parked"
+
+
+def test_an_ini_that_is_mended_during_a_hanging_boot_is_booted_at_once() -> None:
+    world = World()
+    world.hit()
+    world.governor.revise(replace(SPEC, idle=5))
+    world.launcher.last.exits("killed by SIGKILL")
+    assert world.state == "starting"
+    assert world.launcher.last.spec.idle == 5
+    assert world.vassal.last_error is None

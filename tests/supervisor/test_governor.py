@@ -1,0 +1,199 @@
+"""What the governor does to the world, event by event, with time moved by hand: removal, what comes
+late, what cannot be, and what others are told."""
+
+from dataclasses import replace
+
+import pytest
+
+from emperor.model.lifecycle import Event
+from emperor.model.policy import MOST_RESPAWNS
+from emperor.model.ports import CannotListen, Message
+from tests.supervisor.fakes import SPEC, World
+
+
+def test_removal_drains_then_closes_and_forgets() -> None:
+    world = World()
+    process = world.run()
+    world.governor.dismiss("a.example")
+    assert world.diary[-2:] == ["close", "drain 100"]
+    assert world.governor.vassals.serving("a.example") is None
+    assert not world.listener.closed
+    process.exits()
+    assert world.listeners.made[0].closed
+    assert world.governor.vassals.get("a.example") is None
+    assert not world.clock.pending
+
+
+def test_removal_of_a_sleeping_vassal_is_immediate() -> None:
+    world = World()
+    world.governor.dismiss("a.example")
+    assert world.listeners.made[0].closed
+    assert len(world.governor.vassals) == 0
+
+
+def test_removal_waits_for_a_predecessor_too() -> None:
+    world = World()
+    old = world.run()
+    old.says(Message.IDLE)
+    world.hit()
+    new = world.launcher.last
+    new.accepts()
+    world.governor.dismiss("a.example")
+    new.exits()
+    assert world.governor.vassals.get("a.example") is not None
+    old.exits()
+    assert world.governor.vassals.get("a.example") is None
+
+
+def test_an_ini_that_comes_back_before_the_end_is_a_reprieve() -> None:
+    world = World()
+    process = world.run()
+    world.governor.dismiss("a.example")
+    world.governor.revise(SPEC)
+    assert world.state == "stopping"
+    process.exits()
+    assert world.state == "parked"
+    assert not world.listener.closed
+    assert world.listener.watched
+
+
+def test_what_an_earlier_spawn_says_is_dropped() -> None:
+    world = World()
+    old = world.run()
+    old.says(Message.IDLE)
+    world.hit()
+    old.says(Message.ACCEPTING, Message.IDLE)
+    assert world.state == "starting"
+    old.exits()
+    old.exits()
+    assert world.state == "starting"
+
+
+def test_a_respawned_worker_changes_nothing() -> None:
+    world = World()
+    process = world.run()
+    told = len(world.recorder.told)
+    process.says(Message.ACCEPTING, Message.FIRST_REPLY)
+    assert world.state == "running"
+    assert len(world.recorder.told) == told
+
+
+def test_a_worker_that_dies_as_soon_as_it_accepts_is_a_failure() -> None:
+    world = World()
+    world.hit()
+    process = world.launcher.last
+    process.accepts()
+    process.says(*[Message.ACCEPTING] * 4)
+    assert "kill 100" not in world.diary
+    process.says(Message.ACCEPTING)
+    assert world.diary[-1] == "kill 100"
+    process.exits("killed by SIGKILL")
+    assert world.state == "throttled"
+    assert "its worker died 5 times" in (world.vassal.last_error or "")
+
+
+def test_an_illegal_event_changes_nothing_and_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    world.governor.on_throttle_end(world.vassal)
+    assert world.state == "parked"
+    assert "cannot take 'pardon' while parked" in caplog.text
+
+
+def test_a_listener_that_cannot_be_made_admits_nothing() -> None:
+    world = World()
+    world.listeners.problem = "cannot bind"
+    with pytest.raises(CannotListen, match="cannot bind"):
+        world.governor.admit(replace(SPEC, domain="b.example"))
+    assert world.governor.vassals.get("b.example") is None
+
+
+def test_those_who_wait_are_woken_by_every_change_until_they_leave() -> None:
+    world = World()
+    seen: list[str] = []
+
+    def wake() -> None:
+        seen.append(world.state)
+
+    world.governor.subscribers.add("a.example", wake)
+    assert world.governor.subscribers.count("a.example") == 1
+    world.hit()
+    world.launcher.last.accepts()
+    world.governor.subscribers.remove("a.example", wake)
+    world.launcher.last.says(Message.IDLE)
+    assert seen == ["starting", "running"]
+    assert world.governor.subscribers.count("a.example") == 0
+
+
+def test_each_transition_is_told_once_with_its_cause() -> None:
+    world = World()
+    process = world.run()
+    process.says(Message.IDLE)
+    process.exits()
+    assert [(told.before, told.after, told.detail) for told in world.recorder.told] == [
+        ("parked", "starting", "hit from 203.0.113.9"),
+        ("starting", "running", "pid 100 accepts, 0.000 s after the demand"),
+        ("running", "stopping", "idle"),
+        ("stopping", "parked", "exit status 0"),
+    ]
+
+
+def test_restart_stops_fully_before_it_starts() -> None:
+    world = World()
+    process = world.run()
+    world.governor.order(world.vassal, Event.RESTART, "emperorctl restart")
+    assert world.diary[-2:] == ["close", "drain 100"]
+    process.exits()
+    assert world.state == "starting"
+    assert world.vassal.last_boot is not None
+    assert world.vassal.last_boot.cause.by == "emperorctl restart"
+
+
+def test_stop_calls_a_restart_off() -> None:
+    world = World()
+    process = world.run()
+    world.governor.order(world.vassal, Event.RESTART, "emperorctl restart")
+    world.governor.order(world.vassal, Event.IDLE, "emperorctl stop")
+    process.exits()
+    assert world.state == "parked"
+
+
+def test_a_host_is_found_by_its_aliases() -> None:
+    world = World(replace(SPEC, aliases=("www.a.example",)))
+    assert world.governor.vassals.serving("www.a.example") is world.vassal
+    world.governor.revise(replace(SPEC, aliases=("b.a.example",)))
+    assert world.governor.vassals.serving("www.a.example") is None
+    assert world.governor.vassals.serving("b.a.example") is world.vassal
+    world.governor.dismiss("a.example")
+    assert world.governor.vassals.serving("b.a.example") is None
+
+
+def test_what_an_app_says_again_and_again_is_not_kept_again() -> None:
+    world = World()
+    process = world.run()
+    process.says(Message.FIRST_REPLY, *[Message.ACCEPTING] * MOST_RESPAWNS)
+    kept = world.store.puts
+    process.says(*[Message.LOADED, Message.FIRST_REPLY, Message.ACCEPTING] * 10)
+    assert world.store.puts == kept
+    assert world.state == "running"
+
+
+# A fault of ours in one of them.
+
+
+def test_a_fault_over_one_vassal_keeps_nobody_else_from_a_stop(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    other = world.add("b.example")
+    world.run()
+    world.hit(other)
+    world.launcher.last.accepts()
+    world.listener.fault = RuntimeError("a bug")
+    world.governor.dismiss_all("emperord stops")
+    assert other.state.value == "removed"
+    assert "drain 101" in world.diary
+    assert "a.example: a fault in emperord; the others go on" in caplog.messages
+    assert len(world.governor.vassals) == 1, "a stop would wait for it"
+    assert "kill 100" in world.diary

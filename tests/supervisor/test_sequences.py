@@ -1,0 +1,204 @@
+"""Whatever happens to a vassal, and in whatever order, some things stay true; and that the daemon
+is killed meanwhile, at whatever moment, is one more thing that happens."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from emperor.model.lifecycle import POSTURE, Callers, Door, Event, Role, State
+from emperor.model.policy import LONGEST_PLACE_SECONDS
+from emperor.model.ports import Message
+from emperor.model.spec import Reload
+from emperor.supervisor.records import Vassal
+from tests.supervisor.fakes import Crash, FakeProcess, World
+
+
+class ErrorsOnly(logging.Handler):
+    """Keeps what the daemon logs as an error, which is what it makes of an illegal event."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.told: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told.append(record.getMessage())
+
+
+class LifeOfAVassal(RuleBasedStateMachine):
+    """Visitors, the operator, the ini, uWSGI and time, in any order; a neighbour who may be
+    booting in the only place; and a daemon that dies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors = ErrorsOnly()
+        logging.getLogger("emperord").addHandler(self.errors)
+        self.world = World(None, max_starting="1", max_running="2")
+        self.world.add("b.example")
+        self.alive: list[FakeProcess] = []
+        self.neighbours: list[FakeProcess] = []
+        self.seen = 0
+
+    def let(self, act: Callable[[], object]) -> None:
+        """Let something happen, of which the daemon may die half-way."""
+        try:
+            act()
+        except Crash:
+            self.world.crash()
+        for process in self.world.launcher.started[self.seen :]:
+            own = process.spec.domain == "a.example"
+            (self.alive if own else self.neighbours).append(process)
+        self.seen = len(self.world.launcher.started)
+
+    @property
+    def neighbour(self) -> Vassal:
+        found = self.world.governor.vassals.get("b.example")
+        assert found
+        return found
+
+    @property
+    def there(self) -> bool:
+        return self.world.governor.vassals.get("a.example") is not None
+
+    @property
+    def anybody_alive(self) -> bool:
+        return bool(self.alive)
+
+    @precondition(lambda self: self.there)
+    @rule()
+    def a_visitor_comes(self) -> None:
+        self.let(self.world.hit)
+
+    @precondition(lambda self: self.there)
+    @rule(event=st.sampled_from([Event.START, Event.RESTART, Event.REVISED, Event.IDLE]))
+    def the_operator_orders(self, event: Event) -> None:
+        self.let(lambda: self.world.governor.order(self.world.vassal, event, "emperorctl"))
+
+    @precondition(lambda self: self.there)
+    @rule(reload=st.sampled_from(Reload))
+    def the_ini_changes(self, reload: Reload) -> None:
+        self.let(lambda: self.world.governor.revise(replace(self.world.spec, reload=reload)))
+
+    @precondition(lambda self: self.there)
+    @rule()
+    def the_ini_goes(self) -> None:
+        self.let(lambda: self.world.governor.dismiss("a.example"))
+
+    @precondition(lambda self: self.anybody_alive)
+    @rule(data=st.data(), news=st.sampled_from(Message))
+    def a_process_speaks(self, data: st.DataObject, news: Message) -> None:
+        process = data.draw(st.sampled_from(self.alive))
+        self.let(lambda: process.says(news))
+
+    @precondition(lambda self: self.anybody_alive)
+    @rule(data=st.data())
+    def a_process_dies(self, data: st.DataObject) -> None:
+        process = data.draw(st.sampled_from(self.alive))
+        self.alive.remove(process)
+        self.let(lambda: process.exits("exit status 1"))
+
+    @rule(person=st.booleans())
+    def a_visitor_comes_to_the_neighbour(self, person: bool) -> None:
+        self.let(lambda: self.world.hit(self.neighbour, person))
+
+    @precondition(lambda self: bool(self.neighbours))
+    @rule(end=st.sampled_from(["accepts", "dies"]))
+    def something_becomes_of_the_neighbour(self, end: str) -> None:
+        process = self.neighbours[0]
+        if end == "accepts":
+            self.let(process.accepts)
+        else:
+            self.neighbours.remove(process)
+            self.let(lambda: process.exits("exit status 1"))
+
+    @rule(seconds=st.sampled_from([0.1, 2.0, 15.0, 61.0, 200.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.let(lambda: self.world.clock.advance(seconds))
+
+    @rule()
+    def the_program_is_gone_for_a_while(self) -> None:
+        launcher = self.world.launcher
+        launcher.problem = None if launcher.problem else "cannot spawn"
+
+    @rule()
+    def the_daemon_is_killed(self) -> None:
+        before = {vassal.spec.domain: vassal.state for vassal in self.world.governor.vassals}
+        self.let(self.world.crash)
+        assert {
+            vassal.spec.domain: vassal.state for vassal in self.world.governor.vassals
+        } == before
+
+    @rule(steps=st.integers(0, 12))
+    def the_daemon_will_be_killed(self, steps: int) -> None:
+        self.world.diary.steps_left = steps
+
+    @invariant()
+    def the_slots_hold_exactly_the_living(self) -> None:
+        children = self.world.vassal.children if self.there else ()
+        assert {child.process.pid for child in children} == {one.pid for one in self.alive}
+        assert len(children) <= 2
+
+    @invariant()
+    def the_world_agrees_with_the_posture(self) -> None:
+        if not self.there:
+            assert self.world.listener.closed
+            return
+        vassal, listener = self.world.vassal, self.world.listener
+        posture = POSTURE[vassal.state]
+        assert listener.door_open == (posture.door is Door.OPEN)
+        in_line = vassal in self.world.governor.in_line()
+        if not in_line or posture.second is Role.BOOTING:
+            assert (vassal.lead.role if vassal.lead else None) is posture.lead
+        assert vassal.second is None or vassal.second.role is posture.second
+        wants = posture.callers is not Callers.LEFT_TO_THE_APP and not vassal.pending_event
+        assert listener.watched == wants
+        assert (vassal.throttle is not None) == (vassal.state is State.THROTTLED)
+
+    @invariant()
+    def every_process_that_should_end_has_a_deadline(self) -> None:
+        for child in self.world.vassal.children if self.there else ():
+            killed = f"kill {child.process.pid}" in self.world.diary
+            bounded = child.timer is not None or killed
+            assert bounded == (child.role is not Role.SERVING) or killed
+
+    @invariant()
+    def exactly_those_stand_in_line_whose_process_is_missing(self) -> None:
+        for vassal in self.world.governor.vassals:
+            posture = POSTURE[vassal.state]
+            lacks_lead = posture.lead is Role.BOOTING and vassal.lead is None
+            lacks_second = posture.second is Role.BOOTING and vassal.second is None
+            in_line = vassal in self.world.governor.in_line()
+            assert in_line == (vassal.queued_for is not None) == (lacks_lead or lacks_second)
+
+    @invariant()
+    def only_one_boots_and_nobody_waits_for_nothing(self) -> None:
+        children = [child for vassal in self.world.governor.vassals for child in vassal.children]
+        ago = self.world.clock.now - LONGEST_PLACE_SECONDS
+        booting = [c for c in children if c.role is Role.BOOTING and c.boot.spawned > ago]
+        assert len(booting) <= 1
+        assert booting or not self.world.governor.in_line()
+
+    @invariant()
+    def nothing_is_illegal(self) -> None:
+        assert not self.errors.told
+
+    def teardown(self) -> None:
+        logging.getLogger("emperord").removeHandler(self.errors)
+        self.world.diary.steps_left = None
+        if self.there:
+            self.let(lambda: self.world.governor.dismiss("a.example"))
+        self.let(lambda: self.world.governor.dismiss("b.example"))
+        for process in self.alive + self.neighbours:
+            process.exits()
+        assert not self.there
+        assert not self.world.governor.in_line()
+        assert not self.world.clock.pending, "a timer was forgotten"
+
+
+LifeOfAVassal.TestCase.settings = hypothesis_settings(
+    max_examples=200, stateful_step_count=40, deadline=None
+)
+TestLifeOfAVassal = LifeOfAVassal.TestCase

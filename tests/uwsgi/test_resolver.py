@@ -1,0 +1,283 @@
+"""Asking the real uWSGI what a needs_uwsgi ini comes to, without a trace of having asked."""
+
+import asyncio
+import os
+import pwd
+from pathlib import Path
+
+import psutil
+import pytest
+
+from emperor.model.spec import Identity
+from emperor.uwsgi.ini import BrokenIni, Ini, parse
+from emperor.uwsgi.resolver import AT_ONCE, CannotResolve, Resolver
+from tests.eventually import eventually_async
+from tests.uwsgi.oracle import UWSGI
+
+NAME = "www.a.example.ini"
+NOBODY = pwd.getpwnam("nobody")
+AS_NOBODY = Identity(NOBODY.pw_uid, NOBODY.pw_gid, NOBODY.pw_name)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of inis that every user may enter, as /etc/uwsgi/vassals is."""
+    for parent in (tmp_path, *tmp_path.parents[:2]):
+        parent.chmod(0o755)
+    return tmp_path
+
+
+def write(folder: Path, text: str) -> Ini:
+    (folder / NAME).write_text(f"[uwsgi]\n{text}\n")
+    return parse((folder / NAME).read_bytes(), NAME, str(folder))
+
+
+async def ask(folder: Path, text: str, identity: Identity | None = None) -> Ini:
+    return await Resolver(UWSGI, folder).resolve(write(folder, text), identity)
+
+
+def values(ini: Ini, key: str) -> list[tuple[str, int]]:
+    return [(option.value, option.line) for option in ini.options if option.key == key]
+
+
+async def test_placeholders_of_each_kind_are_resolved(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SITES", "/var/sockets")
+    (folder / "idle.txt").write_text("600\n")
+    ini = await ask(
+        folder, "name = %n\nsocket = $(SITES)/%(name)/socket\nidle = @(idle.txt)\nlisten = %k"
+    )
+    assert values(ini, "socket") == [("/var/sockets/www.a.example/socket", 3)]
+    assert values(ini, "idle") == [("600", 4)]
+    assert values(ini, "listen") == [(str(os.cpu_count()), 5)]
+    assert ini.needs_uwsgi is None
+
+
+async def test_what_other_files_and_blocks_bring_in_stands_where_uwsgi_has_it(
+    folder: Path,
+) -> None:
+    (folder / "base.ini").write_text("[uwsgi]\nidle = 1\nsocket = /run/%n.sock\n")
+    (folder / "late.ini").write_text("[uwsgi]\nidle = 2\n")
+    ini = await ask(
+        folder,
+        "include = base.ini\ninherit = late.ini\nidle = 3\nif-env = NO_SUCH\nidle = 4\nendif =\n"
+        "for = a b\nsocket = /run/%(_).sock\nendfor =\nset = idle=5",
+    )
+    assert values(ini, "idle") == [("1", 4), ("3", 6), ("5", 0), ("2", 0)]
+    assert [path for path, _ in values(ini, "socket")] == [
+        "/run/base.sock", "/run/a.sock", "/run/b.sock",
+    ]  # fmt: skip
+
+
+async def test_the_section_emperor_and_the_quoted_socket_are_kept(folder: Path) -> None:
+    ini = write(folder, "set = a=b\nstats = %(socket).stats\n[emperor]\nidle = 5")
+    asked = await Resolver(UWSGI, folder).resolve(ini, None)
+    assert (asked.emperor, asked.quotes_socket) == (ini.emperor, True)
+
+
+async def test_no_value_can_pass_for_another_option(folder: Path) -> None:
+    hostile = "a\nsocket = /run/evil.sock\n;end of configuration\n\n01234567 - idle = 9"
+    (folder / "text").write_text(hostile)
+    ini = await ask(folder, "set = x=1\nmotd = @(text)\nlog-date = %%Y\nprocname = = a = b")
+    assert values(ini, "motd") == [(hostile, 3)]
+    assert values(ini, "procname") == [("= a = b", 5)]
+    assert not values(ini, "socket") + values(ini, "idle")
+
+
+SIDE_EFFECTS = """
+exec-asap = touch {0}/exec-asap
+hook-asap = exec:touch {0}/hook-asap
+hook-asap = write:{0}/written x
+call-asap = no_such_function
+exec-pre-jail = touch {0}/exec-pre-jail
+hook-pre-jail = exec:touch {0}/hook-pre-jail
+exec-as-root = touch {0}/exec-as-root
+exec-atexit = touch {0}/exec-atexit
+hook-atexit = exec:touch {0}/hook-atexit
+exec-as-user-atexit = touch {0}/exec-as-user-atexit
+file-write = {0}/file-write=x
+mount-asap = tmpfs none {0}
+daemonize = {0}/daemonize
+logto2 = {0}/logto2
+pidfile = {0}/pid
+pidfile2 = {0}/pid2
+stats = {0}/stats
+master-fifo = {0}/fifo
+touch-reload = {0}/touch
+vacuum = true
+socket = {0}/%(name).sock
+name = a
+"""
+
+
+async def test_asking_leaves_the_world_as_it_was(folder: Path) -> None:
+    world = folder / "world"
+    world.mkdir()
+    (world / "pid").write_text("4711")
+    (world / "stats").write_text("")
+    before = world.stat().st_mtime_ns
+    ini = await ask(folder, SIDE_EFFECTS.format(world))
+    assert [path for path, _ in values(ini, "socket")] == [f"{world}/a.sock"]
+    assert sorted(os.listdir(world)) == ["pid", "stats"]
+    assert (world / "pid").read_text() == "4711"
+    assert world.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("text", "side_effect"),
+    [
+        ("idle = @(exec://touch X)", "line 2: idle = @(exec://touch X)"),
+        ("set = x=1\nmotd = a @(exec://touch X)", "line 3: motd = a @(exec://touch X)"),
+        ("include = exec://touch X", "line 2: include = exec://touch X"),
+        ("for = exec://touch\ninclude = %(_)\nendfor =", "line 2: for = exec://touch"),
+        ("inherit = callint://abort", "line 2: inherit = callint://abort"),
+        ("idle = @(call://abort)", "line 2: idle = @(call://abort)"),
+        ("ini = http://127.0.0.1:9/a.ini", "line 2: ini = http://127.0.0.1:9/a.ini"),
+        ("idle = @(http://127.0.0.1:9/)", "line 2: idle = @(http://127.0.0.1:9/)"),
+        ("set = x=1\nplugin = ./evil", "line 3: plugin = ./evil"),
+        ("set = x=1\nplugins-dir = /tmp/", "line 3: plugins-dir = /tmp/"),
+        ("set = x=1\nstop = /run/a.pid", "line 3: stop = /run/a.pid"),
+        ("include = base.ini", "line 3 of {0}/base.ini"),
+        ("ini = :more\n[more]\nmotd = @(exec://touch X)", "line 4: motd = @(exec://touch X)"),
+    ],
+)
+async def test_an_ini_that_would_act_when_it_is_read_is_refused_unasked(
+    folder: Path, text: str, side_effect: str
+) -> None:
+    (folder / "base.ini").write_text("[uwsgi]\n; exec://\nmotd = @(exec://touch X)\n")
+    (folder / "evil_plugin.so").write_text("")
+    with pytest.raises(BrokenIni) as broken:
+        await ask(folder, text)
+    message = (
+        f"{NAME}: {side_effect.format(folder)} would act when the ini is merely read, which line 2"
+    )
+    assert str(broken.value).startswith(message)
+    assert not (folder / "X").exists()
+
+
+async def test_what_only_looks_dangerous_is_asked(folder: Path) -> None:
+    os.mkfifo(folder / "base.ini")
+    ini = await ask(
+        folder,
+        "set = x=1\n; exec://x\nenv = URL=http://x/\nroute-run = redirect:http://x/\nplugin = x\n"
+        "[emperor]\nreload = restart",
+    )
+    assert values(ini, "env") == [("URL=http://x/", 4)]
+
+
+async def test_it_is_asked_as_the_user_that_the_vassal_will_be(folder: Path) -> None:
+    (folder / "secret").write_text("/run/secret.sock")
+    (folder / "secret").chmod(0o600)
+    ini = await ask(folder, "socket = /run/%U-%G.sock", AS_NOBODY)
+    assert [path for path, _ in values(ini, "socket")] == ["/run/nobody-nogroup.sock"]
+    with pytest.raises(BrokenIni, match=r"uWSGI refuses it \(exit status 1\): .*secret"):
+        await ask(folder, "socket = @(secret)", AS_NOBODY)
+
+
+async def test_the_daemons_own_environment_does_not_speak_to_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UWSGI_IDLE", "9")
+    monkeypatch.setenv("NOTIFY_SOCKET", str(folder / "no-such-socket"))
+    assert not values(await ask(folder, "set = x=1"), "idle")
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("include = missing.ini", "realpath() of missing.ini failed: No such file or directory"),
+        ("set = strict=true\nsokcet = x", "[strict-mode] unknown config directive: sokcet"),
+        ("set = x=1\nlisten = -1", 'invalid value for option "listen": must be > 0'),
+    ],
+)
+async def test_an_ini_that_uwsgi_refuses_is_broken_in_its_words(
+    folder: Path, text: str, cause: str
+) -> None:
+    with pytest.raises(BrokenIni) as broken:
+        await ask(folder, text)
+    message = f"{NAME}: uWSGI refuses it (exit status 1): {cause}"
+    assert str(broken.value).startswith(message)
+
+
+@pytest.mark.parametrize("text", ["log-date = x\nif-env = NO_SUCH", "set = x=1\nhelp = true"])
+async def test_an_ini_of_which_uwsgi_says_nothing_is_broken(folder: Path, text: str) -> None:
+    with pytest.raises(BrokenIni, match=f"{NAME}: uWSGI does not say what it comes to; close"):
+        await ask(folder, text)
+
+
+async def test_an_open_block_hides_nothing(folder: Path) -> None:
+    assert values(await ask(folder, "socket = /s\nif-env = NO_SUCH"), "socket") == [("/s", 2)]
+
+
+def children() -> list[psutil.Process]:
+    return psutil.Process().children(recursive=True)
+
+
+async def test_a_uwsgi_that_does_not_answer_is_killed(folder: Path) -> None:
+    os.mkfifo(folder / "base.ini")
+    ini = write(folder, "include = base.ini")
+    with pytest.raises(BrokenIni, match=f"{NAME}: line 2: include: .* gave no answer within 0.2 s"):
+        await Resolver(UWSGI, folder, 0.2).resolve(ini, None)
+    assert not children()
+
+
+async def test_a_uwsgi_whose_answer_nobody_waits_for_is_killed(folder: Path) -> None:
+    os.mkfifo(folder / "base.ini")
+    fds = len(os.listdir("/proc/self/fd"))
+    asking = asyncio.create_task(
+        Resolver(UWSGI, folder).resolve(write(folder, "ini = base.ini"), None)
+    )
+    await eventually_async(lambda: any("uwsgi" in child.name() for child in children()))
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert not children()
+    await asyncio.sleep(0)
+    assert len(os.listdir("/proc/self/fd")) == fds
+
+
+async def test_an_answer_without_an_end_is_refused(folder: Path) -> None:
+    ini = write(folder, f"for-times = 100\nmotd = {'x' * 50_000}\nendfor =")
+    with pytest.raises(BrokenIni, match="its answer has no end; look for a for-times"):
+        await Resolver(UWSGI, folder).resolve(ini, None)
+    assert not children()
+
+
+async def test_only_a_few_are_asked_at_once(folder: Path) -> None:
+    os.mkfifo(folder / "base.ini")
+    ini = write(folder, "include = base.ini")
+    resolver = Resolver(UWSGI, folder, 0.2)
+    asking = [asyncio.create_task(resolver.resolve(ini, None)) for _ in range(3 * AT_ONCE)]
+    most = 0
+    while not all(task.done() for task in asking):
+        most = max(most, len(children()))
+        await asyncio.sleep(0)
+    assert most == AT_ONCE
+    assert all(isinstance(task.exception(), BrokenIni) for task in asking)
+
+
+async def test_the_loop_runs_on_meanwhile(folder: Path) -> None:
+    ini = write(folder, "set = x=1")
+    resolver = Resolver(UWSGI, folder)
+    asking = asyncio.create_task(resolver.resolve(ini, None))
+    turns = 0
+    while not asking.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns > 10
+    await asking
+
+
+async def test_a_missing_uwsgi_is_told(folder: Path) -> None:
+    resolver = Resolver(folder / "no-uwsgi", folder)
+    with pytest.raises(BrokenIni, match=r"line 2: set: uWSGI must be asked: env: .*no-uwsgi"):
+        await resolver.resolve(write(folder, "set = x=1"), None)
+
+
+async def test_uwsgi_lists_the_options_it_knows(folder: Path) -> None:
+    assert {"socket", "wsgi-file", "die-on-idle"} < await Resolver(UWSGI, folder).options()
+    with pytest.raises(CannotResolve, match="no-uwsgi"):
+        await Resolver(folder / "no-uwsgi", folder).options()
+    with pytest.raises(CannotResolve, match="no-folder"):
+        await Resolver(UWSGI, folder / "no-folder").options()
