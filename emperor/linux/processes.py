@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from math import inf
 
-from emperor.model.ports import CannotLaunch
+from emperor.model.ports import CannotLaunch, Exit
 from emperor.model.spec import Identity
 
 LOG_MODE = 0o640
@@ -40,7 +40,7 @@ class LedProcess:
     __slots__ = ("_loop", "_on_exit", "_pidfd", "pid")
 
     def __init__(
-        self, pid: int, pidfd: int, loop: AbstractEventLoop, on_exit: Callable[[str], None]
+        self, pid: int, pidfd: int, loop: AbstractEventLoop, on_exit: Callable[[Exit], None]
     ) -> None:
         self.pid = pid
         self._loop = loop
@@ -84,13 +84,13 @@ class LedProcess:
         self._loop.remove_reader(pidfd)
         self.kill()
         self._pidfd = None
-        how = _reap(pidfd)
-        if how is None:
-            how = "exit status unknown: another process traces it"
+        ended = _reap(pidfd)
+        if ended is None:
+            ended = Exit(unknown="another process traces it")
             self._loop.call_later(_TRACED_SECONDS, self._bury, pidfd, 2 * _TRACED_SECONDS)
         else:
             os.close(pidfd)
-        self._on_exit(how)
+        self._on_exit(ended)
 
     def _bury(self, pidfd: int, delay: float) -> None:
         """Reap it when whoever traces it lets go, or else look again after `delay` seconds."""
@@ -105,13 +105,13 @@ def spawn(
     env: Mapping[str, str],
     fds: Mapping[int, int],
     loop: AbstractEventLoop,
-    on_exit: Callable[[str], None],
+    on_exit: Callable[[Exit], None],
 ) -> LedProcess:
     """Start `argv` with /dev/null as 0 and `fds`, which says by the child's numbers (1 and 2 for
     its output) what it has of our descriptors; they stay open here. Beside these it gets only what
     this process was itself given without close-on-exec. Signals are at their defaults.
 
-    `on_exit` is called once, after the exit, with "exit status 22" or "killed by SIGKILL".
+    `on_exit` is called once, after the exit.
     Raises CannotLaunch.
     """
     try:
@@ -222,18 +222,18 @@ def _is_number_theirs(pid: int, pidfd: int) -> bool:
     return True
 
 
-def _reap(pidfd: int) -> str | None:
+def _reap(pidfd: int) -> Exit | None:
     """How it ended. None: it is dead, but a process of its user traces it, is told first, and may
     keep it as long as it likes. Without WNOHANG we would wait for that."""
     try:
         result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
     except ChildProcessError:
-        return "exit status unknown: it was reaped by another process"
+        return Exit(unknown="it was reaped by another process")
     if result is None:
         return None
     if result.si_code == os.CLD_EXITED:
-        return f"exit status {result.si_status}"
-    return f"killed by {_name(result.si_status)}"
+        return Exit(code=result.si_status)
+    return Exit(signal=_name(result.si_status))
 
 
 def _name(number: int) -> str:

@@ -144,6 +144,30 @@ class Message(Enum):
     IDLE = 22
 
 
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended: by its exit code, or by a signal ("SIGKILL").
+
+    Both are None where the kernel does not tell, and `unknown` says why not. `cause` is the reason
+    in a sentence, as far as the runtime knows one.
+    """
+
+    code: int | None = None
+    signal: str | None = None
+    unknown: str = ""
+    cause: str = ""
+
+    def __str__(self) -> str:
+        """The cause, or else "exit status 22", "killed by SIGKILL" and the like."""
+        if self.cause:
+            return self.cause
+        if self.code is not None:
+            return f"exit status {self.code}"
+        if self.signal is not None:
+            return f"killed by {self.signal}"
+        return f"exit status unknown: {self.unknown}"
+
+
 class Process(Protocol):
     """One uWSGI master and its process group."""
 
@@ -178,8 +202,8 @@ class ProcessEvents(Protocol):
     def on_message(self, domain: str, generation: int, news: Message) -> None:
         """The process spoke."""
 
-    def on_exit(self, domain: str, generation: int, how: str) -> None:
-        """The process is dead and reaped, its group killed. `how` reads "exit status 22", say."""
+    def on_exit(self, domain: str, generation: int, ended: Exit) -> None:
+        """The process is dead and reaped, and its process group is killed."""
 
 
 class Launcher(Protocol):

@@ -23,7 +23,7 @@ from emperor.model.lifecycle import (
     step,
 )
 from emperor.model.policy import MOST_RESPAWNS, may_be_bound_at, throttle_seconds, verdict
-from emperor.model.ports import Message, Ports
+from emperor.model.ports import Exit, Message, Ports
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec, Stamp
 from emperor.model.status import TransitionEvent
@@ -178,14 +178,14 @@ class Governor:
                 return
         self.checkpoint.save(vassal)
 
-    def on_exit(self, domain: str, generation: int, how: str) -> None:
+    def on_exit(self, domain: str, generation: int, ended: Exit) -> None:
         """A process was reaped."""
         vassal, child = self._find(domain, generation)
         if vassal is None or child is None:
             return
         if child.timer:
             child.timer.cancel()
-        how = f"{child.kill_reason}; {how}" if child.kill_reason else how
+        how = f"{child.kill_reason}; {ended}" if child.kill_reason else str(ended)
         if child is vassal.second:
             self._second_exited(vassal, child, how)
         else:

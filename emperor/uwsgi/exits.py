@@ -1,11 +1,13 @@
-"""Why a uWSGI died, in a line: from how it exited and from the end of what it printed."""
+"""Why a uWSGI exited, in a line: from its exit status and from the end of its output."""
 
 import re
 
+from emperor.model.ports import Exit
+
 # uWSGI's own exit codes (uwsgi.h: UWSGI_FAILED_APP_CODE, and exit(1) of its configuration).
 _EXITS = {
-    "exit status 22": "the app could not be loaded",
-    "exit status 1": "uWSGI gave up",
+    22: "the app could not be loaded",
+    1: "uWSGI gave up",
 }
 _TRACEBACK = "Traceback (most recent call last):"
 # uWSGI prints the exception alone where `module` itself cannot be found.
@@ -18,16 +20,16 @@ _CHATTER = re.compile(r"unable to load app 0|no app loaded|\*\*\*|OOPS|need-app|
 _LONGEST = 200
 
 
-def explain_exit(how: str, printed: str) -> str:
-    """`how` ("exit status 22", "killed by SIGKILL") in words, with the telling line of `printed`.
+def explain_exit(ended: Exit, printed: str) -> str:
+    """`ended` in words, with the line of `printed` that explains it best.
 
     The last Python exception tells most, then the last complaint of uWSGI itself.
     """
-    words = f"{_EXITS[how]} ({how})" if how in _EXITS else how
+    words = f"{_EXITS[ended.code]} ({ended})" if ended.code in _EXITS else str(ended)
     lines = printed.splitlines()
     told = (
         None
-        if how == "exit status 0"
+        if ended.code == 0
         else _exception(lines) or _last(_RAISED, lines) or _last(_COMPLAINT, lines)
     )
     return f"{words}: {told.strip()[:_LONGEST]}" if told else words

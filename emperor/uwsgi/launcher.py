@@ -13,7 +13,7 @@ from pathlib import Path
 
 from emperor.linux.limits import limit_open_files
 from emperor.linux.processes import LedProcess, as_identity, leader_with_socket, open_log, spawn
-from emperor.model.ports import CannotLaunch, Listener, Message, ProcessEvents
+from emperor.model.ports import CannotLaunch, Exit, Listener, Message, ProcessEvents
 from emperor.model.settings import Settings
 from emperor.model.snapshot import ProcessMark
 from emperor.model.spec import Spec
@@ -33,7 +33,7 @@ _BETWEEN_REMINDERS_SECONDS = 0.1
 _GROWN_UP_SECONDS = 1.0
 
 # Spawns with these descriptors, and calls back when it ended.
-_Spawn = Callable[[Mapping[int, int], Callable[[str], None]], LedProcess]
+_Spawn = Callable[[Mapping[int, int], Callable[[Exit], None]], LedProcess]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ class _Told:
         """It spoke."""
         self.events.on_message(self.domain, self.generation, news)
 
-    def on_exit(self, how: str) -> None:
+    def on_exit(self, ended: Exit) -> None:
         """It is dead."""
-        self.events.on_exit(self.domain, self.generation, how)
+        self.events.on_exit(self.domain, self.generation, ended)
 
 
 class UwsgiProcess:
@@ -151,11 +151,12 @@ class UwsgiProcess:
         if self._process is not None:
             self._process.kill()
 
-    def _exited(self, how: str) -> None:
+    def _exited(self, ended: Exit) -> None:
         if self._reminder is not None:
             self._reminder.cancel()
         self._pipe.close()
-        self._told.on_exit(explain_exit(how, self._last_words()))
+        cause = explain_exit(ended, self._last_words())
+        self._told.on_exit(replace(ended, cause=cause))
 
     def _last_words(self) -> str:
         try:
@@ -234,7 +235,7 @@ class UwsgiLauncher:
         spec: Spec,
         listener: Listener,
         fds: Mapping[int, int],
-        on_exit: Callable[[str], None],
+        on_exit: Callable[[Exit], None],
     ) -> LedProcess:
         command = argv(self._uwsgi, spec)
         if spec.identity is not None:
@@ -250,7 +251,7 @@ class UwsgiLauncher:
         return process
 
 
-def _cannot_spawn_again(_fds: Mapping[int, int], _on_exit: Callable[[str], None]) -> LedProcess:
+def _cannot_spawn_again(_fds: Mapping[int, int], _on_exit: Callable[[Exit], None]) -> LedProcess:
     raise CannotLaunch("cannot spawn a process that an earlier emperord spawned")
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from emperor.linux.processes import as_identity, spawn
-from emperor.model.ports import CannotLaunch
+from emperor.model.ports import CannotLaunch, Exit
 from emperor.model.spec import Identity
 from emperor.uwsgi.command import clean_environment
 from emperor.uwsgi.ini import LOADERS, LONGEST_INI, BrokenIni, Ini, Option, lines_of, text_of
@@ -29,7 +29,7 @@ AT_ONCE = 4
 PATIENCE_SECONDS = 10.0
 LONGEST_ANSWER = 4 << 20
 # Of env(1) and setpriv(1), which could not enter the folder or find the binary.
-_NOT_RUN = frozenset({"exit status 125", "exit status 126", "exit status 127"})
+_NOT_RUN = frozenset({125, 126, 127})
 _LONGEST_QUOTE = 200
 _MOST_FILES = 64
 
@@ -74,15 +74,15 @@ class Resolver:
             mark = f"--log-date={token}"
             hooks = [f"--{key}={value}" for key, value in _HOOKS]
             try:
-                how, printed = await self._run([*hooks, mark, "--ini", ini.name, mark], identity)
+                ended, printed = await self._run([*hooks, mark, "--ini", ini.name, mark], identity)
             except CannotResolve as error:
                 raise BrokenIni(
                     f"{ini.name}: {ini.needs_uwsgi}: uWSGI must be asked: {error}"
                 ) from error
         options = _options(ini, printed, token)
-        if how != "exit status 0":
+        if ended.code != 0:
             told = _last_words(printed.replace(f"{token} - ", ""))
-            raise BrokenIni(f"{ini.name}: uWSGI refuses it ({how}): {told}; mend that")
+            raise BrokenIni(f"{ini.name}: uWSGI refuses it ({ended}): {told}; mend that")
         if options is None:
             raise BrokenIni(
                 f"{ini.name}: uWSGI does not say what it comes to; close every if- and for- with "
@@ -113,7 +113,7 @@ class Resolver:
                 f" {ini.needs_uwsgi} makes necessary; write out what one of the two stands for"
             )
 
-    async def _run(self, arguments: list[str], identity: Identity | None) -> tuple[str, str]:
+    async def _run(self, arguments: list[str], identity: Identity | None) -> tuple[Exit, str]:
         """How uWSGI exited, and all that it printed. Raises CannotResolve."""
         argv = [self._uwsgi, *arguments]
         if identity is not None:
@@ -121,12 +121,12 @@ class Resolver:
         # uWSGI resolves %v, %d and relative includes from where it stands.
         argv = ["env", "-C", self._folder, *argv]
         loop = asyncio.get_running_loop()
-        ended: asyncio.Future[str] = loop.create_future()
+        exited: asyncio.Future[Exit] = loop.create_future()
         near, far = os.pipe()
         with os.fdopen(near, "rb", buffering=0) as pipe:
             try:
                 env = clean_environment(os.environ)
-                child = spawn(argv, env, {1: far, 2: far}, loop, ended.set_result)
+                child = spawn(argv, env, {1: far, 2: far}, loop, exited.set_result)
             except CannotLaunch as error:
                 raise CannotResolve(str(error)) from error
             finally:
@@ -134,7 +134,7 @@ class Resolver:
             try:
                 async with asyncio.timeout(self._seconds):
                     printed = await _all_of(pipe, loop)
-                    await asyncio.wait([ended])
+                    await asyncio.wait([exited])
             except TimeoutError as error:
                 raise CannotResolve(
                     f"it gave no answer within {self._seconds:g} s; look for an include that "
@@ -142,11 +142,11 @@ class Resolver:
                 ) from error
             finally:
                 child.kill()
-                await asyncio.wait([ended])
-        how = ended.result()
-        if how in _NOT_RUN:
+                await asyncio.wait([exited])
+        ended = exited.result()
+        if ended.code in _NOT_RUN:
             raise CannotResolve(_last_words(printed))
-        return how, printed
+        return ended, printed
 
 
 async def _all_of(pipe: IO[bytes], loop: asyncio.AbstractEventLoop) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from emperor.linux.processes import LedProcess, as_identity, leader_with_socket, open_log, spawn
-from emperor.model.ports import CannotLaunch
+from emperor.model.ports import CannotLaunch, Exit
 from emperor.model.spec import Identity
 from tests.eventually import eventually, eventually_async
 
@@ -51,7 +51,7 @@ class Household:
 
     def __init__(self, log: Path) -> None:
         self.log = log
-        self.ends: list[str] = []
+        self.ends: list[Exit] = []
 
     def spawn(self, *argv: str, fds: dict[int, int] | None = None) -> LedProcess:
         log_fd = open_log(str(self.log))
@@ -73,8 +73,8 @@ class Household:
         return self.log.read_text()
 
     async def ended(self) -> str:
-        [how] = await eventually_async(lambda: self.ends)
-        return how
+        [ended] = await eventually_async(lambda: self.ends)
+        return str(ended)
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ async def test_it_is_told_once_and_nothing_is_left_open(household: Household) ->
     await household.ended()
     child.kill()
     await asyncio.sleep(0)
-    assert household.ends == ["exit status 0"]
+    assert household.ends == [Exit(code=0)]
     assert open_fds() == before
     assert not has_children()
 

@@ -10,6 +10,7 @@ from emperor.model.ports import (
     CannotKeep,
     CannotLaunch,
     CannotListen,
+    Exit,
     Listener,
     Message,
     Ports,
@@ -295,7 +296,7 @@ class FakeProcess:
             self.events.on_message(self.spec.domain, self.generation, self.said[0])
             self.said.pop(0)
         if self.how:
-            self.events.on_exit(self.spec.domain, self.generation, self.how)
+            self.events.on_exit(self.spec.domain, self.generation, Exit(cause=self.how))
 
 
 class FakeLauncher:

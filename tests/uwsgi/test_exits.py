@@ -2,6 +2,7 @@
 
 import pytest
 
+from emperor.model.ports import Exit
 from emperor.uwsgi.exits import explain_exit
 
 IMPORT = """\
@@ -23,27 +24,27 @@ django.core.exceptions.ImproperlyConfigured: no SECRET_KEY
 
 
 @pytest.mark.parametrize(
-    ("how", "printed", "told"),
+    ("ended", "printed", "told"),
     [
-        ("exit status 22", IMPORT,
+        (Exit(code=22), IMPORT,
          "the app could not be loaded (exit status 22): ModuleNotFoundError: No module named "
          "'flask'"),
-        ("exit status 1", "[strict-mode] unknown config directive: bogus\n",
+        (Exit(code=1), "[strict-mode] unknown config directive: bogus\n",
          "uWSGI gave up (exit status 1): [strict-mode] unknown config directive: bogus"),
-        ("exit status 1", "chdir(): No such file or directory [core/uwsgi.c line 2615]\n",
+        (Exit(code=1), "chdir(): No such file or directory [core/uwsgi.c line 2615]\n",
          "uWSGI gave up (exit status 1): chdir(): No such file or directory [core/uwsgi.c line "
          "2615]"),
-        ("exit status 22", IMPROPER,
+        (Exit(code=22), IMPROPER,
          "the app could not be loaded (exit status 22): "
          "django.core.exceptions.ImproperlyConfigured: no SECRET_KEY"),
-        ("killed by SIGKILL", "", "killed by SIGKILL"),
-        ("killed by SIGSEGV", "nothing that tells\n", "killed by SIGSEGV"),
-        ("exit status 0", IMPORT, "exit status 0"),
-        ("exit status 1", "error: " + "x" * 1000, "uWSGI gave up (exit status 1): error: "
+        (Exit(signal="SIGKILL"), "", "killed by SIGKILL"),
+        (Exit(signal="SIGSEGV"), "nothing that tells\n", "killed by SIGSEGV"),
+        (Exit(code=0), IMPORT, "exit status 0"),
+        (Exit(code=1), "error: " + "x" * 1000, "uWSGI gave up (exit status 1): error: "
          + "x" * 193),
     ],
 )  # fmt: skip
 def test_the_last_exception_tells_most_and_then_the_last_complaint(
-    how: str, printed: str, told: str
+    ended: Exit, printed: str, told: str
 ) -> None:
-    assert explain_exit(how, printed) == told
+    assert explain_exit(ended, printed) == told

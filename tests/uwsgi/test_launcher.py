@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from emperor.linux.listeners import UnixListener, UnixListeners
-from emperor.model.ports import Message
+from emperor.model.ports import Exit, Message
 from emperor.model.settings import read_settings
 from emperor.model.snapshot import ProcessMark
 from emperor.model.spec import Spec
@@ -33,8 +33,8 @@ class Told:
     def on_message(self, _domain: str, _generation: int, news: Message) -> None:
         self.news.append(news)
 
-    def on_exit(self, _domain: str, _generation: int, how: str) -> None:
-        self.ends.append(how)
+    def on_exit(self, _domain: str, _generation: int, ended: Exit) -> None:
+        self.ends.append(str(ended))
 
 
 class House:
