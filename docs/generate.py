@@ -4,13 +4,20 @@ picture of the journey from its template.
 `make docs` runs it, and a test fails when a page differs from what it would write.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 import jinja2
 
 from emperor.model.lifecycle import (
+    DEPARTURES,
+    KEEPS_PENDING,
     MEANING,
+    MOVING,
+    PARDONS,
     POSTURE,
+    SERVING,
+    STOPS,
     TABLE,
     ByRoom,
     ByTurn,
@@ -61,11 +68,23 @@ stands open, and only a barred one is closed. Timers of a process: `start-timeou
 `stop-timeout` while it drains; past either, its process group is killed, and only its exit leaves
 the state.
 
+## Rules beside the table
+
+- A pending event is handled as soon as a process has left its slot, that is after {departures}.
+  Any other event replaces it, except {keeps_pending}. While one is pending, the listener is not
+  watched: the demand is known already.
+- Failures in a row count from zero again after {pardons}, and after an app died that had served
+  for a while.
+- When and why an app stopped last is noted on the way into {stops}, and when an app dies that
+  serves ({serving}).
+- An order of `emperorctl` is carried out when the vassal is at rest: in no state of {moving}, and
+  with no event pending.
+
 ## Transitions
 
 `starting · aside`: the old process becomes the predecessor and drains on while its successor
 boots. `· swap`: successor and old process change places. `· promote`: the second becomes the lead.
-`(then demand)`: that event is fed again once a process has left its slot. Where a cell has
+`(then demand)`: that event is pending until a process has left its slot. Where a cell has
 three lines, they are for: a free slot, a predecessor that still drains, an app that must not run
 twice (`reload = restart`). `in line:` is what happens instead while the process that should boot
 waits for its turn (`max-starting`, `max-running`), its slot empty.
@@ -124,6 +143,12 @@ def lifecycle() -> str:
         states=" | ".join(states),
         rule="---|" * len(states),
         rows="\n".join(_row(event) for event in Event),
+        departures=_listed(DEPARTURES),
+        keeps_pending=_listed(KEEPS_PENDING),
+        pardons=_listed(PARDONS),
+        stops=_listed(STOPS),
+        serving=_listed(SERVING),
+        moving=_listed(MOVING),
     )
 
 
@@ -156,6 +181,12 @@ PAGES = {
     DOCS / "examples" / "emperord.ini": config,
     DOCS / "pictures" / "journey.svg": journey,
 }
+
+
+def _listed(members: Collection[Event] | Collection[State]) -> str:
+    """`a`, `b`, `c`, in the order in which the code defines them."""
+    kind = type(next(iter(members)))
+    return ", ".join(f"`{each.value}`" for each in kind if each in members)
 
 
 def _edges() -> list[str]:

@@ -3,9 +3,13 @@
 import asyncio
 import gc
 import logging
+import os
+import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -65,10 +69,13 @@ class Emperor:
         self._loop = loop
         self._chronicle = EventLog()
         ports = Ports(
-            UnixListeners(settings, loop),
-            UwsgiLauncher(uwsgi, settings, loop, succession.origin.open_files),
-            loop,
-            self._inherited.bag,
+            listeners=UnixListeners(settings, loop),
+            launcher=UwsgiLauncher(uwsgi, settings, loop, succession.origin.open_files),
+            store=self._inherited.bag,
+            clock=loop,
+            wall_clock=partial(datetime.now, UTC),
+            chance=random.random,
+            cores=len(os.sched_getaffinity(0)),
         )
         self._governor = Governor(settings, ports, self._chronicle)
         self._accounts = SystemAccounts()

@@ -264,12 +264,14 @@ class UnixListener:
         """Wall-clock time of the last connect(2), by the path's atime (5 µs). None when there was
         none since the bind, and always on a file system that is mounted noatime."""
         info = self._info()
-        if info is None or info.st_atime_ns <= self._bound_at:
-            return None
-        if info.st_atime_ns > max(info.st_mtime_ns, info.st_ctime_ns):
-            # relatime notes an access only when the file has changed since the last one.
+        return None if info is None or info.st_atime_ns <= self._bound_at else info.st_atime
+
+    def note_next_connect(self) -> None:
+        """Have the kernel note the next connect(2) too: relatime notes an access only when the file
+        has changed since the last one."""
+        info = self._info()
+        if info and max(self._bound_at, info.st_mtime_ns, info.st_ctime_ns) < info.st_atime_ns:
             os.utime(self._path, ns=(info.st_atime_ns, info.st_atime_ns))
-        return info.st_atime
 
     def close(self) -> None:
         """Unlink path, links and folder as far as they are still this socket's and that can be

@@ -28,3 +28,11 @@ class Boot:
     loaded: float | None = None
     accepting: float | None = None
     first_reply: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """When an app stopped last (monotonic seconds), and why."""
+
+    at: float
+    why: str

@@ -31,7 +31,7 @@ class DaemonRecord:
     sockets: str
     run_dir: str
     handed: tuple[Handed, ...] = ()
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -12,7 +12,7 @@ A process leaves its slot by its exit alone, so a signal that was sent is never 
 A boot may have to wait for its turn: until then its slot is empty, and nothing has to be stopped.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -294,20 +294,68 @@ TABLE: dict[State, dict[Event, Cell]] = {
     },
 }
 
-# A process has left its slot: a pending event may now find the room it waited for.
+# Rules that hold in every cell, beside the table.
+
+# A process has left its slot: a pending event may now find the room that it waited for.
 DEPARTURES = frozenset({Event.EXITED, Event.FAILED, Event.SECOND_EXITED})
+# Failures in a row count from zero again.
+PARDONS = frozenset({Event.START, Event.RESTART, Event.REVISED})
+# A pending event stays pending: the process is killed, and has not left its slot yet.
+KEEPS_PENDING = frozenset({Event.DEADLINE})
+# Who enters one of these is stopping: when and why is noted.
+STOPS = frozenset({State.STOPPING, State.REMOVED})
+# An app serves in these.
+SERVING = frozenset({State.RUNNING, State.RELOADING})
+# A process is on its way up or down in these, so an order is not carried out yet.
+MOVING = frozenset({State.STARTING, State.STOPPING, State.RELOADING})
 
 
-def step(state: State, event: Event, room: Room, in_line: bool = False) -> Transition | None:
-    """The transition for `event`, or None where the event is ignored. `in_line`: the process that
-    should boot waits for its turn.
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """All that follows from one event.
+
+    `to` and `move` come from the table. `owes` is an event to handle as soon as a process has left
+    its slot; `keeps_pending` tells that an event which waits for that goes on waiting, and
+    `releases_pending` that it is handled next. `pardons`: failures in a row count from zero again.
+    `notes_stop`: the app stops or has died, so when and why is noted.
+    """
+
+    to: State
+    move: Move
+    owes: Event | None
+    keeps_pending: bool
+    releases_pending: bool
+    pardons: bool
+    notes_stop: bool
+
+
+def decide(state: State, event: Event, room: Room, is_queued: bool = False) -> Decision | None:
+    """What follows from `event`, or None where it is ignored. `is_queued`: the process that should
+    boot waits for its turn.
 
     Raises IllegalEvent for a cell that cannot happen, so that a bug in the caller stops at the
     one vassal it concerns.
     """
+    transition = step(state, event, room, is_queued)
+    if transition is None:
+        return None
+    has_died = state in SERVING and event in (Event.EXITED, Event.FAILED)
+    return Decision(
+        to=transition.to,
+        move=transition.move,
+        owes=transition.owes,
+        keeps_pending=event in KEEPS_PENDING,
+        releases_pending=event in DEPARTURES,
+        pardons=event in PARDONS or (has_died and event is Event.EXITED),
+        notes_stop=has_died or (transition.to in STOPS and transition.to is not state),
+    )
+
+
+def step(state: State, event: Event, room: Room, is_queued: bool = False) -> Transition | None:
+    """The cell of the table for `event`, or None where it is ignored. Raises IllegalEvent."""
     cell = TABLE[state][event]
     if isinstance(cell, ByTurn):
-        cell = cell.in_line if in_line else cell.booting
+        cell = cell.in_line if is_queued else cell.booting
     if isinstance(cell, ByRoom):
         return cell[room]
     if isinstance(cell, Transition):
@@ -315,6 +363,13 @@ def step(state: State, event: Event, room: Room, in_line: bool = False) -> Trans
     if cell is Refusal.IGNORED:
         return None
     raise IllegalEvent(f"cannot take {event.value!r} while {state.value}")
+
+
+def posture(state: State, has_pending: bool) -> Posture:
+    """What `state` requires. A pending event is a demand already: a watch on the listener would
+    report its connection without end."""
+    required = POSTURE[state]
+    return replace(required, callers=Callers.LEFT_TO_THE_APP) if has_pending else required
 
 
 def room(overlaps: bool, second_present: bool) -> Room:

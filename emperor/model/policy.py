@@ -4,6 +4,10 @@ requests to release, which app to evict."""
 from dataclasses import dataclass
 
 from emperor.model.lifecycle import Event, State
+from emperor.model.settings import Settings
+
+# So many boots keep a core busy: each waits for its disk now and then.
+BOOTS_PER_CORE = 2
 
 # An app that served this long and then died is started again on the next hit, without a throttle:
 # what is broken from the start does not last so long.
@@ -28,6 +32,11 @@ def throttle_seconds(failures: int, first: float, longest: float, jitter: float)
     then spread by ±20 %. `jitter` is a random number in [0, 1)."""
     delay = min(longest, first * 2.0 ** min(failures - 1, 60))
     return delay * (0.8 + 0.4 * jitter)
+
+
+def most_starting(settings: Settings, cores: int) -> int:
+    """How many apps may boot at once; 0 is no bound."""
+    return BOOTS_PER_CORE * cores if settings.max_starting is None else settings.max_starting
 
 
 def may_be_bound_at(failed: float | None) -> float:

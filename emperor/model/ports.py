@@ -6,6 +6,7 @@ its place, and a launcher that forks a preloaded interpreter would be one more o
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
@@ -108,6 +109,10 @@ class Listener(Protocol):
 
     def last_connect(self) -> float | None:
         """Wall-clock time of the last connect() that the kernel noted, None when there was none."""
+
+    def note_next_connect(self) -> None:
+        """Have the kernel note the next connect() too. On a file system mounted relatime it notes
+        only the first one after each call."""
 
     def close(self) -> None:
         """Close, and unlink path, links and folder, as far as they are still this socket's."""
@@ -229,9 +234,13 @@ class Launcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """All of the world that the governor reaches."""
+    """All of the world that the governor reaches. `wall_clock` tells the time of day with its time
+    zone, `chance` a random number in [0, 1), and `cores` how many this process may use."""
 
     listeners: Listeners
     launcher: Launcher
-    clock: Clock
     store: Store
+    clock: Clock
+    wall_clock: Callable[[], datetime]
+    chance: Callable[[], float]
+    cores: int

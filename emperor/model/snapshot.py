@@ -11,13 +11,13 @@ from typing import Literal
 
 import msgspec
 
-from emperor.model.cause import Boot, Cause
+from emperor.model.cause import Boot, Cause, Stop
 from emperor.model.lifecycle import Event, Role, State
 from emperor.model.spec import Spec, Stamp
 
 # The format of everything that one daemon keeps for the next, DaemonRecord included. A new field
 # with a default keeps this number. Any other change needs a new one.
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
 
 
 class Stale(Exception):
@@ -41,13 +41,13 @@ class ListenerMark:
     bound_at: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ProcessMark:
     """Which process it is, and from which byte on its output stands in which log.
 
     `pid` is None while it is about to be spawned. Should the daemon die at that moment, it is known
     by the inode of its end of the pipe. `drains` are the pids of the workers that heard of it when
-    it was asked to drain, None before.
+    it was asked to drain, None before. The process keeps its mark up to date.
     """
 
     pid: int | None
@@ -58,61 +58,85 @@ class ProcessMark:
 
 
 @dataclass(frozen=True, slots=True)
-class ChildSnapshot:
-    """A process in one of the two slots. Without a `spec` it has that of the vassal."""
+class PendingEvent:
+    """An event that is handled as soon as a process has left its slot."""
+
+    event: Event
+    cause: Cause
+
+
+@dataclass(slots=True, eq=False)
+class ProcessRecord:
+    """What is kept of a process in one of the two slots.
+
+    `generation` is the number of its spawn. `deadline` is when it is killed unless it has booted or
+    drained by then (monotonic seconds), and `kill_reason` why the daemon killed it. `respawns`
+    counts the workers that replaced one that died.
+    """
 
     generation: int
-    process: ProcessMark
-    role: Role
+    spec: Spec
+    mark: ProcessMark
     boot: Boot
-    spec: Spec | None = None
+    role: Role
     deadline: float | None = None
     kill_reason: str | None = None
     respawns: int = 0
 
+    def served_seconds(self, now: float) -> float:
+        """For how long it has been accepting."""
+        return 0.0 if self.boot.accepting is None else now - self.boot.accepting
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """One vassal. `listener` is None where it could not be bound again."""
+
+@dataclass(slots=True, eq=False)
+class VassalRecord:
+    """What is kept of a vassal: every field of it. Times are monotonic seconds.
+
+    `stamp` is that of the ini which `spec` was read from. `listener_mark` is None where the socket
+    could not be bound again, and `bind_failed_at` is when that was tried last. `queued_for` is the
+    cause of the process that waits for its turn to boot; its slot is empty until then.
+    """
 
     spec: Spec
-    stamp: Stamp | None
-    listener: ListenerMark | None
-    state: State
     since: float
-    lead: ChildSnapshot | None = None
-    second: ChildSnapshot | None = None
-    pending_event: tuple[Event, Cause] | None = None
+    stamp: Stamp | None = None
+    listener_mark: ListenerMark | None = None
+    state: State = State.PARKED
+    lead: ProcessRecord | None = None
+    second: ProcessRecord | None = None
+    pending_event: PendingEvent | None = None
     queued_for: Cause | None = None
     retry_at: float | None = None
     starts: int = 0
     consecutive_failures: int = 0
     last_error: str | None = None
+    ini_error: str | None = None
     last_hit: float | None = None
     last_boot: Boot | None = None
-    last_stop: tuple[float, str] | None = None
-    format: Literal[1] = FORMAT
+    last_stop: Stop | None = None
+    bind_failed_at: float | None = None
+    format: Literal[2] = FORMAT
 
     @property
     def descriptors(self) -> tuple[Kind, ...]:
-        """Which travel beside it, in their order."""
-        kinds = [] if self.listener is None else [Kind.SOCKET]
+        """The kinds of the descriptors that travel beside it, in their order."""
+        kinds = [] if self.listener_mark is None else [Kind.SOCKET]
         for child in (self.lead, self.second):
             if child:
-                kinds += [Kind.SOCKET] if child.process.pid is None else [Kind.SOCKET, Kind.PIDFD]
+                kinds += [Kind.SOCKET] if child.mark.pid is None else [Kind.SOCKET, Kind.PIDFD]
         return tuple(kinds)
 
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER: msgspec.msgpack.Decoder[Snapshot] = msgspec.msgpack.Decoder(Snapshot)
+_DECODER: msgspec.msgpack.Decoder[VassalRecord] = msgspec.msgpack.Decoder(VassalRecord)
 
 
-def encode(snapshot: Snapshot) -> bytes:
-    """The bytes of it."""
-    return _ENCODER.encode(snapshot)
+def encode(record: VassalRecord) -> bytes:
+    """The bytes of its fields. What a subclass adds is not encoded."""
+    return _ENCODER.encode(record)
 
 
-def decode(data: bytes) -> Snapshot:
+def decode(data: bytes) -> VassalRecord:
     """The opposite of `encode`. Raises Stale for what another format, or nobody, wrote."""
     try:
         return _DECODER.decode(data)

@@ -109,6 +109,13 @@ class Report:
     refused: tuple[Refused, ...]
 
 
+class Level(Enum):
+    """How much an event matters: WARNING where an administrator should look."""
+
+    INFO = "info"
+    WARNING = "warning"
+
+
 @dataclass(frozen=True, slots=True)
 class TransitionEvent:
     """One line of `emperorctl events`: a transition of a vassal."""
@@ -119,6 +126,7 @@ class TransitionEvent:
     before: str
     after: str
     detail: str
+    level: Level = Level.INFO
 
 
 def as_json(value: Any) -> Any:

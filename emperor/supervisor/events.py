@@ -1,52 +1,56 @@
-"""What happened: one log line for each transition, a short memory, and whoever listens live."""
+"""What happened: one log line for each transition, a short memory, and live readers."""
 
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 
-from emperor.model.lifecycle import Event, State
-from emperor.model.status import TransitionEvent
-from emperor.supervisor.records import Vassal
+from emperor.model.lifecycle import State
+from emperor.model.status import Level, TransitionEvent
+from emperor.supervisor.records import Occurrence
 
 log = logging.getLogger("emperord")
 
 REMEMBERED = 100
+_LOG_LEVEL = {Level.INFO: logging.INFO, Level.WARNING: logging.WARNING}
 
 
-def happening(vassal: Vassal, before: State, event: Event, detail: str) -> TransitionEvent:
-    """That `event` has just led a vassal from the state `before` to where it is now."""
+def transition_event(
+    at: datetime, before: State, occurrence: Occurrence, detail: str
+) -> TransitionEvent:
+    """An event has just led a vassal from the state `before` to where it is now."""
     return TransitionEvent(
-        at=datetime.now(UTC),
-        name=vassal.spec.domain,
-        event=event.value,
+        at=at,
+        name=occurrence.vassal.spec.domain,
+        event=occurrence.event.value,
         before=before.value,
-        after=vassal.state.value,
+        after=occurrence.vassal.state.value,
         detail=detail,
+        level=occurrence.level,
     )
 
 
 class EventLog:
-    """Takes each happening once; logs it, remembers it, and passes it on."""
+    """Takes each event once; logs it, remembers it, and passes it on."""
 
     def __init__(self) -> None:
         self._recent: deque[TransitionEvent] = deque(maxlen=REMEMBERED)
         self._readers: set[Callable[[TransitionEvent], None]] = set()
 
-    def record(self, happening: TransitionEvent, worrying: bool = False) -> None:
-        """Log one line, at WARNING where an administrator should look."""
+    def record(self, event: TransitionEvent) -> None:
+        """Log one line."""
         log.log(
-            logging.WARNING if worrying else logging.INFO,
+            _LOG_LEVEL[event.level],
             "%s: %s → %s: %s",
-            happening.name,
-            happening.before,
-            happening.after,
-            happening.detail or happening.event,
+            event.name,
+            event.before,
+            event.after,
+            event.detail or event.event,
         )
-        self._recent.append(happening)
+        self._recent.append(event)
         for reader in tuple(self._readers):
-            reader(happening)
+            reader(event)
 
     def recent(self) -> tuple[TransitionEvent, ...]:
         """The last hundred, oldest first."""
@@ -54,7 +58,7 @@ class EventLog:
 
     @contextmanager
     def reader(self, read: Callable[[TransitionEvent], None]) -> Iterator[None]:
-        """Call `read` with every happening until the block is left."""
+        """Call `read` with every event until the block is left."""
         self._readers.add(read)
         try:
             yield

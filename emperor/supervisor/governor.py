@@ -1,51 +1,56 @@
-"""The registry of vassals, and the only place that changes one.
+"""Takes each event of each vassal to its end, one after the other.
 
-Each event takes the same way: `step` finds the transition, the slots move, the stage makes the
-world agree with the new posture, one line is logged, and those who wait are woken. What the table
-owes is fed again when a process has left its slot.
+An event goes one way: *decide* (the table of model/lifecycle.py), *apply* (the world agrees with
+the new posture), *save* (the next daemon will know), *notify* (whoever waits for the vassal),
+*schedule* (whose turn it is to boot). Another event that comes up meanwhile waits in a queue until
+this one is done.
 """
 
 import logging
-import random
+from collections import deque
 from collections.abc import Collection
+from concurrent.futures import Future
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from emperor.model.cause import Cause
+from emperor.model.boot_queue import BootQueue
+from emperor.model.cause import Cause, Stop
 from emperor.model.lifecycle import (
     DEPARTURES,
-    POSTURE,
-    Callers,
+    MOVING,
+    Decision,
     Event,
     IllegalEvent,
     Role,
     State,
+    decide,
+    posture,
     room,
-    step,
 )
-from emperor.model.policy import MOST_RESPAWNS, may_be_bound_at, throttle_seconds, verdict
-from emperor.model.ports import Exit, Message, Ports
+from emperor.model.policy import may_be_bound_at, most_starting, throttle_seconds
+from emperor.model.ports import CannotLaunch, Ports
 from emperor.model.settings import Settings
+from emperor.model.snapshot import PendingEvent
 from emperor.model.spec import Spec, Stamp
-from emperor.model.status import TransitionEvent
+from emperor.model.status import Level, TransitionEvent
 from emperor.model.unavailable import unavailable_response
 from emperor.supervisor.checkpoint import Checkpoint
 from emperor.supervisor.effects import Effects
-from emperor.supervisor.events import happening
-from emperor.supervisor.records import Child, Vassal
+from emperor.supervisor.events import transition_event
+from emperor.supervisor.reactions import Reactions, successor_failed
+from emperor.supervisor.records import Occurrence, Order, OrderOutcome, Vassal
 from emperor.supervisor.registry import Registry, for_each
 from emperor.supervisor.restore import Restorer, SavedVassal
-from emperor.supervisor.scheduler import Scheduler
+from emperor.supervisor.scheduler import Scheduler, Surroundings
 from emperor.supervisor.subscribers import Subscribers
 
 log = logging.getLogger("emperord")
-
-_PARDONS = frozenset({Event.START, Event.RESTART, Event.REVISED})
 
 
 class Recorder(Protocol):
     """Where transitions are written down."""
 
-    def record(self, happening: TransitionEvent, worrying: bool = False) -> None:
+    def record(self, event: TransitionEvent) -> None:
         """Take one."""
 
 
@@ -54,53 +59,44 @@ class Governor:
 
     def __init__(self, settings: Settings, ports: Ports, recorder: Recorder) -> None:
         self._settings = settings
-        self._listeners = ports.listeners
-        self._clock = ports.clock
+        self._ports = ports
         self._recorder = recorder
         self.vassals = Registry()
         self.checkpoint = Checkpoint(ports.store)
         self.subscribers = Subscribers()
-        self._scheduler = Scheduler(settings, ports.clock, self)
-        self._effects = Effects(ports, self.checkpoint, self._scheduler, self)
-        self._restorer = Restorer(ports.listeners, ports.launcher, self)
+        reactions = Reactions(self, ports.clock)
+        self._effects = Effects(ports, self.checkpoint.save, reactions)
+        self._restorer = Restorer(ports.listeners, ports.launcher, reactions)
+        self._scheduler = Scheduler(
+            BootQueue(most_starting(settings, ports.cores), settings.max_running),
+            Surroundings(ports.clock, ports.wall_clock, self.subscribers.count, self._run),
+        )
+        self._queue: deque[Occurrence] = deque()
+        self._is_running = False
 
-    def in_line(self) -> dict[Vassal, int]:
-        """All who wait for their turn to boot; 1 is the next."""
-        return self._scheduler.in_line()
+    # What others want to know.
 
     def now(self) -> float:
         """Monotonic seconds."""
-        return self._clock.time()
+        return self._ports.clock.time()
 
-    def cause(
-        self,
-        by: str,
-        client: str | None = None,
-        request: str | None = None,
-        person: bool = False,
-    ) -> Cause:
-        """Somebody wants something now."""
-        return Cause(by, self._clock.time(), client, request, person)
+    def wall(self, moment: float) -> datetime:
+        """A monotonic moment as the time of day."""
+        return self._ports.wall_clock() + timedelta(seconds=moment - self.now())
+
+    def boot_positions(self) -> dict[Vassal, int]:
+        """All vassals that wait for their turn to boot; 1 is the next."""
+        return self._scheduler.positions()
+
+    # What others want of a vassal.
 
     def admit(self, spec: Spec, stamp: Stamp | None = None) -> None:
         """Serve a new domain: its socket listens from here on. Raises CannotListen."""
-        vassal = Vassal(spec, self._listeners.listen(spec), self._clock.time(), stamp)
+        vassal = Vassal.new(spec, self._ports.listeners.listen(spec), self.now(), stamp)
         self.vassals.add(vassal)
-        self._effects.update_watch(vassal, POSTURE[State.PARKED])
+        self._effects.update_watch(vassal)
         self.checkpoint.save(vassal)
-        self.subscribers.wake(vassal.spec.domain)
-
-    def restore(self, saved_vassals: Collection[SavedVassal]) -> None:
-        """Go on with the vassals of an earlier daemon, each from where it stood. One with which
-        that cannot be starts anew: whoever starts next would fall over it too."""
-        vassals = self._restorer.vassals(saved_vassals)
-        for domain in {each.domain for each in saved_vassals} - {
-            each.spec.domain for each in vassals
-        }:
-            self.checkpoint.delete(domain)
-        for vassal in vassals:
-            self.vassals.add(vassal)
-        for_each(for_each(vassals, self._resume), self._give_up)
+        self.subscribers.notify(vassal.spec.domain)
 
     def revise(self, spec: Spec, stamp: Stamp | None = None) -> None:
         """Take a changed ini into service. Raises CannotListen, and then all is as before."""
@@ -110,274 +106,229 @@ class Governor:
         vassal.spec, vassal.stamp = spec, stamp
         self.vassals.add(vassal)
         vassal.ini_error = None
-        self._handle(vassal, Event.REVISED, self.cause("its ini changed"))
+        self.handle(Occurrence(vassal, Event.REVISED, Cause("its ini changed", self.now())))
         self.checkpoint.save(vassal)
 
     def complain(self, domain: str, error: str) -> None:
         """Note that the ini became broken, while the last good spec stays in service."""
-        self.vassals[domain].ini_error = error
+        vassal = self.vassals[domain]
+        vassal.ini_error = error
+        self.checkpoint.save(vassal)
 
     def dismiss(self, domain: str, why: str = "its ini is gone") -> None:
         """Drain, stop, close, unlink."""
-        self._handle(self.vassals[domain], Event.REMOVED, self.cause(why))
+        self.handle(self._removal(self.vassals[domain], why))
 
     def dismiss_all(self, why: str) -> None:
-        """Dismiss everybody. Those in line first, or each of them would boot in the place of one
-        that has gone."""
+        """Dismiss every vassal. Queued ones come first, or each of them would boot in the place of
+        one that has gone."""
         there = [vassal for vassal in self.vassals if vassal.state is not State.REMOVED]
         there.sort(key=lambda vassal: vassal.queued_for is None)
-        # A stop waits until they all have gone.
-        left = for_each(there, lambda vassal: self.dismiss(vassal.spec.domain, why))
-        for_each(left, self._give_up)
-
-    def restore_listeners(self) -> None:
-        """Bind again the sockets whose path somebody took away, and reload those that run. Where
-        all is well, have the kernel note the next use too."""
-        for_each(self.vassals, self._look_after_listener)
-
-    # What others want of a vassal.
+        self._queue += [self._removal(vassal, why) for vassal in there]
+        # A stop waits until all of them have gone.
+        for_each(self._run(), self._give_up)
 
     def demand(self, vassal: Vassal, cause: Cause) -> None:
         """A visitor wants the app."""
         vassal.last_hit = cause.at
-        self._look_for_socket(vassal)
-        self._handle(vassal, Event.DEMAND, cause)
+        self._bind_if_lost(vassal)
+        self.handle(Occurrence(vassal, Event.DEMAND, cause))
 
-    def order(self, vassal: Vassal, event: Event, by: str) -> None:
-        """The operator says START, RESTART, REVISED or IDLE."""
-        self._handle(vassal, event, self.cause(by, person=True))
+    def order(self, vassal: Vassal, event: Event, by: str) -> Future[OrderOutcome]:
+        """The operator says START, RESTART, REVISED or IDLE. The future has what came of it as soon
+        as the vassal is at rest."""
+        order = Order(event)
+        vassal.orders += (order,)
+        self.handle(Occurrence(vassal, event, Cause(by, self.now(), person=True)))
+        return order.outcome
 
     def hurry(self) -> None:
         """Kill what has not drained yet."""
         for_each(self.vassals, self._effects.kill)
 
-    # What the world tells: processes, callers, timers. A message of an earlier spawn is dropped.
+    def restore(self, saved: Collection[SavedVassal]) -> None:
+        """Go on with the vassals of an earlier daemon, each from where it stood. A vassal that
+        cannot be restored is forgotten and starts anew: the next daemon would fail on it too."""
+        vassals = self._restorer.vassals(saved)
+        restored = {vassal.spec.domain for vassal in vassals}
+        for domain in {each.domain for each in saved} - restored:
+            self.checkpoint.delete(domain)
+        for vassal in vassals:
+            self.vassals.add(vassal)
+        for_each(for_each(vassals, self._resume), self._give_up)
+        for_each(self._run(), self._give_up)
 
-    def on_message(self, domain: str, generation: int, news: Message) -> None:
-        """A byte came over a process's pipe."""
-        vassal, child = self._find(domain, generation)
-        if vassal is None or child is None:
-            return
-        now = self._clock.time()
-        # An app may say the same without end: what is not new costs nothing.
-        match news, child.role:
-            case Message.LOADED, _ if child.boot.loaded is None:
-                child.boot.loaded = now
-            case Message.FIRST_REPLY, _ if child.boot.first_reply is None:
-                child.boot.first_reply = now
-            case Message.ACCEPTING, Role.BOOTING if not child.kill_reason:
-                self._accepting(vassal, child, now)
-            case Message.ACCEPTING, Role.SERVING if child.respawns < MOST_RESPAWNS:
-                self._respawned(child)
-            case Message.IDLE, Role.SERVING:
-                self._handle(vassal, Event.IDLE, self.cause("idle"))
-            case Message.ACCEPTING, Role.DRAINING:
-                child.process.remind()
-                return
-            case _:
-                return
+    def restore_listeners(self) -> None:
+        """Bind again the sockets whose path was taken away, and reload the apps that run. Where
+        all is well, have the kernel note the next use too."""
+        for_each(self.vassals, self._look_after_listener)
+
+    # One event.
+
+    def handle(self, occurrence: Occurrence) -> None:
+        """Take an event to its end: now, or after the one that is being handled."""
+        self._queue.append(occurrence)
+        self._run()
+
+    def save(self, vassal: Vassal) -> None:
+        """Keep a vassal for the next daemon: something was noted that is no event."""
         self.checkpoint.save(vassal)
 
-    def on_exit(self, domain: str, generation: int, ended: Exit) -> None:
-        """A process was reaped."""
-        vassal, child = self._find(domain, generation)
-        if vassal is None or child is None:
+    def rebind(self, vassal: Vassal) -> None:
+        """Bind a socket that was taken away anew."""
+        self._effects.listen_again(vassal)
+
+    def _run(self) -> list[Vassal]:
+        """Handle all events that wait. Returns the vassals in which a fault of emperord ended one,
+        each of which is logged."""
+        failed: list[Vassal] = []
+        if self._is_running:
+            return failed
+        self._is_running = True
+        try:
+            while occurrence := self._next():
+                vassal = occurrence.vassal
+                try:
+                    self._take(occurrence)
+                except Exception:
+                    log.exception("%s: a fault in emperord; the others go on", vassal.spec.domain)
+                    failed.append(vassal)
+                    self._scheduler.give_up(vassal)
+                    vassal.report_orders("a fault in emperord; its log has the traceback")
+        finally:
+            self._is_running = False
+        return failed
+
+    def _next(self) -> Occurrence | None:
+        if not self._queue:
+            self._queue += self._scheduler.due()
+        return self._queue.popleft() if self._queue else None
+
+    def _take(self, what: Occurrence) -> None:
+        vassal, event = what.vassal, what.event
+        try:
+            there_is = room(vassal.spec.overlaps, bool(vassal.second))
+            decision = decide(vassal.state, event, there_is, vassal.queued_for is not None)
+        except IllegalEvent as error:
+            log.error("%s: %s; nothing was changed", vassal.spec.domain, error, exc_info=True)
             return
-        if child.timer:
-            child.timer.cancel()
-        how = f"{child.kill_reason}; {ended}" if child.kill_reason else str(ended)
-        if child is vassal.second:
-            self._second_exited(vassal, child, how)
-        else:
-            self._lead_exited(vassal, child, how)
-
-    def on_connection(self, vassal: Vassal) -> None:
-        """A connection is pending on the listener, and no app is there to accept it."""
-        if POSTURE[vassal.state].callers is Callers.REFUSED:
-            vassal.listener.refuse()
-        else:
-            # Not `demand`: another listener would not have this connection.
-            cause = self.cause("connection")
-            vassal.last_hit = cause.at
-            self._handle(vassal, Event.DEMAND, cause)
-
-    def on_deadline(self, vassal: Vassal, child: Child) -> None:
-        """A process did not boot or drain in time: only SIGKILL is left."""
-        child.timer = child.deadline = None
-        if child.role is Role.BOOTING:
-            child.kill_reason = f"did not accept within {child.spec.start_timeout:g} s"
-        else:
-            child.kill_reason = f"did not drain within {child.spec.stop_timeout:g} s"
-        child.process.kill()
-        detail = f"pid {child.process.pid} {child.kill_reason} and was killed with its group"
-        self._handle(vassal, Event.DEADLINE, child.boot.cause, detail)
-
-    def turn(self, vassal: Vassal) -> None:
-        """The process that stood in line may boot."""
-        cause = vassal.queued_for or self.cause("its turn")
-        detail = f"its turn to boot, {self._clock.time() - cause.at:.3f} s after the demand"
-        self._handle(vassal, Event.TURN, cause, detail)
-
-    def evict(self, vassal: Vassal, newcomer: Vassal) -> None:
-        """One must make room for another (`max-running`)."""
-        self._handle(vassal, Event.IDLE, self.cause(f"evicted for {newcomer.spec.domain}"))
-
-    def on_throttle_end(self, vassal: Vassal) -> None:
-        """The throttle is over."""
-        self._handle(vassal, Event.PARDON, self.cause("it may be tried again"))
-
-    def _find(self, domain: str, generation: int) -> tuple[Vassal | None, Child | None]:
-        vassal = self.vassals.get(domain)
-        return vassal, vassal.child(generation) if vassal else None
-
-    def _accepting(self, vassal: Vassal, child: Child, now: float) -> None:
-        if not vassal.listener.is_in_place():
-            child.kill_reason = (
-                f"{vassal.spec.socket} was replaced while the app started: its ini must name this "
-                "path letter by letter, or not at all"
-            )
-            child.process.kill()
+        if decision is None:
+            self._scheduler.raise_priority(vassal, what.cause)
+            self._report_orders(vassal)
             return
-        child.boot.accepting = now
-        vassal.last_error = None
-        took = now - child.boot.cause.at
-        detail = f"pid {child.process.pid} accepts, {took:.3f} s after the demand"
-        self._handle(vassal, Event.ACCEPTING, child.boot.cause, detail)
-
-    def _respawned(self, child: Child) -> None:
-        """A worker that dies again and again hangs its visitors, and uWSGI never gives up."""
-        child.respawns += 1
-        if (
-            child.respawns >= MOST_RESPAWNS
-            and child.boot.first_reply is None
-            and not child.kill_reason
-        ):
-            child.kill_reason = f"its worker died {child.respawns} times and never answered"
-            child.process.kill()
-
-    def _second_exited(self, vassal: Vassal, child: Child, how: str) -> None:
-        vassal.second = None
-        if child.role is Role.BOOTING:
-            self._successor_failed(vassal, child.boot.cause, how)
+        released = vassal.pending_event if decision.releases_pending else None
+        self._change(what, decision)
+        next_up = self._apply(vassal, what.cause)
+        if next_up is None and released:
+            next_up = Occurrence(vassal, released.event, released.cause)
+        if next_up:
+            # The vassal is in order, to be saved and told of, after that.
+            self._queue.appendleft(next_up)
         else:
-            detail = f"pid {child.process.pid} has drained: {how}"
-            self._handle(vassal, Event.SECOND_EXITED, child.boot.cause, detail)
+            self._finish(vassal)
 
-    def _successor_failed(self, vassal: Vassal, cause: Cause, how: str) -> None:
-        vassal.last_error = f"the new version did not start, the old one serves on: {how}"
-        self._handle(vassal, Event.SECOND_EXITED, cause, vassal.last_error, worrying=True)
-
-    def _lead_exited(self, vassal: Vassal, child: Child, how: str) -> None:
-        now = self._clock.time()
-        vassal.lead = None
-        successor = vassal.second if vassal.state is State.RELOADING else None
-        if verdict(vassal.state, child.served_seconds(now)) is Event.FAILED:
-            self._fail(vassal, child.boot.cause, how)
-            return
-        taken_away = vassal.state is not State.REMOVED and not vassal.listener.is_in_place()
-        if taken_away:
-            self._effects.listen_again(vassal)
-        if child.role is Role.DRAINING:
-            self._handle(vassal, Event.EXITED, child.boot.cause, how)
-        else:
+    def _change(self, what: Occurrence, decision: Decision) -> None:
+        """Write down in the record what was decided, and one line in the log."""
+        vassal, before, detail = what.vassal, what.vassal.state, what.why
+        if decision.notes_stop:
+            vassal.last_stop = Stop(self.now(), what.why)
+        if what.event in DEPARTURES and what.level is Level.WARNING:
+            vassal.last_error = what.why
+            for order in vassal.orders:
+                order.failure = what.why
+        if what.event is Event.FAILED:
+            detail = self._count_failure(vassal, what.why)
+        if decision.pardons:
             vassal.consecutive_failures = 0
-            vassal.last_error = how
-            vassal.last_stop = (now, how)
-            self._handle(vassal, Event.EXITED, child.boot.cause, how, worrying=True)
-        if taken_away and successor:
-            # It boots on the old socket, where nobody will ever find it.
-            self._handle(vassal, Event.REVISED, self.cause("its socket was taken away"))
+        if not decision.keeps_pending:
+            owes = decision.owes
+            vassal.pending_event = PendingEvent(owes, what.cause) if owes else None
+        vassal.move(decision.move)
+        vassal.state = decision.to
+        if vassal.state is not before:
+            vassal.since = self.now()
+        at = self._ports.wall_clock()
+        self._recorder.record(transition_event(at, before, what, detail))
 
-    def _fail(self, vassal: Vassal, cause: Cause, how: str) -> None:
-        # What may have escaped of the app keeps the old socket, and with it the power to make those
-        # who queue there, or an accept(2) of ours, wait for ever.
+    def _count_failure(self, vassal: Vassal, why: str) -> str:
+        # A process that escaped from the app's group may keep the old socket, and with it the power
+        # to let visitors, or an accept(2) of ours, wait for ever.
         vassal.listener.shut(unavailable_response(vassal.spec.protocol))
         self._effects.listen_again(vassal)
-        now = self._clock.time()
         vassal.consecutive_failures += 1
-        vassal.last_error = how
-        if vassal.state is State.RUNNING:
-            vassal.last_stop = (now, how)
         delay = throttle_seconds(
             vassal.consecutive_failures,
             self._settings.throttle_first,
             self._settings.throttle_max,
-            random.random(),
+            self._ports.chance(),
         )
-        vassal.retry_at = now + delay
-        detail = f"{how}; next try in {delay:.1f} s"
-        self._handle(vassal, Event.FAILED, cause, detail, worrying=True)
+        vassal.retry_at = self.now() + delay
+        return f"{why}; next try in {delay:.1f} s"
+
+    def _apply(self, vassal: Vassal, cause: Cause) -> Occurrence | None:
+        """Make the world agree with the state. Returns the event to handle next where a process
+        that the state requires could not be started."""
+        required = posture(vassal.state, vassal.pending_event is not None)
+        wanted, slot = vassal.queued_for or cause, vassal.empty_slot(required)
+        waits = slot is not None and not self._scheduler.may_boot(vassal, slot, cause)
+        vassal.queued_for = wanted if waits else None
+        try:
+            self._effects.apply(vassal, required, wanted)
+        except CannotLaunch as error:
+            if vassal.state is State.STARTING:
+                return Occurrence(vassal, Event.FAILED, cause, str(error), Level.WARNING)
+            return successor_failed(vassal, cause, str(error))
+        return None
+
+    def _finish(self, vassal: Vassal) -> None:
+        """The vassal is in order again: save it, and only then tell others."""
+        if vassal.state is State.REMOVED and not vassal.children:
+            self._forget(vassal)
+        else:
+            self.checkpoint.save(vassal)
+        self.subscribers.notify(vassal.spec.domain)
+        self._report_orders(vassal)
+        self._scheduler.update(vassal)
+
+    def _report_orders(self, vassal: Vassal) -> None:
+        if vassal.orders and vassal.state not in MOVING and vassal.pending_event is None:
+            vassal.report_orders()
+
+    def _removal(self, vassal: Vassal, why: str) -> Occurrence:
+        return Occurrence(vassal, Event.REMOVED, Cause(why, self.now()))
 
     # A vassal of the daemon before.
 
     def _resume(self, vassal: Vassal) -> None:
         self._effects.resume(vassal)
-        self._take_up(vassal, vassal.queued_for or self.cause("emperord is back"))
-        if vassal.children or vassal.state is not State.PARKED:
-            self._settle(vassal)
+        cause = vassal.queued_for or Cause("emperord is back", self.now())
+        if next_up := self._apply(vassal, cause):
+            self.handle(next_up)
+        elif vassal.children or vassal.state is not State.PARKED:
+            self._finish(vassal)
 
     def _give_up(self, vassal: Vassal) -> None:
         self._effects.abandon(vassal)
         self._forget(vassal)
         self._scheduler.update(vassal)
-        self.subscribers.wake(vassal.spec.domain)
+        self.subscribers.notify(vassal.spec.domain)
+        vassal.state, vassal.pending_event = State.REMOVED, None
+        self._report_orders(vassal)
 
-    # One event.
+    def _forget(self, vassal: Vassal) -> None:
+        if self.vassals.remove(vassal):
+            vassal.listener.shut(unavailable_response(vassal.spec.protocol))
+            vassal.listener.close()
+            self.checkpoint.delete(vassal.spec.domain)
 
-    def _handle(
-        self, vassal: Vassal, event: Event, cause: Cause, detail: str = "", worrying: bool = False
-    ) -> None:
-        before = vassal.state
-        try:
-            there_is = room(vassal.spec.overlaps, bool(vassal.second))
-            transition = step(before, event, there_is, vassal.queued_for is not None)
-        except IllegalEvent as error:
-            log.error("%s: %s; nothing was changed", vassal.spec.domain, error, exc_info=True)
-            return
-        if transition is None:
-            self._scheduler.raise_priority(vassal, cause)
-            return
-        pending_event = vassal.pending_event if event in DEPARTURES else None
-        if event is not Event.DEADLINE:
-            vassal.pending_event = (transition.owes, cause) if transition.owes else None
-        if event in _PARDONS:
-            vassal.consecutive_failures = 0
-        vassal.move(transition.move)
-        vassal.state = transition.to
-        if vassal.state is not before:
-            vassal.since = self._clock.time()
-            if vassal.state in (State.STOPPING, State.REMOVED):
-                vassal.last_stop = (vassal.since, str(cause))
-        told = happening(vassal, before, event, detail or str(cause))
-        self._recorder.record(told, worrying or event is Event.DEADLINE)
-        if self._take_up(vassal, cause) and pending_event:
-            self._handle(vassal, *pending_event)
-        self._settle(vassal)
+    # Sockets whose path was taken away.
 
-    def _take_up(self, vassal: Vassal, cause: Cause) -> bool:
-        """Whether all that the state requires could be done."""
-        problem = self._effects.apply(vassal, POSTURE[vassal.state], cause)
-        if problem and vassal.state is State.STARTING:
-            self._fail(vassal, cause, problem)
-        elif problem:
-            self._successor_failed(vassal, cause, problem)
-        return not problem
-
-    def _settle(self, vassal: Vassal) -> None:
-        """The vassal is in order again: keep it, and only then tell others."""
-        if vassal.state is State.REMOVED and not vassal.children:
-            self._forget(vassal)
-        else:
-            self.checkpoint.save(vassal)
-        self._scheduler.update(vassal)
-        self.subscribers.wake(vassal.spec.domain)
-
-    def _look_for_socket(self, vassal: Vassal) -> None:
-        """nginx may have asked us because there is no socket for it. Should the process that boots
-        have replaced it, that is judged when it accepts; what could not be bound again just now
-        would not be either."""
+    def _bind_if_lost(self, vassal: Vassal) -> None:
+        """nginx may have asked us because there is no socket for it. Where the process that boots
+        has replaced it, that is judged when it accepts; and a bind that failed just now would fail
+        again."""
         boots = any(child.role is Role.BOOTING for child in vassal.children)
-        waits = may_be_bound_at(vassal.bind_failed_at) > self._clock.time()
+        waits = may_be_bound_at(vassal.bind_failed_at) > self.now()
         if not boots and not waits and not vassal.listener.is_in_place():
             self._restore_listener(vassal)
 
@@ -385,7 +336,7 @@ class Governor:
         if vassal.state is not State.REMOVED and not vassal.listener.is_in_place():
             self._restore_listener(vassal)
         elif vassal.lead:
-            vassal.listener.last_connect()  # on relatime it is the first use after each look
+            vassal.listener.note_next_connect()
 
     def _restore_listener(self, vassal: Vassal) -> None:
         is_known = vassal.bind_failed_at is not None
@@ -393,11 +344,6 @@ class Governor:
             log.warning("%s: %s was taken away", vassal.spec.domain, vassal.spec.socket)
         self._effects.listen_again(vassal)
         if vassal.bind_failed_at is None or not is_known:
-            self._handle(vassal, Event.REVISED, self.cause("its socket was taken away"))
+            cause = Cause("its socket was taken away", self.now())
+            self.handle(Occurrence(vassal, Event.REVISED, cause))
         self.checkpoint.save(vassal)
-
-    def _forget(self, vassal: Vassal) -> None:
-        if self.vassals.remove(vassal):
-            vassal.listener.shut(unavailable_response(vassal.spec.protocol))
-            vassal.listener.close()
-            self.checkpoint.delete(vassal.spec.domain)

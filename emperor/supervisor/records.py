@@ -1,62 +1,101 @@
-"""The records the governor keeps: a vassal, and each process that was started for it.
+"""The records of the supervisor: a vassal, each process that was started for it, its orders.
 
-Only governor.py changes them; everybody else may look.
+A record is what is kept for the next daemon (model/snapshot.py) and, beside it, the handles that
+only this daemon has: sockets, processes, timers. Only this package changes one; others may read.
 """
 
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Any
 
-from emperor.model.cause import Boot, Cause
-from emperor.model.lifecycle import Event, Move, Role, State
+from emperor.model.cause import Cause
+from emperor.model.lifecycle import Event, Move, Posture, Role, State
 from emperor.model.policy import SETTLED_SECONDS
 from emperor.model.ports import Listener, Process, Timer
+from emperor.model.snapshot import ProcessRecord, VassalRecord
 from emperor.model.spec import Spec, Stamp
+from emperor.model.status import Level
+
+
+class Slot(Enum):
+    """The places for processes. See model/lifecycle.py."""
+
+    LEAD = "lead"
+    SECOND = "second"
+
+
+class Result(Enum):
+    """What came of an order."""
+
+    DONE = "done"
+    FAILED = "failed"
+    GONE = "gone"  # the vassal was removed meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class OrderOutcome:
+    """What came of an order. `why` explains FAILED and GONE."""
+
+    result: Result
+    why: str = ""
 
 
 @dataclass(slots=True, eq=False)
-class Child:
-    """A process in one of the two slots. `deadline` is when its `timer` rings, `blame` why the
-    daemon itself had to kill it."""
+class Order:
+    """What the operator wants, and where its outcome is told. `failure` is the last one of the
+    vassal since the order came."""
 
-    generation: int
-    spec: Spec
-    process: Process
-    boot: Boot
-    role: Role
-    timer: Timer | None = None
-    deadline: float | None = None
-    kill_reason: str | None = None
-    respawns: int = 0
+    event: Event
+    outcome: Future[OrderOutcome] = field(default_factory=Future)
+    failure: str | None = None
 
-    def served_seconds(self, now: float) -> float:
-        """For how long it has been accepting."""
-        return 0.0 if self.boot.accepting is None else now - self.boot.accepting
+    def report(self) -> None:
+        """Tell the outcome: the vassal is at rest."""
+        failed = self.failure is not None and self.event is not Event.IDLE
+        self.tell(Result.FAILED if failed else Result.DONE, self.failure if failed else None)
+
+    def tell(self, result: Result, why: str | None) -> None:
+        """Tell the outcome, unless nobody waits for it any more."""
+        if not self.outcome.cancelled():
+            self.outcome.set_result(OrderOutcome(result, why or ""))
 
 
-@dataclass(slots=True, eq=False)
-class Vassal:
-    """One domain. Times are monotonic seconds. `queued_for`: who wants the process that its state
-    requires and that stands in line, its slot empty, until it is its turn to boot. `stamp`: of the
-    ini that `spec` was read from. `bind_failed_at`: when a new bind of its socket failed last."""
+class Child(ProcessRecord):
+    """A process in one of the two slots; `timer` rings at its `deadline`."""
 
-    spec: Spec
-    listener: Listener
-    since: float
-    stamp: Stamp | None = None
-    state: State = State.PARKED
-    lead: Child | None = None
-    second: Child | None = None
-    pending_event: tuple[Event, Cause] | None = None
-    queued_for: Cause | None = None
-    throttle: Timer | None = None
-    retry_at: float | None = None
-    starts: int = 0
-    consecutive_failures: int = 0
-    last_error: str | None = None
-    ini_error: str | None = None
-    last_hit: float | None = None
-    last_boot: Boot | None = None
-    bind_failed_at: float | None = None
-    last_stop: tuple[float, str] | None = None
+    __slots__ = ("process", "timer")
+
+    def __init__(self, record: ProcessRecord, process: Process) -> None:
+        super().__init__(*_values(record))
+        self.process = process
+        self.timer: Timer | None = None
+
+
+class Vassal(VassalRecord):
+    """One domain. `throttle` is the timer that ends at `retry_at`."""
+
+    __slots__ = ("listener", "orders", "throttle")
+
+    lead: Child | None
+    second: Child | None
+
+    def __init__(self, record: VassalRecord, listener: Listener) -> None:
+        super().__init__(*_values(record))
+        self.lead = self.second = None
+        self.throttle: Timer | None = None
+        self.orders: tuple[Order, ...] = ()
+        self.use(listener)
+
+    @classmethod
+    def new(cls, spec: Spec, listener: Listener, now: float, stamp: Stamp | None) -> "Vassal":
+        """A vassal that has just come: parked, without a history."""
+        return cls(VassalRecord(spec, now, stamp), listener)
+
+    def use(self, listener: Listener) -> None:
+        """Have this listener from now on."""
+        self.listener = listener
+        self.listener_mark = listener.mark if listener.fd >= 0 else None
 
     @property
     def children(self) -> tuple[Child, ...]:
@@ -65,16 +104,42 @@ class Vassal:
 
     @property
     def is_queued_to_start(self) -> bool:
-        """Whether no app is there, and the process that will be stands in line."""
+        """Whether there is no app yet, and the process that will be waits for its turn to boot."""
         return self.state is State.STARTING and self.queued_for is not None
 
     @property
     def reported_state(self) -> State:
-        """As administrators are told: whoever drains is stopping, also when its ini is gone."""
+        """The state for administrators: a removed vassal that drains is stopping."""
         return State.STOPPING if self.state is State.REMOVED else self.state
 
+    def report_orders(self, fault: str | None = None) -> None:
+        """Tell the outcome of all orders: the vassal is at rest, or gone, or a fault ended it."""
+        orders, self.orders = self.orders, ()
+        for order in orders:
+            if fault:
+                order.tell(Result.FAILED, fault)
+            elif self.state is State.REMOVED:
+                order.tell(Result.GONE, self.last_stop.why if self.last_stop else None)
+            else:
+                order.report()
+
+    def empty_slot(self, posture: Posture) -> Slot | None:
+        """The slot in which a process should boot and none is."""
+        if posture.lead is Role.BOOTING and self.lead is None:
+            return Slot.LEAD
+        if posture.second is Role.BOOTING and self.second is None:
+            return Slot.SECOND
+        return None
+
+    def put(self, child: Child, slot: Slot) -> None:
+        """Fill a slot."""
+        if slot is Slot.LEAD:
+            self.lead = child
+        else:
+            self.second = child
+
     def lose(self, child: Child) -> None:
-        """Empty its slot."""
+        """Empty the slot of that process."""
         self.lead = None if self.lead is child else self.lead
         self.second = None if self.second is child else self.second
 
@@ -104,3 +169,26 @@ class Vassal:
         lead = self.lead
         settled = lead is not None and lead.served_seconds(now) >= SETTLED_SECONDS
         return 0 if settled else self.consecutive_failures
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """An event of one vassal, and why. The log tells `detail` where there is one, or else the
+    cause; an administrator should look at a WARNING."""
+
+    vassal: Vassal
+    event: Event
+    cause: Cause
+    detail: str = ""
+    level: Level = Level.INFO
+
+    @property
+    def why(self) -> str:
+        """The detail, or else the cause, in words."""
+        return self.detail or str(self.cause)
+
+
+def _values(record: ProcessRecord | VassalRecord) -> list[Any]:
+    """What a record's constructor takes, in its order."""
+    kind = VassalRecord if isinstance(record, VassalRecord) else ProcessRecord
+    return [getattr(record, each.name) for each in fields(kind)]

@@ -1,12 +1,12 @@
-"""Makes vassals of the snapshots that an earlier daemon has kept."""
+"""Makes vassals of the records that an earlier daemon has saved."""
 
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from emperor.model.ports import Launcher, Listener, Listeners, ProcessEvents, StoreEntry
-from emperor.model.snapshot import ChildSnapshot, Kind, Snapshot, Stale, decode
+from emperor.model.ports import Launcher, Listeners, ProcessEvents, StoreEntry
+from emperor.model.snapshot import Kind, ProcessRecord, Stale, VassalRecord, decode
 from emperor.supervisor.records import Child, Vassal
 
 log = logging.getLogger("emperord")
@@ -14,31 +14,33 @@ log = logging.getLogger("emperord")
 
 @dataclass(frozen=True, slots=True)
 class SavedVassal:
-    """One vassal as it was kept, with its descriptors, each of which belongs to the heir."""
+    """The record of one vassal with its descriptors, each of which belongs to the new daemon."""
 
-    snapshot: Snapshot
+    record: VassalRecord
     fds: Sequence[int]
 
     @property
     def domain(self) -> str:
-        """Whose it is."""
-        return self.snapshot.spec.domain
+        """The vassal's domain."""
+        return self.record.spec.domain
 
 
 def saved_vassals(
-    words: Iterable[StoreEntry], is_of_kind: Callable[[int, Kind], bool]
+    entries: Iterable[StoreEntry], is_of_kind: Callable[[int, Kind], bool]
 ) -> list[SavedVassal]:
-    """What the words about vassals say. `is_of_kind` looks at their descriptors. Those that this
-    version cannot read are set aside, with one warning: their sockets are to be bound anew, and
-    their processes end with their pipes."""
+    """The vassals of the entries. `is_of_kind` looks at a descriptor.
+
+    Entries that this version cannot read are left out, with one warning: their sockets have to be
+    bound anew, and their processes end with their pipes.
+    """
     read: list[SavedVassal] = []
     stale: dict[str, Stale] = {}
-    for word in words:
+    for entry in entries:
         try:
-            read.append(_legacy(word, is_of_kind))
+            read.append(_saved_vassal(entry, is_of_kind))
         except Stale as error:
-            stale[word.key] = error
-            for fd in word.fds:
+            stale[entry.key] = error
+            for fd in entry.fds:
                 os.close(fd)
     if stale:
         domain, cause = next(iter(stale.items()))
@@ -49,91 +51,64 @@ def saved_vassals(
     return read
 
 
-def _legacy(word: StoreEntry, is_of_kind: Callable[[int, Kind], bool]) -> SavedVassal:
-    """What one word says. Raises Stale."""
-    snapshot = decode(word.payload)
-    if snapshot.spec.domain != word.key:
-        raise Stale(f"it says that it is of {snapshot.spec.domain}")
-    kinds = snapshot.descriptors
-    if len(kinds) != len(word.fds):
-        raise Stale(f"it speaks of {len(kinds)} descriptors and has {len(word.fds)}")
-    if not all(map(is_of_kind, word.fds, kinds)):
+def _saved_vassal(entry: StoreEntry, is_of_kind: Callable[[int, Kind], bool]) -> SavedVassal:
+    """The vassal of one entry. Raises Stale."""
+    record = decode(entry.payload)
+    if record.spec.domain != entry.key:
+        raise Stale(f"it says that it is of {record.spec.domain}")
+    kinds = record.descriptors
+    if len(kinds) != len(entry.fds):
+        raise Stale(f"it speaks of {len(kinds)} descriptors and has {len(entry.fds)}")
+    if not all(map(is_of_kind, entry.fds, kinds)):
         raise Stale("its descriptors are not what it says")
-    return SavedVassal(snapshot, word.fds)
+    return SavedVassal(record, entry.fds)
 
 
 @dataclass(frozen=True, slots=True)
 class Restorer:
-    """Who goes on with vassals: adopts their sockets and processes for `events`."""
+    """Goes on with saved vassals: adopts their sockets and processes, which report to `events`."""
 
     listeners: Listeners
     launcher: Launcher
     events: ProcessEvents
 
-    def vassals(self, saved_vassals: Iterable[SavedVassal]) -> list[Vassal]:
-        """The vassals, in the states that they were kept in. Their timers are not set, and their
-        listeners are not watched. Those in line for their turn to boot are last, in its order. One
-        that a fault of ours keeps from being made is left out."""
+    def vassals(self, saved: Iterable[SavedVassal]) -> list[Vassal]:
+        """The vassals, each in the state in which it was saved. Their timers are not set, and their
+        listeners are not watched. Vassals in the boot queue are last, in its order. A vassal is
+        left out where a fault of emperord keeps it from being restored."""
         vassals: list[Vassal] = []
-        for legacy in saved_vassals:
+        for each in saved:
             try:
-                vassals.append(self._vassal(legacy))
+                vassals.append(self._vassal(each))
             except Exception:
                 # Its descriptors stay open: some may be an object's by now, which would close them.
-                log.exception("cannot go on with %s: a fault in emperord", legacy.domain)
+                log.exception("cannot go on with %s: a fault in emperord", each.domain)
         vassals.sort(key=lambda vassal: vassal.queued_for.at if vassal.queued_for else 0.0)
         return vassals
 
-    def _vassal(self, legacy: SavedVassal) -> Vassal:
-        snapshot, fds = legacy.snapshot, iter(legacy.fds)
-        listener = self.listeners.adopt(
-            snapshot.spec, snapshot.listener, next(fds) if snapshot.listener else -1
-        )
-        vassal = self._childless(snapshot, listener)
-        vassal.lead = self._child(snapshot.lead, vassal, fds)
-        vassal.second = self._child(snapshot.second, vassal, fds)
+    def _vassal(self, saved: SavedVassal) -> Vassal:
+        record, fds = saved.record, iter(saved.fds)
+        mark = record.listener_mark
+        listener = self.listeners.adopt(record.spec, mark, next(fds) if mark else -1)
+        vassal = Vassal(record, listener)
+        vassal.lead = self._child(record.lead, vassal, fds)
+        vassal.second = self._child(record.second, vassal, fds)
         # What is told of the last boot goes on with that of the process it belongs to.
         boots = [child.boot for child in vassal.children if child.boot == vassal.last_boot]
         vassal.last_boot = next(iter(boots), vassal.last_boot)
         return vassal
 
-    def _childless(self, snapshot: Snapshot, listener: Listener) -> Vassal:
-        return Vassal(
-            spec=snapshot.spec,
-            listener=listener,
-            since=snapshot.since,
-            stamp=snapshot.stamp,
-            state=snapshot.state,
-            pending_event=snapshot.pending_event,
-            queued_for=snapshot.queued_for,
-            retry_at=snapshot.retry_at,
-            starts=snapshot.starts,
-            consecutive_failures=snapshot.consecutive_failures,
-            last_error=snapshot.last_error,
-            last_hit=snapshot.last_hit,
-            last_boot=snapshot.last_boot,
-            last_stop=snapshot.last_stop,
-        )
-
     def _child(
-        self, kept: ChildSnapshot | None, vassal: Vassal, fds: Iterator[int]
+        self, record: ProcessRecord | None, vassal: Vassal, fds: Iterator[int]
     ) -> Child | None:
-        if kept is None:
+        if record is None:
             return None
-        spec = kept.spec or vassal.spec
-        held = [next(fds)] if kept.process.pid is None else [next(fds), next(fds)]
-        process = self.launcher.adopt(spec, kept.process, held, kept.generation, self.events)
-        if process is None:
-            # The earlier daemon died before it had spawned it: who wanted it still does.
-            vassal.queued_for = kept.boot.cause
-            return None
-        return Child(
-            generation=kept.generation,
-            spec=spec,
-            process=process,
-            boot=kept.boot,
-            role=kept.role,
-            deadline=kept.deadline,
-            kill_reason=kept.kill_reason,
-            respawns=kept.respawns,
+        held = [next(fds)] if record.mark.pid is None else [next(fds), next(fds)]
+        process = self.launcher.adopt(
+            record.spec, record.mark, held, record.generation, self.events
         )
+        if process is None:
+            # The earlier daemon died before it had spawned it: its cause still wants a process.
+            vassal.queued_for = record.boot.cause
+            return None
+        return Child(record, process)

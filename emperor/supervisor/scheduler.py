@@ -1,17 +1,18 @@
-"""Gives vassals their turn to boot, and has the longest unused make room for a newcomer.
+"""Decides which queued vassal boots next, and which app is evicted to make room for it.
 
-`BootQueue` decides which vassal is next; this module tells it what it must know. Nothing polls: the
-queue moves on when a boot ends or a process exits.
+`BootQueue` has the rules; this module tells it what it must know of the vassals, and turns its
+answers into events. Nothing polls: the queue moves on when a boot ends or a process exits, and a
+timer rings when time alone lets it move on.
 """
 
 import logging
-import os
-from datetime import UTC, datetime
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 
 from emperor.model.boot_queue import BootQueue, Presence, Rank
 from emperor.model.cause import Cause
-from emperor.model.lifecycle import Role
+from emperor.model.lifecycle import Event, Role
 from emperor.model.policy import (
     LONGEST_PLACE_SECONDS,
     SHORTEST_SERVICE_SECONDS,
@@ -19,60 +20,76 @@ from emperor.model.policy import (
     least_missed,
 )
 from emperor.model.ports import Clock, Timer
-from emperor.model.settings import Settings
-from emperor.supervisor.records import Vassal
-from emperor.supervisor.subscribers import Subscribers
+from emperor.supervisor.records import Occurrence, Slot, Vassal
 
 log = logging.getLogger("emperord")
 
-_BOOTS_PER_CORE = 2
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the scheduler must ask: the clocks, and how many requests wait for a domain. `wake` is
+    called when time alone lets the queue move on."""
 
-class Turns(Protocol):
-    """Who acts upon it: the governor."""
-
-    def turn(self, vassal: Vassal) -> None:
-        """Boot the process that stands in line."""
-
-    def evict(self, vassal: Vassal, newcomer: Vassal) -> None:
-        """Put one to sleep for another."""
-
-    @property
-    def subscribers(self) -> Subscribers:
-        """Who waits for whom."""
+    clock: Clock
+    wall_clock: Callable[[], datetime]
+    waiting: Callable[[str], int]
+    wake: Callable[[], object]
 
 
 class Scheduler:
-    """The line of those that wait to boot."""
+    """The queue of the vassals that wait to boot."""
 
-    def __init__(self, settings: Settings, clock: Clock, turns: Turns) -> None:
-        most_starting = settings.max_starting
-        if most_starting is None:
-            most_starting = _BOOTS_PER_CORE * len(os.sched_getaffinity(0))
-        self._queue: BootQueue[Vassal] = BootQueue(most_starting, settings.max_running)
-        self._clock = clock
-        self._turns = turns
-        self._is_serving = False
+    def __init__(self, queue: BootQueue[Vassal], surroundings: Surroundings) -> None:
+        self._queue = queue
+        self._clock = surroundings.clock
+        self._wall_clock = surroundings.wall_clock
+        self._waiting = surroundings.waiting
+        self._wake = surroundings.wake
+        # Whether a queued vassal may be ready, and whether one may need room, since the last look.
+        self._has_changed = False
+        self._may_evict = False
         self._timer: Timer | None = None
 
-    def may_boot(self, vassal: Vassal, rank: Rank) -> bool:
-        """Whether it may boot now; else it stands in line."""
-        return self._queue.ask(vassal, rank)
+    def may_boot(self, vassal: Vassal, slot: Slot, cause: Cause) -> bool:
+        """Whether a process may boot in that slot now; else the vassal is queued."""
+        visitor = Rank.PERSON if cause.person else Rank.VISITOR
+        return self._queue.ask(vassal, visitor if slot is Slot.LEAD else Rank.SUCCESSOR)
 
     def raise_priority(self, vassal: Vassal, cause: Cause) -> None:
-        """Somebody asked for one that starts already: a person moves it up in the line."""
+        """The app is queued already. A request from a person raises its priority."""
         if vassal.is_queued_to_start and cause.person:
             self._queue.move_up(vassal, Rank.PERSON)
-            self.update(vassal)
+            self._has_changed = self._may_evict = True
 
     def update(self, vassal: Vassal) -> None:
-        """Take notice of what has become of a vassal, and give turns to those who can have one."""
+        """Take note of what has become of a vassal."""
         self._report(vassal)
-        self._serve()
+        self._has_changed = self._may_evict = True
 
-    def in_line(self) -> dict[Vassal, int]:
-        """All who stand in line; 1 is the next."""
+    def give_up(self, vassal: Vassal) -> None:
+        """Take note of a vassal in which a fault stopped an event. Its place goes to the next. No
+        app is evicted now: it may be an eviction that cannot be carried out."""
+        self._report(vassal)
+        self._has_changed = True
+
+    def positions(self) -> dict[Vassal, int]:
+        """All queued vassals; 1 is the next."""
         return self._queue.in_line()
+
+    def due(self) -> list[Occurrence]:
+        """What should happen now: the turn of one queued vassal, or else evictions."""
+        if not self._has_changed:
+            return []
+        if self._queue.anybody_waits:
+            self._take_places_back()
+            if vassal := self._queue.pop_ready():
+                return [self._turn(vassal)]
+        self._has_changed = False
+        if not self._may_evict:
+            return []
+        self._may_evict = False
+        self._set_timer()
+        return self._evictions()
 
     def _report(self, vassal: Vassal) -> Presence:
         if vassal.queued_for is None:
@@ -81,66 +98,56 @@ class Scheduler:
         self._queue.report(vassal, presence)
         return presence
 
-    def _serve(self) -> None:
-        # A turn is an event too, and comes here again: the line must not become a recursion.
-        if self._is_serving:
-            return
-        self._is_serving = True
-        try:
-            self._take_places_back()
-            self._give_turns()
-            self._make_room()
-        finally:
-            self._is_serving = False
-        self._come_back()
-
     def _take_places_back(self) -> None:
-        if not self._queue.anybody_waits:
-            return
         for vassal in self._queue.having(Presence.BOOTING):
             if self._report(vassal) is Presence.SLOW:
                 log.info("%s: boots for long, its place goes to the next", vassal.spec.domain)
 
-    def _give_turns(self) -> None:
-        while vassal := self._queue.pop_ready():
-            try:
-                self._turns.turn(vassal)
-            finally:
-                self._report(vassal)
+    def _turn(self, vassal: Vassal) -> Occurrence:
+        now = self._clock.time()
+        cause = vassal.queued_for or Cause("its turn", now)
+        detail = f"its turn to boot, {now - cause.at:.3f} s after the demand"
+        return Occurrence(vassal, Event.TURN, cause, detail)
 
-    def _make_room(self) -> None:
+    def _evictions(self) -> list[Occurrence]:
         newcomers = self._queue.short_of_room()
         if not newcomers:
-            return
+            return []
         now = self._clock.time()
         uses = {vassal: self._use(vassal, now) for vassal in self._queue.having(Presence.SERVING)}
         ripe = [vassal for vassal in uses if _evictable_at(vassal) <= now]
         ripe.sort(key=lambda vassal: least_missed(uses[vassal]))
-        for newcomer, vassal in zip(newcomers, ripe, strict=False):
-            self._turns.evict(vassal, newcomer)
+        return [
+            Occurrence(vassal, Event.IDLE, Cause(f"evicted for {newcomer.spec.domain}", now))
+            for newcomer, vassal in zip(newcomers, ripe, strict=False)
+        ]
 
-    def _come_back(self) -> None:
-        """Look again when time alone lets the line move on."""
+    def _set_timer(self) -> None:
+        """Look again when time alone lets the queue move on."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
         if not self._queue.anybody_waits:
             return
-        now = self._clock.time()
         moments = [_slow_at(vassal) for vassal in self._queue.having(Presence.BOOTING)]
         if self._queue.short_of_room():
             moments += map(_evictable_at, self._queue.having(Presence.SERVING))
         if moments:
-            self._timer = self._clock.call_later(max(0.0, min(moments) - now), self._serve)
+            delay = max(0.0, min(moments) - self._clock.time())
+            self._timer = self._clock.call_later(delay, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self._has_changed = self._may_evict = True
+        self._wake()
 
     def _use(self, vassal: Vassal, now: float) -> Use:
         used = [_accepts_since(vassal)]
         if vassal.last_hit is not None:
             used.append(vassal.last_hit)
         if connected := vassal.listener.last_connect():
-            used.append(now - (datetime.now(UTC).timestamp() - connected))
-        held = self._turns.subscribers.count(vassal.spec.domain)
-        return Use(max(used), held, bool(vassal.spec.idle))
+            used.append(now - (self._wall_clock().timestamp() - connected))
+        return Use(max(used), self._waiting(vassal.spec.domain), bool(vassal.spec.idle))
 
 
 def _accepts_since(vassal: Vassal) -> float:

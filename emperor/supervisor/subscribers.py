@@ -24,7 +24,7 @@ class Subscribers:
         """How many wait for that domain's vassal."""
         return len(self._waiters.get(domain, ()))
 
-    def wake(self, domain: str) -> None:
+    def notify(self, domain: str) -> None:
         """That domain's vassal has changed."""
         for wake in tuple(self._waiters.get(domain, ())):
             wake()

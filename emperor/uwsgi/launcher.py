@@ -86,7 +86,7 @@ class UwsgiProcess:
             self._pipe.close()
             raise
         self._pipe.close_far()
-        self._mark = replace(self._mark, pid=self._process.pid)
+        self._mark.pid = self._process.pid
 
     def take_over(self, pidfd: int) -> None:
         """Go on with a master that an earlier daemon spawned."""
@@ -101,7 +101,7 @@ class UwsgiProcess:
         except CannotLaunch as error:
             log.warning("%s: %s; what it prints is lost", self._told.domain, error)
             return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-        self._mark = replace(self._mark, log_begins=os.lseek(fd, 0, os.SEEK_END))
+        self._mark.log_begins = os.lseek(fd, 0, os.SEEK_END)
         return fd
 
     @property
@@ -125,7 +125,7 @@ class UwsgiProcess:
         """Ask for a graceful stop."""
         if self._process is not None:
             heard = self._process.children(older_than_seconds=_GROWN_UP_SECONDS)
-            self._mark = replace(self._mark, drains=heard)
+            self._mark.drains = heard
             self._pipe.send(GRACEFUL_STOP)
             self._remind_later()
 
@@ -225,7 +225,7 @@ class UwsgiLauncher:
             pid, pidfds = found[0], [found[1]]
         told = _Told(spec.domain, generation, events)
         pipe = Pipe.adopted(pipe_fd, self._loop, told.on_message)
-        mark = replace(mark, pid=pid)
+        mark.pid = pid
         process = UwsgiProcess(pipe, mark, told, _cannot_spawn_again, self._loop)
         process.take_over(pidfds[0])
         return process

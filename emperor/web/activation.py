@@ -16,6 +16,7 @@ from aiohttp import web
 
 from emperor.linux.limits import descriptors
 from emperor.model.admission import UNKNOWN_HOSTS, Admission, Bursts, Limit
+from emperor.model.cause import Cause
 from emperor.model.domain import is_domain
 from emperor.model.lifecycle import State
 from emperor.model.settings import Settings
@@ -157,7 +158,8 @@ class Activation:
         return self._page(Page.CROWDED, hit)
 
     def _demand(self, vassal: Vassal, hit: Hit) -> None:
-        cause = self._governor.cause("hit", hit.client, hit.request_id or None, hit.navigates)
+        now = self._governor.now()
+        cause = Cause("hit", now, hit.client, hit.request_id or None, hit.navigates)
         self._governor.demand(vassal, cause)
 
     async def _hold(self, hit: Hit, domain: str) -> web.Response:

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from emperor.model.lifecycle import Event, State
+from emperor.model.lifecycle import Event
 from emperor.model.status import TransitionEvent, as_json
 from emperor.supervisor.events import REMEMBERED, EventLog
 from emperor.supervisor.governor import Governor
-from emperor.supervisor.records import Vassal
+from emperor.supervisor.records import Result, Vassal
 from emperor.web.drain import Drain
 from emperor.web.metrics import exposition
 from emperor.web.report import Reporter
@@ -27,7 +27,6 @@ _ORDERS = {
     "reload": Event.REVISED,
 }
 _UNREAD_EVENTS = 1000
-_MOVING = frozenset({State.STARTING, State.STOPPING, State.RELOADING})
 
 
 class Refusal(Exception):
@@ -95,25 +94,13 @@ class Control:
         """Carry an order out, and answer when it is done or has failed."""
         vassal = self._find(request)
         name = request.match_info["order"]
-        changed = asyncio.Event()
         domain = vassal.spec.domain
-        before = (
-            vassal.starts - (vassal.lead is not None and vassal.state is State.STARTING),
-            vassal.last_error,
-        )
-        self._governor.subscribers.add(domain, changed.set)
-        try:
-            self._governor.order(vassal, _ORDERS[name], f"emperorctl {name}")
-            while vassal.state in _MOVING or vassal.pending_event:
-                await changed.wait()
-                changed.clear()
-        finally:
-            self._governor.subscribers.remove(domain, changed.set)
-        tried = (vassal.starts, vassal.last_error) != before
-        if name != "stop" and vassal.last_error and tried:
-            raise Refusal(502, "failed", f"cannot {name} {domain}: {vassal.last_error}")
-        if self._governor.vassals.get(domain) is None:
-            raise Refusal(404, "no-such-vassal", f"{domain} is no vassal any more: its ini is gone")
+        order = self._governor.order(vassal, _ORDERS[name], f"emperorctl {name}")
+        outcome = await asyncio.wrap_future(order)
+        if outcome.result is Result.FAILED:
+            raise Refusal(502, "failed", f"cannot {name} {domain}: {outcome.why}")
+        if outcome.result is Result.GONE:
+            raise Refusal(404, "no-such-vassal", f"{domain} is no vassal any more: {outcome.why}")
         return _json(await self._reporter.detail(vassal))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
@@ -193,7 +180,7 @@ class Control:
         if why := self._reporter.refusal(host):
             raise Refusal(409, "refused", why)
         if leaving := self._governor.vassals.get(host):
-            why = leaving.last_stop[1] if leaving.last_stop else "it is about to be gone"
+            why = leaving.last_stop.why if leaving.last_stop else "it is about to be gone"
             raise Refusal(404, "no-such-vassal", f"{host} is no vassal any more: {why}")
         raise Refusal(404, "no-such-vassal", f"there is no vassal {host}")
 

@@ -74,7 +74,7 @@ class Reporter:
         """Everything, vassals by name."""
         vassals = sorted(self._governor.vassals, key=lambda vassal: vassal.spec.domain)
         measured = await self._measure_all(vassals)
-        line = self._governor.in_line()
+        line = self._governor.boot_positions()
         return Report(
             emperor=self.emperor(draining),
             vassals=tuple(
@@ -90,15 +90,14 @@ class Reporter:
         """One vassal with its history."""
         spec = vassal.spec
         measured = await self._measure_all([vassal])
-        turn = self._governor.in_line().get(vassal)
+        turn = self._governor.boot_positions().get(vassal)
         status = self._status(vassal, measured.get(spec.domain, _NOTHING), turn)
         log = os.path.join(self._settings.log_dir, f"{spec.domain}.log")
         if vassal.lead:  # it writes on where it was started, whatever the settings say by now
             log = vassal.lead.process.mark.log
         sleep = None
         if vassal.last_stop:
-            at, why = vassal.last_stop
-            sleep = Sleep(self._wall(at), why)
+            sleep = Sleep(self._wall(vassal.last_stop.at), vassal.last_stop.why)
         return VassalDetail(
             status=status,
             ini=os.path.join(self._settings.vassals, spec.ini),
@@ -118,7 +117,7 @@ class Reporter:
 
     def _wall(self, moment: float) -> datetime:
         """A monotonic moment as the time of day."""
-        return datetime.now(UTC) + timedelta(seconds=moment - self._governor.now())
+        return self._governor.wall(moment)
 
     def _predecessor_pid(self, vassal: Vassal) -> int | None:
         if vassal.second is None or vassal.state is State.RELOADING:

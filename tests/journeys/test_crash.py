@@ -182,7 +182,7 @@ def words_in(store: FdStore) -> Iterator[tuple[Bag, dict[str, StoreEntry]]]:
 
 def of_another_format(word: StoreEntry) -> StoreEntry:
     record = msgspec.msgpack.decode(word.payload)
-    return replace(word, payload=msgspec.msgpack.encode(record | {"format": 2}))
+    return replace(word, payload=msgspec.msgpack.encode(record | {"format": 99}))
 
 
 def without_descriptors(word: StoreEntry) -> StoreEntry:

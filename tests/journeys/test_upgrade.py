@@ -155,8 +155,8 @@ def test_a_program_that_is_gone_changes_nothing(
 def test_a_version_that_cannot_read_the_snapshots_changes_nothing(
     backend: Backend, installation: Installation
 ) -> None:
-    installation.install("2.0", "import emperor.model.snapshot as s; s.FORMAT = 2")
-    refused(backend, "cannot go on with snapshots of format 1, only of 2; stop the old version")
+    installation.install("2.0", "import emperor.model.snapshot as s; s.FORMAT = 99")
+    refused(backend, "cannot go on with snapshots of format 2, only of 99; stop the old version")
     assert version(backend) == "1.0"
 
 

@@ -389,12 +389,22 @@ async def test_the_kernel_notes_each_connect_and_not_only_the_first(house: House
         with connect(house.path()):
             listener.refuse()
         last = listener.last_connect()
+        listener.note_next_connect()
         return last if last is not None and last > earlier else None
 
     first = await eventually_async(lambda: noted_after(0.0))
     assert first is not None
     second = await eventually_async(lambda: noted_after(first))
     assert listener.last_connect() == second
+
+
+async def test_asking_for_the_last_connect_changes_nothing(house: House) -> None:
+    listener = house.listen()
+    with connect(house.path()):
+        listener.refuse()
+    before = os.lstat(house.path())
+    assert listener.last_connect() == before.st_atime
+    assert os.lstat(house.path()) == before
 
 
 async def test_a_daemon_with_its_own_user_serves_as_that_user(house: House) -> None:

@@ -1,6 +1,7 @@
 """The table of the life-cycle: complete, closed, and sane under any sequence of events."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, repeat
 
@@ -16,6 +17,7 @@ from emperor.model.lifecycle import (
     ByRoom,
     ByTurn,
     Callers,
+    Decision,
     Door,
     Event,
     IllegalEvent,
@@ -25,6 +27,8 @@ from emperor.model.lifecycle import (
     Room,
     State,
     Transition,
+    decide,
+    posture,
     room,
     step,
 )
@@ -229,3 +233,33 @@ def test_refusals_are_spelled_out() -> None:
     refused = [cell for row in TABLE.values() for cell in row.values() if isinstance(cell, Refusal)]
     assert Refusal.IGNORED in refused
     assert Refusal.ILLEGAL in refused
+
+
+def decisions(state: State, event: Event) -> list[Decision]:
+    """What can follow from an event, with every kind of room and in the queue or not."""
+    found = []
+    for there_is in Room:
+        for is_queued in (False, True):
+            with suppress(IllegalEvent):
+                if decision := decide(state, event, there_is, is_queued):
+                    found.append(decision)
+    return found
+
+
+@pytest.mark.parametrize(("state", "event"), CELLS)
+def test_the_rules_beside_the_table_hold_in_every_cell(state: State, event: Event) -> None:
+    died = event in (Event.EXITED, Event.FAILED) and state in (State.RUNNING, State.RELOADING)
+    orders = (Event.START, Event.RESTART, Event.REVISED)
+    for decision in decisions(state, event):
+        enters_stop = decision.to is not state and decision.to in (State.STOPPING, State.REMOVED)
+        assert decision.notes_stop == (died or enters_stop)
+        assert decision.pardons == (event in orders or (died and event is Event.EXITED))
+        assert decision.keeps_pending == (event is Event.DEADLINE)
+        is_departure = event in (Event.EXITED, Event.FAILED, Event.SECOND_EXITED)
+        assert decision.releases_pending == is_departure
+
+
+@pytest.mark.parametrize("state", State)
+def test_no_listener_is_watched_while_an_event_is_pending(state: State) -> None:
+    assert posture(state, has_pending=True).callers is Callers.LEFT_TO_THE_APP
+    assert posture(state, has_pending=False) is POSTURE[state]

@@ -1,11 +1,14 @@
 """A world for the governor that is moved by hand: clock, listeners, processes."""
 
 import heapq
+import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import count
 
+from emperor.model.cause import Cause
 from emperor.model.ports import (
     CannotKeep,
     CannotLaunch,
@@ -20,13 +23,14 @@ from emperor.model.ports import (
 from emperor.model.settings import Settings, read_settings
 from emperor.model.snapshot import ListenerMark, ProcessMark
 from emperor.model.spec import Spec
-from emperor.model.status import TransitionEvent
+from emperor.model.status import Level, TransitionEvent
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.supervisor.restore import saved_vassals
 
 # A descriptor of another kind than it should be.
 WRONG = -7
+CORES = 2
 SPEC = Spec("a.example", "a.example.ini", "/s/a.example/socket")
 
 
@@ -107,26 +111,26 @@ class Diary(list[str]):
 
 
 class FakeStore:
-    """Keeps words beyond a crash, as the bag does."""
+    """Keeps entries beyond a crash, as the bag does."""
 
     def __init__(self, diary: Diary) -> None:
         self.diary = diary
-        self.words: dict[str, StoreEntry] = {}
+        self.entries: dict[str, StoreEntry] = {}
         self.problem: str | None = None
         self.puts = 0
 
-    def write(self, words: Iterable[StoreEntry]) -> None:
+    def write(self, entries: Iterable[StoreEntry]) -> None:
         with self.diary.step():
             self.puts += 1
-            put = {word.key: word for word in words}
+            put = {entry.key: entry for entry in entries}
             if self.problem:
                 raise CannotKeep(self.problem, put.keys())
-            self.words |= put
+            self.entries |= put
 
     @property
     def left(self) -> list[StoreEntry]:
         """What the next daemon finds."""
-        return [word for word in self.words.values() if word.payload]
+        return [entry for entry in self.entries.values() if entry.payload]
 
 
 class FakeListener:
@@ -142,6 +146,7 @@ class FakeListener:
         self.in_place = True
         self.closed = False
         self.refused = 0
+        self.noted = 0
         self.fault: Exception | None = None
         self.connected: float | None = None
         self._watcher: Callable[[], object] | None = None
@@ -206,6 +211,9 @@ class FakeListener:
     def last_connect(self) -> float | None:
         return self.connected
 
+    def note_next_connect(self) -> None:
+        self.noted += 1
+
     def close(self) -> None:
         self.closed = True
         self.in_place = False
@@ -250,10 +258,10 @@ class FakeProcess:
     pid: int = 0
     said: list[Message] = field(default_factory=list)
     how: str | None = None
+    mark: ProcessMark = field(init=False)
 
-    @property
-    def mark(self) -> ProcessMark:
-        return ProcessMark(self.pid or None, self.pipe, "/logs/a")
+    def __post_init__(self) -> None:
+        self.mark = ProcessMark(None, self.pipe, "/logs/a")
 
     @property
     def fds(self) -> tuple[int, ...]:
@@ -264,7 +272,7 @@ class FakeProcess:
             raise CannotLaunch(self.launcher.problem)
         pid = 100 + len(self.launcher.started)
         with self.launcher.diary.step(f"spawn {pid}"):
-            self.pid = pid
+            self.pid = self.mark.pid = pid
             self.launcher.started.append(self)
 
     def drain(self) -> None:
@@ -332,7 +340,8 @@ class FakeLauncher:
             spec,
         )
         assert mark.pid in (None, process.pid)
-        process.events = events
+        mark.pid = process.pid or None
+        process.events, process.mark = events, mark
         return process if process.pid else None
 
     @property
@@ -345,12 +354,13 @@ class FakeRecorder:
 
     def __init__(self) -> None:
         self.told: list[TransitionEvent] = []
-        self.worries: list[TransitionEvent] = []
 
-    def record(self, happening: TransitionEvent, worrying: bool = False) -> None:
-        self.told.append(happening)
-        if worrying:
-            self.worries.append(happening)
+    @property
+    def worries(self) -> list[TransitionEvent]:
+        return [event for event in self.told if event.level is Level.WARNING]
+
+    def record(self, event: TransitionEvent) -> None:
+        self.told.append(event)
 
 
 def settings(**flags: str) -> Settings:
@@ -377,7 +387,15 @@ class World:
         self.vassal = found
 
     def _governor(self) -> Governor:
-        ports = Ports(self.listeners, self.launcher, self.clock, self.store)
+        ports = Ports(
+            listeners=self.listeners,
+            launcher=self.launcher,
+            store=self.store,
+            clock=self.clock,
+            wall_clock=lambda: datetime.fromtimestamp(self.clock.time(), UTC),
+            chance=random.random,
+            cores=CORES,
+        )
         return Governor(self.settings, ports, self.recorder)
 
     def crash(self) -> None:
@@ -386,12 +404,13 @@ class World:
         self.clock = FakeClock(self.clock.now)
         for listener in self.listeners.made:
             listener.unwatch()
+        before = {process.pid: process.events for process in self.launcher.started}
         self.governor = self._governor()
         self.governor.restore(saved_vassals(self.store.left, lambda fd, _: fd != WRONG))
         found = self.governor.vassals.get("a.example")
         self.vassal = found or self.vassal
         for process in self.launcher.started:
-            if process.events is self.governor:
+            if process.events is not before.get(process.pid):
                 process.tell()
 
     @property
@@ -410,7 +429,7 @@ class World:
 
     def hit(self, vassal: Vassal | None = None, person: bool = False) -> None:
         """A request came by the fallback."""
-        cause = self.governor.cause("hit", "203.0.113.9", person=person)
+        cause = Cause("hit", self.clock.time(), "203.0.113.9", person=person)
         self.governor.demand(vassal or self.vassal, cause)
 
     def run(self) -> FakeProcess:

@@ -4,7 +4,9 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import groupby
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
@@ -12,25 +14,25 @@ from hypothesis import strategies as st
 
 from emperor.model.lifecycle import Event
 from emperor.model.ports import Message, StoreEntry
-from emperor.model.snapshot import Snapshot
+from emperor.model.snapshot import decode, encode
 from emperor.model.spec import Reload, Stamp
-from emperor.supervisor.checkpoint import snapshot_of
 from tests.supervisor.fakes import Crash, FakeProcess, World
 
 STAMP = Stamp(1, 2, 3, 0, 0)
 
 
-def snapshots(world: World) -> dict[str, Snapshot]:
-    """All that counts of the vassals. A hit that changes nothing is not worth a word of its own;
-    spawns are counted anew when there is none left."""
-    taken = {}
+def records(world: World) -> dict[str, Any]:
+    """The records of all vassals. A hit that changes nothing is not saved on its own; spawns are
+    counted anew when none is left."""
+    found = {}
     for vassal in world.governor.vassals:
-        snapshot = replace(snapshot_of(vassal), last_hit=None)
-        for slot in ("lead", "second"):
-            if child := getattr(snapshot, slot):
-                snapshot = replace(snapshot, **{slot: replace(child, generation=0)})
-        taken[vassal.spec.domain] = snapshot
-    return taken
+        record = decode(encode(vassal))
+        record.last_hit = None
+        for child in (record.lead, record.second):
+            if child:
+                child.generation = 0
+        found[vassal.spec.domain] = msgspec.to_builtins(record)
+    return found
 
 
 def processes(world: World) -> list[FakeProcess]:
@@ -42,7 +44,10 @@ def processes(world: World) -> list[FakeProcess]:
 
 
 def an_order(event: Event) -> Callable[[World], None]:
-    return lambda world: world.governor.order(world.vassal, event, "emperorctl")
+    def order(world: World) -> None:
+        world.governor.order(world.vassal, event, "emperorctl")
+
+    return order
 
 
 def a_word(number: int, *news: Message) -> Callable[[World], None]:
@@ -109,7 +114,7 @@ def test_a_crash_between_any_two_events_changes_nothing(names: list[str]) -> Non
             EVENTS[name](world)
             world.clock.advance(0.001)
         crashing.crash()
-        assert snapshots(crashing) == snapshots(plain)
+        assert records(crashing) == records(plain)
         assert in_order(crashing.diary) == in_order(plain.diary)
         assert crashing.clock.pending == plain.clock.pending
 
@@ -248,8 +253,8 @@ def test_snapshots_of_another_format_are_set_aside_with_one_warning(
     world.add("b.example")
     world.add("c.example")
     for domain in ("a.example", "b.example"):
-        payload = world.store.words[domain].payload.replace(b"format\x01", b"format\x02")
-        world.store.words[domain] = StoreEntry(domain, payload)
+        payload = world.store.entries[domain].payload.replace(b"format\x02", b"format\x63")
+        world.store.entries[domain] = StoreEntry(domain, payload)
     world.crash()
     assert [vassal.spec.domain for vassal in world.governor.vassals] == ["c.example"]
     (line,) = caplog.messages
@@ -264,7 +269,7 @@ def test_a_snapshot_that_disagrees_with_what_came_beside_it_is_set_aside(
     world = World()
     world.add("b.example")
     world.add("c.example")
-    words = world.store.words
+    words = world.store.entries
     words["a.example"] = replace(words["a.example"], fds=())
     words["b.example"] = replace(words["c.example"], key="b.example", fds=())
     world.crash()

@@ -104,7 +104,7 @@ def test_an_app_that_dies_soon_is_throttled_and_one_that_served_long_is_not() ->
     world.launcher.last.exits("killed by SIGSEGV")
     assert world.state == "throttled"
     assert world.vassal.last_stop is not None
-    assert world.vassal.last_stop[1] == "killed by SIGSEGV"
+    assert world.vassal.last_stop.why == "killed by SIGSEGV"
 
 
 def test_a_boot_that_hangs_is_killed_and_its_blame_is_told() -> None:

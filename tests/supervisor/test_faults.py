@@ -206,7 +206,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def the_world_agrees_with_each_posture(self) -> None:
-        in_line = self.governor.in_line()
+        in_line = self.governor.boot_positions()
         for vassal in self.governor.vassals:
             posture, listener = POSTURE[vassal.state], vassal.listener
             assert isinstance(listener, FakeListener)
@@ -230,7 +230,7 @@ class Machine(RuleBasedStateMachine):
         assert sum(c.role is Role.BOOTING and c.boot.spawned > ago for c in children) <= 1
         # Only a serving process may have to be evicted for those in line, when its time has come.
         leaving = any(child.role is not Role.SERVING for child in children)
-        assert leaving or not self.governor.in_line() or self.pending_of_no_vassal == 1
+        assert leaving or not self.governor.boot_positions() or self.pending_of_no_vassal == 1
 
     @property
     def pending_of_no_vassal(self) -> int:

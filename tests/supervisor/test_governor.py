@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from emperor.model.cause import Cause
 from emperor.model.lifecycle import Event
 from emperor.model.policy import MOST_RESPAWNS
 from emperor.model.ports import CannotListen, Message
+from emperor.supervisor.records import Occurrence
 from tests.supervisor.fakes import SPEC, World
 
 
@@ -96,7 +98,9 @@ def test_an_illegal_event_changes_nothing_and_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World()
-    world.governor.on_throttle_end(world.vassal)
+    world.governor.handle(
+        Occurrence(world.vassal, Event.PARDON, Cause("the end of a throttle", world.clock.time()))
+    )
     assert world.state == "parked"
     assert "cannot take 'pardon' while parked" in caplog.text
 

@@ -149,7 +149,7 @@ class LifeOfAVassal(RuleBasedStateMachine):
         vassal, listener = self.world.vassal, self.world.listener
         posture = POSTURE[vassal.state]
         assert listener.door_open == (posture.door is Door.OPEN)
-        in_line = vassal in self.world.governor.in_line()
+        in_line = vassal in self.world.governor.boot_positions()
         if not in_line or posture.second is Role.BOOTING:
             assert (vassal.lead.role if vassal.lead else None) is posture.lead
         assert vassal.second is None or vassal.second.role is posture.second
@@ -170,7 +170,7 @@ class LifeOfAVassal(RuleBasedStateMachine):
             posture = POSTURE[vassal.state]
             lacks_lead = posture.lead is Role.BOOTING and vassal.lead is None
             lacks_second = posture.second is Role.BOOTING and vassal.second is None
-            in_line = vassal in self.world.governor.in_line()
+            in_line = vassal in self.world.governor.boot_positions()
             assert in_line == (vassal.queued_for is not None) == (lacks_lead or lacks_second)
 
     @invariant()
@@ -179,7 +179,7 @@ class LifeOfAVassal(RuleBasedStateMachine):
         ago = self.world.clock.now - LONGEST_PLACE_SECONDS
         booting = [c for c in children if c.role is Role.BOOTING and c.boot.spawned > ago]
         assert len(booting) <= 1
-        assert booting or not self.world.governor.in_line()
+        assert booting or not self.world.governor.boot_positions()
 
     @invariant()
     def nothing_is_illegal(self) -> None:
@@ -194,7 +194,7 @@ class LifeOfAVassal(RuleBasedStateMachine):
         for process in self.alive + self.neighbours:
             process.exits()
         assert not self.there
-        assert not self.world.governor.in_line()
+        assert not self.world.governor.boot_positions()
         assert not self.world.clock.pending, "a timer was forgotten"
 
 

@@ -104,7 +104,7 @@ async def test_a_process_is_gone_on_with_by_its_pipe_and_its_pidfd(house: House)
 async def test_one_whose_pid_could_not_be_noted_any_more_is_found_by_its_pipe(house: House) -> None:
     told = Told()
     process = house.prepare(Told())
-    noted = process.mark
+    noted = replace(process.mark)
     assert noted.pid is None
     process.start()
     [pipe, pidfd] = abandoned(process)

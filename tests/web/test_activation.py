@@ -11,9 +11,11 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
+from emperor.model.cause import Cause
 from emperor.model.lifecycle import Event, State
 from emperor.model.ports import Listener, QueueLength
 from emperor.model.settings import Settings
+from emperor.model.snapshot import PendingEvent
 from emperor.model.spec import Spec
 from emperor.web.activation import Activation, Outcome, outcome
 from emperor.web.drain import Drain
@@ -98,7 +100,7 @@ def test_what_becomes_of_a_held_request_in_each_state(
     world = World()
     world.vassal.state = state
     world.vassal.pending_event = (
-        (Event.DEMAND, world.governor.cause("hit")) if pending_event else None
+        PendingEvent(Event.DEMAND, Cause("hit", 0.0)) if pending_event else None
     )
     assert outcome(world.vassal) is expected
 
@@ -233,7 +235,7 @@ async def test_one_that_a_browser_asks_for_moves_up_in_the_line() -> None:
         world.hit(vassal)
     async with front(world, settings(page_after="0")) as asked:
         await asked.ask("c.example", navigates=True)
-        assert world.governor.in_line() == {others[1]: 1, others[0]: 2}
+        assert world.governor.boot_positions() == {others[1]: 1, others[0]: 2}
 
 
 async def test_one_who_is_held_hears_of_a_stop_and_of_a_removal() -> None:

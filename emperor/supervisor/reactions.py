@@ -1,0 +1,162 @@
+"""Turns what the world tells (messages and exits of processes, connections, timers) into events.
+
+A message of an earlier spawn carries its generation and is dropped.
+"""
+
+from typing import Protocol
+
+from emperor.model.cause import Cause
+from emperor.model.lifecycle import POSTURE, Callers, Event, Role, State
+from emperor.model.policy import MOST_RESPAWNS, verdict
+from emperor.model.ports import Clock, Exit, Message
+from emperor.model.status import Level
+from emperor.supervisor.records import Child, Occurrence, Vassal
+from emperor.supervisor.registry import Registry
+
+
+class Core(Protocol):
+    """What the reactions need of the governor."""
+
+    @property
+    def vassals(self) -> Registry:
+        """All vassals."""
+
+    def handle(self, occurrence: Occurrence) -> None:
+        """Take an event to its end."""
+
+    def save(self, vassal: Vassal) -> None:
+        """Keep a vassal for the next daemon: something was noted that is no event."""
+
+    def rebind(self, vassal: Vassal) -> None:
+        """Bind a socket that was taken away anew."""
+
+
+class Reactions:
+    """Is called by processes, listeners and timers."""
+
+    def __init__(self, core: Core, clock: Clock) -> None:
+        self._core = core
+        self._clock = clock
+
+    def on_message(self, domain: str, generation: int, message: Message) -> None:
+        """A byte came over a process's pipe."""
+        vassal, child = self._find(domain, generation)
+        if vassal is None or child is None:
+            return
+        now = self._clock.time()
+        # An app may say the same without end: a message that tells nothing new costs nothing.
+        match message, child.role:
+            case Message.LOADED, _ if child.boot.loaded is None:
+                child.boot.loaded = now
+            case Message.FIRST_REPLY, _ if child.boot.first_reply is None:
+                child.boot.first_reply = now
+            case Message.ACCEPTING, Role.BOOTING if not child.kill_reason:
+                self._accepting(vassal, child, now)
+                return
+            case Message.ACCEPTING, Role.SERVING if child.respawns < MOST_RESPAWNS:
+                self._respawned(child)
+            case Message.IDLE, Role.SERVING:
+                self._core.handle(Occurrence(vassal, Event.IDLE, Cause("idle", now)))
+                return
+            case Message.ACCEPTING, Role.DRAINING:
+                child.process.remind()
+                return
+            case _:
+                return
+        self._core.save(vassal)
+
+    def on_exit(self, domain: str, generation: int, ended: Exit) -> None:
+        """A process was reaped."""
+        vassal, child = self._find(domain, generation)
+        if vassal is None or child is None:
+            return
+        if child.timer:
+            child.timer.cancel()
+        why = f"{child.kill_reason}; {ended}" if child.kill_reason else str(ended)
+        is_lead = child is vassal.lead
+        vassal.lose(child)
+        if is_lead:
+            self._lead_exited(vassal, child, why)
+        elif child.role is Role.BOOTING:
+            self._core.handle(successor_failed(vassal, child.boot.cause, why))
+        else:
+            detail = f"pid {child.process.pid} has drained: {why}"
+            self._core.handle(Occurrence(vassal, Event.SECOND_EXITED, child.boot.cause, detail))
+
+    def on_connection(self, vassal: Vassal) -> None:
+        """A connection is pending on the listener, and no app is there to accept it."""
+        if POSTURE[vassal.state].callers is Callers.REFUSED:
+            vassal.listener.refuse()
+        else:
+            cause = Cause("connection", self._clock.time())
+            vassal.last_hit = cause.at
+            self._core.handle(Occurrence(vassal, Event.DEMAND, cause))
+
+    def on_deadline(self, vassal: Vassal, child: Child) -> None:
+        """A process did not boot or drain in time: only SIGKILL is left."""
+        child.timer = child.deadline = None
+        if child.role is Role.BOOTING:
+            child.kill_reason = f"did not accept within {child.spec.start_timeout:g} s"
+        else:
+            child.kill_reason = f"did not drain within {child.spec.stop_timeout:g} s"
+        child.process.kill()
+        detail = f"pid {child.process.pid} {child.kill_reason} and was killed with its group"
+        self._core.handle(
+            Occurrence(vassal, Event.DEADLINE, child.boot.cause, detail, Level.WARNING)
+        )
+
+    def on_throttle_end(self, vassal: Vassal) -> None:
+        """The throttle is over."""
+        cause = Cause("it may be tried again", self._clock.time())
+        self._core.handle(Occurrence(vassal, Event.PARDON, cause))
+
+    def _find(self, domain: str, generation: int) -> tuple[Vassal | None, Child | None]:
+        vassal = self._core.vassals.get(domain)
+        return vassal, vassal.child(generation) if vassal else None
+
+    def _accepting(self, vassal: Vassal, child: Child, now: float) -> None:
+        if not vassal.listener.is_in_place():
+            child.kill_reason = (
+                f"{vassal.spec.socket} was replaced while the app started: its ini must name this "
+                "path letter by letter, or not at all"
+            )
+            child.process.kill()
+            self._core.save(vassal)
+            return
+        child.boot.accepting = now
+        vassal.last_error = None
+        took = now - child.boot.cause.at
+        detail = f"pid {child.process.pid} accepts, {took:.3f} s after the demand"
+        self._core.handle(Occurrence(vassal, Event.ACCEPTING, child.boot.cause, detail))
+
+    def _respawned(self, child: Child) -> None:
+        """A worker that dies again and again hangs its visitors, and uWSGI never gives up."""
+        child.respawns += 1
+        never_answered = child.boot.first_reply is None
+        if child.respawns >= MOST_RESPAWNS and never_answered and not child.kill_reason:
+            child.kill_reason = f"its worker died {child.respawns} times and never answered"
+            child.process.kill()
+
+    def _lead_exited(self, vassal: Vassal, child: Child, why: str) -> None:
+        successor = vassal.second if vassal.state is State.RELOADING else None
+        event = verdict(vassal.state, child.served_seconds(self._clock.time()))
+        is_asked = event is Event.EXITED and child.role is Role.DRAINING
+        was_taken_away = (
+            event is Event.EXITED
+            and vassal.state is not State.REMOVED
+            and not vassal.listener.is_in_place()
+        )
+        if was_taken_away:
+            self._core.rebind(vassal)
+        level = Level.INFO if is_asked else Level.WARNING
+        self._core.handle(Occurrence(vassal, event, child.boot.cause, why, level))
+        if was_taken_away and successor:
+            # It boots on the old socket, where nobody will ever find it.
+            cause = Cause("its socket was taken away", self._clock.time())
+            self._core.handle(Occurrence(vassal, Event.REVISED, cause))
+
+
+def successor_failed(vassal: Vassal, cause: Cause, why: str) -> Occurrence:
+    """The new version did not start, and the old one serves on."""
+    detail = f"the new version did not start, the old one serves on: {why}"
+    return Occurrence(vassal, Event.SECOND_EXITED, cause, detail, Level.WARNING)

@@ -1,0 +1,80 @@
+"""One record: whatever is a field of it outlives a crash of the daemon."""
+
+from dataclasses import fields
+from typing import Any
+
+import msgspec
+import pytest
+
+from emperor.model.cause import Boot, Cause, Stop
+from emperor.model.lifecycle import Event, Role, State
+from emperor.model.snapshot import (
+    ListenerMark,
+    PendingEvent,
+    ProcessMark,
+    ProcessRecord,
+    VassalRecord,
+    decode,
+    encode,
+)
+from emperor.model.spec import Stamp
+from emperor.supervisor.records import Child, Vassal
+from tests.supervisor.fakes import SPEC, World
+
+CAUSE = Cause("hit", 1.0, "203.0.113.9", "7f3c0a", person=True)
+BOOT = Boot(CAUSE, 2.0, 3.0, 4.0, 5.0)
+MARK = ProcessMark(4711, 12, "/logs/a", 13, (1, 2))
+CHILD = ProcessRecord(7, SPEC, MARK, BOOT, Role.SERVING, 8.0, "too slow", 3)
+# No field has its default here, so that a field which is not kept is noticed.
+FULL = VassalRecord(
+    spec=SPEC,
+    since=1.0,
+    stamp=Stamp(1, 2, 3, 4, 5),
+    listener_mark=ListenerMark(1, 2, 3),
+    state=State.RELOADING,
+    lead=CHILD,
+    second=CHILD,
+    pending_event=PendingEvent(Event.REVISED, CAUSE),
+    queued_for=CAUSE,
+    retry_at=6.0,
+    starts=7,
+    consecutive_failures=8,
+    last_error="exit status 22",
+    ini_error="a.example.ini: line 3",
+    last_hit=9.0,
+    last_boot=BOOT,
+    last_stop=Stop(10.0, "idle"),
+    bind_failed_at=11.0,
+)
+
+
+def test_the_example_sets_every_field() -> None:
+    for record in (FULL, CHILD):
+        for each in fields(record):
+            if each.name != "format":
+                assert getattr(record, each.name) != each.default, each.name
+
+
+def test_every_field_is_kept() -> None:
+    kept = decode(encode(FULL))
+    assert msgspec.to_builtins(kept) == msgspec.to_builtins(FULL)
+
+
+@pytest.mark.parametrize(
+    ("record", "handles"),
+    [
+        (Vassal, {"listener", "orders", "throttle"}),
+        (Child, {"process", "timer"}),
+    ],
+)
+def test_what_a_record_has_besides_are_handles(record: type[Any], handles: set[str]) -> None:
+    assert set(record.__slots__) == handles, "everything else belongs into the kept record"
+
+
+def test_a_live_vassal_has_all_of_a_kept_one() -> None:
+    world = World()
+    listener = world.listeners.listen(SPEC)
+    live = Vassal(FULL, listener)
+    for each in fields(VassalRecord):
+        if each.name not in ("lead", "second", "listener_mark"):
+            assert getattr(live, each.name) is getattr(FULL, each.name)

@@ -1,0 +1,92 @@
+"""Each event is taken to its end before the next: decided, applied, saved, told, scheduled."""
+
+from collections.abc import Callable
+
+from emperor.model.cause import Cause
+from emperor.model.lifecycle import Event
+from emperor.supervisor.records import Vassal
+from tests.supervisor.fakes import World
+
+
+def told_of(world: World, vassal: Vassal, look: Callable[[], object]) -> list[object]:
+    """What `look` returns each time that somebody is told of a change of that vassal."""
+    seen: list[object] = []
+    world.governor.subscribers.add(vassal.spec.domain, lambda: seen.append(look()))
+    return seen
+
+
+def started(world: World) -> list[str]:
+    return [process.spec.domain for process in world.launcher.started]
+
+
+def states(world: World) -> list[tuple[str, str, str]]:
+    return [(event.name, event.before, event.after) for event in world.recorder.told]
+
+
+def test_visitors_are_told_before_the_next_app_boots() -> None:
+    world = World(None, max_starting="1")
+    other = world.add("b.example")
+    world.hit()
+    world.hit(other)
+    seen = told_of(world, world.vassal, lambda: (world.state, started(world)))
+    world.launcher.last.accepts()
+    assert seen == [("running", ["a.example"])]
+    assert started(world) == ["a.example", "b.example"]
+
+
+def test_a_vassal_is_saved_before_others_are_told() -> None:
+    world = World()
+    world.hit()
+    saved = told_of(world, world.vassal, lambda: world.store.entries["a.example"].payload)
+    world.launcher.last.accepts()
+    assert saved == [world.store.entries["a.example"].payload]
+
+
+def test_an_event_that_comes_up_meanwhile_waits_for_the_end() -> None:
+    world = World()
+    other = world.add("b.example")
+    order: list[str] = []
+
+    def wake_the_other() -> None:
+        world.governor.subscribers.remove("a.example", wake_the_other)
+        world.governor.demand(other, Cause("hit", world.clock.time()))
+        order.append(f"a.example is told; b.example is {other.state.value}")
+
+    world.governor.subscribers.add("a.example", wake_the_other)
+    world.governor.subscribers.add("a.example", lambda: order.append("a.example is told again"))
+    world.hit()
+    assert order[0] == "a.example is told; b.example is parked"
+    assert other.state.value == "starting"
+
+
+def test_a_pending_demand_follows_with_nothing_in_between() -> None:
+    world = World()
+    process = world.run()
+    seen = told_of(world, world.vassal, lambda: world.state)
+    world.governor.order(world.vassal, Event.RESTART, "emperorctl restart")
+    assert seen == ["stopping"]
+    process.exits()
+    assert states(world)[-2:] == [
+        ("a.example", "stopping", "parked"),
+        ("a.example", "parked", "starting"),
+    ]
+    assert seen == ["stopping", "starting"], "nobody is told of the moment in between"
+
+
+def test_a_failed_spawn_is_one_more_event_and_told_once() -> None:
+    world = World()
+    world.launcher.problem = "cannot spawn uwsgi: no such file"
+    seen = told_of(world, world.vassal, lambda: world.state)
+    world.hit()
+    assert [after for _, _, after in states(world)] == ["starting", "throttled"]
+    assert seen == ["throttled"]
+
+
+def test_a_fault_in_one_event_leaves_the_others_alone() -> None:
+    world = World(None, max_starting="1")
+    other = world.add("b.example")
+    world.hit()
+    world.hit(other)
+    world.listener.fault = RuntimeError("a bug")
+    world.launcher.last.accepts()
+    assert started(world) == ["a.example", "b.example"], "its place is free again"
