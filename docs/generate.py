@@ -19,12 +19,12 @@ from emperor.model.lifecycle import (
     SERVING,
     STOPS,
     TABLE,
+    ByQueue,
     ByRoom,
-    ByTurn,
     Cell,
     Event,
     Move,
-    Refusal,
+    NoTransition,
     State,
     Transition,
 )
@@ -202,8 +202,8 @@ def _edges() -> list[str]:
 
 
 def _transitions(cell: Cell) -> tuple[Transition, ...]:
-    if isinstance(cell, ByTurn):
-        return *_transitions(cell.booting), *_transitions(cell.in_line)
+    if isinstance(cell, ByQueue):
+        return *_transitions(cell.booting), *_transitions(cell.queued)
     if isinstance(cell, ByRoom):
         return cell.free, cell.taken, cell.single
     return (cell,) if isinstance(cell, Transition) else ()
@@ -213,7 +213,7 @@ def _posture(state: State) -> str:
     posture = POSTURE[state]
     lead = posture.lead.value if posture.lead else "-"
     timer = "throttle" if posture.throttle else "-"
-    cells = (state.value, posture.callers.value, posture.door.value, lead, posture.second.value)
+    cells = (state.value, posture.connections.value, posture.door.value, lead, posture.second.value)
     return f"| {' | '.join(cells)} | {timer} |"
 
 
@@ -222,10 +222,10 @@ def _row(event: Event) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    if isinstance(cell, Refusal):
-        return "-" if cell is Refusal.IGNORED else "✗"
-    if isinstance(cell, ByTurn):
-        return f"{_cell(cell.booting)}<br>in line: {_cell(cell.in_line)}"
+    if isinstance(cell, NoTransition):
+        return "-" if cell is NoTransition.IGNORED else "✗"
+    if isinstance(cell, ByQueue):
+        return f"{_cell(cell.booting)}<br>queued: {_cell(cell.queued)}"
     told = [_told(transition) for transition in _transitions(cell)]
     return "<br>".join(told)
 

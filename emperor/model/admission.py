@@ -1,4 +1,5 @@
-"""Who may be held and who is one too many; and what is told of things that come by the thousand."""
+"""Decides which requests may be held and which are too many, and which log lines of a flood are
+written."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,17 +10,17 @@ from math import inf
 from emperor.model.fd_budget import FdBudget
 from emperor.model.settings import Settings
 
-# Hosts that have no vassal, but may get one by provisioning, are one domain here: anybody can make
-# up as many names as it takes to keep everybody else out.
+# All hosts without a vassal, which provisioning may give one, count as one domain here: a client
+# can make up any number of names, and must not keep everybody else out with them.
 UNKNOWN_HOSTS = ""
 _STRANGERS_SHARE = 8
 
-# A burst is over when nothing came for so long.
+# A burst ends when nothing came for this long.
 QUIET_SECONDS = 60.0
 
 
 class Limit(Enum):
-    """What one too many ran into: the setting, or the limit, that an administrator can raise."""
+    """The setting or limit that a rejected request ran into. An administrator can raise it."""
 
     DOMAIN = "max-held-per-domain"
     UNKNOWN_HOSTS = "an eighth of max-held"
@@ -28,13 +29,13 @@ class Limit(Enum):
 
 
 class Bursts:
-    """Tells the first of each burst from those that follow."""
+    """Tells the first event of each burst from the others."""
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
 
     def begins(self, what: str, now: float) -> bool:
-        """Take notice of one more. `now` in monotonic seconds."""
+        """Whether this event is the first of a burst. `now` is in monotonic seconds."""
         last = self._last.get(what, -inf)
         self._last[what] = now
         return now - last > QUIET_SECONDS
@@ -59,7 +60,7 @@ class Admission:
 
     @property
     def turned_away(self) -> int:
-        """How many were one too many, ever."""
+        """How many were rejected since the start."""
         return self._turned_away
 
     def held(self, domain: str) -> int:
@@ -67,8 +68,8 @@ class Admission:
         return self._held[domain]
 
     def rejection(self, domain: str, descriptor: int) -> Limit | None:
-        """Why one more for that domain, whose connection is that descriptor, is one too many and
-        counted as such; None: it may be held."""
+        """Why a request for that domain cannot be held, or None. A rejected one is counted.
+        `descriptor` is that of its connection."""
         bound = self._bound(domain, descriptor)
         self._turned_away += bound is not None
         return bound

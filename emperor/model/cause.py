@@ -1,4 +1,4 @@
-"""Who wanted something of a vassal, and how the process came up that was started for it."""
+"""Why something happens to a vassal, and how the process booted that was started for it."""
 
 from dataclasses import dataclass
 

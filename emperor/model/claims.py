@@ -1,4 +1,4 @@
-"""Which ini may use which host names and sockets: first come, first served, and nothing twice."""
+"""Decides which ini may use which host names and sockets: the first one to claim it has it."""
 
 from emperor.model.spec import Spec
 
@@ -23,7 +23,7 @@ class Claims:
         return None
 
     def take(self, spec: Spec) -> None:
-        """Let `spec` have all it claims, and nothing that an earlier version of it claimed."""
+        """Note the claims of `spec` in place of those of its earlier version."""
         if spec.aliases or spec.foreign_sockets or self._hosts.get(spec.domain):
             self.release(spec.ini)
         self._hosts |= dict.fromkeys((spec.domain, *spec.aliases), spec.ini)

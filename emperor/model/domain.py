@@ -1,5 +1,5 @@
-"""Which strings are host names that may be served, and so may become a folder on this machine.
-And how nginx spells one."""
+"""Decides which strings are host names that may be served, and so may name a folder on this
+machine; and how nginx spells a host name."""
 
 import re
 

@@ -1,32 +1,32 @@
-"""How the limit on open files is shared out before it is reached."""
+"""How the limit on open files is divided before it is reached."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class FdBudget:
-    """RLIMIT_NOFILE. The kernel gives away the lowest number that is free, so the number of a new
-    descriptor tells that as many are in use."""
+    """RLIMIT_NOFILE. The kernel assigns the lowest free number, so the number of a new descriptor
+    tells how many are in use at least."""
 
     limit: int
 
     @property
     def vassals(self) -> int:
-        """So many can be served, for each has a listener. A quarter is left for all the rest."""
+        """The most vassals: each has a listener. A quarter is left for everything else."""
         return self.limit * 3 // 4
 
     @property
     def held(self) -> int:
-        """From this number on a connection is not held: an eighth is left for processes, each of
-        which has two while it lives and a few more while it is spawned."""
+        """A connection with this number or a higher one is not held. An eighth is left for
+        processes: each takes two while it lives, and a few more while it is spawned."""
         return self.limit * 7 // 8
 
     @property
     def accepted(self) -> int:
-        """From this number on nginx's connections wait in their queue; the operator's do not."""
+        """nginx's connections wait in their queue from this number on; the operator's do not."""
         return self.limit * 15 // 16
 
 
 def limit_for(vassals: int) -> int:
-    """The least limit that can hold so many."""
+    """The lowest limit on open files that is enough for this many vassals."""
     return -(-vassals * 4 // 3)

@@ -1,15 +1,17 @@
 """The life of a vassal: which state follows which event, and what each state requires of the world.
 
-This file is the whole state machine. It decides and touches nothing: `step` looks a cell up, and
-the governor makes the world agree with the *posture* of the new state. Since effects are the
-difference of two postures, no row can forget a timer, a watch or a signal.
+This file is the whole state machine. It decides and touches nothing: `decide` looks up a cell of
+the table and adds the rules that hold in every cell. The supervisor then makes the world agree with
+the *posture* of the new state. Effects are the difference of two postures, so no row can forget a
+timer, a watch or a signal.
 
 A vassal has two slots for processes and never more. The `lead` boots, serves or drains. The
 `second` is the successor that boots beside a serving lead (in RELOADING), and in every other
 state a predecessor that drains. Both hold the same listener.
 
-A process leaves its slot by its exit alone, so a signal that was sent is never taken for a death.
-A boot may have to wait for its turn: until then its slot is empty, and nothing has to be stopped.
+A process leaves its slot only by its exit, so a signal that was sent is never taken for a death.
+A process may be queued before it boots. Its slot is empty until its turn comes, and nothing has to
+be stopped.
 """
 
 from dataclasses import dataclass, replace
@@ -47,20 +49,20 @@ MEANING: dict[Event, str] = {
     Event.START: "`emperorctl start`: a demand that also pardons",
     Event.RESTART: "`emperorctl restart`: stop, then start",
     Event.REVISED: "the ini changed, or `emperorctl reload`",
-    Event.IDLE: "byte 22, `emperorctl stop`, or an eviction",
+    Event.IDLE: "byte 22, `emperorctl sleep`, or an eviction",
     Event.REMOVED: "the ini is gone",
-    Event.TURN: "a process that stood in line may boot (`max-starting`, `max-running`)",
+    Event.TURN: "a queued process may boot (`max-starting`, `max-running`)",
     Event.ACCEPTING: "byte 5 of the process that boots",
     Event.DEADLINE: "a process did not boot or stop in time: its group is killed",
     Event.PARDON: "the end of a throttle",
-    Event.EXITED: "the lead is dead, and nobody is to blame",
+    Event.EXITED: "the lead is dead, and that is no failure",
     Event.FAILED: "the lead is dead before it accepted, or soon after",
     Event.SECOND_EXITED: "the predecessor is gone, or the successor died at boot",
 }
 
 
 class Role(Enum):
-    """What a process in a slot is there for."""
+    """What a process in a slot does."""
 
     BOOTING = "booting"
     SERVING = "serving"
@@ -75,8 +77,8 @@ class Door(Enum):
     BARRED = "barred"  # under `activation = socket` too
 
 
-class Callers(Enum):
-    """What becomes of a connection that the daemon itself sees on the listener."""
+class Connections(Enum):
+    """What the daemon does with a connection that is pending on the listener."""
 
     LEFT_TO_THE_APP = "left to the app"
     WAKE = "wake"
@@ -84,7 +86,7 @@ class Callers(Enum):
 
 
 class Move(Enum):
-    """What happens to the two slots before the new posture is taken up."""
+    """What happens to the two slots before the new posture is applied."""
 
     STAY = "stay"
     ASIDE = "aside"  # the lead becomes the predecessor and leaves the lead's slot empty
@@ -104,7 +106,7 @@ class Room(Enum):
 class Posture:
     """What a state requires. `lead` and `second` are the roles of the slots' processes."""
 
-    callers: Callers
+    connections: Connections
     door: Door
     lead: Role | None
     second: Role
@@ -112,19 +114,19 @@ class Posture:
 
 
 POSTURE: dict[State, Posture] = {
-    State.PARKED: Posture(Callers.WAKE, Door.CLOSED, None, Role.DRAINING),
-    State.STARTING: Posture(Callers.LEFT_TO_THE_APP, Door.CLOSED, Role.BOOTING, Role.DRAINING),
-    State.RUNNING: Posture(Callers.LEFT_TO_THE_APP, Door.OPEN, Role.SERVING, Role.DRAINING),
-    State.RELOADING: Posture(Callers.LEFT_TO_THE_APP, Door.OPEN, Role.SERVING, Role.BOOTING),
-    State.STOPPING: Posture(Callers.WAKE, Door.CLOSED, Role.DRAINING, Role.DRAINING),
-    State.THROTTLED: Posture(Callers.REFUSED, Door.BARRED, None, Role.DRAINING, throttle=True),
-    State.REMOVED: Posture(Callers.LEFT_TO_THE_APP, Door.CLOSED, Role.DRAINING, Role.DRAINING),
+    State.PARKED: Posture(Connections.WAKE, Door.CLOSED, None, Role.DRAINING),
+    State.STARTING: Posture(Connections.LEFT_TO_THE_APP, Door.CLOSED, Role.BOOTING, Role.DRAINING),
+    State.RUNNING: Posture(Connections.LEFT_TO_THE_APP, Door.OPEN, Role.SERVING, Role.DRAINING),
+    State.RELOADING: Posture(Connections.LEFT_TO_THE_APP, Door.OPEN, Role.SERVING, Role.BOOTING),
+    State.STOPPING: Posture(Connections.WAKE, Door.CLOSED, Role.DRAINING, Role.DRAINING),
+    State.THROTTLED: Posture(Connections.REFUSED, Door.BARRED, None, Role.DRAINING, throttle=True),
+    State.REMOVED: Posture(Connections.LEFT_TO_THE_APP, Door.CLOSED, Role.DRAINING, Role.DRAINING),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One cell. `owes` is an event to feed again as soon as a process has left its slot."""
+    """One cell. `owes` is an event that is pending until a process has left its slot."""
 
     to: State
     move: Move = Move.STAY
@@ -144,21 +146,21 @@ class ByRoom:
 
 
 @dataclass(frozen=True, slots=True)
-class ByTurn:
-    """A cell that depends on whether the process which boots is there or still stands in line."""
+class ByQueue:
+    """A cell that depends on whether the process boots already or is still queued."""
 
     booting: Transition
-    in_line: Transition | ByRoom
+    queued: Transition | ByRoom
 
 
-class Refusal(Enum):
+class NoTransition(Enum):
     """A cell without a transition."""
 
     IGNORED = "ignored"
     ILLEGAL = "illegal"
 
 
-Cell = Transition | ByRoom | ByTurn | Refusal
+Cell = Transition | ByRoom | ByQueue | NoTransition
 
 
 class IllegalEvent(Exception):
@@ -169,10 +171,10 @@ def _to(state: State, move: Move = Move.STAY, owes: Event | None = None) -> Tran
     return Transition(state, move, owes)
 
 
-_IGNORED = Refusal.IGNORED
-_ILLEGAL = Refusal.ILLEGAL
+_IGNORED = NoTransition.IGNORED
+_ILLEGAL = NoTransition.ILLEGAL
 _STOP_THEN_START = _to(State.STOPPING, owes=Event.DEMAND)
-_STOP_THEN_START_UNLESS_IN_LINE = ByTurn(booting=_STOP_THEN_START, in_line=_to(State.STARTING))
+_STOP_THEN_START_UNLESS_QUEUED = ByQueue(booting=_STOP_THEN_START, queued=_to(State.STARTING))
 _WAKE_WHILE_STOPPING = ByRoom(
     free=_to(State.STARTING, Move.ASIDE), taken=_STOP_THEN_START, single=_STOP_THEN_START
 )
@@ -196,9 +198,9 @@ TABLE: dict[State, dict[Event, Cell]] = {
     State.STARTING: {
         Event.DEMAND: _IGNORED,
         Event.START: _IGNORED,
-        Event.RESTART: _STOP_THEN_START_UNLESS_IN_LINE,
-        Event.REVISED: _STOP_THEN_START_UNLESS_IN_LINE,
-        Event.IDLE: ByTurn(booting=_to(State.STOPPING), in_line=_to(State.PARKED)),
+        Event.RESTART: _STOP_THEN_START_UNLESS_QUEUED,
+        Event.REVISED: _STOP_THEN_START_UNLESS_QUEUED,
+        Event.IDLE: ByQueue(booting=_to(State.STOPPING), queued=_to(State.PARKED)),
         Event.REMOVED: _to(State.REMOVED, Move.PROMOTE),
         Event.TURN: _to(State.STARTING),
         Event.ACCEPTING: _to(State.RUNNING),
@@ -231,9 +233,9 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.DEMAND: _IGNORED,
         Event.START: _IGNORED,
         Event.RESTART: _STOP_THEN_START,
-        Event.REVISED: ByTurn(
+        Event.REVISED: ByQueue(
             booting=_to(State.RUNNING, owes=Event.REVISED),
-            in_line=ByRoom(
+            queued=ByRoom(
                 free=_to(State.RELOADING), taken=_to(State.RELOADING), single=_STOP_THEN_START
             ),
         ),
@@ -354,13 +356,13 @@ def decide(state: State, event: Event, room: Room, is_queued: bool = False) -> D
 def step(state: State, event: Event, room: Room, is_queued: bool = False) -> Transition | None:
     """The cell of the table for `event`, or None where it is ignored. Raises IllegalEvent."""
     cell = TABLE[state][event]
-    if isinstance(cell, ByTurn):
-        cell = cell.in_line if is_queued else cell.booting
+    if isinstance(cell, ByQueue):
+        cell = cell.queued if is_queued else cell.booting
     if isinstance(cell, ByRoom):
         return cell[room]
     if isinstance(cell, Transition):
         return cell
-    if cell is Refusal.IGNORED:
+    if cell is NoTransition.IGNORED:
         return None
     raise IllegalEvent(f"cannot take {event.value!r} while {state.value}")
 
@@ -369,7 +371,7 @@ def posture(state: State, has_pending: bool) -> Posture:
     """What `state` requires. A pending event is a demand already: a watch on the listener would
     report its connection without end."""
     required = POSTURE[state]
-    return replace(required, callers=Callers.LEFT_TO_THE_APP) if has_pending else required
+    return replace(required, connections=Connections.LEFT_TO_THE_APP) if has_pending else required
 
 
 def room(overlaps: bool, second_present: bool) -> Room:

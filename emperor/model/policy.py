@@ -6,24 +6,24 @@ from dataclasses import dataclass
 from emperor.model.lifecycle import Event, State
 from emperor.model.settings import Settings
 
-# So many boots keep a core busy: each waits for its disk now and then.
+# Two boots keep a core busy, since each of them waits for its disk at times.
 BOOTS_PER_CORE = 2
 
-# An app that served this long and then died is started again on the next hit, without a throttle:
-# what is broken from the start does not last so long.
+# An app that served for this long and then died is started again on the next hit, without a
+# throttle: an app that is broken from the start does not last so long.
 SETTLED_SECONDS = 10.0
 
-# So many respawns of the first worker before it ever answered: it dies as soon as it accepts.
+# An app whose first worker was replaced this often and has never answered dies as it accepts.
 MOST_RESPAWNS = 5
 
-# An app that boots for longer gives its place to the next: four that hang, for want of a database
-# say, must not keep all the others asleep for the length of their start-timeout.
+# An app that boots for longer loses its place to the next one. Four apps that hang, because a
+# database is away say, must not keep all others asleep until their start-timeout.
 LONGEST_PLACE_SECONDS = 10.0
 
-# A disk that was full may have room again after so long, and the next visitor has it tried.
+# After a bind failed, a full disk say, the next hit after this time tries again.
 BIND_AGAIN_SECONDS = 3.0
 
-# So long an app may serve those for whom it was started before it makes room for another one.
+# An app may serve for this long before it is evicted: its visitors get their answers first.
 SHORTEST_SERVICE_SECONDS = 1.0
 
 
@@ -40,7 +40,7 @@ def most_starting(settings: Settings, cores: int) -> int:
 
 
 def may_be_bound_at(failed: float | None) -> float:
-    """When it is worth another try to bind a socket, which failed at that moment, if ever."""
+    """When a bind that failed at the moment `failed` is worth another try (monotonic seconds)."""
     return 0.0 if failed is None else failed + BIND_AGAIN_SECONDS
 
 
@@ -56,15 +56,15 @@ def verdict(state: State, served_seconds: float) -> Event:
 
 
 def admissible(capacity: int, pending: int) -> int:
-    """How many held requests may be let go now, with `pending` connections in a queue that holds
-    `capacity`. Half of the queue stays free for those that nginx brings without asking us."""
+    """How many held requests may be released now, with `pending` connections in a queue that holds
+    `capacity`. Half of the queue stays free for requests that nginx sends without asking us."""
     return max(0, capacity // 2 - pending)
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """How an app that runs is used: when it was last asked, in monotonic seconds, how many wait for
-    it here, and whether it may ever be put to sleep (`idle` is not 0)."""
+    """How a running app is used: when its last request came (monotonic seconds), how many requests
+    are held for it, and whether it may ever sleep (`idle` is not 0)."""
 
     last: float
     held: int
@@ -72,6 +72,6 @@ class Use:
 
 
 def least_missed(use: Use) -> tuple[bool, bool, float]:
-    """A key that sorts those first who are to be evicted first: the longest unused; but rather one
-    for which nobody waits, and those that never sleep last of all."""
+    """A sort key: the app to evict first comes first. Apps that never sleep come last, before them
+    apps with held requests, and the longest unused app goes first."""
     return not use.sleeps, use.held > 0, use.last

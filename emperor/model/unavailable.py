@@ -1,4 +1,4 @@
-"""What a connection is told that waits on a listener when there will be no app to accept it."""
+"""The answer to a connection that waits on a listener which no app will accept from any more."""
 
 _HTTP = frozenset({"socket", "uwsgi-socket", "http-socket", "http11-socket"})
 _TEXT = b"The application is not available right now. Please try again in a moment.\n"
@@ -9,11 +9,11 @@ _ANSWER = (
 
 
 def unavailable_response(protocol: str) -> bytes:
-    """The answer to a request that nobody has read, and so nobody has run, on a socket of that
-    option of uWSGI; nothing where it would have to be spelled otherwise. An app answers a request
-    of the uwsgi protocol in HTTP too.
+    """The answer to a request that no app has read, on a socket of that option of uWSGI. It is
+    empty for a protocol that does not answer in HTTP. An app answers a request of the uwsgi
+    protocol in HTTP too.
 
-    Without it nginx could not know: what it has written to a connection that ends may have been
-    run, so a POST gets 502.
+    nginx cannot know whether a request ran that it has written to a connection which then ends, so
+    a POST would get 502 without this answer.
     """
     return _ANSWER if protocol in _HTTP else b""

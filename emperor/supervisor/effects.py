@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from emperor.model.cause import Boot, Cause
-from emperor.model.lifecycle import Callers, Door, Posture, Role, posture
+from emperor.model.lifecycle import Connections, Door, Posture, Role, posture
 from emperor.model.ports import CannotLaunch, CannotListen, Ports, ProcessEvents
 from emperor.model.snapshot import ProcessRecord
 from emperor.model.spec import Adoption
@@ -105,7 +105,7 @@ class Effects:
         self._watch(vassal, posture(vassal.state, vassal.pending_event is not None))
 
     def _watch(self, vassal: Vassal, required: Posture) -> None:
-        if required.callers is Callers.LEFT_TO_THE_APP:
+        if required.connections is Connections.LEFT_TO_THE_APP:
             vassal.listener.unwatch()
         else:
             vassal.listener.watch(self._reactions.on_connection, vassal)

@@ -6,7 +6,7 @@ A message of an earlier spawn carries its generation and is dropped.
 from typing import Protocol
 
 from emperor.model.cause import Cause
-from emperor.model.lifecycle import POSTURE, Callers, Event, Role, State
+from emperor.model.lifecycle import POSTURE, Connections, Event, Role, State
 from emperor.model.policy import MOST_RESPAWNS, verdict
 from emperor.model.ports import Clock, Exit, Message
 from emperor.model.status import Level
@@ -85,7 +85,7 @@ class Reactions:
 
     def on_connection(self, vassal: Vassal) -> None:
         """A connection is pending on the listener, and no app is there to accept it."""
-        if POSTURE[vassal.state].callers is Callers.REFUSED:
+        if POSTURE[vassal.state].connections is Connections.REFUSED:
             vassal.listener.refuse()
         else:
             cause = Cause("connection", self._clock.time())

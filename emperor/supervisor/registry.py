@@ -1,4 +1,4 @@
-"""Who is here: each vassal under its domain, and under the further host names that it has."""
+"""All vassals, each by its domain and by its further host names."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -10,14 +10,14 @@ log = logging.getLogger("emperord")
 
 
 class Registry:
-    """The governor adds and removes; everybody else may look."""
+    """Only the governor adds and removes."""
 
     def __init__(self) -> None:
         self._vassals: dict[str, Vassal] = {}
         self._aliases: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[Vassal]:
-        """All that there are now, whatever comes or goes meanwhile."""
+        """The vassals of this moment, whatever is added or removed meanwhile."""
         return iter(tuple(self._vassals.values()))
 
     def __len__(self) -> int:
@@ -27,7 +27,7 @@ class Registry:
         return self._vassals[domain]
 
     def get(self, domain: str) -> Vassal | None:
-        """The vassal of that domain, also one that is about to be gone."""
+        """The vassal of that domain, also while it is being removed."""
         return self._vassals.get(domain)
 
     def serving(self, host: str) -> Vassal | None:
@@ -36,17 +36,17 @@ class Registry:
         return None if vassal is None or vassal.state is State.REMOVED else vassal
 
     def add(self, vassal: Vassal) -> None:
-        """It is here from now on, under the names of its spec."""
+        """Find the vassal by the names of its spec from now on."""
         self._vassals[vassal.spec.domain] = vassal
         self._aliases |= dict.fromkeys(vassal.spec.aliases, vassal.spec.domain)
 
     def drop_aliases(self, vassal: Vassal) -> None:
-        """Its domain alone leads to it, until it is added again."""
+        """Find the vassal by its domain alone, until it is added again."""
         for alias in vassal.spec.aliases:
             self._aliases.pop(alias, None)
 
     def remove(self, vassal: Vassal) -> bool:
-        """It is here no longer. Whether it was."""
+        """Forget the vassal. Returns whether it was there."""
         if self._vassals.pop(vassal.spec.domain, None) is None:
             return False
         self.drop_aliases(vassal)
@@ -54,8 +54,8 @@ class Registry:
 
 
 def for_each(vassals: Iterable[Vassal], act: Callable[[Vassal], None]) -> list[Vassal]:
-    """Act on all of them. What goes wrong with one is no matter of the others; it is logged, and
-    those with whom it did are returned."""
+    """Act on all vassals. A fault in one is logged and leaves the others alone. Returns the vassals
+    that had one."""
     failed = []
     for vassal in vassals:
         try:

@@ -58,7 +58,7 @@ class Scheduler:
     def raise_priority(self, vassal: Vassal, cause: Cause) -> None:
         """The app is queued already. A request from a person raises its priority."""
         if vassal.is_queued_to_start and cause.person:
-            self._queue.move_up(vassal, Rank.PERSON)
+            self._queue.raise_rank(vassal, Rank.PERSON)
             self._has_changed = self._may_evict = True
 
     def update(self, vassal: Vassal) -> None:
@@ -74,13 +74,13 @@ class Scheduler:
 
     def positions(self) -> dict[Vassal, int]:
         """All queued vassals; 1 is the next."""
-        return self._queue.in_line()
+        return self._queue.positions()
 
     def due(self) -> list[Occurrence]:
         """What should happen now: the turn of one queued vassal, or else evictions."""
         if not self._has_changed:
             return []
-        if self._queue.anybody_waits:
+        if not self._queue.is_empty:
             self._take_places_back()
             if vassal := self._queue.pop_ready():
                 return [self._turn(vassal)]
@@ -127,7 +127,7 @@ class Scheduler:
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        if not self._queue.anybody_waits:
+        if self._queue.is_empty:
             return
         moments = [_slow_at(vassal) for vassal in self._queue.having(Presence.BOOTING)]
         if self._queue.short_of_room():

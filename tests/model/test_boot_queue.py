@@ -46,7 +46,7 @@ def test_a_free_place_is_given_at_once_and_the_next_has_to_wait() -> None:
         assert queue.ask(who, Rank.VISITOR)
         queue.report(who, Presence.BOOTING)
     assert not queue.ask("c", Rank.PERSON)
-    assert queue.in_line() == {"c": 1}
+    assert queue.positions() == {"c": 1}
     assert queue.pop_ready() is None
     queue.report("a", Presence.ABSENT)
     assert queue.pop_ready() == "c"
@@ -71,16 +71,16 @@ def test_of_one_rank_the_first_to_come_goes_first() -> None:
 
 def test_one_that_a_person_asks_for_moves_up_and_never_back() -> None:
     queue = full([("a", Rank.VISITOR), ("b", Rank.VISITOR), ("c", Rank.SUCCESSOR)])
-    queue.move_up("b", Rank.PERSON)
-    queue.move_up("b", Rank.VISITOR)
-    assert queue.in_line() == {"b": 1, "a": 2, "c": 3}
+    queue.raise_rank("b", Rank.PERSON)
+    queue.raise_rank("b", Rank.VISITOR)
+    assert queue.positions() == {"b": 1, "a": 2, "c": 3}
     assert turns(queue) == ["b", "a", "c"]
 
 
 def test_one_that_asks_again_keeps_its_place_in_the_line() -> None:
     queue = full([("a", Rank.VISITOR), ("b", Rank.VISITOR)])
     assert not queue.ask("a", Rank.VISITOR)
-    assert queue.in_line() == {"a": 1, "b": 2}
+    assert queue.positions() == {"a": 1, "b": 2}
 
 
 def test_one_that_leaves_makes_way() -> None:
@@ -93,7 +93,7 @@ def test_one_that_leaves_makes_way() -> None:
 @given(st.lists(st.tuples(st.sampled_from("abcdefghijkl"), st.sampled_from(Rank))))
 def test_the_line_tells_the_order_in_which_turns_come(waiting: list[tuple[str, Rank]]) -> None:
     queue = full(waiting)
-    told = queue.in_line()
+    told = queue.positions()
     assert set(told) == {who for who, _ in waiting}
     assert turns(queue) == sorted(told, key=lambda who: told[who])
 
@@ -169,7 +169,7 @@ def test_one_who_leaves_and_is_wanted_again_does_not_overtake_who_waits_for_its_
     queue.ask("b", Rank.VISITOR)
     queue.report("a", Presence.LEAVING)
     assert not queue.ask("a", Rank.VISITOR)
-    assert queue.in_line() == {"b": 1, "a": 2}
+    assert queue.positions() == {"b": 1, "a": 2}
 
 
 def test_the_longest_unused_is_missed_least_and_what_never_sleeps_most() -> None:
@@ -243,7 +243,7 @@ class Doorway(RuleBasedStateMachine):
 
     @invariant()
     def exactly_those_stand_in_line_who_should(self) -> None:
-        assert set(self.queue.in_line()) == self.waiting
+        assert set(self.queue.positions()) == self.waiting
 
     @invariant()
     def no_place_is_lost(self) -> None:

@@ -14,15 +14,15 @@ from emperor.model.lifecycle import (
     MEANING,
     POSTURE,
     TABLE,
+    ByQueue,
     ByRoom,
-    ByTurn,
-    Callers,
+    Connections,
     Decision,
     Door,
     Event,
     IllegalEvent,
     Move,
-    Refusal,
+    NoTransition,
     Role,
     Room,
     State,
@@ -81,10 +81,10 @@ def expected() -> dict[tuple[State, Event], list[str]]:
     return table
 
 
-def told(state: State, event: Event, with_room: Room, in_line: bool) -> str:
+def told(state: State, event: Event, with_room: Room, queued: bool) -> str:
     """What `step` does with one cell, in the words of EXPECTED."""
     try:
-        transition = step(state, event, with_room, in_line)
+        transition = step(state, event, with_room, queued)
     except IllegalEvent:
         return "!"
     if transition is None:
@@ -114,7 +114,7 @@ def test_an_illegal_event_names_state_and_event() -> None:
 def test_the_door_is_open_exactly_while_an_app_accepts(state: State) -> None:
     posture = POSTURE[state]
     assert (posture.door is Door.OPEN) == (posture.lead is Role.SERVING)
-    assert (posture.door is Door.BARRED) == (posture.callers is Callers.REFUSED)
+    assert (posture.door is Door.BARRED) == (posture.connections is Connections.REFUSED)
 
 
 @pytest.mark.parametrize("state", State, ids=lambda state: state.name)
@@ -123,13 +123,13 @@ def test_the_daemon_never_takes_connections_from_an_app_that_accepts_or_boots(
 ) -> None:
     posture = POSTURE[state]
     if posture.lead in (Role.BOOTING, Role.SERVING):
-        assert posture.callers is Callers.LEFT_TO_THE_APP
+        assert posture.connections is Connections.LEFT_TO_THE_APP
 
 
 def transitions(state: State, event: Event) -> list[Transition]:
     """Those of a state that has the processes which it requires."""
     cell = TABLE[state][event]
-    if isinstance(cell, ByTurn):
+    if isinstance(cell, ByQueue):
         return [cell.booting]
     if isinstance(cell, ByRoom):
         return [cell.free, cell.taken, cell.single]
@@ -154,7 +154,7 @@ class Slots:
     places: Iterator[bool]
     lead: bool = False
     second: bool = False
-    in_line: bool = False
+    queued: bool = False
 
     def can_take(self, event: Event) -> bool:
         """Whether that can happen to these processes."""
@@ -164,9 +164,9 @@ class Slots:
             case Event.SECOND_EXITED:
                 return self.second
             case Event.ACCEPTING:
-                return (self.lead or self.second) and not self.in_line
+                return (self.lead or self.second) and not self.queued
             case Event.TURN:
-                return self.in_line
+                return self.queued
             case _:
                 return True
 
@@ -188,7 +188,7 @@ class Slots:
         boots = event is Event.TURN or next(self.places)
         lacks_lead = posture.lead is Role.BOOTING and not self.lead
         lacks_second = posture.second is Role.BOOTING and not self.second
-        self.in_line = (lacks_lead or lacks_second) and not boots
+        self.queued = (lacks_lead or lacks_second) and not boots
         self.lead = self.lead or (lacks_lead and boots)
         self.second = self.second or (lacks_second and boots)
 
@@ -200,7 +200,7 @@ def test_no_sequence_of_events_loses_a_process_or_needs_a_third_slot(
     state, slots = State.PARKED, Slots(chain(places, repeat(True)))
     for event in filter(slots.can_take, events):
         try:
-            transition = step(state, event, room(overlaps, slots.second), slots.in_line)
+            transition = step(state, event, room(overlaps, slots.second), slots.queued)
         except IllegalEvent:
             continue
         if transition is None:
@@ -211,7 +211,7 @@ def test_no_sequence_of_events_loses_a_process_or_needs_a_third_slot(
             assert not slots.second, "nothing may be forgotten that still runs"
             return
         requires = POSTURE[state].lead is not None
-        stands_in_line = slots.in_line and state is State.STARTING
+        stands_in_line = slots.queued and state is State.STARTING
         assert slots.lead == (requires and not stands_in_line), "nobody waits for an exit in vain"
 
 
@@ -230,9 +230,11 @@ def test_an_app_that_cannot_run_twice_never_does(events: list[Event]) -> None:
 
 
 def test_refusals_are_spelled_out() -> None:
-    refused = [cell for row in TABLE.values() for cell in row.values() if isinstance(cell, Refusal)]
-    assert Refusal.IGNORED in refused
-    assert Refusal.ILLEGAL in refused
+    refused = [
+        cell for row in TABLE.values() for cell in row.values() if isinstance(cell, NoTransition)
+    ]
+    assert NoTransition.IGNORED in refused
+    assert NoTransition.ILLEGAL in refused
 
 
 def decisions(state: State, event: Event) -> list[Decision]:
@@ -261,5 +263,5 @@ def test_the_rules_beside_the_table_hold_in_every_cell(state: State, event: Even
 
 @pytest.mark.parametrize("state", State)
 def test_no_listener_is_watched_while_an_event_is_pending(state: State) -> None:
-    assert posture(state, has_pending=True).callers is Callers.LEFT_TO_THE_APP
+    assert posture(state, has_pending=True).connections is Connections.LEFT_TO_THE_APP
     assert posture(state, has_pending=False) is POSTURE[state]

@@ -8,7 +8,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from emperor.model.lifecycle import POSTURE, Callers, Door, Event, Role, State
+from emperor.model.lifecycle import POSTURE, Connections, Door, Event, Role, State
 from emperor.model.policy import LONGEST_PLACE_SECONDS
 from emperor.model.ports import CannotListen, Message
 from emperor.model.spec import Reload
@@ -212,7 +212,10 @@ class Machine(RuleBasedStateMachine):
             assert isinstance(listener, FakeListener)
             if not listener.closed:
                 assert listener.door_open == (posture.door is Door.OPEN)
-                wants = posture.callers is not Callers.LEFT_TO_THE_APP and not vassal.pending_event
+                wants = (
+                    posture.connections is not Connections.LEFT_TO_THE_APP
+                    and not vassal.pending_event
+                )
                 assert listener.watched == wants
             if vassal not in in_line or posture.second is Role.BOOTING:
                 assert (vassal.lead.role if vassal.lead else None) is posture.lead

@@ -9,7 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from emperor.model.lifecycle import POSTURE, Callers, Door, Event, Role, State
+from emperor.model.lifecycle import POSTURE, Connections, Door, Event, Role, State
 from emperor.model.policy import LONGEST_PLACE_SECONDS
 from emperor.model.ports import Message
 from emperor.model.spec import Reload
@@ -153,7 +153,7 @@ class LifeOfAVassal(RuleBasedStateMachine):
         if not in_line or posture.second is Role.BOOTING:
             assert (vassal.lead.role if vassal.lead else None) is posture.lead
         assert vassal.second is None or vassal.second.role is posture.second
-        wants = posture.callers is not Callers.LEFT_TO_THE_APP and not vassal.pending_event
+        wants = posture.connections is not Connections.LEFT_TO_THE_APP and not vassal.pending_event
         assert listener.watched == wants
         assert (vassal.throttle is not None) == (vassal.state is State.THROTTLED)
 
