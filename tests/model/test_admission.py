@@ -24,7 +24,7 @@ def test_one_domain_cannot_take_the_places_of_the_others() -> None:
     assert held.rejection("a", 10) is None
 
 
-def test_hosts_that_somebody_made_up_cannot_take_the_places_of_the_vassals() -> None:
+def test_made_up_hosts_cannot_take_the_places_of_vassals() -> None:
     held = admission(max_held="16")
     with held.holding(UNKNOWN_HOSTS), held.holding(UNKNOWN_HOSTS):
         assert held.rejection(UNKNOWN_HOSTS, 10) is Limit.UNKNOWN_HOSTS
@@ -39,7 +39,7 @@ def test_zero_is_no_bound_but_descriptors_are() -> None:
         assert held.rejection("a", 700) is Limit.DESCRIPTORS
 
 
-def test_by_default_5000_wait_for_one_app_and_half_of_the_places_are_for_others() -> None:
+def test_by_default_one_app_may_hold_half_of_the_requests() -> None:
     held = admission(limit=65536)
     waiting = [held.holding("a") for _ in range(6000)]
     for one in waiting:

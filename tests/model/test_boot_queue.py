@@ -124,7 +124,7 @@ def running(most: int, names: str) -> BootQueue[str]:
     return queue
 
 
-def test_one_must_make_room_for_a_newcomer_which_waits_until_it_is_gone() -> None:
+def test_a_newcomer_waits_until_an_evicted_app_is_gone() -> None:
     queue = running(2, "ab")
     assert not queue.ask("c", Rank.PERSON)
     assert queue.short_of_room() == ["c"]
@@ -152,7 +152,7 @@ def test_a_successor_needs_a_place_but_no_room() -> None:
     assert queue.ask("a", Rank.SUCCESSOR)
 
 
-def test_one_that_is_slow_to_boot_loses_its_place_but_not_its_room() -> None:
+def test_a_slow_boot_loses_its_place_and_keeps_its_room() -> None:
     queue = running(3, "a")
     for who in "bc":
         assert queue.ask(who, Rank.VISITOR)
@@ -164,7 +164,7 @@ def test_one_that_is_slow_to_boot_loses_its_place_but_not_its_room() -> None:
     assert queue.short_of_room() == ["d"]
 
 
-def test_one_who_leaves_and_is_wanted_again_does_not_overtake_who_waits_for_its_room() -> None:
+def test_an_evicted_app_does_not_overtake_the_newcomer() -> None:
     queue = running(1, "a")
     queue.ask("b", Rank.VISITOR)
     queue.report("a", Presence.LEAVING)
@@ -172,7 +172,7 @@ def test_one_who_leaves_and_is_wanted_again_does_not_overtake_who_waits_for_its_
     assert queue.positions() == {"b": 1, "a": 2}
 
 
-def test_the_longest_unused_is_missed_least_and_what_never_sleeps_most() -> None:
+def test_the_longest_unused_app_is_evicted_first() -> None:
     uses = [
         Use(50.0, 0, True),
         Use(10.0, 0, True),

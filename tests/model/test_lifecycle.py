@@ -118,7 +118,7 @@ def test_the_door_is_open_exactly_while_an_app_accepts(state: State) -> None:
 
 
 @pytest.mark.parametrize("state", State, ids=lambda state: state.name)
-def test_the_daemon_never_takes_connections_from_an_app_that_accepts_or_boots(
+def test_connections_are_left_to_an_app_that_boots_or_serves(
     state: State,
 ) -> None:
     posture = POSTURE[state]
@@ -137,9 +137,7 @@ def transitions(state: State, event: Event) -> list[Transition]:
 
 
 @pytest.mark.parametrize(("state", "event"), CELLS, ids=lambda value: value.name)
-def test_a_state_with_a_process_is_left_for_one_without_by_an_exit_alone(
-    state: State, event: Event
-) -> None:
+def test_only_an_exit_leads_to_a_state_without_a_process(state: State, event: Event) -> None:
     if POSTURE[state].lead is None:
         return
     for transition in transitions(state, event):
@@ -194,7 +192,7 @@ class Slots:
 
 
 @given(st.lists(st.sampled_from(Event), max_size=40), st.booleans(), st.lists(st.booleans()))
-def test_no_sequence_of_events_loses_a_process_or_needs_a_third_slot(
+def test_no_sequence_loses_a_process_or_needs_a_third_slot(
     events: list[Event], overlaps: bool, places: list[bool]
 ) -> None:
     state, slots = State.PARKED, Slots(chain(places, repeat(True)))

@@ -175,7 +175,7 @@ def killed_while_it_spawns(steps: int) -> World:
     return world
 
 
-def test_a_process_that_was_spawned_at_the_last_moment_is_found_again() -> None:
+def test_a_process_spawned_just_before_a_crash_is_found() -> None:
     world = killed_while_it_spawns(3)
     assert world.diary == ["spawn 100"]
     world.crash()
@@ -185,9 +185,7 @@ def test_a_process_that_was_spawned_at_the_last_moment_is_found_again() -> None:
     assert world.state == "running"
 
 
-def test_a_process_that_was_not_spawned_at_the_last_moment_is_spawned_for_the_same_visitor() -> (
-    None
-):
+def test_a_spawn_that_a_crash_prevented_is_made_up_for() -> None:
     world = killed_while_it_spawns(2)
     assert world.diary == []
     world.crash()
@@ -224,7 +222,7 @@ def test_one_that_was_on_its_way_out_goes() -> None:
     assert not len(world.governor.vassals)
 
 
-def test_a_socket_that_could_not_be_bound_again_is_still_to_be_bound() -> None:
+def test_a_bind_that_failed_is_still_to_be_done_after_a_crash() -> None:
     world = World()
     world.run()
     world.listener.in_place = False
@@ -246,7 +244,7 @@ def test_what_is_told_of_the_last_boot_goes_on() -> None:
     assert world.vassal.last_boot.first_reply == world.clock.time()
 
 
-def test_snapshots_of_another_format_are_set_aside_with_one_warning(
+def test_records_of_another_format_cause_one_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World()
@@ -263,7 +261,7 @@ def test_snapshots_of_another_format_are_set_aside_with_one_warning(
     )
 
 
-def test_a_snapshot_that_disagrees_with_what_came_beside_it_is_set_aside(
+def test_a_record_whose_descriptors_differ_is_set_aside(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World()
@@ -280,7 +278,7 @@ def test_a_snapshot_that_disagrees_with_what_came_beside_it_is_set_aside(
     ]
 
 
-def test_one_that_a_fault_of_ours_keeps_from_going_on_starts_anew_and_the_others_go_on(
+def test_a_vassal_that_cannot_be_restored_starts_anew(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World()
@@ -306,7 +304,7 @@ def test_one_that_a_fault_of_ours_keeps_from_going_on_starts_anew_and_the_others
 # When it cannot be kept.
 
 
-def test_a_store_that_is_full_is_told_once_and_the_vassals_are_served_all_the_same(
+def test_a_full_store_is_logged_once_and_all_are_served(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World()

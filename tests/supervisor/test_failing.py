@@ -10,7 +10,7 @@ from emperor.model.spec import Adoption
 from tests.supervisor.fakes import SPEC, World
 
 
-def test_a_failed_start_throttles_doubling_and_a_hit_is_ignored_meanwhile() -> None:
+def test_each_failed_start_doubles_the_throttle() -> None:
     world = World()
     delays = []
     for _ in range(10):
@@ -39,7 +39,7 @@ def test_a_failed_start_takes_what_may_have_escaped_out_of_play() -> None:
     assert world.listener.watched
 
 
-def test_a_throttled_app_bars_its_door_until_it_may_be_tried_again() -> None:
+def test_a_throttled_app_bars_its_door_until_the_next_try() -> None:
     world = World()
     world.hit()
     world.launcher.last.exits("exit status 22")
@@ -85,7 +85,7 @@ def test_a_program_that_cannot_be_spawned_is_a_failed_start() -> None:
     assert world.vassal.last_error == "cannot run /nowhere/uwsgi: no such file"
 
 
-def test_a_successor_that_cannot_be_spawned_leaves_the_old_one_in_service() -> None:
+def test_a_failed_spawn_leaves_the_old_one_in_service() -> None:
     world = World()
     world.run()
     world.launcher.problem = "cannot run it"
@@ -94,7 +94,7 @@ def test_a_successor_that_cannot_be_spawned_leaves_the_old_one_in_service() -> N
     assert "cannot run it" in (world.vassal.last_error or "")
 
 
-def test_an_app_that_dies_soon_is_throttled_and_one_that_served_long_is_not() -> None:
+def test_an_app_that_dies_soon_is_throttled() -> None:
     world = World()
     world.run().exits("killed by SIGSEGV")
     assert world.state == "parked"
@@ -118,7 +118,7 @@ def test_a_boot_that_hangs_is_killed_and_its_blame_is_told() -> None:
     assert world.vassal.last_error == "did not accept within 60 s; killed by SIGKILL"
 
 
-def test_a_worker_that_accepts_while_its_app_drains_has_missed_the_order() -> None:
+def test_a_worker_that_missed_the_order_to_drain_is_reminded() -> None:
     world = World()
     process = world.run()
     world.governor.order(world.vassal, Event.IDLE, "emperorctl stop")
@@ -145,7 +145,7 @@ def test_an_app_that_does_not_drain_is_killed_at_its_deadline() -> None:
         (Adoption.BY_NAME, False, "drain 100"),
     ],
 )
-def test_an_unwanted_boot_is_killed_only_if_it_cannot_have_accepted(
+def test_an_unwanted_boot_is_killed_unless_it_may_accept(
     adoption: Adoption, loaded: bool, end: str
 ) -> None:
     world = World(replace(SPEC, adoption=adoption))
@@ -158,7 +158,7 @@ def test_an_unwanted_boot_is_killed_only_if_it_cannot_have_accepted(
     assert world.state == "parked"
 
 
-def test_an_ini_that_is_mended_during_a_hanging_boot_is_booted_at_once() -> None:
+def test_an_ini_mended_during_a_hanging_boot_boots_at_once() -> None:
     world = World()
     world.hit()
     world.governor.revise(replace(SPEC, idle=5))

@@ -157,7 +157,7 @@ def test_a_successor_whose_predecessor_dies_is_waited_for() -> None:
     assert crowd.line == ["c", "a"]
 
 
-def test_a_revision_of_one_in_line_is_what_boots_when_its_turn_comes() -> None:
+def test_a_queued_app_boots_with_its_newest_ini() -> None:
     crowd = Admission()
     b = crowd.others["b"]
     crowd.hit(b)
@@ -168,7 +168,7 @@ def test_a_revision_of_one_in_line_is_what_boots_when_its_turn_comes() -> None:
     assert crowd.launcher.last.spec.idle == 5
 
 
-def test_a_successor_in_line_that_must_not_run_twice_any_more_waits_for_the_old_one() -> None:
+def test_a_queued_successor_waits_where_it_must_not_overlap() -> None:
     crowd = Admission()
     crowd.first.accepts()
     crowd.hit(crowd.others["b"])
@@ -215,7 +215,7 @@ def test_the_start_timeout_counts_from_the_spawn() -> None:
     assert crowd.diary[-1] == f"kill {crowd.process(b).pid}"
 
 
-def test_a_hit_in_an_idle_stop_stands_in_line_beside_the_predecessor() -> None:
+def test_a_hit_in_an_idle_stop_is_queued_beside_the_old_one() -> None:
     crowd = Admission()
     crowd.first.accepts()
     crowd.hit(crowd.others["b"])
@@ -245,7 +245,7 @@ class Full(Admission):
         vassal.listener.connected = time.time()
 
 
-def test_the_longest_unused_makes_room_and_the_newcomer_waits_until_it_is_gone() -> None:
+def test_the_longest_unused_app_makes_room_for_a_newcomer() -> None:
     full = Full()
     c = full.others["c"]
     full.hit(c)
@@ -284,7 +284,7 @@ def test_one_for_whom_somebody_waits_here_is_evicted_late() -> None:
     assert full.others["b"].state.value == "stopping"
 
 
-def test_each_newcomer_has_one_evicted_and_no_more_than_have_places() -> None:
+def test_one_app_is_evicted_for_each_newcomer_with_a_place() -> None:
     full = Full()
     full.hit(full.others["c"])
     full.hit(full.others["c"], person=True)
@@ -326,7 +326,7 @@ def test_nobody_is_evicted_for_one_that_is_wanted_no_more() -> None:
     assert not full.clock.pending
 
 
-def test_one_that_is_evicted_and_hit_goes_behind_who_waits_for_its_room() -> None:
+def test_an_evicted_app_that_is_hit_waits_behind_newcomers() -> None:
     full = Full()
     full.hit(full.others["c"])
     full.hit()

@@ -113,7 +113,7 @@ def test_a_listener_that_cannot_be_made_admits_nothing() -> None:
     assert world.governor.vassals.get("b.example") is None
 
 
-def test_those_who_wait_are_woken_by_every_change_until_they_leave() -> None:
+def test_subscribers_hear_of_every_change_until_they_leave() -> None:
     world = World()
     seen: list[str] = []
 

@@ -6,7 +6,7 @@ from emperor.model.spec import Reload
 from tests.supervisor.fakes import SPEC, World
 
 
-def test_an_ini_that_changes_while_its_app_sleeps_does_not_wake_it() -> None:
+def test_an_ini_that_changes_does_not_wake_a_sleeping_app() -> None:
     world = World()
     world.governor.revise(replace(SPEC, idle=5))
     assert world.state == "parked"
@@ -31,7 +31,7 @@ def test_a_reload_has_no_gap() -> None:
     assert world.vassal.last_boot is world.vassal.lead.boot
 
 
-def test_a_broken_successor_leaves_the_old_one_in_service_and_says_why() -> None:
+def test_a_broken_successor_leaves_the_old_one_in_service() -> None:
     world = World()
     world.run()
     world.governor.revise(replace(SPEC, idle=5))

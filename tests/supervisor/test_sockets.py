@@ -6,7 +6,7 @@ from emperor.model.policy import BIND_AGAIN_SECONDS
 from tests.supervisor.fakes import World
 
 
-def test_a_socket_that_uwsgi_replaced_is_never_opened_and_is_bound_again() -> None:
+def test_a_socket_that_uwsgi_replaced_is_never_opened() -> None:
     world = World()
     world.hit()
     world.listener.in_place = False
@@ -19,7 +19,7 @@ def test_a_socket_that_uwsgi_replaced_is_never_opened_and_is_bound_again() -> No
     assert world.listeners.made[0].closed
 
 
-def test_a_socket_that_was_taken_away_is_bound_again_and_the_app_reloaded() -> None:
+def test_a_socket_taken_away_is_bound_again_and_reloaded() -> None:
     world = World()
     world.run()
     world.listener.in_place = False
@@ -28,7 +28,7 @@ def test_a_socket_that_was_taken_away_is_bound_again_and_the_app_reloaded() -> N
     assert world.listeners.made[-1].door_open
 
 
-def test_a_hit_on_an_app_whose_socket_was_taken_away_has_it_bound_again_at_once() -> None:
+def test_a_hit_binds_a_socket_again_that_was_taken_away() -> None:
     world = World()
     world.run()
     world.listener.in_place = False
@@ -37,7 +37,7 @@ def test_a_hit_on_an_app_whose_socket_was_taken_away_has_it_bound_again_at_once(
     assert world.listeners.made[-1].door_open
 
 
-def test_a_hit_on_a_sleeping_app_whose_socket_was_taken_away_starts_it_on_a_new_one() -> None:
+def test_a_hit_starts_a_sleeping_app_on_a_new_socket() -> None:
     world = World()
     world.listener.in_place = False
     world.hit()
@@ -45,7 +45,7 @@ def test_a_hit_on_a_sleeping_app_whose_socket_was_taken_away_starts_it_on_a_new_
     assert (world.state, world.diary) == ("starting", ["spawn 100"])
 
 
-def test_a_connection_that_still_came_to_a_socket_that_was_taken_away_is_kept_for_the_app() -> None:
+def test_a_connection_on_a_socket_taken_away_is_kept() -> None:
     world = World()
     world.listener.in_place = False
     world.listener.connect()
@@ -53,7 +53,7 @@ def test_a_connection_that_still_came_to_a_socket_that_was_taken_away_is_kept_fo
     assert not world.listener.closed
 
 
-def test_a_hit_leaves_a_socket_to_be_judged_that_went_while_the_app_boots() -> None:
+def test_a_socket_lost_during_a_boot_is_judged_afterwards() -> None:
     world = World()
     world.hit()
     world.listener.in_place = False
@@ -61,7 +61,7 @@ def test_a_hit_leaves_a_socket_to_be_judged_that_went_while_the_app_boots() -> N
     assert len(world.listeners.made) == 1
 
 
-def test_a_socket_that_cannot_be_bound_again_is_not_tried_at_every_hit() -> None:
+def test_a_bind_that_fails_is_not_tried_at_every_hit() -> None:
     world = World()
     world.listener.in_place = False
     world.listeners.problem = "no room"
@@ -73,7 +73,7 @@ def test_a_socket_that_cannot_be_bound_again_is_not_tried_at_every_hit() -> None
     assert len(world.listeners.made) == 2
 
 
-def test_a_socket_that_could_not_be_bound_again_is_tried_again_by_a_hit_some_seconds_later(
+def test_a_bind_that_failed_is_tried_by_a_hit_seconds_later(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World()
@@ -95,7 +95,7 @@ def test_a_socket_that_could_not_be_bound_again_is_tried_again_by_a_hit_some_sec
     assert world.listener.door_open
 
 
-def test_a_successor_on_a_socket_that_was_taken_away_is_started_again_on_the_new_one() -> None:
+def test_a_successor_on_a_lost_socket_starts_again() -> None:
     world = World()
     old = world.run()
     world.governor.revise(world.spec)

@@ -50,7 +50,7 @@ def test_the_door_opens_when_the_app_accepts_and_not_before() -> None:
     assert not world.clock.pending, "a running app needs no timer of ours"
 
 
-def test_an_idle_app_finds_the_door_closed_before_it_is_asked_to_stop() -> None:
+def test_the_door_closes_before_an_idle_app_is_asked_to_stop() -> None:
     world = World()
     process = world.run()
     process.says(Message.IDLE)
@@ -75,7 +75,7 @@ def test_a_hit_in_an_idle_stop_starts_the_successor_at_once() -> None:
     assert world.diary == ["spawn 100", "open", "close", "drain 100", "spawn 101", "open"]
 
 
-def test_a_hit_in_an_idle_stop_waits_for_an_app_that_cannot_run_twice() -> None:
+def test_a_hit_in_an_idle_stop_waits_where_apps_cannot_overlap() -> None:
     world = World(replace(SPEC, reload=Reload.RESTART))
     old = world.run()
     old.says(Message.IDLE)

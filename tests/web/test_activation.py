@@ -172,7 +172,7 @@ async def test_an_unknown_domain_is_404_and_a_refused_ini_503() -> None:
         assert "tried again" not in text, "nobody does until the ini is mended"
 
 
-async def test_a_start_that_fails_answers_all_who_wait_and_those_after_at_once() -> None:
+async def test_a_failed_start_answers_all_held_requests_at_once() -> None:
     async with front(World()) as asked:
         held = [asyncio.create_task(asked.ask()) for _ in range(3)]
         await eventually_async(lambda: asked.held == 3)
@@ -286,7 +286,7 @@ async def test_a_herd_goes_at_the_pace_of_the_queue() -> None:
     assert done == [200] * 30
 
 
-async def test_a_few_need_no_measurement_unless_the_queue_was_full_before() -> None:
+async def test_a_few_requests_need_no_measurement() -> None:
     # A capacity of 0 would let nobody in, ever.
     async with front(World(), lengths=[QueueLength(0, 0), QueueLength(0, 100)]) as asked:
         asked.world.run()

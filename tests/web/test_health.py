@@ -38,7 +38,7 @@ async def test_a_machine_serves_drains_and_stops(tmp_path: Path) -> None:
     assert await told(health) == (503, "stopping\n")
 
 
-def test_a_drain_outlives_the_daemon_with_its_time_and_leaves_nothing_when_it_ends(
+def test_a_drain_outlives_the_daemon_with_its_deadline(
     tmp_path: Path,
 ) -> None:
     Drain(tmp_path, "boot").begin(NOW)
