@@ -11,7 +11,7 @@ from emperor.supervisor.records import Vassal
 from tests.supervisor.fakes import CORES, FakeListener, FakeProcess, World
 
 
-class Admission(World):
+class BusyMachine(World):
     """a.example boots in the only place, and others come."""
 
     def __init__(self, others: str = "bcd", spec: Spec | None = None, **flags: str) -> None:
@@ -38,7 +38,7 @@ class Admission(World):
 
 
 def test_one_whose_turn_has_not_come_starts_without_a_process() -> None:
-    crowd = Admission()
+    crowd = BusyMachine()
     b = crowd.others["b"]
     crowd.hit(b)
     assert crowd.order == ["a"]
@@ -61,7 +61,7 @@ def test_by_default_two_boot_at_once_for_each_core() -> None:
 
 
 def test_without_a_bound_all_boot_at_once() -> None:
-    crowd = Admission(max_starting="0")
+    crowd = BusyMachine(max_starting="0")
     for vassal in crowd.others.values():
         crowd.hit(vassal)
     assert crowd.order == ["a", "b", "c", "d"]
@@ -71,7 +71,7 @@ def test_without_a_bound_all_boot_at_once() -> None:
     "end", ["accepts", "fails", "is killed at its deadline", "is stopped", "is removed", "cannot"]
 )
 def test_a_boot_gives_its_place_back_however_it_ends(end: str) -> None:
-    crowd = Admission(spec=replace(World().spec, start_timeout=5))
+    crowd = BusyMachine(spec=replace(World().spec, start_timeout=5))
     crowd.hit(crowd.others["b"])
     match end:
         case "accepts":
@@ -97,7 +97,7 @@ def test_a_boot_gives_its_place_back_however_it_ends(end: str) -> None:
 
 
 def test_a_boot_that_takes_long_loses_its_place_to_the_next() -> None:
-    crowd = Admission()
+    crowd = BusyMachine()
     crowd.hit(crowd.others["b"])
     crowd.hit(crowd.others["c"])
     crowd.clock.advance(9.9)
@@ -111,7 +111,7 @@ def test_a_boot_that_takes_long_loses_its_place_to_the_next() -> None:
 
 
 def test_a_program_that_is_gone_fails_the_whole_line_one_by_one() -> None:
-    crowd = Admission("")
+    crowd = BusyMachine("")
     many = [crowd.add(f"{number}.example") for number in range(2000)]
     for vassal in many:
         crowd.hit(vassal)
@@ -121,7 +121,7 @@ def test_a_program_that_is_gone_fails_the_whole_line_one_by_one() -> None:
 
 
 def test_people_go_first_also_when_they_come_last() -> None:
-    crowd = Admission()
+    crowd = BusyMachine()
     for name in "bcd":
         crowd.hit(crowd.others[name])
     crowd.hit(crowd.others["d"], person=True)
@@ -130,7 +130,7 @@ def test_people_go_first_also_when_they_come_last() -> None:
 
 
 def test_a_successor_boots_after_those_for_whom_somebody_waits() -> None:
-    crowd = Admission()
+    crowd = BusyMachine()
     crowd.first.accepts()
     b, c = crowd.others["b"], crowd.others["c"]
     crowd.hit(b)
@@ -146,7 +146,7 @@ def test_a_successor_boots_after_those_for_whom_somebody_waits() -> None:
 
 
 def test_a_successor_whose_predecessor_dies_is_waited_for() -> None:
-    crowd = Admission()
+    crowd = BusyMachine()
     crowd.first.accepts()
     crowd.clock.advance(60)
     crowd.hit(crowd.others["b"])
@@ -158,7 +158,7 @@ def test_a_successor_whose_predecessor_dies_is_waited_for() -> None:
 
 
 def test_a_queued_app_boots_with_its_newest_ini() -> None:
-    crowd = Admission()
+    crowd = BusyMachine()
     b = crowd.others["b"]
     crowd.hit(b)
     crowd.hit(crowd.others["c"])
@@ -169,7 +169,7 @@ def test_a_queued_app_boots_with_its_newest_ini() -> None:
 
 
 def test_a_queued_successor_waits_where_it_must_not_overlap() -> None:
-    crowd = Admission()
+    crowd = BusyMachine()
     crowd.first.accepts()
     crowd.hit(crowd.others["b"])
     crowd.governor.revise(replace(crowd.spec, idle=5))
@@ -184,7 +184,7 @@ def test_a_queued_successor_waits_where_it_must_not_overlap() -> None:
 
 @pytest.mark.parametrize("end", ["stop", "removal"])
 def test_one_that_is_not_wanted_any_more_leaves_the_line(end: str) -> None:
-    crowd = Admission()
+    crowd = BusyMachine()
     b = crowd.others["b"]
     crowd.hit(b)
     crowd.hit(crowd.others["c"])
@@ -202,7 +202,7 @@ def test_one_that_is_not_wanted_any_more_leaves_the_line(end: str) -> None:
 
 
 def test_the_start_timeout_counts_from_the_spawn() -> None:
-    crowd = Admission()
+    crowd = BusyMachine()
     b = crowd.others["b"]
     crowd.hit(b)
     crowd.clock.advance(5)
@@ -216,7 +216,7 @@ def test_the_start_timeout_counts_from_the_spawn() -> None:
 
 
 def test_a_hit_in_an_idle_stop_is_queued_beside_the_old_one() -> None:
-    crowd = Admission()
+    crowd = BusyMachine()
     crowd.first.accepts()
     crowd.hit(crowd.others["b"])
     crowd.governor.order(crowd.vassal, Event.IDLE, "emperorctl stop")
@@ -228,7 +228,7 @@ def test_a_hit_in_an_idle_stop_is_queued_beside_the_old_one() -> None:
     assert crowd.order == ["a", "b", "a"]
 
 
-class Full(Admission):
+class Full(BusyMachine):
     """Two may run, and a.example and b.example do."""
 
     def __init__(self) -> None:
