@@ -10,9 +10,9 @@ from emperor.model.spec import Identity
 class SystemAccounts:
     """Looks users up by name or number.
 
-    All that can be listed is read at once: a getpwuid(3) for each of 10,000 tenants would read the
-    whole of passwd each time. Users made later, and those that a directory does not list, are
-    looked up one by one.
+    All users that can be listed are read at once: a getpwuid(3) for each of 10,000 tenants would
+    read the whole of passwd each time. Users who were added later, or whom a directory service does
+    not list, are looked up one by one.
     """
 
     def __init__(self) -> None:

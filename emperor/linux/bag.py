@@ -1,13 +1,13 @@
-"""The fd bag: what the next process must know and hold, in a queue of the kernel's.
+"""The fd bag: state and descriptors for the next process, kept in a queue of the kernel.
 
-It is a log. Each message on a SOCK_SEQPACKET socketpair holds words, with their descriptors as
-SCM_RIGHTS, and the newest word about a key counts. Whoever inherits the two ends reads all of it
-with MSG_PEEK, which takes nothing out: a daemon that dies while it recovers has lost nothing.
+It is a log. Each message on a SOCK_SEQPACKET socketpair holds entries, with their descriptors as
+SCM_RIGHTS, and the newest entry of a key counts. The process that inherits the two ends reads all
+of it with MSG_PEEK, which takes nothing out: a daemon that dies while it recovers has lost nothing.
 systemd's FDSTORE alone is quadratic and holds no state (10,000 descriptors take 25 s there, 10 ms
 here).
 
-The log is kept short by taking its oldest messages out, in an order that may end at every step:
-what still counts in them is put at the back once more, and only then do they leave.
+The log is kept short: entries that still count in its oldest messages are written once more at the
+back, and only then the old messages are taken out. The log reads the same after every step.
 """
 
 import errno
@@ -36,18 +36,18 @@ _KIND = (socket.AF_UNIX, socket.SOCK_SEQPACKET)
 _SO_SNDBUFFORCE = 32
 _SO_PEEK_OFF = 42
 
-# A bound, and no memory until it is used: 100,000 vassals take some 90 MB.
+# An upper limit that takes no memory until it is used: 100,000 vassals take some 90 MB.
 _CAPACITY_BYTES = 128 << 20
 _MOST_OF_CAPACITY = 0.7
 _LONGEST_BYTES = 1 << 20
-# SCM_MAX_FD is 253. The kernel wants long messages in one piece of memory, which may be short.
+# SCM_MAX_FD is 253. A long message needs one piece of kernel memory, which may be scarce.
 _FDS_OF_MESSAGE = 250
 _BYTES_OF_MESSAGE = 56 << 10
-# Besides the words that count, half as many that do not may stay, and a few.
-_SPARE_WORDS = 64
+# Half as many outdated entries as current ones may stay, and this many more.
+_SPARE_ENTRIES = 64
 # A peek at the n-th message passes over all those before it.
 _MOST_MESSAGES = 1024
-# So many are taken out at once at most, which takes half a millisecond.
+# At most this many are taken out at once, which takes half a millisecond.
 _STEP_MESSAGES = 64
 
 _ROOM_FOR_FDS = socket.CMSG_SPACE(253 * array("i").itemsize)
@@ -68,8 +68,8 @@ _CAUSES = {
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    """What is remembered of a message in the queue: its length in bytes, how many descriptors it
-    has, and whose words."""
+    """A message in the queue: its length in bytes, the number of its descriptors, and the keys of
+    its entries."""
 
     length: int
     fds: int
@@ -77,7 +77,8 @@ class _Message:
 
 
 class _Unreadable(Exception):
-    """A message of `length` bytes whose words, as far as their `keys` are known, cannot be used."""
+    """A message of `length` bytes that cannot be used. `keys` are those of its entries, as far as
+    they are known."""
 
     def __init__(self, why: str, length: int, keys: Collection[str] = ()) -> None:
         super().__init__(why)
@@ -86,7 +87,7 @@ class _Unreadable(Exception):
 
 
 class Bag:
-    """One log, by its two ends. That of an earlier process must be read before it is written."""
+    """One log, by its two ends. The log of an earlier process must be read before it is written."""
 
     def __init__(self, reader: socket.socket, writer: socket.socket) -> None:
         self._reader = reader
@@ -94,8 +95,8 @@ class Bag:
         self._messages: deque[_Message] = deque()
         # Messages are numbered as they are put.
         self._oldest = 0
-        self._newest_word: dict[str, int] = {}
-        self._words = 0
+        self._newest_entry: dict[str, int] = {}
+        self._entries = 0
         self._capacity = writer.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
 
     @classmethod
@@ -110,7 +111,7 @@ class Bag:
 
     @classmethod
     def inherited(cls, reader_fd: int, writer_fd: int) -> "Bag":
-        """That of an earlier process. Raises OSError where these are not what they should be."""
+        """The bag of an earlier process. Raises OSError where the descriptors are not its ends."""
         ends = [socket.socket(fileno=fd) for fd in (reader_fd, writer_fd)]
         for end in ends:
             end.set_inheritable(False)
@@ -126,32 +127,32 @@ class Bag:
         return self._reader.fileno(), self._writer.fileno()
 
     def close(self) -> None:
-        """Close both ends. What is inside goes when nobody else has them either."""
+        """Close both ends. The kernel drops the contents when no process has the ends any more."""
         self._reader.close()
         self._writer.close()
 
     def read(self) -> dict[str, StoreEntry]:
-        """The newest word about each key, with close-on-exec descriptors that are the caller's;
-        nothing is taken out. What cannot be used is dropped, with one warning."""
+        """The newest entry of each key, with close-on-exec descriptors that the caller must close.
+        Nothing is taken out. Unusable messages are dropped, with one warning."""
         found: dict[str, StoreEntry] = {}
         problems: list[str] = []
         buffer = bytearray(_LONGEST_BYTES)
         offset = 0
         for number in itertools.count():
-            words: Collection[StoreEntry]
+            entries: Collection[StoreEntry]
             try:
-                length, words = self._peek(offset, buffer)
+                length, entries = self._peek(offset, buffer)
             except BlockingIOError:
                 break
             except _Unreadable as error:
                 problems.append(str(error))
-                length, words = error.length, [StoreEntry(key) for key in error.keys]
-            for word in words:
-                if older := found.pop(word.key, None):
+                length, entries = error.length, [StoreEntry(key) for key in error.keys]
+            for entry in entries:
+                if older := found.pop(entry.key, None):
                     _close_all([older])
-                if word.payload:
-                    found[word.key] = word
-            self._note(number, length, words)
+                if entry.payload:
+                    found[entry.key] = entry
+            self._note(number, length, entries)
             offset += length
         if problems:
             log.warning(
@@ -161,138 +162,139 @@ class Bag:
             self._take_out_all()
         return found
 
-    def write(self, words: Iterable[StoreEntry]) -> None:
-        """Write these, and take out a little of what is old. Raises CannotKeep for those words
-        that did not fit; all others are kept."""
+    def write(self, entries: Iterable[StoreEntry]) -> None:
+        """Write these, and take out some outdated ones. Raises CannotKeep for the entries that did
+        not fit; all others are kept."""
         failed: set[str] = set()
         first: OSError | None = None
-        for batch in _batches(words):
+        for batch in _batches(entries):
             try:
                 self._send_if_it_fits(batch)
             except OSError as error:
-                failed |= {word.key for word in batch}
+                failed |= {entry.key for entry in batch}
                 first = first or error
             self._tidy()
         if first:
             cause = _CAUSES.get(first.errno or 0, first.strerror)
             raise CannotKeep(
-                f"cannot keep the state of {_told(failed)}: {cause}", failed
+                f"cannot keep the state of {_named(failed)}: {cause}", failed
             ) from first
 
     def delete(self, keys: Collection[str]) -> None:
-        """There is no such thing any more, and nobody must hold it by its descriptors: its words
-        leave the queue at once. Raises CannotKeep."""
+        """Forget these keys. Their entries leave the queue at once, so that nothing holds their
+        descriptors any more. Raises CannotKeep."""
         if keys:
             self.write([StoreEntry(key) for key in keys])
             self._take_out_all()
 
     def clear(self) -> None:
-        """Drop everything, what is held by its descriptors alone too."""
+        """Drop everything, including the descriptors in it."""
         self._drop(len(self._messages))
-        self._newest_word.clear()
+        self._newest_entry.clear()
 
-    def _send_if_it_fits(self, words: Collection[StoreEntry]) -> None:
+    def _send_if_it_fits(self, entries: Collection[StoreEntry]) -> None:
         if self._is_full():
             self._take_out_all()
-            # The rest is for ends, which make room, and for what is put at the back again.
-            if self._is_full() and any(word.payload for word in words):
+            # The rest of the queue is for deletions, which free space, and for entries that are
+            # written again at the back.
+            if self._is_full() and any(entry.payload for entry in entries):
                 raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        self._send(words)
+        self._send(entries)
 
     def _is_full(self) -> bool:
         queued = fcntl.ioctl(self._writer, termios.TIOCOUTQ, bytes(4))
         return int.from_bytes(queued, sys.byteorder) > self._capacity * _MOST_OF_CAPACITY
 
-    def _send(self, words: Collection[StoreEntry]) -> None:
-        rows = [(word.key, word.payload, len(word.fds)) for word in words]
+    def _send(self, entries: Collection[StoreEntry]) -> None:
+        rows = [(entry.key, entry.payload, len(entry.fds)) for entry in entries]
         data = msgspec.msgpack.encode((_FORMAT, rows))
         if len(data) > _LONGEST_BYTES:
             raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
-        fds = array("i", itertools.chain.from_iterable(word.fds for word in words))
+        fds = array("i", itertools.chain.from_iterable(entry.fds for entry in entries))
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)] if fds else []
         self._writer.sendmsg([data], rights, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-        self._note(self._oldest + len(self._messages), len(data), words)
+        self._note(self._oldest + len(self._messages), len(data), entries)
 
-    def _note(self, number: int, length: int, words: Collection[StoreEntry]) -> None:
-        """Remember a message at the back."""
-        fds = sum(len(word.fds) for word in words)
-        self._messages.append(_Message(length, fds, tuple(word.key for word in words)))
-        self._words += len(words)
-        for word in words:
-            if word.payload:
-                self._newest_word[word.key] = number
+    def _note(self, number: int, length: int, entries: Collection[StoreEntry]) -> None:
+        """Take note of a message at the back."""
+        fds = sum(len(entry.fds) for entry in entries)
+        self._messages.append(_Message(length, fds, tuple(entry.key for entry in entries)))
+        self._entries += len(entries)
+        for entry in entries:
+            if entry.payload:
+                self._newest_entry[entry.key] = number
             else:
-                self._newest_word.pop(word.key, None)
+                self._newest_entry.pop(entry.key, None)
 
     def _tidy(self) -> None:
-        counting = len(self._newest_word)
-        idle = self._words - counting
-        if idle > counting // 2 + _SPARE_WORDS or len(self._messages) > _MOST_MESSAGES:
-            # Where there is no descriptor left for it, say, the next put tries again.
+        counting = len(self._newest_entry)
+        idle = self._entries - counting
+        if idle > counting // 2 + _SPARE_ENTRIES or len(self._messages) > _MOST_MESSAGES:
+            # Where that fails, because no descriptor is left say, the next write tries again.
             with suppress(OSError, _Unreadable):
                 self._take_out()
 
     def _take_out_all(self) -> None:
-        """Drop every word that does not count, as far as that can be done now."""
+        """Drop every outdated entry, as far as that can be done now."""
         end = self._oldest + len(self._messages)
         with suppress(OSError, _Unreadable):
             while self._oldest < end:
                 self._take_out()
 
     def _take_out(self) -> None:
-        """Drop some of the oldest messages, after what counts in them was put at the back again, in
-        one message. Raises OSError and _Unreadable, and then nothing was done."""
+        """Write the current entries of some of the oldest messages at the back, in one message, and
+        drop the old ones. Raises OSError and _Unreadable, and then nothing was done."""
         count = offset = length = fds = 0
-        words: list[StoreEntry] = []
+        entries: list[StoreEntry] = []
         try:
             for number, message in enumerate(self._messages, self._oldest):
-                if any(self._newest_word.get(key) == number for key in message.keys):
+                if any(self._newest_entry.get(key) == number for key in message.keys):
                     length, fds = length + message.length, fds + message.fds
-                    if words and (length > _BYTES_OF_MESSAGE or fds > _FDS_OF_MESSAGE):
+                    if entries and (length > _BYTES_OF_MESSAGE or fds > _FDS_OF_MESSAGE):
                         break
-                    words += self._counting(number, offset, message.length)
+                    entries += self._counting(number, offset, message.length)
                 offset += message.length
                 count += 1
                 if count == _STEP_MESSAGES:
                     break
-            if words:
-                self._send(words)
+            if entries:
+                self._send(entries)
         finally:
-            _close_all(words)
+            _close_all(entries)
         self._drop(count)
 
     def _drop(self, count: int) -> None:
         for _ in range(count):
             # Without room for them, the kernel closes its descriptors.
             self._reader.recv(1, socket.MSG_DONTWAIT)
-            self._words -= len(self._messages.popleft().keys)
+            self._entries -= len(self._messages.popleft().keys)
             self._oldest += 1
 
     def _counting(self, number: int, offset: int, length: int) -> list[StoreEntry]:
-        """The words of a message that are the newest about their keys."""
-        _, words = self._peek(offset, bytearray(length))
-        counting = [word for word in words if self._newest_word.get(word.key) == number]
-        _close_all(word for word in words if self._newest_word.get(word.key) != number)
+        """The entries of a message that are the newest of their keys."""
+        _, entries = self._peek(offset, bytearray(length))
+        counting = [entry for entry in entries if self._newest_entry.get(entry.key) == number]
+        _close_all(entry for entry in entries if self._newest_entry.get(entry.key) != number)
         return counting
 
     def _peek(self, offset: int, buffer: bytearray) -> tuple[int, list[StoreEntry]]:
-        """The message that begins `offset` bytes into the queue: its length, and its words with new
-        descriptors. Raises BlockingIOError at the end of the queue, and _Unreadable."""
+        """The message that begins `offset` bytes into the queue: its length, and its entries with
+        new descriptors. Raises BlockingIOError at the end of the queue, and _Unreadable."""
         self._reader.setsockopt(socket.SOL_SOCKET, _SO_PEEK_OFF, offset)
-        length, ancillary, told, _ = self._reader.recvmsg_into([buffer], _ROOM_FOR_FDS, _PEEKING)
+        length, ancillary, flags, _ = self._reader.recvmsg_into([buffer], _ROOM_FOR_FDS, _PEEKING)
         fds = array("i")
         for _level, _type, part in ancillary:
             fds.frombytes(part[: len(part) - len(part) % fds.itemsize])
         try:
-            return length, _words_of(memoryview(buffer)[:length], fds, length, told)
+            return length, _entries_of(memoryview(buffer)[:length], fds, length, flags)
         except _Unreadable:
             for fd in fds:
                 os.close(fd)
             raise
 
 
-def _words_of(data: memoryview, fds: Sequence[int], length: int, flags: int) -> list[StoreEntry]:
-    """What is in a message that was received with these flags. Raises _Unreadable."""
+def _entries_of(data: memoryview, fds: Sequence[int], length: int, flags: int) -> list[StoreEntry]:
+    """The entries of a message that was received with these flags. Raises _Unreadable."""
     if length > len(data):
         raise _Unreadable(f"{length} bytes are more than there can be", length)
     try:
@@ -313,27 +315,27 @@ def _words_of(data: memoryview, fds: Sequence[int], length: int, flags: int) -> 
     ]
 
 
-def _batches(words: Iterable[StoreEntry]) -> Iterator[list[StoreEntry]]:
-    """`words` in their order, as many together as one message should have."""
+def _batches(entries: Iterable[StoreEntry]) -> Iterator[list[StoreEntry]]:
+    """`entries` in their order, as many together as one message should have."""
     batch: list[StoreEntry] = []
     fds = size = 0
-    for word in words:
-        fds += len(word.fds)
-        size += len(word.key) + len(word.payload)
+    for entry in entries:
+        fds += len(entry.fds)
+        size += len(entry.key) + len(entry.payload)
         if batch and (fds > _FDS_OF_MESSAGE or size > _BYTES_OF_MESSAGE):
             yield batch
-            batch, fds, size = [], len(word.fds), len(word.key) + len(word.payload)
-        batch.append(word)
+            batch, fds, size = [], len(entry.fds), len(entry.key) + len(entry.payload)
+        batch.append(entry)
     if batch:
         yield batch
 
 
-def _close_all(words: Iterable[StoreEntry]) -> None:
-    for word in words:
-        for fd in word.fds:
+def _close_all(entries: Iterable[StoreEntry]) -> None:
+    for entry in entries:
+        for fd in entry.fds:
             os.close(fd)
 
 
-def _told(keys: Collection[str]) -> str:
+def _named(keys: Collection[str]) -> str:
     first = min(keys)
     return first if len(keys) == 1 else f"{first} and {len(keys) - 1} more"

@@ -1,4 +1,4 @@
-"""Which boot of the machine this is."""
+"""The identifier of this boot of the machine."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
-"""The control group that systemd made for this service: it holds whatever an app has started, also
-what has left the app's process group by setsid(2)."""
+"""The control group that systemd made for this service: it holds every process that an app has
+started, also those that left the app's process group by setsid(2)."""
 
 import os
 import select
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-# What sits in a system call that cannot be interrupted dies later, or never.
+# A process in an uninterruptible system call dies later, or never.
 _PATIENCE_SECONDS = 5.0
 
 
@@ -33,8 +33,8 @@ def service_group(environment: Mapping[str, str]) -> Path | None:
 
 
 def kill_others(group: Path) -> int:
-    """SIGKILL all processes of a group but this one, and wait for their end. Returns how many
-    there were.
+    """SIGKILL all processes of a group except this one, and wait for their end. Returns their
+    number.
 
     Raises OSError, TimeoutError if some do not die or are replaced ever again.
     """
@@ -48,7 +48,8 @@ def kill_others(group: Path) -> int:
 
 
 def _kill(pids: set[int], group: Path, deadline: float) -> int:
-    """Kill them, and return how many, when those are dead or the time is up."""
+    """Kill these processes, and wait until they are dead or the deadline has passed. Returns how
+    many were killed."""
     killed = dead = 0
     deaths = select.poll()
     with ExitStack() as stack:
@@ -69,8 +70,8 @@ def _kill(pids: set[int], group: Path, deadline: float) -> int:
 
 
 def _hierarchies() -> Iterator[tuple[str, Path]]:
-    """By what /proc/self/cgroup calls them, those by which systemd tracks services, and where
-    they are mounted: see proc(5)."""
+    """The hierarchies by which systemd tracks services: the name in /proc/self/cgroup and the mount
+    point of each, see proc(5)."""
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         mount, _, kind = line.partition(" - ")
         place = Path(mount.split()[4])

@@ -10,11 +10,11 @@ _FIRST_OF_SYSTEMD = 3
 
 
 def inherited(environment: MutableMapping[str, str]) -> dict[str, int]:
-    """Each by its name, close-on-exec from here on; of two with one name the first, the other is
-    closed. The variables are taken out: their numbers mean nothing to anybody else."""
+    """The descriptors by name, close-on-exec from here on. Of two with the same name the second is
+    closed. The variables are removed: their numbers mean nothing to a child."""
     found: dict[str, int] = {}
     for name, fd in [*_from_systemd(environment), *_from_ourselves(environment)]:
-        with suppress(OSError):  # somebody else's word for a number that means nothing
+        with suppress(OSError):  # a stale variable: that number is not open
             os.set_inheritable(fd, False)
             if found.setdefault(name, fd) != fd:
                 os.close(fd)
@@ -22,7 +22,7 @@ def inherited(environment: MutableMapping[str, str]) -> dict[str, int]:
 
 
 def bequeath(fds: Mapping[str, int]) -> tuple[str, str]:
-    """Have these survive execv(2), under their names. The variable that tells of them."""
+    """Keep these open across execv(2). Returns the variable that lists them: name and value."""
     for fd in fds.values():
         os.set_inheritable(fd, True)
     return _FROM_OURSELVES, " ".join(f"{name}={fd}" for name, fd in fds.items())

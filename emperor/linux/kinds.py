@@ -1,4 +1,4 @@
-"""What kind of thing a descriptor is that somebody else has left."""
+"""Checks the kind of a descriptor that an earlier process has left."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from emperor.model.snapshot import Kind
 
 
 def is_of_kind(fd: int, kind: Kind) -> bool:
-    """Whether it is what it should be."""
+    """Whether the descriptor is of that kind."""
     return _is_pidfd(fd) if kind is Kind.PIDFD else stat.S_ISSOCK(os.fstat(fd).st_mode)
 
 

@@ -1,7 +1,7 @@
-"""Listening unix sockets for life: folder, bind, mode, owner, links, and their end with the ini.
+"""Listening unix sockets, each for the life of its ini: folder, bind, mode, owner and links.
 
-A socket is bound with mode 0000 and gets its owner before its door opens, so there is no moment in
-which the wrong one may pass. bind(2) takes the mode of the descriptor, less the umask (measured).
+A socket is bound with mode 0000 and gets its owner before its door opens, so at no moment can a
+wrong user connect. bind(2) takes the mode of the descriptor, less the umask (measured).
 
 uWSGI gets a duplicate of the descriptor and with it the same O_NONBLOCK: 2.0.31 leaves it set and
 serves well from it, with processes, threads and gevent alike (measured).
@@ -29,16 +29,16 @@ from emperor.model.spec import Activation, Spec
 
 log = logging.getLogger("emperord")
 
-# So many refusals take some 2 ms; the loop calls again for the rest, after everybody else's turn.
+# This many refusals take some 2 ms. The loop calls again for the rest after all other events.
 REFUSALS_AT_ONCE = 256
-# More than waits in a socket, unless an administrator has raised net.core.wmem_default.
+# More than a socket holds, unless an administrator has raised net.core.wmem_default.
 _MOST_PIECES = 16
 _PIECE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class _House:
-    """What all listeners share. Owners are pairs of uid and gid, as in chown(2)."""
+class _Common:
+    """What all listeners have in common. Owners are pairs of uid and gid, as in chown(2)."""
 
     loop: AbstractEventLoop
     sockets: str
@@ -57,20 +57,20 @@ class UnixListeners:
         uid, gid = owners(settings)
         sockets = os.fspath(settings.sockets)
         _make_sockets(sockets)
-        self._house = _House(loop, sockets, (os.geteuid(), gid), (uid, gid), settings.socket_mode)
+        self._common = _Common(loop, sockets, (os.geteuid(), gid), (uid, gid), settings.socket_mode)
 
     def listen(self, spec: Spec) -> "UnixListener":
         """A listener on `spec.socket`, bound exactly as that is spelled, with the door closed
         (unless `spec.activation` is SOCKET) and a link for each of `spec.aliases`.
 
-        What an earlier run left behind is taken over; nothing else is ever deleted. Raises
+        Leftovers of an earlier run are taken over; nothing else is ever deleted. Raises
         CannotListen, and then leaves nothing behind.
         """
-        house = self._house
-        folder = f"{house.sockets}/{spec.domain}"
+        common = self._common
+        folder = f"{common.sockets}/{spec.domain}"
         try:
             try:
-                make_folder(folder, house.folder_owner)
+                make_folder(folder, common.folder_owner)
                 return self._listen(spec)
             except BaseException:
                 remove_if_empty(folder)
@@ -82,9 +82,9 @@ class UnixListeners:
         bound = bind(spec.socket)
         info = os.lstat(spec.socket)
         mark = ListenerMark(info.st_ino, info.st_dev, info.st_atime_ns)
-        listener = UnixListener(self._house, spec, bound, mark)
+        listener = UnixListener(self._common, spec, bound, mark)
         try:
-            os.chown(spec.socket, *self._house.socket_owner, follow_symlinks=False)
+            os.chown(spec.socket, *self._common.socket_owner, follow_symlinks=False)
             listener.apply(spec)
         except BaseException:
             listener.close()
@@ -92,39 +92,41 @@ class UnixListeners:
         return listener
 
     def adopt(self, spec: Spec, mark: ListenerMark | None, fd: int) -> "UnixListener":
-        """Go on with a socket that an earlier daemon bound for `spec`; it need not be in its place
-        any more. Without a mark: with one that could not be bound again, whose `fd` is -1."""
+        """Go on with a socket that an earlier daemon bound for `spec`, even where its path is gone.
+        Without a mark the earlier daemon could not bind it again, and `fd` is -1."""
         if mark is None:
             bound = socket.socket(socket.AF_UNIX)
             bound.close()
             mark = ListenerMark(0, 0, 0)
         else:
             bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=fd)
-        listener = UnixListener(self._house, spec, bound, mark)
+        listener = UnixListener(self._common, spec, bound, mark)
         listener.take_over(spec.aliases)
         return listener
 
 
 class UnixListener:
-    """One bound socket. The path's mode is its door: 0000, which root alone passes, or that of the
-    settings."""
+    """One bound socket. The mode of its path is its door: 0000, with which only root can connect,
+    or the mode of the settings."""
 
     __slots__ = (
         "_activation",
         "_aliases",
         "_barred",
         "_bound_at",
+        "_common",
         "_device",
         "_domain",
-        "_house",
         "_inode",
         "_open",
         "_path",
         "_socket",
     )
 
-    def __init__(self, house: _House, spec: Spec, bound: socket.socket, mark: ListenerMark) -> None:
-        self._house = house
+    def __init__(
+        self, common: _Common, spec: Spec, bound: socket.socket, mark: ListenerMark
+    ) -> None:
+        self._common = common
         self._domain = spec.domain
         self._path = spec.socket
         self._socket = bound
@@ -143,7 +145,7 @@ class UnixListener:
 
     @property
     def mark(self) -> ListenerMark:
-        """By which a later daemon knows it again."""
+        """How a later daemon recognises it."""
         return ListenerMark(self._inode, self._device, self._bound_at)
 
     def apply(self, spec: Spec) -> None:
@@ -165,29 +167,29 @@ class UnixListener:
         self._set_mode()
 
     def take_over(self, aliases: tuple[str, ...]) -> None:
-        """Hold the links that an earlier daemon made, and give the path to the owner that the
-        settings name by now."""
+        """Keep the links that an earlier daemon made, and give the path to the owner in the
+        current settings."""
         self._aliases = aliases
-        info, owner = self._info(), self._house.socket_owner
+        info, owner = self._info(), self._common.socket_owner
         if info is None or (info.st_uid, info.st_gid) == owner:
             return
-        folder = f"{self._house.sockets}/{self._domain}"
+        folder = f"{self._common.sockets}/{self._domain}"
         try:
-            os.chown(folder, *self._house.folder_owner, follow_symlinks=False)
+            os.chown(folder, *self._common.folder_owner, follow_symlinks=False)
             os.chown(self._path, *owner, follow_symlinks=False)
         except OSError as error:
             log.error("cannot change the owner of %s: %s", self._path, error.strerror)
 
     def open_door(self) -> None:
-        """Let everybody pass whom the settings' mode lets pass."""
+        """Let the users connect whom the mode of the settings allows."""
         self._set_door(is_open=True)
 
     def close_door(self) -> None:
-        """Let root alone pass. Under `activation = socket` the door is open then."""
+        """Let only root connect. Under `activation = socket` the door stays open."""
         self._set_door(is_open=False)
 
     def bar_door(self) -> None:
-        """Let root alone pass, under `activation = socket` too."""
+        """Let only root connect, under `activation = socket` too."""
         self._set_door(is_open=False, barred=True)
 
     def _set_door(self, is_open: bool, barred: bool = False) -> None:
@@ -196,30 +198,31 @@ class UnixListener:
 
     def _set_mode(self) -> None:
         is_open = self._open or (self._activation is Activation.SOCKET and not self._barred)
-        wanted = self._house.open_mode if is_open else CLOSED_MODE
+        wanted = self._common.open_mode if is_open else CLOSED_MODE
         info = self._info()
         if info is None or stat.S_IMODE(info.st_mode) == wanted:
             return
         try:
             os.chmod(self._path, wanted)
         except OSError as error:
-            # Half of a transition would be worse than a door that does not move.
+            # A door that does not move is better than half of a transition.
             log.error("cannot set the mode of %s to %04o: %s", self._path, wanted, error.strerror)
 
     def watch(self, on_connection: Callable[..., object], /, *args: object) -> None:
-        """Call `on_connection(*args)` while a connection is pending. The kernel reports a state
-        and not an event, so the callback either empties the queue or calls `unwatch`."""
+        """Call `on_connection(*args)` while a connection is pending. The kernel reports a state and
+        not an event, so the callback must empty the queue or call `unwatch`."""
         if not self._is_closed():
-            self._house.loop.add_reader(self._socket.fileno(), on_connection, *args)
+            self._common.loop.add_reader(self._socket.fileno(), on_connection, *args)
 
     def unwatch(self) -> None:
-        """Leave pending connections to whoever accepts. Harmless when nothing is watched."""
+        """Leave pending connections to the app. Harmless when nothing is watched."""
         if not self._is_closed():
-            self._house.loop.remove_reader(self._socket.fileno())
+            self._common.loop.remove_reader(self._socket.fileno())
 
     def refuse(self) -> int:
-        """Accept and close what is pending, and return how many those were: 256 at most. Only for a
-        listener that no app has had: who has a duplicate can clear O_NONBLOCK for all of us."""
+        """Accept and close pending connections, 256 at most, and return their number. Only for a
+        listener that no app has had: a process with a duplicate can clear O_NONBLOCK, and then
+        accept(2) waits."""
         for refused in range(REFUSALS_AT_ONCE):
             try:
                 connection, _ = self._socket.accept()
@@ -228,25 +231,24 @@ class UnixListener:
             _send_away(connection, b"")
         return REFUSALS_AT_ONCE
 
-    def shut(self, farewell: bytes) -> None:
-        """Refuse with these words what is pending, and whoever connects from now on, for good,
-        whoever has a duplicate. Only `close` is left then; after it nobody hangs on what keeps the
-        duplicate."""
+    def shut(self, answer: bytes) -> None:
+        """Answer all pending connections with these bytes and close them, and have every later
+        connect(2) fail, for all processes that have a duplicate too. Only `close` may follow."""
         with suppress(OSError):
-            # After it accept(2) empties the queue and then fails: it never waits, whatever the
-            # holder of a duplicate does to the socket's flags (measured; 4,096 take 40 ms).
+            # After it accept(2) empties the queue and then fails. It never waits, whatever flags
+            # another process sets on its duplicate (measured; 4,096 connections take 40 ms).
             self._socket.shutdown(socket.SHUT_RDWR)
             while True:
                 connection, _ = self._socket.accept()
-                _send_away(connection, farewell)
+                _send_away(connection, answer)
 
     def is_in_place(self) -> bool:
         """Whether the path still leads to this very socket, and no app has shut it down."""
         return not self._is_closed() and self._info() is not None and not self._is_shut_down()
 
     def _is_shut_down(self) -> bool:
-        # Whoever holds a duplicate can shutdown(2) it for all of us, one way or both (then it also
-        # hangs up), and that cannot be undone.
+        # A process with a duplicate can shutdown(2) the socket for all others, in one direction or
+        # both (then it also hangs up), and that cannot be undone.
         poll = select.poll()
         poll.register(self._socket.fileno(), select.POLLRDHUP)
         return bool(poll.poll(0))
@@ -274,8 +276,8 @@ class UnixListener:
             os.utime(self._path, ns=(info.st_atime_ns, info.st_atime_ns))
 
     def close(self) -> None:
-        """Unlink path, links and folder as far as they are still this socket's and that can be
-        done, and close. From then on nothing can be pending; to close it again is harmless."""
+        """Unlink path, links and folder as far as they still belong to this socket, and close it.
+        Harmless when it is closed already."""
         if self._is_closed():
             return
         self.unwatch()
@@ -284,10 +286,10 @@ class UnixListener:
             try:
                 os.unlink(self._path)
             except OSError as error:
-                # Whoever binds there next takes it for the leftover that it is.
+                # The next bind at this path recognises it as a leftover.
                 log.error("cannot remove %s: %s", self._path, error.strerror)
         self._socket.close()
-        remove_if_empty(f"{self._house.sockets}/{self._domain}")
+        remove_if_empty(f"{self._common.sockets}/{self._domain}")
 
     def _is_closed(self) -> bool:
         return self._socket.fileno() == -1
@@ -296,7 +298,7 @@ class UnixListener:
         made: list[str] = []
         try:
             for alias in aliases:
-                if link(f"{self._house.sockets}/{alias}", self._domain):
+                if link(f"{self._common.sockets}/{alias}", self._domain):
                     made.append(alias)
         except BaseException:
             self._unlink_aliases(made)
@@ -304,25 +306,25 @@ class UnixListener:
 
     def _unlink_aliases(self, aliases: Iterable[str]) -> None:
         for alias in aliases:
-            path = f"{self._house.sockets}/{alias}"
+            path = f"{self._common.sockets}/{alias}"
             with suppress(OSError):  # gone, or no link any more
                 if os.readlink(path) == self._domain:
                     os.unlink(path)
 
 
-def _send_away(connection: socket.socket, farewell: bytes) -> None:
+def _send_away(connection: socket.socket, answer: bytes) -> None:
     with connection, suppress(OSError):
         connection.setblocking(False)
-        connection.send(farewell)
-        # What is not read when it is closed ends in a reset, after the farewell. What came along
-        # must not be closed by the kernel for us (see linux/discard.py).
+        connection.send(answer)
+        # Closing a socket with unread data resets the connection, and the answer may be lost.
+        # Descriptors that came along must not be closed here (see linux/discard.py).
         for _ in range(_MOST_PIECES):
             if not take(connection, _PIECE_BYTES):
                 break
 
 
 def owners(settings: Settings) -> tuple[int, int]:
-    """The uid and gid that sockets get. Raises SettingsError where there is none of that name."""
+    """The uid and gid that sockets get. Raises SettingsError for an unknown name."""
     return _uid(settings.socket_owner), _gid(settings.socket_group)
 
 
@@ -357,7 +359,7 @@ def _make_sockets(path: str) -> None:
 
 
 def _cannot_listen(path: str, error: OSError) -> CannotListen:
-    """What the administrator can do about it, where that is known."""
+    """The error with its cure, where one is known."""
     where = f" ({error.filename})" if error.filename not in (None, path) else ""
     cures = {
         errno.EACCES: f"; run emperord as root, or let uid {os.geteuid()} write there",

@@ -11,8 +11,11 @@ class AlreadyRunning(Exception):
 
 
 class RunLock:
-    """Held from `__enter__` to the end of the block, or of the last process that has its `fd`:
-    `held` is that of the daemon before, which then was never without it. Raises AlreadyRunning."""
+    """Held from `__enter__` to the end of the block, or of the last process that has its `fd`.
+
+    `held` is the descriptor of the daemon before: then the lock was never free in between. Raises
+    AlreadyRunning.
+    """
 
     def __init__(self, run_dir: Path, held: int | None = None) -> None:
         self._run_dir = run_dir

@@ -17,14 +17,14 @@ class Origin:
 
     @classmethod
     def of_this_process(cls) -> "Origin":
-        """As it is now: to be called before anything of it is changed."""
+        """The origin of this process. Call it before the process changes its folder or limits."""
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         return cls(_command(sys.orig_argv, sys.argv[0]), os.getcwd(), limits)
 
 
 def _command(interpreted: list[str], script: str) -> tuple[str, ...]:
-    """The script itself where it can be run: after an upgrade its first line may name another
-    interpreter. Otherwise this interpreter, with the same arguments."""
+    """The script itself where it is executable, since its first line may name another interpreter
+    after an upgrade; otherwise this interpreter with the same arguments."""
     path = os.path.abspath(script)
     if script in interpreted and os.access(path, os.X_OK) and os.path.isfile(path):
         return (path, *interpreted[interpreted.index(script) + 1 :])

@@ -1,11 +1,11 @@
 """Processes: posix_spawn, a group and session of their own, death by pidfd, children or not.
 
 posix_spawn blocks the caller for 0.3 ms, also with 10,000 descriptors and 200 MB; Popen with a user
-takes 6 ms (measured). It has no cwd: a child starts in the folder that the daemon stands in. What a
-child puts into a session of its own is out of the reach of its group, and of `kill`.
+takes 6 ms (measured). It has no cwd: a child starts in the folder that the daemon stands in. A
+process that a child moves into a session of its own is in another group, and `kill` misses it.
 
-A daemon that took over after a crash is no parent: init reaps, the exit status is unknown, and what
-was the number of a process may be another's by then.
+A daemon that took over after a crash is not the parent: init reaps the process, the exit status is
+unknown, and its pid may belong to another process by then.
 """
 
 import errno
@@ -34,8 +34,8 @@ _CURES = {
 
 
 class LedProcess:
-    """The leader of a process group, child or not, by a pidfd that is its own from here on. Its
-    exit kills the rest of the group, and is told once."""
+    """The leader of a process group, a child or not, by a pidfd that this object owns. Its exit
+    kills the rest of the group, and is reported once."""
 
     __slots__ = ("_loop", "_on_exit", "_pidfd", "pid")
 
@@ -54,7 +54,7 @@ class LedProcess:
         return self._pidfd
 
     def children(self, older_than_seconds: float = 0.0) -> tuple[int, ...]:
-        """The pids of its children of that age; none where the kernel does not list them."""
+        """The pids of its children of at least that age; none where the kernel lists none."""
         born_before = time.clock_gettime(time.CLOCK_BOOTTIME) - older_than_seconds
         try:
             with open(f"/proc/{self.pid}/task/{self.pid}/children") as listed:
@@ -64,7 +64,7 @@ class LedProcess:
         return tuple(pid for pid in pids if _born(pid) <= born_before)
 
     def hang_up_children(self, but: Collection[int]) -> None:
-        """SIGHUP those of its children that are not among these."""
+        """SIGHUP all of its children except these."""
         for pid in set(self.children()).difference(but):
             with suppress(OSError):  # it is gone, or no descriptor is left
                 pidfd = os.pidfd_open(pid)
@@ -93,7 +93,7 @@ class LedProcess:
         self._on_exit(ended)
 
     def _bury(self, pidfd: int, delay: float) -> None:
-        """Reap it when whoever traces it lets go, or else look again after `delay` seconds."""
+        """Reap it once its tracer lets it go; until then look again after `delay` seconds."""
         if _reap(pidfd) is None:
             self._loop.call_later(delay, self._bury, pidfd, min(2 * delay, _LONGEST_TRACED_SECONDS))
         else:
@@ -107,9 +107,9 @@ def spawn(
     loop: AbstractEventLoop,
     on_exit: Callable[[Exit], None],
 ) -> LedProcess:
-    """Start `argv` with /dev/null as 0 and `fds`, which says by the child's numbers (1 and 2 for
-    its output) what it has of our descriptors; they stay open here. Beside these it gets only what
-    this process was itself given without close-on-exec. Signals are at their defaults.
+    """Start `argv` with /dev/null as standard input, and with `fds`: the child's numbers (1 and 2
+    for its output), each with a descriptor of ours, which stays open here. The child gets no other
+    descriptor, unless one of this process lacks close-on-exec. Signals are at their defaults.
 
     `on_exit` is called once, after the exit.
     Raises CannotLaunch.
@@ -147,8 +147,8 @@ def as_identity(identity: Identity, argv: Sequence[str]) -> list[str]:
 
 
 def open_log(path: str) -> int:
-    """The file at `path`, made if need be, opened to append. Never follows a link, and never waits
-    for the reader of a pipe. Raises CannotLaunch."""
+    """The file at `path`, created if it is missing, opened for appending. It follows no link, and
+    does not wait for the reader of a pipe. Raises CannotLaunch."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
         return os.open(path, flags, LOG_MODE)
@@ -173,7 +173,7 @@ def leader_with_socket(inode: int, fd: int) -> tuple[int, int] | None:
 
 
 def _born(pid: int) -> float:
-    """When a process was forked, in seconds since the boot; never, of one that is gone."""
+    """When a process was forked, in seconds since the boot; infinity where it is gone."""
     try:
         with open(f"/proc/{pid}/stat") as stat:
             # The name, in parentheses, may hold anything; see proc(5) for what follows it.
@@ -211,8 +211,9 @@ def _kill_group(pid: int) -> None:
 
 
 def _is_number_theirs(pid: int, pidfd: int) -> bool:
-    """Whether `pid` still means the group of that process. It does until the leader is reaped, and
-    then as long as somebody else of the group lives: nobody is given the number meanwhile."""
+    """Whether `pid` still names the group of that process. It does until the leader is reaped, and
+    after that as long as another process of the group lives: the kernel does not reuse the number
+    before."""
     try:
         signal.pidfd_send_signal(pidfd, 0)
     except ProcessLookupError:
@@ -223,8 +224,8 @@ def _is_number_theirs(pid: int, pidfd: int) -> bool:
 
 
 def _reap(pidfd: int) -> Exit | None:
-    """How it ended. None: it is dead, but a process of its user traces it, is told first, and may
-    keep it as long as it likes. Without WNOHANG we would wait for that."""
+    """How it ended. None: it is dead, but a tracer of the same user is notified first and may keep
+    it for any time. Without WNOHANG this call would wait for that."""
     try:
         result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
     except ChildProcessError:

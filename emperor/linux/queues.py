@@ -1,4 +1,4 @@
-"""How many connections wait on a listener, as unix_diag tells over netlink (pyroute2).
+"""The number of connections that wait on a listener, from unix_diag over netlink (pyroute2).
 
 One socket is asked for by its inode in 0.2 ms; a dump of 10,000 takes pyroute2 0.8 s (measured).
 """
@@ -31,7 +31,7 @@ async def queue_length(fd: int) -> QueueLength:
     """
     inode = os.fstat(fd).st_ino
     if _DIAG not in sys.modules:
-        # 14 MB and 0.1 s are not for a daemon whose apps all sleep, nor for its event loop.
+        # The import takes 14 MB and 0.1 s, too much for an idle daemon and for the event loop.
         await asyncio.to_thread(import_module, _DIAG)
     async with asyncio.timeout(LIMIT_SECONDS):
         return await _ask(inode)

@@ -1,7 +1,7 @@
-"""Who besides root could make a path lead to another file.
+"""Finds users who could make a path lead to another file.
 
-A link in the vassals folder that passes through a tenant's folder is the tenant's to turn, also
-after it was looked at: what it leads to when uWSGI reads it need not be what the daemon saw.
+A tenant can redirect a link in the vassals folder that passes through the tenant's own folder, also
+after the daemon has read it: uWSGI may then read another file than the daemon saw.
 """
 
 import os
@@ -11,16 +11,16 @@ _MOST_LINKS = 40
 
 
 def others_may_write(info: os.stat_result) -> bool:
-    """Whether somebody else than the owner and the group root may write there."""
+    """Whether any user besides the owner and the group root may write there."""
     by_group = info.st_mode & stat.S_IWGRP and info.st_gid != 0
     return bool(info.st_mode & stat.S_IWOTH or by_group)
 
 
 def who_may_turn(path: str, owner: int) -> str | None:
-    """The first folder or link on the way of an absolute path that can be changed by others than
-    root, the user of this process, and `owner`, whose the file at its end is; None for no such.
+    """The first folder or link of an absolute path that other users can change than root, the user
+    of this process and `owner`, the owner of the file at its end; None where there is none.
 
-    Raises OSError where the way does not exist.
+    Raises OSError where the path does not exist.
     """
     trusted = {0, os.geteuid(), owner}
     pending = path.split("/")[::-1]

@@ -9,8 +9,8 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Of a whole group: resident bytes (shared pages counted in each process), and CPU seconds,
-    with those of children that were reaped, so that it does not fall when a worker respawns."""
+    """The usage of a whole group: resident bytes (shared pages count in each process) and CPU
+    seconds. Reaped children count, so that it does not fall when a worker respawns."""
 
     rss_bytes: int
     cpu_seconds: float
@@ -19,7 +19,7 @@ class Usage:
 def usage(groups: Collection[int]) -> dict[int, Usage]:
     """The usage of each process group that has a process, in one pass over all processes.
 
-    It takes some 0.1 ms for a process, so call it in a thread.
+    It takes some 0.1 ms for each process, so call it in a thread.
     """
     wanted = frozenset(groups)
     rss = dict.fromkeys(wanted, 0)

@@ -1,7 +1,7 @@
-"""The vassals folder by inotify: which names are worth a look now, without looking itself.
+"""Watches the vassals folder by inotify, and decides which names should be read now.
 
-The kernel tells of each step of a write. A name is ripe when its file is complete: an ini read in
-between would start an app with half of its options.
+The kernel reports each step of a write. A name is ripe when its file is complete: an ini that is
+read in between would start an app with half of its options.
 """
 
 import errno
@@ -32,8 +32,8 @@ _WATCH_IS_LOST = flags.DELETE_SELF | flags.MOVE_SELF | flags.IGNORED | flags.UNM
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What to look at: these names, or everything, where it is not known what changed. Then the
-    path may lead to another folder than before, and a working directory there may be stale.
+    """The names to read, or everything where the changes are unknown. In that case the path may
+    lead to another folder than before, and a working directory there may be stale.
 
     A name is what os.fsdecode makes of it, whatever bytes are in it.
     """
@@ -44,13 +44,13 @@ class Changes:
 
 @dataclass(slots=True)
 class Ripening:
-    """Decides which names are ripe. `being_written` are those of files that somebody has open."""
+    """Decides which names are ripe. `being_written` are the names of files open for writing."""
 
     being_written: set[str] = field(default_factory=set)
 
     def is_ripe(self, name: str, mask: int, is_link: Callable[[str], bool]) -> bool:
-        """Whether an event with this inotify mask makes `name` worth a look. `is_link(name)` tells
-        a new link, symbolic or hard, from a new file, which is empty yet."""
+        """Whether `name` should be read after an event with this inotify mask. `is_link(name)`
+        tells a new link, symbolic or hard, from a new file, which is still empty."""
         if mask & _COMPLETE:
             self.being_written.discard(name)
             return True
@@ -64,11 +64,11 @@ class Ripening:
 
 
 class FolderWatch:
-    """Calls `on_change` with Changes, from its construction to `close`. A folder that is gone, or
-    not there yet, is waited for, and told as everything. At rest it wakes up once a minute.
+    """Calls `on_change` with Changes, from its construction to `close`. Where the folder is
+    missing, it waits for it and then reports everything. At rest it wakes up once a minute.
 
-    A rescan may meet a file that is being written; its completion is then told by name. Where the
-    kernel has no watch to give, the log says so, and rescans are all there is until it has.
+    A rescan may meet a file that is being written; its completion is then reported by name. Where
+    the kernel has no watch left, the log says so, and only rescans find changes until it has one.
     """
 
     def __init__(
@@ -84,8 +84,8 @@ class FolderWatch:
         self._rescan_seconds = rescan_seconds
         self._ripening = Ripening()
         self._watch: int | None = None
-        # A folder that a process stands in is not told of its own removal before that process
-        # ends, and every vassal stands in it; its parent is told at once.
+        # The kernel reports the removal of a folder only when no process has it as its working
+        # directory, and every vassal has this one. The watch on its parent reports it at once.
         self._parent_watch: int | None = None
         # Device and inode of the folder that is watched; None while that is an ancestor of it.
         self._identity: tuple[int, int] | None = None
@@ -164,11 +164,11 @@ class FolderWatch:
         self._identity = None
         self._ripening.being_written.clear()
         inotify, found = self._opened(), None
-        # What came or went before the watches were set is found by the second search.
+        # The second search finds what changed before the watches were set.
         while (nearest := self._watch_nearest(inotify)) != found:
             found = nearest
         if nearest == self._folder:
-            # It is told what happens in it, whether or not its own end can be watched too.
+            # Changes in the folder are reported whether or not its own removal can be watched too.
             self._identity = self._identify()
             with suppress(FileNotFoundError):
                 self._parent_watch = _add_watch(inotify, self._folder.parent, _PARENT_MASK)

@@ -32,8 +32,8 @@ class CannotKeep(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StoreEntry:
-    """What is known about `key` from now on, and the descriptors that belong to it. Without a
-    payload: there is no such thing any more."""
+    """The state of `key`, with the descriptors that belong to it. An entry without a payload
+    deletes the key."""
 
     key: str
     payload: bytes = b""
@@ -44,7 +44,7 @@ class Store(Protocol):
     """Keeps the newest word about each key for the process that comes after this one."""
 
     def write(self, words: Iterable[StoreEntry]) -> None:
-        """Keep them, or else raise CannotKeep; their descriptors stay the caller's."""
+        """Keep them. The caller goes on owning the descriptors. Raises CannotKeep."""
 
 
 class Timer(Protocol):
@@ -73,13 +73,13 @@ class Listener(Protocol):
 
     @property
     def mark(self) -> ListenerMark:
-        """By which it is known again."""
+        """How it is recognised by a later daemon."""
 
     def open_door(self) -> None:
         """Let nginx connect: set the path's mode to that of the settings."""
 
     def close_door(self) -> None:
-        """Keep nginx out: mode 0000, which root alone passes."""
+        """Keep nginx out: mode 0000, with which only root can connect."""
 
     def bar_door(self) -> None:
         """Keep nginx out under `activation = socket` too."""
@@ -94,15 +94,15 @@ class Listener(Protocol):
         """Call `on_connection(*args)` while a connection is pending, until `unwatch`."""
 
     def unwatch(self) -> None:
-        """Leave pending connections to whoever accepts. Harmless when nothing is watched."""
+        """Leave pending connections to the app. Harmless when nothing is watched."""
 
     def refuse(self) -> int:
-        """Accept and close what is pending; return how many those were. Only for a listener that
-        no app has had: one that has could make the daemon wait here for ever."""
+        """Accept and close pending connections, and return their number. Only for a listener that
+        no app has had: an app with a duplicate could make the daemon wait here for ever."""
 
-    def shut(self, farewell: bytes) -> None:
-        """Refuse with these words what is pending, and all that will be, whoever has a duplicate.
-        Then only `close` is left."""
+    def shut(self, answer: bytes) -> None:
+        """Answer all pending connections with these bytes, and refuse all later ones, also where an
+        app has a duplicate. Only `close` may follow."""
 
     def is_in_place(self) -> bool:
         """Whether the path still leads to this very socket."""
@@ -115,7 +115,7 @@ class Listener(Protocol):
         only the first one after each call."""
 
     def close(self) -> None:
-        """Close, and unlink path, links and folder, as far as they are still this socket's."""
+        """Close it, and unlink path, links and folder where they still belong to this socket."""
 
 
 class Listeners(Protocol):
@@ -128,8 +128,8 @@ class Listeners(Protocol):
         """
 
     def adopt(self, spec: Spec, mark: ListenerMark | None, fd: int) -> Listener:
-        """Go on with a socket that an earlier daemon bound; it need not be in its place any more.
-        Without a mark: with one that could not be bound again, whose `fd` is -1."""
+        """Go on with a socket that an earlier daemon bound, even where its path is gone. Without a
+        mark the earlier daemon could not bind it again, and `fd` is -1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ class Process(Protocol):
 
     @property
     def mark(self) -> ProcessMark:
-        """By which it is known again."""
+        """How it is recognised by a later daemon."""
 
     @property
     def fds(self) -> tuple[int, ...]:

@@ -197,8 +197,8 @@ class FakeListener:
         self.close_door()
         self.barred = True
 
-    def shut(self, farewell: bytes) -> None:
-        assert farewell
+    def shut(self, answer: bytes) -> None:
+        assert answer
         self.is_shut = True
 
     def refuse(self) -> int:
