@@ -86,7 +86,7 @@ the state.
 boots. `· swap`: successor and old process change places. `· promote`: the second becomes the lead.
 `(then demand)`: that event is pending until a process has left its slot. Where a cell has
 three lines, they are for: a free slot, a predecessor that still drains, an app that must not run
-twice (`reload = restart`). `in line:` is what happens instead while the process that should boot
+twice (`on-change = restart`). `in line:` is what happens instead while the process that should boot
 waits for its turn (`max-starting`, `max-running`), its slot empty.
 
 | event | {states} |
@@ -100,7 +100,7 @@ _SETTINGS = """\
 <!-- Written by `make docs` from emperor/model/settings.py; do not edit. -->
 
 The file is `/etc/uwsgi/emperord.ini`, section `[emperord]`; `--config FILE` names another one. Each
-key is a flag of `emperord` too (`--vassals DIR`), and the flag wins. Times are in seconds.
+key is a flag of `emperord` too (`--vassals-dir DIR`), and the flag wins. Times are in seconds.
 
 | key | default | |
 |---|---|---|
@@ -112,7 +112,7 @@ In a section `[emperor]` of its ini, which uWSGI ignores. (`idle` in `[uwsgi]` w
 
 | key | |
 |---|---|
-| idle, activation, start-timeout, stop-timeout, reload, need-app, backlog | as above |
+| idle, activation, start-timeout, stop-timeout, on-change, need-app, backlog | as above |
 | uid, gid | who the vassal runs as, from before uWSGI reads the ini |
 | aliases | further host names of the app, separated by spaces or commas |
 

@@ -45,5 +45,5 @@ def find_uwsgi(chosen: Path | None) -> Path:
             return candidate
     where = chosen or f"{beside} or on PATH"
     raise SettingsError(
-        f"cannot find uwsgi at {where}: install it (pip install uwsgi), or set `uwsgi`"
+        f"cannot find uwsgi at {where}: install it (pip install uwsgi), or set `uwsgi-binary`"
     )

@@ -129,7 +129,7 @@ def prove(config: str | None, flags: dict[str, str], snapshots: int) -> None:
     """Whether this version could take the place of one that keeps snapshots of that format. Raises
     CannotStart and SettingsError."""
     settings = load_settings(config, flags)
-    find_uwsgi(settings.uwsgi)
+    find_uwsgi(settings.uwsgi_binary)
     owners(settings)
     _make_folder(settings.log_dir)
     if snapshots != FORMAT:
@@ -143,7 +143,7 @@ def run(config: str | None, flags: dict[str, str]) -> None:
     """Start, serve, stop. Raises CannotStart, SettingsError and AlreadyRunning."""
     origin = Origin.of_this_process()
     settings = load_settings(config, flags)
-    uwsgi = find_uwsgi(settings.uwsgi)
+    uwsgi = find_uwsgi(settings.uwsgi_binary)
     _prepare_process()
     try:
         with Notifier.from_environment(os.environ) as notifier:

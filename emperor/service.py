@@ -79,9 +79,9 @@ class Emperor:
         )
         self._governor = Governor(settings, ports, self._chronicle)
         self._accounts = SystemAccounts()
-        self._resolver = Resolver(uwsgi, settings.vassals)
+        self._resolver = Resolver(uwsgi, settings.vassals_dir)
         self._folder = VassalFolder(settings, self._governor, self._accounts, self._resolver, tasks)
-        self._provisioner = Provisioner(settings.provision, self._governor, tasks)
+        self._provisioner = Provisioner(settings.provision_command, self._governor, tasks)
         self._activation = Activation(
             settings,
             self._governor,
@@ -122,7 +122,7 @@ class Emperor:
         self._inherited.leave_nothing()
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        watch = FolderWatch(self._settings.vassals, self._loop, self._changed)
+        watch = FolderWatch(self._settings.vassals_dir, self._loop, self._changed)
         stack.callback(watch.close)
         with _nothing_is_garbage():
             took_over = self._take_over()
@@ -134,7 +134,9 @@ class Emperor:
         if took_over:
             self._governor.restore_listeners()
         self._state()
-        log.info("serving %d vassals of %s", len(self._governor.vassals), self._settings.vassals)
+        log.info(
+            "serving %d vassals of %s", len(self._governor.vassals), self._settings.vassals_dir
+        )
 
     def _take_over(self) -> bool:
         """Go on with the vassals of the daemon before. Whether there was one."""

@@ -59,8 +59,8 @@ class Daemon:
         self._process: subprocess.Popen[bytes] | None = None
         self.under: list[str] = []  # a command that runs it
         self._flags = {
-            "vassals": str(self.vassals),
-            "sockets": str(self.sockets),
+            "vassals-dir": str(self.vassals),
+            "sockets-dir": str(self.sockets),
             "run-dir": str(self.run_dir),
             "log-dir": str(self.logs),
         } | {name.replace("_", "-"): value for name, value in flags.items()}

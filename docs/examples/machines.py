@@ -68,11 +68,11 @@ def _start(backend: Backend) -> "subprocess.Popen[bytes]":
     end."""
     folder = backend.folder
     flags = {
-        "vassals": folder / "vassals",
-        "sockets": folder / "sockets",
+        "vassals-dir": folder / "vassals",
+        "sockets-dir": folder / "sockets",
         "run-dir": backend.run_dir,
         "log-dir": folder / "logs",
-        "uwsgi": folder.parent / "venv" / "bin" / "uwsgi",
+        "uwsgi-binary": folder.parent / "venv" / "bin" / "uwsgi",
         "stop-timeout": 5,
     }
     with backend.log.open("ab") as log:

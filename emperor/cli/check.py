@@ -75,15 +75,15 @@ class Examiner:
     async def _examine(self, path: Path, found: list[Finding]) -> str:
         """Add to `found`, and return the socket. Raises OSError and BrokenIni."""
         domain = _domain_of(path.name)
-        settings = replace(self._settings, vassals=path.parent.resolve())
+        settings = replace(self._settings, vassals_dir=path.parent.resolve())
         draft = read_draft(str(path))
-        ini = parse(draft.data, path.name, str(settings.vassals))
+        ini = parse(draft.data, path.name, str(settings.vassals_dir))
         found += unknown_options(ini, self._known)
         if ini.needs_uwsgi:
-            ini = await self._ask(ini, draft, settings.vassals)
+            ini = await self._ask(ini, draft, settings.vassals_dir)
         spec = spec_of(domain, ini, settings, draft.owner, self._accounts)
         found += lint(ini, spec, settings, self._somaxconn)
-        found += missing_paths(ini, spec, str(settings.vassals))
+        found += missing_paths(ini, spec, str(settings.vassals_dir))
         self._claim(spec)
         return spec.socket
 
@@ -137,16 +137,20 @@ def lines(verdict: Verdict) -> list[Text]:
     "--config", metavar="FILE",
     help="emperord's settings.  [default: /etc/uwsgi/emperord.ini, if it is there]",
 )  # fmt: skip
-@click.option("--sockets", metavar="DIR", help="The folder of sockets, if not the settings' own.")
-def check(inis: tuple[Path, ...], config: str | None, sockets: str | None) -> None:
+@click.option(
+    "--sockets-dir", metavar="DIR", help="The folder of sockets, if not the settings' own."
+)
+def check(inis: tuple[Path, ...], config: str | None, sockets_dir: str | None) -> None:
     """Say what in each INI will not work, or works otherwise than it may seem.
 
     Each line reads FILE:LINE: severity: cause; cure. What is an error will not be served; the exit
     status is 1 then. Check an ini before you move it into the folder of vassals.
     """
     try:
-        settings = load_settings(config, {} if sockets is None else {"sockets": sockets})
-        uwsgi = find_uwsgi(settings.uwsgi)
+        settings = load_settings(
+            config, {} if sockets_dir is None else {"sockets-dir": sockets_dir}
+        )
+        uwsgi = find_uwsgi(settings.uwsgi_binary)
         verdicts = asyncio.run(_check(inis, settings, uwsgi))
     except SettingsError as error:
         raise Failed(str(error)) from error

@@ -112,7 +112,7 @@ def listing(moves: Sequence[Move], room: int | None) -> list[Text]:
 )  # fmt: skip
 @placement_option
 @click.option(
-    "--vassals", metavar="DIR", type=click.Path(path_type=Path),
+    "--vassals-dir", metavar="DIR", type=click.Path(path_type=Path),
     help="Take the domains from this folder of inis; emperord need not run then.",
 )  # fmt: skip
 @click.option("--json", "raw", is_flag=True, help="All of it, every domain that moves.")
@@ -121,7 +121,7 @@ def plan(
     run_dir: Path,
     backends: tuple[Path, Path],
     placement: Rule,
-    vassals: Path | None,
+    vassals_dir: Path | None,
     raw: bool,
 ) -> None:
     """Say which of this machine's domains another list of backends would move, and where.
@@ -129,7 +129,7 @@ def plan(
     A domain that moves is asleep at its new backend, and needs its ini and its files there.
     """
     old, new = (Placement(file, placement) for file in backends)
-    domains = asyncio.run(_served(run_dir)) if vassals is None else _named(vassals)
+    domains = asyncio.run(_served(run_dir)) if vassals_dir is None else _named(vassals_dir)
     rendezvous = None
     if placement is not Rule.RENDEZVOUS:
         before, after = (Placement(file, Rule.RENDEZVOUS) for file in backends)
@@ -163,7 +163,7 @@ async def _served(run_dir: Path) -> list[str]:
         async with connect(run_dir) as client:
             report = parse(Report, await client.status())
     except Unreachable as error:
-        raise Unreachable(f"{error}; --vassals DIR does without it") from error
+        raise Unreachable(f"{error}; --vassals-dir DIR does without it") from error
     return [vassal.name for vassal in report.vassals]
 
 

@@ -67,7 +67,7 @@ def _check_length(path: str) -> None:
     if len(os.fsencode(path)) > SOCKET_PATH_BYTES:
         raise CannotListen(
             f"cannot listen on {path}: the kernel takes paths of {SOCKET_PATH_BYTES} bytes at"
-            " most; choose a shorter `sockets` folder or a shorter name"
+            " most; choose a shorter `sockets-dir` or a shorter name"
         )
 
 

@@ -48,14 +48,14 @@ class _Common:
 
 
 class UnixListeners:
-    """Makes listeners beneath `settings.sockets`, a folder that it creates if need be.
+    """Makes listeners beneath `settings.sockets_dir`, a folder that it creates if need be.
 
     Raises SettingsError when that folder cannot be made, or when the owner or group is unknown.
     """
 
     def __init__(self, settings: Settings, loop: AbstractEventLoop) -> None:
         uid, gid = owners(settings)
-        sockets = os.fspath(settings.sockets)
+        sockets = os.fspath(settings.sockets_dir)
         _make_sockets(sockets)
         self._common = _Common(loop, sockets, (os.geteuid(), gid), (uid, gid), settings.socket_mode)
 
@@ -355,7 +355,9 @@ def _make_sockets(path: str) -> None:
     except FileExistsError:
         return
     except OSError as error:
-        raise SettingsError(f"cannot use sockets = {path}: {error.strerror}; create it") from error
+        raise SettingsError(
+            f"cannot use sockets-dir = {path}: {error.strerror}; create it"
+        ) from error
 
 
 def _cannot_listen(path: str, error: OSError) -> CannotListen:

@@ -10,7 +10,7 @@ from emperor.model.settings import Settings
 from emperor.model.snapshot import FORMAT, Stale
 
 # Sockets and processes stand there, and nginx looks for them there.
-_FIXED = ("vassals", "sockets", "run_dir")
+_FIXED = ("vassals_dir", "sockets_dir", "run_dir")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class DaemonRecord:
     """One daemon. `reading` stands for all that decides what an ini comes to."""
 
     config_fingerprint: str
-    vassals: str
-    sockets: str
+    vassals_dir: str
+    sockets_dir: str
     run_dir: str
     handed: tuple[Handed, ...] = ()
     format: Literal[2] = FORMAT
@@ -40,7 +40,7 @@ _DECODER: msgspec.msgpack.Decoder[DaemonRecord] = msgspec.msgpack.Decoder(Daemon
 
 def record_of(version: str, settings: Settings, handed: tuple[Handed, ...] = ()) -> DaemonRecord:
     """That of a daemon with these settings."""
-    places = (str(settings.vassals), str(settings.sockets), str(settings.run_dir))
+    places = (str(settings.vassals_dir), str(settings.sockets_dir), str(settings.run_dir))
     return DaemonRecord(config_fingerprint(version, settings), *places, handed)
 
 

@@ -99,7 +99,7 @@ class Room(Enum):
 
     FREE = "free"
     TAKEN = "taken"  # a predecessor still drains
-    SINGLE = "single"  # this app cannot run twice (`reload = restart`)
+    SINGLE = "single"  # this app cannot run twice (`on-change = restart`)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from emperor.model.spec import Activation, Reload
+from emperor.model.spec import Activation, OnChange
 
 SECTION = "emperord"
 
@@ -22,11 +22,11 @@ class SettingsError(Exception):
 class Settings:
     """What the administrator chose. Times are in seconds, `socket_mode` is of the open door."""
 
-    vassals: Path
-    sockets: Path
+    vassals_dir: Path
+    sockets_dir: Path
     run_dir: Path
     log_dir: Path
-    uwsgi: Path | None
+    uwsgi_binary: Path | None
     activation: Activation
     idle: int
     need_app: bool
@@ -35,13 +35,13 @@ class Settings:
     throttle_first: float
     throttle_max: float
     backlog: int
-    reload: Reload
+    on_change: OnChange
     page_after: float
     max_held: int
     max_held_per_domain: int
     max_starting: int | None
     max_running: int
-    provision: tuple[str, ...]
+    provision_command: tuple[str, ...]
     socket_owner: str
     socket_group: str
     socket_mode: int
@@ -85,10 +85,10 @@ def boolean(text: str) -> bool:
         raise ValueError("must be true or false") from None
 
 
-def one_of(kind: type[Activation] | type[Reload]) -> Callable[[str], Any]:
+def one_of(kind: type[Activation] | type[OnChange]) -> Callable[[str], Any]:
     """A parser for the values of an enumeration."""
 
-    def parse(text: str) -> Activation | Reload:
+    def parse(text: str) -> Activation | OnChange:
         try:
             return kind(text)
         except ValueError:
@@ -147,11 +147,11 @@ class Key:
 
 
 KEYS = (
-    Key("vassals", "/etc/uwsgi/vassals", "DIR", _path, "the folder of inis, DOMAIN.ini"),
-    Key("sockets", "/var/sockets", "DIR", _path, "where DOMAIN/socket is made for each vassal"),
+    Key("vassals-dir", "/etc/uwsgi/vassals", "DIR", _path, "the folder of inis, DOMAIN.ini"),
+    Key("sockets-dir", "/var/sockets", "DIR", _path, "where DOMAIN/socket is made for each vassal"),
     Key("run-dir", "/run/emperord", "DIR", _path, "holds activate.sock and control.sock"),
     Key("log-dir", "/var/log/emperord", "DIR", _path, "DOMAIN.log: what the vassal prints"),
-    Key("uwsgi", "", "FILE", lambda text: _path(text) if text else None,
+    Key("uwsgi-binary", "", "FILE", lambda text: _path(text) if text else None,
         "the uWSGI binary; by default the one beside this interpreter, then the one on PATH"),
     Key("activation", "fallback", "WAY", one_of(Activation),
         "fallback: keep nginx out until the app accepts; socket: let it queue on the listener"),
@@ -167,7 +167,7 @@ KEYS = (
     Key("throttle-max", "180", "SECONDS", positive_seconds, "where the doubling of it ends"),
     Key("backlog", "4096", "N", _backlog,
         "connections that a listener queues; the kernel's net.core.somaxconn bounds it"),
-    Key("reload", "overlap", "WAY", one_of(Reload),
+    Key("on-change", "overlap", "WAY", one_of(OnChange),
         "overlap: a changed app boots beside the old one; restart: after its end"),
     Key("page-after", "2", "SECONDS", seconds,
         "how long a navigating browser waits before it sees the waiting page"),
@@ -180,7 +180,7 @@ KEYS = (
     Key("max-running", "0", "N", _bound,
         "so many apps have processes at once; for another one the longest unused is put to sleep;"
         " 0 no bound"),
-    Key("provision", "", "COMMAND", _command,
+    Key("provision-command", "", "COMMAND", _command,
         "run with a domain that has no ini, which it may then drop; 30 s"),
     Key("socket-owner", "root", "USER", str, "owner of the sockets"),
     Key("socket-group", "www-data", "GROUP", str, "nginx's group: it may connect"),

@@ -14,7 +14,7 @@ class Activation(Enum):
     SOCKET = "socket"
 
 
-class Reload(Enum):
+class OnChange(Enum):
     """Whether a changed ini boots a successor beside the old process, or after its end."""
 
     OVERLAP = "overlap"
@@ -65,7 +65,7 @@ class Spec:
     names_socket: bool = True
     adoption: Adoption = Adoption.BY_FD
     activation: Activation = Activation.FALLBACK
-    reload: Reload = Reload.OVERLAP
+    on_change: OnChange = OnChange.OVERLAP
     idle: int = 93600
     idle_in_ini: bool = False
     start_timeout: float = 60.0
@@ -79,4 +79,4 @@ class Spec:
     @property
     def overlaps(self) -> bool:
         """Whether two processes of this app may run at the same moment."""
-        return self.reload is Reload.OVERLAP
+        return self.on_change is OnChange.OVERLAP

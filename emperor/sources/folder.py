@@ -57,7 +57,7 @@ class VassalFolder:
         )
         self._left_out = 0
         self._tasks = tasks
-        self._real_folder = os.path.realpath(settings.vassals)
+        self._real_folder = os.path.realpath(settings.vassals_dir)
         self._claims = Claims()
         # None: it is known, and has to be read again.
         self._stamps: dict[str, Stamp | None] = {}
@@ -87,7 +87,7 @@ class VassalFolder:
         try:
             present = self._listing()
         except OSError as error:
-            log.warning("cannot read %s: %s", self._settings.vassals, error.strerror)
+            log.warning("cannot read %s: %s", self._settings.vassals_dir, error.strerror)
             return
         unhappy = self._unhappy()
         for name in unhappy:
@@ -104,7 +104,7 @@ class VassalFolder:
         self._tell_who_is_left_out()
 
     def _listing(self) -> set[str]:
-        self._real_folder = os.path.realpath(self._settings.vassals)
+        self._real_folder = os.path.realpath(self._settings.vassals_dir)
         return set(os.listdir(self._real_folder))
 
     def _unhappy(self) -> list[str]:
@@ -131,7 +131,7 @@ class VassalFolder:
         if name.startswith(".") or domain == name or not is_domain(domain):
             self._pass_over(name)
             return
-        path = os.path.join(self._settings.vassals, name)
+        path = os.path.join(self._settings.vassals_dir, name)
         try:
             if self._stamps.get(name) == stamp_of(os.stat(path)):
                 return
@@ -153,7 +153,7 @@ class VassalFolder:
             if name not in self._passed_over:
                 self._passed_over.add(name)
                 log.info("%r is not served: it is not named DOMAIN.ini", name)
-        elif os.path.lexists(os.path.join(self._settings.vassals, name)):
+        elif os.path.lexists(os.path.join(self._settings.vassals_dir, name)):
             self._refuse(
                 name.removesuffix(".ini"),
                 f"cannot serve {name!r}: its name is no host name (a-z 0-9 _ . -, at most"
@@ -248,7 +248,7 @@ class VassalFolder:
             self._governor.complain(domain, why)
 
     def _gone(self, name: str, domain: str) -> None:
-        if os.path.exists(os.path.join(self._settings.vassals, name)):
+        if os.path.exists(os.path.join(self._settings.vassals_dir, name)):
             self.look(name)
             return
         self._stamps.pop(name, None)

@@ -183,7 +183,7 @@ class UwsgiLauncher:
     ) -> None:
         self._uwsgi = str(uwsgi)
         self._open_files = open_files
-        self._vassals = settings.vassals
+        self._vassals = settings.vassals_dir
         self._log_dir = settings.log_dir
         self._loop = loop
 

@@ -221,7 +221,7 @@ def _sockets(ini: Ini, spec: Spec, settings: Settings) -> Iterator[Finding]:
             text = f"{path} refers to a descriptor that is not there"
             cure = f"drop it: emperord makes {spec.socket}"
             yield Finding(option.line, Severity.ERROR, text, cure)
-        elif place_of(option, str(settings.vassals)) != spec.socket:
+        elif place_of(option, str(settings.vassals_dir)) != spec.socket:
             text = f"nobody can wake the app at {path}; emperord serves it at {spec.socket} too"
             cure = f"let nginx pass requests to {spec.socket}, and drop this"
             yield Finding(option.line, Severity.WARNING, text, cure)

@@ -12,7 +12,7 @@ from typing import Any
 
 from emperor.model.domain import is_domain
 from emperor.model.settings import KEYS, Settings
-from emperor.model.spec import SOCKET_PATH_BYTES, Adoption, Reload, Spec
+from emperor.model.spec import SOCKET_PATH_BYTES, Adoption, OnChange, Spec
 from emperor.uwsgi.identity import Accounts, FileOwner, has_the_last_word, identity_of
 from emperor.uwsgi.ini import SOCKETS, SSL_SOCKETS, BrokenIni, Ini, Option
 
@@ -21,7 +21,7 @@ _OVERRIDES = {
     key.name: key
     for key in KEYS
     if key.name in {
-        "activation", "backlog", "idle", "need-app", "reload", "start-timeout", "stop-timeout",
+        "activation", "backlog", "idle", "need-app", "on-change", "start-timeout", "stop-timeout",
     }
 }  # fmt: skip
 _TIMEOUTS = frozenset({"start-timeout", "stop-timeout"})
@@ -84,7 +84,9 @@ def spec_of(
         names_socket=socket.named,
         adoption=_adoption(ini, socket, written.keys() & _NEEDS_NAME),
         activation=settings.activation,
-        reload=Reload.RESTART if single and not ini.attribute("reload") else settings.reload,
+        on_change=(
+            OnChange.RESTART if single and not ini.attribute("on-change") else settings.on_change
+        ),
         idle=idle,
         idle_in_ini="idle" in written,
         start_timeout=settings.start_timeout,
@@ -151,14 +153,14 @@ class _Socket:
 
 
 def _socket(domain: str, ini: Ini, settings: Settings) -> _Socket:
-    root = os.path.normpath(settings.sockets)
+    root = os.path.normpath(settings.sockets_dir)
     own = f"{root}/{domain}/socket"
     mine: Option | None = None
     foreign: list[str] = []
     for option in ini.options:
         if option.key not in SOCKETS:
             continue
-        place = place_of(option, str(settings.vassals))
+        place = place_of(option, str(settings.vassals_dir))
         if place == own:
             mine = mine or option
         elif place is not None:
@@ -242,5 +244,5 @@ def _aliases(
             cause = f"cannot use the alias {alias!r}: "
             cause += "it is the ini's own name" if alias == domain else "it is no host name"
             raise ini.broken(option, f"{cause}; drop it")
-        _refuse_paths(ini, None, f"{os.path.normpath(settings.sockets)}/{alias}/socket")
+        _refuse_paths(ini, None, f"{os.path.normpath(settings.sockets_dir)}/{alias}/socket")
     return aliases

@@ -100,7 +100,7 @@ class Reporter:
             sleep = Sleep(self._wall(vassal.last_stop.at), vassal.last_stop.why)
         return VassalDetail(
             status=status,
-            ini=os.path.join(self._settings.vassals, spec.ini),
+            ini=os.path.join(self._settings.vassals_dir, spec.ini),
             activation=spec.activation.value,
             aliases=spec.aliases,
             predecessor_pid=self._predecessor_pid(vassal),

@@ -57,9 +57,9 @@ def test_a_good_ini_gets_no_other_word(desk: Desk) -> None:
 
 def test_the_folder_of_sockets_is_that_of_the_settings_or_of_the_option(desk: Desk) -> None:
     path = desk.write("a.example.ini", GOOD)
-    (desk.folder / "emperord.conf").write_text("[emperord]\nsockets = /srv/sockets\n")
+    (desk.folder / "emperord.conf").write_text("[emperord]\nsockets-dir = /srv/sockets\n")
     assert "at /srv/sockets/a.example/socket" in desk.check(path).out
-    assert "at /run/s/a.example/socket" in desk.check("--sockets", "/run/s", path).out
+    assert "at /run/s/a.example/socket" in desk.check("--sockets-dir", "/run/s", path).out
 
 
 def test_findings_name_file_line_severity_cause_and_cure(desk: Desk) -> None:
@@ -158,7 +158,7 @@ def test_settings_that_cannot_be_used_are_an_error(desk: Desk) -> None:
 @pytest.mark.parametrize("binary", ["/nosuch/uwsgi", "/bin/sleep"])
 def test_a_uwsgi_that_is_none_is_an_error(desk: Desk, binary: str) -> None:
     path = desk.write("a.example.ini", GOOD)
-    (desk.folder / "emperord.conf").write_text(f"[emperord]\nuwsgi = {binary}\n")
+    (desk.folder / "emperord.conf").write_text(f"[emperord]\nuwsgi-binary = {binary}\n")
     told = desk.check(path)
     assert told.status == 1
     assert binary in told.err

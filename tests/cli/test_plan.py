@@ -48,7 +48,7 @@ def planned(ctl: Ctl, *arguments: object) -> dict[str, Any]:
 def test_what_moves_is_told_from_where_to_where(
     ctl: Ctl, three: Path, four: Path, vassals: Path
 ) -> None:
-    plan = planned(ctl, "--backends", three, four, "--vassals", vassals)
+    plan = planned(ctl, "--backends", three, four, "--vassals-dir", vassals)
     old, new = Placement(three, Rule.STOCK), Placement(four, Rule.STOCK)
     expected = {
         domain: (old.backend(domain), new.backend(domain))
@@ -65,9 +65,9 @@ def test_what_moves_is_told_from_where_to_where(
 def test_rendezvous_would_have_moved_fewer_and_only_to_the_new_one(
     ctl: Ctl, three: Path, four: Path, vassals: Path
 ) -> None:
-    stock = planned(ctl, "--backends", three, four, "--vassals", vassals)
+    stock = planned(ctl, "--backends", three, four, "--vassals-dir", vassals)
     ideal = planned(
-        ctl, "--backends", three, four, "--vassals", vassals, "--placement", "rendezvous"
+        ctl, "--backends", three, four, "--vassals-dir", vassals, "--placement", "rendezvous"
     )
     assert {move["after"] for move in ideal["moves"]} == {D}
     assert stock["rendezvous"] == len(ideal["moves"]) < len(stock["moves"]) / 2
@@ -77,9 +77,9 @@ def test_rendezvous_would_have_moved_fewer_and_only_to_the_new_one(
 def test_a_person_reads_the_share_the_flows_the_hint_and_the_domains(
     ctl: Ctl, three: Path, four: Path, vassals: Path
 ) -> None:
-    plan = planned(ctl, "--backends", three, four, "--vassals", vassals)
+    plan = planned(ctl, "--backends", three, four, "--vassals-dir", vassals)
     moved = len(plan["moves"])
-    lines = ctl("plan", "--backends", str(three), str(four), "--vassals", str(vassals)).out
+    lines = ctl("plan", "--backends", str(three), str(four), "--vassals-dir", str(vassals)).out
     first, empty, *rest = lines.splitlines()
     assert first == f"{moved} of 400 domains ({moved / 4:.0f} %) would move."
     assert empty == ""
@@ -99,7 +99,7 @@ def test_a_person_reads_the_share_the_flows_the_hint_and_the_domains(
 
 
 def test_a_terminal_gets_one_screen(tmp_path: Path, three: Path, four: Path, vassals: Path) -> None:
-    arguments = ("--backends", str(three), str(four), "--vassals", str(vassals))
+    arguments = ("--backends", str(three), str(four), "--vassals-dir", str(vassals))
     with on_terminal(tmp_path, "plan", *arguments) as program:
         assert program.process.wait(30) == 0
         lines = program.screen().splitlines()
@@ -120,11 +120,11 @@ def test_without_a_daemon_it_says_how_to_do_without_one(ctl: Ctl, three: Path, f
     told = ctl("plan", "--backends", str(three), str(four))
     assert told.status == 4
     assert "cannot reach emperord" in told.err
-    assert "--vassals DIR does without it" in told.err
+    assert "--vassals-dir DIR does without it" in told.err
 
 
 def test_the_same_list_moves_nothing(ctl: Ctl, three: Path, vassals: Path) -> None:
-    told = ctl("plan", "--backends", str(three), str(three), "--vassals", str(vassals))
+    told = ctl("plan", "--backends", str(three), str(three), "--vassals-dir", str(vassals))
     assert told.out == "0 of 400 domains (0 %) would move.\n"
 
 
@@ -132,7 +132,7 @@ def test_a_machine_without_domains_is_no_division_by_zero(
     ctl: Ctl, three: Path, four: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "none").mkdir()
-    told = ctl("plan", "--backends", str(three), str(four), "--vassals", str(tmp_path / "none"))
+    told = ctl("plan", "--backends", str(three), str(four), "--vassals-dir", str(tmp_path / "none"))
     assert told.out == "0 of 0 domains would move.\n"
 
 
@@ -160,18 +160,20 @@ def test_the_warning_is_seen_and_is_no_failure(
     ctl: Ctl, three: Path, tmp_path: Path, vassals: Path
 ) -> None:
     shorter = listing(tmp_path / "shorter.lua", A, B)
-    told = ctl("plan", "--backends", str(three), str(shorter), "--vassals", str(vassals))
+    told = ctl("plan", "--backends", str(three), str(shorter), "--vassals-dir", str(vassals))
     assert told.status == 0
     assert told.out.splitlines()[1].startswith("warning: the new list is merely shorter; ")
-    assert planned(ctl, "--backends", three, shorter, "--vassals", vassals)["warning"]
+    assert planned(ctl, "--backends", three, shorter, "--vassals-dir", vassals)["warning"]
 
 
 def test_a_bad_list_or_folder_is_named(ctl: Ctl, three: Path, tmp_path: Path) -> None:
     bad = listing(tmp_path / "bad.lua")
-    told = ctl("plan", "--backends", str(three), str(bad), "--vassals", str(tmp_path))
+    told = ctl("plan", "--backends", str(three), str(bad), "--vassals-dir", str(tmp_path))
     assert told.status == 1
     assert f"cannot use the backends of {bad}: web_server_ips is empty" in told.err
-    told = ctl("plan", "--backends", str(three), str(three), "--vassals", str(tmp_path / "nope"))
+    told = ctl(
+        "plan", "--backends", str(three), str(three), "--vassals-dir", str(tmp_path / "nope")
+    )
     assert told.status == 1
     assert told.err == f"emperorctl: cannot read {tmp_path}/nope: No such file or directory\n"
 

@@ -165,7 +165,7 @@ def test_a_master_that_was_killed_is_replaced_at_the_next_hit(backend: Backend) 
 def test_a_uwsgi_that_is_gone_is_named_and_the_rest_is_served(start: Start, folder: Path) -> None:
     link = folder / "uwsgi"
     link.symlink_to(BIN / "uwsgi")
-    backend = start(uwsgi=str(link))
+    backend = start(uwsgi_binary=str(link))
     backend.expect("b.example: starting → throttled")
     backend.add("a.example")
     backend.add("b.example")

@@ -37,7 +37,7 @@ def test_a_wrong_setting_is_named_before_anything_starts(folder: Path) -> None:
 def test_an_unknown_group_is_named_at_the_start(folder: Path) -> None:
     result = subprocess.run(
         [BIN / "emperord", "--socket-group=nobodys", f"--run-dir={folder}",
-         f"--log-dir={folder}", f"--sockets={folder}"],
+         f"--log-dir={folder}", f"--sockets-dir={folder}"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert result.returncode == 1
@@ -47,7 +47,7 @@ def test_an_unknown_group_is_named_at_the_start(folder: Path) -> None:
 
 def test_a_uwsgi_that_is_not_there_is_told_at_the_start(folder: Path) -> None:
     result = subprocess.run(
-        [BIN / "emperord", "--uwsgi=/nowhere/uwsgi", f"--run-dir={folder}"],
+        [BIN / "emperord", "--uwsgi-binary=/nowhere/uwsgi", f"--run-dir={folder}"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert result.returncode == 1
@@ -195,7 +195,7 @@ def provisioning(folder: Path) -> Path:
 
 
 def test_a_domain_without_an_ini_is_provisioned_once(folder: Path, start: Start) -> None:
-    backend = start(provision=str(provisioning(folder)))
+    backend = start(provision_command=str(provisioning(folder)))
     (folder / "new.ini").write_text(backend.ini("new.example"))
     statuses: list[int] = []
     threads = [
@@ -219,7 +219,7 @@ def test_made_up_hosts_that_wait_to_be_provisioned_keep_no_site_from_being_serve
     command = folder / "provision"
     command.write_text(f"#!/bin/sh\nwhile [ ! -e {gate} ]; do sleep 0.1; done\nexit 1\n")
     command.chmod(0o755)
-    backend = start(provision=str(command), max_held="40")
+    backend = start(provision_command=str(command), max_held="40")
     backend.expect("5 requests are held for hosts without an ini, and more are answered 503")
     backend.add("a.example")
     replies: list[int] = []
@@ -244,7 +244,7 @@ def test_a_stop_ends_what_provisions_and_answers_who_waits_for_it(
     command = folder / "provision"
     command.write_text(f"#!/bin/sh\ntouch {folder}/asked\nsleep 60\n")
     command.chmod(0o755)
-    backend = start(provision=str(command))
+    backend = start(provision_command=str(command))
     backend.add("slow.example", hook_as_user_atexit="exec:sleep 2")
     backend.get("slow.example")
     replies: list[Reply] = []

@@ -152,7 +152,7 @@ def test_the_ini_of_another_user_runs_as_that_user(
     # The checkout may lie where that user cannot go.
     for path in (BIN / "uwsgi", APPS / "plain.py"):
         shutil.copy(path, folder)
-    backend = start(uwsgi=f"{folder}/uwsgi")
+    backend = start(uwsgi_binary=f"{folder}/uwsgi")
     backend.drop("a.example", backend.ini("a.example", file=f"{folder}/plain.py"))
     os.chown(backend.vassals / "a.example.ini", 65534, 65534)
     backend.until("a.example", "parked")

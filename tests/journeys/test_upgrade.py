@@ -244,7 +244,7 @@ def test_a_provisioning_command_is_waited_for(
         f'cp {folder}/new.ini {folder}/vassals/"$1".ini\n'
     )
     command.chmod(0o755)
-    backend = start(launch=installation.launch, provision=str(command))
+    backend = start(launch=installation.launch, provision_command=str(command))
     backend.nginx.expect("upstream prematurely closed connection")
     (folder / "new.ini").write_text(backend.ini("new.example"))
     replies: list[int] = []
@@ -265,7 +265,7 @@ def test_those_in_line_to_be_provisioned_keep_no_upgrade_waiting(
     command = folder / "provision"
     command.write_text(f'#!/bin/sh\necho "$1" >> {asked}\nsleep 0.5\nexit 1\n')
     command.chmod(0o755)
-    backend = start(launch=installation.launch, provision=str(command))
+    backend = start(launch=installation.launch, provision_command=str(command))
     backend.nginx.expect("upstream prematurely closed connection")
     threads = [
         threading.Thread(target=backend.get, args=(f"{number}.example",)) for number in range(60)

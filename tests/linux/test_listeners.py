@@ -78,7 +78,7 @@ class House:
 
     def listeners_of(self, **settings: str) -> UnixListeners:
         flags = {name.replace("_", "-"): value for name, value in settings.items()}
-        read = read_settings("", "the test", {"sockets": str(self.sockets)} | flags)
+        read = read_settings("", "the test", {"sockets-dir": str(self.sockets)} | flags)
         return UnixListeners(read, asyncio.get_running_loop())
 
     def path(self, domain: str = "a.example") -> Path:
@@ -435,8 +435,10 @@ async def test_an_unknown_owner_or_group_is_an_error_in_the_settings(house: Hous
         house.listeners_of(socket_owner="nosuch")
     with pytest.raises(SettingsError, match=r"socket-group = 'nosuch': .* it must be nginx's"):
         house.listeners_of(socket_group="nosuch")
-    with pytest.raises(SettingsError, match="cannot use sockets = /nosuch/folder: No such file"):
-        house.listeners_of(sockets="/nosuch/folder")
+    with pytest.raises(
+        SettingsError, match="cannot use sockets-dir = /nosuch/folder: No such file"
+    ):
+        house.listeners_of(sockets_dir="/nosuch/folder")
 
 
 async def test_uwsgi_serves_from_a_duplicate_and_leaves_it_non_blocking(house: House) -> None:

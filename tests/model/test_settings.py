@@ -47,7 +47,7 @@ def said_of(text: str, **flags: str) -> str:
             " there are",
         ),
         (
-            "[emperord]\nvassals = /srv\nidle = never\n",
+            "[emperord]\nvassals-dir = /srv\nidle = never\n",
             "cannot use idle = 'never' from FILE, line 3: must be a whole number of seconds, 0 or"
             " more",
         ),
@@ -65,9 +65,9 @@ def said_of(text: str, **flags: str) -> str:
             " 0660",
         ),
         (
-            "[emperord]\nprovision = it's\n",
-            'cannot use provision = "it\'s" from FILE, line 2: must be a command as a shell takes'
-            " it: No closing quotation",
+            "[emperord]\nprovision-command = it's\n",
+            'cannot use provision-command = "it\'s" from FILE, line 2: must be a command as a shell'
+            " takes it: No closing quotation",
         ),
     ],
 )

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from emperor.model.lifecycle import POSTURE, Connections, Door, Event, Role, State
 from emperor.model.policy import LONGEST_PLACE_SECONDS
 from emperor.model.ports import CannotListen, Message
-from emperor.model.spec import Reload
+from emperor.model.spec import OnChange
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Child, Vassal
 from tests.supervisor.fakes import FakeListener, FakeProcess, World
@@ -98,9 +98,9 @@ class Machine(RuleBasedStateMachine):
         self.governor.order(data.draw(st.sampled_from(self.known)), event, "emperorctl")
 
     @precondition(lambda self: not self.hangs)
-    @rule(domain=st.sampled_from(DOMAINS), reload=st.sampled_from(Reload))
-    def an_ini_comes_or_changes(self, domain: str, reload: Reload) -> None:
-        spec = replace(self.world.spec, domain=domain, ini=f"{domain}.ini", reload=reload)
+    @rule(domain=st.sampled_from(DOMAINS), on_change=st.sampled_from(OnChange))
+    def an_ini_comes_or_changes(self, domain: str, on_change: OnChange) -> None:
+        spec = replace(self.world.spec, domain=domain, ini=f"{domain}.ini", on_change=on_change)
         vassal = self.governor.vassals.get(domain)
         if vassal is not None and vassal.listener.fd >= 0:
             self.governor.revise(spec)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from emperor.model.spec import Reload
+from emperor.model.spec import OnChange
 from tests.supervisor.fakes import SPEC, World
 
 
@@ -99,9 +99,9 @@ def test_the_old_one_may_die_while_its_successor_boots() -> None:
 
 
 def test_an_app_that_cannot_run_twice_is_stopped_first() -> None:
-    world = World(replace(SPEC, reload=Reload.RESTART))
+    world = World(replace(SPEC, on_change=OnChange.RESTART))
     old = world.run()
-    world.governor.revise(replace(SPEC, reload=Reload.RESTART, idle=5))
+    world.governor.revise(replace(SPEC, on_change=OnChange.RESTART, idle=5))
     assert world.state == "stopping"
     assert world.diary[-2:] == ["close", "drain 100"]
     old.exits()

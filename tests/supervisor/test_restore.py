@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from emperor.model.lifecycle import Event
 from emperor.model.ports import Message, StoreEntry
 from emperor.model.snapshot import decode, encode
-from emperor.model.spec import Reload, Stamp
+from emperor.model.spec import OnChange, Stamp
 from tests.supervisor.fakes import Crash, FakeProcess, World
 
 STAMP = Stamp(1, 2, 3, 0, 0)
@@ -76,7 +76,7 @@ EVENTS: dict[str, Callable[[World], None]] = {
     "neighbour": lambda world: world.hit(world.governor.vassals.get("b.example")),
     "revise": lambda world: world.governor.revise(replace(world.spec, stop_timeout=5.0), STAMP),
     "revise, single": lambda world: world.governor.revise(
-        replace(world.spec, reload=Reload.RESTART), STAMP
+        replace(world.spec, on_change=OnChange.RESTART), STAMP
     ),
     **{f"order {event.value}": an_order(event) for event in (Event.START, Event.RESTART)},
     **{f"order {event.value}": an_order(event) for event in (Event.REVISED, Event.IDLE)},

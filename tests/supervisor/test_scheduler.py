@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from emperor.model.lifecycle import Event
-from emperor.model.spec import Reload, Spec
+from emperor.model.spec import OnChange, Spec
 from emperor.supervisor.records import Vassal
 from tests.supervisor.fakes import CORES, FakeListener, FakeProcess, World
 
@@ -174,7 +174,7 @@ def test_a_queued_successor_waits_where_it_must_not_overlap() -> None:
     crowd.hit(crowd.others["b"])
     crowd.governor.revise(replace(crowd.spec, idle=5))
     assert crowd.state == "reloading"
-    crowd.governor.revise(replace(crowd.spec, reload=Reload.RESTART))
+    crowd.governor.revise(replace(crowd.spec, on_change=OnChange.RESTART))
     assert crowd.state == "stopping"
     assert crowd.line == []
     crowd.process(crowd.others["b"]).accepts()

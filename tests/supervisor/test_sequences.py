@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from emperor.model.lifecycle import POSTURE, Connections, Door, Event, Role, State
 from emperor.model.policy import LONGEST_PLACE_SECONDS
 from emperor.model.ports import Message
-from emperor.model.spec import Reload
+from emperor.model.spec import OnChange
 from emperor.supervisor.records import Vassal
 from tests.supervisor.fakes import Crash, FakeProcess, World
 
@@ -78,9 +78,9 @@ class LifeOfAVassal(RuleBasedStateMachine):
         self.let(lambda: self.world.governor.order(self.world.vassal, event, "emperorctl"))
 
     @precondition(lambda self: self.there)
-    @rule(reload=st.sampled_from(Reload))
-    def the_ini_changes(self, reload: Reload) -> None:
-        self.let(lambda: self.world.governor.revise(replace(self.world.spec, reload=reload)))
+    @rule(on_change=st.sampled_from(OnChange))
+    def the_ini_changes(self, on_change: OnChange) -> None:
+        self.let(lambda: self.world.governor.revise(replace(self.world.spec, on_change=on_change)))
 
     @precondition(lambda self: self.there)
     @rule()

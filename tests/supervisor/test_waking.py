@@ -6,7 +6,7 @@ import pytest
 
 from emperor.model.lifecycle import Event
 from emperor.model.ports import Message
-from emperor.model.spec import Reload
+from emperor.model.spec import OnChange
 from tests.supervisor.fakes import SPEC, World
 
 
@@ -76,7 +76,7 @@ def test_a_hit_in_an_idle_stop_starts_the_successor_at_once() -> None:
 
 
 def test_a_hit_in_an_idle_stop_waits_where_apps_cannot_overlap() -> None:
-    world = World(replace(SPEC, reload=Reload.RESTART))
+    world = World(replace(SPEC, on_change=OnChange.RESTART))
     old = world.run()
     old.says(Message.IDLE)
     world.listener.connect()

@@ -41,7 +41,11 @@ class House:
     """One ini, its listener, and launchers one after the other."""
 
     def __init__(self, folder: Path) -> None:
-        flags = {"vassals": f"{folder}/v", "log-dir": f"{folder}/l", "sockets": f"{folder}/s"}
+        flags = {
+            "vassals-dir": f"{folder}/v",
+            "log-dir": f"{folder}/l",
+            "sockets-dir": f"{folder}/s",
+        }
         for path in flags.values():
             Path(path).mkdir()
         self.settings = read_settings("", "the test", flags)

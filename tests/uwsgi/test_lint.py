@@ -26,7 +26,7 @@ def only(text: str) -> Finding:
         "cheaper = 1", "idle = 60", "die-on-idle = true", "master = true", "pidfile = /srv/pid",
         "harakiri = 30", "static-map = /s=/srv/s", "env = A=B;c#d", "listen = 4096",
         "shutdown-sockets = false", "cheap = false", "env = HOME=/srv", "stats = /srv/stats",
-        "[emperor]\nidle = 60\nreload = restart",
+        "[emperor]\nidle = 60\non-change = restart",
     ],
 )  # fmt: skip
 def test_what_works_here_is_not_spoken_of(text: str) -> None:

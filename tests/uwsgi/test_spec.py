@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from emperor.model.spec import Activation, Adoption, Reload, Spec
+from emperor.model.spec import Activation, Adoption, OnChange, Spec
 from emperor.uwsgi.identity import FileOwner
 from emperor.uwsgi.ini import BrokenIni
 from tests.uwsgi.house import ALICE, AS_BOB, AS_ROOT, DOMAIN, OWN, ROOT, Machine, ini_of, spec
@@ -106,9 +106,9 @@ def test_an_own_socket_that_is_spelled_from_the_folder_on_is_refused() -> None:
 def test_a_path_that_the_kernel_does_not_take_is_refused_with_both_lengths() -> None:
     root = Path("/" + "s" * 100)
     with pytest.raises(BrokenIni, match="has 122 bytes and the kernel takes 107; choose a shorter"):
-        spec("master", sockets=root)
+        spec("master", sockets_dir=root)
     longest = 107 - len(f"/{DOMAIN}/socket")
-    assert len(spec("master", sockets=Path("/" + "s" * (longest - 1))).socket) == 107
+    assert len(spec("master", sockets_dir=Path("/" + "s" * (longest - 1))).socket) == 107
 
 
 # How the socket is handed over.
@@ -210,14 +210,14 @@ def test_where_no_app_is_named_none_is_needed(option: str) -> None:
 )  # fmt: skip
 def test_what_cannot_run_twice_is_restarted(option: str) -> None:
     assert not spec(option).overlaps
-    assert spec(f"{option}\n[emperor]\nreload = overlap").overlaps, "unless the ini insists"
+    assert spec(f"{option}\n[emperor]\non-change = overlap").overlaps, "unless the ini insists"
 
 
 @pytest.mark.parametrize("option", ["processes = 4", "stats = /tmp/a.stats", "threads = 2"])
 def test_everything_else_boots_beside_its_predecessor(option: str) -> None:
     assert spec(option).overlaps
-    assert not spec(option, reload=Reload.RESTART).overlaps
-    assert not spec(f"{option}\n[emperor]\nreload = restart").overlaps
+    assert not spec(option, on_change=OnChange.RESTART).overlaps
+    assert not spec(f"{option}\n[emperor]\non-change = restart").overlaps
 
 
 # The rest of [emperor].
@@ -234,7 +234,7 @@ def test_emperor_overrides_the_settings_for_one_vassal() -> None:
     "option",
     [
         "idle = soon", "idle = -1", "idle = 1.5", "activation = maybe", "start-timeout = 0",
-        "stop-timeout = x", "reload = later", "backlog = 0", "need-app = perhaps", "idle",
+        "stop-timeout = x", "on-change = later", "backlog = 0", "need-app = perhaps", "idle",
     ],
 )  # fmt: skip
 def test_a_bad_value_in_emperor_is_refused_by_line(option: str) -> None:
@@ -276,7 +276,7 @@ def test_an_alias_is_another_host_name(alias: str, cause: str) -> None:
 def test_the_path_through_an_alias_must_be_bindable_too() -> None:
     alias = "b" * 60 + ".example"
     with pytest.raises(BrokenIni, match="has 116 bytes and the kernel takes 107"):
-        spec(f"master\n[emperor]\naliases = {alias}", sockets=Path("/" + "s" * 39))
+        spec(f"master\n[emperor]\naliases = {alias}", sockets_dir=Path("/" + "s" * 39))
 
 
 def test_a_socket_named_by_an_alias_is_refused_for_the_domains_own() -> None:
