@@ -99,34 +99,42 @@ _SETTINGS = """\
 
 <!-- Written by `make docs` from emperor/model/settings.py; do not edit. -->
 
-The file is `/etc/uwsgi/emperord.ini`, section `[emperord]`; `--config FILE` names another one. Each
-key is a flag of `emperord` too (`--vassals-dir DIR`), and the flag wins. Times are in seconds.
+The file is `/etc/uwsgi/emperord.ini`, section `[emperord]`; `--config FILE` names another file.
+Each key is also a flag of `emperord` (`--vassals-dir DIR`), and the flag wins. emperord(8) says
+more about each key.
 
-| key | default | |
+A duration is written as `26h`, `1h30m`, `90s` or `500ms`, or as a number of seconds. `idle` is in
+whole seconds. Every other duration is at most a day.
+
+| key | default | meaning |
 |---|---|---|
 {rows}
 
 ## What a vassal sets for itself
 
-In a section `[emperor]` of its ini, which uWSGI ignores. (`idle` in `[uwsgi]` wins over it.)
+A vassal's ini may have a section `[emperor]`, which uWSGI ignores. These keys override the settings
+for this vassal:
 
-| key | |
+| key | meaning |
 |---|---|
-| idle, activation, start-timeout, stop-timeout, on-change, need-app, backlog | as above |
-| uid, gid | who the vassal runs as, from before uWSGI reads the ini |
+| idle, start-timeout, stop-timeout | as above |
+| activation, on-change, need-app, backlog | as above |
+| uid, gid | user and group of the vassal, set before uWSGI reads the ini |
 | aliases | further host names of the app, separated by spaces or commas |
 
-An ini that is not owned by the daemon's own user is run as its owner; it may name neither another
-`uid` or `gid` nor `aliases`, since whoever can write it could take a neighbour's place; and its
-timeouts count as those of the settings where they are longer, since everybody waits for a stop.
+`idle` in `[uwsgi]` is uWSGI's own option: a number of seconds. It wins over `idle` in `[emperor]`.
 
-No duration but `idle` is longer than a day.
+An ini may belong to another user than the daemon's. Its vassal then runs as that user. Such an ini
+cannot set another `uid` or `gid`, or `aliases`, since its author could take over another site. Its
+`start-timeout` and `stop-timeout` can shorten those of the settings but not lengthen them, since a
+stop of the daemon waits for every vassal.
 """
 
 
 _CONFIG = """\
-; /etc/uwsgi/emperord.ini: what emperord does unless you say otherwise. `systemctl reload emperord`
-; takes a change into service. Times are in seconds; emperord(8) says more.
+; /etc/uwsgi/emperord.ini: the settings of emperord. Each key is shown with its default.
+; After a change, run `systemctl reload emperord`. emperord(8) says more about each key.
+; A duration is written as 26h, 1h30m, 90s or 500ms, or as a number of seconds.
 
 [emperord]
 {keys}

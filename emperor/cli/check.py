@@ -138,7 +138,9 @@ def lines(verdict: Verdict) -> list[Text]:
     help="emperord's settings.  [default: /etc/uwsgi/emperord.ini, if it is there]",
 )  # fmt: skip
 @click.option(
-    "--sockets-dir", metavar="DIR", help="The folder of sockets, if not the settings' own."
+    "--sockets-dir",
+    metavar="DIR",
+    help="The folder of the sockets, instead of the one in the settings.",
 )
 def check(inis: tuple[Path, ...], config: str | None, sockets_dir: str | None) -> None:
     """Say what in each INI will not work, or works otherwise than it may seem.

@@ -1,4 +1,4 @@
-"""The settings of emperord: one table of keys, and how a text of each becomes a value."""
+"""The settings of emperord: a table of all keys, and the parser of the settings file."""
 
 import configparser
 import re
@@ -9,18 +9,19 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from emperor.model.duration import format_duration, parse_duration
 from emperor.model.spec import Activation, OnChange
 
 SECTION = "emperord"
 
 
 class SettingsError(Exception):
-    """A setting that cannot be used; the message names where it stands."""
+    """A setting cannot be used. The message names the file and the line, or the flag."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the administrator chose. Times are in seconds, `socket_mode` is of the open door."""
+    """The value of each key. Durations are in seconds."""
 
     vassals_dir: Path
     sockets_dir: Path
@@ -42,39 +43,39 @@ class Settings:
     max_starting: int | None
     max_running: int
     provision_command: tuple[str, ...]
+    provision_timeout: float
     socket_owner: str
     socket_group: str
     socket_mode: int
 
 
-# Nothing that is waited for takes longer than a day; a stop adds some to it, and tells systemd.
+# A stop takes stop-timeout and some seconds, and systemd is told how long that is.
 LONGEST_SECONDS = 86_400.0
 
 
 def seconds(text: str) -> float:
-    """A duration: a number of seconds, up to a day. Raises ValueError."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= LONGEST_SECONDS:
-        raise ValueError(f"must be a number of seconds, 0 to {LONGEST_SECONDS:g}")
+    """A duration in seconds, at most a day. Raises ValueError."""
+    value = parse_duration(text)
+    if value > LONGEST_SECONDS:
+        raise ValueError(f"must be at most {format_duration(LONGEST_SECONDS)}")
     return value
 
 
 def positive_seconds(text: str) -> float:
-    """A duration above zero. Raises ValueError."""
+    """A duration in seconds, above 0 and at most a day. Raises ValueError."""
     if not (value := seconds(text)):
         raise ValueError("must be more than 0 seconds")
     return value
 
 
 def whole_seconds(text: str) -> int:
-    """A duration as uWSGI takes it: a whole number of seconds. Raises ValueError."""
-    value = int(text) if text.isascii() and text.isdecimal() and len(text) < 11 else -1
-    if not 0 <= value < 2**31:
-        raise ValueError("must be a whole number of seconds, 0 or more")
-    return value
+    """A duration that uWSGI's `idle` can hold: whole seconds in 31 bits. Raises ValueError."""
+    value = parse_duration(text)
+    if not value.is_integer():
+        raise ValueError("must be a whole number of seconds")
+    if value >= 2**31:
+        raise ValueError(f"must be less than {2**31} seconds")
+    return int(value)
 
 
 def boolean(text: str) -> bool:
@@ -127,12 +128,12 @@ def _command(text: str) -> tuple[str, ...]:
     try:
         return tuple(shlex.split(text))
     except ValueError as error:
-        raise ValueError(f"must be a command as a shell takes it: {error}") from error
+        raise ValueError(f"must be a command in shell syntax: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One setting: its name in the file and as a flag, its default as it would be written there."""
+    """One setting: its name in the file and as a flag, and its default as the file spells it."""
 
     name: str
     default: str
@@ -142,49 +143,51 @@ class Key:
 
     @property
     def field(self) -> str:
-        """The attribute of `Settings` that holds it."""
+        """The attribute of `Settings` that holds the value."""
         return self.name.replace("-", "_")
 
 
 KEYS = (
-    Key("vassals-dir", "/etc/uwsgi/vassals", "DIR", _path, "the folder of inis, DOMAIN.ini"),
-    Key("sockets-dir", "/var/sockets", "DIR", _path, "where DOMAIN/socket is made for each vassal"),
-    Key("run-dir", "/run/emperord", "DIR", _path, "holds activate.sock and control.sock"),
-    Key("log-dir", "/var/log/emperord", "DIR", _path, "DOMAIN.log: what the vassal prints"),
+    Key("vassals-dir", "/etc/uwsgi/vassals", "DIR", _path, "folder of the inis, DOMAIN.ini"),
+    Key("sockets-dir", "/var/sockets", "DIR", _path, "folder of the sockets, DOMAIN/socket"),
+    Key("run-dir", "/run/emperord", "DIR", _path, "folder of activate.sock and control.sock"),
+    Key("log-dir", "/var/log/emperord", "DIR", _path, "folder of the apps' logs, DOMAIN.log"),
     Key("uwsgi-binary", "", "FILE", lambda text: _path(text) if text else None,
-        "the uWSGI binary; by default the one beside this interpreter, then the one on PATH"),
+        "the uWSGI program; by default beside emperord's Python, else on PATH"),
     Key("activation", "fallback", "WAY", one_of(Activation),
-        "fallback: keep nginx out until the app accepts; socket: let it queue on the listener"),
-    Key("idle", "93600", "SECONDS", whole_seconds,
-        "an app that nobody used for so long is put to sleep; the ini's own idle wins; 0 never"),
-    Key("need-app", "true", "BOOL", boolean,
-        "an app that cannot be imported fails to start, instead of answering 500 to everybody"),
-    Key("start-timeout", "60", "SECONDS", positive_seconds,
-        "an app that does not accept by then is killed with its process group"),
-    Key("stop-timeout", "60", "SECONDS", positive_seconds,
-        "an app that has not drained by then is killed with its process group"),
-    Key("throttle-first", "1", "SECONDS", positive_seconds, "the delay after a first failure"),
-    Key("throttle-max", "180", "SECONDS", positive_seconds, "where the doubling of it ends"),
+        "fallback: requests wait for a boot in emperord; socket: on the socket"),
+    Key("idle", "26h", "TIME", whole_seconds,
+        "an app without requests for this long is put to sleep; 0: never"),
+    Key("need-app", "true", "BOOL", boolean, "an app that cannot be imported fails to start"),
+    Key("start-timeout", "60s", "TIME", positive_seconds,
+        "an app that does not accept by then is killed"),
+    Key("stop-timeout", "60s", "TIME", positive_seconds,
+        "a stopping app that has not ended by then is killed"),
+    Key("throttle-first", "1s", "TIME", positive_seconds,
+        "delay between a first failure and the next start"),
+    Key("throttle-max", "3m", "TIME", positive_seconds,
+        "each further failure doubles the delay, up to this"),
     Key("backlog", "4096", "N", _backlog,
-        "connections that a listener queues; the kernel's net.core.somaxconn bounds it"),
+        "connections that a socket queues; at most net.core.somaxconn"),
     Key("on-change", "overlap", "WAY", one_of(OnChange),
-        "overlap: a changed app boots beside the old one; restart: after its end"),
-    Key("page-after", "2", "SECONDS", seconds,
-        "how long a navigating browser waits before it sees the waiting page"),
+        "overlap: a changed app boots beside the old one; restart: after it"),
+    Key("page-after", "2s", "TIME", seconds, "a browser that waits this long gets a waiting page"),
     Key("max-held", "12000", "N", _bound,
-        "so many requests wait for apps that boot; one more is answered 503 at once; 0 no bound"),
-    Key("max-held-per-domain", "6000", "N", _bound, "so many of them for one app; 0 no bound"),
+        "requests that wait for the boots of all apps; more get 503; 0: no limit"),
+    Key("max-held-per-domain", "6000", "N", _bound,
+        "requests that wait for the boot of one app; 0: no limit"),
     Key("max-starting", "", "N", lambda text: _bound(text) if text else None,
-        "so many apps boot at once, others wait their turn; by default two for each core;"
-        " 0 no bound"),
+        "apps that boot at once; by default, two for each core; 0: no limit"),
     Key("max-running", "0", "N", _bound,
-        "so many apps have processes at once; for another one the longest unused is put to sleep;"
-        " 0 no bound"),
+        "apps that run at once; the longest unused makes room; 0: no limit"),
     Key("provision-command", "", "COMMAND", _command,
-        "run with a domain that has no ini, which it may then drop; 30 s"),
+        "run with a domain that has no ini; may add the ini"),
+    Key("provision-timeout", "30s", "TIME", positive_seconds,
+        "time in which provision-command must add the ini"),
     Key("socket-owner", "root", "USER", str, "owner of the sockets"),
-    Key("socket-group", "www-data", "GROUP", str, "nginx's group: it may connect"),
-    Key("socket-mode", "0660", "MODE", _mode, "mode of a socket whose door is open"),
+    Key("socket-group", "www-data", "GROUP", str,
+        "group of the sockets; nginx's, so that nginx may connect"),
+    Key("socket-mode", "0660", "MODE", _mode, "mode of a socket while nginx may connect"),
 )  # fmt: skip
 
 
@@ -224,11 +227,7 @@ def _section(text: str, origin: str) -> Mapping[str, str]:
     for name in section:
         if name not in known:
             similar = get_close_matches(name, known, n=1)
-            cure = (
-                f"did you mean {similar[0]}?"
-                if similar
-                else "see emperord(8) for those that there are"
-            )
+            cure = f"did you mean {similar[0]}?" if similar else "emperord(8) lists the keys"
             where = f"{origin}: line {_line_of(name, text)}"
             raise SettingsError(f"cannot read {where}: there is no key {name!r}; {cure}")
     return section

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
 
-from emperor.model.settings import Settings, seconds
+from emperor.model.duration import format_duration, parse_duration
+from emperor.model.settings import Settings
 from emperor.model.spec import Adoption, Spec
 from emperor.uwsgi.ini import BLOCKS, SOCKETS, Ini, Option
 from emperor.uwsgi.spec import APPS, BESIDES, EMPEROR_KEYS, ROUTERS, path_of, place_of, whole
@@ -59,6 +60,10 @@ def _by_name(_: str, spec: Spec) -> bool:
     return spec.adoption is Adoption.BY_NAME
 
 
+def _is_no_number(value: str, _: Spec) -> bool:
+    return not value.isdecimal()
+
+
 def _sleeps(_: str, spec: Spec) -> bool:
     return spec.idle > 0
 
@@ -99,7 +104,7 @@ _RULES = (
           "{key} has no effect on a socket that emperord makes",
           "see socket-owner, socket-group and socket-mode in emperord.ini"),
     _Rule(BESIDES | {"timer", "rbtimer", "signal-timer", "signal-rbtimer"}, Severity.WARNING,
-          "what {key} starts does not run while the app sleeps, after {idle} s without a request",
+          "what {key} starts does not run while the app sleeps, after {idle} without a request",
           "set idle = 0 if it must run always, or run it as a service of its own", _sleeps),
     _Rule(ROUTERS, Severity.WARNING, "{key} answers at {value} while the app is awake, and nobody "
           "can wake it there", "let nginx pass requests to {socket}"),
@@ -108,8 +113,10 @@ _RULES = (
     _Rule({"declare-option", "declare-option2"}, Severity.NOTE,
           "emperord does not see the options that {value} stands for",
           "write out socket, idle and the app"),
-    _Rule({"idle", "listen"}, Severity.WARNING, "uWSGI reads the digits of {value!r} alone",
-          "write a whole number", lambda value, _: not value.isdecimal()),
+    _Rule({"idle"}, Severity.WARNING, "uWSGI reads only the digits of {value!r}, as seconds",
+          "write a whole number of seconds, or move idle to [emperor]", _is_no_number),
+    _Rule({"listen"}, Severity.WARNING, "uWSGI reads only the digits of {value!r}",
+          "write a whole number", _is_no_number),
 )  # fmt: skip
 
 # What else answers requests than an app which `need-app` knows.
@@ -194,7 +201,8 @@ def _options(ini: Ini, spec: Spec) -> Iterator[Finding]:
             if option.key in rule.keys and rule.applies(option.value, spec):
                 words = {
                     "key": option.key, "value": option.value,
-                    "domain": spec.domain, "socket": spec.socket, "idle": spec.idle,
+                    "domain": spec.domain, "socket": spec.socket,
+                    "idle": format_duration(spec.idle),
                 }  # fmt: skip
                 text, cure = rule.text.format(**words), rule.cure.format(**words)
                 yield Finding(option.line, rule.severity, text, cure)
@@ -260,10 +268,9 @@ def _attributes(ini: Ini) -> Iterator[Finding]:
 def _timeouts(ini: Ini, spec: Spec) -> Iterator[Finding]:
     counts = {"start-timeout": spec.start_timeout, "stop-timeout": spec.stop_timeout}
     for option in ini.emperor:
-        if option.key in counts and seconds(option.value) > counts[option.key]:
-            text = (
-                f"{option.key} = {option.value} counts as {counts[option.key]:g} in a tenant's ini"
-            )
+        if option.key in counts and parse_duration(option.value) > counts[option.key]:
+            limit = format_duration(counts[option.key])
+            text = f"{option.key} = {option.value} counts as {limit} in a tenant's ini"
             cure = "shorten it, have root own the ini, or raise it in emperord.ini"
             yield Finding(option.line, Severity.WARNING, text, cure)
 

@@ -26,6 +26,12 @@ def test_every_setting_stands_in_the_documentation() -> None:
         assert f"| {key.name} | " in page
 
 
+@pytest.mark.parametrize("page", ["settings.md", "examples/emperord.ini", "man/emperord.8"])
+def test_the_pages_of_the_settings_fit_100_columns(page: str) -> None:
+    lines = (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if len(line) > 100] == []
+
+
 def test_the_host_in_the_picture_of_the_journey_belongs_where_it_is_shown() -> None:
     placement = Placement(ROOT / "lua" / "init_backends.lua", Rule.STOCK)
     route = route_of("example.com", placement)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from emperor.model.duration import FORMS
 from emperor.model.settings import SettingsError, read_settings
 
 FILE = "/etc/uwsgi/emperord.ini"
@@ -43,13 +44,12 @@ def said_of(text: str, **flags: str) -> str:
         ),
         (
             "[emperord]\nfrobnicate: 5\n",
-            "cannot read FILE: line 2: there is no key 'frobnicate'; see emperord(8) for those that"
-            " there are",
+            "cannot read FILE: line 2: there is no key 'frobnicate'; emperord(8) lists the keys",
         ),
         (
             "[emperord]\nvassals-dir = /srv\nidle = never\n",
-            "cannot use idle = 'never' from FILE, line 3: must be a whole number of seconds, 0 or"
-            " more",
+            "cannot use idle = 'never' from FILE, line 3: must be a duration such as"
+            " 26h, 1h30m, 90s or 500ms, or a number of seconds",
         ),
         (
             "[emperord]\nbacklog = many\n",
@@ -66,8 +66,8 @@ def said_of(text: str, **flags: str) -> str:
         ),
         (
             "[emperord]\nprovision-command = it's\n",
-            'cannot use provision-command = "it\'s" from FILE, line 2: must be a command as a shell'
-            " takes it: No closing quotation",
+            'cannot use provision-command = "it\'s" from FILE, line 2: must be a command in shell'
+            " syntax: No closing quotation",
         ),
     ],
 )
@@ -85,9 +85,46 @@ def test_a_mode_is_octal(mode: str) -> None:
     assert "must be an octal mode" in said_of("", socket_mode=mode)
 
 
-@pytest.mark.parametrize("time", ["86401", "1e305", "inf", "nan", "-1", "soon"])
-def test_nothing_is_waited_for_longer_than_a_day(time: str) -> None:
-    assert "must be a number of seconds, 0 to 86400" in said_of("", stop_timeout=time)
+DAY_AT_MOST = [
+    "start-timeout", "stop-timeout", "throttle-first", "throttle-max", "page-after",
+    "provision-timeout",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", DAY_AT_MOST)
+@pytest.mark.parametrize("time", ["86400.001", "25h", "1d1ms", "9999999999"])
+def test_a_duration_is_a_day_at_most(key: str, time: str) -> None:
+    assert said_of("", **{key: time}).endswith(f"{key} = {time!r} from --{key}: must be at most 1d")
+
+
+@pytest.mark.parametrize("key", [*DAY_AT_MOST, "idle"])
+@pytest.mark.parametrize("time", ["1e305", "inf", "-1", "soon"])
+def test_every_duration_names_the_forms_that_it_takes(key: str, time: str) -> None:
+    assert said_of("", **{key: time}).endswith(f": must be {FORMS}")
+
+
+@pytest.mark.parametrize("key", [key for key in DAY_AT_MOST if key != "page-after"])
+def test_a_timeout_or_delay_is_more_than_0(key: str) -> None:
+    assert said_of("", **{key: "0s"}).endswith(": must be more than 0 seconds")
+
+
+@pytest.mark.parametrize("text", ["26h", "1d2h", "93600", "93600s", "1560m"])
+def test_durations_are_written_in_units_or_in_seconds(text: str) -> None:
+    settings = read_settings(f"[emperord]\nidle = {text}\n", FILE, {"start-timeout": "1h30m"})
+    assert (settings.idle, settings.start_timeout) == (93_600, 5400)
+
+
+@pytest.mark.parametrize(
+    ("idle", "told"),
+    [
+        ("1.5", "must be a whole number of seconds"),
+        ("1500ms", "must be a whole number of seconds"),
+        ("24856d", "must be less than 2147483648 seconds"),
+    ],
+)
+def test_idle_is_a_number_of_seconds_that_uwsgi_takes(idle: str, told: str) -> None:
+    assert said_of("", idle=idle).endswith(f": {told}")
+    assert read_settings("", FILE, {"idle": "2147483647"}).idle == 2**31 - 1
 
 
 def test_a_flag_is_named_in_place_of_the_file_that_it_overrules() -> None:

@@ -55,10 +55,10 @@ def test_what_works_here_is_not_spoken_of(text: str) -> None:
         ("chmod-socket = 666", "note", "chmod-socket has no effect"),
         ("chown-socket = a:b", "note", "chown-socket has no effect"),
         ("cron = 0 0 0 0 0 true", "warning", "what cron starts does not run while the app sleeps"),
-        ("mule = a.py", "warning", "after 93600 s without a request"),
+        ("mule = a.py", "warning", "after 26h without a request"),
         ("env = UWSGI_EMPEROR_FD=3", "warning", "UWSGI_EMPEROR_FD=3 is what emperord tells uWSGI"),
         ("declare-option = a=b", "note", "emperord does not see the options that a=b stands for"),
-        ("idle = 26h", "warning", "uWSGI reads the digits of '26h' alone"),
+        ("idle = 26h", "warning", "uWSGI reads only the digits of '26h', as seconds"),
         ("listen = 5000", "note", "the kernel makes 4096 of a backlog of 5000"),
         ("chdir = /srv ; mine", "warning", "'; mine' is no comment but part of chdir"),
         ("chdir = /srv\t# mine", "warning", "'# mine' is no comment but part of chdir"),
@@ -193,4 +193,4 @@ def test_a_timeout_that_a_tenant_cannot_have_is_told_with_what_counts() -> None:
     assert remarks(text) == []
     (finding,) = remarks(text, ALICE)
     assert (finding.line, finding.severity) == (5, Severity.WARNING)
-    assert finding.text == "stop-timeout = 61 counts as 60 in a tenant's ini"
+    assert finding.text == "stop-timeout = 61 counts as 1m in a tenant's ini"

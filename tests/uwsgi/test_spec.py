@@ -140,6 +140,7 @@ def test_a_socket_that_ends_tls_is_given_by_name_for_its_keys() -> None:
     [
         ("master", 500, False),
         ("master\n[emperor]\nidle = 60", 60, False),
+        ("master\n[emperor]\nidle = 1h30m", 5400, False),
         ("idle = 30\n[emperor]\nidle = 60", 30, True),
         ("idle = 30\nidle = 40", 40, True),
         ("idle = 26h", 26, True),
@@ -228,13 +229,16 @@ def test_emperor_overrides_the_settings_for_one_vassal() -> None:
         "master\n[emperor]\nactivation = socket\nstart-timeout = 5\nstop-timeout = 0.5\nx=1"
     )
     assert (made.activation, made.start_timeout, made.stop_timeout) == (Activation.SOCKET, 5, 0.5)
+    in_units = spec("master\n[emperor]\nstart-timeout = 5m\nstop-timeout = 500ms")
+    assert (in_units.start_timeout, in_units.stop_timeout) == (300, 0.5)
 
 
 @pytest.mark.parametrize(
     "option",
     [
         "idle = soon", "idle = -1", "idle = 1.5", "activation = maybe", "start-timeout = 0",
-        "stop-timeout = x", "on-change = later", "backlog = 0", "need-app = perhaps", "idle",
+        "stop-timeout = x", "stop-timeout = 25h", "on-change = later", "backlog = 0",
+        "need-app = perhaps", "idle",
     ],
 )  # fmt: skip
 def test_a_bad_value_in_emperor_is_refused_by_line(option: str) -> None:
