@@ -81,7 +81,7 @@ class Emperor:
         self._accounts = SystemAccounts()
         self._resolver = Resolver(uwsgi, settings.vassals_dir)
         self._folder = VassalFolder(settings, self._governor, self._accounts, self._resolver, tasks)
-        self._provisioner = Provisioner(settings.provision_command, self._governor, tasks)
+        self._provisioner = Provisioner(settings, self._governor, tasks)
         self._activation = Activation(
             settings,
             self._governor,

@@ -8,11 +8,12 @@ from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from emperor.model.duration import format_duration
+from emperor.model.settings import Settings
 from emperor.supervisor.governor import Governor
 
 log = logging.getLogger("emperord")
 
-LIMIT_SECONDS = 30.0
 # Anybody can send any host name: unknown ones must not become a fork bomb.
 AT_ONCE = 4
 _TOLD = 500
@@ -21,10 +22,9 @@ _TOLD = 500
 class Provisioner:
     """One run for a domain at a time, few at once; those who wait share its result."""
 
-    def __init__(
-        self, command: tuple[str, ...], governor: Governor, tasks: asyncio.TaskGroup
-    ) -> None:
-        self._command = command
+    def __init__(self, settings: Settings, governor: Governor, tasks: asyncio.TaskGroup) -> None:
+        self._command = settings.provision_command
+        self._timeout = settings.provision_timeout
         self._governor = governor
         self._tasks = tasks
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -69,14 +69,19 @@ class Provisioner:
         admitted = asyncio.Event()
         self._governor.subscribers.add(domain, admitted.set)
         try:
-            async with asyncio.timeout(LIMIT_SECONDS), self._slots:
+            async with asyncio.timeout(self._timeout), self._slots:
                 if not await self._run(domain):
                     return False
                 if self._governor.vassals.serving(domain) is None:
                     await admitted.wait()
                 return True
         except TimeoutError:
-            log.warning("cannot provision %s: no vassal within %g s", domain, LIMIT_SECONDS)
+            limit = format_duration(self._timeout)
+            log.warning(
+                "cannot provision %s: there is no vassal after %s; raise provision-timeout,"
+                " or make the command faster",
+                domain, limit,
+            )  # fmt: skip
             return False
         except OSError as error:
             log.warning("cannot provision %s: %s", domain, error)

@@ -212,6 +212,16 @@ def test_a_domain_without_an_ini_is_provisioned_once(folder: Path, start: Start)
     assert backend.lines("other.example is not provisioned: exit status 1: no such customer")
 
 
+def test_a_provision_command_ends_at_its_timeout(folder: Path, start: Start) -> None:
+    command = folder / "provision"
+    command.write_text("#!/bin/sh\nsleep 60\n")
+    command.chmod(0o755)
+    backend = start(provision_command=str(command), provision_timeout="200ms")
+    backend.expect("cannot provision new.example: there is no vassal after 200ms")
+    assert backend.get("new.example").status == 404
+    assert not backend.children()
+
+
 def test_made_up_hosts_that_wait_to_be_provisioned_keep_no_site_from_being_served(
     folder: Path, start: Start
 ) -> None:
