@@ -213,14 +213,20 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="emperord")
-@click.option("--config", metavar="FILE", help=f"settings, section [emperord] [{DEFAULT_CONFIG}]")
-@click.option("--prove", "snapshots", type=int, metavar="FORMAT", help="could this version start?")
+@click.option("--config", metavar="FILE", help=f"the settings file [{DEFAULT_CONFIG}]")
+@click.option(
+    "--prove",
+    "snapshots",
+    type=int,
+    metavar="FORMAT",
+    help="check whether this version can replace a running one",
+)
 @_options
 def main(config: str | None, snapshots: int | None, **given: str | None) -> None:
-    """Host the uWSGI apps of a folder of inis: each sleeps as a socket and wakes on a request.
+    """Host the uWSGI apps of a folder of inis. An app starts on a request and sleeps when unused.
 
-    Every option can stand in the settings file too, under the same name; the option wins.
-    See emperord(8).
+    Each setting is a key of the settings file and an option of the same name; the option wins. A
+    TIME is a duration such as 26h, 1h30m, 90s or 500ms, or a number of seconds. See emperord(8).
     """
     _log_to_stderr(bare=snapshots is not None)
     flags = {name.replace("_", "-"): value for name, value in given.items() if value is not None}
