@@ -9,7 +9,7 @@ import msgspec
 from emperor.model.settings import Settings
 from emperor.model.snapshot import FORMAT, Stale
 
-# Sockets and processes stand there, and nginx looks for them there.
+# Sockets and processes of the running daemon use these paths, and so does nginx.
 _FIXED = ("vassals_dir", "sockets_dir", "run_dir")
 
 
@@ -24,7 +24,7 @@ class Handed:
 
 @dataclass(frozen=True, slots=True)
 class DaemonRecord:
-    """One daemon. `reading` stands for all that decides what an ini comes to."""
+    """One daemon. `config_fingerprint` changes with the version and with every setting."""
 
     config_fingerprint: str
     vassals_dir: str
@@ -39,18 +39,18 @@ _DECODER: msgspec.msgpack.Decoder[DaemonRecord] = msgspec.msgpack.Decoder(Daemon
 
 
 def record_of(version: str, settings: Settings, handed: tuple[Handed, ...] = ()) -> DaemonRecord:
-    """That of a daemon with these settings."""
+    """The record of a daemon with these settings."""
     places = (str(settings.vassals_dir), str(settings.sockets_dir), str(settings.run_dir))
     return DaemonRecord(config_fingerprint(version, settings), *places, handed)
 
 
 def config_fingerprint(version: str, settings: Settings) -> str:
-    """A text that is the same as long as an ini comes to the same."""
+    """A text that is equal for two daemons that make the same Spec of an ini."""
     return f"{version} {settings!r}"
 
 
 def encode(record: DaemonRecord) -> bytes:
-    """The bytes of it."""
+    """The record as bytes."""
     return _ENCODER.encode(record)
 
 
@@ -63,8 +63,8 @@ def decode(data: bytes) -> DaemonRecord:
 
 
 def keep_fixed_paths(record: DaemonRecord, settings: Settings) -> tuple[Settings, tuple[str, ...]]:
-    """The settings that whoever goes on with that record can have, and what cannot change without a
-    stop, in words."""
+    """The settings for the successor of the daemon of `record`, with that daemon's fixed paths; and
+    a text for each wanted path that needs a stop."""
     kept: dict[str, Any] = {}
     told = []
     for field in _FIXED:
