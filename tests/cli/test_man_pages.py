@@ -10,6 +10,7 @@ import pytest
 from emperor.cli.main import COMMANDS, emperorctl
 from emperor.daemon import main as emperord
 from emperor.model.settings import KEYS, Key
+from emperor.model.snapshot import FORMAT
 from emperor.uwsgi.spec import EMPEROR_KEYS
 
 MAN = Path(__file__).parents[2] / "docs" / "man"
@@ -51,6 +52,12 @@ def test_every_key_of_a_vassals_own_section_stands_in_the_page() -> None:
     section = _rendered(PAGES[0]).split("SETTINGS OF ONE VASSAL")[1].split("SIGNALS")[0]
     for key in EMPEROR_KEYS:
         assert _has_option(section, key), key
+
+
+def test_the_format_of_the_snapshots_stands_in_the_pages() -> None:
+    assert f"The format of this version is {FORMAT}." in " ".join(_rendered(PAGES[0]).split())
+    operations = (MAN.parent / "operations.md").read_text(encoding="utf-8")
+    assert re.findall(r"--prove (\d+)", operations) == [str(FORMAT)]
 
 
 def test_every_other_option_of_emperord_stands_in_the_page() -> None:
