@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from emperor import __version__
+from emperor.handover.gate import Gate
 from emperor.handover.upgrade import CannotUpgrade, Upgrade
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.boot import boot_id
@@ -79,9 +80,10 @@ class Emperor:
         )
         self._governor = Governor(settings, ports, self._chronicle)
         self._accounts = SystemAccounts()
-        self._resolver = Resolver(uwsgi, settings.vassals_dir)
-        self._folder = VassalFolder(settings, self._governor, self._accounts, self._resolver, tasks)
-        self._provisioner = Provisioner(settings, self._governor, tasks)
+        self._gate = Gate()
+        resolver = Resolver(uwsgi, settings.vassals_dir, self._gate)
+        self._folder = VassalFolder(settings, self._governor, self._accounts, resolver, tasks)
+        self._provisioner = Provisioner(settings, self._governor, self._gate, tasks)
         self._activation = Activation(
             settings,
             self._governor,
@@ -217,12 +219,8 @@ class Emperor:
 
     async def _upgrade(self) -> NoReturn:
         await self._succession.prove()
-        # What these have started would be nobody's child, and run once more.
-        async with (
-            self._resolver.paused(),
-            self._provisioner.paused(),
-            self._succession.quiet(),
-        ):
+        # Nobody would read what a child process prints, and it would be run once more.
+        async with self._gate.closed(), self._succession.quiet():
             checkpoint = self._governor.checkpoint
             checkpoint.retry(self._governor.vassals)
             if checkpoint.missing:

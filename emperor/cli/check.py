@@ -16,6 +16,7 @@ from emperor.cli.console import show, terminal
 from emperor.cli.failure import Failed
 from emperor.cli.text import one_line, plain
 from emperor.config import find_uwsgi, load_settings
+from emperor.handover.gate import Gate
 from emperor.linux.accounts import SystemAccounts
 from emperor.model.claims import Claims
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
@@ -90,7 +91,7 @@ class Examiner:
     async def _ask(self, ini: Ini, draft: Draft, folder: Path) -> Ini:
         """Only root can ask as the user that the app will run as."""
         identity = None if os.geteuid() else identity_of(ini, draft.owner, self._accounts)
-        return await Resolver(self._uwsgi, folder).resolve(ini, identity)
+        return await Resolver(self._uwsgi, folder, Gate()).resolve(ini, identity)
 
     def _claim(self, spec: Spec) -> None:
         if conflict := self._claims.conflict(spec):
@@ -166,7 +167,7 @@ def check(inis: tuple[Path, ...], config: str | None, sockets_dir: str | None) -
 
 
 async def _check(inis: tuple[Path, ...], settings: Settings, uwsgi: Path) -> list[Verdict]:
-    known = await Resolver(uwsgi, Path("/")).options()
+    known = await Resolver(uwsgi, Path("/"), Gate()).options()
     if "socket" not in known:
         raise CannotResolve("it knows none, and so is no uWSGI")
     examiner = Examiner(settings, uwsgi, known)

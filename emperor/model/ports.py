@@ -5,6 +5,7 @@ its place, and a launcher that forks a preloaded interpreter would be one more o
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -62,6 +63,14 @@ class Clock(Protocol):
 
     def call_later(self, delay: float, callback: Callable[..., object], /, *args: object) -> Timer:
         """Call `callback(*args)` once, `delay` seconds from now."""
+
+
+class Gate(Protocol):
+    """Pauses child processes of the daemon that are not vassals, for an upgrade."""
+
+    def passing(self) -> AbstractAsyncContextManager[None]:
+        """Wait until the gate is open, then run the block: a child process from its start to its
+        end. An upgrade waits for the end."""
 
 
 class Listener(Protocol):

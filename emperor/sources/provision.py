@@ -5,10 +5,9 @@ import logging
 import os
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from emperor.model.duration import format_duration
+from emperor.model.ports import Gate
 from emperor.model.settings import Settings
 from emperor.supervisor.governor import Governor
 
@@ -22,36 +21,23 @@ _TOLD = 500
 class Provisioner:
     """One run for a domain at a time, few at once; those who wait share its result."""
 
-    def __init__(self, settings: Settings, governor: Governor, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, settings: Settings, governor: Governor, gate: Gate, tasks: asyncio.TaskGroup
+    ) -> None:
         self._command = settings.provision_command
         self._timeout = settings.provision_timeout
         self._governor = governor
+        self._gate = gate
         self._tasks = tasks
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._running: dict[str, asyncio.Task[bool]] = {}
         self._is_stopped = False
-        self._may_run = asyncio.Event()
-        self._may_run.set()
-        self._is_quiet = asyncio.Event()
-        self._is_quiet.set()
-        self._runs = 0
 
     def stop(self) -> None:
         """End what runs; from here on no domain is provided for."""
         self._is_stopped = True
         for task in self._running.values():
             task.cancel()
-
-    @asynccontextmanager
-    async def paused(self) -> AsyncIterator[None]:
-        """Nothing runs, and nothing will, until the block is left. It waits for what runs, and not
-        for those in line behind that."""
-        self._may_run.clear()
-        try:
-            await self._is_quiet.wait()
-            yield
-        finally:
-            self._may_run.set()
 
     async def provide(self, domain: str) -> bool:
         """Whether the domain has a vassal now. False at once where no command is set."""
@@ -90,15 +76,8 @@ class Provisioner:
             self._governor.subscribers.remove(domain, admitted.set)
 
     async def _run(self, domain: str) -> bool:
-        await self._may_run.wait()
-        self._runs += 1
-        self._is_quiet.clear()
-        try:
+        async with self._gate.passing():
             return await self._run_now(domain)
-        finally:
-            self._runs -= 1
-            if not self._runs:
-                self._is_quiet.set()
 
     async def _run_now(self, domain: str) -> bool:
         process = await asyncio.create_subprocess_exec(

@@ -13,14 +13,13 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from emperor.linux.processes import as_identity, spawn
-from emperor.model.ports import CannotLaunch, Exit
+from emperor.model.ports import CannotLaunch, Exit, Gate
 from emperor.model.spec import Identity
 from emperor.uwsgi.command import clean_environment
 from emperor.uwsgi.ini import LOADERS, LONGEST_INI, BrokenIni, Ini, Option, lines_of, text_of
@@ -55,9 +54,12 @@ class CannotResolve(Exception):
 class Resolver:
     """Runs `uwsgi` to have it read inis of `folder`, a few at once."""
 
-    def __init__(self, uwsgi: Path, folder: Path, seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self, uwsgi: Path, folder: Path, gate: Gate, seconds: float = PATIENCE_SECONDS
+    ) -> None:
         self._uwsgi = str(uwsgi)
         self._folder = str(folder)
+        self._gate = gate
         self._seconds = seconds
         self._slots = asyncio.Semaphore(AT_ONCE)
 
@@ -90,14 +92,6 @@ class Resolver:
             )
         return replace(ini, options=options, needs_uwsgi=None)
 
-    @asynccontextmanager
-    async def paused(self) -> AsyncIterator[None]:
-        """Nobody is asked, and nobody will be, until the block is left."""
-        async with AsyncExitStack() as stack:
-            for _ in range(AT_ONCE):
-                await stack.enter_async_context(self._slots)
-            yield
-
     async def options(self) -> frozenset[str]:
         """The names of all options that this uWSGI knows. Raises CannotResolve."""
         _, printed = await self._run(["--dump-options"], None)
@@ -115,6 +109,10 @@ class Resolver:
 
     async def _run(self, arguments: list[str], identity: Identity | None) -> tuple[Exit, str]:
         """How uWSGI exited, and all that it printed. Raises CannotResolve."""
+        async with self._gate.passing():
+            return await self._run_now(arguments, identity)
+
+    async def _run_now(self, arguments: list[str], identity: Identity | None) -> tuple[Exit, str]:
         argv = [self._uwsgi, *arguments]
         if identity is not None:
             argv = as_identity(identity, argv)

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from emperor.handover.gate import Gate
 from emperor.model.spec import Identity
 from emperor.uwsgi.ini import BrokenIni, Ini, parse
 from emperor.uwsgi.resolver import AT_ONCE, CannotResolve, Resolver
@@ -33,7 +34,7 @@ def write(folder: Path, text: str) -> Ini:
 
 
 async def ask(folder: Path, text: str, identity: Identity | None = None) -> Ini:
-    return await Resolver(UWSGI, folder).resolve(write(folder, text), identity)
+    return await Resolver(UWSGI, folder, Gate()).resolve(write(folder, text), identity)
 
 
 def values(ini: Ini, key: str) -> list[tuple[str, int]]:
@@ -72,7 +73,7 @@ async def test_what_other_files_and_blocks_bring_in_stands_where_uwsgi_has_it(
 
 async def test_the_section_emperor_and_the_quoted_socket_are_kept(folder: Path) -> None:
     ini = write(folder, "set = a=b\nstats = %(socket).stats\n[emperor]\nidle = 5")
-    asked = await Resolver(UWSGI, folder).resolve(ini, None)
+    asked = await Resolver(UWSGI, folder, Gate()).resolve(ini, None)
     assert (asked.emperor, asked.quotes_socket) == (ini.emperor, True)
 
 
@@ -218,7 +219,7 @@ async def test_a_uwsgi_that_does_not_answer_is_killed(folder: Path) -> None:
     os.mkfifo(folder / "base.ini")
     ini = write(folder, "include = base.ini")
     with pytest.raises(BrokenIni, match=f"{NAME}: line 2: include: .* gave no answer within 0.2 s"):
-        await Resolver(UWSGI, folder, 0.2).resolve(ini, None)
+        await Resolver(UWSGI, folder, Gate(), 0.2).resolve(ini, None)
     assert not children()
 
 
@@ -226,7 +227,7 @@ async def test_a_uwsgi_whose_answer_nobody_waits_for_is_killed(folder: Path) -> 
     os.mkfifo(folder / "base.ini")
     fds = len(os.listdir("/proc/self/fd"))
     asking = asyncio.create_task(
-        Resolver(UWSGI, folder).resolve(write(folder, "ini = base.ini"), None)
+        Resolver(UWSGI, folder, Gate()).resolve(write(folder, "ini = base.ini"), None)
     )
     await eventually_async(lambda: any("uwsgi" in child.name() for child in children()))
     asking.cancel()
@@ -240,14 +241,14 @@ async def test_a_uwsgi_whose_answer_nobody_waits_for_is_killed(folder: Path) -> 
 async def test_an_answer_without_an_end_is_refused(folder: Path) -> None:
     ini = write(folder, f"for-times = 100\nmotd = {'x' * 50_000}\nendfor =")
     with pytest.raises(BrokenIni, match="its answer has no end; look for a for-times"):
-        await Resolver(UWSGI, folder).resolve(ini, None)
+        await Resolver(UWSGI, folder, Gate()).resolve(ini, None)
     assert not children()
 
 
 async def test_only_a_few_are_asked_at_once(folder: Path) -> None:
     os.mkfifo(folder / "base.ini")
     ini = write(folder, "include = base.ini")
-    resolver = Resolver(UWSGI, folder, 0.2)
+    resolver = Resolver(UWSGI, folder, Gate(), 0.2)
     asking = [asyncio.create_task(resolver.resolve(ini, None)) for _ in range(3 * AT_ONCE)]
     most = 0
     while not all(task.done() for task in asking):
@@ -257,9 +258,22 @@ async def test_only_a_few_are_asked_at_once(folder: Path) -> None:
     assert all(isinstance(task.exception(), BrokenIni) for task in asking)
 
 
+async def test_a_closed_gate_waits_for_uwsgi_and_not_for_those_in_line(folder: Path) -> None:
+    os.mkfifo(folder / "base.ini")
+    ini = write(folder, "include = base.ini")
+    gate = Gate()
+    resolver = Resolver(UWSGI, folder, gate, 0.5)
+    asking = [asyncio.create_task(resolver.resolve(ini, None)) for _ in range(2 * AT_ONCE)]
+    await eventually_async(lambda: len(children()) == AT_ONCE)
+    async with gate.closed():
+        assert not children()
+        assert sum(task.done() for task in asking) <= AT_ONCE
+    await asyncio.wait(asking)
+
+
 async def test_the_loop_runs_on_meanwhile(folder: Path) -> None:
     ini = write(folder, "set = x=1")
-    resolver = Resolver(UWSGI, folder)
+    resolver = Resolver(UWSGI, folder, Gate())
     asking = asyncio.create_task(resolver.resolve(ini, None))
     turns = 0
     while not asking.done():
@@ -270,14 +284,14 @@ async def test_the_loop_runs_on_meanwhile(folder: Path) -> None:
 
 
 async def test_a_missing_uwsgi_is_told(folder: Path) -> None:
-    resolver = Resolver(folder / "no-uwsgi", folder)
+    resolver = Resolver(folder / "no-uwsgi", folder, Gate())
     with pytest.raises(BrokenIni, match=r"line 2: set: uWSGI must be asked: env: .*no-uwsgi"):
         await resolver.resolve(write(folder, "set = x=1"), None)
 
 
 async def test_uwsgi_lists_the_options_it_knows(folder: Path) -> None:
-    assert {"socket", "wsgi-file", "die-on-idle"} < await Resolver(UWSGI, folder).options()
+    assert {"socket", "wsgi-file", "die-on-idle"} < await Resolver(UWSGI, folder, Gate()).options()
     with pytest.raises(CannotResolve, match="no-uwsgi"):
-        await Resolver(folder / "no-uwsgi", folder).options()
+        await Resolver(folder / "no-uwsgi", folder, Gate()).options()
     with pytest.raises(CannotResolve, match="no-folder"):
-        await Resolver(UWSGI, folder / "no-folder").options()
+        await Resolver(UWSGI, folder / "no-folder", Gate()).options()
