@@ -37,7 +37,7 @@ from emperor.web.control import Control
 from emperor.web.drain import Drain
 from emperor.web.endpoint import endpoint
 from emperor.web.health import Health
-from emperor.web.pace import Pace
+from emperor.web.pace import Pacer
 from emperor.web.report import Reporter
 from emperor.web.server import serve
 
@@ -87,7 +87,7 @@ class Emperor:
         self._activation = Activation(
             settings,
             self._governor,
-            Pace(self._measure, tasks),
+            Pacer(self._measure, tasks),
             self._folder.refused.keys(),
             self._provisioner.provide,
         )

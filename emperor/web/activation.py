@@ -1,8 +1,8 @@
-"""nginx's fallback asks here for a domain whose app did not take the request.
+"""The endpoint of nginx's fallback: answers a request that the app itself did not take.
 
-The request is held until the app accepts, and then nginx is told to run the original request
-(X-Accel-Redirect); or it is told in time why that will not happen. See DESIGN's contract and
-nginx/emperord/journey.conf for the other end.
+The request is held until the app accepts. The answer then has nginx run the original request
+(X-Accel-Redirect). A request that cannot be run is answered with a page. The other end is
+nginx/emperord/journey.conf.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
-from enum import Enum
 
 from aiohttp import web
 
@@ -19,42 +18,57 @@ from emperor.model.admission import UNKNOWN_HOSTS, Admission, Bursts, Limit
 from emperor.model.cause import Cause
 from emperor.model.domain import is_domain
 from emperor.model.lifecycle import State
+from emperor.model.ports import Listener
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.web.health import HEALTH_PATH, Health
-from emperor.web.pace import Pace
+from emperor.web.pace import Pacer
 from emperor.web.pages import Page, Pages
 
 log = logging.getLogger("emperord")
 
 RETRY_SECONDS = 5
-# An ini that is refused stays so until somebody mends it.
+# An ini that is refused stays refused until somebody mends it.
 RETRY_REFUSED_SECONDS = 30
 
 
-class Outcome(Enum):
-    """What becomes of a held request in a state of its vassal."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The app accepts on this listener: nginx can run the request."""
 
-    RUN = "run"
-    WAIT = "wait"
-    BROKEN = "broken"
-    STOPPED = "stopped"
-    GONE = "gone"
+    listener: Listener
 
 
-def outcome(vassal: Vassal | None) -> Outcome:
-    """Whether a request that waits for this vassal can be run, or never will be."""
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Hold the request until its vassal changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer with this page; a 503 has a Retry-After of that many seconds, or the page's own."""
+
+    page: Page
+    retry_seconds: int = RETRY_SECONDS
+
+
+STOPPED = Answer(Page.STOPPING)
+
+
+def outcome(vassal: Vassal | None, now: float) -> Run | Wait | Answer:
+    """What to do with a request that is held for this vassal. `now` in monotonic seconds."""
     if vassal is None or vassal.state is State.REMOVED:
-        return Outcome.GONE
+        return Answer(Page.UNKNOWN)
     if vassal.state in (State.RUNNING, State.RELOADING):
-        return Outcome.RUN
+        return Run(vassal.listener)
     if vassal.state is State.THROTTLED:
-        return Outcome.BROKEN
+        wait = (vassal.retry_at or now) - now
+        return Answer(Page.BROKEN, max(1, math.ceil(wait)))
     if vassal.state is State.STARTING or vassal.pending_event:
-        return Outcome.WAIT
-    return Outcome.STOPPED
+        return Wait()
+    return STOPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +95,20 @@ class Hit:
 
 
 class Activation:
-    """The endpoint on activate.sock. `refused` are the domains whose ini is not served, and
-    `provide` may make a vassal for a domain that has none."""
+    """The endpoint on activate.sock. `refused` holds the domains whose ini is refused. `provide`
+    tries to make a vassal for a domain without an ini, and returns whether it could."""
 
     def __init__(
         self,
         settings: Settings,
         governor: Governor,
-        pace: Pace,
+        pacer: Pacer,
         refused: Collection[str],
         provide: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._settings = settings
         self._governor = governor
-        self._pace = pace
+        self._pacer = pacer
         self._refused = refused
         self._provide = provide
         self._pages = Pages()
@@ -103,59 +117,61 @@ class Activation:
         self._bursts = Bursts()
 
     def stop(self) -> None:
-        """From here on every request, held ones too, is told that the daemon stops."""
+        """Answer every request, held ones too, that the site is being stopped."""
         self._stopping = True
 
     def application(self, health: Health) -> web.Application:
-        """The aiohttp application: hits of any method and path, and the probes of balancers."""
+        """The aiohttp application: hits of any method and path, and probes of load balancers."""
 
         async def handle(request: web.Request) -> web.Response:
-            # A hit names its domain, and may well be for a page of that path.
+            # A hit may be for the same path, and names its domain.
             if request.path == HEALTH_PATH and "X-Domain" not in request.headers:
                 return await health.handle(request)
             return await self.handle(request)
 
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", handle)
-        app.on_response_prepare.append(_say_nothing_else)
+        app.on_response_prepare.append(_remove_headers)
         return app
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Answer one hit, by the contract."""
+        """Answer one hit."""
         hit = Hit.of(request)
         if not is_domain(hit.domain):
-            return self._page(Page.NO_DOMAIN, hit)
+            return self._respond(Answer(Page.NO_DOMAIN), hit)
         vassal = self._governor.vassals.serving(hit.domain)
         domain = vassal.spec.domain if vassal else UNKNOWN_HOSTS
         connection = request.get_extra_info("socket")
-        if bound := self.admission.rejection(domain, connection.fileno() if connection else 0):
-            return self._reject(hit, domain, bound)
+        if limit := self.admission.rejection(domain, connection.fileno() if connection else 0):
+            self._log_rejection(domain, limit)
+            return self._respond(Answer(Page.CROWDED), hit)
         with self.admission.holding(domain):
-            return await self._place(hit)
+            return await self._wake(hit)
 
-    async def _place(self, hit: Hit) -> web.Response:
+    async def _wake(self, hit: Hit) -> web.Response:
+        """Have the app started, and hold the request meanwhile."""
         vassal = self._governor.vassals.serving(hit.domain)
         if vassal is None and hit.domain not in self._refused and await self._provide(hit.domain):
             vassal = self._governor.vassals.serving(hit.domain)
         if self._stopping:
-            return self._page(Page.STOPPING, hit)
+            return self._respond(STOPPED, hit)
+        if vassal is None and hit.domain in self._refused:
+            return self._respond(Answer(Page.REFUSED, RETRY_REFUSED_SECONDS), hit)
         if vassal is None:
-            refused = hit.domain in self._refused
-            return self._page(Page.REFUSED if refused else Page.UNKNOWN, hit, RETRY_REFUSED_SECONDS)
+            return self._respond(Answer(Page.UNKNOWN), hit)
         self._demand(vassal, hit)
         return await self._hold(hit, vassal.spec.domain)
 
-    def _reject(self, hit: Hit, domain: str, bound: Limit) -> web.Response:
-        whose = {
+    def _log_rejection(self, domain: str, limit: Limit) -> None:
+        scope = {
             Limit.DOMAIN: f" for {domain}",
             Limit.UNKNOWN_HOSTS: " for hosts without an ini",
-        }.get(bound, "")
-        if self._bursts.begins(bound.value + whose, self._governor.now()):
-            held = self.admission.held(domain) if whose else self.admission.total
+        }.get(limit, "")
+        if self._bursts.begins(limit.value + scope, self._governor.now()):
+            held = self.admission.held(domain) if scope else self.admission.total
             log.warning(
-                "%d requests are held%s, and more are answered 503 (%s)", held, whose, bound.value
+                "%d requests are held%s, and more are answered 503 (%s)", held, scope, limit.value
             )
-        return self._page(Page.CROWDED, hit)
 
     def _demand(self, vassal: Vassal, hit: Hit) -> None:
         now = self._governor.now()
@@ -163,6 +179,7 @@ class Activation:
         self._governor.demand(vassal, cause)
 
     async def _hold(self, hit: Hit, domain: str) -> web.Response:
+        """Answer in time, however long the app takes."""
         changed = asyncio.Event()
         page_after = self._settings.page_after if hit.navigates else None
         self._governor.subscribers.add(domain, changed.set)
@@ -170,7 +187,7 @@ class Activation:
             async with asyncio.timeout(page_after) as limit:
                 return await self._answer(hit, domain, changed, limit)
         except TimeoutError:
-            return self._page(Page.WAITING if hit.navigates else Page.LATE, hit)
+            return self._respond(Answer(Page.WAITING if hit.navigates else Page.LATE), hit)
         finally:
             self._governor.subscribers.remove(domain, changed.set)
 
@@ -180,42 +197,42 @@ class Activation:
         while True:
             vassal = self._governor.vassals.get(domain)
             if limit.when() is None and vassal and not vassal.is_queued_to_start:
-                # How long it stood in line says nothing about the app; nginx bounds it all.
+                # The time in the boot queue says nothing about the app; nginx limits the whole.
                 began = asyncio.get_running_loop().time()
                 limit.reschedule(began + _longest_wait(vassal.spec))
             if self._stopping:
-                return self._page(Page.STOPPING, hit)
-            match outcome(vassal):
-                case Outcome.RUN if vassal is not None:
-                    await self._pace.turn(domain, vassal.listener, hit.tries > 1)
-                    vassal = self._governor.vassals.get(domain)
-                    now = outcome(vassal)
-                    if now is Outcome.RUN:
-                        return web.Response(headers={"X-Accel-Redirect": "@app"})
-                    if now is Outcome.STOPPED and vassal is not None:
-                        # Its end came between: it is woken again, as by one who comes now.
-                        self._demand(vassal, hit)
-                case Outcome.BROKEN if vassal is not None:
-                    wait = (vassal.retry_at or 0.0) - self._governor.now()
-                    return self._page(Page.BROKEN, hit, max(1, math.ceil(wait)))
-                case Outcome.STOPPED:
-                    return self._page(Page.STOPPING, hit)
-                case Outcome.GONE:
-                    return self._page(Page.UNKNOWN, hit)
-                case _:
+                return self._respond(STOPPED, hit)
+            match outcome(vassal, self._governor.now()):
+                case Run(listener):
+                    if response := await self._run(hit, domain, listener):
+                        return response
+                case Answer() as answer:
+                    return self._respond(answer, hit)
+                case Wait():
                     await changed.wait()
                     changed.clear()
 
-    def _page(self, page: Page, hit: Hit, retry_seconds: int = RETRY_SECONDS) -> web.Response:
-        wording = page.value
+    async def _run(self, hit: Hit, domain: str, listener: Listener) -> web.Response | None:
+        """Let nginx run the request. None: the app has ended meanwhile."""
+        await self._pacer.wait(domain, listener, was_refused=hit.tries > 1)
+        vassal = self._governor.vassals.get(domain)
+        decision = outcome(vassal, self._governor.now())
+        if vassal and decision == STOPPED:
+            self._demand(vassal, hit)
+        if isinstance(decision, Run):
+            return web.Response(headers={"X-Accel-Redirect": "@app"})
+        return None
+
+    def _respond(self, answer: Answer, hit: Hit) -> web.Response:
+        wording = answer.page.value
         headers = {"Cache-Control": "no-store"}
         if wording.status == 503:
-            headers["Retry-After"] = str(wording.refresh_seconds or retry_seconds)
+            headers["Retry-After"] = str(wording.refresh_seconds or answer.retry_seconds)
         if hit.navigates:
-            text = self._pages.html(page, hit.domain, hit.request_id)
+            text = self._pages.html(answer.page, hit.domain, hit.request_id)
             kind = "text/html"
         else:
-            text, kind = self._pages.text(page), "text/plain"
+            text, kind = self._pages.text(answer.page), "text/plain"
         return web.Response(status=wording.status, text=text, content_type=kind, headers=headers)
 
 
@@ -224,8 +241,8 @@ def _longest_wait(spec: Spec) -> float:
     return spec.start_timeout + spec.stop_timeout
 
 
-async def _say_nothing_else(_request: web.Request, response: web.StreamResponse) -> None:
-    """Take out what would leak into the reply of the app that nginx redirects to."""
+async def _remove_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """Remove the headers that nginx would add to the app's reply."""
     response.headers.popall("Server", None)
     if "X-Accel-Redirect" in response.headers:
         response.headers.popall("Content-Type", None)

@@ -1,7 +1,7 @@
-"""Lets held requests go at the pace of the queue that they will join.
+"""Releases held requests as fast as the listener's queue can take their connections.
 
-nginx connects for each request that is let go, and a full queue refuses it (EAGAIN). A herd is
-therefore released in batches of the room that unix_diag reports.
+nginx connects once for each released request, and a full queue refuses the connection (EAGAIN). A
+herd is therefore released in batches, each as large as the room that unix_diag reports.
 """
 
 import asyncio
@@ -15,22 +15,23 @@ from emperor.model.ports import Listener, QueueLength
 
 log = logging.getLogger("emperord")
 
-# So many cannot overflow a queue that was empty when the app began to accept.
-A_FEW = 16
-# Time for nginx to turn what was let go into connections that can be counted.
-SETTLE_SECONDS = 0.02
+# Too few to fill a queue that was empty when the app began to accept.
+SMALL_HERD = 16
+# Until nginx has connected for the requests that were released, a measurement misses them.
+CONNECT_SECONDS = 0.02
 
 
 @dataclass(slots=True)
-class Turnstile:
-    """The held requests of one listener, first come first. `crowded`: the queue was full before."""
+class ReleaseQueue:
+    """The held requests of one listener, oldest first. `must_measure`: the listener's queue was
+    found full, so not even a small herd is released without a measurement."""
 
     listener: Listener
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
-    crowded: bool = False
+    must_measure: bool = False
 
     def release(self, count: int) -> None:
-        """Let so many go, passing over those whose client has left."""
+        """Release the `count` oldest requests whose clients are still there."""
         while self.waiting and count > 0:
             future = self.waiting.popleft()
             if not future.done():
@@ -38,8 +39,9 @@ class Turnstile:
                 count -= 1
 
 
-class Pace:
-    """One turnstile for each listener with held requests, and one task that turns it."""
+class Pacer:
+    """One queue for each listener with held requests, and one task that empties it. `measure` tells
+    the length of a listener's queue."""
 
     def __init__(
         self,
@@ -48,31 +50,32 @@ class Pace:
     ) -> None:
         self._measure = measure
         self._tasks = tasks
-        self._turnstiles: dict[str, Turnstile] = {}
+        self._queues: dict[str, ReleaseQueue] = {}
 
-    async def turn(self, domain: str, listener: Listener, refused_before: bool) -> None:
-        """Wait until this request may go. `refused_before`: it found the queue full once."""
-        turnstile = self._turnstiles.get(domain)
-        if turnstile is None:
-            turnstile = self._turnstiles[domain] = Turnstile(listener)
-            self._tasks.create_task(self._conduct(domain, turnstile))
-        turnstile.crowded |= refused_before
+    async def wait(self, domain: str, listener: Listener, was_refused: bool) -> None:
+        """Return when this request is released. `was_refused`: nginx has tried before to run it,
+        and could not connect."""
+        queue = self._queues.get(domain)
+        if queue is None:
+            queue = self._queues[domain] = ReleaseQueue(listener)
+            self._tasks.create_task(self._release_all(domain, queue))
+        queue.must_measure |= was_refused
         future = asyncio.get_running_loop().create_future()
-        turnstile.waiting.append(future)
+        queue.waiting.append(future)
         await future
 
-    async def _conduct(self, domain: str, turnstile: Turnstile) -> None:
+    async def _release_all(self, domain: str, queue: ReleaseQueue) -> None:
         try:
-            # One round of the loop, for those that the same event woke to line up.
+            # All requests that the same event woke enter the queue first.
             await asyncio.sleep(0)
-            while turnstile.crowded or len(turnstile.waiting) > A_FEW:
-                queue = await self._measure(turnstile.listener)
-                turnstile.release(admissible(queue.capacity, queue.pending))
-                turnstile.crowded = bool(turnstile.waiting)
-                if turnstile.crowded:
-                    await asyncio.sleep(SETTLE_SECONDS)
+            while queue.must_measure or len(queue.waiting) > SMALL_HERD:
+                length = await self._measure(queue.listener)
+                queue.release(admissible(length.capacity, length.pending))
+                queue.must_measure = bool(queue.waiting)
+                if queue.must_measure:
+                    await asyncio.sleep(CONNECT_SECONDS)
         except Exception:
-            log.exception("%s: cannot pace those who wait; they all go now", domain)
+            log.exception("%s: cannot pace the held requests; all are released now", domain)
         finally:
-            del self._turnstiles[domain]
-            turnstile.release(len(turnstile.waiting))
+            del self._queues[domain]
+            queue.release(len(queue.waiting))

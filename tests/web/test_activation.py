@@ -17,10 +17,12 @@ from emperor.model.ports import Listener, QueueLength
 from emperor.model.settings import Settings
 from emperor.model.snapshot import PendingEvent
 from emperor.model.spec import Spec
-from emperor.web.activation import Activation, Outcome, outcome
+from emperor.supervisor.records import Vassal
+from emperor.web.activation import STOPPED, Activation, Answer, Run, Wait, outcome
 from emperor.web.drain import Drain
 from emperor.web.health import Health
-from emperor.web.pace import Pace
+from emperor.web.pace import Pacer
+from emperor.web.pages import Page
 from tests.eventually import eventually_async
 from tests.supervisor.fakes import World, settings
 
@@ -73,43 +75,52 @@ async def front(
 
     async with asyncio.TaskGroup() as tasks:
         activation = Activation(
-            chosen or settings(), world.governor, Pace(measure, tasks), refused or {}, provide
+            chosen or settings(), world.governor, Pacer(measure, tasks), refused or {}, provide
         )
         health = Health(drain or Drain(Path("/nowhere"), "boot"))
         async with TestClient(TestServer(activation.application(health))) as client:
             yield Front(world, activation, client)
 
 
+def vassal_in(state: State, is_pending: bool = False, retry_at: float | None = 1002.5) -> Vassal:
+    vassal = World().vassal
+    vassal.state, vassal.retry_at = state, retry_at
+    vassal.pending_event = PendingEvent(Event.DEMAND, Cause("hit", 0.0)) if is_pending else None
+    return vassal
+
+
+WAIT, BROKEN, UNKNOWN = Wait(), Answer(Page.BROKEN, 3), Answer(Page.UNKNOWN)
+
+# Without and with a pending event.
+OUTCOMES: dict[State, tuple[type[Run] | Wait | Answer, type[Run] | Wait | Answer]] = {
+    State.PARKED: (STOPPED, WAIT),
+    State.STARTING: (WAIT, WAIT),
+    State.RUNNING: (Run, Run),
+    State.RELOADING: (Run, Run),
+    State.STOPPING: (STOPPED, WAIT),
+    State.THROTTLED: (BROKEN, BROKEN),
+    State.REMOVED: (UNKNOWN, UNKNOWN),
+}
+
+
+@pytest.mark.parametrize("is_pending", [False, True])
+@pytest.mark.parametrize("state", State, ids=lambda state: state.value)
+def test_each_state_decides_on_a_held_request(state: State, is_pending: bool) -> None:
+    vassal = vassal_in(state, is_pending)
+    expected = OUTCOMES[state][is_pending]
+    assert outcome(vassal, 1000.0) == (Run(vassal.listener) if expected is Run else expected)
+
+
+def test_a_request_for_no_vassal_is_answered() -> None:
+    assert outcome(None, 1000.0) == UNKNOWN
+
+
 @pytest.mark.parametrize(
-    ("state", "pending_event", "expected"),
-    [
-        (State.PARKED, False, Outcome.STOPPED),
-        (State.PARKED, True, Outcome.WAIT),
-        (State.STARTING, False, Outcome.WAIT),
-        (State.RUNNING, False, Outcome.RUN),
-        (State.RELOADING, False, Outcome.RUN),
-        (State.STOPPING, False, Outcome.STOPPED),
-        (State.STOPPING, True, Outcome.WAIT),
-        (State.THROTTLED, False, Outcome.BROKEN),
-        (State.REMOVED, False, Outcome.GONE),
-    ],
+    ("retry_at", "seconds"), [(None, 1), (999.0, 1), (1000.2, 1), (1060.1, 61)]
 )
-def test_what_becomes_of_a_held_request_in_each_state(
-    state: State, pending_event: bool, expected: Outcome
-) -> None:
-    world = World()
-    world.vassal.state = state
-    world.vassal.pending_event = (
-        PendingEvent(Event.DEMAND, Cause("hit", 0.0)) if pending_event else None
-    )
-    assert outcome(world.vassal) is expected
-
-
-def test_every_state_has_an_outcome() -> None:
-    world = World()
-    for world.vassal.state in State:
-        assert outcome(world.vassal)
-    assert outcome(None) is Outcome.GONE
+def test_the_throttle_decides_on_retry_after(retry_at: float | None, seconds: int) -> None:
+    vassal = vassal_in(State.THROTTLED, retry_at=retry_at)
+    assert outcome(vassal, 1000.0) == Answer(Page.BROKEN, seconds)
 
 
 async def test_a_hit_is_held_until_the_app_accepts_and_then_run() -> None:
