@@ -83,6 +83,10 @@ def _woken(wake: Wake | None, now: datetime) -> str:
     told = f"{_ago(wake.at, now)}: {WOKEN_BY.get(wake.by, wake.by)}"
     if wake.client is not None:
         told += f" from {wake.client}"
+    if wake.method is not None and wake.path is not None:
+        told += f" for {wake.method} {wake.path}"
+    if wake.agent is not None:
+        told += f", agent {wake.agent}"
     if wake.request is not None:
         told += f", request {wake.request}"
     return told

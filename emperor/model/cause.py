@@ -5,15 +5,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Who wants something of a vassal, and since when (monotonic seconds): `by` is hit, connection,
-    `emperorctl start` and so on; `client` and `request` name the visitor's address and request id
-    where a hit told them. `person`: a browser that navigates, or the operator."""
+    """Who wants a vassal to do something, and since when (monotonic seconds). `by` is "hit",
+    "connection", "emperorctl start" and the like. A hit may bring the visitor's address `client`,
+    the id, method and path of the request, and the user agent. `person`: a browser that navigates,
+    or the operator."""
 
     by: str
     at: float
     client: str | None = None
     request: str | None = None
     person: bool = False
+    method: str | None = None
+    path: str | None = None
+    agent: str | None = None
 
     def __str__(self) -> str:
         return f"{self.by} from {self.client}" if self.client else self.by

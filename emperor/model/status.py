@@ -61,13 +61,16 @@ class Refused:
 class Wake:
     """Why a process was started and how long each phase took, in milliseconds after the demand.
 
-    `by` is "hit", "connection", "emperorctl start", "its ini changed" and the like; `client` and
-    `request` come with a hit.
+    `by` is "hit", "connection", "emperorctl start", "its ini changed" and the like; `client`,
+    `request`, `method`, `path` and `agent` come with a hit.
     """
 
     by: str
     client: str | None
     request: str | None
+    method: str | None
+    path: str | None
+    agent: str | None
     at: datetime
     spawned_ms: float | None
     loaded_ms: float | None

@@ -8,7 +8,7 @@ nginx/emperord/journey.conf.
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -32,6 +32,8 @@ log = logging.getLogger("emperord")
 RETRY_SECONDS = 5
 # An ini that is refused stays refused until somebody mends it.
 RETRY_REFUSED_SECONDS = 30
+# Characters of a header that are kept.
+LONGEST_VALUE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +75,51 @@ def outcome(vassal: Vassal | None, now: float) -> Run | Wait | Answer:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """What nginx tells of the request that it could not place."""
+    """What nginx says about a request that the app did not take. `navigates`: a browser shows the
+    answer to a person. `tries`: how often nginx has asked here for this request."""
 
     domain: str
     navigates: bool
     tries: int
     client: str | None
-    request_id: str
+    request_id: str | None
+    method: str | None
+    path: str | None
+    agent: str | None
 
     @classmethod
-    def of(cls, request: web.Request) -> "Hit":
-        """Read the headers of the contract."""
-        headers = request.headers
+    def of(cls, headers: Mapping[str, str]) -> "Hit":
+        """Read the headers that nginx/emperord/journey.conf sets."""
         return cls(
             domain=headers.get("X-Domain", ""),
             navigates=headers.get("X-Navigate") == "1",
             tries=len(headers.get("X-Try", "")),
-            client=headers.get("X-Forwarded-For"),
-            request_id=headers.get("X-Request-Id", ""),
+            client=_printable(headers.get("X-Forwarded-For")),
+            request_id=_printable(headers.get("X-Request-Id")),
+            method=_printable(headers.get("X-Original-Method")),
+            path=_printable(headers.get("X-Original-Path")),
+            agent=_printable(headers.get("X-Original-Agent")),
         )
+
+    def cause(self, now: float) -> Cause:
+        """The hit as the cause of a start. `now` in monotonic seconds."""
+        return Cause(
+            "hit",
+            now,
+            client=self.client,
+            request=self.request_id,
+            person=self.navigates,
+            method=self.method,
+            path=self.path,
+            agent=self.agent,
+        )
+
+
+def _printable(value: str | None) -> str | None:
+    """A header that visitors may write, so that it harms neither a terminal nor a log."""
+    if not value:
+        return None
+    return "".join(char if char.isprintable() else "�" for char in value[:LONGEST_VALUE])
 
 
 class Activation:
@@ -136,7 +164,7 @@ class Activation:
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one hit."""
-        hit = Hit.of(request)
+        hit = Hit.of(request.headers)
         if not is_domain(hit.domain):
             return self._respond(Answer(Page.NO_DOMAIN), hit)
         vassal = self._governor.vassals.serving(hit.domain)
@@ -174,9 +202,7 @@ class Activation:
             )
 
     def _demand(self, vassal: Vassal, hit: Hit) -> None:
-        now = self._governor.now()
-        cause = Cause("hit", now, hit.client, hit.request_id or None, hit.navigates)
-        self._governor.demand(vassal, cause)
+        self._governor.demand(vassal, hit.cause(self._governor.now()))
 
     async def _hold(self, hit: Hit, domain: str) -> web.Response:
         """Answer in time, however long the app takes."""
@@ -229,7 +255,7 @@ class Activation:
         if wording.status == 503:
             headers["Retry-After"] = str(wording.refresh_seconds or answer.retry_seconds)
         if hit.navigates:
-            text = self._pages.html(answer.page, hit.domain, hit.request_id)
+            text = self._pages.html(answer.page, hit.domain, hit.request_id or "")
             kind = "text/html"
         else:
             text, kind = self._pages.text(answer.page), "text/plain"

@@ -30,7 +30,7 @@ def _told(of: VassalDetail) -> dict[str, str]:
 def test_it_tells_who_woke_a_vassal_and_when() -> None:
     woken = _told(detail(running(GOAT)))["woken"]
     assert woken.startswith("3m12s ago (")
-    assert woken.endswith("): a hit from 203.0.113.9, request 7f3c0a")
+    assert woken.endswith("): a hit from 203.0.113.9 for GET /cart, agent curl/8.0, request 7f3c0a")
 
 
 def test_it_tells_how_long_each_phase_of_the_start_took() -> None:
@@ -51,7 +51,7 @@ def test_it_tells_how_long_each_phase_of_the_start_took() -> None:
 def test_a_phase_that_has_not_ended_is_left_out(
     marks: tuple[float | None, float | None, float | None, float | None], told: str
 ) -> None:
-    assert phases(Wake("hit", None, None, NOW, *marks)) == told
+    assert phases(Wake("hit", None, None, None, None, None, NOW, *marks)) == told
 
 
 def test_it_tells_why_a_vassal_stopped_last_and_when_it_will_be_reaped() -> None:
@@ -119,7 +119,19 @@ def test_every_path_an_administrator_may_look_for_is_told() -> None:
 
 def test_what_visitors_apps_and_inis_wrote_cannot_steer_the_terminal() -> None:
     status = replace(throttled(HOSTILE), state=HOSTILE, socket=HOSTILE, last_error=HOSTILE)
-    wake = Wake(HOSTILE, HOSTILE, HOSTILE, before(hours=1), None, None, None, None)
+    wake = Wake(
+        by=HOSTILE,
+        client=HOSTILE,
+        request=HOSTILE,
+        method=HOSTILE,
+        path=HOSTILE,
+        agent=HOSTILE,
+        at=before(hours=1),
+        spawned_ms=None,
+        loaded_ms=None,
+        accepting_ms=None,
+        first_reply_ms=None,
+    )
     of = replace(
         detail(status), ini=HOSTILE, ini_error=HOSTILE + "x", wake=wake, log_tail=(HOSTILE,)
     )

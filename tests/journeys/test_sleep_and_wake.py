@@ -71,6 +71,7 @@ def test_why_tells_who_woke_it_and_how_long_each_phase_took(backend: Backend) ->
     )
     assert wake["by"] == "hit"
     assert wake["client"] == "127.0.0.1"
+    assert (wake["method"], wake["path"]) == ("GET", "/")
     assert wake["request"]
     phases = [wake[f"{name}_ms"] for name in ("spawned", "loaded", "accepting", "first_reply")]
     assert phases == sorted(phases)

@@ -122,7 +122,7 @@ async def test_no_path_keeps_the_daemon_from_understanding_the_question(
     assert len(daemon.asked) == 1
     assert daemon.asked[0].headers.keys() == {
         "host", "connection", "x-domain", "x-navigate", "x-try", "x-original-method",
-        "x-request-id", "x-forwarded-for",
+        "x-original-path", "x-request-id", "x-forwarded-for",
     }  # fmt: skip
     assert len(app.runs) == 1
 

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from tests.eventually import eventually, eventually_async
-from tests.http_client import Reply, Request, ask
+from tests.http_client import Reply, Request, ask, send
 from tests.nginx.conftest import App
 from tests.nginx.stub_daemon import Asked, StubDaemon, run_it
 from tests.nginx_server import Nginx
@@ -87,10 +87,18 @@ async def test_a_held_request_waits_without_an_answer_until_the_daemon_gives_one
 async def test_the_daemon_is_told_what_the_contract_says_and_nothing_else(
     nginx: Nginx, app: App, daemon: StubDaemon
 ) -> None:
-    headers = {"X-Request-Id": "balancer-17", "Cookie": "secret", "X-Domain": "other.example"}
-    await get(nginx, Request("APP.Example:8080", "/a/b.c?token=1", "POST", headers, b"secret"))
+    headers = {
+        "X-Request-Id": "balancer-17",
+        "Cookie": "secret",
+        "X-Domain": "other.example",
+        "X-Original-Path": "/other",
+        "User-Agent": "curl/8.0 (of a visitor)",
+    }
+    await get(
+        nginx, Request("APP.Example:8080", "/a/%2e%0d%0a.c?token=1", "POST", headers, b"secret")
+    )
     [asked] = daemon.asked
-    assert asked.request_line == "GET /a/b.c"
+    assert asked.request_line == "GET /"
     assert asked.body == b""
     assert asked.headers == {
         "host": "app.example",
@@ -98,10 +106,51 @@ async def test_the_daemon_is_told_what_the_contract_says_and_nothing_else(
         "x-navigate": "0",
         "x-try": "1",
         "x-original-method": "POST",
+        "x-original-path": "/a/%2e%0d%0a.c",
+        "x-original-agent": "curl/8.0 (of a visitor)",
         "x-request-id": "balancer-17",
         "x-forwarded-for": "127.0.0.1",
         "connection": "close",
     }
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/?secret=1", "/"),
+        ("/a/../b//c", "/a/../b//c"),
+        ("/é/b", "/"),
+        ("/%C3%A9", "/%C3%A9"),
+        ("http://app.example/path?query", "/path"),
+        ("/" + "a" * 5_000, "/" + "a" * 199),
+    ],
+)
+async def test_the_daemon_learns_the_plain_path_without_the_query(
+    nginx: Nginx, app: App, daemon: StubDaemon, target: str, path: str
+) -> None:
+    raw = f"GET {target} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"
+    assert (await asyncio.to_thread(send, nginx.port, raw.encode())).status == 200
+    assert daemon.asked[0].headers["x-original-path"] == path
+
+
+@pytest.mark.parametrize(
+    ("agent", "told"),
+    [
+        (b"curl/8.0 (x)", "curl/8.0 (x)"),
+        (b"curl\x01\x1b[2J", "curl"),
+        (b"caf\xe9 \xff", "caf"),
+        (b"\x7fcurl", None),
+        (b"", None),
+        (b"a" * 5_000, "a" * 200),
+    ],
+)
+async def test_the_daemon_learns_the_plain_part_of_the_user_agent(
+    nginx: Nginx, app: App, daemon: StubDaemon, agent: bytes, told: str | None
+) -> None:
+    head = f"GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\nUser-Agent: "
+    raw = head.encode() + agent + b"\r\n\r\n"
+    assert (await asyncio.to_thread(send, nginx.port, raw)).status == 200
+    assert daemon.asked[0].headers.get("x-original-agent") == told
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,30 @@
 """The files as they are shipped."""
 
+import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from docs.examples import backend
 from docs.examples.backend import SHIPPED, render
+from emperor.web.activation import Hit
+
+# HTTP needs these, and the daemon's server reads them.
+OF_HTTP = {"Host", "Content-Length"}
+
+
+class Headers(dict[str, str]):
+    """Notes which headers are read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: set[str] = set()
+
+    def get(self, name: str, default: object = None) -> Any:
+        self.read.add(name)
+        return default
 
 
 def test_nginx_accepts_the_production_configuration() -> None:
@@ -36,3 +54,13 @@ def test_a_path_that_is_no_longer_there_cannot_be_rendered(
     monkeypatch.setattr(backend, "SHIPPED", shipped)
     with pytest.raises(LookupError, match="listen 443"):
         render(tmp_path, 8080, 8443)
+
+
+def test_nginx_sends_the_headers_that_the_daemon_reads() -> None:
+    headers = Headers()
+    Hit.of(headers)
+    journey = (SHIPPED / "emperord" / "journey.conf").read_text()
+    assert set(re.findall(r"proxy_set_header +(\S+)", journey)) - OF_HTTP == headers.read
+    for snippet in (SHIPPED / "emperord").glob("*.conf"):
+        sent = set(re.findall(r"proxy_set_header +(\S+)", snippet.read_text()))
+        assert sent <= headers.read | OF_HTTP, snippet.name

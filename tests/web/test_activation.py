@@ -18,7 +18,7 @@ from emperor.model.settings import Settings
 from emperor.model.snapshot import PendingEvent
 from emperor.model.spec import Spec
 from emperor.supervisor.records import Vassal
-from emperor.web.activation import STOPPED, Activation, Answer, Run, Wait, outcome
+from emperor.web.activation import STOPPED, Activation, Answer, Hit, Run, Wait, outcome
 from emperor.web.drain import Drain
 from emperor.web.health import Health
 from emperor.web.pace import Pacer
@@ -46,6 +46,8 @@ class Front:
             "X-Navigate": "1" if navigates else "0",
             "X-Try": tries,
             "X-Original-Method": "GET",
+            "X-Original-Path": "/any/path",
+            "X-Original-Agent": "curl/8.0",
             "X-Request-Id": "<script>alert(1)</script>",
             "X-Forwarded-For": "203.0.113.9",
         }
@@ -137,7 +139,16 @@ async def test_a_hit_is_held_until_the_app_accepts_and_then_run() -> None:
     assert not leaking, "nginx would pass these on with the app's reply"
     boot = asked.world.vassal.last_boot
     assert boot is not None
-    assert (boot.cause.by, boot.cause.client) == ("hit", "203.0.113.9")
+    cause = boot.cause
+    assert (cause.by, cause.client) == ("hit", "203.0.113.9")
+    assert (cause.method, cause.path, cause.agent) == ("GET", "/any/path", "curl/8.0")
+
+
+def test_a_header_of_a_visitor_is_short_and_printable() -> None:
+    hit = Hit.of({"X-Original-Path": "/\x1b[2J\u202e\udcff", "X-Original-Agent": "a" * 5_000})
+    assert hit.path == "/\ufffd[2J\ufffd\ufffd"
+    assert hit.agent == "a" * 200
+    assert hit.method is None
 
 
 async def test_a_browser_sees_the_waiting_page_and_a_program_is_held() -> None:
