@@ -17,7 +17,7 @@ from emperor.model.settings import Settings
 from emperor.model.snapshot import Stale
 from emperor.supervisor.restore import SavedVassal, saved_vassals
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.inherited")
 
 READER, WRITER = "bag.reader", "bag.writer"
 # No domain is spelled like this.

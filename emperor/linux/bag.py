@@ -29,7 +29,7 @@ import msgspec
 
 from emperor.model.ports import CannotKeep, StoreEntry
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.bag")
 
 _KIND = (socket.AF_UNIX, socket.SOCK_SEQPACKET)
 # asm-generic/socket.h; Python's socket module does not have them.

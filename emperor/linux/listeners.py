@@ -27,7 +27,7 @@ from emperor.model.settings import Settings, SettingsError
 from emperor.model.snapshot import ListenerMark
 from emperor.model.spec import Activation, Spec
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.listeners")
 
 # This many refusals take some 2 ms. The loop calls again for the rest after all other events.
 REFUSALS_AT_ONCE = 256

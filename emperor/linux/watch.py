@@ -16,7 +16,7 @@ from pathlib import Path
 
 from inotify_simple import INotify, flags
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.watch")
 
 # For what inotify cannot see: another target of a link, a write by mmap, an ancestor that moved.
 RESCAN_SECONDS = 60.0

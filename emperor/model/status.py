@@ -121,7 +121,8 @@ class Level(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TransitionEvent:
-    """One line of `emperorctl events`: a transition of a vassal."""
+    """One line of `emperorctl events`: a transition of a vassal. `pid` is that of the process which
+    leads after it, null where none does."""
 
     at: datetime
     name: str
@@ -130,6 +131,7 @@ class TransitionEvent:
     after: str
     detail: str
     level: Level = Level.INFO
+    pid: int | None = None
 
 
 def as_json(value: Any) -> Any:

@@ -24,7 +24,7 @@ from emperor.uwsgi.ini import BrokenIni, Ini, parse
 from emperor.uwsgi.resolver import Resolver
 from emperor.uwsgi.spec import spec_of
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.folder")
 
 # Editors write a new file and rename it, or rename the old one and write anew: an ini that comes
 # back at once was never gone.

@@ -11,7 +11,7 @@ from emperor.model.ports import Gate
 from emperor.model.settings import Settings
 from emperor.supervisor.governor import Governor
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.provision")
 
 # Anybody can send any host name: unknown ones must not become a fork bomb.
 AT_ONCE = 4

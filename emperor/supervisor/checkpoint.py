@@ -14,7 +14,7 @@ from emperor.model.ports import CannotKeep, Store, StoreEntry
 from emperor.model.snapshot import encode
 from emperor.supervisor.records import Vassal
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.checkpoint")
 
 
 class Checkpoint:

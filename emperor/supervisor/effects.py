@@ -16,7 +16,7 @@ from emperor.model.snapshot import ProcessRecord
 from emperor.model.spec import Adoption
 from emperor.supervisor.records import Child, Slot, Vassal
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.effects")
 
 
 class Reactions(ProcessEvents, Protocol):

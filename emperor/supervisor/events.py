@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from emperor.model.lifecycle import State
+from emperor.model.log_fields import LogFields
 from emperor.model.status import Level, TransitionEvent
 from emperor.supervisor.records import Occurrence
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.events")
 
 REMEMBERED = 100
 _LOG_LEVEL = {Level.INFO: logging.INFO, Level.WARNING: logging.WARNING}
@@ -20,6 +21,7 @@ def transition_event(
     at: datetime, before: State, occurrence: Occurrence, detail: str
 ) -> TransitionEvent:
     """An event has just led a vassal from the state `before` to where it is now."""
+    lead = occurrence.vassal.lead
     return TransitionEvent(
         at=at,
         name=occurrence.vassal.spec.domain,
@@ -28,7 +30,15 @@ def transition_event(
         after=occurrence.vassal.state.value,
         detail=detail,
         level=occurrence.level,
+        pid=lead.process.pid if lead else None,
     )
+
+
+def _fields(event: TransitionEvent) -> LogFields:
+    fields = LogFields(domain=event.name, event=event.event)
+    if event.pid is not None:
+        fields["pid"] = event.pid
+    return fields
 
 
 class EventLog:
@@ -47,6 +57,7 @@ class EventLog:
             event.before,
             event.after,
             event.detail or event.event,
+            extra=_fields(event),
         )
         self._recent.append(event)
         for reader in tuple(self._readers):

@@ -44,7 +44,7 @@ from emperor.supervisor.restore import Restorer, SavedVassal
 from emperor.supervisor.scheduler import Scheduler, Surroundings
 from emperor.supervisor.subscribers import Subscribers
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.governor")
 
 
 class Recorder(Protocol):

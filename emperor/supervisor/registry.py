@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from emperor.model.lifecycle import State
 from emperor.supervisor.records import Vassal
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.registry")
 
 
 class Registry:

@@ -9,7 +9,7 @@ from emperor.model.ports import Launcher, Listeners, ProcessEvents, StoreEntry
 from emperor.model.snapshot import Kind, ProcessRecord, Stale, VassalRecord, decode
 from emperor.supervisor.records import Child, Vassal
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.restore")
 
 
 @dataclass(frozen=True, slots=True)

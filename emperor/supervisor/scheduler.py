@@ -22,7 +22,7 @@ from emperor.model.policy import (
 from emperor.model.ports import Clock, Timer
 from emperor.supervisor.records import Occurrence, Slot, Vassal
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.scheduler")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from emperor.uwsgi.command import LISTENER_FD, PIPE_FD, argv, environment
 from emperor.uwsgi.exits import explain_exit
 from emperor.uwsgi.pipe import GRACEFUL_STOP, Pipe
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.launcher")
 
 _AUTOPSY_BYTES = 8192
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from emperor.model.admission import Bursts
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.accept")
 
 # So many are begun in one round of the loop, some 10 ms. All are accepted before: a herd of 5,000
 # would overflow the queue while the first of it are looked after (measured).

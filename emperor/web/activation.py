@@ -27,7 +27,7 @@ from emperor.web.health import HEALTH_PATH, Health
 from emperor.web.pace import Pacer
 from emperor.web.pages import Page, Pages
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.activation")
 
 RETRY_SECONDS = 5
 # An ini that is refused stays refused until somebody mends it.

@@ -10,7 +10,7 @@ import stat
 from datetime import datetime
 from pathlib import Path
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.drain")
 
 _LONGEST_NOTE = 200
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from emperor.model.policy import admissible
 from emperor.model.ports import Listener, QueueLength
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.pace")
 
 # Too few to fill a queue that was empty when the app began to accept.
 SMALL_HERD = 16

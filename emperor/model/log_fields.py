@@ -1,0 +1,11 @@
+"""The fields of a log line that journald keeps beside the sentence."""
+
+from typing import TypedDict
+
+
+class LogFields(TypedDict, total=False):
+    """For `extra=` of a logger: the vassal, the event of its state machine, the process."""
+
+    domain: str
+    event: str
+    pid: int
