@@ -1,4 +1,4 @@
-"""emperord: its command line, and the order of start and shutdown."""
+"""emperord: command line, log, signals and exit status."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import click
@@ -16,8 +16,14 @@ import click
 from emperor import __version__
 from emperor.config import DEFAULT_CONFIG, find_uwsgi, load_settings
 from emperor.handover.inherited import Inherited, claim
-from emperor.handover.upgrade import Upgrade
+from emperor.handover.upgrade import Handover
 from emperor.linux.cgroup import kill_others, service_group
+from emperor.linux.journal import (
+    JournalHandler,
+    PrefixFormatter,
+    SafeFormatter,
+    is_stderr_journal,
+)
 from emperor.linux.limits import raise_open_files
 from emperor.linux.listeners import owners
 from emperor.linux.lock import AlreadyRunning, RunLock
@@ -26,17 +32,11 @@ from emperor.linux.origin import Origin
 from emperor.model.daemon_record import keep_fixed_paths
 from emperor.model.settings import KEYS, Settings, SettingsError
 from emperor.model.snapshot import FORMAT
-from emperor.service import Emperor
+from emperor.service import CannotStart, Service, cannot_start
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.daemon")
 
-_LONGEST_LINE = 4000
-_LINGER_SECONDS = 1.0
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
-
-
-class CannotStart(Exception):
-    """Why the daemon does not come up."""
+_RETRY_SECONDS = 1.0
 
 
 def _make_folder(path: Path) -> None:
@@ -47,54 +47,35 @@ def _make_folder(path: Path) -> None:
 
 
 def _prepare_process() -> None:
-    """Undo what whoever started us may have left in the process."""
+    """Undo what a parent may have set for this process."""
     raise_open_files()
-    # While it is ignored, the kernel keeps no exit status.
+    # While SIGCHLD is ignored, the kernel keeps no exit status.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    # What was given to us is not for every vassal.
+    # Inherited descriptors are not for the vassals.
     for name in os.listdir("/proc/self/fd"):
         with suppress(OSError):
             if int(name) > 2:
                 os.set_inheritable(int(name), False)
 
 
-def _log_to_stderr(bare: bool) -> None:
-    """The journal has its own time stamps, and reads the level from sd-daemon(3)'s prefix. Whoever
-    quotes the lines wants them `bare`."""
-    handler = logging.StreamHandler()
-    if bare:
-        handler.setFormatter(_PlainFormatter("%(message)s"))
-    elif "JOURNAL_STREAM" in os.environ:
-        handler.setFormatter(_JournalFormatter("%(message)s"))
+def _set_up_log(for_emperor: bool) -> None:
+    """Log to the journal if stderr leads there, and otherwise to stderr. `for_emperor`: another
+    emperord quotes the lines, which then have no time and no level."""
+    handler: logging.Handler = logging.StreamHandler()
+    if for_emperor:
+        handler.setFormatter(SafeFormatter("%(message)s"))
+    elif is_stderr_journal(os.environ):
+        handler.setFormatter(PrefixFormatter("%(message)s"))
+        handler = JournalHandler(fallback=handler)
     else:
-        handler.setFormatter(_PlainFormatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
 
 
-class _PlainFormatter(logging.Formatter):
-    """Takes the teeth out of what apps and inis bring into a line: it could steer a terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return super().format(record).translate(_CONTROLS)[:_LONGEST_LINE]
-
-
-class _JournalFormatter(_PlainFormatter):
-    _PRIORITY = (
-        (logging.ERROR, "<3>"),
-        (logging.WARNING, "<4>"),
-        (logging.INFO, "<6>"),
-        (logging.NOTSET, "<7>"),
-    )
-
-    def format(self, record: logging.LogRecord) -> str:
-        prefix = next(mark for level, mark in self._PRIORITY if record.levelno >= level)
-        return prefix + super().format(record).replace("\n", "\n" + prefix)
-
-
-async def _reign(settings: Settings, uwsgi: Path, succession: Upgrade) -> None:
-    """Serve until a signal says stop; a second one hurries."""
+async def _serve(settings: Settings, uwsgi: Path, handover: Handover) -> None:
+    """Serve until a signal asks to stop; a second signal kills what still drains."""
     stop, hurry, upgrade = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def on_stop() -> None:
@@ -107,26 +88,26 @@ async def _reign(settings: Settings, uwsgi: Path, succession: Upgrade) -> None:
         (signal.SIGHUP, upgrade.set),
     ):
         loop.add_signal_handler(number, act)
-    # The version before may have left them blocked, so that none is lost between it and us.
+    # An earlier version blocks signals before its exec, so that none is lost.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    # A signal that one of these took, in the moment before execv(2), would be lost.
+    # A signal that such a thread took right before execv(2) would be lost.
     block = (signal.SIG_BLOCK, signal.valid_signals())
     threads = ThreadPoolExecutor(initializer=signal.pthread_sigmask, initargs=block)
     loop.set_default_executor(threads)
     async with asyncio.TaskGroup() as tasks:
-        emperor = Emperor(settings, uwsgi, succession, tasks)
-        await emperor.record(stop, hurry, upgrade)
-        # What still reads an ini has nobody left to tell.
+        service = Service(settings, uwsgi, handover, tasks)
+        await service.run(stop, hurry, upgrade)
+        # The result of a task that still reads an ini is not needed.
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
     for number in (signal.SIGTERM, signal.SIGINT):
-        # All is done: one who hurries now must not turn the exit status into a failure.
+        # All is done: another signal now must not make the exit status a failure.
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_IGN)
 
 
 def prove(config: str | None, flags: dict[str, str], snapshots: int) -> None:
-    """Whether this version could take the place of one that keeps snapshots of that format. Raises
+    """Check that this version can replace one that keeps snapshots of that format. Raises
     CannotStart and SettingsError."""
     settings = load_settings(config, flags)
     find_uwsgi(settings.uwsgi_binary)
@@ -140,52 +121,64 @@ def prove(config: str | None, flags: dict[str, str], snapshots: int) -> None:
 
 
 def run(config: str | None, flags: dict[str, str]) -> None:
-    """Start, serve, stop. Raises CannotStart, SettingsError and AlreadyRunning."""
+    """Start, serve, stop. Raises CannotStart, SettingsError and AlreadyRunning; anything else is a
+    failure of a daemon that was ready."""
     origin = Origin.of_this_process()
     settings = load_settings(config, flags)
     uwsgi = find_uwsgi(settings.uwsgi_binary)
     _prepare_process()
-    try:
-        with Notifier.from_environment(os.environ) as notifier:
-            inherited = claim(os.environ, notifier)
-            settings = _settings_under(inherited, settings)
-            for folder in (settings.run_dir, settings.log_dir):
-                _make_folder(folder)
-            lock = inherited.pop("lock")
-            with RunLock(settings.run_dir, lock.fd if lock else None) as held:
-                inherited.pass_on("lock", held.fd, is_ours=True)
-                if inherited.is_new:
-                    # Of a daemon that was killed while it stopped: they hold sockets.
-                    _end_runaways()
-                asyncio.run(_reign(settings, uwsgi, Upgrade(origin, notifier, inherited)))
-                _end_runaways()
-    except (OSError, ExceptionGroup) as error:
-        # A task group raises groups, even for what is not a task's.
-        cause = _first(error)
-        if not isinstance(cause, OSError | SettingsError):
+    with ExitStack() as stack:
+        try:
+            handover, settings = _inherit(stack, origin, settings)
+        except OSError as error:
+            raise cannot_start(error) from error
+        try:
+            asyncio.run(_serve(settings, uwsgi, handover))
+        except ExceptionGroup as error:
+            # A task group raises groups, even for an error that is not a task's.
+            cause = _first(error)
+            if isinstance(cause, CannotStart | SettingsError):
+                raise cause from error
             raise
-        raise CannotStart(f"cannot serve: {cause}") from error
+        _end_runaways()
+
+
+def _inherit(stack: ExitStack, origin: Origin, settings: Settings) -> tuple[Handover, Settings]:
+    """Take over what an earlier daemon left, and its lock, until the stack ends. Returns the
+    settings that hold with what it left. Raises OSError, CannotStart and AlreadyRunning."""
+    notifier = stack.enter_context(Notifier.from_environment(os.environ))
+    inherited = claim(os.environ, notifier)
+    settings = _settings_under(inherited, settings)
+    for folder in (settings.run_dir, settings.log_dir):
+        _make_folder(folder)
+    passed = inherited.pop("lock")
+    lock = stack.enter_context(RunLock(settings.run_dir, passed.fd if passed else None))
+    inherited.pass_on("lock", lock.fd, is_ours=True)
+    if inherited.is_new:
+        # A daemon that was killed while it stopped leaves processes, which hold sockets.
+        _end_runaways()
+    return Handover(origin, notifier, inherited), settings
 
 
 def _settings_under(inherited: Inherited, settings: Settings) -> Settings:
     if inherited.record is None:
         return settings
     settings, unchanged = keep_fixed_paths(inherited.record, settings)
-    for told in unchanged:
+    for setting in unchanged:
         log.warning(
-            "cannot set %s: sockets and processes stand there; stop emperord, then start it", told
+            "cannot set %s: sockets and processes are there; stop emperord, then start it", setting
         )
     return settings
 
 
 def _end_runaways() -> None:
-    """What nobody knows any more, since an app moved it into a session of its own say, is in our
-    control group still."""
+    """Kill every other process in our control group. An app can move a process out of its process
+    group, and not out of the control group."""
     try:
         group = service_group(os.environ)
         killed = kill_others(group) if group else 0
     except OSError as error:
-        log.warning("cannot end the processes that are left in our control group: %s", error)
+        log.warning("cannot kill the processes that are left in our control group: %s", error)
     else:
         if killed:
             log.info("killed %d processes that were left in our control group", killed)
@@ -196,11 +189,11 @@ def _first(group: BaseException) -> BaseException:
     return _first(group.exceptions[0]) if isinstance(group, BaseExceptionGroup) else group
 
 
-def _linger() -> None:
-    """systemd tries again at once, for the sake of a daemon that has died. What keeps this one from
-    starting is not mended so soon, and to try without end would take a core."""
+def _delay_next_try() -> None:
+    """Wait, if systemd will start emperord again at once, as it should after a crash. A daemon that
+    cannot start would be started without end, which takes a core."""
     if "NOTIFY_SOCKET" in os.environ:
-        time.sleep(_LINGER_SECONDS)
+        time.sleep(_RETRY_SECONDS)
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
@@ -228,7 +221,7 @@ def main(config: str | None, snapshots: int | None, **given: str | None) -> None
     Each setting is a key of the settings file and an option of the same name; the option wins. A
     TIME is a duration such as 26h, 1h30m, 90s or 500ms, or a number of seconds. See emperord(8).
     """
-    _log_to_stderr(bare=snapshots is not None)
+    _set_up_log(for_emperor=snapshots is not None)
     flags = {name.replace("_", "-"): value for name, value in given.items() if value is not None}
     try:
         if snapshots is None:
@@ -238,6 +231,9 @@ def main(config: str | None, snapshots: int | None, **given: str | None) -> None
     except (CannotStart, SettingsError, AlreadyRunning) as error:
         log.error("%s", error)
         if snapshots is None:
-            _linger()
+            _delay_next_try()
+        sys.exit(1)
+    except Exception as error:
+        log.critical("emperord ends after an error: %s", _first(error), exc_info=True)
         sys.exit(1)
     sys.exit(0)

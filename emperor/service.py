@@ -1,4 +1,4 @@
-"""The daemon's parts, wired together, and what happens when they start and stop."""
+"""The parts of the daemon, wired together; how they start and stop."""
 
 import asyncio
 import gc
@@ -6,8 +6,8 @@ import logging
 import os
 import random
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from emperor import __version__
 from emperor.handover.gate import Gate
-from emperor.handover.upgrade import CannotUpgrade, Upgrade
+from emperor.handover.upgrade import CannotUpgrade, Handover
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.boot import boot_id
 from emperor.linux.limits import descriptors
@@ -41,37 +41,43 @@ from emperor.web.pace import Pacer
 from emperor.web.report import Reporter
 from emperor.web.server import serve
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.service")
 
 CONTROL_GROUP = "emperor"
-# Where the kernel does not tell the length of a queue, a herd still goes in small batches.
+# Where the kernel does not tell the length of a queue, a herd is released in batches of this size.
 _UNKNOWN_QUEUE = QueueLength(pending=0, capacity=128)
 _STATUS_DELAY_SECONDS = 1.0
-# For what is left to do when the last process was killed.
+# For the rest of the stop, after the last process was killed.
 _AFTER_DRAINING_SECONDS = 15.0
+# A client that does not read its answer delays an upgrade by no more than this.
+_BEFORE_EXEC_SECONDS = 2.0
 
 
-class Emperor:
-    """One daemon. `tasks` holds all that runs beside the loop's callbacks."""
+class CannotStart(Exception):
+    """Why the daemon does not start; the message names the cause and, if there is one, the cure."""
+
+
+class Service:
+    """One daemon. `tasks` holds everything that runs beside the loop's callbacks."""
 
     def __init__(
         self,
         settings: Settings,
         uwsgi: Path,
-        succession: Upgrade,
+        handover: Handover,
         tasks: asyncio.TaskGroup,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._settings = settings
-        self._succession = succession
-        self._notifier = succession.notifier
-        self._inherited = succession.inherited
+        self._handover = handover
+        self._notifier = handover.notifier
+        self._inherited = handover.inherited
         self._tasks = tasks
         self._loop = loop
         self._chronicle = EventLog()
         ports = Ports(
             listeners=UnixListeners(settings, loop),
-            launcher=UwsgiLauncher(uwsgi, settings, loop, succession.origin.open_files),
+            launcher=UwsgiLauncher(uwsgi, settings, loop, handover.origin.open_files),
             store=self._inherited.bag,
             clock=loop,
             wall_clock=partial(datetime.now, UTC),
@@ -102,16 +108,17 @@ class Emperor:
         self._health = Health(self._drain)
         self._upgrading = asyncio.Lock()
         self._stop = asyncio.Event()
-        self._stating: asyncio.TimerHandle | None = None
+        self._status_timer: asyncio.TimerHandle | None = None
 
-    async def record(
-        self, stop: asyncio.Event, hurry: asyncio.Event, upgrade: asyncio.Event
-    ) -> None:
-        """Start, serve until `stop`, drain everything; `hurry` kills what still drains. At
-        `upgrade` a newer version takes this place, if it can."""
+    async def run(self, stop: asyncio.Event, hurry: asyncio.Event, upgrade: asyncio.Event) -> None:
+        """Start, serve until `stop`, then drain all processes; `hurry` kills those that still
+        drain. `upgrade` asks for the version that is installed now. Raises CannotStart."""
         self._stop = stop
         async with AsyncExitStack() as stack:
-            await self._start(stack)
+            try:
+                await self._start(stack)
+            except OSError as error:
+                raise cannot_start(error) from error
             background = [
                 self._tasks.create_task(self._upgrade_when(upgrade)),
                 self._tasks.create_task(self._feed_watchdog()),
@@ -120,28 +127,29 @@ class Emperor:
             self._notifier.stopping()
             for task in background:
                 task.cancel()
-            await self._end(hurry)
+            await self._shut_down(hurry)
         self._inherited.leave_nothing()
 
     async def _start(self, stack: AsyncExitStack) -> None:
+        """Take over or make the vassals, listen, and tell systemd that the daemon is ready."""
         watch = FolderWatch(self._settings.vassals_dir, self._loop, self._changed)
         stack.callback(watch.close)
-        with _nothing_is_garbage():
-            took_over = self._take_over()
+        with _permanent_objects():
+            has_predecessor = self._take_over()
             await self._folder.rescan()
-        await self._open_doors(stack)
+        await self._serve_http(stack)
         self._inherited.commit(self._settings)
-        stack.enter_context(self._chronicle.reader(self._state_later))
+        stack.enter_context(self._chronicle.reader(self._schedule_status))
         self._notifier.ready()
-        if took_over:
+        if has_predecessor:
             self._governor.restore_listeners()
-        self._state()
+        self._report_status()
         log.info(
             "serving %d vassals of %s", len(self._governor.vassals), self._settings.vassals_dir
         )
 
     def _take_over(self) -> bool:
-        """Go on with the vassals of the daemon before. Whether there was one."""
+        """Go on with the vassals of an earlier daemon. Whether there were any."""
         record, vassals = self._inherited.record, self._inherited.pop_vassals()
         self._governor.restore(vassals)
         is_same = record is not None and record.config_fingerprint == config_fingerprint(
@@ -153,7 +161,8 @@ class Emperor:
             log.info("took over %d vassals with %d processes", len(vassals), running)
         return bool(vassals)
 
-    async def _open_doors(self, stack: AsyncExitStack) -> None:
+    async def _serve_http(self, stack: AsyncExitStack) -> None:
+        """Listen on activate.sock and control.sock until the stack ends."""
         settings = self._settings
         control = Control(self._governor, self._reporter, self._chronicle, self._drain, self)
         activation = self._activation.application(self._health)
@@ -168,31 +177,32 @@ class Emperor:
             self._inherited.pass_on(name, listener.fileno(), given is None or given.is_ours)
             await stack.enter_async_context(serve(application, listener, most))
 
-    async def _end(self, hurry: asyncio.Event) -> None:
+    async def _shut_down(self, hurry: asyncio.Event) -> None:
+        """Answer all who are held, and return when the last process has ended."""
         self._health.stop()
         self._activation.stop()
         self._provisioner.stop()
         self._folder.close()
-        gone = asyncio.Event()
+        all_gone = asyncio.Event()
 
-        def look() -> None:
+        def check() -> None:
             if not len(self._governor.vassals):
-                gone.set()
+                all_gone.set()
 
         for vassal in self._governor.vassals:
-            self._governor.subscribers.add(vassal.spec.domain, look)
+            self._governor.subscribers.add(vassal.spec.domain, check)
         self._governor.dismiss_all("emperord stops")
-        look()
+        check()
         draining = [child for vassal in self._governor.vassals for child in vassal.children]
         if draining:
             log.info("draining %d processes; another signal kills them", len(draining))
             longest = max(child.spec.stop_timeout for child in draining)
             self._notifier.extend_timeout(longest + _AFTER_DRAINING_SECONDS)
         killer = self._tasks.create_task(self._kill_when(hurry))
-        await gone.wait()
+        await all_gone.wait()
         killer.cancel()
-        if self._stating:
-            self._stating.cancel()
+        if self._status_timer:
+            self._status_timer.cancel()
         self._notifier.status("stopped")
         log.info("stopped")
 
@@ -204,34 +214,43 @@ class Emperor:
         while True:
             await asked.wait()
             asked.clear()
-            await self.upgrade()
+            with suppress(CannotUpgrade):  # it is logged
+                await self.upgrade(_nothing)
 
-    async def upgrade(self) -> str:
-        """Have the version that is installed now take this place, and not come back from that; why
-        it could not."""
+    async def upgrade(self, before_exec: Callable[[], Awaitable[None]]) -> NoReturn:
+        """Become the version that is installed now. `before_exec` is awaited when nothing but the
+        exec is left to do. Raises CannotUpgrade, and then nothing has changed."""
         async with self._upgrading:
             try:
-                await self._upgrade()
+                await self._upgrade(before_exec)
             except CannotUpgrade as error:
                 level = logging.INFO if self._stop.is_set() else logging.ERROR
                 log.log(level, "cannot upgrade: %s; all stays as it is", error)
-                return str(error)
+                raise
 
-    async def _upgrade(self) -> NoReturn:
-        await self._succession.prove()
-        # Nobody would read what a child process prints, and it would be run once more.
-        async with self._gate.closed(), self._succession.quiet():
-            checkpoint = self._governor.checkpoint
-            checkpoint.retry(self._governor.vassals)
-            if checkpoint.missing:
-                raise CannotUpgrade(f"the state of {min(checkpoint.missing)} cannot be kept")
+    async def _upgrade(self, before_exec: Callable[[], Awaitable[None]]) -> NoReturn:
+        await self._handover.prove()
+        # The output of a child process would be lost, and the new version would run it again.
+        async with self._gate.closed(), self._handover.signals_blocked():
+            self._require_saved_state()
             if self._stop.is_set():
                 raise CannotUpgrade("emperord stops")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_BEFORE_EXEC_SECONDS):
+                    await before_exec()
+            self._require_saved_state()
             log.info("upgrading: the new version can start, and takes over now")
-            self._succession.hand_over()
+            self._handover.run_new_version()
+
+    def _require_saved_state(self) -> None:
+        """Raise CannotUpgrade if the new version could not go on with a vassal."""
+        checkpoint = self._governor.checkpoint
+        checkpoint.retry(self._governor.vassals)
+        if checkpoint.missing:
+            raise CannotUpgrade(f"the state of {min(checkpoint.missing)} cannot be saved")
 
     async def rescan(self) -> None:
-        """Read the folder of inis again, and look for sockets that were taken away."""
+        """Read the folder of inis again, and bind sockets again whose path was removed."""
         await self._folder.rescan()
         self._governor.restore_listeners()
 
@@ -240,30 +259,32 @@ class Emperor:
             self._tasks.create_task(self.rescan())
         for name in changes.names:
             self._folder.look(name)
-        self._state_later()
+        self._schedule_status()
 
     async def _measure(self, listener: Listener) -> QueueLength:
-        if listener.fd < 0:  # closed since they lined up: there is nothing to overflow
+        if listener.fd < 0:  # closed meanwhile: no queue can overflow
             return _UNKNOWN_QUEUE
         try:
             return await queue_length(listener.fd)
         except OSError as error:
-            log.warning("%s", error.strerror or "cannot see how full a queue is: no answer")
+            log.warning(
+                "cannot measure a queue: %s", error.strerror or "the kernel does not answer"
+            )
             return _UNKNOWN_QUEUE
 
     async def _feed_watchdog(self) -> None:
-        """A loop that is stuck does not come here, and systemd restarts the daemon."""
+        """Send signs of life. A loop that hangs sends none, and systemd restarts the daemon."""
         while interval := self._notifier.watchdog_seconds:
             self._notifier.alive()
             await asyncio.sleep(interval / 2)
 
-    def _state_later(self, _happening: TransitionEvent | None = None) -> None:
-        if self._stating is None:
-            self._stating = self._loop.call_later(_STATUS_DELAY_SECONDS, self._state)
+    def _schedule_status(self, _event: TransitionEvent | None = None) -> None:
+        if self._status_timer is None:
+            self._status_timer = self._loop.call_later(_STATUS_DELAY_SECONDS, self._report_status)
 
-    def _state(self) -> None:
-        """What `systemctl status` shows."""
-        self._stating = None
+    def _report_status(self) -> None:
+        """Send the line that `systemctl status` shows."""
+        self._status_timer = None
         counted = Counter(vassal.reported_state.value for vassal in self._governor.vassals)
         states = [f"{number} {state}" for state, number in counted.most_common()]
         if refused := len(self._folder.refused):
@@ -271,10 +292,22 @@ class Emperor:
         self._notifier.status(", ".join(states) or "no vassals")
 
 
+def cannot_start(error: OSError) -> CannotStart:
+    """The sentence for an error of the operating system before the daemon is ready."""
+    where = f"{error.filename}: " if error.filename else ""
+    is_denied = isinstance(error, PermissionError) and os.geteuid() != 0
+    cure = "; start emperord as root" if is_denied else ""
+    return CannotStart(f"cannot start: {where}{error.strerror or error}{cure}")
+
+
+async def _nothing() -> None:
+    pass
+
+
 @contextmanager
-def _nothing_is_garbage() -> Iterator[None]:
-    """What comes into being now is here to stay: the collector need not look through it while it
-    grows, nor ever after (measured: 0.1 s of a start with 10,000 vassals)."""
+def _permanent_objects() -> Iterator[None]:
+    """Exempt the objects that the block makes from garbage collection, now and later. They live as
+    long as the daemon (measured: 0.1 s of a start with 10,000 vassals)."""
     gc.disable()
     try:
         yield

@@ -75,8 +75,8 @@ class Client:
             return parse(EmperorStatus, await response.read())
 
     async def upgrade(self) -> None:
-        """Have the version that is installed now take the daemon's place. Raises Failed where it
-        could not, and WentAway where it did: the next answer is the new one's."""
+        """Have the version that is installed now take the daemon's place. Returns when it is about
+        to do so; the next answer is the new version's. Raises Failed where it cannot."""
         async with self._request("POST", "upgrade", None):
             pass
 
@@ -95,7 +95,7 @@ class Client:
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=ANSWER_SECONDS)
         try:
             async with self._session.request(method, url, timeout=timeout) as response:
-                if response.status != HTTPStatus.OK:
+                if response.status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
                     raise _error(response.status, await response.read())
                 yield response
         except aiohttp.ClientConnectorError as error:

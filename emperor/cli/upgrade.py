@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from emperor.cli.client import Client, connect
-from emperor.cli.failure import Failed, WentAway
+from emperor.cli.failure import Failed
 from emperor.cli.progress import Progress
 from emperor.cli.records import parse
 from emperor.model.status import EmperorStatus, Report
@@ -32,10 +32,8 @@ async def _upgrade(run_dir: Path) -> None:
     try:
         async with connect(run_dir) as client:
             before = await _emperor(client)
-            try:
-                await client.upgrade()
-            except WentAway:
-                result = outcome(before, await _emperor(client))
+            await client.upgrade()
+            result = outcome(before, await _emperor(client))
     finally:
         progress.done("emperord", result)
 

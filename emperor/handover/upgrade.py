@@ -1,12 +1,11 @@
-"""Becoming a newer version of oneself: it proves that it can start, and then takes this place.
+"""Replaces this program by the version that is installed now.
 
-execv(2) keeps the pid, the children and what systemd knows of the service; the bag keeps the rest,
-as after a crash. What may go wrong is tried before, in a process of its own: afterwards there is no
-way back.
+The new version first proves, in a process of its own, that it can start. Then execv(2) runs it in
+this process, and there is no way back. execv keeps the pid, the children and what systemd knows of
+the service; the bag keeps everything else, as after a crash.
 """
 
 import asyncio
-import logging
 import os
 import resource
 import signal
@@ -22,20 +21,18 @@ from emperor.linux.notify import Notifier
 from emperor.linux.origin import Origin
 from emperor.model.snapshot import FORMAT
 
-log = logging.getLogger("emperord")
-
-PATIENCE_SECONDS = 60.0
-# In one the loop reads that there was a signal, in the next it calls the handler.
-_TURNS_TO_HEAR_A_SIGNAL = 3
+PROVE_SECONDS = 60.0
+# In one round the loop reads that there was a signal, in the next it calls the handler.
+_ROUNDS_TO_HANDLE_A_SIGNAL = 3
 
 
 class CannotUpgrade(Exception):
-    """Why this process goes on as it is."""
+    """Why this version goes on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Upgrade:
-    """Where this process comes from, and how the next one takes over."""
+class Handover:
+    """How this process was started, what it inherited, and how the next version takes over."""
 
     origin: Origin
     notifier: Notifier
@@ -52,39 +49,39 @@ class Upgrade:
         except OSError as error:
             raise CannotUpgrade(f"cannot run {command[0]}: {error.strerror}") from error
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(PROVE_SECONDS):
                 printed, _ = await process.communicate()
         except TimeoutError as error:
             raise CannotUpgrade(
-                f"the new version does not start within {PATIENCE_SECONDS:g} s"
+                f"the new version does not start within {PROVE_SECONDS:g} s"
             ) from error
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
         if process.returncode:
-            told = _last_words(printed.decode(errors="replace"))
-            raise CannotUpgrade(f"the new version does not start: {told}")
+            problem = _last_line(printed.decode(errors="replace"))
+            raise CannotUpgrade(f"the new version does not start: {problem}")
 
     @asynccontextmanager
-    async def quiet(self) -> AsyncIterator[None]:
-        """Signals wait, until the block is left or the new version listens to them. Those that
-        came before have been heard."""
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    async def signals_blocked(self) -> AsyncIterator[None]:
+        """Leave signals pending until the block ends, or the new version unblocks them. Signals
+        that came before the block have been handled."""
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            for _ in range(_TURNS_TO_HEAR_A_SIGNAL):
+            for _ in range(_ROUNDS_TO_HANDLE_A_SIGNAL):
                 await asyncio.sleep(0)
             yield
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
 
-    def hand_over(self) -> NoReturn:
-        """Become the new version, here and now, while it is `quiet`. Raises CannotUpgrade, and then
+    def run_new_version(self) -> NoReturn:
+        """Become the new version now, with `signals_blocked`. Raises CannotUpgrade, and then
         nothing has changed."""
         self.notifier.reloading()
         program, *_ = self.origin.command
         try:
-            with self._as_it_was():
+            with self._original_surroundings():
                 name, value = bequeath(
                     dict(zip((READER, WRITER), self.inherited.bag.ends, strict=True))
                 )
@@ -95,8 +92,8 @@ class Upgrade:
             self.notifier.ready()
 
     @contextmanager
-    def _as_it_was(self) -> Iterator[None]:
-        """In the folder and under the limits that this process was started with."""
+    def _original_surroundings(self) -> Iterator[None]:
+        """The working directory and the limits that this process was started with."""
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         os.chdir(self.origin.folder)
         try:
@@ -109,8 +106,8 @@ class Upgrade:
             os.chdir("/")
 
 
-def _last_words(printed: str) -> str:
-    """The last line of what was printed and, of a traceback, where it happened."""
+def _last_line(printed: str) -> str:
+    """The last line that is not empty; with the file and line of a traceback."""
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     if not lines:
         return "it printed nothing"

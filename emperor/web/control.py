@@ -7,10 +7,11 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from aiohttp import web
 
+from emperor.handover.upgrade import CannotUpgrade
 from emperor.model.lifecycle import Event
 from emperor.model.status import TransitionEvent, as_json
 from emperor.supervisor.events import REMEMBERED, EventLog
@@ -43,9 +44,9 @@ class Daemon(Protocol):
     async def rescan(self) -> None:
         """Read the folder of inis again."""
 
-    async def upgrade(self) -> str:
-        """Have the version that is installed now take its place, and not come back from that; why
-        it could not."""
+    async def upgrade(self, before_exec: Callable[[], Awaitable[None]]) -> NoReturn:
+        """Become the version that is installed now. `before_exec` is awaited when nothing but the
+        exec is left to do. Raises CannotUpgrade."""
 
 
 class Control:
@@ -140,11 +141,23 @@ class Control:
         await self._daemon.rescan()
         return web.json_response({})
 
-    async def upgrade(self, _request: web.Request) -> web.Response:
-        """Have the version that is installed now take the daemon's place. Only a failure has an
-        answer: what succeeds ends this connection, and the next one is to the new version."""
-        why = await self._daemon.upgrade()
-        raise Refusal(409, "cannot-upgrade", f"cannot upgrade: {why}; all stays as it is")
+    async def upgrade(self, request: web.Request) -> web.Response:
+        """Have the version that is installed now take the daemon's place. The answer is sent before
+        the exec, which ends this process and all its connections."""
+        answer = web.json_response({}, status=202)
+        answer.force_close()
+
+        async def tell() -> None:
+            await answer.prepare(request)
+            await answer.write_eof()
+
+        try:
+            await self._daemon.upgrade(tell)
+        except CannotUpgrade as error:
+            if not answer.prepared:
+                message = f"cannot upgrade: {error}; all stays as it is"
+                raise Refusal(409, "cannot-upgrade", message) from error
+        return answer
 
     async def drain(self, _request: web.Request) -> web.Response:
         """Have load balancers sent elsewhere, and answer with what the daemon is then."""

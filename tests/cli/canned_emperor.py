@@ -195,13 +195,12 @@ class CannedEmperor:
         self.report = draining(self.report, None)
         return web.json_response(as_json(self.report.emperor))
 
-    async def _upgrade(self, request: web.Request) -> web.Response:
+    async def _upgrade(self, _request: web.Request) -> web.Response:
         if isinstance(self.successor, Answer):
             return web.json_response(self.successor.body, status=self.successor.status)
-        assert self.successor and request.transport
+        assert self.successor
         self.report = replace(self.report, emperor=self.successor)
-        request.transport.abort()
-        raise asyncio.CancelledError
+        return web.json_response({}, status=202)
 
     def _detail(self, domain: str) -> web.Response:
         if known := self.details.get(domain):

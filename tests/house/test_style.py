@@ -1,6 +1,7 @@
 """The house is clean: format, lint, types, and imports that point one way."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,12 @@ def test_the_model_touches_nothing(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_module_fits_in_a_head(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) < 400
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_logger_is_named_after_its_module(path: Path) -> None:
+    names = re.findall(r"getLogger\((\S+)\)", path.read_text(encoding="utf-8"))
+    assert set(names) <= {f'"emperord.{path.stem}"'}
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,13 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.backend import BIN, Backend, UnixConnection
+from tests.backend import BIN, Backend, Daemon, UnixConnection
 from tests.eventually import eventually
 from tests.http_client import Reply
 
@@ -52,6 +53,41 @@ def test_a_uwsgi_that_is_not_there_is_told_at_the_start(folder: Path) -> None:
     )  # fmt: skip
     assert result.returncode == 1
     assert "cannot find uwsgi at /nowhere/uwsgi" in result.stderr
+
+
+def test_an_error_before_it_is_ready_is_one_sentence(folder: Path) -> None:
+    daemon = Daemon(folder)
+    (daemon.run_dir / "activate.sock").mkdir()
+    result = subprocess.run(daemon.command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    path = daemon.run_dir / "activate.sock"
+    assert f"ERROR cannot start: {path}: Is a directory\n" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+FAILING = """\
+from emperor.daemon import main
+from emperor.service import Service
+
+async def fail(service, upgrade):
+    await upgrade.wait()
+    raise OSError(5, "nobody foresaw this")
+
+Service._upgrade_when = fail
+main()
+"""
+
+
+def test_an_error_after_it_was_ready_has_its_traceback(folder: Path) -> None:
+    daemon = Daemon(folder)
+    daemon.launch = lambda command, stderr: subprocess.Popen(
+        [sys.executable, "-c", FAILING, *command[1:]], stderr=stderr
+    )
+    daemon.start()
+    daemon.process.send_signal(signal.SIGHUP)
+    assert daemon.process.wait(20) == 1
+    assert daemon.lines("CRITICAL emperord ends after an error: .*nobody foresaw this")
+    assert daemon.lines('File "<string>", line 6, in fail')
 
 
 def test_its_sockets_let_in_whom_they_should(backend: Backend) -> None:

@@ -314,6 +314,20 @@ def test_emperorctl_waits_for_it_and_tells_what_came_of_it(
     assert backend.get("a.example").text == text
 
 
+def test_the_api_tells_success_before_the_exec(
+    backend: Backend, installation: Installation
+) -> None:
+    installation.install("2.0")
+    status, _ = backend.call("POST", "/v1/upgrade")
+    assert status == 202
+    assert version(backend) == "2.0"
+    installation.install("3.0", "raise SystemExit(3)")
+    backend.expect("cannot upgrade: ")
+    status, _ = backend.call("POST", "/v1/upgrade")
+    assert status == 409
+    assert version(backend) == "2.0"
+
+
 def test_a_stop_that_comes_while_the_new_version_proves_itself_is_not_lost(
     backend: Backend, installation: Installation
 ) -> None:

@@ -1,10 +1,11 @@
 """The shipped units on a real systemd, behind the shipped nginx, with the paths of production."""
 
+import json
 import re
 
 from tests.eventually import eventually
 from tests.systemd.box import Box
-from tests.systemd.service import add, daemon, get, left_over, override, show, write
+from tests.systemd.service import add, daemon, get, leaders, left_over, override, show, write
 
 
 def test_systemd_finds_nothing_to_complain_of_in_the_units(box: Box) -> None:
@@ -38,6 +39,38 @@ def test_it_starts_serves_and_stops(box: Box) -> None:
     assert left_over(box) == ""
     assert box.must("ls", "/var/sockets") == ""
     assert get(box, "app.example").startswith("503 ")
+
+
+def test_the_journal_finds_the_lines_of_one_domain(box: Box) -> None:
+    box.must("systemctl", "start", "emperord", "nginx")
+    for domain in ("a.example", "b.example"):
+        add(box, domain)
+        assert get(box, domain).startswith("200 ")
+    find = ("journalctl", "--unit=emperord", "--output=json", "DOMAIN=a.example")
+    entries = [json.loads(line) for line in box.must(*find).splitlines()]
+    assert [entry["EVENT"] for entry in entries] == ["demand", "accepting"]
+    accepting = entries[-1]
+    assert accepting["MESSAGE"].startswith("a.example: starting → running: ")
+    assert accepting["LOGGER"] == "emperord.events"
+    assert (accepting["PRIORITY"], accepting["SYSLOG_IDENTIFIER"]) == ("6", "emperord")
+    [master] = leaders(box, ["a.example"])
+    assert accepting["PID"] == str(master)
+
+
+def test_a_traceback_is_one_entry_of_the_journal(box: Box) -> None:
+    box.must("systemctl", "start", "emperord")
+    script = (
+        "import logging; from emperor.daemon import _set_up_log; _set_up_log(False)\n"
+        "try: 1 / 0\n"
+        "except ArithmeticError: logging.getLogger('x').exception('%s', 'line\\n' * 100_000)"
+    )
+    unit = ("systemd-run", "--wait", "--quiet", "--unit=it", "/opt/emperord/bin/python", "-c")
+    box.must(*unit, script)
+    find = ("journalctl", "--unit=it", "--output=json", "--all", "LOGGER=x")
+    [entry] = box.must(*find).splitlines()
+    message = json.loads(entry)["MESSAGE"]
+    assert message.count("line\n") == 100_000
+    assert message.endswith("ZeroDivisionError: division by zero")
 
 
 def test_a_reload_is_done_when_it_returns_and_keeps_the_service_and_its_pid(box: Box) -> None:
