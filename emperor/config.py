@@ -1,4 +1,4 @@
-"""Reads the settings file, and finds the uWSGI binary that the settings ask for."""
+"""Reads the settings file, and finds the uWSGI binary."""
 
 import os
 import shutil
@@ -11,7 +11,8 @@ DEFAULT_CONFIG = "/etc/uwsgi/emperord.ini"
 
 
 def load_settings(config: str | None, flags: dict[str, str]) -> Settings:
-    """The settings of that file, or of the default one if it is there, under `flags` by key.
+    """The settings of the file `config`, or else of the default file if there is one. `flags` are
+    options of the command line, by key, and win.
 
     Raises SettingsError.
     """
@@ -27,13 +28,13 @@ def load_settings(config: str | None, flags: dict[str, str]) -> Settings:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise SettingsError(
-            f"cannot read {path}: line {line}: it is not UTF-8 text; save it as such"
+            f"cannot read {path}: line {line}: it is not UTF-8 text; save it as UTF-8"
         ) from error
     return read_settings(text, path, flags)
 
 
 def find_uwsgi(chosen: Path | None) -> Path:
-    """The binary to run: the chosen one, the one beside this interpreter, the one on PATH.
+    """The chosen binary, or else the one beside this Python interpreter, or else that on PATH.
 
     Raises SettingsError.
     """

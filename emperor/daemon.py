@@ -40,6 +40,7 @@ _RETRY_SECONDS = 1.0
 
 
 def _make_folder(path: Path) -> None:
+    """Raises CannotStart."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -185,7 +186,7 @@ def _end_runaways() -> None:
 
 
 def _first(group: BaseException) -> BaseException:
-    """The first error that is not a group itself."""
+    """The first error of a group, and of a group in it; or the error itself."""
     return _first(group.exceptions[0]) if isinstance(group, BaseExceptionGroup) else group
 
 

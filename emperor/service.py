@@ -74,7 +74,7 @@ class Service:
         self._inherited = handover.inherited
         self._tasks = tasks
         self._loop = loop
-        self._chronicle = EventLog()
+        self._events = EventLog()
         ports = Ports(
             listeners=UnixListeners(settings, loop),
             launcher=UwsgiLauncher(uwsgi, settings, loop, handover.origin.open_files),
@@ -84,7 +84,7 @@ class Service:
             chance=random.random,
             cores=len(os.sched_getaffinity(0)),
         )
-        self._governor = Governor(settings, ports, self._chronicle)
+        self._governor = Governor(settings, ports, self._events)
         self._accounts = SystemAccounts()
         self._gate = Gate()
         resolver = Resolver(uwsgi, settings.vassals_dir, self._gate)
@@ -116,9 +116,16 @@ class Service:
         self._stop = stop
         async with AsyncExitStack() as stack:
             try:
-                await self._start(stack)
+                has_predecessor = await self._start(stack)
             except OSError as error:
                 raise cannot_start(error) from error
+            self._notifier.ready()
+            log.info(
+                "serving %d vassals of %s", len(self._governor.vassals), self._settings.vassals
+            )
+            if has_predecessor:
+                self._governor.restore_listeners()
+            self._report_status()
             background = [
                 self._tasks.create_task(self._upgrade_when(upgrade)),
                 self._tasks.create_task(self._feed_watchdog()),
@@ -130,8 +137,9 @@ class Service:
             await self._shut_down(hurry)
         self._inherited.leave_nothing()
 
-    async def _start(self, stack: AsyncExitStack) -> None:
-        """Take over or make the vassals, listen, and tell systemd that the daemon is ready."""
+    async def _start(self, stack: AsyncExitStack) -> bool:
+        """Go on with the vassals of an earlier daemon, make the others, and listen. Returns whether
+        an earlier daemon left vassals."""
         watch = FolderWatch(self._settings.vassals_dir, self._loop, self._changed)
         stack.callback(watch.close)
         with _permanent_objects():
@@ -139,17 +147,11 @@ class Service:
             await self._folder.rescan()
         await self._serve_http(stack)
         self._inherited.commit(self._settings)
-        stack.enter_context(self._chronicle.reader(self._schedule_status))
-        self._notifier.ready()
-        if has_predecessor:
-            self._governor.restore_listeners()
-        self._report_status()
-        log.info(
-            "serving %d vassals of %s", len(self._governor.vassals), self._settings.vassals_dir
-        )
+        stack.enter_context(self._events.reader(self._schedule_status))
+        return has_predecessor
 
     def _take_over(self) -> bool:
-        """Go on with the vassals of an earlier daemon. Whether there were any."""
+        """Go on with the vassals of an earlier daemon. Returns whether there were any."""
         record, vassals = self._inherited.record, self._inherited.pop_vassals()
         self._governor.restore(vassals)
         is_same = record is not None and record.config_fingerprint == config_fingerprint(
@@ -164,17 +166,17 @@ class Service:
     async def _serve_http(self, stack: AsyncExitStack) -> None:
         """Listen on activate.sock and control.sock until the stack ends."""
         settings = self._settings
-        control = Control(self._governor, self._reporter, self._chronicle, self._drain, self)
+        control = Control(self._governor, self._reporter, self._events, self._drain, self)
         activation = self._activation.application(self._health)
         for name, application, group, most in (
             ("control.sock", control.application(), CONTROL_GROUP, descriptors().limit),
             ("activate.sock", activation, settings.socket_group, descriptors().accepted),
         ):
-            given = self._inherited.pop(name)
+            passed = self._inherited.pop(name)
             listener = stack.enter_context(
-                endpoint(settings.run_dir / name, self._accounts.group(group), given)
+                endpoint(settings.run_dir / name, self._accounts.group(group), passed)
             )
-            self._inherited.pass_on(name, listener.fileno(), given is None or given.is_ours)
+            self._inherited.pass_on(name, listener.fileno(), passed is None or passed.is_ours)
             await stack.enter_async_context(serve(application, listener, most))
 
     async def _shut_down(self, hurry: asyncio.Event) -> None:

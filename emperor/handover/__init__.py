@@ -1,1 +1,1 @@
-"""What one daemon leaves the next, at a crash and at an upgrade."""
+"""What a daemon leaves to the next one, at a crash and at an upgrade."""

@@ -1,5 +1,5 @@
-"""What an earlier daemon left to this one, and what this one leaves to the next: the bag, and all
-that is in it."""
+"""What this daemon inherits from an earlier one, and what it passes on to the next: the bag, with
+the records of the daemon and its vassals and their descriptors."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ from emperor.linux.bag import Bag
 from emperor.linux.inheritance import inherited
 from emperor.linux.kinds import is_of_kind
 from emperor.linux.notify import Notifier
-from emperor.model.daemon_record import DaemonRecord, Handed, decode, encode, record_of
+from emperor.model.daemon_record import DaemonRecord, FdRecord, decode, encode, record_of
 from emperor.model.ports import CannotKeep, StoreEntry
 from emperor.model.settings import Settings
 from emperor.model.snapshot import Stale
@@ -20,95 +20,97 @@ from emperor.supervisor.restore import SavedVassal, saved_vassals
 log = logging.getLogger("emperord.inherited")
 
 READER, WRITER = "bag.reader", "bag.writer"
-# No domain is spelled like this.
-_OWN_KEY = ""
+# No domain is the empty string.
+_DAEMON_KEY = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PassedFd:
-    """A descriptor from whoever was there before. What `is_ours` no systemd holds: an emperord has
-    made it, and the last one unlinks it."""
+    """A descriptor that is passed from one daemon to the next. `is_ours`: an emperord has made it,
+    and removes its path when it stops. Otherwise systemd holds it."""
 
     fd: int
     is_ours: bool
 
 
 class Inherited:
-    """`record` is that of the daemon before, None where there was none or one that we cannot
-    understand; `words` are those about its vassals. `is_new`: no bag was inherited, so no process
-    in our control group can be anybody's."""
+    """What there was at the start, and what is passed on. `record` is that of the earlier daemon,
+    None if there was none or this version cannot read it; `entries` are those of its vassals, and
+    `fds` the descriptors by name. `is_new`: no bag was inherited, so nobody knows the processes in
+    our control group."""
 
     def __init__(
         self,
         bag: Bag,
         is_new: bool,
         record: DaemonRecord | None,
-        words: dict[str, StoreEntry],
-        given: dict[str, PassedFd],
+        entries: dict[str, StoreEntry],
+        fds: dict[str, PassedFd],
     ) -> None:
         self.bag = bag
         self.is_new = is_new
         self.record = record
-        self._words = words
-        self._given = given
-        self._handed: dict[str, PassedFd] = {}
+        self._entries = entries
+        self._fds = fds
+        self._passed_on: dict[str, PassedFd] = {}
 
     def pop(self, name: str) -> PassedFd | None:
-        """A descriptor of that name, if there is one."""
-        return self._given.pop(name, None)
+        """Take the descriptor of that name, if there is one."""
+        return self._fds.pop(name, None)
 
     def pop_vassals(self) -> list[SavedVassal]:
-        """All that are left, once. What cannot be understood is let go: it would keep sockets from
-        being bound anew, and processes alive that nobody knows."""
-        words, self._words = self._words, {}
-        read = saved_vassals(words.values(), is_of_kind)
-        _let_go(self.bag, words.keys() - {legacy.domain for legacy in read})
-        return read
+        """Take all vassals. Entries that this version cannot read are deleted: their descriptors
+        would keep sockets from being bound again, and unknown processes alive."""
+        entries, self._entries = self._entries, {}
+        vassals = saved_vassals(entries.values(), is_of_kind)
+        _delete(self.bag, entries.keys() - {vassal.domain for vassal in vassals})
+        return vassals
 
     def pass_on(self, name: str, fd: int, is_ours: bool) -> None:
-        """Let whoever comes next have it too."""
-        self._handed[name] = PassedFd(fd, is_ours)
+        """Leave this descriptor to the next daemon too."""
+        self._passed_on[name] = PassedFd(fd, is_ours)
 
     def commit(self, settings: Settings) -> None:
-        """All is taken over: say whose record it is, and close what nobody took."""
-        for name, given in self._given.items():
-            log.warning("%s was handed over to us, but we have no use for it", name)
-            os.close(given.fd)
-        self._given.clear()
-        handed = tuple(Handed(name, given.is_ours) for name, given in self._handed.items())
-        fds = tuple(given.fd for given in self._handed.values())
-        payload = encode(record_of(__version__, settings, handed))
+        """Save the record of this daemon in the place of the earlier one's, and close what nothing
+        has taken."""
+        for name, passed in self._fds.items():
+            log.warning("%s was passed to emperord, which has no use for it", name)
+            os.close(passed.fd)
+        self._fds.clear()
+        records = tuple(FdRecord(name, passed.is_ours) for name, passed in self._passed_on.items())
+        fds = tuple(passed.fd for passed in self._passed_on.values())
+        payload = encode(record_of(__version__, settings, records))
         try:
-            self.bag.write([StoreEntry(_OWN_KEY, payload, fds)])
+            self.bag.write([StoreEntry(_DAEMON_KEY, payload, fds)])
         except CannotKeep as error:
             log.warning("%s; a crash of emperord would close its own sockets", error)
 
     def leave_nothing(self) -> None:
-        """The vassals have gone, and their daemon goes for good."""
+        """The daemon stops for good, and its vassals are gone."""
         self.bag.clear()
 
 
 def claim(environment: MutableMapping[str, str], notifier: Notifier) -> Inherited:
-    """What there is for us; at first an empty bag, which systemd is asked to keep. Raises
-    OSError."""
+    """What an earlier daemon left. If that is nothing, an empty bag, which systemd is asked to
+    keep. Raises OSError."""
     fds = inherited(environment)
     inherited_bag = _bag(fds.pop(READER, None), fds.pop(WRITER, None))
     bag = inherited_bag or Bag.new()
     if inherited_bag is None:
         for name, fd in zip((READER, WRITER), bag.ends, strict=True):
             notifier.store(name, fd)
-    words = bag.read()
-    own = words.pop(_OWN_KEY, None)
-    record, given = _own(own)
-    if own and not record:
-        # The lock of run-dir is in there, too, and has to be free for us.
-        _let_go(bag, [_OWN_KEY])
-    # What systemd holds it gives each time, and that is what it listens on now.
+    entries = bag.read()
+    entry = entries.pop(_DAEMON_KEY, None)
+    record, passed = _daemon_record(entry)
+    if entry and not record:
+        # The entry also holds the lock of run-dir, which this daemon must be able to take.
+        _delete(bag, [_DAEMON_KEY])
+    # systemd gives its sockets at each start, and listens on these now.
     for name, fd in fds.items():
-        if name in given:
-            os.close(given[name].fd)
-        given[name] = PassedFd(fd, is_ours=False)
-    return Inherited(bag, inherited_bag is None, record, words, given)
+        if name in passed:
+            os.close(passed[name].fd)
+        passed[name] = PassedFd(fd, is_ours=False)
+    return Inherited(bag, inherited_bag is None, record, entries, passed)
 
 
 def _bag(reader: int | None, writer: int | None) -> Bag | None:
@@ -121,24 +123,25 @@ def _bag(reader: int | None, writer: int | None) -> Bag | None:
         return None
 
 
-def _own(word: StoreEntry | None) -> tuple[DaemonRecord | None, dict[str, PassedFd]]:
-    if word is None:
+def _daemon_record(entry: StoreEntry | None) -> tuple[DaemonRecord | None, dict[str, PassedFd]]:
+    """The record in that entry, and its descriptors by name."""
+    if entry is None:
         return None, {}
     try:
-        record = decode(word.payload)
-        if len(record.handed) != len(word.fds):
-            raise Stale(f"it speaks of {len(record.handed)} descriptors and has {len(word.fds)}")
+        record = decode(entry.payload)
+        if len(record.fds) != len(entry.fds):
+            raise Stale(f"it names {len(record.fds)} descriptors and has {len(entry.fds)}")
     except Stale as error:
-        log.warning("cannot use what an earlier emperord said of itself: %s", error)
-        for fd in word.fds:
+        log.warning("cannot use the record of an earlier emperord: %s", error)
+        for fd in entry.fds:
             os.close(fd)
         return None, {}
-    pairs = zip(record.handed, word.fds, strict=True)
-    return record, {handed.name: PassedFd(fd, handed.is_ours) for handed, fd in pairs}
+    pairs = zip(record.fds, entry.fds, strict=True)
+    return record, {named.name: PassedFd(fd, named.is_ours) for named, fd in pairs}
 
 
-def _let_go(bag: Bag, keys: Collection[str]) -> None:
+def _delete(bag: Bag, keys: Collection[str]) -> None:
     try:
         bag.delete(keys)
     except CannotKeep as error:
-        log.warning("cannot let go of what an earlier emperord left: %s", error)
+        log.warning("cannot delete what an earlier emperord left: %s", error)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from emperor.linux.discard import take
 from emperor.linux.leftovers import CLOSED_MODE, bind, link, make_folder, remove_if_empty
+from emperor.model.log_fields import about
 from emperor.model.ports import CannotListen
 from emperor.model.settings import Settings, SettingsError
 from emperor.model.snapshot import ListenerMark
@@ -178,7 +179,12 @@ class UnixListener:
             os.chown(folder, *self._common.folder_owner, follow_symlinks=False)
             os.chown(self._path, *owner, follow_symlinks=False)
         except OSError as error:
-            log.error("cannot change the owner of %s: %s", self._path, error.strerror)
+            log.error(
+                "cannot change the owner of %s: %s",
+                self._path,
+                error.strerror,
+                extra=about(self._domain),
+            )
 
     def open_door(self) -> None:
         """Let the users connect whom the mode of the settings allows."""
@@ -206,7 +212,13 @@ class UnixListener:
             os.chmod(self._path, wanted)
         except OSError as error:
             # A door that does not move is better than half of a transition.
-            log.error("cannot set the mode of %s to %04o: %s", self._path, wanted, error.strerror)
+            log.error(
+                "cannot set the mode of %s to %04o: %s",
+                self._path,
+                wanted,
+                error.strerror,
+                extra=about(self._domain),
+            )
 
     def watch(self, on_connection: Callable[..., object], /, *args: object) -> None:
         """Call `on_connection(*args)` while a connection is pending. The kernel reports a state and
@@ -287,7 +299,9 @@ class UnixListener:
                 os.unlink(self._path)
             except OSError as error:
                 # The next bind at this path recognises it as a leftover.
-                log.error("cannot remove %s: %s", self._path, error.strerror)
+                log.error(
+                    "cannot remove %s: %s", self._path, error.strerror, extra=about(self._domain)
+                )
         self._socket.close()
         remove_if_empty(f"{self._common.sockets}/{self._domain}")
 

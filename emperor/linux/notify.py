@@ -1,4 +1,4 @@
-"""sd_notify(3): tells systemd that the daemon is ready, how it is, and that it is alive."""
+"""Tells systemd that the daemon is ready, alive, or stopping, by sd_notify(3)."""
 
 import os
 import socket
@@ -9,9 +9,9 @@ from typing import Self
 
 
 class Notifier:
-    """Datagrams to NOTIFY_SOCKET; nothing at all without one. A context manager.
+    """Sends datagrams to NOTIFY_SOCKET, or nothing if it is not set. A context manager.
 
-    `watchdog_seconds` is how long systemd waits for a sign of life, 0.0 when it does not.
+    `watchdog_seconds` is how long systemd waits for a sign of life; 0.0: it has no watchdog.
     """
 
     def __init__(self, address: str | None, watchdog_seconds: float = 0.0) -> None:
@@ -22,7 +22,7 @@ class Notifier:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Notifier":
-        """As systemd set it: NOTIFY_SOCKET, and WATCHDOG_USEC if it is meant for this process."""
+        """Reads NOTIFY_SOCKET, and WATCHDOG_USEC if WATCHDOG_PID is this process."""
         own_pid = str(os.getpid())
         is_ours = environment.get("WATCHDOG_PID", own_pid) == own_pid
         microseconds = environment.get("WATCHDOG_USEC", "") if is_ours else ""
@@ -34,28 +34,28 @@ class Notifier:
         self._send("READY=1")
 
     def reloading(self) -> None:
-        """A newer version takes this place; it is ready when it says so."""
+        """Another version takes over, and will say when it is ready."""
         self._send("RELOADING=1\nWATCHDOG=1")
 
     def stopping(self) -> None:
-        """From here on vassals drain."""
+        """The stop has begun."""
         self._send("STOPPING=1")
 
     def extend_timeout(self, seconds: float) -> None:
-        """What goes on, the stop say, lawfully takes so long from now, whatever the unit allows."""
+        """Allow so many seconds from now for a stop, even if TimeoutStopSec= is shorter."""
         self._send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
 
     def alive(self) -> None:
-        """The loop goes round."""
+        """The event loop runs."""
         self._send("WATCHDOG=1")
 
     def store(self, name: str, fd: int) -> None:
-        """Keep that descriptor until the service is stopped, and give it to whoever comes next.
-        Without FDPOLL=0 systemd would close it as soon as it can be read or has an error."""
+        """Have systemd keep that descriptor until the service is stopped, and pass it to the next
+        process. Without FDPOLL=0 systemd would close it at its first event."""
         self._send(f"FDSTORE=1\nFDNAME={name}\nFDPOLL=0", [fd])
 
     def status(self, text: str) -> None:
-        """One line for `systemctl status`: another line would be another order to systemd."""
+        """Set the text for `systemctl status`. On a line of its own it could be another order."""
         self._send(f"STATUS={' '.join(text.splitlines())}")
 
     def __enter__(self) -> Self:
@@ -67,6 +67,6 @@ class Notifier:
     def _send(self, message: str, fds: Sequence[int] = ()) -> None:
         if self._address:
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))] if fds else []
-            # A manager that is away or busy must not stop the daemon.
+            # A systemd that is busy must not stop the daemon.
             with suppress(OSError):
                 self._socket.sendmsg([message.encode()], rights, 0, self._address)

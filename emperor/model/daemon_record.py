@@ -1,4 +1,4 @@
-"""What a daemon says of itself to the one that comes after it, and what that one makes of it."""
+"""The record that a daemon leaves to the next one, and the settings that the next one may have."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +14,9 @@ _FIXED = ("vassals_dir", "sockets_dir", "run_dir")
 
 
 @dataclass(frozen=True, slots=True)
-class Handed:
-    """A descriptor beside the record. What `is_ours` no systemd holds: this daemon has made it, and
-    unlinks it when it stops."""
+class FdRecord:
+    """A descriptor beside the record. `is_ours`: an emperord has made it, and removes its path when
+    it stops. Otherwise systemd holds it."""
 
     name: str
     is_ours: bool
@@ -24,13 +24,14 @@ class Handed:
 
 @dataclass(frozen=True, slots=True)
 class DaemonRecord:
-    """One daemon. `config_fingerprint` changes with the version and with every setting."""
+    """One daemon. `config_fingerprint` changes with the version and with every setting; `fds` are
+    in the order of the descriptors."""
 
     config_fingerprint: str
     vassals_dir: str
     sockets_dir: str
     run_dir: str
-    handed: tuple[Handed, ...] = ()
+    fds: tuple[FdRecord, ...] = ()
     format: Literal[2] = FORMAT
 
 
@@ -38,10 +39,10 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[DaemonRecord] = msgspec.msgpack.Decoder(DaemonRecord)
 
 
-def record_of(version: str, settings: Settings, handed: tuple[Handed, ...] = ()) -> DaemonRecord:
+def record_of(version: str, settings: Settings, fds: tuple[FdRecord, ...] = ()) -> DaemonRecord:
     """The record of a daemon with these settings."""
     places = (str(settings.vassals_dir), str(settings.sockets_dir), str(settings.run_dir))
-    return DaemonRecord(config_fingerprint(version, settings), *places, handed)
+    return DaemonRecord(config_fingerprint(version, settings), *places, fds)
 
 
 def config_fingerprint(version: str, settings: Settings) -> str:
@@ -55,7 +56,7 @@ def encode(record: DaemonRecord) -> bytes:
 
 
 def decode(data: bytes) -> DaemonRecord:
-    """The opposite of `encode`. Raises Stale for what another format, or nobody, wrote."""
+    """The record of these bytes. Raises Stale for another format, and for anything else."""
     try:
         return _DECODER.decode(data)
     except msgspec.MsgspecError as error:
@@ -66,10 +67,10 @@ def keep_fixed_paths(record: DaemonRecord, settings: Settings) -> tuple[Settings
     """The settings for the successor of the daemon of `record`, with that daemon's fixed paths; and
     a text for each wanted path that needs a stop."""
     kept: dict[str, Any] = {}
-    told = []
+    unchanged = []
     for field in _FIXED:
         is_set, wanted = Path(getattr(record, field)), getattr(settings, field)
         if is_set != wanted:
             kept[field] = is_set
-            told.append(f"{field.replace('_', '-')} = {wanted} (it stays {is_set})")
-    return (replace(settings, **kept) if kept else settings), tuple(told)
+            unchanged.append(f"{field.replace('_', '-')} = {wanted} (it stays {is_set})")
+    return (replace(settings, **kept) if kept else settings), tuple(unchanged)

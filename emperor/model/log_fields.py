@@ -9,3 +9,8 @@ class LogFields(TypedDict, total=False):
     domain: str
     event: str
     pid: int
+
+
+def about(domain: str) -> LogFields:
+    """For a line about one vassal."""
+    return LogFields(domain=domain)

@@ -13,6 +13,7 @@ from emperor.model.claims import Claims
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.fd_budget import limit_for
 from emperor.model.lifecycle import State
+from emperor.model.log_fields import about
 from emperor.model.ports import CannotListen
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec, Stamp
@@ -202,7 +203,9 @@ class VassalFolder:
             if vassal is None:
                 self._governor.admit(spec, stamp)
                 if self._announces:
-                    log.info("%s: listening on %s", spec.domain, spec.socket)
+                    log.info(
+                        "%s: listening on %s", spec.domain, spec.socket, extra=about(spec.domain)
+                    )
             elif vassal.spec.socket != spec.socket:
                 # uWSGI knows a socket by the letters of its path, so this needs another listener.
                 self._leave(vassal.spec, "its socket is spelled otherwise now")
@@ -219,7 +222,7 @@ class VassalFolder:
             return
         self._claims.take(spec)
         if self._refused.pop(spec.domain, None):
-            log.info("%s is served again", spec.ini)
+            log.info("%s is served again", spec.ini, extra=about(spec.domain))
 
     def _leave_out(self, spec: Spec) -> None:
         """Refuse it without a line of its own: there may be thousands."""
@@ -241,10 +244,10 @@ class VassalFolder:
         vassal = self._governor.vassals.get(domain)
         if vassal is None or vassal.state is State.REMOVED:
             if self._refused.get(domain) != why:
-                log.warning("%s", why)
+                log.warning("%s", why, extra=about(domain))
             self._refused[domain] = why
         elif vassal.ini_error != why:
-            log.warning("%s; the version before it stays in service", why)
+            log.warning("%s; the version before it stays in service", why, extra=about(domain))
             self._governor.complain(domain, why)
 
     def _gone(self, name: str, domain: str) -> None:
@@ -253,7 +256,7 @@ class VassalFolder:
             return
         self._stamps.pop(name, None)
         if self._refused.pop(domain, None):
-            log.info("%s is gone", name)
+            log.info("%s is gone", name, extra=about(domain))
         vassal = self._governor.vassals.get(domain)
         if vassal is not None and vassal.state is not State.REMOVED:
             self._leave(vassal.spec, "its ini is gone")

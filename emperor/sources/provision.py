@@ -7,6 +7,7 @@ import signal
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 
 from emperor.model.duration import format_duration
+from emperor.model.log_fields import about
 from emperor.model.ports import Gate
 from emperor.model.settings import Settings
 from emperor.supervisor.governor import Governor
@@ -67,10 +68,11 @@ class Provisioner:
                 "cannot provision %s: there is no vassal after %s; raise provision-timeout,"
                 " or make the command faster",
                 domain, limit,
+                extra=about(domain),
             )  # fmt: skip
             return False
         except OSError as error:
-            log.warning("cannot provision %s: %s", domain, error)
+            log.warning("cannot provision %s: %s", domain, error, extra=about(domain))
             return False
         finally:
             self._governor.subscribers.remove(domain, admitted.set)
@@ -99,5 +101,6 @@ class Provisioner:
             log.info(
                 "%s is not provisioned: exit status %d: %s",
                 domain, process.returncode, told[-_TOLD:].decode(errors="replace").strip(),
+                extra=about(domain),
             )  # fmt: skip
         return process.returncode == 0

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from emperor.model.cause import Boot, Cause
 from emperor.model.lifecycle import Connections, Door, Posture, Role, posture
+from emperor.model.log_fields import about
 from emperor.model.ports import CannotLaunch, CannotListen, Ports, ProcessEvents
 from emperor.model.snapshot import ProcessRecord
 from emperor.model.spec import Adoption
@@ -79,7 +80,7 @@ class Effects:
         except CannotListen as error:
             vassal.use(vassal.listener)
             if vassal.bind_failed_at is None:
-                log.error("%s: %s", vassal.spec.domain, error)
+                log.error("%s: %s", vassal.spec.domain, error, extra=about(vassal.spec.domain))
             vassal.last_error, vassal.bind_failed_at = str(error), self._clock.time()
         else:
             vassal.bind_failed_at = None

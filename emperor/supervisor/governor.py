@@ -27,6 +27,7 @@ from emperor.model.lifecycle import (
     posture,
     room,
 )
+from emperor.model.log_fields import about
 from emperor.model.policy import may_be_bound_at, most_starting, throttle_seconds
 from emperor.model.ports import CannotLaunch, Ports
 from emperor.model.settings import Settings
@@ -191,7 +192,11 @@ class Governor:
                 try:
                     self._take(occurrence)
                 except Exception:
-                    log.exception("%s: a fault in emperord; the others go on", vassal.spec.domain)
+                    log.exception(
+                        "%s: a fault in emperord; the others go on",
+                        vassal.spec.domain,
+                        extra=about(vassal.spec.domain),
+                    )
                     failed.append(vassal)
                     self._scheduler.give_up(vassal)
                     vassal.report_orders("a fault in emperord; its log has the traceback")
@@ -210,7 +215,13 @@ class Governor:
             there_is = room(vassal.spec.overlaps, bool(vassal.second))
             decision = decide(vassal.state, event, there_is, vassal.queued_for is not None)
         except IllegalEvent as error:
-            log.error("%s: %s; nothing was changed", vassal.spec.domain, error, exc_info=True)
+            log.error(
+                "%s: %s; nothing was changed",
+                vassal.spec.domain,
+                error,
+                exc_info=True,
+                extra=about(vassal.spec.domain),
+            )
             return
         if decision is None:
             self._scheduler.raise_priority(vassal, what.cause)
@@ -341,7 +352,12 @@ class Governor:
     def _restore_listener(self, vassal: Vassal) -> None:
         is_known = vassal.bind_failed_at is not None
         if not is_known:
-            log.warning("%s: %s was taken away", vassal.spec.domain, vassal.spec.socket)
+            log.warning(
+                "%s: %s was taken away",
+                vassal.spec.domain,
+                vassal.spec.socket,
+                extra=about(vassal.spec.domain),
+            )
         self._effects.listen_again(vassal)
         if vassal.bind_failed_at is None or not is_known:
             cause = Cause("its socket was taken away", self.now())

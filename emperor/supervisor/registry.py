@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 
 from emperor.model.lifecycle import State
+from emperor.model.log_fields import about
 from emperor.supervisor.records import Vassal
 
 log = logging.getLogger("emperord.registry")
@@ -61,6 +62,10 @@ def for_each(vassals: Iterable[Vassal], act: Callable[[Vassal], None]) -> list[V
         try:
             act(vassal)
         except Exception:
-            log.exception("%s: a fault in emperord; the others go on", vassal.spec.domain)
+            log.exception(
+                "%s: a fault in emperord; the others go on",
+                vassal.spec.domain,
+                extra=about(vassal.spec.domain),
+            )
             failed.append(vassal)
     return failed

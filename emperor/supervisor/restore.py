@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from emperor.model.log_fields import about
 from emperor.model.ports import Launcher, Listeners, ProcessEvents, StoreEntry
 from emperor.model.snapshot import Kind, ProcessRecord, Stale, VassalRecord, decode
 from emperor.supervisor.records import Child, Vassal
@@ -82,7 +83,11 @@ class Restorer:
                 vassals.append(self._vassal(each))
             except Exception:
                 # Its descriptors stay open: some may be an object's by now, which would close them.
-                log.exception("cannot go on with %s: a fault in emperord", each.domain)
+                log.exception(
+                    "cannot go on with %s: a fault in emperord",
+                    each.domain,
+                    extra=about(each.domain),
+                )
         vassals.sort(key=lambda vassal: vassal.queued_for.at if vassal.queued_for else 0.0)
         return vassals
 

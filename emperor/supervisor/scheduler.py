@@ -13,6 +13,7 @@ from datetime import datetime
 from emperor.model.boot_queue import BootQueue, Presence, Rank
 from emperor.model.cause import Cause
 from emperor.model.lifecycle import Event, Role
+from emperor.model.log_fields import about
 from emperor.model.policy import (
     LONGEST_PLACE_SECONDS,
     SHORTEST_SERVICE_SECONDS,
@@ -101,7 +102,11 @@ class Scheduler:
     def _take_places_back(self) -> None:
         for vassal in self._queue.having(Presence.BOOTING):
             if self._report(vassal) is Presence.SLOW:
-                log.info("%s: boots for long, its place goes to the next", vassal.spec.domain)
+                log.info(
+                    "%s: boots for long, its place goes to the next",
+                    vassal.spec.domain,
+                    extra=about(vassal.spec.domain),
+                )
 
     def _turn(self, vassal: Vassal) -> Occurrence:
         now = self._clock.time()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from emperor.linux.limits import limit_open_files
 from emperor.linux.processes import LedProcess, as_identity, leader_with_socket, open_log, spawn
+from emperor.model.log_fields import about
 from emperor.model.ports import CannotLaunch, Exit, Listener, Message, ProcessEvents
 from emperor.model.settings import Settings
 from emperor.model.snapshot import ProcessMark
@@ -99,7 +100,12 @@ class UwsgiProcess:
         try:
             fd = open_log(self._mark.log)
         except CannotLaunch as error:
-            log.warning("%s: %s; what it prints is lost", self._told.domain, error)
+            log.warning(
+                "%s: %s; what it prints is lost",
+                self._told.domain,
+                error,
+                extra=about(self._told.domain),
+            )
             return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         self._mark.log_begins = os.lseek(fd, 0, os.SEEK_END)
         return fd

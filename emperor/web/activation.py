@@ -18,6 +18,7 @@ from emperor.model.admission import UNKNOWN_HOSTS, Admission, Bursts, Limit
 from emperor.model.cause import Cause
 from emperor.model.domain import is_domain
 from emperor.model.lifecycle import State
+from emperor.model.log_fields import about
 from emperor.model.ports import Listener
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec
@@ -198,8 +199,10 @@ class Activation:
         if self._bursts.begins(limit.value + scope, self._governor.now()):
             held = self.admission.held(domain) if scope else self.admission.total
             log.warning(
-                "%d requests are held%s, and more are answered 503 (%s)", held, scope, limit.value
-            )
+                "%d requests are held%s, and more are answered 503 (%s)",
+                held, scope, limit.value,
+                extra=about(domain) if limit is Limit.DOMAIN else None,
+            )  # fmt: skip
 
     def _demand(self, vassal: Vassal, hit: Hit) -> None:
         self._governor.demand(vassal, hit.cause(self._governor.now()))

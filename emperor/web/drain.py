@@ -1,7 +1,8 @@
-"""Whether this machine drains: its health tells the load balancers so, and nothing else changes.
+"""Whether this machine drains: load balancers are told to send requests elsewhere.
 
-Whoever takes a machine out for an upgrade does not want it back the moment that the daemon is
-restarted, so it is noted in a file of run-dir. The note is good for one boot, as /run is.
+Nothing else changes: requests that come are served. A file of run-dir keeps the drain over restarts
+of the daemon, since an operator who upgrades a machine does not want requests in between. The file
+is valid until the machine boots again.
 """
 
 import logging
@@ -16,21 +17,21 @@ _LONGEST_NOTE = 200
 
 
 class Drain:
-    """Begun and ended by the operator. `boot` is the name of this boot of the machine."""
+    """The operator begins and ends it. `boot` is the id of this boot of the machine."""
 
     def __init__(self, run_dir: Path, boot: str) -> None:
         self._note = run_dir / "draining"
         self._boot = boot
-        self._since = self._recall()
+        self._since = self._saved()
 
     @property
     def since(self) -> datetime | None:
-        """When it began; None: this machine does not drain."""
+        """When the drain began; None: this machine does not drain."""
         return self._since
 
     def begin(self, now: datetime) -> None:
-        """Drain, from `now` on unless it has begun before. Raises OSError, and then all is as
-        it was."""
+        """Drain from `now` on, or from when a drain began before. Raises OSError, and then nothing
+        has changed."""
         since = self._since or now
         draft = self._note.with_name("draining.new")
         try:
@@ -43,13 +44,14 @@ class Drain:
         self._since = since
 
     def end(self) -> None:
-        """Drain no longer. Raises OSError, and then all is as it was."""
+        """End the drain. Raises OSError, and then nothing has changed."""
         self._note.unlink(missing_ok=True)
         if self._since is not None:
-            log.info("draining no longer: load balancers may send requests here again")
+            log.info("no longer draining: load balancers may send requests here again")
         self._since = None
 
-    def _recall(self) -> datetime | None:
+    def _saved(self) -> datetime | None:
+        """When the drain began that an earlier daemon saved, if there is one."""
         try:
             return _read(self._note, self._boot)
         except FileNotFoundError:
@@ -61,21 +63,22 @@ class Drain:
         return None
 
     def _set_aside(self, why: str) -> None:
-        """What somebody else may have meant is kept for them to look at."""
+        """Move a file away that this daemon did not write; somebody may want to look at it."""
         aside = self._note.with_name("draining.bad")
         try:
             self._note.replace(aside)
-            done = f"moved to {aside}"
+            result = f"moved to {aside}"
         except OSError as error:
-            done = f"it cannot be moved away either: {error.strerror}"
+            result = f"it cannot be moved away either: {error.strerror}"
         log.warning(
-            "cannot use %s: %s (%s); this machine does not drain, `emperorctl drain` would",
-            self._note, why, done,
+            "cannot use %s: %s (%s); this machine does not drain, run `emperorctl drain` if it"
+            " should",
+            self._note, why, result,
         )  # fmt: skip
 
 
 def _read(note: Path, boot: str) -> datetime:
-    """What `begin` wrote. Raises OSError, and ValueError for what it did not write."""
+    """When the drain began. Raises OSError, and ValueError if `begin` did not write the file."""
     fd = os.open(note, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         info = os.fstat(fd)

@@ -1,5 +1,5 @@
-"""The sockets that the daemon itself listens on: given by systemd or by the daemon before, or made
-here with exactly the owner and mode that they should have."""
+"""The sockets of the daemon itself: passed by systemd, inherited from an earlier daemon, or bound
+here."""
 
 import os
 import socket
@@ -9,21 +9,21 @@ from pathlib import Path
 
 from emperor.handover.inherited import PassedFd
 
-# A herd knocks here all at once, and nginx takes a full queue for a dead daemon.
+# A herd connects all at once, and nginx takes a full queue for a dead daemon.
 BACKLOG = 4096
 
 
 @contextmanager
-def endpoint(path: Path, gid: int | None, given: PassedFd | None) -> Iterator[socket.socket]:
-    """A listening socket, non-blocking, for root and the members of group `gid`, root alone where
-    there is none; what systemd gave is as its unit says. What is ours is unlinked at the end.
-    Raises OSError."""
-    if given and not given.is_ours:
-        with socket.socket(fileno=given.fd) as listener:
+def endpoint(path: Path, gid: int | None, passed: PassedFd | None) -> Iterator[socket.socket]:
+    """A listening, non-blocking socket. A socket of systemd has the owner and mode of its unit.
+    Any other is for root and the members of group `gid`, without `gid` for root alone, and is
+    removed at the end. Raises OSError."""
+    if passed and not passed.is_ours:
+        with socket.socket(fileno=passed.fd) as listener:
             _listen(listener)
             yield listener
         return
-    with _adopted(given, path) or _bound(path) as listener:
+    with _adopted(passed, path) or _bound(path) as listener:
         try:
             if gid is not None:
                 os.chown(path, -1, gid)
@@ -39,14 +39,14 @@ def _listen(listener: socket.socket) -> None:
     listener.setblocking(False)
 
 
-def _adopted(given: PassedFd | None, path: Path) -> socket.socket | None:
-    """The socket of the daemon before, if its path is still there."""
-    if given is None:
+def _adopted(passed: PassedFd | None, path: Path) -> socket.socket | None:
+    """The socket of an earlier daemon, if it is still at its path."""
+    if passed is None:
         return None
     try:
-        listener = socket.socket(fileno=given.fd)
+        listener = socket.socket(fileno=passed.fd)
     except OSError:  # no socket
-        os.close(given.fd)
+        os.close(passed.fd)
         return None
     if listener.getsockname() == str(path) and path.is_socket():
         return listener
@@ -57,8 +57,8 @@ def _adopted(given: PassedFd | None, path: Path) -> socket.socket | None:
 def _bound(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # bind() applies the umask to the mode of the socket itself (measured): set before, there is
-        # no moment in which anybody else could connect.
+        # bind() gives the path the mode of the socket, less the umask (measured). Set before, it
+        # leaves no moment in which others could connect.
         os.fchmod(listener.fileno(), 0)
         path.unlink(missing_ok=True)
         listener.bind(str(path))

@@ -1,7 +1,7 @@
-"""What a load balancer is told when it asks whether to send requests here.
+"""Answers the probes of load balancers: whether to send requests to this machine.
 
-No vassal is looked at: whether the loop comes round to answering is half of the answer. The other
-half of this is nginx/emperord/health.conf, which says 503 for a daemon that does not answer.
+The state of the vassals does not matter. An answer at all shows that the event loop runs; where
+there is none, nginx/emperord/health.conf answers 503.
 """
 
 from aiohttp import web
@@ -19,7 +19,7 @@ class Health:
         self._is_stopping = False
 
     def stop(self) -> None:
-        """From here on the daemon stops."""
+        """Answer 503 from now on: the daemon stops."""
         self._is_stopping = True
 
     async def handle(self, _request: web.Request) -> web.Response:

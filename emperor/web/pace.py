@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from emperor.model.log_fields import about
 from emperor.model.policy import admissible
 from emperor.model.ports import Listener, QueueLength
 
@@ -75,7 +76,11 @@ class Pacer:
                 if queue.must_measure:
                     await asyncio.sleep(CONNECT_SECONDS)
         except Exception:
-            log.exception("%s: cannot pace the held requests; all are released now", domain)
+            log.exception(
+                "%s: cannot pace the held requests; all are released now",
+                domain,
+                extra=about(domain),
+            )
         finally:
             del self._queues[domain]
             queue.release(len(queue.waiting))
