@@ -36,7 +36,7 @@ from emperor.service import CannotStart, Service, cannot_start
 
 log = logging.getLogger("emperord.daemon")
 
-_RETRY_SECONDS = 1.0
+_RESTART_DELAY_SECONDS = 1.0
 
 
 def _make_folder(path: Path) -> None:
@@ -89,16 +89,16 @@ async def _serve(settings: Settings, uwsgi: Path, handover: Handover) -> None:
         (signal.SIGHUP, upgrade.set),
     ):
         loop.add_signal_handler(number, act)
-    # An earlier version blocks signals before its exec, so that none is lost.
+    # Before an exec the earlier version blocks signals, so that none is lost.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    # A signal that such a thread took right before execv(2) would be lost.
+    # A signal that a thread of this pool took right before an exec would be lost.
     block = (signal.SIG_BLOCK, signal.valid_signals())
     threads = ThreadPoolExecutor(initializer=signal.pthread_sigmask, initargs=block)
     loop.set_default_executor(threads)
     async with asyncio.TaskGroup() as tasks:
         service = Service(settings, uwsgi, handover, tasks)
         await service.run(stop, hurry, upgrade)
-        # The result of a task that still reads an ini is not needed.
+        # A task may still wait for uWSGI to read an ini; its result is not needed.
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -122,8 +122,8 @@ def prove(config: str | None, flags: dict[str, str], snapshots: int) -> None:
 
 
 def run(config: str | None, flags: dict[str, str]) -> None:
-    """Start, serve, stop. Raises CannotStart, SettingsError and AlreadyRunning; anything else is a
-    failure of a daemon that was ready."""
+    """Start, serve, stop. Raises CannotStart, SettingsError and AlreadyRunning, and whatever else
+    ends a daemon that was ready."""
     origin = Origin.of_this_process()
     settings = load_settings(config, flags)
     uwsgi = find_uwsgi(settings.uwsgi_binary)
@@ -136,20 +136,20 @@ def run(config: str | None, flags: dict[str, str]) -> None:
         try:
             asyncio.run(_serve(settings, uwsgi, handover))
         except ExceptionGroup as error:
-            # A task group raises groups, even for an error that is not a task's.
-            cause = _first(error)
+            # A task group raises a group, even for an error outside of its tasks.
+            cause = _first_error(error)
             if isinstance(cause, CannotStart | SettingsError):
                 raise cause from error
             raise
-        _end_runaways()
+        _kill_leftovers()
 
 
 def _inherit(stack: ExitStack, origin: Origin, settings: Settings) -> tuple[Handover, Settings]:
-    """Take over what an earlier daemon left, and its lock, until the stack ends. Returns the
-    settings that hold with what it left. Raises OSError, CannotStart and AlreadyRunning."""
+    """Take over what an earlier daemon left, and lock run-dir until the stack ends. Returns the
+    settings with the paths of the earlier daemon. Raises OSError, CannotStart, AlreadyRunning."""
     notifier = stack.enter_context(Notifier.from_environment(os.environ))
     inherited = claim(os.environ, notifier)
-    settings = _settings_under(inherited, settings)
+    settings = _keep_paths(inherited, settings)
     for folder in (settings.run_dir, settings.log_dir):
         _make_folder(folder)
     passed = inherited.pop("lock")
@@ -157,11 +157,12 @@ def _inherit(stack: ExitStack, origin: Origin, settings: Settings) -> tuple[Hand
     inherited.pass_on("lock", lock.fd, is_ours=True)
     if inherited.is_new:
         # A daemon that was killed while it stopped leaves processes, which hold sockets.
-        _end_runaways()
+        _kill_leftovers()
     return Handover(origin, notifier, inherited), settings
 
 
-def _settings_under(inherited: Inherited, settings: Settings) -> Settings:
+def _keep_paths(inherited: Inherited, settings: Settings) -> Settings:
+    """The settings with the paths that cannot change while apps run."""
     if inherited.record is None:
         return settings
     settings, unchanged = keep_fixed_paths(inherited.record, settings)
@@ -172,7 +173,7 @@ def _settings_under(inherited: Inherited, settings: Settings) -> Settings:
     return settings
 
 
-def _end_runaways() -> None:
+def _kill_leftovers() -> None:
     """Kill every other process in our control group. An app can move a process out of its process
     group, and not out of the control group."""
     try:
@@ -185,16 +186,16 @@ def _end_runaways() -> None:
             log.info("killed %d processes that were left in our control group", killed)
 
 
-def _first(group: BaseException) -> BaseException:
+def _first_error(group: BaseException) -> BaseException:
     """The first error of a group, and of a group in it; or the error itself."""
-    return _first(group.exceptions[0]) if isinstance(group, BaseExceptionGroup) else group
+    return _first_error(group.exceptions[0]) if isinstance(group, BaseExceptionGroup) else group
 
 
-def _delay_next_try() -> None:
+def _delay_next_start() -> None:
     """Wait, if systemd will start emperord again at once, as it should after a crash. A daemon that
     cannot start would be started without end, which takes a core."""
     if "NOTIFY_SOCKET" in os.environ:
-        time.sleep(_RETRY_SECONDS)
+        time.sleep(_RESTART_DELAY_SECONDS)
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
@@ -232,9 +233,9 @@ def main(config: str | None, snapshots: int | None, **given: str | None) -> None
     except (CannotStart, SettingsError, AlreadyRunning) as error:
         log.error("%s", error)
         if snapshots is None:
-            _delay_next_try()
+            _delay_next_start()
         sys.exit(1)
     except Exception as error:
-        log.critical("emperord ends after an error: %s", _first(error), exc_info=True)
+        log.critical("emperord ends after an error: %s", _first_error(error), exc_info=True)
         sys.exit(1)
     sys.exit(0)

@@ -121,7 +121,7 @@ class Service:
                 raise cannot_start(error) from error
             self._notifier.ready()
             log.info(
-                "serving %d vassals of %s", len(self._governor.vassals), self._settings.vassals
+                "serving %d vassals of %s", len(self._governor.vassals), self._settings.vassals_dir
             )
             if has_predecessor:
                 self._governor.restore_listeners()

@@ -1,8 +1,8 @@
-"""Accepts connections for as long as there are descriptors, and leaves the rest in the queue.
+"""Accepts connections while there are descriptors, and leaves the others in the queue.
 
-asyncio's own server does not stop at EMFILE: for each readable listener it tries as often as its
-backlog is long, and logs each with a traceback, and sets a timer for each (measured on Python
-3.11: 28,000 lines a second, and nobody else is served).
+The server of asyncio does not stop at EMFILE. Each time that a listener is readable it tries as
+often as the backlog is long, and for each try logs a traceback and sets a timer (measured on Python
+3.11: 28,000 lines a second, and no client is served).
 """
 
 import asyncio
@@ -17,16 +17,16 @@ from emperor.model.admission import Bursts
 
 log = logging.getLogger("emperord.accept")
 
-# So many are begun in one round of the loop, some 10 ms. All are accepted before: a herd of 5,000
-# would overflow the queue while the first of it are looked after (measured).
+# The first requests of so many connections are read in one round of the loop, in some 10 ms. All
+# connections are accepted before: a herd of 5,000 would overflow the queue meanwhile (measured).
 AT_ONCE = 64
-# Nothing tells when a descriptor becomes free, in this process or (ENFILE) in another one.
+# No event tells when a descriptor becomes free, in this process or (ENFILE) in another one.
 PAUSE_SECONDS = 0.05
 
 
 class Acceptor:
-    """Gives each connection on `listener` a protocol, as long as fewer than `most` descriptors are
-    in use."""
+    """Gives each connection on `listener` a protocol, while fewer than `most` descriptors are in
+    use."""
 
     def __init__(
         self, listener: socket.socket, protocol: Callable[[], asyncio.Protocol], most: int
@@ -38,7 +38,7 @@ class Acceptor:
         self._bursts = Bursts()
 
     async def run(self, tasks: asyncio.TaskGroup) -> None:
-        """Until it is cancelled."""
+        """Accept until the task is cancelled."""
         try:
             while True:
                 problem = await self._accept()
@@ -52,8 +52,8 @@ class Acceptor:
                 self._accepted.pop().close()
 
     async def _accept(self) -> str | None:
-        """Accept all who wait; if there is nobody to begin with, wait for the first. Returns why
-        there should be no more now, if so."""
+        """Accept all connections that are pending; without one, wait for the first. Returns why no
+        more can be accepted now, if so."""
         try:
             if not self._accepted:
                 await self._readable()
@@ -68,13 +68,13 @@ class Acceptor:
         return self._shortage()
 
     async def _readable(self) -> None:
-        """Wait for somebody. (asyncio's sock_accept logs a traceback when it is cancelled in the
-        very moment in which somebody comes.)"""
+        """Wait for a connection. (asyncio's sock_accept logs a traceback if it is cancelled at the
+        moment when a connection comes.)"""
         loop = asyncio.get_running_loop()
-        somebody_is_there = asyncio.Event()
-        loop.add_reader(self._listener, somebody_is_there.set)
+        is_readable = asyncio.Event()
+        loop.add_reader(self._listener, is_readable.set)
         try:
-            await somebody_is_there.wait()
+            await is_readable.wait()
         finally:
             loop.remove_reader(self._listener)
 
@@ -86,14 +86,14 @@ class Acceptor:
     async def _wait_for_descriptors(self, problem: str | None) -> None:
         path = self._listener.getsockname()
         if problem and self._bursts.begins(problem, asyncio.get_running_loop().time()):
-            log.warning("cannot accept more on %s: %s; they wait in its queue", path, problem)
+            log.warning("cannot accept more on %s: %s; its queue holds the others", path, problem)
         while problem:
             await asyncio.sleep(PAUSE_SECONDS)
             problem = self._shortage()
 
     def _shortage(self) -> str | None:
-        """Why nothing should be accepted, if so. A duplicate has the number that a connection
-        would have."""
+        """Why nothing can be accepted now, if so. A duplicate of the listener gets the number that
+        a connection would get."""
         try:
             number = os.dup(self._listener.fileno())
         except OSError as error:

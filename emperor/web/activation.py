@@ -208,7 +208,7 @@ class Activation:
         self._governor.demand(vassal, hit.cause(self._governor.now()))
 
     async def _hold(self, hit: Hit, domain: str) -> web.Response:
-        """Answer in time, however long the app takes."""
+        """Hold the request for as long as it may take, and answer it."""
         changed = asyncio.Event()
         page_after = self._settings.page_after if hit.navigates else None
         self._governor.subscribers.add(domain, changed.set)
@@ -233,7 +233,8 @@ class Activation:
                 return self._respond(STOPPED, hit)
             match outcome(vassal, self._governor.now()):
                 case Run(listener):
-                    if response := await self._run(hit, domain, listener):
+                    response = await self._run(hit, domain, listener)
+                    if response is not None:
                         return response
                 case Answer() as answer:
                     return self._respond(answer, hit)

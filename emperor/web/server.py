@@ -1,4 +1,4 @@
-"""Serves an aiohttp application on a listening socket, for as long as there are descriptors."""
+"""Serves an aiohttp application on a listening socket, within a limit on descriptors."""
 
 import asyncio
 import socket
@@ -9,18 +9,18 @@ from aiohttp import web
 
 from emperor.web.accept import Acceptor
 
-_GOODBYE_SECONDS = 2.0
+_SHUTDOWN_SECONDS = 2.0
 
 
 @asynccontextmanager
 async def serve(
     app: web.Application, listener: socket.socket, most_descriptors: int
 ) -> AsyncIterator[None]:
-    """Serve whoever can connect, until the block is left; connections wait in the queue while so
-    many descriptors are in use. Raises OSError."""
-    # A client that leaves must be noticed: what it waited for is then not run.
+    """Serve until the block ends. While `most_descriptors` are in use, further connections wait in
+    the queue of the listener. Raises OSError."""
+    # The handler of a client that has left is cancelled: the request must not be run.
     runner = web.AppRunner(
-        app, handler_cancellation=True, access_log=None, shutdown_timeout=_GOODBYE_SECONDS
+        app, handler_cancellation=True, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
     )
     await runner.setup()
     assert runner.server is not None

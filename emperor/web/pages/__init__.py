@@ -1,6 +1,6 @@
-"""The pages that a visitor may see instead of the app, in HTML for browsers and in plain text.
+"""The pages that a visitor may see in the place of the app, in HTML and in plain text.
 
-Whatever a visitor or a tenant wrote is escaped; no cause of a failure is ever told here.
+Text of a visitor or a tenant is escaped. No page tells the cause of a failure.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """What a page says, its HTTP status, and after how many seconds a browser tries again."""
+    """The text of a page, its HTTP status, and after how many seconds a browser asks again."""
 
     status: int
     title: str
@@ -20,7 +20,7 @@ class Wording:
 
 
 class Page(Enum):
-    """Every answer of the fallback that is not the app's."""
+    """The answers of activate.sock that are not the app's."""
 
     WAITING = Wording(
         503,
