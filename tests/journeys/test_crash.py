@@ -206,7 +206,7 @@ def with_others(word: StoreEntry) -> StoreEntry:
 def test_words_that_are_stale_are_let_go_and_every_site_is_served(
     backend: Backend, store: FdStore, whose: str, tamper: Callable[[StoreEntry], StoreEntry]
 ) -> None:
-    backend.expect("cannot (go on with 2 vassals|use what an earlier emperord said)")
+    backend.expect("cannot (go on with 2 vassals|use the record of an earlier emperord)")
     # Its socket is free when it has noticed that its emperor is gone.
     backend.expect("a.example.*another process has bound it")
     backend.nginx.expect("prematurely closed|Connection re(fused|set)")
