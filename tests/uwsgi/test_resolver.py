@@ -258,7 +258,7 @@ async def test_only_a_few_are_asked_at_once(folder: Path) -> None:
     assert all(isinstance(task.exception(), BrokenIni) for task in asking)
 
 
-async def test_a_closed_gate_waits_for_uwsgi_and_not_for_those_in_line(folder: Path) -> None:
+async def test_a_closed_gate_waits_for_running_uwsgi_alone(folder: Path) -> None:
     os.mkfifo(folder / "base.ini")
     ini = write(folder, "include = base.ini")
     gate = Gate()
