@@ -6,8 +6,8 @@ import logging
 import os
 import random
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ from emperor.web.control import Control
 from emperor.web.drain import Drain
 from emperor.web.endpoint import endpoint
 from emperor.web.health import Health
+from emperor.web.metrics import StartTimes
 from emperor.web.pace import Pace
 from emperor.web.report import Reporter
 from emperor.web.server import serve
@@ -96,6 +97,7 @@ class Emperor:
             self._measure,
             self._activation.admission,
         )
+        self._start_times = StartTimes()
         self._drain = Drain(settings.run_dir, boot_id())
         self._health = Health(self._drain)
         self._upgrading = asyncio.Lock()
@@ -124,6 +126,7 @@ class Emperor:
     async def _start(self, stack: AsyncExitStack) -> None:
         watch = FolderWatch(self._settings.vassals_dir, self._loop, self._changed)
         stack.callback(watch.close)
+        stack.enter_context(self._chronicle.reader(self._start_times.read))
         with _nothing_is_garbage():
             took_over = self._take_over()
             await self._folder.rescan()
@@ -156,7 +159,12 @@ class Emperor:
         control = Control(self._governor, self._reporter, self._chronicle, self._drain, self)
         activation = self._activation.application(self._health)
         for name, application, group, most in (
-            ("control.sock", control.application(), CONTROL_GROUP, descriptors().limit),
+            (
+                "control.sock",
+                control.application(self._start_times),
+                CONTROL_GROUP,
+                descriptors().limit,
+            ),
             ("activate.sock", activation, settings.socket_group, descriptors().accepted),
         ):
             given = self._inherited.pop(name)
@@ -202,20 +210,22 @@ class Emperor:
         while True:
             await asked.wait()
             asked.clear()
-            await self.upgrade()
+            with suppress(CannotUpgrade):
+                await self.upgrade(_tell_nobody)
 
-    async def upgrade(self) -> str:
-        """Have the version that is installed now take this place, and not come back from that; why
-        it could not."""
+    async def upgrade(self, before_exec: Callable[[], Awaitable[None]]) -> NoReturn:
+        """Have the version that is installed now take this process over, and not come back.
+        `before_exec` is awaited when the exec alone is left to do. Raises CannotUpgrade, which is
+        logged."""
         async with self._upgrading:
             try:
-                await self._upgrade()
+                await self._upgrade(before_exec)
             except CannotUpgrade as error:
                 level = logging.INFO if self._stop.is_set() else logging.ERROR
                 log.log(level, "cannot upgrade: %s; all stays as it is", error)
-                return str(error)
+                raise
 
-    async def _upgrade(self) -> NoReturn:
+    async def _upgrade(self, before_exec: Callable[[], Awaitable[None]]) -> NoReturn:
         await self._succession.prove()
         # What these have started would be nobody's child, and run once more.
         async with (
@@ -223,14 +233,19 @@ class Emperor:
             self._provisioner.paused(),
             self._succession.quiet(),
         ):
-            checkpoint = self._governor.checkpoint
-            checkpoint.retry(self._governor.vassals)
-            if checkpoint.missing:
-                raise CannotUpgrade(f"the state of {min(checkpoint.missing)} cannot be kept")
+            self._require_all_saved()
             if self._stop.is_set():
                 raise CannotUpgrade("emperord stops")
             log.info("upgrading: the new version can start, and takes over now")
+            await before_exec()
+            self._require_all_saved()  # whatever happened in the meantime
             self._succession.hand_over()
+
+    def _require_all_saved(self) -> None:
+        checkpoint = self._governor.checkpoint
+        checkpoint.retry(self._governor.vassals)
+        if checkpoint.missing:
+            raise CannotUpgrade(f"the state of {min(checkpoint.missing)} cannot be kept")
 
     async def rescan(self) -> None:
         """Read the folder of inis again, and look for sockets that were taken away."""
@@ -271,6 +286,10 @@ class Emperor:
         if refused := len(self._folder.refused):
             states.append(f"{refused} inis not served")
         self._notifier.status(", ".join(states) or "no vassals")
+
+
+async def _tell_nobody() -> None:
+    """A signal asked for the upgrade, and no signal has an answer."""
 
 
 @contextmanager

@@ -143,10 +143,10 @@ def lines(verdict: Verdict) -> list[Text]:
     help="The folder of the sockets, instead of the one in the settings.",
 )
 def check(inis: tuple[Path, ...], config: str | None, sockets_dir: str | None) -> None:
-    """Say what in each INI will not work, or works otherwise than it may seem.
+    """Print what in each INI does not work, or works otherwise than it looks.
 
-    Each line reads FILE:LINE: severity: cause; cure. What is an error will not be served; the exit
-    status is 1 then. Check an ini before you move it into the folder of vassals.
+    Each line reads FILE:LINE: severity: cause; cure. An INI with an error is not served, and the
+    exit status is 1. Check an ini before you move it into the folder of vassals.
     """
     try:
         settings = load_settings(

@@ -2,7 +2,6 @@
 becomes one of `failure`'s."""
 
 import errno
-import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,8 +13,9 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from emperor.cli.failure import Failed, NoSuchVassal, Unreachable, WentAway
+from emperor.cli.failure import Failed, NoSuchVassal, Unreachable
 from emperor.cli.records import parse
+from emperor.model.problem import Problem, ProblemCode
 from emperor.model.status import EmperorStatus, VassalDetail
 
 # A healthy daemon answers within milliseconds, 10,000 vassals within a second.
@@ -31,10 +31,10 @@ _CAUSE = {
 
 
 class Action(Enum):
-    """What a vassal can be told to do."""
+    """An order to a vassal."""
 
     START = "start"
-    STOP = "stop"
+    SLEEP = "sleep"
     RESTART = "restart"
     RELOAD = "reload"
 
@@ -75,8 +75,8 @@ class Client:
             return parse(EmperorStatus, await response.read())
 
     async def upgrade(self) -> None:
-        """Have the version that is installed now take the daemon's place. Raises Failed where it
-        could not, and WentAway where it did: the next answer is the new one's."""
+        """Have the version that is installed now take the daemon's place. Returns when it is about
+        to do so; the next answer is the new version's. Raises Failed where it cannot."""
         async with self._request("POST", "upgrade", None):
             pass
 
@@ -95,7 +95,7 @@ class Client:
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=ANSWER_SECONDS)
         try:
             async with self._session.request(method, url, timeout=timeout) as response:
-                if response.status != HTTPStatus.OK:
+                if response.status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
                     raise _error(response.status, await response.read())
                 yield response
         except aiohttp.ClientConnectorError as error:
@@ -105,7 +105,9 @@ class Client:
                 self._cannot_reach(f"no answer within 10 s {_NOT_RUNNING}")
             ) from error
         except (aiohttp.ClientError, ConnectionError) as error:
-            raise WentAway(self._cannot_reach("it went away before it had answered")) from error
+            raise Unreachable(
+                self._cannot_reach("it closed the connection before it had answered")
+            ) from error
 
     def _cannot_reach(self, cause: str) -> str:
         return f"cannot reach emperord at {self._socket}: {cause}"
@@ -132,7 +134,8 @@ def _cause(error: OSError) -> str:
 
 def _error(status: int, body: bytes) -> Failed:
     try:
-        message = str(json.loads(body)["error"]["message"])
-    except (ValueError, TypeError, KeyError, RecursionError):
-        message = f"HTTP {status} without a reason"
-    return NoSuchVassal(message) if status == HTTPStatus.NOT_FOUND else Failed(message)
+        problem = parse(Problem, body)
+    except Failed:
+        return Failed(f"HTTP {status} without a reason")
+    is_unknown = problem.code == ProblemCode.NO_SUCH_VASSAL.code
+    return NoSuchVassal(problem.detail) if is_unknown else Failed(problem.detail)

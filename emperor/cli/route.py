@@ -65,11 +65,11 @@ def line(route: Route, total: int) -> Text:
     help="The load balancer's list, init_backends.lua.",
 )  # fmt: skip
 @placement_option
-@click.option("--json", "raw", is_flag=True, help="All of it, and the Lua files it comes from.")
+@click.option("--json", "raw", is_flag=True, help="JSON, with the Lua files that were run.")
 def route(hosts: tuple[str, ...], backends: Path, placement: Rule, raw: bool) -> None:
-    """Say which backend each HOST belongs to, and which others stand in for it, in order.
+    """Show which backend each HOST belongs to, and which others stand in for it, in order.
 
-    The load balancer's own Lua files tell: those beside FILE, else the installed ones.
+    The load balancer's own Lua files are run for this: those beside FILE, else the installed ones.
     """
     balancer = Placement(backends, placement)
     routes: list[Route] = []

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.canned_emperor import GOAT
 from tests.cli.conftest import Ctl, Outcome
 from tests.cli.program import on_terminal
+from tests.cli.records import GOAT
 
 GOOD = "[uwsgi]\nfile = /srv/app.py\n[emperor]\nuid = www-data\n"
 
