@@ -1,5 +1,5 @@
-"""The control API, as a client of RUN_DIR/control.sock. Every error of the transport and of HTTP
-becomes one of `failure`'s."""
+"""A client of the control API on RUN_DIR/control.sock. Every error of the transport and of HTTP
+becomes an exception of cli/failure.py."""
 
 import errno
 import os
@@ -58,14 +58,14 @@ class Client:
             return parse(VassalDetail, await response.read())
 
     async def act(self, domain: str, action: Action) -> VassalDetail:
-        """Have it done, and return what has become of the vassal. The daemon bounds the time by
-        its start-timeout and stop-timeout. Raises NoSuchVassal too."""
+        """Give an order, and return the vassal when it is carried out. The daemon limits the time
+        by its start-timeout and stop-timeout. Raises NoSuchVassal too."""
         path = f"{_path(domain)}/{action.value}"
         async with self._request("POST", path, None) as response:
             return parse(VassalDetail, await response.read())
 
     async def drain(self) -> EmperorStatus:
-        """Have load balancers sent elsewhere, and return what the daemon says of itself then."""
+        """Have load balancers sent elsewhere, and return the status of the daemon."""
         async with self._request("POST", "drain", ANSWER_SECONDS) as response:
             return parse(EmperorStatus, await response.read())
 

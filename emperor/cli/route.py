@@ -1,4 +1,4 @@
-"""`emperorctl route`: which backend a host belongs to, and which ones stand in for it."""
+"""`emperorctl route`: which backend a host belongs to, and which others stand in for it."""
 
 import json
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Routes:
 
 
 def route_of(host: str, placement: Placement) -> Route:
-    """Where a host of any spelling belongs. Raises Failed for one that nginx would not take."""
+    """The backend of a host in any spelling. Raises Failed if nginx would refuse the host."""
     if not host.isascii():
         raise Failed(f"cannot route {host}: browsers send it in ASCII; give that, xn--…")
     try:

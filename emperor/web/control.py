@@ -61,13 +61,13 @@ class Control:
         self,
         governor: Governor,
         reporter: Reporter,
-        chronicle: EventLog,
+        event_log: EventLog,
         drain: Drain,
         daemon: Daemon,
     ) -> None:
         self._governor = governor
         self._reporter = reporter
-        self._chronicle = chronicle
+        self._event_log = event_log
         self._drain = drain
         self._daemon = daemon
         self._streams: set[asyncio.Queue[TransitionEvent | None]] = set()
@@ -118,8 +118,8 @@ class Control:
                 queue.put_nowait(event)
 
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-        with self._chronicle.reader(read):
-            remembered = self._chronicle.recent()
+        with self._event_log.reader(read):
+            remembered = self._event_log.recent()
             for event in remembered[max(0, len(remembered) - past) :]:
                 queue.put_nowait(event)
             await response.prepare(request)

@@ -36,7 +36,7 @@ def test_stop_is_sleep_and_says_so(emperor: FakeEmperor, ctl: Ctl) -> None:
     assert "the next hit wakes" in ctl("stop", "--help").out
 
 
-def test_the_result_tells_the_state_the_process_and_how_long_it_took() -> None:
+def test_the_result_has_the_state_the_pid_and_the_time() -> None:
     assert outcome(detail(running(GOAT))) == f"{GOAT}: running (pid 4711, accepted after 0.16 s)"
     assert outcome(replace(detail(running(GOAT)), wake=None)) == f"{GOAT}: running (pid 4711)"
     assert outcome(detail(parked(GOAT))) == f"{GOAT}: parked"
@@ -81,7 +81,7 @@ def test_at_least_one_domain_is_needed(ctl: Ctl) -> None:
     assert ctl("sleep").status == 2
 
 
-def test_on_a_terminal_a_line_tells_what_is_waited_for_and_then_makes_room(
+def test_a_terminal_shows_what_is_waited_for(
     emperor: FakeEmperor,
 ) -> None:
     emperor.serve(GOAT)

@@ -55,7 +55,7 @@ def test_a_good_ini_gets_no_other_word(desk: Desk) -> None:
     assert desk.check(path).out == f"{path}: would be served at /var/sockets/a.example/socket\n"
 
 
-def test_the_folder_of_sockets_is_that_of_the_settings_or_of_the_option(desk: Desk) -> None:
+def test_the_option_for_the_sockets_wins_over_the_settings(desk: Desk) -> None:
     path = desk.write("a.example.ini", GOOD)
     (desk.folder / "emperord.conf").write_text("[emperord]\nsockets-dir = /srv/sockets\n")
     assert "at /srv/sockets/a.example/socket" in desk.check(path).out

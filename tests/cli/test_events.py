@@ -78,7 +78,7 @@ def test_a_very_long_event_is_no_obstacle(emperor: FakeEmperor, ctl: Ctl) -> Non
     assert "x" * 900_000 in ctl("events").out
 
 
-def test_an_event_is_shown_when_it_comes_and_ctrl_c_ends_it_without_a_word(
+def test_an_event_is_shown_at_once_and_ctrl_c_ends_it(
     emperor: FakeEmperor,
 ) -> None:
     emperor.events.record(WOKEN)

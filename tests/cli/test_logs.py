@@ -120,7 +120,8 @@ def test_a_log_that_is_truncated_is_read_from_its_start(emperor: FakeEmperor, lo
 
 
 def test_a_log_that_is_not_there_yet_is_waited_for(emperor: FakeEmperor, log: Path) -> None:
-    with following(emperor.run_dir, "-n", "0") as program:
+    # It may begin to watch and then find the file, which it reads from its last line on.
+    with following(emperor.run_dir, "-n", "1") as program:
         eventually(lambda: _watches(program.process.pid), [program.process])
         log.write_text("first\n")
         program.until(b"first\n")

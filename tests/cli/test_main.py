@@ -104,7 +104,7 @@ def test_a_socket_that_a_dead_daemon_left_behind_is_told_apart(ctl: Ctl, tmp_pat
     assert "nobody listens there (is it running?" in told.err
 
 
-def test_many_orders_to_a_daemon_that_is_not_there_complain_once(ctl: Ctl) -> None:
+def test_many_orders_without_a_daemon_complain_once(ctl: Ctl) -> None:
     told = ctl("start", "a.example", "b.example")
     assert told.status == 4
     assert len(told.err.splitlines()) == 1
@@ -119,7 +119,7 @@ def test_who_may_not_connect_is_told_which_group_may(emperor: FakeEmperor, ctl: 
     assert "permission denied (that is for root and members of group emperor)" in told.err
 
 
-def test_a_run_dir_whose_socket_path_is_too_long_is_no_traceback(ctl: Ctl, tmp_path: Path) -> None:
+def test_a_socket_path_that_is_too_long_is_no_traceback(ctl: Ctl, tmp_path: Path) -> None:
     told = finished(tmp_path / ("x" * 200), "status")
     assert told.returncode == 4
     assert "AF_UNIX path too long" in told.stderr

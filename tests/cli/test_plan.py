@@ -62,7 +62,7 @@ def test_what_moves_is_told_from_where_to_where(
     assert any(file.endswith("get_backend_ip.lua") for file in plan["files"])
 
 
-def test_rendezvous_would_have_moved_fewer_and_only_to_the_new_one(
+def test_rendezvous_moves_fewer_and_only_to_the_new_backend(
     ctl: Ctl, three: Path, four: Path, vassals: Path
 ) -> None:
     stock = planned(ctl, "--backends", three, four, "--vassals-dir", vassals)
@@ -74,7 +74,7 @@ def test_rendezvous_would_have_moved_fewer_and_only_to_the_new_one(
     assert ideal["rendezvous"] is None
 
 
-def test_a_person_reads_the_share_the_flows_the_hint_and_the_domains(
+def test_the_text_has_the_share_the_flows_and_the_domains(
     ctl: Ctl, three: Path, four: Path, vassals: Path
 ) -> None:
     plan = planned(ctl, "--backends", three, four, "--vassals-dir", vassals)

@@ -47,7 +47,7 @@ def _with(field: str, value: Any) -> str:
         _with("cpu_seconds", "1"), _with("state", "dreaming"),
     ],
 )  # fmt: skip
-def test_an_answer_that_is_none_is_an_error_that_names_the_likely_cause(
+def test_a_strange_answer_names_the_likely_cause(
     answer: str | bytes,
 ) -> None:
     with pytest.raises(Failed, match=r"cannot understand emperord's answer.*of one version"):

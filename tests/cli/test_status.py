@@ -55,7 +55,7 @@ def test_waiting_requests_are_those_held_and_those_queued() -> None:
     assert row.waiting == "3+12"
 
 
-def test_the_table_of_the_talks_app_fits_eighty_columns_with_its_whole_name() -> None:
+def test_the_whole_name_of_the_talks_app_fits_80_columns() -> None:
     lines = _plain(report(running(GOAT), throttled("broken.example"), parked("a.example")))
     assert max(map(len, lines)) <= 80
     assert any(line.startswith(f"{GOAT} running ") for line in lines)
@@ -94,7 +94,7 @@ def test_every_column_has_a_heading_above_it() -> None:
     assert len(heading) == len(line)
 
 
-def test_below_the_table_stand_errors_and_refused_inis_a_line_each() -> None:
+def test_errors_and_refused_inis_stand_below_the_table() -> None:
     told = report(throttled("a.example"), inis=(refused("b", "cannot read b.ini: binary"),))
     lines = _plain(told, width=200)
     assert lines[-2] == (
@@ -181,9 +181,7 @@ def test_named_vassals_are_shown_alone_a_refused_one_too(emperor: FakeEmperor, c
     assert told["refused"] == []
 
 
-def test_an_unknown_vassal_is_named_and_exits_3_after_the_known_ones(
-    emperor: FakeEmperor, ctl: Ctl
-) -> None:
+def test_an_unknown_vassal_is_named_and_exits_3(emperor: FakeEmperor, ctl: Ctl) -> None:
     emperor.serve("a.example")
     outcome = ctl("status", "a.example", "nobody.example")
     assert outcome.status == 3
@@ -222,7 +220,7 @@ def test_a_terminal_that_knows_no_utf8_is_no_reason_to_fail(emperor: FakeEmperor
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_watch_follows_what_changes_and_leaves_the_terminal_in_order(
+def test_watch_follows_changes_and_restores_the_terminal(
     emperor: FakeEmperor, ctl: Ctl, ending: signal.Signals
 ) -> None:
     emperor.serve(GOAT)

@@ -45,7 +45,7 @@ def test_a_phase_that_has_not_ended_is_left_out(
     assert phases(Wake("hit", None, None, NOW, *marks)) == told
 
 
-def test_it_tells_why_a_vassal_stopped_last_and_when_it_will_be_reaped() -> None:
+def test_it_tells_the_last_stop_and_the_next_one() -> None:
     told = _told(detail(running(GOAT)))
     assert told["stopped"].startswith("5h00m ago (")
     assert told["stopped"].endswith("): idle")
@@ -60,7 +60,7 @@ def test_a_vassal_that_never_ran_has_no_history() -> None:
     assert told.keys().isdisjoint({"took", "stopped", "failed", "cause", "waiting", "last hit"})
 
 
-def test_a_failure_is_told_with_its_cause_the_retry_and_the_end_of_the_log() -> None:
+def test_a_failure_has_its_cause_the_retry_and_the_log() -> None:
     of = replace(detail(throttled(GOAT)), log_tail=("Traceback:", "\tboom"))
     told = _told(of)
     assert told["failed"] == (
@@ -72,7 +72,7 @@ def test_a_failure_is_told_with_its_cause_the_retry_and_the_end_of_the_log() -> 
     ]  # fmt: skip
 
 
-def test_a_broken_ini_is_told_once_and_that_the_version_before_it_serves() -> None:
+def test_a_broken_ini_is_told_once_with_what_serves() -> None:
     error = "cannot read a.ini: binary"
     of = replace(detail(replace(running(GOAT), last_error=error)), ini_error=error)
     lines = [line.plain for line in story(of, NOW)]
@@ -86,7 +86,7 @@ def test_one_that_stops_is_not_said_to_sleep_later() -> None:
     assert "sleeps" not in _told(detail(stopping))
 
 
-def test_a_predecessor_that_drains_and_requests_that_wait_are_told() -> None:
+def test_a_draining_predecessor_and_the_waiting_are_told() -> None:
     busy = replace(running(GOAT), held=3, queued=12)
     told = _told(replace(detail(busy), predecessor_pid=99))
     assert told["state"].endswith("its predecessor, pid 99, finishes its requests")
@@ -108,7 +108,7 @@ def test_every_path_an_administrator_may_look_for_is_told() -> None:
     assert told["aliases"] == "goat.example, www.goat.example"
 
 
-def test_what_visitors_apps_and_inis_wrote_cannot_steer_the_terminal() -> None:
+def test_foreign_text_cannot_steer_the_terminal() -> None:
     status = replace(throttled(HOSTILE), socket=HOSTILE, last_error=HOSTILE)
     wake = Wake(HOSTILE, HOSTILE, HOSTILE, before(hours=1), None, None, None, None)
     of = replace(

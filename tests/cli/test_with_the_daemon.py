@@ -34,7 +34,7 @@ def _ctl(daemon: Daemon, *arguments: str) -> tuple[int, str, str]:
     return told.returncode, told.stdout, told.stderr
 
 
-def test_an_administrator_wakes_an_app_looks_at_it_and_puts_it_to_sleep(daemon: Daemon) -> None:
+def test_an_app_is_woken_looked_at_and_put_to_sleep(daemon: Daemon) -> None:
     assert "2 parked" in _ctl(daemon, "status")[1]
     status, out, _ = _ctl(daemon, "start", GOOD)
     assert status == 0
@@ -70,7 +70,7 @@ def test_a_machine_is_drained_seen_to_drain_and_taken_back(daemon: Daemon, tmp_p
     assert told == (0, "0 of 2 domains (0 %) would move.\n", "")
 
 
-def test_events_begin_with_as_many_past_ones_as_asked_and_end_with_the_daemon(
+def test_events_begin_with_past_ones_and_end_with_the_daemon(
     daemon: Daemon,
 ) -> None:
     _ctl(daemon, "start", GOOD)

@@ -142,7 +142,7 @@ def test_a_reader_sees_by_a_gap_what_is_remembered_no_more(emperor: FakeEmperor)
     assert emperor.events.recent()[0].seq == 2
 
 
-def test_a_vassal_that_is_gone_has_no_state_after_its_last_event(emperor: FakeEmperor) -> None:
+def test_a_vassal_that_is_gone_has_no_state_left(emperor: FakeEmperor) -> None:
     emperor.governor.dismiss("a.example")
     [last] = emperor.events.recent()
     assert (last.event, last.before, last.after) == (Event.REMOVED, ReportedState.PARKED, None)

@@ -35,7 +35,7 @@ def _start(seconds: float | None) -> TransitionEvent:
     )  # fmt: skip
 
 
-def test_exactly_the_metrics_of_the_table_are_told_with_its_types_and_labels() -> None:
+def test_the_metrics_are_exactly_those_of_the_table() -> None:
     body, _ = exposition(REPORT, StartTimes())
     told = {
         (family.name + "_total" * (family.type == "counter"), family.type, tuple(sample.labels))
