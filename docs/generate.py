@@ -1,5 +1,5 @@
-"""Writes what docs/ holds from a source: lifecycle.md and settings.md from the code, and the
-picture of the journey from its template.
+"""Writes what docs/ holds from a source: lifecycle.md, settings.md and api.md from the code, and
+the picture of the journey from its template.
 
 `make docs` runs it, and a test fails when a page differs from what it would write.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jinja2
 
+from docs.api_page import api
 from emperor.model.lifecycle import (
     DEPARTURES,
     KEEPS_PENDING,
@@ -186,6 +187,7 @@ def journey() -> str:
 PAGES = {
     DOCS / "lifecycle.md": lifecycle,
     DOCS / "settings.md": settings,
+    DOCS / "api.md": api,
     DOCS / "examples" / "emperord.ini": config,
     DOCS / "pictures" / "journey.svg": journey,
 }

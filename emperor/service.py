@@ -37,6 +37,7 @@ from emperor.web.control import Control
 from emperor.web.drain import Drain
 from emperor.web.endpoint import endpoint
 from emperor.web.health import Health
+from emperor.web.metrics import StartTimes
 from emperor.web.pace import Pacer
 from emperor.web.report import Reporter
 from emperor.web.server import serve
@@ -104,6 +105,7 @@ class Service:
             self._measure,
             self._activation.admission,
         )
+        self._start_times = StartTimes()
         self._drain = Drain(settings.run_dir, boot_id())
         self._health = Health(self._drain)
         self._upgrading = asyncio.Lock()
@@ -142,6 +144,7 @@ class Service:
         an earlier daemon left vassals."""
         watch = FolderWatch(self._settings.vassals_dir, self._loop, self._changed)
         stack.callback(watch.close)
+        stack.enter_context(self._events.reader(self._start_times.read))
         with _permanent_objects():
             has_predecessor = self._take_over()
             await self._folder.rescan()
@@ -169,7 +172,12 @@ class Service:
         control = Control(self._governor, self._reporter, self._events, self._drain, self)
         activation = self._activation.application(self._health)
         for name, application, group, most in (
-            ("control.sock", control.application(), CONTROL_GROUP, descriptors().limit),
+            (
+                "control.sock",
+                control.application(self._start_times),
+                CONTROL_GROUP,
+                descriptors().limit,
+            ),
             ("activate.sock", activation, settings.socket_group, descriptors().accepted),
         ):
             passed = self._inherited.pop(name)
@@ -234,22 +242,22 @@ class Service:
         await self._handover.prove()
         # The output of a child process would be lost, and the new version would run it again.
         async with self._gate.closed(), self._handover.signals_blocked():
-            self._require_saved_state()
+            self._require_all_saved()
             if self._stop.is_set():
                 raise CannotUpgrade("emperord stops")
             with suppress(TimeoutError):
                 async with asyncio.timeout(_BEFORE_EXEC_SECONDS):
                     await before_exec()
-            self._require_saved_state()
+            self._require_all_saved()
             log.info("upgrading: the new version can start, and takes over now")
             self._handover.run_new_version()
 
-    def _require_saved_state(self) -> None:
+    def _require_all_saved(self) -> None:
         """Raise CannotUpgrade if the new version could not go on with a vassal."""
         checkpoint = self._governor.checkpoint
         checkpoint.retry(self._governor.vassals)
         if checkpoint.missing:
-            raise CannotUpgrade(f"the state of {min(checkpoint.missing)} cannot be saved")
+            raise CannotUpgrade(f"the state of {min(checkpoint.missing)} cannot be kept")
 
     async def rescan(self) -> None:
         """Read the folder of inis again, and bind sockets again whose path was removed."""

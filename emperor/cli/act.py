@@ -1,4 +1,4 @@
-"""`emperorctl start`, `stop`, `restart`, `reload`: ask for it, wait for it, say what came of it."""
+"""`emperorctl start`, `sleep`, `restart`, `reload`: give the order, wait, print the outcome."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,16 +15,17 @@ from emperor.model.status import VassalDetail
 
 DOING = {
     Action.START: "starting",
-    Action.STOP: "stopping",
+    Action.SLEEP: "putting to sleep",
     Action.RESTART: "restarting",
     Action.RELOAD: "reloading",
 }
+STOP_IS_SLEEP = "emperorctl: stop is the same as sleep: the next hit wakes the app again"
 
 
 def outcome(detail: VassalDetail) -> str:
-    """What became of the vassal, in a line."""
+    """The state of the vassal after the order, in a line."""
     status = detail.status
-    line = plain(f"{status.name}: {status.state}")
+    line = plain(f"{status.name}: {status.state.value}")
     if status.pid is None:
         return line
     if detail.wake is None or detail.wake.accepting_ms is None:
@@ -36,24 +37,37 @@ def outcome(detail: VassalDetail) -> str:
 @domains_argument(required=True)
 @click.pass_obj
 def start(run_dir: Path, domains: tuple[str, ...]) -> None:
-    """Wake each DOMAIN and wait until it accepts. One that is throttled is pardoned."""
+    """Wake each DOMAIN and wait until it accepts requests. A throttled app is tried at once."""
     asyncio.run(_act_on_all(run_dir, Action.START, domains))
 
 
 @click.command()
 @domains_argument(required=True)
 @click.pass_obj
+def sleep(run_dir: Path, domains: tuple[str, ...]) -> None:
+    """Put each DOMAIN to sleep, and wait until its process has ended. It finishes the requests that
+    it has begun.
+
+    The next hit wakes it again. To take a site off the air, move its ini out of the folder.
+    """
+    asyncio.run(_act_on_all(run_dir, Action.SLEEP, domains))
+
+
+@click.command()
+@domains_argument(required=True)
+@click.pass_obj
 def stop(run_dir: Path, domains: tuple[str, ...]) -> None:
-    """Put each DOMAIN to sleep. Requests that have begun are finished, and the next hit wakes it
-    again: to take a site off the air, move its ini away."""
-    asyncio.run(_act_on_all(run_dir, Action.STOP, domains))
+    """The same as `emperorctl sleep`: the next hit wakes DOMAIN again. To take a site off the air,
+    move its ini out of the folder."""
+    click.echo(STOP_IS_SLEEP, err=True)
+    asyncio.run(_act_on_all(run_dir, Action.SLEEP, domains))
 
 
 @click.command()
 @domains_argument(required=True)
 @click.pass_obj
 def restart(run_dir: Path, domains: tuple[str, ...]) -> None:
-    """Stop each DOMAIN, then start it and wait until it accepts. Hits wait meanwhile."""
+    """Stop each DOMAIN, start it again, and wait until it accepts requests. Hits wait meanwhile."""
     asyncio.run(_act_on_all(run_dir, Action.RESTART, domains))
 
 
@@ -61,8 +75,8 @@ def restart(run_dir: Path, domains: tuple[str, ...]) -> None:
 @domains_argument(required=True)
 @click.pass_obj
 def reload(run_dir: Path, domains: tuple[str, ...]) -> None:
-    """Boot a successor beside each DOMAIN that runs. It takes over when it accepts; if it cannot,
-    the old one goes on serving."""
+    """Boot a new process beside the running one of each DOMAIN. It takes over when it accepts
+    requests. If it fails, the old one goes on serving. A DOMAIN that sleeps stays asleep."""
     asyncio.run(_act_on_all(run_dir, Action.RELOAD, domains))
 
 
@@ -76,7 +90,7 @@ async def _act_on_all(run_dir: Path, action: Action, domains: Sequence[str]) -> 
 
 
 async def _act(client: Client, action: Action, domain: str, progress: Progress) -> Failed | None:
-    """Act on one. Its failure is returned, so that it leaves the others alone."""
+    """Act on one vassal. A failure is returned, since raising it would cancel the others."""
     try:
         detail = await client.act(domain, action)
     except Unreachable as failure:

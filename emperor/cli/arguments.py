@@ -13,7 +13,7 @@ from emperor.cli.placement import Rule
 from emperor.cli.records import parse
 from emperor.model.status import Report
 
-# Whoever pressed TAB is not kept waiting for a daemon that hangs.
+# TAB must not block the shell when the daemon hangs.
 COMPLETION_SECONDS = 1.0
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -1,6 +1,6 @@
-"""`emperorctl check`: reads an ini as emperord and uWSGI would, and says what will not work.
+"""`emperorctl check`: reads an ini as emperord and uWSGI would, and prints what will not work.
 
-It needs no daemon and starts no app: of a needs_uwsgi ini, uWSGI is asked what it comes to.
+It needs no daemon and starts no app. If emperord cannot resolve an ini by itself, uWSGI does.
 """
 
 import asyncio
@@ -38,7 +38,8 @@ _BLAME = re.compile(r"(?:line (\d+): )?(.*)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is said of an ini, and the socket it would be served at; None: it would not be."""
+    """The findings about an ini, and the socket at which it would be served; None: it would not be
+    served."""
 
     path: Path
     findings: tuple[Finding, ...]
@@ -46,8 +47,8 @@ class Verdict:
 
 
 class Examiner:
-    """Looks inis over one by one, and remembers what each claims. An ini is read as if its own
-    folder were that of the vassals. `known` are the options of `uwsgi`."""
+    """Checks inis one by one, and remembers the hosts and sockets of each. An ini is read as if its
+    own folder were the folder of vassals. `known` are the options of `uwsgi`."""
 
     def __init__(self, settings: Settings, uwsgi: Path, known: frozenset[str]) -> None:
         self._settings = settings
@@ -60,7 +61,7 @@ class Examiner:
         self._accounts.daemon = Identity(ROOT, ROOT, "root")
 
     async def examine(self, path: Path) -> Verdict:
-        """All there is to say of one ini."""
+        """Check one ini."""
         found: list[Finding] = []
         socket = None
         try:
@@ -117,7 +118,7 @@ def _blame(name: str, message: str) -> Finding:
 
 
 def lines(verdict: Verdict) -> list[Text]:
-    """A line for each finding, and one that says where the ini would be served."""
+    """A line for each finding, and a line about where the ini would be served."""
     path = plain(str(verdict.path))
     told = []
     for finding in verdict.findings:
@@ -144,10 +145,10 @@ def lines(verdict: Verdict) -> list[Text]:
     help="The folder of the sockets, instead of the one in the settings.",
 )
 def check(inis: tuple[Path, ...], config: str | None, sockets_dir: str | None) -> None:
-    """Say what in each INI will not work, or works otherwise than it may seem.
+    """Print what in each INI does not work, or works otherwise than it looks.
 
-    Each line reads FILE:LINE: severity: cause; cure. What is an error will not be served; the exit
-    status is 1 then. Check an ini before you move it into the folder of vassals.
+    Each line reads FILE:LINE: severity: cause; cure. An INI with an error is not served, and the
+    exit status is 1. Check an ini before you move it into the folder of vassals.
     """
     try:
         settings = load_settings(

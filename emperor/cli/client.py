@@ -1,8 +1,7 @@
-"""The control API, as a client of RUN_DIR/control.sock. Every error of the transport and of HTTP
-becomes one of `failure`'s."""
+"""A client of the control API on RUN_DIR/control.sock. Every error of the transport and of HTTP
+becomes an exception of cli/failure.py."""
 
 import errno
-import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,8 +13,9 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from emperor.cli.failure import Failed, NoSuchVassal, Unreachable, WentAway
+from emperor.cli.failure import Failed, NoSuchVassal, Unreachable
 from emperor.cli.records import parse
+from emperor.model.problem import Problem, ProblemCode
 from emperor.model.status import EmperorStatus, VassalDetail
 
 # A healthy daemon answers within milliseconds, 10,000 vassals within a second.
@@ -31,10 +31,10 @@ _CAUSE = {
 
 
 class Action(Enum):
-    """What a vassal can be told to do."""
+    """An order to a vassal."""
 
     START = "start"
-    STOP = "stop"
+    SLEEP = "sleep"
     RESTART = "restart"
     RELOAD = "reload"
 
@@ -58,14 +58,14 @@ class Client:
             return parse(VassalDetail, await response.read())
 
     async def act(self, domain: str, action: Action) -> VassalDetail:
-        """Have it done, and return what has become of the vassal. The daemon bounds the time by
-        its start-timeout and stop-timeout. Raises NoSuchVassal too."""
+        """Give an order, and return the vassal when it is carried out. The daemon limits the time
+        by its start-timeout and stop-timeout. Raises NoSuchVassal too."""
         path = f"{_path(domain)}/{action.value}"
         async with self._request("POST", path, None) as response:
             return parse(VassalDetail, await response.read())
 
     async def drain(self) -> EmperorStatus:
-        """Have load balancers sent elsewhere, and return what the daemon says of itself then."""
+        """Have load balancers sent elsewhere, and return the status of the daemon."""
         async with self._request("POST", "drain", ANSWER_SECONDS) as response:
             return parse(EmperorStatus, await response.read())
 
@@ -105,7 +105,9 @@ class Client:
                 self._cannot_reach(f"no answer within 10 s {_NOT_RUNNING}")
             ) from error
         except (aiohttp.ClientError, ConnectionError) as error:
-            raise WentAway(self._cannot_reach("it went away before it had answered")) from error
+            raise Unreachable(
+                self._cannot_reach("it closed the connection before it had answered")
+            ) from error
 
     def _cannot_reach(self, cause: str) -> str:
         return f"cannot reach emperord at {self._socket}: {cause}"
@@ -132,7 +134,8 @@ def _cause(error: OSError) -> str:
 
 def _error(status: int, body: bytes) -> Failed:
     try:
-        message = str(json.loads(body)["error"]["message"])
-    except (ValueError, TypeError, KeyError, RecursionError):
-        message = f"HTTP {status} without a reason"
-    return NoSuchVassal(message) if status == HTTPStatus.NOT_FOUND else Failed(message)
+        problem = parse(Problem, body)
+    except Failed:
+        return Failed(f"HTTP {status} without a reason")
+    is_unknown = problem.code == ProblemCode.NO_SUCH_VASSAL.code
+    return NoSuchVassal(problem.detail) if is_unknown else Failed(problem.detail)

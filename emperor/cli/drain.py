@@ -10,8 +10,8 @@ from emperor.cli.text import clock
 
 DRAINING = """\
 Load balancers that ask for its health are told 503 and, within seconds, send
-new requests elsewhere. What still arrives is served; emperorctl status shows
-who is awake, emperorctl undrain ends it.\
+new requests elsewhere. What still arrives is served. emperorctl status shows
+which apps run; emperorctl undrain ends the drain.\
 """
 SERVING = """\
 Serving. Load balancers that ask for its health are told 200 and, within
@@ -22,10 +22,10 @@ seconds, send requests here again.\
 @click.command()
 @click.pass_obj
 def drain(run_dir: Path) -> None:
-    """Have load balancers send new requests to other machines, before an upgrade say.
+    """Have load balancers send new requests to other machines, for example before maintenance.
 
-    Nothing else changes: what still arrives is served, and wakes apps. It lasts until emperorctl
-    undrain or a reboot; a restart of emperord does not end it.
+    Nothing else changes: requests that still arrive are served, and wake apps. The drain lasts
+    until emperorctl undrain or a reboot; a restart of emperord does not end it.
     """
     asyncio.run(_drain(run_dir))
 
@@ -40,7 +40,7 @@ def undrain(run_dir: Path) -> None:
 async def _drain(run_dir: Path) -> None:
     async with connect(run_dir) as client:
         emperor = await client.drain()
-    began = f" since {clock(emperor.draining)}" if emperor.draining else ""
+    began = f" since {clock(emperor.draining_since)}" if emperor.draining_since else ""
     click.echo(f"Draining{began}.")
     click.echo(DRAINING)
 

@@ -16,16 +16,23 @@ from emperor.cli.text import clock, one_line
 from emperor.model.status import TransitionEvent
 
 
-def line(happening: TransitionEvent) -> Text:
+def line(event: TransitionEvent) -> Text:
     """One transition, free of control characters."""
-    after = one_line(happening.after)
+    after = (event.after.value, STYLE[event.after]) if event.after else "gone"
     told = Text.assemble(
-        (clock(happening.at), "dim"),
-        f" {one_line(happening.name)}: {one_line(happening.before)} → ",
-        (after, STYLE.get(after, "")),
-        f", {one_line(happening.event)}",
+        (clock(event.at), "dim"),
+        f" {one_line(event.name)}: {event.before.value} → ",
+        after,
+        f", {event.event.value}",
     )
-    return told.append(f": {one_line(happening.detail)}" if happening.detail else "")
+    return told.append(f": {one_line(event.detail)}" if event.detail else "")
+
+
+def missed(before: int | None, seq: int) -> list[Text]:
+    """A line where events are missing between the number before and this one."""
+    if before is None or seq == before + 1:
+        return []
+    return [Text(f"({seq - before - 1} events lost: emperorctl did not keep up)", style="yellow")]
 
 
 @click.command()
@@ -36,16 +43,19 @@ def line(happening: TransitionEvent) -> Text:
 @click.option("--json", "raw", is_flag=True, help="The control API's JSON, one object a line.")
 @click.pass_obj
 def events(run_dir: Path, past: int, raw: bool) -> None:
-    """Print what happens to all vassals, until Ctrl-C or the end of emperord."""
+    """Print each change of state of each vassal, until Ctrl-C or the end of emperord."""
     asyncio.run(_events(run_dir, past, raw))
 
 
 async def _events(run_dir: Path, past: int, raw: bool) -> None:
     console = terminal()
     async with connect(run_dir) as client, aclosing(client.events(past)) as events:
-        async for happening in events:
+        seq = None
+        async for told in events:
             if raw:
-                click.echo(happening, nl=False)
-            else:
-                show(console, [line(parse(TransitionEvent, happening))])
+                click.echo(told, nl=False)
+                continue
+            event = parse(TransitionEvent, told)
+            show(console, [*missed(seq, event.seq), line(event)])
+            seq = event.seq
     raise Unreachable("emperord has ended, and its events with it")

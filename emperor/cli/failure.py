@@ -5,7 +5,7 @@ Nothing but `main` ends the process; a command raises one of these, or an Except
 
 
 class Failed(Exception):
-    """The daemon was asked and could not, or the answer is no. The message is for the user."""
+    """It could not be done. The message is for the user."""
 
     exit_status = 1
 
@@ -17,10 +17,6 @@ class NoSuchVassal(Failed):
 
 
 class Unreachable(Failed):
-    """Nobody answers on the control socket, or no longer."""
+    """The daemon does not answer on its control socket."""
 
     exit_status = 4
-
-
-class WentAway(Unreachable):
-    """The daemon had taken the request, and ended the connection without an answer."""

@@ -17,7 +17,9 @@ from emperor.cli.text import plain
 
 @click.command()
 @domain_argument
-@click.option("-f", "--follow", "is_followed", is_flag=True, help="Go on as the log grows.")
+@click.option(
+    "-f", "--follow", "is_followed", is_flag=True, help="Go on printing as the log grows."
+)
 @click.option(
     "-n", "--lines", type=click.IntRange(min=0), default=20, show_default=True, metavar="N",
     help="Begin with the last N lines.",
@@ -26,8 +28,8 @@ from emperor.cli.text import plain
 def logs(run_dir: Path, domain: str, is_followed: bool, lines: int) -> None:
     """Print the end of what DOMAIN has printed.
 
-    On a terminal, control characters are shown instead of sent: the app's words, not its tricks.
-    Into a pipe or a file goes every byte as it is.
+    On a terminal, control characters are shown as escapes. A pipe or a file gets every byte as it
+    is.
     """
     log = Path(asyncio.run(_log_of(run_dir, domain)))
     pieces = follow(log, lines) if is_followed else last(log, lines)

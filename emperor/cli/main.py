@@ -17,23 +17,24 @@ from emperor.cli.text import one_line
 # 128 + SIGINT, as a shell reports it.
 INTERRUPTED = 130
 
-# What --help says of each command, and the module it stands in. That module is imported when its
-# command is run: aiohttp and rich take longer to import than all the rest.
+# Each command's module, and what --help says of it. The module is imported when its command is run:
+# aiohttp and rich take longer to import than all the rest.
 COMMANDS = {
-    "status": ("emperor.cli.status", "What every vassal does, in a table."),
-    "why": ("emperor.cli.why", "Who woke a vassal, how long it took, when it will sleep."),
-    "logs": ("emperor.cli.logs", "What a vassal prints."),
-    "events": ("emperor.cli.events", "What happens to all vassals, as it happens."),
-    "start": ("emperor.cli.act", "Wake a vassal, even one that is throttled."),
-    "stop": ("emperor.cli.act", "Put a vassal to sleep; the next hit wakes it."),
+    "status": ("emperor.cli.status", "Show the state of all vassals in a table."),
+    "why": ("emperor.cli.why", "Show who woke a vassal, how long it took, when it sleeps."),
+    "logs": ("emperor.cli.logs", "Print the log of a vassal."),
+    "events": ("emperor.cli.events", "Print each change of state as it happens."),
+    "start": ("emperor.cli.act", "Wake a vassal, also a throttled one."),
+    "sleep": ("emperor.cli.act", "Put a vassal to sleep; the next hit wakes it."),
+    "stop": ("emperor.cli.act", "The same as sleep: the next hit wakes the vassal."),
     "restart": ("emperor.cli.act", "Stop a vassal, then start it."),
-    "reload": ("emperor.cli.act", "Boot a successor beside a running vassal; it takes over."),
+    "reload": ("emperor.cli.act", "Boot a new process, which takes over from the old one."),
     "drain": ("emperor.cli.drain", "Have load balancers send requests to other machines."),
-    "undrain": ("emperor.cli.drain", "Have them send requests here again."),
-    "upgrade": ("emperor.cli.upgrade", "Have the version installed now take over."),
-    "route": ("emperor.cli.route", "Which backend a host belongs to."),
-    "plan": ("emperor.cli.plan", "Which domains another list of backends would move."),
-    "check": ("emperor.cli.check", "Look an ini over, before or after it is dropped."),
+    "undrain": ("emperor.cli.drain", "Have load balancers send requests here again."),
+    "upgrade": ("emperor.cli.upgrade", "Have the installed version of emperord take over."),
+    "route": ("emperor.cli.route", "Show which backend a host belongs to."),
+    "plan": ("emperor.cli.plan", "Show which domains another list of backends would move."),
+    "check": ("emperor.cli.check", "Find the problems of an ini before it is deployed."),
     "completion": ("emperor.cli.completion", "Print the completion script for a shell."),
 }
 
@@ -62,7 +63,7 @@ class Commands(click.Group):
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit status: 0 done, 1 failed, 2 usage, 3 no such vassal, 4 emperord is not there.",
+    epilog="Exit status: 0 done, 1 failed, 2 usage, 3 no such vassal, 4 cannot reach emperord.",
 )
 @click.option(
     "--run-dir",
@@ -74,11 +75,11 @@ class Commands(click.Group):
 @click.version_option(__version__, prog_name="emperorctl", message="%(prog)s %(version)s")
 @click.pass_context
 def emperorctl(context: click.Context, run_dir: Path) -> None:
-    """See and steer the web apps that emperord hosts.
+    """Show and control the web apps that emperord hosts.
 
     \b
-    emperorctl status                   who is awake, and who is in trouble
-    emperorctl why www.example.com      who woke it, when it will be reaped
+    emperorctl status                   which apps run, and which have failed
+    emperorctl why www.example.com      who woke it, and when it will sleep
     emperorctl logs -f www.example.com
     emperorctl check www.example.com.ini
     """

@@ -1,7 +1,7 @@
-"""Which backend a host belongs to: by the load balancer's own Lua files, run outside of nginx.
+"""Finds the backend of a host by running the load balancer's own Lua files outside of nginx.
 
-There is no second copy of the hash here. What a list runs is kept from Python, files, processes and
-C, and finds no module but the balancer's; it can still take for ever, which Ctrl-C ends.
+There is no second copy of the hash here. The Lua code cannot reach Python, files, processes or C,
+and can load no module but the balancer's. It can run without end, until Ctrl-C.
 """
 
 import importlib
@@ -72,7 +72,7 @@ return {
 
 
 class Rule(Enum):
-    """By what a host is placed."""
+    """The hash that places a host."""
 
     STOCK = "stock"
     RENDEZVOUS = "rendezvous"
@@ -82,7 +82,7 @@ _FILE = {Rule.STOCK: "get_backend_ip.lua", Rule.RENDEZVOUS: "get_backend_ip_rend
 
 
 class Placement:
-    """The list of backends in a file, under one rule. Raises Failed for one that nginx refuses.
+    """The list of backends in a file, under one rule. Raises Failed if nginx would refuse the list.
 
     `entries` are the backends, spelled and ordered as in the list; `files` the Lua files that
     place and check them. Hosts are to be in the form of nginx's $host.

@@ -115,7 +115,7 @@ def listing(moves: Sequence[Move], room: int | None) -> list[Text]:
     "--vassals-dir", metavar="DIR", type=click.Path(path_type=Path),
     help="Take the domains from this folder of inis; emperord need not run then.",
 )  # fmt: skip
-@click.option("--json", "raw", is_flag=True, help="All of it, every domain that moves.")
+@click.option("--json", "raw", is_flag=True, help="JSON, with every domain that moves.")
 @click.pass_obj
 def plan(
     run_dir: Path,
@@ -124,9 +124,9 @@ def plan(
     vassals_dir: Path | None,
     raw: bool,
 ) -> None:
-    """Say which of this machine's domains another list of backends would move, and where.
+    """Show which of this machine's domains another list of backends would move, and where to.
 
-    A domain that moves is asleep at its new backend, and needs its ini and its files there.
+    A domain that moves needs its ini and its files at the new backend, and sleeps there at first.
     """
     old, new = (Placement(file, placement) for file in backends)
     domains = asyncio.run(_served(run_dir)) if vassals_dir is None else _named(vassals_dir)

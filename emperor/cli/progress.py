@@ -1,4 +1,4 @@
-"""What is still waited for, while somebody looks on."""
+"""Shows on a terminal which vassals an order still waits for."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ ERASE_LINE = "\r\x1b[K"
 
 
 class Progress:
-    """One line on a terminal about what is still waited for; nothing where it is no terminal."""
+    """One line with the vassals that are waited for; nothing where stderr is no terminal."""
 
     def __init__(self, doing: str, domains: Sequence[str]) -> None:
         self._console = terminal(stderr=True)

@@ -1,13 +1,14 @@
 """From the API's JSON to the records of model/status.py, by their field names and types.
 
-A field that this version does not know is passed over, so that an older emperorctl can read what
-a newer daemon says.
+A field that this version does not know is ignored, so that an older emperorctl can read what a
+newer daemon says.
 """
 
 import json
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from datetime import datetime
+from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -30,7 +31,7 @@ def parse(kind: type[T], text: str | bytes) -> T:
 
 
 def _reader(kind: Any) -> Callable[[Any], Any]:
-    """What turns a JSON value into `kind`; raises ValueError, TypeError or KeyError."""
+    """A function from a JSON value to `kind`; it raises ValueError, TypeError or KeyError."""
     if is_dataclass(kind):
         return _dataclass_reader(kind)
     if get_origin(kind) is UnionType:
@@ -39,6 +40,12 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
     if get_origin(kind) is tuple:
         item = _reader(get_args(kind)[0])
         return lambda value: tuple(map(item, _checked(list, value)))
+    return _scalar_reader(kind)
+
+
+def _scalar_reader(kind: type) -> Callable[[Any], Any]:
+    if issubclass(kind, Enum):
+        return kind
     if kind is datetime:
         return _moment
     if kind is float:

@@ -1,4 +1,4 @@
-"""`emperorctl route`: which backend a host belongs to, and which ones stand in for it."""
+"""`emperorctl route`: which backend a host belongs to, and which others stand in for it."""
 
 import json
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Routes:
 
 
 def route_of(host: str, placement: Placement) -> Route:
-    """Where a host of any spelling belongs. Raises Failed for one that nginx would not take."""
+    """The backend of a host in any spelling. Raises Failed if nginx would refuse the host."""
     if not host.isascii():
         raise Failed(f"cannot route {host}: browsers send it in ASCII; give that, xn--…")
     try:
@@ -65,11 +65,11 @@ def line(route: Route, total: int) -> Text:
     help="The load balancer's list, init_backends.lua.",
 )  # fmt: skip
 @placement_option
-@click.option("--json", "raw", is_flag=True, help="All of it, and the Lua files it comes from.")
+@click.option("--json", "raw", is_flag=True, help="JSON, with the Lua files that were run.")
 def route(hosts: tuple[str, ...], backends: Path, placement: Rule, raw: bool) -> None:
-    """Say which backend each HOST belongs to, and which others stand in for it, in order.
+    """Show which backend each HOST belongs to, and which others stand in for it, in order.
 
-    The load balancer's own Lua files tell: those beside FILE, else the installed ones.
+    The load balancer's own Lua files are run for this: those beside FILE, else the installed ones.
     """
     balancer = Placement(backends, placement)
     routes: list[Route] = []

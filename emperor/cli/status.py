@@ -1,6 +1,6 @@
 """`emperorctl status`: every vassal in a row, and below the table what needs an administrator.
 
-`page` is pure; the command around them asks, prints, and for --watch asks again.
+`page` is pure. The command asks the daemon, prints the page, and with --watch does so again.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from emperor.cli.console import show, terminal
 from emperor.cli.failure import NoSuchVassal
 from emperor.cli.records import parse
 from emperor.cli.table import STYLE, rows, table
-from emperor.model.status import Refused, Report, VassalStatus, as_json
+from emperor.model.status import Report, VassalStatus, as_json
 
 REFRESH_SECONDS = 1.0
 
@@ -39,7 +39,7 @@ def headline(report: Report, now: datetime) -> Text:
     """The daemon in a line, and how many vassals are in which state."""
     emperor = report.emperor
     counts = Counter(vassal.state for vassal in report.vassals)
-    states = ", ".join(f"{counts[state]} {state}" for state in STYLE if counts[state])
+    states = ", ".join(f"{counts[state]} {state.value}" for state in STYLE if counts[state])
     held = f", {emperor.held} requests held" if emperor.held else ""
     away = f", {emperor.turned_away} turned away" if emperor.turned_away else ""
     return Text(
@@ -49,8 +49,8 @@ def headline(report: Report, now: datetime) -> Text:
 
 
 def drained(report: Report, now: datetime) -> list[Text]:
-    """A line while the load balancers are sent elsewhere, which nobody must forget."""
-    since = report.emperor.draining
+    """A line while load balancers are sent elsewhere, so that nobody forgets it."""
+    since = report.emperor.draining_since
     if since is None:
         return []
     return [
@@ -73,7 +73,7 @@ def troubles(report: Report, now: datetime) -> list[Text]:
     ]
     refused = [
         Text.assemble(
-            ("not served", "bold"), f": {text.one_line(text.naming(ini.name, ini.error))}"
+            ("not served", "bold"), f": {text.one_line(text.naming(ini.file, ini.error))}"
         )
         for ini in report.refused
     ]
@@ -114,7 +114,7 @@ def _bounded(lines: list[Text], limit: int, hidden: int = 0) -> list[Text]:
 def awake_first(report: Report) -> Report:
     """The report, with the vassals that need watching on top."""
     order = {state: place for place, state in enumerate(STYLE)}
-    ordered = sorted(report.vassals, key=lambda vassal: (order.get(vassal.state, -1), vassal.name))
+    ordered = sorted(report.vassals, key=lambda vassal: (order[vassal.state], vassal.name))
     return replace(report, vassals=tuple(ordered))
 
 
@@ -125,30 +125,28 @@ def only(report: Report, domains: Sequence[str]) -> Report:
     return replace(
         report,
         vassals=tuple(vassal for vassal in report.vassals if vassal.name in domains),
-        refused=tuple(ini for ini in report.refused if _domain_of(ini) in domains),
+        refused=tuple(ini for ini in report.refused if ini.domain in domains),
     )
-
-
-def _domain_of(ini: Refused) -> str:
-    return ini.name.removesuffix(".ini")
 
 
 @click.command()
 @domains_argument(required=False)
 @click.option("--json", "raw", is_flag=True, help="The control API's JSON, with nothing cut short.")
-@click.option("--watch", is_flag=True, help="Refresh each second, who is awake on top.")
+@click.option("--watch", is_flag=True, help="Refresh each second; sleeping vassals stand last.")
 @click.pass_obj
 def status(run_dir: Path, domains: tuple[str, ...], raw: bool, watch: bool) -> None:
     """Show what every vassal does, or each DOMAIN alone.
 
     \b
-    STATE   starting #3: the third in line of those that wait to boot
-    FOR     how long it has been in its state
-    HIT     how long ago it was last used
-    REAP    in how long it is put to sleep if nobody uses it
-    MEM     resident memory and
+    STATE   what it does; starting #3: the third in the queue of apps to boot
+    FOR     time since it got into this state
+    HIT     time since it was last used
+    REAP    time until it is put to sleep if nobody uses it
+    STARTS  processes started for it
+    FAILS   starts that failed in a row
+    MEM     resident memory of its processes
     CPU     CPU time of its processes
-    WAIT    requests that emperord holds + connections queued on its socket
+    WAIT    requests held by emperord + connections queued on its socket
 
     Below the table: the last error of a vassal, and every ini that is not served.
     """
@@ -176,7 +174,7 @@ async def _print(run_dir: Path, domains: tuple[str, ...], raw: bool) -> None:
 
 
 def _insist(found: Report, domains: tuple[str, ...]) -> None:
-    names = {vassal.name for vassal in found.vassals} | set(map(_domain_of, found.refused))
+    names = {vassal.name for vassal in found.vassals} | {ini.domain for ini in found.refused}
     if missing := [
         NoSuchVassal(f"no such vassal: {name}") for name in domains if name not in names
     ]:

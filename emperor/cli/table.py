@@ -8,16 +8,17 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from emperor.cli import text
-from emperor.model.status import Report, VassalStatus
+from emperor.model.status import Report, ReportedState, VassalStatus
 
 # In the order in which --watch shows them: a screen is short, and what sleeps needs no watching.
 STYLE = {
-    "throttled": "bold red",
-    "starting": "cyan",
-    "reloading": "cyan",
-    "stopping": "yellow",
-    "running": "green",
-    "parked": "dim",
+    ReportedState.THROTTLED: "bold red",
+    ReportedState.STARTING: "cyan",
+    ReportedState.RELOADING: "cyan",
+    ReportedState.STOPPING: "yellow",
+    ReportedState.RUNNING: "green",
+    ReportedState.NAPPING: "dim",
+    ReportedState.PARKED: "dim",
 }
 
 
@@ -45,18 +46,19 @@ def rows(report: Report, now: datetime) -> tuple[Row, ...]:
 
 
 def _row(vassal: VassalStatus, now: datetime) -> Row:
-    queued = vassal.backlog or 0
+    queued = vassal.queued or 0
+    position = f" #{vassal.boot_position}" if vassal.boot_position else ""
     return Row(
         name=text.plain(vassal.name),
-        state=text.plain(vassal.state) + (f" #{vassal.turn}" if vassal.turn else ""),
-        lasted=text.since(vassal.since, now),
-        hit=text.since(vassal.last_hit, now),
+        state=vassal.state.value + position,
+        lasted=text.since(vassal.state_since, now),
+        hit=text.since(vassal.last_hit_at, now),
         reap=text.until(vassal.reap_at, now),
         starts=str(vassal.starts),
-        fails=str(vassal.failures),
-        memory=text.memory(vassal.rss),
+        fails=str(vassal.consecutive_failures),
+        memory=text.memory(vassal.rss_bytes),
         cpu=text.cpu(vassal.cpu_seconds),
-        waiting=f"{vassal.pending}+{queued}" if vassal.pending or queued else text.NOTHING,
+        waiting=f"{vassal.held}+{queued}" if vassal.held or queued else text.NOTHING,
     )
 
 
@@ -80,7 +82,9 @@ def _header(name_width: int, others: list[int]) -> Text:
 def _line(row: Row, name_width: int, others: list[int]) -> Text:
     line = Text(_padded(row, name_width, others))
     line.stylize(
-        STYLE.get(row.state.split(" ")[0], ""), name_width + 1, name_width + 1 + len(row.state)
+        STYLE[ReportedState(row.state.split(" ")[0])],
+        name_width + 1,
+        name_width + 1 + len(row.state),
     )
     return line
 

@@ -1,4 +1,4 @@
-"""The end of a file that grows: inotify tells of growth and rotation, nothing is polled."""
+"""Reads the end of a growing file. inotify reports growth and rotation; nothing is polled."""
 
 import os
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ def last(path: Path, lines: int) -> Iterator[bytes]:
 
 
 def follow(path: Path, lines: int) -> Iterator[bytes]:
-    """The last `lines` lines, then whatever is appended, without an end. A file that is truncated,
-    or another one in its place, is read from its start; one that is not there yet is waited for.
+    """The last `lines` lines, then whatever is appended, without an end. A truncated or replaced
+    file is read from its start. A file that does not exist yet is waited for.
 
     Raises OSError, FileNotFoundError only for the folder.
     """

@@ -1,6 +1,6 @@
 """`emperorctl upgrade`: the version installed now takes the daemon's place, or it says why not.
 
-It is the unit's ExecReload= too, so it comes back when all is done, and fails when nothing was.
+The unit runs it as ExecReload=, so it returns when the new version serves, and fails otherwise.
 """
 
 import asyncio
@@ -18,10 +18,11 @@ from emperor.model.status import EmperorStatus, Report
 @click.command()
 @click.pass_obj
 def upgrade(run_dir: Path) -> None:
-    """Have the version that is installed now, with the settings as they are now, take emperord's
-    place: the same process, the same apps, and no request notices.
+    """Have the version that is installed now, with the settings as they are now, take the place of
+    emperord: the same process, the same apps, and no request is lost.
 
-    First it proves that it can start. If it cannot, all stays as it is, and this says why.
+    The new version first proves that it can start. If it cannot, nothing changes, and the reason is
+    printed.
     """
     asyncio.run(_upgrade(run_dir))
 
@@ -43,12 +44,15 @@ async def _emperor(client: Client) -> EmperorStatus:
 
 
 def outcome(before: EmperorStatus, after: EmperorStatus) -> str:
-    """Who serves now, in a line. Raises Failed where that is not the same process: it has died."""
+    """Which version serves now, in a line. Raises Failed if the upgrade did not succeed after all:
+    the daemon that answers is another process, or still the old program."""
     if after.pid != before.pid:
         raise Failed(
             f"emperord died as it was upgraded: pid {after.pid} serves now, with version"
             f" {after.version}"
         )
+    if after.instance_id == before.instance_id:
+        raise Failed("emperord could not run the new version: see the log of emperord")
     whom = "" if after.version == before.version else f" from {before.version}"
     return (
         f"emperord {after.version} has taken over{whom}: pid {after.pid} goes on, with all its apps"

@@ -1,4 +1,4 @@
-"""`emperorctl why`: one vassal's story: who woke it, how long that took, why it will sleep."""
+"""`emperorctl why`: who woke one vassal, how long that took, and when it will sleep."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from emperor.cli.client import connect
 from emperor.cli.console import show, terminal
 from emperor.cli.table import STYLE
 from emperor.cli.text import clock, cpu, duration, memory, one_line, plain, since, until
-from emperor.model.status import VassalDetail, VassalStatus, Wake
+from emperor.model.status import ReportedState, Stop, VassalDetail, VassalStatus, Wake
 
 WOKEN_BY = {"hit": "a hit", "connection": "a connection on its socket"}
 
@@ -21,18 +21,18 @@ def facts(detail: VassalDetail, now: datetime) -> list[tuple[str, str]]:
     """Label and text of each fact that applies, free of control characters."""
     status = detail.status
     told = [
-        ("state", f"{status.state} for {since(status.since, now)}{_process(detail)}"),
+        ("state", f"{status.state.value} for {since(status.state_since, now)}{_process(detail)}"),
         ("woken", _woken(detail.wake, now)),
         ("took", phases(detail.wake)),
-        ("last hit", status.last_hit and f"{since(status.last_hit, now)} ago"),
+        ("last hit", status.last_hit_at and f"{since(status.last_hit_at, now)} ago"),
         ("waiting", _waiting(status)),
-        ("stopped", detail.sleep and f"{_ago(detail.sleep.at, now)}: {detail.sleep.why}"),
+        ("stopped", _stopped(detail.last_stop, now)),
         ("sleeps", _sleeps(status, now)),
         ("failed", _failed(status, now)),
         ("cause", "" if status.last_error == detail.ini_error else status.last_error),
         ("ini", detail.ini),
         ("", detail.ini_error and f"{detail.ini_error}; the version before it is in service"),
-        ("socket", f"{status.socket}, activation = {detail.activation}"),
+        ("socket", f"{status.socket}, activation = {detail.activation.value}"),
         ("aliases", ", ".join(detail.aliases)),
         ("log", detail.log),
     ]
@@ -68,12 +68,12 @@ def _ago(moment: datetime, now: datetime) -> str:
 def _process(detail: VassalDetail) -> str:
     status = detail.status
     told = "" if status.pid is None else f", pid {status.pid}"
-    if status.turn is not None:
-        told += f", number {status.turn} in the line of those that wait to boot (max-starting)"
-    if status.rss is not None:
-        told += f", {memory(status.rss)} of memory, {cpu(status.cpu_seconds)} of CPU time"
+    if status.boot_position is not None:
+        told += f", number {status.boot_position} in the queue of apps to boot (max-starting)"
+    if status.rss_bytes is not None:
+        told += f", {memory(status.rss_bytes)} of memory, {cpu(status.cpu_seconds)} of CPU time"
     if detail.predecessor_pid is not None:
-        told += f"; its predecessor, pid {detail.predecessor_pid}, finishes what it has begun"
+        told += f"; its predecessor, pid {detail.predecessor_pid}, finishes its requests"
     return told
 
 
@@ -87,31 +87,36 @@ def _woken(wake: Wake | None, now: datetime) -> str:
         told += f" for {wake.method} {wake.path}"
     if wake.agent is not None:
         told += f", agent {wake.agent}"
-    if wake.request is not None:
-        told += f", request {wake.request}"
+    if wake.request_id is not None:
+        told += f", request {wake.request_id}"
     return told
 
 
+def _stopped(stop: Stop | None, now: datetime) -> str:
+    return "" if stop is None else f"{_ago(stop.at, now)}: {stop.reason}"
+
+
 def _waiting(status: VassalStatus) -> str:
-    if not status.pending and not status.backlog:
+    if not status.held and not status.queued:
         return ""
-    return f"{status.pending} requests held, {status.backlog or 0} connections queued"
+    return f"{status.held} requests held, {status.queued or 0} connections queued"
 
 
 def _sleeps(status: VassalStatus, now: datetime) -> str:
-    if status.state == "stopping":
+    if status.state is ReportedState.STOPPING:
         return ""
-    if not status.idle:
+    if not status.idle_seconds:
         return "never: idle = 0"
     if status.reap_at is None:
-        return f"after {duration(status.idle)} without a hit"
-    return f"in {until(status.reap_at, now)}, unless somebody uses it (idle = {status.idle})"
+        return f"after {duration(status.idle_seconds)} without a hit"
+    left = until(status.reap_at, now)
+    return f"in {left}, unless somebody uses it (idle = {status.idle_seconds})"
 
 
 def _failed(status: VassalStatus, now: datetime) -> str:
-    if not status.failures:
+    if not status.consecutive_failures:
         return ""
-    told = f"{status.failures} in a row, of {status.starts} starts"
+    told = f"{status.consecutive_failures} in a row, of {status.starts} starts"
     if status.retry_at is None:
         return told
     return f"{told}; throttled for {until(status.retry_at, now)}, emperorctl start pardons at once"
@@ -125,11 +130,8 @@ def story(detail: VassalDetail, now: datetime) -> list[Text]:
     for label, said in told:
         line = Text.assemble("  ", (label.ljust(margin), "dim"), said)
         if label == "state":
-            line.stylize(
-                STYLE.get(detail.status.state, ""),
-                2 + margin,
-                2 + margin + len(detail.status.state),
-            )
+            state = detail.status.state
+            line.stylize(STYLE[state], 2 + margin, 2 + margin + len(state.value))
         lines.append(line)
     if detail.log_tail:
         lines += [Text(), Text("The end of its log:", style="bold")]
@@ -141,8 +143,8 @@ def story(detail: VassalDetail, now: datetime) -> list[Text]:
 @domain_argument
 @click.pass_obj
 def why(run_dir: Path, domain: str) -> None:
-    """Tell the story of DOMAIN: who woke it, how long each phase took, why it stopped last, when it
-    will be put to sleep; after a failure, the cause and the end of its log."""
+    """Show who woke DOMAIN, how long each phase of its start took, why it stopped last, and when it
+    will be put to sleep; after a failure, also the cause and the end of its log."""
     asyncio.run(_why(run_dir, domain))
 
 

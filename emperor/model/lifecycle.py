@@ -41,7 +41,7 @@ class Event(Enum):
     PARDON = "pardon"
     EXITED = "exited"
     FAILED = "failed"
-    SECOND_EXITED = "second exited"
+    SECOND_EXITED = "second-exited"
 
 
 MEANING: dict[Event, str] = {

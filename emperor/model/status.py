@@ -1,7 +1,8 @@
 """What the daemon tells of itself: the records behind `emperorctl status`, `why` and `events`.
 
-Field names are the contract of the control API; `as_json` writes them out, times as RFC 3339 in
-UTC, memory in bytes, and null for what does not apply.
+Field names are the contract of the control API. docs/api.md takes the text below a field or a
+member as its meaning. `as_json` writes the records out: times as RFC 3339 in UTC, and null for what
+does not apply.
 """
 
 from dataclasses import dataclass, fields, is_dataclass
@@ -9,129 +10,228 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
+from emperor.model.lifecycle import Event, State
+from emperor.model.refusal import RefusalReason
+from emperor.model.spec import Activation
+
+
+class ReportedState(Enum):
+    """What a vassal does."""
+
+    PARKED = "parked"
+    """it sleeps: a listening socket, and no process that could accept"""
+    STARTING = "starting"
+    """its process boots, or waits for its turn to boot"""
+    RUNNING = "running"
+    """its process accepts requests"""
+    RELOADING = "reloading"
+    """its process accepts requests, and a successor boots or waits for its turn"""
+    STOPPING = "stopping"
+    """its process finishes its requests and ends"""
+    THROTTLED = "throttled"
+    """it failed, and is started again at `retry_at` at the earliest"""
+    NAPPING = "napping"
+    """reserved for a later version; no vassal has this state yet"""
+
+
+def reported(state: State) -> ReportedState:
+    """A state as the API tells it: a vassal whose ini is gone is stopping until it is gone too."""
+    return ReportedState.STOPPING if state is State.REMOVED else ReportedState(state.value)
+
 
 @dataclass(frozen=True, slots=True)
 class EmperorStatus:
-    """The daemon itself. `draining` is since when it tells the load balancers to go elsewhere,
-    `held` the requests that it holds now, and `turned_away` those that were too many, ever."""
+    """The daemon itself."""
 
     pid: int
+    """process id"""
     version: str
+    """version of emperord"""
+    instance_id: str
+    """random; another after each start, restart and upgrade of the daemon"""
     started_at: datetime
-    activation: str
-    draining: datetime | None
+    """when the daemon started, or took over from the version before it"""
+    activation: Activation
+    """the setting `activation`, which holds for each vassal that sets no other"""
+    draining_since: datetime | None
+    """since when load balancers are told to go elsewhere; null: they are not"""
     held: int
+    """requests that the daemon holds now, because their app does not accept yet"""
     turned_away: int
+    """requests answered 503 since the daemon started, because too many were held"""
 
 
 @dataclass(frozen=True, slots=True)
 class VassalStatus:
-    """One row of `emperorctl status`. `idle` is the limit in seconds (0: never reaped), `pending`
-    the requests that the daemon holds, `backlog` the connections queued on the listener. `turn` is
-    the number in the line of those that wait to boot, 1 for the next."""
+    """One vassal, as in a row of `emperorctl status`."""
 
     name: str
-    state: str
-    since: datetime
+    """its domain"""
+    state: ReportedState
+    """what it does now"""
+    state_since: datetime
+    """when it got into this state"""
     pid: int | None
+    """process id of its uWSGI master; null: no process leads"""
     socket: str
-    idle: int
-    last_hit: datetime | None
+    """path of its socket"""
+    idle_seconds: int
+    """after how long without a request it is put to sleep; 0: never"""
+    last_hit_at: datetime | None
+    """when it was last used; null: not yet"""
     reap_at: datetime | None
+    """when it is put to sleep if nobody uses it; null: it does not run, or never sleeps"""
     starts: int
-    failures: int
+    """processes started since it was admitted"""
+    consecutive_failures: int
+    """starts that failed in a row; 0 again when the app has served for a while"""
     retry_at: datetime | None
+    """when a throttled vassal may be started again; null: it may be started now"""
     last_error: str | None
-    rss: int | None
+    """what went wrong last, or what is wrong with its ini; null: nothing"""
+    rss_bytes: int | None
+    """resident memory of its processes; null: it has none"""
     cpu_seconds: float | None
-    pending: int
-    backlog: int | None
-    turn: int | None
+    """CPU time of its processes; null: it has none"""
+    held: int
+    """requests for it that the daemon holds now"""
+    queued: int | None
+    """connections in the queue of its socket; null: not measured, since it has no process"""
+    boot_position: int | None
+    """its place in the queue of those that wait to boot, 1 is next; null: it does not wait"""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An ini that is not served, and why."""
+    """An ini that is not served."""
 
-    name: str
+    file: str
+    """name of the file in the folder of vassals"""
+    domain: str
+    """the same without `.ini`; not a valid host name if the reason is `bad-name`"""
+    reason: RefusalReason
+    """what kind of problem it is"""
     error: str
+    """a sentence with the cause and the cure"""
 
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Why a process was started and how long each phase took, in milliseconds after the demand.
-
-    `by` is "hit", "connection", "emperorctl start", "its ini changed" and the like; `client`,
-    `request`, `method`, `path` and `agent` come with a hit.
-    """
+    """Why a process was started, and when it reached each phase."""
 
     by: str
+    """`hit`, `connection`, `emperorctl start`, `its ini changed` and the like; for people"""
     client: str | None
-    request: str | None
+    """address of the visitor; null: no hit, or nginx did not tell"""
+    request_id: str | None
+    """nginx's id of the request; null: no hit, or nginx did not tell"""
     method: str | None
+    """method of the request; null: no hit, or nginx did not tell"""
     path: str | None
+    """path of the request without its query; null: no hit, or nginx did not tell"""
     agent: str | None
+    """user agent of the visitor; null: no hit, or nginx did not tell"""
     at: datetime
+    """when the app was wanted"""
     spawned_ms: float | None
+    """milliseconds from `at` until the process was started; null: not yet"""
     loaded_ms: float | None
+    """milliseconds from `at` until the app was loaded; null: not yet"""
     accepting_ms: float | None
+    """milliseconds from `at` until the app accepted connections; null: not yet"""
     first_reply_ms: float | None
+    """milliseconds from `at` until the app gave its first reply; null: not yet"""
 
 
 @dataclass(frozen=True, slots=True)
-class Sleep:
-    """When and why a vassal last stopped."""
+class Stop:
+    """When and why a vassal stopped, in order or not."""
 
     at: datetime
-    why: str
+    """when it stopped, or was asked to"""
+    reason: str
+    """`idle`, `emperorctl sleep`, how its process died, and the like; for people"""
 
 
 @dataclass(frozen=True, slots=True)
 class VassalDetail:
-    """What `emperorctl why` shows. `ini_error` is set while an older spec is in service because
-    the ini became broken; `log_tail` after a failure."""
+    """One vassal with its history, as in `emperorctl why`."""
 
     status: VassalStatus
+    """the same as in the list of vassals"""
     ini: str
-    activation: str
+    """path of its ini"""
+    activation: Activation
+    """what wakes it"""
     aliases: tuple[str, ...]
+    """its further host names"""
     predecessor_pid: int | None
+    """process id of an old process that still finishes its requests; null: there is none"""
     ini_error: str | None
+    """what is wrong with its ini, while the version before serves on; null: nothing"""
     wake: Wake | None
-    sleep: Sleep | None
+    """its last start; null: none yet"""
+    last_stop: Stop | None
+    """its last stop; null: none yet"""
     log: str
+    """path of its log"""
     log_tail: tuple[str, ...]
+    """the last lines of its log, if it has a `last_error`"""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The whole of `GET /v1/status`."""
+    """The whole daemon."""
 
     emperor: EmperorStatus
+    """the daemon itself"""
     vassals: tuple[VassalStatus, ...]
+    """every vassal, by name"""
     refused: tuple[Refused, ...]
+    """every ini that is not served, by name"""
 
 
 class Level(Enum):
-    """How much an event matters: WARNING where an administrator should look."""
+    """How much an event matters."""
 
     INFO = "info"
+    """all is as it should be"""
     WARNING = "warning"
+    """an administrator should look at it"""
 
 
 @dataclass(frozen=True, slots=True)
 class TransitionEvent:
-    """One line of `emperorctl events`: a transition of a vassal. `pid` is that of the process which
-    leads after it, null where none does."""
+    """A transition of a vassal: one line of `emperorctl events`."""
 
+    seq: int
+    """number of the event; it begins with 1 and grows by one with each event of an `instance_id`"""
     at: datetime
+    """when it happened"""
     name: str
-    event: str
-    before: str
-    after: str
+    """domain of the vassal"""
+    event: Event
+    """what happened"""
+    before: ReportedState
+    """its state before"""
+    after: ReportedState | None
+    """its state from then on; null: the vassal is gone"""
+    start_seconds: float | None
+    """seconds from the demand until the app accepted; null: the event is not `accepting`"""
     detail: str
+    """the cause, and what more there is to say; for people"""
     level: Level = Level.INFO
+    """how much it matters"""
     pid: int | None = None
+    """pid of the process that leads from then on; null: no process does"""
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeAccepted:
+    """The answer to an upgrade that is about to happen."""
+
+    instance_id: str
+    """the instance that ends now; another one answers next"""
 
 
 def as_json(value: Any) -> Any:

@@ -15,6 +15,7 @@ from emperor.model.fd_budget import limit_for
 from emperor.model.lifecycle import State
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotListen
+from emperor.model.refusal import Refusal, RefusalReason
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec, Stamp
 from emperor.sources.files import Draft, read_draft, stamp_of
@@ -65,12 +66,12 @@ class VassalFolder:
         self._passed_over: set[str] = set()
         # Thousands of lines at the start would say nothing that their number does not.
         self._announces = False
-        self._refused: dict[str, str] = {}
+        self._refused: dict[str, Refusal] = {}
         self._is_closed = False
 
     @property
-    def refused(self) -> Mapping[str, str]:
-        """Names of inis that are not served, without their suffix, and why."""
+    def refused(self) -> Mapping[str, Refusal]:
+        """The inis that are not served, by their names without `.ini`."""
         return self._refused
 
     def resume(self, is_same: bool) -> None:
@@ -142,9 +143,10 @@ class VassalFolder:
                 loop = asyncio.get_running_loop()
                 loop.call_later(GRACE_SECONDS, self._gone, name, domain)
         except OSError as error:
-            self._refuse(domain, f"cannot read {name}: {error.strerror}")
+            why = f"cannot read {name}: {error.strerror}"
+            self._refuse(domain, RefusalReason.UNREADABLE, why)
         except BrokenIni as error:
-            self._refuse(domain, f"cannot read {name}: {error}")
+            self._refuse(domain, RefusalReason.BAD_FILE, f"cannot read {name}: {error}")
         else:
             self._stamps[name] = draft.stamp
             self._read(domain, name, draft)
@@ -157,6 +159,7 @@ class VassalFolder:
         elif os.path.lexists(os.path.join(self._settings.vassals_dir, name)):
             self._refuse(
                 name.removesuffix(".ini"),
+                RefusalReason.BAD_NAME,
                 f"cannot serve {name!r}: its name is no host name (a-z 0-9 _ . -, at most"
                 f" {LONGEST_DOMAIN} characters); rename it",
             )
@@ -171,7 +174,7 @@ class VassalFolder:
             else:
                 self._serve(self._spec_of(domain, ini, draft.owner), draft.stamp)
         except BrokenIni as error:
-            self._refuse(domain, str(error))
+            self._refuse(domain, RefusalReason.BROKEN_INI, str(error))
 
     async def _read_by_asking(self, domain: str, name: str, ini: Ini, draft: Draft) -> None:
         try:
@@ -181,7 +184,7 @@ class VassalFolder:
                 self._serve(self._spec_of(domain, asked, draft.owner), draft.stamp)
         except BrokenIni as error:
             if self._stamps.get(name) == draft.stamp:
-                self._refuse(domain, str(error))
+                self._refuse(domain, RefusalReason.BROKEN_INI, str(error))
         except Exception:
             log.exception("cannot read %s: a fault in emperord", name)
 
@@ -193,7 +196,8 @@ class VassalFolder:
         if self._is_closed:
             return
         if conflict := self._claims.conflict(spec):
-            self._refuse(spec.domain, f"cannot serve {spec.ini}: {conflict}")
+            why = f"cannot serve {spec.ini}: {conflict}"
+            self._refuse(spec.domain, RefusalReason.CONFLICT, why)
             return
         vassal = self._governor.vassals.get(spec.domain)
         try:
@@ -214,11 +218,12 @@ class VassalFolder:
                 self._governor.revise(spec, stamp)
         except CannotListen as error:
             why = f"cannot serve {spec.ini}: {error}"
-            if self._refused.get(spec.domain) != why:
+            refusal = Refusal(spec.domain, spec.ini, RefusalReason.CANNOT_LISTEN, why)
+            if self._refused.get(spec.domain) != refusal:
                 # An app of a daemon that was killed holds its socket for two seconds more.
                 loop = asyncio.get_running_loop()
                 loop.call_later(RETRY_SECONDS, self._look_again, [spec.ini])
-            self._refuse(spec.domain, why)
+            self._refuse(spec.domain, RefusalReason.CANNOT_LISTEN, why)
             return
         self._claims.take(spec)
         if self._refused.pop(spec.domain, None):
@@ -226,13 +231,18 @@ class VassalFolder:
 
     def _leave_out(self, spec: Spec) -> None:
         """Refuse it without a line of its own: there may be thousands."""
-        self._refused[spec.domain] = f"cannot serve {spec.ini}: {self._full}"
+        why = f"cannot serve {spec.ini}: {self._full}"
+        self._refused[spec.domain] = Refusal(
+            spec.domain, spec.ini, RefusalReason.TOO_MANY_VASSALS, why
+        )
         if self._announces and not self._left_out:
             self._tell_who_is_left_out()
 
     def _tell_who_is_left_out(self) -> None:
         before = self._left_out
-        self._left_out = sum(why.endswith(self._full) for why in self._refused.values())
+        self._left_out = sum(
+            refusal.reason is RefusalReason.TOO_MANY_VASSALS for refusal in self._refused.values()
+        )
         if self._left_out > before:
             there_are = len(self._governor.vassals) + self._left_out
             log.warning(
@@ -240,12 +250,13 @@ class VassalFolder:
                 self._left_out, there_are, self._full, limit_for(there_are),
             )  # fmt: skip
 
-    def _refuse(self, domain: str, why: str) -> None:
+    def _refuse(self, domain: str, reason: RefusalReason, why: str) -> None:
         vassal = self._governor.vassals.get(domain)
         if vassal is None or vassal.state is State.REMOVED:
-            if self._refused.get(domain) != why:
+            refusal = Refusal(domain, f"{domain}.ini", reason, why)
+            if self._refused.get(domain) != refusal:
                 log.warning("%s", why, extra=about(domain))
-            self._refused[domain] = why
+            self._refused[domain] = refusal
         elif vassal.ini_error != why:
             log.warning("%s; the version before it stays in service", why, extra=about(domain))
             self._governor.complain(domain, why)

@@ -4,12 +4,13 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 
-from emperor.model.lifecycle import State
+from emperor.model.lifecycle import Event, State
 from emperor.model.log_fields import LogFields
-from emperor.model.status import Level, TransitionEvent
-from emperor.supervisor.records import Occurrence
+from emperor.model.status import Level, TransitionEvent, reported
+from emperor.supervisor.records import Occurrence, Vassal
 
 log = logging.getLogger("emperord.events")
 
@@ -20,43 +21,57 @@ _LOG_LEVEL = {Level.INFO: logging.INFO, Level.WARNING: logging.WARNING}
 def transition_event(
     at: datetime, before: State, occurrence: Occurrence, detail: str
 ) -> TransitionEvent:
-    """An event has just led a vassal from the state `before` to where it is now."""
-    lead = occurrence.vassal.lead
+    """An event has just led a vassal from the state `before` to where it is now. The `seq` is 0
+    until the event log has recorded it."""
+    vassal = occurrence.vassal
+    is_gone = vassal.state is State.REMOVED and not vassal.children
     return TransitionEvent(
+        seq=0,
         at=at,
-        name=occurrence.vassal.spec.domain,
-        event=occurrence.event.value,
-        before=before.value,
-        after=occurrence.vassal.state.value,
+        name=vassal.spec.domain,
+        event=occurrence.event,
+        before=reported(before),
+        after=None if is_gone else reported(vassal.state),
+        start_seconds=_start_seconds(vassal) if occurrence.event is Event.ACCEPTING else None,
         detail=detail,
         level=occurrence.level,
-        pid=lead.process.pid if lead else None,
+        pid=vassal.lead.process.pid if vassal.lead else None,
     )
 
 
 def _fields(event: TransitionEvent) -> LogFields:
-    fields = LogFields(domain=event.name, event=event.event)
+    fields = LogFields(domain=event.name, event=event.event.value)
     if event.pid is not None:
         fields["pid"] = event.pid
     return fields
 
 
+def _start_seconds(vassal: Vassal) -> float | None:
+    """From the demand for the process that leads now until it accepted."""
+    if vassal.lead is None or vassal.lead.boot.accepting is None:
+        return None
+    return round(vassal.lead.boot.accepting - vassal.lead.boot.cause.at, 4)
+
+
 class EventLog:
-    """Takes each event once; logs it, remembers it, and passes it on."""
+    """Numbers each event, logs it, remembers it, and passes it on to the readers."""
 
     def __init__(self) -> None:
+        self._last_seq = 0
         self._recent: deque[TransitionEvent] = deque(maxlen=REMEMBERED)
         self._readers: set[Callable[[TransitionEvent], None]] = set()
 
     def record(self, event: TransitionEvent) -> None:
         """Log one line."""
+        self._last_seq += 1
+        event = replace(event, seq=self._last_seq)
         log.log(
             _LOG_LEVEL[event.level],
             "%s: %s → %s: %s",
             event.name,
-            event.before,
-            event.after,
-            event.detail or event.event,
+            event.before.value,
+            event.after.value if event.after else "gone",
+            event.detail or event.event.value,
             extra=_fields(event),
         )
         self._recent.append(event)

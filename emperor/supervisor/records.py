@@ -15,7 +15,7 @@ from emperor.model.policy import SETTLED_SECONDS
 from emperor.model.ports import Listener, Process, Timer
 from emperor.model.snapshot import ProcessRecord, VassalRecord
 from emperor.model.spec import Spec, Stamp
-from emperor.model.status import Level
+from emperor.model.status import Level, ReportedState, reported
 
 
 class Slot(Enum):
@@ -108,9 +108,9 @@ class Vassal(VassalRecord):
         return self.state is State.STARTING and self.queued_for is not None
 
     @property
-    def reported_state(self) -> State:
-        """The state for administrators: a removed vassal that drains is stopping."""
-        return State.STOPPING if self.state is State.REMOVED else self.state
+    def reported_state(self) -> ReportedState:
+        """The state as administrators are told."""
+        return reported(self.state)
 
     def report_orders(self, fault: str | None = None) -> None:
         """Tell the outcome of all orders: the vassal is at rest, or gone, or a fault ended it."""

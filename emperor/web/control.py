@@ -5,46 +5,51 @@ Whoever may open the socket may do all of this; its file mode is the only guard.
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NoReturn, Protocol
+from functools import partial
+from typing import Any, Protocol
 
 from aiohttp import web
 
 from emperor.handover.upgrade import CannotUpgrade
 from emperor.model.lifecycle import Event
-from emperor.model.status import TransitionEvent, as_json
+from emperor.model.problem import ProblemCode
+from emperor.model.status import (
+    EmperorStatus,
+    Report,
+    TransitionEvent,
+    UpgradeAccepted,
+    VassalDetail,
+    as_json,
+)
 from emperor.supervisor.events import REMEMBERED, EventLog
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Result, Vassal
 from emperor.web.drain import Drain
-from emperor.web.metrics import exposition
+from emperor.web.metrics import StartTimes, exposition
+from emperor.web.problems import ApiError, problems
 from emperor.web.report import Reporter
 
-_ORDERS = {
+ORDERS = {
     "start": Event.START,
-    "stop": Event.IDLE,
+    "sleep": Event.IDLE,
     "restart": Event.RESTART,
     "reload": Event.REVISED,
 }
+_START_TIMES = web.AppKey("start_times", StartTimes)
 _UNREAD_EVENTS = 1000
 
 
-class Refusal(Exception):
-    """A request that gets an error answer."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code = status, code
-
-
 class Daemon(Protocol):
-    """What can be ordered of all of it."""
+    """What the whole daemon can be ordered to do."""
 
     async def rescan(self) -> None:
         """Read the folder of inis again."""
 
-    async def upgrade(self, before_exec: Callable[[], Awaitable[None]]) -> NoReturn:
+    async def upgrade(self, before_exec: Callable[[], Awaitable[None]]) -> None:
         """Become the version that is installed now. `before_exec` is awaited when nothing but the
         exec is left to do. Raises CannotUpgrade."""
 
@@ -56,30 +61,25 @@ class Control:
         self,
         governor: Governor,
         reporter: Reporter,
-        chronicle: EventLog,
+        event_log: EventLog,
         drain: Drain,
         daemon: Daemon,
     ) -> None:
         self._governor = governor
         self._reporter = reporter
-        self._chronicle = chronicle
+        self._event_log = event_log
         self._drain = drain
         self._daemon = daemon
         self._streams: set[asyncio.Queue[TransitionEvent | None]] = set()
 
-    def application(self) -> web.Application:
-        """The aiohttp application."""
-        app = web.Application(middlewares=[_errors])
+    def application(self, start_times: StartTimes) -> web.Application:
+        """The aiohttp application; `start_times` are for its metrics."""
+        app = web.Application(middlewares=[problems])
+        app[_START_TIMES] = start_times
         app.on_shutdown.append(self._end_streams)
-        app.router.add_get("/v1/status", self.status)
-        app.router.add_get("/v1/vassals/{domain}", self.vassal)
-        app.router.add_post("/v1/vassals/{domain}/{order:start|stop|restart|reload}", self.order)
-        app.router.add_get("/v1/events", self.events)
-        app.router.add_post("/v1/reload", self.reload)
-        app.router.add_post("/v1/upgrade", self.upgrade)
-        app.router.add_post("/v1/drain", self.drain)
-        app.router.add_post("/v1/undrain", self.undrain)
-        app.router.add_get("/metrics", self.metrics)
+        for endpoint in ENDPOINTS:
+            handler = partial(endpoint.handler, self)
+            app.router.add_route(endpoint.method, endpoint.pattern, handler)
         return app
 
     async def status(self, _request: web.Request) -> web.Response:
@@ -87,7 +87,7 @@ class Control:
         return _json(await self._reporter.report(self._drain.since))
 
     async def vassal(self, request: web.Request) -> web.Response:
-        """One vassal in detail; the report has those that drain since their ini is gone, too."""
+        """One vassal in detail, also while it stops because its ini is gone."""
         vassal = self._governor.vassals.get(request.match_info["domain"]) or self._find(request)
         return _json(await self._reporter.detail(vassal))
 
@@ -96,30 +96,32 @@ class Control:
         vassal = self._find(request)
         name = request.match_info["order"]
         domain = vassal.spec.domain
-        order = self._governor.order(vassal, _ORDERS[name], f"emperorctl {name}")
+        order = self._governor.order(vassal, ORDERS[name], f"emperorctl {name}")
         outcome = await asyncio.wrap_future(order)
         if outcome.result is Result.FAILED:
-            raise Refusal(502, "failed", f"cannot {name} {domain}: {outcome.why}")
+            raise ApiError(ProblemCode.ORDER_FAILED, f"cannot {name} {domain}: {outcome.why}")
         if outcome.result is Result.GONE:
-            raise Refusal(404, "no-such-vassal", f"{domain} is no vassal any more: {outcome.why}")
+            raise ApiError(
+                ProblemCode.NO_SUCH_VASSAL, f"{domain} is no vassal any more: {outcome.why}"
+            )
         return _json(await self._reporter.detail(vassal))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Happenings as JSON lines: those that are remembered, with `?past=N` the last N of them,
-        then each as it happens."""
+        """Events as JSON lines: the remembered ones, with `?past=N` the last N of them, then each
+        new one."""
         past = _past(request)
         queue: asyncio.Queue[TransitionEvent | None] = asyncio.Queue(_UNREAD_EVENTS)
 
-        def read(happening: TransitionEvent) -> None:
-            # A reader that does not keep up loses lines; it must not cost memory without end.
+        def read(event: TransitionEvent) -> None:
+            # A slow reader must not cost memory without end: it loses events, and sees it by `seq`.
             if not queue.full():
-                queue.put_nowait(happening)
+                queue.put_nowait(event)
 
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-        with self._chronicle.reader(read):
-            remembered = self._chronicle.recent()
-            for happening in remembered[max(0, len(remembered) - past) :]:
-                queue.put_nowait(happening)
+        with self._event_log.reader(read):
+            remembered = self._event_log.recent()
+            for event in remembered[max(0, len(remembered) - past) :]:
+                queue.put_nowait(event)
             await response.prepare(request)
             self._streams.add(queue)
             try:
@@ -136,7 +138,7 @@ class Control:
                 queue.get_nowait()
             queue.put_nowait(None)
 
-    async def reload(self, _request: web.Request) -> web.Response:
+    async def rescan(self, _request: web.Request) -> web.Response:
         """Read the folder of inis again, now."""
         await self._daemon.rescan()
         return web.json_response({})
@@ -144,7 +146,8 @@ class Control:
     async def upgrade(self, request: web.Request) -> web.Response:
         """Have the version that is installed now take the daemon's place. The answer is sent before
         the exec, which ends this process and all its connections."""
-        answer = web.json_response({}, status=202)
+        instance_id = self._reporter.emperor(self._drain.since).instance_id
+        answer = web.json_response(as_json(UpgradeAccepted(instance_id)), status=202)
         answer.force_close()
 
         async def tell() -> None:
@@ -155,8 +158,9 @@ class Control:
             await self._daemon.upgrade(tell)
         except CannotUpgrade as error:
             if not answer.prepared:
-                message = f"cannot upgrade: {error}; all stays as it is"
-                raise Refusal(409, "cannot-upgrade", message) from error
+                raise ApiError(
+                    ProblemCode.CANNOT_UPGRADE, f"cannot upgrade: {error}; all stays as it is"
+                ) from error
         return answer
 
     async def drain(self, _request: web.Request) -> web.Response:
@@ -164,8 +168,8 @@ class Control:
         try:
             self._drain.begin(datetime.now(UTC))
         except OSError as error:
-            raise Refusal(
-                500, "failed", f"cannot drain: cannot write to run-dir: {error.strerror}"
+            raise ApiError(
+                ProblemCode.CANNOT_DRAIN, f"cannot drain: cannot write to run-dir: {error.strerror}"
             ) from error
         return _json(self._reporter.emperor(self._drain.since))
 
@@ -174,52 +178,109 @@ class Control:
         try:
             self._drain.end()
         except OSError as error:
-            raise Refusal(
-                500,
-                "failed",
+            raise ApiError(
+                ProblemCode.CANNOT_DRAIN,
                 f"cannot undrain: cannot remove its note from run-dir: {error.strerror}",
             ) from error
         return _json(self._reporter.emperor(self._drain.since))
 
-    async def metrics(self, _request: web.Request) -> web.Response:
+    async def metrics(self, request: web.Request) -> web.Response:
         """Prometheus' text format."""
-        body, content_type = exposition(await self._reporter.report(self._drain.since))
+        report = await self._reporter.report(self._drain.since)
+        body, content_type = exposition(report, request.app[_START_TIMES])
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     def _find(self, request: web.Request) -> Vassal:
         host = request.match_info["domain"]
         if vassal := self._governor.vassals.serving(host):
             return vassal
-        if why := self._reporter.refusal(host):
-            raise Refusal(409, "refused", why)
+        if refusal := self._reporter.refusal(host):
+            raise ApiError(ProblemCode.REFUSED, refusal.message)
         if leaving := self._governor.vassals.get(host):
             why = leaving.last_stop.why if leaving.last_stop else "it is about to be gone"
-            raise Refusal(404, "no-such-vassal", f"{host} is no vassal any more: {why}")
-        raise Refusal(404, "no-such-vassal", f"there is no vassal {host}")
+            raise ApiError(ProblemCode.NO_SUCH_VASSAL, f"{host} is no vassal any more: {why}")
+        raise ApiError(ProblemCode.NO_SUCH_VASSAL, f"there is no vassal {host}")
 
 
 def _past(request: web.Request) -> int:
     text = request.query.get("past", str(REMEMBERED))
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise Refusal(400, "bad-request", f"cannot use past={text}: it must be a number")
+        raise ApiError(ProblemCode.BAD_REQUEST, f"cannot use past={text}: it must be a number")
     return int(text)
-
-
-@web.middleware
-async def _errors(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except Refusal as error:
-        return _error(error.status, error.code, str(error))
-    except web.HTTPException as error:
-        return _error(error.status, "no-such-endpoint", f"{request.method} {request.path}: {error}")
-
-
-def _error(status: int, code: str, message: str) -> web.Response:
-    return web.json_response({"error": {"code": code, "message": message}}, status=status)
 
 
 def _json(record: Any) -> web.Response:
     return web.json_response(as_json(record))
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint of the API, from which docs/api.md is written. `pattern` is a path in aiohttp's
+    syntax, `answer` the record in the body, or a text about the body where that is no record.
+    `parameters` are names and meanings of what may stand in the query."""
+
+    method: str
+    pattern: str
+    handler: Callable[[Control, web.Request], Awaitable[web.StreamResponse]]
+    summary: str
+    answer: type | str
+    problems: tuple[ProblemCode, ...] = ()
+    status: int = 200
+    parameters: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The path, as people read it."""
+        return re.sub(r"{(\w+):[^}]*}", r"{\1}", self.pattern)
+
+
+_NO_VASSAL = (ProblemCode.NO_SUCH_VASSAL, ProblemCode.REFUSED)
+ENDPOINTS = (
+    Endpoint("GET", "/v1/status", Control.status, "The daemon and all vassals.", Report),
+    Endpoint(
+        "GET", "/v1/vassals/{domain:[^/]*}", Control.vassal,
+        "One vassal with its history. `domain` may be an alias.", VassalDetail, _NO_VASSAL,
+    ),
+    Endpoint(
+        "POST", f"/v1/vassals/{{domain:[^/]*}}/{{order:{'|'.join(ORDERS)}}}", Control.order,
+        "Carry out an order. The answer comes when it is done or has failed, which takes up to the"
+        " start-timeout and stop-timeout of the vassal and its turn to boot.",
+        VassalDetail, (*_NO_VASSAL, ProblemCode.ORDER_FAILED),
+    ),
+    Endpoint(
+        "GET", "/v1/events", Control.events,
+        "The last events, and then each event as it happens, until the daemon ends.",
+        "one TransitionEvent a line, as `application/x-ndjson`", (ProblemCode.BAD_REQUEST,),
+        parameters=((
+            "past", "how many earlier events come first; as many as the daemon remembers, "
+            f"{REMEMBERED}, by default",
+        ),),
+    ),
+    Endpoint(
+        "POST", "/v1/rescan", Control.rescan,
+        "Read the folder of inis again, and bind the sockets that somebody took away. emperord does"
+        " both by itself too: once a minute, and for a single ini when it changes.",
+        "`{}`",
+    ),
+    Endpoint(
+        "POST", "/v1/upgrade", Control.upgrade,
+        "Have the version that is installed now, with the settings as they are now, take the place"
+        " of the daemon: the same process, the same apps.",
+        UpgradeAccepted, (ProblemCode.CANNOT_UPGRADE,), status=202,
+    ),
+    Endpoint(
+        "POST", "/v1/drain", Control.drain,
+        "Tell load balancers that ask for health to send new requests elsewhere. It lasts until"
+        " `undrain` or a reboot.",
+        EmperorStatus, (ProblemCode.CANNOT_DRAIN,),
+    ),
+    Endpoint(
+        "POST", "/v1/undrain", Control.undrain,
+        "Tell load balancers to send requests here again.",
+        EmperorStatus, (ProblemCode.CANNOT_DRAIN,),
+    ),
+    Endpoint(
+        "GET", "/metrics", Control.metrics, "The metrics below, for Prometheus.",
+        "text format 0.0.4",
+    ),
+)  # fmt: skip

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import uuid
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,12 +12,13 @@ from emperor.linux.usage import Usage, usage
 from emperor.model.admission import Admission
 from emperor.model.lifecycle import State
 from emperor.model.ports import Listener, QueueLength
+from emperor.model.refusal import Refusal
 from emperor.model.settings import Settings
 from emperor.model.status import (
     EmperorStatus,
     Refused,
     Report,
-    Sleep,
+    Stop,
     VassalDetail,
     VassalStatus,
     Wake,
@@ -34,7 +36,7 @@ class Measured:
     """What is not in the records: memory and CPU of a process group, connections in a queue."""
 
     usage: Usage | None
-    backlog: int | None
+    queued: int | None
 
 
 _NOTHING = Measured(None, None)
@@ -47,7 +49,7 @@ class Reporter:
         self,
         settings: Settings,
         governor: Governor,
-        refused: Mapping[str, str],
+        refused: Mapping[str, Refusal],
         measure: Callable[[Listener], Awaitable[QueueLength]],
         admission: Admission,
     ) -> None:
@@ -57,32 +59,37 @@ class Reporter:
         self._measure = measure
         self._admission = admission
         self._started = governor.now()
+        self._instance_id = uuid.uuid4().hex
 
-    def emperor(self, draining: datetime | None) -> EmperorStatus:
-        """The daemon, which drains since that moment."""
+    def emperor(self, draining_since: datetime | None) -> EmperorStatus:
+        """The daemon itself."""
         return EmperorStatus(
             pid=os.getpid(),
             version=__version__,
+            instance_id=self._instance_id,
             started_at=self._wall(self._started),
-            activation=self._settings.activation.value,
-            draining=draining,
+            activation=self._settings.activation,
+            draining_since=draining_since,
             held=self._admission.total,
             turned_away=self._admission.turned_away,
         )
 
-    async def report(self, draining: datetime | None) -> Report:
+    async def report(self, draining_since: datetime | None) -> Report:
         """Everything, vassals by name."""
         vassals = sorted(self._governor.vassals, key=lambda vassal: vassal.spec.domain)
         measured = await self._measure_all(vassals)
-        line = self._governor.boot_positions()
+        positions = self._governor.boot_positions()
         return Report(
-            emperor=self.emperor(draining),
+            emperor=self.emperor(draining_since),
             vassals=tuple(
-                self._status(vassal, measured.get(vassal.spec.domain, _NOTHING), line.get(vassal))
+                self._status(
+                    vassal, measured.get(vassal.spec.domain, _NOTHING), positions.get(vassal)
+                )
                 for vassal in vassals
             ),
             refused=tuple(
-                Refused(f"{name}.ini", why) for name, why in sorted(self._refused.items())
+                Refused(refusal.file, refusal.domain, refusal.reason, refusal.message)
+                for _, refusal in sorted(self._refused.items())
             ),
         )
 
@@ -90,29 +97,29 @@ class Reporter:
         """One vassal with its history."""
         spec = vassal.spec
         measured = await self._measure_all([vassal])
-        turn = self._governor.boot_positions().get(vassal)
-        status = self._status(vassal, measured.get(spec.domain, _NOTHING), turn)
+        position = self._governor.boot_positions().get(vassal)
+        status = self._status(vassal, measured.get(spec.domain, _NOTHING), position)
         log = os.path.join(self._settings.log_dir, f"{spec.domain}.log")
         if vassal.lead:  # it writes on where it was started, whatever the settings say by now
             log = vassal.lead.process.mark.log
-        sleep = None
+        last_stop = None
         if vassal.last_stop:
-            sleep = Sleep(self._wall(vassal.last_stop.at), vassal.last_stop.why)
+            last_stop = Stop(self._wall(vassal.last_stop.at), vassal.last_stop.why)
         return VassalDetail(
             status=status,
             ini=os.path.join(self._settings.vassals_dir, spec.ini),
-            activation=spec.activation.value,
+            activation=spec.activation,
             aliases=spec.aliases,
             predecessor_pid=self._predecessor_pid(vassal),
             ini_error=vassal.ini_error,
             wake=self._wake(vassal),
-            sleep=sleep,
+            last_stop=last_stop,
             log=log,
             log_tail=tail(log) if vassal.last_error else (),
         )
 
-    def refusal(self, domain: str) -> str | None:
-        """Why the ini of that domain is not served."""
+    def refusal(self, domain: str) -> Refusal | None:
+        """Why the ini of that domain is not served; None: it is, or there is none."""
         return self._refused.get(domain)
 
     def _wall(self, moment: float) -> datetime:
@@ -131,14 +138,14 @@ class Reporter:
         return {
             vassal.spec.domain: Measured(
                 usage=_sum([used[c.process.pid] for c in vassal.children if c.process.pid in used]),
-                backlog=(await self._measure(vassal.listener)).pending,
+                queued=(await self._measure(vassal.listener)).pending,
             )
             for vassal in alive
             # It may have gone, and closed its listener, while another was measured.
             if self._governor.vassals.get(vassal.spec.domain) is vassal
         }
 
-    def _status(self, vassal: Vassal, measured: Measured, turn: int | None) -> VassalStatus:
+    def _status(self, vassal: Vassal, measured: Measured, position: int | None) -> VassalStatus:
         spec, now, wall = vassal.spec, self._governor.now(), self._wall
         last_hit = _latest(
             wall(vassal.last_hit) if vassal.last_hit is not None else None,
@@ -151,22 +158,22 @@ class Reporter:
             reap_at = awake_since and awake_since + timedelta(seconds=serving.spec.idle)
         return VassalStatus(
             name=spec.domain,
-            state=vassal.reported_state.value,
-            since=wall(vassal.since),
+            state=vassal.reported_state,
+            state_since=wall(vassal.since),
             pid=vassal.lead.process.pid if vassal.lead else None,
             socket=spec.socket,
-            idle=spec.idle,
-            last_hit=last_hit,
+            idle_seconds=spec.idle,
+            last_hit_at=last_hit,
             reap_at=reap_at,
             starts=vassal.starts,
-            failures=vassal.failures(now),
+            consecutive_failures=vassal.failures(now),
             retry_at=wall(vassal.retry_at) if vassal.retry_at is not None else None,
             last_error=vassal.ini_error or vassal.last_error,
-            rss=measured.usage.rss_bytes if measured.usage else None,
+            rss_bytes=measured.usage.rss_bytes if measured.usage else None,
             cpu_seconds=measured.usage.cpu_seconds if measured.usage else None,
-            pending=self._admission.held(spec.domain),
-            backlog=measured.backlog,
-            turn=turn,
+            held=self._admission.held(spec.domain),
+            queued=measured.queued,
+            boot_position=position,
         )
 
     def _wake(self, vassal: Vassal) -> Wake | None:
@@ -182,7 +189,7 @@ class Reporter:
         return Wake(
             by=cause.by,
             client=cause.client,
-            request=cause.request,
+            request_id=cause.request,
             method=cause.method,
             path=cause.path,
             agent=cause.agent,

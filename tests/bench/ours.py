@@ -34,7 +34,7 @@ class Ours(Daemon):
 
     def park(self, domain: str) -> None:
         """Stop the app."""
-        self.call("POST", f"/v1/vassals/{domain}/stop")
+        self.call("POST", f"/v1/vassals/{domain}/sleep")
         self.until_asleep(domain)
 
     def until_asleep(self, domain: str) -> None:

@@ -1,14 +1,15 @@
-"""A canned emperor, and emperorctl run against it within this process."""
+"""The control API of a fake emperor, and emperorctl run against it within this process."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from emperor.cli.main import run
-from tests.cli.canned_emperor import CannedEmperor, listening
+from emperor.linux.usage import Usage
+from tests.cli.fake_emperor import FakeEmperor, listening
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,17 @@ def listing(file: Path, *entries: str) -> Path:
 
 
 @pytest.fixture
-def emperor(tmp_path: Path) -> Iterator[CannedEmperor]:
+def emperor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEmperor]:
     """A daemon without vassals, which listens in a run-dir of its own."""
-    canned = CannedEmperor(tmp_path)
-    with listening(canned):
-        yield canned
+
+    def usage(groups: Collection[int]) -> dict[int, Usage]:
+        return dict.fromkeys(groups, Usage(37 * 2**20, 0.42))
+
+    # Processes with the ids of the fakes may well exist on this machine.
+    monkeypatch.setattr("emperor.web.report.usage", usage)
+    fake = FakeEmperor(tmp_path)
+    with listening(fake):
+        yield fake
 
 
 @pytest.fixture

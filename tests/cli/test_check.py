@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.canned_emperor import GOAT
 from tests.cli.conftest import Ctl, Outcome
 from tests.cli.program import on_terminal
+from tests.cli.records import GOAT
 
 GOOD = "[uwsgi]\nfile = /srv/app.py\n[emperor]\nuid = www-data\n"
 
@@ -55,7 +55,7 @@ def test_a_good_ini_gets_no_other_word(desk: Desk) -> None:
     assert desk.check(path).out == f"{path}: would be served at /var/sockets/a.example/socket\n"
 
 
-def test_the_folder_of_sockets_is_that_of_the_settings_or_of_the_option(desk: Desk) -> None:
+def test_the_option_for_the_sockets_wins_over_the_settings(desk: Desk) -> None:
     path = desk.write("a.example.ini", GOOD)
     (desk.folder / "emperord.conf").write_text("[emperord]\nsockets-dir = /srv/sockets\n")
     assert "at /srv/sockets/a.example/socket" in desk.check(path).out
@@ -149,7 +149,7 @@ def test_settings_that_cannot_be_used_are_an_error(desk: Desk) -> None:
     assert told.status == 1
     assert f"cannot use idle = 'soon' from {desk.folder}/emperord.conf, line 2: " in told.err
     (desk.folder / "emperord.conf").write_bytes(b"[emperord]\n; caf\xe9\n")
-    assert ": line 2: it is not UTF-8 text; save it as such\n" in desk.check(path).err
+    assert ": line 2: it is not UTF-8 text; save it as UTF-8\n" in desk.check(path).err
     assert desk.ctl("check", "--config", "/nosuch", path).err == (
         "emperorctl: cannot read /nosuch: no such file\n"
     )

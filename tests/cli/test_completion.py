@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.canned_emperor import CannedEmperor, parked, report
 from tests.cli.conftest import Ctl
+from tests.cli.fake_emperor import FakeEmperor
 from tests.cli.program import COMMAND, ENVIRONMENT
 
 
@@ -41,10 +41,10 @@ def test_commands_are_completed() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["status", "why", "logs", "start", "stop", "restart", "reload", "route"]
+    "command", ["status", "why", "logs", "start", "sleep", "stop", "restart", "reload", "route"]
 )
-def test_domains_are_completed(emperor: CannedEmperor, command: str) -> None:
-    emperor.report = report(parked("www.a.example"), parked("www.b.example"), parked("c.example"))
+def test_domains_are_completed(emperor: FakeEmperor, command: str) -> None:
+    emperor.serve("www.a.example", "www.b.example", "c.example")
     words = f"emperorctl --run-dir {emperor.run_dir} {command} www"
     assert _complete("bash", words) == ["plain,www.a.example", "plain,www.b.example"]
 
@@ -53,8 +53,8 @@ def test_without_a_daemon_nothing_is_offered_and_nothing_said(tmp_path: Path) ->
     assert _complete("bash", f"emperorctl --run-dir {tmp_path} start www") == []
 
 
-def test_bash_completes_with_the_printed_script(emperor: CannedEmperor, tmp_path: Path) -> None:
-    emperor.report = report(parked("www.a.example"))
+def test_bash_completes_with_the_printed_script(emperor: FakeEmperor, tmp_path: Path) -> None:
+    emperor.serve("www.a.example")
     program = tmp_path / "emperorctl"
     program.write_text(f"#!/bin/sh\nexec {COMMAND[0]} -c '{COMMAND[2]}' \"$@\"\n")
     program.chmod(0o755)

@@ -1,29 +1,43 @@
 """`emperorctl drain` and `undrain`: what they order, and what they say comes next."""
 
-from tests.cli.canned_emperor import NOW, CannedEmperor
+import json
+from datetime import datetime
+
 from tests.cli.conftest import Ctl
+from tests.cli.fake_emperor import FakeEmperor
 
 
-def test_drain_says_since_when_and_what_comes_next_however_often_it_is_asked_for(
-    emperor: CannedEmperor, ctl: Ctl
-) -> None:
+def _since(ctl: Ctl) -> str | None:
+    since: str | None = json.loads(ctl("status", "--json").out)["emperor"]["draining_since"]
+    return since
+
+
+def test_drain_says_since_when_and_what_comes_next(emperor: FakeEmperor, ctl: Ctl) -> None:
     first = ctl("drain")
     assert (first.status, first.err) == (0, "")
-    assert emperor.report.emperor.draining == NOW
-    local = NOW.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    since = _since(ctl)
+    assert since is not None
+    local = datetime.fromisoformat(since).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     assert first.out.startswith(f"Draining since {local}.\n")
     for word in ("503", "elsewhere", "emperorctl status", "emperorctl undrain"):
         assert word in first.out
-    assert ctl("drain").out == first.out
+    assert ctl("drain").out == first.out, "it began then, however often it is asked for"
 
 
-def test_undrain_says_that_requests_come_back(emperor: CannedEmperor, ctl: Ctl) -> None:
+def test_a_drain_that_cannot_be_noted_fails(emperor: FakeEmperor, ctl: Ctl) -> None:
+    (emperor.run_dir / "draining").mkdir()
+    told = ctl("drain")
+    assert told.status == 1
+    assert told.err == "emperorctl: cannot drain: cannot write to run-dir: Is a directory\n"
+
+
+def test_undrain_says_that_requests_come_back(emperor: FakeEmperor, ctl: Ctl) -> None:
     ctl("drain")
     for _ in range(2):
         told = ctl("undrain")
         assert told.status == 0
         assert told.out.startswith("Serving.")
-    assert emperor.report.emperor.draining is None
+    assert _since(ctl) is None
 
 
 def test_neither_takes_a_domain(ctl: Ctl) -> None:

@@ -3,16 +3,20 @@
 import json
 import signal
 import subprocess
+from dataclasses import replace
 
-from emperor.cli.events import line
-from emperor.model.status import TransitionEvent, as_json
-from tests.cli.canned_emperor import GOAT, NOW, CannedEmperor
+from emperor.cli.events import line, missed
+from emperor.model.lifecycle import Event
+from emperor.model.status import ReportedState, TransitionEvent, as_json
 from tests.cli.conftest import Ctl
+from tests.cli.fake_emperor import FakeEmperor
 from tests.cli.program import ENVIRONMENT, command
+from tests.cli.records import GOAT, NOW
 from tests.eventually import eventually
 
-WOKEN = TransitionEvent(NOW, GOAT, "demand", "parked", "starting", "hit from 203.0.113.9")
-SERVES = TransitionEvent(NOW, GOAT, "accepting", "starting", "running", "pid 4711 accepts")
+PARKED, STARTING, RUNNING = ReportedState.PARKED, ReportedState.STARTING, ReportedState.RUNNING
+WOKEN = TransitionEvent(1, NOW, GOAT, Event.DEMAND, PARKED, STARTING, None, "hit from 203.0.113.9")
+SERVES = TransitionEvent(2, NOW, GOAT, Event.ACCEPTING, STARTING, RUNNING, 0.15, "pid 4711 accepts")
 
 
 def test_a_line_tells_who_and_what_and_why() -> None:
@@ -21,48 +25,63 @@ def test_a_line_tells_who_and_what_and_why() -> None:
 
 
 def test_a_happening_without_a_detail_ends_with_its_event() -> None:
-    assert line(TransitionEvent(NOW, GOAT, "idle", "running", "stopping", "")).plain.endswith(
-        ", idle"
-    )
+    assert line(replace(WOKEN, detail="")).plain.endswith(", demand")
+
+
+def test_a_vassal_that_is_gone_has_no_state_left() -> None:
+    last = replace(WOKEN, event=Event.REMOVED, after=None, detail="its ini is gone")
+    assert line(last).plain.endswith(f" {GOAT}: parked → gone, removed: its ini is gone")
+
+
+def test_a_gap_in_the_numbers_is_told() -> None:
+    assert not missed(None, 17)
+    assert not missed(17, 18)
+    assert [told.plain for told in missed(17, 20)] == [
+        "(2 events lost: emperorctl did not keep up)"
+    ]
 
 
 def test_what_visitors_and_apps_wrote_cannot_steer_the_terminal() -> None:
     hostile = "\x1b[2J[red]\r\n\x07"
-    assert line(
-        TransitionEvent(NOW, hostile, hostile, hostile, hostile, hostile)
-    ).plain.isprintable()
+    assert line(replace(WOKEN, name=hostile, detail=hostile)).plain.isprintable()
 
 
-def test_the_end_of_the_daemon_ends_it_with_status_4(emperor: CannedEmperor, ctl: Ctl) -> None:
-    emperor.events = (WOKEN, SERVES)
+def _happen(emperor: FakeEmperor, *events: TransitionEvent) -> None:
+    """These are remembered, and the daemon ends once somebody reads them."""
+    for event in events:
+        emperor.events.record(event)
+    emperor.ends_with_events = True
+
+
+def test_the_end_of_the_daemon_ends_it_with_status_4(emperor: FakeEmperor, ctl: Ctl) -> None:
+    _happen(emperor, WOKEN, SERVES)
     told = ctl("events")
     assert told.status == 4
     assert len(told.out.splitlines()) == 2
     assert told.err == "emperorctl: emperord has ended, and its events with it\n"
 
 
-def test_the_number_of_past_events_is_asked_of_the_daemon(emperor: CannedEmperor, ctl: Ctl) -> None:
-    emperor.events = (WOKEN, SERVES)
+def test_the_number_of_past_events_is_asked_of_the_daemon(emperor: FakeEmperor, ctl: Ctl) -> None:
+    _happen(emperor, WOKEN, SERVES)
     assert len(ctl("events", "-n", "1").out.splitlines()) == 1
     assert ctl("events", "-n", "0").out == ""
 
 
-def test_json_is_passed_on_a_line_each(emperor: CannedEmperor, ctl: Ctl) -> None:
-    emperor.events = (WOKEN, SERVES)
+def test_json_is_passed_on_a_line_each(emperor: FakeEmperor, ctl: Ctl) -> None:
+    _happen(emperor, WOKEN, SERVES)
     lines = ctl("events", "--json").out.splitlines()
     assert [json.loads(each) for each in lines] == [as_json(WOKEN), as_json(SERVES)]
 
 
-def test_a_very_long_event_is_no_obstacle(emperor: CannedEmperor, ctl: Ctl) -> None:
-    emperor.events = (TransitionEvent(NOW, GOAT, "failed", "starting", "throttled", "x" * 900_000),)
+def test_a_very_long_event_is_no_obstacle(emperor: FakeEmperor, ctl: Ctl) -> None:
+    _happen(emperor, replace(WOKEN, detail="x" * 900_000))
     assert "x" * 900_000 in ctl("events").out
 
 
-def test_an_event_is_shown_when_it_comes_and_ctrl_c_ends_it_without_a_word(
-    emperor: CannedEmperor,
+def test_an_event_is_shown_at_once_and_ctrl_c_ends_it(
+    emperor: FakeEmperor,
 ) -> None:
-    emperor.events = (WOKEN,)
-    emperor.events_end = False
+    emperor.events.record(WOKEN)
     with subprocess.Popen(
         command(emperor.run_dir, "events"),
         env=ENVIRONMENT,
@@ -80,9 +99,9 @@ def test_an_event_is_shown_when_it_comes_and_ctrl_c_ends_it_without_a_word(
             process.kill()
 
 
-def test_a_reader_that_leaves_ends_it(emperor: CannedEmperor) -> None:
-    emperor.events = tuple([WOKEN] * 1000)
-    emperor.events_end = False
+def test_a_reader_that_leaves_ends_it(emperor: FakeEmperor) -> None:
+    for _ in range(100):
+        emperor.events.record(replace(WOKEN, detail="x" * 10_000))
     with subprocess.Popen(
         command(emperor.run_dir, "events", "-n", "1000"),
         env=ENVIRONMENT,

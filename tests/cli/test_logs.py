@@ -5,25 +5,24 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.cli.canned_emperor import GOAT, CannedEmperor, detail, running
 from tests.cli.conftest import Ctl
+from tests.cli.fake_emperor import FakeEmperor
 from tests.cli.program import ENVIRONMENT, command, on_terminal
+from tests.cli.records import GOAT
 from tests.eventually import eventually
 
 
 @pytest.fixture
-def log(emperor: CannedEmperor, tmp_path: Path) -> Path:
+def log(emperor: FakeEmperor, tmp_path: Path) -> Path:
     """Where the vassal's log will be; its folder is there, it is not."""
     folder = tmp_path / "logs"
     folder.mkdir()
-    path = folder / f"{GOAT}.log"
-    emperor.details[GOAT] = replace(detail(running(GOAT)), log=str(path))
-    return path
+    emperor.serve(GOAT)
+    return folder / f"{GOAT}.log"
 
 
 class Following:
@@ -78,7 +77,7 @@ def test_the_last_lines_are_printed(log: Path, ctl: Ctl) -> None:
     assert ctl("logs", GOAT).out.splitlines()[0] == "line 80"
 
 
-def test_what_is_appended_follows(emperor: CannedEmperor, log: Path) -> None:
+def test_what_is_appended_follows(emperor: FakeEmperor, log: Path) -> None:
     log.write_text("one\ntwo\n")
     with following(emperor.run_dir, "-n", "1") as program:
         program.until(b"two\n")
@@ -88,7 +87,7 @@ def test_what_is_appended_follows(emperor: CannedEmperor, log: Path) -> None:
         program.until(b"two\nthree\nwithout a newline")
 
 
-def test_a_log_that_is_rotated_is_followed_in_both_files(emperor: CannedEmperor, log: Path) -> None:
+def test_a_log_that_is_rotated_is_followed_in_both_files(emperor: FakeEmperor, log: Path) -> None:
     log.write_text("one\n")
     with following(emperor.run_dir) as program:
         program.until(b"one\n")
@@ -101,9 +100,7 @@ def test_a_log_that_is_rotated_is_followed_in_both_files(emperor: CannedEmperor,
         program.until(b"one\ntwo, by a writer that has not noticed\nthree\nfour\n")
 
 
-def test_a_log_that_is_removed_and_made_again_is_followed(
-    emperor: CannedEmperor, log: Path
-) -> None:
+def test_a_log_that_is_removed_and_made_again_is_followed(emperor: FakeEmperor, log: Path) -> None:
     log.write_text("one\n")
     with following(emperor.run_dir) as program:
         program.until(b"one\n")
@@ -113,7 +110,7 @@ def test_a_log_that_is_removed_and_made_again_is_followed(
             program.until(b"one\n" + b"".join(b"%d\n" % n for n in range(number + 1)))
 
 
-def test_a_log_that_is_truncated_is_read_from_its_start(emperor: CannedEmperor, log: Path) -> None:
+def test_a_log_that_is_truncated_is_read_from_its_start(emperor: FakeEmperor, log: Path) -> None:
     log.write_text("a long line\n")
     with following(emperor.run_dir) as program:
         program.until(b"a long line\n")
@@ -122,8 +119,9 @@ def test_a_log_that_is_truncated_is_read_from_its_start(emperor: CannedEmperor, 
         program.until(b"a long line\nnew\n")
 
 
-def test_a_log_that_is_not_there_yet_is_waited_for(emperor: CannedEmperor, log: Path) -> None:
-    with following(emperor.run_dir, "-n", "0") as program:
+def test_a_log_that_is_not_there_yet_is_waited_for(emperor: FakeEmperor, log: Path) -> None:
+    # It may begin to watch and then find the file, which it reads from its last line on.
+    with following(emperor.run_dir, "-n", "1") as program:
         eventually(lambda: _watches(program.process.pid), [program.process])
         log.write_text("first\n")
         program.until(b"first\n")
@@ -146,15 +144,13 @@ def test_a_log_that_is_a_folder_is_an_error(log: Path, ctl: Ctl) -> None:
     assert (told.status, told.err) == (1, f"emperorctl: cannot read {log}: Is a directory\n")
 
 
-def test_a_pipe_gets_every_byte_as_it_is(emperor: CannedEmperor, log: Path) -> None:
+def test_a_pipe_gets_every_byte_as_it_is(emperor: FakeEmperor, log: Path) -> None:
     log.write_bytes(b"\x1b[31m\xff\xfe\r\n")
     with following(emperor.run_dir) as program:
         program.until(b"\x1b[31m\xff\xfe\r\n")
 
 
-def test_a_terminal_gets_no_control_character_of_the_apps(
-    emperor: CannedEmperor, log: Path
-) -> None:
+def test_a_terminal_gets_no_control_character_of_the_apps(emperor: FakeEmperor, log: Path) -> None:
     log.write_bytes("\x1b]0;owned\x07\x9b2J \ttab, münchen\n".encode() + b"\xff\n")
     with on_terminal(emperor.run_dir, "logs", GOAT) as program:
         assert program.process.wait(30) == 0
@@ -162,7 +158,7 @@ def test_a_terminal_gets_no_control_character_of_the_apps(
     assert shown.split("\r\n")[:2] == ["\\x1b]0;owned\\x07\\x9b2J \ttab, münchen", "\\xff"]
 
 
-def test_ctrl_c_ends_following_without_a_traceback(emperor: CannedEmperor, log: Path) -> None:
+def test_ctrl_c_ends_following_without_a_traceback(emperor: FakeEmperor, log: Path) -> None:
     log.write_text("one\n")
     with on_terminal(emperor.run_dir, "logs", "-f", GOAT) as program:
         eventually(lambda: "one" in program.screen(), [program.process])

@@ -13,9 +13,10 @@ import pytest
 
 from emperor import __version__
 from emperor.cli.main import COMMANDS, emperorctl
-from tests.cli.canned_emperor import GOAT, CannedEmperor, detail, report, running
 from tests.cli.conftest import Ctl
+from tests.cli.fake_emperor import FakeEmperor
 from tests.cli.program import ENVIRONMENT, command, finished
+from tests.cli.records import GOAT
 
 NOBODY = 65534
 TALKS = (
@@ -24,7 +25,7 @@ TALKS = (
     ("logs", GOAT),
     ("events",),
     ("start", GOAT),
-    ("stop", GOAT),
+    ("sleep", GOAT),
     ("restart", GOAT),
     ("reload", GOAT),
     ("drain",),
@@ -103,13 +104,13 @@ def test_a_socket_that_a_dead_daemon_left_behind_is_told_apart(ctl: Ctl, tmp_pat
     assert "nobody listens there (is it running?" in told.err
 
 
-def test_many_orders_to_a_daemon_that_is_not_there_complain_once(ctl: Ctl) -> None:
+def test_many_orders_without_a_daemon_complain_once(ctl: Ctl) -> None:
     told = ctl("start", "a.example", "b.example")
     assert told.status == 4
     assert len(told.err.splitlines()) == 1
 
 
-def test_who_may_not_connect_is_told_which_group_may(emperor: CannedEmperor, ctl: Ctl) -> None:
+def test_who_may_not_connect_is_told_which_group_may(emperor: FakeEmperor, ctl: Ctl) -> None:
     assert ctl("status").status == 0
     (emperor.run_dir / "control.sock").chmod(0)
     with without_the_rights_of_root():
@@ -118,7 +119,7 @@ def test_who_may_not_connect_is_told_which_group_may(emperor: CannedEmperor, ctl
     assert "permission denied (that is for root and members of group emperor)" in told.err
 
 
-def test_a_run_dir_whose_socket_path_is_too_long_is_no_traceback(ctl: Ctl, tmp_path: Path) -> None:
+def test_a_socket_path_that_is_too_long_is_no_traceback(ctl: Ctl, tmp_path: Path) -> None:
     told = finished(tmp_path / ("x" * 200), "status")
     assert told.returncode == 4
     assert "AF_UNIX path too long" in told.stderr
@@ -127,10 +128,12 @@ def test_a_run_dir_whose_socket_path_is_too_long_is_no_traceback(ctl: Ctl, tmp_p
 @pytest.mark.parametrize(
     ("answer", "told", "status"),
     [
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", "it went away before it had", 4),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", "it closed the connection before", 4),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "cannot understand emperord's", 1),
         (b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\n[]", "HTTP 500 without a reason", 1),
-        (b"220 smtp.example ESMTP\r\n\r\n", "it went away before it had", 4),
+        (b"HTTP/1.1 502 No\r\nContent-Length: 4\r\n\r\nboom", "HTTP 502 without a reason", 1),
+        (b'HTTP/1.1 500 No\r\nContent-Length: 11\r\n\r\n{"code": 1}', "HTTP 500 without a", 1),
+        (b"220 smtp.example ESMTP\r\n\r\n", "it closed the connection before", 4),
     ],
 )
 def test_half_an_answer_or_a_strange_one_is_no_traceback(
@@ -153,8 +156,8 @@ def test_half_an_answer_or_a_strange_one_is_no_traceback(
     assert process.returncode == status
 
 
-def test_a_full_disk_is_told(emperor: CannedEmperor) -> None:
-    emperor.report = report(running(GOAT))
+def test_a_full_disk_is_told(emperor: FakeEmperor) -> None:
+    emperor.serve(GOAT)
     with Path("/dev/full").open("w") as full:
         told = subprocess.run(
             command(emperor.run_dir, "status"),
@@ -164,8 +167,8 @@ def test_a_full_disk_is_told(emperor: CannedEmperor) -> None:
     assert told.stderr == "emperorctl: cannot write: [Errno 28] No space left on device\n"
 
 
-def test_the_program_exits_with_the_status_of_its_command(emperor: CannedEmperor) -> None:
-    emperor.details[GOAT] = detail(running(GOAT))
+def test_the_program_exits_with_the_status_of_its_command(emperor: FakeEmperor) -> None:
+    emperor.serve(GOAT)
     assert finished(emperor.run_dir, "why", GOAT).returncode == 0
     assert finished(emperor.run_dir, "why", "nobody.example").returncode == 3
     assert finished(emperor.run_dir, "nope").returncode == 2

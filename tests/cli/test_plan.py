@@ -8,8 +8,8 @@ import pytest
 
 from emperor.cli.placement import Placement, Rule
 from emperor.cli.plan import warning
-from tests.cli.canned_emperor import CannedEmperor, parked, report
 from tests.cli.conftest import Ctl, listing
+from tests.cli.fake_emperor import FakeEmperor
 from tests.cli.program import on_terminal
 
 DOMAINS = [f"site{n:03}.example" for n in range(400)]
@@ -62,7 +62,7 @@ def test_what_moves_is_told_from_where_to_where(
     assert any(file.endswith("get_backend_ip.lua") for file in plan["files"])
 
 
-def test_rendezvous_would_have_moved_fewer_and_only_to_the_new_one(
+def test_rendezvous_moves_fewer_and_only_to_the_new_backend(
     ctl: Ctl, three: Path, four: Path, vassals: Path
 ) -> None:
     stock = planned(ctl, "--backends", three, four, "--vassals-dir", vassals)
@@ -74,7 +74,7 @@ def test_rendezvous_would_have_moved_fewer_and_only_to_the_new_one(
     assert ideal["rendezvous"] is None
 
 
-def test_a_person_reads_the_share_the_flows_the_hint_and_the_domains(
+def test_the_text_has_the_share_the_flows_and_the_domains(
     ctl: Ctl, three: Path, four: Path, vassals: Path
 ) -> None:
     plan = planned(ctl, "--backends", three, four, "--vassals-dir", vassals)
@@ -108,9 +108,9 @@ def test_a_terminal_gets_one_screen(tmp_path: Path, three: Path, four: Path, vas
 
 
 def test_the_domains_are_those_that_the_daemon_serves(
-    emperor: CannedEmperor, ctl: Ctl, three: Path, four: Path
+    emperor: FakeEmperor, ctl: Ctl, three: Path, four: Path
 ) -> None:
-    emperor.report = report(*map(parked, DOMAINS[:30]))
+    emperor.serve(*DOMAINS[:30])
     plan = planned(ctl, "--backends", three, four)
     assert plan["domains"] == 30
     assert {move["domain"] for move in plan["moves"]} < set(DOMAINS[:30])

@@ -8,10 +8,10 @@ import pytest
 
 from emperor.cli.failure import Failed
 from emperor.cli.records import parse
-from emperor.model.status import Refused, Report, VassalDetail, as_json
-from tests.cli.canned_emperor import GOAT, detail, parked, report, running, throttled
+from emperor.model.status import Report, VassalDetail, as_json
+from tests.cli.records import GOAT, detail, parked, refused, report, running, throttled
 
-REPORT = report(running(GOAT), throttled("a.example"), refused=(Refused("b.ini", "why"),))
+REPORT = report(running(GOAT), throttled("a.example"), inis=(refused("b.example", "why"),))
 
 
 def test_a_report_comes_back_as_it_was_written() -> None:
@@ -20,7 +20,7 @@ def test_a_report_comes_back_as_it_was_written() -> None:
 
 def test_a_detail_comes_back_as_it_was_written() -> None:
     full = replace(detail(running(GOAT)), aliases=("a", "b"), log_tail=("x",), predecessor_pid=1)
-    bare = replace(detail(parked(GOAT)), wake=None, sleep=None)
+    bare = replace(detail(parked(GOAT)), wake=None, last_stop=None)
     assert parse(VassalDetail, json.dumps(as_json(full))) == full
     assert parse(VassalDetail, json.dumps(as_json(bare))) == bare
 
@@ -42,11 +42,12 @@ def _with(field: str, value: Any) -> str:
     "answer",
     [
         "", "[]", "{}", "null", "[" * 100_000, b"\xff\xfe\xfd",
-        _with("since", "yesterday"), _with("since", "2026-01-01T00:00:00"), _with("since", None),
-        _with("name", 7), _with("starts", "3"), _with("rss", []), _with("cpu_seconds", "1"),
+        _with("state_since", "yesterday"), _with("state_since", "2026-01-01T00:00:00"),
+        _with("state_since", None), _with("name", 7), _with("starts", "3"), _with("rss_bytes", []),
+        _with("cpu_seconds", "1"), _with("state", "dreaming"),
     ],
 )  # fmt: skip
-def test_an_answer_that_is_none_is_an_error_that_names_the_likely_cause(
+def test_a_strange_answer_names_the_likely_cause(
     answer: str | bytes,
 ) -> None:
     with pytest.raises(Failed, match=r"cannot understand emperord's answer.*of one version"):

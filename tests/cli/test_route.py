@@ -52,7 +52,7 @@ LABELS = st.lists(st.text("abcXYZ019_-", min_size=1, max_size=30), min_size=1, m
 
 
 @given(LABELS.map(".".join), st.data())
-def test_any_host_belongs_where_the_slide_says_and_all_others_stand_in_for_it(
+def test_all_other_backends_stand_in_for_any_host(
     placements: dict[int, Placement], host: str, data: st.DataObject
 ) -> None:
     size = data.draw(st.sampled_from(sorted(placements)))
@@ -68,9 +68,7 @@ def test_a_fleet_of_one_has_no_substitutes(ctl: Ctl, tmp_path: Path) -> None:
     assert told.out == "a.example: [::1]:80 (1 of 1)\n"
 
 
-def test_each_host_is_told_with_its_backend_and_substitutes_in_order(
-    ctl: Ctl, tmp_path: Path
-) -> None:
+def test_each_host_has_its_backend_and_substitutes(ctl: Ctl, tmp_path: Path) -> None:
     backends = listing(tmp_path / "init_backends.lua", *THREE)
     told = ctl("route", "WWW.Example.com.:8080", "s40832659.com", "--backends", str(backends))
     assert told.status == 0
@@ -111,9 +109,7 @@ def test_rendezvous_is_another_placement(ctl: Ctl, tmp_path: Path) -> None:
     assert set(rendezvous) == set(THREE)
 
 
-def test_the_files_beside_the_list_win_one_by_one_and_others_are_found_elsewhere(
-    ctl: Ctl, tmp_path: Path
-) -> None:
+def test_lua_files_beside_the_list_win_one_by_one(ctl: Ctl, tmp_path: Path) -> None:
     backends = listing(tmp_path / "init_backends.lua", *THREE)
     last = 'ngx.var.backend_ip = ngx.var.scheme .. "://" .. web_server_ips[#web_server_ips]\n'
     (tmp_path / "get_backend_ip.lua").write_text(last)
@@ -126,7 +122,7 @@ def test_the_files_beside_the_list_win_one_by_one_and_others_are_found_elsewhere
     assert told["files"][1] == str(tmp_path / "fleet" / "backends.lua")
 
 
-def test_a_lua_file_that_is_nowhere_is_named_with_where_it_was_looked_for(
+def test_a_missing_lua_file_is_named_with_its_places(
     ctl: Ctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(placement, "_INSTALLED", (Path("/etc/nginx/lua-of-nobody"),))
@@ -168,7 +164,7 @@ def test_a_list_that_nginx_would_refuse_is_told_with_its_cause(
 @pytest.mark.parametrize(
     ("text", "complaint"), [case for case in WRONG.values() if case[0] is not None]
 )
-def test_a_list_that_nginx_does_not_start_with_is_refused_beforehand(
+def test_a_list_that_nginx_refuses_is_refused(
     ctl: Ctl, tmp_path: Path, text: str, complaint: str
 ) -> None:
     backends = tmp_path / "init_backends.lua"
@@ -187,7 +183,7 @@ def test_a_list_that_nginx_does_not_start_with_is_refused_beforehand(
         ("function type() return 'string' end", "web_server_ips is not set to a list"),
     ],
 )
-def test_a_list_that_tampers_with_the_language_ends_in_an_answer_or_an_error(
+def test_a_list_that_tampers_with_lua_ends_in_order(
     ctl: Ctl, tmp_path: Path, trick: str, cause: str | None
 ) -> None:
     backends = listing(tmp_path / "list.lua", *THREE)
@@ -292,7 +288,7 @@ def test_a_placement_that_fails_or_leaves_the_list_is_told(ctl: Ctl, tmp_path: P
         ("münchen.de", "xn--"),
     ],
 )
-def test_a_host_that_no_balancer_takes_is_told_and_the_others_are_routed(
+def test_a_wrong_host_is_told_and_the_others_are_routed(
     ctl: Ctl, tmp_path: Path, host: str, cause: str
 ) -> None:
     backends = listing(tmp_path / "list.lua", *THREE)

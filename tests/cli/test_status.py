@@ -10,19 +10,20 @@ from rich.cells import cell_len
 
 from emperor.cli.status import awake_first, page
 from emperor.cli.table import HEADER, Row, rows, table
-from emperor.model.status import Refused, Report, as_json
-from tests.cli.canned_emperor import (
+from emperor.model.status import Report, ReportedState
+from tests.cli.conftest import Ctl
+from tests.cli.fake_emperor import FakeEmperor
+from tests.cli.program import finished, on_terminal
+from tests.cli.records import (
     GOAT,
     NOW,
-    CannedEmperor,
     draining,
     parked,
+    refused,
     report,
     running,
     throttled,
 )
-from tests.cli.conftest import Ctl
-from tests.cli.program import finished, on_terminal
 from tests.eventually import eventually
 
 HOSTILE = "\x1b]0;owned\x07[red]\u202e\r\nwww"
@@ -45,16 +46,16 @@ def test_what_does_not_apply_to_a_sleeping_vassal_is_a_dash() -> None:
 
 
 def test_one_in_line_has_its_number_beside_its_state() -> None:
-    (row,) = rows(report(replace(parked(GOAT), state="starting", turn=3)), NOW)
+    (row,) = rows(report(replace(parked(GOAT), state=ReportedState.STARTING, boot_position=3)), NOW)
     assert row.state == "starting #3"
 
 
 def test_waiting_requests_are_those_held_and_those_queued() -> None:
-    (row,) = rows(report(replace(running(GOAT), pending=3, backlog=12)), NOW)
+    (row,) = rows(report(replace(running(GOAT), held=3, queued=12)), NOW)
     assert row.waiting == "3+12"
 
 
-def test_the_table_of_the_talks_app_fits_eighty_columns_with_its_whole_name() -> None:
+def test_the_whole_name_of_the_talks_app_fits_80_columns() -> None:
     lines = _plain(report(running(GOAT), throttled("broken.example"), parked("a.example")))
     assert max(map(len, lines)) <= 80
     assert any(line.startswith(f"{GOAT} running ") for line in lines)
@@ -63,17 +64,17 @@ def test_the_table_of_the_talks_app_fits_eighty_columns_with_its_whole_name() ->
 def test_the_widest_values_still_fit_eighty_columns() -> None:
     wide = replace(
         running("x" * 87),
-        state="reloading",
-        turn=9999,
-        since=NOW - timedelta(days=9999),
-        last_hit=NOW - timedelta(days=9999),
+        state=ReportedState.RELOADING,
+        boot_position=9999,
+        state_since=NOW - timedelta(days=9999),
+        last_hit_at=NOW - timedelta(days=9999),
         reap_at=NOW + timedelta(days=9999),
         starts=99999,
-        failures=9999,
-        rss=2**40 - 1,
+        consecutive_failures=9999,
+        rss_bytes=2**40 - 1,
         cpu_seconds=9e8,
-        pending=5000,
-        backlog=4096,
+        held=5000,
+        queued=4096,
     )
     lines = [line.plain for line in table(rows(report(wide), NOW), 80)]
     assert [len(line) for line in lines] == [80, 80]
@@ -88,13 +89,13 @@ def test_a_wide_terminal_shows_long_names_whole() -> None:
 
 
 def test_every_column_has_a_heading_above_it() -> None:
-    heading, line = _plain(report(replace(running("a.example"), pending=1)))[2:4]
+    heading, line = _plain(report(replace(running("a.example"), held=1)))[2:4]
     assert heading.split() == list(HEADER)
     assert len(heading) == len(line)
 
 
-def test_below_the_table_stand_errors_and_refused_inis_a_line_each() -> None:
-    told = report(throttled("a.example"), refused=(Refused("b.ini", "cannot read b.ini: binary"),))
+def test_errors_and_refused_inis_stand_below_the_table() -> None:
+    told = report(throttled("a.example"), inis=(refused("b", "cannot read b.ini: binary"),))
     lines = _plain(told, width=200)
     assert lines[-2] == (
         "a.example (tried again in 12s): exit status 22: "
@@ -109,8 +110,8 @@ def test_a_long_error_is_cut_to_the_width_of_the_terminal() -> None:
 
 
 def test_what_apps_and_inis_wrote_cannot_steer_the_terminal() -> None:
-    vassal = replace(throttled(HOSTILE), state=HOSTILE, last_error=HOSTILE)
-    lines = _plain(report(vassal, refused=(Refused(HOSTILE, HOSTILE),)))
+    vassal = replace(throttled(HOSTILE), last_error=HOSTILE)
+    lines = _plain(report(vassal, inis=(refused(HOSTILE, HOSTILE),)))
     assert all(line.isprintable() for line in lines)
     assert any("[red]" in line for line in lines)
 
@@ -155,17 +156,21 @@ def test_a_screen_that_is_large_enough_leaves_nothing_out() -> None:
     assert _plain(told, height=len(_plain(told))) == _plain(told)
 
 
-def test_json_is_the_apis_own(emperor: CannedEmperor, ctl: Ctl) -> None:
-    emperor.report = report(running(GOAT), refused=(Refused("b.ini", HOSTILE),))
+def test_json_is_the_apis_own(emperor: FakeEmperor, ctl: Ctl) -> None:
+    emperor.serve(GOAT)
+    emperor.refuse("b.example", HOSTILE)
     outcome = ctl("status", "--json")
     assert outcome.status == 0
-    assert json.loads(outcome.out) == as_json(emperor.report)
+    told = json.loads(outcome.out)
+    assert [(vassal["name"], vassal["state"]) for vassal in told["vassals"]] == [(GOAT, "parked")]
+    assert told["refused"] == [
+        {"file": "b.example.ini", "domain": "b.example", "reason": "broken-ini", "error": HOSTILE}
+    ]
 
 
-def test_named_vassals_are_shown_alone_a_refused_one_too(emperor: CannedEmperor, ctl: Ctl) -> None:
-    emperor.report = report(
-        running("a.example"), running("b.example"), refused=(Refused("c.example.ini", "no"),)
-    )
+def test_named_vassals_are_shown_alone_a_refused_one_too(emperor: FakeEmperor, ctl: Ctl) -> None:
+    emperor.serve("a.example", "b.example")
+    emperor.refuse("c.example", "no")
     shown = ctl("status", "b.example", "c.example")
     assert shown.status == 0
     assert "a.example" not in shown.out
@@ -176,10 +181,8 @@ def test_named_vassals_are_shown_alone_a_refused_one_too(emperor: CannedEmperor,
     assert told["refused"] == []
 
 
-def test_an_unknown_vassal_is_named_and_exits_3_after_the_known_ones(
-    emperor: CannedEmperor, ctl: Ctl
-) -> None:
-    emperor.report = report(running("a.example"))
+def test_an_unknown_vassal_is_named_and_exits_3(emperor: FakeEmperor, ctl: Ctl) -> None:
+    emperor.serve("a.example")
     outcome = ctl("status", "a.example", "nobody.example")
     assert outcome.status == 3
     assert outcome.err == "emperorctl: no such vassal: nobody.example\n"
@@ -187,18 +190,19 @@ def test_an_unknown_vassal_is_named_and_exits_3_after_the_known_ones(
     assert ctl("status", "nobody.example").out == ""
 
 
-def test_a_pipe_gets_no_colour_and_nothing_cut_short(emperor: CannedEmperor) -> None:
+def test_a_pipe_gets_no_colour_and_nothing_cut_short(emperor: FakeEmperor) -> None:
     name, error = "x" * 87, "cannot " * 50 + "do it"
-    emperor.report = report(replace(throttled(name), last_error=error))
+    emperor.serve(name).ini_error = error
     result = finished(emperor.run_dir, "status")
     assert (result.returncode, result.stderr) == (0, "")
     assert "\x1b" not in result.stdout
-    assert f"{name} throttled" in result.stdout
+    assert f"{name} parked" in result.stdout
     assert f": {error}\n" in result.stdout
 
 
-def test_a_terminal_gets_colour_unless_no_color_is_set(emperor: CannedEmperor) -> None:
-    emperor.report = report(running(GOAT))
+def test_a_terminal_gets_colour_unless_no_color_is_set(emperor: FakeEmperor, ctl: Ctl) -> None:
+    emperor.serve(GOAT)
+    ctl("start", GOAT)
     with on_terminal(emperor.run_dir, "status") as program:
         assert program.process.wait(30) == 0
         assert "\x1b[32mrunning" in program.screen()
@@ -208,22 +212,22 @@ def test_a_terminal_gets_colour_unless_no_color_is_set(emperor: CannedEmperor) -
         assert "running" in program.screen()
 
 
-def test_a_terminal_that_knows_no_utf8_is_no_reason_to_fail(emperor: CannedEmperor) -> None:
-    emperor.report = report(running("x" * 87))
+def test_a_terminal_that_knows_no_utf8_is_no_reason_to_fail(emperor: FakeEmperor) -> None:
+    emperor.serve("x" * 87)
     with on_terminal(emperor.run_dir, "status", extra={"PYTHONIOENCODING": "ascii"}) as program:
         assert program.process.wait(30) == 0
         assert "xx" in program.screen()
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_watch_follows_what_changes_and_leaves_the_terminal_in_order(
-    emperor: CannedEmperor, ending: signal.Signals
+def test_watch_follows_changes_and_restores_the_terminal(
+    emperor: FakeEmperor, ctl: Ctl, ending: signal.Signals
 ) -> None:
-    emperor.report = report(parked(GOAT))
+    emperor.serve(GOAT)
     with on_terminal(emperor.run_dir, "status", "--watch") as program:
         alive = [program.process]
         eventually(lambda: "1 parked" in program.screen(), alive)
-        emperor.report = report(running(GOAT))
+        assert ctl("start", GOAT).status == 0
         eventually(lambda: "1 running" in program.screen(), alive)
         program.process.send_signal(ending)
         assert program.process.wait(30) == 130

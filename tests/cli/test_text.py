@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emperor.cli import text
-from tests.cli.canned_emperor import NOW
+from tests.cli.records import NOW
 
 
 @given(st.text(st.characters(codec=None)))

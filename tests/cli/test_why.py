@@ -6,19 +6,10 @@ from datetime import timedelta
 import pytest
 
 from emperor.cli.why import facts, phases, story
-from emperor.model.status import VassalDetail, Wake
-from tests.cli.canned_emperor import (
-    GOAT,
-    NOW,
-    CannedEmperor,
-    before,
-    detail,
-    failure,
-    parked,
-    running,
-    throttled,
-)
+from emperor.model.status import ReportedState, VassalDetail, Wake
 from tests.cli.conftest import Ctl
+from tests.cli.fake_emperor import FakeEmperor
+from tests.cli.records import GOAT, NOW, before, detail, parked, running, throttled
 
 HOSTILE = "\x1b[2J[red]\x07\u202e"
 
@@ -54,22 +45,22 @@ def test_a_phase_that_has_not_ended_is_left_out(
     assert phases(Wake("hit", None, None, None, None, None, NOW, *marks)) == told
 
 
-def test_it_tells_why_a_vassal_stopped_last_and_when_it_will_be_reaped() -> None:
+def test_it_tells_the_last_stop_and_the_next_one() -> None:
     told = _told(detail(running(GOAT)))
     assert told["stopped"].startswith("5h00m ago (")
     assert told["stopped"].endswith("): idle")
     assert told["sleeps"] == "in 26h, unless somebody uses it (idle = 93600)"
-    assert _told(detail(replace(running(GOAT), idle=0)))["sleeps"] == "never: idle = 0"
+    assert _told(detail(replace(running(GOAT), idle_seconds=0)))["sleeps"] == "never: idle = 0"
     assert _told(detail(parked(GOAT)))["sleeps"] == "after 26h without a hit"
 
 
 def test_a_vassal_that_never_ran_has_no_history() -> None:
-    told = _told(replace(detail(parked(GOAT)), wake=None, sleep=None))
+    told = _told(replace(detail(parked(GOAT)), wake=None, last_stop=None))
     assert told["woken"] == "not since emperord started"
     assert told.keys().isdisjoint({"took", "stopped", "failed", "cause", "waiting", "last hit"})
 
 
-def test_a_failure_is_told_with_its_cause_the_retry_and_the_end_of_the_log() -> None:
+def test_a_failure_has_its_cause_the_retry_and_the_log() -> None:
     of = replace(detail(throttled(GOAT)), log_tail=("Traceback:", "\tboom"))
     told = _told(of)
     assert told["failed"] == (
@@ -81,7 +72,7 @@ def test_a_failure_is_told_with_its_cause_the_retry_and_the_end_of_the_log() -> 
     ]  # fmt: skip
 
 
-def test_a_broken_ini_is_told_once_and_that_the_version_before_it_serves() -> None:
+def test_a_broken_ini_is_told_once_with_what_serves() -> None:
     error = "cannot read a.ini: binary"
     of = replace(detail(replace(running(GOAT), last_error=error)), ini_error=error)
     lines = [line.plain for line in story(of, NOW)]
@@ -91,21 +82,21 @@ def test_a_broken_ini_is_told_once_and_that_the_version_before_it_serves() -> No
 
 
 def test_one_that_stops_is_not_said_to_sleep_later() -> None:
-    stopping = replace(running(GOAT), state="stopping", reap_at=None)
+    stopping = replace(running(GOAT), state=ReportedState.STOPPING, reap_at=None)
     assert "sleeps" not in _told(detail(stopping))
 
 
-def test_a_predecessor_that_drains_and_requests_that_wait_are_told() -> None:
-    busy = replace(running(GOAT), pending=3, backlog=12)
+def test_a_draining_predecessor_and_the_waiting_are_told() -> None:
+    busy = replace(running(GOAT), held=3, queued=12)
     told = _told(replace(detail(busy), predecessor_pid=99))
-    assert told["state"].endswith("its predecessor, pid 99, finishes what it has begun")
+    assert told["state"].endswith("its predecessor, pid 99, finishes its requests")
     assert told["waiting"] == "3 requests held, 12 connections queued"
 
 
 def test_one_that_waits_for_its_turn_says_so() -> None:
-    told = replace(parked(GOAT), state="starting", turn=3)
+    told = replace(parked(GOAT), state=ReportedState.STARTING, boot_position=3)
     assert _told(detail(told))["state"].endswith(
-        ", number 3 in the line of those that wait to boot (max-starting)"
+        ", number 3 in the queue of apps to boot (max-starting)"
     )
 
 
@@ -117,12 +108,12 @@ def test_every_path_an_administrator_may_look_for_is_told() -> None:
     assert told["aliases"] == "goat.example, www.goat.example"
 
 
-def test_what_visitors_apps_and_inis_wrote_cannot_steer_the_terminal() -> None:
-    status = replace(throttled(HOSTILE), state=HOSTILE, socket=HOSTILE, last_error=HOSTILE)
+def test_foreign_text_cannot_steer_the_terminal() -> None:
+    status = replace(throttled(HOSTILE), socket=HOSTILE, last_error=HOSTILE)
     wake = Wake(
         by=HOSTILE,
         client=HOSTILE,
-        request=HOSTILE,
+        request_id=HOSTILE,
         method=HOSTILE,
         path=HOSTILE,
         agent=HOSTILE,
@@ -138,31 +129,31 @@ def test_what_visitors_apps_and_inis_wrote_cannot_steer_the_terminal() -> None:
     assert all(line.plain.isprintable() for line in story(of, NOW + timedelta(days=1)))
 
 
-def test_the_story_is_printed(emperor: CannedEmperor, ctl: Ctl) -> None:
-    emperor.details[GOAT] = detail(running(GOAT))
+def test_the_story_is_printed(emperor: FakeEmperor, ctl: Ctl) -> None:
+    emperor.serve(GOAT)
+    ctl("start", GOAT)
     outcome = ctl("why", GOAT)
     assert outcome.status == 0
-    assert outcome.out.startswith(f"{GOAT}\n  state     running for ")
-    assert "pid 4711, 37M of memory, 0.4s of CPU time" in outcome.out
+    assert outcome.out.startswith(f"{GOAT}\n  state   running for ")
+    assert "pid 100, 37M of memory, 0.4s of CPU time" in outcome.out
+    assert ": emperorctl start\n" in outcome.out
 
 
-def test_an_unknown_vassal_exits_3(emperor: CannedEmperor, ctl: Ctl) -> None:
+def test_an_unknown_vassal_exits_3(emperor: FakeEmperor, ctl: Ctl) -> None:
     outcome = ctl("why", "nobody.example")
     assert (outcome.status, outcome.err) == (
         3, "emperorctl: there is no vassal nobody.example\n",
     )  # fmt: skip
 
 
-def test_a_name_that_is_no_path_segment_is_no_vassal_either(
-    emperor: CannedEmperor, ctl: Ctl
-) -> None:
-    emperor.details["a/../b"] = detail(parked("a/../b"))
+def test_a_name_that_is_no_path_segment_is_no_vassal_either(emperor: FakeEmperor, ctl: Ctl) -> None:
+    emperor.serve("a/../b")
     assert ctl("why", "a/../b").status == 0
     for name in ("..", ".", "", "ü?#%2e"):
         assert ctl("why", name).status == 3
 
 
-def test_an_ini_that_is_refused_fails_and_says_why(emperor: CannedEmperor, ctl: Ctl) -> None:
-    emperor.answers["a.example"] = failure(409, "refused", "cannot read a.example.ini: binary")
+def test_an_ini_that_is_refused_fails_and_says_why(emperor: FakeEmperor, ctl: Ctl) -> None:
+    emperor.refuse("a.example", "cannot read a.example.ini: binary")
     outcome = ctl("start", "a.example")
     assert (outcome.status, outcome.err) == (1, "emperorctl: cannot read a.example.ini: binary\n")

@@ -34,7 +34,7 @@ def _ctl(daemon: Daemon, *arguments: str) -> tuple[int, str, str]:
     return told.returncode, told.stdout, told.stderr
 
 
-def test_an_administrator_wakes_an_app_looks_at_it_and_puts_it_to_sleep(daemon: Daemon) -> None:
+def test_an_app_is_woken_looked_at_and_put_to_sleep(daemon: Daemon) -> None:
     assert "2 parked" in _ctl(daemon, "status")[1]
     status, out, _ = _ctl(daemon, "start", GOOD)
     assert status == 0
@@ -44,8 +44,8 @@ def test_an_administrator_wakes_an_app_looks_at_it_and_puts_it_to_sleep(daemon: 
     assert "1 running, 1 parked" in _ctl(daemon, "status")[1]
     for action in ("reload", "restart"):
         assert _ctl(daemon, action, GOOD)[1].startswith(f"{GOOD}: running (pid ")
-    assert _ctl(daemon, "stop", GOOD)[:2] == (0, f"{GOOD}: parked\n")
-    assert "emperorctl stop\n" in _ctl(daemon, "why", GOOD)[1]
+    assert _ctl(daemon, "sleep", GOOD) == (0, f"{GOOD}: parked\n", "")
+    assert "emperorctl sleep\n" in _ctl(daemon, "why", GOOD)[1]
 
 
 def test_what_fails_is_told_with_its_cause_and_an_exit_status(daemon: Daemon) -> None:
@@ -70,7 +70,7 @@ def test_a_machine_is_drained_seen_to_drain_and_taken_back(daemon: Daemon, tmp_p
     assert told == (0, "0 of 2 domains (0 %) would move.\n", "")
 
 
-def test_events_begin_with_as_many_past_ones_as_asked_and_end_with_the_daemon(
+def test_events_begin_with_past_ones_and_end_with_the_daemon(
     daemon: Daemon,
 ) -> None:
     _ctl(daemon, "start", GOOD)
@@ -82,8 +82,8 @@ def test_events_begin_with_as_many_past_ones_as_asked_and_end_with_the_daemon(
         assert events.stderr is not None
         try:
             assert f"{GOOD}: starting → running, accepting" in events.stdout.readline()
-            _ctl(daemon, "stop", GOOD)
-            assert f"{GOOD}: running → stopping, idle: emperorctl stop" in events.stdout.readline()
+            _ctl(daemon, "sleep", GOOD)
+            assert f"{GOOD}: running → stopping, idle: emperorctl sleep" in events.stdout.readline()
             assert daemon.stop() == 0
             assert events.wait(30) == 4
             assert events.stderr.read().startswith("emperorctl: ")

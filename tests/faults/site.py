@@ -193,7 +193,7 @@ def standing(folder: Path) -> Iterator[Site]:
         yield Site(backend, client, traffic, runs, log, clock)
         with ThreadPoolExecutor() as operators:
             for domain in KINDS:
-                operators.submit(backend.call, "POST", f"/v1/vassals/{domain}/stop")
+                operators.submit(backend.call, "POST", f"/v1/vassals/{domain}/sleep")
         eventually(lambda: backend.fds == at_rest and not backend.children(), what="all is at rest")
 
 

@@ -62,7 +62,7 @@ def test_a_daemon_that_cannot_watch_serves_and_says_which_limit_is_used_up(
             eventually(lambda: len(daemon.lines("cannot watch")) == 2)
             assert daemon.state("a.example") == "running"
             daemon.drop("b.example", daemon.ini("b.example"))
-            daemon.call("POST", "/v1/reload")
+            daemon.call("POST", "/v1/rescan")
             daemon.until("b.example", "parked")
 
 
@@ -77,6 +77,6 @@ def test_without_a_watch_to_be_had_sites_go_on_and_a_reload_finds_new_inis(daemo
         away.rename(daemon.vassals)
         eventually(lambda: daemon.lines("cannot watch"))
         daemon.drop("b.example", daemon.ini("b.example"))
-        daemon.call("POST", "/v1/reload")
+        daemon.call("POST", "/v1/rescan")
         daemon.until("b.example", "parked")
         assert daemon.call("POST", "/v1/vassals/a.example/start")[0] == 200

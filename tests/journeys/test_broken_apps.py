@@ -51,7 +51,7 @@ def test_a_crash_loop_is_answered_all_the_time_and_mended_at_once(
     assert set(statuses) == {503}
     vassal = backend.vassal("bad.example")
     assert vassal
-    assert 5 < vassal["failures"] < 40, "it is tried again and again, but at its pace"
+    assert 5 < vassal["consecutive_failures"] < 40, "it is tried again and again, but at its pace"
     backend.drop("bad.example", backend.ini("bad.example"))
     eventually(lambda: backend.get("bad.example").status == 200, what="the mended app serves")
 
@@ -131,7 +131,7 @@ def test_children_that_an_app_left_behind_go_with_it(start: Start) -> None:
     backend.add("a.example", "parent.py")
     orphan = int(backend.get("a.example").text)
     assert psutil.pid_exists(orphan)
-    status, detail = backend.call("POST", "/v1/vassals/a.example/stop")
+    status, detail = backend.call("POST", "/v1/vassals/a.example/sleep")
     assert status == 200, detail
     eventually(lambda: not psutil.pid_exists(orphan), what="the orphan is killed")
 
@@ -142,7 +142,7 @@ def test_a_stop_that_takes_too_long_ends_in_a_kill(start: Start) -> None:
     backend.add("a.example", hook_as_user_atexit="exec:sleep 60")
     backend.get("a.example")
     began = time.monotonic()
-    backend.call("POST", "/v1/vassals/a.example/stop")
+    backend.call("POST", "/v1/vassals/a.example/sleep")
     assert time.monotonic() - began < 30
     assert backend.state("a.example") == "parked"
     assert not backend.children()
@@ -229,7 +229,7 @@ def test_an_app_stops_in_order_while_uwsgi_replaces_a_worker(
         backend.get("a.example", "/?die=1")
     waits_since = time.monotonic()
     eventually(lambda: time.monotonic() > waits_since + 1.5)
-    assert backend.call("POST", "/v1/vassals/a.example/stop")[0] == 200
+    assert backend.call("POST", "/v1/vassals/a.example/sleep")[0] == 200
     told = log.read_text(errors="replace")
     assert told.rindex("Respawned") > told.rindex("i have to sleep a bit")
     assert told.index("message 2 from emperor") > told.rindex("i have to sleep a bit")
@@ -255,8 +255,8 @@ def test_a_client_that_leaves_while_it_is_held_is_not_run(backend: Backend) -> N
     with socket.create_connection(("127.0.0.1", backend.nginx.port)) as leaver:
         leaver.sendall(b"POST /?id=gone HTTP/1.1\r\nHost: a.example\r\nContent-Length: 0\r\n\r\n")
         backend.until("a.example", "starting")
-        eventually(lambda: (v := backend.vassal("a.example")) and v["pending"] == 1)
-    eventually(lambda: (v := backend.vassal("a.example")) and v["pending"] == 0)
+        eventually(lambda: (v := backend.vassal("a.example")) and v["held"] == 1)
+    eventually(lambda: (v := backend.vassal("a.example")) and v["held"] == 0)
     backend.until("a.example", "running")
     assert backend.get("a.example", "/?id=stayed").status == 200
     assert runs.read_text() == "GET stayed\n"

@@ -52,7 +52,7 @@ def test_an_app_that_runs_never_notices(backend: Backend) -> None:
     after = backend.get("a.example").text, pid(backend, "a.example"), backend.inode("a.example")
     assert after == before
     assert len(backend.lines("took over 1 vassals with 1 processes")) == 3
-    assert backend.call("POST", "/v1/vassals/a.example/stop")[0] == 200
+    assert backend.call("POST", "/v1/vassals/a.example/sleep")[0] == 200
 
 
 def test_an_app_that_sleeps_is_woken_by_who_came_meanwhile(start: Start, store: FdStore) -> None:
@@ -100,10 +100,10 @@ def test_an_app_that_is_on_its_way_out_goes(backend: Backend) -> None:
     backend.add("a.example", hook_as_user_atexit="exec:sleep 2")
     backend.get("a.example")
     backend.remove("a.example")
-    eventually(lambda: backend.lines("running → removed"))
+    eventually(lambda: backend.lines("a.example: running → stopping: its ini is gone"))
     assert backend.children()
     backend.crash()
-    assert not backend.lines("removed → ")
+    assert not backend.lines("stopping → (?!gone)")
     eventually(lambda: not list(backend.sockets.iterdir()))
 
 
@@ -116,7 +116,7 @@ def test_a_throttled_app_stays_throttled(start: Start, store: FdStore) -> None:
     backend.crash()
     after = backend.vassal("a.example")
     assert before and after
-    for key in ("state", "failures", "last_error"):
+    for key in ("state", "consecutive_failures", "last_error"):
         assert after[key] == before[key]
     assert before["state"] == "throttled"
 

@@ -130,7 +130,7 @@ def test_a_stop_drains_and_answers_those_who_are_held(backend: Backend) -> None:
     ]
     for thread in threads:
         thread.start()
-    eventually(lambda: (v := backend.vassal("booting.example")) and v["pending"] == 1)
+    eventually(lambda: (v := backend.vassal("booting.example")) and v["held"] == 1)
     backend.process.send_signal(signal.SIGTERM)
     assert backend.process.wait(20) == 0
     for thread in threads:
@@ -160,7 +160,7 @@ def test_a_post_in_the_queue_of_a_busy_app_that_stops_was_not_run_and_may_come_a
     queued = [threading.Thread(target=post, args=(f"queued-{n}",)) for n in range(3)]
     for thread in queued:
         thread.start()
-    eventually(lambda: (v := backend.vassal("a.example")) and v["backlog"] == 3)
+    eventually(lambda: (v := backend.vassal("a.example")) and v["queued"] == 3)
     backend.process.send_signal(signal.SIGTERM)
     eventually(lambda: backend.lines("draining 1 processes"))
     gate.write_bytes(b"")
@@ -325,7 +325,7 @@ def test_events_are_told_as_they_happen(backend: Backend) -> None:
         told = [json.loads(response.readline()) for _ in range(2)]
         assert backend.stop() == 0
         last = [json.loads(line) for line in response.read().splitlines()][-1]
-    assert (last["name"], last["after"]) == ("a.example", "removed"), "the stream has an end"
+    assert (last["name"], last["after"]) == ("a.example", None), "the stream has an end"
     connection.close()
     backend.start()
     assert [(line["name"], line["before"], line["after"]) for line in told] == [
@@ -333,14 +333,17 @@ def test_events_are_told_as_they_happen(backend: Backend) -> None:
         ("a.example", "starting", "running"),
     ]
     assert all(line["at"].endswith("Z") for line in told)
+    assert told[1]["seq"] == told[0]["seq"] + 1
+    assert told[0]["start_seconds"] is None
+    assert told[1]["start_seconds"] > 0
 
 
 def test_orders_are_answered_when_they_are_done(backend: Backend) -> None:
     backend.expect("bad.example: starting → throttled")
     backend.add("a.example")
     for order, state in [
-        ("start", "running"), ("restart", "running"), ("reload", "running"), ("stop", "parked"),
-        ("stop", "parked"), ("reload", "parked"),
+        ("start", "running"), ("restart", "running"), ("reload", "running"), ("sleep", "parked"),
+        ("sleep", "parked"), ("reload", "parked"),
     ]:  # fmt: skip
         status, detail = backend.call("POST", f"/v1/vassals/a.example/{order}")
         assert (status, detail["status"]["state"]) == (200, state), order
@@ -348,7 +351,7 @@ def test_orders_are_answered_when_they_are_done(backend: Backend) -> None:
     backend.add("bad.example", "broken.py")
     status, error = backend.call("POST", "/v1/vassals/bad.example/start")
     assert status == 502
-    assert "a_module_that_nobody_installed" in error["error"]["message"]
+    assert "a_module_that_nobody_installed" in error["detail"]
 
 
 def test_metrics_count_what_there_is(backend: Backend) -> None:
@@ -359,6 +362,7 @@ def test_metrics_count_what_there_is(backend: Backend) -> None:
     assert 'emperord_vassals{state="running"} 1.0' in text
     assert 'emperord_vassals{state="parked"} 1.0' in text
     assert 'emperord_vassal_starts_total{vassal="a.example"} 1.0' in text
+    assert "emperord_start_seconds_count 1.0" in text
 
 
 def test_the_folder_is_read_again_when_asked(backend: Backend) -> None:
@@ -367,5 +371,5 @@ def test_the_folder_is_read_again_when_asked(backend: Backend) -> None:
     (backend.vassals / "a.example.ini").symlink_to(target)
     backend.until("a.example", "parked")
     target.write_text(backend.ini("a.example", idle="77"))
-    assert backend.call("POST", "/v1/reload")[0] == 200
-    eventually(lambda: (v := backend.vassal("a.example")) and v["idle"] == 77)
+    assert backend.call("POST", "/v1/rescan")[0] == 200
+    eventually(lambda: (v := backend.vassal("a.example")) and v["idle_seconds"] == 77)

@@ -123,7 +123,7 @@ def _until_in_line(backend: Backend, host: str, turn: int | None) -> None:
     def starts() -> bool:
         vassal = backend.vassal(host)
         assert vassal
-        stands = (vassal["turn"], vassal["pid"] is None) == (turn, turn is not None)
+        stands = (vassal["boot_position"], vassal["pid"] is None) == (turn, turn is not None)
         return vassal["state"] == "starting" and stands
 
     eventually(starts, what=f"{host} starts, in line: {turn}")
@@ -137,11 +137,11 @@ def test_one_too_many_puts_the_longest_unused_to_sleep(start: Start) -> None:
     assert backend.get("b.example").status == 200
     accepts = time.monotonic()
     eventually(lambda: time.monotonic() > accepts + SHORTEST_SERVICE_SECONDS)
-    backend.call("POST", "/v1/reload")  # as the daemon itself does once a minute
+    backend.call("POST", "/v1/rescan")  # as the daemon itself does once a minute
     assert backend.get("a.example").status == 200
     assert backend.get("c.example").status == 200
     backend.until("b.example", "parked")
-    assert backend.detail("b.example")["sleep"]["why"] == "evicted for c.example"
+    assert backend.detail("b.example")["last_stop"]["reason"] == "evicted for c.example"
     assert backend.state("a.example") == "running"
     assert backend.get("b.example").status == 200, "it wakes as ever"
 

@@ -23,7 +23,7 @@ def in_place(backend: Backend, text: str) -> None:
     with (backend.vassals / "a.example.ini").open("w") as ini:
         ini.write(text[:20])
         ini.flush()
-        backend.call("POST", "/v1/reload")
+        backend.call("POST", "/v1/rescan")
         ini.write(text[20:])
 
 
@@ -49,7 +49,7 @@ def test_an_ini_arrives_and_changes_in_every_usual_way(
     backend.until("a.example", "parked")
     assert backend.get("a.example").status == 200
     write(backend, backend.ini("a.example", idle="77"))
-    eventually(lambda: (v := backend.vassal("a.example")) and v["idle"] == 77)
+    eventually(lambda: (v := backend.vassal("a.example")) and v["idle_seconds"] == 77)
     backend.until("a.example", "running")
     assert backend.get("a.example").status == 200
 
@@ -59,7 +59,7 @@ def test_sed_changes_an_ini_and_the_app_is_reloaded_once(backend: Backend) -> No
     backend.get("a.example")
     ini = backend.vassals / "a.example.ini"
     subprocess.run(["sed", "-i", "s/idle = 93600/idle = 5000/", ini], check=True)
-    eventually(lambda: (v := backend.vassal("a.example")) and v["idle"] == 5000)
+    eventually(lambda: (v := backend.vassal("a.example")) and v["idle_seconds"] == 5000)
     backend.until("a.example", "running")
     assert len(backend.lines("its ini changed")) == 1
 
@@ -83,9 +83,9 @@ def test_status_and_why_tell_the_same_of_an_app_that_drains_since_its_ini_is_gon
     [row] = backend.call("GET", "/v1/status")[1]["vassals"]
     detail = backend.detail("a.example")
     assert (row["name"], row["state"]) == ("a.example", detail["status"]["state"])
-    assert detail["sleep"]["why"] == "its ini is gone"
+    assert detail["last_stop"]["reason"] == "its ini is gone"
     status, told = backend.call("POST", "/v1/vassals/a.example/start")
-    assert (status, told["error"]["message"]) == (
+    assert (status, told["detail"]) == (
         404, "a.example is no vassal any more: its ini is gone",
     )  # fmt: skip
     assert backend.get("a.example").status == 404
@@ -107,7 +107,7 @@ def test_an_ini_that_is_back_at_once_was_never_gone(backend: Backend) -> None:
     ini = backend.vassals / "a.example.ini"
     ini.rename(backend.folder / "aside")
     (backend.folder / "aside").rename(ini)
-    backend.call("POST", "/v1/reload")
+    backend.call("POST", "/v1/rescan")
     assert backend.get("a.example").text == text
     assert not backend.lines("removed")
 
@@ -159,9 +159,11 @@ def test_an_ini_that_is_wrong_is_named_with_line_and_cause_and_harms_nobody(
     eventually(lambda: backend.lines(f"WARNING .*bad.example.ini: .*({cause})"))
     status, report = backend.call("GET", "/v1/vassals/bad.example")
     assert status == 409
-    assert report["error"]["code"] == "refused"
+    assert report["code"] == "refused"
     _, report = backend.call("GET", "/v1/status")
-    assert [refused["name"] for refused in report["refused"]] == ["bad.example.ini"]
+    [refused] = report["refused"]
+    assert (refused["file"], refused["domain"]) == ("bad.example.ini", "bad.example")
+    assert refused["reason"] in ("bad-file", "broken-ini")
     assert backend.get("bad.example").status == 503
     assert backend.get("good.example").status == 200
     ini.write_text(backend.ini("bad.example"))
@@ -185,8 +187,9 @@ def test_inis_whose_names_are_no_hosts_are_refused_and_other_files_passed_over(
     backend.add("a.example")
     _, report = backend.call("GET", "/v1/status")
     assert [vassal["name"] for vassal in report["vassals"]] == ["a.example"]
-    assert [refused["name"] for refused in report["refused"]] == sorted(wrong)
-    assert backend.call("GET", "/v1/vassals/UPPER")[1]["error"]["code"] == "refused"
+    assert [refused["file"] for refused in report["refused"]] == sorted(wrong)
+    assert {refused["reason"] for refused in report["refused"]} == {"bad-name"}
+    assert backend.call("GET", "/v1/vassals/UPPER")[1]["code"] == "refused"
     (backend.vassals / "UPPER.ini").unlink()
     eventually(lambda: backend.call("GET", "/v1/vassals/UPPER")[0] == 404)
     (backend.vassals / "UPPER.ini").touch()
@@ -199,7 +202,7 @@ def test_an_ini_that_was_refused_and_went_unseen_is_forgotten_by_the_next_rescan
     backend.expect("its name is no host name|cannot read bad.example.ini")
     (backend.vassals / "UPPER.ini").touch()
     (backend.vassals / "bad.example.ini").mkdir()
-    backend.call("POST", "/v1/reload")
+    backend.call("POST", "/v1/rescan")
     eventually(lambda: len(backend.call("GET", "/v1/status")[1]["refused"]) == 2)
     backend.process.send_signal(signal.SIGSTOP)
     for number in range(17_000):
@@ -261,7 +264,7 @@ def test_an_ini_with_conditions_and_includes_is_read_by_uwsgi_itself(
     backend.until("a.example", "parked")
     vassal = backend.vassal("a.example")
     assert vassal
-    assert vassal["idle"] == 4321
+    assert vassal["idle_seconds"] == 4321
     assert not (backend.folder / "was-run").exists(), "reading an ini has no effect"
     assert backend.get("a.example").status == 200
     assert (backend.folder / "was-run").exists()
@@ -277,7 +280,7 @@ def test_a_place_that_cannot_be_bound_is_told_and_tried_again(
     eventually(lambda: backend.lines("a file is in its place"))
     assert backend.get("a.example").status in (500, 502, 503)
     (folder / "sockets" / "a.example").unlink()
-    backend.call("POST", "/v1/reload")
+    backend.call("POST", "/v1/rescan")
     backend.until("a.example", "parked")
     assert backend.get("a.example").status == 200
 
@@ -287,5 +290,5 @@ def test_a_socket_that_was_taken_away_is_bound_again(backend: Backend) -> None:
     backend.add("a.example")
     text = backend.get("a.example").text
     (backend.sockets / "a.example" / "socket").unlink()
-    backend.call("POST", "/v1/reload")
+    backend.call("POST", "/v1/rescan")
     eventually(lambda: backend.get("a.example").text not in ("", text))

@@ -28,10 +28,10 @@ def test_a_machine_that_drains_serves_whatever_still_arrives(backend: Backend) -
     for domain in ("awake.example", "asleep.example"):
         assert backend.get(domain).status == 200
     _, report = backend.call("GET", "/v1/status")
-    assert report["emperor"]["draining"] == emperor["draining"] is not None
+    assert report["emperor"]["draining_since"] == emperor["draining_since"] is not None
     assert "emperord_draining 1.0" in backend.call("GET", "/metrics")[1]
     status, emperor = backend.call("POST", "/v1/undrain")
-    assert (status, emperor["draining"]) == (200, None)
+    assert (status, emperor["draining_since"]) == (200, None)
     assert health(backend) == SERVING
 
 
@@ -42,8 +42,11 @@ def test_a_restart_of_the_daemon_does_not_end_a_drain(backend: Backend) -> None:
     assert health(backend) == NO_ANSWER
     backend.start()
     assert health(backend) == DRAINING
-    assert backend.call("GET", "/v1/status")[1]["emperor"]["draining"] == before["draining"]
-    assert backend.call("POST", "/v1/drain")[1]["draining"] == before["draining"]
+    assert (
+        backend.call("GET", "/v1/status")[1]["emperor"]["draining_since"]
+        == before["draining_since"]
+    )
+    assert backend.call("POST", "/v1/drain")[1]["draining_since"] == before["draining_since"]
     backend.call("POST", "/v1/undrain")
 
 
@@ -51,7 +54,8 @@ def test_a_drain_that_cannot_be_noted_is_an_error(backend: Backend) -> None:
     (backend.run_dir / "draining").mkdir()
     status, told = backend.call("POST", "/v1/drain")
     assert status == 500
-    assert told["error"]["message"] == "cannot drain: cannot write to run-dir: Is a directory"
+    assert told["code"] == "cannot-drain"
+    assert told["detail"] == "cannot drain: cannot write to run-dir: Is a directory"
     assert health(backend) == SERVING
     (backend.run_dir / "draining").rmdir()
 

@@ -40,7 +40,7 @@ def test_more_inis_than_there_are_descriptors_are_told_in_one_line(narrow: Backe
         assert narrow.get("299.example").status == 503
         narrow.remove("000.example")
         narrow.until("000.example", None)
-        narrow.call("POST", "/v1/reload")
+        narrow.call("POST", "/v1/rescan")
         narrow.until("192.example", "parked")
         assert len(narrow.lines("WARNING")) == 1
 
@@ -62,7 +62,7 @@ async def test_requests_beyond_what_is_left_are_answered_and_nobody_is_lost(
         _, report = narrow.call("GET", "/v1/status")
         assert report["emperor"]["turned_away"] == statuses.count(503)
         _, metrics = narrow.call("GET", "/metrics")
-        assert f"emperord_turned_away_total {statuses.count(503)}.0" in metrics
+        assert f"emperord_turned_away_requests_total {statuses.count(503)}.0" in metrics
         assert narrow.get("99.example").status == 200
 
 
@@ -77,6 +77,6 @@ def test_connections_without_end_stop_neither_the_operator_nor_the_log(narrow: B
         assert narrow.call("POST", "/v1/vassals/a.example/start")[0] == 200
         assert narrow.get("a.example").status == 200
         stack.close()
-        narrow.call("POST", "/v1/vassals/a.example/stop")
+        narrow.call("POST", "/v1/vassals/a.example/sleep")
         assert narrow.get("a.example").status == 200
         assert len(narrow.lines("WARNING|ERROR|Traceback")) == 1

@@ -72,13 +72,13 @@ def test_why_tells_who_woke_it_and_how_long_each_phase_took(backend: Backend) ->
     assert wake["by"] == "hit"
     assert wake["client"] == "127.0.0.1"
     assert (wake["method"], wake["path"]) == ("GET", "/")
-    assert wake["request"]
+    assert wake["request_id"]
     phases = [wake[f"{name}_ms"] for name in ("spawned", "loaded", "accepting", "first_reply")]
     assert phases == sorted(phases)
     status = backend.vassal("a.example")
     assert status
-    assert status["reap_at"] > status["last_hit"]
-    assert status["rss"] > 1_000_000
+    assert status["reap_at"] > status["last_hit_at"]
+    assert status["rss_bytes"] > 1_000_000
 
 
 async def herd(port: int, host: str, size: int) -> Counter[str]:

@@ -117,7 +117,7 @@ def test_nothing_piles_up_over_upgrades(backend: Backend) -> None:
     for _ in range(2):
         upgrade(backend)
     assert backend.fds == before
-    assert backend.call("POST", "/v1/vassals/a.example/stop")[0] == 200
+    assert backend.call("POST", "/v1/vassals/a.example/sleep")[0] == 200
     assert not backend.children(), "and whoever ends is reaped"
 
 
@@ -173,7 +173,7 @@ def test_settings_that_changed_are_applied_and_wrong_ones_are_refused(
     refused(backend, "does not start: cannot use idle = 'never'")
     installation.configure(idle="77")
     upgrade(backend)
-    eventually(lambda: (v := backend.vassal("b.example")) and v["idle"] == 77)
+    eventually(lambda: (v := backend.vassal("b.example")) and v["idle_seconds"] == 77)
     assert pid(backend, "a.example") == before[0], "its own idle wins, so nothing changed for it"
     eventually(lambda: pid(backend, "b.example") != before[1], what="it is reloaded")
 

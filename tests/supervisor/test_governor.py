@@ -9,6 +9,7 @@ from emperor.model.cause import Cause
 from emperor.model.lifecycle import Event
 from emperor.model.policy import MOST_RESPAWNS
 from emperor.model.ports import CannotListen, Message
+from emperor.model.status import ReportedState
 from emperor.supervisor.records import Occurrence
 from tests.supervisor.fakes import SPEC, World
 
@@ -135,11 +136,13 @@ def test_each_transition_is_told_once_with_its_cause() -> None:
     process = world.run()
     process.says(Message.IDLE)
     process.exits()
+    parked, starting = ReportedState.PARKED, ReportedState.STARTING
+    running, stopping = ReportedState.RUNNING, ReportedState.STOPPING
     assert [(told.before, told.after, told.detail) for told in world.recorder.told] == [
-        ("parked", "starting", "hit from 203.0.113.9"),
-        ("starting", "running", "pid 100 accepts, 0.000 s after the demand"),
-        ("running", "stopping", "idle"),
-        ("stopping", "parked", "exit status 0"),
+        (parked, starting, "hit from 203.0.113.9"),
+        (starting, running, "pid 100 accepts, 0.000 s after the demand"),
+        (running, stopping, "idle"),
+        (stopping, parked, "exit status 0"),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from emperor.model.lifecycle import Event
 from emperor.model.spec import OnChange
 from tests.supervisor.fakes import SPEC, World
 
@@ -43,7 +44,7 @@ def test_a_broken_successor_leaves_the_old_one_in_service() -> None:
     assert world.vassal.lead
     assert world.vassal.last_boot is world.vassal.lead.boot, "`why` tells of the one that serves"
     assert world.diary[-1] == "spawn 101", "nothing was asked of the old one"
-    assert [worry.event for worry in world.recorder.worries] == ["second exited"]
+    assert [worry.event for worry in world.recorder.worries] == [Event.SECOND_EXITED]
 
 
 def test_a_successor_that_hangs_is_killed_at_its_deadline() -> None:

@@ -20,7 +20,8 @@ def started(world: World) -> list[str]:
 
 
 def states(world: World) -> list[tuple[str, str, str]]:
-    return [(event.name, event.before, event.after) for event in world.recorder.told]
+    told = world.recorder.told
+    return [(e.name, e.before.value, e.after.value if e.after else "gone") for e in told]
 
 
 def test_visitors_are_told_before_the_next_app_boots() -> None:

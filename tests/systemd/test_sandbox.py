@@ -17,7 +17,7 @@ def told(box: Box, program: str, domain: str = "app.example", more: str = OF_NOB
 def test_a_tenant_sees_no_process_of_others_and_the_daemon_sees_them_all(box: Box) -> None:
     assert told(box, "ps -e -o user= | sort -u") == "200 nobody"
     memory = box.must("emperorctl", "status", "app.example", "--json")
-    assert '"rss": null' not in memory
+    assert '"rss_bytes": null' not in memory
 
 
 def test_a_tenant_can_use_what_runs_as_another_user(box: Box) -> None:

@@ -264,7 +264,7 @@ async def test_one_who_is_held_hears_of_a_stop_and_of_a_removal() -> None:
     async with front(World()) as asked:
         first = asyncio.create_task(asked.ask())
         await eventually_async(lambda: asked.held == 1)
-        asked.world.governor.order(asked.world.vassal, Event.IDLE, "emperorctl stop")
+        asked.world.governor.order(asked.world.vassal, Event.IDLE, "emperorctl sleep")
         assert (await first).status == 503
         asked.world.launcher.last.exits()
         second = asyncio.create_task(asked.ask())

@@ -1,0 +1,286 @@
+"""The text of docs/api.md, from the tables and records of the code."""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterable
+from dataclasses import is_dataclass
+from datetime import datetime
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from emperor.model.lifecycle import MEANING as EVENTS
+from emperor.model.problem import Problem, ProblemCode
+from emperor.model.refusal import MEANING as REASONS
+from emperor.model.status import (
+    EmperorStatus,
+    Level,
+    Refused,
+    Report,
+    ReportedState,
+    Stop,
+    TransitionEvent,
+    UpgradeAccepted,
+    VassalDetail,
+    VassalStatus,
+    Wake,
+)
+from emperor.supervisor.events import REMEMBERED
+from emperor.web.control import ENDPOINTS, ORDERS, Endpoint
+from emperor.web.metrics import METRICS, START_BUCKETS_SECONDS
+from emperor.web.pages import Page
+
+WIDTH = 100
+RECORDS = (
+    Report, EmperorStatus, VassalStatus, Refused, VassalDetail, Wake, Stop, TransitionEvent,
+    UpgradeAccepted, Problem,
+)  # fmt: skip
+_SCALARS = {str: "string", int: "integer", float: "number", datetime: "time"}
+
+_ANSWERS = {
+    Page.WAITING: "the app starts; for a browser, which asks again",
+    Page.UNKNOWN: "there is no such vassal",
+    Page.NO_DOMAIN: "`X-Domain` is not a valid host name",
+    Page.BROKEN: "the vassal is throttled",
+    Page.REFUSED: "the ini of this domain is not served",
+    Page.CROWDED: "too many requests are held",
+    Page.LATE: "the app did not accept in time",
+    Page.STOPPING: "the vassal or emperord stops",
+}
+
+_PAGE = """\
+# The interface for programs
+
+<!-- Written by `make docs` from emperor/web/control.py, emperor/web/metrics.py and emperor/model;
+do not edit. -->
+
+emperord has two unix sockets in its run-dir, `/run/emperord` unless set otherwise. Both speak
+HTTP/1.1.
+
+- `control.sock` is for programs and `emperorctl`: status, orders, events, metrics. Whoever may open
+  it may do all of this: root and the members of the group `emperor`.
+- `activate.sock` is for nginx: it asks there for an app that did not take a request.
+
+```
+curl --unix-socket /run/emperord/control.sock http://emperord/v1/status
+curl --unix-socket /run/emperord/control.sock -X POST \\
+    http://emperord/v1/vassals/www.example.com/sleep
+```
+
+## What is stable
+
+Stable from 1.0 on, under `/v1`: the paths and methods, the names, types, units and null of fields,
+the codes of errors, the values of enumerations, the names, types and labels of metrics, and the
+headers and status codes of the activation endpoint.
+
+Not stable:
+
+- New fields, enumeration values, error codes, endpoints and metrics may be added. A program ignores
+  fields that it does not know, and expects values that it does not know.
+- Texts for people may change: `detail`, `by`, `reason` of a Stop, `last_error`, `error`, `title`,
+  and the help of metrics. A program decides by codes, states and numbers.
+- The order of fields, and of metrics.
+
+## Conventions
+
+- Answers are JSON in UTF-8, unless an endpoint says otherwise. A request has no body.
+- A time is a string by RFC 3339 in UTC, with milliseconds: `2026-03-01T12:00:00.000Z`.
+- A field is always present. It is null where it does not apply; each field says when that is.
+- The unit is in the name: `_seconds`, `_ms` (milliseconds), `_bytes`. `_at` is a moment, `_since`
+  the moment when something began. A name without a unit is a count, an id, a path or a text.
+
+## Endpoints
+
+{endpoints}
+
+### Orders
+
+{orders}
+
+A vassal that sleeps stays asleep after `sleep` and `reload`. The next hit wakes it, also after
+`sleep`.
+
+### Reading events
+
+`seq` begins with 1 when the daemon starts, is restarted or is upgraded, and grows by one with each
+event. A gap between two lines of one stream means that events were lost: the daemon keeps at most
+1000 lines for a reader that does not keep up, and drops what comes then. A reader that finds a gap
+reads `/v1/status` anew.
+
+The stream ends when the daemon ends, also at an upgrade. After it connects again, a reader compares
+`instance_id` of `/v1/status` with the one before. If it is the same, `seq` goes on, and the
+{remembered} events that the daemon remembers close the gap as far as they reach. If it is another,
+`seq` has begun anew, and the reader reads `/v1/status`.
+
+### The answer to an upgrade
+
+202 is sent when the new version has proved that it can start, and nothing is left to do but to
+execute it. All connections to the control socket end then; new ones wait until the new version
+accepts them. It has taken over when `instance_id` of `/v1/status` is another one. If the execution
+fails after all, which the log tells, `instance_id` stays the same.
+
+## Records
+
+{records}
+
+## Enumerations
+
+{enumerations}
+
+## Errors
+
+An answer with a status of 400 or more is a [Problem](#problem) of type `application/problem+json`
+(RFC 9457). Every endpoint may answer `internal-error`. An answer 405 has the header `Allow`.
+
+{errors}
+
+## Metrics
+
+`GET /metrics` answers in Prometheus' text format. A vassal that was never started has no metric of
+its own; it is counted in `emperord_vassals`. Counters and the histogram begin at 0 when the daemon
+starts or is upgraded, with two exceptions: `emperord_vassal_starts_total` goes on, and
+`emperord_vassal_cpu_seconds_total` is the CPU time of the processes that there are now.
+
+{metrics}
+
+The histogram has the series `_bucket`, `_sum` and `_count`, and buckets up to these seconds:
+{buckets}.
+
+## The activation endpoint
+
+nginx asks on `activate.sock` with any method and any path; `nginx/emperord/journey.conf` does so
+with GET. Headers of the request:
+
+- `X-Domain`: the host name that the app is wanted for.
+- `X-Navigate`: `1` when a browser navigates, which can be shown a page that loads itself again.
+- `X-Try`: one more `1` each time that this request comes back; `1` the first time.
+- `X-Original-Method`: the method of the visitor's request.
+- `X-Original-Path`: its path, without the query.
+- `X-Original-Agent`: its user agent.
+- `X-Request-Id`: nginx's id of the request, for `request_id` of a [Wake](#wake) and the log.
+- `X-Forwarded-For`: the address of the visitor, for `client` of a Wake.
+
+Only `X-Domain` is required. Answers:
+
+- 200 with `X-Accel-Redirect: @app` and without a body: the app accepts, and nginx runs the request.
+{answers}
+
+A 503 has `Retry-After` in seconds. Bodies are HTML for a browser that navigates and plain text for
+all others; they are pages for visitors, and no part of the contract.
+
+`GET /emperord-health` without `X-Domain` is for load balancers: 200 and `serving`, or 503 and
+`draining` or `stopping`.
+"""
+
+
+def api() -> str:
+    """The whole of api.md."""
+    return _PAGE.format(
+        endpoints="\n\n".join(map(_endpoint, ENDPOINTS)),
+        orders=_orders(),
+        remembered=REMEMBERED,
+        records="\n\n".join(map(_record, RECORDS)),
+        enumerations="\n\n".join(_enumerations()),
+        errors=_list((f"`{code.code}` ({code.status})", code.title) for code in ProblemCode),
+        metrics=_list((_metric_term(m.name, m.kind.value, m.labels), m.help) for m in METRICS),
+        buckets=", ".join(f"{bound:g}" for bound in START_BUCKETS_SECONDS[:-1]),
+        answers=_list((str(page.value.status), _ANSWERS[page]) for page in Page),
+    )
+
+
+def meanings(kind: type) -> dict[str, str]:
+    """The text below each field of a record, or each member of an enumeration, by its name."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    assert isinstance(tree, ast.ClassDef)
+    found = {}
+    for statement, below in zip(tree.body, tree.body[1:], strict=False):
+        match statement, below:
+            case (
+                ast.AnnAssign(target=ast.Name(name)) | ast.Assign(targets=[ast.Name(name)]),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                found[name] = " ".join(text.split())
+    return found
+
+
+def _endpoint(endpoint: Endpoint) -> str:
+    answer = endpoint.answer
+    body = answer if isinstance(answer, str) else _type(answer)
+    lines = [
+        f"### {endpoint.method} {endpoint.path}", "", *_wrapped(endpoint.summary), "",
+        *_wrapped(f"- Answer: {endpoint.status}, {body}.", "  "),
+    ]  # fmt: skip
+    for name, meaning in endpoint.parameters:
+        lines += _wrapped(f"- Parameter `{name}`: {meaning}.", "  ")
+    if endpoint.problems:
+        codes = ", ".join(f"`{code.code}`" for code in endpoint.problems)
+        lines += _wrapped(f"- Errors: {codes}.", "  ")
+    return "\n".join(lines)
+
+
+def _orders() -> str:
+    return _list((f"`{order}`", EVENTS_OF_ORDERS[order]) for order in ORDERS)
+
+
+EVENTS_OF_ORDERS = {
+    "start": "wake it and wait until it accepts; a throttled vassal is tried at once",
+    "sleep": "have its process finish its requests and end",
+    "restart": "end its process, start another one, and wait until that accepts",
+    "reload": "boot a successor beside its process, which takes over when it accepts",
+}
+
+
+def _record(record: type) -> str:
+    hints, texts = get_type_hints(record), meanings(record)
+    assert hints.keys() == texts.keys(), f"a field of {record.__name__} has no meaning"
+    fields = _list((f"`{name}` ({_type(hints[name])})", texts[name]) for name in hints)
+    return f"### {record.__name__}\n\n{_docstring(record)}\n\n{fields}"
+
+
+def _docstring(kind: type) -> str:
+    assert kind.__doc__
+    return "\n".join(_wrapped(" ".join(kind.__doc__.split())))
+
+
+def _enumerations() -> Iterable[str]:
+    for kind in (ReportedState, Level):
+        texts = meanings(kind)
+        members = _list((f"`{member.value}`", texts[member.name]) for member in kind)
+        yield f"### {kind.__name__}\n\n{members}"
+    yield f"### Event\n\n{_list((f'`{event.value}`', EVENTS[event]) for event in EVENTS)}"
+    yield f"### RefusalReason\n\n{_list((f'`{why.value}`', REASONS[why]) for why in REASONS)}"
+    yield (
+        "### Activation\n\n- `fallback`: nginx cannot connect while the app does not accept, and"
+        " asks\n  emperord\n- `socket`: nginx can always connect, and a connection wakes the app"
+    )
+
+
+def _type(kind: Any) -> str:
+    if kind in _SCALARS:
+        return _SCALARS[kind]
+    if get_origin(kind) is UnionType:
+        (present,) = (option for option in get_args(kind) if option is not NoneType)
+        return f"{_type(present)} or null"
+    if get_origin(kind) is tuple:
+        return f"array of {_type(get_args(kind)[0])}"
+    assert is_dataclass(kind) or issubclass(kind, Enum)
+    return f"[{kind.__name__}](#{kind.__name__.lower()})"
+
+
+def _metric_term(name: str, kind: str, labels: tuple[str, ...]) -> str:
+    told = "".join(f", label `{label}`" for label in labels)
+    return f"`{name}` ({kind}{told})"
+
+
+def _list(items: Iterable[tuple[str, str]]) -> str:
+    lines: list[str] = []
+    for term, text in items:
+        lines += _wrapped(f"- {term}: {text}", "  ")
+    return "\n".join(lines)
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )

@@ -1,0 +1,51 @@
+"""Turns what goes wrong in a handler of the control API into an answer by RFC 9457."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from emperor.model.problem import CONTENT_TYPE, ProblemCode, problem
+from emperor.model.status import as_json
+
+log = logging.getLogger("emperord.problems")
+
+_ROUTER = {
+    400: ProblemCode.BAD_REQUEST,
+    404: ProblemCode.NO_SUCH_ENDPOINT,
+    405: ProblemCode.METHOD_NOT_ALLOWED,
+}
+
+
+class ApiError(Exception):
+    """A request that is answered with a problem; the message is its detail."""
+
+    def __init__(self, code: ProblemCode, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+@web.middleware
+async def problems(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Answer with a problem when a handler or the router raises."""
+    asked = f"{request.method} {request.path}"
+    try:
+        return await handler(request)
+    except ApiError as error:
+        return _answer(error.code, str(error))
+    except web.HTTPException as error:
+        code = _ROUTER.get(error.status, ProblemCode.BAD_REQUEST)
+        answer = _answer(code, f"cannot answer {asked}: {error.reason}")
+        if allowed := error.headers.get("Allow"):
+            answer.headers["Allow"] = allowed
+        return answer
+    except Exception:
+        log.exception("cannot answer %s: a fault in emperord", asked)
+        return _answer(ProblemCode.INTERNAL_ERROR, f"cannot answer {asked}: a fault in emperord")
+
+
+def _answer(code: ProblemCode, detail: str) -> web.Response:
+    body = as_json(problem(code, detail))
+    return web.json_response(body, status=code.status, content_type=CONTENT_TYPE)

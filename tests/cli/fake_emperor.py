@@ -1,0 +1,173 @@
+"""The real control API on a governor whose processes are fakes, on a real unix socket."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from aiohttp import web
+
+from emperor.handover.upgrade import CannotUpgrade
+from emperor.linux.limits import descriptors
+from emperor.model.admission import Admission
+from emperor.model.lifecycle import Event, Role
+from emperor.model.ports import Listener, Ports, QueueLength
+from emperor.model.refusal import Refusal, RefusalReason
+from emperor.model.spec import Spec
+from emperor.model.status import EmperorStatus, ReportedState, TransitionEvent
+from emperor.supervisor.events import EventLog
+from emperor.supervisor.governor import Governor
+from emperor.supervisor.records import Vassal
+from emperor.web.control import Control
+from emperor.web.drain import Drain
+from emperor.web.metrics import StartTimes
+from emperor.web.report import Reporter
+from tests.supervisor.fakes import (
+    Diary,
+    FakeClock,
+    FakeLauncher,
+    FakeListeners,
+    FakeProcess,
+    FakeStore,
+    settings,
+)
+
+
+async def _nothing_queued(_listener: Listener) -> QueueLength:
+    return QueueLength(0, 128)
+
+
+class _Told(Reporter):
+    """Tells a version and an instance that a test can change."""
+
+    version = "0.1.0"
+    instance_id = "first"
+
+    def emperor(self, draining_since: datetime | None) -> EmperorStatus:
+        told = super().emperor(draining_since)
+        return replace(told, version=self.version, instance_id=self.instance_id)
+
+
+class FakeEmperor:
+    """Its apps accept as soon as they are started and end as soon as they are told to, unless their
+    domain is in `hanging`. In `failing`, it ends at the start, with these words."""
+
+    def __init__(self, run_dir: Path) -> None:
+        chosen = settings(log_dir=str(run_dir / "logs"))
+        diary = Diary()
+        ports = Ports(
+            listeners=FakeListeners(diary),
+            launcher=FakeLauncher(diary),
+            store=FakeStore(diary),
+            clock=FakeClock(),
+            wall_clock=partial(datetime.now, UTC),
+            chance=lambda: 0.5,
+            cores=2,
+        )
+        self.run_dir = run_dir
+        self.events = EventLog()
+        self.governor = Governor(chosen, ports, self.events)
+        self.refused: dict[str, Refusal] = {}
+        self.hanging: set[str] = set()
+        self.failing: dict[str, str] = {}
+        self.cannot_upgrade: str | None = None
+        self.next_version = "0.1.0"
+        self.does_exec = True
+        self.may_exec = threading.Event()
+        self.may_exec.set()
+        self.rescans = 0
+        self.loop = asyncio.new_event_loop()
+        self._reporter = _Told(
+            chosen, self.governor, self.refused, _nothing_queued, Admission(chosen, descriptors())
+        )
+        drain = Drain(run_dir, "boot")
+        control = Control(self.governor, self._reporter, self.events, drain, self)
+        self.application = control.application(StartTimes())
+        self.application.on_response_prepare.append(self._end_with_events)
+        self.ends_with_events = False
+
+    def serve(self, *domains: str, **options: object) -> Vassal:
+        """Admit vassals, each with these fields of Spec; returns the last."""
+        for domain in domains:
+            spec = Spec(domain, f"{domain}.ini", f"/s/{domain}/socket")
+            self.governor.admit(replace(spec, **options))  # type: ignore[arg-type]
+            self.governor.subscribers.add(domain, lambda domain=domain: self._soon(domain))  # type: ignore[misc]
+        return self.governor.vassals[domains[-1]]
+
+    def event(self) -> TransitionEvent:
+        """Something that happens to a vassal."""
+        parked, starting = ReportedState.PARKED, ReportedState.STARTING
+        return TransitionEvent(
+            0, datetime.now(UTC), "a.example", Event.DEMAND, parked, starting, None, "hit"
+        )
+
+    def refuse(self, domain: str, message: str) -> None:
+        """Do not serve an ini."""
+        self.refused[domain] = Refusal(domain, f"{domain}.ini", RefusalReason.BROKEN_INI, message)
+
+    async def rescan(self) -> None:
+        """What `Control` orders of the whole daemon."""
+        self.rescans += 1
+
+    async def upgrade(self, before_exec: Callable[[], Awaitable[None]]) -> None:
+        """What `Control` orders of the whole daemon."""
+        if self.cannot_upgrade:
+            raise CannotUpgrade(self.cannot_upgrade)
+        await before_exec()
+        if not self.does_exec:
+            raise CannotUpgrade("cannot run it: Exec format error")
+        # A client that leaves cannot stop an exec.
+        self._exec = self.loop.run_in_executor(None, self._execute)
+        await asyncio.shield(self._exec)
+
+    def _execute(self) -> None:
+        self.may_exec.wait(30)
+        self._reporter.version, self._reporter.instance_id = self.next_version, "second"
+
+    async def _end_with_events(self, request: web.Request, _: web.StreamResponse) -> None:
+        """If a test wants it, end like a daemon that stops, once the stream has begun."""
+        if self.ends_with_events and request.path == "/v1/events":
+            self.loop.call_soon(asyncio.ensure_future, self.application.shutdown())
+
+    def _soon(self, domain: str) -> None:
+        self.loop.call_soon_threadsafe(self._go_on, domain)
+
+    def _go_on(self, domain: str) -> None:
+        vassal = self.governor.vassals.get(domain)
+        if vassal is None or domain in self.hanging:
+            return
+        for child in vassal.children:
+            process = child.process
+            assert isinstance(process, FakeProcess)
+            if child.role is Role.DRAINING:
+                process.exits()
+            elif child.role is Role.BOOTING and domain in self.failing:
+                process.exits(self.failing[domain])
+            elif child.role is Role.BOOTING:
+                process.accepts()
+
+
+@contextmanager
+def listening(emperor: FakeEmperor) -> Iterator[None]:
+    """Serve on `control.sock` of its run-dir until the block is left."""
+    loop = emperor.loop
+    runner = web.AppRunner(emperor.application, shutdown_timeout=0.1, handler_cancellation=True)
+
+    async def start() -> None:
+        await runner.setup()
+        await web.UnixSite(runner, str(emperor.run_dir / "control.sock")).start()
+
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(start(), loop).result()
+        yield
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

@@ -1,0 +1,153 @@
+"""The control API over HTTP, on a governor whose processes are fakes."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emperor.model.lifecycle import Event
+from emperor.model.problem import ProblemCode
+from emperor.model.status import ReportedState
+from emperor.supervisor.events import REMEMBERED
+from emperor.web.control import ENDPOINTS
+from tests.backend import UnixConnection
+from tests.cli.fake_emperor import FakeEmperor, listening
+from tests.eventually import eventually
+
+
+@pytest.fixture
+def emperor(tmp_path: Path) -> Iterator[FakeEmperor]:
+    """One with a vassal that is asleep, and one whose ini is refused."""
+    fake = FakeEmperor(tmp_path)
+    fake.serve("a.example")
+    fake.refuse("b.example", "cannot read b.example.ini: binary")
+    with listening(fake):
+        yield fake
+
+
+def _call(emperor: FakeEmperor, method: str, path: str) -> tuple[int, dict[str, str], Any]:
+    connection = UnixConnection(emperor.run_dir / "control.sock")
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return response.status, headers, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+def _instance(emperor: FakeEmperor) -> str:
+    instance_id: str = _call(emperor, "GET", "/v1/status")[2]["emperor"]["instance_id"]
+    return instance_id
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code", "detail"),
+    [
+        ("GET", "/v1/vassals/x.example", "no-such-vassal", "there is no vassal x.example"),
+        ("POST", "/v1/vassals/x.example/start", "no-such-vassal", "there is no vassal x.example"),
+        ("POST", "/v1/vassals/b.example/start", "refused", "cannot read b.example.ini: binary"),
+        ("GET", "/v1/events?past=x", "bad-request", "cannot use past=x: it must be a number"),
+        ("GET", "/v1/nothing", "no-such-endpoint", "cannot answer GET /v1/nothing: Not Found"),
+        ("POST", "/v1/vassals/a.example/stop", "no-such-endpoint", "cannot answer POST "),
+        ("GET", "/v1/rescan", "method-not-allowed", "cannot answer GET /v1/rescan: Method Not"),
+    ],
+)
+def test_an_error_is_a_problem_by_rfc_9457(
+    emperor: FakeEmperor, method: str, path: str, code: str, detail: str
+) -> None:
+    status, headers, problem = _call(emperor, method, path)
+    [kind] = [kind for kind in ProblemCode if kind.code == code]
+    assert headers["content-type"].startswith("application/problem+json")
+    assert problem.keys() == {"type", "title", "status", "detail", "code"}
+    assert problem["type"] == f"urn:emperord:problem:{code}"
+    assert (status, problem["status"], problem["title"]) == (kind.status, kind.status, kind.title)
+    assert problem["code"] == code
+    assert problem["detail"].startswith(detail)
+
+
+def test_a_wrong_method_is_told_the_right_one(emperor: FakeEmperor) -> None:
+    assert _call(emperor, "GET", "/v1/rescan")[1]["allow"] == "POST"
+
+
+def test_a_fault_of_the_daemon_is_a_problem_too(
+    emperor: FakeEmperor, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    emperor.rescan = fail  # type: ignore[method-assign]
+    status, headers, problem = _call(emperor, "POST", "/v1/rescan")
+    assert (status, problem["code"]) == (500, "internal-error")
+    assert headers["content-type"].startswith("application/problem+json")
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_an_order_that_fails_says_why(emperor: FakeEmperor) -> None:
+    emperor.failing["a.example"] = "exit status 22"
+    status, _, problem = _call(emperor, "POST", "/v1/vassals/a.example/start")
+    assert (status, problem["code"]) == (502, "order-failed")
+    assert problem["detail"] == "cannot start a.example: exit status 22"
+
+
+def test_a_rescan_is_ordered_of_the_daemon(emperor: FakeEmperor) -> None:
+    assert _call(emperor, "POST", "/v1/rescan")[::2] == (200, {})
+    assert emperor.rescans == 1
+
+
+def test_an_upgrade_is_answered_before_the_exec(emperor: FakeEmperor) -> None:
+    before = _instance(emperor)
+    emperor.may_exec.clear()
+    status, headers, told = _call(emperor, "POST", "/v1/upgrade")
+    assert (status, headers["connection"]) == (202, "close")
+    assert told == {"instance_id": before} == {"instance_id": _instance(emperor)}
+    emperor.may_exec.set()
+    eventually(lambda: _instance(emperor) != before)
+
+
+def test_an_upgrade_that_cannot_be_is_answered_so(emperor: FakeEmperor) -> None:
+    emperor.cannot_upgrade = "the new version does not start"
+    status, _, problem = _call(emperor, "POST", "/v1/upgrade")
+    assert (status, problem["code"]) == (409, "cannot-upgrade")
+    assert "the new version does not start" in problem["detail"]
+
+
+def _events(emperor: FakeEmperor, past: int) -> list[dict[str, Any]]:
+    """Past events, read until the stream ends."""
+    emperor.ends_with_events = True
+    connection = UnixConnection(emperor.run_dir / "control.sock")
+    connection.request("GET", f"/v1/events?past={past}")
+    lines = connection.getresponse().read().splitlines()
+    connection.close()
+    return [json.loads(line) for line in lines]
+
+
+def test_events_are_numbered_from_one_on(emperor: FakeEmperor) -> None:
+    _call(emperor, "POST", "/v1/vassals/a.example/start")
+    _call(emperor, "POST", "/v1/vassals/a.example/sleep")
+    told = _events(emperor, 100)
+    assert [(event["seq"], event["event"]) for event in told] == [
+        (1, "start"), (2, "accepting"), (3, "idle"), (4, "exited"),
+    ]  # fmt: skip
+    assert [event["start_seconds"] for event in told] == [None, 0.0, None, None]
+
+
+def test_a_reader_sees_by_a_gap_what_is_remembered_no_more(emperor: FakeEmperor) -> None:
+    for _ in range(REMEMBERED):
+        emperor.events.record(emperor.event())
+    assert [event["seq"] for event in _events(emperor, 2)] == [REMEMBERED - 1, REMEMBERED]
+    emperor.events.record(emperor.event())
+    assert emperor.events.recent()[0].seq == 2
+
+
+def test_a_vassal_that_is_gone_has_no_state_left(emperor: FakeEmperor) -> None:
+    emperor.governor.dismiss("a.example")
+    [last] = emperor.events.recent()
+    assert (last.event, last.before, last.after) == (Event.REMOVED, ReportedState.PARKED, None)
+
+
+def test_every_endpoint_has_a_path_of_its_own() -> None:
+    assert len({(endpoint.method, endpoint.path) for endpoint in ENDPOINTS}) == len(ENDPOINTS)
+    assert not any(":" in endpoint.path for endpoint in ENDPOINTS)
