@@ -268,7 +268,8 @@ async def test_a_closed_gate_waits_for_running_uwsgi_alone(folder: Path) -> None
     async with gate.closed():
         assert not children()
         assert sum(task.done() for task in asking) <= AT_ONCE
-    await asyncio.wait(asking)
+    refusals = await asyncio.gather(*asking, return_exceptions=True)
+    assert all(isinstance(refusal, BrokenIni) for refusal in refusals)
 
 
 async def test_the_loop_runs_on_meanwhile(folder: Path) -> None:
