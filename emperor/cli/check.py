@@ -5,7 +5,6 @@ It needs no daemon and starts no app. If emperord cannot resolve an ini by itsel
 
 import asyncio
 import os
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,12 +18,13 @@ from emperor.config import find_uwsgi, load_settings
 from emperor.handover.gate import Gate
 from emperor.linux.accounts import SystemAccounts
 from emperor.model.claims import Claims
+from emperor.model.definition import BrokenIni
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.settings import Settings, SettingsError
 from emperor.model.spec import Identity, Spec
 from emperor.sources.files import Draft, read_draft
 from emperor.uwsgi.identity import ROOT, identity_of
-from emperor.uwsgi.ini import BrokenIni, Ini, parse
+from emperor.uwsgi.ini import Ini, parse
 from emperor.uwsgi.lint import Finding, Severity, lint, unknown_options
 from emperor.uwsgi.paths import missing_paths
 from emperor.uwsgi.resolver import CannotResolve, Resolver
@@ -32,8 +32,6 @@ from emperor.uwsgi.spec import spec_of
 
 SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
-
-_BLAME = re.compile(r"(?:line (\d+): )?(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class Examiner:
         except OSError as error:
             found.append(Finding(0, Severity.ERROR, f"cannot read it: {error.strerror}", ""))
         except BrokenIni as error:
-            found.append(_blame(path.name, str(error)))
+            found.append(Finding(error.line, Severity.ERROR, error.cause, error.cure))
         if any(finding.severity is Severity.ERROR for finding in found):
             socket = None
         return Verdict(path, tuple(sorted(found, key=lambda finding: finding.line)), socket)
@@ -104,17 +102,11 @@ def _domain_of(name: str) -> str:
     domain = name.removesuffix(".ini")
     if domain == name or not is_domain(domain):
         raise BrokenIni(
-            f"{name}: its name is no host name; call it DOMAIN.ini, with a-z, 0-9, _, . and - in"
-            f" DOMAIN and at most {LONGEST_DOMAIN} characters"
+            "its name is no host name",
+            "call it DOMAIN.ini, with a-z, 0-9, _, . and - in DOMAIN and at most"
+            f" {LONGEST_DOMAIN} characters",
         )
     return domain
-
-
-def _blame(name: str, message: str) -> Finding:
-    """The finding that a BrokenIni's message, "NAME: line 3: cause; cure", amounts to."""
-    match = _BLAME.fullmatch(message.removeprefix(f"{name}: "))
-    assert match is not None
-    return Finding(int(match[1] or 0), Severity.ERROR, match[2], "")
 
 
 def lines(verdict: Verdict) -> list[Text]:

@@ -5,9 +5,8 @@ import stat
 from dataclasses import dataclass
 
 from emperor.linux.trust import others_may_write, who_may_turn
+from emperor.model.definition import LONGEST_DEFINITION, BrokenIni, FileOwner
 from emperor.model.spec import Stamp
-from emperor.uwsgi.identity import FileOwner
-from emperor.uwsgi.ini import LONGEST_INI, BrokenIni
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +37,12 @@ def read_draft(path: str) -> Draft:
         if not stat.S_ISREG(info.st_mode):
             raise BrokenIni("it is not a file")
         if info.st_uid == os.geteuid() and others_may_write(info):
-            raise BrokenIni("others than its owner may write to it; chmod go-w it")
+            raise BrokenIni("others than its owner may write to it", "chmod go-w it")
         if os.path.islink(path) and (where := who_may_turn(path, info.st_uid)):
-            raise BrokenIni(f"{where}, on its way, can be turned elsewhere; copy the ini here")
-        if info.st_size > LONGEST_INI:
+            raise BrokenIni(f"{where}, on its way, can be turned elsewhere", "copy the ini here")
+        if info.st_size > LONGEST_DEFINITION:
             raise BrokenIni(f"it has {info.st_size} bytes, which is more than an ini can have")
-        data = os.read(fd, LONGEST_INI)
+        data = os.read(fd, LONGEST_DEFINITION)
     finally:
         os.close(fd)
     return Draft(data, stamp_of(info))

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 
 from emperor.linux.limits import descriptors
 from emperor.model.claims import Claims
+from emperor.model.definition import BrokenIni, FileOwner
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.fd_budget import limit_for
 from emperor.model.lifecycle import State
@@ -21,8 +22,8 @@ from emperor.model.spec import Spec, Stamp
 from emperor.sources.files import Draft, read_draft, stamp_of
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
-from emperor.uwsgi.identity import Accounts, FileOwner, identity_of
-from emperor.uwsgi.ini import BrokenIni, Ini, parse
+from emperor.uwsgi.identity import Accounts, identity_of
+from emperor.uwsgi.ini import Ini, parse
 from emperor.uwsgi.resolver import Resolver
 from emperor.uwsgi.spec import spec_of
 
@@ -174,7 +175,7 @@ class VassalFolder:
             else:
                 self._serve(self._spec_of(domain, ini, draft.owner), draft.stamp)
         except BrokenIni as error:
-            self._refuse(domain, RefusalReason.BROKEN_INI, str(error))
+            self._refuse(domain, f"{name}: {error}")
 
     async def _read_by_asking(self, domain: str, name: str, ini: Ini, draft: Draft) -> None:
         try:
@@ -184,7 +185,7 @@ class VassalFolder:
                 self._serve(self._spec_of(domain, asked, draft.owner), draft.stamp)
         except BrokenIni as error:
             if self._stamps.get(name) == draft.stamp:
-                self._refuse(domain, RefusalReason.BROKEN_INI, str(error))
+                self._refuse(domain, f"{name}: {error}")
         except Exception:
             log.exception("cannot read %s: a fault in emperord", name)
 

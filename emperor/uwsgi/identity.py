@@ -4,21 +4,14 @@ A tenant whose ini could name another user could become root; one who could name
 a neighbour's visitors.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
+from emperor.model.definition import BrokenIni, FileOwner
 from emperor.model.spec import Identity
-from emperor.uwsgi.ini import BrokenIni, Ini, Option
+from emperor.uwsgi.ini import Ini, Option
 
 ROOT = 0
-
-
-@dataclass(frozen=True, slots=True)
-class FileOwner:
-    """The owner of an ini, that is of the file which was read and not of a link to it."""
-
-    uid: int
-    gid: int
 
 
 class Accounts(Protocol):
@@ -50,8 +43,8 @@ def identity_of(ini: Ini, owner: FileOwner, accounts: Accounts) -> Identity | No
         if mine is None:
             # The group of the file is not for the app: it may be nginx's.
             raise BrokenIni(
-                f"{ini.name}: its owner has uid {owner.uid}, which is no user's; chown it to the "
-                "user that the app should run as"
+                f"its owner has uid {owner.uid}, which is no user's",
+                "chown it to the user that the app should run as",
             )
         _insist(mine, "the ini is not root's", ini, accounts)
         return mine
@@ -67,20 +60,20 @@ def _named(ini: Ini, accounts: Accounts) -> Identity | None:
     uid, gid = ini.attribute("uid"), ini.attribute("gid")
     group = None if gid is None else accounts.group(gid.value)
     if gid is not None and group is None:
-        raise ini.broken(gid, f"there is no group {gid.value!r}; create it, or correct gid")
+        raise gid.broken(f"there is no group {gid.value!r}", "create it, or correct gid")
     user = accounts.daemon if uid is None else accounts.user(uid.value)
     if uid is not None and user is None:
-        user = _nameless(uid, group, ini)
+        user = _nameless(uid, group)
     if user is None or (uid is None and gid is None):
         return None
     return user if group is None else replace(user, gid=group)
 
 
-def _nameless(uid: Option, group: int | None, ini: Ini) -> Identity:
+def _nameless(uid: Option, group: int | None) -> Identity:
     if not (uid.value.isascii() and uid.value.isdecimal()):
-        raise ini.broken(uid, f"there is no user {uid.value!r}; create it, or correct uid")
+        raise uid.broken(f"there is no user {uid.value!r}", "create it, or correct uid")
     if group is None:
-        raise ini.broken(uid, f"no user has uid {uid.value}; name a gid as well")
+        raise uid.broken(f"no user has uid {uid.value}", "name a gid as well")
     return Identity(int(uid.value), group, None)
 
 
@@ -97,4 +90,4 @@ def _insist(mine: Identity, why: str, ini: Ini, accounts: Accounts) -> None:
         if not same:
             who = mine.user or f"uid {mine.uid}"
             cause = f"cannot run with {option.key} = {option.value}, since {why}: it runs as {who}"
-            raise ini.broken(option, f"{cause}; drop {option.key}, or have root own the ini")
+            raise option.broken(cause, f"drop {option.key}, or have root own the ini")

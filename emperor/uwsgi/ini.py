@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-LONGEST_INI = 1 << 16
+from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
 
 # Options of core/uwsgi.c that add a socket for requests; there are no short names in an ini.
 SSL_SOCKETS = frozenset({"suwsgi-socket", "ssl-socket", "https-socket"})
@@ -28,7 +28,7 @@ BLOCKS = frozenset({
 
 # Only of these does the daemon use the value; of all others, whether they are there.
 _VALUES = SOCKETS | {"idle", "listen", "loop"}
-_CLEVER_KEYS = LOADERS | BLOCKS | {"set"}
+_RESOLVED_KEYS = LOADERS | BLOCKS | {"set"}
 # Host, time, version, cores, user, group, binary, inode: what the running uWSGI alone knows.
 _KNOWN_TO_UWSGI = b"htTVkuUgGbiIjJ"
 _BLANKS = " \t\r"
@@ -38,10 +38,6 @@ _QUOTES_SOCKET = re.compile(rf"%\((?:{'|'.join(sorted(SOCKETS))})[ )]")
 _JOINT = "\0"
 
 
-class BrokenIni(Exception):
-    """An ini that cannot be served; the message reads "DOMAIN.ini: line 3: cause; cure"."""
-
-
 @dataclass(frozen=True, slots=True)
 class Option:
     """One `key = value`. `line` counts from 1, and is 0 for what came from another file."""
@@ -49,6 +45,10 @@ class Option:
     key: str
     value: str
     line: int
+
+    def broken(self, cause: str, cure: str) -> BrokenIni:
+        """The error for the line of this option."""
+        return BrokenIni(cause, cure, self.line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +61,12 @@ class Ini:
     name: str
     options: tuple[Option, ...]
     emperor: tuple[Option, ...]
-    needs_uwsgi: str | None = None
+    needs_uwsgi: Option | None = None
     quotes_socket: bool = False
 
     def attribute(self, key: str) -> Option | None:
         """The last word of [emperor] on `key`."""
         return next((option for option in reversed(self.emperor) if option.key == key), None)
-
-    def broken(self, option: Option, cause: str) -> BrokenIni:
-        """The error that blames the line of `option`."""
-        line = f"line {option.line}: " if option.line else ""
-        return BrokenIni(f"{self.name}: {line}{cause}")
 
 
 def parse(data: bytes, name: str, folder: str) -> Ini:
@@ -80,14 +75,14 @@ def parse(data: bytes, name: str, folder: str) -> Ini:
     Raises BrokenIni.
     """
     text = text_of(data, name, folder)
-    options, emperor = _sections(text, name)
+    options, emperor = _sections(text)
     if not options:
         raise BrokenIni(
-            f"{name}: there is no section [uwsgi], or nothing in it; put the options below a line "
-            "[uwsgi], in a file without a byte order mark"
+            "there is no section [uwsgi], or nothing in it",
+            "put the options below a line [uwsgi], in a file without a byte order mark",
         )
     quotes = "%(" in text and any(_QUOTES_SOCKET.search(option.value) for option in options)
-    return Ini(name, tuple(options), tuple(emperor), _clever(options), quotes)
+    return Ini(name, tuple(options), tuple(emperor), _first_for_uwsgi(options), quotes)
 
 
 def text_of(data: bytes, name: str, folder: str) -> str:
@@ -96,17 +91,17 @@ def text_of(data: bytes, name: str, folder: str) -> str:
 
     Raises BrokenIni for what is too long to be an ini, binary, or not UTF-8.
     """
-    if len(data) > LONGEST_INI:
-        raise BrokenIni(f"{name}: it has more than 64 KiB; put an ini there")
+    if len(data) > LONGEST_DEFINITION:
+        raise BrokenIni("it has more than 64 KiB", "put an ini there")
     try:
         text = data.decode()
         wrong = text.find("\0")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise BrokenIni(f"{name}: line {line}: it is not UTF-8 text; save it as such") from error
+        raise BrokenIni("it is not UTF-8 text", "save it as such", line) from error
     if wrong >= 0:
         line = text.count("\n", 0, wrong) + 1
-        raise BrokenIni(f"{name}: line {line}: it has a NUL byte; put an ini there, not a binary")
+        raise BrokenIni("it has a NUL byte", "put an ini there, not a binary", line)
     return _replace_magic(data, name, folder) if "%" in text else text
 
 
@@ -125,7 +120,7 @@ def lines_of(text: str) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def _sections(text: str, name: str) -> tuple[list[Option], list[Option]]:
+def _sections(text: str) -> tuple[list[Option], list[Option]]:
     options: list[Option] = []
     emperor: list[Option] = []
     wanted = {"[uwsgi]": options, "[emperor]": emperor}
@@ -134,8 +129,9 @@ def _sections(text: str, name: str) -> tuple[list[Option], list[Option]]:
         if line[0] == "[":
             if line[-1] != "]":
                 raise BrokenIni(
-                    f"{name}: line {number}: the section {line!r} does not end in ]; complete it, "
-                    "and put comments on lines of their own"
+                    f"the section {line!r} does not end in ]",
+                    "complete it, and put comments on lines of their own",
+                    number,
                 )
             section = wanted.get(line)
         elif section is not None:
@@ -144,13 +140,13 @@ def _sections(text: str, name: str) -> tuple[list[Option], list[Option]]:
     return options, emperor
 
 
-def _clever(options: list[Option]) -> str | None:
+def _first_for_uwsgi(options: list[Option]) -> Option | None:
     for option in options:
         key, value = option.key, option.value
-        if key in _CLEVER_KEYS or key[:3] == "if-":
-            return f"line {option.line}: {key}"
+        if key in _RESOLVED_KEYS or key[:3] == "if-":
+            return option
         if key in _VALUES and ("%" in value or "$(" in value or "@(" in value):
-            return f"line {option.line}: {key} = {value}"
+            return option
     return None
 
 

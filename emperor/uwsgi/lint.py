@@ -238,7 +238,7 @@ def _sockets(ini: Ini, spec: Spec, settings: Settings) -> Iterator[Finding]:
 def _backlog(ini: Ini, spec: Spec, somaxconn: int) -> Iterator[Finding]:
     listens = [option for option in ini.options if option.key == "listen"]
     cure = f"raise net.core.somaxconn by sysctl, or ask for {somaxconn}"
-    if listens and spec.foreign_sockets and whole(ini, listens[-1]) > somaxconn:
+    if listens and spec.foreign_sockets and whole(listens[-1]) > somaxconn:
         text = f"uWSGI refuses to listen with more than net.core.somaxconn, which is {somaxconn}"
         yield Finding(listens[-1].line, Severity.ERROR, text, cure)
     elif spec.backlog > somaxconn:

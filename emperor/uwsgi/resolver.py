@@ -13,16 +13,18 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from emperor.linux.processes import as_identity, spawn
-from emperor.model.ports import CannotLaunch, Exit, Gate
+from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
+from emperor.model.ports import CannotLaunch, Exit
 from emperor.model.spec import Identity
 from emperor.uwsgi.command import clean_environment
-from emperor.uwsgi.ini import LOADERS, LONGEST_INI, BrokenIni, Ini, Option, lines_of, text_of
+from emperor.uwsgi.ini import LOADERS, Ini, Option, lines_of, text_of
 
 AT_ONCE = 4
 PATIENCE_SECONDS = 10.0
@@ -48,7 +50,13 @@ _PLUGINS = frozenset({
 
 
 class CannotResolve(Exception):
-    """uWSGI could not be run, or gave no answer; the message names the cause."""
+    """uWSGI could not be run, or gave no answer. The message names the cause, and the cure if it
+    is known."""
+
+    def __init__(self, cause: str, cure: str = "") -> None:
+        super().__init__(f"{cause}; {cure}" if cure else cause)
+        self.cause = cause
+        self.cure = cure
 
 
 class Resolver:
@@ -69,8 +77,10 @@ class Resolver:
         Options from other files have line 0. Raises BrokenIni when uWSGI refuses the ini, does not
         answer in time, or would act upon being asked.
         """
+        reason = ini.needs_uwsgi
+        assert reason is not None
         async with self._slots:
-            await self._refuse_side_effects(ini, identity)
+            await self._refuse_side_effects(ini, reason, identity)
             # Each record of the answer begins with this, so that no value can pass for a record.
             token = secrets.token_hex(4)
             mark = f"--log-date={token}"
@@ -78,17 +88,17 @@ class Resolver:
             try:
                 ended, printed = await self._run([*hooks, mark, "--ini", ini.name, mark], identity)
             except CannotResolve as error:
-                raise BrokenIni(
-                    f"{ini.name}: {ini.needs_uwsgi}: uWSGI must be asked: {error}"
-                ) from error
+                cause = f"uWSGI must resolve {reason.key}: {error.cause}"
+                raise reason.broken(cause, error.cure) from error
         options = _options(ini, printed, token)
         if ended.code != 0:
             told = _last_words(printed.replace(f"{token} - ", ""))
-            raise BrokenIni(f"{ini.name}: uWSGI refuses it ({ended}): {told}; mend that")
+            raise BrokenIni(f"uWSGI refuses it ({ended}): {told}", "mend that")
         if options is None:
             raise BrokenIni(
-                f"{ini.name}: uWSGI does not say what it comes to; close every if- and for- with "
-                "endif or endfor, and drop what makes uWSGI print and exit, or date its log"
+                "uWSGI does not say what it comes to",
+                "close every if- and for- with endif or endfor, and drop what makes uWSGI print and"
+                " exit, or date its log",
             )
         return replace(ini, options=options, needs_uwsgi=None)
 
@@ -97,14 +107,18 @@ class Resolver:
         _, printed = await self._run(["--dump-options"], None)
         return frozenset(printed.split())
 
-    async def _refuse_side_effects(self, ini: Ini, identity: Identity | None) -> None:
+    async def _refuse_side_effects(
+        self, ini: Ini, reason: Option, identity: Identity | None
+    ) -> None:
         # What is not root's is run as its owner, who may do it anyway; and root must not open
         # whatever a tenant names.
         most = _MOST_FILES if identity is None else 1
         if side_effect := await asyncio.to_thread(_find_side_effect, self._folder, ini.name, most):
             raise BrokenIni(
-                f"{ini.name}: {side_effect} would act when the ini is merely read, which"
-                f" {ini.needs_uwsgi} makes necessary; write out what one of the two stands for"
+                f"{side_effect.text} would act when uWSGI reads the ini, which"
+                f" line {reason.line}: {reason.key} makes necessary",
+                "write out what one of the two stands for",
+                side_effect.line,
             )
 
     async def _run(self, arguments: list[str], identity: Identity | None) -> tuple[Exit, str]:
@@ -135,8 +149,8 @@ class Resolver:
                     await asyncio.wait([exited])
             except TimeoutError as error:
                 raise CannotResolve(
-                    f"it gave no answer within {self._seconds:g} s; look for an include that "
-                    "waits, a pipe or a file on another machine"
+                    f"it gave no answer within {self._seconds:g} s",
+                    "look for an include that waits, a pipe or a file on another machine",
                 ) from error
             finally:
                 child.kill()
@@ -156,7 +170,7 @@ async def _all_of(pipe: IO[bytes], loop: asyncio.AbstractEventLoop) -> str:
         while part := await reader.read(1 << 16):
             printed += part
             if len(printed) > LONGEST_ANSWER:
-                raise CannotResolve("its answer has no end; look for a for-times")
+                raise CannotResolve("its answer has no end", "look for a for-times")
     finally:
         transport.close()
     return printed.decode(errors="replace")
@@ -191,7 +205,15 @@ def _last_words(printed: str) -> str:
     return next((line[:_LONGEST_QUOTE] for line in reversed(lines) if line), "it printed nothing")
 
 
-def _find_side_effect(folder: str, name: str, most: int) -> str | None:
+@dataclass(frozen=True, slots=True)
+class _SideEffect:
+    """An option that acts while uWSGI parses it. `line` is 0 where another file has it."""
+
+    line: int
+    text: str
+
+
+def _find_side_effect(folder: str, name: str, most: int) -> _SideEffect | None:
     """Where uWSGI would act while it parses an ini, or a file included from there by its path, in
     the first `most` of them."""
     waiting = [name]
@@ -203,10 +225,10 @@ def _find_side_effect(folder: str, name: str, most: int) -> str | None:
         seen.add(path)
         for number, key, value in _lines(path):
             if _acts(key, value) and len(seen) == 1:
-                return f"line {number}: {key} = {value[:_LONGEST_QUOTE]}"
+                return _SideEffect(number, f"{key} = {value[:_LONGEST_QUOTE]}")
             if _acts(key, value):
                 # Not quoted: we can read files whose words are not for everybody who sees this.
-                return f"line {number} of {path}"
+                return _SideEffect(0, f"line {number} of {path}")
             if key in LOADERS:
                 waiting.append(value.partition(":")[0])
     return None
@@ -228,7 +250,7 @@ def _lines(path: str) -> Iterator[tuple[int, str, str]]:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:
-            data = file.read(LONGEST_INI + 1) or b""
+            data = file.read(LONGEST_DEFINITION + 1) or b""
         text = text_of(data, os.path.basename(path), os.path.dirname(path))
     except (OSError, BrokenIni):
         return

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from emperor.model.definition import BrokenIni, FileOwner
 from emperor.model.domain import is_domain
 from emperor.model.settings import KEYS, Settings
-from emperor.model.spec import SOCKET_PATH_BYTES, Adoption, OnChange, Spec
-from emperor.uwsgi.identity import Accounts, FileOwner, has_the_last_word, identity_of
-from emperor.uwsgi.ini import SOCKETS, SSL_SOCKETS, BrokenIni, Ini, Option
+from emperor.model.spec import SOCKET_PATH_BYTES, Adoption, Reload, Spec
+from emperor.uwsgi.identity import Accounts, has_the_last_word, identity_of
+from emperor.uwsgi.ini import SOCKETS, SSL_SOCKETS, Ini, Option
 
 # What [emperor] may say for one vassal, as the settings say it for all.
 _OVERRIDES = {
@@ -75,7 +76,7 @@ def spec_of(
     settings = _overridden(settings, ini, may_take_time=has_the_last_word(owner, accounts))
     socket = _socket(domain, ini, settings)
     single = bool(socket.foreign) or _cannot_run_twice(written)
-    idle = whole(ini, written["idle"]) if "idle" in written else settings.idle
+    idle = whole(written["idle"]) if "idle" in written else settings.idle
     return Spec(
         domain=domain,
         ini=ini.name,
@@ -105,13 +106,13 @@ def _cannot_run_twice(written: Mapping[str, Option]) -> bool:
     )
 
 
-def whole(ini: Ini, option: Option) -> int:
+def whole(option: Option) -> int:
     """A number as uWSGI's atoi reads it: leading digits, else 0. Raises BrokenIni where uWSGI
     would refuse to start."""
     match = _ATOI.match(option.value)
     value = int(match[1]) if match else 0
     if not 0 <= value < 2**31:
-        raise ini.broken(option, f"{option.key} = {option.value} is out of range; use 0 or more")
+        raise option.broken(f"{option.key} = {option.value} is out of range", "use 0 or more")
     return value
 
 
@@ -126,7 +127,7 @@ def _overridden(settings: Settings, ini: Ini, may_take_time: bool) -> Settings:
             values[key.field] = key.parse(option.value)
         except ValueError as error:
             cause = f"cannot use {option.key} = {option.value!r} in [emperor]: {error}"
-            raise ini.broken(option, cause) from error
+            raise option.broken(cause, "") from error
         if key.name in _TIMEOUTS and not may_take_time:
             values[key.field] = min(values[key.field], getattr(settings, key.field))
     return replace(settings, **values) if values else settings
@@ -135,7 +136,7 @@ def _overridden(settings: Settings, ini: Ini, may_take_time: bool) -> Settings:
 def _backlog(ini: Ini, settings: Settings, listen: Option | None) -> int:
     if listen is None or ini.attribute("backlog"):
         return settings.backlog
-    return max(1, whole(ini, listen))
+    return max(1, whole(listen))
 
 
 # The socket.
@@ -164,10 +165,10 @@ def _socket(domain: str, ini: Ini, settings: Settings) -> _Socket:
         if place == own:
             mine = mine or option
         elif place is not None:
-            _refuse_neighbours(domain, ini, option, place.removeprefix(f"{root}/"))
+            _refuse_neighbours(domain, option, place.removeprefix(f"{root}/"))
             foreign.append(place)
     path = own if mine is None else path_of(mine)
-    _refuse_paths(ini, mine, path)
+    _refuse_paths(mine, path)
     protocol = "socket" if mine is None else mine.key
     return _Socket(path, protocol, mine is not None, tuple(foreign))
 
@@ -194,29 +195,29 @@ def place_of(option: Option, folder: str) -> str | None:
     return os.path.normpath(os.path.join(folder, path))
 
 
-def _refuse_neighbours(domain: str, ini: Ini, option: Option, beneath: str) -> None:
+def _refuse_neighbours(domain: str, option: Option, beneath: str) -> None:
     """`beneath` is the path below our folder of sockets, or an absolute path elsewhere."""
     other = beneath.split("/", 1)[0]
     if not beneath.startswith(("/", "@")) and ":" not in beneath and other != domain:
-        raise ini.broken(
-            option,
-            f"{option.key} = {option.value} claims the socket of {other}; name that of {domain}, "
-            "or none",
+        raise option.broken(
+            f"{option.key} = {option.value} claims the socket of {other}",
+            f"name that of {domain}, or none",
         )
 
 
-def _refuse_paths(ini: Ini, named: Option | None, path: str) -> None:
+def _refuse_paths(named: Option | None, path: str) -> None:
     length = len(os.fsencode(path))
     if length > SOCKET_PATH_BYTES:
         raise BrokenIni(
-            f"{ini.name}: the path of its socket, {path}, has {length} bytes and the kernel takes "
-            f"{SOCKET_PATH_BYTES}; choose a shorter name, or a shorter folder of sockets"
+            f"the path of its socket, {path}, has {length} bytes and the kernel takes"
+            f" {SOCKET_PATH_BYTES}",
+            "choose a shorter name, or a shorter folder of sockets",
         )
     if named is not None and not path.startswith("/"):
-        raise ini.broken(named, f"{named.key} = {path} is relative; write the path from / on")
+        raise named.broken(f"{named.key} = {path} is relative", "write the path from / on")
     if named is not None and ".." in path.split("/"):
         # The kernel follows links before it takes `..`, so this could lead to another place.
-        raise ini.broken(named, f"{named.key} = {path} has a `..`; write the path without")
+        raise named.broken(f"{named.key} = {path} has a `..`", "write the path without")
 
 
 def _adoption(ini: Ini, socket: _Socket, needs_name: set[str]) -> Adoption:
@@ -233,16 +234,15 @@ def _aliases(
     if option is None:
         return ()
     if not has_the_last_word(owner, accounts):
-        raise ini.broken(
-            option,
-            "aliases may stand in an ini of root's alone, since they could take a neighbour's name;"
-            " drop them, or have root own the ini",
+        raise option.broken(
+            "aliases may stand in an ini of root's alone, since they could take a neighbour's name",
+            "drop them, or have root own the ini",
         )
     aliases = tuple(dict.fromkeys(option.value.replace(",", " ").split()))
     for alias in aliases:
         if not is_domain(alias) or alias == domain:
             cause = f"cannot use the alias {alias!r}: "
             cause += "it is the ini's own name" if alias == domain else "it is no host name"
-            raise ini.broken(option, f"{cause}; drop it")
-        _refuse_paths(ini, None, f"{os.path.normpath(settings.sockets_dir)}/{alias}/socket")
+            raise option.broken(cause, "drop it")
+        _refuse_paths(None, f"{os.path.normpath(settings.sockets)}/{alias}/socket")
     return aliases

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from emperor.model.definition import FileOwner
 from emperor.model.settings import Settings, read_settings
 from emperor.model.spec import Identity, Spec
-from emperor.uwsgi.identity import FileOwner
 from emperor.uwsgi.ini import Ini, parse
 from emperor.uwsgi.spec import spec_of
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from emperor.model.definition import BrokenIni, FileOwner
 from emperor.model.spec import Identity
-from emperor.uwsgi.identity import FileOwner, identity_of
-from emperor.uwsgi.ini import BrokenIni
+from emperor.uwsgi.identity import identity_of
 from tests.uwsgi.house import ALICE, AS_BOB, AS_ROOT, ROOT, Machine, ini_of
 
 IS_ALICE = Identity(1001, 2001, "alice")

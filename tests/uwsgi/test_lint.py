@@ -2,7 +2,7 @@
 
 import pytest
 
-from emperor.uwsgi.identity import FileOwner
+from emperor.model.definition import FileOwner
 from emperor.uwsgi.lint import Finding, Severity, lint, unknown_options
 from tests.uwsgi.house import ALICE, OWN, ROOT, SETTINGS, ini_of, spec
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from emperor.handover.gate import Gate
+from emperor.model.definition import BrokenIni
 from emperor.model.spec import Identity
-from emperor.uwsgi.ini import BrokenIni, Ini, parse
+from emperor.uwsgi.ini import Ini, parse
 from emperor.uwsgi.resolver import AT_ONCE, CannotResolve, Resolver
 from tests.eventually import eventually_async
 from tests.uwsgi.oracle import UWSGI
@@ -150,9 +150,7 @@ async def test_an_ini_that_would_act_when_it_is_read_is_refused_unasked(
     (folder / "evil_plugin.so").write_text("")
     with pytest.raises(BrokenIni) as broken:
         await ask(folder, text)
-    message = (
-        f"{NAME}: {side_effect.format(folder)} would act when the ini is merely read, which line 2"
-    )
+    message = f"{side_effect.format(folder)} would act when uWSGI reads the ini, which line 2"
     assert str(broken.value).startswith(message)
     assert not (folder / "X").exists()
 
@@ -197,13 +195,13 @@ async def test_an_ini_that_uwsgi_refuses_is_broken_in_its_words(
 ) -> None:
     with pytest.raises(BrokenIni) as broken:
         await ask(folder, text)
-    message = f"{NAME}: uWSGI refuses it (exit status 1): {cause}"
+    message = f"uWSGI refuses it (exit status 1): {cause}"
     assert str(broken.value).startswith(message)
 
 
 @pytest.mark.parametrize("text", ["log-date = x\nif-env = NO_SUCH", "set = x=1\nhelp = true"])
 async def test_an_ini_of_which_uwsgi_says_nothing_is_broken(folder: Path, text: str) -> None:
-    with pytest.raises(BrokenIni, match=f"{NAME}: uWSGI does not say what it comes to; close"):
+    with pytest.raises(BrokenIni, match=r"^uWSGI does not say what it comes to; close"):
         await ask(folder, text)
 
 
@@ -218,8 +216,8 @@ def children() -> list[psutil.Process]:
 async def test_a_uwsgi_that_does_not_answer_is_killed(folder: Path) -> None:
     os.mkfifo(folder / "base.ini")
     ini = write(folder, "include = base.ini")
-    with pytest.raises(BrokenIni, match=f"{NAME}: line 2: include: .* gave no answer within 0.2 s"):
-        await Resolver(UWSGI, folder, Gate(), 0.2).resolve(ini, None)
+    with pytest.raises(BrokenIni, match=r"^line 2: .* include: it gave no answer within 0.2 s"):
+        await Resolver(UWSGI, folder, 0.2).resolve(ini, None)
     assert not children()
 
 
@@ -285,8 +283,8 @@ async def test_the_loop_runs_on_meanwhile(folder: Path) -> None:
 
 
 async def test_a_missing_uwsgi_is_told(folder: Path) -> None:
-    resolver = Resolver(folder / "no-uwsgi", folder, Gate())
-    with pytest.raises(BrokenIni, match=r"line 2: set: uWSGI must be asked: env: .*no-uwsgi"):
+    resolver = Resolver(folder / "no-uwsgi", folder)
+    with pytest.raises(BrokenIni, match=r"^line 2: uWSGI must resolve set: env: .*no-uwsgi"):
         await resolver.resolve(write(folder, "set = x=1"), None)
 
 

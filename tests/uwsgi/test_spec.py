@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from emperor.model.spec import Activation, Adoption, OnChange, Spec
-from emperor.uwsgi.identity import FileOwner
-from emperor.uwsgi.ini import BrokenIni
-from tests.uwsgi.house import ALICE, AS_BOB, AS_ROOT, DOMAIN, OWN, ROOT, Machine, ini_of, spec
+from emperor.model.definition import BrokenIni, FileOwner
+from emperor.model.spec import Activation, Adoption, Reload, Spec
+from emperor.uwsgi.ini import Option
+from tests.uwsgi.house import ALICE, AS_BOB, AS_ROOT, DOMAIN, OWN, ROOT, Machine, spec
 
 
 def test_the_ini_of_the_talk() -> None:
@@ -94,7 +94,7 @@ def test_what_nobody_else_can_want_is_no_claim(address: str) -> None:
 
 @pytest.mark.parametrize("path", ["/var/sockets/b.example/socket", "/var//sockets/b.example/x"])
 def test_a_neighbours_socket_is_refused(path: str) -> None:
-    with pytest.raises(BrokenIni, match=r"^www\.a\.example\.ini: line 3: .* of b\.example; name"):
+    with pytest.raises(BrokenIni, match=r"^line 3: .* of b\.example; name"):
         spec(f"master\nsocket = {path}")
 
 
@@ -305,7 +305,6 @@ def test_a_tenant_cannot_take_a_neighbours_name(
 
 
 def test_an_error_names_no_line_for_what_another_file_said() -> None:
-    ini = ini_of("master")
-    option = ini.options[0]
-    other = type(option)(option.key, option.value, 0)
-    assert str(ini.broken(other, "no; yes")) == f"{DOMAIN}.ini: no; yes"
+    here, elsewhere = (Option("master", "1", line) for line in (3, 0))
+    assert str(here.broken("a cause", "a cure")) == "line 3: a cause; a cure"
+    assert str(elsewhere.broken("a cause", "a cure")) == "a cause; a cure"

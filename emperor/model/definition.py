@@ -1,0 +1,48 @@
+"""The definition of a vassal as it was read from a file, and the error for one that is broken."""
+
+from dataclasses import dataclass
+
+# The most bytes that a definition can have.
+LONGEST_DEFINITION = 1 << 16
+
+
+class BrokenIni(Exception):
+    """An ini that cannot be served. Whoever shows the error puts the name of the file before it.
+
+    `line` counts from 1. It is 0 where the error is about the whole ini, or about an option from
+    another file. `cure` is empty where there is no advice.
+    """
+
+    def __init__(self, cause: str, cure: str = "", line: int = 0) -> None:
+        super().__init__(cause, cure, line)
+        self.cause = cause
+        self.cure = cure
+        self.line = line
+
+    def __str__(self) -> str:
+        """For example "line 3: cause; cure"."""
+        place = f"line {self.line}: " if self.line else ""
+        advice = f"; {self.cure}" if self.cure else ""
+        return f"{place}{self.cause}{advice}"
+
+
+@dataclass(frozen=True, slots=True)
+class FileOwner:
+    """The user and group that own a file. For a symbolic link these are the owners of its target."""
+
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One version of the file that defines the vassal of `domain`.
+
+    `file` is its name in `folder`, which is a real path without symbolic links.
+    """
+
+    domain: str
+    file: str
+    folder: str
+    data: bytes
+    owner: FileOwner
