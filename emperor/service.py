@@ -31,6 +31,7 @@ from emperor.sources.provision import Provisioner
 from emperor.supervisor.events import EventLog
 from emperor.supervisor.governor import Governor
 from emperor.uwsgi.launcher import UwsgiLauncher
+from emperor.uwsgi.reader import UwsgiReader
 from emperor.uwsgi.resolver import Resolver
 from emperor.web.activation import Activation
 from emperor.web.control import Control
@@ -87,10 +88,10 @@ class Service:
         )
         self._governor = Governor(settings, ports, self._events)
         self._accounts = SystemAccounts()
-        self._gate = Gate()
-        resolver = Resolver(uwsgi, settings.vassals_dir, self._gate)
-        self._folder = VassalFolder(settings, self._governor, self._accounts, resolver, tasks)
-        self._provisioner = Provisioner(settings, self._governor, self._gate, tasks)
+        self._resolver = Resolver(uwsgi, settings.vassals)
+        reader = UwsgiReader(settings, self._accounts, self._resolver)
+        self._folder = VassalFolder(settings, self._governor, reader, tasks)
+        self._provisioner = Provisioner(settings.provision, self._governor, tasks)
         self._activation = Activation(
             settings,
             self._governor,
@@ -268,8 +269,8 @@ class Service:
         if changes.everything:
             self._tasks.create_task(self.rescan())
         for name in changes.names:
-            self._folder.look(name)
-        self._schedule_status()
+            self._folder.update(name)
+        self._state_later()
 
     async def _measure(self, listener: Listener) -> QueueLength:
         if listener.fd < 0:  # closed meanwhile: no queue can overflow

@@ -4,7 +4,6 @@ It needs no daemon and starts no app. If emperord cannot resolve an ini by itsel
 """
 
 import asyncio
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,17 +17,16 @@ from emperor.config import find_uwsgi, load_settings
 from emperor.handover.gate import Gate
 from emperor.linux.accounts import SystemAccounts
 from emperor.model.claims import Claims
-from emperor.model.definition import BrokenIni
+from emperor.model.definition import BrokenIni, Definition
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.settings import Settings, SettingsError
 from emperor.model.spec import Identity, Spec
-from emperor.sources.files import Draft, read_draft
-from emperor.uwsgi.identity import ROOT, identity_of
-from emperor.uwsgi.ini import Ini, parse
+from emperor.sources.files import read_ini
+from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.lint import Finding, Severity, lint, unknown_options
 from emperor.uwsgi.paths import missing_paths
+from emperor.uwsgi.reader import UwsgiReader
 from emperor.uwsgi.resolver import CannotResolve, Resolver
-from emperor.uwsgi.spec import spec_of
 
 SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
@@ -75,22 +73,20 @@ class Examiner:
     async def _examine(self, path: Path, found: list[Finding]) -> str:
         """Add to `found`, and return the socket. Raises OSError and BrokenIni."""
         domain = _domain_of(path.name)
-        settings = replace(self._settings, vassals_dir=path.parent.resolve())
-        draft = read_draft(str(path))
-        ini = parse(draft.data, path.name, str(settings.vassals_dir))
+        folder = path.parent.resolve()
+        settings = replace(self._settings, vassals=folder)
+        reader = UwsgiReader(settings, self._accounts, Resolver(self._uwsgi, folder))
+        file = read_ini(str(path))
+        definition = Definition(domain, path.name, str(folder), file.data, file.owner)
+        ini = reader.parse(definition)
         found += unknown_options(ini, self._known)
         if ini.needs_uwsgi:
-            ini = await self._ask(ini, draft, settings.vassals_dir)
-        spec = spec_of(domain, ini, settings, draft.owner, self._accounts)
+            ini = await reader.resolve(definition, ini)
+        spec = reader.spec(definition, ini)
         found += lint(ini, spec, settings, self._somaxconn)
-        found += missing_paths(ini, spec, str(settings.vassals_dir))
+        found += missing_paths(ini, spec, definition.folder)
         self._claim(spec)
         return spec.socket
-
-    async def _ask(self, ini: Ini, draft: Draft, folder: Path) -> Ini:
-        """Only root can ask as the user that the app will run as."""
-        identity = None if os.geteuid() else identity_of(ini, draft.owner, self._accounts)
-        return await Resolver(self._uwsgi, folder, Gate()).resolve(ini, identity)
 
     def _claim(self, spec: Spec) -> None:
         if conflict := self._claims.conflict(spec):

@@ -28,7 +28,7 @@ class BrokenIni(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FileOwner:
-    """The user and group that own a file. For a symbolic link these are the owners of its target."""
+    """The user and group that own a file: of a symbolic link, those of its target."""
 
     uid: int
     gid: int

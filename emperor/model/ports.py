@@ -4,13 +4,13 @@ The kernel's side stands in `linux/` and `uwsgi/`. The tests put fakes and a clo
 its place, and a launcher that forks a preloaded interpreter would be one more of these.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
+from emperor.model.definition import Definition
 from emperor.model.snapshot import ListenerMark, ProcessMark
 from emperor.model.spec import Spec
 
@@ -39,6 +39,17 @@ class StoreEntry:
     key: str
     payload: bytes = b""
     fds: tuple[int, ...] = ()
+
+
+# Makes a spec that takes time, since another program must resolve the definition. Raises BrokenIni.
+PendingSpec = Callable[[], Awaitable[Spec]]
+
+
+class Reader(Protocol):
+    """Reads the definitions of vassals."""
+
+    def read(self, definition: Definition) -> Spec | PendingSpec:
+        """The spec of the vassal, or what makes it where that takes time. Raises BrokenIni."""
 
 
 class Store(Protocol):

@@ -1,4 +1,4 @@
-"""Reads one ini from the disk, if it is a file that only its owner can change."""
+"""Reads one ini from the disk, if nobody but its owner can change it."""
 
 import os
 import stat
@@ -10,8 +10,8 @@ from emperor.model.spec import Stamp
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """An ini as it was read."""
+class IniFile:
+    """The content of an ini, and the stamp of this version."""
 
     data: bytes
     stamp: Stamp
@@ -23,12 +23,12 @@ class Draft:
 
 
 def stamp_of(info: os.stat_result) -> Stamp:
-    """What tells this version of a file from the next."""
+    """The stamp of a version of a file."""
     return Stamp(info.st_ino, info.st_mtime_ns, info.st_size, info.st_uid, info.st_gid)
 
 
-def read_draft(path: str) -> Draft:
-    """One ini from the disk. Raises OSError and BrokenIni; never opens a pipe or a device."""
+def read_ini(path: str) -> IniFile:
+    """Read the ini at `path`. Raises OSError and BrokenIni. Never opens a pipe or a device."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise BrokenIni("it is not a file")
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
@@ -39,10 +39,10 @@ def read_draft(path: str) -> Draft:
         if info.st_uid == os.geteuid() and others_may_write(info):
             raise BrokenIni("others than its owner may write to it", "chmod go-w it")
         if os.path.islink(path) and (where := who_may_turn(path, info.st_uid)):
-            raise BrokenIni(f"{where}, on its way, can be turned elsewhere", "copy the ini here")
+            raise BrokenIni(f"others may change {where}, which leads to it", "copy the ini here")
         if info.st_size > LONGEST_DEFINITION:
             raise BrokenIni(f"it has {info.st_size} bytes, which is more than an ini can have")
         data = os.read(fd, LONGEST_DEFINITION)
     finally:
         os.close(fd)
-    return Draft(data, stamp_of(info))
+    return IniFile(data, stamp_of(info))

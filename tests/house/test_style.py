@@ -53,6 +53,11 @@ def test_imports_point_one_way(path: Path) -> None:
             assert layer(name.split(".")[1]) <= own, f"{path} imports {name}"
 
 
+@pytest.mark.parametrize("path", sorted((PACKAGE / "sources").glob("*.py")), ids=lambda p: p.name)
+def test_a_source_of_vassals_names_no_runtime(path: Path) -> None:
+    assert not {name for name in imported(path) if name.startswith("emperor.uwsgi")}
+
+
 @pytest.mark.parametrize("path", sorted(PURE.glob("*.py")), ids=lambda path: path.name)
 def test_the_model_touches_nothing(path: Path) -> None:
     assert not imported(path) & IMPURE

@@ -93,7 +93,7 @@ def test_a_version_that_cannot_be_imported_leaves_the_old_one_serving(backend: B
 
 
 def test_an_ini_that_became_broken_keeps_the_last_good_one_in_service(backend: Backend) -> None:
-    backend.expect("the version before it stays in service")
+    backend.expect("the previous version stays in service")
     backend.add("a.example")
     backend.get("a.example")
     backend.drop("a.example", "[uwsgi\n")

@@ -1,0 +1,186 @@
+"""Decides what becomes of a spec that a source of vassals has read: the governor admits or revises
+a vassal, or the ini is refused.
+
+A broken ini never takes a site down. The last good spec stays in service, and its status names the
+error.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
+
+from emperor.linux.limits import descriptors
+from emperor.model.claims import Claims
+from emperor.model.fd_budget import limit_for
+from emperor.model.lifecycle import State
+from emperor.model.ports import CannotListen
+from emperor.model.refusal import Refusal, RefusalReason
+from emperor.model.spec import Spec, Stamp
+from emperor.sources.refusals import Refusals
+from emperor.supervisor.governor import Governor
+from emperor.supervisor.records import Vassal
+
+log = logging.getLogger("emperord")
+
+# An app of a daemon that was killed keeps its socket for two seconds more.
+RETRY_SECONDS = 3.0
+
+
+class Intake:
+    """Passes specs on to the governor. `retry` is called with the names of inis that are to be read
+    once more, since what stood in their way may have gone."""
+
+    def __init__(self, governor: Governor, retry: Callable[[Collection[str]], None]) -> None:
+        self._governor = governor
+        self._retry = retry
+        self._claims = Claims()
+        self._refusals = Refusals()
+        budget = descriptors()
+        self._most = budget.vassals
+        self._limit_reached = (
+            f"the limit on open files, {budget.limit}, holds {self._most} vassals; restart"
+            " emperord with LimitNOFILE= of the unit raised"
+        )
+        self._logged_beyond_limit = 0
+        # At the start the number of vassals says as much as thousands of lines.
+        self._logs_each = False
+        self._is_closed = False
+
+    @property
+    def refused(self) -> Mapping[str, Refusal]:
+        """The inis that are not served, by their names without the suffix."""
+        return self._refusals.by_domain
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the daemon stops, so that nothing is admitted or revised any more."""
+        return self._is_closed
+
+    def close(self) -> None:
+        """Admit and revise nothing from now on."""
+        self._is_closed = True
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Save the vassals that the block admits in few messages."""
+        return self._governor.checkpoint.batch()
+
+    def resume(self) -> list[tuple[str, Stamp | None]]:
+        """Take the vassals that the governor restored into account. Returns the name and the stamp
+        of the ini of each one that is to be served on."""
+        served = []
+        for vassal in self._governor.vassals:
+            self._claims.take(vassal.spec)
+            if vassal.state is State.REMOVED:
+                self._retry_others_when_gone(vassal.spec)
+            else:
+                served.append((vassal.spec.ini, vassal.stamp))
+        return served
+
+    def unserved(self) -> list[str]:
+        """The names of the inis that are refused, or broken while an older version serves."""
+        refused = [refusal.file for refusal in self.refused.values()]
+        return refused + [vassal.spec.ini for vassal in self._governor.vassals if vassal.ini_error]
+
+    def end_scan(self) -> None:
+        """All inis were read. From now on each new vassal gets a line in the log."""
+        self._logs_each = True
+        self._log_beyond_limit()
+
+    def serve(self, spec: Spec, stamp: Stamp) -> None:
+        """Admit the vassal, or revise it; or refuse the spec."""
+        if self._is_closed:
+            return
+        if conflict := self._claims.conflict(spec):
+            self._refuse_spec(spec, RefusalReason.CONFLICT, conflict)
+            return
+        vassal = self._governor.vassals.get(spec.domain)
+        if vassal is None and len(self._governor.vassals) >= self._most:
+            self._refuse_spec(spec, RefusalReason.TOO_MANY_VASSALS, self._limit_reached)
+            if self._logs_each and not self._logged_beyond_limit:
+                self._log_beyond_limit()
+            return
+        if vassal is not None and vassal.spec.socket != spec.socket:
+            # uWSGI knows a socket by the letters of its path, so this needs another listener.
+            self._dismiss(vassal.spec, "the path of its socket has changed")
+            return
+        try:
+            self._apply(vassal, spec, stamp)
+        except CannotListen as error:
+            before = self.refused.get(spec.domain)
+            self._refuse_spec(spec, RefusalReason.CANNOT_LISTEN, str(error))
+            if before is None or before != self.refused.get(spec.domain):
+                asyncio.get_running_loop().call_later(RETRY_SECONDS, self._retry, [spec.ini])
+            return
+        self._claims.take(spec)
+        if self._refusals.remove(spec.domain):
+            log.info("%s is served again", spec.ini)
+
+    def _apply(self, vassal: Vassal | None, spec: Spec, stamp: Stamp) -> None:
+        """Raises CannotListen."""
+        if vassal is None:
+            self._governor.admit(spec, stamp)
+            if self._logs_each:
+                log.info("%s: listening on %s", spec.domain, spec.socket)
+        elif not _is_in_service(vassal, spec, stamp):
+            self._governor.revise(spec, stamp)
+
+    def _refuse_spec(self, spec: Spec, reason: RefusalReason, problem: str) -> None:
+        message = f"cannot serve {spec.ini}: {problem}"
+        self.refuse(Refusal(spec.domain, spec.ini, reason, message))
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Do not serve this version of an ini. A version that is in service stays so."""
+        vassal = self._governor.vassals.get(refusal.domain)
+        if vassal is None or vassal.state is State.REMOVED:
+            self._refusals.add(refusal)
+        elif vassal.ini_error != refusal.message:
+            log.warning("%s; the previous version stays in service", refusal.message)
+            self._governor.complain(refusal.domain, refusal.message)
+
+    def _log_beyond_limit(self) -> None:
+        before = self._logged_beyond_limit
+        beyond = self._logged_beyond_limit = self._refusals.count(RefusalReason.TOO_MANY_VASSALS)
+        if beyond > before:
+            total = len(self._governor.vassals) + beyond
+            log.warning(
+                "%d of %d inis are not served: %s to %d or more",
+                beyond, total, self._limit_reached, limit_for(total),
+            )  # fmt: skip
+
+    def remove(self, domain: str, file: str) -> None:
+        """The ini is gone."""
+        if self._refusals.remove(domain):
+            log.info("%s is gone", file)
+        vassal = self._governor.vassals.get(domain)
+        if vassal is not None and vassal.state is not State.REMOVED:
+            self._dismiss(vassal.spec, "its ini is gone")
+
+    def _dismiss(self, spec: Spec, why: str) -> None:
+        self._retry_others_when_gone(spec)
+        self._governor.dismiss(spec.domain, why)
+
+    def _retry_others_when_gone(self, spec: Spec) -> None:
+        """Once the vassal is gone, its host names and sockets are free for other inis."""
+        loop = asyncio.get_running_loop()
+
+        def on_change() -> None:
+            vassal = self._governor.vassals.get(spec.domain)
+            if vassal is None:
+                self._claims.release(spec.ini)
+                # The governor finishes an event before it takes the next one.
+                loop.call_soon(self._retry_unserved, spec.ini)
+            elif vassal.state is State.REMOVED:
+                return
+            self._governor.subscribers.remove(spec.domain, on_change)
+
+        self._governor.subscribers.add(spec.domain, on_change)
+
+    def _retry_unserved(self, file: str) -> None:
+        self._retry([file, *self.unserved()])
+
+
+def _is_in_service(vassal: Vassal, spec: Spec, stamp: Stamp) -> bool:
+    """Whether this very version of the ini is in service."""
+    is_current = vassal.state is not State.REMOVED and vassal.ini_error is None
+    return is_current and (vassal.spec, vassal.stamp) == (spec, stamp)

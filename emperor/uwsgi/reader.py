@@ -1,0 +1,47 @@
+"""Makes specs of the inis that define uWSGI's vassals."""
+
+import os
+from functools import partial
+
+from emperor.model.definition import Definition
+from emperor.model.ports import PendingSpec
+from emperor.model.settings import Settings
+from emperor.model.spec import Spec
+from emperor.uwsgi.identity import Accounts, identity_of
+from emperor.uwsgi.ini import Ini, parse
+from emperor.uwsgi.resolver import Resolver
+from emperor.uwsgi.spec import spec_of
+
+
+class UwsgiReader:
+    """Reads inis by `settings`. `resolver` has uWSGI resolve the inis that we cannot read alone."""
+
+    def __init__(self, settings: Settings, accounts: Accounts, resolver: Resolver) -> None:
+        self._settings = settings
+        self._accounts = accounts
+        self._resolver = resolver
+
+    def read(self, definition: Definition) -> Spec | PendingSpec:
+        """The spec, or what makes it with uWSGI's help. Raises BrokenIni."""
+        ini = self.parse(definition)
+        if ini.needs_uwsgi:
+            return partial(self._read_with_uwsgi, definition, ini)
+        return self.spec(definition, ini)
+
+    async def _read_with_uwsgi(self, definition: Definition, ini: Ini) -> Spec:
+        return self.spec(definition, await self.resolve(definition, ini))
+
+    def parse(self, definition: Definition) -> Ini:
+        """The options as they are written. Raises BrokenIni."""
+        return parse(definition.data, definition.file, definition.folder)
+
+    async def resolve(self, definition: Definition, ini: Ini) -> Ini:
+        """The options as uWSGI resolves them, when it runs as the user that the app will run as.
+        Only root can have it do so. Raises BrokenIni."""
+        is_root = os.geteuid() == 0
+        identity = identity_of(ini, definition.owner, self._accounts) if is_root else None
+        return await self._resolver.resolve(ini, identity)
+
+    def spec(self, definition: Definition, ini: Ini) -> Spec:
+        """The spec by options that need no uWSGI any more. Raises BrokenIni."""
+        return spec_of(definition.domain, ini, self._settings, definition.owner, self._accounts)

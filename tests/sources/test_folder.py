@@ -1,0 +1,135 @@
+"""The folder of inis, read by a reader that knows no runtime."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from emperor.model.definition import BrokenIni, Definition
+from emperor.model.ports import PendingSpec
+from emperor.model.refusal import RefusalReason
+from emperor.model.spec import Spec
+from emperor.sources.folder import VassalFolder
+from tests.eventually import eventually_async
+from tests.supervisor.fakes import SPEC, World
+
+
+class FakeReader:
+    """A definition is the number of seconds for `idle`, or else broken. Behind "slow" it takes
+    until `answer` is set."""
+
+    def __init__(self) -> None:
+        self.answer = asyncio.Event()
+        self.read_files: list[str] = []
+
+    def read(self, definition: Definition) -> Spec | PendingSpec:
+        self.read_files.append(definition.file)
+        first, _, rest = definition.data.decode().partition(" ")
+        if first != "slow":
+            return self._spec(definition, first)
+
+        async def wait() -> Spec:
+            await self.answer.wait()
+            return self._spec(definition, rest)
+
+        return wait
+
+    def _spec(self, definition: Definition, text: str) -> Spec:
+        if not text.isdecimal():
+            raise BrokenIni("it is no number", "write one", 1)
+        domain = definition.domain
+        return replace(
+            SPEC,
+            domain=domain,
+            ini=definition.file,
+            socket=f"/s/{domain}/socket",
+            idle=int(text),
+        )
+
+
+class Site:
+    """A folder beside a governor whose one vassal is not of it."""
+
+    def __init__(self, path: Path, tasks: asyncio.TaskGroup) -> None:
+        self.path = path
+        self.world = World(vassals=str(path))
+        self.reader = FakeReader()
+        self.folder = VassalFolder(self.world.settings, self.world.governor, self.reader, tasks)
+
+    def write(self, domain: str, text: str) -> None:
+        """Change an ini as `mv` does."""
+        draft = self.path / ".new"
+        draft.write_text(text)
+        draft.rename(self.path / f"{domain}.ini")
+        self.folder.update(f"{domain}.ini")
+
+    def idle(self, domain: str) -> int | None:
+        vassal = self.world.governor.vassals.get(domain)
+        return vassal.spec.idle if vassal else None
+
+    def reason(self, domain: str) -> RefusalReason:
+        return self.folder.refused[domain].reason
+
+
+@asynccontextmanager
+async def site_at(path: Path) -> AsyncIterator[Site]:
+    async with asyncio.TaskGroup() as tasks:
+        yield Site(path, tasks)
+
+
+async def test_an_ini_that_has_not_changed_is_read_once(tmp_path: Path) -> None:
+    async with site_at(tmp_path) as site:
+        site.write("b.example", "5")
+        site.folder.update("b.example.ini")
+        await site.folder.rescan()
+        assert site.idle("b.example") == 5
+        assert site.reader.read_files == ["b.example.ini"]
+
+
+async def test_each_refusal_has_its_reason(tmp_path: Path) -> None:
+    async with site_at(tmp_path) as site:
+        site.write("broken.example", "soon")
+        site.write("BAD", "5")
+        os.mkfifo(tmp_path / "pipe.example.ini")
+        (tmp_path / "loop.example.ini").symlink_to("loop.example.ini")
+        await site.folder.rescan()
+        assert {domain: refusal.reason for domain, refusal in site.folder.refused.items()} == {
+            "broken.example": RefusalReason.BROKEN_INI,
+            "BAD": RefusalReason.BAD_NAME,
+            "pipe.example": RefusalReason.BAD_FILE,
+            "loop.example": RefusalReason.UNREADABLE,
+        }
+        assert site.folder.refused["broken.example"].message == (
+            "cannot serve broken.example.ini: line 1: it is no number; write one"
+        )
+
+
+async def test_a_mended_ini_is_served(tmp_path: Path) -> None:
+    async with site_at(tmp_path) as site:
+        site.write("b.example", "soon")
+        site.write("b.example", "5")
+        assert site.idle("b.example") == 5
+        assert not site.folder.refused
+
+
+async def test_a_pending_spec_is_served_when_it_is_there(tmp_path: Path) -> None:
+    async with site_at(tmp_path) as site:
+        site.write("b.example", "slow 5")
+        assert site.idle("b.example") is None
+        site.reader.answer.set()
+        await eventually_async(lambda: site.idle("b.example") == 5)
+
+
+@pytest.mark.parametrize("text", ["slow 5", "slow soon"])
+async def test_a_pending_spec_of_an_older_ini_is_dropped(tmp_path: Path, text: str) -> None:
+    async with site_at(tmp_path) as site:
+        site.write("b.example", text)
+        await asyncio.sleep(0)
+        site.write("b.example", "77")
+        site.reader.answer.set()
+    assert site.idle("b.example") == 77
+    assert not site.folder.refused
