@@ -25,14 +25,14 @@ from emperor.linux.watch import Changes, FolderWatch
 from emperor.model.daemon_record import config_fingerprint
 from emperor.model.ports import Listener, Ports, QueueLength
 from emperor.model.settings import Settings
+from emperor.model.snapshot import decoder
 from emperor.model.status import TransitionEvent
 from emperor.sources.folder import VassalFolder
 from emperor.sources.provision import Provisioner
 from emperor.supervisor.events import EventLog
 from emperor.supervisor.governor import Governor
-from emperor.uwsgi.launcher import UwsgiLauncher
-from emperor.uwsgi.reader import UwsgiReader
 from emperor.uwsgi.resolver import Resolver
+from emperor.uwsgi.runtime import uwsgi_runtime
 from emperor.web.activation import Activation
 from emperor.web.control import Control
 from emperor.web.drain import Drain
@@ -76,21 +76,24 @@ class Service:
         self._inherited = handover.inherited
         self._tasks = tasks
         self._loop = loop
-        self._events = EventLog()
+        self._chronicle = EventLog()
+        self._accounts = SystemAccounts()
+        self._resolver = Resolver(uwsgi, settings.vassals)
+        of_uwsgi = uwsgi_runtime(
+            uwsgi, settings, self._accounts, self._resolver, succession.origin.open_files
+        )
+        self._runtimes = (of_uwsgi,)
         ports = Ports(
             listeners=UnixListeners(settings, loop),
-            launcher=UwsgiLauncher(uwsgi, settings, loop, handover.origin.open_files),
+            launchers={runtime.name: runtime.launcher for runtime in self._runtimes},
             store=self._inherited.bag,
             clock=loop,
             wall_clock=partial(datetime.now, UTC),
             chance=random.random,
             cores=len(os.sched_getaffinity(0)),
         )
-        self._governor = Governor(settings, ports, self._events)
-        self._accounts = SystemAccounts()
-        self._resolver = Resolver(uwsgi, settings.vassals)
-        reader = UwsgiReader(settings, self._accounts, self._resolver)
-        self._folder = VassalFolder(settings, self._governor, reader, tasks)
+        self._governor = Governor(settings, ports, self._chronicle)
+        self._folder = VassalFolder(settings, self._governor, of_uwsgi.reader, tasks)
         self._provisioner = Provisioner(settings.provision, self._governor, tasks)
         self._activation = Activation(
             settings,
@@ -155,8 +158,9 @@ class Service:
         return has_predecessor
 
     def _take_over(self) -> bool:
-        """Go on with the vassals of an earlier daemon. Returns whether there were any."""
-        record, vassals = self._inherited.record, self._inherited.pop_vassals()
+        """Go on with the vassals of the daemon before. Whether there was one."""
+        decode = decoder({runtime.name: runtime.options for runtime in self._runtimes})
+        record, vassals = self._inherited.record, self._inherited.pop_vassals(decode)
         self._governor.restore(vassals)
         is_same = record is not None and record.config_fingerprint == config_fingerprint(
             __version__, self._settings

@@ -3,7 +3,7 @@ the records of the daemon and its vassals and their descriptors."""
 
 import logging
 import os
-from collections.abc import Collection, MutableMapping
+from collections.abc import Callable, Collection, MutableMapping
 from dataclasses import dataclass
 
 from emperor import __version__
@@ -14,7 +14,7 @@ from emperor.linux.notify import Notifier
 from emperor.model.daemon_record import DaemonRecord, FdRecord, decode, encode, record_of
 from emperor.model.ports import CannotKeep, StoreEntry
 from emperor.model.settings import Settings
-from emperor.model.snapshot import Stale
+from emperor.model.snapshot import Stale, VassalRecord
 from emperor.supervisor.restore import SavedVassal, saved_vassals
 
 log = logging.getLogger("emperord.inherited")
@@ -58,13 +58,13 @@ class Inherited:
         """Take the descriptor of that name, if there is one."""
         return self._fds.pop(name, None)
 
-    def pop_vassals(self) -> list[SavedVassal]:
-        """Take all vassals. Entries that this version cannot read are deleted: their descriptors
-        would keep sockets from being bound again, and unknown processes alive."""
-        entries, self._entries = self._entries, {}
-        vassals = saved_vassals(entries.values(), is_of_kind)
-        _delete(self.bag, entries.keys() - {vassal.domain for vassal in vassals})
-        return vassals
+    def pop_vassals(self, decode: Callable[[bytes], VassalRecord]) -> list[SavedVassal]:
+        """All that are left, once. What cannot be understood is let go: it would keep sockets from
+        being bound anew, and processes alive that nobody knows."""
+        words, self._words = self._words, {}
+        read = saved_vassals(words.values(), decode, is_of_kind)
+        _let_go(self.bag, words.keys() - {legacy.domain for legacy in read})
+        return read
 
     def pass_on(self, name: str, fd: int, is_ours: bool) -> None:
         """Leave this descriptor to the next daemon too."""

@@ -1,10 +1,10 @@
 """What the governor needs of the world: time, listeners and processes.
 
-The kernel's side stands in `linux/` and `uwsgi/`. The tests put fakes and a clock moved by hand in
-its place, and a launcher that forks a preloaded interpreter would be one more of these.
+The kernel's side stands in `linux/` and in the runtimes, of which `uwsgi/` is one. The tests put
+fakes and a clock that they move by hand in its place.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -12,7 +12,7 @@ from typing import Protocol
 
 from emperor.model.definition import Definition
 from emperor.model.snapshot import ListenerMark, ProcessMark
-from emperor.model.spec import Spec
+from emperor.model.spec import RuntimeOptions, Spec
 
 
 class CannotListen(Exception):
@@ -253,12 +253,26 @@ class Launcher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Runtime:
+    """A kind of app server: what the daemon needs to run vassals of it. `options` is the type of
+    `Spec.runtime` for these."""
+
+    name: str
+    options: type[RuntimeOptions]
+    reader: Reader
+    launcher: Launcher
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
-    """All of the world that the governor reaches. `wall_clock` tells the time of day with its time
-    zone, `chance` a random number in [0, 1), and `cores` how many this process may use."""
+    """All of the world that the governor reaches.
+
+    Each launcher has the name of its runtime. `wall_clock` tells the time of day with its time
+    zone, `chance` a random number in [0, 1), and `cores` how many this process may use.
+    """
 
     listeners: Listeners
-    launcher: Launcher
+    launchers: Mapping[str, Launcher]
     store: Store
     clock: Clock
     wall_clock: Callable[[], datetime]

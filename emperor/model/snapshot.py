@@ -1,19 +1,20 @@
 """What has to be known of a vassal to go on with it in another process, and its form as bytes.
 
-FdBudget travel beside the bytes, in this order: the listener's, then for each child its end of
-the pipe and, once it was spawned, its pidfd. Moments are CLOCK_MONOTONIC, which all processes of a
-boot share.
+The descriptors travel beside the bytes, in this order: the listener's, then for each child its end
+of the pipe and, once it was spawned, its pidfd. Moments are CLOCK_MONOTONIC, which all processes of
+a boot share.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from emperor.model.cause import Boot, Cause, Stop
 from emperor.model.lifecycle import Event, Role, State
-from emperor.model.spec import Spec, Stamp
+from emperor.model.spec import RuntimeOptions, Spec, Stamp
 
 # The format of everything that one daemon keeps for the next, DaemonRecord included. A new field
 # with a default keeps this number. Any other change needs a new one.
@@ -43,13 +44,15 @@ class ListenerMark:
 
 @dataclass(slots=True)
 class ProcessMark:
-    """Which process it is, and from which byte on its output stands in which log.
+    """Which process it is, and from which byte on its output stands in which log. `runtime` is the
+    name of the runtime that launched it.
 
     `pid` is None while it is about to be spawned. Should the daemon die at that moment, it is known
     by the inode of its end of the pipe. `drains` are the pids of the workers that heard of it when
     it was asked to drain, None before. The process keeps its mark up to date.
     """
 
+    runtime: str
     pid: int | None
     pipe_inode: int
     log: str
@@ -128,7 +131,6 @@ class VassalRecord:
 
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER: msgspec.msgpack.Decoder[VassalRecord] = msgspec.msgpack.Decoder(VassalRecord)
 
 
 def encode(record: VassalRecord) -> bytes:
@@ -136,9 +138,37 @@ def encode(record: VassalRecord) -> bytes:
     return _ENCODER.encode(record)
 
 
-def decode(data: bytes) -> VassalRecord:
-    """The opposite of `encode`. Raises Stale for what another format, or nobody, wrote."""
-    try:
-        return _DECODER.decode(data)
-    except msgspec.MsgspecError as error:
-        raise Stale(str(error)) from error
+def decoder(runtimes: Mapping[str, type[RuntimeOptions]]) -> Callable[[bytes], VassalRecord]:
+    """The opposite of `encode`, given the options of each runtime by its name.
+
+    The function raises Stale for bytes of another format or of no format, and for a runtime that is
+    not among these.
+    """
+    made: dict[bytes, RuntimeOptions] = {}
+
+    def options(_: type, plain: Any) -> RuntimeOptions:
+        # Most of thousands of vassals have equal options, which are made once.
+        key = _ENCODER.encode(plain)
+        if key not in made:
+            made[key] = msgspec.convert(plain, _known(runtimes, plain["name"]))
+        return made[key]
+
+    records = msgspec.msgpack.Decoder(VassalRecord, dec_hook=options)
+
+    def decode(data: bytes) -> VassalRecord:
+        try:
+            record = records.decode(data)
+        except (msgspec.MsgspecError, LookupError, TypeError) as error:
+            raise Stale(str(error)) from error
+        for process in (record.lead, record.second):
+            if process:
+                _known(runtimes, process.mark.runtime)
+        return record
+
+    return decode
+
+
+def _known(runtimes: Mapping[str, type[RuntimeOptions]], name: str) -> type[RuntimeOptions]:
+    if name not in runtimes:
+        raise Stale(f"there is no runtime {name!r}")
+    return runtimes[name]

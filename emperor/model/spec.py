@@ -1,5 +1,6 @@
 """What a vassal is: the frozen specification that an ini and the settings add up to."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
 
@@ -21,11 +22,16 @@ class OnChange(Enum):
     RESTART = "restart"
 
 
-class Adoption(Enum):
-    """How uWSGI is told that its socket exists already (measured; see docs/decisions)."""
+class WireProtocol(Enum):
+    """What an app speaks on its socket. TLS: any protocol, encrypted."""
 
-    BY_FD = "fd://"
-    BY_NAME = "UWSGI_RELOADS"
+    UWSGI = "uwsgi"
+    PERSISTENT_UWSGI = "puwsgi"
+    HTTP = "http"
+    FASTCGI = "fastcgi"
+    SCGI = "scgi"
+    RAW = "raw"
+    TLS = "tls"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +55,44 @@ class Stamp:
     gid: int
 
 
+class RuntimeOptions(ABC):
+    """What only the runtime of a vassal knows about it. A runtime is a kind of app server, with the
+    code that reads its definitions and launches its processes.
+
+    A subclass is a frozen dataclass, so that it can be compared and saved.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name of the runtime."""
+
+    @property
+    @abstractmethod
+    def reports_loading(self) -> bool:
+        """Whether a process says `Message.LOADED` before it can accept a connection."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
     """All that the daemon must know to serve one domain. Times are in seconds.
 
     `socket` is the path that is bound, spelled as the ini spells it: uWSGI adopts a socket whose
     name equals its own option letter by letter, and unlinks one that is merely the same file.
-    `protocol` is the option that gave it (`socket`, `http-socket`, ...).
     """
 
     domain: str
     ini: str
     socket: str
-    protocol: str = "socket"
-    names_socket: bool = True
-    adoption: Adoption = Adoption.BY_FD
+    runtime: RuntimeOptions
+    protocol: WireProtocol = WireProtocol.UWSGI
     activation: Activation = Activation.FALLBACK
     on_change: OnChange = OnChange.OVERLAP
     idle: int = 93600
-    idle_in_ini: bool = False
     start_timeout: float = 60.0
     stop_timeout: float = 60.0
-    need_app: bool = False
     backlog: int = 4096
     identity: Identity | None = None
     aliases: tuple[str, ...] = ()

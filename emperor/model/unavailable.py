@@ -1,6 +1,7 @@
 """The answer to a connection that waits on a listener which no app will accept from any more."""
 
-_HTTP = frozenset({"socket", "uwsgi-socket", "http-socket", "http11-socket"})
+from emperor.model.spec import WireProtocol
+
 _TEXT = b"The application is not available right now. Please try again in a moment.\n"
 _ANSWER = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
@@ -8,12 +9,12 @@ _ANSWER = (
 ) % (len(_TEXT), _TEXT)
 
 
-def unavailable_response(protocol: str) -> bytes:
-    """The answer to a request that no app has read, on a socket of that option of uWSGI. It is
-    empty for a protocol that does not answer in HTTP. An app answers a request of the uwsgi
-    protocol in HTTP too.
+def unavailable_response(protocol: WireProtocol) -> bytes:
+    """The answer to a request that no app has read, on a socket that speaks `protocol`. It is empty
+    for a protocol that does not answer in HTTP. An app answers a request of the uwsgi protocol in
+    HTTP too.
 
     nginx cannot know whether a request ran that it has written to a connection which then ends, so
     a POST would get 502 without this answer.
     """
-    return _ANSWER if protocol in _HTTP else b""
+    return _ANSWER if protocol in (WireProtocol.UWSGI, WireProtocol.HTTP) else b""

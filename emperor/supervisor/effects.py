@@ -14,7 +14,6 @@ from emperor.model.lifecycle import Connections, Door, Posture, Role, posture
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotLaunch, CannotListen, Ports, ProcessEvents
 from emperor.model.snapshot import ProcessRecord
-from emperor.model.spec import Adoption
 from emperor.supervisor.records import Child, Slot, Vassal
 
 log = logging.getLogger("emperord.effects")
@@ -38,7 +37,7 @@ class Effects:
 
     def __init__(self, ports: Ports, save: Callable[[Vassal], None], reactions: Reactions) -> None:
         self._listeners = ports.listeners
-        self._launcher = ports.launcher
+        self._launchers = ports.launchers
         self._clock = ports.clock
         self._save = save
         self._reactions = reactions
@@ -128,9 +127,9 @@ class Effects:
             self._set_deadline(vassal, child, None)
             return
         self._set_deadline(vassal, child, self._clock.time() + child.spec.stop_timeout)
-        # Before byte 1 no worker was forked, so nothing can have been accepted, and a boot that is
-        # not wanted any more can be killed at once. BY_NAME starts never send that byte.
-        may_have_accepted = child.boot.loaded or child.spec.adoption is Adoption.BY_NAME
+        # A process that has not loaded its app has accepted nothing, so a boot that is not wanted
+        # any more can be killed at once.
+        may_have_accepted = child.boot.loaded or not child.spec.runtime.reports_loading
         if was is Role.SERVING or may_have_accepted:
             child.process.drain()
         else:
@@ -154,7 +153,8 @@ class Effects:
     def _prepare(self, vassal: Vassal, cause: Cause) -> Child:
         self._generation += 1
         spec, now = vassal.spec, self._clock.time()
-        process = self._launcher.prepare(spec, vassal.listener, self._generation, self._reactions)
+        launcher = self._launchers[spec.runtime.name]
+        process = launcher.prepare(spec, vassal.listener, self._generation, self._reactions)
         boot = Boot(cause, now)
         record = ProcessRecord(self._generation, spec, process.mark, boot, Role.BOOTING)
         child = Child(record, process)

@@ -67,7 +67,7 @@ class Governor:
         self.subscribers = Subscribers()
         reactions = Reactions(self, ports.clock)
         self._effects = Effects(ports, self.checkpoint.save, reactions)
-        self._restorer = Restorer(ports.listeners, ports.launcher, reactions)
+        self._restorer = Restorer(ports.listeners, ports.launchers, reactions)
         self._scheduler = Scheduler(
             BootQueue(most_starting(settings, ports.cores), settings.max_running),
             Surroundings(ports.clock, ports.wall_clock, self.subscribers.count, self._run),

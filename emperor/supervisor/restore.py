@@ -2,12 +2,12 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from emperor.model.log_fields import about
 from emperor.model.ports import Launcher, Listeners, ProcessEvents, StoreEntry
-from emperor.model.snapshot import Kind, ProcessRecord, Stale, VassalRecord, decode
+from emperor.model.snapshot import Kind, ProcessRecord, Stale, VassalRecord
 from emperor.supervisor.records import Child, Vassal
 
 log = logging.getLogger("emperord.restore")
@@ -27,7 +27,9 @@ class SavedVassal:
 
 
 def saved_vassals(
-    entries: Iterable[StoreEntry], is_of_kind: Callable[[int, Kind], bool]
+    entries: Iterable[StoreEntry],
+    decode: Callable[[bytes], VassalRecord],
+    is_of_kind: Callable[[int, Kind], bool],
 ) -> list[SavedVassal]:
     """The vassals of the entries. `is_of_kind` looks at a descriptor.
 
@@ -38,7 +40,7 @@ def saved_vassals(
     stale: dict[str, Stale] = {}
     for entry in entries:
         try:
-            read.append(_saved_vassal(entry, is_of_kind))
+            read.append(_saved_vassal(entry, decode, is_of_kind))
         except Stale as error:
             stale[entry.key] = error
             for fd in entry.fds:
@@ -52,7 +54,11 @@ def saved_vassals(
     return read
 
 
-def _saved_vassal(entry: StoreEntry, is_of_kind: Callable[[int, Kind], bool]) -> SavedVassal:
+def _saved_vassal(
+    entry: StoreEntry,
+    decode: Callable[[bytes], VassalRecord],
+    is_of_kind: Callable[[int, Kind], bool],
+) -> SavedVassal:
     """The vassal of one entry. Raises Stale."""
     record = decode(entry.payload)
     if record.spec.domain != entry.key:
@@ -70,7 +76,7 @@ class Restorer:
     """Goes on with saved vassals: adopts their sockets and processes, which report to `events`."""
 
     listeners: Listeners
-    launcher: Launcher
+    launchers: Mapping[str, Launcher]
     events: ProcessEvents
 
     def vassals(self, saved: Iterable[SavedVassal]) -> list[Vassal]:
@@ -109,9 +115,8 @@ class Restorer:
         if record is None:
             return None
         held = [next(fds)] if record.mark.pid is None else [next(fds), next(fds)]
-        process = self.launcher.adopt(
-            record.spec, record.mark, held, record.generation, self.events
-        )
+        launcher = self.launchers[record.mark.runtime]
+        process = launcher.adopt(record.spec, record.mark, held, record.generation, self.events)
         if process is None:
             # The earlier daemon died before it had spawned it: its cause still wants a process.
             vassal.queued_for = record.boot.cause

@@ -5,7 +5,8 @@ Options before `--ini` yield to the ini's own, options after it win over them.
 
 from collections.abc import Mapping
 
-from emperor.model.spec import Adoption, Spec
+from emperor.model.spec import Spec
+from emperor.uwsgi.options import Adoption, uwsgi_options
 
 # Where the vassal finds its listener and its end of the emperor pipe. By name, uWSGI looks through
 # the descriptors from 3 up to --max-fd for the ones it inherited.
@@ -23,7 +24,7 @@ def argv(uwsgi: str, spec: Spec) -> list[str]:
         uwsgi,
         *_adoption(spec),
         "--idle", str(spec.idle),
-        *(["--need-app"] if spec.need_app else []),
+        *(["--need-app"] if uwsgi_options(spec).need_app else []),
         "--ini", spec.ini,
         "--die-on-idle",
         # `master = false` would hear no order of ours, `cheap = true` would never send byte 5.
@@ -48,14 +49,15 @@ def environment(spec: Spec, inherited: Mapping[str, str]) -> dict[str, str]:
     """What the vassal sees of the daemon's environment, and its end of the pipe."""
     env = clean_environment(inherited)
     env["UWSGI_EMPEROR_FD"] = str(PIPE_FD)
-    if spec.adoption is Adoption.BY_NAME:
+    if uwsgi_options(spec).adoption is Adoption.BY_NAME:
         # uWSGI adds one: it believes that this is a reload, and looks for inherited sockets.
         env["UWSGI_RELOADS"] = "-1"
     return env
 
 
 def _adoption(spec: Spec) -> list[str]:
-    if spec.adoption is Adoption.BY_FD:
-        return [f"--{spec.protocol}", f"fd://{LISTENER_FD}"]
-    named = [] if spec.names_socket else [f"--{spec.protocol}", spec.socket]
+    options = uwsgi_options(spec)
+    if options.adoption is Adoption.BY_FD:
+        return [f"--{options.socket_option}", f"fd://{LISTENER_FD}"]
+    named = [] if options.names_socket else [f"--{options.socket_option}", spec.socket]
     return [*named, "--log-reopen", "--max-fd", _BY_NAME_MAX_FD]

@@ -11,13 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
+from emperor.uwsgi.options import PROTOCOLS
 
-# Options of core/uwsgi.c that add a socket for requests; there are no short names in an ini.
-SSL_SOCKETS = frozenset({"suwsgi-socket", "ssl-socket", "https-socket"})
-SOCKETS = SSL_SOCKETS | {
-    "socket", "uwsgi-socket", "http-socket", "http11-socket", "fastcgi-socket",
-    "fastcgi-nph-socket", "scgi-socket", "scgi-nph-socket", "raw-socket", "puwsgi-socket",
-}  # fmt: skip
+SOCKETS = frozenset(PROTOCOLS)
 LOADERS = frozenset({
     "ini", "include", "inherit", "config", "xml", "xmlconfig", "yaml", "yml", "json", "js",
     "ini-paste", "ini-paste-logged",

@@ -205,6 +205,7 @@ class UwsgiLauncher:
         except OSError as error:
             raise CannotLaunch(f"cannot spawn {self._uwsgi}: {error.strerror}") from error
         mark = ProcessMark(
+            runtime=spec.runtime.name,
             pid=None,
             pipe_inode=os.fstat(pipe.far_fd).st_ino,
             log=os.path.join(self._log_dir, f"{spec.domain}.log"),

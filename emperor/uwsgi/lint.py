@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
 
-from emperor.model.duration import format_duration, parse_duration
-from emperor.model.settings import Settings
-from emperor.model.spec import Adoption, Spec
+from emperor.model.settings import Settings, seconds
+from emperor.model.spec import Spec
 from emperor.uwsgi.ini import BLOCKS, SOCKETS, Ini, Option
+from emperor.uwsgi.options import Adoption, uwsgi_options
 from emperor.uwsgi.spec import APPS, BESIDES, EMPEROR_KEYS, ROUTERS, path_of, place_of, whole
 
 
@@ -57,7 +57,7 @@ def _is_on(value: str, spec: Spec) -> bool:
 
 
 def _by_name(_: str, spec: Spec) -> bool:
-    return spec.adoption is Adoption.BY_NAME
+    return uwsgi_options(spec).adoption is Adoption.BY_NAME
 
 
 def _is_no_number(value: str, _: Spec) -> bool:

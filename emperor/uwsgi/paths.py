@@ -7,9 +7,10 @@ uWSGI begins in the folder of its ini, writes `pidfile` there, and enters `chdir
 import os
 from collections.abc import Iterator
 
-from emperor.model.spec import Adoption, Spec
+from emperor.model.spec import Spec
 from emperor.uwsgi.ini import Ini, Option
 from emperor.uwsgi.lint import Finding, Severity
+from emperor.uwsgi.options import Adoption, uwsgi_options
 
 _APPS = frozenset({"file", "wsgi-file"})  # of both together, the last one counts
 _PIDFILES = ("pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2")
@@ -30,7 +31,7 @@ def missing_paths(ini: Ini, spec: Spec, folder: str) -> Iterator[Finding]:
     for key in _PIDFILES:
         start = folder if key == "pidfile" else place
         # For gevent and the like, none is written.
-        if key not in last or spec.adoption is Adoption.BY_NAME:
+        if key not in last or uwsgi_options(spec).adoption is Adoption.BY_NAME:
             continue
         if (path := _resolved(last[key], start)) and not _is_there(os.path.dirname(path)):
             where = f"folder {os.path.dirname(path)} for its {key}, so the app does not start"

@@ -6,16 +6,17 @@ last word, as of `idle`, its own option wins.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from emperor.model.definition import BrokenIni, FileOwner
 from emperor.model.domain import is_domain
 from emperor.model.settings import KEYS, Settings
-from emperor.model.spec import SOCKET_PATH_BYTES, Adoption, Reload, Spec
+from emperor.model.spec import SOCKET_PATH_BYTES, Reload, Spec
 from emperor.uwsgi.identity import Accounts, has_the_last_word, identity_of
-from emperor.uwsgi.ini import SOCKETS, SSL_SOCKETS, Ini, Option
+from emperor.uwsgi.ini import SOCKETS, Ini, Option
+from emperor.uwsgi.options import PROTOCOLS, SSL_SOCKETS, Adoption, UwsgiOptions
 
 # What [emperor] may say for one vassal, as the settings say it for all.
 _OVERRIDES = {
@@ -81,23 +82,29 @@ def spec_of(
         domain=domain,
         ini=ini.name,
         socket=socket.path,
-        protocol=socket.protocol,
-        names_socket=socket.named,
-        adoption=_adoption(ini, socket, written.keys() & _NEEDS_NAME),
+        runtime=UwsgiOptions(
+            socket_option=socket.option,
+            names_socket=socket.named,
+            adoption=_adoption(ini, socket, written.keys() & _NEEDS_NAME),
+            need_app=_needs_app(settings, written.keys()),
+        ),
+        protocol=PROTOCOLS[socket.option],
         activation=settings.activation,
         on_change=(
             OnChange.RESTART if single and not ini.attribute("on-change") else settings.on_change
         ),
         idle=idle,
-        idle_in_ini="idle" in written,
         start_timeout=settings.start_timeout,
         stop_timeout=settings.stop_timeout,
-        need_app=(settings.need_app and "need-app" not in written and not APPS.isdisjoint(written)),
         backlog=_backlog(ini, settings, written.get("listen")),
         identity=identity_of(ini, owner, accounts),
         aliases=_aliases(domain, ini, settings, owner, accounts) if ini.emperor else (),
         foreign_sockets=socket.foreign,
     )
+
+
+def _needs_app(settings: Settings, keys: Collection[str]) -> bool:
+    return settings.need_app and "need-app" not in keys and not APPS.isdisjoint(keys)
 
 
 def _cannot_run_twice(written: Mapping[str, Option]) -> bool:
@@ -148,7 +155,7 @@ class _Socket:
     uWSGI bind."""
 
     path: str
-    protocol: str
+    option: str
     named: bool
     foreign: tuple[str, ...]
 
@@ -169,8 +176,8 @@ def _socket(domain: str, ini: Ini, settings: Settings) -> _Socket:
             foreign.append(place)
     path = own if mine is None else path_of(mine)
     _refuse_paths(mine, path)
-    protocol = "socket" if mine is None else mine.key
-    return _Socket(path, protocol, mine is not None, tuple(foreign))
+    key = "socket" if mine is None else mine.key
+    return _Socket(path, key, mine is not None, tuple(foreign))
 
 
 def path_of(option: Option) -> str:
@@ -222,7 +229,7 @@ def _refuse_paths(named: Option | None, path: str) -> None:
 
 def _adoption(ini: Ini, socket: _Socket, needs_name: set[str]) -> Adoption:
     """By name only where the ini's own entry is there to be given the listener."""
-    if socket.named and (needs_name or ini.quotes_socket or socket.protocol in SSL_SOCKETS):
+    if socket.named and (needs_name or ini.quotes_socket or socket.option in SSL_SOCKETS):
         return Adoption.BY_NAME
     return Adoption.BY_FD
 

@@ -11,6 +11,7 @@ from typing import Self
 
 from emperor.model.spec import Spec
 from emperor.uwsgi.command import LISTENER_FD, argv, clean_environment
+from emperor.uwsgi.options import UwsgiOptions
 from tests.bench.place import running, serving
 from tests.eventually import eventually
 from tests.nginx_server import free_ports
@@ -46,7 +47,7 @@ class Bare:
 
     def start(self) -> None:
         """Spawn it, which returns before it accepts."""
-        spec = Spec(self.path.stem, str(self._ini), str(self.path), need_app=True)
+        spec = Spec(self.path.stem, str(self._ini), str(self.path), UwsgiOptions(need_app=True))
         log = f"{self._ini}.log"
         # dup2 of a descriptor to itself would keep its close-on-exec.
         listener = fcntl.fcntl(self._socket, fcntl.F_DUPFD_CLOEXEC, _ABOVE_OURS)

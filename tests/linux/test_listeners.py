@@ -19,6 +19,7 @@ from emperor.model.ports import CannotListen
 from emperor.model.settings import SettingsError, read_settings
 from emperor.model.spec import Activation, Spec
 from tests.eventually import eventually_async
+from tests.supervisor.fakes import SPEC
 from tests.traces import public_folder
 
 NGINX = (33, 33)
@@ -85,7 +86,8 @@ class House:
         return self.sockets / domain / "socket"
 
     def spec(self, domain: str = "a.example", **changes: Any) -> Spec:
-        return replace(Spec(domain, f"{domain}.ini", str(self.path(domain))), **changes)
+        spec = replace(SPEC, domain=domain, ini=f"{domain}.ini", socket=str(self.path(domain)))
+        return replace(spec, **changes)
 
     def listen(self, domain: str = "a.example", **changes: Any) -> UnixListener:
         listener = self.listeners.listen(self.spec(domain, **changes))

@@ -2,11 +2,12 @@
 
 import heapq
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
+from typing import Literal
 
 from emperor.model.cause import Cause
 from emperor.model.ports import (
@@ -21,8 +22,8 @@ from emperor.model.ports import (
     StoreEntry,
 )
 from emperor.model.settings import Settings, read_settings
-from emperor.model.snapshot import ListenerMark, ProcessMark
-from emperor.model.spec import Spec
+from emperor.model.snapshot import ListenerMark, ProcessMark, decoder
+from emperor.model.spec import RuntimeOptions, Spec
 from emperor.model.status import Level, TransitionEvent
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
@@ -31,7 +32,27 @@ from emperor.supervisor.restore import saved_vassals
 # A descriptor of another kind than it should be.
 WRONG = -7
 CORES = 2
-SPEC = Spec("a.example", "a.example.ini", "/s/a.example/socket")
+
+
+@dataclass(frozen=True, slots=True)
+class FakeOptions(RuntimeOptions):
+    """Those of the runtime that FakeLauncher stands for."""
+
+    name: Literal["fake"] = "fake"
+    reports_loading: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OtherOptions(RuntimeOptions):
+    """Those of a second runtime."""
+
+    name: Literal["other"] = "other"
+    reports_loading: bool = False
+    interpreter: str = "python3"
+
+
+RUNTIMES: Mapping[str, type[RuntimeOptions]] = {"fake": FakeOptions, "other": OtherOptions}
+SPEC = Spec("a.example", "a.example.ini", "/s/a.example/socket", FakeOptions())
 
 
 @dataclass(order=True)
@@ -261,7 +282,7 @@ class FakeProcess:
     mark: ProcessMark = field(init=False)
 
     def __post_init__(self) -> None:
-        self.mark = ProcessMark(None, self.pipe, "/logs/a")
+        self.mark = ProcessMark(self.spec.runtime.name, None, self.pipe, "/logs/a")
 
     @property
     def fds(self) -> tuple[int, ...]:
@@ -270,7 +291,7 @@ class FakeProcess:
     def start(self) -> None:
         if self.launcher.problem:
             raise CannotLaunch(self.launcher.problem)
-        pid = 100 + len(self.launcher.started)
+        pid = self.launcher.first_pid + len(self.launcher.started)
         with self.launcher.diary.step(f"spawn {pid}"):
             self.pid = self.mark.pid = pid
             self.launcher.started.append(self)
@@ -310,8 +331,9 @@ class FakeProcess:
 class FakeLauncher:
     """Starts them, or cannot."""
 
-    def __init__(self, diary: Diary) -> None:
+    def __init__(self, diary: Diary, first_pid: int = 100) -> None:
         self.diary = diary
+        self.first_pid = first_pid
         self.prepared: list[FakeProcess] = []
         self.started: list[FakeProcess] = []
         self.problem: str | None = None
@@ -321,7 +343,7 @@ class FakeLauncher:
     ) -> FakeProcess:
         if self.problem or listener.fd < 0:
             raise CannotLaunch(self.problem or "it could not be bound again")
-        pipe = 1000 + 2 * len(self.prepared)
+        pipe = 10 * self.first_pid + 2 * len(self.prepared)
         self.prepared.append(FakeProcess(spec, generation, events, self, pipe))
         return self.prepared[-1]
 
@@ -376,6 +398,8 @@ class World:
         self.clock = FakeClock()
         self.listeners = FakeListeners(self.diary)
         self.launcher = FakeLauncher(self.diary)
+        self.other_launcher = FakeLauncher(self.diary, first_pid=50_000)
+        self.runtimes = dict(RUNTIMES)
         self.recorder = FakeRecorder()
         self.store = FakeStore(self.diary)
         self.settings = settings(**flags)
@@ -389,7 +413,7 @@ class World:
     def _governor(self) -> Governor:
         ports = Ports(
             listeners=self.listeners,
-            launcher=self.launcher,
+            launchers={"fake": self.launcher, "other": self.other_launcher},
             store=self.store,
             clock=self.clock,
             wall_clock=lambda: datetime.fromtimestamp(self.clock.time(), UTC),
@@ -404,12 +428,14 @@ class World:
         self.clock = FakeClock(self.clock.now)
         for listener in self.listeners.made:
             listener.unwatch()
-        before = {process.pid: process.events for process in self.launcher.started}
+        started = self.launcher.started + self.other_launcher.started
+        before = {process.pid: process.events for process in started}
         self.governor = self._governor()
-        self.governor.restore(saved_vassals(self.store.left, lambda fd, _: fd != WRONG))
+        decode = decoder(self.runtimes)
+        self.governor.restore(saved_vassals(self.store.left, decode, lambda fd, _: fd != WRONG))
         found = self.governor.vassals.get("a.example")
         self.vassal = found or self.vassal
-        for process in self.launcher.started:
+        for process in started:
             if process.events is not before.get(process.pid):
                 process.tell()
 

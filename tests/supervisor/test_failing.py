@@ -6,8 +6,7 @@ import pytest
 
 from emperor.model.lifecycle import Event
 from emperor.model.ports import Message
-from emperor.model.spec import Adoption
-from tests.supervisor.fakes import SPEC, World
+from tests.supervisor.fakes import SPEC, FakeOptions, World
 
 
 def test_each_failed_start_doubles_the_throttle() -> None:
@@ -138,17 +137,13 @@ def test_an_app_that_does_not_drain_is_killed_at_its_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    ("adoption", "loaded", "end"),
-    [
-        (Adoption.BY_FD, False, "kill 100"),
-        (Adoption.BY_FD, True, "drain 100"),
-        (Adoption.BY_NAME, False, "drain 100"),
-    ],
+    ("reports_loading", "loaded", "end"),
+    [(True, False, "kill 100"), (True, True, "drain 100"), (False, False, "drain 100")],
 )
 def test_an_unwanted_boot_is_killed_unless_it_may_accept(
-    adoption: Adoption, loaded: bool, end: str
+    reports_loading: bool, loaded: bool, end: str
 ) -> None:
-    world = World(replace(SPEC, adoption=adoption))
+    world = World(replace(SPEC, runtime=FakeOptions(reports_loading=reports_loading)))
     world.hit()
     if loaded:
         world.launcher.last.says(Message.LOADED)

@@ -14,16 +14,16 @@ from emperor.model.snapshot import (
     ProcessMark,
     ProcessRecord,
     VassalRecord,
-    decode,
+    decoder,
     encode,
 )
 from emperor.model.spec import Stamp
 from emperor.supervisor.records import Child, Vassal
-from tests.supervisor.fakes import SPEC, World
+from tests.supervisor.fakes import RUNTIMES, SPEC, World
 
 CAUSE = Cause("hit", 1.0, "203.0.113.9", "7f3c0a", person=True)
 BOOT = Boot(CAUSE, 2.0, 3.0, 4.0, 5.0)
-MARK = ProcessMark(4711, 12, "/logs/a", 13, (1, 2))
+MARK = ProcessMark("fake", 4711, 12, "/logs/a", 13, (1, 2))
 CHILD = ProcessRecord(7, SPEC, MARK, BOOT, Role.SERVING, 8.0, "too slow", 3)
 # No field has its default here, so that a field which is not kept is noticed.
 FULL = VassalRecord(
@@ -56,7 +56,7 @@ def test_the_example_sets_every_field() -> None:
 
 
 def test_every_field_is_kept() -> None:
-    kept = decode(encode(FULL))
+    kept = decoder(RUNTIMES)(encode(FULL))
     assert msgspec.to_builtins(kept) == msgspec.to_builtins(FULL)
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from emperor.model.lifecycle import Event
 from emperor.model.ports import Message, StoreEntry
-from emperor.model.snapshot import decode, encode
-from emperor.model.spec import OnChange, Stamp
+from emperor.model.snapshot import decoder, encode
+from emperor.model.spec import Reload, Stamp
 from tests.supervisor.fakes import Crash, FakeProcess, World
 
 STAMP = Stamp(1, 2, 3, 0, 0)
@@ -26,7 +26,7 @@ def records(world: World) -> dict[str, Any]:
     counted anew when none is left."""
     found = {}
     for vassal in world.governor.vassals:
-        record = decode(encode(vassal))
+        record = decoder(world.runtimes)(encode(vassal))
         record.last_hit = None
         for child in (record.lead, record.second):
             if child:

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from emperor.model.spec import Adoption, Spec
+from emperor.model.spec import Spec
 from emperor.uwsgi.command import argv, environment
+from emperor.uwsgi.options import Adoption, UwsgiOptions
 
-SPEC = Spec("a.example", "a.example.ini", "/s/a.example/socket", need_app=True)
+SPEC = Spec("a.example", "a.example.ini", "/s/a.example/socket", UwsgiOptions(need_app=True))
 
 
 def before_and_after_ini(spec: Spec) -> tuple[str, str]:
@@ -24,21 +25,24 @@ def test_the_ini_has_the_last_word_on_idle_and_none_on_how_it_ends() -> None:
 
 
 def test_the_listener_speaks_the_protocol_that_the_ini_chose() -> None:
-    before, _ = before_and_after_ini(replace(SPEC, protocol="http-socket"))
+    before, _ = before_and_after_ini(
+        replace(SPEC, runtime=UwsgiOptions(socket_option="http-socket"))
+    )
     assert "--http-socket fd://3" in before
 
 
 def test_an_app_that_is_not_named_need_not_load() -> None:
-    before, _ = before_and_after_ini(replace(SPEC, need_app=False))
+    before, _ = before_and_after_ini(replace(SPEC, runtime=UwsgiOptions(need_app=False)))
     assert "need-app" not in before
 
 
 def test_by_name_the_socket_is_found_by_its_letters() -> None:
-    spec = replace(SPEC, adoption=Adoption.BY_NAME)
+    options = UwsgiOptions(adoption=Adoption.BY_NAME)
+    spec = replace(SPEC, runtime=options)
     before, _ = before_and_after_ini(spec)
     assert "--log-reopen --max-fd 4096" in before
     assert "socket" not in before, "the ini names it"
-    before, _ = before_and_after_ini(replace(spec, names_socket=False))
+    before, _ = before_and_after_ini(replace(spec, runtime=replace(options, names_socket=False)))
     assert "--socket /s/a.example/socket" in before
     assert environment(spec, {})["UWSGI_RELOADS"] == "-1"
 

@@ -16,6 +16,7 @@ from emperor.model.settings import read_settings
 from emperor.model.snapshot import ProcessMark
 from emperor.model.spec import Spec
 from emperor.uwsgi.launcher import UwsgiLauncher, UwsgiProcess
+from emperor.uwsgi.options import UwsgiOptions
 from tests.eventually import eventually_async
 from tests.traces import public_folder
 
@@ -49,7 +50,9 @@ class House:
         for path in flags.values():
             Path(path).mkdir()
         self.settings = read_settings("", "the test", flags)
-        self.spec = Spec("a.example", "a.example.ini", f"{folder}/s/a.example/socket")
+        self.spec = Spec(
+            "a.example", "a.example.ini", f"{folder}/s/a.example/socket", UwsgiOptions()
+        )
         ini = f"[uwsgi]\nsocket = {self.spec.socket}\nfile = {APPS}/plain.py\n"
         (folder / "v/a.example.ini").write_text(ini)
         self.open_files = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from emperor.model.definition import BrokenIni, FileOwner
-from emperor.model.spec import Activation, Adoption, Reload, Spec
+from emperor.model.spec import Activation, Reload, Spec, WireProtocol
 from emperor.uwsgi.ini import Option
+from emperor.uwsgi.options import Adoption, UwsgiOptions, uwsgi_options
 from tests.uwsgi.house import ALICE, AS_BOB, AS_ROOT, DOMAIN, OWN, ROOT, Machine, spec
 
 
@@ -15,9 +16,8 @@ def test_the_ini_of_the_talk() -> None:
         domain=DOMAIN,
         ini=f"{DOMAIN}.ini",
         socket=OWN,
+        runtime=UwsgiOptions(need_app=True),
         idle=93600,
-        idle_in_ini=True,
-        need_app=True,
     )
 
 
@@ -26,7 +26,10 @@ def test_the_ini_of_the_talk() -> None:
 
 def test_an_ini_without_a_socket_is_served_at_its_domains() -> None:
     made = spec("file = /srv/a.py")
-    assert (made.socket, made.protocol, made.names_socket) == (OWN, "socket", False)
+    assert (made.socket, uwsgi_options(made)) == (
+        OWN,
+        UwsgiOptions(names_socket=False, need_app=True),
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,7 +43,8 @@ def test_an_ini_without_a_socket_is_served_at_its_domains() -> None:
 )
 def test_a_socket_is_bound_as_the_ini_spells_it(spelling: str) -> None:
     made = spec(f"socket = {spelling}")
-    assert (made.socket, made.names_socket, made.foreign_sockets) == (spelling, True, ())
+    assert (made.socket, made.foreign_sockets) == (spelling, ())
+    assert uwsgi_options(made).names_socket
 
 
 def test_a_way_back_in_its_path_is_refused_since_it_may_pass_a_tenants_link() -> None:
@@ -54,15 +58,26 @@ def test_a_number_of_thousands_of_digits_is_out_of_range_and_no_more() -> None:
 
 
 @pytest.mark.parametrize(
-    "protocol",
+    ("option", "protocol"),
     [
-        "socket", "uwsgi-socket", "http-socket", "http11-socket", "fastcgi-socket",
-        "fastcgi-nph-socket", "scgi-socket", "scgi-nph-socket", "raw-socket", "puwsgi-socket",
+        ("socket", WireProtocol.UWSGI),
+        ("uwsgi-socket", WireProtocol.UWSGI),
+        ("http-socket", WireProtocol.HTTP),
+        ("http11-socket", WireProtocol.HTTP),
+        ("fastcgi-socket", WireProtocol.FASTCGI),
+        ("fastcgi-nph-socket", WireProtocol.FASTCGI),
+        ("scgi-socket", WireProtocol.SCGI),
+        ("scgi-nph-socket", WireProtocol.SCGI),
+        ("raw-socket", WireProtocol.RAW),
+        ("puwsgi-socket", WireProtocol.PERSISTENT_UWSGI),
     ],
-)  # fmt: skip
-def test_the_option_that_names_the_socket_gives_its_protocol(protocol: str) -> None:
-    made = spec(f"socket = :8080\n{protocol} = {OWN}\nsocket = {OWN}")
-    assert (made.protocol, made.adoption) == (protocol, Adoption.BY_FD)
+)
+def test_the_option_that_names_the_socket_gives_its_protocol(
+    option: str, protocol: WireProtocol
+) -> None:
+    made = spec(f"socket = :8080\n{option} = {OWN}\nsocket = {OWN}")
+    assert made.protocol is protocol
+    assert uwsgi_options(made) == UwsgiOptions(socket_option=option)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +96,7 @@ def test_the_option_that_names_the_socket_gives_its_protocol(protocol: str) -> N
 )
 def test_a_socket_elsewhere_is_kept_beside_that_of_the_domain(option: str, foreign: str) -> None:
     made = spec(option)
-    assert (made.socket, made.protocol, made.names_socket) == (OWN, "socket", False)
+    assert (made.socket, uwsgi_options(made)) == (OWN, UwsgiOptions(names_socket=False))
     assert made.foreign_sockets == (foreign,)
     assert not made.overlaps, "two processes cannot bind the same"
 
@@ -114,6 +129,10 @@ def test_a_path_that_the_kernel_does_not_take_is_refused_with_both_lengths() -> 
 # How the socket is handed over.
 
 
+def adoption(text: str) -> Adoption:
+    return uwsgi_options(spec(text)).adoption
+
+
 @pytest.mark.parametrize(
     "option",
     [
@@ -123,37 +142,36 @@ def test_a_path_that_the_kernel_does_not_take_is_refused_with_both_lengths() -> 
     ],
 )  # fmt: skip
 def test_who_would_trip_over_a_socket_without_descriptor_gets_it_by_name(option: str) -> None:
-    assert spec(f"socket = {OWN}\n{option}").adoption is Adoption.BY_NAME
-    assert spec(option).adoption is Adoption.BY_FD, "there is no entry of the ini to trip over"
+    assert adoption(f"socket = {OWN}\n{option}") is Adoption.BY_NAME
+    assert adoption(option) is Adoption.BY_FD, "there is no entry of the ini to trip over"
 
 
 def test_a_socket_that_ends_tls_is_given_by_name_for_its_keys() -> None:
     made = spec(f"https-socket = {OWN},/srv/a.crt,/srv/a.key")
-    assert (made.socket, made.adoption) == (OWN, Adoption.BY_NAME)
+    assert (made.socket, made.protocol) == (OWN, WireProtocol.TLS)
+    assert uwsgi_options(made).adoption is Adoption.BY_NAME
 
 
 # Idle, backlog, need-app.
 
 
 @pytest.mark.parametrize(
-    ("text", "idle", "in_ini"),
+    ("text", "idle"),
     [
-        ("master", 500, False),
-        ("master\n[emperor]\nidle = 60", 60, False),
-        ("master\n[emperor]\nidle = 1h30m", 5400, False),
-        ("idle = 30\n[emperor]\nidle = 60", 30, True),
-        ("idle = 30\nidle = 40", 40, True),
-        ("idle = 26h", 26, True),
-        ("idle = soon", 0, True),
-        ("idle", 0, True),
-        ("idle = 0\n[emperor]\nidle = 60", 0, True),
+        ("master", 500),
+        ("master\n[emperor]\nidle = 60", 60),
+        ("idle = 30\n[emperor]\nidle = 60", 30),
+        ("idle = 30\nidle = 40", 40),
+        ("idle = 26h", 26),
+        ("idle = soon", 0),
+        ("idle", 0),
+        ("idle = 0\n[emperor]\nidle = 60", 0),
     ],
 )
 def test_the_idle_time_of_uwsgi_wins_over_emperor_and_that_over_the_settings(
-    text: str, idle: int, in_ini: bool
+    text: str, idle: int
 ) -> None:
-    made = spec(text, idle=500)
-    assert (made.idle, made.idle_in_ini) == (idle, in_ini)
+    assert spec(text, idle=500).idle == idle
 
 
 @pytest.mark.parametrize("idle", ["-1", "99999999999"])
@@ -177,6 +195,10 @@ def test_the_backlog_of_emperor_wins_over_listen_and_that_over_the_settings(
     assert spec(text).backlog == backlog
 
 
+def needs_app(text: str, in_settings: bool = True) -> bool:
+    return uwsgi_options(spec(text, need_app=in_settings)).need_app
+
+
 @pytest.mark.parametrize(
     "option",
     [
@@ -185,16 +207,16 @@ def test_the_backlog_of_emperor_wins_over_listen_and_that_over_the_settings(
     ],
 )  # fmt: skip
 def test_an_app_that_is_named_must_load(option: str) -> None:
-    assert spec(option).need_app
-    assert not spec(option, need_app=False).need_app
-    assert not spec(f"{option}\n[emperor]\nneed-app = no").need_app
-    assert spec(f"{option}\n[emperor]\nneed-app = yes", need_app=False).need_app
-    assert not spec(f"{option}\nneed-app = false").need_app, "uWSGI's own word stands"
+    assert needs_app(option)
+    assert not needs_app(option, in_settings=False)
+    assert not needs_app(f"{option}\n[emperor]\nneed-app = no")
+    assert needs_app(f"{option}\n[emperor]\nneed-app = yes", in_settings=False)
+    assert not needs_app(f"{option}\nneed-app = false"), "uWSGI's own option wins"
 
 
 @pytest.mark.parametrize("option", ["pythonpath = /srv", "static-map = /=/srv", "callable = app"])
 def test_where_no_app_is_named_none_is_needed(option: str) -> None:
-    assert not spec(option).need_app
+    assert not needs_app(option)
 
 
 # Reloading.

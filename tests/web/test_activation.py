@@ -16,15 +16,13 @@ from emperor.model.lifecycle import Event, State
 from emperor.model.ports import Listener, QueueLength
 from emperor.model.settings import Settings
 from emperor.model.snapshot import PendingEvent
-from emperor.model.spec import Spec
-from emperor.supervisor.records import Vassal
-from emperor.web.activation import STOPPED, Activation, Answer, Hit, Run, Wait, outcome
+from emperor.web.activation import Activation, Outcome, outcome
 from emperor.web.drain import Drain
 from emperor.web.health import Health
 from emperor.web.pace import Pacer
 from emperor.web.pages import Page
 from tests.eventually import eventually_async
-from tests.supervisor.fakes import World, settings
+from tests.supervisor.fakes import SPEC, World, settings
 
 Client = TestClient[Request, Application]
 
@@ -284,7 +282,7 @@ async def test_a_daemon_that_stops_says_so_to_all() -> None:
 
 
 async def test_an_alias_wakes_the_vassal_that_has_it() -> None:
-    world = World(Spec("a.example", "a.example.ini", "/s/x", aliases=("www.example",)))
+    world = World(replace(SPEC, aliases=("www.example",)))
     async with front(world) as asked:
         hit = asyncio.create_task(asked.ask("www.example"))
         await eventually_async(lambda: asked.held == 1)

@@ -1,0 +1,56 @@
+"""What only uWSGI knows of a vassal: how it is given its socket, and what else it is told."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from emperor.model.spec import RuntimeOptions, Spec, WireProtocol
+
+# uWSGI's options for a socket whose connections are encrypted.
+SSL_SOCKETS = frozenset({"suwsgi-socket", "ssl-socket", "https-socket"})
+# Options of core/uwsgi.c that add a socket for requests; there are no short names in an ini.
+PROTOCOLS = {
+    "socket": WireProtocol.UWSGI,
+    "uwsgi-socket": WireProtocol.UWSGI,
+    "suwsgi-socket": WireProtocol.TLS,
+    "ssl-socket": WireProtocol.TLS,
+    "puwsgi-socket": WireProtocol.PERSISTENT_UWSGI,
+    "http-socket": WireProtocol.HTTP,
+    "http11-socket": WireProtocol.HTTP,
+    "https-socket": WireProtocol.TLS,
+    "fastcgi-socket": WireProtocol.FASTCGI,
+    "fastcgi-nph-socket": WireProtocol.FASTCGI,
+    "scgi-socket": WireProtocol.SCGI,
+    "scgi-nph-socket": WireProtocol.SCGI,
+    "raw-socket": WireProtocol.RAW,
+}
+
+
+class Adoption(Enum):
+    """How uWSGI is told that its socket exists already (measured; see docs/decisions)."""
+
+    BY_FD = "fd://"
+    BY_NAME = "UWSGI_RELOADS"
+
+
+@dataclass(frozen=True, slots=True)
+class UwsgiOptions(RuntimeOptions):
+    """`socket_option` gives uWSGI the socket (`socket`, `http-socket`, ...), and `names_socket`
+    tells whether the ini itself has that option. `need_app`: a start fails without an app."""
+
+    name: Literal["uwsgi"] = "uwsgi"
+    socket_option: str = "socket"
+    names_socket: bool = True
+    adoption: Adoption = Adoption.BY_FD
+    need_app: bool = False
+
+    @property
+    def reports_loading(self) -> bool:
+        """Byte 1 comes before the first worker is forked, except after an adoption by name."""
+        return self.adoption is Adoption.BY_FD
+
+
+def uwsgi_options(spec: Spec) -> UwsgiOptions:
+    """The options of a vassal that uWSGI runs."""
+    assert isinstance(spec.runtime, UwsgiOptions), spec.runtime.name
+    return spec.runtime
