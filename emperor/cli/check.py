@@ -1,6 +1,6 @@
 """`emperorctl check`: reads an ini as emperord and uWSGI would, and prints what will not work.
 
-It needs no daemon and starts no app. If emperord cannot resolve an ini by itself, uWSGI does.
+It needs no daemon and starts no app. uWSGI resolves the inis that emperord cannot read by itself.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The findings about an ini, and the socket at which it would be served; None: it would not be
+    """The findings about an ini, and the socket that it would be served at. None: it would not be
     served."""
 
     path: Path
@@ -43,8 +43,10 @@ class Verdict:
 
 
 class Examiner:
-    """Checks inis one by one, and remembers the hosts and sockets of each. An ini is read as if its
-    own folder were the folder of vassals. `known` are the options of `uwsgi`."""
+    """Checks inis one by one, and remembers the hosts and sockets that each one claims.
+
+    It takes the folder of an ini for the folder of vassals. `known` are the options of `uwsgi`.
+    """
 
     def __init__(self, settings: Settings, uwsgi: Path, known: frozenset[str]) -> None:
         self._settings = settings
@@ -53,11 +55,11 @@ class Examiner:
         self._somaxconn = int(SOMAXCONN.read_text(encoding="ascii"))
         self._claims = Claims()
         self._accounts = SystemAccounts()
-        # emperord runs as root, whoever checks.
+        # emperord runs as root, whoever runs this command.
         self._accounts.daemon = Identity(ROOT, ROOT, "root")
 
     async def examine(self, path: Path) -> Verdict:
-        """Check one ini."""
+        """The verdict on one ini."""
         found: list[Finding] = []
         socket = None
         try:
@@ -106,17 +108,17 @@ def _domain_of(name: str) -> str:
 
 
 def lines(verdict: Verdict) -> list[Text]:
-    """A line for each finding, and a line about where the ini would be served."""
+    """One line for each finding, and one with the socket that the ini would be served at."""
     path = plain(str(verdict.path))
-    told = []
+    printed = []
     for finding in verdict.findings:
         place = f"{path}:{finding.line}" if finding.line else path
         cure = f"; {one_line(finding.cure)}" if finding.cure else ""
         severity = (finding.severity.value, STYLE[finding.severity])
-        told.append(Text.assemble(f"{place}: ", severity, f": {one_line(finding.text)}{cure}"))
+        printed.append(Text.assemble(f"{place}: ", severity, f": {one_line(finding.text)}{cure}"))
     if verdict.socket is not None:
-        told.append(Text(f"{path}: would be served at {plain(verdict.socket)}"))
-    return told
+        printed.append(Text(f"{path}: would be served at {plain(verdict.socket)}"))
+    return printed
 
 
 @click.command()
@@ -135,8 +137,8 @@ def lines(verdict: Verdict) -> list[Text]:
 def check(inis: tuple[Path, ...], config: str | None, sockets_dir: str | None) -> None:
     """Print what in each INI does not work, or works otherwise than it looks.
 
-    Each line reads FILE:LINE: severity: cause; cure. An INI with an error is not served, and the
-    exit status is 1. Check an ini before you move it into the folder of vassals.
+    Each line reads FILE:LINE: severity: cause; cure. An ini with an error will not be served, and
+    the exit status is 1. Check an ini before you move it into the folder of vassals.
     """
     try:
         settings = load_settings(
@@ -147,7 +149,7 @@ def check(inis: tuple[Path, ...], config: str | None, sockets_dir: str | None) -
     except SettingsError as error:
         raise Failed(str(error)) from error
     except CannotResolve as error:
-        raise Failed(f"cannot ask {uwsgi} for its options: {error}") from error
+        raise Failed(f"cannot read the options of {uwsgi}: {error}") from error
     console = terminal()
     for verdict in verdicts:
         show(console, lines(verdict))
@@ -158,6 +160,6 @@ def check(inis: tuple[Path, ...], config: str | None, sockets_dir: str | None) -
 async def _check(inis: tuple[Path, ...], settings: Settings, uwsgi: Path) -> list[Verdict]:
     known = await Resolver(uwsgi, Path("/"), Gate()).options()
     if "socket" not in known:
-        raise CannotResolve("it knows none, and so is no uWSGI")
+        raise CannotResolve("it has no option `socket`, so it is no uWSGI")
     examiner = Examiner(settings, uwsgi, known)
     return [await examiner.examine(path) for path in inis]

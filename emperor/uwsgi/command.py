@@ -1,6 +1,6 @@
 """The command line and environment of a vassal (measured on uWSGI 2.0.31, see docs/decisions).
 
-Options before `--ini` yield to the ini's own, options after it win over them.
+The options of the ini win over options before `--ini`, and lose to options after it.
 """
 
 from collections.abc import Mapping
@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from emperor.model.spec import Spec
 from emperor.uwsgi.options import Adoption, uwsgi_options
 
-# Where the vassal finds its listener and its end of the emperor pipe. By name, uWSGI looks through
-# the descriptors from 3 up to --max-fd for the ones it inherited.
+# The descriptors of the listener and of the vassal's end of the emperor pipe. For an adoption by
+# name uWSGI looks through all descriptors from 3 up to --max-fd.
 LISTENER_FD = 3
 PIPE_FD = 4
 
-# Whatever speaks to uWSGI through the environment would be taken for the administrator's word.
-_FOREIGN_PREFIXES = ("UWSGI_", "LISTEN_", "NOTIFY_", "UPSTART_")
+# uWSGI takes these variables for orders to it.
+_UWSGI_PREFIXES = ("UWSGI_", "LISTEN_", "NOTIFY_", "UPSTART_")
 _BY_NAME_MAX_FD = "4096"
 
 
 def argv(uwsgi: str, spec: Spec) -> list[str]:
-    """How to run `spec` with the binary `uwsgi`, in the folder of its ini."""
+    """The command that runs `spec` with the binary `uwsgi`, in the folder of its ini."""
     return [
         uwsgi,
         *_adoption(spec),
@@ -27,30 +27,30 @@ def argv(uwsgi: str, spec: Spec) -> list[str]:
         *(["--need-app"] if uwsgi_options(spec).need_app else []),
         "--ini", spec.ini,
         "--die-on-idle",
-        # `master = false` would hear no order of ours, `cheap = true` would never send byte 5.
+        # Without a master it would not obey the pipe. With `cheap` it would never send byte 5.
         "--master",
         "--set", "cheap=false",
-        # With a graceful stop it would shut the daemon's own listener down.
+        # A graceful stop would shut down the listener, which the daemon keeps.
         "--set", "shutdown-sockets=false",
         "--no-orphans",
     ]  # fmt: skip
 
 
 def clean_environment(inherited: Mapping[str, str]) -> dict[str, str]:
-    """The daemon's environment without what would speak to uWSGI."""
+    """The daemon's environment without the variables that uWSGI reads."""
     return {
         name: value
         for name, value in inherited.items()
-        if not name.startswith(_FOREIGN_PREFIXES) and name != "WATCHDOG_USEC"
+        if not name.startswith(_UWSGI_PREFIXES) and name != "WATCHDOG_USEC"
     }
 
 
 def environment(spec: Spec, inherited: Mapping[str, str]) -> dict[str, str]:
-    """What the vassal sees of the daemon's environment, and its end of the pipe."""
+    """The environment of the vassal: that of the daemon, and the number of its end of the pipe."""
     env = clean_environment(inherited)
     env["UWSGI_EMPEROR_FD"] = str(PIPE_FD)
     if uwsgi_options(spec).adoption is Adoption.BY_NAME:
-        # uWSGI adds one: it believes that this is a reload, and looks for inherited sockets.
+        # uWSGI adds one, takes this for a reload, and looks for inherited sockets.
         env["UWSGI_RELOADS"] = "-1"
     return env
 

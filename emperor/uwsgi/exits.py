@@ -15,8 +15,8 @@ _RAISED = re.compile(r"(?:\w+\.)*[A-Z]\w*(?:Error|Exception): ")
 _COMPLAINT = re.compile(
     r"(?i).*(?:\berror\b|unable to|cannot|failed|not found|no such|denied|unknown|must be).*"
 )
-# uWSGI says these at every death; they explain nothing.
-_CHATTER = re.compile(r"unable to load app 0|no app loaded|\*\*\*|OOPS|need-app|VACUUM")
+# uWSGI prints these at every exit, so they explain nothing.
+_USUAL = re.compile(r"unable to load app 0|no app loaded|\*\*\*|OOPS|need-app|VACUUM")
 _LONGEST = 200
 
 
@@ -27,12 +27,12 @@ def explain_exit(ended: Exit, printed: str) -> str:
     """
     words = f"{_EXITS[ended.code]} ({ended})" if ended.code in _EXITS else str(ended)
     lines = printed.splitlines()
-    told = (
+    reason = (
         None
         if ended.code == 0
         else _exception(lines) or _last(_RAISED, lines) or _last(_COMPLAINT, lines)
     )
-    return f"{words}: {told.strip()[:_LONGEST]}" if told else words
+    return f"{words}: {reason.strip()[:_LONGEST]}" if reason else words
 
 
 def _exception(lines: list[str]) -> str | None:
@@ -45,6 +45,6 @@ def _exception(lines: list[str]) -> str | None:
 
 def _last(pattern: re.Pattern[str], lines: list[str]) -> str | None:
     return next(
-        (line for line in reversed(lines) if pattern.match(line) and not _CHATTER.search(line)),
+        (line for line in reversed(lines) if pattern.match(line) and not _USUAL.search(line)),
         None,
     )

@@ -1,8 +1,8 @@
-"""Reads an ini as uWSGI's core/ini.c does, for the many that need nothing cleverer.
+"""Reads an ini as uWSGI's core/ini.c does, without uWSGI where that is possible.
 
 An option may bring in others (`include`), stand in a block (`if-env`) or take its value from
-elsewhere (`$(HOME)`). Where that changes an option that the daemon needs, `Ini.needs_uwsgi` says
-so and uWSGI resolves the ini. Everything else leaves these options as they are written.
+elsewhere (`$(HOME)`). Where that may change an option that the daemon needs, `Ini.needs_uwsgi`
+names it, and uWSGI has to resolve the ini.
 """
 
 import os
@@ -22,21 +22,21 @@ BLOCKS = frozenset({
     "for", "for-glob", "for-times", "for-readline", "ifdir", "ifenv", "ifexists", "ifplugin",
 })  # fmt: skip
 
-# Only of these does the daemon use the value; of all others, whether they are there.
+# The daemon uses the values of these. Of all other options it only uses the names.
 _VALUES = SOCKETS | {"idle", "listen", "loop"}
 _RESOLVED_KEYS = LOADERS | BLOCKS | {"set"}
-# Host, time, version, cores, user, group, binary, inode: what the running uWSGI alone knows.
+# Host, time, version, cores, user, group, binary, inode: only the running uWSGI knows these.
 _KNOWN_TO_UWSGI = b"htTVkuUgGbiIjJ"
 _BLANKS = " \t\r"
 _MAGIC = re.compile(rb"%(.?)", re.DOTALL)
 _QUOTES_SOCKET = re.compile(rf"%\((?:{'|'.join(sorted(SOCKETS))})[ )]")
-# Stands where a `%` at its end joined a line to the next, until the lines are counted.
+# Marks where a `%` at the end of a line joined it to the next one, until the lines are counted.
 _JOINT = "\0"
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One `key = value`. `line` counts from 1, and is 0 for what came from another file."""
+    """One `key = value`. `line` counts from 1, and is 0 for an option from another file."""
 
     key: str
     value: str
@@ -49,9 +49,11 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Ini:
-    """The options of [uwsgi] and of [emperor] in their order, the former before `$(ENV)`, `@(file)`
-    and `%(option)` are replaced. `needs_uwsgi` is why uWSGI must resolve them.
-    `quotes_socket` tells that a value refers to a socket's (`%(socket)`).
+    """`options` are those of [uwsgi] and `emperor` those of [emperor], in their order.
+
+    Before uWSGI has resolved them, the options contain `$(ENV)`, `@(file)` and `%(option)` as
+    written, and `needs_uwsgi` is the first option for which uWSGI must do so. `quotes_socket`: a
+    value refers to that of a socket option (`%(socket)`).
     """
 
     name: str
@@ -61,12 +63,12 @@ class Ini:
     quotes_socket: bool = False
 
     def attribute(self, key: str) -> Option | None:
-        """The last word of [emperor] on `key`."""
+        """The last option `key` of [emperor], which is the one that counts."""
         return next((option for option in reversed(self.emperor) if option.key == key), None)
 
 
 def parse(data: bytes, name: str, folder: str) -> Ini:
-    """The ini `name` (a base name) in `folder` (its real path, which uWSGI is started in).
+    """Parse the ini with the base name `name`. `folder` is its folder, without symbolic links.
 
     Raises BrokenIni.
     """
@@ -82,28 +84,28 @@ def parse(data: bytes, name: str, folder: str) -> Ini:
 
 
 def text_of(data: bytes, name: str, folder: str) -> str:
-    """The text of an ini with its `%x` magic replaced, as far as it is known before uWSGI runs; it
-    is meant for `lines_of`.
+    """The text of an ini, for `lines_of`. Its `%x` variables are replaced as far as their values
+    are known before uWSGI runs.
 
-    Raises BrokenIni for what is too long to be an ini, binary, or not UTF-8.
+    Raises BrokenIni for data that is too long, binary, or not UTF-8.
     """
     if len(data) > LONGEST_DEFINITION:
         raise BrokenIni("it has more than 64 KiB", "put an ini there")
     try:
         text = data.decode()
-        wrong = text.find("\0")
+        nul = text.find("\0")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise BrokenIni("it is not UTF-8 text", "save it as such", line) from error
-    if wrong >= 0:
-        line = text.count("\n", 0, wrong) + 1
+    if nul >= 0:
+        line = text.count("\n", 0, nul) + 1
         raise BrokenIni("it has a NUL byte", "put an ini there, not a binary", line)
     return _replace_magic(data, name, folder) if "%" in text else text
 
 
 def lines_of(text: str) -> Iterator[tuple[int, str]]:
-    """What uWSGI takes for lines in such a text: the number of each in the file, and it stripped.
-    Empty lines and comments are left out."""
+    """The lines that uWSGI sees in a text of `text_of`: the number in the file, and the stripped
+    line. Empty lines and comments are left out."""
     following = 1
     for raw in text.split("\n"):
         number = following
@@ -119,7 +121,7 @@ def lines_of(text: str) -> Iterator[tuple[int, str]]:
 def _sections(text: str) -> tuple[list[Option], list[Option]]:
     options: list[Option] = []
     emperor: list[Option] = []
-    wanted = {"[uwsgi]": options, "[emperor]": emperor}
+    sections = {"[uwsgi]": options, "[emperor]": emperor}
     section: list[Option] | None = None
     for number, line in lines_of(text):
         if line[0] == "[":
@@ -129,7 +131,7 @@ def _sections(text: str) -> tuple[list[Option], list[Option]]:
                     "complete it, and put comments on lines of their own",
                     number,
                 )
-            section = wanted.get(line)
+            section = sections.get(line)
         elif section is not None:
             key, _, value = line.partition("=")
             section.append(Option(key.rstrip(_BLANKS), value.lstrip(_BLANKS), number))
@@ -147,14 +149,15 @@ def _first_for_uwsgi(options: list[Option]) -> Option | None:
 
 
 def _replace_magic(data: bytes, name: str, folder: str) -> str:
-    """What core/utils.c's magic_sub makes of it: `%` and any byte become something or vanish."""
+    """Do as magic_sub of core/utils.c: each `%` with the byte behind it is replaced or dropped."""
     table = _magic_table(os.fsencode(name), os.fsencode(folder))
     replaced = _MAGIC.sub(lambda match: table.get(match[1], b""), data)
     return replaced.decode(errors="replace")
 
 
 def _magic_table(name: bytes, folder: bytes) -> dict[bytes, bytes]:
-    """core/uwsgi.c's config_magic_table_fill. Capitals name the first file, which this one is."""
+    """Do as config_magic_table_fill of core/uwsgi.c. A capital refers to the first file that uWSGI
+    reads, which is this one."""
     stem, dot, suffix = name.rpartition(b".")
     parts = [part for part in folder.split(b"/") if part]
     of_file = {

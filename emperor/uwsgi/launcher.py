@@ -24,58 +24,64 @@ from emperor.uwsgi.pipe import GRACEFUL_STOP, Pipe
 
 log = logging.getLogger("emperord.launcher")
 
-_AUTOPSY_BYTES = 8192
+# The end of the output that may explain an exit.
+_OUTPUT_BYTES = 8192
 
 # A worker that dies is replaced two seconds later, if another one died in the same second.
 _REMINDER_SECONDS = 3.0
-# A worker can ask for one as often as it likes.
+# An app can cause reminders as often as it likes.
 _BETWEEN_REMINDERS_SECONDS = 0.1
-# Until then a worker may not have its own signal handlers yet, where the machine is busy.
-_GROWN_UP_SECONDS = 1.0
+# On a busy machine a younger worker may not have its own signal handlers yet.
+_WORKER_READY_SECONDS = 1.0
 
-# Spawns with these descriptors, and calls back when it ended.
+# Spawns a process with these descriptors, and calls back after its exit.
 _Spawn = Callable[[Mapping[int, int], Callable[[Exit], None]], LedProcess]
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """Who is told what becomes of a process, and which process that is."""
+class _SpawnEvents:
+    """The events of the process of one spawn."""
 
     domain: str
     generation: int
     events: ProcessEvents
 
-    def on_message(self, news: Message) -> None:
-        """It spoke."""
-        self.events.on_message(self.domain, self.generation, news)
+    def on_message(self, message: Message) -> None:
+        """The process sent a byte."""
+        self.events.on_message(self.domain, self.generation, message)
 
     def on_exit(self, ended: Exit) -> None:
-        """It is dead."""
+        """The process has exited."""
         self.events.on_exit(self.domain, self.generation, ended)
 
 
 class UwsgiProcess:
-    """A uWSGI master: its pipe, where its output begins in the log, and itself once it is there.
+    """A uWSGI master with its pipe, before and after its spawn.
 
-    Asked to drain, it sends SIGHUP to its workers, and waits for them for ever. One that it forks
-    at that moment still has the master's handlers: it misses the signal, and serves on. Hence the
-    reminders, which are for those children alone that are younger than that.
+    A master that is asked to drain sends SIGHUP to its workers, and waits for them without a limit.
+    A worker that it forks at that moment still has the handlers of the master, misses the signal,
+    and serves on. So workers that may have missed it are reminded.
     """
 
     def __init__(
-        self, pipe: Pipe, mark: ProcessMark, told: _Told, spawn: _Spawn, loop: AbstractEventLoop
+        self,
+        pipe: Pipe,
+        mark: ProcessMark,
+        events: _SpawnEvents,
+        spawn: _Spawn,
+        loop: AbstractEventLoop,
     ) -> None:
         self._pipe = pipe
         self._mark = mark
-        self._told = told
+        self._events = events
         self._spawn = spawn
         self._loop = loop
         self._process: LedProcess | None = None
         self._reminder: asyncio.TimerHandle | None = None
-        self._reminded = -inf
+        self._last_reminder = -inf
 
     def start(self) -> None:
-        """Spawn it. Raises CannotLaunch, and then nothing is left open."""
+        """Spawn the master. Raises CannotLaunch, and then nothing is left open."""
         try:
             log_fd = self._open_log()
             try:
@@ -96,16 +102,11 @@ class UwsgiProcess:
             self._remind_later()
 
     def _open_log(self) -> int:
-        """The log, or nowhere: a disk that is full must not keep an app from its visitors."""
+        """The log, or /dev/null: an app must start on a full disk too."""
         try:
             fd = open_log(self._mark.log)
         except CannotLaunch as error:
-            log.warning(
-                "%s: %s; what it prints is lost",
-                self._told.domain,
-                error,
-                extra=about(self._told.domain),
-            )
+            log.warning("%s: %s; what it prints is lost", self._events.domain, error)
             return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         self._mark.log_begins = os.lseek(fd, 0, os.SEEK_END)
         return fd
@@ -118,32 +119,32 @@ class UwsgiProcess:
 
     @property
     def mark(self) -> ProcessMark:
-        """By which it is known again."""
+        """What the next daemon knows the process by."""
         return self._mark
 
     @property
     def fds(self) -> tuple[int, ...]:
-        """Its pipe and its pidfd, as long as there are any."""
+        """Its pipe and, while it runs, its pidfd."""
         pidfd = self._process.pidfd if self._process else None
         return (self._pipe.fd,) if pidfd is None else (self._pipe.fd, pidfd)
 
     def drain(self) -> None:
         """Ask for a graceful stop."""
         if self._process is not None:
-            heard = self._process.children(older_than_seconds=_GROWN_UP_SECONDS)
-            self._mark.drains = heard
+            informed = self._process.children(older_than_seconds=_WORKER_READY_SECONDS)
+            self._mark.drains = informed
             self._pipe.send(GRACEFUL_STOP)
             self._remind_later()
 
     def remind(self) -> None:
-        """Ask the workers that may not have heard of it when it was asked."""
+        """Send SIGHUP to the workers that may have missed it when the master was asked to drain."""
         now = self._loop.time()
         if (
             self._process is not None
             and self._mark.drains is not None
-            and now > self._reminded + _BETWEEN_REMINDERS_SECONDS
+            and now > self._last_reminder + _BETWEEN_REMINDERS_SECONDS
         ):
-            self._reminded = now
+            self._last_reminder = now
             self._process.hang_up_children(but=self._mark.drains)
             self._remind_later()
 
@@ -161,24 +162,24 @@ class UwsgiProcess:
         if self._reminder is not None:
             self._reminder.cancel()
         self._pipe.close()
-        cause = explain_exit(ended, self._last_words())
-        self._told.on_exit(replace(ended, cause=cause))
+        cause = explain_exit(ended, self._output_end())
+        self._events.on_exit(replace(ended, cause=cause))
 
-    def _last_words(self) -> str:
+    def _output_end(self) -> str:
         try:
             with open(self._mark.log, "rb") as file:
                 end = file.seek(0, os.SEEK_END)
-                # It may have been cut meanwhile, by logrotate say: then all of it is ours.
+                # If logrotate has cut the log meanwhile, all of it is of this process.
                 begins = self._mark.log_begins if self._mark.log_begins <= end else 0
-                file.seek(max(begins, end - _AUTOPSY_BYTES))
-                return file.read(_AUTOPSY_BYTES).decode(errors="replace")
+                file.seek(max(begins, end - _OUTPUT_BYTES))
+                return file.read(_OUTPUT_BYTES).decode(errors="replace")
         except OSError:
             return ""
 
 
 class UwsgiLauncher:
-    """Runs `uwsgi` for each spec, in the folder of inis: uWSGI resolves %v and relative includes
-    against the folder that it was started in. `open_files` are soft and hard limits for all."""
+    """Runs `uwsgi` for each spec. It starts in the folder of inis, since uWSGI resolves %v and
+    relative includes against that. `open_files` are the soft and hard limits of each vassal."""
 
     def __init__(
         self,
@@ -196,12 +197,12 @@ class UwsgiLauncher:
     def prepare(
         self, spec: Spec, listener: Listener, generation: int, events: ProcessEvents
     ) -> UwsgiProcess:
-        """One process for `spec`, which waits for its start. Raises CannotLaunch."""
+        """A process for `spec` that is not started yet. Raises CannotLaunch."""
         if listener.fd < 0:
             raise CannotLaunch(f"cannot serve on {spec.socket}: it could not be bound again")
-        told = _Told(spec.domain, generation, events)
+        spawn_events = _SpawnEvents(spec.domain, generation, events)
         try:
-            pipe = Pipe.new(self._loop, told.on_message)
+            pipe = Pipe.new(self._loop, spawn_events.on_message)
         except OSError as error:
             raise CannotLaunch(f"cannot spawn {self._uwsgi}: {error.strerror}") from error
         mark = ProcessMark(
@@ -210,7 +211,9 @@ class UwsgiLauncher:
             pipe_inode=os.fstat(pipe.far_fd).st_ino,
             log=os.path.join(self._log_dir, f"{spec.domain}.log"),
         )
-        return UwsgiProcess(pipe, mark, told, partial(self._spawn, spec, listener), self._loop)
+        return UwsgiProcess(
+            pipe, mark, spawn_events, partial(self._spawn, spec, listener), self._loop
+        )
 
     def adopt(
         self,
@@ -220,20 +223,20 @@ class UwsgiLauncher:
         generation: int,
         events: ProcessEvents,
     ) -> UwsgiProcess | None:
-        """Go on with a process that an earlier daemon started; None where it never did."""
+        """Go on with a process of an earlier daemon; None where it was not spawned."""
         pipe_fd, *pidfds = fds
         pid = mark.pid
         if pid is None:
-            # The earlier daemon died as it spawned it, before it could note the pid.
+            # The earlier daemon died before it could save the pid.
             found = leader_with_socket(mark.pipe_inode, PIPE_FD)
             if found is None:
                 os.close(pipe_fd)
                 return None
             pid, pidfds = found[0], [found[1]]
-        told = _Told(spec.domain, generation, events)
-        pipe = Pipe.adopted(pipe_fd, self._loop, told.on_message)
+        spawn_events = _SpawnEvents(spec.domain, generation, events)
+        pipe = Pipe.adopted(pipe_fd, self._loop, spawn_events.on_message)
         mark.pid = pid
-        process = UwsgiProcess(pipe, mark, told, _cannot_spawn_again, self._loop)
+        process = UwsgiProcess(pipe, mark, spawn_events, _cannot_spawn_again, self._loop)
         process.take_over(pidfds[0])
         return process
 
@@ -249,7 +252,7 @@ class UwsgiLauncher:
             command = as_identity(spec.identity, command)
         env = environment(spec, os.environ)
         try:
-            with _standing_in(self._vassals):
+            with _in_folder(self._vassals):
                 fds = {**fds, LISTENER_FD: listener.fd}
                 process = spawn(command, env, fds, self._loop, on_exit)
         except OSError as error:
@@ -263,8 +266,9 @@ def _cannot_spawn_again(_fds: Mapping[int, int], _on_exit: Callable[[Exit], None
 
 
 @contextmanager
-def _standing_in(folder: Path) -> Iterator[None]:
-    """posix_spawn(3) has no cwd, so the daemon lends its own. Raises CannotLaunch."""
+def _in_folder(folder: Path) -> Iterator[None]:
+    """Change the daemon's own folder for a moment, since posix_spawn(3) cannot set that of the
+    child. Raises CannotLaunch."""
     try:
         os.chdir(folder)
     except OSError as error:

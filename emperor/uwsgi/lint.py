@@ -1,7 +1,7 @@
-"""What in an ini will not work here, or works otherwise than its author may think; and the cure.
+"""Finds what in an ini does not work here, or works otherwise than its author may expect.
 
-`emperorctl check` prints it. What uWSGI and emperord merely do as they always do is not worth a
-line: vacuum, touch-reload, processes, cheaper, die-on-idle, harakiri and the like are fine.
+`emperorctl check` prints these findings. There is none for an option with which uWSGI and emperord
+do what they always do, such as vacuum, touch-reload, processes, cheaper or harakiri.
 """
 
 import re
@@ -14,12 +14,20 @@ from emperor.model.settings import Settings, seconds
 from emperor.model.spec import Spec
 from emperor.uwsgi.ini import BLOCKS, SOCKETS, Ini, Option
 from emperor.uwsgi.options import Adoption, uwsgi_options
-from emperor.uwsgi.spec import APPS, BESIDES, EMPEROR_KEYS, ROUTERS, path_of, place_of, whole
+from emperor.uwsgi.spec import (
+    APPS,
+    EMPEROR_KEYS,
+    HELPERS,
+    ROUTERS,
+    normal_address,
+    spelled_address,
+    whole_number,
+)
 
 
 class Severity(Enum):
-    """ERROR: the app will not be served. WARNING: something is not as the ini says. NOTE: fine,
-    but the administrator should know."""
+    """ERROR: the app will not be served. WARNING: the app will not work as the ini says. NOTE: it
+    will, but there is something that the administrator should know."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -28,7 +36,7 @@ class Severity(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One remark. `line` is 0 when it is about the whole ini."""
+    """One finding. `line` is 0 when it is about the whole ini."""
 
     line: int
     severity: Severity
@@ -38,8 +46,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """What is said of an option that stands in the ini, when `applies`. `{key}`, `{value}` and the
-    fields of the spec can be named in the texts."""
+    """A finding about each option with one of `keys`, if `applies` to its value and the spec. The
+    texts can contain `{key}`, `{value}`, `{domain}`, `{socket}` and `{idle}`."""
 
     keys: Collection[str]
     severity: Severity
@@ -72,10 +80,10 @@ _ENVIRONMENT = re.compile(r"(?:UWSGI_(?:RELOADS|EMPEROR)|LISTEN_|NOTIFY_)\w*\s*=
 
 _RULES = (
     _Rule({"master"}, Severity.NOTE,
-          "emperord runs it with a master all the same, which hears its orders",
+          "emperord runs it with a master all the same, which obeys its orders",
           "drop master = {value}", _is_off),
     _Rule({"cheap"}, Severity.NOTE,
-          "emperord runs it with cheap=false, since it is started when somebody wants it",
+          "emperord runs it with cheap=false, since the first request starts it",
           "drop cheap; an unused app costs nothing here anyway", _is_on),
     _Rule({"processes", "workers"}, Severity.ERROR, "nobody accepts requests",
           "set {key} to 1 or more", lambda value, _: value == "0"),
@@ -83,7 +91,7 @@ _RULES = (
           "{key} replaces the worker that would tell emperord that the app accepts",
           "let uWSGI load the app, by module or file"),
     _Rule({"zerg", "emperor", "no-server"}, Severity.ERROR,
-          "{key} makes this another thing than an app that serves its own socket",
+          "with {key} this is no app that serves a socket of its own",
           "run it as a service of its own, outside of emperord"),
     _Rule({"shared-socket", "undeferred-shared-socket"}, Severity.ERROR,
           "{key} is not set up here for gevent, asyncio and the like: uWSGI takes its start for a "
@@ -103,12 +111,12 @@ _RULES = (
     _Rule({"chmod-socket", "chmod", "chown-socket"}, Severity.NOTE,
           "{key} has no effect on a socket that emperord makes",
           "see socket-owner, socket-group and socket-mode in emperord.ini"),
-    _Rule(BESIDES | {"timer", "rbtimer", "signal-timer", "signal-rbtimer"}, Severity.WARNING,
-          "what {key} starts does not run while the app sleeps, after {idle} without a request",
+    _Rule(HELPERS | {"timer", "rbtimer", "signal-timer", "signal-rbtimer"}, Severity.WARNING,
+          "what {key} starts does not run while the app sleeps, after {idle} s without a request",
           "set idle = 0 if it must run always, or run it as a service of its own", _sleeps),
-    _Rule(ROUTERS, Severity.WARNING, "{key} answers at {value} while the app is awake, and nobody "
-          "can wake it there", "let nginx pass requests to {socket}"),
-    _Rule({"env"}, Severity.WARNING, "{value} is what emperord tells uWSGI itself",
+    _Rule(ROUTERS, Severity.WARNING, "{key} answers at {value} while the app is awake, but a "
+          "request there does not wake it", "let nginx pass requests to {socket}"),
+    _Rule({"env"}, Severity.WARNING, "emperord sets {value} for uWSGI itself",
           "drop that env", lambda value, _: _ENVIRONMENT.match(value) is not None),
     _Rule({"declare-option", "declare-option2"}, Severity.NOTE,
           "emperord does not see the options that {value} stands for",
@@ -119,20 +127,20 @@ _RULES = (
           "write a whole number", _is_no_number),
 )  # fmt: skip
 
-# What else answers requests than an app which `need-app` knows.
+# These answer requests too, beside the apps that `need-app` knows.
 _ANSWERS = APPS | {
     "worker-exec", "worker-exec2", "python-worker-override", "static-map", "static-map2",
     "check-static", "static-check", "route-run", "vhost", "symcall", "cgi", "php-app",
     "php-docroot", "lua", "emperor", "python-raw",
 }  # fmt: skip
-# Of these uWSGI keeps the last value alone; of many others it keeps all.
+# uWSGI keeps only the last value of these, and all values of many others.
 _SCALARS = APPS - {"mount", "worker-mount"} | {
     "idle", "listen", "processes", "workers", "threads", "chdir", "callable", "master", "home",
     "virtualenv", "venv", "uid", "gid", "harakiri", "need-app", "protocol", "loop", "gevent",
 }  # fmt: skip
-# Only there when uWSGI was built with PCRE.
+# uWSGI has these options only if it was built with PCRE.
 _ROUTING = re.compile(r"(?:(?:error|response|final)-)?route(?:-|$)")
-# A line that has no `=`, or not where it belongs.
+# A line without `=`, or with one in the wrong place.
 _WORDS = re.compile(r"([^\s:]+)(?:\s*:\s*|\s+)(.*)")
 _NO_SETTING = "write key = value, or make it a comment"
 _ENDS = frozenset({"end", "endif", "end-if", "endfor", "end-for"})
@@ -141,8 +149,8 @@ _UWSGI_PROTOCOLS = frozenset({"socket", "uwsgi-socket"})
 
 
 def lint(ini: Ini, spec: Spec, settings: Settings, somaxconn: int) -> list[Finding]:
-    """All remarks on `ini`, for which `spec` was made, by line. `somaxconn` is the kernel's
-    net.core.somaxconn. An ini that needs uWSGI is resolved first."""
+    """All findings about `ini`, by line. `spec` is made of it. `somaxconn` is the kernel's
+    net.core.somaxconn. An ini that needs uWSGI must be resolved already."""
     findings = [
         *_options(ini, spec),
         *_comments(ini),
@@ -159,8 +167,9 @@ def lint(ini: Ini, spec: Spec, settings: Settings, somaxconn: int) -> list[Findi
 
 
 def unknown_options(ini: Ini, known: Collection[str]) -> list[Finding]:
-    """Keys that are none of the `known` options of uWSGI, in an ini before uWSGI was asked: it
-    ignores them. Those that a value refers to as %(key) are placeholders and not spoken of."""
+    """Findings about keys that uWSGI ignores, since they are not among its `known` options. The ini
+    need not be resolved yet. A key that a value refers to as %(key) is a placeholder, and gets no
+    finding."""
     values = "\n".join(option.value for option in ini.options)
     declared = {
         option.value.partition("=")[0]
@@ -178,7 +187,7 @@ def unknown_options(ini: Ini, known: Collection[str]) -> list[Finding]:
 
 
 def _unknown(option: Option, known: Collection[str]) -> tuple[str, str]:
-    """What is wrong with an option that there is not, and what to do."""
+    """Text and cure for a key that uWSGI does not know."""
     key = option.key
     text = f"uWSGI has no option {key!r} and ignores it"
     if _ROUTING.match(key) and "route" not in known:
@@ -219,7 +228,7 @@ def _sockets(ini: Ini, spec: Spec, settings: Settings) -> Iterator[Finding]:
     for option in ini.options:
         if option.key not in SOCKETS:
             continue
-        path = path_of(option)
+        path = spelled_address(option)
         if path == spec.socket:
             if option.key not in _UWSGI_PROTOCOLS:
                 text = f"{option.key} does not speak uwsgi, which nginx speaks to {spec.socket}"
@@ -229,8 +238,9 @@ def _sockets(ini: Ini, spec: Spec, settings: Settings) -> Iterator[Finding]:
             text = f"{path} refers to a descriptor that is not there"
             cure = f"drop it: emperord makes {spec.socket}"
             yield Finding(option.line, Severity.ERROR, text, cure)
-        elif place_of(option, str(settings.vassals_dir)) != spec.socket:
-            text = f"nobody can wake the app at {path}; emperord serves it at {spec.socket} too"
+        elif normal_address(option, str(settings.vassals)) != spec.socket:
+            text = f"a request at {path} does not wake the app; emperord also serves it at"
+            text += f" {spec.socket}"
             cure = f"let nginx pass requests to {spec.socket}, and drop this"
             yield Finding(option.line, Severity.WARNING, text, cure)
 
@@ -238,7 +248,7 @@ def _sockets(ini: Ini, spec: Spec, settings: Settings) -> Iterator[Finding]:
 def _backlog(ini: Ini, spec: Spec, somaxconn: int) -> Iterator[Finding]:
     listens = [option for option in ini.options if option.key == "listen"]
     cure = f"raise net.core.somaxconn by sysctl, or ask for {somaxconn}"
-    if listens and spec.foreign_sockets and whole(listens[-1]) > somaxconn:
+    if listens and spec.foreign_sockets and whole_number(listens[-1]) > somaxconn:
         text = f"uWSGI refuses to listen with more than net.core.somaxconn, which is {somaxconn}"
         yield Finding(listens[-1].line, Severity.ERROR, text, cure)
     elif spec.backlog > somaxconn:
@@ -266,11 +276,11 @@ def _attributes(ini: Ini) -> Iterator[Finding]:
 
 
 def _timeouts(ini: Ini, spec: Spec) -> Iterator[Finding]:
-    counts = {"start-timeout": spec.start_timeout, "stop-timeout": spec.stop_timeout}
+    effective = {"start-timeout": spec.start_timeout, "stop-timeout": spec.stop_timeout}
     for option in ini.emperor:
-        if option.key in counts and parse_duration(option.value) > counts[option.key]:
-            limit = format_duration(counts[option.key])
-            text = f"{option.key} = {option.value} counts as {limit} in a tenant's ini"
+        if option.key in effective and seconds(option.value) > effective[option.key]:
+            seconds_given = f"{effective[option.key]:g}"
+            text = f"{option.key} = {option.value} counts as {seconds_given} in a tenant's ini"
             cure = "shorten it, have root own the ini, or raise it in emperord.ini"
             yield Finding(option.line, Severity.WARNING, text, cure)
 

@@ -1,7 +1,8 @@
-"""Which paths of an ini lead nowhere: the remarks of `emperorctl check` that look at the disk.
+"""Finds the paths of an ini that do not exist, for `emperorctl check`.
 
-uWSGI begins in the folder of its ini, writes `pidfile` there, and enters `chdir` before all else
-(measured). A path that it alone can resolve, or that we may not look at, is not spoken of.
+uWSGI starts in the folder of the ini, writes `pidfile` there, and enters `chdir` before it does
+anything else (measured). There is no finding about a path that only uWSGI can resolve, or that we
+may not look at.
 """
 
 import os
@@ -12,7 +13,7 @@ from emperor.uwsgi.ini import Ini, Option
 from emperor.uwsgi.lint import Finding, Severity
 from emperor.uwsgi.options import Adoption, uwsgi_options
 
-_APPS = frozenset({"file", "wsgi-file"})  # of both together, the last one counts
+_APPS = frozenset({"file", "wsgi-file"})  # the last one of both counts
 _PIDFILES = ("pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2")
 _REFERENCES = ("%(", "$(", "@(", "://")
 
@@ -21,25 +22,25 @@ def missing_paths(ini: Ini, spec: Spec, folder: str) -> Iterator[Finding]:
     """A warning for each path that the app cannot start without; `folder` is the ini's own."""
     last = {option.key: option for option in ini.options}
     chdir = last.get("chdir")
-    place = _resolved(chdir, folder) if chdir else folder
-    if chdir and place and not _is_there(f"{place}/."):
-        yield _missing(chdir, f"folder {place}, where the app is to start", "make it")
-        place = None
+    start = _resolved(chdir, folder) if chdir else folder
+    if chdir and start and not _exists(f"{start}/."):
+        yield _missing(chdir, f"folder {start}, where the app is to start", "make it")
+        start = None
     apps = [option for option in ini.options if option.key in _APPS]
-    if apps and (path := _resolved(apps[-1], place)) and not _is_there(path):
+    if apps and (path := _resolved(apps[-1], start)) and not _exists(path):
         yield _missing(apps[-1], f"{path}, so the app does not start", _cure(apps[-1], path))
     for key in _PIDFILES:
-        start = folder if key == "pidfile" else place
-        # For gevent and the like, none is written.
+        base = folder if key == "pidfile" else start
+        # uWSGI takes an adoption by name for a reload, and writes no pidfile then.
         if key not in last or uwsgi_options(spec).adoption is Adoption.BY_NAME:
             continue
-        if (path := _resolved(last[key], start)) and not _is_there(os.path.dirname(path)):
+        if (path := _resolved(last[key], base)) and not _exists(os.path.dirname(path)):
             where = f"folder {os.path.dirname(path)} for its {key}, so the app does not start"
             yield _missing(last[key], where, f"make it, or drop {key}")
 
 
 def _resolved(option: Option, folder: str | None) -> str | None:
-    """Where it leads from `folder`; None where nobody but uWSGI knows."""
+    """The path that the option names, seen from `folder`; None where only uWSGI knows."""
     if any(reference in option.value for reference in _REFERENCES):
         return None
     if folder is None and not option.value.startswith("/"):
@@ -47,8 +48,8 @@ def _resolved(option: Option, folder: str | None) -> str | None:
     return os.path.join(folder or "/", option.value)
 
 
-def _is_there(path: str) -> bool:
-    """Whether it is, or may be: who checks need not be allowed to look."""
+def _exists(path: str) -> bool:
+    """Whether the path exists, or may exist where we are not allowed to look."""
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -60,7 +61,7 @@ def _is_there(path: str) -> bool:
 
 def _cure(option: Option, path: str) -> str:
     file, colon, name = path.rpartition(":")
-    if colon and _is_there(file):
+    if colon and _exists(file):
         return f"write {option.key} = {option.value.rpartition(':')[0]}, and callable = {name}"
     return f"mend {option.key}, or put the file there"
 

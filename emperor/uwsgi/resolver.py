@@ -1,11 +1,11 @@
-"""Asks uWSGI what an ini comes to that we cannot read ourselves, without starting anything.
+"""Has uWSGI resolve the options of an ini that we cannot read ourselves, without starting the app.
 
-`--get` would run the ini's exec-asap, and vacuum at its exit deleted pidfile and stats socket. Two
-hooks ahead of the ini's own do neither: the first prints every option as it was resolved, the
-second is _exit(2), which runs no atexit handler (measured, with every kind of early hook). One
-trace remains: a spooler's folder is made, as it would be at the start.
+`--get` would run the exec-asap of the ini, and its vacuum would delete pidfile and stats socket. So
+uWSGI gets two hooks ahead of those in the ini. The first prints every option as it was resolved,
+the second is _exit(2), which runs no atexit handler (measured, with every kind of early hook). One
+side effect remains: a spooler's folder is made, as it would be at the start.
 
-What acts while the configuration is parsed, before any hook, is looked for and then not asked.
+Some options act while uWSGI parses the ini, before any hook. An ini that has one is refused.
 """
 
 import asyncio
@@ -27,23 +27,23 @@ from emperor.uwsgi.command import clean_environment
 from emperor.uwsgi.ini import LOADERS, Ini, Option, lines_of, text_of
 
 AT_ONCE = 4
-PATIENCE_SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0
 LONGEST_ANSWER = 4 << 20
-# Of env(1) and setpriv(1), which could not enter the folder or find the binary.
+# Exit codes of env(1) and setpriv(1) that could not enter the folder or find the binary.
 _NOT_RUN = frozenset({125, 126, 127})
-_LONGEST_QUOTE = 200
+_LONGEST_EXCERPT = 200
 _MOST_FILES = 64
 
 _HOOKS = (("hook-asap", "callint:show_config"), ("hook-asap", "callint:_exit 0"))
-# uWSGI's schemes (core/io.c) that run or fetch something; `http://` is harmless in most values.
+# Schemes of uWSGI (core/io.c) that run or fetch something. `http://` is harmless in most values.
 _ACTS = re.compile(r"(?:exec|call|callint)://|@\(http://")
 _FETCHES = "http://"
-# These signal another process, wait for a lock or a peer, or print and exit, while being parsed.
+# While uWSGI parses these it signals a process, waits for a lock or a peer, or prints and exits.
 _ACTING_KEYS = frozenset({
     "stop", "reload", "pause", "suspend", "resume", "signal", "flock", "flock-wait",
     "connect-and-read", "extract",
 })  # fmt: skip
-# By a path, code of anybody's choice is loaded and so run; by name, one of uWSGI's own plugins.
+# A path loads any code, and so runs it. A name loads one of uWSGI's own plugins.
 _PLUGINS = frozenset({
     "plugin", "plugins", "need-plugin", "need-plugins", "plugin-dir", "plugins-dir",
 })  # fmt: skip
@@ -60,11 +60,9 @@ class CannotResolve(Exception):
 
 
 class Resolver:
-    """Runs `uwsgi` to have it read inis of `folder`, a few at once."""
+    """Runs the binary `uwsgi` on inis of `folder`, a few at once, each for at most `seconds`."""
 
-    def __init__(
-        self, uwsgi: Path, folder: Path, gate: Gate, seconds: float = PATIENCE_SECONDS
-    ) -> None:
+    def __init__(self, uwsgi: Path, folder: Path, seconds: float = TIMEOUT_SECONDS) -> None:
         self._uwsgi = str(uwsgi)
         self._folder = str(folder)
         self._gate = gate
@@ -72,31 +70,32 @@ class Resolver:
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def resolve(self, ini: Ini, identity: Identity | None) -> Ini:
-        """`ini` with its options in effect, as uWSGI resolves them when it runs as `identity`.
+        """`ini` with its options as uWSGI resolves them when it runs as `identity`.
 
-        Options from other files have line 0. Raises BrokenIni when uWSGI refuses the ini, does not
-        answer in time, or would act upon being asked.
+        Options from other files have line 0. Raises BrokenIni when uWSGI refuses the ini or does
+        not answer in time, and when reading it would have side effects.
         """
         reason = ini.needs_uwsgi
         assert reason is not None
         async with self._slots:
             await self._refuse_side_effects(ini, reason, identity)
-            # Each record of the answer begins with this, so that no value can pass for a record.
+            # Each record of the answer begins with the token, so no value can pass for a record.
             token = secrets.token_hex(4)
-            mark = f"--log-date={token}"
+            log_date = f"--log-date={token}"
             hooks = [f"--{key}={value}" for key, value in _HOOKS]
+            arguments = [*hooks, log_date, "--ini", ini.name, log_date]
             try:
-                ended, printed = await self._run([*hooks, mark, "--ini", ini.name, mark], identity)
+                ended, printed = await self._run(arguments, identity)
             except CannotResolve as error:
                 cause = f"uWSGI must resolve {reason.key}: {error.cause}"
                 raise reason.broken(cause, error.cure) from error
         options = _options(ini, printed, token)
         if ended.code != 0:
-            told = _last_words(printed.replace(f"{token} - ", ""))
-            raise BrokenIni(f"uWSGI refuses it ({ended}): {told}", "mend that")
+            error_line = _last_line(printed.replace(f"{token} - ", ""))
+            raise BrokenIni(f"uWSGI refuses it ({ended}): {error_line}", "mend that")
         if options is None:
             raise BrokenIni(
-                "uWSGI does not say what it comes to",
+                "uWSGI does not print its options",
                 "close every if- and for- with endif or endfor, and drop what makes uWSGI print and"
                 " exit, or date its log",
             )
@@ -110,8 +109,8 @@ class Resolver:
     async def _refuse_side_effects(
         self, ini: Ini, reason: Option, identity: Identity | None
     ) -> None:
-        # What is not root's is run as its owner, who may do it anyway; and root must not open
-        # whatever a tenant names.
+        # uWSGI reads the ini of a tenant as the tenant, who may run anything anyway. And root must
+        # not open files that a tenant names.
         most = _MOST_FILES if identity is None else 1
         if side_effect := await asyncio.to_thread(_find_side_effect, self._folder, ini.name, most):
             raise BrokenIni(
@@ -122,30 +121,26 @@ class Resolver:
             )
 
     async def _run(self, arguments: list[str], identity: Identity | None) -> tuple[Exit, str]:
-        """How uWSGI exited, and all that it printed. Raises CannotResolve."""
-        async with self._gate.passing():
-            return await self._run_now(arguments, identity)
-
-    async def _run_now(self, arguments: list[str], identity: Identity | None) -> tuple[Exit, str]:
+        """The exit of uWSGI, and all that it printed. Raises CannotResolve."""
         argv = [self._uwsgi, *arguments]
         if identity is not None:
             argv = as_identity(identity, argv)
-        # uWSGI resolves %v, %d and relative includes from where it stands.
+        # uWSGI resolves %v, %d and relative includes against its working directory.
         argv = ["env", "-C", self._folder, *argv]
         loop = asyncio.get_running_loop()
         exited: asyncio.Future[Exit] = loop.create_future()
-        near, far = os.pipe()
-        with os.fdopen(near, "rb", buffering=0) as pipe:
+        read_end, write_end = os.pipe()
+        with os.fdopen(read_end, "rb", buffering=0) as pipe:
             try:
                 env = clean_environment(os.environ)
-                child = spawn(argv, env, {1: far, 2: far}, loop, exited.set_result)
+                child = spawn(argv, env, {1: write_end, 2: write_end}, loop, exited.set_result)
             except CannotLaunch as error:
                 raise CannotResolve(str(error)) from error
             finally:
-                os.close(far)
+                os.close(write_end)
             try:
                 async with asyncio.timeout(self._seconds):
-                    printed = await _all_of(pipe, loop)
+                    printed = await _read_all(pipe, loop)
                     await asyncio.wait([exited])
             except TimeoutError as error:
                 raise CannotResolve(
@@ -157,12 +152,12 @@ class Resolver:
                 await asyncio.wait([exited])
         ended = exited.result()
         if ended.code in _NOT_RUN:
-            raise CannotResolve(_last_words(printed))
+            raise CannotResolve(_last_line(printed))
         return ended, printed
 
 
-async def _all_of(pipe: IO[bytes], loop: asyncio.AbstractEventLoop) -> str:
-    """All output of `pipe` until its other end is closed. Raises CannotResolve for too much."""
+async def _read_all(pipe: IO[bytes], loop: asyncio.AbstractEventLoop) -> str:
+    """All that comes through `pipe`. Raises CannotResolve when that is too much."""
     reader = asyncio.StreamReader()
     transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
     try:
@@ -177,8 +172,8 @@ async def _all_of(pipe: IO[bytes], loop: asyncio.AbstractEventLoop) -> str:
 
 
 def _options(ini: Ini, printed: str, token: str) -> tuple[Option, ...] | None:
-    """The records of show_config (core/config.c) less what we ourselves said; None when they are
-    not all there."""
+    """The options that show_config (core/config.c) printed, without those of our command line.
+    None when the output is not complete."""
     records = [record.removesuffix("\n") for record in printed.split(f"{token} - ")]
     try:
         start = records.index("\n;uWSGI instance configuration\n[uwsgi]")
@@ -200,37 +195,37 @@ def _options(ini: Ini, printed: str, token: str) -> tuple[Option, ...] | None:
     return tuple(options)
 
 
-def _last_words(printed: str) -> str:
+def _last_line(printed: str) -> str:
     lines = [line.strip() for line in printed.splitlines()]
-    return next((line[:_LONGEST_QUOTE] for line in reversed(lines) if line), "it printed nothing")
+    return next((line[:_LONGEST_EXCERPT] for line in reversed(lines) if line), "it printed nothing")
 
 
 @dataclass(frozen=True, slots=True)
 class _SideEffect:
-    """An option that acts while uWSGI parses it. `line` is 0 where another file has it."""
+    """An option that acts while uWSGI parses it. `line` is 0 where it is in another file."""
 
     line: int
     text: str
 
 
 def _find_side_effect(folder: str, name: str, most: int) -> _SideEffect | None:
-    """Where uWSGI would act while it parses an ini, or a file included from there by its path, in
-    the first `most` of them."""
-    waiting = [name]
+    """The first side effect of parsing an ini and the files that it includes by their paths. Looks
+    at no more than `most` files."""
+    pending = [name]
     seen: set[str] = set()
-    while waiting and len(seen) < most:
-        path = os.path.join(folder, waiting.pop())
+    while pending and len(seen) < most:
+        path = os.path.join(folder, pending.pop())
         if path in seen:
             continue
         seen.add(path)
         for number, key, value in _lines(path):
             if _acts(key, value) and len(seen) == 1:
-                return _SideEffect(number, f"{key} = {value[:_LONGEST_QUOTE]}")
+                return _SideEffect(number, f"{key} = {value[:_LONGEST_EXCERPT]}")
             if _acts(key, value):
-                # Not quoted: we can read files whose words are not for everybody who sees this.
+                # Without its text: we can read files that the readers of this message may not.
                 return _SideEffect(0, f"line {number} of {path}")
             if key in LOADERS:
-                waiting.append(value.partition(":")[0])
+                pending.append(value.partition(":")[0])
     return None
 
 
@@ -244,9 +239,9 @@ def _acts(key: str, value: str) -> bool:
 
 
 def _lines(path: str) -> Iterator[tuple[int, str, str]]:
-    """What might be options of that file: number, key and value. Nothing for what is no text."""
+    """Number, key and value of each line that may be an option. None of a file that is no text."""
     try:
-        # Opening a device may act by itself, and opening a pipe may wait.
+        # To open a device may have effects of its own, and to open a pipe may block.
         if not stat.S_ISREG(os.stat(path).st_mode):
             return
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:
@@ -254,10 +249,10 @@ def _lines(path: str) -> Iterator[tuple[int, str, str]]:
         text = text_of(data, os.path.basename(path), os.path.dirname(path))
     except (OSError, BrokenIni):
         return
-    ours = False
+    is_emperors = False
     for number, line in lines_of(text):
         if line.startswith("["):
-            ours = line == "[emperor]"
-        elif not ours:
+            is_emperors = line == "[emperor]"
+        elif not is_emperors:
             key, _, value = line.partition("=")
             yield number, key.strip(), value.strip()

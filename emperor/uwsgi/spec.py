@@ -1,7 +1,7 @@
-"""Decides what an ini asks of the daemon: its socket, its clock, its way of reloading.
+"""Decides what an ini asks of the daemon: its socket, its timeouts, its way of reloading.
 
-The settings are for all vassals, and [emperor] overrides them for one. Where uWSGI itself has the
-last word, as of `idle`, its own option wins.
+The settings are for all vassals, and [emperor] overrides them for one. Where uWSGI itself acts on
+an option, as on `idle`, the option in [uwsgi] wins.
 """
 
 import os
@@ -14,11 +14,11 @@ from emperor.model.definition import BrokenIni, FileOwner
 from emperor.model.domain import is_domain
 from emperor.model.settings import KEYS, Settings
 from emperor.model.spec import SOCKET_PATH_BYTES, Reload, Spec
-from emperor.uwsgi.identity import Accounts, has_the_last_word, identity_of
+from emperor.uwsgi.identity import Accounts, identity_of, is_administrator
 from emperor.uwsgi.ini import SOCKETS, Ini, Option
 from emperor.uwsgi.options import PROTOCOLS, SSL_SOCKETS, Adoption, UwsgiOptions
 
-# What [emperor] may say for one vassal, as the settings say it for all.
+# The settings that [emperor] may override for one vassal.
 _OVERRIDES = {
     key.name: key
     for key in KEYS
@@ -29,15 +29,15 @@ _OVERRIDES = {
 _TIMEOUTS = frozenset({"start-timeout", "stop-timeout"})
 EMPEROR_KEYS = frozenset(_OVERRIDES) | {"uid", "gid", "aliases"}
 
-# These walk over all sockets and trip over the ini's own, which has no descriptor when the
-# listener came as fd:// (measured: gevent's workers respawn for ever).
+# These use every socket that the ini names. Its own has no descriptor when the listener came as
+# fd://, and they fail on it (measured: gevent's workers respawn for ever).
 _NEEDS_NAME = frozenset({
     "gevent", "asyncio", "tornado", "loop", "worker-exec", "worker-exec2", "map-socket",
     "python-worker-override",
 })  # fmt: skip
 
-# What would run twice, or cannot run twice, while a successor boots beside the old process.
-BESIDES = frozenset({
+# Processes beside the workers. They would run twice, or cannot, while a successor boots.
+HELPERS = frozenset({
     "mule", "mules", "farm", "spooler", "spooler-external",
     "cron", "cron2", "unique-cron", "legion-cron", "cron-legion", "unique-legion-cron",
     "unique-cron-legion",
@@ -49,14 +49,14 @@ ROUTERS = frozenset({
     "http", "httprouter", "https", "https2", "http-to-https", "fastrouter", "rawrouter",
     "sslrouter", "sslrouter2",
 })  # fmt: skip
-_SINGLE = BESIDES | ROUTERS | {
+_SINGLE = HELPERS | ROUTERS | {
     "udp", "shared-socket", "undeferred-shared-socket", "zerg-server", "flock", "flock2",
 }  # fmt: skip
-# Bound anew at a unix path, but only once at a port.
+# uWSGI binds these anew at a unix path, but a port can be bound only once.
 _STATS = ("stats", "stats-server")
 
-# What loads an app before the workers run (plugins/python's init_apps, core's mountpoints), so
-# that `need-app` can tell whether it worked.
+# These load an app before the workers run (init_apps of plugins/python, mountpoints of the core),
+# so `need-app` notices a failure.
 APPS = frozenset({
     "file", "wsgi-file", "module", "wsgi", "eval", "mount", "worker-mount", "paste", "ini-paste",
     "ini-paste-logged", "pecan", "web3", "pump", "wsgi-lite", "psgi", "rack", "rails",
@@ -68,25 +68,25 @@ _ATOI = re.compile(r"\s*([+-]?\d{1,18})", re.ASCII)
 def spec_of(
     domain: str, ini: Ini, settings: Settings, owner: FileOwner, accounts: Accounts
 ) -> Spec:
-    """What the daemon needs to know to serve `domain` by `ini`, whose cleverness uWSGI resolved.
+    """What the daemon needs to know to serve `domain` by `ini`, which needs uWSGI no more.
 
     Raises BrokenIni for a bad value in [emperor], for what the owner of the ini may not ask for,
     and for sockets that cannot be bound.
     """
-    written = {option.key: option for option in ini.options}  # uWSGI's last word of each key
-    settings = _overridden(settings, ini, may_take_time=has_the_last_word(owner, accounts))
+    last = {option.key: option for option in ini.options}  # of each key the last value counts
+    settings = _overridden(settings, ini, may_lengthen=is_administrator(owner, accounts))
     socket = _socket(domain, ini, settings)
-    single = bool(socket.foreign) or _cannot_run_twice(written)
-    idle = whole(written["idle"]) if "idle" in written else settings.idle
+    single = bool(socket.foreign) or _cannot_run_twice(last)
+    idle = whole_number(last["idle"]) if "idle" in last else settings.idle
     return Spec(
         domain=domain,
         ini=ini.name,
         socket=socket.path,
         runtime=UwsgiOptions(
             socket_option=socket.option,
-            names_socket=socket.named,
-            adoption=_adoption(ini, socket, written.keys() & _NEEDS_NAME),
-            need_app=_needs_app(settings, written.keys()),
+            names_socket=socket.is_named,
+            adoption=_adoption(ini, socket, last.keys() & _NEEDS_NAME),
+            need_app=_needs_app(settings, last.keys()),
         ),
         protocol=PROTOCOLS[socket.option],
         activation=settings.activation,
@@ -96,7 +96,7 @@ def spec_of(
         idle=idle,
         start_timeout=settings.start_timeout,
         stop_timeout=settings.stop_timeout,
-        backlog=_backlog(ini, settings, written.get("listen")),
+        backlog=_backlog(ini, settings, last.get("listen")),
         identity=identity_of(ini, owner, accounts),
         aliases=_aliases(domain, ini, settings, owner, accounts) if ini.emperor else (),
         foreign_sockets=socket.foreign,
@@ -107,14 +107,14 @@ def _needs_app(settings: Settings, keys: Collection[str]) -> bool:
     return settings.need_app and "need-app" not in keys and not APPS.isdisjoint(keys)
 
 
-def _cannot_run_twice(written: Mapping[str, Option]) -> bool:
-    return not _SINGLE.isdisjoint(written) or any(
-        ":" in written[key].value for key in _STATS if key in written
+def _cannot_run_twice(last: Mapping[str, Option]) -> bool:
+    return not _SINGLE.isdisjoint(last) or any(
+        ":" in last[key].value for key in _STATS if key in last
     )
 
 
-def whole(option: Option) -> int:
-    """A number as uWSGI's atoi reads it: leading digits, else 0. Raises BrokenIni where uWSGI
+def whole_number(option: Option) -> int:
+    """The number as uWSGI's atoi(3) reads it: leading digits, else 0. Raises BrokenIni where uWSGI
     would refuse to start."""
     match = _ATOI.match(option.value)
     value = int(match[1]) if match else 0
@@ -123,9 +123,9 @@ def whole(option: Option) -> int:
     return value
 
 
-def _overridden(settings: Settings, ini: Ini, may_take_time: bool) -> Settings:
-    """The settings for one vassal. A tenant's own ini can shorten timeouts and not lengthen them:
-    a stop of the machine waits for all of them, and a boot holds its visitors."""
+def _overridden(settings: Settings, ini: Ini, may_lengthen: bool) -> Settings:
+    """The settings for one vassal. The ini of a tenant can shorten timeouts and not lengthen them,
+    since a stop of the machine waits for all vassals, and a boot holds requests."""
     values: dict[str, Any] = {}
     for option in ini.emperor:
         if (key := _OVERRIDES.get(option.key)) is None:
@@ -135,7 +135,7 @@ def _overridden(settings: Settings, ini: Ini, may_take_time: bool) -> Settings:
         except ValueError as error:
             cause = f"cannot use {option.key} = {option.value!r} in [emperor]: {error}"
             raise option.broken(cause, "") from error
-        if key.name in _TIMEOUTS and not may_take_time:
+        if key.name in _TIMEOUTS and not may_lengthen:
             values[key.field] = min(values[key.field], getattr(settings, key.field))
     return replace(settings, **values) if values else settings
 
@@ -143,7 +143,7 @@ def _overridden(settings: Settings, ini: Ini, may_take_time: bool) -> Settings:
 def _backlog(ini: Ini, settings: Settings, listen: Option | None) -> int:
     if listen is None or ini.attribute("backlog"):
         return settings.backlog
-    return max(1, whole(listen))
+    return max(1, whole_number(listen))
 
 
 # The socket.
@@ -151,68 +151,70 @@ def _backlog(ini: Ini, settings: Settings, listen: Option | None) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Socket:
-    """The path to bind, whether the ini names it and by which option, and what else the ini has
-    uWSGI bind."""
+    """`path` is what the daemon binds and `option` gives it to uWSGI. `is_named`: the ini itself
+    has that option. `foreign`: what else the ini has uWSGI bind."""
 
     path: str
     option: str
-    named: bool
+    is_named: bool
     foreign: tuple[str, ...]
 
 
 def _socket(domain: str, ini: Ini, settings: Settings) -> _Socket:
-    root = os.path.normpath(settings.sockets_dir)
-    own = f"{root}/{domain}/socket"
-    mine: Option | None = None
+    root = os.path.normpath(settings.sockets)
+    own_address = f"{root}/{domain}/socket"
+    own: Option | None = None
     foreign: list[str] = []
     for option in ini.options:
         if option.key not in SOCKETS:
             continue
-        place = place_of(option, str(settings.vassals_dir))
-        if place == own:
-            mine = mine or option
-        elif place is not None:
-            _refuse_neighbours(domain, option, place.removeprefix(f"{root}/"))
-            foreign.append(place)
-    path = own if mine is None else path_of(mine)
-    _refuse_paths(mine, path)
-    key = "socket" if mine is None else mine.key
-    return _Socket(path, key, mine is not None, tuple(foreign))
+        address = normal_address(option, str(settings.vassals))
+        if address == own_address:
+            own = own or option
+        elif address is not None:
+            _refuse_neighbours(domain, option, address.removeprefix(f"{root}/"))
+            foreign.append(address)
+    path = own_address if own is None else spelled_address(own)
+    _refuse_path(own, path)
+    key = "socket" if own is None else own.key
+    return _Socket(path, key, own is not None, tuple(foreign))
 
 
-def path_of(option: Option) -> str:
-    """The address in a socket option, as it is spelled: an SSL socket names its keys behind it."""
+def spelled_address(option: Option) -> str:
+    """The address in a socket option, letter by letter. An SSL socket has its keys behind it."""
     return option.value.split(",", 1)[0] if option.key in SSL_SOCKETS else option.value
 
 
-def place_of(option: Option, folder: str) -> str | None:
-    """Where a socket option has uWSGI bind, in a form that is the same for the same place.
+def normal_address(option: Option, folder: str) -> str | None:
+    """The address in a socket option, in one spelling for all that lead to the same place.
 
-    None where nobody else could want it: a port that the kernel chooses, or a descriptor. uWSGI
+    None where no other ini could claim it: a port that the kernel chooses, or a descriptor. uWSGI
     is started in `folder`.
     """
-    path = path_of(option)
-    if path.startswith(("fd://", "=")):
+    address = spelled_address(option)
+    if address.startswith(("fd://", "=")):
         return None
-    if path.startswith(("@", "\\0")):
-        return "@" + path.removeprefix("@").removeprefix("\\0")
-    host, colon, port = path.rpartition(":")
+    if address.startswith(("@", "\\0")):
+        return "@" + address.removeprefix("@").removeprefix("\\0")
+    host, colon, port = address.rpartition(":")
     if colon:
         return None if port == "" or port[0] == "0" else f"{host or '0.0.0.0'}:{port}"
-    return os.path.normpath(os.path.join(folder, path))
+    return os.path.normpath(os.path.join(folder, address))
 
 
-def _refuse_neighbours(domain: str, option: Option, beneath: str) -> None:
-    """`beneath` is the path below our folder of sockets, or an absolute path elsewhere."""
-    other = beneath.split("/", 1)[0]
-    if not beneath.startswith(("/", "@")) and ":" not in beneath and other != domain:
+def _refuse_neighbours(domain: str, option: Option, address: str) -> None:
+    """Raise BrokenIni if the address is a path in the folder of another domain. `address` begins
+    below our folder of sockets if it is there."""
+    other = address.split("/", 1)[0]
+    if not address.startswith(("/", "@")) and ":" not in address and other != domain:
         raise option.broken(
             f"{option.key} = {option.value} claims the socket of {other}",
             f"name that of {domain}, or none",
         )
 
 
-def _refuse_paths(named: Option | None, path: str) -> None:
+def _refuse_path(named: Option | None, path: str) -> None:
+    """Raise BrokenIni if `path` cannot be bound. `named` is the option that it comes from."""
     length = len(os.fsencode(path))
     if length > SOCKET_PATH_BYTES:
         raise BrokenIni(
@@ -228,8 +230,8 @@ def _refuse_paths(named: Option | None, path: str) -> None:
 
 
 def _adoption(ini: Ini, socket: _Socket, needs_name: set[str]) -> Adoption:
-    """By name only where the ini's own entry is there to be given the listener."""
-    if socket.named and (needs_name or ini.quotes_socket or socket.option in SSL_SOCKETS):
+    """By name only where the ini has an entry of its own, which can be given the listener."""
+    if socket.is_named and (needs_name or ini.quotes_socket or socket.option in SSL_SOCKETS):
         return Adoption.BY_NAME
     return Adoption.BY_FD
 
@@ -240,7 +242,7 @@ def _aliases(
     option = ini.attribute("aliases")
     if option is None:
         return ()
-    if not has_the_last_word(owner, accounts):
+    if not is_administrator(owner, accounts):
         raise option.broken(
             "aliases may stand in an ini of root's alone, since they could take a neighbour's name",
             "drop them, or have root own the ini",
@@ -251,5 +253,5 @@ def _aliases(
             cause = f"cannot use the alias {alias!r}: "
             cause += "it is the ini's own name" if alias == domain else "it is no host name"
             raise option.broken(cause, "drop it")
-        _refuse_paths(None, f"{os.path.normpath(settings.sockets)}/{alias}/socket")
+        _refuse_path(None, f"{os.path.normpath(settings.sockets)}/{alias}/socket")
     return aliases

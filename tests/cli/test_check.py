@@ -1,4 +1,4 @@
-"""`emperorctl check`: what is said of an ini, by the real uWSGI, without a daemon."""
+"""`emperorctl check` with the real uWSGI and without a daemon."""
 
 import os
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ GOOD = "[uwsgi]\nfile = /srv/app.py\n[emperor]\nuid = www-data\n"
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """A folder of inis with settings beside it, and check run on them."""
+    """A folder of inis and settings, on which the command is run."""
 
     folder: Path
     ctl: Ctl
@@ -33,7 +33,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path, ctl: Ctl) -> Desk:
-    """Settings that say nothing."""
+    """A folder with settings that are all defaults."""
     (tmp_path / "emperord.conf").write_text("[emperord]\n")
     return Desk(tmp_path, ctl)
 
@@ -44,18 +44,18 @@ def test_the_ini_of_the_talk_can_be_served(desk: Desk) -> None:
         f"[uwsgi]\nsocket = /var/sockets/{GOAT}/socket\n"
         "file = /path/to/obeythetestinggoat.com/source/application.py\nidle = 93600\n",
     )
-    told = desk.check(path)
-    assert (told.status, told.err) == (0, "")
-    assert told.out.splitlines()[-1] == f"{path}: would be served at /var/sockets/{GOAT}/socket"
+    checked = desk.check(path)
+    assert (checked.status, checked.err) == (0, "")
+    assert checked.out.splitlines()[-1] == f"{path}: would be served at /var/sockets/{GOAT}/socket"
 
 
-def test_a_good_ini_gets_no_other_word(desk: Desk) -> None:
+def test_a_good_ini_gets_no_finding(desk: Desk) -> None:
     path = desk.write("a.example.ini", GOOD.replace("/srv", str(desk.folder)))
     (desk.folder / "app.py").touch()
     assert desk.check(path).out == f"{path}: would be served at /var/sockets/a.example/socket\n"
 
 
-def test_the_option_for_the_sockets_wins_over_the_settings(desk: Desk) -> None:
+def test_the_option_sockets_wins_over_the_settings(desk: Desk) -> None:
     path = desk.write("a.example.ini", GOOD)
     (desk.folder / "emperord.conf").write_text("[emperord]\nsockets-dir = /srv/sockets\n")
     assert "at /srv/sockets/a.example/socket" in desk.check(path).out
@@ -68,7 +68,7 @@ def test_findings_name_file_line_severity_cause_and_cure(desk: Desk) -> None:
     assert lines[0] == (
         f"{path}:2: warning: uWSGI has no option 'harakri' and ignores it; write harakiri"
     )
-    assert lines[1].startswith(f"{path}:3: warning: nobody can wake the app at :8080; ")
+    assert lines[1].startswith(f"{path}:3: warning: a request at :8080 does not wake the app; ")
     assert lines[2] == (
         f"{path}:4: warning: there is no /srv/app.py, so the app does not start;"
         " mend file, or put the file there"
@@ -77,7 +77,7 @@ def test_findings_name_file_line_severity_cause_and_cure(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "expected"),
     [
         ("a.example.ini", "", ": error: there is no section [uwsgi]"),
         ("a.example.ini", b"[uwsgi]\n\xff\xfe", ":2: error: it is not UTF-8"),
@@ -92,62 +92,62 @@ def test_findings_name_file_line_severity_cause_and_cure(desk: Desk) -> None:
     ],
 )  # fmt: skip
 def test_an_ini_that_cannot_be_served_exits_1_and_says_why(
-    desk: Desk, name: str, content: str | bytes, told: str
+    desk: Desk, name: str, content: str | bytes, expected: str
 ) -> None:
     path = desk.write(name, content)
     outcome = desk.check(path)
     assert outcome.status == 1
-    assert any(line.startswith(path) and told in line for line in outcome.out.splitlines())
+    assert any(line.startswith(path) and expected in line for line in outcome.out.splitlines())
     assert "would be served" not in outcome.out
     assert outcome.err == f"emperorctl: cannot serve {path}\n"
 
 
-def test_a_file_that_is_not_there_or_is_none_is_told(desk: Desk) -> None:
+def test_a_missing_file_and_a_folder_are_errors(desk: Desk) -> None:
     missing, folder, pipe = (str(desk.folder / f"{name}.example.ini") for name in "abc")
     os.mkdir(folder)
     os.mkfifo(pipe)
-    told = desk.check(missing, folder, pipe)
-    assert told.status == 1
-    assert told.out.splitlines() == [
+    checked = desk.check(missing, folder, pipe)
+    assert checked.status == 1
+    assert checked.out.splitlines() == [
         f"{missing}: error: cannot read it: No such file or directory",
         f"{folder}: error: it is not a file",
         f"{pipe}: error: it is not a file",
     ]
 
 
-def test_a_bad_one_does_not_keep_the_others_from_being_checked(desk: Desk) -> None:
+def test_a_bad_ini_does_not_keep_others_from_being_checked(desk: Desk) -> None:
     bad, good = desk.write("a.example.ini", ""), desk.write("b.example.ini", GOOD)
-    told = desk.check(bad, good)
-    assert told.status == 1
-    assert f"{good}: would be served" in told.out
-    assert told.err == f"emperorctl: cannot serve {bad}\n"
+    checked = desk.check(bad, good)
+    assert checked.status == 1
+    assert f"{good}: would be served" in checked.out
+    assert checked.err == f"emperorctl: cannot serve {bad}\n"
 
 
-def test_uwsgi_is_asked_about_an_ini_that_only_it_can_read(desk: Desk) -> None:
+def test_uwsgi_resolves_an_ini_that_only_it_can_read(desk: Desk) -> None:
     desk.write("common.ini", "[uwsgi]\nfile = /srv/app.py\nprocesses = 0\n")
     path = desk.write("a.example.ini", "[uwsgi]\ninclude = common.ini\n")
-    told = desk.check(path)
-    assert told.status == 1
-    assert "error: nobody accepts requests" in told.out
+    checked = desk.check(path)
+    assert checked.status == 1
+    assert "error: nobody accepts requests" in checked.out
 
 
-def test_two_inis_that_claim_one_host_are_told_apart(desk: Desk) -> None:
+def test_a_host_that_two_inis_claim_is_an_error(desk: Desk) -> None:
     first = desk.write("a.example.ini", GOOD + "aliases = c.example\n")
     second = desk.write("b.example.ini", GOOD + "aliases = c.example\n")
-    told = desk.check(first, second)
-    assert told.status == 1
+    checked = desk.check(first, second)
+    assert checked.status == 1
     assert (
         f"{second}: error: b.example.ini claims the host c.example, which a.example.ini has; "
         "drop one of the two"
-    ) in told.out.splitlines()
+    ) in checked.out.splitlines()
 
 
 def test_settings_that_cannot_be_used_are_an_error(desk: Desk) -> None:
     path = desk.write("a.example.ini", GOOD)
     (desk.folder / "emperord.conf").write_text("[emperord]\nidle = soon\n")
-    told = desk.check(path)
-    assert told.status == 1
-    assert f"cannot use idle = 'soon' from {desk.folder}/emperord.conf, line 2: " in told.err
+    checked = desk.check(path)
+    assert checked.status == 1
+    assert f"cannot use idle = 'soon' from {desk.folder}/emperord.conf, line 2: " in checked.err
     (desk.folder / "emperord.conf").write_bytes(b"[emperord]\n; caf\xe9\n")
     assert ": line 2: it is not UTF-8 text; save it as UTF-8\n" in desk.check(path).err
     assert desk.ctl("check", "--config", "/nosuch", path).err == (
@@ -156,16 +156,16 @@ def test_settings_that_cannot_be_used_are_an_error(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("binary", ["/nosuch/uwsgi", "/bin/sleep"])
-def test_a_uwsgi_that_is_none_is_an_error(desk: Desk, binary: str) -> None:
+def test_a_binary_that_is_no_uwsgi_is_an_error(desk: Desk, binary: str) -> None:
     path = desk.write("a.example.ini", GOOD)
-    (desk.folder / "emperord.conf").write_text(f"[emperord]\nuwsgi-binary = {binary}\n")
-    told = desk.check(path)
-    assert told.status == 1
-    assert binary in told.err
-    assert told.out == ""
+    (desk.folder / "emperord.conf").write_text(f"[emperord]\nuwsgi = {binary}\n")
+    checked = desk.check(path)
+    assert checked.status == 1
+    assert binary in checked.err
+    assert checked.out == ""
 
 
-def test_what_an_ini_says_cannot_steer_the_terminal(desk: Desk) -> None:
+def test_the_text_of_an_ini_cannot_control_the_terminal(desk: Desk) -> None:
     hostile = "\x1b]0;owned\x07[red]\u202e"
     path = desk.write(f"{hostile}.ini", GOOD)
     other = desk.write("a.example.ini", GOOD.replace("file", f"{hostile} = {hostile}\nfile"))

@@ -1,4 +1,4 @@
-"""A machine with two tenants, for decisions about inis."""
+"""A machine with two tenants, on which inis are read."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +21,7 @@ _GROUPS = {"root": 0, "www-data": 33, "alices": 2001, "bobs": 2002}
 
 @dataclass(frozen=True)
 class Machine:
-    """Its accounts, and whom the daemon runs as."""
+    """Its accounts, and the user of the daemon."""
 
     daemon: Identity = _USERS[0]
 
@@ -45,5 +45,5 @@ def spec(
     text: str, owner: FileOwner = ROOT, machine: Machine = AS_ROOT, settings: Settings = SETTINGS,
     **changes: Any,
 ) -> Spec:  # fmt: skip
-    """What such an ini comes to, with changed settings if need be."""
+    """The spec of such an ini. `changes` are of the settings."""
     return spec_of(DOMAIN, ini_of(text), replace(settings, **changes), owner, machine)

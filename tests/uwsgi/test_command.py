@@ -16,7 +16,7 @@ def before_and_after_ini(spec: Spec) -> tuple[str, str]:
     return before, after
 
 
-def test_the_ini_has_the_last_word_on_idle_and_none_on_how_it_ends() -> None:
+def test_the_ini_can_override_idle_but_not_how_it_stops() -> None:
     before, after = before_and_after_ini(SPEC)
     assert before == "/bin/uwsgi --socket fd://3 --idle 93600 --need-app"
     assert after == (
@@ -36,7 +36,7 @@ def test_an_app_that_is_not_named_need_not_load() -> None:
     assert "need-app" not in before
 
 
-def test_by_name_the_socket_is_found_by_its_letters() -> None:
+def test_an_adoption_by_name_uses_the_spelling_of_the_ini() -> None:
     options = UwsgiOptions(adoption=Adoption.BY_NAME)
     spec = replace(SPEC, runtime=options)
     before, _ = before_and_after_ini(spec)
@@ -47,7 +47,7 @@ def test_by_name_the_socket_is_found_by_its_letters() -> None:
     assert environment(spec, {})["UWSGI_RELOADS"] == "-1"
 
 
-def test_nothing_that_speaks_to_uwsgi_is_inherited() -> None:
+def test_no_variable_that_uwsgi_reads_is_inherited() -> None:
     inherited = {
         "PATH": "/bin", "UWSGI_RELOADS": "3", "LISTEN_FDS": "1", "NOTIFY_SOCKET": "/x",
         "UPSTART_FDS": "4", "WATCHDOG_USEC": "5",

@@ -1,4 +1,4 @@
-"""The telling line of what a uWSGI printed before it died."""
+"""The line of the output of a uWSGI that explains its exit."""
 
 import pytest
 
@@ -24,7 +24,7 @@ django.core.exceptions.ImproperlyConfigured: no SECRET_KEY
 
 
 @pytest.mark.parametrize(
-    ("ended", "printed", "told"),
+    ("ended", "printed", "expected"),
     [
         (Exit(code=22), IMPORT,
          "the app could not be loaded (exit status 22): ModuleNotFoundError: No module named "
@@ -44,7 +44,7 @@ django.core.exceptions.ImproperlyConfigured: no SECRET_KEY
          + "x" * 193),
     ],
 )  # fmt: skip
-def test_the_last_exception_tells_most_and_then_the_last_complaint(
-    ended: Exit, printed: str, told: str
+def test_the_last_exception_explains_more_than_a_complaint(
+    ended: Exit, printed: str, expected: str
 ) -> None:
-    assert explain_exit(ended, printed) == told
+    assert explain_exit(ended, printed) == expected

@@ -1,4 +1,4 @@
-"""Whom a vassal runs as: root's inis name anybody, a tenant's run as the tenant."""
+"""The user that a vassal runs as: any for an ini of root's, the owner for all others."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def identity(attributes: str, owner: FileOwner, machine: Machine = AS_ROOT) -> I
         ("gid = bobs", Identity(0, 2002, "root")),
     ],
 )
-def test_root_may_name_anybody(attributes: str, who: Identity | None) -> None:
+def test_an_ini_of_roots_may_name_any_user(attributes: str, who: Identity | None) -> None:
     assert identity(attributes, ROOT) == who
 
 
@@ -43,7 +43,7 @@ def test_root_may_name_anybody(attributes: str, who: Identity | None) -> None:
         ("uid =", "line 4: there is no user ''"),
     ],
 )
-def test_who_does_not_exist_is_refused(attributes: str, cause: str) -> None:
+def test_a_user_or_group_that_does_not_exist_is_refused(attributes: str, cause: str) -> None:
     with pytest.raises(BrokenIni, match=cause):
         identity(attributes, ROOT)
 
@@ -51,14 +51,14 @@ def test_who_does_not_exist_is_refused(attributes: str, cause: str) -> None:
 @pytest.mark.parametrize(
     "attributes", ["", "uid = alice", "uid = 1001", "gid = alices", "uid = alice, gid = 2001"]
 )
-def test_a_tenants_ini_runs_as_the_tenant_and_not_in_the_group_of_the_file(
+def test_an_ini_of_a_tenant_runs_in_the_tenants_own_group(
     attributes: str,
 ) -> None:
-    assert ALICE.gid == 33, "nginx's: it would open every neighbour's socket"
+    assert ALICE.gid == 33, "that of nginx, which may connect to every socket"
     assert identity(attributes, ALICE) == IS_ALICE
 
 
-def test_an_owner_without_an_account_is_refused_since_the_files_group_may_be_nginxs() -> None:
+def test_an_owner_without_an_account_is_refused() -> None:
     with pytest.raises(BrokenIni, match="its owner has uid 4711, which is no user's; chown it"):
         identity("", FileOwner(4711, 4712))
 
@@ -68,13 +68,13 @@ def test_an_owner_without_an_account_is_refused_since_the_files_group_may_be_ngi
     ["uid = root", "uid = 0", "uid = bob", "uid = mallory", "gid = www-data", "gid = 0",
      "uid = alice, gid = bobs", "uid = root, uid = alice"],
 )  # fmt: skip
-def test_a_tenant_can_become_nobody_else(attributes: str) -> None:
+def test_a_tenant_cannot_name_another_user(attributes: str) -> None:
     with pytest.raises(BrokenIni, match="since the ini is not root's: it runs as alice; drop"):
         identity(attributes, ALICE)
 
 
 @pytest.mark.parametrize("owner", [ROOT, ALICE, FileOwner(1002, 2002)])
-def test_a_daemon_that_is_not_root_stays_who_it_is(owner: FileOwner) -> None:
+def test_a_daemon_that_is_not_root_keeps_its_user(owner: FileOwner) -> None:
     assert identity("", owner, AS_BOB) is None
     assert identity("uid = bob, gid = bobs", owner, AS_BOB) is None
     with pytest.raises(BrokenIni, match=r"line 4: .* since emperord is not root: it runs as bob"):

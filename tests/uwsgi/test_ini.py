@@ -1,4 +1,4 @@
-"""An ini is read as uWSGI reads it. Where one can, the real uWSGI is asked."""
+"""An ini is read as uWSGI reads it: compared with the real uWSGI where that is possible."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def pairs(ini: Ini) -> list[tuple[str, str]]:
     return [(option.key, option.value) for option in ini.options]
 
 
-def test_the_ini_of_the_talk_needs_nobody_elses_help() -> None:
+def test_the_ini_of_the_talk_is_read_without_uwsgi() -> None:
     ini = parse(TALK, NAME, "/etc/uwsgi/vassals")
     assert ini.needs_uwsgi is None
     assert ini.options == (
@@ -129,7 +129,7 @@ def test_the_section_emperor_is_read_the_same_way() -> None:
         ("set = idle=1", Option("set", "idle=1", 2)),
     ],
 )
-def test_what_bears_on_the_daemon_and_is_not_plain_is_left_to_uwsgi(
+def test_an_option_that_the_daemon_needs_is_left_to_uwsgi(
     options: str, needs_uwsgi: Option
 ) -> None:
     assert read(f"[uwsgi]\n{options}\n").needs_uwsgi == needs_uwsgi
@@ -149,7 +149,7 @@ def test_what_bears_on_the_daemon_and_is_not_plain_is_left_to_uwsgi(
         "set-placeholder = base=/srv",
     ],
 )
-def test_what_does_not_bear_on_the_daemon_is_left_alone(option: str) -> None:
+def test_other_options_need_no_uwsgi(option: str) -> None:
     assert read(f"[uwsgi]\n{option}\n").needs_uwsgi is None
 
 
@@ -176,7 +176,7 @@ def test_it_is_noticed_when_a_value_quotes_a_socket(value: str, quotes: bool) ->
         (b"[uwsgi]\n" + b"#" * LONGEST_DEFINITION, "it has more than 64 KiB"),
     ],
 )
-def test_a_broken_ini_is_refused_by_name_line_and_cause(data: bytes, message: str) -> None:
+def test_a_broken_ini_is_refused_with_line_cause_and_cure(data: bytes, message: str) -> None:
     with pytest.raises(BrokenIni) as broken:
         parse(data, NAME, "/etc/uwsgi/vassals")
     assert message in str(broken.value)

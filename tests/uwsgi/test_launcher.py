@@ -1,4 +1,4 @@
-"""A real uWSGI that one launcher has started and another one goes on with."""
+"""A real uWSGI that one launcher has started and another one adopts."""
 
 import asyncio
 import os
@@ -25,21 +25,21 @@ UWSGI = Path(sys.executable).with_name("uwsgi")
 
 
 @dataclass
-class Told:
-    """What a governor would be told."""
+class Events:
+    """Collects the events that a governor would get."""
 
-    news: list[Message] = field(default_factory=list)
-    ends: list[str] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    exits: list[str] = field(default_factory=list)
 
-    def on_message(self, _domain: str, _generation: int, news: Message) -> None:
-        self.news.append(news)
+    def on_message(self, _domain: str, _generation: int, messages: Message) -> None:
+        self.messages.append(messages)
 
     def on_exit(self, _domain: str, _generation: int, ended: Exit) -> None:
-        self.ends.append(str(ended))
+        self.exits.append(str(ended))
 
 
 class House:
-    """One ini, its listener, and launchers one after the other."""
+    """One ini with its listener, for one launcher after the other."""
 
     def __init__(self, folder: Path) -> None:
         flags = {
@@ -63,11 +63,11 @@ class House:
     def launcher(self) -> UwsgiLauncher:
         return UwsgiLauncher(UWSGI, self.settings, asyncio.get_running_loop(), self.open_files)
 
-    def prepare(self, told: Told) -> UwsgiProcess:
-        return self.launcher().prepare(self.spec, self.listener, 1, told)
+    def prepare(self, events: Events) -> UwsgiProcess:
+        return self.launcher().prepare(self.spec, self.listener, 1, events)
 
-    def adopt(self, mark: ProcessMark, fds: Sequence[int], told: Told) -> UwsgiProcess | None:
-        return self.launcher().adopt(self.spec, mark, fds, 1, told)
+    def adopt(self, mark: ProcessMark, fds: Sequence[int], events: Events) -> UwsgiProcess | None:
+        return self.launcher().adopt(self.spec, mark, fds, 1, events)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ async def house() -> AsyncIterator[House]:
 
 
 def abandoned(process: UwsgiProcess) -> list[int]:
-    """Its descriptors in a bag, and nobody else has them any more."""
+    """Its descriptors as a crash of the daemon leaves them: in the bag alone."""
     kept = [os.dup(fd) for fd in process.fds]
     loop = asyncio.get_running_loop()
     for fd in process.fds:
@@ -95,48 +95,48 @@ def abandoned(process: UwsgiProcess) -> list[int]:
     return kept
 
 
-async def test_a_process_is_gone_on_with_by_its_pipe_and_its_pidfd(house: House) -> None:
-    first, second = Told(), Told()
+async def test_a_process_is_adopted_by_its_pipe_and_its_pidfd(house: House) -> None:
+    first, second = Events(), Events()
     process = house.prepare(first)
     process.start()
-    heir = house.adopt(process.mark, abandoned(process), second)
-    assert heir
-    assert (heir.pid, heir.mark) == (process.pid, process.mark)
-    await eventually_async(lambda: Message.ACCEPTING in second.news)
-    heir.drain()
-    assert await eventually_async(lambda: second.ends) == ["exit status 0"]
-    assert (first.news, first.ends) == ([], [])
+    adopted = house.adopt(process.mark, abandoned(process), second)
+    assert adopted
+    assert (adopted.pid, adopted.mark) == (process.pid, process.mark)
+    await eventually_async(lambda: Message.ACCEPTING in second.messages)
+    adopted.drain()
+    assert await eventually_async(lambda: second.exits) == ["exit status 0"]
+    assert (first.messages, first.exits) == ([], [])
 
 
-async def test_one_whose_pid_could_not_be_noted_any_more_is_found_by_its_pipe(house: House) -> None:
-    told = Told()
-    process = house.prepare(Told())
-    noted = replace(process.mark)
-    assert noted.pid is None
+async def test_a_process_without_a_saved_pid_is_found_by_its_pipe(house: House) -> None:
+    events = Events()
+    process = house.prepare(Events())
+    saved = replace(process.mark)
+    assert saved.pid is None
     process.start()
     [pipe, pidfd] = abandoned(process)
     os.close(pidfd)
-    heir = house.adopt(noted, [pipe], told)
-    assert heir
-    assert heir.pid == process.pid
-    heir.kill()
-    assert await eventually_async(lambda: told.ends) == ["killed by SIGKILL"]
+    adopted = house.adopt(saved, [pipe], events)
+    assert adopted
+    assert adopted.pid == process.pid
+    adopted.kill()
+    assert await eventually_async(lambda: events.exits) == ["killed by SIGKILL"]
 
 
-async def test_one_that_was_never_spawned_is_none_and_nothing_is_left_of_it(house: House) -> None:
-    process = house.prepare(Told())
-    assert house.adopt(process.mark, abandoned(process), Told()) is None
+async def test_a_process_that_was_not_spawned_leaves_nothing(house: House) -> None:
+    process = house.prepare(Events())
+    assert house.adopt(process.mark, abandoned(process), Events()) is None
 
 
-async def test_why_it_died_is_read_from_where_its_own_words_begin(house: House) -> None:
-    told = Told()
+async def test_an_exit_is_explained_by_its_own_output_alone(house: House) -> None:
+    events = Events()
     log = house.settings.log_dir / "a.example.log"
     log.write_text("Traceback (most recent call last):\nKeyError: 'of an earlier process'\n")
-    process = house.prepare(Told())
+    process = house.prepare(Events())
     house.spec = replace(house.spec, ini="missing.ini")
     process.start()
-    heir = house.adopt(process.mark, abandoned(process), told)
-    assert heir
-    heir.kill()
-    [how] = await eventually_async(lambda: told.ends)
-    assert "KeyError" not in how
+    adopted = house.adopt(process.mark, abandoned(process), events)
+    assert adopted
+    adopted.kill()
+    [exit_line] = await eventually_async(lambda: events.exits)
+    assert "KeyError" not in exit_line

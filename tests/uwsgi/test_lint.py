@@ -1,4 +1,4 @@
-"""What `emperorctl check` says of an ini, and of what it says nothing."""
+"""The findings of `emperorctl check`, and what gets none."""
 
 import pytest
 
@@ -10,12 +10,12 @@ SOMAXCONN = 4096
 CLEAN = "file = /srv/a.py\nuid = www-data"
 
 
-def remarks(text: str, owner: FileOwner = ROOT) -> list[Finding]:
+def findings_of(text: str, owner: FileOwner = ROOT) -> list[Finding]:
     return lint(ini_of(text), spec(text, owner), SETTINGS, SOMAXCONN)
 
 
-def only(text: str) -> Finding:
-    (finding,) = remarks(f"{CLEAN}\n{text}")
+def only_finding(text: str) -> Finding:
+    (finding,) = findings_of(f"{CLEAN}\n{text}")
     return finding
 
 
@@ -29,14 +29,14 @@ def only(text: str) -> Finding:
         "[emperor]\nidle = 60\non-change = restart",
     ],
 )  # fmt: skip
-def test_what_works_here_is_not_spoken_of(text: str) -> None:
-    assert remarks(f"{CLEAN}\n{text}") == []
+def test_options_that_work_here_get_no_finding(text: str) -> None:
+    assert findings_of(f"{CLEAN}\n{text}") == []
 
 
 @pytest.mark.parametrize(
-    ("text", "severity", "said"),
+    ("text", "severity", "text_part"),
     [
-        ("socket = :8080", "warning", "nobody can wake the app at :8080; emperord"),
+        ("socket = :8080", "warning", "a request at :8080 does not wake the app; emp"),
         ("socket = fd://3", "error", "fd://3 refers to a descriptor that is not there"),
         (f"http-socket = {OWN}", "warning", "http-socket does not speak uwsgi"),
         (f"https-socket = {OWN},c,k", "warning", "https-socket does not speak uwsgi"),
@@ -48,15 +48,15 @@ def test_what_works_here_is_not_spoken_of(text: str) -> None:
         ("cheap", "note", "runs it with cheap=false"),
         ("processes = 0", "error", "nobody accepts requests"),
         ("worker-exec = /srv/a", "error", "worker-exec replaces the worker"),
-        ("zerg = /srv/zerg", "error", "zerg makes this another thing"),
-        ("emperor = /srv", "error", "emperor makes this another thing"),
+        ("zerg = /srv/zerg", "error", "with zerg this is no app that"),
+        ("emperor = /srv", "error", "with emperor this is no app that"),
         ("shutdown-sockets = true", "note", "shutdown-sockets is switched off"),
         ("die-on-idle = false", "note", "die-on-idle is always on"),
         ("chmod-socket = 666", "note", "chmod-socket has no effect"),
         ("chown-socket = a:b", "note", "chown-socket has no effect"),
         ("cron = 0 0 0 0 0 true", "warning", "what cron starts does not run while the app sleeps"),
-        ("mule = a.py", "warning", "after 26h without a request"),
-        ("env = UWSGI_EMPEROR_FD=3", "warning", "UWSGI_EMPEROR_FD=3 is what emperord tells uWSGI"),
+        ("mule = a.py", "warning", "after 93600 s without a request"),
+        ("env = UWSGI_EMPEROR_FD=3", "warning", "emperord sets UWSGI_EMPEROR_FD=3 for uWSGI"),
         ("declare-option = a=b", "note", "emperord does not see the options that a=b stands for"),
         ("idle = 26h", "warning", "uWSGI reads only the digits of '26h', as seconds"),
         ("listen = 5000", "note", "the kernel makes 4096 of a backlog of 5000"),
@@ -66,30 +66,30 @@ def test_what_works_here_is_not_spoken_of(text: str) -> None:
         ("[emperor]\nidel = 5", "warning", "[emperor] has no key 'idel' here"),
     ],
 )  # fmt: skip
-def test_what_does_not_work_here_is_told_with_its_line_and_a_cure(
-    text: str, severity: str, said: str
+def test_an_option_that_does_not_work_gets_line_and_cure(
+    text: str, severity: str, text_part: str
 ) -> None:
-    finding = only(text)
+    finding = only_finding(text)
     assert (finding.severity, finding.cure != "") == (Severity(severity), True)
-    assert said in finding.text
+    assert text_part in finding.text
     assert finding.line == (0 if "backlog" in text else 4 + text.count("\n"))
 
 
 @pytest.mark.parametrize("text", ["cron = 0 0 0 0 0 true", "attach-daemon = redis", "timer = 1 1"])
-def test_what_runs_besides_is_fine_in_an_app_that_never_sleeps(text: str) -> None:
-    assert remarks(f"{CLEAN}\n{text}\nidle = 0") == []
+def test_helpers_of_an_app_that_never_sleeps_get_no_finding(text: str) -> None:
+    assert findings_of(f"{CLEAN}\n{text}\nidle = 0") == []
 
 
 @pytest.mark.parametrize("option", ["pidfile = /srv/pid", "shared-socket = :80"])
-def test_what_a_loop_of_its_own_costs_is_told(option: str) -> None:
+def test_what_does_not_work_with_gevent_gets_a_finding(option: str) -> None:
     text = f"{CLEAN}\nsocket = {OWN}\ngevent = 10"
-    assert remarks(text) == []
-    (finding,) = remarks(f"{text}\n{option}")
+    assert findings_of(text) == []
+    (finding,) = findings_of(f"{text}\n{option}")
     assert "for gevent, asyncio and the like" in finding.text
 
 
-def test_a_backlog_that_uwsgi_dies_of_is_an_error() -> None:
-    findings = remarks(f"{CLEAN}\nsocket = :8080\nlisten = 5000")
+def test_a_backlog_that_uwsgi_refuses_is_an_error() -> None:
+    findings = findings_of(f"{CLEAN}\nsocket = :8080\nlisten = 5000")
     assert [(finding.line, finding.severity) for finding in findings] == [
         (4, Severity.WARNING),
         (5, Severity.ERROR),
@@ -97,15 +97,15 @@ def test_a_backlog_that_uwsgi_dies_of_is_an_error() -> None:
     assert "uWSGI refuses to listen with more than net.core.somaxconn" in findings[1].text
 
 
-def test_an_option_that_overrules_another_is_told() -> None:
-    finding = only("idle = 5\nchdir = /a\nidle = 6\nenv = A=1\nenv = B=2\nchdir = /a")
+def test_an_option_that_overrules_another_gets_a_finding() -> None:
+    finding = only_finding("idle = 5\nchdir = /a\nidle = 6\nenv = A=1\nenv = B=2\nchdir = /a")
     assert finding.text == "idle = 6 overrules line 4, '5'"
-    assert only("[emperor]\nidle = 5\nidle = 6").text == "idle = 6 overrules line 5, '5'"
+    assert only_finding("[emperor]\nidle = 5\nidle = 6").text == "idle = 6 overrules line 5, '5'"
 
 
 @pytest.mark.parametrize("options", ["set = x=1", "static-mop = /=/srv", "pythonpath = /srv"])
 def test_an_ini_without_an_app_is_an_error(options: str) -> None:
-    (finding,) = remarks(f"uid = www-data\n{options}")
+    (finding,) = findings_of(f"uid = www-data\n{options}")
     assert (finding.line, finding.severity) == (0, Severity.ERROR)
     assert finding.text.startswith("it names no app")
 
@@ -113,17 +113,17 @@ def test_an_ini_without_an_app_is_an_error(options: str) -> None:
 @pytest.mark.parametrize(
     "options", ["static-map = /=/srv", "route-run = redirect:/x", "vhost = true", "mount = /=a"]
 )
-def test_who_answers_without_an_app_is_content(options: str) -> None:
-    assert remarks(f"uid = www-data\n{options}") == []
+def test_an_ini_that_answers_without_an_app_gets_no_finding(options: str) -> None:
+    assert findings_of(f"uid = www-data\n{options}") == []
 
 
-def test_an_app_that_runs_as_root_is_told() -> None:
-    (finding,) = remarks("module = a")
+def test_an_app_that_runs_as_root_gets_a_warning() -> None:
+    (finding,) = findings_of("module = a")
     assert (finding.line, finding.severity) == (0, Severity.WARNING)
     assert "as root" in finding.text
-    assert remarks("module = a\n[emperor]\nuid = alice") == []
-    assert remarks("module = a", ALICE) == []
-    assert len(remarks("module = a\n[emperor]\nuid = root")) == 1
+    assert findings_of("module = a\n[emperor]\nuid = alice") == []
+    assert findings_of("module = a", ALICE) == []
+    assert len(findings_of("module = a\n[emperor]\nuid = root")) == 1
 
 
 @pytest.mark.parametrize(
@@ -135,13 +135,15 @@ def test_an_app_that_runs_as_root_is_told() -> None:
         ("for-glob = *\nchdir = %(_)\nend =", False),
     ],
 )
-def test_a_block_that_swallows_the_command_line_is_told(block: str, is_open: bool) -> None:
-    told = [finding.text for finding in remarks(f"{CLEAN}\n{block}")]
-    assert ["is never closed" in text for text in told] == [True] * is_open
+def test_a_block_that_is_never_closed_gets_a_finding(block: str, is_open: bool) -> None:
+    texts = [finding.text for finding in findings_of(f"{CLEAN}\n{block}")]
+    assert ["is never closed" in text for text in texts] == [True] * is_open
 
 
-def test_remarks_stand_in_the_order_of_the_lines() -> None:
-    lines = [finding.line for finding in remarks("logto = /a\nmaster = 0\nsocket = :1\nidle = x")]
+def test_findings_are_in_the_order_of_the_lines() -> None:
+    lines = [
+        finding.line for finding in findings_of("logto = /a\nmaster = 0\nsocket = :1\nidle = x")
+    ]
     assert lines == [0, 0, 2, 3, 4, 5]
 
 
@@ -152,7 +154,7 @@ def unknown(text: str) -> list[tuple[int, str]]:
     return [(finding.line, finding.cure) for finding in unknown_options(ini_of(text), KNOWN)]
 
 
-def test_an_option_that_uwsgi_does_not_know_is_told_with_the_one_that_was_meant() -> None:
+def test_an_unknown_option_gets_the_most_similar_one_as_cure() -> None:
     assert unknown("idle = 1\nwsgi_file = a.py\nzzzz = 1") == [
         (3, "write wsgi-file"),
         (4, "drop it, or load the plugin that knows it"),
@@ -169,12 +171,12 @@ def test_an_option_that_uwsgi_does_not_know_is_told_with_the_one_that_was_meant(
         ("frobnicate zzz", "write key = value, or make it a comment"),
     ],
 )
-def test_a_line_without_an_equals_sign_is_told_where_that_belongs(line: str, cure: str) -> None:
+def test_a_line_without_an_equals_sign_gets_one_in_the_cure(line: str, cure: str) -> None:
     assert unknown(line) == [(2, cure)]
 
 
 @pytest.mark.parametrize("key", ["route", "route-run", "error-route-status", "final-route"])
-def test_routing_that_this_uwsgi_was_built_without_is_told_as_such(key: str) -> None:
+def test_routing_gets_a_finding_where_uwsgi_lacks_it(key: str) -> None:
     (finding,) = unknown_options(ini_of(f"{key} = ^/a deny:"), KNOWN | {"sslrouter", "router"})
     assert finding.text == f"this uWSGI was built without routing and ignores {key}"
     assert "libpcre2-dev" in finding.cure
@@ -188,9 +190,9 @@ def test_placeholders_and_declared_options_are_known() -> None:
     assert unknown("base = /srv\nchdir = %(base)/a\ndeclare-option = my=chdir=$1\nmy = /") == []
 
 
-def test_a_timeout_that_a_tenant_cannot_have_is_told_with_what_counts() -> None:
+def test_a_timeout_that_a_tenant_cannot_have_gets_a_finding() -> None:
     text = f"{CLEAN}\n[emperor]\nstop-timeout = 61"
-    assert remarks(text) == []
-    (finding,) = remarks(text, ALICE)
+    assert findings_of(text) == []
+    (finding,) = findings_of(text, ALICE)
     assert (finding.line, finding.severity) == (5, Severity.WARNING)
     assert finding.text == "stop-timeout = 61 counts as 1m in a tenant's ini"

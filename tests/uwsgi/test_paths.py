@@ -1,4 +1,4 @@
-"""Paths that an ini names and that are not there: as the real uWSGI finds out when it starts."""
+"""Paths of an ini that do not exist, compared with what the real uWSGI does when it starts."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ def site(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def remarks(site: Path, text: str) -> list[Finding]:
+def findings_of(site: Path, text: str) -> list[Finding]:
     text = text.replace("SITE", str(site / "site"))
     folder = str(site / "vassals")
     ini = parse(f"[uwsgi]\n{text}\n".encode(), f"{DOMAIN}.ini", folder)
@@ -35,7 +35,7 @@ def remarks(site: Path, text: str) -> list[Finding]:
 
 
 def starts(site: Path, text: str) -> bool:
-    """Whether uWSGI comes as far as to accept requests."""
+    """Whether uWSGI starts, and accepts requests."""
     ini = site / "vassals" / f"{DOMAIN}.ini"
     ini.write_text(f"[uwsgi]\n{text.replace('SITE', str(site / 'site'))}\n")
     done = subprocess.run(
@@ -72,25 +72,27 @@ MISSING = [
 
 
 @pytest.mark.parametrize("text", THERE)
-def test_what_is_there_for_uwsgi_is_not_spoken_of(site: Path, text: str) -> None:
+def test_a_path_that_uwsgi_finds_gets_no_finding(site: Path, text: str) -> None:
     assert starts(site, text)
-    assert remarks(site, text) == []
+    assert findings_of(site, text) == []
 
 
-@pytest.mark.parametrize(("text", "line", "told"), MISSING)
-def test_what_uwsgi_cannot_start_without_is_told_with_its_line(
-    site: Path, text: str, line: int, told: str
+@pytest.mark.parametrize(("text", "line", "expected"), MISSING)
+def test_a_missing_path_gets_a_finding_with_its_line(
+    site: Path, text: str, line: int, expected: str
 ) -> None:
     assert not starts(site, text)
-    (finding,) = remarks(site, text)
-    told = told.replace("SITE", str(site / "site")).replace("VASSALS", str(site / "vassals"))
-    assert told in finding.text
+    (finding,) = findings_of(site, text)
+    expected = expected.replace("SITE", str(site / "site")).replace(
+        "VASSALS", str(site / "vassals")
+    )
+    assert expected in finding.text
     assert (finding.line, finding.cure != "") == (line, True)
 
 
-def test_a_callable_behind_a_colon_has_a_key_of_its_own(site: Path) -> None:
+def test_a_callable_behind_a_colon_gets_its_own_key_as_cure(site: Path) -> None:
     assert not starts(site, "file = SITE/app.py:application")
-    (finding,) = remarks(site, "file = SITE/app.py:application")
+    (finding,) = findings_of(site, "file = SITE/app.py:application")
     assert finding.cure == f"write file = {site}/site/app.py, and callable = application"
 
 
@@ -103,17 +105,17 @@ def test_a_callable_behind_a_colon_has_a_key_of_its_own(site: Path) -> None:
         "pidfile = @(where)",
     ],
 )
-def test_what_uwsgi_alone_can_resolve_is_not_spoken_of(site: Path, text: str) -> None:
-    assert remarks(site, text) == []
+def test_a_path_that_only_uwsgi_can_resolve_gets_no_finding(site: Path, text: str) -> None:
+    assert findings_of(site, text) == []
 
 
-def test_what_one_may_not_look_at_is_not_spoken_of(site: Path) -> None:
+def test_a_path_that_we_may_not_look_at_gets_no_finding(site: Path) -> None:
     os.seteuid(65534)
     try:
-        assert remarks(site, "file = SITE/no.py") == []
+        assert findings_of(site, "file = SITE/no.py") == []
     finally:
         os.seteuid(0)
 
 
 def test_no_pidfile_is_written_for_gevent_and_the_like(site: Path) -> None:
-    assert remarks(site, f"socket = {OWN}\ngevent = 9\npidfile = /nowhere/x") == []
+    assert findings_of(site, f"socket = {OWN}\ngevent = 9\npidfile = /nowhere/x") == []

@@ -16,18 +16,18 @@ from emperor.uwsgi.pipe import _SO_PASSRIGHTS, GRACEFUL_STOP, Pipe
 from tests.eventually import eventually_async
 
 
-async def test_bytes_become_news_and_unknown_ones_do_not() -> None:
-    heard: list[Message] = []
-    pipe = Pipe.new(asyncio.get_running_loop(), heard.append)
+async def test_known_bytes_become_messages() -> None:
+    received: list[Message] = []
+    pipe = Pipe.new(asyncio.get_running_loop(), received.append)
     os.write(pipe.far_fd, bytes([1, 99, 5, 17]))
-    await eventually_async(lambda: len(heard) == 3)
+    await eventually_async(lambda: len(received) == 3)
     os.write(pipe.far_fd, bytes([22]))
-    await eventually_async(lambda: len(heard) == 4)
-    assert heard == [Message.LOADED, Message.ACCEPTING, Message.FIRST_REPLY, Message.IDLE]
+    await eventually_async(lambda: len(received) == 4)
+    assert received == [Message.LOADED, Message.ACCEPTING, Message.FIRST_REPLY, Message.IDLE]
     pipe.close()
 
 
-async def test_an_order_reaches_the_vassal_and_its_death_is_no_error() -> None:
+async def test_an_order_reaches_the_vassal_and_is_lost_after_its_exit() -> None:
     pipe = Pipe.new(asyncio.get_running_loop(), lambda _: None)
     vassal = os.dup(pipe.far_fd)
     pipe.close_far()
@@ -38,7 +38,7 @@ async def test_an_order_reaches_the_vassal_and_its_death_is_no_error() -> None:
     pipe.close()
 
 
-async def test_the_end_of_the_workers_does_not_make_the_loop_spin() -> None:
+async def test_the_exit_of_the_workers_does_not_make_the_loop_spin() -> None:
     loop = asyncio.get_running_loop()
     pipe = Pipe.new(loop, lambda _: None)
     near = pipe._near
@@ -47,14 +47,14 @@ async def test_the_end_of_the_workers_does_not_make_the_loop_spin() -> None:
     pipe.close()
 
 
-async def test_a_byte_stays_in_the_pipe_until_it_has_been_dealt_with() -> None:
+async def test_a_byte_stays_in_the_pipe_until_it_is_handled() -> None:
     loop = asyncio.get_running_loop()
-    told: list[tuple[Message, bool]] = []
-    pipe = Pipe.new(loop, lambda news: told.append((news, is_pending(pipe.fd))))
+    received: list[tuple[Message, bool]] = []
+    pipe = Pipe.new(loop, lambda message: received.append((message, is_pending(pipe.fd))))
     os.write(pipe.far_fd, bytes([5]))
-    await eventually_async(lambda: told)
+    await eventually_async(lambda: received)
     await asyncio.sleep(0)
-    assert told == [(Message.ACCEPTING, True)]
+    assert received == [(Message.ACCEPTING, True)]
     assert not is_pending(pipe.fd)
     pipe.close()
 
@@ -63,12 +63,12 @@ def is_pending(fd: int) -> bool:
     return bool(select.select([fd], [], [], 0)[0])
 
 
-async def test_a_fault_over_a_byte_does_not_make_the_loop_spin() -> None:
+async def test_an_error_in_a_handler_does_not_make_the_loop_spin() -> None:
     loop = asyncio.get_running_loop()
     faults: list[object] = []
     loop.set_exception_handler(lambda _, context: faults.append(context["exception"]))
 
-    def fail(_news: Message) -> None:
+    def fail(_message: Message) -> None:
         raise ValueError
 
     pipe = Pipe.new(loop, fail)
@@ -79,25 +79,25 @@ async def test_a_fault_over_a_byte_does_not_make_the_loop_spin() -> None:
     assert len(faults) == 1
 
 
-async def test_whoever_takes_the_end_over_hears_what_came_meanwhile() -> None:
+async def test_an_adopted_pipe_delivers_what_was_sent_before() -> None:
     loop = asyncio.get_running_loop()
     kept, vassal = (end.detach() for end in socket.socketpair())
     os.write(vassal, bytes([5]))
-    heard: list[Message] = []
-    pipe = Pipe.adopted(kept, loop, heard.append)
-    await eventually_async(lambda: heard)
+    received: list[Message] = []
+    pipe = Pipe.adopted(kept, loop, received.append)
+    await eventually_async(lambda: received)
     pipe.send(GRACEFUL_STOP)
     assert os.read(vassal, 10) == b"\x02"
     os.close(vassal)
     pipe.close()
 
 
-async def test_what_is_said_over_and_over_in_one_breath_is_told_once() -> None:
-    heard: list[Message] = []
-    pipe = Pipe.new(asyncio.get_running_loop(), heard.append)
+async def test_equal_bytes_that_come_together_are_one_message() -> None:
+    received: list[Message] = []
+    pipe = Pipe.new(asyncio.get_running_loop(), received.append)
     os.write(pipe.far_fd, bytes([5, 17]) * 30 + bytes([22]))
-    await eventually_async(lambda: Message.IDLE in heard)
-    assert heard == [Message.ACCEPTING, Message.FIRST_REPLY, Message.IDLE]
+    await eventually_async(lambda: Message.IDLE in received)
+    assert received == [Message.ACCEPTING, Message.FIRST_REPLY, Message.IDLE]
     pipe.close()
 
 
@@ -130,30 +130,30 @@ def can_forbid(pipe: Pipe) -> bool:
 
 
 def send_away(pipe: Pipe, fd: int) -> None:
-    """Over the vassal's end, so that nobody has it any more."""
+    """Send it over the vassal's end, and close it here."""
     with socket.socket(fileno=os.dup(pipe.far_fd)) as far:
         socket.send_fds(far, [bytes([99, 5])], [fd])
     os.close(fd)
 
 
 @pytest.mark.parametrize("is_read", [True, False])
-async def test_a_descriptor_that_an_app_sends_along_keeps_nobody_waiting(is_read: bool) -> None:
-    heard: list[Message] = []
-    pipe = Pipe.new(asyncio.get_running_loop(), heard.append)
-    if can_forbid(pipe):  # as on one that cannot
+async def test_a_descriptor_that_an_app_sends_does_not_block_us(is_read: bool) -> None:
+    received: list[Message] = []
+    pipe = Pipe.new(asyncio.get_running_loop(), received.append)
+    if can_forbid(pipe):  # as on a kernel that cannot forbid it
         pipe._near.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 1)
     before = len(os.listdir("/proc/self/fd"))
     with lingering() as fd:
         send_away(pipe, fd)
         begun = time.monotonic()
         if is_read:
-            await eventually_async(lambda: heard)
+            await eventually_async(lambda: received)
         pipe.close()
         assert time.monotonic() - begun < LINGER_SECONDS / 2
     await eventually_async(lambda: len(os.listdir("/proc/self/fd")) == before - 2)
 
 
-async def test_where_the_kernel_can_forbid_it_an_app_sends_no_descriptor() -> None:
+async def test_an_app_can_send_no_descriptor_on_a_new_kernel() -> None:
     pipe = Pipe.new(asyncio.get_running_loop(), lambda _: None)
     if can_forbid(pipe):
         fd = os.dup(0)

@@ -1,4 +1,4 @@
-"""Asking the real uWSGI what a needs_uwsgi ini comes to, without a trace of having asked."""
+"""The real uWSGI resolves inis that we cannot read alone, without a side effect."""
 
 import asyncio
 import os
@@ -33,8 +33,8 @@ def write(folder: Path, text: str) -> Ini:
     return parse((folder / NAME).read_bytes(), NAME, str(folder))
 
 
-async def ask(folder: Path, text: str, identity: Identity | None = None) -> Ini:
-    return await Resolver(UWSGI, folder, Gate()).resolve(write(folder, text), identity)
+async def resolve(folder: Path, text: str, identity: Identity | None = None) -> Ini:
+    return await Resolver(UWSGI, folder).resolve(write(folder, text), identity)
 
 
 def values(ini: Ini, key: str) -> list[tuple[str, int]]:
@@ -46,7 +46,7 @@ async def test_placeholders_of_each_kind_are_resolved(
 ) -> None:
     monkeypatch.setenv("SITES", "/var/sockets")
     (folder / "idle.txt").write_text("600\n")
-    ini = await ask(
+    ini = await resolve(
         folder, "name = %n\nsocket = $(SITES)/%(name)/socket\nidle = @(idle.txt)\nlisten = %k"
     )
     assert values(ini, "socket") == [("/var/sockets/www.a.example/socket", 3)]
@@ -55,12 +55,12 @@ async def test_placeholders_of_each_kind_are_resolved(
     assert ini.needs_uwsgi is None
 
 
-async def test_what_other_files_and_blocks_bring_in_stands_where_uwsgi_has_it(
+async def test_options_of_other_files_keep_the_order_of_uwsgi(
     folder: Path,
 ) -> None:
     (folder / "base.ini").write_text("[uwsgi]\nidle = 1\nsocket = /run/%n.sock\n")
     (folder / "late.ini").write_text("[uwsgi]\nidle = 2\n")
-    ini = await ask(
+    ini = await resolve(
         folder,
         "include = base.ini\ninherit = late.ini\nidle = 3\nif-env = NO_SUCH\nidle = 4\nendif =\n"
         "for = a b\nsocket = /run/%(_).sock\nendfor =\nset = idle=5",
@@ -73,14 +73,14 @@ async def test_what_other_files_and_blocks_bring_in_stands_where_uwsgi_has_it(
 
 async def test_the_section_emperor_and_the_quoted_socket_are_kept(folder: Path) -> None:
     ini = write(folder, "set = a=b\nstats = %(socket).stats\n[emperor]\nidle = 5")
-    asked = await Resolver(UWSGI, folder, Gate()).resolve(ini, None)
-    assert (asked.emperor, asked.quotes_socket) == (ini.emperor, True)
+    resolved = await Resolver(UWSGI, folder).resolve(ini, None)
+    assert (resolved.emperor, resolved.quotes_socket) == (ini.emperor, True)
 
 
 async def test_no_value_can_pass_for_another_option(folder: Path) -> None:
     hostile = "a\nsocket = /run/evil.sock\n;end of configuration\n\n01234567 - idle = 9"
     (folder / "text").write_text(hostile)
-    ini = await ask(folder, "set = x=1\nmotd = @(text)\nlog-date = %%Y\nprocname = = a = b")
+    ini = await resolve(folder, "set = x=1\nmotd = @(text)\nlog-date = %%Y\nprocname = = a = b")
     assert values(ini, "motd") == [(hostile, 3)]
     assert values(ini, "procname") == [("= a = b", 5)]
     assert not values(ini, "socket") + values(ini, "idle")
@@ -112,13 +112,13 @@ name = a
 """
 
 
-async def test_asking_leaves_the_world_as_it_was(folder: Path) -> None:
+async def test_resolving_has_no_side_effects(folder: Path) -> None:
     world = folder / "world"
     world.mkdir()
     (world / "pid").write_text("4711")
     (world / "stats").write_text("")
     before = world.stat().st_mtime_ns
-    ini = await ask(folder, SIDE_EFFECTS.format(world))
+    ini = await resolve(folder, SIDE_EFFECTS.format(world))
     assert [path for path, _ in values(ini, "socket")] == [f"{world}/a.sock"]
     assert sorted(os.listdir(world)) == ["pid", "stats"]
     assert (world / "pid").read_text() == "4711"
@@ -143,21 +143,21 @@ async def test_asking_leaves_the_world_as_it_was(folder: Path) -> None:
         ("ini = :more\n[more]\nmotd = @(exec://touch X)", "line 4: motd = @(exec://touch X)"),
     ],
 )
-async def test_an_ini_that_would_act_when_it_is_read_is_refused_unasked(
+async def test_an_ini_with_side_effects_is_refused_unread(
     folder: Path, text: str, side_effect: str
 ) -> None:
     (folder / "base.ini").write_text("[uwsgi]\n; exec://\nmotd = @(exec://touch X)\n")
     (folder / "evil_plugin.so").write_text("")
     with pytest.raises(BrokenIni) as broken:
-        await ask(folder, text)
+        await resolve(folder, text)
     message = f"{side_effect.format(folder)} would act when uWSGI reads the ini, which line 2"
     assert str(broken.value).startswith(message)
     assert not (folder / "X").exists()
 
 
-async def test_what_only_looks_dangerous_is_asked(folder: Path) -> None:
+async def test_an_ini_that_only_looks_dangerous_is_resolved(folder: Path) -> None:
     os.mkfifo(folder / "base.ini")
-    ini = await ask(
+    ini = await resolve(
         folder,
         "set = x=1\n; exec://x\nenv = URL=http://x/\nroute-run = redirect:http://x/\nplugin = x\n"
         "[emperor]\nreload = restart",
@@ -165,21 +165,21 @@ async def test_what_only_looks_dangerous_is_asked(folder: Path) -> None:
     assert values(ini, "env") == [("URL=http://x/", 4)]
 
 
-async def test_it_is_asked_as_the_user_that_the_vassal_will_be(folder: Path) -> None:
+async def test_an_ini_is_resolved_as_the_user_of_the_vassal(folder: Path) -> None:
     (folder / "secret").write_text("/run/secret.sock")
     (folder / "secret").chmod(0o600)
-    ini = await ask(folder, "socket = /run/%U-%G.sock", AS_NOBODY)
+    ini = await resolve(folder, "socket = /run/%U-%G.sock", AS_NOBODY)
     assert [path for path, _ in values(ini, "socket")] == ["/run/nobody-nogroup.sock"]
     with pytest.raises(BrokenIni, match=r"uWSGI refuses it \(exit status 1\): .*secret"):
-        await ask(folder, "socket = @(secret)", AS_NOBODY)
+        await resolve(folder, "socket = @(secret)", AS_NOBODY)
 
 
-async def test_the_daemons_own_environment_does_not_speak_to_it(
+async def test_the_environment_of_the_daemon_changes_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UWSGI_IDLE", "9")
     monkeypatch.setenv("NOTIFY_SOCKET", str(folder / "no-such-socket"))
-    assert not values(await ask(folder, "set = x=1"), "idle")
+    assert not values(await resolve(folder, "set = x=1"), "idle")
 
 
 @pytest.mark.parametrize(
@@ -190,30 +190,30 @@ async def test_the_daemons_own_environment_does_not_speak_to_it(
         ("set = x=1\nlisten = -1", 'invalid value for option "listen": must be > 0'),
     ],
 )
-async def test_an_ini_that_uwsgi_refuses_is_broken_in_its_words(
+async def test_an_ini_that_uwsgi_refuses_is_broken_with_its_error(
     folder: Path, text: str, cause: str
 ) -> None:
     with pytest.raises(BrokenIni) as broken:
-        await ask(folder, text)
+        await resolve(folder, text)
     message = f"uWSGI refuses it (exit status 1): {cause}"
     assert str(broken.value).startswith(message)
 
 
 @pytest.mark.parametrize("text", ["log-date = x\nif-env = NO_SUCH", "set = x=1\nhelp = true"])
-async def test_an_ini_of_which_uwsgi_says_nothing_is_broken(folder: Path, text: str) -> None:
-    with pytest.raises(BrokenIni, match=r"^uWSGI does not say what it comes to; close"):
-        await ask(folder, text)
+async def test_an_ini_whose_options_are_not_printed_is_broken(folder: Path, text: str) -> None:
+    with pytest.raises(BrokenIni, match=r"^uWSGI does not print its options; close"):
+        await resolve(folder, text)
 
 
 async def test_an_open_block_hides_nothing(folder: Path) -> None:
-    assert values(await ask(folder, "socket = /s\nif-env = NO_SUCH"), "socket") == [("/s", 2)]
+    assert values(await resolve(folder, "socket = /s\nif-env = NO_SUCH"), "socket") == [("/s", 2)]
 
 
 def children() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
 
 
-async def test_a_uwsgi_that_does_not_answer_is_killed(folder: Path) -> None:
+async def test_a_uwsgi_that_does_not_answer_in_time_is_killed(folder: Path) -> None:
     os.mkfifo(folder / "base.ini")
     ini = write(folder, "include = base.ini")
     with pytest.raises(BrokenIni, match=r"^line 2: .* include: it gave no answer within 0.2 s"):
@@ -221,16 +221,16 @@ async def test_a_uwsgi_that_does_not_answer_is_killed(folder: Path) -> None:
     assert not children()
 
 
-async def test_a_uwsgi_whose_answer_nobody_waits_for_is_killed(folder: Path) -> None:
+async def test_a_uwsgi_is_killed_when_its_caller_is_cancelled(folder: Path) -> None:
     os.mkfifo(folder / "base.ini")
     fds = len(os.listdir("/proc/self/fd"))
-    asking = asyncio.create_task(
-        Resolver(UWSGI, folder, Gate()).resolve(write(folder, "ini = base.ini"), None)
+    tasks = asyncio.create_task(
+        Resolver(UWSGI, folder).resolve(write(folder, "ini = base.ini"), None)
     )
     await eventually_async(lambda: any("uwsgi" in child.name() for child in children()))
-    asking.cancel()
+    tasks.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asking
+        await tasks
     assert not children()
     await asyncio.sleep(0)
     assert len(os.listdir("/proc/self/fd")) == fds
@@ -243,46 +243,32 @@ async def test_an_answer_without_an_end_is_refused(folder: Path) -> None:
     assert not children()
 
 
-async def test_only_a_few_are_asked_at_once(folder: Path) -> None:
+async def test_only_a_few_inis_are_resolved_at_once(folder: Path) -> None:
     os.mkfifo(folder / "base.ini")
     ini = write(folder, "include = base.ini")
-    resolver = Resolver(UWSGI, folder, Gate(), 0.2)
-    asking = [asyncio.create_task(resolver.resolve(ini, None)) for _ in range(3 * AT_ONCE)]
+    resolver = Resolver(UWSGI, folder, 0.2)
+    tasks = [asyncio.create_task(resolver.resolve(ini, None)) for _ in range(3 * AT_ONCE)]
     most = 0
-    while not all(task.done() for task in asking):
+    while not all(task.done() for task in tasks):
         most = max(most, len(children()))
         await asyncio.sleep(0)
     assert most == AT_ONCE
-    assert all(isinstance(task.exception(), BrokenIni) for task in asking)
+    assert all(isinstance(task.exception(), BrokenIni) for task in tasks)
 
 
-async def test_a_closed_gate_waits_for_running_uwsgi_alone(folder: Path) -> None:
-    os.mkfifo(folder / "base.ini")
-    ini = write(folder, "include = base.ini")
-    gate = Gate()
-    resolver = Resolver(UWSGI, folder, gate, 0.5)
-    asking = [asyncio.create_task(resolver.resolve(ini, None)) for _ in range(2 * AT_ONCE)]
-    await eventually_async(lambda: len(children()) == AT_ONCE)
-    async with gate.closed():
-        assert not children()
-        assert sum(task.done() for task in asking) <= AT_ONCE
-    refusals = await asyncio.gather(*asking, return_exceptions=True)
-    assert all(isinstance(refusal, BrokenIni) for refusal in refusals)
-
-
-async def test_the_loop_runs_on_meanwhile(folder: Path) -> None:
+async def test_the_loop_is_not_blocked_meanwhile(folder: Path) -> None:
     ini = write(folder, "set = x=1")
-    resolver = Resolver(UWSGI, folder, Gate())
-    asking = asyncio.create_task(resolver.resolve(ini, None))
+    resolver = Resolver(UWSGI, folder)
+    tasks = asyncio.create_task(resolver.resolve(ini, None))
     turns = 0
-    while not asking.done():
+    while not tasks.done():
         turns += 1
         await asyncio.sleep(0)
     assert turns > 10
-    await asking
+    await tasks
 
 
-async def test_a_missing_uwsgi_is_told(folder: Path) -> None:
+async def test_a_missing_uwsgi_is_named(folder: Path) -> None:
     resolver = Resolver(folder / "no-uwsgi", folder)
     with pytest.raises(BrokenIni, match=r"^line 2: uWSGI must resolve set: env: .*no-uwsgi"):
         await resolver.resolve(write(folder, "set = x=1"), None)

@@ -1,4 +1,4 @@
-"""What an ini asks of the daemon: every rule, and the errors that name line, cause and cure."""
+"""What an ini asks of the daemon, and the errors with line, cause and cure."""
 
 from pathlib import Path
 
@@ -47,12 +47,12 @@ def test_a_socket_is_bound_as_the_ini_spells_it(spelling: str) -> None:
     assert uwsgi_options(made).names_socket
 
 
-def test_a_way_back_in_its_path_is_refused_since_it_may_pass_a_tenants_link() -> None:
+def test_a_path_with_dots_that_lead_back_is_refused() -> None:
     with pytest.raises(BrokenIni, match="write the path without"):
         spec(f"socket = /home/link/../../var/sockets/{DOMAIN}/socket")
 
 
-def test_a_number_of_thousands_of_digits_is_out_of_range_and_no_more() -> None:
+def test_a_number_of_thousands_of_digits_is_out_of_range() -> None:
     with pytest.raises(BrokenIni, match="out of range"):
         spec(f"idle = {'9' * 5000}")
 
@@ -102,7 +102,7 @@ def test_a_socket_elsewhere_is_kept_beside_that_of_the_domain(option: str, forei
 
 
 @pytest.mark.parametrize("address", [":0", "127.0.0.1:", "127.0.0.1:0", "fd://3", "=0"])
-def test_what_nobody_else_can_want_is_no_claim(address: str) -> None:
+def test_an_address_that_cannot_conflict_is_no_claim(address: str) -> None:
     made = spec(f"socket = {address}")
     assert (made.foreign_sockets, made.overlaps) == ((), True)
 
@@ -113,12 +113,12 @@ def test_a_neighbours_socket_is_refused(path: str) -> None:
         spec(f"master\nsocket = {path}")
 
 
-def test_an_own_socket_that_is_spelled_from_the_folder_on_is_refused() -> None:
+def test_a_relative_path_of_the_own_socket_is_refused() -> None:
     with pytest.raises(BrokenIni, match=r"line 2: socket = .* is relative; write the path from /"):
         spec(f"socket = ../../../var/sockets/{DOMAIN}/socket")
 
 
-def test_a_path_that_the_kernel_does_not_take_is_refused_with_both_lengths() -> None:
+def test_a_path_that_is_too_long_is_refused_with_both_lengths() -> None:
     root = Path("/" + "s" * 100)
     with pytest.raises(BrokenIni, match="has 122 bytes and the kernel takes 107; choose a shorter"):
         spec("master", sockets_dir=root)
@@ -141,12 +141,12 @@ def adoption(text: str) -> Adoption:
         "stats = %(socket).stats",
     ],
 )  # fmt: skip
-def test_who_would_trip_over_a_socket_without_descriptor_gets_it_by_name(option: str) -> None:
+def test_options_that_use_every_socket_get_it_by_name(option: str) -> None:
     assert adoption(f"socket = {OWN}\n{option}") is Adoption.BY_NAME
     assert adoption(option) is Adoption.BY_FD, "there is no entry of the ini to trip over"
 
 
-def test_a_socket_that_ends_tls_is_given_by_name_for_its_keys() -> None:
+def test_an_encrypted_socket_is_given_by_name_for_its_keys() -> None:
     made = spec(f"https-socket = {OWN},/srv/a.crt,/srv/a.key")
     assert (made.socket, made.protocol) == (OWN, WireProtocol.TLS)
     assert uwsgi_options(made).adoption is Adoption.BY_NAME
@@ -168,14 +168,12 @@ def test_a_socket_that_ends_tls_is_given_by_name_for_its_keys() -> None:
         ("idle = 0\n[emperor]\nidle = 60", 0),
     ],
 )
-def test_the_idle_time_of_uwsgi_wins_over_emperor_and_that_over_the_settings(
-    text: str, idle: int
-) -> None:
+def test_idle_of_uwsgi_wins_over_emperor_and_settings(text: str, idle: int) -> None:
     assert spec(text, idle=500).idle == idle
 
 
 @pytest.mark.parametrize("idle", ["-1", "99999999999"])
-def test_an_idle_time_that_uwsgi_would_die_of_is_refused(idle: str) -> None:
+def test_an_idle_time_that_uwsgi_refuses_is_refused(idle: str) -> None:
     with pytest.raises(BrokenIni, match=f"line 3: idle = {idle} is out of range; use 0 or more"):
         spec(f"master\nidle = {idle}")
 
@@ -189,9 +187,7 @@ def test_an_idle_time_that_uwsgi_would_die_of_is_refused(idle: str) -> None:
         ("listen = 128\n[emperor]\nbacklog = 512", 512),
     ],
 )
-def test_the_backlog_of_emperor_wins_over_listen_and_that_over_the_settings(
-    text: str, backlog: int
-) -> None:
+def test_backlog_of_emperor_wins_over_listen_and_settings(text: str, backlog: int) -> None:
     assert spec(text).backlog == backlog
 
 
@@ -273,7 +269,7 @@ def test_a_bad_value_in_emperor_is_refused_by_line(option: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["start-timeout", "stop-timeout"])
-def test_a_tenant_may_take_less_time_than_the_settings_give_and_no_more(key: str) -> None:
+def test_a_tenant_may_shorten_timeouts_and_not_lengthen_them(key: str) -> None:
     field = key.replace("-", "_")
     assert getattr(spec(f"file = app.py\n[emperor]\n{key} = 59", ALICE), field) == 59
     assert getattr(spec(f"file = app.py\n[emperor]\n{key} = 600"), field) == 600
@@ -305,7 +301,7 @@ def test_the_path_through_an_alias_must_be_bindable_too() -> None:
         spec(f"master\n[emperor]\naliases = {alias}", sockets_dir=Path("/" + "s" * 39))
 
 
-def test_a_socket_named_by_an_alias_is_refused_for_the_domains_own() -> None:
+def test_a_socket_in_the_folder_of_an_alias_is_refused() -> None:
     with pytest.raises(BrokenIni, match=f"line 2: .* of b.example; name that of {DOMAIN}"):
         spec("socket = /var/sockets/b.example/socket\n[emperor]\naliases = b.example")
 
@@ -326,7 +322,7 @@ def test_a_tenant_cannot_take_a_neighbours_name(
             spec(text, owner, machine)
 
 
-def test_an_error_names_no_line_for_what_another_file_said() -> None:
+def test_an_error_about_another_file_names_no_line() -> None:
     here, elsewhere = (Option("master", "1", line) for line in (3, 0))
     assert str(here.broken("a cause", "a cure")) == "line 3: a cause; a cure"
     assert str(elsewhere.broken("a cause", "a cure")) == "a cause; a cure"
