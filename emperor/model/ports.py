@@ -161,7 +161,7 @@ class QueueLength:
 
 
 class Message(Enum):
-    """What a vassal's process tells over its pipe (uWSGI's emperor protocol)."""
+    """What a process tells about itself. The numbers are the bytes of uWSGI's emperor protocol."""
 
     LOADED = 1
     ACCEPTING = 5
@@ -194,11 +194,11 @@ class Exit:
 
 
 class Process(Protocol):
-    """One uWSGI master and its process group."""
+    """The first process of an app server, and the process group that it leads."""
 
     @property
     def pid(self) -> int:
-        """The master's pid, which is its process group's id too."""
+        """Its pid, which is also the id of its process group."""
 
     @property
     def mark(self) -> ProcessMark:

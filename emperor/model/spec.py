@@ -36,8 +36,8 @@ class WireProtocol(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The user that a vassal runs as, from before uWSGI reads its ini. `user` is None for a bare
-    number without an entry in passwd."""
+    """The user that all processes of a vassal run as. `user` is None for a number without an entry
+    in passwd."""
 
     uid: int
     gid: int
@@ -46,7 +46,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What tells one version of an ini from the next, and whose it is."""
+    """Tells one version of an ini from the next, and names the owner of the file."""
 
     inode: int
     mtime_ns: int
@@ -79,8 +79,8 @@ class RuntimeOptions(ABC):
 class Spec:
     """All that the daemon must know to serve one domain. Times are in seconds.
 
-    `socket` is the path that is bound, spelled as the ini spells it: uWSGI adopts a socket whose
-    name equals its own option letter by letter, and unlinks one that is merely the same file.
+    `socket` is the path that is bound, in the spelling of the ini. uWSGI adopts a socket whose name
+    equals its own option letter by letter, and unlinks a socket that is merely the same file.
     """
 
     domain: str

@@ -101,7 +101,7 @@ class Intake:
                 self._log_beyond_limit()
             return
         if vassal is not None and vassal.spec.socket != spec.socket:
-            # uWSGI knows a socket by the letters of its path, so this needs another listener.
+            # A listener keeps its path for life, so another path needs another listener.
             self._dismiss(vassal.spec, "the path of its socket has changed")
             return
         try:
