@@ -95,7 +95,7 @@ class Resolver:
             raise BrokenIni(f"uWSGI refuses it ({ended}): {error_line}", "mend that")
         if options is None:
             raise BrokenIni(
-                "uWSGI does not print its options",
+                "uWSGI does not print the options",
                 "close every if- and for- with endif or endfor, and drop what makes uWSGI print and"
                 " exit, or date its log",
             )

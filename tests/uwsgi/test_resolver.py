@@ -201,7 +201,7 @@ async def test_an_ini_that_uwsgi_refuses_is_broken_with_its_error(
 
 @pytest.mark.parametrize("text", ["log-date = x\nif-env = NO_SUCH", "set = x=1\nhelp = true"])
 async def test_an_ini_whose_options_are_not_printed_is_broken(folder: Path, text: str) -> None:
-    with pytest.raises(BrokenIni, match=r"^uWSGI does not print its options; close"):
+    with pytest.raises(BrokenIni, match=r"^uWSGI does not print the options; close"):
         await resolve(folder, text)
 
 
