@@ -16,11 +16,12 @@ log = logging.getLogger("emperord.provision")
 
 # Anybody can send any host name: unknown ones must not become a fork bomb.
 AT_ONCE = 4
-_TOLD = 500
+_LOGGED_BYTES = 500
 
 
 class Provisioner:
-    """One run for a domain at a time, few at once; those who wait share its result."""
+    """Runs the command at most once for a domain at a time, and for a few domains at once. All
+    requests for a domain share the result of one run."""
 
     def __init__(
         self, settings: Settings, governor: Governor, gate: Gate, tasks: asyncio.TaskGroup
@@ -35,20 +36,21 @@ class Provisioner:
         self._is_stopped = False
 
     def stop(self) -> None:
-        """End what runs; from here on no domain is provided for."""
+        """End all runs, and start no more."""
         self._is_stopped = True
         for task in self._running.values():
             task.cancel()
 
     async def provide(self, domain: str) -> bool:
-        """Whether the domain has a vassal now. False at once where no command is set."""
+        """Run the command for a domain. Returns whether the domain has a vassal then, and False at
+        once if no command is set."""
         if not self._command or self._is_stopped:
             return False
         task = self._running.get(domain)
         if task is None:
             task = self._running[domain] = self._tasks.create_task(self._provide(domain))
             task.add_done_callback(lambda _: self._running.pop(domain))
-        # A visitor who leaves does not end what others wait for.
+        # A request that is cancelled must not end the run, for others may wait for it.
         await asyncio.wait([task])
         return not task.cancelled() and task.result()
 
@@ -91,16 +93,14 @@ class Provisioner:
             start_new_session=True,
         )
         try:
-            told, _ = await process.communicate()
+            output, _ = await process.communicate()
         finally:
             if process.returncode is None:
-                # Its children too: asyncio waits until the last one has closed the output.
+                # With its children: asyncio waits until the last one has closed the output.
                 os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
         if process.returncode:
-            log.info(
-                "%s is not provisioned: exit status %d: %s",
-                domain, process.returncode, told[-_TOLD:].decode(errors="replace").strip(),
-                extra=about(domain),
-            )  # fmt: skip
+            last = output[-_LOGGED_BYTES:].decode(errors="replace").strip()
+            status = process.returncode
+            log.info("%s is not provisioned: exit status %d: %s", domain, status, last)
         return process.returncode == 0
