@@ -78,7 +78,7 @@ class Service:
         self._loop = loop
         self._chronicle = EventLog()
         self._accounts = SystemAccounts()
-        self._resolver = Resolver(uwsgi, settings.vassals)
+        self._resolver = Resolver(uwsgi, settings.vassals_dir)
         of_uwsgi = uwsgi_runtime(
             uwsgi, settings, self._accounts, self._resolver, succession.origin.open_files
         )
@@ -94,7 +94,7 @@ class Service:
         )
         self._governor = Governor(settings, ports, self._chronicle)
         self._folder = VassalFolder(settings, self._governor, of_uwsgi.reader, tasks)
-        self._provisioner = Provisioner(settings.provision, self._governor, tasks)
+        self._provisioner = Provisioner(settings, self._governor, tasks)
         self._activation = Activation(
             settings,
             self._governor,

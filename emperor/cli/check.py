@@ -76,7 +76,7 @@ class Examiner:
         """Add to `found`, and return the socket. Raises OSError and BrokenIni."""
         domain = _domain_of(path.name)
         folder = path.parent.resolve()
-        settings = replace(self._settings, vassals=folder)
+        settings = replace(self._settings, vassals_dir=folder)
         reader = UwsgiReader(settings, self._accounts, Resolver(self._uwsgi, folder))
         file = read_ini(str(path))
         definition = Definition(domain, path.name, str(folder), file.data, file.owner)

@@ -30,7 +30,7 @@ class VassalFolder:
     def __init__(
         self, settings: Settings, governor: Governor, reader: Reader, tasks: asyncio.TaskGroup
     ) -> None:
-        self._path = str(settings.vassals)
+        self._path = str(settings.vassals_dir)
         self._real_path = os.path.realpath(self._path)
         self._reader = reader
         self._tasks = tasks

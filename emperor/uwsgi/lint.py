@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
 
-from emperor.model.settings import Settings, seconds
+from emperor.model.duration import format_duration, parse_duration
+from emperor.model.settings import Settings
 from emperor.model.spec import Spec
 from emperor.uwsgi.ini import BLOCKS, SOCKETS, Ini, Option
 from emperor.uwsgi.options import Adoption, uwsgi_options
@@ -112,7 +113,7 @@ _RULES = (
           "{key} has no effect on a socket that emperord makes",
           "see socket-owner, socket-group and socket-mode in emperord.ini"),
     _Rule(HELPERS | {"timer", "rbtimer", "signal-timer", "signal-rbtimer"}, Severity.WARNING,
-          "what {key} starts does not run while the app sleeps, after {idle} s without a request",
+          "what {key} starts does not run while the app sleeps, after {idle} without a request",
           "set idle = 0 if it must run always, or run it as a service of its own", _sleeps),
     _Rule(ROUTERS, Severity.WARNING, "{key} answers at {value} while the app is awake, but a "
           "request there does not wake it", "let nginx pass requests to {socket}"),
@@ -238,7 +239,7 @@ def _sockets(ini: Ini, spec: Spec, settings: Settings) -> Iterator[Finding]:
             text = f"{path} refers to a descriptor that is not there"
             cure = f"drop it: emperord makes {spec.socket}"
             yield Finding(option.line, Severity.ERROR, text, cure)
-        elif normal_address(option, str(settings.vassals)) != spec.socket:
+        elif normal_address(option, str(settings.vassals_dir)) != spec.socket:
             text = f"a request at {path} does not wake the app; emperord also serves it at"
             text += f" {spec.socket}"
             cure = f"let nginx pass requests to {spec.socket}, and drop this"
@@ -278,9 +279,9 @@ def _attributes(ini: Ini) -> Iterator[Finding]:
 def _timeouts(ini: Ini, spec: Spec) -> Iterator[Finding]:
     effective = {"start-timeout": spec.start_timeout, "stop-timeout": spec.stop_timeout}
     for option in ini.emperor:
-        if option.key in effective and seconds(option.value) > effective[option.key]:
-            seconds_given = f"{effective[option.key]:g}"
-            text = f"{option.key} = {option.value} counts as {seconds_given} in a tenant's ini"
+        if option.key in effective and parse_duration(option.value) > effective[option.key]:
+            limit = format_duration(effective[option.key])
+            text = f"{option.key} = {option.value} counts as {limit} in a tenant's ini"
             cure = "shorten it, have root own the ini, or raise it in emperord.ini"
             yield Finding(option.line, Severity.WARNING, text, cure)
 

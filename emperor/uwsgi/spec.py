@@ -13,7 +13,7 @@ from typing import Any
 from emperor.model.definition import BrokenIni, FileOwner
 from emperor.model.domain import is_domain
 from emperor.model.settings import KEYS, Settings
-from emperor.model.spec import SOCKET_PATH_BYTES, Reload, Spec
+from emperor.model.spec import SOCKET_PATH_BYTES, OnChange, Spec
 from emperor.uwsgi.identity import Accounts, identity_of, is_administrator
 from emperor.uwsgi.ini import SOCKETS, Ini, Option
 from emperor.uwsgi.options import PROTOCOLS, SSL_SOCKETS, Adoption, UwsgiOptions
@@ -161,14 +161,14 @@ class _Socket:
 
 
 def _socket(domain: str, ini: Ini, settings: Settings) -> _Socket:
-    root = os.path.normpath(settings.sockets)
+    root = os.path.normpath(settings.sockets_dir)
     own_address = f"{root}/{domain}/socket"
     own: Option | None = None
     foreign: list[str] = []
     for option in ini.options:
         if option.key not in SOCKETS:
             continue
-        address = normal_address(option, str(settings.vassals))
+        address = normal_address(option, str(settings.vassals_dir))
         if address == own_address:
             own = own or option
         elif address is not None:
@@ -253,5 +253,5 @@ def _aliases(
             cause = f"cannot use the alias {alias!r}: "
             cause += "it is the ini's own name" if alias == domain else "it is no host name"
             raise option.broken(cause, "drop it")
-        _refuse_path(None, f"{os.path.normpath(settings.sockets)}/{alias}/socket")
+        _refuse_path(None, f"{os.path.normpath(settings.sockets_dir)}/{alias}/socket")
     return aliases

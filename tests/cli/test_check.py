@@ -158,7 +158,7 @@ def test_settings_that_cannot_be_used_are_an_error(desk: Desk) -> None:
 @pytest.mark.parametrize("binary", ["/nosuch/uwsgi", "/bin/sleep"])
 def test_a_binary_that_is_no_uwsgi_is_an_error(desk: Desk, binary: str) -> None:
     path = desk.write("a.example.ini", GOOD)
-    (desk.folder / "emperord.conf").write_text(f"[emperord]\nuwsgi = {binary}\n")
+    (desk.folder / "emperord.conf").write_text(f"[emperord]\nuwsgi-binary = {binary}\n")
     checked = desk.check(path)
     assert checked.status == 1
     assert binary in checked.err

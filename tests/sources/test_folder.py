@@ -56,7 +56,7 @@ class Site:
 
     def __init__(self, path: Path, tasks: asyncio.TaskGroup) -> None:
         self.path = path
-        self.world = World(vassals=str(path))
+        self.world = World(vassals_dir=str(path))
         self.reader = FakeReader()
         self.folder = VassalFolder(self.world.settings, self.world.governor, self.reader, tasks)
 

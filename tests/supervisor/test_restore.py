@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from emperor.model.lifecycle import Event
 from emperor.model.ports import Message, StoreEntry
 from emperor.model.snapshot import decoder, encode
-from emperor.model.spec import Reload, Stamp
+from emperor.model.spec import OnChange, Stamp
 from tests.supervisor.fakes import Crash, FakeProcess, World
 
 STAMP = Stamp(1, 2, 3, 0, 0)

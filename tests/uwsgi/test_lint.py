@@ -55,7 +55,7 @@ def test_options_that_work_here_get_no_finding(text: str) -> None:
         ("chmod-socket = 666", "note", "chmod-socket has no effect"),
         ("chown-socket = a:b", "note", "chown-socket has no effect"),
         ("cron = 0 0 0 0 0 true", "warning", "what cron starts does not run while the app sleeps"),
-        ("mule = a.py", "warning", "after 93600 s without a request"),
+        ("mule = a.py", "warning", "after 26h without a request"),
         ("env = UWSGI_EMPEROR_FD=3", "warning", "emperord sets UWSGI_EMPEROR_FD=3 for uWSGI"),
         ("declare-option = a=b", "note", "emperord does not see the options that a=b stands for"),
         ("idle = 26h", "warning", "uWSGI reads only the digits of '26h', as seconds"),

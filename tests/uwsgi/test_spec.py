@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from emperor.model.definition import BrokenIni, FileOwner
-from emperor.model.spec import Activation, Reload, Spec, WireProtocol
+from emperor.model.spec import Activation, OnChange, Spec, WireProtocol
 from emperor.uwsgi.ini import Option
 from emperor.uwsgi.options import Adoption, UwsgiOptions, uwsgi_options
 from tests.uwsgi.house import ALICE, AS_BOB, AS_ROOT, DOMAIN, OWN, ROOT, Machine, spec
@@ -160,6 +160,7 @@ def test_an_encrypted_socket_is_given_by_name_for_its_keys() -> None:
     [
         ("master", 500),
         ("master\n[emperor]\nidle = 60", 60),
+        ("master\n[emperor]\nidle = 1h30m", 5400),
         ("idle = 30\n[emperor]\nidle = 60", 30),
         ("idle = 30\nidle = 40", 40),
         ("idle = 26h", 26),
