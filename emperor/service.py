@@ -76,11 +76,12 @@ class Service:
         self._inherited = handover.inherited
         self._tasks = tasks
         self._loop = loop
-        self._chronicle = EventLog()
+        self._events = EventLog()
         self._accounts = SystemAccounts()
-        self._resolver = Resolver(uwsgi, settings.vassals_dir)
+        self._gate = Gate()
+        resolver = Resolver(uwsgi, settings.vassals_dir, self._gate)
         of_uwsgi = uwsgi_runtime(
-            uwsgi, settings, self._accounts, self._resolver, succession.origin.open_files
+            uwsgi, settings, self._accounts, resolver, handover.origin.open_files
         )
         self._runtimes = (of_uwsgi,)
         ports = Ports(
@@ -92,9 +93,9 @@ class Service:
             chance=random.random,
             cores=len(os.sched_getaffinity(0)),
         )
-        self._governor = Governor(settings, ports, self._chronicle)
+        self._governor = Governor(settings, ports, self._events)
         self._folder = VassalFolder(settings, self._governor, of_uwsgi.reader, tasks)
-        self._provisioner = Provisioner(settings, self._governor, tasks)
+        self._provisioner = Provisioner(settings, self._governor, self._gate, tasks)
         self._activation = Activation(
             settings,
             self._governor,
@@ -158,7 +159,7 @@ class Service:
         return has_predecessor
 
     def _take_over(self) -> bool:
-        """Go on with the vassals of the daemon before. Whether there was one."""
+        """Go on with the vassals of an earlier daemon. Returns whether there were any."""
         decode = decoder({runtime.name: runtime.options for runtime in self._runtimes})
         record, vassals = self._inherited.record, self._inherited.pop_vassals(decode)
         self._governor.restore(vassals)
@@ -274,7 +275,7 @@ class Service:
             self._tasks.create_task(self.rescan())
         for name in changes.names:
             self._folder.update(name)
-        self._state_later()
+        self._schedule_status()
 
     async def _measure(self, listener: Listener) -> QueueLength:
         if listener.fd < 0:  # closed meanwhile: no queue can overflow

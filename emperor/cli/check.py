@@ -77,7 +77,7 @@ class Examiner:
         domain = _domain_of(path.name)
         folder = path.parent.resolve()
         settings = replace(self._settings, vassals_dir=folder)
-        reader = UwsgiReader(settings, self._accounts, Resolver(self._uwsgi, folder))
+        reader = UwsgiReader(settings, self._accounts, Resolver(self._uwsgi, folder, Gate()))
         file = read_ini(str(path))
         definition = Definition(domain, path.name, str(folder), file.data, file.owner)
         ini = reader.parse(definition)

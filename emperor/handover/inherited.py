@@ -59,12 +59,12 @@ class Inherited:
         return self._fds.pop(name, None)
 
     def pop_vassals(self, decode: Callable[[bytes], VassalRecord]) -> list[SavedVassal]:
-        """All that are left, once. What cannot be understood is let go: it would keep sockets from
-        being bound anew, and processes alive that nobody knows."""
-        words, self._words = self._words, {}
-        read = saved_vassals(words.values(), decode, is_of_kind)
-        _let_go(self.bag, words.keys() - {legacy.domain for legacy in read})
-        return read
+        """Take all vassals. Entries that this version cannot read are deleted: their descriptors
+        would keep sockets from being bound again, and unknown processes alive."""
+        entries, self._entries = self._entries, {}
+        vassals = saved_vassals(entries.values(), decode, is_of_kind)
+        _delete(self.bag, entries.keys() - {vassal.domain for vassal in vassals})
+        return vassals
 
     def pass_on(self, name: str, fd: int, is_ours: bool) -> None:
         """Leave this descriptor to the next daemon too."""

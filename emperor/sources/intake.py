@@ -14,6 +14,7 @@ from emperor.linux.limits import descriptors
 from emperor.model.claims import Claims
 from emperor.model.fd_budget import limit_for
 from emperor.model.lifecycle import State
+from emperor.model.log_fields import about
 from emperor.model.ports import CannotListen
 from emperor.model.refusal import Refusal, RefusalReason
 from emperor.model.spec import Spec, Stamp
@@ -21,7 +22,7 @@ from emperor.sources.refusals import Refusals
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.intake")
 
 # An app of a daemon that was killed keeps its socket for two seconds more.
 RETRY_SECONDS = 3.0
@@ -114,14 +115,14 @@ class Intake:
             return
         self._claims.take(spec)
         if self._refusals.remove(spec.domain):
-            log.info("%s is served again", spec.ini)
+            log.info("%s is served again", spec.ini, extra=about(spec.domain))
 
     def _apply(self, vassal: Vassal | None, spec: Spec, stamp: Stamp) -> None:
         """Raises CannotListen."""
         if vassal is None:
             self._governor.admit(spec, stamp)
             if self._logs_each:
-                log.info("%s: listening on %s", spec.domain, spec.socket)
+                log.info("%s: listening on %s", spec.domain, spec.socket, extra=about(spec.domain))
         elif not _is_in_service(vassal, spec, stamp):
             self._governor.revise(spec, stamp)
 
@@ -135,7 +136,10 @@ class Intake:
         if vassal is None or vassal.state is State.REMOVED:
             self._refusals.add(refusal)
         elif vassal.ini_error != refusal.message:
-            log.warning("%s; the previous version stays in service", refusal.message)
+            log.warning(
+                "%s; the previous version stays in service",
+                refusal.message, extra=about(refusal.domain),
+            )  # fmt: skip
             self._governor.complain(refusal.domain, refusal.message)
 
     def _log_beyond_limit(self) -> None:
@@ -151,7 +155,7 @@ class Intake:
     def remove(self, domain: str, file: str) -> None:
         """The ini is gone."""
         if self._refusals.remove(domain):
-            log.info("%s is gone", file)
+            log.info("%s is gone", file, extra=about(domain))
         vassal = self._governor.vassals.get(domain)
         if vassal is not None and vassal.state is not State.REMOVED:
             self._dismiss(vassal.spec, "its ini is gone")

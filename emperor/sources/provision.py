@@ -102,5 +102,8 @@ class Provisioner:
         if process.returncode:
             last = output[-_LOGGED_BYTES:].decode(errors="replace").strip()
             status = process.returncode
-            log.info("%s is not provisioned: exit status %d: %s", domain, status, last)
+            log.info(
+                "%s is not provisioned: exit status %d: %s",
+                domain, status, last, extra=about(domain),
+            )  # fmt: skip
         return process.returncode == 0

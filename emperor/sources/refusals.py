@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Mapping
 
+from emperor.model.log_fields import about
 from emperor.model.refusal import Refusal, RefusalReason
 
-log = logging.getLogger("emperord")
+log = logging.getLogger("emperord.refusals")
 
 
 class Refusals:
@@ -24,7 +25,7 @@ class Refusals:
         is_new = self._by_domain.get(refusal.domain) != refusal
         # There may be thousands of inis beyond the limit, which get one line in the log.
         if is_new and refusal.reason is not RefusalReason.TOO_MANY_VASSALS:
-            log.warning("%s", refusal.message)
+            log.warning("%s", refusal.message, extra=about(refusal.domain))
         self._by_domain[refusal.domain] = refusal
 
     def remove(self, domain: str) -> bool:

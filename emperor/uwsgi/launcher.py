@@ -106,7 +106,10 @@ class UwsgiProcess:
         try:
             fd = open_log(self._mark.log)
         except CannotLaunch as error:
-            log.warning("%s: %s; what it prints is lost", self._events.domain, error)
+            log.warning(
+                "%s: %s; what it prints is lost",
+                self._events.domain, error, extra=about(self._events.domain),
+            )  # fmt: skip
             return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         self._mark.log_begins = os.lseek(fd, 0, os.SEEK_END)
         return fd

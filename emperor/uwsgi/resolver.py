@@ -13,15 +13,14 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from emperor.linux.processes import as_identity, spawn
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
-from emperor.model.ports import CannotLaunch, Exit
+from emperor.model.ports import CannotLaunch, Exit, Gate
 from emperor.model.spec import Identity
 from emperor.uwsgi.command import clean_environment
 from emperor.uwsgi.ini import LOADERS, Ini, Option, lines_of, text_of
@@ -60,11 +59,17 @@ class CannotResolve(Exception):
 
 
 class Resolver:
-    """Runs the binary `uwsgi` on inis of `folder`, a few at once, each for at most `seconds`."""
+    """Runs the binary `uwsgi` on inis of `folder`, a few at once, each for at most `seconds`.
 
-    def __init__(self, uwsgi: Path, folder: Path, seconds: float = TIMEOUT_SECONDS) -> None:
+    No run begins while `gate` is closed.
+    """
+
+    def __init__(
+        self, uwsgi: Path, folder: Path, gate: Gate, seconds: float = TIMEOUT_SECONDS
+    ) -> None:
         self._uwsgi = str(uwsgi)
         self._folder = str(folder)
+        self._gate = gate
         self._gate = gate
         self._seconds = seconds
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -122,6 +127,10 @@ class Resolver:
 
     async def _run(self, arguments: list[str], identity: Identity | None) -> tuple[Exit, str]:
         """The exit of uWSGI, and all that it printed. Raises CannotResolve."""
+        async with self._gate.passing():
+            return await self._run_now(arguments, identity)
+
+    async def _run_now(self, arguments: list[str], identity: Identity | None) -> tuple[Exit, str]:
         argv = [self._uwsgi, *arguments]
         if identity is not None:
             argv = as_identity(identity, argv)

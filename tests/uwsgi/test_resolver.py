@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from emperor.handover.gate import Gate
 from emperor.model.definition import BrokenIni
 from emperor.model.spec import Identity
 from emperor.uwsgi.ini import Ini, parse
@@ -34,7 +35,7 @@ def write(folder: Path, text: str) -> Ini:
 
 
 async def resolve(folder: Path, text: str, identity: Identity | None = None) -> Ini:
-    return await Resolver(UWSGI, folder).resolve(write(folder, text), identity)
+    return await Resolver(UWSGI, folder, Gate()).resolve(write(folder, text), identity)
 
 
 def values(ini: Ini, key: str) -> list[tuple[str, int]]:
@@ -73,7 +74,7 @@ async def test_options_of_other_files_keep_the_order_of_uwsgi(
 
 async def test_the_section_emperor_and_the_quoted_socket_are_kept(folder: Path) -> None:
     ini = write(folder, "set = a=b\nstats = %(socket).stats\n[emperor]\nidle = 5")
-    resolved = await Resolver(UWSGI, folder).resolve(ini, None)
+    resolved = await Resolver(UWSGI, folder, Gate()).resolve(ini, None)
     assert (resolved.emperor, resolved.quotes_socket) == (ini.emperor, True)
 
 
@@ -217,7 +218,7 @@ async def test_a_uwsgi_that_does_not_answer_in_time_is_killed(folder: Path) -> N
     os.mkfifo(folder / "base.ini")
     ini = write(folder, "include = base.ini")
     with pytest.raises(BrokenIni, match=r"^line 2: .* include: it gave no answer within 0.2 s"):
-        await Resolver(UWSGI, folder, 0.2).resolve(ini, None)
+        await Resolver(UWSGI, folder, Gate(), 0.2).resolve(ini, None)
     assert not children()
 
 
@@ -225,7 +226,7 @@ async def test_a_uwsgi_is_killed_when_its_caller_is_cancelled(folder: Path) -> N
     os.mkfifo(folder / "base.ini")
     fds = len(os.listdir("/proc/self/fd"))
     tasks = asyncio.create_task(
-        Resolver(UWSGI, folder).resolve(write(folder, "ini = base.ini"), None)
+        Resolver(UWSGI, folder, Gate()).resolve(write(folder, "ini = base.ini"), None)
     )
     await eventually_async(lambda: any("uwsgi" in child.name() for child in children()))
     tasks.cancel()
@@ -246,7 +247,7 @@ async def test_an_answer_without_an_end_is_refused(folder: Path) -> None:
 async def test_only_a_few_inis_are_resolved_at_once(folder: Path) -> None:
     os.mkfifo(folder / "base.ini")
     ini = write(folder, "include = base.ini")
-    resolver = Resolver(UWSGI, folder, 0.2)
+    resolver = Resolver(UWSGI, folder, Gate(), 0.2)
     tasks = [asyncio.create_task(resolver.resolve(ini, None)) for _ in range(3 * AT_ONCE)]
     most = 0
     while not all(task.done() for task in tasks):
@@ -256,9 +257,22 @@ async def test_only_a_few_inis_are_resolved_at_once(folder: Path) -> None:
     assert all(isinstance(task.exception(), BrokenIni) for task in tasks)
 
 
+async def test_a_closed_gate_waits_for_running_uwsgi_alone(folder: Path) -> None:
+    os.mkfifo(folder / "base.ini")
+    ini = write(folder, "include = base.ini")
+    gate = Gate()
+    resolver = Resolver(UWSGI, folder, gate, 0.5)
+    tasks = [asyncio.create_task(resolver.resolve(ini, None)) for _ in range(2 * AT_ONCE)]
+    await eventually_async(lambda: len(children()) == AT_ONCE)
+    async with gate.closed():
+        assert not children()
+        assert sum(task.done() for task in tasks) <= AT_ONCE
+    await asyncio.wait(tasks)
+
+
 async def test_the_loop_is_not_blocked_meanwhile(folder: Path) -> None:
     ini = write(folder, "set = x=1")
-    resolver = Resolver(UWSGI, folder)
+    resolver = Resolver(UWSGI, folder, Gate())
     tasks = asyncio.create_task(resolver.resolve(ini, None))
     turns = 0
     while not tasks.done():
@@ -269,7 +283,7 @@ async def test_the_loop_is_not_blocked_meanwhile(folder: Path) -> None:
 
 
 async def test_a_missing_uwsgi_is_named(folder: Path) -> None:
-    resolver = Resolver(folder / "no-uwsgi", folder)
+    resolver = Resolver(folder / "no-uwsgi", folder, Gate())
     with pytest.raises(BrokenIni, match=r"^line 2: uWSGI must resolve set: env: .*no-uwsgi"):
         await resolver.resolve(write(folder, "set = x=1"), None)
 

@@ -16,7 +16,8 @@ from emperor.model.lifecycle import Event, State
 from emperor.model.ports import Listener, QueueLength
 from emperor.model.settings import Settings
 from emperor.model.snapshot import PendingEvent
-from emperor.web.activation import Activation, Outcome, outcome
+from emperor.supervisor.records import Vassal
+from emperor.web.activation import STOPPED, Activation, Answer, Hit, Run, Wait, outcome
 from emperor.web.drain import Drain
 from emperor.web.health import Health
 from emperor.web.pace import Pacer
