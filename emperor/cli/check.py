@@ -137,8 +137,8 @@ def lines(verdict: Verdict) -> list[Text]:
 def check(inis: tuple[Path, ...], config: str | None, sockets_dir: str | None) -> None:
     """Print what in each INI does not work, or works otherwise than it looks.
 
-    Each line reads FILE:LINE: severity: cause; cure. An ini with an error will not be served, and
-    the exit status is 1. Check an ini before you move it into the folder of vassals.
+    Each line reads FILE:LINE: severity: cause; cure. An INI with an error is not served, and the
+    exit status is 1. Check an ini before you move it into the folder of vassals.
     """
     try:
         settings = load_settings(

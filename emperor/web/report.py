@@ -88,8 +88,8 @@ class Reporter:
                 for vassal in vassals
             ),
             refused=tuple(
-                Refused(refusal.file, refusal.message)
-                for refusal in sorted(self._refused.values(), key=lambda refusal: refusal.domain)
+                Refused(refusal.file, refusal.domain, refusal.reason, refusal.message)
+                for _, refusal in sorted(self._refused.items())
             ),
         )
 
@@ -118,10 +118,9 @@ class Reporter:
             log_tail=tail(log) if vassal.last_error else (),
         )
 
-    def refusal(self, domain: str) -> str | None:
-        """Why the ini of that domain is not served."""
-        refusal = self._refused.get(domain)
-        return refusal.message if refusal else None
+    def refusal(self, domain: str) -> Refusal | None:
+        """Why the ini of that domain is not served; None: it is, or there is none."""
+        return self._refused.get(domain)
 
     def _wall(self, moment: float) -> datetime:
         """A monotonic moment as the time of day."""

@@ -31,6 +31,7 @@ from tests.supervisor.fakes import (
     FakeClock,
     FakeLauncher,
     FakeListeners,
+    FakeOptions,
     FakeProcess,
     FakeStore,
     settings,
@@ -61,7 +62,7 @@ class FakeEmperor:
         diary = Diary()
         ports = Ports(
             listeners=FakeListeners(diary),
-            launcher=FakeLauncher(diary),
+            launchers={"fake": FakeLauncher(diary)},
             store=FakeStore(diary),
             clock=FakeClock(),
             wall_clock=partial(datetime.now, UTC),
@@ -93,7 +94,7 @@ class FakeEmperor:
     def serve(self, *domains: str, **options: object) -> Vassal:
         """Admit vassals, each with these fields of Spec; returns the last."""
         for domain in domains:
-            spec = Spec(domain, f"{domain}.ini", f"/s/{domain}/socket")
+            spec = Spec(domain, f"{domain}.ini", f"/s/{domain}/socket", FakeOptions())
             self.governor.admit(replace(spec, **options))  # type: ignore[arg-type]
             self.governor.subscribers.add(domain, lambda domain=domain: self._soon(domain))  # type: ignore[misc]
         return self.governor.vassals[domains[-1]]

@@ -267,7 +267,8 @@ async def test_a_closed_gate_waits_for_running_uwsgi_alone(folder: Path) -> None
     async with gate.closed():
         assert not children()
         assert sum(task.done() for task in tasks) <= AT_ONCE
-    await asyncio.wait(tasks)
+    refusals = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(refusal, BrokenIni) for refusal in refusals)
 
 
 async def test_the_loop_is_not_blocked_meanwhile(folder: Path) -> None:
