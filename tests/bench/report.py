@@ -1,9 +1,7 @@
-"""What was measured, beside what was promised: the table and the JSON of a run."""
+"""What was measured, beside what was promised: the table of a run."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from statistics import median
 
 from rich.table import Table
@@ -98,12 +96,6 @@ def table(rows: Sequence[Row]) -> Table:
             str(line.n),
         )
     return table
-
-
-def write_json(path: Path, rows: Sequence[Row]) -> None:
-    """For programs."""
-    records = [{**asdict(line), "kept": line.kept} for line in rows]
-    path.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
 def _figure(value: float, unit: str) -> str:
