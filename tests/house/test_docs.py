@@ -14,6 +14,10 @@ from tests.faults.outcome import Outcome
 from tests.faults.table import FAULTS, Fault
 
 ROOT = Path(__file__).parents[2]
+# emperorctl's modules have the names of its commands.
+PACKAGES = sorted(
+    {path.parent for path in ROOT.glob("emperor/*/__init__.py")} - {ROOT / "emperor/cli"}
+)
 MARKDOWN = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 URL = re.compile(r"https?://\S{60}")
 # How a figure looks that somebody measured: whole seconds are settings, as a rule.
@@ -44,6 +48,15 @@ def test_every_setting_stands_in_the_documentation() -> None:
 def test_the_pages_of_the_settings_fit_100_columns(page: str) -> None:
     lines = (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if len(line) > 100] == []
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_the_architecture_names_every_module(package: Path) -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    tree = re.findall(r"(?ms)^  (\w+)/ (.*?)(?=^  \w|^```)", page)
+    named = re.findall(r"\w+", dict(tree)[package.name])
+    modules = {path.stem for path in package.glob("*.py")} - {"__init__"}
+    assert modules <= set(named)
 
 
 def test_the_host_in_the_picture_of_the_journey_belongs_where_it_is_shown() -> None:
