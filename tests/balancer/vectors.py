@@ -1,4 +1,4 @@
-"""The values of the stock hash for some hosts, calculated in Python."""
+"""The stock hash in Python, and its values for some hosts."""
 
 # Measured in LuaJIT. The last three are above 2^32: the last addition is not masked, and of 3
 # or 5 backends the first of them then belongs to another one.
