@@ -1,6 +1,6 @@
 """The figures that the pages quote: their file, docs/figures.json, and how a page gets them.
 
-`make bench` writes the measured rows. What a test or a single experiment has told is noted by hand,
+`make bench` writes the measured rows. A figure from a test or a single experiment is noted by hand,
 with its source. A page holds its tables of figures between two comments, as
 
     <!-- figures: emperor -->
@@ -26,7 +26,7 @@ BLOCK = re.compile(r"(?s)(?<=<!-- figures: )(\w+)( -->\n).*?(?=<!-- end of figur
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """On which machine the rows were measured: all rows of a file on one kind."""
+    """The machine and the versions that all rows of a file were measured on."""
 
     cores: int
     kernel: str
@@ -37,8 +37,8 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """The median of somebody else, in the unit of the row, and what emperord's comes to as a ratio
-    of it; None where it is not known."""
+    """The median of a rival, in the unit of the row, and the ratio of emperord's median to it. Each
+    is None where it is not known."""
 
     value: float | None = None
     ratio: float | None = None
