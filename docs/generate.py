@@ -200,9 +200,8 @@ def _filled(page: Path) -> str:
     return figures.filled(page, figures.read(figures.FIGURES))
 
 
-# The pages that quote figures, and those that are written from the code alone.
+# The pages that quote figures.
 QUOTING = (DOCS.parent / "README.md", DOCS / "fleet.md", DOCS / "reliability.md")
-GENERATED = (DOCS / "lifecycle.md", DOCS / "settings.md")
 PAGES = {
     DOCS / "lifecycle.md": lifecycle,
     DOCS / "settings.md": settings,
