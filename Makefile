@@ -29,10 +29,10 @@ check: .venv/.installed ## format, lint, types and the quick tests, in seconds
 	luacheck --quiet --config lua/.luacheckrc lua
 	$(PYTHON) -m pytest -q tests/model tests/supervisor tests/uwsgi
 
-bench: .venv/.installed ## measure against bare uWSGI and nginx, and print a table
+bench: .venv/.installed ## measure against bare uWSGI and nginx, write docs/figures.json
 	$(SUDO) $(PYTHON) -m tests.bench
 
-docs: .venv/.installed ## write the pages and pictures of docs/ that have a source
+docs: .venv/.installed ## write what the pages take from the code and from docs/figures.json
 	$(PYTHON) -m docs.generate
 
 install: build/wheels/.made ## put it into /opt/emperord, /usr/local and /etc (PREFIX, DESTDIR)

@@ -1,14 +1,18 @@
-"""Writes what docs/ holds from a source: lifecycle.md, settings.md and api.md from the code, and
-the picture of the journey from its template.
+"""Writes what the documentation takes from a source: lifecycle.md, settings.md and api.md from the
+code, the picture of the journey from its template, and tables of figures from docs/figures.json.
 
 `make docs` runs it, and a test fails when a page differs from what it would write.
 """
 
+import re
+import textwrap
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 import jinja2
 
+from docs import figures
 from docs.api_page import api
 from emperor.model.lifecycle import (
     DEPARTURES,
@@ -32,6 +36,7 @@ from emperor.model.lifecycle import (
 from emperor.model.settings import KEYS
 
 DOCS = Path(__file__).parent
+_COLUMNS = 100
 
 _LIFECYCLE = """\
 # The life of a vassal
@@ -145,7 +150,7 @@ _CONFIG = """\
 def lifecycle() -> str:
     """The whole of lifecycle.md."""
     states = [state.value for state in State]
-    return _LIFECYCLE.format(
+    page = _LIFECYCLE.format(
         edges="\n".join(_edges()),
         events="\n".join(f"| {event.value} | {MEANING[event]} |" for event in Event),
         postures="\n".join(_posture(state) for state in State),
@@ -159,6 +164,13 @@ def lifecycle() -> str:
         serving=_listed(SERVING),
         moving=_listed(MOVING),
     )
+    # Names of states and events have made some lines too long.
+    return re.sub(r"(?m)^- .*(?:\n  .*)*", _folded, page)
+
+
+def _folded(item: re.Match[str]) -> str:
+    text = " ".join(item[0].split())
+    return textwrap.fill(text, _COLUMNS, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def settings() -> str:
@@ -184,13 +196,20 @@ def journey() -> str:
     return pictures.get_template("journey.svg.j2").render()
 
 
+def _filled(page: Path) -> str:
+    """The whole of a page whose tables of figures stand between comments."""
+    return figures.filled(page, figures.read(figures.FIGURES))
+
+
+# The pages that quote figures.
+QUOTING = (DOCS.parent / "README.md", DOCS / "fleet.md", DOCS / "reliability.md")
 PAGES = {
     DOCS / "lifecycle.md": lifecycle,
     DOCS / "settings.md": settings,
     DOCS / "api.md": api,
     DOCS / "examples" / "emperord.ini": config,
     DOCS / "pictures" / "journey.svg": journey,
-}
+} | {page: partial(_filled, page) for page in QUOTING}
 
 
 def _listed(members: Collection[Event] | Collection[State]) -> str:

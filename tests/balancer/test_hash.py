@@ -1,4 +1,4 @@
-"""The hash of the slide and the order of substitutes, in every Lua."""
+"""The stock hash and the order of substitutes, in every Lua."""
 
 import pytest
 from hypothesis import given, settings

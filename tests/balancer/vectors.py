@@ -1,7 +1,7 @@
-"""The slide's hash, in Python, and what it makes of some hosts."""
+"""The stock hash in Python, and its values for some hosts."""
 
-# Measured in LuaJIT. The last three are above 2^32: the slide's last addition is not masked, and of
-# 3 or 5 backends the first of them then belongs to another one.
+# Measured in LuaJIT. The last three are above 2^32: the last addition is not masked, and of 3
+# or 5 backends the first of them then belongs to another one.
 VECTORS = {
     "example.com": 3653638078,
     "www.example.com": 2843247409,

@@ -1,4 +1,4 @@
-"""`make bench`: measure emperord and those it is compared with, and print a table.
+"""`make bench`: measure emperord and its rivals, print a table, and write docs/figures.json.
 
 Nothing fails when a bound is missed; it is shown in red. What must always hold, the tests say.
 """
@@ -13,17 +13,19 @@ from types import FrameType
 import click
 from rich.console import Console
 
+from docs.figures import FIGURES
 from tests.bench.asleep import asleep
 from tests.bench.cold import on_the_listener, through_nginx
 from tests.bench.crash import crash
 from tests.bench.crowd import crowd
 from tests.bench.dropped import dropped
+from tests.bench.figures import OtherMachine, Record
 from tests.bench.fleet import fleet
 from tests.bench.hash import placement
 from tests.bench.herd import herd
 from tests.bench.parked import parked
 from tests.bench.reload import reload
-from tests.bench.report import Row, table, write_json
+from tests.bench.report import Row, table
 from tests.bench.rounds import Bench
 from tests.bench.survival import survival
 from tests.bench.tls import tls
@@ -52,20 +54,33 @@ _WIDTH = 150
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--rows", default="", help=f"some of {','.join(MEASUREMENTS)} [all]")
 @click.option("--quick", is_flag=True, help="three rounds of each, to see that it runs")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="write the numbers too")
-def main(rows: str, quick: bool, json_path: Path | None) -> None:
-    """Measure emperord against bare uWSGI, uWSGI's own Emperor and a plain nginx."""
+@click.option(
+    "--figures",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="the file that gets the figures [docs/figures.json; none with --quick]",
+)
+def main(rows: str, quick: bool, figures: Path | None) -> None:
+    """Measure emperord against bare uWSGI, uWSGI's own Emperor and a plain nginx.
+
+    The figures go to docs/figures.json, from where `make docs` takes them into the pages. Some of
+    the rows replace only those rows in the file.
+    """
     chosen = [name.strip() for name in rows.split(",") if name.strip()] or list(MEASUREMENTS)
     if unknown := set(chosen) - set(MEASUREMENTS):
         raise click.BadParameter(f"there is no {', '.join(sorted(unknown))}", param_hint="--rows")
+    path = figures or (None if quick else FIGURES)
+    try:
+        record = Record.of(path, whole=set(chosen) == set(MEASUREMENTS)) if path else None
+    except OtherMachine as error:
+        raise click.UsageError(str(error)) from error
     _prepare()
     done, broken = _measure(chosen, quick)
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     console.print(table(done))
     for problem in broken:
         console.print(problem, style="bold red", markup=False)
-    if json_path is not None:
-        write_json(json_path, done)
+    if record:
+        record.write(done, is_complete=not broken)
     sys.exit(1 if broken else 0)
 
 

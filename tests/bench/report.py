@@ -1,9 +1,7 @@
-"""What was measured, beside what was promised: the table and the JSON of a run."""
+"""The table of a run: what was measured, and the limits that the project has set itself."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from statistics import median
 
 from rich.table import Table
@@ -15,22 +13,22 @@ _PER_ONE = {"µs": 1e6, "ms": 1000.0, "KB": 1 / 1024, "MB": 1 / 1024**2}
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What DESIGN promises of our figure, in the unit of its row, or, with `over` the name of a
-    rival, of the ratio of ours to that rival's."""
+    """The limit that the project has set itself for emperord's figure, in the unit of its row. With
+    `over`, the name of a rival, it is a limit for the ratio of emperord's figure to the rival's."""
 
     limit: float
     at_least: bool = False
     over: str | None = None
 
     def holds(self, value: float) -> bool:
-        """Whether the promise is kept."""
+        """Whether a value is within the limit."""
         return value >= self.limit if self.at_least else value <= self.limit
 
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """Somebody else's median in the same run, and what ours comes to as a ratio of it: the median
-    of all pairs or, of a side that had its turn more seldom, of one median to the other."""
+    """The median of a rival in the same run, and the ratio of emperord's figure to it: the median
+    of the ratios of all pairs. If the rival was measured more seldom, the ratio of the medians."""
 
     name: str
     value: float
@@ -39,7 +37,7 @@ class Rival:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line. `ours` and the rivals' are medians of `n`, in `unit`."""
+    """One row. `ours` is the median of `n` values of emperord's, in `unit`."""
 
     what: str
     unit: str
@@ -50,7 +48,7 @@ class Row:
 
     @property
     def kept(self) -> bool | None:
-        """Whether the bound is kept; None where there is nothing to keep or nobody to beat."""
+        """Whether the limit is kept; None where there is no limit, or no ratio to compare."""
         if self.bound is None:
             return None
         if self.bound.over is None:
@@ -63,7 +61,7 @@ class Row:
 def row(
     what: str, unit: str, series: Mapping[str, Sequence[float]], bound: Bound | None = None
 ) -> Row:
-    """A row of the figures of each side, in seconds, bytes or pieces; the first side is ours."""
+    """A row from the values of each side, in seconds, bytes or pieces; emperord is the first."""
     scale = _PER_ONE.get(unit, 1.0)
     (_, ours), *others = series.items()
     rivals = tuple(
@@ -98,12 +96,6 @@ def table(rows: Sequence[Row]) -> Table:
             str(line.n),
         )
     return table
-
-
-def write_json(path: Path, rows: Sequence[Row]) -> None:
-    """For programs."""
-    records = [{**asdict(line), "kept": line.kept} for line in rows]
-    path.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
 def _figure(value: float, unit: str) -> str:

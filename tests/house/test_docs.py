@@ -9,7 +9,8 @@ from typing import get_args, get_type_hints
 import pytest
 
 from docs.api_page import RECORDS, meanings
-from docs.generate import PAGES
+from docs.figures import BLOCK
+from docs.generate import PAGES, QUOTING
 from emperor.cli.placement import Placement, Rule
 from emperor.cli.route import route_of
 from emperor.model import status
@@ -19,6 +20,23 @@ from tests.faults.outcome import Outcome
 from tests.faults.table import FAULTS, Fault
 
 ROOT = Path(__file__).parents[2]
+# emperorctl's modules have the names of its commands.
+PACKAGES = sorted(
+    {path.parent for path in ROOT.glob("emperor/*/__init__.py")} - {ROOT / "emperor/cli"}
+)
+MARKDOWN = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+URL = re.compile(r"https?://\S{60}")
+# How a figure looks that somebody measured: whole seconds are settings, as a rule.
+MEASURED = re.compile(
+    r"\d[\d,.]*\s(?:µs|ms|KB|MB|GB|requests/s)(?!\w)|\d+\.\d+\ss\b|\b[01]\.\d\d\b"
+)
+# What looks like one and is none: the setting, or the load of a test, that it quotes.
+SETTINGS_AND_LOADS = {
+    "50 requests/s": "the load in tests/systemd/test_survival.py",
+    "1.5 s": "TIMEOUT_MS of lua/health.lua",
+    "64 MB": "proxy_max_temp_file_size of nginx/loadbalancer.conf",
+    "100 MB": "client_max_body_size of nginx/loadbalancer.conf",
+}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -60,17 +78,26 @@ def test_every_error_of_the_api_can_happen() -> None:
         assert any(f"ProblemCode.{code.name}" in source for source in sources), code
 
 
-def test_every_header_that_nginx_sends_stands_in_the_page_of_the_api() -> None:
+def test_the_page_of_the_api_has_every_header_of_nginx() -> None:
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     journey = (ROOT / "nginx" / "emperord" / "journey.conf").read_text(encoding="utf-8")
     sent = set(re.findall(r"proxy_set_header +(X-[\w-]+)", journey))
-    told = set(re.findall(r"^- `(X-[\w-]+)`: ", page, re.MULTILINE))
+    described = set(re.findall(r"^- `(X-[\w-]+)`: ", page, re.MULTILINE))
     source = (ROOT / "emperor" / "web" / "activation.py").read_text(encoding="utf-8")
     read = set(re.findall(r'"(X-[\w-]+)"', source)) - {"X-Accel-Redirect"}
-    assert sent == told == read
+    assert sent == described == read
 
 
-def test_the_host_in_the_picture_of_the_journey_belongs_where_it_is_shown() -> None:
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_the_architecture_names_every_module(package: Path) -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    tree = re.findall(r"(?ms)^  (\w+)/ (.*?)(?=^  \w|^```)", page)
+    named = re.findall(r"\w+", dict(tree)[package.name])
+    modules = {path.stem for path in package.glob("*.py")} - {"__init__"}
+    assert modules <= set(named)
+
+
+def test_the_pictured_host_belongs_where_it_is_shown() -> None:
     placement = Placement(ROOT / "lua" / "init_backends.lua", Rule.STOCK)
     route = route_of("example.com", placement)
     assert (route.number, placement.number(route.substitutes[0])) == (2, 3)
@@ -78,13 +105,44 @@ def test_the_host_in_the_picture_of_the_journey_belongs_where_it_is_shown() -> N
 
 def test_every_promise_is_tested_by_a_test_that_is_there() -> None:
     page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
-    file, named = "", 0
-    for found, name in re.findall(r"`(tests/[\w/]+\.py)?::(\w+)`", page):
-        file = found or file
-        source = (ROOT / file).read_text(encoding="utf-8")
-        assert re.search(rf"^(async def|def|class) {name}\b|^{name} = ", source, re.MULTILINE), name
-        named += 1
-    assert named == page.count("::")
+    source, named = "", 0
+    for file, name in re.findall(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`", page):
+        source = (ROOT / file).read_text(encoding="utf-8") if file else source
+        if name:
+            assert re.search(
+                rf"^(async def|def|class) {name}\b|^{name} = ", source, re.MULTILINE
+            ), name
+            named += 1
+    assert named == page.count("`::") > 0
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_footnote_has_its_text(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    told = re.findall(r"^\[\^([\w-]+)\]:", text, re.MULTILINE)
+    used = re.findall(r"\[\^([\w-]+)\](?!:)", text)
+    assert sorted(told) == sorted(set(used))
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_fits_into_100_columns(page: Path) -> None:
+    lines = page.read_text(encoding="utf-8").splitlines()
+    long = [line for line in lines if len(line) > 100 and not URL.search(line)]
+    # The table of transitions has as many columns as there are states.
+    assert [line for line in long if page.name != "lifecycle.md" or not line.startswith("|")] == []
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_links_to_files_that_are_there(page: Path) -> None:
+    text = re.sub(r"(?ms)^```.*?^```", "", page.read_text(encoding="utf-8"))
+    for path in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+        assert (page.parent / path).exists(), path
+
+
+@pytest.mark.parametrize("page", QUOTING, ids=lambda page: page.name)
+def test_measured_figures_stand_in_generated_tables(page: Path) -> None:
+    prose = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    assert set(MEASURED.findall(prose)) <= set(SETTINGS_AND_LOADS)
 
 
 def test_every_fault_is_told_with_what_becomes_of_requests() -> None:
@@ -102,7 +160,7 @@ def _told(fault: Fault) -> str:
     return f"answered, or {', '.join(most)} or {last}" if most else f"answered, or {last}"
 
 
-def test_the_settings_that_are_installed_say_what_holds_without_them() -> None:
+def test_the_installed_settings_state_the_defaults() -> None:
     text = (ROOT / "docs" / "examples" / "emperord.ini").read_text(encoding="utf-8")
     defaults = read_settings("", "nowhere", {})
     assert read_settings(text, "emperord.ini", {}) == defaults

@@ -1,12 +1,14 @@
 """The vassals folder: every way in which inis come, change, go, and are wrong."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.backend import APPS, Backend
@@ -292,3 +294,27 @@ def test_a_socket_that_was_taken_away_is_bound_again(backend: Backend) -> None:
     (backend.sockets / "a.example" / "socket").unlink()
     backend.call("POST", "/v1/rescan")
     eventually(lambda: backend.get("a.example").text not in ("", text))
+
+
+def test_the_five_lines_of_the_readme_deploy_an_app(backend: Backend, folder: Path) -> None:
+    page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    app = shutil.copy(APPS / "plain.py", folder / "application.py")
+    here = {
+        "/srv/www.example.com/application.py": str(app),
+        "/etc/uwsgi/vassals/": f"{backend.vassals}/",
+        "shop:": "nobody:",
+        "127.0.0.1/": f"127.0.0.1:{backend.nginx.port}/",
+    }
+    ini, shell = re.findall(r"(?ms)^```(?:ini|sh)\n(.*?)^```", page)[:2]
+    for there, path in here.items():
+        assert there in ini + shell
+        ini, shell = ini.replace(there, path), shell.replace(there, path)
+    *moves, ask = shell.splitlines()
+    assert len(ini.splitlines()) + len(moves) + 1 == 5
+    (folder / "www.example.com.ini").write_text(ini)
+    subprocess.run(["sh", "-ec", "\n".join(moves)], cwd=folder, check=True)
+    backend.until("www.example.com", "parked")
+    answer = subprocess.run(["sh", "-ec", ask], cwd=folder, check=True, capture_output=True)
+    pid, host, *_ = answer.stdout.decode().split()
+    assert host == "www.example.com"
+    assert psutil.Process(int(pid)).username() == "nobody"

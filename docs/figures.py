@@ -1,0 +1,173 @@
+"""The figures that the pages quote: their file, docs/figures.json, and how a page gets them.
+
+`make bench` writes the measured rows. A figure from a test or a single experiment is noted by hand,
+with its source. A page holds its tables of figures between two comments, as
+
+    <!-- figures: emperor -->
+    ...
+    <!-- end of figures -->
+
+and `make docs` writes what stands between them from docs/tables/emperor.md.j2.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import jinja2
+import msgspec
+
+DOCS = Path(__file__).parent
+FIGURES = DOCS / "figures.json"
+
+BLOCK = re.compile(r"(?s)(?<=<!-- figures: )(\w+)( -->\n).*?(?=<!-- end of figures -->)")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The machine and the versions that all rows of a file were measured on."""
+
+    cores: int
+    kernel: str
+    python: str
+    uwsgi: str
+    nginx: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """The median of a rival, in the unit of the row, and the ratio of emperord's median to it. Each
+    is None where it is not known."""
+
+    value: float | None = None
+    ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A row of the benchmark. `ours` is the median of `n` values of emperord's, in `unit`, which is
+    empty for a number of things; None where only ratios are known."""
+
+    unit: str
+    ours: float | None
+    n: int
+    date: str
+    rivals: dict[str, Rival]
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A figure that no benchmark measures, and where it comes from."""
+
+    value: float
+    unit: str
+    date: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The whole file."""
+
+    machine: Machine
+    measured: dict[str, Measured]
+    noted: dict[str, Noted]
+
+    def update(self, rows: dict[str, Measured], whole: bool) -> "Figures":
+        """With these rows in the place of those of the same name; of a whole run, of all rows."""
+        return replace(self, measured=rows if whole else self.measured | rows)
+
+
+def read(path: Path) -> Figures:
+    """The figures in a file. Raises msgspec.ValidationError for one of another form."""
+    return msgspec.json.decode(path.read_bytes(), type=Figures)
+
+
+def write(path: Path, figures: Figures) -> None:
+    """Write the file, in place: it keeps its owner when root measures."""
+    text = msgspec.json.format(msgspec.json.encode(figures), indent=1)
+    path.write_bytes(text + b"\n")
+
+
+def filled(page: Path, figures: Figures) -> str:
+    """The text of a page with all its tables of figures as they should be."""
+    tables = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(DOCS / "tables"),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+    )
+    quotes = Quotes(figures)
+    names = {name: getattr(quotes, name) for name in dir(quotes) if not name.startswith("_")}
+
+    def table(found: re.Match[str]) -> str:
+        text = tables.get_template(f"{found[1]}.md.j2").render(names)
+        return f"{found[1]}{found[2]}{text}"
+
+    return BLOCK.sub(table, page.read_text(encoding="utf-8"))
+
+
+def text_of(value: float, unit: str) -> str:
+    """A figure as it is read: three digits, and the unit."""
+    digits = f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
+    return f"{digits} {'requests/s' if unit == '/s' else unit}".rstrip()
+
+
+class Quotes:
+    """What the templates may say. Each raises KeyError for what is not in the file."""
+
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+        self.machine = figures.machine
+
+    def ours(self, row: str) -> str:
+        """The median of emperord's, with its unit."""
+        measured = self._row(row)
+        return text_of(_known(measured.ours, row, "median of emperord's"), measured.unit)
+
+    def theirs(self, row: str, rival: str) -> str:
+        """The median of a rival's, with its unit."""
+        value = self._rival(row, rival).value
+        return text_of(_known(value, row, f"median of {rival!r}"), self._row(row).unit)
+
+    def ratio(self, row: str, rival: str) -> str:
+        """Emperord's as a ratio of a rival's."""
+        return f"{_known(self._rival(row, rival).ratio, row, f'ratio to {rival!r}'):.2f}"
+
+    def noted(self, name: str) -> str:
+        """A figure that was noted by hand."""
+        if name not in self._figures.noted:
+            raise KeyError(f"nothing noted as {name!r} in docs/figures.json")
+        noted = self._figures.noted[name]
+        return text_of(noted.value, noted.unit)
+
+    def rounds(self, rows: Collection[str]) -> str:
+        """Of how many rounds the medians in these rows are: 15, or 3 to 15."""
+        return _span({self._row(row).n for row in rows})
+
+    def dates(self) -> str:
+        """When the rows were measured: one day, or the first and the last."""
+        return _span({row.date for row in self._figures.measured.values()})
+
+    def _rival(self, row: str, rival: str) -> Rival:
+        rivals = self._row(row).rivals
+        if rival not in rivals:
+            raise KeyError(f"no {rival!r} in the row {row!r} of docs/figures.json")
+        return rivals[rival]
+
+    def _row(self, row: str) -> Measured:
+        if row not in self._figures.measured:
+            raise KeyError(f"no row {row!r} in docs/figures.json")
+        return self._figures.measured[row]
+
+
+def _known(value: float | None, row: str, what: str) -> float:
+    if value is None:
+        raise KeyError(f"no {what} in the row {row!r} of docs/figures.json")
+    return value
+
+
+def _span(values: Collection[int] | Collection[str]) -> str:
+    first, last = min(values), max(values)
+    return f"{first}" if first == last else f"{first} to {last}"

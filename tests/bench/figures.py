@@ -1,0 +1,74 @@
+"""Writes the figures of a run to the file from which the documentation quotes them."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Self
+
+from docs.figures import Figures, Machine, Measured, Rival, read, write
+from tests.bench.report import Row
+from tests.bench.rivals import UWSGI
+
+
+class OtherMachine(Exception):
+    """The rows in the file and the rows of this run would not be comparable."""
+
+
+def this_machine() -> Machine:
+    """The machine and the programs that are measured here."""
+    nginx = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=True)
+    uwsgi = subprocess.run([UWSGI, "--version"], capture_output=True, text=True, check=True)
+    return Machine(
+        cores=len(os.sched_getaffinity(0)),
+        kernel=".".join(platform.release().split(".")[:2]),
+        python=platform.python_version(),
+        uwsgi=uwsgi.stdout.strip(),
+        nginx=nginx.stderr.strip().rpartition("/")[2],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The file as it was before a run; `is_whole` is a run of all measurements."""
+
+    path: Path
+    before: Figures
+    is_whole: bool
+
+    @classmethod
+    def of(cls, path: Path, whole: bool) -> Self:
+        """Read the file, which need not exist. Raises OtherMachine for a run of some rows if the
+        others in the file are not of this machine and these versions."""
+        here = this_machine()
+        before = read(path) if path.exists() else Figures(here, {}, {})
+        if before.machine == here:
+            return cls(path, before, whole)
+        if not whole:
+            raise OtherMachine(
+                f"cannot measure some rows: those in {path} are of {before.machine}, and this is "
+                f"{here}; measure all rows, or write to another file with --figures"
+            )
+        return cls(path, Figures(here, {}, before.noted), whole)
+
+    def write(self, rows: Sequence[Row], is_complete: bool) -> None:
+        """Write these rows to the file. A run of all rows that is complete replaces all that the
+        file has; otherwise rows of other names stay."""
+        today = date.today().isoformat()
+        measured = {row.what: _measured(row, today) for row in rows}
+        write(self.path, self.before.update(measured, self.is_whole and is_complete))
+
+
+def _measured(row: Row, today: str) -> Measured:
+    rivals = {
+        rival.name: Rival(_rounded(rival.value), rival.ratio and _rounded(rival.ratio))
+        for rival in row.rivals
+    }
+    return Measured(row.unit, _rounded(row.ours), row.n, today, rivals)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
