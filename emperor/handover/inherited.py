@@ -59,11 +59,15 @@ class Inherited:
         return self._fds.pop(name, None)
 
     def pop_vassals(self, decode: Callable[[bytes], VassalRecord]) -> list[SavedVassal]:
-        """Take all vassals. Entries that this version cannot read are deleted: their descriptors
-        would keep sockets from being bound again, and unknown processes alive."""
+        """Take all vassals. Entries that this version cannot read are closed and deleted: their
+        descriptors would keep sockets from being bound again, and unknown processes alive."""
         entries, self._entries = self._entries, {}
         vassals = saved_vassals(entries.values(), decode, is_of_kind)
-        _delete(self.bag, entries.keys() - {vassal.domain for vassal in vassals})
+        unreadable = entries.keys() - {vassal.domain for vassal in vassals}
+        for domain in unreadable:
+            for fd in entries[domain].fds:
+                os.close(fd)
+        _delete(self.bag, unreadable)
         return vassals
 
     def pass_on(self, name: str, fd: int, is_ours: bool) -> None:

@@ -1,7 +1,6 @@
 """Makes vassals of the records that an earlier daemon has saved."""
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,8 +32,8 @@ def saved_vassals(
 ) -> list[SavedVassal]:
     """The vassals of the entries. `is_of_kind` looks at a descriptor.
 
-    Entries that this version cannot read are left out, with one warning: their sockets have to be
-    bound anew, and their processes end with their pipes.
+    Entries that this version cannot read are left out, with one warning. The caller closes their
+    descriptors: the sockets are bound anew, and the processes end with their pipes.
     """
     read: list[SavedVassal] = []
     stale: dict[str, Stale] = {}
@@ -43,8 +42,6 @@ def saved_vassals(
             read.append(_saved_vassal(entry, decode, is_of_kind))
         except Stale as error:
             stale[entry.key] = error
-            for fd in entry.fds:
-                os.close(fd)
     if stale:
         domain, cause = next(iter(stale.items()))
         log.warning(
