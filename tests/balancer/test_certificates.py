@@ -147,7 +147,7 @@ async def test_each_name_has_a_certificate_of_its_own(counter: Counter, tmp_path
     assert counter.shown(NAME.upper()) == pairs[NAME].der
 
 
-async def test_a_wildcard_serves_the_names_directly_below_that_have_no_other(
+async def test_a_wildcard_serves_names_below_that_have_no_other(
     counter: Counter, tmp_path: Path
 ) -> None:
     wildcard, own = make(tmp_path, "*.example.com"), make(tmp_path, NAME)
@@ -165,7 +165,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-async def test_an_unknown_or_hostile_name_gets_the_default_certificate(
+async def test_an_unknown_name_gets_the_default_certificate(
     counter: Counter, tmp_path: Path
 ) -> None:
     pair = make(tmp_path, NAME)
@@ -196,7 +196,7 @@ async def test_a_new_certificate_is_served_without_a_reload(
     await asyncio.to_thread(eventually, lambda: counter.shown(NAME) == DEFAULT)
 
 
-async def test_a_broken_file_leaves_the_certificate_before_in_service_and_is_logged_once(
+async def test_a_broken_file_is_logged_once_and_the_old_one_serves(
     counter: Counter, tmp_path: Path
 ) -> None:
     counter.balancer.expect(PROBLEM)
@@ -230,7 +230,7 @@ async def test_a_broken_file_leaves_the_certificate_before_in_service_and_is_log
     )
 
 
-async def test_a_file_that_nginx_may_not_read_or_that_is_none_is_logged(
+async def test_a_certificate_that_nginx_cannot_read_is_logged(
     counter: Counter, tmp_path: Path
 ) -> None:
     counter.balancer.expect(PROBLEM)
@@ -272,7 +272,7 @@ async def test_the_certificates_between_it_and_its_root_are_sent(
         assert connection.getpeercert(binary_form=True) == own.der
 
 
-async def test_a_request_goes_by_its_host_whatever_name_the_connection_asked_for(
+async def test_a_request_goes_by_its_host_not_by_its_tls_name(
     counter: Counter, tmp_path: Path
 ) -> None:
     """A browser uses one connection for several hosts of one certificate."""

@@ -79,7 +79,7 @@ def write(conf: Path, text: str | None) -> None:
 
 
 @pytest.mark.parametrize(("text", "complaint"), WRONG.values(), ids=WRONG)
-def test_nginx_does_not_start_with_a_list_that_cannot_be_used_and_says_why(
+def test_nginx_refuses_to_start_with_a_wrong_list(
     folder: Path, text: str | None, complaint: str
 ) -> None:
     http, https = free_ports(2)
@@ -98,7 +98,7 @@ def refusals(balancer: Balancer) -> list[str]:
     return [line for line in balancer.error_lines() if "cannot use the backends of" in line]
 
 
-async def test_a_running_nginx_keeps_its_list_until_there_is_a_good_one(fleet: Fleet) -> None:
+async def test_a_running_nginx_keeps_its_list_until_a_good_one(fleet: Fleet) -> None:
     balancer, (own, other, _) = fleet.balancer, fleet.backends
     # An error in Lua has a stack on further lines.
     balancer.expect(r"cannot use the backends of|^stack traceback:|^\t")

@@ -49,9 +49,7 @@ def allow(pid: int, most: int, limit: str = "max_inotify_watches") -> None:
 
 
 @pytest.mark.parametrize("limit", ["max_inotify_watches", "max_inotify_instances"])
-def test_a_daemon_that_cannot_watch_serves_and_says_which_limit_is_used_up(
-    daemon: Daemon, limit: str
-) -> None:
+def test_a_daemon_that_cannot_watch_serves_and_names_the_limit(daemon: Daemon, limit: str) -> None:
     daemon.expect(f"cannot watch {daemon.vassals}: .*is fs.inotify.max_user_.* used up.*once a min")
     daemon.drop("a.example", daemon.ini("a.example"))
     with namespace(daemon) as pid:
@@ -66,7 +64,7 @@ def test_a_daemon_that_cannot_watch_serves_and_says_which_limit_is_used_up(
             daemon.until("b.example", "parked")
 
 
-def test_without_a_watch_to_be_had_sites_go_on_and_a_reload_finds_new_inis(daemon: Daemon) -> None:
+def test_without_a_watch_sites_go_on_and_a_rescan_finds_inis(daemon: Daemon) -> None:
     daemon.expect("cannot watch .*No space left|is gone: its vassals are served on")
     away = daemon.folder / "away"
     with namespace(daemon) as pid, daemon:

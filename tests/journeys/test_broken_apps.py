@@ -18,7 +18,7 @@ from tests.eventually import eventually
 Start = Callable[..., Backend]
 
 
-def test_an_app_that_cannot_be_imported_is_503_at_once_and_the_operator_sees_why(
+def test_a_failed_import_is_503_and_the_operator_sees_why(
     backend: Backend,
 ) -> None:
     backend.expect("bad.example: starting → throttled")
@@ -38,7 +38,7 @@ def test_an_app_that_cannot_be_imported_is_503_at_once_and_the_operator_sees_why
     assert backend.get("good.example").status == 200
 
 
-def test_a_crash_loop_is_answered_all_the_time_and_mended_at_once(
+def test_a_crash_loop_is_answered_always_and_mended_at_once(
     start: Start,
 ) -> None:
     backend = start(throttle_first="0.2", throttle_max="0.5")
@@ -56,7 +56,7 @@ def test_a_crash_loop_is_answered_all_the_time_and_mended_at_once(
     eventually(lambda: backend.get("bad.example").status == 200, what="the mended app serves")
 
 
-def test_connections_to_a_throttled_app_are_closed_and_not_left_hanging(
+def test_connections_to_a_throttled_app_are_closed(
     start: Start,
 ) -> None:
     backend = start(activation="socket", throttle_first="60")
@@ -78,7 +78,7 @@ def test_a_post_to_a_throttled_app_is_told_when_to_try_again(start: Start) -> No
     assert int(reply.headers["retry-after"]) > 1
 
 
-def test_what_escapes_with_the_socket_of_a_throttled_app_stops_nobody(start: Start) -> None:
+def test_an_escaped_socket_of_a_throttled_app_stops_nobody(start: Start) -> None:
     backend = start(activation="socket", throttle_first="60")
     backend.expect("bad.example: starting → throttled")
     pid = backend.folder / "pid"
@@ -100,7 +100,7 @@ def test_what_escapes_with_the_socket_of_a_throttled_app_stops_nobody(start: Sta
         squatter.kill()
 
 
-def test_a_hanging_import_shows_a_page_to_browsers_and_is_killed_in_the_end(
+def test_a_hanging_import_shows_a_page_and_is_killed(
     start: Start,
 ) -> None:
     backend = start(start_timeout="3", page_after="0.2")
@@ -118,7 +118,7 @@ def test_a_hanging_import_shows_a_page_to_browsers_and_is_killed_in_the_end(
     assert not backend.children()
 
 
-def test_an_app_that_hangs_is_mended_without_waiting_for_its_deadline(backend: Backend) -> None:
+def test_a_hanging_app_is_mended_before_its_deadline(backend: Backend) -> None:
     backend.add("slow.example", "hanging.py")
     backend.call("GET", "/v1/status")
     backend.browse("slow.example")
@@ -178,7 +178,7 @@ def test_a_uwsgi_that_is_gone_is_named_and_the_rest_is_served(start: Start, fold
     assert backend.get("a.example").status == 200
 
 
-def test_a_log_that_cannot_be_opened_is_told_and_keeps_nobody_waiting(backend: Backend) -> None:
+def test_a_log_that_cannot_be_opened_keeps_nobody_waiting(backend: Backend) -> None:
     (backend.logs / "a.example.log").mkdir()
     backend.expect("a.example: cannot open the log .*: Is a directory; what it prints is lost")
     backend.add("a.example")
@@ -236,7 +236,7 @@ def test_an_app_stops_in_order_while_uwsgi_replaces_a_worker(
     assert not backend.lines("did not drain")
 
 
-def test_a_worker_that_dies_as_soon_as_it_accepts_is_no_running_app(backend: Backend) -> None:
+def test_an_app_whose_worker_dies_at_once_is_throttled(backend: Backend) -> None:
     backend.expect("a.example: running → throttled: its worker died")
     backend.nginx.expect("upstream prematurely closed|Connection reset|recv.. failed")
     (backend.folder / "gevent.py").write_text("raise ImportError('no gevent here')\n")

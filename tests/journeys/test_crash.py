@@ -203,7 +203,7 @@ def with_others(word: StoreEntry) -> StoreEntry:
         ("the daemon's own", without_descriptors),
     ],
 )
-def test_words_that_are_stale_are_let_go_and_every_site_is_served(
+def test_stale_entries_are_dropped_and_every_site_is_served(
     backend: Backend, store: FdStore, whose: str, tamper: Callable[[StoreEntry], StoreEntry]
 ) -> None:
     backend.expect("cannot (go on with 2 vassals|use the record of an earlier emperord)")

@@ -140,9 +140,7 @@ def test_a_stop_drains_and_answers_those_who_are_held(backend: Backend) -> None:
     backend.start()
 
 
-def test_a_post_in_the_queue_of_a_busy_app_that_stops_was_not_run_and_may_come_again(
-    backend: Backend, folder: Path
-) -> None:
+def test_a_queued_post_to_a_stopping_app_may_come_again(backend: Backend, folder: Path) -> None:
     runs, gate = folder / "runs", folder / "gate"
     runs.touch(0o666)
     os.mkfifo(gate)
@@ -194,14 +192,14 @@ def test_an_ini_that_is_touched_while_it_stops_does_not_keep_it(backend: Backend
     backend.start()
 
 
-def test_what_an_ini_says_cannot_steer_the_terminal_that_shows_the_log(backend: Backend) -> None:
+def test_an_ini_cannot_steer_the_terminal_that_shows_the_log(backend: Backend) -> None:
     backend.expect("cannot use idle")
     backend.drop("a.example", "[uwsgi]\nfile = x\n[emperor]\nidle = \x1b[2J\n")
     eventually(lambda: backend.lines("cannot use idle"))
     assert "\x1b" not in backend.log.read_text()
 
 
-def test_under_systemd_one_that_cannot_start_takes_its_time_for_the_next_try(
+def test_under_systemd_a_daemon_that_cannot_start_waits(
     folder: Path,
 ) -> None:
     began = time.monotonic()
@@ -258,9 +256,7 @@ def test_a_provision_command_ends_at_its_timeout(folder: Path, start: Start) -> 
     assert not backend.children()
 
 
-def test_made_up_hosts_that_wait_to_be_provisioned_keep_no_site_from_being_served(
-    folder: Path, start: Start
-) -> None:
+def test_hosts_that_wait_for_provisioning_delay_no_site(folder: Path, start: Start) -> None:
     gate = folder / "gate"
     command = folder / "provision"
     command.write_text(f"#!/bin/sh\nwhile [ ! -e {gate} ]; do sleep 0.1; done\nexit 1\n")
@@ -284,9 +280,7 @@ def test_made_up_hosts_that_wait_to_be_provisioned_keep_no_site_from_being_serve
     assert sorted(replies) == [404] * 5 + [503] * 55
 
 
-def test_a_stop_ends_what_provisions_and_answers_who_waits_for_it(
-    folder: Path, start: Start
-) -> None:
+def test_a_stop_ends_provisioning_and_answers_the_waiting(folder: Path, start: Start) -> None:
     command = folder / "provision"
     command.write_text(f"#!/bin/sh\ntouch {folder}/asked\nsleep 60\n")
     command.chmod(0o755)

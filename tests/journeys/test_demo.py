@@ -90,7 +90,7 @@ def test_the_sample_apps_wake_behind_the_balancer(demo: Demo) -> None:
     assert users == {"nobody"}
 
 
-def test_what_it_tells_to_try_is_so_and_an_interrupt_ends_all_that_was_started(demo: Demo) -> None:
+def test_its_advice_is_true_and_an_interrupt_ends_everything(demo: Demo) -> None:
     [other] = {"127.0.0.11", "127.0.0.12"} - {demo.home}
     assert f"flask.localhost: {demo.home} (" in demo.paste(r"route .*")
     assert demo.answerer() == demo.home

@@ -70,7 +70,7 @@ def history(backend: Backend) -> list[str]:
 
 
 @pytest.mark.parametrize("activation", ["fallback", "socket"])
-async def test_60_cold_apps_at_once_are_served_by_four_boots_at_a_time(
+async def test_60_cold_apps_are_served_by_four_boots_at_a_time(
     start: Start, folder: Path, activation: str
 ) -> None:
     backend = start(activation=activation, max_starting="4")
@@ -147,9 +147,7 @@ def test_one_too_many_puts_the_longest_unused_to_sleep(start: Start) -> None:
 
 
 @pytest.mark.parametrize("activation", ["fallback", "socket"])
-async def test_more_apps_than_may_run_are_all_served_one_after_the_other(
-    start: Start, activation: str
-) -> None:
+async def test_more_apps_than_may_run_are_served_in_turn(start: Start, activation: str) -> None:
     backend = start(activation=activation, max_running="3", max_starting="2")
     hosts = [f"{number}.example" for number in range(9)]
     for host in hosts:

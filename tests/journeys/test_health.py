@@ -60,7 +60,7 @@ def test_a_drain_that_cannot_be_noted_is_an_error(backend: Backend) -> None:
     (backend.run_dir / "draining").rmdir()
 
 
-def test_a_daemon_that_hangs_takes_its_machine_out_and_apps_that_are_awake_go_on(
+def test_a_hanging_daemon_is_unhealthy_and_awake_apps_go_on(
     backend: Backend,
 ) -> None:
     backend.nginx.expect("upstream timed out .*activate.sock")
@@ -73,7 +73,7 @@ def test_a_daemon_that_hangs_takes_its_machine_out_and_apps_that_are_awake_go_on
     eventually(lambda: health(backend) == SERVING)
 
 
-def test_a_daemon_that_is_dead_takes_its_machine_out_until_it_is_back(backend: Backend) -> None:
+def test_a_dead_daemon_is_unhealthy_until_it_is_back(backend: Backend) -> None:
     backend.nginx.expect("activate.sock failed .111: Connection refused")
     backend.process.kill()
     backend.process.wait()

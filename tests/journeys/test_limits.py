@@ -25,7 +25,7 @@ def narrow(folder: Path) -> Iterator[Backend]:
         yield backend
 
 
-def test_more_inis_than_there_are_descriptors_are_told_in_one_line(narrow: Backend) -> None:
+def test_inis_beyond_the_descriptors_are_told_in_one_line(narrow: Backend) -> None:
     narrow.expect("108 of 300 inis are not served")
     for number in range(300):
         narrow.drop(f"{number:03}.example", narrow.ini(f"{number:03}.example"))
@@ -45,7 +45,7 @@ def test_more_inis_than_there_are_descriptors_are_told_in_one_line(narrow: Backe
         assert len(narrow.lines("WARNING")) == 1
 
 
-async def test_requests_beyond_what_is_left_are_answered_and_nobody_is_lost(
+async def test_requests_beyond_the_descriptors_are_answered(
     narrow: Backend,
 ) -> None:
     narrow.expect(r"\d+ requests are held, and more are answered 503 \(the limit on open files")
@@ -66,7 +66,7 @@ async def test_requests_beyond_what_is_left_are_answered_and_nobody_is_lost(
         assert narrow.get("99.example").status == 200
 
 
-def test_connections_without_end_stop_neither_the_operator_nor_the_log(narrow: Backend) -> None:
+def test_endless_connections_stop_neither_operator_nor_log(narrow: Backend) -> None:
     narrow.expect("cannot accept more on .*activate.sock: the limit on open files is near")
     narrow.drop("a.example", narrow.ini("a.example"))
     with narrow, ExitStack() as stack:

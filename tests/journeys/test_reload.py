@@ -74,7 +74,7 @@ def test_a_reload_under_load_fails_no_request(backend: Backend) -> None:
     assert backend.inode("a.example") == inode
 
 
-def test_a_version_that_cannot_be_imported_leaves_the_old_one_serving(backend: Backend) -> None:
+def test_a_version_that_fails_leaves_the_old_one_serving(backend: Backend) -> None:
     backend.expect("the new version did not start")
     backend.add("a.example")
     old = backend.get("a.example").text
@@ -92,7 +92,7 @@ def test_a_version_that_cannot_be_imported_leaves_the_old_one_serving(backend: B
     assert mended["last_error"] is None
 
 
-def test_an_ini_that_became_broken_keeps_the_last_good_one_in_service(backend: Backend) -> None:
+def test_a_broken_ini_keeps_the_last_good_one_in_service(backend: Backend) -> None:
     backend.expect("the previous version stays in service")
     backend.add("a.example")
     backend.get("a.example")
@@ -111,7 +111,7 @@ def test_a_touch_while_the_app_sleeps_does_not_wake_it(backend: Backend) -> None
     assert not backend.children()
 
 
-def test_an_ini_with_mules_is_stopped_before_its_successor_starts(backend: Backend) -> None:
+def test_an_app_with_mules_stops_before_its_successor_starts(backend: Backend) -> None:
     backend.add("a.example", mule="true", master="true")
     old = backend.get("a.example").text
     (backend.vassals / "a.example.ini").touch()
@@ -129,7 +129,7 @@ def test_a_changed_ini_takes_effect_at_the_next_wake(backend: Backend, folder: P
     assert runs.read_text() == "GET one\n"
 
 
-def test_a_socket_spelled_otherwise_moves_the_app_to_another_listener(backend: Backend) -> None:
+def test_another_spelling_of_the_socket_moves_the_app(backend: Backend) -> None:
     backend.add("a.example")
     backend.get("a.example")
     spelled = f"{backend.sockets}//a.example/socket"

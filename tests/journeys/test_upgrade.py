@@ -91,7 +91,7 @@ def pid(backend: Backend, domain: str) -> int:
     return leader
 
 
-def test_the_new_version_goes_on_in_the_same_process_with_the_same_apps(
+def test_a_new_version_keeps_the_process_and_the_apps(
     backend: Backend, installation: Installation
 ) -> None:
     backend.add("a.example")
@@ -152,7 +152,7 @@ def test_a_program_that_is_gone_changes_nothing(
     upgrade(backend)
 
 
-def test_a_version_that_cannot_read_the_snapshots_changes_nothing(
+def test_a_version_of_other_snapshots_changes_nothing(
     backend: Backend, installation: Installation
 ) -> None:
     installation.install("2.0", "import emperor.model.snapshot as s; s.FORMAT = 99")
@@ -160,7 +160,7 @@ def test_a_version_that_cannot_read_the_snapshots_changes_nothing(
     assert version(backend) == "1.0"
 
 
-def test_settings_that_changed_are_applied_and_wrong_ones_are_refused(
+def test_changed_settings_are_applied_and_wrong_ones_refused(
     backend: Backend, installation: Installation
 ) -> None:
     backend.add("a.example", idle="50")
@@ -257,7 +257,7 @@ def test_a_provisioning_command_is_waited_for(
     assert (folder / "asked").read_text() == "new.example\n"
 
 
-def test_those_in_line_to_be_provisioned_keep_no_upgrade_waiting(
+def test_a_queue_for_provisioning_delays_no_upgrade(
     start: Start, folder: Path, installation: Installation
 ) -> None:
     asked = folder / "asked"
@@ -280,7 +280,7 @@ def test_those_in_line_to_be_provisioned_keep_no_upgrade_waiting(
         thread.join()
 
 
-def test_a_stop_that_comes_while_the_new_version_exits_is_not_lost(
+def test_a_stop_while_the_new_version_exits_is_not_lost(
     backend: Backend, installation: Installation
 ) -> None:
     """The daemon is told to stop by the very process whose end lets it go on to the exec."""
@@ -328,7 +328,7 @@ def test_the_api_tells_success_before_the_exec(
     assert version(backend) == "2.0"
 
 
-def test_a_stop_that_comes_while_the_new_version_proves_itself_is_not_lost(
+def test_a_stop_while_the_new_version_is_tried_is_not_lost(
     backend: Backend, installation: Installation
 ) -> None:
     proves = installation.script.with_name("proves")
@@ -366,7 +366,7 @@ def test_no_second_daemon_gets_in_between(backend: Backend, installation: Instal
     eventually(lambda: len(backend.lines("serving")) == 2)
 
 
-def test_apps_have_the_limit_on_open_files_that_the_daemon_was_given(
+def test_apps_get_the_daemons_original_limit_on_open_files(
     start: Start, installation: Installation
 ) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -70,7 +70,7 @@ def test_all_others_of_the_group_are_killed_and_are_dead_then(group: Path) -> No
         assert (one.poll(), other.poll()) == (-signal.SIGKILL, -signal.SIGKILL)
 
 
-def test_one_that_stopped_or_forks_again_and_again_is_killed_too(group: Path) -> None:
+def test_a_stopped_and_a_forking_process_are_killed_too(group: Path) -> None:
     forker = "trap '' TERM; while :; do sleep 60 & wait -n 2>/dev/null; done"
     with in_group(group, "sleep", "60") as one, in_group(group, "bash", "-c", forker) as other:
         eventually(lambda: len(members(group)) == 3)

@@ -148,7 +148,7 @@ async def test_numbers_may_be_swapped_or_stay(household: Household) -> None:
         os.close(end)
 
 
-async def test_no_signal_is_blocked_or_ignored_and_no_variable_inherited(
+async def test_no_signal_mask_and_no_variable_is_inherited(
     household: Household,
 ) -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -410,7 +410,7 @@ time.sleep(1000)
 """
 
 
-async def test_one_that_its_own_child_traces_as_it_dies_keeps_nobody_waiting(
+async def test_a_process_traced_by_its_child_keeps_nobody_waiting(
     household: Household,
 ) -> None:
     leader = household.sh(f"{sys.executable} -c '{_TRACES_ITS_PARENT}' & wait")

@@ -215,7 +215,7 @@ async def test_a_folder_that_is_made_again_is_told_and_watched(
     assert await watched.settled() == set()
 
 
-async def test_a_folder_in_which_a_vassal_stands_is_missed_all_the_same(
+async def test_a_removed_folder_that_a_process_is_in_is_missed(
     watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched.watch()
@@ -253,7 +253,7 @@ async def test_a_folder_that_is_not_there_yet_is_waited_for(watched: Watched) ->
     assert await watched.settled() == set()
 
 
-async def test_a_folder_behind_a_link_is_watched_and_another_target_noticed(
+async def test_another_target_of_a_linked_folder_is_noticed(
     watched: Watched,
 ) -> None:
     watched.folder.rmdir()
@@ -265,7 +265,7 @@ async def test_a_folder_behind_a_link_is_watched_and_another_target_noticed(
     assert await watched.settled() == set()
 
 
-async def test_a_folder_that_was_swapped_far_above_is_found_by_the_rescan(
+async def test_a_folder_swapped_far_above_is_found_by_the_rescan(
     watched: Watched,
 ) -> None:
     watched.run_above("mkdir -p one/vassals two/vassals && rm -r uwsgi")
@@ -286,7 +286,7 @@ async def test_what_inotify_cannot_see_is_found_by_the_rescan(watched: Watched) 
     await watched.everything_is_told()
 
 
-async def test_a_folder_that_cannot_be_watched_is_told_and_watched_as_soon_as_it_can(
+async def test_a_folder_is_watched_as_soon_as_it_can_be(
     watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     os.chmod(watched.folder.parent, 0)

@@ -114,7 +114,7 @@ async def test_emperorctl_spells_a_host_as_nginx_does(nginx: Nginx, unknown: Stu
         "/é", "/%0d%0aX-Evil:1", "/a|b{}^`<>\"", "//evil.example/", "/?" + "a" * 8_000, "/[", "/\\",
     ],
 )  # fmt: skip
-async def test_no_path_keeps_the_daemon_from_understanding_the_question(
+async def test_the_daemon_understands_a_question_with_any_path(
     nginx: Nginx, app: App, daemon: StubDaemon, target: str
 ) -> None:
     raw = f"GET {target} HTTP/1.1\r\nHost: app.example\r\nConnection: close\r\n\r\n"

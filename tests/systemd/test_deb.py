@@ -93,7 +93,7 @@ def serve(box: Box, *domains: str) -> None:
         assert get(box, domain).startswith("200 ")
 
 
-def test_it_serves_when_it_is_installed_and_nothing_is_left_when_it_is_purged(
+def test_it_serves_when_installed_and_a_purge_leaves_nothing(
     machine: Box,
 ) -> None:
     box = machine
@@ -130,7 +130,7 @@ def test_it_serves_when_it_is_installed_and_nothing_is_left_when_it_is_purged(
     assert left == apps | {"/srv/plain.py", PLACE, RUNS}, "an ini is not ours to purge"
 
 
-def test_what_make_has_put_there_is_not_overwritten_nor_taken_for_it(machine: Box) -> None:
+def test_the_package_and_make_install_keep_apart(machine: Box) -> None:
     box = machine
     box.must("mkdir", "--parents", "/opt/emperord")
     box.must("touch", "/opt/emperord/manifest")

@@ -64,7 +64,7 @@ def test_another_version_takes_the_place_of_the_one_before(machine: Machine) -> 
     assert machine.files() == {SETTINGS: "2", CODE: "2"}
 
 
-def test_settings_that_were_edited_stay_and_the_new_ones_stand_beside_them(
+def test_edited_settings_stay_with_the_new_ones_beside_them(
     machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     machine.put(settings="1", code="1")
@@ -90,7 +90,7 @@ def test_settings_that_were_deleted_do_not_come_back(machine: Machine) -> None:
     assert machine.files() == {CODE: "2"}
 
 
-def test_what_was_put_goes_and_what_was_edited_or_is_not_ours_stays(machine: Machine) -> None:
+def test_what_was_put_goes_and_what_was_edited_stays(machine: Machine) -> None:
     machine.write("etc/other", "")
     machine.write("etc/edited", "mine")
     machine.put(settings="1", code="1", edited="1")
@@ -104,7 +104,7 @@ def test_without_an_installation_there_is_nothing_to_take_away(machine: Machine)
         remove(machine.root, machine.manifest)
 
 
-def test_an_installation_that_was_interrupted_can_be_repeated_and_taken_away(
+def test_an_interrupted_installation_can_be_repeated(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
@@ -124,7 +124,7 @@ def test_an_installation_that_was_interrupted_can_be_repeated_and_taken_away(
     assert not list(machine.root.iterdir())
 
 
-def test_what_somebody_else_has_put_into_its_place_is_left_alone(machine: Machine) -> None:
+def test_what_somebody_else_has_put_there_is_left_alone(machine: Machine) -> None:
     refuse_to_join_others(machine.manifest)
     machine.write("opt/emperord/bin/emperord", "the package's")
     with pytest.raises(SystemExit, match=r"opt/emperord was not made by `make install`; remove it"):
@@ -151,7 +151,7 @@ def everything(box: Box) -> set[str]:
     return set(box.must("find", "/", "-xdev", "-not", "-path", "/root/*").splitlines())
 
 
-def test_a_machine_is_as_it_was_after_an_uninstall_but_for_what_is_the_admins(
+def test_an_uninstall_leaves_only_what_is_the_administrators(
     bare_box: Box,
 ) -> None:
     box = bare_box
