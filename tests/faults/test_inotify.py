@@ -1,4 +1,4 @@
-"""A kernel that has no watch to give any more."""
+"""A kernel that refuses further watches."""
 
 import os
 import signal
@@ -21,14 +21,14 @@ _LIMITS = "/proc/sys/user"
 
 @pytest.fixture
 def daemon() -> Iterator[Daemon]:
-    """Not started yet."""
+    """A daemon that is not started yet."""
     with public_folder() as folder:
         yield Daemon(folder)
 
 
 @contextmanager
 def namespace(daemon: Daemon) -> Iterator[int]:
-    """Have the daemon start in a user namespace of its own, held by the process of that pid."""
+    """The daemon starts in a user namespace of its own, which the process of that pid holds."""
     holder = subprocess.Popen(["unshare", "--user", "cat"], stdin=subprocess.PIPE)
     try:
         path = Path(f"/proc/{holder.pid}/ns/user")
@@ -42,7 +42,7 @@ def namespace(daemon: Daemon) -> Iterator[int]:
 
 
 def allow(pid: int, most: int, limit: str = "max_inotify_watches") -> None:
-    """Set how many of these there may be in that namespace."""
+    """Set a limit of that user namespace."""
     script = f"echo {most} > {_LIMITS}/{limit}"
     command = ["nsenter", f"--target={pid}", "--user", "sh", "-c", script]
     subprocess.run(command, check=True)
