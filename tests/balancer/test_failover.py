@@ -1,4 +1,4 @@
-"""A backend that is gone, unwell, slow or mad: who answers instead, and what is asked twice."""
+"""A backend is gone, unwell, slow or broken: which one answers, and what is asked twice."""
 
 import asyncio
 from functools import partial
@@ -262,7 +262,7 @@ async def test_the_first_probes_are_sent_at_once(folder: Path) -> None:
         backend.health = 503
     async with running(folder, backends, {"INTERVAL = 2": "INTERVAL = 3600"}) as fleet:
         await eventually_async(lambda: len(fleet.balancer.marks) == len(backends))
-        # Of all workers, one asks.
+        # A single worker sends the probes.
         assert [len(backend.probes) for backend in backends] == [1, 1, 1]
 
 
@@ -309,7 +309,7 @@ async def test_a_slow_app_marks_nobody_and_keeps_nobody_waiting(fleet: Fleet) ->
 
 
 async def test_a_request_that_is_too_slow_everywhere_marks_nobody(folder: Path) -> None:
-    impatient = {"proxy_read_timeout 370s": "proxy_read_timeout 200ms"}
+    impatient = {"proxy_read_timeout 370s": "proxy_read_timeout 1s"}
     async with running(folder, three(), impatient) as fleet:
         fleet.balancer.expect(r"upstream timed out .* while reading response header")
         for backend in fleet.backends:

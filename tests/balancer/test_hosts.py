@@ -20,7 +20,7 @@ from tests.http_client import Reply, send
 from tests.nginx.stub_daemon import Asked, StubDaemon, serving
 from tests.nginx_server import Nginx, free_ports
 
-# Nothing speaks against it.
+# Names that must be served.
 PLAIN = re.compile(r"([A-Za-z0-9]+\.)*[A-Za-z0-9]+")
 
 

@@ -1,4 +1,4 @@
-"""Where the domains of a dead backend go, and what another placement moves."""
+"""Which backends serve a dead backend's domains, and what another placement moves."""
 
 from collections import Counter
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from tests.balancer.fleet import Backend, Fleet, Upgrading, running
-from tests.eventually import TookTooLong, eventually_async
+from tests.eventually import PATIENCE_SECONDS, TookTooLong, eventually_async
 from tests.http_client import Request, send
 
 HOST = "app.example"
@@ -181,4 +181,4 @@ async def test_a_slow_reader_holds_no_connection_to_a_backend(fleet: Fleet) -> N
     backend.answer = send_all
     with socket.create_connection(("127.0.0.1", fleet.balancer.port)) as client:
         client.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
-        await asyncio.wait_for(done.wait(), 15)
+        await asyncio.wait_for(done.wait(), PATIENCE_SECONDS)

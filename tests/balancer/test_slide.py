@@ -1,4 +1,4 @@
-"""The words of the talk's slide, alone, and the choices that loadbalancer.conf leaves."""
+"""The Lua of the talk's slide by itself, and the choices in loadbalancer.conf."""
 
 import asyncio
 import shutil

@@ -49,13 +49,13 @@ def open_fds() -> set[str]:
 
 
 def heir(bag: Bag) -> Bag:
-    """What another process would make of the same two ends."""
+    """The bag that another process would make from the same two ends."""
     reader, writer = bag.ends
     return Bag.inherited(os.dup(reader), os.dup(writer))
 
 
 def found(bag: Bag) -> dict[str, bytes]:
-    """What whoever comes next would read."""
+    """What the next process would read."""
     successor = heir(bag)
     words = successor.read()
     close(words)
@@ -98,7 +98,7 @@ def without_privileges() -> Iterator[None]:
 
 @contextmanager
 def most_files(more: int) -> Iterator[None]:
-    """So many descriptors may be opened, and no more."""
+    """Limit the number of open descriptors."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with somewhere() as lowest:
         resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1 + more, hard))
@@ -185,7 +185,7 @@ def test_a_process_that_is_killed_leaves_it_to_the_next(bag: Bag) -> None:
     assert found(bag) == {"a": b"1", "b": b"2"}
 
 
-# What keeps it short, and at which moments it may end.
+# What keeps the queue short, and when a process may end.
 
 
 def test_it_never_grows_however_often_words_are_put(bag: Bag) -> None:

@@ -1,4 +1,4 @@
-"""What a process was given, and what it gives to the one that it becomes."""
+"""Descriptors that a process was given, and those it passes on when it calls exec."""
 
 import json
 import os

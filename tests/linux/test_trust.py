@@ -1,4 +1,4 @@
-"""Whether a path can be turned by somebody who should not."""
+"""Whether another user can make a path lead elsewhere."""
 
 import os
 from pathlib import Path

@@ -8,49 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from systemd.install import put, refuse_to_join_others, remove
+from systemd.install import refuse_to_join_others, remove
 from tests.eventually import eventually
 from tests.systemd.box import Box
-from tests.systemd.installation import ROOT
+from tests.systemd.installation import ROOT, paths_on
+from tests.systemd.root_folder import CODE, SETTINGS, Machine
 from tests.systemd.service import add, get, left_over, write
-
-SETTINGS = "etc/uwsgi/emperord.ini"
-CODE = "opt/emperord/lib/module.py"
-
-
-class Machine:
-    """A root folder, and trees that are put into it as versions come and go."""
-
-    def __init__(self, folder: Path) -> None:
-        self.root = folder / "root"
-        self.root.mkdir()
-        self._trees = folder / "trees"
-
-    @property
-    def manifest(self) -> Path:
-        return self.root / "opt/emperord/manifest"
-
-    def put(self, **files: str) -> None:
-        """A version whose files are `settings`, `code` and others of /etc, by name."""
-        tree = self._trees / str(len(list(self._trees.glob("*"))))
-        places = {"settings": SETTINGS, "code": CODE}
-        for name, text in files.items():
-            place = tree / places.get(name, f"etc/{name}")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text)
-        put(tree, self.root, self.manifest)
-
-    def write(self, path: str, text: str) -> None:
-        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
-        (self.root / path).write_text(text)
-
-    def files(self) -> dict[str, str]:
-        """What there is, but for the manifest."""
-        return {
-            str(path.relative_to(self.root)): path.read_text()
-            for path in self.root.rglob("*")
-            if path.is_file() and path != self.manifest
-        }
 
 
 @pytest.fixture
@@ -147,8 +110,8 @@ def test_nothing_is_installed_that_only_tests_need(installed: Path) -> None:
 
 
 def everything(box: Box) -> set[str]:
-    """Paths outside of what lives in memory."""
-    return set(box.must("find", "/", "-xdev", "-not", "-path", "/root/*").splitlines())
+    """Paths on the disk."""
+    return paths_on(box, "/etc", "/home", "/opt", "/srv", "/usr", "/var")
 
 
 def test_an_uninstall_leaves_only_what_is_the_administrators(
