@@ -1,4 +1,4 @@
-"""The vassals folder: every way in which inis come, change, go, and are wrong."""
+"""The folder of inis: all ways in which inis are added, changed, removed, and wrong."""
 
 import os
 import re
@@ -78,7 +78,9 @@ def test_an_ini_that_goes_takes_its_app_and_its_socket_with_it(backend: Backend)
 def test_status_and_why_agree_on_an_app_that_is_removed(
     backend: Backend,
 ) -> None:
-    backend.add("a.example", hook_as_user_atexit="exec:sleep 2")
+    gate = backend.folder / "gate"
+    os.mkfifo(gate)
+    backend.add("a.example", hook_as_user_atexit=f"exec:cat {gate}")
     backend.get("a.example")
     backend.remove("a.example")
     backend.until("a.example", "stopping")
@@ -91,6 +93,7 @@ def test_status_and_why_agree_on_an_app_that_is_removed(
         404, "a.example is no vassal any more: its ini is gone",
     )  # fmt: skip
     assert backend.get("a.example").status == 404
+    gate.write_bytes(b"")
     backend.until("a.example", None)
 
 

@@ -138,13 +138,17 @@ def test_a_post_whose_app_dies_in_the_middle_ran_once(backend: Backend, folder: 
 
 
 def test_a_hit_in_an_idle_stop_is_served_by_the_successor(backend: Backend) -> None:
-    backend.add("a.example", idle="1", hook_as_user_atexit="exec:sleep 1")
+    gate = backend.folder / "gate"
+    os.mkfifo(gate)
+    backend.add("a.example", idle="1", hook_as_user_atexit=f"exec:cat {gate}")
     old = backend.get("a.example").text.split()[0]
     backend.until("a.example", "stopping")
     reply = backend.get("a.example")
     assert reply.status == 200
     assert reply.text.split()[0] != old
     assert backend.detail("a.example")["predecessor_pid"], "the old one has not gone yet"
+    gate.write_bytes(b"")
+    gate.unlink()
 
 
 def test_the_ini_of_another_user_runs_as_that_user(

@@ -94,7 +94,7 @@ def test_a_reload_that_cannot_be_fails_and_says_why(box: Box) -> None:
 
 
 def test_a_daemon_that_hangs_is_replaced(box: Box) -> None:
-    override(box, "WatchdogSec=1")
+    override(box, "WatchdogSec=3")
     box.must("systemctl", "start", "emperord", "nginx")
     add(box, "app.example")
     hung = daemon(box)
@@ -106,7 +106,7 @@ def test_a_daemon_that_hangs_is_replaced(box: Box) -> None:
 
 
 def test_only_the_group_emperor_may_ask_the_daemon(box: Box) -> None:
-    """By the interpreter alone: nobody can enter a checkout below /root."""
+    """By the interpreter alone: the user nobody cannot enter a checkout below /root."""
     box.must("systemctl", "start", "emperord")
     script = "import socket; socket.socket(socket.AF_UNIX).connect('/run/emperord/control.sock')"
     as_nobody = ("setpriv", "--reuid=nobody", "--regid=nogroup")

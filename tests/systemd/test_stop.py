@@ -27,7 +27,7 @@ def test_what_a_daemon_killed_as_it_stops_leaves_is_ended(
     box: Box,
 ) -> None:
     box.must("systemctl", "start", "emperord", "nginx")
-    add(box, "app.example", "runaway.py", more=SLOW)
+    add(box, "app.example", "runaway.py", more="hook-as-user-atexit = exec:sleep 10")
     status, job = get(box, "app.example").split()
     assert status == "200"
     box.must("systemctl", "stop", "--no-block", "emperord")
@@ -41,7 +41,7 @@ def test_what_a_daemon_killed_as_it_stops_leaves_is_ended(
 
 
 def test_an_app_may_drain_longer_than_the_unit_allows(box: Box) -> None:
-    override(box, "TimeoutStopSec=1\nWatchdogSec=1")
+    override(box, "TimeoutStopSec=1\nWatchdogSec=3")
     box.must("systemctl", "start", "emperord", "nginx")
     add(box, "app.example", more=SLOW)
     assert get(box, "app.example").startswith("200 ")
