@@ -1,4 +1,4 @@
-"""What administrators do to a fleet while visitors come, who notice nothing."""
+"""What administrators do to a fleet under load, without a failed request."""
 
 import time
 

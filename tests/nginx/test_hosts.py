@@ -83,7 +83,7 @@ async def test_the_host_of_an_absolute_uri_wins(nginx: Nginx, unknown: StubDaemo
 
 
 def spellings() -> list[str]:
-    """Short hosts of every shape that nginx could read otherwise than we do."""
+    """Short hosts of all shapes that nginx might read differently from the daemon."""
     long = map("".join, itertools.product("aB.:[]", repeat=4))
     short = ("".join(host) for n in (1, 2) for host in itertools.product("aB.:[]/-_;", repeat=n))
     return [*long, *short, "WWW.Example.COM.:8080", "[::1].:80", "a.:8.0", "a:8..0", "a b", "a\tb"]

@@ -15,7 +15,7 @@ from tests.nginx.stub_daemon import Asked, StubDaemon, run_it
 from tests.nginx_server import Nginx
 
 HOST = "app.example"
-# Differs between two runs of one request, whatever their way.
+# These differ between any two runs of a request.
 OF_THE_CONNECTION = {"REMOTE_PORT", "HTTP_X_REQUEST_ID", "uwsgi.core", "uwsgi.node"}
 
 REQUESTS = {
