@@ -76,6 +76,11 @@ def test_the_supervisor_imports_the_model_alone() -> None:
         assert ours <= {"model", "supervisor"}, path
 
 
+def test_sources_import_no_runtime() -> None:
+    for path in (PACKAGE / "sources").glob("*.py"):
+        assert not {name for name in imported(path) if name.startswith("emperor.uwsgi")}, path
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_module_has_fewer_than_400_lines(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) < 400
