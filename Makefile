@@ -1,16 +1,19 @@
 # `make` alone lists what there is. On Debian 12, as root or with sudo.
 
 PYTHON := .venv/bin/python
+# The tests of a file share what is slow to set up, so they run in one process.
+ON_ALL_CORES := -n logical --maxprocesses=8 --dist=loadfile --no-loadscope-reorder
 # nginx's workers, the users of apps and network namespaces are real in the tests: they need root.
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 
 PREFIX := /opt/emperord
 REVISION := 1
 OUT := build
+MINUTES := 30
 INSTALLER := $(if $(DESTDIR),,$(SUDO)) /usr/bin/python3 systemd/install.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench docs install uninstall deb clean
+.PHONY: help run test soak check bench docs install uninstall deb clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -18,8 +21,11 @@ help: ## list the targets
 run: .venv/.installed ## a load balancer, two backends and three sample apps on loopback
 	@$(PYTHON) -m docs.examples.demo
 
-test: .venv/.installed ## run every test
-	$(SUDO) $(PYTHON) -m pytest
+test: .venv/.installed ## run every test, on all cores
+	$(SUDO) $(PYTHON) -m pytest $(ON_ALL_CORES)
+
+soak: .venv/.installed ## run the faults and hypothesis with drawn seeds, for MINUTES
+	@$(SUDO) $(PYTHON) -m tests.soak $(MINUTES)
 
 check: .venv/.installed ## format, lint, types and the quick tests, in seconds
 	$(PYTHON) -m ruff format --check .

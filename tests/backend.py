@@ -14,15 +14,14 @@ from typing import IO, Any, Self
 
 import psutil
 
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_SECONDS, eventually
 from tests.http_client import Reply, Request, ask
 from tests.nginx_server import Nginx
 
 BIN = Path(sys.executable).parent
 APPS = Path(__file__).parent / "apps"
-_STOP_SECONDS = 30.0
 
-# Runs a command that logs there.
+# Runs a command whose stderr is that file.
 Launch = Callable[[Sequence[str], IO[bytes]], "subprocess.Popen[bytes]"]
 
 
@@ -30,7 +29,7 @@ class UnixConnection(HTTPConnection):
     """http.client over a unix socket."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=60)
+        super().__init__("localhost", timeout=PATIENCE_SECONDS)
         self._path = path
 
     def connect(self) -> None:
@@ -70,7 +69,7 @@ class Daemon:
 
     @property
     def command(self) -> list[str]:
-        """How it is started."""
+        """The command that starts the daemon."""
         flags = [f"--{name}={value}" for name, value in self._flags.items()]
         return [*self.under, str(BIN / "emperord"), *flags]
 
@@ -80,21 +79,21 @@ class Daemon:
         return self._process
 
     def start(self) -> None:
-        """Start it, and return when it answers."""
+        """Start the daemon, and return when it answers."""
         with self.log.open("ab") as log:
             self._process = self.launch(self.command, log)
         eventually(self._answers, alive=[self._process], what=f"emperord answers ({self.log})")
 
     def crash(self) -> None:
-        """Kill it, and start another one."""
+        """Kill the daemon, and start another."""
         self.process.kill()
         self.process.wait()
         self.start()
 
     def stop(self) -> int:
-        """Stop it in order, and return its exit status."""
+        """Stop the daemon in order, and return its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(_STOP_SECONDS)
+        return self.process.wait(PATIENCE_SECONDS)
 
     def __enter__(self) -> Self:
         self.start()
@@ -120,7 +119,7 @@ class Daemon:
         self._expected.append(pattern)
 
     def unexpected_lines(self) -> list[str]:
-        """Lines of WARNING or worse, and tracebacks, that nobody announced."""
+        """Lines of WARNING or worse, and tracebacks, that were not announced."""
         return [
             line
             for line in self.log.read_text(errors="replace").splitlines()
@@ -162,7 +161,7 @@ class Daemon:
     # What the daemon tells.
 
     def call(self, method: str, path: str) -> tuple[int, Any]:
-        """Ask the control API."""
+        """Ask the control API: the status, and the decoded body."""
         connection = UnixConnection(self.run_dir / "control.sock")
         try:
             connection.connect()
@@ -190,17 +189,24 @@ class Daemon:
         return detail
 
     def state(self, domain: str) -> str | None:
-        """Its state, None when there is no such vassal."""
+        """The vassal's state, None when there is no such vassal."""
         vassal = self.vassal(domain)
         return vassal["state"] if vassal else None
 
+    def leader(self, domain: str) -> int:
+        """The pid of the vassal's leading master."""
+        vassal = self.vassal(domain)
+        assert vassal
+        pid: int = vassal["pid"]
+        return pid
+
     def until(self, domain: str, state: str | None) -> None:
-        """Wait until it is in that state."""
+        """Wait until the vassal is in that state."""
         what = f"{domain} is {state}"
         eventually(lambda: self.state(domain) == state, alive=[self.process], what=what)
 
     def inode(self, domain: str) -> int:
-        """Of its socket's path."""
+        """The inode of the vassal's socket."""
         return (self.sockets / domain / "socket").stat().st_ino
 
     @property
@@ -209,7 +215,7 @@ class Daemon:
         return psutil.Process(self.process.pid).num_fds()
 
     def children(self) -> list[psutil.Process]:
-        """Every live process that the daemon started, or that one of those did."""
+        """All live descendants of the daemon."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def _answers(self) -> bool:

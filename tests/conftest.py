@@ -1,16 +1,44 @@
-"""What the suite promises as a whole."""
+"""What holds for the whole suite: its own namespaces, fixed examples, and nothing left behind."""
 
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
+from tests import host
 from tests.eventually import eventually
 from tests.traces import PREFIX, VARIABLE, traces
 
+# The examples of hypothesis are the same in each run. `make soak` draws others. No test depends on
+# how long an example takes.
+_AT_LEISURE = hypothesis.settings(
+    deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.register_profile("fixed", _AT_LEISURE, derandomize=True)
+hypothesis.settings.register_profile("drawn", _AT_LEISURE, database=None, print_blob=True)
+hypothesis.settings.load_profile("fixed")
+
+# Folders whose tests take long. They are distributed first, so that no core waits for the last one.
+_SLOW = ("systemd", "faults", "fleet", "journeys")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow folders."""
+    ranks = {name: rank for rank, name in enumerate(_SLOW)}
+    items.sort(key=lambda item: ranks.get(item.path.parent.name, len(ranks)))
+
 
 @pytest.fixture(scope="session", autouse=True)
-def nothing_is_left_behind() -> Iterator[None]:
+def separate_from_the_host() -> None:
+    """The host's ports and files, and those of another run, are not seen. The tests that need this
+    need root anyway."""
+    if os.geteuid() == 0:
+        host.leave()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left_behind(separate_from_the_host: None) -> Iterator[None]:
     """No process, mount, folder, control group or namespace outlives the last test."""
     os.environ[VARIABLE] = PREFIX
     yield
@@ -20,4 +48,4 @@ def nothing_is_left_behind() -> Iterator[None]:
         assert not (left := traces()), "\n".join(left)
         return True
 
-    eventually(nothing_is_left, seconds=5, what="nothing is left behind")
+    eventually(nothing_is_left, what="nothing is left behind")

@@ -15,7 +15,7 @@ _FIRST = 3
 
 
 class FdStore:
-    """Descriptors by name, which outlive those that they were kept for. A context manager."""
+    """Descriptors by name, which outlive the daemons they are kept for. A context manager."""
 
     def __init__(self, address: Path) -> None:
         self._address = str(address)
@@ -36,7 +36,7 @@ class FdStore:
 
     @property
     def names(self) -> list[str]:
-        """Of all that is kept."""
+        """The names of all kept descriptors."""
         self._listen()
         return [name for name, _ in self._kept]
 
@@ -48,16 +48,16 @@ class FdStore:
 
     @property
     def told(self) -> list[str]:
-        """All that the daemons have said, line by line."""
+        """All lines that the daemons have sent."""
         self._listen()
         return self._told
 
     def keep(self, name: str, fd: int) -> None:
-        """As a socket unit does, from before the start."""
+        """Keep a descriptor from before the start, as a socket unit does."""
         self._kept.append((name, fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)))
 
     def start(self, command: Sequence[str], stderr: IO[bytes]) -> "subprocess.Popen[bytes]":
-        """Start the daemon with all there is."""
+        """Start a daemon with all kept descriptors."""
         self._listen()
         env = os.environ | {"NOTIFY_SOCKET": self._address}
         given = [fd for _, fd in self._kept]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 
-_SECONDS = 30.0
+from tests.eventually import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def ask(port: int, request: Request, source: str = "127.0.0.1", tls: bool = Fals
 
 def send(port: int, raw: bytes) -> Reply:
     """Send bytes that no client would, and read until the server closes."""
-    with socket.create_connection(("127.0.0.1", port), _SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS) as connection:
         connection.sendall(raw)
         received = b"".join(iter(lambda: connection.recv(65536), b""))
     reply = BytesIO(received)
@@ -64,12 +64,12 @@ def send(port: int, raw: bytes) -> Reply:
 
 def _connection(port: int, source: str, tls: bool) -> http.client.HTTPConnection:
     if not tls:
-        return http.client.HTTPConnection("127.0.0.1", port, _SECONDS, (source, 0))
+        return http.client.HTTPConnection("127.0.0.1", port, PATIENCE_SECONDS, (source, 0))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return http.client.HTTPSConnection(
-        "127.0.0.1", port, timeout=_SECONDS, source_address=(source, 0), context=context
+        "127.0.0.1", port, timeout=PATIENCE_SECONDS, source_address=(source, 0), context=context
     )
 
 

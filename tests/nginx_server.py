@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Self
 
 from docs.examples.backend import render
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_SECONDS, eventually
 
 # A knock on the door of an app that does not accept, or that does not exist (nginx/backend.conf).
 _KNOCK = r"connect\(\) to unix:\S+/socket failed \((13: Permission denied|2: No such file)"
-_SECONDS = 30.0
 
 
 def free_ports(count: int) -> list[int]:
-    """So many different TCP ports of 127.0.0.1 that nobody listens on now."""
+    """So many different TCP ports of 127.0.0.1 that are free now.
+
+    They stay free: no other run is in this network (tests/host.py)."""
     with ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
@@ -49,7 +50,7 @@ class NginxServer:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         assert self._process is not None
         self._process.terminate()
-        assert self._process.wait(_SECONDS) == 0
+        assert self._process.wait(PATIENCE_SECONDS) == 0
         if kind is None:
             assert not (lines := self.unexpected_errors()), "\n".join(lines)
 
@@ -59,7 +60,7 @@ class NginxServer:
         return ["nginx", "-e", self._error_log, "-c", self.conf, "-g", "daemon off;"]
 
     def reload(self) -> None:
-        """Let it read its configuration again. That takes a moment."""
+        """Have nginx read its configuration again, which takes a moment."""
         assert self._process is not None
         self._process.send_signal(signal.SIGHUP)
 
@@ -72,7 +73,7 @@ class NginxServer:
         return self._error_log.read_text(errors="replace").splitlines()
 
     def unexpected_errors(self) -> list[str]:
-        """Lines of the error log that nobody announced."""
+        """Lines of the error log that were not announced."""
         return [
             line
             for line in self.error_lines()

@@ -1,7 +1,10 @@
-"""What this run of the tests makes on this machine, under names by which it is known again, and
-what of it is left in the end."""
+"""The names of what this run of the tests makes on this machine, and what is left of it.
+
+Each process that runs tests is a run of its own: each worker of pytest-xdist too.
+"""
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,10 +13,10 @@ from pathlib import Path
 
 import psutil
 
-# Whatever has a name begins with it: folders, what is mounted below them, control groups. It is
-# short, for the sake of sockets.
-PREFIX = f"e{os.getpid()}-"
-# Whatever is started inherits this, unless it gets an environment of its own.
+# The names of folders and control groups begin with it. It is drawn, since a run that was killed
+# may have left folders and the kernel uses pids again; and short, since the paths of sockets are.
+PREFIX = f"e{secrets.token_hex(3)}-"
+# Processes inherit this variable, unless they get an environment of their own.
 VARIABLE = "EMPERORD_TESTS"
 _PARENTS = (Path("/tmp"), Path("/dev/shm"))
 _GROUPS = Path("/sys/fs/cgroup")

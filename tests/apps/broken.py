@@ -1,4 +1,4 @@
-"""Cannot be imported."""
+"""An app whose import fails."""
 
 import importlib
 

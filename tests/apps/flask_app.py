@@ -7,5 +7,5 @@ application = Flask(__name__)
 
 @application.route("/")
 def home() -> str:
-    """The whole of it."""
+    """Answer each request."""
     return "hello from flask"

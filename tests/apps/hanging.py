@@ -1,4 +1,4 @@
-"""Never comes out of its import."""
+"""An app whose import never ends."""
 
 import signal
 

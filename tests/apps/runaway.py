@@ -7,7 +7,7 @@ from typing import Any
 
 
 def application(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """The job ignores whoever asks it to end."""
+    """The job ignores signals that ask it to end."""
     job = subprocess.Popen(
         ["/usr/bin/env", "--ignore-signal=TERM", "sleep", "infinity"],
         start_new_session=True,

@@ -1,4 +1,4 @@
-"""Ends its whole process group at import."""
+"""An app that kills its whole process group at import."""
 
 import os
 import signal

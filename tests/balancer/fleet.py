@@ -20,7 +20,7 @@ from tests.eventually import eventually_async
 from tests.http_client import Reply, Request, ask
 from tests.nginx_server import NginxServer, free_ports
 
-# All of 127.0.0.0/8 is this machine's.
+# Every address of 127.0.0.0/8 belongs to the loopback interface.
 ADDRESSES = ("127.0.0.11", "127.0.0.12", "127.0.0.13")
 # What nginx logs besides the marks: of a backend that refuses, and of one that closes instead of
 # answering.
@@ -109,7 +109,7 @@ class Backend:
             self._runner = None
 
     async def well(self, request: web.BaseRequest) -> web.StreamResponse:
-        """What a backend answers that nothing is wrong with."""
+        """Answer as a backend that is well."""
         return web.Response(text=self.address)
 
     async def close(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -178,7 +178,7 @@ class BlackHole(Backend):
         self._sockets = [socket.create_server(where, backlog=0), socket.create_connection(where)]
 
     async def stop(self) -> None:
-        """Give it up."""
+        """Empty the queue."""
         for each in self._sockets:
             each.close()
 
@@ -218,7 +218,7 @@ class Fleet:
         return self.backends[stock_index(host, len(self.backends))]
 
     def by(self, reply: Reply) -> Backend:
-        """Who has answered well."""
+        """The backend that has given this answer, with status 200."""
         assert reply.status == 200
         return next(backend for backend in self.backends if backend.address == reply.text)
 

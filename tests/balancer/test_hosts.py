@@ -20,7 +20,7 @@ from tests.http_client import Reply, send
 from tests.nginx.stub_daemon import Asked, StubDaemon, serving
 from tests.nginx_server import Nginx, free_ports
 
-# Nothing speaks against it.
+# Names that must be served.
 PLAIN = re.compile(r"([A-Za-z0-9]+\.)*[A-Za-z0-9]+")
 
 
@@ -81,7 +81,7 @@ def own(domain: str) -> str:
     return f"{ADDRESSES[stock_index(domain, len(ADDRESSES))]} {domain}"
 
 
-async def test_the_backend_of_the_hash_is_asked_for_the_name_that_was_hashed(
+async def test_a_backend_is_asked_for_the_name_that_was_hashed(
     journey: Journey,
 ) -> None:
     spellings = {
@@ -107,7 +107,7 @@ async def test_the_backend_of_the_hash_is_asked_for_the_name_that_was_hashed(
     }
 
 
-async def test_the_host_of_an_absolute_uri_wins_in_the_hash_and_on_the_backend(
+async def test_the_host_of_an_absolute_uri_wins_everywhere(
     journey: Journey,
 ) -> None:
     for domain, other in (("a.example", "b.example"), ("c.example", "a.example")):
@@ -147,7 +147,7 @@ async def test_a_request_without_a_host_is_421(journey: Journey) -> None:
     assert journey.asked == []
 
 
-async def test_a_probe_of_a_balancer_that_a_backend_does_not_know_is_no_domains_business(
+async def test_an_unknown_balancers_probe_wakes_no_domain(
     folder: Path,
 ) -> None:
     """Else every probe looked for an app of that name, and might have had one made."""

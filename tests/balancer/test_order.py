@@ -1,4 +1,4 @@
-"""Where the domains of a dead backend go, and what another placement moves."""
+"""Which backends serve a dead backend's domains, and what another placement moves."""
 
 from collections import Counter
 
@@ -31,9 +31,7 @@ def share(counts: Counter[int]) -> tuple[float, float]:
 
 
 @domains
-def test_the_domains_of_one_of_three_spread_evenly_over_the_two_others(
-    luajit: Lua, domains: list[str]
-) -> None:
+def test_a_dead_backends_domains_spread_evenly(luajit: Lua, domains: list[str]) -> None:
     own = [host for host in domains if stock_index(host, 3) == 0]
     counts = Counter(order[0] for order in orders(luajit, own, entries(3)))
     least, most = share(counts)
@@ -42,9 +40,7 @@ def test_the_domains_of_one_of_three_spread_evenly_over_the_two_others(
 
 
 @domains
-def test_when_a_second_backend_dies_its_refugees_spread_evenly_as_well(
-    luajit: Lua, domains: list[str]
-) -> None:
+def test_a_second_dead_backends_domains_spread_evenly_too(luajit: Lua, domains: list[str]) -> None:
     found = orders(luajit, domains, entries(5))
     counts = Counter(order[1] for order in found if order[0] == 2)
     least, most = share(counts)
@@ -65,7 +61,7 @@ def test_a_substitute_does_not_depend_on_the_case_of_the_name(luajit: Lua) -> No
     assert orders(luajit, louder, entries(7)) == orders(luajit, hosts, entries(7))
 
 
-def test_a_substitute_stays_the_same_when_another_backend_is_added(luajit: Lua) -> None:
+def test_a_substitute_stays_when_a_backend_is_added(luajit: Lua) -> None:
     hosts = DOMAINS["customers"][:1000]
     before, after = (orders(luajit, hosts, entries(count)) for count in (4, 5))
     assert [[number for number in order if number != 5] for order in after] == before
@@ -81,7 +77,7 @@ def test_the_rendezvous_placement_is_even(luajit: Lua, domains: list[str], count
 
 @domains
 @pytest.mark.parametrize("count", [2, 3, 8])
-def test_the_rendezvous_placement_moves_to_a_new_backend_its_share_and_nothing_else(
+def test_rendezvous_moves_only_a_new_backends_share(
     luajit: Lua, domains: list[str], count: int
 ) -> None:
     before, after = (luajit("rendezvous", domains, entries(many)) for many in (count, count + 1))
@@ -90,7 +86,7 @@ def test_the_rendezvous_placement_moves_to_a_new_backend_its_share_and_nothing_e
     assert 0.9 < len(moved) / (len(domains) / (count + 1)) < 1.1
 
 
-def test_the_first_substitute_of_the_rendezvous_placement_is_its_second_choice(
+def test_rendezvous_substitutes_begin_with_the_second_choice(
     luajit: Lua,
 ) -> None:
     """A dead backend's domains go where they would belong if it were not in the list."""

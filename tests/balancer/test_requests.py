@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from tests.balancer.fleet import Backend, Fleet, Upgrading, running
-from tests.eventually import TookTooLong, eventually_async
+from tests.eventually import PATIENCE_SECONDS, TookTooLong, eventually_async
 from tests.http_client import Request, send
 
 HOST = "app.example"
@@ -41,9 +41,7 @@ async def test_what_a_client_says_about_itself_is_replaced(fleet: Fleet, tls: bo
 
 
 @pytest.mark.parametrize("address", ["127.0.0.11", "::1"])
-async def test_a_backend_that_is_named_with_a_port_is_spoken_to_in_http(
-    folder: Path, address: str
-) -> None:
+async def test_a_backend_with_a_port_is_asked_by_http(folder: Path, address: str) -> None:
     """One port cannot serve both; what the client sees is told in a header."""
     async with running(folder, [backend := Backend(address)], with_ports=True) as fleet:
         for tls in (False, True):
@@ -72,7 +70,7 @@ async def test_everything_else_arrives_as_it_was_sent(fleet: Fleet) -> None:
         ("bank.example:1", "http://app.example:2/", "app.example"),
     ],
 )
-async def test_a_backend_is_told_the_host_that_was_hashed_and_the_port_that_the_client_sees(
+async def test_a_backend_is_told_the_hashed_host_and_the_clients_port(
     fleet: Fleet, sent: str, target: str, heard: str
 ) -> None:
     backend = fleet.own("app.example")
@@ -95,9 +93,7 @@ def _smuggle(port: int, tls: bool) -> None:
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-async def test_an_app_that_switches_protocols_gets_no_tunnel_past_the_balancer(
-    folder: Path, tls: bool
-) -> None:
+async def test_an_app_gets_no_tunnel_past_the_balancer(folder: Path, tls: bool) -> None:
     """Whoever has one writes to the backend what only the balancer may."""
     async with running(folder, [app := Upgrading("127.0.0.11")]) as fleet:
         port = fleet.balancer.tls_port if tls else fleet.balancer.port
@@ -185,4 +181,4 @@ async def test_a_slow_reader_holds_no_connection_to_a_backend(fleet: Fleet) -> N
     backend.answer = send_all
     with socket.create_connection(("127.0.0.1", fleet.balancer.port)) as client:
         client.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
-        await asyncio.wait_for(done.wait(), 15)
+        await asyncio.wait_for(done.wait(), PATIENCE_SECONDS)

@@ -104,9 +104,7 @@ def seconds(directive: str, conf: str) -> int:
     return int(value)
 
 
-def test_the_balancer_has_more_patience_than_its_backends_and_lets_go_of_connections_first() -> (
-    None
-):
+def test_the_balancers_timeouts_fit_those_of_its_backends() -> None:
     """Else it gives up a slow app, and uses a connection that is being closed."""
     [start] = [int(key.default) for key in KEYS if key.name == "start-timeout"]
     assert seconds("proxy_read_timeout", BALANCER) > (

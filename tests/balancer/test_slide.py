@@ -1,4 +1,4 @@
-"""The words of the talk's slide, alone, and the choices that loadbalancer.conf leaves."""
+"""The Lua of the talk's slide by itself, and the choices in loadbalancer.conf."""
 
 import asyncio
 import shutil
@@ -71,9 +71,7 @@ async def test_the_stock_files_need_nothing_else(folder: Path) -> None:
     }
 
 
-async def test_the_rendezvous_placement_takes_the_place_of_the_stock_hash(
-    folder: Path, luajit: Lua
-) -> None:
+async def test_rendezvous_can_replace_the_stock_hash(folder: Path, luajit: Lua) -> None:
     choice = {
         r"\n +access_by_lua_file \S+/get_backend_ip\.lua;": "",
         r"#(access_by_lua_file \S+/get_backend_ip_rendezvous\.lua;)": r"\1",

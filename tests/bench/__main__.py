@@ -114,7 +114,7 @@ def _measure(names: list[str], quick: bool) -> tuple[list[Row], list[str]]:
             except KeyboardInterrupt:
                 broken.append(f"{name}: interrupted")
                 break
-            except Exception as error:  # one measurement that fails must not cost the others
+            except Exception as error:  # a measurement that fails must not cost the others
                 broken.append(f"{name}: cannot measure: {error!r}")
     return done, broken
 

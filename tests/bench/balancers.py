@@ -73,7 +73,7 @@ class Balancer:
         self._stack.close()
 
     def use_one_worker(self) -> None:
-        """What one worker knows another has to learn; call it before the start."""
+        """Use a single worker, since workers share nothing. Call it before the start."""
         rewrite([self._conf], {r"worker_processes auto;": "worker_processes 1;"})
 
     def cpu_seconds(self) -> float:

@@ -1,4 +1,4 @@
-"""Certificates for handshakes, which nobody verifies."""
+"""Certificates for handshakes that no client verifies."""
 
 import subprocess
 from pathlib import Path
@@ -11,6 +11,6 @@ def self_signed(folder: Path) -> Path:
     kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     command = ("openssl", "req", "-x509", *kind, "-days", "2", "-subj", "/CN=bench")
     subprocess.run((*command, "-keyout", path, "-out", path), check=True, capture_output=True)
-    # nginx's workers have to read it.
+    # nginx's workers read it.
     path.chmod(0o644)
     return path

@@ -1,4 +1,4 @@
-"""emperord as it is measured: the daemon of the tests, whose end nobody judges."""
+"""emperord as it is measured: the daemon of the tests, without the checks at its end."""
 
 from contextlib import ExitStack
 from pathlib import Path

@@ -36,8 +36,8 @@ def place(parent: Path = DISK) -> Iterator[Path]:
 def running(
     command: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """A daemon that writes to `log`, in a session of its own, so that Ctrl-C reaches us alone and
-    we choose the order of the end."""
+    """A daemon that writes to `log`. It has a session of its own: Ctrl-C must reach only the
+    benchmark, which ends the daemons in order."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,

@@ -31,7 +31,7 @@ class Reloaded:
 
 
 def reload(bench: Bench) -> Iterator[Row]:
-    """Of the Flask app, which boots for a while."""
+    """Reload the Flask app, which takes a while to boot."""
     with place() as folder, Ours(folder) as ours:
         app = copy_apps(folder)["Flask"]
         ours.add(_DOMAIN, str(app))

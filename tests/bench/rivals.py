@@ -1,4 +1,4 @@
-"""Those we are compared with: uWSGI without an emperor, uWSGI's own Emperor, and a plain nginx."""
+"""What emperord is compared with: uWSGI alone, uWSGI's own Emperor, and a plain nginx."""
 
 import fcntl
 import os

@@ -86,7 +86,7 @@ def _under_systemd(bench: Bench) -> Row:
 
 
 def survival(bench: Bench) -> Iterator[Row]:
-    """How long nobody would wake an app."""
+    """For how long no daemon would wake an app."""
     with place(DISK) as folder, ExitStack() as stack:
         undying = Undying(folder, stack)
         ways: dict[str, tuple[Callable[[], float], Bound | None]] = {

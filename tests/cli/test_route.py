@@ -18,8 +18,8 @@ from emperor.cli.failure import Failed
 from emperor.cli.placement import Placement, Rule
 from emperor.cli.route import route_of
 from emperor.model.domain import canonical_host
-from tests.balancer.test_list import WRONG
 from tests.balancer.vectors import VECTORS, stock_hash
+from tests.balancer.wrong_lists import WRONG
 from tests.cli.conftest import Ctl, listing
 from tests.cli.program import ENVIRONMENT, command
 from tests.eventually import eventually

@@ -10,7 +10,7 @@ def _domains(kinds: dict[str, str]) -> dict[str, str]:
     return {f"{name}.example": lines for name, lines in kinds.items()}
 
 
-# What each ini says beside the usual. They are asked all the time.
+# By domain: the further lines of its ini. These apps get requests all the time.
 BUSY = _domains(
     {
         "single": "disable-logging = true\n",
@@ -23,12 +23,12 @@ BUSY = _domains(
         "alone": "processes = 2\ndisable-logging = true\n[emperor]\nreload = restart\n",
     }
 )
-# These are asked so seldom that they fall asleep between two visits.
+# These get requests so seldom that they fall asleep between two of them.
 RARE = _domains({f"rare-{number:02}": "idle = 1\ndisable-logging = true\n" for number in range(10)})
 KINDS = BUSY | RARE
 
 _BODIES = (b"posted", b"x" * 100_000)
-# What an app does with a request now and then.
+# How long an app works on a request.
 _SECONDS = (0.0, 0.0, 0.05, 0.0, 0.2)
 
 

@@ -10,7 +10,7 @@ _SOURCE = Path(__file__).with_name("clock.c")
 
 
 class Clock:
-    """Whatever `under` starts, and all that it starts, goes by this clock."""
+    """The clock of each process that the command `under` starts, and of its descendants."""
 
     def __init__(self, folder: Path) -> None:
         library = folder / "clock.so"
@@ -22,7 +22,7 @@ class Clock:
 
     @contextmanager
     def wrong_by(self, seconds: int) -> Iterator[None]:
-        """It jumps by that, and back when the block is left."""
+        """The clock jumps by so many seconds, and back at the end of the block."""
         self._set(seconds)
         try:
             yield
@@ -30,6 +30,6 @@ class Clock:
             self._set(0)
 
     def _set(self, seconds: int) -> None:
-        # In place: whoever goes by it has mapped this very file.
+        # In place: the processes have mapped this very file.
         with self._place.open("r+b") as file:
             file.write(struct.pack("l", seconds))

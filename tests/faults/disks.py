@@ -70,7 +70,7 @@ def _mounted(place: Path, *what: str | Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        # What a test that failed has left open must not keep the mount for ever.
+        # A file that a failed test has left open must not keep the mount.
         subprocess.run(["umount", "--lazy", place], check=True)
         raise
     else:

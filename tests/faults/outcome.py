@@ -1,4 +1,4 @@
-"""What became of a request: what its sender was told, held against what the apps have noted."""
+"""The outcome of a request: its answer, compared with what the apps have noted."""
 
 from enum import Enum
 
@@ -17,7 +17,7 @@ class Outcome(Enum):
 
 
 def outcome_of(visit: Visit, runs: int) -> Outcome:
-    """The outcome of a visit that so many runs of an app were noted of."""
+    """The outcome of a visit of which the apps have noted so many runs."""
     question = visit.question
     assert isinstance(question, Errand)
     if runs > 1:

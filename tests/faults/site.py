@@ -41,7 +41,7 @@ class Spell:
 
 @dataclass(slots=True)
 class Site:
-    """The backend, its visitors, and the spells of bad weather that it has been through."""
+    """The backend, its visitors, and the spells in which faults struck."""
 
     backend: Backend
     client: Visitors
@@ -51,7 +51,7 @@ class Site:
     clock: Clock
     spells: list[Spell] = field(default_factory=list)
 
-    # Who there is. Asked of the kernel: the daemon may be stopped.
+    # Which processes there are. The kernel is asked: the daemon may be stopped.
 
     @property
     def daemon(self) -> psutil.Process:
@@ -105,8 +105,8 @@ class Site:
     # What has to be true.
 
     def check_processes(self) -> None:
-        """Fails when the daemon goes on telling of a process that is not there, or does not tell of
-        one that is. Others come and go meanwhile."""
+        """Fails when the daemon keeps reporting a process that is not there, or keeps quiet about
+        one that is. Processes start and end meanwhile."""
         disputed = self._disputed()
 
         def agree() -> bool:
@@ -129,12 +129,12 @@ class Site:
         return found - {None}
 
     def check_log(self) -> None:
-        """Fails if the daemon has complained of anything that was not announced since."""
+        """Fails if the daemon has logged a warning that was not announced."""
         assert not (lines := self.log.unexpected()), "\n".join(lines)
         self.log.turn_over()
 
     def check_account(self) -> None:
-        """Fails unless each request has an outcome that the weather allows."""
+        """Fails unless the spells allow the outcome of each request."""
         notes = "".join(path.read_text() for path in self.runs.iterdir())
         runs = Counter(line.split()[1] for line in notes.splitlines())
         found: Counter[Outcome] = Counter()
@@ -198,7 +198,7 @@ def standing(folder: Path) -> Iterator[Site]:
 
 
 def ini_of(backend: Backend, runs: Path, domain: str, kind: str) -> str:
-    """The ini of one of them, which notes what it runs."""
+    """The ini of an app that notes its runs."""
     return backend.ini(domain, env=f"RUNS={runs / domain}") + kind
 
 
@@ -211,7 +211,7 @@ def send(number: signal.Signals, processes: Iterable[psutil.Process]) -> None:
 
 @contextmanager
 def stopped(processes: Iterable[psutil.Process]) -> Iterator[None]:
-    """Without any that runs until the block is left."""
+    """These processes are stopped until the end of the block."""
     victims = list(processes)
     send(signal.SIGSTOP, victims)
     try:

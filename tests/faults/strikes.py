@@ -109,7 +109,7 @@ def no_room_for_sockets(site: Site, _chance: Random) -> Iterator[None]:
 def descriptors_used_up(site: Site, _chance: Random) -> Iterator[None]:
     pid = site.daemon.pid
     _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    # It keeps those that it has, and gets no other.
+    # The daemon keeps its descriptors, and gets no further ones.
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, hard))
     try:
         _touch(site)

@@ -6,11 +6,11 @@ from contextlib import ExitStack
 from random import Random
 
 from tests.faults.outcome import Outcome
-from tests.faults.schedule import drawn
+from tests.faults.schedule import FIXED_SEEDS, FIXED_STRIKES, drawn
 from tests.faults.site import Site
 from tests.faults.table import FAULTS, Fault
 
-_STRIKES = int(os.environ.get("FAULT_STRIKES", "5"))
+_STRIKES = int(os.environ.get("FAULT_STRIKES", FIXED_STRIKES))
 _ONLY = os.environ.get("FAULT_ONLY", "")
 _ROWS = [fault for fault in FAULTS if _ONLY in fault.name]
 
@@ -29,6 +29,11 @@ def strike(site: Site, faults: Sequence[Fault], chance: Random) -> None:
         site.traffic.goes_on(30)
     site.check_processes()
     site.check_log()
+
+
+def test_the_fixed_seeds_draw_every_fault() -> None:
+    strikes = [strike for seed in FIXED_SEEDS for strike in drawn(seed, FAULTS, FIXED_STRIKES)]
+    assert {fault.name for faults, _ in strikes for fault in faults} == {f.name for f in FAULTS}
 
 
 def test_each_request_is_accounted_for_whatever_happens(site: Site, seed: int) -> None:

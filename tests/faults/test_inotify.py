@@ -1,4 +1,4 @@
-"""A kernel that has no watch to give any more."""
+"""A kernel that refuses further watches."""
 
 import os
 import signal
@@ -21,14 +21,14 @@ _LIMITS = "/proc/sys/user"
 
 @pytest.fixture
 def daemon() -> Iterator[Daemon]:
-    """Not started yet."""
+    """A daemon that is not started yet."""
     with public_folder() as folder:
         yield Daemon(folder)
 
 
 @contextmanager
 def namespace(daemon: Daemon) -> Iterator[int]:
-    """Have the daemon start in a user namespace of its own, held by the process of that pid."""
+    """The daemon starts in a user namespace of its own, which the process of that pid holds."""
     holder = subprocess.Popen(["unshare", "--user", "cat"], stdin=subprocess.PIPE)
     try:
         path = Path(f"/proc/{holder.pid}/ns/user")
@@ -42,16 +42,14 @@ def namespace(daemon: Daemon) -> Iterator[int]:
 
 
 def allow(pid: int, most: int, limit: str = "max_inotify_watches") -> None:
-    """Set how many of these there may be in that namespace."""
+    """Set a limit of that user namespace."""
     script = f"echo {most} > {_LIMITS}/{limit}"
     command = ["nsenter", f"--target={pid}", "--user", "sh", "-c", script]
     subprocess.run(command, check=True)
 
 
 @pytest.mark.parametrize("limit", ["max_inotify_watches", "max_inotify_instances"])
-def test_a_daemon_that_cannot_watch_serves_and_says_which_limit_is_used_up(
-    daemon: Daemon, limit: str
-) -> None:
+def test_a_daemon_that_cannot_watch_serves_and_names_the_limit(daemon: Daemon, limit: str) -> None:
     daemon.expect(f"cannot watch {daemon.vassals}: .*is fs.inotify.max_user_.* used up.*once a min")
     daemon.drop("a.example", daemon.ini("a.example"))
     with namespace(daemon) as pid:
@@ -66,7 +64,7 @@ def test_a_daemon_that_cannot_watch_serves_and_says_which_limit_is_used_up(
             daemon.until("b.example", "parked")
 
 
-def test_without_a_watch_to_be_had_sites_go_on_and_a_reload_finds_new_inis(daemon: Daemon) -> None:
+def test_without_a_watch_sites_go_on_and_a_rescan_finds_inis(daemon: Daemon) -> None:
     daemon.expect("cannot watch .*No space left|is gone: its vassals are served on")
     away = daemon.folder / "away"
     with namespace(daemon) as pid, daemon:

@@ -1,14 +1,14 @@
-"""Visitors of this machine, who send bodies, keep apps busy, and note when to come again."""
+"""Visitors from this machine. They send bodies, keep apps busy, and note Retry-After."""
 
 from dataclasses import dataclass
 
 import aiohttp
 
+from tests.eventually import PATIENCE_SECONDS
 from tests.fleet.client import Client, Question
 from tests.fleet.network import Network
 
-# Longer than anything that is answered takes.
-_PATIENCE = aiohttp.ClientTimeout(total=30)
+_PATIENCE = aiohttp.ClientTimeout(total=PATIENCE_SECONDS)
 RETRY = "Retry-After: "
 
 
@@ -47,7 +47,7 @@ class _ThisMachine(Network):
     """The network that the tests are in."""
 
     def __init__(self) -> None:
-        """It is there already."""
+        """Nothing has to be made."""
 
     def enter(self) -> None:
-        """Everybody is in it."""
+        """Every thread is in it already."""

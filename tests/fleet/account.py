@@ -1,4 +1,4 @@
-"""The account of visits: what visitors were told, held against what the apps have noted."""
+"""The account of visits: their answers, compared with what the apps have noted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ class Account:
     runs: Mapping[str, Sequence[Backend]]
 
     def failed(self, method: str) -> list[Visit]:
-        """Those of that method that were not answered by their app."""
+        """The visits of that method that were not answered by their app."""
         return [visit for visit in self._by(method) if visit.failed]
 
     def twice(self, method: str) -> list[Visit]:
-        """Those of that method that ran more than once."""
+        """The visits of that method that ran more than once."""
         return [visit for visit in self._by(method) if len(self.ran_on(visit)) > 1]
 
     def unheard(self) -> list[Visit]:
-        """Those that were answered though no app has noted them."""
+        """The visits that were answered though no app has noted them."""
         return [visit for visit in self.visits if not visit.failed and not self.ran_on(visit)]
 
     def ran_on(self, visit: Visit) -> Sequence[Backend]:

@@ -170,7 +170,7 @@ class Backend:
         return [visit.result() for visit in visits]
 
     def _open_gate(self) -> None:
-        with suppress(OSError):  # nobody waits at the moment
+        with suppress(OSError):  # no visit waits at the moment
             os.close(os.open(self._gate, os.O_WRONLY | os.O_NONBLOCK))
 
     def plan(self, old: str, new: str) -> dict[str, tuple[str, str]]:

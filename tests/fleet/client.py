@@ -12,14 +12,13 @@ from typing import Any, Self, TypeVar
 
 import aiohttp
 
+from tests.eventually import PATIENCE_SECONDS
 from tests.fleet.network import Network
 
 T = TypeVar("T")
 
 # A FIFO, on every backend.
 GATE = "/var/log/gate"
-# Longer than anything takes to be answered that is answered, and less than a test may take.
-_PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +145,6 @@ def _session(fresh: bool) -> aiohttp.ClientSession:
     """Nobody verifies the balancers' default certificate, which they made themselves."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=False, force_close=fresh),
-        timeout=aiohttp.ClientTimeout(total=_PATIENCE_SECONDS),
+        timeout=aiohttp.ClientTimeout(total=PATIENCE_SECONDS),
         cookie_jar=aiohttp.DummyCookieJar(),
     )

@@ -9,6 +9,7 @@ killed test leaves nothing that runs.
 
 import os
 import signal
+import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ import psutil
 
 from tests.backend import BIN
 from tests.fleet.network import Network
+from tests.host import FOLDERS
 from tests.traces import public_folder
 
 _PATH = f"{BIN}:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -63,8 +65,17 @@ class Machine:
         self._disk.chmod(0o755)
         for folder in ("etc", "var", "work-etc", "work-var", "log/nginx"):
             (self._disk / folder).mkdir(parents=True)
+        self._hide_installation()
         self._process: subprocess.Popen[bytes] | None = None
         self._init = 0
+
+    def _hide_installation(self) -> None:
+        """An overlay hides what its upper folder has a device of these numbers for."""
+        for folder in FOLDERS:
+            if folder.startswith(("/etc/", "/var/")):
+                place = self._disk / folder.lstrip("/")
+                place.parent.mkdir(parents=True, exist_ok=True)
+                os.mknod(place, stat.S_IFCHR, os.makedev(0, 0))
 
     def __enter__(self) -> Self:
         return self

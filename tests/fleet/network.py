@@ -102,7 +102,7 @@ class Switch:
 
 
 def _in_thread(act: Callable[[], T]) -> T:
-    """A thread's namespaces are its own, so nobody has to be brought back."""
+    """Namespaces belong to a thread, so the caller's stay as they are."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         return thread.submit(act).result()
 

@@ -1,4 +1,4 @@
-"""What the journeys take for granted of the machines they run on."""
+"""What the other tests of the fleet rely on: machines, networks and cables."""
 
 import signal
 import socket

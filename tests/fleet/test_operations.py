@@ -1,4 +1,4 @@
-"""What administrators do to a fleet while visitors come, who notice nothing."""
+"""What administrators do to a fleet under load, without a failed request."""
 
 import time
 
@@ -7,9 +7,7 @@ from tests.fleet.client import Question
 from tests.fleet.fleet import DOMAINS, RESERVE, Fleet
 
 
-def test_a_drained_backend_finishes_what_it_has_and_gets_nothing_new(
-    fleet: Fleet, doors: int
-) -> None:
+def test_a_drained_backend_finishes_and_gets_nothing_new(fleet: Fleet, doors: int) -> None:
     victim, traffic = fleet.victim(), fleet.traffic(doors)
     door = fleet.balancers[0].address
     got, posted, *_ = fleet.reserve(victim)
@@ -52,7 +50,7 @@ def test_a_drained_backend_can_restart_its_daemon(fleet: Fleet) -> None:
     fleet.check_home(account.sent(back))
 
 
-def test_a_backend_is_added_and_gets_the_domains_that_were_planned(fleet: Fleet) -> None:
+def test_an_added_backend_gets_the_domains_that_were_planned(fleet: Fleet) -> None:
     every = (*DOMAINS, *RESERVE)
     plan = fleet.spare.plan(
         listing([backend.address for backend in fleet.listed]),

@@ -1,4 +1,4 @@
-"""An even flow of visits, while something happens to those who serve them."""
+"""An even flow of visits, while something happens to the fleet."""
 
 import asyncio
 import itertools
@@ -12,7 +12,7 @@ from tests.fleet.client import Client, Question, Visit
 # Visits come at this pace whether or not those before them were answered: a backend that hangs
 # holds up its own visitors and nobody else.
 _A_SECOND = 300
-# Far more than a journey takes; should it never end, its visitors do.
+# Far more than a test takes, so that a test that hangs does not send for ever.
 _MOST_VISITS = 20_000
 
 

@@ -1,4 +1,4 @@
-"""The house is clean: format, lint, types, and imports that point one way."""
+"""The rules of the house: format, lint, types, sizes, names, and imports that point one way."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "emperor"
 
-# Each may import itself and those below it.
+# Each layer may import itself and those before it.
 LAYERS = (
     ("model",),
     ("linux",),
@@ -20,7 +20,7 @@ LAYERS = (
     ("config", "service"),
     ("cli", "daemon"),
 )
-# What only the edge may touch.
+# The model may not import these.
 PURE = PACKAGE / "model"
 IMPURE = {"asyncio", "os", "socket", "time", "logging", "subprocess", "random", "signal"}
 
@@ -42,7 +42,14 @@ def layer(part: str) -> int:
     return next(number for number, parts in enumerate(LAYERS) if part in parts)
 
 
+def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """All functions and methods of a file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -63,8 +70,19 @@ def test_the_model_touches_nothing(path: Path) -> None:
     assert not imported(path) & IMPURE
 
 
+def test_the_supervisor_imports_the_model_alone() -> None:
+    for path in (PACKAGE / "supervisor").glob("*.py"):
+        ours = {name.split(".")[1] for name in imported(path) if name.startswith("emperor.")}
+        assert ours <= {"model", "supervisor"}, path
+
+
+def test_sources_import_no_runtime() -> None:
+    for path in (PACKAGE / "sources").glob("*.py"):
+        assert not {name for name in imported(path) if name.startswith("emperor.uwsgi")}, path
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_fits_in_a_head(path: Path) -> None:
+def test_a_module_has_fewer_than_400_lines(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) < 400
 
 
@@ -72,6 +90,26 @@ def test_a_module_fits_in_a_head(path: Path) -> None:
 def test_a_logger_is_named_after_its_module(path: Path) -> None:
     names = re.findall(r"getLogger\((\S+)\)", path.read_text(encoding="utf-8"))
     assert set(names) <= {f'"emperord.{path.stem}"'}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_function_has_at_most_50_lines(path: Path) -> None:
+    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions(path)}
+    assert not {name: lines for name, lines in lengths.items() if lines > 50}
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT / "tests")))
+def test_a_name_of_a_test_has_fewer_than_60_characters(path: Path) -> None:
+    names = [node.name for node in functions(path) if node.name.startswith("test_")]
+    assert not [name for name in names if len(name) >= 60]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_what_tests_share_stands_in_a_module_of_its_own(path: Path) -> None:
+    modules = {name.rpartition(".")[2] for name in imported(path) if name.startswith("tests.")}
+    assert not {module for module in modules if module.startswith("test_")}
 
 
 @pytest.mark.parametrize(

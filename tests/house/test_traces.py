@@ -1,4 +1,4 @@
-"""What is looked for at the end of all tests would be found."""
+"""What a test leaves behind is found at the end of a run."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 from tests.eventually import eventually
 from tests.faults.disks import memory
 from tests.fleet.network import Network
-from tests.linux.test_cgroup import HIERARCHIES
+from tests.linux.control_groups import HIERARCHIES
 from tests.traces import PREFIX, public_folder, traces
 
 

@@ -19,7 +19,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def start(folder: Path) -> Iterator[Callable[..., Backend]]:
-    """Start nginx and the daemon with these settings; both end, and are judged, with the test."""
+    """Starts nginx and a daemon with these settings; both end, and are checked, with the test."""
     with ExitStack() as stack:
 
         def start(launch: Launch | None = None, **flags: str) -> Backend:
@@ -32,5 +32,5 @@ def start(folder: Path) -> Iterator[Callable[..., Backend]]:
 
 @pytest.fixture
 def backend(start: Callable[..., Backend]) -> Backend:
-    """With the settings as they are by default."""
+    """A backend with the default settings."""
     return start()

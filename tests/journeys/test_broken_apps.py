@@ -18,7 +18,7 @@ from tests.eventually import eventually
 Start = Callable[..., Backend]
 
 
-def test_an_app_that_cannot_be_imported_is_503_at_once_and_the_operator_sees_why(
+def test_a_failed_import_is_503_and_the_operator_sees_why(
     backend: Backend,
 ) -> None:
     backend.expect("bad.example: starting → throttled")
@@ -38,25 +38,30 @@ def test_an_app_that_cannot_be_imported_is_503_at_once_and_the_operator_sees_why
     assert backend.get("good.example").status == 200
 
 
-def test_a_crash_loop_is_answered_all_the_time_and_mended_at_once(
+def test_a_crash_loop_is_answered_always_and_mended_at_once(
     start: Start,
 ) -> None:
     backend = start(throttle_first="0.2", throttle_max="0.5")
     backend.expect("bad.example: (starting|running) → throttled")
     backend.add("bad.example", "suicidal.py")
-    statuses = []
-    until = time.monotonic() + 5
-    while time.monotonic() < until:
-        statuses.append(backend.get("bad.example").status)
-    assert set(statuses) == {503}
-    vassal = backend.vassal("bad.example")
-    assert vassal
-    assert 5 < vassal["consecutive_failures"] < 40, "it is tried again and again, but at its pace"
+    statuses = set()
+
+    def failures() -> int:
+        statuses.add(backend.get("bad.example").status)
+        vassal = backend.vassal("bad.example")
+        assert vassal
+        count: int = vassal["consecutive_failures"]
+        return count
+
+    began = time.monotonic()
+    eventually(lambda: failures() > 5, what="it is tried again and again")
+    assert failures() <= 1 + (time.monotonic() - began) / 0.2, "but at its pace"
+    assert statuses == {503}
     backend.drop("bad.example", backend.ini("bad.example"))
     eventually(lambda: backend.get("bad.example").status == 200, what="the mended app serves")
 
 
-def test_connections_to_a_throttled_app_are_closed_and_not_left_hanging(
+def test_connections_to_a_throttled_app_are_closed(
     start: Start,
 ) -> None:
     backend = start(activation="socket", throttle_first="60")
@@ -78,7 +83,7 @@ def test_a_post_to_a_throttled_app_is_told_when_to_try_again(start: Start) -> No
     assert int(reply.headers["retry-after"]) > 1
 
 
-def test_what_escapes_with_the_socket_of_a_throttled_app_stops_nobody(start: Start) -> None:
+def test_an_escaped_socket_of_a_throttled_app_stops_nobody(start: Start) -> None:
     backend = start(activation="socket", throttle_first="60")
     backend.expect("bad.example: starting → throttled")
     pid = backend.folder / "pid"
@@ -100,7 +105,7 @@ def test_what_escapes_with_the_socket_of_a_throttled_app_stops_nobody(start: Sta
         squatter.kill()
 
 
-def test_a_hanging_import_shows_a_page_to_browsers_and_is_killed_in_the_end(
+def test_a_hanging_import_shows_a_page_and_is_killed(
     start: Start,
 ) -> None:
     backend = start(start_timeout="3", page_after="0.2")
@@ -118,7 +123,7 @@ def test_a_hanging_import_shows_a_page_to_browsers_and_is_killed_in_the_end(
     assert not backend.children()
 
 
-def test_an_app_that_hangs_is_mended_without_waiting_for_its_deadline(backend: Backend) -> None:
+def test_a_hanging_app_is_mended_before_its_deadline(backend: Backend) -> None:
     backend.add("slow.example", "hanging.py")
     backend.call("GET", "/v1/status")
     backend.browse("slow.example")
@@ -139,11 +144,9 @@ def test_children_that_an_app_left_behind_go_with_it(start: Start) -> None:
 def test_a_stop_that_takes_too_long_ends_in_a_kill(start: Start) -> None:
     backend = start(stop_timeout="1")
     backend.expect("a.example: stopping → stopping: pid .* did not drain within 1 s")
-    backend.add("a.example", hook_as_user_atexit="exec:sleep 60")
+    backend.add("a.example", hook_as_user_atexit="exec:sleep 1000")
     backend.get("a.example")
-    began = time.monotonic()
     backend.call("POST", "/v1/vassals/a.example/sleep")
-    assert time.monotonic() - began < 30
     assert backend.state("a.example") == "parked"
     assert not backend.children()
 
@@ -178,7 +181,7 @@ def test_a_uwsgi_that_is_gone_is_named_and_the_rest_is_served(start: Start, fold
     assert backend.get("a.example").status == 200
 
 
-def test_a_log_that_cannot_be_opened_is_told_and_keeps_nobody_waiting(backend: Backend) -> None:
+def test_a_log_that_cannot_be_opened_keeps_nobody_waiting(backend: Backend) -> None:
     (backend.logs / "a.example.log").mkdir()
     backend.expect("a.example: cannot open the log .*: Is a directory; what it prints is lost")
     backend.add("a.example")
@@ -236,7 +239,7 @@ def test_an_app_stops_in_order_while_uwsgi_replaces_a_worker(
     assert not backend.lines("did not drain")
 
 
-def test_a_worker_that_dies_as_soon_as_it_accepts_is_no_running_app(backend: Backend) -> None:
+def test_an_app_whose_worker_dies_at_once_is_throttled(backend: Backend) -> None:
     backend.expect("a.example: running → throttled: its worker died")
     backend.nginx.expect("upstream prematurely closed|Connection reset|recv.. failed")
     (backend.folder / "gevent.py").write_text("raise ImportError('no gevent here')\n")
@@ -246,17 +249,15 @@ def test_a_worker_that_dies_as_soon_as_it_accepts_is_no_running_app(backend: Bac
 
 
 def test_a_client_that_leaves_while_it_is_held_is_not_run(backend: Backend) -> None:
-    runs = backend.folder / "runs"
-    backend.drop(
-        "a.example",
-        backend.ini("a.example", env=f"RUNS={runs}") + "env = BOOT_SECONDS=1\n",
-    )
+    runs, gate = backend.folder / "runs", backend.folder / "gate"
+    backend.drop("a.example", backend.ini("a.example", env=f"RUNS={runs}") + f"env = GATE={gate}\n")
     backend.until("a.example", "parked")
     with socket.create_connection(("127.0.0.1", backend.nginx.port)) as leaver:
         leaver.sendall(b"POST /?id=gone HTTP/1.1\r\nHost: a.example\r\nContent-Length: 0\r\n\r\n")
         backend.until("a.example", "starting")
         eventually(lambda: (v := backend.vassal("a.example")) and v["held"] == 1)
     eventually(lambda: (v := backend.vassal("a.example")) and v["held"] == 0)
+    gate.touch()
     backend.until("a.example", "running")
     assert backend.get("a.example", "/?id=stayed").status == 200
     assert runs.read_text() == "GET stayed\n"

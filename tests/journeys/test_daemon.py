@@ -1,4 +1,4 @@
-"""The daemon as a whole: start, stop, provisioning, and what it tells."""
+"""The daemon as a whole: start, stop, provisioning, and what it reports."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.backend import BIN, Backend, Daemon, UnixConnection
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_SECONDS, eventually
 from tests.http_client import Reply
 
 Start = Callable[..., Backend]
@@ -116,7 +116,7 @@ def test_a_restart_takes_stale_sockets_over(backend: Backend) -> None:
 def test_a_stop_drains_and_answers_those_who_are_held(backend: Backend) -> None:
     backend.nginx.expect("activate.sock failed .2: No such file")
     backend.add("running.example")
-    backend.add("booting.example", env="BOOT_SECONDS=30")
+    backend.add("booting.example", env="BOOT_SECONDS=1000")
     backend.get("running.example")
     replies: dict[str, tuple[int, str | None]] = {}
 
@@ -132,7 +132,7 @@ def test_a_stop_drains_and_answers_those_who_are_held(backend: Backend) -> None:
         thread.start()
     eventually(lambda: (v := backend.vassal("booting.example")) and v["held"] == 1)
     backend.process.send_signal(signal.SIGTERM)
-    assert backend.process.wait(20) == 0
+    assert backend.process.wait(PATIENCE_SECONDS) == 0
     for thread in threads:
         thread.join()
     assert replies == {"running.example": (200, None), "booting.example": (503, "5")}
@@ -140,9 +140,7 @@ def test_a_stop_drains_and_answers_those_who_are_held(backend: Backend) -> None:
     backend.start()
 
 
-def test_a_post_in_the_queue_of_a_busy_app_that_stops_was_not_run_and_may_come_again(
-    backend: Backend, folder: Path
-) -> None:
+def test_a_queued_post_to_a_stopping_app_may_come_again(backend: Backend, folder: Path) -> None:
     runs, gate = folder / "runs", folder / "gate"
     runs.touch(0o666)
     os.mkfifo(gate)
@@ -164,7 +162,7 @@ def test_a_post_in_the_queue_of_a_busy_app_that_stops_was_not_run_and_may_come_a
     backend.process.send_signal(signal.SIGTERM)
     eventually(lambda: backend.lines("draining 1 processes"))
     gate.write_bytes(b"")
-    assert backend.process.wait(20) == 0
+    assert backend.process.wait(PATIENCE_SECONDS) == 0
     for thread in (busy, *queued):
         thread.join()
     assert replies.pop("busy") == (200, None)
@@ -174,34 +172,38 @@ def test_a_post_in_the_queue_of_a_busy_app_that_stops_was_not_run_and_may_come_a
 
 
 def test_a_second_signal_hurries(backend: Backend) -> None:
-    backend.add("a.example", hook_as_user_atexit="exec:sleep 60")
+    backend.add("a.example", hook_as_user_atexit="exec:sleep 1000")
     backend.get("a.example")
     backend.process.send_signal(signal.SIGINT)
     eventually(lambda: backend.lines("draining 1 processes"))
     backend.process.send_signal(signal.SIGINT)
-    assert backend.process.wait(20) == 0
+    assert backend.process.wait(PATIENCE_SECONDS) == 0
     backend.start()
 
 
 def test_an_ini_that_is_touched_while_it_stops_does_not_keep_it(backend: Backend) -> None:
-    backend.add("a.example", hook_as_user_atexit="exec:sleep 2")
+    gate = backend.folder / "gate"
+    os.mkfifo(gate)
+    backend.add("a.example", hook_as_user_atexit=f"exec:cat {gate}")
     backend.get("a.example")
     backend.process.send_signal(signal.SIGTERM)
     eventually(lambda: backend.lines("draining 1 processes"))
     (backend.vassals / "a.example.ini").touch()
     backend.drop("b.example", backend.ini("b.example"))
-    assert backend.process.wait(20) == 0
+    assert backend.call("GET", "/v1/status")[0] == 200
+    gate.write_bytes(b"")
+    assert backend.process.wait(PATIENCE_SECONDS) == 0
     backend.start()
 
 
-def test_what_an_ini_says_cannot_steer_the_terminal_that_shows_the_log(backend: Backend) -> None:
+def test_an_ini_cannot_steer_the_terminal_that_shows_the_log(backend: Backend) -> None:
     backend.expect("cannot use idle")
     backend.drop("a.example", "[uwsgi]\nfile = x\n[emperor]\nidle = \x1b[2J\n")
     eventually(lambda: backend.lines("cannot use idle"))
     assert "\x1b" not in backend.log.read_text()
 
 
-def test_under_systemd_one_that_cannot_start_takes_its_time_for_the_next_try(
+def test_under_systemd_a_daemon_that_cannot_start_waits(
     folder: Path,
 ) -> None:
     began = time.monotonic()
@@ -217,7 +219,7 @@ def test_under_systemd_one_that_cannot_start_takes_its_time_for_the_next_try(
 
 
 def provisioning(folder: Path) -> Path:
-    """A command that drops an ini for new.example, and for nobody else."""
+    """A provisioning command that drops an ini for new.example alone."""
     command = folder / "provision"
     command.write_text(
         "#!/bin/sh\n"
@@ -250,7 +252,7 @@ def test_a_domain_without_an_ini_is_provisioned_once(folder: Path, start: Start)
 
 def test_a_provision_command_ends_at_its_timeout(folder: Path, start: Start) -> None:
     command = folder / "provision"
-    command.write_text("#!/bin/sh\nsleep 60\n")
+    command.write_text("#!/bin/sh\nsleep 1000\n")
     command.chmod(0o755)
     backend = start(provision_command=str(command), provision_timeout="200ms")
     backend.expect("cannot provision new.example: there is no vassal after 200ms")
@@ -258,9 +260,7 @@ def test_a_provision_command_ends_at_its_timeout(folder: Path, start: Start) -> 
     assert not backend.children()
 
 
-def test_made_up_hosts_that_wait_to_be_provisioned_keep_no_site_from_being_served(
-    folder: Path, start: Start
-) -> None:
+def test_hosts_that_wait_for_provisioning_delay_no_site(folder: Path, start: Start) -> None:
     gate = folder / "gate"
     command = folder / "provision"
     command.write_text(f"#!/bin/sh\nwhile [ ! -e {gate} ]; do sleep 0.1; done\nexit 1\n")
@@ -284,14 +284,14 @@ def test_made_up_hosts_that_wait_to_be_provisioned_keep_no_site_from_being_serve
     assert sorted(replies) == [404] * 5 + [503] * 55
 
 
-def test_a_stop_ends_what_provisions_and_answers_who_waits_for_it(
-    folder: Path, start: Start
-) -> None:
+def test_a_stop_ends_provisioning_and_answers_the_waiting(folder: Path, start: Start) -> None:
     command = folder / "provision"
-    command.write_text(f"#!/bin/sh\ntouch {folder}/asked\nsleep 60\n")
+    command.write_text(f"#!/bin/sh\ntouch {folder}/asked\nsleep 1000\n")
     command.chmod(0o755)
     backend = start(provision_command=str(command))
-    backend.add("slow.example", hook_as_user_atexit="exec:sleep 2")
+    gate = folder / "gate"
+    os.mkfifo(gate)
+    backend.add("slow.example", hook_as_user_atexit=f"exec:cat {gate}")
     backend.get("slow.example")
     replies: list[Reply] = []
     thread = threading.Thread(target=lambda: replies.append(backend.get("new.example")))
@@ -301,7 +301,8 @@ def test_a_stop_ends_what_provisions_and_answers_who_waits_for_it(
     thread.join()
     assert backend.process.poll() is None, "it was answered while the other app drained"
     assert (replies[0].status, replies[0].headers.get("retry-after")) == (503, "5")
-    assert backend.process.wait(20) == 0
+    gate.write_bytes(b"")
+    assert backend.process.wait(PATIENCE_SECONDS) == 0
     backend.start()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_SECONDS, eventually
 from tests.http_client import Request, ask
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ HOSTS = {
 
 
 class Demo:
-    """It runs and has told what to try, at `home` above all, flask.localhost's own backend."""
+    """A running demo and the text that it printed. `home` is the backend of flask.localhost."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", told: str) -> None:
         self.process = process
@@ -36,7 +36,7 @@ class Demo:
         self.home = Path(home).name
 
     def paste(self, pattern: str) -> str:
-        """Run the one line of those told that ends as the pattern says; what it prints."""
+        """Run the printed command that ends as the pattern says, and return its output."""
         [line] = re.findall(rf"^  (\S.*{pattern})$", self.told, re.MULTILINE)
         return subprocess.run(
             line, shell=True, stdout=subprocess.PIPE, text=True, check=True
@@ -53,7 +53,7 @@ class Demo:
         return str(asked).split(", ")[-1].split(":")[0]
 
     def processes(self) -> list[psutil.Process]:
-        """All that belong to it, the daemons that it did not start itself too."""
+        """All processes of the demo, also the daemons that it did not start itself."""
         roots = [
             process
             for process in psutil.process_iter(["cmdline"])
@@ -72,7 +72,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
     try:
-        eventually(lambda: "Ctrl-C" in out.read_text(), alive=[process], seconds=60)
+        eventually(lambda: "Ctrl-C" in out.read_text(), alive=[process])
         yield Demo(process, out.read_text())
     finally:
         process.terminate()
@@ -90,7 +90,7 @@ def test_the_sample_apps_wake_behind_the_balancer(demo: Demo) -> None:
     assert users == {"nobody"}
 
 
-def test_what_it_tells_to_try_is_so_and_an_interrupt_ends_all_that_was_started(demo: Demo) -> None:
+def test_its_advice_is_true_and_an_interrupt_ends_everything(demo: Demo) -> None:
     [other] = {"127.0.0.11", "127.0.0.12"} - {demo.home}
     assert f"flask.localhost: {demo.home} (" in demo.paste(r"route .*")
     assert demo.answerer() == demo.home
@@ -108,7 +108,7 @@ def test_what_it_tells_to_try_is_so_and_an_interrupt_ends_all_that_was_started(d
     processes = demo.processes()
     assert {"uwsgi", "emperord", "nginx"} <= {process.name() for process in processes}
     demo.process.send_signal(signal.SIGINT)
-    assert demo.process.wait(30) == 0
+    assert demo.process.wait(PATIENCE_SECONDS) == 0
     assert not demo.folder.exists()
-    # Until init takes notice of them they are zombies.
+    # They are zombies until init reaps them.
     eventually(lambda: not any(process.is_running() for process in processes))

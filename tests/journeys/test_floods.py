@@ -1,9 +1,8 @@
-"""More visitors, and at more sleeping apps, than a machine can take in at once."""
+"""More visitors, or more sleeping apps to wake, than a machine can serve at once."""
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,65 +11,14 @@ import pytest
 from emperor.model.policy import SHORTEST_SERVICE_SECONDS
 from tests.backend import Backend
 from tests.eventually import eventually
+from tests.journeys.boots import history, most_at_once
+from tests.journeys.visits import visit, visit_all
 
 Start = Callable[..., Backend]
 
-_SLOW = "boots for long"
-
-
-async def visit(port: int, host: str, navigates: bool = False) -> tuple[int, str]:
-    """Status and body of one request."""
-    kind = "Sec-Fetch-Mode: navigate\r\n" if navigates else ""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(f"GET / HTTP/1.1\r\nHost: {host}\r\n{kind}Connection: close\r\n\r\n".encode())
-    try:
-        head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
-    finally:
-        writer.close()
-    return int(head.split()[1]), body
-
-
-async def visit_all(backend: Backend, hosts: Iterable[str]) -> Counter[int]:
-    """Status codes of a request to each, all under way at the same time."""
-    replies = await asyncio.gather(*(visit(backend.nginx.port, host) for host in hosts))
-    return Counter(status for status, _ in replies)
-
-
-def most_at_once(notes: Path) -> int:
-    """How many apps, by their own notes, were booting at the same time."""
-    now = most = 0
-    for line in notes.read_text().splitlines():
-        now += 1 if line == "begins" else -1
-        most = max(most, now)
-    return most
-
-
-def history(backend: Backend) -> list[str]:
-    """What happened to any vassal, in order, by the daemon's log: it `waits` and `moves on`, or
-    `boots` at once; it `is slow` and loses its place; it `accepts`; it `is gone`."""
-    lines = backend.lines(rf" INFO \S+: (\w+ → \w+: |{_SLOW})")
-    told = [line.split(maxsplit=4)[3:] for line in lines]
-    slow = set()
-    happened = []
-    for number, (domain, what) in enumerate(told):
-        if what.startswith(_SLOW):
-            slow.add(domain)
-            happened.append("is slow")
-        elif "its turn to boot" in what:
-            happened.append("moves on")
-        elif what.startswith("parked → starting"):
-            follows = next((w for d, w in told[number + 1 :] if d == domain), "")
-            happened.append("waits" if "its turn to boot" in follows else "boots")
-        elif what.startswith("starting → running"):
-            happened.append("accepts" if domain not in slow else "accepts late")
-            slow.discard(domain)
-        elif what.startswith("stopping → parked"):
-            happened.append("is gone")
-    return happened
-
 
 @pytest.mark.parametrize("activation", ["fallback", "socket"])
-async def test_60_cold_apps_at_once_are_served_by_four_boots_at_a_time(
+async def test_60_cold_apps_are_served_by_four_boots_at_a_time(
     start: Start, folder: Path, activation: str
 ) -> None:
     backend = start(activation=activation, max_starting="4")
@@ -118,7 +66,7 @@ async def test_one_in_line_says_so_and_goes_first_when_a_person_asks(
 
 
 def _until_in_line(backend: Backend, host: str, turn: int | None) -> None:
-    """Wait until it starts: without a process in that place of the line, or with one."""
+    """Wait until the app is starting: queued at place `turn`, or with a process if that is None."""
 
     def starts() -> bool:
         vassal = backend.vassal(host)
@@ -147,9 +95,7 @@ def test_one_too_many_puts_the_longest_unused_to_sleep(start: Start) -> None:
 
 
 @pytest.mark.parametrize("activation", ["fallback", "socket"])
-async def test_more_apps_than_may_run_are_all_served_one_after_the_other(
-    start: Start, activation: str
-) -> None:
+async def test_more_apps_than_may_run_are_served_in_turn(start: Start, activation: str) -> None:
     backend = start(activation=activation, max_running="3", max_starting="2")
     hosts = [f"{number}.example" for number in range(9)]
     for host in hosts:

@@ -1,4 +1,4 @@
-"""The vassals folder: every way in which inis come, change, go, and are wrong."""
+"""The folder of inis: all ways in which inis are added, changed, removed, and wrong."""
 
 import os
 import re
@@ -75,10 +75,12 @@ def test_an_ini_that_goes_takes_its_app_and_its_socket_with_it(backend: Backend)
     assert backend.get("a.example").status == 404
 
 
-def test_status_and_why_tell_the_same_of_an_app_that_drains_since_its_ini_is_gone(
+def test_status_and_why_agree_on_an_app_that_is_removed(
     backend: Backend,
 ) -> None:
-    backend.add("a.example", hook_as_user_atexit="exec:sleep 2")
+    gate = backend.folder / "gate"
+    os.mkfifo(gate)
+    backend.add("a.example", hook_as_user_atexit=f"exec:cat {gate}")
     backend.get("a.example")
     backend.remove("a.example")
     backend.until("a.example", "stopping")
@@ -91,6 +93,7 @@ def test_status_and_why_tell_the_same_of_an_app_that_drains_since_its_ini_is_gon
         404, "a.example is no vassal any more: its ini is gone",
     )  # fmt: skip
     assert backend.get("a.example").status == 404
+    gate.write_bytes(b"")
     backend.until("a.example", None)
 
 
@@ -126,7 +129,7 @@ def test_the_folder_may_be_removed_and_made_again(backend: Backend) -> None:
     backend.until("a.example", None)
 
 
-def test_a_flood_of_changes_overflows_the_queue_and_nothing_is_missed(backend: Backend) -> None:
+def test_an_overflow_of_changes_misses_nothing(backend: Backend) -> None:
     for number in range(9000):
         name = backend.vassals / f".{number}"
         name.touch()
@@ -150,9 +153,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_an_ini_that_is_wrong_is_named_with_line_and_cause_and_harms_nobody(
-    backend: Backend, case: str
-) -> None:
+def test_a_wrong_ini_is_named_with_line_and_cause(backend: Backend, case: str) -> None:
     data, cause = BROKEN[case]
     backend.expect(f"bad.example.ini: .*({cause})")
     backend.add("good.example")
@@ -177,7 +178,7 @@ def test_unknown_keys_are_uwsgis_business(backend: Backend) -> None:
     assert backend.get("a.example").status == 200
 
 
-def test_inis_whose_names_are_no_hosts_are_refused_and_other_files_passed_over(
+def test_inis_not_named_after_hosts_are_refused(
     backend: Backend,
 ) -> None:
     backend.expect("cannot serve '.*': its name is no host name")
@@ -198,7 +199,7 @@ def test_inis_whose_names_are_no_hosts_are_refused_and_other_files_passed_over(
     eventually(lambda: backend.call("GET", "/v1/vassals/UPPER")[0] == 409)
 
 
-def test_an_ini_that_was_refused_and_went_unseen_is_forgotten_by_the_next_rescan(
+def test_a_rescan_forgets_a_refused_ini_that_is_gone(
     backend: Backend,
 ) -> None:
     backend.expect("its name is no host name|cannot read bad.example.ini")
@@ -216,7 +217,7 @@ def test_an_ini_that_was_refused_and_went_unseen_is_forgotten_by_the_next_rescan
     eventually(lambda: not backend.call("GET", "/v1/status")[1]["refused"])
 
 
-def test_two_inis_that_claim_one_host_are_both_named_and_the_first_has_it(
+def test_of_two_inis_for_one_host_the_first_has_it(
     backend: Backend,
 ) -> None:
     backend.expect("b.example.ini claims the host www.example, which a.example.ini has")
@@ -231,7 +232,7 @@ def test_two_inis_that_claim_one_host_are_both_named_and_the_first_has_it(
     eventually(lambda: backend.get("www.example").status == 200, what="the second has it now")
 
 
-def test_two_inis_that_claim_one_socket_elsewhere_are_both_named(backend: Backend) -> None:
+def test_two_inis_for_one_socket_elsewhere_are_both_named(backend: Backend) -> None:
     elsewhere = backend.folder / "shared.sock"
     backend.expect(f"b.example.ini claims the socket {elsewhere}, which a.example.ini has")
     backend.drop("a.example", f"[uwsgi]\nsocket = {elsewhere}\nfile = {APPS}/plain.py\n")
@@ -250,7 +251,7 @@ def test_an_alias_is_another_name_of_the_app(backend: Backend) -> None:
     assert os.readlink(backend.sockets / "www.a.example") == "a.example"
 
 
-def test_an_ini_with_conditions_and_includes_is_read_by_uwsgi_itself(
+def test_an_ini_with_conditions_is_read_by_uwsgi_itself(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EMPTY", "")

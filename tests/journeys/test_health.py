@@ -1,9 +1,10 @@
 """A machine that drains, hangs, dies or comes back tells its load balancers so."""
 
+import os
 import signal
 
 from tests.backend import Backend
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_SECONDS, eventually
 
 SERVING = 200, "serving\n"
 DRAINING = 503, "draining\n"
@@ -11,7 +12,7 @@ NO_ANSWER = 503, "emperord does not answer\n"
 
 
 def health(backend: Backend) -> tuple[int, str]:
-    """What a balancer's probe is told."""
+    """The answer to a balancer's probe: its status and its body."""
     reply = backend.get("any.example", "/emperord-health")
     return reply.status, reply.text
 
@@ -60,7 +61,7 @@ def test_a_drain_that_cannot_be_noted_is_an_error(backend: Backend) -> None:
     (backend.run_dir / "draining").rmdir()
 
 
-def test_a_daemon_that_hangs_takes_its_machine_out_and_apps_that_are_awake_go_on(
+def test_a_hanging_daemon_is_unhealthy_and_awake_apps_go_on(
     backend: Backend,
 ) -> None:
     backend.nginx.expect("upstream timed out .*activate.sock")
@@ -73,7 +74,7 @@ def test_a_daemon_that_hangs_takes_its_machine_out_and_apps_that_are_awake_go_on
     eventually(lambda: health(backend) == SERVING)
 
 
-def test_a_daemon_that_is_dead_takes_its_machine_out_until_it_is_back(backend: Backend) -> None:
+def test_a_dead_daemon_is_unhealthy_until_it_is_back(backend: Backend) -> None:
     backend.nginx.expect("activate.sock failed .111: Connection refused")
     backend.process.kill()
     backend.process.wait()
@@ -83,10 +84,13 @@ def test_a_daemon_that_is_dead_takes_its_machine_out_until_it_is_back(backend: B
 
 
 def test_a_daemon_that_stops_says_so_while_it_drains(backend: Backend) -> None:
-    backend.add("a.example", hook_as_user_atexit="exec:sleep 1")
+    gate = backend.folder / "gate"
+    os.mkfifo(gate)
+    backend.add("a.example", hook_as_user_atexit=f"exec:cat {gate}")
     backend.get("a.example")
     backend.process.send_signal(signal.SIGTERM)
     eventually(lambda: backend.lines("draining 1 processes"))
     assert health(backend) == (503, "stopping\n")
-    assert backend.process.wait(20) == 0
+    gate.write_bytes(b"")
+    assert backend.process.wait(PATIENCE_SECONDS) == 0
     backend.start()

@@ -1,4 +1,4 @@
-"""As many descriptors as there are, and not one more."""
+"""A daemon with few descriptors serves as much as they allow."""
 
 import asyncio
 import socket
@@ -10,7 +10,7 @@ import pytest
 
 from tests.backend import Backend
 from tests.eventually import eventually
-from tests.journeys.test_floods import visit
+from tests.journeys.visits import visit
 from tests.nginx_server import Nginx
 
 LIMIT = 256
@@ -25,7 +25,7 @@ def narrow(folder: Path) -> Iterator[Backend]:
         yield backend
 
 
-def test_more_inis_than_there_are_descriptors_are_told_in_one_line(narrow: Backend) -> None:
+def test_inis_beyond_the_descriptors_are_told_in_one_line(narrow: Backend) -> None:
     narrow.expect("108 of 300 inis are not served")
     for number in range(300):
         narrow.drop(f"{number:03}.example", narrow.ini(f"{number:03}.example"))
@@ -45,16 +45,19 @@ def test_more_inis_than_there_are_descriptors_are_told_in_one_line(narrow: Backe
         assert len(narrow.lines("WARNING")) == 1
 
 
-async def test_requests_beyond_what_is_left_are_answered_and_nobody_is_lost(
+async def test_requests_beyond_the_descriptors_are_answered(
     narrow: Backend,
 ) -> None:
     narrow.expect(r"\d+ requests are held, and more are answered 503 \(the limit on open files")
     narrow.expect("cannot accept more on .*activate.sock")
+    gate = narrow.folder / "gate"
     for number in range(100):
-        narrow.drop(f"{number}.example", narrow.ini(f"{number}.example", env="BOOT_SECONDS=2"))
+        narrow.drop(f"{number}.example", narrow.ini(f"{number}.example", env=f"GATE={gate}"))
     with narrow:
         replies = asyncio.gather(*(visit(narrow.nginx.port, "0.example") for _ in range(400)))
-        await asyncio.to_thread(narrow.until, "0.example", "running")
+        refusals = "requests are held, and more are answered 503"
+        await asyncio.to_thread(eventually, lambda: narrow.lines(refusals))
+        gate.touch()
         statuses = [status for status, _ in await replies]
         assert set(statuses) == {200, 503}
         assert statuses.count(200) > LIMIT // 4
@@ -66,7 +69,7 @@ async def test_requests_beyond_what_is_left_are_answered_and_nobody_is_lost(
         assert narrow.get("99.example").status == 200
 
 
-def test_connections_without_end_stop_neither_the_operator_nor_the_log(narrow: Backend) -> None:
+def test_endless_connections_stop_neither_operator_nor_log(narrow: Backend) -> None:
     narrow.expect("cannot accept more on .*activate.sock: the limit on open files is near")
     narrow.drop("a.example", narrow.ini("a.example"))
     with narrow, ExitStack() as stack:

@@ -1,62 +1,22 @@
 """A changed ini: no gap, no stall, and a broken version takes nothing down."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.backend import APPS, Backend
 from tests.eventually import eventually
-
-
-class Load:
-    """Requests, one after the other, from a few threads."""
-
-    def __init__(self, backend: Backend, host: str) -> None:
-        self._backend = backend
-        self._host = host
-        self._enough = threading.Event()
-        self.statuses: list[int] = []
-        self.pids: list[str] = []
-
-    def _ask(self) -> None:
-        while not self._enough.is_set():
-            reply = self._backend.get(self._host)
-            self.statuses.append(reply.status)
-            self.pids.append(reply.text.split()[0])
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Ask until the block is left."""
-        threads = [threading.Thread(target=self._ask) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self._enough.set()
-            for thread in threads:
-                thread.join()
-
-
-def pid(backend: Backend) -> int:
-    """Of the master that leads."""
-    vassal = backend.vassal("a.example")
-    assert vassal
-    leader: int = vassal["pid"]
-    return leader
+from tests.journeys.load import Load
 
 
 def failed(backend: Backend) -> dict[str, Any] | None:
-    """Its status, once it has an error."""
+    """The app's status, None as long as it has no error."""
     vassal = backend.vassal("a.example")
     return vassal if vassal and vassal["last_error"] else None
 
 
 def is_another(backend: Backend, before: int) -> bool:
-    return backend.state("a.example") == "running" and pid(backend) != before
+    return backend.state("a.example") == "running" and backend.leader("a.example") != before
 
 
 def test_a_reload_under_load_fails_no_request(backend: Backend) -> None:
@@ -66,7 +26,7 @@ def test_a_reload_under_load_fails_no_request(backend: Backend) -> None:
     load = Load(backend, "a.example")
     with load.running():
         for _ in range(3):
-            before = pid(backend)
+            before = backend.leader("a.example")
             (backend.vassals / "a.example.ini").touch()
             eventually(partial(is_another, backend, before), what="the successor leads")
     assert set(load.statuses) == {200}
@@ -74,7 +34,7 @@ def test_a_reload_under_load_fails_no_request(backend: Backend) -> None:
     assert backend.inode("a.example") == inode
 
 
-def test_a_version_that_cannot_be_imported_leaves_the_old_one_serving(backend: Backend) -> None:
+def test_a_version_that_fails_leaves_the_old_one_serving(backend: Backend) -> None:
     backend.expect("the new version did not start")
     backend.add("a.example")
     old = backend.get("a.example").text
@@ -92,7 +52,7 @@ def test_a_version_that_cannot_be_imported_leaves_the_old_one_serving(backend: B
     assert mended["last_error"] is None
 
 
-def test_an_ini_that_became_broken_keeps_the_last_good_one_in_service(backend: Backend) -> None:
+def test_a_broken_ini_keeps_the_last_good_one_in_service(backend: Backend) -> None:
     backend.expect("the previous version stays in service")
     backend.add("a.example")
     backend.get("a.example")
@@ -111,7 +71,7 @@ def test_a_touch_while_the_app_sleeps_does_not_wake_it(backend: Backend) -> None
     assert not backend.children()
 
 
-def test_an_ini_with_mules_is_stopped_before_its_successor_starts(backend: Backend) -> None:
+def test_an_app_with_mules_stops_before_its_successor_starts(backend: Backend) -> None:
     backend.add("a.example", mule="true", master="true")
     old = backend.get("a.example").text
     (backend.vassals / "a.example.ini").touch()
@@ -129,7 +89,7 @@ def test_a_changed_ini_takes_effect_at_the_next_wake(backend: Backend, folder: P
     assert runs.read_text() == "GET one\n"
 
 
-def test_a_socket_spelled_otherwise_moves_the_app_to_another_listener(backend: Backend) -> None:
+def test_another_spelling_of_the_socket_moves_the_app(backend: Backend) -> None:
     backend.add("a.example")
     backend.get("a.example")
     spelled = f"{backend.sockets}//a.example/socket"

@@ -33,7 +33,7 @@ def numbers(path: Path) -> list[int]:
     return [int(line) for line in text.splitlines() if line.isdigit()]
 
 
-def test_an_app_that_writes_all_the_time_loses_nothing_but_what_comes_between_copy_and_cut(
+def test_a_rotation_loses_only_what_comes_between_copy_and_cut(
     backend: Backend,
 ) -> None:
     quiet = backend.folder / "quiet"
@@ -60,7 +60,7 @@ def test_an_app_that_writes_all_the_time_loses_nothing_but_what_comes_between_co
         assert newer[0] > older[-1], "nothing twice"
 
 
-def test_the_cause_of_a_death_is_told_also_when_the_log_was_cut_meanwhile(
+def test_the_cause_of_a_death_is_found_in_a_rotated_log(
     backend: Backend,
 ) -> None:
     backend.expect("a.example: starting → throttled")

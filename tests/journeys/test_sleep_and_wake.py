@@ -42,7 +42,7 @@ def test_the_talks_ini_wakes_is_reaped_and_wakes_again(backend: Backend) -> None
     assert backend.fds == at_rest
 
 
-def test_an_unknown_domain_is_404_and_an_impossible_one_never_reaches_us(
+def test_an_unknown_domain_is_404_and_an_impossible_one_400(
     backend: Backend,
 ) -> None:
     assert backend.get("unknown.example").status == 404
@@ -53,7 +53,7 @@ def test_an_unknown_domain_is_404_and_an_impossible_one_never_reaches_us(
     assert backend.get("a;b.example").status == 421
 
 
-def test_a_connection_alone_wakes_an_app_under_socket_activation(
+def test_a_connection_wakes_an_app_under_socket_activation(
     start: Callable[..., Backend],
 ) -> None:
     backend = start(activation="socket")
@@ -96,7 +96,7 @@ async def herd(port: int, host: str, size: int) -> Counter[str]:
 
 
 @pytest.mark.parametrize("activation", ["fallback", "socket"])
-async def test_5000_at_once_at_a_cold_app_make_one_start_and_all_are_served(
+async def test_5000_hits_on_a_cold_app_make_one_start(
     start: Callable[..., Backend], folder: Path, activation: str
 ) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -137,14 +137,18 @@ def test_a_post_whose_app_dies_in_the_middle_ran_once(backend: Backend, folder: 
     assert backend.get("a.example").status == 200, "its master gave it another worker"
 
 
-def test_a_hit_in_an_idle_stop_is_served_by_the_successor_at_once(backend: Backend) -> None:
-    backend.add("a.example", idle="1", hook_as_user_atexit="exec:sleep 1")
+def test_a_hit_in_an_idle_stop_is_served_by_the_successor(backend: Backend) -> None:
+    gate = backend.folder / "gate"
+    os.mkfifo(gate)
+    backend.add("a.example", idle="1", hook_as_user_atexit=f"exec:cat {gate}")
     old = backend.get("a.example").text.split()[0]
     backend.until("a.example", "stopping")
     reply = backend.get("a.example")
     assert reply.status == 200
     assert reply.text.split()[0] != old
     assert backend.detail("a.example")["predecessor_pid"], "the old one has not gone yet"
+    gate.write_bytes(b"")
+    gate.unlink()
 
 
 def test_the_ini_of_another_user_runs_as_that_user(
@@ -179,9 +183,7 @@ def test_other_kinds_of_apps_wake_too(backend: Backend, kind: str) -> None:
 
 
 @pytest.mark.parametrize("option", ["master", "cheap"])
-def test_options_that_would_keep_uwsgi_from_talking_to_us_are_overruled(
-    backend: Backend, option: str
-) -> None:
+def test_options_that_would_silence_uwsgi_are_overruled(backend: Backend, option: str) -> None:
     backend.add("a.example", idle="1", **{option: str(option == "cheap").lower()})
     assert backend.get("a.example").status == 200
     backend.until("a.example", "parked")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.backend import BIN, Backend
 from tests.cli.program import command, finished
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_SECONDS, eventually
 
 Start = Callable[..., Backend]
 
@@ -71,40 +71,33 @@ def version(backend: Backend) -> str:
 
 
 def upgrade(backend: Backend) -> None:
-    """Ask for it, and return when it is done."""
+    """Ask for an upgrade, and return when it is done."""
     done = len(backend.lines("serving"))
     backend.process.send_signal(signal.SIGHUP)
     eventually(lambda: len(backend.lines("serving")) > done, alive=[backend.process])
 
 
 def refused(backend: Backend, why: str) -> None:
-    """Ask for it, and return when it was refused with these words."""
+    """Ask for an upgrade, and return when it was refused for that reason."""
     backend.expect("cannot upgrade: ")
     backend.process.send_signal(signal.SIGHUP)
     eventually(lambda: backend.lines(f"cannot upgrade: .*{why}.*; all stays as it is"))
 
 
-def pid(backend: Backend, domain: str) -> int:
-    vassal = backend.vassal(domain)
-    assert vassal
-    leader: int = vassal["pid"]
-    return leader
-
-
-def test_the_new_version_goes_on_in_the_same_process_with_the_same_apps(
+def test_a_new_version_keeps_the_process_and_the_apps(
     backend: Backend, installation: Installation
 ) -> None:
     backend.add("a.example")
     backend.add("b.example")
     backend.get("a.example")
-    before = pid(backend, "a.example"), backend.inode("a.example"), backend.inode("b.example")
+    before = backend.leader("a.example"), backend.inode("a.example"), backend.inode("b.example")
     assert version(backend) == "1.0"
     for number in ("2.0", "3.0"):
         installation.install(number)
         upgrade(backend)
         assert version(backend) == number
         assert backend.call("GET", "/v1/status")[1]["emperor"]["pid"] == backend.process.pid
-    after = pid(backend, "a.example"), backend.inode("a.example"), backend.inode("b.example")
+    after = backend.leader("a.example"), backend.inode("a.example"), backend.inode("b.example")
     assert after == before
     assert backend.get("a.example").status == backend.get("b.example").status == 200
 
@@ -152,7 +145,7 @@ def test_a_program_that_is_gone_changes_nothing(
     upgrade(backend)
 
 
-def test_a_version_that_cannot_read_the_snapshots_changes_nothing(
+def test_a_version_of_other_snapshots_changes_nothing(
     backend: Backend, installation: Installation
 ) -> None:
     installation.install("2.0", "import emperor.model.snapshot as s; s.FORMAT = 99")
@@ -160,7 +153,7 @@ def test_a_version_that_cannot_read_the_snapshots_changes_nothing(
     assert version(backend) == "1.0"
 
 
-def test_settings_that_changed_are_applied_and_wrong_ones_are_refused(
+def test_changed_settings_are_applied_and_wrong_ones_refused(
     backend: Backend, installation: Installation
 ) -> None:
     backend.add("a.example", idle="50")
@@ -168,14 +161,14 @@ def test_settings_that_changed_are_applied_and_wrong_ones_are_refused(
     backend.until("b.example", "parked")
     for domain in ("a.example", "b.example"):
         backend.get(domain)
-    before = pid(backend, "a.example"), pid(backend, "b.example")
+    before = backend.leader("a.example"), backend.leader("b.example")
     installation.configure(idle="never")
     refused(backend, "does not start: cannot use idle = 'never'")
     installation.configure(idle="77")
     upgrade(backend)
     eventually(lambda: (v := backend.vassal("b.example")) and v["idle_seconds"] == 77)
-    assert pid(backend, "a.example") == before[0], "its own idle wins, so nothing changed for it"
-    eventually(lambda: pid(backend, "b.example") != before[1], what="it is reloaded")
+    assert backend.leader("a.example") == before[0], "its own idle wins, so nothing changed for it"
+    eventually(lambda: backend.leader("b.example") != before[1], what="it is reloaded")
 
 
 def test_a_folder_that_cannot_be_made_changes_nothing(
@@ -222,12 +215,14 @@ def test_a_setting_that_cannot_change_is_named_and_stays(
 
 def test_whoever_is_held_is_asked_for_again(backend: Backend) -> None:
     backend.nginx.expect("upstream prematurely closed connection")
-    backend.add("a.example", env="BOOT_SECONDS=2")
+    gate = backend.folder / "gate"
+    backend.add("a.example", env=f"GATE={gate}")
     replies: list[int] = []
     visitor = threading.Thread(target=lambda: replies.append(backend.get("a.example").status))
     visitor.start()
     eventually(lambda: backend.state("a.example") == "starting")
     upgrade(backend)
+    gate.touch()
     visitor.join()
     assert replies == [200]
     vassal = backend.vassal("a.example")
@@ -257,13 +252,14 @@ def test_a_provisioning_command_is_waited_for(
     assert (folder / "asked").read_text() == "new.example\n"
 
 
-def test_those_in_line_to_be_provisioned_keep_no_upgrade_waiting(
+def test_a_queue_for_provisioning_delays_no_upgrade(
     start: Start, folder: Path, installation: Installation
 ) -> None:
     asked = folder / "asked"
     asked.touch()
     command = folder / "provision"
-    command.write_text(f'#!/bin/sh\necho "$1" >> {asked}\nsleep 0.5\nexit 1\n')
+    hurry = folder / "hurry"
+    command.write_text(f'#!/bin/sh\necho "$1" >> {asked}\n[ -e {hurry} ] || sleep 2\nexit 1\n')
     command.chmod(0o755)
     backend = start(launch=installation.launch, provision_command=str(command))
     backend.nginx.expect("upstream prematurely closed connection")
@@ -274,23 +270,24 @@ def test_those_in_line_to_be_provisioned_keep_no_upgrade_waiting(
         thread.start()
     eventually(asked.read_text)
     upgrade(backend)
-    # The others have the next daemon's word.
+    # The others are provisioned by the next daemon.
     assert len(asked.read_text().splitlines()) < len(threads) / 2
+    hurry.touch()
     for thread in threads:
         thread.join()
 
 
-def test_a_stop_that_comes_while_the_new_version_exits_is_not_lost(
+def test_a_stop_while_the_new_version_exits_is_not_lost(
     backend: Backend, installation: Installation
 ) -> None:
-    """The daemon is told to stop by the very process whose end lets it go on to the exec."""
+    """The process that tells the daemon to stop is the one whose end lets the daemon call exec."""
     installation.install(
         "2.0",
         "import atexit, os, signal, sys\n"
         "if '--prove' in sys.argv: atexit.register(os.kill, os.getppid(), signal.SIGTERM)",
     )
     backend.process.send_signal(signal.SIGHUP)
-    assert backend.process.wait(30) == 0
+    assert backend.process.wait(PATIENCE_SECONDS) == 0
     installation.install("3.0")
     backend.start()
 
@@ -328,7 +325,7 @@ def test_the_api_tells_success_before_the_exec(
     assert version(backend) == "2.0"
 
 
-def test_a_stop_that_comes_while_the_new_version_proves_itself_is_not_lost(
+def test_a_stop_while_the_new_version_is_tried_is_not_lost(
     backend: Backend, installation: Installation
 ) -> None:
     proves = installation.script.with_name("proves")
@@ -338,7 +335,7 @@ def test_a_stop_that_comes_while_the_new_version_proves_itself_is_not_lost(
     upgrading = subprocess.Popen(command(backend.run_dir, "upgrade"), stderr=subprocess.DEVNULL)
     eventually(proves.exists)
     assert backend.stop() == 0
-    assert upgrading.wait(30) in (1, 4)
+    assert upgrading.wait(PATIENCE_SECONDS) in (1, 4)
     assert not backend.lines("takes over now")
     backend.start()
 
@@ -366,7 +363,7 @@ def test_no_second_daemon_gets_in_between(backend: Backend, installation: Instal
     eventually(lambda: len(backend.lines("serving")) == 2)
 
 
-def test_apps_have_the_limit_on_open_files_that_the_daemon_was_given(
+def test_apps_get_the_daemons_original_limit_on_open_files(
     start: Start, installation: Installation
 ) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""Users and groups as this machine has them."""
+"""Users and groups of this machine: only those of each Debian."""
 
 import os
 import pwd

@@ -49,13 +49,13 @@ def open_fds() -> set[str]:
 
 
 def heir(bag: Bag) -> Bag:
-    """What another process would make of the same two ends."""
+    """The bag that another process would make from the same two ends."""
     reader, writer = bag.ends
     return Bag.inherited(os.dup(reader), os.dup(writer))
 
 
 def found(bag: Bag) -> dict[str, bytes]:
-    """What whoever comes next would read."""
+    """What the next process would read."""
     successor = heir(bag)
     words = successor.read()
     close(words)
@@ -98,7 +98,7 @@ def without_privileges() -> Iterator[None]:
 
 @contextmanager
 def most_files(more: int) -> Iterator[None]:
-    """So many descriptors may be opened, and no more."""
+    """Limit the number of open descriptors."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with somewhere() as lowest:
         resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1 + more, hard))
@@ -185,7 +185,7 @@ def test_a_process_that_is_killed_leaves_it_to_the_next(bag: Bag) -> None:
     assert found(bag) == {"a": b"1", "b": b"2"}
 
 
-# What keeps it short, and at which moments it may end.
+# What keeps the queue short, and when a process may end.
 
 
 def test_it_never_grows_however_often_words_are_put(bag: Bag) -> None:
@@ -215,7 +215,7 @@ def test_it_never_grows_however_often_words_are_put(bag: Bag) -> None:
         max_size=300,
     )
 )
-def test_whatever_is_put_in_whatever_order_reads_as_the_last_word(
+def test_the_last_write_of_each_key_is_read(
     puts: list[list[tuple[str, bytes]]],
 ) -> None:
     bag = Bag.new()
@@ -318,7 +318,7 @@ def test_words_that_were_put_one_by_one_come_together_in_time(bag: Bag) -> None:
 # When it does not fit.
 
 
-def test_a_full_queue_is_told_and_makes_room_again_when_something_ends() -> None:
+def test_a_full_queue_is_told_and_takes_entries_again() -> None:
     reader, writer = seqpackets()
     writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 200_000)
     bag = Bag(reader, writer)
@@ -346,7 +346,7 @@ def test_without_privileges_it_is_smaller_and_works() -> None:
     bag.close()
 
 
-def test_too_many_descriptors_are_told_with_the_limit_that_stands_in_the_way() -> None:
+def test_too_many_descriptors_are_told_with_the_limit() -> None:
     bag = Bag.new()
     told = pytest.raises(CannotKeep, match="raise the limit on open files")
     with somewhere() as fd, most_files(20), without_privileges(), told:
@@ -371,7 +371,7 @@ def test_a_long_word_is_kept_whole(bag: Bag) -> None:
     assert {key: len(payload) for key, payload in found(bag).items()} == {"a": 900_000, "b": 1}
 
 
-def test_what_cannot_be_opened_here_is_set_aside_with_the_limit_that_stands_in_the_way(
+def test_what_cannot_be_opened_is_set_aside_with_the_limit(
     bag: Bag, caplog: pytest.LogCaptureFixture
 ) -> None:
     with somewhere() as fd:
@@ -401,7 +401,7 @@ def test_what_cannot_be_opened_here_is_set_aside_with_the_limit_that_stands_in_t
     ],
     ids=["rubbish", "endless", "another version", "descriptors missing"],
 )
-def test_what_another_version_or_nobody_wrote_is_set_aside_and_the_rest_is_used(
+def test_foreign_entries_are_set_aside_and_the_rest_is_used(
     bag: Bag, message: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     bag.write([StoreEntry("a", b"1")])

@@ -1,8 +1,6 @@
-"""What has left its process group is in its control group still."""
+"""A process that has left its process group is still in its control group."""
 
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,13 +9,8 @@ from uuid import uuid4
 import pytest
 
 from tests.eventually import eventually
+from tests.linux.control_groups import HIERARCHIES, in_group, members, removed, run_in
 from tests.traces import PREFIX
-
-HIERARCHIES = [
-    path
-    for name in ("unified", "systemd", "")
-    if (path := Path("/sys/fs/cgroup", name)).joinpath("cgroup.procs").exists()
-]
 
 
 @pytest.fixture(params=HIERARCHIES, ids=str)
@@ -29,40 +22,6 @@ def group(request: pytest.FixtureRequest) -> Iterator[Path]:
     eventually(partial(removed, group), what=f"{group} is empty")
 
 
-def removed(group: Path) -> bool:
-    try:
-        group.rmdir()
-    except OSError:  # a process is on its way out
-        return False
-    return True
-
-
-def in_group(group: Path, *command: str) -> "subprocess.Popen[str]":
-    """Run a command in the group, and in a session of its own."""
-    return subprocess.Popen(
-        ["sh", "-c", 'echo $$ > "$0/cgroup.procs"; exec "$@"', str(group), *command],
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def members(group: Path) -> list[str]:
-    return (group / "cgroup.procs").read_text().split()
-
-
-def run_in(group: Path, expression: str) -> str:
-    """What a daemon in that group would see, with `group` and `os` at hand."""
-    script = (
-        "import os; from pathlib import Path; from emperor.linux.cgroup import *;"
-        f"group = Path({str(group)!r}); print({expression})"
-    )
-    with in_group(group, sys.executable, "-c", script) as process:
-        told, _ = process.communicate()
-    assert process.returncode == 0
-    return told.strip()
-
-
 def test_all_others_of_the_group_are_killed_and_are_dead_then(group: Path) -> None:
     with in_group(group, "sleep", "60") as one, in_group(group, "sleep", "60") as other:
         eventually(lambda: len(members(group)) == 2)
@@ -70,7 +29,7 @@ def test_all_others_of_the_group_are_killed_and_are_dead_then(group: Path) -> No
         assert (one.poll(), other.poll()) == (-signal.SIGKILL, -signal.SIGKILL)
 
 
-def test_one_that_stopped_or_forks_again_and_again_is_killed_too(group: Path) -> None:
+def test_a_stopped_and_a_forking_process_are_killed_too(group: Path) -> None:
     forker = "trap '' TERM; while :; do sleep 60 & wait -n 2>/dev/null; done"
     with in_group(group, "sleep", "60") as one, in_group(group, "bash", "-c", forker) as other:
         eventually(lambda: len(members(group)) == 3)

@@ -1,4 +1,4 @@
-"""What a process was given, and what it gives to the one that it becomes."""
+"""Descriptors that a process was given, and those it passes on when it calls exec."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def given_three(names: str, python: str = TELL) -> list[object]:
     return found
 
 
-def test_systemd_numbers_them_from_three_on_and_nobody_else_takes_them_for_its_own() -> None:
+def test_passed_descriptors_begin_at_three_for_us_alone() -> None:
     assert given_three("a:b:c") == [
         {"a": 3, "b": 4, "c": 5},
         [],
@@ -42,7 +42,7 @@ def test_systemd_numbers_them_from_three_on_and_nobody_else_takes_them_for_its_o
     ]
 
 
-def test_of_two_with_one_name_the_first_counts_and_the_other_is_closed() -> None:
+def test_of_two_with_one_name_the_other_is_closed() -> None:
     found, _, is_open, _ = given_three("a:b:a")
     assert found == {"a": 3, "b": 4}
     assert is_open == [True, True, False]
@@ -59,7 +59,7 @@ def test_of_two_with_one_name_the_first_counts_and_the_other_is_closed() -> None
         {},
     ],
 )
-def test_what_is_meant_for_somebody_else_or_makes_no_sense_is_nothing(
+def test_variables_for_another_process_pass_nothing(
     environment: dict[str, str],
 ) -> None:
     assert inherited(environment) == {}

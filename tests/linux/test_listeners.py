@@ -3,27 +3,29 @@
 import asyncio
 import os
 import socket
-import stat
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from emperor.linux.listeners import REFUSALS_AT_ONCE, UnixListener, UnixListeners
+from emperor.linux.listeners import REFUSALS_AT_ONCE, UnixListener
 from emperor.model.ports import CannotListen
-from emperor.model.settings import SettingsError, read_settings
-from emperor.model.spec import Activation, Spec
+from emperor.model.settings import SettingsError
+from emperor.model.spec import Activation
 from tests.eventually import eventually_async
-from tests.supervisor.fakes import SPEC
+from tests.linux.listening import (
+    NGINX,
+    TENANT,
+    House,
+    acting_as,
+    connect,
+    may_pass,
+    mode,
+    read_only,
+)
 from tests.traces import public_folder
 
-NGINX = (33, 33)
-TENANT = (12345, 12345)
 APP = """
 def application(environ, start_response):
     start_response("200 OK", [])
@@ -31,82 +33,8 @@ def application(environ, start_response):
 """
 
 
-@contextmanager
-def acting_as(uid: int, gid: int) -> Iterator[None]:
-    os.setegid(gid)
-    os.seteuid(uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-
-
-def connect(path: Path | str) -> socket.socket:
-    client = socket.socket(socket.AF_UNIX)
-    try:
-        client.connect(os.fspath(path))
-    except BaseException:
-        client.close()
-        raise
-    return client
-
-
-def may_pass(who: tuple[int, int], path: Path) -> bool:
-    try:
-        with acting_as(*who), connect(path):
-            return True
-    except PermissionError:
-        return False
-
-
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
-
-
 def open_fds() -> int:
     return len(os.listdir("/proc/self/fd"))
-
-
-class House:
-    """A folder of sockets, and the listeners in it, which are closed at the end."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.sockets = folder / "sockets"
-        self.listeners = self.listeners_of()
-        self.made: list[UnixListener] = []
-
-    def listeners_of(self, **settings: str) -> UnixListeners:
-        flags = {name.replace("_", "-"): value for name, value in settings.items()}
-        read = read_settings("", "the test", {"sockets-dir": str(self.sockets)} | flags)
-        return UnixListeners(read, asyncio.get_running_loop())
-
-    def path(self, domain: str = "a.example") -> Path:
-        return self.sockets / domain / "socket"
-
-    def spec(self, domain: str = "a.example", **changes: Any) -> Spec:
-        spec = replace(SPEC, domain=domain, ini=f"{domain}.ini", socket=str(self.path(domain)))
-        return replace(spec, **changes)
-
-    def listen(self, domain: str = "a.example", **changes: Any) -> UnixListener:
-        listener = self.listeners.listen(self.spec(domain, **changes))
-        self.made.append(listener)
-        return listener
-
-    def leave_a_stale_socket(self, path: Path) -> None:
-        with socket.socket(socket.AF_UNIX) as crashed:
-            crashed.bind(str(path))
-
-
-@contextmanager
-def read_only(folder: Path) -> Iterator[None]:
-    """Nothing in it can be changed, as after an error of its disk."""
-    subprocess.run(["mount", "--bind", "-o", "ro", folder, folder], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 @pytest.fixture
@@ -125,7 +53,7 @@ async def house(folder: Path) -> AsyncIterator[House]:
     assert open_fds() == before
 
 
-async def test_nobody_passes_a_closed_door_and_nginx_alone_an_open_one(house: House) -> None:
+async def test_nobody_passes_a_closed_door_and_only_nginx_an_open_one(house: House) -> None:
     listener = house.listen()
     assert not may_pass(NGINX, house.path())
     listener.open_door()
@@ -142,7 +70,7 @@ async def test_with_activation_by_socket_a_closed_door_is_open(house: House) -> 
     assert may_pass(NGINX, house.path())
 
 
-async def test_a_barred_door_lets_nobody_pass_until_it_is_closed_again(house: House) -> None:
+async def test_a_barred_door_stays_barred_until_it_is_closed_again(house: House) -> None:
     listener = house.listen(activation=Activation.SOCKET)
     listener.bar_door()
     assert not may_pass(NGINX, house.path())
@@ -195,7 +123,7 @@ async def test_a_connection_calls_until_nobody_watches(house: House) -> None:
         await eventually_async(lambda: len(calls) == 2)
 
 
-async def test_refused_callers_see_the_end_at_once_and_the_rest_comes_later(house: House) -> None:
+async def test_refused_callers_see_the_end_at_once(house: House) -> None:
     listener = house.listen(backlog=REFUSALS_AT_ONCE + 2)
     clients = [connect(house.path()) for _ in range(REFUSALS_AT_ONCE + 1)]
     assert listener.refuse() == REFUSALS_AT_ONCE
@@ -205,7 +133,7 @@ async def test_refused_callers_see_the_end_at_once_and_the_rest_comes_later(hous
         client.close()
 
 
-async def test_those_who_wait_when_it_is_shut_hear_why_whatever_they_have_sent(
+async def test_callers_in_a_queue_that_is_shut_are_told_why(
     house: House,
 ) -> None:
     listener = house.listen()
@@ -223,7 +151,7 @@ async def test_those_who_wait_when_it_is_shut_hear_why_whatever_they_have_sent(
         client.close()
 
 
-async def test_an_app_that_keeps_the_socket_and_makes_it_blocking_stops_nobody(
+async def test_an_app_that_makes_the_socket_blocking_stops_nobody(
     house: House,
 ) -> None:
     listener = house.listen()
@@ -280,7 +208,7 @@ async def test_what_is_no_socket_is_never_deleted(house: House) -> None:
     assert house.path().is_symlink()
 
 
-async def test_a_folder_that_is_a_file_or_leads_elsewhere_is_left_alone(house: House) -> None:
+async def test_a_folder_that_is_a_file_or_a_link_is_left_alone(house: House) -> None:
     elsewhere = house.folder / "elsewhere"
     elsewhere.mkdir()
     folder = house.path().parent
@@ -295,7 +223,7 @@ async def test_a_folder_that_is_a_file_or_leads_elsewhere_is_left_alone(house: H
     assert folder.read_text() == "precious"
 
 
-async def test_a_path_that_the_kernel_cannot_take_is_refused_by_its_length(house: House) -> None:
+async def test_a_path_too_long_for_the_kernel_is_refused(house: House) -> None:
     long = f"{'a' * 63}.{'b' * 40}"
     for changes in ({"domain": long}, {"aliases": (long,)}):
         with pytest.raises(CannotListen, match=r"paths of 107 bytes at most; choose a shorter"):
@@ -320,7 +248,7 @@ async def test_stale_links_of_an_earlier_run_are_taken_over(house: House) -> Non
         assert client.getpeername() == str(house.path())
 
 
-async def test_an_alias_that_is_served_by_another_leaves_nothing_behind(house: House) -> None:
+async def test_an_alias_served_by_another_leaves_nothing_behind(house: House) -> None:
     house.listen("b.example", aliases=("www.example",))
     (house.sockets / "shop.example").mkdir()
     for alias, why in (("www.example", "an alias of b.example"), ("shop.example", "a folder")):
@@ -360,7 +288,7 @@ async def test_a_spec_that_cannot_be_followed_changes_nothing(house: House) -> N
     assert not may_pass(NGINX, house.path())
 
 
-async def test_another_socket_in_its_place_is_noticed_and_survives_the_end(house: House) -> None:
+async def test_another_socket_in_its_place_is_noticed_and_kept(house: House) -> None:
     listener = house.listen()
     assert listener.is_in_place()
     house.path().unlink()
@@ -443,7 +371,7 @@ async def test_an_unknown_owner_or_group_is_an_error_in_the_settings(house: Hous
         house.listeners_of(sockets_dir="/nosuch/folder")
 
 
-async def test_uwsgi_serves_from_a_duplicate_and_leaves_it_non_blocking(house: House) -> None:
+async def test_uwsgi_serves_from_a_duplicate_left_non_blocking(house: House) -> None:
     listener = house.listen()
     app = house.folder / "app.py"
     app.write_text(APP)
@@ -481,7 +409,7 @@ async def test_a_shutdown_by_whoever_has_a_duplicate_is_noticed(house: House, ho
     assert listener.is_in_place() == (not refuses)
 
 
-async def test_a_path_that_cannot_be_removed_is_told_and_the_socket_closed(
+async def test_a_path_that_cannot_be_removed_is_told(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
     listener = house.listen()
@@ -496,7 +424,7 @@ async def test_a_path_that_cannot_be_removed_is_told_and_the_socket_closed(
 
 
 def take_over(house: House, listener: UnixListener, **settings: str) -> UnixListener:
-    """What the next daemon makes of it, while the first one's descriptor is gone."""
+    """The listener that the next daemon makes, when the first daemon's descriptor is closed."""
     fd = os.dup(listener.fd)
     mark = listener.mark
     listener._socket.close()
@@ -505,7 +433,7 @@ def take_over(house: House, listener: UnixListener, **settings: str) -> UnixList
     return heir
 
 
-async def test_a_listener_that_is_taken_over_keeps_its_path_and_its_queue(house: House) -> None:
+async def test_an_inherited_listener_keeps_its_path_and_queue(house: House) -> None:
     first = house.listen()
     inode = house.path().stat().st_ino
     with connect(house.path()):
@@ -533,7 +461,7 @@ async def test_it_follows_an_owner_that_the_settings_name_by_now(house: House) -
     assert (info.st_uid, info.st_gid, folder.st_gid) == (*TENANT, TENANT[1])
 
 
-async def test_one_whose_path_was_taken_away_meanwhile_is_told_as_that(house: House) -> None:
+async def test_an_inherited_listener_without_its_path_is_told(house: House) -> None:
     first = house.listen()
     house.path().unlink()
     house.leave_a_stale_socket(house.path())
@@ -555,7 +483,7 @@ async def test_its_links_go_with_it(house: House) -> None:
     assert list(house.sockets.iterdir()) == []
 
 
-async def test_one_that_could_not_be_bound_again_is_as_closed_as_before(house: House) -> None:
+async def test_a_listener_that_cannot_be_rebound_stays_closed(house: House) -> None:
     heir = house.listeners.adopt(house.spec(), None, -1)
     assert heir.fd == -1
     assert not heir.is_in_place()

@@ -47,7 +47,7 @@ def test_a_daemon_that_was_killed_leaves_no_lock_behind(tmp_path: Path) -> None:
         assert (tmp_path / "emperord.lock").read_text() == f"{os.getpid()}\n"
 
 
-def test_the_lock_is_free_after_the_block_and_other_folders_always_are(tmp_path: Path) -> None:
+def test_the_lock_is_free_after_the_block(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with RunLock(tmp_path), RunLock(tmp_path / "other"):
         pass
@@ -55,7 +55,7 @@ def test_the_lock_is_free_after_the_block_and_other_folders_always_are(tmp_path:
         pass
 
 
-def test_a_child_does_not_keep_the_lock_of_a_daemon_that_is_gone(tmp_path: Path) -> None:
+def test_a_child_does_not_keep_a_dead_daemons_lock(tmp_path: Path) -> None:
     with RunLock(tmp_path):
         child = subprocess.Popen(
             ["/bin/sh", "-c", "echo up; exec sleep 1000"], stdout=subprocess.PIPE, close_fds=False

@@ -62,7 +62,7 @@ def test_without_systemd_nothing_happens() -> None:
         notifier.ready()
 
 
-def test_a_manager_that_is_away_or_busy_does_not_stop_the_daemon(tmp_path: Path) -> None:
+def test_an_absent_or_busy_manager_does_not_stop_the_daemon(tmp_path: Path) -> None:
     path = str(tmp_path / "notify")
     with Notifier(path) as notifier:
         notifier.ready()

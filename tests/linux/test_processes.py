@@ -8,8 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,8 @@ from emperor.linux.processes import LedProcess, as_identity, leader_with_socket,
 from emperor.model.ports import CannotLaunch, Exit
 from emperor.model.spec import Identity
 from tests.eventually import eventually, eventually_async
+from tests.linux.children import Household, has_children, is_running, soft_limit, steal_exit_status
+from tests.linux.orphans import Orphan, reaped_and_replaced
 
 
 def open_fds() -> set[str]:
@@ -25,71 +25,9 @@ def open_fds() -> set[str]:
     return {fd for fd in listed if os.path.lexists(f"/proc/self/fd/{fd}")}
 
 
-def is_running(pid: int) -> bool:
-    """Whether that process is there and no zombie."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
-
-
-def has_children() -> bool:
-    try:
-        os.waitpid(-1, os.WNOHANG)
-    except ChildProcessError:
-        return False
-    return True
-
-
-def steal_exit_status(pid: int) -> None:
-    os.waitpid(pid, 0)
-
-
-class Household:
-    """Spawns children whose output goes to one log."""
-
-    def __init__(self, log: Path) -> None:
-        self.log = log
-        self.ends: list[Exit] = []
-
-    def spawn(self, *argv: str, fds: dict[int, int] | None = None) -> LedProcess:
-        log_fd = open_log(str(self.log))
-        try:
-            return spawn(
-                argv,
-                {"PATH": os.defpath},
-                {1: log_fd, 2: log_fd} | (fds or {}),
-                asyncio.get_running_loop(),
-                self.ends.append,
-            )
-        finally:
-            os.close(log_fd)
-
-    def sh(self, script: str, fds: dict[int, int] | None = None) -> LedProcess:
-        return self.spawn("/bin/sh", "-c", script, fds=fds)
-
-    def told(self) -> str:
-        return self.log.read_text()
-
-    async def ended(self) -> str:
-        [ended] = await eventually_async(lambda: self.ends)
-        return str(ended)
-
-
 @pytest.fixture
 def household(tmp_path: Path) -> Household:
     return Household(tmp_path / "child.log")
-
-
-@contextmanager
-def soft_limit(kind: int, value: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(kind)
-    resource.setrlimit(kind, (value, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(kind, (soft, hard))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +86,7 @@ async def test_numbers_may_be_swapped_or_stay(household: Household) -> None:
         os.close(end)
 
 
-async def test_no_signal_is_blocked_or_ignored_and_no_variable_inherited(
+async def test_no_signal_mask_and_no_variable_is_inherited(
     household: Household,
 ) -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -276,27 +214,6 @@ def test_a_log_that_is_no_file_is_refused(tmp_path: Path) -> None:
 # Taken over by a pidfd from a daemon that died.
 
 
-class Orphan:
-    """The leader of a group, which is none of this process's children: its parent died. `gone` is
-    an end of file when the whole group is dead."""
-
-    def __init__(self, script: str) -> None:
-        self.gone, held = os.pipe()
-        command = f"setsid /bin/sh -c '{script}' & echo $!"
-        with subprocess.Popen(
-            ["/bin/sh", "-c", command], pass_fds=[held], stdout=subprocess.PIPE
-        ) as parent:
-            assert parent.stdout is not None
-            self.pid = int(parent.stdout.readline())
-        os.close(held)
-        eventually(lambda: os.getsid(self.pid) == self.pid)
-        self.pidfd = os.pidfd_open(self.pid)
-
-    def is_all_gone(self) -> bool:
-        readable, _, _ = select.select([self.gone], [], [], 0)
-        return bool(readable) and os.read(self.gone, 1) == b""
-
-
 async def test_the_end_of_a_process_that_is_no_child_is_told(household: Household) -> None:
     orphan = Orphan("exec sleep 1000 >&-")
     process = LedProcess(
@@ -327,32 +244,11 @@ async def test_who_outlives_a_leader_that_died_before_dies_with_it(household: Ho
     os.close(orphan.gone)
 
 
-def one_that_was_reaped() -> tuple[int, int]:
-    """Its pid and a pidfd."""
-    with subprocess.Popen(["/bin/true"]) as process:
-        return process.pid, os.pidfd_open(process.pid)
-
-
-def another_of_that_number(pid: int) -> "subprocess.Popen[bytes]":
-    """The leader of a group that has the number which that process had."""
-
-    def spawn() -> "subprocess.Popen[bytes] | None":
-        Path("/proc/sys/kernel/ns_last_pid").write_text(str(pid - 1))
-        process = subprocess.Popen(["/bin/sleep", "1000"], start_new_session=True)
-        if process.pid == pid:
-            return process
-        process.kill()  # somebody else on this machine was faster
-        process.wait()
-        return None
-
-    process = eventually(spawn)
-    assert process
-    return process
-
-
 async def test_who_has_got_the_number_meanwhile_is_left_alone(household: Household) -> None:
-    pid, pidfd = one_that_was_reaped()
-    innocent = another_of_that_number(pid)
+    replaced = eventually(reaped_and_replaced)
+    assert replaced
+    pidfd, innocent = replaced
+    pid = innocent.pid
     process = LedProcess(pid, pidfd, asyncio.get_running_loop(), household.ends.append)
     process.kill()
     assert (await household.ended()).startswith("exit status unknown")
@@ -410,7 +306,7 @@ time.sleep(1000)
 """
 
 
-async def test_one_that_its_own_child_traces_as_it_dies_keeps_nobody_waiting(
+async def test_a_process_traced_by_its_child_keeps_nobody_waiting(
     household: Household,
 ) -> None:
     leader = household.sh(f"{sys.executable} -c '{_TRACES_ITS_PARENT}' & wait")

@@ -33,7 +33,7 @@ def callers(path: Path, count: int) -> Iterator[None]:
         yield
 
 
-async def test_pending_connections_are_counted_against_what_the_queue_holds(
+async def test_pending_connections_are_counted_against_the_capacity(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "socket"

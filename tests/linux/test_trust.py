@@ -1,4 +1,4 @@
-"""Whether a path can be turned by somebody who should not."""
+"""Whether another user can make a path lead elsewhere."""
 
 import os
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_a_link_of_hers_is_hers_to_turn(tmp_path: Path) -> None:
     assert who_may_turn(path, 0) == path
 
 
-def test_a_folder_that_all_may_write_to_is_nobodys_unless_it_is_sticky(tmp_path: Path) -> None:
+def test_a_folder_open_to_all_is_trusted_only_if_sticky(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
     (shared / "app").write_text("[uwsgi]\n")

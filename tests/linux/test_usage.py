@@ -55,7 +55,7 @@ def group_of(script: str, processes: int) -> Iterator[int]:
             os.killpg(leader.pid, 9)
 
 
-def test_a_group_is_the_sum_of_its_processes_and_of_nobody_elses() -> None:
+def test_a_groups_usage_is_the_sum_of_its_own_processes() -> None:
     with group_of(FAMILY, 2) as family, group_of(PARENT, 1) as other:
         used = usage([family])
         assert used.keys() == {family}

@@ -83,7 +83,7 @@ async def daemon(folder: Path, nginx: Nginx) -> AsyncIterator[StubDaemon]:
 
 @pytest.fixture
 def unknown(daemon: StubDaemon) -> StubDaemon:
-    """The daemon, who knows no app and says whose he was asked for."""
+    """A daemon that knows no app and answers with the domain it was asked for."""
 
     async def answer(asked: Asked) -> web.Response:
         return web.Response(status=404, text=asked.domain)

@@ -1,4 +1,4 @@
-"""A WSGI app that tells what reached it, notes each run, and dies where its path says so."""
+"""A WSGI app that answers with its request, notes each run, and dies at certain paths."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What an app is told about its client: the balancers are believed, and nobody else."""
+"""What an app is told about its client: only the balancers are believed."""
 
 import asyncio
 import json

@@ -37,7 +37,7 @@ def unwell(daemon: StubDaemon) -> StubDaemon:
 
 @pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize("host", [HOST, "127.0.0.1", "a;b", "x" * 90 + ".example"])
-async def test_a_probe_is_told_what_the_daemon_says_whatever_host_it_names(
+async def test_a_probe_of_any_host_is_told_what_the_daemon_says(
     nginx: Nginx, unwell: StubDaemon, host: str, tls: bool
 ) -> None:
     reply = await get(nginx, Request(host, PATH), tls=tls)
@@ -52,7 +52,7 @@ async def test_a_probe_in_http_1_0_needs_no_host(nginx: Nginx, unwell: StubDaemo
     assert (reply.status, reply.text) == (503, "draining\n")
 
 
-async def test_a_daemon_that_serves_is_200_and_leaves_no_line_in_the_access_log(
+async def test_a_serving_daemons_probe_is_200_and_not_logged(
     nginx: Nginx, daemon: StubDaemon, app: App
 ) -> None:
     async def serving(_asked: Asked) -> web.Response:
@@ -99,7 +99,7 @@ VISITS = {
 
 
 @pytest.mark.parametrize(("request_", "source"), VISITS.values(), ids=VISITS)
-async def test_a_visitors_request_for_that_path_goes_to_the_app_cold_and_warm(
+async def test_a_visitors_request_for_that_path_goes_to_the_app(
     nginx: Nginx, app: App, daemon: StubDaemon, request_: Request, source: str
 ) -> None:
     replies = [await get(nginx, request_, source) for _ in range(2)]
@@ -122,7 +122,7 @@ async def test_a_path_beside_it_is_an_apps_own_for_a_balancer_too(
     assert not daemon.asked
 
 
-async def test_an_app_that_fails_on_that_path_is_answered_for_as_on_any_other(
+async def test_an_app_that_fails_on_that_path_is_502_as_ever(
     nginx: Nginx, unknown: StubDaemon
 ) -> None:
     reply = await get(nginx, Request("none.example", PATH), STRANGER)

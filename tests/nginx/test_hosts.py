@@ -83,7 +83,7 @@ async def test_the_host_of_an_absolute_uri_wins(nginx: Nginx, unknown: StubDaemo
 
 
 def spellings() -> list[str]:
-    """Short hosts of every shape that nginx could read otherwise than we do."""
+    """Short hosts of all shapes that nginx might read differently from the daemon."""
     long = map("".join, itertools.product("aB.:[]", repeat=4))
     short = ("".join(host) for n in (1, 2) for host in itertools.product("aB.:[]/-_;", repeat=n))
     return [*long, *short, "WWW.Example.COM.:8080", "[::1].:80", "a.:8.0", "a:8..0", "a b", "a\tb"]
@@ -114,7 +114,7 @@ async def test_emperorctl_spells_a_host_as_nginx_does(nginx: Nginx, unknown: Stu
         "/é", "/%0d%0aX-Evil:1", "/a|b{}^`<>\"", "//evil.example/", "/?" + "a" * 8_000, "/[", "/\\",
     ],
 )  # fmt: skip
-async def test_no_path_keeps_the_daemon_from_understanding_the_question(
+async def test_the_daemon_understands_a_question_with_any_path(
     nginx: Nginx, app: App, daemon: StubDaemon, target: str
 ) -> None:
     raw = f"GET {target} HTTP/1.1\r\nHost: app.example\r\nConnection: close\r\n\r\n"

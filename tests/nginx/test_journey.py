@@ -15,7 +15,7 @@ from tests.nginx.stub_daemon import Asked, StubDaemon, run_it
 from tests.nginx_server import Nginx
 
 HOST = "app.example"
-# Differs between two runs of one request, whatever their way.
+# These differ between any two runs of a request.
 OF_THE_CONNECTION = {"REMOTE_PORT", "HTTP_X_REQUEST_ID", "uwsgi.core", "uwsgi.node"}
 
 REQUESTS = {
@@ -65,7 +65,7 @@ async def test_a_cold_app_sees_the_same_request_as_a_warm_one(
         assert seen(cold)["sha256"] == hashlib.sha256(b"".join(pieces)).hexdigest()
 
 
-async def test_a_held_request_waits_without_an_answer_until_the_daemon_gives_one(
+async def test_a_held_request_waits_for_the_daemons_answer(
     nginx: Nginx, app: App, daemon: StubDaemon
 ) -> None:
     accepts = asyncio.Event()
@@ -84,7 +84,7 @@ async def test_a_held_request_waits_without_an_answer_until_the_daemon_gives_one
     assert len(app.runs) == 3
 
 
-async def test_the_daemon_is_told_what_the_contract_says_and_nothing_else(
+async def test_the_daemon_is_told_exactly_what_the_contract_says(
     nginx: Nginx, app: App, daemon: StubDaemon
 ) -> None:
     headers = {
@@ -203,9 +203,7 @@ async def test_headers_of_the_daemon_do_not_leak_into_the_apps_reply(
     assert cold.headers["server"] == "nginx"
 
 
-async def test_without_the_daemon_a_cold_app_is_503_and_a_warm_one_answers(
-    nginx: Nginx, app: App
-) -> None:
+async def test_without_the_daemon_only_a_warm_app_answers(nginx: Nginx, app: App) -> None:
     nginx.expect(r"activate.sock failed \(2: No such file or directory\)")
     cold = await get(nginx, Request(HOST, method="POST", body=b"x"))
     assert (cold.status, cold.headers["retry-after"]) == (503, "5")
@@ -230,7 +228,7 @@ async def test_a_daemon_that_says_run_it_in_vain_is_asked_three_times(
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_question_that_breaks_off_is_asked_again_and_the_request_runs_once(
+async def test_a_question_that_breaks_off_is_asked_again(
     nginx: Nginx, app: App, daemon: StubDaemon, method: str
 ) -> None:
     nginx.expect("upstream prematurely closed connection.*activate.sock")
@@ -241,7 +239,7 @@ async def test_a_question_that_breaks_off_is_asked_again_and_the_request_runs_on
     assert len(app.runs) == 1
 
 
-async def test_an_app_that_went_back_to_sleep_is_woken_by_the_same_request(
+async def test_an_app_that_fell_asleep_is_woken_by_the_same_request(
     nginx: Nginx, app: App, daemon: StubDaemon
 ) -> None:
     async def late(asked: Asked) -> web.Response:

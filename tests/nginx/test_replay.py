@@ -1,4 +1,4 @@
-"""An app that fails with a request in its hands: what is run again, and what never is."""
+"""An app fails while it has a request: which requests are run again, and which never are."""
 
 import asyncio
 import http.client

@@ -76,7 +76,7 @@ def test_a_second_revision_during_a_reload_boots_the_newest() -> None:
     assert world.vassal.last_error is None
 
 
-def test_a_revision_while_a_predecessor_drains_waits_for_its_end() -> None:
+def test_a_revision_waits_for_a_draining_predecessor() -> None:
     world = World()
     old = world.run()
     world.governor.revise(replace(SPEC, idle=5))

@@ -30,7 +30,7 @@ def test_a_vassal_is_restored_with_the_options_of_its_runtime() -> None:
     assert world.state == "running"
 
 
-def test_each_process_is_restored_by_the_runtime_that_launched_it() -> None:
+def test_a_process_is_restored_by_the_runtime_of_its_launch() -> None:
     world = World()
     world.run()
     world.governor.revise(OTHER)

@@ -18,21 +18,34 @@ from uuid import uuid4
 
 import psutil
 
-from tests.eventually import eventually
-
-BOOT_SECONDS = 60.0
-HALT_SECONDS = 30.0
+from tests.eventually import PATIENCE_SECONDS, eventually
+from tests.host import FOLDERS
 
 # The overlay's upper folder has to be on a file system that is not itself an overlay. The box's
 # cgroup must be its own in every hierarchy, or two boxes would share nspawn's `payload` group.
+# A device with the numbers 0 and 0 in the upper folder hides what the lower one has of that name.
 _BOOT = """
 for group in $GROUPS_OF_BOX; do echo $$ > "$group/cgroup.procs"; done
 mount -t tmpfs -o mode=755 tmpfs "$BOX/disk"
-mkdir "$BOX/disk/work"
-cp -a "$BOX/tree" "$BOX/disk/upper"
+mkdir "$BOX/disk/work" "$BOX/disk/upper"
+for path in $HIDDEN; do
+  mkdir -p "$BOX/disk/upper${path%/*}"
+  mknod "$BOX/disk/upper$path" c 0 0
+done
 mount -t overlay overlay -o "lowerdir=/,upperdir=$BOX/disk/upper,workdir=$BOX/disk/work" "$BOX/root"
+mkdir -p "$BOX/root/usr/local/bin" "$BOX/root/usr/local/sbin"
+sed -i '/^emperor:/d' "$BOX/root/etc/group" "$BOX/root/etc/gshadow"
+cp -a "$BOX/tree/." "$BOX/root"
 exec "$@"
 """
+
+# What an administrator may have put on this machine. The box must not have it.
+_HIDDEN = (
+    *FOLDERS,
+    "/etc/logrotate.d/emperord",
+    "/etc/systemd/system",
+    "/usr/local",
+)
 
 # Units that want hardware, a network or a console.
 _MASKED = (
@@ -157,6 +170,7 @@ def _nspawn(
         "PATH": os.environ["PATH"],
         "BOX": str(folder),
         "GROUPS_OF_BOX": " ".join(map(str, groups)),
+        "HIDDEN": " ".join(_HIDDEN),
         "NOTIFY_SOCKET": str(folder / "notify"),
     }
     with (folder / "console").open("wb") as console:
@@ -184,7 +198,7 @@ def _leader_of(notify: socket.socket, process: "subprocess.Popen[bytes]", folder
         return told.get("READY") == "1"
 
     try:
-        eventually(is_ready, alive=[process], seconds=BOOT_SECONDS, what="systemd is ready")
+        eventually(is_ready, alive=[process], what="systemd is ready")
     except AssertionError as error:
         raise BoxError(f"cannot boot a box: {error}\n{_console(folder)}") from error
     return int(told["X_NSPAWN_LEADER_PID"])
@@ -193,14 +207,25 @@ def _leader_of(notify: socket.socket, process: "subprocess.Popen[bytes]", folder
 def _halt(process: "subprocess.Popen[bytes]", folder: Path) -> None:
     process.terminate()
     try:
-        process.wait(HALT_SECONDS)
+        process.wait(PATIENCE_SECONDS)
     except subprocess.TimeoutExpired as error:
         # The box's PID 1 outlives nspawn, which has moved it into a session of its own.
-        for child in psutil.Process(process.pid).children(recursive=True):
+        left = psutil.Process(process.pid).children(recursive=True)
+        told = "\n".join(_seen(child) for child in left)
+        for child in left:
             child.kill()
         process.kill()
         process.wait()
-        raise BoxError(f"cannot halt a box\n{_console(folder)}") from error
+        raise BoxError(f"cannot halt a box\n{_console(folder)}\nstill there:\n{told}") from error
+
+
+def _seen(process: psutil.Process) -> str:
+    """What a process is, its state, and the function of the kernel that it waits in."""
+    try:
+        waits = Path(f"/proc/{process.pid}/wchan").read_text()
+        return f"{process.pid} {process.status()} {waits} {' '.join(process.cmdline())}"
+    except (psutil.Error, OSError):
+        return f"{process.pid} has ended"
 
 
 def _console(folder: Path) -> str:

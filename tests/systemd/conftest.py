@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.once import once
 from tests.systemd.box import Box, booted
 from tests.systemd.installation import ROOT, install, with_emperord
 from tests.traces import public_folder
@@ -13,20 +14,18 @@ from tests.traces import public_folder
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `make install` puts below DESTDIR."""
-    root = tmp_path_factory.mktemp("installed")
-    install(root)
-    return root
+    return once(tmp_path_factory, "installed", install)
 
 
 @pytest.fixture
 def box(installed: Path) -> Iterator[Box]:
-    """With emperord installed, and not started."""
+    """A machine with emperord installed, and not started."""
     with with_emperord(installed) as box:
         yield box
 
 
 @pytest.fixture
 def bare_box() -> Iterator[Box]:
-    """A machine that has not heard of emperord yet, with the checkout on it."""
+    """A machine without emperord, with the checkout on its disk."""
     with public_folder() as folder, booted(folder, {}, {str(ROOT): ROOT}) as box:
         yield box

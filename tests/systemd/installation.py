@@ -18,8 +18,8 @@ def install(root: Path) -> None:
 
 @contextmanager
 def with_emperord(installed: Path) -> Iterator[Box]:
-    """A machine with that, and nginx as a backend has it. The checkout lies where it is, for the
-    sake of tests/apps."""
+    """A machine with this installation and with nginx as on a backend. The checkout lies at its
+    usual path, for tests/apps."""
     tree: dict[str, Path | str] = {
         "/etc": installed / "etc",
         "/usr": installed / "usr",
@@ -30,3 +30,10 @@ def with_emperord(installed: Path) -> Iterator[Box]:
         box.must("systemd-sysusers")
         box.must("systemd-tmpfiles", "--create", "emperord.conf")
         yield box
+
+
+def paths_on(box: Box, *folders: str) -> set[str]:
+    """All paths below these folders, where an installation may write. The rest of the disk is the
+    host's, and other programs change it meanwhile."""
+    present = [folder for folder in folders if box.run("test", "-e", folder).returncode == 0]
+    return set(box.must("find", *present, "-xdev").splitlines())

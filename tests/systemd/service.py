@@ -17,7 +17,7 @@ RUNS = f"{PLACE}/runs"
 NOTED = f"env = RUNS={RUNS}"
 _GET = """\
 import sys, http.client
-connection = http.client.HTTPConnection('127.0.0.1', timeout=30)
+connection = http.client.HTTPConnection('127.0.0.1', timeout=60)
 connection.request('GET', '/', headers={'Host': sys.argv[1]})
 response = connection.getresponse()
 print(response.status, response.read().decode())
@@ -67,7 +67,7 @@ def override(box: Box, settings: str) -> None:
 
 
 def daemon(box: Box) -> int:
-    """The daemon's pid in the box, which runs."""
+    """The pid, in the box, of the daemon, which runs."""
     pid = int(show(box, "MainPID")["MainPID"])
     assert pid, "kill(1) would take 0 for our own group"
     return pid
@@ -87,7 +87,7 @@ def crash(box: Box) -> float:
     before = int(show(box, "NRestarts")["NRestarts"])
     box.must("systemctl", "kill", "--kill-whom=main", "--signal=KILL", "emperord")
     after = {"NRestarts": str(before + 1), "ActiveState": "active", "SubState": "running"}
-    eventually(lambda: show(box, *after) == after, seconds=60, what=f"restart {before + 1}")
+    eventually(lambda: show(box, *after) == after, what=f"restart {before + 1}")
     moments = show(box, "ActiveExitTimestampMonotonic", "ActiveEnterTimestampMonotonic")
     gone, back = (int(moment) / 1e6 for _, moment in sorted(moments.items(), reverse=True))
     return back - gone
@@ -101,7 +101,7 @@ def upgrade(box: Box) -> None:
 
     before = times()
     box.must("systemctl", "reload", "emperord")
-    eventually(lambda: times() == before + 1, seconds=60, what="the upgrade is done")
+    eventually(lambda: times() == before + 1, what="the upgrade is done")
 
 
 def leaders(box: Box, domains: Collection[str]) -> list[int]:
@@ -111,7 +111,7 @@ def leaders(box: Box, domains: Collection[str]) -> list[int]:
 
 
 def version(box: Box) -> str:
-    """Of the daemon that serves."""
+    """The version of the daemon that serves."""
     told: str = json.loads(box.must("emperorctl", "status", "--json"))["emperor"]["version"]
     return told
 
@@ -128,7 +128,7 @@ class Load:
     def go_on(self) -> None:
         """Wait until some more requests were sent."""
         goal = self._sent() + 25
-        eventually(lambda: self._sent() >= goal, seconds=60, what=f"{goal} requests were sent")
+        eventually(lambda: self._sent() >= goal, what=f"{goal} requests were sent")
 
 
 @contextmanager

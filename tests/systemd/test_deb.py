@@ -11,7 +11,7 @@ import pytest
 from emperor import __version__
 from tests.eventually import eventually
 from tests.systemd.box import Box, booted
-from tests.systemd.installation import ROOT
+from tests.systemd.installation import ROOT, paths_on
 from tests.systemd.service import (
     NOTED,
     PLACE,
@@ -73,10 +73,9 @@ def machine(package: Path, next_package: Path) -> Iterator[Box]:
 
 
 def everything(box: Box) -> set[str]:
-    """Paths on the disk, but for what dpkg and others of the system keep for themselves."""
-    ours = ["/etc", "/opt", "/srv", "/usr", "/var/lib/systemd", "/var/log/emperord", "/var/sockets"]
-    present = [path for path in ours if box.run("test", "-e", path).returncode == 0]
-    return set(box.must("find", *present, "-xdev").splitlines())
+    """Paths on the disk, but for those that dpkg and others of the system keep for themselves."""
+    ours = ("/etc", "/opt", "/srv", "/usr", "/var/lib/systemd", "/var/log/emperord", "/var/sockets")
+    return paths_on(box, *ours)
 
 
 def install(box: Box, package: str) -> None:
@@ -84,7 +83,7 @@ def install(box: Box, package: str) -> None:
 
 
 def serve(box: Box, *domains: str) -> None:
-    """nginx as the package's example has it, and these apps."""
+    """Start nginx with the package's example, and add these apps."""
     box.must("cp", "/usr/share/doc/emperord/examples/backend.conf", "/etc/nginx/nginx.conf")
     box.must("systemctl", "start", "nginx")
     box.must("mkdir", PLACE)
@@ -93,7 +92,7 @@ def serve(box: Box, *domains: str) -> None:
         assert get(box, domain).startswith("200 ")
 
 
-def test_it_serves_when_it_is_installed_and_nothing_is_left_when_it_is_purged(
+def test_it_serves_when_installed_and_a_purge_leaves_nothing(
     machine: Box,
 ) -> None:
     box = machine
@@ -125,12 +124,12 @@ def test_it_serves_when_it_is_installed_and_nothing_is_left_when_it_is_purged(
     install(box, "/srv/1.deb")
     box.must("dpkg", "--purge", "emperord")
     assert box.run("getent", "group", "emperor").returncode == 2
-    left = everything(box) - before - {"/etc/subuid-", "/etc/subgid-"}  # these are useradd's
+    left = everything(box) - before - {"/etc/subuid-", "/etc/subgid-"}  # made by useradd
     apps = {"/etc/uwsgi", "/etc/uwsgi/vassals", "/etc/uwsgi/vassals/a.example.ini"}
     assert left == apps | {"/srv/plain.py", PLACE, RUNS}, "an ini is not ours to purge"
 
 
-def test_what_make_has_put_there_is_not_overwritten_nor_taken_for_it(machine: Box) -> None:
+def test_the_package_and_make_install_keep_apart(machine: Box) -> None:
     box = machine
     box.must("mkdir", "--parents", "/opt/emperord")
     box.must("touch", "/opt/emperord/manifest")

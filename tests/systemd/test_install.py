@@ -8,49 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from systemd.install import put, refuse_to_join_others, remove
+from systemd.install import refuse_to_join_others, remove
 from tests.eventually import eventually
 from tests.systemd.box import Box
-from tests.systemd.installation import ROOT
+from tests.systemd.installation import ROOT, paths_on
+from tests.systemd.root_folder import CODE, SETTINGS, Machine
 from tests.systemd.service import add, get, left_over, write
-
-SETTINGS = "etc/uwsgi/emperord.ini"
-CODE = "opt/emperord/lib/module.py"
-
-
-class Machine:
-    """A root folder, and trees that are put into it as versions come and go."""
-
-    def __init__(self, folder: Path) -> None:
-        self.root = folder / "root"
-        self.root.mkdir()
-        self._trees = folder / "trees"
-
-    @property
-    def manifest(self) -> Path:
-        return self.root / "opt/emperord/manifest"
-
-    def put(self, **files: str) -> None:
-        """A version whose files are `settings`, `code` and others of /etc, by name."""
-        tree = self._trees / str(len(list(self._trees.glob("*"))))
-        places = {"settings": SETTINGS, "code": CODE}
-        for name, text in files.items():
-            place = tree / places.get(name, f"etc/{name}")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text)
-        put(tree, self.root, self.manifest)
-
-    def write(self, path: str, text: str) -> None:
-        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
-        (self.root / path).write_text(text)
-
-    def files(self) -> dict[str, str]:
-        """What there is, but for the manifest."""
-        return {
-            str(path.relative_to(self.root)): path.read_text()
-            for path in self.root.rglob("*")
-            if path.is_file() and path != self.manifest
-        }
 
 
 @pytest.fixture
@@ -64,7 +27,7 @@ def test_another_version_takes_the_place_of_the_one_before(machine: Machine) -> 
     assert machine.files() == {SETTINGS: "2", CODE: "2"}
 
 
-def test_settings_that_were_edited_stay_and_the_new_ones_stand_beside_them(
+def test_edited_settings_stay_with_the_new_ones_beside_them(
     machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     machine.put(settings="1", code="1")
@@ -90,7 +53,7 @@ def test_settings_that_were_deleted_do_not_come_back(machine: Machine) -> None:
     assert machine.files() == {CODE: "2"}
 
 
-def test_what_was_put_goes_and_what_was_edited_or_is_not_ours_stays(machine: Machine) -> None:
+def test_what_was_put_goes_and_what_was_edited_stays(machine: Machine) -> None:
     machine.write("etc/other", "")
     machine.write("etc/edited", "mine")
     machine.put(settings="1", code="1", edited="1")
@@ -104,7 +67,7 @@ def test_without_an_installation_there_is_nothing_to_take_away(machine: Machine)
         remove(machine.root, machine.manifest)
 
 
-def test_an_installation_that_was_interrupted_can_be_repeated_and_taken_away(
+def test_an_interrupted_installation_can_be_repeated(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
@@ -124,7 +87,7 @@ def test_an_installation_that_was_interrupted_can_be_repeated_and_taken_away(
     assert not list(machine.root.iterdir())
 
 
-def test_what_somebody_else_has_put_into_its_place_is_left_alone(machine: Machine) -> None:
+def test_what_somebody_else_has_put_there_is_left_alone(machine: Machine) -> None:
     refuse_to_join_others(machine.manifest)
     machine.write("opt/emperord/bin/emperord", "the package's")
     with pytest.raises(SystemExit, match=r"opt/emperord was not made by `make install`; remove it"):
@@ -147,11 +110,11 @@ def test_nothing_is_installed_that_only_tests_need(installed: Path) -> None:
 
 
 def everything(box: Box) -> set[str]:
-    """Paths outside of what lives in memory."""
-    return set(box.must("find", "/", "-xdev", "-not", "-path", "/root/*").splitlines())
+    """Paths on the disk."""
+    return paths_on(box, "/etc", "/home", "/opt", "/srv", "/usr", "/var")
 
 
-def test_a_machine_is_as_it_was_after_an_uninstall_but_for_what_is_the_admins(
+def test_an_uninstall_leaves_only_what_is_the_administrators(
     bare_box: Box,
 ) -> None:
     box = bare_box

@@ -14,7 +14,7 @@ def told(box: Box, program: str, domain: str = "app.example", more: str = OF_NOB
     return get(box, domain)
 
 
-def test_a_tenant_sees_no_process_of_others_and_the_daemon_sees_them_all(box: Box) -> None:
+def test_a_tenant_sees_its_processes_and_the_daemon_sees_all(box: Box) -> None:
     assert told(box, "ps -e -o user= | sort -u") == "200 nobody"
     memory = box.must("emperorctl", "status", "app.example", "--json")
     assert '"rss_bytes": null' not in memory

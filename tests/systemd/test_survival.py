@@ -18,7 +18,7 @@ from tests.systemd.service import (
 )
 
 
-def test_ten_crashes_and_three_upgrades_lose_no_request_and_no_process(box: Box) -> None:
+def test_crashes_and_upgrades_lose_no_request_and_no_process(box: Box) -> None:
     box.must("systemctl", "start", "emperord", "nginx")
     awake = [f"awake-{number}.example" for number in range(10)]
     asleep = [f"asleep-{number}.example" for number in range(10)]

@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 60
 
 
 class Visitors:
-    """`failed` tells of each that was not answered well."""
+    """`failed` lists the requests that were not answered with 200."""
 
     def __init__(self, folder: Path, awake: list[str], asleep: list[str]) -> None:
         self._folder = folder

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pwd
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -14,6 +15,7 @@ from emperor.model.spec import Identity
 from emperor.uwsgi.ini import Ini, parse
 from emperor.uwsgi.resolver import AT_ONCE, CannotResolve, Resolver
 from tests.eventually import eventually_async
+from tests.traces import public_folder
 from tests.uwsgi.oracle import UWSGI
 
 NAME = "www.a.example.ini"
@@ -22,11 +24,10 @@ AS_NOBODY = Identity(NOBODY.pw_uid, NOBODY.pw_gid, NOBODY.pw_name)
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder() -> Iterator[Path]:
     """A folder of inis that every user may enter, as /etc/uwsgi/vassals is."""
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)
-    return tmp_path
+    with public_folder() as folder:
+        yield folder
 
 
 def write(folder: Path, text: str) -> Ini:

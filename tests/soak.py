@@ -1,0 +1,49 @@
+"""Runs the fault suite with drawn seeds and the tests of hypothesis with drawn examples, for so
+many minutes or until a failure. It prints each seed with the command that repeats its run.
+
+    python -m tests.soak MINUTES
+"""
+
+import os
+import random
+import subprocess
+import sys
+import time
+
+STRIKES = 20
+FAULTS = ["tests/faults/test_faults.py", "-k", "accounted_for"]
+EXAMPLES = ["tests/model", "tests/supervisor", "tests/uwsgi", "tests/linux", "tests/balancer"]
+EXAMPLES += ["-m", "hypothesis", "--hypothesis-profile=drawn"]
+
+
+def commands(seed: int) -> list[tuple[dict[str, str], list[str]]]:
+    """What is run with that seed: variables of the environment, and arguments of pytest."""
+    faults = {"FAULT_SEEDS": str(seed), "FAULT_STRIKES": str(STRIKES)}
+    # A run is as long as its strikes, each of which has its own limits.
+    return [
+        ({}, [*EXAMPLES, f"--hypothesis-seed={seed}"]),
+        (faults, [*FAULTS, "--timeout=0"]),
+    ]
+
+
+def main(minutes: str) -> int:
+    """Run until the time is over. The exit status is 1 after a failure."""
+    until = time.monotonic() + 60 * float(minutes)
+    rounds = 0
+    while not rounds or time.monotonic() < until:
+        seed = random.SystemRandom().randrange(10**6)
+        for variables, arguments in commands(seed):
+            command = [sys.executable, "-m", "pytest", "-q", *arguments]
+            told = [f"{name}={value}" for name, value in variables.items()]
+            text = " ".join(["env", *told, *command] if told else command)
+            print(f"seed {seed}: {text}", flush=True)
+            if subprocess.run(command, env=os.environ | variables, check=False).returncode:
+                print(f"seed {seed} failed; to repeat it: {text}")
+                return 1
+        rounds += 1
+    print(f"{rounds} seeds passed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
