@@ -33,7 +33,7 @@ check: .venv/.installed ## format, lint, types and the quick tests, in seconds
 	$(PYTHON) -m mypy
 	shellcheck .ci/* systemd/stage systemd/debian/[bp]*
 	luacheck --quiet --config lua/.luacheckrc lua
-	$(PYTHON) -m pytest -q tests/model tests/supervisor tests/uwsgi
+	$(PYTHON) -m pytest -q tests/model tests/supervisor tests/sources tests/handover tests/uwsgi $(ON_ALL_CORES)
 
 bench: .venv/.installed ## measure against bare uWSGI and nginx, write docs/figures.json
 	$(SUDO) $(PYTHON) -m tests.bench

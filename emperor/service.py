@@ -6,7 +6,7 @@ import logging
 import os
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -23,7 +23,7 @@ from emperor.linux.listeners import UnixListeners
 from emperor.linux.queues import queue_length
 from emperor.linux.watch import Changes, FolderWatch
 from emperor.model.daemon_record import config_fingerprint
-from emperor.model.ports import Listener, Ports, QueueLength
+from emperor.model.ports import Listener, Ports, QueueLength, Runtime, Store
 from emperor.model.settings import Settings
 from emperor.model.snapshot import decoder
 from emperor.model.status import TransitionEvent
@@ -84,15 +84,7 @@ class Service:
             uwsgi, settings, self._accounts, resolver, handover.origin.open_files
         )
         self._runtimes = (of_uwsgi,)
-        ports = Ports(
-            listeners=UnixListeners(settings, loop),
-            launchers={runtime.name: runtime.launcher for runtime in self._runtimes},
-            store=self._inherited.bag,
-            clock=loop,
-            wall_clock=partial(datetime.now, UTC),
-            chance=random.random,
-            cores=len(os.sched_getaffinity(0)),
-        )
+        ports = _ports(settings, self._runtimes, self._inherited.bag, loop)
         self._governor = Governor(settings, ports, self._events)
         self._folder = VassalFolder(settings, self._governor, of_uwsgi.reader, tasks)
         self._provisioner = Provisioner(settings, self._governor, self._gate, tasks)
@@ -306,6 +298,24 @@ class Service:
         if refused := len(self._folder.refused):
             states.append(f"{refused} inis not served")
         self._notifier.status(", ".join(states) or "no vassals")
+
+
+def _ports(
+    settings: Settings,
+    runtimes: Collection[Runtime],
+    store: Store,
+    loop: asyncio.AbstractEventLoop,
+) -> Ports:
+    """The real world, for the governor."""
+    return Ports(
+        listeners=UnixListeners(settings, loop),
+        launchers={runtime.name: runtime.launcher for runtime in runtimes},
+        store=store,
+        clock=loop,
+        wall_clock=partial(datetime.now, UTC),
+        chance=random.random,
+        cores=len(os.sched_getaffinity(0)),
+    )
 
 
 def cannot_start(error: OSError) -> CannotStart:
