@@ -223,7 +223,7 @@ class TransitionEvent:
     level: Level = Level.INFO
     """how much it matters"""
     pid: int | None = None
-    """pid of the process that leads from then on; null: no process does"""
+    """pid of the process that the event is about, or else of the lead; null: there is none"""
 
 
 @dataclass(frozen=True, slots=True)

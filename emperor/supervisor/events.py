@@ -35,8 +35,14 @@ def transition_event(
         start_seconds=_start_seconds(vassal) if occurrence.event is Event.ACCEPTING else None,
         detail=detail,
         level=occurrence.level,
-        pid=vassal.lead.process.pid if vassal.lead else None,
+        pid=_pid(occurrence),
     )
+
+
+def _pid(occurrence: Occurrence) -> int | None:
+    """The process that the event is about, or else the lead."""
+    lead = occurrence.vassal.lead
+    return occurrence.pid or (lead.process.pid if lead else None)
 
 
 def _fields(event: TransitionEvent) -> LogFields:

@@ -78,10 +78,13 @@ class Reactions:
         if is_lead:
             self._lead_exited(vassal, child, why)
         elif child.role is Role.BOOTING:
-            self._core.handle(successor_failed(vassal, child.boot.cause, why))
+            self._core.handle(successor_failed(vassal, child.boot.cause, why, child.process.pid))
         else:
-            detail = f"pid {child.process.pid} has drained: {why}"
-            self._core.handle(Occurrence(vassal, Event.SECOND_EXITED, child.boot.cause, detail))
+            pid = child.process.pid
+            detail = f"pid {pid} has drained: {why}"
+            self._core.handle(
+                Occurrence(vassal, Event.SECOND_EXITED, child.boot.cause, detail, pid=pid)
+            )
 
     def on_connection(self, vassal: Vassal) -> None:
         """A connection is pending on the listener, and no app is there to accept it."""
@@ -102,7 +105,9 @@ class Reactions:
         child.process.kill()
         detail = f"pid {child.process.pid} {child.kill_reason} and was killed with its group"
         self._core.handle(
-            Occurrence(vassal, Event.DEADLINE, child.boot.cause, detail, Level.WARNING)
+            Occurrence(
+                vassal, Event.DEADLINE, child.boot.cause, detail, Level.WARNING, child.process.pid
+            )
         )
 
     def on_throttle_end(self, vassal: Vassal) -> None:
@@ -149,14 +154,16 @@ class Reactions:
         if was_taken_away:
             self._core.rebind(vassal)
         level = Level.INFO if is_asked else Level.WARNING
-        self._core.handle(Occurrence(vassal, event, child.boot.cause, why, level))
+        self._core.handle(
+            Occurrence(vassal, event, child.boot.cause, why, level, child.process.pid)
+        )
         if was_taken_away and successor:
             # It boots on the old socket, where nobody will ever find it.
             cause = Cause("its socket was taken away", self._clock.time())
             self._core.handle(Occurrence(vassal, Event.REVISED, cause))
 
 
-def successor_failed(vassal: Vassal, cause: Cause, why: str) -> Occurrence:
+def successor_failed(vassal: Vassal, cause: Cause, why: str, pid: int | None = None) -> Occurrence:
     """The new version did not start, and the old one serves on."""
     detail = f"the new version did not start, the old one serves on: {why}"
-    return Occurrence(vassal, Event.SECOND_EXITED, cause, detail, Level.WARNING)
+    return Occurrence(vassal, Event.SECOND_EXITED, cause, detail, Level.WARNING, pid)

@@ -174,13 +174,14 @@ class Vassal(VassalRecord):
 @dataclass(frozen=True, slots=True)
 class Occurrence:
     """An event of one vassal, and why. The log tells `detail` where there is one, or else the
-    cause; an administrator should look at a WARNING."""
+    cause; an administrator should look at a WARNING. `pid` is the process that it is about."""
 
     vassal: Vassal
     event: Event
     cause: Cause
     detail: str = ""
     level: Level = Level.INFO
+    pid: int | None = None
 
     @property
     def why(self) -> str:

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
@@ -166,7 +165,7 @@ class Control:
     async def drain(self, _request: web.Request) -> web.Response:
         """Have load balancers sent elsewhere, and answer with what the daemon is then."""
         try:
-            self._drain.begin(datetime.now(UTC))
+            self._drain.begin(self._governor.wall(self._governor.now()))
         except OSError as error:
             raise ApiError(
                 ProblemCode.CANNOT_DRAIN, f"cannot drain: cannot write to run-dir: {error.strerror}"

@@ -90,3 +90,19 @@ def test_a_fault_in_one_event_leaves_the_others_alone() -> None:
     world.listener.fault = RuntimeError("a bug")
     world.launcher.last.accepts()
     assert started(world) == ["a.example", "b.example"], "its place is free again"
+
+
+def test_an_event_names_the_process_that_it_is_about() -> None:
+    world = World()
+    old = world.run()
+    world.governor.order(world.vassal, Event.REVISED, "emperorctl reload")
+    new = world.launcher.last
+    new.accepts()
+    old.exits()
+    new.exits("killed by SIGKILL")
+    told = [(event.event, event.pid) for event in world.recorder.told[-3:]]
+    assert told == [
+        (Event.ACCEPTING, new.pid),
+        (Event.SECOND_EXITED, old.pid),
+        (Event.FAILED, new.pid),
+    ]
