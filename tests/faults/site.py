@@ -50,6 +50,7 @@ class Site:
     log: Log
     clock: Clock
     spells: list[Spell] = field(default_factory=list)
+    take_overs: int = 0
 
     # Which processes there are. The kernel is asked: the daemon may be stopped.
 
@@ -101,6 +102,17 @@ class Site:
         unwell = KINDS.keys() - {visit.question.domain for visit in since if not visit.failed}
         assert not unwell, [visit for visit in since if visit.question.domain in unwell][-3:]
         return True
+
+    def expect_upgrade(self) -> None:
+        """Another daemon is about to take over."""
+        self.take_overs = len(self._taken_over()) + 1
+
+    def until_upgraded(self) -> None:
+        """Wait until the last upgrade is over: it cuts off whoever asks the daemon meanwhile."""
+        eventually(lambda: len(self._taken_over()) >= self.take_overs, what="the upgrade is over")
+
+    def _taken_over(self) -> list[str]:
+        return self.backend.lines("took over ")
 
     # What has to be true.
 

@@ -62,6 +62,7 @@ def daemon_killed(site: Site, _chance: Random) -> Iterator[None]:
 
 @contextmanager
 def daemon_hung_up(site: Site, _chance: Random) -> Iterator[None]:
+    site.expect_upgrade()
     site.backend.process.send_signal(signal.SIGHUP)
     yield
 

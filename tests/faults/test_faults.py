@@ -27,6 +27,7 @@ def strike(site: Site, faults: Sequence[Fault], chance: Random) -> None:
         for fault in faults:
             stack.enter_context(fault.strike(site, chance))
         site.traffic.goes_on(30)
+    site.until_upgraded()
     site.check_processes()
     site.check_log()
 
