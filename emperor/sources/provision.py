@@ -3,12 +3,11 @@
 import asyncio
 import logging
 import os
-import signal
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 
+from emperor.linux.commands import EndlessOutput, run_command
 from emperor.model.duration import format_duration
 from emperor.model.log_fields import about
-from emperor.model.ports import Gate
+from emperor.model.ports import CannotLaunch, Gate
 from emperor.model.settings import Settings
 from emperor.supervisor.governor import Governor
 
@@ -16,7 +15,8 @@ log = logging.getLogger("emperord.provision")
 
 # Anybody can send any host name: unknown ones must not become a fork bomb.
 AT_ONCE = 4
-_LOGGED_BYTES = 500
+_LOGGED_CHARACTERS = 500
+_LONGEST_OUTPUT_BYTES = 1 << 20
 
 
 class Provisioner:
@@ -73,37 +73,25 @@ class Provisioner:
                 extra=about(domain),
             )  # fmt: skip
             return False
-        except OSError as error:
+        except CannotLaunch as error:
             log.warning("cannot provision %s: %s", domain, error, extra=about(domain))
+            return False
+        except EndlessOutput:
+            log.warning(
+                "cannot provision %s: the command prints more than %d bytes; have it print less",
+                domain, _LONGEST_OUTPUT_BYTES,
+                extra=about(domain),
+            )  # fmt: skip
             return False
         finally:
             self._governor.subscribers.remove(domain, admitted.set)
 
     async def _run(self, domain: str) -> bool:
         async with self._gate.passing():
-            return await self._run_now(domain)
-
-    async def _run_now(self, domain: str) -> bool:
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            domain,
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=STDOUT,
-            start_new_session=True,
-        )
-        try:
-            output, _ = await process.communicate()
-        finally:
-            if process.returncode is None:
-                # With its children: asyncio waits until the last one has closed the output.
-                os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
-        if process.returncode:
-            last = output[-_LOGGED_BYTES:].decode(errors="replace").strip()
-            status = process.returncode
-            log.info(
-                "%s is not provisioned: exit status %d: %s",
-                domain, status, last, extra=about(domain),
-            )  # fmt: skip
-        return process.returncode == 0
+            ended, output = await run_command(
+                [*self._command, domain], os.environ, _LONGEST_OUTPUT_BYTES
+            )
+        if ended.code != 0:
+            last = output[-_LOGGED_CHARACTERS:].strip()
+            log.info("%s is not provisioned: %s: %s", domain, ended, last, extra=about(domain))
+        return ended.code == 0

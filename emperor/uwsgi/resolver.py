@@ -16,9 +16,9 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
 
-from emperor.linux.processes import as_identity, spawn
+from emperor.linux.commands import EndlessOutput, run_command
+from emperor.linux.processes import as_identity
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
 from emperor.model.ports import CannotLaunch, Exit, Gate
 from emperor.model.spec import Identity
@@ -69,7 +69,6 @@ class Resolver:
     ) -> None:
         self._uwsgi = str(uwsgi)
         self._folder = str(folder)
-        self._gate = gate
         self._gate = gate
         self._seconds = seconds
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -136,48 +135,23 @@ class Resolver:
             argv = as_identity(identity, argv)
         # uWSGI resolves %v, %d and relative includes against its working directory.
         argv = ["env", "-C", self._folder, *argv]
-        loop = asyncio.get_running_loop()
-        exited: asyncio.Future[Exit] = loop.create_future()
-        read_end, write_end = os.pipe()
-        with os.fdopen(read_end, "rb", buffering=0) as pipe:
-            try:
-                env = clean_environment(os.environ)
-                child = spawn(argv, env, {1: write_end, 2: write_end}, loop, exited.set_result)
-            except CannotLaunch as error:
-                raise CannotResolve(str(error)) from error
-            finally:
-                os.close(write_end)
-            try:
-                async with asyncio.timeout(self._seconds):
-                    printed = await _read_all(pipe, loop)
-                    await asyncio.wait([exited])
-            except TimeoutError as error:
-                raise CannotResolve(
-                    f"it gave no answer within {self._seconds:g} s",
-                    "look for an include that waits, a pipe or a file on another machine",
-                ) from error
-            finally:
-                child.kill()
-                await asyncio.wait([exited])
-        ended = exited.result()
+        try:
+            async with asyncio.timeout(self._seconds):
+                ended, printed = await run_command(
+                    argv, clean_environment(os.environ), LONGEST_ANSWER
+                )
+        except CannotLaunch as error:
+            raise CannotResolve(str(error)) from error
+        except EndlessOutput as error:
+            raise CannotResolve("its answer has no end", "look for a for-times") from error
+        except TimeoutError as error:
+            raise CannotResolve(
+                f"it gave no answer within {self._seconds:g} s",
+                "look for an include that waits, a pipe or a file on another machine",
+            ) from error
         if ended.code in _NOT_RUN:
             raise CannotResolve(_last_line(printed))
         return ended, printed
-
-
-async def _read_all(pipe: IO[bytes], loop: asyncio.AbstractEventLoop) -> str:
-    """All that comes through `pipe`. Raises CannotResolve when that is too much."""
-    reader = asyncio.StreamReader()
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-    try:
-        printed = bytearray()
-        while part := await reader.read(1 << 16):
-            printed += part
-            if len(printed) > LONGEST_ANSWER:
-                raise CannotResolve("its answer has no end", "look for a for-times")
-    finally:
-        transport.close()
-    return printed.decode(errors="replace")
 
 
 def _options(ini: Ini, printed: str, token: str) -> tuple[Option, ...] | None:
