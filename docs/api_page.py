@@ -130,8 +130,9 @@ fails after all, which the log tells, `instance_id` stays the same.
 
 ## Errors
 
-An answer with a status of 400 or more is a [Problem](#problem) of type `application/problem+json`
-(RFC 9457). Every endpoint may answer `internal-error`. An answer 405 has the header `Allow`.
+An endpoint answers an error as a [Problem](#problem) of type `application/problem+json` (RFC 9457)
+with a status of 400 or more. Every endpoint may answer `internal-error`. An answer 405 has the
+header `Allow`. Invalid HTTP gets 400, and an unknown `Expect` 417, as plain text.
 
 {errors}
 

@@ -77,10 +77,12 @@ the state.
 ## Rules beside the table
 
 - A pending event is handled as soon as a process has left its slot, that is after {departures}.
-  Any other event replaces it, except {keeps_pending}. While one is pending, the listener is not
-  watched: the demand is known already.
+  Any other event that is not ignored replaces it, except {keeps_pending}. While one is pending,
+  the listener is not watched: the demand is known already.
 - Failures in a row count from zero again after {pardons}, and after an app died that had served
   for a while.
+- The reason of an event is kept as the last error after `failed`, after `exited` while the app
+  serves, and after `second exited` while `reloading`. `accepting` clears it.
 - When and why an app stopped last is noted on the way into {stops}, and when an app dies that
   serves ({serving}).
 - An order of `emperorctl` is carried out when the vassal is at rest: in no state of {moving}, and
@@ -92,7 +94,7 @@ the state.
 boots. `· swap`: successor and old process change places. `· promote`: the second becomes the lead.
 `(then demand)`: that event is pending until a process has left its slot. Where a cell has
 three lines, they are for: a free slot, a predecessor that still drains, an app that must not run
-twice (`on-change = restart`). `in line:` is what happens instead while the process that should boot
+twice (`on-change = restart`). `queued:` is what happens instead while the process that should boot
 waits for its turn (`max-starting`, `max-running`), its slot empty.
 
 | event | {states} |

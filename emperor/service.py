@@ -6,8 +6,8 @@ import logging
 import os
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -53,6 +53,8 @@ _STATUS_DELAY_SECONDS = 1.0
 _AFTER_DRAINING_SECONDS = 15.0
 # A client that does not read its answer delays an upgrade by no more than this.
 _BEFORE_EXEC_SECONDS = 2.0
+# An upgrade waits no longer for the commands that run.
+_LONGEST_COMMAND_SECONDS = 30.0
 
 
 class CannotStart(Exception):
@@ -239,7 +241,7 @@ class Service:
     async def _upgrade(self, before_exec: Callable[[], Awaitable[None]]) -> NoReturn:
         await self._handover.prove()
         # The output of a child process would be lost, and the new version would run it again.
-        async with self._gate.closed(), self._handover.signals_blocked():
+        async with self._no_commands(), self._handover.signals_blocked():
             self._require_all_saved()
             if self._stop.is_set():
                 raise CannotUpgrade("emperord stops")
@@ -249,6 +251,20 @@ class Service:
             self._require_all_saved()
             log.info("upgrading: the new version can start, and takes over now")
             self._handover.run_new_version()
+
+    @asynccontextmanager
+    async def _no_commands(self) -> AsyncIterator[None]:
+        """Run no command during the block. Raises CannotUpgrade where one does not end."""
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(_LONGEST_COMMAND_SECONDS):
+                    await stack.enter_async_context(self._gate.closed())
+            except TimeoutError as error:
+                raise CannotUpgrade(
+                    "a provisioning command, or uWSGI that reads an ini, still runs after"
+                    f" {_LONGEST_COMMAND_SECONDS:g} s; try again"
+                ) from error
+            yield
 
     def _require_all_saved(self) -> None:
         """Raise CannotUpgrade if the new version could not go on with a vassal."""
@@ -264,10 +280,17 @@ class Service:
 
     def _changed(self, changes: Changes) -> None:
         if changes.everything:
-            self._tasks.create_task(self.rescan())
+            self._tasks.create_task(self._rescan_after_change())
         for name in changes.names:
             self._folder.update(name)
         self._schedule_status()
+
+    async def _rescan_after_change(self) -> None:
+        try:
+            await self.rescan()
+        except Exception:
+            # It must not end the daemon; the next rescan comes within a minute.
+            log.exception("cannot read the folder of inis: a fault in emperord")
 
     async def _measure(self, listener: Listener) -> QueueLength:
         if listener.fd < 0:  # closed meanwhile: no queue can overflow

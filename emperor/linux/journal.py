@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import struct
+import time
 from array import array
 from collections.abc import Mapping
 
@@ -18,8 +19,10 @@ SOCKET = "/run/systemd/journal/socket"
 # What apps and inis bring into a line must not steer a terminal, nor fill a disk.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
 _LONGEST_LINE = 4000
-# journald may be busy for a moment. The daemon waits no longer: it would serve nobody.
-_SEND_SECONDS = 0.5
+# journald may be busy for a moment. The daemon waits no longer: it would serve nobody. If that was
+# not enough, it does not wait at all for a while.
+SEND_SECONDS = 0.5
+_NO_WAIT_SECONDS = 10.0
 _TOO_LONG = frozenset({errno.EMSGSIZE, errno.ENOBUFS})
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 # Of syslog(3).
@@ -68,12 +71,17 @@ class JournalHandler(logging.Handler):
         self._fallback = fallback
         self._address = address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        timeout = struct.pack("ll", 0, round(_SEND_SECONDS * 1e6))
+        timeout = struct.pack("ll", 0, round(SEND_SECONDS * 1e6))
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
+        self._may_wait_at = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
+        may_wait = time.monotonic() >= self._may_wait_at
         try:
-            self._send(encode(self._fields(record)))
+            self._send(encode(self._fields(record)), 0 if may_wait else socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            self._may_wait_at = time.monotonic() + _NO_WAIT_SECONDS
+            self._fallback.handle(record)
         except OSError:
             self._fallback.handle(record)
         except Exception:
@@ -96,24 +104,24 @@ class JournalHandler(logging.Handler):
                 fields[name.upper()] = str(value)
         return fields
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes, flags: int) -> None:
         try:
-            self._socket.sendto(data, self._address)
+            self._socket.sendto(data, flags, self._address)
         except OSError as error:
             if error.errno not in _TOO_LONG:
                 raise
-            self._send_file(data)
+            self._send_file(data, flags)
 
-    def _send_file(self, data: bytes) -> None:
-        flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
-        with os.fdopen(os.memfd_create("emperord-log", flags), "wb", buffering=0) as file:
+    def _send_file(self, data: bytes, flags: int) -> None:
+        kind = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+        with os.fdopen(os.memfd_create("emperord-log", kind), "wb", buffering=0) as file:
             # One write(2) may write less.
             rest = memoryview(data)
             while rest:
                 rest = rest[file.write(rest) :]
             fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
             rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [file.fileno()]))
-            self._socket.sendmsg([], [rights], 0, self._address)
+            self._socket.sendmsg([], [rights], flags, self._address)
 
 
 def encode(fields: Mapping[str, str]) -> bytes:

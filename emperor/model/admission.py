@@ -13,7 +13,7 @@ from emperor.model.settings import Settings
 # All hosts without a vassal, which provisioning may give one, count as one domain here: a client
 # can make up any number of names, and must not keep everybody else out with them.
 UNKNOWN_HOSTS = ""
-_STRANGERS_SHARE = 8
+_UNKNOWN_SHARE = 8
 
 # A burst ends when nothing came for this long.
 QUIET_SECONDS = 60.0
@@ -47,7 +47,7 @@ class Admission:
     def __init__(self, settings: Settings, descriptors: FdBudget) -> None:
         self._most = settings.max_held or inf
         self._most_per_domain = settings.max_held_per_domain or inf
-        self._most_strangers = self._most / _STRANGERS_SHARE
+        self._most_unknown = self._most / _UNKNOWN_SHARE
         self._descriptors = descriptors
         self._held: Counter[str] = Counter()
         self._total = 0
@@ -89,7 +89,7 @@ class Admission:
 
     def _bound(self, domain: str, descriptor: int) -> Limit | None:
         if domain == UNKNOWN_HOSTS:
-            if self._held[domain] >= self._most_strangers:
+            if self._held[domain] >= self._most_unknown:
                 return Limit.UNKNOWN_HOSTS
         elif self._held[domain] >= self._most_per_domain:
             return Limit.DOMAIN

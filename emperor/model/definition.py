@@ -10,13 +10,14 @@ class BrokenIni(Exception):
     """An ini that cannot be served. Whoever shows the error puts the name of the file before it.
 
     `line` counts from 1. It is 0 where the error is about the whole ini, or about an option from
-    another file. `cure` is empty where there is no advice.
+    another file. `cure` is empty where there is no advice. A path in either may have any bytes; it
+    is text here that every log, record and terminal can take.
     """
 
     def __init__(self, cause: str, cure: str = "", line: int = 0) -> None:
         super().__init__(cause, cure, line)
-        self.cause = cause
-        self.cure = cure
+        self.cause = _encodable(cause)
+        self.cure = _encodable(cure)
         self.line = line
 
     def __str__(self) -> str:
@@ -46,3 +47,8 @@ class Definition:
     folder: str
     data: bytes
     owner: FileOwner
+
+
+def _encodable(text: str) -> str:
+    """The text with `\\udcff` and the like in place of what is not Unicode."""
+    return text.encode(errors="backslashreplace").decode()

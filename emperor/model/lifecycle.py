@@ -319,7 +319,9 @@ class Decision:
     `to` and `move` come from the table. `owes` is an event to handle as soon as a process has left
     its slot; `keeps_pending` tells that an event which waits for that goes on waiting, and
     `releases_pending` that it is handled next. `pardons`: failures in a row count from zero again.
-    `notes_stop`: the app stops or has died, so when and why is noted.
+    `notes_stop`: the app stops or has died, so when and why is noted. `is_error`: the reason of
+    the event is the last error of the vassal, and of the orders under way. `clears_error`: the app
+    accepts, so earlier errors are over. `is_warning`: an administrator should look at it.
     """
 
     to: State
@@ -329,6 +331,9 @@ class Decision:
     releases_pending: bool
     pardons: bool
     notes_stop: bool
+    is_error: bool
+    clears_error: bool
+    is_warning: bool
 
 
 def decide(state: State, event: Event, room: Room, is_queued: bool = False) -> Decision | None:
@@ -342,6 +347,9 @@ def decide(state: State, event: Event, room: Room, is_queued: bool = False) -> D
     if transition is None:
         return None
     has_died = state in SERVING and event in (Event.EXITED, Event.FAILED)
+    # While reloading, the second is the successor.
+    successor_failed = event is Event.SECOND_EXITED and state is State.RELOADING
+    is_error = has_died or event is Event.FAILED or successor_failed
     return Decision(
         to=transition.to,
         move=transition.move,
@@ -350,6 +358,9 @@ def decide(state: State, event: Event, room: Room, is_queued: bool = False) -> D
         releases_pending=event in DEPARTURES,
         pardons=event in PARDONS or (has_died and event is Event.EXITED),
         notes_stop=has_died or (transition.to in STOPS and transition.to is not state),
+        is_error=is_error,
+        clears_error=event is Event.ACCEPTING,
+        is_warning=is_error or event is Event.DEADLINE,
     )
 
 

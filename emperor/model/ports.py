@@ -25,7 +25,7 @@ class CannotLaunch(Exception):
 
 
 class CannotKeep(Exception):
-    """Words that could not be kept, by their `keys`; the message names the cause and the cure."""
+    """Entries that could not be kept, by their `keys`; the message names the cause and the cure."""
 
     def __init__(self, message: str, keys: Collection[str]) -> None:
         super().__init__(message)
@@ -54,9 +54,9 @@ class Reader(Protocol):
 
 
 class Store(Protocol):
-    """Keeps the newest word about each key for the process that comes after this one."""
+    """Keeps the newest entry of each key for the process that comes after this one."""
 
-    def write(self, words: Iterable[StoreEntry]) -> None:
+    def write(self, entries: Iterable[StoreEntry]) -> None:
         """Keep them. The caller goes on owning the descriptors. Raises CannotKeep."""
 
 

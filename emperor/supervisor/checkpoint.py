@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from emperor.model.log_fields import about
 from emperor.model.ports import CannotKeep, Store, StoreEntry
 from emperor.model.snapshot import encode
 from emperor.supervisor.records import Vassal
@@ -36,13 +37,13 @@ class Checkpoint:
         if self._batch is not None and not vassal.children:
             self._batch[vassal.spec.domain] = vassal
         else:
-            self._write([_entry(vassal)])
+            self._write([vassal])
 
     def delete(self, domain: str) -> None:
         """There is no such vassal any more."""
         if self._batch is not None:
             self._batch.pop(domain, None)
-        self._write([StoreEntry(domain)])
+        self._write_entries([StoreEntry(domain)])
 
     @contextmanager
     def batch(self) -> Iterator[None]:
@@ -53,7 +54,7 @@ class Checkpoint:
         finally:
             batch, self._batch = self._batch, None
             if batch:
-                self._write([_entry(vassal) for vassal in batch.values()])
+                self._write(batch.values())
 
     def retry(self, vassals: Iterable[Vassal]) -> None:
         """Save the missing vassals once more."""
@@ -61,7 +62,21 @@ class Checkpoint:
             if vassal.spec.domain in self._missing:
                 self.save(vassal)
 
-    def _write(self, entries: list[StoreEntry]) -> None:
+    def _write(self, vassals: Iterable[Vassal]) -> None:
+        entries = []
+        for vassal in vassals:
+            domain = vassal.spec.domain
+            try:
+                entries.append(_entry(vassal))
+            except Exception:
+                # A record that cannot be encoded must not cost the others theirs.
+                log.exception(
+                    "cannot keep the state of %s: a fault in emperord", domain, extra=about(domain)
+                )
+                self._missing.add(domain)
+        self._write_entries(entries)
+
+    def _write_entries(self, entries: list[StoreEntry]) -> None:
         failed: frozenset[str] = frozenset()
         try:
             self._store.write(entries)

@@ -12,14 +12,14 @@ from typing import Protocol
 from emperor.model.cause import Boot, Cause
 from emperor.model.lifecycle import Connections, Door, Posture, Role, posture
 from emperor.model.log_fields import about
-from emperor.model.ports import CannotLaunch, CannotListen, Ports, ProcessEvents
+from emperor.model.ports import CannotListen, Ports, ProcessEvents
 from emperor.model.snapshot import ProcessRecord
 from emperor.supervisor.records import Child, Slot, Vassal
 
 log = logging.getLogger("emperord.effects")
 
 
-class Reactions(ProcessEvents, Protocol):
+class Callbacks(ProcessEvents, Protocol):
     """What is called when the world answers."""
 
     def on_connection(self, vassal: Vassal) -> None:
@@ -35,12 +35,12 @@ class Reactions(ProcessEvents, Protocol):
 class Effects:
     """Carries postures out. `save` keeps a vassal for the next daemon."""
 
-    def __init__(self, ports: Ports, save: Callable[[Vassal], None], reactions: Reactions) -> None:
+    def __init__(self, ports: Ports, save: Callable[[Vassal], None], callbacks: Callbacks) -> None:
         self._listeners = ports.listeners
         self._launchers = ports.launchers
         self._clock = ports.clock
         self._save = save
-        self._reactions = reactions
+        self._callbacks = callbacks
         self._generation = 0
 
     def apply(self, vassal: Vassal, required: Posture, cause: Cause) -> None:
@@ -74,10 +74,10 @@ class Effects:
     def listen_again(self, vassal: Vassal) -> None:
         """Close the listener, and bind another one; the record tells where that failed."""
         vassal.listener.close()
+        vassal.use(vassal.listener)
         try:
             vassal.use(self._listeners.listen(vassal.spec))
         except CannotListen as error:
-            vassal.use(vassal.listener)
             if vassal.bind_failed_at is None:
                 log.error("%s: %s", vassal.spec.domain, error, extra=about(vassal.spec.domain))
             vassal.last_error, vassal.bind_failed_at = str(error), self._clock.time()
@@ -108,7 +108,7 @@ class Effects:
         if required.connections is Connections.LEFT_TO_THE_APP:
             vassal.listener.unwatch()
         else:
-            vassal.listener.watch(self._reactions.on_connection, vassal)
+            vassal.listener.watch(self._callbacks.on_connection, vassal)
 
     def _throttle(self, vassal: Vassal, required: Posture) -> None:
         if not required.throttle:
@@ -117,7 +117,7 @@ class Effects:
             vassal.throttle = vassal.retry_at = None
         elif vassal.throttle is None and vassal.retry_at is not None:
             delay = max(0.0, vassal.retry_at - self._clock.time())
-            vassal.throttle = self._clock.call_later(delay, self._reactions.on_throttle_end, vassal)
+            vassal.throttle = self._clock.call_later(delay, self._callbacks.on_throttle_end, vassal)
 
     def _assign(self, vassal: Vassal, child: Child, role: Role) -> None:
         if child.role is role:
@@ -138,11 +138,11 @@ class Effects:
     def _boot(self, vassal: Vassal, slot: Slot, cause: Cause) -> None:
         child = self._prepare(vassal, cause)
         vassal.put(child, slot)
-        # Should the daemon die now, the next one has the process's pipe, and finds it by that.
-        self._save(vassal)
         try:
+            # Should the daemon die now, the next one has the process's pipe, and finds it by that.
+            self._save(vassal)
             child.process.start()
-        except CannotLaunch:
+        except Exception:
             self._set_deadline(vassal, child, None)
             vassal.lose(child)
             raise
@@ -154,7 +154,7 @@ class Effects:
         self._generation += 1
         spec, now = vassal.spec, self._clock.time()
         launcher = self._launchers[spec.runtime.name]
-        process = launcher.prepare(spec, vassal.listener, self._generation, self._reactions)
+        process = launcher.prepare(spec, vassal.listener, self._generation, self._callbacks)
         boot = Boot(cause, now)
         record = ProcessRecord(self._generation, spec, process.mark, boot, Role.BOOTING)
         child = Child(record, process)
@@ -168,4 +168,4 @@ class Effects:
         child.timer, child.deadline = None, deadline
         if deadline is not None:
             delay = max(0.0, deadline - self._clock.time())
-            child.timer = self._clock.call_later(delay, self._reactions.on_deadline, vassal, child)
+            child.timer = self._clock.call_later(delay, self._callbacks.on_deadline, vassal, child)

@@ -19,7 +19,7 @@ _LOG_LEVEL = {Level.INFO: logging.INFO, Level.WARNING: logging.WARNING}
 
 
 def transition_event(
-    at: datetime, before: State, occurrence: Occurrence, detail: str
+    at: datetime, before: State, occurrence: Occurrence, detail: str, level: Level = Level.INFO
 ) -> TransitionEvent:
     """An event has just led a vassal from the state `before` to where it is now. The `seq` is 0
     until the event log has recorded it."""
@@ -34,7 +34,7 @@ def transition_event(
         after=None if is_gone else reported(vassal.state),
         start_seconds=_start_seconds(vassal) if occurrence.event is Event.ACCEPTING else None,
         detail=detail,
-        level=occurrence.level,
+        level=level,
         pid=_pid(occurrence),
     )
 
@@ -82,7 +82,11 @@ class EventLog:
         )
         self._recent.append(event)
         for reader in tuple(self._readers):
-            reader(event)
+            try:
+                reader(event)
+            except Exception:
+                # The transition goes on, and the other readers are told.
+                log.exception("cannot tell a reader of an event: a fault in emperord")
 
     def recent(self) -> tuple[TransitionEvent, ...]:
         """The last hundred, oldest first."""

@@ -16,7 +16,6 @@ from typing import Protocol
 from emperor.model.boot_queue import BootQueue
 from emperor.model.cause import Cause, Stop
 from emperor.model.lifecycle import (
-    DEPARTURES,
     MOVING,
     Decision,
     Event,
@@ -158,6 +157,7 @@ class Governor:
             self.vassals.add(vassal)
         for_each(for_each(vassals, self._resume), self._give_up)
         for_each(self._run(), self._give_up)
+        self._run()
 
     def restore_listeners(self) -> None:
         """Bind again the sockets whose path was taken away, and reload the apps that run. Where
@@ -170,10 +170,6 @@ class Governor:
         """Take an event to its end: now, or after the one that is being handled."""
         self._queue.append(occurrence)
         self._run()
-
-    def save(self, vassal: Vassal) -> None:
-        """Keep a vassal for the next daemon: something was noted that is no event."""
-        self.checkpoint.save(vassal)
 
     def rebind(self, vassal: Vassal) -> None:
         """Bind a socket that was taken away anew."""
@@ -200,13 +196,17 @@ class Governor:
                     failed.append(vassal)
                     self._scheduler.give_up(vassal)
                     vassal.report_orders("a fault in emperord; its log has the traceback")
+                    self.subscribers.notify(vassal.spec.domain)
         finally:
             self._is_running = False
         return failed
 
     def _next(self) -> Occurrence | None:
         if not self._queue:
-            self._queue += self._scheduler.due()
+            try:
+                self._queue += self._scheduler.due()
+            except Exception:
+                log.exception("cannot decide which app boots next: a fault in emperord")
         return self._queue.popleft() if self._queue else None
 
     def _take(self, what: Occurrence) -> None:
@@ -222,6 +222,7 @@ class Governor:
                 exc_info=True,
                 extra=about(vassal.spec.domain),
             )
+            self._scheduler.give_up(vassal)
             return
         if decision is None:
             self._scheduler.raise_priority(vassal, what.cause)
@@ -243,12 +244,12 @@ class Governor:
         vassal, before, detail = what.vassal, what.vassal.state, what.why
         if decision.notes_stop:
             vassal.last_stop = Stop(self.now(), what.why)
-        if what.event in DEPARTURES and what.level is Level.WARNING:
-            vassal.last_error = what.why
-            for order in vassal.orders:
-                order.failure = what.why
         if what.event is Event.FAILED:
             detail = self._count_failure(vassal, what.why)
+        if decision.is_error or decision.clears_error:
+            vassal.last_error = what.why if decision.is_error else None
+            for order in vassal.orders:
+                order.failure = vassal.last_error
         if decision.pardons:
             vassal.consecutive_failures = 0
         if not decision.keeps_pending:
@@ -258,8 +259,9 @@ class Governor:
         vassal.state = decision.to
         if vassal.state is not before:
             vassal.since = self.now()
+        level = Level.WARNING if decision.is_warning else Level.INFO
         at = self._ports.wall_clock()
-        self._recorder.record(transition_event(at, before, what, detail))
+        self._recorder.record(transition_event(at, before, what, detail, level))
 
     def _count_failure(self, vassal: Vassal, why: str) -> str:
         # A process that escaped from the app's group may keep the old socket, and with it the power
@@ -287,7 +289,7 @@ class Governor:
             self._effects.apply(vassal, required, wanted)
         except CannotLaunch as error:
             if vassal.state is State.STARTING:
-                return Occurrence(vassal, Event.FAILED, cause, str(error), Level.WARNING)
+                return Occurrence(vassal, Event.FAILED, cause, str(error))
             return successor_failed(vassal, cause, str(error))
         return None
 

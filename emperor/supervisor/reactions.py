@@ -9,7 +9,7 @@ from emperor.model.cause import Cause
 from emperor.model.lifecycle import POSTURE, Connections, Event, Role, State
 from emperor.model.policy import MOST_RESPAWNS, verdict
 from emperor.model.ports import Clock, Exit, Message
-from emperor.model.status import Level
+from emperor.supervisor.checkpoint import Checkpoint
 from emperor.supervisor.records import Child, Occurrence, Vassal
 from emperor.supervisor.registry import Registry
 
@@ -24,8 +24,9 @@ class Core(Protocol):
     def handle(self, occurrence: Occurrence) -> None:
         """Take an event to its end."""
 
-    def save(self, vassal: Vassal) -> None:
-        """Keep a vassal for the next daemon: something was noted that is no event."""
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Keeps vassals for the next daemon, also where something was noted that is no event."""
 
     def rebind(self, vassal: Vassal) -> None:
         """Bind a socket that was taken away anew."""
@@ -63,7 +64,7 @@ class Reactions:
                 return
             case _:
                 return
-        self._core.save(vassal)
+        self._core.checkpoint.save(vassal)
 
     def on_exit(self, domain: str, generation: int, ended: Exit) -> None:
         """A process was reaped."""
@@ -105,9 +106,7 @@ class Reactions:
         child.process.kill()
         detail = f"pid {child.process.pid} {child.kill_reason} and was killed with its group"
         self._core.handle(
-            Occurrence(
-                vassal, Event.DEADLINE, child.boot.cause, detail, Level.WARNING, child.process.pid
-            )
+            Occurrence(vassal, Event.DEADLINE, child.boot.cause, detail, child.process.pid)
         )
 
     def on_throttle_end(self, vassal: Vassal) -> None:
@@ -126,10 +125,9 @@ class Reactions:
                 "path letter by letter, or not at all"
             )
             child.process.kill()
-            self._core.save(vassal)
+            self._core.checkpoint.save(vassal)
             return
         child.boot.accepting = now
-        vassal.last_error = None
         took = now - child.boot.cause.at
         detail = f"pid {child.process.pid} accepts, {took:.3f} s after the demand"
         self._core.handle(Occurrence(vassal, Event.ACCEPTING, child.boot.cause, detail))
@@ -145,7 +143,6 @@ class Reactions:
     def _lead_exited(self, vassal: Vassal, child: Child, why: str) -> None:
         successor = vassal.second if vassal.state is State.RELOADING else None
         event = verdict(vassal.state, child.served_seconds(self._clock.time()))
-        is_asked = event is Event.EXITED and child.role is Role.DRAINING
         was_taken_away = (
             event is Event.EXITED
             and vassal.state is not State.REMOVED
@@ -153,10 +150,7 @@ class Reactions:
         )
         if was_taken_away:
             self._core.rebind(vassal)
-        level = Level.INFO if is_asked else Level.WARNING
-        self._core.handle(
-            Occurrence(vassal, event, child.boot.cause, why, level, child.process.pid)
-        )
+        self._core.handle(Occurrence(vassal, event, child.boot.cause, why, child.process.pid))
         if was_taken_away and successor:
             # It boots on the old socket, where nobody will ever find it.
             cause = Cause("its socket was taken away", self._clock.time())
@@ -166,4 +160,4 @@ class Reactions:
 def successor_failed(vassal: Vassal, cause: Cause, why: str, pid: int | None = None) -> Occurrence:
     """The new version did not start, and the old one serves on."""
     detail = f"the new version did not start, the old one serves on: {why}"
-    return Occurrence(vassal, Event.SECOND_EXITED, cause, detail, Level.WARNING, pid)
+    return Occurrence(vassal, Event.SECOND_EXITED, cause, detail, pid)

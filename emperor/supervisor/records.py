@@ -15,7 +15,7 @@ from emperor.model.policy import SETTLED_SECONDS
 from emperor.model.ports import Listener, Process, Timer
 from emperor.model.snapshot import ProcessRecord, VassalRecord
 from emperor.model.spec import Spec, Stamp
-from emperor.model.status import Level, ReportedState, reported
+from emperor.model.status import ReportedState, reported
 
 
 class Slot(Enum):
@@ -174,13 +174,12 @@ class Vassal(VassalRecord):
 @dataclass(frozen=True, slots=True)
 class Occurrence:
     """An event of one vassal, and why. The log tells `detail` where there is one, or else the
-    cause; an administrator should look at a WARNING. `pid` is the process that it is about."""
+    cause. `pid` is the process that it is about."""
 
     vassal: Vassal
     event: Event
     cause: Cause
     detail: str = ""
-    level: Level = Level.INFO
     pid: int | None = None
 
     @property

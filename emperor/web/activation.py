@@ -92,7 +92,7 @@ class Hit:
     def of(cls, headers: Mapping[str, str]) -> "Hit":
         """Read the headers that nginx/emperord/journey.conf sets."""
         return cls(
-            domain=headers.get("X-Domain", ""),
+            domain=_printable(headers.get("X-Domain")) or "",
             navigates=headers.get("X-Navigate") == "1",
             tries=len(headers.get("X-Try", "")),
             client=_printable(headers.get("X-Forwarded-For")),

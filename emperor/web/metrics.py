@@ -65,7 +65,8 @@ _TURNED_AWAY = Described(
 )  # fmt: skip
 _START = Described(
     "emperord_start_seconds", Kind.HISTOGRAM,
-    "Time from the demand for an app until it accepts, waiting for its turn to boot included",
+    "Time from the demand for an app until it accepts: with the wait for its turn to boot, and at a"
+    " restart with the stop of the old process",
 )  # fmt: skip
 _STARTS = Described(
     "emperord_vassal_starts_total", Kind.COUNTER, "Processes started for a vassal", ("vassal",)

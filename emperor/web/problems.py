@@ -41,6 +41,9 @@ async def problems(
         if allowed := error.headers.get("Allow"):
             answer.headers["Allow"] = allowed
         return answer
+    except ConnectionError:
+        # The client has left, and nobody is there to answer.
+        raise
     except Exception:
         log.exception("cannot answer %s: a fault in emperord", asked)
         return _answer(ProblemCode.INTERNAL_ERROR, f"cannot answer {asked}: a fault in emperord")

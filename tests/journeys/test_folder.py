@@ -56,6 +56,25 @@ def test_an_ini_arrives_and_changes_in_every_usual_way(
     assert backend.get("a.example").status == 200
 
 
+def test_a_link_with_odd_bytes_takes_no_site_down(backend: Backend) -> None:
+    """Its path goes into the record of the vassal, which every later daemon reads."""
+    backend.expect("cannot read a.example.ini: others may change .*udcff, which leads to it")
+    backend.add("a.example")
+    folder = os.fsencode(backend.folder) + b"/\xff"
+    os.mkdir(folder)
+    os.chmod(folder, 0o777)
+    Path(os.fsdecode(folder), "a.ini").write_text(backend.ini("a.example"))
+    os.symlink(folder + b"/a.ini", backend.folder / "link")
+    (backend.folder / "link").rename(backend.vassals / "a.example.ini")
+    eventually(lambda: (v := backend.vassal("a.example")) and v["last_error"])
+    for _ in range(2):
+        assert backend.call("POST", "/v1/rescan")[0] == 200
+    assert backend.get("a.example").status == 200
+    backend.process.send_signal(signal.SIGHUP)
+    eventually(lambda: backend.lines("took over 1 vassals"))
+    assert backend.get("a.example").status == 200
+
+
 def test_sed_changes_an_ini_and_the_app_is_reloaded_once(backend: Backend) -> None:
     backend.add("a.example")
     backend.get("a.example")

@@ -6,13 +6,14 @@ import logging
 import os
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from emperor.linux.journal import JournalHandler, PrefixFormatter, is_stderr_journal
+from emperor.linux.journal import SEND_SECONDS, JournalHandler, PrefixFormatter, is_stderr_journal
 from emperor.model.log_fields import LogFields
 
 
@@ -168,3 +169,18 @@ def test_stderr_is_the_journal_if_its_inode_says_so() -> None:
     assert is_stderr_journal({"JOURNAL_STREAM": stream})
     assert not is_stderr_journal({"JOURNAL_STREAM": f"{stream}0"})
     assert not is_stderr_journal({})
+
+
+def test_a_journald_that_hangs_delays_one_line_and_no_more(tmp_path: Path) -> None:
+    lines = 40
+    printed = io.StringIO()
+    with closing(Journald(tmp_path / "journald")) as journald:
+        handler = JournalHandler(logging.StreamHandler(printed), journald.address)
+        begins = time.monotonic()
+        with closing(handler):
+            for number in range(lines):
+                line = f"line {number}"
+                handler.emit(logging.LogRecord("a", logging.INFO, "", 0, line, (), None))
+    unsent = printed.getvalue().count("line")
+    assert unsent > lines / 2, "nobody reads, so the queue is full soon"
+    assert time.monotonic() - begins < unsent * SEND_SECONDS / 2

@@ -255,6 +255,11 @@ def test_the_rules_beside_the_table_hold_in_every_cell(state: State, event: Even
         assert decision.keeps_pending == (event is Event.DEADLINE)
         is_departure = event in (Event.EXITED, Event.FAILED, Event.SECOND_EXITED)
         assert decision.releases_pending == is_departure
+        successor_failed = (state, event) == (State.RELOADING, Event.SECOND_EXITED)
+        is_error = died or event is Event.FAILED or successor_failed
+        assert decision.is_error == is_error
+        assert decision.is_warning == (is_error or event is Event.DEADLINE)
+        assert decision.clears_error == (event is Event.ACCEPTING)
 
 
 @pytest.mark.parametrize("state", State)

@@ -169,6 +169,7 @@ class FakeListener:
         self.refused = 0
         self.noted = 0
         self.fault: Exception | None = None
+        self.connect_fault: Exception | None = None
         self.connected: float | None = None
         self._watcher: Callable[[], object] | None = None
 
@@ -230,6 +231,8 @@ class FakeListener:
         return self.in_place
 
     def last_connect(self) -> float | None:
+        if self.connect_fault:
+            raise self.connect_fault
         return self.connected
 
     def note_next_connect(self) -> None:

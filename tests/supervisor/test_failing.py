@@ -161,3 +161,11 @@ def test_an_ini_mended_during_a_hanging_boot_boots_at_once() -> None:
     assert world.state == "starting"
     assert world.launcher.last.spec.idle == 5
     assert world.vassal.last_error is None
+
+
+def test_the_apps_own_error_counts_more_than_a_failed_bind() -> None:
+    world = World()
+    world.hit()
+    world.listeners.problem = "cannot listen: no room"
+    world.launcher.last.exits("exit status 22")
+    assert world.vassal.last_error == "exit status 22"

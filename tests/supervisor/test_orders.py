@@ -135,3 +135,12 @@ def test_an_order_that_a_fault_ends_has_an_outcome_too() -> None:
     world.listener.fault = RuntimeError("a bug")
     outcome = order(world, Event.START).result(0)
     assert outcome == OrderOutcome(Result.FAILED, "a fault in emperord; its log has the traceback")
+
+
+def test_a_reload_that_succeeds_is_done_though_the_old_one_died() -> None:
+    world = World()
+    old = world.run()
+    reloaded = order(world, Event.REVISED)
+    old.exits("killed by SIGKILL")
+    world.launcher.last.accepts()
+    assert reloaded.result(0) == OrderOutcome(Result.DONE)

@@ -335,3 +335,18 @@ def test_vassals_that_come_together_are_kept_in_one_message() -> None:
     assert puts == [5]
     world.crash()
     assert len(world.governor.vassals) == 6
+
+
+def test_a_record_that_cannot_be_encoded_costs_its_vassal_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    world.vassal.last_error = "\udcff"
+    with world.governor.checkpoint.batch():
+        world.governor.checkpoint.save(world.vassal)
+        world.add("b.example")
+    assert world.governor.checkpoint.missing == {"a.example"}
+    assert "b.example" in world.store.entries
+    assert "cannot keep the state of a.example" in caplog.text
+    world.hit()
+    assert world.state == "starting"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from emperor.model.cause import Cause
-from emperor.model.lifecycle import Event
+from emperor.model.lifecycle import Event, State
 from emperor.supervisor.records import Vassal
 from tests.supervisor.fakes import World
 
@@ -106,3 +106,33 @@ def test_an_event_names_the_process_that_it_is_about() -> None:
         (Event.SECOND_EXITED, old.pid),
         (Event.FAILED, new.pid),
     ]
+
+
+def test_an_illegal_turn_costs_no_place_in_the_boot_queue() -> None:
+    world = World(None, max_starting="1")
+    other = world.add("b.example")
+    world.hit()
+    world.hit(other)
+    other.state = State.PARKED  # a bug
+    world.launcher.last.accepts()
+    third = world.add("c.example")
+    world.hit(third)
+    assert started(world) == ["a.example", "c.example"]
+
+
+def test_a_fault_in_scheduling_leaves_the_event_alone() -> None:
+    world = World(None, max_running="1")
+    world.run()
+    world.listener.connect_fault = RuntimeError("a bug")
+    other = world.add("b.example")
+    world.hit(other)
+    world.governor.dismiss_all("emperord stops")
+    assert other.state is State.REMOVED
+
+
+def test_a_fault_is_told_to_subscribers() -> None:
+    world = World()
+    seen = told_of(world, world.vassal, lambda: None)
+    world.listener.fault = RuntimeError("a bug")
+    world.hit()
+    assert seen
