@@ -25,7 +25,8 @@ class CannotLaunch(Exception):
 
 
 class CannotKeep(Exception):
-    """Words that could not be kept, by their `keys`; the message names the cause and the cure."""
+    """Entries that could not be kept. `keys` are theirs; the message names the cause and the
+    cure."""
 
     def __init__(self, message: str, keys: Collection[str]) -> None:
         super().__init__(message)

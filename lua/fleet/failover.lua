@@ -7,7 +7,7 @@ local marks = require "fleet.marks"
 
 -- nginx's NGX_BUSY, for which nginx answers 502. With an HTTP status it would answer 500 here, and
 -- after ngx.DECLINED it would try again for ever.
-local NOBODY = -3
+local NGX_BUSY = -3
 
 local CAUSES = { [502] = "no connection", [504] = "no connection in time" }
 local MAY_RUN_TWICE = { GET = true, HEAD = true, OPTIONS = true }
@@ -50,7 +50,7 @@ return function()
     -- nginx adds an attempt for each kept connection that breaks. A single backend gets a second
     -- attempt, since its kept connection may have been stale.
     elseif not judge(ctx) or ctx.attempts >= math.max(2, #entries) then
-        return ngx.exit(NOBODY)
+        return ngx.exit(NGX_BUSY)
     end
 
     local entry = choice.best(ngx.var.route_host, ctx.first, entries, ctx.tried)
@@ -64,6 +64,6 @@ return function()
         to.address, to.port or web_backend_ports[ngx.var.scheme])
     if not done then
         ngx.log(ngx.ERR, "cannot balance to ", entry, ": ", problem)
-        return ngx.exit(NOBODY)
+        return ngx.exit(NGX_BUSY)
     end
 end
