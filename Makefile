@@ -1,9 +1,9 @@
-# `make` alone lists what there is. On Debian 12, as root or with sudo.
+# `make` without a target lists the targets. They run on Debian 12, as root or with sudo.
 
 PYTHON := .venv/bin/python
-# The tests of a file share what is slow to set up, so they run in one process.
+# Tests of one file run in one process, since they share what is slow to set up.
 ON_ALL_CORES := -n logical --maxprocesses=8 --dist=loadfile --no-loadscope-reorder
-# nginx's workers, the users of apps and network namespaces are real in the tests: they need root.
+# The tests need root: they use nginx's workers, other users and network namespaces.
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 
 PREFIX := /opt/emperord
@@ -18,16 +18,16 @@ INSTALLER := $(if $(DESTDIR),,$(SUDO)) /usr/bin/python3 systemd/install.py
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-run: .venv/.installed ## a load balancer, two backends and three sample apps on loopback
+run: .venv/.installed ## run a load balancer, two backends and three sample apps on loopback
 	@$(PYTHON) -m docs.examples.demo
 
 test: .venv/.installed ## run every test, on all cores
 	$(SUDO) $(PYTHON) -m pytest $(ON_ALL_CORES)
 
-soak: .venv/.installed ## run the faults and hypothesis with drawn seeds, for MINUTES
+soak: .venv/.installed ## run the fault and property tests with random seeds, for MINUTES
 	@$(SUDO) $(PYTHON) -m tests.soak $(MINUTES)
 
-check: .venv/.installed ## format, lint, types and the quick tests, in seconds
+check: .venv/.installed ## check format, lint and types, and run the quick tests
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
@@ -38,19 +38,19 @@ check: .venv/.installed ## format, lint, types and the quick tests, in seconds
 bench: .venv/.installed ## measure against bare uWSGI and nginx, write docs/figures.json
 	$(SUDO) $(PYTHON) -m tests.bench
 
-docs: .venv/.installed ## write what the pages take from the code and from docs/figures.json
+docs: .venv/.installed ## write the parts of docs/ that come from code and docs/figures.json
 	$(PYTHON) -m docs.generate
 
-install: build/wheels/.made ## put it into /opt/emperord, /usr/local and /etc (PREFIX, DESTDIR)
+install: build/wheels/.made ## install into /opt/emperord, /usr/local, /etc (PREFIX, DESTDIR)
 	@$(INSTALLER) put '$(DESTDIR)/' '$(PREFIX)'
 ifeq ($(DESTDIR),)
 	@$(SUDO) systemd-sysusers emperord.conf
 	@$(SUDO) systemd-tmpfiles --create emperord.conf
 	@test ! -d /run/systemd/system || $(SUDO) systemctl daemon-reload
-	@echo 'Now run `systemctl enable --now emperord`, or, if it runs already, `systemctl reload emperord`.'
+	@echo 'Now run `systemctl enable --now emperord`; if it is running, `systemctl reload emperord`.'
 endif
 
-uninstall: ## take it away again, but for what was edited, the inis and the logs
+uninstall: ## remove the installed files, except edited files, inis and logs
 	@$(INSTALLER) verify '$(DESTDIR)/' '$(PREFIX)'
 ifeq ($(DESTDIR),)
 	@test ! -d /run/systemd/system || \
@@ -61,10 +61,10 @@ ifeq ($(DESTDIR),)
 	@test ! -d /run/systemd/system || $(SUDO) systemctl daemon-reload
 endif
 
-deb: build/wheels/.made ## make build/emperord_VERSION-REVISION_ARCHITECTURE.deb for this release of Debian
+deb: build/wheels/.made ## build a Debian package for this release in OUT (REVISION, OUT)
 	@systemd/debian/build '$(REVISION)' '$(OUT)'
 
-clean: ## remove what the other targets have made, .venv too
+clean: ## remove everything that the other targets have made, including .venv
 	$(SUDO) rm -rf .venv build dist *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	$(SUDO) find . -name __pycache__ -prune -exec rm -rf {} +
 

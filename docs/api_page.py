@@ -58,8 +58,8 @@ do not edit. -->
 emperord has two unix sockets in its run-dir, `/run/emperord` unless set otherwise. Both speak
 HTTP/1.1.
 
-- `control.sock` is for programs and `emperorctl`: status, orders, events, metrics. Whoever may open
-  it may do all of this: root and the members of the group `emperor`.
+- `control.sock` is for programs and `emperorctl`: status, orders, events, metrics. Root and
+  the members of the group `emperor` may open it, and may then do all of this.
 - `activate.sock` is for nginx: it asks there for an app that did not take a request.
 
 ```

@@ -108,8 +108,8 @@ async def _serve(settings: Settings, uwsgi: Path, handover: Handover) -> None:
 
 
 def prove(config: str | None, flags: dict[str, str], snapshots: int) -> None:
-    """Check that this version can replace one that keeps snapshots of that format. Raises
-    CannotStart and SettingsError."""
+    """Check that this version can replace a daemon whose snapshots have the format `snapshots`.
+    Raises CannotStart and SettingsError."""
     settings = load_settings(config, flags)
     find_uwsgi(settings.uwsgi_binary)
     owners(settings)

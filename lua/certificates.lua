@@ -1,5 +1,5 @@
--- ssl_certificate_by_lua_file: the certificate of the domain that the client names (SNI). For
--- anybody else nginx serves that of its ssl_certificate.
+-- ssl_certificate_by_lua_file: sets the certificate of the domain that the client names (SNI).
+-- Otherwise nginx serves the certificate of its ssl_certificate directive.
 local certificates = require "fleet.certificates"
 local ssl = require "ngx.ssl"
 

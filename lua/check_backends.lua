@@ -1,6 +1,6 @@
 -- init_by_lua_file: reads the list of backends, init_backends.lua beside this file, and raises an
--- error if it cannot be used. nginx then does not start, and one that runs keeps its old list when
--- it is reloaded. `nginx -t` runs no Lua; `emperorctl route` tells of a bad list beforehand.
+-- error if the list is not valid. nginx then does not start; at a reload it keeps the old list.
+-- `nginx -t` runs no Lua; `emperorctl route` checks a list beforehand.
 local backends = require "fleet.backends"
 
 local folder = debug.getinfo(1, "S").source:match("^@(.*/)[^/]*$")
@@ -19,7 +19,7 @@ if not done then
     refuse(failure)
 end
 
--- The ports of entries that name none. The list may set others, for a fleet on unusual ones.
+-- The ports of entries without a port. The list may set other ports.
 web_backend_ports = web_backend_ports or { http = 80, https = 443 }
 
 local complaint = backends.complaint(web_server_ips, web_backend_ports)

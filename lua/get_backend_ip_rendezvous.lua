@@ -1,6 +1,6 @@
--- The other placement; access_by_lua_file in place of get_backend_ip.lua. When a backend is added,
--- the stock hash moves most domains, N of N + 1; this moves to it one of N + 1, and no other.
--- Changing from one to the other moves most domains once.
+-- The other placement: access_by_lua_file instead of get_backend_ip.lua. When a backend is added to
+-- N backends, the stock hash moves N of N + 1 domains. This placement moves only 1 of N + 1, to the
+-- new backend. A change between the two placements moves most domains once.
 local order = require "fleet.order"
 
 local favourite = order.favourite(ngx.var.route_host, web_server_ips)

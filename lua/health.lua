@@ -1,32 +1,32 @@
--- init_worker_by_lua_file: asks every backend, every two seconds, how it is.
+-- init_worker_by_lua_file: probes the health of every backend every two seconds.
 local backends = require "fleet.backends"
 local marks = require "fleet.marks"
 
 local INTERVAL = 2
--- Above one second, after which a SYN that got lost is sent again, and the nginx of a backend says
--- that its emperord is stuck.
+-- More than a second: Linux then repeats a lost SYN. More than 800 ms: the nginx of a backend then
+-- says that its emperord does not answer.
 local TIMEOUT_MS = 1500
--- No domain's name: a backend that does not know this balancer takes it for a visitor, and would
--- look for the app.
+-- The host is no valid domain: a backend that does not trust this balancer treats the probe as a
+-- client's request, and would look for an app.
 local QUESTION = "GET /emperord-health HTTP/1.0\r\nHost: -emperord-\r\n\r\n"
 
--- The beginning of the backend's answer; nil and the cause if there is none.
+-- The beginning of the backend's answer. Without an answer: nil and the cause.
 local function ask(entry)
     local address, port = backends.parse(entry)
     local socket, deadline = ngx.socket.tcp(), ngx.now() * 1000 + TIMEOUT_MS
-    -- The time is for all three steps together.
-    local function hurry()
+    -- The timeout is for all three steps together.
+    local function limit_time()
         socket:settimeout(math.max(1, deadline - ngx.now() * 1000))
     end
     local answer
-    hurry()
+    limit_time()
     local done, problem = socket:connect(address, port or web_backend_ports.http)
     if done then
-        hurry()
+        limit_time()
         done, problem = socket:send(QUESTION)
     end
     if done then
-        hurry()
+        limit_time()
         answer, problem = socket:receiveany(1024)
     end
     socket:close()
@@ -42,7 +42,7 @@ local function probe(entry)
     end
     local status = answer:match("^HTTP/1%.%d (%d%d%d) ")
     if status == "200" then
-        -- One that was not there when the question was put knows better than the answer.
+        -- A mark that was set during the probe is newer than the answer, so it stays.
         if was_marked then
             marks.clear(entry)
         end
@@ -53,9 +53,9 @@ local function probe(entry)
     end
 end
 
--- Side by side, so that one which does not answer keeps nobody waiting.
+-- Probes all backends at the same time, so that a backend without an answer does not delay others.
 local function round(premature)
-    -- The timers of all workers come here; the first in each interval does the work for all.
+    -- Every worker has this timer. In each interval, the first worker probes for all.
     if premature or not ngx.shared.backends:add("round", true, INTERVAL * 0.9) then
         return
     end

@@ -1,11 +1,12 @@
-"""Puts what systemd/stage lays out in its place below a root folder, and takes it away again.
+"""Installs the files of systemd/stage below a root folder, and removes them again.
 
     install.py put ROOT PREFIX
     install.py verify ROOT PREFIX
     install.py remove ROOT PREFIX
 
-PREFIX/manifest says what was put. Files below etc/ are the administrator's: one that was edited or
-deleted stays so, as dpkg treats its conffiles, and what is new stands beside it as .new.
+PREFIX/manifest lists the installed files. Files below etc/ belong to the administrator: a file that
+was edited or deleted is left alone, as dpkg does with conffiles, and its new version is put beside
+it with the suffix .new.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ LINK = "link"
 
 
 def mark(path: Path) -> str | None:
-    """What stands there: FOLDER, LINK, the digest of a file, or nothing."""
+    """FOLDER, LINK, the SHA-256 digest of a file, or None if nothing exists at `path`."""
     if path.is_symlink():
         return LINK
     if path.is_dir():
@@ -31,7 +32,7 @@ def mark(path: Path) -> str | None:
 
 
 def read(manifest: Path) -> dict[PurePath, str]:
-    """The marks of what was put by the installation before, by path."""
+    """The marks of what the previous installation has put, by path."""
     if not manifest.exists():
         return {}
     lines = (line.split("  ", 1) for line in manifest.read_text().splitlines())
@@ -39,15 +40,15 @@ def read(manifest: Path) -> dict[PurePath, str]:
 
 
 def stays(there: str | None, before: str | None, new: str) -> bool:
-    """Whether a file of the administrator's is left alone: it is neither what was put `before` nor
-    the `new` one, or was deleted."""
+    """Whether a file below etc/ is left alone: it was edited (it is neither the file put `before`
+    nor the `new` file) or deleted."""
     if there is None:
         return before is not None
     return there not in (before, new)
 
 
 def put(tree: Path, root: Path, manifest: Path) -> None:
-    """Make ROOT hold what TREE holds, and nothing of an older installation that TREE lacks."""
+    """Copy everything in `tree` to `root`, and remove what only the previous installation had."""
     before = read(manifest)
     now: dict[PurePath, str] = {}
     for source in sorted(tree.rglob("*")):
@@ -66,15 +67,15 @@ def put(tree: Path, root: Path, manifest: Path) -> None:
             _replace(source, target)
         elif target.exists() and before.get(path) != new:
             _replace(source, _beside(target))
-            print(f"{target} was edited and stays; what is new stands in {_beside(target).name}")
+            print(f"{target} was edited and stays; the new version is {_beside(target).name}")
         now[path] = new
     _remove({path: mark for path, mark in before.items() if path not in now}, root)
     _write(manifest, now)
 
 
 def _plan(tree: Path, home: PurePath) -> dict[PurePath, str]:
-    """What will be put besides settings, and folders that may have been there: listed before, so
-    that an installation which is interrupted can be repeated, and taken away."""
+    """What will be put, except settings and folders that may exist already. It goes into the
+    manifest first, so that an interrupted installation can be repeated or removed."""
     marks = {path.relative_to(tree): mark(path) or "" for path in tree.rglob("*")}
     return {
         path: mark
@@ -96,7 +97,7 @@ def _beside(path: Path) -> Path:
 
 
 def _replace(source: Path, target: Path) -> None:
-    """In one step: whoever runs or reads the old one goes on with it."""
+    """Replace `target` in one step: processes that run or read the old file keep it."""
     draft = target.with_name(f".{target.name}.draft")
     draft.unlink(missing_ok=True)
     shutil.copy2(source, draft, follow_symlinks=False)
@@ -104,22 +105,22 @@ def _replace(source: Path, target: Path) -> None:
 
 
 def refuse_to_join_others(manifest: Path) -> None:
-    """Exits where PREFIX was filled by somebody else."""
+    """Exits if PREFIX has an emperord that `make install` has not put there."""
     if (manifest.parent / "bin" / "emperord").exists() and not manifest.exists():
         sys.exit(
-            f"cannot install: {manifest.parent} was not made by `make install`; remove it first, by"
-            " `apt remove emperord` if it is the package's"
+            f"cannot install: {manifest.parent} was not made by `make install`; remove it first,"
+            " with `apt remove emperord` if it comes from the package"
         )
 
 
 def verify(manifest: Path) -> None:
-    """Exits unless something was put there."""
+    """Exits if there is no installation to remove."""
     if not manifest.exists():
-        sys.exit(f"cannot uninstall: there is no {manifest}, so nothing was installed by make")
+        sys.exit(f"cannot uninstall: there is no {manifest}, so `make install` was not run")
 
 
 def remove(root: Path, manifest: Path) -> None:
-    """Take away what was put, and what that leaves empty."""
+    """Remove the installed files, and the folders that this leaves empty."""
     verify(manifest)
     entries = read(manifest)
     home = PurePath(manifest.parent.relative_to(root))
@@ -147,7 +148,7 @@ def _remove(entries: dict[PurePath, str], root: Path) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """The command line."""
+    """Run the command line."""
     os.umask(0o022)
     match arguments:
         case ["put", root, prefix]:

@@ -1,4 +1,4 @@
-"""Renders the shipped backend for a folder, an address and ports of its own."""
+"""Renders the shipped nginx configuration of a backend for another folder, address and ports."""
 
 import shutil
 from pathlib import Path
@@ -9,11 +9,12 @@ SHIPPED = Path(__file__).parents[2] / "nginx"
 
 
 def render(folder: Path, http: int, https: int, address: str = "127.0.0.1") -> Path:
-    """The path of a nginx.conf below `folder` that serves the sockets in `folder`/sockets, asks
-    `folder`/run/activate.sock, listens on the ports `http` and `https` of `address` and believes a
-    balancer on 127.0.0.1. Logs, pid file and temporary files lie beside it.
+    """Write a nginx.conf below `folder` and return its path.
 
-    Raises LookupError when a path or port that it replaces is not in the shipped files.
+    This nginx listens on the ports `http` and `https` of `address`, passes requests to the sockets
+    in `folder`/sockets, asks emperord at `folder`/run/activate.sock, and trusts a balancer at
+    127.0.0.1. Logs, pid file and temporary files are beside nginx.conf. Raises LookupError when a
+    path or port to replace is not in the shipped files.
     """
     place = folder / "nginx"
     shutil.copytree(SHIPPED / "emperord", place / "emperord")

@@ -1,4 +1,4 @@
-"""Renders the shipped load balancer for a folder, an address and ports of its own."""
+"""Renders the shipped load balancer for another folder, address and ports."""
 
 import json
 import shutil
@@ -13,12 +13,12 @@ ROOT = Path(__file__).parents[2]
 def render(
     folder: Path, http: int, https: int, backends: Sequence[str], address: str = "127.0.0.1"
 ) -> Path:
-    """The path of a nginx.conf below `folder` that listens on the ports `http` and `https` of
-    `address` and balances to `backends`, entries as in lua/init_backends.lua; those without a port
-    are reached at the same two. Lua, certificates (an empty folder), logs, pid file and temporary
-    files lie beside it.
+    """Write a nginx.conf below `folder` and return its path.
 
-    Raises LookupError when a path or port that it replaces is not in the shipped files.
+    This nginx listens on the ports `http` and `https` of `address` and balances to `backends`:
+    entries as in lua/init_backends.lua. Entries without a port have the same two ports. Lua files,
+    certificates (an empty folder), logs, pid file and temporary files are beside nginx.conf.
+    Raises LookupError when a path or port to replace is not in the shipped files.
     """
     place = folder / "nginx"
     lua, certificates = place / "lua", place / "certs"

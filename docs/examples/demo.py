@@ -1,9 +1,9 @@
-"""`make run`: a load balancer and two backends on loopback, with three sample apps, in a folder of
-their own.
+"""`make run`: a load balancer and two backends with three sample apps, on loopback addresses and in
+a temporary folder.
 
-It shows the status until Ctrl-C, and then leaves nothing behind. What it runs is what is shipped:
-the configuration of nginx/ and lua/ and the inis of docs/examples/vassals, with other paths,
-addresses and ports.
+The demo shows the status until Ctrl-C, then it stops everything and removes the folder. It runs
+the shipped files: the configuration in nginx/ and lua/ and the inis in docs/examples/vassals, with
+other paths, addresses and ports.
 """
 
 import argparse
@@ -26,14 +26,17 @@ from emperor.cli.placement import Placement, Rule
 from emperor.cli.route import line, route_of
 
 TEXT = """
-A load balancer and two backends are up, with three apps that sleep on each. Whose app it is, the
-balancer's hash of its name decides; ask the balancer's own Lua:
+A load balancer and two backends are running. Each backend has the same three
+apps, and all of them are asleep. For each request, the balancer chooses a
+backend by a hash of the host name. This command runs the balancer's Lua code
+and prints its choice:
 
   {route}
 
 {routes}
 
-Wake them, here or in a browser (the admin of Django's: admin, {password}):
+Wake the apps, here or in a browser. The admin of Django has the user "admin"
+with the password "{password}".
 
   curl http://django.localhost:{http}/
   curl http://flask.localhost:{http}/
@@ -42,38 +45,42 @@ Wake them, here or in a browser (the admin of Django's: admin, {password}):
   curl -k https://welcome.localhost:{https}/
   http://django.localhost:{http}/admin/
 
-After {idle} s without a visitor they sleep again. Ask and steer:
+An app without requests falls asleep after {idle} seconds. To inspect and control
+an app:
 
   {emperorctl} why flask.localhost
   {emperorctl} logs flask.localhost
   {emperorctl} reload flask.localhost
 
-Kill the nginx of the backend that flask.localhost belongs to, and the other one answers, as the end
-of the balancer's log says (own= whose app it is, up= who was asked). Then bring it back, and within
-two seconds its apps are at home again:
+Stop the nginx of flask.localhost's backend. The other backend then answers.
+The last line of the balancer's log shows it: own= is the domain's backend, up=
+are the backends that were asked. After nginx is started again, the balancer
+uses it again within two seconds.
 
   {nginx} -s stop
   curl http://flask.localhost:{http}/
   tail -n 1 {log}
   {nginx}
 
-Or drain it, as before an upgrade, and within two seconds the other one answers. Then undo it:
+Or drain that backend, as before an upgrade of the machine. Within two seconds
+the other backend answers. Then end the drain:
 
   {emperorctl} drain
   {emperorctl} undrain
 
-Ctrl-C stops everything and leaves nothing behind.
+Ctrl-C stops everything and removes the demo's files.
 """
 
 
 def main() -> None:
-    """Run it as root, which nginx and users for apps need, and turn an error into a message."""
+    """Run the demo as root, since nginx and the apps have users of their own. A DemoError becomes
+    a message."""
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
-    parser.add_argument("--port", type=int, default=8080, help="the first one to try [8080]")
+    parser.add_argument("--port", type=int, default=8080, help="the first port to try [8080]")
     port = parser.parse_args().port
     if os.geteuid() != 0:
         os.execvp("sudo", ["sudo", sys.executable, "-m", "docs.examples.demo", f"--port={port}"])
-    # SIGINT too: who is started with `&` finds it ignored.
+    # SIGINT too: a shell starts a command with `&` with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
@@ -100,17 +107,17 @@ def run(port: int) -> None:
             stack.enter_context(nginx(conf))
             print(_welcome(fleet, conf), flush=True)
             asyncio.run(watch(fleet.backends))
-            raise DemoError(f"every emperord has ended; their logs:\n{_logs(fleet)}")
+            raise DemoError(f"cannot go on: every emperord has ended. Their logs:\n{_logs(fleet)}")
         print("\nStopping ...", flush=True)
-        # One interrupt is enough; another must not keep us from tidying up.
+        # A second interrupt must not stop the cleanup.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """In /tmp, since the path of a socket may have no more than 107 bytes, and open to nginx's
-    workers and the apps' user, since a checkout below somebody's home is not."""
+    """A temporary folder. It is in /tmp because the path of a socket may have at most 107 bytes,
+    and because nginx's workers and the apps' user often cannot enter a home folder."""
     folder = Path(tempfile.mkdtemp(prefix="emperord-", dir="/tmp"))
     try:
         folder.chmod(0o755)
@@ -120,7 +127,7 @@ def _folder() -> Iterator[Path]:
 
 
 def _welcome(fleet: Fleet, balancer_conf: Path) -> str:
-    """What there is, and what to try: each command on a line of its own, as it can be pasted."""
+    """What runs and what to try. Each command is on a line of its own, to be pasted."""
     backends = balancer_conf.parent / "lua" / "init_backends.lua"
     placement = Placement(backends, Rule.STOCK)
     routes = [route_of(domain, placement) for domain in fleet.domains]

@@ -1,5 +1,5 @@
-"""What `make run` lays out: the apps once, as on storage that backends share, and for each backend
-a folder of its own with its inis, sockets and logs."""
+"""The files of `make run`: one copy of the apps, as on storage that the backends share, and for
+each backend a folder with its inis, sockets and logs."""
 
 import secrets
 import shutil
@@ -11,16 +11,16 @@ from pathlib import Path
 EXAMPLES = Path(__file__).parent
 BIN = Path(sys.executable).parent
 
-# All of 127.0.0.0/8 is this machine's.
+# Linux accepts every address of 127.0.0.0/8 as this machine's.
 BALANCER = "127.0.0.1"
 BACKENDS = ("127.0.0.11", "127.0.0.12")
 
-# Short, so that one can watch an app fall asleep. The inis say 26 hours, as the talk's does.
+# Short, so that an app falls asleep while somebody watches. The shipped inis say 26 hours.
 IDLE_SECONDS = 20
-# Whom the apps run as: a user that owns nothing, exists everywhere, and is not nginx's, whose
-# members may connect to every app's socket. emperord runs an ini as its owner.
+# The owner of the inis, and so the user of the apps. nobody exists on every machine and owns no
+# files. The user must not be in nginx's group, which may connect to every app's socket.
 APP_USER = "nobody"
-# What the apps import, and what those import.
+# The packages that the apps import, and their dependencies.
 PACKAGES = (
     "asgiref", "blinker", "click", "django", "flask", "itsdangerous", "jinja2", "markupsafe",
     "sqlparse", "werkzeug",
@@ -29,24 +29,24 @@ PACKAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A machine of the fleet: its address, and its part of the demo's folder."""
+    """A backend: its address, and its folder within the demo's folder."""
 
     address: str
     folder: Path
 
     @property
     def run_dir(self) -> Path:
-        """Its emperord's."""
+        """The run-dir of its emperord."""
         return self.folder / "run"
 
     @property
     def log(self) -> Path:
-        """What its emperord tells."""
+        """The log of its emperord."""
         return self.folder / "emperord.log"
 
     @property
     def nginx_conf(self) -> Path:
-        """As `backend.render` writes it."""
+        """The configuration of its nginx, written by `backend.render`."""
         return self.folder / "nginx" / "nginx.conf"
 
     @property
@@ -57,9 +57,8 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Where it lives. `http` and `https` are ports of the balancer and, the same,
-    of each backend;
-    `password` is that of Django's admin."""
+    """The demo's folder and ports. The balancer and each backend listen on the ports `http` and
+    `https` of their addresses. `password` is the password of Django's admin."""
 
     folder: Path
     http: int
@@ -68,7 +67,7 @@ class Fleet:
 
     @property
     def backends(self) -> list[Backend]:
-        """In the order of the balancer's list."""
+        """The backends in the order of the balancer's list."""
         return [Backend(address, self.folder / address) for address in BACKENDS]
 
     @property
@@ -78,7 +77,7 @@ class Fleet:
 
 
 def lay_out(fleet: Fleet) -> None:
-    """Fill the fleet's folder, which is empty."""
+    """Create the files in the fleet's empty folder."""
     shutil.copytree(EXAMPLES / "apps", fleet.folder / "apps")
     _copy_environment(fleet.folder / "venv")
     _prepare_django(fleet.folder / "apps" / "django", fleet.password)
@@ -99,8 +98,8 @@ def _drop_inis(folder: Path, apps: Path) -> None:
 
 
 def _copy_environment(venv: Path) -> None:
-    """A virtual environment with what the apps need: uWSGI finds it by its own place. That of the
-    checkout may lie where the apps' user cannot go."""
+    """Make a virtual environment for the apps: uWSGI finds the environment that it is installed
+    in. The checkout's own environment may be in a folder that the apps' user cannot enter."""
     site = next(Path(sys.prefix).glob("lib/python*/site-packages"))
     (venv / "bin").mkdir(parents=True)
     shutil.copy(BIN / "uwsgi", venv / "bin")

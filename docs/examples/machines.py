@@ -1,4 +1,4 @@
-"""The daemons of `make run`: their ports, their start and their end."""
+"""Finds free ports for the daemons of `make run`, starts the daemons and stops them."""
 
 import errno
 import os
@@ -17,11 +17,11 @@ START_SECONDS = 30.0
 
 
 class DemoError(Exception):
-    """Why there is no demo."""
+    """The demo cannot start or go on; the message says why."""
 
 
 def free_port(first: int, addresses: Sequence[str]) -> int:
-    """The first port from `first` on that is free at each of the addresses. Raises DemoError."""
+    """The first port, from `first` up, that is free on each address. Raises DemoError."""
     for port in range(first, first + 100):
         if all(_is_free(address, port) for address in addresses):
             return port
@@ -42,7 +42,7 @@ def _is_free(address: str, port: int) -> bool:
 
 @contextmanager
 def emperords(backends: Sequence[Backend]) -> Iterator[None]:
-    """An emperord for each backend, all at once. Raises DemoError when one does not come up."""
+    """Run an emperord for each backend, all at once. Raises DemoError when one does not start."""
     started: list[subprocess.Popen[bytes]] = []
     try:
         for backend in backends:
@@ -64,8 +64,8 @@ def emperords(backends: Sequence[Backend]) -> Iterator[None]:
 
 
 def _start(backend: Backend) -> "subprocess.Popen[bytes]":
-    """In a session of its own, so that Ctrl-C reaches us alone and we choose the order of the
-    end."""
+    """Start an emperord in a session of its own. Ctrl-C then reaches only the demo, which stops the
+    daemons in order."""
     folder = backend.folder
     flags = {
         "vassals-dir": folder / "vassals",
@@ -87,10 +87,10 @@ def _start(backend: Backend) -> "subprocess.Popen[bytes]":
 
 @contextmanager
 def nginx(conf: Path) -> Iterator[None]:
-    """A nginx that can be stopped and started by hand meanwhile: in the end it is the one of its
-    pid file that is stopped. Raises DemoError when it does not come up."""
+    """Run nginx. It may be stopped and started by hand meanwhile: the process to stop in the end
+    is read from the pid file. Raises DemoError when nginx does not start."""
     try:
-        # Its standard error is closed when its pid file has been written.
+        # nginx closes its standard error after it has written its pid file.
         started = subprocess.run(
             ["nginx", "-e", conf.with_name("error.log"), "-c", conf],
             stdin=subprocess.DEVNULL,

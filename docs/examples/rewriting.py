@@ -1,7 +1,7 @@
-"""Rewrites copies of shipped files for another place.
+"""Changes paths and ports in copies of the shipped files.
 
-The demo and the tests run the shipped files and not others that drift: the paths and ports of a
-production machine are replaced, nothing else.
+The demo and the tests run the shipped files, not separate files that could become outdated. Only
+the paths and ports of a production machine are replaced.
 """
 
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def rewrite(files: Iterable[Path], replaced: Mapping[str, str]) -> None:
-    """Replace what each pattern of `replaced` matches, in place.
+    """Replace in `files`: `replaced` maps regular expressions to their replacements.
 
     Raises LookupError when a pattern matches in none of the files.
     """

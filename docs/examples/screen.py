@@ -1,5 +1,5 @@
-"""What `make run` shows: the vassals of every backend in tables that move, or without a terminal
-their events."""
+"""Shows the vassals of every backend while `make run` runs: live tables in a terminal, otherwise
+a line for each event."""
 
 import asyncio
 import sys
@@ -23,7 +23,7 @@ PAST_EVENTS = 100
 
 
 async def watch(backends: Sequence[Backend]) -> None:
-    """Show what happens. Returns when no emperord is left that could tell."""
+    """Show the vassals. Returns when every emperord has ended."""
     if sys.stdout.isatty():
         await _show_tables(backends)
     else:
@@ -39,18 +39,20 @@ async def _show_events(backends: Sequence[Backend]) -> None:
 async def _show_events_of(backend: Backend) -> None:
     console = terminal()
     try:
-        async with connect(backend.run_dir) as client, aclosing(client.events(PAST_EVENTS)) as told:
-            async for happening in told:
-                show(
-                    console,
-                    [line(parse(TransitionEvent, happening)).append(f" ({backend.address})")],
-                )
+        async with (
+            connect(backend.run_dir) as client,
+            aclosing(client.events(PAST_EVENTS)) as events,
+        ):
+            async for event in events:
+                text = line(parse(TransitionEvent, event)).append(f" ({backend.address})")
+                show(console, [text])
     except Failed as error:
         print(error)
 
 
 async def _show_tables(backends: Sequence[Backend]) -> None:
-    """`emperorctl status --watch` of each, but below what was printed, which it would hide."""
+    """Show the tables of `emperorctl status --watch`, one for each backend, below the text that was
+    printed before; --watch itself would hide that text."""
     console = terminal()
     height = console.height // len(backends) - 2
     async with AsyncExitStack() as stack:
@@ -59,17 +61,17 @@ async def _show_tables(backends: Sequence[Backend]) -> None:
             for backend in backends
         }
         with Live(console=console, auto_refresh=False) as live:
-            reports = await _ask(clients)
+            reports = await _get_reports(clients)
             while any(isinstance(report, Report) for report in reports.values()):
                 lines = []
                 for backend, report in reports.items():
                     lines += [_heading(backend), *_table(report, console.width, height), Text()]
                 live.update(Text("\n").join(lines[:-1]), refresh=True)
                 await asyncio.sleep(REFRESH_SECONDS)
-                reports = await _ask(clients)
+                reports = await _get_reports(clients)
 
 
-async def _ask(clients: dict[Backend, Client]) -> dict[Backend, Report | Failed]:
+async def _get_reports(clients: dict[Backend, Client]) -> dict[Backend, Report | Failed]:
     return {backend: await _report(client) for backend, client in clients.items()}
 
 
@@ -83,7 +85,7 @@ async def _report(client: Client) -> Report | Failed:
 def _heading(backend: Backend) -> Text:
     heading = Text(f"Backend {backend.address}", style="bold")
     if not backend.has_nginx:
-        heading.append(", whose nginx is stopped", style="bold red")
+        heading.append(": nginx is stopped", style="bold red")
     return heading
 
 

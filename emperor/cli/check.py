@@ -55,7 +55,7 @@ class Examiner:
         self._somaxconn = int(SOMAXCONN.read_text(encoding="ascii"))
         self._claims = Claims()
         self._accounts = SystemAccounts()
-        # emperord runs as root, whoever runs this command.
+        # emperord runs as root, even if another user runs this command.
         self._accounts.daemon = Identity(ROOT, ROOT, "root")
 
     async def examine(self, path: Path) -> Verdict:

@@ -7,7 +7,7 @@ LONGEST_DEFINITION = 1 << 16
 
 
 class BrokenIni(Exception):
-    """An ini that cannot be served. Whoever shows the error puts the name of the file before it.
+    """An ini that cannot be served. The caller puts the name of the file before the message.
 
     `line` counts from 1. It is 0 where the error is about the whole ini, or about an option from
     another file. `cure` is empty where there is no advice. A path in either may have any bytes; it

@@ -16,11 +16,11 @@ SETTLED_SECONDS = 10.0
 # An app whose first worker was replaced this often and has never answered dies as it accepts.
 MOST_RESPAWNS = 5
 
-# An app that boots for longer loses its place to the next one. Four apps that hang, because a
-# database is away say, must not keep all others asleep until their start-timeout.
+# An app that boots longer than this loses its place to the next app. If a few apps hang, for
+# example because their database is down, the other apps must not wait for their start-timeout.
 LONGEST_PLACE_SECONDS = 10.0
 
-# After a bind failed, a full disk say, the next hit after this time tries again.
+# After a failed bind (for example on a full disk), the next hit after this time tries again.
 BIND_AGAIN_SECONDS = 3.0
 
 # An app may serve for this long before it is evicted: its visitors get their answers first.

@@ -98,7 +98,7 @@ class VassalStatus:
     queued: int | None
     """connections in the queue of its socket; null: not measured, since it has no process"""
     boot_position: int | None
-    """its place in the queue of those that wait to boot, 1 is next; null: it does not wait"""
+    """its place in the queue of apps that wait to boot, 1 is next; null: it does not wait"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class VassalFolder:
             self._stamps[file] = stamp if is_same else None
 
     async def rescan(self) -> None:
-        """Read every ini that has changed, and notice those that are gone."""
+        """Read the inis that have changed, and dismiss the vassals whose inis are gone."""
         try:
             present = self._listing()
         except OSError as error:

@@ -29,8 +29,8 @@ RETRY_SECONDS = 3.0
 
 
 class Intake:
-    """Passes specs on to the governor. `retry` is called with the names of inis that are to be read
-    once more, since what stood in their way may have gone."""
+    """Passes specs on to the governor. `retry` is called with the names of refused inis that should
+    be read again, since the reason for their refusal may be gone."""
 
     def __init__(self, governor: Governor, retry: Callable[[Collection[str]], None]) -> None:
         self._governor = governor
@@ -67,8 +67,8 @@ class Intake:
         return self._governor.checkpoint.batch()
 
     def resume(self) -> list[tuple[str, Stamp | None]]:
-        """Take the vassals that the governor restored into account. Returns the name and the stamp
-        of the ini of each one that is to be served on."""
+        """Take the vassals that the governor restored into account. Returns, for each vassal that
+        stays in service, the name and the stamp of its ini."""
         served = []
         for vassal in self._governor.vassals:
             self._claims.take(vassal.spec)

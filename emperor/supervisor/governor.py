@@ -1,9 +1,9 @@
 """Takes each event of each vassal to its end, one after the other.
 
 An event goes one way: *decide* (the table of model/lifecycle.py), *apply* (the world agrees with
-the new posture), *save* (the next daemon will know), *notify* (whoever waits for the vassal),
-*schedule* (whose turn it is to boot). Another event that comes up meanwhile waits in a queue until
-this one is done.
+the new posture), *save* (for the next daemon), *notify* (the subscribers of the vassal), *schedule*
+(the apps whose turn it is boot). Events that come meanwhile wait in a queue until this event is
+done.
 """
 
 import logging
@@ -120,8 +120,8 @@ class Governor:
         self.handle(self._removal(self.vassals[domain], why))
 
     def dismiss_all(self, why: str) -> None:
-        """Dismiss every vassal. Queued ones come first, or each of them would boot in the place of
-        one that has gone."""
+        """Dismiss every vassal. Queued vassals come first: otherwise each would boot in the place
+        of a vassal that has gone."""
         there = [vassal for vassal in self.vassals if vassal.state is not State.REMOVED]
         there.sort(key=lambda vassal: vassal.queued_for is None)
         self._queue += [self._removal(vassal, why) for vassal in there]
@@ -167,7 +167,7 @@ class Governor:
     # One event.
 
     def handle(self, occurrence: Occurrence) -> None:
-        """Take an event to its end: now, or after the one that is being handled."""
+        """Take an event to its end: now, or after the event that is being handled."""
         self._queue.append(occurrence)
         self._run()
 

@@ -1,6 +1,6 @@
 """The control API on control.sock: what emperorctl and other programs ask and order.
 
-Whoever may open the socket may do all of this; its file mode is the only guard.
+Every process that may open the socket may do all of this. Only its file mode protects it.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
--- What may stand in the list of backends, and what an entry means.
+-- Checks the list of backends and parses its entries.
 --
--- Pure: it runs the same in LuaJIT, Lua 5.1 and Lua 5.4.
+-- Pure: no nginx API; the same in LuaJIT, Lua 5.1 and Lua 5.4.
 local M = {}
 
 local function is_ipv4(text)
@@ -28,7 +28,8 @@ local function groups(text)
     return found
 end
 
--- Its eight groups, so that two spellings of one address look the same; nil if it is none.
+-- The eight groups of an IPv6 address, so that all spellings of an address are equal; nil if the
+-- text is no IPv6 address.
 local function ipv6(text)
     local left, right = text:match("^(.-)::(.*)$")
     local head, tail = groups(left or text), groups(right or "")
@@ -52,8 +53,8 @@ local function is_port(number)
     return type(number) == "number" and number % 1 == 0 and number >= 1 and number <= 65535
 end
 
--- The address of an entry, in brackets if it is IPv6, and its port, nil without one. Nil and the
--- reason if it is malformed. Names are refused: nginx cannot look one up while it balances.
+-- The address of an entry (IPv6 in brackets) and its port, or nil without a port. For a malformed
+-- entry, nil and the reason. Host names are refused: nginx cannot resolve them in this phase.
 function M.parse(entry)
     if type(entry) ~= "string" then
         return nil, "is a " .. type(entry) .. " and not a string"
@@ -92,8 +93,8 @@ local function last_index(list)
     return last
 end
 
--- Nil if a list of backends is sound, else what is wrong with it. `ports` are those of entries
--- without one, by scheme; nil for the usual ones.
+-- The error in a list of backends, or nil if it is valid. `ports` has the ports, by scheme, of
+-- entries without a port; nil means the default ports.
 function M.complaint(list, ports)
     if ports and not (type(ports) == "table" and is_port(ports.http) and is_port(ports.https)) then
         return "web_backend_ports is not set to two ports: { http = 80, https = 443 }"
@@ -133,7 +134,7 @@ function M.complaint(list, ports)
             without = without or i
         end
     end
-    -- Else one might be spoken to in http on the port where it expects https.
+    -- In a mixed list, a backend could get plain http on its https port.
     if with and without then
         return ("entry %d of web_server_ips has a port and entry %d has none; "
             .. "either all have one or none"):format(with, without)

@@ -1,6 +1,6 @@
 -- The certificates of domains: FOLDER/www.example.com.pem for one host, or
--- FOLDER/_wildcard.example.com.pem for all directly below example.com. Each holds the certificate,
--- those between it and its root, and the key.
+-- FOLDER/_wildcard.example.com.pem for all hosts directly below example.com. Each file holds the
+-- certificate, its intermediate certificates and the key.
 local ffi = require "ffi"
 local lrucache = require "resty.lrucache"
 local ssl = require "ngx.ssl"
@@ -8,11 +8,11 @@ local ssl = require "ngx.ssl"
 local M = {}
 
 local FOLDER = "/etc/nginx/certs/"
--- Of the two below, each. A file that is looked for in vain is in none.
+-- The number of entries in each of the two caches below. Missing files are not cached.
 local CAPACITY = 2000
--- How long a file is believed not to have changed.
+-- A cached file is used for this long before it is read again.
 local SECONDS = 1
--- Chains have 5 to 10 KB.
+-- The largest file, in bytes. Usual chains have 5 to 10 KB.
 local LONGEST = 256 * 1024
 
 ffi.cdef [[
@@ -35,22 +35,23 @@ void ERR_clear_error(void);
 ]]
 local C = ffi.C
 local ENOENT = 2
--- Does not wait for somebody to write to a pipe that stands in a certificate's place.
+-- Non-blocking, so that a named pipe instead of a certificate does not block the worker.
 local O_RDONLY_NONBLOCK_CLOEXEC = 0x80800
 local SSL_CTRL_CHAIN_CERT = 89
 
 local buffer = ffi.new("char[?]", LONGEST)
 
--- Files with a pair, and without: if nginx may not enter the folder, any name makes one of these,
--- which must not push out what is served.
+-- Files with a usable certificate and key, and unusable files. There are two caches because, if
+-- nginx may not enter the folder, every name adds an unusable file, which must not evict a usable
+-- file.
 local served, useless = lrucache.new(CAPACITY), lrucache.new(CAPACITY)
 
--- The text of a file; nil, the problem and its errno if it cannot be read.
+-- The text of a file. If it cannot be read: nil, the problem and the errno.
 local function read(path)
     local fd = C.open(path, O_RDONLY_NONBLOCK_CLOEXEC)
     local length, errno = 0, ffi.errno()
     if fd >= 0 then
-        -- A file on a disk is read in one piece.
+        -- For a regular file, one read(2) returns everything.
         length, errno = tonumber(C.read(fd, buffer, LONGEST)), ffi.errno()
         C.close(fd)
     end
@@ -64,8 +65,8 @@ local function read(path)
     return ffi.string(buffer, length)
 end
 
--- Nil if OpenSSL can serve the pair, else why not. It is asked beforehand, since a handshake that
--- has dropped its old certificate cannot have it back.
+-- The reason why OpenSSL cannot serve the certificate with the key, or nil if it can. This is
+-- checked beforehand: a handshake that has dropped its old certificate cannot get it back.
 local function complaint(chain, key)
     local context = ffi.gc(C.SSL_CTX_new(C.TLS_server_method()), C.SSL_CTX_free)
     local accepted = C.SSL_CTX_use_certificate(context, C.OPENSSL_sk_value(chain, 0)) == 1
@@ -81,10 +82,10 @@ local function complaint(chain, key)
     return "OpenSSL says: " .. (reason ~= nil and ffi.string(reason) or "no")
 end
 
--- The certificate and its key as OpenSSL has them; nil and the problem if the text is none.
+-- The certificate and its key as OpenSSL objects. If the text is not valid: nil and the problem.
 local function parse(text)
     if text:find("ENCRYPTED", 1, true) then
-        -- OpenSSL would ask on the terminal for the pass phrase, and the worker stand still.
+        -- OpenSSL would ask for the pass phrase on the terminal, which blocks the worker.
         return nil, "its key is encrypted"
     end
     local chain, problem = ssl.parse_pem_cert(text)
@@ -103,7 +104,8 @@ local function parse(text)
     return { chain = chain, key = key }
 end
 
--- The pair of a file, nil if there is none. A file that has become unusable leaves its pair in use.
+-- The certificate and key of a file, nil without any. If the file becomes unusable, the previous
+-- certificate and key stay in use.
 local function load(name)
     local file, now = served:get(name) or useless:get(name), ngx.now()
     if file and now - file.read_at < SECONDS then
@@ -135,10 +137,10 @@ local function load(name)
     return file.pair
 end
 
--- The { chain =, key = } for a name that a client has sent, nil if there is none.
+-- The { chain =, key = } for the name that a client has sent, or nil.
 function M.find(server_name)
     local name = server_name:lower()
-    -- No slash gets through, so there is no way out of the folder; and file names end at 255 bytes.
+    -- Without slashes a name cannot leave the folder. A file name has at most 255 bytes.
     if #name > 240 or name:find("[^a-z0-9_.-]") then
         return nil
     end

@@ -1,11 +1,12 @@
--- Which backend a request goes to: its own, unless something speaks against that.
+-- Chooses the backend of a request: its domain's own backend, or a substitute while that one is
+-- marked or has failed.
 local marks = require "fleet.marks"
 local order = require "fleet.order"
 
 local M = {}
 
--- What speaks against a backend, least first. One that took the request and failed may be asked
--- again before one that cannot be reached: its connection may only have gone stale.
+-- The objections to a backend, from the least to the most serious. A backend that failed in this
+-- request is better than an unreachable backend: perhaps only its kept connection was stale.
 local UNWELL, TRIED, UNREACHABLE, BOTH = 1, 2, 3, 4
 
 local function objection(entry, tried)
@@ -16,7 +17,7 @@ local function objection(entry, tried)
     return tried[entry] and TRIED or mark and UNWELL or 0
 end
 
--- The index of the backend that `url` names, scheme://entry.
+-- The index of the backend in `url`, which is scheme://entry.
 function M.index(url, entries)
     local entry = url:match("://(.*)$")
     for i = 1, #entries do
@@ -27,8 +28,8 @@ function M.index(url, entries)
     error(("cannot balance: $backend_ip is %q, which is not in web_server_ips"):format(url), 0)
 end
 
--- The entry for a host whose own is the one of index `first`; `tried` is the set of those that have
--- failed.
+-- The best entry for a host. `first` is the index of the host's own backend; `tried` is the set of
+-- entries that have failed in this request.
 function M.best(host, first, entries, tried)
     local best, least = entries[first], objection(entries[first], tried)
     if least == 0 then

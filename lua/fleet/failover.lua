@@ -1,18 +1,18 @@
--- Where an attempt goes: to the backend that $backend_ip names, or to a substitute if that one is
+-- Sends each attempt to the backend that $backend_ip names, or to a substitute if that backend is
 -- marked or has failed.
 local backends = require "fleet.backends"
 local balancer = require "ngx.balancer"
 local choice = require "fleet.choice"
 local marks = require "fleet.marks"
 
--- What nginx calls NGX_BUSY: it answers 502. A HTTP status would become 500 here, and after
--- ngx.DECLINED it would ask again for ever.
-local NOBODY = -3
+-- nginx's NGX_BUSY, for which nginx answers 502. With an HTTP status it would answer 500 here, and
+-- after ngx.DECLINED it would try again for ever.
+local NGX_BUSY = -3
 
 local CAUSES = { [502] = "no connection", [504] = "no connection in time" }
 local MAY_RUN_TWICE = { GET = true, HEAD = true, OPTIONS = true }
 
--- What entries mean: to parse one for each request would cost more than all else here.
+-- The parsed entries. Without this cache, parsing would be the most expensive step of a request.
 local peers = {}
 
 local function peer(entry)
@@ -25,14 +25,15 @@ local function peer(entry)
     return known
 end
 
--- Draws the lesson from the attempt before; false if there must be no other.
+-- Evaluates the previous attempt, and marks its backend if it was unreachable. Returns false if
+-- there must be no further attempt.
 local function judge(ctx)
-    -- One number for each attempt. ($upstream_connect_time does not tell: for TCP it is set before
-    -- nginx looks whether the connection came about.)
+    -- $upstream_bytes_sent has one number for each attempt. ($upstream_connect_time cannot be used:
+    -- for TCP nginx sets it before it knows whether the connection was established.)
     local sent = tonumber(ngx.var.upstream_bytes_sent:match("(%d+)%D*$"))
     if sent > 0 then
-        -- No mark: it may suffer from a single app, which must not take it away from all others.
-        -- And that app may have acted: nginx by itself would repeat a PUT or a DELETE.
+        -- No mark: the cause may be a single app, and the other apps still need the backend.
+        -- The app may have acted on the request: nginx by itself would repeat a PUT or a DELETE.
         return MAY_RUN_TWICE[ngx.var.request_method]
     end
     local _, status = balancer.get_last_failure()
@@ -40,16 +41,16 @@ local function judge(ctx)
     return true
 end
 
--- Once for each attempt of a request.
+-- Called for each attempt of a request.
 return function()
     local ctx, entries = ngx.ctx, web_server_ips
     if not ctx.tried then
         ctx.tried, ctx.attempts = {}, 0
         ctx.first = choice.index(ngx.var.backend_ip, entries)
-    -- nginx adds an attempt for each kept connection that breaks. A single backend is asked again
-    -- once, since its connection may have gone stale.
+    -- nginx adds an attempt for each kept connection that breaks. A single backend gets a second
+    -- attempt, since its kept connection may have been stale.
     elseif not judge(ctx) or ctx.attempts >= math.max(2, #entries) then
-        return ngx.exit(NOBODY)
+        return ngx.exit(NGX_BUSY)
     end
 
     local entry = choice.best(ngx.var.route_host, ctx.first, entries, ctx.tried)
@@ -63,6 +64,6 @@ return function()
         to.address, to.port or web_backend_ports[ngx.var.scheme])
     if not done then
         ngx.log(ngx.ERR, "cannot balance to ", entry, ": ", problem)
-        return ngx.exit(NOBODY)
+        return ngx.exit(NGX_BUSY)
     end
 end

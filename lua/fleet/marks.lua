@@ -1,10 +1,10 @@
--- What is known to be wrong with a backend, in all workers: "unreachable", or "unwell" when it
--- answers but wants no new work. One line in the log for each change.
+-- The marks of backends, shared by all workers: "unreachable", or "unwell" for a backend that
+-- answers but wants no new requests. Each change writes one line to the log.
 local M = {}
 
 local marks = ngx.shared.backends
 
--- A probe that fails renews the mark. If nobody probes any more, it goes by itself.
+-- Each failed probe renews the mark. Without probes it expires after this time.
 local SECONDS = 10
 
 -- The mark of an entry, or nil.
@@ -13,7 +13,7 @@ function M.of(entry)
 end
 
 function M.set(entry, mark, cause)
-    -- Many requests notice the same at once: only one adds the mark, and logs.
+    -- Many requests can find the same failure at once: only one of them adds the mark and logs it.
     if marks:add(entry, mark, SECONDS) then
         ngx.log(ngx.WARN, "backend ", entry, " is ", mark, ": ", cause)
         return

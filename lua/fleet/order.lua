@@ -1,13 +1,13 @@
--- Which backends may stand in for a domain's own, and in which order: by rendezvous hashing, every
--- pair of host and backend has a weight of its own. So each domain has always the same substitute,
--- and those of one backend spread evenly over all the others.
+-- The order in which other backends are substitutes for a domain's own backend. This is rendezvous
+-- hashing: each pair of host and backend has a weight. So a domain always has the same substitute,
+-- and the domains of one backend are spread evenly over all others.
 --
--- Pure: it runs the same in LuaJIT, Lua 5.1 and Lua 5.4.
+-- Pure: no nginx API; the same in LuaJIT, Lua 5.1 and Lua 5.4.
 local M = {}
 
--- By a linear hash (crc32, djb2) all hosts would have much the same order. Cubing modulo a prime p
--- is not linear and, since 3 does not divide p - 1, loses nothing: no two states become one. This p
--- is the largest below 2^26, so every product is exact in a double.
+-- With a linear hash (crc32, djb2) the order would be nearly the same for all hosts. Cubing modulo
+-- a prime p is not linear. Since 3 does not divide p - 1, it maps no two states to the same state.
+-- This p is the largest prime below 2^26, so every product is exact in a double.
 local PRIME = 67108859
 
 local function cube(x)
@@ -22,8 +22,8 @@ local function stir(state, text)
     return state
 end
 
--- The weights of all entries for one host. Neighbours differ in their last letter alone, hence two
--- letters more: each is another round.
+-- The weights of all entries for one host. Similar addresses differ only in their last letter. Two
+-- appended letters add two rounds, which spread that difference.
 local function weigh(host, entries)
     local seed = stir(5381, host:lower() .. "\n")
     local weights = {}
@@ -33,7 +33,7 @@ local function weigh(host, entries)
     return weights
 end
 
--- The index of the entry that a host belongs to by weight alone.
+-- The index of the entry with the greatest weight for a host.
 function M.favourite(host, entries)
     local weights, best = weigh(host, entries), 1
     for i = 2, #entries do
@@ -44,7 +44,7 @@ function M.favourite(host, entries)
     return best
 end
 
--- The indexes of all entries but the first choice, heaviest first.
+-- The indexes of all entries except `first`, in the order of falling weight.
 function M.substitutes(host, first, entries)
     local weights, others = weigh(host, entries), {}
     for i = 1, #entries do

@@ -9,6 +9,7 @@ import pytest
 
 from docs.examples import balancer
 from docs.examples.balancer import ROOT, render
+from emperor.model.duration import parse_duration
 from emperor.model.settings import KEYS
 
 BALANCER = (ROOT / "nginx" / "loadbalancer.conf").read_text()
@@ -105,8 +106,8 @@ def seconds(directive: str, conf: str) -> int:
 
 
 def test_the_balancers_timeouts_fit_those_of_its_backends() -> None:
-    """Else it gives up a slow app, and uses a connection that is being closed."""
-    [start] = [int(key.default) for key in KEYS if key.name == "start-timeout"]
+    """Otherwise the balancer gives up a slow app, or uses a connection that is being closed."""
+    [start] = [parse_duration(key.default) for key in KEYS if key.name == "start-timeout"]
     assert seconds("proxy_read_timeout", BALANCER) > (
         start + seconds("uwsgi_read_timeout", BACKEND)
     )

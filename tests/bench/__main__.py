@@ -1,6 +1,6 @@
 """`make bench`: measure emperord and its rivals, print a table, and write docs/figures.json.
 
-Nothing fails when a bound is missed; it is shown in red. What must always hold, the tests say.
+A missed limit is shown in red, and is no failure: the tests check what must always hold.
 """
 
 import resource
@@ -15,9 +15,9 @@ from rich.console import Console
 
 from docs.figures import FIGURES
 from tests.bench.asleep import asleep
+from tests.bench.boot_queue import boot_queue
 from tests.bench.cold import on_the_listener, through_nginx
 from tests.bench.crash import crash
-from tests.bench.crowd import crowd
 from tests.bench.dropped import dropped
 from tests.bench.figures import OtherMachine, Record
 from tests.bench.fleet import fleet
@@ -38,7 +38,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "mv": dropped,
     "parked": parked,
     "herd": herd,
-    "crowd": crowd,
+    "queue": boot_queue,
     "reload": reload,
     "idle": asleep,
     "crash": crash,
@@ -52,18 +52,18 @@ _WIDTH = 150
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--rows", default="", help=f"some of {','.join(MEASUREMENTS)} [all]")
-@click.option("--quick", is_flag=True, help="three rounds of each, to see that it runs")
+@click.option("--rows", default="", help=f"measure only these, of {','.join(MEASUREMENTS)} [all]")
+@click.option("--quick", is_flag=True, help="run only three rounds of each measurement")
 @click.option(
     "--figures",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="the file that gets the figures [docs/figures.json; none with --quick]",
+    help="write the figures to this file [docs/figures.json; none with --quick]",
 )
 def main(rows: str, quick: bool, figures: Path | None) -> None:
     """Measure emperord against bare uWSGI, uWSGI's own Emperor and a plain nginx.
 
-    The figures go to docs/figures.json, from where `make docs` takes them into the pages. Some of
-    the rows replace only those rows in the file.
+    The figures go to docs/figures.json, and `make docs` copies them into the pages. A run with
+    --rows replaces only its own rows in the file.
     """
     chosen = [name.strip() for name in rows.split(",") if name.strip()] or list(MEASUREMENTS)
     if unknown := set(chosen) - set(MEASUREMENTS):
@@ -85,7 +85,8 @@ def main(rows: str, quick: bool, figures: Path | None) -> None:
 
 
 def _prepare() -> None:
-    """A herd and its server need a descriptor each; and one interrupt is enough."""
+    """Raise the limit on descriptors, since thousands of connections are open at once, and handle
+    interrupts."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     for number in _SIGNALS:
@@ -93,14 +94,14 @@ def _prepare() -> None:
 
 
 def _interrupted(_number: int, _frame: FrameType | None) -> None:
-    """Another interrupt must not keep us from tidying up."""
+    """Stop the run. A second interrupt must not stop the cleanup."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def _measure(names: list[str], quick: bool) -> tuple[list[Row], list[str]]:
-    """The rows, and what went wrong where; an interrupt ends it with the rows there are."""
+    """The rows, and the problems. An interrupt ends the run and keeps the rows measured so far."""
     done: list[Row] = []
     broken: list[str] = []
     console = Console(stderr=True)

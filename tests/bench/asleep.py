@@ -18,12 +18,12 @@ from tests.bench.rounds import ROUNDS, Bench
 from tests.eventually import eventually
 
 _DOMAIN = "ours.localhost"
-# Of the second or so that a uWSGI takes to end.
+# A hit comes within this time after the stop begins. uWSGI needs about a second to end.
 _LATEST_SECONDS = 0.3
 
 
 def asleep(bench: Bench) -> Iterator[Row]:
-    """Less what the app takes from cold, which is measured in the same round."""
+    """Measure the answer minus the app's cold start, which is measured in the same round."""
     with place() as folder, Ours(folder) as ours:
         app = copy_apps(folder)["Flask"]
         ours.add(_DOMAIN, str(app), idle="1")

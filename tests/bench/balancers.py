@@ -1,4 +1,4 @@
-"""The balancers that are compared: the shipped one, and a plain nginx before the same backend."""
+"""The compared balancers: the shipped configuration, and a plain nginx with the same backend."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.bench.cpu import cpu_seconds
 from tests.bench.ours import Ours
 from tests.bench.place import serving
 
-# What the backend sees of a request is the same, and so are the connections it comes on.
+# The backend gets the same requests, on the same kind of connections, as from the shipped balancer.
 _PLAIN = """\
 user www-data;
 worker_processes auto;
@@ -73,16 +73,18 @@ class Balancer:
         self._stack.close()
 
     def use_one_worker(self) -> None:
-        """Use a single worker, since workers share nothing. Call it before the start."""
+        """Use a single worker, since each worker caches certificates of its own. Call this
+        before the start."""
         rewrite([self._conf], {r"worker_processes auto;": "worker_processes 1;"})
 
     def cpu_seconds(self) -> float:
-        """CPU time of its workers so far."""
+        """The CPU time of the workers so far."""
         return sum(map(cpu_seconds, psutil.Process(self._process.pid).children()))
 
 
 def shipped(folder: Path, backend: Ours) -> Balancer:
-    """Ours, at the backend's ports, with all its Lua and no certificate but the default."""
+    """The shipped balancer with all its Lua, on the backend's ports and another address. It has no
+    certificate but the default."""
     address = "127.0.0.2"
     place = folder / "balancer"
     place.mkdir()
@@ -91,7 +93,7 @@ def shipped(folder: Path, backend: Ours) -> Balancer:
 
 
 def plain(folder: Path, backend: Ours, certificate: Path) -> Balancer:
-    """nginx's own proxy_pass. The file `certificate` holds the key too."""
+    """A plain nginx with proxy_pass. The file `certificate` holds the key too."""
     address = "127.0.0.3"
     place = folder / "plain-balancer"
     place.mkdir()

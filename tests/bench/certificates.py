@@ -5,8 +5,8 @@ from pathlib import Path
 
 
 def self_signed(folder: Path) -> Path:
-    """A certificate and its key in one file of `folder`, of the kind that Let's Encrypt's client
-    asks for (P-256): the cheapest for OpenSSL, so that what Lua adds shows most."""
+    """A file in `folder` with a certificate and its key, P-256 as from Let's Encrypt's client. For
+    OpenSSL it is the cheapest kind, so the share of Lua is the largest."""
     path = folder / "certificate.pem"
     kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     command = ("openssl", "req", "-x509", *kind, "-days", "2", "-subj", "/CN=bench")

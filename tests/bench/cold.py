@@ -17,8 +17,8 @@ _STARTS = ROUNDS + 1
 
 
 class Stand:
-    """The same apps, asleep, with all three; each domain is for one start, so that none has to be
-    put to sleep again. `stack` ends it."""
+    """The same sleeping apps with emperord, uWSGI's Emperor and bare uWSGI. Each domain is started
+    once, so that no app has to be put to sleep again. `stack` ends all of them."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._apps = copy_apps(folder)
@@ -36,12 +36,12 @@ class Stand:
             self.incumbent.until_listening(domain)
 
     def fresh(self, app: str) -> Callable[[], str]:
-        """A function that tells the next domain of that app that was never asked for."""
+        """A function that returns the next unused domain of an app."""
         numbers = count()
         return lambda: self._domain(app, next(numbers))
 
     def bare(self, app: str) -> Bare:
-        """That app without an emperor, behind `plain`."""
+        """The app without an emperor, behind `plain`."""
         domain = self._domain(app, 0)
         vassal = self.ours.vassals / f"{domain}.ini"
         return Bare(vassal, self._folder / "bare" / f"{domain}.socket")
@@ -52,7 +52,7 @@ class Stand:
 
 
 def on_the_listener(bench: Bench) -> Iterator[Row]:
-    """By a client that speaks uwsgi."""
+    """Measure with a client that speaks the uwsgi protocol to the app's socket."""
     with place() as folder, ExitStack() as stack:
         stand = Stand(folder, stack)
         for app in FRAMEWORKS:
@@ -67,8 +67,8 @@ def on_the_listener(bench: Bench) -> Iterator[Row]:
 
 
 def through_nginx(bench: Bench) -> Iterator[Row]:
-    """By a client of nginx: knock, fallback, hold and X-Accel-Redirect, against nginx that waits in
-    the queue of a socket."""
+    """Measure with an HTTP client. emperord's way is the fallback, the hold and X-Accel-Redirect;
+    the rival is nginx that waits in the queue of the app's socket."""
     with place() as folder, ExitStack() as stack:
         stand = Stand(folder, stack)
         for app in FRAMEWORKS:

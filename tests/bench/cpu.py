@@ -1,4 +1,4 @@
-"""What a process has cost."""
+"""The CPU time of a process."""
 
 from pathlib import Path
 
@@ -6,6 +6,6 @@ import psutil
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """CPU time since its start. The kernel's scheduler counts it in nanoseconds, times(2) in
-    ticks."""
+    """The CPU time of a process since its start, from the kernel's scheduler, which counts in
+    nanoseconds; times(2) counts in ticks."""
     return int(Path(f"/proc/{process.pid}/schedstat").read_text().split()[0]) / 1e9

@@ -1,4 +1,5 @@
-"""An app that cannot be imported: what its visitors see, and how soon it is back once mended."""
+"""An app that cannot be imported: the answers to its visitors, and the time until a mended ini is
+served."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -19,14 +20,14 @@ from tests.http_client import Request, ask
 _REQUESTS = 100
 _EVERY_SECONDS = 0.05
 _HUNG_SECONDS = 1.0
-# A refused, reset or silent app, in nginx's words; 0 is no answer at all.
+# nginx's answers for an app that refuses, resets or does not answer. 0 is no answer at all.
 _NO_ANSWER = frozenset({0, 502, 504})
 _BROKEN_SECONDS = 1.0
 _PATIENCE_SECONDS = 60.0
 
 
 def crash(bench: Bench) -> Iterator[Row]:
-    """While it crashes, and after a mended ini was moved in."""
+    """Measure while the app crashes, and after a mended ini was moved in."""
     with place() as folder, Ours(folder) as ours, Incumbent(folder) as incumbent:
         good = copy_apps(folder)["Flask"]
         with PlainNginx(folder, incumbent.sockets) as plain:

@@ -19,7 +19,7 @@ _STEP_SECONDS = 0.0001
 
 
 def dropped(bench: Bench) -> Iterator[Row]:
-    """A new domain each time, to a daemon that has nothing else to do."""
+    """Measure with a new domain each time, and a daemon that has nothing else to do."""
     with place() as folder, Ours(folder) as ours, Incumbent(folder) as incumbent:
         app = copy_apps(folder)["trivial"]
         sides = {
@@ -43,7 +43,7 @@ def _mover(
         draft.rename(vassals / f"{domain}.ini")
         _until_accepting(listener(domain))
         took = time.perf_counter() - begun
-        # The connection was a demand: let the app come up before the next round.
+        # The connection wakes the app: wait for its boot before the next round.
         uwsgi_first_byte(listener(domain), domain)
         return took
 
@@ -60,4 +60,4 @@ def _until_accepting(path: Path) -> None:
                 time.sleep(_STEP_SECONDS)
             else:
                 return
-    raise TimeoutError(f"nobody listens on {path}")
+    raise TimeoutError(f"no process listens on {path}")

@@ -1,4 +1,4 @@
-"""Writes the figures of a run to the file from which the documentation quotes them."""
+"""Writes the figures of a run to the file that the documentation takes its figures from."""
 
 import os
 import platform
@@ -15,11 +15,11 @@ from tests.bench.rivals import UWSGI
 
 
 class OtherMachine(Exception):
-    """The rows in the file and the rows of this run would not be comparable."""
+    """The file has rows of another machine, which are not comparable with the rows of this run."""
 
 
 def this_machine() -> Machine:
-    """The machine and the programs that are measured here."""
+    """This machine, and the versions of the measured programs."""
     nginx = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=True)
     uwsgi = subprocess.run([UWSGI, "--version"], capture_output=True, text=True, check=True)
     return Machine(
@@ -33,7 +33,7 @@ def this_machine() -> Machine:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The file as it was before a run; `is_whole` is a run of all measurements."""
+    """The file of figures as it was before a run. `is_whole`: the run has all measurements."""
 
     path: Path
     before: Figures
@@ -41,22 +41,22 @@ class Record:
 
     @classmethod
     def of(cls, path: Path, whole: bool) -> Self:
-        """Read the file, which need not exist. Raises OtherMachine for a run of some rows if the
-        others in the file are not of this machine and these versions."""
+        """Read the file, which need not exist. If the run has only some rows and the file is of
+        another machine or other versions, raises OtherMachine."""
         here = this_machine()
         before = read(path) if path.exists() else Figures(here, {}, {})
         if before.machine == here:
             return cls(path, before, whole)
         if not whole:
             raise OtherMachine(
-                f"cannot measure some rows: those in {path} are of {before.machine}, and this is "
-                f"{here}; measure all rows, or write to another file with --figures"
+                f"cannot measure some rows: the rows in {path} are of {before.machine}, and this "
+                f"is {here}; measure all rows, or write to another file with --figures"
             )
         return cls(path, Figures(here, {}, before.noted), whole)
 
     def write(self, rows: Sequence[Row], is_complete: bool) -> None:
-        """Write these rows to the file. A run of all rows that is complete replaces all that the
-        file has; otherwise rows of other names stay."""
+        """Write these rows to the file. A complete run of all rows replaces the file's rows;
+        otherwise rows with other names stay."""
         today = date.today().isoformat()
         measured = {row.what: _measured(row, today) for row in rows}
         write(self.path, self.before.update(measured, self.is_whole and is_complete))

@@ -1,4 +1,4 @@
-"""Requests per second to an app that is awake, through the load balancer."""
+"""Requests per second to a running app, through the load balancer."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ _PLAIN = "plain proxy_pass"
 
 
 def fleet(bench: Bench) -> Iterator[Row]:
-    """Against nginx's own proxy_pass to the same backend."""
+    """Compare the shipped balancer with a plain proxy_pass to the same backend."""
     with place() as folder, Ours(folder) as ours:
         ours.add(_DOMAIN, str(copy_apps(folder)["trivial"]))
         http_first_byte(ours.port, _DOMAIN)

@@ -1,4 +1,4 @@
-"""What the choice of a backend costs each request, in the LuaJIT of a real nginx."""
+"""The CPU time that each request needs for the choice of its backend, in the LuaJIT of nginx."""
 
 import shutil
 import urllib.parse
@@ -19,7 +19,7 @@ _HOST = "customer-0001.apps.example.net"
 _SIZES = (3, 16)
 _CONNECTIONS = 16
 _SCRIPT = Path(__file__).with_name("hash.lua")
-# No probes, which would find none of the backends.
+# Without health.lua, since the backends do not exist.
 _CONF = """\
 include /etc/nginx/modules-enabled/*.conf;
 user www-data;
@@ -49,7 +49,7 @@ http {{
 
 
 def placement(bench: Bench) -> Iterator[Row]:
-    """Each file for itself, and what requests lose by the hash that do nothing else."""
+    """Measure each Lua file alone, and the cost of the hash for requests that do nothing else."""
     for size in _SIZES:
         with place() as folder, _balancer(folder, size) as nginx:
             yield from _runs(bench, nginx, size)
@@ -88,7 +88,7 @@ def _balancer(folder: Path, size: int) -> Balancer:
     http, https = free_ports(2)
     conf = render(folder, http, https, [f"192.0.2.{number}" for number in range(1, size + 1)])
     conf.write_text(_CONF.format(place=conf.parent, port=http))
-    # The checkout need not be open to nginx's workers.
+    # nginx's workers often cannot read the checkout.
     shutil.copy(_SCRIPT, conf.parent)
     return Balancer(conf, "127.0.0.1", http, https)
 
@@ -100,7 +100,7 @@ def _one_run(nginx: Balancer, **question: str) -> float:
 
 
 def _load(nginx: Balancer, path: str) -> tuple[float, float]:
-    """Requests per second, and CPU seconds of nginx for each."""
+    """Requests per second, and nginx's CPU seconds per request."""
     before = nginx.cpu_seconds()
     load = wrk(nginx.url + path, _HOST, _CONNECTIONS)
     return load.rate, (nginx.cpu_seconds() - before) / load.requests

@@ -1,4 +1,4 @@
-"""Thousands of visitors at the same moment, at an app that takes three seconds to boot."""
+"""Thousands of requests at the same moment to an app that takes three seconds to boot."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -24,7 +24,8 @@ _DOMAINS = len(_SIZES) * (_ROUNDS + 1)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How many were not answered with 200, how often the app was started, and how long it took."""
+    """The number of answers other than 200, the starts of the app, and the seconds until the last
+    answer."""
 
     failed: int
     starts: int
@@ -32,7 +33,7 @@ class Outcome:
 
 
 class Side:
-    """Herds at one domain after the other behind `port`. Each app notes its boots in a file."""
+    """Sends herds to one domain after the other on `port`. Each app counts its boots in a file."""
 
     def __init__(self, folder: Path, name: str, port: int) -> None:
         self._folder = folder
@@ -41,15 +42,15 @@ class Side:
         self._numbers = count()
 
     def domains(self) -> list[str]:
-        """All that there will be, to be dropped."""
+        """The domains of all herds."""
         return [self._domain(number) for number in range(_DOMAINS)]
 
     def options(self, domain: str) -> tuple[str, ...]:
-        """What the ini of that domain says of the app's environment."""
+        """The lines for the app's environment in the ini of a domain."""
         return (f"env = BOOTS={self._boots(domain)}", f"env = BOOT_SECONDS={_BOOT_SECONDS}")
 
     def herd(self, size: int) -> Outcome:
-        """So many at once, at a domain that was never asked for."""
+        """Send `size` requests at once to an unused domain."""
         domain = self._domain(next(self._numbers))
         answers = load(self._port, domain, size, 0.0)
         boots = self._boots(domain).read_text().splitlines()
@@ -67,7 +68,7 @@ class Side:
 
 
 def herd(bench: Bench) -> Iterator[Row]:
-    """In both ways of activation, and at the incumbent with its usual queue and with a long one."""
+    """Compare both kinds of activation with uWSGI's Emperor, with a short and a long queue."""
     with place() as folder, ExitStack() as stack:
         ours = stack.enter_context(Ours(folder))
         sides = {
@@ -100,7 +101,7 @@ def _theirs(folder: Path, stack: ExitStack, name: str, backlog: int) -> Side:
     plain = stack.enter_context(PlainNginx(own, incumbent.sockets))
     side = Side(folder, name, plain.port)
     for domain in side.domains():
-        # On demand the queue is the Emperor's, but uWSGI refuses one longer than its own.
+        # On demand the Emperor binds the socket, but uWSGI refuses a queue longer than its listen.
         listen = f"listen = {backlog}"
         incumbent.drop(domain, ini(TELLING, *side.options(domain), listen))
     stack.enter_context(incumbent)
@@ -115,7 +116,7 @@ def _herds(sides: dict[str, Side], size: int) -> dict[str, Callable[[], Outcome]
 def _rows(what: str, mode: str, outcomes: dict[str, list[Outcome]]) -> Iterator[Row]:
     theirs = {name: each for name, each in outcomes.items() if name.startswith("Emperor")}
     seen = {mode: outcomes[mode]} | (theirs if mode == "fallback" else {})
-    # The worst round, since a median would hide one that failed.
+    # The worst round, since a median would hide a failed round.
     failed = {name: [float(max(o.failed for o in each))] * len(each) for name, each in seen.items()}
     starts = {name: [float(max(o.starts for o in each))] * len(each) for name, each in seen.items()}
     seconds = {name: [o.seconds for o in each] for name, each in seen.items()}

@@ -1,4 +1,4 @@
-"""Clients that take the time from connect() to the first byte of the answer."""
+"""Clients that measure the time from connect() to the first byte of the answer."""
 
 import socket
 import struct
@@ -14,14 +14,14 @@ def _nothing() -> None:
 
 
 def uwsgi_first_byte(path: Path, host: str, meanwhile: Callable[[], None] = _nothing) -> float:
-    """Seconds of a request in the uwsgi protocol on a unix socket. `meanwhile` is called when it is
-    sent and nobody has answered."""
+    """Send a request in the uwsgi protocol on a unix socket, call `meanwhile`, and wait for the
+    answer. Returns the seconds from connect() to its first byte."""
     with socket.socket(socket.AF_UNIX) as connection:
         return _first_byte(connection, str(path), _packet(host), meanwhile)
 
 
 def http_first_byte(port: int, host: str, meanwhile: Callable[[], None] = _nothing) -> float:
-    """The same over HTTP, on a port of 127.0.0.1."""
+    """As uwsgi_first_byte, but over HTTP on a port of 127.0.0.1."""
     request = f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
     with socket.socket() as connection:
         return _first_byte(connection, ("127.0.0.1", port), request, meanwhile)
@@ -48,7 +48,7 @@ def _first_byte(
 
 
 def _packet(host: str) -> bytes:
-    """What nginx's uwsgi_pass sends (uWSGI's protocol: modifier, size, pairs of strings)."""
+    """A request as nginx's uwsgi_pass sends it: modifier, size, pairs of strings."""
     variables = {
         "QUERY_STRING": "",
         "REQUEST_METHOD": "GET",

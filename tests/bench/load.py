@@ -1,9 +1,9 @@
-"""A program that sends requests at given moments, whatever becomes of the earlier ones.
+"""A program that sends requests at fixed times, whether the earlier requests are answered or not.
 
     python -m tests.bench.load PORT HOST COUNT EVERY_SECONDS
 
-It says `begun` with its first request, and at its end for each request when that was sent, how long
-it took (both in seconds) and its status, 0 when there was no proper answer.
+It prints `begun` before the first request. At the end it prints a line for each request: when it
+was sent, how long it took (both in seconds) and the status, 0 without a valid answer.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ _LIMIT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of one request; `sent` is in seconds since the load began."""
+    """The answer to a request. `sent` is in seconds since the begin of the load."""
 
     sent: float
     seconds: float
@@ -51,7 +51,7 @@ async def _ask(port: int, request: bytes, begun: float, at: float) -> Answer:
     status = 0
     try:
         async with asyncio.timeout(_LIMIT_SECONDS):
-            # A visitor sends when connected; asyncio would first connect the whole herd.
+            # A client sends as soon as it is connected. asyncio would connect all clients first.
             connection = socket.create_connection(("127.0.0.1", port))
             connection.sendall(request)
             reader, writer = await asyncio.open_connection(sock=connection)

@@ -1,4 +1,4 @@
-"""emperord as it is measured: the daemon of the tests, without the checks at its end."""
+"""The measured emperord: the daemon of the tests, without the checks at its end."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,8 +11,8 @@ from tests.nginx_server import free_ports
 
 
 class Ours(Daemon):
-    """emperord in a folder of its own, and the shipped nginx before it on `port` and, over
-    TLS, on `tls_port`."""
+    """emperord in its own folder, and nginx with the shipped configuration on `port` and, with TLS,
+    on `tls_port`."""
 
     def __init__(self, folder: Path, **flags: str) -> None:
         super().__init__(folder, **flags)
@@ -40,8 +40,8 @@ class Ours(Daemon):
     def until_asleep(self, domain: str) -> None:
         """Wait until none of its processes is left."""
         parked = [("parked", None)]
-        eventually(lambda: [self._told(domain)] == parked, alive=[self.process], seconds=30)
+        eventually(lambda: [self._state(domain)] == parked, alive=[self.process], seconds=30)
 
-    def _told(self, domain: str) -> tuple[str, int | None]:
+    def _state(self, domain: str) -> tuple[str, int | None]:
         detail = self.detail(domain)
         return detail["status"]["state"], detail["predecessor_pid"]

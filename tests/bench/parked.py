@@ -1,4 +1,4 @@
-"""Thousands of apps that sleep: how long their daemon takes to come up, and what it costs then."""
+"""Thousands of sleeping apps: how long their daemon takes to start, and what it needs at rest."""
 
 import os
 import socket
@@ -28,7 +28,7 @@ _PATIENCE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Seconds from exec until all of them listen, and bytes of resident memory then."""
+    """The seconds from exec until all sockets listen, and the bytes of resident memory then."""
 
     seconds: float
     rss: int
@@ -36,14 +36,14 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What ten seconds without any demand cost."""
+    """The CPU time and the wake-ups of a daemon without requests."""
 
     cpu_seconds: float
     wakes: int
 
 
 class OurStart:
-    """Starts emperord on a folder of inis; systemd's READY=1 tells that all of them listen."""
+    """Starts emperord on a folder of inis. READY=1 says that all sockets listen."""
 
     def __init__(self, folder: Path, size: int) -> None:
         self._folder = folder
@@ -72,7 +72,7 @@ class OurStart:
 
 
 class TheirStart:
-    """Starts the incumbent, which takes its inis in the order of readdir(3)."""
+    """Starts uWSGI's Emperor, which reads its inis in the order of readdir(3)."""
 
     def __init__(self, folder: Path, size: int) -> None:
         self._incumbent = Incumbent(folder)
@@ -100,7 +100,7 @@ Starter = Callable[[ExitStack], tuple[Start, psutil.Process]]
 
 
 def parked(bench: Bench) -> Iterator[Row]:
-    """Start, memory and rest, on a disk and in memory."""
+    """Measure start, memory and rest, with the inis on a disk and on tmpfs."""
     for where, parent in {"disk": DISK, "tmpfs": TMPFS}.items():
         with place(parent) as folder:
             nothing = _starters(folder / "none", 0)

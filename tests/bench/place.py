@@ -1,4 +1,4 @@
-"""The folder that a measurement lives in, and its processes, none of which outlives it."""
+"""The folder and the processes of a measurement, which are removed at its end."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ import psutil
 
 from tests.eventually import eventually
 
-# Where a fresh Debian has a disk and where it has memory.
+# On Debian these folders are on a disk and in memory.
 DISK = Path("/tmp")
 TMPFS = Path("/dev/shm")
 _STOP_SECONDS = 30.0
@@ -21,8 +21,8 @@ _STOP_SECONDS = 30.0
 
 @contextmanager
 def place(parent: Path = DISK) -> Iterator[Path]:
-    """A short-named empty folder that nginx's workers can enter. At its end whatever runs in it or
-    was started with its name is killed, and it is removed."""
+    """An empty folder with a short path, which nginx's workers can enter. At the end all processes
+    that run in it, or have its path in their arguments, are killed, and the folder is removed."""
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=parent))
     try:
         folder.chmod(0o755)
@@ -36,8 +36,8 @@ def place(parent: Path = DISK) -> Iterator[Path]:
 def running(
     command: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """A daemon that writes to `log`. It has a session of its own: Ctrl-C must reach only the
-    benchmark, which ends the daemons in order."""
+    """Run a daemon that writes to `log`, in a session of its own: Ctrl-C must reach only the
+    benchmark, which stops the daemons in order."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
@@ -60,7 +60,7 @@ def running(
 
 @contextmanager
 def serving(conf: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """nginx with that configuration, which puts its pid file beside it. It listens."""
+    """Run nginx with this configuration, which has its pid file beside it, until it listens."""
     log = conf.with_name("error.log")
     with running(["nginx", "-e", log, "-c", conf, "-g", "daemon off;"], log) as process:
         pid = conf.with_name("nginx.pid")
@@ -71,6 +71,6 @@ def serving(conf: Path) -> Iterator["subprocess.Popen[bytes]"]:
 def _end_all_in(folder: Path) -> None:
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            told = [*process.cmdline(), process.cwd()]
-            if process.pid != os.getpid() and any(str(folder) in word for word in told):
+            texts = [*process.cmdline(), process.cwd()]
+            if process.pid != os.getpid() and any(str(folder) in text for text in texts):
                 process.kill()

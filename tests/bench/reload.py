@@ -1,4 +1,4 @@
-"""A touched ini while 50 requests per second go to its app."""
+"""A reload of an app that gets 50 requests per second."""
 
 import os
 import time
@@ -24,14 +24,15 @@ _DOMAIN = "flask.localhost"
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """How many were not answered with 200, and how much longer than usual the slowest took."""
+    """The number of answers other than 200, and the seconds by which the slowest answer exceeds the
+    usual time."""
 
     failed: int
     stall: float
 
 
 def reload(bench: Bench) -> Iterator[Row]:
-    """Reload the Flask app, which takes a while to boot."""
+    """Touch the ini of the Flask app, which takes some time to boot."""
     with place() as folder, Ours(folder) as ours:
         app = copy_apps(folder)["Flask"]
         ours.add(_DOMAIN, str(app))

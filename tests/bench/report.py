@@ -1,4 +1,4 @@
-"""The table of a run: what was measured, and the limits that the project has set itself."""
+"""The table of a run: what was measured, and the project's limits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from statistics import median
 from rich.table import Table
 from rich.text import Text
 
-# How many of a unit make one of what is measured: seconds, bytes, or the thing itself.
+# Factors from the measured value (seconds, bytes or a number) to the unit of a row.
 _PER_ONE = {"µs": 1e6, "ms": 1000.0, "KB": 1 / 1024, "MB": 1 / 1024**2}
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The limit that the project has set itself for emperord's figure, in the unit of its row. With
-    `over`, the name of a rival, it is a limit for the ratio of emperord's figure to the rival's."""
+    """The project's limit for emperord's figure, in the unit of the row. With `over`, the name of a
+    rival, it is a limit for the ratio of emperord's figure to the rival's figure."""
 
     limit: float
     at_least: bool = False
@@ -27,8 +27,9 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """The median of a rival in the same run, and the ratio of emperord's figure to it: the median
-    of the ratios of all pairs. If the rival was measured more seldom, the ratio of the medians."""
+    """The median of a rival in the same run, and the ratio of emperord's figure to it. The ratio is
+    the median of the ratios of all pairs, or, if the rival was measured in fewer rounds, the ratio
+    of the medians."""
 
     name: str
     value: float
@@ -79,7 +80,7 @@ def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """For a terminal."""
+    """The rows as a table for a terminal."""
     table = Table(show_lines=False)
     table.add_column("what")
     table.add_column("ours", justify="right", no_wrap=True)
@@ -91,7 +92,7 @@ def table(rows: Sequence[Row]) -> Table:
         table.add_row(
             line.what,
             Text(_figure(line.ours, line.unit), style),
-            Text(_promise(line), style),
+            Text(_limit(line), style),
             "\n".join(_rival(rival, line.unit) for rival in line.rivals),
             str(line.n),
         )
@@ -103,7 +104,7 @@ def _figure(value: float, unit: str) -> str:
     return f"{digits} {unit}".rstrip()
 
 
-def _promise(line: Row) -> str:
+def _limit(line: Row) -> str:
     bound = line.bound
     if bound is None:
         return ""

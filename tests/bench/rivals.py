@@ -1,4 +1,4 @@
-"""What emperord is compared with: uWSGI alone, uWSGI's own Emperor, and a plain nginx."""
+"""The rivals of emperord: uWSGI alone, uWSGI's own Emperor, and a plain nginx."""
 
 import fcntl
 import os
@@ -22,8 +22,8 @@ _ABOVE_OURS = 64
 
 
 class Bare:
-    """One app on a listening socket that exists already, started by emperord's own command but
-    without an emperor: what a cold start costs at least. A context manager."""
+    """An app on an existing listening socket, started with emperord's command but without an
+    emperor: the lower bound of a cold start. A context manager."""
 
     def __init__(self, ini: Path, path: Path) -> None:
         self.path = path
@@ -46,10 +46,10 @@ class Bare:
         self.path.unlink()
 
     def start(self) -> None:
-        """Spawn it, which returns before it accepts."""
+        """Spawn the app. Returns before the app accepts."""
         spec = Spec(self.path.stem, str(self._ini), str(self.path), UwsgiOptions(need_app=True))
         log = f"{self._ini}.log"
-        # dup2 of a descriptor to itself would keep its close-on-exec.
+        # dup2 of a descriptor to itself would not clear close-on-exec.
         listener = fcntl.fcntl(self._socket, fcntl.F_DUPFD_CLOEXEC, _ABOVE_OURS)
         try:
             self._pid = os.posix_spawn(
@@ -93,21 +93,21 @@ class Incumbent:
         self._stack.close()
 
     def listener(self, domain: str) -> Path:
-        """Where the Emperor binds for that vassal."""
+        """The path of the socket that the Emperor binds for a vassal."""
         return self.sockets / f"{domain}.socket"
 
     def drop(self, domain: str, text: str) -> None:
-        """`mv` an ini into its folder."""
+        """Move an ini into the folder of the vassals."""
         draft = self.vassals / f"{domain}.draft"
         draft.write_text(text)
         draft.rename(self.vassals / f"{domain}.ini")
 
     def until_listening(self, domain: str) -> None:
-        """It scans every 3 seconds."""
+        """Wait until the vassal's socket exists. The Emperor scans its folder every 3 seconds."""
         eventually(self.listener(domain).exists, alive=[self._process], seconds=30)
 
     def said(self, words: str) -> int:
-        """How often they stand in its log."""
+        """How often its log has these words."""
         return self.log.read_text(errors="replace").count(words)
 
 
@@ -137,8 +137,8 @@ http {{
 
 
 class PlainNginx:
-    """The shortest configuration that sends a host to the socket of its name in `sockets`.
-    A context manager."""
+    """nginx with a minimal configuration, which passes a request to the socket with the name of its
+    host in `sockets`. A context manager."""
 
     def __init__(self, folder: Path, sockets: Path) -> None:
         [self.port] = free_ports(1)

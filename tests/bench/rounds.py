@@ -1,5 +1,4 @@
-"""How everything is measured: sides in turn, round by round, so that what disturbs the machine
-disturbs all of them."""
+"""Measures all sides in turn, round by round, so that a disturbance of the machine affects all."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,13 +13,13 @@ _SELDOM = 3
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """How thorough a run is, and who is told how far it is."""
+    """A run: `quick` limits the rounds, and `tell` gets the progress."""
 
     quick: bool
     tell: Callable[[str], None]
 
     def rounds(self, what: str, count: int = ROUNDS) -> Iterator[int]:
-        """So many rounds, from 1 on, or three if it has to be quick."""
+        """The numbers of the rounds from 1 to `count`, or to 3 in a quick run."""
         count = min(count, _QUICK_ROUNDS) if self.quick else count
         for number in range(1, count + 1):
             self.tell(f"{what} {number}/{count}")
@@ -33,8 +32,8 @@ class Bench:
         count: int = ROUNDS,
         seldom: str | None = None,
     ) -> dict[str, list[T]]:
-        """The results of each side, after a round to warm up; who begins changes each round. The
-        side `seldom`, which takes long, has its turn in every third round."""
+        """The results of each side, after a round to warm up. Another side begins in each round.
+        The side `seldom`, which takes long, is measured only in every third round."""
         self.tell(f"{what}, to warm up")
         for measure in sides.values():
             measure()

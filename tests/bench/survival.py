@@ -1,4 +1,4 @@
-"""10,000 apps that sleep while their daemon is killed, or upgraded: how soon it is back."""
+"""10,000 sleeping apps: the time until their daemon is back after a kill or an upgrade."""
 
 import signal
 import subprocess
@@ -21,8 +21,8 @@ _APP = Path("/srv/app/application.py")
 _PATIENCE_SECONDS = 60.0
 
 
-class Undying:
-    """emperord with many inis, and with a store that keeps its descriptors."""
+class RestartableDaemon:
+    """emperord with many inis, and a store that keeps its descriptors."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._store = stack.enter_context(FdStore(folder / "notify"))
@@ -36,7 +36,7 @@ class Undying:
         stack.callback(self._end)
 
     def kill(self) -> float:
-        """Seconds from `kill -9` until the next one has taken over."""
+        """Seconds from `kill -9` until the next daemon has taken over."""
         begun, count = time.perf_counter(), self._ready
         self._process.kill()
         self._process.wait()
@@ -44,7 +44,7 @@ class Undying:
         return self._until_ready(count + 1) - begun
 
     def upgrade(self) -> float:
-        """Seconds from SIGHUP until the new one has taken over."""
+        """Seconds from SIGHUP until the new daemon has taken over."""
         begun, count = time.perf_counter(), self._ready
         self._process.send_signal(signal.SIGHUP)
         return self._until_ready(count + 1) - begun
@@ -65,7 +65,7 @@ class Undying:
         self._process.wait()
 
 
-# Runs in the machine: drops so many inis.
+# Runs within the box: writes the inis.
 _DROP = f"""
 for number in range({_SIZE}):
     with open(f"/etc/uwsgi/vassals/app{{number:05}}.example.ini", "w") as ini:
@@ -74,7 +74,7 @@ for number in range({_SIZE}):
 
 
 def _under_systemd(bench: Bench) -> Row:
-    """By its own word: from when it saw the service fail until that was ready again."""
+    """Measure by systemd's own times: from the failure of the service until it is ready again."""
     what = f"{_SIZE:,} parked, under systemd: kill -9 → all taken over"
     bench.tell(f"{what}, to install")
     with place(DISK) as folder:
@@ -86,12 +86,12 @@ def _under_systemd(bench: Bench) -> Row:
 
 
 def survival(bench: Bench) -> Iterator[Row]:
-    """For how long no daemon would wake an app."""
+    """Measure how long no daemon can wake an app."""
     with place(DISK) as folder, ExitStack() as stack:
-        undying = Undying(folder, stack)
+        daemon = RestartableDaemon(folder, stack)
         ways: dict[str, tuple[Callable[[], float], Bound | None]] = {
-            f"{_SIZE:,} parked: kill -9 → all taken over": (undying.kill, Bound(1.0)),
-            f"{_SIZE:,} parked: upgrade → all taken over": (undying.upgrade, None),
+            f"{_SIZE:,} parked: kill -9 → all taken over": (daemon.kill, Bound(1.0)),
+            f"{_SIZE:,} parked: upgrade → all taken over": (daemon.upgrade, None),
         }
         for what, (measure, bound) in ways.items():
             results = bench.paired(what, {"ours": measure})

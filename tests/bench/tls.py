@@ -1,4 +1,4 @@
-"""A TLS handshake: the certificate that Lua finds by its name, and one that nginx has loaded."""
+"""TLS handshakes: with a certificate that Lua finds by name, and with nginx's static one."""
 
 import shutil
 import socket
@@ -22,7 +22,7 @@ _SECONDS = 10.0
 _BATCH = 50
 _NAMES = [f"app{number}.example" for number in range(1_000)]
 _FRESH = [f"new{number}.example" for number in range(_BATCH * (ROUNDS + 1))]
-# What is asked for in each round.
+# The host names of each round.
 _CASES: dict[str, Callable[[], Iterator[Sequence[str]]]] = {
     "one certificate": lambda: repeat(_NAMES[:1] * _BATCH),
     f"{len(_NAMES):,} certificates in turn": lambda: repeat(_NAMES),
@@ -34,15 +34,15 @@ _CASES: dict[str, Callable[[], Iterator[Sequence[str]]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Handshakes:
-    """The median from connect() to the end of the handshake, and nginx's CPU for each, without
-    which the client's own part would hide ours; both in seconds."""
+    """The median time from connect() to the end of the handshake, and nginx's CPU time for each
+    handshake, both in seconds. The time alone is mostly the client's."""
 
     seconds: float
     cpu: float
 
 
 def tls(bench: Bench) -> Iterator[Row]:
-    """Full handshakes one after the other, of TLS 1.3: nobody resumes a session here."""
+    """Measure full handshakes of TLS 1.3, one after the other, without resumed sessions."""
     with place() as folder, Ours(folder) as ours:
         certificate = self_signed(folder)
         balancer, rival = shipped(folder, ours), plain(folder, ours, certificate)

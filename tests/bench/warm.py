@@ -1,4 +1,4 @@
-"""Requests per second to an app that is awake, with emperord and without it."""
+"""Requests per second to a running app, with emperord and without it."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ _CONNECTIONS = (1, 16)
 
 
 def warm(bench: Bench) -> Iterator[Row]:
-    """Against the same uWSGI behind the same nginx, and behind a plain one."""
+    """Compare with the same uWSGI behind the same nginx, and behind a plain nginx."""
     with place() as folder, Ours(folder) as ours:
         app = copy_apps(folder)["trivial"]
         ours.add(_DOMAIN, str(app))

@@ -27,7 +27,7 @@ from emperor.web.drain import Drain
 from emperor.web.metrics import StartTimes
 from emperor.web.report import Reporter
 from tests.supervisor.fakes import (
-    Diary,
+    ActionLog,
     FakeClock,
     FakeLauncher,
     FakeListeners,
@@ -59,11 +59,11 @@ class FakeEmperor:
 
     def __init__(self, run_dir: Path) -> None:
         chosen = settings(log_dir=str(run_dir / "logs"))
-        diary = Diary()
+        actions = ActionLog()
         ports = Ports(
-            listeners=FakeListeners(diary),
-            launchers={"fake": FakeLauncher(diary)},
-            store=FakeStore(diary),
+            listeners=FakeListeners(actions),
+            launchers={"fake": FakeLauncher(actions)},
+            store=FakeStore(actions),
             clock=FakeClock(),
             wall_clock=partial(datetime.now, UTC),
             chance=lambda: 0.5,

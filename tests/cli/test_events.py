@@ -28,7 +28,7 @@ def test_a_happening_without_a_detail_ends_with_its_event() -> None:
     assert line(replace(WOKEN, detail="")).plain.endswith(", demand")
 
 
-def test_a_vassal_that_is_gone_has_no_state_left() -> None:
+def test_the_last_event_of_a_vassal_has_no_state_after_it() -> None:
     last = replace(WOKEN, event=Event.REMOVED, after=None, detail="its ini is gone")
     assert line(last).plain.endswith(f" {GOAT}: parked → gone, removed: its ini is gone")
 

@@ -44,8 +44,8 @@ class Closer:
             await self.open.wait()
 
 
-async def idle() -> None:
-    """Let every task run as far as it can."""
+async def let_tasks_run() -> None:
+    """Let every task run until it waits."""
     for _ in range(5):
         await asyncio.sleep(0)
 
@@ -53,7 +53,7 @@ async def idle() -> None:
 @asynccontextmanager
 async def one_inside(gate: Gate) -> AsyncIterator[Work]:
     work = Work(gate)
-    await idle()
+    await let_tasks_run()
     assert work.is_inside
     yield work
 
@@ -61,21 +61,21 @@ async def one_inside(gate: Gate) -> AsyncIterator[Work]:
 async def test_an_open_gate_lets_all_pass_at_once() -> None:
     gate = Gate()
     works = [Work(gate) for _ in range(3)]
-    await idle()
+    await let_tasks_run()
     assert all(work.is_inside for work in works)
     for work in works:
         await work.finish()
 
 
-async def test_closing_waits_for_those_inside() -> None:
+async def test_closing_waits_for_tasks_inside() -> None:
     gate = Gate()
     async with one_inside(gate) as first, one_inside(gate) as second:
         closer = Closer(gate)
         await first.finish()
-        await idle()
+        await let_tasks_run()
         assert not closer.has_closed
         await second.finish()
-        await idle()
+        await let_tasks_run()
         assert closer.has_closed
     closer.open.set()
     await closer.task
@@ -85,21 +85,21 @@ async def test_a_closed_gate_keeps_others_out_until_it_opens() -> None:
     gate = Gate()
     async with gate.closed():
         late = Work(gate)
-        await idle()
+        await let_tasks_run()
         assert not late.is_inside
-    await idle()
+    await let_tasks_run()
     assert late.is_inside
     await late.finish()
 
 
-async def test_closing_does_not_wait_for_those_outside() -> None:
+async def test_closing_does_not_wait_for_tasks_outside() -> None:
     gate = Gate()
     async with one_inside(gate) as inside:
         closer = Closer(gate)
-        await idle()
+        await let_tasks_run()
         outside = [Work(gate) for _ in range(3)]
         await inside.finish()
-        await idle()
+        await let_tasks_run()
         assert closer.has_closed
         assert not any(work.is_inside for work in outside)
     closer.open.set()
@@ -112,10 +112,10 @@ async def test_a_gate_closed_again_at_once_stays_closed() -> None:
     gate = Gate()
     async with gate.closed():
         late = Work(gate)
-        await idle()
-    # `late` is woken by now, and has not run.
+        await let_tasks_run()
+    # By now `late` is scheduled, but it has not run yet.
     async with gate.closed():
-        await idle()
+        await let_tasks_run()
         assert not late.is_inside
     await late.finish()
 
@@ -123,11 +123,11 @@ async def test_a_gate_closed_again_at_once_stays_closed() -> None:
 async def test_a_gate_closed_twice_opens_after_the_last() -> None:
     gate = Gate()
     first, second = Closer(gate), Closer(gate)
-    await idle()
+    await let_tasks_run()
     late = Work(gate)
     first.open.set()
     await first.task
-    await idle()
+    await let_tasks_run()
     assert not late.is_inside
     second.open.set()
     await second.task
@@ -138,9 +138,9 @@ async def test_a_gate_closed_twice_opens_after_the_last() -> None:
 async def test_a_cancelled_passage_leaves_no_trace(is_inside: bool) -> None:
     gate = Gate()
     closer = None if is_inside else Closer(gate)
-    await idle()
+    await let_tasks_run()
     work = Work(gate)
-    await idle()
+    await let_tasks_run()
     assert work.is_inside == is_inside
     work.task.cancel()
     await asyncio.wait([work.task])
@@ -155,7 +155,7 @@ async def test_a_cancelled_closing_opens_the_gate() -> None:
     gate = Gate()
     async with one_inside(gate) as inside:
         closer = Closer(gate)
-        await idle()
+        await let_tasks_run()
         closer.task.cancel()
         await asyncio.wait([closer.task])
         async with one_inside(gate) as late:

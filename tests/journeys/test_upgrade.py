@@ -111,7 +111,7 @@ def test_nothing_piles_up_over_upgrades(backend: Backend) -> None:
         upgrade(backend)
     assert backend.fds == before
     assert backend.call("POST", "/v1/vassals/a.example/sleep")[0] == 200
-    assert not backend.children(), "and whoever ends is reaped"
+    assert not backend.children(), "ended processes are reaped"
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_a_setting_that_cannot_change_is_named_and_stays(
     assert len(backend.lines("cannot set run-dir")) == 2, "it is still not so"
 
 
-def test_whoever_is_held_is_asked_for_again(backend: Backend) -> None:
+def test_nginx_asks_again_for_held_requests(backend: Backend) -> None:
     backend.nginx.expect("upstream prematurely closed connection")
     gate = backend.folder / "gate"
     backend.add("a.example", env=f"GATE={gate}")

@@ -48,7 +48,7 @@ def open_fds() -> set[str]:
     return {fd for fd in listed if os.path.lexists(f"/proc/self/fd/{fd}")}
 
 
-def heir(bag: Bag) -> Bag:
+def take_over(bag: Bag) -> Bag:
     """The bag that another process would make from the same two ends."""
     reader, writer = bag.ends
     return Bag.inherited(os.dup(reader), os.dup(writer))
@@ -56,7 +56,7 @@ def heir(bag: Bag) -> Bag:
 
 def found(bag: Bag) -> dict[str, bytes]:
     """What the next process would read."""
-    successor = heir(bag)
+    successor = take_over(bag)
     words = successor.read()
     close(words)
     successor.close()
@@ -290,7 +290,7 @@ def test_when_all_is_dropped_nothing_is_held_any_more(bag: Bag) -> None:
 def test_the_heir_keeps_it_short_too(bag: Bag) -> None:
     for number in range(60):
         bag.write([StoreEntry("a", b"%d" % number)])
-    successor = heir(bag)
+    successor = take_over(bag)
     close(successor.read())
     for number in range(1000):
         successor.write([StoreEntry("b", b"%d" % number)])
@@ -378,7 +378,7 @@ def test_what_cannot_be_opened_is_set_aside_with_the_limit(
         bag.write([StoreEntry("few", b"1", (fd,))])
         bag.write([StoreEntry("many", b"1", (fd,))])
         bag.write([StoreEntry("many", b"2", (fd,) * 100)])
-    successor = heir(bag)
+    successor = take_over(bag)
     with most_files(50):
         words = successor.read()
     assert words.keys() == {"few"}, "an older word about it must not be believed"
@@ -411,7 +411,7 @@ def test_foreign_entries_are_set_aside_and_the_rest_is_used(
     writer.close()
     os.close(write_end)
     bag.write([StoreEntry("b", b"1")])
-    successor = heir(bag)
+    successor = take_over(bag)
     words = successor.read()
     assert {key: word.payload for key, word in words.items()} == {"a": b"1", "b": b"1"}
     (line,) = [record for record in caplog.records if record.levelno >= logging.WARNING]

@@ -144,9 +144,9 @@ async def test_callers_in_a_queue_that_is_shut_are_told_why(
     with pytest.raises(BlockingIOError):
         while True:
             talks_on.send(b"x" * 10_000)
-    listener.shut(b"farewell")
+    listener.shut(b"unavailable")
     for client in clients:
-        assert client.recv(100) == b"farewell"
+        assert client.recv(100) == b"unavailable"
         assert client.recv(100) == b""
         client.close()
 
@@ -395,7 +395,7 @@ async def test_uwsgi_serves_from_a_duplicate_left_non_blocking(house: House) -> 
 
 
 @pytest.mark.parametrize("how", [socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR])
-async def test_a_shutdown_by_whoever_has_a_duplicate_is_noticed(house: House, how: int) -> None:
+async def test_a_shutdown_through_a_duplicate_is_noticed(house: House, how: int) -> None:
     listener = house.listen()
     with socket.socket(fileno=os.dup(listener.fd)) as duplicate:
         duplicate.shutdown(how)
@@ -428,22 +428,22 @@ def take_over(house: House, listener: UnixListener, **settings: str) -> UnixList
     fd = os.dup(listener.fd)
     mark = listener.mark
     listener._socket.close()
-    heir = house.listeners_of(**settings).adopt(house.spec(), mark, fd)
-    house.made.append(heir)
-    return heir
+    adopted = house.listeners_of(**settings).adopt(house.spec(), mark, fd)
+    house.made.append(adopted)
+    return adopted
 
 
 async def test_an_inherited_listener_keeps_its_path_and_queue(house: House) -> None:
     first = house.listen()
     inode = house.path().stat().st_ino
     with connect(house.path()):
-        heir = take_over(house, first)
-        assert heir.is_in_place()
-        assert heir.refuse() == 1
+        adopted = take_over(house, first)
+        assert adopted.is_in_place()
+        assert adopted.refuse() == 1
     assert house.path().stat().st_ino == inode
-    heir.open_door()
+    adopted.open_door()
     assert may_pass(NGINX, house.path())
-    heir.close()
+    adopted.close()
     assert not house.path().parent.exists()
 
 
@@ -465,10 +465,10 @@ async def test_an_inherited_listener_without_its_path_is_told(house: House) -> N
     first = house.listen()
     house.path().unlink()
     house.leave_a_stale_socket(house.path())
-    heir = take_over(house, first)
-    assert not heir.is_in_place()
-    heir.open_door()
-    heir.close()
+    adopted = take_over(house, first)
+    assert not adopted.is_in_place()
+    adopted.open_door()
+    adopted.close()
     assert house.path().exists(), "it is somebody else's now"
     house.path().unlink()
     house.path().parent.rmdir()
@@ -478,14 +478,14 @@ async def test_its_links_go_with_it(house: House) -> None:
     first = house.listen(aliases=("b.example",))
     fd, mark = os.dup(first.fd), first.mark
     first._socket.close()
-    heir = house.listeners.adopt(house.spec(aliases=("b.example",)), mark, fd)
-    heir.close()
+    adopted = house.listeners.adopt(house.spec(aliases=("b.example",)), mark, fd)
+    adopted.close()
     assert list(house.sockets.iterdir()) == []
 
 
 async def test_a_listener_that_cannot_be_rebound_stays_closed(house: House) -> None:
-    heir = house.listeners.adopt(house.spec(), None, -1)
-    assert heir.fd == -1
-    assert not heir.is_in_place()
-    heir.unwatch()
-    heir.close()
+    adopted = house.listeners.adopt(house.spec(), None, -1)
+    assert adopted.fd == -1
+    assert not adopted.is_in_place()
+    adopted.unwatch()
+    adopted.close()

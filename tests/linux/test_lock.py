@@ -71,7 +71,7 @@ def test_a_child_does_not_keep_a_dead_daemons_lock(tmp_path: Path) -> None:
             child.kill()
 
 
-def test_whoever_has_the_descriptor_has_the_lock_without_a_gap(tmp_path: Path) -> None:
+def test_an_inherited_descriptor_keeps_the_lock_without_a_gap(tmp_path: Path) -> None:
     first = RunLock(tmp_path)
     first.__enter__()
     kept = os.dup(first.fd)

@@ -1,4 +1,4 @@
-"""Who may be held, how descriptors are shared out, and when a burst is told."""
+"""Which requests may be held, how descriptors are divided, and when a burst is reported."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_made_up_hosts_cannot_take_the_places_of_vassals() -> None:
     assert held.rejection(UNKNOWN_HOSTS, 10) is None
 
 
-def test_zero_is_no_bound_but_descriptors_are() -> None:
+def test_zero_means_no_limit_except_for_descriptors() -> None:
     held = admission(limit=800, max_held="0", max_held_per_domain="0")
     with held.holding("a"):
         assert held.rejection("a", 699) is None
@@ -41,26 +41,26 @@ def test_zero_is_no_bound_but_descriptors_are() -> None:
 
 def test_by_default_one_app_may_hold_half_of_the_requests() -> None:
     held = admission(limit=65536)
-    waiting = [held.holding("a") for _ in range(6000)]
-    for one in waiting:
+    requests = [held.holding("a") for _ in range(6000)]
+    for request in requests:
         assert held.rejection("a", 10) is None
-        one.__enter__()
+        request.__enter__()
     assert held.rejection("a", 10) is Limit.DOMAIN
     assert held.rejection("b", 10) is None
 
 
 @pytest.mark.parametrize("limit", [256, 1024, 20_000, 65_536])
-def test_each_has_its_share_of_the_descriptors(limit: int) -> None:
+def test_vassals_and_requests_share_the_descriptors(limit: int) -> None:
     shares = FdBudget(limit)
     assert shares.vassals < shares.held < shares.accepted < limit
     assert limit_for(shares.vassals) <= limit
     assert FdBudget(limit_for(limit)).vassals >= limit
 
 
-def test_a_burst_is_told_once_and_the_next_one_again() -> None:
+def test_each_burst_is_reported_once() -> None:
     bursts = Bursts()
     assert bursts.begins("a", 5.0)
     assert bursts.begins("b", 5.0)
     assert not bursts.begins("a", 5.0 + QUIET_SECONDS)
-    assert not bursts.begins("a", 5.0 + 2 * QUIET_SECONDS), "it goes on"
+    assert not bursts.begins("a", 5.0 + 2 * QUIET_SECONDS), "the burst goes on"
     assert bursts.begins("a", 5.1 + 3 * QUIET_SECONDS)

@@ -1,4 +1,4 @@
-"""The line of those that wait to boot: its bounds, its order, and that nobody starves in it."""
+"""The queue of apps that wait to boot: its limits and its order; and no app waits for ever."""
 
 from itertools import count
 
@@ -18,33 +18,33 @@ from emperor.model.policy import Use, least_missed
 
 
 def full(waiting: list[tuple[str, Rank]]) -> BootQueue[str]:
-    """One place, which is taken, and a line."""
+    """A queue with one place, which is taken, and waiting apps."""
     queue: BootQueue[str] = BootQueue(1, 0)
     assert queue.ask("taken", Rank.VISITOR)
     queue.report("taken", Presence.BOOTING)
-    for who, rank in waiting:
-        assert not queue.ask(who, rank)
+    for app, rank in waiting:
+        assert not queue.ask(app, rank)
     return queue
 
 
 def turns(queue: BootQueue[str], before: str = "taken") -> list[str]:
-    """Who gets a turn, in this order, when each boot ends in time."""
+    """The apps in the order of their turns, when each boot ends in time."""
     order = []
     queue.report(before, Presence.SERVING)
-    while who := queue.pop_ready():
-        assert queue.ask(who, Rank.SUCCESSOR), "it is its turn"
-        queue.report(who, Presence.BOOTING)
+    while app := queue.pop_ready():
+        assert queue.ask(app, Rank.SUCCESSOR), "it is its turn"
+        queue.report(app, Presence.BOOTING)
         assert queue.pop_ready() is None
-        order.append(who)
-        queue.report(who, Presence.SERVING)
+        order.append(app)
+        queue.report(app, Presence.SERVING)
     return order
 
 
 def test_a_free_place_is_given_at_once_and_the_next_has_to_wait() -> None:
     queue: BootQueue[str] = BootQueue(2, 0)
-    for who in ("a", "b"):
-        assert queue.ask(who, Rank.VISITOR)
-        queue.report(who, Presence.BOOTING)
+    for app in ("a", "b"):
+        assert queue.ask(app, Rank.VISITOR)
+        queue.report(app, Presence.BOOTING)
     assert not queue.ask("c", Rank.PERSON)
     assert queue.positions() == {"c": 1}
     assert queue.pop_ready() is None
@@ -52,11 +52,11 @@ def test_a_free_place_is_given_at_once_and_the_next_has_to_wait() -> None:
     assert queue.pop_ready() == "c"
 
 
-def test_without_bounds_nobody_ever_waits() -> None:
+def test_without_limits_no_app_waits() -> None:
     queue: BootQueue[int] = BootQueue(0, 0)
-    for who in range(1000):
-        assert queue.ask(who, Rank.SUCCESSOR)
-        queue.report(who, Presence.BOOTING)
+    for app in range(1000):
+        assert queue.ask(app, Rank.SUCCESSOR)
+        queue.report(app, Presence.BOOTING)
 
 
 def test_people_go_before_others_and_successors_last() -> None:
@@ -64,12 +64,12 @@ def test_people_go_before_others_and_successors_last() -> None:
     assert turns(queue) == ["p", "v", "s"]
 
 
-def test_of_one_rank_the_first_to_come_goes_first() -> None:
-    queue = full([(who, Rank.VISITOR) for who in "dacb"])
+def test_apps_of_one_rank_boot_in_order_of_arrival() -> None:
+    queue = full([(app, Rank.VISITOR) for app in "dacb"])
     assert turns(queue) == list("dacb")
 
 
-def test_one_that_a_person_asks_for_moves_up_and_never_back() -> None:
+def test_a_request_from_a_person_raises_the_rank_for_good() -> None:
     queue = full([("a", Rank.VISITOR), ("b", Rank.VISITOR), ("c", Rank.SUCCESSOR)])
     queue.raise_rank("b", Rank.PERSON)
     queue.raise_rank("b", Rank.VISITOR)
@@ -77,13 +77,13 @@ def test_one_that_a_person_asks_for_moves_up_and_never_back() -> None:
     assert turns(queue) == ["b", "a", "c"]
 
 
-def test_one_that_asks_again_keeps_its_place_in_the_line() -> None:
+def test_an_app_that_asks_again_keeps_its_position() -> None:
     queue = full([("a", Rank.VISITOR), ("b", Rank.VISITOR)])
     assert not queue.ask("a", Rank.VISITOR)
     assert queue.positions() == {"a": 1, "b": 2}
 
 
-def test_one_that_leaves_makes_way() -> None:
+def test_an_app_can_leave_the_queue() -> None:
     queue = full([("a", Rank.VISITOR), ("b", Rank.VISITOR)])
     queue.leave("a")
     queue.leave("nobody")
@@ -91,36 +91,36 @@ def test_one_that_leaves_makes_way() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdefghijkl"), st.sampled_from(Rank))))
-def test_the_line_tells_the_order_in_which_turns_come(waiting: list[tuple[str, Rank]]) -> None:
+def test_positions_are_the_order_of_the_boots(waiting: list[tuple[str, Rank]]) -> None:
     queue = full(waiting)
-    told = queue.positions()
-    assert set(told) == {who for who, _ in waiting}
-    assert turns(queue) == sorted(told, key=lambda who: told[who])
+    positions = queue.positions()
+    assert set(positions) == {app for app, _ in waiting}
+    assert turns(queue) == sorted(positions, key=lambda app: positions[app])
 
 
 @given(st.integers(0, 12), st.sampled_from([Rank.VISITOR, Rank.SUCCESSOR]))
-def test_nobody_starves_while_people_come_without_end(before: int, rank: Rank) -> None:
+def test_no_app_starves_while_people_keep_coming(before: int, rank: Rank) -> None:
     queue = full([(f"before {number}", Rank.VISITOR) for number in range(before)])
     assert not queue.ask("waiter", rank)
-    who = "taken"
+    app = "taken"
     for turn in count(1):
         queue.ask(f"person {turn}", Rank.PERSON)
-        queue.report(who, Presence.ABSENT)
-        called = queue.pop_ready()
-        assert called
-        if called == "waiter":
+        queue.report(app, Presence.ABSENT)
+        ready = queue.pop_ready()
+        assert ready
+        if ready == "waiter":
             break
-        queue.report(called, Presence.BOOTING)
-        who = called
+        queue.report(ready, Presence.BOOTING)
+        app = ready
         assert turn <= FAIR_TURN * (before + 1)
 
 
 def running(most: int, names: str) -> BootQueue[str]:
-    """So many have room, and these use it."""
+    """A queue where `most` apps may run, and these apps run."""
     queue: BootQueue[str] = BootQueue(2, most)
-    for who in names:
-        assert queue.ask(who, Rank.VISITOR)
-        queue.report(who, Presence.SERVING)
+    for app in names:
+        assert queue.ask(app, Rank.VISITOR)
+        queue.report(app, Presence.SERVING)
     return queue
 
 
@@ -130,17 +130,17 @@ def test_a_newcomer_waits_until_an_evicted_app_is_gone() -> None:
     assert queue.short_of_room() == ["c"]
     assert sorted(queue.having(Presence.SERVING)) == ["a", "b"]
     queue.report("a", Presence.LEAVING)
-    assert queue.short_of_room() == [], "somebody leaves for it already"
+    assert queue.short_of_room() == [], "an app leaves for it already"
     assert queue.pop_ready() is None
     queue.report("a", Presence.ABSENT)
     assert queue.pop_ready() == "c"
 
 
-def test_nobody_makes_room_for_one_who_could_not_boot_yet() -> None:
+def test_no_app_is_evicted_for_an_app_without_a_place() -> None:
     queue = running(4, "ab")
-    for who in "cd":
-        assert queue.ask(who, Rank.VISITOR)
-        queue.report(who, Presence.BOOTING)
+    for app in "cd":
+        assert queue.ask(app, Rank.VISITOR)
+        queue.report(app, Presence.BOOTING)
     queue.ask("e", Rank.VISITOR)
     assert queue.short_of_room() == []
     queue.report("c", Presence.SERVING)
@@ -154,9 +154,9 @@ def test_a_successor_needs_a_place_but_no_room() -> None:
 
 def test_a_slow_boot_loses_its_place_and_keeps_its_room() -> None:
     queue = running(3, "a")
-    for who in "bc":
-        assert queue.ask(who, Rank.VISITOR)
-        queue.report(who, Presence.BOOTING)
+    for app in "bc":
+        assert queue.ask(app, Rank.VISITOR)
+        queue.report(app, Presence.BOOTING)
     assert not queue.ask("d", Rank.VISITOR)
     assert queue.short_of_room() == []
     queue.report("b", Presence.SLOW)
@@ -182,8 +182,8 @@ def test_the_longest_unused_app_is_evicted_first() -> None:
     assert [use.last for use in sorted(uses, key=least_missed)] == [10.0, 50.0, 5.0, 1.0]
 
 
-class Doorway(RuleBasedStateMachine):
-    """Boots that begin and end in any way, under any bounds."""
+class BootQueueMachine(RuleBasedStateMachine):
+    """Boots that begin and end in any order, under any limits."""
 
     @initialize(most_starting=st.integers(0, 3), most_running=st.integers(0, 4))
     def open(self, most_starting: int, most_running: int) -> None:
@@ -197,42 +197,42 @@ class Doorway(RuleBasedStateMachine):
     def anybody(self) -> bool:
         return bool(self.there)
 
-    def boot(self, who: str) -> None:
-        self.waiting.discard(who)
-        self.note(who, Presence.BOOTING)
+    def boot(self, app: str) -> None:
+        self.waiting.discard(app)
+        self.note(app, Presence.BOOTING)
 
-    def note(self, who: str, presence: Presence) -> None:
-        self.there[who] = presence
+    def note(self, app: str, presence: Presence) -> None:
+        self.there[app] = presence
         if presence is Presence.ABSENT:
-            del self.there[who]
-        self.queue.report(who, presence)
+            del self.there[app]
+        self.queue.report(app, presence)
         self.serve()
 
     def serve(self) -> None:
-        while who := self.queue.pop_ready():
-            assert who in self.waiting
-            self.boot(who)
+        while app := self.queue.pop_ready():
+            assert app in self.waiting
+            self.boot(app)
 
-    @rule(who=st.sampled_from("abcdefgh"), rank=st.sampled_from(Rank))
-    def somebody_wants_one(self, who: str, rank: Rank) -> None:
-        if self.there.get(who) is Presence.BOOTING:
+    @rule(app=st.sampled_from("abcdefgh"), rank=st.sampled_from(Rank))
+    def an_app_is_wanted(self, app: str, rank: Rank) -> None:
+        if self.there.get(app) is Presence.BOOTING:
             return
-        if self.queue.ask(who, rank):
-            self.boot(who)
+        if self.queue.ask(app, rank):
+            self.boot(app)
         else:
-            self.waiting.add(who)
+            self.waiting.add(app)
 
     @precondition(lambda self: self.anybody)
     @rule(data=st.data(), presence=st.sampled_from(Presence))
-    def something_becomes_of_one(self, data: st.DataObject, presence: Presence) -> None:
-        who = data.draw(st.sampled_from(sorted(self.there)))
+    def an_app_changes(self, data: st.DataObject, presence: Presence) -> None:
+        app = data.draw(st.sampled_from(sorted(self.there)))
         if presence is not Presence.BOOTING:
-            self.note(who, presence)
+            self.note(app, presence)
 
-    @rule(who=st.sampled_from("abcdefgh"))
-    def one_is_not_wanted_any_more(self, who: str) -> None:
-        self.waiting.discard(who)
-        self.queue.leave(who)
+    @rule(app=st.sampled_from("abcdefgh"))
+    def an_app_is_no_longer_wanted(self, app: str) -> None:
+        self.waiting.discard(app)
+        self.queue.leave(app)
         self.serve()
 
     @invariant()
@@ -242,7 +242,7 @@ class Doorway(RuleBasedStateMachine):
         assert len(states) <= self.most_running
 
     @invariant()
-    def exactly_those_stand_in_line_who_should(self) -> None:
+    def the_queue_holds_exactly_the_waiting_apps(self) -> None:
         assert set(self.queue.positions()) == self.waiting
 
     @invariant()
@@ -251,18 +251,18 @@ class Doorway(RuleBasedStateMachine):
             return
         booting = list(self.there.values()).count(Presence.BOOTING)
         if booting < self.most_starting:
-            assert len(self.there) == self.most_running, "somebody waits for nothing"
+            assert len(self.there) == self.most_running, "an app waits although it could boot"
 
     def teardown(self) -> None:
-        for who in tuple(self.there):
-            if who in self.there:
-                self.note(who, Presence.ABSENT)
+        for app in tuple(self.there):
+            if app in self.there:
+                self.note(app, Presence.ABSENT)
         while self.there:
             self.note(next(iter(self.there)), Presence.ABSENT)
-        assert not self.waiting, "each gets its turn in the end"
+        assert not self.waiting, "every app gets its turn in the end"
 
 
-Doorway.TestCase.settings = hypothesis_settings(
+BootQueueMachine.TestCase.settings = hypothesis_settings(
     max_examples=200, stateful_step_count=40, deadline=None
 )
-TestDoorway = Doorway.TestCase
+TestBootQueue = BootQueueMachine.TestCase

@@ -30,7 +30,7 @@ def test_a_duration_is_in_units_or_plain_seconds(text: str, seconds: float) -> N
         "5min", "2w", "\u0665", "\u0665s", "12345678901", "12345678901h", "9" * 5000,
     ],
 )  # fmt: skip
-def test_another_form_is_refused_with_those_that_exist(text: str) -> None:
+def test_another_form_is_refused_with_a_list_of_the_forms(text: str) -> None:
     with pytest.raises(ValueError) as refused:
         parse_duration(text)
     assert str(refused.value) == f"must be {FORMS}"

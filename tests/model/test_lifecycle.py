@@ -1,4 +1,4 @@
-"""The table of the life-cycle: complete, closed, and sane under any sequence of events."""
+"""The table of the life-cycle is complete, and no sequence of events breaks its rules."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -35,7 +35,7 @@ from emperor.model.lifecycle import (
 
 CELLS = [(state, event) for state in State for event in Event]
 
-# Every cell, written a second time by hand: "-" is ignored, "!" is illegal.
+# Every cell, written a second time by hand: "-" is an ignored event, "!" an illegal event.
 EXPECTED = """
                parked    starting   running    reloading  stopping  throttled  removed
 demand         starting  -          -          -          beside    -          -
@@ -52,16 +52,16 @@ exited         !         !          parked     starting   parked    !          r
 failed         !         throttled  throttled  !          !         !          !
 second_exited  parked    starting   running    running    stopping  throttled  removed
 """
-# Where there is room for a second process, where a predecessor drains, where the app is single;
-# what is pending_event stands behind the plus.
+# The next state by the room: there is room for a second process; a predecessor drains; the app must
+# not run twice. The name after the plus is the pending event.
 COMPOUND = {
     "beside": ["starting", "stopping+demand", "stopping+demand"],
     "succeed": ["reloading", "running+revised", "stopping+demand"],
     "anew": ["stopping+demand"] * 3,
     "abandon": ["running+revised"] * 3,
 }
-# The cells that differ while the process which should boot still stands in line.
-IN_LINE = {
+# The cells that differ while the process that should boot is still in the queue.
+QUEUED = {
     (State.STARTING, Event.RESTART): ["starting"] * 3,
     (State.STARTING, Event.REVISED): ["starting"] * 3,
     (State.STARTING, Event.IDLE): ["parked"] * 3,
@@ -70,7 +70,7 @@ IN_LINE = {
 
 
 def expected() -> dict[tuple[State, Event], list[str]]:
-    """EXPECTED as three outcomes a cell, by the room there is."""
+    """EXPECTED with three outcomes for each cell, one for each member of Room."""
     header, *rows = EXPECTED.strip().splitlines()
     states = [State(name) for name in header.split()]
     table = {}
@@ -81,8 +81,8 @@ def expected() -> dict[tuple[State, Event], list[str]]:
     return table
 
 
-def told(state: State, event: Event, with_room: Room, queued: bool) -> str:
-    """What `step` does with one cell, in the words of EXPECTED."""
+def outcome(state: State, event: Event, with_room: Room, queued: bool) -> str:
+    """What `step` does with one cell, in the notation of EXPECTED."""
     try:
         transition = step(state, event, with_room, queued)
     except IllegalEvent:
@@ -94,10 +94,10 @@ def told(state: State, event: Event, with_room: Room, queued: bool) -> str:
 
 @pytest.mark.parametrize(("state", "event"), CELLS, ids=lambda value: value.name)
 def test_every_cell_leads_where_the_documentation_says(state: State, event: Event) -> None:
-    outcomes = [told(state, event, with_room, False) for with_room in Room]
+    outcomes = [outcome(state, event, with_room, False) for with_room in Room]
     assert outcomes == expected()[state, event]
-    outcomes = [told(state, event, with_room, True) for with_room in Room]
-    assert outcomes == IN_LINE.get((state, event), expected()[state, event])
+    outcomes = [outcome(state, event, with_room, True) for with_room in Room]
+    assert outcomes == QUEUED.get((state, event), expected()[state, event])
 
 
 def test_every_state_has_a_posture_and_every_event_a_meaning() -> None:
@@ -127,7 +127,7 @@ def test_connections_are_left_to_an_app_that_boots_or_serves(
 
 
 def transitions(state: State, event: Event) -> list[Transition]:
-    """Those of a state that has the processes which it requires."""
+    """The transitions of a cell, while the state has the processes that it requires."""
     cell = TABLE[state][event]
     if isinstance(cell, ByQueue):
         return [cell.booting]
@@ -147,7 +147,8 @@ def test_only_an_exit_leads_to_a_state_without_a_process(state: State, event: Ev
 
 @dataclass
 class Slots:
-    """Which of the two hold a process. `places`: whether each boot in turn may begin at once."""
+    """Which of the two slots hold a process. `places` says for each boot whether it may begin at
+    once."""
 
     places: Iterator[bool]
     lead: bool = False
@@ -155,7 +156,7 @@ class Slots:
     queued: bool = False
 
     def can_take(self, event: Event) -> bool:
-        """Whether that can happen to these processes."""
+        """Whether the event can happen to these processes."""
         match event:
             case Event.EXITED | Event.FAILED:
                 return self.lead
@@ -169,7 +170,7 @@ class Slots:
                 return True
 
     def take(self, event: Event, transition: Transition) -> None:
-        """The exit, the move, and what the posture spawns."""
+        """Apply the exit, the move, and the spawns that the posture requires."""
         if event in (Event.EXITED, Event.FAILED):
             self.lead = False
         elif event is Event.SECOND_EXITED:
@@ -206,11 +207,11 @@ def test_no_sequence_loses_a_process_or_needs_a_third_slot(
         slots.take(event, transition)
         state = transition.to
         if state is State.REMOVED and not slots.lead:
-            assert not slots.second, "nothing may be forgotten that still runs"
+            assert not slots.second, "a running process must not be forgotten"
             return
         requires = POSTURE[state].lead is not None
-        stands_in_line = slots.queued and state is State.STARTING
-        assert slots.lead == (requires and not stands_in_line), "nobody waits for an exit in vain"
+        is_queued = slots.queued and state is State.STARTING
+        assert slots.lead == (requires and not is_queued), "the awaited exit can happen"
 
 
 @given(st.lists(st.sampled_from(Event), max_size=40))
@@ -234,18 +235,18 @@ def test_cells_without_a_transition_are_spelled_out() -> None:
 
 
 def decisions(state: State, event: Event) -> list[Decision]:
-    """What can follow from an event, with every kind of room and in the queue or not."""
+    """The decisions on an event, for every kind of room, queued or not."""
     found = []
-    for there_is in Room:
+    for with_room in Room:
         for is_queued in (False, True):
             with suppress(IllegalEvent):
-                if decision := decide(state, event, there_is, is_queued):
+                if decision := decide(state, event, with_room, is_queued):
                     found.append(decision)
     return found
 
 
 @pytest.mark.parametrize(("state", "event"), CELLS)
-def test_the_rules_beside_the_table_hold_in_every_cell(state: State, event: Event) -> None:
+def test_the_other_rules_hold_in_every_cell(state: State, event: Event) -> None:
     died = event in (Event.EXITED, Event.FAILED) and state in (State.RUNNING, State.RELOADING)
     orders = (Event.START, Event.RESTART, Event.REVISED)
     for decision in decisions(state, event):

@@ -1,4 +1,4 @@
-"""What emperord.ini may say, and how a wrong one is told: file, line, cause, cure."""
+"""What emperord.ini may contain. An error names the file, the line, the cause and the cure."""
 
 import pytest
 
@@ -8,14 +8,14 @@ from emperor.model.settings import SettingsError, read_settings
 FILE = "/etc/uwsgi/emperord.ini"
 
 
-def said_of(text: str, **flags: str) -> str:
+def error_of(text: str, **flags: str) -> str:
     with pytest.raises(SettingsError) as caught:
         read_settings(text, FILE, {name.replace("_", "-"): value for name, value in flags.items()})
     return str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (
             "# mine\nidle = 5\n",
@@ -71,18 +71,18 @@ def said_of(text: str, **flags: str) -> str:
         ),
     ],
 )
-def test_a_wrong_file_is_told_with_line_cause_and_cure(text: str, told: str) -> None:
-    assert said_of(text) == told.replace("FILE", FILE)
+def test_an_error_in_the_file_names_line_cause_and_cure(text: str, message: str) -> None:
+    assert error_of(text) == message.replace("FILE", FILE)
 
 
 @pytest.mark.parametrize("backlog", ["0", "65536", "-1", "4096.0", "1_000"])
 def test_a_backlog_is_a_number_that_the_kernel_takes(backlog: str) -> None:
-    assert "must be a number from 1 to 65535" in said_of("", backlog=backlog)
+    assert "must be a number from 1 to 65535" in error_of("", backlog=backlog)
 
 
 @pytest.mark.parametrize("mode", ["1000", "0o660", "888", "-1", ""])
 def test_a_mode_is_octal(mode: str) -> None:
-    assert "must be an octal mode" in said_of("", socket_mode=mode)
+    assert "must be an octal mode" in error_of("", socket_mode=mode)
 
 
 DAY_AT_MOST = [
@@ -94,18 +94,20 @@ DAY_AT_MOST = [
 @pytest.mark.parametrize("key", DAY_AT_MOST)
 @pytest.mark.parametrize("time", ["86400.001", "25h", "1d1ms", "9999999999"])
 def test_a_duration_is_a_day_at_most(key: str, time: str) -> None:
-    assert said_of("", **{key: time}).endswith(f"{key} = {time!r} from --{key}: must be at most 1d")
+    assert error_of("", **{key: time}).endswith(
+        f"{key} = {time!r} from --{key}: must be at most 1d"
+    )
 
 
 @pytest.mark.parametrize("key", [*DAY_AT_MOST, "idle"])
 @pytest.mark.parametrize("time", ["1e305", "inf", "-1", "soon"])
 def test_every_duration_names_the_forms_that_it_takes(key: str, time: str) -> None:
-    assert said_of("", **{key: time}).endswith(f": must be {FORMS}")
+    assert error_of("", **{key: time}).endswith(f": must be {FORMS}")
 
 
 @pytest.mark.parametrize("key", [key for key in DAY_AT_MOST if key != "page-after"])
 def test_a_timeout_or_delay_is_more_than_0(key: str) -> None:
-    assert said_of("", **{key: "0s"}).endswith(": must be more than 0 seconds")
+    assert error_of("", **{key: "0s"}).endswith(": must be more than 0 seconds")
 
 
 @pytest.mark.parametrize("text", ["26h", "1d2h", "93600", "93600s", "1560m"])
@@ -115,20 +117,20 @@ def test_durations_are_written_in_units_or_in_seconds(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("idle", "told"),
+    ("idle", "message"),
     [
         ("1.5", "must be a whole number of seconds"),
         ("1500ms", "must be a whole number of seconds"),
         ("24856d", "must be less than 2147483648 seconds"),
     ],
 )
-def test_idle_is_a_number_of_seconds_that_uwsgi_takes(idle: str, told: str) -> None:
-    assert said_of("", idle=idle).endswith(f": {told}")
+def test_idle_is_a_number_of_seconds_that_uwsgi_takes(idle: str, message: str) -> None:
+    assert error_of("", idle=idle).endswith(f": {message}")
     assert read_settings("", FILE, {"idle": "2147483647"}).idle == 2**31 - 1
 
 
 def test_a_flag_is_named_in_place_of_the_file_that_it_overrules() -> None:
-    assert said_of("[emperord]\nidle = 5\n", idle="x").startswith(
+    assert error_of("[emperord]\nidle = 5\n", idle="x").startswith(
         "cannot use idle = 'x' from --idle: must be"
     )
 

@@ -7,6 +7,7 @@ import json
 import pytest
 from aiohttp import web
 
+from tests.eventually import eventually_async
 from tests.http_client import Reply, Request, ask, send
 from tests.nginx.conftest import App
 from tests.nginx.stub_daemon import Asked, StubDaemon
@@ -63,7 +64,9 @@ async def test_a_serving_daemons_probe_is_200_and_not_logged(
     assert (reply.status, reply.text) == (200, "serving\n")
     app.open_door()
     await get(nginx, Request(HOST, "/after"))
-    assert [line.split('"')[1] for line in nginx.access_lines()] == ["GET /after HTTP/1.1"]
+    # nginx sends the reply before it writes the line.
+    lines = await eventually_async(nginx.access_lines)
+    assert [line.split('"')[1] for line in lines] == ["GET /after HTTP/1.1"]
 
 
 async def test_a_daemon_that_is_dead_is_503(nginx: Nginx) -> None:

@@ -19,8 +19,8 @@ from tests.supervisor.fakes import SPEC, World
 
 
 class FakeReader:
-    """A definition is the number of seconds for `idle`, or else broken. Behind "slow" it takes
-    until `answer` is set."""
+    """Reads definitions that are a number, the seconds of `idle`; other texts are broken. After the
+    word "slow" the spec is pending until `answer` is set."""
 
     def __init__(self) -> None:
         self.answer = asyncio.Event()
@@ -52,7 +52,7 @@ class FakeReader:
 
 
 class Site:
-    """A folder beside a governor whose one vassal is not of it."""
+    """A folder and a governor, which serves one vassal from elsewhere."""
 
     def __init__(self, path: Path, tasks: asyncio.TaskGroup) -> None:
         self.path = path
@@ -61,7 +61,7 @@ class Site:
         self.folder = VassalFolder(self.world.settings, self.world.governor, self.reader, tasks)
 
     def write(self, domain: str, text: str) -> None:
-        """Change an ini as `mv` does."""
+        """Create or replace an ini as `mv` does."""
         draft = self.path / ".new"
         draft.write_text(text)
         draft.rename(self.path / f"{domain}.ini")
@@ -116,7 +116,7 @@ async def test_a_mended_ini_is_served(tmp_path: Path) -> None:
         assert not site.folder.refused
 
 
-async def test_a_pending_spec_is_served_when_it_is_there(tmp_path: Path) -> None:
+async def test_a_pending_spec_is_served_once_it_is_complete(tmp_path: Path) -> None:
     async with site_at(tmp_path) as site:
         site.write("b.example", "slow 5")
         assert site.idle("b.example") is None

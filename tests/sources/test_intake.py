@@ -1,4 +1,4 @@
-"""What becomes of the specs that a source of vassals has read."""
+"""The specs that a source of vassals has read are admitted, refused or retried."""
 
 import asyncio
 from dataclasses import replace
@@ -17,7 +17,7 @@ OTHER = replace(SPEC, domain="b.example", ini="b.example.ini", socket="/s/b.exam
 
 
 class Source:
-    """A source of vassals that reads nothing, beside a governor that serves a.example."""
+    """An intake without a real source, and a governor that serves a.example."""
 
     def __init__(self) -> None:
         self.world = World()

@@ -1,4 +1,7 @@
-"""A world for the governor that is moved by hand: clock, listeners, processes."""
+"""Fakes of all that the governor touches: the clock, the store, listeners and processes.
+
+A test moves them by hand.
+"""
 
 import heapq
 import random
@@ -29,14 +32,14 @@ from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.supervisor.restore import saved_vassals
 
-# A descriptor of another kind than it should be.
+# The number of a descriptor of the wrong kind.
 WRONG = -7
 CORES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class FakeOptions(RuntimeOptions):
-    """Those of the runtime that FakeLauncher stands for."""
+    """The options of the runtime that FakeLauncher stands for."""
 
     name: Literal["fake"] = "fake"
     reports_loading: bool = True
@@ -44,7 +47,7 @@ class FakeOptions(RuntimeOptions):
 
 @dataclass(frozen=True, slots=True)
 class OtherOptions(RuntimeOptions):
-    """Those of a second runtime."""
+    """The options of a second runtime."""
 
     name: Literal["other"] = "other"
     reports_loading: bool = False
@@ -69,7 +72,7 @@ class FakeTimer:
 
 
 class FakeClock:
-    """Time stands still until somebody advances it."""
+    """A clock that stands still until a test advances it."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self.now = now
@@ -87,7 +90,7 @@ class FakeClock:
         return timer
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and every timer ring at its moment."""
+        """Advance the time, and call each timer when it is due."""
         end = self.now + seconds
         while self._timers and self._timers[0].when <= end:
             timer = heapq.heappop(self._timers)
@@ -103,12 +106,12 @@ class FakeClock:
 
 
 class Crash(BaseException):
-    """The daemon is killed at this very moment."""
+    """The daemon is killed at this point."""
 
 
-class Diary(list[str]):
-    """What the daemon does to the world, in its order. It may be killed before or after each step:
-    `steps_left` says when."""
+class ActionLog(list[str]):
+    """What the daemon does to the world, in order. It can be killed before or after each step:
+    `steps_left` is the number of half steps until then."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -116,7 +119,7 @@ class Diary(list[str]):
 
     @contextmanager
     def step(self, what: str | None = None) -> Iterator[None]:
-        """One thing that the daemon does."""
+        """A step of the daemon."""
         self._count()
         if what:
             self.append(what)
@@ -126,7 +129,7 @@ class Diary(list[str]):
     def _count(self) -> None:
         if self.steps_left is not None:
             self.steps_left -= 1
-            # Who is dead does nothing more, in no `finally` either.
+            # A killed daemon does nothing more, not even in a `finally`.
             if self.steps_left < 0:
                 raise Crash
 
@@ -134,33 +137,33 @@ class Diary(list[str]):
 class FakeStore:
     """Keeps entries beyond a crash, as the bag does."""
 
-    def __init__(self, diary: Diary) -> None:
-        self.diary = diary
+    def __init__(self, actions: ActionLog) -> None:
+        self.actions = actions
         self.entries: dict[str, StoreEntry] = {}
         self.problem: str | None = None
-        self.puts = 0
+        self.writes = 0
 
     def write(self, entries: Iterable[StoreEntry]) -> None:
-        with self.diary.step():
-            self.puts += 1
-            put = {entry.key: entry for entry in entries}
+        with self.actions.step():
+            self.writes += 1
+            written = {entry.key: entry for entry in entries}
             if self.problem:
-                raise CannotKeep(self.problem, put.keys())
-            self.entries |= put
+                raise CannotKeep(self.problem, written.keys())
+            self.entries |= written
 
     @property
     def left(self) -> list[StoreEntry]:
-        """What the next daemon finds."""
+        """The entries that the next daemon finds."""
         return [entry for entry in self.entries.values() if entry.payload]
 
 
 class FakeListener:
-    """Remembers its door and who watches it."""
+    """A listener that is only its state: the door, the watcher and what was done to it."""
 
-    def __init__(self, spec: Spec, inode: int, diary: Diary) -> None:
+    def __init__(self, spec: Spec, inode: int, actions: ActionLog) -> None:
         self.spec = spec
         self.inode = inode
-        self.diary = diary
+        self.actions = actions
         self.door_open = False
         self.barred = False
         self.is_shut = False
@@ -186,15 +189,15 @@ class FakeListener:
         return self._watcher is not None
 
     def connect(self) -> None:
-        """Somebody connects, and the daemon is told if it looks."""
-        assert self._watcher, "nobody watches this listener"
+        """A client connects. The daemon must watch the listener, and is notified."""
+        assert self._watcher, "the daemon does not watch this listener"
         self._watcher()
 
     def open_door(self) -> None:
         if self.fault:
             raise self.fault
         if not self.door_open:
-            with self.diary.step("open"):
+            with self.actions.step("open"):
                 self.door_open = True
         self.barred = False
 
@@ -202,7 +205,7 @@ class FakeListener:
         if self.fault:
             raise self.fault
         if self.door_open:
-            with self.diary.step("close"):
+            with self.actions.step("close"):
                 self.door_open = False
         self.barred = False
 
@@ -244,25 +247,25 @@ class FakeListener:
 
 
 class FakeListeners:
-    """Makes them, or cannot."""
+    """Makes listeners; with a `problem` it raises CannotListen."""
 
-    def __init__(self, diary: Diary) -> None:
-        self.diary = diary
+    def __init__(self, actions: ActionLog) -> None:
+        self.actions = actions
         self.made: list[FakeListener] = []
         self.problem: str | None = None
 
     def listen(self, spec: Spec) -> FakeListener:
         if self.problem:
             raise CannotListen(self.problem)
-        self.made.append(FakeListener(spec, 10 + len(self.made), self.diary))
+        self.made.append(FakeListener(spec, 10 + len(self.made), self.actions))
         return self.made[-1]
 
     def adopt(self, spec: Spec, mark: ListenerMark | None, fd: int) -> FakeListener:
         if mark is None:
-            listener = FakeListener(spec, -1, self.diary)
+            listener = FakeListener(spec, -1, self.actions)
             listener.close()
             return listener
-        # Whoever closed it, the store had it too.
+        # The store has a duplicate, so the socket outlives a close.
         [listener] = [listener for listener in self.made if listener.inode == fd == mark.inode]
         assert listener.spec.socket == spec.socket
         listener.closed = False
@@ -271,8 +274,8 @@ class FakeListeners:
 
 @dataclass(eq=False)
 class FakeProcess:
-    """A process that says and does what the test tells it to. What it said, and its death, can be
-    heard until the daemon has dealt with it."""
+    """A process whose messages and exit come from the test. As in a pipe, they are kept until the
+    daemon has handled them."""
 
     spec: Spec
     generation: int
@@ -280,8 +283,8 @@ class FakeProcess:
     launcher: "FakeLauncher"
     pipe: int
     pid: int = 0
-    said: list[Message] = field(default_factory=list)
-    how: str | None = None
+    unread: list[Message] = field(default_factory=list)
+    exit_cause: str | None = None
     mark: ProcessMark = field(init=False)
 
     def __post_init__(self) -> None:
@@ -295,47 +298,47 @@ class FakeProcess:
         if self.launcher.problem:
             raise CannotLaunch(self.launcher.problem)
         pid = self.launcher.first_pid + len(self.launcher.started)
-        with self.launcher.diary.step(f"spawn {pid}"):
+        with self.launcher.actions.step(f"spawn {pid}"):
             self.pid = self.mark.pid = pid
             self.launcher.started.append(self)
 
     def drain(self) -> None:
-        with self.launcher.diary.step(f"drain {self.pid}"):
+        with self.launcher.actions.step(f"drain {self.pid}"):
             pass
 
     def remind(self) -> None:
-        with self.launcher.diary.step(f"remind {self.pid}"):
+        with self.launcher.actions.step(f"remind {self.pid}"):
             pass
 
     def kill(self) -> None:
-        with self.launcher.diary.step(f"kill {self.pid}"):
+        with self.launcher.actions.step(f"kill {self.pid}"):
             pass
 
-    def says(self, *news: Message) -> None:
-        self.said += news
-        self.tell()
+    def says(self, *messages: Message) -> None:
+        self.unread += messages
+        self.deliver()
 
     def accepts(self) -> None:
         self.says(Message.LOADED, Message.ACCEPTING)
 
-    def exits(self, how: str = "exit status 0") -> None:
-        self.how = how
-        self.tell()
+    def exits(self, cause: str = "exit status 0") -> None:
+        self.exit_cause = cause
+        self.deliver()
 
-    def tell(self) -> None:
-        """Have the daemon hear what it has not dealt with yet."""
-        while self.said:
-            self.events.on_message(self.spec.domain, self.generation, self.said[0])
-            self.said.pop(0)
-        if self.how:
-            self.events.on_exit(self.spec.domain, self.generation, Exit(cause=self.how))
+    def deliver(self) -> None:
+        """Report to the daemon what it has not handled yet."""
+        while self.unread:
+            self.events.on_message(self.spec.domain, self.generation, self.unread[0])
+            self.unread.pop(0)
+        if self.exit_cause:
+            self.events.on_exit(self.spec.domain, self.generation, Exit(cause=self.exit_cause))
 
 
 class FakeLauncher:
-    """Starts them, or cannot."""
+    """Starts processes; with a `problem` it raises CannotLaunch."""
 
-    def __init__(self, diary: Diary, first_pid: int = 100) -> None:
-        self.diary = diary
+    def __init__(self, actions: ActionLog, first_pid: int = 100) -> None:
+        self.actions = actions
         self.first_pid = first_pid
         self.prepared: list[FakeProcess] = []
         self.started: list[FakeProcess] = []
@@ -375,36 +378,36 @@ class FakeLauncher:
 
 
 class FakeRecorder:
-    """Keeps what was told, and what was told as a worry."""
+    """Keeps the recorded events."""
 
     def __init__(self) -> None:
-        self.told: list[TransitionEvent] = []
+        self.events: list[TransitionEvent] = []
 
     @property
-    def worries(self) -> list[TransitionEvent]:
-        return [event for event in self.told if event.level is Level.WARNING]
+    def warnings(self) -> list[TransitionEvent]:
+        return [event for event in self.events if event.level is Level.WARNING]
 
     def record(self, event: TransitionEvent) -> None:
-        self.told.append(event)
+        self.events.append(event)
 
 
 def settings(**flags: str) -> Settings:
-    """The defaults, over which `flags` win."""
+    """The default settings, overridden by `flags`."""
     return read_settings("", "no file", {k.replace("_", "-"): v for k, v in flags.items()})
 
 
 class World:
-    """One governor, one vassal `a.example`, and all that it touches."""
+    """A governor with one vassal, `a.example`, and the fakes that it uses."""
 
     def __init__(self, spec: Spec | None = None, **flags: str) -> None:
-        self.diary = Diary()
+        self.actions = ActionLog()
         self.clock = FakeClock()
-        self.listeners = FakeListeners(self.diary)
-        self.launcher = FakeLauncher(self.diary)
-        self.other_launcher = FakeLauncher(self.diary, first_pid=50_000)
+        self.listeners = FakeListeners(self.actions)
+        self.launcher = FakeLauncher(self.actions)
+        self.other_launcher = FakeLauncher(self.actions, first_pid=50_000)
         self.runtimes = dict(RUNTIMES)
         self.recorder = FakeRecorder()
-        self.store = FakeStore(self.diary)
+        self.store = FakeStore(self.actions)
         self.settings = settings(**flags)
         self.governor = self._governor()
         self.spec = spec or SPEC
@@ -426,8 +429,8 @@ class World:
         return Governor(self.settings, ports, self.recorder)
 
     def crash(self) -> None:
-        """Kill the daemon, and let another one go on with what it finds."""
-        self.diary.steps_left = None
+        """Kill the daemon, and start another that goes on from the store."""
+        self.actions.steps_left = None
         self.clock = FakeClock(self.clock.now)
         for listener in self.listeners.made:
             listener.unwatch()
@@ -440,29 +443,29 @@ class World:
         self.vassal = found or self.vassal
         for process in started:
             if process.events is not before.get(process.pid):
-                process.tell()
+                process.deliver()
 
     @property
     def listener(self) -> FakeListener:
-        """The one that a.example has now."""
+        """The present listener of a.example."""
         listener = self.vassal.listener
         assert isinstance(listener, FakeListener)
         return listener
 
     def add(self, domain: str) -> Vassal:
-        """One more vassal."""
+        """Admit another vassal."""
         self.governor.admit(replace(self.spec, domain=domain, ini=f"{domain}.ini"))
         found = self.governor.vassals.get(domain)
         assert found
         return found
 
     def hit(self, vassal: Vassal | None = None, person: bool = False) -> None:
-        """A request came by the fallback."""
+        """A request comes through nginx's fallback."""
         cause = Cause("hit", self.clock.time(), "203.0.113.9", person=person)
         self.governor.demand(vassal or self.vassal, cause)
 
     def run(self) -> FakeProcess:
-        """Hit it, and let it accept and settle."""
+        """Wake a.example, let it accept, and wait until a start counts as good."""
         self.hit()
         process = self.launcher.last
         process.accepts()

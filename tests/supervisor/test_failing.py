@@ -1,4 +1,4 @@
-"""Starts that fail are throttled, and what hangs is killed at its deadline."""
+"""Failed starts are throttled, and a process that hangs is killed at its deadline."""
 
 from dataclasses import replace
 
@@ -27,14 +27,14 @@ def test_each_failed_start_doubles_the_throttle() -> None:
         assert 0.8 * nominal <= delay <= 1.2 * nominal
 
 
-def test_a_failed_start_takes_what_may_have_escaped_out_of_play() -> None:
+def test_a_failed_start_replaces_the_socket() -> None:
     world = World()
     world.hit()
-    had = world.listener
+    old = world.listener
     world.launcher.last.exits("exit status 22")
-    assert had.is_shut
-    assert had.closed
-    assert world.listener is not had
+    assert old.is_shut, "a process that escaped may have it"
+    assert old.closed
+    assert world.listener is not old
     assert world.listener.watched
 
 
@@ -106,11 +106,11 @@ def test_an_app_that_dies_soon_is_throttled() -> None:
     assert world.vassal.last_stop.why == "killed by SIGSEGV"
 
 
-def test_a_boot_that_hangs_is_killed_and_its_blame_is_told() -> None:
+def test_a_hanging_boot_is_killed_and_the_reason_reported() -> None:
     world = World()
     world.hit()
     world.clock.advance(60)
-    assert world.diary == ["spawn 100", "kill 100"]
+    assert world.actions == ["spawn 100", "kill 100"]
     assert world.state == "starting"
     world.launcher.last.exits("killed by SIGKILL")
     assert world.state == "throttled"
@@ -122,7 +122,7 @@ def test_a_worker_that_missed_the_order_to_drain_is_reminded() -> None:
     process = world.run()
     world.governor.order(world.vassal, Event.IDLE, "emperorctl stop")
     process.says(Message.ACCEPTING)
-    assert world.diary[-2:] == ["drain 100", "remind 100"]
+    assert world.actions[-2:] == ["drain 100", "remind 100"]
     assert world.state == "stopping"
 
 
@@ -131,7 +131,7 @@ def test_an_app_that_does_not_drain_is_killed_at_its_deadline() -> None:
     process = world.run()
     process.says(Message.IDLE)
     world.clock.advance(60)
-    assert world.diary[-1] == "kill 100"
+    assert world.actions[-1] == "kill 100"
     process.exits("killed by SIGKILL")
     assert world.state == "parked"
 
@@ -148,7 +148,7 @@ def test_an_unwanted_boot_is_killed_unless_it_may_accept(
     if loaded:
         world.launcher.last.says(Message.LOADED)
     world.governor.order(world.vassal, Event.IDLE, "emperorctl stop")
-    assert world.diary[-1] == end
+    assert world.actions[-1] == end
     world.launcher.last.exits()
     assert world.state == "parked"
 

@@ -1,4 +1,4 @@
-"""Faults in any order, with a daemon that hears of some of them late: nothing waits for ever."""
+"""Faults happen in any order, and the daemon notices some of them late: nothing waits for ever."""
 
 import logging
 from collections.abc import Callable
@@ -21,22 +21,22 @@ _BOOT = (Message.LOADED, Message.ACCEPTING)
 
 
 class Faults(logging.Handler):
-    """Keeps what the daemon logs as a fault of its own, which is what an illegal event is."""
+    """Keeps what the daemon logs as a fault of its own, such as an illegal event."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
-        self.told: list[str] = []
+        self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.exc_info:
-            self.told.append(record.getMessage())
+            self.messages.append(record.getMessage())
 
 
 class Machine(RuleBasedStateMachine):
     """A few vassals on a machine where one may boot and two may run, and everything goes wrong.
 
-    While the daemon hangs, what happens waits for it; then it hears of it first, and of the timers
-    that have run out afterwards, as an event loop does.
+    While the daemon hangs, events wait. When it goes on, it handles the events first and then the
+    timers that are due, as an event loop does.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Machine(RuleBasedStateMachine):
         for domain in DOMAINS[1:]:
             self.world.add(domain)
         self.dead: set[int] = set()
-        self.unheard: list[Callable[[], object]] = []
+        self.undelivered: list[Callable[[], object]] = []
         self.hangs = False
 
     # What there is.
@@ -65,14 +65,14 @@ class Machine(RuleBasedStateMachine):
         return [vassal for vassal in self.governor.vassals if vassal.state is not State.REMOVED]
 
     def is_killed(self, process: FakeProcess) -> bool:
-        return f"kill {process.pid}" in self.world.diary
+        return f"kill {process.pid}" in self.world.actions
 
-    def tell(self, news: Callable[[], object]) -> None:
-        """The daemon hears of it, now or when it runs again."""
+    def deliver(self, event: Callable[[], object]) -> None:
+        """Call `event` now, or when the daemon no longer hangs."""
         if self.hangs:
-            self.unheard.append(news)
+            self.undelivered.append(event)
         else:
-            news()
+            event()
 
     # What happens.
 
@@ -119,13 +119,13 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data(), news=st.sampled_from(Message))
     def a_process_speaks(self, data: st.DataObject, news: Message) -> None:
         process = data.draw(st.sampled_from(self.alive))
-        self.tell(lambda: process.says(news))
+        self.deliver(lambda: process.says(news))
 
     @precondition(lambda self: self.alive)
     @rule(data=st.data())
     def a_process_boots(self, data: st.DataObject) -> None:
         process = data.draw(st.sampled_from(self.alive))
-        self.tell(lambda: process.says(*_BOOT))
+        self.deliver(lambda: process.says(*_BOOT))
 
     @precondition(lambda self: self.alive)
     @rule(data=st.data())
@@ -135,7 +135,7 @@ class Machine(RuleBasedStateMachine):
 
     def die(self, process: FakeProcess) -> None:
         self.dead.add(process.pid)
-        self.tell(lambda: process.exits("killed by SIGKILL"))
+        self.deliver(lambda: process.exits("killed by SIGKILL"))
 
     @precondition(lambda self: self.dead and not self.hangs)
     @rule(data=st.data(), news=st.sampled_from(Message))
@@ -146,18 +146,18 @@ class Machine(RuleBasedStateMachine):
         process.exits()
 
     @rule()
-    def nothing_can_be_spawned_or_again(self) -> None:
+    def spawning_fails_or_works_again(self) -> None:
         launcher = self.world.launcher
         launcher.problem = None if launcher.problem else "cannot spawn: Too many open files"
 
     @rule()
-    def there_is_no_room_for_sockets_or_again(self) -> None:
+    def binding_fails_or_works_again(self) -> None:
         listeners = self.world.listeners
         listeners.problem = None if listeners.problem else "cannot listen: No space left"
 
     @precondition(lambda self: self.known)
     @rule(data=st.data())
-    def a_socket_is_taken_away(self, data: st.DataObject) -> None:
+    def a_socket_is_removed(self, data: st.DataObject) -> None:
         listener = data.draw(st.sampled_from(self.known)).listener
         assert isinstance(listener, FakeListener)
         listener.in_place = False
@@ -181,8 +181,8 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def the_daemon_goes_on(self) -> None:
         self.hangs = False
-        while self.unheard:
-            self.unheard.pop(0)()
+        while self.undelivered:
+            self.undelivered.pop(0)()
         self.world.clock.advance(0)
 
     @rule(seconds=st.sampled_from([0.1, 2.0, 15.0, 61.0, 200.0]))
@@ -206,7 +206,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def the_world_agrees_with_each_posture(self) -> None:
-        in_line = self.governor.boot_positions()
+        queued = self.governor.boot_positions()
         for vassal in self.governor.vassals:
             posture, listener = POSTURE[vassal.state], vassal.listener
             assert isinstance(listener, FakeListener)
@@ -217,12 +217,12 @@ class Machine(RuleBasedStateMachine):
                     and not vassal.pending_event
                 )
                 assert listener.watched == wants
-            if vassal not in in_line or posture.second is Role.BOOTING:
+            if vassal not in queued or posture.second is Role.BOOTING:
                 assert (vassal.lead.role if vassal.lead else None) is posture.lead
             assert vassal.second is None or vassal.second.role is posture.second
 
     @invariant()
-    def nothing_waits_without_something_that_will_end_it(self) -> None:
+    def every_wait_has_an_end(self) -> None:
         for vassal in self.governor.vassals:
             assert (vassal.throttle is not None) == (vassal.state is State.THROTTLED)
             assert not vassal.pending_event or vassal.children
@@ -231,7 +231,7 @@ class Machine(RuleBasedStateMachine):
         children = [child for vassal in self.governor.vassals for child in vassal.children]
         ago = self.world.clock.now - LONGEST_PLACE_SECONDS
         assert sum(c.role is Role.BOOTING and c.boot.spawned > ago for c in children) <= 1
-        # Only a serving process may have to be evicted for those in line, when its time has come.
+        # Without a process that ends, a timer for the next eviction must run.
         leaving = any(child.role is not Role.SERVING for child in children)
         assert leaving or not self.governor.boot_positions() or self.pending_of_no_vassal == 1
 
@@ -248,13 +248,13 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_illegal(self) -> None:
-        assert not self.faults.told
+        assert not self.faults.messages
 
     def teardown(self) -> None:
         logging.getLogger("emperord").removeHandler(self.faults)
         if self.hangs:
             self.the_daemon_goes_on()
-        self.all_is_well_when_the_faults_are_over()
+        self.every_wanted_app_serves_after_the_faults()
         for vassal in self.known:
             self.governor.dismiss(vassal.spec.domain)
         for process in self.alive:
@@ -262,18 +262,18 @@ class Machine(RuleBasedStateMachine):
         assert not len(self.governor.vassals)
         assert not self.world.clock.pending, "a timer was forgotten"
 
-    def all_is_well_when_the_faults_are_over(self) -> None:
-        """Whoever is wanted serves in the end."""
+    def every_wanted_app_serves_after_the_faults(self) -> None:
+        """In the end every wanted app serves."""
         self.world.launcher.problem = self.world.listeners.problem = None
         self.governor.restore_listeners()
         for vassal in self.known:
             while self.governor.vassals.get(vassal.spec.domain) is vassal:
                 if vassal.state is State.RUNNING and not vassal.pending_event:
                     break
-                self.let_be(vassal)
+                self.let_serve(vassal)
 
-    def let_be(self, vassal: Vassal) -> None:
-        """Everybody does what is expected, and a visitor asks again."""
+    def let_serve(self, vassal: Vassal) -> None:
+        """Each process does what is expected, and a visitor asks again."""
         for process in self.alive:
             roles = {c.process: c.role for v in self.governor.vassals for c in v.children}
             if roles[process] is Role.BOOTING and not self.is_killed(process):

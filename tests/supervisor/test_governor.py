@@ -1,5 +1,4 @@
-"""What the governor does to the world, event by event, with time moved by hand: removal, what comes
-late, what cannot be, and what others are told."""
+"""What the governor does at each event: removals, late messages, illegal events, notifications."""
 
 from dataclasses import replace
 
@@ -18,7 +17,7 @@ def test_removal_drains_then_closes_and_forgets() -> None:
     world = World()
     process = world.run()
     world.governor.dismiss("a.example")
-    assert world.diary[-2:] == ["close", "drain 100"]
+    assert world.actions[-2:] == ["close", "drain 100"]
     assert world.governor.vassals.serving("a.example") is None
     assert not world.listener.closed
     process.exits()
@@ -48,7 +47,7 @@ def test_removal_waits_for_a_predecessor_too() -> None:
     assert world.governor.vassals.get("a.example") is None
 
 
-def test_an_ini_that_comes_back_before_the_end_is_a_reprieve() -> None:
+def test_an_ini_that_comes_back_ends_the_removal() -> None:
     world = World()
     process = world.run()
     world.governor.dismiss("a.example")
@@ -60,7 +59,7 @@ def test_an_ini_that_comes_back_before_the_end_is_a_reprieve() -> None:
     assert world.listener.watched
 
 
-def test_what_an_earlier_spawn_says_is_dropped() -> None:
+def test_messages_of_an_earlier_process_are_ignored() -> None:
     world = World()
     old = world.run()
     old.says(Message.IDLE)
@@ -75,10 +74,10 @@ def test_what_an_earlier_spawn_says_is_dropped() -> None:
 def test_a_respawned_worker_changes_nothing() -> None:
     world = World()
     process = world.run()
-    told = len(world.recorder.told)
+    recorded = len(world.recorder.events)
     process.says(Message.ACCEPTING, Message.FIRST_REPLY)
     assert world.state == "running"
-    assert len(world.recorder.told) == told
+    assert len(world.recorder.events) == recorded
 
 
 def test_a_worker_that_dies_as_soon_as_it_accepts_is_a_failure() -> None:
@@ -87,9 +86,9 @@ def test_a_worker_that_dies_as_soon_as_it_accepts_is_a_failure() -> None:
     process = world.launcher.last
     process.accepts()
     process.says(*[Message.ACCEPTING] * 4)
-    assert "kill 100" not in world.diary
+    assert "kill 100" not in world.actions
     process.says(Message.ACCEPTING)
-    assert world.diary[-1] == "kill 100"
+    assert world.actions[-1] == "kill 100"
     process.exits("killed by SIGKILL")
     assert world.state == "throttled"
     assert "its worker died 5 times" in (world.vassal.last_error or "")
@@ -131,14 +130,14 @@ def test_subscribers_hear_of_every_change_until_they_leave() -> None:
     assert world.governor.subscribers.count("a.example") == 0
 
 
-def test_each_transition_is_told_once_with_its_cause() -> None:
+def test_each_transition_is_recorded_once_with_its_cause() -> None:
     world = World()
     process = world.run()
     process.says(Message.IDLE)
     process.exits()
     parked, starting = ReportedState.PARKED, ReportedState.STARTING
     running, stopping = ReportedState.RUNNING, ReportedState.STOPPING
-    assert [(told.before, told.after, told.detail) for told in world.recorder.told] == [
+    assert [(each.before, each.after, each.detail) for each in world.recorder.events] == [
         (parked, starting, "hit from 203.0.113.9"),
         (starting, running, "pid 100 accepts, 0.000 s after the demand"),
         (running, stopping, "idle"),
@@ -150,14 +149,14 @@ def test_restart_stops_fully_before_it_starts() -> None:
     world = World()
     process = world.run()
     world.governor.order(world.vassal, Event.RESTART, "emperorctl restart")
-    assert world.diary[-2:] == ["close", "drain 100"]
+    assert world.actions[-2:] == ["close", "drain 100"]
     process.exits()
     assert world.state == "starting"
     assert world.vassal.last_boot is not None
     assert world.vassal.last_boot.cause.by == "emperorctl restart"
 
 
-def test_stop_calls_a_restart_off() -> None:
+def test_a_stop_cancels_a_restart() -> None:
     world = World()
     process = world.run()
     world.governor.order(world.vassal, Event.RESTART, "emperorctl restart")
@@ -176,20 +175,20 @@ def test_a_host_is_found_by_its_aliases() -> None:
     assert world.governor.vassals.serving("b.a.example") is None
 
 
-def test_what_an_app_says_again_and_again_is_not_kept_again() -> None:
+def test_a_repeated_message_is_not_saved_again() -> None:
     world = World()
     process = world.run()
     process.says(Message.FIRST_REPLY, *[Message.ACCEPTING] * MOST_RESPAWNS)
-    kept = world.store.puts
+    writes = world.store.writes
     process.says(*[Message.LOADED, Message.FIRST_REPLY, Message.ACCEPTING] * 10)
-    assert world.store.puts == kept
+    assert world.store.writes == writes
     assert world.state == "running"
 
 
-# A fault of ours in one of them.
+# A fault of emperord in one vassal.
 
 
-def test_a_fault_over_one_vassal_keeps_nobody_else_from_a_stop(
+def test_a_fault_in_one_vassal_does_not_keep_others_from_a_stop(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World()
@@ -200,7 +199,7 @@ def test_a_fault_over_one_vassal_keeps_nobody_else_from_a_stop(
     world.listener.fault = RuntimeError("a bug")
     world.governor.dismiss_all("emperord stops")
     assert other.state.value == "removed"
-    assert "drain 101" in world.diary
+    assert "drain 101" in world.actions
     assert "a.example: a fault in emperord; the others go on" in caplog.messages
-    assert len(world.governor.vassals) == 1, "a stop would wait for it"
-    assert "kill 100" in world.diary
+    assert len(world.governor.vassals) == 1, "a stop waits for its exit"
+    assert "kill 100" in world.actions

@@ -1,4 +1,4 @@
-"""An order of the operator has an outcome, as soon as the vassal is at rest."""
+"""An order of the operator gets its outcome when the vassal has no more work to do."""
 
 from concurrent.futures import Future
 
@@ -81,7 +81,7 @@ def test_a_restart_is_done_when_the_new_process_accepts() -> None:
     assert restarted.result(0) == OrderOutcome(Result.DONE)
 
 
-def test_a_failed_successor_tells_that_the_old_one_serves() -> None:
+def test_a_failed_successor_says_that_the_old_process_serves() -> None:
     world = World()
     world.run()
     reloaded = order(world, Event.REVISED)
@@ -122,7 +122,7 @@ def test_two_orders_at_once_have_the_same_outcome() -> None:
     assert [each.result(0).result for each in both] == [Result.FAILED] * 2
 
 
-def test_an_order_that_nobody_waits_for_any_more_harms_nothing() -> None:
+def test_a_cancelled_order_does_no_harm() -> None:
     world = World()
     started = order(world, Event.START)
     assert started.cancel()

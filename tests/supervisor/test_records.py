@@ -1,4 +1,4 @@
-"""One record: whatever is a field of it outlives a crash of the daemon."""
+"""Every field of a vassal's record outlives a crash of the daemon."""
 
 from dataclasses import fields
 from typing import Any
@@ -25,7 +25,7 @@ CAUSE = Cause("hit", 1.0, "203.0.113.9", "7f3c0a", person=True)
 BOOT = Boot(CAUSE, 2.0, 3.0, 4.0, 5.0)
 MARK = ProcessMark("fake", 4711, 12, "/logs/a", 13, (1, 2))
 CHILD = ProcessRecord(7, SPEC, MARK, BOOT, Role.SERVING, 8.0, "too slow", 3)
-# No field has its default here, so that a field which is not kept is noticed.
+# Here no field has its default value, so that a field which is not saved is noticed.
 FULL = VassalRecord(
     spec=SPEC,
     since=1.0,
@@ -67,11 +67,11 @@ def test_every_field_is_kept() -> None:
         (Child, {"process", "timer"}),
     ],
 )
-def test_what_a_record_has_besides_are_handles(record: type[Any], handles: set[str]) -> None:
-    assert set(record.__slots__) == handles, "everything else belongs into the kept record"
+def test_all_other_fields_of_a_record_are_handles(record: type[Any], handles: set[str]) -> None:
+    assert set(record.__slots__) == handles, "everything else belongs in the saved record"
 
 
-def test_a_live_vassal_has_all_of_a_kept_one() -> None:
+def test_a_live_vassal_has_every_saved_field() -> None:
     world = World()
     listener = world.listeners.listen(SPEC)
     live = Vassal(FULL, listener)

@@ -25,7 +25,7 @@ def test_a_reload_has_no_gap() -> None:
     new = world.launcher.last
     new.accepts()
     assert world.state == "running"
-    assert world.diary == ["spawn 100", "open", "spawn 101", "drain 100"]
+    assert world.actions == ["spawn 100", "open", "spawn 101", "drain 100"]
     old.exits()
     assert world.vassal.lead is not None
     assert world.vassal.lead.process.pid == 101
@@ -42,9 +42,9 @@ def test_a_broken_successor_leaves_the_old_one_in_service() -> None:
     assert world.vassal.last_error is not None
     assert "old one serves on: ImportError" in world.vassal.last_error
     assert world.vassal.lead
-    assert world.vassal.last_boot is world.vassal.lead.boot, "`why` tells of the one that serves"
-    assert world.diary[-1] == "spawn 101", "nothing was asked of the old one"
-    assert [worry.event for worry in world.recorder.worries] == [Event.SECOND_EXITED]
+    assert world.vassal.last_boot is world.vassal.lead.boot, "`why` shows the serving process"
+    assert world.actions[-1] == "spawn 101", "the old process goes on"
+    assert [each.event for each in world.recorder.warnings] == [Event.SECOND_EXITED]
 
 
 def test_a_successor_that_hangs_is_killed_at_its_deadline() -> None:
@@ -52,9 +52,9 @@ def test_a_successor_that_hangs_is_killed_at_its_deadline() -> None:
     world.run()
     world.governor.revise(SPEC)
     world.clock.advance(59.9)
-    assert "kill 101" not in world.diary
+    assert "kill 101" not in world.actions
     world.clock.advance(0.2)
-    assert world.diary[-1] == "kill 101"
+    assert world.actions[-1] == "kill 101"
     assert world.state == "reloading", "only its exit leaves the state"
     world.launcher.last.exits("killed by SIGKILL")
     assert world.state == "running"
@@ -67,7 +67,7 @@ def test_a_second_revision_during_a_reload_boots_the_newest() -> None:
     world.governor.revise(replace(SPEC, idle=5))
     abandoned = world.launcher.last
     world.governor.revise(replace(SPEC, idle=6))
-    assert world.diary[-1] == "kill 101", "it cannot have accepted anything"
+    assert world.actions[-1] == "kill 101", "it cannot have accepted anything"
     abandoned.exits("killed by SIGKILL")
     assert world.state == "reloading"
     assert world.launcher.last.spec.idle == 6
@@ -88,7 +88,7 @@ def test_a_revision_waits_for_a_draining_predecessor() -> None:
     assert world.state == "reloading"
 
 
-def test_the_old_one_may_die_while_its_successor_boots() -> None:
+def test_the_old_process_may_die_while_its_successor_boots() -> None:
     world = World()
     old = world.run()
     world.governor.revise(SPEC)
@@ -104,6 +104,6 @@ def test_an_app_that_cannot_run_twice_is_stopped_first() -> None:
     old = world.run()
     world.governor.revise(replace(SPEC, on_change=OnChange.RESTART, idle=5))
     assert world.state == "stopping"
-    assert world.diary[-2:] == ["close", "drain 100"]
+    assert world.actions[-2:] == ["close", "drain 100"]
     old.exits()
     assert world.state == "starting"

@@ -1,4 +1,4 @@
-"""The daemon is killed, and another one goes on from what was kept."""
+"""The daemon is killed, and the next daemon goes on from the store."""
 
 import random
 from collections.abc import Callable
@@ -22,8 +22,8 @@ STAMP = Stamp(1, 2, 3, 0, 0)
 
 
 def records(world: World) -> dict[str, Any]:
-    """The records of all vassals. A hit that changes nothing is not saved on its own; spawns are
-    counted anew when none is left."""
+    """The records of all vassals, without two fields that may differ: a hit without a transition is
+    not saved, and generations are counted anew when no process is left."""
     found = {}
     for vassal in world.governor.vassals:
         record = decoder(world.runtimes)(encode(vassal))
@@ -36,7 +36,7 @@ def records(world: World) -> dict[str, Any]:
 
 
 def processes(world: World) -> list[FakeProcess]:
-    """Those in the slots of all vassals."""
+    """The processes in the slots of all vassals."""
     children = [child for vassal in world.governor.vassals for child in vassal.children]
     found = [child.process for child in children]
     fakes = [process for process in found if isinstance(process, FakeProcess)]
@@ -50,15 +50,15 @@ def an_order(event: Event) -> Callable[[World], None]:
     return order
 
 
-def a_word(number: int, *news: Message) -> Callable[[World], None]:
-    def speak(world: World) -> None:
+def a_message(number: int, *messages: Message) -> Callable[[World], None]:
+    def say(world: World) -> None:
         for process in processes(world)[number : number + 1]:
-            process.says(*news)
+            process.says(*messages)
 
-    return speak
+    return say
 
 
-def an_end(number: int) -> Callable[[World], None]:
+def an_exit(number: int) -> Callable[[World], None]:
     def end(world: World) -> None:
         for process in processes(world)[number : number + 1]:
             process.exits("exit status 1")
@@ -66,7 +66,7 @@ def an_end(number: int) -> Callable[[World], None]:
     return end
 
 
-def take_away(world: World) -> None:
+def remove_socket(world: World) -> None:
     world.listener.in_place = False
     world.governor.restore_listeners()
 
@@ -81,23 +81,23 @@ EVENTS: dict[str, Callable[[World], None]] = {
     **{f"order {event.value}": an_order(event) for event in (Event.START, Event.RESTART)},
     **{f"order {event.value}": an_order(event) for event in (Event.REVISED, Event.IDLE)},
     **{
-        f"{number} accepts": a_word(number, Message.LOADED, Message.ACCEPTING)
+        f"{number} accepts": a_message(number, Message.LOADED, Message.ACCEPTING)
         for number in range(3)
     },
-    **{f"{number} is loyal": a_word(number, Message.FIRST_REPLY) for number in range(3)},
-    **{f"{number} respawns": a_word(number, Message.ACCEPTING) for number in range(3)},
-    **{f"{number} is idle": a_word(number, Message.IDLE) for number in range(3)},
-    **{f"{number} ends": an_end(number) for number in range(3)},
-    "taken away": take_away,
+    **{f"{number} replies": a_message(number, Message.FIRST_REPLY) for number in range(3)},
+    **{f"{number} respawns": a_message(number, Message.ACCEPTING) for number in range(3)},
+    **{f"{number} is idle": a_message(number, Message.IDLE) for number in range(3)},
+    **{f"{number} exits": an_exit(number) for number in range(3)},
+    "the socket is removed": remove_socket,
     "a second": lambda world: world.clock.advance(1.0),
     "a minute": lambda world: world.clock.advance(61.0),
 }
 
 
-def in_order(diary: list[str]) -> list[list[str]]:
-    """What was done, with whoever was killed at one moment in one place: timers that ring at the
-    same time have no order, in asyncio neither."""
-    runs = groupby(diary, key=lambda step: step.startswith("kill "))
+def in_order(actions: list[str]) -> list[list[str]]:
+    """The steps, with successive kills sorted: timers that are due at the same time have no order,
+    as in asyncio."""
+    runs = groupby(actions, key=lambda step: step.startswith("kill "))
     return [sorted(steps) if are_kills else list(steps) for are_kills, steps in runs]
 
 
@@ -115,28 +115,28 @@ def test_a_crash_between_any_two_events_changes_nothing(names: list[str]) -> Non
             world.clock.advance(0.001)
         crashing.crash()
         assert records(crashing) == records(plain)
-        assert in_order(crashing.diary) == in_order(plain.diary)
+        assert in_order(crashing.actions) == in_order(plain.actions)
         assert crashing.clock.pending == plain.clock.pending
 
 
-def test_what_is_left_of_a_start_timeout_is_what_was_left() -> None:
+def test_a_start_timeout_goes_on_after_a_crash() -> None:
     world = World()
     world.hit()
     world.clock.advance(50)
     world.crash()
     world.clock.advance(9)
-    assert "kill 100" not in world.diary
+    assert "kill 100" not in world.actions
     world.clock.advance(2)
-    assert world.diary[-1] == "kill 100"
+    assert world.actions[-1] == "kill 100"
 
 
-def test_a_deadline_that_passed_meanwhile_is_kept_at_once() -> None:
+def test_a_deadline_that_passed_meanwhile_applies_at_once() -> None:
     world = World()
     world.hit()
     world.clock.now += 100
     world.crash()
     world.clock.advance(0)
-    assert world.diary[-1] == "kill 100"
+    assert world.actions[-1] == "kill 100"
 
 
 def test_a_throttle_goes_on_for_what_is_left_of_it() -> None:
@@ -156,7 +156,7 @@ def test_a_throttle_goes_on_for_what_is_left_of_it() -> None:
 def test_an_app_that_died_meanwhile_is_noticed() -> None:
     world = World()
     process = world.run()
-    world.diary.steps_left = 0
+    world.actions.steps_left = 0
     with pytest.raises(Crash):
         process.exits("exit status unknown")
     world.crash()
@@ -169,7 +169,7 @@ def test_an_app_that_died_meanwhile_is_noticed() -> None:
 
 def killed_while_it_spawns(steps: int) -> World:
     world = World()
-    world.diary.steps_left = steps
+    world.actions.steps_left = steps
     with pytest.raises(Crash):
         world.hit()
     return world
@@ -177,27 +177,27 @@ def killed_while_it_spawns(steps: int) -> World:
 
 def test_a_process_spawned_just_before_a_crash_is_found() -> None:
     world = killed_while_it_spawns(3)
-    assert world.diary == ["spawn 100"]
+    assert world.actions == ["spawn 100"]
     world.crash()
-    assert world.diary == ["spawn 100"]
+    assert world.actions == ["spawn 100"]
     assert world.state == "starting"
     world.launcher.last.accepts()
     assert world.state == "running"
 
 
-def test_a_spawn_that_a_crash_prevented_is_made_up_for() -> None:
+def test_a_spawn_that_a_crash_prevented_is_done_later() -> None:
     world = killed_while_it_spawns(2)
-    assert world.diary == []
+    assert world.actions == []
     world.crash()
-    assert world.diary == ["spawn 100"]
+    assert world.actions == ["spawn 100"]
     assert world.vassal.lead
     assert str(world.vassal.lead.boot.cause) == "hit from 203.0.113.9"
 
 
-def test_a_byte_that_came_at_the_last_moment_is_told_again() -> None:
+def test_a_message_just_before_a_crash_is_read_again() -> None:
     world = World()
     world.hit()
-    world.diary.steps_left = 3
+    world.actions.steps_left = 3
     with pytest.raises(Crash):
         world.launcher.last.accepts()
     world.crash()
@@ -212,7 +212,7 @@ def test_a_vassal_that_was_removed_does_not_come_back() -> None:
     assert not len(world.governor.vassals)
 
 
-def test_one_that_was_on_its_way_out_goes() -> None:
+def test_a_removal_goes_on_after_a_crash() -> None:
     world = World()
     process = world.run()
     world.governor.dismiss("a.example")
@@ -222,7 +222,7 @@ def test_one_that_was_on_its_way_out_goes() -> None:
     assert not len(world.governor.vassals)
 
 
-def test_a_bind_that_failed_is_still_to_be_done_after_a_crash() -> None:
+def test_a_failed_bind_is_tried_again_after_a_crash() -> None:
     world = World()
     world.run()
     world.listener.in_place = False
@@ -235,7 +235,7 @@ def test_a_bind_that_failed_is_still_to_be_done_after_a_crash() -> None:
     assert world.listener.fd >= 0
 
 
-def test_what_is_told_of_the_last_boot_goes_on() -> None:
+def test_the_last_boot_is_completed_after_a_crash() -> None:
     world = World()
     process = world.run()
     world.crash()
@@ -267,9 +267,9 @@ def test_a_record_whose_descriptors_differ_is_set_aside(
     world = World()
     world.add("b.example")
     world.add("c.example")
-    words = world.store.entries
-    words["a.example"] = replace(words["a.example"], fds=())
-    words["b.example"] = replace(words["c.example"], key="b.example", fds=())
+    entries = world.store.entries
+    entries["a.example"] = replace(entries["a.example"], fds=())
+    entries["b.example"] = replace(entries["c.example"], key="b.example", fds=())
     world.crash()
     assert [vassal.spec.domain for vassal in world.governor.vassals] == ["c.example"]
     assert caplog.messages == [
@@ -290,9 +290,9 @@ def test_a_vassal_that_cannot_be_restored_starts_anew(
     world.crash()
     assert [vassal.spec.domain for vassal in world.governor.vassals] == ["b.example"]
     assert [vassal.state.value for vassal in world.governor.vassals] == ["running"]
-    assert world.diary[-1] == f"kill {process.pid}", "nobody else would ever end it"
+    assert world.actions[-1] == f"kill {process.pid}", "no other daemon would end it"
     assert world.listener.closed
-    assert "a.example" not in {word.key for word in world.store.left}
+    assert "a.example" not in {entry.key for entry in world.store.left}
     assert not world.clock.pending
     assert "a.example: a fault in emperord; the others go on" in caplog.messages
     world.listener.fault = None
@@ -301,7 +301,7 @@ def test_a_vassal_that_cannot_be_restored_starts_anew(
     assert world.state == "parked"
 
 
-# When it cannot be kept.
+# When the store does not take an entry.
 
 
 def test_a_full_store_is_logged_once_and_all_are_served(
@@ -325,14 +325,14 @@ def test_a_full_store_is_logged_once_and_all_are_served(
 
 def test_vassals_that_come_together_are_kept_in_one_message() -> None:
     world = World()
-    puts: list[int] = []
-    put = world.store.write
-    world.store.write = lambda words: puts.append(len(words)) or put(words)  # type: ignore
+    sizes: list[int] = []
+    write = world.store.write
+    world.store.write = lambda entries: sizes.append(len(entries)) or write(entries)  # type: ignore
     with world.governor.checkpoint.batch():
         for number in range(5):
             world.add(f"app{number}.example")
-        assert puts == []
-    assert puts == [5]
+        assert sizes == []
+    assert sizes == [5]
     world.crash()
     assert len(world.governor.vassals) == 6
 

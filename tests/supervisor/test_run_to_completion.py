@@ -1,4 +1,4 @@
-"""Each event is taken to its end before the next: decided, applied, saved, told, scheduled."""
+"""Each event is taken to its end before the next: decide, apply, save, notify, schedule."""
 
 from collections.abc import Callable
 
@@ -8,8 +8,8 @@ from emperor.supervisor.records import Vassal
 from tests.supervisor.fakes import World
 
 
-def told_of(world: World, vassal: Vassal, look: Callable[[], object]) -> list[object]:
-    """What `look` returns each time that somebody is told of a change of that vassal."""
+def seen_when_notified(world: World, vassal: Vassal, look: Callable[[], object]) -> list[object]:
+    """What `look` returns at each notification about that vassal."""
     seen: list[object] = []
     world.governor.subscribers.add(vassal.spec.domain, lambda: seen.append(look()))
     return seen
@@ -20,27 +20,28 @@ def started(world: World) -> list[str]:
 
 
 def states(world: World) -> list[tuple[str, str, str]]:
-    told = world.recorder.told
-    return [(e.name, e.before.value, e.after.value if e.after else "gone") for e in told]
+    events = world.recorder.events
+    return [(e.name, e.before.value, e.after.value if e.after else "gone") for e in events]
 
 
-def test_visitors_are_told_before_the_next_app_boots() -> None:
+def test_visitors_are_notified_before_the_next_app_boots() -> None:
     world = World(None, max_starting="1")
     other = world.add("b.example")
     world.hit()
     world.hit(other)
-    seen = told_of(world, world.vassal, lambda: (world.state, started(world)))
+    seen = seen_when_notified(world, world.vassal, lambda: (world.state, started(world)))
     world.launcher.last.accepts()
     assert seen == [("running", ["a.example"])]
     assert started(world) == ["a.example", "b.example"]
 
 
-def test_a_vassal_is_saved_before_others_are_told() -> None:
+def test_a_vassal_is_saved_before_subscribers_are_notified() -> None:
     world = World()
     world.hit()
-    saved = told_of(world, world.vassal, lambda: world.store.entries["a.example"].payload)
+    entries = world.store.entries
+    saved = seen_when_notified(world, world.vassal, lambda: entries["a.example"].payload)
     world.launcher.last.accepts()
-    assert saved == [world.store.entries["a.example"].payload]
+    assert saved == [entries["a.example"].payload]
 
 
 def test_an_event_that_comes_up_meanwhile_waits_for_the_end() -> None:
@@ -51,18 +52,18 @@ def test_an_event_that_comes_up_meanwhile_waits_for_the_end() -> None:
     def wake_the_other() -> None:
         world.governor.subscribers.remove("a.example", wake_the_other)
         world.governor.demand(other, Cause("hit", world.clock.time()))
-        order.append(f"a.example is told; b.example is {other.state.value}")
+        order.append(f"a.example is notified; b.example is {other.state.value}")
 
     world.governor.subscribers.add("a.example", wake_the_other)
     world.hit()
-    assert order == ["a.example is told; b.example is parked"]
+    assert order == ["a.example is notified; b.example is parked"]
     assert other.state.value == "starting"
 
 
 def test_a_pending_demand_follows_with_nothing_in_between() -> None:
     world = World()
     process = world.run()
-    seen = told_of(world, world.vassal, lambda: world.state)
+    seen = seen_when_notified(world, world.vassal, lambda: world.state)
     world.governor.order(world.vassal, Event.RESTART, "emperorctl restart")
     assert seen == ["stopping"]
     process.exits()
@@ -70,13 +71,13 @@ def test_a_pending_demand_follows_with_nothing_in_between() -> None:
         ("a.example", "stopping", "parked"),
         ("a.example", "parked", "starting"),
     ]
-    assert seen == ["stopping", "starting"], "nobody is told of the moment in between"
+    assert seen == ["stopping", "starting"], "there is no notification in between"
 
 
-def test_a_failed_spawn_is_one_more_event_and_told_once() -> None:
+def test_a_failed_spawn_is_an_event_with_one_notification() -> None:
     world = World()
     world.launcher.problem = "cannot spawn uwsgi: no such file"
-    seen = told_of(world, world.vassal, lambda: world.state)
+    seen = seen_when_notified(world, world.vassal, lambda: world.state)
     world.hit()
     assert [after for _, _, after in states(world)] == ["starting", "throttled"]
     assert seen == ["throttled"]

@@ -53,8 +53,8 @@ def test_a_vassal_of_an_unknown_runtime_starts_anew(
     if is_revised:  # only the process is of the unknown runtime
         world.governor.revise(SPEC)
     del world.runtimes["other"]
-    word = world.store.entries["a.example"]
-    world.store.entries["a.example"] = replace(word, fds=())  # which would really be closed
+    entry = world.store.entries["a.example"]
+    world.store.entries["a.example"] = replace(entry, fds=())  # real descriptors would be closed
     world.crash()
     assert world.governor.vassals.get("a.example") is None
     assert "there is no runtime 'other'" in caplog.text

@@ -1,4 +1,4 @@
-"""More apps are wanted than may boot or run at once."""
+"""More apps have requests than may boot or run at once."""
 
 import time
 from dataclasses import replace
@@ -12,7 +12,7 @@ from tests.supervisor.fakes import CORES, FakeListener, FakeProcess, World
 
 
 class BusyMachine(World):
-    """a.example boots in the only place, and others come."""
+    """a.example boots in the only place, and requests for other apps come."""
 
     def __init__(self, others: str = "bcd", spec: Spec | None = None, **flags: str) -> None:
         super().__init__(spec, **({"max_starting": "1"} | flags))
@@ -21,35 +21,35 @@ class BusyMachine(World):
         self.first = self.launcher.last
 
     def process(self, vassal: Vassal) -> FakeProcess:
-        """The last one that was started for it."""
+        """The last process of a vassal."""
         domain = vassal.spec.domain
         return next(p for p in reversed(self.launcher.started) if p.spec.domain == domain)
 
     @property
     def order(self) -> list[str]:
-        """Whose processes were started, by the first letters of their domains."""
+        """The processes in the order of their start, by the first letters of their domains."""
         return [process.spec.domain[0] for process in self.launcher.started]
 
     @property
-    def line(self) -> list[str]:
-        """Who stands in line, in order."""
-        told = {v.spec.domain[0]: number for v, number in self.governor.boot_positions().items()}
-        return sorted(told, key=lambda name: told[name])
+    def queue(self) -> list[str]:
+        """The queued apps in order, by the first letters of their domains."""
+        positions = {v.spec.domain[0]: n for v, n in self.governor.boot_positions().items()}
+        return sorted(positions, key=lambda name: positions[name])
 
 
-def test_one_whose_turn_has_not_come_starts_without_a_process() -> None:
-    crowd = BusyMachine()
-    b = crowd.others["b"]
-    crowd.hit(b)
-    assert crowd.order == ["a"]
+def test_a_queued_app_is_starting_without_a_process() -> None:
+    busy = BusyMachine()
+    b = busy.others["b"]
+    busy.hit(b)
+    assert busy.order == ["a"]
     assert b.state.value == "starting"
     assert b.lead is None
     assert b.starts == 0
-    assert crowd.line == ["b"]
-    crowd.first.accepts()
-    assert crowd.order == ["a", "b"]
-    assert crowd.line == []
-    crowd.process(b).accepts()
+    assert busy.queue == ["b"]
+    busy.first.accepts()
+    assert busy.order == ["a", "b"]
+    assert busy.queue == []
+    busy.process(b).accepts()
     assert b.state.value == "running"
 
 
@@ -61,175 +61,175 @@ def test_by_default_two_boot_at_once_for_each_core() -> None:
 
 
 def test_without_a_bound_all_boot_at_once() -> None:
-    crowd = BusyMachine(max_starting="0")
-    for vassal in crowd.others.values():
-        crowd.hit(vassal)
-    assert crowd.order == ["a", "b", "c", "d"]
+    busy = BusyMachine(max_starting="0")
+    for vassal in busy.others.values():
+        busy.hit(vassal)
+    assert busy.order == ["a", "b", "c", "d"]
 
 
 @pytest.mark.parametrize(
     "end", ["accepts", "fails", "is killed at its deadline", "is stopped", "is removed", "cannot"]
 )
-def test_a_boot_gives_its_place_back_however_it_ends(end: str) -> None:
-    crowd = BusyMachine(spec=replace(World().spec, start_timeout=5))
-    crowd.hit(crowd.others["b"])
+def test_every_end_of_a_boot_frees_its_place(end: str) -> None:
+    busy = BusyMachine(spec=replace(World().spec, start_timeout=5))
+    busy.hit(busy.others["b"])
     match end:
         case "accepts":
-            crowd.first.accepts()
+            busy.first.accepts()
         case "fails":
-            crowd.first.exits("exit status 22")
+            busy.first.exits("exit status 22")
         case "is killed at its deadline":
-            crowd.clock.advance(5)
-            crowd.first.exits("killed by SIGKILL")
+            busy.clock.advance(5)
+            busy.first.exits("killed by SIGKILL")
         case "is stopped":
-            crowd.governor.order(crowd.vassal, Event.IDLE, "emperorctl stop")
+            busy.governor.order(busy.vassal, Event.IDLE, "emperorctl stop")
         case "is removed":
-            crowd.governor.dismiss("a.example")
+            busy.governor.dismiss("a.example")
         case "cannot":
-            crowd.launcher.problem = "cannot spawn it"
-            crowd.first.exits("exit status 22")
-            assert crowd.others["b"].state.value == "throttled"
-            crowd.launcher.problem = None
-            crowd.hit(crowd.others["c"])
-            assert crowd.order == ["a", "c"]
+            busy.launcher.problem = "cannot spawn it"
+            busy.first.exits("exit status 22")
+            assert busy.others["b"].state.value == "throttled"
+            busy.launcher.problem = None
+            busy.hit(busy.others["c"])
+            assert busy.order == ["a", "c"]
             return
-    assert crowd.order == ["a", "b"]
+    assert busy.order == ["a", "b"]
 
 
 def test_a_boot_that_takes_long_loses_its_place_to_the_next() -> None:
-    crowd = BusyMachine()
-    crowd.hit(crowd.others["b"])
-    crowd.hit(crowd.others["c"])
-    crowd.clock.advance(9.9)
-    assert crowd.order == ["a"]
-    crowd.clock.advance(0.1)
-    assert crowd.order == ["a", "b"]
-    crowd.first.accepts()
-    assert crowd.order == ["a", "b"], "its place was given away already"
-    crowd.clock.advance(10)
-    assert crowd.order == ["a", "b", "c"]
+    busy = BusyMachine()
+    busy.hit(busy.others["b"])
+    busy.hit(busy.others["c"])
+    busy.clock.advance(9.9)
+    assert busy.order == ["a"]
+    busy.clock.advance(0.1)
+    assert busy.order == ["a", "b"]
+    busy.first.accepts()
+    assert busy.order == ["a", "b"], "its place was given away already"
+    busy.clock.advance(10)
+    assert busy.order == ["a", "b", "c"]
 
 
-def test_a_program_that_is_gone_fails_the_whole_line_one_by_one() -> None:
-    crowd = BusyMachine("")
-    many = [crowd.add(f"{number}.example") for number in range(2000)]
+def test_a_missing_program_fails_each_queued_app() -> None:
+    busy = BusyMachine("")
+    many = [busy.add(f"{number}.example") for number in range(2000)]
     for vassal in many:
-        crowd.hit(vassal)
-    crowd.launcher.problem = "cannot spawn it"
-    crowd.first.accepts()
+        busy.hit(vassal)
+    busy.launcher.problem = "cannot spawn it"
+    busy.first.accepts()
     assert {vassal.state.value for vassal in many} == {"throttled"}
 
 
 def test_people_go_first_also_when_they_come_last() -> None:
-    crowd = BusyMachine()
+    busy = BusyMachine()
     for name in "bcd":
-        crowd.hit(crowd.others[name])
-    crowd.hit(crowd.others["d"], person=True)
-    crowd.governor.order(crowd.others["c"], Event.START, "emperorctl start")
-    assert crowd.line == ["d", "c", "b"]
+        busy.hit(busy.others[name])
+    busy.hit(busy.others["d"], person=True)
+    busy.governor.order(busy.others["c"], Event.START, "emperorctl start")
+    assert busy.queue == ["d", "c", "b"]
 
 
-def test_a_successor_boots_after_those_for_whom_somebody_waits() -> None:
-    crowd = BusyMachine()
-    crowd.first.accepts()
-    b, c = crowd.others["b"], crowd.others["c"]
-    crowd.hit(b)
-    crowd.governor.revise(replace(crowd.spec, idle=5))
-    assert crowd.state == "reloading"
-    crowd.hit(c)
-    assert crowd.line == ["c", "a"]
-    crowd.process(b).accepts()
-    crowd.process(c).accepts()
-    assert crowd.order == ["a", "b", "c", "a"]
-    crowd.launcher.last.accepts()
-    assert crowd.diary[-1] == f"drain {crowd.first.pid}"
+def test_a_successor_boots_after_apps_with_waiting_visitors() -> None:
+    busy = BusyMachine()
+    busy.first.accepts()
+    b, c = busy.others["b"], busy.others["c"]
+    busy.hit(b)
+    busy.governor.revise(replace(busy.spec, idle=5))
+    assert busy.state == "reloading"
+    busy.hit(c)
+    assert busy.queue == ["c", "a"]
+    busy.process(b).accepts()
+    busy.process(c).accepts()
+    assert busy.order == ["a", "b", "c", "a"]
+    busy.launcher.last.accepts()
+    assert busy.actions[-1] == f"drain {busy.first.pid}"
 
 
-def test_a_successor_whose_predecessor_dies_is_waited_for() -> None:
-    crowd = BusyMachine()
-    crowd.first.accepts()
-    crowd.clock.advance(60)
-    crowd.hit(crowd.others["b"])
-    crowd.governor.revise(replace(crowd.spec, idle=5))
-    crowd.hit(crowd.others["c"])
-    crowd.first.exits("killed by SIGSEGV")
-    assert crowd.state == "starting"
-    assert crowd.line == ["c", "a"]
+def test_a_successor_whose_predecessor_dies_stays_queued() -> None:
+    busy = BusyMachine()
+    busy.first.accepts()
+    busy.clock.advance(60)
+    busy.hit(busy.others["b"])
+    busy.governor.revise(replace(busy.spec, idle=5))
+    busy.hit(busy.others["c"])
+    busy.first.exits("killed by SIGSEGV")
+    assert busy.state == "starting"
+    assert busy.queue == ["c", "a"]
 
 
 def test_a_queued_app_boots_with_its_newest_ini() -> None:
-    crowd = BusyMachine()
-    b = crowd.others["b"]
-    crowd.hit(b)
-    crowd.hit(crowd.others["c"])
-    crowd.governor.revise(replace(b.spec, idle=5))
-    assert crowd.line == ["b", "c"], "it keeps its place"
-    crowd.first.accepts()
-    assert crowd.launcher.last.spec.idle == 5
+    busy = BusyMachine()
+    b = busy.others["b"]
+    busy.hit(b)
+    busy.hit(busy.others["c"])
+    busy.governor.revise(replace(b.spec, idle=5))
+    assert busy.queue == ["b", "c"], "it keeps its place"
+    busy.first.accepts()
+    assert busy.launcher.last.spec.idle == 5
 
 
 def test_a_queued_successor_waits_where_it_must_not_overlap() -> None:
-    crowd = BusyMachine()
-    crowd.first.accepts()
-    crowd.hit(crowd.others["b"])
-    crowd.governor.revise(replace(crowd.spec, idle=5))
-    assert crowd.state == "reloading"
-    crowd.governor.revise(replace(crowd.spec, on_change=OnChange.RESTART))
-    assert crowd.state == "stopping"
-    assert crowd.line == []
-    crowd.process(crowd.others["b"]).accepts()
-    crowd.first.exits()
-    assert crowd.order == ["a", "b", "a"]
+    busy = BusyMachine()
+    busy.first.accepts()
+    busy.hit(busy.others["b"])
+    busy.governor.revise(replace(busy.spec, idle=5))
+    assert busy.state == "reloading"
+    busy.governor.revise(replace(busy.spec, on_change=OnChange.RESTART))
+    assert busy.state == "stopping"
+    assert busy.queue == []
+    busy.process(busy.others["b"]).accepts()
+    busy.first.exits()
+    assert busy.order == ["a", "b", "a"]
 
 
 @pytest.mark.parametrize("end", ["stop", "removal"])
-def test_one_that_is_not_wanted_any_more_leaves_the_line(end: str) -> None:
-    crowd = BusyMachine()
-    b = crowd.others["b"]
-    crowd.hit(b)
-    crowd.hit(crowd.others["c"])
+def test_a_stopped_or_removed_app_leaves_the_queue(end: str) -> None:
+    busy = BusyMachine()
+    b = busy.others["b"]
+    busy.hit(b)
+    busy.hit(busy.others["c"])
     if end == "stop":
-        crowd.governor.order(b, Event.IDLE, "emperorctl stop")
+        busy.governor.order(b, Event.IDLE, "emperorctl stop")
         assert b.state.value == "parked"
         assert isinstance(b.listener, FakeListener)
         assert b.listener.watched
     else:
-        crowd.governor.dismiss("b.example")
-        assert crowd.governor.vassals.get("b.example") is None
-    assert crowd.line == ["c"]
-    crowd.first.accepts()
-    assert crowd.order == ["a", "c"]
+        busy.governor.dismiss("b.example")
+        assert busy.governor.vassals.get("b.example") is None
+    assert busy.queue == ["c"]
+    busy.first.accepts()
+    assert busy.order == ["a", "c"]
 
 
 def test_the_start_timeout_counts_from_the_spawn() -> None:
-    crowd = BusyMachine()
-    b = crowd.others["b"]
-    crowd.hit(b)
-    crowd.clock.advance(5)
-    crowd.first.accepts()
+    busy = BusyMachine()
+    b = busy.others["b"]
+    busy.hit(b)
+    busy.clock.advance(5)
+    busy.first.accepts()
     assert b.last_boot
     assert b.last_boot.spawned - b.last_boot.cause.at == 5
-    crowd.clock.advance(59.9)
-    assert f"kill {crowd.process(b).pid}" not in crowd.diary
-    crowd.clock.advance(0.1)
-    assert crowd.diary[-1] == f"kill {crowd.process(b).pid}"
+    busy.clock.advance(59.9)
+    assert f"kill {busy.process(b).pid}" not in busy.actions
+    busy.clock.advance(0.1)
+    assert busy.actions[-1] == f"kill {busy.process(b).pid}"
 
 
 def test_a_hit_in_an_idle_stop_is_queued_beside_the_old_one() -> None:
-    crowd = BusyMachine()
-    crowd.first.accepts()
-    crowd.hit(crowd.others["b"])
-    crowd.governor.order(crowd.vassal, Event.IDLE, "emperorctl stop")
-    crowd.hit()
-    assert (crowd.state, crowd.line) == ("starting", ["a"])
-    crowd.first.exits()
-    assert (crowd.state, crowd.line) == ("starting", ["a"]), "nobody spawned it meanwhile"
-    crowd.process(crowd.others["b"]).accepts()
-    assert crowd.order == ["a", "b", "a"]
+    busy = BusyMachine()
+    busy.first.accepts()
+    busy.hit(busy.others["b"])
+    busy.governor.order(busy.vassal, Event.IDLE, "emperorctl stop")
+    busy.hit()
+    assert (busy.state, busy.queue) == ("starting", ["a"])
+    busy.first.exits()
+    assert (busy.state, busy.queue) == ("starting", ["a"]), "no process was spawned meanwhile"
+    busy.process(busy.others["b"]).accepts()
+    assert busy.order == ["a", "b", "a"]
 
 
 class Full(BusyMachine):
-    """Two may run, and a.example and b.example do."""
+    """Two apps may run, and a.example and b.example run."""
 
     def __init__(self) -> None:
         super().__init__("bcd", max_starting="2", max_running="2")
@@ -240,7 +240,7 @@ class Full(BusyMachine):
         self.clock.advance(10)
 
     def connect(self, vassal: Vassal) -> None:
-        """The kernel notes a connection to a running app, now."""
+        """The kernel records a connection to a running app, now."""
         assert isinstance(vassal.listener, FakeListener)
         vassal.listener.connected = time.time()
 
@@ -252,7 +252,7 @@ def test_the_longest_unused_app_makes_room_for_a_newcomer() -> None:
     assert full.state == "stopping"
     assert full.vassal.last_stop is not None
     assert full.vassal.last_stop.why == "evicted for c.example"
-    assert (c.state.value, full.line) == ("starting", ["c"])
+    assert (c.state.value, full.queue) == ("starting", ["c"])
     full.first.exits()
     assert full.order == ["a", "b", "c"]
     assert full.state == "parked"
@@ -266,7 +266,7 @@ def test_a_connection_that_the_kernel_noted_is_a_use() -> None:
     assert full.state == "running"
 
 
-def test_one_that_never_sleeps_is_evicted_last() -> None:
+def test_an_app_that_never_sleeps_is_evicted_last() -> None:
     full = Full()
     full.governor.revise(replace(full.spec, idle=0))
     full.launcher.last.accepts()
@@ -277,7 +277,7 @@ def test_one_that_never_sleeps_is_evicted_last() -> None:
     assert full.others["b"].state.value == "stopping"
 
 
-def test_one_for_whom_somebody_waits_here_is_evicted_late() -> None:
+def test_an_app_with_held_requests_is_evicted_late() -> None:
     full = Full()
     full.governor.subscribers.add("a.example", lambda: None)
     full.hit(full.others["c"])
@@ -309,7 +309,7 @@ def test_an_app_serves_for_a_moment_before_it_is_evicted_again() -> None:
     assert sorted([c.state.value, d.state.value]) == ["running", "stopping"]
 
 
-def test_nobody_is_evicted_for_one_that_is_wanted_no_more() -> None:
+def test_no_app_is_evicted_for_an_app_that_was_stopped() -> None:
     full = Full()
     c = full.others["c"]
     full.hit(c)
@@ -330,7 +330,7 @@ def test_an_evicted_app_that_is_hit_waits_behind_newcomers() -> None:
     full = Full()
     full.hit(full.others["c"])
     full.hit()
-    assert full.line == ["c", "a"]
+    assert full.queue == ["c", "a"]
     full.first.exits()
     assert full.order == ["a", "b", "c"]
     assert full.others["b"].state.value == "stopping", "it has to go next"

@@ -1,5 +1,4 @@
-"""Whatever happens to a vassal, and in whatever order, some things stay true; and that the daemon
-is killed meanwhile, at whatever moment, is one more thing that happens."""
+"""Invariants of a vassal under any sequence of events. The daemon may be killed at any point."""
 
 import logging
 from collections.abc import Callable
@@ -18,19 +17,19 @@ from tests.supervisor.fakes import Crash, FakeProcess, World
 
 
 class ErrorsOnly(logging.Handler):
-    """Keeps what the daemon logs as an error, which is what it makes of an illegal event."""
+    """Keeps what the daemon logs as an error. An illegal event is logged as an error."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
-        self.told: list[str] = []
+        self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.told.append(record.getMessage())
+        self.messages.append(record.getMessage())
 
 
 class LifeOfAVassal(RuleBasedStateMachine):
-    """Visitors, the operator, the ini, uWSGI and time, in any order; a neighbour who may be
-    booting in the only place; and a daemon that dies."""
+    """Events from visitors, the operator, the ini, uWSGI and the clock, in any order. A second
+    vassal, the neighbour, competes for the only place to boot. The daemon may be killed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +42,7 @@ class LifeOfAVassal(RuleBasedStateMachine):
         self.seen = 0
 
     def let(self, act: Callable[[], object]) -> None:
-        """Let something happen, of which the daemon may die half-way."""
+        """Let something happen. The daemon may be killed half-way."""
         try:
             act()
         except Crash:
@@ -106,7 +105,7 @@ class LifeOfAVassal(RuleBasedStateMachine):
 
     @precondition(lambda self: bool(self.neighbours))
     @rule(end=st.sampled_from(["accepts", "dies"]))
-    def something_becomes_of_the_neighbour(self, end: str) -> None:
+    def the_neighbour_accepts_or_dies(self, end: str) -> None:
         process = self.neighbours[0]
         if end == "accepts":
             self.let(process.accepts)
@@ -133,12 +132,12 @@ class LifeOfAVassal(RuleBasedStateMachine):
 
     @rule(steps=st.integers(0, 12))
     def the_daemon_will_be_killed(self, steps: int) -> None:
-        self.world.diary.steps_left = steps
+        self.world.actions.steps_left = steps
 
     @invariant()
-    def the_slots_hold_exactly_the_living(self) -> None:
+    def the_slots_hold_exactly_the_living_processes(self) -> None:
         children = self.world.vassal.children if self.there else ()
-        assert {child.process.pid for child in children} == {one.pid for one in self.alive}
+        assert {child.process.pid for child in children} == {process.pid for process in self.alive}
         assert len(children) <= 2
 
     @invariant()
@@ -149,8 +148,8 @@ class LifeOfAVassal(RuleBasedStateMachine):
         vassal, listener = self.world.vassal, self.world.listener
         posture = POSTURE[vassal.state]
         assert listener.door_open == (posture.door is Door.OPEN)
-        in_line = vassal in self.world.governor.boot_positions()
-        if not in_line or posture.second is Role.BOOTING:
+        queued = vassal in self.world.governor.boot_positions()
+        if not queued or posture.second is Role.BOOTING:
             assert (vassal.lead.role if vassal.lead else None) is posture.lead
         assert vassal.second is None or vassal.second.role is posture.second
         wants = posture.connections is not Connections.LEFT_TO_THE_APP and not vassal.pending_event
@@ -160,21 +159,21 @@ class LifeOfAVassal(RuleBasedStateMachine):
     @invariant()
     def every_process_that_should_end_has_a_deadline(self) -> None:
         for child in self.world.vassal.children if self.there else ():
-            killed = f"kill {child.process.pid}" in self.world.diary
+            killed = f"kill {child.process.pid}" in self.world.actions
             bounded = child.timer is not None or killed
             assert bounded == (child.role is not Role.SERVING) or killed
 
     @invariant()
-    def exactly_those_stand_in_line_whose_process_is_missing(self) -> None:
+    def a_vassal_is_queued_exactly_while_its_process_is_missing(self) -> None:
         for vassal in self.world.governor.vassals:
             posture = POSTURE[vassal.state]
             lacks_lead = posture.lead is Role.BOOTING and vassal.lead is None
             lacks_second = posture.second is Role.BOOTING and vassal.second is None
-            in_line = vassal in self.world.governor.boot_positions()
-            assert in_line == (vassal.queued_for is not None) == (lacks_lead or lacks_second)
+            queued = vassal in self.world.governor.boot_positions()
+            assert queued == (vassal.queued_for is not None) == (lacks_lead or lacks_second)
 
     @invariant()
-    def only_one_boots_and_nobody_waits_for_nothing(self) -> None:
+    def only_one_app_boots_and_no_app_waits_needlessly(self) -> None:
         children = [child for vassal in self.world.governor.vassals for child in vassal.children]
         ago = self.world.clock.now - LONGEST_PLACE_SECONDS
         booting = [c for c in children if c.role is Role.BOOTING and c.boot.spawned > ago]
@@ -183,11 +182,11 @@ class LifeOfAVassal(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_illegal(self) -> None:
-        assert not self.errors.told
+        assert not self.errors.messages
 
     def teardown(self) -> None:
         logging.getLogger("emperord").removeHandler(self.errors)
-        self.world.diary.steps_left = None
+        self.world.actions.steps_left = None
         if self.there:
             self.let(lambda: self.world.governor.dismiss("a.example"))
         self.let(lambda: self.world.governor.dismiss("b.example"))

@@ -11,7 +11,7 @@ def test_a_socket_that_uwsgi_replaced_is_never_opened() -> None:
     world.hit()
     world.listener.in_place = False
     world.launcher.last.accepts()
-    assert world.diary == ["spawn 100", "kill 100"]
+    assert world.actions == ["spawn 100", "kill 100"]
     world.launcher.last.exits("killed by SIGKILL")
     assert world.state == "throttled"
     assert "was replaced while the app started" in (world.vassal.last_error or "")
@@ -42,7 +42,7 @@ def test_a_hit_starts_a_sleeping_app_on_a_new_socket() -> None:
     world.listener.in_place = False
     world.hit()
     assert world.listeners.made[0].closed
-    assert (world.state, world.diary) == ("starting", ["spawn 100"])
+    assert (world.state, world.actions) == ("starting", ["spawn 100"])
 
 
 def test_a_connection_on_a_socket_taken_away_is_kept() -> None:
@@ -83,10 +83,12 @@ def test_a_bind_that_failed_is_tried_by_a_hit_seconds_later(
     world.hit()
     world.clock.advance(BIND_AGAIN_SECONDS + 0.1)
     world.hit()
-    assert caplog.messages.count(f"a.example: {world.listeners.problem}") == 1, "it is known"
+    assert caplog.messages.count(f"a.example: {world.listeners.problem}") == 1, (
+        "the problem is logged once"
+    )
     world.listeners.problem = None
     world.hit()
-    assert world.listener.fd < 0, "it is too soon"
+    assert world.listener.fd < 0, "it is too soon for another bind"
     world.clock.advance(BIND_AGAIN_SECONDS)
     world.hit()
     assert world.state == "reloading"
@@ -108,4 +110,4 @@ def test_a_successor_on_a_lost_socket_starts_again() -> None:
     assert world.state == "starting"
     world.launcher.last.accepts()
     assert world.state == "running"
-    assert world.diary.count("spawn 102") == 1
+    assert world.actions.count("spawn 102") == 1

@@ -1,4 +1,4 @@
-"""A sleeping vassal wakes, and falls asleep again; nobody comes through a closed door."""
+"""A sleeping vassal wakes and falls asleep again, and its door is open only while it accepts."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def test_many_hits_make_one_start() -> None:
     world = World()
     for _ in range(100):
         world.hit()
-    assert world.diary == ["spawn 100"]
+    assert world.actions == ["spawn 100"]
 
 
 def test_the_door_opens_when_the_app_accepts_and_not_before() -> None:
@@ -54,7 +54,7 @@ def test_the_door_closes_before_an_idle_app_is_asked_to_stop() -> None:
     world = World()
     process = world.run()
     process.says(Message.IDLE)
-    assert world.diary == ["spawn 100", "open", "close", "drain 100"]
+    assert world.actions == ["spawn 100", "open", "close", "drain 100"]
     assert world.state == "stopping"
     process.exits()
     assert world.state == "parked"
@@ -72,7 +72,7 @@ def test_a_hit_in_an_idle_stop_starts_the_successor_at_once() -> None:
     assert world.state == "running"
     old.exits()
     assert world.state == "running"
-    assert world.diary == ["spawn 100", "open", "close", "drain 100", "spawn 101", "open"]
+    assert world.actions == ["spawn 100", "open", "close", "drain 100", "spawn 101", "open"]
 
 
 def test_a_hit_in_an_idle_stop_waits_where_apps_cannot_overlap() -> None:
@@ -81,7 +81,7 @@ def test_a_hit_in_an_idle_stop_waits_where_apps_cannot_overlap() -> None:
     old.says(Message.IDLE)
     world.listener.connect()
     assert world.state == "stopping"
-    assert not world.listener.watched, "a pending connection would spin the loop"
+    assert not world.listener.watched, "the waiting connection would wake the loop again and again"
     old.exits()
     assert world.state == "starting"
     assert len(world.launcher.started) == 2

@@ -1,4 +1,4 @@
-"""The endpoint that nginx's fallback asks, over HTTP, with a world that is moved by hand."""
+"""The activation endpoint over HTTP, as nginx's fallback asks it, with the fakes of the core."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -29,7 +29,7 @@ Client = TestClient[Request, Application]
 
 
 class Front:
-    """One world with its endpoint, asked as nginx asks."""
+    """A world with an activation endpoint, and a client that asks as nginx does."""
 
     def __init__(self, world: World, activation: Activation, client: Client) -> None:
         self.world = world
@@ -39,7 +39,7 @@ class Front:
     async def ask(
         self, domain: str = "a.example", navigates: bool = False, tries: str = "1"
     ) -> ClientResponse:
-        """One hit."""
+        """Ask for a domain, as nginx does for a cold request."""
         headers = {
             "X-Domain": domain,
             "X-Navigate": "1" if navigates else "0",
@@ -65,11 +65,11 @@ async def front(
     lengths: list[QueueLength] | None = None,
     drain: Drain | None = None,
 ) -> AsyncIterator[Front]:
-    """`lengths` are what the queue's measurements will say, the last one for ever."""
-    said = lengths or [QueueLength(0, 4097)]
+    """`lengths` are the results of measuring the listener's queue. The last one is repeated."""
+    results = lengths or [QueueLength(0, 4097)]
 
     async def measure(_listener: Listener) -> QueueLength:
-        return said.pop(0) if len(said) > 1 else said[0]
+        return results.pop(0) if len(results) > 1 else results[0]
 
     async def provide(_domain: str) -> bool:
         return False
@@ -92,7 +92,7 @@ def vassal_in(state: State, is_pending: bool = False, retry_at: float | None = 1
 
 WAIT, BROKEN, UNKNOWN = Wait(), Answer(Page.BROKEN, 3), Answer(Page.UNKNOWN)
 
-# Without and with a pending event.
+# The outcome without and with a pending event.
 OUTCOMES: dict[State, tuple[type[Run] | Wait | Answer, type[Run] | Wait | Answer]] = {
     State.PARKED: (STOPPED, WAIT),
     State.STARTING: (WAIT, WAIT),
@@ -125,18 +125,18 @@ def test_the_throttle_decides_on_retry_after(retry_at: float | None, seconds: in
 
 
 async def test_a_hit_is_held_until_the_app_accepts_and_then_run() -> None:
-    async with front(World()) as asked:
-        hit = asyncio.create_task(asked.ask())
-        await eventually_async(lambda: asked.held == 1)
-        assert asked.world.state == "starting"
-        asked.world.launcher.last.accepts()
+    async with front(World()) as nginx:
+        hit = asyncio.create_task(nginx.ask())
+        await eventually_async(lambda: nginx.held == 1)
+        assert nginx.world.state == "starting"
+        nginx.world.launcher.last.accepts()
         reply = await hit
         assert await reply.read() == b""
     assert reply.status == 200
     assert reply.headers["X-Accel-Redirect"] == "@app"
     leaking = set(reply.headers) - {"X-Accel-Redirect", "Content-Length"}
     assert not leaking, "nginx would pass these on with the app's reply"
-    boot = asked.world.vassal.last_boot
+    boot = nginx.world.vassal.last_boot
     assert boot is not None
     cause = boot.cause
     assert (cause.by, cause.client) == ("hit", "203.0.113.9")
@@ -151,9 +151,9 @@ def test_a_header_of_a_visitor_is_short_and_printable() -> None:
 
 
 async def test_a_browser_sees_the_waiting_page_and_a_program_is_held() -> None:
-    async with front(World(), settings(page_after="0.01")) as asked:
-        program = asyncio.create_task(asked.ask())
-        page = await asked.ask(navigates=True)
+    async with front(World(), settings(page_after="0.01")) as nginx:
+        program = asyncio.create_task(nginx.ask())
+        page = await nginx.ask(navigates=True)
         text = await page.text()
         assert page.status == 503
         assert page.headers["Retry-After"] == "1"
@@ -163,13 +163,13 @@ async def test_a_browser_sees_the_waiting_page_and_a_program_is_held() -> None:
         assert "<script>" not in text
         assert "&lt;script&gt;" in text
         assert not program.done()
-        asked.world.launcher.last.accepts()
+        nginx.world.launcher.last.accepts()
         assert (await program).status == 200
 
 
-async def test_no_page_needs_anything_from_elsewhere() -> None:
-    async with front(World(), settings(page_after="0")) as asked:
-        text = await (await asked.ask(navigates=True)).text()
+async def test_pages_load_nothing_from_other_servers() -> None:
+    async with front(World(), settings(page_after="0")) as nginx:
+        text = await (await nginx.ask(navigates=True)).text()
     for outside in ("http://", "https://", "src=", "href=", "@import", "url("):
         assert outside not in text
     assert 'lang="en"' in text
@@ -178,152 +178,152 @@ async def test_no_page_needs_anything_from_elsewhere() -> None:
 
 @pytest.mark.parametrize("domain", ["", "..", "a/b", "A.example", "x" * 88, "a b", "ü.example"])
 async def test_what_is_no_domain_is_400(domain: str) -> None:
-    async with front(World()) as asked:
-        assert (await asked.ask(domain)).status == 400
+    async with front(World()) as nginx:
+        assert (await nginx.ask(domain)).status == 400
 
 
 async def test_an_unknown_domain_is_404_and_a_refused_ini_503() -> None:
-    async with front(World(), refused={"bad.example": "its secret cause"}) as asked:
-        assert (await asked.ask("unknown.example")).status == 404
-        reply = await asked.ask("bad.example")
+    async with front(World(), refused={"bad.example": "its secret cause"}) as nginx:
+        assert (await nginx.ask("unknown.example")).status == 404
+        reply = await nginx.ask("bad.example")
         assert reply.status == 503
         assert reply.headers["Retry-After"] == "30"
         text = await reply.text()
         assert "secret" not in text
-        assert "tried again" not in text, "nobody does until the ini is mended"
+        assert "tried again" not in text, "an ini is read again only after a change"
 
 
 async def test_a_failed_start_answers_all_held_requests_at_once() -> None:
-    async with front(World()) as asked:
-        held = [asyncio.create_task(asked.ask()) for _ in range(3)]
-        await eventually_async(lambda: asked.held == 3)
-        asked.world.launcher.last.exits("exit status 22: a secret of the tenant's")
-        replies = [await hit for hit in held] + [await asked.ask()]
+    async with front(World()) as nginx:
+        held = [asyncio.create_task(nginx.ask()) for _ in range(3)]
+        await eventually_async(lambda: nginx.held == 3)
+        nginx.world.launcher.last.exits("exit status 22: a secret of the tenant's")
+        replies = [await hit for hit in held] + [await nginx.ask()]
         assert [reply.status for reply in replies] == [503] * 4
         assert {reply.headers["Retry-After"] for reply in replies} <= {"1", "2"}
         assert "secret" not in await replies[0].text()
-        assert len(asked.world.launcher.started) == 1
+        assert len(nginx.world.launcher.started) == 1
 
 
-async def test_patience_ends() -> None:
+async def test_a_held_request_times_out() -> None:
     spec = replace(World().spec, start_timeout=0.01, stop_timeout=0.01)
-    async with front(World(spec)) as asked:
-        reply = await asked.ask()
+    async with front(World(spec)) as nginx:
+        reply = await nginx.ask()
         assert reply.status == 503
         assert reply.headers["Retry-After"] == "5"
         assert "too long" in await reply.text()
-        assert asked.held == 0
+        assert nginx.held == 0
 
 
-async def test_one_too_many_is_turned_away_at_once_and_told_once(
+async def test_a_request_beyond_the_limit_gets_503_and_one_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with front(World(), settings(max_held_per_domain="2")) as asked:
-        held = [asyncio.create_task(asked.ask()) for _ in range(2)]
-        await eventually_async(lambda: asked.held == 2)
-        program = await asked.ask()
+    async with front(World(), settings(max_held_per_domain="2")) as nginx:
+        held = [asyncio.create_task(nginx.ask()) for _ in range(2)]
+        await eventually_async(lambda: nginx.held == 2)
+        program = await nginx.ask()
         assert (program.status, program.headers["Retry-After"]) == (503, "5")
-        page = await asked.ask(navigates=True)
+        page = await nginx.ask(navigates=True)
         assert "<h1>Too many visitors</h1>" in await page.text()
-        assert asked.activation.admission.turned_away == 2
-        asked.world.launcher.last.accepts()
+        assert nginx.activation.admission.turned_away == 2
+        nginx.world.launcher.last.accepts()
         assert [(await hit).status for hit in held] == [200, 200]
-        assert (await asked.ask()).status == 200
-    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert told == [
+        assert (await nginx.ask()).status == 200
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == [
         "2 requests are held for a.example, and more are answered 503 (max-held-per-domain)"
     ]
 
 
-async def test_patience_begins_when_the_app_may_boot() -> None:
+async def test_the_timeout_begins_when_the_app_may_boot() -> None:
     world = World(replace(World().spec, start_timeout=0.01, stop_timeout=0.01), max_starting="1")
     world.hit(world.add("b.example"))
-    async with front(world) as asked:
-        in_line = asyncio.create_task(asked.ask("a.example"))
-        await eventually_async(lambda: asked.held == 1)
-        booting = await asked.ask("b.example")
+    async with front(world) as nginx:
+        queued = asyncio.create_task(nginx.ask("a.example"))
+        await eventually_async(lambda: nginx.held == 1)
+        booting = await nginx.ask("b.example")
         assert booting.status == 503
-        assert not in_line.done(), "it waits for longer than its boot may take"
+        assert not queued.done(), "it waits longer than its start-timeout"
         world.launcher.last.accepts()
-        assert (await in_line).status == 503
+        assert (await queued).status == 503
 
 
-async def test_one_that_a_browser_asks_for_moves_up_in_the_line() -> None:
+async def test_a_request_from_a_browser_raises_the_priority() -> None:
     world = World(None, max_starting="1")
     world.hit()
     others = [world.add(f"{name}.example") for name in "bc"]
     for vassal in others:
         world.hit(vassal)
-    async with front(world, settings(page_after="0")) as asked:
-        await asked.ask("c.example", navigates=True)
+    async with front(world, settings(page_after="0")) as nginx:
+        await nginx.ask("c.example", navigates=True)
         assert world.governor.boot_positions() == {others[1]: 1, others[0]: 2}
 
 
-async def test_one_who_is_held_hears_of_a_stop_and_of_a_removal() -> None:
-    async with front(World()) as asked:
-        first = asyncio.create_task(asked.ask())
-        await eventually_async(lambda: asked.held == 1)
-        asked.world.governor.order(asked.world.vassal, Event.IDLE, "emperorctl sleep")
+async def test_a_stop_and_a_removal_answer_held_requests() -> None:
+    async with front(World()) as nginx:
+        first = asyncio.create_task(nginx.ask())
+        await eventually_async(lambda: nginx.held == 1)
+        nginx.world.governor.order(nginx.world.vassal, Event.IDLE, "emperorctl sleep")
         assert (await first).status == 503
-        asked.world.launcher.last.exits()
-        second = asyncio.create_task(asked.ask())
-        await eventually_async(lambda: asked.held == 1)
-        asked.world.governor.dismiss("a.example")
+        nginx.world.launcher.last.exits()
+        second = asyncio.create_task(nginx.ask())
+        await eventually_async(lambda: nginx.held == 1)
+        nginx.world.governor.dismiss("a.example")
         assert (await second).status == 404
 
 
 async def test_a_daemon_that_stops_says_so_to_all() -> None:
-    async with front(World()) as asked:
-        held = asyncio.create_task(asked.ask())
-        await eventually_async(lambda: asked.held == 1)
-        asked.activation.stop()
-        asked.world.governor.dismiss("a.example")
+    async with front(World()) as nginx:
+        held = asyncio.create_task(nginx.ask())
+        await eventually_async(lambda: nginx.held == 1)
+        nginx.activation.stop()
+        nginx.world.governor.dismiss("a.example")
         assert (await held).status == 503
-        assert (await asked.ask("unknown.example")).status == 503
+        assert (await nginx.ask("unknown.example")).status == 503
 
 
 async def test_an_alias_wakes_the_vassal_that_has_it() -> None:
     world = World(replace(SPEC, aliases=("www.example",)))
-    async with front(world) as asked:
-        hit = asyncio.create_task(asked.ask("www.example"))
-        await eventually_async(lambda: asked.held == 1)
+    async with front(world) as nginx:
+        hit = asyncio.create_task(nginx.ask("www.example"))
+        await eventually_async(lambda: nginx.held == 1)
         world.launcher.last.accepts()
         assert (await hit).status == 200
 
 
 async def test_a_herd_goes_at_the_pace_of_the_queue() -> None:
     full, half = QueueLength(21, 21), QueueLength(0, 20)
-    async with front(World(), lengths=[full, half, full, full, half]) as asked:
+    async with front(World(), lengths=[full, half, full, full, half]) as nginx:
         done: list[int] = []
 
         async def ask() -> None:
-            done.append((await asked.ask()).status)
+            done.append((await nginx.ask()).status)
 
         herd = [asyncio.create_task(ask()) for _ in range(30)]
-        await eventually_async(lambda: asked.held == 30)
-        asked.world.launcher.last.accepts()
+        await eventually_async(lambda: nginx.held == 30)
+        nginx.world.launcher.last.accepts()
         await eventually_async(lambda: len(done) == 10, what="half of the queue is let in")
         await asyncio.gather(*herd)
     assert done == [200] * 30
 
 
 async def test_a_few_requests_need_no_measurement() -> None:
-    # A capacity of 0 would let nobody in, ever.
-    async with front(World(), lengths=[QueueLength(0, 0), QueueLength(0, 100)]) as asked:
-        asked.world.run()
-        assert (await asked.ask()).status == 200
-        assert (await asked.ask(tries="11")).status == 200
+    # With a capacity of 0 no request would ever be released.
+    async with front(World(), lengths=[QueueLength(0, 0), QueueLength(0, 100)]) as nginx:
+        nginx.world.run()
+        assert (await nginx.ask()).status == 200
+        assert (await nginx.ask(tries="11")).status == 200
 
 
 @pytest.mark.parametrize("end", ["dies", "is idle", "is evicted"])
-async def test_one_whose_app_ends_while_it_lines_up_wakes_it_again(end: str) -> None:
+async def test_a_delayed_request_wakes_an_app_that_ended_again(end: str) -> None:
     full, free = QueueLength(100, 100), QueueLength(0, 100)
     lengths = [full]
-    async with front(World(), lengths=lengths) as asked:
-        world = asked.world
+    async with front(World(), lengths=lengths) as nginx:
+        world = nginx.world
         process = world.run()
-        hit = asyncio.create_task(asked.ask(tries="11"))
-        await eventually_async(lambda: asked.held == 1)
+        hit = asyncio.create_task(nginx.ask(tries="11"))
+        await eventually_async(lambda: nginx.held == 1)
         if end == "dies":
             process.exits("killed by SIGSEGV")
         else:

@@ -19,7 +19,7 @@ from tests.eventually import eventually
 
 @pytest.fixture
 def emperor(tmp_path: Path) -> Iterator[FakeEmperor]:
-    """One with a vassal that is asleep, and one whose ini is refused."""
+    """A daemon with a sleeping vassal and a refused ini."""
     fake = FakeEmperor(tmp_path)
     fake.serve("a.example")
     fake.refuse("b.example", "cannot read b.example.ini: binary")
@@ -68,7 +68,7 @@ def test_an_error_is_a_problem_by_rfc_9457(
     assert problem["detail"].startswith(detail)
 
 
-def test_a_wrong_method_is_told_the_right_one(emperor: FakeEmperor) -> None:
+def test_a_wrong_method_is_answered_with_the_right_one(emperor: FakeEmperor) -> None:
     assert _call(emperor, "GET", "/v1/rescan")[1]["allow"] == "POST"
 
 
@@ -100,9 +100,9 @@ def test_a_rescan_is_ordered_of_the_daemon(emperor: FakeEmperor) -> None:
 def test_an_upgrade_is_answered_before_the_exec(emperor: FakeEmperor) -> None:
     before = _instance(emperor)
     emperor.may_exec.clear()
-    status, headers, told = _call(emperor, "POST", "/v1/upgrade")
+    status, headers, answer = _call(emperor, "POST", "/v1/upgrade")
     assert (status, headers["connection"]) == (202, "close")
-    assert told == {"instance_id": before} == {"instance_id": _instance(emperor)}
+    assert answer == {"instance_id": before} == {"instance_id": _instance(emperor)}
     emperor.may_exec.set()
     eventually(lambda: _instance(emperor) != before)
 
@@ -115,7 +115,7 @@ def test_an_upgrade_that_cannot_be_is_answered_so(emperor: FakeEmperor) -> None:
 
 
 def _events(emperor: FakeEmperor, past: int) -> list[dict[str, Any]]:
-    """Past events, read until the stream ends."""
+    """Read the stream of events to its end, with `past` earlier events."""
     emperor.ends_with_events = True
     connection = UnixConnection(emperor.run_dir / "control.sock")
     connection.request("GET", f"/v1/events?past={past}")
@@ -127,14 +127,14 @@ def _events(emperor: FakeEmperor, past: int) -> list[dict[str, Any]]:
 def test_events_are_numbered_from_one_on(emperor: FakeEmperor) -> None:
     _call(emperor, "POST", "/v1/vassals/a.example/start")
     _call(emperor, "POST", "/v1/vassals/a.example/sleep")
-    told = _events(emperor, 100)
-    assert [(event["seq"], event["event"]) for event in told] == [
+    events = _events(emperor, 100)
+    assert [(event["seq"], event["event"]) for event in events] == [
         (1, "start"), (2, "accepting"), (3, "idle"), (4, "exited"),
     ]  # fmt: skip
-    assert [event["start_seconds"] for event in told] == [None, 0.0, None, None]
+    assert [event["start_seconds"] for event in events] == [None, 0.0, None, None]
 
 
-def test_a_reader_sees_by_a_gap_what_is_remembered_no_more(emperor: FakeEmperor) -> None:
+def test_a_gap_in_seq_shows_lost_events(emperor: FakeEmperor) -> None:
     for _ in range(REMEMBERED):
         emperor.events.record(emperor.event())
     assert [event["seq"] for event in _events(emperor, 2)] == [REMEMBERED - 1, REMEMBERED]
@@ -142,7 +142,7 @@ def test_a_reader_sees_by_a_gap_what_is_remembered_no_more(emperor: FakeEmperor)
     assert emperor.events.recent()[0].seq == 2
 
 
-def test_a_vassal_that_is_gone_has_no_state_left(emperor: FakeEmperor) -> None:
+def test_the_last_event_of_a_vassal_has_no_state_after_it(emperor: FakeEmperor) -> None:
     emperor.governor.dismiss("a.example")
     [last] = emperor.events.recent()
     assert (last.event, last.before, last.after) == (Event.REMOVED, ReportedState.PARKED, None)

@@ -1,4 +1,5 @@
-"""Whether a machine drains: what a balancer's probe is told, and what a restart remembers."""
+"""The drain of a machine: the answers to a balancer's probes, and the note that outlives a
+restart."""
 
 import logging
 import os
@@ -18,7 +19,7 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 NOBODY = 65534
 
 
-async def told(health: Health) -> tuple[int, str]:
+async def answer_of(health: Health) -> tuple[int, str]:
     app = web.Application()
     app.router.add_get(HEALTH_PATH, health.handle)
     async with TestClient(TestServer(app)) as client:
@@ -29,13 +30,13 @@ async def told(health: Health) -> tuple[int, str]:
 async def test_a_machine_serves_drains_and_stops(tmp_path: Path) -> None:
     drain = Drain(tmp_path, "boot")
     health = Health(drain)
-    assert await told(health) == (200, "serving\n")
+    assert await answer_of(health) == (200, "serving\n")
     drain.begin(NOW)
-    assert await told(health) == (503, "draining\n")
+    assert await answer_of(health) == (503, "draining\n")
     drain.end()
-    assert await told(health) == (200, "serving\n")
+    assert await answer_of(health) == (200, "serving\n")
     health.stop()
-    assert await told(health) == (503, "stopping\n")
+    assert await answer_of(health) == (503, "stopping\n")
 
 
 def test_a_drain_outlives_the_daemon_with_its_deadline(
@@ -45,14 +46,14 @@ def test_a_drain_outlives_the_daemon_with_its_deadline(
     again = Drain(tmp_path, "boot")
     assert again.since == NOW
     again.begin(NOW + timedelta(hours=1))
-    assert again.since == NOW, "it began then, however often it is asked for"
+    assert again.since == NOW, "a second request does not change the time"
     again.end()
     again.end()
     assert Drain(tmp_path, "boot").since is None
     assert not list(tmp_path.iterdir())
 
 
-def test_a_drain_that_cannot_be_noted_or_forgotten_is_as_it_was(tmp_path: Path) -> None:
+def test_a_drain_that_cannot_be_saved_or_ended_is_unchanged(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     drain = Drain(run_dir, "boot")
     with pytest.raises(FileNotFoundError):

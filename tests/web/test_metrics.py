@@ -1,4 +1,4 @@
-"""The metrics: their names, and how starts fall into the buckets of the histogram."""
+"""The metrics: their names, their values, and the histogram of start times."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,9 +17,9 @@ REPORT = report(
 )  # fmt: skip
 
 
-def _samples(told: Report, starts: StartTimes) -> dict[str, float]:
-    """Value by name and labels, as Prometheus reads them."""
-    body, _ = exposition(told, starts)
+def _samples(status: Report, starts: StartTimes) -> dict[str, float]:
+    """The values by name and labels, as Prometheus reads them."""
+    body, _ = exposition(status, starts)
     return {
         sample.name + "".join(f" {name}={value}" for name, value in sample.labels.items()):
             sample.value
@@ -37,20 +37,20 @@ def _start(seconds: float | None) -> TransitionEvent:
 
 def test_the_metrics_are_exactly_those_of_the_table() -> None:
     body, _ = exposition(REPORT, StartTimes())
-    told = {
+    samples = {
         (family.name + "_total" * (family.type == "counter"), family.type, tuple(sample.labels))
         for family in text_string_to_metric_families(body.decode())
         for sample in family.samples
         if family.type != "histogram"
     }
-    assert told == {
+    assert samples == {
         (metric.name, metric.kind.value, metric.labels)
         for metric in METRICS
         if metric.kind is not Kind.HISTOGRAM
     }
 
 
-def test_a_report_is_told_in_numbers() -> None:
+def test_a_report_becomes_samples() -> None:
     samples = _samples(REPORT, StartTimes())
     for name, value in {
         "emperord_build_info version=0.1.0": 1,
@@ -67,7 +67,7 @@ def test_a_report_is_told_in_numbers() -> None:
     assert not any("c.example" in name for name in samples), "it was never started"
 
 
-def test_a_drain_and_a_flood_are_told() -> None:
+def test_a_drain_and_a_flood_are_in_the_metrics() -> None:
     emperor = replace(REPORT.emperor, draining_since=datetime.now(UTC), held=7, turned_away=12)
     samples = _samples(replace(REPORT, emperor=emperor), StartTimes())
     assert samples["emperord_draining"] == 1

@@ -1,6 +1,7 @@
-"""A Django project in one file, with its admin. `python application.py migrate` manages it.
+"""A Django project in one file, with the admin. It takes the commands of manage.py:
+`python application.py migrate`.
 
-Its database and its secret lie in data/, the one folder that its user may write to.
+The database and the secret key are in data/, the only folder that the app's user may write to.
 """
 
 import sys
@@ -60,7 +61,7 @@ def home(_request: HttpRequest) -> HttpResponse:
     return HttpResponse('<!doctype html><title>Django</title><a href="/admin/">The admin</a>')
 
 
-# No web server in front knows of this project's static files, so that it serves them itself.
+# nginx does not serve the static files of this project, so the app serves them.
 application = StaticFilesHandler(get_wsgi_application())
 urlpatterns = [path("", home), path("admin/", admin.site.urls)]
 

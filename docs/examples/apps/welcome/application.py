@@ -1,4 +1,4 @@
-"""A welcome page in plain WSGI, as a new customer finds it."""
+"""A welcome page in plain WSGI, such as a hoster gives to a new customer."""
 
 import os
 import time
@@ -15,13 +15,13 @@ PAGE = """\
 <meta name="viewport" content="width=device-width">
 <title>Welcome</title>
 <h1>Welcome to {host}</h1>
-<p>This is process {pid}, which woke {age:.0f} s ago. Leave it alone for a while, come back, and it
-will be another one.</p>
+<p>Process {pid} answers. It started {age:.0f} s ago. After some time without requests it ends, and
+the next request starts another process.</p>
 """
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """The one page."""
+    """Answer every request with the same page."""
     page = PAGE.format(host=escape(environ["HTTP_HOST"]), pid=os.getpid(), age=time.time() - BOOTED)
     start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
     return [page.encode()]

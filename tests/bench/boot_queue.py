@@ -1,4 +1,4 @@
-"""Sixty apps that sleep, all asked at the same moment, where only a few may boot at a time."""
+"""Sixty sleeping apps get a request at the same moment, and only a few may boot at a time."""
 
 import os
 import time
@@ -18,16 +18,17 @@ from tests.bench.rounds import Bench
 
 _SIZE = 60
 _ROUNDS = 5
-# Ours are new in each round, the first of which is to warm up; a queue's can be started again.
+# emperord gets new apps in each round (the first round is to warm up). The apps of the plain queue
+# are started again.
 _OURS = range((_ROUNDS + 1) * _SIZE)
 _QUEUES = range(_OURS.stop, _OURS.stop + _SIZE)
-# What emperord allows by default.
+# emperord's default limit.
 _AT_ONCE = 2 * len(os.sched_getaffinity(0))
 
 
-def crowd(bench: Bench) -> Iterator[Row]:
-    """How long the last visitor waits; against the plainest queue there is, which has the requests
-    before it as they come and boots as many apps at a time, by the same command."""
+def boot_queue(bench: Bench) -> Iterator[Row]:
+    """Measure how long the last visitor waits. The rival is a simple queue: it takes the requests
+    in their order, and boots as many apps at a time with the same command."""
     with place() as folder, ExitStack() as stack:
         apps = copy_apps(folder)
         ours, plain = Ours(folder), PlainNginx(folder, folder / "bare")
@@ -83,8 +84,8 @@ def _queue(folder: Path, ours: Ours, plain: PlainNginx, app: str) -> Callable[[]
 
 
 def _all(domains: list[str], at_once: int, ask: Callable[[str], float]) -> float:
-    """Seconds until the last of them was answered, with so many askers."""
-    with ThreadPoolExecutor(at_once) as askers:
+    """Ask for all domains, `at_once` at a time. Returns the seconds until the last answer."""
+    with ThreadPoolExecutor(at_once) as clients:
         begun = time.perf_counter()
-        list(askers.map(ask, domains))
+        list(clients.map(ask, domains))
         return time.perf_counter() - begun
