@@ -46,7 +46,7 @@ _LIFECYCLE = """\
 Every (state, event) is a transition, ignored (-), or illegal (✗: it is logged, and changes
 nothing). The effects of a transition are the difference between two *postures*, so nothing is
 listed per row. A vassal has two slots for processes: the **lead**, and a **second**, which is the
-successor that boots while `reloading` and otherwise a predecessor that drains.
+successor that boots while `reloading` and otherwise a predecessor that stops.
 
 ## Diagram
 
@@ -71,7 +71,7 @@ stateDiagram-v2
 
 A closed door (mode 0000) keeps nginx out while no app accepts; under `activation = socket` it
 stands open, and only a barred one is closed. Timers of a process: `start-timeout` while it boots,
-`stop-timeout` while it drains; past either, its process group is killed, and only its exit leaves
+`stop-timeout` while it stops; past either, its process group is killed, and only its exit leaves
 the state.
 
 ## Rules beside the table
@@ -90,10 +90,10 @@ the state.
 
 ## Transitions
 
-`starting · aside`: the old process becomes the predecessor and drains on while its successor
+`starting · aside`: the old process becomes the predecessor and stops while its successor
 boots. `· swap`: successor and old process change places. `· promote`: the second becomes the lead.
 `(then demand)`: that event is pending until a process has left its slot. Where a cell has
-three lines, they are for: a free slot, a predecessor that still drains, an app that must not run
+three lines, they are for: a free slot, a predecessor that still stops, an app that must not run
 twice (`on-change = restart`). `queued:` is what happens instead while the process that should boot
 waits for its turn (`max-starting`, `max-running`), its slot empty.
 

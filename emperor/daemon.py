@@ -76,7 +76,7 @@ def _set_up_log(for_emperor: bool) -> None:
 
 
 async def _serve(settings: Settings, uwsgi: Path, handover: Handover) -> None:
-    """Serve until a signal asks to stop; a second signal kills what still drains."""
+    """Serve until a signal asks to stop; a second signal kills the processes that are left."""
     stop, hurry, upgrade = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def on_stop() -> None:

@@ -50,7 +50,7 @@ CONTROL_GROUP = "emperor"
 _UNKNOWN_QUEUE = QueueLength(pending=0, capacity=128)
 _STATUS_DELAY_SECONDS = 1.0
 # For the rest of the stop, after the last process was killed.
-_AFTER_DRAINING_SECONDS = 15.0
+_AFTER_STOPPING_SECONDS = 15.0
 # A client that does not read its answer delays an upgrade by no more than this.
 _BEFORE_EXEC_SECONDS = 2.0
 # An upgrade waits no longer for the commands that run.
@@ -112,8 +112,8 @@ class Service:
         self._status_timer: asyncio.TimerHandle | None = None
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event, upgrade: asyncio.Event) -> None:
-        """Start, serve until `stop`, then drain all processes; `hurry` kills those that still
-        drain. `upgrade` asks for the version that is installed now. Raises CannotStart."""
+        """Start, serve until `stop`, then stop all processes; `hurry` kills those that are
+        left. `upgrade` asks for the version that is installed now. Raises CannotStart."""
         self._stop = stop
         async with AsyncExitStack() as stack:
             try:
@@ -203,11 +203,11 @@ class Service:
             self._governor.subscribers.add(vassal.spec.domain, check)
         self._governor.dismiss_all("emperord stops")
         check()
-        draining = [child for vassal in self._governor.vassals for child in vassal.children]
-        if draining:
-            log.info("draining %d processes; another signal kills them", len(draining))
-            longest = max(child.spec.stop_timeout for child in draining)
-            self._notifier.extend_timeout(longest + _AFTER_DRAINING_SECONDS)
+        stopping = [child for vassal in self._governor.vassals for child in vassal.children]
+        if stopping:
+            log.info("stopping %d processes; another signal kills them", len(stopping))
+            longest = max(child.spec.stop_timeout for child in stopping)
+            self._notifier.extend_timeout(longest + _AFTER_STOPPING_SECONDS)
         killer = self._tasks.create_task(self._kill_when(hurry))
         await all_gone.wait()
         killer.cancel()

@@ -25,7 +25,7 @@ from emperor.linux.leftovers import CLOSED_MODE, bind, link, make_folder, remove
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotListen
 from emperor.model.settings import Settings, SettingsError
-from emperor.model.snapshot import ListenerMark
+from emperor.model.snapshot import ListenerRef
 from emperor.model.spec import Activation, Spec
 
 log = logging.getLogger("emperord.listeners")
@@ -82,8 +82,8 @@ class UnixListeners:
     def _listen(self, spec: Spec) -> "UnixListener":
         bound = bind(spec.socket)
         info = os.lstat(spec.socket)
-        mark = ListenerMark(info.st_ino, info.st_dev, info.st_atime_ns)
-        listener = UnixListener(self._common, spec, bound, mark)
+        ref = ListenerRef(info.st_ino, info.st_dev, info.st_atime_ns)
+        listener = UnixListener(self._common, spec, bound, ref)
         try:
             os.chown(spec.socket, *self._common.socket_owner, follow_symlinks=False)
             listener.apply(spec)
@@ -92,16 +92,16 @@ class UnixListeners:
             raise
         return listener
 
-    def adopt(self, spec: Spec, mark: ListenerMark | None, fd: int) -> "UnixListener":
+    def adopt(self, spec: Spec, ref: ListenerRef | None, fd: int) -> "UnixListener":
         """Go on with a socket that an earlier daemon bound for `spec`, even where its path is gone.
-        Without a mark the earlier daemon could not bind it again, and `fd` is -1."""
-        if mark is None:
+        Without a reference the earlier daemon could not bind it again, and `fd` is -1."""
+        if ref is None:
             bound = socket.socket(socket.AF_UNIX)
             bound.close()
-            mark = ListenerMark(0, 0, 0)
+            ref = ListenerRef(0, 0, 0)
         else:
             bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=fd)
-        listener = UnixListener(self._common, spec, bound, mark)
+        listener = UnixListener(self._common, spec, bound, ref)
         listener.take_over(spec.aliases)
         return listener
 
@@ -124,16 +124,14 @@ class UnixListener:
         "_socket",
     )
 
-    def __init__(
-        self, common: _Common, spec: Spec, bound: socket.socket, mark: ListenerMark
-    ) -> None:
+    def __init__(self, common: _Common, spec: Spec, bound: socket.socket, ref: ListenerRef) -> None:
         self._common = common
         self._domain = spec.domain
         self._path = spec.socket
         self._socket = bound
-        self._device = mark.device
-        self._inode = mark.inode
-        self._bound_at = mark.bound_at
+        self._device = ref.device
+        self._inode = ref.inode
+        self._bound_at = ref.bound_at
         self._activation = spec.activation
         self._aliases: tuple[str, ...] = ()
         self._open = False
@@ -145,9 +143,9 @@ class UnixListener:
         return self._socket.fileno()
 
     @property
-    def mark(self) -> ListenerMark:
+    def ref(self) -> ListenerRef:
         """How a later daemon recognises it."""
-        return ListenerMark(self._inode, self._device, self._bound_at)
+        return ListenerRef(self._inode, self._device, self._bound_at)
 
     def apply(self, spec: Spec) -> None:
         """Follow `spec` in its aliases, backlog and activation; it must name the same socket.

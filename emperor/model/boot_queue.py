@@ -30,7 +30,7 @@ class Presence(Enum):
     BOOTING = "a process that boots"
     SLOW = "a process that has booted for so long that it has lost its place"
     SERVING = "a process that serves"
-    LEAVING = "processes that drain, and nothing else"
+    LEAVING = "processes that stop, and nothing else"
 
 
 K = TypeVar("K", bound=Hashable)

@@ -5,9 +5,9 @@ the table and adds the rules that hold in every cell. The supervisor then makes 
 the *posture* of the new state. Effects are the difference of two postures, so no row can forget a
 timer, a watch or a signal.
 
-A vassal has two slots for processes and never more. The `lead` boots, serves or drains. The
+A vassal has two slots for processes and never more. The `lead` boots, serves or stops. The
 `second` is the successor that boots beside a serving lead (in RELOADING), and in every other
-state a predecessor that drains. Both hold the same listener.
+state a predecessor that stops. Both hold the same listener.
 
 A process leaves its slot only by its exit, so a signal that was sent is never taken for a death.
 A process may be queued before it boots. Its slot is empty until its turn comes, and nothing has to
@@ -66,7 +66,7 @@ class Role(Enum):
 
     BOOTING = "booting"
     SERVING = "serving"
-    DRAINING = "draining"
+    STOPPING = "stopping"
 
 
 class Door(Enum):
@@ -98,7 +98,7 @@ class Room(Enum):
     """Whether a second process may be started now."""
 
     FREE = "free"
-    TAKEN = "taken"  # a predecessor still drains
+    TAKEN = "taken"  # a predecessor still stops
     SINGLE = "single"  # this app cannot run twice (`on-change = restart`)
 
 
@@ -114,13 +114,13 @@ class Posture:
 
 
 POSTURE: dict[State, Posture] = {
-    State.PARKED: Posture(Connections.WAKE, Door.CLOSED, None, Role.DRAINING),
-    State.STARTING: Posture(Connections.LEFT_TO_THE_APP, Door.CLOSED, Role.BOOTING, Role.DRAINING),
-    State.RUNNING: Posture(Connections.LEFT_TO_THE_APP, Door.OPEN, Role.SERVING, Role.DRAINING),
+    State.PARKED: Posture(Connections.WAKE, Door.CLOSED, None, Role.STOPPING),
+    State.STARTING: Posture(Connections.LEFT_TO_THE_APP, Door.CLOSED, Role.BOOTING, Role.STOPPING),
+    State.RUNNING: Posture(Connections.LEFT_TO_THE_APP, Door.OPEN, Role.SERVING, Role.STOPPING),
     State.RELOADING: Posture(Connections.LEFT_TO_THE_APP, Door.OPEN, Role.SERVING, Role.BOOTING),
-    State.STOPPING: Posture(Connections.WAKE, Door.CLOSED, Role.DRAINING, Role.DRAINING),
-    State.THROTTLED: Posture(Connections.REFUSED, Door.BARRED, None, Role.DRAINING, throttle=True),
-    State.REMOVED: Posture(Connections.LEFT_TO_THE_APP, Door.CLOSED, Role.DRAINING, Role.DRAINING),
+    State.STOPPING: Posture(Connections.WAKE, Door.CLOSED, Role.STOPPING, Role.STOPPING),
+    State.THROTTLED: Posture(Connections.REFUSED, Door.BARRED, None, Role.STOPPING, throttle=True),
+    State.REMOVED: Posture(Connections.LEFT_TO_THE_APP, Door.CLOSED, Role.STOPPING, Role.STOPPING),
 }
 
 

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Protocol
 
 from emperor.model.definition import Definition
-from emperor.model.snapshot import ListenerMark, ProcessMark
+from emperor.model.snapshot import ListenerRef, ProcessRef
 from emperor.model.spec import RuntimeOptions, Spec
 
 
@@ -93,7 +93,7 @@ class Listener(Protocol):
         """The descriptor whose duplicate a vassal gets; -1 where it could not be bound again."""
 
     @property
-    def mark(self) -> ListenerMark:
+    def ref(self) -> ListenerRef:
         """How it is recognised by a later daemon."""
 
     def open_door(self) -> None:
@@ -148,9 +148,9 @@ class Listeners(Protocol):
         Raises CannotListen.
         """
 
-    def adopt(self, spec: Spec, mark: ListenerMark | None, fd: int) -> Listener:
+    def adopt(self, spec: Spec, ref: ListenerRef | None, fd: int) -> Listener:
         """Go on with a socket that an earlier daemon bound, even where its path is gone. Without a
-        mark the earlier daemon could not bind it again, and `fd` is -1."""
+        reference the earlier daemon could not bind it again, and `fd` is -1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ class Process(Protocol):
         """Its pid, which is also the id of its process group."""
 
     @property
-    def mark(self) -> ProcessMark:
+    def ref(self) -> ProcessRef:
         """How it is recognised by a later daemon."""
 
     @property
@@ -212,21 +212,21 @@ class Process(Protocol):
     def start(self) -> None:
         """Spawn it. Raises CannotLaunch, and then nothing is left of it."""
 
-    def drain(self) -> None:
+    def stop(self) -> None:
         """Ask for a graceful stop: requests in flight are finished."""
 
     def remind(self) -> None:
-        """It was asked, and has started a worker since then, which may not have heard of it."""
+        """Repeat the order to stop for workers that were forked since, and may have missed it."""
 
     def kill(self) -> None:
         """SIGKILL the whole process group."""
 
 
 class ProcessEvents(Protocol):
-    """Who is told what becomes of a process. `generation` is that of its spawn."""
+    """Is called when a process reports. `generation` is the number of its spawn."""
 
-    def on_message(self, domain: str, generation: int, news: Message) -> None:
-        """The process spoke."""
+    def on_message(self, domain: str, generation: int, message: Message) -> None:
+        """The process sent a byte."""
 
     def on_exit(self, domain: str, generation: int, ended: Exit) -> None:
         """The process is dead and reaped, and its process group is killed."""
@@ -244,7 +244,7 @@ class Launcher(Protocol):
     def adopt(
         self,
         spec: Spec,
-        mark: ProcessMark,
+        ref: ProcessRef,
         fds: Sequence[int],
         generation: int,
         events: ProcessEvents,

@@ -33,9 +33,9 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class ListenerMark:
-    """What tells a bound socket from any other at its path, and when it was bound: its path's
-    atime then, in nanoseconds."""
+class ListenerRef:
+    """How a bound socket is recognised at its path: inode and device. `bound_at` is the atime of
+    the path just after the bind, in nanoseconds."""
 
     inode: int
     device: int
@@ -43,13 +43,14 @@ class ListenerMark:
 
 
 @dataclass(slots=True)
-class ProcessMark:
-    """Which process it is, and from which byte on its output stands in which log. `runtime` is the
-    name of the runtime that launched it.
+class ProcessRef:
+    """How a process is recognised, and where its output is in its log. `runtime` is the name of
+    the runtime that launched it.
 
     `pid` is None while it is about to be spawned. Should the daemon die at that moment, it is known
-    by the inode of its end of the pipe. `drains` are the pids of the workers that heard of it when
-    it was asked to drain, None before. The process keeps its mark up to date.
+    by the inode of its end of the pipe. `stop_heard_by` are the pids of the workers that were
+    there when the process was told to stop, None before. The process keeps the reference up to
+    date.
     """
 
     runtime: str
@@ -57,7 +58,7 @@ class ProcessMark:
     pipe_inode: int
     log: str
     log_begins: int = 0
-    drains: tuple[int, ...] | None = None
+    stop_heard_by: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,13 @@ class ProcessRecord:
     """What is kept of a process in one of the two slots.
 
     `generation` is the number of its spawn. `deadline` is when it is killed unless it has booted or
-    drained by then (monotonic seconds), and `kill_reason` why the daemon killed it. `respawns`
+    stopped by then (monotonic seconds), and `kill_reason` why the daemon killed it. `respawns`
     counts the workers that replaced one that died.
     """
 
     generation: int
     spec: Spec
-    mark: ProcessMark
+    ref: ProcessRef
     boot: Boot
     role: Role
     deadline: float | None = None
@@ -95,7 +96,7 @@ class ProcessRecord:
 class VassalRecord:
     """What is kept of a vassal: every field of it. Times are monotonic seconds.
 
-    `stamp` is that of the ini which `spec` was read from. `listener_mark` is None where the socket
+    `stamp` is that of the ini which `spec` was read from. `listener_ref` is None where the socket
     could not be bound again, and `bind_failed_at` is when that was tried last. `queued_for` is the
     cause of the process that waits for its turn to boot; its slot is empty until then.
     """
@@ -103,7 +104,7 @@ class VassalRecord:
     spec: Spec
     since: float
     stamp: Stamp | None = None
-    listener_mark: ListenerMark | None = None
+    listener_ref: ListenerRef | None = None
     state: State = State.PARKED
     lead: ProcessRecord | None = None
     second: ProcessRecord | None = None
@@ -123,10 +124,10 @@ class VassalRecord:
     @property
     def descriptors(self) -> tuple[Kind, ...]:
         """The kinds of the descriptors that travel beside it, in their order."""
-        kinds = [] if self.listener_mark is None else [Kind.SOCKET]
+        kinds = [] if self.listener_ref is None else [Kind.SOCKET]
         for child in (self.lead, self.second):
             if child:
-                kinds += [Kind.SOCKET] if child.mark.pid is None else [Kind.SOCKET, Kind.PIDFD]
+                kinds += [Kind.SOCKET] if child.ref.pid is None else [Kind.SOCKET, Kind.PIDFD]
         return tuple(kinds)
 
 
@@ -162,7 +163,7 @@ def decoder(runtimes: Mapping[str, type[RuntimeOptions]]) -> Callable[[bytes], V
             raise Stale(str(error)) from error
         for process in (record.lead, record.second):
             if process:
-                _known(runtimes, process.mark.runtime)
+                _known(runtimes, process.ref.runtime)
         return record
 
     return decode

@@ -26,7 +26,7 @@ class Callbacks(ProcessEvents, Protocol):
         """A connection is pending on the listener."""
 
     def on_deadline(self, vassal: Vassal, child: Child) -> None:
-        """A process did not boot or drain in time."""
+        """A process did not boot or stop in time."""
 
     def on_throttle_end(self, vassal: Vassal) -> None:
         """The throttle is over."""
@@ -64,8 +64,8 @@ class Effects:
             vassal.listener.open_door()
 
     def resume(self, vassal: Vassal) -> None:
-        """Set the timers of the processes that an earlier daemon left. All that it had to tell
-        them it has told them before it saved the vassal."""
+        """Set the timers of the processes that an earlier daemon left. It had given them their
+        orders before it saved the vassal."""
         for child in vassal.children:
             self._generation = max(self._generation, child.generation)
             if child.deadline is not None:
@@ -123,7 +123,7 @@ class Effects:
         if child.role is role:
             return
         was, child.role = child.role, role
-        if role is not Role.DRAINING:
+        if role is not Role.STOPPING:
             self._set_deadline(vassal, child, None)
             return
         self._set_deadline(vassal, child, self._clock.time() + child.spec.stop_timeout)
@@ -131,7 +131,7 @@ class Effects:
         # any more can be killed at once.
         may_have_accepted = child.boot.loaded or not child.spec.runtime.reports_loading
         if was is Role.SERVING or may_have_accepted:
-            child.process.drain()
+            child.process.stop()
         else:
             child.process.kill()
 
@@ -156,7 +156,7 @@ class Effects:
         launcher = self._launchers[spec.runtime.name]
         process = launcher.prepare(spec, vassal.listener, self._generation, self._callbacks)
         boot = Boot(cause, now)
-        record = ProcessRecord(self._generation, spec, process.mark, boot, Role.BOOTING)
+        record = ProcessRecord(self._generation, spec, process.ref, boot, Role.BOOTING)
         child = Child(record, process)
         self._set_deadline(vassal, child, now + spec.start_timeout)
         return child

@@ -116,7 +116,7 @@ class Governor:
         self.checkpoint.save(vassal)
 
     def dismiss(self, domain: str, why: str = "its ini is gone") -> None:
-        """Drain, stop, close, unlink."""
+        """Stop its processes, close its socket, unlink its path."""
         self.handle(self._removal(self.vassals[domain], why))
 
     def dismiss_all(self, why: str) -> None:
@@ -143,7 +143,7 @@ class Governor:
         return order.outcome
 
     def hurry(self) -> None:
-        """Kill what has not drained yet."""
+        """Kill the processes that have not stopped yet."""
         for_each(self.vassals, self._effects.kill)
 
     def restore(self, saved: Collection[SavedVassal]) -> None:

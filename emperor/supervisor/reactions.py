@@ -59,7 +59,7 @@ class Reactions:
             case Message.IDLE, Role.SERVING:
                 self._core.handle(Occurrence(vassal, Event.IDLE, Cause("idle", now)))
                 return
-            case Message.ACCEPTING, Role.DRAINING:
+            case Message.ACCEPTING, Role.STOPPING:
                 child.process.remind()
                 return
             case _:
@@ -82,7 +82,7 @@ class Reactions:
             self._core.handle(successor_failed(vassal, child.boot.cause, why, child.process.pid))
         else:
             pid = child.process.pid
-            detail = f"pid {pid} has drained: {why}"
+            detail = f"pid {pid} has stopped: {why}"
             self._core.handle(
                 Occurrence(vassal, Event.SECOND_EXITED, child.boot.cause, detail, pid=pid)
             )
@@ -97,12 +97,12 @@ class Reactions:
             self._core.handle(Occurrence(vassal, Event.DEMAND, cause))
 
     def on_deadline(self, vassal: Vassal, child: Child) -> None:
-        """A process did not boot or drain in time: only SIGKILL is left."""
+        """A process did not boot or stop in time: only SIGKILL is left."""
         child.timer = child.deadline = None
         if child.role is Role.BOOTING:
             child.kill_reason = f"did not accept within {child.spec.start_timeout:g} s"
         else:
-            child.kill_reason = f"did not drain within {child.spec.stop_timeout:g} s"
+            child.kill_reason = f"did not stop within {child.spec.stop_timeout:g} s"
         child.process.kill()
         detail = f"pid {child.process.pid} {child.kill_reason} and was killed with its group"
         self._core.handle(

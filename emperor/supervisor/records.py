@@ -95,7 +95,7 @@ class Vassal(VassalRecord):
     def use(self, listener: Listener) -> None:
         """Have this listener from now on."""
         self.listener = listener
-        self.listener_mark = listener.mark if listener.fd >= 0 else None
+        self.listener_ref = listener.ref if listener.fd >= 0 else None
 
     @property
     def children(self) -> tuple[Child, ...]:

@@ -96,8 +96,8 @@ class Restorer:
 
     def _vassal(self, saved: SavedVassal) -> Vassal:
         record, fds = saved.record, iter(saved.fds)
-        mark = record.listener_mark
-        listener = self.listeners.adopt(record.spec, mark, next(fds) if mark else -1)
+        ref = record.listener_ref
+        listener = self.listeners.adopt(record.spec, ref, next(fds) if ref else -1)
         vassal = Vassal(record, listener)
         vassal.lead = self._child(record.lead, vassal, fds)
         vassal.second = self._child(record.second, vassal, fds)
@@ -111,9 +111,9 @@ class Restorer:
     ) -> Child | None:
         if record is None:
             return None
-        held = [next(fds)] if record.mark.pid is None else [next(fds), next(fds)]
-        launcher = self.launchers[record.mark.runtime]
-        process = launcher.adopt(record.spec, record.mark, held, record.generation, self.events)
+        held = [next(fds)] if record.ref.pid is None else [next(fds), next(fds)]
+        launcher = self.launchers[record.ref.runtime]
+        process = launcher.adopt(record.spec, record.ref, held, record.generation, self.events)
         if process is None:
             # The earlier daemon died before it had spawned it: its cause still wants a process.
             vassal.queued_for = record.boot.cause

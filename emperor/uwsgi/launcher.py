@@ -16,7 +16,7 @@ from emperor.linux.processes import LedProcess, as_identity, leader_with_socket,
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotLaunch, Exit, Listener, Message, ProcessEvents
 from emperor.model.settings import Settings
-from emperor.model.snapshot import ProcessMark
+from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Spec
 from emperor.uwsgi.command import LISTENER_FD, PIPE_FD, argv, environment
 from emperor.uwsgi.exits import explain_exit
@@ -58,7 +58,7 @@ class _SpawnEvents:
 class UwsgiProcess:
     """A uWSGI master with its pipe, before and after its spawn.
 
-    A master that is asked to drain sends SIGHUP to its workers, and waits for them without a limit.
+    A master that is told to stop sends SIGHUP to its workers, and waits for them without a limit.
     A worker that it forks at that moment still has the handlers of the master, misses the signal,
     and serves on. So workers that may have missed it are reminded.
     """
@@ -66,13 +66,13 @@ class UwsgiProcess:
     def __init__(
         self,
         pipe: Pipe,
-        mark: ProcessMark,
+        ref: ProcessRef,
         events: _SpawnEvents,
         spawn: _Spawn,
         loop: AbstractEventLoop,
     ) -> None:
         self._pipe = pipe
-        self._mark = mark
+        self._ref = ref
         self._events = events
         self._spawn = spawn
         self._loop = loop
@@ -93,37 +93,37 @@ class UwsgiProcess:
             self._pipe.close()
             raise
         self._pipe.close_far()
-        self._mark.pid = self._process.pid
+        self._ref.pid = self._process.pid
 
     def take_over(self, pidfd: int) -> None:
         """Go on with a master that an earlier daemon spawned."""
         self._process = LedProcess(self.pid, pidfd, self._loop, self._exited)
-        if self._mark.drains is not None:
+        if self._ref.stop_heard_by is not None:
             self._remind_later()
 
     def _open_log(self) -> int:
         """The log, or /dev/null: an app must start on a full disk too."""
         try:
-            fd = open_log(self._mark.log)
+            fd = open_log(self._ref.log)
         except CannotLaunch as error:
             log.warning(
                 "%s: %s; what it prints is lost",
                 self._events.domain, error, extra=about(self._events.domain),
             )  # fmt: skip
             return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-        self._mark.log_begins = os.lseek(fd, 0, os.SEEK_END)
+        self._ref.log_begins = os.lseek(fd, 0, os.SEEK_END)
         return fd
 
     @property
     def pid(self) -> int:
         """The master's pid and its group's id."""
-        assert self._mark.pid is not None
-        return self._mark.pid
+        assert self._ref.pid is not None
+        return self._ref.pid
 
     @property
-    def mark(self) -> ProcessMark:
+    def ref(self) -> ProcessRef:
         """What the next daemon knows the process by."""
-        return self._mark
+        return self._ref
 
     @property
     def fds(self) -> tuple[int, ...]:
@@ -131,24 +131,24 @@ class UwsgiProcess:
         pidfd = self._process.pidfd if self._process else None
         return (self._pipe.fd,) if pidfd is None else (self._pipe.fd, pidfd)
 
-    def drain(self) -> None:
+    def stop(self) -> None:
         """Ask for a graceful stop."""
         if self._process is not None:
             informed = self._process.children(older_than_seconds=_WORKER_READY_SECONDS)
-            self._mark.drains = informed
+            self._ref.stop_heard_by = informed
             self._pipe.send(GRACEFUL_STOP)
             self._remind_later()
 
     def remind(self) -> None:
-        """Send SIGHUP to the workers that may have missed it when the master was asked to drain."""
+        """Send SIGHUP to the workers that may have missed it when the master was told to stop."""
         now = self._loop.time()
         if (
             self._process is not None
-            and self._mark.drains is not None
+            and self._ref.stop_heard_by is not None
             and now > self._last_reminder + _BETWEEN_REMINDERS_SECONDS
         ):
             self._last_reminder = now
-            self._process.hang_up_children(but=self._mark.drains)
+            self._process.hang_up_children(but=self._ref.stop_heard_by)
             self._remind_later()
 
     def _remind_later(self) -> None:
@@ -170,10 +170,10 @@ class UwsgiProcess:
 
     def _output_end(self) -> str:
         try:
-            with open(self._mark.log, "rb") as file:
+            with open(self._ref.log, "rb") as file:
                 end = file.seek(0, os.SEEK_END)
                 # If logrotate has cut the log meanwhile, all of it is of this process.
-                begins = self._mark.log_begins if self._mark.log_begins <= end else 0
+                begins = self._ref.log_begins if self._ref.log_begins <= end else 0
                 file.seek(max(begins, end - _OUTPUT_BYTES))
                 return file.read(_OUTPUT_BYTES).decode(errors="replace")
         except OSError:
@@ -208,38 +208,38 @@ class UwsgiLauncher:
             pipe = Pipe.new(self._loop, spawn_events.on_message)
         except OSError as error:
             raise CannotLaunch(f"cannot spawn {self._uwsgi}: {error.strerror}") from error
-        mark = ProcessMark(
+        ref = ProcessRef(
             runtime=spec.runtime.name,
             pid=None,
             pipe_inode=os.fstat(pipe.far_fd).st_ino,
             log=os.path.join(self._log_dir, f"{spec.domain}.log"),
         )
         return UwsgiProcess(
-            pipe, mark, spawn_events, partial(self._spawn, spec, listener), self._loop
+            pipe, ref, spawn_events, partial(self._spawn, spec, listener), self._loop
         )
 
     def adopt(
         self,
         spec: Spec,
-        mark: ProcessMark,
+        ref: ProcessRef,
         fds: Sequence[int],
         generation: int,
         events: ProcessEvents,
     ) -> UwsgiProcess | None:
         """Go on with a process of an earlier daemon; None where it was not spawned."""
         pipe_fd, *pidfds = fds
-        pid = mark.pid
+        pid = ref.pid
         if pid is None:
             # The earlier daemon died before it could save the pid.
-            found = leader_with_socket(mark.pipe_inode, PIPE_FD)
+            found = leader_with_socket(ref.pipe_inode, PIPE_FD)
             if found is None:
                 os.close(pipe_fd)
                 return None
             pid, pidfds = found[0], [found[1]]
         spawn_events = _SpawnEvents(spec.domain, generation, events)
         pipe = Pipe.adopted(pipe_fd, self._loop, spawn_events.on_message)
-        mark.pid = pid
-        process = UwsgiProcess(pipe, mark, spawn_events, _cannot_spawn_again, self._loop)
+        ref.pid = pid
+        process = UwsgiProcess(pipe, ref, spawn_events, _cannot_spawn_again, self._loop)
         process.take_over(pidfds[0])
         return process
 

@@ -101,7 +101,7 @@ class Reporter:
         status = self._status(vassal, measured.get(spec.domain, _NOTHING), position)
         log = os.path.join(self._settings.log_dir, f"{spec.domain}.log")
         if vassal.lead:  # it writes on where it was started, whatever the settings say by now
-            log = vassal.lead.process.mark.log
+            log = vassal.lead.process.ref.log
         last_stop = None
         if vassal.last_stop:
             last_stop = Stop(self._wall(vassal.last_stop.at), vassal.last_stop.why)

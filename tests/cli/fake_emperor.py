@@ -144,7 +144,7 @@ class FakeEmperor:
         for child in vassal.children:
             process = child.process
             assert isinstance(process, FakeProcess)
-            if child.role is Role.DRAINING:
+            if child.role is Role.STOPPING:
                 process.exits()
             elif child.role is Role.BOOTING and domain in self.failing:
                 process.exits(self.failing[domain])

@@ -143,7 +143,7 @@ def test_children_that_an_app_left_behind_go_with_it(start: Start) -> None:
 
 def test_a_stop_that_takes_too_long_ends_in_a_kill(start: Start) -> None:
     backend = start(stop_timeout="1")
-    backend.expect("a.example: stopping → stopping: pid .* did not drain within 1 s")
+    backend.expect("a.example: stopping → stopping: pid .* did not stop within 1 s")
     backend.add("a.example", hook_as_user_atexit="exec:sleep 1000")
     backend.get("a.example")
     backend.call("POST", "/v1/vassals/a.example/sleep")
@@ -236,7 +236,7 @@ def test_an_app_stops_in_order_while_uwsgi_replaces_a_worker(
     told = log.read_text(errors="replace")
     assert told.rindex("Respawned") > told.rindex("i have to sleep a bit")
     assert told.index("message 2 from emperor") > told.rindex("i have to sleep a bit")
-    assert not backend.lines("did not drain")
+    assert not backend.lines("did not stop")
 
 
 def test_an_app_whose_worker_dies_at_once_is_throttled(backend: Backend) -> None:

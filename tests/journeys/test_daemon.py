@@ -160,7 +160,7 @@ def test_a_queued_post_to_a_stopping_app_may_come_again(backend: Backend, folder
         thread.start()
     eventually(lambda: (v := backend.vassal("a.example")) and v["queued"] == 3)
     backend.process.send_signal(signal.SIGTERM)
-    eventually(lambda: backend.lines("draining 1 processes"))
+    eventually(lambda: backend.lines("stopping 1 processes"))
     gate.write_bytes(b"")
     assert backend.process.wait(PATIENCE_SECONDS) == 0
     for thread in (busy, *queued):
@@ -175,7 +175,7 @@ def test_a_second_signal_hurries(backend: Backend) -> None:
     backend.add("a.example", hook_as_user_atexit="exec:sleep 1000")
     backend.get("a.example")
     backend.process.send_signal(signal.SIGINT)
-    eventually(lambda: backend.lines("draining 1 processes"))
+    eventually(lambda: backend.lines("stopping 1 processes"))
     backend.process.send_signal(signal.SIGINT)
     assert backend.process.wait(PATIENCE_SECONDS) == 0
     backend.start()
@@ -187,7 +187,7 @@ def test_an_ini_that_is_touched_while_it_stops_does_not_keep_it(backend: Backend
     backend.add("a.example", hook_as_user_atexit=f"exec:cat {gate}")
     backend.get("a.example")
     backend.process.send_signal(signal.SIGTERM)
-    eventually(lambda: backend.lines("draining 1 processes"))
+    eventually(lambda: backend.lines("stopping 1 processes"))
     (backend.vassals / "a.example.ini").touch()
     backend.drop("b.example", backend.ini("b.example"))
     assert backend.call("GET", "/v1/status")[0] == 200

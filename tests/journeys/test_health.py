@@ -89,7 +89,7 @@ def test_a_daemon_that_stops_says_so_while_it_drains(backend: Backend) -> None:
     backend.add("a.example", hook_as_user_atexit=f"exec:cat {gate}")
     backend.get("a.example")
     backend.process.send_signal(signal.SIGTERM)
-    eventually(lambda: backend.lines("draining 1 processes"))
+    eventually(lambda: backend.lines("stopping 1 processes"))
     assert health(backend) == (503, "stopping\n")
     gate.write_bytes(b"")
     assert backend.process.wait(PATIENCE_SECONDS) == 0

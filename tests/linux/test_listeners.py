@@ -426,9 +426,9 @@ async def test_a_path_that_cannot_be_removed_is_told(
 def take_over(house: House, listener: UnixListener, **settings: str) -> UnixListener:
     """The listener that the next daemon makes, when the first daemon's descriptor is closed."""
     fd = os.dup(listener.fd)
-    mark = listener.mark
+    ref = listener.ref
     listener._socket.close()
-    adopted = house.listeners_of(**settings).adopt(house.spec(), mark, fd)
+    adopted = house.listeners_of(**settings).adopt(house.spec(), ref, fd)
     house.made.append(adopted)
     return adopted
 
@@ -476,9 +476,9 @@ async def test_an_inherited_listener_without_its_path_is_told(house: House) -> N
 
 async def test_its_links_go_with_it(house: House) -> None:
     first = house.listen(aliases=("b.example",))
-    fd, mark = os.dup(first.fd), first.mark
+    fd, ref = os.dup(first.fd), first.ref
     first._socket.close()
-    adopted = house.listeners.adopt(house.spec(aliases=("b.example",)), mark, fd)
+    adopted = house.listeners.adopt(house.spec(aliases=("b.example",)), ref, fd)
     adopted.close()
     assert list(house.sockets.iterdir()) == []
 

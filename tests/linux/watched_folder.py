@@ -30,10 +30,10 @@ class Watched:
 
     async def settled(self) -> set[str]:
         """All names that were reported until a file that is made now was."""
-        mark = self.folder / "mark.ini"
-        mark.touch()
-        await eventually_async(lambda: mark.name in self.names())
-        names = self.names() - {mark.name}
+        ref = self.folder / "ref.ini"
+        ref.touch()
+        await eventually_async(lambda: ref.name in self.names())
+        names = self.names() - {ref.name}
         self.told.clear()
         return names
 

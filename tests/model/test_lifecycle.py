@@ -52,7 +52,7 @@ exited         !         !          parked     starting   parked    !          r
 failed         !         throttled  throttled  !          !         !          !
 second_exited  parked    starting   running    running    stopping  throttled  removed
 """
-# The next state by the room: there is room for a second process; a predecessor drains; the app must
+# The next state by the room: there is room for a second process; a predecessor stops; the app must
 # not run twice. The name after the plus is the pending event.
 COMPOUND = {
     "beside": ["starting", "stopping+demand", "stopping+demand"],

@@ -25,7 +25,7 @@ from emperor.model.ports import (
     StoreEntry,
 )
 from emperor.model.settings import Settings, read_settings
-from emperor.model.snapshot import ListenerMark, ProcessMark, decoder
+from emperor.model.snapshot import ListenerRef, ProcessRef, decoder
 from emperor.model.spec import RuntimeOptions, Spec
 from emperor.model.status import Level, TransitionEvent
 from emperor.supervisor.governor import Governor
@@ -181,8 +181,8 @@ class FakeListener:
         return -1 if self.closed else self.inode
 
     @property
-    def mark(self) -> ListenerMark:
-        return ListenerMark(self.inode, device=1, bound_at=1)
+    def ref(self) -> ListenerRef:
+        return ListenerRef(self.inode, device=1, bound_at=1)
 
     @property
     def watched(self) -> bool:
@@ -260,13 +260,13 @@ class FakeListeners:
         self.made.append(FakeListener(spec, 10 + len(self.made), self.actions))
         return self.made[-1]
 
-    def adopt(self, spec: Spec, mark: ListenerMark | None, fd: int) -> FakeListener:
-        if mark is None:
+    def adopt(self, spec: Spec, ref: ListenerRef | None, fd: int) -> FakeListener:
+        if ref is None:
             listener = FakeListener(spec, -1, self.actions)
             listener.close()
             return listener
         # The store has a duplicate, so the socket outlives a close.
-        [listener] = [listener for listener in self.made if listener.inode == fd == mark.inode]
+        [listener] = [listener for listener in self.made if listener.inode == fd == ref.inode]
         assert listener.spec.socket == spec.socket
         listener.closed = False
         return listener
@@ -285,10 +285,10 @@ class FakeProcess:
     pid: int = 0
     unread: list[Message] = field(default_factory=list)
     exit_cause: str | None = None
-    mark: ProcessMark = field(init=False)
+    ref: ProcessRef = field(init=False)
 
     def __post_init__(self) -> None:
-        self.mark = ProcessMark(self.spec.runtime.name, None, self.pipe, "/logs/a")
+        self.ref = ProcessRef(self.spec.runtime.name, None, self.pipe, "/logs/a")
 
     @property
     def fds(self) -> tuple[int, ...]:
@@ -299,11 +299,11 @@ class FakeProcess:
             raise CannotLaunch(self.launcher.problem)
         pid = self.launcher.first_pid + len(self.launcher.started)
         with self.launcher.actions.step(f"spawn {pid}"):
-            self.pid = self.mark.pid = pid
+            self.pid = self.ref.pid = pid
             self.launcher.started.append(self)
 
-    def drain(self) -> None:
-        with self.launcher.actions.step(f"drain {self.pid}"):
+    def stop(self) -> None:
+        with self.launcher.actions.step(f"stop {self.pid}"):
             pass
 
     def remind(self) -> None:
@@ -356,20 +356,20 @@ class FakeLauncher:
     def adopt(
         self,
         spec: Spec,
-        mark: ProcessMark,
+        ref: ProcessRef,
         fds: Sequence[int],
         generation: int,
         events: ProcessEvents,
     ) -> FakeProcess | None:
         [process] = [process for process in self.prepared if process.pipe == fds[0]]
         assert (process.pipe, process.generation, process.spec) == (
-            mark.pipe_inode,
+            ref.pipe_inode,
             generation,
             spec,
         )
-        assert mark.pid in (None, process.pid)
-        mark.pid = process.pid or None
-        process.events, process.mark = events, mark
+        assert ref.pid in (None, process.pid)
+        ref.pid = process.pid or None
+        process.events, process.ref = events, ref
         return process if process.pid else None
 
     @property

@@ -117,16 +117,16 @@ def test_a_hanging_boot_is_killed_and_the_reason_reported() -> None:
     assert world.vassal.last_error == "did not accept within 60 s; killed by SIGKILL"
 
 
-def test_a_worker_that_missed_the_order_to_drain_is_reminded() -> None:
+def test_a_worker_that_missed_the_order_to_stop_is_reminded() -> None:
     world = World()
     process = world.run()
     world.governor.order(world.vassal, Event.IDLE, "emperorctl stop")
     process.says(Message.ACCEPTING)
-    assert world.actions[-2:] == ["drain 100", "remind 100"]
+    assert world.actions[-2:] == ["stop 100", "remind 100"]
     assert world.state == "stopping"
 
 
-def test_an_app_that_does_not_drain_is_killed_at_its_deadline() -> None:
+def test_an_app_that_does_not_stop_is_killed_at_its_deadline() -> None:
     world = World()
     process = world.run()
     process.says(Message.IDLE)
@@ -138,7 +138,7 @@ def test_an_app_that_does_not_drain_is_killed_at_its_deadline() -> None:
 
 @pytest.mark.parametrize(
     ("reports_loading", "loaded", "end"),
-    [(True, False, "kill 100"), (True, True, "drain 100"), (False, False, "drain 100")],
+    [(True, False, "kill 100"), (True, True, "stop 100"), (False, False, "stop 100")],
 )
 def test_an_unwanted_boot_is_killed_unless_it_may_accept(
     reports_loading: bool, loaded: bool, end: str

@@ -116,10 +116,10 @@ class Machine(RuleBasedStateMachine):
         self.governor.dismiss(data.draw(st.sampled_from(self.known)).spec.domain)
 
     @precondition(lambda self: self.alive)
-    @rule(data=st.data(), news=st.sampled_from(Message))
-    def a_process_speaks(self, data: st.DataObject, news: Message) -> None:
+    @rule(data=st.data(), message=st.sampled_from(Message))
+    def a_process_speaks(self, data: st.DataObject, message: Message) -> None:
         process = data.draw(st.sampled_from(self.alive))
-        self.deliver(lambda: process.says(news))
+        self.deliver(lambda: process.says(message))
 
     @precondition(lambda self: self.alive)
     @rule(data=st.data())
@@ -138,11 +138,11 @@ class Machine(RuleBasedStateMachine):
         self.deliver(lambda: process.exits("killed by SIGKILL"))
 
     @precondition(lambda self: self.dead and not self.hangs)
-    @rule(data=st.data(), news=st.sampled_from(Message))
-    def a_dead_process_is_heard_again(self, data: st.DataObject, news: Message) -> None:
+    @rule(data=st.data(), message=st.sampled_from(Message))
+    def a_dead_process_is_heard_again(self, data: st.DataObject, message: Message) -> None:
         pid = data.draw(st.sampled_from(sorted(self.dead)))
         process = next(p for p in self.world.launcher.started if p.pid == pid)
-        process.says(news)
+        process.says(message)
         process.exits()
 
     @rule()

@@ -13,11 +13,11 @@ from emperor.supervisor.records import Occurrence
 from tests.supervisor.fakes import SPEC, World
 
 
-def test_removal_drains_then_closes_and_forgets() -> None:
+def test_removal_stops_then_closes_and_forgets() -> None:
     world = World()
     process = world.run()
     world.governor.dismiss("a.example")
-    assert world.actions[-2:] == ["close", "drain 100"]
+    assert world.actions[-2:] == ["close", "stop 100"]
     assert world.governor.vassals.serving("a.example") is None
     assert not world.listener.closed
     process.exits()
@@ -149,7 +149,7 @@ def test_restart_stops_fully_before_it_starts() -> None:
     world = World()
     process = world.run()
     world.governor.order(world.vassal, Event.RESTART, "emperorctl restart")
-    assert world.actions[-2:] == ["close", "drain 100"]
+    assert world.actions[-2:] == ["close", "stop 100"]
     process.exits()
     assert world.state == "starting"
     assert world.vassal.last_boot is not None
@@ -199,7 +199,7 @@ def test_a_fault_in_one_vassal_does_not_keep_others_from_a_stop(
     world.listener.fault = RuntimeError("a bug")
     world.governor.dismiss_all("emperord stops")
     assert other.state.value == "removed"
-    assert "drain 101" in world.actions
+    assert "stop 101" in world.actions
     assert "a.example: a fault in emperord; the others go on" in caplog.messages
     assert len(world.governor.vassals) == 1, "a stop waits for its exit"
     assert "kill 100" in world.actions

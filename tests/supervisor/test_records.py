@@ -9,10 +9,10 @@ import pytest
 from emperor.model.cause import Boot, Cause, Stop
 from emperor.model.lifecycle import Event, Role, State
 from emperor.model.snapshot import (
-    ListenerMark,
+    ListenerRef,
     PendingEvent,
-    ProcessMark,
     ProcessRecord,
+    ProcessRef,
     VassalRecord,
     decoder,
     encode,
@@ -23,14 +23,14 @@ from tests.supervisor.fakes import RUNTIMES, SPEC, World
 
 CAUSE = Cause("hit", 1.0, "203.0.113.9", "7f3c0a", person=True)
 BOOT = Boot(CAUSE, 2.0, 3.0, 4.0, 5.0)
-MARK = ProcessMark("fake", 4711, 12, "/logs/a", 13, (1, 2))
+MARK = ProcessRef("fake", 4711, 12, "/logs/a", 13, (1, 2))
 CHILD = ProcessRecord(7, SPEC, MARK, BOOT, Role.SERVING, 8.0, "too slow", 3)
 # Here no field has its default value, so that a field which is not saved is noticed.
 FULL = VassalRecord(
     spec=SPEC,
     since=1.0,
     stamp=Stamp(1, 2, 3, 4, 5),
-    listener_mark=ListenerMark(1, 2, 3),
+    listener_ref=ListenerRef(1, 2, 3),
     state=State.RELOADING,
     lead=CHILD,
     second=CHILD,
@@ -76,5 +76,5 @@ def test_a_live_vassal_has_every_saved_field() -> None:
     listener = world.listeners.listen(SPEC)
     live = Vassal(FULL, listener)
     for each in fields(VassalRecord):
-        if each.name not in ("lead", "second", "listener_mark"):
+        if each.name not in ("lead", "second", "listener_ref"):
             assert getattr(live, each.name) is getattr(FULL, each.name)

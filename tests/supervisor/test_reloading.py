@@ -25,7 +25,7 @@ def test_a_reload_has_no_gap() -> None:
     new = world.launcher.last
     new.accepts()
     assert world.state == "running"
-    assert world.actions == ["spawn 100", "open", "spawn 101", "drain 100"]
+    assert world.actions == ["spawn 100", "open", "spawn 101", "stop 100"]
     old.exits()
     assert world.vassal.lead is not None
     assert world.vassal.lead.process.pid == 101
@@ -76,7 +76,7 @@ def test_a_second_revision_during_a_reload_boots_the_newest() -> None:
     assert world.vassal.last_error is None
 
 
-def test_a_revision_waits_for_a_draining_predecessor() -> None:
+def test_a_revision_waits_for_a_stopping_predecessor() -> None:
     world = World()
     old = world.run()
     world.governor.revise(replace(SPEC, idle=5))
@@ -104,6 +104,6 @@ def test_an_app_that_cannot_run_twice_is_stopped_first() -> None:
     old = world.run()
     world.governor.revise(replace(SPEC, on_change=OnChange.RESTART, idle=5))
     assert world.state == "stopping"
-    assert world.actions[-2:] == ["close", "drain 100"]
+    assert world.actions[-2:] == ["close", "stop 100"]
     old.exits()
     assert world.state == "starting"

@@ -101,8 +101,8 @@ def test_an_event_names_the_process_that_it_is_about() -> None:
     new.accepts()
     old.exits()
     new.exits("killed by SIGKILL")
-    told = [(event.event, event.pid) for event in world.recorder.told[-3:]]
-    assert told == [
+    recorded = [(event.event, event.pid) for event in world.recorder.events[-3:]]
+    assert recorded == [
         (Event.ACCEPTING, new.pid),
         (Event.SECOND_EXITED, old.pid),
         (Event.FAILED, new.pid),
@@ -133,7 +133,7 @@ def test_a_fault_in_scheduling_leaves_the_event_alone() -> None:
 
 def test_a_fault_is_told_to_subscribers() -> None:
     world = World()
-    seen = told_of(world, world.vassal, lambda: None)
+    seen = seen_when_notified(world, world.vassal, lambda: None)
     world.listener.fault = RuntimeError("a bug")
     world.hit()
     assert seen

@@ -142,7 +142,7 @@ def test_a_successor_boots_after_apps_with_waiting_visitors() -> None:
     busy.process(c).accepts()
     assert busy.order == ["a", "b", "c", "a"]
     busy.launcher.last.accepts()
-    assert busy.actions[-1] == f"drain {busy.first.pid}"
+    assert busy.actions[-1] == f"stop {busy.first.pid}"
 
 
 def test_a_successor_whose_predecessor_dies_stays_queued() -> None:

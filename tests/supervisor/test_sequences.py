@@ -87,10 +87,10 @@ class LifeOfAVassal(RuleBasedStateMachine):
         self.let(lambda: self.world.governor.dismiss("a.example"))
 
     @precondition(lambda self: self.anybody_alive)
-    @rule(data=st.data(), news=st.sampled_from(Message))
-    def a_process_speaks(self, data: st.DataObject, news: Message) -> None:
+    @rule(data=st.data(), message=st.sampled_from(Message))
+    def a_process_speaks(self, data: st.DataObject, message: Message) -> None:
         process = data.draw(st.sampled_from(self.alive))
-        self.let(lambda: process.says(news))
+        self.let(lambda: process.says(message))
 
     @precondition(lambda self: self.anybody_alive)
     @rule(data=st.data())

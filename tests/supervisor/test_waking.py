@@ -54,7 +54,7 @@ def test_the_door_closes_before_an_idle_app_is_asked_to_stop() -> None:
     world = World()
     process = world.run()
     process.says(Message.IDLE)
-    assert world.actions == ["spawn 100", "open", "close", "drain 100"]
+    assert world.actions == ["spawn 100", "open", "close", "stop 100"]
     assert world.state == "stopping"
     process.exits()
     assert world.state == "parked"
@@ -72,7 +72,7 @@ def test_a_hit_in_an_idle_stop_starts_the_successor_at_once() -> None:
     assert world.state == "running"
     old.exits()
     assert world.state == "running"
-    assert world.actions == ["spawn 100", "open", "close", "drain 100", "spawn 101", "open"]
+    assert world.actions == ["spawn 100", "open", "close", "stop 100", "spawn 101", "open"]
 
 
 def test_a_hit_in_an_idle_stop_waits_where_apps_cannot_overlap() -> None:
@@ -96,7 +96,7 @@ def test_only_two_processes_ever_exist() -> None:
     second.accepts()
     second.says(Message.IDLE)
     world.hit()
-    assert len(world.launcher.started) == 2, "the first still drains"
+    assert len(world.launcher.started) == 2, "the first still stops"
     first.exits()
     assert len(world.launcher.started) == 3
     assert world.state == "starting"

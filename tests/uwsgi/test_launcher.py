@@ -13,7 +13,7 @@ import pytest
 from emperor.linux.listeners import UnixListener, UnixListeners
 from emperor.model.ports import Exit, Message
 from emperor.model.settings import read_settings
-from emperor.model.snapshot import ProcessMark
+from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Spec
 from emperor.uwsgi.launcher import UwsgiLauncher, UwsgiProcess
 from emperor.uwsgi.options import UwsgiOptions
@@ -66,8 +66,8 @@ class House:
     def prepare(self, events: Events) -> UwsgiProcess:
         return self.launcher().prepare(self.spec, self.listener, 1, events)
 
-    def adopt(self, mark: ProcessMark, fds: Sequence[int], events: Events) -> UwsgiProcess | None:
-        return self.launcher().adopt(self.spec, mark, fds, 1, events)
+    def adopt(self, ref: ProcessRef, fds: Sequence[int], events: Events) -> UwsgiProcess | None:
+        return self.launcher().adopt(self.spec, ref, fds, 1, events)
 
 
 @pytest.fixture
@@ -99,11 +99,11 @@ async def test_a_process_is_adopted_by_its_pipe_and_its_pidfd(house: House) -> N
     first, second = Events(), Events()
     process = house.prepare(first)
     process.start()
-    adopted = house.adopt(process.mark, abandoned(process), second)
+    adopted = house.adopt(process.ref, abandoned(process), second)
     assert adopted
-    assert (adopted.pid, adopted.mark) == (process.pid, process.mark)
+    assert (adopted.pid, adopted.ref) == (process.pid, process.ref)
     await eventually_async(lambda: Message.ACCEPTING in second.messages)
-    adopted.drain()
+    adopted.stop()
     assert await eventually_async(lambda: second.exits) == ["exit status 0"]
     assert (first.messages, first.exits) == ([], [])
 
@@ -111,7 +111,7 @@ async def test_a_process_is_adopted_by_its_pipe_and_its_pidfd(house: House) -> N
 async def test_a_process_without_a_saved_pid_is_found_by_its_pipe(house: House) -> None:
     events = Events()
     process = house.prepare(Events())
-    saved = replace(process.mark)
+    saved = replace(process.ref)
     assert saved.pid is None
     process.start()
     [pipe, pidfd] = abandoned(process)
@@ -125,7 +125,7 @@ async def test_a_process_without_a_saved_pid_is_found_by_its_pipe(house: House) 
 
 async def test_a_process_that_was_not_spawned_leaves_nothing(house: House) -> None:
     process = house.prepare(Events())
-    assert house.adopt(process.mark, abandoned(process), Events()) is None
+    assert house.adopt(process.ref, abandoned(process), Events()) is None
 
 
 async def test_an_exit_is_explained_by_its_own_output_alone(house: House) -> None:
@@ -135,7 +135,7 @@ async def test_an_exit_is_explained_by_its_own_output_alone(house: House) -> Non
     process = house.prepare(Events())
     house.spec = replace(house.spec, ini="missing.ini")
     process.start()
-    adopted = house.adopt(process.mark, abandoned(process), events)
+    adopted = house.adopt(process.ref, abandoned(process), events)
     assert adopted
     adopted.kill()
     [exit_line] = await eventually_async(lambda: events.exits)
