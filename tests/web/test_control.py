@@ -151,3 +151,21 @@ def test_the_last_event_of_a_vassal_has_no_state_after_it(emperor: FakeEmperor) 
 def test_every_endpoint_has_a_path_of_its_own() -> None:
     assert len({(endpoint.method, endpoint.path) for endpoint in ENDPOINTS}) == len(ENDPOINTS)
     assert not any(":" in endpoint.path for endpoint in ENDPOINTS)
+
+
+def test_a_reader_of_events_that_leaves_is_no_fault(
+    emperor: FakeEmperor, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader = UnixConnection(emperor.run_dir / "control.sock")
+    reader.request("GET", "/v1/events")
+    reader.getresponse()
+    reader.close()
+
+    def two_at_once() -> None:
+        for _ in range(2):
+            emperor.events.record(emperor.event())
+
+    for _ in range(3):
+        emperor.loop.call_soon_threadsafe(two_at_once)
+        assert _call(emperor, "GET", "/v1/status")[0] == 200
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
