@@ -66,7 +66,9 @@ def test_connections_to_a_throttled_app_are_closed(
 ) -> None:
     backend = start(activation="socket", throttle_first="60")
     backend.expect("bad.example: starting → throttled")
-    backend.nginx.expect("upstream prematurely closed connection|Connection reset|Broken pipe")
+    backend.nginx.expect(
+        "upstream prematurely closed connection|Connection re(set|fused)|Broken pipe"
+    )
     backend.add("bad.example", "broken.py")
     assert backend.get("bad.example").status == 503
     assert backend.get("bad.example").status == 503

@@ -63,7 +63,7 @@ def test_what_was_put_goes_and_what_was_edited_stays(machine: Machine) -> None:
 
 
 def test_without_an_installation_there_is_nothing_to_take_away(machine: Machine) -> None:
-    with pytest.raises(SystemExit, match="nothing was installed"):
+    with pytest.raises(SystemExit, match="`make install` was not run"):
         remove(machine.root, machine.manifest)
 
 
