@@ -270,8 +270,8 @@ def _type(kind: Any) -> str:
 
 
 def _metric_term(name: str, kind: str, labels: tuple[str, ...]) -> str:
-    told = "".join(f", label `{label}`" for label in labels)
-    return f"`{name}` ({kind}{told})"
+    suffix = "".join(f", label `{label}`" for label in labels)
+    return f"`{name}` ({kind}{suffix})"
 
 
 def _list(items: Iterable[tuple[str, str]]) -> str:

@@ -226,10 +226,10 @@ def _edges() -> list[str]:
         for event, cell in row.items():
             for transition in _transitions(cell):
                 if transition.to is not state:
-                    told = events.setdefault((state.value, transition.to.value), [])
-                    if event.value not in told:
-                        told.append(event.value)
-    return [f"    {a} --> {b}: {', '.join(told)}" for (a, b), told in events.items()]
+                    names = events.setdefault((state.value, transition.to.value), [])
+                    if event.value not in names:
+                        names.append(event.value)
+    return [f"    {a} --> {b}: {', '.join(names)}" for (a, b), names in events.items()]
 
 
 def _transitions(cell: Cell) -> tuple[Transition, ...]:
@@ -257,8 +257,8 @@ def _cell(cell: Cell) -> str:
         return "-" if cell is NoTransition.IGNORED else "✗"
     if isinstance(cell, ByQueue):
         return f"{_cell(cell.booting)}<br>queued: {_cell(cell.queued)}"
-    told = [_told(transition) for transition in _transitions(cell)]
-    return "<br>".join(told)
+    texts = [_told(transition) for transition in _transitions(cell)]
+    return "<br>".join(texts)
 
 
 def _told(transition: Transition) -> str:

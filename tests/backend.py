@@ -229,9 +229,13 @@ class Daemon:
         left = []
         for process in psutil.process_iter():
             try:
-                told = " ".join(process.cmdline()) + process.cwd()
-                if str(self.folder) in told and process.pid != os.getpid() and "nginx" not in told:
-                    left.append(f"{process.pid} {told}")
+                words = " ".join(process.cmdline()) + process.cwd()
+                if (
+                    str(self.folder) in words
+                    and process.pid != os.getpid()
+                    and "nginx" not in words
+                ):
+                    left.append(f"{process.pid} {words}")
                     process.kill()
             except psutil.Error:
                 continue

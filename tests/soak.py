@@ -34,8 +34,8 @@ def main(minutes: str) -> int:
         seed = random.SystemRandom().randrange(10**6)
         for variables, arguments in commands(seed):
             command = [sys.executable, "-m", "pytest", "-q", *arguments]
-            told = [f"{name}={value}" for name, value in variables.items()]
-            text = " ".join(["env", *told, *command] if told else command)
+            words = [f"{name}={value}" for name, value in variables.items()]
+            text = " ".join(["env", *words, *command] if words else command)
             print(f"seed {seed}: {text}", flush=True)
             if subprocess.run(command, env=os.environ | variables, check=False).returncode:
                 print(f"seed {seed} failed; to repeat it: {text}")

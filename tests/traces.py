@@ -45,10 +45,10 @@ def _processes() -> Iterator[str]:
     """A namespace without a name ends with its last process, so these stand for theirs too."""
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            told = [process.cwd(), *process.cmdline()]
-            is_ours = any(f"/{PREFIX}" in word for word in told) or _has_mark(process)
+            texts = [process.cwd(), *process.cmdline()]
+            is_ours = any(f"/{PREFIX}" in word for word in texts) or _has_mark(process)
             if is_ours and process.pid != os.getpid():
-                yield f"process {process.pid}: {' '.join(told)}"
+                yield f"process {process.pid}: {' '.join(texts)}"
 
 
 def _has_mark(process: psutil.Process) -> bool:

@@ -19,13 +19,13 @@ from emperor.model.status import TransitionEvent
 def line(event: TransitionEvent) -> Text:
     """One transition, free of control characters."""
     after = (event.after.value, STYLE[event.after]) if event.after else "gone"
-    told = Text.assemble(
+    text = Text.assemble(
         (clock(event.at), "dim"),
         f" {one_line(event.name)}: {event.before.value} → ",
         after,
         f", {event.event.value}",
     )
-    return told.append(f": {one_line(event.detail)}" if event.detail else "")
+    return text.append(f": {one_line(event.detail)}" if event.detail else "")
 
 
 def missed(before: int | None, seq: int) -> list[Text]:
@@ -51,11 +51,11 @@ async def _events(run_dir: Path, past: int, raw: bool) -> None:
     console = terminal()
     async with connect(run_dir) as client, aclosing(client.events(past)) as events:
         seq = None
-        async for told in events:
+        async for received in events:
             if raw:
-                click.echo(told, nl=False)
+                click.echo(received, nl=False)
                 continue
-            event = parse(TransitionEvent, told)
+            event = parse(TransitionEvent, received)
             show(console, [*missed(seq, event.seq), line(event)])
             seq = event.seq
     raise Unreachable("emperord has ended, and its events with it")

@@ -108,8 +108,8 @@ class Placement:
     def backend(self, host: str) -> str:
         """The entry that the host belongs to. Raises Failed."""
         place = self._tools["place"]
-        told = self._call(f"run {self._rule}", place, host, self._place)
-        entry = str(told).removeprefix("http://")
+        answer = self._call(f"run {self._rule}", place, host, self._place)
+        entry = str(answer).removeprefix("http://")
         if entry not in self._numbers:
             raise Failed(
                 f"cannot run {self._rule}: it sends {host} to {entry!r}, which the list has not"
@@ -187,6 +187,6 @@ def _cause(error: Exception) -> str:
     return _text((str(error).splitlines() or ["an error without a message"])[0])
 
 
-def _text(told: object) -> str:
+def _text(answer: object) -> str:
     """What Lua said, which is UTF-8 at best."""
-    return str(told).encode("latin-1").decode("utf-8", "backslashreplace")
+    return str(answer).encode("latin-1").decode("utf-8", "backslashreplace")

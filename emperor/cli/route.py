@@ -50,10 +50,10 @@ def route_of(host: str, placement: Placement) -> Route:
 
 def line(route: Route, total: int) -> Text:
     """A route, as it is printed."""
-    told = Text.assemble(
+    text = Text.assemble(
         f"{route.host}: ", (route.backend, "bold"), f" ({route.number} of {total})"
     )
-    return told.append(f", then {', '.join(route.substitutes)}" if route.substitutes else "")
+    return text.append(f", then {', '.join(route.substitutes)}" if route.substitutes else "")
 
 
 @click.command()
@@ -81,8 +81,8 @@ def route(hosts: tuple[str, ...], backends: Path, placement: Rule, raw: bool) ->
             failures.append(failure)
     if raw:
         files = tuple(map(str, balancer.files))
-        told = Routes(balancer.entries, placement, files, tuple(routes))
-        click.echo(json.dumps(as_json(told)))
+        answer = Routes(balancer.entries, placement, files, tuple(routes))
+        click.echo(json.dumps(as_json(answer)))
     elif routes:
         show(terminal(), [line(route, len(balancer.entries)) for route in routes])
     if failures:

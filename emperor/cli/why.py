@@ -20,7 +20,7 @@ WOKEN_BY = {"hit": "a hit", "connection": "a connection on its socket"}
 def facts(detail: VassalDetail, now: datetime) -> list[tuple[str, str]]:
     """Label and text of each fact that applies, free of control characters."""
     status = detail.status
-    told = [
+    rows = [
         ("state", f"{status.state.value} for {since(status.state_since, now)}{_process(detail)}"),
         ("woken", _woken(detail.wake, now)),
         ("took", phases(detail.wake)),
@@ -36,7 +36,7 @@ def facts(detail: VassalDetail, now: datetime) -> list[tuple[str, str]]:
         ("aliases", ", ".join(detail.aliases)),
         ("log", detail.log),
     ]
-    return [(label, one_line(text)) for label, text in told if text]
+    return [(label, one_line(text)) for label, text in rows if text]
 
 
 def phases(wake: Wake | None) -> str:
@@ -67,29 +67,29 @@ def _ago(moment: datetime, now: datetime) -> str:
 
 def _process(detail: VassalDetail) -> str:
     status = detail.status
-    told = "" if status.pid is None else f", pid {status.pid}"
+    text = "" if status.pid is None else f", pid {status.pid}"
     if status.boot_position is not None:
-        told += f", number {status.boot_position} in the queue of apps to boot (max-starting)"
+        text += f", number {status.boot_position} in the queue of apps to boot (max-starting)"
     if status.rss_bytes is not None:
-        told += f", {memory(status.rss_bytes)} of memory, {cpu(status.cpu_seconds)} of CPU time"
+        text += f", {memory(status.rss_bytes)} of memory, {cpu(status.cpu_seconds)} of CPU time"
     if detail.predecessor_pid is not None:
-        told += f"; its predecessor, pid {detail.predecessor_pid}, finishes its requests"
-    return told
+        text += f"; its predecessor, pid {detail.predecessor_pid}, finishes its requests"
+    return text
 
 
 def _woken(wake: Wake | None, now: datetime) -> str:
     if wake is None:
         return "not since emperord started"
-    told = f"{_ago(wake.at, now)}: {WOKEN_BY.get(wake.by, wake.by)}"
+    text = f"{_ago(wake.at, now)}: {WOKEN_BY.get(wake.by, wake.by)}"
     if wake.client is not None:
-        told += f" from {wake.client}"
+        text += f" from {wake.client}"
     if wake.method is not None and wake.path is not None:
-        told += f" for {wake.method} {wake.path}"
+        text += f" for {wake.method} {wake.path}"
     if wake.agent is not None:
-        told += f", agent {wake.agent}"
+        text += f", agent {wake.agent}"
     if wake.request_id is not None:
-        told += f", request {wake.request_id}"
-    return told
+        text += f", request {wake.request_id}"
+    return text
 
 
 def _stopped(stop: Stop | None, now: datetime) -> str:
@@ -116,19 +116,19 @@ def _sleeps(status: VassalStatus, now: datetime) -> str:
 def _failed(status: VassalStatus, now: datetime) -> str:
     if not status.consecutive_failures:
         return ""
-    told = f"{status.consecutive_failures} in a row, of {status.starts} starts"
+    text = f"{status.consecutive_failures} in a row, of {status.starts} starts"
     if status.retry_at is None:
-        return told
-    return f"{told}; throttled for {until(status.retry_at, now)}, emperorctl start pardons at once"
+        return text
+    return f"{text}; throttled for {until(status.retry_at, now)}, emperorctl start pardons at once"
 
 
 def story(detail: VassalDetail, now: datetime) -> list[Text]:
     """All that `emperorctl why` prints."""
-    told = facts(detail, now)
-    margin = max(len(label) for label, _ in told) + 2
+    rows = facts(detail, now)
+    margin = max(len(label) for label, _ in rows) + 2
     lines = [Text(plain(detail.status.name), style="bold")]
-    for label, said in told:
-        line = Text.assemble("  ", (label.ljust(margin), "dim"), said)
+    for label, text in rows:
+        line = Text.assemble("  ", (label.ljust(margin), "dim"), text)
         if label == "state":
             state = detail.status.state
             line.stylize(STYLE[state], 2 + margin, 2 + margin + len(state.value))

@@ -124,9 +124,9 @@ class Control:
             await response.prepare(request)
             self._streams.add(queue)
             try:
-                while told := await queue.get():
+                while new_event := await queue.get():
                     # In ASCII: what an app wrote cannot steer a terminal that shows it as it is.
-                    await response.write(json.dumps(as_json(told)).encode() + b"\n")
+                    await response.write(json.dumps(as_json(new_event)).encode() + b"\n")
             finally:
                 self._streams.discard(queue)
         return response

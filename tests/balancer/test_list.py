@@ -42,9 +42,9 @@ def test_nginx_refuses_to_start_with_a_wrong_list(
     result = subprocess.run(nginx.command, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     path = re.escape(str(list_of(nginx.conf)))
-    told = rf"cannot use the backends of {path}: .*{complaint}"
-    assert re.search(told, result.stderr), result.stderr
-    assert any(re.search(told, line) for line in nginx.error_lines())
+    message = rf"cannot use the backends of {path}: .*{complaint}"
+    assert re.search(message, result.stderr), result.stderr
+    assert any(re.search(message, line) for line in nginx.error_lines())
 
 
 def refusals(balancer: Balancer) -> list[str]:

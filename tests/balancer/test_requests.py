@@ -29,9 +29,9 @@ async def test_what_a_client_says_about_itself_is_replaced(fleet: Fleet, tls: bo
     reply = await fleet.ask(Request(HOST, headers=LIES), tls)
     [heard] = fleet.by(reply).heard
     assert heard.tls is tls
-    told = {name: heard.headers.get(name.lower()) for name in LIES}
-    assert re.fullmatch("[0-9a-f]{32}", told.pop("X-Request-Id") or "")
-    assert told == {
+    received = {name: heard.headers.get(name.lower()) for name in LIES}
+    assert re.fullmatch("[0-9a-f]{32}", received.pop("X-Request-Id") or "")
+    assert received == {
         "X-Forwarded-For": "127.0.0.1",
         "X-Forwarded-Proto": "https" if tls else "http",
         "X-Forwarded-Host": HOST,
@@ -47,8 +47,8 @@ async def test_a_backend_with_a_port_is_asked_by_http(folder: Path, address: str
         for tls in (False, True):
             assert fleet.by(await fleet.ask(Request(HOST), tls)) is backend
         assert [heard.tls for heard in backend.heard] == [False, False]
-        told = [heard.headers["x-forwarded-proto"] for heard in backend.heard]
-        assert told == ["http", "https"]
+        received = [heard.headers["x-forwarded-proto"] for heard in backend.heard]
+        assert received == ["http", "https"]
         assert fleet.balancer.marks == []
 
 

@@ -49,8 +49,8 @@ class _Told(Reporter):
     instance_id = "first"
 
     def emperor(self, draining_since: datetime | None) -> EmperorStatus:
-        told = super().emperor(draining_since)
-        return replace(told, version=self.version, instance_id=self.instance_id)
+        info = super().emperor(draining_since)
+        return replace(info, version=self.version, instance_id=self.instance_id)
 
 
 class FakeEmperor:

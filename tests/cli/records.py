@@ -127,6 +127,6 @@ def report(*vassals: VassalStatus, inis: tuple[Refused, ...] = ()) -> Report:
     return Report(EMPEROR, vassals, inis)
 
 
-def draining(told: Report, since: datetime | None) -> Report:
+def draining(status: Report, since: datetime | None) -> Report:
     """The same of a machine that drains since then."""
-    return replace(told, emperor=replace(told.emperor, draining_since=since))
+    return replace(status, emperor=replace(status.emperor, draining_since=since))

@@ -22,16 +22,16 @@ def _causes(emperor: FakeEmperor) -> list[str]:
 def test_each_command_gives_its_own_order(emperor: FakeEmperor, ctl: Ctl, action: str) -> None:
     emperor.serve(GOAT)
     assert ctl("start", GOAT).status == 0
-    told = ctl(action, GOAT)
-    assert (told.status, told.err) == (0, "")
+    result = ctl(action, GOAT)
+    assert (result.status, result.err) == (0, "")
     assert _causes(emperor) == list(dict.fromkeys(["emperorctl start", f"emperorctl {action}"]))
 
 
 def test_stop_is_sleep_and_says_so(emperor: FakeEmperor, ctl: Ctl) -> None:
     emperor.serve(GOAT)
     ctl("start", GOAT)
-    told = ctl("stop", GOAT)
-    assert (told.status, told.out, told.err) == (0, f"{GOAT}: parked\n", f"{STOP_IS_SLEEP}\n")
+    result = ctl("stop", GOAT)
+    assert (result.status, result.out, result.err) == (0, f"{GOAT}: parked\n", f"{STOP_IS_SLEEP}\n")
     assert _causes(emperor) == ["emperorctl start", "emperorctl sleep"]
     assert "the next hit wakes" in ctl("stop", "--help").out
 
@@ -45,11 +45,14 @@ def test_the_result_has_the_state_the_pid_and_the_time() -> None:
 def test_each_is_acted_on_once_and_a_failure_is_its_own(emperor: FakeEmperor, ctl: Ctl) -> None:
     emperor.serve("a.example", "b.example", "c.example")
     emperor.failing["b.example"] = "exit status 22"
-    told = ctl("start", "a.example", "b.example", "c.example", "a.example")
-    assert told.status == 1
+    result = ctl("start", "a.example", "b.example", "c.example", "a.example")
+    assert result.status == 1
     assert [vassal.starts for vassal in emperor.governor.vassals] == [1, 1, 1]
-    assert sorted(line.split()[0] for line in told.out.splitlines()) == ["a.example:", "c.example:"]
-    assert told.err == "emperorctl: cannot start b.example: exit status 22\n"
+    assert sorted(line.split()[0] for line in result.out.splitlines()) == [
+        "a.example:",
+        "c.example:",
+    ]
+    assert result.err == "emperorctl: cannot start b.example: exit status 22\n"
 
 
 @pytest.mark.parametrize(
@@ -73,8 +76,8 @@ def test_the_exit_status_is_that_of_the_worst(
 def test_a_message_cannot_steer_the_terminal(emperor: FakeEmperor, ctl: Ctl) -> None:
     emperor.serve("a.example")
     emperor.failing["a.example"] = "\n\x1b[2J[red]"
-    told = ctl("start", "a.example")
-    assert told.err == "emperorctl: cannot start a.example: \\x1b[2J[red]\n"
+    result = ctl("start", "a.example")
+    assert result.err == "emperorctl: cannot start a.example: \\x1b[2J[red]\n"
 
 
 def test_at_least_one_domain_is_needed(ctl: Ctl) -> None:

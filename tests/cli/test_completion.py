@@ -18,18 +18,18 @@ def _complete(shell: str, words: str) -> list[str]:
         "COMP_WORDS": words,
         "COMP_CWORD": str(len(words.split()) - 1),
     }
-    told = subprocess.run(
+    result = subprocess.run(
         COMMAND, env=ENVIRONMENT | asking, capture_output=True, text=True, check=False
     )
-    assert told.stderr == ""
-    return told.stdout.split()
+    assert result.stderr == ""
+    return result.stdout.split()
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_script_is_printed_for_each_shell(ctl: Ctl, shell: str) -> None:
-    told = ctl("completion", shell)
-    assert told.status == 0
-    assert f"_EMPERORCTL_COMPLETE={shell}_complete" in told.out
+    result = ctl("completion", shell)
+    assert result.status == 0
+    assert f"_EMPERORCTL_COMPLETE={shell}_complete" in result.out
 
 
 def test_another_shell_is_wrong_usage(ctl: Ctl) -> None:
@@ -63,9 +63,9 @@ def test_bash_completes_with_the_printed_script(emperor: FakeEmperor, tmp_path: 
         f"COMP_WORDS=(emperorctl --run-dir {tmp_path} why w) COMP_CWORD=4;"
         '_emperorctl_completion emperorctl; echo "${COMPREPLY[@]}"'
     )
-    told = subprocess.run(
+    result = subprocess.run(
         ["bash", "-c", script],
         env=ENVIRONMENT | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert (told.stdout, told.stderr) == ("www.a.example\n", "")
+    assert (result.stdout, result.stderr) == ("www.a.example\n", "")

@@ -26,17 +26,17 @@ def test_drain_says_since_when_and_what_comes_next(emperor: FakeEmperor, ctl: Ct
 
 def test_a_drain_that_cannot_be_noted_fails(emperor: FakeEmperor, ctl: Ctl) -> None:
     (emperor.run_dir / "draining").mkdir()
-    told = ctl("drain")
-    assert told.status == 1
-    assert told.err == "emperorctl: cannot drain: cannot write to run-dir: Is a directory\n"
+    result = ctl("drain")
+    assert result.status == 1
+    assert result.err == "emperorctl: cannot drain: cannot write to run-dir: Is a directory\n"
 
 
 def test_undrain_says_that_requests_come_back(emperor: FakeEmperor, ctl: Ctl) -> None:
     ctl("drain")
     for _ in range(2):
-        told = ctl("undrain")
-        assert told.status == 0
-        assert told.out.startswith("Serving.")
+        result = ctl("undrain")
+        assert result.status == 0
+        assert result.out.startswith("Serving.")
     assert _since(ctl) is None
 
 

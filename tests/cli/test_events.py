@@ -20,8 +20,8 @@ SERVES = TransitionEvent(2, NOW, GOAT, Event.ACCEPTING, STARTING, RUNNING, 0.15,
 
 
 def test_a_line_tells_who_and_what_and_why() -> None:
-    told = line(WOKEN).plain
-    assert told.endswith(f" {GOAT}: parked → starting, demand: hit from 203.0.113.9")
+    text = line(WOKEN).plain
+    assert text.endswith(f" {GOAT}: parked → starting, demand: hit from 203.0.113.9")
 
 
 def test_a_happening_without_a_detail_ends_with_its_event() -> None:
@@ -36,7 +36,7 @@ def test_the_last_event_of_a_vassal_has_no_state_after_it() -> None:
 def test_a_gap_in_the_numbers_is_told() -> None:
     assert not missed(None, 17)
     assert not missed(17, 18)
-    assert [told.plain for told in missed(17, 20)] == [
+    assert [each.plain for each in missed(17, 20)] == [
         "(2 events lost: emperorctl did not keep up)"
     ]
 
@@ -55,10 +55,10 @@ def _happen(emperor: FakeEmperor, *events: TransitionEvent) -> None:
 
 def test_the_end_of_the_daemon_ends_it_with_status_4(emperor: FakeEmperor, ctl: Ctl) -> None:
     _happen(emperor, WOKEN, SERVES)
-    told = ctl("events")
-    assert told.status == 4
-    assert len(told.out.splitlines()) == 2
-    assert told.err == "emperorctl: emperord has ended, and its events with it\n"
+    result = ctl("events")
+    assert result.status == 4
+    assert len(result.out.splitlines()) == 2
+    assert result.err == "emperorctl: emperord has ended, and its events with it\n"
 
 
 def test_the_number_of_past_events_is_asked_of_the_daemon(emperor: FakeEmperor, ctl: Ctl) -> None:

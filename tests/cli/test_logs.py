@@ -128,9 +128,9 @@ def test_a_log_that_is_not_there_yet_is_waited_for(emperor: FakeEmperor, log: Pa
 
 
 def test_a_vassal_that_has_never_printed_has_no_log(log: Path, ctl: Ctl) -> None:
-    told = ctl("logs", GOAT)
-    assert told.status == 1
-    assert told.err == f"emperorctl: cannot read {log}: no such file (was {GOAT} ever started?)\n"
+    result = ctl("logs", GOAT)
+    assert result.status == 1
+    assert result.err == f"emperorctl: cannot read {log}: no such file (was {GOAT} ever started?)\n"
 
 
 def test_a_missing_folder_is_an_error_even_when_following(log: Path, ctl: Ctl) -> None:
@@ -140,8 +140,8 @@ def test_a_missing_folder_is_an_error_even_when_following(log: Path, ctl: Ctl) -
 
 def test_a_log_that_is_a_folder_is_an_error(log: Path, ctl: Ctl) -> None:
     log.mkdir()
-    told = ctl("logs", GOAT)
-    assert (told.status, told.err) == (1, f"emperorctl: cannot read {log}: Is a directory\n")
+    result = ctl("logs", GOAT)
+    assert (result.status, result.err) == (1, f"emperorctl: cannot read {log}: Is a directory\n")
 
 
 def test_a_pipe_gets_every_byte_as_it_is(emperor: FakeEmperor, log: Path) -> None:

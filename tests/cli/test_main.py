@@ -51,19 +51,19 @@ def test_the_version_is_that_of_the_package(ctl: Ctl) -> None:
 
 
 def test_help_names_every_command_and_the_exit_statuses(ctl: Ctl) -> None:
-    told = ctl("--help")
-    assert told.status == 0
-    assert all(re.search(rf"^  {name} ", told.out, re.MULTILINE) for name in COMMANDS)
-    assert "3 no such vassal" in told.out
-    assert max(map(len, told.out.splitlines())) <= 80
+    result = ctl("--help")
+    assert result.status == 0
+    assert all(re.search(rf"^  {name} ", result.out, re.MULTILINE) for name in COMMANDS)
+    assert "3 no such vassal" in result.out
+    assert max(map(len, result.out.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_help_that_fits_eighty_columns(ctl: Ctl, name: str) -> None:
-    told = ctl(name, "--help")
-    assert told.status == 0
-    assert told.out.startswith(f"Usage: emperorctl {name} ")
-    assert max(map(len, told.out.splitlines())) <= 80
+    result = ctl(name, "--help")
+    assert result.status == 0
+    assert result.out.startswith(f"Usage: emperorctl {name} ")
+    assert max(map(len, result.out.splitlines())) <= 80
 
 
 def test_help_and_version_import_neither_http_nor_tables(tmp_path: Path) -> None:
@@ -88,9 +88,9 @@ def test_wrong_usage_exits_2(ctl: Ctl, arguments: tuple[str, ...]) -> None:
 def test_every_command_that_talks_exits_4_when_nobody_is_there(
     ctl: Ctl, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    told = ctl(*arguments)
-    assert (told.status, told.out) == (4, "")
-    assert told.err == (
+    result = ctl(*arguments)
+    assert (result.status, result.out) == (4, "")
+    assert result.err == (
         f"emperorctl: cannot reach emperord at {tmp_path}/control.sock: "
         "no such file (is it running? systemctl status emperord)\n"
     )
@@ -99,34 +99,34 @@ def test_every_command_that_talks_exits_4_when_nobody_is_there(
 def test_a_socket_that_a_dead_daemon_left_behind_is_told_apart(ctl: Ctl, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "control.sock"))
-    told = ctl("status")
-    assert told.status == 4
-    assert "nobody listens there (is it running?" in told.err
+    result = ctl("status")
+    assert result.status == 4
+    assert "nobody listens there (is it running?" in result.err
 
 
 def test_many_orders_without_a_daemon_complain_once(ctl: Ctl) -> None:
-    told = ctl("start", "a.example", "b.example")
-    assert told.status == 4
-    assert len(told.err.splitlines()) == 1
+    result = ctl("start", "a.example", "b.example")
+    assert result.status == 4
+    assert len(result.err.splitlines()) == 1
 
 
 def test_who_may_not_connect_is_told_which_group_may(emperor: FakeEmperor, ctl: Ctl) -> None:
     assert ctl("status").status == 0
     (emperor.run_dir / "control.sock").chmod(0)
     with without_the_rights_of_root():
-        told = ctl("status")
-    assert told.status == 4
-    assert "permission denied (that is for root and members of group emperor)" in told.err
+        result = ctl("status")
+    assert result.status == 4
+    assert "permission denied (that is for root and members of group emperor)" in result.err
 
 
 def test_a_socket_path_that_is_too_long_is_no_traceback(ctl: Ctl, tmp_path: Path) -> None:
-    told = finished(tmp_path / ("x" * 200), "status")
-    assert told.returncode == 4
-    assert "AF_UNIX path too long" in told.stderr
+    result = finished(tmp_path / ("x" * 200), "status")
+    assert result.returncode == 4
+    assert "AF_UNIX path too long" in result.stderr
 
 
 @pytest.mark.parametrize(
-    ("answer", "told", "status"),
+    ("answer", "result", "status"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", "it closed the connection before", 4),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "cannot understand emperord's", 1),
@@ -137,7 +137,7 @@ def test_a_socket_path_that_is_too_long_is_no_traceback(ctl: Ctl, tmp_path: Path
     ],
 )
 def test_half_an_answer_or_a_strange_one_is_no_traceback(
-    tmp_path: Path, answer: bytes, told: str, status: int
+    tmp_path: Path, answer: bytes, result: str, status: int
 ) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "control.sock"))
@@ -151,7 +151,7 @@ def test_half_an_answer_or_a_strange_one_is_no_traceback(
                 connection.recv(65536)
                 connection.sendall(answer)
             error = process.stderr.read()
-    assert told in error
+    assert result in error
     assert len(error.splitlines()) == 1
     assert process.returncode == status
 
@@ -159,12 +159,12 @@ def test_half_an_answer_or_a_strange_one_is_no_traceback(
 def test_a_full_disk_is_told(emperor: FakeEmperor) -> None:
     emperor.serve(GOAT)
     with Path("/dev/full").open("w") as full:
-        told = subprocess.run(
+        result = subprocess.run(
             command(emperor.run_dir, "status"),
             env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
-    assert told.returncode == 1
-    assert told.stderr == "emperorctl: cannot write: [Errno 28] No space left on device\n"
+    assert result.returncode == 1
+    assert result.stderr == "emperorctl: cannot write: [Errno 28] No space left on device\n"
 
 
 def test_the_program_exits_with_the_status_of_its_command(emperor: FakeEmperor) -> None:

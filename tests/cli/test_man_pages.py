@@ -19,7 +19,7 @@ PAGES = (MAN / "emperord.8", MAN / "emperorctl.1")
 
 def _rendered(page: Path, width: int = 80) -> str:
     """The page as groff sets it, without its warnings, which must not be."""
-    told = subprocess.run(
+    result = subprocess.run(
         [
             "groff", "-man", "-ww", "-Tutf8", f"-rLL={width}n",
             "-rHY=0",  # no hyphenation, so that a name is found as it is
@@ -28,8 +28,8 @@ def _rendered(page: Path, width: int = 80) -> str:
         ],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert told.stderr == ""
-    return told.stdout
+    assert result.stderr == ""
+    return result.stdout
 
 
 def _has_option(text: str, name: str) -> bool:

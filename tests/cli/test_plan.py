@@ -39,9 +39,9 @@ def vassals(tmp_path: Path) -> Path:
 
 
 def planned(ctl: Ctl, *arguments: object) -> dict[str, Any]:
-    told = ctl("plan", "--json", *map(str, arguments))
-    assert (told.status, told.err) == (0, "")
-    answer: dict[str, Any] = json.loads(told.out)
+    result = ctl("plan", "--json", *map(str, arguments))
+    assert (result.status, result.err) == (0, "")
+    answer: dict[str, Any] = json.loads(result.out)
     return answer
 
 
@@ -117,23 +117,25 @@ def test_the_domains_are_those_that_the_daemon_serves(
 
 
 def test_without_a_daemon_it_says_how_to_do_without_one(ctl: Ctl, three: Path, four: Path) -> None:
-    told = ctl("plan", "--backends", str(three), str(four))
-    assert told.status == 4
-    assert "cannot reach emperord" in told.err
-    assert "--vassals-dir DIR does without it" in told.err
+    result = ctl("plan", "--backends", str(three), str(four))
+    assert result.status == 4
+    assert "cannot reach emperord" in result.err
+    assert "--vassals-dir DIR does without it" in result.err
 
 
 def test_the_same_list_moves_nothing(ctl: Ctl, three: Path, vassals: Path) -> None:
-    told = ctl("plan", "--backends", str(three), str(three), "--vassals-dir", str(vassals))
-    assert told.out == "0 of 400 domains (0 %) would move.\n"
+    result = ctl("plan", "--backends", str(three), str(three), "--vassals-dir", str(vassals))
+    assert result.out == "0 of 400 domains (0 %) would move.\n"
 
 
 def test_a_machine_without_domains_is_no_division_by_zero(
     ctl: Ctl, three: Path, four: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "none").mkdir()
-    told = ctl("plan", "--backends", str(three), str(four), "--vassals-dir", str(tmp_path / "none"))
-    assert told.out == "0 of 0 domains would move.\n"
+    result = ctl(
+        "plan", "--backends", str(three), str(four), "--vassals-dir", str(tmp_path / "none")
+    )
+    assert result.out == "0 of 0 domains would move.\n"
 
 
 @pytest.mark.parametrize(
@@ -151,31 +153,31 @@ def test_a_machine_without_domains_is_no_division_by_zero(
 def test_a_list_that_is_merely_shorter_or_shuffled_is_warned_of(
     new: tuple[str, ...], warned: str | None
 ) -> None:
-    told = warning((A, B, C), new)
-    assert (told is None) is (warned is None)
-    assert (warned or "") in (told or "")
+    result = warning((A, B, C), new)
+    assert (result is None) is (warned is None)
+    assert (warned or "") in (result or "")
 
 
 def test_the_warning_is_seen_and_is_no_failure(
     ctl: Ctl, three: Path, tmp_path: Path, vassals: Path
 ) -> None:
     shorter = listing(tmp_path / "shorter.lua", A, B)
-    told = ctl("plan", "--backends", str(three), str(shorter), "--vassals-dir", str(vassals))
-    assert told.status == 0
-    assert told.out.splitlines()[1].startswith("warning: the new list is merely shorter; ")
+    result = ctl("plan", "--backends", str(three), str(shorter), "--vassals-dir", str(vassals))
+    assert result.status == 0
+    assert result.out.splitlines()[1].startswith("warning: the new list is merely shorter; ")
     assert planned(ctl, "--backends", three, shorter, "--vassals-dir", vassals)["warning"]
 
 
 def test_a_bad_list_or_folder_is_named(ctl: Ctl, three: Path, tmp_path: Path) -> None:
     bad = listing(tmp_path / "bad.lua")
-    told = ctl("plan", "--backends", str(three), str(bad), "--vassals-dir", str(tmp_path))
-    assert told.status == 1
-    assert f"cannot use the backends of {bad}: web_server_ips is empty" in told.err
-    told = ctl(
+    result = ctl("plan", "--backends", str(three), str(bad), "--vassals-dir", str(tmp_path))
+    assert result.status == 1
+    assert f"cannot use the backends of {bad}: web_server_ips is empty" in result.err
+    result = ctl(
         "plan", "--backends", str(three), str(three), "--vassals-dir", str(tmp_path / "nope")
     )
-    assert told.status == 1
-    assert told.err == f"emperorctl: cannot read {tmp_path}/nope: No such file or directory\n"
+    assert result.status == 1
+    assert result.err == f"emperorctl: cannot read {tmp_path}/nope: No such file or directory\n"
 
 
 def test_one_list_is_wrong_usage(ctl: Ctl, three: Path) -> None:

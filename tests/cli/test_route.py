@@ -64,16 +64,18 @@ def test_all_other_backends_stand_in_for_any_host(
 
 
 def test_a_fleet_of_one_has_no_substitutes(ctl: Ctl, tmp_path: Path) -> None:
-    told = ctl("route", "a.example", "--backends", str(listing(tmp_path / "one.lua", "[::1]:80")))
-    assert told.out == "a.example: [::1]:80 (1 of 1)\n"
+    result = ctl("route", "a.example", "--backends", str(listing(tmp_path / "one.lua", "[::1]:80")))
+    assert result.out == "a.example: [::1]:80 (1 of 1)\n"
 
 
 def test_each_host_has_its_backend_and_substitutes(ctl: Ctl, tmp_path: Path) -> None:
     backends = listing(tmp_path / "init_backends.lua", *THREE)
-    told = ctl("route", "WWW.Example.com.:8080", "s40832659.com", "--backends", str(backends))
-    assert told.status == 0
+    result = ctl("route", "WWW.Example.com.:8080", "s40832659.com", "--backends", str(backends))
+    assert result.status == 0
     balancer = Placement(backends, Rule.STOCK)
-    for line, host in zip(told.out.splitlines(), ("www.example.com", "s40832659.com"), strict=True):
+    for line, host in zip(
+        result.out.splitlines(), ("www.example.com", "s40832659.com"), strict=True
+    ):
         backend = THREE[HASHES[host] % 3]
         others = ", ".join(balancer.substitutes(host, backend))
         assert line == f"{host}: {backend} ({HASHES[host] % 3 + 1} of 3), then {others}"
@@ -81,14 +83,14 @@ def test_each_host_has_its_backend_and_substitutes(ctl: Ctl, tmp_path: Path) -> 
 
 def test_json_has_the_same_and_the_files_that_it_comes_from(ctl: Ctl, tmp_path: Path) -> None:
     backends = listing(tmp_path / "list.lua", *THREE)
-    told = json.loads(ctl("route", "example.com", "--backends", str(backends), "--json").out)
-    assert told["backends"] == list(THREE)
-    assert told["placement"] == "stock"
-    (route,) = told["routes"]
+    result = json.loads(ctl("route", "example.com", "--backends", str(backends), "--json").out)
+    assert result["backends"] == list(THREE)
+    assert result["placement"] == "stock"
+    (route,) = result["routes"]
     assert route["host"] == "example.com"
     assert route["backend"] == THREE[route["number"] - 1] == THREE[HASHES["example.com"] % 3]
     assert len(route["substitutes"]) == 2
-    assert [Path(file).name for file in told["files"]] == [
+    assert [Path(file).name for file in result["files"]] == [
         "get_backend_ip.lua", "backends.lua", "order.lua",
     ]  # fmt: skip
 
@@ -113,22 +115,22 @@ def test_lua_files_beside_the_list_win_one_by_one(ctl: Ctl, tmp_path: Path) -> N
     backends = listing(tmp_path / "init_backends.lua", *THREE)
     last = 'ngx.var.backend_ip = ngx.var.scheme .. "://" .. web_server_ips[#web_server_ips]\n'
     (tmp_path / "get_backend_ip.lua").write_text(last)
-    told = json.loads(ctl("route", "a.example", "--backends", str(backends), "--json").out)
-    assert told["routes"][0]["number"] == 3
-    assert [Path(file).parent == tmp_path for file in told["files"]] == [True, False, False]
+    result = json.loads(ctl("route", "a.example", "--backends", str(backends), "--json").out)
+    assert result["routes"][0]["number"] == 3
+    assert [Path(file).parent == tmp_path for file in result["files"]] == [True, False, False]
     (tmp_path / "fleet").mkdir()
     shutil.copy(LUA / "fleet" / "backends.lua", tmp_path / "fleet")
-    told = json.loads(ctl("route", "a.example", "--backends", str(backends), "--json").out)
-    assert told["files"][1] == str(tmp_path / "fleet" / "backends.lua")
+    result = json.loads(ctl("route", "a.example", "--backends", str(backends), "--json").out)
+    assert result["files"][1] == str(tmp_path / "fleet" / "backends.lua")
 
 
 def test_a_missing_lua_file_is_named_with_its_places(
     ctl: Ctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(placement, "_INSTALLED", (Path("/etc/nginx/lua-of-nobody"),))
-    told = ctl("route", "a.example", "--backends", str(listing(tmp_path / "list.lua", *THREE)))
-    assert told.status == 1
-    assert told.err == (
+    result = ctl("route", "a.example", "--backends", str(listing(tmp_path / "list.lua", *THREE)))
+    assert result.status == 1
+    assert result.err == (
         "emperorctl: cannot find get_backend_ip.lua in any of"
         f" {tmp_path}, /etc/nginx/lua-of-nobody\n"
     )
@@ -154,11 +156,11 @@ def test_a_list_that_nginx_would_refuse_is_told_with_its_cause(
 ) -> None:
     backends = tmp_path / "list.lua"
     backends.write_bytes(text.encode("latin-1"))
-    told = ctl("route", "a.example", "--backends", str(backends))
-    assert (told.status, told.out) == (1, "")
-    assert told.err.startswith(f"emperorctl: cannot use the backends of {backends}: ")
-    assert cause in told.err
-    assert len(told.err.splitlines()) == 1
+    result = ctl("route", "a.example", "--backends", str(backends))
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith(f"emperorctl: cannot use the backends of {backends}: ")
+    assert cause in result.err
+    assert len(result.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -169,9 +171,9 @@ def test_a_list_that_nginx_refuses_is_refused(
 ) -> None:
     backends = tmp_path / "init_backends.lua"
     backends.write_text(text)
-    told = ctl("route", "a.example", "--backends", str(backends))
-    assert (told.status, told.out) == (1, "")
-    assert re.search(complaint, told.err)
+    result = ctl("route", "a.example", "--backends", str(backends))
+    assert (result.status, result.out) == (1, "")
+    assert re.search(complaint, result.err)
 
 
 @pytest.mark.parametrize(
@@ -188,14 +190,14 @@ def test_a_list_that_tampers_with_lua_ends_in_order(
 ) -> None:
     backends = listing(tmp_path / "list.lua", *THREE)
     backends.write_text(f"{backends.read_text()}{trick}\n")
-    told = ctl("route", "a.example", "--backends", str(backends))
+    result = ctl("route", "a.example", "--backends", str(backends))
     if cause is None:
-        assert told.out.startswith("a.example: 192.0.2.1")
-        assert "of 3)" in told.out
+        assert result.out.startswith("a.example: 192.0.2.1")
+        assert "of 3)" in result.out
     else:
-        assert told.status == 1
-        assert cause in told.err
-    assert "\x1b" not in told.out + told.err
+        assert result.status == 1
+        assert cause in result.err
+    assert "\x1b" not in result.out + result.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -220,9 +222,9 @@ def _is_in_lua(pid: int) -> bool:
 
 def test_a_list_that_cannot_be_read_is_told(ctl: Ctl, tmp_path: Path) -> None:
     for path, cause in ((tmp_path / "none.lua", "No such file"), (tmp_path, "Is a directory")):
-        told = ctl("route", "a.example", "--backends", str(path))
-        assert told.status == 1
-        assert f"cannot use the backends of {path}: {cause}" in told.err
+        result = ctl("route", "a.example", "--backends", str(path))
+        assert result.status == 1
+        assert f"cannot use the backends of {path}: {cause}" in result.err
 
 
 @pytest.mark.parametrize(
@@ -249,9 +251,9 @@ def test_a_list_reaches_nothing_but_the_lua_language(
     mark = tmp_path / "mark"
     backends = listing(tmp_path / "list.lua", *THREE)
     backends.write_text(backends.read_text() + attempt.replace("MARK", str(mark)))
-    told = ctl("route", "a.example", "--backends", str(backends))
-    assert told.status == 1
-    assert "list.lua:2: " in told.err
+    result = ctl("route", "a.example", "--backends", str(backends))
+    assert result.status == 1
+    assert "list.lua:2: " in result.err
     assert not mark.exists()
 
 
@@ -272,10 +274,10 @@ def test_a_placement_that_fails_or_leaves_the_list_is_told(ctl: Ctl, tmp_path: P
         ("local x = 1", "sends a.example to '', which"),
     ):
         own.write_text(text)
-        told = ctl("route", "a.example", "--backends", str(backends))
-        assert told.status == 1
-        assert f"cannot run {own}: " in told.err
-        assert cause in told.err
+        result = ctl("route", "a.example", "--backends", str(backends))
+        assert result.status == 1
+        assert f"cannot run {own}: " in result.err
+        assert cause in result.err
 
 
 @pytest.mark.parametrize(
@@ -292,11 +294,11 @@ def test_a_wrong_host_is_told_and_the_others_are_routed(
     ctl: Ctl, tmp_path: Path, host: str, cause: str
 ) -> None:
     backends = listing(tmp_path / "list.lua", *THREE)
-    told = ctl("route", host, "good.example", "--backends", str(backends))
-    assert told.status == 1
-    assert told.out.startswith("good.example: ")
-    assert told.err.startswith("emperorctl: cannot route ")
-    assert cause in told.err
+    result = ctl("route", host, "good.example", "--backends", str(backends))
+    assert result.status == 1
+    assert result.out.startswith("good.example: ")
+    assert result.err.startswith("emperorctl: cannot route ")
+    assert cause in result.err
 
 
 @pytest.mark.parametrize("dialect", ["lupa.luajit21", "lupa.lua51", "lupa.lua54"])

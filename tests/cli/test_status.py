@@ -29,8 +29,8 @@ from tests.eventually import eventually
 HOSTILE = "\x1b]0;owned\x07[red]\u202e\r\nwww"
 
 
-def _plain(told: Report, width: int = 80, height: int = 10**6) -> list[str]:
-    return [line.plain for line in page(told, NOW, width, height)]
+def _plain(status: Report, width: int = 80, height: int = 10**6) -> list[str]:
+    return [line.plain for line in page(status, NOW, width, height)]
 
 
 def test_a_running_vassal_is_told_in_full() -> None:
@@ -95,8 +95,8 @@ def test_every_column_has_a_heading_above_it() -> None:
 
 
 def test_errors_and_refused_inis_stand_below_the_table() -> None:
-    told = report(throttled("a.example"), inis=(refused("b", "cannot read b.ini: binary"),))
-    lines = _plain(told, width=200)
+    status = report(throttled("a.example"), inis=(refused("b", "cannot read b.ini: binary"),))
+    lines = _plain(status, width=200)
     assert lines[-2] == (
         "a.example (tried again in 12s): exit status 22: "
         "ModuleNotFoundError: No module named 'flask'"
@@ -105,8 +105,8 @@ def test_errors_and_refused_inis_stand_below_the_table() -> None:
 
 
 def test_a_long_error_is_cut_to_the_width_of_the_terminal() -> None:
-    told = report(replace(throttled("a.example"), last_error="x" * 500 + "\nsecond line"))
-    assert [cell_len(line) for line in _plain(told)[-1:]] == [80]
+    status = report(replace(throttled("a.example"), last_error="x" * 500 + "\nsecond line"))
+    assert [cell_len(line) for line in _plain(status)[-1:]] == [80]
 
 
 def test_what_apps_and_inis_wrote_cannot_steer_the_terminal() -> None:
@@ -117,23 +117,23 @@ def test_what_apps_and_inis_wrote_cannot_steer_the_terminal() -> None:
 
 
 def test_the_first_line_counts_the_vassals_by_state() -> None:
-    told = report(running("a"), parked("b"), parked("c"), throttled("d"))
-    assert _plain(told)[0] == ("emperord 0.1.0, pid 815, up 3d: 1 throttled, 1 running, 2 parked")
+    status = report(running("a"), parked("b"), parked("c"), throttled("d"))
+    assert _plain(status)[0] == ("emperord 0.1.0, pid 815, up 3d: 1 throttled, 1 running, 2 parked")
 
 
 def test_a_machine_that_drains_says_so_in_the_second_line() -> None:
-    told = draining(report(running(GOAT)), NOW - timedelta(minutes=3))
-    assert _plain(told)[1] == (
+    status = draining(report(running(GOAT)), NOW - timedelta(minutes=3))
+    assert _plain(status)[1] == (
         "draining for 3m00s: load balancers are sent elsewhere until emperorctl undrain"
     )
-    assert len(_plain(told, height=5)) == 5
+    assert len(_plain(status, height=5)) == 5
     assert not any("draining" in line for line in _plain(report(running(GOAT))))
 
 
 def test_the_first_line_tells_of_a_flood() -> None:
-    told = report(running("a.example"))
-    told = replace(told, emperor=replace(told.emperor, held=5000, turned_away=12))
-    assert _plain(told)[0].endswith(": 1 running, 5000 requests held, 12 turned away")
+    status = report(running("a.example"))
+    status = replace(status, emperor=replace(status.emperor, held=5000, turned_away=12))
+    assert _plain(status)[0].endswith(": 1 running, 5000 requests held, 12 turned away")
 
 
 def test_without_vassals_it_says_how_to_add_one() -> None:
@@ -152,8 +152,8 @@ def test_a_screen_is_never_overfull_and_says_what_it_leaves_out(height: int) -> 
 
 
 def test_a_screen_that_is_large_enough_leaves_nothing_out() -> None:
-    told = report(running("a"), throttled("b"))
-    assert _plain(told, height=len(_plain(told))) == _plain(told)
+    status = report(running("a"), throttled("b"))
+    assert _plain(status, height=len(_plain(status))) == _plain(status)
 
 
 def test_json_is_the_apis_own(emperor: FakeEmperor, ctl: Ctl) -> None:
@@ -161,9 +161,9 @@ def test_json_is_the_apis_own(emperor: FakeEmperor, ctl: Ctl) -> None:
     emperor.refuse("b.example", HOSTILE)
     outcome = ctl("status", "--json")
     assert outcome.status == 0
-    told = json.loads(outcome.out)
-    assert [(vassal["name"], vassal["state"]) for vassal in told["vassals"]] == [(GOAT, "parked")]
-    assert told["refused"] == [
+    status = json.loads(outcome.out)
+    assert [(vassal["name"], vassal["state"]) for vassal in status["vassals"]] == [(GOAT, "parked")]
+    assert status["refused"] == [
         {"file": "b.example.ini", "domain": "b.example", "reason": "broken-ini", "error": HOSTILE}
     ]
 
@@ -176,9 +176,9 @@ def test_named_vassals_are_shown_alone_a_refused_one_too(emperor: FakeEmperor, c
     assert "a.example" not in shown.out
     assert "b.example" in shown.out
     assert "c.example.ini: no" in shown.out
-    told = json.loads(ctl("status", "--json", "a.example").out)
-    assert [vassal["name"] for vassal in told["vassals"]] == ["a.example"]
-    assert told["refused"] == []
+    status = json.loads(ctl("status", "--json", "a.example").out)
+    assert [vassal["name"] for vassal in status["vassals"]] == ["a.example"]
+    assert status["refused"] == []
 
 
 def test_an_unknown_vassal_is_named_and_exits_3(emperor: FakeEmperor, ctl: Ctl) -> None:

@@ -20,9 +20,9 @@ def test_the_last_lines_are_the_last_lines(content: bytes, lines: int, block: in
         patch.setattr(tail, "BLOCK", block)
         file.write(content)
         file.flush()
-        told = b"".join(tail.last(Path(file.name), lines))
+        result = b"".join(tail.last(Path(file.name), lines))
     split = content.splitlines(keepends=True)
-    assert told == b"".join(split[max(0, len(split) - lines) :])
+    assert result == b"".join(split[max(0, len(split) - lines) :])
 
 
 def test_a_file_without_any_newline_is_one_line(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_it_tells_how_long_each_phase_of_the_start_took() -> None:
 
 
 @pytest.mark.parametrize(
-    ("marks", "told"),
+    ("marks", "result"),
     [
         ((None, None, None, None), ""),
         ((1.25, None, None, None), "1.2 ms to spawn"),
@@ -40,33 +40,33 @@ def test_it_tells_how_long_each_phase_of_the_start_took() -> None:
     ],
 )
 def test_a_phase_that_has_not_ended_is_left_out(
-    marks: tuple[float | None, float | None, float | None, float | None], told: str
+    marks: tuple[float | None, float | None, float | None, float | None], result: str
 ) -> None:
-    assert phases(Wake("hit", None, None, None, None, None, NOW, *marks)) == told
+    assert phases(Wake("hit", None, None, None, None, None, NOW, *marks)) == result
 
 
 def test_it_tells_the_last_stop_and_the_next_one() -> None:
-    told = _told(detail(running(GOAT)))
-    assert told["stopped"].startswith("5h00m ago (")
-    assert told["stopped"].endswith("): idle")
-    assert told["sleeps"] == "in 26h, unless somebody uses it (idle = 93600)"
+    result = _told(detail(running(GOAT)))
+    assert result["stopped"].startswith("5h00m ago (")
+    assert result["stopped"].endswith("): idle")
+    assert result["sleeps"] == "in 26h, unless somebody uses it (idle = 93600)"
     assert _told(detail(replace(running(GOAT), idle_seconds=0)))["sleeps"] == "never: idle = 0"
     assert _told(detail(parked(GOAT)))["sleeps"] == "after 26h without a hit"
 
 
 def test_a_vassal_that_never_ran_has_no_history() -> None:
-    told = _told(replace(detail(parked(GOAT)), wake=None, last_stop=None))
-    assert told["woken"] == "not since emperord started"
-    assert told.keys().isdisjoint({"took", "stopped", "failed", "cause", "waiting", "last hit"})
+    result = _told(replace(detail(parked(GOAT)), wake=None, last_stop=None))
+    assert result["woken"] == "not since emperord started"
+    assert result.keys().isdisjoint({"took", "stopped", "failed", "cause", "waiting", "last hit"})
 
 
 def test_a_failure_has_its_cause_the_retry_and_the_log() -> None:
     of = replace(detail(throttled(GOAT)), log_tail=("Traceback:", "\tboom"))
-    told = _told(of)
-    assert told["failed"] == (
+    result = _told(of)
+    assert result["failed"] == (
         "5 in a row, of 5 starts; throttled for 12s, emperorctl start pardons at once"
     )
-    assert told["cause"] == "exit status 22: ModuleNotFoundError: No module named 'flask'"
+    assert result["cause"] == "exit status 22: ModuleNotFoundError: No module named 'flask'"
     assert [line.plain for line in story(of, NOW)][-3:] == [
         "The end of its log:", "  Traceback:", "  \tboom",
     ]  # fmt: skip
@@ -88,24 +88,24 @@ def test_one_that_stops_is_not_said_to_sleep_later() -> None:
 
 def test_a_draining_predecessor_and_the_waiting_are_told() -> None:
     busy = replace(running(GOAT), held=3, queued=12)
-    told = _told(replace(detail(busy), predecessor_pid=99))
-    assert told["state"].endswith("its predecessor, pid 99, finishes its requests")
-    assert told["waiting"] == "3 requests held, 12 connections queued"
+    result = _told(replace(detail(busy), predecessor_pid=99))
+    assert result["state"].endswith("its predecessor, pid 99, finishes its requests")
+    assert result["waiting"] == "3 requests held, 12 connections queued"
 
 
 def test_one_that_waits_for_its_turn_says_so() -> None:
-    told = replace(parked(GOAT), state=ReportedState.STARTING, boot_position=3)
-    assert _told(detail(told))["state"].endswith(
+    result = replace(parked(GOAT), state=ReportedState.STARTING, boot_position=3)
+    assert _told(detail(result))["state"].endswith(
         ", number 3 in the queue of apps to boot (max-starting)"
     )
 
 
 def test_every_path_an_administrator_may_look_for_is_told() -> None:
-    told = _told(replace(detail(running(GOAT)), aliases=("goat.example", "www.goat.example")))
-    assert told["ini"] == f"/etc/uwsgi/vassals/{GOAT}.ini"
-    assert told["socket"] == f"/var/sockets/{GOAT}/socket, activation = fallback"
-    assert told["log"] == f"/var/log/emperord/{GOAT}.log"
-    assert told["aliases"] == "goat.example, www.goat.example"
+    result = _told(replace(detail(running(GOAT)), aliases=("goat.example", "www.goat.example")))
+    assert result["ini"] == f"/etc/uwsgi/vassals/{GOAT}.ini"
+    assert result["socket"] == f"/var/sockets/{GOAT}/socket, activation = fallback"
+    assert result["log"] == f"/var/log/emperord/{GOAT}.log"
+    assert result["aliases"] == "goat.example, www.goat.example"
 
 
 def test_foreign_text_cannot_steer_the_terminal() -> None:

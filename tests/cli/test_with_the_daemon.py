@@ -30,8 +30,8 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
 
 
 def _ctl(daemon: Daemon, *arguments: str) -> tuple[int, str, str]:
-    told = finished(daemon.run_dir, *arguments)
-    return told.returncode, told.stdout, told.stderr
+    result = finished(daemon.run_dir, *arguments)
+    return result.returncode, result.stdout, result.stderr
 
 
 def test_an_app_is_woken_looked_at_and_put_to_sleep(daemon: Daemon) -> None:
@@ -66,8 +66,8 @@ def test_a_machine_is_drained_seen_to_drain_and_taken_back(daemon: Daemon, tmp_p
     assert _ctl(daemon, "undrain")[1].startswith("Serving.")
     assert "draining" not in _ctl(daemon, "status")[1]
     fleet = listing(tmp_path / "fleet.lua", "192.0.2.11", "192.0.2.12")
-    told = _ctl(daemon, "plan", "--backends", str(fleet), str(fleet))
-    assert told == (0, "0 of 2 domains (0 %) would move.\n", "")
+    result = _ctl(daemon, "plan", "--backends", str(fleet), str(fleet))
+    assert result == (0, "0 of 2 domains (0 %) would move.\n", "")
 
 
 def test_events_begin_with_past_ones_and_end_with_the_daemon(

@@ -26,10 +26,10 @@ def outcome_of(visit: Visit, runs: int) -> Outcome:
         return Outcome.UNANSWERED
     if visit.status == 200:
         size = len(question.body) if question.method == "POST" else 0
-        by_its_app = visit.told.split()[1:3] == [question.domain, str(size)]
+        by_its_app = visit.text.split()[1:3] == [question.domain, str(size)]
         return Outcome.ANSWERED if by_its_app and runs == 1 else Outcome.WRONG
     if runs == 0 and visit.status == 404:
         return Outcome.UNKNOWN
     if runs == 0 and visit.status == 503:
-        return Outcome.REFUSED if visit.told.startswith(RETRY) else Outcome.WRONG
+        return Outcome.REFUSED if visit.text.startswith(RETRY) else Outcome.WRONG
     return Outcome.BROKEN if visit.status in (502, 503) else Outcome.WRONG

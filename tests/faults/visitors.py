@@ -39,8 +39,8 @@ class Visitors(Client):
             ) as answer,
         ):
             retry = answer.headers.get("Retry-After")
-            told = await answer.text()
-            return answer.status, f"{RETRY}{retry}\n{told}" if retry else told
+            text = await answer.text()
+            return answer.status, f"{RETRY}{retry}\n{text}" if retry else text
 
 
 class _ThisMachine(Network):

@@ -37,19 +37,19 @@ class Question:
 @dataclass(frozen=True, slots=True)
 class Visit:
     """A question and what became of it, between two instants of the monotonic clock. `status` is
-    None when nobody answered; `told` is the body, or why there is none."""
+    None when nobody answered; `text` is the body, or why there is none."""
 
     id: str
     question: Question
     sent: float
     done: float
     status: int | None
-    told: str
+    text: str
 
     @property
     def failed(self) -> bool:
         """Whether it was not answered by the app of the host that was asked for."""
-        return self.status != 200 or self.told.split()[1:2] != [self.question.domain]
+        return self.status != 200 or self.text.split()[1:2] != [self.question.domain]
 
     def was_under_way(self, start: float, end: float) -> bool:
         """Whether it was at some moment between the two."""
@@ -98,14 +98,14 @@ class Client:
         """Pay one visit, from that host."""
         name = f"visit-{next(self._numbers)}"
         self._under_way[name] = sent = time.monotonic()
-        status, told = None, "no answer"
+        status, text = None, "no answer"
         try:
-            status, told = await self._ask(name, question)
+            status, text = await self._ask(name, question)
         except (aiohttp.ClientError, TimeoutError) as error:
-            told = repr(error)
+            text = repr(error)
         finally:
             del self._under_way[name]
-        return Visit(name, question, sent, time.monotonic(), status, told)
+        return Visit(name, question, sent, time.monotonic(), status, text)
 
     async def _ask(self, name: str, question: Question) -> tuple[int, str]:
         """As a browser: a GET on a kept connection that turns out to be closed, as nginx closes

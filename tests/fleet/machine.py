@@ -112,8 +112,8 @@ class Machine:
                 stderr=errors,
             )
         assert process.stdout is not None
-        with process.stdout as told:
-            if told.readline() != b"booted\n":
+        with process.stdout as output:
+            if output.readline() != b"booted\n":
                 process.kill()
                 process.wait()
                 raise MachineError(f"cannot boot {self.name}: {console.read_text()}")

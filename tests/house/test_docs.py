@@ -119,9 +119,9 @@ def test_every_promise_is_tested_by_a_test_that_is_there() -> None:
 @pytest.mark.parametrize("page", MARKDOWN, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_footnote_has_its_text(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    told = re.findall(r"^\[\^([\w-]+)\]:", text, re.MULTILINE)
+    defined = re.findall(r"^\[\^([\w-]+)\]:", text, re.MULTILINE)
     used = re.findall(r"\[\^([\w-]+)\](?!:)", text)
-    assert sorted(told) == sorted(set(used))
+    assert sorted(defined) == sorted(set(used))
 
 
 @pytest.mark.parametrize("page", MARKDOWN, ids=lambda page: str(page.relative_to(ROOT)))
@@ -148,8 +148,8 @@ def test_measured_figures_stand_in_generated_tables(page: Path) -> None:
 def test_every_fault_is_told_with_what_becomes_of_requests() -> None:
     page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
     rows = [f"| {fault.name} | {_told(fault)} |" for fault in FAULTS]
-    told = page.partition("| fault | a request is |\n|---|---|\n")[2].partition("\n\n")[0]
-    assert told.splitlines() == rows
+    shown = page.partition("| fault | a request is |\n|---|---|\n")[2].partition("\n\n")[0]
+    assert shown.splitlines() == rows
 
 
 def _told(fault: Fault) -> str:

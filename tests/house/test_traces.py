@@ -56,7 +56,7 @@ def a_namespace() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "pattern"),
     [
         (a_process, "process .*sleep infinity"),
         (a_process_with_an_environment_of_its_own, "process .*sleep 9999"),
@@ -67,8 +67,8 @@ def a_namespace() -> Iterator[None]:
     ],
 )
 def test_what_is_left_behind_is_told(
-    make: Callable[[], AbstractContextManager[None]], told: str
+    make: Callable[[], AbstractContextManager[None]], pattern: str
 ) -> None:
     with make():
-        eventually(lambda: any(re.match(told, trace) for trace in traces()), what=told)
-    assert not any(re.match(told, trace) for trace in traces())
+        eventually(lambda: any(re.match(pattern, trace) for trace in traces()), what=pattern)
+    assert not any(re.match(pattern, trace) for trace in traces())

@@ -20,17 +20,17 @@ def history(backend: Backend) -> list[str]:
     """What happened to any vassal, in order, by the daemon's log: it `waits` and `moves on`, or
     `boots` at once; it `is slow` and loses its place; it `accepts`; it `is gone`."""
     lines = backend.lines(rf" INFO \S+: (\w+ → \w+: |{_SLOW})")
-    told = [line.split(maxsplit=4)[3:] for line in lines]
+    steps = [line.split(maxsplit=4)[3:] for line in lines]
     slow = set()
     happened = []
-    for number, (domain, what) in enumerate(told):
+    for number, (domain, what) in enumerate(steps):
         if what.startswith(_SLOW):
             slow.add(domain)
             happened.append("is slow")
         elif "its turn to boot" in what:
             happened.append("moves on")
         elif what.startswith("parked → starting"):
-            follows = next((w for d, w in told[number + 1 :] if d == domain), "")
+            follows = next((w for d, w in steps[number + 1 :] if d == domain), "")
             happened.append("waits" if "its turn to boot" in follows else "boots")
         elif what.startswith("starting → running"):
             happened.append("accepts" if domain not in slow else "accepts late")

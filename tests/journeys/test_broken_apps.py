@@ -235,9 +235,9 @@ def test_an_app_stops_in_order_while_uwsgi_replaces_a_worker(
     waits_since = time.monotonic()
     eventually(lambda: time.monotonic() > waits_since + 1.5)
     assert backend.call("POST", "/v1/vassals/a.example/sleep")[0] == 200
-    told = log.read_text(errors="replace")
-    assert told.rindex("Respawned") > told.rindex("i have to sleep a bit")
-    assert told.index("message 2 from emperor") > told.rindex("i have to sleep a bit")
+    output = log.read_text(errors="replace")
+    assert output.rindex("Respawned") > output.rindex("i have to sleep a bit")
+    assert output.index("message 2 from emperor") > output.rindex("i have to sleep a bit")
     assert not backend.lines("did not stop")
 
 

@@ -222,7 +222,7 @@ def test_stale_entries_are_dropped_and_every_site_is_served(
     backend.start()
     if whose == "vassals":
         # The old app answers until it has noticed that its emperor is gone.
-        eventually(lambda: (told := answer(backend, "a.example")) and told != before)
+        eventually(lambda: (served := answer(backend, "a.example")) and served != before)
     eventually(lambda: answer(backend, "b.example"))
     assert (eventually(lambda: answer(backend, "a.example")) == before) == (whose != "vassals")
     backend.crash()

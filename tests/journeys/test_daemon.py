@@ -323,20 +323,20 @@ def test_events_are_told_as_they_happen(backend: Backend) -> None:
     connection.request("GET", "/v1/events")
     with connection.getresponse() as response:
         backend.get("a.example")
-        told = [json.loads(response.readline()) for _ in range(2)]
+        lines = [json.loads(response.readline()) for _ in range(2)]
         assert backend.stop() == 0
         last = [json.loads(line) for line in response.read().splitlines()][-1]
     assert (last["name"], last["after"]) == ("a.example", None), "the stream has an end"
     connection.close()
     backend.start()
-    assert [(line["name"], line["before"], line["after"]) for line in told] == [
+    assert [(line["name"], line["before"], line["after"]) for line in lines] == [
         ("a.example", "parked", "starting"),
         ("a.example", "starting", "running"),
     ]
-    assert all(line["at"].endswith("Z") for line in told)
-    assert told[1]["seq"] == told[0]["seq"] + 1
-    assert told[0]["start_seconds"] is None
-    assert told[1]["start_seconds"] > 0
+    assert all(line["at"].endswith("Z") for line in lines)
+    assert lines[1]["seq"] == lines[0]["seq"] + 1
+    assert lines[0]["start_seconds"] is None
+    assert lines[1]["start_seconds"] > 0
 
 
 def test_orders_are_answered_when_they_are_done(backend: Backend) -> None:

@@ -26,18 +26,18 @@ HOSTS = {
 class Demo:
     """A running demo and the text that it printed. `home` is the backend of flask.localhost."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", told: str) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", printed: str) -> None:
         self.process = process
-        self.told = told
-        [port] = set(re.findall(r"curl http://\S+:(\d+)/", told))
-        [home] = set(re.findall(r"--run-dir (\S+)/run", told))
+        self.printed = printed
+        [port] = set(re.findall(r"curl http://\S+:(\d+)/", printed))
+        [home] = set(re.findall(r"--run-dir (\S+)/run", printed))
         self.port = int(port)
         self.folder = Path(home).parent
         self.home = Path(home).name
 
     def paste(self, pattern: str) -> str:
         """Run the printed command that ends as the pattern says, and return its output."""
-        [line] = re.findall(rf"^  (\S.*{pattern})$", self.told, re.MULTILINE)
+        [line] = re.findall(rf"^  (\S.*{pattern})$", self.printed, re.MULTILINE)
         return subprocess.run(
             line, shell=True, stdout=subprocess.PIPE, text=True, check=True
         ).stdout

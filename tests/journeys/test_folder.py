@@ -107,8 +107,8 @@ def test_status_and_why_agree_on_an_app_that_is_removed(
     detail = backend.detail("a.example")
     assert (row["name"], row["state"]) == ("a.example", detail["status"]["state"])
     assert detail["last_stop"]["reason"] == "its ini is gone"
-    status, told = backend.call("POST", "/v1/vassals/a.example/start")
-    assert (status, told["detail"]) == (
+    status, problem = backend.call("POST", "/v1/vassals/a.example/start")
+    assert (status, problem["detail"]) == (
         404, "a.example is no vassal any more: its ini is gone",
     )  # fmt: skip
     assert backend.get("a.example").status == 404
@@ -228,7 +228,7 @@ def test_a_rescan_forgets_a_refused_ini_that_is_gone(
     eventually(lambda: len(backend.call("GET", "/v1/status")[1]["refused"]) == 2)
     backend.process.send_signal(signal.SIGSTOP)
     for number in range(17_000):
-        # More than the kernel queues, so that what follows is not told.
+        # More than the kernel queues, so that what follows is not problem.
         (backend.vassals / f".{number % 2}").touch()
     (backend.vassals / "UPPER.ini").unlink()
     (backend.vassals / "bad.example.ini").rmdir()

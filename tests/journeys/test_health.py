@@ -53,10 +53,10 @@ def test_a_restart_of_the_daemon_does_not_end_a_drain(backend: Backend) -> None:
 
 def test_a_drain_that_cannot_be_noted_is_an_error(backend: Backend) -> None:
     (backend.run_dir / "draining").mkdir()
-    status, told = backend.call("POST", "/v1/drain")
+    status, problem = backend.call("POST", "/v1/drain")
     assert status == 500
-    assert told["code"] == "cannot-drain"
-    assert told["detail"] == "cannot drain: cannot write to run-dir: Is a directory"
+    assert problem["code"] == "cannot-drain"
+    assert problem["detail"] == "cannot drain: cannot write to run-dir: Is a directory"
     assert health(backend) == SERVING
     (backend.run_dir / "draining").rmdir()
 

@@ -66,8 +66,8 @@ def backend(start: Start, installation: Installation) -> Backend:
 
 def version(backend: Backend) -> str:
     _, status = backend.call("GET", "/v1/status")
-    told: str = status["emperor"]["version"]
-    return told
+    version: str = status["emperor"]["version"]
+    return version
 
 
 def upgrade(backend: Backend) -> None:
@@ -298,15 +298,15 @@ def test_emperorctl_waits_for_it_and_tells_what_came_of_it(
     backend.add("a.example")
     text = backend.get("a.example").text
     installation.install("2.0")
-    told = finished(backend.run_dir, "upgrade")
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.startswith("emperord 2.0 has taken over from 1.0: ")
+    result = finished(backend.run_dir, "upgrade")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("emperord 2.0 has taken over from 1.0: ")
     assert version(backend) == "2.0"
     installation.install("3.0", "import a_module_that_nobody_installed")
     backend.expect("cannot upgrade: ")
-    told = finished(backend.run_dir, "upgrade")
-    assert (told.returncode, told.stdout) == (1, "")
-    assert "cannot upgrade: the new version does not start: ModuleNotFoundError" in told.stderr
+    result = finished(backend.run_dir, "upgrade")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "cannot upgrade: the new version does not start: ModuleNotFoundError" in result.stderr
     assert version(backend) == "2.0"
     assert backend.get("a.example").text == text
 

@@ -40,6 +40,6 @@ def run_in(group: Path, expression: str) -> str:
         f"group = Path({str(group)!r}); print({expression})"
     )
     with in_group(group, sys.executable, "-c", script) as process:
-        told, _ = process.communicate()
+        output, _ = process.communicate()
     assert process.returncode == 0
-    return told.strip()
+    return output.strip()

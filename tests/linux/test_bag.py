@@ -178,10 +178,10 @@ def test_a_process_that_is_killed_leaves_it_to_the_next(bag: Bag) -> None:
     )
     bag.write([StoreEntry("a", b"1")])
     command = [sys.executable, "-c", script, *map(str, bag.ends)]
-    told = subprocess.run(
+    result = subprocess.run(
         command, pass_fds=bag.ends, stdout=subprocess.PIPE, text=True, check=False
     )
-    assert (told.returncode, told.stdout) == (-9, "['a']\n")
+    assert (result.returncode, result.stdout) == (-9, "['a']\n")
     assert found(bag) == {"a": b"1", "b": b"2"}
 
 
@@ -348,8 +348,8 @@ def test_without_privileges_it_is_smaller_and_works() -> None:
 
 def test_too_many_descriptors_are_told_with_the_limit() -> None:
     bag = Bag.new()
-    told = pytest.raises(CannotKeep, match="raise the limit on open files")
-    with somewhere() as fd, most_files(20), without_privileges(), told:
+    refused = pytest.raises(CannotKeep, match="raise the limit on open files")
+    with somewhere() as fd, most_files(20), without_privileges(), refused:
         for number in range(10_000):
             bag.write([StoreEntry(f"app{number}", b"x", (fd,))])
     assert "app0" in found(bag)

@@ -27,8 +27,8 @@ def given_three(names: str, python: str = TELL) -> list[object]:
         " 3</dev/null 4</dev/null 5</dev/null"
     )
     command = ["/bin/bash", "-c", script, "bash", sys.executable, "-c", python]
-    told = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
-    found = json.loads(told)
+    output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    found = json.loads(output)
     assert isinstance(found, list)
     return found
 

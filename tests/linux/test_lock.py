@@ -90,5 +90,5 @@ def test_a_lock_on_a_file_that_is_gone_is_taken_anew(tmp_path: Path) -> None:
     (tmp_path / "emperord.lock").unlink()
     with RunLock(tmp_path, first.fd):
         command = [sys.executable, "-c", HOLDER, str(tmp_path)]
-        told = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False).stderr
-        assert "already serves" in told
+        output = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False).stderr
+        assert "already serves" in output

@@ -22,8 +22,8 @@ def manager(address: str) -> Iterator[socket.socket]:
 @pytest.mark.parametrize("abstract", [False, True])
 def test_each_state_is_one_datagram(tmp_path: Path, abstract: bool) -> None:
     path = str(tmp_path / "notify")
-    bound, told = ("\0" + path, "@" + path) if abstract else (path, path)
-    with manager(bound) as systemd, Notifier.from_environment({"NOTIFY_SOCKET": told}) as notifier:
+    bound, named = ("\0" + path, "@" + path) if abstract else (path, path)
+    with manager(bound) as systemd, Notifier.from_environment({"NOTIFY_SOCKET": named}) as notifier:
         notifier.ready()
         notifier.status("3 running")
         notifier.alive()
@@ -43,8 +43,8 @@ def test_a_descriptor_can_be_kept(tmp_path: Path) -> None:
     read_end, write_end = os.pipe()
     with manager(path) as systemd, Notifier(path) as notifier:
         notifier.store("bag.reader", write_end)
-        told, [kept], _, _ = socket.recv_fds(systemd, 100, 2)
-    assert told == b"FDSTORE=1\nFDNAME=bag.reader\nFDPOLL=0"
+        message, [kept], _, _ = socket.recv_fds(systemd, 100, 2)
+    assert message == b"FDSTORE=1\nFDNAME=bag.reader\nFDPOLL=0"
     assert os.path.samestat(os.fstat(kept), os.fstat(write_end))
     for fd in (kept, write_end, read_end):
         os.close(fd)

@@ -123,14 +123,14 @@ async def test_a_name_of_any_bytes_is_told(watched: Watched) -> None:
     watched.watch()
     name = b"caf\xe9 \n.ini"
     watched.touch(name)
-    assert {os.fsencode(told) for told in await watched.settled()} == {name}
+    assert {os.fsencode(each) for each in await watched.settled()} == {name}
 
 
 async def test_a_burst_is_told_at_once(watched: Watched) -> None:
     watched.watch()
     watched.run_within("for i in 1 2 3; do echo > $i.ini; done")
-    await eventually_async(lambda: watched.told)
-    assert watched.told == [Changes(frozenset({"1.ini", "2.ini", "3.ini"}))]
+    await eventually_async(lambda: watched.seen)
+    assert watched.seen == [Changes(frozenset({"1.ini", "2.ini", "3.ini"}))]
 
 
 async def test_an_overflow_of_the_kernels_queue_asks_for_a_rescan(watched: Watched) -> None:
@@ -149,7 +149,7 @@ async def test_a_folder_that_is_made_again_is_told_and_watched(
     watched.watch()
     watched.run(gone)
     await eventually_async(lambda: "is gone" in caplog.text)
-    assert EVERYTHING not in watched.told
+    assert EVERYTHING not in watched.seen
     watched.folder.mkdir(parents=True)
     await watched.everything_is_told()
     assert await watched.settled() == set()
@@ -230,5 +230,5 @@ async def test_a_folder_is_watched_as_soon_as_it_can_be(
     ]
     await watched.everything_is_told()
     (watched.folder / "a.example.ini").touch()
-    await eventually_async(lambda: any("a.example.ini" in each.names for each in watched.told))
+    await eventually_async(lambda: any("a.example.ini" in each.names for each in watched.seen))
     assert len(caplog.messages) == 1

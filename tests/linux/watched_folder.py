@@ -14,27 +14,27 @@ EVERYTHING = Changes(everything=True)
 
 
 class Watched:
-    """A watched folder and what was told of it."""
+    """A watched folder and the changes that it has reported."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.told: list[Changes] = []
+        self.seen: list[Changes] = []
         self.watches: list[FolderWatch] = []
 
     def watch(self, rescan_seconds: float = 3600.0) -> None:
         loop = asyncio.get_running_loop()
-        self.watches.append(FolderWatch(self.folder, loop, self.told.append, rescan_seconds))
+        self.watches.append(FolderWatch(self.folder, loop, self.seen.append, rescan_seconds))
 
     def names(self) -> set[str]:
-        return {name for changes in self.told for name in changes.names}
+        return {name for changes in self.seen for name in changes.names}
 
     async def settled(self) -> set[str]:
         """All names that were reported until a file that is made now was."""
-        ref = self.folder / "ref.ini"
-        ref.touch()
-        await eventually_async(lambda: ref.name in self.names())
-        names = self.names() - {ref.name}
-        self.told.clear()
+        mark = self.folder / "mark.ini"
+        mark.touch()
+        await eventually_async(lambda: mark.name in self.names())
+        names = self.names() - {mark.name}
+        self.seen.clear()
         return names
 
     def run(self, command: str) -> None:
@@ -67,5 +67,5 @@ class Watched:
         os.close(os.open(os.fsencode(self.folder) + b"/" + name, os.O_WRONLY | os.O_CREAT))
 
     async def everything_is_told(self) -> None:
-        await eventually_async(lambda: EVERYTHING in self.told)
-        self.told.clear()
+        await eventually_async(lambda: EVERYTHING in self.seen)
+        self.seen.clear()

@@ -43,30 +43,30 @@ async def environ(
 ) -> dict[str, Any]:
     port = nginx.tls_port if tls else nginx.port
     reply = await asyncio.to_thread(ask, port, request, source, tls)
-    told: dict[str, Any] = json.loads(reply.text)["environ"]
-    return told
+    env: dict[str, Any] = json.loads(reply.text)["environ"]
+    return env
 
 
 async def test_a_balancer_is_believed(nginx: Nginx, warm: App) -> None:
-    told = await environ(nginx, Request(HOST, headers=FORWARDED), BALANCER)
-    assert told["REMOTE_ADDR"] == "203.0.113.7"
-    assert told["HTTP_X_FORWARDED_FOR"] == told["HTTP_X_REAL_IP"] == "203.0.113.7"
-    assert (told["HTTPS"], told["wsgi.url_scheme"]) == ("on", "https")
+    env = await environ(nginx, Request(HOST, headers=FORWARDED), BALANCER)
+    assert env["REMOTE_ADDR"] == "203.0.113.7"
+    assert env["HTTP_X_FORWARDED_FOR"] == env["HTTP_X_REAL_IP"] == "203.0.113.7"
+    assert (env["HTTPS"], env["wsgi.url_scheme"]) == ("on", "https")
 
 
 async def test_a_stranger_is_not_believed(nginx: Nginx, warm: App) -> None:
-    told = await environ(nginx, Request(HOST, headers=FORWARDED), STRANGER)
-    assert told["REMOTE_ADDR"] == STRANGER
-    assert told["HTTP_X_FORWARDED_FOR"] == STRANGER
-    assert told["HTTP_X_FORWARDED_PROTO"] == told["wsgi.url_scheme"] == "http"
-    assert "HTTPS" not in told
+    env = await environ(nginx, Request(HOST, headers=FORWARDED), STRANGER)
+    assert env["REMOTE_ADDR"] == STRANGER
+    assert env["HTTP_X_FORWARDED_FOR"] == STRANGER
+    assert env["HTTP_X_FORWARDED_PROTO"] == env["wsgi.url_scheme"] == "http"
+    assert "HTTPS" not in env
 
 
 @pytest.mark.parametrize("source", [BALANCER, STRANGER])
 async def test_nobody_names_another_host_or_a_proxy(nginx: Nginx, warm: App, source: str) -> None:
-    told = await environ(nginx, Request(HOST, headers=FORWARDED), source)
-    assert told["HTTP_X_FORWARDED_HOST"] == HOST
-    assert told.keys().isdisjoint(DROPPED)
+    env = await environ(nginx, Request(HOST, headers=FORWARDED), source)
+    assert env["HTTP_X_FORWARDED_HOST"] == HOST
+    assert env.keys().isdisjoint(DROPPED)
 
 
 async def test_the_daemon_learns_the_clients_address(
@@ -79,8 +79,8 @@ async def test_the_daemon_learns_the_clients_address(
 
 
 async def test_tls_ends_here_too(nginx: Nginx, app: App, daemon: StubDaemon) -> None:
-    told = await environ(nginx, Request(HOST), STRANGER, tls=True)
-    assert (told["HTTPS"], told["REQUEST_SCHEME"], told["wsgi.url_scheme"]) == (
+    env = await environ(nginx, Request(HOST), STRANGER, tls=True)
+    assert (env["HTTPS"], env["REQUEST_SCHEME"], env["wsgi.url_scheme"]) == (
         "on", "https", "https",
     )  # fmt: skip
     assert len(daemon.asked) == 1
@@ -100,20 +100,20 @@ async def test_tls_ends_here_too(nginx: Nginx, app: App, daemon: StubDaemon) -> 
 async def test_an_app_is_told_the_host_that_it_was_chosen_by(
     nginx: Nginx, warm: App, header: str, path: str, told_host: str
 ) -> None:
-    told = await environ(nginx, Request(header, path))
-    assert told["HTTP_HOST"] == told_host
-    assert told["SERVER_NAME"] == HOST
+    env = await environ(nginx, Request(header, path))
+    assert env["HTTP_HOST"] == told_host
+    assert env["SERVER_NAME"] == HOST
 
 
 async def test_the_balancers_request_id_runs_through(
     nginx: Nginx, app: App, daemon: StubDaemon
 ) -> None:
-    told = await environ(nginx, Request(HOST, headers={"X-Request-Id": "from-the-balancer"}))
-    assert told["HTTP_X_REQUEST_ID"] == "from-the-balancer"
+    env = await environ(nginx, Request(HOST, headers={"X-Request-Id": "from-the-balancer"}))
+    assert env["HTTP_X_REQUEST_ID"] == "from-the-balancer"
     assert daemon.asked[0].headers["x-request-id"] == "from-the-balancer"
 
 
 @pytest.mark.parametrize("odd", ["short", "x" * 65, "a b c d e f", '"quoted-id"'])
 async def test_an_odd_request_id_is_replaced(nginx: Nginx, warm: App, odd: str) -> None:
-    told = await environ(nginx, Request(HOST, headers={"X-Request-Id": odd}))
-    assert re.fullmatch("[0-9a-f]{32}", told["HTTP_X_REQUEST_ID"])
+    env = await environ(nginx, Request(HOST, headers={"X-Request-Id": odd}))
+    assert re.fullmatch("[0-9a-f]{32}", env["HTTP_X_REQUEST_ID"])

@@ -108,9 +108,9 @@ async def test_a_visitors_request_for_that_path_goes_to_the_app(
     replies = [await get(nginx, request_, source) for _ in range(2)]
     for reply in replies:
         assert reply.status == 200
-        told = json.loads(reply.text)
-        assert told["environ"]["REQUEST_URI"] == URI
-        assert told["sha256"] == hashlib.sha256(BODY if request_.body else b"").hexdigest()
+        seen = json.loads(reply.text)
+        assert seen["environ"]["REQUEST_URI"] == URI
+        assert seen["sha256"] == hashlib.sha256(BODY if request_.body else b"").hexdigest()
     assert app.runs == [f"{request_.method} {PATH}"] * 2
     (asked,) = daemon.asked
     assert asked.domain == HOST

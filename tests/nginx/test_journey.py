@@ -134,7 +134,7 @@ async def test_the_daemon_learns_the_plain_path_without_the_query(
 
 
 @pytest.mark.parametrize(
-    ("agent", "told"),
+    ("agent", "expected"),
     [
         (b"curl/8.0 (x)", "curl/8.0 (x)"),
         (b"curl\x01\x1b[2J", "curl"),
@@ -145,12 +145,12 @@ async def test_the_daemon_learns_the_plain_path_without_the_query(
     ],
 )
 async def test_the_daemon_learns_the_plain_part_of_the_user_agent(
-    nginx: Nginx, app: App, daemon: StubDaemon, agent: bytes, told: str | None
+    nginx: Nginx, app: App, daemon: StubDaemon, agent: bytes, expected: str | None
 ) -> None:
     head = f"GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\nUser-Agent: "
     raw = head.encode() + agent + b"\r\n\r\n"
     assert (await asyncio.to_thread(send, nginx.port, raw)).status == 200
-    assert daemon.asked[0].headers.get("x-original-agent") == told
+    assert daemon.asked[0].headers.get("x-original-agent") == expected
 
 
 @pytest.mark.parametrize(

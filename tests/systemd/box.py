@@ -187,21 +187,21 @@ def _nspawn(
 def _leader_of(notify: socket.socket, process: "subprocess.Popen[bytes]", folder: Path) -> int:
     """The pid that nspawn tells, as soon as PID 1 says that it is ready."""
     notify.setblocking(False)
-    told: dict[str, str] = {}
+    state: dict[str, str] = {}
 
     def is_ready() -> bool:
         try:
             lines = notify.recv(4096).decode().splitlines()
         except BlockingIOError:
             return False
-        told.update({name: value for name, _, value in (line.partition("=") for line in lines)})
-        return told.get("READY") == "1"
+        state.update({name: value for name, _, value in (line.partition("=") for line in lines)})
+        return state.get("READY") == "1"
 
     try:
         eventually(is_ready, alive=[process], what="systemd is ready")
     except AssertionError as error:
         raise BoxError(f"cannot boot a box: {error}\n{_console(folder)}") from error
-    return int(told["X_NSPAWN_LEADER_PID"])
+    return int(state["X_NSPAWN_LEADER_PID"])
 
 
 def _halt(process: "subprocess.Popen[bytes]", folder: Path) -> None:
@@ -211,12 +211,12 @@ def _halt(process: "subprocess.Popen[bytes]", folder: Path) -> None:
     except subprocess.TimeoutExpired as error:
         # The box's PID 1 outlives nspawn, which has moved it into a session of its own.
         left = psutil.Process(process.pid).children(recursive=True)
-        told = "\n".join(_seen(child) for child in left)
+        seen = "\n".join(_seen(child) for child in left)
         for child in left:
             child.kill()
         process.kill()
         process.wait()
-        raise BoxError(f"cannot halt a box\n{_console(folder)}\nstill there:\n{told}") from error
+        raise BoxError(f"cannot halt a box\n{_console(folder)}\nstill there:\n{seen}") from error
 
 
 def _seen(process: psutil.Process) -> str:

@@ -112,8 +112,8 @@ def leaders(box: Box, domains: Collection[str]) -> list[int]:
 
 def version(box: Box) -> str:
     """The version of the daemon that serves."""
-    told: str = json.loads(box.must("emperorctl", "status", "--json"))["emperor"]["version"]
-    return told
+    running: str = json.loads(box.must("emperorctl", "status", "--json"))["emperor"]["version"]
+    return running
 
 
 class Load:

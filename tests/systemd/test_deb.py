@@ -139,9 +139,9 @@ def test_the_package_and_make_install_keep_apart(machine: Box) -> None:
     box.must("rm", "/opt/emperord/manifest")
     install(box, "/srv/1.deb")
     make = ("make", "--silent", f"--directory={ROOT}")
-    for target, told in (("uninstall", "`make install` was not run"), ("install", "apt remove")):
+    for target, message in (("uninstall", "`make install` was not run"), ("install", "apt remove")):
         refused = box.run(*make, target)
-        assert (refused.returncode, told in refused.stdout) == (2, True), refused.stdout
+        assert (refused.returncode, message in refused.stdout) == (2, True), refused.stdout
     assert box.must("systemctl", "is-active", *UNITS) == "active\n" * 3
 
 

@@ -7,7 +7,7 @@ OF_NOBODY = "[emperor]\nuid = nobody"
 PACKET = "import socket as s; s.socket(s.AF_PACKET, s.SOCK_DGRAM)"
 
 
-def told(box: Box, program: str, domain: str = "app.example", more: str = OF_NOBODY) -> str:
+def output_of(box: Box, program: str, domain: str = "app.example", more: str = OF_NOBODY) -> str:
     """The status and the answer of an app that runs `program`."""
     box.must("systemctl", "start", "emperord", "nginx")
     add(box, domain, "curious.py", f"env = PROGRAM={program}\n{more}")
@@ -15,7 +15,7 @@ def told(box: Box, program: str, domain: str = "app.example", more: str = OF_NOB
 
 
 def test_a_tenant_sees_its_processes_and_the_daemon_sees_all(box: Box) -> None:
-    assert told(box, "ps -e -o user= | sort -u") == "200 nobody"
+    assert output_of(box, "ps -e -o user= | sort -u") == "200 nobody"
     memory = box.must("emperorctl", "status", "app.example", "--json")
     assert '"rss_bytes": null' not in memory
 
@@ -24,7 +24,7 @@ def test_a_tenant_can_use_what_runs_as_another_user(box: Box) -> None:
     """Without it sendmail takes no mail: postdrop is set-gid."""
     box.must("cp", "/usr/bin/id", "/srv/id")
     box.must("chmod", "4755", "/srv/id")
-    assert told(box, "/srv/id -u") == "200 0"
+    assert output_of(box, "/srv/id -u") == "200 0"
 
 
 def test_an_app_of_root_may_what_an_app_may_need_and_no_more(box: Box) -> None:
@@ -36,4 +36,4 @@ def test_an_app_of_root_may_what_an_app_may_need_and_no_more(box: Box) -> None:
         f"python3 -c '{PACKET}' 2>&1 | grep -o 'not supported'": "200 not supported",
     }
     for number, (program, answer) in enumerate(programs.items()):
-        assert told(box, program, f"{number}.example", more="") == answer, program
+        assert output_of(box, program, f"{number}.example", more="") == answer, program

@@ -87,8 +87,8 @@ def test_a_reload_that_cannot_be_fails_and_says_why(box: Box) -> None:
     before = show(box, "ActiveState", "MainPID", "NRestarts")
     write(box, "/etc/uwsgi/emperord.ini", "[emperord]\nidle = never\n")
     assert box.run("systemctl", "reload", "emperord").returncode == 1
-    told = "cannot upgrade: the new version does not start: .*cannot use idle = 'never'"
-    eventually(lambda: re.search(told, box.must("journalctl", "--unit=emperord")))
+    problem = "cannot upgrade: the new version does not start: .*cannot use idle = 'never'"
+    eventually(lambda: re.search(problem, box.must("journalctl", "--unit=emperord")))
     assert show(box, "ActiveState", "MainPID", "NRestarts") == before
     box.must("emperorctl", "status")
 
