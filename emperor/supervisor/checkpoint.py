@@ -92,4 +92,9 @@ def _entry(vassal: Vassal) -> StoreEntry:
     fds = [vassal.listener.fd] if vassal.listener.fd >= 0 else []
     for child in vassal.children:
         fds += child.process.fds
-    return StoreEntry(vassal.spec.domain, encode(vassal), tuple(fds))
+    # It is in the record only now: 10,000 of them would take half a megabyte.
+    vassal.listener_ref = vassal.listener.ref if vassal.listener.fd >= 0 else None
+    try:
+        return StoreEntry(vassal.spec.domain, encode(vassal), tuple(fds))
+    finally:
+        vassal.listener_ref = None

