@@ -94,7 +94,7 @@ def _smuggle(port: int, tls: bool) -> None:
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 async def test_an_app_gets_no_tunnel_past_the_balancer(folder: Path, tls: bool) -> None:
-    """Whoever has one writes to the backend what only the balancer may."""
+    """The client of a tunnel could send the backend headers that only the balancer may send."""
     async with running(folder, [app := Upgrading("127.0.0.11")]) as fleet:
         port = fleet.balancer.tls_port if tls else fleet.balancer.port
         await asyncio.to_thread(_smuggle, port, tls)
