@@ -7,6 +7,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -124,9 +125,11 @@ class Control:
             await response.prepare(request)
             self._streams.add(queue)
             try:
-                while new_event := await queue.get():
-                    # In ASCII: what an app wrote cannot steer a terminal that shows it as it is.
-                    await response.write(json.dumps(as_json(new_event)).encode() + b"\n")
+                # A reader that leaves is no fault.
+                with suppress(ConnectionError):
+                    while new_event := await queue.get():
+                        # In ASCII: text of an app must not steer a terminal that shows it.
+                        await response.write(json.dumps(as_json(new_event)).encode() + b"\n")
             finally:
                 self._streams.discard(queue)
         return response
