@@ -111,7 +111,10 @@ def booted(
         notify.bind(str(folder / "notify"))
         process = _nspawn(folder, groups, binds)
         stack.callback(_halt, process, folder)
-        yield Box(_leader_of(notify, process, folder))
+        leader = _leader_of(notify, process, folder)
+        # nspawn would wait for a reader when the queue is full, and not hear that it should halt.
+        notify.close()
+        yield Box(leader)
 
 
 def _plant(root: Path, tree: Mapping[str, Path | str]) -> None:
