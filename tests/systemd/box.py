@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -216,7 +216,8 @@ def _halt(process: "subprocess.Popen[bytes]", folder: Path) -> None:
         left = psutil.Process(process.pid).children(recursive=True)
         seen = "\n".join(_seen(child) for child in left)
         for child in left:
-            child.kill()
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
         process.kill()
         process.wait()
         raise BoxError(f"cannot halt a box\n{_console(folder)}\nstill there:\n{seen}") from error
