@@ -39,7 +39,7 @@ from emperor.supervisor.effects import Effects
 from emperor.supervisor.events import transition_event
 from emperor.supervisor.reactions import Reactions, successor_failed
 from emperor.supervisor.records import Occurrence, Order, OrderOutcome, Vassal
-from emperor.supervisor.registry import Registry, for_each
+from emperor.supervisor.registry import Registry, for_each, log_fault
 from emperor.supervisor.restore import Restorer, SavedVassal
 from emperor.supervisor.scheduler import Scheduler, Surroundings
 from emperor.supervisor.subscribers import Subscribers
@@ -188,11 +188,7 @@ class Governor:
                 try:
                     self._take(occurrence)
                 except Exception:
-                    log.exception(
-                        "%s: a fault in emperord; the others go on",
-                        vassal.spec.domain,
-                        extra=about(vassal.spec.domain),
-                    )
+                    log_fault(vassal)
                     failed.append(vassal)
                     self._scheduler.give_up(vassal)
                     vassal.report_orders("a fault in emperord; its log has the traceback")

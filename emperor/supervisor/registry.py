@@ -54,6 +54,12 @@ class Registry:
         return True
 
 
+def log_fault(vassal: Vassal) -> None:
+    """Log the exception that is being handled as a fault that stops at this vassal."""
+    domain = vassal.spec.domain
+    log.exception("%s: a fault in emperord; the others go on", domain, extra=about(domain))
+
+
 def for_each(vassals: Iterable[Vassal], act: Callable[[Vassal], None]) -> list[Vassal]:
     """Act on all vassals. A fault in one is logged and leaves the others alone. Returns the vassals
     that had one."""
@@ -62,10 +68,6 @@ def for_each(vassals: Iterable[Vassal], act: Callable[[Vassal], None]) -> list[V
         try:
             act(vassal)
         except Exception:
-            log.exception(
-                "%s: a fault in emperord; the others go on",
-                vassal.spec.domain,
-                extra=about(vassal.spec.domain),
-            )
+            log_fault(vassal)
             failed.append(vassal)
     return failed

@@ -17,7 +17,7 @@ from emperor.linux.limits import descriptors
 from emperor.model.admission import UNKNOWN_HOSTS, Admission, Bursts, Limit
 from emperor.model.cause import Cause
 from emperor.model.domain import is_domain
-from emperor.model.lifecycle import State
+from emperor.model.lifecycle import SERVING, State
 from emperor.model.log_fields import about
 from emperor.model.ports import Listener
 from emperor.model.settings import Settings
@@ -64,7 +64,7 @@ def outcome(vassal: Vassal | None, now: float) -> Run | Wait | Answer:
     """What to do with a request that is held for this vassal. `now` in monotonic seconds."""
     if vassal is None or vassal.state is State.REMOVED:
         return Answer(Page.UNKNOWN)
-    if vassal.state in (State.RUNNING, State.RELOADING):
+    if vassal.state in SERVING:
         return Run(vassal.listener)
     if vassal.state is State.THROTTLED:
         wait = (vassal.retry_at or now) - now

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from emperor import __version__
 from emperor.linux.usage import Usage, usage
 from emperor.model.admission import Admission
-from emperor.model.lifecycle import State
+from emperor.model.lifecycle import SERVING, State
 from emperor.model.ports import Listener, QueueLength
 from emperor.model.refusal import Refusal
 from emperor.model.settings import Settings
@@ -28,7 +28,6 @@ from emperor.supervisor.records import Vassal
 
 _LOG_TAIL_LINES = 20
 _LOG_TAIL_BYTES = 16_384
-_SERVING = frozenset({State.RUNNING, State.RELOADING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +150,7 @@ class Reporter:
             wall(vassal.last_hit) if vassal.last_hit is not None else None,
             vassal.listener.last_connect(),
         )
-        serving = vassal.lead if vassal.state in _SERVING else None
+        serving = vassal.lead if vassal.state in SERVING else None
         reap_at = None
         if serving and serving.boot.accepting is not None and serving.spec.idle:
             awake_since = _latest(last_hit, wall(serving.boot.accepting).timestamp())
