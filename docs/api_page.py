@@ -155,6 +155,7 @@ with GET. Headers of the request:
 
 - `X-Domain`: the host name that the app is wanted for.
 - `X-Navigate`: `1` when a browser navigates, which can be shown a page that loads itself again.
+- `X-Html`: `1` when an answer is better in HTML than in plain text.
 - `X-Try`: one more `1` each time that this request comes back; `1` the first time.
 - `X-Original-Method`: the method of the visitor's request.
 - `X-Original-Path`: its path, without the query.
@@ -167,8 +168,8 @@ Only `X-Domain` is required. Answers:
 - 200 with `X-Accel-Redirect: @app` and without a body: the app accepts, and nginx runs the request.
 {answers}
 
-A 503 has `Retry-After` in seconds. Bodies are HTML for a browser that navigates and plain text for
-all others; they are pages for visitors, and no part of the contract.
+A 503 has `Retry-After` in seconds. Bodies are HTML or plain text, as `X-Html` asks; they are pages
+for visitors, and no part of the contract.
 
 `GET /emperord-health` without `X-Domain` is for load balancers: 200 and `serving`, or 503 and
 `draining` or `stopping`.

@@ -18,7 +18,7 @@ FAIR_TURN = 4
 class Rank(IntEnum):
     """Why a process boots; the lower rank goes first."""
 
-    PERSON = 0  # a browser that navigates, or the operator
+    PERSON = 0  # a browser, or the operator
     VISITOR = 1  # any other client: a crawler, a client of an API, a connection
     SUCCESSOR = 2  # no request waits: the old process serves on
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Cause:
     """Who wants a vassal to do something, and since when (monotonic seconds). `by` is "hit",
     "connection", "emperorctl start" and the like. A hit may bring the visitor's address `client`,
-    the id, method and path of the request, and the user agent. `person`: a browser that navigates,
-    or the operator."""
+    the id, method and path of the request, and the user agent. `person`: a browser or the
+    operator."""
 
     by: str
     at: float

@@ -76,11 +76,13 @@ def outcome(vassal: Vassal | None, now: float) -> Run | Wait | Answer:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """What nginx says about a request that the app did not take. `navigates`: a browser shows the
-    answer to a person. `tries`: how often nginx has asked here for this request."""
+    """What nginx says about a request that the app did not take. `navigates`: a browser navigates,
+    and asks again by itself. `wants_html`: the answer is better in HTML. `tries`: how often nginx
+    has asked here for this request."""
 
     domain: str
     navigates: bool
+    wants_html: bool
     tries: int
     client: str | None
     request_id: str | None
@@ -94,6 +96,7 @@ class Hit:
         return cls(
             domain=_printable(headers.get("X-Domain")) or "",
             navigates=headers.get("X-Navigate") == "1",
+            wants_html=headers.get("X-Html") == "1",
             tries=len(headers.get("X-Try", "")),
             client=_printable(headers.get("X-Forwarded-For")),
             request_id=_printable(headers.get("X-Request-Id")),
@@ -109,7 +112,7 @@ class Hit:
             now,
             client=self.client,
             request=self.request_id,
-            person=self.navigates,
+            person=self.wants_html,
             method=self.method,
             path=self.path,
             agent=self.agent,
@@ -258,7 +261,7 @@ class Activation:
         headers = {"Cache-Control": "no-store"}
         if wording.status == 503:
             headers["Retry-After"] = str(wording.refresh_seconds or answer.retry_seconds)
-        if hit.navigates:
+        if hit.wants_html:
             text = self._pages.html(answer.page, hit.domain, hit.request_id or "")
             kind = "text/html"
         else:

@@ -126,6 +126,15 @@ def test_a_large_post_to_a_cold_app_arrives_whole_and_once(backend: Backend, fol
     assert runs.read_text() == "POST large\n"
 
 
+def test_a_monitor_with_a_browsers_accept_is_held(
+    start: Callable[..., Backend],
+) -> None:
+    backend = start(page_after="0.05")
+    backend.add("a.example", env="BOOT_SECONDS=1")
+    reply = backend.get("a.example", headers={"Accept": "text/html,application/xhtml+xml"})
+    assert reply.status == 200
+
+
 def test_a_post_whose_app_dies_in_the_middle_ran_once(backend: Backend, folder: Path) -> None:
     runs = folder / "runs"
     backend.nginx.expect("upstream prematurely closed connection")

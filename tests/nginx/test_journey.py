@@ -104,6 +104,7 @@ async def test_the_daemon_is_told_exactly_what_the_contract_says(
         "host": "app.example",
         "x-domain": "app.example",
         "x-navigate": "0",
+        "x-html": "0",
         "x-try": "1",
         "x-original-method": "POST",
         "x-original-path": "/a/%2e%0d%0a.c",
@@ -154,23 +155,25 @@ async def test_the_daemon_learns_the_plain_part_of_the_user_agent(
 
 
 @pytest.mark.parametrize(
-    ("method", "sent", "navigates"),
+    ("method", "sent", "told"),
     [
-        ("GET", "Sec-Fetch-Mode: navigate", "1"),
-        ("GET", "Sec-Fetch-Mode: cors; Accept: text/html", "0"),
-        ("GET", "Accept: text/html,application/xhtml+xml", "1"),
-        ("GET", "Accept: */*", "0"),
-        ("GET", "Accept: application/json, text/html", "0"),
-        ("GET", "Cookie: none", "0"),
-        ("POST", "Sec-Fetch-Mode: navigate; Accept: text/html", "0"),
+        ("GET", "Sec-Fetch-Mode: navigate", ("1", "1")),
+        ("GET", "Sec-Fetch-Mode: cors; Accept: text/html", ("0", "0")),
+        ("GET", "Accept: text/html,application/xhtml+xml", ("0", "1")),
+        ("GET", "Accept: */*", ("0", "0")),
+        ("GET", "Accept: application/json, text/html", ("0", "0")),
+        ("GET", "Cookie: none", ("0", "0")),
+        ("HEAD", "Accept: text/html", ("0", "0")),
+        ("POST", "Sec-Fetch-Mode: navigate; Accept: text/html", ("0", "0")),
     ],
 )
 async def test_the_daemon_learns_whether_a_browser_navigates(
-    nginx: Nginx, unknown: StubDaemon, method: str, sent: str, navigates: str
+    nginx: Nginx, unknown: StubDaemon, method: str, sent: str, told: tuple[str, str]
 ) -> None:
     headers = dict(header.split(": ") for header in sent.split("; "))
     await get(nginx, Request(HOST, "/", method, headers))
-    assert unknown.asked[0].headers["x-navigate"] == navigates
+    [asked] = unknown.asked
+    assert (asked.headers["x-navigate"], asked.headers["x-html"]) == told
 
 
 async def test_a_refusal_of_the_daemon_reaches_the_client_as_it_is(

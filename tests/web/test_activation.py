@@ -37,12 +37,17 @@ class Front:
         self.client = client
 
     async def ask(
-        self, domain: str = "a.example", navigates: bool = False, tries: str = "1"
+        self,
+        domain: str = "a.example",
+        navigates: bool = False,
+        tries: str = "1",
+        wants_html: bool = False,
     ) -> ClientResponse:
         """Ask for a domain, as nginx does for a cold request."""
         headers = {
             "X-Domain": domain,
             "X-Navigate": "1" if navigates else "0",
+            "X-Html": "1" if navigates or wants_html else "0",
             "X-Try": tries,
             "X-Original-Method": "GET",
             "X-Original-Path": "/any/path",
@@ -165,6 +170,22 @@ async def test_a_browser_sees_the_waiting_page_and_a_program_is_held() -> None:
         assert not program.done()
         nginx.world.launcher.last.accepts()
         assert (await program).status == 200
+
+
+async def test_a_client_that_only_accepts_html_is_held() -> None:
+    async with front(World(), settings(page_after="0")) as nginx:
+        held = [asyncio.create_task(nginx.ask(wants_html=True)) for _ in range(2)]
+        await eventually_async(lambda: nginx.held == 2)
+        nginx.world.launcher.last.accepts()
+        assert [(await hit).status for hit in held] == [200, 200]
+
+
+async def test_a_failure_is_told_in_html_to_a_client_that_accepts_it() -> None:
+    async with front(World()) as nginx:
+        held = asyncio.create_task(nginx.ask(wants_html=True))
+        await eventually_async(lambda: nginx.held == 1)
+        nginx.world.launcher.last.exits("exit status 22")
+        assert "<h1>Temporarily unavailable</h1>" in await (await held).text()
 
 
 async def test_pages_load_nothing_from_other_servers() -> None:
