@@ -19,6 +19,7 @@ LIES = {
     "X-Forwarded-Proto": "gopher",
     "X-Forwarded-Host": "bank.example",
     "X-Forwarded-Port": "1",
+    "X-Real-Port": "2",
     "X-Request-Id": "chosen-by-the-client",
     "Proxy": "http://evil.example",
 }
@@ -31,6 +32,7 @@ async def test_what_a_client_says_about_itself_is_replaced(fleet: Fleet, tls: bo
     assert heard.tls is tls
     received = {name: heard.headers.get(name.lower()) for name in LIES}
     assert re.fullmatch("[0-9a-f]{32}", received.pop("X-Request-Id") or "")
+    assert int(received.pop("X-Real-Port") or "") > 1024
     assert received == {
         "X-Forwarded-For": "127.0.0.1",
         "X-Forwarded-Proto": "https" if tls else "http",

@@ -20,15 +20,24 @@ FORWARDED = {
     "X-Forwarded-Proto": "https",
     "X-Forwarded-Host": "bank.example",
     "X-Forwarded-Ssl": "on",
+    "X-Forwarded-Scheme": "https",
+    "X-Forwarded-Protocol": "ssl",
+    "X-Scheme": "https",
+    "X-Url-Scheme": "https",
+    "Front-End-Https": "on",
     "X-Forwarded-Prefix": "/lie",
     "X-Forwarded-Server": "lie.example",
     "Forwarded": "for=192.0.2.66;proto=https",
+    "X-Forwarded-Port": "8443",
     "X-Real-Ip": "192.0.2.66",
+    "X-Real-Port": "51234",
     "Proxy": "http://evil.example",
 }
+FORWARDED_FOR = {"X-Forwarded-For": "203.0.113.7"}
 DROPPED = {
     "HTTP_PROXY", "HTTP_FORWARDED", "HTTP_X_FORWARDED_SSL", "HTTP_X_FORWARDED_PREFIX",
-    "HTTP_X_FORWARDED_SERVER",
+    "HTTP_X_FORWARDED_SERVER", "HTTP_X_FORWARDED_SCHEME", "HTTP_X_FORWARDED_PROTOCOL",
+    "HTTP_X_SCHEME", "HTTP_X_URL_SCHEME", "HTTP_FRONT_END_HTTPS", "HTTP_X_REAL_PORT",
 }  # fmt: skip
 
 
@@ -52,6 +61,8 @@ async def test_a_balancer_is_believed(nginx: Nginx, warm: App) -> None:
     assert env["REMOTE_ADDR"] == "203.0.113.7"
     assert env["HTTP_X_FORWARDED_FOR"] == env["HTTP_X_REAL_IP"] == "203.0.113.7"
     assert (env["HTTPS"], env["wsgi.url_scheme"]) == ("on", "https")
+    assert env["SERVER_PORT"] == env["HTTP_X_FORWARDED_PORT"] == "8443"
+    assert env["REMOTE_PORT"] == "51234"
 
 
 async def test_a_stranger_is_not_believed(nginx: Nginx, warm: App) -> None:
@@ -60,6 +71,26 @@ async def test_a_stranger_is_not_believed(nginx: Nginx, warm: App) -> None:
     assert env["HTTP_X_FORWARDED_FOR"] == STRANGER
     assert env["HTTP_X_FORWARDED_PROTO"] == env["wsgi.url_scheme"] == "http"
     assert "HTTPS" not in env
+    assert env["SERVER_PORT"] == env["HTTP_X_FORWARDED_PORT"] == str(nginx.port)
+    assert env["REMOTE_PORT"] not in ("", "51234")
+
+
+@pytest.mark.parametrize(
+    ("headers", "port"),
+    [
+        ({"X-Forwarded-Proto": "https"}, "443"),
+        ({"X-Forwarded-Proto": "http"}, "80"),
+        ({"X-Forwarded-Proto": "https", "X-Forwarded-Port": "443, 80"}, "443"),
+        ({"X-Forwarded-Proto": "https", "X-Forwarded-Port": "-1"}, "443"),
+        ({"X-Forwarded-Proto": "https", "X-Forwarded-Port": "443"}, "443"),
+    ],
+)
+async def test_a_terse_balancer_means_the_usual_port_of_the_scheme(
+    nginx: Nginx, warm: App, headers: dict[str, str], port: str
+) -> None:
+    env = await environ(nginx, Request(HOST, headers=FORWARDED_FOR | headers), BALANCER)
+    assert env["SERVER_PORT"] == port
+    assert "REMOTE_PORT" not in env
 
 
 @pytest.mark.parametrize("source", [BALANCER, STRANGER])
@@ -83,6 +114,7 @@ async def test_tls_ends_here_too(nginx: Nginx, app: App, daemon: StubDaemon) -> 
     assert (env["HTTPS"], env["REQUEST_SCHEME"], env["wsgi.url_scheme"]) == (
         "on", "https", "https",
     )  # fmt: skip
+    assert env["SERVER_PORT"] == env["HTTP_X_FORWARDED_PORT"] == str(nginx.tls_port)
     assert len(daemon.asked) == 1
 
 
