@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.backend import Backend, Launch
-from tests.nginx_server import Nginx
+from tests.balancer.fleet import Balancer
+from tests.nginx_server import Nginx, free_ports
 from tests.traces import public_folder
 
 
@@ -34,3 +35,14 @@ def start(folder: Path) -> Iterator[Callable[..., Backend]]:
 def backend(start: Callable[..., Backend]) -> Backend:
     """A backend with the default settings."""
     return start()
+
+
+@pytest.fixture
+def balancer(folder: Path, backend: Backend) -> Iterator[Balancer]:
+    """A load balancer in front of that backend."""
+    place = folder / "balancer"
+    place.mkdir()
+    address = f"127.0.0.1:{backend.nginx.port}"
+    http, https = free_ports(2)
+    with Balancer(place, [address], (http, https)) as balancer:
+        yield balancer
