@@ -68,7 +68,7 @@ clean: ## remove everything that the other targets have made, including .venv
 	$(SUDO) rm -rf .venv build dist *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	$(SUDO) find . -name __pycache__ -prune -exec rm -rf {} +
 
-.venv/.installed: setup.cfg pyproject.toml .ci/install
+.venv/.installed: setup.cfg pyproject.toml .ci/install .ci/wheels
 	@.ci/install
 
 build/wheels/.made: setup.cfg pyproject.toml .ci/wheels
