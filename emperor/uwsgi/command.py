@@ -17,6 +17,17 @@ PIPE_FD = 4
 _UWSGI_PREFIXES = ("UWSGI_", "LISTEN_", "NOTIFY_", "UPSTART_")
 _BY_NAME_MAX_FD = "4096"
 
+# Every request that nginx lets in must reach the app: uWSGI closes the connection of a larger
+# request without an answer. The length of a uwsgi packet has 16 bits. nginx lets in 1,000 headers
+# (its max_headers), and adds some; uWSGI takes twice as many variables as --max-vars says. This is
+# address space for each core of each worker. It becomes memory only where a request uses it.
+_PACKET_BYTES = "65535"
+_MAX_VARS = "600"
+# uWSGI reads a body to its end before the app runs, from this size on into a file. Otherwise an app
+# that answers before it has read all, for instance with 401, closes the connection while nginx
+# sends. nginx then reports a failure, and the answer is lost. (docs/decisions/requests.md)
+_BODY_BYTES_IN_MEMORY = "65536"
+
 
 def argv(uwsgi: str, spec: Spec) -> list[str]:
     """The command that runs `spec` with the binary `uwsgi`, in the folder of its ini."""
@@ -24,6 +35,9 @@ def argv(uwsgi: str, spec: Spec) -> list[str]:
         uwsgi,
         *_adoption(spec),
         "--idle", str(spec.idle),
+        "--buffer-size", _PACKET_BYTES,
+        "--max-vars", _MAX_VARS,
+        "--post-buffering", _BODY_BYTES_IN_MEMORY,
         *(["--need-app"] if uwsgi_options(spec).need_app else []),
         "--ini", spec.ini,
         "--die-on-idle",

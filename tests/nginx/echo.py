@@ -14,10 +14,15 @@ RUNS = Path(os.environ["ECHO_RUNS"])
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Answer with the request in JSON."""
-    body = environ["wsgi.input"].read()
     with RUNS.open("a") as runs:
         runs.write(f"{environ['REQUEST_METHOD']} {quote(environ['PATH_INFO'])}\n")
     match environ["PATH_INFO"]:
+        case "/refuse":
+            start_response("401 Unauthorized", [("Content-Length", "8")])
+            return [b"not you\n"]
+        case "/refuse-briefly":
+            start_response("401 Unauthorized", [])
+            return [b"not you\n"]
         case "/die":
             os.kill(os.getpid(), signal.SIGKILL)
         case "/die-once" if len(RUNS.read_text().splitlines()) == 1:
@@ -30,6 +35,7 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
             return [b"steered\n"]
         case "/half":
             return _half(start_response)
+    body = environ["wsgi.input"].read()
     answer = {
         "environ": {key: value for key, value in environ.items() if isinstance(value, str)},
         "length": len(body),

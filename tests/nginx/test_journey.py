@@ -33,7 +33,9 @@ REQUESTS = {
     "PURGE": Request(HOST, method="PURGE"),
     "Expect": Request(HOST, method="POST", headers={"Expect": "100-continue"}, body=b"x" * 9_000),
     "a URI for a proxy": Request(HOST, "http://app.example/path?query"),
-    "large headers": Request(HOST, headers={"Cookie": "c" * 7_000, "Authorization": "a" * 7_000}),
+    "32 KB of headers": Request(HOST, headers={f"X-{n}": "x" * 8_183 for n in range(4)}),
+    "a query of 8 KB": Request(HOST, f"/?{'q' * 8_170}"),
+    "990 headers": Request(HOST, headers={f"X-{n}": "value" for n in range(990)}),
 }
 
 
@@ -63,6 +65,16 @@ async def test_a_cold_app_sees_the_same_request_as_a_warm_one(
         assert seen(cold) == seen(warm)
         pieces = request_.body if isinstance(request_.body, tuple) else (request_.body or b"",)
         assert seen(cold)["sha256"] == hashlib.sha256(b"".join(pieces)).hexdigest()
+
+
+async def test_an_app_gets_no_header_of_the_connection(
+    nginx: Nginx, app: App, daemon: StubDaemon
+) -> None:
+    headers = {"TE": "trailers", "Trailer": "X", "Keep-Alive": "5", "Expect": "100-continue"}
+    env = seen(await get(nginx, Request(HOST, "/", "POST", headers, (b"a" * 9_000, b"b"))))
+    told = {f"HTTP_{name.upper().replace('-', '_')}" for name in headers}
+    assert not env["environ"].keys() & (told | {"HTTP_TRANSFER_ENCODING"})
+    assert env["environ"]["CONTENT_LENGTH"] == "9001"
 
 
 async def test_a_held_request_waits_for_the_daemons_answer(

@@ -80,6 +80,18 @@ async def test_a_502_of_the_app_is_its_own_answer(
     assert len(warm.runs) == 1
 
 
+@pytest.mark.parametrize("path", ["/refuse", "/refuse-briefly"])
+@pytest.mark.parametrize("size", [100_000, 10_000_000])
+async def test_a_refusal_of_an_upload_arrives_always(
+    nginx: Nginx, warm: App, daemon: StubDaemon, path: str, size: int
+) -> None:
+    nginx.expect("is buffered to a temporary file")
+    upload = Request(HOST, path, "POST", body=bytes(size))
+    replies = [await asyncio.to_thread(ask, nginx.port, upload) for _ in range(20)]
+    assert {(reply.status, reply.text) for reply in replies} == {(401, "not you\n")}
+    assert len(warm.runs) == 20
+
+
 async def test_a_reply_that_breaks_off_is_not_begun_anew(
     nginx: Nginx, warm: App, daemon: StubDaemon
 ) -> None:

@@ -18,7 +18,10 @@ def before_and_after_ini(spec: Spec) -> tuple[str, str]:
 
 def test_the_ini_can_override_idle_but_not_how_it_stops() -> None:
     before, after = before_and_after_ini(SPEC)
-    assert before == "/bin/uwsgi --socket fd://3 --idle 93600 --need-app"
+    assert before == (
+        "/bin/uwsgi --socket fd://3 --idle 93600"
+        " --buffer-size 65535 --max-vars 600 --post-buffering 65536 --need-app"
+    )
     assert after == (
         "--die-on-idle --master --set cheap=false --set shutdown-sockets=false --no-orphans"
     )
