@@ -36,7 +36,8 @@ class Reply:
 
 
 def ask(port: int, request: Request, source: str = "127.0.0.1", tls: bool = False) -> Reply:
-    """Send `request` to a port of 127.0.0.1, from the address `source` (any of 127.0.0.0/8)."""
+    """Send `request` to a port of 127.0.0.1 from the address `source`, which is any of 127.0.0.0/8;
+    or to ::1 from an IPv6 address."""
     connection = _connection(port, source, tls)
     try:
         connection.putrequest(request.method, request.path, skip_host=True)
@@ -63,13 +64,14 @@ def send(port: int, raw: bytes) -> Reply:
 
 
 def _connection(port: int, source: str, tls: bool) -> http.client.HTTPConnection:
+    host = "::1" if ":" in source else "127.0.0.1"
     if not tls:
-        return http.client.HTTPConnection("127.0.0.1", port, PATIENCE_SECONDS, (source, 0))
+        return http.client.HTTPConnection(host, port, PATIENCE_SECONDS, (source, 0))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return http.client.HTTPSConnection(
-        "127.0.0.1", port, timeout=PATIENCE_SECONDS, source_address=(source, 0), context=context
+        host, port, timeout=PATIENCE_SECONDS, source_address=(source, 0), context=context
     )
 
 

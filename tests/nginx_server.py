@@ -4,7 +4,7 @@ import re
 import signal
 import socket
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -90,16 +90,20 @@ class NginxServer:
 
 
 class Nginx(NginxServer):
-    """The shipped backend over the sockets in `folder`/sockets, on two `ports` for http and https.
+    """The shipped backend over the sockets in `folder`/sockets. It listens on two `ports`, for http
+    and https, of `addresses`: an IPv4 address, and perhaps an IPv6 address in brackets.
 
     A knock on a closed door is no unexpected line of its error log.
     """
 
     def __init__(
-        self, folder: Path, address: str = "127.0.0.1", ports: tuple[int, int] | None = None
+        self,
+        folder: Path,
+        addresses: Sequence[str] = ("127.0.0.1",),
+        ports: tuple[int, int] | None = None,
     ) -> None:
         port, self.tls_port = ports or free_ports(2)
         for name in ("sockets", "run"):
             (folder / name).mkdir(exist_ok=True)
-        conf = render(folder, port, self.tls_port, address)
-        super().__init__(conf, address, port, [_KNOCK])
+        conf = render(folder, port, self.tls_port, addresses)
+        super().__init__(conf, addresses[0], port, [_KNOCK])

@@ -5,20 +5,25 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from docs.examples.rewriting import rewrite
+from docs.examples.rewriting import listeners, rewrite
 
 ROOT = Path(__file__).parents[2]
 
 
 def render(
-    folder: Path, http: int, https: int, backends: Sequence[str], address: str = "127.0.0.1"
+    folder: Path,
+    http: int,
+    https: int,
+    backends: Sequence[str],
+    addresses: Sequence[str] = ("127.0.0.1",),
 ) -> Path:
     """Write a nginx.conf below `folder` and return its path.
 
-    This nginx listens on the ports `http` and `https` of `address` and balances to `backends`:
-    entries as in lua/init_backends.lua. Entries without a port have the same two ports. Lua files,
-    certificates (an empty folder), logs, pid file and temporary files are beside nginx.conf.
-    Raises LookupError when a path or port to replace is not in the shipped files.
+    This nginx listens on the ports `http` and `https` of `addresses`: an IPv4 address, and perhaps
+    an IPv6 address in brackets. It balances to `backends`: entries as in lua/init_backends.lua.
+    Entries without a port have the same two ports. Lua files, certificates (an empty folder), logs,
+    pid file and temporary files are beside nginx.conf. Raises LookupError when a path or port to
+    replace is not in the shipped files.
     """
     place = folder / "nginx"
     lua, certificates = place / "lua", place / "certs"
@@ -29,8 +34,7 @@ def render(
     rewrite(
         (place / "nginx.conf", *lua.rglob("*.lua")),
         {
-            r"\blisten 80\b": f"listen {address}:{http}",
-            r"\blisten 443\b": f"listen {address}:{https}",
+            **listeners(addresses, http, https),
             r"/run/nginx\.pid\b": f"{place}/nginx.pid",
             r"/var/log/nginx\b": f"{place}",
             r"/var/lib/nginx\b": f"{place}/temp",

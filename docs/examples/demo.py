@@ -101,7 +101,7 @@ def run(port: int) -> None:
             lay_out(fleet)
             stack.enter_context(emperords(fleet.backends))
             for machine in fleet.backends:
-                conf = backend.render(machine.folder, http, https, machine.address)
+                conf = backend.render(machine.folder, http, https, [machine.address])
                 stack.enter_context(nginx(conf))
             conf = balancer.render(folder / "balancer", http, https, BACKENDS)
             stack.enter_context(nginx(conf))

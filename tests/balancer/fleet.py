@@ -34,15 +34,23 @@ _MARK = re.compile(r"backend (\S+) is (unreachable|unwell|well)\b")
 
 
 class Balancer(NginxServer):
-    """The shipped balancer on two ports, for http and https, of 127.0.0.1.
+    """The shipped balancer on two ports, for http and https, of `addresses`: an IPv4 address, and
+    perhaps an IPv6 address in brackets.
 
     A mark is no unexpected line of its error log (the tests compare `marks`), nor is a large body.
     """
 
-    def __init__(self, folder: Path, backends: Sequence[str], ports: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        backends: Sequence[str],
+        ports: tuple[int, int],
+        addresses: Sequence[str] = ("127.0.0.1",),
+    ) -> None:
         port, self.tls_port = ports
         expected = [r" \[notice\] ", "is buffered to a temporary file", _MARK.pattern, _PROBE]
-        super().__init__(render(folder, port, self.tls_port, backends), "127.0.0.1", port, expected)
+        conf = render(folder, port, self.tls_port, backends, addresses)
+        super().__init__(conf, addresses[0], port, expected)
 
     @property
     def marks(self) -> list[str]:
@@ -250,9 +258,11 @@ async def running(
     backends: Sequence[Backend],
     replaced: Mapping[str, str] = MappingProxyType({}),
     with_ports: bool = False,
+    ipv6: str | None = None,
 ) -> AsyncIterator[Fleet]:
     """The backends, and a balancer in front of them; in its configuration and its Lua, what the
-    patterns of `replaced` match is replaced. Its list may name the backends' port for http."""
+    patterns of `replaced` match is replaced. Its list may name the backends' port for http. It may
+    have an IPv6 address too, in brackets."""
     http, https = free_ports(2)
     port = f":{http}" if with_ports else ""
     entries = [re.sub("(.*:.*)", r"[\1]", backend.address) + port for backend in backends]
@@ -261,7 +271,8 @@ async def running(
             backend.ports = (http, https)
             await backend.start()
             stack.push_async_callback(backend.stop)
-        balancer = Balancer(folder, entries, (http, https))
+        addresses = ("127.0.0.1", *([ipv6] if ipv6 else []))
+        balancer = Balancer(folder, entries, (http, https), addresses)
         files = [balancer.conf, *(balancer.conf.parent / "lua").rglob("*.lua")]
         rewrite(files, {**_PATIENT, **replaced})
         await stack.enter_async_context(served(balancer))

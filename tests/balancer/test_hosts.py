@@ -66,7 +66,7 @@ async def journey(folder: Path) -> AsyncIterator[Journey]:
         for address in ADDRESSES:
             place = folder / address
             place.mkdir()
-            backend = Nginx(place, address, (http, https))
+            backend = Nginx(place, [address], (http, https))
             daemon = await stack.enter_async_context(serving(place))
             daemon.answer = partial(answer, address)
             daemons.append(daemon)
@@ -154,7 +154,7 @@ async def test_an_unknown_balancers_probe_wakes_no_domain(
     http, https = free_ports(2)
     place = folder / ADDRESSES[0]
     place.mkdir()
-    backend = Nginx(place, ADDRESSES[0], (http, https))
+    backend = Nginx(place, ADDRESSES[:1], (http, https))
     rewrite([backend.conf.parent / "emperord" / "balancers.conf"], {"127.0.0.1": "192.0.2.1"})
     async with serving(place) as daemon, served(backend):
         balancer = Balancer(folder, ADDRESSES[:1], (http, https))

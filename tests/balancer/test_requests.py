@@ -11,7 +11,7 @@ from aiohttp import web
 
 from tests.balancer.fleet import Backend, Fleet, Upgrading, running
 from tests.eventually import PATIENCE_SECONDS, TookTooLong, eventually_async
-from tests.http_client import Request, send
+from tests.http_client import Request, ask, send
 
 HOST = "app.example"
 LIES = {
@@ -52,6 +52,16 @@ async def test_a_backend_with_a_port_is_asked_by_http(folder: Path, address: str
         received = [heard.headers["x-forwarded-proto"] for heard in backend.heard]
         assert received == ["http", "https"]
         assert fleet.balancer.marks == []
+
+
+async def test_a_visitor_over_ipv6_is_told_of_by_its_address(folder: Path) -> None:
+    backend = Backend("127.0.0.11")
+    async with running(folder, [backend], ipv6="[::1]") as fleet:
+        for port, tls in ((fleet.balancer.port, False), (fleet.balancer.tls_port, True)):
+            reply = await asyncio.to_thread(ask, port, Request(HOST), "::1", tls)
+            assert fleet.by(reply) is backend
+        told = [heard.headers["x-forwarded-for"] for heard in backend.heard]
+        assert told == ["::1", "::1"]
 
 
 async def test_everything_else_arrives_as_it_was_sent(fleet: Fleet) -> None:

@@ -88,7 +88,7 @@ def shipped(folder: Path, backend: Ours) -> Balancer:
     address = "127.0.0.2"
     place = folder / "balancer"
     place.mkdir()
-    conf = render(place, backend.port, backend.tls_port, ["127.0.0.1"], address)
+    conf = render(place, backend.port, backend.tls_port, ["127.0.0.1"], [address])
     return Balancer(conf, address, backend.port, backend.tls_port)
 
 

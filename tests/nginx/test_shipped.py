@@ -27,14 +27,38 @@ class Headers(dict[str, str]):
         return default
 
 
-def test_nginx_accepts_the_production_configuration() -> None:
+@pytest.mark.parametrize("without_ipv6", [False, True])
+def test_nginx_accepts_the_production_configuration(without_ipv6: bool) -> None:
     """In namespaces of its own: nginx -t makes a pid file, logs and folders, and binds ports."""
-    script = "mount -t tmpfs none /run && mount -t tmpfs none /var/log && mkdir /var/log/nginx"
+    script = f"echo {without_ipv6:d} >/proc/sys/net/ipv6/conf/all/disable_ipv6"
+    script += " && mount -t tmpfs none /run && mount -t tmpfs none /var/log && mkdir /var/log/nginx"
     script += ' && mount -t tmpfs none /var/lib/nginx && exec nginx -t -e stderr -c "$0"'
     command = ["unshare", "--mount", "--net", "sh", "-c", script, f"{SHIPPED}/backend.conf"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "warn" not in result.stderr
+
+
+@pytest.mark.parametrize("name", ["backend.conf", "loadbalancer.conf"])
+def test_each_listener_is_there_for_both_versions_of_ip(name: str) -> None:
+    lines = re.findall(r"^ *listen +(\S.*);", (SHIPPED / name).read_text(), re.MULTILINE)
+    listeners = [" ".join(line.split()) for line in lines]
+    ipv4 = [line for line in listeners if not line.startswith("[::]:")]
+    assert ipv4
+    assert [line.removeprefix("[::]:") for line in listeners if line not in ipv4] == ipv4
+
+
+def test_the_documented_command_removes_ipv6_alone(tmp_path: Path) -> None:
+    """For a kernel without IPv6, on which nginx cannot start otherwise."""
+    for name in ("backend.conf", "loadbalancer.conf"):
+        shipped = (SHIPPED / name).read_text()
+        [command] = re.findall(r"^#   (sed -i .*) /etc/nginx/nginx.conf$", shipped, re.MULTILINE)
+        conf = tmp_path / name
+        conf.write_text(shipped)
+        subprocess.run(f"{command} {conf}", shell=True, check=True)
+        gone = [line for line in shipped.splitlines() if line not in conf.read_text().splitlines()]
+        assert gone
+        assert all(re.search(r"^ *listen \[::\]:(80|443)\b", line) for line in gone)
 
 
 def test_rendered_files_lead_to_their_own_folder_alone(tmp_path: Path) -> None:
