@@ -22,16 +22,28 @@ BLOCKS = frozenset({
     "for", "for-glob", "for-times", "for-readline", "ifdir", "ifenv", "ifexists", "ifplugin",
 })  # fmt: skip
 
+SHARED_SOCKETS = frozenset({"shared-socket", "undeferred-shared-socket"})
+PROTOCOL_KEYS = frozenset({"protocol", "socket-protocol"})
+
 # The daemon uses the values of these. Of all other options it only uses the names.
-_VALUES = SOCKETS | {"idle", "listen", "loop"}
+_VALUES = SOCKETS | SHARED_SOCKETS | PROTOCOL_KEYS | {"idle", "listen", "loop"}
+# And the values of these where a socket is relative to them.
+_FOLDERS = frozenset({"chdir", "chroot"})
 _RESOLVED_KEYS = LOADERS | BLOCKS | {"set"}
 # Host, time, version, cores, user, group, binary, inode: only the running uWSGI knows these.
 _KNOWN_TO_UWSGI = b"htTVkuUgGbiIjJ"
 _BLANKS = " \t\r"
 _MAGIC = re.compile(rb"%(.?)", re.DOTALL)
+_ATOI = re.compile(r"\s*([+-]?\d{1,18})", re.ASCII)
 _QUOTES_SOCKET = re.compile(rf"%\((?:{'|'.join(sorted(SOCKETS))})[ )]")
 # Marks where a `%` at the end of a line joined it to the next one, until the lines are counted.
 _JOINT = "\0"
+
+
+def leading_number(text: str) -> int:
+    """The number as uWSGI's atoi(3) reads it: leading digits, else 0."""
+    match = _ATOI.match(text)
+    return int(match[1]) if match else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +151,19 @@ def _sections(text: str) -> tuple[list[Option], list[Option]]:
 
 
 def _first_for_uwsgi(options: list[Option]) -> Option | None:
+    values = _VALUES | _FOLDERS if any(map(_is_relative_socket, options)) else _VALUES
     for option in options:
         key, value = option.key, option.value
         if key in _RESOLVED_KEYS or key[:3] == "if-":
             return option
-        if key in _VALUES and ("%" in value or "$(" in value or "@(" in value):
+        if key in values and ("%" in value or "$(" in value or "@(" in value):
             return option
     return None
+
+
+def _is_relative_socket(option: Option) -> bool:
+    """Whether it depends on the folder that uWSGI enters which socket this option names."""
+    return option.key in SOCKETS and option.value[:1] not in "/@=" and ":" not in option.value
 
 
 def _replace_magic(data: bytes, name: str, folder: str) -> str:

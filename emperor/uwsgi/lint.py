@@ -12,18 +12,12 @@ from enum import Enum
 
 from emperor.model.duration import format_duration, parse_duration
 from emperor.model.settings import Settings
-from emperor.model.spec import Spec
+from emperor.model.spec import Spec, WireProtocol
 from emperor.uwsgi.ini import BLOCKS, SOCKETS, Ini, Option
 from emperor.uwsgi.options import Adoption, uwsgi_options
-from emperor.uwsgi.spec import (
-    APPS,
-    EMPEROR_KEYS,
-    HELPERS,
-    ROUTERS,
-    normal_address,
-    spelled_address,
-    whole_number,
-)
+from emperor.uwsgi.places import places
+from emperor.uwsgi.sockets import normal_address, shared_socket, spelled_address, spoken
+from emperor.uwsgi.spec import APPS, EMPEROR_KEYS, HELPERS, ROUTERS, whole_number
 
 
 class Severity(Enum):
@@ -146,7 +140,6 @@ _WORDS = re.compile(r"([^\s:]+)(?:\s*:\s*|\s+)(.*)")
 _NO_SETTING = "write key = value, or make it a comment"
 _ENDS = frozenset({"end", "endif", "end-if", "endfor", "end-for"})
 _COMMENT = re.compile(r"\s[;#]")
-_UWSGI_PROTOCOLS = frozenset({"socket", "uwsgi-socket"})
 
 
 def lint(ini: Ini, spec: Spec, settings: Settings, somaxconn: int) -> list[Finding]:
@@ -226,24 +219,37 @@ def _comments(ini: Ini) -> Iterator[Finding]:
 
 
 def _sockets(ini: Ini, spec: Spec, settings: Settings) -> Iterator[Finding]:
+    where = places({option.key: option for option in ini.options}, str(settings.vassals_dir))
     for option in ini.options:
         if option.key not in SOCKETS:
             continue
         path = spelled_address(option)
         if path == spec.socket:
-            if option.key not in _UWSGI_PROTOCOLS:
-                text = f"{option.key} does not speak uwsgi, which nginx speaks to {spec.socket}"
-                cure = "use socket, or have nginx speak that protocol to this domain"
-                yield Finding(option.line, Severity.WARNING, text, cure)
-        elif path.startswith(("fd://", "=")):
-            text = f"{path} refers to a descriptor that is not there"
-            cure = f"drop it: emperord makes {spec.socket}"
-            yield Finding(option.line, Severity.ERROR, text, cure)
-        elif normal_address(option, str(settings.vassals_dir)) != spec.socket:
-            text = f"a request at {path} does not wake the app; emperord also serves it at"
+            yield from _own_socket(option, ini, spec)
+        elif path.startswith("fd://"):
+            text = f"{path} refers to a descriptor that is not there; emperord serves the app at"
+            yield Finding(option.line, Severity.NOTE, f"{text} {spec.socket}", "drop it")
+        elif normal_address(option, where) != spec.socket:
+            shared = shared_socket(option, ini) if path.startswith("=") else None
+            asleep = shared.value if shared else path
+            text = f"a request at {asleep} does not wake the app; emperord also serves it at"
             text += f" {spec.socket}"
             cure = f"let nginx pass requests to {spec.socket}, and drop this"
             yield Finding(option.line, Severity.WARNING, text, cure)
+
+
+def _own_socket(option: Option, ini: Ini, spec: Spec) -> Iterator[Finding]:
+    asked = spoken(option, ini)
+    if asked is WireProtocol.UWSGI:
+        return
+    if spec.protocol is WireProtocol.UWSGI:
+        text = f"the app speaks uwsgi at {spec.socket} and not {asked.value}, since nginx does"
+        cure = "use uwsgi-socket, or set activation = socket in [emperor] for another front end"
+        yield Finding(option.line, Severity.NOTE, text, cure)
+    else:
+        text = f"{option.key} does not speak uwsgi, which nginx speaks to {spec.socket}"
+        cure = "use uwsgi-socket, or have nginx speak that protocol to this domain"
+        yield Finding(option.line, Severity.WARNING, text, cure)
 
 
 def _backlog(ini: Ini, spec: Spec, somaxconn: int) -> Iterator[Finding]:

@@ -24,6 +24,22 @@ PROTOCOLS = {
     "scgi-nph-socket": WireProtocol.SCGI,
     "raw-socket": WireProtocol.RAW,
 }
+# Values of uWSGI's option `protocol` (uwsgi_protocols_register of core/protocol.c). It applies to
+# sockets whose own option names none.
+PROTOCOL_NAMES = {
+    "uwsgi": WireProtocol.UWSGI,
+    "puwsgi": WireProtocol.PERSISTENT_UWSGI,
+    "http": WireProtocol.HTTP,
+    "http11": WireProtocol.HTTP,
+    "fastcgi": WireProtocol.FASTCGI,
+    "fastcgi-nph": WireProtocol.FASTCGI,
+    "scgi": WireProtocol.SCGI,
+    "scgi-nph": WireProtocol.SCGI,
+    "raw": WireProtocol.RAW,
+    "https": WireProtocol.TLS,
+    "https2": WireProtocol.TLS,
+    "suwsgi": WireProtocol.TLS,
+}
 
 
 class Adoption(Enum):

@@ -5,18 +5,18 @@ an option, as on `idle`, the option in [uwsgi] wins.
 """
 
 import os
-import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from emperor.model.definition import BrokenIni, FileOwner
+from emperor.model.definition import FileOwner
 from emperor.model.domain import is_domain
 from emperor.model.settings import KEYS, Settings
-from emperor.model.spec import SOCKET_PATH_BYTES, OnChange, Spec
+from emperor.model.spec import OnChange, Spec
 from emperor.uwsgi.identity import Accounts, identity_of, is_administrator
-from emperor.uwsgi.ini import SOCKETS, Ini, Option
-from emperor.uwsgi.options import PROTOCOLS, SSL_SOCKETS, Adoption, UwsgiOptions, shared
+from emperor.uwsgi.ini import Ini, Option, leading_number
+from emperor.uwsgi.options import UwsgiOptions, shared
+from emperor.uwsgi.sockets import refuse_path, socket_of
 
 # The settings that [emperor] may override for one vassal.
 _OVERRIDES = {
@@ -28,13 +28,6 @@ _OVERRIDES = {
 }  # fmt: skip
 _TIMEOUTS = frozenset({"start-timeout", "stop-timeout"})
 EMPEROR_KEYS = frozenset(_OVERRIDES) | {"uid", "gid", "aliases"}
-
-# These use every socket that the ini names. Its own has no descriptor when the listener came as
-# fd://, and they fail on it (measured: gevent's workers respawn for ever).
-_NEEDS_NAME = frozenset({
-    "gevent", "asyncio", "tornado", "loop", "worker-exec", "worker-exec2", "map-socket",
-    "python-worker-override",
-})  # fmt: skip
 
 # Processes beside the workers. They would run twice, or cannot, while a successor boots.
 HELPERS = frozenset({
@@ -62,8 +55,6 @@ APPS = frozenset({
     "ini-paste-logged", "pecan", "web3", "pump", "wsgi-lite", "psgi", "rack", "rails",
 })  # fmt: skip
 
-_ATOI = re.compile(r"\s*([+-]?\d{1,18})", re.ASCII)
-
 
 def spec_of(
     domain: str, ini: Ini, settings: Settings, owner: FileOwner, accounts: Accounts
@@ -75,7 +66,7 @@ def spec_of(
     """
     last = {option.key: option for option in ini.options}  # of each key the last value counts
     settings = _overridden(settings, ini, may_lengthen=is_administrator(owner, accounts))
-    socket = _socket(domain, ini, settings)
+    socket = socket_of(domain, ini, settings, last)
     single = bool(socket.foreign) or _cannot_run_twice(last)
     idle = whole_number(last["idle"]) if "idle" in last else settings.idle
     return Spec(
@@ -86,11 +77,11 @@ def spec_of(
             UwsgiOptions(
                 socket_option=socket.option,
                 names_socket=socket.is_named,
-                adoption=_adoption(ini, socket, last.keys() & _NEEDS_NAME),
+                adoption=socket.adoption,
                 need_app=_needs_app(settings, last.keys()),
             )
         ),
-        protocol=PROTOCOLS[socket.option],
+        protocol=socket.protocol,
         activation=settings.activation,
         on_change=(
             OnChange.RESTART if single and not ini.attribute("on-change") else settings.on_change
@@ -116,10 +107,8 @@ def _cannot_run_twice(last: Mapping[str, Option]) -> bool:
 
 
 def whole_number(option: Option) -> int:
-    """The number as uWSGI's atoi(3) reads it: leading digits, else 0. Raises BrokenIni where uWSGI
-    would refuse to start."""
-    match = _ATOI.match(option.value)
-    value = int(match[1]) if match else 0
+    """The number as uWSGI reads it. Raises BrokenIni where uWSGI would refuse to start."""
+    value = leading_number(option.value)
     if not 0 <= value < 2**31:
         raise option.broken(f"{option.key} = {option.value} is out of range", "use 0 or more")
     return value
@@ -148,96 +137,6 @@ def _backlog(ini: Ini, settings: Settings, listen: Option | None) -> int:
     return max(1, whole_number(listen))
 
 
-# The socket.
-
-
-@dataclass(frozen=True, slots=True)
-class _Socket:
-    """`path` is what the daemon binds and `option` gives it to uWSGI. `is_named`: the ini itself
-    has that option. `foreign`: what else the ini has uWSGI bind."""
-
-    path: str
-    option: str
-    is_named: bool
-    foreign: tuple[str, ...]
-
-
-def _socket(domain: str, ini: Ini, settings: Settings) -> _Socket:
-    root = os.path.normpath(settings.sockets_dir)
-    own_address = f"{root}/{domain}/socket"
-    own: Option | None = None
-    foreign: list[str] = []
-    for option in ini.options:
-        if option.key not in SOCKETS:
-            continue
-        address = normal_address(option, str(settings.vassals_dir))
-        if address == own_address:
-            own = own or option
-        elif address is not None:
-            _refuse_neighbours(domain, option, address.removeprefix(f"{root}/"))
-            foreign.append(address)
-    path = own_address if own is None else spelled_address(own)
-    _refuse_path(own, path)
-    key = "socket" if own is None else own.key
-    return _Socket(path, key, own is not None, tuple(foreign))
-
-
-def spelled_address(option: Option) -> str:
-    """The address in a socket option, letter by letter. An SSL socket has its keys behind it."""
-    return option.value.split(",", 1)[0] if option.key in SSL_SOCKETS else option.value
-
-
-def normal_address(option: Option, folder: str) -> str | None:
-    """The address in a socket option, in one spelling for all that lead to the same place.
-
-    None where no other ini could claim it: a port that the kernel chooses, or a descriptor. uWSGI
-    is started in `folder`.
-    """
-    address = spelled_address(option)
-    if address.startswith(("fd://", "=")):
-        return None
-    if address.startswith(("@", "\\0")):
-        return "@" + address.removeprefix("@").removeprefix("\\0")
-    host, colon, port = address.rpartition(":")
-    if colon:
-        return None if port == "" or port[0] == "0" else f"{host or '0.0.0.0'}:{port}"
-    return os.path.normpath(os.path.join(folder, address))
-
-
-def _refuse_neighbours(domain: str, option: Option, address: str) -> None:
-    """Raise BrokenIni if the address is a path in the folder of another domain. `address` begins
-    below our folder of sockets if it is there."""
-    other = address.split("/", 1)[0]
-    if not address.startswith(("/", "@")) and ":" not in address and other != domain:
-        raise option.broken(
-            f"{option.key} = {option.value} claims the socket of {other}",
-            f"name that of {domain}, or none",
-        )
-
-
-def _refuse_path(named: Option | None, path: str) -> None:
-    """Raise BrokenIni if `path` cannot be bound. `named` is the option that it comes from."""
-    length = len(os.fsencode(path))
-    if length > SOCKET_PATH_BYTES:
-        raise BrokenIni(
-            f"the path of its socket, {path}, has {length} bytes and the kernel takes"
-            f" {SOCKET_PATH_BYTES}",
-            "choose a shorter name, or a shorter folder of sockets",
-        )
-    if named is not None and not path.startswith("/"):
-        raise named.broken(f"{named.key} = {path} is relative", "write the path from / on")
-    if named is not None and ".." in path.split("/"):
-        # The kernel follows links before it takes `..`, so this could lead to another place.
-        raise named.broken(f"{named.key} = {path} has a `..`", "write the path without")
-
-
-def _adoption(ini: Ini, socket: _Socket, needs_name: set[str]) -> Adoption:
-    """By name only where the ini has an entry of its own, which can be given the listener."""
-    if socket.is_named and (needs_name or ini.quotes_socket or socket.option in SSL_SOCKETS):
-        return Adoption.BY_NAME
-    return Adoption.BY_FD
-
-
 def _aliases(
     domain: str, ini: Ini, settings: Settings, owner: FileOwner, accounts: Accounts
 ) -> tuple[str, ...]:
@@ -255,5 +154,5 @@ def _aliases(
             cause = f"cannot use the alias {alias!r}: "
             cause += "it is the ini's own name" if alias == domain else "it is no host name"
             raise option.broken(cause, "drop it")
-        _refuse_path(None, f"{os.path.normpath(settings.sockets_dir)}/{alias}/socket")
+        refuse_path(None, f"{os.path.normpath(settings.sockets_dir)}/{alias}/socket")
     return aliases

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backend import APPS, BIN, Backend
+from tests.backend import APPS, BIN, Backend, UnixConnection
 from tests.eventually import eventually
 
 HOST = "www.obeythetestinggoat.com"
@@ -174,20 +174,25 @@ def test_the_ini_of_another_user_runs_as_that_user(
     assert {process.uids().real for process in backend.children()} == {65534}
 
 
-@pytest.mark.parametrize("kind", ["http-socket", "gevent", "asyncio"])
+@pytest.mark.parametrize("kind", ["gevent", "asyncio"])
 def test_other_kinds_of_apps_wake_too(backend: Backend, kind: str) -> None:
-    if kind == "http-socket":
-        # nginx speaks uwsgi to every socket; such an app is for other front ends.
-        path = backend.sockets / "a.example" / "socket"
-        backend.drop("a.example", f"[uwsgi]\nhttp-socket = {path}\nfile = {APPS}/plain.py\n")
-        backend.until("a.example", "parked")
-        backend.call("POST", "/v1/vassals/a.example/start")
-    else:
-        greenlets = {"gevent": "4"} if kind == "gevent" else {"asyncio": "4", "greenlet": "true"}
-        backend.add("a.example", **greenlets)
-        inode = backend.inode("a.example")
-        assert [backend.get("a.example").status for _ in range(5)] == [200] * 5
-        assert backend.inode("a.example") == inode
+    greenlets = {"gevent": "4"} if kind == "gevent" else {"asyncio": "4", "greenlet": "true"}
+    backend.add("a.example", **greenlets)
+    inode = backend.inode("a.example")
+    assert [backend.get("a.example").status for _ in range(5)] == [200] * 5
+    assert backend.inode("a.example") == inode
+    assert backend.state("a.example") == "running"
+
+
+def test_an_app_for_another_front_end_speaks_its_protocol(backend: Backend) -> None:
+    path = backend.sockets / "a.example" / "socket"
+    options = f"http-socket = {path}\nfile = {APPS}/plain.py"
+    backend.drop("a.example", f"[uwsgi]\n{options}\n[emperor]\nactivation = socket\n")
+    backend.until("a.example", "parked")
+    connection = UnixConnection(path)
+    connection.request("GET", "/", headers={"Host": "a.example"})
+    assert connection.getresponse().status == 200
+    connection.close()
     assert backend.state("a.example") == "running"
 
 

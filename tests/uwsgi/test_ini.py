@@ -127,6 +127,10 @@ def test_the_section_emperor_is_read_the_same_way() -> None:
         ("ifexists = /x\nidle = 1\nendif =", Option("ifexists", "/x", 2)),
         ("for = a b\nx = %(_)\nendfor =", Option("for", "a b", 2)),
         ("set = idle=1", Option("set", "idle=1", 2)),
+        ("protocol = $(PROTOCOL)", Option("protocol", "$(PROTOCOL)", 2)),
+        ("shared-socket = %(base)/s", Option("shared-socket", "%(base)/s", 2)),
+        ("socket = a.sock\nchdir = %(base)", Option("chdir", "%(base)", 3)),
+        ("chroot = $(JAIL)\nsocket = a.sock", Option("chroot", "$(JAIL)", 2)),
     ],
 )
 def test_an_option_that_the_daemon_needs_is_left_to_uwsgi(
@@ -139,6 +143,7 @@ def test_an_option_that_the_daemon_needs_is_left_to_uwsgi(
     "option",
     [
         "chdir = %(base)/app",
+        "chdir = %(base)/app\nsocket = /srv/a.sock\nhttp-socket = :8080\nscgi-socket = @a",
         "env = HOME=$(HOME)",
         "pythonpath = @(path.txt)",
         "processes = %k",

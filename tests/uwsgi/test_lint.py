@@ -37,9 +37,12 @@ def test_options_that_work_here_get_no_finding(text: str) -> None:
     ("text", "severity", "text_part"),
     [
         ("socket = :8080", "warning", "a request at :8080 does not wake the app; emp"),
-        ("socket = fd://3", "error", "fd://3 refers to a descriptor that is not there"),
-        (f"http-socket = {OWN}", "warning", "http-socket does not speak uwsgi"),
-        (f"https-socket = {OWN},c,k", "warning", "https-socket does not speak uwsgi"),
+        ("socket = fd://3", "note", "fd://3 refers to a descriptor that is not there"),
+        ("http-socket = fd://0", "note", "fd://0 refers to a descriptor that is not there; emp"),
+        (f"http-socket = {OWN}", "note", f"the app speaks uwsgi at {OWN} and not http"),
+        (f"https-socket = {OWN},c,k", "note", f"the app speaks uwsgi at {OWN} and not tls"),
+        (f"raw-socket = {OWN}", "warning", "raw-socket does not speak uwsgi"),
+        ("http-socket = a.sock", "warning", "a request at a.sock does not wake the app; emp"),
         ("http = :80", "warning", "http answers at :80 while the app is awake"),
         ("daemonize = /srv/log", "warning", "its output goes to /srv/log"),
         ("logto = /srv/log", "warning", "`emperorctl logs www.a.example` lacks it"),
@@ -73,6 +76,21 @@ def test_an_option_that_does_not_work_gets_line_and_cure(
     assert (finding.severity, finding.cure != "") == (Severity(severity), True)
     assert text_part in finding.text
     assert finding.line == (0 if "backlog" in text else 4 + text.count("\n"))
+
+
+def test_a_protocol_is_told_of_where_it_has_no_effect() -> None:
+    finding = only_finding(f"protocol = http\nsocket = {OWN}")
+    assert (finding.severity, finding.line) == (Severity.NOTE, 5)
+    assert "and not http" in finding.text
+    finding = only_finding(f"protocol = http\nsocket = {OWN}\n[emperor]\nactivation = socket")
+    assert (finding.severity, finding.line) == (Severity.WARNING, 5)
+    assert findings_of(f"{CLEAN}\nprotocol = http") == []
+
+
+def test_a_shared_socket_is_told_of_by_its_address() -> None:
+    finding = only_finding("shared-socket = :80\nhttp-socket = =0")
+    assert (finding.severity, finding.line) == (Severity.WARNING, 5)
+    assert finding.text.startswith("a request at :80 does not wake the app")
 
 
 @pytest.mark.parametrize("text", ["cron = 0 0 0 0 0 true", "attach-daemon = redis", "timer = 1 1"])

@@ -72,12 +72,50 @@ def test_a_number_of_thousands_of_digits_is_out_of_range() -> None:
         ("puwsgi-socket", WireProtocol.PERSISTENT_UWSGI),
     ],
 )
-def test_the_option_that_names_the_socket_gives_its_protocol(
-    option: str, protocol: WireProtocol
-) -> None:
-    made = spec(f"socket = :8080\n{option} = {OWN}\nsocket = {OWN}")
+def test_any_front_end_may_speak_what_the_ini_says(option: str, protocol: WireProtocol) -> None:
+    text = f"socket = :8080\n{option} = {OWN}\nsocket = {OWN}\n[emperor]\nactivation = socket"
+    made = spec(text)
     assert made.protocol is protocol
     assert uwsgi_options(made) == UwsgiOptions(socket_option=option)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "http-socket = OWN", "http11-socket = OWN", "fastcgi-socket = OWN", "scgi-socket = OWN",
+        "puwsgi-socket = OWN", "https-socket = OWN,a.crt,a.key", "protocol = http",
+        "socket-protocol = fastcgi", "protocol = http\nsocket = OWN", "protocol = uwsgi",
+        "socket = OWN\nprotocol = scgi", "protocol = http\nsocket = :8080",
+    ],
+)  # fmt: skip
+def test_nginx_is_spoken_to_in_uwsgi_whatever_the_ini_says(option: str) -> None:
+    made = spec(option.replace("OWN", OWN))
+    assert (made.socket, made.protocol) == (OWN, WireProtocol.UWSGI)
+    assert uwsgi_options(made).socket_option == "uwsgi-socket"
+    assert uwsgi_options(made).adoption is Adoption.BY_FD
+
+
+def test_a_protocol_is_that_of_plain_sockets_alone() -> None:
+    emperor = "[emperor]\nactivation = socket"
+    made = spec(f"socket = {OWN}\nprotocol = http\nsocket-protocol = fastcgi\n{emperor}")
+    assert (made.protocol, uwsgi_options(made).socket_option) == (WireProtocol.FASTCGI, "socket")
+    made = spec(f"protocol = http\n{emperor}")
+    assert (made.protocol, uwsgi_options(made).socket_option) == (
+        WireProtocol.UWSGI,
+        "uwsgi-socket",
+    )
+
+
+@pytest.mark.parametrize("option", [f"http-socket = {OWN}", f"protocol = http\nsocket = {OWN}"])
+def test_gevent_with_a_protocol_that_nginx_lacks_is_refused(option: str) -> None:
+    with pytest.raises(BrokenIni, match=r"nginx speaks uwsgi to that socket; write uwsgi-socket ="):
+        spec(f"{option}\ngevent = 10")
+
+
+def test_a_protocol_that_uwsgi_lacks_is_refused() -> None:
+    with pytest.raises(BrokenIni, match=r"line 3: uWSGI has no protocol 'htp'; use one of uwsgi, "):
+        spec("socket = :8080\nprotocol = htp")
+    assert spec("protocol = htp\nhttp-socket = :8080").protocol is WireProtocol.UWSGI
 
 
 @pytest.mark.parametrize(
@@ -92,6 +130,15 @@ def test_the_option_that_names_the_socket_gives_its_protocol(
         ("socket = \\0b", "@b"),
         (f"socket = /var/sockets/{DOMAIN}/second", f"/var/sockets/{DOMAIN}/second"),
         ("https-socket = :8443,a.crt,a.key", "0.0.0.0:8443"),
+        ("shared-socket = :8080", "0.0.0.0:8080"),
+        ("shared-socket = b.sock\nchdir = /srv", "/etc/uwsgi/vassals/b.sock"),
+        ("chdir = /srv\nsocket = b.sock", "/srv/b.sock"),
+        ("socket = b.sock\nchdir = /a\nchdir = /srv/./x/..\nchdir2 = /b", "/srv/b.sock"),
+        ("chdir = a\nsocket = b.sock", "/etc/uwsgi/vassals/a/b.sock"),
+        ("chroot = /jail\nsocket = /run/b.sock", "/jail/run/b.sock"),
+        ("chroot = /jail/\nchdir = /srv\nsocket = b.sock", "/jail/srv/b.sock"),
+        ("chroot = /jail\nsocket = b.sock", "/etc/uwsgi/vassals/b.sock"),
+        ("chroot = /jail\nchown-socket = a\nsocket = /run/b.sock", "/run/b.sock"),
     ],
 )
 def test_a_socket_elsewhere_is_kept_beside_that_of_the_domain(option: str, foreign: str) -> None:
@@ -101,21 +148,41 @@ def test_a_socket_elsewhere_is_kept_beside_that_of_the_domain(option: str, forei
     assert not made.overlaps, "two processes cannot bind the same"
 
 
-@pytest.mark.parametrize("address", [":0", "127.0.0.1:", "127.0.0.1:0", "fd://3", "=0"])
+@pytest.mark.parametrize("address", [":0", "127.0.0.1:", "127.0.0.1:0", "fd://3"])
 def test_an_address_that_cannot_conflict_is_no_claim(address: str) -> None:
     made = spec(f"socket = {address}")
     assert (made.foreign_sockets, made.overlaps) == ((), True)
 
 
-@pytest.mark.parametrize("path", ["/var/sockets/b.example/socket", "/var//sockets/b.example/x"])
-def test_a_neighbours_socket_is_refused(path: str) -> None:
-    with pytest.raises(BrokenIni, match=r"^line 3: .* of b\.example; name"):
-        spec(f"master\nsocket = {path}")
+def test_a_shared_socket_is_claimed_once_and_used_by_its_number() -> None:
+    made = spec("shared-socket = :8080\nhttp-socket = =0\nfile = app.py")
+    assert (made.socket, made.foreign_sockets) == (OWN, ("0.0.0.0:8080",))
+    for text in ("http-socket = =0\nshared-socket = :8080", "shared-socket = :1\nsocket = =1"):
+        with pytest.raises(BrokenIni, match="has no such shared-socket above it; add it"):
+            spec(text)
+    with pytest.raises(BrokenIni, match="would replace the socket that emperord listens on"):
+        spec(f"shared-socket = {OWN}\nsocket = =0")
 
 
-def test_a_relative_path_of_the_own_socket_is_refused() -> None:
+@pytest.mark.parametrize(
+    "option",
+    [
+        "socket = /var/sockets/b.example/socket", "socket = /var//sockets/b.example/x",
+        "shared-socket = /var/sockets/b.example/socket",
+        "chdir = /var/sockets\nsocket = b.example/x",
+        "chroot = /var/sockets\nsocket = /b.example/socket",
+    ],
+)  # fmt: skip
+def test_a_neighbours_socket_is_refused(option: str) -> None:
+    with pytest.raises(BrokenIni, match=r"^line \d: .* of b\.example; name"):
+        spec(f"master\n{option}")
+
+
+@pytest.mark.parametrize("path", [f"../../../var/sockets/{DOMAIN}/socket", "socket"])
+def test_a_relative_path_of_the_own_socket_is_refused(path: str) -> None:
+    folder = f"\nchdir = /var/sockets/{DOMAIN}" if path == "socket" else ""
     with pytest.raises(BrokenIni, match=r"line 2: socket = .* is relative; write the path from /"):
-        spec(f"socket = ../../../var/sockets/{DOMAIN}/socket")
+        spec(f"socket = {path}{folder}")
 
 
 def test_a_path_that_is_too_long_is_refused_with_both_lengths() -> None:
@@ -147,7 +214,8 @@ def test_options_that_use_every_socket_get_it_by_name(option: str) -> None:
 
 
 def test_an_encrypted_socket_is_given_by_name_for_its_keys() -> None:
-    made = spec(f"https-socket = {OWN},/srv/a.crt,/srv/a.key")
+    text = f"https-socket = {OWN},/srv/a.crt,/srv/a.key\n[emperor]\nactivation = socket"
+    made = spec(text)
     assert (made.socket, made.protocol) == (OWN, WireProtocol.TLS)
     assert uwsgi_options(made).adoption is Adoption.BY_NAME
 

@@ -1,0 +1,52 @@
+"""Inis as people have them, through the real nginx and daemon."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.backend import APPS, Backend
+from tests.nginx_server import free_ports
+
+SERVED = {
+    "a protocol for a port": "protocol = http\nsocket = 127.0.0.1:PORT",
+    "a protocol by its other name": "socket-protocol = fastcgi\nsocket = 127.0.0.1:PORT",
+    "a protocol and no socket": "protocol = scgi",
+    "a protocol for the own socket": "protocol = http\nsocket = OWN",
+    "http at the own socket": "http-socket = OWN",
+    "http 1.1 at the own socket": "http11-socket = OWN",
+    "fastcgi at the own socket": "fastcgi-socket = OWN",
+    "persistent uwsgi at the own socket": "puwsgi-socket = OWN",
+    "each socket a protocol": "protocol = http\nuwsgi-socket = OWN\nsocket = 127.0.0.1:PORT",
+    "a descriptor of systemd's": "http-socket = fd://3",
+    "a descriptor that is not there": "socket = fd://7",
+    "a shared socket": "shared-socket = 127.0.0.1:PORT\nhttp-socket = =0",
+}
+
+
+def ini(backend: Backend, options: str) -> str:
+    """An ini of a.example's with these options."""
+    own = str(backend.sockets / "a.example" / "socket")
+    options = options.replace("OWN", own).replace("PORT", str(free_ports(1)[0]))
+    return f"[uwsgi]\n{options}\nfile = {APPS}/plain.py\n"
+
+
+@pytest.mark.parametrize("options", SERVED.values(), ids=SERVED.keys())
+def test_what_uwsgi_serves_is_served(backend: Backend, options: str) -> None:
+    backend.drop("a.example", ini(backend, options))
+    backend.until("a.example", "parked")
+    assert [backend.get("a.example").status for _ in range(2)] == [200, 200]
+
+
+def test_two_sites_have_a_socket_of_one_name_in_their_folders(backend: Backend) -> None:
+    sites = {}
+    for domain in ("a.example", "b.example"):
+        site = sites[domain] = backend.folder / domain
+        site.mkdir()
+        shutil.copy(APPS / "plain.py", site / "wsgi.py")
+        text = f"[uwsgi]\nchdir = {site}\nsocket = myproject.sock\nmodule = wsgi\n"
+        backend.drop(domain, text)
+    for domain in sites:
+        backend.until(domain, "parked")
+        assert backend.get(domain).status == 200
+    assert all(Path(site, "myproject.sock").is_socket() for site in sites.values())
