@@ -14,10 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inotify_simple import INotify, flags
+from inotify_simple import Event, INotify, flags, parse_events
 
 log = logging.getLogger("emperord.watch")
 
+# Some thousand events, which take a few milliseconds. The loop calls again for the others.
+_BYTES_AT_ONCE = 1 << 16
 # For what inotify cannot see: another target of a link, a write by mmap, an ancestor that moved.
 RESCAN_SECONDS = 60.0
 
@@ -104,7 +106,7 @@ class FolderWatch:
     def _read(self, inotify: INotify) -> None:
         names: set[str] = set()
         everything = lost = False
-        for event in inotify.read(timeout=0):
+        for event in _events(inotify):
             if event.mask & flags.Q_OVERFLOW:
                 everything = True
                 self._ripening.being_written.clear()
@@ -195,6 +197,15 @@ class FolderWatch:
             self._watch = watch
             return path
         raise FileNotFoundError(f"cannot watch {self._folder}: not even / is there")
+
+
+def _events(inotify: INotify) -> list[Event]:
+    try:
+        data = os.read(inotify.fileno(), _BYTES_AT_ONCE)
+    except BlockingIOError:
+        return []
+    events: list[Event] = parse_events(data)
+    return events
 
 
 def _add_watch(inotify: INotify, path: Path, mask: int) -> int:

@@ -1,14 +1,21 @@
 """Decides which ini may use which host names and sockets: the first one to claim it has it."""
 
+from collections.abc import Iterable
+
 from emperor.model.spec import Spec
 
 
 class Claims:
-    """Host names and sockets by the ini that holds them."""
+    """Host names and sockets by the ini that holds them.
+
+    No operation looks at the claims of all inis: there may be thousands.
+    """
 
     def __init__(self) -> None:
         self._hosts: dict[str, str] = {}
         self._sockets: dict[str, str] = {}
+        # The last spec of each ini that holds more than its domain.
+        self._larger: dict[str, Spec] = {}
 
     def conflict(self, spec: Spec) -> str | None:
         """Why `spec` cannot be served beside the others, naming both inis; None when it can."""
@@ -24,13 +31,20 @@ class Claims:
 
     def take(self, spec: Spec) -> None:
         """Note the claims of `spec` in place of those of its earlier version."""
-        if spec.aliases or spec.foreign_sockets or self._hosts.get(spec.domain):
-            self.release(spec.ini)
+        self.release(spec)
         self._hosts |= dict.fromkeys((spec.domain, *spec.aliases), spec.ini)
         self._sockets |= dict.fromkeys(spec.foreign_sockets, spec.ini)
+        if spec.aliases or spec.foreign_sockets:
+            self._larger[spec.ini] = spec
 
-    def release(self, ini: str) -> None:
-        """Free all that this ini holds."""
-        for table in (self._hosts, self._sockets):
-            for claim in [claim for claim, holder in table.items() if holder == ini]:
-                del table[claim]
+    def release(self, spec: Spec) -> None:
+        """Free all that the ini of `spec` holds, by whatever version of it."""
+        held = self._larger.pop(spec.ini, spec)
+        _free(self._hosts, (spec.domain, *held.aliases), spec.ini)
+        _free(self._sockets, held.foreign_sockets, spec.ini)
+
+
+def _free(table: dict[str, str], claims: Iterable[str], ini: str) -> None:
+    for claim in claims:
+        if table.get(claim) == ini:
+            del table[claim]

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from emperor.model.definition import BrokenIni, Definition
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
@@ -14,14 +14,13 @@ from emperor.model.spec import Spec, Stamp
 from emperor.sources.files import IniFile, read_ini, stamp_of
 from emperor.sources.intake import Intake
 from emperor.supervisor.governor import Governor
+from emperor.supervisor.slices import Backlog, slices
 
 log = logging.getLogger("emperord.folder")
 
 # Editors write a new file and rename it, or rename the old file and write a new one. An ini that is
 # back within this time was never gone.
 GRACE_SECONDS = 0.2
-# The loop gets a turn after this many inis.
-_SLICE = 250
 
 
 class VassalFolder:
@@ -38,6 +37,9 @@ class VassalFolder:
         # None: the ini is known, and has to be read again.
         self._stamps: dict[str, Stamp | None] = {}
         self._ignored: set[str] = set()
+        # Until when an ini that was found missing may come back, in seconds of the loop.
+        self._missing: dict[str, float] = {}
+        self._backlog: Backlog[str] = Backlog(self._update_each)
 
     @property
     def refused(self) -> Mapping[str, Refusal]:
@@ -63,11 +65,8 @@ class VassalFolder:
             self._stamps.pop(file, None)
         self._ignored &= present
         files = sorted({*present, *self._stamps, *unserved})
-        for start in range(0, len(files), _SLICE):
-            with self._intake.batch():
-                for file in files[start : start + _SLICE]:
-                    self.update(file)
-            await asyncio.sleep(0)
+        async for part in slices(files):
+            self._update_each(part)
         self._intake.end_scan()
 
     def _listing(self) -> set[str]:
@@ -77,6 +76,15 @@ class VassalFolder:
     def close(self) -> None:
         """Admit and revise nothing from now on, since the daemon stops."""
         self._intake.close()
+
+    def changed(self, files: Iterable[str]) -> None:
+        """Update these files soon. An administrator may change thousands at once."""
+        self._backlog.add(files)
+
+    def _update_each(self, files: Iterator[str]) -> None:
+        with self._intake.batch():
+            for file in files:
+                self.update(file)
 
     def update(self, file: str) -> None:
         """Compare one file of the folder with what is in service, and act on the difference."""
@@ -95,13 +103,14 @@ class VassalFolder:
             return
         path = os.path.join(self._path, file)
         try:
-            if self._stamps.get(file) == stamp_of(os.stat(path)):
+            stamp = stamp_of(os.stat(path))
+            self._missing.pop(file, None)
+            if self._stamps.get(file) == stamp:
                 return
             ini = read_ini(path)
         except FileNotFoundError:
             if file in self._stamps or domain in self.refused:
-                loop = asyncio.get_running_loop()
-                loop.call_later(GRACE_SECONDS, self._remove_if_gone, file, domain)
+                self._update_missing(domain, file)
         except OSError as error:
             self._refuse(file, RefusalReason.UNREADABLE, f"cannot read {file}: {error.strerror}")
         except BrokenIni as error:
@@ -155,14 +164,18 @@ class VassalFolder:
     def _refuse(self, file: str, reason: RefusalReason, message: str) -> None:
         self._intake.refuse(Refusal(file.removesuffix(".ini"), file, reason, message))
 
-    def _remove_if_gone(self, file: str, domain: str) -> None:
-        if os.path.exists(os.path.join(self._path, file)):
-            self.update(file)
-        else:
-            self._stamps.pop(file, None)
-            self._intake.remove(domain, file)
+    def _update_missing(self, domain: str, file: str) -> None:
+        """A file that was there before. It is gone if it is missing at the end of its time too."""
+        loop = asyncio.get_running_loop()
+        end = self._missing.setdefault(file, loop.time() + GRACE_SECONDS)
+        if loop.time() < end:
+            loop.call_at(end, self.changed, [file])
+            return
+        del self._missing[file]
+        self._stamps.pop(file, None)
+        self._intake.remove(domain, file)
 
     def _read_anew(self, files: Collection[str]) -> None:
         for file in files:
             self._stamps.pop(file, None)
-            self.update(file)
+        self.changed(files)

@@ -37,6 +37,10 @@ class Intake:
         self._retry = retry
         self._claims = Claims()
         self._refusals = Refusals()
+        # The domains whose ini is broken while an older version serves, and some mended ones.
+        self._complained: set[str] = set()
+        # The inis whose names and sockets have become free, until the others are read again.
+        self._gone: list[str] = []
         budget = descriptors()
         self._most = budget.vassals
         self._limit_reached = (
@@ -72,6 +76,8 @@ class Intake:
         served = []
         for vassal in self._governor.vassals:
             self._claims.take(vassal.spec)
+            if vassal.ini_error:
+                self._complained.add(vassal.spec.domain)
             if vassal.state is State.REMOVED:
                 self._retry_others_when_gone(vassal.spec)
             else:
@@ -80,8 +86,10 @@ class Intake:
 
     def unserved(self) -> list[str]:
         """The names of the inis that are refused, or broken while an older version serves."""
-        refused = [refusal.file for refusal in self.refused.values()]
-        return refused + [vassal.spec.ini for vassal in self._governor.vassals if vassal.ini_error]
+        vassals = map(self._governor.vassals.get, self._complained)
+        broken = {v.spec.domain: v.spec.ini for v in vassals if v is not None and v.ini_error}
+        self._complained = set(broken)
+        return [refusal.file for refusal in self.refused.values()] + sorted(broken.values())
 
     def end_scan(self) -> None:
         """All inis were read. From now on each new vassal gets a line in the log."""
@@ -141,6 +149,7 @@ class Intake:
                 refusal.message, extra=about(refusal.domain),
             )  # fmt: skip
             self._governor.complain(refusal.domain, refusal.message)
+            self._complained.add(refusal.domain)
 
     def _log_beyond_limit(self) -> None:
         before = self._logged_beyond_limit
@@ -166,22 +175,28 @@ class Intake:
 
     def _retry_others_when_gone(self, spec: Spec) -> None:
         """Once the vassal is gone, its host names and sockets are free for other inis."""
-        loop = asyncio.get_running_loop()
 
         def on_change() -> None:
             vassal = self._governor.vassals.get(spec.domain)
             if vassal is None:
-                self._claims.release(spec.ini)
-                # The governor finishes an event before it takes the next one.
-                loop.call_soon(self._retry_unserved, spec.ini)
+                self._claims.release(spec)
+                self._retry_soon(spec.ini)
             elif vassal.state is State.REMOVED:
                 return
             self._governor.subscribers.remove(spec.domain, on_change)
 
         self._governor.subscribers.add(spec.domain, on_change)
 
-    def _retry_unserved(self, file: str) -> None:
-        self._retry([file, *self.unserved()])
+    def _retry_soon(self, file: str) -> None:
+        """Retry once for all vassals that go in this turn of the loop, and not now: the governor
+        finishes an event before it takes the next one."""
+        if not self._gone:
+            asyncio.get_running_loop().call_soon(self._retry_unserved)
+        self._gone.append(file)
+
+    def _retry_unserved(self) -> None:
+        gone, self._gone = self._gone, []
+        self._retry([*gone, *self.unserved()])
 
 
 def _is_in_service(vassal: Vassal, spec: Spec, stamp: Stamp) -> bool:

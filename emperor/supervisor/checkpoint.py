@@ -7,7 +7,7 @@ that dies between two events has forgotten nothing.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from emperor.model.log_fields import about
@@ -24,7 +24,8 @@ class Checkpoint:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._missing: set[str] = set()
-        self._batch: dict[str, Vassal] | None = None
+        # The vassals to write at the end of the batch; None: its entry is to be deleted.
+        self._batch: dict[str, Vassal | None] | None = None
 
     @property
     def missing(self) -> frozenset[str]:
@@ -37,24 +38,29 @@ class Checkpoint:
         if self._batch is not None and not vassal.children:
             self._batch[vassal.spec.domain] = vassal
         else:
-            self._write([vassal])
+            if self._batch is not None:
+                self._batch.pop(vassal.spec.domain, None)
+            self._write({vassal.spec.domain: vassal})
 
     def delete(self, domain: str) -> None:
         """There is no such vassal any more."""
+        # A crash before the end of a batch brings the vassal back, and its ini is still gone.
         if self._batch is not None:
-            self._batch.pop(domain, None)
-        self._write_entries([StoreEntry(domain)])
+            self._batch[domain] = None
+        else:
+            self._write_entries([StoreEntry(domain)])
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """Write the vassals without a process that the block saves together, in few messages."""
+        """Write the vassals without a process that the block saves or deletes together, in few
+        messages."""
         self._batch = {}
         try:
             yield
         finally:
             batch, self._batch = self._batch, None
             if batch:
-                self._write(batch.values())
+                self._write(batch)
 
     def retry(self, vassals: Iterable[Vassal]) -> None:
         """Save the missing vassals once more."""
@@ -62,12 +68,11 @@ class Checkpoint:
             if vassal.spec.domain in self._missing:
                 self.save(vassal)
 
-    def _write(self, vassals: Iterable[Vassal]) -> None:
+    def _write(self, vassals: Mapping[str, Vassal | None]) -> None:
         entries = []
-        for vassal in vassals:
-            domain = vassal.spec.domain
+        for domain, vassal in vassals.items():
             try:
-                entries.append(_entry(vassal))
+                entries.append(_entry(vassal) if vassal else StoreEntry(domain))
             except Exception:
                 # A record that cannot be encoded must not cost the others theirs.
                 log.exception(

@@ -8,7 +8,7 @@ done.
 
 import logging
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -159,10 +159,10 @@ class Governor:
         for_each(self._run(), self._give_up)
         self._run()
 
-    def restore_listeners(self) -> None:
+    def restore_listeners(self, vassals: Iterable[Vassal]) -> None:
         """Bind again the sockets whose path was taken away, and reload the apps that run. Where
         all is well, have the kernel note the next use too."""
-        for_each(self.vassals, self._look_after_listener)
+        for_each(vassals, self._look_after_listener)
 
     # One event.
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,9 @@ from emperor.model.definition import BrokenIni, Definition
 from emperor.model.ports import PendingSpec
 from emperor.model.refusal import RefusalReason
 from emperor.model.spec import Spec
+from emperor.sources import folder as folder_module
 from emperor.sources.folder import VassalFolder
+from emperor.supervisor import slices
 from tests.eventually import eventually_async
 from tests.supervisor.fakes import SPEC, World
 
@@ -133,3 +135,84 @@ async def test_a_pending_spec_of_an_older_ini_is_dropped(tmp_path: Path, text: s
         site.reader.answer.set()
     assert site.idle("b.example") == 77
     assert not site.folder.refused
+
+
+DOMAINS = [f"app{number}.example" for number in range(60)]
+
+
+@pytest.fixture
+def one_in_each_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 0.0)
+
+
+async def most_in_a_turn(site: Site, is_done: Callable[[], bool]) -> int:
+    """The most inis that are read, or vassals that come or go, between two turns of the loop."""
+    vassals = site.world.governor.vassals
+    most, before = 0, (len(site.reader.read_files), len(vassals))
+    while not is_done():
+        await asyncio.sleep(0)
+        now = (len(site.reader.read_files), len(vassals))
+        most = max(most, now[0] - before[0], abs(now[1] - before[1]))
+        before = now
+    return most
+
+
+@pytest.mark.usefixtures("one_in_each_slice")
+@pytest.mark.parametrize("way", ["changed", "rescan"])
+async def test_many_changes_leave_turns_to_the_loop(tmp_path: Path, way: str) -> None:
+    async with site_at(tmp_path) as site:
+        for domain in DOMAINS:
+            (tmp_path / f"{domain}.ini").write_text("5")
+        if way == "changed":
+            site.folder.changed(f"{domain}.ini" for domain in DOMAINS)
+        else:
+            rescan = asyncio.create_task(site.folder.rescan())
+        assert await most_in_a_turn(site, lambda: all(map(site.idle, DOMAINS))) == 1
+        if way == "rescan":
+            await rescan
+
+
+@pytest.mark.usefixtures("one_in_each_slice")
+async def test_many_removals_leave_turns_to_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_module, "GRACE_SECONDS", 0.01)
+    async with site_at(tmp_path) as site:
+        for domain in DOMAINS:
+            site.write(domain, "5")
+        for domain in DOMAINS:
+            (tmp_path / f"{domain}.ini").unlink()
+        site.folder.changed(f"{domain}.ini" for domain in DOMAINS)
+        assert await most_in_a_turn(site, lambda: not any(map(site.idle, DOMAINS))) == 1
+
+
+@pytest.mark.usefixtures("one_in_each_slice")
+async def test_a_question_is_answered_amid_many_changes(tmp_path: Path) -> None:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"serving")
+        writer.close()
+
+    async with site_at(tmp_path) as site:
+        for domain in DOMAINS:
+            (tmp_path / f"{domain}.ini").write_text("5")
+        async with await asyncio.start_unix_server(answer, tmp_path / "socket"):
+            site.folder.changed(f"{domain}.ini" for domain in DOMAINS)
+            reader, writer = await asyncio.open_unix_connection(tmp_path / "socket")
+            assert await reader.read() == b"serving"
+            writer.close()
+            assert not all(map(site.idle, DOMAINS)), "it was not answered afterwards"
+            await eventually_async(lambda: all(map(site.idle, DOMAINS)))
+
+
+async def test_an_ini_that_is_back_in_time_was_never_gone(tmp_path: Path) -> None:
+    async with site_at(tmp_path) as site:
+        site.write("b.example", "5")
+        (tmp_path / "b.example.ini").unlink()
+        site.folder.update("b.example.ini")
+        site.write("b.example", "7")
+        await asyncio.sleep(folder_module.GRACE_SECONDS * 1.5)
+        assert site.idle("b.example") == 7
+        (tmp_path / "b.example.ini").unlink()
+        site.folder.update("b.example.ini")
+        assert site.idle("b.example") == 7, "the time begins anew"
+        await eventually_async(lambda: site.idle("b.example") is None)

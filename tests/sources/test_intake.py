@@ -50,6 +50,15 @@ async def test_others_are_retried_after_the_event_that_frees_a_name() -> None:
     assert not source.intake.refused
 
 
+async def test_vassals_that_go_together_cause_one_retry() -> None:
+    source = Source()
+    source.intake.serve(OTHER, STAMP)
+    source.intake.remove("a.example", "a.example.ini")
+    source.intake.remove("b.example", "b.example.ini")
+    await asyncio.sleep(0)
+    assert source.retried == [["a.example.ini", "b.example.ini"]]
+
+
 async def test_a_socket_that_cannot_be_bound_is_retried_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -165,7 +165,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: not self.hangs)
     @rule()
     def a_minute_is_over(self) -> None:
-        self.governor.restore_listeners()
+        self.governor.restore_listeners(self.governor.vassals)
 
     @precondition(lambda self: not self.hangs)
     @rule()
@@ -265,7 +265,7 @@ class Machine(RuleBasedStateMachine):
     def every_wanted_app_serves_after_the_faults(self) -> None:
         """In the end every wanted app serves."""
         self.world.launcher.problem = self.world.listeners.problem = None
-        self.governor.restore_listeners()
+        self.governor.restore_listeners(self.governor.vassals)
         for vassal in self.known:
             while self.governor.vassals.get(vassal.spec.domain) is vassal:
                 if vassal.state is State.RUNNING and not vassal.pending_event:

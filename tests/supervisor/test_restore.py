@@ -68,7 +68,7 @@ def an_exit(number: int) -> Callable[[World], None]:
 
 def remove_socket(world: World) -> None:
     world.listener.in_place = False
-    world.governor.restore_listeners()
+    world.governor.restore_listeners(world.governor.vassals)
 
 
 EVENTS: dict[str, Callable[[World], None]] = {
@@ -227,11 +227,11 @@ def test_a_failed_bind_is_tried_again_after_a_crash() -> None:
     world.run()
     world.listener.in_place = False
     world.listeners.problem = "cannot bind"
-    world.governor.restore_listeners()
+    world.governor.restore_listeners(world.governor.vassals)
     world.crash()
     assert world.listener.fd == -1
     world.listeners.problem = None
-    world.governor.restore_listeners()
+    world.governor.restore_listeners(world.governor.vassals)
     assert world.listener.fd >= 0
 
 

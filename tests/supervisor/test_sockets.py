@@ -23,7 +23,7 @@ def test_a_socket_taken_away_is_bound_again_and_reloaded() -> None:
     world = World()
     world.run()
     world.listener.in_place = False
-    world.governor.restore_listeners()
+    world.governor.restore_listeners(world.governor.vassals)
     assert world.state == "reloading"
     assert world.listeners.made[-1].door_open
 
@@ -69,7 +69,7 @@ def test_a_bind_that_fails_is_not_tried_at_every_hit() -> None:
     world.listeners.problem = None
     world.hit()
     assert len(world.listeners.made) == 1
-    world.governor.restore_listeners()
+    world.governor.restore_listeners(world.governor.vassals)
     assert len(world.listeners.made) == 2
 
 
