@@ -1,9 +1,11 @@
 """Has uWSGI resolve the options of an ini that we cannot read ourselves, without starting the app.
 
 `--get` would run the exec-asap of the ini, and its vacuum would delete pidfile and stats socket. So
-uWSGI gets two hooks ahead of those in the ini. The first prints every option as it was resolved,
-the second is _exit(2), which runs no atexit handler (measured, with every kind of early hook). One
-side effect remains: a spooler's folder is made, as it would be at the start.
+uWSGI gets three hooks ahead of those in the ini. The first prints every option as it was resolved,
+the second is _exit(2), which runs no atexit handler (measured, with every kind of early hook). The
+third is _exit(2) at an exit(3) before them: uWSGI calls that at the first option that it refuses,
+and would run the atexit hooks and the vacuum of the ini. One side effect remains: a spooler's
+folder is made, as it would be at the start.
 
 Some options act while uWSGI parses the ini, before any hook. An ini that has one is refused.
 """
@@ -33,7 +35,13 @@ _NOT_RUN = frozenset({125, 126, 127})
 _LONGEST_EXCERPT = 200
 _MOST_FILES = 64
 
-_HOOKS = (("hook-asap", "callint:show_config"), ("hook-asap", "callint:_exit 0"))
+_HOOKS = (
+    ("hook-asap", "callint:show_config"),
+    ("hook-asap", "callint:_exit 0"),
+    ("hook-as-user-atexit", "callint:_exit 1"),
+)
+# uWSGI prints this last, before the third hook.
+_LAST_HOOK = 'running "callint:_exit 1" (atexit)...'
 # Schemes of uWSGI (core/io.c) that run or fetch something. `http://` is harmless in most values.
 _ACTS = re.compile(r"(?:exec|call|callint)://|@\(http://")
 _FETCHES = "http://"
@@ -95,7 +103,7 @@ class Resolver:
                 raise reason.broken(cause, error.cure) from error
         options = _options(ini, printed, token)
         if ended.code != 0:
-            error_line = _last_line(printed.replace(f"{token} - ", ""))
+            error_line = _last_line(printed.replace(f"{token} - ", "").replace(_LAST_HOOK, ""))
             raise BrokenIni(f"uWSGI refuses it ({ended}): {error_line}", "mend that")
         if options is None:
             raise BrokenIni(

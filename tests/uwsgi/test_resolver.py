@@ -127,6 +127,16 @@ async def test_resolving_has_no_side_effects(folder: Path) -> None:
     assert world.stat().st_mtime_ns == before
 
 
+async def test_an_ini_that_uwsgi_refuses_has_no_side_effects(folder: Path) -> None:
+    world = folder / "world"
+    world.mkdir()
+    (world / "pid").write_text("4711")
+    (world / "stats").write_text("")
+    with pytest.raises(BrokenIni, match="invalid cron syntax"):
+        await resolve(folder, SIDE_EFFECTS.format(world) + "cron = 0 3 * * * true")
+    assert sorted(os.listdir(world)) == ["pid", "stats"]
+
+
 @pytest.mark.parametrize(
     ("text", "side_effect"),
     [
