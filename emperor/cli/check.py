@@ -1,9 +1,12 @@
 """`emperorctl check`: reads an ini as emperord and uWSGI would, and prints what will not work.
 
-It needs no daemon and starts no app. uWSGI resolves the inis that emperord cannot read by itself.
+It needs no daemon and starts no app. uWSGI reads each ini too, up to the moment at which it would
+begin to act, as the user that the app will run as.
 """
 
 import asyncio
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,20 +18,29 @@ from emperor.cli.failure import Failed
 from emperor.cli.text import one_line, plain
 from emperor.config import find_uwsgi, load_settings
 from emperor.handover.gate import Gate
+from emperor.linux.access import FileSystem
 from emperor.linux.accounts import SystemAccounts
+from emperor.model.access import Access, Way
 from emperor.model.claims import Claims
 from emperor.model.definition import BrokenIni, Definition
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.settings import Settings, SettingsError
 from emperor.model.spec import Identity, Spec
 from emperor.sources.files import read_ini
-from emperor.uwsgi.identity import ROOT
-from emperor.uwsgi.lint import Finding, Severity, lint, unknown_options
-from emperor.uwsgi.paths import missing_paths
+from emperor.uwsgi.addresses import Address, addresses, closed_ports
+from emperor.uwsgi.findings import Finding, Severity
+from emperor.uwsgi.identity import ROOT, identity_of
+from emperor.uwsgi.ini import Ini
+from emperor.uwsgi.lint import lint, unknown_options
+from emperor.uwsgi.paths import unusable_paths, unusable_python
 from emperor.uwsgi.reader import UwsgiReader
+from emperor.uwsgi.reloads import restarts
 from emperor.uwsgi.resolver import CannotResolve, Resolver
+from emperor.uwsgi.users import name_of, unknown_users, users_of
+from emperor.uwsgi.values import refused_values
 
 SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
+FIRST_OPEN_PORT = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 
 
@@ -42,24 +54,35 @@ class Verdict:
     socket: str | None
 
 
-class Examiner:
-    """Checks inis one by one, and remembers the hosts and sockets that each one claims.
+@dataclass(frozen=True, slots=True)
+class Uwsgi:
+    """A uWSGI: its program, its options, and the version of its Python as 3.11."""
 
-    It takes the folder of an ini for the folder of vassals. `known` are the options of `uwsgi`.
+    binary: Path
+    options: frozenset[str]
+    python: str | None
+
+
+class Examiner:
+    """Checks inis one by one, and remembers what each one claims: hosts, sockets and ports.
+
+    It takes the folder of an ini for the folder of vassals.
     """
 
-    def __init__(self, settings: Settings, uwsgi: Path, known: frozenset[str]) -> None:
+    def __init__(self, settings: Settings, uwsgi: Uwsgi) -> None:
         self._settings = settings
         self._uwsgi = uwsgi
-        self._known = known
         self._somaxconn = int(SOMAXCONN.read_text(encoding="ascii"))
+        self._first_open_port = int(FIRST_OPEN_PORT.read_text(encoding="ascii"))
         self._claims = Claims()
+        self._ports = Ports()
+        self._files = FileSystem()
         self._accounts = SystemAccounts()
         # emperord runs as root, even if another user runs this command.
         self._accounts.daemon = Identity(ROOT, ROOT, "root")
 
     async def examine(self, path: Path) -> Verdict:
-        """The verdict on one ini."""
+        """The verdict on the ini at the absolute `path`."""
         found: list[Finding] = []
         socket = None
         try:
@@ -67,7 +90,7 @@ class Examiner:
         except OSError as error:
             found.append(Finding(0, Severity.ERROR, f"cannot read it: {error.strerror}", ""))
         except BrokenIni as error:
-            found.append(Finding(error.line, Severity.ERROR, error.cause, error.cure))
+            found.append(_broken(error))
         if any(finding.severity is Severity.ERROR for finding in found):
             socket = None
         return Verdict(path, tuple(sorted(found, key=lambda finding: finding.line)), socket)
@@ -77,23 +100,100 @@ class Examiner:
         domain = _domain_of(path.name)
         folder = path.parent.resolve()
         settings = replace(self._settings, vassals_dir=folder)
-        reader = UwsgiReader(settings, self._accounts, Resolver(self._uwsgi, folder, Gate()))
+        resolver = Resolver(self._uwsgi.binary, folder, Gate())
+        reader = UwsgiReader(settings, self._accounts, resolver)
         file = read_ini(str(path))
         definition = Definition(domain, path.name, str(folder), file.data, file.owner)
         ini = reader.parse(definition)
-        found += unknown_options(ini, self._known)
+        found += unknown_options(ini, self._uwsgi.options)
+        start = identity_of(ini, file.owner, self._accounts) or self._accounts.daemon
+        way = self._files.access(str(folder / path.name), start)
+        found += self._unreadable(way, folder, start)
         if ini.needs_uwsgi:
-            ini = await reader.resolve(definition, ini)
+            if where := self._untrusted(resolver, ini, start):
+                raise ini.needs_uwsgi.broken(
+                    f"uWSGI would have to resolve {ini.needs_uwsgi.key} as root, and others than"
+                    f" root can change {where}",
+                    "have root own it, or set uid in [emperor]",
+                )
+            ini = resolved = await reader.resolve(definition, ini)
+        else:
+            resolved = await self._dry_reading(resolver, ini, start, way, found)
         spec = reader.spec(definition, ini)
+        users = users_of(resolved, start, self._accounts)
         found += lint(ini, spec, settings, self._somaxconn)
-        found += missing_paths(ini, spec, definition.folder)
+        found += restarts(ini, spec, settings)
+        found += refused_values(resolved, self._uwsgi.options)
+        found += unknown_users(resolved, start, self._accounts)
+        found += unusable_paths(resolved, spec, definition.folder, users, self._files)
+        if version := self._uwsgi.python:
+            found += unusable_python(resolved, definition.folder, users, self._files, version)
+        found += closed_ports(resolved, users, self._first_open_port)
+        found += self._ports.conflicts(resolved)
         self._claim(spec)
         return spec.socket
+
+    async def _dry_reading(
+        self, resolver: Resolver, ini: Ini, start: Identity, way: Access, found: list[Finding]
+    ) -> Ini:
+        """The ini as uWSGI resolves it, or as it is where uWSGI cannot be asked or refuses it."""
+        try:
+            if os.geteuid() not in (ROOT, start.uid):
+                raise CannotResolve(f"it runs as {name_of(start)}", "check it as root")
+            if not way.can_read:
+                raise CannotResolve(f"{name_of(start)} may not enter {way.at}", "move it")
+            if where := self._untrusted(resolver, ini, start):
+                cause = f"it runs as root, and others than root can change {where}"
+                raise CannotResolve(cause, "have root own that, or set uid in [emperor]")
+            identity = None if start.uid == os.geteuid() else start
+            return await resolver.dry_read(ini, identity)
+        except BrokenIni as error:
+            found.append(_broken(error))
+        except CannotResolve as error:
+            text = f"uWSGI did not read it: {error.cause}"
+            found.append(Finding(0, Severity.NOTE, text, error.cure))
+        return ini
+
+    def _untrusted(self, resolver: Resolver, ini: Ini, start: Identity) -> str | None:
+        """What others could have written of an ini that uWSGI would read as root."""
+        return resolver.who_may_change(ini) if start.uid == os.geteuid() == ROOT else None
+
+    def _unreadable(self, way: Access, folder: Path, start: Identity) -> Iterator[Finding]:
+        """An error where the user of the app cannot read the ini itself. A draft will be moved to
+        another folder, with its owner and mode."""
+        is_closed = way.way is Way.CLOSED and folder == self._settings.vassals_dir.resolve()
+        if is_closed or (way.way is Way.REACHED and not way.can_read):
+            what = f"enter {way.at}" if is_closed else "read it"
+            text = f"{name_of(start)} may not {what}, so the app does not start"
+            cure = "change its owner or mode, or the uid in [emperor]"
+            yield Finding(0, Severity.ERROR, text, cure)
 
     def _claim(self, spec: Spec) -> None:
         if conflict := self._claims.conflict(spec):
             raise BrokenIni(conflict)
         self._claims.take(spec)
+
+
+class Ports:
+    """The addresses with a port that the inis so far have uWSGI bind."""
+
+    def __init__(self) -> None:
+        self._taken: list[tuple[Address, str]] = []
+
+    def conflicts(self, ini: Ini) -> Iterator[Finding]:
+        """An error for each address that an earlier ini has. Notes those of this ini."""
+        mine = list(addresses(ini))
+        for address in mine:
+            for other, holder in self._taken:
+                if address.excludes(other):
+                    text = f"{address.key} = {address.text} excludes {other.key} = {other.text}"
+                    text += f" of {holder}: only one of the two apps can start"
+                    yield Finding(address.line, Severity.ERROR, text, "change one of the two")
+        self._taken += [(address, ini.name) for address in mine]
+
+
+def _broken(error: BrokenIni) -> Finding:
+    return Finding(error.line, Severity.ERROR, error.cause, error.cure)
 
 
 def _domain_of(name: str) -> str:
@@ -145,7 +245,8 @@ def check(inis: tuple[Path, ...], config: str | None, sockets_dir: str | None) -
             config, {} if sockets_dir is None else {"sockets-dir": sockets_dir}
         )
         uwsgi = find_uwsgi(settings.uwsgi_binary)
-        verdicts = asyncio.run(_check(inis, settings, uwsgi))
+        found = asyncio.run(_check([path.absolute() for path in inis], settings, uwsgi))
+        verdicts = [replace(verdict, path=path) for verdict, path in zip(found, inis, strict=True)]
     except SettingsError as error:
         raise Failed(str(error)) from error
     except CannotResolve as error:
@@ -157,9 +258,10 @@ def check(inis: tuple[Path, ...], config: str | None, sockets_dir: str | None) -
         raise Failed(f"cannot serve {', '.join(broken)}")
 
 
-async def _check(inis: tuple[Path, ...], settings: Settings, uwsgi: Path) -> list[Verdict]:
-    known = await Resolver(uwsgi, Path("/"), Gate()).options()
+async def _check(inis: Sequence[Path], settings: Settings, uwsgi: Path) -> list[Verdict]:
+    resolver = Resolver(uwsgi, Path("/"), Gate())
+    known = await resolver.options()
     if "socket" not in known:
         raise CannotResolve("it has no option `socket`, so it is no uWSGI")
-    examiner = Examiner(settings, uwsgi, known)
+    examiner = Examiner(settings, Uwsgi(uwsgi, known, await resolver.python()))
     return [await examiner.examine(path) for path in inis]

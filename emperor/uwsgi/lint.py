@@ -8,35 +8,16 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from enum import Enum
 
 from emperor.model.duration import format_duration, parse_duration
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec, WireProtocol
+from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import BLOCKS, SOCKETS, Ini, Option
 from emperor.uwsgi.options import Adoption, uwsgi_options
 from emperor.uwsgi.places import places
 from emperor.uwsgi.sockets import normal_address, shared_socket, spelled_address, spoken
 from emperor.uwsgi.spec import APPS, EMPEROR_KEYS, HELPERS, ROUTERS, whole_number
-
-
-class Severity(Enum):
-    """ERROR: the app will not be served. WARNING: the app will not work as the ini says. NOTE: it
-    will, but there is something that the administrator should know."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    NOTE = "note"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One finding. `line` is 0 when it is about the whole ini."""
-
-    line: int
-    severity: Severity
-    text: str
-    cure: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +92,10 @@ _RULES = (
           "set idle = 0 if it must run always, or run it as a service of its own", _sleeps),
     _Rule(ROUTERS, Severity.WARNING, "{key} answers at {value} while the app is awake, but a "
           "request there does not wake it", "let nginx pass requests to {socket}"),
+    _Rule({"touch-reload", "fs-reload", "fs-brutal-reload", "py-autoreload", "python-autoreload",
+           "py-auto-reload", "python-auto-reload"}, Severity.NOTE,
+          "{key} has uWSGI start anew in place: a version that cannot start takes the site down",
+          "use `emperorctl reload {domain}`, or touch the ini: the old version then serves on"),
     _Rule({"env"}, Severity.WARNING, "emperord sets {value} for uWSGI itself",
           "drop that env", lambda value, _: _ENVIRONMENT.match(value) is not None),
     _Rule({"declare-option", "declare-option2"}, Severity.NOTE,

@@ -1,70 +1,277 @@
-"""Finds the paths of an ini that do not exist, for `emperorctl check`.
+"""Finds the paths of an ini that a user of the app cannot use, for `emperorctl check`.
 
-uWSGI starts in the folder of the ini, writes `pidfile` there, and enters `chdir` before it does
-anything else (measured). There is no finding about a path that only uWSGI can resolve, or that we
-may not look at.
+uWSGI starts in the folder of the ini. It opens its log and writes `pidfile` there, changes its
+user, enters `chdir`, and only then looks at all other paths (core/uwsgi.c, and measured). There is
+no finding about a path that only uWSGI can resolve, or that this process may not look at, nor about
+an ini with `chroot`.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
 
-from emperor.model.spec import Spec
-from emperor.uwsgi.ini import Ini, Option
-from emperor.uwsgi.lint import Finding, Severity
-from emperor.uwsgi.options import Adoption, uwsgi_options
+from emperor.model.access import Access, Kind, Way
+from emperor.model.spec import Identity, Spec
+from emperor.uwsgi.findings import Finding, Severity
+from emperor.uwsgi.ini import SOCKETS, Ini, Option
+from emperor.uwsgi.options import SSL_SOCKETS, Adoption, uwsgi_options
+from emperor.uwsgi.places import places
+from emperor.uwsgi.users import Users, name_of
 
-_APPS = frozenset({"file", "wsgi-file"})  # the last one of both counts
-_PIDFILES = ("pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2")
 _REFERENCES = ("%(", "$(", "@(", "://")
+# As PROTOCOLS, these have an address, a certificate and a key.
+_TLS = SSL_SOCKETS | {"https", "https2"}
 
 
-def missing_paths(ini: Ini, spec: Spec, folder: str) -> Iterator[Finding]:
-    """A warning for each path that the app cannot start without; `folder` is the ini's own."""
+class Files(Protocol):
+    """The files of this machine."""
+
+    def access(self, path: str, user: Identity) -> Access:
+        """What `user` can do at the absolute `path`."""
+
+
+class _Need(Enum):
+    """What uWSGI does at the path."""
+
+    ENTER = "enter"
+    READ = "read"
+    WRITE = "write"
+    BIND = "bind"
+    SPOOL = "spool"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What uWSGI needs of the paths in the value of an option. `user` chooses who needs it, and
+    `after_chdir` tells whether a relative path begins in `chdir`. `fails`: what happens else."""
+
+    need: _Need
+    user: Callable[[Users], Identity]
+    after_chdir: bool
+    paths: Callable[[str], list[str]]
+    fails: str = "the app does not start"
+    severity: Severity = Severity.ERROR
+
+
+def _whole(value: str) -> list[str]:
+    return [value]
+
+
+def _unless_address(value: str) -> list[str]:
+    """The path, where the value is no TCP or UDP address and no abstract socket."""
+    return [] if ":" in value or value.startswith(("@", "\\0", "=")) else [value]
+
+
+def _first_of_list(value: str) -> list[str]:
+    return _unless_address(value.split(",", 1)[0])
+
+
+def _certificates(value: str) -> list[str]:
+    """Certificate, key and client's authority of `address,certificate,key,ciphers,authority`."""
+    parts = value.split(",")
+    return [part.removeprefix("!") for part in (*parts[1:3], *parts[4:5]) if part]
+
+
+def _of_mount(value: str) -> list[str]:
+    target = value.partition("=")[2]
+    return [target] if target.endswith((".py", ".wsgi")) else []
+
+
+def _command(value: str) -> list[str]:
+    """The program, if a command begins with its path."""
+    words = value.split()
+    return words[:1] if words and words[0].startswith("/") and "$" not in words[0] else []
+
+
+def _start(users: Users) -> Identity:
+    return users.start
+
+
+def _bind(users: Users) -> Identity:
+    return users.bind
+
+
+def _load(users: Users) -> Identity:
+    return users.load
+
+
+def _serve(users: Users) -> Identity:
+    return users.serve
+
+
+_LOG = _Rule(_Need.WRITE, _start, False, _unless_address)
+_LATER_LOG = _Rule(_Need.WRITE, _bind, False, _unless_address)
+_LATER_PIDFILE = _Rule(_Need.WRITE, _bind, True, _whole)
+_APP = _Rule(_Need.READ, _load, True, _whole)
+_HOME = _Rule(_Need.ENTER, _load, True, _whole)
+_SOCKET = _Rule(_Need.BIND, _bind, True, _first_of_list)
+_MASTER_SOCKET = _Rule(_Need.BIND, _serve, True, _unless_address)
+_TLS_FILES = _Rule(_Need.READ, _start, False, _certificates)
+_SPOOLER = _Rule(_Need.SPOOL, _start, False, _whole)
+
+_HOMES = ("home", "virtualenv", "venv", "pyhome")
+# Of these the last value counts; of equal keys in a group, the last of all.
+_SCALARS: dict[tuple[str, ...], _Rule] = {
+    ("logto", "daemonize"): _LOG,
+    ("logto2",): _LATER_LOG,
+    ("daemonize2",): _Rule(_Need.WRITE, _serve, True, _unless_address),
+    ("pidfile",): _Rule(_Need.WRITE, _start, False, _whole),
+    ("safe-pidfile",): _Rule(_Need.WRITE, _serve, True, _whole),
+    ("pidfile2",): _LATER_PIDFILE,
+    ("safe-pidfile2",): _LATER_PIDFILE,
+    ("chdir",): _Rule(_Need.ENTER, _bind, False, _whole),
+    ("chdir2",): _Rule(_Need.ENTER, _serve, True, _whole),
+    ("file", "wsgi-file"): _APP,
+    _HOMES: _HOME,
+    ("stats", "stats-server"): _MASTER_SOCKET,
+    ("zerg-server",): _MASTER_SOCKET,
+}
+_LISTS: dict[frozenset[str], _Rule] = {
+    SOCKETS: _SOCKET,
+    _TLS: _TLS_FILES,
+    frozenset({"spooler", "spooler-external"}): _SPOOLER,
+    frozenset({"master-fifo"}): _MASTER_SOCKET,
+    frozenset({"mount"}): _Rule(_Need.READ, _load, True, _of_mount),
+}
+_COMMANDS = {
+    frozenset({"exec-asap", "exec-pre-jail", "exec-in-jail", "exec-post-jail", "exec-as-root"}): (
+        _Rule(_Need.READ, _start, False, _command)
+    ),
+    frozenset({"exec-as-user", "exec-pre-app"}): _Rule(_Need.READ, _load, True, _command),
+}
+_UNUSED_BY_NAME = frozenset({"pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2"})
+
+
+def unusable_paths(
+    ini: Ini, spec: Spec, folder: str, users: Users, files: Files
+) -> Iterator[Finding]:
+    """An error for each path that keeps the app from starting. `folder` is the ini's own."""
     last = {option.key: option for option in ini.options}
-    chdir = last.get("chdir")
-    start = _resolved(chdir, folder) if chdir else folder
-    if chdir and start and not _exists(f"{start}/."):
-        yield _missing(chdir, f"folder {start}, where the app is to start", "make it")
+    if "chroot" in last:
+        return
+    start = places(last, folder).folder
+    if start is not None and "chdir" in last and _problem(_Need.ENTER, start, users.bind, files):
         start = None
-    apps = [option for option in ini.options if option.key in _APPS]
-    if apps and (path := _resolved(apps[-1], start)) and not _exists(path):
-        yield _missing(apps[-1], f"{path}, so the app does not start", _cure(apps[-1], path))
-    for key in _PIDFILES:
-        base = folder if key == "pidfile" else start
+    for option, rule in _ruled(ini, spec):
+        user = rule.user(users)
+        for value in rule.paths(option.value):
+            path = _resolved(value, start if rule.after_chdir else folder)
+            if path is None or path == spec.socket:
+                continue
+            if problem := _problem(rule.need, path, user, files):
+                text, cure = problem
+                if option.key in ("file", "wsgi-file"):
+                    cure = _without_callable(option, path, user, files) or cure
+                yield Finding(option.line, rule.severity, f"{text}, so {rule.fails}", cure)
+
+
+def _ruled(ini: Ini, spec: Spec) -> Iterator[tuple[Option, _Rule]]:
+    """The options that count and have a rule."""
+    is_by_name = uwsgi_options(spec).adoption is Adoption.BY_NAME
+    for keys, rule in _SCALARS.items():
+        found = [option for option in ini.options if option.key in keys]
         # uWSGI takes an adoption by name for a reload, and writes no pidfile then.
-        if key not in last or uwsgi_options(spec).adoption is Adoption.BY_NAME:
-            continue
-        if (path := _resolved(last[key], base)) and not _exists(os.path.dirname(path)):
-            where = f"folder {os.path.dirname(path)} for its {key}, so the app does not start"
-            yield _missing(last[key], where, f"make it, or drop {key}")
+        if found and not (is_by_name and found[-1].key in _UNUSED_BY_NAME):
+            yield found[-1], rule
+    for group, rule in (_LISTS | _COMMANDS).items():
+        yield from ((option, rule) for option in ini.options if option.key in group)
 
 
-def _resolved(option: Option, folder: str | None) -> str | None:
-    """The path that the option names, seen from `folder`; None where only uWSGI knows."""
-    if any(reference in option.value for reference in _REFERENCES):
+def _resolved(value: str, folder: str | None) -> str | None:
+    """The path that a value names, seen from `folder`; None where only uWSGI knows."""
+    if not value or any(reference in value for reference in _REFERENCES):
         return None
-    if folder is None and not option.value.startswith("/"):
+    if folder is None and not value.startswith("/"):
         return None
-    return os.path.join(folder or "/", option.value)
+    return os.path.join(folder or "/", value)
 
 
-def _exists(path: str) -> bool:
-    """Whether the path exists, or may exist where we are not allowed to look."""
-    try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except (OSError, ValueError):
-        return True
-    return True
+# The text of a problem, and its cure.
+_Problem = tuple[str, str]
 
 
-def _cure(option: Option, path: str) -> str:
+def _problem(need: _Need, path: str, user: Identity, files: Files) -> _Problem | None:
+    """Why `user` cannot do at `path` what is needed, with the cure; None where that is possible."""
+    found = files.access(path, user)
+    if found.way in (Way.UNSEEN, Way.CLOSED):
+        return _closed(found.at, user) if found.way is Way.CLOSED else None
+    if need is _Need.ENTER:
+        return _cannot_enter(found, path, user)
+    if need is _Need.READ:
+        return _cannot_read(found, path, user)
+    if need is _Need.SPOOL and found.kind is Kind.FOLDER:
+        may = found.can_read and found.can_write and found.can_enter
+        return None if may else _denied(user, "use the folder", path)
+    if found.way is Way.REACHED and found.kind is not Kind.FOLDER and need is _Need.WRITE:
+        return None if found.can_write else _denied(user, "write to", path)
+    return _cannot_make(found, path, user, files)
+
+
+def _cannot_enter(found: Access, path: str, user: Identity) -> _Problem | None:
+    if found.kind is not Kind.FOLDER:
+        return f"there is no folder {path}", "make it, or name another"
+    return None if found.can_enter else _closed(path, user)
+
+
+def _cannot_read(found: Access, path: str, user: Identity) -> _Problem | None:
+    if found.way is Way.MISSING:
+        return f"there is no {path}", "put the file there, or name another"
+    if found.kind is Kind.FOLDER:
+        return f"{path} is a folder", "name a file"
+    return None if found.can_read else _denied(user, "read", path)
+
+
+def _cannot_make(there: Access, path: str, user: Identity, files: Files) -> _Problem | None:
+    """Why `user` cannot make a file or a socket at `path`, in place of what is there."""
+    if there.kind is Kind.FOLDER:
+        return f"{path} is a folder", "name a file"
+    parent = os.path.dirname(path.rstrip("/")) or "/"
+    found = files.access(parent, user)
+    if found.way is Way.UNSEEN:
+        return None
+    if problem := _problem(_Need.ENTER, parent, user, files):
+        return problem
+    return None if found.can_write else _denied(user, "make files in", parent)
+
+
+def _closed(folder: str, user: Identity) -> _Problem:
+    name = name_of(user)
+    cure = f"let {name} in (setfacl -m u:{user.uid}:x), or have the app run as the folder's owner"
+    return f"{name} may not enter {folder}", cure
+
+
+def _denied(user: Identity, verb: str, path: str) -> _Problem:
+    return f"{name_of(user)} may not {verb} {path}", "change its owner or mode, or name another"
+
+
+def _without_callable(option: Option, path: str, user: Identity, files: Files) -> str | None:
     file, colon, name = path.rpartition(":")
-    if colon and _exists(file):
+    if colon and files.access(file, user).way is Way.REACHED:
         return f"write {option.key} = {option.value.rpartition(':')[0]}, and callable = {name}"
-    return f"mend {option.key}, or put the file there"
+    return None
 
 
-def _missing(option: Option, what: str, cure: str) -> Finding:
-    return Finding(option.line, Severity.WARNING, f"there is no {what}", cure)
+def unusable_python(
+    ini: Ini, folder: str, users: Users, files: Files, version: str
+) -> Iterator[Finding]:
+    """A finding about a virtual environment that is not one of uWSGI's own Python `version`, for
+    example 3.11. A folder without pyvenv.cfg counts as a whole Python (plugins/python)."""
+    homes = [option for option in ini.options if option.key in _HOMES]
+    start = places({option.key: option for option in ini.options}, folder).folder
+    home = _resolved(homes[-1].value, start) if homes else None
+    if home is None or _problem(_Need.ENTER, home, users.load, files):
+        return
+
+    def is_missing(path: str) -> bool:
+        return files.access(f"{home}/{path}", users.load).way is Way.MISSING
+
+    line, library = homes[-1].line, f"lib/python{version}"
+    cure = f"make it anew by python{version} -m venv"
+    if is_missing("pyvenv.cfg") and is_missing(library):
+        text = f"{home} is no virtual environment of Python {version}, so the app does not start"
+        yield Finding(line, Severity.ERROR, text, cure)
+    elif is_missing(library):
+        text = f"{home} is of another Python than uWSGI's {version}, so the app lacks its packages"
+        yield Finding(line, Severity.WARNING, text, cure)

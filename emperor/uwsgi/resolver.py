@@ -21,10 +21,12 @@ from pathlib import Path
 
 from emperor.linux.commands import EndlessOutput, run_command
 from emperor.linux.processes import as_identity
+from emperor.linux.trust import others_may_write, who_may_turn
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
 from emperor.model.ports import CannotLaunch, Exit, Gate
 from emperor.model.spec import Identity
 from emperor.uwsgi.command import clean_environment
+from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import LOADERS, Ini, Option, lines_of, text_of
 
 AT_ONCE = 4
@@ -89,6 +91,18 @@ class Resolver:
         """
         reason = ini.needs_uwsgi
         assert reason is not None
+        try:
+            return await self._read(ini, reason, identity)
+        except CannotResolve as error:
+            cause = f"uWSGI must resolve {reason.key}: {error.cause}"
+            raise reason.broken(cause, error.cure) from error
+
+    async def dry_read(self, ini: Ini, identity: Identity | None) -> Ini:
+        """The same for an ini that we can read alone. Raises CannotResolve when uWSGI cannot be
+        asked or reading would have side effects, and BrokenIni when uWSGI refuses the ini."""
+        return await self._read(ini, None, identity)
+
+    async def _read(self, ini: Ini, reason: Option | None, identity: Identity | None) -> Ini:
         async with self._slots:
             await self._refuse_side_effects(ini, reason, identity)
             # Each record of the answer begins with the token, so no value can pass for a record.
@@ -96,11 +110,7 @@ class Resolver:
             log_date = f"--log-date={token}"
             hooks = [f"--{key}={value}" for key, value in _HOOKS]
             arguments = [*hooks, log_date, "--ini", ini.name, log_date]
-            try:
-                ended, printed = await self._run(arguments, identity)
-            except CannotResolve as error:
-                cause = f"uWSGI must resolve {reason.key}: {error.cause}"
-                raise reason.broken(cause, error.cure) from error
+            ended, printed = await self._run(arguments, identity)
         options = _options(ini, printed, token)
         if ended.code != 0:
             error_line = _last_line(printed.replace(f"{token} - ", "").replace(_LAST_HOOK, ""))
@@ -113,18 +123,41 @@ class Resolver:
             )
         return replace(ini, options=options, needs_uwsgi=None)
 
+    def who_may_change(self, ini: Ini) -> str | None:
+        """A file or folder that other users than root can change, and that uWSGI reads with `ini`
+        or goes through; None where there is none."""
+        for path, _ in _files(self._folder, ini.name, _MOST_FILES):
+            try:
+                if where := who_may_turn(path, ROOT):
+                    return where
+                info = os.stat(path)
+            except OSError:
+                return path
+            if info.st_uid != ROOT or others_may_write(info):
+                return path
+        return None
+
     async def options(self) -> frozenset[str]:
         """The names of all options that this uWSGI knows. Raises CannotResolve."""
         _, printed = await self._run(["--dump-options"], None)
         return frozenset(printed.split())
 
+    async def python(self) -> str | None:
+        """The version of the Python in this uWSGI, as 3.11. None without Python, or if its plugin
+        is not loaded. Raises CannotResolve."""
+        _, printed = await self._run(["--python-version"], None)
+        found = re.match(r"(\d+\.\d+)\.", printed.strip())
+        return found[1] if found else None
+
     async def _refuse_side_effects(
-        self, ini: Ini, reason: Option, identity: Identity | None
+        self, ini: Ini, reason: Option | None, identity: Identity | None
     ) -> None:
         # uWSGI reads the ini of a tenant as the tenant, who may run anything anyway. And root must
         # not open files that a tenant names.
         most = _MOST_FILES if identity is None else 1
         if side_effect := await asyncio.to_thread(_find_side_effect, self._folder, ini.name, most):
+            if reason is None:
+                raise CannotResolve(f"{side_effect.text} would act when uWSGI reads the ini")
             raise BrokenIni(
                 f"{side_effect.text} would act when uWSGI reads the ini, which"
                 f" line {reason.line}: {reason.key} makes necessary",
@@ -172,17 +205,19 @@ def _options(ini: Ini, printed: str, token: str) -> tuple[Option, ...] | None:
     except ValueError:
         return None
     ours = [*_HOOKS, ("log-date", token), ("ini", ini.name), ("log-date", token)]
-    lines: dict[str, list[int]] = {}
+    written: dict[str, list[Option]] = {}
     for option in reversed(ini.options):
-        lines.setdefault(option.key, []).append(option.line)
+        written.setdefault(option.key, []).append(option)
     options = []
     for record in records[start + 1 : end]:
         key, _, value = record.partition(" = ")
         if (key, value) in ours:
             ours.remove((key, value))
         else:
-            line = lines[key].pop() if lines.get(key) else 0
-            options.append(Option(key, value, line))
+            source = written[key].pop() if written.get(key) else Option(key, value, 0)
+            # uWSGI cuts some values in place when it parses them.
+            is_cut = source.value.startswith(value)
+            options.append(Option(key, source.value if is_cut else value, source.line))
     return tuple(options)
 
 
@@ -202,6 +237,19 @@ class _SideEffect:
 def _find_side_effect(folder: str, name: str, most: int) -> _SideEffect | None:
     """The first side effect of parsing an ini and the files that it includes by their paths. Looks
     at no more than `most` files."""
+    for file, (path, options) in enumerate(_files(folder, name, most)):
+        for number, key, value in options:
+            if _acts(key, value) and file == 0:
+                return _SideEffect(number, f"{key} = {value[:_LONGEST_EXCERPT]}")
+            if _acts(key, value):
+                # Without its text: we can read files that the readers of this message may not.
+                return _SideEffect(0, f"line {number} of {path}")
+    return None
+
+
+def _files(folder: str, name: str, most: int) -> Iterator[tuple[str, list[tuple[int, str, str]]]]:
+    """The ini and the files that it includes by their paths, at most `most`: the path of each, with
+    number, key and value of its lines."""
     pending = [name]
     seen: set[str] = set()
     while pending and len(seen) < most:
@@ -209,15 +257,10 @@ def _find_side_effect(folder: str, name: str, most: int) -> _SideEffect | None:
         if path in seen:
             continue
         seen.add(path)
-        for number, key, value in _lines(path):
-            if _acts(key, value) and len(seen) == 1:
-                return _SideEffect(number, f"{key} = {value[:_LONGEST_EXCERPT]}")
-            if _acts(key, value):
-                # Without its text: we can read files that the readers of this message may not.
-                return _SideEffect(0, f"line {number} of {path}")
-            if key in LOADERS:
-                pending.append(value.partition(":")[0])
-    return None
+        options = list(_lines(path))
+        yield path, options
+        included = [value for _, key, value in options if key in LOADERS]
+        pending += [value.partition(":")[0] for value in included if not value.startswith(":")]
 
 
 def _acts(key: str, value: str) -> bool:

@@ -67,7 +67,7 @@ def spec_of(
     last = {option.key: option for option in ini.options}  # of each key the last value counts
     settings = _overridden(settings, ini, may_lengthen=is_administrator(owner, accounts))
     socket = socket_of(domain, ini, settings, last)
-    single = bool(socket.foreign) or _cannot_run_twice(last)
+    single = bool(socket.foreign) or cannot_run_twice(last) is not None
     idle = whole_number(last["idle"]) if "idle" in last else settings.idle
     return Spec(
         domain=domain,
@@ -100,10 +100,12 @@ def _needs_app(settings: Settings, keys: Collection[str]) -> bool:
     return settings.need_app and "need-app" not in keys and not APPS.isdisjoint(keys)
 
 
-def _cannot_run_twice(last: Mapping[str, Option]) -> bool:
-    return not _SINGLE.isdisjoint(last) or any(
-        ":" in last[key].value for key in _STATS if key in last
-    )
+def cannot_run_twice(last: Mapping[str, Option]) -> Option | None:
+    """The first option that keeps a second process of the app from booting beside the first. `last`
+    has the last option of each key."""
+    single = [last[key] for key in last.keys() & _SINGLE]
+    single += [last[key] for key in _STATS if key in last and ":" in last[key].value]
+    return min(single, key=lambda option: option.line, default=None)
 
 
 def whole_number(option: Option) -> int:

@@ -1,6 +1,7 @@
 """`emperorctl check` with the real uWSGI and without a daemon."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 from tests.cli.conftest import Ctl, Outcome
 from tests.cli.program import on_terminal
 from tests.cli.records import GOAT
+from tests.traces import public_folder
 
-GOOD = "[uwsgi]\nfile = /srv/app.py\n[emperor]\nuid = www-data\n"
+GOOD = "[uwsgi]\nfile = app.py\n[emperor]\nuid = www-data\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +34,19 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, ctl: Ctl) -> Desk:
-    """A folder with settings that are all defaults."""
-    (tmp_path / "emperord.conf").write_text("[emperord]\n")
-    return Desk(tmp_path, ctl)
+def desk(ctl: Ctl) -> Iterator[Desk]:
+    """A folder that every user may enter, with an app, and settings that are all defaults."""
+    with public_folder() as folder:
+        (folder / "emperord.conf").write_text("[emperord]\n")
+        (folder / "app.py").touch()
+        yield Desk(folder, ctl)
 
 
 def test_the_ini_of_the_talk_can_be_served(desk: Desk) -> None:
     path = desk.write(
         f"{GOAT}.ini",
         f"[uwsgi]\nsocket = /var/sockets/{GOAT}/socket\n"
-        "file = /path/to/obeythetestinggoat.com/source/application.py\nidle = 93600\n",
+        f"file = {desk.folder}/app.py\nidle = 93600\n",
     )
     checked = desk.check(path)
     assert (checked.status, checked.err) == (0, "")
@@ -50,8 +54,7 @@ def test_the_ini_of_the_talk_can_be_served(desk: Desk) -> None:
 
 
 def test_a_good_ini_gets_no_finding(desk: Desk) -> None:
-    path = desk.write("a.example.ini", GOOD.replace("/srv", str(desk.folder)))
-    (desk.folder / "app.py").touch()
+    path = desk.write("a.example.ini", GOOD)
     assert desk.check(path).out == f"{path}: would be served at /var/sockets/a.example/socket\n"
 
 
@@ -69,11 +72,13 @@ def test_findings_name_file_line_severity_cause_and_cure(desk: Desk) -> None:
         f"{path}:2: warning: uWSGI has no option 'harakri' and ignores it; write harakiri"
     )
     assert lines[1].startswith(f"{path}:3: warning: a request at :8080 does not wake the app; ")
-    assert lines[2] == (
-        f"{path}:4: warning: there is no /srv/app.py, so the app does not start;"
-        " mend file, or put the file there"
-    )
+    assert lines[2].startswith(f"{path}:3: note: a changed ini stops the app before its successor")
     assert lines[3] == f"{path}: would be served at /var/sockets/a.example/socket"
+    (desk.folder / "app.py").unlink()
+    assert desk.check(path).out.splitlines()[3] == (
+        f"{path}:4: error: there is no {desk.folder}/app.py, so the app does not start;"
+        " put the file there, or name another"
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,6 +134,49 @@ def test_uwsgi_resolves_an_ini_that_only_it_can_read(desk: Desk) -> None:
     checked = desk.check(path)
     assert checked.status == 1
     assert "error: nobody accepts requests" in checked.out
+
+
+def test_root_reads_nothing_that_others_could_have_written(desk: Desk) -> None:
+    path = desk.write("a.example.ini", "[uwsgi]\nfile = app.py\nstrict = true\nvaccum = 1\n")
+    assert "unknown config directive" in desk.check(path).out
+    os.chown(desk.folder, 33, 33)
+    checked = desk.check(path)
+    assert f"and others than root can change {desk.folder}; have root own that" in checked.out
+    assert "unknown config directive" not in checked.out
+    other = desk.write("b.example.ini", "[uwsgi]\nset = x=1\nfile = app.py\n")
+    assert ":2: error: uWSGI would have to resolve set as root" in desk.check(other).out
+
+
+def test_checking_has_no_side_effects(desk: Desk) -> None:
+    world = desk.folder / "world"
+    world.mkdir()
+    (world / "pid").write_text("4711")
+    lines = [
+        "vacuum = true", "pidfile = {0}/pid", "pidfile2 = {0}/pid2", "logto = {0}/log",
+        "exec-asap = touch {0}/asap", "exec-as-user-atexit = touch {0}/atexit",
+        "master-fifo = {0}/fifo", "stats = {0}/stats",
+    ]  # fmt: skip
+    text = "\n".join(lines).format(world)
+    for more in ("", "cron = * * * * * true\n"):
+        desk.check(desk.write("a.example.ini", f"{GOOD}[uwsgi]\n{text}\n{more}"))
+        desk.check(desk.write("b.example.ini", f"[uwsgi]\nfile = app.py\n{text}\n{more}"))
+    assert [path.name for path in world.iterdir()] == ["pid"]
+    assert (world / "pid").read_text() == "4711"
+
+
+def test_an_ini_that_acts_when_it_is_read_is_not_read(desk: Desk) -> None:
+    path = desk.write("a.example.ini", f"{GOOD}[uwsgi]\nenv = A=@(exec://touch {desk.folder}/x)\n")
+    assert "note: uWSGI did not read it: env = A=@(exec://touch" in desk.check(path).out
+    assert not (desk.folder / "x").exists()
+
+
+def test_a_link_with_a_relative_path_is_checked(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.write("a.example.ini", GOOD)
+    (desk.folder / "b.example.ini").symlink_to("a.example.ini")
+    monkeypatch.chdir(desk.folder)
+    assert desk.check("b.example.ini").out.startswith("b.example.ini: would be served at ")
 
 
 def test_a_host_that_two_inis_claim_is_an_error(desk: Desk) -> None:

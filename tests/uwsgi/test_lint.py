@@ -3,7 +3,8 @@
 import pytest
 
 from emperor.model.definition import FileOwner
-from emperor.uwsgi.lint import Finding, Severity, lint, unknown_options
+from emperor.uwsgi.findings import Finding, Severity
+from emperor.uwsgi.lint import lint, unknown_options
 from tests.uwsgi.house import ALICE, OWN, ROOT, SETTINGS, ini_of, spec
 
 SOMAXCONN = 4096
@@ -22,7 +23,7 @@ def only_finding(text: str) -> Finding:
 @pytest.mark.parametrize(
     "text",
     [
-        f"socket = {OWN}", "vacuum = true", "touch-reload = /srv/a", "processes = 4",
+        f"socket = {OWN}", "vacuum = true", "processes = 4",
         "cheaper = 1", "idle = 60", "die-on-idle = true", "master = true", "pidfile = /srv/pid",
         "harakiri = 30", "static-map = /s=/srv/s", "env = A=B;c#d", "listen = 4096",
         "shutdown-sockets = false", "cheap = false", "env = HOME=/srv", "stats = /srv/stats",
@@ -59,6 +60,7 @@ def test_options_that_work_here_get_no_finding(text: str) -> None:
         ("chown-socket = a:b", "note", "chown-socket has no effect"),
         ("cron = 0 0 0 0 0 true", "warning", "what cron starts does not run while the app sleeps"),
         ("mule = a.py", "warning", "after 26h without a request"),
+        ("touch-reload = /srv/a", "note", "a version that cannot start takes the site down"),
         ("env = UWSGI_EMPEROR_FD=3", "warning", "emperord sets UWSGI_EMPEROR_FD=3 for uWSGI"),
         ("declare-option = a=b", "note", "emperord does not see the options that a=b stands for"),
         ("idle = 26h", "warning", "uWSGI reads only the digits of '26h', as seconds"),

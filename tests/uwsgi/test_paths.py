@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from emperor.linux.access import FileSystem
+from emperor.model.spec import Identity
+from emperor.uwsgi.findings import Finding
 from emperor.uwsgi.ini import parse
-from emperor.uwsgi.lint import Finding
-from emperor.uwsgi.paths import missing_paths
-from tests.uwsgi.house import DOMAIN, OWN, spec
+from emperor.uwsgi.paths import unusable_paths
+from emperor.uwsgi.users import users_of
+from tests.uwsgi.house import AS_ROOT, DOMAIN, OWN, spec
 from tests.uwsgi.oracle import UWSGI
 
+ROOT_USER = Identity(0, 0, "root")
 APP = """\
 def application(environ, start_response):
     return []
@@ -31,7 +35,8 @@ def findings_of(site: Path, text: str) -> list[Finding]:
     text = text.replace("SITE", str(site / "site"))
     folder = str(site / "vassals")
     ini = parse(f"[uwsgi]\n{text}\n".encode(), f"{DOMAIN}.ini", folder)
-    return list(missing_paths(ini, spec(text), folder))
+    users = users_of(ini, ROOT_USER, AS_ROOT)
+    return list(unusable_paths(ini, spec(text), folder, users, FileSystem()))
 
 
 def starts(site: Path, text: str) -> bool:
@@ -61,13 +66,13 @@ MISSING = [
     ("wsgi-file = app.py", 2, "no VASSALS/app.py, so"),
     ("wsgi-file = SITE/app.py\nfile = /nowhere.py", 3, "no /nowhere.py, so"),
     ("file = SITE/app.py/app.py", 2, "no SITE/app.py/app.py, so"),
-    ("file = SITE/app.py\nchdir = /nowhere", 3, "no folder /nowhere, where the app is to start"),
-    ("chdir = SITE/app.py\nfile = app.py", 2, "no folder SITE/app.py, where"),
+    ("file = SITE/app.py\nchdir = /nowhere", 3, "no folder /nowhere, so the app does not start"),
+    ("chdir = SITE/app.py\nfile = app.py", 2, "no folder SITE/app.py, so"),
     ("chdir = SITE\nfile = ../site/no.py", 3, "no SITE/../site/no.py, so"),
-    ("file = SITE/app.py\npidfile = /nowhere/x", 3, "no folder /nowhere for its pidfile, so"),
-    ("pidfile2 = run/x\nfile = SITE/app.py", 2, "no folder VASSALS/run for its pidfile2, so"),
-    ("chdir = SITE\nfile = app.py\npidfile = run/x", 4, "no folder VASSALS/run for its pidfile"),
-    ("file = SITE/app.py\nsafe-pidfile2 = no/x", 3, "no folder VASSALS/no for its safe-pidfile2"),
+    ("file = SITE/app.py\npidfile = /nowhere/x", 3, "no folder /nowhere, so"),
+    ("pidfile2 = run/x\nfile = SITE/app.py", 2, "no folder VASSALS/run, so"),
+    ("chdir = SITE\nfile = app.py\npidfile = run/x", 4, "no folder VASSALS/run, so"),
+    ("file = SITE/app.py\nsafe-pidfile2 = no/x", 3, "no folder VASSALS/no, so"),
 ]
 
 

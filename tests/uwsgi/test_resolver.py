@@ -177,6 +177,20 @@ async def test_an_ini_that_only_looks_dangerous_is_resolved(folder: Path) -> Non
     assert values(ini, "env") == [("URL=http://x/", 4)]
 
 
+def test_what_others_could_have_written_is_found(folder: Path) -> None:
+    (folder / "base.ini").write_text("[uwsgi]\nidle = 1\n")
+    resolver = Resolver(UWSGI, folder, Gate())
+    ini = write(folder, "include = base.ini")
+    assert resolver.who_may_change(ini) is None
+    (folder / "base.ini").chmod(0o666)
+    assert resolver.who_may_change(ini) == f"{folder}/base.ini"
+    os.chown(folder, NOBODY.pw_uid, NOBODY.pw_gid)
+    assert resolver.who_may_change(ini) == str(folder)
+    os.chown(folder, 0, 0)
+    placeholder = write(folder, "include = %(name).ini")
+    assert resolver.who_may_change(placeholder) == f"{folder}/%(name).ini"
+
+
 async def test_an_ini_is_resolved_as_the_user_of_the_vassal(folder: Path) -> None:
     (folder / "secret").write_text("/run/secret.sock")
     (folder / "secret").chmod(0o600)

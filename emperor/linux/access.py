@@ -1,0 +1,96 @@
+"""Finds what a user can do at a path, from the modes and owners of the files on the way.
+
+The check runs as root, and the app as another user. A file with an access list (acl(5)) counts as
+open to everybody, since its mode does not tell.
+"""
+
+import os
+import stat
+
+from emperor.model.access import Access, Kind, Way
+from emperor.model.spec import Identity
+
+_MOST_LINKS = 40
+_ACL = "system.posix_acl_access"
+_KINDS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.FOLDER, stat.S_IFSOCK: Kind.SOCKET}
+_READ, _WRITE, _ENTER = 4, 2, 1
+
+
+class FileSystem:
+    """The files of this machine."""
+
+    def __init__(self) -> None:
+        self._groups: dict[Identity, frozenset[int]] = {}
+
+    def access(self, path: str, user: Identity) -> Access:
+        """What `user` can do at the absolute `path`. Follows links."""
+        pending = path.split("/")[::-1]
+        here, links = "", 0
+        while pending:
+            part = pending.pop()
+            if part == "..":
+                here = os.path.dirname(here)
+            if part in ("", ".", ".."):
+                continue
+            there = f"{here}/{part}"
+            try:
+                info = os.lstat(there)
+                if stat.S_ISLNK(info.st_mode):
+                    target = os.readlink(there)
+            except (FileNotFoundError, NotADirectoryError):
+                return Access(Way.MISSING, there)
+            except (OSError, ValueError):
+                return Access(Way.UNSEEN, there)
+            if not self._may(here or "/", user, _ENTER):
+                return Access(Way.CLOSED, here or "/")
+            if stat.S_ISLNK(info.st_mode):
+                links += 1
+                if links > _MOST_LINKS:
+                    return Access(Way.MISSING, there)
+                here = "" if target.startswith("/") else here
+                pending += target.split("/")[::-1]
+            else:
+                here = there
+        return self._reached(here or "/", user, path.endswith("/"))
+
+    def _reached(self, path: str, user: Identity, is_folder: bool) -> Access:
+        kind = _KINDS.get(stat.S_IFMT(os.stat(path).st_mode), Kind.OTHER)
+        if is_folder and kind is not Kind.FOLDER:
+            return Access(Way.MISSING, path)
+        is_fixed = os.statvfs(path).f_flag & os.ST_RDONLY
+        return Access(
+            Way.REACHED,
+            path,
+            kind,
+            can_read=self._may(path, user, _READ),
+            can_write=self._may(path, user, _WRITE) and not is_fixed,
+            can_enter=kind is Kind.FOLDER and self._may(path, user, _ENTER),
+        )
+
+    def _may(self, path: str, user: Identity, permission: int) -> bool:
+        if user.uid == 0:
+            return True
+        info = os.stat(path)
+        if info.st_uid == user.uid:
+            bits = info.st_mode >> 6
+        elif _has_list(path):
+            return True
+        elif info.st_gid in self._groups_of(user):
+            bits = info.st_mode >> 3
+        else:
+            bits = info.st_mode
+        return bool(bits & permission)
+
+    def _groups_of(self, user: Identity) -> frozenset[int]:
+        """The groups that setpriv(1) gives the user, see linux/processes."""
+        if user not in self._groups:
+            others = () if user.user is None else os.getgrouplist(user.user, user.gid)
+            self._groups[user] = frozenset({user.gid, *others})
+        return self._groups[user]
+
+
+def _has_list(path: str) -> bool:
+    try:
+        return bool(os.getxattr(path, _ACL))
+    except OSError:
+        return False

@@ -1,0 +1,62 @@
+"""Which TCP and UDP addresses an ini has uWSGI bind, and whether two of them exclude each other."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from emperor.model.spec import Identity
+from emperor.uwsgi.findings import Finding, Severity
+from emperor.uwsgi.identity import ROOT
+from emperor.uwsgi.ini import SOCKETS, Ini
+from emperor.uwsgi.spec import ROUTERS
+from emperor.uwsgi.users import Users, name_of
+
+_STATS = frozenset({"stats", "stats-server"})
+_SHARED = frozenset({"shared-socket", "undeferred-shared-socket"})
+_ANY = frozenset({"", "0.0.0.0", "*", "[::]"})
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host and port that option `key` in `line` binds. The host is "" for all hosts."""
+
+    key: str
+    line: int
+    host: str
+    port: int
+
+    @property
+    def text(self) -> str:
+        """As `host:port`."""
+        return f"{self.host}:{self.port}"
+
+    def excludes(self, other: "Address") -> bool:
+        """Whether the kernel lets only one of the two be bound (bind(2))."""
+        same_host = self.host == other.host or "" in (self.host, other.host)
+        return self.port == other.port and same_host
+
+
+def addresses(ini: Ini) -> Iterator[Address]:
+    """The addresses with a port that stands in the ini. The kernel chooses port 0, and a `0` in
+    front (core/socket.c)."""
+    for option in ini.options:
+        if option.key not in SOCKETS | ROUTERS | _STATS | _SHARED:
+            continue
+        host, colon, port = option.value.split(",", 1)[0].rpartition(":")
+        if colon and port.isdecimal() and port[0] != "0" and "://" not in option.value:
+            yield Address(option.key, option.line, "" if host in _ANY else host, int(port))
+
+
+def closed_ports(ini: Ini, users: Users, first_open: int) -> Iterator[Finding]:
+    """An error for each port below `first_open`, net.ipv4.ip_unprivileged_port_start, that uWSGI
+    binds when it is not root any more."""
+    for address in addresses(ini):
+        if address.port < first_open and (user := _binder(address, users)).uid != ROOT:
+            text = f"{name_of(user)} may not bind port {address.port}, so the app does not start"
+            cure = f"drop {address.key} and let nginx listen there, or use a port from {first_open}"
+            yield Finding(address.line, Severity.ERROR, text, cure)
+
+
+def _binder(address: Address, users: Users) -> Identity:
+    if address.key in _SHARED:
+        return users.start
+    return users.serve if address.key in _STATS else users.bind

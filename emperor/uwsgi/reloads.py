@@ -1,0 +1,30 @@
+"""Finds inis whose app cannot boot beside its predecessor, though the settings ask for that."""
+
+from collections.abc import Iterator
+
+from emperor.model.settings import Settings
+from emperor.model.spec import OnChange, Spec
+from emperor.uwsgi.findings import Finding, Severity
+from emperor.uwsgi.ini import SOCKETS, Ini
+from emperor.uwsgi.places import places
+from emperor.uwsgi.sockets import normal_address
+from emperor.uwsgi.spec import cannot_run_twice
+
+
+def restarts(ini: Ini, spec: Spec, settings: Settings) -> Iterator[Finding]:
+    """A note where a changed ini has the app end before its successor boots."""
+    if spec.overlaps or settings.on_change is OnChange.RESTART or ini.attribute("on-change"):
+        return
+    last = {option.key: option for option in ini.options}
+    where = places(last, str(settings.vassals_dir))
+    foreign = [
+        option for option in ini.options
+        if option.key in SOCKETS and normal_address(option, where) in spec.foreign_sockets
+    ]  # fmt: skip
+    if option := next(iter(foreign), None) or cannot_run_twice(last):
+        yield Finding(
+            option.line, Severity.NOTE,
+            f"a changed ini stops the app before its successor boots, since {option.key} ="
+            f" {option.value} is for one process only: requests wait for the boot",
+            f"drop {option.key}, or set on-change = overlap in [emperor] if nothing else needs it",
+        )  # fmt: skip

@@ -1,0 +1,84 @@
+"""Which user uWSGI is at each moment of a start, and users and groups that do not exist.
+
+uWSGI starts as the user whom emperord chooses. If that is root, `uid` and `gid` of [uwsgi] change
+it before uWSGI enters `chdir`, unless an option delays that (uwsgi_as_root of core/utils.c).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from emperor.model.spec import Identity
+from emperor.uwsgi.findings import Finding, Severity
+from emperor.uwsgi.identity import ROOT, Accounts
+from emperor.uwsgi.ini import Ini, Option
+
+_DELAYED = frozenset({"master-as-root", "drop-after-apps", "drop-privileges-after-apps"})
+_DELAYED_UNTIL_BOUND = _DELAYED | {"chown-socket", "drop-after-init"}
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """The user who opens the log and `pidfile`; who enters `chdir` and binds sockets; who loads the
+    app; and who serves requests."""
+
+    start: Identity
+    bind: Identity
+    load: Identity
+    serve: Identity
+
+
+def name_of(user: Identity) -> str:
+    """The name of a user, or the number of one without a name."""
+    return user.user or f"uid {user.uid}"
+
+
+def users_of(ini: Ini, start: Identity, accounts: Accounts) -> Users:
+    """The users of a start. Where a user or group does not exist, as if it was not named."""
+    last = {option.key: option for option in ini.options}
+    later = _dropped(last, start, accounts)
+    return Users(
+        start,
+        start if _DELAYED_UNTIL_BOUND & last.keys() else later,
+        start if _DELAYED & last.keys() else later,
+        later,
+    )
+
+
+def _dropped(last: Mapping[str, Option], start: Identity, accounts: Accounts) -> Identity:
+    if start.uid != ROOT:
+        return start
+    uid, gid = last.get("uid"), last.get("gid")
+    user = None if uid is None else accounts.user(uid.value)
+    if user is None and uid is not None and uid.value.isdecimal():
+        user = Identity(int(uid.value), start.gid, None)
+    group = None if gid is None else accounts.group(gid.value)
+    if group is None:
+        # uWSGI changes no group then, and keeps those of root.
+        return start if user is None else Identity(user.uid, start.gid, None)
+    return replace(user or start, gid=group)
+
+
+def unknown_users(ini: Ini, start: Identity, accounts: Accounts) -> Iterator[Finding]:
+    """An error for each user or group that uWSGI cannot change to."""
+    last = {option.key: option for option in ini.options}
+    for key, kind in (("uid", "user"), ("gid", "group")):
+        if (option := last.get(key)) is None:
+            continue
+        value = option.value
+        exists = accounts.user(value) if key == "uid" else accounts.group(value) is not None
+        if start.uid == ROOT and not exists and not value.isdecimal():
+            text = f"there is no {kind} {value!r}, so the app does not start"
+            yield Finding(option.line, Severity.ERROR, text, f"create it, or correct {key}")
+        elif start.uid != ROOT and _is_other(key, value, start):
+            text = f"only root can change to {key} {value}, so the app does not start"
+            yield Finding(option.line, Severity.ERROR, text, f"drop {key}")
+    for option in ini.options:
+        if option.key == "add-gid" and start.uid == ROOT and accounts.group(option.value) is None:
+            text = f"there is no group {option.value!r}, so the app does not start"
+            yield Finding(option.line, Severity.ERROR, text, "create it, or correct add-gid")
+
+
+def _is_other(key: str, value: str, start: Identity) -> bool:
+    """uWSGI refuses a number of another user; it ignores a name unless it is root."""
+    own = start.uid if key == "uid" else start.gid
+    return value.isdecimal() and int(value) not in (0, own)

@@ -1,0 +1,184 @@
+"""Inis that vary each option which emperord, or an option that it gives uWSGI, touches.
+
+SITE stands for a folder of an app, PORT for a free port. SITE has:
+
+- `app.py` and `bin/app.py`, the same app; `secret.py` that only root may read
+- `run`, where www-data may write; `closed`, which only root may enter, with `app.py`
+- `cert.pem` and `key.pem`; `venv`, a virtual environment of this Python
+- `venv-other`, one of another Python without packages of this one; `no-venv`, an empty folder
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+_APP = "file = SITE/app.py\n"
+_AS_WEB = "[emperor]\nuid = www-data\n"
+_PLAIN = "socket = 127.0.0.1:PORT\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An ini with the [uwsgi] options `text`, which may go on with [emperor]. `says` is a part of
+    what `check` prints about it. `after`: the case whose app must run already."""
+
+    name: str
+    text: str
+    serves: bool
+    says: str = "would be served"
+    owner: str = "root"
+    mode: int = 0o644
+    after: str = ""
+
+
+def _good(name: str, text: str, says: str = "would be served", **more: Any) -> Case:
+    return Case(name, text, True, says, **more)
+
+
+def _bad(name: str, text: str, says: str, **more: Any) -> Case:
+    return Case(name, text, False, says, **more)
+
+
+_WORKERS = (
+    _good("processes", f"{_APP}processes = 2\n"),
+    _good("workers", f"{_APP}workers = 2\ncheaper = 1\n"),
+    _good("threads", f"{_APP}threads = 2\n"),
+    _good("cheap", f"{_APP}cheap = true\n", "emperord runs it with cheap=false"),
+    _good("no-master", f"{_APP}master = false\n", "a master all the same"),
+    _good("lazy-apps", f"{_APP}lazy-apps = true\n"),
+    _good("cheaper-0", f"{_APP}cheaper = 0\n"),
+    _bad("no-workers", f"{_APP}processes = 0\n", "nobody accepts requests"),
+    _bad("cheaper", f"{_APP}processes = 2\ncheaper = 2\n", "cheaper = 2 is not below processes"),
+    _bad("cheaper-alone", f"{_APP}cheaper = 1\n", "cheaper = 1 is not below processes = 1"),
+    _bad("lifetime", f"{_APP}max-worker-lifetime = 9\n", "is not above min-worker-lifetime"),
+    _bad("rss", f"{_APP}processes = 2\ncheaper = 1\ncheaper-rss-limit-soft = 99\n", "memory-rep"),
+    _bad("loop", f"{_APP}loop = nosuch\n", "this uWSGI has no loop 'nosuch'"),
+    _bad("loop-async", f"{_APP}loop = async\n", "loop = async needs async"),
+)
+
+_USERS = (
+    _good("tenant", f"chdir = SITE\n{_APP}", owner="www-data"),
+    _good("emperor-uid", _APP + _AS_WEB),
+    _good("uwsgi-uid", f"{_APP}uid = www-data\ngid = www-data\n"),
+    _good("uid-number", f"{_APP}uid = 33\n"),
+    _good("tenants-uid", f"{_APP}uid = root\n", owner="www-data"),
+    _bad("no-user", f"{_APP}uid = nosuchuser\n", "there is no user 'nosuchuser'"),
+    _bad("no-group", f"{_APP}gid = nosuchgroup\n", "there is no group 'nosuchgroup'"),
+    _bad("add-gid", f"{_APP}uid = 33\ngid = 33\nadd-gid = nosuch\n", "there is no group 'nosuch'"),
+    _bad("other-number", f"{_APP}uid = 1\n", "only root can change to uid 1", owner="www-data"),
+    _bad("no-emperor-user", f"{_APP}[emperor]\nuid = nosuchuser\n", "there is no user"),
+    Case("closed-ini", _APP + _AS_WEB, False, "www-data may not read it", mode=0o600),
+    Case("tenants-ini", _APP, True, owner="www-data", mode=0o600),
+)
+
+_APPS = (
+    _good("chdir", "chdir = SITE\nfile = app.py\n"),
+    _good("module", "chdir = SITE\nmodule = app:application\n"),
+    _good("pythonpath", "pythonpath = SITE\nmodule = app\n"),
+    _good("mount", "mount = /=SITE/app.py\n"),
+    _good("chdir2", f"{_APP}chdir2 = SITE/run\n"),
+    _good("placeholder", "base = SITE\nchdir = %(base)\nwsgi-file = app.py\n"),
+    _good("root-reads", "file = SITE/secret.py\n"),
+    _good("root-enters", "chdir = SITE/closed\nfile = app.py\n"),
+    _bad("no-file", "file = SITE/no.py\n", "there is no SITE/no.py"),
+    _bad("colon", "wsgi-file = SITE/app.py:application\n", "and callable = application"),
+    _bad("folder", "file = SITE/run\n", "SITE/run is a folder"),
+    _bad("no-chdir", "chdir = SITE/no\nfile = app.py\n", "there is no folder SITE/no"),
+    _bad("no-chdir2", f"{_APP}chdir2 = SITE/no\n", "there is no folder SITE/no"),
+    _bad("no-base", "base = SITE/no\nchdir = %(base)\nfile = app.py\n", "no folder SITE/no"),
+    _bad("no-app", "threads = 2\n", "it names no app"),
+    _bad("static-only", "static-map = /s=SITE\nneed-app = true\n", "need-app asks for an app"),
+    _bad("no-mount", "mount = /=SITE/no.py\n", "there is no SITE/no.py"),
+    _bad("secret", f"file = SITE/secret.py\n{_AS_WEB}", "www-data may not read SITE/secret.py"),
+    _bad("closed", f"file = SITE/closed/app.py\n{_AS_WEB}", "www-data may not enter SITE/closed"),
+    _bad("closed-chdir", f"chdir = SITE/closed\nfile = app.py\n{_AS_WEB}", "may not enter SITE/cl"),
+    _bad("uid-closed", "uid = 33\nchdir = SITE/closed\nfile = app.py\n", "may not enter SITE/clos"),
+    _bad("tenant-closed", "chdir = SITE/closed\nfile = app.py\n", "may not enter SITE/closed",
+         owner="www-data"),
+)  # fmt: skip
+
+_PYTHONS = (
+    _good("venv", f"{_APP}virtualenv = SITE/venv\n"),
+    _good("home", f"{_APP}home = SITE/venv\n{_AS_WEB}"),
+    _good("venv-other", f"{_APP}virtualenv = SITE/venv-other\n", "of another Python"),
+    _bad("no-venv", f"{_APP}virtualenv = SITE/nowhere\n", "there is no folder SITE/nowhere"),
+    _bad("empty-venv", f"{_APP}virtualenv = SITE/no-venv\n", "is no virtual environment"),
+    _bad("closed-venv", f"{_APP}venv = SITE/closed\n{_AS_WEB}", "may not enter SITE/closed"),
+)
+
+_FILES = (
+    _good("pidfile", f"{_APP}pidfile = SITE/run/pidfile.pid\nvacuum = true\n"),
+    _good("pidfile2", f"{_APP}chdir = SITE\npidfile2 = run/pidfile2.pid\n{_AS_WEB}"),
+    _good("safe-pidfile", f"{_APP}safe-pidfile = SITE/run/safe.pid\n"),
+    _good("logto", f"{_APP}logto = SITE/run/logto.log\n", "`emperorctl logs"),
+    _good("logto2", f"{_APP}uid = 33\ngid = 33\nlogto2 = SITE/run/logto2.log\n"),
+    _good("daemonize", f"{_APP}daemonize = SITE/run/daemonize.log\n", "`emperorctl logs"),
+    _good("log-udp", f"{_APP}logto = 127.0.0.1:PORT\n"),
+    _good("spooler", f"{_APP}spooler = SITE/run\n"),
+    _good("new-spooler", f"{_APP}spooler = SITE/run/spool\n"),
+    _good("master-fifo", f"{_APP}master-fifo = SITE/run/fifo\n"),
+    _good("stats", f"{_APP}stats = SITE/run/stats.sock\n"),
+    _good("stats-port", f"{_APP}stats = 127.0.0.1:PORT\n"),
+    _bad("no-pidfile", f"{_APP}pidfile = SITE/no/a.pid\n", "there is no folder SITE/no"),
+    _bad("no-pidfile2", f"{_APP}chdir = SITE\npidfile2 = no/a.pid\n", "no folder SITE/no"),
+    _bad("no-safe-pidfile", f"{_APP}safe-pidfile2 = SITE/no/a.pid\n", "no folder SITE/no"),
+    _bad("no-logto", f"{_APP}logto = SITE/no/a.log\n", "there is no folder SITE/no"),
+    _bad("no-logto2", f"{_APP}logto2 = SITE/no/a.log\n", "there is no folder SITE/no"),
+    _bad("no-daemonize", f"{_APP}daemonize = SITE/no/a.log\n", "there is no folder SITE/no"),
+    _bad("no-spooler", f"{_APP}spooler = SITE/no/spool\n", "there is no folder SITE/no"),
+    _bad("no-fifo", f"{_APP}master-fifo = SITE/no/fifo\n", "there is no folder SITE/no"),
+    _bad("no-stats", f"{_APP}stats = SITE/no/stats\n", "there is no folder SITE/no"),
+    _bad("no-socket", f"{_APP}socket = SITE/no/a.sock\n", "there is no folder SITE/no"),
+    _bad("log-closed", f"{_APP}logto = SITE/a.log\n{_AS_WEB}", "may not make files in SITE"),
+    _bad("pid-closed", f"{_APP}pidfile = SITE/a.pid\n{_AS_WEB}", "may not make files in SITE"),
+    _bad("pid2-closed", f"{_APP}uid = 33\npidfile2 = SITE/a.pid\n", "may not make files in SITE"),
+    _bad("log-folder", f"{_APP}logto = SITE/run\n", "SITE/run is a folder"),
+    _bad("stats-closed", f"{_APP}stats = SITE/a.stats\n{_AS_WEB}", "may not make files in SITE"),
+    _bad("fifo-closed", f"{_APP}master-fifo = SITE/a.fifo\n{_AS_WEB}", "may not make files"),
+    _bad("spool-closed", f"{_APP}spooler = SITE/spool\n{_AS_WEB}", "may not make files in SITE"),
+    _bad("socket-closed", f"{_APP}socket = SITE/a.sock\n{_AS_WEB}", "may not make files in SITE"),
+)
+
+_SOCKETS = (
+    _good("socket-port", _APP + _PLAIN, "does not wake the app"),
+    _good("socket-path", f"{_APP}socket = SITE/run/path.sock\n", "does not wake the app"),
+    _good("socket-relative", "chdir = SITE/run\nsocket = relative.sock\nfile = ../app.py\n"),
+    _good("socket-abstract", f"{_APP}socket = @abstractPORT\n"),
+    _good("http-port", f"{_APP}http-socket = :PORT\n"),
+    _good("http-router", f"{_APP}http = 127.0.0.1:PORT\n"),
+    _good("https-port", f"{_APP}https-socket = 127.0.0.1:PORT,SITE/cert.pem,SITE/key.pem\n"),
+    _good("chown", f"{_APP}uid = 33\nsocket = SITE/chown.sock\nchown-socket = www-data\n"),
+    _good("listen", f"{_APP}listen = 64\n{_PLAIN}"),
+    _good("long-listen", f"{_APP}listen = 99999\n", "the kernel makes"),
+    _bad("listen-more", f"{_APP}listen = 99999\n{_PLAIN}", "more than net.core.somaxconn"),
+    _bad("no-cert", f"{_APP}https-socket = 127.0.0.1:PORT,SITE/no.pem,SITE/key.pem\n", "no.pem"),
+    _bad("one-cert", f"{_APP}https-socket = 127.0.0.1:PORT,SITE/cert.pem\n", "https-socket syntax"),
+    _bad("low-port", f"{_APP}http-socket = :77\n{_AS_WEB}", "www-data may not bind port 77"),
+    _good("port-a", f"{_APP}http-socket = 127.0.0.1:47113\n"),
+    _bad("port-b", f"{_APP}http-socket = :47113\n", "of port-a.test.ini", after="port-a"),
+    _bad("port-c", f"{_APP}stats = 127.0.0.1:47113\n", "of port-a.test.ini", after="port-a"),
+)
+
+_OTHERS = (
+    _good("harakiri", f"{_APP}harakiri = 30\nmax-requests = 5\n"),
+    _good("touch-reload", f"{_APP}touch-reload = SITE/app.py\n", "takes the site down"),
+    _good("typo", f"{_APP}vaccum = true\n", "ignores it"),
+    _good("cron", f"{_APP}cron = 0 3 -1 -1 -1 true\n", "does not run while the app sleeps"),
+    _good("cron2", f"{_APP}cron2 = minute=-5,unique=1 true\n"),
+    _good("attach", f"{_APP}attach-daemon = sleep 100\n"),
+    _good("mule", f"{_APP}mule = true\n"),
+    _good("env", f"{_APP}env = A=B\nfor-readline = SITE/empty\nendfor =\n"),
+    _good("include", "include = SITE/common.ini\n"),
+    _good("plugin", f"{_APP}plugin = nosuch\n"),
+    _good("exec", f"{_APP}exec-asap = true\nexec-pre-app = true\n"),
+    _bad("strict", f"{_APP}strict = true\nvaccum = true\n", "unknown config directive: vaccum"),
+    _bad("need-plugin", f"{_APP}need-plugin = nosuch\n", "nosuch"),
+    _bad("stars", f"{_APP}cron = 0 3 * * * true\n", "write -1 for *"),
+    _bad("four", f"{_APP}cron = 0 3 -1 -1 true\n", "cron takes five numbers"),
+    _bad("no-command", f"{_APP}cron2 = hour=3\n", "cron2 takes"),
+    _good("hours", f"{_APP}cron2 = hours=3 true\n", "cron2 ignores hours"),
+    _bad("no-include", "include = SITE/no.ini\n", "no.ini"),
+    _bad("worker-exec", f"{_APP}worker-exec = /bin/true\n", "replaces the worker"),
+    _bad("exec-fails", f"{_APP}exec-as-user = SITE/no-command\n", "there is no SITE/no-command"),
+)
+
+CASES = _WORKERS + _USERS + _APPS + _PYTHONS + _FILES + _SOCKETS + _OTHERS
