@@ -126,7 +126,7 @@ for this vassal:
 | key | meaning |
 |---|---|
 | idle, start-timeout, stop-timeout | as above |
-| activation, on-change, need-app, backlog | as above |
+| activation, on-change, need-app, backlog, repeat | as above |
 | uid, gid | user and group of the vassal, set before uWSGI reads the ini |
 | aliases | further host names of the app, separated by spaces or commas |
 

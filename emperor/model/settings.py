@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emperor.model.duration import format_duration, parse_duration
-from emperor.model.spec import Activation, OnChange
+from emperor.model.spec import Activation, OnChange, Repeat
 
 SECTION = "emperord"
 
@@ -37,6 +37,7 @@ class Settings:
     throttle_max: float
     backlog: int
     on_change: OnChange
+    repeat: Repeat
     page_after: float
     max_held: int
     max_held_per_domain: int
@@ -86,10 +87,10 @@ def boolean(text: str) -> bool:
         raise ValueError("must be true or false") from None
 
 
-def one_of(kind: type[Activation] | type[OnChange]) -> Callable[[str], Any]:
+def one_of(kind: type[Activation] | type[OnChange] | type[Repeat]) -> Callable[[str], Any]:
     """A parser for the values of an enumeration."""
 
-    def parse(text: str) -> Activation | OnChange:
+    def parse(text: str) -> Activation | OnChange | Repeat:
         try:
             return kind(text)
         except ValueError:
@@ -171,6 +172,8 @@ KEYS = (
         "connections that a socket queues; at most net.core.somaxconn"),
     Key("on-change", "overlap", "WAY", one_of(OnChange),
         "overlap: a changed app boots beside the old one; restart: after it"),
+    Key("repeat", "never", "WAY", one_of(Repeat),
+        "safe: a GET that its app has not answered runs once more; never: it gets 502"),
     Key("page-after", "2s", "TIME", seconds,
         "a browser that navigates and waits this long gets a waiting page"),
     Key("max-held", "12000", "N", _bound,

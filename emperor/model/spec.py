@@ -22,6 +22,14 @@ class OnChange(Enum):
     RESTART = "restart"
 
 
+class Repeat(Enum):
+    """Which requests run once more if their app ended the connection without an answer: none, or
+    those with a safe method (RFC 9110, 9.2.1)."""
+
+    NEVER = "never"
+    SAFE = "safe"
+
+
 class WireProtocol(Enum):
     """What an app speaks on its socket. TLS: any protocol, encrypted."""
 
@@ -90,6 +98,7 @@ class Spec:
     protocol: WireProtocol = WireProtocol.UWSGI
     activation: Activation = Activation.FALLBACK
     on_change: OnChange = OnChange.OVERLAP
+    repeat: Repeat = Repeat.NEVER
     idle: int = 93600
     start_timeout: float = 60.0
     stop_timeout: float = 60.0

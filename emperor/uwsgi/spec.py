@@ -23,7 +23,8 @@ _OVERRIDES = {
     key.name: key
     for key in KEYS
     if key.name in {
-        "activation", "backlog", "idle", "need-app", "on-change", "start-timeout", "stop-timeout",
+        "activation", "backlog", "idle", "need-app", "on-change", "repeat", "start-timeout",
+        "stop-timeout",
     }
 }  # fmt: skip
 _TIMEOUTS = frozenset({"start-timeout", "stop-timeout"})
@@ -86,6 +87,7 @@ def spec_of(
         on_change=(
             OnChange.RESTART if single and not ini.attribute("on-change") else settings.on_change
         ),
+        repeat=settings.repeat,
         idle=idle,
         start_timeout=settings.start_timeout,
         stop_timeout=settings.stop_timeout,

@@ -21,7 +21,7 @@ from emperor.model.lifecycle import SERVING, State
 from emperor.model.log_fields import about
 from emperor.model.ports import Listener
 from emperor.model.settings import Settings
-from emperor.model.spec import Spec
+from emperor.model.spec import Repeat, Spec
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.web.health import HEALTH_PATH, Health
@@ -78,12 +78,13 @@ def outcome(vassal: Vassal | None, now: float) -> Run | Wait | Answer:
 class Hit:
     """What nginx says about a request that the app did not take. `navigates`: a browser navigates,
     and asks again by itself. `wants_html`: the answer is better in HTML. `tries`: how often nginx
-    has asked here for this request."""
+    has asked here for this request. `runs`: how often the app may have begun to handle it."""
 
     domain: str
     navigates: bool
     wants_html: bool
     tries: int
+    runs: int
     client: str | None
     request_id: str | None
     method: str | None
@@ -98,6 +99,7 @@ class Hit:
             navigates=headers.get("X-Navigate") == "1",
             wants_html=headers.get("X-Html") == "1",
             tries=len(headers.get("X-Try", "")),
+            runs=len(headers.get("X-Runs", "")),
             client=_printable(headers.get("X-Forwarded-For")),
             request_id=_printable(headers.get("X-Request-Id")),
             method=_printable(headers.get("X-Original-Method")),
@@ -191,6 +193,8 @@ class Activation:
             return self._respond(Answer(Page.REFUSED, RETRY_REFUSED_SECONDS), hit)
         if vassal is None:
             return self._respond(Answer(Page.UNKNOWN), hit)
+        if hit.runs and vassal.spec.repeat is Repeat.NEVER:
+            return self._respond(Answer(Page.FAILED), hit)
         self._demand(vassal, hit)
         return await self._hold(hit, vassal.spec.domain)
 

@@ -67,8 +67,30 @@ async def test_a_safe_request_is_run_no_third_time(
         app.open_door()
     reply = await asyncio.to_thread(ask, nginx.port, Request(HOST, "/die"))
     assert reply.status == 502
+    assert reply.text.endswith("and again when it was repeated.\n")
+    assert [asked.headers.get("x-runs") for asked in daemon.asked] == [None, "1"][not cold :]
     assert app.runs == ["GET /die", "GET /die"]
     assert len(daemon.asked) == (2 if cold else 1)
+
+
+async def test_emperord_can_forbid_the_second_run(
+    nginx: Nginx, warm: App, daemon: StubDaemon
+) -> None:
+    async def forbid(asked: Asked) -> web.Response:
+        assert asked.headers["x-runs"] == "1"
+        return web.Response(status=502, text="not repeated\n")
+
+    daemon.answer = forbid
+    reply = await asyncio.to_thread(ask, nginx.port, Request(HOST, "/die-once"))
+    assert (reply.status, reply.text) == (502, "not repeated\n")
+    assert warm.runs == ["GET /die-once"]
+
+
+async def test_without_emperord_a_request_that_ran_has_failed(nginx: Nginx, warm: App) -> None:
+    nginx.expect(r"activate.sock failed \(2: No such file or directory\)")
+    reply = await asyncio.to_thread(ask, nginx.port, Request(HOST, "/die-once"))
+    assert (reply.status, "was not repeated" in reply.text) == (502, True)
+    assert warm.runs == ["GET /die-once"]
 
 
 async def test_a_502_of_the_app_is_its_own_answer(

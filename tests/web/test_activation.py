@@ -16,6 +16,7 @@ from emperor.model.lifecycle import Event, State
 from emperor.model.ports import Listener, QueueLength
 from emperor.model.settings import Settings
 from emperor.model.snapshot import PendingEvent
+from emperor.model.spec import Repeat
 from emperor.supervisor.records import Vassal
 from emperor.web.activation import STOPPED, Activation, Answer, Hit, Run, Wait, outcome
 from emperor.web.drain import Drain
@@ -42,6 +43,7 @@ class Front:
         navigates: bool = False,
         tries: str = "1",
         wants_html: bool = False,
+        runs: str = "",
     ) -> ClientResponse:
         """Ask for a domain, as nginx does for a cold request."""
         headers = {
@@ -49,6 +51,7 @@ class Front:
             "X-Navigate": "1" if navigates else "0",
             "X-Html": "1" if navigates or wants_html else "0",
             "X-Try": tries,
+            "X-Runs": runs,
             "X-Original-Method": "GET",
             "X-Original-Path": "/any/path",
             "X-Original-Agent": "curl/8.0",
@@ -186,6 +189,18 @@ async def test_a_failure_is_told_in_html_to_a_client_that_accepts_it() -> None:
         await eventually_async(lambda: nginx.held == 1)
         nginx.world.launcher.last.exits("exit status 22")
         assert "<h1>Temporarily unavailable</h1>" in await (await held).text()
+
+
+async def test_a_request_that_ran_is_repeated_if_its_vassal_says_so() -> None:
+    for repeat, status in ((Repeat.NEVER, 502), (Repeat.SAFE, 200)):
+        async with front(World(replace(SPEC, repeat=repeat))) as nginx:
+            first = asyncio.create_task(nginx.ask())
+            await eventually_async(lambda: nginx.held == 1)
+            nginx.world.launcher.last.accepts()
+            assert (await first).status == 200
+            again = await nginx.ask(tries="11", runs="1")
+            assert again.status == status
+            assert ("was not repeated" in await again.text()) is (status == 502)
 
 
 async def test_pages_load_nothing_from_other_servers() -> None:

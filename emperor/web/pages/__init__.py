@@ -40,6 +40,11 @@ class Page(Enum):
         "Temporarily unavailable",
         "This site is not set up as it must be. Its owner can see why, and mend it.",
     )
+    FAILED = Wording(
+        502,
+        "The site failed",
+        "The application failed while it handled this request, which was not repeated.",
+    )
     CROWDED = Wording(
         503,
         "Too many visitors",
