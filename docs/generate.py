@@ -128,14 +128,43 @@ for this vassal:
 | idle, start-timeout, stop-timeout | as above |
 | activation, on-change, need-app, backlog, repeat | as above |
 | uid, gid | user and group of the vassal, set before uWSGI reads the ini |
+| python | the name of one of `pythons`, or the version of the default Python |
+| python-home | as above, for this vassal |
+| uwsgi-binary | a uWSGI program for this vassal, in an ini of root's alone |
 | aliases | further host names of the app, separated by spaces or commas |
 
 `idle` in `[uwsgi]` is uWSGI's own option: a number of seconds. It wins over `idle` in `[emperor]`.
 
 An ini may belong to another user than the daemon's. Its vassal then runs as that user. Such an ini
-cannot set another `uid` or `gid`, or `aliases`, since its author could take over another site. Its
+cannot set another `uid` or `gid`, or `aliases`, since its author could take over another site. It
+cannot name a `uwsgi-binary`, which `emperorctl check` would run as another user. Its
 `start-timeout` and `stop-timeout` can shorten those of the settings but not lengthen them, since a
 stop of the daemon waits for every vassal.
+
+## Which Python an app runs with
+
+An app whose ini names no `home`, `virtualenv`, `venv` or `pyhome` sees what the system's Python
+sees, on Debian that of `/usr/bin/python3`: its packages and no package of emperord. `python-home`
+names another home or virtualenv for all of these apps, or in `[emperor]` for one. The variables
+`PYTHONHOME`, `PYTHONPATH` and `VIRTUAL_ENV` of the daemon do not reach an app. An ini sets its own
+by `env = PYTHONPATH=...`.
+
+A virtualenv must be of the Python that its uWSGI was built for. For another Python, build a uWSGI
+with it, and list it in `/etc/uwsgi/emperord.ini`:
+
+```
+/opt/python3.12/bin/python3 -m venv /opt/uwsgi-3.12
+/opt/uwsgi-3.12/bin/pip install uwsgi
+```
+
+```ini
+[emperord]
+pythons = 3.12:/opt/uwsgi-3.12/bin/uwsgi
+```
+
+Any ini may then choose it by `python = 3.12` in `[emperor]`. Its apps see the packages of
+`/opt/uwsgi-3.12` until they name a virtualenv. A `uwsgi-binary` that is not emperord's own chooses
+its Python by itself too.
 """
 
 

@@ -20,6 +20,14 @@ class SettingsError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Python:
+    """A uWSGI binary with a Python of its own, and the name by which an ini chooses it."""
+
+    name: str
+    binary: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The value of each key. Durations are in seconds."""
 
@@ -28,6 +36,8 @@ class Settings:
     run_dir: Path
     log_dir: Path
     uwsgi_binary: Path | None
+    pythons: tuple[Python, ...]
+    python_home: Path | None
     activation: Activation
     idle: int
     need_app: bool
@@ -106,6 +116,22 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
+def _optional_path(text: str) -> Path | None:
+    return _path(text) if text else None
+
+
+def _pythons(text: str) -> tuple[Python, ...]:
+    pythons: list[Python] = []
+    for part in text.split():
+        name, colon, path = part.partition(":")
+        if not (name and colon and path.startswith("/")):
+            raise ValueError("must be NAME:/path/to/uwsgi, several of them separated by blanks")
+        if name in {python.name for python in pythons}:
+            raise ValueError(f"names {name} twice")
+        pythons.append(Python(name, Path(path)))
+    return tuple(pythons)
+
+
 def _backlog(text: str) -> int:
     value = int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
     if not 1 <= value <= 65535:
@@ -153,8 +179,12 @@ KEYS = (
     Key("sockets-dir", "/var/sockets", "DIR", _path, "folder of the sockets, DOMAIN/socket"),
     Key("run-dir", "/run/emperord", "DIR", _path, "folder of activate.sock and control.sock"),
     Key("log-dir", "/var/log/emperord", "DIR", _path, "folder of the apps' logs, DOMAIN.log"),
-    Key("uwsgi-binary", "", "FILE", lambda text: _path(text) if text else None,
+    Key("uwsgi-binary", "", "FILE", _optional_path,
         "the uWSGI program; by default beside emperord's Python, else on PATH"),
+    Key("pythons", "", "LIST", _pythons,
+        "other uWSGI programs that an ini may choose: 3.12:/opt/uwsgi-3.12/bin/uwsgi ..."),
+    Key("python-home", "", "DIR", _optional_path,
+        "home or virtualenv of apps that name none; by default the system's Python"),
     Key("activation", "fallback", "WAY", one_of(Activation),
         "fallback: requests wait for a boot in emperord; socket: on the socket"),
     Key("idle", "26h", "TIME", whole_seconds,

@@ -15,6 +15,11 @@ PIPE_FD = 4
 
 # uWSGI takes these variables for orders to it.
 _UWSGI_PREFIXES = ("UWSGI_", "LISTEN_", "NOTIFY_", "UPSTART_")
+# What Python and virtual environments read. An app must not see the environment of the daemon.
+_PYTHON_PLACES = frozenset({
+    "PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE", "PYTHONPLATLIBDIR", "PYTHONSTARTUP",
+    "PYTHONEXECUTABLE", "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "CONDA_PREFIX", "__PYVENV_LAUNCHER__",
+})  # fmt: skip
 _BY_NAME_MAX_FD = "4096"
 
 # Every request that nginx lets in must reach the app: uWSGI closes the connection of a larger
@@ -29,8 +34,9 @@ _MAX_VARS = "600"
 _BODY_BYTES_IN_MEMORY = "65536"
 
 
-def argv(uwsgi: str, spec: Spec) -> list[str]:
-    """The command that runs `spec` with the binary `uwsgi`, in the folder of its ini."""
+def argv(uwsgi: str, spec: Spec, python_home: str = "") -> list[str]:
+    """The command that runs `spec` with the binary `uwsgi`, in the folder of its ini. `python_home`
+    is for an app that names no home or virtualenv, if it is not empty."""
     return [
         uwsgi,
         *_adoption(spec),
@@ -38,6 +44,8 @@ def argv(uwsgi: str, spec: Spec) -> list[str]:
         "--buffer-size", _PACKET_BYTES,
         "--max-vars", _MAX_VARS,
         "--post-buffering", _BODY_BYTES_IN_MEMORY,
+        # A uWSGI that has Python as a plugin does not know --home before it has loaded that.
+        *(["--set", f"home={python_home}"] if python_home else []),
         *(["--need-app"] if uwsgi_options(spec).need_app else []),
         "--ini", spec.ini,
         "--die-on-idle",
@@ -51,12 +59,19 @@ def argv(uwsgi: str, spec: Spec) -> list[str]:
 
 
 def clean_environment(inherited: Mapping[str, str]) -> dict[str, str]:
-    """The daemon's environment without the variables that uWSGI reads."""
-    return {
+    """The daemon's environment without the variables that uWSGI reads, and without those that
+    would show an app the Python packages of the daemon."""
+    kept = {
         name: value
         for name, value in inherited.items()
-        if not name.startswith(_UWSGI_PREFIXES) and name != "WATCHDOG_USEC"
+        if not name.startswith(_UWSGI_PREFIXES)
+        and name not in _PYTHON_PLACES
+        and name != "WATCHDOG_USEC"
     }
+    if (venv := inherited.get("VIRTUAL_ENV")) and "PATH" in kept:
+        places = kept["PATH"].split(":")
+        kept["PATH"] = ":".join(place for place in places if place != f"{venv}/bin")
+    return kept
 
 
 def environment(spec: Spec, inherited: Mapping[str, str]) -> dict[str, str]:

@@ -20,7 +20,9 @@ from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Spec
 from emperor.uwsgi.command import LISTENER_FD, PIPE_FD, argv, environment
 from emperor.uwsgi.exits import explain_exit
+from emperor.uwsgi.options import uwsgi_options
 from emperor.uwsgi.pipe import GRACEFUL_STOP, Pipe
+from emperor.uwsgi.pythons import own_python_home
 
 log = logging.getLogger("emperord.launcher")
 
@@ -192,6 +194,7 @@ class UwsgiLauncher:
         open_files: tuple[int, int],
     ) -> None:
         self._uwsgi = str(uwsgi)
+        self._python_home = own_python_home(uwsgi)
         self._open_files = open_files
         self._vassals = settings.vassals_dir
         self._log_dir = settings.log_dir
@@ -207,7 +210,7 @@ class UwsgiLauncher:
         try:
             pipe = Pipe.new(self._loop, spawn_events.on_message)
         except OSError as error:
-            raise CannotLaunch(f"cannot spawn {self._uwsgi}: {error.strerror}") from error
+            raise CannotLaunch(f"cannot spawn uWSGI: {error.strerror}") from error
         ref = ProcessRef(
             runtime=spec.runtime.name,
             pid=None,
@@ -250,7 +253,11 @@ class UwsgiLauncher:
         fds: Mapping[int, int],
         on_exit: Callable[[Exit], None],
     ) -> LedProcess:
-        command = argv(self._uwsgi, spec)
+        options = uwsgi_options(spec)
+        home = options.python_home
+        command = argv(
+            options.binary or self._uwsgi, spec, self._python_home if home is None else home
+        )
         if spec.identity is not None:
             command = as_identity(spec.identity, command)
         env = environment(spec, os.environ)
@@ -259,7 +266,7 @@ class UwsgiLauncher:
                 fds = {**fds, LISTENER_FD: listener.fd}
                 process = spawn(command, env, fds, self._loop, on_exit)
         except OSError as error:
-            raise CannotLaunch(f"cannot spawn {self._uwsgi}: {error.strerror}") from error
+            raise CannotLaunch(f"cannot spawn {command[0]}: {error.strerror}") from error
         limit_open_files(process.pid, self._open_files)
         return process
 

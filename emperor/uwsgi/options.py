@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Literal
 
 from emperor.model.spec import RuntimeOptions, Spec, WireProtocol
@@ -52,13 +53,18 @@ class Adoption(Enum):
 @dataclass(frozen=True, slots=True)
 class UwsgiOptions(RuntimeOptions):
     """`socket_option` gives uWSGI the socket (`socket`, `http-socket`, ...), and `names_socket`
-    tells whether the ini itself has that option. `need_app`: a start fails without an app."""
+    tells whether the ini itself has that option. `need_app`: a start fails without an app.
+    `binary` is another uWSGI than the daemon's, if it is not empty. `python_home` is the home of
+    its Python while the ini names none; None stands for the launcher's, and an empty text leaves
+    the choice to uWSGI."""
 
     name: Literal["uwsgi"] = "uwsgi"
     socket_option: str = "socket"
     names_socket: bool = True
     adoption: Adoption = Adoption.BY_FD
     need_app: bool = False
+    binary: str = ""
+    python_home: str | None = None
 
     @property
     def reports_loading(self) -> bool:
@@ -66,17 +72,10 @@ class UwsgiOptions(RuntimeOptions):
         return self.adoption is Adoption.BY_FD
 
 
-# The options of nearly all vassals.
-_COMMON = tuple(
-    UwsgiOptions(names_socket=names_socket, need_app=need_app)
-    for names_socket in (False, True)
-    for need_app in (False, True)
-)
-
-
+@lru_cache(maxsize=64)
 def shared(options: UwsgiOptions) -> UwsgiOptions:
     """One object for all equal options, if they are common: 10,000 of them take 0.8 MB."""
-    return next((common for common in _COMMON if common == options), options)
+    return options
 
 
 def uwsgi_options(spec: Spec) -> UwsgiOptions:

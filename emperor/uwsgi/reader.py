@@ -9,6 +9,7 @@ from emperor.model.settings import Settings
 from emperor.model.spec import Spec
 from emperor.uwsgi.identity import Accounts, identity_of
 from emperor.uwsgi.ini import Ini, parse
+from emperor.uwsgi.pythons import binary_of
 from emperor.uwsgi.resolver import Resolver
 from emperor.uwsgi.spec import spec_of
 
@@ -40,7 +41,8 @@ class UwsgiReader:
         Only root can have it do so. Raises BrokenIni."""
         is_root = os.geteuid() == 0
         identity = identity_of(ini, definition.owner, self._accounts) if is_root else None
-        return await self._resolver.resolve(ini, identity)
+        binary = binary_of(ini, self._settings, definition.owner, self._accounts)
+        return await self._resolver.running(binary).resolve(ini, identity)
 
     def spec(self, definition: Definition, ini: Ini) -> Spec:
         """The spec by options that need no uWSGI any more. Raises BrokenIni."""

@@ -16,6 +16,7 @@ import re
 import secrets
 import stat
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -82,6 +83,14 @@ class Resolver:
         self._gate = gate
         self._seconds = seconds
         self._slots = asyncio.Semaphore(AT_ONCE)
+
+    def running(self, binary: str) -> "Resolver":
+        """One that runs `binary` instead, or the same if that is empty. Both share the limit."""
+        if not binary:
+            return self
+        other = copy(self)
+        other._uwsgi = binary
+        return other
 
     async def resolve(self, ini: Ini, identity: Identity | None) -> Ini:
         """`ini` with its options as uWSGI resolves them when it runs as `identity`.

@@ -16,6 +16,7 @@ from emperor.model.spec import OnChange, Spec
 from emperor.uwsgi.identity import Accounts, identity_of, is_administrator
 from emperor.uwsgi.ini import Ini, Option, leading_number
 from emperor.uwsgi.options import UwsgiOptions, shared
+from emperor.uwsgi.pythons import binary_of, python_home_of
 from emperor.uwsgi.sockets import refuse_path, socket_of
 
 # The settings that [emperor] may override for one vassal.
@@ -28,7 +29,9 @@ _OVERRIDES = {
     }
 }  # fmt: skip
 _TIMEOUTS = frozenset({"start-timeout", "stop-timeout"})
-EMPEROR_KEYS = frozenset(_OVERRIDES) | {"uid", "gid", "aliases"}
+EMPEROR_KEYS = frozenset(_OVERRIDES) | {
+    "uid", "gid", "aliases", "python", "python-home", "uwsgi-binary",
+}  # fmt: skip
 
 # Processes beside the workers. They would run twice, or cannot, while a successor boots.
 HELPERS = frozenset({
@@ -70,6 +73,7 @@ def spec_of(
     socket = socket_of(domain, ini, settings, last)
     single = bool(socket.foreign) or cannot_run_twice(last) is not None
     idle = whole_number(last["idle"]) if "idle" in last else settings.idle
+    binary = binary_of(ini, settings, owner, accounts)
     return Spec(
         domain=domain,
         ini=ini.name,
@@ -80,6 +84,8 @@ def spec_of(
                 names_socket=socket.is_named,
                 adoption=socket.adoption,
                 need_app=_needs_app(settings, last.keys()),
+                binary=binary,
+                python_home=python_home_of(ini, settings, binary),
             )
         ),
         protocol=socket.protocol,

@@ -1,6 +1,7 @@
 """The measured apps: the apps of docs/examples, and two apps of the tests."""
 
 import shutil
+import sys
 from pathlib import Path
 
 from docs.examples.backend import SHIPPED
@@ -25,7 +26,7 @@ def copy_apps(folder: Path) -> dict[str, Path]:
 def ini(app: Path, *lines: str) -> str:
     """An ini for a rival, with the options that emperord adds itself (emperor/uwsgi/command.py)."""
     options = (
-        f"file = {app}", "idle = 93600", "need-app = true", "die-on-idle = true", "master = true",
-        "no-orphans = true",
+        f"file = {app}", f"virtualenv = {sys.prefix}", "idle = 93600", "need-app = true",
+        "die-on-idle = true", "master = true", "no-orphans = true",
     )  # fmt: skip
     return "\n".join(("[uwsgi]", *options, *lines, ""))

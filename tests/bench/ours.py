@@ -1,5 +1,6 @@
 """The measured emperord: the daemon of the tests, without the checks at its end."""
 
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -27,6 +28,10 @@ class Ours(Daemon):
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def ini(self, domain: str, app: str = "plain.py", **options: str) -> str:
+        """The lines for an app that imports a framework of the checkout's environment."""
+        return super().ini(domain, app, virtualenv=sys.prefix, **options)
 
     def listener(self, domain: str) -> Path:
         """The domain's socket."""

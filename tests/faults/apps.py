@@ -1,6 +1,7 @@
 """The apps that are hosted while faults strike: of many kinds, and half of them mostly asleep."""
 
 import itertools
+import sys
 from collections.abc import Iterator
 
 from tests.faults.visitors import Errand
@@ -18,7 +19,7 @@ BUSY = _domains(
         "processes": "processes = 2\ndisable-logging = true\n",
         "threads": "threads = 4\ndisable-logging = true\n",
         "both": "processes = 2\nthreads = 2\ndisable-logging = true\n",
-        "gevent": "gevent = 4\ndisable-logging = true\n",
+        "gevent": f"gevent = 4\nvirtualenv = {sys.prefix}\ndisable-logging = true\n",
         "slow-boot": "env = BOOT_SECONDS=0.3\ndisable-logging = true\n",
         "alone": "processes = 2\ndisable-logging = true\n[emperor]\nreload = restart\n",
     }

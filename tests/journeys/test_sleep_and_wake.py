@@ -5,6 +5,7 @@ import hashlib
 import os
 import resource
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -177,7 +178,7 @@ def test_the_ini_of_another_user_runs_as_that_user(
 @pytest.mark.parametrize("kind", ["gevent", "asyncio"])
 def test_other_kinds_of_apps_wake_too(backend: Backend, kind: str) -> None:
     greenlets = {"gevent": "4"} if kind == "gevent" else {"asyncio": "4", "greenlet": "true"}
-    backend.add("a.example", **greenlets)
+    backend.add("a.example", virtualenv=sys.prefix, **greenlets)
     inode = backend.inode("a.example")
     assert [backend.get("a.example").status for _ in range(5)] == [200] * 5
     assert backend.inode("a.example") == inode

@@ -56,3 +56,18 @@ def test_no_variable_that_uwsgi_reads_is_inherited() -> None:
         "UPSTART_FDS": "4", "WATCHDOG_USEC": "5",
     }  # fmt: skip
     assert environment(SPEC, inherited) == {"PATH": "/bin", "UWSGI_EMPEROR_FD": "4"}
+
+
+def test_no_variable_shows_an_app_the_packages_of_the_daemon() -> None:
+    inherited = {
+        "PATH": "/venv/bin:/bin", "VIRTUAL_ENV": "/venv", "PYTHONHOME": "/venv",
+        "PYTHONPATH": "/venv/lib", "PYTHONUSERBASE": "/venv", "PYTHONUNBUFFERED": "1",
+    }  # fmt: skip
+    env = environment(SPEC, inherited)
+    assert env == {"PATH": "/bin", "PYTHONUNBUFFERED": "1", "UWSGI_EMPEROR_FD": "4"}
+
+
+def test_the_ini_can_override_the_home_of_python() -> None:
+    line = " ".join(argv("/bin/uwsgi", SPEC, "/usr"))
+    before, _ = line.split(" --ini a.example.ini ")
+    assert before.endswith(" --set home=/usr --need-app")
