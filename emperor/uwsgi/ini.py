@@ -24,9 +24,14 @@ BLOCKS = frozenset({
 
 SHARED_SOCKETS = frozenset({"shared-socket", "undeferred-shared-socket"})
 PROTOCOL_KEYS = frozenset({"protocol", "socket-protocol"})
+WORKERS = frozenset({"processes", "workers"})
+# uWSGI puts the number of cores there, so it need not be asked.
+ONE_PER_CORE = "%k"
 
 # The daemon uses the values of these. Of all other options it only uses the names.
-_VALUES = SOCKETS | SHARED_SOCKETS | PROTOCOL_KEYS | {"idle", "listen", "loop"}
+_VALUES = SOCKETS | SHARED_SOCKETS | PROTOCOL_KEYS | WORKERS | {
+    "idle", "listen", "loop", "gevent", "async", "limit-nproc",
+}  # fmt: skip
 # And the values of these where a socket is relative to them.
 _FOLDERS = frozenset({"chdir", "chroot"})
 _RESOLVED_KEYS = LOADERS | BLOCKS | {"set"}
@@ -156,6 +161,8 @@ def _first_for_uwsgi(options: list[Option]) -> Option | None:
         key, value = option.key, option.value
         if key in _RESOLVED_KEYS or key[:3] == "if-":
             return option
+        if key in WORKERS:
+            value = value.removeprefix(ONE_PER_CORE)
         if key in values and ("%" in value or "$(" in value or "@(" in value):
             return option
     return None

@@ -61,8 +61,6 @@ _RULES = (
     _Rule({"cheap"}, Severity.NOTE,
           "emperord runs it with cheap=false, since the first request starts it",
           "drop cheap; an unused app costs nothing here anyway", _is_on),
-    _Rule({"processes", "workers"}, Severity.ERROR, "nobody accepts requests",
-          "set {key} to 1 or more", lambda value, _: value == "0"),
     _Rule({"worker-exec", "worker-exec2", "python-worker-override"}, Severity.ERROR,
           "{key} replaces the worker that would tell emperord that the app accepts",
           "let uWSGI load the app, by module or file"),

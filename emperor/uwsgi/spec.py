@@ -14,7 +14,7 @@ from emperor.model.domain import is_domain
 from emperor.model.settings import KEYS, Settings
 from emperor.model.spec import OnChange, Spec
 from emperor.uwsgi.identity import Accounts, identity_of, is_administrator
-from emperor.uwsgi.ini import Ini, Option, leading_number
+from emperor.uwsgi.ini import ONE_PER_CORE, WORKERS, Ini, Option, leading_number
 from emperor.uwsgi.options import UwsgiOptions, shared
 from emperor.uwsgi.pythons import binary_of, python_home_of
 from emperor.uwsgi.sockets import refuse_path, socket_of
@@ -33,6 +33,7 @@ EMPEROR_KEYS = frozenset(_OVERRIDES) | {
     "uid", "gid", "aliases", "python", "python-home", "uwsgi-binary",
 }  # fmt: skip
 
+_GREENLETS = frozenset({"gevent", "async"})
 # Processes beside the workers. They would run twice, or cannot, while a successor boots.
 HELPERS = frozenset({
     "mule", "mules", "farm", "spooler", "spooler-external",
@@ -66,10 +67,11 @@ def spec_of(
     """What the daemon needs to know to serve `domain` by `ini`, which needs uWSGI no more.
 
     Raises BrokenIni for a bad value in [emperor], for what the owner of the ini may not ask for,
-    and for sockets that cannot be bound.
+    for sockets that cannot be bound, and where no worker would accept requests.
     """
     last = {option.key: option for option in ini.options}  # of each key the last value counts
     settings = _overridden(settings, ini, may_lengthen=is_administrator(owner, accounts))
+    _refuse_no_workers(ini, last)
     socket = socket_of(domain, ini, settings, last)
     single = bool(socket.foreign) or cannot_run_twice(last) is not None
     idle = whole_number(last["idle"]) if "idle" in last else settings.idle
@@ -106,6 +108,45 @@ def spec_of(
 
 def _needs_app(settings: Settings, keys: Collection[str]) -> bool:
     return settings.need_app and "need-app" not in keys and not APPS.isdisjoint(keys)
+
+
+def _refuse_no_workers(ini: Ini, last: Mapping[str, Option]) -> None:
+    """Raise BrokenIni if no worker would accept requests. The emperor pipe tells nothing of that:
+    uWSGI says that the app is loaded, and waits for orders, or for workers that die."""
+    workers = _last_of(ini, WORKERS)
+    if workers and not workers.value.startswith(ONE_PER_CORE) and not whole_number(workers):
+        raise workers.broken(
+            f"{_nothing(workers)}, so no worker accepts requests",
+            f"write a number, or {workers.key} = {ONE_PER_CORE} for one worker per core",
+        )
+    limit = last.get("limit-nproc")
+    if limit and whole_number(limit) == 1:
+        raise limit.broken("limit-nproc = 1 leaves the master without a worker", "raise it")
+    greenlets = _last_of(ini, _GREENLETS)
+    if greenlets and _is_gevent(last) and not whole_number(greenlets):
+        raise greenlets.broken(
+            f"{_nothing(greenlets)}, so no worker can handle a request",
+            f"write the number of requests that each one may handle at once, as {greenlets.key}"
+            " = 100",
+        )
+
+
+def _last_of(ini: Ini, keys: Collection[str]) -> Option | None:
+    return next((option for option in reversed(ini.options) if option.key in keys), None)
+
+
+def _is_gevent(last: Mapping[str, Option]) -> bool:
+    return "gevent" in last or ("loop" in last and last["loop"].value == "gevent")
+
+
+def _nothing(option: Option) -> str:
+    """Why the number of that option is 0."""
+    if option.value == "":
+        return f"{option.key} is empty"
+    # uWSGI leaves these as they are where nothing is set.
+    if option.value[:2] in ("$(", "%("):
+        return f"{option.key} = {option.value} has no value, since that variable is not set"
+    return f"{option.key} = {option.value} counts as 0"
 
 
 def cannot_run_twice(last: Mapping[str, Option]) -> Option | None:

@@ -89,7 +89,7 @@ def test_findings_name_file_line_severity_cause_and_cure(desk: Desk) -> None:
         ("a.example.ini", "[uwsgi]\nfile = x\n" * 70_000, ": error: it has "),
         ("a.example.ini", GOOD + "idle = soon\n", ":5: error: cannot use idle = 'soon'"),
         ("a.example.ini", GOOD + "gid = nosuchgroup\n", ":5: error: there is no group"),
-        ("a.example.ini", "[uwsgi]\nprocesses = 0\nfile = x\n", ":2: error: nobody accepts"),
+        ("a.example.ini", "[uwsgi]\nprocesses = 0\nfile = x\n", ":2: error: processes = 0"),
         ("a.example.ini", "[uwsgi]\nidle = 5\n", ": error: it names no app"),
         ("a.example.ini", "[uwsgi]\ninclude = nosuch.ini\nfile = x\n", "nosuch.ini"),
         ("A b.ini", GOOD, ": error: its name is no host name; call it DOMAIN.ini"),
@@ -133,7 +133,7 @@ def test_uwsgi_resolves_an_ini_that_only_it_can_read(desk: Desk) -> None:
     path = desk.write("a.example.ini", "[uwsgi]\ninclude = common.ini\n")
     checked = desk.check(path)
     assert checked.status == 1
-    assert "error: nobody accepts requests" in checked.out
+    assert "error: processes = 0 counts as 0, so no worker accepts requests" in checked.out
 
 
 def test_root_reads_nothing_that_others_could_have_written(desk: Desk) -> None:

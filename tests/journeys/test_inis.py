@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.backend import APPS, Backend
+from tests.eventually import eventually
 from tests.nginx_server import free_ports
 
 SERVED = {
@@ -36,6 +37,33 @@ def test_what_uwsgi_serves_is_served(backend: Backend, options: str) -> None:
     backend.drop("a.example", ini(backend, options))
     backend.until("a.example", "parked")
     assert [backend.get("a.example").status for _ in range(2)] == [200, 200]
+
+
+REFUSED = {
+    "no number of workers": ("processes = auto", "processes = auto counts as 0, so no worker"),
+    "a variable that is not set": (
+        "workers = $(NO_SUCH)",
+        "$(NO_SUCH) has no value, since",
+    ),
+    "a placeholder of 0": ("n = 0\nworkers = %(n)", "workers = 0 counts as 0"),
+    "fewer than no workers": ("processes = -1", "processes = -1 is out of range"),
+    "no greenlets": ("gevent = true", "gevent = true counts as 0, so no worker can handle"),
+    "no such protocol": ("protocol = htp\nsocket = 127.0.0.1:PORT", "uWSGI has no protocol 'htp'"),
+    "no such shared socket": ("http-socket = =0", "has no such shared-socket above it"),
+}
+
+
+@pytest.mark.parametrize(("options", "cause"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_work_is_refused_at_once(backend: Backend, options: str, cause: str) -> None:
+    backend.expect("cannot serve a.example.ini")
+    backend.drop("a.example", ini(backend, options))
+    assert cause in eventually(lambda: refusal(backend), alive=[backend.process])
+
+
+def refusal(backend: Backend) -> str:
+    """Why a.example is refused, or nothing if it is not."""
+    _, status = backend.call("GET", "/v1/status")
+    return "".join(refused["error"] for refused in status["refused"])
 
 
 def test_two_sites_have_a_socket_of_one_name_in_their_folders(backend: Backend) -> None:

@@ -50,7 +50,6 @@ def test_options_that_work_here_get_no_finding(text: str) -> None:
         ("master = false", "note", "runs it with a master all the same"),
         ("cheap = true", "note", "runs it with cheap=false"),
         ("cheap", "note", "runs it with cheap=false"),
-        ("processes = 0", "error", "nobody accepts requests"),
         ("worker-exec = /srv/a", "error", "worker-exec replaces the worker"),
         ("zerg = /srv/zerg", "error", "with zerg this is no app that"),
         ("emperor = /srv", "error", "with emperor this is no app that"),

@@ -284,6 +284,46 @@ def test_where_no_app_is_named_none_is_needed(option: str) -> None:
     assert not needs_app(option)
 
 
+# Workers.
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("processes = 0", "line 2: processes = 0 counts as 0, so no worker accepts"),
+        ("processes = auto", "line 2: processes = auto counts as 0, so"),
+        ('workers = "4"', 'line 2: workers = "4" counts as 0, so'),
+        ("processes =", "line 2: processes is empty, so"),
+        ("workers", "line 2: workers is empty"),
+        ("workers = $(CPUS)", "line 2: workers = $(CPUS) has no value, since that variable is not"),
+        ("workers = 2\nprocesses = none", "line 3: processes = none counts as 0"),
+        ("processes = -1", "line 2: processes = -1 is out of range; use 0 or more"),
+        ("processes = 99999999999", "line 2: processes = 99999999999 is out of range"),
+        ("limit-nproc = 1", "line 2: limit-nproc = 1 leaves the master without a worker"),
+        ("gevent = 0", "line 2: gevent = 0 counts as 0, so no worker can handle a request; write"),
+        ("gevent = true", "line 2: gevent = true counts as 0"),
+        ("gevent = 10\nasync =", "line 3: async is empty"),
+        ("loop = gevent\nasync = 0", "line 3: async = 0 counts as 0"),
+    ],
+)
+def test_an_ini_without_a_worker_is_refused_at_once(text: str, cause: str) -> None:
+    with pytest.raises(BrokenIni) as broken:
+        spec(text)
+    assert str(broken.value).startswith(cause)
+    assert broken.value.cure
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "processes = 0\nworkers = 2", "workers = +2", "processes = 2 ; two", "processes = %k",
+        "limit-nproc = 2", "gevent = 0\nasync = 5", "async = 0", "gevent = 10",
+    ],
+)  # fmt: skip
+def test_an_ini_with_a_worker_is_served(text: str) -> None:
+    assert spec(text).overlaps
+
+
 # Reloading.
 
 
