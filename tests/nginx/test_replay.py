@@ -183,3 +183,13 @@ async def test_what_could_not_be_connected_to_is_no_run(
     assert reply.status == 200
     assert warm.runs == ["POST /"]
     assert len(daemon.asked) == 1
+
+
+async def test_a_500_of_nginx_itself_is_told_as_one(
+    folder: Path, nginx: Nginx, warm: App, daemon: StubDaemon
+) -> None:
+    nginx.expect("Permission denied")
+    (folder / "nginx" / "temp" / "body").chmod(0)
+    large = Request(HOST, "/", "POST", {"X": "x" * 16_000}, bytes(1_000_000))
+    assert (await asyncio.to_thread(ask, nginx.port, large)).status == 500
+    assert (warm.runs, daemon.asked) == ([], [])
