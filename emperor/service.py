@@ -32,6 +32,7 @@ from emperor.sources.folder import VassalFolder
 from emperor.sources.provision import Provisioner
 from emperor.supervisor.events import EventLog
 from emperor.supervisor.governor import Governor
+from emperor.supervisor.records import Vassal
 from emperor.supervisor.slices import slices
 from emperor.uwsgi.resolver import Resolver
 from emperor.uwsgi.runtime import uwsgi_runtime
@@ -148,18 +149,27 @@ class Service:
         stack.callback(watch.close)
         stack.enter_context(self._events.reader(self._start_times.read))
         with _permanent_objects():
-            has_predecessor = self._take_over()
+            asleep, has_predecessor = self._take_over()
+            if has_predecessor:
+                # All that was served before is served from here on. What has changed meanwhile, in
+                # the settings or in the folder, may take seconds.
+                await self._folder.read_unknown()
+                await self._serve_http(stack)
+                async for part in slices(asleep):
+                    self._governor.resume(part)
             await self._folder.rescan()
-        await self._serve_http(stack)
+        if not has_predecessor:
+            await self._serve_http(stack)
         self._inherited.commit(self._settings)
         stack.enter_context(self._events.reader(self._schedule_status))
         return has_predecessor
 
-    def _take_over(self) -> bool:
-        """Go on with the vassals of an earlier daemon. Returns whether there were any."""
+    def _take_over(self) -> tuple[list[Vassal], bool]:
+        """Go on with the vassals of an earlier daemon. Returns those that sleep, and whether there
+        were any at all."""
         decode = decoder({runtime.name: runtime.options for runtime in self._runtimes})
         record, vassals = self._inherited.record, self._inherited.pop_vassals(decode)
-        self._governor.restore(vassals)
+        asleep = self._governor.restore(vassals)
         is_same = record is not None and record.config_fingerprint == config_fingerprint(
             __version__, self._settings
         )
@@ -167,7 +177,7 @@ class Service:
         if vassals:
             running = sum(len(vassal.children) for vassal in self._governor.vassals)
             log.info("took over %d vassals with %d processes", len(vassals), running)
-        return bool(vassals)
+        return asleep, bool(vassals)
 
     async def _serve_http(self, stack: AsyncExitStack) -> None:
         """Listen on activate.sock and control.sock until the stack ends."""

@@ -1,6 +1,6 @@
 """The record that a daemon leaves to the next one, and the settings that the next one may have."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,11 @@ from emperor.model.snapshot import FORMAT, Stale
 
 # Sockets and processes of the running daemon use these paths, and so does nginx.
 _FIXED = ("vassals_dir", "sockets_dir", "run_dir")
+# The daemon uses these itself: no Spec depends on them.
+_NOT_IN_SPECS = frozenset({
+    "page_after", "max_held", "max_held_per_domain", "max_starting", "max_running",
+    "throttle_first", "throttle_max", "provision_command", "provision_timeout",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +29,8 @@ class FdRecord:
 
 @dataclass(frozen=True, slots=True)
 class DaemonRecord:
-    """One daemon. `config_fingerprint` changes with the version and with every setting; `fds` are
-    in the order of the descriptors."""
+    """One daemon. `config_fingerprint` changes with the version and with each setting on which a
+    Spec depends; `fds` are in the order of the descriptors."""
 
     config_fingerprint: str
     vassals_dir: str
@@ -47,7 +52,8 @@ def record_of(version: str, settings: Settings, fds: tuple[FdRecord, ...] = ()) 
 
 def config_fingerprint(version: str, settings: Settings) -> str:
     """A text that is equal for two daemons that make the same Spec of an ini."""
-    return f"{version} {settings!r}"
+    names = [field.name for field in fields(settings) if field.name not in _NOT_IN_SPECS]
+    return f"{version} { {name: getattr(settings, name) for name in names} }"
 
 
 def encode(record: DaemonRecord) -> bytes:

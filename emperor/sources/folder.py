@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from emperor.model.definition import BrokenIni, Definition
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
@@ -37,6 +38,8 @@ class VassalFolder:
         # None: the ini is known, and has to be read again.
         self._stamps: dict[str, Stamp | None] = {}
         self._ignored: set[str] = set()
+        # The files that were read with other settings.
+        self._outdated: set[str] = set()
         # Until when an ini that was found missing may come back, in seconds of the loop.
         self._missing: dict[str, float] = {}
         self._backlog: Backlog[str] = Backlog(self._update_each)
@@ -49,8 +52,14 @@ class VassalFolder:
     def resume(self, is_same: bool) -> None:
         """Go on with the vassals that the governor restored. `is_same`: the same version read their
         inis with the same settings, so an ini that has not changed need not be read again."""
-        for file, stamp in self._intake.resume():
-            self._stamps[file] = stamp if is_same else None
+        self._stamps = dict(self._intake.resume())
+        if not is_same:
+            self._outdated = set(self._stamps)
+
+    async def read_unknown(self) -> None:
+        """Read the inis that the governor has not restored."""
+        with suppress(OSError):  # the rescan tells of it
+            await self._update_all(sorted(self._listing() - self._stamps.keys()))
 
     async def rescan(self) -> None:
         """Read the inis that have changed, and dismiss the vassals whose inis are gone."""
@@ -65,9 +74,12 @@ class VassalFolder:
             self._stamps.pop(file, None)
         self._ignored &= present
         files = sorted({*present, *self._stamps, *unserved})
+        await self._update_all(files)
+        self._intake.end_scan()
+
+    async def _update_all(self, files: Iterable[str]) -> None:
         async for part in slices(files):
             self._update_each(part)
-        self._intake.end_scan()
 
     def _listing(self) -> set[str]:
         self._real_path = os.path.realpath(self._path)
@@ -105,9 +117,10 @@ class VassalFolder:
         try:
             stamp = stamp_of(os.stat(path))
             self._missing.pop(file, None)
-            if self._stamps.get(file) == stamp:
+            if self._stamps.get(file) == stamp and file not in self._outdated:
                 return
             ini = read_ini(path)
+            self._outdated.discard(file)
         except FileNotFoundError:
             if file in self._stamps or domain in self.refused:
                 self._update_missing(domain, file)

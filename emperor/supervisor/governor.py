@@ -99,14 +99,20 @@ class Governor:
         self.subscribers.notify(vassal.spec.domain)
 
     def revise(self, spec: Spec, stamp: Stamp | None = None) -> None:
-        """Take a changed ini into service. Raises CannotListen, and then all is as before."""
+        """Take a changed ini into service, or other settings for the same version of it. Raises
+        CannotListen, and then all is as before."""
         vassal = self.vassals[spec.domain]
+        # Other settings are no event of an app that sleeps.
+        is_silent = vassal.stamp == stamp and vassal.is_asleep and not vassal.consecutive_failures
         vassal.listener.apply(spec)
         self.vassals.drop_aliases(vassal)
         vassal.spec, vassal.stamp = spec, stamp
         self.vassals.add(vassal)
         vassal.ini_error = None
-        self.handle(Occurrence(vassal, Event.REVISED, Cause("its ini changed", self.now())))
+        if is_silent:
+            self.subscribers.notify(spec.domain)
+        else:
+            self.handle(Occurrence(vassal, Event.REVISED, Cause("its ini changed", self.now())))
         self.checkpoint.save(vassal)
 
     def complain(self, domain: str, error: str) -> None:
@@ -146,18 +152,30 @@ class Governor:
         """Kill the processes that have not stopped yet."""
         for_each(self.vassals, self._effects.kill)
 
-    def restore(self, saved: Collection[SavedVassal]) -> None:
+    def restore(self, saved: Collection[SavedVassal]) -> list[Vassal]:
         """Go on with the vassals of an earlier daemon, each from where it stood. A vassal that
-        cannot be restored is forgotten and starts anew: the next daemon would fail on it too."""
+        cannot be restored is forgotten and starts anew: the next daemon would fail on it too.
+
+        Returns the vassals that sleep, which may be thousands. A request wakes these already, and
+        a connection once `resume` has got them.
+        """
         vassals = self._restorer.vassals(saved)
         restored = {vassal.spec.domain for vassal in vassals}
         for domain in {each.domain for each in saved} - restored:
             self.checkpoint.delete(domain)
         for vassal in vassals:
             self.vassals.add(vassal)
-        for_each(for_each(vassals, self._resume), self._give_up)
-        for_each(self._run(), self._give_up)
-        self._run()
+        asleep = [vassal for vassal in vassals if vassal.is_asleep]
+        self._resume_all(vassal for vassal in vassals if not vassal.is_asleep)
+        return asleep
+
+    def resume(self, asleep: Iterable[Vassal]) -> None:
+        """Watch the listeners of restored vassals, as far as they still sleep."""
+        self._resume_all(
+            vassal
+            for vassal in asleep
+            if vassal.is_asleep and self.vassals.get(vassal.spec.domain) is vassal
+        )
 
     def restore_listeners(self, vassals: Iterable[Vassal]) -> None:
         """Bind again the sockets whose path was taken away, and reload the apps that run. Where
@@ -307,6 +325,11 @@ class Governor:
         return Occurrence(vassal, Event.REMOVED, Cause(why, self.now()))
 
     # A vassal of the daemon before.
+
+    def _resume_all(self, vassals: Iterable[Vassal]) -> None:
+        for_each(for_each(vassals, self._resume), self._give_up)
+        for_each(self._run(), self._give_up)
+        self._run()
 
     def _resume(self, vassal: Vassal) -> None:
         self._effects.resume(vassal)

@@ -7,7 +7,7 @@ only this daemon has: sockets, processes, timers. Only this package changes one;
 from concurrent.futures import Future
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Any
+from operator import attrgetter
 
 from emperor.model.cause import Cause
 from emperor.model.lifecycle import Event, Move, Posture, Role, State
@@ -67,7 +67,7 @@ class Child(ProcessRecord):
     __slots__ = ("process", "timer")
 
     def __init__(self, record: ProcessRecord, process: Process) -> None:
-        super().__init__(*_values(record))
+        super().__init__(*_of_process(record))
         self.process = process
         self.timer: Timer | None = None
 
@@ -81,7 +81,7 @@ class Vassal(VassalRecord):
     second: Child | None
 
     def __init__(self, record: VassalRecord, listener: Listener) -> None:
-        super().__init__(*_values(record))
+        super().__init__(*_of_vassal(record))
         self.lead = self.second = self.listener_ref = None
         self.throttle: Timer | None = None
         self.orders: tuple[Order, ...] = ()
@@ -96,6 +96,12 @@ class Vassal(VassalRecord):
     def children(self) -> tuple[Child, ...]:
         """The processes there are, the lead first."""
         return tuple(child for child in (self.lead, self.second) if child)
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether it only waits to be woken: no process, and nothing that is still to happen."""
+        waits = self.queued_for is not None or self.pending_event is not None
+        return self.state is State.PARKED and not (self.lead or self.second or waits)
 
     @property
     def is_queued_to_start(self) -> bool:
@@ -183,7 +189,6 @@ class Occurrence:
         return self.detail or str(self.cause)
 
 
-def _values(record: ProcessRecord | VassalRecord) -> list[Any]:
-    """What a record's constructor takes, in its order."""
-    kind = VassalRecord if isinstance(record, VassalRecord) else ProcessRecord
-    return [getattr(record, each.name) for each in fields(kind)]
+# What the constructors of the records take, in their order: a daemon may take over thousands.
+_of_process = attrgetter(*(field.name for field in fields(ProcessRecord)))
+_of_vassal = attrgetter(*(field.name for field in fields(VassalRecord)))

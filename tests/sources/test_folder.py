@@ -216,3 +216,24 @@ async def test_an_ini_that_is_back_in_time_was_never_gone(tmp_path: Path) -> Non
         site.folder.update("b.example.ini")
         assert site.idle("b.example") == 7, "the time begins anew"
         await eventually_async(lambda: site.idle("b.example") is None)
+
+
+async def test_after_other_settings_all_inis_are_read_again(tmp_path: Path) -> None:
+    async with site_at(tmp_path) as site:
+        site.write("b.example", "5")
+        site.folder.resume(is_same=False)
+        await site.folder.rescan()
+        await site.folder.rescan()
+        assert site.reader.read_files == ["b.example.ini"] * 2
+
+
+async def test_inis_that_are_unknown_are_read_before_the_others(tmp_path: Path) -> None:
+    async with site_at(tmp_path) as site:
+        site.write("b.example", "5")
+        site.folder.resume(is_same=False)
+        for domain in ("c.example", "broken.example"):
+            (tmp_path / f"{domain}.ini").write_text("5" if domain == "c.example" else "soon")
+        await site.folder.read_unknown()
+        assert site.reader.read_files[1:] == ["broken.example.ini", "c.example.ini"]
+        assert site.idle("c.example") == 5
+        assert site.folder.refused

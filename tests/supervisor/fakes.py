@@ -430,6 +430,11 @@ class World:
 
     def crash(self) -> None:
         """Kill the daemon, and start another that goes on from the store."""
+        asleep = self.take_over()
+        self.governor.resume(asleep)
+
+    def take_over(self) -> list[Vassal]:
+        """Kill the daemon, and start another, which has yet to resume the vassals that sleep."""
         self.actions.steps_left = None
         self.clock = FakeClock(self.clock.now)
         for listener in self.listeners.made:
@@ -438,12 +443,14 @@ class World:
         before = {process.pid: process.events for process in started}
         self.governor = self._governor()
         decode = decoder(self.runtimes)
-        self.governor.restore(saved_vassals(self.store.left, decode, lambda fd, _: fd != WRONG))
+        saved = saved_vassals(self.store.left, decode, lambda fd, _: fd != WRONG)
+        asleep = self.governor.restore(saved)
         found = self.governor.vassals.get("a.example")
         self.vassal = found or self.vassal
         for process in started:
             if process.events is not before.get(process.pid):
                 process.deliver()
+        return asleep
 
     @property
     def listener(self) -> FakeListener:

@@ -8,9 +8,12 @@ from emperor.model.cause import Cause
 from emperor.model.lifecycle import Event
 from emperor.model.policy import MOST_RESPAWNS
 from emperor.model.ports import CannotListen, Message
+from emperor.model.spec import Stamp
 from emperor.model.status import ReportedState
 from emperor.supervisor.records import Occurrence
 from tests.supervisor.fakes import SPEC, World
+
+STAMP = Stamp(1, 2, 3, 0, 0)
 
 
 def test_removal_stops_then_closes_and_forgets() -> None:
@@ -57,6 +60,27 @@ def test_an_ini_that_comes_back_ends_the_removal() -> None:
     assert world.state == "parked"
     assert not world.listener.closed
     assert world.listener.watched
+
+
+def test_other_settings_are_no_event_of_an_app_that_sleeps() -> None:
+    world = World()
+    world.governor.revise(SPEC, STAMP)
+    told, recorded = [], len(world.recorder.events)
+    world.governor.subscribers.add("a.example", lambda: told.append(world.vassal.spec.idle))
+    world.governor.revise(replace(SPEC, idle=5), STAMP)
+    assert (told, len(world.recorder.events)) == ([5], recorded)
+    world.crash()
+    assert world.vassal.spec.idle == 5
+    world.governor.revise(replace(SPEC, idle=5), replace(STAMP, size=4))
+    assert world.recorder.events[-1].event is Event.REVISED
+
+
+def test_other_settings_reload_an_app_that_runs() -> None:
+    world = World()
+    world.governor.revise(SPEC, STAMP)
+    world.run()
+    world.governor.revise(replace(SPEC, idle=5), STAMP)
+    assert world.state == "reloading"
 
 
 def test_messages_of_an_earlier_process_are_ignored() -> None:

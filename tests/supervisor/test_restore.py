@@ -119,6 +119,40 @@ def test_a_crash_between_any_two_events_changes_nothing(names: list[str]) -> Non
         assert crashing.clock.pending == plain.clock.pending
 
 
+def test_a_hit_wakes_an_app_that_is_not_resumed_yet() -> None:
+    world = World()
+    world.add("b.example")
+    asleep = world.take_over()
+    assert [vassal.spec.domain for vassal in asleep] == ["a.example", "b.example"]
+    assert not world.listener.watched
+    world.hit()
+    world.governor.resume(asleep)
+    assert world.state == "starting"
+    world.launcher.last.accepts()
+    assert world.state == "running"
+    assert world.listener.door_open
+    assert len(world.launcher.started) == 1
+    assert [listener.watched for listener in world.listeners.made] == [False, True]
+
+
+def test_a_vassal_that_goes_before_it_is_resumed_stays_away() -> None:
+    world = World()
+    asleep = world.take_over()
+    world.governor.dismiss("a.example")
+    again = world.add("a.example")
+    world.governor.resume(asleep)
+    assert world.governor.vassals.get("a.example") is again
+    assert again.listener.fd >= 0
+
+
+def test_an_app_that_runs_is_resumed_before_anybody_is_answered() -> None:
+    world = World()
+    world.hit()
+    assert world.take_over() == []
+    world.clock.advance(world.settings.start_timeout)
+    assert "kill 100" in world.actions
+
+
 def test_a_start_timeout_goes_on_after_a_crash() -> None:
     world = World()
     world.hit()

@@ -1,0 +1,34 @@
+"""What a daemon leaves the next one: whether that one must read all inis again."""
+
+import re
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emperor.model.daemon_record import _NOT_IN_SPECS, config_fingerprint
+from emperor.model.settings import Settings
+from tests.supervisor.fakes import settings
+
+NAMES = [field.name for field in fields(Settings)]
+READERS = Path(__file__).parents[2] / "emperor" / "uwsgi"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_inis_are_read_again_where_a_spec_may_differ(name: str) -> None:
+    before = settings()
+    another: dict[str, Any] = {name: "another value"}
+    other = replace(before, **another)
+    is_same = config_fingerprint("1.0", before) == config_fingerprint("1.0", other)
+    assert is_same == (name in _NOT_IN_SPECS)
+
+
+def test_another_version_reads_all_inis_again() -> None:
+    assert config_fingerprint("1.0", settings()) != config_fingerprint("2.0", settings())
+
+
+def test_no_runtime_uses_a_setting_that_no_spec_depends_on() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in READERS.glob("*.py"))
+    used = set(re.findall(r"settings\.(\w+)", text))
+    assert used <= set(NAMES) - _NOT_IN_SPECS
