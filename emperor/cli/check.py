@@ -20,6 +20,7 @@ from emperor.config import find_uwsgi, load_settings
 from emperor.handover.gate import Gate
 from emperor.linux.access import FileSystem
 from emperor.linux.accounts import SystemAccounts
+from emperor.linux.limits import somaxconn
 from emperor.model.access import Access, Way
 from emperor.model.claims import Claims
 from emperor.model.definition import BrokenIni, Definition
@@ -39,7 +40,6 @@ from emperor.uwsgi.resolver import CannotResolve, Resolver
 from emperor.uwsgi.users import name_of, unknown_users, users_of
 from emperor.uwsgi.values import refused_values
 
-SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 FIRST_OPEN_PORT = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 
@@ -72,7 +72,7 @@ class Examiner:
     def __init__(self, settings: Settings, uwsgi: Uwsgi) -> None:
         self._settings = settings
         self._uwsgi = uwsgi
-        self._somaxconn = int(SOMAXCONN.read_text(encoding="ascii"))
+        self._somaxconn = somaxconn()
         self._first_open_port = int(FIRST_OPEN_PORT.read_text(encoding="ascii"))
         self._claims = Claims()
         self._ports = Ports()
@@ -101,7 +101,7 @@ class Examiner:
         folder = path.parent.resolve()
         settings = replace(self._settings, vassals_dir=folder)
         resolver = Resolver(self._uwsgi.binary, folder, Gate())
-        reader = UwsgiReader(settings, self._accounts, resolver)
+        reader = UwsgiReader(settings, self._accounts, resolver, self._somaxconn)
         file = read_ini(str(path))
         definition = Definition(domain, path.name, str(folder), file.data, file.owner)
         ini = reader.parse(definition)

@@ -1,4 +1,4 @@
-"""Limits on open files: of this process and of its children."""
+"""Limits of the kernel: on open files, of this process and of its children, and on a backlog."""
 
 import resource
 import sys
@@ -11,6 +11,12 @@ def descriptors() -> FdBudget:
     """The budget by the current limit on open files, getrlimit(2)."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return FdBudget(sys.maxsize if soft == resource.RLIM_INFINITY else soft)
+
+
+def somaxconn() -> int:
+    """net.core.somaxconn: how long a queue of connections may be."""
+    with open("/proc/sys/net/core/somaxconn", encoding="ascii") as file:
+        return int(file.read())
 
 
 def raise_open_files() -> None:

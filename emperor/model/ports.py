@@ -13,7 +13,7 @@ from typing import Protocol
 
 from emperor.model.definition import Definition
 from emperor.model.snapshot import ListenerRef, ProcessRef
-from emperor.model.spec import RuntimeOptions, Spec
+from emperor.model.spec import RuntimeOptions, Spec, Stamp
 
 
 class CannotListen(Exception):
@@ -232,14 +232,28 @@ class ProcessEvents(Protocol):
         """The process is dead and reaped, and its process group is killed."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeptText:
+    """The text of the definition that is in service, and the stamp of the file that it was read
+    from. The file may hold another version by now."""
+
+    text: bytes
+    stamp: Stamp | None
+
+
 class Launcher(Protocol):
     """Starts vassals."""
 
     def prepare(
-        self, spec: Spec, listener: Listener, generation: int, events: ProcessEvents
+        self,
+        spec: Spec,
+        listener: Listener,
+        generation: int,
+        events: ProcessEvents,
+        kept: KeptText | None = None,
     ) -> Process:
-        """A process for `spec` that will hold `listener`, and that is not started yet. Raises
-        CannotLaunch."""
+        """A process for `spec` that will hold `listener`, and that is not started yet. It runs by
+        `kept` where the file of its definition has changed since. Raises CannotLaunch."""
 
     def adopt(
         self,

@@ -49,8 +49,9 @@ class ProcessRef:
 
     `pid` is None while it is about to be spawned. Should the daemon die at that moment, it is known
     by the inode of its end of the pipe. `stop_heard_by` are the pids of the workers that were
-    there when the process was told to stop, None before. The process keeps the reference up to
-    date.
+    there when the process was told to stop, None before. `copy` is the path of the copy that it
+    reads instead of its definition; empty: it reads the definition itself. The process keeps the
+    reference up to date.
     """
 
     runtime: str
@@ -59,6 +60,7 @@ class ProcessRef:
     log: str
     log_begins: int = 0
     stop_heard_by: tuple[int, ...] | None = None
+    copy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,8 @@ class ProcessRecord:
 class VassalRecord:
     """What is kept of a vassal: every field of it. Times are monotonic seconds.
 
-    `stamp` is that of the ini which `spec` was read from. `listener_ref` is None where the socket
+    `stamp` is that of the ini which `spec` was read from, and `text` its content; it is empty where
+    the source keeps none. `listener_ref` is None where the socket
     could not be bound again, and `bind_failed_at` is when that was tried last. `queued_for` is the
     cause of the process that waits for its turn to boot; its slot is empty until then.
     """
@@ -119,6 +122,7 @@ class VassalRecord:
     last_boot: Boot | None = None
     last_stop: Stop | None = None
     bind_failed_at: float | None = None
+    text: bytes = b""
     format: Literal[2] = FORMAT
 
     @property

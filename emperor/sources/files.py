@@ -4,6 +4,7 @@ import os
 import stat
 from dataclasses import dataclass
 
+from emperor.linux.stamps import stamp_of
 from emperor.linux.trust import others_may_write, who_may_turn
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni, FileOwner
 from emperor.model.spec import Stamp
@@ -20,11 +21,6 @@ class IniFile:
     def owner(self) -> FileOwner:
         """The owner of the file."""
         return FileOwner(self.stamp.uid, self.stamp.gid)
-
-
-def stamp_of(info: os.stat_result) -> Stamp:
-    """The stamp of a version of a file."""
-    return Stamp(info.st_ino, info.st_mtime_ns, info.st_size, info.st_uid, info.st_gid)
 
 
 def read_ini(path: str) -> IniFile:

@@ -6,13 +6,14 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 
+from emperor.linux.stamps import stamp_of
 from emperor.model.definition import BrokenIni, Definition
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.ports import PendingSpec, Reader
 from emperor.model.refusal import Refusal, RefusalReason
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec, Stamp
-from emperor.sources.files import IniFile, read_ini, stamp_of
+from emperor.sources.files import IniFile, read_ini
 from emperor.sources.intake import Intake
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.slices import Backlog, slices
@@ -155,18 +156,18 @@ class VassalFolder:
             self._refuse_broken(file, error)
             return
         if isinstance(spec, Spec):
-            self._intake.serve(spec, ini.stamp)
+            self._intake.serve(spec, ini.stamp, ini.data)
         else:
-            self._tasks.create_task(self._wait_for(spec, file, ini.stamp))
+            self._tasks.create_task(self._wait_for(spec, file, ini))
 
-    async def _wait_for(self, pending: PendingSpec, file: str, stamp: Stamp) -> None:
+    async def _wait_for(self, pending: PendingSpec, file: str, ini: IniFile) -> None:
         """Serve a spec that takes time, unless the ini changes meanwhile."""
         try:
             spec = await pending()
-            if self._stamps.get(file) == stamp:
-                self._intake.serve(spec, stamp)
+            if self._stamps.get(file) == ini.stamp:
+                self._intake.serve(spec, ini.stamp, ini.data)
         except BrokenIni as error:
-            if self._stamps.get(file) == stamp:
+            if self._stamps.get(file) == ini.stamp:
                 self._refuse_broken(file, error)
         except Exception:
             log.exception("cannot read %s: a fault in emperord", file)

@@ -96,8 +96,8 @@ class Intake:
         self._logs_each = True
         self._log_beyond_limit()
 
-    def serve(self, spec: Spec, stamp: Stamp) -> None:
-        """Admit the vassal, or revise it; or refuse the spec."""
+    def serve(self, spec: Spec, stamp: Stamp, text: bytes = b"") -> None:
+        """Admit the vassal, or revise it; or refuse the spec. `text` is what it was made of."""
         if self._is_closed:
             return
         if conflict := self._claims.conflict(spec):
@@ -114,25 +114,32 @@ class Intake:
             self._dismiss(vassal.spec, "the path of its socket has changed")
             return
         try:
-            self._apply(vassal, spec, stamp)
+            self._apply(vassal, spec, stamp, text)
         except CannotListen as error:
-            before = self.refused.get(spec.domain)
+            before = self._problem(spec.domain)
             self._refuse_spec(spec, RefusalReason.CANNOT_LISTEN, str(error))
-            if before is None or before != self.refused.get(spec.domain):
+            if before != self._problem(spec.domain):
                 asyncio.get_running_loop().call_later(RETRY_SECONDS, self._retry, [spec.ini])
             return
         self._claims.take(spec)
         if self._refusals.remove(spec.domain):
             log.info("%s is served again", spec.ini, extra=about(spec.domain))
 
-    def _apply(self, vassal: Vassal | None, spec: Spec, stamp: Stamp) -> None:
+    def _apply(self, vassal: Vassal | None, spec: Spec, stamp: Stamp, text: bytes) -> None:
         """Raises CannotListen."""
         if vassal is None:
-            self._governor.admit(spec, stamp)
+            self._governor.admit(spec, stamp, text)
             if self._logs_each:
                 log.info("%s: listening on %s", spec.domain, spec.socket, extra=about(spec.domain))
         elif not _is_in_service(vassal, spec, stamp):
-            self._governor.revise(spec, stamp)
+            self._governor.revise(spec, stamp, text)
+
+    def _problem(self, domain: str) -> str | None:
+        """Why the newest version of an ini is not served; None where it is."""
+        if refusal := self.refused.get(domain):
+            return refusal.message
+        vassal = self._governor.vassals.get(domain)
+        return vassal.ini_error if vassal else None
 
     def _refuse_spec(self, spec: Spec, reason: RefusalReason, problem: str) -> None:
         message = f"cannot serve {spec.ini}: {problem}"

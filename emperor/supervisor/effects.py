@@ -12,7 +12,7 @@ from typing import Protocol
 from emperor.model.cause import Boot, Cause
 from emperor.model.lifecycle import Connections, Door, Posture, Role, posture
 from emperor.model.log_fields import about
-from emperor.model.ports import CannotListen, Ports, ProcessEvents
+from emperor.model.ports import CannotListen, KeptText, Ports, ProcessEvents
 from emperor.model.snapshot import ProcessRecord
 from emperor.supervisor.records import Child, Slot, Vassal
 
@@ -153,7 +153,8 @@ class Effects:
         self._generation += 1
         spec, now = vassal.spec, self._clock.time()
         launcher = self._launchers[spec.runtime.name]
-        process = launcher.prepare(spec, vassal.listener, self._generation, self._callbacks)
+        kept = KeptText(vassal.text, vassal.stamp) if vassal.text else None
+        process = launcher.prepare(spec, vassal.listener, self._generation, self._callbacks, kept)
         boot = Boot(cause, now)
         record = ProcessRecord(self._generation, spec, process.ref, boot, Role.BOOTING)
         child = Child(record, process)

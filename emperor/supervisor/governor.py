@@ -90,15 +90,17 @@ class Governor:
 
     # What others want of a vassal.
 
-    def admit(self, spec: Spec, stamp: Stamp | None = None) -> None:
-        """Serve a new domain: its socket listens from here on. Raises CannotListen."""
+    def admit(self, spec: Spec, stamp: Stamp | None = None, text: bytes = b"") -> None:
+        """Serve a new domain: its socket listens from here on. `text` is what the spec was made of,
+        read from the file with that stamp. Raises CannotListen."""
         vassal = Vassal.new(spec, self._ports.listeners.listen(spec), self.now(), stamp)
+        vassal.text = text
         self.vassals.add(vassal)
         self._effects.update_watch(vassal)
         self.checkpoint.save(vassal)
         self.subscribers.notify(vassal.spec.domain)
 
-    def revise(self, spec: Spec, stamp: Stamp | None = None) -> None:
+    def revise(self, spec: Spec, stamp: Stamp | None = None, text: bytes = b"") -> None:
         """Take a changed ini into service, or other settings for the same version of it. Raises
         CannotListen, and then all is as before."""
         vassal = self.vassals[spec.domain]
@@ -106,7 +108,7 @@ class Governor:
         is_silent = vassal.stamp == stamp and vassal.is_asleep and not vassal.consecutive_failures
         vassal.listener.apply(spec)
         self.vassals.drop_aliases(vassal)
-        vassal.spec, vassal.stamp = spec, stamp
+        vassal.spec, vassal.stamp, vassal.text = spec, stamp, text
         self.vassals.add(vassal)
         vassal.ini_error = None
         if is_silent:

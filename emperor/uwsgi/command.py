@@ -34,9 +34,10 @@ _MAX_VARS = "600"
 _BODY_BYTES_IN_MEMORY = "65536"
 
 
-def argv(uwsgi: str, spec: Spec, python_home: str = "") -> list[str]:
+def argv(uwsgi: str, spec: Spec, python_home: str = "", ini: str = "") -> list[str]:
     """The command that runs `spec` with the binary `uwsgi`, in the folder of its ini. `python_home`
-    is for an app that names no home or virtualenv, if it is not empty."""
+    is for an app that names no home or virtualenv, if it is not empty. uWSGI reads the ini of the
+    spec, or the file `ini` in the place of it."""
     return [
         uwsgi,
         *_adoption(spec),
@@ -47,7 +48,7 @@ def argv(uwsgi: str, spec: Spec, python_home: str = "") -> list[str]:
         # A uWSGI that has Python as a plugin does not know --home before it has loaded that.
         *(["--set", f"home={python_home}"] if python_home else []),
         *(["--need-app"] if uwsgi_options(spec).need_app else []),
-        "--ini", spec.ini,
+        "--ini", ini or spec.ini,
         "--die-on-idle",
         # Without a master it would not obey the pipe. With `cheap` it would never send byte 5.
         "--master",

@@ -70,7 +70,7 @@ class Ini:
 
     Before uWSGI has resolved them, the options contain `$(ENV)`, `@(file)` and `%(option)` as
     written, and `needs_uwsgi` is the first option for which uWSGI must do so. `quotes_socket`: a
-    value refers to that of a socket option (`%(socket)`).
+    value refers to that of a socket option (`%(socket)`). `text` is what `lines_of` takes.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Ini:
     emperor: tuple[Option, ...]
     needs_uwsgi: Option | None = None
     quotes_socket: bool = False
+    text: str = ""
 
     def attribute(self, key: str) -> Option | None:
         """The last option `key` of [emperor], which is the one that counts."""
@@ -97,7 +98,7 @@ def parse(data: bytes, name: str, folder: str) -> Ini:
             "put the options below a line [uwsgi], in a file without a byte order mark",
         )
     quotes = "%(" in text and any(_QUOTES_SOCKET.search(option.value) for option in options)
-    return Ini(name, tuple(options), tuple(emperor), _first_for_uwsgi(options), quotes)
+    return Ini(name, tuple(options), tuple(emperor), _first_for_uwsgi(options), quotes, text)
 
 
 def text_of(data: bytes, name: str, folder: str) -> str:
@@ -171,6 +172,19 @@ def _first_for_uwsgi(options: list[Option]) -> Option | None:
 def _is_relative_socket(option: Option) -> bool:
     """Whether it depends on the folder that uWSGI enters which socket this option names."""
     return option.key in SOCKETS and option.value[:1] not in "/@=" and ":" not in option.value
+
+
+def frozen(data: bytes, name: str, folder: str) -> bytes:
+    """A text that means the same to uWSGI wherever it is: the `%x` that depend on the path of the
+    ini `name` in `folder` are replaced, and others stay as they are."""
+    table = _magic_table(os.fsencode(name), os.fsencode(folder))
+    kept = {b"%c" % letter for letter in _KNOWN_TO_UWSGI} | {b"(", b"\n"}
+    return _MAGIC.sub(
+        lambda match: (
+            match[0] if match[1] in kept else table.get(match[1], b"").replace(b"%", b"%%")
+        ),
+        data,
+    )
 
 
 def _replace_magic(data: bytes, name: str, folder: str) -> str:

@@ -14,11 +14,19 @@ from pathlib import Path
 from emperor.linux.limits import limit_open_files
 from emperor.linux.processes import LedProcess, as_identity, leader_with_socket, open_log, spawn
 from emperor.model.log_fields import about
-from emperor.model.ports import CannotLaunch, Exit, Listener, Message, ProcessEvents
+from emperor.model.ports import (
+    CannotLaunch,
+    Exit,
+    KeptText,
+    Listener,
+    Message,
+    ProcessEvents,
+)
 from emperor.model.settings import Settings
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Spec
 from emperor.uwsgi.command import LISTENER_FD, PIPE_FD, argv, environment
+from emperor.uwsgi.copies import IniCopies, remove_copy
 from emperor.uwsgi.exits import explain_exit
 from emperor.uwsgi.options import uwsgi_options
 from emperor.uwsgi.pipe import GRACEFUL_STOP, Pipe
@@ -93,6 +101,7 @@ class UwsgiProcess:
                 os.close(log_fd)
         except BaseException:
             self._pipe.close()
+            remove_copy(self._ref.copy)
             raise
         self._pipe.close_far()
         self._ref.pid = self._process.pid
@@ -167,6 +176,7 @@ class UwsgiProcess:
         if self._reminder is not None:
             self._reminder.cancel()
         self._pipe.close()
+        remove_copy(self._ref.copy)
         cause = explain_exit(ended, self._output_end())
         self._events.on_exit(replace(ended, cause=cause))
 
@@ -197,11 +207,17 @@ class UwsgiLauncher:
         self._python_home = own_python_home(uwsgi)
         self._open_files = open_files
         self._vassals = settings.vassals_dir
+        self._copies = IniCopies(settings.vassals_dir, settings.run_dir)
         self._log_dir = settings.log_dir
         self._loop = loop
 
     def prepare(
-        self, spec: Spec, listener: Listener, generation: int, events: ProcessEvents
+        self,
+        spec: Spec,
+        listener: Listener,
+        generation: int,
+        events: ProcessEvents,
+        kept: KeptText | None = None,
     ) -> UwsgiProcess:
         """A process for `spec` that is not started yet. Raises CannotLaunch."""
         if listener.fd < 0:
@@ -217,8 +233,13 @@ class UwsgiLauncher:
             pipe_inode=os.fstat(pipe.far_fd).st_ino,
             log=os.path.join(self._log_dir, f"{spec.domain}.log"),
         )
+        try:
+            ref.copy = self._copies.make_if_changed(spec, kept, str(ref.pipe_inode))
+        except CannotLaunch:
+            pipe.close()
+            raise
         return UwsgiProcess(
-            pipe, ref, spawn_events, partial(self._spawn, spec, listener), self._loop
+            pipe, ref, spawn_events, partial(self._spawn, spec, listener, ref), self._loop
         )
 
     def adopt(
@@ -237,6 +258,7 @@ class UwsgiLauncher:
             found = leader_with_socket(ref.pipe_inode, PIPE_FD)
             if found is None:
                 os.close(pipe_fd)
+                remove_copy(ref.copy)
                 return None
             pid, pidfds = found[0], [found[1]]
         spawn_events = _SpawnEvents(spec.domain, generation, events)
@@ -250,14 +272,13 @@ class UwsgiLauncher:
         self,
         spec: Spec,
         listener: Listener,
+        ref: ProcessRef,
         fds: Mapping[int, int],
         on_exit: Callable[[Exit], None],
     ) -> LedProcess:
         options = uwsgi_options(spec)
-        home = options.python_home
-        command = argv(
-            options.binary or self._uwsgi, spec, self._python_home if home is None else home
-        )
+        home = self._python_home if options.python_home is None else options.python_home
+        command = argv(options.binary or self._uwsgi, spec, home, ref.copy)
         if spec.identity is not None:
             command = as_identity(spec.identity, command)
         env = environment(spec, os.environ)

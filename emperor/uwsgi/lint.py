@@ -9,11 +9,13 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from emperor.model.definition import BrokenIni
 from emperor.model.duration import format_duration, parse_duration
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec, WireProtocol
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import BLOCKS, SOCKETS, Ini, Option
+from emperor.uwsgi.lost_app import lost_app
 from emperor.uwsgi.options import Adoption, uwsgi_options
 from emperor.uwsgi.places import places
 from emperor.uwsgi.sockets import normal_address, shared_socket, spelled_address, spoken
@@ -105,6 +107,11 @@ _RULES = (
           "write a whole number", _is_no_number),
 )  # fmt: skip
 
+_RULES_OF = {
+    key: tuple(rule for rule in _RULES if key in rule.keys)
+    for key in frozenset[str]().union(*(rule.keys for rule in _RULES))
+}
+
 # These answer requests too, beside the apps that `need-app` knows.
 _ANSWERS = APPS | {
     "worker-exec", "worker-exec2", "python-worker-override", "static-map", "static-map2",
@@ -116,6 +123,8 @@ _SCALARS = APPS - {"mount", "worker-mount"} | {
     "idle", "listen", "processes", "workers", "threads", "chdir", "callable", "master", "home",
     "virtualenv", "venv", "uid", "gid", "harakiri", "need-app", "protocol", "loop", "gevent",
 }  # fmt: skip
+# Options of uWSGI, of which some are spelled like an option that names an app.
+_SPELLED_RIGHT = _SCALARS | _RULES_OF.keys() | {"pidfile", "touch-reload", "route", "legion"}
 # uWSGI has these options only if it was built with PCRE.
 _ROUTING = re.compile(r"(?:(?:error|response|final)-)?route(?:-|$)")
 # A line without `=`, or with one in the wrong place.
@@ -141,6 +150,14 @@ def lint(ini: Ini, spec: Spec, settings: Settings, somaxconn: int) -> list[Findi
         *_whole(ini, spec),
     ]
     return sorted(findings, key=lambda finding: finding.line)
+
+
+def refuse_unservable(ini: Ini, spec: Spec, settings: Settings, somaxconn: int) -> None:
+    """Raise BrokenIni, with the first error of `lint`, for a definition that cannot serve. The
+    daemon refuses the definition for it, and `emperorctl check` prints the same error."""
+    for finding in lint(ini, spec, settings, somaxconn):
+        if finding.severity is Severity.ERROR:
+            raise BrokenIni(finding.text, finding.cure, finding.line)
 
 
 def unknown_options(ini: Ini, known: Collection[str]) -> list[Finding]:
@@ -183,8 +200,8 @@ def _unknown(option: Option, known: Collection[str]) -> tuple[str, str]:
 
 def _options(ini: Ini, spec: Spec) -> Iterator[Finding]:
     for option in ini.options:
-        for rule in _RULES:
-            if option.key in rule.keys and rule.applies(option.value, spec):
+        for rule in _RULES_OF.get(option.key, ()):
+            if rule.applies(option.value, spec):
                 words = {
                     "key": option.key, "value": option.value,
                     "domain": spec.domain, "socket": spec.socket,
@@ -293,8 +310,9 @@ def _open_block(ini: Ini) -> Iterator[Finding]:
 def _whole(ini: Ini, spec: Spec) -> Iterator[Finding]:
     keys = {option.key for option in ini.options}
     if keys.isdisjoint(_ANSWERS):
-        text = "it names no app, so every request will be answered with an error"
-        yield Finding(0, Severity.ERROR, text, "name one by file = or module =")
+        lost = lost_app(ini, APPS, _SPELLED_RIGHT)
+        text = f"it names no app, so every request would be answered with an error: {lost.text}"
+        yield Finding(lost.line, Severity.ERROR, text, lost.cure)
     if (spec.identity is None or spec.identity.uid == 0) and "uid" not in keys:
         text = "it names no user, so the app runs as emperord does: as root, if that is root"
         yield Finding(0, Severity.WARNING, text, "set uid in a section [emperor]")

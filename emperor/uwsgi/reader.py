@@ -9,28 +9,39 @@ from emperor.model.settings import Settings
 from emperor.model.spec import Spec
 from emperor.uwsgi.identity import Accounts, identity_of
 from emperor.uwsgi.ini import Ini, parse
+from emperor.uwsgi.lint import refuse_unservable
 from emperor.uwsgi.pythons import binary_of
 from emperor.uwsgi.resolver import Resolver
 from emperor.uwsgi.spec import spec_of
 
 
 class UwsgiReader:
-    """Reads inis by `settings`. `resolver` has uWSGI resolve the inis that we cannot read alone."""
+    """Reads inis by `settings`. `resolver` has uWSGI resolve the inis that we cannot read alone.
+    `somaxconn` is the kernel's limit on a backlog."""
 
-    def __init__(self, settings: Settings, accounts: Accounts, resolver: Resolver) -> None:
+    def __init__(
+        self, settings: Settings, accounts: Accounts, resolver: Resolver, somaxconn: int
+    ) -> None:
         self._settings = settings
         self._accounts = accounts
         self._resolver = resolver
+        self._somaxconn = somaxconn
 
     def read(self, definition: Definition) -> Spec | PendingSpec:
         """The spec, or what makes it with uWSGI's help. Raises BrokenIni."""
         ini = self.parse(definition)
         if ini.needs_uwsgi:
             return partial(self._read_with_uwsgi, definition, ini)
-        return self.spec(definition, ini)
+        return self._servable_spec(definition, ini)
 
     async def _read_with_uwsgi(self, definition: Definition, ini: Ini) -> Spec:
-        return self.spec(definition, await self.resolve(definition, ini))
+        return self._servable_spec(definition, await self.resolve(definition, ini))
+
+    def _servable_spec(self, definition: Definition, ini: Ini) -> Spec:
+        """Raises BrokenIni also for what `emperorctl check` calls an error."""
+        spec = self.spec(definition, ini)
+        refuse_unservable(ini, spec, self._settings, self._somaxconn)
+        return spec
 
     def parse(self, definition: Definition) -> Ini:
         """The options as they are written. Raises BrokenIni."""

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from emperor.linux.limits import somaxconn
 from emperor.model.ports import Runtime
 from emperor.model.settings import Settings
 from emperor.uwsgi.identity import Accounts
@@ -24,6 +25,6 @@ def uwsgi_runtime(
     return Runtime(
         name=UwsgiOptions().name,
         options=UwsgiOptions,
-        reader=UwsgiReader(settings, accounts, resolver),
+        reader=UwsgiReader(settings, accounts, resolver, somaxconn()),
         launcher=UwsgiLauncher(uwsgi, settings, loop, open_files),
     )

@@ -18,6 +18,7 @@ from emperor.model.ports import (
     CannotLaunch,
     CannotListen,
     Exit,
+    KeptText,
     Listener,
     Message,
     Ports,
@@ -343,13 +344,20 @@ class FakeLauncher:
         self.prepared: list[FakeProcess] = []
         self.started: list[FakeProcess] = []
         self.problem: str | None = None
+        self.kept: KeptText | None = None
 
     def prepare(
-        self, spec: Spec, listener: Listener, generation: int, events: ProcessEvents
+        self,
+        spec: Spec,
+        listener: Listener,
+        generation: int,
+        events: ProcessEvents,
+        kept: KeptText | None = None,
     ) -> FakeProcess:
         if self.problem or listener.fd < 0:
             raise CannotLaunch(self.problem or "it could not be bound again")
         pipe = 10 * self.first_pid + 2 * len(self.prepared)
+        self.kept = kept
         self.prepared.append(FakeProcess(spec, generation, events, self, pipe))
         return self.prepared[-1]
 

@@ -23,7 +23,7 @@ from tests.supervisor.fakes import RUNTIMES, SPEC, World
 
 CAUSE = Cause("hit", 1.0, "203.0.113.9", "7f3c0a", person=True)
 BOOT = Boot(CAUSE, 2.0, 3.0, 4.0, 5.0)
-MARK = ProcessRef("fake", 4711, 12, "/logs/a", 13, (1, 2))
+MARK = ProcessRef("fake", 4711, 12, "/logs/a", 13, (1, 2), "/copy")
 CHILD = ProcessRecord(7, SPEC, MARK, BOOT, Role.SERVING, 8.0, "too slow", 3)
 # Here no field has its default value, so that a field which is not saved is noticed.
 FULL = VassalRecord(
@@ -45,6 +45,7 @@ FULL = VassalRecord(
     last_boot=BOOT,
     last_stop=Stop(10.0, "idle"),
     bind_failed_at=11.0,
+    text=b"[uwsgi]",
 )
 
 

@@ -1,0 +1,65 @@
+"""Copies of inis whose file has changed to something that is not in service.
+
+uWSGI reads the ini itself at each start. Where the file holds another version than the one that
+emperord serves (a broken one, or one that is written at this moment), uWSGI gets a copy of the
+version in service. A copy is in a folder of run-dir that only root can write, and only the user of
+the vassal can read it. It lives as long as the process, which reads it again at a reload.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from emperor.linux.stamps import has_stamp
+from emperor.model.ports import CannotLaunch, KeptText
+from emperor.model.spec import Spec
+from emperor.uwsgi.ini import frozen
+
+_FOLDER_MODE = 0o711
+_FILE_MODE = 0o400
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class IniCopies:
+    """The copies of inis of the folder `vassals`, below `run_dir`."""
+
+    def __init__(self, vassals: Path, run_dir: Path) -> None:
+        self._vassals = str(vassals)
+        self._folder = str(run_dir / "inis")
+
+    def make_if_changed(self, spec: Spec, kept: KeptText | None, key: str) -> str:
+        """The path of a new copy, empty where the file itself is in service. `key` tells the copies
+        of one vassal apart. Raises CannotLaunch."""
+        if kept is None or has_stamp(os.path.join(self._vassals, spec.ini), kept.stamp):
+            return ""
+        text = frozen(kept.text, spec.ini, os.path.realpath(self._vassals))
+        # The name stays: %N of an included file refers to it.
+        path = os.path.join(self._folder, key, spec.ini)
+        try:
+            for folder in (self._folder, os.path.dirname(path)):
+                with suppress(FileExistsError):
+                    os.mkdir(folder)
+                os.chmod(folder, _FOLDER_MODE)
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+            fd = os.open(path, _FLAGS, _FILE_MODE)
+            with os.fdopen(fd, "wb") as file:
+                if spec.identity is not None:
+                    os.fchown(fd, spec.identity.uid, spec.identity.gid)
+                file.write(text)
+        except OSError as error:
+            raise CannotLaunch(
+                f"cannot copy the last good version of {spec.ini} to {path}: {error.strerror}"
+            ) from error
+        return path
+
+
+def remove_copy(path: str) -> None:
+    """Remove a copy and its folders, if they are empty. Harmless for an empty path."""
+    if path:
+        folder = os.path.dirname(path)
+        with suppress(OSError):
+            os.unlink(path)
+        for empty in (folder, os.path.dirname(folder)):
+            with suppress(OSError):
+                os.rmdir(empty)

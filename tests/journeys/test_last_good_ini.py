@@ -1,0 +1,90 @@
+"""An ini that cannot serve replaces nothing: the version before serves on, and boots again."""
+
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from tests.backend import APPS, Backend
+from tests.eventually import eventually
+
+DOMAIN = "a.example"
+NO_APP = "cannot serve a.example.ini: .*the previous version stays in service"
+
+Write = Callable[[Backend, str], None]
+
+
+def in_place(backend: Backend, text: str) -> None:
+    (backend.vassals / f"{DOMAIN}.ini").write_text(text)
+
+
+def by_rename(backend: Backend, text: str) -> None:
+    backend.drop(DOMAIN, text)
+
+
+def _lose_app(backend: Backend, write: Write, text: str) -> None:
+    write(backend, text)
+    eventually(lambda: backend.detail(DOMAIN)["ini_error"], what="the ini is refused")
+
+
+@pytest.mark.parametrize("write", [in_place, by_rename])
+@pytest.mark.parametrize(
+    ("lost", "told"),
+    [
+        (f"[uwsgi]\nidle = 9\n;file = {APPS}/plain.py\n", "line 3: .*is a comment; drop the ;"),
+        (f"[uwsgi]\nmodul = {APPS}/plain.py\n", "line 2: .*'modul' is no option of uWSGI; write"),
+        ("[uwsgi]\nmaster = true\n", "names no app.*it ends at line 2; .*cut short"),
+        ("[uwsgi]\nidle = 5\nprocesses = 0\nfile = app.py\n", "line 3: nobody accepts requests"),
+        ("", "there is no section"),
+    ],
+)
+def test_an_ini_that_lost_its_app_replaces_nothing(
+    backend: Backend, write: Write, lost: str, told: str
+) -> None:
+    backend.expect(NO_APP)
+    backend.add(DOMAIN)
+    assert backend.get(DOMAIN).status == 200
+    _lose_app(backend, write, lost)
+    assert backend.get(DOMAIN).status == 200
+    status = backend.vassal(DOMAIN)
+    assert status
+    assert backend.lines(told), status["last_error"]
+    assert status["last_error"].startswith("cannot serve a.example.ini: ")
+    assert status["last_error"] == backend.detail(DOMAIN)["ini_error"]
+
+
+def test_the_last_good_version_boots_after_naps_and_crashes(backend: Backend) -> None:
+    backend.expect(f"{NO_APP}|killed by SIGKILL")
+    (backend.vassals / "common.inc").write_text("[uwsgi]\nenv = INCLUDED=%N at %d, 100%%\n")
+    good = backend.ini(DOMAIN, "environ.py", ini="common.inc", env="MINE=%n at %d, 100%%")
+    backend.drop(DOMAIN, good)
+    backend.until(DOMAIN, "parked")
+    before = backend.get(DOMAIN).body
+    assert b"MINE" in before and b"INCLUDED" in before
+    _lose_app(backend, in_place, good.replace("file = ", "fiel = "))
+    assert backend.call("POST", f"/v1/vassals/{DOMAIN}/sleep")[0] == 200
+    assert backend.get(DOMAIN).body == before
+    os.kill(backend.leader(DOMAIN), signal.SIGKILL)
+    eventually(lambda: backend.state(DOMAIN) in ("parked", "throttled"))
+    assert backend.call("POST", f"/v1/vassals/{DOMAIN}/start")[0] == 200
+    assert backend.get(DOMAIN).body == before
+    backend.process.send_signal(signal.SIGHUP)
+    eventually(lambda: backend.lines("took over 1 vassals"))
+    assert backend.call("POST", f"/v1/vassals/{DOMAIN}/restart")[0] == 200
+    assert backend.get(DOMAIN).body == before
+    assert backend.detail(DOMAIN)["ini_error"]
+    by_rename(backend, good.replace("MINE=", "MINE=NEW "))
+    eventually(lambda: b"NEW" in backend.get(DOMAIN).body, what="the mended ini is in service")
+    assert not backend.detail(DOMAIN)["ini_error"]
+    eventually(lambda: not (backend.run_dir / "inis").exists(), what="no copy is left")
+
+
+def test_a_hit_while_the_ini_is_being_written_finds_the_app(backend: Backend) -> None:
+    backend.add(DOMAIN)
+    with (backend.vassals / f"{DOMAIN}.ini").open("w") as ini:
+        assert backend.get(DOMAIN).status == 200
+        ini.write(backend.ini(DOMAIN))
+    eventually(lambda: backend.lines("its ini changed"))
+    backend.until(DOMAIN, "running")
+    assert backend.get(DOMAIN).status == 200
