@@ -32,8 +32,9 @@ from emperor.sources.folder import VassalFolder
 from emperor.sources.provision import Provisioner
 from emperor.supervisor.events import EventLog
 from emperor.supervisor.governor import Governor
-from emperor.supervisor.records import Vassal
+from emperor.supervisor.records import Child, Vassal
 from emperor.supervisor.slices import slices
+from emperor.supervisor.stop import stop_all
 from emperor.uwsgi.resolver import Resolver
 from emperor.uwsgi.runtime import uwsgi_runtime
 from emperor.web.activation import Activation
@@ -206,32 +207,17 @@ class Service:
         self._activation.stop()
         self._provisioner.stop()
         self._folder.close()
-        all_gone = asyncio.Event()
-
-        def check() -> None:
-            if not len(self._governor.vassals):
-                all_gone.set()
-
-        for vassal in self._governor.vassals:
-            self._governor.subscribers.add(vassal.spec.domain, check)
-        self._governor.dismiss_all("emperord stops")
-        check()
-        stopping = [child for vassal in self._governor.vassals for child in vassal.children]
-        if stopping:
-            log.info("stopping %d processes; another signal kills them", len(stopping))
-            longest = max(child.spec.stop_timeout for child in stopping)
-            self._notifier.extend_timeout(longest + _AFTER_STOPPING_SECONDS)
-        killer = self._tasks.create_task(self._kill_when(hurry))
-        await all_gone.wait()
-        killer.cancel()
+        await stop_all(self._governor, hurry, self._expect_exits)
         if self._status_timer:
             self._status_timer.cancel()
         self._notifier.status("stopped")
         log.info("stopped")
 
-    async def _kill_when(self, hurry: asyncio.Event) -> None:
-        await hurry.wait()
-        self._governor.hurry()
+    def _expect_exits(self, stopping: Collection[Child]) -> None:
+        if stopping:
+            log.info("stopping %d processes; another signal kills them", len(stopping))
+            longest = max(child.spec.stop_timeout for child in stopping)
+            self._notifier.extend_timeout(longest + _AFTER_STOPPING_SECONDS)
 
     async def _upgrade_when(self, asked: asyncio.Event) -> None:
         while True:

@@ -127,14 +127,18 @@ class Governor:
         """Stop its processes, close its socket, unlink its path."""
         self.handle(self._removal(self.vassals[domain], why))
 
-    def dismiss_all(self, why: str) -> None:
-        """Dismiss every vassal. Queued vassals come first: otherwise each would boot in the place
-        of a vassal that has gone."""
-        there = [vassal for vassal in self.vassals if vassal.state is not State.REMOVED]
-        there.sort(key=lambda vassal: vassal.queued_for is None)
-        self._queue += [self._removal(vassal, why) for vassal in there]
-        # A stop waits until all of them have gone.
-        for_each(self._run(), self._give_up)
+    def end_boots(self) -> None:
+        """Let no process boot from here on. Otherwise the apps that wait for their turn would boot
+        in the places of those that are dismissed before them."""
+        self._scheduler.close()
+
+    def dismiss_all(self, vassals: Iterable[Vassal], why: str) -> None:
+        """Dismiss these vassals. A vassal in which a fault of emperord prevents that is given up,
+        since a stop waits until all have gone."""
+        for vassal in vassals:
+            if vassal.state is not State.REMOVED:
+                self._queue.append(self._removal(vassal, why))
+                for_each(self._run(), self._give_up)
 
     def demand(self, vassal: Vassal, cause: Cause) -> None:
         """A visitor wants the app."""

@@ -50,9 +50,16 @@ class Scheduler:
         self._has_changed = False
         self._may_evict = False
         self._timer: Timer | None = None
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Let no process boot from here on."""
+        self._is_closed = True
 
     def may_boot(self, vassal: Vassal, slot: Slot, cause: Cause) -> bool:
         """Whether a process may boot in that slot now; else the vassal is queued."""
+        if self._is_closed:
+            return False
         visitor = Rank.PERSON if cause.person else Rank.VISITOR
         return self._queue.ask(vassal, visitor if slot is Slot.LEAD else Rank.SUCCESSOR)
 
@@ -79,7 +86,7 @@ class Scheduler:
 
     def due(self) -> list[Occurrence]:
         """What should happen now: the turn of one queued vassal, or else evictions."""
-        if not self._has_changed:
+        if not self._has_changed or self._is_closed:
             return []
         if not self._queue.is_empty:
             self._take_places_back()

@@ -117,7 +117,7 @@ class _Snapshot(Collector):
     """One report as a collector. A vassal that was never started is only counted: there may be
     thousands."""
 
-    def __init__(self, report: Report, starts: StartTimes) -> None:
+    def __init__(self, report: Report, starts: Metric) -> None:
         self._report = report
         self._starts = starts
 
@@ -138,7 +138,7 @@ class _Snapshot(Collector):
         turned_away = _TURNED_AWAY.counter()
         turned_away.add_metric([], emperor.turned_away)
         yield turned_away
-        yield self._starts.family()
+        yield self._starts
         yield from self._vassals()
 
     def _states(self) -> Metric:
@@ -161,8 +161,8 @@ class _Snapshot(Collector):
         yield from (starts, failures, memory, cpu)
 
 
-def exposition(report: Report, starts: StartTimes) -> tuple[bytes, str]:
-    """The body of `/metrics` and its content type."""
+def exposition(report: Report, starts: Metric) -> tuple[bytes, str]:
+    """The body of `/metrics` and its content type. `starts` is the family of the start times."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Snapshot(report, starts))
     return generate_latest(registry), CONTENT_TYPE

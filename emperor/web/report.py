@@ -25,6 +25,7 @@ from emperor.model.status import (
 )
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
+from emperor.supervisor.slices import slices
 
 _LOG_TAIL_LINES = 20
 _LOG_TAIL_BYTES = 16_384
@@ -78,14 +79,19 @@ class Reporter:
         vassals = sorted(self._governor.vassals, key=lambda vassal: vassal.spec.domain)
         measured = await self._measure_all(vassals)
         positions = self._governor.boot_positions()
-        return Report(
-            emperor=self.emperor(draining_since),
-            vassals=tuple(
+        rows: list[VassalStatus] = []
+        async for part in slices(vassals):
+            rows += (
                 self._status(
                     vassal, measured.get(vassal.spec.domain, _NOTHING), positions.get(vassal)
                 )
-                for vassal in vassals
-            ),
+                for vassal in part
+                # It may have gone in an earlier turn of the loop.
+                if self._governor.vassals.get(vassal.spec.domain) is vassal
+            )
+        return Report(
+            emperor=self.emperor(draining_since),
+            vassals=tuple(rows),
             refused=tuple(
                 Refused(refusal.file, refusal.domain, refusal.reason, refusal.message)
                 for _, refusal in sorted(self._refused.items())

@@ -82,11 +82,11 @@ class FakeEmperor:
         self.may_exec.set()
         self.rescans = 0
         self.loop = asyncio.new_event_loop()
-        self._reporter = _Told(
+        self.reporter = _Told(
             chosen, self.governor, self.refused, _nothing_queued, Admission(chosen, descriptors())
         )
         drain = Drain(run_dir, "boot")
-        control = Control(self.governor, self._reporter, self.events, drain, self)
+        control = Control(self.governor, self.reporter, self.events, drain, self)
         self.application = control.application(StartTimes())
         self.application.on_response_prepare.append(self._end_with_events)
         self.ends_with_events = False
@@ -127,7 +127,7 @@ class FakeEmperor:
 
     def _execute(self) -> None:
         self.may_exec.wait(30)
-        self._reporter.version, self._reporter.instance_id = self.next_version, "second"
+        self.reporter.version, self.reporter.instance_id = self.next_version, "second"
 
     async def _end_with_events(self, request: web.Request, _: web.StreamResponse) -> None:
         """If a test wants it, end like a daemon that stops, once the stream has begun."""

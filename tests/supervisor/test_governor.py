@@ -221,7 +221,7 @@ def test_a_fault_in_one_vassal_does_not_keep_others_from_a_stop(
     world.hit(other)
     world.launcher.last.accepts()
     world.listener.fault = RuntimeError("a bug")
-    world.governor.dismiss_all("emperord stops")
+    world.governor.dismiss_all(world.governor.vassals, "emperord stops")
     assert other.state.value == "removed"
     assert "stop 101" in world.actions
     assert "a.example: a fault in emperord; the others go on" in caplog.messages

@@ -127,7 +127,7 @@ def test_a_fault_in_scheduling_leaves_the_event_alone() -> None:
     world.listener.connect_fault = RuntimeError("a bug")
     other = world.add("b.example")
     world.hit(other)
-    world.governor.dismiss_all("emperord stops")
+    world.governor.dismiss_all(world.governor.vassals, "emperord stops")
     assert other.state is State.REMOVED
 
 

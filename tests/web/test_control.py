@@ -1,5 +1,6 @@
 """The control API over HTTP, on a governor whose processes are fakes."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,10 @@ import pytest
 
 from emperor.model.lifecycle import Event
 from emperor.model.problem import ProblemCode
-from emperor.model.status import ReportedState
+from emperor.model.status import ReportedState, as_json
+from emperor.supervisor import slices
 from emperor.supervisor.events import REMEMBERED
-from emperor.web.control import ENDPOINTS
+from emperor.web.control import ENDPOINTS, _json_of_report
 from tests.backend import UnixConnection
 from tests.cli.fake_emperor import FakeEmperor, listening
 from tests.eventually import eventually
@@ -169,3 +171,34 @@ def test_a_reader_of_events_that_leaves_is_no_fault(
         emperor.loop.call_soon_threadsafe(two_at_once)
         assert _call(emperor, "GET", "/v1/status")[0] == 200
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@pytest.fixture
+def one_in_each_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("one_in_each_slice")
+def test_a_report_of_many_leaves_turns_to_the_loop(tmp_path: Path) -> None:
+    emperor = FakeEmperor(tmp_path)
+    domains = [f"app{number:02}.example" for number in range(60)]
+    emperor.serve(*domains)
+    emperor.refuse("b.example", "cannot read b.example.ini: binary")
+
+    async def turns_of(work: "asyncio.Task[Any]") -> int:
+        turns = 0
+        while not work.done():
+            await asyncio.sleep(0)
+            turns += 1
+        return turns
+
+    async def ask() -> None:
+        report = asyncio.create_task(emperor.reporter.report(None))
+        assert await turns_of(report) >= len(domains)
+        response = asyncio.create_task(_json_of_report(report.result()))
+        assert await turns_of(response) >= len(domains)
+        assert json.loads(response.result().text or "") == as_json(report.result())
+        assert [row.name for row in report.result().vassals] == domains
+
+    emperor.loop.run_until_complete(ask())
+    emperor.loop.close()

@@ -19,7 +19,7 @@ REPORT = report(
 
 def _samples(status: Report, starts: StartTimes) -> dict[str, float]:
     """The values by name and labels, as Prometheus reads them."""
-    body, _ = exposition(status, starts)
+    body, _ = exposition(status, starts.family())
     return {
         sample.name + "".join(f" {name}={value}" for name, value in sample.labels.items()):
             sample.value
@@ -36,7 +36,7 @@ def _start(seconds: float | None) -> TransitionEvent:
 
 
 def test_the_metrics_are_exactly_those_of_the_table() -> None:
-    body, _ = exposition(REPORT, StartTimes())
+    body, _ = exposition(REPORT, StartTimes().family())
     samples = {
         (family.name + "_total" * (family.type == "counter"), family.type, tuple(sample.labels))
         for family in text_string_to_metric_families(body.decode())
