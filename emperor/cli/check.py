@@ -15,6 +15,7 @@ from rich.text import Text
 
 from emperor.cli.console import show, terminal
 from emperor.cli.failure import Failed
+from emperor.cli.programs import Programs, Uwsgi
 from emperor.cli.text import one_line, plain
 from emperor.config import find_uwsgi, load_settings
 from emperor.handover.gate import Gate
@@ -29,11 +30,13 @@ from emperor.model.settings import Settings, SettingsError
 from emperor.model.spec import Identity, Spec
 from emperor.sources.files import read_ini
 from emperor.uwsgi.addresses import Address, addresses, closed_ports
+from emperor.uwsgi.features import plugins_of
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT, identity_of
 from emperor.uwsgi.ini import Ini
 from emperor.uwsgi.lint import lint, unknown_options
 from emperor.uwsgi.paths import unusable_paths, unusable_python
+from emperor.uwsgi.pythons import binary_of
 from emperor.uwsgi.reader import UwsgiReader
 from emperor.uwsgi.reloads import restarts
 from emperor.uwsgi.resolver import CannotResolve, Resolver
@@ -54,24 +57,16 @@ class Verdict:
     socket: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Uwsgi:
-    """A uWSGI: its program, its options, and the version of its Python as 3.11."""
-
-    binary: Path
-    options: frozenset[str]
-    python: str | None
-
-
 class Examiner:
     """Checks inis one by one, and remembers what each one claims: hosts, sockets and ports.
 
     It takes the folder of an ini for the folder of vassals.
     """
 
-    def __init__(self, settings: Settings, uwsgi: Uwsgi) -> None:
+    def __init__(self, settings: Settings, uwsgi: Path, programs: Programs) -> None:
         self._settings = settings
         self._uwsgi = uwsgi
+        self._programs = programs
         self._somaxconn = somaxconn()
         self._first_open_port = int(FIRST_OPEN_PORT.read_text(encoding="ascii"))
         self._claims = Claims()
@@ -100,12 +95,14 @@ class Examiner:
         domain = _domain_of(path.name)
         folder = path.parent.resolve()
         settings = replace(self._settings, vassals_dir=folder)
-        resolver = Resolver(self._uwsgi.binary, folder, Gate())
+        resolver = Resolver(self._uwsgi, folder, Gate())
         reader = UwsgiReader(settings, self._accounts, resolver, self._somaxconn)
         file = read_ini(str(path))
         definition = Definition(domain, path.name, str(folder), file.data, file.owner)
         ini = reader.parse(definition)
-        found += unknown_options(ini, self._uwsgi.options)
+        binary = binary_of(ini, settings, file.owner, self._accounts)
+        uwsgi = await self._asked(binary, ini)
+        found += unknown_options(ini, uwsgi.options)
         start = identity_of(ini, file.owner, self._accounts) or self._accounts.daemon
         way = self._files.access(str(folder / path.name), start)
         found += self._unreadable(way, folder, start)
@@ -118,20 +115,29 @@ class Examiner:
                 )
             ini = resolved = await reader.resolve(definition, ini)
         else:
-            resolved = await self._dry_reading(resolver, ini, start, way, found)
+            runner = resolver.running(binary)
+            resolved = await self._dry_reading(runner, ini, start, way, found)
         spec = reader.spec(definition, ini)
         users = users_of(resolved, start, self._accounts)
         found += lint(ini, spec, settings, self._somaxconn)
         found += restarts(ini, spec, settings)
-        found += refused_values(resolved, self._uwsgi.options)
+        found += refused_values(resolved, uwsgi.options)
         found += unknown_users(resolved, start, self._accounts)
         found += unusable_paths(resolved, spec, definition.folder, users, self._files)
-        if version := self._uwsgi.python:
-            found += unusable_python(resolved, definition.folder, users, self._files, version)
+        if uwsgi.python:
+            found += unusable_python(resolved, definition.folder, users, self._files, uwsgi.python)
         found += closed_ports(resolved, users, self._first_open_port)
         found += self._ports.conflicts(resolved)
         self._claim(spec)
         return spec.socket
+
+    async def _asked(self, binary: str, ini: Ini) -> Uwsgi:
+        """The uWSGI that the ini chooses, with the plugins that it loads. Raises BrokenIni."""
+        try:
+            return await self._programs.asked(binary, plugins_of(ini))
+        except CannotResolve as error:
+            program = binary or self._uwsgi
+            raise BrokenIni(f"cannot read the options of {program}: {error}") from error
 
     async def _dry_reading(
         self, resolver: Resolver, ini: Ini, start: Identity, way: Access, found: list[Finding]
@@ -259,9 +265,7 @@ def check(inis: tuple[Path, ...], config: str | None, sockets_dir: str | None) -
 
 
 async def _check(inis: Sequence[Path], settings: Settings, uwsgi: Path) -> list[Verdict]:
-    resolver = Resolver(uwsgi, Path("/"), Gate())
-    known = await resolver.options()
-    if "socket" not in known:
-        raise CannotResolve("it has no option `socket`, so it is no uWSGI")
-    examiner = Examiner(settings, Uwsgi(uwsgi, known, await resolver.python()))
+    programs = Programs(uwsgi)
+    await programs.asked()
+    examiner = Examiner(settings, uwsgi, programs)
     return [await examiner.examine(path) for path in inis]

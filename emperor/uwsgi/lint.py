@@ -13,6 +13,7 @@ from emperor.model.definition import BrokenIni
 from emperor.model.duration import format_duration, parse_duration
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec, WireProtocol
+from emperor.uwsgi.features import missing_feature
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import BLOCKS, SOCKETS, Ini, Option
 from emperor.uwsgi.lost_app import lost_app
@@ -125,8 +126,6 @@ _SCALARS = APPS - {"mount", "worker-mount"} | {
 }  # fmt: skip
 # Options of uWSGI, of which some are spelled like an option that names an app.
 _SPELLED_RIGHT = _SCALARS | _RULES_OF.keys() | {"pidfile", "touch-reload", "route", "legion"}
-# uWSGI has these options only if it was built with PCRE.
-_ROUTING = re.compile(r"(?:(?:error|response|final)-)?route(?:-|$)")
 # A line without `=`, or with one in the wrong place.
 _WORDS = re.compile(r"([^\s:]+)(?:\s*:\s*|\s+)(.*)")
 _NO_SETTING = "write key = value, or make it a comment"
@@ -176,7 +175,9 @@ def unknown_options(ini: Ini, known: Collection[str]) -> list[Finding]:
         if key in known or key in declared or re.search(rf"%\([^)]*{re.escape(key)}", values):
             continue
         text, cure = _unknown(option, known)
-        findings.append(Finding(option.line, Severity.WARNING, text, cure))
+        # The app itself; of other options uWSGI can do without.
+        severity = Severity.ERROR if key in APPS else Severity.WARNING
+        findings.append(Finding(option.line, severity, text, cure))
     return findings
 
 
@@ -184,12 +185,8 @@ def _unknown(option: Option, known: Collection[str]) -> tuple[str, str]:
     """Text and cure for a key that uWSGI does not know."""
     key = option.key
     text = f"uWSGI has no option {key!r} and ignores it"
-    if _ROUTING.match(key) and "route" not in known:
-        return (
-            f"this uWSGI was built without routing and ignores {key}",
-            "install libpcre2-dev, then build it anew: pip install --force-reinstall"
-            " --no-cache-dir --no-binary uwsgi uwsgi",
-        )
+    if missing := missing_feature(key, known):
+        return missing
     if words := _WORDS.fullmatch(key):
         name, value = words.groups()
         meant = name if name in known else next(iter(get_close_matches(name, known, n=1)), None)

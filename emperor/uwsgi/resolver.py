@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -146,16 +146,18 @@ class Resolver:
                 return path
         return None
 
-    async def options(self) -> frozenset[str]:
-        """The names of all options that this uWSGI knows. Raises CannotResolve."""
-        _, printed = await self._run(["--dump-options"], None)
-        return frozenset(printed.split())
+    async def options(self, plugins: Sequence[str] = ()) -> frozenset[str]:
+        """The names of all options that this uWSGI knows with these plugins. Raises
+        CannotResolve."""
+        _, printed = await self._run([*_loading(plugins), "--dump-options"], None)
+        # A plugin that is not there is complained of in sentences.
+        return frozenset(line for line in printed.splitlines() if line and " " not in line)
 
-    async def python(self) -> str | None:
+    async def python(self, plugins: Sequence[str] = ()) -> str | None:
         """The version of the Python in this uWSGI, as 3.11. None without Python, or if its plugin
-        is not loaded. Raises CannotResolve."""
-        _, printed = await self._run(["--python-version"], None)
-        found = re.match(r"(\d+\.\d+)\.", printed.strip())
+        is not among these. Raises CannotResolve."""
+        _, printed = await self._run([*_loading(plugins), "--python-version"], None)
+        found = re.search(r"^(\d+\.\d+)\.\d+\S*$", printed, re.MULTILINE)
         return found[1] if found else None
 
     async def _refuse_side_effects(
@@ -202,6 +204,10 @@ class Resolver:
         if ended.code in _NOT_RUN:
             raise CannotResolve(_last_line(printed))
         return ended, printed
+
+
+def _loading(plugins: Sequence[str]) -> list[str]:
+    return [f"--plugins={','.join(plugins)}"] if plugins else []
 
 
 def _options(ini: Ini, printed: str, token: str) -> tuple[Option, ...] | None:

@@ -224,3 +224,27 @@ def test_the_text_of_an_ini_cannot_control_the_terminal(desk: Desk) -> None:
     assert "\x07" not in screen
     assert "\u202e" not in screen
     assert "[red]" in screen
+
+
+def test_debians_uwsgi_loads_the_plugins_of_an_ini_first(desk: Desk) -> None:
+    (desk.folder / "emperord.conf").write_text("[emperord]\nuwsgi-binary = /usr/bin/uwsgi-core\n")
+    (desk.folder / "app.py").touch()
+    text = GOOD.replace("/srv", str(desk.folder))
+    path = desk.write("a.example.ini", text.replace("file", "plugins = python3\nfile"))
+    assert desk.check(path).out == f"{path}: would be served at /var/sockets/a.example/socket\n"
+    path = desk.write("b.example.ini", text)
+    checked = desk.check(path)
+    assert checked.status == 1
+    assert "error: file is of uWSGI's plugin python3, which is not loaded" in checked.out
+
+
+def test_an_ini_is_judged_by_the_uwsgi_that_it_chooses(desk: Desk) -> None:
+    (desk.folder / "emperord.conf").write_text("[emperord]\npythons = deb:/usr/bin/uwsgi-core\n")
+    (desk.folder / "app.py").touch()
+    text = GOOD.replace("/srv", str(desk.folder)).replace("file", "forkpty-router = :9\nfile")
+    path = desk.write(
+        "a.example.ini", f"{text}python = deb\n".replace("file", "plugin = python3\nfile")
+    )
+    assert "forkpty-router is of uWSGI's plugin forkptyrouter" in desk.check(path).out
+    path = desk.write("b.example.ini", f"{text}python = 2.7\n")
+    assert "there is no Python '2.7'" in desk.check(path).out

@@ -168,5 +168,15 @@ def test_root_names_a_binary_and_a_tenant_cannot(backend: Backend, folder: Path)
     assert "root's alone" in refusal["error"]
 
 
+def test_debians_uwsgi_serves_an_ini_that_loads_its_python(start: Callable[..., Backend]) -> None:
+    backend = start(uwsgi_binary="/usr/bin/uwsgi-core", python_home="/usr")
+    # The file is an option of the plugin, which uWSGI does not know before it has loaded that.
+    backend.drop("a.example", backend.ini("a.example", "importer.py").replace(
+        "[uwsgi]", "[uwsgi]\nplugins = python3"
+    ))  # fmt: skip
+    backend.until("a.example", "parked")
+    assert tell(backend, "yaml")["module"] == YAML
+
+
 def test_our_tests_run_in_another_environment_than_the_apps() -> None:
     assert sys.prefix != sys.base_prefix

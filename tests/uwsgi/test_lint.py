@@ -197,7 +197,7 @@ def test_a_line_without_an_equals_sign_gets_one_in_the_cure(line: str, cure: str
 @pytest.mark.parametrize("key", ["route", "route-run", "error-route-status", "final-route"])
 def test_routing_gets_a_finding_where_uwsgi_lacks_it(key: str) -> None:
     (finding,) = unknown_options(ini_of(f"{key} = ^/a deny:"), KNOWN | {"sslrouter", "router"})
-    assert finding.text == f"this uWSGI was built without routing and ignores {key}"
+    assert finding.text == f"this uWSGI was built without PCRE and ignores {key}"
     assert "libpcre2-dev" in finding.cure
     routing = KNOWN | {"route", "route-run", "error-route-status", "final-route"}
     assert unknown_options(ini_of(f"{key} = ^/a deny:"), routing) == []

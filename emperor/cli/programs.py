@@ -1,0 +1,35 @@
+"""Asks the uWSGI programs that inis choose for their options and their Python, each once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from emperor.handover.gate import Gate
+from emperor.uwsgi.resolver import CannotResolve, Resolver
+
+
+@dataclass(frozen=True, slots=True)
+class Uwsgi:
+    """A uWSGI: its options, and the version of its Python as 3.11."""
+
+    options: frozenset[str]
+    python: str | None
+
+
+class Programs:
+    """The binary `default`, and those that an ini may name."""
+
+    def __init__(self, default: Path) -> None:
+        self._resolver = Resolver(default, Path("/"), Gate())
+        self._asked: dict[tuple[str, tuple[str, ...]], Uwsgi] = {}
+
+    async def asked(self, binary: str = "", plugins: tuple[str, ...] = ()) -> Uwsgi:
+        """What a uWSGI knows with these plugins; the default one for an empty `binary`. Raises
+        CannotResolve."""
+        key = binary, plugins
+        if key not in self._asked:
+            resolver = self._resolver.running(binary)
+            options = await resolver.options(plugins)
+            if "socket" not in options:
+                raise CannotResolve("it has no option `socket`, so it is no uWSGI")
+            self._asked[key] = Uwsgi(options, await resolver.python(plugins))
+        return self._asked[key]
