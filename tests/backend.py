@@ -146,7 +146,7 @@ class Daemon:
     def drop(self, domain: str, text: str) -> None:
         """`mv` an ini into the folder."""
         draft = self.folder / f"{domain}.draft"
-        draft.write_text(text)
+        draft.write_bytes(text.encode(errors="surrogateescape"))
         draft.rename(self.vassals / f"{domain}.ini")
 
     def add(self, domain: str, app: str = "plain.py", **options: str) -> None:

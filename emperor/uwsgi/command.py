@@ -5,13 +5,17 @@ The options of the ini win over options before `--ini`, and lose to options afte
 
 from collections.abc import Mapping
 
-from emperor.model.spec import Spec
+from emperor.model.spec import Spec, WireProtocol
 from emperor.uwsgi.options import Adoption, uwsgi_options
 
 # The descriptors of the listener and of the vassal's end of the emperor pipe. For an adoption by
 # name uWSGI looks through all descriptors from 3 up to --max-fd.
 LISTENER_FD = 3
 PIPE_FD = 4
+
+# Stands behind `--ini`. An if- or for- that the ini leaves open would apply to what follows: uWSGI
+# drops those options, or dies of one without a value (measured).
+END_OF_BLOCK = "--endif"
 
 # uWSGI takes these variables for orders to it.
 _UWSGI_PREFIXES = ("UWSGI_", "LISTEN_", "NOTIFY_", "UPSTART_")
@@ -49,6 +53,7 @@ def argv(uwsgi: str, spec: Spec, python_home: str = "", ini: str = "") -> list[s
         *(["--set", f"home={python_home}"] if python_home else []),
         *(["--need-app"] if uwsgi_options(spec).need_app else []),
         "--ini", ini or spec.ini,
+        END_OF_BLOCK,
         "--die-on-idle",
         # Without a master it would not obey the pipe. With `cheap` it would never send byte 5.
         "--master",
@@ -88,6 +93,9 @@ def environment(spec: Spec, inherited: Mapping[str, str]) -> dict[str, str]:
 def _adoption(spec: Spec) -> list[str]:
     options = uwsgi_options(spec)
     if options.adoption is Adoption.BY_FD:
-        return [f"--{options.socket_option}", f"fd://{LISTENER_FD}"]
+        # An option `protocol` of the ini applies to `socket`.
+        is_uwsgi = spec.protocol is WireProtocol.UWSGI
+        option = "uwsgi-socket" if is_uwsgi else options.socket_option
+        return [f"--{option}", f"fd://{LISTENER_FD}"]
     named = [] if options.names_socket else [f"--{options.socket_option}", spec.socket]
     return [*named, "--log-reopen", "--max-fd", _BY_NAME_MAX_FD]

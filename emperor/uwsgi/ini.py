@@ -5,6 +5,7 @@ elsewhere (`$(HOME)`). Where that may change an option that the daemon needs, `I
 names it, and uWSGI has to resolve the ini.
 """
 
+import codecs
 import os
 import re
 from collections.abc import Iterator
@@ -28,10 +29,10 @@ WORKERS = frozenset({"processes", "workers"})
 # uWSGI puts the number of cores there, so it need not be asked.
 ONE_PER_CORE = "%k"
 
+# The daemon refuses an ini with 0 of these. It need not know them where a command computes them.
+NUMBERS = WORKERS | {"gevent", "async", "limit-nproc"}
 # The daemon uses the values of these. Of all other options it only uses the names.
-_VALUES = SOCKETS | SHARED_SOCKETS | PROTOCOL_KEYS | WORKERS | {
-    "idle", "listen", "loop", "gevent", "async", "limit-nproc",
-}  # fmt: skip
+_VALUES = SOCKETS | SHARED_SOCKETS | PROTOCOL_KEYS | NUMBERS | {"idle", "listen", "loop"}
 # And the values of these where a socket is relative to them.
 _FOLDERS = frozenset({"chdir", "chroot"})
 _RESOLVED_KEYS = LOADERS | BLOCKS | {"set"}
@@ -41,6 +42,8 @@ _BLANKS = " \t\r"
 _MAGIC = re.compile(rb"%(.?)", re.DOTALL)
 _ATOI = re.compile(r"\s*([+-]?\d{1,18})", re.ASCII)
 _QUOTES_SOCKET = re.compile(rf"%\((?:{'|'.join(sorted(SOCKETS))})[ )]")
+# The section of uWSGI, or ours, with a comment behind it or without the bracket at its end.
+_NEARLY = re.compile(r"\[(uwsgi|\s*emperor\s*)(?:\]|$)")
 # Marks where a `%` at the end of a line joined it to the next one, until the lines are counted.
 _JOINT = "\0"
 
@@ -105,16 +108,15 @@ def text_of(data: bytes, name: str, folder: str) -> str:
     """The text of an ini, for `lines_of`. Its `%x` variables are replaced as far as their values
     are known before uWSGI runs.
 
-    Raises BrokenIni for data that is too long, binary, or not UTF-8.
+    A byte that is not UTF-8, as in an old comment, becomes a replacement character; uWSGI takes any
+    byte. Raises BrokenIni for data that is too long or binary.
     """
     if len(data) > LONGEST_DEFINITION:
         raise BrokenIni("it has more than 64 KiB", "put an ini there")
-    try:
-        text = data.decode()
-        nul = text.find("\0")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise BrokenIni("it is not UTF-8 text", "save it as such", line) from error
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise BrokenIni("it is UTF-16 text, which uWSGI cannot read", "save it as UTF-8", 1)
+    text = data.decode(errors="replace")
+    nul = text.find("\0")
     if nul >= 0:
         line = text.count("\n", 0, nul) + 1
         raise BrokenIni("it has a NUL byte", "put an ini there, not a binary", line)
@@ -139,17 +141,19 @@ def lines_of(text: str) -> Iterator[tuple[int, str]]:
 def _sections(text: str) -> tuple[list[Option], list[Option]]:
     options: list[Option] = []
     emperor: list[Option] = []
-    sections = {"[uwsgi]": options, "[emperor]": emperor}
+    sections = {"uwsgi": options, "emperor": emperor}
     section: list[Option] | None = None
     for number, line in lines_of(text):
         if line[0] == "[":
-            if line[-1] != "]":
-                raise BrokenIni(
-                    f"the section {line!r} does not end in ]",
-                    "complete it, and put comments on lines of their own",
-                    number,
-                )
-            section = sections.get(line)
+            # uWSGI drops the last letter, whatever that is.
+            name = line[1:-1]
+            section = sections.get(name)
+            if section is None and (meant := _NEARLY.match(line)):
+                cure = f"write [{meant[1].strip()}] alone on its line"
+                raise BrokenIni(f"uWSGI takes {line!r} for the section {name!r}", cure, number)
+            if "]" not in line:
+                # A copy that was cut short may end like this.
+                raise BrokenIni(f"the section {line!r} does not end in ]", "complete it", number)
         elif section is not None:
             key, _, value = line.partition("=")
             section.append(Option(key.rstrip(_BLANKS), value.lstrip(_BLANKS), number))
@@ -164,9 +168,16 @@ def _first_for_uwsgi(options: list[Option]) -> Option | None:
             return option
         if key in WORKERS:
             value = value.removeprefix(ONE_PER_CORE)
+        if key in NUMBERS and is_computed(option):
+            continue
         if key in values and ("%" in value or "$(" in value or "@(" in value):
             return option
     return None
+
+
+def is_computed(option: Option) -> bool:
+    """Whether the value is what a command prints or a server answers, as in `@(exec://nproc)`."""
+    return "@(" in option.value and "://" in option.value
 
 
 def _is_relative_socket(option: Option) -> bool:

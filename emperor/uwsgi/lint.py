@@ -299,7 +299,7 @@ def _open_block(ini: Ini) -> Iterator[Finding]:
     if opened is not None:
         yield Finding(
             opened.line, Severity.WARNING,
-            f"{opened.key} is never closed, and swallows emperord's own options, as die-on-idle",
+            f"{opened.key} is never closed, so all options below it depend on it",
             "close it with endif or endfor",
         )  # fmt: skip
 

@@ -26,7 +26,7 @@ from emperor.linux.trust import others_may_write, who_may_turn
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
 from emperor.model.ports import CannotLaunch, Exit, Gate
 from emperor.model.spec import Identity
-from emperor.uwsgi.command import clean_environment
+from emperor.uwsgi.command import END_OF_BLOCK, clean_environment
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import LOADERS, Ini, Option, lines_of, text_of
 
@@ -53,7 +53,7 @@ _ACTING_KEYS = frozenset({
     "stop", "reload", "pause", "suspend", "resume", "signal", "flock", "flock-wait",
     "connect-and-read", "extract",
 })  # fmt: skip
-# A path loads any code, and so runs it. A name loads one of uWSGI's own plugins.
+# A path loads any code, and so runs it, unless it is root's. A name loads one of uWSGI's plugins.
 _PLUGINS = frozenset({
     "plugin", "plugins", "need-plugin", "need-plugins", "plugin-dir", "plugins-dir",
 })  # fmt: skip
@@ -118,7 +118,7 @@ class Resolver:
             token = secrets.token_hex(4)
             log_date = f"--log-date={token}"
             hooks = [f"--{key}={value}" for key, value in _HOOKS]
-            arguments = [*hooks, log_date, "--ini", ini.name, log_date]
+            arguments = [*hooks, log_date, "--ini", ini.name, END_OF_BLOCK, log_date]
             ended, printed = await self._run(arguments, identity)
         options = _options(ini, printed, token)
         if ended.code != 0:
@@ -127,8 +127,7 @@ class Resolver:
         if options is None:
             raise BrokenIni(
                 "uWSGI does not print the options",
-                "close every if- and for- with endif or endfor, and drop what makes uWSGI print and"
-                " exit, or date its log",
+                "drop what makes uWSGI print and exit, or date its log",
             )
         return replace(ini, options=options, needs_uwsgi=None)
 
@@ -219,7 +218,7 @@ def _options(ini: Ini, printed: str, token: str) -> tuple[Option, ...] | None:
         end = records.index(";end of configuration\n", start)
     except ValueError:
         return None
-    ours = [*_HOOKS, ("log-date", token), ("ini", ini.name), ("log-date", token)]
+    ours = [*_HOOKS, ("log-date", token), ("ini", ini.name), ("endif", "true"), ("log-date", token)]
     written: dict[str, list[Option]] = {}
     for option in reversed(ini.options):
         written.setdefault(option.key, []).append(option)
@@ -283,8 +282,22 @@ def _acts(key: str, value: str) -> bool:
         key in _ACTING_KEYS
         or _ACTS.search(f"{key}={value}") is not None
         or (key in LOADERS and value.startswith(_FETCHES))
-        or (key in _PLUGINS and "/" in value)
+        or (key in _PLUGINS and "/" in value and not _is_roots(value))
     )
+
+
+def _is_roots(path: str) -> bool:
+    """Whether only root, or the user of this process, decides what is at an absolute path."""
+    if not path.startswith("/") or any(reference in path for reference in ("$(", "%(", "@(")):
+        return False
+    while not os.path.lexists(path):
+        path = os.path.dirname(path.rstrip("/"))
+    try:
+        info = os.stat(path)
+        may_turn = who_may_turn(path, ROOT)
+    except OSError:
+        return False
+    return may_turn is None and info.st_uid in (ROOT, os.geteuid()) and not others_may_write(info)
 
 
 def _lines(path: str) -> Iterator[tuple[int, str, str]]:

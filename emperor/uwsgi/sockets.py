@@ -62,8 +62,8 @@ def socket_of(domain: str, ini: Ini, settings: Settings, last: Mapping[str, Opti
     _refuse_unusable(own, ini)
     if own is None:
         refuse_path(None, own_address)
-        key = "uwsgi-socket" if PROTOCOL_KEYS & last.keys() else _DEFAULT_PROTOCOL
-        return Socket(own_address, key, WireProtocol.UWSGI, False, Adoption.BY_FD, tuple(foreign))
+        uwsgi, by_fd = WireProtocol.UWSGI, Adoption.BY_FD
+        return Socket(own_address, _DEFAULT_PROTOCOL, uwsgi, False, by_fd, tuple(foreign))
     refuse_path(own, spelled_address(own))
     return _named(own, ini, last, settings.activation, tuple(foreign))
 
@@ -77,6 +77,10 @@ def _refuse_unusable(own: Option | None, ini: Ini) -> None:
         )
     for option in ini.options:
         if option.key in SOCKETS:
+            if option.value == "":
+                raise option.broken(
+                    f"{option.key} is empty", f"write an address, or drop {option.key}"
+                )
             spoken(option, ini)
             if option.value.startswith("=") and shared_socket(option, ini) is None:
                 raise option.broken(
@@ -116,7 +120,7 @@ def _named(
             f"{own.key} = {path} speaks {asked.value} here, and nginx speaks uwsgi to that socket",
             f"write uwsgi-socket = {path}",
         )
-    return Socket(path, "uwsgi-socket", WireProtocol.UWSGI, True, Adoption.BY_FD, foreign)
+    return Socket(path, own.key, WireProtocol.UWSGI, True, Adoption.BY_FD, foreign)
 
 
 def spoken(option: Option, ini: Ini) -> WireProtocol:

@@ -14,7 +14,7 @@ from emperor.model.domain import is_domain
 from emperor.model.settings import KEYS, Settings
 from emperor.model.spec import OnChange, Spec
 from emperor.uwsgi.identity import Accounts, identity_of, is_administrator
-from emperor.uwsgi.ini import ONE_PER_CORE, WORKERS, Ini, Option, leading_number
+from emperor.uwsgi.ini import ONE_PER_CORE, WORKERS, Ini, Option, is_computed, leading_number
 from emperor.uwsgi.options import UwsgiOptions, shared
 from emperor.uwsgi.pythons import binary_of, python_home_of
 from emperor.uwsgi.sockets import refuse_path, socket_of
@@ -114,21 +114,25 @@ def _refuse_no_workers(ini: Ini, last: Mapping[str, Option]) -> None:
     """Raise BrokenIni if no worker would accept requests. The emperor pipe tells nothing of that:
     uWSGI says that the app is loaded, and waits for orders, or for workers that die."""
     workers = _last_of(ini, WORKERS)
-    if workers and not workers.value.startswith(ONE_PER_CORE) and not whole_number(workers):
+    if workers and not workers.value.startswith(ONE_PER_CORE) and _is_zero(workers):
         raise workers.broken(
             f"{_nothing(workers)}, so no worker accepts requests",
             f"write a number, or {workers.key} = {ONE_PER_CORE} for one worker per core",
         )
     limit = last.get("limit-nproc")
-    if limit and whole_number(limit) == 1:
+    if limit and leading_number(limit.value) == 1:
         raise limit.broken("limit-nproc = 1 leaves the master without a worker", "raise it")
     greenlets = _last_of(ini, _GREENLETS)
-    if greenlets and _is_gevent(last) and not whole_number(greenlets):
+    if greenlets and _is_gevent(last) and _is_zero(greenlets):
         raise greenlets.broken(
             f"{_nothing(greenlets)}, so no worker can handle a request",
             f"write the number of requests that each one may handle at once, as {greenlets.key}"
             " = 100",
         )
+
+
+def _is_zero(option: Option) -> bool:
+    return not is_computed(option) and whole_number(option) == 0
 
 
 def _last_of(ini: Ini, keys: Collection[str]) -> Option | None:

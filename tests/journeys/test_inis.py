@@ -21,6 +21,14 @@ SERVED = {
     "each socket a protocol": "protocol = http\nuwsgi-socket = OWN\nsocket = 127.0.0.1:PORT",
     "a descriptor of systemd's": "http-socket = fd://3",
     "a descriptor that is not there": "socket = fd://7",
+    "a comment behind another section": "threads = 2\n[app:old] # not used\nsocket = :1\n[uwsgi]",
+    "plugins beside a block": "plugins-dir = /usr/lib/uwsgi\nplugins = x\nif-env = PATH\nendif =",
+    "a block that is left open": "if-env = PATH\nenv = SEEN=yes",
+    "a loop that is left open": "for = a b\nenv = %(_)=yes",
+    "a block that does not apply": "threads = 2\nif-env = NO_SUCH\nidle = 1\nendif =",
+    "a comment in another alphabet": "# caf\udce9",
+    "a value in another alphabet": "env = NAME=caf\udce9\nprocname-prefix = \udce9",
+    "workers as a command says": "processes = @(exec://nproc)",
     "a shared socket": "shared-socket = 127.0.0.1:PORT\nhttp-socket = =0",
 }
 
@@ -29,7 +37,7 @@ def ini(backend: Backend, options: str) -> str:
     """An ini of a.example's with these options."""
     own = str(backend.sockets / "a.example" / "socket")
     options = options.replace("OWN", own).replace("PORT", str(free_ports(1)[0]))
-    return f"[uwsgi]\n{options}\nfile = {APPS}/plain.py\n"
+    return f"[uwsgi]\nfile = {APPS}/plain.py\n{options}\n"
 
 
 @pytest.mark.parametrize("options", SERVED.values(), ids=SERVED.keys())

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from emperor.model.spec import Spec
+from emperor.model.spec import Spec, WireProtocol
 from emperor.uwsgi.command import argv, environment
 from emperor.uwsgi.options import Adoption, UwsgiOptions
 
@@ -19,19 +19,26 @@ def before_and_after_ini(spec: Spec) -> tuple[str, str]:
 def test_the_ini_can_override_idle_but_not_how_it_stops() -> None:
     before, after = before_and_after_ini(SPEC)
     assert before == (
-        "/bin/uwsgi --socket fd://3 --idle 93600"
+        "/bin/uwsgi --uwsgi-socket fd://3 --idle 93600"
         " --buffer-size 65535 --max-vars 600 --post-buffering 65536 --need-app"
     )
     assert after == (
-        "--die-on-idle --master --set cheap=false --set shutdown-sockets=false --no-orphans"
+        "--endif --die-on-idle --master --set cheap=false --set shutdown-sockets=false --no-orphans"
     )
 
 
 def test_the_listener_speaks_the_protocol_that_the_ini_chose() -> None:
     before, _ = before_and_after_ini(
-        replace(SPEC, runtime=UwsgiOptions(socket_option="http-socket"))
+        replace(SPEC, runtime=UwsgiOptions(socket_option="http-socket"), protocol=WireProtocol.HTTP)
     )
     assert "--http-socket fd://3" in before
+
+
+def test_the_listener_speaks_uwsgi_to_nginx() -> None:
+    before, _ = before_and_after_ini(
+        replace(SPEC, runtime=UwsgiOptions(socket_option="http-socket"))
+    )
+    assert "--uwsgi-socket fd://3" in before
 
 
 def test_an_app_that_is_not_named_need_not_load() -> None:

@@ -45,6 +45,8 @@ NASTY = {
     "a key without =": "[uwsgi]\nmaster\nx-a =\n= x\n",
     "several =": "[uwsgi]\nx = a=b = c\n==\n",
     "other sections": "x=0\n[other]\nx=1\n[uwsgi]\nx=2\n[]\nx=3\n[uwsgi]\nx=4\n[UWSGI]\nx=5",
+    "a comment behind another section": "[uwsgi]\nx=1\n[app:old] # gone\nx=2\n[a]; [b]\nx=3\n[c]d",
+    "an option in a section that looks alike": "[uwsgi]\nx=1\n[uwsgi2]\nx=2\n[uwsgi:a] # b\nx=3",
     "a section is not stripped within": "[ uwsgi]\nx=1\n[uwsgi ]\nx=2\n[uwsgi]\nx=3\n[[uwsgi]]",
     "other blanks are no blanks": "[uwsgi]\n\x0bx\x0c = \x0b1\x0c\nx = \xa02\xa0\n\x85y = \u2028\n",
     "short names are no options": "[uwsgi]\ns = /tmp/none\nl = 9\np = 0\n",
@@ -56,13 +58,15 @@ NASTY = {
     "placeholders stay": "[uwsgi]\nx = $(NO_SUCH)|%(no-such)|$(|%(|$()\n",
     "quotes are letters": "[uwsgi]\nx = \"a b\" 'c' \\n \\\\\n",
     "a colon is no =": "[uwsgi]\nx: 1\n",
+    "bytes that are not UTF-8": "[uwsgi]\n# caf\udce9\nx = \udcff|%n|\udcc3\nx-\udce9 = \udcfc",
 }
 
 
 @pytest.mark.parametrize("text", NASTY.values(), ids=NASTY.keys())
 def test_a_nasty_ini_is_read_as_uwsgi_reads_it(text: str, tmp_path: Path) -> None:
-    (tmp_path / NAME).write_bytes(text.encode())
-    ini = read(text, str(tmp_path))
+    data = text.encode(errors="surrogateescape")
+    (tmp_path / NAME).write_bytes(data)
+    ini = parse(data, NAME, str(tmp_path))
     assert pairs(ini) == resolved(tmp_path, NAME)
     assert ini.needs_uwsgi is None
 
@@ -94,7 +98,7 @@ def test_any_ini_is_read_as_uwsgi_reads_it(tmp_path: Path, lines: list[str]) -> 
     try:
         ini = read(text, str(tmp_path))
     except BrokenIni as broken:
-        assert "does not end in ]" in str(broken)
+        assert "does not end in ]" in str(broken) or "for the section" in str(broken)
         return
     assert pairs(ini) == resolved(tmp_path, NAME)
 
@@ -150,6 +154,7 @@ def test_an_option_that_the_daemon_needs_is_left_to_uwsgi(
         "env = HOME=$(HOME)",
         "pythonpath = @(path.txt)",
         "processes = %k",
+        "processes = @(exec://nproc)",
         "procname-prefix = %h",
         "force-cwd = /",
         "forkbomb-delay = 1",
@@ -178,9 +183,19 @@ def test_it_is_noticed_when_a_value_quotes_a_socket(value: str, quotes: bool) ->
         (b"[Uwsgi]\nmaster\n", "there is no section [uwsgi], or nothing in it"),
         (b"\xef\xbb\xbf[uwsgi]\nmaster\n", "without a byte order mark"),
         (b"[uwsgi]\nmaster\n[emper", "line 3: the section '[emper' does not end in ]"),
-        (b"[uwsgi] ; mine\nmaster\n", "line 1: the section '[uwsgi] ; mine' does not end in ]"),
+        (b"[uwsgi] ; mine\nmaster\n", "line 1: uWSGI takes '[uwsgi] ; mine' for the section"),
+        (
+            b"[uwsgi\nmaster\n",
+            "line 1: uWSGI takes '[uwsgi' for the section 'uwsg'; write [uwsgi] al",
+        ),
+        (b"[uwsgi]\nmaster\n[emperor] #[x]\nuid = a", "line 3: uWSGI takes '[emperor] #[x]' for"),
+        (b"[uwsgi]\nmaster\n[ emperor ]\nuid = a", "line 3: uWSGI takes '[ emperor ]' for the sec"),
+        (
+            "[uwsgi]\nmaster\n".encode("utf-16"),
+            "line 1: it is UTF-16 text, which uWSGI cannot read",
+        ),
         (b"[uwsgi]\nmaster\n\x7fELF\0\0", "line 3: it has a NUL byte"),
-        (b"[uwsgi]\n\n# caf\xe9\n", "line 3: it is not UTF-8 text"),
+        (b"[uwsgi]\n\n# caf\xe9\n", "there is no section [uwsgi], or nothing in it"),
         (b"[uwsgi]\n" + b"#" * LONGEST_DEFINITION, "it has more than 64 KiB"),
     ],
 )

@@ -225,10 +225,32 @@ async def test_an_ini_that_uwsgi_refuses_is_broken_with_its_error(
     assert str(broken.value).startswith(message)
 
 
-@pytest.mark.parametrize("text", ["log-date = x\nif-env = NO_SUCH", "set = x=1\nhelp = true"])
-async def test_an_ini_whose_options_are_not_printed_is_broken(folder: Path, text: str) -> None:
-    with pytest.raises(BrokenIni, match=r"^uWSGI does not print the options; close"):
-        await resolve(folder, text)
+async def test_an_ini_whose_options_are_not_printed_is_broken(folder: Path) -> None:
+    with pytest.raises(BrokenIni, match=r"^uWSGI does not print the options; drop"):
+        await resolve(folder, "set = x=1\nhelp = true")
+
+
+@pytest.mark.parametrize("block", ["if-env = NO_SUCH", "if-env = PATH", "for = a b"])
+async def test_an_open_block_ends_with_its_ini(folder: Path, block: str) -> None:
+    (folder / "open.ini").write_text(f"[uwsgi]\n{block}\nidle = 1\n")
+    times = {"if-env = NO_SUCH": 0, "if-env = PATH": 1, "for = a b": 2}[block]
+    text = f"log-date = x\n{block}\nidle = 1"
+    assert values(await resolve(folder, text), "idle") == [("1", 4)] * min(times, 1) + [
+        ("1", 0)
+    ] * (times - 1)
+    assert len(values(await resolve(folder, "include = open.ini"), "idle")) == times
+
+
+async def test_plugins_of_roots_are_no_side_effect(folder: Path) -> None:
+    for plugins in ("/usr/lib", "/usr/lib/no/such/plugins"):
+        text = f"plugins-dir = {plugins}\nplugins = python3\nif-env = PATH\nidle = 1\nendif ="
+        assert values(await resolve(folder, text), "idle") == [("1", 5)]
+    own = folder / "own"
+    own.mkdir()
+    os.chown(own, NOBODY.pw_uid, NOBODY.pw_gid)
+    for plugins in (f"{own}", f"{own}/later", f"{folder}/$(HOME)", "/tmp/later", "../lib"):
+        with pytest.raises(BrokenIni, match="would act when uWSGI reads the ini"):
+            await resolve(folder, f"plugins-dir = {plugins}\nif-env = PATH\nendif =")
 
 
 async def test_an_open_block_hides_nothing(folder: Path) -> None:

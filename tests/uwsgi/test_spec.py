@@ -52,6 +52,12 @@ def test_a_path_with_dots_that_lead_back_is_refused() -> None:
         spec(f"socket = /home/link/../../var/sockets/{DOMAIN}/socket")
 
 
+@pytest.mark.parametrize("option", ["socket =", "http-socket"])
+def test_an_empty_socket_is_refused(option: str) -> None:
+    with pytest.raises(BrokenIni, match=r"line 2: .*socket is empty; write an address"):
+        spec(option)
+
+
 def test_a_number_of_thousands_of_digits_is_out_of_range() -> None:
     with pytest.raises(BrokenIni, match="out of range"):
         spec(f"idle = {'9' * 5000}")
@@ -91,7 +97,6 @@ def test_any_front_end_may_speak_what_the_ini_says(option: str, protocol: WirePr
 def test_nginx_is_spoken_to_in_uwsgi_whatever_the_ini_says(option: str) -> None:
     made = spec(option.replace("OWN", OWN))
     assert (made.socket, made.protocol) == (OWN, WireProtocol.UWSGI)
-    assert uwsgi_options(made).socket_option == "uwsgi-socket"
     assert uwsgi_options(made).adoption is Adoption.BY_FD
 
 
@@ -99,11 +104,7 @@ def test_a_protocol_is_that_of_plain_sockets_alone() -> None:
     emperor = "[emperor]\nactivation = socket"
     made = spec(f"socket = {OWN}\nprotocol = http\nsocket-protocol = fastcgi\n{emperor}")
     assert (made.protocol, uwsgi_options(made).socket_option) == (WireProtocol.FASTCGI, "socket")
-    made = spec(f"protocol = http\n{emperor}")
-    assert (made.protocol, uwsgi_options(made).socket_option) == (
-        WireProtocol.UWSGI,
-        "uwsgi-socket",
-    )
+    assert spec(f"protocol = http\n{emperor}").protocol is WireProtocol.UWSGI
 
 
 @pytest.mark.parametrize("option", [f"http-socket = {OWN}", f"protocol = http\nsocket = {OWN}"])
@@ -317,7 +318,8 @@ def test_an_ini_without_a_worker_is_refused_at_once(text: str, cause: str) -> No
     "text",
     [
         "processes = 0\nworkers = 2", "workers = +2", "processes = 2 ; two", "processes = %k",
-        "limit-nproc = 2", "gevent = 0\nasync = 5", "async = 0", "gevent = 10",
+        "workers = @(exec://nproc)", "limit-nproc = 2", "gevent = 0\nasync = 5", "async = 0",
+        "gevent = 10",
     ],
 )  # fmt: skip
 def test_an_ini_with_a_worker_is_served(text: str) -> None:
