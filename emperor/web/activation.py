@@ -78,13 +78,15 @@ def outcome(vassal: Vassal | None, now: float) -> Run | Wait | Answer:
 class Hit:
     """What nginx says about a request that the app did not take. `navigates`: a browser navigates,
     and asks again by itself. `wants_html`: the answer is better in HTML. `tries`: how often nginx
-    has asked here for this request. `runs`: how often the app may have begun to handle it."""
+    has asked here for this request. `runs`: how often the app may have begun to handle it.
+    `refused_file`: what the app has named in X-Accel-Redirect, and nginx does not send."""
 
     domain: str
     navigates: bool
     wants_html: bool
     tries: int
     runs: int
+    refused_file: str | None
     client: str | None
     request_id: str | None
     method: str | None
@@ -100,6 +102,7 @@ class Hit:
             wants_html=headers.get("X-Html") == "1",
             tries=len(headers.get("X-Try", "")),
             runs=len(headers.get("X-Runs", "")),
+            refused_file=_printable(headers.get("X-Refused-File")),
             client=_printable(headers.get("X-Forwarded-For")),
             request_id=_printable(headers.get("X-Request-Id")),
             method=_printable(headers.get("X-Original-Method")),
@@ -174,6 +177,8 @@ class Activation:
         if not is_domain(hit.domain):
             return self._respond(Answer(Page.NO_DOMAIN), hit)
         vassal = self._governor.vassals.serving(hit.domain)
+        if hit.refused_file:
+            return self._refuse_download(vassal, hit)
         domain = vassal.spec.domain if vassal else UNKNOWN_HOSTS
         connection = request.get_extra_info("socket")
         if limit := self.admission.rejection(domain, connection.fileno() if connection else 0):
@@ -197,6 +202,18 @@ class Activation:
             return self._respond(Answer(Page.FAILED), hit)
         self._demand(vassal, hit)
         return await self._hold(hit, vassal.spec.domain)
+
+    def _refuse_download(self, vassal: Vassal | None, hit: Hit) -> web.Response:
+        """Answer a request whose app has named a file that nginx does not send for it."""
+        what = f"X-Accel-Redirect of {hit.domain}"
+        if vassal and self._bursts.begins(what, self._governor.now()):
+            log.warning(
+                "cannot send the file %r that %s names in X-Accel-Redirect: it is in no folder that"
+                " /etc/nginx/emperord/downloads.conf lists for this host; add the folder there",
+                hit.refused_file, hit.domain,
+                extra=about(vassal.spec.domain),
+            )  # fmt: skip
+        return self._respond(Answer(Page.NO_DOWNLOAD), hit)
 
     def _log_rejection(self, domain: str, limit: Limit) -> None:
         scope = {

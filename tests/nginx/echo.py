@@ -1,4 +1,5 @@
-"""A WSGI app that answers with its request, notes each run, and dies at certain paths."""
+"""A WSGI app that answers with its request, or with the headers of its query at /headers. It notes
+each run, and dies at certain paths."""
 
 import hashlib
 import json
@@ -6,7 +7,7 @@ import os
 import signal
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 RUNS = Path(os.environ["ECHO_RUNS"])
@@ -30,9 +31,9 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
         case "/own-502":
             start_response("502 Bad Gateway", [("Content-Type", "text/plain")])
             return [b"the app's own\n"]
-        case "/steer":
-            start_response("200 OK", _STEERING)
-            return [b"steered\n"]
+        case "/headers":
+            start_response("200 OK", parse_qsl(environ["QUERY_STRING"], keep_blank_values=True))
+            return [b"the app's own body\n"]
         case "/half":
             return _half(start_response)
     body = environ["wsgi.input"].read()
@@ -43,16 +44,6 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     }
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(answer).encode()]
-
-
-_STEERING = [
-    ("X-Accel-Redirect", "/steered-here"),
-    ("X-Accel-Expires", "3600"),
-    ("X-Accel-Limit-Rate", "1"),
-    ("X-Accel-Buffering", "no"),
-    ("X-Accel-Charset", "klingon"),
-    ("Content-Type", "text/plain"),
-]
 
 
 def _half(start_response: StartResponse) -> Iterable[bytes]:

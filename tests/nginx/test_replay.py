@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from aiohttp import web
@@ -16,6 +17,14 @@ from tests.nginx.stub_daemon import Asked, StubDaemon, run_it
 from tests.nginx_server import Nginx
 
 HOST = "app.example"
+# X-Accel-Redirect: test_downloads.
+STEERING = {
+    "X-Accel-Expires": "3600",
+    "X-Accel-Limit-Rate": "1",
+    "X-Accel-Buffering": "no",
+    "X-Accel-Charset": "klingon",
+    "Content-Type": "text/plain",
+}
 DIED = r"upstream prematurely closed connection|recv\(\) failed \(104: Connection reset by peer\)"
 
 
@@ -124,9 +133,10 @@ async def test_a_reply_that_breaks_off_is_not_begun_anew(
 
 
 async def test_an_app_cannot_steer_nginx(nginx: Nginx, warm: App, daemon: StubDaemon) -> None:
-    reply = await asyncio.to_thread(ask, nginx.port, Request(HOST, "/steer"))
-    assert (reply.status, reply.text) == (200, "steered\n")
-    assert warm.runs == ["GET /steer"]
+    request = Request(HOST, f"/headers?{urlencode(STEERING)}")
+    reply = await asyncio.to_thread(ask, nginx.port, request)
+    assert (reply.status, reply.text) == (200, "the app's own body\n")
+    assert warm.runs == ["GET /headers"]
     assert reply.headers["content-type"] == "text/plain"
     # The balancer acts on this header and removes it.
     assert [name for name in reply.headers if name.startswith("x-accel")] == ["x-accel-buffering"]

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from aiohttp import ClientResponse
@@ -43,7 +44,7 @@ class Front:
         navigates: bool = False,
         tries: str = "1",
         wants_html: bool = False,
-        runs: str = "",
+        also: Mapping[str, str] = MappingProxyType({}),
     ) -> ClientResponse:
         """Ask for a domain, as nginx does for a cold request."""
         headers = {
@@ -51,12 +52,12 @@ class Front:
             "X-Navigate": "1" if navigates else "0",
             "X-Html": "1" if navigates or wants_html else "0",
             "X-Try": tries,
-            "X-Runs": runs,
             "X-Original-Method": "GET",
             "X-Original-Path": "/any/path",
             "X-Original-Agent": "curl/8.0",
             "X-Request-Id": "<script>alert(1)</script>",
             "X-Forwarded-For": "203.0.113.9",
+            **also,
         }
         return await self.client.get("/any/path", headers=headers)
 
@@ -198,9 +199,23 @@ async def test_a_request_that_ran_is_repeated_if_its_vassal_says_so() -> None:
             await eventually_async(lambda: nginx.held == 1)
             nginx.world.launcher.last.accepts()
             assert (await first).status == 200
-            again = await nginx.ask(tries="11", runs="1")
+            again = await nginx.ask(tries="11", also={"X-Runs": "1"})
             assert again.status == status
             assert ("was not repeated" in await again.text()) is (status == 502)
+
+
+async def test_a_refused_download_is_answered_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with front(World()) as nginx:
+        refused = {"X-Refused-File": "/files/a.pdf", "X-Runs": "1"}
+        replies = [await nginx.ask(also=refused) for _ in range(2)]
+        assert [reply.status for reply in replies] == [502, 502]
+        assert "does not send" in await replies[0].text()
+        assert not nginx.world.launcher.started
+    [warning] = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert "'/files/a.pdf' that a.example names in X-Accel-Redirect" in warning
+    assert "downloads.conf" in warning
 
 
 async def test_pages_load_nothing_from_other_servers() -> None:

@@ -45,6 +45,11 @@ class Page(Enum):
         "The site failed",
         "The application failed while it handled this request, which was not repeated.",
     )
+    NO_DOWNLOAD = Wording(
+        502,
+        "No such download",
+        "The application named a file that this server does not send for it.",
+    )
     CROWDED = Wording(
         503,
         "Too many visitors",
