@@ -1,5 +1,6 @@
-"""Writes what the documentation takes from a source: lifecycle.md, settings.md and api.md from the
-code, the picture of the journey from its template, and tables of figures from docs/figures.json.
+"""Writes what the documentation takes from a source: lifecycle.md, settings.md, api.md and
+causes.md from the code, the picture of the journey from its template, and tables of figures from
+docs/figures.json.
 
 `make docs` runs it, and a test fails when a page differs from what it would write.
 """
@@ -14,6 +15,7 @@ import jinja2
 
 from docs import figures
 from docs.api_page import api
+from docs.causes_page import causes
 from emperor.model.lifecycle import (
     DEPARTURES,
     KEEPS_PENDING,
@@ -238,6 +240,7 @@ PAGES = {
     DOCS / "lifecycle.md": lifecycle,
     DOCS / "settings.md": settings,
     DOCS / "api.md": api,
+    DOCS / "causes.md": causes,
     DOCS / "examples" / "emperord.ini": config,
     DOCS / "pictures" / "journey.svg": journey,
 } | {page: partial(_filled, page) for page in QUOTING}

@@ -1,50 +1,196 @@
-"""Why a uWSGI exited, in a line: from its exit status and from the end of its output."""
+"""Why a uWSGI exited, in a sentence: from its exit status and from the end of its output."""
 
 import re
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from enum import Enum
 
 from emperor.model.ports import Exit
+from emperor.uwsgi.causes import RULES
+from emperor.uwsgi.cures import (
+    ANY_ERROR,
+    ANY_EXCEPTION,
+    CURES,
+    DISK_FULL,
+    EXCEPTIONS,
+    SIGNALS,
+)
 
 # uWSGI's own exit codes (uwsgi.h: UWSGI_FAILED_APP_CODE, and exit(1) of its configuration).
-_EXITS = {
-    22: "the app could not be loaded",
-    1: "uWSGI gave up",
-}
-_TRACEBACK = "Traceback (most recent call last):"
-# uWSGI prints the exception alone where `module` itself cannot be found.
-_RAISED = re.compile(r"(?:\w+\.)*[A-Z]\w*(?:Error|Exception): ")
-_COMPLAINT = re.compile(
-    r"(?i).*(?:\berror\b|unable to|cannot|failed|not found|no such|denied|unknown|must be).*"
+_CANNOT_LOAD, _GAVE_UP = 22, 1
+_EXITS = {_CANNOT_LOAD: "the app could not be loaded", _GAVE_UP: "uWSGI gave up"}
+
+# The line that ends a traceback. uWSGI prints it alone where `module` itself cannot be found.
+_RAISED = re.compile(
+    r"^(?P<class>(?:\w[\w-]*\.)*(?P<name>[A-Z]\w*))(?::[ ](?P<what>.*))?$", re.MULTILINE
 )
-# uWSGI prints these at every exit, so they explain nothing.
-_USUAL = re.compile(r"unable to load app 0|no app loaded|\*\*\*|OOPS|need-app|VACUUM")
-_LONGEST = 200
+_TRACEBACK = "Traceback (most recent call last):"
+_FRAME = re.compile(r'^  File "(?P<file>[^<"][^"]*)", line (?P<line>\d+)', re.MULTILINE)
+_EXCEPTION_NAME = re.compile(r"(?:Error|Exception|Warning|Exit|Interrupt)$")
+_VIRTUALENV = re.compile(r"^PEP 405 virtualenv detected: (.*)", re.MULTILINE)
+_PYTHON = re.compile(r"^Python version: (\d+\.\d+)", re.MULTILINE)
+# Lines that uWSGI prints also when all is well, or at every exit.
+_CHATTER = re.compile(
+    r"""^\s*$ | ^\[emperor\] | ^\*\*\*\ | ^-+ | ^!!!\ no\ internal\ routing
+    | ^(?:uWSGI\ running\ as\ root|your\ |detected\ |current\ working|compiled\ with|os:\ |nodename:
+    | machine:|clock\ source|pcre\ jit|lock\ engine|thunder\ lock|limiting
+    | setting\ |scheduler\ priority
+    | Python\ version|Python\ main|python\ threads|PEP\ 405|Set\ PythonHome|mapped\ |cores\ alloc
+    | spawned\ |gracefully\ \(RE\)|Respawned|respawned\ |WSGI\ app\ |added\ .*\ to\ pythonpath
+    | chdir\(\)\ to|chroot\(\)\ to|setgid\(\)\ to|setuid\(\)\ to|set\ additional|building\ mime
+    | dropping\ |writing\ pidfile|mounting\ |running\ \"|threads\ stack|uWSGI\ http\ bound|uwsgi\ s
+    | goodbye|worker\ \d|Gracefully|SIGINT|SIGTERM|VACUUM|OOPS|DAMN|\.\.\.|FATAL\ hook|The\ work\ of
+    | unable\ to\ load\ app\ \d|no\ request\ plugin|open\ files|max\ open|\[uWSGI\]|\[uwsgi-static\]
+    | probably\ another|binary\ path|Loading\ |Traceback|announcing\ my\ loyalty)
+    | \ -\ (?:need-app\ requested|announcing|graceful|lost\ communication|received\ message)
+    | \[0x[0-9a-f]+\]$ | ^\[pid:\ \d | message\ \d+\ from\ emperor | ^\.\.\.
+    """,
+    re.VERBOSE,
+)
+_LONGEST_WORD, _LONGEST = 160, 500
 
 
-def explain_exit(ended: Exit, printed: str) -> str:
-    """`ended` in words, with the line of `printed` that explains it best.
+class Killed(Enum):
+    """Whether emperord killed the process, and if so, whether it had been told to stop."""
 
-    The last Python exception tells most, then the last complaint of uWSGI itself.
-    """
-    words = f"{_EXITS[ended.code]} ({ended})" if ended.code in _EXITS else str(ended)
-    lines = printed.splitlines()
-    reason = (
-        None
-        if ended.code == 0
-        else _exception(lines) or _last(_RAISED, lines) or _last(_COMPLAINT, lines)
-    )
-    return f"{words}: {reason.strip()[:_LONGEST]}" if reason else words
+    NOT = "not"
+    UNTOLD = "untold"
+    TOLD = "told"
 
 
-def _exception(lines: list[str]) -> str | None:
-    """The line that ends the last traceback: the first that is not indented."""
-    begins = max((at for at, line in enumerate(lines) if line == _TRACEBACK), default=None)
-    if begins is None:
-        return None
-    return next((line for line in lines[begins + 1 :] if line[:1].strip()), None)
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What the output does not tell: what holds an address, in words, and which addresses the ini
+    has uWSGI bind beside its own socket."""
+
+    holder: Callable[[str], str] = lambda _: "by another process"
+    bound: Collection[str] = ()
 
 
-def _last(pattern: re.Pattern[str], lines: list[str]) -> str | None:
-    return next(
-        (line for line in reversed(lines) if pattern.match(line) and not _USUAL.search(line)),
-        None,
-    )
+def explain_exit(
+    ended: Exit, printed: str, around: Circumstances, killed: Killed = Killed.NOT
+) -> str:
+    """Why a uWSGI ended, "cannot X: cause; cure" as far as the table of causes knows it, else its
+    exit status and the last line of its output that is no chatter."""
+    if ended.code == 0 or killed is Killed.TOLD:
+        return str(ended)
+    if killed is Killed.UNTOLD:
+        return _cause(printed, around) or _last_line(printed)
+    if ended.signal is not None:
+        return _by_signal(ended, printed, around)
+    cause = _cause(printed, around)
+    if cause and ended.code is None:
+        # An earlier emperord started it, and it may have printed this long ago.
+        return f"{ended}; {cause}"
+    return cause or _by_status(ended, printed)
+
+
+def _by_signal(ended: Exit, printed: str, around: Circumstances) -> str:
+    """A fatal error of Python explains an abort(); other complaints may be old."""
+    if ended.signal == "SIGABRT" and (cause := _cause(printed, around)) and "Python" in cause:
+        return cause
+    meaning = SIGNALS.get(ended.signal or "")
+    return f"{ended}: {meaning}" if meaning else str(ended)
+
+
+def _cause(printed: str, around: Circumstances) -> str | None:
+    """The sentence of the rule whose match ends in the latest line, or of a later exception."""
+    for is_vague in (False, True):
+        latest, best, sentence = -1, None, ""
+        for rule in RULES:
+            match = _last(rule.pattern, printed) if rule.is_vague is is_vague else None
+            if match is not None and (line := printed.count("\n", 0, match.end())) > latest:
+                latest, best, sentence = line, match, rule.sentence
+        raised = None if is_vague else _raised(printed)
+        if raised is not None and printed.count("\n", 0, raised.end()) > latest:
+            return _exception(raised, printed)
+        if best is not None:
+            return _filled(sentence, best, around)[:_LONGEST]
+    return None
+
+
+def _last(pattern: re.Pattern[str], printed: str) -> re.Match[str] | None:
+    return next(iter(deque(pattern.finditer(printed), maxlen=1)), None)
+
+
+def _filled(sentence: str, match: re.Match[str], around: Circumstances) -> str:
+    words = {name: (text or "").strip()[:_LONGEST_WORD] for name, text in match.groupdict().items()}
+    words["cure"] = CURES.get(words.get("error", ""), ANY_ERROR)
+    words["bound"] = f" ({', '.join(around.bound)})"[:_LONGEST_WORD] if around.bound else ""
+    if "{holder}" in sentence:
+        words["holder"] = around.holder(words["address"])
+    if "{command}" in sentence:
+        words |= _hook(words)
+    return sentence.format(**words)
+
+
+def _hook(words: Mapping[str, str]) -> dict[str, str]:
+    """The option that has the command, and the last line that it printed."""
+    phase, said = words["phase"], words["said"].splitlines()
+    if not phase:
+        return {"option": "a hook", "said": ""}
+    kind = "exec" if words["hook"] == words["command"] else "hook"
+    place = "as-user" if phase.startswith("as uid") else phase.replace(" ", "-")
+    return {"option": f"{kind}-{place}", "said": f": {said[-1]}" if said else ""}
+
+
+def _raised(printed: str) -> re.Match[str] | None:
+    """The line of the last exception. A class of any name counts at the end of a traceback."""
+    raised = None
+    for match in _RAISED.finditer(printed):
+        if _EXCEPTION_NAME.search(match["name"]) or _ends_traceback(printed, match.start()):
+            raised = match
+    return raised
+
+
+def _exception(raised: re.Match[str], printed: str) -> str:
+    text, place = raised[0][:_LONGEST_WORD], _place(printed, raised.start())
+    return f"cannot load the app: {text}{place}; {_exception_cure(raised, printed)}"[:_LONGEST]
+
+
+def _place(printed: str, end: int) -> str:
+    """The innermost frame of the traceback that ends there; a SyntaxError alone has a frame too."""
+    begins = max(0, printed.rfind(_TRACEBACK, 0, end))
+    frames = list(_FRAME.finditer(printed, begins, end))
+    return f" ({frames[-1]['file']}, line {frames[-1]['line']})" if frames else ""
+
+
+def _ends_traceback(printed: str, at: int) -> bool:
+    begins = printed.rfind(_TRACEBACK, 0, at)
+    between = printed[begins + len(_TRACEBACK) + 1 : at].splitlines()
+    return begins >= 0 and bool(between) and all(line.startswith(" ") for line in between)
+
+
+def _exception_cure(raised: re.Match[str], printed: str) -> str:
+    if "No space left on device" in raised[0]:
+        return DISK_FULL
+    virtualenv = _last(_VIRTUALENV, printed)
+    version = _last(_PYTHON, printed)
+    python = f"Python {version[1]}" if version else "uWSGI's Python"
+    where = f" in {virtualenv[1]}" if virtualenv else ""
+    cure = EXCEPTIONS.get(raised["name"], ANY_EXCEPTION)
+    return cure.format(where=f"{where} for {python}", python=python)
+
+
+def _by_status(ended: Exit, printed: str) -> str:
+    if ended.code is None:
+        words = str(ended)
+    elif ended.code in _EXITS:
+        words = f"{_EXITS[ended.code]} ({ended})"
+    else:
+        words = f"the app ended itself ({ended}), by sys.exit() or os._exit() perhaps"
+    said = _said(printed)
+    return f"{words}: {said}" if said else words
+
+
+def _last_line(printed: str) -> str:
+    said = _said(printed)
+    return f"the last line of its log is {said!r}" if said else "its log does not say why"
+
+
+def _said(printed: str) -> str:
+    """The last line that is no chatter."""
+    lines = reversed(printed.splitlines())
+    said = next((line for line in lines if not _CHATTER.search(line)), "")
+    return said.strip()[:_LONGEST_WORD]

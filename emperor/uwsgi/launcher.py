@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from pathlib import Path
+from weakref import WeakSet
 
+from emperor.linux.holders import holder_of
 from emperor.linux.limits import limit_open_files
 from emperor.linux.processes import LedProcess, as_identity, leader_with_socket, open_log, spawn
 from emperor.model.log_fields import about
@@ -27,7 +29,7 @@ from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Spec
 from emperor.uwsgi.command import LISTENER_FD, PIPE_FD, argv, environment
 from emperor.uwsgi.copies import IniCopies, remove_copy
-from emperor.uwsgi.exits import explain_exit
+from emperor.uwsgi.exits import Circumstances, Killed, explain_exit
 from emperor.uwsgi.options import uwsgi_options
 from emperor.uwsgi.pipe import GRACEFUL_STOP, Pipe
 from emperor.uwsgi.pythons import own_python_home
@@ -35,7 +37,7 @@ from emperor.uwsgi.pythons import own_python_home
 log = logging.getLogger("emperord.launcher")
 
 # The end of the output that may explain an exit.
-_OUTPUT_BYTES = 8192
+_OUTPUT_BYTES = 16384
 
 # A worker that dies is replaced two seconds later, if another one died in the same second.
 _REMINDER_SECONDS = 3.0
@@ -55,14 +57,16 @@ class _SpawnEvents:
     domain: str
     generation: int
     events: ProcessEvents
+    around: Circumstances
 
     def on_message(self, message: Message) -> None:
         """The process sent a byte."""
         self.events.on_message(self.domain, self.generation, message)
 
-    def on_exit(self, ended: Exit) -> None:
-        """The process has exited."""
-        self.events.on_exit(self.domain, self.generation, ended)
+    def on_exit(self, ended: Exit, printed: str, killed: Killed) -> None:
+        """The process has exited. `printed` is the end of its output."""
+        cause = explain_exit(ended, printed, self.around, killed)
+        self.events.on_exit(self.domain, self.generation, replace(ended, cause=cause))
 
 
 class UwsgiProcess:
@@ -89,6 +93,7 @@ class UwsgiProcess:
         self._process: LedProcess | None = None
         self._reminder: asyncio.TimerHandle | None = None
         self._last_reminder = -inf
+        self._killed = Killed.NOT
 
     def start(self) -> None:
         """Spawn the master. Raises CannotLaunch, and then nothing is left open."""
@@ -132,6 +137,16 @@ class UwsgiProcess:
         return self._ref.pid
 
     @property
+    def domain(self) -> str:
+        """The domain that it serves."""
+        return self._events.domain
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was spawned and has not exited."""
+        return self._process is not None and self._process.pidfd is not None
+
+    @property
     def ref(self) -> ProcessRef:
         """What the next daemon knows the process by."""
         return self._ref
@@ -170,6 +185,7 @@ class UwsgiProcess:
     def kill(self) -> None:
         """SIGKILL the whole group."""
         if self._process is not None:
+            self._killed = Killed.UNTOLD if self._ref.stop_heard_by is None else Killed.TOLD
             self._process.kill()
 
     def _exited(self, ended: Exit) -> None:
@@ -177,8 +193,7 @@ class UwsgiProcess:
             self._reminder.cancel()
         self._pipe.close()
         remove_copy(self._ref.copy)
-        cause = explain_exit(ended, self._output_end())
-        self._events.on_exit(replace(ended, cause=cause))
+        self._events.on_exit(ended, self._output_end(), self._killed)
 
     def _output_end(self) -> str:
         try:
@@ -210,6 +225,7 @@ class UwsgiLauncher:
         self._copies = IniCopies(settings.vassals_dir, settings.run_dir)
         self._log_dir = settings.log_dir
         self._loop = loop
+        self._processes: WeakSet[UwsgiProcess] = WeakSet()
 
     def prepare(
         self,
@@ -222,7 +238,7 @@ class UwsgiLauncher:
         """A process for `spec` that is not started yet. Raises CannotLaunch."""
         if listener.fd < 0:
             raise CannotLaunch(f"cannot serve on {spec.socket}: it could not be bound again")
-        spawn_events = _SpawnEvents(spec.domain, generation, events)
+        spawn_events = self._events(spec, generation, events)
         try:
             pipe = Pipe.new(self._loop, spawn_events.on_message)
         except OSError as error:
@@ -238,9 +254,11 @@ class UwsgiLauncher:
         except CannotLaunch:
             pipe.close()
             raise
-        return UwsgiProcess(
+        process = UwsgiProcess(
             pipe, ref, spawn_events, partial(self._spawn, spec, listener, ref), self._loop
         )
+        self._processes.add(process)
+        return process
 
     def adopt(
         self,
@@ -261,12 +279,30 @@ class UwsgiLauncher:
                 remove_copy(ref.copy)
                 return None
             pid, pidfds = found[0], [found[1]]
-        spawn_events = _SpawnEvents(spec.domain, generation, events)
+        spawn_events = self._events(spec, generation, events)
         pipe = Pipe.adopted(pipe_fd, self._loop, spawn_events.on_message)
         ref.pid = pid
         process = UwsgiProcess(pipe, ref, spawn_events, _cannot_spawn_again, self._loop)
+        self._processes.add(process)
         process.take_over(pidfds[0])
         return process
+
+    def _events(self, spec: Spec, generation: int, events: ProcessEvents) -> _SpawnEvents:
+        around = Circumstances(partial(self._holder, spec.domain), spec.foreign_sockets)
+        return _SpawnEvents(spec.domain, generation, events, around)
+
+    def _holder(self, domain: str, address: str) -> str:
+        """What listens at `address`, in words for the vassal `domain` that cannot."""
+        leaders = {process.pid: process.domain for process in self._processes if process.is_running}
+        found = holder_of(address, leaders)
+        if found is None:
+            return "by a process that has gone meanwhile"
+        if found.pid is None:
+            return f"by a process of {found.user}" if found.user else "by another process"
+        owner = leaders.get(found.group or 0)
+        if owner == domain:
+            return f"by an earlier process of this app (pid {found.pid})"
+        return f"by {owner or found.name} (pid {found.pid})"
 
     def _spawn(
         self,

@@ -91,7 +91,7 @@ FAULTS = (
         strikes.inis_broken,
         _REFUSED,
         # uWSGI reads the file as it is now, where an app happens to boot meanwhile.
-        r"\.ini: line 1|the app could not be loaded \(exit status 22\)",
+        r"\.ini: line 1|the app could not be loaded \(exit status 22\)|cannot load the app: ",
     ),
     Fault(
         "inis are away for a while",

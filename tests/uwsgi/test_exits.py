@@ -1,50 +1,104 @@
-"""The line of the output of a uWSGI that explains its exit."""
+"""The sentence about the exit of a uWSGI. tests/journeys/test_causes.py has each cause for real."""
+
+import time
 
 import pytest
 
 from emperor.model.ports import Exit
-from emperor.uwsgi.exits import explain_exit
+from emperor.uwsgi.exits import Circumstances, Killed, explain_exit
 
 IMPORT = """\
 *** Operational MODE: single process ***
 Traceback (most recent call last):
   File "/srv/app.py", line 3, in <module>
     import flask
+  File "<frozen importlib._bootstrap>", line 1176, in _find_and_load
 ModuleNotFoundError: No module named 'flask'
 unable to load app 0 (mountpoint='') (callable not found or import error)
 *** no app loaded. GAME OVER ***
 """
-
-
 IMPROPER = """\
 Traceback (most recent call last):
   File "/srv/app.py", line 3, in <module>
 django.core.exceptions.ImproperlyConfigured: no SECRET_KEY
 """
+TAKEN = """\
+probably another instance of uWSGI is running on the same address (:8080).
+bind(): Address already in use [core/socket.c line 769]
+"""
+NAMELESS = 'Traceback (most recent call last):\n  File "/srv/app.py", line 3, in f\napp.Odd\n'
+INSTALL = "install it for uWSGI's Python, or correct virtualenv, pythonpath, chdir or module"
+FLASK = "cannot load the app: ModuleNotFoundError: No module named 'flask' (/srv/app.py, line 3)"
+AROUND = Circumstances(lambda address: f"by what listens at {address}", ("127.0.0.1:81",))
 
 
 @pytest.mark.parametrize(
     ("ended", "printed", "expected"),
     [
-        (Exit(code=22), IMPORT,
-         "the app could not be loaded (exit status 22): ModuleNotFoundError: No module named "
-         "'flask'"),
-        (Exit(code=1), "[strict-mode] unknown config directive: bogus\n",
-         "uWSGI gave up (exit status 1): [strict-mode] unknown config directive: bogus"),
-        (Exit(code=1), "chdir(): No such file or directory [core/uwsgi.c line 2615]\n",
-         "uWSGI gave up (exit status 1): chdir(): No such file or directory [core/uwsgi.c line "
-         "2615]"),
+        (Exit(code=22), IMPORT, f"{FLASK}; {INSTALL}"),
         (Exit(code=22), IMPROPER,
-         "the app could not be loaded (exit status 22): "
-         "django.core.exceptions.ImproperlyConfigured: no SECRET_KEY"),
-        (Exit(signal="SIGKILL"), "", "killed by SIGKILL"),
-        (Exit(signal="SIGSEGV"), "nothing that tells\n", "killed by SIGSEGV"),
+         "cannot load the app: django.core.exceptions.ImproperlyConfigured: no SECRET_KEY"
+         " (/srv/app.py, line 3); mend that; its log has the traceback"),
+        (Exit(code=22), NAMELESS,
+         "cannot load the app: app.Odd (/srv/app.py, line 3); mend that; its log has the"
+         " traceback"),
+        # What was printed last has ended it.
+        (Exit(code=1), IMPORT + TAKEN,
+         "cannot listen on :8080: Address already in use, by what listens at :8080; choose another"
+         " address, or stop what has this one"),
+        (Exit(code=1), "bind(): Permission denied [core/socket.c line 769]\n",
+         "cannot bind a socket (127.0.0.1:81): Permission denied; a port below 1024 needs root, and"
+         " the folder of a unix socket must be writable by the app's user"),
+        (Exit(code=1), "Sat Nov 28 17:12:04 2026 - setns(): Invalid argument [core/utils.c line 9]",
+         "cannot start uWSGI: setns(): Invalid argument; correct the option that asks for this"),
+        # No rule: the last line that is no chatter.
+        (Exit(code=1), "the planets stand badly\nVACUUM: pidfile removed.\ngoodbye to uWSGI.\n",
+         "uWSGI gave up (exit status 1): the planets stand badly"),
+        (Exit(code=1), "thunder lock: disabled\n", "uWSGI gave up (exit status 1)"),
+        (Exit(code=1), "x" * 1000, "uWSGI gave up (exit status 1): " + "x" * 160),
+        (Exit(code=3), "", "the app ended itself (exit status 3), by sys.exit() or os._exit()"
+         " perhaps"),
+        (Exit(unknown="init reaped it"), IMPORT,
+         f"exit status unknown: init reaped it; {FLASK}; {INSTALL}"),
         (Exit(code=0), IMPORT, "exit status 0"),
-        (Exit(code=1), "error: " + "x" * 1000, "uWSGI gave up (exit status 1): error: "
-         + "x" * 193),
+        # An app that served may have printed such lines long ago.
+        (Exit(signal="SIGKILL"), IMPORT,
+         "killed by SIGKILL: by the kernel for lack of memory (journalctl -k tells), or by hand"),
+        (Exit(signal="SIGABRT"), "Fatal Python error: Aborted\n",
+         "cannot go on: Fatal Python error: Aborted; its log has more"),
+        (Exit(signal="SIGUSR1"), "", "killed by SIGUSR1"),
     ],
 )  # fmt: skip
-def test_the_last_exception_explains_more_than_a_complaint(
+def test_an_exit_is_explained_by_what_was_printed_last(
     ended: Exit, printed: str, expected: str
 ) -> None:
-    assert explain_exit(ended, printed) == expected
+    assert explain_exit(ended, printed, AROUND) == expected
+
+
+@pytest.mark.parametrize(
+    ("killed", "printed", "expected"),
+    [
+        (Killed.UNTOLD, IMPORT, f"{FLASK}; {INSTALL}"),
+        (Killed.UNTOLD, "migrating\n", "the last line of its log is 'migrating'"),
+        (Killed.UNTOLD, "", "its log does not say why"),
+        # It was slow to stop, whatever it printed before.
+        (Killed.TOLD, IMPORT, "killed by SIGKILL"),
+    ],
+)
+def test_a_process_that_emperord_killed_tells_how_far_it_came(
+    killed: Killed, printed: str, expected: str
+) -> None:
+    assert explain_exit(Exit(signal="SIGKILL"), printed, AROUND, killed) == expected
+
+
+def test_a_value_that_looks_like_a_format_is_harmless() -> None:
+    printed = "[strict-mode] unknown config directive: {holder.__class__}{0}\n"
+    assert "'{holder.__class__}{0}'" in explain_exit(Exit(code=1), printed, AROUND)
+
+
+@pytest.mark.parametrize("line", ["(" * 80, 'running "' * 9, "open(" * 16, "A." * 40, " " * 80])
+def test_an_output_made_to_be_slow_is_read_quickly(line: str) -> None:
+    printed = f"{line}\n" * (16384 // len(line))
+    began = time.process_time()
+    explain_exit(Exit(code=1), printed, AROUND)
+    assert time.process_time() - began < 0.2

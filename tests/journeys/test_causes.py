@@ -1,0 +1,158 @@
+"""Many ways to fail, each once for real: what the operator sees, and what visitors do not."""
+
+import json
+import os
+import platform
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from emperor.cli.records import parse
+from emperor.cli.status import page
+from emperor.cli.why import story
+from emperor.model.status import Report, VassalDetail
+from tests.backend import Backend
+from tests.eventually import eventually
+from tests.journeys.ways_to_fail import FAILURES, Failure
+
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What inis and sentences refer to; see ways_to_fail.py."""
+
+    secret: Path
+    full: Path
+    old: Path
+    port: int
+    tests: str
+    neighbour: int
+    pid: int
+    somaxconn: int
+    python: str
+    os: str
+
+    def fill(self, text: str, site: Path) -> str:
+        """`text` with its placeholders filled."""
+        for name, value in (asdict(self) | {"site": site}).items():
+            text = text.replace(f"{{{name}}}", str(value))
+        return text
+
+
+@contextmanager
+def _full_disk(folder: Path) -> Iterator[Path]:
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4k,mode=1777", "tmpfs", str(folder)]
+    subprocess.run(command, check=True)
+    try:
+        (folder / "filler").write_bytes(b"x" * 4096)
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def _old_virtualenv(folder: Path) -> Path:
+    (folder / "lib/python2.7/site-packages").mkdir(parents=True)
+    (folder / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 2.7.18\n")
+    return folder
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+@pytest.fixture
+def around(backend: Backend) -> Iterator[Surroundings]:
+    folder = backend.folder
+    (folder / "secret").mkdir(mode=0o700)
+    neighbour = _free_port()
+    backend.add("neighbour.example", http_socket=f"127.0.0.1:{neighbour}")
+    assert backend.get("neighbour.example").status == 200
+    with (
+        _full_disk(folder / "full") as full,
+        closing(socket.create_server(("127.0.0.1", 0))) as taken,
+    ):
+        yield Surroundings(
+            secret=folder / "secret",
+            full=full,
+            old=_old_virtualenv(folder / "old"),
+            port=taken.getsockname()[1],
+            tests=f"{Path('/proc/self/comm').read_text().strip()} (pid {os.getpid()})",
+            neighbour=neighbour,
+            pid=backend.leader("neighbour.example"),
+            somaxconn=int(Path("/proc/sys/net/core/somaxconn").read_text()),
+            python=".".join(platform.python_version_tuple()[:2]),
+            os=os.__file__,
+        )
+
+
+def _drop(backend: Backend, failure: Failure, around: Surroundings) -> Path:
+    site = backend.folder / failure.name
+    site.mkdir()
+    site.chmod(0o755)
+    (site / "app.py").write_text(around.fill(failure.app, site))
+    named = f"file = {site}/app.py\n" if failure.is_named else ""
+    draft = site / "draft.ini"
+    draft.write_text(f"[uwsgi]\n{named}{around.fill(failure.ini, site)}\n")
+    owner = pwd.getpwnam(failure.owner)
+    os.chown(draft, owner.pw_uid, owner.pw_gid)
+    shutil.move(draft, backend.vassals / f"{failure.name}.example.ini")
+    return site
+
+
+def _visit(backend: Backend, failure: Failure) -> str:
+    """What a visitor reads when the app has failed, or its ini was refused."""
+    domain = f"{failure.name}.example"
+    eventually(lambda: backend.call("GET", f"/v1/vassals/{domain}")[0] != 404, what=domain)
+    return backend.get(domain).text
+
+
+def _told(backend: Backend, failure: Failure) -> str:
+    """What `emperorctl why` prints."""
+    status, answer = backend.call("GET", f"/v1/vassals/{failure.name}.example")
+    if status != 200:
+        return str(answer["detail"])
+    detail = parse(VassalDetail, json.dumps(answer))
+    return "\n".join(line.plain for line in story(detail, datetime.now(UTC)))
+
+
+def test_each_way_to_fail_has_its_sentence(backend: Backend, around: Surroundings) -> None:
+    backend.expect("starting → (throttled|starting)|running → throttled|cannot serve ")
+    sentences = {
+        failure.name: around.fill(failure.sentence, _drop(backend, failure, around))
+        for failure in FAILURES
+    }
+    with ThreadPoolExecutor(_AT_ONCE) as visitors:
+        replies = list(visitors.map(partial(_visit, backend), FAILURES))
+    report = parse(Report, json.dumps(backend.call("GET", "/v1/status")[1]))
+    status = "\n".join(line.plain for line in page(report, datetime.now(UTC), sys.maxsize))
+    missing = [
+        f"{failure.name}: {sentences[failure.name]}\n{told}"
+        for failure in FAILURES
+        if sentences[failure.name] not in (told := _told(backend, failure))
+        or sentences[failure.name] not in status
+    ]
+    assert not missing, "\n\n".join(missing)
+    secrets = ("cannot", "Error", "denied", str(backend.folder))
+    leaks = [reply for reply in replies if any(secret in reply for secret in secrets)]
+    assert not leaks
+
+
+def test_the_table_has_each_way_once() -> None:
+    names = [failure.name for failure in FAILURES]
+    assert len(names) == len(set(names)) >= 40
+    assert len({failure.sentence for failure in FAILURES}) >= 40
