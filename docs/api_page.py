@@ -19,6 +19,8 @@ from emperor.model.status import (
     Refused,
     Report,
     ReportedState,
+    SettingInEffect,
+    SettingsInEffect,
     Stop,
     TransitionEvent,
     UpgradeAccepted,
@@ -34,7 +36,7 @@ from emperor.web.pages import Page
 WIDTH = 100
 RECORDS = (
     Report, EmperorStatus, VassalStatus, Refused, VassalDetail, Wake, Stop, TransitionEvent,
-    UpgradeAccepted, Problem,
+    SettingsInEffect, SettingInEffect, UpgradeAccepted, Problem,
 )  # fmt: skip
 _SCALARS = {str: "string", int: "integer", float: "number", datetime: "time"}
 

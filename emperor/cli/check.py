@@ -1,216 +1,29 @@
 """`emperorctl check`: reads an ini as emperord and uWSGI would, and prints what will not work.
 
-It needs no daemon and starts no app. uWSGI reads each ini too, up to the moment at which it would
-begin to act, as the user that the app will run as.
+It needs no daemon and starts no app. Where a daemon runs, its settings count.
 """
 
 import asyncio
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from rich.text import Text
 
+from emperor.cli.client import connect
 from emperor.cli.console import show, terminal
+from emperor.cli.examine import Examiner, Verdict
 from emperor.cli.failure import Failed
-from emperor.cli.programs import Programs, Uwsgi
+from emperor.cli.programs import Programs
 from emperor.cli.text import one_line, plain
 from emperor.config import find_uwsgi, load_settings
-from emperor.handover.gate import Gate
-from emperor.linux.access import FileSystem
-from emperor.linux.accounts import SystemAccounts
-from emperor.linux.limits import somaxconn
-from emperor.model.access import Access, Way
-from emperor.model.claims import Claims
-from emperor.model.definition import BrokenIni, Definition
-from emperor.model.domain import LONGEST_DOMAIN, is_domain
-from emperor.model.settings import Settings, SettingsError
-from emperor.model.spec import Identity, Spec
-from emperor.sources.files import read_ini
-from emperor.uwsgi.addresses import Address, addresses, closed_ports
-from emperor.uwsgi.features import plugins_of
-from emperor.uwsgi.findings import Finding, Severity
-from emperor.uwsgi.identity import ROOT, identity_of
-from emperor.uwsgi.ini import Ini
-from emperor.uwsgi.lint import lint, unknown_options
-from emperor.uwsgi.paths import unusable_paths, unusable_python
-from emperor.uwsgi.pythons import binary_of
-from emperor.uwsgi.reader import UwsgiReader
-from emperor.uwsgi.reloads import restarts
-from emperor.uwsgi.resolver import CannotResolve, Resolver
-from emperor.uwsgi.users import name_of, unknown_users, users_of
-from emperor.uwsgi.values import refused_values
+from emperor.model.settings import KEYS, Settings, SettingsError
+from emperor.model.status import SettingsInEffect
+from emperor.uwsgi.findings import Severity
+from emperor.uwsgi.resolver import CannotResolve
 
-FIRST_OPEN_PORT = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The findings about an ini, and the socket that it would be served at. None: it would not be
-    served."""
-
-    path: Path
-    findings: tuple[Finding, ...]
-    socket: str | None
-
-
-class Examiner:
-    """Checks inis one by one, and remembers what each one claims: hosts, sockets and ports.
-
-    It takes the folder of an ini for the folder of vassals.
-    """
-
-    def __init__(self, settings: Settings, uwsgi: Path, programs: Programs) -> None:
-        self._settings = settings
-        self._uwsgi = uwsgi
-        self._programs = programs
-        self._somaxconn = somaxconn()
-        self._first_open_port = int(FIRST_OPEN_PORT.read_text(encoding="ascii"))
-        self._claims = Claims()
-        self._ports = Ports()
-        self._files = FileSystem()
-        self._accounts = SystemAccounts()
-        # emperord runs as root, even if another user runs this command.
-        self._accounts.daemon = Identity(ROOT, ROOT, "root")
-
-    async def examine(self, path: Path) -> Verdict:
-        """The verdict on the ini at the absolute `path`."""
-        found: list[Finding] = []
-        socket = None
-        try:
-            socket = await self._examine(path, found)
-        except OSError as error:
-            found.append(Finding(0, Severity.ERROR, f"cannot read it: {error.strerror}", ""))
-        except BrokenIni as error:
-            found.append(_broken(error))
-        if any(finding.severity is Severity.ERROR for finding in found):
-            socket = None
-        return Verdict(path, tuple(sorted(found, key=lambda finding: finding.line)), socket)
-
-    async def _examine(self, path: Path, found: list[Finding]) -> str:
-        """Add to `found`, and return the socket. Raises OSError and BrokenIni."""
-        domain = _domain_of(path.name)
-        folder = path.parent.resolve()
-        settings = replace(self._settings, vassals_dir=folder)
-        resolver = Resolver(self._uwsgi, folder, Gate())
-        reader = UwsgiReader(settings, self._accounts, resolver, self._somaxconn)
-        file = read_ini(str(path))
-        definition = Definition(domain, path.name, str(folder), file.data, file.owner)
-        ini = reader.parse(definition)
-        binary = binary_of(ini, settings, file.owner, self._accounts)
-        uwsgi = await self._asked(binary, ini)
-        found += unknown_options(ini, uwsgi.options)
-        start = identity_of(ini, file.owner, self._accounts) or self._accounts.daemon
-        way = self._files.access(str(folder / path.name), start)
-        found += self._unreadable(way, folder, start)
-        if ini.needs_uwsgi:
-            if where := self._untrusted(resolver, ini, start):
-                raise ini.needs_uwsgi.broken(
-                    f"uWSGI would have to resolve {ini.needs_uwsgi.key} as root, and others than"
-                    f" root can change {where}",
-                    "have root own it, or set uid in [emperor]",
-                )
-            ini = resolved = await reader.resolve(definition, ini)
-        else:
-            runner = resolver.running(binary)
-            resolved = await self._dry_reading(runner, ini, start, way, found)
-        spec = reader.spec(definition, ini)
-        users = users_of(resolved, start, self._accounts)
-        found += lint(ini, spec, settings, self._somaxconn)
-        found += restarts(ini, spec, settings)
-        found += refused_values(resolved, uwsgi.options)
-        found += unknown_users(resolved, start, self._accounts)
-        found += unusable_paths(resolved, spec, definition.folder, users, self._files)
-        if uwsgi.python:
-            found += unusable_python(resolved, definition.folder, users, self._files, uwsgi.python)
-        found += closed_ports(resolved, users, self._first_open_port)
-        found += self._ports.conflicts(resolved)
-        self._claim(spec)
-        return spec.socket
-
-    async def _asked(self, binary: str, ini: Ini) -> Uwsgi:
-        """The uWSGI that the ini chooses, with the plugins that it loads. Raises BrokenIni."""
-        try:
-            return await self._programs.asked(binary, plugins_of(ini))
-        except CannotResolve as error:
-            program = binary or self._uwsgi
-            raise BrokenIni(f"cannot read the options of {program}: {error}") from error
-
-    async def _dry_reading(
-        self, resolver: Resolver, ini: Ini, start: Identity, way: Access, found: list[Finding]
-    ) -> Ini:
-        """The ini as uWSGI resolves it, or as it is where uWSGI cannot be asked or refuses it."""
-        try:
-            if os.geteuid() not in (ROOT, start.uid):
-                raise CannotResolve(f"it runs as {name_of(start)}", "check it as root")
-            if not way.can_read:
-                raise CannotResolve(f"{name_of(start)} may not enter {way.at}", "move it")
-            if where := self._untrusted(resolver, ini, start):
-                cause = f"it runs as root, and others than root can change {where}"
-                raise CannotResolve(cause, "have root own that, or set uid in [emperor]")
-            identity = None if start.uid == os.geteuid() else start
-            return await resolver.dry_read(ini, identity)
-        except BrokenIni as error:
-            found.append(_broken(error))
-        except CannotResolve as error:
-            text = f"uWSGI did not read it: {error.cause}"
-            found.append(Finding(0, Severity.NOTE, text, error.cure))
-        return ini
-
-    def _untrusted(self, resolver: Resolver, ini: Ini, start: Identity) -> str | None:
-        """What others could have written of an ini that uWSGI would read as root."""
-        return resolver.who_may_change(ini) if start.uid == os.geteuid() == ROOT else None
-
-    def _unreadable(self, way: Access, folder: Path, start: Identity) -> Iterator[Finding]:
-        """An error where the user of the app cannot read the ini itself. A draft will be moved to
-        another folder, with its owner and mode."""
-        is_closed = way.way is Way.CLOSED and folder == self._settings.vassals_dir.resolve()
-        if is_closed or (way.way is Way.REACHED and not way.can_read):
-            what = f"enter {way.at}" if is_closed else "read it"
-            text = f"{name_of(start)} may not {what}, so the app does not start"
-            cure = "change its owner or mode, or the uid in [emperor]"
-            yield Finding(0, Severity.ERROR, text, cure)
-
-    def _claim(self, spec: Spec) -> None:
-        if conflict := self._claims.conflict(spec):
-            raise BrokenIni(conflict)
-        self._claims.take(spec)
-
-
-class Ports:
-    """The addresses with a port that the inis so far have uWSGI bind."""
-
-    def __init__(self) -> None:
-        self._taken: list[tuple[Address, str]] = []
-
-    def conflicts(self, ini: Ini) -> Iterator[Finding]:
-        """An error for each address that an earlier ini has. Notes those of this ini."""
-        mine = list(addresses(ini))
-        for address in mine:
-            for other, holder in self._taken:
-                if address.excludes(other):
-                    text = f"{address.key} = {address.text} excludes {other.key} = {other.text}"
-                    text += f" of {holder}: only one of the two apps can start"
-                    yield Finding(address.line, Severity.ERROR, text, "change one of the two")
-        self._taken += [(address, ini.name) for address in mine]
-
-
-def _broken(error: BrokenIni) -> Finding:
-    return Finding(error.line, Severity.ERROR, error.cause, error.cure)
-
-
-def _domain_of(name: str) -> str:
-    domain = name.removesuffix(".ini")
-    if domain == name or not is_domain(domain):
-        raise BrokenIni(
-            "its name is no host name",
-            "call it DOMAIN.ini, with a-z, 0-9, _, . and - in DOMAIN and at most"
-            f" {LONGEST_DOMAIN} characters",
-        )
-    return domain
 
 
 def lines(verdict: Verdict) -> list[Text]:
@@ -233,23 +46,27 @@ def lines(verdict: Verdict) -> list[Text]:
 )  # fmt: skip
 @click.option(
     "--config", metavar="FILE",
-    help="emperord's settings.  [default: /etc/uwsgi/emperord.ini, if it is there]",
+    help="emperord's settings.  [default: those of the emperord that runs, else"
+    " /etc/uwsgi/emperord.ini, if it is there]",
 )  # fmt: skip
 @click.option(
     "--sockets-dir",
     metavar="DIR",
     help="The folder of the sockets, instead of the one in the settings.",
 )
-def check(inis: tuple[Path, ...], config: str | None, sockets_dir: str | None) -> None:
+@click.pass_obj
+def check(
+    run_dir: Path, inis: tuple[Path, ...], config: str | None, sockets_dir: str | None
+) -> None:
     """Print what in each INI does not work, or works otherwise than it looks.
 
     Each line reads FILE:LINE: severity: cause; cure. An INI with an error is not served, and the
     exit status is 1. Check an ini before you move it into the folder of vassals.
     """
     try:
-        settings = load_settings(
-            config, {} if sockets_dir is None else {"sockets-dir": sockets_dir}
-        )
+        flags = {} if sockets_dir is None else {"sockets-dir": sockets_dir}
+        running = {} if config else _settings_of_daemon(run_dir)
+        settings = load_settings(config, running | flags)
         uwsgi = find_uwsgi(settings.uwsgi_binary)
         found = asyncio.run(_check([path.absolute() for path in inis], settings, uwsgi))
         verdicts = [replace(verdict, path=path) for verdict, path in zip(found, inis, strict=True)]
@@ -262,6 +79,25 @@ def check(inis: tuple[Path, ...], config: str | None, sockets_dir: str | None) -
         show(console, lines(verdict))
     if broken := [str(verdict.path) for verdict in verdicts if verdict.socket is None]:
         raise Failed(f"cannot serve {', '.join(broken)}")
+
+
+def _settings_of_daemon(run_dir: Path) -> dict[str, str]:
+    """The settings of the daemon that runs, by key; none where no daemon answers."""
+    if not (run_dir / "control.sock").exists():
+        return {}
+    try:
+        answer = asyncio.run(_ask(run_dir))
+    except Failed as error:
+        message = one_line(f"emperorctl: {error}; the settings are those of the file")
+        click.echo(message, err=True)
+        return {}
+    known = {key.name for key in KEYS}
+    return {each.key: each.value for each in answer.settings if each.key in known}
+
+
+async def _ask(run_dir: Path) -> SettingsInEffect:
+    async with connect(run_dir) as client:
+        return await client.settings()
 
 
 async def _check(inis: Sequence[Path], settings: Settings, uwsgi: Path) -> list[Verdict]:

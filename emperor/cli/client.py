@@ -16,7 +16,7 @@ from yarl import URL
 from emperor.cli.failure import Failed, NoSuchVassal, Unreachable
 from emperor.cli.records import parse
 from emperor.model.problem import Problem, ProblemCode
-from emperor.model.status import EmperorStatus, VassalDetail
+from emperor.model.status import EmperorStatus, SettingsInEffect, VassalDetail
 
 # A healthy daemon answers within milliseconds, 10,000 vassals within a second.
 ANSWER_SECONDS = 10.0
@@ -51,6 +51,11 @@ class Client:
         """The JSON of a Report."""
         async with self._request("GET", "status", ANSWER_SECONDS) as response:
             return await response.text()
+
+    async def settings(self) -> SettingsInEffect:
+        """The settings of the daemon."""
+        async with self._request("GET", "settings", ANSWER_SECONDS) as response:
+            return parse(SettingsInEffect, await response.read())
 
     async def vassal(self, domain: str) -> VassalDetail:
         """All about one vassal. Raises NoSuchVassal too."""

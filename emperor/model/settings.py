@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -158,15 +159,38 @@ def _command(text: str) -> tuple[str, ...]:
         raise ValueError(f"must be a command in shell syntax: {error}") from error
 
 
+def _spelled(value: Any) -> str:
+    """The text of a value. A duration has a unit."""
+    if value is None:
+        return ""
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return shlex.join(value)
+    return format_duration(value) if isinstance(value, float) else str(value)
+
+
+def _spelled_mode(mode: int) -> str:
+    return f"{mode:04o}"
+
+
+def _spelled_pythons(pythons: tuple[Python, ...]) -> str:
+    return " ".join(f"{python.name}:{python.binary}" for python in pythons)
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One setting: its name in the file and as a flag, and its default as the file spells it."""
+    """One setting: its name in the file and as a flag, its default as the file spells it, how a
+    text becomes a value, and a value a text."""
 
     name: str
     default: str
     metavar: str
     parse: Callable[[str], Any]
     help: str
+    spell: Callable[[Any], str] = _spelled
 
     @property
     def field(self) -> str:
@@ -182,7 +206,8 @@ KEYS = (
     Key("uwsgi-binary", "", "FILE", _optional_path,
         "the uWSGI program; by default beside emperord's Python, else on PATH"),
     Key("pythons", "", "LIST", _pythons,
-        "other uWSGI programs that an ini may choose: 3.12:/opt/uwsgi-3.12/bin/uwsgi ..."),
+        "other uWSGI programs that an ini may choose: 3.12:/opt/uwsgi-3.12/bin/uwsgi ...",
+        _spelled_pythons),
     Key("python-home", "", "DIR", _optional_path,
         "home or virtualenv of apps that name none; by default the system's Python"),
     Key("activation", "fallback", "WAY", one_of(Activation),
@@ -221,7 +246,8 @@ KEYS = (
     Key("socket-owner", "root", "USER", str, "owner of the sockets"),
     Key("socket-group", "www-data", "GROUP", str,
         "group of the sockets; nginx's, so that nginx may connect"),
-    Key("socket-mode", "0660", "MODE", _mode, "mode of a socket while nginx may connect"),
+    Key("socket-mode", "0660", "MODE", _mode, "mode of a socket while nginx may connect",
+        _spelled_mode),
 )  # fmt: skip
 
 
@@ -248,6 +274,11 @@ def read_settings(text: str, origin: str, flags: Mapping[str, str]) -> Settings:
     if settings.throttle_max < settings.throttle_first:
         raise SettingsError("cannot use throttle-max: it is less than throttle-first")
     return settings
+
+
+def spelled(settings: Settings) -> dict[str, str]:
+    """Each key with its value, as `read_settings` takes it for a flag."""
+    return {key.name: key.spell(getattr(settings, key.field)) for key in KEYS}
 
 
 def _section(text: str, origin: str) -> Mapping[str, str]:

@@ -234,6 +234,24 @@ class UpgradeAccepted:
     """the instance that ends now; another one answers next"""
 
 
+@dataclass(frozen=True, slots=True)
+class SettingInEffect:
+    """One setting of the daemon."""
+
+    key: str
+    """its name in the settings file"""
+    value: str
+    """its value, as the settings file spells it; empty where it has none"""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsInEffect:
+    """The settings that the daemon has read, from its file and its command line."""
+
+    settings: tuple[SettingInEffect, ...]
+    """every setting"""
+
+
 def as_json(value: Any) -> Any:
     """Plain JSON types for a record of this module, nested ones too."""
     if is_dataclass(value):

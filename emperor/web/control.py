@@ -20,6 +20,7 @@ from emperor.model.problem import ProblemCode
 from emperor.model.status import (
     EmperorStatus,
     Report,
+    SettingsInEffect,
     TransitionEvent,
     UpgradeAccepted,
     VassalDetail,
@@ -86,6 +87,10 @@ class Control:
     async def status(self, _request: web.Request) -> web.Response:
         """The whole report."""
         return await _json_of_report(await self._reporter.report(self._drain.since))
+
+    async def settings(self, _request: web.Request) -> web.Response:
+        """The settings in effect."""
+        return _json(self._reporter.settings_in_effect())
 
     async def vassal(self, request: web.Request) -> web.Response:
         """One vassal in detail, also while it stops because its ini is gone."""
@@ -254,6 +259,11 @@ class Endpoint:
 _NO_VASSAL = (ProblemCode.NO_SUCH_VASSAL, ProblemCode.REFUSED)
 ENDPOINTS = (
     Endpoint("GET", "/v1/status", Control.status, "The daemon and all vassals.", Report),
+    Endpoint(
+        "GET", "/v1/settings", Control.settings,
+        "The settings that the daemon has read, from its file and its command line.",
+        SettingsInEffect,
+    ),
     Endpoint(
         "GET", "/v1/vassals/{domain:[^/]*}", Control.vassal,
         "One vassal with its history. `domain` may be an alias.", VassalDetail, _NO_VASSAL,

@@ -13,11 +13,13 @@ from emperor.model.admission import Admission
 from emperor.model.lifecycle import SERVING, State
 from emperor.model.ports import Listener, QueueLength
 from emperor.model.refusal import Refusal
-from emperor.model.settings import Settings
+from emperor.model.settings import Settings, spelled
 from emperor.model.status import (
     EmperorStatus,
     Refused,
     Report,
+    SettingInEffect,
+    SettingsInEffect,
     Stop,
     VassalDetail,
     VassalStatus,
@@ -73,6 +75,11 @@ class Reporter:
             held=self._admission.total,
             turned_away=self._admission.turned_away,
         )
+
+    def settings_in_effect(self) -> SettingsInEffect:
+        """The settings of the daemon."""
+        spelling = spelled(self._settings)
+        return SettingsInEffect(tuple(SettingInEffect(*item) for item in spelling.items()))
 
     async def report(self, draining_since: datetime | None) -> Report:
         """Everything, vassals by name."""

@@ -58,7 +58,8 @@ class FakeEmperor:
     domain is in `hanging`. In `failing`, it ends at the start, with these words."""
 
     def __init__(self, run_dir: Path) -> None:
-        chosen = settings(log_dir=str(run_dir / "logs"))
+        self.sockets_dir = run_dir / "sockets"
+        chosen = settings(log_dir=str(run_dir / "logs"), sockets_dir=str(self.sockets_dir))
         actions = ActionLog()
         ports = Ports(
             listeners=FakeListeners(actions),

@@ -1,6 +1,7 @@
 """`emperorctl check` with the real uWSGI and without a daemon."""
 
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Ctl, Outcome
+from tests.cli.fake_emperor import FakeEmperor
 from tests.cli.program import on_terminal
 from tests.cli.records import GOAT
 from tests.traces import public_folder
@@ -201,6 +203,23 @@ def test_settings_that_cannot_be_used_are_an_error(desk: Desk) -> None:
     assert desk.ctl("check", "--config", "/nosuch", path).err == (
         "emperorctl: cannot read /nosuch: no such file\n"
     )
+
+
+def test_the_settings_of_the_daemon_that_runs_count(desk: Desk, emperor: FakeEmperor) -> None:
+    path = desk.write("a.example.ini", GOOD)
+    assert f"at {emperor.sockets_dir}/a.example/socket" in desk.ctl("check", path).out
+    assert "at /var/sockets/a.example/socket" in desk.check(path).out
+    assert "at /run/s/a.example/socket" in desk.ctl("check", "--sockets-dir", "/run/s", path).out
+
+
+def test_a_daemon_that_does_not_answer_leaves_the_file(desk: Desk, tmp_path: Path) -> None:
+    path = desk.write("a.example.ini", GOOD)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "control.sock"))
+        checked = desk.ctl("check", path)
+    assert "at /var/sockets/a.example/socket" in checked.out
+    assert checked.err.startswith("emperorctl: cannot reach emperord at ")
+    assert checked.err.endswith("; the settings are those of the file\n")
 
 
 @pytest.mark.parametrize("binary", ["/nosuch/uwsgi", "/bin/sleep"])

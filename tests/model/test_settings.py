@@ -3,7 +3,7 @@
 import pytest
 
 from emperor.model.duration import FORMS
-from emperor.model.settings import SettingsError, read_settings
+from emperor.model.settings import SettingsError, read_settings, spelled
 
 FILE = "/etc/uwsgi/emperord.ini"
 
@@ -137,3 +137,14 @@ def test_a_flag_is_named_in_place_of_the_file_that_it_overrules() -> None:
 
 def test_other_sections_and_no_section_are_no_error() -> None:
     assert read_settings("", FILE, {}) == read_settings("[other]\nidel = 5\n", FILE, {})
+
+
+def test_settings_are_spelled_as_they_are_read() -> None:
+    flags = {
+        "throttle-first": "0.5", "socket-mode": "640", "need-app": "no", "max-starting": "3",
+        "provision-command": "make 'an ini'", "activation": "socket", "uwsgi-binary": "/bin/uwsgi",
+        "pythons": "3.9:/opt/a/uwsgi 3.12:/opt/b/uwsgi",
+    }  # fmt: skip
+    for given in ({}, flags):
+        settings = read_settings("", "emperord.ini", given)
+        assert read_settings("", "emperord.ini", spelled(settings)) == settings
