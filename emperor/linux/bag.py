@@ -45,8 +45,12 @@ _FDS_OF_MESSAGE = 250
 _BYTES_OF_MESSAGE = 56 << 10
 # Half as many outdated entries as current ones may stay, and this many more.
 _SPARE_ENTRIES = 64
-# A peek at the n-th message passes over all those before it.
-_MOST_MESSAGES = 1024
+# A peek at the n-th message passes over all those before it, so many take long to read (4,096 some
+# 0.1 s). With few, each write has more of the current entries written again: these go round once in
+# as many writes as there are messages.
+_FEWEST_MESSAGES = 1024
+_MOST_MESSAGES = 4096
+_ENTRIES_FOR_EACH_MESSAGE = 4
 # At most this many are taken out at once, which takes half a millisecond.
 _STEP_MESSAGES = 64
 
@@ -229,7 +233,9 @@ class Bag:
     def _tidy(self) -> None:
         counting = len(self._newest_entry)
         idle = self._entries - counting
-        if idle > counting // 2 + _SPARE_ENTRIES or len(self._messages) > _MOST_MESSAGES:
+        wanted = counting // _ENTRIES_FOR_EACH_MESSAGE
+        most = min(max(wanted, _FEWEST_MESSAGES), _MOST_MESSAGES)
+        if idle > counting // 2 + _SPARE_ENTRIES or len(self._messages) > most:
             # Where that fails, because no descriptor is left say, the next write tries again.
             with suppress(OSError, _Unreadable):
                 self._take_out()

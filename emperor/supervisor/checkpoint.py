@@ -24,6 +24,9 @@ class Checkpoint:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._missing: set[str] = set()
+        # What the store has of each vassal with a process. All of thousands that sleep would take
+        # megabytes.
+        self._kept: dict[str, StoreEntry] = {}
         # The vassals to write at the end of the batch; None: its entry is to be deleted.
         self._batch: dict[str, Vassal | None] | None = None
 
@@ -48,7 +51,7 @@ class Checkpoint:
         if self._batch is not None:
             self._batch[domain] = None
         else:
-            self._write_entries([StoreEntry(domain)])
+            self._write({domain: None})
 
     @contextmanager
     def batch(self) -> Iterator[None]:
@@ -72,14 +75,19 @@ class Checkpoint:
         entries = []
         for domain, vassal in vassals.items():
             try:
-                entries.append(_entry(vassal) if vassal else StoreEntry(domain))
+                entry = _entry(vassal) if vassal else StoreEntry(domain)
+                if entry != self._kept.pop(domain, None) or domain in self._missing:
+                    entries.append(entry)
+                if vassal and vassal.children:
+                    self._kept[domain] = entry
             except Exception:
                 # A record that cannot be encoded must not cost the others theirs.
                 log.exception(
                     "cannot keep the state of %s: a fault in emperord", domain, extra=about(domain)
                 )
                 self._missing.add(domain)
-        self._write_entries(entries)
+        if entries:
+            self._write_entries(entries)
 
     def _write_entries(self, entries: list[StoreEntry]) -> None:
         failed: frozenset[str] = frozenset()

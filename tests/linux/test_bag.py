@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -27,6 +28,7 @@ from emperor.model.ports import CannotKeep, StoreEntry
 
 PUTS = 100_000
 _NOBODY_ELSE = 64_123
+_SO_SNDBUFFORCE = 32  # asm-generic/socket.h
 
 
 @pytest.fixture
@@ -313,6 +315,32 @@ def test_words_that_were_put_one_by_one_come_together_in_time(bag: Bag) -> None:
     successor.close()
     _.close()
     assert len(found(bag)) == 4000
+
+
+class Counting(socket.socket):
+    """The end of a bag that counts the entries that are written."""
+
+    entries = 0
+
+    def sendmsg(self, buffers: Any, *args: Any) -> int:
+        self.entries += len(msgspec.msgpack.decode(buffers[0])[1])
+        return super().sendmsg(buffers, *args)
+
+
+def test_a_write_has_few_others_written_again() -> None:
+    reader, writer = seqpackets()
+    counting = Counting(fileno=writer.detach())
+    counting.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 1 << 26)
+    bag = Bag(reader, counting)
+    keys = [f"app{number}.example" for number in range(10_000)]
+    bag.write([StoreEntry(key, b"x") for key in keys])
+    before, writes = counting.entries, 10_000
+    chance = random.Random(1)
+    for _ in range(writes):
+        bag.write([StoreEntry(chance.choice(keys), b"y")])
+    assert (counting.entries - before) / writes < 6
+    assert len(found(bag)) == len(keys)
+    bag.close()
 
 
 # When it does not fit.

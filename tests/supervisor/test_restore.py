@@ -371,6 +371,30 @@ def test_vassals_that_come_together_are_kept_in_one_message() -> None:
     assert len(world.governor.vassals) == 6
 
 
+def test_an_entry_that_says_nothing_new_is_not_written() -> None:
+    world = World()
+    world.run()
+    writes = world.store.writes
+    world.governor.checkpoint.save(world.vassal)
+    assert world.store.writes == writes
+    world.governor.revise(world.vassal.spec, STAMP)
+    assert world.store.writes == writes + 2, "before the spawn of the successor, and after it"
+
+
+def test_an_entry_that_was_not_kept_is_written_again() -> None:
+    world = World()
+    world.run()
+    world.store.problem = "the queue is full"
+    world.governor.checkpoint.save(world.vassal)
+    world.vassal.starts += 1
+    world.governor.checkpoint.save(world.vassal)
+    world.store.problem = None
+    world.governor.checkpoint.save(world.vassal)
+    assert not world.governor.checkpoint.missing
+    [kept] = world.store.left
+    assert decoder(world.runtimes)(kept.payload).starts == world.vassal.starts
+
+
 def test_a_record_that_cannot_be_encoded_costs_its_vassal_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
