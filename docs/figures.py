@@ -121,6 +121,10 @@ class Quotes:
         self._figures = figures
         self.machine = figures.machine
 
+    def has(self, row: str) -> bool:
+        """Whether the row was measured. A new one is not, until the next run of all rows."""
+        return row in self._figures.measured
+
     def ours(self, row: str) -> str:
         """The median of emperord's, with its unit."""
         measured = self._row(row)

@@ -23,6 +23,7 @@ from tests.bench.figures import OtherMachine, Record
 from tests.bench.fleet import fleet
 from tests.bench.hash import placement
 from tests.bench.herd import herd
+from tests.bench.many import many
 from tests.bench.parked import parked
 from tests.bench.reload import reload
 from tests.bench.report import Row, table
@@ -37,6 +38,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "warm": warm,
     "mv": dropped,
     "parked": parked,
+    "many": many,
     "herd": herd,
     "queue": boot_queue,
     "reload": reload,

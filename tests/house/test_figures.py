@@ -61,6 +61,19 @@ def test_rows_of_two_machines_are_not_mixed(path: Path) -> None:
     assert list(read(path).measured) == ["start"]
 
 
+def test_a_row_that_is_not_measured_yet_is_left_out() -> None:
+    page, figures = FIGURES.parent / "reliability.md", read(FIGURES)
+    new = "10,000 parked, touch of all: "
+    rows = {
+        new + name: Measured("s", 0.125, 15, "2026-01-01", {})
+        for name in ("done", "longest wait for control.sock", "longest wait for the health answer")
+    }
+    others = {name: row for name, row in figures.measured.items() if name not in rows}
+    line = "| all of 10,000 inis are touched: done after | 0.125 s |"
+    assert line in filled(page, replace(figures, measured=others | rows))
+    assert "are touched" not in filled(page, replace(figures, measured=others))
+
+
 def test_a_page_that_quotes_an_unknown_row_is_refused() -> None:
     page = FIGURES.parents[1] / "README.md"
     with pytest.raises(KeyError, match=r"no row '.*' in docs/figures.json"):
