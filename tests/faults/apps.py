@@ -11,16 +11,18 @@ def _domains(kinds: dict[str, str]) -> dict[str, str]:
     return {f"{name}.example": lines for name, lines in kinds.items()}
 
 
+_REPEATED = "[emperor]\nrepeat = safe\n"
+
 # By domain: the further lines of its ini. These apps get requests all the time.
 BUSY = _domains(
     {
         "single": "disable-logging = true\n",
         "chatty": "",
-        "processes": "processes = 2\ndisable-logging = true\n",
-        "threads": "threads = 4\ndisable-logging = true\n",
+        "processes": f"processes = 2\ndisable-logging = true\n{_REPEATED}",
+        "threads": f"threads = 4\ndisable-logging = true\n{_REPEATED}",
         "both": "processes = 2\nthreads = 2\ndisable-logging = true\n",
-        "gevent": f"gevent = 4\nvirtualenv = {sys.prefix}\ndisable-logging = true\n",
-        "slow-boot": "env = BOOT_SECONDS=0.3\ndisable-logging = true\n",
+        "gevent": f"gevent = 4\nvirtualenv = {sys.prefix}\ndisable-logging = true\n{_REPEATED}",
+        "slow-boot": f"env = BOOT_SECONDS=0.3\ndisable-logging = true\n{_REPEATED}",
         "alone": "processes = 2\ndisable-logging = true\n[emperor]\nreload = restart\n",
     }
 )
