@@ -25,6 +25,9 @@ from the last 16 KB that the process printed:
 3. An app that emperord killed at its `start-timeout`, or because its worker died again and again:
    that, and then the same. An app that did not stop in time: only that.
 4. An app that was killed by a signal: what the signal means.
+5. An app that runs on, and whose first worker died and was replaced: why, until the next start. It
+   may be harakiri, a signal, a crash, or an exit by the app itself. uWSGI does not tell emperord of
+   its other workers.
 
 The last lines of the log are shown by `emperorctl why`, all of it by `emperorctl logs`. What an app
 prints elsewhere (`logto`, `daemonize`) is not read.

@@ -221,6 +221,9 @@ class Process(Protocol):
     def kill(self) -> None:
         """SIGKILL the whole process group."""
 
+    def why_replaced(self) -> str:
+        """Why a worker died that was replaced just now, in a sentence; empty if all is in order."""
+
 
 class ProcessEvents(Protocol):
     """Is called when a process reports. `generation` is the number of its spawn."""

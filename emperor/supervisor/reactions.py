@@ -55,7 +55,7 @@ class Reactions:
                 self._accepting(vassal, child, now)
                 return
             case Message.ACCEPTING, Role.SERVING if child.respawns < MOST_RESPAWNS:
-                self._respawned(child)
+                self._respawned(vassal, child)
             case Message.IDLE, Role.SERVING:
                 self._core.handle(Occurrence(vassal, Event.IDLE, Cause("idle", now)))
                 return
@@ -132,9 +132,11 @@ class Reactions:
         detail = f"pid {child.process.pid} accepts, {took:.3f} s after the demand"
         self._core.handle(Occurrence(vassal, Event.ACCEPTING, child.boot.cause, detail))
 
-    def _respawned(self, child: Child) -> None:
+    def _respawned(self, vassal: Vassal, child: Child) -> None:
         """A worker that dies again and again hangs its visitors, and uWSGI never gives up."""
         child.respawns += 1
+        if why := child.process.why_replaced():
+            vassal.last_error = why
         never_answered = child.boot.first_reply is None
         if child.respawns >= MOST_RESPAWNS and never_answered and not child.kill_reason:
             child.kill_reason = f"its worker died {child.respawns} times and never answered"

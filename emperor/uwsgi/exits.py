@@ -1,6 +1,7 @@
 """Why a uWSGI exited, in a sentence: from its exit status and from the end of its output."""
 
 import re
+import signal
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -51,6 +52,15 @@ _CHATTER = re.compile(
 _LONGEST_WORD, _LONGEST = 160, 500
 
 
+# core/master.c: master_loop; core/master_utils.c: uwsgi_detach_daemons and others.
+_DEATH = re.compile(
+    r"DAMN ! worker (?P<worker>\d+) \(pid: (?P<pid>\d+)\) (?:died|MISTERIOUSLY killed)"
+    r"(?:,? (?:killed )?by signal (?P<signal>\d+))?"
+)
+_HARAKIRI = re.compile(r"HARAKIRI ON WORKER \d+ \(pid: (?P<pid>\d+)")
+_OVERDUE = re.compile(r"HARAKIRI \[core \d+\] .* - (?P<request>\S+ \S+) since \d+")
+
+
 class Killed(Enum):
     """Whether emperord killed the process, and if so, whether it had been told to stop."""
 
@@ -84,6 +94,38 @@ def explain_exit(
         # An earlier emperord started it, and it may have printed this long ago.
         return f"{ended}; {cause}"
     return cause or _by_status(ended, printed)
+
+
+def explain_replacement(printed: str) -> str:
+    """Why the last worker died that the master has replaced; empty if it ended in order, as after
+    max-requests. uWSGI prints this before the new worker accepts."""
+    death = _last(_DEATH, printed)
+    if death is None:
+        return ""
+    # What was printed since the worker before it was started.
+    said = printed[printed.rfind("pawned uWSGI worker", 0, death.start()) + 1 : death.start()]
+    worker = f"worker {death['worker']} (pid {death['pid']})"
+    if (harakiri := _last(_HARAKIRI, said)) and harakiri["pid"] == death["pid"]:
+        request = _last(_OVERDUE, said)
+        during = f" during {request['request'].partition('?')[0]}" if request else ""
+        return (
+            f"cannot answer in time: harakiri killed {worker}{during[:_LONGEST_WORD]}; make such"
+            " requests faster, or raise harakiri"
+        )
+    if death["signal"]:
+        name = _signal_name(int(death["signal"]))
+        meaning = SIGNALS.get(name)
+        return f"{worker} was killed by {name}" + (f": {meaning}" if meaning else "")
+    if cause := _cause(said, Circumstances()):
+        return f"{worker} died: {cause}"
+    return f"{worker} ended itself, by sys.exit() or os._exit() perhaps"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _by_signal(ended: Exit, printed: str, around: Circumstances) -> str:

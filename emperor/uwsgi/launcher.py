@@ -29,7 +29,7 @@ from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Spec
 from emperor.uwsgi.command import LISTENER_FD, PIPE_FD, argv, environment
 from emperor.uwsgi.copies import IniCopies, remove_copy
-from emperor.uwsgi.exits import Circumstances, Killed, explain_exit
+from emperor.uwsgi.exits import Circumstances, Killed, explain_exit, explain_replacement
 from emperor.uwsgi.options import uwsgi_options
 from emperor.uwsgi.pipe import GRACEFUL_STOP, Pipe
 from emperor.uwsgi.pythons import own_python_home
@@ -187,6 +187,10 @@ class UwsgiProcess:
         if self._process is not None:
             self._killed = Killed.UNTOLD if self._ref.stop_heard_by is None else Killed.TOLD
             self._process.kill()
+
+    def why_replaced(self) -> str:
+        """Why the last worker died that the master has replaced, empty where none did."""
+        return explain_replacement(self._output_end())
 
     def _exited(self, ended: Exit) -> None:
         if self._reminder is not None:

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -24,7 +25,7 @@ from emperor.cli.why import story
 from emperor.model.status import Report, VassalDetail
 from tests.backend import Backend
 from tests.eventually import eventually
-from tests.journeys.ways_to_fail import FAILURES, Failure
+from tests.journeys.ways_to_fail import FAILURES, WORKERS, Failure
 
 _AT_ONCE = 8
 
@@ -121,9 +122,9 @@ def _visit(backend: Backend, failure: Failure) -> str:
     return backend.get(domain).text
 
 
-def _told(backend: Backend, failure: Failure) -> str:
+def _told(backend: Backend, name: str) -> str:
     """What `emperorctl why` prints."""
-    status, answer = backend.call("GET", f"/v1/vassals/{failure.name}.example")
+    status, answer = backend.call("GET", f"/v1/vassals/{name}.example")
     if status != 200:
         return str(answer["detail"])
     detail = parse(VassalDetail, json.dumps(answer))
@@ -143,13 +144,32 @@ def test_each_way_to_fail_has_its_sentence(backend: Backend, around: Surrounding
     missing = [
         f"{failure.name}: {sentences[failure.name]}\n{told}"
         for failure in FAILURES
-        if sentences[failure.name] not in (told := _told(backend, failure))
+        if sentences[failure.name] not in (told := _told(backend, failure.name))
         or sentences[failure.name] not in status
     ]
     assert not missing, "\n\n".join(missing)
     secrets = ("cannot", "Error", "denied", str(backend.folder))
     leaks = [reply for reply in replies if any(secret in reply for secret in secrets)]
     assert not leaks
+
+
+def test_a_worker_that_died_is_explained_while_the_app_runs(
+    backend: Backend, around: Surroundings
+) -> None:
+    backend.expect("(running|starting) → throttled")
+    backend.nginx.expect("upstream prematurely closed|Connection re(set|fused)|recv.. failed")
+    patterns = {
+        failure.name: around.fill(failure.sentence, _drop(backend, failure, around))
+        for failure in WORKERS
+    }
+    with ThreadPoolExecutor(_AT_ONCE) as visitors:
+        list(visitors.map(partial(_visit, backend), WORKERS))
+
+    def is_told(name: str) -> bool:
+        return re.search(patterns[name], _told(backend, name)) is not None
+
+    for name, pattern in patterns.items():
+        eventually(partial(is_told, name), what=pattern)
 
 
 def test_the_table_has_each_way_once() -> None:

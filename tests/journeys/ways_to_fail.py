@@ -447,4 +447,44 @@ ENDS = (
     ),
 )
 
+# These start, and fail at the first request. Each sentence is a pattern.
+WORKERS = (
+    Failure(
+        "overdue",
+        r"cannot answer in time: harakiri killed worker 1 \(pid \d+\) during GET /; make such"
+        " requests faster, or raise harakiri",
+        "harakiri = 1",
+        app="import signal\ndef application(environ, start_response):\n    signal.pause()\n",
+    ),
+    Failure(
+        "worker-crashes",
+        r"worker 1 \(pid \d+\) died: cannot go on: Segmentation Fault in compiled code, of the app"
+        " or of a module that it loads; install such modules anew for this Python",
+        app="import ctypes\ndef application(environ, start_response):\n    ctypes.string_at(0)\n",
+    ),
+    Failure(
+        "worker-killed",
+        r"worker 1 \(pid \d+\) was killed by SIGKILL: by the kernel for lack of memory \(journalctl"
+        r" -k tells\), or by hand",
+        app="import os\ndef application(environ, start_response):\n    os.kill(os.getpid(), 9)\n",
+    ),
+    Failure(
+        "worker-exits",
+        r"worker 1 \(pid \d+\) ended itself, by sys.exit\(\) or os._exit\(\) perhaps",
+        app="import os\ndef application(environ, start_response):\n    os._exit(3)\n",
+    ),
+    Failure(
+        "loop-missing",
+        "cannot run the loop of the ini: unavailable loop engine;"
+        " correct `loop`, or load the plugin that has it",
+        "loop = nosuch",
+    ),
+    Failure(
+        "gevent-missing",
+        "cannot load the app: ModuleNotFoundError: No module named 'gevent'; install it for Python"
+        " {python}, or correct virtualenv, pythonpath, chdir or module",
+        "gevent = 4",
+    ),
+)
+
 FAILURES = (*SOCKETS, *PLACES, *USERS, *HOOKS, *OPTIONS, *APPS, *ENDS)

@@ -286,6 +286,7 @@ class FakeProcess:
     pid: int = 0
     unread: list[Message] = field(default_factory=list)
     exit_cause: str | None = None
+    worker_death: str = ""
     ref: ProcessRef = field(init=False)
 
     def __post_init__(self) -> None:
@@ -314,6 +315,9 @@ class FakeProcess:
     def kill(self) -> None:
         with self.launcher.actions.step(f"kill {self.pid}"):
             pass
+
+    def why_replaced(self) -> str:
+        return self.worker_death
 
     def says(self, *messages: Message) -> None:
         self.unread += messages

@@ -95,6 +95,15 @@ def test_messages_of_an_earlier_process_are_ignored() -> None:
     assert world.state == "starting"
 
 
+def test_why_a_worker_died_is_told_while_the_app_runs() -> None:
+    world = World()
+    process = world.run()
+    process.worker_death = "worker 1 (pid 7) was killed by SIGKILL"
+    process.says(Message.ACCEPTING)
+    assert world.state == "running"
+    assert world.vassal.last_error == "worker 1 (pid 7) was killed by SIGKILL"
+
+
 def test_a_respawned_worker_changes_nothing() -> None:
     world = World()
     process = world.run()

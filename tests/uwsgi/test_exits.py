@@ -5,7 +5,7 @@ import time
 import pytest
 
 from emperor.model.ports import Exit
-from emperor.uwsgi.exits import Circumstances, Killed, explain_exit
+from emperor.uwsgi.exits import Circumstances, Killed, explain_exit, explain_replacement
 
 IMPORT = """\
 *** Operational MODE: single process ***
@@ -102,3 +102,35 @@ def test_an_output_made_to_be_slow_is_read_quickly(line: str) -> None:
     began = time.process_time()
     explain_exit(Exit(code=1), printed, AROUND)
     assert time.process_time() - began < 0.2
+
+
+BOTH_BORN = "spawned uWSGI worker 1 (pid: 7, cores: 1)\nspawned uWSGI worker 2 (pid: 8, cores: 1)\n"
+OVERDUE = """\
+Sat Nov 28 17:12:08 2026 - *** HARAKIRI ON WORKER 1 (pid: 7, try: 1, graceful: yes) ***
+Sat Nov 28 17:12:08 2026 - HARAKIRI [core 0] 10.0.0.1 - GET /slow?token=x since 1795885927
+"""
+
+
+@pytest.mark.parametrize(
+    ("printed", "expected"),
+    [
+        (BOTH_BORN, ""),
+        # After max-requests.
+        (BOTH_BORN + "...The work of process 7 is done. Seeya!\n"
+         "worker 1 killed successfully (pid: 7)\nRespawned uWSGI worker 1 (new pid: 9)\n", ""),
+        (BOTH_BORN + OVERDUE
+         + "DAMN ! worker 1 (pid: 7) died, killed by signal 9 :( trying respawn ...\n"
+         "Respawned uWSGI worker 1 (new pid: 9)\n",
+         "cannot answer in time: harakiri killed worker 1 (pid 7) during GET /slow; make such"
+         " requests faster, or raise harakiri"),
+        (BOTH_BORN + "DAMN ! worker 2 (pid: 8) died, killed by signal 9 :( trying respawn ...\n",
+         "worker 2 (pid 8) was killed by SIGKILL: by the kernel for lack of memory (journalctl -k"
+         " tells), or by hand"),
+        (BOTH_BORN + "DAMN ! worker 2 (pid: 8) MISTERIOUSLY killed by signal 250 :( trying\n",
+         "worker 2 (pid 8) was killed by signal 250"),
+        (BOTH_BORN + "DAMN ! worker 2 (pid: 8) died :( trying respawn ...\n",
+         "worker 2 (pid 8) ended itself, by sys.exit() or os._exit() perhaps"),
+    ],
+)  # fmt: skip
+def test_a_worker_that_died_is_explained(printed: str, expected: str) -> None:
+    assert explain_replacement(printed) == expected
