@@ -87,7 +87,8 @@ def _retry(vassal: VassalStatus, now: datetime) -> str:
 
 
 def page(report: Report, now: datetime, width: int, height: int = sys.maxsize) -> list[Text]:
-    """All that `emperorctl status` prints, in at most `height` lines of at most `width` cells."""
+    """All that `emperorctl status` prints, in at most `height` lines of at most `width` cells.
+    Without a limit to the height an error is as long as it is: its cure stands at its end."""
     lines = [headline(report, now), *drained(report, now), Text()]
     if not report.vassals and not report.refused:
         return [*lines, *map(Text, HINT.splitlines())]
@@ -99,7 +100,7 @@ def page(report: Report, now: datetime, width: int, height: int = sys.maxsize) -
         lines += _bounded(shown, room, hidden=len(report.vassals) + 1 - len(shown))
     if wrong:
         lines += [Text(), *wrong]
-    for line in lines:
+    for line in lines if height < sys.maxsize else lines[: len(lines) - len(wrong)]:
         line.truncate(width, overflow="ellipsis")
     return lines
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 from dataclasses import replace
 from datetime import timedelta
 
@@ -104,9 +105,15 @@ def test_errors_and_refused_inis_stand_below_the_table() -> None:
     assert lines[-1] == "not served: cannot read b.ini: binary"
 
 
-def test_a_long_error_is_cut_to_the_width_of_the_terminal() -> None:
+def test_a_long_error_is_cut_on_a_screen_that_refreshes() -> None:
     status = report(replace(throttled("a.example"), last_error="x" * 500 + "\nsecond line"))
     assert [cell_len(line) for line in _plain(status)[-1:]] == [80]
+
+
+def test_a_long_error_is_shown_to_its_end_with_its_cure() -> None:
+    status = report(replace(throttled("a.example"), last_error="x" * 500 + "; do this"))
+    assert _plain(status, height=sys.maxsize)[-1].endswith("x; do this")
+    assert cell_len(_plain(status, height=sys.maxsize)[3]) <= 80
 
 
 def test_what_apps_and_inis_wrote_cannot_steer_the_terminal() -> None:
