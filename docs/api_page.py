@@ -48,6 +48,7 @@ _ANSWERS = {
     Page.REFUSED: "the ini of this domain is not served",
     Page.FAILED: "the app may have begun to handle the request, which `repeat` does not repeat",
     Page.NO_DOWNLOAD: "the app named a file that `downloads.conf` does not allow",
+    Page.LARGE_HEAD: "the app has refused the head, which is above the ini's own `buffer-size`",
     Page.CROWDED: "too many requests are held",
     Page.LATE: "the app did not accept in time",
     Page.STOPPING: "the vassal or emperord stops",
@@ -163,6 +164,8 @@ with GET. Headers of the request:
 - `X-Try`: one more `1` each time that this request comes back; `1` the first time.
 - `X-Runs`: a `1` if the app may have begun to handle this request, and has not answered.
 - `X-Refused-File`: what the app has named in `X-Accel-Redirect`, if nginx does not send it.
+- `X-May-Run`: `1`, or `0` if the request must not run again.
+- `X-Head-Bytes`: the size of the request without its body.
 - `X-Original-Method`: the method of the visitor's request.
 - `X-Original-Path`: its path, without the query.
 - `X-Original-Agent`: its user agent.

@@ -87,6 +87,7 @@ class RuntimeOptions(ABC):
 class Spec:
     """All that the daemon must know to serve one domain. Times are in seconds.
 
+    `head_bytes` is the size of a request's head, with the parameters of nginx, that the app takes.
     `socket` is the path that is bound, in the spelling of the ini. uWSGI adopts a socket whose name
     equals its own option letter by letter, and unlinks a socket that is merely the same file.
     """
@@ -106,6 +107,7 @@ class Spec:
     identity: Identity | None = None
     aliases: tuple[str, ...] = ()
     foreign_sockets: tuple[str, ...] = ()
+    head_bytes: int = 65_535
 
     @property
     def overlaps(self) -> bool:

@@ -6,7 +6,7 @@ The options of the ini win over options before `--ini`, and lose to options afte
 from collections.abc import Mapping
 
 from emperor.model.spec import Spec, WireProtocol
-from emperor.uwsgi.options import Adoption, uwsgi_options
+from emperor.uwsgi.options import PACKET_BYTES, Adoption, uwsgi_options
 
 # The descriptors of the listener and of the vassal's end of the emperor pipe. For an adoption by
 # name uWSGI looks through all descriptors from 3 up to --max-fd.
@@ -30,7 +30,6 @@ _BY_NAME_MAX_FD = "4096"
 # request without an answer. The length of a uwsgi packet has 16 bits. nginx lets in 1,000 headers
 # (its max_headers), and adds some; uWSGI takes twice as many variables as --max-vars says. This is
 # address space for each core of each worker. It becomes memory only where a request uses it.
-_PACKET_BYTES = "65535"
 _MAX_VARS = "600"
 # uWSGI reads a body to its end before the app runs, from this size on into a file. Otherwise an app
 # that answers before it has read all, for instance with 401, closes the connection while nginx
@@ -46,7 +45,7 @@ def argv(uwsgi: str, spec: Spec, python_home: str = "", ini: str = "") -> list[s
         uwsgi,
         *_adoption(spec),
         "--idle", str(spec.idle),
-        "--buffer-size", _PACKET_BYTES,
+        "--buffer-size", str(PACKET_BYTES),
         "--max-vars", _MAX_VARS,
         "--post-buffering", _BODY_BYTES_IN_MEMORY,
         # A uWSGI that has Python as a plugin does not know --home before it has loaded that.

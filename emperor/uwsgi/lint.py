@@ -17,7 +17,7 @@ from emperor.uwsgi.features import missing_feature
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import BLOCKS, SOCKETS, Ini, Option
 from emperor.uwsgi.lost_app import lost_app
-from emperor.uwsgi.options import Adoption, uwsgi_options
+from emperor.uwsgi.options import PACKET_BYTES, Adoption, uwsgi_options
 from emperor.uwsgi.places import places
 from emperor.uwsgi.sockets import normal_address, shared_socket, spelled_address, spoken
 from emperor.uwsgi.spec import APPS, EMPEROR_KEYS, HELPERS, ROUTERS, whole_number
@@ -49,6 +49,10 @@ def _by_name(_: str, spec: Spec) -> bool:
 
 def _is_no_number(value: str, _: Spec) -> bool:
     return not value.isdecimal()
+
+
+def _is_narrow(value: str, spec: Spec) -> bool:
+    return value.isdecimal() and spec.head_bytes < PACKET_BYTES
 
 
 def _sleeps(_: str, spec: Spec) -> bool:
@@ -104,8 +108,11 @@ _RULES = (
           "write out socket, idle and the app"),
     _Rule({"idle"}, Severity.WARNING, "uWSGI reads only the digits of {value!r}, as seconds",
           "write a whole number of seconds, or move idle to [emperor]", _is_no_number),
-    _Rule({"listen"}, Severity.WARNING, "uWSGI reads only the digits of {value!r}",
-          "write a whole number", _is_no_number),
+    _Rule({"listen", "buffer-size", "post-buffering", "max-vars"}, Severity.WARNING,
+          "uWSGI reads only the digits of {value!r}", "write a whole number", _is_no_number),
+    _Rule({"buffer-size"}, Severity.NOTE,
+          "a request whose headers and parameters are above {value} bytes gets 431; by default, an "
+          "app here takes 65535", "drop buffer-size", _is_narrow),
 )  # fmt: skip
 
 _RULES_OF = {

@@ -42,6 +42,9 @@ PROTOCOL_NAMES = {
     "suwsgi": WireProtocol.TLS,
 }
 
+# The largest packet of the uwsgi protocol, and so the largest buffer-size.
+PACKET_BYTES = 65_535
+
 
 class Adoption(Enum):
     """How uWSGI is told that its socket exists already (measured; see docs/decisions)."""

@@ -15,7 +15,7 @@ from emperor.model.settings import KEYS, Settings
 from emperor.model.spec import OnChange, Spec
 from emperor.uwsgi.identity import Accounts, identity_of, is_administrator
 from emperor.uwsgi.ini import ONE_PER_CORE, WORKERS, Ini, Option, is_computed, leading_number
-from emperor.uwsgi.options import UwsgiOptions, shared
+from emperor.uwsgi.options import PACKET_BYTES, UwsgiOptions, shared
 from emperor.uwsgi.pythons import binary_of, python_home_of
 from emperor.uwsgi.sockets import refuse_path, socket_of
 
@@ -103,7 +103,14 @@ def spec_of(
         identity=identity_of(ini, owner, accounts),
         aliases=_aliases(domain, ini, settings, owner, accounts) if ini.emperor else (),
         foreign_sockets=socket.foreign,
+        head_bytes=_head_bytes(last.get("buffer-size")),
     )
+
+
+def _head_bytes(size: Option | None) -> int:
+    """What uWSGI makes of buffer-size: the leading digits, as an unsigned number, up to a limit."""
+    number = leading_number(size.value) if size else PACKET_BYTES
+    return number if 0 <= number < PACKET_BYTES else PACKET_BYTES
 
 
 def _needs_app(settings: Settings, keys: Collection[str]) -> bool:

@@ -35,6 +35,8 @@ RETRY_SECONDS = 5
 RETRY_REFUSED_SECONDS = 30
 # Characters of a header that are kept.
 LONGEST_VALUE = 200
+# nginx adds at least so much to the head of a request (nginx/emperord/uwsgi.conf).
+PARAMETERS_BYTES = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ class Hit:
     """What nginx says about a request that the app did not take. `navigates`: a browser navigates,
     and asks again by itself. `wants_html`: the answer is better in HTML. `tries`: how often nginx
     has asked here for this request. `runs`: how often the app may have begun to handle it.
-    `refused_file`: what the app has named in X-Accel-Redirect, and nginx does not send."""
+    `refused_file`: what the app has named in X-Accel-Redirect, and nginx does not send. `may_run`:
+    its method allows another run. `head_bytes`: its size without the body."""
 
     domain: str
     navigates: bool
@@ -87,6 +90,8 @@ class Hit:
     tries: int
     runs: int
     refused_file: str | None
+    may_run: bool
+    head_bytes: int
     client: str | None
     request_id: str | None
     method: str | None
@@ -103,6 +108,8 @@ class Hit:
             tries=len(headers.get("X-Try", "")),
             runs=len(headers.get("X-Runs", "")),
             refused_file=_printable(headers.get("X-Refused-File")),
+            may_run=headers.get("X-May-Run") != "0",
+            head_bytes=_number(headers.get("X-Head-Bytes", "")),
             client=_printable(headers.get("X-Forwarded-For")),
             request_id=_printable(headers.get("X-Request-Id")),
             method=_printable(headers.get("X-Original-Method")),
@@ -122,6 +129,19 @@ class Hit:
             path=self.path,
             agent=self.agent,
         )
+
+
+def failure(hit: Hit, spec: Spec) -> Answer | None:
+    """The answer to a request that may not run, or not again; None if it may."""
+    if hit.runs and hit.head_bytes + PARAMETERS_BYTES > spec.head_bytes:
+        return Answer(Page.LARGE_HEAD)
+    if not hit.may_run or (hit.runs and spec.repeat is Repeat.NEVER):
+        return Answer(Page.FAILED)
+    return None
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() else 0
 
 
 def _printable(value: str | None) -> str | None:
@@ -198,8 +218,8 @@ class Activation:
             return self._respond(Answer(Page.REFUSED, RETRY_REFUSED_SECONDS), hit)
         if vassal is None:
             return self._respond(Answer(Page.UNKNOWN), hit)
-        if hit.runs and vassal.spec.repeat is Repeat.NEVER:
-            return self._respond(Answer(Page.FAILED), hit)
+        if failed := failure(hit, vassal.spec):
+            return self._respond(failed, hit)
         self._demand(vassal, hit)
         return await self._hold(hit, vassal.spec.domain)
 

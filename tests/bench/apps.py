@@ -27,6 +27,7 @@ def ini(app: Path, *lines: str) -> str:
     """An ini for a rival, with the options that emperord adds itself (emperor/uwsgi/command.py)."""
     options = (
         f"file = {app}", f"virtualenv = {sys.prefix}", "idle = 93600", "need-app = true",
-        "die-on-idle = true", "master = true", "no-orphans = true",
+        "die-on-idle = true", "master = true", "no-orphans = true", "buffer-size = 65535",
+        "max-vars = 600", "post-buffering = 65536",
     )  # fmt: skip
     return "\n".join(("[uwsgi]", *options, *lines, ""))

@@ -129,6 +129,24 @@ def test_a_cold_app_takes_and_refuses_the_same_heads(backend: Backend, runs: Pat
     assert status_of(backend.nginx.port, "".join(large[:3])) == 200
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("repeat", ["never", "safe"])
+def test_a_head_above_the_inis_own_buffer_is_too_large(
+    backend: Backend, method: str, repeat: str
+) -> None:
+    backend.nginx.expect(r"upstream prematurely closed connection|recv\(\) failed \(104")
+    runs = backend.folder / "runs"
+    ini = backend.ini(HOST, "heads.py", env=f"RUNS={runs}", buffer_size="8192")
+    backend.drop(HOST, f"{ini}[emperor]\nrepeat = {repeat}\n")
+    backend.until(HOST, "parked")
+    for size, status in ((6_000, 200), (9_000, 431), (6_000, 200)):
+        request = Request(HOST, method=method, headers={"X": "x" * size}, body=b"body")
+        reply = ask(backend.nginx.port, request)
+        assert reply.status == status
+    assert runs.read_text().splitlines() == [f"{method} /"] * 2
+    assert backend.state(HOST) == "running"
+
+
 def test_a_reply_whose_head_is_too_large_runs_once(backend: Backend, runs: Path) -> None:
     reply = backend.get(HOST, "/?head=20000")
     assert (reply.status, "too large or malformed" in reply.text) == (502, True)

@@ -118,6 +118,8 @@ async def test_the_daemon_is_told_exactly_what_the_contract_says(
         "x-navigate": "0",
         "x-html": "0",
         "x-try": "1",
+        "x-may-run": "1",
+        "x-head-bytes": "240",
         "x-original-method": "POST",
         "x-original-path": "/a/%2e%0d%0a.c",
         "x-original-agent": "curl/8.0 (of a visitor)",

@@ -25,6 +25,7 @@ def only_finding(text: str) -> Finding:
     [
         f"socket = {OWN}", "vacuum = true", "processes = 4",
         "cheaper = 1", "idle = 60", "die-on-idle = true", "master = true", "pidfile = /srv/pid",
+        "buffer-size = 65535", "buffer-size = 100000",
         "harakiri = 30", "static-map = /s=/srv/s", "env = A=B;c#d", "listen = 4096",
         "shutdown-sockets = false", "cheap = false", "env = HOME=/srv", "stats = /srv/stats",
         "[emperor]\nidle = 60\non-change = restart",
@@ -63,6 +64,9 @@ def test_options_that_work_here_get_no_finding(text: str) -> None:
         ("env = UWSGI_EMPEROR_FD=3", "warning", "emperord sets UWSGI_EMPEROR_FD=3 for uWSGI"),
         ("declare-option = a=b", "note", "emperord does not see the options that a=b stands for"),
         ("idle = 26h", "warning", "uWSGI reads only the digits of '26h', as seconds"),
+        ("buffer-size = 64k", "warning", "uWSGI reads only the digits of '64k'"),
+        ("buffer-size = 8192", "note", "above 8192 bytes gets 431"),
+        ("post-buffering = 1M", "warning", "uWSGI reads only the digits of '1M'"),
         ("listen = 5000", "note", "the kernel makes 4096 of a backlog of 5000"),
         ("chdir = /srv ; mine", "warning", "'; mine' is no comment but part of chdir"),
         ("chdir = /srv\t# mine", "warning", "'# mine' is no comment but part of chdir"),

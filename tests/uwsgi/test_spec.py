@@ -249,6 +249,22 @@ def test_an_idle_time_that_uwsgi_refuses_is_refused(idle: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("vacuum = true", 65535),
+        ("buffer-size = 8192", 8192),
+        ("buffer-size = 8192\nbuffer-size = 16384", 16384),
+        ("buffer-size = 64k", 64),
+        ("buffer-size = 70000", 65535),
+        ("buffer-size = -1", 65535),
+        ("buffer-size = large", 0),
+    ],
+)
+def test_a_buffer_size_is_read_as_uwsgi_reads_it(text: str, size: int) -> None:
+    assert spec(text).head_bytes == size
+
+
+@pytest.mark.parametrize(
     ("text", "backlog"),
     [
         ("master", 4096),

@@ -19,7 +19,7 @@ from emperor.model.settings import Settings
 from emperor.model.snapshot import PendingEvent
 from emperor.model.spec import Repeat
 from emperor.supervisor.records import Vassal
-from emperor.web.activation import STOPPED, Activation, Answer, Hit, Run, Wait, outcome
+from emperor.web.activation import STOPPED, Activation, Answer, Hit, Run, Wait, failure, outcome
 from emperor.web.drain import Drain
 from emperor.web.health import Health
 from emperor.web.pace import Pacer
@@ -216,6 +216,26 @@ async def test_a_refused_download_is_answered_and_logged_once(
     [warning] = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
     assert "'/files/a.pdf' that a.example names in X-Accel-Redirect" in warning
     assert "downloads.conf" in warning
+
+
+@pytest.mark.parametrize(
+    ("runs", "may_run", "head_bytes", "page"),
+    [
+        ("", "1", "60000", None),
+        ("1", "1", "7000", None),
+        ("1", "1", "7793", Page.LARGE_HEAD),
+        ("1", "0", "7793", Page.LARGE_HEAD),
+        ("1", "0", "7000", Page.FAILED),
+        ("", "0", "", Page.FAILED),
+        ("", "", "-1", None),
+    ],
+)
+def test_a_head_is_too_large_only_after_its_app_has_refused_it(
+    runs: str, may_run: str, head_bytes: str, page: Page | None
+) -> None:
+    hit = Hit.of({"X-Runs": runs, "X-May-Run": may_run, "X-Head-Bytes": head_bytes})
+    answer = failure(hit, replace(SPEC, repeat=Repeat.SAFE, head_bytes=8192))
+    assert (answer and answer.page) == page
 
 
 async def test_pages_load_nothing_from_other_servers() -> None:

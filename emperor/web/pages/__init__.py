@@ -50,6 +50,7 @@ class Page(Enum):
         "No such download",
         "The application named a file that this server does not send for it.",
     )
+    LARGE_HEAD = Wording(431, "Too large a request", "The headers of this request are too large.")
     CROWDED = Wording(
         503,
         "Too many visitors",
