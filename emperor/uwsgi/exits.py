@@ -49,6 +49,7 @@ _CHATTER = re.compile(
     """,
     re.VERBOSE,
 )
+_ELSEWHERE = "its log does not say why, so look where logto or daemonize of the ini send its output"
 _LONGEST_WORD, _LONGEST = 160, 500
 
 
@@ -223,6 +224,9 @@ def _by_status(ended: Exit, printed: str) -> str:
     else:
         words = f"the app ended itself ({ended}), by sys.exit() or os._exit() perhaps"
     said = _said(printed)
+    if not said and ended.code in _EXITS:
+        # uWSGI itself always says something.
+        return f"{words}; {_ELSEWHERE}"
     return f"{words}: {said}" if said else words
 
 

@@ -172,6 +172,21 @@ def test_a_worker_that_died_is_explained_while_the_app_runs(
         eventually(partial(is_told, name), what=pattern)
 
 
+def test_a_new_version_that_fails_has_its_sentence_too(backend: Backend) -> None:
+    backend.expect("reloading → running: the new version did not start")
+    backend.add("a.example")
+    assert backend.get("a.example").status == 200
+    backend.drop("a.example", backend.ini("a.example", "broken.py"))
+    eventually(lambda: backend.detail("a.example")["status"]["last_error"])
+    told = _told(backend, "a")
+    assert (
+        "the new version did not start, the old one serves on: cannot load the app:"
+        " ModuleNotFoundError: No module named 'a_module_that_nobody_installed'"
+    ) in told
+    assert "ModuleNotFoundError" in told.partition("The end of its log:")[2]
+    assert backend.get("a.example").status == 200
+
+
 def test_the_table_has_each_way_once() -> None:
     names = [failure.name for failure in FAILURES]
     assert len(names) == len(set(names)) >= 40

@@ -310,6 +310,13 @@ APPS = (
         app="import nobody_has_this\n",
     ),
     Failure(
+        "output-elsewhere",
+        "the app could not be loaded (exit status 22); its log does not say why, so look where"
+        " logto or daemonize of the ini send its output",
+        "logto = {site}/own.log",
+        app="import nobody_has_this\n",
+    ),
+    Failure(
         "module-missing",
         "cannot load the app: ModuleNotFoundError: No module named 'no_such_module'; " + _INSTALL,
         "module = no_such_module:app",

@@ -54,7 +54,9 @@ AROUND = Circumstances(lambda address: f"by what listens at {address}", ("127.0.
         # No rule: the last line that is no chatter.
         (Exit(code=1), "the planets stand badly\nVACUUM: pidfile removed.\ngoodbye to uWSGI.\n",
          "uWSGI gave up (exit status 1): the planets stand badly"),
-        (Exit(code=1), "thunder lock: disabled\n", "uWSGI gave up (exit status 1)"),
+        (Exit(code=1), "thunder lock: disabled\n",
+         "uWSGI gave up (exit status 1); its log does not say why, so look where logto or daemonize"
+         " of the ini send its output"),
         (Exit(code=1), "x" * 1000, "uWSGI gave up (exit status 1): " + "x" * 160),
         (Exit(code=3), "", "the app ended itself (exit status 3), by sys.exit() or os._exit()"
          " perhaps"),
