@@ -143,6 +143,28 @@ cannot name a `uwsgi-binary`, which `emperorctl check` would run as another user
 `start-timeout` and `stop-timeout` can shorten those of the settings but not lengthen them, since a
 stop of the daemon waits for every vassal.
 
+## Defaults for all vassals
+
+`vassal-defaults` names an ini that uWSGI reads before each ini of the folder, for instance:
+
+```ini
+[uwsgi]
+harakiri = 30
+max-requests = 5000
+plugins = python3
+```
+
+An option of the vassal's ini wins, and options that may stand several times add up. `%n`, `%d` and
+the like are those of the file of defaults itself, and relative paths begin in the folder of inis.
+A socket has no place there, nor a section `[emperor]`: this file, `emperord.ini`, has the settings
+for all vassals. The file belongs to root, and everybody can read it, since uWSGI reads it as the
+user of each app.
+
+When the file changes, all inis are read again: apps that run are reloaded as after a change of
+their own ini, and apps that sleep start with the new version. A version that cannot be used is
+logged and reloads nothing. Without the file emperord does not start; one that is removed later
+counts as empty.
+
 ## Which Python an app runs with
 
 An app whose ini names no `home`, `virtualenv`, `venv` or `pyhome` sees what the system's Python

@@ -33,6 +33,7 @@ from emperor.model.daemon_record import keep_fixed_paths
 from emperor.model.settings import KEYS, Settings, SettingsError
 from emperor.model.snapshot import FORMAT
 from emperor.service import CannotStart, Service, cannot_start
+from emperor.uwsgi.defaults import DefaultsFile
 
 log = logging.getLogger("emperord.daemon")
 
@@ -112,6 +113,7 @@ def prove(config: str | None, flags: dict[str, str], snapshots: int) -> None:
     Raises CannotStart and SettingsError."""
     settings = load_settings(config, flags)
     find_uwsgi(settings.uwsgi_binary)
+    DefaultsFile(settings.vassal_defaults).load()
     owners(settings)
     _make_folder(settings.log_dir)
     if snapshots != FORMAT:

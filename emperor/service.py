@@ -18,7 +18,7 @@ from emperor.handover.gate import Gate
 from emperor.handover.upgrade import CannotUpgrade, Handover
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.boot import boot_id
-from emperor.linux.limits import descriptors
+from emperor.linux.limits import descriptors, somaxconn
 from emperor.linux.listeners import UnixListeners
 from emperor.linux.queues import queue_length
 from emperor.linux.watch import Changes, FolderWatch
@@ -28,6 +28,7 @@ from emperor.model.ports import Listener, Ports, QueueLength, Runtime, Store
 from emperor.model.settings import Settings
 from emperor.model.snapshot import decoder
 from emperor.model.status import TransitionEvent, reported
+from emperor.sources.companion import CompanionWatch
 from emperor.sources.folder import VassalFolder
 from emperor.sources.provision import Provisioner
 from emperor.supervisor.events import EventLog
@@ -35,6 +36,8 @@ from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Child, Vassal
 from emperor.supervisor.slices import slices
 from emperor.supervisor.stop import stop_all
+from emperor.uwsgi.defaults import DefaultsFile
+from emperor.uwsgi.reader import UwsgiReader
 from emperor.uwsgi.resolver import Resolver
 from emperor.uwsgi.runtime import uwsgi_runtime
 from emperor.web.activation import Activation
@@ -86,9 +89,9 @@ class Service:
         self._accounts = SystemAccounts()
         self._gate = Gate()
         resolver = Resolver(uwsgi, settings.vassals_dir, self._gate)
-        of_uwsgi = uwsgi_runtime(
-            uwsgi, settings, self._accounts, resolver, handover.origin.open_files
-        )
+        self._defaults = DefaultsFile(settings.vassal_defaults).load()
+        reader = UwsgiReader(settings, self._accounts, resolver, somaxconn(), self._defaults)
+        of_uwsgi = uwsgi_runtime(uwsgi, settings, reader, handover.origin.open_files)
         self._runtimes = (of_uwsgi,)
         ports = _ports(settings, self._runtimes, self._inherited.bag, loop)
         self._governor = Governor(settings, ports, self._events)
@@ -148,6 +151,9 @@ class Service:
         an earlier daemon left vassals."""
         watch = FolderWatch(self._settings.vassals_dir, self._loop, self._changed)
         stack.callback(watch.close)
+        if path := self._settings.vassal_defaults:
+            companion = CompanionWatch(path, self._loop, self._reread_defaults)
+            stack.callback(companion.close)
         stack.enter_context(self._events.reader(self._start_times.read))
         with _permanent_objects():
             asleep, has_predecessor = self._take_over()
@@ -174,7 +180,8 @@ class Service:
         is_same = record is not None and record.config_fingerprint == config_fingerprint(
             __version__, self._settings
         )
-        self._folder.resume(is_same)
+        specs = (vassal.spec for vassal in self._governor.vassals)
+        self._folder.resume(is_same and self._defaults.are_those_of(specs))
         if vassals:
             running = sum(len(vassal.children) for vassal in self._governor.vassals)
             log.info("took over %d vassals with %d processes", len(vassals), running)
@@ -280,6 +287,12 @@ class Service:
     async def _restore_listeners(self) -> None:
         async for part in slices(self._governor.vassals):
             self._governor.restore_listeners(part)
+
+    def _reread_defaults(self) -> None:
+        if self._defaults.reload():
+            log.info("%s has changed: all inis are read again", self._settings.vassal_defaults)
+            self._folder.outdate()
+            self._changed(Changes(everything=True))
 
     def _changed(self, changes: Changes) -> None:
         self._folder.changed(changes.names)

@@ -23,6 +23,7 @@ from emperor.model.settings import Settings
 from emperor.model.spec import Identity, Spec
 from emperor.sources.files import read_ini
 from emperor.uwsgi.addresses import Address, addresses, closed_ports
+from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.features import plugins_of
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT, identity_of
@@ -56,9 +57,11 @@ class Examiner:
     """
 
     def __init__(self, settings: Settings, uwsgi: Path, programs: Programs) -> None:
+        """Raises SettingsError."""
         self._settings = settings
         self._uwsgi = uwsgi
         self._programs = programs
+        self._defaults = DefaultsFile(settings.vassal_defaults).load()
         self._somaxconn = somaxconn()
         self._first_open_port = int(FIRST_OPEN_PORT.read_text(encoding="ascii"))
         self._claims = Claims()
@@ -88,7 +91,7 @@ class Examiner:
         folder = path.parent.resolve()
         settings = replace(self._settings, vassals_dir=folder)
         resolver = Resolver(self._uwsgi, folder, Gate())
-        reader = UwsgiReader(settings, self._accounts, resolver, self._somaxconn)
+        reader = UwsgiReader(settings, self._accounts, resolver, self._somaxconn, self._defaults)
         file = read_ini(str(path))
         definition = Definition(domain, path.name, str(folder), file.data, file.owner)
         ini = reader.parse(definition)

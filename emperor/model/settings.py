@@ -33,6 +33,7 @@ class Settings:
     """The value of each key. Durations are in seconds."""
 
     vassals_dir: Path
+    vassal_defaults: Path | None
     sockets_dir: Path
     run_dir: Path
     log_dir: Path
@@ -121,6 +122,13 @@ def _optional_path(text: str) -> Path | None:
     return _path(text) if text else None
 
 
+def _ini_path(text: str) -> Path | None:
+    path = _optional_path(text)
+    if path is not None and path.suffix != ".ini":
+        raise ValueError("must be the path of a file whose name ends in .ini")
+    return path
+
+
 def _pythons(text: str) -> tuple[Python, ...]:
     pythons: list[Python] = []
     for part in text.split():
@@ -200,6 +208,8 @@ class Key:
 
 KEYS = (
     Key("vassals-dir", "/etc/uwsgi/vassals", "DIR", _path, "folder of the inis, DOMAIN.ini"),
+    Key("vassal-defaults", "", "FILE", _ini_path,
+        "an ini that uWSGI reads before each ini of vassals-dir"),
     Key("sockets-dir", "/var/sockets", "DIR", _path, "folder of the sockets, DOMAIN/socket"),
     Key("run-dir", "/run/emperord", "DIR", _path, "folder of activate.sock and control.sock"),
     Key("log-dir", "/var/log/emperord", "DIR", _path, "folder of the apps' logs, DOMAIN.log"),
@@ -271,6 +281,9 @@ def read_settings(text: str, origin: str, flags: Mapping[str, str]) -> Settings:
                 f"cannot use {key.name} = {value!r} from {where}: {error}"
             ) from error
     settings = Settings(**values)
+    defaults = settings.vassal_defaults
+    if defaults is not None and defaults.parent == settings.vassals_dir:
+        raise SettingsError("cannot use vassal-defaults: in vassals-dir it would be a vassal")
     if settings.throttle_max < settings.throttle_first:
         raise SettingsError("cannot use throttle-max: it is less than throttle-first")
     return settings

@@ -57,6 +57,10 @@ class VassalFolder:
         if not is_same:
             self._outdated = set(self._stamps)
 
+    def outdate(self) -> None:
+        """Let the next rescan read all inis again, since what they mean has changed."""
+        self._outdated = set(self._stamps)
+
     async def read_unknown(self) -> None:
         """Read the inis that the governor has not restored."""
         with suppress(OSError):  # the rescan tells of it

@@ -37,10 +37,13 @@ _MAX_VARS = "600"
 _BODY_BYTES_IN_MEMORY = "65536"
 
 
-def argv(uwsgi: str, spec: Spec, python_home: str = "", ini: str = "") -> list[str]:
+def argv(
+    uwsgi: str, spec: Spec, python_home: str = "", ini: str = "", defaults: str = ""
+) -> list[str]:
     """The command that runs `spec` with the binary `uwsgi`, in the folder of its ini. `python_home`
     is for an app that names no home or virtualenv, if it is not empty. uWSGI reads the ini of the
-    spec, or the file `ini` in the place of it."""
+    spec, or the file `ini` in the place of it, and before that the file `defaults`, if there is
+    one."""
     return [
         uwsgi,
         *_adoption(spec),
@@ -51,6 +54,8 @@ def argv(uwsgi: str, spec: Spec, python_home: str = "", ini: str = "") -> list[s
         # A uWSGI that has Python as a plugin does not know --home before it has loaded that.
         *(["--set", f"home={python_home}"] if python_home else []),
         *(["--need-app"] if uwsgi_options(spec).need_app else []),
+        # Other than after --ini, %N and the like still refer to the ini that follows.
+        *(["--include", defaults, END_OF_BLOCK] if defaults else []),
         "--ini", ini or spec.ini,
         END_OF_BLOCK,
         "--die-on-idle",

@@ -68,12 +68,21 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
+class Before:
+    """A file that uWSGI reads before an ini. `digest` tells its versions apart."""
+
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ini:
     """`options` are those of [uwsgi] and `emperor` those of [emperor], in their order.
 
     Before uWSGI has resolved them, the options contain `$(ENV)`, `@(file)` and `%(option)` as
     written, and `needs_uwsgi` is the first option for which uWSGI must do so. `quotes_socket`: a
     value refers to that of a socket option (`%(socket)`). `text` is what `lines_of` takes.
+    The options of the file `before` stand before those of the ini, with line 0.
     """
 
     name: str
@@ -82,6 +91,7 @@ class Ini:
     needs_uwsgi: Option | None = None
     quotes_socket: bool = False
     text: str = ""
+    before: Before | None = None
 
     def attribute(self, key: str) -> Option | None:
         """The last option `key` of [emperor], which is the one that counts."""

@@ -224,6 +224,7 @@ class UwsgiLauncher:
     ) -> None:
         self._uwsgi = str(uwsgi)
         self._python_home = own_python_home(uwsgi)
+        self._defaults = str(settings.vassal_defaults)
         self._open_files = open_files
         self._vassals = settings.vassals_dir
         self._copies = IniCopies(settings.vassals_dir, settings.run_dir)
@@ -318,7 +319,8 @@ class UwsgiLauncher:
     ) -> LedProcess:
         options = uwsgi_options(spec)
         home = self._python_home if options.python_home is None else options.python_home
-        command = argv(options.binary or self._uwsgi, spec, home, ref.copy)
+        defaults = self._defaults if options.defaults else ""
+        command = argv(options.binary or self._uwsgi, spec, home, ref.copy, defaults)
         if spec.identity is not None:
             command = as_identity(spec.identity, command)
         env = environment(spec, os.environ)

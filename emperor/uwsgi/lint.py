@@ -272,7 +272,9 @@ def _duplicates(options: tuple[Option, ...], scalars: Collection[str]) -> Iterat
     last: dict[str, Option] = {}
     for option in options:
         before = last.get(option.key)
-        if option.key in scalars and before and before.value != option.value:
+        # An option of another file is there to be overruled.
+        is_here = before is not None and before.line > 0
+        if option.key in scalars and before and is_here and before.value != option.value:
             text = f"{option.key} = {option.value} overrules line {before.line}, {before.value!r}"
             yield Finding(option.line, Severity.WARNING, text, "keep one of the two")
         last[option.key] = option

@@ -59,7 +59,8 @@ class UwsgiOptions(RuntimeOptions):
     tells whether the ini itself has that option. `need_app`: a start fails without an app.
     `binary` is another uWSGI than the daemon's, if it is not empty. `python_home` is the home of
     its Python while the ini names none; None stands for the launcher's, and an empty text leaves
-    the choice to uWSGI."""
+    the choice to uWSGI. `defaults` is the digest of the file of defaults that uWSGI reads before
+    the ini, if it is not empty."""
 
     name: Literal["uwsgi"] = "uwsgi"
     socket_option: str = "socket"
@@ -68,6 +69,7 @@ class UwsgiOptions(RuntimeOptions):
     need_app: bool = False
     binary: str = ""
     python_home: str | None = None
+    defaults: str = ""
 
     @property
     def reports_loading(self) -> bool:

@@ -7,6 +7,7 @@ from emperor.model.definition import Definition
 from emperor.model.ports import PendingSpec
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec
+from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.identity import Accounts, identity_of
 from emperor.uwsgi.ini import Ini, parse
 from emperor.uwsgi.lint import refuse_unservable
@@ -17,11 +18,17 @@ from emperor.uwsgi.spec import spec_of
 
 class UwsgiReader:
     """Reads inis by `settings`. `resolver` has uWSGI resolve the inis that we cannot read alone.
-    `somaxconn` is the kernel's limit on a backlog."""
+    `somaxconn` is the kernel's limit on a backlog. uWSGI reads `defaults` before each ini."""
 
     def __init__(
-        self, settings: Settings, accounts: Accounts, resolver: Resolver, somaxconn: int
+        self,
+        settings: Settings,
+        accounts: Accounts,
+        resolver: Resolver,
+        somaxconn: int,
+        defaults: DefaultsFile,
     ) -> None:
+        self._defaults = defaults
         self._settings = settings
         self._accounts = accounts
         self._resolver = resolver
@@ -45,7 +52,7 @@ class UwsgiReader:
 
     def parse(self, definition: Definition) -> Ini:
         """The options as they are written. Raises BrokenIni."""
-        return parse(definition.data, definition.file, definition.folder)
+        return self._defaults.before(parse(definition.data, definition.file, definition.folder))
 
     async def resolve(self, definition: Definition, ini: Ini) -> Ini:
         """The options as uWSGI resolves them, when it runs as the user that the app will run as.

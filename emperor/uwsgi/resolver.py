@@ -118,7 +118,8 @@ class Resolver:
             token = secrets.token_hex(4)
             log_date = f"--log-date={token}"
             hooks = [f"--{key}={value}" for key, value in _HOOKS]
-            arguments = [*hooks, log_date, "--ini", ini.name, END_OF_BLOCK, log_date]
+            before = [f"--include={ini.before.path}", END_OF_BLOCK] if ini.before else []
+            arguments = [*hooks, log_date, *before, "--ini", ini.name, END_OF_BLOCK, log_date]
             ended, printed = await self._run(arguments, identity)
         options = _options(ini, printed, token)
         if ended.code != 0:
@@ -134,7 +135,10 @@ class Resolver:
     def who_may_change(self, ini: Ini) -> str | None:
         """A file or folder that other users than root can change, and that uWSGI reads with `ini`
         or goes through; None where there is none."""
-        for path, _ in _files(self._folder, ini.name, _MOST_FILES):
+        files = list(_files(self._folder, ini.name, _MOST_FILES))
+        if ini.before:
+            files += _files(self._folder, ini.before.path, _MOST_FILES)
+        for path, _ in files:
             try:
                 if where := who_may_turn(path, ROOT):
                     return where
@@ -165,7 +169,12 @@ class Resolver:
         # uWSGI reads the ini of a tenant as the tenant, who may run anything anyway. And root must
         # not open files that a tenant names.
         most = _MOST_FILES if identity is None else 1
-        if side_effect := await asyncio.to_thread(_find_side_effect, self._folder, ini.name, most):
+        side_effect = await asyncio.to_thread(_find_side_effect, self._folder, ini.name, most)
+        if side_effect is None and ini.before:
+            path = ini.before.path
+            side_effect = await asyncio.to_thread(_find_side_effect, self._folder, path, most)
+            side_effect = side_effect and _SideEffect(0, f"{side_effect.text} of {path}")
+        if side_effect:
             if reason is None:
                 raise CannotResolve(f"{side_effect.text} would act when uWSGI reads the ini")
             raise BrokenIni(
@@ -219,6 +228,7 @@ def _options(ini: Ini, printed: str, token: str) -> tuple[Option, ...] | None:
     except ValueError:
         return None
     ours = [*_HOOKS, ("log-date", token), ("ini", ini.name), ("endif", "true"), ("log-date", token)]
+    ours += [("include", ini.before.path), ("endif", "true")] if ini.before else []
     written: dict[str, list[Option]] = {}
     for option in reversed(ini.options):
         written.setdefault(option.key, []).append(option)

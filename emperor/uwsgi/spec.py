@@ -88,6 +88,7 @@ def spec_of(
                 need_app=_needs_app(settings, last.keys()),
                 binary=binary,
                 python_home=python_home_of(ini, settings, binary),
+                defaults=ini.before.digest if ini.before else "",
             )
         ),
         protocol=socket.protocol,

@@ -1,0 +1,118 @@
+"""The file of defaults that uWSGI reads before each ini, as the Emperor's vassals-include-before.
+
+An option of the ini wins over the same one here, and options that may stand several times add up.
+The file is root's, since it is part of every ini. uWSGI reads it as the user of each app.
+"""
+
+import hashlib
+import logging
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from emperor.linux.trust import others_may_write, who_may_turn
+from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
+from emperor.model.settings import SettingsError
+from emperor.model.spec import Spec
+from emperor.uwsgi.ini import SOCKETS, Before, Ini, Option, parse
+from emperor.uwsgi.options import uwsgi_options
+
+log = logging.getLogger("emperord.defaults")
+
+_DIGEST_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """One version of the file: its options, which all have line 0, and how it is told from the
+    next version."""
+
+    ini: Ini
+    file: Before
+
+    def before(self, ini: Ini) -> Ini:
+        """`ini` with these options before its own."""
+        return replace(
+            ini,
+            options=self.ini.options + ini.options,
+            needs_uwsgi=ini.needs_uwsgi or self.ini.needs_uwsgi,
+            quotes_socket=ini.quotes_socket or self.ini.quotes_socket,
+            before=self.file,
+        )
+
+
+def read_defaults(path: Path) -> Defaults:
+    """Read the file. Raises OSError, and BrokenIni for what it cannot be."""
+    info = os.stat(path)
+    if not stat.S_ISREG(info.st_mode):
+        raise BrokenIni("it is not a file")
+    if where := who_may_turn(os.path.abspath(path), os.geteuid()):
+        raise BrokenIni(f"others may change {where}, which leads to it", "move it")
+    if info.st_uid not in (0, os.geteuid()) or others_may_write(info):
+        raise BrokenIni("others than root may write to it", "chown root and chmod go-w it")
+    if os.geteuid() == 0 and not info.st_mode & stat.S_IROTH:
+        raise BrokenIni("the users of the apps cannot read it", "chmod o+r it")
+    with path.open("rb") as file:
+        data = file.read(LONGEST_DEFINITION + 1)
+    ini = parse(data, path.name, os.path.realpath(path.parent))
+    for option in ini.options:
+        if option.key in SOCKETS:
+            cause = f"{option.key} = {option.value} would be the socket of every vassal"
+            raise option.broken(cause, "drop it: emperord makes a socket for each of them")
+    if ini.emperor:
+        raise ini.emperor[0].broken("it has a section [emperor]", "write that to emperord.ini")
+    digest = hashlib.blake2b(data, digest_size=_DIGEST_BYTES).hexdigest()
+    options = tuple(Option(option.key, option.value, 0) for option in ini.options)
+    reason = ini.needs_uwsgi and replace(ini.needs_uwsgi, line=0)
+    return Defaults(replace(ini, options=options, needs_uwsgi=reason), Before(str(path), digest))
+
+
+class DefaultsFile:
+    """The file at `path` and the version of it that is in effect; None: there is no such file."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._current: Defaults | None = None
+        self._problem = ""
+
+    def load(self) -> "DefaultsFile":
+        """Read the file for the first time. Raises SettingsError."""
+        if self._path is not None:
+            try:
+                self._current = read_defaults(self._path)
+            except (OSError, BrokenIni) as error:
+                cause = error.strerror if isinstance(error, OSError) else error
+                raise SettingsError(
+                    f"cannot use vassal-defaults = {self._path}: {cause}"
+                ) from error
+        return self
+
+    def before(self, ini: Ini) -> Ini:
+        """`ini` as uWSGI reads it after the file."""
+        return self._current.before(ini) if self._current else ini
+
+    def reload(self) -> bool:
+        """Read the file again. Returns whether there is a new version. One that cannot be used
+        changes nothing, and is logged."""
+        assert self._path is not None
+        previous, problem = self._current, ""
+        try:
+            self._current = read_defaults(self._path)
+        except FileNotFoundError:
+            self._current = None
+            problem = "it is gone, and apps start without it"
+        except OSError as error:
+            problem = f"{error.strerror}; the previous version stays in effect for reading inis"
+        except BrokenIni as error:
+            problem = f"{error}; the previous version stays in effect for reading inis"
+        if problem not in ("", self._problem):
+            log.error("cannot use vassal-defaults = %s: %s", self._path, problem)
+        self._problem = problem
+        return previous != self._current
+
+    def are_those_of(self, specs: Iterable[Spec]) -> bool:
+        """Whether all of these were read with the version that is in effect."""
+        digest = self._current.file.digest if self._current else ""
+        return all(uwsgi_options(spec).defaults == digest for spec in specs)
