@@ -13,6 +13,7 @@ from emperor.model.definition import BrokenIni
 from emperor.model.duration import format_duration, parse_duration
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec, WireProtocol
+from emperor.uwsgi.emperor_options import EXPLAINED, Kind, plain
 from emperor.uwsgi.features import missing_feature
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import BLOCKS, SOCKETS, Ini, Option
@@ -145,6 +146,7 @@ def lint(ini: Ini, spec: Spec, settings: Settings, somaxconn: int) -> list[Findi
     net.core.somaxconn. An ini that needs uWSGI must be resolved already."""
     findings = [
         *_options(ini, spec),
+        *_of_the_emperor(ini),
         *_comments(ini),
         *_sockets(ini, spec, settings),
         *_backlog(ini, spec, somaxconn),
@@ -179,6 +181,9 @@ def unknown_options(ini: Ini, known: Collection[str]) -> list[Finding]:
     findings = []
     for option in ini.options:
         key = option.key
+        # `lint` tells of options of the Emperor, of which newer versions have more.
+        if key in EXPLAINED:
+            continue
         if key in known or key in declared or re.search(rf"%\([^)]*{re.escape(key)}", values):
             continue
         text, cure = _unknown(option, known)
@@ -213,6 +218,14 @@ def _options(ini: Ini, spec: Spec) -> Iterator[Finding]:
                 }  # fmt: skip
                 text, cure = rule.text.format(**words), rule.cure.format(**words)
                 yield Finding(option.line, rule.severity, text, cure)
+
+
+def _of_the_emperor(ini: Ini) -> Iterator[Finding]:
+    for option in ini.options:
+        row = EXPLAINED.get(option.key)
+        if row is not None and row.kind is not Kind.VASSAL and option.key != "emperor":
+            text = f"{option.key} is for uWSGI's Emperor, and has no effect in the ini of a vassal"
+            yield Finding(option.line, Severity.NOTE, text, f"drop it; here, {plain(row)}")
 
 
 def _comments(ini: Ini) -> Iterator[Finding]:
