@@ -20,6 +20,7 @@ from emperor.linux.accounts import SystemAccounts
 from emperor.linux.boot import boot_id
 from emperor.linux.limits import descriptors, somaxconn
 from emperor.linux.listeners import UnixListeners
+from emperor.linux.orphans import Reaper
 from emperor.linux.queues import queue_length
 from emperor.linux.watch import Changes, FolderWatch
 from emperor.model.daemon_record import config_fingerprint
@@ -87,6 +88,7 @@ class Service:
         self._loop = loop
         self._events = EventLog()
         self._accounts = SystemAccounts()
+        self._reaper = Reaper(loop)
         self._gate = Gate()
         resolver = Resolver(uwsgi, settings.vassals_dir, self._gate)
         self._defaults = DefaultsFile(settings.vassal_defaults).load()
@@ -123,6 +125,7 @@ class Service:
         """Start, serve until `stop`, then stop all processes; `hurry` kills those that are
         left. `upgrade` asks for the version that is installed now. Raises CannotStart."""
         self._stop = stop
+        self._reaper.start(is_first=self._inherited.is_new)
         async with AsyncExitStack() as stack:
             try:
                 has_predecessor = await self._start(stack)
@@ -217,6 +220,8 @@ class Service:
         await stop_all(self._governor, hurry, self._expect_exits)
         if self._status_timer:
             self._status_timer.cancel()
+        if killed := await asyncio.to_thread(self._reaper.end):
+            log.info("killed %d processes that the apps have left", killed)
         self._notifier.status("stopped")
         log.info("stopped")
 

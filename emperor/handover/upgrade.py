@@ -9,19 +9,23 @@ import asyncio
 import os
 import resource
 import signal
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
 from emperor.handover.inherited import READER, WRITER, Inherited
+from emperor.linux.commands import EndlessOutput, run_command
 from emperor.linux.inheritance import bequeath
 from emperor.linux.notify import Notifier
 from emperor.linux.origin import Origin
+from emperor.model.ports import CannotLaunch
 from emperor.model.snapshot import FORMAT
 
 PROVE_SECONDS = 60.0
+_LONGEST_OUTPUT = 1 << 20
+# Exit codes of env(1) for a program that it could not run.
+_NOT_RUN = frozenset({126, 127})
 # In one round the loop reads that there was a signal, in the next it calls the handler.
 _ROUNDS_TO_HANDLE_A_SIGNAL = 3
 
@@ -43,25 +47,21 @@ class Handover:
         inherit. Raises CannotUpgrade."""
         command = [*self.origin.command, "--prove", str(FORMAT)]
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command, cwd=self.origin.folder, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT
-            )
-        except OSError as error:
-            raise CannotUpgrade(f"cannot run {command[0]}: {error.strerror}") from error
-        try:
             async with asyncio.timeout(PROVE_SECONDS):
-                printed, _ = await process.communicate()
+                ended, printed = await run_command(
+                    ["env", "-C", self.origin.folder, *command], os.environ, _LONGEST_OUTPUT
+                )
+        except (CannotLaunch, EndlessOutput) as error:
+            raise CannotUpgrade(f"cannot run {command[0]}: {error}") from error
         except TimeoutError as error:
             raise CannotUpgrade(
                 f"the new version does not start within {PROVE_SECONDS:g} s"
             ) from error
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode:
-            problem = _last_line(printed.decode(errors="replace"))
-            raise CannotUpgrade(f"the new version does not start: {problem}")
+        if ended.code in _NOT_RUN:
+            problem = _last_line(printed).rpartition(": ")[2]
+            raise CannotUpgrade(f"cannot run {command[0]}: {problem}")
+        if ended.code != 0:
+            raise CannotUpgrade(f"the new version does not start: {_last_line(printed)}")
 
     @asynccontextmanager
     async def signals_blocked(self) -> AsyncIterator[None]:

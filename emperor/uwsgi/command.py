@@ -84,9 +84,13 @@ def clean_environment(inherited: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def environment(spec: Spec, inherited: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the vassal: that of the daemon, and the number of its end of the pipe."""
+def environment(spec: Spec, inherited: Mapping[str, str], mark: str = "") -> dict[str, str]:
+    """The environment of the vassal: that of the daemon, the number of its end of the pipe, and the
+    `mark` of its processes, as "NAME=value"."""
     env = clean_environment(inherited)
+    if mark:
+        name, _, value = mark.partition("=")
+        env[name] = value
     env["UWSGI_EMPEROR_FD"] = str(PIPE_FD)
     if uwsgi_options(spec).adoption is Adoption.BY_NAME:
         # uWSGI adds one, takes this for a reload, and looks for inherited sockets.

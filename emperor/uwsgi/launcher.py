@@ -14,6 +14,7 @@ from weakref import WeakSet
 
 from emperor.linux.holders import holder_of
 from emperor.linux.limits import limit_open_files
+from emperor.linux.orphans import Family, Known, Mark, OrphanHunt, descendants, parent_of
 from emperor.linux.processes import LedProcess, as_identity, leader_with_socket, open_log, spawn
 from emperor.model.log_fields import about
 from emperor.model.ports import (
@@ -69,6 +70,12 @@ class _SpawnEvents:
         self.events.on_exit(self.domain, self.generation, replace(ended, cause=cause))
 
 
+def _mark(ref: ProcessRef) -> Mark:
+    """By what the processes of an app are recognised, wherever they have gone. The inode of the
+    pipe is the number of the spawn, and the pipe itself is in every process that only forked."""
+    return Mark(f"EMPERORD_SPAWN={ref.pipe_inode}", ref.pipe_inode, PIPE_FD)
+
+
 class UwsgiProcess:
     """A uWSGI master with its pipe, before and after its spawn.
 
@@ -83,13 +90,16 @@ class UwsgiProcess:
         ref: ProcessRef,
         events: _SpawnEvents,
         spawn: _Spawn,
-        loop: AbstractEventLoop,
+        family: Family,
     ) -> None:
+        self._family = family
+        self._reaper = os.getpid()
+        self._left: list[Known] = []
         self._pipe = pipe
         self._ref = ref
         self._events = events
         self._spawn = spawn
-        self._loop = loop
+        self._loop = family.loop
         self._process: LedProcess | None = None
         self._reminder: asyncio.TimerHandle | None = None
         self._last_reminder = -inf
@@ -110,10 +120,13 @@ class UwsgiProcess:
             raise
         self._pipe.close_far()
         self._ref.pid = self._process.pid
+        self._family.leaders.add(self.pid)
 
     def take_over(self, pidfd: int) -> None:
         """Go on with a master that an earlier daemon spawned."""
         self._process = LedProcess(self.pid, pidfd, self._loop, self._exited)
+        self._family.leaders.add(self.pid)
+        self._reaper = parent_of(self.pid) or self._reaper
         if self._ref.stop_heard_by is not None:
             self._remind_later()
 
@@ -162,6 +175,7 @@ class UwsgiProcess:
         if self._process is not None:
             informed = self._process.children(older_than_seconds=_WORKER_READY_SECONDS)
             self._ref.stop_heard_by = informed
+            self._left = descendants(self.pid)
             self._pipe.send(GRACEFUL_STOP)
             self._remind_later()
 
@@ -197,6 +211,8 @@ class UwsgiProcess:
             self._reminder.cancel()
         self._pipe.close()
         remove_copy(self._ref.copy)
+        self._family.leaders.discard(self.pid)
+        OrphanHunt(self._family, _mark(self._ref), self._reaper).end(self._left)
         self._events.on_exit(ended, self._output_end(), self._killed)
 
     def _output_end(self) -> str:
@@ -231,6 +247,7 @@ class UwsgiLauncher:
         self._log_dir = settings.log_dir
         self._loop = loop
         self._processes: WeakSet[UwsgiProcess] = WeakSet()
+        self._family = Family(loop)
 
     def prepare(
         self,
@@ -259,9 +276,8 @@ class UwsgiLauncher:
         except CannotLaunch:
             pipe.close()
             raise
-        process = UwsgiProcess(
-            pipe, ref, spawn_events, partial(self._spawn, spec, listener, ref), self._loop
-        )
+        start = partial(self._spawn, spec, listener, ref)
+        process = UwsgiProcess(pipe, ref, spawn_events, start, self._family)
         self._processes.add(process)
         return process
 
@@ -287,7 +303,7 @@ class UwsgiLauncher:
         spawn_events = self._events(spec, generation, events)
         pipe = Pipe.adopted(pipe_fd, self._loop, spawn_events.on_message)
         ref.pid = pid
-        process = UwsgiProcess(pipe, ref, spawn_events, _cannot_spawn_again, self._loop)
+        process = UwsgiProcess(pipe, ref, spawn_events, _cannot_spawn_again, self._family)
         self._processes.add(process)
         process.take_over(pidfds[0])
         return process
@@ -323,7 +339,7 @@ class UwsgiLauncher:
         command = argv(options.binary or self._uwsgi, spec, home, ref.copy, defaults)
         if spec.identity is not None:
             command = as_identity(spec.identity, command)
-        env = environment(spec, os.environ)
+        env = environment(spec, os.environ, _mark(ref).variable)
         try:
             with _in_folder(self._vassals):
                 fds = {**fds, LISTENER_FD: listener.fd}

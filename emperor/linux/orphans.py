@@ -1,0 +1,214 @@
+"""Processes that an app started and moved out of its process group: by setsid(2), as uWSGI does
+with attach-daemons, or by forking twice.
+
+The kernel gives a process whose parent has died to the nearest ancestor that asked for such
+processes. The daemon asks (PR_SET_CHILD_SUBREAPER). So it has to reap them, and can find them: what
+a dead app left is among the daemon's own children. An orphan belongs to the app whose mark it has
+in its environment, or whose socket it has open. A child that drops both is known only if it was
+there when its app was told to stop; the end of the daemon ends it otherwise.
+"""
+
+import ctypes
+import logging
+import os
+import signal
+import time
+from asyncio import AbstractEventLoop
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+log = logging.getLogger("emperord.orphans")
+
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+# Between two looks at what a dead app has left. An orphan that is killed may leave orphans again.
+_AGAIN_SECONDS = 0.02
+_MOST_LOOKS = 100
+_LONGEST_ENVIRONMENT = 1 << 21
+_PATIENCE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A process that cannot be mistaken for another of the same number: `born` is the moment of its
+    fork, in clock ticks since the boot."""
+
+    pid: int
+    born: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the processes of one app have: an entry of their environment, as "NAME=value", or a
+    socket with that inode as their descriptor `fd`."""
+
+    variable: str
+    inode: int
+    fd: int
+
+    def is_on(self, pid: int) -> bool:
+        """Whether that process has it."""
+        with suppress(OSError):
+            if os.readlink(f"/proc/{pid}/fd/{self.fd}") == f"socket:[{self.inode}]":
+                return True
+        with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+            return os.fsencode(self.variable) in file.read(_LONGEST_ENVIRONMENT).split(b"\0")
+        return False
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of all orphans among its descendants. Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def descendants(pid: int) -> list[Known]:
+    """All live descendants of a process, as far as the kernel lists them."""
+    found: list[Known] = []
+    pending = list(_children(pid))
+    while pending:
+        child = pending.pop()
+        if known := _look_at(child):
+            found.append(known)
+        pending += _children(child)
+    return found
+
+
+def parent_of(pid: int) -> int:
+    """The parent of a process; 0 where it is gone."""
+    fields = _stat(pid)
+    return int(fields[1]) if fields else 0
+
+
+class Reaper:
+    """Reaps the orphans that the daemon got."""
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waits = False
+        self._spared: list[Known] = []
+
+    def start(self, is_first: bool) -> None:
+        """Reap orphans from now on. `is_first`: no earlier daemon was this very
+        process. Raises OSError."""
+        # A shell that became this process by exec may have started children of its own.
+        self._spared = descendants(os.getpid()) if is_first else []
+        adopt_orphans()
+        self._loop.add_signal_handler(signal.SIGCHLD, self._look)
+        self._look()
+
+    def end(self) -> int:
+        """SIGKILL all descendants of this process, and reap them. Returns how many there were. Some
+        may be left: a process in a system call that cannot be interrupted. Blocks meanwhile."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        killed: set[Known] = set()
+        while left := {*descendants(os.getpid())}.difference(self._spared):
+            if time.monotonic() > deadline:
+                break
+            for orphan in left:
+                _kill(orphan)
+            killed |= left
+            time.sleep(_AGAIN_SECONDS)
+            _reap_all()
+        return len(killed)
+
+    def _look(self) -> None:
+        """A child has died. If it is somebody's, its pidfd is readable now, and is handled before
+        the timers of the next turn of the loop."""
+        if self._waits or not (dead := _first_zombie()):
+            return
+        try:
+            pidfd = os.pidfd_open(dead)
+        except OSError:
+            return
+        self._waits = True
+        self._loop.call_later(0, self._reap, pidfd)
+
+    def _reap(self, pidfd: int) -> None:
+        self._waits = False
+        with suppress(ChildProcessError):  # it was somebody's
+            os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+        os.close(pidfd)
+        self._look()
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The leaders of all apps, by their pids: children of the daemon that are no orphans."""
+
+    loop: AbstractEventLoop
+    leaders: set[int] = field(default_factory=set)
+
+
+class OrphanHunt:
+    """Ends what a dead app has left: the children of `reaper` with its mark, and all descendants of
+    these."""
+
+    def __init__(self, family: Family, mark: Mark, reaper: int) -> None:
+        self._loop = family.loop
+        self._others = family.leaders
+        self._mark = mark
+        self._reaper = reaper
+        self._looks = 0
+
+    def end(self, known: Collection[Known]) -> None:
+        """Kill it, and those of `known` that still live."""
+        self._looks += 1
+        left = {orphan for orphan in known if _look_at(orphan.pid) == orphan}
+        for pid in _children(self._reaper):
+            if pid not in self._others and (orphan := _look_at(pid)) and self._mark.is_on(pid):
+                left |= {orphan, *descendants(pid)}
+        if left and self._looks == 1:
+            log.info("killed %d processes that an app has left", len(left))
+        for orphan in left:
+            _kill(orphan)
+        if left and self._looks < _MOST_LOOKS:
+            self._loop.call_later(_AGAIN_SECONDS, self.end, left)
+
+
+def _reap_all() -> None:
+    with suppress(ChildProcessError):
+        while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG):
+            pass
+
+
+def _first_zombie() -> int | None:
+    try:
+        result = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return result.si_pid if result else None
+
+
+def _children(pid: int) -> Iterator[int]:
+    """The children of all threads of a process."""
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError), open(f"/proc/{pid}/task/{thread}/children") as listed:
+                yield from map(int, listed.read().split())
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of proc(5) from the state on; none where the process is gone."""
+    with suppress(OSError), open(f"/proc/{pid}/stat", errors="replace") as stat:
+        return stat.read().rpartition(")")[2].split()
+    return []
+
+
+def _look_at(pid: int) -> Known | None:
+    """The process, None where it is dead."""
+    fields = _stat(pid)
+    return Known(pid, int(fields[19])) if fields and fields[0] not in "ZX" else None
+
+
+def _kill(orphan: Known) -> None:
+    with suppress(OSError):
+        pidfd = os.pidfd_open(orphan.pid)
+        try:
+            # The number may have become another's before the descriptor was opened.
+            if _look_at(orphan.pid) == orphan:
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        finally:
+            os.close(pidfd)

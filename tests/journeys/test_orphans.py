@@ -1,0 +1,109 @@
+"""What an app starts beside its workers ends with it: at a nap, a crash, a reload and a stop."""
+
+import os
+import signal
+
+import psutil
+import pytest
+
+from tests.backend import Backend
+from tests.eventually import eventually
+
+DEAF = "trap : TERM INT QUIT HUP; while :; do sleep 0.2; done"
+SCRIPTS = {
+    "attached": "exec {script}",
+    "in its own session": "setsid {script} &",
+    "forked twice": "(setsid {script} &) &",
+    "without an environment": "env -i /usr/bin/setsid {script} & wait",
+}
+
+
+def helper(backend: Backend, name: str, how: str) -> str:
+    """The command that starts the script NAME in that way."""
+    script = backend.folder / name
+    script.write_text(f"#!/bin/sh\n{DEAF}\n")
+    script.chmod(0o755)
+    starter = backend.folder / f"start-{name}"
+    starter.write_text("#!/bin/sh\n" + how.format(script=script) + "\n")
+    starter.chmod(0o755)
+    return str(starter)
+
+
+def left(backend: Backend, name: str) -> list[int]:
+    """The pids of the processes that run the script NAME."""
+    script = str(backend.folder / name)
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if script in (process.info["cmdline"] or []):
+            found.append(process.pid)
+    return found
+
+
+def start(backend: Backend, **options: str) -> None:
+    backend.add("a.example", **options)
+    assert backend.get("a.example").status == 200
+    eventually(lambda: left(backend, "job"), what="the helper runs")
+
+
+@pytest.mark.parametrize("how", SCRIPTS.values(), ids=SCRIPTS.keys())
+def test_no_helper_outlives_a_nap(backend: Backend, how: str) -> None:
+    start(backend, attach_daemon=helper(backend, "job", how))
+    assert backend.call("POST", "/v1/vassals/a.example/sleep")[0] == 200
+    eventually(lambda: not left(backend, "job"), what="the helper is gone")
+    eventually(lambda: not backend.children(), what="nothing is left")
+
+
+def test_no_job_of_a_request_outlives_a_nap(backend: Backend) -> None:
+    backend.add("a.example", "runaway.py")
+    job = int(backend.get("a.example").text)
+    assert backend.call("POST", "/v1/vassals/a.example/sleep")[0] == 200
+    eventually(lambda: not psutil.pid_exists(job), what="the job is gone")
+
+
+def test_no_helper_of_a_smart_daemon_outlives_a_nap(backend: Backend) -> None:
+    command = helper(backend, "job", SCRIPTS["attached"])
+    start(backend, smart_attach_daemon2=f"{backend.folder}/job.pid {command}")
+    assert backend.call("POST", "/v1/vassals/a.example/sleep")[0] == 200
+    eventually(lambda: not left(backend, "job"), what="the helper is gone")
+    assert backend.get("a.example").status == 200
+    eventually(lambda: left(backend, "job"), what="it runs again")
+
+
+@pytest.mark.parametrize("how", list(SCRIPTS.values())[:3], ids=list(SCRIPTS)[:3])
+def test_no_helper_outlives_a_crash(backend: Backend, how: str) -> None:
+    backend.expect("killed by SIGKILL")
+    start(backend, attach_daemon=helper(backend, "job", how))
+    os.kill(backend.leader("a.example"), signal.SIGKILL)
+    eventually(lambda: not left(backend, "job"), what="the helper is gone")
+
+
+def test_no_helper_outlives_the_daemon(backend: Backend) -> None:
+    start(backend, attach_daemon=helper(backend, "job", SCRIPTS["without an environment"]))
+    backend.process.send_signal(signal.SIGHUP)
+    eventually(lambda: backend.lines("took over 1 vassals"))
+    assert backend.stop() == 0
+    assert not left(backend, "job")
+
+
+def test_only_the_helper_of_the_old_process_ends_at_a_reload(backend: Backend) -> None:
+    command = helper(backend, "job", SCRIPTS["in its own session"])
+    start(backend, attach_daemon=command)
+    [old] = left(backend, "job")
+    overlap = "\n[emperor]\non-change = overlap\n"
+    backend.drop("a.example", backend.ini("a.example", attach_daemon=command) + overlap)
+    eventually(lambda: left(backend, "job") not in ([], [old]), what="a new helper runs")
+    eventually(lambda: not psutil.pid_exists(old), what="the old helper is gone")
+    assert left(backend, "job")
+    assert backend.get("a.example").status == 200
+
+
+def test_a_neighbours_helper_stays(backend: Backend) -> None:
+    start(backend, attach_daemon=helper(backend, "job", SCRIPTS["forked twice"]))
+    neighbour = helper(backend, "other", SCRIPTS["forked twice"])
+    backend.add("b.example", attach_daemon=neighbour)
+    assert backend.get("b.example").status == 200
+    eventually(lambda: left(backend, "other"))
+    before = left(backend, "other")
+    assert backend.call("POST", "/v1/vassals/a.example/sleep")[0] == 200
+    eventually(lambda: not left(backend, "job"), what="the helper is gone")
+    assert {*before} <= {*left(backend, "other")}
