@@ -315,7 +315,8 @@ _APP = (
         "core/uwsgi.c: uwsgi_segfault, uwsgi_fpe",
     ),
     _rule(
-        r"failed to open python file (?P<path>.*)",
+        # Our own file is not there in a chroot, and uWSGI goes on.
+        r"failed to open python file (?P<path>(?!.*/uwsgi/inside\.py$).*)",
         "cannot load the app: failed to open python file {path}; is it there, and may the app's"
         " user read it?",
         "plugins/python/python_plugin.c: uwsgi_pyimport_by_filename",

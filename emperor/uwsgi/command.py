@@ -4,6 +4,7 @@ The options of the ini win over options before `--ini`, and lose to options afte
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from emperor.model.spec import Spec, WireProtocol
 from emperor.uwsgi.options import PACKET_BYTES, Adoption, uwsgi_options
@@ -16,6 +17,9 @@ PIPE_FD = 4
 # Stands behind `--ini`. An if- or for- that the ini leaves open would apply to what follows: uWSGI
 # drops those options, or dies of one without a value (measured).
 END_OF_BLOCK = "--endif"
+
+# Runs in the app's Python before the app.
+_INSIDE = Path(__file__).with_name("inside.py")
 
 # uWSGI takes these variables for orders to it.
 _UWSGI_PREFIXES = ("UWSGI_", "LISTEN_", "NOTIFY_", "UPSTART_")
@@ -51,7 +55,9 @@ def argv(
         "--buffer-size", str(PACKET_BYTES),
         "--max-vars", _MAX_VARS,
         "--post-buffering", _BODY_BYTES_IN_MEMORY,
-        # A uWSGI that has Python as a plugin does not know --home before it has loaded that.
+        # A uWSGI that has Python as a plugin does not know --import and --home before it has loaded
+        # that.
+        "--set", f"import={_INSIDE}",
         *(["--set", f"home={python_home}"] if python_home else []),
         *(["--need-app"] if uwsgi_options(spec).need_app else []),
         # Other than after --ini, %N and the like still refer to the ini that follows.

@@ -43,6 +43,7 @@ _CHATTER = re.compile(
     | dropping\ |writing\ pidfile|mounting\ |running\ \"|threads\ stack|uWSGI\ http\ bound|uwsgi\ s
     | goodbye|worker\ \d|Gracefully|SIGINT|SIGTERM|VACUUM|OOPS|DAMN|\.\.\.|FATAL\ hook|The\ work\ of
     | unable\ to\ load\ app\ \d|no\ request\ plugin|open\ files|max\ open|\[uWSGI\]|\[uwsgi-static\]
+    | failed\ to\ open\ python\ file\ .*/uwsgi/inside\.py$
     | probably\ another|binary\ path|Loading\ |Traceback|announcing\ my\ loyalty)
     | \ -\ (?:need-app\ requested|announcing|graceful|lost\ communication|received\ message)
     | \[0x[0-9a-f]+\]$ | ^\[pid:\ \d | message\ \d+\ from\ emperor | ^\.\.\.

@@ -1,7 +1,9 @@
 """The command line and environment of a vassal."""
 
 from dataclasses import replace
+from pathlib import Path
 
+import emperor.uwsgi.command
 from emperor.model.spec import Spec, WireProtocol
 from emperor.uwsgi.command import argv, environment
 from emperor.uwsgi.options import Adoption, UwsgiOptions
@@ -20,7 +22,8 @@ def test_the_ini_can_override_idle_but_not_how_it_stops() -> None:
     before, after = before_and_after_ini(SPEC)
     assert before == (
         "/bin/uwsgi --uwsgi-socket fd://3 --idle 93600"
-        " --buffer-size 65535 --max-vars 600 --post-buffering 65536 --need-app"
+        " --buffer-size 65535 --max-vars 600 --post-buffering 65536"
+        f" --set import={Path(emperor.uwsgi.command.__file__).parent}/inside.py --need-app"
     )
     assert after == (
         "--endif --die-on-idle --master --set cheap=false --set shutdown-sockets=false --no-orphans"

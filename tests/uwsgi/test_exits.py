@@ -57,6 +57,10 @@ AROUND = Circumstances(lambda address: f"by what listens at {address}", ("127.0.
         (Exit(code=1), "thunder lock: disabled\n",
          "uWSGI gave up (exit status 1); its log does not say why, so look where logto or daemonize"
          " of the ini send its output"),
+        # emperord's own file is not there in a chroot, and uWSGI goes on.
+        (Exit(code=1), "failed to open python file /usr/lib/emperord/emperor/uwsgi/inside.py\n",
+         "uWSGI gave up (exit status 1); its log does not say why, so look where logto or daemonize"
+         " of the ini send its output"),
         (Exit(code=1), "x" * 1000, "uWSGI gave up (exit status 1): " + "x" * 160),
         (Exit(code=3), "", "the app ended itself (exit status 3), by sys.exit() or os._exit()"
          " perhaps"),

@@ -1,0 +1,56 @@
+"""Runs in the Python of an app before the app is imported, by uWSGI's option `import`.
+
+An app without `chdir` stays in the folder of inis. Python looks for each module there first, and
+lists the folder for that, once for each of the two entries of sys.path that mean it: 12 to 16 ms
+with 10,000 inis. The finders that take their place here look for the file names of the module, and
+list the folder only if one of them is there. So a module beside the inis is found as before.
+
+emperord does not import this file. It must work in every Python 3.5 or later that uWSGI is built
+with. If it fails, or cannot be read as in a chroot, uWSGI goes on without it. It imports only what
+Python has loaded already: any other module would be looked for in the folder.
+"""
+
+import os
+import sys
+from _frozen_importlib_external import FileFinder
+from _imp import extension_suffixes
+
+import uwsgi  # type: ignore[import-untyped]
+
+MYPY = False  # typing is not loaded yet
+if MYPY:
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+_SUFFIXES = ("", ".py", ".pyc", *extension_suffixes())
+
+
+class GlancingFinder(FileFinder):
+    """Finds what FileFinder finds, and does not list a folder that lacks the module."""
+
+    def find_spec(self, fullname: str, target: "ModuleType | None" = None) -> "ModuleSpec | None":
+        """The spec of a module, or None where the folder has no file of that name."""
+        path = self.path + "/" + fullname.rpartition(".")[2]
+        for suffix in _SUFFIXES:
+            if os.access(path + suffix, os.F_OK):
+                return super().find_spec(fullname, target)
+        return None
+
+
+def glance_at(folder: str) -> None:
+    """Have Python use such a finder for `folder`, an entry of sys.path."""
+    for hook in sys.path_hooks:
+        try:
+            finder = hook(folder)
+        except ImportError:
+            continue
+        if type(finder) is FileFinder:
+            finder.__class__ = GlancingFinder
+            sys.path_importer_cache[folder] = finder
+        return
+
+
+if os.getcwdb() == uwsgi.magic_table[b"v"]:
+    # The finder of an empty entry in sys.path is kept by the name of the folder.
+    glance_at(os.getcwd())
+    glance_at(".")
