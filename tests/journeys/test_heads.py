@@ -12,6 +12,7 @@ import pytest
 from tests.backend import Backend
 from tests.balancer.fleet import Balancer
 from tests.eventually import PATIENCE_SECONDS
+from tests.http2_client import status_over_http2
 from tests.http_client import Request, ask
 
 ROOT = Path(__file__).parents[2]
@@ -127,6 +128,22 @@ def test_a_cold_app_takes_and_refuses_the_same_heads(backend: Backend, runs: Pat
     assert status_of(backend.nginx.port, path="/" + "p" * 20_000) == 414
     assert backend.state(HOST) == "parked"
     assert status_of(backend.nginx.port, "".join(large[:3])) == 200
+
+
+def test_http2_takes_the_same_heads(balancer: Balancer, runs: Path) -> None:
+    """Beyond the buffers of the balancer, nginx ends the connection, and no app is asked."""
+    before = runs.read_text()
+
+    def status(path: str, **headers: str) -> int | None:
+        return status_over_http2(balancer.tls_port, HOST, path, headers)
+
+    assert status("/", cookie="c" * 16_000) == 200
+    assert status("/?" + "q" * 16_000) == 200
+    assert status("/", a="a" * 15_000, b="b" * 15_000, c="c" * 15_000, d="d" * 14_000) == 200
+    assert len(runs.read_text().splitlines()) == len(before.splitlines()) + 3
+    assert status("/", a="a" * 16_250, b="b" * 16_250, c="c" * 16_250, d="d" * 16_250) == 431
+    assert status("/", cookie="c" * 17_000) is None
+    assert len(runs.read_text().splitlines()) == len(before.splitlines()) + 3
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
