@@ -268,7 +268,7 @@ def unusable_python(
         return files.access(f"{home}/{path}", users.load).way is Way.MISSING
 
     line, library = homes[-1].line, f"lib/python{version}"
-    cure = f"make it anew by python{version} -m venv"
+    cure = f"make it anew by python{version} -m venv, or choose its Python by python in [emperor]"
     if is_missing("pyvenv.cfg") and is_missing(library):
         text = f"{home} is no virtual environment of Python {version}, so the app does not start"
         yield Finding(line, Severity.ERROR, text, cure)

@@ -68,11 +68,13 @@ def python_home_of(ini: Ini, settings: Settings, binary: str) -> str | None:
         return ""
     for option in reversed(ini.options):
         if option.key == "env" and option.value.startswith(_HOME_VARIABLE):
-            return option.value.removeprefix(_HOME_VARIABLE)
-    if home := ini.attribute("python-home"):
-        if not home.value.startswith("/"):
-            raise home.broken(f"python-home = {home.value} is relative", "write the whole path")
-        return home.value
+            if home := option.value.removeprefix(_HOME_VARIABLE):
+                return home
+            break  # as Python takes it, the same as none
+    if named := ini.attribute("python-home"):
+        if not named.value.startswith("/"):
+            raise named.broken(f"python-home = {named.value} is relative", "write the whole path")
+        return named.value
     if binary:
         return ""
     return None if settings.python_home is None else str(settings.python_home)

@@ -3,7 +3,7 @@
 import os
 from functools import partial
 
-from emperor.model.definition import Definition
+from emperor.model.definition import BrokenIni, Definition
 from emperor.model.ports import PendingSpec
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec
@@ -11,6 +11,7 @@ from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.identity import Accounts, identity_of
 from emperor.uwsgi.ini import Ini, parse
 from emperor.uwsgi.lint import refuse_unservable
+from emperor.uwsgi.options import uwsgi_options
 from emperor.uwsgi.pythons import binary_of
 from emperor.uwsgi.resolver import Resolver
 from emperor.uwsgi.spec import spec_of
@@ -47,6 +48,9 @@ class UwsgiReader:
     def _servable_spec(self, definition: Definition, ini: Ini) -> Spec:
         """Raises BrokenIni also for what `emperorctl check` calls an error."""
         spec = self.spec(definition, ini)
+        binary = uwsgi_options(spec).binary
+        if binary and not os.access(binary, os.X_OK):
+            raise BrokenIni(f"there is no uWSGI at {binary}", "install it there, or choose another")
         refuse_unservable(ini, spec, self._settings, self._somaxconn)
         return spec
 

@@ -143,6 +143,20 @@ def test_an_ini_chooses_one_of_the_pythons_by_its_name(
     assert tell(backend, host="b.example")["prefix"] == "/usr"
 
 
+def test_a_listed_python_that_is_not_there_is_refused(
+    start: Callable[..., Backend], folder: Path
+) -> None:
+    backend = start(pythons=f"3.x:{folder}/uwsgi")
+    backend.expect("there is no uWSGI at")
+    backend.drop("a.example", backend.ini("a.example", "importer.py") + "[emperor]\npython = 3.x\n")
+    (refusal,) = eventually(lambda: backend.call("GET", "/v1/status")[1]["refused"])
+    assert f"there is no uWSGI at {folder}/uwsgi" in refusal["error"]
+    shutil.copy(BIN / "uwsgi", folder)
+    backend.call("POST", "/v1/rescan")
+    backend.until("a.example", "parked")
+    assert tell(backend)["prefix"] == "/usr"
+
+
 def test_a_python_that_is_not_listed_is_refused_with_the_names(
     start: Callable[..., Backend],
 ) -> None:

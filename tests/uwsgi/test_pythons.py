@@ -70,6 +70,8 @@ def test_only_an_ini_of_roots_names_a_binary() -> None:
         ("[emperor]\npython-home = /srv/venv", "/srv/venv"),
         ("env = PYTHONHOME=/opt/python", "/opt/python"),
         ("env = PYTHONHOME=/opt/a\nenv = PYTHONHOME=/opt/b", "/opt/b"),
+        ("env = PYTHONHOME=", "/srv/common"),
+        ("env = PYTHONHOME=/opt/a\nenv = PYTHONHOME=", "/srv/common"),
         ("env = PYTHONPATH=/srv", "/srv/common"),
         ("py-programname = /srv/venv/bin/python", ""),
         ("py-program-name = /srv/venv/bin/python", ""),
