@@ -30,12 +30,14 @@ from tests.bench.report import Row, table
 from tests.bench.rounds import Bench
 from tests.bench.survival import survival
 from tests.bench.tls import tls
+from tests.bench.upload import upload
 from tests.bench.warm import warm
 
 MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "cold": on_the_listener,
     "nginx": through_nginx,
     "warm": warm,
+    "upload": upload,
     "mv": dropped,
     "parked": parked,
     "many": many,
