@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -38,6 +39,8 @@ from emperor.uwsgi.defaults import DefaultsFile
 log = logging.getLogger("emperord.daemon")
 
 _RESTART_DELAY_SECONDS = 1.0
+# By the first request that needs them.
+_IMPORTED_LATER = ("emperor.web.exposition", "psutil")
 
 
 def _make_folder(path: Path) -> None:
@@ -112,6 +115,8 @@ def prove(config: str | None, flags: dict[str, str], snapshots: int) -> None:
     """Check that this version can replace a daemon whose snapshots have the format `snapshots`.
     Raises CannotStart and SettingsError."""
     settings = load_settings(config, flags)
+    for module in _IMPORTED_LATER:
+        import_module(module)
     find_uwsgi(settings.uwsgi_binary)
     DefaultsFile(settings.vassal_defaults).load()
     owners(settings)

@@ -3,8 +3,7 @@
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
-
-import psutil
+from importlib import import_module
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +20,7 @@ def usage(groups: Collection[int]) -> dict[int, Usage]:
 
     It takes some 0.1 ms for each process, so call it in a thread.
     """
+    psutil = import_module("psutil")  # it takes long, and a daemon that takes over is in a hurry
     wanted = frozenset(groups)
     rss = dict.fromkeys(wanted, 0)
     cpu = dict.fromkeys(wanted, 0.0)

@@ -11,8 +11,6 @@ import math
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from aiohttp import web
-
 from emperor.linux.limits import descriptors
 from emperor.model.admission import UNKNOWN_HOSTS, Admission, Bursts, Limit
 from emperor.model.cause import Cause
@@ -24,6 +22,7 @@ from emperor.model.settings import Settings
 from emperor.model.spec import Repeat, Spec
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
+from emperor.web.aiohttp_server import web
 from emperor.web.health import HEALTH_PATH, Health
 from emperor.web.pace import Pacer
 from emperor.web.pages import Page, Pages

@@ -10,9 +10,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from typing import Any, Protocol
-
-from aiohttp import web
 
 from emperor.handover.upgrade import CannotUpgrade
 from emperor.model.lifecycle import Event
@@ -30,8 +29,9 @@ from emperor.supervisor.events import REMEMBERED, EventLog
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Result, Vassal
 from emperor.supervisor.slices import slices
+from emperor.web.aiohttp_server import web
 from emperor.web.drain import Drain
-from emperor.web.metrics import StartTimes, exposition
+from emperor.web.metrics import StartSeconds, StartTimes
 from emperor.web.problems import ApiError, problems
 from emperor.web.report import Reporter
 
@@ -196,8 +196,8 @@ class Control:
         """Prometheus' text format."""
         report = await self._reporter.report(self._drain.since)
         # Thousands of vassals have many thousand samples, and a thread lets the loop go on.
-        starts = request.app[_START_TIMES].family()
-        body, content_type = await asyncio.to_thread(exposition, report, starts)
+        starts = request.app[_START_TIMES].seconds()
+        body, content_type = await asyncio.to_thread(_exposition, report, starts)
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     def _find(self, request: web.Request) -> Vassal:
@@ -217,6 +217,11 @@ def _past(request: web.Request) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
         raise ApiError(ProblemCode.BAD_REQUEST, f"cannot use past={text}: it must be a number")
     return int(text)
+
+
+def _exposition(report: Report, starts: StartSeconds) -> tuple[bytes, str]:
+    body, content_type = import_module("emperor.web.exposition").exposition(report, starts)
+    return body, content_type
 
 
 def _json(record: Any) -> web.Response:

@@ -4,8 +4,7 @@ The state of the vassals does not matter. An answer at all shows that the event 
 there is none, nginx/emperord/health.conf answers 503.
 """
 
-from aiohttp import web
-
+from emperor.web.aiohttp_server import web
 from emperor.web.drain import Drain
 
 HEALTH_PATH = "/emperord-health"

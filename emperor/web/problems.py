@@ -3,10 +3,9 @@
 import logging
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
-
 from emperor.model.problem import CONTENT_TYPE, ProblemCode, problem
 from emperor.model.status import as_json
+from emperor.web.aiohttp_server import web
 
 log = logging.getLogger("emperord.problems")
 

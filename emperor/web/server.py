@@ -5,9 +5,8 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aiohttp import web
-
 from emperor.web.accept import Acceptor
+from emperor.web.aiohttp_server import web
 
 _SHUTDOWN_SECONDS = 2.0
 

@@ -8,7 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from emperor.model.lifecycle import Event
 from emperor.model.status import Report, ReportedState, TransitionEvent
-from emperor.web.metrics import METRICS, Kind, StartTimes, exposition
+from emperor.web.exposition import exposition
+from emperor.web.metrics import METRICS, Kind, StartTimes
 from tests.cli.records import parked, refused, report, running, throttled
 
 REPORT = report(
@@ -19,7 +20,7 @@ REPORT = report(
 
 def _samples(status: Report, starts: StartTimes) -> dict[str, float]:
     """The values by name and labels, as Prometheus reads them."""
-    body, _ = exposition(status, starts.family())
+    body, _ = exposition(status, starts.seconds())
     return {
         sample.name + "".join(f" {name}={value}" for name, value in sample.labels.items()):
             sample.value
@@ -36,7 +37,7 @@ def _start(seconds: float | None) -> TransitionEvent:
 
 
 def test_the_metrics_are_exactly_those_of_the_table() -> None:
-    body, _ = exposition(REPORT, StartTimes().family())
+    body, _ = exposition(REPORT, StartTimes().seconds())
     samples = {
         (family.name + "_total" * (family.type == "counter"), family.type, tuple(sample.labels))
         for family in text_string_to_metric_families(body.decode())
