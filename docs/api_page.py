@@ -10,7 +10,7 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from emperor.model.lifecycle import MEANING as EVENTS
+from emperor.model.events import MEANING as EVENTS
 from emperor.model.problem import Problem, ProblemCode
 from emperor.model.refusal import MEANING as REASONS
 from emperor.model.status import (

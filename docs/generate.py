@@ -16,16 +16,19 @@ import jinja2
 from docs import figures
 from docs.api_page import api
 from docs.causes_page import causes
+from emperor.model.events import MEANING
 from emperor.model.lifecycle import (
     DEPARTURES,
     KEEPS_PENDING,
-    MEANING,
     MOVING,
     PARDONS,
     POSTURE,
+    PUTS_TO_SLEEP,
+    RESTS,
     SERVING,
     STOPS,
     TABLE,
+    WAKES,
     ByQueue,
     ByRoom,
     Cell,
@@ -88,6 +91,8 @@ the state.
   serves, and after `second exited` while `reloading`. `accepting` clears it.
 - When and why an app stopped last is noted on the way into {stops}, and when an app dies that
   serves ({serving}).
+- An app that never sleeps (`idle = 0`) is started again as soon as it is {rests}, and when the
+  daemon starts. After {sleep} (an order, or an eviction) it stays down until {wakes}.
 - An order of `emperorctl` is carried out when the vassal is at rest: in no state of {moving}, and
   with no event pending.
 
@@ -265,6 +270,9 @@ def lifecycle() -> str:
         stops=_listed(STOPS),
         serving=_listed(SERVING),
         moving=_listed(MOVING),
+        rests=_listed(RESTS),
+        sleep=_listed(PUTS_TO_SLEEP),
+        wakes=_listed(WAKES),
     )
     # Names of states and events have made some lines too long.
     return re.sub(r"(?m)^- .*(?:\n  .*)*", _folded, page)

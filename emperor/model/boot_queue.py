@@ -20,7 +20,7 @@ class Rank(IntEnum):
 
     PERSON = 0  # a browser, or the operator
     VISITOR = 1  # any other client: a crawler, a client of an API, a connection
-    SUCCESSOR = 2  # no request waits: the old process serves on
+    SUCCESSOR = 2  # no request waits: the old process serves on, or the app runs always
 
 
 class Presence(Enum):

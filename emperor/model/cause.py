@@ -8,7 +8,7 @@ class Cause:
     """Who wants a vassal to do something, and since when (monotonic seconds). `by` is "hit",
     "connection", "emperorctl start" and the like. A hit may bring the visitor's address `client`,
     the id, method and path of the request, and the user agent. `person`: a browser or the
-    operator."""
+    operator. `nobody_waits`: no request does."""
 
     by: str
     at: float
@@ -18,6 +18,7 @@ class Cause:
     method: str | None = None
     path: str | None = None
     agent: str | None = None
+    nobody_waits: bool = False
 
     def __str__(self) -> str:
         return f"{self.by} from {self.client}" if self.client else self.by

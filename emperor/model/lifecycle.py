@@ -40,25 +40,9 @@ class Event(Enum):
     DEADLINE = "deadline"
     PARDON = "pardon"
     EXITED = "exited"
+    ENDED = "ended"
     FAILED = "failed"
     SECOND_EXITED = "second-exited"
-
-
-MEANING: dict[Event, str] = {
-    Event.DEMAND: "a connection on the listener, or a hit on the fallback",
-    Event.START: "`emperorctl start`: a demand that also pardons",
-    Event.RESTART: "`emperorctl restart`: stop, then start",
-    Event.REVISED: "the ini changed, or `emperorctl reload`",
-    Event.IDLE: "byte 22, `emperorctl sleep`, or an eviction",
-    Event.REMOVED: "the ini is gone",
-    Event.TURN: "a queued process may boot (`max-starting`, `max-running`)",
-    Event.ACCEPTING: "byte 5 of the process that boots",
-    Event.DEADLINE: "a process did not boot or stop in time: its group is killed",
-    Event.PARDON: "the end of a throttle",
-    Event.EXITED: "the lead is dead, and that is no failure",
-    Event.FAILED: "the lead is dead before it accepted, or soon after",
-    Event.SECOND_EXITED: "the predecessor is gone, or the successor died at boot",
-}
 
 
 class Role(Enum):
@@ -192,6 +176,7 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.DEADLINE: _to(State.PARKED),
         Event.PARDON: _ILLEGAL,
         Event.EXITED: _ILLEGAL,
+        Event.ENDED: _ILLEGAL,
         Event.FAILED: _ILLEGAL,
         Event.SECOND_EXITED: _to(State.PARKED),
     },
@@ -207,6 +192,7 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.DEADLINE: _to(State.STARTING),
         Event.PARDON: _ILLEGAL,
         Event.EXITED: _ILLEGAL,
+        Event.ENDED: _to(State.STARTING),
         Event.FAILED: _to(State.THROTTLED),
         Event.SECOND_EXITED: _to(State.STARTING),
     },
@@ -226,6 +212,7 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.DEADLINE: _to(State.RUNNING),
         Event.PARDON: _ILLEGAL,
         Event.EXITED: _to(State.PARKED),
+        Event.ENDED: _to(State.PARKED),
         Event.FAILED: _to(State.THROTTLED),
         Event.SECOND_EXITED: _to(State.RUNNING),
     },
@@ -246,6 +233,7 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.DEADLINE: _to(State.RELOADING),
         Event.PARDON: _ILLEGAL,
         Event.EXITED: _to(State.STARTING, Move.PROMOTE),
+        Event.ENDED: _to(State.STARTING, Move.PROMOTE),
         Event.FAILED: _ILLEGAL,
         Event.SECOND_EXITED: _to(State.RUNNING),
     },
@@ -261,6 +249,7 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.DEADLINE: _to(State.STOPPING),
         Event.PARDON: _ILLEGAL,
         Event.EXITED: _to(State.PARKED),
+        Event.ENDED: _ILLEGAL,
         Event.FAILED: _ILLEGAL,
         Event.SECOND_EXITED: _to(State.STOPPING),
     },
@@ -276,6 +265,7 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.DEADLINE: _to(State.THROTTLED),
         Event.PARDON: _to(State.PARKED),
         Event.EXITED: _ILLEGAL,
+        Event.ENDED: _ILLEGAL,
         Event.FAILED: _ILLEGAL,
         Event.SECOND_EXITED: _to(State.THROTTLED),
     },
@@ -291,6 +281,7 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.DEADLINE: _to(State.REMOVED),
         Event.PARDON: _ILLEGAL,
         Event.EXITED: _to(State.REMOVED, Move.PROMOTE),
+        Event.ENDED: _ILLEGAL,
         Event.FAILED: _ILLEGAL,
         Event.SECOND_EXITED: _to(State.REMOVED),
     },
@@ -299,7 +290,7 @@ TABLE: dict[State, dict[Event, Cell]] = {
 # Rules that hold in every cell, beside the table.
 
 # A process has left its slot: a pending event may now find the room that it waited for.
-DEPARTURES = frozenset({Event.EXITED, Event.FAILED, Event.SECOND_EXITED})
+DEPARTURES = frozenset({Event.EXITED, Event.ENDED, Event.FAILED, Event.SECOND_EXITED})
 # Failures in a row count from zero again.
 PARDONS = frozenset({Event.START, Event.RESTART, Event.REVISED})
 # A pending event stays pending: the process is killed, and has not left its slot yet.
@@ -308,6 +299,13 @@ KEEPS_PENDING = frozenset({Event.DEADLINE})
 STOPS = frozenset({State.STOPPING, State.REMOVED})
 # An app serves in these.
 SERVING = frozenset({State.RUNNING, State.RELOADING})
+# The operator, or an eviction, puts an app to sleep by the first; it is wanted again by the others.
+PUTS_TO_SLEEP = frozenset({Event.IDLE})
+WAKES = frozenset({Event.DEMAND, Event.START, Event.RESTART})
+# A process that ends in one of these was not told so by the daemon.
+ENDS_EARLY = frozenset({State.STARTING, State.RUNNING, State.RELOADING})
+# An app that never sleeps (`idle = 0`) is started again here, unless it was put to sleep.
+RESTS = frozenset({State.PARKED})
 # A process is on its way up or down in these, so an order is not carried out yet.
 MOVING = frozenset({State.STARTING, State.STOPPING, State.RELOADING})
 
@@ -322,6 +320,7 @@ class Decision:
     `notes_stop`: the app stops or has died, so when and why is noted. `is_error`: the reason of
     the event is the last error of the vassal, and of the orders under way. `clears_error`: the app
     accepts, so earlier errors are over. `is_warning`: an administrator should look at it.
+    `wakes_again`: the app never sleeps, and a demand follows.
     """
 
     to: State
@@ -334,11 +333,14 @@ class Decision:
     is_error: bool
     clears_error: bool
     is_warning: bool
+    wakes_again: bool
 
 
-def decide(state: State, event: Event, room: Room, is_queued: bool = False) -> Decision | None:
+def decide(
+    state: State, event: Event, room: Room, is_queued: bool = False, stays_up: bool = False
+) -> Decision | None:
     """What follows from `event`, or None where it is ignored. `is_queued`: the process that should
-    boot waits for its turn.
+    boot waits for its turn. `stays_up`: the app should never sleep, and was not put to sleep.
 
     Raises IllegalEvent for a cell that cannot happen, so that a bug in the caller stops at the
     one vassal it concerns.
@@ -346,22 +348,27 @@ def decide(state: State, event: Event, room: Room, is_queued: bool = False) -> D
     transition = step(state, event, room, is_queued)
     if transition is None:
         return None
-    has_died = state in SERVING and event in (Event.EXITED, Event.FAILED)
-    # While reloading, the second is the successor.
+    has_died = state in SERVING and event in (Event.EXITED, Event.ENDED, Event.FAILED)
     successor_failed = event is Event.SECOND_EXITED and state is State.RELOADING
-    is_error = has_died or event is Event.FAILED or successor_failed
+    is_error = event is Event.FAILED or successor_failed or (has_died and event is Event.EXITED)
     return Decision(
         to=transition.to,
         move=transition.move,
         owes=transition.owes,
         keeps_pending=event in KEEPS_PENDING,
         releases_pending=event in DEPARTURES,
-        pardons=event in PARDONS or (has_died and event is Event.EXITED),
+        pardons=event in PARDONS or (has_died and event is not Event.FAILED),
         notes_stop=has_died or (transition.to in STOPS and transition.to is not state),
         is_error=is_error,
         clears_error=event is Event.ACCEPTING,
         is_warning=is_error or event is Event.DEADLINE,
+        wakes_again=stays_up and transition.to in RESTS,
     )
+
+
+def is_put_to_sleep(before: bool, event: Event) -> bool:
+    """Whether the app shall sleep after `event`, even if its ini says that it never does."""
+    return event in PUTS_TO_SLEEP or (before and event not in WAKES)
 
 
 def step(state: State, event: Event, room: Room, is_queued: bool = False) -> Transition | None:

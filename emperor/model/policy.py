@@ -3,7 +3,7 @@ requests to release, which app to evict."""
 
 from dataclasses import dataclass
 
-from emperor.model.lifecycle import Event, State
+from emperor.model.lifecycle import ENDS_EARLY, Event, State
 from emperor.model.settings import Settings
 
 # Two boots keep a core busy, since each of them waits for its disk at times.
@@ -15,6 +15,9 @@ SETTLED_SECONDS = 10.0
 
 # An app whose first worker was replaced this often and has never answered dies as it accepts.
 MOST_RESPAWNS = 5
+
+# So many processes in a row may end by an order soon after their start.
+MOST_EARLY_ENDS = 5
 
 # An app that boots longer than this loses its place to the next app. If a few apps hang, for
 # example because their database is down, the other apps must not wait for their start-timeout.
@@ -44,8 +47,15 @@ def may_be_bound_at(failed: float | None) -> float:
     return 0.0 if failed is None else failed + BIND_AGAIN_SECONDS
 
 
-def verdict(state: State, served_seconds: float) -> Event:
-    """Whether a lead that exited in `state`, after it had accepted for `served_seconds`, failed."""
+def verdict(state: State, served_seconds: float, early_ends: int | None = None) -> Event:
+    """Whether a lead that exited in `state`, after it had accepted for `served_seconds`, failed.
+
+    `early_ends`: it ended by an order, for instance `q` on its master FIFO, as so many before it in
+    a row. That is no failure, but an app that always does so must be throttled. None: it ended
+    otherwise.
+    """
+    if early_ends is not None and early_ends < MOST_EARLY_ENDS and state in ENDS_EARLY:
+        return Event.ENDED
     match state:
         case State.STARTING:
             return Event.FAILED

@@ -170,6 +170,10 @@ class Message(Enum):
     IDLE = 22
 
 
+# Signals by which a person tells a server to end or to start anew.
+_ORDERS = frozenset({"SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"})
+
+
 @dataclass(frozen=True, slots=True)
 class Exit:
     """How a process ended: by its exit code, or by a signal ("SIGKILL").
@@ -182,6 +186,12 @@ class Exit:
     signal: str | None = None
     unknown: str = ""
     cause: str = ""
+
+    @property
+    def is_by_order(self) -> bool:
+        """Whether it did what it was told: uWSGI ends with status 0 then. A signal that comes
+        before it can handle signals kills it."""
+        return self.code == 0 or self.signal in _ORDERS
 
     def __str__(self) -> str:
         """The cause, or else "exit status 22", "killed by SIGKILL" and the like."""

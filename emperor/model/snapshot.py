@@ -102,6 +102,8 @@ class VassalRecord:
     the source keeps none. `listener_ref` is None where the socket
     could not be bound again, and `bind_failed_at` is when that was tried last. `queued_for` is the
     cause of the process that waits for its turn to boot; its slot is empty until then.
+    `is_put_to_sleep`: the app sleeps by an order, even if its ini says that it never does.
+    `early_ends` counts the processes in a row that ended by an order soon after their start.
     """
 
     spec: Spec
@@ -123,6 +125,8 @@ class VassalRecord:
     last_stop: Stop | None = None
     bind_failed_at: float | None = None
     text: bytes = b""
+    is_put_to_sleep: bool = False
+    early_ends: int = 0
     format: Literal[2] = FORMAT
 
     @property

@@ -110,6 +110,11 @@ class Spec:
     head_bytes: int = 65_535
 
     @property
+    def never_sleeps(self) -> bool:
+        """Whether the app runs always, from the start of the daemon on."""
+        return self.idle == 0
+
+    @property
     def overlaps(self) -> bool:
         """Whether two processes of this app may run at the same moment."""
         return self.on_change is OnChange.OVERLAP

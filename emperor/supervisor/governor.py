@@ -17,17 +17,19 @@ from emperor.model.boot_queue import BootQueue
 from emperor.model.cause import Cause, Stop
 from emperor.model.lifecycle import (
     MOVING,
+    PARDONS,
+    RESTS,
     Decision,
     Event,
     IllegalEvent,
-    Role,
     State,
     decide,
+    is_put_to_sleep,
     posture,
     room,
 )
 from emperor.model.log_fields import about
-from emperor.model.policy import may_be_bound_at, most_starting, throttle_seconds
+from emperor.model.policy import most_starting, throttle_seconds
 from emperor.model.ports import CannotLaunch, Ports
 from emperor.model.settings import Settings
 from emperor.model.snapshot import PendingEvent
@@ -37,6 +39,7 @@ from emperor.model.unavailable import unavailable_response
 from emperor.supervisor.checkpoint import Checkpoint
 from emperor.supervisor.effects import Effects
 from emperor.supervisor.events import transition_event
+from emperor.supervisor.lost_sockets import LostSockets
 from emperor.supervisor.reactions import Reactions, successor_failed
 from emperor.supervisor.records import Occurrence, Order, OrderOutcome, Vassal
 from emperor.supervisor.registry import Registry, for_each, log_fault
@@ -66,6 +69,7 @@ class Governor:
         self.subscribers = Subscribers()
         reactions = Reactions(self, ports.clock)
         self._effects = Effects(ports, self.checkpoint.save, reactions)
+        self._sockets = LostSockets(self, self._effects)
         self._restorer = Restorer(ports.listeners, ports.launchers, reactions)
         self._scheduler = Scheduler(
             BootQueue(most_starting(settings, ports.cores), settings.max_running),
@@ -99,6 +103,7 @@ class Governor:
         self._effects.update_watch(vassal)
         self.checkpoint.save(vassal)
         self.subscribers.notify(vassal.spec.domain)
+        self._start_if_always_on(vassal)
 
     def revise(self, spec: Spec, stamp: Stamp | None = None, text: bytes = b"") -> None:
         """Take a changed ini into service, or other settings for the same version of it. Raises
@@ -113,6 +118,7 @@ class Governor:
         vassal.ini_error = None
         if is_silent:
             self.subscribers.notify(spec.domain)
+            self._start_if_always_on(vassal)
         else:
             self.handle(Occurrence(vassal, Event.REVISED, Cause("its ini changed", self.now())))
         self.checkpoint.save(vassal)
@@ -143,7 +149,7 @@ class Governor:
     def demand(self, vassal: Vassal, cause: Cause) -> None:
         """A visitor wants the app."""
         vassal.last_hit = cause.at
-        self._bind_if_lost(vassal)
+        self._sockets.bind_if_lost(vassal)
         self.handle(Occurrence(vassal, Event.DEMAND, cause))
 
     def order(self, vassal: Vassal, event: Event, by: str) -> Future[OrderOutcome]:
@@ -186,7 +192,7 @@ class Governor:
     def restore_listeners(self, vassals: Iterable[Vassal]) -> None:
         """Bind again the sockets whose path was taken away, and reload the apps that run. Where
         all is well, have the kernel note the next use too."""
-        for_each(vassals, self._look_after_listener)
+        for_each(vassals, self._sockets.look_after)
 
     # One event.
 
@@ -214,6 +220,7 @@ class Governor:
                 except Exception:
                     log_fault(vassal)
                     failed.append(vassal)
+                    vassal.has_fault = True
                     self._scheduler.give_up(vassal)
                     vassal.report_orders("a fault in emperord; its log has the traceback")
                     self.subscribers.notify(vassal.spec.domain)
@@ -231,9 +238,13 @@ class Governor:
 
     def _take(self, what: Occurrence) -> None:
         vassal, event = what.vassal, what.event
+        was_put_to_sleep = vassal.is_put_to_sleep
+        vassal.is_put_to_sleep = is_put_to_sleep(was_put_to_sleep, event)
         try:
             there_is = room(vassal.spec.overlaps, bool(vassal.second))
-            decision = decide(vassal.state, event, there_is, vassal.queued_for is not None)
+            decision = decide(
+                vassal.state, event, there_is, vassal.queued_for is not None, vassal.stays_up
+            )
         except IllegalEvent as error:
             log.error(
                 "%s: %s; nothing was changed",
@@ -246,6 +257,8 @@ class Governor:
             return
         if decision is None:
             self._scheduler.raise_priority(vassal, what.cause)
+            if vassal.is_put_to_sleep is not was_put_to_sleep:
+                self.checkpoint.save(vassal)
             self._report_orders(vassal)
             return
         released = vassal.pending_event if decision.releases_pending else None
@@ -253,6 +266,8 @@ class Governor:
         next_up = self._apply(vassal, what.cause)
         if next_up is None and released:
             next_up = Occurrence(vassal, released.event, released.cause)
+        if next_up is None and decision.wakes_again:
+            next_up = self._demand_of_always_on(vassal)
         if next_up:
             # The vassal is in order, to be saved and told of, after that.
             self._queue.appendleft(next_up)
@@ -272,6 +287,8 @@ class Governor:
                 order.failure = vassal.last_error
         if decision.pardons:
             vassal.consecutive_failures = 0
+        if what.event in PARDONS:
+            vassal.early_ends = 0
         if not decision.keeps_pending:
             owes = decision.owes
             vassal.pending_event = PendingEvent(owes, what.cause) if owes else None
@@ -315,6 +332,7 @@ class Governor:
 
     def _finish(self, vassal: Vassal) -> None:
         """The vassal is in order again: save it, and only then tell others."""
+        vassal.has_fault = False
         if vassal.state is State.REMOVED and not vassal.children:
             self._forget(vassal)
         else:
@@ -326,6 +344,14 @@ class Governor:
     def _report_orders(self, vassal: Vassal) -> None:
         if vassal.orders and vassal.state not in MOVING and vassal.pending_event is None:
             vassal.report_orders()
+
+    def _demand_of_always_on(self, vassal: Vassal) -> Occurrence:
+        cause = Cause("idle = 0, so it runs always", self.now(), nobody_waits=True)
+        return Occurrence(vassal, Event.DEMAND, cause)
+
+    def _start_if_always_on(self, vassal: Vassal) -> None:
+        if vassal.stays_up and vassal.state in RESTS:
+            self.handle(self._demand_of_always_on(vassal))
 
     def _removal(self, vassal: Vassal, why: str) -> Occurrence:
         return Occurrence(vassal, Event.REMOVED, Cause(why, self.now()))
@@ -344,6 +370,7 @@ class Governor:
             self.handle(next_up)
         elif vassal.children or vassal.state is not State.PARKED:
             self._finish(vassal)
+        self._start_if_always_on(vassal)
 
     def _give_up(self, vassal: Vassal) -> None:
         self._effects.abandon(vassal)
@@ -358,35 +385,3 @@ class Governor:
             vassal.listener.shut(unavailable_response(vassal.spec.protocol))
             vassal.listener.close()
             self.checkpoint.delete(vassal.spec.domain)
-
-    # Sockets whose path was taken away.
-
-    def _bind_if_lost(self, vassal: Vassal) -> None:
-        """nginx may have asked us because there is no socket for it. Where the process that boots
-        has replaced it, that is judged when it accepts; and a bind that failed just now would fail
-        again."""
-        boots = any(child.role is Role.BOOTING for child in vassal.children)
-        waits = may_be_bound_at(vassal.bind_failed_at) > self.now()
-        if not boots and not waits and not vassal.listener.is_in_place():
-            self._restore_listener(vassal)
-
-    def _look_after_listener(self, vassal: Vassal) -> None:
-        if vassal.state is not State.REMOVED and not vassal.listener.is_in_place():
-            self._restore_listener(vassal)
-        elif vassal.lead:
-            vassal.listener.note_next_connect()
-
-    def _restore_listener(self, vassal: Vassal) -> None:
-        is_known = vassal.bind_failed_at is not None
-        if not is_known:
-            log.warning(
-                "%s: %s was taken away",
-                vassal.spec.domain,
-                vassal.spec.socket,
-                extra=about(vassal.spec.domain),
-            )
-        self._effects.listen_again(vassal)
-        if vassal.bind_failed_at is None or not is_known:
-            cause = Cause("its socket was taken away", self.now())
-            self.handle(Occurrence(vassal, Event.REVISED, cause))
-        self.checkpoint.save(vassal)

@@ -6,8 +6,8 @@ A message of an earlier spawn carries its generation and is dropped.
 from typing import Protocol
 
 from emperor.model.cause import Cause
-from emperor.model.lifecycle import POSTURE, Connections, Event, Role, State
-from emperor.model.policy import MOST_RESPAWNS, verdict
+from emperor.model.lifecycle import ENDS_EARLY, POSTURE, Connections, Event, Role, State
+from emperor.model.policy import MOST_RESPAWNS, SETTLED_SECONDS, verdict
 from emperor.model.ports import Clock, Exit, Message
 from emperor.supervisor.checkpoint import Checkpoint
 from emperor.supervisor.records import Child, Occurrence, Vassal
@@ -77,7 +77,8 @@ class Reactions:
         is_lead = child is vassal.lead
         vassal.lose(child)
         if is_lead:
-            self._lead_exited(vassal, child, why)
+            is_by_order = ended.is_by_order and not child.kill_reason
+            self._lead_exited(vassal, child, why, is_by_order)
         elif child.role is Role.BOOTING:
             self._core.handle(successor_failed(vassal, child.boot.cause, why, child.process.pid))
         else:
@@ -142,11 +143,14 @@ class Reactions:
             child.kill_reason = f"its worker died {child.respawns} times and never answered"
             child.process.kill()
 
-    def _lead_exited(self, vassal: Vassal, child: Child, why: str) -> None:
+    def _lead_exited(self, vassal: Vassal, child: Child, why: str, is_by_order: bool) -> None:
         successor = vassal.second if vassal.state is State.RELOADING else None
-        event = verdict(vassal.state, child.served_seconds(self._clock.time()))
+        served = child.served_seconds(self._clock.time())
+        event = verdict(vassal.state, served, vassal.early_ends if is_by_order else None)
+        is_early = is_by_order and served < SETTLED_SECONDS and vassal.state in ENDS_EARLY
+        vassal.early_ends = vassal.early_ends + 1 if is_early else 0
         was_taken_away = (
-            event is Event.EXITED
+            event in (Event.EXITED, Event.ENDED)
             and vassal.state is not State.REMOVED
             and not vassal.listener.is_in_place()
         )

@@ -73,9 +73,10 @@ class Child(ProcessRecord):
 
 
 class Vassal(VassalRecord):
-    """One domain. `throttle` is the timer that ends at `retry_at`."""
+    """One domain. `throttle` is the timer that ends at `retry_at`. `has_fault`: a fault of emperord
+    ended the last event, so nothing may come of it."""
 
-    __slots__ = ("listener", "orders", "throttle")
+    __slots__ = ("has_fault", "listener", "orders", "throttle")
 
     lead: Child | None
     second: Child | None
@@ -86,6 +87,7 @@ class Vassal(VassalRecord):
         self.throttle: Timer | None = None
         self.orders: tuple[Order, ...] = ()
         self.listener = listener
+        self.has_fault = False
 
     @classmethod
     def new(cls, spec: Spec, listener: Listener, now: float, stamp: Stamp | None) -> "Vassal":
@@ -102,6 +104,11 @@ class Vassal(VassalRecord):
         """Whether it only waits to be woken: no process, and nothing that is still to happen."""
         waits = self.queued_for is not None or self.pending_event is not None
         return self.state is State.PARKED and not (self.lead or self.second or waits)
+
+    @property
+    def stays_up(self) -> bool:
+        """Whether the app should run now, whatever is asked of it."""
+        return self.spec.never_sleeps and not self.is_put_to_sleep
 
     @property
     def is_queued_to_start(self) -> bool:

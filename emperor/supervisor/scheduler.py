@@ -60,13 +60,12 @@ class Scheduler:
         """Whether a process may boot in that slot now; else the vassal is queued."""
         if self._is_closed:
             return False
-        visitor = Rank.PERSON if cause.person else Rank.VISITOR
-        return self._queue.ask(vassal, visitor if slot is Slot.LEAD else Rank.SUCCESSOR)
+        return self._queue.ask(vassal, _rank(cause) if slot is Slot.LEAD else Rank.SUCCESSOR)
 
     def raise_priority(self, vassal: Vassal, cause: Cause) -> None:
-        """The app is queued already. A request from a person raises its priority."""
-        if vassal.is_queued_to_start and cause.person:
-            self._queue.raise_rank(vassal, Rank.PERSON)
+        """The app is queued already. A request raises its priority, most of all one of a person."""
+        if vassal.is_queued_to_start and not cause.nobody_waits:
+            self._queue.raise_rank(vassal, _rank(cause))
             self._has_changed = self._may_evict = True
 
     def update(self, vassal: Vassal) -> None:
@@ -160,6 +159,12 @@ class Scheduler:
         if connected := vassal.listener.last_connect():
             used.append(now - (self._wall_clock().timestamp() - connected))
         return Use(max(used), self._waiting(vassal.spec.domain), bool(vassal.spec.idle))
+
+
+def _rank(cause: Cause) -> Rank:
+    if cause.nobody_waits:
+        return Rank.SUCCESSOR
+    return Rank.PERSON if cause.person else Rank.VISITOR
 
 
 def _accepts_since(vassal: Vassal) -> float:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emperor.model.events import MEANING
 from emperor.model.lifecycle import (
     DEPARTURES,
-    MEANING,
     POSTURE,
     TABLE,
     ByQueue,
@@ -49,6 +49,7 @@ accepting      !         running    !          running    !         !          !
 deadline       parked    starting   running    reloading  stopping  throttled  removed
 pardon         !         !          !          !          !         parked     !
 exited         !         !          parked     starting   parked    !          removed
+ended          !         starting   parked     starting   !         !          !
 failed         !         throttled  throttled  !          !         !          !
 second_exited  parked    starting   running    running    stopping  throttled  removed
 """
@@ -247,17 +248,18 @@ def decisions(state: State, event: Event) -> list[Decision]:
 
 @pytest.mark.parametrize(("state", "event"), CELLS)
 def test_the_other_rules_hold_in_every_cell(state: State, event: Event) -> None:
-    died = event in (Event.EXITED, Event.FAILED) and state in (State.RUNNING, State.RELOADING)
+    exits = (Event.EXITED, Event.ENDED, Event.FAILED)
+    died = event in exits and state in (State.RUNNING, State.RELOADING)
     orders = (Event.START, Event.RESTART, Event.REVISED)
     for decision in decisions(state, event):
         enters_stop = decision.to is not state and decision.to in (State.STOPPING, State.REMOVED)
         assert decision.notes_stop == (died or enters_stop)
-        assert decision.pardons == (event in orders or (died and event is Event.EXITED))
+        assert decision.pardons == (event in orders or (died and event is not Event.FAILED))
         assert decision.keeps_pending == (event is Event.DEADLINE)
-        is_departure = event in (Event.EXITED, Event.FAILED, Event.SECOND_EXITED)
+        is_departure = event in (*exits, Event.SECOND_EXITED)
         assert decision.releases_pending == is_departure
         successor_failed = (state, event) == (State.RELOADING, Event.SECOND_EXITED)
-        is_error = died or event is Event.FAILED or successor_failed
+        is_error = (died and event is Event.EXITED) or event is Event.FAILED or successor_failed
         assert decision.is_error == is_error
         assert decision.is_warning == (is_error or event is Event.DEADLINE)
         assert decision.clears_error == (event is Event.ACCEPTING)

@@ -46,6 +46,8 @@ FULL = VassalRecord(
     last_stop=Stop(10.0, "idle"),
     bind_failed_at=11.0,
     text=b"[uwsgi]",
+    is_put_to_sleep=True,
+    early_ends=2,
 )
 
 
@@ -64,7 +66,7 @@ def test_every_field_is_kept() -> None:
 @pytest.mark.parametrize(
     ("record", "handles"),
     [
-        (Vassal, {"listener", "orders", "throttle"}),
+        (Vassal, {"has_fault", "listener", "orders", "throttle"}),
         (Child, {"process", "timer"}),
     ],
 )

@@ -1,0 +1,45 @@
+"""`idle = 0` means always, and who ends an app by hand breaks nothing."""
+
+import os
+import signal
+
+from tests.backend import Backend
+from tests.eventually import eventually
+
+
+def test_an_app_that_never_sleeps_runs_without_a_request(backend: Backend) -> None:
+    beat = backend.folder / "beat"
+    backend.drop(
+        "a.example", backend.ini("a.example", idle="0", cron=f"-1 -1 -1 -1 -1 touch {beat}")
+    )
+    backend.until("a.example", "running")
+    pid = backend.leader("a.example")
+    backend.process.send_signal(signal.SIGHUP)
+    eventually(lambda: backend.lines("took over 1 vassals"))
+    assert backend.leader("a.example") == pid
+    eventually(beat.exists, seconds=120, what="cron has run")
+    assert backend.call("POST", "/v1/vassals/a.example/sleep")[0] == 200
+    assert backend.call("POST", "/v1/rescan")[0] == 200
+    assert backend.state("a.example") == "parked"
+
+
+def test_an_app_that_is_told_to_quit_is_no_failure(backend: Backend) -> None:
+    fifo = backend.folder / "fifo"
+    backend.add("a.example", master_fifo=str(fifo))
+    for _ in range(3):
+        assert backend.get("a.example").status == 200
+        fifo.write_bytes(b"q")
+        backend.until("a.example", "parked")
+    assert backend.get("a.example").status == 200
+    vassal = backend.vassal("a.example")
+    assert vassal and vassal["consecutive_failures"] == 0
+
+
+def test_an_app_that_is_hung_up_by_hand_loses_no_request(backend: Backend) -> None:
+    backend.add("a.example")
+    for _ in range(4):
+        assert backend.get("a.example").status == 200
+        os.kill(backend.leader("a.example"), signal.SIGHUP)
+        assert backend.get("a.example").status == 200
+    vassal = backend.vassal("a.example")
+    assert vassal and vassal["consecutive_failures"] == 0
