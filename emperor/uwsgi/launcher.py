@@ -104,6 +104,9 @@ class UwsgiProcess:
         self._reminder: asyncio.TimerHandle | None = None
         self._last_reminder = -inf
         self._killed = Killed.NOT
+        # Whether another process of the app has made anew what the end of this one would delete.
+        self.is_replaced: Callable[[], bool] = lambda: False
+        pipe.on_end = self._workers_exited
 
     def start(self) -> None:
         """Spawn the master. Raises CannotLaunch, and then nothing is left open."""
@@ -206,6 +209,12 @@ class UwsgiProcess:
         """Why the last worker died that the master has replaced, empty where none did."""
         return explain_replacement(self._output_end())
 
+    def _workers_exited(self) -> None:
+        """All requests are finished. The vacuum of the master would delete the pidfile and the
+        stats socket of a successor; it does not run at a SIGKILL."""
+        if self._process is not None and self.is_replaced():
+            self._process.kill()
+
     def _exited(self, ended: Exit) -> None:
         if self._reminder is not None:
             self._reminder.cancel()
@@ -278,7 +287,7 @@ class UwsgiLauncher:
             raise
         start = partial(self._spawn, spec, listener, ref)
         process = UwsgiProcess(pipe, ref, spawn_events, start, self._family)
-        self._processes.add(process)
+        self._note(process, spec)
         return process
 
     def adopt(
@@ -304,13 +313,25 @@ class UwsgiLauncher:
         pipe = Pipe.adopted(pipe_fd, self._loop, spawn_events.on_message)
         ref.pid = pid
         process = UwsgiProcess(pipe, ref, spawn_events, _cannot_spawn_again, self._family)
-        self._processes.add(process)
+        self._note(process, spec)
         process.take_over(pidfds[0])
         return process
 
     def _events(self, spec: Spec, generation: int, events: ProcessEvents) -> _SpawnEvents:
         around = Circumstances(partial(self._holder, spec.domain), spec.foreign_sockets)
         return _SpawnEvents(spec.domain, generation, events, around)
+
+    def _note(self, process: UwsgiProcess, spec: Spec) -> None:
+        self._processes.add(process)
+        if uwsgi_options(spec).vacuums:
+            process.is_replaced = partial(self._has_other, spec.domain, process)
+
+    def _has_other(self, domain: str, process: UwsgiProcess) -> bool:
+        """Whether another process of that vassal runs beside this one."""
+        return any(
+            other.domain == domain and other.is_running and other is not process
+            for other in tuple(self._processes)
+        )
 
     def _holder(self, domain: str, address: str) -> str:
         """What listens at `address`, in words for the vassal `domain` that cannot."""

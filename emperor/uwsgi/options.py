@@ -60,7 +60,8 @@ class UwsgiOptions(RuntimeOptions):
     `binary` is another uWSGI than the daemon's, if it is not empty. `python_home` is the home of
     its Python while the ini names none; None stands for the launcher's, and an empty text leaves
     the choice to uWSGI. `defaults` is the digest of the file of defaults that uWSGI reads before
-    the ini, if it is not empty."""
+    the ini, if it is not empty. `vacuums`: its end deletes files by their paths, which a successor
+    may have made anew."""
 
     name: Literal["uwsgi"] = "uwsgi"
     socket_option: str = "socket"
@@ -70,6 +71,7 @@ class UwsgiOptions(RuntimeOptions):
     binary: str = ""
     python_home: str | None = None
     defaults: str = ""
+    vacuums: bool = False
 
     @property
     def reports_loading(self) -> bool:

@@ -33,6 +33,8 @@ class Pipe:
         self._far = far
         self._loop = loop
         self._on_message = on_message
+        # Called once, when no worker has the other end any more.
+        self.on_end: Callable[[], None] | None = None
         near.setblocking(False)
         with contextlib.suppress(OSError):
             near.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 0)
@@ -94,6 +96,8 @@ class Pipe:
         if not data:
             # The workers have exited. The master follows within a second, and its pidfd tells.
             self._loop.remove_reader(self._near)
+            if self.on_end is not None:
+                self.on_end()
             return
         try:
             # Equal bytes that come together count once, so that an app cannot keep us busy.

@@ -52,6 +52,10 @@ _SINGLE = HELPERS | ROUTERS | {
 }  # fmt: skip
 # uWSGI binds these anew at a unix path, but a port can be bound only once.
 _STATS = ("stats", "stats-server")
+# What vacuum() of core/uwsgi.c deletes by its path, whosoever it is by then. It looks at the inodes
+# of request sockets.
+_VACUUMED = frozenset({"pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2", *_STATS})
+_OFF = frozenset({"false", "off", "no", "0"})
 
 # These load an app before the workers run (init_apps of plugins/python, mountpoints of the core),
 # so `need-app` notices a failure.
@@ -89,6 +93,7 @@ def spec_of(
                 binary=binary,
                 python_home=python_home_of(ini, settings, binary),
                 defaults=ini.before.digest if ini.before else "",
+                vacuums=_vacuums(last),
             )
         ),
         protocol=socket.protocol,
@@ -159,6 +164,12 @@ def _nothing(option: Option) -> str:
     if option.value[:2] in ("$(", "%("):
         return f"{option.key} = {option.value} has no value, since that variable is not set"
     return f"{option.key} = {option.value} counts as 0"
+
+
+def _vacuums(last: Mapping[str, Option]) -> bool:
+    """Whether uWSGI deletes pidfiles or the stats socket at its end."""
+    is_on = "vacuum" in last and last["vacuum"].value.lower() not in _OFF
+    return is_on and not _VACUUMED.isdisjoint(last)
 
 
 def cannot_run_twice(last: Mapping[str, Option]) -> Option | None:

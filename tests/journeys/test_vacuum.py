@@ -1,0 +1,57 @@
+"""`vacuum = true`: the end of an old process does not delete what the new one has made."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.backend import Backend
+from tests.eventually import eventually
+
+PIDFILES = ("pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2")
+DOMAIN = "a.example"
+
+
+def start(backend: Backend, **options: str) -> None:
+    run = backend.folder / "made"
+    run.mkdir()
+    files = {name.replace("-", "_"): str(run / name) for name in PIDFILES}
+    options = {"vacuum": "true", "stats": str(run / "stats"), **files, **options}
+    backend.add(DOMAIN, **options)
+    assert backend.get(DOMAIN).status == 200
+
+
+def all_of(backend: Backend, pid: int) -> bool:
+    """Whether all files are there, and are of that process."""
+    run = backend.folder / "made"
+    return (run / "stats").is_socket() and all(
+        (run / name).exists() and int((run / name).read_text()) == pid for name in PIDFILES
+    )
+
+
+def touch(backend: Backend) -> None:
+    backend.drop(DOMAIN, (backend.vassals / f"{DOMAIN}.ini").read_text())
+
+
+def wake_while_it_stops(backend: Backend) -> None:
+    assert backend.call("POST", f"/v1/vassals/{DOMAIN}/restart")[0] == 200
+
+
+@pytest.mark.parametrize("change", [touch, wake_while_it_stops])
+def test_the_new_process_keeps_its_pidfiles_and_stats_socket(
+    backend: Backend, change: Callable[[Backend], None]
+) -> None:
+    start(backend)
+    for _ in range(2):
+        old = backend.leader(DOMAIN)
+        assert all_of(backend, old)
+        change(backend)
+        eventually(lambda old=old: backend.leader(DOMAIN) not in (old, None))  # type: ignore[misc]
+        eventually(lambda: backend.detail(DOMAIN)["predecessor_pid"] is None)
+        backend.until(DOMAIN, "running")
+        assert all_of(backend, backend.leader(DOMAIN))
+
+
+def test_a_nap_deletes_the_files_as_vacuum_says(backend: Backend) -> None:
+    start(backend)
+    assert backend.call("POST", f"/v1/vassals/{DOMAIN}/sleep")[0] == 200
+    assert not list((backend.folder / "made").iterdir())
