@@ -30,7 +30,8 @@ def facts(detail: VassalDetail, now: datetime) -> list[tuple[str, str]]:
         ("sleeps", _sleeps(status, now)),
         ("failed", _failed(status, now)),
         ("cause", "" if status.last_error == detail.ini_error else status.last_error),
-        ("ini", detail.ini),
+        ("ini", f"{detail.ini}{_written(detail, now)}"),
+        ("", _newer(detail, now)),
         ("", detail.ini_error and f"{detail.ini_error}; the version before it is in service"),
         ("socket", f"{status.socket}, activation = {detail.activation.value}"),
         ("aliases", ", ".join(detail.aliases)),
@@ -75,6 +76,23 @@ def _process(detail: VassalDetail) -> str:
     if detail.predecessor_pid is not None:
         text += f"; its predecessor, pid {detail.predecessor_pid}, finishes its requests"
     return text
+
+
+def _written(detail: VassalDetail, now: datetime) -> str:
+    """How old the version is that is in effect."""
+    written = detail.ini_written_at
+    return "" if written is None else f", as it was written {_ago(written, now)}"
+
+
+def _newer(detail: VassalDetail, now: datetime) -> str:
+    """What a newer version of the ini waits for."""
+    if detail.newer_ini_written_at is None:
+        return ""
+    text = f"a newer version, written {_ago(detail.newer_ini_written_at, now)}, "
+    if detail.status.state is ReportedState.RELOADING:
+        return text + "boots beside it"
+    pid = detail.predecessor_pid or detail.status.pid
+    return text + f"waits until pid {pid} has finished its requests"
 
 
 def _woken(wake: Wake | None, now: datetime) -> str:

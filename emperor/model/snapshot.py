@@ -77,7 +77,7 @@ class ProcessRecord:
 
     `generation` is the number of its spawn. `deadline` is when it is killed unless it has booted or
     stopped by then (monotonic seconds), and `kill_reason` why the daemon killed it. `respawns`
-    counts the workers that replaced one that died.
+    counts the workers that replaced one that died. `stamp` is that of the ini that it runs by.
     """
 
     generation: int
@@ -88,6 +88,7 @@ class ProcessRecord:
     deadline: float | None = None
     kill_reason: str | None = None
     respawns: int = 0
+    stamp: Stamp | None = None
 
     def served_seconds(self, now: float) -> float:
         """For how long it has been accepting."""

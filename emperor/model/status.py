@@ -177,6 +177,10 @@ class VassalDetail:
     """path of its log"""
     log_tail: tuple[str, ...]
     """the last lines of its log, if it has a `last_error`"""
+    ini_written_at: datetime | None = None
+    """when the version of the ini was written that is in effect; null: emperord does not know"""
+    newer_ini_written_at: datetime | None = None
+    """when the version was written that waits for the end of a process or boots; null: none does"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,7 @@ class Effects:
         process = launcher.prepare(spec, vassal.listener, self._generation, self._callbacks, kept)
         boot = Boot(cause, now)
         record = ProcessRecord(self._generation, spec, process.ref, boot, Role.BOOTING)
+        record.stamp = vassal.stamp
         child = Child(record, process)
         self._set_deadline(vassal, child, now + spec.start_timeout)
         return child

@@ -14,6 +14,7 @@ from emperor.model.lifecycle import SERVING, State
 from emperor.model.ports import Listener, QueueLength
 from emperor.model.refusal import Refusal
 from emperor.model.settings import Settings, spelled
+from emperor.model.spec import Stamp
 from emperor.model.status import (
     EmperorStatus,
     Refused,
@@ -114,6 +115,7 @@ class Reporter:
         log = os.path.join(self._settings.log_dir, f"{spec.domain}.log")
         if vassal.lead:  # it writes on where it was started, whatever the settings say by now
             log = vassal.lead.process.ref.log
+        in_effect = vassal.lead.stamp if vassal.lead else vassal.stamp
         last_stop = None
         if vassal.last_stop:
             last_stop = Stop(self._wall(vassal.last_stop.at), vassal.last_stop.why)
@@ -124,6 +126,8 @@ class Reporter:
             aliases=spec.aliases,
             predecessor_pid=self._predecessor_pid(vassal),
             ini_error=vassal.ini_error,
+            ini_written_at=_written(in_effect),
+            newer_ini_written_at=_written(vassal.stamp) if vassal.stamp != in_effect else None,
             wake=self._wake(vassal),
             last_stop=last_stop,
             log=log,
@@ -223,6 +227,10 @@ def tail(path: str) -> tuple[str, ...]:
     except OSError:
         return ()
     return tuple(lines[-_LOG_TAIL_LINES:])
+
+
+def _written(stamp: Stamp | None) -> datetime | None:
+    return None if stamp is None else datetime.fromtimestamp(stamp.mtime_ns / 1e9, UTC)
 
 
 def _latest(seen: datetime | None, connected: float | None) -> datetime | None:

@@ -81,6 +81,17 @@ def test_a_broken_ini_is_told_once_with_what_serves() -> None:
     ]
 
 
+def test_the_age_of_what_is_in_effect_is_told() -> None:
+    of = replace(detail(running(GOAT)), ini_written_at=NOW - timedelta(hours=2))
+    assert "as it was written 2h" in _told(of)["ini"]
+    waiting = replace(of, newer_ini_written_at=NOW - timedelta(seconds=9), predecessor_pid=77)
+    lines = [line.plain for line in story(waiting, NOW)]
+    [line] = [line for line in lines if "a newer version" in line]
+    assert "written 9s ago" in line
+    assert "waits until pid 77 has finished its requests" in line
+    assert not [line for line in story(of, NOW) if "a newer version" in line.plain]
+
+
 def test_one_that_stops_is_not_said_to_sleep_later() -> None:
     stopping = replace(running(GOAT), state=ReportedState.STOPPING, reap_at=None)
     assert "sleeps" not in _told(detail(stopping))

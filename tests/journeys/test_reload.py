@@ -1,5 +1,6 @@
 """A changed ini: no gap, no stall, and a broken version takes nothing down."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -97,3 +98,23 @@ def test_another_spelling_of_the_socket_moves_the_app(backend: Backend) -> None:
     eventually(lambda: (v := backend.vassal("a.example")) and v["socket"] == spelled)
     assert backend.get("a.example").status == 200
     assert backend.get("a.example").status == 200
+
+
+def test_a_newer_ini_that_waits_for_a_drain_is_told_of(start: Callable[..., Backend]) -> None:
+    backend = start(stop_timeout="4")
+    backend.expect("did not stop within 4 s")
+    backend.add("a.example", hook_as_user_atexit="exec:sleep 1000")
+    assert backend.get("a.example").status == 200
+    assert backend.detail("a.example")["newer_ini_written_at"] is None
+    text = (backend.vassals / "a.example.ini").read_text()
+    backend.drop("a.example", text + "env = A=1\n")
+    eventually(lambda: backend.detail("a.example")["predecessor_pid"], what="the old one stops")
+    backend.drop("a.example", text + "env = A=2\n")
+
+    def waits() -> bool:
+        detail = backend.detail("a.example")
+        newer: str | None = detail["newer_ini_written_at"]
+        return newer is not None and detail["ini_written_at"] < newer
+
+    eventually(waits, what="the newer one waits")
+    eventually(lambda: not backend.detail("a.example")["newer_ini_written_at"], what="it is there")

@@ -24,7 +24,7 @@ from tests.supervisor.fakes import RUNTIMES, SPEC, World
 CAUSE = Cause("hit", 1.0, "203.0.113.9", "7f3c0a", person=True)
 BOOT = Boot(CAUSE, 2.0, 3.0, 4.0, 5.0)
 MARK = ProcessRef("fake", 4711, 12, "/logs/a", 13, (1, 2), "/copy")
-CHILD = ProcessRecord(7, SPEC, MARK, BOOT, Role.SERVING, 8.0, "too slow", 3)
+CHILD = ProcessRecord(7, SPEC, MARK, BOOT, Role.SERVING, 8.0, "too slow", 3, Stamp(1, 2, 3, 4, 5))
 # Here no field has its default value, so that a field which is not saved is noticed.
 FULL = VassalRecord(
     spec=SPEC,
