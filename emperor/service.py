@@ -20,6 +20,7 @@ from emperor.linux.accounts import SystemAccounts
 from emperor.linux.boot import boot_id
 from emperor.linux.limits import descriptors, somaxconn
 from emperor.linux.listeners import UnixListeners
+from emperor.linux.lock import Note
 from emperor.linux.orphans import Reaper
 from emperor.linux.queues import queue_length
 from emperor.linux.watch import Changes, FolderWatch
@@ -97,7 +98,9 @@ class Service:
         self._runtimes = (of_uwsgi,)
         ports = _ports(settings, self._runtimes, self._inherited.bag, loop)
         self._governor = Governor(settings, ports, self._events)
-        self._folder = VassalFolder(settings, self._governor, of_uwsgi.reader, tasks)
+        self._folder = VassalFolder(
+            settings, self._governor, of_uwsgi.reader, tasks, Note(settings.run_dir)
+        )
         self._provisioner = Provisioner(settings, self._governor, self._gate, tasks)
         self._activation = Activation(
             settings,

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Self
 
+_MOST_BYTES = 1 << 20
+
 
 class AlreadyRunning(Exception):
     """Another daemon serves this run-dir; the message names its pid."""
@@ -32,13 +34,12 @@ class RunLock:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            pid = os.read(self._fd, 32).decode(errors="replace").strip() or "unknown"
+            pid = os.read(self._fd, 32).decode(errors="replace").partition("\n")[0] or "unknown"
             os.close(self._fd)
             raise AlreadyRunning(
                 f"cannot start: emperord with pid {pid} already serves {self._run_dir}"
             ) from error
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        _write(self._fd, str(os.getpid()), _note(self._fd))
         return self
 
     def _open(self) -> int:
@@ -51,5 +52,43 @@ class RunLock:
 
     def __exit__(self, *_: object) -> None:
         # The file stays: to unlink it would let a third daemon lock another file of that name.
-        os.ftruncate(self._fd, 0)
+        _write(self._fd, "", _note(self._fd))
         os.close(self._fd)
+
+
+class Note:
+    """A few words for later daemons of the same run-dir, behind the first line of the lock's file,
+    which stays when the daemon stops."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._path = run_dir / "emperord.lock"
+
+    def read(self) -> str:
+        """The words; none where they cannot be read."""
+        try:
+            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return ""
+        try:
+            return _note(fd)
+        finally:
+            os.close(fd)
+
+    def write(self, words: str) -> None:
+        """Replace them. Raises OSError."""
+        fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            first = os.pread(fd, _MOST_BYTES, 0).decode(errors="replace").partition("\n")[0]
+            _write(fd, first, words)
+        finally:
+            os.close(fd)
+
+
+def _note(fd: int) -> str:
+    return os.pread(fd, _MOST_BYTES, 0).decode(errors="replace").partition("\n")[2]
+
+
+def _write(fd: int, first: str, note: str) -> None:
+    data = f"{first}\n{note}".encode() if first or note else b""
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, data, 0)

@@ -1,8 +1,17 @@
 """Decides which ini may use which host names and sockets: the first one to claim it has it."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from emperor.model.spec import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """`holder` is the ini that has what another one claims; `why` names both."""
+
+    holder: str
+    why: str
 
 
 class Claims:
@@ -19,14 +28,25 @@ class Claims:
 
     def conflict(self, spec: Spec) -> str | None:
         """Why `spec` cannot be served beside the others, naming both inis; None when it can."""
+        conflict = self._first_conflict(spec)
+        return None if conflict is None else conflict.why
+
+    def holder(self, spec: Spec) -> str | None:
+        """The ini that has what `spec` claims; None when no other has."""
+        conflict = self._first_conflict(spec)
+        return None if conflict is None else conflict.holder
+
+    def _first_conflict(self, spec: Spec) -> Conflict | None:
         for host in (spec.domain, *spec.aliases):
             holder = self._hosts.get(host)
             if holder is not None and holder != spec.ini:
-                return f"{spec.ini} claims the host {host}, which {holder} has; drop one of the two"
+                why = f"{spec.ini} claims the host {host}, which {holder} has; drop one of the two"
+                return Conflict(holder, why)
         for socket in spec.foreign_sockets:
             holder = self._sockets.get(socket)
             if holder is not None and holder != spec.ini:
-                return f"{spec.ini} claims the socket {socket}, which {holder} has; change one"
+                why = f"{spec.ini} claims the socket {socket}, which {holder} has; change one"
+                return Conflict(holder, why)
         return None
 
     def take(self, spec: Spec) -> None:

@@ -15,6 +15,7 @@ from emperor.model.settings import Settings
 from emperor.model.spec import Spec, Stamp
 from emperor.sources.files import IniFile, read_ini
 from emperor.sources.intake import Intake
+from emperor.sources.winners import Note
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.slices import Backlog, slices
 
@@ -29,13 +30,19 @@ class VassalFolder:
     """Has `reader` make specs of the inis, and passes them on to the governor."""
 
     def __init__(
-        self, settings: Settings, governor: Governor, reader: Reader, tasks: asyncio.TaskGroup
+        self,
+        settings: Settings,
+        governor: Governor,
+        reader: Reader,
+        tasks: asyncio.TaskGroup,
+        note: Note | None = None,
     ) -> None:
         self._path = str(settings.vassals_dir)
         self._real_path = os.path.realpath(self._path)
         self._reader = reader
         self._tasks = tasks
-        self._intake = Intake(governor, self._read_anew)
+        self._intake = Intake(governor, self._read_anew, note)
+        self._pending: set[asyncio.Task[None]] = set()
         # None: the ini is known, and has to be read again.
         self._stamps: dict[str, Stamp | None] = {}
         self._ignored: set[str] = set()
@@ -82,7 +89,11 @@ class VassalFolder:
         await self._update_all(files)
         self._intake.end_scan()
 
-    async def _update_all(self, files: Iterable[str]) -> None:
+    async def _update_all(self, files: Collection[str]) -> None:
+        winners = [file for file in self._intake.earlier_winners if file in files]
+        self._update_each(iter(winners))
+        if self._pending:
+            await asyncio.wait(self._pending)
         async for part in slices(files):
             self._update_each(part)
 
@@ -162,7 +173,9 @@ class VassalFolder:
         if isinstance(spec, Spec):
             self._intake.serve(spec, ini.stamp, ini.data)
         else:
-            self._tasks.create_task(self._wait_for(spec, file, ini))
+            task = self._tasks.create_task(self._wait_for(spec, file, ini))
+            self._pending.add(task)
+            task.add_done_callback(self._pending.discard)
 
     async def _wait_for(self, pending: PendingSpec, file: str, ini: IniFile) -> None:
         """Serve a spec that takes time, unless the ini changes meanwhile."""

@@ -19,6 +19,7 @@ from emperor.model.ports import CannotListen
 from emperor.model.refusal import Refusal, RefusalReason
 from emperor.model.spec import Spec, Stamp
 from emperor.sources.refusals import Refusals
+from emperor.sources.winners import Note, Winners
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 
@@ -30,12 +31,19 @@ RETRY_SECONDS = 3.0
 
 class Intake:
     """Passes specs on to the governor. `retry` is called with the names of refused inis that should
-    be read again, since the reason for their refusal may be gone."""
+    be read again, since the reason for their refusal may be gone. `note` keeps for later daemons
+    who won a conflict."""
 
-    def __init__(self, governor: Governor, retry: Callable[[Collection[str]], None]) -> None:
+    def __init__(
+        self,
+        governor: Governor,
+        retry: Callable[[Collection[str]], None],
+        note: Note | None = None,
+    ) -> None:
         self._governor = governor
         self._retry = retry
         self._claims = Claims()
+        self._winners = Winners(note)
         self._refusals = Refusals()
         # The domains whose ini is broken while an older version serves, and some mended ones.
         self._complained: set[str] = set()
@@ -61,6 +69,11 @@ class Intake:
     def is_closed(self) -> bool:
         """Whether the daemon stops, so that nothing is admitted or revised any more."""
         return self._is_closed
+
+    @property
+    def earlier_winners(self) -> tuple[str, ...]:
+        """The inis that had what other inis claim, when an earlier daemon ended."""
+        return self._winners.earlier
 
     def close(self) -> None:
         """Admit and revise nothing from now on."""
@@ -94,6 +107,7 @@ class Intake:
     def end_scan(self) -> None:
         """All inis were read. From now on each new vassal gets a line in the log."""
         self._logs_each = True
+        self._winners.save()
         self._log_beyond_limit()
 
     def serve(self, spec: Spec, stamp: Stamp, text: bytes = b"") -> None:
@@ -101,8 +115,11 @@ class Intake:
         if self._is_closed:
             return
         if conflict := self._claims.conflict(spec):
+            self._winners.add(spec.ini, self._claims.holder(spec))
             self._refuse_spec(spec, RefusalReason.CONFLICT, conflict)
+            self._save_winners()
             return
+        self._drop_winner(spec.ini)
         vassal = self._governor.vassals.get(spec.domain)
         if vassal is None and len(self._governor.vassals) >= self._most:
             self._refuse_spec(spec, RefusalReason.TOO_MANY_VASSALS, self._limit_reached)
@@ -133,6 +150,15 @@ class Intake:
                 log.info("%s: listening on %s", spec.domain, spec.socket, extra=about(spec.domain))
         elif not _is_in_service(vassal, spec, stamp):
             self._governor.revise(spec, stamp, text)
+
+    def _drop_winner(self, file: str) -> None:
+        if self._winners.drop(file):
+            self._save_winners()
+
+    def _save_winners(self) -> None:
+        """During the first scan not all conflicts are known yet."""
+        if self._logs_each:
+            self._winners.save()
 
     def _problem(self, domain: str) -> str | None:
         """Why the newest version of an ini is not served; None where it is."""
@@ -170,6 +196,7 @@ class Intake:
 
     def remove(self, domain: str, file: str) -> None:
         """The ini is gone."""
+        self._drop_winner(file)
         if self._refusals.remove(domain):
             log.info("%s is gone", file, extra=about(domain))
         vassal = self._governor.vassals.get(domain)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.backend import APPS, Backend
 from tests.eventually import eventually
+from tests.nginx_server import free_ports
 
 Start = Callable[..., Backend]
 
@@ -338,3 +339,21 @@ def test_the_five_lines_of_the_readme_deploy_an_app(backend: Backend, folder: Pa
     pid, host, *_ = answer.stdout.decode().split()
     assert host == "www.example.com"
     assert psutil.Process(int(pid)).username() == "nobody"
+
+
+def test_the_holder_of_a_socket_keeps_it_over_a_restart(backend: Backend) -> None:
+    backend.expect("cannot serve a.example.ini: a.example.ini claims the socket")
+    [port] = free_ports(1)
+    backend.add("b.example", http_socket=f"127.0.0.1:{port}")
+    backend.drop("a.example", backend.ini("a.example", http_socket=f"127.0.0.1:{port}"))
+    eventually(lambda: backend.call("GET", "/v1/status")[1]["refused"], what="it is refused")
+    for _ in range(2):
+        assert backend.stop() == 0
+        backend.start()
+        assert backend.state("b.example") == "parked"
+        assert backend.state("a.example") is None
+    backend.remove("b.example")
+    backend.until("a.example", "parked")
+    assert backend.stop() == 0
+    backend.start()
+    backend.until("a.example", "parked")
