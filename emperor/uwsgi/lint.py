@@ -62,6 +62,7 @@ def _sleeps(_: str, spec: Spec) -> bool:
 
 _ENVIRONMENT = re.compile(r"(?:UWSGI_(?:RELOADS|EMPEROR)|LISTEN_|NOTIFY_)\w*\s*=")
 
+_DECLARE = frozenset({"declare-option", "declare-option2"})
 _RULES = (
     _Rule({"master"}, Severity.NOTE,
           "emperord runs it with a master all the same, which obeys its orders",
@@ -104,7 +105,7 @@ _RULES = (
           "use `emperorctl reload {domain}`, or touch the ini: the old version then serves on"),
     _Rule({"env"}, Severity.WARNING, "emperord sets {value} for uWSGI itself",
           "drop that env", lambda value, _: _ENVIRONMENT.match(value) is not None),
-    _Rule({"declare-option", "declare-option2"}, Severity.NOTE,
+    _Rule(_DECLARE, Severity.NOTE,
           "emperord does not see the options that {value} stands for",
           "write out socket, idle and the app"),
     _Rule({"idle"}, Severity.WARNING, "uWSGI reads only the digits of {value!r}, as seconds",
@@ -168,16 +169,18 @@ def refuse_unservable(ini: Ini, spec: Spec, settings: Settings, somaxconn: int) 
             raise BrokenIni(finding.text, finding.cure, finding.line)
 
 
+def _stood_for(ini: Ini) -> set[str]:
+    """The options that the options declared in an ini stand for, as in `name=file=$1;threads=2`."""
+    declared = [option.value.partition("=")[2] for option in ini.options if option.key in _DECLARE]
+    return {part.partition("=")[0] for value in declared for part in value.split(";")}
+
+
 def unknown_options(ini: Ini, known: Collection[str]) -> list[Finding]:
     """Findings about keys that uWSGI ignores, since they are not among its `known` options. The ini
     need not be resolved yet. A key that a value refers to as %(key) is a placeholder, and gets no
     finding."""
     values = "\n".join(option.value for option in ini.options)
-    declared = {
-        option.value.partition("=")[0]
-        for option in ini.options
-        if option.key in {"declare-option", "declare-option2"}
-    }
+    declared = {option.value.partition("=")[0] for option in ini.options if option.key in _DECLARE}
     findings = []
     for option in ini.options:
         key = option.key
@@ -328,7 +331,7 @@ def _open_block(ini: Ini) -> Iterator[Finding]:
 
 def _whole(ini: Ini, spec: Spec) -> Iterator[Finding]:
     keys = {option.key for option in ini.options}
-    if keys.isdisjoint(_ANSWERS):
+    if keys.isdisjoint(_ANSWERS) and _stood_for(ini).isdisjoint(_ANSWERS):
         lost = lost_app(ini, APPS, _SPELLED_RIGHT)
         text = f"it names no app, so every request would be answered with an error: {lost.text}"
         yield Finding(lost.line, Severity.ERROR, text, lost.cure)

@@ -20,7 +20,8 @@ from emperor.uwsgi.options import SSL_SOCKETS, Adoption, uwsgi_options
 from emperor.uwsgi.places import places
 from emperor.uwsgi.users import Users, name_of
 
-_REFERENCES = ("%(", "$(", "@(", "://")
+# The last one stands for a byte that is not UTF-8.
+_REFERENCES = ("%(", "$(", "@(", "://", "\ufffd")
 # As PROTOCOLS, these have an address, a certificate and a key.
 _TLS = SSL_SOCKETS | {"https", "https2"}
 

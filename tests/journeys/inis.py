@@ -1,6 +1,6 @@
 """Inis that vary each option which emperord, or an option that it gives uWSGI, touches.
 
-SITE stands for a folder of an app, PORT for a free port. SITE has:
+SITE stands for a folder of an app, PORT for a free port, OWN for the socket of the domain. In SITE:
 
 - `app.py` and `bin/app.py`, the same app; `secret.py` that only root may read
 - `run`, where www-data may write; `closed`, which only root may enter, with `app.py`
@@ -46,7 +46,13 @@ _WORKERS = (
     _good("no-master", f"{_APP}master = false\n", "a master all the same"),
     _good("lazy-apps", f"{_APP}lazy-apps = true\n"),
     _good("cheaper-0", f"{_APP}cheaper = 0\n"),
-    _bad("no-workers", f"{_APP}processes = 0\n", "nobody accepts requests"),
+    _bad("no-workers", f"{_APP}processes = 0\n", "no worker accepts requests"),
+    _bad("auto-workers", f"{_APP}processes = auto\n", "processes = auto counts as 0"),
+    _bad("unset-workers", f"{_APP}workers = $(NO_SUCH)\n", "since that variable is not set"),
+    _bad("negative-workers", f"{_APP}processes = -1\n", "processes = -1 is out of range"),
+    _good("worker-per-core", f"{_APP}processes = %k\n"),
+    _good("workers-last", f"{_APP}processes = 0\nworkers = 1 ; one\n"),
+    _bad("no-greenlets", f"{_APP}gevent = true\n", "so no worker can handle a request"),
     _bad("cheaper", f"{_APP}processes = 2\ncheaper = 2\n", "cheaper = 2 is not below processes"),
     _bad("cheaper-alone", f"{_APP}cheaper = 1\n", "cheaper = 1 is not below processes = 1"),
     _bad("lifetime", f"{_APP}max-worker-lifetime = 9\n", "is not above min-worker-lifetime"),
@@ -181,4 +187,51 @@ _OTHERS = (
     _bad("exec-fails", f"{_APP}exec-as-user = SITE/no-command\n", "there is no SITE/no-command"),
 )
 
-CASES = _WORKERS + _USERS + _APPS + _PYTHONS + _FILES + _SOCKETS + _OTHERS
+_PROTOCOLS = (
+    _good("protocol-port", f"{_APP}protocol = http\n{_PLAIN}"),
+    _good("protocol-alone", f"{_APP}socket-protocol = fastcgi\n"),
+    _good("protocol-own", f"{_APP}protocol = http\nsocket = OWN\n", "speaks uwsgi at"),
+    _good("http-own", f"{_APP}http-socket = OWN\n", "speaks uwsgi at"),
+    _good("scgi-own", f"{_APP}scgi-socket = OWN\n", "and not scgi, since nginx does"),
+    _bad("no-protocol", f"{_APP}protocol = htp\n{_PLAIN}", "uWSGI has no protocol 'htp'"),
+    _good("descriptor", f"{_APP}http-socket = fd://3\n", "a descriptor that is not there"),
+    _good("descriptor-0", f"{_APP}socket = fd://0\n", "a descriptor that is not there"),
+    _good("shared", f"{_APP}shared-socket = 127.0.0.1:PORT\nhttp-socket = =0\n", "does not wake"),
+    _bad("no-shared", f"{_APP}http-socket = =0\n", "has no such shared-socket above it"),
+    _bad("empty-socket", f"{_APP}socket =\n", "socket is empty"),
+)
+
+_ODD = (
+    _good("section-comment", f"{_APP}[app:old] # not used any more\nsocket = :1\n"),
+    _good("section-comments", f"{_APP}[a] ; [b]\nsocket = :1\n[c]d\nfile = no.py\n"),
+    _bad("uwsgi-comment", f"{_APP}[uwsgi] # mine\nthreads = 2\n", "write [uwsgi] alone on its"),
+    _bad("emperor-comment", f"{_APP}[emperor] ; mine\nuid = 33\n", "write [emperor] alone on"),
+    _bad("cut-short", f"{_APP}[emper", "the section '[emper' does not end in ]"),
+    _good("open-if", f"{_APP}if-env = PATH\nenv = SEEN=yes\n", "is never closed"),
+    _good("open-if-exists", f"{_APP}if-exists = /\nenv = SEEN=yes\n", "is never closed"),
+    _good("open-if-not", f"{_APP}if-env = NO_SUCH\nsocket = :1\n", "is never closed"),
+    _good("open-for", f"{_APP}for = a b\nenv = %(_)=yes\n", "is never closed"),
+    _good("open-times", f"{_APP}for-times = 2\nenv = A%(_)=yes\n", "is never closed"),
+    _bad("nested-if", f"{_APP}if-env = PATH\nif-env = HOME\nendif =\nendif =\n", "recursive logic"),
+    _good(
+        "plugins-dir", f"plugins-dir = /usr/lib/uwsgi\nif-env = PATH\nenv = A=1\nendif =\n{_APP}"
+    ),
+    _good("latin-1-comment", f"# caf\udce9\n{_APP}"),
+    _good("latin-1-value", f"{_APP}env = NAME=caf\udce9\nprocname-prefix = \udcfc\n"),
+    _good("latin-1-pidfile", f"{_APP}pidfile2 = SITE/run/\udce9.pid\n"),
+    _good("latin-1-block", f"{_APP}# \udce9\nif-env = PATH\nenv = A=\udce9\nendif =\n"),
+    _good("carriage-returns", f"{_APP}threads = 2\r\nenable-threads = true\r\n"),
+    _bad("nul", f"{_APP}# a\0b\n", "it has a NUL byte"),
+    _good("magic-folder", "chdir = %d../site\nfile = app.py\n"),
+    _good("magic-start", "chdir = %v/../site\nmodule = app\n"),
+    _good("chdir-relative", "chdir = ../site\nwsgi-file = app.py\n"),
+    _good("chdir-twice", "chdir = SITE/no\nchdir = SITE\nfile = app.py\n", "overrules"),
+    _good("file-relative", "wsgi-file = ../site/bin/app.py\n"),
+    _good("section-of-file", "ini = :more\n[more]\nfile = SITE/app.py\n"),
+    _good("at-command", f"{_APP}env = A=@(exec://echo hi)\n"),
+    _good("workers-of-command", f"{_APP}processes = @(exec://nproc)\n"),
+    _good("declared", "declare-option = app=file=$1\napp = SITE/app.py\n", "emperord does not see"),
+    _good("log-format", f"{_APP}log-format = %(addr) [%(ltime)] 100%\n"),
+)
+
+CASES = _WORKERS + _USERS + _APPS + _PYTHONS + _FILES + _SOCKETS + _PROTOCOLS + _ODD + _OTHERS

@@ -42,8 +42,10 @@ class World:
         self.settings.write_text("".join(["[emperord]\n", *lines]))
         for case in CASES:
             draft = self.site / "draft"
-            text = case.text.replace("PORT", str(next(self._ports)))
-            draft.write_text(f"[uwsgi]\n{self.named(text)}")
+            own = f"{self._backend.sockets}/{case.name}.test/socket"
+            text = case.text.replace("PORT", str(next(self._ports))).replace("OWN", own)
+            data = f"[uwsgi]\n{self.named(text)}".encode(errors="surrogateescape")
+            draft.write_bytes(data)
             shutil.chown(draft, case.owner)
             draft.chmod(case.mode)
             draft.rename(self.ini(case))

@@ -140,6 +140,12 @@ def test_an_ini_that_answers_without_an_app_gets_no_finding(options: str) -> Non
     assert findings_of(f"uid = www-data\n{options}") == []
 
 
+def test_an_app_that_a_declared_option_names_is_enough() -> None:
+    options = "declare-option = app=chdir=/srv;file=$1\napp = a.py\nuid = www-data"
+    (finding,) = findings_of(options)
+    assert finding.severity is Severity.NOTE
+
+
 def test_an_app_that_runs_as_root_gets_a_warning() -> None:
     (finding,) = findings_of("module = a")
     assert (finding.line, finding.severity) == (0, Severity.WARNING)
