@@ -1,8 +1,10 @@
 """Processes: posix_spawn, a group and session of their own, death by pidfd, children or not.
 
-posix_spawn blocks the caller for 0.3 ms, also with 10,000 descriptors and 200 MB; Popen with a user
-takes 6 ms (measured). It has no cwd: a child starts in the folder that the daemon stands in. A
-process that a child moves into a session of its own is in another group, and `kill` misses it.
+posix_spawn blocks the caller for 0.3 ms, also with 200 MB; Popen with a user takes 6 ms (measured).
+With 10,000 descriptors the child needs 3 ms more to close them, unless it is spawned in a thread
+that has few (linux/spawn_thread). posix_spawn has no cwd: a child starts in the folder that the
+daemon stands in. A process that a child moves into a session of its own is in another group, and
+`kill` misses it.
 
 A daemon that took over after a crash is not the parent: init reaps the process, the exit status is
 unknown, and its pid may belong to another process by then.
@@ -16,8 +18,11 @@ import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from math import inf
 
+from emperor.linux.spawn_thread import SpawnThread
 from emperor.model.ports import CannotLaunch, Exit
 from emperor.model.spec import Identity
 
@@ -100,6 +105,41 @@ class LedProcess:
             os.close(pidfd)
 
 
+@dataclass(frozen=True, slots=True)
+class Spawner:
+    """Starts processes whose exits are reported by `loop`: in `thread`, if there is one."""
+
+    loop: AbstractEventLoop
+    thread: SpawnThread | None = None
+
+    def spawn(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        fds: Mapping[int, int],
+        on_exit: Callable[[Exit], None],
+    ) -> LedProcess:
+        """Start `argv` with /dev/null as standard input, and with `fds`: the child's numbers (1 and
+        2 for its output), each with a descriptor of ours, which stays open here. The child gets no
+        other descriptor, unless one of this process lacks close-on-exec. Signals are at their
+        defaults.
+
+        `on_exit` is called once, after the exit.
+        Raises CannotLaunch.
+        """
+        start = partial(_spawn, argv, env)
+        try:
+            pid = self.thread.run(start, fds) if self.thread else start(fds)
+        except OSError as error:
+            raise _cannot_launch(argv[0], error) from error
+        try:
+            return LedProcess(pid, os.pidfd_open(pid), self.loop, on_exit)
+        except OSError as error:
+            _kill_group(pid)
+            os.waitpid(pid, 0)
+            raise _cannot_launch(argv[0], error) from error
+
+
 def spawn(
     argv: Sequence[str],
     env: Mapping[str, str],
@@ -107,36 +147,26 @@ def spawn(
     loop: AbstractEventLoop,
     on_exit: Callable[[Exit], None],
 ) -> LedProcess:
-    """Start `argv` with /dev/null as standard input, and with `fds`: the child's numbers (1 and 2
-    for its output), each with a descriptor of ours, which stays open here. The child gets no other
-    descriptor, unless one of this process lacks close-on-exec. Signals are at their defaults.
+    """Start a process as `Spawner.spawn` does, from this thread. Raises CannotLaunch."""
+    return Spawner(loop).spawn(argv, env, fds, on_exit)
 
-    `on_exit` is called once, after the exit.
-    Raises CannotLaunch.
-    """
-    try:
-        with _out_of_the_way(fds) as sources:
-            pid = os.posix_spawnp(
-                argv[0],
-                list(argv),
-                env,
-                file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    *((os.POSIX_SPAWN_DUP2, source, target) for target, source in sources.items()),
-                ],
-                setsid=True,
-                setsigmask=(),
-                # Python ignores SIGPIPE, and what is ignored stays ignored across exec.
-                setsigdef=signal.valid_signals(),
-            )
-    except OSError as error:
-        raise _cannot_launch(argv[0], error) from error
-    try:
-        return LedProcess(pid, os.pidfd_open(pid), loop, on_exit)
-    except OSError as error:
-        _kill_group(pid)
-        os.waitpid(pid, 0)
-        raise _cannot_launch(argv[0], error) from error
+
+def _spawn(argv: Sequence[str], env: Mapping[str, str], fds: Mapping[int, int]) -> int:
+    """The pid. Raises OSError."""
+    with _out_of_the_way(fds) as sources:
+        return os.posix_spawnp(
+            argv[0],
+            list(argv),
+            env,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                *((os.POSIX_SPAWN_DUP2, source, target) for target, source in sources.items()),
+            ],
+            setsid=True,
+            setsigmask=(),
+            # Python ignores SIGPIPE, and what is ignored stays ignored across exec.
+            setsigdef=signal.valid_signals(),
+        )
 
 
 def as_identity(identity: Identity, argv: Sequence[str]) -> list[str]:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +14,13 @@ from weakref import WeakSet
 from emperor.linux.holders import holder_of
 from emperor.linux.limits import limit_open_files
 from emperor.linux.orphans import Family, Known, Mark, OrphanHunt, descendants, parent_of
-from emperor.linux.processes import LedProcess, as_identity, leader_with_socket, open_log, spawn
+from emperor.linux.processes import (
+    LedProcess,
+    Spawner,
+    as_identity,
+    leader_with_socket,
+    open_log,
+)
 from emperor.model.log_fields import about
 from emperor.model.ports import (
     CannotLaunch,
@@ -244,7 +249,7 @@ class UwsgiLauncher:
         self,
         uwsgi: Path,
         settings: Settings,
-        loop: AbstractEventLoop,
+        spawner: Spawner,
         open_files: tuple[int, int],
     ) -> None:
         self._uwsgi = str(uwsgi)
@@ -254,9 +259,10 @@ class UwsgiLauncher:
         self._vassals = settings.vassals_dir
         self._copies = IniCopies(settings.vassals_dir, settings.run_dir)
         self._log_dir = settings.log_dir
-        self._loop = loop
+        self._loop = spawner.loop
         self._processes: WeakSet[UwsgiProcess] = WeakSet()
-        self._family = Family(loop)
+        self._family = Family(spawner.loop)
+        self._spawner = spawner
 
     def prepare(
         self,
@@ -364,7 +370,7 @@ class UwsgiLauncher:
         try:
             with _in_folder(self._vassals):
                 fds = {**fds, LISTENER_FD: listener.fd}
-                process = spawn(command, env, fds, self._loop, on_exit)
+                process = self._spawner.spawn(command, env, fds, on_exit)
         except OSError as error:
             raise CannotLaunch(f"cannot spawn {command[0]}: {error.strerror}") from error
         limit_open_files(process.pid, self._open_files)

@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+from emperor.linux.processes import Spawner
+from emperor.linux.spawn_thread import SpawnThread
 from emperor.model.ports import Runtime
 from emperor.model.settings import Settings
 from emperor.uwsgi.launcher import UwsgiLauncher
@@ -17,10 +19,10 @@ def uwsgi_runtime(
     open_files: tuple[int, int],
 ) -> Runtime:
     """The runtime that spawns the binary `uwsgi`, with the limits `open_files` (soft, hard)."""
-    loop = asyncio.get_running_loop()
+    spawner = Spawner(asyncio.get_running_loop(), SpawnThread())
     return Runtime(
         name=UwsgiOptions().name,
         options=UwsgiOptions,
         reader=reader,
-        launcher=UwsgiLauncher(uwsgi, settings, loop, open_files),
+        launcher=UwsgiLauncher(uwsgi, settings, spawner, open_files),
     )

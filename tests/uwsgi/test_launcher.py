@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from emperor.linux.listeners import UnixListener, UnixListeners
+from emperor.linux.processes import Spawner
 from emperor.model.ports import Exit, Message
 from emperor.model.settings import read_settings
 from emperor.model.snapshot import ProcessRef
@@ -61,7 +62,8 @@ class House:
         ).listen(self.spec)
 
     def launcher(self) -> UwsgiLauncher:
-        return UwsgiLauncher(UWSGI, self.settings, asyncio.get_running_loop(), self.open_files)
+        spawner = Spawner(asyncio.get_running_loop())
+        return UwsgiLauncher(UWSGI, self.settings, spawner, self.open_files)
 
     def prepare(self, events: Events) -> UwsgiProcess:
         return self.launcher().prepare(self.spec, self.listener, 1, events)
