@@ -18,6 +18,11 @@ PIPE_FD = 4
 # drops those options, or dies of one without a value (measured).
 END_OF_BLOCK = "--endif"
 
+# The options behind `--ini`, which an ini can forbid.
+BEHIND_INI = frozenset({
+    "endif", "die-on-idle", "master", "set", "cheap", "shutdown-sockets", "no-orphans",
+})  # fmt: skip
+
 # Runs in the app's Python before the app.
 _INSIDE = Path(__file__).with_name("inside.py")
 

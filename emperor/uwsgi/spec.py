@@ -13,6 +13,7 @@ from emperor.model.definition import FileOwner
 from emperor.model.domain import is_domain
 from emperor.model.settings import KEYS, Settings
 from emperor.model.spec import OnChange, Spec
+from emperor.uwsgi.command import BEHIND_INI
 from emperor.uwsgi.identity import Accounts, identity_of, is_administrator
 from emperor.uwsgi.ini import ONE_PER_CORE, WORKERS, Ini, Option, is_computed, leading_number
 from emperor.uwsgi.options import PACKET_BYTES, UwsgiOptions, shared
@@ -75,6 +76,7 @@ def spec_of(
     """
     last = {option.key: option for option in ini.options}  # of each key the last value counts
     settings = _overridden(settings, ini, may_lengthen=is_administrator(owner, accounts))
+    _refuse_forbidden_options(ini)
     _refuse_no_workers(ini, last)
     socket = socket_of(domain, ini, settings, last)
     single = bool(socket.foreign) or cannot_run_twice(last) is not None
@@ -121,6 +123,20 @@ def _head_bytes(size: Option | None) -> int:
 
 def _needs_app(settings: Settings, keys: Collection[str]) -> bool:
     return settings.need_app and "need-app" not in keys and not APPS.isdisjoint(keys)
+
+
+def _refuse_forbidden_options(ini: Ini) -> None:
+    """Raise BrokenIni if the ini keeps uWSGI from taking the options that emperord gives it."""
+    for name in ("whitelist", "blacklist"):
+        option = _last_of(ini, {name, f"end-{name}"})
+        if option is None or option.key != name:
+            continue
+        allowed = BEHIND_INI & set(option.value.split())
+        if BEHIND_INI - allowed if name == "whitelist" else allowed:
+            raise option.broken(
+                f"{name} = {option.value} also forbids options that emperord gives uWSGI",
+                f"drop it, or write end-{name} = true at the end, which a whitelist must allow",
+            )
 
 
 def _refuse_no_workers(ini: Ini, last: Mapping[str, Option]) -> None:

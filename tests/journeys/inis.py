@@ -231,6 +231,8 @@ _ODD = (
     _good("at-command", f"{_APP}env = A=@(exec://echo hi)\n"),
     _good("workers-of-command", f"{_APP}processes = @(exec://nproc)\n"),
     _good("declared", "declare-option = app=file=$1\napp = SITE/app.py\n", "emperord does not see"),
+    _bad("whitelist", f"{_APP}whitelist = env\n", "also forbids options that emperord gives"),
+    _good("end-whitelist", f"{_APP}whitelist = env end-whitelist\nend-whitelist = true\n"),
     _good("log-format", f"{_APP}log-format = %(addr) [%(ltime)] 100%\n"),
 )
 

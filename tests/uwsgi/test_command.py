@@ -1,11 +1,12 @@
 """The command line and environment of a vassal."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import emperor.uwsgi.command
 from emperor.model.spec import Spec, WireProtocol
-from emperor.uwsgi.command import argv, environment
+from emperor.uwsgi.command import BEHIND_INI, argv, environment
 from emperor.uwsgi.options import Adoption, UwsgiOptions
 
 SPEC = Spec("a.example", "a.example.ini", "/s/a.example/socket", UwsgiOptions(need_app=True))
@@ -28,6 +29,11 @@ def test_the_ini_can_override_idle_but_not_how_it_stops() -> None:
     assert after == (
         "--endif --die-on-idle --master --set cheap=false --set shutdown-sockets=false --no-orphans"
     )
+
+
+def test_the_options_behind_the_ini_are_known() -> None:
+    _, after = before_and_after_ini(SPEC)
+    assert set(re.findall(r"(?:--|(?<=--set ))([a-z-]+)", after)) == BEHIND_INI
 
 
 def test_the_listener_speaks_the_protocol_that_the_ini_chose() -> None:

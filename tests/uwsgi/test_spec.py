@@ -301,6 +301,18 @@ def test_where_no_app_is_named_none_is_needed(option: str) -> None:
     assert not needs_app(option)
 
 
+# Options that the ini forbids.
+
+
+@pytest.mark.parametrize("option", ["whitelist = file idle", "blacklist = uid set", "whitelist ="])
+def test_an_ini_that_forbids_our_options_is_refused(option: str) -> None:
+    with pytest.raises(BrokenIni, match=r"line 2: .* also forbids options that emperord gives"):
+        spec(option)
+    name = option.partition(" ")[0]
+    assert spec(f"{option}\nend-{name} = true").overlaps
+    assert spec("blacklist = uid gid").overlaps
+
+
 # Workers.
 
 
