@@ -167,7 +167,8 @@ for all vassals. The file belongs to root, and everybody can read it, since uWSG
 user of each app.
 
 When the file changes, all inis are read again: apps that run are reloaded as after a change of
-their own ini, and apps that sleep start with the new version. A version that cannot be used is
+their own ini, and apps that sleep start with the new version. A change of a file that it includes
+takes effect at the next start of each app. A version that cannot be used is
 logged and reloads nothing. Without the file emperord does not start; one that is removed later
 counts as empty.
 

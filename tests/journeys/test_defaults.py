@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,3 +123,18 @@ def test_defaults_that_change_meanwhile_are_noticed_at_start(
     replaced(defaults, "[uwsgi]\nenv = COLOUR=green\n")
     backend.start()
     assert colour(backend) == "green"
+
+
+def test_an_upgrade_with_broken_defaults_changes_nothing(backend: Backend, defaults: Path) -> None:
+    backend.expect("cannot use vassal-defaults = ")
+    backend.add("a.example", "importer.py")
+    assert colour(backend) == "red"
+    replaced(defaults, "[uwsgi]\nsocket = /run/all.sock\n")
+    backend.process.send_signal(signal.SIGHUP)
+    backend.expect("cannot upgrade: ")
+    eventually(lambda: backend.lines("cannot upgrade: .*would be the socket of every vassal"))
+    assert colour(backend) == "red"
+    replaced(defaults, "[uwsgi]\nenv = COLOUR=green\n")
+    backend.process.send_signal(signal.SIGHUP)
+    eventually(lambda: backend.lines("took over 1 vassals"))
+    eventually(lambda: colour(backend) == "green")
