@@ -223,7 +223,7 @@ KEYS = (
     Key("activation", "fallback", "WAY", one_of(Activation),
         "fallback: requests wait for a boot in emperord; socket: on the socket"),
     Key("idle", "26h", "TIME", whole_seconds,
-        "an app without requests for this long is put to sleep; 0: never"),
+        "an app without requests for this long is put to sleep; 0: it runs always"),
     Key("need-app", "true", "BOOL", boolean, "an app that cannot be imported fails to start"),
     Key("start-timeout", "60s", "TIME", positive_seconds,
         "an app that does not accept by then is killed"),
