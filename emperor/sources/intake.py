@@ -173,6 +173,8 @@ class Intake:
 
     def refuse(self, refusal: Refusal) -> None:
         """Do not serve this version of an ini. A version that is in service stays so."""
+        if self._is_closed:  # the end of the daemon may be the cause: it kills a uWSGI that reads
+            return
         vassal = self._governor.vassals.get(refusal.domain)
         if vassal is None or vassal.state is State.REMOVED:
             self._refusals.add(refusal)
