@@ -15,6 +15,7 @@ from emperor.handover.gate import Gate
 from emperor.linux.access import FileSystem
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.limits import somaxconn
+from emperor.linux.network import Network
 from emperor.model.access import Access, Way
 from emperor.model.claims import Claims
 from emperor.model.definition import BrokenIni, Definition
@@ -22,7 +23,7 @@ from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.settings import Settings
 from emperor.model.spec import Identity, Spec
 from emperor.sources.files import read_ini
-from emperor.uwsgi.addresses import Address, addresses, closed_ports
+from emperor.uwsgi.addresses import Address, addresses, closed_ports, unusable_addresses
 from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.features import plugins_of
 from emperor.uwsgi.findings import Finding, Severity
@@ -67,6 +68,7 @@ class Examiner:
         self._claims = Claims()
         self._ports = Ports()
         self._files = FileSystem()
+        self._network = Network()
         self._accounts = SystemAccounts()
         # emperord runs as root, even if another user runs this command.
         self._accounts.daemon = Identity(ROOT, ROOT, "root")
@@ -122,6 +124,7 @@ class Examiner:
         if uwsgi.python:
             found += unusable_python(resolved, definition.folder, users, self._files, uwsgi.python)
         found += closed_ports(resolved, users, self._first_open_port)
+        found += unusable_addresses(resolved, self._network)
         found += self._ports.conflicts(resolved)
         self._claim(spec)
         return spec.socket

@@ -1,8 +1,11 @@
 """Which TCP and UDP addresses an ini has uWSGI bind, and whether two of them exclude each other."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
+from emperor.linux.network import Listening
 from emperor.model.spec import Identity
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT
@@ -12,6 +15,7 @@ from emperor.uwsgi.users import Users, name_of
 
 _STATS = frozenset({"stats", "stats-server"})
 _SHARED = frozenset({"shared-socket", "undeferred-shared-socket"})
+_IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _ANY = frozenset({"", "0.0.0.0", "*", "[::]"})
 
 
@@ -44,6 +48,30 @@ def addresses(ini: Ini) -> Iterator[Address]:
         host, colon, port = option.value.split(",", 1)[0].rpartition(":")
         if colon and port.isdecimal() and port[0] != "0" and "://" not in option.value:
             yield Address(option.key, option.line, "" if host in _ANY else host, int(port))
+
+
+class Network(Protocol):
+    """The addresses of this machine, and who listens there."""
+
+    def has_address(self, host: str) -> bool:
+        """Whether an IPv4 address is one of this machine's."""
+
+    def listener(self, host: str, port: int) -> Listening | None:
+        """The process that listens at the port, of this host or of all if `host` is empty, or of
+        another one that excludes it."""
+
+
+def unusable_addresses(ini: Ini, network: Network) -> Iterator[Finding]:
+    """An error for each address that this machine does not have, or where a process listens that is
+    not uWSGI with this ini."""
+    for address in addresses(ini):
+        if _IPV4.fullmatch(address.host) and not network.has_address(address.host):
+            text = f"this machine has no address {address.host}, so the app does not start"
+            yield Finding(address.line, Severity.ERROR, text, f"correct {address.key}")
+        elif (other := network.listener(address.host, address.port)) and not other.runs(ini.name):
+            text = f"{other.name} (pid {other.pid}) listens at {address.text} already, so the app"
+            cure = f"stop that, or change {address.key}"
+            yield Finding(address.line, Severity.ERROR, f"{text} does not start", cure)
 
 
 def closed_ports(ini: Ini, users: Users, first_open: int) -> Iterator[Finding]:

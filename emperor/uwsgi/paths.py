@@ -125,7 +125,6 @@ _SCALARS: dict[tuple[str, ...], _Rule] = {
     ("chdir",): _Rule(_Need.ENTER, _bind, False, _whole),
     ("chdir2",): _Rule(_Need.ENTER, _serve, True, _whole),
     ("file", "wsgi-file"): _APP,
-    _HOMES: _HOME,
     ("stats", "stats-server"): _MASTER_SOCKET,
     ("zerg-server",): _MASTER_SOCKET,
 }
@@ -176,8 +175,17 @@ def _ruled(ini: Ini, spec: Spec) -> Iterator[tuple[Option, _Rule]]:
         # uWSGI takes an adoption by name for a reload, and writes no pidfile then.
         if found and not (is_by_name and found[-1].key in _UNUSED_BY_NAME):
             yield found[-1], rule
+    if homes := _homes(ini):
+        yield homes[-1], _HOME
     for group, rule in (_LISTS | _COMMANDS).items():
         yield from ((option, rule) for option in ini.options if option.key in group)
+
+
+def _homes(ini: Ini) -> list[Option]:
+    """The options that name a home of Python. An ini that names none may do so in [emperor]."""
+    homes = [option for option in ini.options if option.key in _HOMES]
+    named = ini.attribute("python-home")
+    return homes or ([named] if named else [])
 
 
 def _resolved(value: str, folder: str | None) -> str | None:
@@ -259,7 +267,7 @@ def unusable_python(
 ) -> Iterator[Finding]:
     """A finding about a virtual environment that is not one of uWSGI's own Python `version`, for
     example 3.11. A folder without pyvenv.cfg counts as a whole Python (plugins/python)."""
-    homes = [option for option in ini.options if option.key in _HOMES]
+    homes = _homes(ini)
     start = places({option.key: option for option in ini.options}, folder).folder
     home = _resolved(homes[-1].value, start) if homes else None
     if home is None or _problem(_Need.ENTER, home, users.load, files):

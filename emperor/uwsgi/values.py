@@ -15,9 +15,34 @@ _CRONS = frozenset({"cron", "unique-cron", "legion-cron", "unique-legion-cron"})
 _CRON2_PARTS = frozenset({
     "minute", "hour", "day", "month", "week", "unique", "harakiri", "legion",
 })  # fmt: skip
+_CACHE_SIZES = frozenset({"items", "maxitems", "max_items"})
+_PLUGINS = frozenset({"plugin", "plugins", "need-plugin", "need-plugins"})
 _LEAST_LIFETIME_SECONDS = 10
 # uWSGI has these loops itself. A plugin's loop has the name of an option of the plugin.
 _LOOPS = frozenset({"simple", "async"})
+# What uWSGI and its plugins register for `logger` and for hooks (uwsgi_register_logger and
+# uwsgi_register_hook in core/ and plugins/).
+_LOGGERS = frozenset({
+    "file", "fd", "stdio", "socket", "syslog", "rsyslog", "pipe", "redislog", "mongodblog", "zmq",
+    "zeromq", "python", "systemd", "crypto", "graylog2",
+})  # fmt: skip
+_LOGGER_KEYS = frozenset({
+    "logger", "log-req", "req-logger", "log", "worker-logger", "worker-log-req",
+})  # fmt: skip
+_HOOKS = frozenset({
+    "cd", "chdir", "mkdir", "putenv", "chmod", "chown", "chown2", "sticky", "exec", "safeexec",
+    "create", "creat", "write", "writen", "append", "appendn", "writefifo", "unlink", "mount",
+    "umount", "call", "callret", "callint", "callintret", "hostname", "alarm", "rpc", "retryrpc",
+    "wait_for_fs", "wait_for_file", "wait_for_dir", "wait_for_socket", "unix_signal",
+    "spinningfifo", "exit", "print", "log",
+})  # fmt: skip
+_STARTING_HOOKS = frozenset({
+    "hook-asap", "hook-pre-jail", "hook-in-jail", "hook-as-root", "hook-as-user", "hook-pre-app",
+    "hook-post-app", "hook-accepting1", "hook-accepting", "hook-post-fork", "hook-master-start",
+})  # fmt: skip
+# With less, an ordinary request of nginx's does not fit: its parameters and a browser's headers.
+_LEAST_BUFFER_BYTES = 1024
+_LEAST_VARS = 20
 _OFF = frozenset({"false", "off", "no", "0"})
 
 
@@ -50,12 +75,17 @@ def refused_values(ini: Ini, known: Collection[str]) -> Iterator[Finding]:
     values = Values({option.key: option for option in ini.options}, known)
     for rule in _RULES:
         yield from rule(values)
+    has_plugins = not _PLUGINS.isdisjoint(values.last)  # which may bring loggers and hooks
     for option in ini.options:
         if option.key in _CRONS and not _CRON.match(option.value):
             cause = f"{option.key} takes five numbers and a command, not {option.value!r}"
             yield _error(option.line, cause, "write -1 for *, and -N for */N")
         elif option.key == "cron2":
             yield from _cron2(option)
+        elif option.key == "cache2":
+            yield from _cache2(option)
+        elif not has_plugins:
+            yield from _named(option)
 
 
 def _error(line: int, cause: str, cure: str) -> Finding:
@@ -118,6 +148,43 @@ def _cron2(option: Option) -> Iterator[Finding]:
             yield Finding(option.line, Severity.WARNING, text, cure)
 
 
+def _named(option: Option) -> Iterator[Finding]:
+    """An error for a logger or a hook that uWSGI has not."""
+    if option.key in _LOGGER_KEYS:
+        identifier, _, rest = option.value.partition(" ")
+        logger = (rest if rest and identifier.isalnum() else option.value).partition(":")[0]
+        if logger not in _LOGGERS:
+            cause = f"uWSGI has no logger {logger!r}"
+            yield _error(option.line, cause, "use file:PATH, syslog or another one that it has")
+    elif option.key in _STARTING_HOOKS:
+        action, colon, _ = option.value.partition(":")
+        if not colon or action.removeprefix("!") not in _HOOKS:
+            cause = f"{option.key} = {option.value} names no action of uWSGI's"
+            yield _error(option.line, cause, "write ACTION:ARGUMENT, for instance exec:COMMAND")
+
+
+def _cache2(option: Option) -> Iterator[Finding]:
+    names = {part.partition("=")[0] for part in option.value.split(",")}
+    if "=" in option.value and not ("name" in names and names & _CACHE_SIZES):
+        cause = f"cache2 = {option.value} lacks a name or the number of items"
+        yield _error(option.line, cause, "write cache2 = name=NAME,items=N")
+
+
+def _cache_needed(values: Values) -> Iterator[Finding]:
+    option = values.last.get("static-cache-paths")
+    if option and values.last.keys().isdisjoint({"cache", "cache2", "static-cache-paths-name"}):
+        yield _error(option.line, "static-cache-paths needs cache2", "add cache2 = name=a,items=N")
+
+
+def _small_request(values: Values) -> Iterator[Finding]:
+    for key, least, unit in (
+        ("buffer-size", _LEAST_BUFFER_BYTES, "bytes"), ("max-vars", _LEAST_VARS, "variables"),
+    ):  # fmt: skip
+        if key in values.last and values.number(key) < least:
+            text = f"{key} = {values.number(key)} is too small: a usual request has more {unit}"
+            yield Finding(values.line(key), Severity.ERROR, text, f"drop {key}")
+
+
 _RULES: tuple[_Rule, ...] = (
-    _cheaper, _lifetime, _cheaper_memory, _app_needed, _loop,
+    _cheaper, _lifetime, _cheaper_memory, _app_needed, _loop, _cache_needed, _small_request,
 )  # fmt: skip

@@ -1,8 +1,10 @@
 """Inis that vary each option which emperord, or an option that it gives uWSGI, touches.
 
-SITE stands for a folder of an app, PORT for a free port, OWN for the socket of the domain. In SITE:
+SITE stands for a folder of an app, OWN for the socket of the domain, SOCKETS for the folder of the
+sockets, PORT for a free port, SAME for one of several inis, TAKEN for one where somebody listens. In
+SITE:
 
-- `app.py` and `bin/app.py`, the same app; `secret.py` that only root may read
+- `app.py` and `package/wsgi.py`, the same app; `secret.py` that only root may read
 - `run`, where www-data may write; `closed`, which only root may enter, with `app.py`
 - `cert.pem` and `key.pem`; `venv`, a virtual environment of this Python
 - `venv-other`, one of another Python without packages of this one; `no-venv`, an empty folder
@@ -159,9 +161,9 @@ _SOCKETS = (
     _bad("no-cert", f"{_APP}https-socket = 127.0.0.1:PORT,SITE/no.pem,SITE/key.pem\n", "no.pem"),
     _bad("one-cert", f"{_APP}https-socket = 127.0.0.1:PORT,SITE/cert.pem\n", "https-socket syntax"),
     _bad("low-port", f"{_APP}http-socket = :77\n{_AS_WEB}", "www-data may not bind port 77"),
-    _good("port-a", f"{_APP}http-socket = 127.0.0.1:47113\n"),
-    _bad("port-b", f"{_APP}http-socket = :47113\n", "of port-a.test.ini", after="port-a"),
-    _bad("port-c", f"{_APP}stats = 127.0.0.1:47113\n", "of port-a.test.ini", after="port-a"),
+    _good("port-a", f"{_APP}http-socket = 127.0.0.1:SAME\n"),
+    _bad("port-b", f"{_APP}http-socket = :SAME\n", "of port-a.test.ini", after="port-a"),
+    _bad("port-c", f"{_APP}stats = 127.0.0.1:SAME\n", "of port-a.test.ini", after="port-a"),
 )
 
 _OTHERS = (
@@ -236,4 +238,77 @@ _ODD = (
     _good("log-format", f"{_APP}log-format = %(addr) [%(ltime)] 100%\n"),
 )
 
-CASES = _WORKERS + _USERS + _APPS + _PYTHONS + _FILES + _SOCKETS + _PROTOCOLS + _ODD + _OTHERS
+
+# What emperord itself tells uWSGI, in the words of the ini.
+_OURS = (
+    _good("idle", f"{_APP}idle = 60\n"),
+    _good("idle-text", f"{_APP}idle = 26h\n", "reads only the digits"),
+    _good("idle-emperor", f"{_APP}[emperor]\nidle = 0\n"),
+    _good("die-on-idle", f"{_APP}die-on-idle = false\n", "die-on-idle is always on"),
+    _good("shutdown", f"{_APP}shutdown-sockets = true\n", "is switched off here"),
+    _good("buffer-size", f"{_APP}buffer-size = 8192\n"),
+    _good("post-buffering", f"{_APP}post-buffering = 0\n"),
+    _good("max-vars", f"{_APP}max-vars = 100\n"),
+    _good("max-fd", f"{_APP}max-fd = 64\n"),
+    _good("no-orphans", f"{_APP}no-orphans = false\n"),
+    _good("need-app-off", f"{_APP}need-app = false\n"),
+    _good("restart", f"{_APP}[emperor]\non-change = restart\n"),
+    _good("activation", f"{_APP}[emperor]\nactivation = socket\n"),
+    _good("protocol", f"{_APP}protocol = http\n{_PLAIN}", "does not wake the app"),
+    _good("own-socket", f"{_APP}socket = SOCKETS/own-socket.test/socket\n"),
+    _good("python", f"{_APP}[emperor]\npython-home = SITE/venv\n"),
+    _good("include-chain", "ini = SITE/common.ini\nset = a=b\n"),
+    _good("log-syslog", f"{_APP}log-date = true\nlog-format = %(uri)\n"),
+    _good("vassal-env", f"{_APP}env = UWSGI_RELOADS=5\n", "emperord sets"),
+    _bad("buffer-tiny", f"{_APP}buffer-size = 64\n", "too small"),
+    _bad("vars-few", f"{_APP}max-vars = 4\n", "max-vars = 4 is too small"),
+    _bad("neighbour", f"{_APP}socket = SOCKETS/idle.test/socket\n", "claims the socket of idle"),
+    _bad("zalias", f"{_APP}[emperor]\naliases = idle.test\n", "which idle.test.ini has",
+         after="idle"),
+    _bad("tenants-alias", f"{_APP}[emperor]\naliases = x.test\n", "ini of root's",
+         owner="www-data"),
+    _bad("bad-idle", f"{_APP}[emperor]\nidle = soon\n", "cannot use idle = 'soon'"),
+    _bad("zerg", f"{_APP}zerg = SITE/zerg\n", "with zerg this is no app"),
+    _bad("emperor", f"{_APP}emperor = SITE\n", "with emperor this is no app"),
+    _bad("no-python", f"{_APP}[emperor]\npython = 2.7\n", "no Python '2.7'"),
+    _bad("no-home", f"{_APP}[emperor]\npython-home = SITE/nowhere\n", "SITE/nowhere"),
+    _bad("section", "[other]\nx = 1\n", "nothing in it"),
+    _bad("unclosed", f"{_APP}[other\n", "does not end in ]"),
+)  # fmt: skip
+_MORE = (
+    _good("module-dotted", "chdir = SITE\nmodule = package.wsgi:application\n"),
+    _good("wsgi", "chdir = SITE\nwsgi = app\n"),
+    _good("callable", f"{_APP}callable = application\n"),
+    _good("route", f"{_APP}static-map = /static=SITE\n"),
+    _good("locks", f"{_APP}locks = 2\ncache2 = name=a,items=10\nsharedarea = 1\n"),
+    _good("offload", f"{_APP}offload-threads = 1\nthunder-lock = true\n"),
+    _good("single", f"{_APP}single-interpreter = true\nenable-threads = true\n"),
+    _good("umask", f"{_APP}umask = 077\nprocname-prefix = a\nauto-procname = true\n"),
+    _good("hooks", f"{_APP}hook-post-app = print:ready\nexec-as-user = true\n"),
+    _good("timers", f"{_APP}harakiri = 20\nworker-reload-mercy = 5\nreload-on-rss = 512\n"),
+    _good("gevent-like", f"{_APP}async = 4\n"),
+    _good("xml", f"{_APP}log-master = true\nlog-maxsize = 100000\n"),
+    _good("req-logger", f"{_APP}req-logger = file:SITE/run/requests.log\n"),
+    _bad("logger", f"{_APP}logger = nosuch:x\n", "nosuch"),
+    _bad("no-cache", f"{_APP}static-cache-paths = 5\n", "needs cache2"),
+    _bad("bad-cache", f"{_APP}cache2 = name=a\n", "cache2"),
+    _bad("bad-hook", f"{_APP}hook-as-user = nosuch\n", "hook-as-user"),
+    _bad("unknown-hook", f"{_APP}hook-as-user = nosuch:x\n", "nosuch"),
+    _bad("chdir-file", "chdir = SITE/app.py\nfile = app.py\n", "no folder SITE/app.py"),
+    _bad("address", f"{_APP}http-socket = 203.0.113.9:PORT\n", "203.0.113.9"),
+    _bad("taken", f"{_APP}http-socket = 127.0.0.1:TAKEN\n", "listens at 127.0.0.1:"),
+    _bad("taken-all", f"{_APP}stats = :TAKEN\n", "listens at :"),
+)
+CASES = (
+    _OURS
+    + _MORE
+    + _WORKERS
+    + _USERS
+    + _APPS
+    + _PYTHONS
+    + _FILES
+    + _SOCKETS
+    + _PROTOCOLS
+    + _ODD
+    + _OTHERS
+)

@@ -1,19 +1,23 @@
 """`emperorctl check` predicts what the daemon does with an ini: its app answers, or it does not."""
 
+import random
 import shutil
+import socket
 import subprocess
 import venv
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from emperor.cli.main import run
 from tests.backend import Backend
+from tests.cli.program import finished
 from tests.eventually import eventually
 from tests.journeys.inis import CASES, Case
-from tests.nginx_server import Nginx, free_ports
+from tests.nginx_server import Nginx
 from tests.traces import public_folder
 
 APP = """\
@@ -21,18 +25,22 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"served"]
 """
-AT_ONCE = 8
+AT_ONCE = 16
+OTHER_PACKAGES = "venv-other/lib/python2.7/site-packages"
 
 
 class World:
     """All cases as inis of a daemon, each asked for once."""
 
-    def __init__(self, folder: Path, backend: Backend) -> None:
+    def __init__(self, folder: Path, backend: Backend, taken: int) -> None:
+        self.taken = taken
+        self.folder = folder
         self.site = folder / "site"
         self.settings = folder / "emperord.conf"
         self.vassals = backend.vassals
         self._backend = backend
-        self._ports = iter(free_ports(len(CASES)))
+        self._ports = _free_ports()
+        self._same = next(self._ports)
 
     def build(self) -> None:
         """The site and the inis."""
@@ -51,7 +59,15 @@ class World:
             draft.rename(self.ini(case))
 
     def named(self, text: str) -> str:
-        return text.replace("SITE", str(self.site))
+        places = {
+            "SITE": self.site,
+            "SOCKETS": self._backend.sockets,
+            "TAKEN": self.taken,
+            "SAME": self._same,
+        }
+        for name, place in places.items():
+            text = text.replace(name, str(place))
+        return text
 
     def ini(self, case: Case | str) -> Path:
         return self.vassals / f"{case if isinstance(case, str) else case.name}.test.ini"
@@ -75,15 +91,31 @@ class World:
         return self._backend.get(f"{case.name}.test").status
 
 
+def _free_ports() -> Iterator[int]:
+    """Ports that the kernel chooses for no client (net.ipv4.ip_local_port_range)."""
+    for port in range(20_000, 32_000):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            yield port
+
+
 def _build(site: Path) -> None:
-    for name in ("run", "closed", "bin", "no-venv", "venv-other/lib/python2.7/site-packages"):
+    for name in (
+        "run",
+        "closed",
+        "bin",
+        "no-venv",
+        "package",
+        "venv-other/lib/python2.7/site-packages",
+    ):
         (site / name).mkdir(parents=True)
-    for name in ("app.py", "closed/app.py", "bin/app.py", "secret.py"):
+    for name in ("app.py", "closed/app.py", "package/wsgi.py", "secret.py"):
         (site / name).write_text(APP)
     (site / "secret.py").chmod(0o600)
     (site / "closed").chmod(0o700)
     shutil.chown(site / "run", "www-data")
     (site / "empty").touch()
+    (site / "syntax.py").write_text("def application(:\n")
     (site / "common.ini").write_text(f"[uwsgi]\nfile = {site}/app.py\n")
     venv.create(site / "venv", symlinks=True)
     shutil.copy(site / "venv" / "pyvenv.cfg", site / "venv-other")
@@ -94,25 +126,53 @@ def _build(site: Path) -> None:
     )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was found of all cases: the status of the app's answer, and what `check` printed."""
+
+    world: World
+    answers: Mapping[str, int]
+    printed: str
+
+
 @pytest.fixture(scope="module")
-def world(separate_from_the_host: None) -> Iterator[tuple[World, Mapping[str, int]]]:
-    with public_folder() as folder, Nginx(folder) as nginx:
+def outcome(separate_from_the_host: None) -> Iterator[Outcome]:
+    with public_folder() as folder, Nginx(folder) as nginx, socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
         nginx.expect(".*")
-        backend = Backend(folder, nginx, start_timeout="20", throttle_first="90", need_app="true")
+        backend = Backend(folder, nginx, start_timeout="15", throttle_first="90", max_starting="0")
         backend.expect(".*")
-        world = World(folder, backend)
+        world = World(folder, backend, listener.getsockname()[1])
         world.build()
         with backend:
-            yield world, world.answers()
+            # The port of one app excludes those of others, so these are checked one by one.
+            inis = [world.ini(case) for case in CASES if not case.after]
+            checked = check(world, *inis)
+            assert checked.returncode == 1
+            yield Outcome(world, world.answers(), checked.stdout)
+
+
+def check(world: World, *inis: Path) -> "subprocess.CompletedProcess[str]":
+    """`emperorctl check` of these inis, in one run."""
+    return finished(world.folder, "check", "--config", str(world.settings), *map(str, inis))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_check_predicts_whether_the_app_answers(
-    world: tuple[World, Mapping[str, int]], case: Case, capsys: pytest.CaptureFixture[str]
-) -> None:
-    table, answers = world
-    inis = [table.ini(name) for name in (case.after, case.name) if name]
-    status = run(["check", "--config", str(table.settings), *map(str, inis)])
-    printed = capsys.readouterr().out
-    assert (answers[case.name] == 200, status == 0) == (case.serves, case.serves), printed
-    assert table.named(case.says) in printed
+def test_check_predicts_whether_the_app_answers(outcome: Outcome, case: Case) -> None:
+    world, printed = outcome.world, outcome.printed
+    if case.after:
+        checked = check(world, world.ini(case.after), world.ini(case))
+        assert checked.returncode == (0 if case.serves else 1)
+        printed = checked.stdout
+    lines = [line for line in printed.splitlines() if line.startswith(str(world.ini(case)))]
+    would_serve = any(": would be served at " in line for line in lines)
+    assert (outcome.answers[case.name] == 200, would_serve) == (case.serves, case.serves), lines
+    assert world.named(case.says) in "\n".join(lines)
+
+
+@pytest.mark.parametrize("case", random.Random(10).sample(CASES, 5), ids=lambda case: case.name)
+def test_the_exit_status_says_the_same(outcome: Outcome, case: Case) -> None:
+    world = outcome.world
+    inis = [world.ini(name) for name in (case.after, case.name) if name]
+    assert check(world, *inis).returncode == (0 if case.serves else 1)
