@@ -24,6 +24,7 @@ from emperor.model.settings import Settings
 from emperor.model.spec import Identity, Spec
 from emperor.sources.files import read_ini
 from emperor.uwsgi.addresses import Address, addresses, closed_ports, unusable_addresses
+from emperor.uwsgi.apps import problem_of, sources_of, unimportable
 from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.features import plugins_of
 from emperor.uwsgi.findings import Finding, Severity
@@ -35,7 +36,7 @@ from emperor.uwsgi.pythons import binary_of
 from emperor.uwsgi.reader import UwsgiReader
 from emperor.uwsgi.reloads import restarts
 from emperor.uwsgi.resolver import CannotResolve, Resolver
-from emperor.uwsgi.users import name_of, unknown_users, users_of
+from emperor.uwsgi.users import Users, name_of, unknown_users, users_of
 from emperor.uwsgi.values import refused_values
 
 FIRST_OPEN_PORT = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
@@ -123,11 +124,24 @@ class Examiner:
         found += unusable_paths(resolved, spec, definition.folder, users, self._files)
         if uwsgi.python:
             found += unusable_python(resolved, definition.folder, users, self._files, uwsgi.python)
+            found += await self._import(resolved, definition.folder, users, uwsgi.python, binary)
         found += closed_ports(resolved, users, self._first_open_port)
         found += unusable_addresses(resolved, self._network)
         found += self._ports.conflicts(resolved)
         self._claim(spec)
         return spec.socket
+
+    async def _import(
+        self, ini: Ini, folder: str, users: Users, version: str, binary: str
+    ) -> Iterator[Finding]:
+        """An error about an app that cannot be imported, as far as its source tells."""
+        is_own_python = not binary and self._settings.python_home is None
+        located = sources_of(ini, folder, version, is_own_python)
+        if located is None:
+            return iter(())
+        option, sources = located
+        problem = await problem_of(sources, users.load, version)
+        return iter(()) if problem is None else unimportable(option, sources, problem)
 
     async def _asked(self, binary: str, ini: Ini) -> Uwsgi:
         """The uWSGI that the ini chooses, with the plugins that it loads. Raises BrokenIni."""

@@ -40,7 +40,7 @@ def desk(ctl: Ctl) -> Iterator[Desk]:
     """A folder that every user may enter, with an app, and settings that are all defaults."""
     with public_folder() as folder:
         (folder / "emperord.conf").write_text("[emperord]\n")
-        (folder / "app.py").touch()
+        (folder / "app.py").write_text("application = None\n")
         yield Desk(folder, ctl)
 
 

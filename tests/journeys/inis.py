@@ -1,13 +1,14 @@
 """Inis that vary each option which emperord, or an option that it gives uWSGI, touches.
 
-SITE stands for a folder of an app, OWN for the socket of the domain, SOCKETS for the folder of the
-sockets, PORT for a free port, SAME for one of several inis, TAKEN for one where somebody listens. In
-SITE:
+SITE stands for a folder of an app, OWN for the socket of the domain, SOCKETS for the folder of all
+sockets, PORT for a free port, SAME for one of several inis, TAKEN for one where somebody listens.
+In SITE:
 
-- `app.py` and `package/wsgi.py`, the same app; `secret.py` that only root may read
+- `app.py`, `bin/app.py` and `package/wsgi.py`, the same app; `secret.py`, only for root
 - `run`, where www-data may write; `closed`, which only root may enter, with `app.py`
-- `cert.pem` and `key.pem`; `venv`, a virtual environment of this Python
-- `venv-other`, one of another Python without packages of this one; `no-venv`, an empty folder
+- apps that lack something: `syntax.py`, `importing.py`, and `importing2.py`, which needs `pack_2`
+- `cert.pem` and `key.pem`; `venv`, a virtual environment of this Python that has `pack_2`
+- `venv-other`, one of another Python that has `pack_2`; `no-venv`, an empty folder
 """
 
 from dataclasses import dataclass
@@ -289,6 +290,20 @@ _MORE = (
     _good("gevent-like", f"{_APP}async = 4\n"),
     _good("xml", f"{_APP}log-master = true\nlog-maxsize = 100000\n"),
     _good("req-logger", f"{_APP}req-logger = file:SITE/run/requests.log\n"),
+    _bad("no-module", "chdir = SITE\nmodule = nosuchmodule\n", "no module nosuchmodule in SITE"),
+    _bad("no-submodule", "chdir = SITE\nwsgi = package.no:app\n", "no module package.no in SITE"),
+    _bad("module-elsewhere", "chdir = SITE/no-venv\nmodule = app\n", "there is no module app"),
+    _bad("syntax", "file = SITE/syntax.py\n", "SITE/syntax.py, line 1, is no valid Python"),
+    _bad("no-callable", f"{_APP}callable = nosuch\n", "defines no nosuch"),
+    _bad(
+        "no-import",
+        "file = SITE/importing.py\nhome = SITE/venv\n",
+        "line 3, imports nosuchpackage, which is not",
+    ),
+    _bad("import-other", "file = SITE/importing2.py\nvenv = SITE/venv-other\n", "imports pack_2"),
+    _good("import-venv", "file = SITE/importing2.py\nvenv = SITE/venv\n"),
+    _good("callable-colon", "chdir = SITE\nmodule = package.factory:make()\n"),
+    _good("callable-star", "file = SITE/star.py\npythonpath = SITE\n"),
     _bad("logger", f"{_APP}logger = nosuch:x\n", "nosuch"),
     _bad("no-cache", f"{_APP}static-cache-paths = 5\n", "needs cache2"),
     _bad("bad-cache", f"{_APP}cache2 = name=a\n", "cache2"),

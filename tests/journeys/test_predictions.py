@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.backend import Backend
-from tests.cli.program import finished
+from tests.cli.program import ENVIRONMENT, command
 from tests.eventually import eventually
 from tests.journeys.inis import CASES, Case
 from tests.nginx_server import Nginx
@@ -25,6 +25,13 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"served"]
 """
+SOURCES = {
+    "syntax.py": "def application(:\n",
+    "importing.py": f"import os\n\nimport nosuchpackage\n{APP}",
+    "importing2.py": f"import pack_2\n{APP}",
+    "star.py": "from app import *\n",
+    "package/factory.py": f"def make():\n    return application\n\n\n{APP}",
+}
 AT_ONCE = 16
 OTHER_PACKAGES = "venv-other/lib/python2.7/site-packages"
 
@@ -100,24 +107,20 @@ def _free_ports() -> Iterator[int]:
 
 
 def _build(site: Path) -> None:
-    for name in (
-        "run",
-        "closed",
-        "bin",
-        "no-venv",
-        "package",
-        "venv-other/lib/python2.7/site-packages",
-    ):
+    for name in ("run", "closed", "bin", "no-venv", "package", OTHER_PACKAGES):
         (site / name).mkdir(parents=True)
-    for name in ("app.py", "closed/app.py", "package/wsgi.py", "secret.py"):
+    for name in ("app.py", "closed/app.py", "bin/app.py", "package/wsgi.py", "secret.py"):
         (site / name).write_text(APP)
     (site / "secret.py").chmod(0o600)
     (site / "closed").chmod(0o700)
     shutil.chown(site / "run", "www-data")
     (site / "empty").touch()
-    (site / "syntax.py").write_text("def application(:\n")
+    for name, text in SOURCES.items():
+        (site / name).write_text(text)
     (site / "common.ini").write_text(f"[uwsgi]\nfile = {site}/app.py\n")
     venv.create(site / "venv", symlinks=True)
+    (next((site / "venv" / "lib").iterdir()) / "site-packages" / "pack_2.py").touch()
+    (site / OTHER_PACKAGES / "pack_2.py").touch()
     shutil.copy(site / "venv" / "pyvenv.cfg", site / "venv-other")
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=a",
@@ -155,7 +158,11 @@ def outcome(separate_from_the_host: None) -> Iterator[Outcome]:
 
 def check(world: World, *inis: Path) -> "subprocess.CompletedProcess[str]":
     """`emperorctl check` of these inis, in one run."""
-    return finished(world.folder, "check", "--config", str(world.settings), *map(str, inis))
+    arguments = ["check", "--config", str(world.settings), *map(str, inis)]
+    return subprocess.run(
+        command(world.folder, *arguments), env=ENVIRONMENT, capture_output=True, text=True,
+        errors="replace", timeout=240, check=False,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -1,0 +1,173 @@
+"""Looks whether an app can be imported, without running it: its module, syntax, imports, callable.
+
+A Python of the same version looks at the sources, as the user who loads the app. It starts without
+site-packages (`-I -S`), so that nothing of the app's runs, and gets their folders as an argument.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from emperor.linux.commands import EndlessOutput, run_command
+from emperor.linux.processes import as_identity
+from emperor.linux.trust import who_may_turn
+from emperor.model.ports import CannotLaunch
+from emperor.model.spec import Identity
+from emperor.uwsgi.command import clean_environment
+from emperor.uwsgi.findings import Finding, Severity
+from emperor.uwsgi.identity import ROOT
+from emperor.uwsgi.ini import Ini, Option
+from emperor.uwsgi.places import places
+from emperor.uwsgi.spec import APPS
+
+_LOOKER = Path(__file__).with_name("app_source.py")
+_LONGEST_ANSWER = 1 << 16
+_FILES = frozenset({"file", "wsgi-file"})
+_MODULES = frozenset({"module", "wsgi"})
+_PATHS = frozenset({"pythonpath", "python-path", "pp"})
+_HOMES = frozenset({"home", "virtualenv", "venv", "pyhome"})
+# With these an app is found, or made, in ways that only uWSGI knows.
+_OPAQUE = frozenset({
+    "chroot", "eval", "mount", "worker-mount", "py-programname", "py-program-name", "import",
+    "pyimport", "py-import", "python-import", "shared-pyimport", "pyshell", "pymodule-alias",
+    "hook-asap", "hook-pre-app", "exec-pre-app",
+})  # fmt: skip
+_REFERENCES = ("%(", "$(", "@(", "://")
+_PATH_VARIABLE = "PYTHONPATH="
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where an app is: the absolute path of its file, or the name of its module; the name of its
+    callable, empty where that is an expression; and the folders of modules."""
+
+    file: str
+    module: str
+    callable: str
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What keeps the app from being imported: `no-module`, `syntax`, `no-import` or `no-callable`,
+    with the name that is missing, and the source and line where that was seen."""
+
+    problem: str
+    name: str
+    source: str
+    line: int
+
+
+def sources_of(
+    ini: Ini, folder: str, version: str, is_own_python: bool
+) -> tuple[Option, Sources] | None:
+    """The option that names the app, and where it is. None where only uWSGI can tell. `version` is
+    that of the Python in uWSGI. `is_own_python`: without a home it is the system's."""
+    last = {option.key: option for option in ini.options}
+    named = [last[key] for key in (_FILES | _MODULES) & last.keys()]
+    start = places(last, folder).folder
+    if len(named) != 1 or start is None or _OPAQUE & last.keys() or _has_other_app(last):
+        return None
+    option = named[0]
+    paths = [each.value for each in ini.options if each.key in _PATHS]
+    for each in ini.options:
+        if each.key == "env" and each.value.startswith(_PATH_VARIABLE):
+            paths += each.value.removeprefix(_PATH_VARIABLE).split(":")
+    values = [option.value, *paths, *(last[key].value for key in _HOMES & last.keys())]
+    if any(reference in value for value in values for reference in _REFERENCES):
+        return None
+    names_home = bool(_HOMES & last.keys()) or ini.attribute("python-home") is not None
+    packages = _packages(ini, last, start, version)
+    if packages is None or not (is_own_python or names_home):
+        return None
+    module, _, name = ("", "", "") if option.key in _FILES else option.value.partition(":")
+    file = os.path.join(start, option.value) if option.key in _FILES else ""
+    name = name or (last["callable"].value if "callable" in last else "application")
+    name = name.partition(".")[0]
+    path = [start, *(os.path.join(start, each) for each in paths), *packages]
+    return option, Sources(file, module, name if name.isidentifier() else "", tuple(path))
+
+
+def _has_other_app(last: Mapping[str, Option]) -> bool:
+    return not (APPS - _FILES - _MODULES).isdisjoint(last)
+
+
+def _packages(ini: Ini, last: Mapping[str, Option], start: str, version: str) -> list[str] | None:
+    """The folders of packages that Python adds itself; None for a Python that is no virtual
+    environment."""
+    homes = [last[key] for key in _HOMES & last.keys()]
+    home = max(homes, key=lambda option: option.line) if homes else ini.attribute("python-home")
+    user = os.path.expanduser("~")
+    system = [
+        f"/usr/local/lib/python{version}/dist-packages", "/usr/lib/python3/dist-packages",
+        f"{user}/.local/lib/python{version}/site-packages",
+        f"{sys.base_prefix}/lib/python{version}/site-packages",
+    ]  # fmt: skip
+    if home is None:
+        return system
+    place = os.path.join(start, home.value)
+    try:
+        text = Path(place, "pyvenv.cfg").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    shares = any(
+        line.replace(" ", "").lower() == "include-system-site-packages=true"
+        for line in text.splitlines()
+    )
+    return [f"{place}/lib/python{version}/site-packages", *(system if shares else [])]
+
+
+def seen_by_root(sources: Sources) -> str | None:
+    """What others than root could have written, of all that root would look at."""
+    for place in (sources.file, *sources.path):
+        try:
+            if place and (where := who_may_turn(place, ROOT)):
+                return where
+        except OSError:
+            continue
+    return None
+
+
+async def problem_of(sources: Sources, user: Identity, version: str) -> Problem | None:
+    """What keeps the app from being imported, as far as `user` can see. None also where there is no
+    Python of that version to look."""
+    candidates = (f"{sys.base_prefix}/bin/python{version}", f"/usr/bin/python{version}")
+    python = next((path for path in candidates if os.access(path, os.X_OK)), None)
+    if python is None or os.geteuid() not in (ROOT, user.uid):
+        return None
+    if user.uid == ROOT and seen_by_root(sources):
+        return None
+    looker = _LOOKER.read_text(encoding="utf-8")
+    argv = [python, "-I", "-S", "-c", looker, json.dumps(asdict(sources))]
+    argv = argv if user.uid == os.geteuid() else as_identity(user, argv)
+    try:
+        ended, printed = await run_command(argv, clean_environment(os.environ), _LONGEST_ANSWER)
+    except (CannotLaunch, EndlessOutput):
+        return None
+    if ended.code != 0 or not printed:
+        return None
+    answer = json.loads(printed.splitlines()[0])
+    return Problem(**{key: answer[key] for key in ("problem", "name", "source", "line")})
+
+
+def unimportable(option: Option, sources: Sources, problem: Problem) -> Iterator[Finding]:
+    """The error about an app that cannot be imported."""
+    at = f"{problem.source}, line {problem.line}"
+    text, cure = {
+        "no-module": (
+            f"there is no module {problem.name} in {':'.join(sources.path)}",
+            f"correct {option.key}, or set chdir or pythonpath to its folder",
+        ),
+        "syntax": (f"{at}, is no valid Python", "mend it"),
+        "no-import": (
+            f"{at}, imports {problem.name}, which is not installed for this app",
+            "install it, or name the virtualenv that has it",
+        ),
+        "no-callable": (
+            f"{problem.source} defines no {problem.name}", "set callable to what it defines"
+        ),
+    }[problem.problem]  # fmt: skip
+    yield Finding(option.line, Severity.ERROR, f"{text}, so the app does not start", cure)
