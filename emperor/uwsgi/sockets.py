@@ -19,6 +19,9 @@ _NEEDS_NAME = frozenset({
     "gevent", "asyncio", "tornado", "loop", "worker-exec", "worker-exec2", "map-socket",
     "python-worker-override",
 })  # fmt: skip
+# The daemon compares each socket of an ini with all of its options, and answers nobody meanwhile:
+# for 15 s where a tenant filled an ini with sockets (measured). Hardly any ini has more than three.
+_MOST_SOCKETS = 64
 # uWSGI reads `protocol` for this option alone.
 _DEFAULT_PROTOCOL = "socket"
 
@@ -45,6 +48,7 @@ def socket_of(domain: str, ini: Ini, settings: Settings, last: Mapping[str, Opti
     root = os.path.normpath(settings.sockets_dir)
     own_address = f"{root}/{domain}/socket"
     where = places(last, str(settings.vassals_dir))
+    _refuse_too_many(ini)
     own: Option | None = None
     foreign: list[str] = []
     for option in ini.options:
@@ -66,6 +70,14 @@ def socket_of(domain: str, ini: Ini, settings: Settings, last: Mapping[str, Opti
         return Socket(own_address, _DEFAULT_PROTOCOL, uwsgi, False, by_fd, tuple(foreign))
     refuse_path(own, spelled_address(own))
     return _named(own, ini, last, settings.activation, tuple(foreign))
+
+
+def _refuse_too_many(ini: Ini) -> None:
+    sockets = [each for each in ini.options if each.key in SOCKETS or each.key in SHARED_SOCKETS]
+    if len(sockets) > _MOST_SOCKETS:
+        raise sockets[_MOST_SOCKETS].broken(
+            f"it has {len(sockets)} sockets, and emperord takes {_MOST_SOCKETS}", "drop the others"
+        )
 
 
 def _refuse_unusable(own: Option | None, ini: Ini) -> None:

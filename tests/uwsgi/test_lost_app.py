@@ -49,6 +49,10 @@ def test_every_prefix_of_an_ini_is_judged_without_a_fault() -> None:
     for length in range(2, len(whole)):
         text = whole[:length]
         ini = ini_of(text)
+        if text.rpartition("\n")[2].rstrip(" =") == "socket":
+            with pytest.raises(BrokenIni, match="socket is empty"):
+                lint(ini, spec(whole), SETTINGS, SOMAXCONN)
+            continue
         lint(ini, spec(text) if "socket = " not in text else spec(whole), SETTINGS, SOMAXCONN)
 
 
@@ -58,3 +62,9 @@ def test_what_check_calls_an_error_is_what_the_daemon_refuses() -> None:
         first = next(each for each in findings if each.severity is Severity.ERROR)
         error = error_of(text)
         assert (error.line, error.cause, error.cure) == (first.line, first.text, first.cure)
+
+
+def test_few_lines_of_a_filled_ini_are_compared() -> None:
+    filled = "".join(f"x{number} = 1\n" for number in range(6000))
+    assert error_of(f"modul = a:app\n{filled}").line == 2
+    assert error_of(f"{filled}modul = a:app").line == 0

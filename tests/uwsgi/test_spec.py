@@ -58,6 +58,12 @@ def test_an_empty_socket_is_refused(option: str) -> None:
         spec(option)
 
 
+def test_an_ini_full_of_sockets_is_refused() -> None:
+    spec(f"{OWN}\nhttp-socket = :8001\n" + "shared-socket = /a\n" * 62)
+    with pytest.raises(BrokenIni, match="it has 3000 sockets, and emperord takes 64"):
+        spec("http-socket==0\n" * 3000)
+
+
 def test_a_number_of_thousands_of_digits_is_out_of_range() -> None:
     with pytest.raises(BrokenIni, match="out of range"):
         spec(f"idle = {'9' * 5000}")
