@@ -6,6 +6,7 @@ open to everybody, since its mode does not tell.
 
 import os
 import stat
+import struct
 
 from emperor.model.access import Access, Kind, Way
 from emperor.model.spec import Identity
@@ -14,6 +15,10 @@ _MOST_LINKS = 40
 _ACL = "system.posix_acl_access"
 _KINDS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.FOLDER, stat.S_IFSOCK: Kind.SOCKET}
 _READ, _WRITE, _ENTER = 4, 2, 1
+# The list in the form of the kernel: the version, then tag, permission and id of each entry
+# (include/uapi/linux/posix_acl_xattr.h). The id counts only in the entry of a user.
+_ACL_VERSION, _NO_ID = 2, 0xFFFFFFFF
+_ACL_OWNER, _ACL_USER, _ACL_GROUP, _ACL_MASK, _ACL_OTHERS = 0x01, 0x02, 0x04, 0x10, 0x20
 
 
 class FileSystem:
@@ -94,3 +99,17 @@ def _has_list(path: str) -> bool:
         return bool(os.getxattr(path, _ACL))
     except OSError:
         return False
+
+
+def let_read(fd: int, uid: int) -> None:
+    """Let that user read the file, beside its owner, and nobody else. Raises OSError, also where
+    the file system has no access lists."""
+    entries = (
+        (_ACL_OWNER, _READ, _NO_ID),
+        (_ACL_USER, _READ, uid),
+        (_ACL_GROUP, 0, _NO_ID),
+        (_ACL_MASK, _READ, _NO_ID),
+        (_ACL_OTHERS, 0, _NO_ID),
+    )
+    packed = b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    os.setxattr(fd, _ACL, struct.pack("<I", _ACL_VERSION) + packed)

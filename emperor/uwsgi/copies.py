@@ -3,16 +3,20 @@
 uWSGI reads the ini itself at each start. Where the file holds another version than the one that
 emperord serves (a broken one, or one that is written at this moment), uWSGI gets a copy of the
 version in service. A copy is in a folder of run-dir that only root can write, and only the user of
-the vassal can read it. It lives as long as the process, which reads it again at a reload.
+the vassal can read it. The copy belongs to root: an app could let the file of its own user grow
+until run-dir is full, which is in memory and part of /run. It lives as long as the process, which
+reads it again at a reload.
 """
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
 
+from emperor.linux.access import let_read
 from emperor.linux.stamps import has_stamp
 from emperor.model.ports import CannotLaunch, KeptText
-from emperor.model.spec import Spec
+from emperor.model.spec import Identity, Spec
 from emperor.uwsgi.ini import frozen
 
 _FOLDER_MODE = 0o711
@@ -45,13 +49,24 @@ class IniCopies:
             fd = os.open(path, _FLAGS, _FILE_MODE)
             with os.fdopen(fd, "wb") as file:
                 if spec.identity is not None:
-                    os.fchown(fd, spec.identity.uid, spec.identity.gid)
+                    _hand_over(fd, spec.identity)
                 file.write(text)
         except OSError as error:
             raise CannotLaunch(
                 f"cannot copy the last good version of {spec.ini} to {path}: {error.strerror}"
             ) from error
         return path
+
+
+def _hand_over(fd: int, identity: Identity) -> None:
+    """Raises OSError."""
+    try:
+        let_read(fd, identity.uid)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        # A file system without access lists.
+        os.fchown(fd, identity.uid, identity.gid)
 
 
 def remove_copy(path: str) -> None:
