@@ -21,7 +21,7 @@ def _as(user: str, command: str, path: str) -> subprocess.CompletedProcess[bytes
     return subprocess.run(words, check=False, capture_output=True)
 
 
-def test_only_the_user_of_the_app_reads_a_copy_and_cannot_fill_it() -> None:
+def test_the_user_of_the_app_reads_a_copy_and_cannot_fill_it() -> None:
     tenant = SystemAccounts().user("www-data")
     with public_folder() as folder:
         copies = IniCopies(folder / "vassals", folder)
