@@ -104,12 +104,12 @@ _PLACES = (
         "core/utils.c: uwsgi_write_pidfile",
     ),
     _rule(
-        r"open\(\"(?P<path>.*)\"\): (?P<error>[^\[\n]+?) \[core/logging\.c",
+        r"open\(\"(?P<path>[^\"\n]*)\"\): (?P<error>[^\[\n]+?) \[core/logging\.c",
         "cannot write the log {path} of logto or daemonize: {error}; {cure}",
         "core/logging.c: logto",
     ),
     _rule(
-        r"open\(\"(?P<path>.*)\"\): (?P<error>[^\[\n]+?) \[(?!core/daemons|core/plugins)",
+        r"open\(\"(?P<path>[^\"\n]*)\"\): (?P<error>[^\[\n]+?) \[(?!core/daemons|core/plugins)",
         "cannot open {path}: {error}; {cure}",
         "uwsgi.h: uwsgi_error_open",
     ),

@@ -52,6 +52,9 @@ _CHATTER = re.compile(
 )
 _ELSEWHERE = "its log does not say why, so look where logto or daemonize of the ini send its output"
 _LONGEST_WORD, _LONGEST = 160, 500
+# An app prints what it likes. On long lines, or thousands of short ones, the patterns would take up
+# to 10 s (measured), in which the daemon answers nobody.
+_MOST_LINES, _HEAD_OF_LINE, _END_OF_LINE = 200, 160, 60
 
 
 # core/master.c: master_loop; core/master_utils.c: uwsgi_detach_daemons and others.
@@ -85,6 +88,7 @@ def explain_exit(
 ) -> str:
     """Why a uWSGI ended, "cannot X: cause; cure" as far as the table of causes knows it, else its
     exit status and the last line of its output that is no chatter."""
+    printed = _bounded(printed)
     if ended.code == 0 or killed is Killed.TOLD:
         return str(ended)
     if killed is Killed.UNTOLD:
@@ -101,6 +105,7 @@ def explain_exit(
 def explain_replacement(printed: str) -> str:
     """Why the last worker died that the master has replaced; empty if it ended in order, as after
     max-requests. uWSGI prints this before the new worker accepts."""
+    printed = _bounded(printed)
     death = _last(_DEATH, printed)
     if death is None:
         return ""
@@ -121,6 +126,16 @@ def explain_replacement(printed: str) -> str:
     if cause := _cause(said, Circumstances()):
         return f"{worker} died: {cause}"
     return f"{worker} ended itself, by sys.exit() or os._exit() perhaps"
+
+
+def _bounded(printed: str) -> str:
+    """The last lines, and of a long line both ends."""
+    return "\n".join(
+        line
+        if len(line) <= _HEAD_OF_LINE + _END_OF_LINE
+        else f"{line[:_HEAD_OF_LINE]}…{line[-_END_OF_LINE:]}"
+        for line in printed.split("\n")[-_MOST_LINES:]
+    )
 
 
 def _signal_name(number: int) -> str:

@@ -104,9 +104,29 @@ def test_a_value_that_looks_like_a_format_is_harmless() -> None:
 
 @pytest.mark.parametrize("line", ["(" * 80, 'running "' * 9, "open(" * 16, "A." * 40, " " * 80])
 def test_an_output_made_to_be_slow_is_read_quickly(line: str) -> None:
-    printed = f"{line}\n" * (16384 // len(line))
+    _is_read_quickly(f"{line}\n" * (16384 // len(line)))
+
+
+@pytest.mark.parametrize("words", ["()", "mmap()", '" (', 'open("', 'open("a"): ', "/", "a "])
+@pytest.mark.parametrize("length", [290, 16384])
+def test_long_lines_are_read_quickly(words: str, length: int) -> None:
+    line = f'running "{words * 8192}'[:length]
+    _is_read_quickly(f"{line}\n" * (16384 // length))
+
+
+def test_a_traceback_of_thousands_of_lines_is_read_quickly() -> None:
+    _is_read_quickly("Traceback (most recent call last):\n" + "A\n" * 8000)
+
+
+def test_a_long_line_still_tells_the_cause() -> None:
+    printed = f"ValueError: {'x' * 9000}\nopen(): {'y' * 9000}\n"
+    assert "ValueError: xxx" in explain_exit(Exit(code=22), printed, AROUND)
+
+
+def _is_read_quickly(printed: str) -> None:
     began = time.process_time()
     explain_exit(Exit(code=1), printed, AROUND)
+    explain_replacement(f"{printed}DAMN ! worker 1 (pid: 1) died\n")
     assert time.process_time() - began < 0.2
 
 
