@@ -36,7 +36,7 @@ from emperor.uwsgi.pythons import binary_of
 from emperor.uwsgi.reader import UwsgiReader
 from emperor.uwsgi.reloads import restarts
 from emperor.uwsgi.resolver import CannotResolve, Resolver
-from emperor.uwsgi.users import Users, name_of, unknown_users, users_of
+from emperor.uwsgi.users import Users, ignored_users, name_of, unknown_users, users_of
 from emperor.uwsgi.values import refused_values
 
 FIRST_OPEN_PORT = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
@@ -121,6 +121,7 @@ class Examiner:
         found += restarts(ini, spec, settings)
         found += refused_values(resolved, uwsgi.options)
         found += unknown_users(resolved, start, self._accounts)
+        found += ignored_users(resolved, start, self._accounts)
         found += unusable_paths(resolved, spec, definition.folder, users, self._files)
         if uwsgi.python:
             found += unusable_python(resolved, definition.folder, users, self._files, uwsgi.python)

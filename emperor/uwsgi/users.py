@@ -1,4 +1,4 @@
-"""Which user uWSGI is at each moment of a start, and users and groups that do not exist.
+"""Which user uWSGI is at each moment of a start, and users and groups that do not exist or count.
 
 uWSGI starts as the user whom emperord chooses. If that is root, `uid` and `gid` of [uwsgi] change
 it before uWSGI enters `chdir`, unless an option delays that (uwsgi_as_root of core/utils.c).
@@ -72,6 +72,9 @@ def unknown_users(ini: Ini, start: Identity, accounts: Accounts) -> Iterator[Fin
         elif start.uid != ROOT and _is_other(key, value, start):
             text = f"only root can change to {key} {value}, so the app does not start"
             yield Finding(option.line, Severity.ERROR, text, f"drop {key}")
+    if "chroot" in last and start.uid != ROOT:
+        text = f"{name_of(start)} may not chroot, so the app does not start"
+        yield Finding(last["chroot"].line, Severity.ERROR, text, "drop chroot")
     for option in ini.options:
         if option.key == "add-gid" and start.uid == ROOT and accounts.group(option.value) is None:
             text = f"there is no group {option.value!r}, so the app does not start"
@@ -82,3 +85,40 @@ def _is_other(key: str, value: str, start: Identity) -> bool:
     """uWSGI refuses a number of another user; it ignores a name unless it is root."""
     own = start.uid if key == "uid" else start.gid
     return value.isdecimal() and int(value) not in (0, own)
+
+
+def ignored_users(ini: Ini, start: Identity, accounts: Accounts) -> Iterator[Finding]:
+    """A warning for each user or group of [uwsgi] that uWSGI ignores, since it is not root, and for
+    a user without a group, who keeps that of root."""
+    last = {option.key: option for option in ini.options}
+    if start.uid != ROOT:
+        yield from _not_root(ini, last, start, accounts)
+    elif (uid := last.get("uid")) and "gid" not in last and start.gid == ROOT:
+        user = accounts.user(uid.value)
+        if user is None or user.uid != ROOT:
+            text = f"uid = {uid.value} without gid leaves the app in the group root"
+            cure = "set gid too, or move uid to [emperor], which takes the groups of the user"
+            yield Finding(uid.line, Severity.WARNING, text, cure)
+
+
+def _not_root(
+    ini: Ini, last: Mapping[str, Option], start: Identity, accounts: Accounts
+) -> Iterator[Finding]:
+    name = name_of(start)
+    if ini.attribute("uid") or ini.attribute("gid"):
+        reason, cure = f"[emperor] has the app run as {name}", "change uid and gid in [emperor]"
+    else:
+        reason = f"the ini belongs to {name}, so the app runs as {name}"
+        cure = "have root own the ini"
+    for key in ("uid", "gid", "add-gid"):
+        option = last.get(key)
+        if option is None or (key != "add-gid" and _is_other(key, option.value, start)):
+            continue
+        if key == "uid":
+            user = accounts.user(option.value)
+            is_same = user is not None and user.uid == start.uid
+        else:
+            is_same = accounts.group(option.value) == start.gid
+        if not is_same:
+            text = f"{reason}, and {key} = {option.value} is ignored"
+            yield Finding(option.line, Severity.WARNING, text, f"{cure}, or drop {key}")
