@@ -36,7 +36,14 @@ from emperor.uwsgi.pythons import binary_of
 from emperor.uwsgi.reader import UwsgiReader
 from emperor.uwsgi.reloads import restarts
 from emperor.uwsgi.resolver import CannotResolve, Resolver
-from emperor.uwsgi.users import Users, ignored_users, name_of, unknown_users, users_of
+from emperor.uwsgi.users import (
+    Users,
+    ignored_users,
+    name_of,
+    unknown_users,
+    unusable_owner,
+    users_of,
+)
 from emperor.uwsgi.values import refused_values
 
 FIRST_OPEN_PORT = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
@@ -122,6 +129,8 @@ class Examiner:
         found += refused_values(resolved, uwsgi.options)
         found += unknown_users(resolved, start, self._accounts)
         found += ignored_users(resolved, start, self._accounts)
+        groups = self._files.groups_of(users.bind)
+        found += unusable_owner(resolved, spec, users, self._accounts, groups)
         found += unusable_paths(resolved, spec, definition.folder, users, self._files)
         if uwsgi.python:
             found += unusable_python(resolved, definition.folder, users, self._files, uwsgi.python)

@@ -80,13 +80,13 @@ class FileSystem:
             bits = info.st_mode >> 6
         elif _has_list(path):
             return True
-        elif info.st_gid in self._groups_of(user):
+        elif info.st_gid in self.groups_of(user):
             bits = info.st_mode >> 3
         else:
             bits = info.st_mode
         return bool(bits & permission)
 
-    def _groups_of(self, user: Identity) -> frozenset[int]:
+    def groups_of(self, user: Identity) -> frozenset[int]:
         """The groups that setpriv(1) gives the user, see linux/processes."""
         if user not in self._groups:
             others = () if user.user is None else os.getgrouplist(user.user, user.gid)

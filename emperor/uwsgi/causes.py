@@ -165,6 +165,12 @@ _USERS = (
         "core/utils.c: uwsgi_chown; core/uwsgi.c: uwsgi_opt_uid",
     ),
     _rule(
+        r"^chown\(\): " + _ERROR,
+        "cannot give a socket of the ini{bound} to the user of chown-socket: chown(): {error}; drop"
+        " that socket, as nginx talks to emperord's own, or drop chown-socket",
+        "core/utils.c: uwsgi_chown",
+    ),
+    _rule(
         r"cannot (?P<call>chroot|setgid|setuid)\(\) as non-root user",
         "cannot {call}() as non-root user: the app runs as the owner of its ini; drop uid, gid and"
         " chroot, or have root own the ini",

@@ -56,6 +56,10 @@ def _is_narrow(value: str, spec: Spec) -> bool:
     return value.isdecimal() and spec.head_bytes < PACKET_BYTES
 
 
+def _makes_no_socket(_: str, spec: Spec) -> bool:
+    return not any(address.startswith(("/", "@")) for address in spec.foreign_sockets)
+
+
 def _sleeps(_: str, spec: Spec) -> bool:
     return spec.idle > 0
 
@@ -93,7 +97,7 @@ _RULES = (
           "set idle = 0 in [emperor] for an app that must not sleep", _is_off),
     _Rule({"chmod-socket", "chmod", "chown-socket"}, Severity.NOTE,
           "{key} has no effect on a socket that emperord makes",
-          "see socket-owner, socket-group and socket-mode in emperord.ini"),
+          "see socket-owner, socket-group and socket-mode in emperord.ini", _makes_no_socket),
     _Rule(HELPERS | {"timer", "rbtimer", "signal-timer", "signal-rbtimer"}, Severity.WARNING,
           "what {key} starts does not run while the app sleeps, after {idle} without a request",
           "set idle = 0 if it must run always, or run it as a service of its own", _sleeps),

@@ -4,10 +4,10 @@ uWSGI starts as the user whom emperord chooses. If that is root, `uid` and `gid`
 it before uWSGI enters `chdir`, unless an option delays that (uwsgi_as_root of core/utils.c).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from emperor.model.spec import Identity
+from emperor.model.spec import Identity, Spec
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT, Accounts
 from emperor.uwsgi.ini import Ini, Option
@@ -99,6 +99,33 @@ def ignored_users(ini: Ini, start: Identity, accounts: Accounts) -> Iterator[Fin
             text = f"uid = {uid.value} without gid leaves the app in the group root"
             cure = "set gid too, or move uid to [emperor], which takes the groups of the user"
             yield Finding(uid.line, Severity.WARNING, text, cure)
+
+
+def unusable_owner(
+    ini: Ini, spec: Spec, users: Users, accounts: Accounts, groups: Collection[int]
+) -> Iterator[Finding]:
+    """An error for a chown-socket that fails (uwsgi_chown of core/utils.c). uWSGI applies it to
+    each unix socket that it makes itself. `groups` are those of the user who binds."""
+    option = next((each for each in reversed(ini.options) if each.key == "chown-socket"), None)
+    made = [address for address in spec.foreign_sockets if address.startswith(("/", "@"))]
+    if option is None or not made:
+        return
+    owner, colon, group = option.value.partition(":")
+    user = accounts.user(owner)
+    uid = int(owner) if user is None and owner.isdecimal() else user and user.uid
+    gid = accounts.group(group) if colon else None
+    cure = "drop that socket, as nginx talks to emperord's own, or drop chown-socket"
+    may = users.bind.uid in (ROOT, uid) and (users.bind.uid == ROOT or not colon or gid in groups)
+    if uid is None or (colon and gid is None):
+        kind, name = ("user", owner) if uid is None else ("group", group)
+        text, cure = f"there is no {kind} {name!r}", "create it, or correct chown-socket"
+    elif made[0].startswith("@"):
+        text = f"chown-socket fails on {made[0]}, which is no file"
+    elif not may:
+        text = f"{name_of(users.bind)} may not chown {made[0]} to {option.value}"
+    else:
+        return
+    yield Finding(option.line, Severity.ERROR, f"{text}, so the app does not start", cure)
 
 
 def _not_root(

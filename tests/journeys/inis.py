@@ -159,6 +159,17 @@ _SOCKETS = (
     _good("http-router", f"{_APP}http = 127.0.0.1:PORT\n"),
     _good("https-port", f"{_APP}https-socket = 127.0.0.1:PORT,SITE/cert.pem,SITE/key.pem\n"),
     _good("chown", f"{_APP}uid = 33\nsocket = SITE/chown.sock\nchown-socket = www-data\n"),
+    _bad("tenants-chown", f"{_APP}socket = SITE/run/a.sock\nchown-socket = root\n",
+         "www-data may not chown SITE/run/a.sock to root", owner="www-data"),
+    _bad("chown-group", f"{_APP}socket = SITE/run/b.sock\nchown-socket = www-data:root\n",
+         "may not chown", owner="www-data"),
+    _good("chown-self", f"{_APP}socket = SITE/run/c.sock\nchown-socket = www-data:www-data\n",
+          owner="www-data"),
+    _bad("chown-abstract", f"{_APP}socket = @chownPORT\nchown-socket = www-data\n", "is no file"),
+    _bad("chown-nobody", f"{_APP}socket = SITE/run/d.sock\nchown-socket = nosuch\n",
+         "there is no user 'nosuch'"),
+    _good("chown-port", f"{_APP}{_PLAIN}chown-socket = root\n", "has no effect on a socket",
+          owner="www-data"),
     _good("listen", f"{_APP}listen = 64\n{_PLAIN}"),
     _good("long-listen", f"{_APP}listen = 99999\n", "the kernel makes"),
     _bad("listen-more", f"{_APP}listen = 99999\n{_PLAIN}", "more than net.core.somaxconn"),
@@ -168,7 +179,7 @@ _SOCKETS = (
     _good("port-a", f"{_APP}http-socket = 127.0.0.1:SAME\n"),
     _bad("port-b", f"{_APP}http-socket = :SAME\n", "of port-a.test.ini", after="port-a"),
     _bad("port-c", f"{_APP}stats = 127.0.0.1:SAME\n", "of port-a.test.ini", after="port-a"),
-)
+)  # fmt: skip
 
 _OTHERS = (
     _good("harakiri", f"{_APP}harakiri = 30\nmax-requests = 5\n"),

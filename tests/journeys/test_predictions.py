@@ -7,7 +7,6 @@ import subprocess
 import venv
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,9 +100,11 @@ class World:
 def _free_ports() -> Iterator[int]:
     """Ports that the kernel chooses for no client (net.ipv4.ip_local_port_range)."""
     for port in range(20_000, 32_000):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            yield port
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        yield port
 
 
 def _build(site: Path) -> None:

@@ -83,6 +83,14 @@ SOCKETS = (
         owner="nobody",
     ),
     Failure(
+        "chown-denied",
+        "cannot give a socket of the ini ({full}/chown.sock) to the user of chown-socket: chown():"
+        " Operation not permitted; drop that socket, as nginx talks to emperord's own, or drop"
+        " chown-socket",
+        "http-socket = {full}/chown.sock\nchown-socket = root",
+        owner="nobody",
+    ),
+    Failure(
         "long-queue",
         "cannot listen: Listen queue size is greater than the system max net.core.somaxconn"
         " ({somaxconn}); lower `listen`, or raise net.core.somaxconn by sysctl",
