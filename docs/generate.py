@@ -205,9 +205,9 @@ _FROM_UWSGI = """\
 
 <!-- Written by `make docs` from emperor/uwsgi/emperor_options.py; do not edit. -->
 
-An administrator who runs uWSGI's Emperor finds here what each of its options is in emperord. The
-inis of the vassals stay as they are: name each one DOMAIN.ini, and let `emperorctl check` read
-them. It names the options below where an ini has one.
+An administrator who runs uWSGI's Emperor finds here what each of its options is in emperord.
+[moving.md](moving.md) moves a server, step by step. Most inis of vassals can stay as they are:
+`emperorctl check` reads them, and names what does not work here, the options below among it.
 
 ## By another name
 
