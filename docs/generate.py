@@ -95,6 +95,12 @@ the state.
   daemon starts. After {sleep} (an order, or an eviction) it stays down until {wakes}.
 - An order of `emperorctl` is carried out when the vassal is at rest: in no state of {moving}, and
   with no event pending.
+- A version of the ini is good once it has accepted. If a newer one fails before that (`failed`
+  while `starting`, `second-exited` while `reloading`), the good one is in effect again. It boots at
+  once where the table says `throttled`. If it fails while `starting` too, the table holds, with the
+  newest version in effect and no other kept: so the two never boot by turns. A changed ini, and an
+  order of {pardons}, put the newest version into effect (model/fallback.py). Only `start` does not
+  while an app boots or serves.
 
 ## Transitions
 

@@ -32,7 +32,7 @@ def facts(detail: VassalDetail, now: datetime) -> list[tuple[str, str]]:
         ("cause", "" if status.last_error == detail.ini_error else status.last_error),
         ("ini", f"{detail.ini}{_written(detail, now)}"),
         ("", _newer(detail, now)),
-        ("", detail.ini_error and f"{detail.ini_error}; the version before it is in service"),
+        ("", _ini_error(detail)),
         ("socket", f"{status.socket}, activation = {detail.activation.value}"),
         ("aliases", ", ".join(detail.aliases)),
         ("log", detail.log),
@@ -93,6 +93,13 @@ def _newer(detail: VassalDetail, now: datetime) -> str:
         return text + "boots beside it"
     pid = detail.predecessor_pid or detail.status.pid
     return text + f"waits until pid {pid} has finished its requests"
+
+
+def _ini_error(detail: VassalDetail) -> str:
+    """What is wrong with the newest version of the ini."""
+    if detail.ini_error is None or detail.failed_ini_written_at is not None:
+        return detail.ini_error or ""
+    return f"{detail.ini_error}; the version before it is in service"
 
 
 def _woken(wake: Wake | None, now: datetime) -> str:

@@ -95,6 +95,23 @@ class ProcessRecord:
         return 0.0 if self.boot.accepting is None else now - self.boot.accepting
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of an ini: `text` was read from the file with that stamp, and says `spec`."""
+
+    spec: Spec
+    stamp: Stamp | None
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FailedVersion:
+    """A version whose process ended before it accepted, and what administrators are told of it."""
+
+    version: Version
+    why: str
+
+
 @dataclass(slots=True, eq=False)
 class VassalRecord:
     """What is kept of a vassal: every field of it. Times are monotonic seconds.
@@ -105,6 +122,9 @@ class VassalRecord:
     cause of the process that waits for its turn to boot; its slot is empty until then.
     `is_put_to_sleep`: the app sleeps by an order, even if its ini says that it never does.
     `early_ends` counts the processes in a row that ended by an order soon after their start.
+    `has_accepted`: a process by `text` has accepted. `good` is the last version of which that is
+    true, while a newer one is in effect. `failed` is the newest version, while the good one is in
+    effect again. One of the two is None.
     """
 
     spec: Spec
@@ -128,6 +148,9 @@ class VassalRecord:
     text: bytes = b""
     is_put_to_sleep: bool = False
     early_ends: int = 0
+    has_accepted: bool = False
+    good: Version | None = None
+    failed: FailedVersion | None = None
     format: Literal[2] = FORMAT
 
     @property

@@ -181,6 +181,9 @@ class VassalDetail:
     """when the version of the ini was written that is in effect; null: emperord does not know"""
     newer_ini_written_at: datetime | None = None
     """when the version was written that waits for the end of a process or boots; null: none does"""
+    failed_ini_written_at: datetime | None = None
+    """when the newest version was written, if it did not start and the last one that did is in
+    effect again; null: otherwise"""
 
 
 @dataclass(frozen=True, slots=True)

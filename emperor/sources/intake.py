@@ -22,6 +22,7 @@ from emperor.sources.refusals import Refusals
 from emperor.sources.winners import Note, Winners
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
+from emperor.supervisor.versions import newest
 
 log = logging.getLogger("emperord.intake")
 
@@ -88,13 +89,14 @@ class Intake:
         stays in service, the name and the stamp of its ini."""
         served = []
         for vassal in self._governor.vassals:
-            self._claims.take(vassal.spec)
+            spec, stamp = newest(vassal)
+            self._claims.take(spec)
             if vassal.ini_error:
                 self._complained.add(vassal.spec.domain)
             if vassal.state is State.REMOVED:
-                self._retry_others_when_gone(vassal.spec)
+                self._retry_others_when_gone(spec)
             else:
-                served.append((vassal.spec.ini, vassal.stamp))
+                served.append((spec.ini, stamp))
         return served
 
     def unserved(self) -> list[str]:
@@ -236,6 +238,6 @@ class Intake:
 
 
 def _is_in_service(vassal: Vassal, spec: Spec, stamp: Stamp) -> bool:
-    """Whether this very version of the ini is in service."""
+    """Whether this very version of the ini is in service, or does not start and was tried."""
     is_current = vassal.state is not State.REMOVED and vassal.ini_error is None
-    return is_current and (vassal.spec, vassal.stamp) == (spec, stamp)
+    return is_current and newest(vassal) == (spec, stamp)

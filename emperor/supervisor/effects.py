@@ -14,6 +14,7 @@ from emperor.model.lifecycle import Connections, Door, Posture, Role, posture
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotListen, KeptText, Ports, ProcessEvents
 from emperor.model.snapshot import ProcessRecord
+from emperor.model.unavailable import unavailable_response
 from emperor.supervisor.records import Child, Slot, Vassal
 
 log = logging.getLogger("emperord.effects")
@@ -83,6 +84,13 @@ class Effects:
         else:
             vassal.bind_failed_at = None
             self.update_watch(vassal)
+
+    def replace_listener(self, vassal: Vassal) -> None:
+        """Refuse what is queued, and bind another listener. A process that escaped from the app's
+        group may keep the old socket, and with it the power to let visitors, or an accept(2) of
+        ours, wait for ever."""
+        vassal.listener.shut(unavailable_response(vassal.spec.protocol))
+        self.listen_again(vassal)
 
     def kill(self, vassal: Vassal) -> None:
         """SIGKILL its processes; their exits are reported as usual."""

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from emperor.model.boot_queue import BootQueue
 from emperor.model.cause import Cause, Stop
+from emperor.model.fallback import Turn, boots_good_version, turn
 from emperor.model.lifecycle import (
     MOVING,
     PARDONS,
@@ -32,10 +33,11 @@ from emperor.model.log_fields import about
 from emperor.model.policy import most_starting, throttle_seconds
 from emperor.model.ports import CannotLaunch, Ports
 from emperor.model.settings import Settings
-from emperor.model.snapshot import PendingEvent
+from emperor.model.snapshot import PendingEvent, Version
 from emperor.model.spec import Spec, Stamp
 from emperor.model.status import Level, TransitionEvent
 from emperor.model.unavailable import unavailable_response
+from emperor.supervisor import versions
 from emperor.supervisor.checkpoint import Checkpoint
 from emperor.supervisor.effects import Effects
 from emperor.supervisor.events import transition_event
@@ -111,9 +113,11 @@ class Governor:
         vassal = self.vassals[spec.domain]
         # Other settings are no event of an app that sleeps.
         is_silent = vassal.stamp == stamp and vassal.is_asleep and not vassal.consecutive_failures
-        vassal.listener.apply(spec)
+        new = Version(spec, stamp, text)
+        is_silent = is_silent or versions.has_failed(vassal, new)
+        vassal.listener.apply(versions.spec_after(vassal, new))
         self.vassals.drop_aliases(vassal)
-        vassal.spec, vassal.stamp, vassal.text = spec, stamp, text
+        versions.take(vassal, new)
         self.vassals.add(vassal)
         vassal.ini_error = None
         if is_silent:
@@ -157,6 +161,7 @@ class Governor:
         as the vassal is at rest."""
         order = Order(event)
         vassal.orders += (order,)
+        versions.try_newest_at(vassal, event)
         self.handle(Occurrence(vassal, event, Cause(by, self.now(), person=True)))
         return order.outcome
 
@@ -247,12 +252,9 @@ class Governor:
             )
         except IllegalEvent as error:
             log.error(
-                "%s: %s; nothing was changed",
-                vassal.spec.domain,
-                error,
-                exc_info=True,
-                extra=about(vassal.spec.domain),
-            )
+                "%s: %s; nothing was changed", vassal.spec.domain, error,
+                exc_info=True, extra=about(vassal.spec.domain),
+            )  # fmt: skip
             self._scheduler.give_up(vassal)
             return
         if decision is None:
@@ -261,8 +263,10 @@ class Governor:
                 self.checkpoint.save(vassal)
             self._report_orders(vassal)
             return
+        changed = turn(vassal.state, event, versions.present(vassal))
+        decision = boots_good_version(decision) if changed is Turn.FALL_BACK else decision
         released = vassal.pending_event if decision.releases_pending else None
-        self._change(what, decision)
+        self._change(what, decision, changed)
         next_up = self._apply(vassal, what.cause)
         if next_up is None and released:
             next_up = Occurrence(vassal, released.event, released.cause)
@@ -274,17 +278,15 @@ class Governor:
         else:
             self._finish(vassal)
 
-    def _change(self, what: Occurrence, decision: Decision) -> None:
+    def _change(self, what: Occurrence, decision: Decision, changed: Turn) -> None:
         """Write down in the record what was decided, and one line in the log."""
         vassal, before, detail = what.vassal, what.vassal.state, what.why
         if decision.notes_stop:
             vassal.last_stop = Stop(self.now(), what.why)
-        if what.event is Event.FAILED:
+        if what.event is Event.FAILED and decision.to is State.THROTTLED:
             detail = self._count_failure(vassal, what.why)
         if decision.is_error or decision.clears_error:
             vassal.last_error = what.why if decision.is_error else None
-            for order in vassal.orders:
-                order.failure = vassal.last_error
         if decision.pardons:
             vassal.consecutive_failures = 0
         if what.event in PARDONS:
@@ -293,6 +295,15 @@ class Governor:
             owes = decision.owes
             vassal.pending_event = PendingEvent(owes, what.cause) if owes else None
         vassal.move(decision.move)
+        versions.follow(vassal, changed, what.why)
+        fallen_back = versions.why_fallen_back(vassal)
+        if changed is Turn.FALL_BACK:
+            detail = fallen_back or detail
+            if vassal.lead is None and not vassal.listener.is_in_place():
+                self._effects.replace_listener(vassal)
+        if decision.is_error or decision.clears_error:
+            for order in vassal.orders:
+                order.failure = vassal.last_error or fallen_back
         vassal.state = decision.to
         if vassal.state is not before:
             vassal.since = self.now()
@@ -301,10 +312,7 @@ class Governor:
         self._recorder.record(transition_event(at, before, what, detail, level))
 
     def _count_failure(self, vassal: Vassal, why: str) -> str:
-        # A process that escaped from the app's group may keep the old socket, and with it the power
-        # to let visitors, or an accept(2) of ours, wait for ever.
-        vassal.listener.shut(unavailable_response(vassal.spec.protocol))
-        self._effects.listen_again(vassal)
+        self._effects.replace_listener(vassal)
         vassal.consecutive_failures += 1
         delay = throttle_seconds(
             vassal.consecutive_failures,

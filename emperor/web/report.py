@@ -29,6 +29,7 @@ from emperor.model.status import (
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.supervisor.slices import slices
+from emperor.supervisor.versions import why_fallen_back
 
 _LOG_TAIL_LINES = 20
 _LOG_TAIL_BYTES = 16_384
@@ -125,9 +126,10 @@ class Reporter:
             activation=spec.activation,
             aliases=spec.aliases,
             predecessor_pid=self._predecessor_pid(vassal),
-            ini_error=vassal.ini_error,
+            ini_error=_ini_error(vassal),
             ini_written_at=_written(in_effect),
             newer_ini_written_at=_written(vassal.stamp) if vassal.stamp != in_effect else None,
+            failed_ini_written_at=_written(vassal.failed.version.stamp) if vassal.failed else None,
             wake=self._wake(vassal),
             last_stop=last_stop,
             log=log,
@@ -184,7 +186,7 @@ class Reporter:
             starts=vassal.starts,
             consecutive_failures=vassal.failures(now),
             retry_at=wall(vassal.retry_at) if vassal.retry_at is not None else None,
-            last_error=vassal.ini_error or vassal.last_error,
+            last_error=_ini_error(vassal) or vassal.last_error,
             rss_bytes=measured.usage.rss_bytes if measured.usage else None,
             cpu_seconds=measured.usage.cpu_seconds if measured.usage else None,
             held=self._admission.held(spec.domain),
@@ -227,6 +229,11 @@ def tail(path: str) -> tuple[str, ...]:
     except OSError:
         return ()
     return tuple(lines[-_LOG_TAIL_LINES:])
+
+
+def _ini_error(vassal: Vassal) -> str | None:
+    """Why the newest version of the ini is not in effect."""
+    return vassal.ini_error or why_fallen_back(vassal)
 
 
 def _written(stamp: Stamp | None) -> datetime | None:

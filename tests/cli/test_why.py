@@ -81,6 +81,13 @@ def test_a_broken_ini_is_told_once_with_what_serves() -> None:
     ]
 
 
+def test_an_ini_that_did_not_start_is_told_in_its_own_words() -> None:
+    error = "the new version did not start: boom; the version of Sunday is in effect"
+    of = replace(detail(running(GOAT)), ini_error=error, failed_ini_written_at=NOW)
+    lines = [line.plain for line in story(of, NOW)]
+    assert [line for line in lines if error in line] == [f"  {'':10}{error}"]
+
+
 def test_the_age_of_what_is_in_effect_is_told() -> None:
     of = replace(detail(running(GOAT)), ini_written_at=NOW - timedelta(hours=2))
     assert "as it was written 2h" in _told(of)["ini"]

@@ -9,11 +9,13 @@ import pytest
 from emperor.model.cause import Boot, Cause, Stop
 from emperor.model.lifecycle import Event, Role, State
 from emperor.model.snapshot import (
+    FailedVersion,
     ListenerRef,
     PendingEvent,
     ProcessRecord,
     ProcessRef,
     VassalRecord,
+    Version,
     decoder,
     encode,
 )
@@ -25,6 +27,7 @@ CAUSE = Cause("hit", 1.0, "203.0.113.9", "7f3c0a", person=True)
 BOOT = Boot(CAUSE, 2.0, 3.0, 4.0, 5.0)
 MARK = ProcessRef("fake", 4711, 12, "/logs/a", 13, (1, 2), "/copy")
 CHILD = ProcessRecord(7, SPEC, MARK, BOOT, Role.SERVING, 8.0, "too slow", 3, Stamp(1, 2, 3, 4, 5))
+VERSION = Version(SPEC, Stamp(1, 2, 3, 4, 5), b"[uwsgi]")
 # Here no field has its default value, so that a field which is not saved is noticed.
 FULL = VassalRecord(
     spec=SPEC,
@@ -48,6 +51,9 @@ FULL = VassalRecord(
     text=b"[uwsgi]",
     is_put_to_sleep=True,
     early_ends=2,
+    has_accepted=True,
+    good=VERSION,
+    failed=FailedVersion(VERSION, "exit status 1"),
 )
 
 

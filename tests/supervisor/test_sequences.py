@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from emperor.model.lifecycle import POSTURE, Connections, Door, Event, Role, State
 from emperor.model.policy import LONGEST_PLACE_SECONDS
 from emperor.model.ports import Message
-from emperor.model.spec import OnChange
+from emperor.model.spec import OnChange, Stamp
 from emperor.supervisor.records import Vassal
 from tests.supervisor.fakes import Crash, FakeProcess, World
 
@@ -40,6 +40,7 @@ class LifeOfAVassal(RuleBasedStateMachine):
         self.alive: list[FakeProcess] = []
         self.neighbours: list[FakeProcess] = []
         self.seen = 0
+        self.version = 0
 
     def let(self, act: Callable[[], object]) -> None:
         """Let something happen. The daemon may be killed half-way."""
@@ -79,7 +80,11 @@ class LifeOfAVassal(RuleBasedStateMachine):
     @precondition(lambda self: self.there)
     @rule(on_change=st.sampled_from(OnChange))
     def the_ini_changes(self, on_change: OnChange) -> None:
-        self.let(lambda: self.world.governor.revise(replace(self.world.spec, on_change=on_change)))
+        self.version += 1
+        spec = replace(self.world.spec, on_change=on_change)
+        stamp = Stamp(self.version, self.version, 1, 0, 0)
+        text = b"version %d" % self.version
+        self.let(lambda: self.world.governor.revise(spec, stamp, text))
 
     @precondition(lambda self: self.there)
     @rule()
@@ -155,6 +160,12 @@ class LifeOfAVassal(RuleBasedStateMachine):
         wants = posture.connections is not Connections.LEFT_TO_THE_APP and not vassal.pending_event
         assert listener.watched == wants
         assert (vassal.throttle is not None) == (vassal.state is State.THROTTLED)
+
+    @invariant()
+    def a_vassal_keeps_one_other_version_at_most(self) -> None:
+        vassal = self.world.vassal
+        assert vassal.good is None or vassal.failed is None
+        assert vassal.failed is None or vassal.has_accepted
 
     @invariant()
     def every_process_that_should_end_has_a_deadline(self) -> None:
