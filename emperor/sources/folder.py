@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 
@@ -24,6 +25,8 @@ log = logging.getLogger("emperord.folder")
 # Editors write a new file and rename it, or rename the old file and write a new one. An ini that is
 # back within this time was never gone.
 GRACE_SECONDS = 0.2
+# What they name the file that they write: emacs, nano, vim, rsync, `sed -i` and `perl -i`.
+_DRAFT = re.compile(r"\..*|.*~|#.*#|4913|sed[A-Za-z0-9]{6}|XX[A-Za-z0-9]{6}", re.DOTALL)
 
 
 class VassalFolder:
@@ -151,7 +154,7 @@ class VassalFolder:
     def _update_misnamed(self, file: str) -> None:
         """A file that is not named DOMAIN.ini."""
         if file.startswith(".") or not file.endswith(".ini"):
-            if file not in self._ignored:
+            if file not in self._ignored and not _DRAFT.fullmatch(file):
                 self._ignored.add(file)
                 log.info("%r is not served: it is not named DOMAIN.ini", file)
         elif os.path.lexists(os.path.join(self._path, file)):

@@ -110,6 +110,33 @@ async def test_each_refusal_has_its_reason(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("file", "is_logged"),
+    [
+        ("notes.txt", True),
+        ("a.example.yaml", True),
+        ("sedan.conf", True),
+        ("sedGa2EPw", False),
+        ("XX5k2QaB", False),
+        ("a.example.ini~", False),
+        (".a.example.ini.swp", False),
+        (".a.example.ini.Xy12Zq", False),
+        ("#a.example.ini#", False),
+        ("4913", False),
+    ],
+)
+async def test_the_draft_of_an_editor_is_not_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str, is_logged: bool
+) -> None:
+    caplog.set_level("INFO", "emperord.folder")
+    async with site_at(tmp_path) as site:
+        (tmp_path / file).touch()
+        await site.folder.rescan()
+        assert not site.folder.refused
+    told = [f"{file!r} is not served: it is not named DOMAIN.ini"] if is_logged else []
+    assert caplog.messages == told
+
+
 async def test_a_mended_ini_is_served(tmp_path: Path) -> None:
     async with site_at(tmp_path) as site:
         site.write("b.example", "soon")
