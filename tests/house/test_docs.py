@@ -16,6 +16,7 @@ from emperor.cli.route import route_of
 from emperor.model import status
 from emperor.model.problem import ProblemCode
 from emperor.model.settings import KEYS, read_settings
+from emperor.uwsgi.spec import EMPEROR_KEYS
 from tests.faults.outcome import Outcome
 from tests.faults.table import FAULTS, Fault
 
@@ -48,6 +49,24 @@ def test_every_setting_stands_in_the_documentation() -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     for key in KEYS:
         assert f"| {key.name} | " in page
+
+
+def test_the_manual_page_has_every_key_of_its_section() -> None:
+    page = (ROOT / "docs/man/emperord.8").read_text(encoding="utf-8").replace("\\-", "-")
+    settings, _, vassals = page.partition(".SH SETTINGS\n")[2].partition('"SETTINGS OF ONE VASSAL"')
+    vassals = vassals.partition("\n.SH")[0]
+    assert [key.name for key in KEYS if not _stands_in(settings, key.name)] == []
+    assert [name for name in EMPEROR_KEYS if not _stands_in(vassals, name)] == []
+
+
+def test_the_settings_page_has_every_key_of_a_vassal() -> None:
+    page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    rows = "\n".join(re.findall(r"(?m)^\| [^|]+ \|", page.partition("## What a vassal sets")[2]))
+    assert [name for name in EMPEROR_KEYS if not _stands_in(rows, name)] == []
+
+
+def _stands_in(text: str, name: str) -> bool:
+    return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text) is not None
 
 
 @pytest.mark.parametrize(
