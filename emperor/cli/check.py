@@ -103,5 +103,5 @@ async def _ask(run_dir: Path) -> SettingsInEffect:
 async def _check(inis: Sequence[Path], settings: Settings, uwsgi: Path) -> list[Verdict]:
     programs = Programs(uwsgi)
     await programs.asked()
-    examiner = Examiner(settings, uwsgi, programs)
+    examiner = Examiner(settings, uwsgi, programs, inis)
     return [await examiner.examine(path) for path in inis]

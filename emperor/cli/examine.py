@@ -6,7 +6,8 @@ will run as.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.features import plugins_of
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT, identity_of
-from emperor.uwsgi.ini import Ini
+from emperor.uwsgi.ini import LOADERS, Ini
 from emperor.uwsgi.lint import lint, unknown_options
 from emperor.uwsgi.paths import unusable_paths, unusable_python
 from emperor.uwsgi.pythons import binary_of
@@ -59,14 +60,25 @@ class Verdict:
     socket: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """An ini in the folder of vassals."""
+
+    ini: Ini
+    spec: Spec
+
+
 class Examiner:
     """Checks inis one by one, and remembers what each one claims: hosts, sockets and ports.
 
-    It takes the folder of an ini for the folder of vassals.
+    An ini is judged as if it were in the folder of vassals of the settings, if there is one.
     """
 
-    def __init__(self, settings: Settings, uwsgi: Path, programs: Programs) -> None:
-        """Raises SettingsError."""
+    def __init__(
+        self, settings: Settings, uwsgi: Path, programs: Programs, inis: Collection[Path]
+    ) -> None:
+        """`inis` are those that will be checked. Raises SettingsError."""
+        self._names = {path.name for path in inis}
         self._settings = settings
         self._uwsgi = uwsgi
         self._programs = programs
@@ -75,6 +87,7 @@ class Examiner:
         self._first_open_port = int(FIRST_OPEN_PORT.read_text(encoding="ascii"))
         self._claims = Claims()
         self._ports = Ports()
+        self._others: list[Neighbour] | None = None
         self._files = FileSystem()
         self._network = Network()
         self._accounts = SystemAccounts()
@@ -99,7 +112,8 @@ class Examiner:
         """Add to `found`, and return the socket. Raises OSError and BrokenIni."""
         domain = _domain_of(path.name)
         folder = path.parent.resolve()
-        settings = replace(self._settings, vassals_dir=folder)
+        home = self._home(folder)
+        settings = replace(self._settings, vassals_dir=home)
         resolver = Resolver(self._uwsgi, folder, Gate())
         reader = UwsgiReader(settings, self._accounts, resolver, self._somaxconn, self._defaults)
         file = read_ini(str(path))
@@ -131,15 +145,57 @@ class Examiner:
         found += ignored_users(resolved, start, self._accounts)
         groups = self._files.groups_of(users.bind)
         found += unusable_owner(resolved, spec, users, self._accounts, groups)
-        found += unusable_paths(resolved, spec, definition.folder, users, self._files)
+        found += unusable_paths(resolved, spec, str(home), users, self._files)
+        found += _moved_includes(resolved, folder, home)
         if uwsgi.python:
-            found += unusable_python(resolved, definition.folder, users, self._files, uwsgi.python)
-            found += await self._import(resolved, definition.folder, users, uwsgi.python, binary)
+            found += unusable_python(resolved, str(home), users, self._files, uwsgi.python)
+            found += await self._import(resolved, str(home), users, uwsgi.python, binary)
         found += closed_ports(resolved, users, self._first_open_port)
         found += unusable_addresses(resolved, self._network)
         found += self._ports.conflicts(resolved)
+        found += self._neighbours(reader, spec, resolved, folder == home)
         self._claim(spec)
         return spec.socket
+
+    def _home(self, folder: Path) -> Path:
+        """The folder of vassals, in which uWSGI will start; `folder` where there is none."""
+        vassals = self._settings.vassals_dir
+        return vassals.resolve() if vassals.is_dir() else folder
+
+    def _neighbours(
+        self, reader: UwsgiReader, spec: Spec, ini: Ini, is_there: bool
+    ) -> Iterator[Finding]:
+        """Conflicts with the inis in the folder of vassals that are not checked. They have what
+        they claim, unless this ini is there too, and may have it."""
+        severity = Severity.WARNING if is_there else Severity.ERROR
+        for other in self._unchecked(reader):
+            claims = Claims()
+            claims.take(other.spec)
+            if why := claims.conflict(spec):
+                yield Finding(0, severity, why, "")
+            ports = Ports()
+            ports.note(other.ini)
+            yield from (replace(found, severity=severity) for found in ports.conflicts(ini))
+
+    def _unchecked(self, reader: UwsgiReader) -> list[Neighbour]:
+        """The inis in the folder of vassals that are not checked, as far as they can be read
+        without uWSGI."""
+        if self._others is None:
+            self._others = []
+            vassals = self._settings.vassals_dir
+            paths = sorted(vassals.glob("*.ini")) if vassals.is_dir() else []
+            for path in paths:
+                with suppress(OSError, BrokenIni):
+                    if path.name in self._names:
+                        continue
+                    domain = _domain_of(path.name)
+                    file = read_ini(str(path))
+                    folder = str(vassals.resolve())
+                    definition = Definition(domain, path.name, folder, file.data, file.owner)
+                    ini = reader.parse(definition)
+                    if not ini.needs_uwsgi:
+                        self._others.append(Neighbour(ini, reader.spec(definition, ini)))
+        return self._others
 
     async def _import(
         self, ini: Ini, folder: str, users: Users, version: str, binary: str
@@ -217,7 +273,24 @@ class Ports:
                     text = f"{address.key} = {address.text} excludes {other.key} = {other.text}"
                     text += f" of {holder}: only one of the two apps can start"
                     yield Finding(address.line, Severity.ERROR, text, "change one of the two")
-        self._taken += [(address, ini.name) for address in mine]
+        self.note(ini)
+
+    def note(self, ini: Ini) -> None:
+        """Note the addresses of `ini`."""
+        self._taken += [(address, ini.name) for address in addresses(ini)]
+
+
+def _moved_includes(ini: Ini, folder: Path, home: Path) -> Iterator[Finding]:
+    """An error for each relative include that is beside a draft, and not in the folder of vassals,
+    in which uWSGI starts."""
+    for option in ini.options:
+        name = option.value.partition(":")[0]
+        if folder == home or option.key not in LOADERS or not name or name.startswith("/"):
+            continue
+        if not (home / name).exists():
+            text = f"uWSGI looks for {option.value} in {home}, where it is not"
+            cure = f"move it there as well, or write {option.key} = {folder / option.value}"
+            yield Finding(option.line, Severity.ERROR, text, cure)
 
 
 def _broken(error: BrokenIni) -> Finding:

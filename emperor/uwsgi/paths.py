@@ -162,6 +162,10 @@ def unusable_paths(
                 continue
             if problem := _problem(rule.need, path, user, files):
                 text, cure = problem
+                if text.startswith("there is no") and not value.startswith("/"):
+                    base = start if rule.after_chdir else folder
+                    cure = "put it there, or write the path from / on: a relative one begins in"
+                    cure += f" {base}"
                 if option.key in ("file", "wsgi-file"):
                     cure = _without_callable(option, path, user, files) or cure
                 yield Finding(option.line, rule.severity, f"{text}, so {rule.fails}", cure)

@@ -30,6 +30,10 @@ class Desk:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return str(path)
 
+    def settle(self, line: str) -> None:
+        """Change the settings of this test."""
+        (self.folder / "emperord.conf").write_text(f"[emperord]\n{line}\n")
+
     def check(self, *arguments: str) -> Outcome:
         """Run it with the settings of this test."""
         return self.ctl("check", "--config", str(self.folder / "emperord.conf"), *arguments)
@@ -39,7 +43,7 @@ class Desk:
 def desk(ctl: Ctl) -> Iterator[Desk]:
     """A folder that every user may enter, with an app, and settings that are all defaults."""
     with public_folder() as folder:
-        (folder / "emperord.conf").write_text("[emperord]\n")
+        (folder / "emperord.conf").write_text(f"[emperord]\nvassals-dir = {folder}\n")
         (folder / "app.py").write_text("application = None\n")
         yield Desk(folder, ctl)
 
@@ -79,7 +83,7 @@ def test_findings_name_file_line_severity_cause_and_cure(desk: Desk) -> None:
     (desk.folder / "app.py").unlink()
     assert desk.check(path).out.splitlines()[3] == (
         f"{path}:4: error: there is no {desk.folder}/app.py, so the app does not start;"
-        " put the file there, or name another"
+        f" put it there, or write the path from / on: a relative one begins in {desk.folder}"
     )
 
 
@@ -179,6 +183,42 @@ def test_a_link_with_a_relative_path_is_checked(
     (desk.folder / "b.example.ini").symlink_to("a.example.ini")
     monkeypatch.chdir(desk.folder)
     assert desk.check("b.example.ini").out.startswith("b.example.ini: would be served at ")
+
+
+def test_relative_paths_of_a_draft_begin_among_the_vassals(desk: Desk) -> None:
+    vassals = desk.folder / "vassals"
+    vassals.mkdir()
+    desk.settle(f"vassals-dir = {vassals}")
+    checked = desk.check(desk.write("a.example.ini", GOOD))
+    assert checked.status == 1
+    assert f":2: error: there is no {vassals}/app.py, so the app does not start;" in checked.out
+    assert f"from / on: a relative one begins in {vassals}" in checked.out
+    (vassals / "app.py").write_text("application = None\n")
+    assert desk.check(desk.write("a.example.ini", GOOD)).status == 0
+    desk.write("more.ini", f"[uwsgi]\nfile = {vassals}/app.py\n")
+    checked = desk.check(desk.write("b.example.ini", "[uwsgi]\ninclude = more.ini\n"))
+    assert checked.status == 1
+    assert f":2: error: uWSGI looks for more.ini in {vassals}, where it is not;" in checked.out
+
+
+def test_a_draft_is_compared_with_the_inis_of_the_folder(desk: Desk) -> None:
+    vassals = desk.folder / "vassals"
+    vassals.mkdir()
+    desk.settle(f"vassals-dir = {vassals}")
+    good = GOOD.replace("app.py", f"{desk.folder}/app.py")
+    text = good.replace("[emperor]", "http = :20123\n[emperor]") + "aliases = c.example\n"
+    (vassals / "b.example.ini").write_text(text)
+    draft = desk.write("c.example.ini", good.replace("[emperor]", "stats = :20123\n[emperor]"))
+    checked = desk.check(draft)
+    assert checked.status == 1
+    assert "c.example.ini claims the host c.example, which b.example.ini has" in checked.out
+    assert "stats = :20123 excludes http = :20123 of b.example.ini" in checked.out
+    # The daemon serves the one that came first. A draft of the ini itself replaces it.
+    (vassals / "c.example.ini").write_text(good)
+    checked = desk.check(str(vassals / "c.example.ini"))
+    assert checked.status == 0
+    assert "warning: c.example.ini claims the host c.example" in checked.out
+    assert desk.check(desk.write("b.example.ini", good)).status == 0
 
 
 def test_a_host_that_two_inis_claim_is_an_error(desk: Desk) -> None:

@@ -326,6 +326,7 @@ _MORE = (
     _bad("chdir-file", "chdir = SITE/app.py\nfile = app.py\n", "no folder SITE/app.py"),
     _bad("address", f"{_APP}http-socket = 203.0.113.9:PORT\n", "203.0.113.9"),
     _bad("taken", f"{_APP}http-socket = 127.0.0.1:TAKEN\n", "listens at 127.0.0.1:"),
+    _bad("taken-router", f"{_APP}http = 127.0.0.1:TAKEN\n", "listens at 127.0.0.1:"),
     _bad("taken-all", f"{_APP}stats = :TAKEN\n", "listens at :"),
 )
 CASES = (
