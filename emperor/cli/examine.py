@@ -32,6 +32,7 @@ from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT, identity_of
 from emperor.uwsgi.ini import LOADERS, Ini
 from emperor.uwsgi.lint import lint, unknown_options
+from emperor.uwsgi.misread import misread_values
 from emperor.uwsgi.paths import unusable_paths, unusable_python
 from emperor.uwsgi.pythons import binary_of
 from emperor.uwsgi.reader import UwsgiReader
@@ -141,6 +142,7 @@ class Examiner:
         found += lint(ini, spec, settings, self._somaxconn)
         found += restarts(ini, spec, settings)
         found += refused_values(resolved, uwsgi.options)
+        found += misread_values(resolved)
         found += unknown_users(resolved, start, self._accounts)
         found += ignored_users(resolved, start, self._accounts)
         groups = self._files.groups_of(users.bind)

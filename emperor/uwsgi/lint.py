@@ -114,8 +114,6 @@ _RULES = (
           "write out socket, idle and the app"),
     _Rule({"idle"}, Severity.WARNING, "uWSGI reads only the digits of {value!r}, as seconds",
           "write a whole number of seconds, or move idle to [emperor]", _is_no_number),
-    _Rule({"listen", "buffer-size", "post-buffering", "max-vars"}, Severity.WARNING,
-          "uWSGI reads only the digits of {value!r}", "write a whole number", _is_no_number),
     _Rule({"buffer-size"}, Severity.NOTE,
           "a request whose headers and parameters are above {value} bytes gets 431; by default, an "
           "app here takes 65535", "drop buffer-size", _is_narrow),

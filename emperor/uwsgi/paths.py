@@ -46,7 +46,8 @@ class _Need(Enum):
 @dataclass(frozen=True, slots=True)
 class _Rule:
     """What uWSGI needs of the paths in the value of an option. `user` chooses who needs it, and
-    `after_chdir` tells whether a relative path begins in `chdir`. `fails`: what happens else."""
+    `after_chdir` tells whether a relative path begins in `chdir`. `fails`: what happens else.
+    `or_file`: a file will do in place of a folder."""
 
     need: _Need
     user: Callable[[Users], Identity]
@@ -54,6 +55,7 @@ class _Rule:
     paths: Callable[[str], list[str]]
     fails: str = "the app does not start"
     severity: Severity = Severity.ERROR
+    or_file: bool = False
 
 
 def _whole(value: str) -> list[str]:
@@ -78,6 +80,11 @@ def _certificates(value: str) -> list[str]:
 def _of_mount(value: str) -> list[str]:
     target = value.partition("=")[2]
     return [target] if target.endswith((".py", ".wsgi")) else []
+
+
+def _of_map(value: str) -> list[str]:
+    target = value.partition("=")[2]
+    return [target] if target else []
 
 
 def _command(value: str) -> list[str]:
@@ -112,6 +119,11 @@ _MASTER_SOCKET = _Rule(_Need.BIND, _serve, True, _unless_address)
 _TLS_FILES = _Rule(_Need.READ, _start, False, _certificates)
 _SPOOLER = _Rule(_Need.SPOOL, _start, False, _whole)
 
+_STATIC = _Rule(
+    _Need.ENTER, _serve, True, _of_map, "its files are not found", Severity.WARNING, or_file=True
+)
+_DOCUMENTS = _Rule(_Need.ENTER, _serve, True, _whole, "its files are not found", Severity.WARNING)
+
 _HOMES = ("home", "virtualenv", "venv", "pyhome")
 # Of these the last value counts; of equal keys in a group, the last of all.
 _SCALARS: dict[tuple[str, ...], _Rule] = {
@@ -133,6 +145,8 @@ _LISTS: dict[frozenset[str], _Rule] = {
     _TLS: _TLS_FILES,
     frozenset({"spooler", "spooler-external"}): _SPOOLER,
     frozenset({"master-fifo"}): _MASTER_SOCKET,
+    frozenset({"static-map", "static-map2"}): _STATIC,
+    frozenset({"check-static", "static-check"}): _DOCUMENTS,
     frozenset({"mount"}): _Rule(_Need.READ, _load, True, _of_mount),
 }
 _COMMANDS = {
@@ -147,7 +161,7 @@ _UNUSED_BY_NAME = frozenset({"pidfile", "pidfile2", "safe-pidfile", "safe-pidfil
 def unusable_paths(
     ini: Ini, spec: Spec, folder: str, users: Users, files: Files
 ) -> Iterator[Finding]:
-    """An error for each path that keeps the app from starting. `folder` is the ini's own."""
+    """A finding for each path that cannot be used. `folder` is the ini's own."""
     last = {option.key: option for option in ini.options}
     if "chroot" in last:
         return
@@ -160,7 +174,10 @@ def unusable_paths(
             path = _resolved(value, start if rule.after_chdir else folder)
             if path is None or path == spec.socket:
                 continue
-            if problem := _problem(rule.need, path, user, files):
+            need = rule.need
+            if rule.or_file and files.access(path, user).kind is Kind.FILE:
+                need = _Need.READ
+            if problem := _problem(need, path, user, files):
                 text, cure = problem
                 if text.startswith("there is no") and not value.startswith("/"):
                     base = start if rule.after_chdir else folder
