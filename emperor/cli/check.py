@@ -23,6 +23,7 @@ from emperor.model.status import SettingsInEffect
 from emperor.uwsgi.findings import Severity
 from emperor.uwsgi.resolver import CannotResolve
 
+_MOST_IN_A_LINE = 3
 STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 
 
@@ -77,7 +78,13 @@ def check(
     console = terminal()
     for verdict in verdicts:
         show(console, lines(verdict))
-    if broken := [str(verdict.path) for verdict in verdicts if verdict.socket is None]:
+    broken = [str(verdict.path) for verdict in verdicts if verdict.socket is None]
+    if len(broken) > _MOST_IN_A_LINE:
+        show(
+            console, [Text("Would not be served:"), *(Text(f"  {plain(path)}") for path in broken)]
+        )
+        raise Failed(f"{len(verdicts) - len(broken)} would be served, {len(broken)} would not")
+    if broken:
         raise Failed(f"cannot serve {', '.join(broken)}")
 
 

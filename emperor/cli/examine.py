@@ -28,9 +28,9 @@ from emperor.uwsgi.addresses import Address, addresses, closed_ports, unusable_a
 from emperor.uwsgi.apps import problem_of, sources_of, unimportable
 from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.features import plugins_of
-from emperor.uwsgi.findings import Finding, Severity
+from emperor.uwsgi.findings import Finding, Severity, once
 from emperor.uwsgi.identity import ROOT, identity_of
-from emperor.uwsgi.ini import LOADERS, Ini
+from emperor.uwsgi.ini import LOADERS, Ini, Option
 from emperor.uwsgi.lint import lint, unknown_options
 from emperor.uwsgi.misread import misread_values
 from emperor.uwsgi.paths import unusable_paths, unusable_python
@@ -107,6 +107,7 @@ class Examiner:
             found.append(_broken(error))
         if any(finding.severity is Severity.ERROR for finding in found):
             socket = None
+        found = once(found)
         return Verdict(path, tuple(sorted(found, key=lambda finding: finding.line)), socket)
 
     async def _examine(self, path: Path, found: list[Finding]) -> str:
@@ -127,12 +128,7 @@ class Examiner:
         way = self._files.access(str(folder / path.name), start)
         found += self._unreadable(way, folder, start)
         if ini.needs_uwsgi:
-            if where := self._untrusted(resolver, ini, start):
-                raise ini.needs_uwsgi.broken(
-                    f"uWSGI would have to resolve {ini.needs_uwsgi.key} as root, and others than"
-                    f" root can change {where}",
-                    "have root own it, or set uid in [emperor]",
-                )
+            self._refuse_untrusted(resolver, ini, ini.needs_uwsgi, start)
             ini = resolved = await reader.resolve(definition, ini)
         else:
             runner = resolver.running(binary)
@@ -243,6 +239,24 @@ class Examiner:
     def _untrusted(self, resolver: Resolver, ini: Ini, start: Identity) -> str | None:
         """What others could have written of an ini that uWSGI would read as root."""
         return resolver.who_may_change(ini) if start.uid == os.geteuid() == ROOT else None
+
+    def _refuse_untrusted(
+        self, resolver: Resolver, ini: Ini, reason: Option, start: Identity
+    ) -> None:
+        """Raise BrokenIni for an ini that uWSGI would have to read as root, and should not."""
+        where = self._untrusted(resolver, ini, start)
+        if where is None:
+            return
+        if not os.path.lexists(where):
+            cure = f"put the file there: a relative path begins in {os.path.dirname(where)}"
+            if os.path.isabs(reason.value):
+                cure = f"put the file there, or correct {reason.key}"
+            raise reason.broken(f"there is no {where}, which is included", cure)
+        raise reason.broken(
+            f"uWSGI would have to resolve {reason.key} as root, and others than root can change"
+            f" {where}",
+            "have root own it, or set uid in [emperor]",
+        )
 
     def _unreadable(self, way: Access, folder: Path, start: Identity) -> Iterator[Finding]:
         """An error where the user of the app cannot read the ini itself. A draft will be moved to

@@ -71,6 +71,8 @@ def unusable_addresses(ini: Ini, network: Network) -> Iterator[Finding]:
         elif (other := network.listener(address.host, address.port)) and not other.runs(ini.name):
             text = f"{other.name} (pid {other.pid}) listens at {address.text} already, so the app"
             cure = f"stop that, or change {address.key}"
+            if address.key in SOCKETS:
+                cure = f"drop {address.key}, as nginx talks to emperord's own socket"
             yield Finding(address.line, Severity.ERROR, f"{text} does not start", cure)
 
 

@@ -161,7 +161,7 @@ def unimportable(option: Option, sources: Sources, problem: Problem) -> Iterator
             f"there is no module {problem.name} in {':'.join(sources.path)}",
             f"correct {option.key}, or set chdir or pythonpath to its folder",
         ),
-        "syntax": (f"{at}, is no valid Python", "mend it"),
+        "syntax": (f"{at}, is no valid Python", "correct that line"),
         "no-import": (
             f"{at}, imports {problem.name}, which is not installed for this app",
             "install it, or name the virtualenv that has it",

@@ -139,6 +139,8 @@ _SCALARS = APPS - {"mount", "worker-mount"} | {
 _SPELLED_RIGHT = _SCALARS | _RULES_OF.keys() | {"pidfile", "touch-reload", "route", "legion"}
 # A line without `=`, or with one in the wrong place.
 _WORDS = re.compile(r"([^\s:]+)(?:\s*:\s*|\s+)(.*)")
+# Less similar names are other words, as `base` and `pause`.
+_SIMILARITY = 0.8
 _NO_SETTING = "write key = value, or make it a comment"
 _ENDS = frozenset({"end", "endif", "end-if", "endfor", "end-for"})
 _COMMENT = re.compile(r"\s[;#]")
@@ -206,10 +208,14 @@ def _unknown(option: Option, known: Collection[str]) -> tuple[str, str]:
         return missing
     if words := _WORDS.fullmatch(key):
         name, value = words.groups()
-        meant = name if name in known else next(iter(get_close_matches(name, known, n=1)), None)
+        meant = name if name in known else next(iter(_similar(name, known)), None)
         return text, f"write {meant} = {value}" if meant else _NO_SETTING
-    similar = get_close_matches(key, known, n=1)
+    similar = _similar(key, known)
     return text, f"write {similar[0]}" if similar else "drop it, or load the plugin that knows it"
+
+
+def _similar(key: str, known: Collection[str]) -> list[str]:
+    return get_close_matches(key, known, n=1, cutoff=_SIMILARITY)
 
 
 def _options(ini: Ini, spec: Spec) -> Iterator[Finding]:
@@ -338,5 +344,6 @@ def _whole(ini: Ini, spec: Spec) -> Iterator[Finding]:
         text = f"it names no app, so every request would be answered with an error: {lost.text}"
         yield Finding(lost.line, Severity.ERROR, text, lost.cure)
     if (spec.identity is None or spec.identity.uid == 0) and "uid" not in keys:
-        text = "it names no user, so the app runs as emperord does: as root, if that is root"
-        yield Finding(0, Severity.WARNING, text, "set uid in a section [emperor]")
+        reason = "[emperor] names root" if ini.attribute("uid") else "it names no user"
+        text = f"{reason}, so the app runs as root"
+        yield Finding(0, Severity.WARNING, text, "set uid in a section [emperor] to another user")

@@ -183,6 +183,8 @@ def unusable_paths(
                     base = start if rule.after_chdir else folder
                     cure = "put it there, or write the path from / on: a relative one begins in"
                     cure += f" {base}"
+                if rule is _SOCKET:
+                    cure = f"drop {option.key}, as nginx talks to emperord's own socket"
                 if option.key in ("file", "wsgi-file"):
                     cure = _without_callable(option, path, user, files) or cure
                 yield Finding(option.line, rule.severity, f"{text}, so {rule.fails}", cure)

@@ -35,6 +35,7 @@ TIMEOUT_SECONDS = 10.0
 LONGEST_ANSWER = 4 << 20
 # Exit codes of env(1) and setpriv(1) that could not enter the folder or find the binary.
 _NOT_RUN = frozenset({125, 126, 127})
+_NOT_THERE = "No such file or directory"
 _LONGEST_EXCERPT = 200
 _MOST_FILES = 64
 
@@ -124,7 +125,10 @@ class Resolver:
         options = _options(ini, printed, token)
         if ended.code != 0:
             error_line = _last_line(printed.replace(f"{token} - ", "").replace(_LAST_HOOK, ""))
-            raise BrokenIni(f"uWSGI refuses it ({ended}): {error_line}", "mend that")
+            cure = "correct the option that this is about"
+            if _NOT_THERE in error_line:
+                cure = f"put the file there: a relative path begins in {self._folder}"
+            raise BrokenIni(f"uWSGI refuses it ({ended}): {error_line}", cure)
         if options is None:
             raise BrokenIni(
                 "uWSGI does not print the options",

@@ -134,6 +134,38 @@ def test_a_bad_ini_does_not_keep_others_from_being_checked(desk: Desk) -> None:
     assert checked.err == f"emperorctl: cannot serve {bad}\n"
 
 
+def test_many_inis_that_are_not_served_are_listed(desk: Desk) -> None:
+    bad = [desk.write(f"{name}.example.ini", "") for name in "abcd"]
+    checked = desk.check(desk.write("good.example.ini", GOOD), *bad)
+    listed = ["Would not be served:", *(f"  {path}" for path in bad)]
+    assert checked.out.splitlines()[-5:] == listed
+    assert checked.err == "emperorctl: 1 would be served, 4 would not\n"
+
+
+def test_a_socket_without_a_folder_gets_one_line(desk: Desk) -> None:
+    text = GOOD.replace("file", "socket = /nowhere/a.sock\nfile")
+    path = desk.write("a.example.ini", text)
+    assert [line for line in desk.check(path).out.splitlines() if f"{path}:2:" in line] == [
+        f"{path}:2: error: there is no folder /nowhere, so the app does not start;"
+        " drop socket, as nginx talks to emperord's own socket"
+    ]
+
+
+def test_an_option_that_strict_refuses_gets_one_line(desk: Desk) -> None:
+    path = desk.write(
+        "a.example.ini", "[uwsgi]\nfile = app.py\nstrict = true\nvaccum = 1\nuid = 33"
+    )
+    assert [line for line in desk.check(path).out.splitlines() if "vaccum" in line] == [
+        f"{path}:4: error: uWSGI refuses it under strict: unknown config directive: vaccum;"
+        " write vacuum"
+    ]
+
+
+def test_a_missing_include_tells_where_it_was_looked_for(desk: Desk) -> None:
+    path = desk.write("a.example.ini", "[uwsgi]\ninclude = nosuch.ini\nfile = x\n")
+    assert f"put the file there: a relative path begins in {desk.folder}" in desk.check(path).out
+
+
 def test_uwsgi_resolves_an_ini_that_only_it_can_read(desk: Desk) -> None:
     desk.write("common.ini", "[uwsgi]\nfile = /srv/app.py\nprocesses = 0\n")
     path = desk.write("a.example.ini", "[uwsgi]\ninclude = common.ini\n")

@@ -147,7 +147,7 @@ def test_an_app_that_a_declared_option_names_is_enough() -> None:
 def test_an_app_that_runs_as_root_gets_a_warning() -> None:
     (finding,) = findings_of("module = a")
     assert (finding.line, finding.severity) == (0, Severity.WARNING)
-    assert "as root" in finding.text
+    assert finding.text == "it names no user, so the app runs as root"
     assert findings_of("module = a\n[emperor]\nuid = alice") == []
     assert findings_of("module = a", ALICE) == []
     assert len(findings_of("module = a\n[emperor]\nuid = root")) == 1
@@ -186,6 +186,11 @@ def test_an_unknown_option_gets_the_most_similar_one_as_cure() -> None:
         (3, "write wsgi-file"),
         (4, "drop it, or load the plugin that knows it"),
     ]
+
+
+def test_another_word_is_no_misspelt_option() -> None:
+    (finding,) = unknown_options(ini_of("base = /srv"), {"pause", "file"})
+    assert finding.cure == "drop it, or load the plugin that knows it"
 
 
 @pytest.mark.parametrize(
