@@ -3,9 +3,9 @@
 This is a program of its own. `emperorctl check` runs its text by a Python of the app's version, as
 the user of the app, and it prints what it found.
 
-Its argument is JSON: `file` or `module` of the app, its `callable`, and `path`, the folders of
-modules. It prints JSON: what is wrong (`problem`), the source that it looked at, a `line` of that,
-and the `name` that is missing.
+Its argument is JSON: `file` or `module` of the app, its `callable`, the module `loop` that runs
+it, and `path`, the folders of modules. It prints JSON: what is wrong (`problem`), the source that
+it looked at, a `line` of that, and the `name` that is missing.
 """
 
 import ast
@@ -30,6 +30,8 @@ def main() -> None:
     source = asked["file"] or source_of(asked["module"], path)
     if source is None:
         tell("no-module", asked["module"])
+    elif asked["loop"] and not has_path_files(path) and not exists(asked["loop"], path):
+        tell("no-loop", asked["loop"])
     elif source:
         look(source, asked["callable"], path)
 

@@ -27,11 +27,14 @@ _LOOKER = Path(__file__).with_name("app_source.py")
 _LONGEST_ANSWER = 1 << 16
 _FILES = frozenset({"file", "wsgi-file"})
 _MODULES = frozenset({"module", "wsgi"})
+_MOUNTS = frozenset({"mount", "worker-mount"})
+# uwsgi_mount_loader of plugins/python/pyloader.c takes all others for modules.
+_SOURCES = (".py", ".wsgi")
 _PATHS = frozenset({"pythonpath", "python-path", "pp"})
 _HOMES = frozenset({"home", "virtualenv", "venv", "pyhome"})
 # With these an app is found, or made, in ways that only uWSGI knows.
 _OPAQUE = frozenset({
-    "chroot", "eval", "mount", "worker-mount", "py-programname", "py-program-name", "import",
+    "chroot", "eval", "py-programname", "py-program-name", "import",
     "pyimport", "py-import", "python-import", "shared-pyimport", "pyshell", "pymodule-alias",
     "hook-asap", "hook-pre-app", "exec-pre-app",
 })  # fmt: skip
@@ -42,18 +45,20 @@ _PATH_VARIABLE = "PYTHONPATH="
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where an app is: the absolute path of its file, or the name of its module; the name of its
-    callable, empty where that is an expression; and the folders of modules."""
+    callable, empty where that is an expression; the folders of modules; and the module of the loop
+    that is to run it, empty for uWSGI's own."""
 
     file: str
     module: str
     callable: str
     path: tuple[str, ...]
+    loop: str
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What keeps the app from being imported: `no-module`, `syntax`, `no-import` or `no-callable`,
-    with the name that is missing, and the source and line where that was seen."""
+    """What keeps the app from being imported: `no-module`, `syntax`, `no-import`, `no-callable` or
+    `no-loop`, with the name that is missing, and the source and line where that was seen."""
 
     problem: str
     name: str
@@ -67,32 +72,48 @@ def sources_of(
     """The option that names the app, and where it is. None where only uWSGI can tell. `version` is
     that of the Python in uWSGI. `is_own_python`: without a home it is the system's."""
     last = {option.key: option for option in ini.options}
-    named = [last[key] for key in (_FILES | _MODULES) & last.keys()]
+    named = _only_app(ini)
     start = places(last, folder).folder
-    if len(named) != 1 or start is None or _OPAQUE & last.keys() or _has_other_app(last):
+    if named is None or start is None or _OPAQUE & last.keys():
         return None
-    option = named[0]
+    option, value = named
     paths = [each.value for each in ini.options if each.key in _PATHS]
     for each in ini.options:
         if each.key == "env" and each.value.startswith(_PATH_VARIABLE):
             paths += each.value.removeprefix(_PATH_VARIABLE).split(":")
-    values = [option.value, *paths, *(last[key].value for key in _HOMES & last.keys())]
+    values = [value, *paths, *(last[key].value for key in _HOMES & last.keys())]
     if any(reference in value for value in values for reference in _REFERENCES):
         return None
     names_home = bool(_HOMES & last.keys()) or ini.attribute("python-home") is not None
     packages = _packages(ini, last, start, version)
     if packages is None or not (is_own_python or names_home):
         return None
-    module, _, name = ("", "", "") if option.key in _FILES else option.value.partition(":")
-    file = os.path.join(start, option.value) if option.key in _FILES else ""
+    is_file = option.key in _FILES or (option.key in _MOUNTS and value.endswith(_SOURCES))
+    module, _, name = ("", "", "") if is_file else value.partition(":")
     name = name or (last["callable"].value if "callable" in last else "application")
     name = name.partition(".")[0]
-    path = [start, *(os.path.join(start, each) for each in paths), *packages]
-    return option, Sources(file, module, name if name.isidentifier() else "", tuple(path))
+    return option, Sources(
+        file=os.path.join(start, value) if is_file else "",
+        module=module,
+        callable=name if name.isidentifier() else "",
+        path=(start, *(os.path.join(start, each) for each in paths), *packages),
+        loop="gevent" if "gevent" in last else "",
+    )
 
 
-def _has_other_app(last: Mapping[str, Option]) -> bool:
-    return not (APPS - _FILES - _MODULES).isdisjoint(last)
+def _only_app(ini: Ini) -> tuple[Option, str] | None:
+    """The option that names the app, and what it names; None where the ini has several apps, or an
+    app that is no file or module of Python."""
+    last = {option.key: option for option in ini.options if option.key in APPS}
+    mounts = [option for option in ini.options if option.key in _MOUNTS]
+    if len(last) != 1 or len(mounts) > 1:
+        return None
+    (option,) = last.values()
+    if option.key in _FILES | _MODULES:
+        return option, option.value
+    target = option.value.partition("=")[2]
+    is_python = target.endswith(_SOURCES) or ":" in target
+    return (option, target) if option.key in _MOUNTS and is_python else None
 
 
 def _packages(ini: Ini, last: Mapping[str, Option], start: str, version: str) -> list[str] | None:
@@ -164,6 +185,10 @@ def unimportable(option: Option, sources: Sources, problem: Problem) -> Iterator
         "syntax": (f"{at}, is no valid Python", "correct that line"),
         "no-import": (
             f"{at}, imports {problem.name}, which is not installed for this app",
+            "install it, or name the virtualenv that has it",
+        ),
+        "no-loop": (
+            f"its loop needs the module {problem.name}, which is not installed for this app",
             "install it, or name the virtualenv that has it",
         ),
         "no-callable": (

@@ -68,6 +68,9 @@ _ENVIRONMENT = re.compile(r"(?:UWSGI_(?:RELOADS|EMPEROR)|LISTEN_|NOTIFY_)\w*\s*=
 
 _DECLARE = frozenset({"declare-option", "declare-option2"})
 _RULES = (
+    _Rule({"file", "wsgi-file", "module", "wsgi"}, Severity.ERROR,
+          "{key} is empty, so it names no app", "write {key} = and the app",
+          lambda value, _: not value),
     _Rule({"master"}, Severity.NOTE,
           "emperord runs it with a master all the same, which obeys its orders",
           "drop master = {value}", _is_off),
@@ -185,6 +188,7 @@ def unknown_options(ini: Ini, known: Collection[str]) -> list[Finding]:
     finding."""
     values = "\n".join(option.value for option in ini.options)
     declared = {option.value.partition("=")[0] for option in ini.options if option.key in _DECLARE}
+    has_app = any(option.key in APPS and option.key in known for option in ini.options)
     findings = []
     for option in ini.options:
         key = option.key
@@ -194,8 +198,8 @@ def unknown_options(ini: Ini, known: Collection[str]) -> list[Finding]:
         if key in known or key in declared or re.search(rf"%\([^)]*{re.escape(key)}", values):
             continue
         text, cure = _unknown(option, known)
-        # The app itself; of other options uWSGI can do without.
-        severity = Severity.ERROR if key in APPS else Severity.WARNING
+        # The only app; of other options uWSGI can do without.
+        severity = Severity.ERROR if key in APPS and not has_app else Severity.WARNING
         findings.append(Finding(option.line, severity, text, cure))
     return findings
 

@@ -147,7 +147,7 @@ _LISTS: dict[frozenset[str], _Rule] = {
     frozenset({"master-fifo"}): _MASTER_SOCKET,
     frozenset({"static-map", "static-map2"}): _STATIC,
     frozenset({"check-static", "static-check"}): _DOCUMENTS,
-    frozenset({"mount"}): _Rule(_Need.READ, _load, True, _of_mount),
+    frozenset({"mount", "worker-mount"}): _Rule(_Need.READ, _load, True, _of_mount),
 }
 _COMMANDS = {
     frozenset({"exec-asap", "exec-pre-jail", "exec-in-jail", "exec-post-jail", "exec-as-root"}): (
