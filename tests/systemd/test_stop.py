@@ -20,7 +20,7 @@ def test_what_an_app_moved_into_another_session_is_killed_too(box: Box) -> None:
     upgrade(box)
     box.must("systemctl", "stop", "emperord")
     assert (result(box), left_over(box)) == ("success", "")
-    assert "killed 1 processes that were left" in box.must("journalctl", "--unit=emperord")
+    assert "killed 1 processes that an app has left" in box.must("journalctl", "--unit=emperord")
 
 
 def test_what_a_daemon_killed_as_it_stops_leaves_is_ended(
