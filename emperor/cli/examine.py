@@ -133,6 +133,7 @@ class Examiner:
         else:
             runner = resolver.running(binary)
             resolved = await self._dry_reading(runner, ini, start, way, found)
+        found += self._included(resolver, resolved, uwsgi, start)
         spec = reader.spec(definition, ini)
         users = users_of(resolved, start, self._accounts)
         found += lint(ini, spec, settings, self._somaxconn)
@@ -239,6 +240,25 @@ class Examiner:
     def _untrusted(self, resolver: Resolver, ini: Ini, start: Identity) -> str | None:
         """What others could have written of an ini that uWSGI would read as root."""
         return resolver.who_may_change(ini) if start.uid == os.geteuid() == ROOT else None
+
+    def _included(
+        self, resolver: Resolver, ini: Ini, uwsgi: Uwsgi, start: Identity
+    ) -> Iterator[Finding]:
+        """Findings about unknown options of included files, with the place of each. Root opens no
+        file that a tenant names."""
+        may_look = start.uid == os.geteuid()
+        others = replace(ini, options=tuple(each for each in ini.options if each.line == 0))
+        keys = {option.key for option in ini.options if option.line}
+        for option in others.options:
+            one = replace(ini, options=(option,))
+            if option.key in keys or not unknown_options(one, uwsgi.options):
+                continue
+            where = resolver.origin(ini, option.key) if may_look else ""
+            for found in unknown_options(others, uwsgi.options):
+                if repr(option.key) in found.text:
+                    place = f" ({where})" if where else " (an included file)"
+                    yield replace(found, text=f"{found.text}{place}")
+                    break
 
     def _refuse_untrusted(
         self, resolver: Resolver, ini: Ini, reason: Option, start: Identity

@@ -153,6 +153,15 @@ class Resolver:
                 return path
         return None
 
+    def origin(self, ini: Ini, key: str) -> str:
+        """The file and line of an option that `ini` includes, or an empty text. The caller may read
+        all files that it includes."""
+        for path, options in list(_files(self._folder, ini.name, _MOST_FILES))[1:]:
+            for number, name, _ in options:
+                if name == key:
+                    return f"{path}, line {number}"
+        return ""
+
     async def options(self, plugins: Sequence[str] = ()) -> frozenset[str]:
         """The names of all options that this uWSGI knows with these plugins. Raises
         CannotResolve."""
@@ -242,11 +251,23 @@ def _options(ini: Ini, printed: str, token: str) -> tuple[Option, ...] | None:
         if (key, value) in ours:
             ours.remove((key, value))
         else:
-            source = written[key].pop() if written.get(key) else Option(key, value, 0)
+            source = _source(written.get(key, []), value) or Option(key, value, 0)
             # uWSGI cuts some values in place when it parses them.
             is_cut = source.value.startswith(value)
             options.append(Option(key, source.value if is_cut else value, source.line))
     return tuple(options)
+
+
+def _source(written: list[Option], value: str) -> Option | None:
+    """The option of the ini that uWSGI resolved to `value`, taken from those `written`, the last
+    one first. None for an option of another file."""
+    for index in range(len(written) - 1, -1, -1):
+        source = written[index].value
+        if source.startswith(value) or any(sign in source for sign in "%$@"):
+            option = written[index]
+            del written[index:]
+            return option
+    return None
 
 
 def _last_line(printed: str) -> str:

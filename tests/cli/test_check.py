@@ -134,6 +134,18 @@ def test_a_bad_ini_does_not_keep_others_from_being_checked(desk: Desk) -> None:
     assert checked.err == f"emperorctl: cannot serve {bad}\n"
 
 
+def test_an_inherited_value_may_be_overruled(desk: Desk) -> None:
+    desk.write("common.ini", "[uwsgi]\nprocesses = 2\nharakri = 30\n")
+    text = f"[uwsgi]\nini = {desk.folder}/common.ini\nfile = app.py\nprocesses = 7\n"
+    checked = desk.check(desk.write("a.example.ini", text))
+    assert checked.status == 0
+    assert "overrules" not in checked.out
+    place = f"({desk.folder}/common.ini, line 3)"
+    assert f"uWSGI has no option 'harakri' and ignores it {place}; write harakiri" in checked.out
+    checked = desk.check(desk.write("a.example.ini", f"{text}processes = 8\n"))
+    assert ":5: warning: processes = 8 overrules line 4, '7'" in checked.out
+
+
 def test_many_inis_that_are_not_served_are_listed(desk: Desk) -> None:
     bad = [desk.write(f"{name}.example.ini", "") for name in "abcd"]
     checked = desk.check(desk.write("good.example.ini", GOOD), *bad)

@@ -67,7 +67,7 @@ async def test_options_of_other_files_keep_the_order_of_uwsgi(
         "include = base.ini\ninherit = late.ini\nidle = 3\nif-env = NO_SUCH\nidle = 4\nendif =\n"
         "for = a b\nsocket = /run/%(_).sock\nendfor =\nset = idle=5",
     )
-    assert values(ini, "idle") == [("1", 4), ("3", 6), ("5", 0), ("2", 0)]
+    assert values(ini, "idle") == [("1", 0), ("3", 4), ("5", 0), ("2", 0)]
     assert [path for path, _ in values(ini, "socket")] == [
         "/run/base.sock", "/run/a.sock", "/run/b.sock",
     ]  # fmt: skip
