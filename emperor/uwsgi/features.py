@@ -102,8 +102,11 @@ def plugins_of(ini: Ini) -> tuple[str, ...]:
     return tuple(dict.fromkeys(words))
 
 
-def missing_feature(key: str, known: Collection[str]) -> tuple[str, str] | None:
-    """Why a uWSGI with the options `known` has no option `key`, and the cure. None for an option
+def missing_feature(
+    key: str, known: Collection[str], loaded: Collection[str] = ()
+) -> tuple[str, str] | None:
+    """Why a uWSGI with the options `known` has no option `key`, and the cure. The ini has uWSGI
+    load the plugins `loaded`. None for an option
     that no uWSGI has, or that is misspelt."""
     for (library, package), pattern in _lacking(_BUILDS, known):
         if re.fullmatch(pattern, key):
@@ -111,6 +114,9 @@ def missing_feature(key: str, known: Collection[str]) -> tuple[str, str] | None:
             return text, f"install {package}, {_REBUILD}"
     for plugin, pattern in _lacking(_PLUGINS, known):
         if re.fullmatch(pattern, key):
+            if plugin in loaded:
+                text = f"{key} is of uWSGI's plugin {plugin}, which this uWSGI does not find"
+                return f"{text}, and is ignored", "install that plugin, or set plugins-dir above it"
             text = f"{key} is of uWSGI's plugin {plugin}, which is not loaded, and is ignored"
             return text, f"write plugins = {plugin} above it and install that plugin, or drop {key}"
     return None

@@ -14,7 +14,7 @@ from emperor.model.duration import format_duration, parse_duration
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec, WireProtocol
 from emperor.uwsgi.emperor_options import EXPLAINED, Kind, plain
-from emperor.uwsgi.features import missing_feature
+from emperor.uwsgi.features import missing_feature, plugins_of
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import BLOCKS, SOCKETS, Ini, Option
 from emperor.uwsgi.lost_app import lost_app
@@ -188,7 +188,8 @@ def unknown_options(ini: Ini, known: Collection[str]) -> list[Finding]:
     finding."""
     values = "\n".join(option.value for option in ini.options)
     declared = {option.value.partition("=")[0] for option in ini.options if option.key in _DECLARE}
-    has_app = any(option.key in APPS and option.key in known for option in ini.options)
+    known = frozenset(known)
+    usable = {option.key for option in ini.options} & known
     findings = []
     for option in ini.options:
         key = option.key
@@ -197,18 +198,20 @@ def unknown_options(ini: Ini, known: Collection[str]) -> list[Finding]:
             continue
         if key in known or key in declared or re.search(rf"%\([^)]*{re.escape(key)}", values):
             continue
-        text, cure = _unknown(option, known)
-        # The only app; of other options uWSGI can do without.
-        severity = Severity.ERROR if key in APPS and not has_app else Severity.WARNING
+        text, cure = _unknown(option, known, plugins_of(ini))
+        # The only app, or all that answers; of other options uWSGI can do without.
+        is_app = key in APPS and usable.isdisjoint(APPS)
+        is_needed = is_app or (key in _ANSWERS and usable.isdisjoint(_ANSWERS))
+        severity = Severity.ERROR if is_needed else Severity.WARNING
         findings.append(Finding(option.line, severity, text, cure))
     return findings
 
 
-def _unknown(option: Option, known: Collection[str]) -> tuple[str, str]:
+def _unknown(option: Option, known: Collection[str], plugins: Collection[str]) -> tuple[str, str]:
     """Text and cure for a key that uWSGI does not know."""
     key = option.key
     text = f"uWSGI has no option {key!r} and ignores it"
-    if missing := missing_feature(key, known):
+    if missing := missing_feature(key, known, plugins):
         return missing
     if words := _WORDS.fullmatch(key):
         name, value = words.groups()

@@ -198,6 +198,8 @@ _OTHERS = (
     _good("mule", f"{_APP}mule = true\n"),
     _good("env", f"{_APP}env = A=B\nfor-readline = SITE/empty\nendfor =\n"),
     _good("include", "include = SITE/common.ini\n"),
+    _bad("php", "plugins = php\nphp-docroot = SITE\n", "this uWSGI does not find"),
+    _bad("php-alone", "plugins = php\n", "it names no app"),
     _good("plugin", f"{_APP}plugin = nosuch\n"),
     _good("exec", f"{_APP}exec-asap = true\nexec-pre-app = true\n"),
     _bad("strict", f"{_APP}strict = true\nvaccum = true\n", "unknown config directive: vaccum"),
