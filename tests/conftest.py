@@ -1,6 +1,7 @@
 """What holds for the whole suite: its own namespaces, fixed examples, and nothing left behind."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -21,6 +22,12 @@ hypothesis.settings.load_profile("fixed")
 
 # Folders whose tests take long. They are distributed first, so that no core waits for the last one.
 _SLOW = ("systemd", "faults", "fleet", "journeys")
+
+
+# A shell without job control starts what it runs in the background with SIGINT ignored, which
+# children inherit. Tests of Ctrl-C need what a terminal gives.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
