@@ -122,7 +122,8 @@ async def test_the_daemon_understands_a_question_with_any_path(
     assert len(daemon.asked) == 1
     assert daemon.asked[0].headers.keys() == {
         "host", "connection", "x-domain", "x-navigate", "x-html", "x-try",
-        "x-original-method", "x-original-path", "x-request-id", "x-forwarded-for",
+        "x-original-method", "x-original-path", "x-request-id", "x-forwarded-for", "x-may-run",
+        "x-head-bytes",
     }  # fmt: skip
     assert len(app.runs) == 1
 
