@@ -115,6 +115,11 @@ class Spec:
         return self.idle == 0
 
     @property
+    def is_always_open(self) -> bool:
+        """Whether nginx can connect while the app does not accept."""
+        return self.activation is Activation.SOCKET
+
+    @property
     def overlaps(self) -> bool:
         """Whether two processes of this app may run at the same moment."""
         return self.on_change is OnChange.OVERLAP

@@ -141,6 +141,15 @@ def failure(hit: Hit, spec: Spec) -> Answer | None:
     return None
 
 
+def turned_away(vassal: Vassal, hit: Hit, now: float) -> Answer | None:
+    """The answer to a request that looks as if it had run, and whose connection emperord has closed
+    because the app is throttled; None for all others. `now` in monotonic seconds."""
+    if hit.may_run and vassal.spec.is_always_open and vassal.state is State.THROTTLED:
+        answer = outcome(vassal, now)
+        return answer if isinstance(answer, Answer) else None
+    return None
+
+
 def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() else 0
 
@@ -220,7 +229,8 @@ class Activation:
         if vassal is None:
             return self._respond(Answer(Page.UNKNOWN), hit)
         if failed := failure(hit, vassal.spec):
-            return self._respond(failed, hit)
+            now = self._governor.now()
+            return self._respond(turned_away(vassal, hit, now) or failed, hit)
         self._demand(vassal, hit)
         return await self._hold(hit, vassal.spec.domain)
 

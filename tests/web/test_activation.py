@@ -17,6 +17,7 @@ from emperor.model.lifecycle import Event, State
 from emperor.model.ports import Listener, QueueLength
 from emperor.model.settings import Settings
 from emperor.model.snapshot import PendingEvent
+from emperor.model.spec import Activation as ActivationMode
 from emperor.model.spec import Repeat
 from emperor.supervisor.records import Vassal
 from emperor.web.activation import STOPPED, Activation, Answer, Hit, Run, Wait, failure, outcome
@@ -202,6 +203,24 @@ async def test_a_request_that_ran_is_repeated_if_its_vassal_says_so() -> None:
             again = await nginx.ask(tries="11", also={"X-Runs": "1"})
             assert again.status == status
             assert ("was not repeated" in await again.text()) is (status == 502)
+
+
+@pytest.mark.parametrize(
+    ("activation", "may_run", "status"),
+    [("socket", "1", 503), ("socket", "0", 502), ("fallback", "1", 502)],
+)
+async def test_a_connection_that_a_throttled_app_closed_ran_nothing(
+    activation: str, may_run: str, status: int
+) -> None:
+    spec = replace(SPEC, activation=ActivationMode(activation))
+    async with front(World(spec)) as nginx:
+        first = asyncio.create_task(nginx.ask())
+        await eventually_async(lambda: nginx.held == 1)
+        nginx.world.launcher.last.exits("exit status 22")
+        assert (await first).status == 503
+        again = await nginx.ask(tries="11", also={"X-Runs": "1", "X-May-Run": may_run})
+        assert again.status == status
+        assert ("Retry-After" in again.headers) is (status == 503)
 
 
 async def test_a_refused_download_is_answered_and_logged_once(
