@@ -9,12 +9,10 @@ from emperor.linux.network import Listening
 from emperor.model.spec import Identity
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT
-from emperor.uwsgi.ini import SOCKETS, Ini
+from emperor.uwsgi.ini import SHARED_SOCKETS, SOCKETS, STATS, Ini
 from emperor.uwsgi.spec import ROUTERS
 from emperor.uwsgi.users import Users, name_of
 
-_STATS = frozenset({"stats", "stats-server"})
-_SHARED = frozenset({"shared-socket", "undeferred-shared-socket"})
 _IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _ANY = frozenset({"", "0.0.0.0", "*", "[::]"})
 
@@ -43,7 +41,7 @@ def addresses(ini: Ini) -> Iterator[Address]:
     """The addresses with a port that stands in the ini. The kernel chooses port 0, and a `0` in
     front (core/socket.c)."""
     for option in ini.options:
-        if option.key not in SOCKETS | ROUTERS | _STATS | _SHARED:
+        if option.key not in SOCKETS | ROUTERS | STATS | SHARED_SOCKETS:
             continue
         host, colon, port = option.value.split(",", 1)[0].rpartition(":")
         if colon and port.isdecimal() and port[0] != "0" and "://" not in option.value:
@@ -87,6 +85,6 @@ def closed_ports(ini: Ini, users: Users, first_open: int) -> Iterator[Finding]:
 
 
 def _binder(address: Address, users: Users) -> Identity:
-    if address.key in _SHARED:
+    if address.key in SHARED_SOCKETS:
         return users.start
-    return users.serve if address.key in _STATS else users.bind
+    return users.serve if address.key in STATS else users.bind

@@ -7,7 +7,7 @@ site-packages (`-I -S`), so that nothing of the app's runs, and gets their folde
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,26 +19,23 @@ from emperor.model.spec import Identity
 from emperor.uwsgi.command import clean_environment
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT
-from emperor.uwsgi.ini import Ini, Option
+from emperor.uwsgi.ini import HOMES, Ini, Option, refers
 from emperor.uwsgi.places import places
-from emperor.uwsgi.spec import APPS
+from emperor.uwsgi.pythons import named_home
+from emperor.uwsgi.spec import APPS, MOUNTED_FILES
 
 _LOOKER = Path(__file__).with_name("app_source.py")
 _LONGEST_ANSWER = 1 << 16
 _FILES = frozenset({"file", "wsgi-file"})
 _MODULES = frozenset({"module", "wsgi"})
 _MOUNTS = frozenset({"mount", "worker-mount"})
-# uwsgi_mount_loader of plugins/python/pyloader.c takes all others for modules.
-_SOURCES = (".py", ".wsgi")
 _PATHS = frozenset({"pythonpath", "python-path", "pp"})
-_HOMES = frozenset({"home", "virtualenv", "venv", "pyhome"})
 # With these an app is found, or made, in ways that only uWSGI knows.
 _OPAQUE = frozenset({
     "chroot", "eval", "py-programname", "py-program-name", "import",
     "pyimport", "py-import", "python-import", "shared-pyimport", "pyshell", "pymodule-alias",
     "hook-asap", "hook-pre-app", "exec-pre-app",
 })  # fmt: skip
-_REFERENCES = ("%(", "$(", "@(", "://")
 _PATH_VARIABLE = "PYTHONPATH="
 
 
@@ -71,7 +68,7 @@ def sources_of(
 ) -> tuple[Option, Sources] | None:
     """The option that names the app, and where it is. None where only uWSGI can tell. `version` is
     that of the Python in uWSGI. `is_own_python`: without a home it is the system's."""
-    last = {option.key: option for option in ini.options}
+    last = ini.last
     named = _only_app(ini)
     start = places(last, folder).folder
     if named is None or start is None or _OPAQUE & last.keys():
@@ -81,14 +78,14 @@ def sources_of(
     for each in ini.options:
         if each.key == "env" and each.value.startswith(_PATH_VARIABLE):
             paths += each.value.removeprefix(_PATH_VARIABLE).split(":")
-    values = [value, *paths, *(last[key].value for key in _HOMES & last.keys())]
-    if any(reference in value for value in values for reference in _REFERENCES):
+    home = named_home(ini)
+    homes = [last[key].value for key in HOMES & last.keys()]
+    if any(refers(each) for each in (value, *paths, *homes)):
         return None
-    names_home = bool(_HOMES & last.keys()) or ini.attribute("python-home") is not None
-    packages = _packages(ini, last, start, version)
-    if packages is None or not (is_own_python or names_home):
+    packages = _packages(home, start, version)
+    if packages is None or (home is None and not is_own_python):
         return None
-    is_file = option.key in _FILES or (option.key in _MOUNTS and value.endswith(_SOURCES))
+    is_file = option.key in _FILES or (option.key in _MOUNTS and value.endswith(MOUNTED_FILES))
     module, _, name = ("", "", "") if is_file else value.partition(":")
     name = name or (last["callable"].value if "callable" in last else "application")
     name = name.partition(".")[0]
@@ -112,15 +109,13 @@ def _only_app(ini: Ini) -> tuple[Option, str] | None:
     if option.key in _FILES | _MODULES:
         return option, option.value
     target = option.value.partition("=")[2]
-    is_python = target.endswith(_SOURCES) or ":" in target
+    is_python = target.endswith(MOUNTED_FILES) or ":" in target
     return (option, target) if option.key in _MOUNTS and is_python else None
 
 
-def _packages(ini: Ini, last: Mapping[str, Option], start: str, version: str) -> list[str] | None:
+def _packages(home: Option | None, start: str, version: str) -> list[str] | None:
     """The folders of packages that Python adds itself; None for a Python that is no virtual
     environment."""
-    homes = [last[key] for key in _HOMES & last.keys()]
-    home = max(homes, key=lambda option: option.line) if homes else ini.attribute("python-home")
     user = os.path.expanduser("~")
     system = [
         f"/usr/local/lib/python{version}/dist-packages", "/usr/lib/python3/dist-packages",

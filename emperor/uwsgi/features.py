@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterator
 from typing import TypeVar
 
-from emperor.uwsgi.ini import Ini
+from emperor.uwsgi.ini import PLUGIN_KEYS, Ini
 
 # Options of the core that need a library at the build of uWSGI, and Debian's package of it.
 _PCRE = ("PCRE", "libpcre2-dev")
@@ -83,8 +83,6 @@ _PLUGINS = (
     ("zabbix", r"zabbix-template"),
     ("zergpool", r"zergpool|zerg-pool"),
 )
-# Options with which an ini loads plugins by their names.
-_LOADERS = frozenset({"plugin", "plugins", "need-plugin", "need-plugins"})
 # A plugin may have the number of its modifier before it. A path would run any code.
 _PLUGIN = re.compile(r"(?:\d+:)?([A-Za-z0-9_]+)")
 _REBUILD = "then build uWSGI anew: pip install --force-reinstall --no-cache-dir uwsgi"
@@ -95,7 +93,7 @@ def plugins_of(ini: Ini) -> tuple[str, ...]:
     words = [
         match[1]
         for option in ini.options
-        if option.key in _LOADERS
+        if option.key in PLUGIN_KEYS
         for word in option.value.split(",")
         if (match := _PLUGIN.fullmatch(word.strip()))
     ]

@@ -24,6 +24,11 @@ BLOCKS = frozenset({
 })  # fmt: skip
 
 SHARED_SOCKETS = frozenset({"shared-socket", "undeferred-shared-socket"})
+STATS = frozenset({"stats", "stats-server"})
+# Options with which an ini loads plugins by their names.
+PLUGIN_KEYS = frozenset({"plugin", "plugins", "need-plugin", "need-plugins"})
+# All of these name the home of Python.
+HOMES = frozenset({"home", "virtualenv", "venv", "pyhome"})
 PROTOCOL_KEYS = frozenset({"protocol", "socket-protocol"})
 WORKERS = frozenset({"processes", "workers"})
 # uWSGI puts the number of cores there, so it need not be asked.
@@ -48,10 +53,26 @@ _NEARLY = re.compile(r"\[(uwsgi|\s*emperor\s*)(?:\]|$)")
 _JOINT = "\0"
 
 
+# uWSGI puts something else in the place of these, and of the URLs of `@(` besides.
+PLACEHOLDERS = ("%(", "$(", "@(")
+_REFERENCES = (*PLACEHOLDERS, "://")
+_OFF = frozenset({"false", "off", "no", "0"})
+
+
 def leading_number(text: str) -> int:
     """The number as uWSGI's atoi(3) reads it: leading digits, else 0."""
     match = _ATOI.match(text)
     return int(match[1]) if match else 0
+
+
+def refers(value: str) -> bool:
+    """Whether only uWSGI can tell what a value stands for."""
+    return any(reference in value for reference in _REFERENCES)
+
+
+def is_off(value: str) -> bool:
+    """Whether uWSGI takes the value of a switch as false. Every other word is true."""
+    return value.lower() in _OFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +113,11 @@ class Ini:
     quotes_socket: bool = False
     text: str = ""
     before: Before | None = None
+
+    @property
+    def last(self) -> dict[str, Option]:
+        """The last option of each key. It is the one that counts of a key that uWSGI keeps once."""
+        return {option.key: option for option in self.options}
 
     def attribute(self, key: str) -> Option | None:
         """The last option `key` of [emperor], which is the one that counts."""

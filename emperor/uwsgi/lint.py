@@ -16,7 +16,7 @@ from emperor.model.spec import Spec, WireProtocol
 from emperor.uwsgi.emperor_options import EXPLAINED, Kind, plain
 from emperor.uwsgi.features import missing_feature, plugins_of
 from emperor.uwsgi.findings import Finding, Severity
-from emperor.uwsgi.ini import BLOCKS, SOCKETS, Ini, Option
+from emperor.uwsgi.ini import BLOCKS, SHARED_SOCKETS, SOCKETS, Ini, Option, is_off
 from emperor.uwsgi.lost_app import lost_app
 from emperor.uwsgi.options import PACKET_BYTES, Adoption, uwsgi_options
 from emperor.uwsgi.places import places
@@ -37,7 +37,7 @@ class _Rule:
 
 
 def _is_off(value: str, _: Spec) -> bool:
-    return value.lower() in {"false", "off", "no", "0"}
+    return is_off(value)
 
 
 def _is_on(value: str, spec: Spec) -> bool:
@@ -83,7 +83,7 @@ _RULES = (
     _Rule({"zerg", "emperor", "no-server"}, Severity.ERROR,
           "with {key} this is no app that serves a socket of its own",
           "run it as a service of its own, outside of emperord"),
-    _Rule({"shared-socket", "undeferred-shared-socket"}, Severity.ERROR,
+    _Rule(SHARED_SOCKETS, Severity.ERROR,
           "{key} is not set up here for gevent, asyncio and the like: uWSGI takes its start for a "
           "reload", "use a plain socket, or none", _by_name),
     _Rule({"pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2"}, Severity.WARNING,
@@ -190,6 +190,7 @@ def unknown_options(ini: Ini, known: Collection[str]) -> list[Finding]:
     declared = {option.value.partition("=")[0] for option in ini.options if option.key in _DECLARE}
     known = frozenset(known)
     usable = {option.key for option in ini.options} & known
+    plugins = plugins_of(ini)
     findings = []
     for option in ini.options:
         key = option.key
@@ -198,7 +199,7 @@ def unknown_options(ini: Ini, known: Collection[str]) -> list[Finding]:
             continue
         if key in known or key in declared or re.search(rf"%\([^)]*{re.escape(key)}", values):
             continue
-        text, cure = _unknown(option, known, plugins_of(ini))
+        text, cure = _unknown(option, known, plugins)
         # The only app, or all that answers; of other options uWSGI can do without.
         is_app = key in APPS and usable.isdisjoint(APPS)
         is_needed = is_app or (key in _ANSWERS and usable.isdisjoint(_ANSWERS))
@@ -254,7 +255,7 @@ def _comments(ini: Ini) -> Iterator[Finding]:
 
 
 def _sockets(ini: Ini, spec: Spec, settings: Settings) -> Iterator[Finding]:
-    where = places({option.key: option for option in ini.options}, str(settings.vassals_dir))
+    where = places(ini.last, str(settings.vassals_dir))
     for option in ini.options:
         if option.key not in SOCKETS:
             continue

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from emperor.uwsgi.findings import Finding, Severity
-from emperor.uwsgi.ini import ONE_PER_CORE, Ini, Option, leading_number
+from emperor.uwsgi.ini import ONE_PER_CORE, PLACEHOLDERS, Ini, Option, is_off, leading_number
 
 NUMBERS = frozenset({
     "alarm-freq", "async", "backtrace-depth", "body-read-warning", "buffer-size", "cache",
@@ -62,22 +62,21 @@ _MEGABYTES = frozenset({
 })  # fmt: skip
 _SIZES = re.compile(r".*(?:size|buf|bufsize|limit|limit-post|post-buffering)")
 _TIMES = re.compile(r".*(?:harakiri|timeout|mercy|lifetime|freq|frequency|reload|interval|slow)")
-_WORDS = frozenset({"true", "on", "yes", "1", "false", "off", "no", "0", ""})
-_REFERENCES = ("%(", "$(", "@(")
+_TRUE = frozenset({"true", "on", "yes", "1", ""})
 
 
 def misread_values(ini: Ini) -> Iterator[Finding]:
     """A warning for each number with more than digits, and each switch with an unknown word."""
     for option in ini.options:
         value = option.value
-        if any(reference in value for reference in _REFERENCES):
+        if any(placeholder in value for placeholder in PLACEHOLDERS):
             continue
         if option.key in NUMBERS and not _is_number(value):
             text = f"{option.key} = {value} counts as {leading_number(value)}: uWSGI reads only the"
             yield Finding(
                 option.line, Severity.WARNING, f"{text} digits of {value!r}", _cure(option)
             )
-        elif option.key in SWITCHES and value.lower() not in _WORDS:
+        elif option.key in SWITCHES and not (is_off(value) or value.lower() in _TRUE):
             text = f"{option.key} = {value} counts as true, as every word but false, off, no and 0"
             cure = f"write {option.key} = true, or {option.key} = false"
             yield Finding(option.line, Severity.WARNING, text, cure)

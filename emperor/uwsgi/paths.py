@@ -15,13 +15,15 @@ from typing import Protocol
 from emperor.model.access import Access, Kind, Way
 from emperor.model.spec import Identity, Spec
 from emperor.uwsgi.findings import Finding, Severity
-from emperor.uwsgi.ini import SOCKETS, Ini, Option
+from emperor.uwsgi.ini import SOCKETS, STATS, Ini, Option, refers
 from emperor.uwsgi.options import SSL_SOCKETS, Adoption, uwsgi_options
 from emperor.uwsgi.places import places
+from emperor.uwsgi.pythons import named_home
+from emperor.uwsgi.spec import MOUNTED_FILES
 from emperor.uwsgi.users import Users, name_of
 
-# The last one stands for a byte that is not UTF-8.
-_REFERENCES = ("%(", "$(", "@(", "://", "\ufffd")
+# Stands for a byte that is not UTF-8.
+_LOST_BYTE = "\ufffd"
 # As PROTOCOLS, these have an address, a certificate and a key.
 _TLS = SSL_SOCKETS | {"https", "https2"}
 
@@ -79,7 +81,7 @@ def _certificates(value: str) -> list[str]:
 
 def _of_mount(value: str) -> list[str]:
     target = value.partition("=")[2]
-    return [target] if target.endswith((".py", ".wsgi")) else []
+    return [target] if target.endswith(MOUNTED_FILES) else []
 
 
 def _of_map(value: str) -> list[str]:
@@ -124,7 +126,6 @@ _STATIC = _Rule(
 )
 _DOCUMENTS = _Rule(_Need.ENTER, _serve, True, _whole, "its files are not found", Severity.WARNING)
 
-_HOMES = ("home", "virtualenv", "venv", "pyhome")
 # Of these the last value counts; of equal keys in a group, the last of all.
 _SCALARS: dict[tuple[str, ...], _Rule] = {
     ("logto", "daemonize"): _LOG,
@@ -137,7 +138,7 @@ _SCALARS: dict[tuple[str, ...], _Rule] = {
     ("chdir",): _Rule(_Need.ENTER, _bind, False, _whole),
     ("chdir2",): _Rule(_Need.ENTER, _serve, True, _whole),
     ("file", "wsgi-file"): _APP,
-    ("stats", "stats-server"): _MASTER_SOCKET,
+    tuple(STATS): _MASTER_SOCKET,
     ("zerg-server",): _MASTER_SOCKET,
 }
 _LISTS: dict[frozenset[str], _Rule] = {
@@ -162,7 +163,7 @@ def unusable_paths(
     ini: Ini, spec: Spec, folder: str, users: Users, files: Files
 ) -> Iterator[Finding]:
     """A finding for each path that cannot be used. `folder` is the ini's own."""
-    last = {option.key: option for option in ini.options}
+    last = ini.last
     if "chroot" in last:
         return
     start = places(last, folder).folder
@@ -198,22 +199,15 @@ def _ruled(ini: Ini, spec: Spec) -> Iterator[tuple[Option, _Rule]]:
         # uWSGI takes an adoption by name for a reload, and writes no pidfile then.
         if found and not (is_by_name and found[-1].key in _UNUSED_BY_NAME):
             yield found[-1], rule
-    if homes := _homes(ini):
-        yield homes[-1], _HOME
+    if home := named_home(ini):
+        yield home, _HOME
     for group, rule in (_LISTS | _COMMANDS).items():
         yield from ((option, rule) for option in ini.options if option.key in group)
 
 
-def _homes(ini: Ini) -> list[Option]:
-    """The options that name a home of Python. An ini that names none may do so in [emperor]."""
-    homes = [option for option in ini.options if option.key in _HOMES]
-    named = ini.attribute("python-home")
-    return homes or ([named] if named else [])
-
-
 def _resolved(value: str, folder: str | None) -> str | None:
     """The path that a value names, seen from `folder`; None where only uWSGI knows."""
-    if not value or any(reference in value for reference in _REFERENCES):
+    if not value or refers(value) or _LOST_BYTE in value:
         return None
     if folder is None and not value.startswith("/"):
         return None
@@ -290,16 +284,16 @@ def unusable_python(
 ) -> Iterator[Finding]:
     """A finding about a virtual environment that is not one of uWSGI's own Python `version`, for
     example 3.11. A folder without pyvenv.cfg counts as a whole Python (plugins/python)."""
-    homes = _homes(ini)
-    start = places({option.key: option for option in ini.options}, folder).folder
-    home = _resolved(homes[-1].value, start) if homes else None
-    if home is None or _problem(_Need.ENTER, home, users.load, files):
+    named = named_home(ini)
+    start = places(ini.last, folder).folder
+    home = _resolved(named.value, start) if named else None
+    if named is None or home is None or _problem(_Need.ENTER, home, users.load, files):
         return
 
     def is_missing(path: str) -> bool:
         return files.access(f"{home}/{path}", users.load).way is Way.MISSING
 
-    line, library = homes[-1].line, f"lib/python{version}"
+    line, library = named.line, f"lib/python{version}"
     cure = f"make it anew by python{version} -m venv, or choose its Python by python in [emperor]"
     if is_missing("pyvenv.cfg") and is_missing(library):
         text = f"{home} is no virtual environment of Python {version}, so the app does not start"

@@ -9,11 +9,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from emperor.uwsgi.ini import Option
+from emperor.uwsgi.ini import Option, refers
 
 # With one of these uWSGI binds its sockets before it enters the chroot.
 _LATE_CHROOT = frozenset({"chown-socket", "drop-after-init", "drop-after-apps", "master-as-root"})
-_REFERENCES = ("%(", "$(", "@(", "://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ def places(last: Mapping[str, Option], start: str) -> Places:
         root = os.path.normpath(os.path.join(start, chroot.value))
     if chdir is None:
         return Places(start, start, root)
-    if any(reference in chdir.value for reference in _REFERENCES):
+    if refers(chdir.value):
         return Places(start, None, root)
     if chdir.value.startswith("/"):
         return Places(start, root + chdir.value, root)

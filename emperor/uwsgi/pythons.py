@@ -12,7 +12,7 @@ from pathlib import Path
 from emperor.model.definition import FileOwner
 from emperor.model.settings import Settings
 from emperor.uwsgi.identity import Accounts, is_administrator
-from emperor.uwsgi.ini import Ini, Option
+from emperor.uwsgi.ini import HOMES, Ini, Option
 
 # The Python that emperord runs with. The uWSGI beside it was built for the same one.
 OWN_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -59,6 +59,12 @@ def _binary_called(chosen: Option, settings: Settings) -> str:
         f"there is no Python {chosen.value!r}: {there_are}",
         "have root add it to `pythons` in emperord.ini",
     )
+
+
+def named_home(ini: Ini) -> Option | None:
+    """The option that names the home of Python: the last one of [uwsgi], or that of [emperor]."""
+    named = [option for option in ini.options if option.key in HOMES]
+    return named[-1] if named else ini.attribute("python-home")
 
 
 def python_home_of(ini: Ini, settings: Settings, binary: str) -> str | None:

@@ -15,7 +15,7 @@ def restarts(ini: Ini, spec: Spec, settings: Settings) -> Iterator[Finding]:
     """A note where a changed ini has the app end before its successor boots."""
     if spec.overlaps or settings.on_change is OnChange.RESTART or ini.attribute("on-change"):
         return
-    last = {option.key: option for option in ini.options}
+    last = ini.last
     where = places(last, str(settings.vassals_dir))
     foreign = [
         option for option in ini.options

@@ -28,7 +28,7 @@ from emperor.model.ports import CannotLaunch, Exit, Gate
 from emperor.model.spec import Identity
 from emperor.uwsgi.command import END_OF_BLOCK, clean_environment
 from emperor.uwsgi.identity import ROOT
-from emperor.uwsgi.ini import LOADERS, Ini, Option, lines_of, text_of
+from emperor.uwsgi.ini import LOADERS, PLACEHOLDERS, PLUGIN_KEYS, Ini, Option, lines_of, text_of
 
 AT_ONCE = 4
 TIMEOUT_SECONDS = 10.0
@@ -55,9 +55,7 @@ _ACTING_KEYS = frozenset({
     "connect-and-read", "extract",
 })  # fmt: skip
 # A path loads any code, and so runs it, unless it is root's. A name loads one of uWSGI's plugins.
-_PLUGINS = frozenset({
-    "plugin", "plugins", "need-plugin", "need-plugins", "plugin-dir", "plugins-dir",
-})  # fmt: skip
+_PLUGINS = PLUGIN_KEYS | {"plugin-dir", "plugins-dir"}
 
 
 class CannotResolve(Exception):
@@ -323,7 +321,7 @@ def _acts(key: str, value: str) -> bool:
 
 def _is_roots(path: str) -> bool:
     """Whether only root, or the user of this process, decides what is at an absolute path."""
-    if not path.startswith("/") or any(reference in path for reference in ("$(", "%(", "@(")):
+    if not path.startswith("/") or any(placeholder in path for placeholder in PLACEHOLDERS):
         return False
     while not os.path.lexists(path):
         path = os.path.dirname(path.rstrip("/"))

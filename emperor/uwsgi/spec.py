@@ -15,7 +15,17 @@ from emperor.model.settings import KEYS, Settings
 from emperor.model.spec import OnChange, Spec
 from emperor.uwsgi.command import BEHIND_INI
 from emperor.uwsgi.identity import Accounts, identity_of, is_administrator
-from emperor.uwsgi.ini import ONE_PER_CORE, WORKERS, Ini, Option, is_computed, leading_number
+from emperor.uwsgi.ini import (
+    ONE_PER_CORE,
+    SHARED_SOCKETS,
+    STATS,
+    WORKERS,
+    Ini,
+    Option,
+    is_computed,
+    is_off,
+    leading_number,
+)
 from emperor.uwsgi.options import PACKET_BYTES, UwsgiOptions, shared
 from emperor.uwsgi.pythons import binary_of, python_home_of
 from emperor.uwsgi.sockets import refuse_path, socket_of
@@ -48,15 +58,10 @@ ROUTERS = frozenset({
     "http", "httprouter", "https", "https2", "http-to-https", "fastrouter", "rawrouter",
     "sslrouter", "sslrouter2",
 })  # fmt: skip
-_SINGLE = HELPERS | ROUTERS | {
-    "udp", "shared-socket", "undeferred-shared-socket", "zerg-server", "flock", "flock2",
-}  # fmt: skip
-# uWSGI binds these anew at a unix path, but a port can be bound only once.
-_STATS = ("stats", "stats-server")
+_SINGLE = HELPERS | ROUTERS | SHARED_SOCKETS | {"udp", "zerg-server", "flock", "flock2"}
 # What vacuum() of core/uwsgi.c deletes by its path, whosoever it is by then. It looks at the inodes
 # of request sockets.
-_VACUUMED = frozenset({"pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2", *_STATS})
-_OFF = frozenset({"false", "off", "no", "0"})
+_VACUUMED = frozenset({"pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2", *STATS})
 
 # These load an app before the workers run (init_apps of plugins/python, mountpoints of the core),
 # so `need-app` notices a failure.
@@ -64,6 +69,8 @@ APPS = frozenset({
     "file", "wsgi-file", "module", "wsgi", "eval", "mount", "worker-mount", "paste", "ini-paste",
     "ini-paste-logged", "pecan", "web3", "pump", "wsgi-lite", "psgi", "rack", "rails",
 })  # fmt: skip
+# uwsgi_mount_loader of plugins/python/pyloader.c takes what else is mounted for modules.
+MOUNTED_FILES = (".py", ".wsgi")
 
 
 def spec_of(
@@ -74,7 +81,7 @@ def spec_of(
     Raises BrokenIni for a bad value in [emperor], for what the owner of the ini may not ask for,
     for sockets that cannot be bound, and where no worker would accept requests.
     """
-    last = {option.key: option for option in ini.options}  # of each key the last value counts
+    last = ini.last
     settings = _overridden(settings, ini, may_lengthen=is_administrator(owner, accounts))
     _refuse_forbidden_options(ini)
     _refuse_no_workers(ini, last)
@@ -184,7 +191,7 @@ def _nothing(option: Option) -> str:
 
 def _vacuums(last: Mapping[str, Option]) -> bool:
     """Whether uWSGI deletes pidfiles or the stats socket at its end."""
-    is_on = "vacuum" in last and last["vacuum"].value.lower() not in _OFF
+    is_on = "vacuum" in last and not is_off(last["vacuum"].value)
     return is_on and not _VACUUMED.isdisjoint(last)
 
 
@@ -192,7 +199,8 @@ def cannot_run_twice(last: Mapping[str, Option]) -> Option | None:
     """The first option that keeps a second process of the app from booting beside the first. `last`
     has the last option of each key."""
     single = [last[key] for key in last.keys() & _SINGLE]
-    single += [last[key] for key in _STATS if key in last and ":" in last[key].value]
+    # uWSGI binds a unix path anew, but a port can be bound only once.
+    single += [last[key] for key in STATS & last.keys() if ":" in last[key].value]
     return min(single, key=lambda option: option.line, default=None)
 
 

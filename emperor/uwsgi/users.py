@@ -34,7 +34,7 @@ def name_of(user: Identity) -> str:
 
 def users_of(ini: Ini, start: Identity, accounts: Accounts) -> Users:
     """The users of a start. Where a user or group does not exist, as if it was not named."""
-    last = {option.key: option for option in ini.options}
+    last = ini.last
     later = _dropped(last, start, accounts)
     return Users(
         start,
@@ -60,7 +60,7 @@ def _dropped(last: Mapping[str, Option], start: Identity, accounts: Accounts) ->
 
 def unknown_users(ini: Ini, start: Identity, accounts: Accounts) -> Iterator[Finding]:
     """An error for each user or group that uWSGI cannot change to."""
-    last = {option.key: option for option in ini.options}
+    last = ini.last
     for key, kind in (("uid", "user"), ("gid", "group")):
         if (option := last.get(key)) is None:
             continue
@@ -90,7 +90,7 @@ def _is_other(key: str, value: str, start: Identity) -> bool:
 def ignored_users(ini: Ini, start: Identity, accounts: Accounts) -> Iterator[Finding]:
     """A warning for each user or group of [uwsgi] that uWSGI ignores, since it is not root, and for
     a user without a group, who keeps that of root."""
-    last = {option.key: option for option in ini.options}
+    last = ini.last
     if start.uid != ROOT:
         yield from _not_root(ini, last, start, accounts)
     elif (uid := last.get("uid")) and "gid" not in last and start.gid == ROOT:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from emperor.uwsgi.findings import Finding, Severity
-from emperor.uwsgi.ini import Ini, Option
+from emperor.uwsgi.ini import PLUGIN_KEYS, Ini, Option, is_off
 from emperor.uwsgi.spec import APPS, whole_number
 
 # cron takes five numbers, and -1 for any (core/cron.c).
@@ -16,7 +16,6 @@ _CRON2_PARTS = frozenset({
     "minute", "hour", "day", "month", "week", "unique", "harakiri", "legion",
 })  # fmt: skip
 _CACHE_SIZES = frozenset({"items", "maxitems", "max_items"})
-_PLUGINS = frozenset({"plugin", "plugins", "need-plugin", "need-plugins"})
 _LEAST_LIFETIME_SECONDS = 10
 # uWSGI has these loops itself. A plugin's loop has the name of an option of the plugin.
 _LOOPS = frozenset({"simple", "async"})
@@ -43,7 +42,6 @@ _STARTING_HOOKS = frozenset({
 # With less, an ordinary request of nginx's does not fit: its parameters and a browser's headers.
 _LEAST_BUFFER_BYTES = 1024
 _LEAST_VARS = 20
-_OFF = frozenset({"false", "off", "no", "0"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ class Values:
 
     def is_on(self, key: str) -> bool:
         """Whether a switch is on."""
-        return key in self.last and self.last[key].value.lower() not in _OFF
+        return key in self.last and not is_off(self.last[key].value)
 
 
 _Rule = Callable[[Values], Iterator[Finding]]
@@ -72,10 +70,10 @@ _Rule = Callable[[Values], Iterator[Finding]]
 
 def refused_values(ini: Ini, known: Collection[str]) -> Iterator[Finding]:
     """An error for each value that keeps uWSGI from starting. `known` are the options of uWSGI."""
-    values = Values({option.key: option for option in ini.options}, known)
+    values = Values(ini.last, known)
     for rule in _RULES:
         yield from rule(values)
-    has_plugins = not _PLUGINS.isdisjoint(values.last)  # which may bring loggers and hooks
+    has_plugins = not PLUGIN_KEYS.isdisjoint(values.last)  # which may bring loggers and hooks
     for option in ini.options:
         if option.key in _CRONS and not _CRON.match(option.value):
             cause = f"{option.key} takes five numbers and a command, not {option.value!r}"
