@@ -31,7 +31,7 @@ from emperor.uwsgi.features import plugins_of
 from emperor.uwsgi.findings import Finding, Severity, once
 from emperor.uwsgi.identity import ROOT, identity_of
 from emperor.uwsgi.ini import LOADERS, Ini, Option
-from emperor.uwsgi.lint import lint, unknown_options
+from emperor.uwsgi.lint import ignored_options, lint, unknown_options
 from emperor.uwsgi.misread import misread_values
 from emperor.uwsgi.paths import unusable_paths, unusable_python
 from emperor.uwsgi.pythons import binary_of
@@ -249,16 +249,10 @@ class Examiner:
         may_look = start.uid == os.geteuid()
         others = replace(ini, options=tuple(each for each in ini.options if each.line == 0))
         keys = {option.key for option in ini.options if option.line}
-        for option in others.options:
-            one = replace(ini, options=(option,))
-            if option.key in keys or not unknown_options(one, uwsgi.options):
-                continue
-            where = resolver.origin(ini, option.key) if may_look else ""
-            for found in unknown_options(others, uwsgi.options):
-                if repr(option.key) in found.text:
-                    place = f" ({where})" if where else " (an included file)"
-                    yield replace(found, text=f"{found.text}{place}")
-                    break
+        for option, found in ignored_options(others, uwsgi.options):
+            if option.key not in keys:
+                where = resolver.origin(ini, option.key) if may_look else ""
+                yield replace(found, text=f"{found.text} ({where or 'an included file'})")
 
     def _refuse_untrusted(
         self, resolver: Resolver, ini: Ini, reason: Option, start: Identity

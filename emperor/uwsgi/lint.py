@@ -183,15 +183,19 @@ def _stood_for(ini: Ini) -> set[str]:
 
 
 def unknown_options(ini: Ini, known: Collection[str]) -> list[Finding]:
-    """Findings about keys that uWSGI ignores, since they are not among its `known` options. The ini
-    need not be resolved yet. A key that a value refers to as %(key) is a placeholder, and gets no
-    finding."""
+    """Findings about the options that uWSGI ignores."""
+    return [finding for _, finding in ignored_options(ini, known)]
+
+
+def ignored_options(ini: Ini, known: Collection[str]) -> Iterator[tuple[Option, Finding]]:
+    """The options that uWSGI ignores, since they are not among its `known` options, and a finding
+    about each. The ini need not be resolved yet. A key that a value refers to as %(key) is a
+    placeholder, and gets no finding."""
     values = "\n".join(option.value for option in ini.options)
     declared = {option.value.partition("=")[0] for option in ini.options if option.key in _DECLARE}
     known = frozenset(known)
     usable = {option.key for option in ini.options} & known
     plugins = plugins_of(ini)
-    findings = []
     for option in ini.options:
         key = option.key
         # `lint` tells of options of the Emperor, of which newer versions have more.
@@ -204,8 +208,7 @@ def unknown_options(ini: Ini, known: Collection[str]) -> list[Finding]:
         is_app = key in APPS and usable.isdisjoint(APPS)
         is_needed = is_app or (key in _ANSWERS and usable.isdisjoint(_ANSWERS))
         severity = Severity.ERROR if is_needed else Severity.WARNING
-        findings.append(Finding(option.line, severity, text, cure))
-    return findings
+        yield option, Finding(option.line, severity, text, cure)
 
 
 def _unknown(option: Option, known: Collection[str], plugins: Collection[str]) -> tuple[str, str]:
