@@ -16,6 +16,7 @@ import jinja2
 from docs import figures
 from docs.api_page import api
 from docs.causes_page import causes
+from docs.from_uwsgi_page import from_uwsgi
 from emperor.model.events import MEANING
 from emperor.model.lifecycle import (
     DEPARTURES,
@@ -39,7 +40,6 @@ from emperor.model.lifecycle import (
     Transition,
 )
 from emperor.model.settings import KEYS
-from emperor.uwsgi.emperor_options import EMPEROR_OPTIONS, Kind
 
 DOCS = Path(__file__).parent
 _COLUMNS = 100
@@ -206,51 +206,6 @@ its Python by itself too.
 """
 
 
-_FROM_UWSGI = """\
-# From uWSGI's Emperor
-
-<!-- Written by `make docs` from emperor/uwsgi/emperor_options.py; do not edit. -->
-
-An administrator who runs uWSGI's Emperor finds here what each of its options is in emperord.
-[moving.md](moving.md) moves a server, step by step. Most inis of vassals can stay as they are:
-`emperorctl check` reads them, and names what does not work here, the options below among it.
-
-## By another name
-
-These are settings in `/etc/uwsgi/emperord.ini`, or keys of the section `[emperor]` of an ini
-([settings.md](settings.md)).
-
-{mapped}
-
-## Always so
-
-{always}
-
-## In the ini of a vassal
-
-{vassal}
-
-## Not here
-
-{none}
-
-## Variables of the environment
-
-The Emperor passes a variable `UWSGI_VASSAL_X` to its vassals as `UWSGI_X`, which sets their option
-`x`. Write `x = value` into the file of `vassal-defaults` instead. emperord passes no variable to a
-vassal whose name begins with `UWSGI_`, `LISTEN_`, `NOTIFY_` or `UPSTART_`. The hooks of the Emperor
-get `UWSGI_VASSAL_CONFIG`, `UWSGI_VASSAL_PID`, `UWSGI_VASSAL_UID` and `UWSGI_VASSAL_GID`;
-`emperorctl status --json` tells the ini and the pid.
-
-## Monitors
-
-The Emperor also reads vassals by a pattern (`glob://`), and from PostgreSQL, MongoDB, AMQP and
-ZeroMQ by plugins. emperord reads one folder. A program that moves files into it, or the
-`provision-command`, connects it to anything else. The section `[emperor]` of an ini is for
-emperord's own keys; the Emperor's attributes of other names are ignored.
-"""
-
-
 _CONFIG = """\
 ; /etc/uwsgi/emperord.ini: the settings of emperord. Each key is shown with its default.
 ; After a change, run `systemctl reload emperord`. emperord(8) says more about each key.
@@ -295,19 +250,6 @@ def settings() -> str:
     rows = (f"| {key.name} | {f'`{key.default}`' if key.default else '-'} | {key.help} |"
             for key in KEYS)  # fmt: skip
     return _SETTINGS.format(rows="\n".join(rows))
-
-
-def from_uwsgi() -> str:
-    """The whole of from-uwsgi.md."""
-    items: dict[Kind, list[str]] = {kind: [] for kind in Kind}
-    for option in EMPEROR_OPTIONS:
-        names = ", ".join(f"`{name}`" for name in option.names)
-        item = f"- {names}: {option.here}"
-        items[option.kind].append(
-            textwrap.fill(item, _COLUMNS, subsequent_indent="  ", break_on_hyphens=False)
-        )
-    texts = {kind.name.lower(): "\n".join(lines) for kind, lines in items.items()}
-    return _FROM_UWSGI.format(**texts)
 
 
 def config() -> str:
