@@ -14,9 +14,11 @@ import os
 import signal
 import time
 from asyncio import AbstractEventLoop
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
+
+from emperor.linux.proc import BORN_TICKS, PARENT, STATE, children_of, has_socket, state_fields
 
 log = logging.getLogger("emperord.orphans")
 
@@ -48,9 +50,8 @@ class Mark:
 
     def is_on(self, pid: int) -> bool:
         """Whether that process has it."""
-        with suppress(OSError):
-            if os.readlink(f"/proc/{pid}/fd/{self.fd}") == f"socket:[{self.inode}]":
-                return True
+        if has_socket(pid, self.inode, self.fd):
+            return True
         with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
             return os.fsencode(self.variable) in file.read(_LONGEST_ENVIRONMENT).split(b"\0")
         return False
@@ -67,19 +68,19 @@ def adopt_orphans() -> None:
 def descendants(pid: int) -> list[Known]:
     """All live descendants of a process, as far as the kernel lists them."""
     found: list[Known] = []
-    pending = list(_children(pid))
+    pending = list(children_of(pid))
     while pending:
         child = pending.pop()
         if known := _look_at(child):
             found.append(known)
-        pending += _children(child)
+        pending += children_of(child)
     return found
 
 
 def parent_of(pid: int) -> int:
     """The parent of a process; 0 where it is gone."""
-    fields = _stat(pid)
-    return int(fields[1]) if fields else 0
+    fields = state_fields(pid)
+    return int(fields[PARENT]) if fields else 0
 
 
 class Reaper:
@@ -157,7 +158,7 @@ class OrphanHunt:
         """Kill it, and those of `known` that still live."""
         self._looks += 1
         left = {orphan for orphan in known if _look_at(orphan.pid) == orphan}
-        for pid in _children(self._reaper):
+        for pid in children_of(self._reaper):
             if pid not in self._others and (orphan := _look_at(pid)) and self._mark.is_on(pid):
                 left |= {orphan, *descendants(pid)}
         if left and self._looks == 1:
@@ -182,25 +183,11 @@ def _first_zombie() -> int | None:
     return result.si_pid if result else None
 
 
-def _children(pid: int) -> Iterator[int]:
-    """The children of all threads of a process."""
-    with suppress(OSError):
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with suppress(OSError), open(f"/proc/{pid}/task/{thread}/children") as listed:
-                yield from map(int, listed.read().split())
-
-
-def _stat(pid: int) -> list[str]:
-    """The fields of proc(5) from the state on; none where the process is gone."""
-    with suppress(OSError), open(f"/proc/{pid}/stat", errors="replace") as stat:
-        return stat.read().rpartition(")")[2].split()
-    return []
-
-
 def _look_at(pid: int) -> Known | None:
     """The process, None where it is dead."""
-    fields = _stat(pid)
-    return Known(pid, int(fields[19])) if fields and fields[0] not in "ZX" else None
+    fields = state_fields(pid)
+    is_alive = bool(fields) and fields[STATE] not in "ZX"
+    return Known(pid, int(fields[BORN_TICKS])) if is_alive else None
 
 
 def _kill(orphan: Known) -> None:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import inf
 
+from emperor.linux.proc import BORN_TICKS, children_of_thread, has_socket, state_fields
 from emperor.linux.spawn_thread import SpawnThread
 from emperor.model.ports import CannotLaunch, Exit
 from emperor.model.spec import Identity
@@ -61,11 +62,7 @@ class LedProcess:
     def children(self, older_than_seconds: float = 0.0) -> tuple[int, ...]:
         """The pids of its children of at least that age; none where the kernel lists none."""
         born_before = time.clock_gettime(time.CLOCK_BOOTTIME) - older_than_seconds
-        try:
-            with open(f"/proc/{self.pid}/task/{self.pid}/children") as listed:
-                pids = tuple(map(int, listed.read().split()))
-        except OSError:
-            return ()
+        pids = children_of_thread(self.pid, self.pid)
         return tuple(pid for pid in pids if _born(pid) <= born_before)
 
     def hang_up_children(self, but: Collection[int]) -> None:
@@ -190,13 +187,12 @@ def open_log(path: str) -> int:
 def leader_with_socket(inode: int, fd: int) -> tuple[int, int] | None:
     """The leader of a group that has the socket with that inode as its descriptor `fd`: its pid,
     and a new pidfd. None where there is none."""
-    for entry in os.listdir("/proc"):
-        if not entry.isdecimal() or not _has_socket(entry, inode, fd):
+    for pid in [int(entry) for entry in os.listdir("/proc") if entry.isdecimal()]:
+        if not has_socket(pid, inode, fd):
             continue
-        pid = int(entry)
         with suppress(ProcessLookupError):
             pidfd = os.pidfd_open(pid)
-            if os.getpgid(pid) == pid and _has_socket(entry, inode, fd):
+            if os.getpgid(pid) == pid and has_socket(pid, inode, fd):
                 return pid, pidfd
             os.close(pidfd)
     return None
@@ -204,19 +200,8 @@ def leader_with_socket(inode: int, fd: int) -> tuple[int, int] | None:
 
 def _born(pid: int) -> float:
     """When a process was forked, in seconds since the boot; infinity where it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            # The name, in parentheses, may hold anything; see proc(5) for what follows it.
-            ticks = int(stat.read().rpartition(")")[2].split()[19])
-    except OSError:
-        return inf
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _has_socket(pid: str, inode: int, fd: int) -> bool:
-    with suppress(OSError):  # it is gone, or not ours to look at
-        return os.readlink(f"/proc/{pid}/fd/{fd}") == f"socket:[{inode}]"
-    return False
+    fields = state_fields(pid)
+    return int(fields[BORN_TICKS]) / os.sysconf("SC_CLK_TCK") if fields else inf
 
 
 @contextmanager
@@ -264,10 +249,11 @@ def _reap(pidfd: int) -> Exit | None:
         return None
     if result.si_code == os.CLD_EXITED:
         return Exit(code=result.si_status)
-    return Exit(signal=_name(result.si_status))
+    return Exit(signal=signal_name(result.si_status))
 
 
-def _name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """The name of a signal, as SIGKILL."""
     try:
         return signal.Signals(number).name
     except ValueError:

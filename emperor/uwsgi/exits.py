@@ -1,12 +1,12 @@
 """Why a uWSGI exited, in a sentence: from its exit status and from the end of its output."""
 
 import re
-import signal
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from emperor.linux.processes import signal_name
 from emperor.model.ports import Exit
 from emperor.uwsgi.causes import RULES
 from emperor.uwsgi.cures import (
@@ -120,7 +120,7 @@ def explain_replacement(printed: str) -> str:
             " requests faster, or raise harakiri"
         )
     if death["signal"]:
-        name = _signal_name(int(death["signal"]))
+        name = signal_name(int(death["signal"]))
         meaning = SIGNALS.get(name)
         return f"{worker} was killed by {name}" + (f": {meaning}" if meaning else "")
     if cause := _cause(said, Circumstances()):
@@ -136,13 +136,6 @@ def _bounded(printed: str) -> str:
         else f"{line[:_HEAD_OF_LINE]}…{line[-_END_OF_LINE:]}"
         for line in printed.split("\n")[-_MOST_LINES:]
     )
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _by_signal(ended: Exit, printed: str, around: Circumstances) -> str:

@@ -1,0 +1,38 @@
+"""Reads what the kernel tells of a process in /proc, see proc(5)."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+# Of `state_fields`.
+STATE, PARENT, BORN_TICKS = 0, 1, 19
+
+
+def state_fields(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state on; none where the process is gone."""
+    with suppress(OSError), open(f"/proc/{pid}/stat", errors="replace") as stat:
+        # The name, in parentheses, may hold anything.
+        return stat.read().rpartition(")")[2].split()
+    return []
+
+
+def has_socket(pid: int, inode: int, fd: int) -> bool:
+    """Whether the descriptor `fd` of a process is the socket with that inode. False where the
+    process is gone, or not ours to look at."""
+    with suppress(OSError):
+        return os.readlink(f"/proc/{pid}/fd/{fd}") == f"socket:[{inode}]"
+    return False
+
+
+def children_of(pid: int) -> Iterator[int]:
+    """The children of all threads of a process."""
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            yield from children_of_thread(pid, int(thread))
+
+
+def children_of_thread(pid: int, thread: int) -> tuple[int, ...]:
+    """The children of one thread; none where the kernel lists none."""
+    with suppress(OSError), open(f"/proc/{pid}/task/{thread}/children") as listed:
+        return tuple(map(int, listed.read().split()))
+    return ()
