@@ -1,7 +1,6 @@
 """A Flask site with sessions, server-sent events, uploads and a door for members."""
 
 import hashlib
-import time
 from collections.abc import Iterator
 
 from flask import Flask, Response, abort, jsonify, request, session
@@ -19,11 +18,12 @@ def visits() -> str:
 
 @application.get("/events")
 def events() -> Response:
-    """Two events. The second one comes a second later."""
+    """Two events. The second one follows when somebody opens the FIFO `gate` for writing."""
+    gate = request.args["gate"]
 
     def tell() -> Iterator[str]:
         yield "data: first\n\n"
-        time.sleep(1)
+        open(gate, "rb").close()
         yield "data: second\n\n"
 
     headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-cache"}

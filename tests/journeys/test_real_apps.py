@@ -131,13 +131,18 @@ def test_flask_keeps_sessions_over_naps(
 
 
 def test_events_of_flask_arrive_one_by_one(
-    flask: Visitor, cold_and_warm: Callable[[str, Callable[[], None]], None]
+    backend: Backend, flask: Visitor, cold_and_warm: Callable[[str, Callable[[], None]], None]
 ) -> None:
+    gate = backend.folder / "gate"
+    os.mkfifo(gate)
+
     def listen() -> None:
         connection = HTTPConnection("127.0.0.1", flask.port, timeout=PATIENCE_SECONDS)
-        connection.request("GET", "/events", headers={"Host": flask.host, "Connection": "close"})
+        headers = {"Host": flask.host, "Connection": "close"}
+        connection.request("GET", f"/events?gate={gate}", headers=headers)
         with connection.getresponse() as reply:
             assert reply.read1() == b"data: first\n\n", "the second event is not there yet"
+            gate.write_bytes(b"")
             assert reply.read() == b"data: second\n\n"
 
     cold_and_warm(flask.host, listen)
