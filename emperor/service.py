@@ -164,8 +164,8 @@ class Service:
         with _permanent_objects():
             asleep, has_predecessor = self._take_over()
             if has_predecessor:
-                # All that was served before is served from here on. What has changed meanwhile, in
-                # the settings or in the folder, may take seconds.
+                # The vassals of the earlier daemon are served from here on. What has changed since
+                # then, in the settings or in the folder, may take seconds.
                 await self._folder.read_unknown()
                 await self._serve_http(stack)
                 async for part in slices(asleep):

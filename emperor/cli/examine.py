@@ -78,7 +78,7 @@ class Examiner:
     def __init__(
         self, settings: Settings, uwsgi: Path, programs: Programs, inis: Collection[Path]
     ) -> None:
-        """`inis` are those that will be checked. Raises SettingsError."""
+        """`inis` will be checked. Raises SettingsError."""
         self._names = {path.name for path in inis}
         self._settings = settings
         self._uwsgi = uwsgi

@@ -16,7 +16,7 @@ class Uwsgi:
 
 
 class Programs:
-    """The binary `default`, and those that an ini may name."""
+    """The binary `default`, and the binaries that inis name."""
 
     def __init__(self, default: Path) -> None:
         self._resolver = Resolver(default, Path("/"), Gate())

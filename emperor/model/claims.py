@@ -58,7 +58,7 @@ class Claims:
             self._larger[spec.ini] = spec
 
     def release(self, spec: Spec) -> None:
-        """Free all that the ini of `spec` holds, by whatever version of it."""
+        """Free what the ini of `spec` holds by its last version that was noted here."""
         held = self._larger.pop(spec.ini, spec)
         _free(self._hosts, (spec.domain, *held.aliases), spec.ini)
         _free(self._sockets, held.foreign_sockets, spec.ini)
