@@ -28,7 +28,8 @@ def free_ports(count: int) -> list[int]:
 
 
 class NginxServer:
-    """nginx with workers of www-data that runs `conf` and listens on a port of an address.
+    """nginx with workers of www-data that runs `conf` and listens on a port of an address. `conf`
+    names nginx.pid and error.log beside itself.
 
     A context manager. Its end fails the test if the error log holds a line that was neither
     announced by `expect` nor matches one of `expected`.
@@ -44,7 +45,9 @@ class NginxServer:
 
     def __enter__(self) -> Self:
         self._process = process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL)
-        eventually(self._listens, alive=[process], what="nginx listens")
+        # nginx writes it once all addresses listen and SIGTERM is handled.
+        pid_file = self.conf.with_name("nginx.pid")
+        eventually(pid_file.exists, alive=[process], what="nginx has started")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -83,10 +86,6 @@ class NginxServer:
     def access_lines(self) -> list[str]:
         """The access log, which nginx writes after a reply was sent."""
         return self.conf.with_name("access.log").read_text().splitlines()
-
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex((self.address, self.port)) == 0
 
 
 class Nginx(NginxServer):

@@ -25,9 +25,8 @@ if os.fork() == 0:
         file.write(str(os.getpid()))
     os.closerange(4, escaped)
     os.set_inheritable(3, True)
-    os.write(escaped, b"!")
-    os.close(escaped)
     os.execve("/usr/bin/python3", ["python3", "-I", "-c", SQUATTER], {})
-# Before that the end of its group is its own.
+os.close(escaped)
+# The exec closes the pipe. Before that its environment tells whose it is.
 os.read(has_escaped, 1)
 raise ImportError("it only ever wanted the socket")
