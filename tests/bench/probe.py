@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,27 +24,34 @@ class Waits:
 
 @contextmanager
 def probing(run_dir: Path, domain: str) -> Iterator[Waits]:
-    """Ask during the block, each time on a new connection, for one vassal and for the health.
-    Raises the first error of a probe at the end."""
+    """Ask during the block, each time on a new connection, for one vassal and, in a thread of its
+    own, for the health. Raises the first error of a probe at the end."""
     waits, is_over = Waits(), threading.Event()
 
-    def ask() -> None:
+    def ask_control() -> None:
+        waits.control = max(
+            waits.control, _seconds(run_dir / "control.sock", f"/v1/vassals/{domain}")
+        )
+
+    def ask_health() -> None:
+        waits.health = max(waits.health, _seconds(run_dir / "activate.sock", "/emperord-health"))
+
+    def again(ask: Callable[[], None]) -> None:
         try:
             while not is_over.wait(_BETWEEN_SECONDS):
-                control = _seconds(run_dir / "control.sock", f"/v1/vassals/{domain}")
-                waits.control = max(waits.control, control)
-                health = _seconds(run_dir / "activate.sock", "/emperord-health")
-                waits.health = max(waits.health, health)
+                ask()
         except BaseException as error:
             waits.problems.append(error)
 
-    thread = threading.Thread(target=ask)
-    thread.start()
+    threads = [threading.Thread(target=again, args=[ask]) for ask in (ask_control, ask_health)]
+    for thread in threads:
+        thread.start()
     try:
         yield waits
     finally:
         is_over.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
     for problem in waits.problems:
         raise problem
 
