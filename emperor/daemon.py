@@ -1,6 +1,7 @@
 """emperord: command line, log, signals and exit status."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -131,6 +132,8 @@ def prove(config: str | None, flags: dict[str, str], snapshots: int) -> None:
 def run(config: str | None, flags: dict[str, str]) -> None:
     """Start, serve, stop. Raises CannotStart, SettingsError and AlreadyRunning, and whatever else
     ends a daemon that was ready."""
+    # What is made until the service has started lives as long as the daemon: see its `_start`.
+    gc.disable()
     origin = Origin.of_this_process()
     settings = load_settings(config, flags)
     uwsgi = find_uwsgi(settings.uwsgi_binary)

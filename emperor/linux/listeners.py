@@ -87,6 +87,7 @@ class UnixListeners:
         try:
             os.chown(spec.socket, *self._common.socket_owner, follow_symlinks=False)
             listener.apply(spec)
+            listener.close_door()
         except BaseException:
             listener.close()
             raise
@@ -162,8 +163,9 @@ class UnixListener:
         if self._is_closed():
             raise CannotListen(f"cannot listen on {self._path}: it could not be bound again")
         self._socket.listen(spec.backlog)
-        self._activation = spec.activation
-        self._set_mode()
+        if self._activation is not spec.activation:
+            self._activation = spec.activation
+            self._set_mode()
 
     def take_over(self, aliases: tuple[str, ...]) -> None:
         """Keep the links that an earlier daemon made, and give the path to the owner in the
