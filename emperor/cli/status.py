@@ -7,12 +7,13 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
@@ -35,17 +36,28 @@ There is no vassal yet. Drop an ini, named after its domain, into the folder of 
 """
 
 
+NOTHING_FAILED = "No vassal has failed, and every ini is served."
+# Of a wrapped line, the lines after the first are indented.
+INDENT = "  "
+
+
 def headline(report: Report, now: datetime) -> Text:
-    """The daemon in a line, and how many vassals are in which state."""
+    """The daemon in a line, how many vassals are in which state, and how many need an
+    administrator."""
     emperor = report.emperor
     counts = Counter(vassal.state for vassal in report.vassals)
     states = ", ".join(f"{counts[state]} {state.value}" for state in STYLE if counts[state])
     held = f", {emperor.held} requests held" if emperor.held else ""
     away = f", {emperor.turned_away} turned away" if emperor.turned_away else ""
-    return Text(
+    line = Text(
         f"emperord {text.plain(emperor.version)}, pid {emperor.pid},"
         f" up {text.since(emperor.started_at, now)}: {states or 'no vassals'}{held}{away}"
     )
+    bad = failed(report)
+    for count, what in ((len(bad.vassals), "failed"), (len(bad.refused), "not served")):
+        if count:
+            line.append("; ").append(f"{count} {what}", style="bold red")
+    return line
 
 
 def drained(report: Report, now: datetime) -> list[Text]:
@@ -62,22 +74,26 @@ def drained(report: Report, now: datetime) -> list[Text]:
     ]
 
 
-def troubles(report: Report, now: datetime) -> list[Text]:
+def failed(report: Report) -> Report:
+    """The part of the report that needs an administrator: vassals with an error, and inis that are
+    not served."""
+    return replace(
+        report, vassals=tuple(each for each in report.vassals if each.last_error is not None)
+    )
+
+
+def troubles(report: Report, now: datetime) -> Iterator[Text]:
     """A line for each vassal with an error, and for each ini that is not served."""
-    failing = [
-        Text.assemble(
-            (text.plain(vassal.name), "bold"), _retry(vassal, now), f": {text.one_line(error)}"
+    for vassal in failed(report).vassals:
+        yield Text.assemble(
+            (text.plain(vassal.name), "bold"),
+            _retry(vassal, now),
+            f": {text.one_line(vassal.last_error or '')}",
         )
-        for vassal in report.vassals
-        if (error := vassal.last_error) is not None
-    ]
-    refused = [
-        Text.assemble(
+    for ini in report.refused:
+        yield Text.assemble(
             ("not served", "bold"), f": {text.one_line(text.naming(ini.file, ini.error))}"
         )
-        for ini in report.refused
-    ]
-    return failing + refused
 
 
 def _retry(vassal: VassalStatus, now: datetime) -> str:
@@ -86,23 +102,61 @@ def _retry(vassal: VassalStatus, now: datetime) -> str:
     return f" (tried again in {text.until(vassal.retry_at, now)})"
 
 
-def page(report: Report, now: datetime, width: int, height: int = sys.maxsize) -> list[Text]:
+def page(
+    report: Report,
+    now: datetime,
+    width: int,
+    height: int = sys.maxsize,
+    shown: Report | None = None,
+) -> list[Text]:
     """All that `emperorctl status` prints, in at most `height` lines of at most `width` cells.
-    Without a limit to the height an error is as long as it is: its cure stands at its end."""
-    lines = [headline(report, now), *drained(report, now), Text()]
+    `shown` is the part of the report that the table has, if not all. An error has as many lines as
+    it needs: its cure is at its end."""
+    lines = wrapped(headline(report, now), width)
+    lines += [*drained(report, now), Text()]
     if not report.vassals and not report.refused:
         return [*lines, *map(Text, HINT.splitlines())]
-    wrong = _bounded(troubles(report, now), height // 3)
+    shown = report if shown is None else shown
+    wrong = _bounded_troubles(shown, now, width, height // 3)
     room = max(2, height - len(lines) - len(wrong) - bool(wrong))
-    if report.vassals:
+    if shown.vassals:
         # Beyond what fits, rows need not be made: there may be 10,000 of them, each second.
-        shown = table(rows(replace(report, vassals=report.vassals[:room]), now), width)
-        lines += _bounded(shown, room, hidden=len(report.vassals) + 1 - len(shown))
+        fitting = table(rows(replace(shown, vassals=shown.vassals[:room]), now), width)
+        lines += _bounded(fitting, room, hidden=len(shown.vassals) + 1 - len(fitting))
+    elif not wrong:
+        lines.append(Text(NOTHING_FAILED))
     if wrong:
-        lines += [Text(), *wrong]
-    for line in lines if height < sys.maxsize else lines[: len(lines) - len(wrong)]:
+        lines += [Text(), *wrong] if shown.vassals else wrong
+    for line in lines:
         line.truncate(width, overflow="ellipsis")
     return lines
+
+
+def wrapped(line: Text, width: int) -> list[Text]:
+    """`line` in lines of at most `width` cells, broken between words where that is possible."""
+    if line.cell_len <= width:
+        return [line]
+    lines = line.wrap(Console(), max(1, width - len(INDENT)))
+    for each in lines:
+        each.rstrip()
+    return [lines[0], *(Text(INDENT).append_text(each) for each in lines[1:])]
+
+
+def _bounded_troubles(report: Report, now: datetime, width: int, limit: int) -> list[Text]:
+    """The troubles in at most `limit` lines, the first ones whole where that is possible."""
+    left = len(failed(report).vassals) + len(report.refused)
+    lines: list[Text] = []
+    for trouble in troubles(report, now):
+        entry = wrapped(trouble, width)
+        # A further line tells how many more there are.
+        if len(lines) + len(entry) + (left > 1) > limit:
+            break
+        lines += entry
+        left -= 1
+    if left and not lines:
+        lines = [next(troubles(report, now))][: max(0, limit - 1)]
+        left -= bool(lines)
+    return [*lines, Text(f"… and {left} more", style="dim")] if left else lines
 
 
 def _bounded(lines: list[Text], limit: int, hidden: int = 0) -> list[Text]:
@@ -132,10 +186,16 @@ def only(report: Report, domains: Sequence[str]) -> Report:
 
 @click.command()
 @domains_argument(required=False)
+@click.option(
+    "--failed", "is_failed", is_flag=True,
+    help="Only vassals with an error, and inis that are not served.",
+)  # fmt: skip
 @click.option("--json", "raw", is_flag=True, help="The control API's JSON, with nothing cut short.")
 @click.option("--watch", is_flag=True, help="Refresh each second; sleeping vassals stand last.")
 @click.pass_obj
-def status(run_dir: Path, domains: tuple[str, ...], raw: bool, watch: bool) -> None:
+def status(
+    run_dir: Path, domains: tuple[str, ...], is_failed: bool, raw: bool, watch: bool
+) -> None:
     """Show what every vassal does, or each DOMAIN alone.
 
     \b
@@ -149,28 +209,29 @@ def status(run_dir: Path, domains: tuple[str, ...], raw: bool, watch: bool) -> N
     CPU     CPU time of its processes
     WAIT    requests held by emperord + connections queued on its socket
 
-    Below the table: the last error of a vassal, and every ini that is not served.
+    Below the table: the last error of a vassal, and every ini that is not served. A terminal that
+    is too narrow gets fewer columns.
     """
     if not watch:
-        asyncio.run(_print(run_dir, domains, raw))
+        asyncio.run(_print(run_dir, domains, is_failed, raw))
     elif raw or not terminal().is_terminal:
         raise click.UsageError("--watch needs a terminal, and no --json")
     else:
-        asyncio.run(_watch(run_dir, domains))
+        asyncio.run(_watch(run_dir, domains, is_failed))
 
 
-async def _print(run_dir: Path, domains: tuple[str, ...], raw: bool) -> None:
+async def _print(run_dir: Path, domains: tuple[str, ...], is_failed: bool, raw: bool) -> None:
     async with connect(run_dir) as client:
         answer = await client.status()
-    report = parse(Report, answer)
-    found = only(report, domains)
+    found = only(parse(Report, answer), domains)
+    shown = failed(found) if is_failed else found
     if raw:
-        click.echo(json.dumps(as_json(found)) if domains else answer)
+        click.echo(json.dumps(as_json(shown)) if domains or is_failed else answer)
     elif found.vassals or found.refused or not domains:
         console = terminal()
         # What reads a pipe, grep say, has no edge to be cut at.
         width = console.width if console.is_terminal else sys.maxsize
-        show(console, page(found, datetime.now(UTC), width))
+        show(console, page(found, datetime.now(UTC), width, shown=shown))
     _insist(found, domains)
 
 
@@ -182,7 +243,7 @@ def _insist(found: Report, domains: tuple[str, ...]) -> None:
         raise ExceptionGroup("not every vassal is there", missing)
 
 
-async def _watch(run_dir: Path, domains: tuple[str, ...]) -> None:
+async def _watch(run_dir: Path, domains: tuple[str, ...], is_failed: bool) -> None:
     console = terminal()
     async with connect(run_dir) as client:
         found = only(parse(Report, await client.status()), domains)
@@ -190,7 +251,9 @@ async def _watch(run_dir: Path, domains: tuple[str, ...]) -> None:
         with Live(console=console, screen=True, auto_refresh=False) as live:
             while True:
                 now = datetime.now(UTC)
-                lines = page(awake_first(found), now, console.width, console.height)
+                ordered = awake_first(found)
+                shown = failed(ordered) if is_failed else ordered
+                lines = page(ordered, now, console.width, console.height, shown)
                 live.update(Text("\n").join(lines), refresh=True)
                 await asyncio.sleep(REFRESH_SECONDS)
                 found = only(parse(Report, await client.status()), domains)

@@ -38,6 +38,9 @@ class Row(NamedTuple):
 
 
 HEADER = Row("NAME", "STATE", "FOR", "HIT", "REAP", "STARTS", "FAILS", "MEM", "CPU", "WAIT")
+# A narrow terminal does without these columns, the first ones first, until a name has this width.
+LEAST_NAME_WIDTH = 20
+DROPPED = ("CPU", "MEM", "STARTS", "WAIT", "REAP", "HIT", "FAILS", "FOR")
 
 
 def rows(report: Report, now: datetime) -> tuple[Row, ...]:
@@ -63,34 +66,37 @@ def _row(vassal: VassalStatus, now: datetime) -> Row:
 
 
 def table(shown: Sequence[Row], width: int) -> list[Text]:
-    """A line for the header and for each row, none wider than `width` cells: the columns take what
-    their widest cell needs, and the names share the rest."""
+    """A line for the header and for each row, none wider than `width` cells where that is possible:
+    the columns take what their widest cell needs, and the names share the rest."""
     columns = list(zip(HEADER, *shown, strict=True))
-    others = [max(map(len, column)) for column in columns[1:]]
-    longest = max(map(cell_len, columns[0]))
-    name_width = max(len(HEADER.name), min(longest, width - sum(others) - len(others)))
-    return [
-        _header(name_width, others),
-        *(_line(row, name_width, others) for row in shown),
+    names, *others = columns
+    longest = max(map(cell_len, names))
+    others = _fitting(others, width - min(longest, LEAST_NAME_WIDTH))
+    widths = [max(map(len, column)) for column in others]
+    name_width = max(len(HEADER.name), min(longest, width - sum(widths) - len(widths)))
+    lines = [
+        Text(_padded(name, list(cells), name_width, widths))
+        for name, *cells in zip(names, *others, strict=True)
     ]
+    lines[0].stylize("bold")
+    for line, row in zip(lines[1:], shown, strict=True):
+        style = STYLE[ReportedState(row.state.split(" ")[0])]
+        line.stylize(style, name_width + 1, name_width + 1 + len(row.state))
+    return lines
 
 
-def _header(name_width: int, others: list[int]) -> Text:
-    return Text(_padded(HEADER, name_width, others), style="bold")
+def _fitting(columns: list[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
+    """The columns that fit into `width` cells, each after a blank."""
+    dropped = iter(DROPPED)
+    while sum(max(map(len, column)) + 1 for column in columns) > width:
+        heading = next(dropped, None)
+        if heading is None:
+            break
+        columns = [column for column in columns if column[0] != heading]
+    return columns
 
 
-def _line(row: Row, name_width: int, others: list[int]) -> Text:
-    line = Text(_padded(row, name_width, others))
-    line.stylize(
-        STYLE[ReportedState(row.state.split(" ")[0])],
-        name_width + 1,
-        name_width + 1 + len(row.state),
-    )
-    return line
-
-
-def _padded(row: Row, name_width: int, others: list[int]) -> str:
-    name, state, *numbers = row
-    cells = [set_cell_size(text.middle(name, name_width), name_width), state.ljust(others[0])]
-    cells += [cell.rjust(width) for cell, width in zip(numbers, others[1:], strict=True)]
-    return " ".join(cells)
+def _padded(name: str, cells: list[str], name_width: int, widths: list[int]) -> str:
+    padded = [set_cell_size(text.middle(name, name_width), name_width), cells[0].ljust(widths[0])]
+    padded += [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+    return " ".join(padded)

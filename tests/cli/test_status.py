@@ -83,6 +83,22 @@ def test_the_widest_values_still_fit_eighty_columns() -> None:
     assert "…" in lines[1]
 
 
+@pytest.mark.parametrize(
+    ("width", "headings"),
+    [
+        (80, "NAME STATE FOR HIT REAP STARTS FAILS MEM CPU WAIT"),
+        (60, "NAME STATE FOR HIT REAP FAILS WAIT"),
+        (40, "NAME STATE FOR FAILS"),
+        (30, "NAME STATE"),
+    ],
+)
+def test_a_narrow_terminal_gets_fewer_columns(width: int, headings: str) -> None:
+    lines = [line.plain for line in table(rows(report(running(GOAT)), NOW), width)]
+    assert lines[0].split() == headings.split()
+    assert max(map(cell_len, lines)) <= width
+    assert len(lines[1].split(" ")[0]) >= 20
+
+
 def test_a_wide_terminal_shows_long_names_whole() -> None:
     name = ".".join(["subdomain"] * 8)
     assert name in _plain(report(running(name)), width=140)[3]
@@ -105,15 +121,22 @@ def test_errors_and_refused_inis_stand_below_the_table() -> None:
     assert lines[-1] == "not served: cannot read b.ini: binary"
 
 
-def test_a_long_error_is_cut_on_a_screen_that_refreshes() -> None:
-    status = report(replace(throttled("a.example"), last_error="x" * 500 + "\nsecond line"))
-    assert [cell_len(line) for line in _plain(status)[-1:]] == [80]
+@pytest.mark.parametrize("height", [24, sys.maxsize])
+def test_an_error_is_wrapped_with_its_cure_at_the_end(height: int) -> None:
+    error = "cannot import " + "flask, " * 30 + "which is not there; install it"
+    lines = _plain(report(replace(throttled("a.example"), last_error=error)), height=height)
+    assert max(map(cell_len, lines)) <= 80
+    assert lines[5].startswith("a.example (tried again in 12s): cannot import flask, ")
+    assert lines[6].startswith("  flask, ")
+    assert " ".join(" ".join(lines[5:]).split()).endswith("which is not there; install it")
 
 
-def test_a_long_error_is_shown_to_its_end_with_its_cure() -> None:
-    status = report(replace(throttled("a.example"), last_error="x" * 500 + "; do this"))
-    assert _plain(status, height=sys.maxsize)[-1].endswith("x; do this")
-    assert cell_len(_plain(status, height=sys.maxsize)[3]) <= 80
+def test_an_error_that_fills_a_screen_is_cut() -> None:
+    status = report(*(replace(throttled(name), last_error="x " * 900) for name in ("a", "b")))
+    lines = _plain(status, height=24)
+    assert len(lines) <= 24
+    assert lines[-2].endswith("…")
+    assert lines[-1] == "… and 1 more"
 
 
 def test_what_apps_and_inis_wrote_cannot_steer_the_terminal() -> None:
@@ -125,7 +148,20 @@ def test_what_apps_and_inis_wrote_cannot_steer_the_terminal() -> None:
 
 def test_the_first_line_counts_the_vassals_by_state() -> None:
     status = report(running("a"), parked("b"), parked("c"), throttled("d"))
-    assert _plain(status)[0] == ("emperord 0.1.0, pid 815, up 3d: 1 throttled, 1 running, 2 parked")
+    assert _plain(status)[0] == (
+        "emperord 0.1.0, pid 815, up 3d: 1 throttled, 1 running, 2 parked; 1 failed"
+    )
+
+
+def test_the_first_line_counts_what_needs_an_administrator() -> None:
+    serving = replace(running("c"), last_error="the new version did not start")
+    status = report(throttled("a"), throttled("b"), serving, inis=(refused("d", "no"),))
+    assert _plain(status, width=200)[0].endswith("; 3 failed; 1 not served")
+    assert _plain(status, width=75)[:2] == [
+        _plain(status)[0].removesuffix("served").rstrip(),
+        "  served",
+    ]
+    assert "failed" not in _plain(report(running("a")))[0]
 
 
 def test_a_machine_that_drains_says_so_in_the_second_line() -> None:
@@ -186,6 +222,22 @@ def test_named_vassals_are_shown_alone_a_refused_one_too(emperor: FakeEmperor, c
     status = json.loads(ctl("status", "--json", "a.example").out)
     assert [vassal["name"] for vassal in status["vassals"]] == ["a.example"]
     assert status["refused"] == []
+
+
+def test_failed_ones_are_shown_alone(emperor: FakeEmperor, ctl: Ctl) -> None:
+    emperor.serve("a.example")
+    assert "No vassal has failed" in ctl("status", "--failed").out
+    emperor.serve("b.example").ini_error = "cannot read it"
+    emperor.refuse("c.example", "no")
+    shown = ctl("status", "--failed")
+    assert shown.status == 0
+    assert "2 parked; 1 failed; 1 not served" in shown.out
+    assert "a.example" not in shown.out
+    assert "b.example parked" in shown.out
+    assert "c.example.ini: no" in shown.out
+    listed = json.loads(ctl("status", "--failed", "--json").out)
+    assert [vassal["name"] for vassal in listed["vassals"]] == ["b.example"]
+    assert [ini["domain"] for ini in listed["refused"]] == ["c.example"]
 
 
 def test_an_unknown_vassal_is_named_and_exits_3(emperor: FakeEmperor, ctl: Ctl) -> None:
