@@ -41,14 +41,17 @@ def facts(detail: VassalDetail, now: datetime) -> list[tuple[str, str]]:
 
 
 def phases(wake: Wake | None) -> str:
-    """How long each phase of a start took, and all together; empty when none has ended."""
+    """How long each phase of a start took, and all together; empty when none has ended. The first
+    reply counts only if a visitor waited for it: otherwise it says when the next visitor came."""
     if wake is None:
         return ""
     marks = (
+        ("until the old process had ended", wake.drained_ms),
+        ("in the queue of apps to boot", wake.turn_ms),
         ("to spawn", wake.spawned_ms),
         ("to load the app", wake.loaded_ms),
         ("to accept", wake.accepting_ms),
-        ("to the first reply", wake.first_reply_ms),
+        ("to the first reply", wake.first_reply_ms if wake.by in WOKEN_BY else None),
     )
     parts, before = [], 0.0
     for label, mark in marks:

@@ -1,6 +1,6 @@
 """Why something happens to a vassal, and how the process booted that was started for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -8,7 +8,8 @@ class Cause:
     """Who wants a vassal to do something, and since when (monotonic seconds). `by` is "hit",
     "connection", "emperorctl start" and the like. A hit may bring the visitor's address `client`,
     the id, method and path of the request, and the user agent. `person`: a browser or the
-    operator. `nobody_waits`: no request does."""
+    operator. `nobody_waits`: no request does. `drained_at` is when the process had ended that had
+    to stop first, and `turn_at` when the turn to boot came; None: there was nothing to wait for."""
 
     by: str
     at: float
@@ -19,6 +20,16 @@ class Cause:
     path: str | None = None
     agent: str | None = None
     nobody_waits: bool = False
+    drained_at: float | None = None
+    turn_at: float | None = None
+
+    def after_drain(self, now: float) -> "Cause":
+        """The same, now that the process has ended that had to stop first."""
+        return replace(self, drained_at=now)
+
+    def at_turn(self, now: float) -> "Cause":
+        """The same, now that the turn to boot has come."""
+        return replace(self, turn_at=now)
 
     def __str__(self) -> str:
         return f"{self.by} from {self.client}" if self.client else self.by

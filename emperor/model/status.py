@@ -141,6 +141,11 @@ class Wake:
     """milliseconds from `at` until the app accepted connections; null: not yet"""
     first_reply_ms: float | None
     """milliseconds from `at` until the app gave its first reply; null: not yet"""
+    drained_ms: float | None = None
+    """milliseconds from `at` until the old process had ended; null: none had to end first, or not
+    yet"""
+    turn_ms: float | None = None
+    """milliseconds from `at` until its turn to boot came; null: it had not to wait, or not yet"""
 
 
 @dataclass(frozen=True, slots=True)

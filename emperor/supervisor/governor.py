@@ -269,7 +269,7 @@ class Governor:
         self._change(what, decision, changed)
         next_up = self._apply(vassal, what.cause)
         if next_up is None and released:
-            next_up = Occurrence(vassal, released.event, released.cause)
+            next_up = Occurrence(vassal, released.event, released.cause.after_drain(self.now()))
         if next_up is None and decision.wakes_again:
             next_up = self._demand_of_always_on(vassal)
         if next_up:
@@ -329,6 +329,8 @@ class Governor:
         required = posture(vassal.state, vassal.pending_event is not None)
         wanted, slot = vassal.queued_for or cause, vassal.empty_slot(required)
         waits = slot is not None and not self._scheduler.may_boot(vassal, slot, cause)
+        if vassal.queued_for and not waits:
+            wanted = wanted.at_turn(self.now())
         vassal.queued_for = wanted if waits else None
         try:
             self._effects.apply(vassal, required, wanted)

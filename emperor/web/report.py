@@ -216,6 +216,8 @@ class Reporter:
             loaded_ms=after(boot.loaded) if boot else None,
             accepting_ms=after(boot.accepting) if boot else None,
             first_reply_ms=after(boot.first_reply) if boot else None,
+            drained_ms=after(cause.drained_at),
+            turn_ms=after(cause.turn_at),
         )
 
 

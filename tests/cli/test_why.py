@@ -45,6 +45,21 @@ def test_a_phase_that_has_not_ended_is_left_out(
     assert phases(Wake("hit", None, None, None, None, None, NOW, *marks)) == result
 
 
+def test_what_a_start_waited_for_is_no_time_to_spawn() -> None:
+    wake = Wake("hit", None, None, None, None, None, NOW, 35258.0, None, 35400.0, None)
+    drained = replace(wake, drained_ms=35000.0, turn_ms=35256.8)
+    assert phases(drained) == (
+        "35000 ms until the old process had ended, 257 ms in the queue of apps to boot,"
+        " 1.2 ms to spawn, 142 ms to accept: 35400 ms in all"
+    )
+
+
+@pytest.mark.parametrize("by", ["emperorctl start", "its ini changed", "idle = 0"])
+def test_a_first_reply_that_no_visitor_waited_for_is_left_out(by: str) -> None:
+    wake = Wake(by, None, None, None, None, None, NOW, 1.0, None, 301.0, 9_000_000.0)
+    assert phases(wake) == "1.0 ms to spawn, 300 ms to accept: 301 ms in all"
+
+
 def test_it_tells_the_last_stop_and_the_next_one() -> None:
     result = _told(detail(running(GOAT)))
     assert result["stopped"].startswith("5h00m ago (")

@@ -209,6 +209,7 @@ def test_the_start_timeout_counts_from_the_spawn() -> None:
     busy.first.accepts()
     assert b.last_boot
     assert b.last_boot.spawned - b.last_boot.cause.at == 5
+    assert b.last_boot.cause.turn_at == b.last_boot.spawned
     busy.clock.advance(59.9)
     assert f"kill {busy.process(b).pid}" not in busy.actions
     busy.clock.advance(0.1)

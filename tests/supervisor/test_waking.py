@@ -87,6 +87,20 @@ def test_a_hit_in_an_idle_stop_waits_where_apps_cannot_overlap() -> None:
     assert len(world.launcher.started) == 2
 
 
+def test_a_start_after_a_drain_tells_when_that_ended() -> None:
+    world = World(replace(SPEC, on_change=OnChange.RESTART))
+    old = world.run()
+    assert world.vassal.last_boot
+    assert world.vassal.last_boot.cause.drained_at is None
+    old.says(Message.IDLE)
+    world.hit()
+    began = world.clock.time()
+    world.clock.advance(35)
+    old.exits()
+    cause = world.vassal.last_boot.cause
+    assert (cause.at, cause.drained_at) == (began, began + 35)
+
+
 def test_only_two_processes_ever_exist() -> None:
     world = World()
     first = world.run()
