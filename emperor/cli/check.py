@@ -4,8 +4,9 @@ It needs no daemon and starts no app. Where a daemon runs, its settings count.
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import replace
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -19,7 +20,7 @@ from emperor.cli.programs import Programs
 from emperor.cli.text import one_line, plain
 from emperor.config import find_uwsgi, load_settings
 from emperor.model.settings import KEYS, Settings, SettingsError
-from emperor.model.status import SettingsInEffect
+from emperor.model.status import SettingsInEffect, as_json
 from emperor.uwsgi.findings import Severity
 from emperor.uwsgi.resolver import CannotResolve
 
@@ -41,9 +42,56 @@ def lines(verdict: Verdict) -> list[Text]:
     return printed
 
 
+@dataclass(frozen=True, slots=True)
+class FindingInJson:
+    """A finding of `emperorctl check --json`. `line` is null if it is about the whole ini."""
+
+    line: int | None
+    severity: Severity
+    text: str
+    cure: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class IniInJson:
+    """An ini in `emperorctl check --json`. `socket` is null if it would not be served."""
+
+    path: str
+    socket: str | None
+    findings: tuple[FindingInJson, ...]
+
+
+def in_json(verdict: Verdict) -> IniInJson:
+    """The verdict, as `emperorctl check --json` prints it."""
+    findings = tuple(
+        FindingInJson(each.line or None, each.severity, each.text, each.cure or None)
+        for each in verdict.findings
+    )
+    return IniInJson(str(verdict.path), verdict.socket, findings)
+
+
+def inis_of(paths: Sequence[Path]) -> Iterator[Path]:
+    """The inis among `paths` and in the folders among them. Raises Failed."""
+    for path in paths:
+        if _is_ini(path.name) or not path.is_dir():
+            yield path
+            continue
+        try:
+            inis = [each for each in sorted(path.iterdir()) if _is_ini(each.name)]
+        except OSError as error:
+            raise Failed(f"cannot read {path}: {error.strerror}") from error
+        if not inis:
+            raise Failed(f"cannot check {path}: there is no DOMAIN.ini in it")
+        yield from inis
+
+
+def _is_ini(name: str) -> bool:
+    return name.endswith(".ini") and not name.startswith(".")
+
+
 @click.command()
 @click.argument(
-    "inis", metavar="INI...", nargs=-1, required=True, type=click.Path(path_type=Path)
+    "paths", metavar="INI|FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )  # fmt: skip
 @click.option(
     "--config", metavar="FILE",
@@ -55,15 +103,18 @@ def lines(verdict: Verdict) -> list[Text]:
     metavar="DIR",
     help="The folder of the sockets, instead of the one in the settings.",
 )
+@click.option("--json", "raw", is_flag=True, help="JSON: an array with an object for each INI.")
 @click.pass_obj
 def check(
-    run_dir: Path, inis: tuple[Path, ...], config: str | None, sockets_dir: str | None
+    run_dir: Path, paths: tuple[Path, ...], config: str | None, sockets_dir: str | None, raw: bool
 ) -> None:
-    """Print what in each INI does not work, or works otherwise than it looks.
+    """Print what in each INI, or in each ini of a FOLDER, does not work, or works otherwise than it
+    looks.
 
     Each line reads FILE:LINE: severity: cause; cure. An INI with an error is not served, and the
     exit status is 1. Check an ini before you move it into the folder of vassals.
     """
+    inis = tuple(dict.fromkeys(inis_of(paths)))
     try:
         flags = {} if sockets_dir is None else {"sockets-dir": sockets_dir}
         running = {} if config else _settings_of_daemon(run_dir)
@@ -75,17 +126,24 @@ def check(
         raise Failed(str(error)) from error
     except CannotResolve as error:
         raise Failed(f"cannot read the options of {uwsgi}: {error}") from error
-    console = terminal()
-    for verdict in verdicts:
-        show(console, lines(verdict))
+    if raw:
+        click.echo(json.dumps([as_json(in_json(verdict)) for verdict in verdicts]))
+    else:
+        _print(verdicts)
     broken = [str(verdict.path) for verdict in verdicts if verdict.socket is None]
     if len(broken) > _MOST_IN_A_LINE:
-        show(
-            console, [Text("Would not be served:"), *(Text(f"  {plain(path)}") for path in broken)]
-        )
         raise Failed(f"{len(verdicts) - len(broken)} would be served, {len(broken)} would not")
     if broken:
         raise Failed(f"cannot serve {', '.join(broken)}")
+
+
+def _print(verdicts: Sequence[Verdict]) -> None:
+    console = terminal()
+    for verdict in verdicts:
+        show(console, lines(verdict))
+    broken = [plain(str(verdict.path)) for verdict in verdicts if verdict.socket is None]
+    if len(broken) > _MOST_IN_A_LINE:
+        show(console, [Text("Would not be served:"), *(Text(f"  {path}") for path in broken)])
 
 
 def _settings_of_daemon(run_dir: Path) -> dict[str, str]:

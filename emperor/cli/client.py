@@ -3,12 +3,12 @@ becomes an exception of cli/failure.py."""
 
 import errno
 import os
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from enum import Enum
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import aiohttp
 from yarl import URL
@@ -85,10 +85,15 @@ class Client:
         async with self._request("POST", "upgrade", None):
             pass
 
-    async def events(self, past: int) -> AsyncGenerator[bytes, None]:
-        """The JSON of a TransitionEvent each: up to `past` earlier events, then each new one. Ends
-        when the daemon ends."""
-        async with self._request("GET", f"events?past={past}", None) as response:
+    async def events(
+        self, past: int, domains: Collection[str] = (), follows: bool = True
+    ) -> AsyncGenerator[bytes, None]:
+        """The JSON of a TransitionEvent each: up to `past` earlier events, then each new one if it
+        `follows`; only those of `domains`, if there are any. Ends when the daemon ends."""
+        query = urlencode(
+            [("past", past), ("follow", int(follows)), *(("domain", each) for each in domains)]
+        )
+        async with self._request("GET", f"events?{query}", None) as response:
             async for line in response.content:
                 yield line
 

@@ -1,19 +1,56 @@
 """`emperorctl events`: what happens to all vassals, a line each, as it happens."""
 
 import asyncio
+from collections.abc import Collection
 from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.text import Text
 
+from emperor.cli.arguments import complete_domain
 from emperor.cli.client import connect
 from emperor.cli.console import show, terminal
 from emperor.cli.failure import Unreachable
 from emperor.cli.records import parse
 from emperor.cli.table import STYLE
 from emperor.cli.text import clock, one_line
+from emperor.model.duration import parse_duration
 from emperor.model.status import TransitionEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which events are printed: the last `past` of emperord's, those of `domains` if there are any,
+    none from before `since`, and none after the past ones if that is to be done `once`."""
+
+    past: int
+    domains: Collection[str]
+    since: datetime | None
+    once: bool
+
+    def takes(self, event: TransitionEvent) -> bool:
+        """Whether an event that emperord has sent is printed."""
+        return self.since is None or event.at >= self.since
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """The time that `text` means: a duration before `now`, as 10m, or a time as
+    2026-03-01 12:00:00, in the local time zone if it names none. Raises ValueError."""
+    try:
+        return now - timedelta(seconds=parse_duration(text))
+    except (ValueError, OverflowError):
+        return datetime.fromisoformat(text).astimezone()
+
+
+def _since(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
+    try:
+        return None if text is None else moment(text, datetime.now(UTC))
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter(f"{text!r} is neither 10m nor '2026-03-01 12:00:00'") from error
 
 
 def line(event: TransitionEvent) -> Text:
@@ -40,22 +77,40 @@ def missed(before: int | None, seq: int) -> list[Text]:
     "-n", "--past", type=click.IntRange(min=0), default=100, show_default=True, metavar="N",
     help="Begin with the last N events; emperord remembers about a hundred.",
 )  # fmt: skip
+@click.option(
+    "--since", metavar="TIME", callback=_since,
+    help="Only events from TIME on: 10m ago, or at '2026-03-01 12:00:00'.",
+)  # fmt: skip
+@click.option(
+    "--domain", "domains", metavar="DOMAIN", multiple=True, shell_complete=complete_domain,
+    help="Only events of DOMAIN; may be repeated.",
+)  # fmt: skip
+@click.option("--once", is_flag=True, help="End after the past events.")
 @click.option("--json", "raw", is_flag=True, help="The control API's JSON, one object a line.")
 @click.pass_obj
-def events(run_dir: Path, past: int, raw: bool) -> None:
-    """Print each change of state of each vassal, until Ctrl-C or the end of emperord."""
-    asyncio.run(_events(run_dir, past, raw))
+def events(run_dir: Path, /, raw: bool, **options: Any) -> None:
+    """Print each change of state of each vassal, until Ctrl-C or the end of emperord.
+
+    Older events, and those from before emperord's last start, are in the journal:
+    journalctl -u emperord DOMAIN=www.example.com
+    """
+    asyncio.run(_events(run_dir, Choice(**options), raw))
 
 
-async def _events(run_dir: Path, past: int, raw: bool) -> None:
+async def _events(run_dir: Path, choice: Choice, raw: bool) -> None:
     console = terminal()
-    async with connect(run_dir) as client, aclosing(client.events(past)) as events:
+    asked = choice.past, choice.domains, not choice.once
+    async with connect(run_dir) as client, aclosing(client.events(*asked)) as events:
         seq = None
         async for received in events:
+            event = parse(TransitionEvent, received)
+            if not choice.takes(event):
+                continue
             if raw:
                 click.echo(received, nl=False)
                 continue
-            event = parse(TransitionEvent, received)
-            show(console, [*missed(seq, event.seq), line(event)])
+            # Without the events of other domains the numbers have gaps.
+            show(console, [*([] if choice.domains else missed(seq, event.seq)), line(event)])
             seq = event.seq
-    raise Unreachable("emperord has ended, and its events with it")
+    if not choice.once:
+        raise Unreachable("emperord has ended, and its events with it")

@@ -10,9 +10,12 @@ import click
 
 from emperor.cli.arguments import domain_argument
 from emperor.cli.client import connect
-from emperor.cli.failure import Failed
+from emperor.cli.failure import Failed, Unreachable
 from emperor.cli.tail import follow, last
-from emperor.cli.text import plain
+from emperor.cli.text import one_line, plain
+from emperor.config import load_settings
+from emperor.model.domain import is_domain
+from emperor.model.settings import SettingsError
 
 
 @click.command()
@@ -24,14 +27,22 @@ from emperor.cli.text import plain
     "-n", "--lines", type=click.IntRange(min=0), default=20, show_default=True, metavar="N",
     help="Begin with the last N lines.",
 )  # fmt: skip
+@click.option(
+    "--config", metavar="FILE",
+    help="emperord's settings, for its log-dir where no emperord answers.  [default:"
+    " /etc/uwsgi/emperord.ini, if it is there]",
+)  # fmt: skip
 @click.pass_obj
-def logs(run_dir: Path, domain: str, is_followed: bool, lines: int) -> None:
+def logs(run_dir: Path, domain: str, is_followed: bool, lines: int, config: str | None) -> None:
     """Print the end of what DOMAIN has printed.
 
     On a terminal, control characters are shown as escapes. A pipe or a file gets every byte as it
-    is.
+    is. Where no emperord answers, the log is read from the folder of its settings.
     """
-    log = Path(asyncio.run(_log_of(run_dir, domain)))
+    try:
+        log = Path(asyncio.run(_log_of(run_dir, domain)))
+    except Unreachable as error:
+        log = _log_by_settings(config, domain, error)
     pieces = follow(log, lines) if is_followed else last(log, lines)
     for piece in _readable(pieces, log, domain):
         click.echo(piece, nl=False)
@@ -40,6 +51,19 @@ def logs(run_dir: Path, domain: str, is_followed: bool, lines: int) -> None:
 async def _log_of(run_dir: Path, domain: str) -> str:
     async with connect(run_dir) as client:
         return (await client.vassal(domain)).log
+
+
+def _log_by_settings(config: str | None, domain: str, error: Unreachable) -> Path:
+    """Where the log is without a daemon. Raises `error` if there is none."""
+    try:
+        log = load_settings(config, {}).log_dir / f"{domain}.log"
+        is_there = is_domain(domain) and log.exists()
+    except (SettingsError, OSError):
+        raise error from None
+    if not is_there:
+        raise error
+    click.echo(one_line(f"emperorctl: {error}; reading {log}"), err=True)
+    return log
 
 
 def _readable(pieces: Iterator[bytes], log: Path, domain: str) -> Iterator[bytes | str]:

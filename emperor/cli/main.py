@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 import click
@@ -38,6 +39,16 @@ COMMANDS = {
     "completion": ("emperor.cli.completion", "Print the completion script for a shell."),
 }
 
+# What other programs call these commands.
+MEANT = {
+    "list": "status",
+    "ls": "status",
+    "ps": "status",
+    "wake": "start",
+    "tail": "logs",
+    "test": "check",
+}
+
 
 class Commands(click.Group):
     """A group whose commands are imported one by one."""
@@ -53,6 +64,17 @@ class Commands(click.Group):
         command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that `args` begin with. An unknown one is an error with the likely one."""
+        name = args[0]
+        if name not in COMMANDS and not ctx.resilient_parsing:
+            similar = [MEANT[name]] if name in MEANT else get_close_matches(name, COMMANDS, n=1)
+            cure = f"did you mean {similar[0]}?" if similar else "emperorctl --help lists them all"
+            ctx.fail(f"there is no command {name!r}; {cure}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

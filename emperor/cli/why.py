@@ -1,6 +1,7 @@
 """`emperorctl why`: who woke one vassal, how long that took, and when it will sleep."""
 
 import asyncio
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,14 @@ from emperor.cli.client import connect
 from emperor.cli.console import show, terminal
 from emperor.cli.table import STYLE
 from emperor.cli.text import clock, cpu, duration, memory, one_line, plain, since, until
-from emperor.model.status import ReportedState, Stop, VassalDetail, VassalStatus, Wake
+from emperor.model.status import (
+    ReportedState,
+    Stop,
+    VassalDetail,
+    VassalStatus,
+    Wake,
+    as_json,
+)
 
 WOKEN_BY = {"hit": "a hit", "connection": "a connection on its socket"}
 
@@ -169,14 +177,18 @@ def story(detail: VassalDetail, now: datetime) -> list[Text]:
 
 @click.command()
 @domain_argument
+@click.option("--json", "raw", is_flag=True, help="The control API's JSON.")
 @click.pass_obj
-def why(run_dir: Path, domain: str) -> None:
+def why(run_dir: Path, domain: str, raw: bool) -> None:
     """Show who woke DOMAIN, how long each phase of its start took, why it stopped last, and when it
     will be put to sleep; after a failure, also the cause and the end of its log."""
-    asyncio.run(_why(run_dir, domain))
+    asyncio.run(_why(run_dir, domain, raw))
 
 
-async def _why(run_dir: Path, domain: str) -> None:
+async def _why(run_dir: Path, domain: str, raw: bool) -> None:
     async with connect(run_dir) as client:
         detail = await client.vassal(domain)
-    show(terminal(), story(detail, datetime.now(UTC)))
+    if raw:
+        click.echo(json.dumps(as_json(detail)))
+    else:
+        show(terminal(), story(detail, datetime.now(UTC)))

@@ -6,7 +6,7 @@ Every process that may open the socket may do all of this. Only its file mode pr
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -114,20 +114,23 @@ class Control:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Events as JSON lines: the remembered ones, with `?past=N` the last N of them, then each
-        new one."""
-        past = _past(request)
+        new one unless `follow=0`. With `domain=D`, only those of D."""
+        past, follows = _past(request), request.query.get("follow") != "0"
+        domains = frozenset(request.query.getall("domain", []))
         queue: asyncio.Queue[TransitionEvent | None] = asyncio.Queue(_UNREAD_EVENTS)
 
         def read(event: TransitionEvent) -> None:
             # A slow reader must not cost memory without end: it loses events, and sees it by `seq`.
-            if not queue.full():
+            if _concerns(event, domains) and not queue.full():
                 queue.put_nowait(event)
 
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         with self._event_log.reader(read):
-            remembered = self._event_log.recent()
+            remembered = [each for each in self._event_log.recent() if _concerns(each, domains)]
             for event in remembered[max(0, len(remembered) - past) :]:
                 queue.put_nowait(event)
+            if not follows:
+                queue.put_nowait(None)
             await response.prepare(request)
             self._streams.add(queue)
             try:
@@ -212,6 +215,10 @@ class Control:
         raise ApiError(ProblemCode.NO_SUCH_VASSAL, f"there is no vassal {host}")
 
 
+def _concerns(event: TransitionEvent, domains: Collection[str]) -> bool:
+    return not domains or event.name in domains
+
+
 def _past(request: web.Request) -> int:
     text = request.query.get("past", str(REMEMBERED))
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
@@ -283,10 +290,12 @@ ENDPOINTS = (
         "GET", "/v1/events", Control.events,
         "The last events, and then each event as it happens, until the daemon ends.",
         "one TransitionEvent a line, as `application/x-ndjson`", (ProblemCode.BAD_REQUEST,),
-        parameters=((
-            "past", "how many earlier events come first; as many as the daemon remembers, "
-            f"{REMEMBERED}, by default",
-        ),),
+        parameters=(
+            ("past", "how many earlier events come first; as many as the daemon remembers, "
+             f"{REMEMBERED}, by default"),
+            ("domain", "only events of this vassal; it may stand several times"),
+            ("follow", "`0` ends the answer after the earlier events"),
+        ),
     ),
     Endpoint(
         "POST", "/v1/rescan", Control.rescan,

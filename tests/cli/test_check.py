@@ -1,5 +1,6 @@
 """`emperorctl check` with the real uWSGI and without a daemon."""
 
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -274,6 +275,37 @@ def test_a_host_that_two_inis_claim_is_an_error(desk: Desk) -> None:
         f"{second}: error: b.example.ini claims the host c.example, which a.example.ini has; "
         "drop one of the two"
     ) in checked.out.splitlines()
+
+
+def test_a_folder_stands_for_all_inis_in_it(desk: Desk) -> None:
+    folder = desk.folder / "drafts"
+    folder.mkdir()
+    assert desk.check(str(folder)).err == (
+        f"emperorctl: cannot check {folder}: there is no DOMAIN.ini in it\n"
+    )
+    good, bad = desk.write("drafts/a.example.ini", GOOD), desk.write("drafts/b.example.ini", "")
+    for other in (".c.example.ini", "d.example.ini.bak", "README"):
+        desk.write(f"drafts/{other}", "")
+    checked = desk.check(str(folder), good)
+    assert checked.status == 1
+    assert [line.split(": ")[0] for line in checked.out.splitlines()] == [good, bad]
+
+
+def test_json_has_an_object_for_each_ini(desk: Desk) -> None:
+    good = desk.write("a.example.ini", GOOD.replace("file", "harakri = 3\nfile"))
+    bad = desk.write("b.example.ini", "")
+    checked = desk.check("--json", good, bad)
+    assert checked.status == 1
+    first, second = json.loads(checked.out)
+    assert (first["path"], first["socket"]) == (good, "/var/sockets/a.example/socket")
+    assert first["findings"] == [
+        {
+            "line": 2, "severity": "warning", "cure": "write harakiri",
+            "text": "uWSGI has no option 'harakri' and ignores it",
+        }
+    ]  # fmt: skip
+    assert (second["path"], second["socket"]) == (bad, None)
+    assert [(each["line"], each["severity"]) for each in second["findings"]] == [(None, "error")]
 
 
 def test_settings_that_cannot_be_used_are_an_error(desk: Desk) -> None:

@@ -4,8 +4,11 @@ import json
 import signal
 import subprocess
 from dataclasses import replace
+from datetime import datetime, timedelta
 
-from emperor.cli.events import line, missed
+import pytest
+
+from emperor.cli.events import line, missed, moment
 from emperor.model.lifecycle import Event
 from emperor.model.status import ReportedState, TransitionEvent, as_json
 from tests.cli.conftest import Ctl
@@ -65,6 +68,68 @@ def test_the_number_of_past_events_is_asked_of_the_daemon(emperor: FakeEmperor, 
     _happen(emperor, WOKEN, SERVES)
     assert len(ctl("events", "-n", "1").out.splitlines()) == 1
     assert ctl("events", "-n", "0").out == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ((), [1, 2, 3]),
+        (("-n", "1"), [3]),
+        (("--domain", GOAT), [1, 2]),
+        (("--domain", GOAT, "-n", "1"), [2]),
+        (("--domain", GOAT, "--domain", "b.example"), [1, 2, 3]),
+        (("--domain", "nobody.example&past=0"), []),
+        (("--since", "2026-03-01T12:00:01Z"), [2, 3]),
+        (("--since", "999d"), [1, 2, 3]),
+        (("--since", "0s"), []),
+    ],
+)
+def test_the_past_events_can_be_chosen(
+    emperor: FakeEmperor, ctl: Ctl, options: tuple[str, ...], shown: list[int]
+) -> None:
+    later = NOW + timedelta(seconds=1)
+    for event in (WOKEN, replace(SERVES, at=later), replace(WOKEN, name="b.example", at=later)):
+        emperor.events.record(event)
+    result = ctl("events", "--once", "--json", *options)
+    assert (result.status, result.err) == (0, "")
+    assert [json.loads(each)["seq"] for each in result.out.splitlines()] == shown
+
+
+def test_events_of_other_domains_are_not_said_to_be_lost(emperor: FakeEmperor, ctl: Ctl) -> None:
+    for name in (GOAT, "b.example", GOAT):
+        emperor.events.record(replace(WOKEN, name=name))
+    shown = ctl("events", "--once", "--domain", GOAT).out
+    assert len(shown.splitlines()) == 2
+    assert "lost" not in shown
+
+
+def test_a_new_event_of_another_domain_is_not_sent(emperor: FakeEmperor) -> None:
+    emperor.events.record(WOKEN)
+    with subprocess.Popen(
+        command(emperor.run_dir, "events", "--domain", GOAT),
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            process.stdout.readline()
+            for name in ("b.example", GOAT):
+                event = replace(SERVES, name=name, detail=f"of {name}")
+                emperor.loop.call_soon_threadsafe(emperor.events.record, event)
+            assert process.stdout.readline().decode().endswith(f"of {GOAT}\n")
+        finally:
+            process.kill()
+
+
+def test_a_time_that_is_none_is_wrong_usage(ctl: Ctl) -> None:
+    result = ctl("events", "--since", "soon")
+    assert result.status == 2
+    assert "'soon' is neither 10m nor '2026-03-01 12:00:00'" in result.err
+
+
+def test_a_time_without_a_zone_is_local() -> None:
+    assert moment("90s", NOW) == NOW - timedelta(seconds=90)
+    assert moment("2026-03-01 12:00", NOW) == datetime(2026, 3, 1, 12).astimezone()
 
 
 def test_json_is_passed_on_a_line_each(emperor: FakeEmperor, ctl: Ctl) -> None:

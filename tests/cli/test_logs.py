@@ -133,6 +133,18 @@ def test_a_vassal_that_has_never_printed_has_no_log(log: Path, ctl: Ctl) -> None
     assert result.err == f"emperorctl: cannot read {log}: no such file (was {GOAT} ever started?)\n"
 
 
+def test_without_a_daemon_the_settings_say_where_the_log_is(ctl: Ctl, tmp_path: Path) -> None:
+    config = tmp_path / "emperord.ini"
+    config.write_text(f"[emperord]\nlog-dir = {tmp_path}\n")
+    (tmp_path / f"{GOAT}.log").write_text("its last words\n")
+    result = ctl("logs", "--config", str(config), GOAT)
+    assert (result.status, result.out) == (0, "its last words\n")
+    assert result.err.startswith("emperorctl: cannot reach emperord at ")
+    assert result.err.endswith(f"; reading {tmp_path}/{GOAT}.log\n")
+    for name in ("nobody.example", f"../{tmp_path.name}/{GOAT}"):
+        assert ctl("logs", "--config", str(config), name).status == 4
+
+
 def test_a_missing_folder_is_an_error_even_when_following(log: Path, ctl: Ctl) -> None:
     log.parent.rmdir()
     assert ctl("logs", "-f", GOAT).status == 1

@@ -84,6 +84,22 @@ def test_wrong_usage_exits_2(ctl: Ctl, arguments: tuple[str, ...]) -> None:
     assert ctl(*arguments).status == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("statsu", "did you mean status?"),
+        ("log", "did you mean logs?"),
+        ("list", "did you mean status?"),
+        ("wake", "did you mean start?"),
+        ("xyzzy", "emperorctl --help lists them all"),
+    ],
+)
+def test_an_unknown_command_is_told_with_the_likely_one(ctl: Ctl, name: str, cure: str) -> None:
+    result = ctl(name, GOAT)
+    assert result.status == 2
+    assert result.err.endswith(f"there is no command '{name}'; {cure}\n")
+
+
 @pytest.mark.parametrize("arguments", TALKS)
 def test_every_command_that_talks_exits_4_when_nobody_is_there(
     ctl: Ctl, tmp_path: Path, arguments: tuple[str, ...]
