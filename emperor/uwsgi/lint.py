@@ -144,6 +144,8 @@ _SPELLED_RIGHT = _SCALARS | _RULES_OF.keys() | {"pidfile", "touch-reload", "rout
 _WORDS = re.compile(r"([^\s:]+)(?:\s*:\s*|\s+)(.*)")
 # Less similar names are other words, as `base` and `pause`.
 _SIMILARITY = 0.8
+# The comparison with all options takes 20 ms, and a file may have thousands of other words.
+_MOST_COMPARED = 100
 _NO_SETTING = "write key = value, or make it a comment"
 _ENDS = frozenset({"end", "endif", "end-if", "endfor", "end-for"})
 _COMMENT = re.compile(r"\s[;#]")
@@ -196,6 +198,7 @@ def ignored_options(ini: Ini, known: Collection[str]) -> Iterator[tuple[Option, 
     known = frozenset(known)
     usable = {option.key for option in ini.options} & known
     plugins = plugins_of(ini)
+    compared = 0
     for option in ini.options:
         key = option.key
         # `lint` tells of options of the Emperor, of which newer versions have more.
@@ -203,7 +206,8 @@ def ignored_options(ini: Ini, known: Collection[str]) -> Iterator[tuple[Option, 
             continue
         if key in known or key in declared or re.search(rf"%\([^)]*{re.escape(key)}", values):
             continue
-        text, cure = _unknown(option, known, plugins)
+        text, cure = _unknown(option, known, plugins, known if compared < _MOST_COMPARED else ())
+        compared += 1
         # The only app, or all that answers; of other options uWSGI can do without.
         is_app = key in APPS and usable.isdisjoint(APPS)
         is_needed = is_app or (key in _ANSWERS and usable.isdisjoint(_ANSWERS))
@@ -211,17 +215,19 @@ def ignored_options(ini: Ini, known: Collection[str]) -> Iterator[tuple[Option, 
         yield option, Finding(option.line, severity, text, cure)
 
 
-def _unknown(option: Option, known: Collection[str], plugins: Collection[str]) -> tuple[str, str]:
-    """Text and cure for a key that uWSGI does not know."""
+def _unknown(
+    option: Option, known: Collection[str], plugins: Collection[str], similar_to: Collection[str]
+) -> tuple[str, str]:
+    """Text and cure for a key that uWSGI does not know. The key is compared with `similar_to`."""
     key = option.key
     text = f"uWSGI has no option {key!r} and ignores it"
     if missing := missing_feature(key, known, plugins):
         return missing
     if words := _WORDS.fullmatch(key):
         name, value = words.groups()
-        meant = name if name in known else next(iter(_similar(name, known)), None)
+        meant = name if name in known else next(iter(_similar(name, similar_to)), None)
         return text, f"write {meant} = {value}" if meant else _NO_SETTING
-    similar = _similar(key, known)
+    similar = _similar(key, similar_to)
     return text, f"write {similar[0]}" if similar else "drop it, or load the plugin that knows it"
 
 

@@ -188,6 +188,12 @@ def test_an_unknown_option_gets_the_most_similar_one_as_cure() -> None:
     ]
 
 
+def test_of_thousands_of_unknown_options_a_hundred_are_compared() -> None:
+    cures = [cure for _, cure in unknown("wsgi_file = a.py\n" * 3_000)]
+    assert cures.count("write wsgi-file") == 100
+    assert len(cures) == 3_000
+
+
 def test_another_word_is_no_misspelt_option() -> None:
     (finding,) = unknown_options(ini_of("base = /srv"), {"pause", "file"})
     assert finding.cure == "drop it, or load the plugin that knows it"
