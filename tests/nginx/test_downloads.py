@@ -107,13 +107,15 @@ async def test_a_download_has_what_a_file_of_nginx_has(nginx: Nginx, warm: App) 
         "/other/2026/report%201.pdf", "/protectedx/2026/report%201.pdf", "/protected",
         "/protected/", "/protected/2026/", "//protected/2026/report%201.pdf", "/", "/headers",
         "/emperord-health",
-        "@app", "@fallback", "files/secret.txt", "secret.txt", "download:/protected/2026/x",
+        "@app", "@fallback", "@unsent", "@nodaemon", "@unwell", "@large_head", "@nowhere", "@",
+        "files/secret.txt", "secret.txt", "download:/protected/2026/x",
         "http://evil.example/", "/protected/%0d%0aX-Evil:1", "/protected/x%09y",
     ],
 )  # fmt: skip
 async def test_anything_else_is_refused_and_no_app_runs_again(
     nginx: Nginx, warm: App, refusing: StubDaemon, named: str
 ) -> None:
+    nginx.expect(r"could not find named location")
     reply = await fetch(nginx, named)
     told = named if named.startswith("/") else "/"
     assert (reply.status, reply.text) == (502, f"refused {told}\n")
