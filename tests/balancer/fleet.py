@@ -151,9 +151,13 @@ class Backend:
         return await self.answer(request)
 
 
-class Upgrading(Backend):
-    """Answers everything as an app does that wants the connection for itself; `raw` is what came
-    over it."""
+class Informing(Backend):
+    """Answers everything by a status that ends no reply, such as 101; `raw` is what came over its
+    connections."""
+
+    def __init__(self, address: str, status: str) -> None:
+        super().__init__(address)
+        self._status = status
 
     async def start(self) -> None:
         """Listen."""
@@ -173,7 +177,7 @@ class Upgrading(Backend):
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 self.raw.append(await reader.readuntil(b"\r\n\r\n"))
-                writer.write(b"HTTP/1.1 101 Switching Protocols\r\nContent-Length: 0\r\n\r\n")
+                writer.write(f"HTTP/1.1 {self._status}\r\nContent-Length: 0\r\n\r\n".encode())
         writer.close()
 
 
