@@ -1,4 +1,5 @@
-"""Reads from a socket whose peer may send descriptors along (SCM_RIGHTS), and discards these."""
+"""Closes descriptors that come from an app, for instance along with the bytes of a socket
+(SCM_RIGHTS)."""
 
 import os
 import socket
@@ -15,5 +16,10 @@ def take(end: socket.socket, most: int) -> bytes:
     """
     data, fds, _, _ = socket.recv_fds(end, most, _MOST_FDS)
     for fd in fds:
-        Thread(target=os.close, args=(fd,), name="discard", daemon=True).start()
+        close_elsewhere(fd)
     return data
+
+
+def close_elsewhere(fd: int) -> None:
+    """Close a descriptor in a thread."""
+    Thread(target=os.close, args=(fd,), name="discard", daemon=True).start()

@@ -63,6 +63,16 @@ class Stamp:
     gid: int
 
 
+@dataclass(frozen=True, slots=True)
+class InheritedSocket:
+    """A socket besides the vassal's own that a successor takes over from the process before it.
+    `spelled` is how the ini writes the `address`, and `line` where."""
+
+    address: str
+    spelled: str
+    line: int
+
+
 class RuntimeOptions(ABC):
     """What only the runtime of a vassal knows about it. A runtime is a kind of app server, with the
     code that reads its definitions and launches its processes.
@@ -90,6 +100,8 @@ class Spec:
     `head_bytes` is the size of a request's head, with the parameters of nginx, that the app takes.
     `socket` is the path that is bound, in the spelling of the ini. uWSGI adopts a socket whose name
     equals its own option letter by letter, and unlinks a socket that is merely the same file.
+    `foreign_sockets` are the addresses of the other sockets, and `inherited` those of them that can
+    pass from one process of the app to the next.
     """
 
     domain: str
@@ -108,6 +120,7 @@ class Spec:
     aliases: tuple[str, ...] = ()
     foreign_sockets: tuple[str, ...] = ()
     head_bytes: int = 65_535
+    inherited: tuple[InheritedSocket, ...] = ()
 
     @property
     def never_sleeps(self) -> bool:
@@ -123,3 +136,26 @@ class Spec:
     def overlaps(self) -> bool:
         """Whether two processes of this app may run at the same moment."""
         return self.on_change is OnChange.OVERLAP
+
+    def can_boot_beside(self, running: "Spec") -> bool:
+        """Whether a process by this spec may boot while one by `running` serves. Both must name a
+        socket that passes from one to the other in the same way."""
+        if not self.overlaps:
+            return False
+        theirs = {socket.address: socket.spelled for socket in running.inherited}
+        taken = {_port(address) for address in running.foreign_sockets} - {None}
+        return not self.inherited or (
+            running.overlaps
+            and all(
+                theirs[socket.address] == socket.spelled
+                if socket.address in theirs
+                else socket.address not in running.foreign_sockets
+                and _port(socket.address) not in taken
+                for socket in self.inherited
+            )
+        )
+
+
+def _port(address: str) -> str | None:
+    """The port of an address like HOST:PORT; None for a path and an abstract name."""
+    return None if address.startswith(("/", "@")) else address.rpartition(":")[2]

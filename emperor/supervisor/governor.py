@@ -246,7 +246,7 @@ class Governor:
         was_put_to_sleep = vassal.is_put_to_sleep
         vassal.is_put_to_sleep = is_put_to_sleep(was_put_to_sleep, event)
         try:
-            there_is = room(vassal.spec.overlaps, bool(vassal.second))
+            there_is = room(vassal.can_overlap, bool(vassal.second))
             decision = decide(
                 vassal.state, event, there_is, vassal.queued_for is not None, vassal.stays_up
             )

@@ -106,6 +106,12 @@ class Vassal(VassalRecord):
         return self.state is State.PARKED and not (self.lead or self.second or waits)
 
     @property
+    def can_overlap(self) -> bool:
+        """Whether another process of the app may boot beside the lead."""
+        lead = self.lead
+        return self.spec.can_boot_beside(lead.spec) if lead else self.spec.overlaps
+
+    @property
     def stays_up(self) -> bool:
         """Whether the app should run now, whatever is asked of it."""
         return self.spec.never_sleeps and not self.is_put_to_sleep

@@ -13,6 +13,7 @@ from emperor.uwsgi.options import PACKET_BYTES, Adoption, uwsgi_options
 # name uWSGI looks through all descriptors from 3 up to --max-fd.
 LISTENER_FD = 3
 PIPE_FD = 4
+FIRST_INHERITED_FD = 5
 
 # Stands behind `--ini`. An if- or for- that the ini leaves open would apply to what follows: uWSGI
 # drops those options, or dies of one without a value (measured).

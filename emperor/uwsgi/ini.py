@@ -8,7 +8,7 @@ names it, and uWSGI has to resolve the ini.
 import codecs
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
@@ -232,6 +232,25 @@ def frozen(data: bytes, name: str, folder: str) -> bytes:
         ),
         data,
     )
+
+
+def is_written(option: Option, text: str) -> bool:
+    """Whether the line of that option, in a text of `text_of`, says just this, so `with_values` can
+    replace the value. It does not where lines are joined, nor for an option of another file."""
+    if _JOINT in text:
+        return False
+    line = next((line for number, line in lines_of(text) if number == option.line), "")
+    key, _, value = line.partition("=")
+    return (key.rstrip(_BLANKS), value.lstrip(_BLANKS)) == (option.key, option.value)
+
+
+def with_values(data: bytes, values: Mapping[int, str]) -> bytes:
+    """The ini with other values in these lines, for each of which `is_written` holds."""
+    lines = data.split(b"\n")
+    for number, value in values.items():
+        key, _, _ = lines[number - 1].partition(b"=")
+        lines[number - 1] = b"%s= %s" % (key, value.encode())
+    return b"\n".join(lines)
 
 
 def _replace_magic(data: bytes, name: str, folder: str) -> str:

@@ -17,14 +17,22 @@ def restarts(ini: Ini, spec: Spec, settings: Settings) -> Iterator[Finding]:
         return
     last = ini.last
     where = places(last, str(settings.vassals_dir))
-    foreign = [
+    passed_on = {socket.address for socket in spec.inherited}
+    fixed = [
         option for option in ini.options
-        if option.key in SOCKETS and normal_address(option, where) in spec.foreign_sockets
+        if option.key in SOCKETS
+        and normal_address(option, where) in set(spec.foreign_sockets) - passed_on
     ]  # fmt: skip
-    if option := next(iter(foreign), None) or cannot_run_twice(last):
+    if option := cannot_run_twice(last) or next(iter(fixed), None):
+        reason = (
+            "cannot be passed on to a new process: it must be alone on a line of the ini itself,"
+            " named once, and quoted nowhere"
+            if option in fixed
+            else "is for one process only"
+        )
         yield Finding(
             option.line, Severity.NOTE,
             f"a changed ini stops the app before its successor boots, since {option.key} ="
-            f" {option.value} is for one process only: requests wait for the boot",
+            f" {option.value} {reason}: requests wait for the boot",
             f"drop {option.key}, or set on-change = overlap in [emperor] if nothing else needs it",
         )  # fmt: skip

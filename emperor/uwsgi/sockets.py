@@ -3,13 +3,21 @@ uWSGI binds besides.
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from emperor.model.definition import BrokenIni
 from emperor.model.settings import Settings
-from emperor.model.spec import SOCKET_PATH_BYTES, Activation, WireProtocol
-from emperor.uwsgi.ini import PROTOCOL_KEYS, SHARED_SOCKETS, SOCKETS, Ini, Option, leading_number
+from emperor.model.spec import SOCKET_PATH_BYTES, Activation, InheritedSocket, WireProtocol
+from emperor.uwsgi.ini import (
+    PROTOCOL_KEYS,
+    SHARED_SOCKETS,
+    SOCKETS,
+    Ini,
+    Option,
+    is_written,
+    leading_number,
+)
 from emperor.uwsgi.options import PROTOCOL_NAMES, PROTOCOLS, SSL_SOCKETS, Adoption
 from emperor.uwsgi.places import Places, places
 
@@ -22,6 +30,8 @@ _NEEDS_NAME = frozenset({
 # The daemon compares each socket of an ini with all of its options, and answers nobody meanwhile:
 # for 15 s where a tenant filled an ini with sockets (measured). Hardly any ini has more than three.
 _MOST_SOCKETS = 64
+# They are passed to uWSGI with four other descriptors (linux/spawn_thread).
+MOST_INHERITED = 8
 # uWSGI reads `protocol` for this option alone.
 _DEFAULT_PROTOCOL = "socket"
 
@@ -30,14 +40,15 @@ _DEFAULT_PROTOCOL = "socket"
 class Socket:
     """`path` is what the daemon binds, and `option` gives it to uWSGI, which speaks `protocol`
     there. `is_named`: the ini itself has an option with that path. `foreign`: what else the ini has
-    uWSGI bind."""
+    uWSGI bind, and `inherited` those of it that a successor can take over."""
 
     path: str
     option: str
     protocol: WireProtocol
     is_named: bool
     adoption: Adoption
-    foreign: tuple[str, ...]
+    foreign: tuple[str, ...] = ()
+    inherited: tuple[InheritedSocket, ...] = ()
 
 
 def socket_of(domain: str, ini: Ini, settings: Settings, last: Mapping[str, Option]) -> Socket:
@@ -50,7 +61,7 @@ def socket_of(domain: str, ini: Ini, settings: Settings, last: Mapping[str, Opti
     where = places(last, str(settings.vassals_dir))
     _refuse_too_many(ini)
     own: Option | None = None
-    foreign: list[str] = []
+    foreign: list[tuple[str, Option]] = []
     for option in ini.options:
         if option.key in SHARED_SOCKETS:
             address = normal_address(option, Places(where.start, where.start))
@@ -62,14 +73,38 @@ def socket_of(domain: str, ini: Ini, settings: Settings, last: Mapping[str, Opti
             own = own or option
         elif address is not None:
             _refuse_neighbours(domain, option, address.removeprefix(f"{root}/"))
-            foreign.append(address)
+            foreign.append((address, option))
     _refuse_unusable(own, ini)
     if own is None:
         refuse_path(None, own_address)
         uwsgi, by_fd = WireProtocol.UWSGI, Adoption.BY_FD
-        return Socket(own_address, _DEFAULT_PROTOCOL, uwsgi, False, by_fd, tuple(foreign))
-    refuse_path(own, spelled_address(own))
-    return _named(own, ini, last, settings.activation, tuple(foreign))
+        socket = Socket(own_address, _DEFAULT_PROTOCOL, uwsgi, False, by_fd)
+    else:
+        refuse_path(own, spelled_address(own))
+        socket = _named(own, ini, last, settings.activation)
+    if not foreign:
+        return socket
+    return replace(
+        socket,
+        foreign=tuple(address for address, _ in foreign),
+        inherited=tuple(_inherited(foreign, ini)),
+    )
+
+
+def _inherited(foreign: Sequence[tuple[str, Option]], ini: Ini) -> Iterator[InheritedSocket]:
+    """The foreign sockets that a successor can take over. It reads a copy of the ini that has a
+    descriptor in the place of the address. uWSGI knows no descriptor for a shared socket, and a
+    value that refers to that of a socket would change too."""
+    addresses = [address for address, _ in foreign]
+    if ini.quotes_socket or len(set(addresses)) < len(addresses) or len(foreign) > MOST_INHERITED:
+        return
+    for address, option in foreign:
+        if (
+            option.key in SOCKETS
+            and not option.value.startswith("=")
+            and is_written(option, ini.text)
+        ):
+            yield InheritedSocket(address, option.value, option.line)
 
 
 def _refuse_too_many(ini: Ini) -> None:
@@ -115,7 +150,6 @@ def _named(
     ini: Ini,
     last: Mapping[str, Option],
     activation: Activation,
-    foreign: tuple[str, ...],
 ) -> Socket:
     """The socket that the ini names itself. With `activation = socket` any front end may connect,
     so what the ini says is spoken there. Otherwise it is nginx, which speaks uwsgi."""
@@ -124,15 +158,13 @@ def _named(
     needs_name = bool(_NEEDS_NAME & last.keys()) or ini.quotes_socket
     if asked in (WireProtocol.UWSGI, WireProtocol.RAW) or activation is Activation.SOCKET:
         by_name = needs_name or own.key in SSL_SOCKETS
-        return Socket(
-            path, own.key, asked, True, Adoption.BY_NAME if by_name else Adoption.BY_FD, foreign
-        )
+        return Socket(path, own.key, asked, True, Adoption.BY_NAME if by_name else Adoption.BY_FD)
     if needs_name:
         raise own.broken(
             f"{own.key} = {path} speaks {asked.value} here, and nginx speaks uwsgi to that socket",
             f"write uwsgi-socket = {path}",
         )
-    return Socket(path, own.key, WireProtocol.UWSGI, True, Adoption.BY_FD, foreign)
+    return Socket(path, own.key, WireProtocol.UWSGI, True, Adoption.BY_FD)
 
 
 def spoken(option: Option, ini: Ini) -> WireProtocol:

@@ -59,8 +59,8 @@ ROUTERS = frozenset({
     "sslrouter", "sslrouter2",
 })  # fmt: skip
 _SINGLE = HELPERS | ROUTERS | SHARED_SOCKETS | {"udp", "zerg-server", "flock", "flock2"}
-# What vacuum() of core/uwsgi.c deletes by its path, whosoever it is by then. It looks at the inodes
-# of request sockets.
+# What vacuum() of core/uwsgi.c deletes by its path, whosoever it is by then. Of the request sockets
+# it deletes those that it has bound itself, also where a successor has taken them over.
 _VACUUMED = frozenset({"pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2", *STATS})
 
 # These load an app before the workers run (init_apps of plugins/python, mountpoints of the core),
@@ -86,7 +86,7 @@ def spec_of(
     _refuse_forbidden_options(ini)
     _refuse_no_workers(ini, last)
     socket = socket_of(domain, ini, settings, last)
-    single = bool(socket.foreign) or cannot_run_twice(last) is not None
+    single = len(socket.inherited) < len(socket.foreign) or cannot_run_twice(last) is not None
     idle = whole_number(last["idle"]) if "idle" in last else settings.idle
     binary = binary_of(ini, settings, owner, accounts)
     return Spec(
@@ -102,7 +102,7 @@ def spec_of(
                 binary=binary,
                 python_home=python_home_of(ini, settings, binary),
                 defaults=ini.before.digest if ini.before else "",
-                vacuums=_vacuums(last),
+                vacuums=_vacuums(last, socket.foreign),
             )
         ),
         protocol=socket.protocol,
@@ -118,6 +118,7 @@ def spec_of(
         identity=identity_of(ini, owner, accounts),
         aliases=_aliases(domain, ini, settings, owner, accounts) if ini.emperor else (),
         foreign_sockets=socket.foreign,
+        inherited=socket.inherited,
         head_bytes=_head_bytes(last.get("buffer-size")),
     )
 
@@ -189,10 +190,11 @@ def _nothing(option: Option) -> str:
     return f"{option.key} = {option.value} counts as 0"
 
 
-def _vacuums(last: Mapping[str, Option]) -> bool:
-    """Whether uWSGI deletes pidfiles or the stats socket at its end."""
+def _vacuums(last: Mapping[str, Option], foreign: Collection[str]) -> bool:
+    """Whether uWSGI deletes files or sockets at its end that a successor may need."""
     is_on = "vacuum" in last and not is_off(last["vacuum"].value)
-    return is_on and not _VACUUMED.isdisjoint(last)
+    makes_paths = any(address.startswith("/") for address in foreign)
+    return is_on and (makes_paths or not _VACUUMED.isdisjoint(last))
 
 
 def cannot_run_twice(last: Mapping[str, Option]) -> Option | None:

@@ -73,17 +73,19 @@ def test_the_option_sockets_wins_over_the_settings(desk: Desk) -> None:
 
 
 def test_findings_name_file_line_severity_cause_and_cure(desk: Desk) -> None:
-    path = desk.write("a.example.ini", GOOD.replace("file", "harakri = 3\nsocket = :8080\nfile"))
+    path = desk.write(
+        "a.example.ini", GOOD.replace("file", "harakri = 3\nsocket = :8080\nstats = :9191\nfile")
+    )
     lines = desk.check(path).out.splitlines()
     assert lines[0] == (
         f"{path}:2: warning: uWSGI has no option 'harakri' and ignores it; write harakiri"
     )
     assert lines[1].startswith(f"{path}:3: warning: a request at :8080 does not wake the app; ")
-    assert lines[2].startswith(f"{path}:3: note: a changed ini stops the app before its successor")
+    assert lines[2].startswith(f"{path}:4: note: a changed ini stops the app before its successor")
     assert lines[3] == f"{path}: would be served at /var/sockets/a.example/socket"
     (desk.folder / "app.py").unlink()
     assert desk.check(path).out.splitlines()[3] == (
-        f"{path}:4: error: there is no {desk.folder}/app.py, so the app does not start;"
+        f"{path}:5: error: there is no {desk.folder}/app.py, so the app does not start;"
         f" put it there, or write the path from / on: a relative one begins in {desk.folder}"
     )
 

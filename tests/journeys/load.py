@@ -10,9 +10,10 @@ from tests.backend import Backend
 class Load:
     """Requests, one after the other, from a few threads."""
 
-    def __init__(self, backend: Backend, host: str) -> None:
+    def __init__(self, backend: Backend, host: str, threads: int = 3) -> None:
         self._backend = backend
         self._host = host
+        self._count = threads
         self._enough = threading.Event()
         self.statuses: list[int] = []
         self.pids: list[str] = []
@@ -26,7 +27,7 @@ class Load:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Ask until the block is left."""
-        threads = [threading.Thread(target=self._ask) for _ in range(3)]
+        threads = [threading.Thread(target=self._ask) for _ in range(self._count)]
         for thread in threads:
             thread.start()
         try:

@@ -16,8 +16,9 @@ from emperor.model.ports import Exit, Message
 from emperor.model.settings import read_settings
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Spec
-from emperor.uwsgi.launcher import UwsgiLauncher, UwsgiProcess
+from emperor.uwsgi.launcher import UwsgiLauncher
 from emperor.uwsgi.options import UwsgiOptions
+from emperor.uwsgi.process import UwsgiProcess
 from tests.eventually import eventually_async
 from tests.traces import public_folder
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from emperor.model.definition import BrokenIni, FileOwner
-from emperor.model.spec import Activation, OnChange, Spec, WireProtocol
+from emperor.model.spec import Activation, InheritedSocket, OnChange, Spec, WireProtocol
 from emperor.uwsgi.ini import Option
 from emperor.uwsgi.options import Adoption, UwsgiOptions, uwsgi_options
 from tests.uwsgi.house import ALICE, AS_BOB, AS_ROOT, DOMAIN, OWN, ROOT, Machine, spec
@@ -152,7 +152,7 @@ def test_a_socket_elsewhere_is_kept_beside_that_of_the_domain(option: str, forei
     made = spec(option)
     assert (made.socket, uwsgi_options(made)) == (OWN, UwsgiOptions(names_socket=False))
     assert made.foreign_sockets == (foreign,)
-    assert not made.overlaps, "two processes cannot bind the same"
+    assert made.overlaps is ("shared-socket" not in option), "a successor takes it over"
 
 
 @pytest.mark.parametrize("address", [":0", "127.0.0.1:", "127.0.0.1:0", "fd://3"])
@@ -369,7 +369,11 @@ def test_an_ini_with_a_worker_is_served(text: str) -> None:
         "mule = a.py", "mules = 2", "farm = a:1", "cron = 0 0 0 0 0 true", "cron2 = true",
         "unique-cron = 0 0 0 0 0 true", "spooler = /srv/spool", "attach-daemon = redis",
         "smart-attach-daemon = /a.pid a", "attach-daemon2 = cmd=a", "http = :80", "stats = :1717",
-        "shared-socket = :90", "flock = /srv/lock", "udp = :17", "http-socket = :80",
+        "shared-socket = :90", "flock = /srv/lock", "udp = :17",
+        # These sockets are not written where a successor reads a descriptor.
+        "shared-socket = :90\nsocket = =0", "socket = :9\nsocket = :9", "socket = :%\n90",
+        "http-socket = :80\nenv = A=%(http-socket)",
+        "\n".join(f"socket = :{port}" for port in range(80, 89)),
     ],
 )  # fmt: skip
 def test_what_cannot_run_twice_is_restarted(option: str) -> None:
@@ -377,7 +381,15 @@ def test_what_cannot_run_twice_is_restarted(option: str) -> None:
     assert spec(f"{option}\n[emperor]\non-change = overlap").overlaps, "unless the ini insists"
 
 
-@pytest.mark.parametrize("option", ["processes = 4", "stats = /tmp/a.stats", "threads = 2"])
+def test_a_socket_passes_on_by_its_line() -> None:
+    made = spec("# one\nsocket = %n.sock\nhttps-socket = :8443,a.crt,a.key")
+    assert made.inherited == (
+        InheritedSocket(f"/etc/uwsgi/vassals/{DOMAIN}.sock", f"{DOMAIN}.sock", 3),
+        InheritedSocket("0.0.0.0:8443", ":8443,a.crt,a.key", 4),
+    )
+
+
+@pytest.mark.parametrize("option", ["processes = 4", "stats = /tmp/a.stats", "http-socket = :80"])
 def test_everything_else_boots_beside_its_predecessor(option: str) -> None:
     assert spec(option).overlaps
     assert not spec(option, on_change=OnChange.RESTART).overlaps

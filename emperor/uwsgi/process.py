@@ -1,0 +1,227 @@
+"""A uWSGI that serves a vassal: its pipe, its process, and how it is told to stop."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import inf
+
+from emperor.linux.orphans import Family, Known, Mark, OrphanHunt, descendants, parent_of
+from emperor.linux.processes import LedProcess, open_log
+from emperor.model.log_fields import about
+from emperor.model.ports import CannotLaunch, Exit, Message, ProcessEvents
+from emperor.model.snapshot import ProcessRef
+from emperor.model.spec import Spec
+from emperor.uwsgi.command import FIRST_INHERITED_FD, PIPE_FD
+from emperor.uwsgi.copies import remove_copy
+from emperor.uwsgi.exits import Circumstances, Killed, explain_exit, explain_replacement
+from emperor.uwsgi.inheritance import NOTHING, Inheritance, inherit
+from emperor.uwsgi.pipe import GRACEFUL_STOP, Pipe
+
+log = logging.getLogger("emperord.process")
+
+# The end of the output that may explain an exit.
+_OUTPUT_BYTES = 16384
+
+# A worker that dies is replaced two seconds later, if another one died in the same second.
+_REMINDER_SECONDS = 3.0
+# An app can cause reminders as often as it likes.
+_BETWEEN_REMINDERS_SECONDS = 0.1
+# On a busy machine a younger worker may not have its own signal handlers yet.
+_WORKER_READY_SECONDS = 1.0
+
+# Spawns a process with these descriptors, and calls back after its exit.
+Spawn = Callable[[Mapping[int, int], Callable[[Exit], None]], LedProcess]
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnEvents:
+    """The events of the process of one spawn."""
+
+    spec: Spec
+    generation: int
+    events: ProcessEvents
+    around: Circumstances
+
+    def on_message(self, message: Message) -> None:
+        """The process sent a byte."""
+        self.events.on_message(self.spec.domain, self.generation, message)
+
+    def on_exit(self, ended: Exit, printed: str, killed: Killed) -> None:
+        """The process has exited. `printed` is the end of its output."""
+        cause = explain_exit(ended, printed, self.around, killed)
+        self.events.on_exit(self.spec.domain, self.generation, replace(ended, cause=cause))
+
+
+def mark_of(ref: ProcessRef) -> Mark:
+    """By what the processes of an app are recognised, wherever they have gone. The inode of the
+    pipe is the number of the spawn, and the pipe itself is in every process that only forked."""
+    return Mark(f"EMPERORD_SPAWN={ref.pipe_inode}", ref.pipe_inode, PIPE_FD)
+
+
+class UwsgiProcess:
+    """A uWSGI master with its pipe, before and after its spawn.
+
+    A master that is told to stop sends SIGHUP to its workers, and waits for them without a limit.
+    A worker that it forks at that moment still has the handlers of the master, misses the signal,
+    and serves on. So workers that may have missed it are reminded.
+    """
+
+    def __init__(
+        self,
+        pipe: Pipe,
+        ref: ProcessRef,
+        events: SpawnEvents,
+        spawn: Spawn,
+        family: Family,
+    ) -> None:
+        self._family = family
+        self._reaper = os.getpid()
+        self._left: list[Known] = []
+        self._pipe = pipe
+        self._ref = ref
+        self._events = events
+        self._spawn = spawn
+        self._loop = family.loop
+        self._process: LedProcess | None = None
+        self._reminder: asyncio.TimerHandle | None = None
+        self._last_reminder = -inf
+        self._killed = Killed.NOT
+        # Whether another process of the app has made anew what the end of this one would delete.
+        self.is_replaced: Callable[[], bool] = lambda: False
+        pipe.on_end = self._workers_exited
+
+    def start(self) -> None:
+        """Spawn the master. Raises CannotLaunch, and then nothing is left open."""
+        try:
+            log_fd = self._open_log()
+            try:
+                fds = {1: log_fd, 2: log_fd, PIPE_FD: self._pipe.far_fd}
+                self._process = self._spawn(fds, self._exited)
+            finally:
+                os.close(log_fd)
+        except BaseException:
+            self._pipe.close()
+            remove_copy(self._ref.copy)
+            raise
+        self._pipe.close_far()
+        self._ref.pid = self._process.pid
+        self._family.leaders.add(self.pid)
+
+    def inherit(self, spec: Spec) -> Inheritance:
+        """What a new process by `spec` takes over from this one. Raises CannotLaunch."""
+        pidfd = self._process.pidfd if self._process else None
+        if pidfd is None:
+            return NOTHING
+        return inherit(spec, self.spec, self.pid, pidfd, FIRST_INHERITED_FD)
+
+    def take_over(self, pidfd: int) -> None:
+        """Go on with a master that an earlier daemon spawned."""
+        self._process = LedProcess(self.pid, pidfd, self._loop, self._exited)
+        self._family.leaders.add(self.pid)
+        self._reaper = parent_of(self.pid) or self._reaper
+        if self._ref.stop_heard_by is not None:
+            self._remind_later()
+
+    def _open_log(self) -> int:
+        """The log, or /dev/null: an app must start on a full disk too."""
+        try:
+            fd = open_log(self._ref.log)
+        except CannotLaunch as error:
+            log.warning(
+                "%s: %s; what it prints is lost",
+                self.spec.domain, error, extra=about(self.spec.domain),
+            )  # fmt: skip
+            return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        self._ref.log_begins = os.lseek(fd, 0, os.SEEK_END)
+        return fd
+
+    @property
+    def pid(self) -> int:
+        """The master's pid and its group's id."""
+        assert self._ref.pid is not None
+        return self._ref.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was spawned and has not exited."""
+        return self._process is not None and self._process.pidfd is not None
+
+    @property
+    def ref(self) -> ProcessRef:
+        """What the next daemon knows the process by."""
+        return self._ref
+
+    @property
+    def spec(self) -> Spec:
+        """What it was spawned by."""
+        return self._events.spec
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """Its pipe and, while it runs, its pidfd."""
+        pidfd = self._process.pidfd if self._process else None
+        return (self._pipe.fd,) if pidfd is None else (self._pipe.fd, pidfd)
+
+    def stop(self) -> None:
+        """Ask for a graceful stop."""
+        if self._process is not None:
+            informed = self._process.children(older_than_seconds=_WORKER_READY_SECONDS)
+            self._ref.stop_heard_by = informed
+            self._left = descendants(self.pid)
+            self._pipe.send(GRACEFUL_STOP)
+            self._remind_later()
+
+    def remind(self) -> None:
+        """Send SIGHUP to the workers that may have missed it when the master was told to stop."""
+        now = self._loop.time()
+        if (
+            self._process is not None
+            and self._ref.stop_heard_by is not None
+            and now > self._last_reminder + _BETWEEN_REMINDERS_SECONDS
+        ):
+            self._last_reminder = now
+            self._process.hang_up_children(but=self._ref.stop_heard_by)
+            self._remind_later()
+
+    def _remind_later(self) -> None:
+        if self._reminder is not None:
+            self._reminder.cancel()
+        self._reminder = self._loop.call_later(_REMINDER_SECONDS, self.remind)
+
+    def kill(self) -> None:
+        """SIGKILL the whole group."""
+        if self._process is not None:
+            self._killed = Killed.UNTOLD if self._ref.stop_heard_by is None else Killed.TOLD
+            self._process.kill()
+
+    def why_replaced(self) -> str:
+        """Why the last worker died that the master has replaced, empty where none did."""
+        return explain_replacement(self._output_end())
+
+    def _workers_exited(self) -> None:
+        """All requests are finished. The vacuum of the master would delete the pidfile and the
+        stats socket of a successor; it does not run at a SIGKILL."""
+        if self._process is not None and self.is_replaced():
+            self._process.kill()
+
+    def _exited(self, ended: Exit) -> None:
+        if self._reminder is not None:
+            self._reminder.cancel()
+        self._pipe.close()
+        remove_copy(self._ref.copy)
+        self._family.leaders.discard(self.pid)
+        OrphanHunt(self._family, mark_of(self._ref), self._reaper).end(self._left)
+        self._events.on_exit(ended, self._output_end(), self._killed)
+
+    def _output_end(self) -> str:
+        try:
+            with open(self._ref.log, "rb") as file:
+                end = file.seek(0, os.SEEK_END)
+                # If logrotate has cut the log meanwhile, all of it is of this process.
+                begins = self._ref.log_begins if self._ref.log_begins <= end else 0
+                file.seek(max(begins, end - _OUTPUT_BYTES))
+                return file.read(_OUTPUT_BYTES).decode(errors="replace")
+        except OSError:
+            return ""
