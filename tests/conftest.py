@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 
 import hypothesis
@@ -23,6 +24,10 @@ hypothesis.settings.load_profile("fixed")
 # Folders whose tests take long. They are distributed first, so that no core waits for the last one.
 _SLOW = ("systemd", "faults", "fleet", "journeys")
 
+# Without byte code each of the hundreds of daemons of a run would compile emperord anew, which
+# takes a daemon as long as the rest of its start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A shell without job control starts what it runs in the background with SIGINT ignored, which
 # children inherit. Tests of Ctrl-C need what a terminal gives.
