@@ -10,6 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 STEP_SECONDS = 0.005
+LONGEST_STEP_SECONDS = 0.1
 # How long anything may take on a machine that has much else to do. Only a failure takes so long.
 PATIENCE_SECONDS = 60.0
 
@@ -35,15 +36,18 @@ def eventually(
     deadline = time.monotonic() + seconds
     while True:
         _notice_deaths(alive)
+        began = time.monotonic()
         try:
             if value := condition():
                 return value
             problem = ""
         except AssertionError as error:
             problem = f": {error}"
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             raise TookTooLong(f"not within {seconds} s: {what or condition}{problem}")
-        time.sleep(STEP_SECONDS)
+        # A condition that starts a process must not take the processor from what it waits for.
+        time.sleep(min(LONGEST_STEP_SECONDS, max(STEP_SECONDS, 2 * (now - began))))
 
 
 async def eventually_async(
