@@ -113,11 +113,12 @@ def test_a_restart_takes_stale_sockets_over(backend: Backend) -> None:
     assert backend.get("a.example").status == 200
 
 
-def test_a_stop_drains_and_answers_those_who_are_held(backend: Backend) -> None:
+def test_a_stop_drains_and_answers_those_who_are_held(backend: Backend, folder: Path) -> None:
     backend.nginx.expect("activate.sock failed .2: No such file")
-    backend.add("running.example")
+    runs, gate = folder / "runs", folder / "gate"
+    os.mkfifo(gate)
+    backend.add("running.example", env=f"RUNS={runs}")
     backend.add("booting.example", env="BOOT_SECONDS=1000")
-    backend.get("running.example")
     replies: dict[str, tuple[int, str | None]] = {}
 
     def ask(host: str, path: str) -> None:
@@ -125,13 +126,16 @@ def test_a_stop_drains_and_answers_those_who_are_held(backend: Backend) -> None:
         replies[host] = reply.status, reply.headers.get("retry-after")
 
     threads = [
-        threading.Thread(target=ask, args=("running.example", "/?sleep=1&id=last")),
+        threading.Thread(target=ask, args=("running.example", f"/?id=last&gate={gate}")),
         threading.Thread(target=ask, args=("booting.example", "/")),
     ]
     for thread in threads:
         thread.start()
+    eventually(lambda: runs.exists() and "GET last" in runs.read_text())
     eventually(lambda: (v := backend.vassal("booting.example")) and v["held"] == 1)
     backend.process.send_signal(signal.SIGTERM)
+    eventually(lambda: backend.lines("stopping 2 processes"))
+    gate.write_bytes(b"")
     assert backend.process.wait(PATIENCE_SECONDS) == 0
     for thread in threads:
         thread.join()

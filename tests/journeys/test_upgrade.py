@@ -255,12 +255,20 @@ def test_a_provisioning_command_is_waited_for(
 def test_a_queue_for_provisioning_delays_no_upgrade(
     start: Start, folder: Path, installation: Installation
 ) -> None:
-    asked = folder / "asked"
+    asked, proved, may_end, hurry = (folder / n for n in ("asked", "proved", "may-end", "hurry"))
     asked.touch()
+    may_end.mkdir()
     command = folder / "provision"
-    hurry = folder / "hurry"
-    command.write_text(f'#!/bin/sh\necho "$1" >> {asked}\n[ -e {hurry} ] || sleep 2\nexit 1\n')
+    command.write_text(
+        f'#!/bin/sh\necho "$1" >> {asked}\n'
+        f'until [ -e {hurry} ] || [ -e {may_end}/"$1" ]; do sleep 0.2; done\nexit 1\n'
+    )
     command.chmod(0o755)
+    installation.install(
+        "2.0",
+        "import atexit, pathlib, sys\n"
+        f"if '--prove' in sys.argv: atexit.register(pathlib.Path({str(proved)!r}).touch)",
+    )
     backend = start(launch=installation.launch, provision_command=str(command))
     backend.nginx.expect("upstream prematurely closed connection")
     threads = [
@@ -269,7 +277,15 @@ def test_a_queue_for_provisioning_delays_no_upgrade(
     for thread in threads:
         thread.start()
     eventually(asked.read_text)
-    upgrade(backend)
+    backend.process.send_signal(signal.SIGHUP)
+    eventually(proved.exists, what="no further command is started")
+
+    def is_upgraded_when_these_end() -> bool:
+        for host in asked.read_text().split():
+            (may_end / host).touch()
+        return len(backend.lines("serving")) == 2
+
+    eventually(is_upgraded_when_these_end, alive=[backend.process])
     # The others are provisioned by the next daemon.
     assert len(asked.read_text().splitlines()) < len(threads) / 2
     hurry.touch()
@@ -330,13 +346,14 @@ def test_a_stop_while_the_new_version_is_tried_is_not_lost(
 ) -> None:
     proves = installation.script.with_name("proves")
     installation.install(
-        "2.0", f"import pathlib, time; pathlib.Path({str(proves)!r}).touch(); time.sleep(1)"
+        "2.0", f"import pathlib, time; pathlib.Path({str(proves)!r}).touch(); time.sleep(1000)"
     )
     upgrading = subprocess.Popen(command(backend.run_dir, "upgrade"), stderr=subprocess.DEVNULL)
     eventually(proves.exists)
     assert backend.stop() == 0
     assert upgrading.wait(PATIENCE_SECONDS) in (1, 4)
     assert not backend.lines("takes over now")
+    installation.install("3.0")
     backend.start()
 
 
