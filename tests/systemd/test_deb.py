@@ -27,6 +27,9 @@ from tests.systemd.service import (
 from tests.traces import public_folder
 
 NEXT_VERSION = f"{__version__}.1"
+# Where a machine has the two packages.
+FIRST = "/srv/first/emperord.deb"
+NEXT = "/srv/next/emperord.deb"
 UNITS = ("emperord.service", "emperord.socket", "emperord-control.socket")
 
 
@@ -36,13 +39,14 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packages")
     quickly = os.environ | {"DPKG_DEB_COMPRESSOR_TYPE": "none"}
     subprocess.run(["make", "--silent", "deb", f"OUT={folder}"], cwd=ROOT, env=quickly, check=True)
-    return next(folder.iterdir())
+    [built] = folder.iterdir()
+    return built.rename(folder / Path(FIRST).name)
 
 
 @pytest.fixture(scope="session")
 def next_package(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with another version's number, in its code too."""
-    tree = tmp_path_factory.mktemp("next") / "tree"
+    tree = tmp_path_factory.mktemp("tree") / "tree"
     subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
     control = tree / "DEBIAN" / "control"
     control.write_text(control.read_text().replace(f": {__version__}-", f": {NEXT_VERSION}-"))
@@ -50,7 +54,7 @@ def next_package(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     module.write_text(module.read_text().replace(__version__, NEXT_VERSION))
     for compiled in module.parent.glob("__pycache__/__init__.*.pyc"):
         compiled.unlink()
-    following = tree.with_name("next.deb")
+    following = tmp_path_factory.mktemp("next") / Path(NEXT).name
     subprocess.run(
         ["dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, following],
         check=True,
@@ -62,13 +66,13 @@ def next_package(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture
 def machine(package: Path, next_package: Path) -> Iterator[Box]:
     """A machine with both packages on its disk, neither installed."""
-    tree: dict[str, Path | str] = {
-        "/srv/1.deb": package,
-        "/srv/2.deb": next_package,
-        # Containers often forbid packages to start what they bring. This one cannot be run.
-        "/usr/sbin/policy-rc.d": "",
+    # Containers often forbid packages to start what they bring. This one cannot be run.
+    tree: dict[str, Path | str] = {"/usr/sbin/policy-rc.d": ""}
+    packages = {
+        str(Path(FIRST).parent): package.parent,
+        str(Path(NEXT).parent): next_package.parent,
     }
-    with public_folder() as folder, booted(folder, tree, {str(ROOT): ROOT}) as box:
+    with public_folder() as folder, booted(folder, tree, {str(ROOT): ROOT, **packages}) as box:
         yield box
 
 
@@ -97,7 +101,7 @@ def test_it_serves_when_installed_and_a_purge_leaves_nothing(
 ) -> None:
     box = machine
     before = everything(box)
-    install(box, "/srv/1.deb")
+    install(box, FIRST)
     assert box.must("systemctl", "is-active", *UNITS) == "active\n" * 3
     assert box.must("systemctl", "is-enabled", *UNITS) == "enabled\n" * 3
     assert box.must("dpkg", "--verify", "emperord") == ""
@@ -112,7 +116,7 @@ def test_it_serves_when_installed_and_a_purge_leaves_nothing(
     assert box.run("test", "-e", "/etc/uwsgi/emperord.ini").returncode == 0
     assert box.run("test", "-e", "/opt/emperord").returncode == 1
 
-    install(box, "/srv/1.deb")
+    install(box, FIRST)
     assert box.must("systemctl", "is-active", *UNITS) == "active\n" * 3, "it serves again"
     assert get(box, "a.example").startswith("200 ")
 
@@ -121,7 +125,7 @@ def test_it_serves_when_installed_and_a_purge_leaves_nothing(
     assert box.run("getent", "group", "emperor").returncode == 0, "it is somebody's own"
     box.must("userdel", "somebody")
     box.must("systemctl", "reset-failed")
-    install(box, "/srv/1.deb")
+    install(box, FIRST)
     box.must("dpkg", "--purge", "emperord")
     assert box.run("getent", "group", "emperor").returncode == 2
     left = everything(box) - before - {"/etc/subuid-", "/etc/subgid-"}  # made by useradd
@@ -133,11 +137,11 @@ def test_the_package_and_make_install_keep_apart(machine: Box) -> None:
     box = machine
     box.must("mkdir", "--parents", "/opt/emperord")
     box.must("touch", "/opt/emperord/manifest")
-    refused = box.run("dpkg", "--install", "/srv/1.deb")
+    refused = box.run("dpkg", "--install", FIRST)
     assert refused.returncode == 1
     assert "cannot install: `make install` has put emperord there; run `make unin" in refused.stdout
     box.must("rm", "/opt/emperord/manifest")
-    install(box, "/srv/1.deb")
+    install(box, FIRST)
     make = ("make", "--silent", f"--directory={ROOT}")
     for target, message in (("uninstall", "`make install` was not run"), ("install", "apt remove")):
         refused = box.run(*make, target)
@@ -147,12 +151,12 @@ def test_the_package_and_make_install_keep_apart(machine: Box) -> None:
 
 def test_an_upgrade_under_load_loses_no_request(machine: Box) -> None:
     box = machine
-    install(box, "/srv/1.deb")
-    domains = ["a.example", "b.example"]
+    install(box, FIRST)
+    domains = [f"{name}.example" for name in "abcde"]
     serve(box, *domains)
     before = show(box, "MainPID", "NRestarts"), leaders(box, domains)
     with under_load(box, domains) as load:
-        install(box, "/srv/2.deb")
+        install(box, NEXT)
         eventually(lambda: version(box) == NEXT_VERSION)
         load.go_on()
     assert (show(box, "MainPID", "NRestarts"), leaders(box, domains)) == before
@@ -161,8 +165,8 @@ def test_an_upgrade_under_load_loses_no_request(machine: Box) -> None:
 
 def test_an_upgrade_leaves_a_daemon_stopped_that_was_stopped(machine: Box) -> None:
     box = machine
-    install(box, "/srv/1.deb")
+    install(box, FIRST)
     box.must("systemctl", "disable", "--quiet", "--now", *UNITS)
-    install(box, "/srv/2.deb")
+    install(box, NEXT)
     assert box.run("systemctl", "is-active", *UNITS).stdout == "inactive\n" * 3
     assert box.run("systemctl", "is-enabled", *UNITS).stdout == "disabled\n" * 3

@@ -17,7 +17,8 @@ import time
 from itertools import count, cycle
 from pathlib import Path
 
-PER_SECOND = 50
+# For each awake app: half of what its one worker can answer. More would wait ever longer.
+PER_SECOND = 5
 # One in so many requests is for a sleeping app.
 SELDOM = 25
 # For how long an app is at work on a request.
@@ -30,6 +31,7 @@ class Visitors:
 
     def __init__(self, folder: Path, awake: list[str], asleep: list[str]) -> None:
         self._folder = folder
+        self._per_second = PER_SECOND * len(awake)
         self._awake = cycle(awake)
         self._asleep = cycle(asleep or awake)
         self.failed: list[str] = []
@@ -43,7 +45,7 @@ class Visitors:
         signal.pthread_sigmask(signal.SIG_BLOCK, enough)
         began = time.monotonic()
         for number in count(1):
-            pause = began + number / PER_SECOND - time.monotonic()
+            pause = began + number / self._per_second - time.monotonic()
             if signal.sigtimedwait(enough, max(0.0, pause)):
                 break
             host = next(self._asleep if number % SELDOM == 0 else self._awake)
