@@ -73,6 +73,12 @@ def daemon(box: Box) -> int:
     return pid
 
 
+def journal(box: Box, *options: str) -> str:
+    """What the journal has of the service, with all that was sent to it before."""
+    box.must("journalctl", "--sync")
+    return box.must("journalctl", *(options or ["--unit=emperord"]))
+
+
 def left_over(box: Box) -> str:
     """The processes of the service, one on a line."""
     group = "system.slice/emperord.service/cgroup.procs"
@@ -97,7 +103,7 @@ def upgrade(box: Box) -> None:
     """`systemctl reload`, until the daemon has taken over from itself."""
 
     def times() -> int:
-        return box.must("journalctl", "--unit=emperord", "--output=cat").count("took over ")
+        return journal(box, "--unit=emperord", "--output=cat").count("took over ")
 
     before = times()
     box.must("systemctl", "reload", "emperord")

@@ -5,7 +5,17 @@ import re
 
 from tests.eventually import eventually
 from tests.systemd.box import Box
-from tests.systemd.service import add, daemon, get, leaders, left_over, override, show, write
+from tests.systemd.service import (
+    add,
+    daemon,
+    get,
+    journal,
+    leaders,
+    left_over,
+    override,
+    show,
+    write,
+)
 
 
 def test_systemd_finds_nothing_to_complain_of_in_the_units(box: Box) -> None:
@@ -46,8 +56,8 @@ def test_the_journal_finds_the_lines_of_one_domain(box: Box) -> None:
     for domain in ("a.example", "b.example"):
         add(box, domain)
         assert get(box, domain).startswith("200 ")
-    find = ("journalctl", "--unit=emperord", "--output=json", "DOMAIN=a.example")
-    entries = [json.loads(line) for line in box.must(*find).splitlines()]
+    found = journal(box, "--unit=emperord", "--output=json", "DOMAIN=a.example")
+    entries = [json.loads(line) for line in found.splitlines()]
     assert [entry.get("EVENT") for entry in entries] == [None, "demand", "accepting"]
     accepting = entries[-1]
     assert accepting["MESSAGE"].startswith("a.example: starting → running: ")
@@ -66,8 +76,7 @@ def test_a_traceback_is_one_entry_of_the_journal(box: Box) -> None:
     )
     unit = ("systemd-run", "--wait", "--quiet", "--unit=it", "/opt/emperord/bin/python", "-c")
     box.must(*unit, script)
-    find = ("journalctl", "--unit=it", "--output=json", "--all", "LOGGER=x")
-    [entry] = box.must(*find).splitlines()
+    [entry] = journal(box, "--unit=it", "--output=json", "--all", "LOGGER=x").splitlines()
     message = json.loads(entry)["MESSAGE"]
     assert message.count("line\n") == 100_000
     assert message.endswith("ZeroDivisionError: division by zero")

@@ -2,7 +2,7 @@
 
 from tests.eventually import eventually
 from tests.systemd.box import Box
-from tests.systemd.service import add, daemon, get, left_over, override, show, upgrade
+from tests.systemd.service import add, daemon, get, journal, left_over, override, show, upgrade
 
 SLOW = "hook-as-user-atexit = exec:sleep 3"
 
@@ -20,7 +20,7 @@ def test_what_an_app_moved_into_another_session_is_killed_too(box: Box) -> None:
     upgrade(box)
     box.must("systemctl", "stop", "emperord")
     assert (result(box), left_over(box)) == ("success", "")
-    assert "killed 1 processes that an app has left" in box.must("journalctl", "--unit=emperord")
+    assert "killed 1 processes that an app has left" in journal(box)
 
 
 def test_what_a_daemon_killed_as_it_stops_leaves_is_ended(
@@ -47,7 +47,7 @@ def test_an_app_may_drain_longer_than_the_unit_allows(box: Box) -> None:
     assert get(box, "app.example").startswith("200 ")
     box.must("systemctl", "stop", "emperord")
     assert (result(box), left_over(box)) == ("success", "")
-    assert "did not stop" not in box.must("journalctl", "--unit=emperord")
+    assert "did not stop" not in journal(box)
 
 
 def test_a_second_signal_hurries(box: Box) -> None:
