@@ -20,12 +20,17 @@ def start(backend: Backend, **options: str) -> None:
     assert backend.get(DOMAIN).status == 200
 
 
-def all_of(backend: Backend, pid: int) -> bool:
-    """Whether all files are there, and are of that process."""
-    run = backend.folder / "made"
-    return (run / "stats").is_socket() and all(
-        (run / name).exists() and int((run / name).read_text()) == pid for name in PIDFILES
-    )
+def all_are_there(backend: Backend) -> None:
+    """Wait until all files are there, and are of the process that leads. uWSGI makes the last of
+    them when its workers serve already."""
+    run, pid = backend.folder / "made", str(backend.leader(DOMAIN))
+
+    def are_there() -> bool:
+        return (run / "stats").is_socket() and all(
+            (run / name).exists() and (run / name).read_text().strip() == pid for name in PIDFILES
+        )
+
+    eventually(are_there, what=f"all are there, of {pid}")
 
 
 def touch(backend: Backend) -> None:
@@ -42,16 +47,17 @@ def test_the_new_process_keeps_its_pidfiles_and_stats_socket(
 ) -> None:
     start(backend)
     for _ in range(2):
+        all_are_there(backend)
         old = backend.leader(DOMAIN)
-        assert all_of(backend, old)
         change(backend)
         eventually(lambda old=old: backend.leader(DOMAIN) not in (old, None))  # type: ignore[misc]
         eventually(lambda: backend.detail(DOMAIN)["predecessor_pid"] is None)
         backend.until(DOMAIN, "running")
-        assert all_of(backend, backend.leader(DOMAIN))
+        all_are_there(backend)
 
 
 def test_a_nap_deletes_the_files_as_vacuum_says(backend: Backend) -> None:
     start(backend)
+    all_are_there(backend)
     assert backend.call("POST", f"/v1/vassals/{DOMAIN}/sleep")[0] == 200
     assert not list((backend.folder / "made").iterdir())
