@@ -26,6 +26,7 @@ from emperor.web.control import Control
 from emperor.web.drain import Drain
 from emperor.web.metrics import StartTimes
 from emperor.web.report import Reporter
+from tests.eventually import PATIENCE_SECONDS
 from tests.supervisor.fakes import (
     ActionLog,
     FakeClock,
@@ -127,7 +128,7 @@ class FakeEmperor:
         await asyncio.shield(self._exec)
 
     def _execute(self) -> None:
-        self.may_exec.wait(30)
+        self.may_exec.wait(PATIENCE_SECONDS)
         self.reporter.version, self.reporter.instance_id = self.next_version, "second"
 
     async def _end_with_events(self, request: web.Request, _: web.StreamResponse) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.eventually import PATIENCE_SECONDS
+
 COMMAND = (sys.executable, "-c", "from emperor.cli.main import main; main()")
 ENVIRONMENT = {
     "PATH": os.environ["PATH"],
@@ -30,7 +32,7 @@ def finished(run_dir: Path, *arguments: str) -> "subprocess.CompletedProcess[str
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 

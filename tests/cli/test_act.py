@@ -9,7 +9,7 @@ from tests.cli.conftest import Ctl
 from tests.cli.fake_emperor import FakeEmperor
 from tests.cli.program import on_terminal
 from tests.cli.records import GOAT, detail, parked, running
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_SECONDS, eventually
 
 
 def _causes(emperor: FakeEmperor) -> list[str]:
@@ -89,7 +89,7 @@ def test_a_terminal_shows_what_is_waited_for(
 ) -> None:
     emperor.serve(GOAT)
     with on_terminal(emperor.run_dir, "start", GOAT) as program:
-        assert program.process.wait(30) == 0
+        assert program.process.wait(PATIENCE_SECONDS) == 0
         screen = program.screen()
     assert screen.startswith(f"starting {GOAT} …\r\x1b[K{GOAT}: running")
 
@@ -100,5 +100,5 @@ def test_ctrl_c_while_it_waits_ends_it_without_a_traceback(emperor: FakeEmperor)
     with on_terminal(emperor.run_dir, "start", GOAT) as program:
         eventually(lambda: vassal.starts, [program.process])
         program.process.send_signal(2)
-        assert program.process.wait(30) == 130
+        assert program.process.wait(PATIENCE_SECONDS) == 130
         assert "Traceback" not in program.screen()

@@ -13,6 +13,7 @@ from tests.cli.conftest import Ctl, Outcome
 from tests.cli.fake_emperor import FakeEmperor
 from tests.cli.program import on_terminal
 from tests.cli.records import GOAT
+from tests.eventually import PATIENCE_SECONDS
 from tests.traces import public_folder
 
 GOOD = "[uwsgi]\nfile = app.py\n[emperor]\nuid = www-data\n"
@@ -355,7 +356,7 @@ def test_the_text_of_an_ini_cannot_control_the_terminal(desk: Desk) -> None:
     path = desk.write(f"{hostile}.ini", GOOD)
     other = desk.write("a.example.ini", GOOD.replace("file", f"{hostile} = {hostile}\nfile"))
     with on_terminal(desk.folder, "check", "--config", "/dev/null", path, other) as program:
-        assert program.process.wait(30) == 1
+        assert program.process.wait(PATIENCE_SECONDS) == 1
         screen = program.screen()
     assert "\x1b]" not in screen
     assert "\x07" not in screen

@@ -15,7 +15,7 @@ from tests.cli.conftest import Ctl
 from tests.cli.fake_emperor import FakeEmperor
 from tests.cli.program import ENVIRONMENT, command
 from tests.cli.records import GOAT, NOW
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_SECONDS, eventually
 
 PARKED, STARTING, RUNNING = ReportedState.PARKED, ReportedState.STARTING, ReportedState.RUNNING
 WOKEN = TransitionEvent(1, NOW, GOAT, Event.DEMAND, PARKED, STARTING, None, "hit from 203.0.113.9")
@@ -158,7 +158,7 @@ def test_an_event_is_shown_at_once_and_ctrl_c_ends_it(
         try:
             assert b"hit from 203.0.113.9" in process.stdout.readline()
             process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 130
+            assert process.wait(PATIENCE_SECONDS) == 130
             assert process.stderr.read().strip() == b""
         finally:
             process.kill()

@@ -13,7 +13,7 @@ from tests.cli.conftest import Ctl
 from tests.cli.fake_emperor import FakeEmperor
 from tests.cli.program import ENVIRONMENT, command, on_terminal
 from tests.cli.records import GOAT
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_SECONDS, eventually
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_a_pipe_gets_every_byte_as_it_is(emperor: FakeEmperor, log: Path) -> Non
 def test_a_terminal_gets_no_control_character_of_the_apps(emperor: FakeEmperor, log: Path) -> None:
     log.write_bytes("\x1b]0;owned\x07\x9b2J \ttab, münchen\n".encode() + b"\xff\n")
     with on_terminal(emperor.run_dir, "logs", GOAT) as program:
-        assert program.process.wait(30) == 0
+        assert program.process.wait(PATIENCE_SECONDS) == 0
         shown = program.screen()
     assert shown.split("\r\n")[:2] == ["\\x1b]0;owned\\x07\\x9b2J \ttab, münchen", "\\xff"]
 
@@ -175,5 +175,5 @@ def test_ctrl_c_ends_following_without_a_traceback(emperor: FakeEmperor, log: Pa
     with on_terminal(emperor.run_dir, "logs", "-f", GOAT) as program:
         eventually(lambda: "one" in program.screen(), [program.process])
         program.process.send_signal(signal.SIGINT)
-        assert program.process.wait(30) == 130
+        assert program.process.wait(PATIENCE_SECONDS) == 130
         assert "Traceback" not in program.screen()

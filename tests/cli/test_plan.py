@@ -11,6 +11,7 @@ from emperor.cli.plan import warning
 from tests.cli.conftest import Ctl, listing
 from tests.cli.fake_emperor import FakeEmperor
 from tests.cli.program import on_terminal
+from tests.eventually import PATIENCE_SECONDS
 
 DOMAINS = [f"site{n:03}.example" for n in range(400)]
 A, B, C, D = (f"192.0.2.{n}" for n in (11, 12, 13, 14))
@@ -101,7 +102,7 @@ def test_the_text_has_the_share_the_flows_and_the_domains(
 def test_a_terminal_gets_one_screen(tmp_path: Path, three: Path, four: Path, vassals: Path) -> None:
     arguments = ("--backends", str(three), str(four), "--vassals-dir", str(vassals))
     with on_terminal(tmp_path, "plan", *arguments) as program:
-        assert program.process.wait(30) == 0
+        assert program.process.wait(PATIENCE_SECONDS) == 0
         lines = program.screen().splitlines()
     assert len(lines) < 24
     assert "more: --json" in lines[-1]

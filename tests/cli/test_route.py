@@ -22,7 +22,7 @@ from tests.balancer.vectors import VECTORS, stock_hash
 from tests.balancer.wrong_lists import WRONG
 from tests.cli.conftest import Ctl, listing
 from tests.cli.program import ENVIRONMENT, command
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_SECONDS, eventually
 
 LUA = Path(__file__).parents[2] / "lua"
 THREE = ("192.0.2.11", "192.0.2.12", "192.0.2.13")
@@ -208,7 +208,7 @@ def test_a_list_that_never_ends_is_ended_by_a_signal(tmp_path: Path, number: int
     with subprocess.Popen(arguments, env=ENVIRONMENT) as process:
         eventually(lambda: _is_in_lua(process.pid), alive=[process], what="Lua runs")
         process.send_signal(number)
-        assert process.wait(30) == -number
+        assert process.wait(PATIENCE_SECONDS) == -number
 
 
 def _is_in_lua(pid: int) -> bool:

@@ -25,7 +25,7 @@ from tests.cli.records import (
     running,
     throttled,
 )
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_SECONDS, eventually
 
 HOSTILE = "\x1b]0;owned\x07[red]\u202e\r\nwww"
 
@@ -263,10 +263,10 @@ def test_a_terminal_gets_colour_unless_no_color_is_set(emperor: FakeEmperor, ctl
     emperor.serve(GOAT)
     ctl("start", GOAT)
     with on_terminal(emperor.run_dir, "status") as program:
-        assert program.process.wait(30) == 0
+        assert program.process.wait(PATIENCE_SECONDS) == 0
         assert "\x1b[32mrunning" in program.screen()
     with on_terminal(emperor.run_dir, "status", extra={"NO_COLOR": "1"}) as program:
-        assert program.process.wait(30) == 0
+        assert program.process.wait(PATIENCE_SECONDS) == 0
         assert "\x1b[32m" not in program.screen()
         assert "running" in program.screen()
 
@@ -274,7 +274,7 @@ def test_a_terminal_gets_colour_unless_no_color_is_set(emperor: FakeEmperor, ctl
 def test_a_terminal_that_knows_no_utf8_is_no_reason_to_fail(emperor: FakeEmperor) -> None:
     emperor.serve("x" * 87)
     with on_terminal(emperor.run_dir, "status", extra={"PYTHONIOENCODING": "ascii"}) as program:
-        assert program.process.wait(30) == 0
+        assert program.process.wait(PATIENCE_SECONDS) == 0
         assert "xx" in program.screen()
 
 
@@ -289,7 +289,7 @@ def test_watch_follows_changes_and_restores_the_terminal(
         assert ctl("start", GOAT).status == 0
         eventually(lambda: "1 running" in program.screen(), alive)
         program.process.send_signal(ending)
-        assert program.process.wait(30) == 130
+        assert program.process.wait(PATIENCE_SECONDS) == 130
         screen = program.screen()
     assert "Traceback" not in screen
     assert screen.rindex("\x1b[?1049l") > screen.rindex("\x1b[?1049h")

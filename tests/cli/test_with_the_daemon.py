@@ -9,7 +9,7 @@ import pytest
 from tests.backend import Daemon
 from tests.cli.conftest import listing
 from tests.cli.program import ENVIRONMENT, command, finished
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_SECONDS, eventually
 
 GOOD = "good.example"
 BROKEN = "broken.example"
@@ -85,7 +85,7 @@ def test_events_begin_with_past_ones_and_end_with_the_daemon(
             _ctl(daemon, "sleep", GOOD)
             assert f"{GOOD}: running → stopping, idle: emperorctl sleep" in events.stdout.readline()
             assert daemon.stop() == 0
-            assert events.wait(30) == 4
+            assert events.wait(PATIENCE_SECONDS) == 4
             assert events.stderr.read().startswith("emperorctl: ")
         finally:
             events.kill()

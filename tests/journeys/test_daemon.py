@@ -85,7 +85,7 @@ def test_an_error_after_it_was_ready_has_its_traceback(folder: Path) -> None:
     )
     daemon.start()
     daemon.process.send_signal(signal.SIGHUP)
-    assert daemon.process.wait(20) == 1
+    assert daemon.process.wait(PATIENCE_SECONDS) == 1
     assert daemon.lines("CRITICAL emperord ends after an error: .*nobody foresaw this")
     assert daemon.lines('File "<string>", line 6, in fail')
 

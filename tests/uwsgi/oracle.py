@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.eventually import PATIENCE_SECONDS
+
 UWSGI = Path(sys.executable).with_name("uwsgi")
 _TOKEN = "\x02"
 
@@ -19,7 +21,7 @@ def resolved(folder: Path, name: str) -> list[tuple[str, str]]:
         env={"PATH": "/usr/bin:/bin"},
         capture_output=True,
         check=True,
-        timeout=30,
+        timeout=PATIENCE_SECONDS,
     )
     records = done.stderr.decode(errors="replace").split(f"{_TOKEN} - ")
     start = records.index("\n;uWSGI instance configuration\n[uwsgi]\n")

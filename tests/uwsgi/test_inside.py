@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from emperor.uwsgi.command import argv
+from tests.eventually import PATIENCE_SECONDS
 from tests.uwsgi.house import DOMAIN, spec
 from tests.uwsgi.oracle import UWSGI
 
@@ -50,8 +51,8 @@ def facts(site: Path, text: str) -> Any:
     ini.write_text(f"[uwsgi]\n{text}\n")
     command = [word.replace("fd://3", str(site / "s")) for word in argv(str(UWSGI), spec(text))]
     done = subprocess.run(
-        command, cwd=ini.parent, stdin=subprocess.DEVNULL, capture_output=True, timeout=30,
-        text=True, check=False, start_new_session=True,
+        command, cwd=ini.parent, stdin=subprocess.DEVNULL, capture_output=True,
+        timeout=PATIENCE_SECONDS, text=True, check=False, start_new_session=True,
     )  # fmt: skip
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("{")]
     return json.loads(line)

@@ -12,6 +12,7 @@ from emperor.uwsgi.findings import Finding
 from emperor.uwsgi.ini import parse
 from emperor.uwsgi.paths import unusable_paths
 from emperor.uwsgi.users import users_of
+from tests.eventually import PATIENCE_SECONDS
 from tests.uwsgi.house import AS_ROOT, DOMAIN, OWN, spec
 from tests.uwsgi.oracle import UWSGI
 
@@ -46,7 +47,8 @@ def starts(site: Path, text: str) -> bool:
     done = subprocess.run(
         [UWSGI, "--socket", site / "s", "--need-app", "--hook-accepting1=callint:_exit 0",
          "--ini", ini.name],
-        cwd=ini.parent, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False,
+        cwd=ini.parent, stdin=subprocess.DEVNULL, capture_output=True,
+        timeout=PATIENCE_SECONDS, check=False,
     )  # fmt: skip
     return done.returncode == 0
 
