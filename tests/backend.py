@@ -96,7 +96,12 @@ class Daemon:
         return self.process.wait(PATIENCE_SECONDS)
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self._end_leftovers()
+            sys.stderr.write(self.log.read_text(errors="replace"))
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

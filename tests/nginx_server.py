@@ -47,7 +47,12 @@ class NginxServer:
         self._process = process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL)
         # nginx writes it once all addresses listen and SIGTERM is handled.
         pid_file = self.conf.with_name("nginx.pid")
-        eventually(pid_file.exists, alive=[process], what="nginx has started")
+        try:
+            eventually(pid_file.exists, alive=[process], what="nginx has started")
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
