@@ -1,9 +1,9 @@
 # `make` without a target lists the targets. They run on Debian 12, as root or with sudo.
 
 PYTHON := .venv/bin/python
-# Tests of one file run in one process, since they share what is slow to set up. Many tests wait for
-# timeouts, so there is one process more than cores.
-ON_ALL_CORES := -n $(shell expr $$(nproc) + 1) --maxprocesses=8 --dist=loadfile --no-loadscope-reorder
+# Tests of one file run in one process, since they share what is slow to set up. About half of the
+# time a test waits, for a timeout or a boot, so there are two processes for each core.
+ON_ALL_CORES := -n $(shell expr 2 \* $$(nproc)) --maxprocesses=8 --dist=loadfile --no-loadscope-reorder
 # The tests need root: they use nginx's workers, other users and network namespaces.
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 
