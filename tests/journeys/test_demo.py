@@ -62,17 +62,19 @@ class Demo:
         return roots + [child for root in roots for child in root.children(recursive=True)]
 
 
-@pytest.fixture
-def demo(tmp_path: Path) -> Iterator[Demo]:
-    """`make run`, ready."""
-    out = tmp_path / "out"
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """`make run`, ready, until the last test interrupts it."""
+    out = tmp_path_factory.mktemp("demo") / "out"
     with out.open("wb") as output:
         command = [sys.executable, "-m", "docs.examples.demo"]
         process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
     try:
-        eventually(lambda: "Ctrl-C" in out.read_text(), alive=[process])
+        # Three machines and the Django project are made.
+        patience = 3 * PATIENCE_SECONDS
+        eventually(lambda: "Ctrl-C" in out.read_text(), alive=[process], seconds=patience)
         yield Demo(process, out.read_text())
     finally:
         process.terminate()
