@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -79,8 +80,12 @@ class Backend:
 
     def restart_emperord(self) -> None:
         """Stop the daemon in order, and start it."""
+        pid = self._pid()
         self.signal_emperord("TERM")
-        eventually(lambda: self.log.lines(" stopped$"), what=f"emperord stops on {self}")
+        # It holds its lock until it has ended.
+        gone = partial(self.machine.run, "kill", "-0", pid)
+        eventually(lambda: gone().returncode != 0, what=f"emperord has ended on {self}")
+        assert self.log.lines(" stopped$")
         self.start_emperord()
 
     def stop(self) -> None:
@@ -97,8 +102,11 @@ class Backend:
 
     def signal_emperord(self, name: str) -> None:
         """Send a signal to the daemon alone."""
-        lock = self.machine.root / "run/emperord/emperord.lock"
-        self.machine.must("kill", f"-{name}", lock.read_text().strip())
+        self.machine.must("kill", f"-{name}", self._pid())
+
+    def _pid(self) -> str:
+        """The pid of the daemon on its machine."""
+        return (self.machine.root / "run/emperord/emperord.lock").read_text().strip()
 
     @contextmanager
     def dead(self) -> Iterator[None]:
