@@ -45,6 +45,7 @@ _ANSWERS = {
     Page.UNKNOWN: "there is no such vassal",
     Page.NO_DOMAIN: "`X-Domain` is not a valid host name",
     Page.BROKEN: "the vassal is throttled",
+    Page.MAINTENANCE: "the operator has closed the vassal",
     Page.REFUSED: "the ini of this domain is not served",
     Page.FAILED: "the app may have begun to handle the request, which `repeat` does not repeat",
     Page.NO_DOWNLOAD: "the app named a file that `downloads.conf` does not allow",
@@ -104,7 +105,7 @@ Not stable:
 {orders}
 
 A vassal that sleeps stays asleep after `sleep` and `reload`. The next hit wakes it, also after
-`sleep`.
+`sleep`. In maintenance, `start` and `restart` fail (`order-failed`).
 
 ### Reading events
 
@@ -239,6 +240,9 @@ EVENTS_OF_ORDERS = {
     "sleep": "have its process finish its requests and end",
     "restart": "end its process, start another one, and wait until that accepts",
     "reload": "boot a successor beside its process, which takes over when it accepts",
+    "maintenance-on": "have its process finish its requests and end; visitors get 503, and nothing"
+    " wakes it, until `maintenance-off`, over restarts of the daemon and reboots",
+    "maintenance-off": "end that: the next hit wakes it",
 }
 
 

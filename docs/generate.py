@@ -22,8 +22,8 @@ from emperor.model.lifecycle import (
     DEPARTURES,
     KEEPS_PENDING,
     MOVING,
+    NOT_IN_MAINTENANCE,
     PARDONS,
-    POSTURE,
     PUTS_TO_SLEEP,
     RESTS,
     SERVING,
@@ -39,6 +39,7 @@ from emperor.model.lifecycle import (
     State,
     Transition,
 )
+from emperor.model.posture import POSTURE
 from emperor.model.settings import KEYS
 
 DOCS = Path(__file__).parent
@@ -93,6 +94,9 @@ the state.
   serves ({serving}).
 - An app that never sleeps (`idle = 0`) is started again as soon as it is {rests}, and when the
   daemon starts. After {sleep} (an order, or an eviction) it stays down until {wakes}.
+- In maintenance (after `maintenance-on`, until `maintenance-off`) a vassal ignores {not_closed}.
+  While no app boots or serves, its door is barred, and in {rests} a connection is refused. On the
+  way there, and if maintenance begins there, connections in the queue are answered 503.
 - An order of `emperorctl` is carried out when the vassal is at rest: in no state of {moving}, and
   with no event pending.
 - A version of the ini is good once it has accepted. If a newer one fails before that (`failed`
@@ -233,6 +237,7 @@ def lifecycle() -> str:
         serving=_listed(SERVING),
         moving=_listed(MOVING),
         rests=_listed(RESTS),
+        not_closed=_listed(NOT_IN_MAINTENANCE),
         sleep=_listed(PUTS_TO_SLEEP),
         wakes=_listed(WAKES),
     )

@@ -1,4 +1,5 @@
-"""`emperorctl start`, `sleep`, `restart`, `reload`: give the order, wait, print the outcome."""
+"""`emperorctl start`, `sleep`, `restart`, `reload`, `maintenance`: give the order, wait, print the
+outcome."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ DOING = {
     Action.SLEEP: "putting to sleep",
     Action.RESTART: "restarting",
     Action.RELOAD: "reloading",
+    Action.MAINTENANCE_ON: "beginning the maintenance of",
+    Action.MAINTENANCE_OFF: "ending the maintenance of",
 }
 STOP_IS_SLEEP = "emperorctl: stop is the same as sleep: the next hit wakes the app again"
 
@@ -25,7 +28,8 @@ STOP_IS_SLEEP = "emperorctl: stop is the same as sleep: the next hit wakes the a
 def outcome(detail: VassalDetail) -> str:
     """The state of the vassal after the order, in a line."""
     status = detail.status
-    line = plain(f"{status.name}: {status.state.value}")
+    closed = ", in maintenance" if status.maintenance_since else ""
+    line = plain(f"{status.name}: {status.state.value}{closed}")
     if status.pid is None:
         return line
     if detail.wake is None or detail.wake.accepting_ms is None:
@@ -48,7 +52,7 @@ def sleep(run_dir: Path, domains: tuple[str, ...]) -> None:
     """Put each DOMAIN to sleep, and wait until its process has ended. It finishes the requests that
     it has begun.
 
-    The next hit wakes it again. To take a site off the air, move its ini out of the folder.
+    The next hit wakes it again. `emperorctl maintenance` closes a site.
     """
     asyncio.run(_act_on_all(run_dir, Action.SLEEP, domains))
 
@@ -57,8 +61,8 @@ def sleep(run_dir: Path, domains: tuple[str, ...]) -> None:
 @domains_argument(required=True)
 @click.pass_obj
 def stop(run_dir: Path, domains: tuple[str, ...]) -> None:
-    """The same as `emperorctl sleep`: the next hit wakes DOMAIN again. To take a site off the air,
-    move its ini out of the folder."""
+    """The same as `emperorctl sleep`: the next hit wakes DOMAIN again. `emperorctl maintenance`
+    closes a site."""
     click.echo(STOP_IS_SLEEP, err=True)
     asyncio.run(_act_on_all(run_dir, Action.SLEEP, domains))
 
@@ -80,13 +84,28 @@ def reload(run_dir: Path, domains: tuple[str, ...]) -> None:
     asyncio.run(_act_on_all(run_dir, Action.RELOAD, domains))
 
 
+@click.command()
+@domains_argument(required=True)
+@click.argument("switch", metavar="on|off", type=click.Choice(["on", "off"]))
+@click.pass_obj
+def maintenance(run_dir: Path, domains: tuple[str, ...], switch: str) -> None:
+    """Close each DOMAIN to visitors, or open it again. Meanwhile every request gets 503 with
+    Retry-After and a page, and nothing starts the app.
+
+    `on` waits until its process has finished its requests and has ended. The maintenance lasts
+    until `off`, over restarts of emperord and reboots.
+    """
+    action = Action.MAINTENANCE_ON if switch == "on" else Action.MAINTENANCE_OFF
+    asyncio.run(_act_on_all(run_dir, action, domains))
+
+
 async def _act_on_all(run_dir: Path, action: Action, domains: Sequence[str]) -> None:
     each = tuple(dict.fromkeys(domains))
     progress = Progress(DOING[action], each)
     async with connect(run_dir) as client, asyncio.TaskGroup() as group:
         tasks = [group.create_task(_act(client, action, domain, progress)) for domain in each]
     if failures := [failure for task in tasks if (failure := task.result())]:
-        raise ExceptionGroup(f"cannot {action.value} every vassal", failures)
+        raise ExceptionGroup("not every vassal has done it", failures)
 
 
 async def _act(client: Client, action: Action, domain: str, progress: Progress) -> Failed | None:

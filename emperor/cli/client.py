@@ -37,6 +37,8 @@ class Action(Enum):
     SLEEP = "sleep"
     RESTART = "restart"
     RELOAD = "reload"
+    MAINTENANCE_ON = "maintenance-on"
+    MAINTENANCE_OFF = "maintenance-off"
 
 
 class Client:

@@ -30,6 +30,7 @@ COMMANDS = {
     "stop": ("emperor.cli.act", "The same as sleep: the next hit wakes the vassal."),
     "restart": ("emperor.cli.act", "Stop a vassal, then start it."),
     "reload": ("emperor.cli.act", "Boot a new process, which takes over from the old one."),
+    "maintenance": ("emperor.cli.act", "Close a site to visitors, who get a page, or open it."),
     "drain": ("emperor.cli.drain", "Have load balancers send requests to other machines."),
     "undrain": ("emperor.cli.drain", "Have load balancers send requests here again."),
     "upgrade": ("emperor.cli.upgrade", "Have the installed version of emperord take over."),

@@ -48,10 +48,12 @@ def headline(report: Report, now: datetime) -> Text:
     counts = Counter(vassal.state for vassal in report.vassals)
     states = ", ".join(f"{counts[state]} {state.value}" for state in STYLE if counts[state])
     held = f", {emperor.held} requests held" if emperor.held else ""
+    count = sum(vassal.maintenance_since is not None for vassal in report.vassals)
+    closed = f", {count} in maintenance" if count else ""
     away = f", {emperor.turned_away} turned away" if emperor.turned_away else ""
     line = Text(
         f"emperord {text.plain(emperor.version)}, pid {emperor.pid},"
-        f" up {text.since(emperor.started_at, now)}: {states or 'no vassals'}{held}{away}"
+        f" up {text.since(emperor.started_at, now)}: {states or 'no vassals'}{closed}{held}{away}"
     )
     bad = failed(report)
     for count, what in ((len(bad.vassals), "failed"), (len(bad.refused), "not served")):
@@ -199,7 +201,8 @@ def status(
     """Show what every vassal does, or each DOMAIN alone.
 
     \b
-    STATE   what it does; starting #3: the third in the queue of apps to boot
+    STATE   what it does; starting #3: the third in the queue of apps to boot;
+            parked (maintenance): visitors get 503
     FOR     time since it got into this state
     HIT     time since it was last used
     REAP    time until it is put to sleep if nobody uses it

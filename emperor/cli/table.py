@@ -50,10 +50,11 @@ def rows(report: Report, now: datetime) -> tuple[Row, ...]:
 
 def _row(vassal: VassalStatus, now: datetime) -> Row:
     queued = vassal.queued or 0
+    closed = " (maintenance)" if vassal.maintenance_since else ""
     position = f" #{vassal.boot_position}" if vassal.boot_position else ""
     return Row(
         name=text.plain(vassal.name),
-        state=vassal.state.value + position,
+        state=vassal.state.value + position + closed,
         lasted=text.since(vassal.state_since, now),
         hit=text.since(vassal.last_hit_at, now),
         reap=text.until(vassal.reap_at, now),

@@ -30,6 +30,7 @@ def facts(detail: VassalDetail, now: datetime) -> list[tuple[str, str]]:
     status = detail.status
     rows = [
         ("state", f"{status.state.value} for {since(status.state_since, now)}{_process(detail)}"),
+        ("closed", _closed(status, now)),
         ("woken", _woken(detail.wake, now)),
         ("took", phases(detail.wake)),
         ("last hit", status.last_hit_at and f"{since(status.last_hit_at, now)} ago"),
@@ -46,6 +47,16 @@ def facts(detail: VassalDetail, now: datetime) -> list[tuple[str, str]]:
         ("log", detail.log),
     ]
     return [(label, one_line(text)) for label, text in rows if text]
+
+
+def _closed(status: VassalStatus, now: datetime) -> str:
+    if status.maintenance_since is None:
+        return ""
+    return (
+        f"in maintenance for {since(status.maintenance_since, now)} "
+        f"({clock(status.maintenance_since)}): visitors get 503 until `emperorctl maintenance"
+        f" {status.name} off`"
+    )
 
 
 def phases(wake: Wake | None) -> str:

@@ -231,16 +231,16 @@ class UnixListener:
         if not self._is_closed():
             self._common.loop.remove_reader(self._socket.fileno())
 
-    def refuse(self) -> int:
-        """Accept and close pending connections, 256 at most, and return their number. Only for a
-        listener that no app has had: a process with a duplicate can clear O_NONBLOCK, and then
-        accept(2) waits."""
+    def refuse(self, answer: bytes) -> int:
+        """Accept pending connections, 256 at most, answer them with these bytes, close them, and
+        return their number. Only for a listener that no app has had: a process with a duplicate can
+        clear O_NONBLOCK, and then accept(2) waits."""
         for refused in range(REFUSALS_AT_ONCE):
             try:
                 connection, _ = self._socket.accept()
             except BlockingIOError:
                 return refused
-            _send_away(connection, b"")
+            _send_away(connection, answer)
         return REFUSALS_AT_ONCE
 
     def shut(self, answer: bytes) -> None:

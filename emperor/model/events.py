@@ -17,4 +17,6 @@ MEANING: dict[Event, str] = {
     Event.ENDED: "the lead ended by an order that is not emperord's: `q`, a signal by hand",
     Event.FAILED: "the lead is dead before it accepted, or soon after",
     Event.SECOND_EXITED: "the predecessor is gone, or the successor died at boot",
+    Event.MAINTENANCE_ON: "`emperorctl maintenance DOMAIN on`",
+    Event.MAINTENANCE_OFF: "`emperorctl maintenance DOMAIN off`",
 }

@@ -9,7 +9,8 @@ is throttled as usual, and the two versions do not boot by turns.
 from dataclasses import replace
 from enum import Enum
 
-from emperor.model.lifecycle import PARDONS, POSTURE, Decision, Event, Role, State
+from emperor.model.lifecycle import PARDONS, Decision, Event, State
+from emperor.model.posture import POSTURE, Role
 
 
 class Versions(Enum):

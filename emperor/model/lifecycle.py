@@ -1,9 +1,9 @@
-"""The life of a vassal: which state follows which event, and what each state requires of the world.
+"""The life of a vassal: which state follows which event.
 
 This file is the whole state machine. It decides and touches nothing: `decide` looks up a cell of
 the table and adds the rules that hold in every cell. The supervisor then makes the world agree with
-the *posture* of the new state. Effects are the difference of two postures, so no row can forget a
-timer, a watch or a signal.
+the *posture* of the new state (model/posture.py). Effects are the difference of two postures, so no
+row can forget a timer, a watch or a signal.
 
 A vassal has two slots for processes and never more. The `lead` boots, serves or stops. The
 `second` is the successor that boots beside a serving lead (in RELOADING), and in every other
@@ -14,7 +14,7 @@ A process may be queued before it boots. Its slot is empty until its turn comes,
 be stopped.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 
@@ -43,30 +43,8 @@ class Event(Enum):
     ENDED = "ended"
     FAILED = "failed"
     SECOND_EXITED = "second-exited"
-
-
-class Role(Enum):
-    """What a process in a slot does."""
-
-    BOOTING = "booting"
-    SERVING = "serving"
-    STOPPING = "stopping"
-
-
-class Door(Enum):
-    """Who may connect to the listener: nginx, or root alone."""
-
-    OPEN = "open"
-    CLOSED = "closed"  # under `activation = fallback`
-    BARRED = "barred"  # under `activation = socket` too
-
-
-class Connections(Enum):
-    """What the daemon does with a connection that is pending on the listener."""
-
-    LEFT_TO_THE_APP = "left to the app"
-    WAKE = "wake"
-    REFUSED = "refused"
+    MAINTENANCE_ON = "maintenance-on"
+    MAINTENANCE_OFF = "maintenance-off"
 
 
 class Move(Enum):
@@ -84,28 +62,6 @@ class Room(Enum):
     FREE = "free"
     TAKEN = "taken"  # a predecessor still stops
     SINGLE = "single"  # this app cannot run twice (`on-change = restart`)
-
-
-@dataclass(frozen=True, slots=True)
-class Posture:
-    """What a state requires. `lead` and `second` are the roles of the slots' processes."""
-
-    connections: Connections
-    door: Door
-    lead: Role | None
-    second: Role
-    throttle: bool = False
-
-
-POSTURE: dict[State, Posture] = {
-    State.PARKED: Posture(Connections.WAKE, Door.CLOSED, None, Role.STOPPING),
-    State.STARTING: Posture(Connections.LEFT_TO_THE_APP, Door.CLOSED, Role.BOOTING, Role.STOPPING),
-    State.RUNNING: Posture(Connections.LEFT_TO_THE_APP, Door.OPEN, Role.SERVING, Role.STOPPING),
-    State.RELOADING: Posture(Connections.LEFT_TO_THE_APP, Door.OPEN, Role.SERVING, Role.BOOTING),
-    State.STOPPING: Posture(Connections.WAKE, Door.CLOSED, Role.STOPPING, Role.STOPPING),
-    State.THROTTLED: Posture(Connections.REFUSED, Door.BARRED, None, Role.STOPPING, throttle=True),
-    State.REMOVED: Posture(Connections.LEFT_TO_THE_APP, Door.CLOSED, Role.STOPPING, Role.STOPPING),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +115,7 @@ _IGNORED = NoTransition.IGNORED
 _ILLEGAL = NoTransition.ILLEGAL
 _STOP_THEN_START = _to(State.STOPPING, owes=Event.DEMAND)
 _STOP_THEN_START_UNLESS_QUEUED = ByQueue(booting=_STOP_THEN_START, queued=_to(State.STARTING))
+_STOP_OR_LEAVE_QUEUE = ByQueue(booting=_to(State.STOPPING), queued=_to(State.PARKED))
 _WAKE_WHILE_STOPPING = ByRoom(
     free=_to(State.STARTING, Move.ASIDE), taken=_STOP_THEN_START, single=_STOP_THEN_START
 )
@@ -179,13 +136,15 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.ENDED: _ILLEGAL,
         Event.FAILED: _ILLEGAL,
         Event.SECOND_EXITED: _to(State.PARKED),
+        Event.MAINTENANCE_ON: _to(State.PARKED),
+        Event.MAINTENANCE_OFF: _to(State.PARKED),
     },
     State.STARTING: {
         Event.DEMAND: _IGNORED,
         Event.START: _IGNORED,
         Event.RESTART: _STOP_THEN_START_UNLESS_QUEUED,
         Event.REVISED: _STOP_THEN_START_UNLESS_QUEUED,
-        Event.IDLE: ByQueue(booting=_to(State.STOPPING), queued=_to(State.PARKED)),
+        Event.IDLE: _STOP_OR_LEAVE_QUEUE,
         Event.REMOVED: _to(State.REMOVED, Move.PROMOTE),
         Event.TURN: _to(State.STARTING),
         Event.ACCEPTING: _to(State.RUNNING),
@@ -195,6 +154,8 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.ENDED: _to(State.STARTING),
         Event.FAILED: _to(State.THROTTLED),
         Event.SECOND_EXITED: _to(State.STARTING),
+        Event.MAINTENANCE_ON: _STOP_OR_LEAVE_QUEUE,
+        Event.MAINTENANCE_OFF: _IGNORED,
     },
     State.RUNNING: {
         Event.DEMAND: _IGNORED,
@@ -215,6 +176,8 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.ENDED: _to(State.PARKED),
         Event.FAILED: _to(State.THROTTLED),
         Event.SECOND_EXITED: _to(State.RUNNING),
+        Event.MAINTENANCE_ON: _to(State.STOPPING),
+        Event.MAINTENANCE_OFF: _IGNORED,
     },
     State.RELOADING: {
         Event.DEMAND: _IGNORED,
@@ -236,6 +199,8 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.ENDED: _to(State.STARTING, Move.PROMOTE),
         Event.FAILED: _ILLEGAL,
         Event.SECOND_EXITED: _to(State.RUNNING),
+        Event.MAINTENANCE_ON: _to(State.STOPPING),
+        Event.MAINTENANCE_OFF: _IGNORED,
     },
     State.STOPPING: {
         Event.DEMAND: _WAKE_WHILE_STOPPING,
@@ -252,6 +217,8 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.ENDED: _ILLEGAL,
         Event.FAILED: _ILLEGAL,
         Event.SECOND_EXITED: _to(State.STOPPING),
+        Event.MAINTENANCE_ON: _to(State.STOPPING),
+        Event.MAINTENANCE_OFF: _to(State.STOPPING),
     },
     State.THROTTLED: {
         Event.DEMAND: _IGNORED,
@@ -268,6 +235,8 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.ENDED: _ILLEGAL,
         Event.FAILED: _ILLEGAL,
         Event.SECOND_EXITED: _to(State.THROTTLED),
+        Event.MAINTENANCE_ON: _to(State.PARKED),
+        Event.MAINTENANCE_OFF: _IGNORED,
     },
     State.REMOVED: {
         Event.DEMAND: _IGNORED,
@@ -284,6 +253,8 @@ TABLE: dict[State, dict[Event, Cell]] = {
         Event.ENDED: _ILLEGAL,
         Event.FAILED: _ILLEGAL,
         Event.SECOND_EXITED: _to(State.REMOVED),
+        Event.MAINTENANCE_ON: _IGNORED,
+        Event.MAINTENANCE_OFF: _IGNORED,
     },
 }
 
@@ -292,7 +263,7 @@ TABLE: dict[State, dict[Event, Cell]] = {
 # A process has left its slot: a pending event may now find the room that it waited for.
 DEPARTURES = frozenset({Event.EXITED, Event.ENDED, Event.FAILED, Event.SECOND_EXITED})
 # Failures in a row count from zero again.
-PARDONS = frozenset({Event.START, Event.RESTART, Event.REVISED})
+PARDONS = frozenset({Event.START, Event.RESTART, Event.REVISED, Event.MAINTENANCE_OFF})
 # A pending event stays pending: the process is killed, and has not left its slot yet.
 KEEPS_PENDING = frozenset({Event.DEADLINE})
 # Who enters one of these is stopping: when and why is noted.
@@ -302,6 +273,9 @@ SERVING = frozenset({State.RUNNING, State.RELOADING})
 # The operator, or an eviction, puts an app to sleep by the first; it is wanted again by the others.
 PUTS_TO_SLEEP = frozenset({Event.IDLE})
 WAKES = frozenset({Event.DEMAND, Event.START, Event.RESTART})
+# These change nothing while a vassal is in maintenance, and the others while it is not.
+NOT_IN_MAINTENANCE = WAKES | {Event.MAINTENANCE_ON}
+ONLY_IN_MAINTENANCE = frozenset({Event.MAINTENANCE_OFF})
 # A process that ends in one of these was not told so by the daemon.
 ENDS_EARLY = frozenset({State.STARTING, State.RUNNING, State.RELOADING})
 # An app that never sleeps (`idle = 0`) is started again here, unless it was put to sleep.
@@ -320,7 +294,8 @@ class Decision:
     `notes_stop`: the app stops or has died, so when and why is noted. `is_error`: the reason of
     the event is the last error of the vassal, and of the orders under way. `clears_error`: the app
     accepts, so earlier errors are over. `is_warning`: an administrator should look at it.
-    `wakes_again`: the app never sleeps, and a demand follows.
+    `wakes_again`: the app never sleeps, and a demand follows. `answers_queue`: no app will accept
+    what waits on the listener, since maintenance has begun.
     """
 
     to: State
@@ -334,20 +309,33 @@ class Decision:
     clears_error: bool
     is_warning: bool
     wakes_again: bool
+    answers_queue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What else counts for a decision. `is_queued`: the process that should boot waits for its
+    turn. `stays_up`: the app should never sleep, and was not put to sleep. `in_maintenance`: the
+    vassal was in maintenance before the event."""
+
+    is_queued: bool = False
+    stays_up: bool = False
+    in_maintenance: bool = False
 
 
 def decide(
-    state: State, event: Event, room: Room, is_queued: bool = False, stays_up: bool = False
+    state: State, event: Event, room: Room, standing: Standing = Standing()
 ) -> Decision | None:
-    """What follows from `event`, or None where it is ignored. `is_queued`: the process that should
-    boot waits for its turn. `stays_up`: the app should never sleep, and was not put to sleep.
+    """What follows from `event`, or None where it is ignored.
 
     Raises IllegalEvent for a cell that cannot happen, so that a bug in the caller stops at the
     one vassal it concerns.
     """
-    transition = step(state, event, room, is_queued)
-    if transition is None:
+    transition = step(state, event, room, standing.is_queued)
+    ignored = NOT_IN_MAINTENANCE if standing.in_maintenance else ONLY_IN_MAINTENANCE
+    if transition is None or event in ignored:
         return None
+    is_closed = is_in_maintenance(standing.in_maintenance, event) and transition.to in RESTS
     has_died = state in SERVING and event in (Event.EXITED, Event.ENDED, Event.FAILED)
     successor_failed = event is Event.SECOND_EXITED and state is State.RELOADING
     is_error = event is Event.FAILED or successor_failed or (has_died and event is Event.EXITED)
@@ -362,13 +350,19 @@ def decide(
         is_error=is_error,
         clears_error=event is Event.ACCEPTING,
         is_warning=is_error or event is Event.DEADLINE,
-        wakes_again=stays_up and transition.to in RESTS,
+        wakes_again=standing.stays_up and transition.to in RESTS and not is_closed,
+        answers_queue=is_closed and (state not in RESTS or event is Event.MAINTENANCE_ON),
     )
 
 
 def is_put_to_sleep(before: bool, event: Event) -> bool:
     """Whether the app shall sleep after `event`, even if its ini says that it never does."""
     return event in PUTS_TO_SLEEP or (before and event not in WAKES)
+
+
+def is_in_maintenance(before: bool, event: Event) -> bool:
+    """Whether visitors get the page of maintenance after `event`."""
+    return event is Event.MAINTENANCE_ON or (before and event is not Event.MAINTENANCE_OFF)
 
 
 def step(state: State, event: Event, room: Room, is_queued: bool = False) -> Transition | None:
@@ -383,13 +377,6 @@ def step(state: State, event: Event, room: Room, is_queued: bool = False) -> Tra
     if cell is NoTransition.IGNORED:
         return None
     raise IllegalEvent(f"cannot take {event.value!r} while {state.value}")
-
-
-def posture(state: State, has_pending: bool) -> Posture:
-    """What `state` requires. A pending event is a demand already: a watch on the listener would
-    report its connection without end."""
-    required = POSTURE[state]
-    return replace(required, connections=Connections.LEFT_TO_THE_APP) if has_pending else required
 
 
 def room(overlaps: bool, second_present: bool) -> Room:

@@ -14,6 +14,7 @@ from typing import Protocol
 from emperor.model.definition import Definition
 from emperor.model.snapshot import ListenerRef, ProcessRef
 from emperor.model.spec import RuntimeOptions, Spec, Stamp
+from emperor.model.status import TransitionEvent
 
 
 class CannotListen(Exception):
@@ -58,6 +59,23 @@ class Store(Protocol):
 
     def write(self, entries: Iterable[StoreEntry]) -> None:
         """Keep them. The caller goes on owning the descriptors. Raises CannotKeep."""
+
+
+class MaintenanceNote(Protocol):
+    """Keeps, for later daemons, which domains are in maintenance and since when."""
+
+    def read(self) -> Mapping[str, datetime]:
+        """Each domain with when its maintenance began; empty where that cannot be read."""
+
+    def write(self, domains: Mapping[str, datetime]) -> None:
+        """Replace all of it. Raises OSError, and then the earlier note stays."""
+
+
+class Recorder(Protocol):
+    """Where transitions are written down."""
+
+    def record(self, event: TransitionEvent) -> None:
+        """Take one."""
 
 
 class Timer(Protocol):
@@ -117,9 +135,10 @@ class Listener(Protocol):
     def unwatch(self) -> None:
         """Leave pending connections to the app. Harmless when nothing is watched."""
 
-    def refuse(self) -> int:
-        """Accept and close pending connections, and return their number. Only for a listener that
-        no app has had: an app with a duplicate could make the daemon wait here for ever."""
+    def refuse(self, answer: bytes) -> int:
+        """Accept pending connections, answer them with these bytes, close them, and return their
+        number. Only for a listener that no app has had: an app with a duplicate could make the
+        daemon wait here for ever."""
 
     def shut(self, answer: bytes) -> None:
         """Answer all pending connections with these bytes, and refuse all later ones, also where an
@@ -302,6 +321,7 @@ class Ports:
     listeners: Listeners
     launchers: Mapping[str, Launcher]
     store: Store
+    maintenance: MaintenanceNote
     clock: Clock
     wall_clock: Callable[[], datetime]
     chance: Callable[[], float]

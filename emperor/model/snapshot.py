@@ -13,7 +13,8 @@ from typing import Any, Literal
 import msgspec
 
 from emperor.model.cause import Boot, Cause, Stop
-from emperor.model.lifecycle import Event, Role, State
+from emperor.model.lifecycle import Event, State
+from emperor.model.posture import Role
 from emperor.model.spec import RuntimeOptions, Spec, Stamp
 
 # The format of everything that one daemon keeps for the next, DaemonRecord included. A new field
@@ -121,6 +122,7 @@ class VassalRecord:
     could not be bound again, and `bind_failed_at` is when that was tried last. `queued_for` is the
     cause of the process that waits for its turn to boot; its slot is empty until then.
     `is_put_to_sleep`: the app sleeps by an order, even if its ini says that it never does.
+    `in_maintenance`: visitors get the page of maintenance, and the app does not start.
     `early_ends` counts the processes in a row that ended by an order soon after their start.
     `has_accepted`: a process by `text` has accepted. `good` is the last version of which that is
     true, while a newer one is in effect. `failed` is the newest version, while the good one is in
@@ -151,6 +153,7 @@ class VassalRecord:
     has_accepted: bool = False
     good: Version | None = None
     failed: FailedVersion | None = None
+    in_maintenance: bool = False
     format: Literal[2] = FORMAT
 
     @property

@@ -99,6 +99,9 @@ class VassalStatus:
     """connections in the queue of its socket; null: not measured, since it has no process"""
     boot_position: int | None
     """its place in the queue of apps that wait to boot, 1 is next; null: it does not wait"""
+    maintenance_since: datetime | None
+    """since when visitors get 503 and nothing starts it (`emperorctl maintenance`); null: it is not
+    in maintenance"""
 
 
 @dataclass(frozen=True, slots=True)

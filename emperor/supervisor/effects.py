@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from emperor.model.cause import Boot, Cause
-from emperor.model.lifecycle import Connections, Door, Posture, Role, posture
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotListen, KeptText, Ports, ProcessEvents
+from emperor.model.posture import Connections, Door, Posture, Role
 from emperor.model.snapshot import ProcessRecord
 from emperor.model.unavailable import unavailable_response
 from emperor.supervisor.records import Child, Slot, Vassal
@@ -89,7 +89,8 @@ class Effects:
         """Refuse what is queued, and bind another listener. A process that escaped from the app's
         group may keep the old socket, and with it the power to let visitors, or an accept(2) of
         ours, wait for ever."""
-        vassal.listener.shut(unavailable_response(vassal.spec.protocol))
+        answer = unavailable_response(vassal.spec.protocol, vassal.in_maintenance)
+        vassal.listener.shut(answer)
         self.listen_again(vassal)
 
     def kill(self, vassal: Vassal) -> None:
@@ -108,8 +109,12 @@ class Effects:
             vassal.throttle.cancel()
 
     def update_watch(self, vassal: Vassal) -> None:
-        """Watch the listener, or leave its connections to the app, as the state requires."""
-        self._watch(vassal, posture(vassal.state, vassal.pending_event is not None))
+        """Watch the listener, or leave its connections to the app, as the state requires. Bar the
+        door of a new listener where it must be."""
+        required = vassal.posture
+        if required.door is Door.BARRED:
+            vassal.listener.bar_door()
+        self._watch(vassal, required)
 
     def _watch(self, vassal: Vassal, required: Posture) -> None:
         if required.connections is Connections.LEFT_TO_THE_APP:

@@ -11,37 +11,37 @@ from collections import deque
 from collections.abc import Collection, Iterable
 from concurrent.futures import Future
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from emperor.model.boot_queue import BootQueue
 from emperor.model.cause import Cause, Stop
 from emperor.model.fallback import Turn, boots_good_version, turn
 from emperor.model.lifecycle import (
-    MOVING,
     PARDONS,
     RESTS,
     Decision,
     Event,
     IllegalEvent,
+    Standing,
     State,
     decide,
+    is_in_maintenance,
     is_put_to_sleep,
-    posture,
     room,
 )
 from emperor.model.log_fields import about
 from emperor.model.policy import most_starting, throttle_seconds
-from emperor.model.ports import CannotLaunch, Ports
+from emperor.model.ports import CannotLaunch, Ports, Recorder
 from emperor.model.settings import Settings
 from emperor.model.snapshot import PendingEvent, Version
 from emperor.model.spec import Spec, Stamp
-from emperor.model.status import Level, TransitionEvent
+from emperor.model.status import Level
 from emperor.model.unavailable import unavailable_response
 from emperor.supervisor import versions
 from emperor.supervisor.checkpoint import Checkpoint
 from emperor.supervisor.effects import Effects
 from emperor.supervisor.events import transition_event
 from emperor.supervisor.lost_sockets import LostSockets
+from emperor.supervisor.maintenance import Maintenance
 from emperor.supervisor.reactions import Reactions, successor_failed
 from emperor.supervisor.records import Occurrence, Order, OrderOutcome, Vassal
 from emperor.supervisor.registry import Registry, for_each, log_fault
@@ -50,13 +50,6 @@ from emperor.supervisor.scheduler import Scheduler, Surroundings
 from emperor.supervisor.subscribers import Subscribers
 
 log = logging.getLogger("emperord.governor")
-
-
-class Recorder(Protocol):
-    """Where transitions are written down."""
-
-    def record(self, event: TransitionEvent) -> None:
-        """Take one."""
 
 
 class Governor:
@@ -69,6 +62,7 @@ class Governor:
         self.vassals = Registry()
         self.checkpoint = Checkpoint(ports.store)
         self.subscribers = Subscribers()
+        self.maintenance = Maintenance(ports.maintenance, ports.wall_clock)
         reactions = Reactions(self, ports.clock)
         self._effects = Effects(ports, self.checkpoint.save, reactions)
         self._sockets = LostSockets(self, self._effects)
@@ -101,6 +95,7 @@ class Governor:
         read from the file with that stamp. Raises CannotListen."""
         vassal = Vassal.new(spec, self._ports.listeners.listen(spec), self.now(), stamp)
         vassal.text = text
+        vassal.in_maintenance = self.maintenance.since(spec.domain) is not None
         self.vassals.add(vassal)
         self._effects.update_watch(vassal)
         self.checkpoint.save(vassal)
@@ -129,9 +124,8 @@ class Governor:
 
     def complain(self, domain: str, error: str) -> None:
         """Note that the ini became broken, while the last good spec stays in service."""
-        vassal = self.vassals[domain]
-        vassal.ini_error = error
-        self.checkpoint.save(vassal)
+        self.vassals[domain].ini_error = error
+        self.checkpoint.save(self.vassals[domain])
 
     def dismiss(self, domain: str, why: str = "its ini is gone") -> None:
         """Stop its processes, close its socket, unlink its path."""
@@ -157,8 +151,10 @@ class Governor:
         self.handle(Occurrence(vassal, Event.DEMAND, cause))
 
     def order(self, vassal: Vassal, event: Event, by: str) -> Future[OrderOutcome]:
-        """The operator says START, RESTART, REVISED or IDLE. The future has what came of it as soon
-        as the vassal is at rest."""
+        """The operator says START, RESTART, REVISED, IDLE, MAINTENANCE_ON or MAINTENANCE_OFF. The
+        future has what came of it as soon as the vassal is at rest. Raises OSError where the
+        maintenance cannot be written down, and then nothing has changed."""
+        self.maintenance.follow(vassal.spec.domain, event)
         order = Order(event)
         vassal.orders += (order,)
         versions.try_newest_at(vassal, event)
@@ -243,13 +239,13 @@ class Governor:
 
     def _take(self, what: Occurrence) -> None:
         vassal, event = what.vassal, what.event
-        was_put_to_sleep = vassal.is_put_to_sleep
-        vassal.is_put_to_sleep = is_put_to_sleep(was_put_to_sleep, event)
+        before = vassal.is_put_to_sleep, vassal.in_maintenance
+        vassal.is_put_to_sleep = is_put_to_sleep(vassal.is_put_to_sleep, event)
+        vassal.in_maintenance = is_in_maintenance(vassal.in_maintenance, event)
         try:
             there_is = room(vassal.can_overlap, bool(vassal.second))
-            decision = decide(
-                vassal.state, event, there_is, vassal.queued_for is not None, vassal.stays_up
-            )
+            standing = Standing(vassal.queued_for is not None, vassal.stays_up, before[1])
+            decision = decide(vassal.state, event, there_is, standing)
         except IllegalEvent as error:
             log.error(
                 "%s: %s; nothing was changed", vassal.spec.domain, error,
@@ -259,9 +255,9 @@ class Governor:
             return
         if decision is None:
             self._scheduler.raise_priority(vassal, what.cause)
-            if vassal.is_put_to_sleep is not was_put_to_sleep:
+            if (vassal.is_put_to_sleep, vassal.in_maintenance) != before:
                 self.checkpoint.save(vassal)
-            self._report_orders(vassal)
+            vassal.report_orders_at_rest()
             return
         changed = turn(vassal.state, event, versions.present(vassal))
         decision = boots_good_version(decision) if changed is Turn.FALL_BACK else decision
@@ -294,6 +290,8 @@ class Governor:
         if not decision.keeps_pending:
             owes = decision.owes
             vassal.pending_event = PendingEvent(owes, what.cause) if owes else None
+        if decision.answers_queue:
+            self._effects.replace_listener(vassal)
         vassal.move(decision.move)
         versions.follow(vassal, changed, what.why)
         fallen_back = versions.why_fallen_back(vassal)
@@ -326,7 +324,7 @@ class Governor:
     def _apply(self, vassal: Vassal, cause: Cause) -> Occurrence | None:
         """Make the world agree with the state. Returns the event to handle next where a process
         that the state requires could not be started."""
-        required = posture(vassal.state, vassal.pending_event is not None)
+        required = vassal.posture
         wanted, slot = vassal.queued_for or cause, vassal.empty_slot(required)
         waits = slot is not None and not self._scheduler.may_boot(vassal, slot, cause)
         if vassal.queued_for and not waits:
@@ -348,12 +346,8 @@ class Governor:
         else:
             self.checkpoint.save(vassal)
         self.subscribers.notify(vassal.spec.domain)
-        self._report_orders(vassal)
+        vassal.report_orders_at_rest()
         self._scheduler.update(vassal)
-
-    def _report_orders(self, vassal: Vassal) -> None:
-        if vassal.orders and vassal.state not in MOVING and vassal.pending_event is None:
-            vassal.report_orders()
 
     def _demand_of_always_on(self, vassal: Vassal) -> Occurrence:
         cause = Cause("idle = 0, so it runs always", self.now(), nobody_waits=True)
@@ -381,6 +375,9 @@ class Governor:
         elif vassal.children or vassal.state is not State.PARKED:
             self._finish(vassal)
         self._start_if_always_on(vassal)
+        if self.maintenance.was_missed(vassal.spec.domain, vassal.in_maintenance):
+            cause = Cause("emperorctl maintenance on", self.now())
+            self.handle(Occurrence(vassal, Event.MAINTENANCE_ON, cause))
 
     def _give_up(self, vassal: Vassal) -> None:
         self._effects.abandon(vassal)
@@ -388,7 +385,7 @@ class Governor:
         self._scheduler.update(vassal)
         self.subscribers.notify(vassal.spec.domain)
         vassal.state, vassal.pending_event = State.REMOVED, None
-        self._report_orders(vassal)
+        vassal.report_orders_at_rest()
 
     def _forget(self, vassal: Vassal) -> None:
         if self.vassals.remove(vassal):

@@ -4,9 +4,10 @@ import logging
 from typing import Protocol
 
 from emperor.model.cause import Cause
-from emperor.model.lifecycle import Event, Role, State
+from emperor.model.lifecycle import Event, State
 from emperor.model.log_fields import about
 from emperor.model.policy import may_be_bound_at
+from emperor.model.posture import Role
 from emperor.supervisor.checkpoint import Checkpoint
 from emperor.supervisor.effects import Effects
 from emperor.supervisor.records import Occurrence, Vassal

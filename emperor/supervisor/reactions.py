@@ -6,9 +6,11 @@ A message of an earlier spawn carries its generation and is dropped.
 from typing import Protocol
 
 from emperor.model.cause import Cause
-from emperor.model.lifecycle import ENDS_EARLY, POSTURE, Connections, Event, Role, State
+from emperor.model.lifecycle import ENDS_EARLY, Event, State
 from emperor.model.policy import MOST_RESPAWNS, SETTLED_SECONDS, verdict
 from emperor.model.ports import Clock, Exit, Message
+from emperor.model.posture import Connections, Role
+from emperor.model.unavailable import unavailable_response
 from emperor.supervisor.checkpoint import Checkpoint
 from emperor.supervisor.records import Child, Occurrence, Vassal
 from emperor.supervisor.registry import Registry
@@ -90,8 +92,11 @@ class Reactions:
 
     def on_connection(self, vassal: Vassal) -> None:
         """A connection is pending on the listener, and no app is there to accept it."""
-        if POSTURE[vassal.state].connections is Connections.REFUSED:
-            vassal.listener.refuse()
+        if vassal.posture.connections is Connections.REFUSED:
+            # Where the connection of a throttled app ends without an answer, nginx asks the daemon.
+            closed = vassal.in_maintenance
+            answer = unavailable_response(vassal.spec.protocol, closed) if closed else b""
+            vassal.listener.refuse(answer)
         else:
             cause = Cause("connection", self._clock.time())
             vassal.last_hit = cause.at

@@ -10,9 +10,11 @@ from enum import Enum
 from operator import attrgetter
 
 from emperor.model.cause import Cause
-from emperor.model.lifecycle import Event, Move, Posture, Role, State
+from emperor.model.lifecycle import MOVING, WAKES, Event, Move, State
 from emperor.model.policy import SETTLED_SECONDS
 from emperor.model.ports import Listener, Process, Timer
+from emperor.model.posture import Posture, Role
+from emperor.model.posture import posture as required_posture
 from emperor.model.snapshot import ProcessRecord, VassalRecord
 from emperor.model.spec import Spec, Stamp
 from emperor.model.status import ReportedState, reported
@@ -41,6 +43,10 @@ class OrderOutcome:
     why: str = ""
 
 
+# What becomes of the app is no failure of these orders.
+_WANTS_NO_APP = frozenset({Event.IDLE, Event.MAINTENANCE_ON, Event.MAINTENANCE_OFF})
+
+
 @dataclass(slots=True, eq=False)
 class Order:
     """What the operator wants, and where its outcome is told. `failure` is the last one of the
@@ -50,10 +56,12 @@ class Order:
     outcome: Future[OrderOutcome] = field(default_factory=Future)
     failure: str | None = None
 
-    def report(self) -> None:
-        """Tell the outcome: the vassal is at rest."""
-        failed = self.failure is not None and self.event is not Event.IDLE
-        self.tell(Result.FAILED if failed else Result.DONE, self.failure if failed else None)
+    def report(self, closed: str | None) -> None:
+        """Tell the outcome: the vassal is at rest. `closed`: why its app does not start."""
+        failure = None if self.event in _WANTS_NO_APP else self.failure
+        if self.event in WAKES:
+            failure = closed or failure
+        self.tell(Result.FAILED if failure is not None else Result.DONE, failure)
 
     def tell(self, result: Result, why: str | None) -> None:
         """Tell the outcome, unless nobody waits for it any more."""
@@ -114,7 +122,12 @@ class Vassal(VassalRecord):
     @property
     def stays_up(self) -> bool:
         """Whether the app should run now, whatever is asked of it."""
-        return self.spec.never_sleeps and not self.is_put_to_sleep
+        return self.spec.never_sleeps and not (self.is_put_to_sleep or self.in_maintenance)
+
+    @property
+    def posture(self) -> Posture:
+        """What its state requires of the world."""
+        return required_posture(self.state, self.pending_event is not None, self.in_maintenance)
 
     @property
     def is_queued_to_start(self) -> bool:
@@ -129,13 +142,22 @@ class Vassal(VassalRecord):
     def report_orders(self, fault: str | None = None) -> None:
         """Tell the outcome of all orders: the vassal is at rest, or gone, or a fault ended it."""
         orders, self.orders = self.orders, ()
+        closed = None
+        if self.in_maintenance:
+            end = f"emperorctl maintenance {self.spec.domain} off"
+            closed = f"it is in maintenance, which `{end}` ends"
         for order in orders:
             if fault:
                 order.tell(Result.FAILED, fault)
             elif self.state is State.REMOVED:
                 order.tell(Result.GONE, self.last_stop.why if self.last_stop else None)
             else:
-                order.report()
+                order.report(closed)
+
+    def report_orders_at_rest(self) -> None:
+        """Tell the outcome of all orders, if they are carried out."""
+        if self.orders and self.state not in MOVING and self.pending_event is None:
+            self.report_orders()
 
     def empty_slot(self, posture: Posture) -> Slot | None:
         """The slot in which a process should boot and none is."""

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from emperor.model.boot_queue import BootQueue, Presence, Rank
 from emperor.model.cause import Cause
-from emperor.model.lifecycle import Event, Role
+from emperor.model.lifecycle import Event
 from emperor.model.log_fields import about
 from emperor.model.policy import (
     LONGEST_PLACE_SECONDS,
@@ -21,6 +21,7 @@ from emperor.model.policy import (
     least_missed,
 )
 from emperor.model.ports import Clock, Timer
+from emperor.model.posture import Role
 from emperor.supervisor.records import Occurrence, Slot, Vassal
 
 log = logging.getLogger("emperord.scheduler")

@@ -34,6 +34,8 @@ _PYTHON_PLACES = frozenset({
     "PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE", "PYTHONPLATLIBDIR", "PYTHONSTARTUP",
     "PYTHONEXECUTABLE", "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "CONDA_PREFIX", "__PYVENV_LAUNCHER__",
 })  # fmt: skip
+# What systemd tells the daemon alone.
+_OF_THE_SERVICE = frozenset({"WATCHDOG_USEC", "STATE_DIRECTORY"})
 _BY_NAME_MAX_FD = "4096"
 
 # Every request that nginx lets in must reach the app: uWSGI closes the connection of a larger
@@ -88,7 +90,7 @@ def clean_environment(inherited: Mapping[str, str]) -> dict[str, str]:
         for name, value in inherited.items()
         if not name.startswith(_UWSGI_PREFIXES)
         and name not in _PYTHON_PLACES
-        and name != "WATCHDOG_USEC"
+        and name not in _OF_THE_SERVICE
     }
     if (venv := inherited.get("VIRTUAL_ENV")) and "PATH" in kept:
         places = kept["PATH"].split(":")

@@ -67,8 +67,8 @@ def outcome(vassal: Vassal | None, now: float) -> Run | Wait | Answer:
         return Answer(Page.UNKNOWN)
     if vassal.state in SERVING:
         return Run(vassal.listener)
-    if vassal.has_fault:
-        return Answer(Page.BROKEN)
+    if vassal.in_maintenance or vassal.has_fault:
+        return Answer(Page.MAINTENANCE if vassal.in_maintenance else Page.BROKEN)
     if vassal.state is State.THROTTLED:
         wait = (vassal.retry_at or now) - now
         return Answer(Page.BROKEN, max(1, math.ceil(wait)))

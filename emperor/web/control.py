@@ -40,6 +40,8 @@ ORDERS = {
     "sleep": Event.IDLE,
     "restart": Event.RESTART,
     "reload": Event.REVISED,
+    "maintenance-on": Event.MAINTENANCE_ON,
+    "maintenance-off": Event.MAINTENANCE_OFF,
 }
 _START_TIMES = web.AppKey("start_times", StartTimes)
 _UNREAD_EVENTS = 1000
@@ -102,7 +104,15 @@ class Control:
         vassal = self._find(request)
         name = request.match_info["order"]
         domain = vassal.spec.domain
-        order = self._governor.order(vassal, ORDERS[name], f"emperorctl {name}")
+        by = f"emperorctl {name.replace('-', ' ')}"
+        try:
+            order = self._governor.order(vassal, ORDERS[name], by)
+        except OSError as error:
+            raise ApiError(
+                ProblemCode.ORDER_FAILED,
+                f"cannot change the maintenance of {domain}: cannot write {error.filename}:"
+                f" {error.strerror}; nothing has changed",
+            ) from error
         outcome = await asyncio.wrap_future(order)
         if outcome.result is Result.FAILED:
             raise ApiError(ProblemCode.ORDER_FAILED, f"cannot {name} {domain}: {outcome.why}")

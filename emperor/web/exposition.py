@@ -23,6 +23,7 @@ from emperor.web.metrics import (
     DRAINING,
     FAILURES,
     HELD,
+    IN_MAINTENANCE,
     MEMORY,
     REFUSED,
     START,
@@ -50,7 +51,9 @@ class _Snapshot(Collector):
         build.add_metric([emperor.version], 1)
         yield build
         yield self._states()
+        closed = (vassal.maintenance_since is not None for vassal in self._report.vassals)
         for described, value in (
+            (IN_MAINTENANCE, sum(closed)),
             (REFUSED, len(self._report.refused)),
             (DRAINING, emperor.draining_since is not None),
             (HELD, emperor.held),

@@ -35,6 +35,9 @@ class Described:
 
 BUILD = Described("emperord_build_info", Kind.GAUGE, "Always 1; tells the version", ("version",))
 VASSALS = Described("emperord_vassals", Kind.GAUGE, "Vassals in each state", ("state",))
+IN_MAINTENANCE = Described(
+    "emperord_vassals_in_maintenance", Kind.GAUGE, "Vassals whose visitors get 503 by an order"
+)
 REFUSED = Described("emperord_refused_inis", Kind.GAUGE, "Inis that are not served")
 DRAINING = Described(
     "emperord_draining", Kind.GAUGE, "1 while load balancers are sent elsewhere, else 0"
@@ -66,7 +69,7 @@ CPU = Described(
 )  # fmt: skip
 
 METRICS = (
-    BUILD, VASSALS, REFUSED, DRAINING, HELD, TURNED_AWAY, START,
+    BUILD, VASSALS, IN_MAINTENANCE, REFUSED, DRAINING, HELD, TURNED_AWAY, START,
     STARTS, FAILURES, MEMORY, CPU,
 )  # fmt: skip
 

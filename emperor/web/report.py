@@ -192,6 +192,7 @@ class Reporter:
             held=self._admission.held(spec.domain),
             queued=measured.queued,
             boot_position=position,
+            maintenance_since=self._governor.maintenance.since(spec.domain),
         )
 
     def _wake(self, vassal: Vassal) -> Wake | None:

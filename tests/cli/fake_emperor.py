@@ -14,8 +14,9 @@ from aiohttp import web
 from emperor.handover.upgrade import CannotUpgrade
 from emperor.linux.limits import descriptors
 from emperor.model.admission import Admission
-from emperor.model.lifecycle import Event, Role
+from emperor.model.lifecycle import Event
 from emperor.model.ports import Listener, Ports, QueueLength
+from emperor.model.posture import Role
 from emperor.model.refusal import Refusal, RefusalReason
 from emperor.model.spec import Spec
 from emperor.model.status import EmperorStatus, ReportedState, TransitionEvent
@@ -32,6 +33,7 @@ from tests.supervisor.fakes import (
     FakeClock,
     FakeLauncher,
     FakeListeners,
+    FakeNote,
     FakeOptions,
     FakeProcess,
     FakeStore,
@@ -66,6 +68,7 @@ class FakeEmperor:
             listeners=FakeListeners(actions),
             launchers={"fake": FakeLauncher(actions)},
             store=FakeStore(actions),
+            maintenance=FakeNote(),
             clock=FakeClock(),
             wall_clock=partial(datetime.now, UTC),
             chance=lambda: 0.5,

@@ -45,6 +45,7 @@ def parked(name: str) -> VassalStatus:
         held=0,
         queued=None,
         boot_position=None,
+        maintenance_since=None,
     )
 
 

@@ -126,8 +126,8 @@ async def test_a_connection_calls_until_nobody_watches(house: House) -> None:
 async def test_refused_callers_see_the_end_at_once(house: House) -> None:
     listener = house.listen(backlog=REFUSALS_AT_ONCE + 2)
     clients = [connect(house.path()) for _ in range(REFUSALS_AT_ONCE + 1)]
-    assert listener.refuse() == REFUSALS_AT_ONCE
-    assert listener.refuse() == 1
+    assert listener.refuse(b"") == REFUSALS_AT_ONCE
+    assert listener.refuse(b"") == 1
     assert [client.recv(1) for client in clients] == [b""] * len(clients)
     for client in clients:
         client.close()
@@ -165,7 +165,7 @@ async def test_an_app_that_makes_the_socket_blocking_stops_nobody(
     listener.close()
     again = house.listen()
     with connect(house.path()):
-        assert again.refuse() == 1
+        assert again.refuse(b"") == 1
     again.close()
     os.close(duplicate)
     for client in clients:
@@ -274,7 +274,7 @@ async def test_a_changed_spec_keeps_the_socket_and_its_queue(house: House) -> No
         assert may_pass(NGINX, house.path("new.example"))
         assert sorted(os.listdir(house.sockets)) == ["a.example", "both.example", "new.example"]
         assert listener.is_in_place()
-        assert listener.refuse() == 3
+        assert listener.refuse(b"") == 3
 
 
 async def test_a_spec_that_cannot_be_followed_changes_nothing(house: House) -> None:
@@ -317,7 +317,7 @@ async def test_the_kernel_notes_each_connect_and_not_only_the_first(house: House
 
     def noted_after(earlier: float) -> float | None:
         with connect(house.path()):
-            listener.refuse()
+            listener.refuse(b"")
         last = listener.last_connect()
         listener.note_next_connect()
         return last if last is not None and last > earlier else None
@@ -331,7 +331,7 @@ async def test_the_kernel_notes_each_connect_and_not_only_the_first(house: House
 async def test_asking_for_the_last_connect_changes_nothing(house: House) -> None:
     listener = house.listen()
     with connect(house.path()):
-        listener.refuse()
+        listener.refuse(b"")
     before = os.lstat(house.path())
     assert listener.last_connect() == before.st_atime
     assert os.lstat(house.path()) == before
@@ -439,7 +439,7 @@ async def test_an_inherited_listener_keeps_its_path_and_queue(house: House) -> N
     with connect(house.path()):
         adopted = take_over(house, first)
         assert adopted.is_in_place()
-        assert adopted.refuse() == 1
+        assert adopted.refuse(b"") == 1
     assert house.path().stat().st_ino == inode
     adopted.open_door()
     assert may_pass(NGINX, house.path())

@@ -12,26 +12,23 @@ from hypothesis import strategies as st
 from emperor.model.events import MEANING
 from emperor.model.lifecycle import (
     DEPARTURES,
-    POSTURE,
     TABLE,
     ByQueue,
     ByRoom,
-    Connections,
     Decision,
-    Door,
     Event,
     IllegalEvent,
     Move,
     NoTransition,
-    Role,
     Room,
+    Standing,
     State,
     Transition,
     decide,
-    posture,
     room,
     step,
 )
+from emperor.model.posture import POSTURE, Connections, Door, Role, posture
 
 CELLS = [(state, event) for state in State for event in Event]
 
@@ -52,6 +49,8 @@ exited         !         !          parked     starting   parked    !          r
 ended          !         starting   parked     starting   !         !          !
 failed         !         throttled  throttled  !          !         !          !
 second_exited  parked    starting   running    running    stopping  throttled  removed
+maintenance_on parked    stopping   stopping   stopping   stopping  parked     -
+maintenance_off parked   -          -          -          stopping  -          -
 """
 # The next state by the room: there is room for a second process; a predecessor stops; the app must
 # not run twice. The name after the plus is the pending event.
@@ -66,6 +65,7 @@ QUEUED = {
     (State.STARTING, Event.RESTART): ["starting"] * 3,
     (State.STARTING, Event.REVISED): ["starting"] * 3,
     (State.STARTING, Event.IDLE): ["parked"] * 3,
+    (State.STARTING, Event.MAINTENANCE_ON): ["parked"] * 3,
     (State.RELOADING, Event.REVISED): ["reloading", "reloading", "stopping+demand"],
 }
 
@@ -241,7 +241,7 @@ def decisions(state: State, event: Event) -> list[Decision]:
     for with_room in Room:
         for is_queued in (False, True):
             with suppress(IllegalEvent):
-                if decision := decide(state, event, with_room, is_queued):
+                if decision := decide(state, event, with_room, Standing(is_queued)):
                     found.append(decision)
     return found
 
@@ -250,7 +250,7 @@ def decisions(state: State, event: Event) -> list[Decision]:
 def test_the_other_rules_hold_in_every_cell(state: State, event: Event) -> None:
     exits = (Event.EXITED, Event.ENDED, Event.FAILED)
     died = event in exits and state in (State.RUNNING, State.RELOADING)
-    orders = (Event.START, Event.RESTART, Event.REVISED)
+    orders = (Event.START, Event.RESTART, Event.REVISED, Event.MAINTENANCE_OFF)
     for decision in decisions(state, event):
         enters_stop = decision.to is not state and decision.to in (State.STOPPING, State.REMOVED)
         assert decision.notes_stop == (died or enters_stop)
@@ -263,6 +263,41 @@ def test_the_other_rules_hold_in_every_cell(state: State, event: Event) -> None:
         assert decision.is_error == is_error
         assert decision.is_warning == (is_error or event is Event.DEADLINE)
         assert decision.clears_error == (event is Event.ACCEPTING)
+
+
+@pytest.mark.parametrize(("state", "event"), CELLS)
+def test_nothing_wakes_a_vassal_in_maintenance(state: State, event: Event) -> None:
+    if event in (Event.TURN, Event.ACCEPTING, Event.FAILED, Event.ENDED, Event.PARDON):
+        return
+    closed = (State.PARKED, State.STOPPING, State.REMOVED)
+    standing = Standing(stays_up=True, in_maintenance=True)
+    with suppress(IllegalEvent):
+        decision = decide(state, event, Room.FREE, standing)
+        if state in closed and decision and event is not Event.MAINTENANCE_OFF:
+            assert decision.to in closed
+            assert not decision.wakes_again
+            assert decision.owes is None
+            assert decision.answers_queue == ((state, event) == (State.STOPPING, Event.EXITED))
+
+
+@pytest.mark.parametrize("state", State)
+def test_maintenance_begins_in_every_state_and_ends(state: State) -> None:
+    decision = decide(state, Event.MAINTENANCE_ON, Room.FREE)
+    assert decision is None or decision.to in (State.PARKED, State.STOPPING)
+    assert decide(state, Event.MAINTENANCE_OFF, Room.FREE) is None
+    ends = decide(state, Event.MAINTENANCE_OFF, Room.FREE, Standing(False, True, True))
+    if state is State.PARKED:
+        assert ends and ends.wakes_again and ends.pardons, "it never sleeps, so it starts again"
+
+
+@pytest.mark.parametrize("state", State)
+def test_the_door_is_barred_in_maintenance(state: State) -> None:
+    required = posture(state, has_pending=False, in_maintenance=True)
+    if POSTURE[state].lead in (None, Role.STOPPING):
+        assert required.door is Door.BARRED
+        # A process that stops may hold the listener, so the daemon must not accept from it.
+        is_refused = required.connections is Connections.REFUSED
+        assert is_refused == (required.lead is None)
 
 
 @pytest.mark.parametrize("state", State)

@@ -158,6 +158,22 @@ class FakeStore:
         return [entry for entry in self.entries.values() if entry.payload]
 
 
+class FakeNote:
+    """Which domains are in maintenance, beyond the end of a daemon."""
+
+    def __init__(self) -> None:
+        self.kept: Mapping[str, datetime] = {}
+        self.problem: OSError | None = None
+
+    def read(self) -> Mapping[str, datetime]:
+        return self.kept
+
+    def write(self, domains: Mapping[str, datetime]) -> None:
+        if self.problem:
+            raise self.problem
+        self.kept = dict(domains)
+
+
 class FakeListener:
     """A listener that is only its state: the door, the watcher and what was done to it."""
 
@@ -171,6 +187,7 @@ class FakeListener:
         self.in_place = True
         self.closed = False
         self.refused = 0
+        self.answer = b""
         self.noted = 0
         self.fault: Exception | None = None
         self.connect_fault: Exception | None = None
@@ -227,8 +244,9 @@ class FakeListener:
         assert answer
         self.is_shut = True
 
-    def refuse(self) -> int:
+    def refuse(self, answer: bytes) -> int:
         self.refused += 1
+        self.answer = answer
         return 1
 
     def is_in_place(self) -> bool:
@@ -420,6 +438,7 @@ class World:
         self.runtimes = dict(RUNTIMES)
         self.recorder = FakeRecorder()
         self.store = FakeStore(self.actions)
+        self.note = FakeNote()
         self.settings = settings(**flags)
         self.governor = self._governor()
         self.spec = spec or SPEC
@@ -433,12 +452,17 @@ class World:
             listeners=self.listeners,
             launchers={"fake": self.launcher, "other": self.other_launcher},
             store=self.store,
+            maintenance=self.note,
             clock=self.clock,
             wall_clock=lambda: datetime.fromtimestamp(self.clock.time(), UTC),
             chance=random.random,
             cores=CORES,
         )
         return Governor(self.settings, ports, self.recorder)
+
+    def another_governor(self) -> Governor:
+        """The governor of a daemon that has nothing but the notes of the one before."""
+        return self._governor()
 
     def crash(self) -> None:
         """Kill the daemon, and start another that goes on from the store."""

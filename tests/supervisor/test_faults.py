@@ -8,9 +8,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from emperor.model.lifecycle import POSTURE, Connections, Door, Event, Role, State
+from emperor.model.lifecycle import Event, State
 from emperor.model.policy import LONGEST_PLACE_SECONDS
 from emperor.model.ports import CannotListen, Message
+from emperor.model.posture import POSTURE, Connections, Door, Role
 from emperor.model.spec import OnChange
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Child, Vassal

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from emperor.model.cause import Boot, Cause, Stop
-from emperor.model.lifecycle import Event, Role, State
+from emperor.model.lifecycle import Event, State
+from emperor.model.posture import Role
 from emperor.model.snapshot import (
     FailedVersion,
     ListenerRef,
@@ -54,6 +55,7 @@ FULL = VassalRecord(
     has_accepted=True,
     good=VERSION,
     failed=FailedVersion(VERSION, "exit status 1"),
+    in_maintenance=True,
 )
 
 

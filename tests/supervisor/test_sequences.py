@@ -8,12 +8,21 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from emperor.model.lifecycle import POSTURE, Connections, Door, Event, Role, State
+from emperor.model.lifecycle import Event, State
 from emperor.model.policy import LONGEST_PLACE_SECONDS
 from emperor.model.ports import Message
+from emperor.model.posture import POSTURE, Connections, Door, Role
 from emperor.model.spec import OnChange, Stamp
 from emperor.supervisor.records import Vassal
 from tests.supervisor.fakes import Crash, FakeProcess, World
+
+ORDERS = (
+    Event.START, Event.RESTART, Event.REVISED, Event.IDLE, Event.MAINTENANCE_ON,
+    Event.MAINTENANCE_OFF,
+)  # fmt: skip
+
+
+CLOSED = (State.PARKED, State.STOPPING, State.REMOVED)
 
 
 class ErrorsOnly(logging.Handler):
@@ -73,7 +82,7 @@ class LifeOfAVassal(RuleBasedStateMachine):
         self.let(self.world.hit)
 
     @precondition(lambda self: self.there)
-    @rule(event=st.sampled_from([Event.START, Event.RESTART, Event.REVISED, Event.IDLE]))
+    @rule(event=st.sampled_from(ORDERS))
     def the_operator_orders(self, event: Event) -> None:
         self.let(lambda: self.world.governor.order(self.world.vassal, event, "emperorctl"))
 
@@ -151,7 +160,8 @@ class LifeOfAVassal(RuleBasedStateMachine):
             assert self.world.listener.closed
             return
         vassal, listener = self.world.vassal, self.world.listener
-        posture = POSTURE[vassal.state]
+        posture = vassal.posture
+        assert not vassal.in_maintenance or vassal.state in CLOSED
         assert listener.door_open == (posture.door is Door.OPEN)
         queued = vassal in self.world.governor.boot_positions()
         if not queued or posture.second is Role.BOOTING:

@@ -141,6 +141,7 @@ def test_an_uninstall_leaves_only_what_is_the_administrators(
         "/etc/uwsgi",
         "/etc/uwsgi/vassals",
         "/etc/uwsgi/vassals/app.example.ini",
+        "/var/lib/emperord",
         "/var/log/emperord",
         "/var/log/emperord/app.example.log",
         "/var/sockets",

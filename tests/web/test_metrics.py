@@ -57,6 +57,7 @@ def test_a_report_becomes_samples() -> None:
         "emperord_build_info version=0.1.0": 1,
         "emperord_vassals state=running": 1,
         "emperord_vassals state=napping": 0,
+        "emperord_vassals_in_maintenance": 0,
         "emperord_refused_inis": 1,
         "emperord_draining": 0,
         "emperord_vassal_starts_total vassal=b.example": 5,

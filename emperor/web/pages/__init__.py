@@ -8,6 +8,8 @@ from enum import Enum
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from emperor.model.unavailable import MAINTENANCE_RETRY_SECONDS
+
 
 @dataclass(frozen=True, slots=True)
 class Wording:
@@ -34,6 +36,12 @@ class Page(Enum):
         503,
         "Temporarily unavailable",
         "This site could not be started. It will be tried again shortly; its owner can see why.",
+    )
+    MAINTENANCE = Wording(
+        503,
+        "Under maintenance",
+        "This site is closed while work is done on it. The page will load by itself afterwards.",
+        refresh_seconds=MAINTENANCE_RETRY_SECONDS,
     )
     REFUSED = Wording(
         503,

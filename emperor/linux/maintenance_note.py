@@ -1,0 +1,88 @@
+"""The file that keeps which domains are in maintenance, over restarts of the daemon and reboots.
+
+It has a line for each domain: the domain, and when its maintenance began. systemd names a folder
+that outlasts reboots (StateDirectory= of the unit); without one it is in run-dir.
+"""
+
+import logging
+import os
+import stat
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from emperor.model.domain import is_domain
+
+log = logging.getLogger("emperord.maintenance_note")
+
+_MOST_BYTES = 1 << 24
+
+
+def state_dir(environ: Mapping[str, str], run_dir: Path) -> Path:
+    """The folder for what outlasts the daemon."""
+    named = environ.get("STATE_DIRECTORY", "").split(":")[0]
+    return Path(named) if named.startswith("/") else run_dir
+
+
+class MaintenanceFile:
+    """The file `maintenance` of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "maintenance"
+
+    def read(self) -> dict[str, datetime]:
+        """Each domain with when its maintenance began. What cannot be read is logged."""
+        try:
+            lines = _read(self._path).splitlines()
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            log.error(
+                "cannot read %s: %s; run `emperorctl maintenance DOMAIN on` for each site that"
+                " should be in maintenance",
+                self._path, why,
+            )  # fmt: skip
+            return {}
+        domains = dict(map(_parsed, filter(None, lines)))
+        if damaged := sum(since is None for since in domains.values()):
+            log.error("cannot use %d lines of %s: they are damaged", damaged, self._path)
+        return {domain: since for domain, since in domains.items() if since is not None}
+
+    def write(self, domains: Mapping[str, datetime]) -> None:
+        """Replace the file, so that it outlasts a loss of power. Raises OSError."""
+        if not domains:
+            self._path.unlink(missing_ok=True)
+            return
+        draft = self._path.with_name("maintenance.new")
+        try:
+            with draft.open("w", encoding="ascii") as file:
+                file.writelines(f"{d} {since.isoformat()}\n" for d, since in domains.items())
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self._path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> str:
+    """The text of the file. Raises OSError, and ValueError if no daemon wrote it."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode):
+            raise ValueError("it is not a file")
+        if info.st_uid != os.geteuid():
+            raise ValueError(f"it belongs to user {info.st_uid}")
+        return os.read(fd, _MOST_BYTES).decode("ascii")
+    finally:
+        os.close(fd)
+
+
+def _parsed(line: str) -> tuple[str, datetime | None]:
+    domain, _, text = line.partition(" ")
+    try:
+        since = datetime.fromisoformat(text)
+    except ValueError:
+        return domain, None
+    return domain, since if is_domain(domain) and since.tzinfo is not None else None
