@@ -189,7 +189,7 @@ sees, on Debian that of `/usr/bin/python3`: its packages and no package of emper
 names another home or virtualenv for all of these apps, or in `[emperor]` for one. The variables
 `PYTHONHOME`, `PYTHONPATH` and `VIRTUAL_ENV` of the daemon do not reach an app. An ini sets its own
 by `env = PYTHONPATH=...`. An app that imports `uwsgidecorators` needs it where its other packages
-are; Debian has it as `python3-uwsgidecorators`.
+are; Debian has it as `python3-uwsgidecorators`. [pythons.md](pythons.md) has examples.
 
 A virtualenv must be of the Python that its uWSGI was built for. For another Python, build a uWSGI
 with it, and list it in `/etc/uwsgi/emperord.ini`:

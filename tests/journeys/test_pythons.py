@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,12 +13,13 @@ from typing import IO, Any
 import pytest
 
 from emperor.uwsgi.pythons import OWN_VERSION
-from tests.backend import BIN, Backend
+from tests.backend import APPS, BIN, Backend
 from tests.eventually import eventually
 
 SYSTEM = "/usr/bin/python3"
 YAML = "/usr/lib/python3/dist-packages/yaml/__init__.py"
 NOBODY = 65534
+ROOT = Path(__file__).parents[2]
 
 
 def tell(backend: Backend, module: str = "sys", host: str = "a.example") -> Any:
@@ -85,6 +87,24 @@ def test_variables_of_the_daemon_lead_no_app_to_its_packages(
     assert told["module"] == "No module named 'only_there'"
     assert not places.keys() & told["environment"].keys()
     assert told["environment"]["PATH"] == os.environ["PATH"]
+
+
+def test_the_virtualenv_of_the_page_is_that_of_the_app(backend: Backend, folder: Path) -> None:
+    page = (ROOT / "docs" / "pythons.md").read_text()
+    commands, ini = re.findall(r"(?ms)^```(?:sh|ini)\n(.*?)^```", page)[:2]
+    site = folder / "www.example.com"
+    site.mkdir()
+    shutil.copy(APPS / "importer.py", site / "application.py")
+    make, install = commands.replace("/srv", str(folder)).splitlines()
+    # Without pip, which would ask the network.
+    subprocess.run([*make.split(), "--without-pip"], check=True)
+    assert install.startswith(f"{site}/venv/bin/pip install ")
+    (packages,) = site.glob("venv/lib/python*/site-packages")
+    (packages / "only_there.py").touch()
+    backend.drop("www.example.com", ini.replace("/srv", str(folder)))
+    backend.until("www.example.com", "parked")
+    assert tell(backend, "only_there", "www.example.com")["prefix"] == str(site / "venv")
+    assert tell(backend, "yaml", "www.example.com")["module"] == "No module named 'yaml'"
 
 
 @pytest.mark.parametrize("option", ["home", "virtualenv", "venv", "pyhome"])

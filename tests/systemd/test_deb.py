@@ -96,6 +96,21 @@ def serve(box: Box, *domains: str) -> None:
         assert get(box, domain).startswith("200 ")
 
 
+def test_a_balancer_is_installed_from_the_extracted_package(package: Path, tmp_path: Path) -> None:
+    place = tmp_path / "nginx"
+    place.mkdir()
+    page = (ROOT / "docs" / "fleet.md").read_text().partition("## Installing a balancer")[2]
+    commands = page.split("```")[1].replace("emperord_*.deb", str(package)).splitlines()
+    for line in commands:
+        if line.startswith(("dpkg-deb", "cp ")):
+            command = line.replace(" /etc/nginx/", " nginx/").split()
+            subprocess.run(command, cwd=tmp_path, check=True)
+    shipped = ROOT / "nginx" / "loadbalancer.conf"
+    assert (place / "nginx.conf").read_bytes() == shipped.read_bytes()
+    copied = {path.relative_to(place) for path in place.rglob("*.lua")}
+    assert copied == {path.relative_to(ROOT) for path in (ROOT / "lua").rglob("*.lua")}
+
+
 def test_it_serves_when_installed_and_a_purge_leaves_nothing(
     machine: Box,
 ) -> None:
