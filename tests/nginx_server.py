@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
+import psutil
+
 from docs.examples.backend import render
 from tests.eventually import PATIENCE_SECONDS, eventually
 
@@ -71,6 +73,11 @@ class NginxServer:
         """Have nginx read its configuration again, which takes a moment."""
         assert self._process is not None
         self._process.send_signal(signal.SIGHUP)
+
+    def workers(self) -> set[int]:
+        """The pids of its workers. After a reload, the old ones answer until they are gone."""
+        assert self._process is not None
+        return {child.pid for child in psutil.Process(self._process.pid).children()}
 
     def expect(self, pattern: str) -> None:
         """Announce lines of the error log that this test provokes."""

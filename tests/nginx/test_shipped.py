@@ -39,7 +39,7 @@ def test_nginx_accepts_the_production_configuration(without_ipv6: bool) -> None:
     assert "warn" not in result.stderr
 
 
-@pytest.mark.parametrize("name", ["backend.conf", "loadbalancer.conf"])
+@pytest.mark.parametrize("name", ["backend.conf", "loadbalancer.conf", "emperord/site.conf"])
 def test_each_listener_is_there_for_both_versions_of_ip(name: str) -> None:
     lines = re.findall(r"^ *listen +(\S.*);", (SHIPPED / name).read_text(), re.MULTILINE)
     listeners = [" ".join(line.split()) for line in lines]
@@ -50,15 +50,20 @@ def test_each_listener_is_there_for_both_versions_of_ip(name: str) -> None:
 
 def test_the_documented_command_removes_ipv6_alone(tmp_path: Path) -> None:
     """For a kernel without IPv6, on which nginx cannot start otherwise."""
-    for name in ("backend.conf", "loadbalancer.conf"):
-        shipped = (SHIPPED / name).read_text()
-        [command] = re.findall(r"^#   (sed -i .*) /etc/nginx/nginx.conf$", shipped, re.MULTILINE)
-        conf = tmp_path / name
-        conf.write_text(shipped)
-        subprocess.run(f"{command} {conf}", shell=True, check=True)
-        gone = [line for line in shipped.splitlines() if line not in conf.read_text().splitlines()]
-        assert gone
-        assert all(re.search(r"^ *listen \[::\]:(80|443)\b", line) for line in gone)
+    site = SHIPPED / "emperord" / "site.conf"
+    for name, others in (("backend.conf", [site]), ("loadbalancer.conf", [])):
+        shipped = SHIPPED / name
+        [command] = re.findall(r"^#   (sed -i .*)$", shipped.read_text(), re.MULTILINE)
+        command, *paths = command.split(" /etc/nginx/")
+        assert len(paths) == 1 + len(others)
+        for source in (shipped, *others):
+            conf = tmp_path / source.name
+            conf.write_text(source.read_text())
+            subprocess.run(f"{command} {conf}", shell=True, check=True)
+            left = conf.read_text().splitlines()
+            gone = [line for line in source.read_text().splitlines() if line not in left]
+            assert gone
+            assert all(re.search(r"^ *listen \[::\]:(80|443)\b", line) for line in gone)
 
 
 def test_rendered_files_lead_to_their_own_folder_alone(tmp_path: Path) -> None:
