@@ -2,11 +2,13 @@
 started, also those that left the app's process group by setsid(2)."""
 
 import os
+import re
 import select
 import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 # A process in an uninterruptible system call dies later, or never.
@@ -22,14 +24,25 @@ def service_group(environment: Mapping[str, str]) -> Path | None:
     # systemd.exec(5): tells a service's own process from a descendant that inherited this.
     if environment.get("SYSTEMD_EXEC_PID") != str(os.getpid()):
         return None
-    mounts = dict(_hierarchies())
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
-        _, hierarchy, path = line.split(":", 2)
-        if hierarchy in mounts and path.endswith(".service"):
-            group = mounts[hierarchy] / path.lstrip("/")
-            if os.getpid() in _members(group):
-                return group
+    groups = Path("/proc/self/cgroup").read_text()
+    for group in service_groups(groups, Path("/proc/self/mountinfo").read_text()):
+        if os.getpid() in _members(group):
+            return group
     return None
+
+
+def service_groups(groups: str, mounts: str) -> Iterator[Path]:
+    """The folders of a process's groups, from the texts of its /proc/PID/cgroup and
+    /proc/PID/mountinfo (see proc(5)): those of services, in the hierarchies by which systemd tracks
+    them."""
+    hierarchies = list(_hierarchies(mounts))
+    for line in groups.splitlines():
+        _, hierarchy, name = line.split(":", 2)
+        path = Path(name)
+        if path.suffix == ".service":
+            for mount in hierarchies:
+                if mount.hierarchy == hierarchy and path.is_relative_to(mount.root):
+                    yield mount.place / path.relative_to(mount.root)
 
 
 def kill_others(group: Path) -> int:
@@ -69,17 +82,33 @@ def _kill(pids: set[int], group: Path, deadline: float) -> int:
     return killed
 
 
-def _hierarchies() -> Iterator[tuple[str, Path]]:
-    """The hierarchies by which systemd tracks services: the name in /proc/self/cgroup and the mount
-    point of each, see proc(5)."""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    """A mount of `hierarchy`, by its name in /proc/PID/cgroup: the group `root` is at `place`.
+
+    `root` need not be the hierarchy's own: systemd 254 and later give a service its file
+    memory.pressure as a mount of its own, and containers see a part of the hierarchy.
+    """
+
+    hierarchy: str
+    root: Path
+    place: Path
+
+
+def _hierarchies(mounts: str) -> Iterator[_Mount]:
+    for line in mounts.splitlines():
         mount, _, kind = line.partition(" - ")
-        place = Path(mount.split()[4])
+        root, place = (_unescaped(word) for word in mount.split()[3:5])
         match kind.split():
             case ["cgroup2", *_]:
-                yield "", place
+                yield _Mount("", root, place)
             case ["cgroup", _, options] if "name=systemd" in options.split(","):
-                yield "name=systemd", place
+                yield _Mount("name=systemd", root, place)
+
+
+def _unescaped(word: str) -> Path:
+    """The kernel writes spaces and backslashes of a path as three octal digits."""
+    return Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), word))
 
 
 def _members(group: Path) -> set[int]:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from emperor.linux.cgroup import service_groups
 from tests.eventually import eventually
 from tests.linux.control_groups import HIERARCHIES, in_group, members, removed, run_in
 from tests.traces import PREFIX
@@ -57,3 +58,46 @@ def test_a_group_that_is_no_services_is_left_alone(group: Path) -> None:
     ours = "service_group({'SYSTEMD_EXEC_PID': str(os.getpid())})"
     assert run_in(scope, ours) == "None"
     eventually(partial(removed, scope))
+
+
+SERVICE = "/system.slice/emperord.service"
+CGROUP = "/sys/fs/cgroup"
+OPTIONS = "ro,nosuid,nodev,noexec,relatime"
+# systemd 257: a service with ProtectControlGroups= under cgroup v2.
+V2 = f"""\
+828 822 0:22 / /proc rw,nosuid,nodev,noexec,relatime shared:140 - proc proc rw
+829 822 0:38 / {CGROUP} {OPTIONS} shared:144 master:129 - cgroup2 cgroup rw
+853 829 0:38 {SERVICE}/memory.pressure {CGROUP}{SERVICE}/memory.pressure rw,nosuid,nodev,noexec,\
+relatime shared:145 master:129 - cgroup2 cgroup rw
+"""
+# The same in a container that sees the host's hierarchy from its own group on.
+PART = V2.replace(" / ", " /machine.slice ", 2).replace(f" {SERVICE}", f" /machine.slice{SERVICE}")
+# systemd 252: v1, with v2 beside it.
+HYBRID = f"""\
+703 696 0:95 / {CGROUP} ro,nosuid,nodev,noexec shared:102 - tmpfs tmpfs ro,mode=755
+708 703 0:36 / {CGROUP}/pids {OPTIONS} shared:107 master:83 - cgroup cgroup rw,pids
+712 703 0:37 / {CGROUP}/systemd {OPTIONS} shared:111 master:86 - cgroup cgroup rw,name=systemd
+713 703 0:38 / {CGROUP}/unified {OPTIONS} shared:112 master:87 - cgroup2 cgroup rw
+"""
+ESCAPED = rf"829 822 0:38 /a\134x2db /mnt/the\040groups {OPTIONS} - cgroup2 cgroup rw"
+
+
+@pytest.mark.parametrize(
+    ("groups", "mounts", "found"),
+    [
+        (f"0::{SERVICE}\n", V2, [f"{CGROUP}{SERVICE}"]),
+        (f"0::/machine.slice{SERVICE}\n", PART, [f"{CGROUP}{SERVICE}"]),
+        (f"9:name=systemd:{SERVICE}\n8:pids:{SERVICE}\n0::/\n", HYBRID,
+         [f"{CGROUP}/systemd{SERVICE}"]),
+        (f"9:name=systemd:{SERVICE}\n0::{SERVICE}\n", HYBRID,
+         [f"{CGROUP}/systemd{SERVICE}", f"{CGROUP}/unified{SERVICE}"]),
+        (r"0::/a\x2db/c.service", ESCAPED, ["/mnt/the groups/c.service"]),
+        ("0::/user.slice/session-1.scope\n", V2, []),
+        (f"0::{SERVICE}\n", "", []),
+    ],
+    ids=["v2", "container", "v1", "hybrid", "escaped", "no service", "no mount"],
+)  # fmt: skip
+def test_a_group_is_found_by_the_root_of_its_mount(
+    groups: str, mounts: str, found: list[str]
+) -> None:
+    assert list(service_groups(groups, mounts)) == [Path(path) for path in found]
