@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from uuid import uuid4
 
 import psutil
@@ -55,6 +56,8 @@ _MASKED = (
     "systemd-timesyncd.service",
     "tmp.mount",
 )
+# Set to 1, this variable gives the box cgroup v2 alone, as Debian has it; see systemd-nspawn(1).
+_UNIFIED = "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"
 _JOURNAL = "[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\n"
 
 
@@ -70,7 +73,7 @@ class Box:
 
     def start(self, *command: str) -> "subprocess.Popen[str]":
         """Start a command in it. It is not alone in its process group: nsenter waits for it."""
-        enter = ("nsenter", f"--target={self.leader}", "-m", "-u", "-i", "-n", "-p", "-r")
+        enter = ("nsenter", f"--target={self.leader}", "-m", "-u", "-i", "-n", "-p", "-r", "-w")
         return subprocess.Popen(
             [*enter, *command],
             stdin=subprocess.DEVNULL,
@@ -107,14 +110,10 @@ def booted(
     _plant(folder / "tree", tree)
     with ExitStack() as stack:
         groups = stack.enter_context(_cgroups(folder.name))
-        notify = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
-        notify.bind(str(folder / "notify"))
+        told = stack.enter_context(_told(folder / "notify"))
         process = _nspawn(folder, groups, binds)
         stack.callback(_halt, process, folder)
-        leader = _leader_of(notify, process, folder)
-        # nspawn would wait for a reader when the queue is full, and not hear that it should halt.
-        notify.close()
-        yield Box(leader)
+        yield Box(_leader_of(told, process, folder))
 
 
 def _plant(root: Path, tree: Mapping[str, Path | str]) -> None:
@@ -176,6 +175,8 @@ def _nspawn(
         "HIDDEN": " ".join(_HIDDEN),
         "NOTIFY_SOCKET": str(folder / "notify"),
     }
+    if _UNIFIED in os.environ:
+        environment[_UNIFIED] = os.environ[_UNIFIED]
     with (folder / "console").open("wb") as console:
         return subprocess.Popen(
             command,
@@ -187,24 +188,39 @@ def _nspawn(
         )
 
 
-def _leader_of(notify: socket.socket, process: "subprocess.Popen[bytes]", folder: Path) -> int:
-    """The pid that nspawn tells, as soon as PID 1 says that it is ready."""
-    notify.setblocking(False)
-    state: dict[str, str] = {}
+@contextmanager
+def _told(path: Path) -> Iterator[dict[str, str]]:
+    """What nspawn tells of the box on the socket `path`, as it comes: READY=1 and others, see
+    sd_notify(3).
 
-    def is_ready() -> bool:
+    Somebody has to read until the end. nspawn and systemd wait when the queue is full; when the
+    socket is closed, nspawn of systemd 257 no longer reads what the box's PID 1 writes.
+    """
+    told: dict[str, str] = {}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(path))
+
+        def read() -> None:
+            while message := notify.recv(4096):
+                lines = (line.partition("=") for line in message.decode().splitlines())
+                told.update({name: value for name, _, value in lines})
+
+        reader = Thread(target=read)
+        reader.start()
         try:
-            lines = notify.recv(4096).decode().splitlines()
-        except BlockingIOError:
-            return False
-        state.update({name: value for name, _, value in (line.partition("=") for line in lines)})
-        return state.get("READY") == "1"
+            yield told
+        finally:
+            notify.shutdown(socket.SHUT_RD)
+            reader.join()
 
+
+def _leader_of(told: Mapping[str, str], process: "subprocess.Popen[bytes]", folder: Path) -> int:
+    """The pid that nspawn tells, as soon as PID 1 says that it is ready."""
     try:
-        eventually(is_ready, alive=[process], what="systemd is ready")
+        eventually(lambda: told.get("READY") == "1", alive=[process], what="systemd is ready")
     except AssertionError as error:
         raise BoxError(f"cannot boot a box: {error}\n{_console(folder)}") from error
-    return int(state["X_NSPAWN_LEADER_PID"])
+    return int(told["X_NSPAWN_LEADER_PID"])
 
 
 def _halt(process: "subprocess.Popen[bytes]", folder: Path) -> None:
