@@ -11,6 +11,8 @@ PREFIX := /opt/emperord
 REVISION := 1
 OUT := build
 MINUTES := 30
+# Earlier units were enabled for sockets.target, which would keep the sockets after a stop.
+FORMER_LINKS := emperord.socket emperord-control.socket
 INSTALLER := $(if $(DESTDIR),,$(SUDO)) /usr/bin/python3 systemd/install.py
 
 .DEFAULT_GOAL := help
@@ -47,6 +49,7 @@ install: build/wheels/.made ## install into /opt/emperord, /usr/local, /etc (PRE
 ifeq ($(DESTDIR),)
 	@$(SUDO) systemd-sysusers emperord.conf
 	@$(SUDO) systemd-tmpfiles --create emperord.conf
+	@$(SUDO) rm -f $(addprefix /etc/systemd/system/sockets.target.wants/,$(FORMER_LINKS))
 	@test ! -d /run/systemd/system || $(SUDO) systemctl daemon-reload
 	@echo 'Now run `systemctl enable --now emperord`; if it is running, `systemctl reload emperord`.'
 endif

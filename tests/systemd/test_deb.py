@@ -118,7 +118,7 @@ def test_it_serves_when_installed_and_a_purge_leaves_nothing(
     before = everything(box)
     install(box, FIRST)
     assert box.must("systemctl", "is-active", *UNITS) == "active\n" * 3
-    assert box.must("systemctl", "is-enabled", *UNITS) == "enabled\n" * 3
+    assert box.must("systemctl", "is-enabled", *UNITS) == "enabled\nstatic\nstatic\n"
     assert box.must("dpkg", "--verify", "emperord") == ""
     serve(box, "a.example")
     assert "a.example" in box.must("emperorctl", "status")
@@ -181,7 +181,12 @@ def test_an_upgrade_under_load_loses_no_request(machine: Box) -> None:
 def test_an_upgrade_leaves_a_daemon_stopped_that_was_stopped(machine: Box) -> None:
     box = machine
     install(box, FIRST)
-    box.must("systemctl", "disable", "--quiet", "--now", *UNITS)
+    box.must("systemctl", "disable", "--quiet", "--now", "emperord")
+    eventually(lambda: box.run("systemctl", "is-active", *UNITS).stdout == "inactive\n" * 3)
+    former = "/etc/systemd/system/sockets.target.wants/emperord.socket"
+    box.must("mkdir", "--parents", former.rpartition("/")[0])
+    box.must("ln", "-s", "/usr/lib/systemd/system/emperord.socket", former)
     install(box, NEXT)
     assert box.run("systemctl", "is-active", *UNITS).stdout == "inactive\n" * 3
-    assert box.run("systemctl", "is-enabled", *UNITS).stdout == "disabled\n" * 3
+    assert box.run("systemctl", "is-enabled", "emperord").stdout == "disabled\n"
+    assert box.run("test", "-L", former).returncode == 1, "it would keep the socket after a stop"

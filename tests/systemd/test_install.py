@@ -121,7 +121,7 @@ def test_an_uninstall_leaves_only_what_is_the_administrators(
     before = everything(box)
     make = ("make", "--silent", f"--directory={ROOT}")
     assert "systemctl enable --now emperord" in box.must(*make, "install")
-    box.must("systemctl", "enable", "--quiet", "--now", "emperord", "emperord.socket")
+    box.must("systemctl", "enable", "--quiet", "--now", "emperord")
     box.must("cp", "/usr/local/share/doc/emperord/examples/backend.conf", "/etc/nginx/nginx.conf")
     box.must("systemctl", "start", "nginx")
     add(box, "app.example")
