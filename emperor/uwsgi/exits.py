@@ -9,6 +9,7 @@ from enum import Enum
 from emperor.linux.processes import signal_name
 from emperor.model.ports import Exit
 from emperor.uwsgi.causes import RULES
+from emperor.uwsgi.command import VACUUM_GUARD
 from emperor.uwsgi.cures import (
     ANY_ERROR,
     ANY_EXCEPTION,
@@ -20,6 +21,8 @@ from emperor.uwsgi.cures import (
 
 # uWSGI's own exit codes (uwsgi.h: UWSGI_FAILED_APP_CODE, and exit(1) of its configuration).
 _CANNOT_LOAD, _GAVE_UP = 22, 1
+_NEEDS_APP = "need-app requested"
+_GUARDED = f'running "{VACUUM_GUARD}'
 _EXITS = {_CANNOT_LOAD: "the app could not be loaded", _GAVE_UP: "uWSGI gave up"}
 
 # The line that ends a traceback. uWSGI prints it alone where `module` itself cannot be found.
@@ -93,6 +96,9 @@ def explain_exit(
         return str(ended)
     if killed is Killed.UNTOLD:
         return _cause(printed, around) or _last_line(printed)
+    if ended.signal == "SIGKILL" and _GUARDED in printed:
+        # It was about to exit (uwsgi/command), with one of these.
+        ended = Exit(code=_CANNOT_LOAD if _NEEDS_APP in printed else _GAVE_UP)
     if ended.signal is not None:
         return _by_signal(ended, printed, around)
     cause = _cause(printed, around)

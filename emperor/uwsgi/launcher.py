@@ -27,7 +27,7 @@ from emperor.model.ports import (
 from emperor.model.settings import Settings
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Spec
-from emperor.uwsgi.command import LISTENER_FD, PIPE_FD, argv, environment
+from emperor.uwsgi.command import LISTENER_FD, PIPE_FD, argv, environment, without_vacuum
 from emperor.uwsgi.copies import IniCopies, remove_copy
 from emperor.uwsgi.exits import Circumstances
 from emperor.uwsgi.inheritance import NOTHING, Inheritance
@@ -135,12 +135,12 @@ class UwsgiLauncher:
 
     def _note(self, process: UwsgiProcess) -> None:
         self._processes.add(process)
-        if uwsgi_options(process.spec).vacuums:
-            process.is_replaced = partial(self._has_other, process)
+        process.other = partial(self._other, process)
 
-    def _has_other(self, process: UwsgiProcess) -> bool:
-        """Whether another process of that vassal runs beside this one."""
-        return any(other is not process for other in self._of(process.spec.domain))
+    def _other(self, process: UwsgiProcess) -> int | None:
+        """The pid of another process of that vassal that runs beside this one."""
+        others = (other for other in self._of(process.spec.domain) if other is not process)
+        return next((other.pid for other in others), None)
 
     def _of(self, domain: str) -> list[UwsgiProcess]:
         """The processes of a vassal that run."""
@@ -183,6 +183,8 @@ class UwsgiLauncher:
         home = self._python_home if options.python_home is None else options.python_home
         defaults = self._defaults if options.defaults else ""
         command = argv(options.binary or self._uwsgi, spec, home, ref.copy, defaults)
+        if options.vacuums and (running := self._of(spec.domain)):
+            command[1:1] = without_vacuum(running[0].pid)
         if spec.identity is not None:
             command = as_identity(spec.identity, command)
         env = environment(spec, os.environ, mark_of(ref).variable)

@@ -61,7 +61,7 @@ class UwsgiOptions(RuntimeOptions):
     its Python while the ini names none; None stands for the launcher's, and an empty text leaves
     the choice to uWSGI. `defaults` is the digest of the file of defaults that uWSGI reads before
     the ini, if it is not empty. `vacuums`: its end deletes files by their paths, which a successor
-    may have made anew."""
+    may have made anew. `pidfiles` are where it may write its pid."""
 
     name: Literal["uwsgi"] = "uwsgi"
     socket_option: str = "socket"
@@ -72,6 +72,7 @@ class UwsgiOptions(RuntimeOptions):
     python_home: str | None = None
     defaults: str = ""
     vacuums: bool = False
+    pidfiles: tuple[str, ...] = ()
 
     @property
     def reports_loading(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from emperor.linux.orphans import Family, Known, Mark, OrphanHunt, descendants, parent_of
+from emperor.linux.pidfile import Succession, correct_pidfiles
 from emperor.linux.processes import LedProcess, open_log
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotLaunch, Exit, Message, ProcessEvents
@@ -17,6 +18,7 @@ from emperor.uwsgi.command import FIRST_INHERITED_FD, PIPE_FD
 from emperor.uwsgi.copies import remove_copy
 from emperor.uwsgi.exits import Circumstances, Killed, explain_exit, explain_replacement
 from emperor.uwsgi.inheritance import NOTHING, Inheritance, inherit
+from emperor.uwsgi.options import uwsgi_options
 from emperor.uwsgi.pipe import GRACEFUL_STOP, Pipe
 
 log = logging.getLogger("emperord.process")
@@ -88,8 +90,8 @@ class UwsgiProcess:
         self._reminder: asyncio.TimerHandle | None = None
         self._last_reminder = -inf
         self._killed = Killed.NOT
-        # Whether another process of the app has made anew what the end of this one would delete.
-        self.is_replaced: Callable[[], bool] = lambda: False
+        # The pid of another process of the app that runs.
+        self.other: Callable[[], int | None] = lambda: None
         pipe.on_end = self._workers_exited
 
     def start(self) -> None:
@@ -202,9 +204,17 @@ class UwsgiProcess:
 
     def _workers_exited(self) -> None:
         """All requests are finished. The vacuum of the master would delete the pidfile and the
-        stats socket of a successor; it does not run at a SIGKILL."""
-        if self._process is not None and self.is_replaced():
+        sockets of a successor; it does not run at a SIGKILL."""
+        is_replaced = uwsgi_options(self.spec).vacuums and self.other() is not None
+        if self._process is not None and is_replaced:
             self._process.kill()
+
+    def _correct_pidfiles(self) -> None:
+        """A successor that failed has left its pid in the pidfile of the process that serves on."""
+        paths, other = uwsgi_options(self.spec).pidfiles, self.other()
+        if paths and other is not None:
+            writer = self.spec.identity.uid if self.spec.identity else os.geteuid()
+            correct_pidfiles(paths, Succession(self.pid, other, writer))
 
     def _exited(self, ended: Exit) -> None:
         if self._reminder is not None:
@@ -212,6 +222,7 @@ class UwsgiProcess:
         self._pipe.close()
         remove_copy(self._ref.copy)
         self._family.leaders.discard(self.pid)
+        self._correct_pidfiles()
         OrphanHunt(self._family, mark_of(self._ref), self._reaper).end(self._left)
         self._events.on_exit(ended, self._output_end(), self._killed)
 

@@ -25,8 +25,10 @@ from emperor.uwsgi.ini import (
     is_computed,
     is_off,
     leading_number,
+    refers,
 )
 from emperor.uwsgi.options import PACKET_BYTES, UwsgiOptions, shared
+from emperor.uwsgi.places import Places, places
 from emperor.uwsgi.pythons import binary_of, python_home_of
 from emperor.uwsgi.sockets import refuse_path, socket_of
 
@@ -61,7 +63,11 @@ ROUTERS = frozenset({
 _SINGLE = HELPERS | ROUTERS | SHARED_SOCKETS | {"udp", "zerg-server", "flock", "flock2"}
 # What vacuum() of core/uwsgi.c deletes by its path, whosoever it is by then. Of the request sockets
 # it deletes those that it has bound itself, also where a successor has taken them over.
-_VACUUMED = frozenset({"pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2", *STATS})
+_PIDFILES = frozenset({"pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2"})
+_VACUUMED = _PIDFILES | STATS
+# With these uWSGI binds the paths of its master again before it knows that the app can be loaded.
+_LAZY = frozenset({"lazy", "lazy-apps"})
+_OF_MASTER = STATS | {"master-fifo"}
 
 # These load an app before the workers run (init_apps of plugins/python, mountpoints of the core),
 # so `need-app` notices a failure.
@@ -103,6 +109,7 @@ def spec_of(
                 python_home=python_home_of(ini, settings, binary),
                 defaults=ini.before.digest if ini.before else "",
                 vacuums=_vacuums(last, socket.foreign),
+                pidfiles=_pidfiles(last, places(last, str(settings.vassals_dir))),
             )
         ),
         protocol=socket.protocol,
@@ -197,12 +204,22 @@ def _vacuums(last: Mapping[str, Option], foreign: Collection[str]) -> bool:
     return is_on and (makes_paths or not _VACUUMED.isdisjoint(last))
 
 
+def _pidfiles(last: Mapping[str, Option], where: Places) -> tuple[str, ...]:
+    """Where uWSGI writes its pid: some of them before it changes folder, some after that."""
+    named = [last[key].value for key in sorted(_PIDFILES & last.keys())]
+    known = [value for value in named if value and not refers(value)]
+    starts = [os.path.normpath(os.path.join(where.start, value)) for value in known]
+    return tuple(dict.fromkeys([*starts, *map(where.bound, known)]))
+
+
 def cannot_run_twice(last: Mapping[str, Option]) -> Option | None:
     """The first option that keeps a second process of the app from booting beside the first. `last`
     has the last option of each key."""
     single = [last[key] for key in last.keys() & _SINGLE]
     # uWSGI binds a unix path anew, but a port can be bound only once.
     single += [last[key] for key in STATS & last.keys() if ":" in last[key].value]
+    if any(not is_off(last[key].value) for key in _LAZY & last.keys()):
+        single += [last[key] for key in _OF_MASTER & last.keys()]
     return min(single, key=lambda option: option.line, default=None)
 
 

@@ -374,6 +374,8 @@ def test_an_ini_with_a_worker_is_served(text: str) -> None:
         "shared-socket = :90\nsocket = =0", "socket = :9\nsocket = :9", "socket = :%\n90",
         "http-socket = :80\nenv = A=%(http-socket)",
         "\n".join(f"socket = :{port}" for port in range(80, 89)),
+        # These are taken before it is known whether the app can be loaded.
+        "lazy-apps = true\nstats = /run/a.stats", "lazy = true\nmaster-fifo = /run/a.fifo",
     ],
 )  # fmt: skip
 def test_what_cannot_run_twice_is_restarted(option: str) -> None:
@@ -389,7 +391,9 @@ def test_a_socket_passes_on_by_its_line() -> None:
     )
 
 
-@pytest.mark.parametrize("option", ["processes = 4", "stats = /tmp/a.stats", "http-socket = :80"])
+@pytest.mark.parametrize(
+    "option", ["processes = 4", "stats = /tmp/a.stats", "http-socket = :80", "lazy-apps = true"]
+)
 def test_everything_else_boots_beside_its_predecessor(option: str) -> None:
     assert spec(option).overlaps
     assert not spec(option, on_change=OnChange.RESTART).overlaps

@@ -1,0 +1,72 @@
+"""Corrects a pidfile that names a process which has ended.
+
+The path is that of an app, which may lead it to any file. So only a regular file is written that
+belongs to the user who wrote it and consists of that pid, or of nothing if the process was killed
+as it wrote it. It is written in a thread, since a file system of the app may answer never.
+"""
+
+import os
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from threading import Thread
+from threading import enumerate as enumerate_threads
+
+from emperor.linux.trust import who_may_turn
+
+_NAME = "pidfile"
+_MOST_THREADS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """A process that has ended, and the one that goes on; `uid` wrote the pidfile."""
+
+    ended: int
+    running: int
+    uid: int
+
+
+def correct_pidfiles(paths: Iterable[str], change: Succession) -> Thread:
+    """Put the running process into each file that names the one that has ended. A file that cannot
+    be corrected stays as it is, as all do where too many wait for their file systems. Returns the
+    thread that does it."""
+    waiting = sum(thread.name == _NAME for thread in enumerate_threads())
+    paths = tuple(paths) if waiting < _MOST_THREADS else ()
+    thread = Thread(target=_correct_all, args=(paths, change), name=_NAME, daemon=True)
+    thread.start()
+    return thread
+
+
+def _correct_all(paths: Iterable[str], change: Succession) -> None:
+    for path in paths:
+        _correct(path, change)
+
+
+def _correct(path: str, change: Succession) -> None:
+    with suppress(OSError):
+        # This opens no device and waits for no pipe.
+        handle = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            info = os.fstat(handle)
+            if not stat.S_ISREG(info.st_mode) or info.st_uid != change.uid or info.st_nlink != 1:
+                return
+            fd = os.open(f"/proc/self/fd/{handle}", os.O_RDWR | os.O_CLOEXEC)
+        finally:
+            os.close(handle)
+        with os.fdopen(fd, "r+b", buffering=0) as file:
+            text = b"%d\n" % change.ended
+            if _was_cut(path, info, change.uid):
+                text = b""
+            # The files of /proc and /sys have no size, or another one.
+            if info.st_size == len(text) and file.read(len(text) + 1) == text:
+                file.seek(0)
+                # A reader finds the one pid or the other.
+                file.truncate(file.write(b"%d\n" % change.running))
+
+
+def _was_cut(path: str, info: os.stat_result, uid: int) -> bool:
+    """Whether the process was killed as it wrote the file. An empty file of root may be one of
+    /proc, unless nobody but root can change what the path leads to."""
+    return info.st_size == 0 and (uid != 0 or who_may_turn(path, 0) is None)

@@ -1,0 +1,55 @@
+"""A pidfile is corrected only where it says just the pid of the process that has ended."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from emperor.linux.pidfile import Succession, correct_pidfiles
+
+CHANGE = Succession(ended=12345, running=678, uid=os.geteuid())
+
+
+def plain(path: Path) -> None:
+    path.write_text("12345\n")
+
+
+def longer(path: Path) -> None:
+    path.write_text("12345\n\n")
+
+
+def cut_short(path: Path) -> None:
+    path.write_text("")
+
+
+def of_another(path: Path) -> None:
+    plain(path)
+    os.chown(path, 33, 33)
+
+
+def linked(path: Path) -> None:
+    plain(path.with_name("other"))
+    path.symlink_to(path.with_name("other"))
+
+
+def linked_twice(path: Path) -> None:
+    plain(path.with_name("other"))
+    path.hardlink_to(path.with_name("other"))
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [(plain, "678\n"), (cut_short, "678\n"), (longer, "12345\n\n")]
+    + [(made, "12345\n") for made in (of_another, linked, linked_twice)],
+)
+def test_only_the_file_of_the_ended_process_changes(
+    tmp_path: Path, made: Callable[[Path], None], expected: str
+) -> None:
+    made(tmp_path / "pid")
+    os.mkfifo(tmp_path / "fifo")
+    plain(tmp_path / "last")
+    for name in ("pid", "fifo", "missing", "last"):
+        correct_pidfiles([str(tmp_path / name)], CHANGE).join()
+    assert (tmp_path / "last").read_text() == "678\n"
+    assert (tmp_path / "pid").read_text() == expected
