@@ -20,6 +20,7 @@ from emperor.cli.programs import Programs
 from emperor.cli.text import one_line, plain
 from emperor.config import find_uwsgi, load_settings
 from emperor.model.settings import KEYS, Settings, SettingsError
+from emperor.model.spec import WireProtocol
 from emperor.model.status import SettingsInEffect, as_json
 from emperor.uwsgi.findings import Severity
 from emperor.uwsgi.resolver import CannotResolve
@@ -38,7 +39,10 @@ def lines(verdict: Verdict) -> list[Text]:
         severity = (finding.severity.value, STYLE[finding.severity])
         printed.append(Text.assemble(f"{place}: ", severity, f": {one_line(finding.text)}{cure}"))
     if verdict.socket is not None:
-        printed.append(Text(f"{path}: would be served at {plain(verdict.socket)}"))
+        place = f"at {plain(verdict.socket)}"
+        if verdict.protocol is not WireProtocol.UWSGI:
+            place += f" in {verdict.protocol.value}, and not through nginx, which speaks uwsgi"
+        printed.append(Text(f"{path}: would be served {place}"))
     return printed
 
 

@@ -22,20 +22,29 @@ from emperor.model.claims import Claims
 from emperor.model.definition import BrokenIni, Definition
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.settings import Settings
-from emperor.model.spec import Identity, Spec
+from emperor.model.spec import Identity, Spec, WireProtocol
 from emperor.sources.files import read_ini
-from emperor.uwsgi.addresses import Address, addresses, closed_ports, unusable_addresses
+from emperor.uwsgi.addresses import (
+    Address,
+    addresses,
+    closed_ports,
+    long_paths,
+    unusable_addresses,
+)
 from emperor.uwsgi.apps import problem_of, sources_of, unimportable
+from emperor.uwsgi.commands import unusable_commands
 from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.features import plugins_of
 from emperor.uwsgi.findings import Finding, Severity, once
 from emperor.uwsgi.identity import ROOT, identity_of
 from emperor.uwsgi.ini import LOADERS, Ini, Option
+from emperor.uwsgi.jails import unusable_jails
 from emperor.uwsgi.lint import ignored_options, lint, unknown_options
 from emperor.uwsgi.misread import misread_values
 from emperor.uwsgi.paths import unusable_paths, unusable_python
 from emperor.uwsgi.pythons import binary_of
 from emperor.uwsgi.reader import UwsgiReader
+from emperor.uwsgi.rehearsal import refused_at_start
 from emperor.uwsgi.reloads import restarts
 from emperor.uwsgi.resolver import CannotResolve, Resolver
 from emperor.uwsgi.users import (
@@ -46,19 +55,20 @@ from emperor.uwsgi.users import (
     unusable_owner,
     users_of,
 )
-from emperor.uwsgi.values import refused_values
+from emperor.uwsgi.values import refused_values, unset_variables
 
 FIRST_OPEN_PORT = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The findings about an ini, and the socket that it would be served at. None: it would not be
-    served."""
+    """The findings about an ini, the socket that it would be served at, and what is spoken there.
+    None: it would not be served."""
 
     path: Path
     findings: tuple[Finding, ...]
     socket: str | None
+    protocol: WireProtocol = WireProtocol.UWSGI
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +108,10 @@ class Examiner:
     async def examine(self, path: Path) -> Verdict:
         """The verdict on the ini at the absolute `path`."""
         found: list[Finding] = []
-        socket = None
+        socket, protocol = None, WireProtocol.UWSGI
         try:
-            socket = await self._examine(path, found)
+            spec = await self._examine(path, found)
+            socket, protocol = spec.socket, spec.protocol
         except OSError as error:
             found.append(Finding(0, Severity.ERROR, f"cannot read it: {error.strerror}", ""))
         except BrokenIni as error:
@@ -108,10 +119,11 @@ class Examiner:
         if any(finding.severity is Severity.ERROR for finding in found):
             socket = None
         found = once(found)
-        return Verdict(path, tuple(sorted(found, key=lambda finding: finding.line)), socket)
+        findings = tuple(sorted(found, key=lambda finding: finding.line))
+        return Verdict(path, findings, socket, protocol)
 
-    async def _examine(self, path: Path, found: list[Finding]) -> str:
-        """Add to `found`, and return the socket. Raises OSError and BrokenIni."""
+    async def _examine(self, path: Path, found: list[Finding]) -> Spec:
+        """Add to `found`, and return the spec. Raises OSError and BrokenIni."""
         domain = _domain_of(path.name)
         folder = path.parent.resolve()
         home = self._home(folder)
@@ -130,9 +142,10 @@ class Examiner:
         if ini.needs_uwsgi:
             self._refuse_untrusted(resolver, ini, ini.needs_uwsgi, start)
             ini = resolved = await reader.resolve(definition, ini)
+            read: Ini | None = resolved
         else:
-            runner = resolver.running(binary)
-            resolved = await self._dry_reading(runner, ini, start, way, found)
+            read = await self._dry_reading(resolver.running(binary), ini, start, way, found)
+            resolved = read or ini
         found += self._included(resolver, resolved, uwsgi, start)
         spec = reader.spec(definition, ini)
         users = users_of(resolved, start, self._accounts)
@@ -144,17 +157,33 @@ class Examiner:
         found += ignored_users(resolved, start, self._accounts)
         groups = self._files.groups_of(users.bind)
         found += unusable_owner(resolved, spec, users, self._accounts, groups)
-        found += unusable_paths(resolved, spec, str(home), users, self._files)
+        found += self._unusable(resolved, spec, str(home), users, uwsgi.python)
+        found += unset_variables(read) if read else ()
         found += _moved_includes(resolved, folder, home)
         if uwsgi.python:
-            found += unusable_python(resolved, str(home), users, self._files, uwsgi.python)
             found += await self._import(resolved, str(home), users, uwsgi.python, binary)
-        found += closed_ports(resolved, users, self._first_open_port)
-        found += unusable_addresses(resolved, self._network)
         found += self._ports.conflicts(resolved)
         found += self._neighbours(reader, spec, resolved, folder == home)
         self._claim(spec)
-        return spec.socket
+        if read is not None and not any(each.severity is Severity.ERROR for each in found):
+            identity = None if start.uid == os.geteuid() else start
+            runner = resolver.running(binary)
+            found += await refused_at_start(read, plugins_of(read), runner, identity)
+        return spec
+
+    def _unusable(
+        self, ini: Ini, spec: Spec, home: str, users: Users, python: str | None
+    ) -> Iterator[Finding]:
+        """What uWSGI, which starts in the folder `home`, cannot use on this machine. `python` is
+        the version of its Python."""
+        yield from unusable_paths(ini, spec, home, users, self._files)
+        yield from unusable_commands(ini, home, users, self._files)
+        yield from unusable_jails(ini, home, users, self._files, python)
+        if python:
+            yield from unusable_python(ini, home, users, self._files, python)
+        yield from long_paths(ini, spec)
+        yield from closed_ports(ini, users, self._first_open_port)
+        yield from unusable_addresses(ini, self._network)
 
     def _home(self, folder: Path) -> Path:
         """The folder of vassals, in which uWSGI will start; `folder` where there is none."""
@@ -218,8 +247,8 @@ class Examiner:
 
     async def _dry_reading(
         self, resolver: Resolver, ini: Ini, start: Identity, way: Access, found: list[Finding]
-    ) -> Ini:
-        """The ini as uWSGI resolves it, or as it is where uWSGI cannot be asked or refuses it."""
+    ) -> Ini | None:
+        """The ini as uWSGI resolves it; None where uWSGI cannot be asked or refuses it."""
         try:
             if os.geteuid() not in (ROOT, start.uid):
                 raise CannotResolve(f"it runs as {name_of(start)}", "check it as root")
@@ -235,7 +264,7 @@ class Examiner:
         except CannotResolve as error:
             text = f"uWSGI did not read it: {error.cause}"
             found.append(Finding(0, Severity.NOTE, text, error.cure))
-        return ini
+        return None
 
     def _untrusted(self, resolver: Resolver, ini: Ini, start: Identity) -> str | None:
         """What others could have written of an ini that uWSGI would read as root."""

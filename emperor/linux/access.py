@@ -59,10 +59,14 @@ class FileSystem:
         return self._reached(here or "/", user, path.endswith("/"))
 
     def _reached(self, path: str, user: Identity, is_folder: bool) -> Access:
-        kind = _KINDS.get(stat.S_IFMT(os.stat(path).st_mode), Kind.OTHER)
+        info = os.stat(path)
+        kind = _KINDS.get(stat.S_IFMT(info.st_mode), Kind.OTHER)
         if is_folder and kind is not Kind.FOLDER:
             return Access(Way.MISSING, path)
-        is_fixed = os.statvfs(path).f_flag & os.ST_RDONLY
+        flags = os.statvfs(path).f_flag
+        is_fixed = flags & os.ST_RDONLY
+        # Root may run what anybody may run.
+        is_program = kind is Kind.FILE and info.st_mode & 0o111 and not flags & os.ST_NOEXEC
         return Access(
             Way.REACHED,
             path,
@@ -70,6 +74,9 @@ class FileSystem:
             can_read=self._may(path, user, _READ),
             can_write=self._may(path, user, _WRITE) and not is_fixed,
             can_enter=kind is Kind.FOLDER and self._may(path, user, _ENTER),
+            can_execute=bool(is_program) and self._may(path, user, _ENTER),
+            owner=info.st_uid,
+            is_sticky=bool(info.st_mode & stat.S_ISVTX),
         )
 
     def _may(self, path: str, user: Identity, permission: int) -> bool:

@@ -29,7 +29,10 @@ class Access:
     `at` is where the way ends: the path itself, the first name that does not exist, or the folder
     that the user may not enter. It contains no symbolic link. `kind` and the permissions are those
     of the path, if it was reached; `can_write` is about the content of a file, or the entries of a
-    folder.
+    folder. `can_execute` is about a file.
+
+    `owner` is the uid that owns the path. `is_sticky`: in this folder only the owner of an entry,
+    or of the folder, can replace that.
     """
 
     way: Way
@@ -38,3 +41,6 @@ class Access:
     can_read: bool = False
     can_write: bool = False
     can_enter: bool = False
+    can_execute: bool = False
+    owner: int = 0
+    is_sticky: bool = False

@@ -1,18 +1,23 @@
 """Which TCP and UDP addresses an ini has uWSGI bind, and whether two of them exclude each other."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from emperor.linux.network import Listening
-from emperor.model.spec import Identity
+from emperor.model.spec import Identity, Spec
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import SHARED_SOCKETS, SOCKETS, STATS, Ini
+from emperor.uwsgi.sockets import spelled_address
 from emperor.uwsgi.spec import ROUTERS
 from emperor.uwsgi.users import Users, name_of
 
+# Less than the kernel takes.
+_LONGEST_PATH_BYTES = 102
+_MASTER_SOCKETS = frozenset({"zerg-server", "setns-socket", "emperor-proxy", "notify-socket"})
 _IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _ANY = frozenset({"", "0.0.0.0", "*", "[::]"})
 
@@ -72,6 +77,19 @@ def unusable_addresses(ini: Ini, network: Network) -> Iterator[Finding]:
             if address.key in SOCKETS:
                 cure = f"drop {address.key}, as nginx talks to emperord's own socket"
             yield Finding(address.line, Severity.ERROR, f"{text} does not start", cure)
+
+
+def long_paths(ini: Ini, spec: Spec) -> Iterator[Finding]:
+    """An error for each unix socket that uWSGI itself binds and takes for too long (bind_to_unix of
+    core/socket.c)."""
+    for option in ini.options:
+        path = spelled_address(option)
+        is_path = option.key in SOCKETS | STATS | _MASTER_SOCKETS and ":" not in path
+        if is_path and path != spec.socket and len(os.fsencode(path)) > _LONGEST_PATH_BYTES:
+            text = f"{path} has {len(os.fsencode(path))} bytes, and uWSGI takes"
+            text += f" {_LONGEST_PATH_BYTES}, so the app does not start"
+            cure = f"drop {option.key}" if option.key in SOCKETS else "choose a shorter path"
+            yield Finding(option.line, Severity.ERROR, text, cure)
 
 
 def closed_ports(ini: Ini, users: Users, first_open: int) -> Iterator[Finding]:

@@ -3,9 +3,9 @@
 This is a program of its own. `emperorctl check` runs its text by a Python of the app's version, as
 the user of the app, and it prints what it found.
 
-Its argument is JSON: `file` or `module` of the app, its `callable`, the module `loop` that runs
-it, and `path`, the folders of modules. It prints JSON: what is wrong (`problem`), the source that
-it looked at, a `line` of that, and the `name` that is missing.
+Its argument is JSON: `file`, `module` or `code` of the app, its `callable`, the module `loop` that
+runs it, and `path`, the folders of modules. It prints JSON: what is wrong (`problem`), the source
+that it looked at, a `line` of that, and the `name` that is missing.
 """
 
 import ast
@@ -27,11 +27,13 @@ def main() -> None:
     asked = json.loads(sys.argv[1])
     path = [found for place in asked["path"] for found in (glob.glob(place) or [place])]
     path += [place for place in sys.path if place]
-    source = asked["file"] or source_of(asked["module"], path)
+    source = asked["file"] or asked["code"] or source_of(asked["module"], path)
     if source is None:
         tell("no-module", asked["module"])
     elif asked["loop"] and not has_path_files(path) and not exists(asked["loop"], path):
         tell("no-loop", asked["loop"])
+    elif asked["code"]:
+        look_at(asked["code"].encode(), "", asked["callable"], path)
     elif source:
         look(source, asked["callable"], path)
 
@@ -64,9 +66,15 @@ def look(source: str, application: str, path: "list[str]") -> None:
     try:
         with open(os.open(source, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             text = file.read(1 << 20)
-        tree = ast.parse(text)
     except OSError:
         return
+    look_at(text, source, application, path)
+
+
+def look_at(text: bytes, source: str, application: str, path: "list[str]") -> None:
+    """Tell the first problem of the text of a source."""
+    try:
+        tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError) as error:
         tell("syntax", "", source, getattr(error, "lineno", 0) or 0)
         return

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from emperor.linux.commands import EndlessOutput, run_command
@@ -22,17 +22,19 @@ from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import HOMES, Ini, Option, refers
 from emperor.uwsgi.places import places
 from emperor.uwsgi.pythons import named_home
-from emperor.uwsgi.spec import APPS, MOUNTED_FILES
+from emperor.uwsgi.spec import APPS, MOUNTED_FILES, is_gevent
 
 _LOOKER = Path(__file__).with_name("app_source.py")
 _LONGEST_ANSWER = 1 << 16
 _FILES = frozenset({"file", "wsgi-file"})
 _MODULES = frozenset({"module", "wsgi"})
+# Modules with a callable of another kind.
+_OTHER_MODULES = frozenset({"web3", "pump", "wsgi-lite"})
 _MOUNTS = frozenset({"mount", "worker-mount"})
 _PATHS = frozenset({"pythonpath", "python-path", "pp"})
 # With these an app is found, or made, in ways that only uWSGI knows.
 _OPAQUE = frozenset({
-    "chroot", "eval", "py-programname", "py-program-name", "import",
+    "chroot", "py-programname", "py-program-name", "import",
     "pyimport", "py-import", "python-import", "shared-pyimport", "pyshell", "pymodule-alias",
     "hook-asap", "hook-pre-app", "exec-pre-app",
 })  # fmt: skip
@@ -41,12 +43,13 @@ _PATH_VARIABLE = "PYTHONPATH="
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where an app is: the absolute path of its file, or the name of its module; the name of its
-    callable, empty where that is an expression; the folders of modules; and the module of the loop
-    that is to run it, empty for uWSGI's own."""
+    """Where an app is: the absolute path of its file, the name of its module, or its `code` itself;
+    the name of its callable, empty where only uWSGI knows it; the folders of modules; and the
+    module of the loop that is to run it, empty for uWSGI's own."""
 
     file: str
     module: str
+    code: str
     callable: str
     path: tuple[str, ...]
     loop: str
@@ -86,15 +89,19 @@ def sources_of(
     if packages is None or (home is None and not is_own_python):
         return None
     is_file = option.key in _FILES or (option.key in _MOUNTS and value.endswith(MOUNTED_FILES))
-    module, _, name = ("", "", "") if is_file else value.partition(":")
+    is_code = option.key == "eval"
+    module, _, name = ("", "", "") if is_file or is_code else value.partition(":")
     name = name or (last["callable"].value if "callable" in last else "application")
-    name = name.partition(".")[0]
+    if module:
+        # uWSGI calls a function of the module, without arguments.
+        name = name.removesuffix("()")
     return option, Sources(
         file=os.path.join(start, value) if is_file else "",
         module=module,
-        callable=name if name.isidentifier() else "",
+        code=value if is_code else "",
+        callable="" if option.key in _OTHER_MODULES else name,
         path=(start, *(os.path.join(start, each) for each in paths), *packages),
-        loop="gevent" if "gevent" in last else "",
+        loop="gevent" if is_gevent(last) else "",
     )
 
 
@@ -106,7 +113,7 @@ def _only_app(ini: Ini) -> tuple[Option, str] | None:
     if len(last) != 1 or len(mounts) > 1:
         return None
     (option,) = last.values()
-    if option.key in _FILES | _MODULES:
+    if option.key in _FILES | _MODULES | _OTHER_MODULES | {"eval"}:
         return option, option.value
     target = option.value.partition("=")[2]
     is_python = target.endswith(MOUNTED_FILES) or ":" in target
@@ -171,6 +178,7 @@ async def problem_of(sources: Sources, user: Identity, version: str) -> Problem 
 
 def unimportable(option: Option, sources: Sources, problem: Problem) -> Iterator[Finding]:
     """The error about an app that cannot be imported."""
+    problem = replace(problem, source=problem.source or f"the code of {option.key}")
     at = f"{problem.source}, line {problem.line}"
     text, cure = {
         "no-module": (
@@ -187,7 +195,10 @@ def unimportable(option: Option, sources: Sources, problem: Problem) -> Iterator
             "install it, or name the virtualenv that has it",
         ),
         "no-callable": (
-            f"{problem.source} defines no {problem.name}", "set callable to what it defines"
+            f"{problem.source} defines no {problem.name}",
+            "set callable to what it defines"
+            if problem.name.isidentifier()
+            else "uWSGI takes callable for a name: let the app assign it, as application = ...",
         ),
     }[problem.problem]  # fmt: skip
     yield Finding(option.line, Severity.ERROR, f"{text}, so the app does not start", cure)

@@ -53,6 +53,9 @@ _NEARLY = re.compile(r"\[(uwsgi|\s*emperor\s*)(?:\]|$)")
 _JOINT = "\0"
 
 
+# uWSGI gives a declared option the words of its value as $1, $2 and so on.
+_MOST_WORDS = 9
+
 # uWSGI puts something else in the place of these, and of the URLs of `@(` besides.
 PLACEHOLDERS = ("%(", "$(", "@(")
 _REFERENCES = (*PLACEHOLDERS, "://")
@@ -214,6 +217,23 @@ def _first_for_uwsgi(options: list[Option]) -> Option | None:
 def is_computed(option: Option) -> bool:
     """Whether the value is what a command prints or a server answers, as in `@(exec://nproc)`."""
     return "@(" in option.value and "://" in option.value
+
+
+def with_declared(ini: Ini) -> Iterator[Option]:
+    """The options, and behind each option that `declare-option` has declared as
+    `name=key=$1;key=$2` those that it stands for (uwsgi_opt_custom of core/config.c)."""
+    templates: dict[str, str] = {}
+    for option in ini.options:
+        yield option
+        if option.key == "declare-option":
+            name, _, template = option.value.partition("=")
+            templates[name] = template
+        elif template := templates.get(option.key, ""):
+            for number, word in enumerate(option.value.split(" ")[:_MOST_WORDS], 1):
+                template = template.replace(f"${number}", word)
+            for part in template.split(";"):
+                key, _, value = part.partition("=")
+                yield Option(key, value, option.line)
 
 
 def _is_relative_socket(option: Option) -> bool:

@@ -12,12 +12,12 @@ from difflib import get_close_matches
 from emperor.model.definition import BrokenIni
 from emperor.model.duration import format_duration, parse_duration
 from emperor.model.settings import Settings
-from emperor.model.spec import Spec, WireProtocol
+from emperor.model.spec import Activation, Spec, WireProtocol
 from emperor.uwsgi.emperor_options import EXPLAINED, Kind, plain
 from emperor.uwsgi.features import missing_feature, plugins_of
 from emperor.uwsgi.findings import Finding, Severity
-from emperor.uwsgi.ini import BLOCKS, SHARED_SOCKETS, SOCKETS, Ini, Option, is_off
-from emperor.uwsgi.lost_app import lost_app
+from emperor.uwsgi.ini import BLOCKS, SHARED_SOCKETS, SOCKETS, Ini, Option, is_off, leading_number
+from emperor.uwsgi.lost_app import LostApp, lost_app
 from emperor.uwsgi.options import PACKET_BYTES, Adoption, uwsgi_options
 from emperor.uwsgi.places import places
 from emperor.uwsgi.sockets import normal_address, shared_socket, spelled_address, spoken
@@ -66,6 +66,8 @@ def _sleeps(_: str, spec: Spec) -> bool:
 
 _ENVIRONMENT = re.compile(r"(?:UWSGI_(?:RELOADS|EMPEROR)|LISTEN_|NOTIFY_)\w*\s*=")
 
+# With 10 the worker hangs at its first connection, and with 20 it serves (measured).
+_LEAST_DESCRIPTORS = 20
 _DECLARE = frozenset({"declare-option", "declare-option2"})
 _RULES = (
     _Rule({"file", "wsgi-file", "module", "wsgi"}, Severity.ERROR,
@@ -80,6 +82,22 @@ _RULES = (
     _Rule({"worker-exec", "worker-exec2", "python-worker-override"}, Severity.ERROR,
           "{key} replaces the worker that would tell emperord that the app accepts",
           "let uWSGI load the app, by module or file"),
+    _Rule({"pyrun", "py", "python"}, Severity.ERROR,
+          "{key} runs {value} in place of each worker, so none accepts a request",
+          "run that script as a service of its own, or load it by import"),
+    _Rule({"pyshell"}, Severity.ERROR,
+          "{key} runs a shell in place of the first worker, and there is no terminal",
+          "drop {key}"),
+    _Rule({"version", "dump-options", "help", "usage", "cflags", "python-version", "dot-h",
+           "config-py", "build-plugin"}, Severity.ERROR,
+          "{key} makes uWSGI print something and end", "drop {key}"),
+    _Rule({"refork", "re-fork", "refork-as-root", "re-fork-as-root", "refork-post-jail",
+           "re-fork-post-jail"}, Severity.ERROR,
+          "{key} makes uWSGI fork and end, which is the end of the app for emperord",
+          "drop {key}"),
+    _Rule({"max-fd"}, Severity.ERROR,
+          "max-fd = {value} leaves uWSGI no descriptor for a connection", "drop max-fd",
+          lambda value, _: 0 < leading_number(value) < _LEAST_DESCRIPTORS),
     _Rule({"zerg", "emperor", "no-server"}, Severity.ERROR,
           "with {key} this is no app that serves a socket of its own",
           "run it as a service of its own, outside of emperord"),
@@ -127,12 +145,15 @@ _RULES_OF = {
     for key in frozenset[str]().union(*(rule.keys for rule in _RULES))
 }
 
-# These answer requests too, beside the apps that `need-app` knows.
+# These answer requests too, beside the apps that `need-app` knows. Without an index, files alone
+# answer no request for `/`.
 _ANSWERS = APPS | {
-    "worker-exec", "worker-exec2", "python-worker-override", "static-map", "static-map2",
-    "check-static", "static-check", "route-run", "vhost", "symcall", "cgi", "php-app",
-    "php-docroot", "lua", "emperor", "python-raw",
+    "worker-exec", "worker-exec2", "python-worker-override", "static-index", "route-run", "symcall",
+    "cgi", "php-app", "php-docroot", "lua", "emperor", "pyrun", "py", "python", "pyshell",
 }  # fmt: skip
+_STATIC = frozenset({"static-map", "static-map2", "check-static", "static-check"})
+# uWSGI itself takes longer to start.
+_LEAST_START_SECONDS = 0.02
 # uWSGI keeps only the last value of these, and all values of many others.
 _SCALARS = APPS - {"mount", "worker-mount"} | {
     "idle", "listen", "processes", "workers", "threads", "chdir", "callable", "master", "home",
@@ -287,7 +308,11 @@ def _own_socket(option: Option, ini: Ini, spec: Spec) -> Iterator[Finding]:
     asked = spoken(option, ini)
     if asked is WireProtocol.UWSGI:
         return
-    if spec.protocol is WireProtocol.UWSGI:
+    if asked is WireProtocol.RAW and spec.activation is not Activation.SOCKET:
+        text = f"{option.key} speaks no uwsgi at {spec.socket}, so nginx gets no answer there"
+        cure = "use uwsgi-socket, or set activation = socket in [emperor] for another front end"
+        yield Finding(option.line, Severity.ERROR, text, cure)
+    elif spec.protocol is WireProtocol.UWSGI:
         text = f"the app speaks uwsgi at {spec.socket} and not {asked.value}, since nginx does"
         cure = "use uwsgi-socket, or set activation = socket in [emperor] for another front end"
         yield Finding(option.line, Severity.NOTE, text, cure)
@@ -337,6 +362,10 @@ def _timeouts(ini: Ini, spec: Spec) -> Iterator[Finding]:
             text = f"{option.key} = {option.value} counts as {limit} in a tenant's ini"
             cure = "shorten it, have root own the ini, or raise it in emperord.ini"
             yield Finding(option.line, Severity.WARNING, text, cure)
+        if option.key == "start-timeout" and spec.start_timeout < _LEAST_START_SECONDS:
+            text = f"start-timeout = {option.value} is over before any app can start"
+            cure = "write a time that its slowest start needs, as 60s, or drop it"
+            yield Finding(option.line, Severity.ERROR, text, cure)
 
 
 def _open_block(ini: Ini) -> Iterator[Finding]:
@@ -359,6 +388,9 @@ def _whole(ini: Ini, spec: Spec) -> Iterator[Finding]:
     if keys.isdisjoint(_ANSWERS) and _stood_for(ini).isdisjoint(_ANSWERS):
         lost = lost_app(ini, APPS, _SPELLED_RIGHT)
         text = f"it names no app, so every request would be answered with an error: {lost.text}"
+        if static := next((option for option in ini.options if option.key in _STATIC), None):
+            text = f"it names no app, and {static.key} without an index answers no request for /"
+            lost = LostApp(static.line, text, "name the app, or set static-index = index.html")
         yield Finding(lost.line, Severity.ERROR, text, lost.cure)
     if (spec.identity is None or spec.identity.uid == 0) and "uid" not in keys:
         reason = "[emperor] names root" if ini.attribute("uid") else "it names no user"

@@ -7,14 +7,15 @@ an ini with `chroot`.
 """
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol
 
 from emperor.model.access import Access, Kind, Way
 from emperor.model.spec import Identity, Spec
 from emperor.uwsgi.findings import Finding, Severity
+from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import SOCKETS, STATS, Ini, Option, refers
 from emperor.uwsgi.options import SSL_SOCKETS, Adoption, uwsgi_options
 from emperor.uwsgi.places import places
@@ -35,14 +36,19 @@ class Files(Protocol):
         """What `user` can do at the absolute `path`."""
 
 
-class _Need(Enum):
-    """What uWSGI does at the path."""
+class Need(Enum):
+    """What uWSGI does at the path. FILL: it writes files into that folder. THERE: it needs anything
+    there, and NEW: nothing."""
 
     ENTER = "enter"
     READ = "read"
     WRITE = "write"
     BIND = "bind"
     SPOOL = "spool"
+    FILL = "fill"
+    EXECUTE = "execute"
+    THERE = "there"
+    NEW = "new"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ class _Rule:
     `after_chdir` tells whether a relative path begins in `chdir`. `fails`: what happens else.
     `or_file`: a file will do in place of a folder."""
 
-    need: _Need
+    need: Need
     user: Callable[[Users], Identity]
     after_chdir: bool
     paths: Callable[[str], list[str]]
@@ -89,10 +95,24 @@ def _of_map(value: str) -> list[str]:
     return [target] if target else []
 
 
-def _command(value: str) -> list[str]:
-    """The program, if a command begins with its path."""
-    words = value.split()
-    return words[:1] if words and words[0].startswith("/") and "$" not in words[0] else []
+def _stores(value: str) -> list[str]:
+    """The file of `name=a,items=9,store=file`."""
+    parts = [part.partition("=") for part in value.split(",")]
+    return [path for key, _, path in parts if key == "store"]
+
+
+def _files_of_area(value: str) -> list[str]:
+    """The file of `file=path,size=9`."""
+    parts = [part.partition("=") for part in value.split(",")]
+    return [path for key, _, path in parts if key == "file"]
+
+
+def _interface(value: str) -> list[str]:
+    return [f"/sys/class/net/{value}"]
+
+
+def _before_equals(value: str) -> list[str]:
+    return [value.partition("=")[0]]
 
 
 def _start(users: Users) -> Identity:
@@ -111,35 +131,41 @@ def _serve(users: Users) -> Identity:
     return users.serve
 
 
-_LOG = _Rule(_Need.WRITE, _start, False, _unless_address)
-_LATER_LOG = _Rule(_Need.WRITE, _bind, False, _unless_address)
-_LATER_PIDFILE = _Rule(_Need.WRITE, _bind, True, _whole)
-_APP = _Rule(_Need.READ, _load, True, _whole)
-_HOME = _Rule(_Need.ENTER, _load, True, _whole)
-_SOCKET = _Rule(_Need.BIND, _bind, True, _first_of_list)
-_MASTER_SOCKET = _Rule(_Need.BIND, _serve, True, _unless_address)
-_TLS_FILES = _Rule(_Need.READ, _start, False, _certificates)
-_SPOOLER = _Rule(_Need.SPOOL, _start, False, _whole)
+_LOG = _Rule(Need.WRITE, _start, False, _unless_address)
+_LATER_LOG = _Rule(Need.WRITE, _bind, False, _unless_address)
+_LATER_PIDFILE = _Rule(Need.WRITE, _bind, True, _whole)
+_APP = _Rule(Need.READ, _load, True, _whole)
+_HOME = _Rule(Need.ENTER, _load, True, _whole)
+_SOCKET = _Rule(Need.BIND, _bind, True, _first_of_list)
+_MASTER_SOCKET = _Rule(Need.BIND, _serve, True, _unless_address)
+_TLS_FILES = _Rule(Need.READ, _start, False, _certificates)
+_SPOOLER = _Rule(Need.SPOOL, _start, False, _whole)
+
+_STORE = _Rule(Need.WRITE, _bind, True, _whole)
+_AWAITED = _Rule(Need.THERE, _bind, False, _whole, "uWSGI waits for it and serves nothing")
 
 _STATIC = _Rule(
-    _Need.ENTER, _serve, True, _of_map, "its files are not found", Severity.WARNING, or_file=True
+    Need.ENTER, _serve, True, _of_map, "its files are not found", Severity.WARNING, or_file=True
 )
-_DOCUMENTS = _Rule(_Need.ENTER, _serve, True, _whole, "its files are not found", Severity.WARNING)
+_DOCUMENTS = _Rule(Need.ENTER, _serve, True, _whole, "its files are not found", Severity.WARNING)
 
 # Of these the last value counts; of equal keys in a group, the last of all.
 _SCALARS: dict[tuple[str, ...], _Rule] = {
     ("logto", "daemonize"): _LOG,
     ("logto2",): _LATER_LOG,
-    ("daemonize2",): _Rule(_Need.WRITE, _serve, True, _unless_address),
-    ("pidfile",): _Rule(_Need.WRITE, _start, False, _whole),
-    ("safe-pidfile",): _Rule(_Need.WRITE, _serve, True, _whole),
+    ("daemonize2",): _Rule(Need.WRITE, _serve, True, _unless_address),
+    ("pidfile",): _Rule(Need.WRITE, _start, False, _whole),
+    ("safe-pidfile",): _Rule(Need.WRITE, _serve, True, _whole),
     ("pidfile2",): _LATER_PIDFILE,
     ("safe-pidfile2",): _LATER_PIDFILE,
-    ("chdir",): _Rule(_Need.ENTER, _bind, False, _whole),
-    ("chdir2",): _Rule(_Need.ENTER, _serve, True, _whole),
+    ("chdir",): _Rule(Need.ENTER, _bind, False, _whole),
+    ("chdir2",): _Rule(Need.ENTER, _serve, True, _whole),
     ("file", "wsgi-file"): _APP,
     tuple(STATS): _MASTER_SOCKET,
-    ("zerg-server",): _MASTER_SOCKET,
+    **{(key,): _MASTER_SOCKET for key in ("zerg-server", "notify-socket", "setns-socket")},
+    ("metrics-dir",): _Rule(Need.FILL, _load, True, _whole),
+    ("cache-store",): _STORE,
+    ("queue-store",): _STORE,
 }
 _LISTS: dict[frozenset[str], _Rule] = {
     SOCKETS: _SOCKET,
@@ -148,13 +174,15 @@ _LISTS: dict[frozenset[str], _Rule] = {
     frozenset({"master-fifo"}): _MASTER_SOCKET,
     frozenset({"static-map", "static-map2"}): _STATIC,
     frozenset({"check-static", "static-check"}): _DOCUMENTS,
-    frozenset({"mount", "worker-mount"}): _Rule(_Need.READ, _load, True, _of_mount),
-}
-_COMMANDS = {
-    frozenset({"exec-asap", "exec-pre-jail", "exec-in-jail", "exec-post-jail", "exec-as-root"}): (
-        _Rule(_Need.READ, _start, False, _command)
-    ),
-    frozenset({"exec-as-user", "exec-pre-app"}): _Rule(_Need.READ, _load, True, _command),
+    frozenset({"cache2"}): _Rule(Need.WRITE, _bind, True, _stores),
+    frozenset({"file-write"}): _Rule(Need.WRITE, _start, False, _before_equals),
+    frozenset({"flock", "flock-wait"}): _Rule(Need.READ, _start, False, _whole),
+    frozenset({"envdir"}): _Rule(Need.ENTER, _start, False, _whole),
+    frozenset({"sharedarea"}): _Rule(Need.READ, _bind, True, _files_of_area),
+    frozenset({"wait-for-interface"}): replace(_AWAITED, paths=_interface),
+    frozenset({"wait-for-socket"}): replace(_AWAITED, paths=_unless_address),
+    frozenset({"wait-for-fs", "wait-for-file", "wait-for-dir"}): _AWAITED,
+    frozenset({"mount", "worker-mount"}): _Rule(Need.READ, _load, True, _of_mount),
 }
 _UNUSED_BY_NAME = frozenset({"pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2"})
 
@@ -167,7 +195,7 @@ def unusable_paths(
     if "chroot" in last:
         return
     start = places(last, folder).folder
-    if start is not None and "chdir" in last and _problem(_Need.ENTER, start, users.bind, files):
+    if start is not None and "chdir" in last and problem_at(Need.ENTER, start, users.bind, files):
         start = None
     for option, rule in _ruled(ini, spec):
         user = rule.user(users)
@@ -177,8 +205,8 @@ def unusable_paths(
                 continue
             need = rule.need
             if rule.or_file and files.access(path, user).kind is Kind.FILE:
-                need = _Need.READ
-            if problem := _problem(need, path, user, files):
+                need = Need.READ
+            if problem := problem_at(need, path, user, files):
                 text, cure = problem
                 if text.startswith("there is no") and not value.startswith("/"):
                     base = start if rule.after_chdir else folder
@@ -201,7 +229,7 @@ def _ruled(ini: Ini, spec: Spec) -> Iterator[tuple[Option, _Rule]]:
             yield found[-1], rule
     if home := named_home(ini):
         yield home, _HOME
-    for group, rule in (_LISTS | _COMMANDS).items():
+    for group, rule in _LISTS.items():
         yield from ((option, rule) for option in ini.options if option.key in group)
 
 
@@ -218,19 +246,17 @@ def _resolved(value: str, folder: str | None) -> str | None:
 _Problem = tuple[str, str]
 
 
-def _problem(need: _Need, path: str, user: Identity, files: Files) -> _Problem | None:
+def problem_at(need: Need, path: str, user: Identity, files: Files) -> _Problem | None:
     """Why `user` cannot do at `path` what is needed, with the cure; None where that is possible."""
     found = files.access(path, user)
     if found.way in (Way.UNSEEN, Way.CLOSED):
         return _closed(found.at, user) if found.way is Way.CLOSED else None
-    if need is _Need.ENTER:
-        return _cannot_enter(found, path, user)
-    if need is _Need.READ:
-        return _cannot_read(found, path, user)
-    if need is _Need.SPOOL and found.kind is Kind.FOLDER:
+    if need in _PROBLEMS:
+        return _PROBLEMS[need](found, path, user)
+    if need is Need.SPOOL and found.kind is Kind.FOLDER:
         may = found.can_read and found.can_write and found.can_enter
         return None if may else _denied(user, "use the folder", path)
-    if found.way is Way.REACHED and found.kind is not Kind.FOLDER and need is _Need.WRITE:
+    if found.way is Way.REACHED and found.kind is not Kind.FOLDER and need is Need.WRITE:
         return None if found.can_write else _denied(user, "write to", path)
     return _cannot_make(found, path, user, files)
 
@@ -249,6 +275,36 @@ def _cannot_read(found: Access, path: str, user: Identity) -> _Problem | None:
     return None if found.can_read else _denied(user, "read", path)
 
 
+def _cannot_fill(found: Access, path: str, user: Identity) -> _Problem | None:
+    if problem := _cannot_enter(found, path, user):
+        return problem
+    return None if found.can_write else _denied(user, "make files in", path)
+
+
+def _cannot_execute(found: Access, path: str, user: Identity) -> _Problem | None:
+    if found.way is Way.MISSING:
+        return f"there is no program {path}", "put it there, or correct the command"
+    return None if found.can_execute else _denied(user, "run", path)
+
+
+def _is_missing(found: Access, path: str, _: Identity) -> _Problem | None:
+    return (f"there is no {path}", "make it, or drop that") if found.way is Way.MISSING else None
+
+
+def _is_there(found: Access, path: str, _: Identity) -> _Problem | None:
+    return (f"{path} is there already", "remove it, or drop that") if found.kind else None
+
+
+_PROBLEMS: Mapping[Need, Callable[[Access, str, Identity], _Problem | None]] = {
+    Need.ENTER: _cannot_enter,
+    Need.READ: _cannot_read,
+    Need.FILL: _cannot_fill,
+    Need.EXECUTE: _cannot_execute,
+    Need.THERE: _is_missing,
+    Need.NEW: _is_there,
+}
+
+
 def _cannot_make(there: Access, path: str, user: Identity, files: Files) -> _Problem | None:
     """Why `user` cannot make a file or a socket at `path`, in place of what is there."""
     if there.kind is Kind.FOLDER:
@@ -257,9 +313,12 @@ def _cannot_make(there: Access, path: str, user: Identity, files: Files) -> _Pro
     found = files.access(parent, user)
     if found.way is Way.UNSEEN:
         return None
-    if problem := _problem(_Need.ENTER, parent, user, files):
+    if problem := problem_at(Need.ENTER, parent, user, files):
         return problem
-    return None if found.can_write else _denied(user, "make files in", parent)
+    if not found.can_write:
+        return _denied(user, "make files in", parent)
+    may_replace = not found.is_sticky or user.uid in (ROOT, there.owner, found.owner)
+    return None if there.kind is None or may_replace else _denied(user, "replace", path)
 
 
 def _closed(folder: str, user: Identity) -> _Problem:
@@ -287,7 +346,7 @@ def unusable_python(
     named = named_home(ini)
     start = places(ini.last, folder).folder
     home = _resolved(named.value, start) if named else None
-    if named is None or home is None or _problem(_Need.ENTER, home, users.load, files):
+    if named is None or home is None or problem_at(Need.ENTER, home, users.load, files):
         return
 
     def is_missing(path: str) -> bool:

@@ -160,6 +160,15 @@ class Resolver:
                     return f"{path}, line {number}"
         return ""
 
+    async def rehearse(
+        self, arguments: Sequence[str], plugins: Sequence[str], identity: Identity | None
+    ) -> tuple[Exit, str]:
+        """How a uWSGI with these arguments ends, with status 0 if it comes to the moment when
+        apps are loaded, and what it prints. Raises CannotResolve."""
+        ours = ["--master", "--no-server", "--hook-post-app=callint:_exit 0"]
+        async with self._slots:
+            return await self._run([*_loading(plugins), *ours, *arguments], identity)
+
     async def options(self, plugins: Sequence[str] = ()) -> frozenset[str]:
         """The names of all options that this uWSGI knows with these plugins. Raises
         CannotResolve."""
@@ -250,8 +259,8 @@ def _options(ini: Ini, printed: str, token: str) -> tuple[Option, ...] | None:
             ours.remove((key, value))
         else:
             source = _source(written.get(key, []), value) or Option(key, value, 0)
-            # uWSGI cuts some values in place when it parses them.
-            is_cut = source.value.startswith(value)
+            # uWSGI cuts some values in place when it parses them. A command may print nothing.
+            is_cut = source.value.startswith(value) and (value or "@(" not in source.value)
             options.append(Option(key, source.value if is_cut else value, source.line))
     return tuple(options)
 

@@ -26,6 +26,7 @@ from emperor.uwsgi.ini import (
     is_off,
     leading_number,
     refers,
+    with_declared,
 )
 from emperor.uwsgi.options import PACKET_BYTES, UwsgiOptions, shared
 from emperor.uwsgi.places import Places, places
@@ -157,7 +158,7 @@ def _refuse_forbidden_options(ini: Ini) -> None:
 def _refuse_no_workers(ini: Ini, last: Mapping[str, Option]) -> None:
     """Raise BrokenIni if no worker would accept requests. The emperor pipe tells nothing of that:
     uWSGI says that the app is loaded, and waits for orders, or for workers that die."""
-    workers = _last_of(ini, WORKERS)
+    workers = _last_of(ini, WORKERS) if "declare-option" not in last else _declared_workers(ini)
     if workers and not workers.value.startswith(ONE_PER_CORE) and _is_zero(workers):
         raise workers.broken(
             f"{_nothing(workers)}, so no worker accepts requests",
@@ -166,24 +167,42 @@ def _refuse_no_workers(ini: Ini, last: Mapping[str, Option]) -> None:
     limit = last.get("limit-nproc")
     if limit and leading_number(limit.value) == 1:
         raise limit.broken("limit-nproc = 1 leaves the master without a worker", "raise it")
-    greenlets = _last_of(ini, _GREENLETS)
-    if greenlets and _is_gevent(last) and _is_zero(greenlets):
-        raise greenlets.broken(
-            f"{_nothing(greenlets)}, so no worker can handle a request",
-            f"write the number of requests that each one may handle at once, as {greenlets.key}"
-            " = 100",
-        )
+    if is_gevent(last):
+        _refuse_no_greenlets(last["gevent" if "gevent" in last else "loop"], ini)
+
+
+def _refuse_no_greenlets(gevent: Option, ini: Ini) -> None:
+    """Raise BrokenIni if a worker could handle no request. The loop needs `async` of 2 or more,
+    which `gevent` sets too (plugins/gevent)."""
+    greenlets = _last_of(ini, _GREENLETS) or gevent
+    cure = "write the number of requests that each one may handle at once, as gevent = 100"
+    if greenlets is gevent and gevent.key == "loop":
+        cause = "loop = gevent alone handles one request at once, which its loop refuses"
+    elif is_computed(greenlets) or whole_number(greenlets) > 1:
+        return
+    elif whole_number(greenlets) == 1:
+        cause = f"{greenlets.key} = 1 is too few for the loop of gevent"
+    else:
+        cause = _nothing(greenlets)
+    raise greenlets.broken(f"{cause}, so no worker can handle a request", cure)
 
 
 def _is_zero(option: Option) -> bool:
     return not is_computed(option) and whole_number(option) == 0
 
 
+def _declared_workers(ini: Ini) -> Option | None:
+    """The last option with the number of workers, in the ini or in an option that it declares."""
+    workers = [option for option in with_declared(ini) if option.key in WORKERS]
+    return workers[-1] if workers else None
+
+
 def _last_of(ini: Ini, keys: Collection[str]) -> Option | None:
     return next((option for option in reversed(ini.options) if option.key in keys), None)
 
 
-def _is_gevent(last: Mapping[str, Option]) -> bool:
+def is_gevent(last: Mapping[str, Option]) -> bool:
+    """Whether the loop of gevent runs the app. `last` has the last option of each key."""
     return "gevent" in last or ("loop" in last and last["loop"].value == "gevent")
 
 

@@ -13,7 +13,7 @@ from emperor.uwsgi.identity import ROOT, Accounts
 from emperor.uwsgi.ini import Ini, Option
 
 _DELAYED = frozenset({"master-as-root", "drop-after-apps", "drop-privileges-after-apps"})
-_DELAYED_UNTIL_BOUND = _DELAYED | {"chown-socket", "drop-after-init"}
+DELAYED_UNTIL_BOUND = _DELAYED | {"chown-socket", "drop-after-init"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def users_of(ini: Ini, start: Identity, accounts: Accounts) -> Users:
     later = _dropped(last, start, accounts)
     return Users(
         start,
-        start if _DELAYED_UNTIL_BOUND & last.keys() else later,
+        start if DELAYED_UNTIL_BOUND & last.keys() else later,
         start if _DELAYED & last.keys() else later,
         later,
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from emperor.uwsgi.findings import Finding, Severity
-from emperor.uwsgi.ini import PLUGIN_KEYS, Ini, Option, is_off
+from emperor.uwsgi.ini import HOMES, PLUGIN_KEYS, Ini, Option, is_off
 from emperor.uwsgi.spec import APPS, whole_number
 
 # cron takes five numbers, and -1 for any (core/cron.c).
@@ -16,6 +16,11 @@ _CRON2_PARTS = frozenset({
     "minute", "hour", "day", "month", "week", "unique", "harakiri", "legion",
 })  # fmt: skip
 _CACHE_SIZES = frozenset({"items", "maxitems", "max_items"})
+# Options that need both sides of a `=`.
+_PAIRS = {"mount": "/PATH=FILE", "worker-mount": "/PATH=FILE", "file-write": "FILE=TEXT"}
+# A number of a signal, one blank, and seconds (core/master.c).
+_TIMERS = frozenset({"timer", "signal-timer", "rbtimer", "signal-rbtimer"})
+_TIMER = re.compile(r"[^ ]* ")
 _LEAST_LIFETIME_SECONDS = 10
 # uWSGI has these loops itself. A plugin's loop has the name of an option of the plugin.
 _LOOPS = frozenset({"simple", "async"})
@@ -39,6 +44,10 @@ _STARTING_HOOKS = frozenset({
     "hook-asap", "hook-pre-jail", "hook-in-jail", "hook-as-root", "hook-as-user", "hook-pre-app",
     "hook-post-app", "hook-accepting1", "hook-accepting", "hook-post-fork", "hook-master-start",
 })  # fmt: skip
+# Options without which an app cannot be loaded.
+_NAMES = frozenset({"file", "wsgi-file", "module", "wsgi"})
+_RESOLVED = APPS | HOMES | {"chdir", "chroot", "callable", "pyrun"}
+_VARIABLE = re.compile(r"[$%]\([\w.-]+\)")
 # With less, an ordinary request of nginx's does not fit: its parameters and a browser's headers.
 _LEAST_BUFFER_BYTES = 1024
 _LEAST_VARS = 20
@@ -78,12 +87,32 @@ def refused_values(ini: Ini, known: Collection[str]) -> Iterator[Finding]:
         if option.key in _CRONS and not _CRON.match(option.value):
             cause = f"{option.key} takes five numbers and a command, not {option.value!r}"
             yield _error(option.line, cause, "write -1 for *, and -N for */N")
+        elif option.key in _PAIRS and "=" not in option.value:
+            cause = f"{option.key} = {option.value} has no ="
+            yield _error(option.line, cause, f"write {option.key} = {_PAIRS[option.key]}")
+        elif option.key in _TIMERS and not _TIMER.match(option.value):
+            cause = f"{option.key} = {option.value} is no SIGNAL SECONDS"
+            yield _error(option.line, cause, f"write {option.key} = 17 60, for instance")
         elif option.key == "cron2":
             yield from _cron2(option)
         elif option.key == "cache2":
             yield from _cache2(option)
         elif not has_plugins:
             yield from _named(option)
+
+
+def unset_variables(ini: Ini) -> Iterator[Finding]:
+    """An error for an app, or its place, with a variable that has no value. uWSGI has resolved the
+    ini, and leaves such a variable as it is written."""
+    for option in ini.options:
+        if option.key in _RESOLVED and (match := _VARIABLE.search(option.value)):
+            cause = f"{option.key} = {option.value}: {match[0]} has no value"
+            cure = "write the value itself, or set the variable in emperord's unit"
+            if match[0].startswith("%"):
+                cure = "write the value itself, or set that option above"
+            yield _error(option.line, cause, cure)
+        elif option.key in _NAMES and not option.value:
+            yield _error(option.line, f"{option.key} is empty, so it names no app", "name the app")
 
 
 def _error(line: int, cause: str, cure: str) -> Finding:

@@ -5,6 +5,7 @@ sockets, PORT for a free port, SAME for one of several inis, TAKEN for one where
 In SITE:
 
 - `app.py`, `bin/app.py` and `package/wsgi.py`, the same app; `secret.py`, only for root
+- `sticky`, where www-data may write, with root's `fifo`
 - `run`, where www-data may write; `closed`, which only root may enter, with `app.py`
 - apps that lack something: `syntax.py`, `importing.py`, and `importing2.py`, which needs `pack_2`
 - `cert.pem` and `key.pem`; `venv`, a virtual environment of this Python that has `pack_2`
@@ -22,7 +23,8 @@ _PLAIN = "socket = 127.0.0.1:PORT\n"
 @dataclass(frozen=True, slots=True)
 class Case:
     """An ini with the [uwsgi] options `text`, which may go on with [emperor]. `says` is a part of
-    what `check` prints about it. `after`: the case whose app must run already."""
+    what `check` prints about it. `after`: the case whose app must run already. `speaks_http`: its
+    socket is for a front end that speaks http."""
 
     name: str
     text: str
@@ -31,6 +33,7 @@ class Case:
     owner: str = "root"
     mode: int = 0o644
     after: str = ""
+    speaks_http: bool = False
 
 
 def _good(name: str, text: str, says: str = "would be served", **more: Any) -> Case:
@@ -210,7 +213,7 @@ _OTHERS = (
     _good("hours", f"{_APP}cron2 = hours=3 true\n", "cron2 ignores hours"),
     _bad("no-include", "include = SITE/no.ini\n", "no.ini"),
     _bad("worker-exec", f"{_APP}worker-exec = /bin/true\n", "replaces the worker"),
-    _bad("exec-fails", f"{_APP}exec-as-user = SITE/no-command\n", "there is no SITE/no-command"),
+    _bad("exec-fails", f"{_APP}exec-as-user = SITE/no-command\n", "no program SITE/no-command"),
 )
 
 _PROTOCOLS = (
@@ -342,8 +345,88 @@ _MORE = (
     _bad("taken-router", f"{_APP}http = 127.0.0.1:TAKEN\n", "listens at 127.0.0.1:"),
     _bad("taken-all", f"{_APP}stats = :TAKEN\n", "listens at :"),
 )
+# Values that uWSGI looks at when it sets up what they are about.
+_SET_UP = (
+    _bad("eval-syntax", "eval = def application(:\n", "the code of eval, line 1, is no valid"),
+    _bad("eval-nothing", "eval = x = 1\n", "the code of eval defines no application"),
+    _good("eval", "eval = application = lambda e, s: (s('200 OK', []), [b'x'])[1]\n"),
+    _bad("web3", "web3 = nosuch\n", "there is no module nosuch"),
+    _bad("module-unset", "module = $(UNSET)\n", "$(UNSET) has no value"),
+    _bad("module-unset-part", "module = %(unset):application\n", "%(unset) has no value"),
+    _bad("module-empty", "module = @(SITE/empty)\n", "module is empty"),
+    _bad("chdir-unset", "chdir = $(UNSET)\nfile = SITE/app.py\n", "$(UNSET) has no value"),
+    _bad("callable-call", f"{_APP}callable = make()\n", "takes callable for a name"),
+    _bad("callable-no-call", "chdir = SITE\nmodule = app:make()\n", "app.py defines no make"),
+    _bad("callable-dotted", f"{_APP}callable = app.wsgi\n", "defines no app.wsgi"),
+    _bad("mount-alone", f"{_APP}mount = nosuch\n", "mount = nosuch has no ="),
+    _bad("symcall", f"{_APP}symcall = nosuch\n", 'unable to find symbol "nosuch"'),
+    _bad("call", f"{_APP}call-as-user = nosuch\n", 'unable to find symbol "nosuch"'),
+    _bad("hook-call", f"{_APP}hook-as-user = callint:nosuch\n", "unable to find symbol"),
+    _bad("pyrun", f"{_APP}pyrun = SITE/app.py\n", "in place of each worker"),
+    _bad("version", f"{_APP}version = true\n", "print something and end"),
+    _bad("refork", f"{_APP}refork = true\n", "makes uWSGI fork and end"),
+    _bad("static-alone", "static-map = /s=SITE\n", "without an index answers no request for /"),
+    _good("static-index", "static-map = /=SITE\nstatic-index = app.py\n"),
+    _bad("no-metrics", f"{_APP}metrics-dir = SITE/no\n", "there is no folder SITE/no"),
+    _bad("metrics-closed", f"{_APP}metrics-dir = SITE/bin\n{_AS_WEB}", "make files in SITE/bin"),
+    _good("metrics", f"{_APP}enable-metrics = true\nmetrics-dir = SITE/run\n{_AS_WEB}"),
+    _bad("metric", f"{_APP}metric = key=a,value=1\n", "specify a metric name"),
+    _bad("cache-word", f"{_APP}cache2 = name=a,items=many\n", "number of cache items"),
+    _bad("cache-plain", f"{_APP}cache2 = 10\n", "you have to specify a cache name"),
+    _bad("cache-hash", f"{_APP}cache2 = name=a,items=9,hash=nosuch\n", "invalid cache hash"),
+    _bad("cache-huge", f"{_APP}cache2 = name=a,items=9,blocksize=999999999999\n", "get memory"),
+    _bad("cache-store", f"{_APP}cache2 = name=a,items=9,store=SITE/no/a\n", "no folder SITE/no"),
+    _good("cache-stored", f"{_APP}cache2 = name=a,items=9,store=SITE/run/cache\n"),
+    _bad("farm", f"{_APP}mule = true\nfarm = nosuch\n", "invalid farm value (nosuch)"),
+    _bad("farm-mule", f"{_APP}mule = true\nfarm = a:5\n", "invalid mule id: 5"),
+    _good("farm-good", f"{_APP}mule = true\nfarm = a:1\n"),
+    _bad("timer", f"{_APP}timer = nosuch\n", "is no SIGNAL SECONDS"),
+    _bad("alarm", f"{_APP}alarm = nosuch\n", "invalid alarm syntax: nosuch"),
+    _bad("alarm-kind", f"{_APP}alarm = a nosuch:b\n", "invalid alarm: a nosuch:b"),
+    _bad("encoder", f"{_APP}log-encoder = nosuch\n", 'log encoder "nosuch" not found'),
+    _good("encoder-good", f"{_APP}log-encoder = prefix a\n"),
+    _bad("stats-push", f"{_APP}stats-push = nosuch:a\n", 'find "nosuch" stats_pusher'),
+    _bad("check-cache", f"{_APP}check-cache = nosuch\n", 'unable to find cache "nosuch"'),
+    _bad("limit-as", f"{_APP}limit-as = 1\n", "cannot get memory"),
+    _good("limit-as-good", f"{_APP}limit-as = 512\n"),
+    _bad("start-timeout", f"{_APP}[emperor]\nstart-timeout = 1ms\n", "is over before any app"),
+    _bad("gevent-loop", f"{_APP}loop = gevent\n", "loop = gevent alone handles one request"),
+    _bad("declared-zero", f"declare-option = a=processes=$1\n{_APP}a = 0\n", "counts as 0"),
+    _bad("raw", f"{_APP}raw-socket = OWN\n", "so nginx gets no answer there"),
+    _good("http-front", f"{_APP}http-socket = OWN\n[emperor]\nactivation = socket\n",
+          "in http, and not through nginx", speaks_http=True),
+    _bad("long-socket", f"{_APP}socket = SITE/run/{'x' * 99}\n", "bytes, and uWSGI takes 102"),
+    _bad("long-stats", f"{_APP}stats = SITE/run/{'x' * 99}\n", "bytes, and uWSGI takes 102"),
+    _bad("sticky-fifo", f"{_APP}master-fifo = SITE/sticky/fifo\n{_AS_WEB}", "may not replace"),
+)  # fmt: skip
+
+# What uWSGI runs or enters before the app.
+_EARLY = (
+    _bad("exec-mode", f"{_APP}exec-asap = SITE/app.py\n", "root may not run SITE/app.py"),
+    _bad("exec-missing", f"{_APP}exec-pre-jail = nosuchprogram\n", "no program nosuchprogram"),
+    _bad("exec-relative", f"{_APP}exec-as-user = ./nosuch\n", "there is no program"),
+    _bad("exec-and", f"{_APP}exec-pre-app = true && nosuch > /dev/null\n", "no program nosuch"),
+    _bad("exec-false", f"{_APP}exec-as-root = exit 3\n", "always fails"),
+    _good("exec-or", f"{_APP}exec-as-user = nosuch || true\n", "check does not run it"),
+    _bad("hook-exec", f"{_APP}hook-pre-jail = exec:SITE/no\n", "there is no program SITE/no"),
+    _good("hook-safe", f"{_APP}hook-pre-jail = safeexec:nosuch\n"),
+    _bad("hook-chdir", f"{_APP}hook-as-user = chdir:SITE/no\n", "there is no folder SITE/no"),
+    _bad("hook-write", f"{_APP}hook-as-root = write:SITE/no/a b\n", "no folder SITE/no"),
+    _bad("hook-exit", f"{_APP}hook-asap = exit:\n", "hook-asap = exit: ends uWSGI"),
+    _bad("file-write", f"{_APP}file-write = SITE/no/a=b\n", "there is no folder SITE/no"),
+    _bad("home-env", f"{_APP}env = PYTHONHOME=SITE/no\n", "there is no library of Python"),
+    _good("home-env-good", f"{_APP}env = PYTHONHOME=/usr\n"),
+    _bad("cgroup", f"{_APP}cgroup = SITE/no/a\n", "there is no folder SITE/no"),
+    _bad("pivot", f"{_APP}pivot-root = SITE\n", "takes two folders"),
+    _bad("pivot-no", f"{_APP}pivot-root = SITE no\n", "there is no folder SITE/no"),
+    _bad("no-chroot", f"{_APP}chroot = SITE/no\n", "there is no folder SITE/no"),
+    _bad("empty-chroot", "file = /app.py\nchroot = SITE\n", "there is no Python"),
+    _bad("unshare", f"{_APP}unshare = nosuch\n", "nosuch"),
+)
 CASES = (
     _OURS
+    + _SET_UP
+    + _EARLY
     + _MORE
     + _WORKERS
     + _USERS

@@ -7,12 +7,13 @@ import subprocess
 import venv
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.backend import Backend
+from tests.backend import Backend, UnixConnection
 from tests.cli.program import ENVIRONMENT, command
 from tests.eventually import eventually
 from tests.journeys.inis import CASES, Case
@@ -94,6 +95,11 @@ class World:
         return len(report["vassals"]) + len(report["refused"]) == len(CASES)
 
     def _ask(self, case: Case) -> int:
+        if case.speaks_http:
+            connection = UnixConnection(self._backend.sockets / f"{case.name}.test" / "socket")
+            with closing(connection):
+                connection.request("GET", "/")
+                return connection.getresponse().status
         return self._backend.get(f"{case.name}.test").status
 
 
@@ -115,6 +121,9 @@ def _build(site: Path) -> None:
     (site / "secret.py").chmod(0o600)
     (site / "closed").chmod(0o700)
     shutil.chown(site / "run", "www-data")
+    (site / "sticky").mkdir()
+    (site / "sticky").chmod(0o1777)
+    (site / "sticky" / "fifo").touch()
     (site / "empty").touch()
     for name, text in SOURCES.items():
         (site / name).write_text(text)

@@ -43,7 +43,13 @@ def test_options_that_work_here_get_no_finding(text: str) -> None:
         ("http-socket = fd://0", "note", "fd://0 refers to a descriptor that is not there; emp"),
         (f"http-socket = {OWN}", "note", f"the app speaks uwsgi at {OWN} and not http"),
         (f"https-socket = {OWN},c,k", "note", f"the app speaks uwsgi at {OWN} and not tls"),
-        (f"raw-socket = {OWN}", "warning", "raw-socket does not speak uwsgi"),
+        (f"raw-socket = {OWN}", "error", "raw-socket speaks no uwsgi at"),
+        ("pyrun = a.py", "error", "pyrun runs a.py in place of each worker"),
+        ("pyshell = true", "error", "pyshell runs a shell in place of the first worker"),
+        ("version = true", "error", "version makes uWSGI print something and end"),
+        ("refork = true", "error", "refork makes uWSGI fork and end"),
+        ("max-fd = 10", "error", "max-fd = 10 leaves uWSGI no descriptor"),
+        ("static-map = /s=/srv\n[emperor]\nstart-timeout = 1ms", "error", "is over before any"),
         ("http-socket = a.sock", "warning", "a request at a.sock does not wake the app; emp"),
         ("http = :80", "warning", "http answers at :80 while the app is awake"),
         ("daemonize = /srv/log", "warning", "its output goes to /srv/log"),
@@ -132,7 +138,8 @@ def test_an_ini_without_an_app_is_an_error(options: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", ["static-map = /=/srv", "route-run = redirect:/x", "vhost = true", "mount = /=a"]
+    "options",
+    ["static-map = /=/srv\nstatic-index = a.html", "route-run = redirect:/x", "mount = /=a"],
 )
 def test_an_ini_that_answers_without_an_app_gets_no_finding(options: str) -> None:
     assert findings_of(f"uid = www-data\n{options}") == []

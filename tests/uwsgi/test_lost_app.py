@@ -39,7 +39,7 @@ def test_the_line_that_lost_the_app_is_named(
     assert cure_part in error.cure
 
 
-@pytest.mark.parametrize("text", ["file = a.py\n;module = b:app", "static-map = /=/srv", "cgi = /"])
+@pytest.mark.parametrize("text", ["file = a.py\n;module = b:app", "static-index = a", "cgi = /"])
 def test_an_ini_that_answers_is_not_refused(text: str) -> None:
     refuse_unservable(ini_of(text), spec(text), SETTINGS, SOMAXCONN)
 

@@ -210,7 +210,8 @@ def adoption(text: str) -> Adoption:
 @pytest.mark.parametrize(
     "option",
     [
-        "gevent = 100", "asyncio = 100", "tornado = 100", "loop = gevent", "map-socket = 0:1",
+        "gevent = 100", "asyncio = 100", "tornado = 100", "map-socket = 0:1",
+        "loop = gevent\nasync = 9",
         "worker-exec = /bin/true", "worker-exec2 = /bin/true", "python-worker-override = a.py",
         "stats = %(socket).stats",
     ],
@@ -337,6 +338,12 @@ def test_an_ini_that_forbids_our_options_is_refused(option: str) -> None:
         ("limit-nproc = 1", "line 2: limit-nproc = 1 leaves the master without a worker"),
         ("gevent = 0", "line 2: gevent = 0 counts as 0, so no worker can handle a request; write"),
         ("gevent = true", "line 2: gevent = true counts as 0"),
+        ("gevent = 1", "line 2: gevent = 1 is too few for the loop of gevent"),
+        ("loop = gevent", "line 2: loop = gevent alone handles one request at once"),
+        (
+            "declare-option = app=file=$1;processes=$2\napp = a.py 0",
+            "line 3: processes = 0 counts as 0, so no worker accepts requests",
+        ),
         ("gevent = 10\nasync =", "line 3: async is empty"),
         ("loop = gevent\nasync = 0", "line 3: async = 0 counts as 0"),
     ],
