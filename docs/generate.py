@@ -92,8 +92,9 @@ the state.
   serves, and after `second exited` while `reloading`. `accepting` clears it.
 - When and why an app stopped last is noted on the way into {stops}, and when an app dies that
   serves ({serving}).
-- An app that never sleeps (`idle = 0`) is started again as soon as it is {rests}, and when the
-  daemon starts. After {sleep} (an order, or an eviction) it stays down until {wakes}.
+- An app that never sleeps (`always = true`, or `idle = 0`) is started again as soon as it is
+  {rests}, and when the daemon starts. After {sleep} (an order, or an eviction) it stays down until
+  {wakes}.
 - In maintenance (after `maintenance-on`, until `maintenance-off`) a vassal ignores {not_closed}.
   While no app boots or serves, its door is barred, and in {rests} a connection is refused. On the
   way there, and if maintenance begins there, connections in the queue are answered 503.
@@ -149,9 +150,12 @@ for this vassal:
 | python | the name of one of `pythons`, or the version of the default Python |
 | python-home | as above, for this vassal |
 | uwsgi-binary | a uWSGI program for this vassal, in an ini of root's alone |
+| always | `true`: the app runs always, from the start of the daemon on, as with `idle = 0` |
 | aliases | further host names of the app, separated by spaces or commas |
 
 `idle` in `[uwsgi]` is uWSGI's own option: a number of seconds. It wins over `idle` in `[emperor]`.
+An ini that says `always = true` and an `idle` other than 0, or `always = false` and `idle = 0`, is
+refused. An `idle` in `vassal-defaults` is no contradiction: `always` counts.
 
 An ini may belong to another user than the daemon's. Its vassal then runs as that user. Such an ini
 cannot set another `uid` or `gid`, or `aliases`, since its author could take over another site. It

@@ -153,7 +153,7 @@ def _sleeps(status: VassalStatus, now: datetime) -> str:
     if status.state is ReportedState.STOPPING:
         return ""
     if not status.idle_seconds:
-        return "never: idle = 0"
+        return "never: it runs always"
     if status.reap_at is None:
         return f"after {duration(status.idle_seconds)} without a hit"
     left = until(status.reap_at, now)

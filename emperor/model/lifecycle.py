@@ -278,7 +278,7 @@ NOT_IN_MAINTENANCE = WAKES | {Event.MAINTENANCE_ON}
 ONLY_IN_MAINTENANCE = frozenset({Event.MAINTENANCE_OFF})
 # A process that ends in one of these was not told so by the daemon.
 ENDS_EARLY = frozenset({State.STARTING, State.RUNNING, State.RELOADING})
-# An app that never sleeps (`idle = 0`) is started again here, unless it was put to sleep.
+# An app that never sleeps (`always = true`) is started again here, unless it was put to sleep.
 RESTS = frozenset({State.PARKED})
 # A process is on its way up or down in these, so an order is not carried out yet.
 MOVING = frozenset({State.STARTING, State.STOPPING, State.RELOADING})

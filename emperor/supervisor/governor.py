@@ -350,7 +350,7 @@ class Governor:
         self._scheduler.update(vassal)
 
     def _demand_of_always_on(self, vassal: Vassal) -> Occurrence:
-        cause = Cause("idle = 0, so it runs always", self.now(), nobody_waits=True)
+        cause = Cause("it runs always", self.now(), nobody_waits=True)
         return Occurrence(vassal, Event.DEMAND, cause)
 
     def _start_if_always_on(self, vassal: Vassal) -> None:

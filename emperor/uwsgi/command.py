@@ -75,6 +75,8 @@ def argv(
         *(["--include", defaults, END_OF_BLOCK] if defaults else []),
         "--ini", ini or spec.ini,
         END_OF_BLOCK,
+        # Over the `idle` of a file that the ini includes.
+        *(["--set", f"idle={spec.idle}"] if uwsgi_options(spec).overrules_idle else []),
         "--die-on-idle",
         # Without a master it would not obey the pipe. With `cheap` it would never send byte 5.
         "--master",

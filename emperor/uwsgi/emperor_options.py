@@ -89,7 +89,7 @@ EMPEROR_OPTIONS = (
          "call-as-emperor4 mount-as-emperor umount-as-emperor", Kind.NONE,
          "emperord runs nothing on behalf of an ini but the vassal"),
     # Of uWSGI 2.1.
-    _row("spawn-asap", Kind.MAPPED, "`idle = 0` keeps an app awake"),
+    _row("spawn-asap", Kind.MAPPED, "`always = true` in `[emperor]` keeps an app awake"),
     _row("emperor-subreaper", Kind.NONE, "what outlives an app ends with the service"),
     _row("emperor-use-fork-server vassal-fork-base emperor-fork-server-attr", Kind.NONE,
          "each vassal is a uWSGI of its own"),

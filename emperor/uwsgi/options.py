@@ -57,6 +57,7 @@ class Adoption(Enum):
 class UwsgiOptions(RuntimeOptions):
     """`socket_option` gives uWSGI the socket (`socket`, `http-socket`, ...), and `names_socket`
     tells whether the ini itself has that option. `need_app`: a start fails without an app.
+    `overrules_idle`: a file that the ini includes says another `idle` than what counts.
     `binary` is another uWSGI than the daemon's, if it is not empty. `python_home` is the home of
     its Python while the ini names none; None stands for the launcher's, and an empty text leaves
     the choice to uWSGI. `defaults` is the digest of the file of defaults that uWSGI reads before
@@ -68,6 +69,7 @@ class UwsgiOptions(RuntimeOptions):
     names_socket: bool = True
     adoption: Adoption = Adoption.BY_FD
     need_app: bool = False
+    overrules_idle: bool = False
     binary: str = ""
     python_home: str | None = None
     defaults: str = ""

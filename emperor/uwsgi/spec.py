@@ -11,7 +11,7 @@ from typing import Any
 
 from emperor.model.definition import FileOwner
 from emperor.model.domain import is_domain
-from emperor.model.settings import KEYS, Settings
+from emperor.model.settings import KEYS, Settings, boolean
 from emperor.model.spec import OnChange, Spec
 from emperor.uwsgi.command import BEHIND_INI
 from emperor.uwsgi.identity import Accounts, identity_of, is_administrator
@@ -44,7 +44,7 @@ _OVERRIDES = {
 }  # fmt: skip
 _TIMEOUTS = frozenset({"start-timeout", "stop-timeout"})
 EMPEROR_KEYS = frozenset(_OVERRIDES) | {
-    "uid", "gid", "aliases", "python", "python-home", "uwsgi-binary",
+    "always", "uid", "gid", "aliases", "python", "python-home", "uwsgi-binary",
 }  # fmt: skip
 
 _GREENLETS = frozenset({"gevent", "async"})
@@ -94,7 +94,7 @@ def spec_of(
     _refuse_no_workers(ini, last)
     socket = socket_of(domain, ini, settings, last)
     single = len(socket.inherited) < len(socket.foreign) or cannot_run_twice(last) is not None
-    idle = whole_number(last["idle"]) if "idle" in last else settings.idle
+    idle = _idle(ini, settings, last.get("idle"))
     binary = binary_of(ini, settings, owner, accounts)
     return Spec(
         domain=domain,
@@ -106,6 +106,7 @@ def spec_of(
                 names_socket=socket.is_named,
                 adoption=socket.adoption,
                 need_app=_needs_app(settings, last.keys()),
+                overrules_idle="idle" in last and whole_number(last["idle"]) != idle,
                 binary=binary,
                 python_home=python_home_of(ini, settings, binary),
                 defaults=ini.before.digest if ini.before else "",
@@ -129,6 +130,32 @@ def spec_of(
         inherited=socket.inherited,
         head_bytes=_head_bytes(last.get("buffer-size")),
     )
+
+
+def _idle(ini: Ini, settings: Settings, of_uwsgi: Option | None) -> int:
+    """After how many seconds without a request the app sleeps; 0: never. `of_uwsgi` is uWSGI's own
+    option. Raises BrokenIni if `always` says the opposite of `idle`."""
+    idle = settings.idle if of_uwsgi is None else whole_number(of_uwsgi)
+    always = ini.attribute("always")
+    if always is None:
+        return idle
+    try:
+        runs_always = boolean(always.value)
+    except ValueError as error:
+        raise always.broken(
+            f"cannot use always = {always.value!r} in [emperor]: {error}", ""
+        ) from error
+    # What another file says for many inis, `vassal-defaults` for instance, is no contradiction.
+    own = of_uwsgi if of_uwsgi and of_uwsgi.line else ini.attribute("idle")
+    if own is None:
+        if not runs_always and not idle:
+            cause = f"always = {always.value} contradicts idle = 0 of the settings"
+            raise always.broken(cause, "write how long it may be idle, as idle = 26h")
+        return 0 if runs_always else idle
+    if runs_always != (idle == 0):
+        cause = f"always = {always.value} contradicts idle = {own.value} in line {own.line}"
+        raise always.broken(cause, "drop one of the two")
+    return idle
 
 
 def _head_bytes(size: Option | None) -> int:

@@ -66,7 +66,9 @@ def test_it_tells_the_last_stop_and_the_next_one() -> None:
     assert result["stopped"].startswith("5h00m ago (")
     assert result["stopped"].endswith("): idle")
     assert result["sleeps"] == "in 26h, unless somebody uses it (idle = 93600)"
-    assert _told(detail(replace(running(GOAT), idle_seconds=0)))["sleeps"] == "never: idle = 0"
+    assert (
+        _told(detail(replace(running(GOAT), idle_seconds=0)))["sleeps"] == "never: it runs always"
+    )
     assert _told(detail(parked(GOAT)))["sleeps"] == "after 26h without a hit"
 
 

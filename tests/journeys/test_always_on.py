@@ -1,17 +1,22 @@
-"""`idle = 0` means always, and who ends an app by hand breaks nothing."""
+"""`always = true` and `idle = 0` mean always, and who ends an app by hand breaks nothing."""
 
 import os
+import re
 import signal
+from pathlib import Path
 
-from tests.backend import Backend
+from tests.backend import APPS, Backend
 from tests.eventually import eventually
+
+PAGE = Path(__file__).parents[2] / "docs" / "always-on.md"
 
 
 def test_an_app_that_never_sleeps_runs_without_a_request(backend: Backend) -> None:
     beat = backend.folder / "beat"
-    backend.drop(
-        "a.example", backend.ini("a.example", idle="0", cron=f"-1 -1 -1 -1 -1 touch {beat}")
-    )
+    block = re.search(r"(?s)```ini\n(.*?)```", PAGE.read_text(encoding="utf-8"))
+    assert block
+    app = f"{APPS}/plain.py\ncron = -1 -1 -1 -1 -1 touch {beat}"
+    backend.drop("a.example", block[1].replace("/srv/www.example.com/application.py", app))
     backend.until("a.example", "running")
     pid = backend.leader("a.example")
     backend.process.send_signal(signal.SIGHUP)

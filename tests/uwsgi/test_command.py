@@ -31,6 +31,11 @@ def test_the_ini_can_override_idle_but_not_how_it_stops() -> None:
     )
 
 
+def test_an_app_that_runs_always_has_no_idle_of_the_defaults() -> None:
+    always = replace(SPEC, idle=0, runtime=UwsgiOptions(overrules_idle=True))
+    assert " --set idle=0 " in before_and_after_ini(always)[1]
+
+
 def test_the_options_behind_the_ini_are_known() -> None:
     _, after = before_and_after_ini(SPEC)
     assert set(re.findall(r"(?:--|(?<=--set ))([a-z-]+)", after)) == BEHIND_INI

@@ -494,3 +494,42 @@ def test_an_error_about_another_file_names_no_line() -> None:
     here, elsewhere = (Option("master", "1", line) for line in (3, 0))
     assert str(here.broken("a cause", "a cure")) == "line 3: a cause; a cure"
     assert str(elsewhere.broken("a cause", "a cure")) == "a cause; a cure"
+
+
+# Always on.
+
+
+@pytest.mark.parametrize(
+    ("text", "idle"),
+    [
+        ("[emperor]\nalways = true", 0),
+        ("[emperor]\nalways = On\nidle = 0", 0),
+        ("idle = 0\n[emperor]\nalways = true", 0),
+        ("idle = 60\n[emperor]\nalways = false", 60),
+        ("[emperor]\nalways = no\nidle = 1h", 3600),
+        ("[emperor]\nalways = false", 93600),
+        ("[emperor]\nalways = false\nalways = true", 0),
+    ],
+)
+def test_always_says_what_idle_0_does(text: str, idle: int) -> None:
+    assert spec(f"file = /srv/a.py\n{text}").idle == idle
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("[emperor]\nalways = true\nidle = 1h",
+         "line 4: always = true contradicts idle = 1h in line 5; drop one of the two"),
+        ("idle = 60\n[emperor]\nalways = true",
+         "line 5: always = true contradicts idle = 60 in line 3; drop one of the two"),
+        ("idle = 60\n[emperor]\nalways = true\nidle = 0",
+         "line 5: always = true contradicts idle = 60 in line 3; drop one of the two"),
+        ("[emperor]\nalways = false\nidle = 0",
+         "line 4: always = false contradicts idle = 0 in line 5; drop one of the two"),
+        ("[emperor]\nalways = sometimes", "line 4: cannot use always = 'sometimes' in"),
+        ("[emperor]\nalways =", "line 4: cannot use always = '' in"),
+    ],
+)  # fmt: skip
+def test_always_and_idle_must_not_contradict(text: str, error: str) -> None:
+    with pytest.raises(BrokenIni, match=error):
+        spec(f"file = /srv/a.py\n{text}")
