@@ -7,12 +7,14 @@ from pathlib import Path
 
 import click
 
-from emperor.cli.arguments import domains_argument
+from emperor.cli.arguments import targets, targets_arguments
 from emperor.cli.client import Action, Client, connect
-from emperor.cli.failure import Failed, Unreachable
+from emperor.cli.failure import Failed, NoSuchVassal, Unreachable
 from emperor.cli.progress import Progress
+from emperor.cli.records import parse
 from emperor.cli.text import naming, plain
-from emperor.model.status import VassalDetail
+from emperor.model.selection import Order, Selection, is_pattern, select
+from emperor.model.status import Report, VassalDetail, VassalStatus
 
 DOING = {
     Action.START: "starting",
@@ -22,14 +24,19 @@ DOING = {
     Action.MAINTENANCE_ON: "beginning the maintenance of",
     Action.MAINTENANCE_OFF: "ending the maintenance of",
 }
+ORDERS = {Action.START: Order.START, Action.RESTART: Order.RESTART}
 STOP_IS_SLEEP = "emperorctl: stop is the same as sleep: the next hit wakes the app again"
+
+
+def _state(status: VassalStatus) -> str:
+    closed = ", in maintenance" if status.maintenance_since else ""
+    return plain(f"{status.name}: {status.state.value}{closed}")
 
 
 def outcome(detail: VassalDetail) -> str:
     """The state of the vassal after the order, in a line."""
     status = detail.status
-    closed = ", in maintenance" if status.maintenance_since else ""
-    line = plain(f"{status.name}: {status.state.value}{closed}")
+    line = _state(status)
     if status.pid is None:
         return line
     if detail.wake is None or detail.wake.accepting_ms is None:
@@ -38,57 +45,65 @@ def outcome(detail: VassalDetail) -> str:
 
 
 @click.command()
-@domains_argument(required=True)
+@targets_arguments
 @click.pass_obj
-def start(run_dir: Path, domains: tuple[str, ...]) -> None:
-    """Wake each DOMAIN and wait until it accepts requests. A throttled app is tried at once."""
-    asyncio.run(_act_on_all(run_dir, Action.START, domains))
+def start(run_dir: Path, words: tuple[str, ...], everything: bool) -> None:
+    """Wake each DOMAIN and wait until it accepts requests. A throttled app is tried at once.
+
+    A DOMAIN may be a shell pattern in quotes, as '*.example.com'. One that matches nothing is an
+    error.
+    """
+    asyncio.run(_act_on_all(run_dir, Action.START, targets(words, everything)))
 
 
 @click.command()
-@domains_argument(required=True)
+@targets_arguments
 @click.pass_obj
-def sleep(run_dir: Path, domains: tuple[str, ...]) -> None:
+def sleep(run_dir: Path, words: tuple[str, ...], everything: bool) -> None:
     """Put each DOMAIN to sleep, and wait until its process has ended. It finishes the requests that
     it has begun.
 
     The next hit wakes it again. `emperorctl maintenance` closes a site.
     """
-    asyncio.run(_act_on_all(run_dir, Action.SLEEP, domains))
+    asyncio.run(_act_on_all(run_dir, Action.SLEEP, targets(words, everything)))
 
 
 @click.command()
-@domains_argument(required=True)
+@targets_arguments
 @click.pass_obj
-def stop(run_dir: Path, domains: tuple[str, ...]) -> None:
+def stop(run_dir: Path, words: tuple[str, ...], everything: bool) -> None:
     """The same as `emperorctl sleep`: the next hit wakes DOMAIN again. `emperorctl maintenance`
     closes a site."""
     click.echo(STOP_IS_SLEEP, err=True)
-    asyncio.run(_act_on_all(run_dir, Action.SLEEP, domains))
+    asyncio.run(_act_on_all(run_dir, Action.SLEEP, targets(words, everything)))
 
 
 @click.command()
-@domains_argument(required=True)
+@targets_arguments
 @click.pass_obj
-def restart(run_dir: Path, domains: tuple[str, ...]) -> None:
-    """Stop each DOMAIN, start it again, and wait until it accepts requests. Hits wait meanwhile."""
-    asyncio.run(_act_on_all(run_dir, Action.RESTART, domains))
+def restart(run_dir: Path, words: tuple[str, ...], everything: bool) -> None:
+    """Stop each DOMAIN, start it again, and wait until it accepts requests. Hits wait meanwhile.
+
+    A DOMAIN may be a shell pattern in quotes, as '*.example.com'. A pattern, or --all, leaves apps
+    alone that sleep.
+    """
+    asyncio.run(_act_on_all(run_dir, Action.RESTART, targets(words, everything)))
 
 
 @click.command()
-@domains_argument(required=True)
+@targets_arguments
 @click.pass_obj
-def reload(run_dir: Path, domains: tuple[str, ...]) -> None:
+def reload(run_dir: Path, words: tuple[str, ...], everything: bool) -> None:
     """Boot a new process beside the running one of each DOMAIN. It takes over when it accepts
     requests. If it fails, the old one goes on serving. A DOMAIN that sleeps stays asleep."""
-    asyncio.run(_act_on_all(run_dir, Action.RELOAD, domains))
+    asyncio.run(_act_on_all(run_dir, Action.RELOAD, targets(words, everything)))
 
 
 @click.command()
-@domains_argument(required=True)
+@targets_arguments
 @click.argument("switch", metavar="on|off", type=click.Choice(["on", "off"]))
 @click.pass_obj
-def maintenance(run_dir: Path, domains: tuple[str, ...], switch: str) -> None:
+def maintenance(run_dir: Path, words: tuple[str, ...], everything: bool, switch: str) -> None:
     """Close each DOMAIN to visitors, or open it again. Meanwhile every request gets 503 with
     Retry-After and a page, and nothing starts the app.
 
@@ -96,16 +111,39 @@ def maintenance(run_dir: Path, domains: tuple[str, ...], switch: str) -> None:
     until `off`, over restarts of emperord and reboots.
     """
     action = Action.MAINTENANCE_ON if switch == "on" else Action.MAINTENANCE_OFF
-    asyncio.run(_act_on_all(run_dir, action, domains))
+    asyncio.run(_act_on_all(run_dir, action, targets(words, everything)))
 
 
-async def _act_on_all(run_dir: Path, action: Action, domains: Sequence[str]) -> None:
-    each = tuple(dict.fromkeys(domains))
-    progress = Progress(DOING[action], each)
-    async with connect(run_dir) as client, asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_act(client, action, domain, progress)) for domain in each]
-    if failures := [failure for task in tasks if (failure := task.result())]:
+async def _act_on_all(run_dir: Path, action: Action, words: Sequence[str]) -> None:
+    async with connect(run_dir) as client:
+        selection = Selection(tuple(dict.fromkeys(words)))
+        if is_many := any(map(is_pattern, words)):
+            report = parse(Report, await client.status())
+            selection = select(words, report.vassals, ORDERS.get(action, Order.OTHER))
+        for vassal in selection.spared:
+            click.echo(f"{_state(vassal)}, left alone")
+        progress = Progress(DOING[action], selection.domains)
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(_act(client, action, domain, progress))
+                for domain in selection.domains
+            ]
+    failures: list[Failed] = [
+        NoSuchVassal(f"no vassal matches {pattern!r}") for pattern in selection.unmatched
+    ]
+    failed = [failure for task in tasks if (failure := task.result())]
+    if is_many and (tasks or selection.spared):
+        click.echo(count(len(tasks) - len(failed), len(failed), len(selection.spared)))
+    if failures := failures + failed:
         raise ExceptionGroup("not every vassal has done it", failures)
+
+
+def count(done: int, failed: int, spared: int) -> str:
+    """The last line about many vassals."""
+    parts = [f"{done} done"]
+    parts += [f"{failed} failed"] if failed else []
+    parts += [f"{spared} left alone"] if spared else []
+    return ", ".join(parts)
 
 
 async def _act(client: Client, action: Action, domain: str, progress: Progress) -> Failed | None:

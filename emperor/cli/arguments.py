@@ -32,6 +32,24 @@ def domains_argument(required: bool) -> Callable[[F], F]:
     )
 
 
+def targets_arguments(command: F) -> F:
+    """A tuple `words` of domains and patterns, and the flag `everything`."""
+    argument = click.argument(
+        "words", metavar="DOMAIN...", nargs=-1, shell_complete=complete_domain
+    )
+    option = click.option("--all", "everything", is_flag=True, help="All vassals.")
+    return argument(option(command))
+
+
+def targets(words: tuple[str, ...], everything: bool) -> tuple[str, ...]:
+    """The words of `targets_arguments`, --all as a pattern. Raises UsageError."""
+    if everything and words:
+        raise click.UsageError("--all needs no DOMAIN")
+    if not (everything or words):
+        raise click.UsageError("Missing argument 'DOMAIN...', or --all.")
+    return ("*",) if everything else words
+
+
 def placement_option(command: F) -> F:
     """The Rule `placement`."""
     return click.option(

@@ -8,6 +8,8 @@ from emperor.cli.console import terminal
 from emperor.cli.text import middle, plain
 
 ERASE_LINE = "\r\x1b[K"
+# More names fit on no terminal, and there may be thousands.
+SHOWN = 50
 
 
 class Progress:
@@ -29,7 +31,7 @@ class Progress:
 
     def _show(self) -> None:
         if self._left and self._console.is_interactive:
-            names = ", ".join(map(plain, self._left))
+            names = ", ".join(map(plain, self._left[:SHOWN]))
             line = middle(f"{self._doing} {names}", self._console.width - 2)
             click.echo(f"{line} …", nl=False, err=True)
 

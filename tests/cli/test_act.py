@@ -80,8 +80,57 @@ def test_a_message_cannot_steer_the_terminal(emperor: FakeEmperor, ctl: Ctl) -> 
     assert result.err == "emperorctl: cannot start a.example: \\x1b[2J[red]\n"
 
 
-def test_at_least_one_domain_is_needed(ctl: Ctl) -> None:
-    assert ctl("sleep").status == 2
+@pytest.mark.parametrize("arguments", [(), ("--all", "a.example"), ("--all", "*")])
+def test_domains_or_all_are_needed_and_not_both(ctl: Ctl, arguments: tuple[str, ...]) -> None:
+    assert ctl("sleep", *arguments).status == 2
+
+
+def test_a_pattern_acts_on_all_that_match_and_counts(emperor: FakeEmperor, ctl: Ctl) -> None:
+    emperor.serve("a.example", "b.example", "c.other")
+    emperor.failing["b.example"] = "exit status 22"
+    result = ctl("start", "*.example")
+    assert result.status == 1
+    assert [vassal.starts for vassal in emperor.governor.vassals] == [1, 1, 0]
+    first, last = result.out.splitlines()
+    assert first.startswith("a.example: running")
+    assert last == "1 done, 1 failed"
+    assert result.err == "emperorctl: cannot start b.example: exit status 22\n"
+
+
+def test_all_acts_on_all_and_a_restart_leaves_sleepers_alone(
+    emperor: FakeEmperor, ctl: Ctl
+) -> None:
+    emperor.serve("a.example", "b.example", "c.example")
+    assert ctl("maintenance", "c.example", "on").out == "c.example: parked, in maintenance\n"
+    assert ctl("start", "a.example").status == 0
+    result = ctl("restart", "--all")
+    assert result.status == 0
+    asleep, closed, started, last = result.out.splitlines()
+    assert asleep == "b.example: parked, left alone"
+    assert closed == "c.example: parked, in maintenance, left alone"
+    assert started.startswith("a.example: running")
+    assert last == "1 done, 2 left alone"
+    assert ctl("maintenance", "--all", "off").out.splitlines()[-1] == "3 done"
+    assert ctl("stop", "*").out.splitlines()[-1] == "3 done"
+
+
+def test_a_pattern_that_matches_nothing_is_an_error(emperor: FakeEmperor, ctl: Ctl) -> None:
+    assert ctl("start", "--all").status == 3
+    emperor.serve("a.example")
+    result = ctl("sleep", "*.other", "a.example")
+    assert (result.status, result.out) == (3, "a.example: parked\n1 done\n")
+    assert result.err == "emperorctl: no vassal matches '*.other'\n"
+
+
+def test_maintenance_tells_when_a_start_is_refused(emperor: FakeEmperor, ctl: Ctl) -> None:
+    emperor.serve("a.example")
+    ctl("maintenance", "a.example", "on")
+    result = ctl("start", "a.example")
+    assert result.status == 1
+    assert "`emperorctl maintenance a.example off` ends" in result.err
+    assert ctl("maintenance", "a.example", "off").out == "a.example: parked\n"
+    assert ctl("maintenance", "nobody.example", "on").status == 3
+    assert ctl("maintenance", "a.example", "perhaps").status == 2
 
 
 def test_a_terminal_shows_what_is_waited_for(

@@ -1,0 +1,71 @@
+"""Decides which vassals an order is for that names domains, shell patterns, or all."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from fnmatch import fnmatchcase
+from typing import assert_never
+
+from emperor.model.status import ReportedState, VassalStatus
+
+# No host name has one of these.
+_WILDCARDS = frozenset("*?[")
+
+
+class Order(Enum):
+    """What a selection is for."""
+
+    START = "start"
+    RESTART = "restart"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """`domains` are to be acted on. `spared` are vassals that a pattern or --all matches, and on
+    which this order does not act. `unmatched` are the patterns that match no vassal."""
+
+    domains: tuple[str, ...]
+    spared: tuple[VassalStatus, ...] = ()
+    unmatched: tuple[str, ...] = ()
+
+
+def is_pattern(word: str) -> bool:
+    """Whether a word is a shell pattern, and no domain."""
+    return not _WILDCARDS.isdisjoint(word)
+
+
+def select(words: Sequence[str], vassals: Collection[VassalStatus], order: Order) -> Selection:
+    """The vassals that `words` name, each once and in the order of the words. A domain is taken as
+    it is, whether there is such a vassal or not."""
+    chosen: dict[str, None] = {}
+    spared: dict[str, VassalStatus] = {}
+    unmatched = []
+    for word in words:
+        if not is_pattern(word):
+            chosen[word] = None
+            continue
+        matching = [vassal for vassal in vassals if fnmatchcase(vassal.name, word)]
+        if not matching:
+            unmatched.append(word)
+        for vassal in matching:
+            if _spares(order, vassal):
+                spared[vassal.name] = vassal
+            else:
+                chosen[vassal.name] = None
+    left = tuple(vassal for name, vassal in spared.items() if name not in chosen)
+    return Selection(tuple(chosen), left, tuple(unmatched))
+
+
+def _spares(order: Order, vassal: VassalStatus) -> bool:
+    """Whether an order to many vassals leaves this one alone. Nobody wants to wake thousands of
+    apps by a restart of those that run."""
+    is_closed = vassal.maintenance_since is not None
+    match order:
+        case Order.START:
+            return is_closed
+        case Order.RESTART:
+            return is_closed or vassal.state is ReportedState.PARKED
+        case Order.OTHER:
+            return False
+    assert_never(order)
