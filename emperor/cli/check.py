@@ -121,7 +121,7 @@ def check(
     inis = tuple(dict.fromkeys(inis_of(paths)))
     try:
         flags = {} if sockets_dir is None else {"sockets-dir": sockets_dir}
-        running = {} if config else _settings_of_daemon(run_dir)
+        running = {} if config else settings_of_daemon(run_dir)
         settings = load_settings(config, running | flags)
         uwsgi = find_uwsgi(settings.uwsgi_binary)
         found = asyncio.run(_check([path.absolute() for path in inis], settings, uwsgi))
@@ -150,7 +150,7 @@ def _print(verdicts: Sequence[Verdict]) -> None:
         show(console, [Text("Would not be served:"), *(Text(f"  {path}") for path in broken)])
 
 
-def _settings_of_daemon(run_dir: Path) -> dict[str, str]:
+def settings_of_daemon(run_dir: Path) -> dict[str, str]:
     """The settings of the daemon that runs, by key; none where no daemon answers."""
     if not (run_dir / "control.sock").exists():
         return {}

@@ -37,6 +37,7 @@ COMMANDS = {
     "route": ("emperor.cli.route", "Show which backend a host belongs to."),
     "plan": ("emperor.cli.plan", "Show which domains another list of backends would move."),
     "sites": ("emperor.cli.sites", "Give nginx the files of single hosts that it accepts."),
+    "pages": ("emperor.cli.pages", "Check your own pages for visitors."),
     "check": ("emperor.cli.check", "Find the problems of an ini before it is deployed."),
     "completion": ("emperor.cli.completion", "Print the completion script for a shell."),
 }

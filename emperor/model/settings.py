@@ -51,6 +51,7 @@ class Settings:
     on_change: OnChange
     repeat: Repeat
     page_after: float
+    pages_dir: Path
     max_held: int
     max_held_per_domain: int
     max_starting: int | None
@@ -241,6 +242,8 @@ KEYS = (
         "safe: a GET that its app has not answered runs once more; never: it gets 502"),
     Key("page-after", "2s", "TIME", seconds,
         "a browser that navigates and waits this long gets a waiting page"),
+    Key("pages-dir", "/etc/uwsgi/pages", "DIR", _path,
+        "folder of your own pages for visitors; each file is optional"),
     Key("max-held", "12000", "N", _bound,
         "requests that wait for the boots of all apps; more get 503; 0: no limit"),
     Key("max-held-per-domain", "6000", "N", _bound,

@@ -126,7 +126,7 @@ class VassalRecord:
     `early_ends` counts the processes in a row that ended by an order soon after their start.
     `has_accepted`: a process by `text` has accepted. `good` is the last version of which that is
     true, while a newer one is in effect. `failed` is the newest version, while the good one is in
-    effect again. One of the two is None.
+    effect again. One of the two is None. `boots` are the durations of the last boots in seconds.
     """
 
     spec: Spec
@@ -153,6 +153,7 @@ class VassalRecord:
     has_accepted: bool = False
     good: Version | None = None
     failed: FailedVersion | None = None
+    boots: tuple[float, ...] = ()
     in_maintenance: bool = False
     format: Literal[2] = FORMAT
 

@@ -6,6 +6,7 @@ A message of an earlier spawn carries its generation and is dropped.
 from typing import Protocol
 
 from emperor.model.cause import Cause
+from emperor.model.estimate import remembered
 from emperor.model.lifecycle import ENDS_EARLY, Event, State
 from emperor.model.policy import MOST_RESPAWNS, SETTLED_SECONDS, verdict
 from emperor.model.ports import Clock, Exit, Message
@@ -134,6 +135,7 @@ class Reactions:
             self._core.checkpoint.save(vassal)
             return
         child.boot.accepting = now
+        vassal.boots = remembered(vassal.boots, now - child.boot.spawned)
         took = now - child.boot.cause.at
         detail = f"pid {child.process.pid} accepts, {took:.3f} s after the demand"
         self._core.handle(Occurrence(vassal, Event.ACCEPTING, child.boot.cause, detail))

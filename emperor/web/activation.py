@@ -15,6 +15,7 @@ from emperor.linux.limits import descriptors
 from emperor.model.admission import UNKNOWN_HOSTS, Admission, Bursts, Limit
 from emperor.model.cause import Cause
 from emperor.model.domain import is_domain
+from emperor.model.estimate import estimate
 from emperor.model.lifecycle import SERVING, State
 from emperor.model.log_fields import about
 from emperor.model.ports import Listener
@@ -25,7 +26,7 @@ from emperor.supervisor.records import Vassal
 from emperor.web.aiohttp_server import web
 from emperor.web.health import HEALTH_PATH, Health
 from emperor.web.pace import Pacer
-from emperor.web.pages import Page, Pages
+from emperor.web.pages import Page, Pages, Visit
 
 log = logging.getLogger("emperord.activation")
 
@@ -178,7 +179,7 @@ class Activation:
         self._pacer = pacer
         self._refused = refused
         self._provide = provide
-        self._pages = Pages()
+        self._pages = Pages(settings.pages_dir)
         self._stopping = False
         self.admission = Admission(settings, descriptors())
         self._bursts = Bursts()
@@ -314,11 +315,26 @@ class Activation:
         if wording.status == 503:
             headers["Retry-After"] = str(wording.refresh_seconds or answer.retry_seconds)
         if hit.wants_html:
-            text = self._pages.html(answer.page, hit.domain, hit.request_id or "")
-            kind = "text/html"
+            text, kind = self._pages.html(answer.page, self._visit(answer.page, hit)), "text/html"
         else:
             text, kind = self._pages.text(answer.page), "text/plain"
         return web.Response(status=wording.status, text=text, content_type=kind, headers=headers)
+
+    def _visit(self, page: Page, hit: Hit) -> Visit:
+        vassal = self._governor.vassals.serving(hit.domain)
+        if vassal is None:
+            return Visit(hit.domain, hit.request_id or "", None)
+        said = _estimate(vassal, self._governor.now()) if page is Page.WAITING else ""
+        return Visit(hit.domain, hit.request_id or "", vassal.spec.domain, said)
+
+
+def _estimate(vassal: Vassal, now: float) -> str:
+    """What a waiting page says of the start; empty if the app does not boot yet."""
+    if vassal.is_queued_to_start:
+        return estimate(vassal.boots, None)
+    if vassal.state is State.STARTING and vassal.lead:
+        return estimate(vassal.boots, now - vassal.lead.boot.spawned)
+    return ""
 
 
 def _longest_wait(spec: Spec) -> float:

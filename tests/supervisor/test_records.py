@@ -55,6 +55,7 @@ FULL = VassalRecord(
     has_accepted=True,
     good=VERSION,
     failed=FailedVersion(VERSION, "exit status 1"),
+    boots=(1.5, 2.5),
     in_maintenance=True,
 )
 

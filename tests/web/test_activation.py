@@ -14,7 +14,7 @@ from aiohttp.web import Application, Request
 
 from emperor.model.cause import Cause
 from emperor.model.lifecycle import Event, State
-from emperor.model.ports import Listener, QueueLength
+from emperor.model.ports import Listener, Message, QueueLength
 from emperor.model.settings import Settings
 from emperor.model.snapshot import PendingEvent
 from emperor.model.spec import Activation as ActivationMode
@@ -175,6 +175,21 @@ async def test_a_browser_sees_the_waiting_page_and_a_program_is_held() -> None:
         assert not program.done()
         nginx.world.launcher.last.accepts()
         assert (await program).status == 200
+
+
+async def test_the_waiting_page_estimates_by_earlier_boots() -> None:
+    world = World()
+    async with front(world, settings(page_after="0")) as nginx:
+        assert "It will take" not in await (await nginx.ask(navigates=True)).text()
+        world.clock.advance(7)
+        process = world.launcher.last
+        process.accepts()
+        process.says(Message.IDLE)
+        process.exits()
+        world.hit()
+        world.clock.advance(2)
+        text = await (await nginx.ask(navigates=True)).text()
+        assert "<p>It will take about 5 seconds more.</p>" in text
 
 
 async def test_a_client_that_only_accepts_html_is_held() -> None:

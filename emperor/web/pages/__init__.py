@@ -1,24 +1,29 @@
 """The pages that a visitor may see in the place of the app, in HTML and in plain text.
 
-Text of a visitor or a tenant is escaped. No page tells the cause of a failure.
+Text of a visitor or a tenant is escaped. No page tells the cause of a failure. `own_pages` reads
+the pages that an administrator writes.
 """
 
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from emperor.model.unavailable import MAINTENANCE_RETRY_SECONDS
+from emperor.web.pages.own_pages import OwnPages
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """The text of a page, its HTTP status, and after how many seconds a browser asks again."""
+    """The text of a page, its HTTP status, and after how many seconds a browser asks again. `file`
+    is the name of an administrator's own page in its place."""
 
     status: int
     title: str
     text: str
     refresh_seconds: int | None = None
+    file: str = "error.html"
 
 
 class Page(Enum):
@@ -27,10 +32,11 @@ class Page(Enum):
     WAITING = Wording(
         503,
         "Starting up",
-        "This site was asleep and is starting now. The page will load by itself in a moment.",
+        "This site was asleep and is starting now. The page will load by itself.",
         refresh_seconds=1,
+        file="waiting.html",
     )
-    UNKNOWN = Wording(404, "No such site", "There is no site of this name here.")
+    UNKNOWN = Wording(404, "No such site", "There is no site of this name here.", file="404.html")
     NO_DOMAIN = Wording(400, "Not a host name", "The request names no host that could be served.")
     BROKEN = Wording(
         503,
@@ -42,6 +48,7 @@ class Page(Enum):
         "Under maintenance",
         "This site is closed while work is done on it. The page will load by itself afterwards.",
         refresh_seconds=MAINTENANCE_RETRY_SECONDS,
+        file="maintenance.html",
     )
     REFUSED = Wording(
         503,
@@ -73,10 +80,26 @@ class Page(Enum):
     )
 
 
-class Pages:
-    """Renders pages."""
+# The names of an administrator's own pages.
+FILES = tuple(dict.fromkeys(page.value.file for page in Page))
 
-    def __init__(self) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What a page tells beside its text. `vassal` is the domain of the app, None if there is none.
+    `estimate` is a sentence about the time that the start takes, or empty."""
+
+    domain: str
+    request_id: str
+    vassal: str | None
+    estimate: str = ""
+
+
+class Pages:
+    """Renders pages: those in the folder `own`, or else emperord's."""
+
+    def __init__(self, own: Path) -> None:
+        self._own = OwnPages(own)
         environment = Environment(
             loader=PackageLoader("emperor.web", "pages"),
             autoescape=select_autoescape(["html"]),
@@ -84,15 +107,18 @@ class Pages:
         )
         self._template = environment.get_template("page.html")
 
-    def html(self, page: Page, domain: str, request_id: str) -> str:
+    def html(self, page: Page, visit: Visit) -> str:
         """The page for a browser."""
         wording = page.value
-        return self._template.render(
+        template = self._own.find(wording.file, visit.vassal) or self._template
+        return template.render(
+            status=wording.status,
             title=wording.title,
             text=wording.text,
+            estimate=visit.estimate,
             refresh_seconds=wording.refresh_seconds,
-            domain=domain,
-            request_id=request_id,
+            domain=visit.domain,
+            request_id=visit.request_id,
         )
 
     def text(self, page: Page) -> str:
