@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from docs.examples.http2 import http2, nginx_version
 from docs.examples.rewriting import listeners, rewrite
 
 ROOT = Path(__file__).parents[2]
@@ -22,8 +23,9 @@ def render(
     This nginx listens on the ports `http` and `https` of `addresses`: an IPv4 address, and perhaps
     an IPv6 address in brackets. It balances to `backends`: entries as in lua/init_backends.lua.
     Entries without a port have the same two ports. Lua files, certificates (an empty folder), logs,
-    pid file and temporary files are beside nginx.conf. Raises LookupError when a path or port to
-    replace is not in the shipped files.
+    pid file and temporary files are beside nginx.conf. HTTP/2 is configured
+    as this machine's nginx has it. Raises LookupError when a path or port to replace is not in the
+    shipped files.
     """
     place = folder / "nginx"
     lua, certificates = place / "lua", place / "certs"
@@ -35,6 +37,7 @@ def render(
         (place / "nginx.conf", *lua.rglob("*.lua")),
         {
             **listeners(addresses, http, https),
+            **http2(nginx_version()),
             r"/run/nginx\.pid\b": f"{place}/nginx.pid",
             r"/var/log/nginx\b": f"{place}",
             r"/var/lib/nginx\b": f"{place}/temp",

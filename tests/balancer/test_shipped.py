@@ -9,6 +9,7 @@ import pytest
 
 from docs.examples import balancer
 from docs.examples.balancer import ROOT, render
+from docs.examples.http2 import adapt
 from emperor.model.duration import parse_duration
 from emperor.model.settings import KEYS
 
@@ -61,6 +62,29 @@ def test_nginx_accepts_and_starts_what_was_installed(checkout: Path) -> None:
     """
     log = on_a_machine(checkout, script)
     assert not re.search(r"\[(error|crit|alert|emerg)\]", log), log
+
+
+@pytest.mark.parametrize("version", [(1, 25, 1), (1, 26, 3), (1, 31)])
+def test_a_newer_nginx_gets_the_directive_of_http2(
+    version: tuple[int, ...], tmp_path: Path
+) -> None:
+    adapted, by_hand = tmp_path / "adapted.conf", tmp_path / "nginx.conf"
+    for conf in (adapted, by_hand):
+        conf.write_text(BALANCER)
+    adapt(adapted, version)
+    [command] = re.findall(r"^#   (sed -i .*http2.*) /etc/nginx/nginx.conf$", BALANCER, re.M)
+    subprocess.run(f"{command} {by_hand}", shell=True, check=True)
+    lines, others = (without_comments(conf.read_text().splitlines()) for conf in (adapted, by_hand))
+    assert lines == others
+    assert [line.strip() for line in lines if "http2" in line] == ["http2 on;"]
+
+
+@pytest.mark.parametrize("version", [(), (1, 22, 1), (1, 25, 0)])
+def test_an_older_nginx_gets_the_shipped_file(version: tuple[int, ...], tmp_path: Path) -> None:
+    conf = tmp_path / "nginx.conf"
+    conf.write_text(BALANCER)
+    adapt(conf, version)
+    assert conf.read_text() == BALANCER
 
 
 def without_comments(lines: list[str]) -> list[str]:

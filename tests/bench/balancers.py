@@ -7,6 +7,7 @@ from typing import Self
 import psutil
 
 from docs.examples.balancer import render
+from docs.examples.http2 import adapt, nginx_version
 from docs.examples.rewriting import rewrite
 from tests.bench.cpu import cpu_seconds
 from tests.bench.ours import Ours
@@ -106,4 +107,5 @@ def plain(folder: Path, backend: Ours, certificate: Path) -> Balancer:
         certificate=certificate,
     )
     conf.write_text(text)
+    adapt(conf, nginx_version())
     return Balancer(conf, address, backend.port, backend.tls_port)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from docs.examples.http2 import adapt, nginx_version
 from tests.eventually import eventually
 from tests.fleet.logs import Log
 from tests.fleet.machine import Machine
@@ -38,6 +39,7 @@ class Balancer:
         """Make a machine that is on a balancer for the backends at these addresses."""
         nginx = self.machine.root / "etc/nginx"
         shutil.copy(ROOT / "nginx/loadbalancer.conf", nginx / "nginx.conf")
+        adapt(nginx / "nginx.conf", nginx_version())
         shutil.copytree(ROOT / "lua", nginx / "lua")
         self.machine.must("install", "-d", "-g", "www-data", "-m", "750", "/etc/nginx/certs")
         recommended = re.findall(r"(?m)^#\s+(net\.\S+ = \d+)$", (nginx / "nginx.conf").read_text())
