@@ -18,6 +18,7 @@ from emperor.handover.gate import Gate
 from emperor.handover.upgrade import CannotUpgrade, Handover
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.boot import boot_id
+from emperor.linux.good_inis import GoodInisFile
 from emperor.linux.limits import descriptors, somaxconn
 from emperor.linux.listeners import UnixListeners
 from emperor.linux.lock import Note
@@ -32,7 +33,7 @@ from emperor.model.settings import Settings
 from emperor.model.snapshot import decoder
 from emperor.model.status import TransitionEvent, reported
 from emperor.sources.companion import CompanionWatch
-from emperor.sources.folder import VassalFolder
+from emperor.sources.folder import Notes, VassalFolder
 from emperor.sources.provision import Provisioner
 from emperor.supervisor.events import EventLog
 from emperor.supervisor.governor import Governor
@@ -99,9 +100,9 @@ class Service:
         self._runtimes = (of_uwsgi,)
         ports = _ports(settings, self._runtimes, self._inherited.bag, loop)
         self._governor = Governor(settings, ports, self._events)
-        self._folder = VassalFolder(
-            settings, self._governor, of_uwsgi.reader, tasks, Note(settings.run_dir)
-        )
+        state = state_dir(os.environ, settings.run_dir)
+        notes = Notes(Note(settings.run_dir), GoodInisFile(state))
+        self._folder = VassalFolder(settings, self._governor, of_uwsgi.reader, tasks, notes)
         self._provisioner = Provisioner(settings, self._governor, self._gate, tasks)
         self._activation = Activation(
             settings,
@@ -196,17 +197,12 @@ class Service:
 
     async def _serve_http(self, stack: AsyncExitStack) -> None:
         """Listen on activate.sock and control.sock until the stack ends."""
-        settings = self._settings
+        settings, budget = self._settings, descriptors()
         control = Control(self._governor, self._reporter, self._events, self._drain, self)
         activation = self._activation.application(self._health)
         for name, application, group, most in (
-            (
-                "control.sock",
-                control.application(self._start_times),
-                CONTROL_GROUP,
-                descriptors().limit,
-            ),
-            ("activate.sock", activation, settings.socket_group, descriptors().accepted),
+            ("control.sock", control.application(self._start_times), CONTROL_GROUP, budget.limit),
+            ("activate.sock", activation, settings.socket_group, budget.accepted),
         ):
             passed = self._inherited.pop(name)
             listener = stack.enter_context(
@@ -220,10 +216,11 @@ class Service:
         self._health.stop()
         self._activation.stop()
         self._provisioner.stop()
-        self._folder.close()
+        kept = self._folder.close()
         await stop_all(self._governor, hurry, self._expect_exits)
         if self._status_timer:
             self._status_timer.cancel()
+        await kept
         if killed := await asyncio.to_thread(self._reaper.end):
             log.info("killed %d processes that the apps have left", killed)
         self._notifier.status("stopped")

@@ -4,16 +4,19 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from emperor.linux.stamps import stamp_of
-from emperor.model.definition import BrokenIni, Definition
+from emperor.model.definition import BrokenIni, Definition, FileOwner
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
+from emperor.model.good_ini import GoodIni
 from emperor.model.ports import PendingSpec, Reader
 from emperor.model.refusal import Refusal, RefusalReason
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec, Stamp
+from emperor.sources.earlier import EarlierVersions, Keep
 from emperor.sources.files import IniFile, read_ini
 from emperor.sources.intake import Intake
 from emperor.sources.winners import Note
@@ -25,8 +28,21 @@ log = logging.getLogger("emperord.folder")
 # Editors write a new file and rename it, or rename the old file and write a new one. An ini that is
 # back within this time was never gone.
 GRACE_SECONDS = 0.2
+# A disk that hangs delays a stop by no more than this.
+_SAVE_SECONDS = 5.0
 # What they name the file that they write: emacs, nano, vim, rsync, `sed -i` and `perl -i`.
 _DRAFT = re.compile(r"\..*|.*~|#.*#|4913|sed[A-Za-z0-9]{6}|XX[A-Za-z0-9]{6}", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What later daemons are told: which inis won a conflict, and the good version of each."""
+
+    winners: Note | None = None
+    good_inis: Keep | None = None
+
+
+NO_NOTES = Notes()
 
 
 class VassalFolder:
@@ -38,13 +54,15 @@ class VassalFolder:
         governor: Governor,
         reader: Reader,
         tasks: asyncio.TaskGroup,
-        note: Note | None = None,
+        notes: Notes = NO_NOTES,
     ) -> None:
         self._path = str(settings.vassals_dir)
         self._real_path = os.path.realpath(self._path)
         self._reader = reader
         self._tasks = tasks
-        self._intake = Intake(governor, self._read_anew, note)
+        self._governor = governor
+        self._intake = Intake(governor, self._read_anew, notes.winners)
+        self._earlier = EarlierVersions(notes.good_inis)
         self._pending: set[asyncio.Task[None]] = set()
         # None: the ini is known, and has to be read again.
         self._stamps: dict[str, Stamp | None] = {}
@@ -91,6 +109,7 @@ class VassalFolder:
         files = sorted({*present, *self._stamps, *unserved})
         await self._update_all(files)
         self._intake.end_scan()
+        self._earlier.drop()
 
     async def _update_all(self, files: Collection[str]) -> None:
         winners = [file for file in self._intake.earlier_winners if file in files]
@@ -104,9 +123,12 @@ class VassalFolder:
         self._real_path = os.path.realpath(self._path)
         return set(os.listdir(self._real_path))
 
-    def close(self) -> None:
-        """Admit and revise nothing from now on, since the daemon stops."""
+    def close(self) -> Awaitable[None]:
+        """Admit and revise nothing from now on, since the daemon stops. Await the result for the
+        good versions to be kept for the next daemon."""
         self._intake.close()
+        saving = self._earlier.save(self._governor.vassals)
+        return asyncio.to_thread(saving.join, _SAVE_SECONDS)
 
     def changed(self, files: Iterable[str]) -> None:
         """Update these files soon. An administrator may change thousands at once."""
@@ -138,6 +160,9 @@ class VassalFolder:
             self._missing.pop(file, None)
             if self._stamps.get(file) == stamp and file not in self._outdated:
                 return
+            earlier = self._earlier.take(file, stamp)
+            if earlier and earlier.stamp != stamp:
+                self._serve_earlier(domain, earlier)
             ini = read_ini(path)
             self._outdated.discard(file)
         except FileNotFoundError:
@@ -149,7 +174,7 @@ class VassalFolder:
             self._refuse(file, RefusalReason.BAD_FILE, f"cannot read {file}: {error}")
         else:
             self._stamps[file] = ini.stamp
-            self._read(domain, file, ini)
+            self._read(domain, file, ini, is_good=bool(earlier and earlier.stamp == ini.stamp))
 
     def _update_misnamed(self, file: str) -> None:
         """A file that is not named DOMAIN.ini."""
@@ -166,7 +191,19 @@ class VassalFolder:
         else:
             self._intake.remove(file.removesuffix(".ini"), file)
 
-    def _read(self, domain: str, file: str, ini: IniFile) -> None:
+    def _serve_earlier(self, domain: str, earlier: GoodIni) -> None:
+        """Serve the last good version of an ini before that of its file."""
+        if self._governor.vassals.get(domain) is not None:
+            return
+        owner = FileOwner(earlier.stamp.uid, earlier.stamp.gid)
+        definition = Definition(domain, earlier.file, self._real_path, earlier.text, owner)
+        with suppress(BrokenIni):  # by other settings
+            spec = self._reader.read(definition)
+            # What takes time is to ask uWSGI, which would read the file.
+            if isinstance(spec, Spec):
+                self._intake.serve(spec, earlier.stamp, earlier.text, is_good=True)
+
+    def _read(self, domain: str, file: str, ini: IniFile, *, is_good: bool = False) -> None:
         definition = Definition(domain, file, self._real_path, ini.data, ini.owner)
         try:
             spec = self._reader.read(definition)
@@ -174,18 +211,20 @@ class VassalFolder:
             self._refuse_broken(file, error)
             return
         if isinstance(spec, Spec):
-            self._intake.serve(spec, ini.stamp, ini.data)
+            self._intake.serve(spec, ini.stamp, ini.data, is_good=is_good)
         else:
-            task = self._tasks.create_task(self._wait_for(spec, file, ini))
+            task = self._tasks.create_task(self._wait_for(spec, file, ini, is_good=is_good))
             self._pending.add(task)
             task.add_done_callback(self._pending.discard)
 
-    async def _wait_for(self, pending: PendingSpec, file: str, ini: IniFile) -> None:
+    async def _wait_for(
+        self, pending: PendingSpec, file: str, ini: IniFile, *, is_good: bool
+    ) -> None:
         """Serve a spec that takes time, unless the ini changes meanwhile."""
         try:
             spec = await pending()
             if self._stamps.get(file) == ini.stamp:
-                self._intake.serve(spec, ini.stamp, ini.data)
+                self._intake.serve(spec, ini.stamp, ini.data, is_good=is_good)
         except BrokenIni as error:
             if self._stamps.get(file) == ini.stamp:
                 self._refuse_broken(file, error)

@@ -112,8 +112,9 @@ class Intake:
         self._winners.save()
         self._log_beyond_limit()
 
-    def serve(self, spec: Spec, stamp: Stamp, text: bytes = b"") -> None:
-        """Admit the vassal, or revise it; or refuse the spec. `text` is what it was made of."""
+    def serve(self, spec: Spec, stamp: Stamp, text: bytes = b"", *, is_good: bool = False) -> None:
+        """Admit the vassal, or revise it; or refuse the spec. `text` is what it was made of.
+        `is_good`: the app of an earlier daemon has served by it."""
         if self._is_closed:
             return
         if conflict := self._claims.conflict(spec):
@@ -133,7 +134,13 @@ class Intake:
             self._dismiss(vassal.spec, "the path of its socket has changed")
             return
         try:
-            self._apply(vassal, spec, stamp, text)
+            if vassal is None:
+                self._governor.admit(spec, stamp, text, is_good=is_good)
+                if self._logs_each:
+                    socket = spec.socket
+                    log.info("%s: listening on %s", spec.domain, socket, extra=about(spec.domain))
+            elif not _is_in_service(vassal, spec, stamp):
+                self._governor.revise(spec, stamp, text)
         except CannotListen as error:
             before = self._problem(spec.domain)
             self._refuse_spec(spec, RefusalReason.CANNOT_LISTEN, str(error))
@@ -143,15 +150,6 @@ class Intake:
         self._claims.take(spec)
         if self._refusals.remove(spec.domain):
             log.info("%s is served again", spec.ini, extra=about(spec.domain))
-
-    def _apply(self, vassal: Vassal | None, spec: Spec, stamp: Stamp, text: bytes) -> None:
-        """Raises CannotListen."""
-        if vassal is None:
-            self._governor.admit(spec, stamp, text)
-            if self._logs_each:
-                log.info("%s: listening on %s", spec.domain, spec.socket, extra=about(spec.domain))
-        elif not _is_in_service(vassal, spec, stamp):
-            self._governor.revise(spec, stamp, text)
 
     def _drop_winner(self, file: str) -> None:
         if self._winners.drop(file):

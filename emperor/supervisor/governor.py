@@ -90,11 +90,14 @@ class Governor:
 
     # What others want of a vassal.
 
-    def admit(self, spec: Spec, stamp: Stamp | None = None, text: bytes = b"") -> None:
+    def admit(
+        self, spec: Spec, stamp: Stamp | None = None, text: bytes = b"", *, is_good: bool = False
+    ) -> None:
         """Serve a new domain: its socket listens from here on. `text` is what the spec was made of,
-        read from the file with that stamp. Raises CannotListen."""
+        read from the file with that stamp. `is_good`: the app has served by it. Raises
+        CannotListen."""
         vassal = Vassal.new(spec, self._ports.listeners.listen(spec), self.now(), stamp)
-        vassal.text = text
+        vassal.text, vassal.has_accepted = text, is_good
         vassal.in_maintenance = self.maintenance.since(spec.domain) is not None
         self.vassals.add(vassal)
         self._effects.update_watch(vassal)

@@ -90,6 +90,14 @@ def newest(vassal: Vassal) -> tuple[Spec, Stamp | None]:
     return version.spec, version.stamp
 
 
+def last_good(vassal: Vassal) -> Version | None:
+    """The last version by which the app has accepted, or that stayed in service because a newer one
+    was refused; None where none is known."""
+    is_good = vassal.has_accepted or vassal.failed is not None or vassal.ini_error is not None
+    version = vassal.good or (_in_effect(vassal) if is_good else None)
+    return version if version and version.text else None
+
+
 def why_fallen_back(vassal: Vassal) -> str | None:
     """Why an older version is in effect, for the administrator; None where it is the newest."""
     if vassal.failed is None:

@@ -98,7 +98,7 @@ class Backend:
         eventually(lambda: not self.machine.processes(), what=f"{self} has no process left")
         assert not list((self.machine.root / "var/sockets").iterdir()), "sockets were left behind"
         run_dir = self.machine.root / "run/emperord"
-        assert [path.name for path in run_dir.iterdir()] == ["emperord.lock"]
+        assert {path.name for path in run_dir.iterdir()} == {"emperord.lock", "good-inis"}
 
     def signal_emperord(self, name: str) -> None:
         """Send a signal to the daemon alone."""

@@ -88,3 +88,50 @@ def test_a_hit_while_the_ini_is_being_written_finds_the_app(backend: Backend) ->
     eventually(lambda: backend.lines("its ini changed"))
     backend.until(DOMAIN, "running")
     assert backend.get(DOMAIN).status == 200
+
+
+def without_app(good: str) -> str:
+    return good.replace("file = ", ";file = ")
+
+
+def without_folder(good: str) -> str:
+    return f"{good}chdir = /srv/not-there\n"
+
+
+def restart(backend: Backend) -> None:
+    assert backend.stop() == 0
+    backend.start()
+
+
+@pytest.mark.parametrize("breaks", [without_app, without_folder])
+def test_the_last_good_version_outlives_a_stop(
+    backend: Backend, breaks: Callable[[str], str]
+) -> None:
+    backend.expect(f"{NO_APP}|did not start: |the old one serves on")
+    good = backend.ini(DOMAIN, "environ.py", env="MINE=1")
+    backend.drop(DOMAIN, good)
+    backend.until(DOMAIN, "parked")
+    assert "MINE=1" in backend.get(DOMAIN).text
+    restart(backend)
+    assert backend.stop() == 0
+    # Nobody has asked for the app since the first stop.
+    by_rename(backend, breaks(good).replace("MINE=1", "MINE=2"))
+    for _ in range(2):
+        backend.start()
+        assert "MINE=1" in backend.get(DOMAIN).text, "broken while the daemon was down"
+        assert eventually(lambda: (backend.vassal(DOMAIN) or {})["last_error"])
+        assert backend.stop() == 0
+    backend.start()
+    by_rename(backend, good.replace("MINE=1", "MINE=3"))
+    eventually(lambda: "MINE=3" in backend.get(DOMAIN).text, what="the mended ini is in effect")
+
+
+def test_a_version_of_another_owner_does_not_come_back(backend: Backend) -> None:
+    backend.expect("cannot serve a.example.ini: ")
+    backend.add(DOMAIN)
+    assert backend.get(DOMAIN).status == 200
+    assert backend.stop() == 0
+    by_rename(backend, "[uwsgi\n")
+    os.chown(backend.vassals / f"{DOMAIN}.ini", 33, 33)
+    backend.start()
+    assert backend.get(DOMAIN).status == 503
