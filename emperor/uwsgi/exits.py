@@ -49,10 +49,13 @@ _CHATTER = re.compile(
     | failed\ to\ open\ python\ file\ .*/uwsgi/inside\.py$
     | probably\ another|binary\ path|Loading\ |Traceback|announcing\ my\ loyalty)
     | \ -\ (?:need-app\ requested|announcing|graceful|lost\ communication|received\ message)
+    | \ -\ uWSGI\ \w+\ \d+\ error:\ the\ master\ disconnected
     | \[0x[0-9a-f]+\]$ | ^\[pid:\ \d | message\ \d+\ from\ emperor | ^\.\.\.
     """,
     re.VERBOSE,
 )
+# A worker says so where its master is gone without a word.
+_ORPHANED = " error: the master disconnected from this worker"
 _ELSEWHERE = "its log does not say why, so look where logto or daemonize of the ini send its output"
 _LONGEST_WORD, _LONGEST = 160, 500
 # An app prints what it likes. On long lines, or thousands of short ones, the patterns would take up
@@ -240,6 +243,8 @@ def _by_status(ended: Exit, printed: str) -> str:
         words = f"the app ended itself ({ended}), by sys.exit() or os._exit() perhaps"
     said = _said(printed)
     if not said and ended.code in _EXITS:
+        if _ORPHANED in printed:
+            return f"the app ended the master process itself ({ended}), by os._exit() perhaps"
         # uWSGI itself always says something.
         return f"{words}; {_ELSEWHERE}"
     return f"{words}: {said}" if said else words

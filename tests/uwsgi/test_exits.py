@@ -61,6 +61,9 @@ AROUND = Circumstances(lambda address: f"by what listens at {address}", ("127.0.
         (Exit(code=1), "failed to open python file /usr/lib/emperord/emperor/uwsgi/inside.py\n",
          "uWSGI gave up (exit status 1); its log does not say why, so look where logto or daemonize"
          " of the ini send its output"),
+        (Exit(code=1), "Sat Nov 28 21:07:33 2026 - uWSGI worker 1 error: the master disconnected"
+         " from this worker. Shutting down the worker.\n",
+         "the app ended the master process itself (exit status 1), by os._exit() perhaps"),
         (Exit(code=1), "x" * 1000, "uWSGI gave up (exit status 1): " + "x" * 160),
         (Exit(code=3), "", "the app ended itself (exit status 3), by sys.exit() or os._exit()"
          " perhaps"),
