@@ -16,7 +16,7 @@ from emperor.linux.trust import others_may_write, who_may_turn
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
 from emperor.model.settings import SettingsError
 from emperor.model.spec import Spec
-from emperor.uwsgi.ini import SOCKETS, Before, Ini, Option, parse
+from emperor.uwsgi.ini import SOCKETS, Before, Ini, Option, lines_of, parse, text_of
 from emperor.uwsgi.options import uwsgi_options
 
 log = logging.getLogger("emperord.defaults")
@@ -56,7 +56,7 @@ def read_defaults(path: Path) -> Defaults:
         raise BrokenIni("the users of the apps cannot read it", "chmod o+r it")
     with path.open("rb") as file:
         data = file.read(LONGEST_DEFINITION + 1)
-    ini = parse(data, path.name, os.path.realpath(path.parent))
+    ini = _parsed(data, path.name, os.path.realpath(path.parent))
     for option in ini.options:
         if option.key in SOCKETS:
             cause = f"{option.key} = {option.value} would be the socket of every vassal"
@@ -67,6 +67,14 @@ def read_defaults(path: Path) -> Defaults:
     options = tuple(Option(option.key, option.value, 0) for option in ini.options)
     reason = ini.needs_uwsgi and replace(ini.needs_uwsgi, line=0)
     return Defaults(replace(ini, options=options, needs_uwsgi=reason), Before(str(path), digest))
+
+
+def _parsed(data: bytes, name: str, folder: str) -> Ini:
+    """Other than an ini of an app, the file may hold nothing: an administrator comments all out."""
+    text = text_of(data, name, folder)
+    if all(line == "[uwsgi]" for _, line in lines_of(text)):
+        return Ini(name, (), (), text=text)
+    return parse(data, name, folder)
 
 
 class DefaultsFile:

@@ -48,6 +48,14 @@ def test_options_of_the_defaults_come_first_and_have_no_line(folder: Path) -> No
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("text", ["", "; threads = 2"])
+def test_the_file_may_hold_no_option(folder: Path, text: str) -> None:
+    ini = read(folder, text).before(ini_of("idle = 30"))
+    assert [option.key for option in ini.options] == ["idle"]
+    (folder / "defaults.ini").write_text(text)
+    assert read_defaults(folder / "defaults.ini").ini.options == ()
+
+
 def test_the_ini_wins_over_the_defaults_in_the_spec(folder: Path) -> None:
     defaults = read(folder, "idle = 60\nlisten = 7\ncron = 0 0 0 0 0 /bin/true")
     ini = defaults.before(ini_of("idle = 30\nfile = /a.py"))
