@@ -193,6 +193,7 @@ def unusable_paths(
     """A finding for each path that cannot be used. `folder` is the ini's own."""
     last = ini.last
     if "chroot" in last:
+        yield from _unusable_chroot(last["chroot"], users, files)
         return
     start = places(last, folder).folder
     if start is not None and "chdir" in last and problem_at(Need.ENTER, start, users.bind, files):
@@ -217,6 +218,13 @@ def unusable_paths(
                 if option.key in ("file", "wsgi-file"):
                     cure = _without_callable(option, path, user, files) or cure
                 yield Finding(option.line, rule.severity, f"{text}, so {rule.fails}", cure)
+
+
+def _unusable_chroot(option: Option, users: Users, files: Files) -> Iterator[Finding]:
+    path = _resolved(option.value, None)
+    if path and (problem := problem_at(Need.ENTER, path, users.start, files)):
+        text, cure = problem
+        yield Finding(option.line, Severity.ERROR, f"{text}, so the app does not start", cure)
 
 
 def _ruled(ini: Ini, spec: Spec) -> Iterator[tuple[Option, _Rule]]:

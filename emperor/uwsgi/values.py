@@ -1,12 +1,23 @@
 """Finds values that uWSGI reads and then refuses to start with (sanitize_args of core/init.c, and
 others), and values that it reads otherwise than they look."""
 
+import os
 import re
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from emperor.uwsgi.findings import Finding, Severity
-from emperor.uwsgi.ini import HOMES, PLUGIN_KEYS, Ini, Option, is_off
+from emperor.uwsgi.ini import (
+    HOMES,
+    PLUGIN_KEYS,
+    SOCKETS,
+    STATS,
+    Ini,
+    Option,
+    is_off,
+    leading_number,
+)  # fmt: skip
 from emperor.uwsgi.spec import APPS, whole_number
 
 # cron takes five numbers, and -1 for any (core/cron.c).
@@ -40,6 +51,7 @@ _HOOKS = frozenset({
     "wait_for_fs", "wait_for_file", "wait_for_dir", "wait_for_socket", "unix_signal",
     "spinningfifo", "exit", "print", "log",
 })  # fmt: skip
+_FILES = frozenset({"file", "wsgi-file"})
 _STARTING_HOOKS = frozenset({
     "hook-asap", "hook-pre-jail", "hook-in-jail", "hook-as-root", "hook-as-user", "hook-pre-app",
     "hook-post-app", "hook-accepting1", "hook-accepting", "hook-post-fork", "hook-master-start",
@@ -51,6 +63,16 @@ _VARIABLE = re.compile(r"[$%]\([\w.-]+\)")
 # With less, an ordinary request of nginx's does not fit: its parameters and a browser's headers.
 _LEAST_BUFFER_BYTES = 1024
 _LEAST_VARS = 20
+# No machine has as much memory. uWSGI takes a negative size for a larger one.
+_TOO_MANY_BYTES = 1 << 40
+# core/socket.c: bind_to_unix
+_LONGEST_SOCKET_BYTES = 102
+# Their values begin with a regular expression. Of its errors, these are the same in PCRE.
+_EXPRESSIONS = re.compile(
+    r"(?:(?:error|response|final)-)?route(?:-(?:uri|path-info|host|qs|query-string|remote-addr"
+    r"|remote-user|user-agent|referer))?|static-expires(?:-uri|-path-info)?(?:-mtime)?"
+)
+_SAME_IN_PCRE = ("missing )", "unbalanced parenthesis", "unterminated character set")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +119,32 @@ def refused_values(ini: Ini, known: Collection[str]) -> Iterator[Finding]:
             yield from _cron2(option)
         elif option.key == "cache2":
             yield from _cache2(option)
+        elif option.key in SOCKETS | STATS and option.value.startswith("/"):
+            yield from _long_socket(option)
+        elif _EXPRESSIONS.fullmatch(option.key):
+            yield from _expression(option)
         elif not has_plugins:
             yield from _named(option)
+
+
+def _long_socket(option: Option) -> Iterator[Finding]:
+    length = len(os.fsencode(option.value.partition(",")[0]))
+    if length > _LONGEST_SOCKET_BYTES:
+        cause = f"the path of {option.key} has {length} bytes, and uWSGI takes"
+        cause += f" {_LONGEST_SOCKET_BYTES} at most"
+        yield _error(option.line, cause, "shorten it")
+
+
+def _expression(option: Option) -> Iterator[Finding]:
+    pattern = option.value.split(" ", 1)[0]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        if str(error).startswith(_SAME_IN_PCRE):
+            cause = f"{pattern} of {option.key} is no regular expression: {error}"
+            yield _error(option.line, cause, "correct it")
 
 
 def unset_variables(ini: Ini) -> Iterator[Finding]:
@@ -212,6 +258,24 @@ def _small_request(values: Values) -> Iterator[Finding]:
             yield Finding(values.line(key), Severity.ERROR, text, f"drop {key}")
 
 
+def _large_buffers(values: Values) -> Iterator[Finding]:
+    for key in ("post-buffering", "post-buffering-bufsize"):
+        size = leading_number(values.last[key].value) if key in values.last else 0
+        if not 0 <= size < _TOO_MANY_BYTES:
+            cause = f"{key} = {size} is more memory than there is"
+            yield _error(values.line(key), cause, f"drop {key}")
+
+
+def _called(values: Values) -> Iterator[Finding]:
+    option = values.last.get("callable")
+    if option and "(" in option.value and not _FILES.isdisjoint(values.last):
+        cause = f"uWSGI looks for the name {option.value!r} in the file, and calls nothing"
+        name = option.value.partition("(")[0]
+        cure = f"write application = {option.value} there, or module = MODULE:{name}()"
+        yield _error(option.line, cause, cure)
+
+
 _RULES: tuple[_Rule, ...] = (
+    _large_buffers, _called,
     _cheaper, _lifetime, _cheaper_memory, _app_needed, _loop, _cache_needed, _small_request,
 )  # fmt: skip

@@ -107,6 +107,7 @@ _APPS = (
     _bad("no-mounted-module", "mount = /=nosuch:app\n", "there is no module nosuch in"),
     _bad("no-mounted-callable", "mount = /=app:nosuch\nchdir = SITE\n", "defines no nosuch"),
     _good("mounted-module", "mount = /=app:application\nchdir = SITE\n"),
+    _bad("called", f"{_APP}callable = make()\n", "and calls nothing"),
     _bad("empty-file", "file =\n", "file is empty, so it names no app"),
     _bad("no-gevent", f"{_APP}gevent = 10\nvenv = SITE/venv\n", "its loop needs the module gevent"),
     _good("psgi-beside", f"{_APP}psgi = SITE/app.psgi\n", "uWSGI's plugin psgi"),
@@ -186,6 +187,7 @@ _SOCKETS = (
     _bad("no-cert", f"{_APP}https-socket = 127.0.0.1:PORT,SITE/no.pem,SITE/key.pem\n", "no.pem"),
     _bad("one-cert", f"{_APP}https-socket = 127.0.0.1:PORT,SITE/cert.pem\n", "https-socket syntax"),
     _bad("low-port", f"{_APP}http-socket = :77\n{_AS_WEB}", "www-data may not bind port 77"),
+    _bad("socket-long", f"{_APP}socket = /{'x' * 102}\n", "and uWSGI takes 102 at most"),
     _good("port-a", f"{_APP}http-socket = 127.0.0.1:SAME\n"),
     _bad("port-b", f"{_APP}http-socket = :SAME\n", "of port-a.test.ini", after="port-a"),
     _bad("port-c", f"{_APP}stats = 127.0.0.1:SAME\n", "of port-a.test.ini", after="port-a"),
@@ -213,6 +215,10 @@ _OTHERS = (
     _good("hours", f"{_APP}cron2 = hours=3 true\n", "cron2 ignores hours"),
     _bad("no-include", "include = SITE/no.ini\n", "no.ini"),
     _bad("worker-exec", f"{_APP}worker-exec = /bin/true\n", "replaces the worker"),
+    _bad("chroot", f"{_APP}chroot = SITE/no\n", "there is no folder SITE/no"),
+    _bad("expression", f"{_APP}route = ^/a( deny:\n", "missing ), unterminated subpattern"),
+    _good("expressions", f"{_APP}route = ^/(?<a>b)[[:alpha:]]++$ break:404\n"),
+    _bad("no-bytes", f"{_APP}post-buffering = -5\n", "is more memory than there is"),
     _bad("exec-fails", f"{_APP}exec-as-user = SITE/no-command\n", "no program SITE/no-command"),
 )
 
