@@ -410,7 +410,7 @@ APPS = (
     Failure(
         "no-app",
         "cannot load the app: no app loaded; name one by file, wsgi-file or module",
-        "static-map = /files={site}\nneed-app = true",
+        "static-map = /files={site}\nstatic-index = index.html\nneed-app = true",
         is_named=False,
     ),
 )
