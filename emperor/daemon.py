@@ -27,10 +27,10 @@ from emperor.linux.journal import (
     is_stderr_journal,
 )
 from emperor.linux.limits import raise_open_files
-from emperor.linux.listeners import owners
 from emperor.linux.lock import AlreadyRunning, RunLock
 from emperor.linux.notify import Notifier
 from emperor.linux.origin import Origin
+from emperor.linux.socket_owner import owners
 from emperor.model.daemon_record import keep_fixed_paths
 from emperor.model.settings import KEYS, Settings, SettingsError
 from emperor.model.snapshot import FORMAT

@@ -23,6 +23,7 @@ from emperor.cli.records import parse
 from emperor.cli.text import plain
 from emperor.model.domain import is_domain
 from emperor.model.status import Report, as_json
+from emperor.model.wildcard import is_wildcard
 
 _DOWN = "a dead backend stays in the list: load balancers mark it down and spread its domains"
 
@@ -129,7 +130,9 @@ def plan(
     A domain that moves needs its ini and its files at the new backend, and sleeps there at first.
     """
     old, new = (Placement(file, placement) for file in backends)
-    domains = asyncio.run(_served(run_dir)) if vassals_dir is None else _named(vassals_dir)
+    names = asyncio.run(_served(run_dir)) if vassals_dir is None else _named(vassals_dir)
+    # A wildcard is no host, and is needed at each backend.
+    domains = [name for name in names if not is_wildcard(name)]
     rendezvous = None
     if placement is not Rule.RENDEZVOUS:
         before, after = (Placement(file, Rule.RENDEZVOUS) for file in backends)

@@ -8,10 +8,8 @@ serves well from it, with processes, threads and gevent alike (measured).
 """
 
 import errno
-import grp
 import logging
 import os
-import pwd
 import select
 import socket
 import stat
@@ -21,7 +19,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from emperor.linux.discard import take
+from emperor.linux.guests import Guests
 from emperor.linux.leftovers import CLOSED_MODE, bind, link, make_folder, remove_if_empty
+from emperor.linux.socket_owner import owners
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotListen
 from emperor.model.settings import Settings, SettingsError
@@ -43,6 +43,7 @@ class _Common:
 
     loop: AbstractEventLoop
     sockets: str
+    guests: Guests
     folder_owner: tuple[int, int]
     socket_owner: tuple[int, int]
     open_mode: int
@@ -58,7 +59,10 @@ class UnixListeners:
         uid, gid = owners(settings)
         sockets = os.fspath(settings.sockets_dir)
         _make_sockets(sockets)
-        self._common = _Common(loop, sockets, (os.geteuid(), gid), (uid, gid), settings.socket_mode)
+        guests = Guests(sockets)
+        self._common = _Common(
+            loop, sockets, guests, (os.geteuid(), gid), (uid, gid), settings.socket_mode
+        )
 
     def listen(self, spec: Spec) -> "UnixListener":
         """A listener on `spec.socket`, bound exactly as that is spelled, with the door closed
@@ -68,6 +72,8 @@ class UnixListeners:
         CannotListen, and then leaves nothing behind.
         """
         common = self._common
+        for name in (spec.domain, *spec.aliases):
+            common.guests.drop(name)
         folder = f"{common.sockets}/{spec.domain}"
         try:
             try:
@@ -78,6 +84,10 @@ class UnixListeners:
                 raise
         except OSError as error:
             raise _cannot_listen(spec.socket, error) from error
+
+    def unlink(self, name: str) -> None:
+        """Remove the link of the host `name`; of a wildcard, the links of all hosts below it."""
+        self._common.guests.drop(name)
 
     def _listen(self, spec: Spec) -> "UnixListener":
         bound = bind(spec.socket)
@@ -155,6 +165,8 @@ class UnixListener:
         Raises CannotListen, and then nothing was changed.
         """
         try:
+            for alias in set(spec.aliases) - set(self._aliases):
+                self._common.guests.drop(alias)
             self._link_aliases(spec.aliases)
         except OSError as error:
             raise _cannot_listen(self._path, error) from error
@@ -198,8 +210,14 @@ class UnixListener:
         """Let only root connect, under `activation = socket` too."""
         self._set_door(is_open=False, barred=True)
 
+    def link(self, host: str) -> bool:
+        """Have nginx find this socket by `host` until the door closes. Returns whether it does."""
+        return self._common.guests.add(host, self._domain)
+
     def _set_door(self, is_open: bool, barred: bool = False) -> None:
         self._open, self._barred = is_open, barred
+        if not is_open:
+            self._common.guests.drop_all(self._domain)
         self._set_mode()
 
     def _set_mode(self) -> None:
@@ -293,6 +311,7 @@ class UnixListener:
         if self._is_closed():
             return
         self.unwatch()
+        self._common.guests.drop_all(self._domain)
         self._unlink_aliases(self._aliases)
         if self._info() is not None:  # after close(2) the inode's number could be another's
             try:
@@ -335,31 +354,6 @@ def _send_away(connection: socket.socket, answer: bytes) -> None:
         for _ in range(_MOST_PIECES):
             if not take(connection, _PIECE_BYTES):
                 break
-
-
-def owners(settings: Settings) -> tuple[int, int]:
-    """The uid and gid that sockets get. Raises SettingsError for an unknown name."""
-    return _uid(settings.socket_owner), _gid(settings.socket_group)
-
-
-def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdecimal()
-
-
-def _uid(user: str) -> int:
-    try:
-        return int(user) if _is_number(user) else pwd.getpwnam(user).pw_uid
-    except KeyError:
-        raise SettingsError(f"cannot use socket-owner = {user!r}: there is no such user") from None
-
-
-def _gid(group: str) -> int:
-    try:
-        return int(group) if _is_number(group) else grp.getgrnam(group).gr_gid
-    except KeyError:
-        raise SettingsError(
-            f"cannot use socket-group = {group!r}: there is no such group; it must be nginx's"
-        ) from None
 
 
 def _make_sockets(path: str) -> None:

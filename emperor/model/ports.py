@@ -123,6 +123,10 @@ class Listener(Protocol):
     def bar_door(self) -> None:
         """Keep nginx out under `activation = socket` too."""
 
+    def link(self, host: str) -> bool:
+        """Have nginx find this socket by another host too, until the door closes. Returns whether
+        it does."""
+
     def apply(self, spec: Spec) -> None:
         """Follow a changed spec: backlog, activation and aliases; its `socket` must be the same.
 
@@ -166,6 +170,10 @@ class Listeners(Protocol):
 
         Raises CannotListen.
         """
+
+    def unlink(self, name: str) -> None:
+        """Have nginx find no wildcard's socket by the host `name`, nor by the hosts below it if it
+        is a wildcard."""
 
     def adopt(self, spec: Spec, ref: ListenerRef | None, fd: int) -> Listener:
         """Go on with a socket that an earlier daemon bound, even where its path is gone. Without a

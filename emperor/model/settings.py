@@ -208,7 +208,8 @@ class Key:
 
 
 KEYS = (
-    Key("vassals-dir", "/etc/uwsgi/vassals", "DIR", _path, "folder of the inis, DOMAIN.ini"),
+    Key("vassals-dir", "/etc/uwsgi/vassals", "DIR", _path,
+        "folder of the inis: DOMAIN.ini; _.DOMAIN.ini: subdomains"),
     Key("vassal-defaults", "", "FILE", _ini_path,
         "an ini that uWSGI reads before each ini of vassals-dir"),
     Key("sockets-dir", "/var/sockets", "DIR", _path, "folder of the sockets, DOMAIN/socket"),

@@ -130,9 +130,13 @@ class Governor:
         self.vassals[domain].ini_error = error
         self.checkpoint.save(self.vassals[domain])
 
+    def refuse(self, domain: str) -> None:
+        """The ini of that domain is not served, and no wildcard answers in its place."""
+        self._ports.listeners.unlink(domain)
+
     def dismiss(self, domain: str, why: str = "its ini is gone") -> None:
         """Stop its processes, close its socket, unlink its path."""
-        self.handle(self._removal(self.vassals[domain], why))
+        self.handle(Occurrence(self.vassals[domain], Event.REMOVED, Cause(why, self.now())))
 
     def end_boots(self) -> None:
         """Let no process boot from here on. Otherwise the apps that wait for their turn would boot
@@ -144,7 +148,7 @@ class Governor:
         since a stop waits until all have gone."""
         for vassal in vassals:
             if vassal.state is not State.REMOVED:
-                self._queue.append(self._removal(vassal, why))
+                self._queue.append(Occurrence(vassal, Event.REMOVED, Cause(why, self.now())))
                 for_each(self._run(), self._give_up)
 
     def demand(self, vassal: Vassal, cause: Cause) -> None:
@@ -359,9 +363,6 @@ class Governor:
     def _start_if_always_on(self, vassal: Vassal) -> None:
         if vassal.stays_up and vassal.state in RESTS:
             self.handle(self._demand_of_always_on(vassal))
-
-    def _removal(self, vassal: Vassal, why: str) -> Occurrence:
-        return Occurrence(vassal, Event.REMOVED, Cause(why, self.now()))
 
     # A vassal of the daemon before.
 

@@ -21,6 +21,7 @@ from emperor.model.log_fields import about
 from emperor.model.ports import Listener
 from emperor.model.settings import Settings
 from emperor.model.spec import Repeat, Spec
+from emperor.model.wildcard import names_of
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.web.aiohttp_server import web
@@ -60,6 +61,7 @@ class Answer:
 
 
 STOPPED = Answer(Page.STOPPING)
+UNKNOWN = Answer(Page.UNKNOWN)
 
 
 def outcome(vassal: Vassal | None, now: float) -> Run | Wait | Answer:
@@ -207,7 +209,8 @@ class Activation:
         hit = Hit.of(request.headers)
         if not is_domain(hit.domain):
             return self._respond(Answer(Page.NO_DOMAIN), hit)
-        vassal = self._governor.vassals.serving(hit.domain)
+        answers = self._vassal(hit.domain)
+        vassal = answers if isinstance(answers, Vassal) else None
         if hit.refused_file:
             return self._refuse_download(vassal, hit)
         domain = vassal.spec.domain if vassal else UNKNOWN_HOSTS
@@ -220,25 +223,37 @@ class Activation:
 
     async def _wake(self, hit: Hit) -> web.Response:
         """Have the app started, and hold the request meanwhile."""
-        vassal = self._governor.vassals.serving(hit.domain)
-        if vassal is None and hit.domain not in self._refused and await self._provide(hit.domain):
-            vassal = self._governor.vassals.serving(hit.domain)
+        vassal = self._vassal(hit.domain)
+        if vassal == UNKNOWN and await self._provide(hit.domain):
+            vassal = self._vassal(hit.domain)
         if self._stopping:
             return self._respond(STOPPED, hit)
-        if vassal is None and hit.domain in self._refused:
-            return self._respond(Answer(Page.REFUSED, RETRY_REFUSED_SECONDS), hit)
-        if vassal is None:
-            return self._respond(Answer(Page.UNKNOWN), hit)
+        if isinstance(vassal, Answer):
+            return self._respond(vassal, hit)
         if failed := failure(hit, vassal.spec):
             now = self._governor.now()
             return self._respond(turned_away(vassal, hit, now) or failed, hit)
         self._demand(vassal, hit)
         return await self._hold(hit, vassal.spec.domain)
 
+    def _vassal(self, host: str) -> Vassal | Answer:
+        """The vassal that answers for a host: by its own ini, or else by the nearest wildcard. An
+        ini that is refused, or whose vassal is about to go, gives way to no wildcard."""
+        vassals = self._governor.vassals
+        for name in names_of(host):
+            if vassal := vassals.serving(name):
+                return vassal
+            if name in self._refused:
+                return Answer(Page.REFUSED, RETRY_REFUSED_SECONDS)
+            if name == host and vassals.get(name):
+                break
+        return UNKNOWN
+
     def _refuse_download(self, vassal: Vassal | None, hit: Hit) -> web.Response:
         """Answer a request whose app has named a file that nginx does not send for it."""
-        what = f"X-Accel-Redirect of {hit.domain}"
-        if vassal and self._bursts.begins(what, self._governor.now()):
+        if vassal and self._bursts.begins(
+            f"X-Accel-Redirect of {vassal.spec.domain}", self._governor.now()
+        ):
             log.warning(
                 "cannot send the file %r that %s names in X-Accel-Redirect: it is in no folder that"
                 " /etc/nginx/emperord/downloads.conf lists for this host; add the folder there",
@@ -305,9 +320,12 @@ class Activation:
         decision = outcome(vassal, self._governor.now())
         if vassal and decision == STOPPED:
             self._demand(vassal, hit)
-        if isinstance(decision, Run):
-            return web.Response(headers={"X-Accel-Redirect": "@app"})
-        return None
+        if not isinstance(decision, Run):
+            return None
+        is_own = vassal is None or hit.domain in (domain, *vassal.spec.aliases)
+        if not is_own and not decision.listener.link(hit.domain):
+            return self._respond(Answer(Page.BROKEN), hit)
+        return web.Response(headers={"X-Accel-Redirect": "@app"})
 
     def _respond(self, answer: Answer, hit: Hit) -> web.Response:
         wording = answer.page.value

@@ -25,6 +25,7 @@ from emperor.model.status import (
     VassalDetail,
     as_json,
 )
+from emperor.model.wildcard import names_of
 from emperor.supervisor.events import REMEMBERED, EventLog
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Result, Vassal
@@ -222,7 +223,10 @@ class Control:
         if leaving := self._governor.vassals.get(host):
             why = leaving.last_stop.why if leaving.last_stop else "it is about to be gone"
             raise ApiError(ProblemCode.NO_SUCH_VASSAL, f"{host} is no vassal any more: {why}")
-        raise ApiError(ProblemCode.NO_SUCH_VASSAL, f"there is no vassal {host}")
+        serving = (name for name in names_of(host) if self._governor.vassals.serving(name))
+        wildcard = next(serving, None)
+        told = f"; {wildcard} answers for it" if wildcard else ""
+        raise ApiError(ProblemCode.NO_SUCH_VASSAL, f"there is no vassal {host}{told}")
 
 
 def _concerns(event: TransitionEvent, domains: Collection[str]) -> bool:

@@ -111,7 +111,7 @@ def test_a_terminal_gets_one_screen(tmp_path: Path, three: Path, four: Path, vas
 def test_the_domains_are_those_that_the_daemon_serves(
     emperor: FakeEmperor, ctl: Ctl, three: Path, four: Path
 ) -> None:
-    emperor.serve(*DOMAINS[:30])
+    emperor.serve("_.example.com", *DOMAINS[:30])
     plan = planned(ctl, "--backends", three, four)
     assert plan["domains"] == 30
     assert {move["domain"] for move in plan["moves"]} < set(DOMAINS[:30])

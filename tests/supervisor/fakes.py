@@ -188,6 +188,7 @@ class FakeListener:
         self.closed = False
         self.refused = 0
         self.answer = b""
+        self.links: list[str] = []
         self.noted = 0
         self.fault: Exception | None = None
         self.connect_fault: Exception | None = None
@@ -226,6 +227,10 @@ class FakeListener:
             with self.actions.step("close"):
                 self.door_open = False
         self.barred = False
+
+    def link(self, host: str) -> bool:
+        self.links.append(host)
+        return True
 
     def apply(self, spec: Spec) -> None:
         self.spec = spec
@@ -278,6 +283,9 @@ class FakeListeners:
             raise CannotListen(self.problem)
         self.made.append(FakeListener(spec, 10 + len(self.made), self.actions))
         return self.made[-1]
+
+    def unlink(self, name: str) -> None:
+        pass
 
     def adopt(self, spec: Spec, ref: ListenerRef | None, fd: int) -> FakeListener:
         if ref is None:

@@ -26,7 +26,7 @@ from emperor.web.health import Health
 from emperor.web.pace import Pacer
 from emperor.web.pages import Page
 from tests.eventually import eventually_async
-from tests.supervisor.fakes import SPEC, World, settings
+from tests.supervisor.fakes import SPEC, FakeListener, World, settings
 
 Client = TestClient[Request, Application]
 
@@ -437,3 +437,45 @@ async def test_a_delayed_request_wakes_an_app_that_ended_again(end: str) -> None
         await eventually_async(lambda: len(world.launcher.started) == 2)
         world.launcher.last.accepts()
         assert (await hit).status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "served_by"),
+    [
+        ("a.example", "a.example"),
+        ("b.shop.example", "_.shop.example"),
+        ("x.y.shop.example", "_.y.shop.example"),
+        ("own.shop.example", "own.shop.example"),
+        ("shop.example", "_"),
+        ("refused.shop.example", None),
+        ("b.refused.example", None),
+    ],
+)
+async def test_the_nearest_wildcard_answers_for_a_host(host: str, served_by: str | None) -> None:
+    world = World()
+    for domain in ("_.shop.example", "_.y.shop.example", "own.shop.example", "_"):
+        world.add(domain)
+    refused = {"refused.shop.example": "", "_.refused.example": ""}
+    async with front(world, refused=refused) as nginx:
+        if served_by is None:
+            assert (await nginx.ask(host)).status == 503
+            assert not world.launcher.started
+            return
+        asking = asyncio.ensure_future(nginx.ask(host))
+        await eventually_async(lambda: world.launcher.started)
+        assert world.launcher.last.spec.domain == served_by
+        world.launcher.last.accepts()
+        assert (await asking).headers["X-Accel-Redirect"] == "@app"
+        vassal = world.governor.vassals[served_by]
+        listener = vassal.listener
+        assert isinstance(listener, FakeListener)
+        assert listener.links == ([] if host == served_by else [host])
+
+
+async def test_an_ini_that_is_gone_leaves_no_link_beside_its_folder() -> None:
+    world = World()
+    world.add("_")
+    world.run()
+    world.governor.dismiss("a.example")
+    async with front(world) as nginx:
+        assert (await nginx.ask("a.example")).status == 404

@@ -1,0 +1,33 @@
+"""Decides which ini answers for a host without an ini of its own.
+
+`_.example.com.ini` is for every subdomain of example.com, and `_.ini` for every host: `_` is the
+first label, as `*` is in DNS and in nginx's server_name. A file name with `*` would need quotes in
+every shell. The label `_` alone is no host that DNS or a certificate could name.
+"""
+
+from collections.abc import Iterator
+
+_LABEL = "_"
+
+
+def is_wildcard(name: str) -> bool:
+    """Whether the name stands for other hosts too."""
+    return name == _LABEL or name.startswith(f"{_LABEL}.")
+
+
+def is_below(host: str, wildcard: str) -> bool:
+    """Whether `wildcard` stands for `host`."""
+    return wildcard == _LABEL or host.endswith(wildcard.removeprefix(_LABEL))
+
+
+def names_of(host: str) -> Iterator[str]:
+    """The names by which a vassal may answer for `host`: the host itself, then the wildcards for
+    it, the nearest one first."""
+    yield host
+    rest = host
+    while "." in rest:
+        rest = rest.partition(".")[2]
+        if f"{_LABEL}.{rest}" != host:
+            yield f"{_LABEL}.{rest}"
+    if host != _LABEL:
+        yield _LABEL
