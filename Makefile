@@ -1,4 +1,5 @@
-# `make` without a target lists the targets. They run on Debian 12, as root or with sudo.
+# `make` without a target lists the targets. They run on Debian 12 and 13 and on Ubuntu 24.04, as
+# root or with sudo.
 
 PYTHON := .venv/bin/python
 # Tests of one file run in one process, since they share what is slow to set up. About half of the

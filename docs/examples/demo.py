@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from docs.examples import backend, balancer
 from docs.examples.layout import BACKENDS, BALANCER, BIN, IDLE_SECONDS, Fleet, lay_out
@@ -79,7 +80,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8080, help="the first port to try [8080]")
     port = parser.parse_args().port
     if os.geteuid() != 0:
-        os.execvp("sudo", ["sudo", sys.executable, "-m", "docs.examples.demo", f"--port={port}"])
+        _become_root(port)
     # SIGINT too: a shell starts a command with `&` with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
@@ -87,6 +88,14 @@ def main() -> None:
         run(port)
     except DemoError as error:
         sys.exit(str(error))
+
+
+def _become_root(port: int) -> NoReturn:
+    """Run the demo again as root, by sudo; exits with the reason if there is no sudo."""
+    try:
+        os.execvp("sudo", ["sudo", sys.executable, "-m", "docs.examples.demo", f"--port={port}"])
+    except FileNotFoundError:
+        sys.exit("cannot start: the demo needs root, and sudo is not installed; run it as root")
 
 
 def run(port: int) -> None:

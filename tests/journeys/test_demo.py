@@ -1,6 +1,7 @@
 """`make run`, as it is: a balancer, two backends and three apps on loopback, the lines that it says
 to paste, and nothing left after Ctrl-C."""
 
+import os
 import re
 import secrets
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from docs.examples import demo as demo_program
 from tests.eventually import PATIENCE_SECONDS, eventually
 from tests.http_client import Request, ask
 
@@ -114,3 +116,11 @@ def test_its_advice_is_true_and_an_interrupt_ends_everything(demo: Demo) -> None
     assert not demo.folder.exists()
     # They are zombies until init reaps them.
     eventually(lambda: not any(process.is_running() for process in processes))
+
+
+def test_without_root_and_sudo_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(sys, "argv", ["demo"])
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SystemExit, match="needs root, and sudo is not installed; run it as root"):
+        demo_program.main()

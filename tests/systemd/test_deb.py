@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -199,3 +200,14 @@ def test_an_upgrade_leaves_a_daemon_stopped_that_was_stopped(machine: Box) -> No
     assert box.run("systemctl", "is-active", *UNITS).stdout == "inactive\n" * 3
     assert box.run("systemctl", "is-enabled", "emperord").stdout == "disabled\n"
     assert box.run("test", "-L", former).returncode == 1, "it would keep the socket after a stop"
+
+
+def test_a_package_is_not_begun_without_the_tools_of_dpkg(tmp_path: Path) -> None:
+    for program in ("bash", "dirname", "dpkg-deb"):
+        (tmp_path / program).symlink_to(str(shutil.which(program)))
+    refused = subprocess.run(
+        [ROOT / "systemd/debian/build", "1", tmp_path / "out"],
+        env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert refused.stderr.endswith("no dpkg-shlibdeps; run `apt install dpkg-dev`\n")
