@@ -22,6 +22,7 @@ from emperor.linux.good_inis import GoodInisFile
 from emperor.linux.limits import descriptors, somaxconn
 from emperor.linux.listeners import UnixListeners
 from emperor.linux.lock import Note
+from emperor.linux.log_bound import LogBound
 from emperor.linux.maintenance_note import MaintenanceFile, state_dir
 from emperor.linux.orphans import Reaper
 from emperor.linux.queues import queue_length
@@ -157,11 +158,11 @@ class Service:
     async def _start(self, stack: AsyncExitStack) -> bool:
         """Go on with the vassals of an earlier daemon, make the others, and listen. Returns whether
         an earlier daemon left vassals."""
-        watch = FolderWatch(self._settings.vassals_dir, self._loop, self._changed)
-        stack.callback(watch.close)
-        if path := self._settings.vassal_defaults:
-            companion = CompanionWatch(path, self._loop, self._reread_defaults)
-            stack.callback(companion.close)
+        settings = self._settings
+        stack.callback(FolderWatch(settings.vassals_dir, self._loop, self._changed).close)
+        stack.callback(LogBound(settings.log_dir, settings.log_max_size, self._loop).close)
+        if path := settings.vassal_defaults:
+            stack.callback(CompanionWatch(path, self._loop, self._reread_defaults).close)
         stack.enter_context(self._events.reader(self._start_times.read))
         with _permanent_objects():
             asleep, has_predecessor = self._take_over()
@@ -200,6 +201,7 @@ class Service:
         settings, budget = self._settings, descriptors()
         control = Control(self._governor, self._reporter, self._events, self._drain, self)
         activation = self._activation.application(self._health)
+        budget = descriptors()
         for name, application, group, most in (
             ("control.sock", control.application(self._start_times), CONTROL_GROUP, budget.limit),
             ("activate.sock", activation, settings.socket_group, budget.accepted),

@@ -37,6 +37,7 @@ class Settings:
     sockets_dir: Path
     run_dir: Path
     log_dir: Path
+    log_max_size: int
     uwsgi_binary: Path | None
     pythons: tuple[Python, ...]
     python_home: Path | None
@@ -65,6 +66,7 @@ class Settings:
 
 # A stop takes stop-timeout and some seconds, and systemd is told how long that is.
 LONGEST_SECONDS = 86_400.0
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
 
 def seconds(text: str) -> float:
@@ -155,6 +157,13 @@ def _bound(text: str) -> int:
     return int(text)
 
 
+def _size(text: str) -> int:
+    written = re.fullmatch("([0-9]{1,9})([KMG]?)", text)
+    if not written:
+        raise ValueError("must be a size such as 100M, 0 for no bound")
+    return int(written[1]) * _UNITS[written[2]]
+
+
 def _mode(text: str) -> int:
     if not re.fullmatch("0?[0-7]{1,3}", text):
         raise ValueError("must be an octal mode such as 0660")
@@ -183,6 +192,11 @@ def _spelled(value: Any) -> str:
 
 def _spelled_mode(mode: int) -> str:
     return f"{mode:04o}"
+
+
+def _spelled_size(size: int) -> str:
+    unit = next(unit for unit in ("G", "M", "K", "") if size % _UNITS[unit] == 0)
+    return f"{size // _UNITS[unit]}{unit}" if size else "0"
 
 
 def _spelled_pythons(pythons: tuple[Python, ...]) -> str:
@@ -215,6 +229,8 @@ KEYS = (
     Key("sockets-dir", "/var/sockets", "DIR", _path, "folder of the sockets, DOMAIN/socket"),
     Key("run-dir", "/run/emperord", "DIR", _path, "folder of activate.sock and control.sock"),
     Key("log-dir", "/var/log/emperord", "DIR", _path, "folder of the apps' logs, DOMAIN.log"),
+    Key("log-max-size", "200M", "SIZE", _size,
+        "a log above this is cut to its end within a second; 0: no limit", _spelled_size),
     Key("uwsgi-binary", "", "FILE", _optional_path,
         "the uWSGI program; by default beside emperord's Python, else on PATH"),
     Key("pythons", "", "LIST", _pythons,

@@ -2,6 +2,7 @@
 
 import subprocess
 import threading
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -58,6 +59,22 @@ def test_a_rotation_loses_only_what_comes_between_copy_and_cut(
         assert all(after == before + 1 for before, after in pairwise(file)), "a hole inside"
     for older, newer in pairwise(files):
         assert newer[0] > older[-1], "nothing twice"
+
+
+def test_an_app_that_prints_without_end_fills_no_disk(start: Callable[..., Backend]) -> None:
+    backend = start(log_max_size="40K")
+    backend.expect("a.example: its log had more than 40960 bytes")
+    quiet = backend.folder / "quiet"
+    backend.add("a.example", "chatty.py", env=f"QUIET={quiet}")
+    replies: list[int] = []
+    thread = threading.Thread(target=lambda: replies.append(int(backend.get("a.example").text)))
+    thread.start()
+    log = backend.logs / "a.example.log"
+    head = b"--- emperord has cut this log (log-max-size) ---\n"
+    eventually(lambda: log.exists() and log.read_bytes().startswith(head))
+    quiet.touch()
+    thread.join()
+    assert numbers(log)[-1] == replies[0] - 1, "the end is there"
 
 
 def test_the_cause_of_a_death_is_found_in_a_rotated_log(

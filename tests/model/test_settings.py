@@ -60,6 +60,11 @@ def error_of(text: str, **flags: str) -> str:
             "cannot use max-starting = '-1' from FILE, line 2: must be a number, 0 for no bound",
         ),
         (
+            "[emperord]\nlog-max-size = 1 MB\n",
+            "cannot use log-max-size = '1 MB' from FILE, line 2: must be a size such as 100M, 0 for"
+            " no bound",
+        ),
+        (
             "[emperord]\nsocket-mode = rw-rw----\n",
             "cannot use socket-mode = 'rw-rw----' from FILE, line 2: must be an octal mode such as"
             " 0660",

@@ -1,0 +1,128 @@
+"""Bounds the size of the apps' logs, so that no app fills the disk between two rotations."""
+
+import logging
+import os
+from asyncio import AbstractEventLoop, TimerHandle
+from collections.abc import Collection
+from pathlib import Path
+
+from inotify_simple import INotify, flags, parse_events
+
+from emperor.model.admission import Bursts
+from emperor.model.log_fields import about
+
+log = logging.getLogger("emperord.log_bound")
+
+# An app that writes without end would wake the daemon each time.
+PAUSE_SECONDS = 1.0
+# More than the queue of events in the kernel has, by default.
+_BYTES_AT_ONCE = 1 << 20
+MOST_KEPT = 1 << 20
+SUFFIX = ".log"
+
+
+class LogBound:
+    """Cuts each log in a folder that takes more than `limit` bytes of the disk, until `close`; 0:
+    none. It looks at logs that were written to, at most once a second, and rests otherwise."""
+
+    def __init__(self, folder: Path, limit: int, loop: AbstractEventLoop) -> None:
+        self._folder = folder
+        self._limit = limit
+        self._loop = loop
+        self._bursts = Bursts()
+        self._timer: TimerHandle | None = None
+        self._cutting: set[str] = set()
+        self._inotify: INotify | None = None
+        if limit:
+            self._watch()
+
+    def close(self) -> None:
+        """Stop watching."""
+        if self._timer:
+            self._timer.cancel()
+        if self._inotify:
+            self._loop.remove_reader(self._inotify.fileno())
+            self._inotify.close()
+            self._inotify = None
+
+    def _watch(self) -> None:
+        inotify = None
+        try:
+            inotify = INotify(nonblocking=True)
+            inotify.add_watch(self._folder, flags.MODIFY | flags.ONLYDIR)
+        except OSError as error:
+            log.error("cannot watch %s: %s; its logs may grow", self._folder, error.strerror)
+            if inotify:
+                inotify.close()
+            return
+        self._inotify = inotify
+        self._listen(inotify)
+
+    def _listen(self, inotify: INotify) -> None:
+        self._loop.add_reader(inotify.fileno(), self._read, inotify)
+
+    def _read(self, inotify: INotify) -> None:
+        self._loop.remove_reader(inotify.fileno())
+        self._timer = self._loop.call_later(PAUSE_SECONDS, self._listen, inotify)
+        events = parse_events(os.read(inotify.fileno(), _BYTES_AT_ONCE))
+        names = {event.name for event in events}
+        if any(event.mask & flags.Q_OVERFLOW for event in events):
+            names = set(os.listdir(self._folder))
+        self._check(names)
+
+    def _check(self, names: Collection[str]) -> None:
+        """Cut those logs among `names` that are too large."""
+        for name in names:
+            if name.endswith(SUFFIX) and name not in self._cutting and self._is_large(name):
+                self._cutting.add(name)
+                self._loop.run_in_executor(None, self._cut, name)
+                self._tell(name.removesuffix(SUFFIX))
+
+    def _is_large(self, name: str) -> bool:
+        try:
+            return used(os.stat(self._folder / name)) > self._limit
+        except FileNotFoundError:
+            return False
+
+    def _cut(self, name: str) -> None:
+        """In a thread, since the end of a large file takes the file system long."""
+        try:
+            cut(self._folder / name, min(self._limit // 4, MOST_KEPT))
+        except OSError as error:
+            log.error("cannot cut %s: %s", self._folder / name, error.strerror)
+        self._loop.call_soon_threadsafe(
+            self._loop.call_later, PAUSE_SECONDS, self._look_again, name
+        )
+
+    def _look_again(self, name: str) -> None:
+        """Look at what the app has written since the cut began."""
+        self._cutting.discard(name)
+        if self._inotify:
+            self._check((name,))
+
+    def _tell(self, domain: str) -> None:
+        if self._bursts.begins(domain, self._loop.time()):
+            log.warning(
+                "%s: its log had more than %d bytes (log-max-size) and was cut to its end",
+                domain, self._limit, extra=about(domain),
+            )  # fmt: skip
+
+
+def used(info: os.stat_result) -> int:
+    """The bytes that a file takes, also those that an app has reserved beyond its end."""
+    return max(info.st_size, info.st_blocks * 512)
+
+
+def cut(path: Path, keep: int) -> None:
+    """Leave the last `keep` bytes of a log, from the beginning of a line. What an app writes in the
+    moment between is lost. Raises OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        size = os.fstat(descriptor).st_size
+        end = os.pread(descriptor, keep, max(0, size - keep))
+        os.ftruncate(descriptor, 0)
+        # An app that writes at a place of its own leaves a hole before it.
+        lines = end.partition(b"\n")[2].lstrip(b"\0")
+        os.write(descriptor, b"--- emperord has cut this log (log-max-size) ---\n" + lines)
+    finally:
+        os.close(descriptor)
