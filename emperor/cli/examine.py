@@ -7,10 +7,10 @@ will run as.
 
 import os
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from emperor.cli.neighbours import Neighbours, Ports
 from emperor.cli.programs import Programs, Uwsgi
 from emperor.handover.gate import Gate
 from emperor.linux.access import FileSystem
@@ -25,8 +25,6 @@ from emperor.model.settings import Settings
 from emperor.model.spec import Identity, Spec, WireProtocol
 from emperor.sources.files import read_ini
 from emperor.uwsgi.addresses import (
-    Address,
-    addresses,
     closed_ports,
     long_paths,
     unusable_addresses,
@@ -37,9 +35,10 @@ from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.features import plugins_of
 from emperor.uwsgi.findings import Finding, Severity, once
 from emperor.uwsgi.identity import ROOT, identity_of
+from emperor.uwsgi.included import located, numbered
 from emperor.uwsgi.ini import LOADERS, Ini, Option
 from emperor.uwsgi.jails import unusable_jails
-from emperor.uwsgi.lint import ignored_options, lint, unknown_options
+from emperor.uwsgi.lint import lint
 from emperor.uwsgi.misread import misread_values
 from emperor.uwsgi.paths import unusable_paths, unusable_python
 from emperor.uwsgi.pythons import binary_of
@@ -47,6 +46,7 @@ from emperor.uwsgi.reader import UwsgiReader
 from emperor.uwsgi.rehearsal import refused_at_start
 from emperor.uwsgi.reloads import restarts
 from emperor.uwsgi.resolver import CannotResolve, Resolver
+from emperor.uwsgi.unknown import ignored_options, unknown_options
 from emperor.uwsgi.users import (
     Users,
     ignored_users,
@@ -71,14 +71,6 @@ class Verdict:
     protocol: WireProtocol = WireProtocol.UWSGI
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """An ini in the folder of vassals."""
-
-    ini: Ini
-    spec: Spec
-
-
 class Examiner:
     """Checks inis one by one, and remembers what each one claims: hosts, sockets and ports.
 
@@ -89,7 +81,8 @@ class Examiner:
         self, settings: Settings, uwsgi: Path, programs: Programs, inis: Collection[Path]
     ) -> None:
         """`inis` will be checked. Raises SettingsError."""
-        self._names = {path.name for path in inis}
+        names = frozenset(path.name for path in inis)
+        self._neighbours = Neighbours(settings.vassals_dir, names)
         self._settings = settings
         self._uwsgi = uwsgi
         self._programs = programs
@@ -98,7 +91,6 @@ class Examiner:
         self._first_open_port = int(FIRST_OPEN_PORT.read_text(encoding="ascii"))
         self._claims = Claims()
         self._ports = Ports()
-        self._others: list[Neighbour] | None = None
         self._files = FileSystem()
         self._network = Network()
         self._accounts = SystemAccounts()
@@ -111,19 +103,20 @@ class Examiner:
         socket, protocol = None, WireProtocol.UWSGI
         try:
             spec = await self._examine(path, found)
-            socket, protocol = spec.socket, spec.protocol
+            if spec is not None:
+                socket, protocol = spec.socket, spec.protocol
         except OSError as error:
             found.append(Finding(0, Severity.ERROR, f"cannot read it: {error.strerror}", ""))
         except BrokenIni as error:
             found.append(_broken(error))
-        if any(finding.severity is Severity.ERROR for finding in found):
+        if _is_broken(found):
             socket = None
         found = once(found)
         findings = tuple(sorted(found, key=lambda finding: finding.line))
         return Verdict(path, findings, socket, protocol)
 
-    async def _examine(self, path: Path, found: list[Finding]) -> Spec:
-        """Add to `found`, and return the spec. Raises OSError and BrokenIni."""
+    async def _examine(self, path: Path, found: list[Finding]) -> Spec | None:
+        """Add to `found`, and return the spec, if there is one. Raises OSError and BrokenIni."""
         domain = _domain_of(path.name)
         folder = path.parent.resolve()
         home = self._home(folder)
@@ -139,37 +132,55 @@ class Examiner:
         start = identity_of(ini, file.owner, self._accounts) or self._accounts.daemon
         way = self._files.access(str(folder / path.name), start)
         found += self._unreadable(way, folder, start)
+        runner = resolver.running(binary)
         if ini.needs_uwsgi:
-            self._refuse_untrusted(resolver, ini, ini.needs_uwsgi, start)
-            ini = resolved = await reader.resolve(definition, ini)
-            read: Ini | None = resolved
+            self._refuse_untrusted(resolver, ini, ini.needs_uwsgi, start, uwsgi)
+            ini = resolved = numbered(await reader.resolve(definition, ini))
+            read: Ini | Finding = resolved
         else:
-            read = await self._dry_reading(resolver.running(binary), ini, start, way, found)
-            resolved = read or ini
-        found += self._included(resolver, resolved, uwsgi, start)
-        spec = reader.spec(definition, ini)
-        users = users_of(resolved, start, self._accounts)
-        found += lint(ini, spec, settings, self._somaxconn)
-        found += restarts(ini, spec, settings)
-        found += refused_values(resolved, uwsgi.options)
-        found += misread_values(resolved)
-        found += unknown_users(resolved, start, self._accounts)
-        found += ignored_users(resolved, start, self._accounts)
-        groups = self._files.groups_of(users.bind)
-        found += unusable_owner(resolved, spec, users, self._accounts, groups)
-        found += self._unusable(resolved, spec, str(home), users, uwsgi.python)
-        found += unset_variables(read) if read else ()
-        found += _moved_includes(resolved, folder, home)
-        if uwsgi.python:
-            found += await self._import(resolved, str(home), users, uwsgi.python, binary)
-        found += self._ports.conflicts(resolved)
-        found += self._neighbours(reader, spec, resolved, folder == home)
-        self._claim(spec)
-        if read is not None and not any(each.severity is Severity.ERROR for each in found):
-            identity = None if start.uid == os.geteuid() else start
-            runner = resolver.running(binary)
-            found += await refused_at_start(read, plugins_of(read), runner, identity)
+            untrusted = self._untrusted(resolver, ini, start, uwsgi)
+            read = await self._dry_reading(runner, ini, start, way, untrusted)
+            resolved = numbered(read if isinstance(read, Ini) else ini)
+            ini = numbered(ini, below=-len(resolved.options))
+        if isinstance(read, Finding):
+            found.append(read)
+        try:
+            spec = reader.spec(definition, ini)
+            found += lint(ini, spec, settings, self._somaxconn)
+            found += restarts(ini, spec, settings)
+            place = _Place(folder, home, binary, uwsgi)
+            found += await self._judged(resolved, spec, start, place)
+            found += unset_variables(resolved) if isinstance(read, Ini) else ()
+            found += self._conflicts(reader, spec, resolved, folder == home)
+            if isinstance(read, Ini) and not _is_broken(found):
+                plugins = plugins_of(resolved)
+                found += await refused_at_start(resolved, plugins, runner, _other(start))
+        except BrokenIni as error:
+            found.append(_broken(error))
+            return None
+        finally:
+            found[:] = await located(found, (ini, resolved), str(folder), _other(start))
         return spec
+
+    async def _judged(
+        self, ini: Ini, spec: Spec, start: Identity, place: "_Place"
+    ) -> list[Finding]:
+        """Findings about the ini as it is resolved, by what there is on this machine."""
+        users, home, uwsgi = users_of(ini, start, self._accounts), str(place.home), place.uwsgi
+        groups = self._files.groups_of(users.bind)
+        found = [
+            *_ignored_in_others(ini, uwsgi),
+            *refused_values(ini, uwsgi.options),
+            *misread_values(ini),
+            *unknown_users(ini, start, self._accounts),
+            *ignored_users(ini, start, self._accounts),
+            *unusable_owner(ini, spec, users, self._accounts, groups),
+            *self._unusable(ini, spec, home, users, uwsgi.python),
+            *_moved_includes(ini, place.folder, place.home),
+        ]
+        if uwsgi.python:
+            found += await self._import(ini, home, users, uwsgi.python, place.binary)
+        return found
 
     def _unusable(
         self, ini: Ini, spec: Spec, home: str, users: Users, python: str | None
@@ -190,40 +201,19 @@ class Examiner:
         vassals = self._settings.vassals_dir
         return vassals.resolve() if vassals.is_dir() else folder
 
-    def _neighbours(
+    def _conflicts(
         self, reader: UwsgiReader, spec: Spec, ini: Ini, is_there: bool
     ) -> Iterator[Finding]:
-        """Conflicts with the inis in the folder of vassals that are not checked. They have what
-        they claim, unless this ini is there too, and may have it."""
+        """Conflicts with the inis that were checked before, and with those in the folder of vassals
+        that are not checked. These have what they claim, unless this ini is there too, and may have
+        it. Raises BrokenIni."""
+        yield from self._ports.conflicts(ini)
+        self._ports.note(ini)
         severity = Severity.WARNING if is_there else Severity.ERROR
-        for other in self._unchecked(reader):
-            claims = Claims()
-            claims.take(other.spec)
-            if why := claims.conflict(spec):
-                yield Finding(0, severity, why, "")
-            ports = Ports()
-            ports.note(other.ini)
-            yield from (replace(found, severity=severity) for found in ports.conflicts(ini))
-
-    def _unchecked(self, reader: UwsgiReader) -> list[Neighbour]:
-        """The inis in the folder of vassals that are not checked, as far as they can be read
-        without uWSGI."""
-        if self._others is None:
-            self._others = []
-            vassals = self._settings.vassals_dir
-            paths = sorted(vassals.glob("*.ini")) if vassals.is_dir() else []
-            for path in paths:
-                with suppress(OSError, BrokenIni):
-                    if path.name in self._names:
-                        continue
-                    domain = _domain_of(path.name)
-                    file = read_ini(str(path))
-                    folder = str(vassals.resolve())
-                    definition = Definition(domain, path.name, folder, file.data, file.owner)
-                    ini = reader.parse(definition)
-                    if not ini.needs_uwsgi:
-                        self._others.append(Neighbour(ini, reader.spec(definition, ini)))
-        return self._others
+        yield from self._neighbours.conflicts(reader, spec, ini, severity)
+        if conflict := self._claims.conflict(spec):
+            raise BrokenIni(conflict)
+        self._claims.take(spec)
 
     async def _import(
         self, ini: Ini, folder: str, users: Users, version: str, binary: str
@@ -246,48 +236,34 @@ class Examiner:
             raise BrokenIni(f"cannot read the options of {program}: {error}") from error
 
     async def _dry_reading(
-        self, resolver: Resolver, ini: Ini, start: Identity, way: Access, found: list[Finding]
-    ) -> Ini | None:
-        """The ini as uWSGI resolves it; None where uWSGI cannot be asked or refuses it."""
+        self, resolver: Resolver, ini: Ini, start: Identity, way: Access, untrusted: str | None
+    ) -> Ini | Finding:
+        """The ini as uWSGI resolves it, or why uWSGI cannot be asked or refuses it."""
         try:
             if os.geteuid() not in (ROOT, start.uid):
                 raise CannotResolve(f"it runs as {name_of(start)}", "check it as root")
             if not way.can_read:
                 raise CannotResolve(f"{name_of(start)} may not enter {way.at}", "move it")
-            if where := self._untrusted(resolver, ini, start):
-                cause = f"it runs as root, and others than root can change {where}"
+            if untrusted:
+                cause = f"it runs as root, and others than root can change {untrusted}"
                 raise CannotResolve(cause, "have root own that, or set uid in [emperor]")
-            identity = None if start.uid == os.geteuid() else start
-            return await resolver.dry_read(ini, identity)
+            return await resolver.dry_read(ini, _other(start))
         except BrokenIni as error:
-            found.append(_broken(error))
+            return _broken(error)
         except CannotResolve as error:
             text = f"uWSGI did not read it: {error.cause}"
-            found.append(Finding(0, Severity.NOTE, text, error.cure))
-        return None
+            return Finding(0, Severity.NOTE, text, error.cure)
 
-    def _untrusted(self, resolver: Resolver, ini: Ini, start: Identity) -> str | None:
-        """What others could have written of an ini that uWSGI would read as root."""
-        return resolver.who_may_change(ini) if start.uid == os.geteuid() == ROOT else None
-
-    def _included(
-        self, resolver: Resolver, ini: Ini, uwsgi: Uwsgi, start: Identity
-    ) -> Iterator[Finding]:
-        """Findings about unknown options of included files, with the place of each. Root opens no
-        file that a tenant names."""
-        may_look = start.uid == os.geteuid()
-        others = replace(ini, options=tuple(each for each in ini.options if each.line == 0))
-        keys = {option.key for option in ini.options if option.line}
-        for option, found in ignored_options(others, uwsgi.options):
-            if option.key not in keys:
-                where = resolver.origin(ini, option.key) if may_look else ""
-                yield replace(found, text=f"{found.text} ({where or 'an included file'})")
+    def _untrusted(self, resolver: Resolver, ini: Ini, start: Identity, uwsgi: Uwsgi) -> str | None:
+        """What others could have written of an ini that `uwsgi` would read as root."""
+        is_roots = start.uid == os.geteuid() == ROOT
+        return resolver.who_may_change(ini, uwsgi.options) if is_roots else None
 
     def _refuse_untrusted(
-        self, resolver: Resolver, ini: Ini, reason: Option, start: Identity
+        self, resolver: Resolver, ini: Ini, reason: Option, start: Identity, uwsgi: Uwsgi
     ) -> None:
         """Raise BrokenIni for an ini that uWSGI would have to read as root, and should not."""
-        where = self._untrusted(resolver, ini, start)
+        where = self._untrusted(resolver, ini, start, uwsgi)
         if where is None:
             return
         if not os.path.lexists(where):
@@ -311,32 +287,34 @@ class Examiner:
             cure = "change its owner or mode, or the uid in [emperor]"
             yield Finding(0, Severity.ERROR, text, cure)
 
-    def _claim(self, spec: Spec) -> None:
-        if conflict := self._claims.conflict(spec):
-            raise BrokenIni(conflict)
-        self._claims.take(spec)
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The folder of the ini, the one in which uWSGI will start, and the uWSGI, with its path if the
+    ini chooses it."""
+
+    folder: Path
+    home: Path
+    binary: str
+    uwsgi: Uwsgi
 
 
-class Ports:
-    """The addresses with a port that the inis so far have uWSGI bind."""
+def _other(start: Identity) -> Identity | None:
+    """Another user than that of this process, who reads an ini."""
+    return None if start.uid == os.geteuid() else start
 
-    def __init__(self) -> None:
-        self._taken: list[tuple[Address, str]] = []
 
-    def conflicts(self, ini: Ini) -> Iterator[Finding]:
-        """An error for each address that an earlier ini has. Notes those of this ini."""
-        mine = list(addresses(ini))
-        for address in mine:
-            for other, holder in self._taken:
-                if address.excludes(other):
-                    text = f"{address.key} = {address.text} excludes {other.key} = {other.text}"
-                    text += f" of {holder}: only one of the two apps can start"
-                    yield Finding(address.line, Severity.ERROR, text, "change one of the two")
-        self.note(ini)
+def _is_broken(found: Collection[Finding]) -> bool:
+    return any(finding.severity is Severity.ERROR for finding in found)
 
-    def note(self, ini: Ini) -> None:
-        """Note the addresses of `ini`."""
-        self._taken += [(address, ini.name) for address in addresses(ini)]
+
+def _ignored_in_others(ini: Ini, uwsgi: Uwsgi) -> Iterator[Finding]:
+    """Findings about unknown options of other files."""
+    others = replace(ini, options=tuple(each for each in ini.options if each.line < 0))
+    keys = {option.key for option in ini.options if option.line > 0}
+    for option, found in ignored_options(others, uwsgi.options):
+        if option.key not in keys:
+            yield found
 
 
 def _moved_includes(ini: Ini, folder: Path, home: Path) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from emperor.uwsgi.users import Users, name_of
 # Less than the kernel takes.
 _LONGEST_PATH_BYTES = 102
 _MASTER_SOCKETS = frozenset({"zerg-server", "setns-socket", "emperor-proxy", "notify-socket"})
+_LAST_PORT = 0xFFFF
 _IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _ANY = frozenset({"", "0.0.0.0", "*", "[::]"})
 
@@ -68,7 +69,12 @@ def unusable_addresses(ini: Ini, network: Network) -> Iterator[Finding]:
     """An error for each address that this machine does not have, or where a process listens that is
     not uWSGI with this ini."""
     for address in addresses(ini):
-        if _IPV4.fullmatch(address.host) and not network.has_address(address.host):
+        if address.port > _LAST_PORT:
+            bound = address.port & _LAST_PORT
+            text = f"there is no port {address.port}: uWSGI binds port {bound} in its place"
+            cure = f"write a port up to {_LAST_PORT}, or drop {address.key}"
+            yield Finding(address.line, Severity.WARNING, text, cure)
+        elif _IPV4.fullmatch(address.host) and not network.has_address(address.host):
             text = f"this machine has no address {address.host}, so the app does not start"
             yield Finding(address.line, Severity.ERROR, text, f"correct {address.key}")
         elif (other := network.listener(address.host, address.port)) and not other.runs(ini.name):

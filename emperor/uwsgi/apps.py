@@ -99,7 +99,7 @@ def sources_of(
         file=os.path.join(start, value) if is_file else "",
         module=module,
         code=value if is_code else "",
-        callable="" if option.key in _OTHER_MODULES else name,
+        callable="" if option.key in _OTHER_MODULES or "(" in name else name,
         path=(start, *(os.path.join(start, each) for each in paths), *packages),
         loop="gevent" if is_gevent(last) else "",
     )

@@ -235,6 +235,17 @@ _OPTIONS = (
         "core/uwsgi.c: uwsgi_opt_set_int",
     ),
     _rule(
+        r"pcre error: (?P<what>.*)",
+        "cannot use a regular expression of the ini: pcre error: {what}; correct that of route,"
+        " log-filter, log-drain, log-route, log-alarm or static-expires",
+        "core/regexp.c: uwsgi_regexp_build",
+    ),
+    _rule(
+        r"^(?P<what>you (?:have|need) to specify .*)",
+        "cannot use a value of the ini: {what}; complete it",
+        "core/cache.c: uwsgi_cache_create; core/metrics.c: uwsgi_opt_add_metric",
+    ),
+    _rule(
         r"invalid mountpoint: (?P<value>.*)",
         "cannot mount {value!r}: invalid mountpoint; write mount = /PATH=FILE",
         "core/uwsgi.c: uwsgi_init_all_apps",
@@ -296,6 +307,13 @@ _MEMORY = (
 )
 
 _APP = (
+    _rule(
+        r"^chroot\(\) to (?P<path>.*)\n(?:.*\n)*?.*!!! Python Home is not a directory: .*\n"
+        r"(?:.*\n)*?.*Fatal Python error: .*(?:\n.*){0,2}",
+        "cannot start Python: its library is not in the folder {path} of chroot; put Python there,"
+        " or drop chroot",
+        "plugins/python/python_plugin.c: uwsgi_python_init",
+    ),
     _rule(
         r"!!! Python Home is not a directory: (?P<path>.*) !!!\n(?:.*\n)*?.*"
         r"Fatal Python error: .*(?:\n.*){0,2}",

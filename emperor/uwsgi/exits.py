@@ -57,6 +57,8 @@ _CHATTER = re.compile(
 # A worker says so where its master is gone without a word.
 _ORPHANED = " error: the master disconnected from this worker"
 _ELSEWHERE = "its log does not say why, so look where logto or daemonize of the ini send its output"
+# uWSGI prints this before it loads the app (uwsgi_start of core/uwsgi.c).
+NO_WORKERS = "*** Operational MODE: no-workers ***"
 _LONGEST_WORD, _LONGEST = 160, 500
 # An app prints what it likes. On long lines, or thousands of short ones, the patterns would take up
 # to 10 s (measured), in which the daemon answers nobody.
@@ -109,6 +111,11 @@ def explain_exit(
         # An earlier emperord started it, and it may have printed this long ago.
         return f"{ended}; {cause}"
     return cause or _by_status(ended, printed)
+
+
+def has_no_workers(printed: str) -> bool:
+    """Whether a uWSGI that has set up its workers has none."""
+    return NO_WORKERS in printed
 
 
 def explain_replacement(printed: str) -> str:

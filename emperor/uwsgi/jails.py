@@ -89,11 +89,13 @@ class _Jail:
     def chroot(self, option: Option, python: str | None) -> Iterator[Finding]:
         """Python looks for its library inside."""
         root = os.path.join(self._folder, option.value)
-        if not self.is_there(root, Kind.FOLDER):
-            yield _error(option, f"there is no folder {root}", "make it, or name another")
-        elif python and not any(
-            self.is_there(f"{root}{prefix}/lib/python{python}/encodings", Kind.FOLDER)
-            for prefix in ("/usr", "/usr/local", sys.base_prefix)
+        if (
+            python
+            and self.is_there(root, Kind.FOLDER)
+            and not any(
+                self.is_there(f"{root}{prefix}/lib/python{python}/encodings", Kind.FOLDER)
+                for prefix in ("/usr", "/usr/local", sys.base_prefix)
+            )
         ):
             text = f"there is no Python {python} in {root}"
             yield _error(option, text, f"put its library below {root}/usr/lib, or drop chroot")

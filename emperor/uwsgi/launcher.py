@@ -135,6 +135,8 @@ class UwsgiLauncher:
 
     def _note(self, process: UwsgiProcess) -> None:
         self._processes.add(process)
+        if uwsgi_options(process.spec).counts_workers:
+            process.end_without_workers()
         process.other = partial(self._other, process)
 
     def _other(self, process: UwsgiProcess) -> int | None:

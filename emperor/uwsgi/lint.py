@@ -5,16 +5,14 @@ do what they always do, such as vacuum, touch-reload, processes, cheaper or hara
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from emperor.model.definition import BrokenIni
 from emperor.model.duration import format_duration, parse_duration
 from emperor.model.settings import Settings
 from emperor.model.spec import Activation, Spec, WireProtocol
 from emperor.uwsgi.emperor_options import EXPLAINED, Kind, plain
-from emperor.uwsgi.features import missing_feature, plugins_of
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import BLOCKS, SHARED_SOCKETS, SOCKETS, Ini, Option, is_off, leading_number
 from emperor.uwsgi.lost_app import LostApp, lost_app
@@ -68,7 +66,7 @@ _ENVIRONMENT = re.compile(r"(?:UWSGI_(?:RELOADS|EMPEROR)|LISTEN_|NOTIFY_)\w*\s*=
 
 # With 10 the worker hangs at its first connection, and with 20 it serves (measured).
 _LEAST_DESCRIPTORS = 20
-_DECLARE = frozenset({"declare-option", "declare-option2"})
+DECLARE = frozenset({"declare-option", "declare-option2"})
 _RULES = (
     _Rule({"file", "wsgi-file", "module", "wsgi"}, Severity.ERROR,
           "{key} is empty, so it names no app", "write {key} = and the app",
@@ -131,7 +129,7 @@ _RULES = (
           "use `emperorctl reload {domain}`, or touch the ini: the old version then serves on"),
     _Rule({"env"}, Severity.WARNING, "emperord sets {value} for uWSGI itself",
           "drop that env", lambda value, _: _ENVIRONMENT.match(value) is not None),
-    _Rule(_DECLARE, Severity.NOTE,
+    _Rule(DECLARE, Severity.NOTE,
           "emperord does not see the options that {value} stands for",
           "write out socket, idle and the app"),
     _Rule({"idle"}, Severity.WARNING, "uWSGI reads only the digits of {value!r}, as seconds",
@@ -145,12 +143,22 @@ _RULES_OF = {
     key: tuple(rule for rule in _RULES if key in rule.keys)
     for key in frozenset[str]().union(*(rule.keys for rule in _RULES))
 }
+_ERRORS_OF = {
+    key: errors
+    for key, rules in _RULES_OF.items()
+    if (errors := tuple(rule for rule in rules if rule.severity is Severity.ERROR))
+}
 
 # These answer requests too, beside the apps that `need-app` knows. Without an index, files alone
 # answer no request for `/`.
-_ANSWERS = APPS | {
+ANSWERS = APPS | {
     "worker-exec", "worker-exec2", "python-worker-override", "static-index", "route-run", "symcall",
     "cgi", "php-app", "php-docroot", "lua", "emperor", "pyrun", "py", "python", "pyshell",
+}  # fmt: skip
+# A uWSGI without the library ignores the option.
+_LIBRARIES = {
+    "json": "jansson", "js": "jansson", "xml": "libxml2", "xmlconfig": "libxml2",
+    "yaml": "libyaml", "yml": "libyaml",
 }  # fmt: skip
 _STATIC = frozenset({"static-map", "static-map2", "check-static", "static-check"})
 # uWSGI itself takes longer to start.
@@ -162,13 +170,6 @@ _SCALARS = APPS - {"mount", "worker-mount"} | {
 }  # fmt: skip
 # Options of uWSGI, of which some are spelled like an option that names an app.
 _SPELLED_RIGHT = _SCALARS | _RULES_OF.keys() | {"pidfile", "touch-reload", "route", "legion"}
-# A line without `=`, or with one in the wrong place.
-_WORDS = re.compile(r"([^\s:]+)(?:\s*:\s*|\s+)(.*)")
-# Less similar names are other words, as `base` and `pause`.
-_SIMILARITY = 0.8
-# The comparison with all options takes 20 ms, and a file may have thousands of other words.
-_MOST_COMPARED = 100
-_NO_SETTING = "write key = value, or make it a comment"
 _ENDS = frozenset({"end", "endif", "end-if", "endfor", "end-for"})
 _COMMENT = re.compile(r"\s[;#]")
 
@@ -177,7 +178,7 @@ def lint(ini: Ini, spec: Spec, settings: Settings, somaxconn: int) -> list[Findi
     """All findings about `ini`, by line. `spec` is made of it. `somaxconn` is the kernel's
     net.core.somaxconn. An ini that needs uWSGI must be resolved already."""
     findings = [
-        *_options(ini, spec),
+        *_options(ini, spec, _RULES_OF),
         *_of_the_emperor(ini),
         *_comments(ini),
         *_sockets(ini, spec, settings),
@@ -193,73 +194,30 @@ def lint(ini: Ini, spec: Spec, settings: Settings, somaxconn: int) -> list[Findi
 
 
 def refuse_unservable(ini: Ini, spec: Spec, settings: Settings, somaxconn: int) -> None:
-    """Raise BrokenIni, with the first error of `lint`, for a definition that cannot serve. The
-    daemon refuses the definition for it, and `emperorctl check` prints the same error."""
-    for finding in lint(ini, spec, settings, somaxconn):
-        if finding.severity is Severity.ERROR:
-            raise BrokenIni(finding.text, finding.cure, finding.line)
+    """Raise BrokenIni, with the first error that `lint` would find, for a definition that cannot
+    serve. The daemon refuses the definition for it, and `emperorctl check` prints the same."""
+    findings = [
+        *_options(ini, spec, _ERRORS_OF),
+        *_sockets(ini, spec, settings),
+        *_backlog(ini, spec, somaxconn),
+        *_timeouts(ini, spec),
+        *_whole(ini, spec),
+    ]
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    if errors:
+        first = min(errors, key=lambda finding: finding.line)
+        raise BrokenIni(first.text, first.cure, first.line)
 
 
 def _stood_for(ini: Ini) -> set[str]:
     """The options that the options declared in an ini stand for, as in `name=file=$1;threads=2`."""
-    declared = [option.value.partition("=")[2] for option in ini.options if option.key in _DECLARE]
+    declared = [option.value.partition("=")[2] for option in ini.options if option.key in DECLARE]
     return {part.partition("=")[0] for value in declared for part in value.split(";")}
 
 
-def unknown_options(ini: Ini, known: Collection[str]) -> list[Finding]:
-    """Findings about the options that uWSGI ignores."""
-    return [finding for _, finding in ignored_options(ini, known)]
-
-
-def ignored_options(ini: Ini, known: Collection[str]) -> Iterator[tuple[Option, Finding]]:
-    """The options that uWSGI ignores, since they are not among its `known` options, and a finding
-    about each. The ini need not be resolved yet. A key that a value refers to as %(key) is a
-    placeholder, and gets no finding."""
-    values = "\n".join(option.value for option in ini.options)
-    declared = {option.value.partition("=")[0] for option in ini.options if option.key in _DECLARE}
-    known = frozenset(known)
-    usable = {option.key for option in ini.options} & known
-    plugins = plugins_of(ini)
-    compared = 0
+def _options(ini: Ini, spec: Spec, rules_of: Mapping[str, tuple[_Rule, ...]]) -> Iterator[Finding]:
     for option in ini.options:
-        key = option.key
-        # `lint` tells of options of the Emperor, of which newer versions have more.
-        if key in EXPLAINED:
-            continue
-        if key in known or key in declared or re.search(rf"%\([^)]*{re.escape(key)}", values):
-            continue
-        text, cure = _unknown(option, known, plugins, known if compared < _MOST_COMPARED else ())
-        compared += 1
-        # The only app, or all that answers; of other options uWSGI can do without.
-        is_app = key in APPS and usable.isdisjoint(APPS)
-        is_needed = is_app or (key in _ANSWERS and usable.isdisjoint(_ANSWERS))
-        severity = Severity.ERROR if is_needed else Severity.WARNING
-        yield option, Finding(option.line, severity, text, cure)
-
-
-def _unknown(
-    option: Option, known: Collection[str], plugins: Collection[str], similar_to: Collection[str]
-) -> tuple[str, str]:
-    """Text and cure for a key that uWSGI does not know. The key is compared with `similar_to`."""
-    key = option.key
-    text = f"uWSGI has no option {key!r} and ignores it"
-    if missing := missing_feature(key, known, plugins):
-        return missing
-    if words := _WORDS.fullmatch(key):
-        name, value = words.groups()
-        meant = name if name in known else next(iter(_similar(name, similar_to)), None)
-        return text, f"write {meant} = {value}" if meant else _NO_SETTING
-    similar = _similar(key, similar_to)
-    return text, f"write {similar[0]}" if similar else "drop it, or load the plugin that knows it"
-
-
-def _similar(key: str, known: Collection[str]) -> list[str]:
-    return get_close_matches(key, known, n=1, cutoff=_SIMILARITY)
-
-
-def _options(ini: Ini, spec: Spec) -> Iterator[Finding]:
-    for option in ini.options:
-        for rule in _RULES_OF.get(option.key, ()):
+        for rule in rules_of.get(option.key, ()):
             if rule.applies(option.value, spec):
                 words = {
                     "key": option.key, "value": option.value,
@@ -386,10 +344,15 @@ def _open_block(ini: Ini) -> Iterator[Finding]:
 
 def _whole(ini: Ini, spec: Spec) -> Iterator[Finding]:
     keys = {option.key for option in ini.options}
-    if keys.isdisjoint(_ANSWERS) and _stood_for(ini).isdisjoint(_ANSWERS):
+    if keys.isdisjoint(ANSWERS) and _stood_for(ini).isdisjoint(ANSWERS):
         lost = lost_app(ini, APPS, _SPELLED_RIGHT)
         text = f"it names no app, so every request would be answered with an error: {lost.text}"
-        if static := next((option for option in ini.options if option.key in _STATIC), None):
+        if loader := next((each for each in ini.options if each.key in _LIBRARIES), None):
+            library = _LIBRARIES[loader.key]
+            text = f"it names no app, and {loader.key} = {loader.value} brought none"
+            cure = f"name the app here, or use a uWSGI that was built with {library}"
+            lost = LostApp(loader.line, text, cure)
+        elif static := next((option for option in ini.options if option.key in _STATIC), None):
             text = f"it names no app, and {static.key} without an index answers no request for /"
             lost = LostApp(static.line, text, "name the app, or set static-index = index.html")
         yield Finding(lost.line, Severity.ERROR, text, lost.cure)

@@ -74,6 +74,7 @@ class UwsgiOptions(RuntimeOptions):
     python_home: str | None = None
     defaults: str = ""
     vacuums: bool = False
+    counts_workers: bool = False
     pidfiles: tuple[str, ...] = ()
 
     @property

@@ -32,7 +32,7 @@ class Pipe:
         self._near = near
         self._far = far
         self._loop = loop
-        self._on_message = on_message
+        self.on_message = on_message
         # Called once, when no worker has the other end any more.
         self.on_end: Callable[[], None] | None = None
         near.setblocking(False)
@@ -103,7 +103,7 @@ class Pipe:
             # Equal bytes that come together count once, so that an app cannot keep us busy.
             for byte in dict.fromkeys(data):
                 if message := _MESSAGES.get(byte):
-                    self._on_message(message)
+                    self.on_message(message)
         finally:
             # Only now. Should the daemon die before this, the next one reads the bytes again.
             left = len(data)

@@ -16,7 +16,13 @@ from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Spec
 from emperor.uwsgi.command import FIRST_INHERITED_FD, PIPE_FD
 from emperor.uwsgi.copies import remove_copy
-from emperor.uwsgi.exits import Circumstances, Killed, explain_exit, explain_replacement
+from emperor.uwsgi.exits import (
+    Circumstances,
+    Killed,
+    explain_exit,
+    explain_replacement,
+    has_no_workers,
+)
 from emperor.uwsgi.inheritance import NOTHING, Inheritance, inherit
 from emperor.uwsgi.options import uwsgi_options
 from emperor.uwsgi.pipe import GRACEFUL_STOP, Pipe
@@ -197,6 +203,19 @@ class UwsgiProcess:
         if self._process is not None:
             self._killed = Killed.UNTOLD if self._ref.stop_heard_by is None else Killed.TOLD
             self._process.kill()
+
+    def end_without_workers(self) -> None:
+        """Kill it when its app is loaded and it has no workers, for which it would wait for ever.
+        A command of the ini computes their number, so that nobody knows it before."""
+        tell = self._pipe.on_message
+
+        def on_message(message: Message) -> None:
+            if message is Message.LOADED and has_no_workers(self._output_end()):
+                self.kill()
+            else:
+                tell(message)
+
+        self._pipe.on_message = on_message
 
     def why_replaced(self) -> str:
         """Why the last worker died that the master has replaced, empty where none did."""

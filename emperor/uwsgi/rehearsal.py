@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from emperor.model.spec import Identity
-from emperor.uwsgi.exits import Circumstances, explain_exit
+from emperor.uwsgi.exits import NO_WORKERS, Circumstances, explain_exit
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import Ini, Option, refers
 from emperor.uwsgi.resolver import CannotResolve, Resolver
@@ -40,8 +40,6 @@ _CALLS = frozenset({
     "call-pre-app", "after-request-call", "after-request-hook",
 })  # fmt: skip
 _CALL = re.compile(r"!?call(?:ret|int|intret)?:(?P<name>\S+)")
-# uWSGI has no socket here.
-_NO_WORKERS = "*** Operational MODE: no-workers ***"
 # Each of these is left out once, to find the option that a complaint is about.
 _MOST_SUSPECTS = 12
 
@@ -77,7 +75,8 @@ async def _failure(
     """Why uWSGI does not start with these options; empty where it does. Raises CannotResolve."""
     arguments = [f"--set={option.key}={option.value}" for option in options]
     ended, printed = await resolver.rehearse(arguments, plugins, identity)
-    said = printed.replace(_NO_WORKERS, "")
+    # Without a socket there are no workers.
+    said = printed.replace(NO_WORKERS, "")
     return "" if ended.code == 0 else explain_exit(ended, said, Circumstances())
 
 

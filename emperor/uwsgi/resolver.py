@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,6 +121,9 @@ class Resolver:
             arguments = [*hooks, log_date, *before, "--ini", ini.name, END_OF_BLOCK, log_date]
             ended, printed = await self._run(arguments, identity)
         options = _options(ini, printed, token)
+        if ended.signal is not None:
+            cause = f"uWSGI crashes when it reads it ({ended}): does a file include itself?"
+            raise BrokenIni(cause, "drop that include", reason.line if reason else 0)
         if ended.code != 0:
             error_line = _last_line(printed.replace(f"{token} - ", "").replace(_LAST_HOOK, ""))
             cure = "correct the option that this is about"
@@ -134,12 +137,13 @@ class Resolver:
             )
         return replace(ini, options=options, needs_uwsgi=None)
 
-    def who_may_change(self, ini: Ini) -> str | None:
-        """A file or folder that other users than root can change, and that uWSGI reads with `ini`
-        or goes through; None where there is none."""
-        files = list(_files(self._folder, ini.name, _MOST_FILES))
+    def who_may_change(self, ini: Ini, known: Collection[str] = LOADERS) -> str | None:
+        """A file or folder that other users than root can change, and that uWSGI, with the options
+        `known`, reads with `ini` or goes through; None where there is none."""
+        loaders = LOADERS.intersection(known)
+        files = list(_files(self._folder, ini.name, _MOST_FILES, loaders))
         if ini.before:
-            files += _files(self._folder, ini.before.path, _MOST_FILES)
+            files += _files(self._folder, ini.before.path, _MOST_FILES, loaders)
         for path, _ in files:
             try:
                 if where := who_may_turn(path, ROOT):
@@ -150,15 +154,6 @@ class Resolver:
             if info.st_uid != ROOT or others_may_write(info):
                 return path
         return None
-
-    def origin(self, ini: Ini, key: str) -> str:
-        """The file and line of an option that `ini` includes, or an empty text. The caller may read
-        all files that it includes."""
-        for path, options in list(_files(self._folder, ini.name, _MOST_FILES))[1:]:
-            for number, name, _ in options:
-                if name == key:
-                    return f"{path}, line {number}"
-        return ""
 
     async def rehearse(
         self, arguments: Sequence[str], plugins: Sequence[str], identity: Identity | None
@@ -303,8 +298,11 @@ def _find_side_effect(folder: str, name: str, most: int) -> _SideEffect | None:
     return None
 
 
-def _files(folder: str, name: str, most: int) -> Iterator[tuple[str, list[tuple[int, str, str]]]]:
-    """The ini and the files that it includes by their paths, at most `most`: the path of each, with
+def _files(
+    folder: str, name: str, most: int, loaders: Collection[str] = LOADERS
+) -> Iterator[tuple[str, list[tuple[int, str, str]]]]:
+    """The ini and the files that it includes by their paths with the options `loaders`, at most
+    `most`: the path of each, with
     number, key and value of its lines."""
     pending = [name]
     seen: set[str] = set()
@@ -313,9 +311,9 @@ def _files(folder: str, name: str, most: int) -> Iterator[tuple[str, list[tuple[
         if path in seen:
             continue
         seen.add(path)
-        options = list(_lines(path))
+        options = list(option_lines(path))
         yield path, options
-        included = [value for _, key, value in options if key in LOADERS]
+        included = [value for _, key, value in options if key in loaders]
         pending += [value.partition(":")[0] for value in included if not value.startswith(":")]
 
 
@@ -342,7 +340,7 @@ def _is_roots(path: str) -> bool:
     return may_turn is None and info.st_uid in (ROOT, os.geteuid()) and not others_may_write(info)
 
 
-def _lines(path: str) -> Iterator[tuple[int, str, str]]:
+def option_lines(path: str) -> Iterator[tuple[int, str, str]]:
     """Number, key and value of each line that may be an option. None of a file that is no text."""
     try:
         # To open a device may have effects of its own, and to open a pipe may block.
@@ -350,9 +348,14 @@ def _lines(path: str) -> Iterator[tuple[int, str, str]]:
             return
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:
             data = file.read(LONGEST_DEFINITION + 1) or b""
-        text = text_of(data, os.path.basename(path), os.path.dirname(path))
+        yield from options_of_text(data, path)
     except (OSError, BrokenIni):
         return
+
+
+def options_of_text(data: bytes, path: str) -> Iterator[tuple[int, str, str]]:
+    """The same of the `data` of a file. Raises BrokenIni."""
+    text = text_of(data, os.path.basename(path), os.path.dirname(path))
     is_emperors = False
     for number, line in lines_of(text):
         if line.startswith("["):

@@ -31,7 +31,7 @@ from emperor.uwsgi.ini import (
 from emperor.uwsgi.options import PACKET_BYTES, UwsgiOptions, shared
 from emperor.uwsgi.places import Places, places
 from emperor.uwsgi.pythons import binary_of, python_home_of
-from emperor.uwsgi.sockets import refuse_path, socket_of
+from emperor.uwsgi.sockets import Socket, refuse_path, socket_of
 
 # The settings that [emperor] may override for one vassal.
 _OVERRIDES = {
@@ -95,25 +95,11 @@ def spec_of(
     socket = socket_of(domain, ini, settings, last)
     single = len(socket.inherited) < len(socket.foreign) or cannot_run_twice(last) is not None
     idle = _idle(ini, settings, last.get("idle"))
-    binary = binary_of(ini, settings, owner, accounts)
     return Spec(
         domain=domain,
         ini=ini.name,
         socket=socket.path,
-        runtime=shared(
-            UwsgiOptions(
-                socket_option=socket.option,
-                names_socket=socket.is_named,
-                adoption=socket.adoption,
-                need_app=_needs_app(settings, last.keys()),
-                overrules_idle="idle" in last and whole_number(last["idle"]) != idle,
-                binary=binary,
-                python_home=python_home_of(ini, settings, binary),
-                defaults=ini.before.digest if ini.before else "",
-                vacuums=_vacuums(last, socket.foreign),
-                pidfiles=_pidfiles(last, places(last, str(settings.vassals_dir))),
-            )
-        ),
+        runtime=_runtime(ini, settings, socket, idle, binary_of(ini, settings, owner, accounts)),
         protocol=socket.protocol,
         activation=settings.activation,
         on_change=(
@@ -129,6 +115,25 @@ def spec_of(
         foreign_sockets=socket.foreign,
         inherited=socket.inherited,
         head_bytes=_head_bytes(last.get("buffer-size")),
+    )
+
+
+def _runtime(ini: Ini, settings: Settings, socket: Socket, idle: int, binary: str) -> UwsgiOptions:
+    last = ini.last
+    return shared(
+        UwsgiOptions(
+            socket_option=socket.option,
+            names_socket=socket.is_named,
+            adoption=socket.adoption,
+            need_app=_needs_app(settings, last.keys()),
+            overrules_idle="idle" in last and whole_number(last["idle"]) != idle,
+            counts_workers=any(is_computed(last[key]) for key in WORKERS & last.keys()),
+            binary=binary,
+            python_home=python_home_of(ini, settings, binary),
+            defaults=ini.before.digest if ini.before else "",
+            vacuums=_vacuums(last, socket.foreign),
+            pidfiles=_pidfiles(last, places(last, str(settings.vassals_dir))),
+        )
     )
 
 

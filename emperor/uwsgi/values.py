@@ -1,7 +1,6 @@
 """Finds values that uWSGI reads and then refuses to start with (sanitize_args of core/init.c, and
 others), and values that it reads otherwise than they look."""
 
-import os
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -11,8 +10,6 @@ from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import (
     HOMES,
     PLUGIN_KEYS,
-    SOCKETS,
-    STATS,
     Ini,
     Option,
     is_off,
@@ -65,8 +62,6 @@ _LEAST_BUFFER_BYTES = 1024
 _LEAST_VARS = 20
 # No machine has as much memory. uWSGI takes a negative size for a larger one.
 _TOO_MANY_BYTES = 1 << 40
-# core/socket.c: bind_to_unix
-_LONGEST_SOCKET_BYTES = 102
 # Their values begin with a regular expression. Of its errors, these are the same in PCRE.
 _EXPRESSIONS = re.compile(
     r"(?:(?:error|response|final)-)?route(?:-(?:uri|path-info|host|qs|query-string|remote-addr"
@@ -119,20 +114,10 @@ def refused_values(ini: Ini, known: Collection[str]) -> Iterator[Finding]:
             yield from _cron2(option)
         elif option.key == "cache2":
             yield from _cache2(option)
-        elif option.key in SOCKETS | STATS and option.value.startswith("/"):
-            yield from _long_socket(option)
         elif _EXPRESSIONS.fullmatch(option.key):
             yield from _expression(option)
         elif not has_plugins:
             yield from _named(option)
-
-
-def _long_socket(option: Option) -> Iterator[Finding]:
-    length = len(os.fsencode(option.value.partition(",")[0]))
-    if length > _LONGEST_SOCKET_BYTES:
-        cause = f"the path of {option.key} has {length} bytes, and uWSGI takes"
-        cause += f" {_LONGEST_SOCKET_BYTES} at most"
-        yield _error(option.line, cause, "shorten it")
 
 
 def _expression(option: Option) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ sockets, PORT for a free port, SAME for one of several inis, TAKEN for one where
 In SITE:
 
 - `app.py`, `bin/app.py` and `package/wsgi.py`, the same app; `secret.py`, only for root
+- `odd.ini` and `bad.ini`, with something to say of their lines
 - `sticky`, where www-data may write, with root's `fifo`
 - `run`, where www-data may write; `closed`, which only root may enter, with `app.py`
 - apps that lack something: `syntax.py`, `importing.py`, and `importing2.py`, which needs `pack_2`
@@ -187,7 +188,7 @@ _SOCKETS = (
     _bad("no-cert", f"{_APP}https-socket = 127.0.0.1:PORT,SITE/no.pem,SITE/key.pem\n", "no.pem"),
     _bad("one-cert", f"{_APP}https-socket = 127.0.0.1:PORT,SITE/cert.pem\n", "https-socket syntax"),
     _bad("low-port", f"{_APP}http-socket = :77\n{_AS_WEB}", "www-data may not bind port 77"),
-    _bad("socket-long", f"{_APP}socket = /{'x' * 102}\n", "and uWSGI takes 102 at most"),
+    _bad("socket-long", f"{_APP}socket = /{'x' * 102}\n", "bytes, and uWSGI takes 102"),
     _good("port-a", f"{_APP}http-socket = 127.0.0.1:SAME\n"),
     _bad("port-b", f"{_APP}http-socket = :SAME\n", "of port-a.test.ini", after="port-a"),
     _bad("port-c", f"{_APP}stats = 127.0.0.1:SAME\n", "of port-a.test.ini", after="port-a"),
@@ -203,6 +204,12 @@ _OTHERS = (
     _good("mule", f"{_APP}mule = true\n"),
     _good("env", f"{_APP}env = A=B\nfor-readline = SITE/empty\nendfor =\n"),
     _good("include", "include = SITE/common.ini\n"),
+    _good("included", "include = SITE/odd.ini\n", "digits of '5m' (SITE/odd.ini, line 3)"),
+    _good("included-as", f"include = SITE/odd.ini\n{_AS_WEB}", "(SITE/odd.ini, line 3)"),
+    _good("included-typo", f"include = SITE/odd.ini\n{_AS_WEB}", "(SITE/odd.ini, line 4)"),
+    _bad("included-bad", "include = SITE/bad.ini\n", "does not start (SITE/bad.ini, line 2)"),
+    _good("json", f"{_APP}json = SITE/no.json\n", "built without jansson"),
+    _bad("json-app", "json = SITE/no.json\n", "brought none"),
     _bad("php", "plugins = php\nphp-docroot = SITE\n", "this uWSGI does not find"),
     _bad("php-alone", "plugins = php\n", "it names no app"),
     _good("plugin", f"{_APP}plugin = nosuch\n"),
@@ -228,6 +235,7 @@ _PROTOCOLS = (
     _good("protocol-own", f"{_APP}protocol = http\nsocket = OWN\n", "speaks uwsgi at"),
     _good("http-own", f"{_APP}http-socket = OWN\n", "speaks uwsgi at"),
     _good("scgi-own", f"{_APP}scgi-socket = OWN\n", "and not scgi, since nginx does"),
+    _good("large-port", f"{_APP}http-socket = 127.0.0.1:99999\n", "binds port 34463"),
     _bad("no-protocol", f"{_APP}protocol = htp\n{_PLAIN}", "uWSGI has no protocol 'htp'"),
     _good("descriptor", f"{_APP}http-socket = fd://3\n", "a descriptor that is not there"),
     _good("descriptor-0", f"{_APP}socket = fd://0\n", "a descriptor that is not there"),
@@ -247,6 +255,8 @@ _ODD = (
     _good("open-if-not", f"{_APP}if-env = NO_SUCH\nsocket = :1\n", "is never closed"),
     _good("open-for", f"{_APP}for = a b\nenv = %(_)=yes\n", "is never closed"),
     _good("open-times", f"{_APP}for-times = 2\nenv = A%(_)=yes\n", "is never closed"),
+    _bad("include-itself", f"{_APP}include = include-itself.test.ini\n", "include itself"),
+    _bad("regex", f"{_APP}log-filter = (\n", "pcre error"),
     _bad("nested-if", f"{_APP}if-env = PATH\nif-env = HOME\nendif =\nendif =\n", "recursive logic"),
     _good(
         "plugins-dir", f"plugins-dir = /usr/lib/uwsgi\nif-env = PATH\nenv = A=1\nendif =\n{_APP}"
@@ -361,7 +371,6 @@ _SET_UP = (
     _bad("module-unset-part", "module = %(unset):application\n", "%(unset) has no value"),
     _bad("module-empty", "module = @(SITE/empty)\n", "module is empty"),
     _bad("chdir-unset", "chdir = $(UNSET)\nfile = SITE/app.py\n", "$(UNSET) has no value"),
-    _bad("callable-call", f"{_APP}callable = make()\n", "takes callable for a name"),
     _bad("callable-no-call", "chdir = SITE\nmodule = app:make()\n", "app.py defines no make"),
     _bad("callable-dotted", f"{_APP}callable = app.wsgi\n", "defines no app.wsgi"),
     _bad("mount-alone", f"{_APP}mount = nosuch\n", "mount = nosuch has no ="),
@@ -425,7 +434,6 @@ _EARLY = (
     _bad("cgroup", f"{_APP}cgroup = SITE/no/a\n", "there is no folder SITE/no"),
     _bad("pivot", f"{_APP}pivot-root = SITE\n", "takes two folders"),
     _bad("pivot-no", f"{_APP}pivot-root = SITE no\n", "there is no folder SITE/no"),
-    _bad("no-chroot", f"{_APP}chroot = SITE/no\n", "there is no folder SITE/no"),
     _bad("empty-chroot", "file = /app.py\nchroot = SITE\n", "there is no Python"),
     _bad("unshare", f"{_APP}unshare = nosuch\n", "nosuch"),
 )

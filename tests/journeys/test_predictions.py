@@ -127,6 +127,9 @@ def _build(site: Path) -> None:
     (site / "empty").touch()
     for name, text in SOURCES.items():
         (site / name).write_text(text)
+    odd = f"[uwsgi]\nfile = {site}/app.py\nharakiri = 5m\nharakirri = 5\n"
+    (site / "odd.ini").write_text(odd)
+    (site / "bad.ini").write_text(f"[uwsgi]\nchdir = {site}/no\nfile = {site}/app.py\n")
     (site / "common.ini").write_text(f"[uwsgi]\nfile = {site}/app.py\n")
     venv.create(site / "venv", symlinks=True)
     (next((site / "venv" / "lib").iterdir()) / "site-packages" / "pack_2.py").touch()

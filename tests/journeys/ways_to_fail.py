@@ -122,6 +122,29 @@ PLACES = (
         "chdir2 = {site}/nowhere\n" + _SLOW,
     ),
     Failure(
+        "chroot-empty",
+        "cannot start Python: its library is not in the folder {site} of chroot; put Python there,"
+        " or drop chroot",
+        "chroot = {site}",
+    ),
+    Failure(
+        "regular-expression",
+        "cannot use a regular expression of the ini: pcre error: code 114 at offset 1; correct that"
+        " of route, log-filter, log-drain, log-route, log-alarm or static-expires",
+        "log-filter = (",
+    ),
+    Failure(
+        "cache-without-items",
+        "cannot use a value of the ini: you have to specify the maximum number of cache items;"
+        " complete it",
+        "cache2 = name=a,items=many",
+    ),
+    Failure(
+        "computed-no-workers",
+        "cannot accept requests: uWSGI runs no workers; set processes to 1 or more",
+        "processes = @(exec://echo 0)",
+    ),
+    Failure(
         "chroot-missing",
         "cannot enter the folder {site}/nowhere of chroot: " + _CREATE,
         "chroot = {site}/nowhere",

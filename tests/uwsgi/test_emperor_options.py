@@ -9,8 +9,9 @@ import pytest
 from emperor.model.settings import KEYS
 from emperor.uwsgi.emperor_options import EMPEROR_OPTIONS, EXPLAINED, Kind
 from emperor.uwsgi.findings import Severity
-from emperor.uwsgi.lint import lint, unknown_options
+from emperor.uwsgi.lint import lint
 from emperor.uwsgi.spec import EMPEROR_KEYS
+from emperor.uwsgi.unknown import unknown_options
 from tests.uwsgi.house import OWN, SETTINGS, ini_of, spec
 from tests.uwsgi.oracle import UWSGI
 

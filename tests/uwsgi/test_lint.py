@@ -4,7 +4,8 @@ import pytest
 
 from emperor.model.definition import FileOwner
 from emperor.uwsgi.findings import Finding, Severity
-from emperor.uwsgi.lint import lint, unknown_options
+from emperor.uwsgi.lint import lint
+from emperor.uwsgi.unknown import unknown_options
 from tests.uwsgi.house import ALICE, OWN, ROOT, SETTINGS, ini_of, spec
 
 SOMAXCONN = 4096

@@ -1,0 +1,73 @@
+"""Finds the options of an ini that its uWSGI does not know and ignores, for `emperorctl check`."""
+
+import re
+from collections.abc import Collection, Iterator
+from difflib import get_close_matches
+
+from emperor.uwsgi.emperor_options import EXPLAINED
+from emperor.uwsgi.features import missing_feature, plugins_of
+from emperor.uwsgi.findings import Finding, Severity
+from emperor.uwsgi.ini import Ini, Option
+from emperor.uwsgi.lint import ANSWERS, DECLARE
+from emperor.uwsgi.spec import APPS
+
+# A line without `=`, or with one in the wrong place.
+_WORDS = re.compile(r"([^\s:]+)(?:\s*:\s*|\s+)(.*)")
+# Less similar names are other words, as `base` and `pause`.
+_SIMILARITY = 0.8
+_NO_SETTING = "write key = value, or make it a comment"
+# What stands in `%(...)`.
+_QUOTED = re.compile(r"%\(([^)]*)")
+# The comparison with all options takes 20 ms, and a file may have thousands of other words.
+_MOST_COMPARED = 100
+
+
+def unknown_options(ini: Ini, known: Collection[str]) -> list[Finding]:
+    """Findings about the options that uWSGI ignores."""
+    return [finding for _, finding in ignored_options(ini, known)]
+
+
+def ignored_options(ini: Ini, known: Collection[str]) -> Iterator[tuple[Option, Finding]]:
+    """The options that uWSGI ignores, since they are not among its `known` options, and a finding
+    about each. The ini need not be resolved yet. A key that a value refers to as %(key) is a
+    placeholder, and gets no finding."""
+    quoted = "\n".join(_QUOTED.findall("\n".join(option.value for option in ini.options)))
+    declared = {option.value.partition("=")[0] for option in ini.options if option.key in DECLARE}
+    known = frozenset(known)
+    usable = {option.key for option in ini.options} & known
+    plugins = plugins_of(ini)
+    compared = 0
+    for option in ini.options:
+        key = option.key
+        # `lint` tells of options of the Emperor, of which newer versions have more.
+        if key in EXPLAINED:
+            continue
+        if key in known or key in declared or (quoted and key in quoted):
+            continue
+        text, cure = _unknown(option, known, plugins, known if compared < _MOST_COMPARED else ())
+        compared += 1
+        # The only app, or all that answers; of other options uWSGI can do without.
+        is_app = key in APPS and usable.isdisjoint(APPS)
+        is_needed = is_app or (key in ANSWERS and usable.isdisjoint(ANSWERS))
+        severity = Severity.ERROR if is_needed else Severity.WARNING
+        yield option, Finding(option.line, severity, text, cure)
+
+
+def _unknown(
+    option: Option, known: Collection[str], plugins: Collection[str], similar_to: Collection[str]
+) -> tuple[str, str]:
+    """Text and cure for a key that uWSGI does not know. The key is compared with `similar_to`."""
+    key = option.key
+    text = f"uWSGI has no option {key!r} and ignores it"
+    if missing := missing_feature(key, known, plugins):
+        return missing
+    if words := _WORDS.fullmatch(key):
+        name, value = words.groups()
+        meant = name if name in known else next(iter(_similar(name, similar_to)), None)
+        return text, f"write {meant} = {value}" if meant else _NO_SETTING
+    similar = _similar(key, similar_to)
+    return text, f"write {similar[0]}" if similar else "drop it, or load the plugin that knows it"
+
+
+def _similar(key: str, known: Collection[str]) -> list[str]:
+    return get_close_matches(key, known, n=1, cutoff=_SIMILARITY)

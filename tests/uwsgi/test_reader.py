@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+
+from emperor.handover.gate import Gate
+from emperor.model.definition import BrokenIni, Definition
+from emperor.model.spec import Spec
+from emperor.uwsgi.defaults import DefaultsFile
+from emperor.uwsgi.findings import Severity
+from emperor.uwsgi.lint import lint, refuse_unservable
+from emperor.uwsgi.reader import UwsgiReader
+from emperor.uwsgi.resolver import Resolver
+from tests.uwsgi.house import AS_ROOT, DOMAIN, ROOT, SETTINGS, ini_of, spec
+
+SOMAXCONN = 4096
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> UwsgiReader:
+    resolver = Resolver(Path("/bin/false"), tmp_path, Gate())
+    defaults = DefaultsFile(SETTINGS.vassal_defaults).load()
+    return UwsgiReader(SETTINGS, AS_ROOT, resolver, SOMAXCONN, defaults)
+
+
+def definition(text: str) -> Definition:
+    data = f"[uwsgi]\n{text}".encode()
+    return Definition(DOMAIN, f"{DOMAIN}.ini", "/etc/uwsgi/vassals", data, ROOT)
+
+
+def test_a_small_ini_is_read_at_once(reader: UwsgiReader) -> None:
+    assert isinstance(reader.read(definition("file = a.py\n" + "a = b\n" * 400)), Spec)
+
+
+@pytest.mark.parametrize("more", ["a = b\n" * 501, f"a = {'b' * 8192}\n"], ids=["lines", "bytes"])
+async def test_a_large_ini_is_read_in_a_thread(reader: UwsgiReader, more: str) -> None:
+    pending = reader.read(definition(f"file = a.py\n{more}"))
+    assert not isinstance(pending, Spec)
+    assert await pending() == spec("file = a.py")
+
+
+async def test_a_large_ini_that_cannot_serve_is_refused(reader: UwsgiReader) -> None:
+    pending = reader.read(definition("a = b\n" * 501))
+    assert not isinstance(pending, Spec)
+    with pytest.raises(BrokenIni, match="it names no app"):
+        await pending()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "threads = 2", "static-map = /=a", "file =\npyrun = a",
+        "file = a\nzerg = b\nversion = true",
+        "file = a\nhttp-socket = :1\nlisten = 99999", "json = a.json",
+        "file = a\nmax-fd = 3\n[emperor]\nstart-timeout = 1ms",
+    ],
+)  # fmt: skip
+def test_the_daemon_refuses_for_the_first_error_of_check(text: str) -> None:
+    ini, its_spec = ini_of(text), spec(text)
+    findings = lint(ini, its_spec, SETTINGS, SOMAXCONN)
+    first = next(each for each in findings if each.severity is Severity.ERROR)
+    with pytest.raises(BrokenIni) as refused:
+        refuse_unservable(ini, its_spec, SETTINGS, SOMAXCONN)
+    assert (refused.value.line, refused.value.cause) == (first.line, first.text)
