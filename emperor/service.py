@@ -23,7 +23,7 @@ from emperor.linux.limits import descriptors, somaxconn
 from emperor.linux.listeners import UnixListeners
 from emperor.linux.lock import Note
 from emperor.linux.log_bound import LogBound
-from emperor.linux.maintenance_note import MaintenanceFile, state_dir
+from emperor.linux.maintenance_note import maintenance_file, state_dir
 from emperor.linux.orphans import Reaper
 from emperor.linux.queues import queue_length
 from emperor.linux.watch import Changes, FolderWatch
@@ -366,7 +366,7 @@ def _ports(
         listeners=UnixListeners(settings, loop),
         launchers={runtime.name: runtime.launcher for runtime in runtimes},
         store=store,
-        maintenance=MaintenanceFile(state_dir(os.environ, settings.run_dir)),
+        maintenance=maintenance_file(os.environ, settings.run_dir),
         clock=loop,
         wall_clock=partial(datetime.now, UTC),
         chance=random.random,

@@ -16,44 +16,31 @@ from emperor.model.domain import is_domain
 log = logging.getLogger("emperord.maintenance_note")
 
 _MOST_BYTES = 1 << 24
-
-
-def state_dir(environ: Mapping[str, str], run_dir: Path) -> Path:
-    """The folder for what outlasts the daemon."""
-    named = environ.get("STATE_DIRECTORY", "").split(":")[0]
-    return Path(named) if named.startswith("/") else run_dir
+_NAME = "maintenance"
 
 
 class MaintenanceFile:
-    """The file `maintenance` of a folder."""
+    """The file `maintenance` of a folder. A daemon whose unit named no folder, before an upgrade
+    for instance, has left it in the folder `earlier`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "maintenance"
+    def __init__(self, folder: Path, earlier: Path | None = None) -> None:
+        self._path = folder / _NAME
+        self._earlier = earlier / _NAME if earlier and earlier != folder else None
 
     def read(self) -> dict[str, datetime]:
         """Each domain with when its maintenance began. What cannot be read is logged."""
-        try:
-            lines = _read(self._path).splitlines()
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            log.error(
-                "cannot read %s: %s; run `emperorctl maintenance DOMAIN on` for each site that"
-                " should be in maintenance",
-                self._path, why,
-            )  # fmt: skip
-            return {}
-        domains = dict(map(_parsed, filter(None, lines)))
-        if damaged := sum(since is None for since in domains.values()):
-            log.error("cannot use %d lines of %s: they are damaged", damaged, self._path)
-        return {domain: since for domain, since in domains.items() if since is not None}
+        return (_domains(self._earlier) if self._earlier else {}) | _domains(self._path)
 
     def write(self, domains: Mapping[str, datetime]) -> None:
         """Replace the file, so that it outlasts a loss of power. Raises OSError."""
-        if not domains:
+        if domains:
+            self._replace(domains)
+        else:
             self._path.unlink(missing_ok=True)
-            return
+        if self._earlier:
+            self._earlier.unlink(missing_ok=True)
+
+    def _replace(self, domains: Mapping[str, datetime]) -> None:
         draft = self._path.with_name("maintenance.new")
         try:
             with draft.open("w", encoding="ascii") as file:
@@ -63,6 +50,36 @@ class MaintenanceFile:
             draft.replace(self._path)
         finally:
             draft.unlink(missing_ok=True)
+
+
+def state_dir(environ: Mapping[str, str], run_dir: Path) -> Path:
+    """The folder for what outlasts the daemon: what systemd names, or else run-dir."""
+    named = environ.get("STATE_DIRECTORY", "").split(":")[0]
+    return Path(named) if named.startswith("/") else run_dir
+
+
+def maintenance_file(environ: Mapping[str, str], run_dir: Path) -> MaintenanceFile:
+    """The file in that folder."""
+    return MaintenanceFile(state_dir(environ, run_dir), earlier=run_dir)
+
+
+def _domains(path: Path) -> dict[str, datetime]:
+    try:
+        lines = _read(path).splitlines()
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        log.error(
+            "cannot read %s: %s; run `emperorctl maintenance DOMAIN on` for each site that should"
+            " be in maintenance",
+            path, why,
+        )  # fmt: skip
+        return {}
+    domains = dict(map(_parsed, filter(None, lines)))
+    if damaged := sum(since is None for since in domains.values()):
+        log.error("cannot use %d lines of %s: they are damaged", damaged, path)
+    return {domain: since for domain, since in domains.items() if since is not None}
 
 
 def _read(path: Path) -> str:

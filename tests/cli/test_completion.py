@@ -41,8 +41,12 @@ def test_commands_are_completed() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["status", "why", "logs", "start", "sleep", "stop", "restart", "reload", "route"]
-)
+    "command",
+    [
+        "status", "why", "logs", "start", "sleep", "stop", "restart", "reload", "maintenance",
+        "route",
+    ],
+)  # fmt: skip
 def test_domains_are_completed(emperor: FakeEmperor, command: str) -> None:
     emperor.serve("www.a.example", "www.b.example", "c.example")
     words = f"emperorctl --run-dir {emperor.run_dir} {command} www"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emperor.linux.maintenance_note import MaintenanceFile, state_dir
+from emperor.linux.maintenance_note import MaintenanceFile, maintenance_file
 
 SINCE = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DOMAINS = {"a.example": SINCE, "_b.example": SINCE.replace(hour=13)}
@@ -74,6 +74,25 @@ def test_a_file_of_somebody_else_is_not_read(
     assert "emperorctl maintenance DOMAIN on" in caplog.text
 
 
+def test_a_file_from_before_the_folder_had_a_name_counts(tmp_path: Path) -> None:
+    run_dir, state = tmp_path / "run", tmp_path / "lib"
+    for folder in (run_dir, state):
+        folder.mkdir()
+    MaintenanceFile(run_dir).write({"a.example": SINCE})
+    MaintenanceFile(state).write({"b.example": SINCE})
+    note = MaintenanceFile(state, earlier=run_dir)
+    assert note.read() == {"a.example": SINCE, "b.example": SINCE}
+    note.write({"b.example": SINCE})
+    assert os.listdir(run_dir) == []
+    assert MaintenanceFile(state, earlier=run_dir).read() == {"b.example": SINCE}
+    note.write({})
+    assert os.listdir(state) == []
+
+
 def test_systemd_names_the_folder(tmp_path: Path) -> None:
-    assert state_dir({}, tmp_path) == tmp_path
-    assert state_dir({"STATE_DIRECTORY": "/var/lib/a:/var/lib/b"}, tmp_path) == Path("/var/lib/a")
+    run_dir, state = tmp_path / "run", tmp_path / "lib"
+    for folder in (run_dir, state):
+        folder.mkdir()
+    for environ, place in (({}, run_dir), ({"STATE_DIRECTORY": f"{state}:/var/lib/b"}, state)):
+        maintenance_file(environ, run_dir).write(DOMAINS)
+        assert MaintenanceFile(place).read() == DOMAINS
