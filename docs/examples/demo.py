@@ -20,55 +20,43 @@ from pathlib import Path
 from typing import NoReturn
 
 from docs.examples import backend, balancer
-from docs.examples.layout import BACKENDS, BALANCER, BIN, IDLE_SECONDS, Fleet, lay_out
+from docs.examples.layout import (
+    BACKENDS,
+    BALANCER,
+    BIN,
+    IDLE_SECONDS,
+    Backend,
+    Fleet,
+    lay_out,
+)
 from docs.examples.machines import DemoError, emperords, free_port, nginx
 from docs.examples.screen import watch
 from emperor.cli.placement import Placement, Rule
-from emperor.cli.route import line, route_of
+from emperor.cli.route import route_of
 
-TEXT = """
-A load balancer and two backends are running. Each backend has the same three
-apps, and all of them are asleep. For each request, the balancer chooses a
-backend by a hash of the host name. This command runs the balancer's Lua code
-and prints its choice:
-
-  {route}
-
-{routes}
-
-Wake the apps, here or in a browser. The admin of Django has the user "admin"
-with the password "{password}".
-
+# It fits a terminal of 80 columns and 24 lines.
+TEXT = """\
+A load balancer and two backends run. Each backend has the same three apps, all
+asleep; they fall asleep again after {idle} seconds. In another terminal, first:
+  cd {folder}
+  export EMPERORD_RUN_DIR={run_dir}
+Wake the apps, here or in a browser (/admin/ is for admin, {password}):
   curl http://django.localhost:{http}/
   curl http://flask.localhost:{http}/
-  curl http://welcome.localhost:{http}/
-  curl -H 'Host: flask.localhost' -d hello http://127.0.0.1:{http}/echo
   curl -k https://welcome.localhost:{https}/
-  http://django.localhost:{http}/admin/
-
-An app without requests falls asleep after {idle} seconds. To inspect and control
-an app:
-
-  {emperorctl} why flask.localhost
-  {emperorctl} logs flask.localhost
-  {emperorctl} reload flask.localhost
-
-Stop the nginx of flask.localhost's backend. The other backend then answers.
-The last line of the balancer's log shows it: own= is the domain's backend, up=
-are the backends that were asked. After nginx is started again, the balancer
-uses it again within two seconds.
-
-  {nginx} -s stop
+Ask which backend the balancer chooses, by a hash of the name; inspect an app:
+  ./emperorctl route --backends lua/init_backends.lua flask.localhost
+  ./emperorctl why flask.localhost
+  ./emperorctl logs flask.localhost
+Stop the nginx of that backend, and the other one answers: own= is the domain's
+backend, up= is who was asked. Two seconds after its start it answers again.
+  {sudo}nginx -c {home}/nginx/nginx.conf -s stop
   curl http://flask.localhost:{http}/
-  tail -n 1 {log}
-  {nginx}
-
-Or drain that backend, as before an upgrade of the machine. Within two seconds
-the other backend answers. Then end the drain:
-
-  {emperorctl} drain
-  {emperorctl} undrain
-
+  tail -n 1 access.log
+  {sudo}nginx -c {home}/nginx/nginx.conf
+Or drain it, as before an upgrade of the machine, and end the drain:
+  ./emperorctl drain
+  ./emperorctl undrain
 Ctrl-C stops everything and removes the demo's files.
 """
 
@@ -114,6 +102,7 @@ def run(port: int) -> None:
                 stack.enter_context(nginx(conf))
             conf = balancer.render(folder / "balancer", http, https, BACKENDS)
             stack.enter_context(nginx(conf))
+            _let_in(fleet)
             print(_welcome(fleet, conf), flush=True)
             asyncio.run(watch(fleet.backends))
             raise DemoError(f"cannot go on: every emperord has ended. Their logs:\n{_logs(fleet)}")
@@ -137,23 +126,33 @@ def _folder() -> Iterator[Path]:
 
 def _welcome(fleet: Fleet, balancer_conf: Path) -> str:
     """What runs and what to try. Each command is on a line of its own, to be pasted."""
-    backends = balancer_conf.parent / "lua" / "init_backends.lua"
-    placement = Placement(backends, Rule.STOCK)
-    routes = [route_of(domain, placement) for domain in fleet.domains]
-    homes = {each.host: each.backend for each in routes}
-    [home] = [each for each in fleet.backends if each.address == homes["flask.localhost"]]
-    sudo = "sudo " if "SUDO_USER" in os.environ else ""
+    place = balancer_conf.parent
+    home = _home_of("flask.localhost", fleet, place / "lua" / "init_backends.lua")
+    (place / "emperorctl").symlink_to(BIN / "emperorctl")
     return TEXT.format(
-        route=f"{BIN / 'emperorctl'} route --backends {backends} {' '.join(fleet.domains)}",
-        routes="\n".join(f"    {line(each, len(BACKENDS)).plain}" for each in routes),
+        folder=place,
+        home=home.folder,
+        run_dir=home.run_dir,
         password=fleet.password,
         http=fleet.http,
         https=fleet.https,
         idle=IDLE_SECONDS,
-        emperorctl=f"{sudo}{BIN / 'emperorctl'} --run-dir {home.run_dir}",
-        nginx=f"{sudo}nginx -c {home.nginx_conf}",
-        log=balancer_conf.with_name("access.log"),
+        sudo="sudo " if "SUDO_USER" in os.environ else "",
     )
+
+
+def _home_of(domain: str, fleet: Fleet, backends: Path) -> Backend:
+    """The backend that the balancer chooses for a domain."""
+    address = route_of(domain, Placement(backends, Rule.STOCK)).backend
+    [home] = [each for each in fleet.backends if each.address == address]
+    return home
+
+
+def _let_in(fleet: Fleet) -> None:
+    """Let the user who called sudo use emperorctl without it, since sudo drops the environment."""
+    if group := os.environ.get("SUDO_GID"):
+        for each in fleet.backends:
+            os.chown(each.run_dir / "control.sock", -1, int(group))
 
 
 def _logs(fleet: Fleet) -> str:

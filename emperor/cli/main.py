@@ -95,6 +95,8 @@ class Commands(click.Group):
     type=click.Path(path_type=Path),
     default=Path("/run/emperord"),
     show_default=True,
+    envvar="EMPERORD_RUN_DIR",
+    show_envvar=True,
     help="emperord's run-dir, which holds its control.sock.",
 )
 @click.version_option(__version__, prog_name="emperorctl", message="%(prog)s %(version)s")

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from emperor import __version__
-from emperor.cli.main import COMMANDS, emperorctl
+from emperor.cli.main import COMMANDS, emperorctl, run
 from tests.cli.conftest import Ctl
 from tests.cli.fake_emperor import FakeEmperor
 from tests.cli.program import ENVIRONMENT, command, finished
@@ -118,6 +118,14 @@ def test_a_socket_that_a_dead_daemon_left_behind_is_told_apart(ctl: Ctl, tmp_pat
     result = ctl("status")
     assert result.status == 4
     assert "nobody listens there (is it running?" in result.err
+
+
+def test_the_run_dir_may_come_from_the_environment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMPERORD_RUN_DIR", str(tmp_path / "other"))
+    assert run(["status"]) == 4
+    assert f"cannot reach emperord at {tmp_path}/other/control.sock" in capsys.readouterr().err
 
 
 def test_many_orders_without_a_daemon_complain_once(ctl: Ctl) -> None:

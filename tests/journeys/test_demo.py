@@ -32,14 +32,17 @@ class Demo:
         self.process = process
         self.printed = printed
         [port] = set(re.findall(r"curl http://\S+:(\d+)/", printed))
-        [home] = set(re.findall(r"--run-dir (\S+)/run", printed))
+        [home] = set(re.findall(r"EMPERORD_RUN_DIR=(\S+)/run", printed))
         self.port = int(port)
         self.folder = Path(home).parent
         self.home = Path(home).name
 
     def paste(self, pattern: str) -> str:
-        """Run the printed command that ends as the pattern says, and return its output."""
+        """Run the printed command that ends as the pattern says, after those that come first, and
+        return its output."""
+        first = re.findall(r"^  ((?:cd|export) .*)$", self.printed, re.MULTILINE)
         [line] = re.findall(rf"^  (\S.*{pattern})$", self.printed, re.MULTILINE)
+        line = " && ".join([*first, line])
         return subprocess.run(
             line, shell=True, stdout=subprocess.PIPE, text=True, check=True
         ).stdout
@@ -92,6 +95,14 @@ def test_the_sample_apps_wake_behind_the_balancer(demo: Demo) -> None:
     assert ask(demo.port, static).status == 200
     users = {each.username() for each in demo.processes() if each.name() == "uwsgi"}
     assert users == {"nobody"}
+
+
+def test_its_text_fits_a_terminal_of_80_columns(demo: Demo) -> None:
+    lines = demo.printed.splitlines()
+    text = lines[lines.index(next(line for line in lines if line.startswith("A load bal"))) :]
+    end = text.index(next(line for line in text if line.startswith("Ctrl-C")))
+    assert end + 1 < 24
+    assert max(map(len, text[:end])) <= 80
 
 
 def test_its_advice_is_true_and_an_interrupt_ends_everything(demo: Demo) -> None:
