@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -38,7 +38,7 @@ class Surroundings:
     full: Path
     old: Path
     port: int
-    tests: str
+    listener: str
     neighbour: int
     pid: int
     somaxconn: int
@@ -70,6 +70,23 @@ def _old_virtualenv(folder: Path) -> Path:
     return folder
 
 
+@contextmanager
+def _listening() -> Iterator[tuple[int, str]]:
+    """A port of 127.0.0.1 at which a new process listens, and the words for that process. emperord
+    looks for it among all processes for 30 ms, the newest first."""
+    program = (
+        "import socket, sys; server = socket.create_server(('127.0.0.1', 0));"
+        " print(server.getsockname()[1], flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        port = int(process.stdout.readline())
+        name = Path(f"/proc/{process.pid}/comm").read_text().strip()
+        yield port, f"{name} (pid {process.pid})"
+
+
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
@@ -85,14 +102,14 @@ def around(backend: Backend) -> Iterator[Surroundings]:
     assert backend.get("neighbour.example").status == 200
     with (
         _full_disk(folder / "full") as full,
-        closing(socket.create_server(("127.0.0.1", 0))) as taken,
+        _listening() as (port, listener),
     ):
         yield Surroundings(
             secret=folder / "secret",
             full=full,
             old=_old_virtualenv(folder / "old"),
-            port=taken.getsockname()[1],
-            tests=f"{Path('/proc/self/comm').read_text().strip()} (pid {os.getpid()})",
+            port=port,
+            listener=listener,
             neighbour=neighbour,
             pid=backend.leader("neighbour.example"),
             somaxconn=int(Path("/proc/sys/net/core/somaxconn").read_text()),

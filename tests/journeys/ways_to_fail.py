@@ -1,7 +1,7 @@
 """Ways in which an app fails to start, each with the sentence that the operator must see.
 
 In an ini and in a sentence {site} is the folder of the app, {secret} a folder of root's alone,
-{full} one on a full disk, {port} a port that the tests listen at and {tests} their process,
+{full} one on a full disk, {port} a port at which a process listens and {listener} that process,
 {neighbour} a port of the app neighbour.example, and {pid} its pid.
 """
 
@@ -34,13 +34,13 @@ class Failure:
 SOCKETS = (
     Failure(
         "port-taken",
-        "cannot listen on 127.0.0.1:{port}: Address already in use, by {tests}; choose another"
+        "cannot listen on 127.0.0.1:{port}: Address already in use, by {listener}; choose another"
         " address, or stop what has this one",
         "http-socket = 127.0.0.1:{port}",
     ),
     Failure(
         "router-port-taken",
-        "cannot listen on 127.0.0.1:{port}: Address already in use, by {tests}; choose another"
+        "cannot listen on 127.0.0.1:{port}: Address already in use, by {listener}; choose another"
         " address, or stop what has this one",
         "http = 127.0.0.1:{port}",
     ),
