@@ -25,6 +25,12 @@ APPS = Path(__file__).parent / "apps"
 Launch = Callable[[Sequence[str], IO[bytes]], "subprocess.Popen[bytes]"]
 
 
+def ends_after(command: str) -> str:
+    """A value of hook-as-user-atexit by which an app ends when the command has ended. emperord
+    sends SIGHUP to the children of a master that has not stopped after 3 s."""
+    return f"exec:trap '' HUP; {command}"
+
+
 class UnixConnection(HTTPConnection):
     """http.client over a unix socket."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.backend import BIN, Backend
+from tests.backend import BIN, Backend, ends_after
 from tests.eventually import eventually
 
 Start = Callable[..., Backend]
@@ -146,7 +146,7 @@ def test_children_that_an_app_left_behind_go_with_it(start: Start) -> None:
 def test_a_stop_that_takes_too_long_ends_in_a_kill(start: Start) -> None:
     backend = start(stop_timeout="1")
     backend.expect("a.example: stopping → stopping: pid .* did not stop within 1 s")
-    backend.add("a.example", hook_as_user_atexit="exec:sleep 1000")
+    backend.add("a.example", hook_as_user_atexit=ends_after("sleep 1000"))
     backend.get("a.example")
     backend.call("POST", "/v1/vassals/a.example/sleep")
     assert backend.state("a.example") == "parked"

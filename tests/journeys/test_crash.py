@@ -16,7 +16,7 @@ import pytest
 
 from emperor.linux.bag import Bag
 from emperor.model.ports import StoreEntry
-from tests.backend import Backend
+from tests.backend import Backend, ends_after
 from tests.eventually import eventually
 from tests.fdstore import FdStore
 
@@ -92,7 +92,7 @@ def test_an_app_that_died_meanwhile_is_noticed(backend: Backend) -> None:
 def test_an_app_that_is_on_its_way_out_goes(backend: Backend) -> None:
     gate = backend.folder / "gate"
     os.mkfifo(gate)
-    backend.add("a.example", hook_as_user_atexit=f"exec:cat {gate}")
+    backend.add("a.example", hook_as_user_atexit=ends_after(f"cat {gate}"))
     backend.get("a.example")
     backend.remove("a.example")
     eventually(lambda: backend.lines("a.example: running → stopping: its ini is gone"))

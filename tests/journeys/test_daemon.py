@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.backend import BIN, Backend, Daemon, UnixConnection
+from tests.backend import BIN, Backend, Daemon, UnixConnection, ends_after
 from tests.eventually import PATIENCE_SECONDS, eventually
 from tests.http_client import Reply
 
@@ -176,7 +176,7 @@ def test_a_queued_post_to_a_stopping_app_may_come_again(backend: Backend, folder
 
 
 def test_a_second_signal_hurries(backend: Backend) -> None:
-    backend.add("a.example", hook_as_user_atexit="exec:sleep 1000")
+    backend.add("a.example", hook_as_user_atexit=ends_after("sleep 1000"))
     backend.get("a.example")
     backend.process.send_signal(signal.SIGINT)
     eventually(lambda: backend.lines("stopping 1 processes"))
@@ -188,7 +188,7 @@ def test_a_second_signal_hurries(backend: Backend) -> None:
 def test_an_ini_that_is_touched_while_it_stops_does_not_keep_it(backend: Backend) -> None:
     gate = backend.folder / "gate"
     os.mkfifo(gate)
-    backend.add("a.example", hook_as_user_atexit=f"exec:cat {gate}")
+    backend.add("a.example", hook_as_user_atexit=ends_after(f"cat {gate}"))
     backend.get("a.example")
     backend.process.send_signal(signal.SIGTERM)
     eventually(lambda: backend.lines("stopping 1 processes"))
@@ -295,7 +295,7 @@ def test_a_stop_ends_provisioning_and_answers_the_waiting(folder: Path, start: S
     backend = start(provision_command=str(command))
     gate = folder / "gate"
     os.mkfifo(gate)
-    backend.add("slow.example", hook_as_user_atexit=f"exec:cat {gate}")
+    backend.add("slow.example", hook_as_user_atexit=ends_after(f"cat {gate}"))
     backend.get("slow.example")
     replies: list[Reply] = []
     thread = threading.Thread(target=lambda: replies.append(backend.get("new.example")))

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.backend import APPS, Backend
+from tests.backend import APPS, Backend, ends_after
 from tests.eventually import eventually
 from tests.nginx_server import free_ports
 
@@ -100,7 +100,7 @@ def test_status_and_why_agree_on_an_app_that_is_removed(
 ) -> None:
     gate = backend.folder / "gate"
     os.mkfifo(gate)
-    backend.add("a.example", hook_as_user_atexit=f"exec:cat {gate}")
+    backend.add("a.example", hook_as_user_atexit=ends_after(f"cat {gate}"))
     backend.get("a.example")
     backend.remove("a.example")
     backend.until("a.example", "stopping")

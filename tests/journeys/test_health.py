@@ -3,7 +3,7 @@
 import os
 import signal
 
-from tests.backend import Backend
+from tests.backend import Backend, ends_after
 from tests.eventually import PATIENCE_SECONDS, eventually
 
 SERVING = 200, "serving\n"
@@ -86,7 +86,7 @@ def test_a_dead_daemon_is_unhealthy_until_it_is_back(backend: Backend) -> None:
 def test_a_daemon_that_stops_says_so_while_it_drains(backend: Backend) -> None:
     gate = backend.folder / "gate"
     os.mkfifo(gate)
-    backend.add("a.example", hook_as_user_atexit=f"exec:cat {gate}")
+    backend.add("a.example", hook_as_user_atexit=ends_after(f"cat {gate}"))
     backend.get("a.example")
     backend.process.send_signal(signal.SIGTERM)
     eventually(lambda: backend.lines("stopping 1 processes"))

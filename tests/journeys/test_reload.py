@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.backend import APPS, Backend
+from tests.backend import APPS, Backend, ends_after
 from tests.eventually import eventually
 from tests.journeys.load import Load
 
@@ -103,7 +103,7 @@ def test_another_spelling_of_the_socket_moves_the_app(backend: Backend) -> None:
 def test_a_newer_ini_that_waits_for_a_drain_is_told_of(start: Callable[..., Backend]) -> None:
     backend = start(stop_timeout="4")
     backend.expect("did not stop within 4 s")
-    backend.add("a.example", hook_as_user_atexit="exec:sleep 1000")
+    backend.add("a.example", hook_as_user_atexit=ends_after("sleep 1000"))
     assert backend.get("a.example").status == 200
     assert backend.detail("a.example")["newer_ini_written_at"] is None
     text = (backend.vassals / "a.example.ini").read_text()

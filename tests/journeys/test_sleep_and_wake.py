@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backend import APPS, BIN, Backend, UnixConnection
+from tests.backend import APPS, BIN, Backend, UnixConnection, ends_after
 from tests.eventually import eventually
 
 HOST = "www.obeythetestinggoat.com"
@@ -150,7 +150,7 @@ def test_a_post_whose_app_dies_in_the_middle_ran_once(backend: Backend, folder: 
 def test_a_hit_in_an_idle_stop_is_served_by_the_successor(backend: Backend) -> None:
     gate = backend.folder / "gate"
     os.mkfifo(gate)
-    backend.add("a.example", idle="1", hook_as_user_atexit=f"exec:cat {gate}")
+    backend.add("a.example", idle="1", hook_as_user_atexit=ends_after(f"cat {gate}"))
     old = backend.get("a.example").text.split()[0]
     backend.until("a.example", "stopping")
     reply = backend.get("a.example")

@@ -1,10 +1,11 @@
 """`systemctl stop` is orderly, takes the time it needs, and leaves nothing."""
 
+from tests.backend import ends_after
 from tests.eventually import eventually
 from tests.systemd.box import Box
 from tests.systemd.service import add, daemon, get, journal, left_over, override, show, upgrade
 
-SLOW = "hook-as-user-atexit = exec:sleep 3"
+SLOW = f"hook-as-user-atexit = {ends_after('sleep 3')}"
 
 
 def result(box: Box) -> str:
@@ -27,7 +28,7 @@ def test_what_a_daemon_killed_as_it_stops_leaves_is_ended(
     box: Box,
 ) -> None:
     box.must("systemctl", "start", "emperord", "nginx")
-    add(box, "app.example", "runaway.py", more="hook-as-user-atexit = exec:sleep 10")
+    add(box, "app.example", "runaway.py", more=f"hook-as-user-atexit = {ends_after('sleep 10')}")
     status, job = get(box, "app.example").split()
     assert status == "200"
     box.must("systemctl", "stop", "--no-block", "emperord")
@@ -52,7 +53,7 @@ def test_an_app_may_drain_longer_than_the_unit_allows(box: Box) -> None:
 
 def test_a_second_signal_hurries(box: Box) -> None:
     box.must("systemctl", "start", "emperord", "nginx")
-    add(box, "app.example", more="hook-as-user-atexit = exec:sleep 1000")
+    add(box, "app.example", more=f"hook-as-user-atexit = {ends_after('sleep 1000')}")
     assert get(box, "app.example").startswith("200 ")
     box.must("systemctl", "stop", "--no-block", "emperord")
     eventually(lambda: "another signal" in box.must("journalctl", "--unit=emperord"))
