@@ -12,21 +12,28 @@ PREFIX := /opt/emperord
 REVISION := 1
 OUT := build
 MINUTES := 30
+SUITE := trixie
+CGROUP := v2
+ROOTS := build/roots
+DEBOOTSTRAP_OPTIONS :=
 # Earlier units were enabled for sockets.target, which would keep the sockets after a stop.
 FORMER_LINKS := emperord.socket emperord-control.socket
 INSTALLER := $(if $(DESTDIR),,$(SUDO)) /usr/bin/python3 systemd/install.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak check bench docs install uninstall deb clean
+.PHONY: help run test test-on soak check bench docs install uninstall deb clean
 
 help: ## list the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 run: .venv/.installed ## run a load balancer, two backends and three sample apps on loopback
 	@$(PYTHON) -m docs.examples.demo
 
 test: .venv/.installed ## run every test, on all cores
 	$(SUDO) $(PYTHON) -m pytest $(ON_ALL_CORES)
+
+test-on: .venv/.installed ## run every test on another release (SUITE, CGROUP=v1|v2), as before a release
+	$(SUDO) $(PYTHON) -m tests.releases '$(SUITE)' '$(CGROUP)' '$(ROOTS)' $(DEBOOTSTRAP_OPTIONS)
 
 soak: .venv/.installed ## run the fault and property tests with random seeds, for MINUTES
 	@$(SUDO) $(PYTHON) -m tests.soak $(MINUTES)

@@ -12,7 +12,6 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from threading import Thread
 from uuid import uuid4
@@ -21,6 +20,7 @@ import psutil
 
 from tests.eventually import PATIENCE_SECONDS, eventually
 from tests.host import FOLDERS
+from tests.systemd.cgroups import groups_named
 
 # The overlay's upper folder has to be on a file system that is not itself an overlay. The box's
 # cgroup must be its own in every hierarchy, or two boxes would share nspawn's `payload` group.
@@ -112,7 +112,7 @@ def booted(
         (folder / name).mkdir()
     _plant(folder / "tree", tree)
     with ExitStack() as stack:
-        groups = stack.enter_context(_cgroups(folder.name))
+        groups = stack.enter_context(groups_named(folder.name))
         told = stack.enter_context(_told(folder / "notify"))
         process = _nspawn(folder, groups, binds)
         stack.callback(_halt, process, folder)
@@ -134,30 +134,6 @@ def _plant(root: Path, tree: Mapping[str, Path | str]) -> None:
             shutil.copy(content, place)
         else:
             place.write_text(content)
-
-
-@contextmanager
-def _cgroups(name: str) -> Iterator[list[Path]]:
-    """A cgroup of that name in each hierarchy by which systemd may track processes (v2, the hybrid
-    of v1 and v2, v1)."""
-    hierarchies = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup")
-    groups = [Path(h, name) for h in hierarchies if Path(h, "cgroup.procs").exists()]
-    for group in groups:
-        group.mkdir()
-    try:
-        yield groups
-    finally:
-        for group in groups:
-            for folder, _, _ in os.walk(group, topdown=False):
-                eventually(partial(_removed, folder), what=f"{folder} is empty")
-
-
-def _removed(group: str) -> bool:
-    try:
-        os.rmdir(group)
-    except OSError:  # processes of the box are still on their way out
-        return False
-    return True
 
 
 def _nspawn(
