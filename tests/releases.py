@@ -4,7 +4,7 @@ release with the kernel of this machine.
     python -m tests.releases SUITE v1|v2 ROOTS [OPTION...]
 
 debootstrap makes the root folder ROOTS/SUITE once, with these options; .ci/install does the rest,
-within. systemd-nspawn shows the release one version of cgroups alone, or v1 with v2 beside it.
+within. systemd-nspawn shows the release one version of cgroups alone.
 """
 
 import os
@@ -28,7 +28,7 @@ _SCRIPTS = Path("/usr/share/debootstrap/scripts")
 
 
 class Cgroups(StrEnum):
-    """The versions of cgroups that the machine has. V1 has v2 beside it, without controllers."""
+    """The version of cgroups that the release sees."""
 
     V1 = "v1"
     V2 = "v2"
