@@ -221,19 +221,37 @@ def is_computed(option: Option) -> bool:
 
 def with_declared(ini: Ini) -> Iterator[Option]:
     """The options, and behind each option that `declare-option` has declared as
-    `name=key=$1;key=$2` those that it stands for (uwsgi_opt_custom of core/config.c)."""
+    `name=key=$1;key=$2` those that it stands for (uwsgi_opt_custom of core/config.c). Raises
+    BrokenIni where these are longer than an ini can be: 4 KB could stand for more than the memory
+    of the machine."""
     templates: dict[str, str] = {}
+    left = LONGEST_DEFINITION
     for option in ini.options:
         yield option
         if option.key == "declare-option":
             name, _, template = option.value.partition("=")
             templates[name] = template
         elif template := templates.get(option.key, ""):
-            for number, word in enumerate(option.value.split(" ")[:_MOST_WORDS], 1):
-                template = template.replace(f"${number}", word)
-            for part in template.split(";"):
+            expanded = _expanded(option, template, left)
+            left -= max(len(template), len(expanded))
+            for part in expanded.split(";"):
                 key, _, value = part.partition("=")
                 yield Option(key, value, option.line)
+
+
+def _expanded(option: Option, template: str, most: int) -> str:
+    """What a declared option stands for. Raises BrokenIni for more than `most` characters."""
+    text = template
+    for number, word in enumerate(option.value.split(" ")[:_MOST_WORDS], 1):
+        place = f"${number}"
+        length = len(text) + text.count(place) * (len(word) - len(place))
+        if max(len(text), length) > most:
+            raise option.broken(
+                f"the declared option {option.key} makes the ini longer than 64 KiB",
+                "write out what it stands for",
+            )
+        text = text.replace(place, word)
+    return text
 
 
 def _is_relative_socket(option: Option) -> bool:

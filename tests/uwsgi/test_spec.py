@@ -356,6 +356,22 @@ def test_an_ini_without_a_worker_is_refused_at_once(text: str, cause: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("template", "uses"),
+    [
+        (";".join(["workers=1"] * 800), ["a = 1"] * 400),
+        ("$1" * 900, [f"a = {'$2' * 900} {'$3' * 900} {'x' * 900}"]),
+        ("$1" * 9000, ["a ="] * 400),
+    ],
+    ids=["many", "long", "empty"],
+)
+def test_what_declared_options_stand_for_has_an_end(template: str, uses: list[str]) -> None:
+    declared = f"declare-option = a={template}"
+    assert spec(f"{declared}\n[emperor]").overlaps
+    with pytest.raises(BrokenIni, match="the declared option a makes the ini longer than 64 KiB"):
+        spec("\n".join([declared, *uses]))
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "processes = 0\nworkers = 2", "workers = +2", "processes = 2 ; two", "processes = %k",
