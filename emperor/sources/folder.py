@@ -63,7 +63,8 @@ class VassalFolder:
         self._governor = governor
         self._intake = Intake(governor, self._read_anew, notes.winners)
         self._earlier = EarlierVersions(notes.good_inis)
-        self._pending: set[asyncio.Task[None]] = set()
+        # The reading of each file that takes time.
+        self._pending: dict[str, asyncio.Task[None]] = {}
         # None: the ini is known, and has to be read again.
         self._stamps: dict[str, Stamp | None] = {}
         self._ignored: set[str] = set()
@@ -115,7 +116,7 @@ class VassalFolder:
         winners = [file for file in self._intake.earlier_winners if file in files]
         self._update_each(iter(winners))
         if self._pending:
-            await asyncio.wait(self._pending)
+            await asyncio.wait(self._pending.values())
         async for part in slices(files):
             self._update_each(part)
 
@@ -212,10 +213,19 @@ class VassalFolder:
             return
         if isinstance(spec, Spec):
             self._intake.serve(spec, ini.stamp, ini.data, is_good=is_good)
+        elif pending := self._pending.get(file):
+            # A tenant may change it a thousand times a second. It is read again after this one.
+            self._stamps[file] = None
+            pending.cancel()
         else:
             task = self._tasks.create_task(self._wait_for(spec, file, ini, is_good=is_good))
-            self._pending.add(task)
-            task.add_done_callback(self._pending.discard)
+            self._pending[file] = task
+            task.add_done_callback(lambda _: self._end_pending(file))
+
+    def _end_pending(self, file: str) -> None:
+        del self._pending[file]
+        if file in self._stamps and self._stamps[file] is None:
+            self.changed([file])
 
     async def _wait_for(
         self, pending: PendingSpec, file: str, ini: IniFile, *, is_good: bool

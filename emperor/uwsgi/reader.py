@@ -6,7 +6,9 @@ thread, so that the daemon goes on meanwhile.
 
 import asyncio
 import os
+from collections.abc import Callable
 from functools import partial
+from typing import ParamSpec, TypeVar
 
 from emperor.model.definition import BrokenIni, Definition
 from emperor.model.ports import PendingSpec
@@ -20,6 +22,9 @@ from emperor.uwsgi.options import uwsgi_options
 from emperor.uwsgi.pythons import binary_of
 from emperor.uwsgi.resolver import Resolver
 from emperor.uwsgi.spec import spec_of
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # An ini below both is read in 10 ms at most.
 _LARGE_BYTES, _MANY_LINES = 8192, 500
@@ -57,12 +62,12 @@ class UwsgiReader:
         return self._servable_spec(definition, ini)
 
     async def _read_large(self, definition: Definition) -> Spec:
-        read = await asyncio.to_thread(self._read, definition)
+        read = await in_thread(self._read, definition)
         return read if isinstance(read, Spec) else await read()
 
     async def _read_with_uwsgi(self, definition: Definition, ini: Ini) -> Spec:
         resolved = await self.resolve(definition, ini)
-        return await asyncio.to_thread(self._servable_spec, definition, resolved)
+        return await in_thread(self._servable_spec, definition, resolved)
 
     def _servable_spec(self, definition: Definition, ini: Ini) -> Spec:
         """Raises BrokenIni also for what `emperorctl check` calls an error."""
@@ -88,3 +93,13 @@ class UwsgiReader:
     def spec(self, definition: Definition, ini: Ini) -> Spec:
         """The spec by options that need no uWSGI any more. Raises BrokenIni."""
         return spec_of(definition.domain, ini, self._settings, definition.owner, self._accounts)
+
+
+async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The same as asyncio.to_thread, but a cancelled call ends with its thread. Otherwise an ini
+    that changes all the time would have many."""
+    work = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(work)
+    finally:
+        await asyncio.wait([work])

@@ -27,6 +27,7 @@ class FakeReader:
     def __init__(self) -> None:
         self.answer = asyncio.Event()
         self.read_files: list[str] = []
+        self.waiting = self.most_waiting = 0
 
     def read(self, definition: Definition) -> Spec | PendingSpec:
         self.read_files.append(definition.file)
@@ -35,7 +36,12 @@ class FakeReader:
             return self._spec(definition, first)
 
         async def wait() -> Spec:
-            await self.answer.wait()
+            self.waiting += 1
+            self.most_waiting = max(self.most_waiting, self.waiting)
+            try:
+                await self.answer.wait()
+            finally:
+                self.waiting -= 1
             return self._spec(definition, rest)
 
         return wait
@@ -162,6 +168,17 @@ async def test_a_pending_spec_of_an_older_ini_is_dropped(tmp_path: Path, text: s
         site.reader.answer.set()
     assert site.idle("b.example") == 77
     assert not site.folder.refused
+
+
+async def test_an_ini_that_changes_all_the_time_waits_once(tmp_path: Path) -> None:
+    async with site_at(tmp_path) as site:
+        for number in range(20):
+            site.write("b.example", f"slow {number}")
+            await asyncio.sleep(0)
+        await eventually_async(lambda: site.reader.waiting == 1)
+        site.reader.answer.set()
+        await eventually_async(lambda: site.idle("b.example") == 19)
+        assert site.reader.most_waiting == 1
 
 
 DOMAINS = [f"app{number}.example" for number in range(60)]

@@ -1,3 +1,5 @@
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from emperor.model.spec import Spec
 from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.findings import Severity
 from emperor.uwsgi.lint import lint, refuse_unservable
-from emperor.uwsgi.reader import UwsgiReader
+from emperor.uwsgi.reader import UwsgiReader, in_thread
 from emperor.uwsgi.resolver import Resolver
 from tests.uwsgi.house import AS_ROOT, DOMAIN, ROOT, SETTINGS, ini_of, spec
 
@@ -36,6 +38,23 @@ async def test_a_large_ini_is_read_in_a_thread(reader: UwsgiReader, more: str) -
     pending = reader.read(definition(f"file = a.py\n{more}"))
     assert not isinstance(pending, Spec)
     assert await pending() == spec("file = a.py")
+
+
+async def test_a_cancelled_reading_ends_with_its_thread() -> None:
+    began, goes_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        began.set()
+        goes_on.wait()
+
+    reading = asyncio.create_task(in_thread(work))
+    await asyncio.to_thread(began.wait)
+    reading.cancel()
+    done, _ = await asyncio.wait([reading], timeout=0.05)
+    assert not done
+    goes_on.set()
+    await asyncio.wait([reading])
+    assert reading.cancelled()
 
 
 async def test_a_large_ini_that_cannot_serve_is_refused(reader: UwsgiReader) -> None:
