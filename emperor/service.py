@@ -109,7 +109,7 @@ class Service:
             settings,
             self._governor,
             Pacer(self._measure, tasks),
-            self._folder.refused.keys(),
+            self._folder,
             self._provisioner.provide,
         )
         self._reporter = Reporter(

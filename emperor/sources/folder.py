@@ -79,6 +79,10 @@ class VassalFolder:
         """The inis that are not served, by their names without the suffix."""
         return self._intake.refused
 
+    def has(self, domain: str) -> bool:
+        """Whether there is an ini of that domain, served or not yet: uWSGI may have to read it."""
+        return f"{domain}.ini" in self._stamps
+
     def resume(self, is_same: bool) -> None:
         """Go on with the vassals that the governor restored. `is_same`: the same version read their
         inis with the same settings, so an ini that has not changed need not be read again."""

@@ -8,8 +8,9 @@ nginx/emperord/journey.conf.
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from emperor.linux.limits import descriptors
 from emperor.model.admission import UNKNOWN_HOSTS, Admission, Bursts, Limit
@@ -19,6 +20,7 @@ from emperor.model.estimate import estimate
 from emperor.model.lifecycle import SERVING, State
 from emperor.model.log_fields import about
 from emperor.model.ports import Listener
+from emperor.model.refusal import Refusal
 from emperor.model.settings import Settings
 from emperor.model.spec import Repeat, Spec
 from emperor.model.wildcard import names_of
@@ -62,6 +64,7 @@ class Answer:
 
 STOPPED = Answer(Page.STOPPING)
 UNKNOWN = Answer(Page.UNKNOWN)
+UNREAD = Answer(Page.LATE)
 
 
 def outcome(vassal: Vassal | None, now: float) -> Run | Wait | Answer:
@@ -164,22 +167,33 @@ def _printable(value: str | None) -> str | None:
     return "".join(char if char.isprintable() else "�" for char in value[:LONGEST_VALUE])
 
 
+class Inis(Protocol):
+    """The folder of inis."""
+
+    @property
+    def refused(self) -> Mapping[str, Refusal]:
+        """The inis that are refused, by domain."""
+
+    def has(self, domain: str) -> bool:
+        """Whether there is an ini of that domain, served or not yet."""
+
+
 class Activation:
-    """The endpoint on activate.sock. `refused` holds the domains whose ini is refused. `provide`
-    tries to make a vassal for a domain without an ini, and returns whether it could."""
+    """The endpoint on activate.sock. `inis` tells which domains have an ini that is not served.
+    `provide` tries to make a vassal for a domain without one, and returns whether it could."""
 
     def __init__(
         self,
         settings: Settings,
         governor: Governor,
         pacer: Pacer,
-        refused: Collection[str],
+        inis: Inis,
         provide: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._settings = settings
         self._governor = governor
         self._pacer = pacer
-        self._refused = refused
+        self._inis = inis
         self._provide = provide
         self._pages = Pages(settings.pages_dir)
         self._stopping = False
@@ -224,7 +238,7 @@ class Activation:
     async def _wake(self, hit: Hit) -> web.Response:
         """Have the app started, and hold the request meanwhile."""
         vassal = self._vassal(hit.domain)
-        if vassal == UNKNOWN and await self._provide(hit.domain):
+        if vassal in (UNKNOWN, UNREAD) and await self._provide(hit.domain):
             vassal = self._vassal(hit.domain)
         if self._stopping:
             return self._respond(STOPPED, hit)
@@ -238,15 +252,18 @@ class Activation:
 
     def _vassal(self, host: str) -> Vassal | Answer:
         """The vassal that answers for a host: by its own ini, or else by the nearest wildcard. An
-        ini that is refused, or whose vassal is about to go, gives way to no wildcard."""
+        ini that is refused, or not read yet, or whose vassal is about to go, gives way to no
+        wildcard: that may be another tenant's."""
         vassals = self._governor.vassals
         for name in names_of(host):
             if vassal := vassals.serving(name):
                 return vassal
-            if name in self._refused:
+            if name in self._inis.refused:
                 return Answer(Page.REFUSED, RETRY_REFUSED_SECONDS)
             if name == host and vassals.get(name):
                 break
+            if self._inis.has(name):
+                return UNREAD
         return UNKNOWN
 
     def _refuse_download(self, vassal: Vassal | None, hit: Hit) -> web.Response:

@@ -155,6 +155,8 @@ async def test_a_pending_spec_is_served_once_it_is_complete(tmp_path: Path) -> N
     async with site_at(tmp_path) as site:
         site.write("b.example", "slow 5")
         assert site.idle("b.example") is None
+        assert site.folder.has("b.example")
+        assert not site.folder.has("c.example")
         site.reader.answer.set()
         await eventually_async(lambda: site.idle("b.example") == 5)
 

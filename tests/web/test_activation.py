@@ -1,9 +1,9 @@
 """The activation endpoint over HTTP, as nginx's fallback asks it, with the fakes of the core."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,6 +15,7 @@ from aiohttp.web import Application, Request
 from emperor.model.cause import Cause
 from emperor.model.lifecycle import Event, State
 from emperor.model.ports import Listener, Message, QueueLength
+from emperor.model.refusal import Refusal, RefusalReason
 from emperor.model.settings import Settings
 from emperor.model.snapshot import PendingEvent
 from emperor.model.spec import Activation as ActivationMode
@@ -29,6 +30,25 @@ from tests.eventually import eventually_async
 from tests.supervisor.fakes import SPEC, FakeListener, World, settings
 
 Client = TestClient[Request, Application]
+
+
+@dataclass
+class FakeInis:
+    """The domains whose inis are refused, and those whose inis are not read yet."""
+
+    refused_domains: Collection[str] = ()
+    unread: Collection[str] = ()
+
+    @property
+    def refused(self) -> dict[str, Refusal]:
+        reason = RefusalReason.BROKEN_INI
+        return {
+            domain: Refusal(domain, f"{domain}.ini", reason, "its secret cause")
+            for domain in self.refused_domains
+        }
+
+    def has(self, domain: str) -> bool:
+        return domain in self.unread
 
 
 class Front:
@@ -71,7 +91,7 @@ class Front:
 async def front(
     world: World,
     chosen: Settings | None = None,
-    refused: Mapping[str, str] | None = None,
+    inis: FakeInis | None = None,
     lengths: list[QueueLength] | None = None,
     drain: Drain | None = None,
 ) -> AsyncIterator[Front]:
@@ -86,7 +106,11 @@ async def front(
 
     async with asyncio.TaskGroup() as tasks:
         activation = Activation(
-            chosen or settings(), world.governor, Pacer(measure, tasks), refused or {}, provide
+            chosen or settings(),
+            world.governor,
+            Pacer(measure, tasks),
+            inis or FakeInis(),
+            provide,
         )
         health = Health(drain or Drain(Path("/nowhere"), "boot"))
         async with TestClient(TestServer(activation.application(health))) as client:
@@ -288,7 +312,7 @@ async def test_what_is_no_domain_is_400(domain: str) -> None:
 
 
 async def test_an_unknown_domain_is_404_and_a_refused_ini_503() -> None:
-    async with front(World(), refused={"bad.example": "its secret cause"}) as nginx:
+    async with front(World(), inis=FakeInis(["bad.example"])) as nginx:
         assert (await nginx.ask("unknown.example")).status == 404
         reply = await nginx.ask("bad.example")
         assert reply.status == 503
@@ -449,14 +473,17 @@ async def test_a_delayed_request_wakes_an_app_that_ended_again(end: str) -> None
         ("shop.example", "_"),
         ("refused.shop.example", None),
         ("b.refused.example", None),
+        ("unread.shop.example", None),
+        ("b.unread.example", None),
     ],
 )
 async def test_the_nearest_wildcard_answers_for_a_host(host: str, served_by: str | None) -> None:
     world = World()
     for domain in ("_.shop.example", "_.y.shop.example", "own.shop.example", "_"):
         world.add(domain)
-    refused = {"refused.shop.example": "", "_.refused.example": ""}
-    async with front(world, refused=refused) as nginx:
+    refused = ("refused.shop.example", "_.refused.example")
+    unread = ("unread.shop.example", "_.unread.example")
+    async with front(world, inis=FakeInis(refused, unread)) as nginx:
         if served_by is None:
             assert (await nginx.ask(host)).status == 503
             assert not world.launcher.started
