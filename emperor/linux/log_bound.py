@@ -8,6 +8,7 @@ from pathlib import Path
 
 from inotify_simple import INotify, flags, parse_events
 
+from emperor.linux.watch import cannot_watch
 from emperor.model.admission import Bursts
 from emperor.model.log_fields import about
 
@@ -51,7 +52,8 @@ class LogBound:
             inotify = INotify(nonblocking=True)
             inotify.add_watch(self._folder, flags.MODIFY | flags.ONLYDIR)
         except OSError as error:
-            log.error("cannot watch %s: %s; its logs may grow", self._folder, error.strerror)
+            told = cannot_watch(self._folder, error)
+            log.error("%s; the logs there may grow until logrotate runs", told)
             if inotify:
                 inotify.close()
             return

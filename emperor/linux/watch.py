@@ -180,7 +180,7 @@ class FolderWatch:
             try:
                 self._inotify = INotify(nonblocking=True)
             except OSError as error:
-                raise _cannot_watch(self._folder, error) from error
+                raise cannot_watch(self._folder, error) from error
             self._loop.add_reader(self._inotify.fileno(), self._read, self._inotify)
         return self._inotify
 
@@ -214,11 +214,12 @@ def _add_watch(inotify: INotify, path: Path, mask: int) -> int:
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
-        raise _cannot_watch(path, error) from error
+        raise cannot_watch(path, error) from error
     return watch
 
 
-def _cannot_watch(path: Path, error: OSError) -> OSError:
+def cannot_watch(path: Path, error: OSError) -> OSError:
+    """The error of a watch of inotify, with path and cure."""
     limits = {errno.EMFILE: "max_user_instances", errno.ENOSPC: "max_user_watches"}
     limit = limits.get(error.errno or 0)
     cure = f" (is fs.inotify.{limit} used up? sysctl(8) raises it)" if limit else ""
