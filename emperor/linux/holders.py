@@ -11,6 +11,9 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+
+from emperor.linux.ask import ask
 
 # CPU time, for which the event loop waits.
 LIMIT_SECONDS = 0.03
@@ -46,7 +49,8 @@ def holder_of(address: str, first: Iterable[int] = ()) -> Holder | None:
     if found.uid is not None:
         with suppress(KeyError):
             user = pwd.getpwuid(found.uid).pw_name
-    return _process(f"socket:[{found.inode}]", first, user) or Holder(user=user)
+    search = partial(_process, f"socket:[{found.inode}]", tuple(first), user)
+    return ask(address, search, None) or Holder(user=user)
 
 
 def _listeners(address: str) -> Iterator[_Socket]:

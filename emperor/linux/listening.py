@@ -11,7 +11,9 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 
+from emperor.linux.ask import ask
 from emperor.linux.discard import close_elsewhere
 
 # pidfd_getfd of asm-generic/unistd.h, which x86-64 and aarch64 share. Python 3.11 has no function.
@@ -20,14 +22,23 @@ _PIDFD_GETFD = 438
 _MOST_DESCRIPTORS = 64
 # The process has exited, or has closed that descriptor.
 _GONE = frozenset({errno.ESRCH, errno.EBADF})
+_NO_ANSWER = "the kernel lets everybody wait who asks for its sockets"
 
 
 def listening_sockets(pid: int, pidfd: int) -> list[socket.socket]:
     """A duplicate of each stream socket at which that process listens, among its first descriptors;
     none where it is gone. Close them with `close_elsewhere`.
 
-    Raises OSError where the kernel does not let this process have them.
+    Raises OSError where the kernel does not let this process have them, or does not answer in time.
     """
+    no_answer: list[socket.socket] | OSError = TimeoutError(errno.ETIMEDOUT, _NO_ANSWER)
+    found = ask(pid, partial(_found, pid, pidfd), no_answer, _discard)
+    if isinstance(found, OSError):
+        raise found
+    return found
+
+
+def _found(pid: int, pidfd: int) -> list[socket.socket] | OSError:
     found: list[socket.socket] = []
     try:
         for number in _sockets(pid):
@@ -37,11 +48,15 @@ def listening_sockets(pid: int, pidfd: int) -> list[socket.socket]:
                 found.append(copy)
             else:
                 close_elsewhere(fd)
-    except OSError:
-        for copy in found:
-            close_elsewhere(copy.detach())
-        raise
+    except OSError as error:
+        _discard(found)
+        return error
     return found
+
+
+def _discard(found: list[socket.socket] | OSError) -> None:
+    for copy in found if isinstance(found, list) else ():
+        close_elsewhere(copy.detach())
 
 
 def _sockets(pid: int) -> Iterator[int]:

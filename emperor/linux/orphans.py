@@ -17,8 +17,17 @@ from asyncio import AbstractEventLoop
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
-from emperor.linux.proc import BORN_TICKS, PARENT, STATE, children_of, has_socket, state_fields
+from emperor.linux.ask import ask, ask_each
+from emperor.linux.proc import (
+    BORN_TICKS,
+    STATE,
+    children_of,
+    environment_of,
+    has_socket,
+    state_fields,
+)
 
 log = logging.getLogger("emperord.orphans")
 
@@ -26,7 +35,6 @@ _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 # Between two looks at what a dead app has left. An orphan that is killed may leave orphans again.
 _AGAIN_SECONDS = 0.02
 _MOST_LOOKS = 100
-_LONGEST_ENVIRONMENT = 1 << 21
 _PATIENCE_SECONDS = 5.0
 
 
@@ -50,11 +58,11 @@ class Mark:
 
     def is_on(self, pid: int) -> bool:
         """Whether that process has it."""
-        if has_socket(pid, self.inode, self.fd):
-            return True
-        with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
-            return os.fsencode(self.variable) in file.read(_LONGEST_ENVIRONMENT).split(b"\0")
-        return False
+        return ask(pid, partial(self._is_on, pid), False)
+
+    def _is_on(self, pid: int) -> bool:
+        has_it = has_socket(pid, self.inode, self.fd)
+        return has_it or os.fsencode(self.variable) in environment_of(pid)
 
 
 def adopt_orphans() -> None:
@@ -67,20 +75,13 @@ def adopt_orphans() -> None:
 
 def descendants(pid: int) -> list[Known]:
     """All live descendants of a process, as far as the kernel lists them."""
-    found: list[Known] = []
+    found: list[int] = []
     pending = list(children_of(pid))
     while pending:
         child = pending.pop()
-        if known := _look_at(child):
-            found.append(known)
+        found.append(child)
         pending += children_of(child)
-    return found
-
-
-def parent_of(pid: int) -> int:
-    """The parent of a process; 0 where it is gone."""
-    fields = state_fields(pid)
-    return int(fields[PARENT]) if fields else 0
+    return ask_each(found, _look_at)
 
 
 class Reaper:
@@ -157,10 +158,11 @@ class OrphanHunt:
     def end(self, known: Collection[Known]) -> None:
         """Kill it, and those of `known` that still live."""
         self._looks += 1
-        left = {orphan for orphan in known if _look_at(orphan.pid) == orphan}
-        for pid in children_of(self._reaper):
-            if pid not in self._others and (orphan := _look_at(pid)) and self._mark.is_on(pid):
-                left |= {orphan, *descendants(pid)}
+        left = {*ask_each([orphan.pid for orphan in known], _look_at)}.intersection(known)
+        orphans = [pid for pid in children_of(self._reaper) if pid not in self._others]
+        for orphan in ask_each(orphans, _look_at):
+            if self._mark.is_on(orphan.pid):
+                left |= {orphan, *descendants(orphan.pid)}
         if left and self._looks == 1:
             log.info("killed %d processes that an app has left", len(left))
         for orphan in left:
@@ -184,7 +186,7 @@ def _first_zombie() -> int | None:
 
 
 def _look_at(pid: int) -> Known | None:
-    """The process, None where it is dead."""
+    """The process, None where it is dead. May wait."""
     fields = state_fields(pid)
     is_alive = bool(fields) and fields[STATE] not in "ZX"
     return Known(pid, int(fields[BORN_TICKS])) if is_alive else None
@@ -195,7 +197,7 @@ def _kill(orphan: Known) -> None:
         pidfd = os.pidfd_open(orphan.pid)
         try:
             # The number may have become another's before the descriptor was opened.
-            if _look_at(orphan.pid) == orphan:
+            if ask(orphan.pid, partial(_look_at, orphan.pid), None) == orphan:
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         finally:
             os.close(pidfd)

@@ -1,15 +1,17 @@
-"""Reads what the kernel tells of a process in /proc, see proc(5)."""
+"""Reads what the kernel tells of a process in /proc, see proc(5). What may wait for the process
+says so: ask for it by linux/ask."""
 
 import os
 from collections.abc import Iterator
 from contextlib import suppress
 
 # Of `state_fields`.
-STATE, PARENT, BORN_TICKS = 0, 1, 19
+STATE, BORN_TICKS = 0, 19
+_LONGEST_ENVIRONMENT = 1 << 21
 
 
 def state_fields(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat from the state on; none where the process is gone."""
+    """The fields of /proc/PID/stat from the state on; none where the process is gone. May wait."""
     with suppress(OSError), open(f"/proc/{pid}/stat", errors="replace") as stat:
         # The name, in parentheses, may hold anything.
         return stat.read().rpartition(")")[2].split()
@@ -18,10 +20,27 @@ def state_fields(pid: int) -> list[str]:
 
 def has_socket(pid: int, inode: int, fd: int) -> bool:
     """Whether the descriptor `fd` of a process is the socket with that inode. False where the
-    process is gone, or not ours to look at."""
+    process is gone, or not ours to look at. May wait."""
     with suppress(OSError):
         return os.readlink(f"/proc/{pid}/fd/{fd}") == f"socket:[{inode}]"
     return False
+
+
+def environment_of(pid: int) -> list[bytes]:
+    """The variables of a process, as NAME=value; none where it is gone. May wait."""
+    with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+        return file.read(_LONGEST_ENVIRONMENT).split(b"\0")
+    return []
+
+
+def parent_of(pid: int) -> int:
+    """The parent of a process; 0 where it is gone."""
+    with suppress(OSError), open(f"/proc/{pid}/status", errors="replace") as status:
+        for line in status:
+            key, _, value = line.partition(":")
+            if key == "PPid":
+                return int(value)
+    return 0
 
 
 def children_of(pid: int) -> Iterator[int]:

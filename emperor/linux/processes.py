@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import inf
 
+from emperor.linux.ask import ask, ask_each
 from emperor.linux.proc import BORN_TICKS, children_of_thread, has_socket, state_fields
 from emperor.linux.spawn_thread import SpawnThread
 from emperor.model.ports import CannotLaunch, Exit
@@ -63,7 +64,7 @@ class LedProcess:
         """The pids of its children of at least that age; none where the kernel lists none."""
         born_before = time.clock_gettime(time.CLOCK_BOOTTIME) - older_than_seconds
         pids = children_of_thread(self.pid, self.pid)
-        return tuple(pid for pid in pids if _born(pid) <= born_before)
+        return tuple(ask_each(pids, partial(_older, born_before)))
 
     def hang_up_children(self, but: Collection[int]) -> None:
         """SIGHUP all of its children except these."""
@@ -188,20 +189,25 @@ def leader_with_socket(inode: int, fd: int) -> tuple[int, int] | None:
     """The leader of a group that has the socket with that inode as its descriptor `fd`: its pid,
     and a new pidfd. None where there is none."""
     for pid in [int(entry) for entry in os.listdir("/proc") if entry.isdecimal()]:
-        if not has_socket(pid, inode, fd):
+        if not _has_socket(pid, inode, fd):
             continue
         with suppress(ProcessLookupError):
             pidfd = os.pidfd_open(pid)
-            if os.getpgid(pid) == pid and has_socket(pid, inode, fd):
+            if os.getpgid(pid) == pid and _has_socket(pid, inode, fd):
                 return pid, pidfd
             os.close(pidfd)
     return None
 
 
-def _born(pid: int) -> float:
-    """When a process was forked, in seconds since the boot; infinity where it is gone."""
+def _has_socket(pid: int, inode: int, fd: int) -> bool:
+    return ask(pid, partial(has_socket, pid, inode, fd), False)
+
+
+def _older(born_before: float, pid: int) -> int | None:
+    """The process, if it was forked before that time in seconds since the boot. May wait."""
     fields = state_fields(pid)
-    return int(fields[BORN_TICKS]) / os.sysconf("SC_CLK_TCK") if fields else inf
+    born = int(fields[BORN_TICKS]) / os.sysconf("SC_CLK_TCK") if fields else inf
+    return pid if born <= born_before else None
 
 
 @contextmanager

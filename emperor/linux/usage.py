@@ -5,6 +5,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from importlib import import_module
 
+from emperor.linux.ask import ask_each
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -22,19 +24,32 @@ def usage(groups: Collection[int]) -> dict[int, Usage]:
     """
     psutil = import_module("psutil")  # it takes long, and a daemon that takes over is in a hurry
     wanted = frozenset(groups)
-    rss = dict.fromkeys(wanted, 0)
-    cpu = dict.fromkeys(wanted, 0.0)
+    rss, cpu = dict.fromkeys(wanted, 0), dict.fromkeys(wanted, 0.0)
     found = set()
-    for pid in psutil.pids():
-        try:
-            group = os.getpgid(pid)
-            if group not in wanted:
-                continue
-            process = psutil.Process(pid)
-            times = process.cpu_times()
-            rss[group] += process.memory_info().rss
-        except (ProcessLookupError, psutil.Error):
-            continue
-        cpu[group] += times.user + times.system + times.children_user + times.children_system
+    members = {pid: group for pid in psutil.pids() if (group := _group_of(pid)) in wanted}
+    for pid, of_process in ask_each(tuple(members), _usage_of):
+        group = members[pid]
+        rss[group] += of_process.rss_bytes
+        cpu[group] += of_process.cpu_seconds
         found.add(group)
     return {group: Usage(rss[group], round(cpu[group], 2)) for group in found}
+
+
+def _group_of(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0
+
+
+def _usage_of(pid: int) -> tuple[int, Usage] | None:
+    """The usage of one process; None where it is gone. May wait."""
+    psutil = import_module("psutil")
+    try:
+        process = psutil.Process(pid)
+        times = process.cpu_times()
+        rss = process.memory_info().rss
+    except psutil.Error:
+        return None
+    seconds = times.user + times.system + times.children_user + times.children_system
+    return pid, Usage(rss, seconds)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
-from emperor.linux.orphans import Family, Known, Mark, OrphanHunt, descendants, parent_of
+from emperor.linux.orphans import Family, Known, Mark, OrphanHunt, descendants
 from emperor.linux.pidfile import Succession, correct_pidfiles
+from emperor.linux.proc import parent_of
 from emperor.linux.processes import LedProcess, open_log
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotLaunch, Exit, Message, ProcessEvents

@@ -1,0 +1,61 @@
+"""A process that lets the kernel wait holds nobody up."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from emperor.linux import ask as module
+from emperor.linux.ask import ask, ask_each
+from tests.eventually import eventually
+
+
+class Kernel:
+    """Answers with the number of the process, and for those in `stuck` not before `end`."""
+
+    def __init__(self, stuck: set[int]) -> None:
+        self.stuck = stuck
+        self.end = threading.Event()
+
+    def answer(self, pid: int) -> int:
+        if pid in self.stuck:
+            self.end.wait()
+        return pid
+
+
+@pytest.fixture
+def kernel() -> Iterator[Kernel]:
+    made = Kernel({-7, *range(-100, -80)})
+    yield made
+    made.end.set()
+    eventually(lambda: not any("asks" in each.name for each in threading.enumerate()))
+
+
+def test_a_late_answer_is_discarded(kernel: Kernel) -> None:
+    late: list[int] = []
+    assert ask(-7, lambda: kernel.answer(-7), 0, late.append, seconds=0.01) == 0
+    assert ask(-7, lambda: 1, 0) == 0, "an earlier question still waits"
+    assert ask(-8, lambda: kernel.answer(-8), 0) == -8
+    kernel.end.set()
+    eventually(lambda: late == [-7])
+    eventually(lambda: ask(-7, lambda: 1, 0) == 1)
+
+
+def test_a_failure_is_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        ask(-7, lambda: 1 // 0, 0)
+
+
+def test_only_the_process_that_waits_is_left_out(kernel: Kernel) -> None:
+    assert ask_each([-6, -7, -8], kernel.answer) == [-6, -8]
+    assert ask_each([], kernel.answer) == []
+
+
+def test_many_that_wait_take_no_time_each(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.01)
+    began = time.monotonic()
+    for _ in range(50):
+        assert ask_each(sorted(kernel.stuck), kernel.answer) == []
+    assert time.monotonic() - began < 5
+    assert sum("asks" in each.name for each in threading.enumerate()) <= 16
