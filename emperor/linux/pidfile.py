@@ -2,9 +2,12 @@
 
 The path is that of an app, which may lead it to any file. So only a regular file is written that
 belongs to the user who wrote it and consists of that pid, or of nothing if the process was killed
-as it wrote it. It is written in a thread, since a file system of the app may answer never.
+as it wrote it. It is written with the rights of that user: a pid that root writes into the
+`cgroup.procs` of a user's control group moves a process out of emperord's. And it is written in a
+thread, since a file system of the app may answer never.
 """
 
+import ctypes
 import os
 import stat
 from collections.abc import Iterable
@@ -21,11 +24,12 @@ _MOST_THREADS = 64
 
 @dataclass(frozen=True, slots=True)
 class Succession:
-    """A process that has ended, and the one that goes on; `uid` wrote the pidfile."""
+    """A process that has ended, and the one that goes on; `uid` with `gid` wrote the pidfile."""
 
     ended: int
     running: int
     uid: int
+    gid: int
 
 
 def correct_pidfiles(paths: Iterable[str], change: Succession) -> Thread:
@@ -40,8 +44,22 @@ def correct_pidfiles(paths: Iterable[str], change: Succession) -> Thread:
 
 
 def _correct_all(paths: Iterable[str], change: Succession) -> None:
-    for path in paths:
-        _correct(path, change)
+    # The thread ends after it.
+    if _uses_files_as(change.uid, change.gid):
+        for path in paths:
+            _correct(path, change)
+
+
+def _uses_files_as(uid: int, gid: int) -> bool:
+    """Give this thread the rights of that user at files (setfsuid(2)), and no other right. Returns
+    whether it has them."""
+    libc = ctypes.CDLL(None)
+    if (uid, gid) != (os.geteuid(), os.getegid()):
+        for change, wanted in ((libc.setfsgid, gid), (libc.setfsuid, uid)):
+            change(wanted)
+            if change(-1) != wanted:  # tells what is in effect
+                return False
+    return True
 
 
 def _correct(path: str, change: Succession) -> None:

@@ -233,8 +233,9 @@ class UwsgiProcess:
         """A successor that failed has left its pid in the pidfile of the process that serves on."""
         paths, other = uwsgi_options(self.spec).pidfiles, self.other()
         if paths and other is not None:
-            writer = self.spec.identity.uid if self.spec.identity else os.geteuid()
-            correct_pidfiles(paths, Succession(self.pid, other, writer))
+            who = self.spec.identity
+            uid, gid = (who.uid, who.gid) if who else (os.geteuid(), os.getegid())
+            correct_pidfiles(paths, Succession(self.pid, other, uid, gid))
 
     def _exited(self, ended: Exit) -> None:
         if self._reminder is not None:

@@ -1,14 +1,17 @@
 """A pidfile is corrected only where it says just the pid of the process that has ended."""
 
 import os
+import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from emperor.linux.pidfile import Succession, correct_pidfiles
 
-CHANGE = Succession(ended=12345, running=678, uid=os.geteuid())
+CHANGE = Succession(ended=12345, running=678, uid=os.geteuid(), gid=os.getegid())
+OF_NOBODY = replace(CHANGE, uid=65534, gid=65534)
 
 
 def plain(path: Path) -> None:
@@ -53,3 +56,17 @@ def test_only_the_file_of_the_ended_process_changes(
         correct_pidfiles([str(tmp_path / name)], CHANGE).join()
     assert (tmp_path / "last").read_text() == "678\n"
     assert (tmp_path / "pid").read_text() == expected
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(0o755, "678\n"), (0o700, "12345\n")])
+def test_root_has_the_rights_of_the_user_at_a_pidfile(mode: int, expected: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pid"
+        plain(path)
+        os.chown(path, 65534, 65534)
+        os.chmod(folder, mode)
+        correct_pidfiles([str(path)], OF_NOBODY).join()
+        assert path.read_text() == expected
+        plain(Path(folder) / "own")
+        correct_pidfiles([str(path.with_name("own"))], CHANGE).join()
+        assert path.with_name("own").read_text() == "678\n", "another thread is root as before"
