@@ -1,25 +1,53 @@
-"""Closes descriptors that come from an app, for instance along with the bytes of a socket
-(SCM_RIGHTS)."""
+"""Reads from a socket whose peer may send descriptors along (SCM_RIGHTS), and discards these.
+
+To close such a descriptor may take as long as the sender likes: a socket can linger, and a file
+system can be slow. A thread for each would be 253 threads a byte. So none is received: what comes
+before them is read, and the rest is discarded with the socket, in one thread.
+"""
 
 import os
 import socket
+from contextlib import suppress
 from threading import Thread
 
-_MOST_FDS = 253  # SCM_MAX_FD
+_PIECE_BYTES = 1 << 16
+
+
+class SentDescriptors(Exception):
+    """The peer has sent descriptors. Nothing more can be read: use `close_unread`."""
 
 
 def take(end: socket.socket, most: int) -> bytes:
-    """At most `most` bytes from a socket; fewer where a message with descriptors ends.
+    """At most `most` bytes from a socket. Raises SentDescriptors, and OSError."""
+    data = peek(end, most)
+    return end.recv(len(data)) if data else data
 
-    Such descriptors are closed in a thread, since close(2) may block for as long as the sender
-    likes: a socket can linger, and a file system can be slow. Raises OSError.
-    """
-    data, fds, _, _ = socket.recv_fds(end, most, _MOST_FDS)
-    for fd in fds:
-        close_elsewhere(fd)
+
+def peek(end: socket.socket, most: int) -> bytes:
+    """The same bytes, which stay in the socket. Raises SentDescriptors, and OSError."""
+    data, _, flags, _ = end.recvmsg(most, 0, socket.MSG_PEEK)
+    # The kernel has no room for descriptors in such a call.
+    if flags & socket.MSG_CTRUNC:
+        raise SentDescriptors
     return data
 
 
+def close_unread(end: socket.socket) -> None:
+    """Close a socket that does not wait for bytes. What is left in it is discarded in a thread."""
+    with suppress(OSError):
+        if end.recv(1, socket.MSG_PEEK):
+            rest = socket.socket(fileno=end.detach())
+            Thread(target=_discard, args=(rest,), name="discard", daemon=True).start()
+    end.close()
+
+
+def _discard(end: socket.socket) -> None:
+    """The kernel closes the descriptors that come along, in this thread."""
+    with end, suppress(OSError):
+        while end.recv(_PIECE_BYTES):
+            pass
+
+
 def close_elsewhere(fd: int) -> None:
-    """Close a descriptor in a thread."""
+    """Close a descriptor that comes from an app in a thread."""
     Thread(target=os.close, args=(fd,), name="discard", daemon=True).start()

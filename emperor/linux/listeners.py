@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from emperor.linux.discard import take
+from emperor.linux.discard import SentDescriptors, close_unread, take
 from emperor.linux.guests import Guests
 from emperor.linux.leftovers import CLOSED_MODE, bind, link, make_folder, remove_if_empty
 from emperor.linux.socket_owner import owners
@@ -346,14 +346,14 @@ class UnixListener:
 
 
 def _send_away(connection: socket.socket, answer: bytes) -> None:
-    with connection, suppress(OSError):
+    with suppress(OSError, SentDescriptors):
         connection.setblocking(False)
         connection.send(answer)
         # Closing a socket with unread data resets the connection, and the answer may be lost.
-        # Descriptors that came along must not be closed here (see linux/discard.py).
         for _ in range(_MOST_PIECES):
             if not take(connection, _PIECE_BYTES):
                 break
+    close_unread(connection)
 
 
 def _make_sockets(path: str) -> None:

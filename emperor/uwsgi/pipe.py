@@ -1,8 +1,7 @@
 """The emperor's end of a vassal's pipe: single bytes, both ways (uWSGI's emperor protocol).
 
-An app can write to the pipe, and send descriptors along with a byte (SCM_RIGHTS). To close such a
-descriptor may take as long as the app likes: it may be a socket with SO_LINGER. So they are
-received, and closed elsewhere.
+An app can write to the pipe, and send descriptors along with a byte (SCM_RIGHTS). uWSGI never does
+so, and what may become of them is in linux/discard. So the pipe of such an app is not read on.
 """
 
 import contextlib
@@ -10,7 +9,7 @@ import socket
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 
-from emperor.linux.discard import take
+from emperor.linux.discard import SentDescriptors, close_unread, peek
 from emperor.model.ports import Message
 
 GRACEFUL_STOP = b"\x02"
@@ -35,6 +34,8 @@ class Pipe:
         self.on_message = on_message
         # Called once, when no worker has the other end any more.
         self.on_end: Callable[[], None] | None = None
+        # Called once, when the app has sent descriptors: no message comes after that.
+        self.on_descriptors: Callable[[], None] | None = None
         near.setblocking(False)
         with contextlib.suppress(OSError):
             near.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 0)
@@ -79,17 +80,20 @@ class Pipe:
         if self._near.fileno() != -1:
             self._loop.remove_reader(self._near)
             with contextlib.suppress(OSError):
-                # No byte comes after this. Descriptors that came before must be received first.
+                # No byte comes after this.
                 self._near.shutdown(socket.SHUT_RDWR)
-                while take(self._near, _AT_ONCE):
-                    pass
-        self._near.close()
+            close_unread(self._near)
         self.close_far()
 
     def _readable(self) -> None:
         try:
-            data = self._near.recv(_AT_ONCE, socket.MSG_PEEK)
+            data = peek(self._near, _AT_ONCE)
         except BlockingIOError:
+            return
+        except SentDescriptors:
+            self._loop.remove_reader(self._near)
+            if self.on_descriptors is not None:
+                self.on_descriptors()
             return
         except OSError:
             data = b""
@@ -106,6 +110,5 @@ class Pipe:
                     self.on_message(message)
         finally:
             # Only now. Should the daemon die before this, the next one reads the bytes again.
-            left = len(data)
-            while left and self._near.fileno() != -1:
-                left -= len(take(self._near, left))
+            if self._near.fileno() != -1:
+                self._near.recv(len(data))

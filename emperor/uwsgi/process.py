@@ -100,6 +100,7 @@ class UwsgiProcess:
         # The pid of another process of the app that runs.
         self.other: Callable[[], int | None] = lambda: None
         pipe.on_end = self._workers_exited
+        pipe.on_descriptors = self._sent_descriptors
 
     def start(self) -> None:
         """Spawn the master. Raises CannotLaunch, and then nothing is left open."""
@@ -228,6 +229,13 @@ class UwsgiProcess:
         is_replaced = uwsgi_options(self.spec).vacuums and self.other() is not None
         if self._process is not None and is_replaced:
             self._process.kill()
+
+    def _sent_descriptors(self) -> None:
+        log.warning(
+            "%s: killed, since it sends descriptors to emperord, which uWSGI never does",
+            self.spec.domain, extra=about(self.spec.domain),
+        )  # fmt: skip
+        self.kill()
 
     def _correct_pidfiles(self) -> None:
         """A successor that failed has left its pid in the pidfile of the process that serves on."""

@@ -5,6 +5,7 @@ import os
 import select
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -139,18 +140,26 @@ def send_away(pipe: Pipe, fd: int) -> None:
 @pytest.mark.parametrize("is_read", [True, False])
 async def test_a_descriptor_that_an_app_sends_does_not_block_us(is_read: bool) -> None:
     received: list[Message] = []
+    sent: list[bool] = []
     pipe = Pipe.new(asyncio.get_running_loop(), received.append)
+    pipe.on_descriptors = lambda: sent.append(True)
     if can_forbid(pipe):  # as on a kernel that cannot forbid it
         pipe._near.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 1)
-    before = len(os.listdir("/proc/self/fd"))
-    with lingering() as fd:
-        send_away(pipe, fd)
+    before, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
+    os.write(pipe.far_fd, bytes([1]))
+    if is_read:
+        await eventually_async(lambda: received)
+    with ExitStack() as stack:
+        for fd in [stack.enter_context(lingering()) for _ in range(5)]:
+            send_away(pipe, fd)
         begun = time.monotonic()
         if is_read:
-            await eventually_async(lambda: received)
+            await eventually_async(lambda: sent)
         pipe.close()
+        assert threading.active_count() <= threads + 1
         assert time.monotonic() - begun < LINGER_SECONDS / 2
     await eventually_async(lambda: len(os.listdir("/proc/self/fd")) == before - 2)
+    assert received == ([Message.LOADED] if is_read else [])
 
 
 async def test_an_app_can_send_no_descriptor_on_a_new_kernel() -> None:
