@@ -129,9 +129,9 @@ class Intake:
             if self._logs_each and not self._logged_beyond_limit:
                 self._log_beyond_limit()
             return
-        if vassal is not None and vassal.spec.socket != spec.socket:
-            # A listener keeps its path for life, so another path needs another listener.
-            self._dismiss(vassal.spec, "the path of its socket has changed")
+        if vassal is not None and (why := _needs_another_listener(vassal.spec, spec)):
+            if vassal.state is not State.REMOVED:
+                self._dismiss(vassal.spec, why)
             return
         try:
             if vassal is None:
@@ -234,6 +234,14 @@ class Intake:
     def _retry_unserved(self) -> None:
         gone, self._gone = self._gone, []
         self._retry([*gone, *self.unserved()])
+
+
+def _needs_another_listener(served: Spec, new: Spec) -> str | None:
+    """Why the listener of `served` will not do for `new`; None where it will."""
+    if served.socket != new.socket:
+        return "the path of its socket has changed"
+    # Processes of the old user could keep a descriptor of the listener, and answer visitors.
+    return "it runs as another user now" if served.identity != new.identity else None
 
 
 def _is_in_service(vassal: Vassal, spec: Spec, stamp: Stamp) -> bool:

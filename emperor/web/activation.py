@@ -260,10 +260,10 @@ class Activation:
                 return vassal
             if name in self._inis.refused:
                 return Answer(Page.REFUSED, RETRY_REFUSED_SECONDS)
-            if name == host and vassals.get(name):
-                break
             if self._inis.has(name):
                 return UNREAD
+            if name == host and vassals.get(name):
+                break
         return UNKNOWN
 
     def _refuse_download(self, vassal: Vassal | None, hit: Hit) -> web.Response:

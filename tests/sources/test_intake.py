@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 
 from emperor.model.fd_budget import FdBudget
+from emperor.model.lifecycle import State
 from emperor.model.refusal import RefusalReason
-from emperor.model.spec import Stamp
+from emperor.model.spec import Identity, Stamp
 from emperor.sources import intake as intake_module
 from emperor.sources.intake import Intake
+from tests.eventually import eventually_async
 from tests.supervisor.fakes import SPEC, World
 
 STAMP = Stamp(1, 2, 3, 0, 0)
@@ -57,6 +59,22 @@ async def test_vassals_that_go_together_cause_one_retry() -> None:
     source.intake.remove("b.example", "b.example.ini")
     await asyncio.sleep(0)
     assert source.retried == [["a.example.ini", "b.example.ini"]]
+
+
+async def test_another_user_gets_another_listener() -> None:
+    source = Source()
+    process = source.world.run()
+    theirs = replace(SPEC, identity=Identity(1001, 1001, "b"))
+    source.intake.serve(theirs, STAMP)
+    vassal = source.world.governor.vassals["a.example"]
+    assert vassal.state is State.REMOVED
+    source.intake.serve(theirs, STAMP)
+    process.exits("exited with status 0")
+    await eventually_async(lambda: source.retried == [["a.example.ini"]])
+    source.intake.serve(theirs, STAMP)
+    anew = source.world.governor.vassals["a.example"]
+    assert anew.spec.identity == theirs.identity
+    assert anew.listener is not vassal.listener
 
 
 async def test_a_socket_that_cannot_be_bound_is_retried_once(
