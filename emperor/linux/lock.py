@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Self
 
 _MOST_BYTES = 1 << 20
+# Whoever may read the file may lock it, and then no daemon starts.
+_MODE = 0o600
 
 
 class AlreadyRunning(Exception):
@@ -43,12 +45,15 @@ class RunLock:
         return self
 
     def _open(self) -> int:
-        path = self._run_dir / "emperord.lock"
-        if self._held is not None:
-            if path.exists() and os.path.samestat(os.fstat(self._held), path.stat()):
-                return self._held
-            os.close(self._held)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        path, fd = self._run_dir / "emperord.lock", self._held
+        if fd is not None and not (path.exists() and os.path.samestat(os.fstat(fd), path.stat())):
+            os.close(fd)
+            fd = None
+        if fd is None:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            fd = os.open(path, flags, _MODE)
+        os.fchmod(fd, _MODE)  # an earlier version made it with another one
+        return fd
 
     def __exit__(self, *_: object) -> None:
         # The file stays: to unlink it would let a third daemon lock another file of that name.

@@ -47,6 +47,13 @@ def test_a_daemon_that_was_killed_leaves_no_lock_behind(tmp_path: Path) -> None:
         assert (tmp_path / "emperord.lock").read_text() == f"{os.getpid()}\n"
 
 
+def test_nobody_else_may_lock_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "emperord.lock"
+    path.touch(0o644)
+    with RunLock(tmp_path):
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_the_lock_is_free_after_the_block(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with RunLock(tmp_path), RunLock(tmp_path / "other"):
