@@ -20,12 +20,12 @@ class EndlessOutput(Exception):
 
 
 async def run_command(
-    argv: Sequence[str], env: Mapping[str, str], longest_bytes: int
+    argv: Sequence[str], env: Mapping[str, str], longest_bytes: int, seconds: float | None = None
 ) -> tuple[Exit, str]:
     """How `argv` ended, and its output and errors. The call returns when no process has the output
-    open any more; when it is cancelled, the whole group is killed.
+    open any more; when it is cancelled, or takes longer than `seconds`, the whole group is killed.
 
-    Raises CannotLaunch, and EndlessOutput for more than `longest_bytes`.
+    Raises CannotLaunch, TimeoutError, and EndlessOutput for more than `longest_bytes`.
     """
     loop = asyncio.get_running_loop()
     exited: asyncio.Future[Exit] = loop.create_future()
@@ -36,8 +36,9 @@ async def run_command(
         finally:
             os.close(write_end)
         try:
-            output = await _read_all(pipe, longest_bytes)
-            await asyncio.wait([exited])
+            async with asyncio.timeout(seconds):
+                output = await _read_all(pipe, longest_bytes)
+                await asyncio.wait([exited])
         finally:
             child.kill()
             await asyncio.wait([exited])

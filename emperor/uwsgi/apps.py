@@ -10,6 +10,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
+
+import msgspec
 
 from emperor.linux.commands import EndlessOutput, run_command
 from emperor.linux.processes import as_identity
@@ -26,6 +29,8 @@ from emperor.uwsgi.spec import APPS, MOUNTED_FILES, is_gevent
 
 _LOOKER = Path(__file__).with_name("app_source.py")
 _LONGEST_ANSWER = 1 << 16
+# The user of the app can stop the program, or let it read a file system of his own.
+_LOOK_SECONDS = 10.0
 _FILES = frozenset({"file", "wsgi-file"})
 _MODULES = frozenset({"module", "wsgi"})
 # Modules with a callable of another kind.
@@ -60,7 +65,7 @@ class Problem:
     """What keeps the app from being imported: `no-module`, `syntax`, `no-import`, `no-callable` or
     `no-loop`, with the name that is missing, and the source and line where that was seen."""
 
-    problem: str
+    problem: Literal["no-module", "syntax", "no-import", "no-callable", "no-loop"]
     name: str
     source: str
     line: int
@@ -167,13 +172,20 @@ async def problem_of(sources: Sources, user: Identity, version: str) -> Problem 
     argv = [python, "-I", "-S", "-c", looker, json.dumps(asdict(sources))]
     argv = argv if user.uid == os.geteuid() else as_identity(user, argv)
     try:
-        ended, printed = await run_command(argv, clean_environment(os.environ), _LONGEST_ANSWER)
-    except (CannotLaunch, EndlessOutput):
+        environment = clean_environment(os.environ)
+        ended, printed = await run_command(argv, environment, _LONGEST_ANSWER, _LOOK_SECONDS)
+    except (CannotLaunch, EndlessOutput, TimeoutError):
         return None
-    if ended.code != 0 or not printed:
+    return problem_in(printed) if ended.code == 0 and printed else None
+
+
+def problem_in(printed: str) -> Problem | None:
+    """The problem that the program has printed. It runs as the user of the app, who may have
+    changed what it prints."""
+    try:
+        return msgspec.json.decode(printed.splitlines()[0], type=Problem)
+    except (ValueError, IndexError):
         return None
-    answer = json.loads(printed.splitlines()[0])
-    return Problem(**{key: answer[key] for key in ("problem", "name", "source", "line")})
 
 
 def unimportable(option: Option, sources: Sources, problem: Problem) -> Iterator[Finding]:

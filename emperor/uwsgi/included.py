@@ -4,6 +4,7 @@ uWSGI says what an option is after all files, and not where it stands. So the fi
 as the user of the app: root opens no file that a tenant names.
 """
 
+import asyncio
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from emperor.uwsgi.ini import LOADERS, PLACEHOLDERS, Ini, Option, refers
 from emperor.uwsgi.resolver import option_lines, options_of_text
 
 _MOST_FILES = 64
+# A tenant may include a pipe, which nobody writes to.
+READ_SECONDS = 2.0
 
 
 def numbered(ini: Ini, below: int = 0) -> Ini:
@@ -64,11 +67,12 @@ def _place(option: Option, written: Sequence[_Line]) -> str:
     return f"{line.path}, line {line.number}" if line else "in an included file"
 
 
-async def _lines(paths: Iterable[str], identity: Identity | None) -> list[_Line]:
+async def _lines(paths: Sequence[str], identity: Identity | None) -> list[_Line]:
+    files = await asyncio.gather(*(_read(path, identity) for path in paths))
     return [
         _Line(path, number, key, value)
-        for path in paths
-        for number, key, value in await _read(path, identity)
+        for path, lines in zip(paths, files, strict=True)
+        for number, key, value in lines
     ]
 
 
@@ -87,7 +91,8 @@ async def _read(path: str, identity: Identity | None) -> Iterable[tuple[int, str
     argv = as_identity(identity, ["head", "-c", str(LONGEST_DEFINITION), "--", path])
     try:
         environment = clean_environment(os.environ)
-        ended, printed = await run_command(argv, environment, 2 * LONGEST_DEFINITION)
+        longest = 2 * LONGEST_DEFINITION
+        ended, printed = await run_command(argv, environment, longest, READ_SECONDS)
         return options_of_text(printed.encode(), path) if ended.code == 0 else ()
-    except (CannotLaunch, EndlessOutput, BrokenIni):
+    except (CannotLaunch, EndlessOutput, TimeoutError, BrokenIni):
         return ()
