@@ -4,7 +4,8 @@ This is a program of its own. `emperorctl check` runs its text by a Python of th
 the user of the app, and it prints what it found.
 
 Its argument is JSON: `file`, `module` or `code` of the app, its `callable`, the module `loop` that
-runs it, and `path`, the folders of modules. It prints JSON: what is wrong (`problem`), the source
+runs it, and `path`, the folders of modules. Python may have its own site-packages too, with the
+finders that their .pth files add. It prints JSON: what is wrong (`problem`), the source
 that it looked at, a `line` of that, and the `name` that is missing.
 """
 
@@ -13,7 +14,7 @@ import glob
 import json
 import os
 import sys
-from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
+from importlib.machinery import PathFinder
 
 # Names that uWSGI itself provides.
 _OF_UWSGI = ("uwsgi", "uwsgidecorators")
@@ -53,12 +54,9 @@ def source_of(module: str, path: "list[str]") -> "str | None":
 
 def exists(name: str, path: "list[str]") -> bool:
     """Whether a module of that name, without a dot, can be found."""
-    finders = (BuiltinImporter, FrozenImporter)
-    return (
-        name in _OF_UWSGI
-        or any(finder.find_spec(name) for finder in finders)
-        or PathFinder.find_spec(name, path + sys.path) is not None
-    )
+    if name in _OF_UWSGI or PathFinder.find_spec(name, path + sys.path) is not None:
+        return True
+    return any(finder.find_spec(name, None) for finder in sys.meta_path)
 
 
 def look(source: str, application: str, path: "list[str]") -> None:
@@ -116,8 +114,10 @@ def binds(tree: ast.Module, name: str) -> bool:
 
 
 def has_path_files(path: "list[str]") -> bool:
-    """Whether a folder has a .pth file, which may add folders and finders of modules."""
-    found = [file for place in path for file in glob.glob(glob.escape(place) + "/*.pth")]
+    """Whether a folder has a .pth file that this Python has not read, which may add folders and
+    finders of modules."""
+    unknown = [place for place in path if sys.flags.no_site or place not in sys.path]
+    found = [file for place in unknown for file in glob.glob(glob.escape(place) + "/*.pth")]
     return any(not file.endswith("/distutils-precedence.pth") for file in found)
 
 

@@ -1,7 +1,8 @@
 """Looks whether an app can be imported, without running it: its module, syntax, imports, callable.
 
-A Python of the same version looks at the sources, as the user who loads the app. It starts without
-site-packages (`-I -S`), so that nothing of the app's runs, and gets their folders as an argument.
+A Python of the same version looks at the sources, as the user who loads the app. Nothing of the
+app's runs: this Python starts without site-packages (`-I -S`), and gets their folders as an
+argument. Only the packages of the system are read as each Python of the system reads them.
 """
 
 import json
@@ -49,8 +50,9 @@ _PATH_VARIABLE = "PYTHONPATH="
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where an app is: the absolute path of its file, the name of its module, or its `code` itself;
-    the name of its callable, empty where only uWSGI knows it; the folders of modules; and the
-    module of the loop that is to run it, empty for uWSGI's own."""
+    the name of its callable, empty where only uWSGI knows it; the folders of modules; the
+    module of the loop that is to run it, empty for uWSGI's own; and whether it sees the packages of
+    the system."""
 
     file: str
     module: str
@@ -58,6 +60,7 @@ class Sources:
     callable: str
     path: tuple[str, ...]
     loop: str
+    is_of_system: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ def sources_of(
         callable="" if option.key in _OTHER_MODULES or "(" in name else name,
         path=(start, *(os.path.join(start, each) for each in paths), *packages),
         loop="gevent" if is_gevent(last) else "",
+        is_of_system=home is None,
     )
 
 
@@ -169,7 +173,8 @@ async def problem_of(sources: Sources, user: Identity, version: str) -> Problem 
     if user.uid == ROOT and seen_by_root(sources):
         return None
     looker = _LOOKER.read_text(encoding="utf-8")
-    argv = [python, "-I", "-S", "-c", looker, json.dumps(asdict(sources))]
+    site = [] if sources.is_of_system else ["-S"]
+    argv = [python, "-I", *site, "-c", looker, json.dumps(asdict(sources))]
     argv = argv if user.uid == os.geteuid() else as_identity(user, argv)
     try:
         environment = clean_environment(os.environ)

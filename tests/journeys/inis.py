@@ -346,6 +346,7 @@ _MORE = (
         "file = SITE/importing.py\nhome = SITE/venv\n",
         "line 3, imports nosuchpackage, which is not",
     ),
+    _bad("no-import-system", "file = SITE/importing.py\n", "line 3, imports nosuchpackage, which"),
     _bad("import-other", "file = SITE/importing2.py\nvenv = SITE/venv-other\n", "imports pack_2"),
     _good("import-venv", "file = SITE/importing2.py\nvenv = SITE/venv\n"),
     _good("callable-colon", "chdir = SITE\nmodule = package.factory:make()\n"),
