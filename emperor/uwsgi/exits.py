@@ -70,6 +70,8 @@ _DEATH = re.compile(
     r"DAMN ! worker (?P<worker>\d+) \(pid: (?P<pid>\d+)\) (?:died|MISTERIOUSLY killed)"
     r"(?:,? (?:killed )?by signal (?P<signal>\d+))?"
 )
+# The line of a request in the log (core/logging.c: log_request).
+_ANSWERED = re.compile(r"^\[pid: \d+\|app: ", re.MULTILINE)
 _HARAKIRI = re.compile(r"HARAKIRI ON WORKER \d+ \(pid: (?P<pid>\d+)")
 _OVERDUE = re.compile(r"HARAKIRI \[core \d+\] .* - (?P<request>\S+ \S+) since \d+")
 
@@ -125,8 +127,10 @@ def explain_replacement(printed: str) -> str:
     death = _last(_DEATH, printed)
     if death is None:
         return ""
-    # What was printed since the worker before it was started.
-    said = printed[printed.rfind("pawned uWSGI worker", 0, death.start()) + 1 : death.start()]
+    # What was printed since the worker before it was started, and since the last request that was
+    # answered: an exception in one of these has killed no worker.
+    begun = printed.rfind("pawned uWSGI worker", 0, death.start()) + 1
+    said = printed[max(begun, _end_of_last(_ANSWERED, printed[: death.start()])) : death.start()]
     worker = f"worker {death['worker']} (pid {death['pid']})"
     if (harakiri := _last(_HARAKIRI, said)) and harakiri["pid"] == death["pid"]:
         request = _last(_OVERDUE, said)
@@ -142,6 +146,11 @@ def explain_replacement(printed: str) -> str:
     if cause := _cause(said, Circumstances()):
         return f"{worker} died: {cause}"
     return f"{worker} ended itself, by sys.exit() or os._exit() perhaps"
+
+
+def _end_of_last(pattern: re.Pattern[str], text: str) -> int:
+    found = _last(pattern, text)
+    return found.end() if found else 0
 
 
 def _bounded(printed: str) -> str:

@@ -139,6 +139,16 @@ Sat Nov 28 17:12:08 2026 - *** HARAKIRI ON WORKER 1 (pid: 7, try: 1, graceful: y
 Sat Nov 28 17:12:08 2026 - HARAKIRI [core 0] 10.0.0.1 - GET /slow?token=x since 1795885927
 """
 
+BOOM = """\
+Traceback (most recent call last):
+  File "/srv/app.py", line 22, in application
+    raise RuntimeError("boom")
+RuntimeError: boom
+"""
+ANSWERED = (
+    "[pid: 8|app: 0|req: 1/1] 10.0.0.1 () {40 vars in 500 bytes} [date] GET /boom => 0 bytes\n"
+)
+
 
 @pytest.mark.parametrize(
     ("printed", "expected"),
@@ -159,6 +169,12 @@ Sat Nov 28 17:12:08 2026 - HARAKIRI [core 0] 10.0.0.1 - GET /slow?token=x since 
          "worker 2 (pid 8) was killed by signal 250"),
         (BOTH_BORN + "DAMN ! worker 2 (pid: 8) died :( trying respawn ...\n",
          "worker 2 (pid 8) ended itself, by sys.exit() or os._exit() perhaps"),
+        # The worker lived on after the exception.
+        (BOTH_BORN + BOOM + ANSWERED + "DAMN ! worker 2 (pid: 8) died :( trying respawn ...\n",
+         "worker 2 (pid 8) ended itself, by sys.exit() or os._exit() perhaps"),
+        (BOTH_BORN + ANSWERED + BOOM + "DAMN ! worker 2 (pid: 8) died :( trying respawn ...\n",
+         "worker 2 (pid 8) died: cannot load the app: RuntimeError: boom (/srv/app.py, line 22);"
+         " mend that; its log has the traceback"),
     ],
 )  # fmt: skip
 def test_a_worker_that_died_is_explained(printed: str, expected: str) -> None:
