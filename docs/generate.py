@@ -94,7 +94,7 @@ the state.
   serves ({serving}).
 - An app that never sleeps (`always = true`, or `idle = 0`) is started again as soon as it is
   {rests}, and when the daemon starts. After {sleep} (an order, or an eviction) it stays down until
-  {wakes}.
+  {wakes}, or the end of a maintenance.
 - In maintenance (after `maintenance-on`, until `maintenance-off`) a vassal ignores {not_closed}.
   While no app boots or serves, its door is barred, and in {rests} a connection is refused. On the
   way there, and if maintenance begins there, connections in the queue are answered 503.

@@ -355,9 +355,11 @@ def decide(
     )
 
 
-def is_put_to_sleep(before: bool, event: Event) -> bool:
-    """Whether the app shall sleep after `event`, even if its ini says that it never does."""
-    return event in PUTS_TO_SLEEP or (before and event not in WAKES)
+def is_put_to_sleep(before: bool, in_maintenance: bool, event: Event) -> bool:
+    """Whether the app shall sleep after `event`, even if its ini says that it never does. The end
+    of a maintenance ends that too."""
+    is_over = event in WAKES or (in_maintenance and event is Event.MAINTENANCE_OFF)
+    return event in PUTS_TO_SLEEP or (before and not is_over)
 
 
 def is_in_maintenance(before: bool, event: Event) -> bool:

@@ -247,7 +247,7 @@ class Governor:
     def _take(self, what: Occurrence) -> None:
         vassal, event = what.vassal, what.event
         before = vassal.is_put_to_sleep, vassal.in_maintenance
-        vassal.is_put_to_sleep = is_put_to_sleep(vassal.is_put_to_sleep, event)
+        vassal.is_put_to_sleep = is_put_to_sleep(*before, event)
         vassal.in_maintenance = is_in_maintenance(vassal.in_maintenance, event)
         try:
             there_is = room(vassal.can_overlap, bool(vassal.second))

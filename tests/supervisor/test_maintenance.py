@@ -118,6 +118,18 @@ def test_an_app_that_never_sleeps_starts_after_maintenance() -> None:
     assert world.state == "starting"
 
 
+def test_an_order_to_sleep_ends_with_the_maintenance() -> None:
+    world = World(ALWAYS)
+    world.launcher.last.accepts()
+    world.governor.order(world.vassal, Event.IDLE, "emperorctl")
+    world.launcher.last.exits()
+    order(world, Event.MAINTENANCE_OFF)
+    assert world.state == "parked", "there was no maintenance to end"
+    begin(world)
+    order(world, Event.MAINTENANCE_OFF)
+    assert world.state == "starting"
+
+
 @pytest.mark.parametrize("spec", [SPEC, SOCKET, ALWAYS])
 def test_maintenance_outlasts_a_crash_and_an_orderly_stop(spec: Spec) -> None:
     world = World(spec)
