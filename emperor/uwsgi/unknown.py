@@ -9,7 +9,7 @@ from emperor.uwsgi.features import missing_feature, plugins_of
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import Ini, Option
 from emperor.uwsgi.lint import ANSWERS, DECLARE
-from emperor.uwsgi.spec import APPS
+from emperor.uwsgi.spec import APPS, EMPEROR_KEYS
 
 # A line without `=`, or with one in the wrong place.
 _WORDS = re.compile(r"([^\s:]+)(?:\s*:\s*|\s+)(.*)")
@@ -59,6 +59,8 @@ def _unknown(
     """Text and cure for a key that uWSGI does not know. The key is compared with `similar_to`."""
     key = option.key
     text = f"uWSGI has no option {key!r} and ignores it"
+    if key in EMPEROR_KEYS:
+        return f"{text}; it is a key of emperord", f"write {key} into a section [emperor]"
     if missing := missing_feature(key, known, plugins):
         return missing
     if words := _WORDS.fullmatch(key):

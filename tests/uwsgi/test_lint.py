@@ -214,6 +214,7 @@ def test_another_word_is_no_misspelt_option() -> None:
         ("chdir: /srv", "write chdir = /srv"),
         ("chdir\t/srv =", "write chdir = /srv"),
         ("wsgi_file app.py", "write wsgi-file = app.py"),
+        ("start-timeout = 10", "write start-timeout into a section [emperor]"),
         ("frobnicate zzz", "write key = value, or make it a comment"),
     ],
 )
