@@ -118,6 +118,8 @@ def read_sites(folder: Path) -> tuple[Sites, Mapping[str, Complaint]]:
         try:
             if not is_domain(domain):
                 raise ValueError("its name is no host name; call it DOMAIN.conf")
+            if domain.split(".")[0] == "_":
+                raise ValueError("it is no single host; write a file for each host")
             sites[domain] = _read(folder / name)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)

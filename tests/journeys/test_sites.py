@@ -147,10 +147,12 @@ def test_a_file_that_a_tenant_can_change_is_not_used(desk: Desk) -> None:
     path = desk.write("return 200;\n")
     path.chmod(0o666)
     desk.write("return 200;\n", "Not A Host")
+    desk.write("return 200;\n", "_.example.com")
     status, out, _ = desk.install()
     assert status == 1
     assert f"{path}: error: cannot use it: others than root can change it" in out
     assert "Not A Host.conf: error: cannot use it: its name is no host name" in out
+    assert "_.example.com.conf: error: cannot use it: it is no single host" in out
     assert not list(desk.sites.with_name("sites-enabled").iterdir())
 
 
