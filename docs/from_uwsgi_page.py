@@ -13,7 +13,7 @@ _PAGE = """\
 
 An administrator who runs uWSGI's Emperor finds here what each of its options is in emperord.
 [moving.md](moving.md) moves a server, step by step. Most inis of vassals can stay as they are:
-`emperorctl check` reads them, and names what does not work here, the options below among it.
+`emperorctl check` reads them, and names what does not work here, the options below among them.
 
 ## By another name
 
