@@ -30,6 +30,9 @@ from emperor.uwsgi.command import END_OF_BLOCK, clean_environment
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import LOADERS, PLACEHOLDERS, PLUGIN_KEYS, Ini, Option, lines_of, text_of
 
+# An ini can have uWSGI allocate all memory, by a large cache. Where the memory ends, the kernel
+# kills this uWSGI then, and no app and no daemon.
+_FIRST_TO_GO = ("choom", "-n", "1000", "--")
 AT_ONCE = 4
 TIMEOUT_SECONDS = 10.0
 LONGEST_ANSWER = 4 << 20
@@ -209,7 +212,7 @@ class Resolver:
         if identity is not None:
             argv = as_identity(identity, argv)
         # uWSGI resolves %v, %d and relative includes against its working directory.
-        argv = ["env", "-C", self._folder, *argv]
+        argv = [*_FIRST_TO_GO, "env", "-C", self._folder, *argv]
         try:
             async with asyncio.timeout(self._seconds):
                 ended, printed = await run_command(

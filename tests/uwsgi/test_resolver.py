@@ -342,3 +342,11 @@ async def test_uwsgi_lists_the_options_it_knows(folder: Path) -> None:
         await Resolver(folder / "no-uwsgi", folder, Gate()).options()
     with pytest.raises(CannotResolve, match="no-folder"):
         await Resolver(UWSGI, folder / "no-folder", Gate()).options()
+
+
+async def test_it_is_killed_before_all_others_where_memory_ends(tmp_path: Path) -> None:
+    program = tmp_path / "uwsgi"
+    program.write_text("#!/bin/sh\ncat /proc/self/oom_score_adj\n")
+    program.chmod(0o755)
+    _, printed = await Resolver(program, tmp_path, Gate()).rehearse([], (), None)
+    assert printed == "1000\n"
