@@ -17,7 +17,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 0.25
+PATIENCE_SECONDS = 1.0
 # Of a long list.
 _SECONDS_EACH = 0.001
 # Threads that wait for processes. With as many, nothing is asked any more.
