@@ -67,6 +67,8 @@ async def journey(folder: Path) -> AsyncIterator[Journey]:
             place = folder / address
             place.mkdir()
             backend = Nginx(place, [address], (http, https))
+            # A busy machine answers a probe late.
+            backend.expect("upstream timed out .*/emperord-health")
             daemon = await stack.enter_async_context(serving(place))
             daemon.answer = partial(answer, address)
             daemons.append(daemon)
