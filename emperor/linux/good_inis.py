@@ -5,13 +5,12 @@ write, and only root can read it: an ini may hold a password.
 """
 
 import logging
-import os
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
+from emperor.linux.kept_file import read_kept, replace_kept
 from emperor.model.good_ini import GoodIni, that_fit
 
 log = logging.getLogger("emperord.good_inis")
@@ -31,7 +30,7 @@ class GoodInisFile:
     def read(self) -> dict[str, GoodIni]:
         """The versions by the names of their files; none where that cannot be read."""
         try:
-            kept = msgspec.msgpack.decode(_read(self._path), type=list[GoodIni])
+            kept = msgspec.msgpack.decode(read_kept(self._path, _READ_BYTES), type=list[GoodIni])
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
@@ -41,25 +40,8 @@ class GoodInisFile:
 
     def write(self, inis: Iterable[GoodIni]) -> None:
         """Replace the file. What cannot be kept is logged."""
-        draft = self._path.with_name("good-inis.new")
         data = msgspec.msgpack.encode(that_fit(inis, _MOST_BYTES))
         try:
-            draft.unlink(missing_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(draft, flags, _MODE), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self._path)
+            replace_kept(self._path, data, _MODE)
         except OSError as error:
             log.warning("cannot keep the good versions of inis: %s", error)
-
-
-def _read(path: Path) -> bytes:
-    """Raises OSError, and ValueError if no daemon wrote the file."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(fd, "rb") as file:
-        info = os.fstat(fd)
-        if not stat.S_ISREG(info.st_mode) or info.st_uid != os.geteuid():
-            raise ValueError("it is not a file of the daemon's user")
-        return file.read(_READ_BYTES)

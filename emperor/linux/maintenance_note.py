@@ -5,12 +5,11 @@ that outlasts reboots (StateDirectory= of the unit); without one it is in run-di
 """
 
 import logging
-import os
-import stat
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from emperor.linux.kept_file import read_kept, replace_kept
 from emperor.model.domain import is_domain
 
 log = logging.getLogger("emperord.maintenance_note")
@@ -34,22 +33,12 @@ class MaintenanceFile:
     def write(self, domains: Mapping[str, datetime]) -> None:
         """Replace the file, so that it outlasts a loss of power. Raises OSError."""
         if domains:
-            self._replace(domains)
+            lines = "".join(f"{d} {since.isoformat()}\n" for d, since in domains.items())
+            replace_kept(self._path, lines.encode("ascii"))
         else:
             self._path.unlink(missing_ok=True)
         if self._earlier:
             self._earlier.unlink(missing_ok=True)
-
-    def _replace(self, domains: Mapping[str, datetime]) -> None:
-        draft = self._path.with_name("maintenance.new")
-        try:
-            with draft.open("w", encoding="ascii") as file:
-                file.writelines(f"{d} {since.isoformat()}\n" for d, since in domains.items())
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self._path)
-        finally:
-            draft.unlink(missing_ok=True)
 
 
 def state_dir(environ: Mapping[str, str], run_dir: Path) -> Path:
@@ -65,7 +54,7 @@ def maintenance_file(environ: Mapping[str, str], run_dir: Path) -> MaintenanceFi
 
 def _domains(path: Path) -> dict[str, datetime]:
     try:
-        lines = _read(path).splitlines()
+        lines = read_kept(path, _MOST_BYTES).decode("ascii").splitlines()
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
@@ -80,20 +69,6 @@ def _domains(path: Path) -> dict[str, datetime]:
     if damaged := sum(since is None for since in domains.values()):
         log.error("cannot use %d lines of %s: they are damaged", damaged, path)
     return {domain: since for domain, since in domains.items() if since is not None}
-
-
-def _read(path: Path) -> str:
-    """The text of the file. Raises OSError, and ValueError if no daemon wrote it."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        info = os.fstat(fd)
-        if not stat.S_ISREG(info.st_mode):
-            raise ValueError("it is not a file")
-        if info.st_uid != os.geteuid():
-            raise ValueError(f"it belongs to user {info.st_uid}")
-        return os.read(fd, _MOST_BYTES).decode("ascii")
-    finally:
-        os.close(fd)
 
 
 def _parsed(line: str) -> tuple[str, datetime | None]:

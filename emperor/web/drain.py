@@ -6,10 +6,10 @@ is valid until the machine boots again.
 """
 
 import logging
-import os
-import stat
 from datetime import datetime
 from pathlib import Path
+
+from emperor.linux.kept_file import read_kept, replace_kept
 
 log = logging.getLogger("emperord.drain")
 
@@ -33,12 +33,7 @@ class Drain:
         """Drain from `now` on, or from when a drain began before. Raises OSError, and then nothing
         has changed."""
         since = self._since or now
-        draft = self._note.with_name("draining.new")
-        try:
-            draft.write_text(f"{since.isoformat()} {self._boot}\n", encoding="ascii")
-            draft.replace(self._note)
-        finally:
-            draft.unlink(missing_ok=True)
+        replace_kept(self._note, f"{since.isoformat()} {self._boot}\n".encode("ascii"))
         if self._since is None:
             log.info("draining: load balancers are told to send requests elsewhere")
         self._since = since
@@ -79,16 +74,7 @@ class Drain:
 
 def _read(note: Path, boot: str) -> datetime:
     """When the drain began. Raises OSError, and ValueError if `begin` did not write the file."""
-    fd = os.open(note, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        info = os.fstat(fd)
-        if not stat.S_ISREG(info.st_mode):
-            raise ValueError("it is not a file")
-        if info.st_uid != os.geteuid():
-            raise ValueError(f"it belongs to user {info.st_uid}")
-        words = os.read(fd, _LONGEST_NOTE).decode("ascii").split()
-    finally:
-        os.close(fd)
+    words = read_kept(note, _LONGEST_NOTE).decode("ascii").split()
     if len(words) != 2:
         raise ValueError("it is damaged")
     since = datetime.fromisoformat(words[0])
