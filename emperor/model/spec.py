@@ -101,7 +101,8 @@ class Spec:
     `socket` is the path that is bound, in the spelling of the ini. uWSGI adopts a socket whose name
     equals its own option letter by letter, and unlinks a socket that is merely the same file.
     `foreign_sockets` are the addresses of the other sockets, and `inherited` those of them that can
-    pass from one process of the app to the next.
+    pass from one process of the app to the next. `drops_to` are the users and groups to which a
+    runtime that is started as root changes by itself, in the words of the ini.
     """
 
     domain: str
@@ -121,6 +122,12 @@ class Spec:
     foreign_sockets: tuple[str, ...] = ()
     head_bytes: int = 65_535
     inherited: tuple[InheritedSocket, ...] = ()
+    drops_to: str = ""
+
+    @property
+    def runs_as(self) -> tuple[Identity | None, str]:
+        """Equal for two specs whose processes run as the same user and group."""
+        return self.identity, self.drops_to
 
     @property
     def never_sleeps(self) -> bool:

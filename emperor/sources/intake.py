@@ -241,7 +241,7 @@ def _needs_another_listener(served: Spec, new: Spec) -> str | None:
     if served.socket != new.socket:
         return "the path of its socket has changed"
     # Processes of the old user could keep a descriptor of the listener, and answer visitors.
-    return "it runs as another user now" if served.identity != new.identity else None
+    return "it runs as another user now" if served.runs_as != new.runs_as else None
 
 
 def _is_in_service(vassal: Vassal, spec: Spec, stamp: Stamp) -> bool:

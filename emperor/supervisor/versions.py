@@ -117,7 +117,7 @@ def _may_fall_back(vassal: Vassal) -> bool:
     owners = [(stamp.uid, stamp.gid) for stamp in (good.stamp, vassal.stamp)]
     return (
         owners[0] == owners[1]
-        and good.spec.identity == vassal.spec.identity
+        and good.spec.runs_as == vassal.spec.runs_as
         and good.spec.socket == vassal.spec.socket
         and set(good.spec.foreign_sockets) <= set(vassal.spec.foreign_sockets)
         and (good.spec, good.text) != (vassal.spec, vassal.text)

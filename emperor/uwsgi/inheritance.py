@@ -43,7 +43,7 @@ def inherit(spec: Spec, earlier: Spec, pid: int, pidfd: int, first: int) -> Inhe
     descriptors begin at `first`. Raises CannotLaunch where the kernel forbids it."""
     theirs = {(each.address, each.spelled) for each in earlier.inherited}
     wanted = [each for each in spec.inherited if (each.address, each.spelled) in theirs]
-    if not wanted or spec.identity != earlier.identity:
+    if not wanted or spec.runs_as != earlier.runs_as:
         return NOTHING
     try:
         found = listening_sockets(pid, pidfd)

@@ -12,9 +12,9 @@ from typing import Any
 from emperor.model.definition import FileOwner
 from emperor.model.domain import is_domain
 from emperor.model.settings import KEYS, Settings, boolean
-from emperor.model.spec import OnChange, Spec
+from emperor.model.spec import Identity, OnChange, Spec
 from emperor.uwsgi.command import BEHIND_INI
-from emperor.uwsgi.identity import Accounts, identity_of, is_administrator
+from emperor.uwsgi.identity import ROOT, Accounts, identity_of, is_administrator
 from emperor.uwsgi.ini import (
     ONE_PER_CORE,
     SHARED_SOCKETS,
@@ -48,6 +48,7 @@ EMPEROR_KEYS = frozenset(_OVERRIDES) | {
 }  # fmt: skip
 
 _GREENLETS = frozenset({"gevent", "async"})
+_USERS = frozenset({"uid", "gid", "add-gid", "immediate-uid", "immediate-gid"})
 # Processes beside the workers. They would run twice, or cannot, while a successor boots.
 HELPERS = frozenset({
     "mule", "mules", "farm", "spooler", "spooler-external",
@@ -94,6 +95,7 @@ def spec_of(
     _refuse_no_workers(ini, last)
     socket = socket_of(domain, ini, settings, last)
     single = len(socket.inherited) < len(socket.foreign) or cannot_run_twice(last) is not None
+    identity = identity_of(ini, owner, accounts)
     idle = _idle(ini, settings, last.get("idle"))
     return Spec(
         domain=domain,
@@ -110,12 +112,22 @@ def spec_of(
         start_timeout=settings.start_timeout,
         stop_timeout=settings.stop_timeout,
         backlog=_backlog(ini, settings, last.get("listen")),
-        identity=identity_of(ini, owner, accounts),
+        identity=identity,
         aliases=_aliases(domain, ini, settings, owner, accounts) if ini.emperor else (),
         foreign_sockets=socket.foreign,
         inherited=socket.inherited,
         head_bytes=_head_bytes(last.get("buffer-size")),
+        drops_to=_drops_to(ini, identity or accounts.daemon),
     )
+
+
+def _drops_to(ini: Ini, starts_as: Identity) -> str:
+    """To which users and groups uWSGI changes by itself, which only root can."""
+    if starts_as.uid != ROOT:
+        return ""
+    options = with_declared(ini) if "declare-option" in ini.last else ini.options
+    named = (f"{option.key} = {option.value}" for option in options if option.key in _USERS)
+    return ", ".join(named)
 
 
 def _runtime(ini: Ini, settings: Settings, socket: Socket, idle: int, binary: str) -> UwsgiOptions:

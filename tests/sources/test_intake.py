@@ -8,7 +8,7 @@ import pytest
 from emperor.model.fd_budget import FdBudget
 from emperor.model.lifecycle import State
 from emperor.model.refusal import RefusalReason
-from emperor.model.spec import Identity, Stamp
+from emperor.model.spec import Identity, Spec, Stamp
 from emperor.sources import intake as intake_module
 from emperor.sources.intake import Intake
 from tests.eventually import eventually_async
@@ -61,10 +61,17 @@ async def test_vassals_that_go_together_cause_one_retry() -> None:
     assert source.retried == [["a.example.ini", "b.example.ini"]]
 
 
-async def test_another_user_gets_another_listener() -> None:
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        replace(SPEC, identity=Identity(1001, 1001, "b")),
+        replace(SPEC, identity=Identity(0, 1001, "root")),
+        replace(SPEC, drops_to="uid = b"),
+    ],
+)
+async def test_another_user_gets_another_listener(theirs: Spec) -> None:
     source = Source()
     process = source.world.run()
-    theirs = replace(SPEC, identity=Identity(1001, 1001, "b"))
     source.intake.serve(theirs, STAMP)
     vassal = source.world.governor.vassals["a.example"]
     assert vassal.state is State.REMOVED
@@ -73,7 +80,7 @@ async def test_another_user_gets_another_listener() -> None:
     await eventually_async(lambda: source.retried == [["a.example.ini"]])
     source.intake.serve(theirs, STAMP)
     anew = source.world.governor.vassals["a.example"]
-    assert anew.spec.identity == theirs.identity
+    assert anew.spec == theirs
     assert anew.listener is not vassal.listener
 
 

@@ -237,6 +237,7 @@ def test_further_names_follow_the_newest_version() -> None:
     [
         (replace(SPEC, foreign_sockets=("/s/x",)), NEWER, 0),
         (replace(SPEC, identity=Identity(1, 1, "a")), NEWER, 0),
+        (replace(SPEC, drops_to="uid = a"), NEWER, 0),
         (SPEC, NEWER, 1000),
     ],
 )

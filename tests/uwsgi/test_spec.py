@@ -549,3 +549,28 @@ def test_always_says_what_idle_0_does(text: str, idle: int) -> None:
 def test_always_and_idle_must_not_contradict(text: str, error: str) -> None:
     with pytest.raises(BrokenIni, match=error):
         spec(f"file = /srv/a.py\n{text}")
+
+
+# Which user uWSGI changes to by itself.
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("", ""),
+        ("uid = bob\ngid = 1002", "uid = bob, gid = 1002"),
+        ("immediate-uid = bob\nimmediate-gid = bobs\nadd-gid = www-data",
+         "immediate-uid = bob, immediate-gid = bobs, add-gid = www-data"),
+        ("uid = bob\nuid = alice", "uid = bob, uid = alice"),
+        ("declare-option = as=uid=$1;gid=$2\nas = bob bobs",
+         "uid = bob, gid = bobs"),
+        ("[emperor]\nuid = root\n[uwsgi]\nuid = bob", "uid = bob"),
+    ],
+)  # fmt: skip
+def test_users_that_uwsgi_changes_to_are_known(lines: str, told: str) -> None:
+    assert spec(f"file = /srv/a.py\n{lines}").drops_to == told
+
+
+@pytest.mark.parametrize(("owner", "machine"), [(ALICE, AS_ROOT), (ROOT, AS_BOB)])
+def test_only_root_changes_to_another_user(owner: FileOwner, machine: Machine) -> None:
+    assert spec("file = /srv/a.py\nuid = bob", owner, machine).drops_to == ""
