@@ -11,9 +11,8 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
-from emperor.linux.ask import ask
+from emperor.linux.ask import ask_each
 
 # CPU time, for which the event loop waits.
 LIMIT_SECONDS = 0.03
@@ -49,8 +48,8 @@ def holder_of(address: str, first: Iterable[int] = ()) -> Holder | None:
     if found.uid is not None:
         with suppress(KeyError):
             user = pwd.getpwuid(found.uid).pw_name
-    search = partial(_process, f"socket:[{found.inode}]", tuple(first), user)
-    return ask(address, search, None) or Holder(user=user)
+    search = _Search(f"socket:[{found.inode}]", user)
+    return next(iter(ask_each(_pids(first), search.look_at)), Holder(user=user))
 
 
 def _listeners(address: str) -> Iterator[_Socket]:
@@ -94,22 +93,35 @@ def _rows(table: str) -> Iterator[list[str]]:
             yield line.split()
 
 
-def _process(link: str, first: Iterable[int], user: str | None) -> Holder | None:
-    ends = time.thread_time() + LIMIT_SECONDS
-    for pid in _pids(first):
-        if time.thread_time() > ends:
+class _Search:
+    """Looks for the process with the socket `link`, and ends when it is found or takes too long."""
+
+    def __init__(self, link: str, user: str | None) -> None:
+        self._link = link
+        self._user = user
+        self._left = LIMIT_SECONDS
+
+    def look_at(self, pid: int) -> Holder | None:
+        """The process, if it is the one. May wait."""
+        if self._left <= 0:
             return None
+        began = time.thread_time()
+        holder = self._holder(pid)
+        self._left = 0.0 if holder else self._left - (time.thread_time() - began)
+        return holder
+
+    def _holder(self, pid: int) -> Holder | None:
         with suppress(OSError):
             for fd in os.listdir(f"/proc/{pid}/fd"):
-                if os.readlink(f"/proc/{pid}/fd/{fd}") == link:
-                    return Holder(pid, os.getpgid(pid), _name(pid), user)
-    return None
+                if os.readlink(f"/proc/{pid}/fd/{fd}") == self._link:
+                    return Holder(pid, os.getpgid(pid), _name(pid), self._user)
+        return None
 
 
-def _pids(first: Iterable[int]) -> Iterator[int]:
-    yield from first
+def _pids(first: Iterable[int]) -> list[int]:
     # The newest first: a service that has been up for months is rarely in the way.
-    yield from sorted((int(name) for name in os.listdir("/proc") if name.isdecimal()), reverse=True)
+    others = sorted((int(name) for name in os.listdir("/proc") if name.isdecimal()), reverse=True)
+    return list(dict.fromkeys([*first, *others]))
 
 
 def _name(pid: int) -> str:

@@ -19,14 +19,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from emperor.linux.ask import ask, ask_each
+from emperor.linux.ask import ask, ask_each, when_answered
 from emperor.linux.proc import (
     BORN_TICKS,
     STATE,
     children_of,
     environment_of,
     has_socket,
+    is_dead,
     state_fields,
+    user_of,
 )
 
 log = logging.getLogger("emperord.orphans")
@@ -41,10 +43,10 @@ _PATIENCE_SECONDS = 5.0
 @dataclass(frozen=True, slots=True)
 class Known:
     """A process that cannot be mistaken for another of the same number: `born` is the moment of its
-    fork, in clock ticks since the boot."""
+    fork, in clock ticks since the boot; None where the kernel does not tell it in time."""
 
     pid: int
-    born: int
+    born: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,7 @@ class Mark:
     fd: int
 
     def is_on(self, pid: int) -> bool:
-        """Whether that process has it."""
-        return ask(pid, partial(self._is_on, pid), False)
-
-    def _is_on(self, pid: int) -> bool:
+        """Whether that process has it. May wait."""
         has_it = has_socket(pid, self.inode, self.fd)
         return has_it or os.fsencode(self.variable) in environment_of(pid)
 
@@ -75,13 +74,17 @@ def adopt_orphans() -> None:
 
 def descendants(pid: int) -> list[Known]:
     """All live descendants of a process, as far as the kernel lists them."""
+    return ask_each(_pids_below(pid), _look_at, _unanswered)
+
+
+def _pids_below(pid: int) -> list[int]:
     found: list[int] = []
     pending = list(children_of(pid))
     while pending:
         child = pending.pop()
         found.append(child)
         pending += children_of(child)
-    return ask_each(found, _look_at)
+    return found
 
 
 class Reaper:
@@ -105,13 +108,17 @@ class Reaper:
         """SIGKILL all descendants of this process, and reap them. Returns how many there were. Some
         may be left: a process in a system call that cannot be interrupted. Blocks meanwhile."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        killed: set[Known] = set()
+        killed: set[int] = set()
+        spared = {each.pid for each in self._spared}
         while left := {*descendants(os.getpid())}.difference(self._spared):
             if time.monotonic() > deadline:
                 break
             for orphan in left:
-                _kill(orphan)
-            killed |= left
+                if orphan.born is not None:
+                    _kill(orphan)
+                elif orphan.pid not in spared:
+                    _kill_own(orphan.pid)
+            killed |= {orphan.pid for orphan in left}
             time.sleep(_AGAIN_SECONDS)
             _reap_all()
         return len(killed)
@@ -146,29 +153,53 @@ class Family:
 
 class OrphanHunt:
     """Ends what a dead app has left: the children of `reaper` with its mark, and all descendants of
-    these."""
+    these. `user` is the uid of the app's processes, if it is known."""
 
-    def __init__(self, family: Family, mark: Mark, reaper: int) -> None:
+    def __init__(self, family: Family, mark: Mark, reaper: int, user: int | None = None) -> None:
         self._loop = family.loop
         self._others = family.leaders
         self._mark = mark
         self._reaper = reaper
+        self._user = user
         self._looks = 0
+        self._waits = False
 
     def end(self, known: Collection[Known]) -> None:
-        """Kill it, and those of `known` that still live."""
+        """Kill it, and those of `known` that still live. What does not answer is looked at again
+        when it does: it is neither dead nor another app's."""
         self._looks += 1
-        left = {*ask_each([orphan.pid for orphan in known], _look_at)}.intersection(known)
+        silent: list[int] = []
+        earlier = [orphan.pid for orphan in known]
+        left = {*ask_each(earlier, _look_at, silent.append)}.intersection(known)
         orphans = [pid for pid in children_of(self._reaper) if pid not in self._others]
-        for orphan in ask_each(orphans, _look_at):
-            if self._mark.is_on(orphan.pid):
-                left |= {orphan, *descendants(orphan.pid)}
+        for orphan in ask_each(orphans, self._look_at_marked, silent.append):
+            left |= {orphan, *descendants(orphan.pid)}
         if left and self._looks == 1:
             log.info("killed %d processes that an app has left", len(left))
         for orphan in left:
             _kill(orphan)
         if left and self._looks < _MOST_LOOKS:
             self._loop.call_later(_AGAIN_SECONDS, self.end, left)
+        self._wait_for(silent, known)
+
+    def _look_at_marked(self, pid: int) -> Known | None:
+        """The process, if it lives and has the mark. May wait."""
+        return _look_at(pid) if self._mark.is_on(pid) else None
+
+    def _wait_for(self, silent: Collection[int], known: Collection[Known]) -> None:
+        """Look again when the first of these processes answers that may be the app's."""
+        for pid in silent:
+            if not (self._waits or is_dead(pid)) and self._user in (None, user_of(pid)):
+                self._waits = True
+                when_answered(pid, partial(self._ask_again, known))
+
+    def _ask_again(self, known: Collection[Known]) -> None:
+        with suppress(RuntimeError):  # the daemon has ended
+            self._loop.call_soon_threadsafe(self._look_again, known)
+
+    def _look_again(self, known: Collection[Known]) -> None:
+        self._waits, self._looks = False, 0
+        self.end(known)
 
 
 def _reap_all() -> None:
@@ -192,12 +223,27 @@ def _look_at(pid: int) -> Known | None:
     return Known(pid, int(fields[BORN_TICKS])) if is_alive else None
 
 
+def _unanswered(pid: int) -> Known | None:
+    return None if is_dead(pid) else Known(pid, None)
+
+
 def _kill(orphan: Known) -> None:
     with suppress(OSError):
         pidfd = os.pidfd_open(orphan.pid)
         try:
             # The number may have become another's before the descriptor was opened.
             if ask(orphan.pid, partial(_look_at, orphan.pid), None) == orphan:
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        finally:
+            os.close(pidfd)
+
+
+def _kill_own(pid: int) -> None:
+    """SIGKILL a descendant of this process, whatever else the kernel does not tell of it."""
+    with suppress(OSError):
+        pidfd = os.pidfd_open(pid)
+        try:
+            if pid in _pids_below(os.getpid()):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         finally:
             os.close(pidfd)

@@ -35,12 +35,28 @@ def environment_of(pid: int) -> list[bytes]:
 
 def parent_of(pid: int) -> int:
     """The parent of a process; 0 where it is gone."""
+    return int(_status(pid, "PPid") or 0)
+
+
+def user_of(pid: int) -> int | None:
+    """The real uid of a process; None where it is gone."""
+    uids = _status(pid, "Uid").split()
+    return int(uids[0]) if uids else None
+
+
+def is_dead(pid: int) -> bool:
+    """Whether a process is gone, or only waits to be reaped."""
+    return _status(pid, "State")[:1] in ("", "Z", "X")
+
+
+def _status(pid: int, wanted: str) -> str:
+    """A line of the status of a process; empty where it is gone."""
     with suppress(OSError), open(f"/proc/{pid}/status", errors="replace") as status:
         for line in status:
             key, _, value = line.partition(":")
-            if key == "PPid":
-                return int(value)
-    return 0
+            if key == wanted:
+                return value.strip()
+    return ""
 
 
 def children_of(pid: int) -> Iterator[int]:

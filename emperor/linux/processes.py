@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import inf
 
-from emperor.linux.ask import ask, ask_each
+from emperor.linux.ask import ask_each
 from emperor.linux.proc import BORN_TICKS, children_of_thread, has_socket, state_fields
 from emperor.linux.spawn_thread import SpawnThread
 from emperor.model.ports import CannotLaunch, Exit
@@ -188,19 +188,19 @@ def open_log(path: str) -> int:
 def leader_with_socket(inode: int, fd: int) -> tuple[int, int] | None:
     """The leader of a group that has the socket with that inode as its descriptor `fd`: its pid,
     and a new pidfd. None where there is none."""
-    for pid in [int(entry) for entry in os.listdir("/proc") if entry.isdecimal()]:
-        if not _has_socket(pid, inode, fd):
-            continue
+    holds = partial(_holding, inode, fd)
+    for pid in ask_each([int(entry) for entry in os.listdir("/proc") if entry.isdecimal()], holds):
         with suppress(ProcessLookupError):
             pidfd = os.pidfd_open(pid)
-            if os.getpgid(pid) == pid and _has_socket(pid, inode, fd):
+            if os.getpgid(pid) == pid and ask_each([pid], holds):
                 return pid, pidfd
             os.close(pidfd)
     return None
 
 
-def _has_socket(pid: int, inode: int, fd: int) -> bool:
-    return ask(pid, partial(has_socket, pid, inode, fd), False)
+def _holding(inode: int, fd: int, pid: int) -> int | None:
+    """The process, if it has that socket as its descriptor `fd`. May wait."""
+    return pid if has_socket(pid, inode, fd) else None
 
 
 def _older(born_before: float, pid: int) -> int | None:

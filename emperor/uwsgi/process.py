@@ -252,7 +252,11 @@ class UwsgiProcess:
         remove_copy(self._ref.copy)
         self._family.leaders.discard(self.pid)
         self._correct_pidfiles()
-        OrphanHunt(self._family, mark_of(self._ref), self._reaper).end(self._left)
+        who = self.spec.identity
+        user = who.uid if who else os.geteuid()
+        # Root's processes may become anybody's.
+        hunt = OrphanHunt(self._family, mark_of(self._ref), self._reaper, user or None)
+        hunt.end(self._left)
         self._events.on_exit(ended, self._output_end(), self._killed)
 
     def _output_end(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from emperor.linux import ask as module
-from emperor.linux.ask import ask, ask_each
+from emperor.linux.ask import ask, ask_each, when_answered
 from tests.eventually import eventually
 
 
@@ -52,10 +52,43 @@ def test_only_the_process_that_waits_is_left_out(kernel: Kernel) -> None:
     assert ask_each([], kernel.answer) == []
 
 
-def test_many_that_wait_take_no_time_each(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.01)
+def test_without_an_answer_a_process_is_not_gone(kernel: Kernel) -> None:
+    assert ask_each([-6, -7, -8], kernel.answer, lambda pid: 100 - pid) == [-6, 107, -8]
+
+
+def test_a_late_answer_is_told(kernel: Kernel) -> None:
+    told: list[int] = []
+    when_answered(-7, lambda: told.append(1))
+    assert told == [1], "nothing waits for it"
+    ask_each([-7], kernel.answer)
+    when_answered(-7, lambda: told.append(2))
+    assert told == [1]
+    kernel.end.set()
+    eventually(lambda: told == [1, 2])
+
+
+def test_processes_of_one_user_hide_no_others(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(module, "_LESS_PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(module, "_MOST_THREADS", 8)
+    monkeypatch.setattr(module, "user_of", lambda pid: 1001 if pid < -80 else 1002)
     began = time.monotonic()
     for _ in range(50):
-        assert ask_each(sorted(kernel.stuck), kernel.answer) == []
+        pids = sorted([*kernel.stuck, -6, -8])
+        assert ask_each(pids, kernel.answer) == [-8, -6]
+        assert ask(-6, lambda: 6, 0) == 6
     assert time.monotonic() - began < 5
-    assert sum("asks" in each.name for each in threading.enumerate()) <= 16
+    assert sum("asks" in each.name for each in threading.enumerate()) <= 8 + 1
+
+
+def test_slow_processes_of_one_user_cost_two_seconds(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(module, "_LESS_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(module, "_USER_SECONDS", 0.1)
+    began = time.monotonic()
+    assert ask_each([*sorted(kernel.stuck), -6], kernel.answer) == []
+    assert time.monotonic() - began < 0.7, "all of these are of one user"
