@@ -4,16 +4,19 @@ import asyncio
 import re
 import socket
 import ssl
+from functools import partial
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from docs.examples.balancer import ROOT
 from tests.balancer.fleet import Backend, Fleet, Informing, running
-from tests.eventually import PATIENCE_SECONDS, TookTooLong, eventually_async
+from tests.eventually import PATIENCE_SECONDS, TookTooLong, eventually, eventually_async
 from tests.http_client import Request, ask, send
 
 HOST = "app.example"
+CLAIMS = re.findall(r"^ +\"([\w-]+)\",$", (ROOT / "lua/fleet/claims.lua").read_text(), re.MULTILINE)
 LIES = {
     "X-Forwarded-For": "203.0.113.7",
     "X-Forwarded-Proto": "gopher",
@@ -21,7 +24,6 @@ LIES = {
     "X-Forwarded-Port": "1",
     "X-Real-Port": "2",
     "X-Request-Id": "chosen-by-the-client",
-    "Proxy": "http://evil.example",
 }
 
 
@@ -38,8 +40,35 @@ async def test_what_a_client_says_about_itself_is_replaced(fleet: Fleet, tls: bo
         "X-Forwarded-Proto": "https" if tls else "http",
         "X-Forwarded-Host": HOST,
         "X-Forwarded-Port": str(fleet.balancer.tls_port if tls else fleet.balancer.port),
-        "Proxy": None,
     }
+
+
+async def test_what_only_a_server_in_front_may_say_is_removed(fleet: Fleet) -> None:
+    """Except where the list of backends lets a host keep it."""
+    claims = dict.fromkeys([*CLAIMS, "X-Own"], "claimed")
+    [heard] = fleet.by(await fleet.ask(Request(HOST, headers=claims))).heard
+    assert {name for name, value in heard.headers.items() if value == "claimed"} == {"x-own"}
+
+
+async def test_a_host_may_keep_what_its_own_server_in_front_says(folder: Path) -> None:
+    async with running(folder, [backend := Backend("127.0.0.11")]) as fleet:
+        lines = 'web_kept_headers = { ["app.example"] = { "true-client-ip" } }\n'
+        with (fleet.balancer.conf.parent / "lua" / "init_backends.lua").open("a") as written:
+            written.write(lines)
+        fleet.balancer.reload()
+        claims = {"True-Client-IP": "192.0.2.66", "X-Client-IP": "192.0.2.66"}
+        asking = partial(ask, fleet.balancer.port, Request(HOST, headers=claims))
+
+        def is_kept() -> bool:
+            asking()
+            return "true-client-ip" in backend.heard[-1].headers
+
+        await asyncio.to_thread(eventually, is_kept)
+        await fleet.ask(Request("other.example", headers=claims))
+        *_, kept, dropped = backend.heard
+        assert kept.headers["true-client-ip"] == "192.0.2.66"
+        assert "x-client-ip" not in kept.headers
+        assert "true-client-ip" not in dropped.headers
 
 
 @pytest.mark.parametrize("address", ["127.0.0.11", "::1"])

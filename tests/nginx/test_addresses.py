@@ -3,10 +3,13 @@
 import asyncio
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from docs.examples.backend import SHIPPED
+from emperor.model.sites import server_block
 from tests.http_client import Request, ask
 from tests.nginx.conftest import App
 from tests.nginx.stub_daemon import StubDaemon
@@ -19,26 +22,14 @@ FORWARDED = {
     "X-Forwarded-For": "203.0.113.7",
     "X-Forwarded-Proto": "https",
     "X-Forwarded-Host": "bank.example",
-    "X-Forwarded-Ssl": "on",
-    "X-Forwarded-Scheme": "https",
-    "X-Forwarded-Protocol": "ssl",
-    "X-Scheme": "https",
-    "X-Url-Scheme": "https",
-    "Front-End-Https": "on",
-    "X-Forwarded-Prefix": "/lie",
-    "X-Forwarded-Server": "lie.example",
-    "Forwarded": "for=192.0.2.66;proto=https",
     "X-Forwarded-Port": "8443",
     "X-Real-Ip": "192.0.2.66",
     "X-Real-Port": "51234",
-    "Proxy": "http://evil.example",
 }
 FORWARDED_FOR = {"X-Forwarded-For": "203.0.113.7"}
-DROPPED = {
-    "HTTP_PROXY", "HTTP_FORWARDED", "HTTP_X_FORWARDED_SSL", "HTTP_X_FORWARDED_PREFIX",
-    "HTTP_X_FORWARDED_SERVER", "HTTP_X_FORWARDED_SCHEME", "HTTP_X_FORWARDED_PROTOCOL",
-    "HTTP_X_SCHEME", "HTTP_X_URL_SCHEME", "HTTP_FRONT_END_HTTPS", "HTTP_X_REAL_PORT",
-}  # fmt: skip
+CLAIMS = re.findall(
+    r"^uwsgi_param HTTP_(\w+) ", (SHIPPED / "emperord/claims.conf").read_text(), re.MULTILINE
+)
 
 
 @pytest.fixture
@@ -94,10 +85,21 @@ async def test_a_terse_balancer_means_the_usual_port_of_the_scheme(
 
 
 @pytest.mark.parametrize("source", [BALANCER, STRANGER])
-async def test_nobody_names_another_host_or_a_proxy(nginx: Nginx, warm: App, source: str) -> None:
-    env = await environ(nginx, Request(HOST, headers=FORWARDED), source)
+async def test_nobody_names_another_host_or_a_user(nginx: Nginx, warm: App, source: str) -> None:
+    claims = {name.replace("_", "-"): "claimed" for name in [*CLAIMS, "X_OWN"]}
+    underscored = dict.fromkeys(CLAIMS, "claimed")
+    env = await environ(nginx, Request(HOST, headers=FORWARDED | claims | underscored), source)
     assert env["HTTP_X_FORWARDED_HOST"] == HOST
-    assert env.keys().isdisjoint(DROPPED)
+    assert [name for name, value in env.items() if value == "claimed"] == ["HTTP_X_OWN"]
+
+
+def test_the_balancer_removes_what_the_backend_removes() -> None:
+    lua = (SHIPPED.parent / "lua" / "fleet" / "claims.lua").read_text()
+    removed = re.findall(r'^    "([\w-]+)",$', lua, re.MULTILINE)
+    # The balancer sets that header.
+    assert ["X_REAL_PORT", *(name.upper().replace("-", "_") for name in removed)] == sorted(
+        CLAIMS, key=["X_REAL_PORT", *CLAIMS].index
+    )
 
 
 async def test_the_daemon_learns_the_clients_address(
@@ -149,3 +151,24 @@ async def test_the_balancers_request_id_runs_through(
 async def test_an_odd_request_id_is_replaced(nginx: Nginx, warm: App, odd: str) -> None:
     env = await environ(nginx, Request(HOST, headers={"X-Request-Id": odd}))
     assert re.fullmatch("[0-9a-f]{32}", env["HTTP_X_REQUEST_ID"])
+
+
+async def test_a_site_may_have_a_header_of_its_own_server_in_front(folder: Path) -> None:
+    """The example of docs/sites.md."""
+    page = (SHIPPED.parent / "docs" / "sites.md").read_text()
+    [line] = re.findall(r"^uwsgi_param .*$", page, re.MULTILINE)
+    nginx, app = Nginx(folder), App(folder, HOST)
+    enabled = folder / "nginx" / "emperord" / "sites-enabled"
+    enabled.mkdir()
+    (enabled / f"{HOST}.conf").write_text(server_block(HOST))
+    (enabled / f"{HOST}.inc").write_text(line)
+    with nginx:
+        try:
+            app.start()
+            app.open_door()
+            claims = {"True-Client-IP": "203.0.113.7", "X-Client-IP": "203.0.113.7"}
+            env = await environ(nginx, Request(HOST, headers=claims))
+        finally:
+            app.stop()
+    assert env["HTTP_TRUE_CLIENT_IP"] == "203.0.113.7"
+    assert "HTTP_X_CLIENT_IP" not in env
