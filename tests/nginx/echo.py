@@ -1,5 +1,5 @@
-"""A WSGI app that answers with its request, or with the headers of its query at /headers. It notes
-each run, and dies at certain paths."""
+"""A WSGI app that answers with its request, with the headers of its query at /headers, or with
+the status of its query at /status. It notes each run, and dies at certain paths."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, unquote_plus
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 RUNS = Path(os.environ["ECHO_RUNS"])
@@ -18,11 +18,9 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     with RUNS.open("a") as runs:
         runs.write(f"{environ['REQUEST_METHOD']} {quote(environ['PATH_INFO'])}\n")
     match environ["PATH_INFO"]:
-        case "/refuse":
-            start_response("401 Unauthorized", [("Content-Length", "8")])
-            return [b"not you\n"]
-        case "/refuse-briefly":
-            start_response("401 Unauthorized", [])
+        case "/refuse" | "/refuse-briefly" as path:
+            length = [("Content-Length", "8")] if path == "/refuse" else []
+            start_response("401 Unauthorized", length)
             return [b"not you\n"]
         case "/die":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -34,6 +32,9 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
         case "/headers":
             start_response("200 OK", parse_qsl(environ["QUERY_STRING"], keep_blank_values=True))
             return [b"the app's own body\n"]
+        case "/status":
+            start_response(unquote_plus(environ["QUERY_STRING"]), [("X-Own", "kept")])
+            return [b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nnot mine"]
         case "/half":
             return _half(start_response)
     body = environ["wsgi.input"].read()

@@ -6,11 +6,12 @@ import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 import pytest
 from aiohttp import web
 
+from tests.eventually import PATIENCE_SECONDS
 from tests.http_client import Request, ask
 from tests.nginx.conftest import App
 from tests.nginx.stub_daemon import Asked, StubDaemon, run_it
@@ -203,3 +204,28 @@ async def test_a_500_of_nginx_itself_is_told_as_one(
     large = Request(HOST, "/", "POST", {"X": "x" * 16_000}, bytes(1_000_000))
     assert (await asyncio.to_thread(ask, nginx.port, large)).status == 500
     assert (warm.runs, daemon.asked) == ([], [])
+
+
+@pytest.mark.parametrize("status", ["100 Continue", "101 Switching Protocols", "103 x", "099 x"])
+async def test_a_reply_that_ends_none_becomes_502(nginx: Nginx, warm: App, status: str) -> None:
+    """Otherwise a proxy that shares its connection could take the next reply, to the visitor of
+    another site, for its end. So that connection ends too."""
+    nginx.expect(rf"the app of {HOST} answered {int(status[:3])}, which ends no reply")
+    request = Request(HOST, "/status?" + quote_plus(status))
+    reply = await asyncio.to_thread(ask, nginx.port, request)
+    assert (reply.status, reply.text) == (
+        502, "The application answered with a status below 200.\n",
+    )  # fmt: skip
+    assert "x-own" not in reply.headers
+    assert reply.headers["connection"] == "close"
+    assert len(warm.runs) == 1
+
+
+async def test_a_protocol_is_switched_for_a_client_that_asks(nginx: Nginx, warm: App) -> None:
+    head = "Connection: upgrade\r\nUpgrade: odd\r\n\r\n"
+    target = "/status?101+Switching+Protocols"
+    with socket.create_connection(("127.0.0.1", nginx.port), PATIENCE_SECONDS) as client:
+        client.sendall(f"GET {target} HTTP/1.1\r\nHost: {HOST}\r\n{head}".encode())
+        reply = b"".join(iter(lambda: client.recv(65536), b""))
+    assert reply.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+    assert reply.endswith(b"not mine")
