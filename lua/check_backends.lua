@@ -2,7 +2,6 @@
 -- error if the list is not valid. nginx then does not start; at a reload it keeps the old list.
 -- `nginx -t` runs no Lua; `emperorctl route` checks a list beforehand.
 local backends = require "fleet.backends"
-local claims = require "fleet.claims"
 
 local folder = debug.getinfo(1, "S").source:match("^@(.*/)[^/]*$")
 local list = folder .. "init_backends.lua"
@@ -24,7 +23,6 @@ end
 web_backend_ports = web_backend_ports or { http = 80, https = 443 }
 
 local complaint = backends.complaint(web_server_ips, web_backend_ports)
-    or claims.complaint(web_kept_headers)
 if complaint then
     refuse(complaint)
 end

@@ -25,7 +25,7 @@ _INSTALLED = (
     Path(__file__).parents[2] / "lua",
     Path(sys.prefix) / "share" / "emperord" / "lua",
 )
-_MODULES = ("fleet.backends", "fleet.claims", "fleet.order")
+_MODULES = ("fleet.backends", "fleet.order")
 
 # `modules` are compiled, and so is whatever else runs: as text, since byte code could do anything.
 _SANDBOX = b"""
@@ -54,7 +54,6 @@ local require = require
 return {
     complaint = function()
         return require("fleet.backends").complaint(web_server_ips, web_backend_ports)
-            or require("fleet.claims").complaint(web_kept_headers)
     end,
     entry = function(i)
         return rawget(web_server_ips, i)
