@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from docs.examples.http2 import adapt, nginx_version
 from emperor import __version__
 from tests.eventually import eventually
 from tests.host import FOLDERS
@@ -114,7 +115,8 @@ def test_a_balancer_is_installed_from_the_extracted_package(package: Path, tmp_p
         if line.startswith(("dpkg-deb", "cp ")):
             command = line.replace(" /etc/nginx/", " nginx/").split()
             subprocess.run(command, cwd=tmp_path, check=True)
-    shipped = ROOT / "nginx" / "loadbalancer.conf"
+    shipped = Path(shutil.copy(ROOT / "nginx" / "loadbalancer.conf", tmp_path))
+    adapt(shipped, nginx_version())
     assert (place / "nginx.conf").read_bytes() == shipped.read_bytes()
     copied = {path.relative_to(place) for path in place.rglob("*.lua")}
     assert copied == {path.relative_to(ROOT) for path in (ROOT / "lua").rglob("*.lua")}
