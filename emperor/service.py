@@ -5,7 +5,6 @@ import gc
 import logging
 import os
 import random
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
@@ -28,11 +27,9 @@ from emperor.linux.orphans import Reaper
 from emperor.linux.queues import queue_length
 from emperor.linux.watch import Changes, FolderWatch
 from emperor.model.daemon_record import config_fingerprint
-from emperor.model.lifecycle import State
 from emperor.model.ports import Listener, Ports, QueueLength, Runtime, Store
 from emperor.model.settings import Settings
 from emperor.model.snapshot import decoder
-from emperor.model.status import TransitionEvent, reported
 from emperor.sources.companion import CompanionWatch
 from emperor.sources.folder import Notes, VassalFolder
 from emperor.sources.provision import Provisioner
@@ -40,6 +37,7 @@ from emperor.supervisor.events import EventLog
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Child, Vassal
 from emperor.supervisor.slices import slices
+from emperor.supervisor.status_line import StatusLine
 from emperor.supervisor.stop import stop_all
 from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.reader import UwsgiReader
@@ -60,7 +58,6 @@ log = logging.getLogger("emperord.service")
 CONTROL_GROUP = "emperor"
 # Where the kernel does not tell the length of a queue, a herd is released in batches of this size.
 _UNKNOWN_QUEUE = QueueLength(pending=0, capacity=128)
-_STATUS_DELAY_SECONDS = 1.0
 # For the rest of the stop, after the last process was killed.
 _AFTER_STOPPING_SECONDS = 15.0
 # A client that does not read its answer delays an upgrade by no more than this.
@@ -119,12 +116,14 @@ class Service:
             self._measure,
             self._activation.admission,
         )
+        self._status_line = StatusLine(
+            self._governor.vassals, self._folder.refused, loop, self._notifier.status
+        )
         self._start_times = StartTimes()
         self._drain = Drain(settings.run_dir, boot_id())
         self._health = Health(self._drain)
         self._upgrading = asyncio.Lock()
         self._stop = asyncio.Event()
-        self._status_timer: asyncio.TimerHandle | None = None
         self._is_rescanning = self._must_rescan = False
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event, upgrade: asyncio.Event) -> None:
@@ -143,7 +142,7 @@ class Service:
             )
             if has_predecessor:
                 await self._restore_listeners()
-            self._report_status()
+            self._status_line.tell()
             background = [
                 self._tasks.create_task(self._upgrade_when(upgrade)),
                 self._tasks.create_task(self._feed_watchdog()),
@@ -177,7 +176,7 @@ class Service:
         if not has_predecessor:
             await self._serve_http(stack)
         self._inherited.commit(self._settings)
-        stack.enter_context(self._events.reader(self._schedule_status))
+        stack.enter_context(self._events.reader(self._status_line.tell_soon))
         return has_predecessor
 
     def _take_over(self) -> tuple[list[Vassal], bool]:
@@ -220,8 +219,7 @@ class Service:
         self._provisioner.stop()
         kept = self._folder.close()
         await stop_all(self._governor, hurry, self._expect_exits)
-        if self._status_timer:
-            self._status_timer.cancel()
+        self._status_line.cancel()
         await kept
         if killed := await asyncio.to_thread(self._reaper.end):
             log.info("killed %d processes that the apps have left", killed)
@@ -308,7 +306,7 @@ class Service:
         if self._must_rescan and not self._is_rescanning:
             self._is_rescanning = True
             self._tasks.create_task(self._rescan_after_change())
-        self._schedule_status()
+        self._status_line.tell_soon()
 
     async def _rescan_after_change(self) -> None:
         try:
@@ -337,22 +335,6 @@ class Service:
         while interval := self._notifier.watchdog_seconds:
             self._notifier.alive()
             await asyncio.sleep(interval / 2)
-
-    def _schedule_status(self, _event: TransitionEvent | None = None) -> None:
-        if self._status_timer is None:
-            self._status_timer = self._loop.call_later(_STATUS_DELAY_SECONDS, self._report_status)
-
-    def _report_status(self) -> None:
-        """Send the line that `systemctl status` shows."""
-        self._status_timer = None
-        states = [vassal.state for vassal in self._governor.vassals]
-        counted = Counter[str]()
-        for state in State:  # a Counter of all of them takes ten times as long
-            counted[reported(state).value] += states.count(state)
-        told = [f"{number} {state}" for state, number in counted.most_common() if number]
-        if refused := len(self._folder.refused):
-            told.append(f"{refused} inis not served")
-        self._notifier.status(", ".join(told) or "no vassals")
 
 
 def _ports(
