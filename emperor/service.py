@@ -48,6 +48,7 @@ from emperor.web.control import Control
 from emperor.web.drain import Drain
 from emperor.web.endpoint import endpoint
 from emperor.web.health import Health
+from emperor.web.hosts import Hosts
 from emperor.web.metrics import StartTimes
 from emperor.web.pace import Pacer
 from emperor.web.report import Reporter
@@ -102,11 +103,12 @@ class Service:
         notes = Notes(Note(settings.run_dir), GoodInisFile(state))
         self._folder = VassalFolder(settings, self._governor, of_uwsgi.reader, tasks, notes)
         self._provisioner = Provisioner(settings, self._governor, self._gate, tasks)
+        hosts = Hosts(self._governor.vassals, self._folder)
         self._activation = Activation(
             settings,
             self._governor,
             Pacer(self._measure, tasks),
-            self._folder,
+            hosts,
             self._provisioner.provide,
         )
         self._reporter = Reporter(

@@ -53,6 +53,9 @@ class Reader(Protocol):
     def read(self, definition: Definition) -> Spec | PendingSpec:
         """The spec of the vassal, or what makes it where that takes time. Raises BrokenIni."""
 
+    def aliases(self, definition: Definition) -> Collection[str]:
+        """The further host names that the definition claims, also where it is broken."""
+
 
 class Store(Protocol):
     """Keeps the newest entry of each key for the process that comes after this one."""

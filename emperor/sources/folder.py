@@ -16,6 +16,7 @@ from emperor.model.ports import PendingSpec, Reader
 from emperor.model.refusal import Refusal, RefusalReason
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec, Stamp
+from emperor.sources.aliases import Aliases
 from emperor.sources.earlier import EarlierVersions, Keep
 from emperor.sources.files import IniFile, read_ini
 from emperor.sources.intake import Intake
@@ -67,6 +68,7 @@ class VassalFolder:
         self._pending: dict[str, asyncio.Task[None]] = {}
         # None: the ini is known, and has to be read again.
         self._stamps: dict[str, Stamp | None] = {}
+        self._aliases = Aliases()
         self._ignored: set[str] = set()
         # The files that were read with other settings.
         self._outdated: set[str] = set()
@@ -83,10 +85,18 @@ class VassalFolder:
         """Whether there is an ini of that domain, served or not yet: uWSGI may have to read it."""
         return f"{domain}.ini" in self._stamps
 
+    def with_alias(self, host: str) -> str | None:
+        """The domain of an ini that names `host` as an alias, served or not; None: no ini does."""
+        file = self._aliases.file_with(host)
+        return None if file is None else file.removesuffix(".ini")
+
     def resume(self, is_same: bool) -> None:
         """Go on with the vassals that the governor restored. `is_same`: the same version read their
         inis with the same settings, so an ini that has not changed need not be read again."""
         self._stamps = dict(self._intake.resume())
+        for vassal in self._governor.vassals:
+            if vassal.spec.aliases:
+                self._aliases.note(vassal.spec.ini, vassal.spec.aliases)
         if not is_same:
             self._outdated = set(self._stamps)
 
@@ -210,6 +220,8 @@ class VassalFolder:
 
     def _read(self, domain: str, file: str, ini: IniFile, *, is_good: bool = False) -> None:
         definition = Definition(domain, file, self._real_path, ini.data, ini.owner)
+        for alias in self._aliases.note(file, self._reader.aliases(definition)):
+            self._governor.refuse_wildcard(alias)
         try:
             spec = self._reader.read(definition)
         except BrokenIni as error:
@@ -260,6 +272,7 @@ class VassalFolder:
             return
         del self._missing[file]
         self._stamps.pop(file, None)
+        self._aliases.note(file, ())
         self._intake.remove(domain, file)
 
     def _read_anew(self, files: Collection[str]) -> None:

@@ -178,7 +178,7 @@ class Intake:
         vassal = self._governor.vassals.get(refusal.domain)
         if vassal is None or vassal.state is State.REMOVED:
             self._refusals.add(refusal)
-            self._governor.refuse(refusal.domain)
+            self._governor.refuse_wildcard(refusal.domain)
         elif vassal.ini_error != refusal.message:
             log.warning(
                 "%s; the previous version stays in service",

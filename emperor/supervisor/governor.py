@@ -130,9 +130,9 @@ class Governor:
         self.vassals[domain].ini_error = error
         self.checkpoint.save(self.vassals[domain])
 
-    def refuse(self, domain: str) -> None:
-        """The ini of that domain is not served, and no wildcard answers in its place."""
-        self._ports.listeners.unlink(domain)
+    def refuse_wildcard(self, host: str) -> None:
+        """An ini claims that host: no wildcard answers in its place, served or not."""
+        self._ports.listeners.unlink(host)
 
     def dismiss(self, domain: str, why: str = "its ini is gone") -> None:
         """Stop its processes, close its socket, unlink its path."""

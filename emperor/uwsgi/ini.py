@@ -199,6 +199,27 @@ def _sections(text: str) -> tuple[list[Option], list[Option]]:
     return options, emperor
 
 
+def aliases_in(data: bytes, name: str, folder: str) -> list[str]:
+    """The aliases in an ini that may be broken: cut short, filled with zeros, or of bad sections.
+    As in `parse`, the last line of [emperor] counts."""
+    try:
+        text = text_of(data.replace(b"\0", b""), name, folder)
+    except BrokenIni:  # it is no text
+        return []
+    named, section = "", ""
+    for _, line in lines_of(text):
+        if line[0] == "[":
+            section = line.strip("[] \t").lower()
+        elif section == "emperor" and line.partition("=")[0].rstrip(_BLANKS) == "aliases":
+            named = line.partition("=")[2]
+    return split_names(named)
+
+
+def split_names(text: str) -> list[str]:
+    """The names in a list with blanks or commas, each once."""
+    return list(dict.fromkeys(text.replace(",", " ").split()))
+
+
 def _first_for_uwsgi(options: list[Option]) -> Option | None:
     values = _VALUES | _FOLDERS if any(map(_is_relative_socket, options)) else _VALUES
     for option in options:

@@ -11,12 +11,13 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 from emperor.model.definition import BrokenIni, Definition
+from emperor.model.domain import is_domain
 from emperor.model.ports import PendingSpec
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec
 from emperor.uwsgi.defaults import DefaultsFile
-from emperor.uwsgi.identity import Accounts, identity_of
-from emperor.uwsgi.ini import Ini, parse
+from emperor.uwsgi.identity import Accounts, identity_of, is_administrator
+from emperor.uwsgi.ini import Ini, aliases_in, parse
 from emperor.uwsgi.lint import refuse_unservable
 from emperor.uwsgi.options import uwsgi_options
 from emperor.uwsgi.pythons import binary_of
@@ -60,6 +61,15 @@ class UwsgiReader:
         if ini.needs_uwsgi:
             return partial(self._read_with_uwsgi, definition, ini)
         return self._servable_spec(definition, ini)
+
+    def aliases(self, definition: Definition) -> tuple[str, ...]:
+        """The aliases in the text, also where the ini is broken. A tenant's ini can claim none."""
+        if b"aliases" not in definition.data:
+            return ()
+        if not is_administrator(definition.owner, self._accounts):
+            return ()
+        found = aliases_in(definition.data, definition.file, definition.folder)
+        return tuple(alias for alias in found if is_domain(alias))
 
     async def _read_large(self, definition: Definition) -> Spec:
         read = await in_thread(self._read, definition)

@@ -26,6 +26,7 @@ from emperor.uwsgi.ini import (
     is_off,
     leading_number,
     refers,
+    split_names,
     with_declared,
 )
 from emperor.uwsgi.options import PACKET_BYTES, UwsgiOptions, shared
@@ -328,7 +329,7 @@ def _aliases(
             "aliases may stand in an ini of root's alone, since they could take a neighbour's name",
             "drop them, or have root own the ini",
         )
-    aliases = tuple(dict.fromkeys(option.value.replace(",", " ").split()))
+    aliases = tuple(split_names(option.value))
     for alias in aliases:
         if not is_domain(alias) or alias == domain:
             cause = f"cannot use the alias {alias!r}: "

@@ -10,7 +10,6 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from emperor.linux.limits import descriptors
 from emperor.model.admission import UNKNOWN_HOSTS, Admission, Bursts, Limit
@@ -20,14 +19,13 @@ from emperor.model.estimate import estimate
 from emperor.model.lifecycle import SERVING, State
 from emperor.model.log_fields import about
 from emperor.model.ports import Listener
-from emperor.model.refusal import Refusal
 from emperor.model.settings import Settings
 from emperor.model.spec import Repeat, Spec
-from emperor.model.wildcard import names_of
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.web.aiohttp_server import web
 from emperor.web.health import HEALTH_PATH, Health
+from emperor.web.hosts import Absence, Hosts
 from emperor.web.pace import Pacer
 from emperor.web.pages import Page, Pages, Visit
 
@@ -65,6 +63,11 @@ class Answer:
 STOPPED = Answer(Page.STOPPING)
 UNKNOWN = Answer(Page.UNKNOWN)
 UNREAD = Answer(Page.LATE)
+_ABSENT = {
+    Absence.UNKNOWN: UNKNOWN,
+    Absence.REFUSED: Answer(Page.REFUSED, RETRY_REFUSED_SECONDS),
+    Absence.UNREAD: UNREAD,
+}
 
 
 def outcome(vassal: Vassal | None, now: float) -> Run | Wait | Answer:
@@ -167,33 +170,22 @@ def _printable(value: str | None) -> str | None:
     return "".join(char if char.isprintable() else "�" for char in value[:LONGEST_VALUE])
 
 
-class Inis(Protocol):
-    """The folder of inis."""
-
-    @property
-    def refused(self) -> Mapping[str, Refusal]:
-        """The inis that are refused, by domain."""
-
-    def has(self, domain: str) -> bool:
-        """Whether there is an ini of that domain, served or not yet."""
-
-
 class Activation:
-    """The endpoint on activate.sock. `inis` tells which domains have an ini that is not served.
-    `provide` tries to make a vassal for a domain without one, and returns whether it could."""
+    """The endpoint on activate.sock. `hosts` finds the vassal that answers for a host. `provide`
+    tries to make a vassal for a domain without one, and returns whether it could."""
 
     def __init__(
         self,
         settings: Settings,
         governor: Governor,
         pacer: Pacer,
-        inis: Inis,
+        hosts: Hosts,
         provide: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._settings = settings
         self._governor = governor
         self._pacer = pacer
-        self._inis = inis
+        self._hosts = hosts
         self._provide = provide
         self._pages = Pages(settings.pages_dir)
         self._stopping = False
@@ -251,20 +243,9 @@ class Activation:
         return await self._hold(hit, vassal.spec.domain)
 
     def _vassal(self, host: str) -> Vassal | Answer:
-        """The vassal that answers for a host: by its own ini, or else by the nearest wildcard. An
-        ini that is refused, or not read yet, or whose vassal is about to go, gives way to no
-        wildcard: that may be another tenant's."""
-        vassals = self._governor.vassals
-        for name in names_of(host):
-            if vassal := vassals.serving(name):
-                return vassal
-            if name in self._inis.refused:
-                return Answer(Page.REFUSED, RETRY_REFUSED_SECONDS)
-            if self._inis.has(name):
-                return UNREAD
-            if name == host and vassals.get(name):
-                break
-        return UNKNOWN
+        """The vassal that answers for a host, or the answer in its place."""
+        found = self._hosts.answering(host)
+        return _ABSENT[found] if isinstance(found, Absence) else found
 
     def _refuse_download(self, vassal: Vassal | None, hit: Hit) -> web.Response:
         """Answer a request whose app has named a file that nginx does not send for it."""

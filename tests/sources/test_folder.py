@@ -46,6 +46,10 @@ class FakeReader:
 
         return wait
 
+    def aliases(self, definition: Definition) -> list[str]:
+        """The words after "for"."""
+        return definition.data.decode().partition(" for ")[2].split()
+
     def _spec(self, definition: Definition, text: str) -> Spec:
         if not text.isdecimal():
             raise BrokenIni("it is no number", "write one", 1)
@@ -283,3 +287,19 @@ async def test_inis_that_are_unknown_are_read_before_the_others(tmp_path: Path) 
         assert site.reader.read_files[1:] == ["broken.example.ini", "c.example.ini"]
         assert site.idle("c.example") == 5
         assert site.folder.refused
+
+
+async def test_the_aliases_of_an_ini_are_known_before_it_is_served(tmp_path: Path) -> None:
+    async with site_at(tmp_path) as site:
+        for text in ("broken for www.example", "slow 7 for www.example x.example"):
+            site.write("a.example", text)
+            assert site.folder.with_alias("www.example") == "a.example"
+            assert "www.example" in site.world.listeners.unlinked, "no wildcard has it any more"
+        assert site.folder.with_alias("x.example") == "a.example"
+        site.write("b.example", "broken for x.example")
+        site.write("a.example", "7")
+        assert site.folder.with_alias("www.example") is None
+        assert site.folder.with_alias("x.example") == "b.example"
+        site.write("b.example", "7")
+        assert site.folder.with_alias("x.example") is None
+        site.reader.answer.set()

@@ -276,6 +276,7 @@ class FakeListeners:
     def __init__(self, actions: ActionLog) -> None:
         self.actions = actions
         self.made: list[FakeListener] = []
+        self.unlinked: list[str] = []
         self.problem: str | None = None
 
     def listen(self, spec: Spec) -> FakeListener:
@@ -285,7 +286,7 @@ class FakeListeners:
         return self.made[-1]
 
     def unlink(self, name: str) -> None:
-        pass
+        self.unlinked.append(name)
 
     def adopt(self, spec: Spec, ref: ListenerRef | None, fd: int) -> FakeListener:
         if ref is None:

@@ -1,5 +1,6 @@
 import asyncio
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from emperor.uwsgi.findings import Severity
 from emperor.uwsgi.lint import lint, refuse_unservable
 from emperor.uwsgi.reader import UwsgiReader, in_thread
 from emperor.uwsgi.resolver import Resolver
-from tests.uwsgi.house import AS_ROOT, DOMAIN, ROOT, SETTINGS, ini_of, spec
+from tests.uwsgi.house import ALICE, AS_ROOT, DOMAIN, ROOT, SETTINGS, ini_of, spec
 
 SOMAXCONN = 4096
 
@@ -80,3 +81,25 @@ def test_the_daemon_refuses_for_the_first_error_of_check(text: str) -> None:
     with pytest.raises(BrokenIni) as refused:
         refuse_unservable(ini, its_spec, SETTINGS, SOMAXCONN)
     assert (refused.value.line, refused.value.cause) == (first.line, first.text)
+
+
+@pytest.mark.parametrize(
+    ("text", "aliases"),
+    [
+        ("file = a.py\n[emperor]\naliases = b.example, _.c.example b.example",
+         ("b.example", "_.c.example")),
+        ("module\n[emperor]\nuid = nobody-of-that-name\naliases = b.example", ("b.example",)),
+        ("[emperor\naliases = b.example", ("b.example",)),
+        ("[ Emperor ]\naliases=b.example", ("b.example",)),
+        ("[emperor]\naliases = b.example\n\0\0", ("b.example",)),
+        ("[emperor]\naliases = b.example\naliases = Not/a/host c.example", ("c.example",)),
+        ("aliases = b.example", ()),
+        ("[emperor]\n; aliases = b.example", ()),
+    ],
+)  # fmt: skip
+def test_the_aliases_of_a_broken_ini_are_known(
+    reader: UwsgiReader, text: str, aliases: tuple[str, ...]
+) -> None:
+    made = definition(text)
+    assert reader.aliases(made) == aliases
+    assert reader.aliases(replace(made, owner=ALICE)) == ()

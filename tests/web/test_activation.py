@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,6 +24,7 @@ from emperor.supervisor.records import Vassal
 from emperor.web.activation import STOPPED, Activation, Answer, Hit, Run, Wait, failure, outcome
 from emperor.web.drain import Drain
 from emperor.web.health import Health
+from emperor.web.hosts import Hosts
 from emperor.web.pace import Pacer
 from emperor.web.pages import Page
 from tests.eventually import eventually_async
@@ -34,10 +35,12 @@ Client = TestClient[Request, Application]
 
 @dataclass
 class FakeInis:
-    """The domains whose inis are refused, and those whose inis are not read yet."""
+    """The domains whose inis are refused, and those whose inis are not read yet. `aliases` has
+    domains by the further names of their inis."""
 
     refused_domains: Collection[str] = ()
     unread: Collection[str] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def refused(self) -> dict[str, Refusal]:
@@ -49,6 +52,9 @@ class FakeInis:
 
     def has(self, domain: str) -> bool:
         return domain in self.unread
+
+    def with_alias(self, host: str) -> str | None:
+        return self.aliases.get(host)
 
 
 class Front:
@@ -109,7 +115,7 @@ async def front(
             chosen or settings(),
             world.governor,
             Pacer(measure, tasks),
-            inis or FakeInis(),
+            Hosts(world.governor.vassals, inis or FakeInis()),
             provide,
         )
         health = Health(drain or Drain(Path("/nowhere"), "boot"))
@@ -475,6 +481,10 @@ async def test_a_delayed_request_wakes_an_app_that_ended_again(end: str) -> None
         ("b.refused.example", None),
         ("unread.shop.example", None),
         ("b.unread.example", None),
+        ("alias-of-refused.shop.example", None),
+        ("alias-of-unread.shop.example", None),
+        ("b.alias.shop.example", None),
+        ("alias-of-gone.shop.example", "_.shop.example"),
     ],
 )
 async def test_the_nearest_wildcard_answers_for_a_host(host: str, served_by: str | None) -> None:
@@ -483,7 +493,13 @@ async def test_the_nearest_wildcard_answers_for_a_host(host: str, served_by: str
         world.add(domain)
     refused = ("refused.shop.example", "_.refused.example")
     unread = ("unread.shop.example", "_.unread.example")
-    async with front(world, inis=FakeInis(refused, unread)) as nginx:
+    aliases = {
+        "alias-of-refused.shop.example": "refused.shop.example",
+        "alias-of-unread.shop.example": "unread.shop.example",
+        "_.alias.shop.example": "refused.shop.example",
+        "alias-of-gone.shop.example": "gone.example",
+    }
+    async with front(world, inis=FakeInis(refused, unread, aliases)) as nginx:
         if served_by is None:
             assert (await nginx.ask(host)).status == 503
             assert not world.launcher.started
