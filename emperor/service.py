@@ -104,20 +104,12 @@ class Service:
         self._folder = VassalFolder(settings, self._governor, of_uwsgi.reader, tasks, notes)
         self._provisioner = Provisioner(settings, self._governor, self._gate, tasks)
         hosts = Hosts(self._governor.vassals, self._folder)
+        pacer = Pacer(self._measure, tasks)
         self._activation = Activation(
-            settings,
-            self._governor,
-            Pacer(self._measure, tasks),
-            hosts,
-            self._provisioner.provide,
+            settings, self._governor, pacer, hosts, self._provisioner.provide
         )
-        self._reporter = Reporter(
-            settings,
-            self._governor,
-            self._folder.refused,
-            self._measure,
-            self._activation.admission,
-        )
+        admission = self._activation.admission
+        self._reporter = Reporter(settings, self._governor, hosts, self._measure, admission)
         self._status_line = StatusLine(
             self._governor.vassals, self._folder.refused, loop, self._notifier.status
         )

@@ -10,6 +10,7 @@ import click
 from emperor.cli.arguments import targets, targets_arguments
 from emperor.cli.client import Action, Client, connect
 from emperor.cli.failure import Failed, NoSuchVassal, Unreachable
+from emperor.cli.names import resolve
 from emperor.cli.progress import Progress
 from emperor.cli.records import parse
 from emperor.cli.text import naming, plain
@@ -116,10 +117,13 @@ def maintenance(run_dir: Path, words: tuple[str, ...], everything: bool, switch:
 
 async def _act_on_all(run_dir: Path, action: Action, words: Sequence[str]) -> None:
     async with connect(run_dir) as client:
-        selection = Selection(tuple(dict.fromkeys(words)))
-        if is_many := any(map(is_pattern, words)):
+        patterns = [word for word in words if is_pattern(word)]
+        names = await resolve(client, [word for word in words if not is_pattern(word)])
+        selection = Selection(names)
+        if is_many := bool(patterns):
             report = parse(Report, await client.status())
-            selection = select(words, report.vassals, ORDERS.get(action, Order.OTHER))
+            selected = [*names, *patterns]
+            selection = select(selected, report.vassals, ORDERS.get(action, Order.OTHER))
         for vassal in selection.spared:
             click.echo(f"{_state(vassal)}, left alone")
         progress = Progress(DOING[action], selection.domains)

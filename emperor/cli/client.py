@@ -59,9 +59,10 @@ class Client:
         async with self._request("GET", "settings", ANSWER_SECONDS) as response:
             return parse(SettingsInEffect, await response.read())
 
-    async def vassal(self, domain: str) -> VassalDetail:
-        """All about one vassal. Raises NoSuchVassal too."""
-        async with self._request("GET", _path(domain), ANSWER_SECONDS) as response:
+    async def host(self, host: str) -> VassalDetail:
+        """All about the vassal that answers for a host. Raises NoSuchVassal too."""
+        path = f"hosts/{quote(host, safe='')}"
+        async with self._request("GET", path, ANSWER_SECONDS) as response:
             return parse(VassalDetail, await response.read())
 
     async def act(self, domain: str, action: Action) -> VassalDetail:

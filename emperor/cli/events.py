@@ -15,6 +15,7 @@ from emperor.cli.arguments import complete_domain
 from emperor.cli.client import connect
 from emperor.cli.console import show, terminal
 from emperor.cli.failure import Unreachable
+from emperor.cli.names import resolve
 from emperor.cli.records import parse
 from emperor.cli.table import STYLE
 from emperor.cli.text import clock, one_line
@@ -99,18 +100,19 @@ def events(run_dir: Path, /, raw: bool, **options: Any) -> None:
 
 async def _events(run_dir: Path, choice: Choice, raw: bool) -> None:
     console = terminal()
-    asked = choice.past, choice.domains, not choice.once
-    async with connect(run_dir) as client, aclosing(client.events(*asked)) as events:
-        seq = None
-        async for received in events:
-            event = parse(TransitionEvent, received)
-            if not choice.takes(event):
-                continue
-            if raw:
-                click.echo(received, nl=False)
-                continue
-            # Without the events of other domains the numbers have gaps.
-            show(console, [*([] if choice.domains else missed(seq, event.seq)), line(event)])
-            seq = event.seq
+    async with connect(run_dir) as client:
+        domains = await resolve(client, choice.domains)
+        async with aclosing(client.events(choice.past, domains, not choice.once)) as events:
+            seq = None
+            async for received in events:
+                event = parse(TransitionEvent, received)
+                if not choice.takes(event):
+                    continue
+                if raw:
+                    click.echo(received, nl=False)
+                    continue
+                # Without the events of other domains the numbers have gaps.
+                show(console, [*([] if domains else missed(seq, event.seq)), line(event)])
+                seq = event.seq
     if not choice.once:
         raise Unreachable("emperord has ended, and its events with it")

@@ -11,6 +11,7 @@ import click
 from emperor.cli.arguments import domain_argument
 from emperor.cli.client import connect
 from emperor.cli.failure import Failed, Unreachable
+from emperor.cli.names import tell
 from emperor.cli.tail import follow, last
 from emperor.cli.text import one_line, plain
 from emperor.config import load_settings
@@ -50,7 +51,9 @@ def logs(run_dir: Path, domain: str, is_followed: bool, lines: int, config: str 
 
 async def _log_of(run_dir: Path, domain: str) -> str:
     async with connect(run_dir) as client:
-        return (await client.vassal(domain)).log
+        detail = await client.host(domain)
+    tell(domain, detail)
+    return detail.log
 
 
 def _log_by_settings(config: str | None, domain: str, error: Unreachable) -> Path:

@@ -22,6 +22,7 @@ from emperor.cli.arguments import domains_argument
 from emperor.cli.client import connect
 from emperor.cli.console import show, terminal
 from emperor.cli.failure import NoSuchVassal
+from emperor.cli.names import resolve
 from emperor.cli.records import parse
 from emperor.cli.table import STYLE, rows, table
 from emperor.model.status import Report, VassalStatus, as_json
@@ -225,6 +226,7 @@ def status(
 
 async def _print(run_dir: Path, domains: tuple[str, ...], is_failed: bool, raw: bool) -> None:
     async with connect(run_dir) as client:
+        domains = await resolve(client, domains)
         answer = await client.status()
     found = only(parse(Report, answer), domains)
     shown = failed(found) if is_failed else found
@@ -249,6 +251,7 @@ def _insist(found: Report, domains: tuple[str, ...]) -> None:
 async def _watch(run_dir: Path, domains: tuple[str, ...], is_failed: bool) -> None:
     console = terminal()
     async with connect(run_dir) as client:
+        domains = await resolve(client, domains)
         found = only(parse(Report, await client.status()), domains)
         _insist(found, domains)
         with Live(console=console, screen=True, auto_refresh=False) as live:

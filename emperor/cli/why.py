@@ -11,6 +11,7 @@ from rich.text import Text
 from emperor.cli.arguments import domain_argument
 from emperor.cli.client import connect
 from emperor.cli.console import show, terminal
+from emperor.cli.names import tell
 from emperor.cli.table import STYLE
 from emperor.cli.text import clock, cpu, duration, memory, one_line, plain, since, until
 from emperor.model.status import (
@@ -198,8 +199,9 @@ def why(run_dir: Path, domain: str, raw: bool) -> None:
 
 async def _why(run_dir: Path, domain: str, raw: bool) -> None:
     async with connect(run_dir) as client:
-        detail = await client.vassal(domain)
+        detail = await client.host(domain)
     if raw:
         click.echo(json.dumps(as_json(detail)))
     else:
+        tell(domain, detail)
         show(terminal(), story(detail, datetime.now(UTC)))

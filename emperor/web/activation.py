@@ -19,6 +19,7 @@ from emperor.model.estimate import estimate
 from emperor.model.lifecycle import SERVING, State
 from emperor.model.log_fields import about
 from emperor.model.ports import Listener
+from emperor.model.refusal import Refusal
 from emperor.model.settings import Settings
 from emperor.model.spec import Repeat, Spec
 from emperor.supervisor.governor import Governor
@@ -65,7 +66,6 @@ UNKNOWN = Answer(Page.UNKNOWN)
 UNREAD = Answer(Page.LATE)
 _ABSENT = {
     Absence.UNKNOWN: UNKNOWN,
-    Absence.REFUSED: Answer(Page.REFUSED, RETRY_REFUSED_SECONDS),
     Absence.UNREAD: UNREAD,
 }
 
@@ -245,7 +245,9 @@ class Activation:
     def _vassal(self, host: str) -> Vassal | Answer:
         """The vassal that answers for a host, or the answer in its place."""
         found = self._hosts.answering(host)
-        return _ABSENT[found] if isinstance(found, Absence) else found
+        if isinstance(found, Refusal):
+            return Answer(Page.REFUSED, RETRY_REFUSED_SECONDS)
+        return found if isinstance(found, Vassal) else _ABSENT[found]
 
     def _refuse_download(self, vassal: Vassal | None, hit: Hit) -> web.Response:
         """Answer a request whose app has named a file that nginx does not send for it."""

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from emperor.handover.upgrade import CannotUpgrade
 from emperor.model.lifecycle import Event
 from emperor.model.problem import ProblemCode
+from emperor.model.refusal import Refusal
 from emperor.model.status import (
     EmperorStatus,
     Report,
@@ -25,13 +26,13 @@ from emperor.model.status import (
     VassalDetail,
     as_json,
 )
-from emperor.model.wildcard import names_of
 from emperor.supervisor.events import REMEMBERED, EventLog
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Result, Vassal
 from emperor.supervisor.slices import slices
 from emperor.web.aiohttp_server import web
 from emperor.web.drain import Drain
+from emperor.web.hosts import Absence
 from emperor.web.metrics import StartSeconds, StartTimes
 from emperor.web.problems import ApiError, problems
 from emperor.web.report import Reporter
@@ -99,6 +100,14 @@ class Control:
         """One vassal in detail, also while it stops because its ini is gone."""
         vassal = self._governor.vassals.get(request.match_info["domain"]) or self._find(request)
         return _json(await self._reporter.detail(vassal))
+
+    async def host(self, request: web.Request) -> web.Response:
+        """The vassal that answers for a host, in detail."""
+        host = request.match_info["host"]
+        found = self._governor.vassals.get(host) or self._reporter.hosts.answering(host)
+        if isinstance(found, Vassal):
+            return _json(await self._reporter.detail(found))
+        raise self._absent(host, found)
 
     async def order(self, request: web.Request) -> web.Response:
         """Carry an order out, and answer when it is done or has failed."""
@@ -215,18 +224,26 @@ class Control:
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     def _find(self, request: web.Request) -> Vassal:
+        """The vassal of that domain or alias. An order for one host must not reach all hosts of a
+        wildcard."""
         host = request.match_info["domain"]
         if vassal := self._governor.vassals.serving(host):
             return vassal
-        if refusal := self._reporter.refusal(host):
-            raise ApiError(ProblemCode.REFUSED, refusal.message)
+        found = self._reporter.hosts.answering(host)
+        if isinstance(found, Vassal):
+            why = f"there is no vassal {host}; {found.spec.domain} answers for it"
+            raise ApiError(ProblemCode.NO_SUCH_VASSAL, why)
+        raise self._absent(host, found)
+
+    def _absent(self, host: str, found: Refusal | Absence) -> ApiError:
+        """The error for a host without a vassal."""
+        if isinstance(found, Refusal):
+            return ApiError(ProblemCode.REFUSED, found.message)
         if leaving := self._governor.vassals.get(host):
             why = leaving.last_stop.why if leaving.last_stop else "it is about to be gone"
-            raise ApiError(ProblemCode.NO_SUCH_VASSAL, f"{host} is no vassal any more: {why}")
-        serving = (name for name in names_of(host) if self._governor.vassals.serving(name))
-        wildcard = next(serving, None)
-        told = f"; {wildcard} answers for it" if wildcard else ""
-        raise ApiError(ProblemCode.NO_SUCH_VASSAL, f"there is no vassal {host}{told}")
+            return ApiError(ProblemCode.NO_SUCH_VASSAL, f"{host} is no vassal any more: {why}")
+        why = "; its ini is still being read" if found is Absence.UNREAD else ""
+        return ApiError(ProblemCode.NO_SUCH_VASSAL, f"there is no vassal {host}{why}")
 
 
 def _concerns(event: TransitionEvent, domains: Collection[str]) -> bool:
@@ -293,6 +310,11 @@ ENDPOINTS = (
     Endpoint(
         "GET", "/v1/vassals/{domain:[^/]*}", Control.vassal,
         "One vassal with its history. `domain` may be an alias.", VassalDetail, _NO_VASSAL,
+    ),
+    Endpoint(
+        "GET", "/v1/hosts/{host:[^/]*}", Control.host,
+        "The vassal that answers for a host: by its name, by an alias, or as the nearest wildcard."
+        " `status` has its name.", VassalDetail, _NO_VASSAL,
     ),
     Endpoint(
         "POST", f"/v1/vassals/{{domain:[^/]*}}/{{order:{'|'.join(ORDERS)}}}", Control.order,

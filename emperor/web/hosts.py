@@ -18,7 +18,6 @@ class Absence(Enum):
     """Why no vassal answers for a host."""
 
     UNKNOWN = "no ini is for it"
-    REFUSED = "its ini is refused"
     UNREAD = "its ini is not read yet, or its vassal is about to go"
 
 
@@ -48,15 +47,17 @@ class Hosts:
         """The inis that are refused, by domain."""
         return self._inis.refused
 
-    def answering(self, host: str) -> Vassal | Absence:
+    def answering(self, host: str) -> Vassal | Refusal | Absence:
         """The vassal that answers for a host, or why there is none."""
         for name in names_of(host):
             if vassal := self._vassals.serving(name):
                 return vassal
             for domain in (name, self._inis.with_alias(name)):
-                if domain in self._inis.refused:
-                    return Absence.REFUSED
-                if domain is not None and self._inis.has(domain):
+                if domain is None:
+                    continue
+                if refusal := self._inis.refused.get(domain):
+                    return refusal
+                if self._inis.has(domain):
                     return Absence.UNREAD
             if name == host and self._vassals.get(name):
                 break

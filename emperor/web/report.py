@@ -3,7 +3,7 @@
 import asyncio
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,6 @@ from emperor.linux.usage import Usage, usage
 from emperor.model.admission import Admission
 from emperor.model.lifecycle import SERVING, State
 from emperor.model.ports import Listener, QueueLength
-from emperor.model.refusal import Refusal
 from emperor.model.settings import Settings, spelled
 from emperor.model.spec import Stamp
 from emperor.model.status import (
@@ -30,6 +29,7 @@ from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.supervisor.slices import slices
 from emperor.supervisor.versions import why_fallen_back
+from emperor.web.hosts import Hosts
 
 _LOG_TAIL_LINES = 20
 _LOG_TAIL_BYTES = 16_384
@@ -53,13 +53,13 @@ class Reporter:
         self,
         settings: Settings,
         governor: Governor,
-        refused: Mapping[str, Refusal],
+        hosts: Hosts,
         measure: Callable[[Listener], Awaitable[QueueLength]],
         admission: Admission,
     ) -> None:
         self._settings = settings
         self._governor = governor
-        self._refused = refused
+        self.hosts = hosts
         self._measure = measure
         self._admission = admission
         self._started = governor.now()
@@ -103,7 +103,7 @@ class Reporter:
             vassals=tuple(rows),
             refused=tuple(
                 Refused(refusal.file, refusal.domain, refusal.reason, refusal.message)
-                for _, refusal in sorted(self._refused.items())
+                for _, refusal in sorted(self.hosts.refused.items())
             ),
         )
 
@@ -135,10 +135,6 @@ class Reporter:
             log=log,
             log_tail=tail(log) if vassal.last_error else (),
         )
-
-    def refusal(self, domain: str) -> Refusal | None:
-        """Why the ini of that domain is not served; None: it is, or there is none."""
-        return self._refused.get(domain)
 
     def _wall(self, moment: float) -> datetime:
         """A monotonic moment as the time of day."""

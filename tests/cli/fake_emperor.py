@@ -25,6 +25,7 @@ from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.web.control import Control
 from emperor.web.drain import Drain
+from emperor.web.hosts import Hosts
 from emperor.web.metrics import StartTimes
 from emperor.web.report import Reporter
 from tests.eventually import PATIENCE_SECONDS
@@ -88,7 +89,11 @@ class FakeEmperor:
         self.rescans = 0
         self.loop = asyncio.new_event_loop()
         self.reporter = _Told(
-            chosen, self.governor, self.refused, _nothing_queued, Admission(chosen, descriptors())
+            chosen,
+            self.governor,
+            Hosts(self.governor.vassals, self),
+            _nothing_queued,
+            Admission(chosen, descriptors()),
         )
         drain = Drain(run_dir, "boot")
         control = Control(self.governor, self.reporter, self.events, drain, self)
@@ -114,6 +119,14 @@ class FakeEmperor:
     def refuse(self, domain: str, message: str) -> None:
         """Do not serve an ini."""
         self.refused[domain] = Refusal(domain, f"{domain}.ini", RefusalReason.BROKEN_INI, message)
+
+    def has(self, domain: str) -> bool:
+        """Whether there is an ini of that domain."""
+        return self.governor.vassals.get(domain) is not None
+
+    def with_alias(self, host: str) -> str | None:
+        """No ini is unread."""
+        return None
 
     async def rescan(self) -> None:
         """What `Control` orders of the whole daemon."""

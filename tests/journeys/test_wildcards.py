@@ -59,6 +59,7 @@ def test_a_wildcard_serves_each_subdomain_and_sleeps(wildcard: Backend) -> None:
     assert links(wildcard) == {"a.example.com"}
     status, problem = wildcard.call("POST", "/v1/vassals/a.example.com/sleep")
     assert (status, f"{WILDCARD} answers for it" in problem["detail"]) == (404, True)
+    assert wildcard.call("GET", "/v1/hosts/a.example.com")[1]["status"]["name"] == WILDCARD
     assert wildcard.call("POST", f"/v1/vassals/{WILDCARD}/sleep")[0] == 200
     assert links(wildcard) == set()
     assert served_by(wildcard, "a.example.com") != pid
