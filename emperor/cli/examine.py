@@ -15,7 +15,7 @@ from emperor.cli.programs import Programs, Uwsgi
 from emperor.handover.gate import Gate
 from emperor.linux.access import FileSystem
 from emperor.linux.accounts import SystemAccounts
-from emperor.linux.limits import somaxconn
+from emperor.linux.limits import machine, somaxconn
 from emperor.linux.network import Network
 from emperor.model.access import Access, Way
 from emperor.model.claims import Claims
@@ -25,12 +25,15 @@ from emperor.model.settings import Settings
 from emperor.model.spec import Identity, Spec, WireProtocol
 from emperor.sources.files import read_ini
 from emperor.uwsgi.addresses import (
+    awaited_ports,
     closed_ports,
     long_paths,
     unusable_addresses,
 )
 from emperor.uwsgi.apps import problem_of, sources_of, unimportable
+from emperor.uwsgi.capacity import too_many
 from emperor.uwsgi.commands import unusable_commands
+from emperor.uwsgi.computed import computed_numbers
 from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.features import plugins_of
 from emperor.uwsgi.findings import Finding, Severity, once
@@ -41,11 +44,13 @@ from emperor.uwsgi.jails import unusable_jails
 from emperor.uwsgi.lint import lint
 from emperor.uwsgi.misread import misread_values
 from emperor.uwsgi.paths import unusable_paths, unusable_python
+from emperor.uwsgi.programs import Where, searched
 from emperor.uwsgi.pythons import binary_of
 from emperor.uwsgi.reader import UwsgiReader
 from emperor.uwsgi.rehearsal import refused_at_start
 from emperor.uwsgi.reloads import restarts
 from emperor.uwsgi.resolver import CannotResolve, Resolver
+from emperor.uwsgi.root_only import split
 from emperor.uwsgi.unknown import ignored_options, unknown_options
 from emperor.uwsgi.users import (
     Users,
@@ -88,6 +93,7 @@ class Examiner:
         self._programs = programs
         self._defaults = DefaultsFile(settings.vassal_defaults).load()
         self._somaxconn = somaxconn()
+        self._machine = machine()
         self._first_open_port = int(FIRST_OPEN_PORT.read_text(encoding="ascii"))
         self._claims = Claims()
         self._ports = Ports()
@@ -149,12 +155,13 @@ class Examiner:
             found += lint(ini, spec, settings, self._somaxconn)
             found += restarts(ini, spec, settings)
             place = _Place(folder, home, binary, uwsgi)
-            found += await self._judged(resolved, spec, start, place)
+            done, skipped = split(resolved, start)
+            found += skipped
+            found += await self._judged(done, spec, start, place)
             found += unset_variables(resolved) if isinstance(read, Ini) else ()
             found += self._conflicts(reader, spec, resolved, folder == home)
             if isinstance(read, Ini) and not _is_broken(found):
-                plugins = plugins_of(resolved)
-                found += await refused_at_start(resolved, plugins, runner, _other(start))
+                found += await refused_at_start(done, plugins_of(done), runner, _other(start))
         except BrokenIni as error:
             found.append(_broken(error))
             return None
@@ -192,9 +199,12 @@ class Examiner:
         yield from unusable_jails(ini, home, users, self._files, python)
         if python:
             yield from unusable_python(ini, home, users, self._files, python)
+        yield from computed_numbers(ini, Where(users.start, home, self._files, searched(ini)))
+        yield from too_many(ini, spec, self._machine)
         yield from long_paths(ini, spec)
         yield from closed_ports(ini, users, self._first_open_port)
         yield from unusable_addresses(ini, self._network)
+        yield from awaited_ports(ini, self._network)
 
     def _home(self, folder: Path) -> Path:
         """The folder of vassals, in which uWSGI will start; `folder` where there is none."""

@@ -1,10 +1,17 @@
-"""Limits of the kernel: on open files, of this process and of its children, and on a backlog."""
+"""Limits of the kernel: on open files, of this process and of its children, on a backlog, and on
+what the machine can hold."""
 
 import resource
 import sys
 from contextlib import suppress
 
+import psutil
+
 from emperor.model.fd_budget import FdBudget
+from emperor.model.machine import Machine
+
+# LimitNOFILE= of systemd/emperord.service.
+_OPEN_FILES_OF_SERVICE = 65536
 
 
 def descriptors() -> FdBudget:
@@ -17,6 +24,23 @@ def somaxconn() -> int:
     """net.core.somaxconn: how long a queue of connections may be."""
     with open("/proc/sys/net/core/somaxconn", encoding="ascii") as file:
         return int(file.read())
+
+
+def machine() -> Machine:
+    """What this machine can hold. The limit on open files is that of the service, or the hard limit
+    of this process if that is lower."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with open("/proc/sys/kernel/pid_max", encoding="ascii") as pid_max:
+        processes = int(pid_max.read())
+    with open("/proc/sys/kernel/threads-max", encoding="ascii") as threads_max:
+        processes = min(processes, int(threads_max.read()))
+    return Machine(
+        memory_bytes=psutil.virtual_memory().total + psutil.swap_memory().total,
+        processes=processes,
+        descriptors=min(
+            _OPEN_FILES_OF_SERVICE, sys.maxsize if hard == resource.RLIM_INFINITY else hard
+        ),
+    )
 
 
 def raise_open_files() -> None:

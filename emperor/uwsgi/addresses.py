@@ -19,8 +19,9 @@ from emperor.uwsgi.users import Users, name_of
 _LONGEST_PATH_BYTES = 102
 _MASTER_SOCKETS = frozenset({"zerg-server", "setns-socket", "emperor-proxy", "notify-socket"})
 _LAST_PORT = 0xFFFF
-_IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+_IP = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|\[[\da-fA-F:.]*\]")
 _ANY = frozenset({"", "0.0.0.0", "*", "[::]"})
+_LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,14 @@ class Network(Protocol):
     """The addresses of this machine, and who listens there."""
 
     def has_address(self, host: str) -> bool:
-        """Whether an IPv4 address is one of this machine's."""
+        """Whether an IPv4 address, or an IPv6 one in [], is one of this machine's."""
 
     def listener(self, host: str, port: int) -> Listening | None:
         """The process that listens at the port, of this host or of all if `host` is empty, or of
         another one that excludes it."""
+
+    def is_listening(self, host: str, port: int) -> bool:
+        """Whether any process listens at the port of that host, or of all hosts."""
 
 
 def unusable_addresses(ini: Ini, network: Network) -> Iterator[Finding]:
@@ -74,7 +78,7 @@ def unusable_addresses(ini: Ini, network: Network) -> Iterator[Finding]:
             text = f"there is no port {address.port}: uWSGI binds port {bound} in its place"
             cure = f"write a port up to {_LAST_PORT}, or drop {address.key}"
             yield Finding(address.line, Severity.WARNING, text, cure)
-        elif _IPV4.fullmatch(address.host) and not network.has_address(address.host):
+        elif _IP.fullmatch(address.host) and not network.has_address(address.host):
             text = f"this machine has no address {address.host}, so the app does not start"
             yield Finding(address.line, Severity.ERROR, text, f"correct {address.key}")
         elif (other := network.listener(address.host, address.port)) and not other.runs(ini.name):
@@ -83,6 +87,19 @@ def unusable_addresses(ini: Ini, network: Network) -> Iterator[Finding]:
             if address.key in SOCKETS:
                 cure = f"drop {address.key}, as nginx talks to emperord's own socket"
             yield Finding(address.line, Severity.ERROR, f"{text} does not start", cure)
+
+
+def awaited_ports(ini: Ini, network: Network) -> Iterator[Finding]:
+    """An error for each port of this machine that uWSGI waits for and where nothing listens."""
+    for option in ini.options:
+        host, colon, port = option.value.rpartition(":")
+        if option.key != "wait-for-socket" or not colon or not port.isdecimal():
+            continue
+        is_here = host in _ANY | _LOCAL or (_IP.fullmatch(host) and network.has_address(host))
+        if is_here and not network.is_listening("" if host in _ANY else host, int(port)):
+            text = f"nothing listens at {option.value}, so uWSGI waits for it and serves nothing"
+            cure = f"start what listens there before the app, or drop {option.key}"
+            yield Finding(option.line, Severity.ERROR, text, cure)
 
 
 def long_paths(ini: Ini, spec: Spec) -> Iterator[Finding]:

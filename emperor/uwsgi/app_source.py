@@ -3,10 +3,10 @@
 This is a program of its own. `emperorctl check` runs its text by a Python of the app's version, as
 the user of the app, and it prints what it found.
 
-Its argument is JSON: `file`, `module` or `code` of the app, its `callable`, the module `loop` that
-runs it, and `path`, the folders of modules. Python may have its own site-packages too, with the
-finders that their .pth files add. It prints JSON: what is wrong (`problem`), the source
-that it looked at, a `line` of that, and the `name` that is missing.
+Its argument is JSON: `file`, `module` or `code` of the app, its `callable`, the module `loader`
+that loads it, the module `loop` that runs it, and `path`, the folders of modules. Python may have
+its own site-packages too, with the finders that their .pth files add. It prints JSON: what is wrong
+(`problem`), the source that it looked at, a `line` of that, and the `name` that is missing.
 """
 
 import ast
@@ -28,8 +28,13 @@ def main() -> None:
     asked = json.loads(sys.argv[1])
     path = [found for place in asked["path"] for found in (glob.glob(place) or [place])]
     path += [place for place in sys.path if place]
-    source = asked["file"] or asked["code"] or source_of(asked["module"], path)
-    if source is None:
+    loader = asked["loader"]
+    module = asked["module"]
+    source = asked["file"] or asked["code"] or loader or source_of(module, path)
+    if loader:
+        if not has_path_files(path) and source_of(loader, path) is None:
+            tell("no-loader", loader)
+    elif source is None:
         tell("no-module", asked["module"])
     elif asked["loop"] and not has_path_files(path) and not exists(asked["loop"], path):
         tell("no-loop", asked["loop"])

@@ -37,6 +37,11 @@ _MODULES = frozenset({"module", "wsgi"})
 # Modules with a callable of another kind.
 _OTHER_MODULES = frozenset({"web3", "pump", "wsgi-lite"})
 _MOUNTS = frozenset({"mount", "worker-mount"})
+# uWSGI has these modules load the app (plugins/python/pyloader.c).
+_LOADERS = {
+    "paste": "paste.deploy", "ini-paste": "paste.deploy", "ini-paste-logged": "paste.deploy",
+    "pecan": "pecan",
+}  # fmt: skip
 _PATHS = frozenset({"pythonpath", "python-path", "pp"})
 # With these an app is found, or made, in ways that only uWSGI knows.
 _OPAQUE = frozenset({
@@ -50,25 +55,27 @@ _PATH_VARIABLE = "PYTHONPATH="
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where an app is: the absolute path of its file, the name of its module, or its `code` itself;
-    the name of its callable, empty where only uWSGI knows it; the folders of modules; the
-    module of the loop that is to run it, empty for uWSGI's own; and whether it sees the packages of
-    the system."""
+    the name of its callable, empty where only uWSGI knows it; the folders of modules; the module
+    that loads it, and that of the loop that is to run it, both empty for uWSGI's own; and whether
+    it sees the packages of the system."""
 
     file: str
     module: str
     code: str
     callable: str
     path: tuple[str, ...]
+    loader: str
     loop: str
     is_of_system: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What keeps the app from being imported: `no-module`, `syntax`, `no-import`, `no-callable` or
-    `no-loop`, with the name that is missing, and the source and line where that was seen."""
+    """What keeps the app from being imported: `no-module`, `syntax`, `no-import`, `no-callable`,
+    `no-loader` or `no-loop`, with the name that is missing, and the source and line where that was
+    seen."""
 
-    problem: Literal["no-module", "syntax", "no-import", "no-callable", "no-loop"]
+    problem: Literal["no-module", "syntax", "no-import", "no-callable", "no-loader", "no-loop"]
     name: str
     source: str
     line: int
@@ -98,7 +105,8 @@ def sources_of(
         return None
     is_file = option.key in _FILES or (option.key in _MOUNTS and value.endswith(MOUNTED_FILES))
     is_code = option.key == "eval"
-    module, _, name = ("", "", "") if is_file or is_code else value.partition(":")
+    loader = _LOADERS.get(option.key, "")
+    module, _, name = ("", "", "") if is_file or is_code or loader else value.partition(":")
     name = name or (last["callable"].value if "callable" in last else "application")
     if module:
         # uWSGI calls a function of the module, without arguments.
@@ -109,6 +117,7 @@ def sources_of(
         code=value if is_code else "",
         callable="" if option.key in _OTHER_MODULES or "(" in name else name,
         path=(start, *(os.path.join(start, each) for each in paths), *packages),
+        loader=loader,
         loop="gevent" if is_gevent(last) else "",
         is_of_system=home is None,
     )
@@ -122,7 +131,7 @@ def _only_app(ini: Ini) -> tuple[Option, str] | None:
     if len(last) != 1 or len(mounts) > 1:
         return None
     (option,) = last.values()
-    if option.key in _FILES | _MODULES | _OTHER_MODULES | {"eval"}:
+    if option.key in _FILES | _MODULES | _OTHER_MODULES | _LOADERS.keys() | {"eval"}:
         return option, option.value
     target = option.value.partition("=")[2]
     is_python = target.endswith(MOUNTED_FILES) or ":" in target
@@ -205,6 +214,10 @@ def unimportable(option: Option, sources: Sources, problem: Problem) -> Iterator
         "syntax": (f"{at}, is no valid Python", "correct that line"),
         "no-import": (
             f"{at}, imports {problem.name}, which is not installed for this app",
+            "install it, or name the virtualenv that has it",
+        ),
+        "no-loader": (
+            f"{option.key} needs the module {problem.name}, which is not installed for this app",
             "install it, or name the virtualenv that has it",
         ),
         "no-loop": (

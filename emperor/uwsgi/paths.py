@@ -38,7 +38,7 @@ class Files(Protocol):
 
 class Need(Enum):
     """What uWSGI does at the path. FILL: it writes files into that folder. THERE: it needs anything
-    there, and NEW: nothing."""
+    there, NEW: nothing, so that it can make that, and REMOVE: a file that it can delete."""
 
     ENTER = "enter"
     READ = "read"
@@ -49,6 +49,7 @@ class Need(Enum):
     EXECUTE = "execute"
     THERE = "there"
     NEW = "new"
+    REMOVE = "remove"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,10 @@ _SPOOLER = _Rule(Need.SPOOL, _start, False, _whole)
 _STORE = _Rule(Need.WRITE, _bind, True, _whole)
 _AWAITED = _Rule(Need.THERE, _bind, False, _whole, "uWSGI waits for it and serves nothing")
 
+_INTERFACES = frozenset({
+    "wait-for-interface", "wait-for-iface", "wait-interface", "wait-iface",
+})  # fmt: skip
+
 _STATIC = _Rule(
     Need.ENTER, _serve, True, _of_map, "its files are not found", Severity.WARNING, or_file=True
 )
@@ -179,9 +184,9 @@ _LISTS: dict[frozenset[str], _Rule] = {
     frozenset({"flock", "flock-wait"}): _Rule(Need.READ, _start, False, _whole),
     frozenset({"envdir"}): _Rule(Need.ENTER, _start, False, _whole),
     frozenset({"sharedarea"}): _Rule(Need.READ, _bind, True, _files_of_area),
-    frozenset({"wait-for-interface"}): replace(_AWAITED, paths=_interface),
+    _INTERFACES: replace(_AWAITED, paths=_interface),
     frozenset({"wait-for-socket"}): replace(_AWAITED, paths=_unless_address),
-    frozenset({"wait-for-fs", "wait-for-file", "wait-for-dir"}): _AWAITED,
+    frozenset({"wait-for-fs", "wait-for-file", "wait-for-dir", "wait-for-mountpoint"}): _AWAITED,
     frozenset({"mount", "worker-mount"}): _Rule(Need.READ, _load, True, _of_mount),
 }
 _UNUSED_BY_NAME = frozenset({"pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2"})
@@ -259,8 +264,10 @@ def problem_at(need: Need, path: str, user: Identity, files: Files) -> _Problem 
     found = files.access(path, user)
     if found.way in (Way.UNSEEN, Way.CLOSED):
         return _closed(found.at, user) if found.way is Way.CLOSED else None
-    if need in _PROBLEMS:
-        return _PROBLEMS[need](found, path, user)
+    if problem_of := _PROBLEMS.get(need):
+        problem = problem_of(found, path, user)
+        if problem or need not in (Need.NEW, Need.REMOVE):
+            return problem
     if need is Need.SPOOL and found.kind is Kind.FOLDER:
         may = found.can_read and found.can_write and found.can_enter
         return None if may else _denied(user, "use the folder", path)
@@ -310,6 +317,7 @@ _PROBLEMS: Mapping[Need, Callable[[Access, str, Identity], _Problem | None]] = {
     Need.EXECUTE: _cannot_execute,
     Need.THERE: _is_missing,
     Need.NEW: _is_there,
+    Need.REMOVE: _is_missing,
 }
 
 

@@ -238,8 +238,10 @@ def _small_request(values: Values) -> Iterator[Finding]:
     for key, least, unit in (
         ("buffer-size", _LEAST_BUFFER_BYTES, "bytes"), ("max-vars", _LEAST_VARS, "variables"),
     ):  # fmt: skip
-        if key in values.last and values.number(key) < least:
-            text = f"{key} = {values.number(key)} is too small: a usual request has more {unit}"
+        size = leading_number(values.last[key].value) if key in values.last else least
+        # uWSGI takes a negative buffer-size for the largest one.
+        if size < least and not (size < 0 and key == "buffer-size"):
+            text = f"{key} = {size} is too small: a usual request has more {unit}"
             yield Finding(values.line(key), Severity.ERROR, text, f"drop {key}")
 
 

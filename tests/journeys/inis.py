@@ -6,6 +6,7 @@ In SITE:
 
 - `app.py`, `bin/app.py` and `package/wsgi.py`, the same app; `secret.py`, only for root
 - `odd.ini` and `bad.ini`, with something to say of their lines
+- `plain.txt`, which nobody may run
 - `sticky`, where www-data may write, with root's `fifo`
 - `run`, where www-data may write; `closed`, which only root may enter, with `app.py`
 - apps that lack something: `syntax.py`, `importing.py`, and `importing2.py`, which needs `pack_2`
@@ -13,37 +14,13 @@ In SITE:
 - `venv-other`, one of another Python that has `pack_2`; `no-venv`, an empty folder
 """
 
-from dataclasses import dataclass
-from typing import Any
-
-_APP = "file = SITE/app.py\n"
-_AS_WEB = "[emperor]\nuid = www-data\n"
-_PLAIN = "socket = 127.0.0.1:PORT\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """An ini with the [uwsgi] options `text`, which may go on with [emperor]. `says` is a part of
-    what `check` prints about it. `after`: the case whose app must run already. `speaks_http`: its
-    socket is for a front end that speaks http."""
-
-    name: str
-    text: str
-    serves: bool
-    says: str = "would be served"
-    owner: str = "root"
-    mode: int = 0o644
-    after: str = ""
-    speaks_http: bool = False
-
-
-def _good(name: str, text: str, says: str = "would be served", **more: Any) -> Case:
-    return Case(name, text, True, says, **more)
-
-
-def _bad(name: str, text: str, says: str, **more: Any) -> Case:
-    return Case(name, text, False, says, **more)
-
+from tests.journeys.ini_case import APP as _APP
+from tests.journeys.ini_case import AS_WEB as _AS_WEB
+from tests.journeys.ini_case import PLAIN as _PLAIN
+from tests.journeys.ini_case import Case
+from tests.journeys.ini_case import bad as _bad
+from tests.journeys.ini_case import good as _good
+from tests.journeys.inis_of_people import OF_PEOPLE
 
 _WORKERS = (
     _good("processes", f"{_APP}processes = 2\n"),
@@ -452,4 +429,5 @@ CASES = (
     + _PROTOCOLS
     + _ODD
     + _OTHERS
+    + OF_PEOPLE
 )

@@ -16,7 +16,8 @@ import pytest
 from tests.backend import Backend, UnixConnection
 from tests.cli.program import ENVIRONMENT, command
 from tests.eventually import eventually
-from tests.journeys.inis import CASES, Case
+from tests.journeys.ini_case import Case
+from tests.journeys.inis import CASES
 from tests.nginx_server import Nginx
 from tests.traces import public_folder
 
