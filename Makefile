@@ -42,7 +42,7 @@ check: .venv/.installed ## check format, lint and types, and run the quick tests
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
-	shellcheck .ci/* systemd/stage systemd/debian/[bp]*
+	shellcheck .ci/* systemd/stage* systemd/debian/[bpr]* systemd/debian/*/p*
 	luacheck --quiet --config lua/.luacheckrc lua
 	$(PYTHON) -m pytest -q tests/model tests/supervisor tests/sources tests/handover tests/uwsgi $(ON_ALL_CORES)
 
@@ -73,7 +73,7 @@ ifeq ($(DESTDIR),)
 	@test ! -d /run/systemd/system || $(SUDO) systemctl daemon-reload
 endif
 
-deb: build/wheels/.made ## build a Debian package for this release in OUT (REVISION, OUT)
+deb: build/wheels/.made ## build the Debian packages for this release in OUT (REVISION, OUT)
 	@systemd/debian/build '$(REVISION)' '$(OUT)'
 
 clean: ## remove everything that the other targets have made, including .venv

@@ -1,4 +1,5 @@
-"""Installs the files of systemd/stage below a root folder, and removes them again.
+"""Installs the files of systemd/stage and systemd/stage-balancer below a root folder, and removes
+them again.
 
     install.py put ROOT PREFIX
     install.py verify ROOT PREFIX
@@ -18,6 +19,8 @@ import tempfile
 from pathlib import Path, PurePath
 
 STAGE = Path(__file__).with_name("stage")
+STAGE_BALANCER = Path(__file__).with_name("stage-balancer")
+PACKAGES = ("emperord", "emperord-balancer")
 FOLDER = "folder"
 LINK = "link"
 
@@ -104,12 +107,23 @@ def _replace(source: Path, target: Path) -> None:
     os.replace(draft, target)
 
 
+def refuse_to_join_packages(root: Path) -> None:
+    """Exits if dpkg has installed a package of emperord below `root`, or keeps its settings there:
+    the two would replace and delete each other's files."""
+    lists = root / "var/lib/dpkg/info"
+    present = " ".join(name for name in PACKAGES if (lists / f"{name}.list").exists())
+    if present:
+        sys.exit(
+            f"cannot install: dpkg has files of {present} on this machine; keep a copy of what you"
+            f" have edited in /etc, then run `apt purge {present}`"
+        )
+
+
 def refuse_to_join_others(manifest: Path) -> None:
     """Exits if PREFIX has an emperord that `make install` has not put there."""
     if (manifest.parent / "bin" / "emperord").exists() and not manifest.exists():
         sys.exit(
-            f"cannot install: {manifest.parent} was not made by `make install`; remove it first,"
-            " with `apt remove emperord` if it comes from the package"
+            f"cannot install: {manifest.parent} was not made by `make install`; remove it first"
         )
 
 
@@ -153,9 +167,11 @@ def main(arguments: list[str]) -> None:
     match arguments:
         case ["put", root, prefix]:
             manifest = _manifest(root, prefix)
+            refuse_to_join_packages(Path(root))
             refuse_to_join_others(manifest)
             with tempfile.TemporaryDirectory() as tree:
                 subprocess.run([STAGE, tree, prefix, "/usr/local"], check=True)
+                subprocess.run([STAGE_BALANCER, tree, "/usr/local"], check=True)
                 put(Path(tree), Path(root), manifest)
         case ["verify", root, prefix]:
             verify(_manifest(root, prefix))

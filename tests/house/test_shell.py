@@ -11,12 +11,13 @@ ROOT = Path(__file__).parents[2]
 
 SCRIPTS = [
     *(ROOT / ".ci").iterdir(),
-    ROOT / "systemd" / "stage",
-    *(ROOT / "systemd" / "debian").glob("[bp]*"),
+    *(ROOT / "systemd").glob("stage*"),
+    *(ROOT / "systemd" / "debian").glob("[bpr]*"),
+    *(ROOT / "systemd" / "debian").glob("*/p*"),
 ]
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_shellcheck_is_content(script: Path) -> None:
     result = subprocess.run(["shellcheck", script], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout

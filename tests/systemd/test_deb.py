@@ -4,17 +4,13 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from docs.examples.http2 import adapt, nginx_version
-from emperor import __version__
 from tests.eventually import eventually
 from tests.host import FOLDERS
-from tests.systemd.box import Box, booted
+from tests.systemd.box import Box
 from tests.systemd.installation import ROOT, paths_on
+from tests.systemd.packages import BALANCER, EMPEROR, NEXT, NEXT_VERSION, install
 from tests.systemd.service import (
     NOTED,
     PLACE,
@@ -26,57 +22,10 @@ from tests.systemd.service import (
     show,
     under_load,
     version,
+    write,
 )
-from tests.traces import public_folder
 
-NEXT_VERSION = f"{__version__}.1"
-# Where a machine has the two packages.
-FIRST = "/srv/first/emperord.deb"
-NEXT = "/srv/next/emperord.deb"
 UNITS = ("emperord.service", "emperord.socket", "emperord-control.socket")
-
-
-@pytest.fixture(scope="session")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package of this checkout."""
-    folder = tmp_path_factory.mktemp("packages")
-    quickly = os.environ | {"DPKG_DEB_COMPRESSOR_TYPE": "none"}
-    subprocess.run(["make", "--silent", "deb", f"OUT={folder}"], cwd=ROOT, env=quickly, check=True)
-    [built] = folder.iterdir()
-    return built.rename(folder / Path(FIRST).name)
-
-
-@pytest.fixture(scope="session")
-def next_package(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with another version's number, in its code too."""
-    tree = tmp_path_factory.mktemp("tree") / "tree"
-    subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
-    control = tree / "DEBIAN" / "control"
-    control.write_text(control.read_text().replace(f": {__version__}-", f": {NEXT_VERSION}-"))
-    (module,) = tree.glob("opt/emperord/lib/*/site-packages/emperor/__init__.py")
-    module.write_text(module.read_text().replace(__version__, NEXT_VERSION))
-    for compiled in module.parent.glob("__pycache__/__init__.*.pyc"):
-        compiled.unlink()
-    following = tmp_path_factory.mktemp("next") / Path(NEXT).name
-    subprocess.run(
-        ["dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, following],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    return following
-
-
-@pytest.fixture
-def machine(package: Path, next_package: Path) -> Iterator[Box]:
-    """A machine with both packages on its disk, neither installed."""
-    # Containers often forbid packages to start what they bring. This one cannot be run.
-    tree: dict[str, Path | str] = {"/usr/sbin/policy-rc.d": ""}
-    packages = {
-        str(Path(FIRST).parent): package.parent,
-        str(Path(NEXT).parent): next_package.parent,
-    }
-    with public_folder() as folder, booted(folder, tree, {str(ROOT): ROOT, **packages}) as box:
-        yield box
 
 
 def everything(box: Box) -> set[str]:
@@ -85,15 +34,16 @@ def everything(box: Box) -> set[str]:
     return paths_on(box, *ours)
 
 
+def opt(box: Box) -> str:
+    """All that /opt has: types, modes, owners, sizes, links and times, but for its own time."""
+    return box.must("find", "/opt", "-mindepth", "1", "-printf", r"%p %M %u:%g %s %l %T@\n")
+
+
 def left(box: Box, before: set[str]) -> set[str]:
     """What is there since `before`, but for what was installed on this machine meanwhile: the box
     sees it."""
     new = everything(box) - before
     return {path for path in new if path.startswith(FOLDERS) or not os.path.lexists(path)}
-
-
-def install(box: Box, package: str) -> None:
-    box.must("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--install", package)
 
 
 def serve(box: Box, *domains: str) -> None:
@@ -106,28 +56,13 @@ def serve(box: Box, *domains: str) -> None:
         assert get(box, domain).startswith("200 ")
 
 
-def test_a_balancer_is_installed_from_the_extracted_package(package: Path, tmp_path: Path) -> None:
-    place = tmp_path / "nginx"
-    place.mkdir()
-    page = (ROOT / "docs" / "fleet.md").read_text().partition("## Installing a balancer")[2]
-    commands = page.split("```")[1].replace("emperord_*.deb", str(package)).splitlines()
-    for line in commands:
-        if line.startswith(("dpkg-deb", "cp ")):
-            command = line.replace(" /etc/nginx/", " nginx/").split()
-            subprocess.run(command, cwd=tmp_path, check=True)
-    shipped = Path(shutil.copy(ROOT / "nginx" / "loadbalancer.conf", tmp_path))
-    adapt(shipped, nginx_version())
-    assert (place / "nginx.conf").read_bytes() == shipped.read_bytes()
-    copied = {path.relative_to(place) for path in place.rglob("*.lua")}
-    assert copied == {path.relative_to(ROOT) for path in (ROOT / "lua").rglob("*.lua")}
-
-
 def test_it_serves_when_installed_and_a_purge_leaves_nothing(
     machine: Box,
 ) -> None:
     box = machine
-    before = everything(box)
-    install(box, FIRST)
+    write(box, "/opt/other/file", "")
+    before, others = everything(box), opt(box)
+    install(box, EMPEROR)
     assert box.must("systemctl", "is-active", *UNITS) == "active\n" * 3
     assert box.must("systemctl", "is-enabled", *UNITS) == "enabled\nstatic\nstatic\n"
     assert box.must("dpkg", "--verify", "emperord") == ""
@@ -140,9 +75,9 @@ def test_it_serves_when_installed_and_a_purge_leaves_nothing(
     assert left_over(box) == ""
     assert box.must("ls", "/var/log/emperord") == "a.example.log\n", "logs and settings stay"
     assert box.run("test", "-e", "/etc/uwsgi/emperord.ini").returncode == 0
-    assert box.run("test", "-e", "/opt/emperord").returncode == 1
+    assert opt(box) == others, "/opt is as it was, also for what others have there"
 
-    install(box, FIRST)
+    install(box, EMPEROR)
     assert box.must("systemctl", "is-active", *UNITS) == "active\n" * 3, "it serves again"
     assert get(box, "a.example").startswith("200 ")
 
@@ -151,7 +86,7 @@ def test_it_serves_when_installed_and_a_purge_leaves_nothing(
     assert box.run("getent", "group", "emperor").returncode == 0, "it is somebody's own"
     box.must("userdel", "somebody")
     box.must("systemctl", "reset-failed")
-    install(box, FIRST)
+    install(box, EMPEROR)
     box.must("dpkg", "--purge", "emperord")
     assert box.run("getent", "group", "emperor").returncode == 2
     made_by_useradd = {"/etc/subuid-", "/etc/subgid-"}
@@ -162,23 +97,33 @@ def test_it_serves_when_installed_and_a_purge_leaves_nothing(
 
 def test_the_package_and_make_install_keep_apart(machine: Box) -> None:
     box = machine
-    box.must("mkdir", "--parents", "/opt/emperord")
-    box.must("touch", "/opt/emperord/manifest")
-    refused = box.run("dpkg", "--install", FIRST)
-    assert refused.returncode == 1
-    assert "cannot install: `make install` has put emperord there; run `make unin" in refused.stdout
-    box.must("rm", "/opt/emperord/manifest")
-    install(box, FIRST)
+    for mark in ("/opt/emperord/manifest", "/usr/local/lib/systemd/system/emperord.service"):
+        write(box, mark, "")
+        for package in (EMPEROR, BALANCER):
+            refused = box.run("dpkg", "--install", package)
+            assert refused.returncode == 1
+            assert f"cannot install: `make install` has put emperord on this machine ({mark})" in (
+                refused.stdout
+            )
+        box.must("rm", mark)
     make = ("make", "--silent", f"--directory={ROOT}")
-    for target, message in (("uninstall", "`make install` was not run"), ("install", "apt remove")):
-        refused = box.run(*make, target)
-        assert (refused.returncode, message in refused.stdout) == (2, True), refused.stdout
-    assert box.must("systemctl", "is-active", *UNITS) == "active\n" * 3
+    for package in (EMPEROR, BALANCER):
+        name = Path(package).stem
+        install(box, package)
+        for option in ("--install", "--remove"):
+            box.must("dpkg", option, package if option == "--install" else name)
+            refused = box.run(*make, "install", "PREFIX=/opt/other")
+            assert refused.returncode == 2
+            assert f"cannot install: dpkg has files of {name} on this machine" in refused.stdout
+            assert f"run `apt purge {name}`" in refused.stdout
+        refused = box.run(*make, "uninstall")
+        assert (refused.returncode, "`make install` was not run" in refused.stdout) == (2, True)
+        box.must("dpkg", "--purge", name)
 
 
 def test_an_upgrade_under_load_loses_no_request(machine: Box) -> None:
     box = machine
-    install(box, FIRST)
+    install(box, EMPEROR)
     domains = [f"{name}.example" for name in "abcde"]
     serve(box, *domains)
     before = show(box, "MainPID", "NRestarts"), leaders(box, domains)
@@ -187,12 +132,13 @@ def test_an_upgrade_under_load_loses_no_request(machine: Box) -> None:
         eventually(lambda: version(box) == NEXT_VERSION)
         load.go_on()
     assert (show(box, "MainPID", "NRestarts"), leaders(box, domains)) == before
-    assert re.search(rf"ii +emperord +{NEXT_VERSION}-1 ", box.must("dpkg", "--list", "emperord"))
+    listed = box.must("dpkg", "--list", "emperord")
+    assert re.search(rf"ii +emperord +{NEXT_VERSION}-1\+\w+", listed)
 
 
 def test_an_upgrade_leaves_a_daemon_stopped_that_was_stopped(machine: Box) -> None:
     box = machine
-    install(box, FIRST)
+    install(box, EMPEROR)
     box.must("systemctl", "disable", "--quiet", "--now", "emperord")
     eventually(lambda: box.run("systemctl", "is-active", *UNITS).stdout == "inactive\n" * 3)
     former = "/etc/systemd/system/sockets.target.wants/emperord.socket"
@@ -213,3 +159,21 @@ def test_a_package_is_not_begun_without_the_tools_of_dpkg(tmp_path: Path) -> Non
     )  # fmt: skip
     assert refused.returncode == 1
     assert refused.stderr.endswith("no dpkg-shlibdeps; run `apt install dpkg-dev`\n")
+
+
+def test_another_python_is_named_as_the_cause_with_the_cure(machine: Box) -> None:
+    """As after an upgrade of the system in which the package was held back."""
+    box = machine
+    install(box, EMPEROR)
+    box.must("systemctl", "stop", "emperord")
+    box.must("sh", "-c", "sed -i 's/(3, [0-9]*)/(3, 5)/; s/Python 3.[0-9]*,/Python 3.5,/' $0 $1",
+             "/opt/emperord/bin/emperord", "/opt/emperord/bin/emperorctl")  # fmt: skip
+    sentence = r"/opt/emperord is for Python 3\.5, and /usr/bin/python3 is 3\.\d+ now, as after an"
+    write(box, "/etc/systemd/system/emperord.service", "[Service]\nExecStart=/bin/false\n")
+    configured = box.run("/var/lib/dpkg/info/emperord.postinst", "configure", "0.1.0-1")
+    assert configured.returncode == 1
+    assert re.search(f"cannot start emperord: {sentence}", configured.stdout)
+    assert re.search(f"cannot start emperorctl: {sentence}", box.run("emperorctl").stdout)
+    install(box, EMPEROR)
+    hidden = box.must("/var/lib/dpkg/info/emperord.postinst", "configure", "0.1.0-1")
+    assert "warning: /etc/systemd/system/emperord.service hides the unit of this" in hidden
