@@ -18,8 +18,8 @@ from threading import enumerate as enumerate_threads
 
 from emperor.linux.trust import who_may_turn
 
-_NAME = "pidfile"
-_MOST_THREADS = 64
+# Threads that wait for the file systems of one user.
+_MOST_THREADS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,12 @@ class Succession:
 
 def correct_pidfiles(paths: Iterable[str], change: Succession) -> Thread:
     """Put the running process into each file that names the one that has ended. A file that cannot
-    be corrected stays as it is, as all do where too many wait for their file systems. Returns the
-    thread that does it."""
-    waiting = sum(thread.name == _NAME for thread in enumerate_threads())
+    be corrected stays as it is, as all do of a user whose file systems let too many wait. Returns
+    the thread that does it."""
+    name = f"pidfile of {change.uid}"
+    waiting = sum(thread.name == name for thread in enumerate_threads())
     paths = tuple(paths) if waiting < _MOST_THREADS else ()
-    thread = Thread(target=_correct_all, args=(paths, change), name=_NAME, daemon=True)
+    thread = Thread(target=_correct_all, args=(paths, change), name=name, daemon=True)
     thread.start()
     return thread
 

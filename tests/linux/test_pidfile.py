@@ -2,12 +2,14 @@
 
 import os
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from emperor.linux import pidfile
 from emperor.linux.pidfile import Succession, correct_pidfiles
 
 CHANGE = Succession(ended=12345, running=678, uid=os.geteuid(), gid=os.getegid())
@@ -70,3 +72,26 @@ def test_root_has_the_rights_of_the_user_at_a_pidfile(mode: int, expected: str) 
         plain(Path(folder) / "own")
         correct_pidfiles([str(path.with_name("own"))], CHANGE).join()
         assert path.with_name("own").read_text() == "678\n", "another thread is root as before"
+
+
+def test_file_systems_of_one_user_hold_up_no_pidfile_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    correct, goes_on = pidfile._correct, threading.Event()
+
+    def wait(path: str, change: Succession) -> None:
+        if change == OF_NOBODY:
+            goes_on.wait()
+        correct(path, change)
+
+    monkeypatch.setattr(pidfile, "_correct", wait)
+    started = [correct_pidfiles([str(tmp_path / "hung")], OF_NOBODY) for _ in range(70)]
+    try:
+        assert sum(thread.is_alive() for thread in started) <= 16
+        plain(tmp_path / "pid")
+        correct_pidfiles([str(tmp_path / "pid")], CHANGE).join()
+        assert (tmp_path / "pid").read_text() == "678\n"
+    finally:
+        goes_on.set()
+        for thread in started:
+            thread.join()
