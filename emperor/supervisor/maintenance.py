@@ -3,11 +3,14 @@
 The note is kept by domain: a site stays in maintenance while its ini is away or cannot be served.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from emperor.model.lifecycle import Event
 from emperor.model.ports import MaintenanceNote
+
+_Order = tuple[str, Event, asyncio.Future[None]]
 
 
 class Maintenance:
@@ -17,6 +20,9 @@ class Maintenance:
         self._note = note
         self._now = now
         self._since = dict(note.read())
+        # What was ordered and is not written yet, and the task that writes.
+        self._waiting: list[_Order] = []
+        self._writing: asyncio.Future[None] | None = None
 
     def since(self, domain: str) -> datetime | None:
         """When the maintenance of a domain began; None: it is not in maintenance."""
@@ -25,14 +31,50 @@ class Maintenance:
     def follow(self, domain: str, event: Event) -> None:
         """Write down what an order for `domain` changes. Raises OSError, and then nothing has
         changed."""
-        since = dict(self._since)
-        if event is Event.MAINTENANCE_ON:
-            since.setdefault(domain, self._now())
-        elif event is Event.MAINTENANCE_OFF:
-            since.pop(domain, None)
+        since = self._after(domain, event, self._since)
         if since != self._since:
             self._note.write(since)
             self._since = since
+
+    async def write_down(self, domain: str, event: Event) -> None:
+        """The same, and let the loop go on while the disk writes. Orders that come meanwhile are
+        written together. Raises OSError."""
+        if self._writing is None and self._after(domain, event, self._since) == self._since:
+            return
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((domain, event, written))
+        if self._writing is None:
+            self._writing = asyncio.ensure_future(self._write_waiting())
+        await written
+
+    async def _write_waiting(self) -> None:
+        while batch := self._waiting:
+            self._waiting = []
+            try:
+                await asyncio.to_thread(self._note.write, self._after_all(batch))
+            except OSError as error:
+                for *_, written in batch:
+                    if not written.done():
+                        written.set_exception(error)
+            else:
+                self._since = self._after_all(batch)
+                for *_, written in batch:
+                    if not written.done():
+                        written.set_result(None)
+        self._writing = None
+
+    def _after_all(self, batch: Iterable[_Order]) -> dict[str, datetime]:
+        since = self._since
+        for domain, event, _ in batch:
+            since = self._after(domain, event, since)
+        return since
+
+    def _after(self, domain: str, event: Event, since: dict[str, datetime]) -> dict[str, datetime]:
+        if event is Event.MAINTENANCE_ON:
+            return {domain: self._now()} | since
+        if event is Event.MAINTENANCE_OFF:
+            return {name: began for name, began in since.items() if name != domain}
+        return since
 
     def was_missed(self, domain: str, in_maintenance: bool) -> bool:
         """Whether the daemon before has noted an order to begin, and died before it was followed.

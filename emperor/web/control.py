@@ -116,7 +116,8 @@ class Control:
         domain = vassal.spec.domain
         by = f"emperorctl {name.replace('-', ' ')}"
         try:
-            order = self._governor.order(vassal, ORDERS[name], by)
+            await self._governor.maintenance.write_down(domain, ORDERS[name])
+            order = self._governor.order(self._find(request), ORDERS[name], by)
         except OSError as error:
             raise ApiError(
                 ProblemCode.ORDER_FAILED,

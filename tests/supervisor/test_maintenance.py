@@ -1,14 +1,20 @@
 """A vassal in maintenance answers nobody, and nothing but its end lets the app start again."""
 
+import asyncio
+import threading
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from emperor.model.lifecycle import Event
 from emperor.model.posture import Connections
 from emperor.model.spec import Activation, Spec
+from emperor.supervisor.maintenance import Maintenance
 from emperor.supervisor.records import Result
-from tests.supervisor.fakes import SPEC, World
+from tests.eventually import eventually_async
+from tests.supervisor.fakes import SPEC, FakeNote, World
 
 ALWAYS = replace(SPEC, idle=0)
 SOCKET = replace(SPEC, activation=Activation.SOCKET)
@@ -184,3 +190,50 @@ def test_a_changed_ini_does_not_end_maintenance() -> None:
     world.hit()
     assert world.listener.in_place
     assert world.listener.barred, "a socket that is bound again is barred, too"
+
+
+class SlowNote(FakeNote):
+    """Takes as long for each writing as the test likes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = threading.Event()
+        self.writings: list[set[str]] = []
+
+    def write(self, domains: Mapping[str, datetime]) -> None:
+        self.writings.append(set(domains))
+        self.goes_on.wait()
+        super().write(domains)
+
+
+async def test_orders_are_written_together_and_the_loop_goes_on() -> None:
+    note = SlowNote()
+    maintenance = Maintenance(note, lambda: datetime.now(UTC))
+    orders = [
+        ("a", Event.MAINTENANCE_ON),
+        ("b", Event.MAINTENANCE_ON),
+        ("a", Event.MAINTENANCE_OFF),
+    ]
+    writing = [asyncio.ensure_future(maintenance.write_down(*order)) for order in orders[:1]]
+    await eventually_async(lambda: note.writings == [{"a"}])
+    writing += [asyncio.ensure_future(maintenance.write_down(*order)) for order in orders[1:]]
+    await asyncio.sleep(0)
+    assert maintenance.since("a") is None, "it is not written yet"
+    note.goes_on.set()
+    await asyncio.gather(*writing)
+    assert (note.writings, set(note.kept)) == ([{"a"}, {"b"}], {"b"})
+    assert maintenance.since("a") is None
+    assert maintenance.since("b") is not None
+
+
+async def test_orders_that_cannot_be_written_change_nothing() -> None:
+    note = FakeNote()
+    note.problem = OSError(28, "No space left on device", "maintenance")
+    maintenance = Maintenance(note, lambda: datetime.now(UTC))
+    orders = (maintenance.write_down(domain, Event.MAINTENANCE_ON) for domain in "ab")
+    results = await asyncio.gather(*orders, return_exceptions=True)
+    assert results == [note.problem, note.problem]
+    assert maintenance.since("a") is maintenance.since("b") is None
+    note.problem = None
+    await maintenance.write_down("a", Event.MAINTENANCE_ON)
+    assert set(note.kept) == {"a"}
