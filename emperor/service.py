@@ -27,6 +27,7 @@ from emperor.linux.orphans import Reaper
 from emperor.linux.queues import queue_length
 from emperor.linux.watch import Changes, FolderWatch
 from emperor.model.daemon_record import config_fingerprint
+from emperor.model.duration import format_duration
 from emperor.model.ports import Listener, Ports, QueueLength, Runtime, Store
 from emperor.model.settings import Settings
 from emperor.model.snapshot import decoder
@@ -222,8 +223,11 @@ class Service:
 
     def _expect_exits(self, stopping: Collection[Child]) -> None:
         if stopping:
-            log.info("stopping %d processes; another signal kills them", len(stopping))
             longest = max(child.spec.stop_timeout for child in stopping)
+            log.info(
+                "stopping %d processes, which takes up to %s (stop-timeout); another signal kills"
+                " them", len(stopping), format_duration(longest),
+            )  # fmt: skip
             self._notifier.extend_timeout(longest + _AFTER_STOPPING_SECONDS)
 
     async def _upgrade_when(self, asked: asyncio.Event) -> None:

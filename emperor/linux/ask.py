@@ -22,7 +22,7 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 1.0
 # Of a long list.
 _SECONDS_EACH = 0.001
-# After one process of a list did not answer.
+# After one process of a list did not answer, and where another process of the same user does not.
 _LESS_PATIENCE_SECONDS = 0.05
 # For all processes of one user in a list.
 _USER_SECONDS = 2.0
@@ -139,6 +139,9 @@ class _Asking:
         """Ask about all of these, `seconds` for the first one without an answer."""
         spent: Counter[int | None] = Counter()
         left = pids
+        silent = {look.user for look in _waiting()}
+        if silent and silent.issuperset(map(user_of, pids)):
+            seconds = min(seconds, _LESS_PATIENCE_SECONDS)
         while left := _asked(left, spent):
             look = _Look(left, self._question, self._discard)
             began = time.monotonic()

@@ -29,6 +29,9 @@ log = logging.getLogger("emperord.folder")
 # Editors write a new file and rename it, or rename the old file and write a new one. An ini that is
 # back within this time was never gone.
 GRACE_SECONDS = 0.2
+# uWSGI may have to read winners of a conflict. Inis on which it hangs delay the others, and a stop,
+# by no more than this.
+_WINNERS_SECONDS = 10.0
 # A disk that hangs delays a stop by no more than this.
 _SAVE_SECONDS = 5.0
 # What they name the file that they write: emacs, nano, vim, rsync, `sed -i` and `perl -i`.
@@ -130,7 +133,7 @@ class VassalFolder:
         winners = [file for file in self._intake.earlier_winners if file in files]
         self._update_each(iter(winners))
         if self._pending:
-            await asyncio.wait(self._pending.values())
+            await asyncio.wait(self._pending.values(), timeout=_WINNERS_SECONDS)
         async for part in slices(files):
             self._update_each(part)
 

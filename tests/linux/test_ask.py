@@ -92,3 +92,15 @@ def test_slow_processes_of_one_user_cost_two_seconds(
     began = time.monotonic()
     assert ask_each([*sorted(kernel.stuck), -6], kernel.answer) == []
     assert time.monotonic() - began < 0.7, "all of these are of one user"
+
+
+def test_of_a_user_who_is_silent_less_is_expected(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "user_of", lambda _: 1001)
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.5)
+    assert ask_each([-7], kernel.answer) == []
+    began = time.monotonic()
+    assert ask_each([-100], kernel.answer) == []
+    assert ask(-99, lambda: kernel.answer(-99), 0) == 0
+    assert time.monotonic() - began < 0.5
