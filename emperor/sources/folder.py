@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import re
+import time
 from collections.abc import Awaitable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from emperor.model.definition import BrokenIni, Definition, FileOwner
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.good_ini import GoodIni
 from emperor.model.ports import PendingSpec, Reader
+from emperor.model.reading_budget import ReadingBudget
 from emperor.model.refusal import Refusal, RefusalReason
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec, Stamp
@@ -77,6 +79,10 @@ class VassalFolder:
         self._outdated: set[str] = set()
         # Until when an ini that was found missing may come back, in seconds of the loop.
         self._missing: dict[str, float] = {}
+        self._budget = ReadingBudget()
+        # The files that are updated when their budget allows it.
+        self._resting: set[str] = set()
+        self._is_scanning = False
         self._backlog: Backlog[str] = Backlog(self._update_each)
 
     @property
@@ -125,7 +131,12 @@ class VassalFolder:
             self._stamps.pop(file, None)
         self._ignored &= present
         files = sorted({*present, *self._stamps, *unserved})
-        await self._update_all(files)
+        self._is_scanning = True
+        try:
+            await self._update_all(files)
+        finally:
+            self._is_scanning = False
+        self._budget.forget_full(asyncio.get_running_loop().time())
         self._intake.end_scan()
         self._earlier.drop()
 
@@ -178,6 +189,8 @@ class VassalFolder:
             self._missing.pop(file, None)
             if self._stamps.get(file) == stamp and file not in self._outdated:
                 return
+            if self._must_rest(file):
+                return
             earlier = self._earlier.take(file, stamp)
             if earlier and earlier.stamp != stamp:
                 self._serve_earlier(domain, earlier)
@@ -192,7 +205,27 @@ class VassalFolder:
             self._refuse(file, RefusalReason.BAD_FILE, f"cannot read {file}: {error}")
         else:
             self._stamps[file] = ini.stamp
+            began = time.thread_time()
             self._read(domain, file, ini, is_good=bool(earlier and earlier.stamp == ini.stamp))
+            self._spend(file, time.thread_time() - began)
+
+    def _must_rest(self, file: str) -> bool:
+        """Whether a file was read so often that it has to wait. It is updated after that."""
+        loop = asyncio.get_running_loop()
+        wait = self._budget.wait(file, loop.time())
+        if wait and file not in self._resting:
+            self._resting.add(file)
+            loop.call_later(wait, self._end_rest, file)
+        return wait > 0
+
+    def _end_rest(self, file: str) -> None:
+        self._resting.discard(file)
+        self.changed([file])
+
+    def _spend(self, file: str, seconds: float) -> None:
+        # A scan of all files is rare, and must not make the daemon remember each of them.
+        if not self._is_scanning:
+            self._budget.spend(file, seconds, asyncio.get_running_loop().time())
 
     def _update_misnamed(self, file: str) -> None:
         """A file that is not named DOMAIN.ini."""
@@ -250,6 +283,7 @@ class VassalFolder:
         self, pending: PendingSpec, file: str, ini: IniFile, *, is_good: bool
     ) -> None:
         """Serve a spec that takes time, unless the ini changes meanwhile."""
+        began = asyncio.get_running_loop().time()
         try:
             spec = await pending()
             if self._stamps.get(file) == ini.stamp:
@@ -259,6 +293,8 @@ class VassalFolder:
                 self._refuse_broken(file, error)
         except Exception:
             log.exception("cannot read %s: a fault in emperord", file)
+        finally:
+            self._spend(file, asyncio.get_running_loop().time() - began)
 
     def _refuse_broken(self, file: str, error: BrokenIni) -> None:
         self._refuse(file, RefusalReason.BROKEN_INI, f"cannot serve {file}: {error}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from emperor.model import reading_budget
 from emperor.model.definition import BrokenIni, Definition
 from emperor.model.ports import PendingSpec
 from emperor.model.refusal import RefusalReason
@@ -303,3 +304,17 @@ async def test_the_aliases_of_an_ini_are_known_before_it_is_served(tmp_path: Pat
         site.write("b.example", "7")
         assert site.folder.with_alias("x.example") is None
         site.reader.answer.set()
+
+
+async def test_an_ini_that_changes_all_the_time_is_read_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading_budget, "_GROWTH", 1.0)
+    monkeypatch.setattr(reading_budget, "_CREDIT_SECONDS", 0.2)
+    async with site_at(tmp_path) as site:
+        for idle in range(1, 101):
+            site.write("a.example", str(idle))
+        site.write("b.example", "7")
+        assert len([file for file in site.reader.read_files if file == "a.example.ini"]) < 40
+        assert site.idle("b.example") == 7, "it costs no other"
+        await eventually_async(lambda: site.idle("a.example") == 100)
