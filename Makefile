@@ -11,6 +11,8 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 PREFIX := /opt/emperord
 REVISION := 1
 OUT := build
+REPO := build/apt
+KEY := build/apt-key.asc
 MINUTES := 30
 SUITE := trixie
 CGROUP := v2
@@ -21,7 +23,7 @@ FORMER_LINKS := emperord.socket emperord-control.socket
 INSTALLER := $(if $(DESTDIR),,$(SUDO)) /usr/bin/python3 systemd/install.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-on soak check bench docs install uninstall deb clean
+.PHONY: help run test test-on soak check bench docs install uninstall deb apt-repo clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -75,6 +77,9 @@ endif
 
 deb: build/wheels/.made ## build the Debian packages for this release in OUT (REVISION, OUT)
 	@systemd/debian/build '$(REVISION)' '$(OUT)'
+
+apt-repo: build/wheels/.made ## build the packages into a signed apt repository (REPO, KEY, REVISION)
+	@systemd/debian/repository '$(REPO)' '$(KEY)' '$(REVISION)'
 
 clean: ## remove everything that the other targets have made, including .venv
 	$(SUDO) rm -rf .venv build dist *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
