@@ -68,7 +68,8 @@ uninstall: ## remove the installed files, except edited files, inis and logs
 	@$(INSTALLER) verify '$(DESTDIR)/' '$(PREFIX)'
 ifeq ($(DESTDIR),)
 	@test ! -d /run/systemd/system || \
-	  $(SUDO) systemctl disable --quiet --now emperord.service emperord.socket emperord-control.socket
+	  $(SUDO) systemctl disable --quiet --now emperord.service emperord.socket \
+	    emperord-control.socket emperord-apps.service
 endif
 	@$(INSTALLER) remove '$(DESTDIR)/' '$(PREFIX)'
 ifeq ($(DESTDIR),)

@@ -18,6 +18,7 @@ from emperor.handover.upgrade import CannotUpgrade, Handover
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.boot import boot_id
 from emperor.linux.good_inis import GoodInisFile
+from emperor.linux.groups import control_groups
 from emperor.linux.limits import descriptors, somaxconn
 from emperor.linux.listeners import UnixListeners
 from emperor.linux.lock import Note
@@ -41,6 +42,7 @@ from emperor.supervisor.slices import slices
 from emperor.supervisor.status_line import StatusLine
 from emperor.supervisor.stop import stop_all
 from emperor.uwsgi.defaults import DefaultsFile
+from emperor.uwsgi.launcher import Bounds
 from emperor.uwsgi.reader import UwsgiReader
 from emperor.uwsgi.resolver import Resolver
 from emperor.uwsgi.runtime import uwsgi_runtime
@@ -96,7 +98,9 @@ class Service:
         resolver = Resolver(uwsgi, settings.vassals_dir, self._gate)
         self._defaults = DefaultsFile(settings.vassal_defaults).load()
         reader = UwsgiReader(settings, self._accounts, resolver, somaxconn(), self._defaults)
-        of_uwsgi = uwsgi_runtime(uwsgi, settings, reader, handover.origin.open_files)
+        self._groups = control_groups(os.environ, settings.run_dir, loop)
+        bounds = Bounds(self._groups, handover.origin.open_files)
+        of_uwsgi = uwsgi_runtime(uwsgi, settings, reader, bounds)
         self._runtimes = (of_uwsgi,)
         ports = _ports(settings, self._runtimes, self._inherited.bag, loop)
         self._governor = Governor(settings, ports, self._events)
@@ -180,6 +184,7 @@ class Service:
         decode = decoder({runtime.name: runtime.options for runtime in self._runtimes})
         record, vassals = self._inherited.record, self._inherited.pop_vassals(decode)
         asleep = self._governor.restore(vassals)
+        self._groups.sweep()
         is_same = record is not None and record.config_fingerprint == config_fingerprint(
             __version__, self._settings
         )
@@ -216,6 +221,7 @@ class Service:
         await stop_all(self._governor, hurry, self._expect_exits)
         self._status_line.cancel()
         await kept
+        await asyncio.to_thread(self._groups.close)
         if killed := await asyncio.to_thread(self._reaper.end):
             log.info("killed %d processes that the apps have left", killed)
         self._notifier.status("stopped")

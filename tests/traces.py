@@ -71,7 +71,7 @@ def _folders() -> Iterator[str]:
 
 def _control_groups() -> Iterator[str]:
     for folder, names, _ in os.walk(_GROUPS):
-        yield from (f"control group {folder}/{name}" for name in names if name.startswith(PREFIX))
+        yield from (f"control group {folder}/{name}" for name in names if PREFIX in name)
 
 
 def _namespaces() -> Iterator[str]:

@@ -11,6 +11,9 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+# What /proc/PID/cgroup calls the hierarchy of v2, and systemd's own hierarchy of v1.
+V2, OF_SYSTEMD = "", "name=systemd"
+TRACKING = frozenset({V2, OF_SYSTEMD})
 # A process in an uninterruptible system call dies later, or never.
 _PATIENCE_SECONDS = 5.0
 
@@ -26,7 +29,7 @@ def service_group(environment: Mapping[str, str]) -> Path | None:
         return None
     groups = Path("/proc/self/cgroup").read_text()
     for group in service_groups(groups, Path("/proc/self/mountinfo").read_text()):
-        if os.getpid() in _members(group):
+        if os.getpid() in members(group):
             return group
     return None
 
@@ -35,14 +38,20 @@ def service_groups(groups: str, mounts: str) -> Iterator[Path]:
     """The folders of a process's groups, from the texts of its /proc/PID/cgroup and
     /proc/PID/mountinfo (see proc(5)): those of services, in the hierarchies by which systemd tracks
     them."""
-    hierarchies = list(_hierarchies(mounts))
-    for line in groups.splitlines():
-        _, hierarchy, name = line.split(":", 2)
-        path = Path(name)
-        if path.suffix == ".service":
+    hierarchies = list(hierarchies_of(mounts))
+    for names, path in groups_of(groups):
+        if path.suffix == ".service" and names <= TRACKING:
             for mount in hierarchies:
-                if mount.hierarchy == hierarchy and path.is_relative_to(mount.root):
-                    yield mount.place / path.relative_to(mount.root)
+                if (folder := mount.folder_of(names, path)) is not None:
+                    yield folder
+
+
+def groups_of(groups: str) -> Iterator[tuple[frozenset[str], Path]]:
+    """The group of a process in each hierarchy, from the text of its /proc/PID/cgroup: the names of
+    the hierarchy, and the path in it."""
+    for line in groups.splitlines():
+        _, names, path = line.split(":", 2)
+        yield frozenset(names.split(",")), Path(path)
 
 
 def kill_others(group: Path) -> int:
@@ -53,11 +62,16 @@ def kill_others(group: Path) -> int:
     """
     killed = 0
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while others := _members(group) - {os.getpid()}:
+    while others := members(group) - {os.getpid()}:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{len(others)} processes do not die, {min(others)} for one")
         killed += _kill(others, group, deadline)
     return killed
+
+
+def kill_members(group: Path) -> None:
+    """SIGKILL all processes of a group except this one. Does not wait. Raises OSError."""
+    _kill(members(group) - {os.getpid()}, group, 0.0)
 
 
 def _kill(pids: set[int], group: Path, deadline: float) -> int:
@@ -71,7 +85,7 @@ def _kill(pids: set[int], group: Path, deadline: float) -> int:
                 pidfd = os.pidfd_open(pid)
                 stack.callback(os.close, pidfd)
                 # The number may have become another's before the descriptor was opened.
-                if pid in _members(group):
+                if pid in members(group):
                     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                     deaths.register(pidfd, select.POLLIN)
                     killed += 1
@@ -83,27 +97,35 @@ def _kill(pids: set[int], group: Path, deadline: float) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Mount:
-    """A mount of `hierarchy`, by its name in /proc/PID/cgroup: the group `root` is at `place`.
+class Mount:
+    """A mount of a hierarchy: the group `root` is at `place`. `names` has what /proc/PID/cgroup
+    calls the hierarchy: V2, or in v1 the controllers or the name=.
 
     `root` need not be the hierarchy's own: systemd 254 and later give a service its file
     memory.pressure as a mount of its own, and containers see a part of the hierarchy.
     """
 
-    hierarchy: str
+    names: frozenset[str]
     root: Path
     place: Path
 
+    def folder_of(self, names: frozenset[str], path: Path) -> Path | None:
+        """Where the group `path` of the hierarchy `names` is; None if it is not below here."""
+        if names <= self.names and path.is_relative_to(self.root):
+            return self.place / path.relative_to(self.root)
+        return None
 
-def _hierarchies(mounts: str) -> Iterator[_Mount]:
+
+def hierarchies_of(mounts: str) -> Iterator[Mount]:
+    """All mounts of hierarchies, from the text of /proc/PID/mountinfo."""
     for line in mounts.splitlines():
         mount, _, kind = line.partition(" - ")
         root, place = (_unescaped(word) for word in mount.split()[3:5])
         match kind.split():
             case ["cgroup2", *_]:
-                yield _Mount("", root, place)
-            case ["cgroup", _, options] if "name=systemd" in options.split(","):
-                yield _Mount("name=systemd", root, place)
+                yield Mount(frozenset({V2}), root, place)
+            case ["cgroup", _, options]:
+                yield Mount(frozenset(options.split(",")), root, place)
 
 
 def _unescaped(word: str) -> Path:
@@ -111,5 +133,6 @@ def _unescaped(word: str) -> Path:
     return Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), word))
 
 
-def _members(group: Path) -> set[int]:
+def members(group: Path) -> set[int]:
+    """The processes in a group, without those in groups below it. Raises OSError."""
     return {int(pid) for pid in (group / "cgroup.procs").read_text().split()}

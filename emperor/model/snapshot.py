@@ -51,8 +51,8 @@ class ProcessRef:
     `pid` is None while it is about to be spawned. Should the daemon die at that moment, it is known
     by the inode of its end of the pipe. `stop_heard_by` are the pids of the workers that were
     there when the process was told to stop, None before. `copy` is the path of the copy that it
-    reads instead of its definition; empty: it reads the definition itself. The process keeps the
-    reference up to date.
+    reads instead of its definition; empty: it reads the definition itself. `group` is the name of
+    its control group, empty where it has none. The process keeps the reference up to date.
     """
 
     runtime: str
@@ -62,6 +62,7 @@ class ProcessRef:
     log_begins: int = 0
     stop_heard_by: tuple[int, ...] | None = None
     copy: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from emperor.linux.groups import ENTERING, NOT_ENTERED
 from emperor.linux.processes import signal_name
 from emperor.model.ports import Exit
 from emperor.uwsgi.causes import RULES
@@ -253,6 +254,8 @@ def _exception_cure(raised: re.Match[str], printed: str) -> str:
 def _by_status(ended: Exit, printed: str) -> str:
     if ended.code is None:
         words = str(ended)
+    elif ended.code == NOT_ENTERED and f"{ENTERING}: " in printed:
+        words = "cannot enter its control group"
     elif ended.code in _EXITS:
         words = f"{_EXITS[ended.code]} ({ended})"
     else:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from weakref import WeakSet
 
+from emperor.linux.groups import ControlGroup, ControlGroups, entering, group_name
 from emperor.linux.holders import holder_of
 from emperor.linux.limits import limit_open_files
 from emperor.linux.orphans import Family
@@ -39,27 +40,37 @@ from emperor.uwsgi.pythons import own_python_home
 
 @dataclass(frozen=True, slots=True)
 class _Passed:
-    """The sockets that a process is given."""
+    """The sockets that a process is given, and its control group."""
 
     listener: Listener
     inherited: Inheritance
+    group: ControlGroup | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What holds all processes of a vassal: the control groups, and the soft and hard limits on
+    open files."""
+
+    groups: ControlGroups
+    open_files: tuple[int, int]
 
 
 class UwsgiLauncher:
     """Runs `uwsgi` for each spec. It starts in the folder of inis, since uWSGI resolves %v and
-    relative includes against that. `open_files` are the soft and hard limits of each vassal."""
+    relative includes against that."""
 
     def __init__(
         self,
         uwsgi: Path,
         settings: Settings,
         spawner: Spawner,
-        open_files: tuple[int, int],
+        bounds: Bounds,
     ) -> None:
         self._uwsgi = str(uwsgi)
         self._python_home = own_python_home(uwsgi)
         self._defaults = str(settings.vassal_defaults)
-        self._open_files = open_files
+        self._bounds = bounds
         self._vassals = settings.vassals_dir
         self._copies = IniCopies(settings.vassals_dir, settings.run_dir)
         self._log_dir = settings.log_dir
@@ -90,6 +101,8 @@ class UwsgiLauncher:
             pipe_inode=os.fstat(pipe.far_fd).st_ino,
             log=os.path.join(self._log_dir, f"{spec.domain}.log"),
         )
+        uid = spec.identity.uid if spec.identity else os.geteuid()
+        ref.group = group_name(uid, spec.domain, ref.pipe_inode)
         try:
             inherited = self._inherit(spec) if kept else NOTHING
             values = inherited.values
@@ -97,8 +110,10 @@ class UwsgiLauncher:
         except CannotLaunch:
             pipe.close()
             raise
-        start = partial(self._spawn, spec, ref, _Passed(listener, inherited))
+        group = self._bounds.groups.group(ref.group)
+        start = partial(self._spawn, spec, ref, _Passed(listener, inherited, group))
         process = UwsgiProcess(pipe, ref, spawn_events, start, self._family)
+        process.group = group
         self._note(process)
         return process
 
@@ -125,6 +140,7 @@ class UwsgiLauncher:
         pipe = Pipe.adopted(pipe_fd, self._loop, spawn_events.on_message)
         ref.pid = pid
         process = UwsgiProcess(pipe, ref, spawn_events, _cannot_spawn_again, self._family)
+        process.group = self._bounds.groups.group(ref.group)
         self._note(process)
         process.take_over(pidfds[0])
         return process
@@ -184,13 +200,19 @@ class UwsgiLauncher:
         options = uwsgi_options(spec)
         home = self._python_home if options.python_home is None else options.python_home
         defaults = self._defaults if options.defaults else ""
-        command = argv(options.binary or self._uwsgi, spec, home, ref.copy, defaults)
+        binary = options.binary or self._uwsgi
+        if not os.access(binary, os.X_OK):
+            raise CannotLaunch(f"cannot spawn {binary}: it is no program; install it there")
+        command = argv(binary, spec, home, ref.copy, defaults)
         if options.vacuums and (running := self._of(spec.domain)):
             command[1:1] = without_vacuum(running[0].pid)
         if spec.identity is not None:
             command = as_identity(spec.identity, command)
+        command = entering(passed.group.entrances if passed.group else (), command)
         env = environment(spec, os.environ, mark_of(ref).variable)
         try:
+            if passed.group is not None:
+                passed.group.make()
             with _in_folder(self._vassals):
                 fds = {**fds, LISTENER_FD: passed.listener.fd, **passed.inherited.fds}
                 process = self._spawner.spawn(command, env, fds, on_exit)
@@ -198,7 +220,7 @@ class UwsgiLauncher:
             raise CannotLaunch(f"cannot spawn {command[0]}: {error.strerror}") from error
         finally:
             passed.inherited.close()
-        limit_open_files(process.pid, self._open_files)
+        limit_open_files(process.pid, self._bounds.open_files)
         return process
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
+from emperor.linux.groups import ControlGroup
 from emperor.linux.orphans import Family, Known, Mark, OrphanHunt, descendants
 from emperor.linux.pidfile import Succession, correct_pidfiles
 from emperor.linux.proc import parent_of
@@ -99,6 +100,8 @@ class UwsgiProcess:
         self._killed = Killed.NOT
         # The pid of another process of the app that runs.
         self.other: Callable[[], int | None] = lambda: None
+        # All its processes; None where there are no control groups.
+        self.group: ControlGroup | None = None
         pipe.on_end = self._workers_exited
         pipe.on_descriptors = self._sent_descriptors
 
@@ -114,6 +117,8 @@ class UwsgiProcess:
         except BaseException:
             self._pipe.close()
             remove_copy(self._ref.copy)
+            if self.group is not None:
+                self.group.close()
             raise
         self._pipe.close_far()
         self._ref.pid = self._process.pid
@@ -179,7 +184,7 @@ class UwsgiProcess:
         if self._process is not None:
             informed = self._process.children(older_than_seconds=_WORKER_READY_SECONDS)
             self._ref.stop_heard_by = informed
-            self._left = descendants(self.pid)
+            self._left = [] if self.group else descendants(self.pid)
             self._pipe.send(GRACEFUL_STOP)
             self._remind_later()
 
@@ -201,10 +206,12 @@ class UwsgiProcess:
         self._reminder = self._loop.call_later(_REMINDER_SECONDS, self.remind)
 
     def kill(self) -> None:
-        """SIGKILL the whole group."""
+        """SIGKILL all of its processes."""
         if self._process is not None:
             self._killed = Killed.UNTOLD if self._ref.stop_heard_by is None else Killed.TOLD
             self._process.kill()
+            if self.group is not None:
+                self.group.kill()
 
     def end_without_workers(self) -> None:
         """Kill it when its app is loaded and it has no workers, for which it would wait for ever.
@@ -252,12 +259,24 @@ class UwsgiProcess:
         remove_copy(self._ref.copy)
         self._family.leaders.discard(self.pid)
         self._correct_pidfiles()
-        who = self.spec.identity
-        user = who.uid if who else os.geteuid()
-        # Root's processes may become anybody's.
-        hunt = OrphanHunt(self._family, mark_of(self._ref), self._reaper, user or None)
-        hunt.end(self._left)
+        self._end_what_is_left()
         self._events.on_exit(ended, self._output_end(), self._killed)
+
+    def _end_what_is_left(self) -> None:
+        """End what has left the process group."""
+        if self.group is None:
+            who = self.spec.identity
+            user = who.uid if who else os.geteuid()
+            # Root's processes may become anybody's.
+            hunt = OrphanHunt(self._family, mark_of(self._ref), self._reaper, user or None)
+            hunt.end(self._left)
+            return
+        if left := self.group.left_by(self.pid):
+            log.info(
+                "%s: killed %d processes that the app has left", self.spec.domain, left,
+                extra=about(self.spec.domain),
+            )  # fmt: skip
+        self.group.close()
 
     def _output_end(self) -> str:
         try:

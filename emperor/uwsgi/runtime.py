@@ -7,7 +7,7 @@ from emperor.linux.processes import Spawner
 from emperor.linux.spawn_thread import SpawnThread
 from emperor.model.ports import Runtime
 from emperor.model.settings import Settings
-from emperor.uwsgi.launcher import UwsgiLauncher
+from emperor.uwsgi.launcher import Bounds, UwsgiLauncher
 from emperor.uwsgi.options import UwsgiOptions
 from emperor.uwsgi.reader import UwsgiReader
 
@@ -16,13 +16,13 @@ def uwsgi_runtime(
     uwsgi: Path,
     settings: Settings,
     reader: UwsgiReader,
-    open_files: tuple[int, int],
+    bounds: Bounds,
 ) -> Runtime:
-    """The runtime that spawns the binary `uwsgi`, with the limits `open_files` (soft, hard)."""
+    """The runtime that spawns the binary `uwsgi`."""
     spawner = Spawner(asyncio.get_running_loop(), SpawnThread())
     return Runtime(
         name=UwsgiOptions().name,
         options=UwsgiOptions,
         reader=reader,
-        launcher=UwsgiLauncher(uwsgi, settings, spawner, open_files),
+        launcher=UwsgiLauncher(uwsgi, settings, spawner, bounds),
     )

@@ -2,12 +2,15 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.backend import Backend
 from tests.eventually import eventually
+from tests.nginx_server import Nginx
 
 DEAF = "trap : TERM INT QUIT HUP; while :; do sleep 0.2; done"
 SCRIPTS = {
@@ -107,3 +110,29 @@ def test_a_neighbours_helper_stays(backend: Backend) -> None:
     assert backend.call("POST", "/v1/vassals/a.example/sleep")[0] == 200
     eventually(lambda: not left(backend, "job"), what="the helper is gone")
     assert {*before} <= {*left(backend, "other")}
+
+
+@pytest.fixture
+def ungrouped(folder: Path) -> Iterator[Backend]:
+    """A backend on a machine where nobody can make control groups."""
+    with Nginx(folder) as nginx:
+        backend = Backend(folder, nginx)
+        without = 'umount -R /sys/fs/cgroup && exec "$@"'
+        backend.under = ["unshare", "--mount", "sh", "-c", without, "sh"]
+        backend.expect("cannot make control groups, so apps are held by their process groups alone")
+        with backend:
+            yield backend
+
+
+def test_without_control_groups_helpers_end_by_their_marks(ungrouped: Backend) -> None:
+    ungrouped.expect("killed by SIGKILL")
+    job = helper(ungrouped, "job", SCRIPTS["forked twice"])
+    start(ungrouped, attach_daemon=job)
+    os.kill(ungrouped.leader("a.example"), signal.SIGKILL)
+    eventually(lambda: not left(ungrouped, "job"), what="the helper is gone after a crash")
+    other = helper(ungrouped, "other", SCRIPTS["without an environment"])
+    ungrouped.add("b.example", attach_daemon=other)
+    assert ungrouped.get("b.example").status == 200
+    eventually(lambda: left(ungrouped, "other"), what="the helper runs")
+    assert ungrouped.call("POST", "/v1/vassals/b.example/sleep")[0] == 200
+    eventually(lambda: not left(ungrouped, "other"), what="the helper is gone after a nap")

@@ -81,10 +81,12 @@ def journal(box: Box, *options: str) -> str:
 
 def left_over(box: Box) -> str:
     """The processes of the service, one on a line."""
-    group = "system.slice/emperord.service/cgroup.procs"
-    either = f"/sys/fs/cgroup/{group} /sys/fs/cgroup/*/{group}"
-    script = f"cat {either} 2>/dev/null | sort -u | xargs -r ps -o pid=,args= -p"
-    return box.must("sh", "-c", script)
+    script = (
+        "find /sys/fs/cgroup -path '*/system.slice/emperord*.service/*' -name cgroup.procs"
+        " -exec cat {} + 2>/dev/null | sort -u | xargs -r ps -o pid=,args= -p"
+    )
+    processes = box.must("sh", "-c", script).splitlines()
+    return "\n".join(line for line in processes if "/bin/sleep infinity" not in line)
 
 
 def crash(box: Box) -> float:

@@ -25,7 +25,9 @@ from tests.systemd.service import (
     write,
 )
 
-UNITS = ("emperord.service", "emperord.socket", "emperord-control.socket")
+UNITS = (
+    "emperord.service", "emperord.socket", "emperord-control.socket", "emperord-apps.service",
+)  # fmt: skip
 
 
 def everything(box: Box) -> set[str]:
@@ -63,22 +65,22 @@ def test_it_serves_when_installed_and_a_purge_leaves_nothing(
     write(box, "/opt/other/file", "")
     before, others = everything(box), opt(box)
     install(box, EMPEROR)
-    assert box.must("systemctl", "is-active", *UNITS) == "active\n" * 3
-    assert box.must("systemctl", "is-enabled", *UNITS) == "enabled\nstatic\nstatic\n"
+    assert box.must("systemctl", "is-active", *UNITS) == "active\n" * 4
+    assert box.must("systemctl", "is-enabled", *UNITS) == "enabled\nstatic\nstatic\nstatic\n"
     assert box.must("dpkg", "--verify", "emperord") == ""
     serve(box, "a.example")
     assert "a.example" in box.must("emperorctl", "status")
     assert box.must("dpkg", "--verify", "emperord") == "", "it writes nothing into its own files"
 
     box.must("dpkg", "--remove", "emperord")
-    eventually(lambda: box.run("systemctl", "is-active", *UNITS).stdout == "inactive\n" * 3)
+    eventually(lambda: box.run("systemctl", "is-active", *UNITS).stdout == "inactive\n" * 4)
     assert left_over(box) == ""
     assert box.must("ls", "/var/log/emperord") == "a.example.log\n", "logs and settings stay"
     assert box.run("test", "-e", "/etc/uwsgi/emperord.ini").returncode == 0
     assert opt(box) == others, "/opt is as it was, also for what others have there"
 
     install(box, EMPEROR)
-    assert box.must("systemctl", "is-active", *UNITS) == "active\n" * 3, "it serves again"
+    assert box.must("systemctl", "is-active", *UNITS) == "active\n" * 4, "it serves again"
     assert get(box, "a.example").startswith("200 ")
 
     box.must("useradd", "--gid", "emperor", "somebody")
@@ -140,12 +142,12 @@ def test_an_upgrade_leaves_a_daemon_stopped_that_was_stopped(machine: Box) -> No
     box = machine
     install(box, EMPEROR)
     box.must("systemctl", "disable", "--quiet", "--now", "emperord")
-    eventually(lambda: box.run("systemctl", "is-active", *UNITS).stdout == "inactive\n" * 3)
+    eventually(lambda: box.run("systemctl", "is-active", *UNITS).stdout == "inactive\n" * 4)
     former = "/etc/systemd/system/sockets.target.wants/emperord.socket"
     box.must("mkdir", "--parents", former.rpartition("/")[0])
     box.must("ln", "-s", "/usr/lib/systemd/system/emperord.socket", former)
     install(box, NEXT)
-    assert box.run("systemctl", "is-active", *UNITS).stdout == "inactive\n" * 3
+    assert box.run("systemctl", "is-active", *UNITS).stdout == "inactive\n" * 4
     assert box.run("systemctl", "is-enabled", "emperord").stdout == "disabled\n"
     assert box.run("test", "-L", former).returncode == 1, "it would keep the socket after a stop"
 

@@ -19,7 +19,8 @@ from tests.systemd.service import (
 
 
 def test_systemd_finds_nothing_to_complain_of_in_the_units(box: Box) -> None:
-    for unit in ("emperord.service", "emperord.socket", "emperord-control.socket"):
+    sockets = ("emperord.socket", "emperord-control.socket")
+    for unit in ("emperord.service", "emperord-apps.service", *sockets):
         assert box.must("systemd-analyze", "verify", "--man=no", unit) == ""
 
 

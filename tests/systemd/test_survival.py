@@ -56,9 +56,26 @@ def test_the_sockets_of_the_units_outlive_a_crash_and_a_restart(box: Box) -> Non
 
 def test_a_stop_right_after_a_crash_leaves_nothing_either(box: Box) -> None:
     box.must("systemctl", "start", "emperord", "nginx")
-    add(box, "app.example")
+    add(box, "app.example", "runaway.py")
     assert get(box, "app.example").startswith("200 ")
     box.must("systemctl", "kill", "--kill-whom=main", "--signal=KILL", "emperord")
     box.must("systemctl", "stop", "emperord")
-    # uWSGI notices within a second that the pipe to its emperor was closed.
     eventually(lambda: left_over(box) == "")
+
+
+def test_a_crash_keeps_the_groups_and_the_next_daemon_ends_them(box: Box) -> None:
+    box.must("systemctl", "start", "emperord", "nginx")
+    add(box, "app.example", "runaway.py")
+    _, job = get(box, "app.example").split()
+    grouped = "/emperord-apps.service/uid-0/v-app.example/"
+    crash(box)
+    assert grouped in box.must("cat", f"/proc/{job}/cgroup")
+    upgrade(box)
+    assert grouped in box.must("cat", f"/proc/{job}/cgroup")
+    assert f"{job} sleep infinity" in left_over(box)
+    box.must("emperorctl", "sleep", "app.example")
+    eventually(lambda: left_over(box).count("sleep infinity") == 0, what="the job is gone")
+    groups = "find /sys/fs/cgroup -path '*emperord-apps.service/uid-*'"
+    eventually(lambda: box.must("sh", "-c", groups) == "", what="the groups are gone")
+    box.must("systemctl", "stop", "emperord")
+    eventually(lambda: box.run("systemctl", "is-active", "emperord-apps").returncode == 3)

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from emperor.linux.groups import ControlGroups
+from emperor.linux.hierarchies import Hierarchies
 from emperor.linux.listeners import UnixListener, UnixListeners
 from emperor.linux.processes import Spawner
 from emperor.model.ports import Exit, Message
 from emperor.model.settings import read_settings
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Spec
-from emperor.uwsgi.launcher import UwsgiLauncher
+from emperor.uwsgi.launcher import Bounds, UwsgiLauncher
 from emperor.uwsgi.options import UwsgiOptions
 from emperor.uwsgi.process import UwsgiProcess
 from tests.eventually import eventually_async
@@ -57,14 +59,16 @@ class House:
         )
         ini = f"[uwsgi]\nsocket = {self.spec.socket}\nfile = {APPS}/plain.py\n"
         (folder / "v/a.example.ini").write_text(ini)
+        self.hierarchies = Hierarchies(())
         self.open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.listener: UnixListener = UnixListeners(
             self.settings, asyncio.get_running_loop()
         ).listen(self.spec)
 
     def launcher(self) -> UwsgiLauncher:
-        spawner = Spawner(asyncio.get_running_loop())
-        return UwsgiLauncher(UWSGI, self.settings, spawner, self.open_files)
+        loop = asyncio.get_running_loop()
+        bounds = Bounds(ControlGroups(self.hierarchies, loop), self.open_files)
+        return UwsgiLauncher(UWSGI, self.settings, Spawner(loop), bounds)
 
     def prepare(self, events: Events) -> UwsgiProcess:
         return self.launcher().prepare(self.spec, self.listener, 1, events)

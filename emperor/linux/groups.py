@@ -1,0 +1,271 @@
+"""A control group for each process of a vassal, inside one for the vassal, inside one for its
+tenant: uid-1000/v-www.example.com/123.
+
+The process enters its group before it runs anything of the tenant's, and nothing that it starts
+can leave the group. So the group ends all of it: what has left the process group by setsid(2) or by
+forking twice, too. A group is made at a start and removed at the end; an app that sleeps has none.
+"""
+
+import errno
+import logging
+import os
+import time
+from asyncio import AbstractEventLoop
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from emperor.linux.cgroup import kill_members, kill_others, members
+from emperor.linux.hierarchies import (
+    Hierarchies,
+    Hierarchy,
+    find_hierarchies,
+    hand_down,
+    prepare,
+    put,
+)
+from emperor.model.ports import CannotLaunch
+
+log = logging.getLogger("emperord.groups")
+
+_PROCESSES = "cgroup.procs"
+# Between two tries to remove a group whose processes are dying; each one takes twice as long.
+_AGAIN_SECONDS = 0.01
+_LONGEST_AGAIN_SECONDS = 1.0
+_MOST_TRIES = 40
+_MOST_SLEEPS = 10
+_GONE = (errno.ENOENT, errno.ENODEV)
+_CURES = {
+    errno.EAGAIN: "raise cgroup.max.descendants of a group above it",
+    errno.EROFS: "its unit must not have ProtectControlGroups=yes",
+    errno.EACCES: "its unit must have Delegate=yes",
+    errno.ENOENT: "start emperord-apps.service, or restart emperord",
+}
+_ANY_CURE = "look at it with systemd-cgls"
+# What the shell calls itself in its errors, and its exit status where it cannot enter a group.
+ENTERING, NOT_ENTERED = "emperord", 125
+# In a group's file 0 stands for the writer. dash(1) exports a PWD of its own.
+_ENTER = f"""
+left=$1
+while shift && [ "$left" -gt 0 ]; do echo 0 >"$1" || exit {NOT_ENTERED}; left=$((left - 1)); done
+echo 100 >/proc/self/oom_score_adj
+unset PWD OLDPWD left
+exec "$@"
+"""
+
+
+def control_groups(
+    environment: Mapping[str, str], run_dir: Path, loop: AbstractEventLoop
+) -> "ControlGroups":
+    """The groups for the vassals of this daemon. Logs which limits have no effect here."""
+    found = find_hierarchies(environment, run_dir)
+    if not found.usable:
+        log.warning(
+            "cannot make control groups, so apps are held by their process groups alone, and limits"
+            " have no effect: %s",
+            found.problem or "none is mounted",
+        )
+    elif found.missing:
+        log.warning(
+            "cannot limit %s of apps: %s",
+            ", ".join(sorted(found.missing)),
+            found.problem or "no control group with these can be made here; see docs/limits.md",
+        )
+    return ControlGroups(found, loop)
+
+
+def group_name(uid: int, domain: str, run: int) -> str:
+    """The group of one process: `uid` is that of its tenant, `run` is the number of its spawn."""
+    # A host name alone could be that of a file of the kernel's, as pids.max.
+    return f"uid-{uid}/v-{domain}/{run}"
+
+
+def _around(name: str) -> tuple[str, str]:
+    """The groups of the tenant and of the vassal."""
+    vassal = os.path.dirname(name)
+    return os.path.dirname(vassal), vassal
+
+
+class ControlGroups:
+    """Makes the groups of vassals. Without a usable hierarchy it makes none."""
+
+    def __init__(self, hierarchies: Hierarchies, loop: AbstractEventLoop) -> None:
+        self._hierarchies = hierarchies.usable
+        self._loop = loop
+        self._in_use: set[str] = set()
+
+    def group(self, name: str) -> "ControlGroup | None":
+        """The group of that name, which need not be there yet. None where groups cannot be made,
+        or for no name."""
+        if not self._hierarchies or not name:
+            return None
+        self._in_use.add(name)
+        return ControlGroup(name, self)
+
+    def make(self, name: str) -> None:
+        """Make the group, and the ones around it. Raises CannotLaunch."""
+        try:
+            try:
+                self._make(name)
+            except OSError as error:
+                if error.errno not in _GONE:
+                    raise
+                # Somebody has removed the base group: systemd does, with its unit.
+                for hierarchy in self._hierarchies:
+                    prepare(hierarchy)
+                self._make(name)
+        except OSError as error:
+            cure = _CURES.get(error.errno or 0, _ANY_CURE)
+            raise CannotLaunch(
+                f"cannot make the control group {error.filename}: {error.strerror}; {cure}"
+            ) from error
+
+    def folders(self, name: str) -> list[Path]:
+        """Where the group is, in each hierarchy; in the first one its processes can be listed."""
+        return [hierarchy.base / name for hierarchy in self._hierarchies]
+
+    def kill(self, name: str) -> None:
+        """SIGKILL all that is in the group."""
+        _kill(self._hierarchies[0], name)
+
+    def end(self, name: str, tries: int = 0) -> None:
+        """Kill what is in a group, and remove it when that is dead."""
+        if name not in self._in_use:
+            return  # the daemon ends
+        self.kill(name)
+        if self._remove(name):
+            self._in_use.discard(name)
+        elif tries < _MOST_TRIES:
+            delay = min(_AGAIN_SECONDS * 2**tries, _LONGEST_AGAIN_SECONDS)
+            self._loop.call_later(delay, self.end, name, tries + 1)
+        else:
+            self._in_use.discard(name)
+            log.warning("cannot remove the control group %s: its processes do not die", name)
+
+    def sweep(self) -> None:
+        """End the groups of an earlier daemon that no process of ours is in, and wait for that."""
+        killed = 0
+        for hierarchy in self._hierarchies:
+            for run in [*hierarchy.base.glob("uid-*/v-*/*/")]:
+                name = str(run.relative_to(hierarchy.base))
+                if name not in self._in_use:
+                    killed += _kill_and_wait(run)
+                    self._remove_soon(name)
+            # What a daemon has left that died between two of the steps that make a group.
+            for empty in [*hierarchy.base.glob("uid-*/v-*/"), *hierarchy.base.glob("uid-*/")]:
+                _remove(empty)
+        if killed:
+            log.info("killed %d processes that were left in control groups of apps", killed)
+
+    def close(self) -> None:
+        """End all groups, and wait for that: the daemon ends."""
+        self._in_use.clear()
+        self.sweep()
+        for hierarchy in self._hierarchies:
+            if not hierarchy.is_delegated:
+                _remove(hierarchy.base)
+
+    def _make(self, name: str) -> None:
+        for hierarchy in self._hierarchies:
+            for parent in _around(name):
+                _mkdir(hierarchy.base / parent)
+                hand_down(hierarchy, parent)
+            _mkdir(hierarchy.base / name)
+
+    def _remove_soon(self, name: str) -> None:
+        """Remove a group whose processes are dead: they leave it a moment after their end."""
+        for tries in range(_MOST_SLEEPS):
+            if self._remove(name):
+                return
+            time.sleep(_AGAIN_SECONDS * tries)
+
+    def _remove(self, name: str) -> bool:
+        """Remove a group, and the ones around it if they are empty. Whether it is gone."""
+        gone = [_remove(each.base / name) for each in self._hierarchies]
+        for parent in reversed(_around(name)):
+            for hierarchy in self._hierarchies:
+                _remove(hierarchy.base / parent)
+        return all(gone)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlGroup:
+    """The group of one process and of all that it starts."""
+
+    name: str
+    groups: ControlGroups
+
+    def make(self) -> None:
+        """Make it. Raises CannotLaunch."""
+        self.groups.make(self.name)
+
+    @property
+    def entrances(self) -> list[str]:
+        """The files by which a process enters it."""
+        return [f"{folder}/{_PROCESSES}" for folder in self.groups.folders(self.name)]
+
+    def left_by(self, leader: int) -> int:
+        """How many processes it has outside of the process group of that leader, which is dead."""
+        with suppress(OSError):
+            pids = members(self.groups.folders(self.name)[0])
+            return sum(_process_group(pid) not in (leader, None) for pid in pids)
+        return 0
+
+    def kill(self) -> None:
+        """SIGKILL all that is in it."""
+        self.groups.kill(self.name)
+
+    def close(self) -> None:
+        """Kill all that is in it, and remove it as soon as that is dead."""
+        self.groups.end(self.name)
+
+
+def entering(entrances: Sequence[str], argv: Sequence[str]) -> list[str]:
+    """`argv` run by a shell that has entered these groups before, and has given up the daemon's
+    protection from the kernel's OOM killer."""
+    return ["/bin/sh", "-c", _ENTER, ENTERING, str(len(entrances)), *entrances, *argv]
+
+
+def _process_group(pid: int) -> int | None:
+    with suppress(ProcessLookupError):
+        return os.getpgid(pid)
+    return None
+
+
+def _mkdir(folder: Path) -> None:
+    with suppress(FileExistsError):
+        os.mkdir(folder)
+
+
+def _remove(folder: Path) -> bool:
+    """Remove a group that is empty. Whether it is gone."""
+    try:
+        os.rmdir(folder)
+    except OSError as error:
+        return error.errno in _GONE
+    return True
+
+
+def _kill(hierarchy: Hierarchy, name: str) -> None:
+    group = hierarchy.base / name
+    with suppress(OSError):  # it is gone
+        if hierarchy.is_v2:
+            put(group / "cgroup.kill", "1")
+        else:
+            if "pids" in hierarchy.controllers:
+                put(group / "pids.max", "0")  # so that it cannot fork faster than it is killed
+            kill_members(group)
+
+
+def _kill_and_wait(group: Path) -> int:
+    """Returns how many processes were killed."""
+    try:
+        killed = len(members(group))
+        if killed and (group / "cgroup.kill").exists():
+            put(group / "cgroup.kill", "1")
+        kill_others(group)
+    except OSError as error:
+        log.warning("cannot end the processes in the control group %s: %s", group, error)
+        return 0
+    return killed

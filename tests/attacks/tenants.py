@@ -1,0 +1,54 @@
+"""Two tenants of one backend: `mallory` attacks, `alice` wants her site to go on."""
+
+import os
+from pathlib import Path
+
+import psutil
+
+from tests.backend import Backend
+
+# Users of Debian that own nothing else here, and that every machine has.
+MALLORY, ALICE = "games", "lp"
+UIDS = {MALLORY: 5, ALICE: 7}
+
+
+class Tenants(Backend):
+    """A backend whose inis belong to tenants."""
+
+    def host(self, tenant: str, domain: str, app: str = "plain.py", **options: str) -> None:
+        """Drop an ini of that tenant's, and return when its socket listens. `emperor` has the lines
+        of its section [emperor]."""
+        more = options.pop("emperor", "")
+        draft = self.folder / f"{domain}.draft"
+        draft.write_text(f"{self.ini(domain, app, **options)}\n[emperor]\n{more}\n")
+        os.chown(draft, UIDS[tenant], -1)
+        draft.rename(self.vassals / f"{domain}.ini")
+        self.until(domain, "parked")
+
+    def program(self, name: str, script: str) -> str:
+        """A program of a tenant's: a shell script."""
+        path = self.folder / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return str(path)
+
+    def processes(self, word: str) -> list[int]:
+        """The pids of the live processes with that word in their command line."""
+        return [
+            process.pid
+            for process in psutil.process_iter(["cmdline", "status"])
+            if word in " ".join(process.info["cmdline"] or [])
+            and process.info["status"] != psutil.STATUS_ZOMBIE
+            and process.pid != os.getpid()
+        ]
+
+
+def groups(folder: Path) -> list[Path]:
+    """The control groups that the daemon of that folder has made for tenants."""
+    return [
+        Path(at, name)
+        for at, names, _ in os.walk("/sys/fs/cgroup")
+        if folder.name in at
+        for name in names
+        if name.startswith("uid-")
+    ]

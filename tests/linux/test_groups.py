@@ -1,0 +1,190 @@
+"""Control groups of apps in the real kernel: made at a start, and their end is everybody's end."""
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from emperor.linux.groups import ControlGroup, ControlGroups, entering, group_name
+from emperor.linux.hierarchies import Hierarchies, Hierarchy, prepare
+from emperor.model.ports import CannotLaunch
+from tests.eventually import eventually, eventually_async
+from tests.linux.control_groups import members, removed
+from tests.traces import PREFIX
+
+MOUNTED = Path("/sys/fs/cgroup")
+V1 = {"pids": "pids", "memory": "memory", "cpu": "cpu", "io": "blkio"}
+# A job that leaves the process group of its parent, in two ways, and tells when it is there.
+ESCAPE = "(setsid sh -c 'echo $$; exec sleep 1000' &) & setsid sleep 1000 & sleep 1000"
+
+
+def mounted_v2() -> Path | None:
+    places = (MOUNTED / "unified", MOUNTED)
+    return next((each for each in places if (each / "cgroup.kill").parent.is_dir()
+                 and (each / "cgroup.controllers").exists()), None)  # fmt: skip
+
+
+def v2(name: str) -> list[Hierarchy]:
+    root = mounted_v2()
+    return [Hierarchy(root / name, frozenset(), is_v2=True)] if root else []
+
+
+def v1(name: str) -> list[Hierarchy]:
+    return [
+        Hierarchy(MOUNTED / folder / name, frozenset({controller}), is_v2=False)
+        for controller, folder in V1.items()
+        if (MOUNTED / folder / "cgroup.procs").exists()
+    ]
+
+
+KINDS: dict[str, Callable[[str], list[Hierarchy]]] = {
+    "v2": v2,
+    "v1": v1,
+    "both": lambda name: [*v2(name), *v1(name)],
+}
+
+
+@pytest.fixture(params=list(KINDS))
+def hierarchies(request: pytest.FixtureRequest) -> Iterator[Hierarchies]:
+    usable = tuple(map(prepare, KINDS[request.param](f"{PREFIX}{uuid4().hex}")))
+    if not usable:
+        pytest.skip("this machine has no such hierarchy")
+    yield Hierarchies(usable)
+    for base in [each.base for each in usable]:
+        eventually(partial(is_gone, base), what=str(base))
+
+
+def is_gone(base: Path) -> bool:
+    return not base.exists() or removed(base)
+
+
+@pytest.fixture
+async def groups(hierarchies: Hierarchies) -> ControlGroups:
+    return ControlGroups(hierarchies, asyncio.get_running_loop())
+
+
+def bases(groups: ControlGroups) -> list[Path]:
+    return groups.folders(".")
+
+
+def made(groups: ControlGroups, domain: str = "a.example", run: int = 1) -> ControlGroup:
+    group = groups.group(group_name(4321, domain, run))
+    assert group
+    group.make()
+    return group
+
+
+def run_in(group: ControlGroup, script: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        entering(group.entrances, ["sh", "-c", script]),
+        stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def inside(group: ControlGroup) -> list[str]:
+    return members(group.groups.folders(group.name)[0])
+
+
+def nothing_is_left(groups: ControlGroups) -> bool:
+    return not any(list(base.glob("uid-*")) for base in bases(groups))
+
+
+async def test_a_process_is_in_its_group_from_the_first_moment(groups: ControlGroups) -> None:
+    group = made(groups)
+    with run_in(group, "cat /proc/self/cgroup /proc/self/oom_score_adj; env; pwd") as process:
+        told, _ = process.communicate()
+    assert told.count("/uid-4321/v-a.example/1\n") == len(bases(groups))
+    assert "\n100\n" in told
+    assert "OLDPWD=" not in told
+    group.close()
+    await eventually_async(lambda: nothing_is_left(groups))
+
+
+async def test_nothing_escapes_the_end_of_its_group(groups: ControlGroups) -> None:
+    group = made(groups)
+    neighbour = made(groups, "b.example", 2)
+    with run_in(group, ESCAPE) as process, run_in(neighbour, "sleep 1000") as other:
+        assert process.stdout and process.stdout.readline()
+        eventually(lambda: len(inside(group)) >= 4 and inside(neighbour))
+        group.close()
+        process.wait()
+        await eventually_async(lambda: not bases(groups)[0].joinpath(group.name).exists())
+        assert other.poll() is None
+        neighbour.close()
+        await eventually_async(lambda: nothing_is_left(groups))
+
+
+async def test_a_fork_bomb_ends_with_its_group(groups: ControlGroups) -> None:
+    group = made(groups)
+    with run_in(group, "while :; do sleep 1000 & wait -n 2>/dev/null & done") as bomb:
+        eventually(lambda: len(inside(group)) > 100)
+        group.close()
+        bomb.wait()
+        await eventually_async(lambda: nothing_is_left(groups))
+
+
+async def test_two_processes_of_an_app_have_a_group_each(groups: ControlGroups) -> None:
+    old, new = made(groups, run=1), made(groups, run=2)
+    with run_in(old, "sleep 1000") as one, run_in(new, "sleep 1000") as other:
+        eventually(lambda: inside(old) and inside(new))
+        old.close()
+        one.wait()
+        assert other.poll() is None
+        groups.close()
+
+
+async def test_an_earlier_daemons_groups_end_but_for_those_in_use(
+    groups: ControlGroups, hierarchies: Hierarchies
+) -> None:
+    left, kept = made(groups, run=1), made(groups, run=2)
+    made(groups, "empty.example", run=3)
+    later = ControlGroups(hierarchies, asyncio.get_running_loop())
+    assert later.group(kept.name)
+    with run_in(left, ESCAPE) as one, run_in(kept, "sleep 1000") as other:
+        assert one.stdout and one.stdout.readline()
+        eventually(lambda: inside(kept))
+        later.sweep()
+        assert [path.name for path in bases(groups)[0].glob("uid-*/*/*/")] == ["2"]
+        assert other.poll() is None
+        later.close()
+        assert (one.wait(), other.wait()) == (-9, -9)
+    assert not any(base.exists() for base in bases(groups))
+
+
+async def test_a_base_that_vanished_is_made_again(groups: ControlGroups) -> None:
+    for base in bases(groups):
+        os.rmdir(base)
+    group = made(groups)
+    with run_in(group, "exit 3") as process:
+        assert process.wait() == 3
+    groups.close()
+
+
+async def test_a_group_that_cannot_be_made_is_told() -> None:
+    """As where systemd has stopped the unit of the apps."""
+    gone = Hierarchy(Path("/proc/self/gone"), frozenset(), is_v2=False, is_delegated=True)
+    groups = ControlGroups(Hierarchies((gone,)), asyncio.get_running_loop())
+    with pytest.raises(CannotLaunch, match=r"cannot make .* /proc/self/gone/uid-4321: .*; start "):
+        made(groups)
+
+
+async def test_a_group_that_vanished_lets_nothing_run(groups: ControlGroups) -> None:
+    group = made(groups)
+    for folder in groups.folders(group.name):
+        os.rmdir(folder)
+    with run_in(group, "echo ran") as process:
+        told, _ = process.communicate()
+    assert (process.returncode, told) == (125, "")
+    groups.close()
+
+
+async def test_without_a_hierarchy_there_are_no_groups() -> None:
+    groups = ControlGroups(Hierarchies(()), asyncio.get_running_loop())
+    assert groups.group(group_name(1, "a.example", 1)) is None
+    groups.sweep()
+    groups.close()
