@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from emperor.uwsgi.causes import RULES
-from emperor.uwsgi.cures import ANY_EXCEPTION, CURES, EXCEPTIONS, SIGNALS
+from emperor.uwsgi.cures import ANY_EXCEPTION, CURES, EXCEPTIONS, OTHER_PYTHON, SIGNALS
 
 _COLUMNS = 100
 
@@ -69,7 +69,13 @@ def causes() -> str:
     return _PAGE.format(
         rules="\n".join(_rules()),
         errors=_rows(CURES),
-        exceptions=_rows({**EXCEPTIONS, "any other": ANY_EXCEPTION}),
+        exceptions=_rows(
+            {
+                **EXCEPTIONS,
+                "both, in a virtualenv of another Python": OTHER_PYTHON,
+                "any other": ANY_EXCEPTION,
+            }
+        ),
         signals=_rows(SIGNALS),
     )
 

@@ -37,15 +37,16 @@ from emperor.uwsgi.computed import computed_numbers
 from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.features import plugins_of
 from emperor.uwsgi.findings import Finding, Severity, once
+from emperor.uwsgi.homes import home_of, unusable_home
 from emperor.uwsgi.identity import ROOT, identity_of
 from emperor.uwsgi.included import located, numbered
 from emperor.uwsgi.ini import LOADERS, Ini, Option
 from emperor.uwsgi.jails import unusable_jails
 from emperor.uwsgi.lint import lint
 from emperor.uwsgi.misread import misread_values
-from emperor.uwsgi.paths import unusable_paths, unusable_python
+from emperor.uwsgi.paths import unusable_paths
 from emperor.uwsgi.programs import Where, searched
-from emperor.uwsgi.pythons import binary_of
+from emperor.uwsgi.pythons import binary_of, python_home_of
 from emperor.uwsgi.reader import UwsgiReader
 from emperor.uwsgi.rehearsal import refused_at_start
 from emperor.uwsgi.reloads import restarts
@@ -186,8 +187,18 @@ class Examiner:
             *_moved_includes(ini, place.folder, place.home),
         ]
         if uwsgi.python:
+            found += self._python_home(ini, home, users, uwsgi.python, place.binary)
             found += await self._import(ini, home, users, uwsgi.python, place.binary)
         return found
+
+    def _python_home(
+        self, ini: Ini, folder: str, users: Users, version: str, binary: str
+    ) -> Iterator[Finding]:
+        """A finding about a home of another Python. Raises BrokenIni."""
+        default = self._settings.python_home
+        is_used = python_home_of(ini, self._settings, binary) == str(default)
+        home = home_of(ini, folder, default if is_used else None)
+        return iter(()) if home is None else unusable_home(home, users.load, self._files, version)
 
     def _unusable(
         self, ini: Ini, spec: Spec, home: str, users: Users, python: str | None
@@ -197,8 +208,6 @@ class Examiner:
         yield from unusable_paths(ini, spec, home, users, self._files)
         yield from unusable_commands(ini, home, users, self._files)
         yield from unusable_jails(ini, home, users, self._files, python)
-        if python:
-            yield from unusable_python(ini, home, users, self._files, python)
         yield from computed_numbers(ini, Where(users.start, home, self._files, searched(ini)))
         yield from too_many(ini, spec, self._machine)
         yield from long_paths(ini, spec)

@@ -22,6 +22,7 @@ from emperor.model.ports import CannotLaunch
 from emperor.model.spec import Identity
 from emperor.uwsgi.command import clean_environment
 from emperor.uwsgi.findings import Finding, Severity
+from emperor.uwsgi.homes import shows_packages_of_system
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import HOMES, Ini, Option, refers
 from emperor.uwsgi.places import places
@@ -150,14 +151,9 @@ def _packages(home: Option | None, start: str, version: str) -> list[str] | None
     if home is None:
         return system
     place = os.path.join(start, home.value)
-    try:
-        text = Path(place, "pyvenv.cfg").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    shares = shows_packages_of_system(place)
+    if shares is None:
         return None
-    shares = any(
-        line.replace(" ", "").lower() == "include-system-site-packages=true"
-        for line in text.splitlines()
-    )
     return [f"{place}/lib/python{version}/site-packages", *(system if shares else [])]
 
 

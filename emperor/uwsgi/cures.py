@@ -33,6 +33,8 @@ EXCEPTIONS: Mapping[str, str] = {
     "PermissionError": "let the app's user in: each folder of the path counts",
     "SystemExit": "the app ends itself there",
 }
+# The cure for a module that is missing in a virtual environment of another Python.
+OTHER_PYTHON = "make it anew by python{python} -m venv, as its user"
 DISK_FULL = "free space on that disk"
 ANY_EXCEPTION = "mend that; its log has the traceback"
 

@@ -17,6 +17,7 @@ from emperor.uwsgi.cures import (
     CURES,
     DISK_FULL,
     EXCEPTIONS,
+    OTHER_PYTHON,
     SIGNALS,
 )
 
@@ -35,6 +36,12 @@ _FRAME = re.compile(r'^  File "(?P<file>[^<"][^"]*)", line (?P<line>\d+)', re.MU
 _EXCEPTION_NAME = re.compile(r"(?:Error|Exception|Warning|Exit|Interrupt)$")
 _VIRTUALENV = re.compile(r"^PEP 405 virtualenv detected: (.*)", re.MULTILINE)
 _PYTHON = re.compile(r"^Python version: (\d+\.\d+)", re.MULTILINE)
+# emperor/uwsgi/inside.py says so before the app is imported.
+_OTHER_PYTHON = re.compile(
+    r"^\[emperor\] (?P<cause>\S.* is a virtualenv of Python [\d.]+), and this is (?P<ours>[\d.]+)$",
+    re.MULTILINE,
+)
+_NOT_FOUND = frozenset({"ModuleNotFoundError", "ImportError"})
 # Lines that uWSGI prints also when all is well, or at every exit.
 _CHATTER = re.compile(
     r"""^\s*$ | ^\[emperor\] | ^\*\*\*\ | ^-+ | ^!!!\ no\ internal\ routing
@@ -224,6 +231,11 @@ def _raised(printed: str) -> re.Match[str] | None:
 
 def _exception(raised: re.Match[str], printed: str) -> str:
     text, place = raised[0][:_LONGEST_WORD], _place(printed, raised.start())
+    # uWSGI may have started more than once in the same process.
+    other = _OTHER_PYTHON.search(printed, max(0, printed.rfind("Python version: ")))
+    if other and raised["name"] in _NOT_FOUND:
+        cause, cure = other["cause"], OTHER_PYTHON.format(python=other["ours"])
+        return f"cannot load the app: {text}{place}: {cause}; {cure}"[:_LONGEST]
     return f"cannot load the app: {text}{place}; {_exception_cure(raised, printed)}"[:_LONGEST]
 
 

@@ -5,6 +5,9 @@ lists the folder for that, once for each of the two entries of sys.path that mea
 with 10,000 inis. The finders that take their place here look for the file names of the module, and
 list the folder only if one of them is there. So a module beside the inis is found as before.
 
+It also tells the log of a virtual environment that was made for another Python. Python itself says
+only that a module is missing. (emperor/uwsgi/exits.py)
+
 emperord does not import this file. It must work in every Python 3.5 or later that uWSGI is built
 with. If it fails, or cannot be read as in a chroot, uWSGI goes on without it. It imports only what
 Python has loaded already: any other module would be looked for in the folder.
@@ -54,3 +57,19 @@ if os.getcwdb() == uwsgi.magic_table[b"v"]:
     # The finder of an empty entry in sys.path is kept by the name of the folder.
     glance_at(os.getcwd())
     glance_at(".")
+
+
+def made_for(home: str) -> str:
+    """The version of Python that a virtual environment has a library for."""
+    try:
+        names = os.listdir(home + "/lib")
+    except OSError:
+        return OURS
+    versions = [name[len("python") :] for name in names if name.startswith("python")]
+    return OURS if OURS in versions else min(versions, default=OURS)
+
+
+OURS = "{}.{}".format(*sys.version_info)
+if sys.prefix != sys.base_prefix and made_for(sys.prefix) != OURS:
+    text = "[emperor] {} is a virtualenv of Python {}, and this is {}\n"
+    sys.stderr.write(text.format(sys.prefix, made_for(sys.prefix), OURS))

@@ -206,7 +206,7 @@ def unusable_paths(
     for option, rule in _ruled(ini, spec):
         user = rule.user(users)
         for value in rule.paths(option.value):
-            path = _resolved(value, start if rule.after_chdir else folder)
+            path = resolved_path(value, start if rule.after_chdir else folder)
             if path is None or path == spec.socket:
                 continue
             need = rule.need
@@ -226,7 +226,7 @@ def unusable_paths(
 
 
 def _unusable_chroot(option: Option, users: Users, files: Files) -> Iterator[Finding]:
-    path = _resolved(option.value, None)
+    path = resolved_path(option.value, None)
     if path and (problem := problem_at(Need.ENTER, path, users.start, files)):
         text, cure = problem
         yield Finding(option.line, Severity.ERROR, f"{text}, so the app does not start", cure)
@@ -246,7 +246,7 @@ def _ruled(ini: Ini, spec: Spec) -> Iterator[tuple[Option, _Rule]]:
         yield from ((option, rule) for option in ini.options if option.key in group)
 
 
-def _resolved(value: str, folder: str | None) -> str | None:
+def resolved_path(value: str, folder: str | None) -> str | None:
     """The path that a value names, seen from `folder`; None where only uWSGI knows."""
     if not value or refers(value) or _LOST_BYTE in value:
         return None
@@ -352,27 +352,3 @@ def _without_callable(option: Option, path: str, user: Identity, files: Files) -
     if colon and files.access(file, user).way is Way.REACHED:
         return f"write {option.key} = {option.value.rpartition(':')[0]}, and callable = {name}"
     return None
-
-
-def unusable_python(
-    ini: Ini, folder: str, users: Users, files: Files, version: str
-) -> Iterator[Finding]:
-    """A finding about a virtual environment that is not one of uWSGI's own Python `version`, for
-    example 3.11. A folder without pyvenv.cfg counts as a whole Python (plugins/python)."""
-    named = named_home(ini)
-    start = places(ini.last, folder).folder
-    home = _resolved(named.value, start) if named else None
-    if named is None or home is None or problem_at(Need.ENTER, home, users.load, files):
-        return
-
-    def is_missing(path: str) -> bool:
-        return files.access(f"{home}/{path}", users.load).way is Way.MISSING
-
-    line, library = named.line, f"lib/python{version}"
-    cure = f"make it anew by python{version} -m venv, or choose its Python by python in [emperor]"
-    if is_missing("pyvenv.cfg") and is_missing(library):
-        text = f"{home} is no virtual environment of Python {version}, so the app does not start"
-        yield Finding(line, Severity.ERROR, text, cure)
-    elif is_missing(library):
-        text = f"{home} is of another Python than uWSGI's {version}, so the app lacks its packages"
-        yield Finding(line, Severity.WARNING, text, cure)

@@ -386,3 +386,15 @@ def test_an_ini_is_judged_by_the_uwsgi_that_it_chooses(desk: Desk) -> None:
     assert "forkpty-router is of uWSGI's plugin forkptyrouter" in desk.check(path).out
     path = desk.write("b.example.ini", f"{text}python = 2.7\n")
     assert "there is no Python '2.7'" in desk.check(path).out
+
+
+def test_a_python_home_of_another_python_is_found_for_each_ini(desk: Desk) -> None:
+    (desk.folder / "common/lib/python2.7").mkdir(parents=True)
+    (desk.folder / "common/pyvenv.cfg").touch()
+    desk.settle(f"vassals-dir = {desk.folder}\npython-home = {desk.folder}/common")
+    path = desk.write("a.example.ini", GOOD)
+    out = desk.check(path).out
+    assert f"{desk.folder}/common is a virtual environment of Python 2.7, and uWSGI has 3." in out
+    assert "or drop python-home" in out
+    path = desk.write("b.example.ini", f"{GOOD}python-home = /usr\n")
+    assert "virtual environment" not in desk.check(path).out

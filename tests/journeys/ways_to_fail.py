@@ -367,9 +367,9 @@ APPS = (
     ),
     Failure(
         "virtualenv-of-another-python",
-        "cannot load the app: ModuleNotFoundError: No module named 'flask' ({site}/app.py, line 1);"
-        " install it in {old} for Python {python}, or correct virtualenv, pythonpath, chdir or"
-        " module",
+        "cannot load the app: ModuleNotFoundError: No module named 'flask' ({site}/app.py, line 1):"
+        " {old} is a virtualenv of Python 2.7; make it anew by python{python} -m venv, as its"
+        " user",
         "virtualenv = {old}",
         app="import flask\n",
     ),
