@@ -42,7 +42,7 @@ def moment(text: str, now: datetime) -> datetime:
     """The time that `text` means: a duration before `now`, as 10m, or a time as
     2026-03-01 12:00:00, in the local time zone if it names none. Raises ValueError."""
     try:
-        return now - timedelta(seconds=parse_duration(text))
+        return now - timedelta(seconds=parse_duration(text.removesuffix(" ago")))
     except (ValueError, OverflowError):
         return datetime.fromisoformat(text).astimezone()
 
@@ -80,7 +80,7 @@ def missed(before: int | None, seq: int) -> list[Text]:
 )  # fmt: skip
 @click.option(
     "--since", metavar="TIME", callback=_since,
-    help="Only events from TIME on: 10m ago, or at '2026-03-01 12:00:00'.",
+    help="Only events from TIME on: 10m, which is ten minutes ago, or '2026-03-01 12:00:00'.",
 )  # fmt: skip
 @click.option(
     "--domain", "domains", metavar="DOMAIN", multiple=True, shell_complete=complete_domain,

@@ -13,14 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from emperor.cli import text
 from emperor.cli.arguments import domains_argument
 from emperor.cli.client import connect
-from emperor.cli.console import show, terminal
+from emperor.cli.console import edge, show, terminal, wrapped
 from emperor.cli.failure import NoSuchVassal
 from emperor.cli.names import resolve
 from emperor.cli.records import parse
@@ -38,8 +37,6 @@ There is no vassal yet. Drop an ini, named after its domain, into the folder of 
 
 
 NOTHING_FAILED = "No vassal has failed, and every ini is served."
-# Of a wrapped line, the lines after the first are indented.
-INDENT = "  "
 
 
 def headline(report: Report, now: datetime) -> Text:
@@ -135,16 +132,6 @@ def page(
     return lines
 
 
-def wrapped(line: Text, width: int) -> list[Text]:
-    """`line` in lines of at most `width` cells, broken between words where that is possible."""
-    if line.cell_len <= width:
-        return [line]
-    lines = line.wrap(Console(), max(1, width - len(INDENT)))
-    for each in lines:
-        each.rstrip()
-    return [lines[0], *(Text(INDENT).append_text(each) for each in lines[1:])]
-
-
 def _bounded_troubles(report: Report, now: datetime, width: int, limit: int) -> list[Text]:
     """The troubles in at most `limit` lines, the first ones whole where that is possible."""
     left = len(failed(report).vassals) + len(report.refused)
@@ -234,9 +221,7 @@ async def _print(run_dir: Path, domains: tuple[str, ...], is_failed: bool, raw: 
         click.echo(json.dumps(as_json(shown)) if domains or is_failed else answer)
     elif found.vassals or found.refused or not domains:
         console = terminal()
-        # What reads a pipe, grep say, has no edge to be cut at.
-        width = console.width if console.is_terminal else sys.maxsize
-        show(console, page(found, datetime.now(UTC), width, shown=shown))
+        show(console, page(found, datetime.now(UTC), edge(console), shown=shown))
     _insist(found, domains)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from emperor.cli.arguments import domain_argument
 from emperor.cli.client import connect
-from emperor.cli.console import show, terminal
+from emperor.cli.console import edge, show, terminal, wrapped
 from emperor.cli.names import tell
 from emperor.cli.table import STYLE
 from emperor.cli.text import clock, cpu, duration, memory, one_line, plain, since, until
@@ -154,11 +155,19 @@ def _sleeps(status: VassalStatus, now: datetime) -> str:
     if status.state is ReportedState.STOPPING:
         return ""
     if not status.idle_seconds:
-        return "never: it runs always"
+        return _sleeps_never(status)
     if status.reap_at is None:
         return f"after {duration(status.idle_seconds)} without a hit"
     left = until(status.reap_at, now)
     return f"in {left}, unless somebody uses it (idle = {status.idle_seconds})"
+
+
+def _sleeps_never(status: VassalStatus) -> str:
+    if status.maintenance_since is not None:
+        return "until the end of the maintenance; then it runs always"
+    if status.state in (ReportedState.PARKED, ReportedState.NAPPING):
+        return "until the next hit or start, by an order or an eviction; then it runs always"
+    return "never: it runs always"
 
 
 def _failed(status: VassalStatus, now: datetime) -> str:
@@ -170,17 +179,19 @@ def _failed(status: VassalStatus, now: datetime) -> str:
     return f"{text}; throttled for {until(status.retry_at, now)}, emperorctl start pardons at once"
 
 
-def story(detail: VassalDetail, now: datetime) -> list[Text]:
-    """All that `emperorctl why` prints."""
+def story(detail: VassalDetail, now: datetime, width: int = sys.maxsize) -> list[Text]:
+    """All that `emperorctl why` prints, in lines of at most `width` cells; a line of the log has as
+    many as the app wrote."""
     rows = facts(detail, now)
     margin = max(len(label) for label, _ in rows) + 2
     lines = [Text(plain(detail.status.name), style="bold")]
     for label, text in rows:
-        line = Text.assemble("  ", (label.ljust(margin), "dim"), text)
+        first, *others = wrapped(Text(text), width - 2 - margin, indent="")
+        line = Text.assemble("  ", (label.ljust(margin), "dim"), first)
         if label == "state":
             state = detail.status.state
             line.stylize(STYLE[state], 2 + margin, 2 + margin + len(state.value))
-        lines.append(line)
+        lines += [line, *(Text(" " * (2 + margin)).append_text(other) for other in others)]
     if detail.log_tail:
         lines += [Text(), Text("The end of its log:", style="bold")]
         lines += [Text(f"  {plain(line, keep=chr(9))}") for line in detail.log_tail]
@@ -204,4 +215,5 @@ async def _why(run_dir: Path, domain: str, raw: bool) -> None:
         click.echo(json.dumps(as_json(detail)))
     else:
         tell(domain, detail)
-        show(terminal(), story(detail, datetime.now(UTC)))
+        console = terminal()
+        show(console, story(detail, datetime.now(UTC), edge(console)))

@@ -129,6 +129,7 @@ def test_a_time_that_is_none_is_wrong_usage(ctl: Ctl) -> None:
 
 def test_a_time_without_a_zone_is_local() -> None:
     assert moment("90s", NOW) == NOW - timedelta(seconds=90)
+    assert moment("10m ago", NOW) == NOW - timedelta(minutes=10)
     assert moment("2026-03-01 12:00", NOW) == datetime(2026, 3, 1, 12).astimezone()
 
 

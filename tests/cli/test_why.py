@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from emperor.cli.why import facts, phases, story
-from emperor.model.status import ReportedState, VassalDetail, Wake
+from emperor.model.status import ReportedState, VassalDetail, VassalStatus, Wake
 from tests.cli.conftest import Ctl
 from tests.cli.fake_emperor import FakeEmperor
 from tests.cli.records import GOAT, NOW, before, detail, parked, running, throttled
@@ -70,6 +70,30 @@ def test_it_tells_the_last_stop_and_the_next_one() -> None:
         _told(detail(replace(running(GOAT), idle_seconds=0)))["sleeps"] == "never: it runs always"
     )
     assert _told(detail(parked(GOAT)))["sleeps"] == "after 26h without a hit"
+
+
+@pytest.mark.parametrize(
+    ("status", "sleeps"),
+    [
+        (parked(GOAT),
+         "until the next hit or start, by an order or an eviction; then it runs always"),
+        (replace(parked(GOAT), maintenance_since=NOW),
+         "until the end of the maintenance; then it runs always"),
+        (throttled(GOAT), "never: it runs always"),
+    ],
+)  # fmt: skip
+def test_an_app_that_runs_always_may_sleep_by_an_order(status: VassalStatus, sleeps: str) -> None:
+    assert _told(detail(replace(status, idle_seconds=0)))["sleeps"] == sleeps
+
+
+def test_it_is_wrapped_at_the_width_of_a_terminal() -> None:
+    error = " ".join(["the app has no module of that name"] * 9) + "; install it"
+    of = replace(detail(running(GOAT)), ini_error=error, aliases=("a" * 100,))
+    lines = [line.plain for line in story(of, NOW, 80)]
+    assert max(map(len, lines)) <= 80
+    texts = " ".join(line[10:].strip() for line in lines)
+    assert error in texts
+    assert f"{'':10}" + "a" * 30 in "\n".join(lines)
 
 
 def test_a_vassal_that_never_ran_has_no_history() -> None:
