@@ -160,6 +160,7 @@ nginx asks on `activate.sock` with any method and any path; `nginx/emperord/jour
 with GET. Headers of the request:
 
 - `X-Domain`: the host name that the app is wanted for.
+- `X-Host`: the host that the visitor has asked for, if that is another name. Pages show it.
 - `X-Navigate`: `1` when a browser navigates, which can be shown a page that loads itself again.
 - `X-Html`: `1` when an answer is better in HTML than in plain text.
 - `X-Try`: one more `1` each time that this request comes back; `1` the first time.

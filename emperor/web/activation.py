@@ -88,13 +88,15 @@ def outcome(vassal: Vassal | None, now: float) -> Run | Wait | Answer:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """What nginx says about a request that the app did not take. `navigates`: a browser navigates,
+    """What nginx says about a request that the app did not take. `domain` is the app's name or a
+    host of it, and `host` what the visitor has asked for. `navigates`: a browser navigates,
     and asks again by itself. `wants_html`: the answer is better in HTML. `tries`: how often nginx
     has asked here for this request. `runs`: how often the app may have begun to handle it.
     `refused_file`: what the app has named in X-Accel-Redirect, and nginx does not send. `may_run`:
     its method allows another run. `head_bytes`: its size without the body."""
 
     domain: str
+    host: str
     navigates: bool
     wants_html: bool
     tries: int
@@ -111,8 +113,10 @@ class Hit:
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> "Hit":
         """Read the headers that nginx/emperord/journey.conf sets."""
+        domain = _printable(headers.get("X-Domain")) or ""
         return cls(
-            domain=_printable(headers.get("X-Domain")) or "",
+            domain=domain,
+            host=_printable(headers.get("X-Host")) or domain,
             navigates=headers.get("X-Navigate") == "1",
             wants_html=headers.get("X-Html") == "1",
             tries=len(headers.get("X-Try", "")),
@@ -256,8 +260,8 @@ class Activation:
         ):
             log.warning(
                 "cannot send the file %r that %s names in X-Accel-Redirect: it is in no folder that"
-                " /etc/nginx/emperord/downloads.conf lists for this host; add the folder there",
-                hit.refused_file, hit.domain,
+                " /etc/nginx/emperord/downloads.conf lists for %s; add the folder there",
+                hit.refused_file, vassal.spec.domain, hit.domain,
                 extra=about(vassal.spec.domain),
             )  # fmt: skip
         return self._respond(Answer(Page.NO_DOWNLOAD), hit)
@@ -339,11 +343,12 @@ class Activation:
         return web.Response(status=wording.status, text=text, content_type=kind, headers=headers)
 
     def _visit(self, page: Page, hit: Hit) -> Visit:
-        vassal = self._governor.vassals.serving(hit.domain)
-        if vassal is None:
-            return Visit(hit.domain, hit.request_id or "", None)
-        said = _estimate(vassal, self._governor.now()) if page is Page.WAITING else ""
-        return Visit(hit.domain, hit.request_id or "", vassal.spec.domain, said)
+        found = self._hosts.answering(hit.domain)
+        request = hit.request_id or ""
+        if isinstance(found, Vassal):
+            said = _estimate(found, self._governor.now()) if page is Page.WAITING else ""
+            return Visit(hit.host, request, found.spec.domain, said)
+        return Visit(hit.host, request, found.domain if isinstance(found, Refusal) else None)
 
 
 def _estimate(vassal: Vassal, now: float) -> str:

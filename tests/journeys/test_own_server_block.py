@@ -51,6 +51,14 @@ def test_an_own_block_wakes_the_app_and_serves_files(site: Backend) -> None:
     assert site.get(DOMAIN).status == 200
 
 
+def test_a_page_shows_the_visitors_host_and_not_the_apps_name(site: Backend) -> None:
+    assert site.call("POST", "/v1/vassals/shop/maintenance-on")[0] == 200
+    text = site.browse(DOMAIN).text
+    assert DOMAIN in text
+    assert ">shop<" not in text
+    assert site.call("POST", "/v1/vassals/shop/maintenance-off")[0] == 200
+
+
 def test_the_redirect_of_an_own_block_wakes_no_app(site: Backend) -> None:
     reply = site.get(f"www.{DOMAIN}", "/a?b=c")
     assert (reply.status, reply.headers["location"]) == (301, f"http://{DOMAIN}/a?b=c")

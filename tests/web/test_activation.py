@@ -515,6 +515,36 @@ async def test_the_nearest_wildcard_answers_for_a_host(host: str, served_by: str
         assert listener.links == ([] if host == served_by else [host])
 
 
+@pytest.mark.parametrize(
+    ("host", "text"),
+    [
+        ("www.shop.example", "wildcard: www.shop.example"),
+        ("refused.shop.example", "refused: refused.shop.example"),
+        ("none.example", "all: none.example"),
+    ],
+)
+async def test_the_own_page_of_an_app_shows_the_visitors_host(
+    tmp_path: Path, host: str, text: str
+) -> None:
+    world = World()
+    world.add("_.shop.example")
+    world.governor.order(world.governor.vassals["_.shop.example"], Event.MAINTENANCE_ON, "test")
+    for domain, said in (
+        ("_.shop.example", "wildcard"),
+        ("refused.shop.example", "refused"),
+        ("", "all"),
+    ):
+        (tmp_path / domain).mkdir(exist_ok=True)
+        for name in ("maintenance", "error", "404"):
+            (tmp_path / domain / f"{name}.html").write_text(f"{said}: {{{{ domain }}}}")
+    inis = FakeInis(["refused.shop.example"])
+    async with front(world, settings(pages_dir=str(tmp_path)), inis) as nginx:
+        reply = await nginx.ask(host, wants_html=True)
+        assert await reply.text() == text
+        named = await nginx.ask(host, wants_html=True, also={"X-Host": "<visited>.example"})
+        assert (await named.text()).endswith(": &lt;visited&gt;.example")
+
+
 async def test_an_ini_that_is_gone_leaves_no_link_beside_its_folder() -> None:
     world = World()
     world.add("_")
