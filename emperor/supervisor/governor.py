@@ -283,13 +283,14 @@ class Governor:
 
     def _change(self, what: Occurrence, decision: Decision, changed: Turn) -> None:
         """Write down in the record what was decided, and one line in the log."""
-        vassal, before, detail = what.vassal, what.vassal.state, what.why
+        vassal, before = what.vassal, what.vassal.state
+        why = detail = versions.explained(vassal, what.event, what.why)
         if decision.notes_stop:
             vassal.last_stop = Stop(self.now(), what.why)
         if what.event is Event.FAILED and decision.to is State.THROTTLED:
-            detail = self._count_failure(vassal, what.why)
+            detail = self._count_failure(vassal, why)
         if decision.is_error or decision.clears_error:
-            vassal.last_error = what.why if decision.is_error else None
+            vassal.last_error = why if decision.is_error else None
         if decision.pardons:
             vassal.consecutive_failures = 0
         if what.event in PARDONS:

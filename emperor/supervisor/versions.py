@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
-from emperor.model.fallback import Turn, Versions, tries_newest
+from emperor.model.fallback import FAILED_BOOTS, Turn, Versions, tries_newest
 from emperor.model.lifecycle import Event, State
 from emperor.model.ports import CannotListen
 from emperor.model.snapshot import FailedVersion, Version
@@ -108,20 +108,42 @@ def why_fallen_back(vassal: Vassal) -> str | None:
     )
 
 
-def _may_fall_back(vassal: Vassal) -> bool:
-    """Whether the good version may replace the one in effect. A socket that the newer one has given
-    up may be another ini's by now. A user whose ini it is no longer gets no process from it."""
+def explained(vassal: Vassal, event: Event, why: str) -> str:
+    """Why a boot has failed, and why the last good version is not used, if there is one."""
+    is_failure = (vassal.state, event) in FAILED_BOOTS
     good = vassal.good
-    if good is None or not good.text or good.stamp is None or vassal.stamp is None:
-        return False
-    owners = [(stamp.uid, stamp.gid) for stamp in (good.stamp, vassal.stamp)]
+    if not is_failure or good is None or (good.spec, good.text) == (vassal.spec, vassal.text):
+        return why
+    reason = _why_unusable(good, vassal)
+    return f"{why}; the last good version is not used: {reason}" if reason else why
+
+
+def _may_fall_back(vassal: Vassal) -> bool:
+    """Whether the good version may replace the one in effect."""
+    good = vassal.good
     return (
-        owners[0] == owners[1]
-        and good.spec.runs_as == vassal.spec.runs_as
-        and good.spec.socket == vassal.spec.socket
-        and set(good.spec.foreign_sockets) <= set(vassal.spec.foreign_sockets)
+        good is not None
         and (good.spec, good.text) != (vassal.spec, vassal.text)
+        and _why_unusable(good, vassal) is None
     )
+
+
+def _why_unusable(good: Version, vassal: Vassal) -> str | None:
+    """Why the good version may not replace the one in effect. A socket that the newer one has given
+    up may be another ini's by now. A user whose ini it is no longer gets no process from it."""
+    if not good.text or good.stamp is None or vassal.stamp is None:
+        return "its text was not kept"
+    owners = [(stamp.uid, stamp.gid) for stamp in (good.stamp, vassal.stamp)]
+    if owners[0] != owners[1]:
+        return "the ini had another owner"
+    if good.spec.runs_as != vassal.spec.runs_as:
+        return "it ran as another user"
+    given_up = set(good.spec.foreign_sockets) - set(vassal.spec.foreign_sockets)
+    if good.spec.socket != vassal.spec.socket:
+        given_up.add(good.spec.socket)
+    if given_up:
+        return f"it has the socket {min(given_up)}, which the new one has given up"
+    return None
 
 
 def _in_effect(vassal: Vassal) -> Version:

@@ -233,20 +233,35 @@ def test_further_names_follow_the_newest_version() -> None:
 
 
 @pytest.mark.parametrize(
-    ("good", "newer", "uid"),
+    ("good", "newer", "uid", "reason"),
     [
-        (replace(SPEC, foreign_sockets=("/s/x",)), NEWER, 0),
-        (replace(SPEC, identity=Identity(1, 1, "a")), NEWER, 0),
-        (replace(SPEC, drops_to="uid = a"), NEWER, 0),
-        (SPEC, NEWER, 1000),
+        (replace(SPEC, foreign_sockets=("/s/x",)), NEWER, 0,
+         "it has the socket /s/x, which the new one has given up"),
+        (replace(SPEC, identity=Identity(1, 1, "a")), NEWER, 0, "it ran as another user"),
+        (replace(SPEC, drops_to="uid = a"), NEWER, 0, "it ran as another user"),
+        (SPEC, NEWER, 1000, "the ini had another owner"),
     ],
-)
-def test_what_another_may_have_by_now_is_not_taken_back(good: Spec, newer: Spec, uid: int) -> None:
+)  # fmt: skip
+def test_what_another_may_have_by_now_is_not_taken_back(
+    good: Spec, newer: Spec, uid: int, reason: str
+) -> None:
     world = world_of(good)
     world.governor.revise(newer, stamp(2, uid), NEWER_TEXT)
     world.hit()
     fail(world)
     assert (world.state, world.vassal.spec) == ("throttled", newer)
+    assert (world.vassal.last_error or "").endswith(f"the last good version is not used: {reason}")
+
+
+def test_a_failed_successor_tells_why_the_good_one_is_lost() -> None:
+    world = world_of(replace(SPEC, foreign_sockets=("/s/x",)))
+    world.run()
+    change(world)
+    fail(world)
+    assert world.state == "running"
+    assert "the last good version is not used: it has the socket /s/x" in str(
+        world.vassal.last_error
+    )
 
 
 def test_the_same_text_written_again_is_no_newer_version() -> None:
