@@ -34,7 +34,7 @@ from docs.examples.screen import watch
 from emperor.cli.placement import Placement, Rule
 from emperor.cli.route import route_of
 
-# It fits a terminal of 80 columns and 24 lines.
+# With the tables below it, this fits a terminal of 80 columns and 24 lines.
 TEXT = """\
 A load balancer and two backends run. Each backend has the same three apps, all
 asleep; they fall asleep again after {idle} seconds. In another terminal, first:
@@ -44,6 +44,10 @@ Wake the apps, here or in a browser (/admin/ is for admin, {password}):
   curl http://django.localhost:{http}/
   curl http://flask.localhost:{http}/
   curl -k https://welcome.localhost:{https}/
+The inis are in {home}/vassals; touch one, add one.
+"""
+# Without tables, the text goes on so.
+MORE = """\
 Ask which backend the balancer chooses, by a hash of the name; inspect an app:
   ./emperorctl route --backends lua/init_backends.lua flask.localhost
   ./emperorctl why flask.localhost
@@ -57,8 +61,9 @@ backend, up= is who was asked. Two seconds after its start it answers again.
 Or drain it, as before an upgrade of the machine, and end the drain:
   ./emperorctl drain
   ./emperorctl undrain
-Ctrl-C stops everything and removes the demo's files.
 """
+MORE_IS_THERE = "For more to try (route, why, a backend that stops, a drain): cat more.txt\n"
+END = "Ctrl-C stops everything and removes the demo's files."
 
 
 def main() -> None:
@@ -103,8 +108,9 @@ def run(port: int) -> None:
             conf = balancer.render(folder / "balancer", http, https, BACKENDS)
             stack.enter_context(nginx(conf))
             _let_in(fleet)
-            print(_welcome(fleet, conf), flush=True)
-            asyncio.run(watch(fleet.backends))
+            text = _welcome(fleet, conf, has_tables=sys.stdout.isatty())
+            print(text, flush=True)
+            asyncio.run(watch(fleet.backends, below=len(text.splitlines())))
             raise DemoError(f"cannot go on: every emperord has ended. Their logs:\n{_logs(fleet)}")
         print("\nStopping ...", flush=True)
         # A second interrupt must not stop the cleanup.
@@ -124,21 +130,24 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _welcome(fleet: Fleet, balancer_conf: Path) -> str:
+def _welcome(fleet: Fleet, balancer_conf: Path, has_tables: bool) -> str:
     """What runs and what to try. Each command is on a line of its own, to be pasted."""
     place = balancer_conf.parent
     home = _home_of("flask.localhost", fleet, place / "lua" / "init_backends.lua")
     (place / "emperorctl").symlink_to(BIN / "emperorctl")
-    return TEXT.format(
-        folder=place,
-        home=home.folder,
-        run_dir=home.run_dir,
-        password=fleet.password,
-        http=fleet.http,
-        https=fleet.https,
-        idle=IDLE_SECONDS,
-        sudo="sudo " if "SUDO_USER" in os.environ else "",
-    )
+    values = {
+        "folder": place,
+        "home": home.folder,
+        "run_dir": home.run_dir,
+        "password": fleet.password,
+        "http": fleet.http,
+        "https": fleet.https,
+        "idle": IDLE_SECONDS,
+        "sudo": "sudo " if "SUDO_USER" in os.environ else "",
+    }
+    more = MORE.format_map(values)
+    (place / "more.txt").write_text(more)
+    return TEXT.format_map(values) + (MORE_IS_THERE if has_tables else more) + END
 
 
 def _home_of(domain: str, fleet: Fleet, backends: Path) -> Backend:

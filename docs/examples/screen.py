@@ -3,7 +3,7 @@ a line for each event."""
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 
@@ -22,10 +22,10 @@ from emperor.model.status import Report, TransitionEvent
 PAST_EVENTS = 100
 
 
-async def watch(backends: Sequence[Backend]) -> None:
-    """Show the vassals. Returns when every emperord has ended."""
+async def watch(backends: Sequence[Backend], below: int) -> None:
+    """Show the vassals, `below` so many lines of text. Returns when every emperord has ended."""
     if sys.stdout.isatty():
-        await _show_tables(backends)
+        await _show_tables(backends, below)
     else:
         await _show_events(backends)
 
@@ -50,11 +50,10 @@ async def _show_events_of(backend: Backend) -> None:
         print(error)
 
 
-async def _show_tables(backends: Sequence[Backend]) -> None:
+async def _show_tables(backends: Sequence[Backend], below: int) -> None:
     """Show the tables of `emperorctl status --watch`, one for each backend, below the text that was
     printed before; --watch itself would hide that text."""
     console = terminal()
-    height = console.height // len(backends) - 2
     async with AsyncExitStack() as stack:
         clients = {
             backend: await stack.enter_async_context(connect(backend.run_dir))
@@ -63,12 +62,20 @@ async def _show_tables(backends: Sequence[Backend]) -> None:
         with Live(console=console, auto_refresh=False) as live:
             reports = await _get_reports(clients)
             while any(isinstance(report, Report) for report in reports.values()):
-                lines = []
-                for backend, report in reports.items():
-                    lines += [_heading(backend), *_table(report, console.width, height), Text()]
-                live.update(Text("\n").join(lines[:-1]), refresh=True)
+                lines = tables(reports, console.width, console.height - below)
+                live.update(Text("\n").join(lines), refresh=True)
                 await asyncio.sleep(REFRESH_SECONDS)
                 reports = await _get_reports(clients)
+
+
+def tables(reports: Mapping[Backend, Report | Failed], width: int, height: int) -> list[Text]:
+    """What `emperorctl status` shows of each backend, in `height` lines where that is possible. The
+    cursor needs one of them."""
+    each = (height - 1) // len(reports) - 1
+    lines = []
+    for backend, report in reports.items():
+        lines += [_heading(backend), *_table(report, width, each)]
+    return lines
 
 
 async def _get_reports(clients: dict[Backend, Client]) -> dict[Backend, Report | Failed]:
@@ -92,4 +99,10 @@ def _heading(backend: Backend) -> Text:
 def _table(report: Report | Failed, width: int, height: int) -> list[Text]:
     if isinstance(report, Failed):
         return [Text(str(report))]
-    return page(report, datetime.now(UTC), width, height)
+    now = datetime.now(UTC)
+    lines = page(report, now, width)
+    if len(lines) <= height:
+        return lines
+    # Without the line about the daemon, and the blank line below it.
+    begin = [line.plain for line in lines].index("") + 1
+    return page(report, now, width, height + begin)[begin:]

@@ -14,6 +14,9 @@ import psutil
 import pytest
 
 from docs.examples import demo as demo_program
+from docs.examples.layout import BACKENDS, Backend
+from docs.examples.screen import tables
+from tests.cli.records import report, running
 from tests.eventually import PATIENCE_SECONDS, eventually
 from tests.http_client import Request, ask
 
@@ -103,6 +106,22 @@ def test_its_text_fits_a_terminal_of_80_columns(demo: Demo) -> None:
     end = text.index(next(line for line in text if line.startswith("Ctrl-C")))
     assert end + 1 < 24
     assert max(map(len, text[:end])) <= 80
+
+
+def test_its_text_and_tables_fit_a_terminal_of_24_lines(demo: Demo) -> None:
+    values = dict.fromkeys(("idle", "folder", "run_dir", "password", "http", "https", "home"), "x")
+    text = demo_program.TEXT.format_map(values) + demo_program.MORE_IS_THERE + demo_program.END
+    told = report(*map(running, HOSTS))
+    machines = [Backend(address, demo.folder / address) for address in BACKENDS]
+    below = len(text.splitlines())
+    lines = tables(dict.fromkeys(machines, told), 80, 24 - below)
+    assert below + len(lines) < 24
+    assert sum(host in line.plain for host in HOSTS for line in lines) == 2 * len(HOSTS)
+    long = [line for line in demo.printed.splitlines() if len(line) > 80]
+    assert not long
+    inis = demo.folder / demo.home / "vassals"
+    assert f"{inis};" in demo.printed
+    assert (inis / "flask.localhost.ini").exists()
 
 
 def test_its_advice_is_true_and_an_interrupt_ends_everything(demo: Demo) -> None:
