@@ -29,7 +29,7 @@ from emperor.model.lifecycle import (
     room,
 )
 from emperor.model.log_fields import about
-from emperor.model.policy import most_starting, throttle_seconds
+from emperor.model.policy import most_starting
 from emperor.model.ports import CannotLaunch, Ports, Recorder
 from emperor.model.settings import Settings
 from emperor.model.snapshot import PendingEvent, Version
@@ -48,6 +48,7 @@ from emperor.supervisor.registry import Registry, for_each, log_fault
 from emperor.supervisor.restore import Restorer, SavedVassal
 from emperor.supervisor.scheduler import Scheduler, Surroundings
 from emperor.supervisor.subscribers import Subscribers
+from emperor.supervisor.throttle import Throttle
 
 log = logging.getLogger("emperord.governor")
 
@@ -56,8 +57,8 @@ class Governor:
     """Every vassal, by domain. All of it runs in one thread."""
 
     def __init__(self, settings: Settings, ports: Ports, recorder: Recorder) -> None:
-        self._settings = settings
         self._ports = ports
+        self._throttle = Throttle(settings, ports.clock, ports.chance)
         self._recorder = recorder
         self.vassals = Registry()
         self.checkpoint = Checkpoint(ports.store)
@@ -288,7 +289,8 @@ class Governor:
         if decision.notes_stop:
             vassal.last_stop = Stop(self.now(), what.why)
         if what.event is Event.FAILED and decision.to is State.THROTTLED:
-            detail = self._count_failure(vassal, why)
+            self._effects.replace_listener(vassal)
+            detail = f"{why}; next try in {self._throttle.begin(vassal):.1f} s"
         if decision.is_error or decision.clears_error:
             vassal.last_error = why if decision.is_error else None
         if decision.pardons:
@@ -316,18 +318,6 @@ class Governor:
         level = Level.WARNING if decision.is_warning else Level.INFO
         at = self._ports.wall_clock()
         self._recorder.record(transition_event(at, before, what, detail, level))
-
-    def _count_failure(self, vassal: Vassal, why: str) -> str:
-        self._effects.replace_listener(vassal)
-        vassal.consecutive_failures += 1
-        delay = throttle_seconds(
-            vassal.consecutive_failures,
-            self._settings.throttle_first,
-            self._settings.throttle_max,
-            self._ports.chance(),
-        )
-        vassal.retry_at = self.now() + delay
-        return f"{why}; next try in {delay:.1f} s"
 
     def _apply(self, vassal: Vassal, cause: Cause) -> Occurrence | None:
         """Make the world agree with the state. Returns the event to handle next where a process
