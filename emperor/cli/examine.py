@@ -23,6 +23,7 @@ from emperor.model.definition import BrokenIni, Definition
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.settings import Settings
 from emperor.model.spec import Identity, Spec, WireProtocol
+from emperor.model.wildcard import misspelt
 from emperor.sources.files import read_ini
 from emperor.uwsgi.addresses import (
     awaited_ports,
@@ -31,6 +32,7 @@ from emperor.uwsgi.addresses import (
     unusable_addresses,
 )
 from emperor.uwsgi.apps import problem_of, sources_of, unimportable
+from emperor.uwsgi.background import unusable_background
 from emperor.uwsgi.capacity import too_many
 from emperor.uwsgi.commands import unusable_commands
 from emperor.uwsgi.computed import computed_numbers
@@ -62,6 +64,7 @@ from emperor.uwsgi.users import (
     users_of,
 )
 from emperor.uwsgi.values import refused_values, unset_variables
+from emperor.uwsgi.variables import odd_variables
 
 FIRST_OPEN_PORT = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
@@ -180,6 +183,7 @@ class Examiner:
             *_ignored_in_others(ini, uwsgi),
             *refused_values(ini, uwsgi.options),
             *misread_values(ini),
+            *odd_variables(ini),
             *unknown_users(ini, start, self._accounts),
             *ignored_users(ini, start, self._accounts),
             *unusable_owner(ini, spec, users, self._accounts, groups),
@@ -207,6 +211,7 @@ class Examiner:
         the version of its Python."""
         yield from unusable_paths(ini, spec, home, users, self._files)
         yield from unusable_commands(ini, home, users, self._files)
+        yield from unusable_background(ini, home, users, self._files)
         yield from unusable_jails(ini, home, users, self._files, python)
         yield from computed_numbers(ini, Where(users.start, home, self._files, searched(ini)))
         yield from too_many(ini, spec, self._machine)
@@ -356,9 +361,12 @@ def _broken(error: BrokenIni) -> Finding:
 def _domain_of(name: str) -> str:
     domain = name.removesuffix(".ini")
     if domain == name or not is_domain(domain):
+        meant = misspelt(domain)
         raise BrokenIni(
             "its name is no host name",
-            "call it DOMAIN.ini, with a-z, 0-9, _, . and - in DOMAIN and at most"
+            f"call it {meant}.ini, which is for all subdomains"
+            if meant
+            else "call it DOMAIN.ini, with a-z, 0-9, _, . and - in DOMAIN and at most"
             f" {LONGEST_DOMAIN} characters",
         )
     return domain

@@ -7,12 +7,25 @@ every shell. The label `_` alone is no host that DNS or a certificate could name
 
 from collections.abc import Iterator
 
+from emperor.model.domain import is_domain
+
 _LABEL = "_"
 
 
 def is_wildcard(name: str) -> bool:
     """Whether the name stands for other hosts too."""
     return name == _LABEL or name.startswith(f"{_LABEL}.")
+
+
+def misspelt(name: str) -> str | None:
+    """The wildcard that `*.example.com`, `.example.com` and the like are meant for; None for
+    another name."""
+    _, star, rest = name.rpartition("*")
+    if not star and not name.startswith("."):
+        return None
+    rest = rest.lstrip(".-").lower()
+    meant = f"{_LABEL}.{rest}" if rest else _LABEL
+    return meant if is_domain(meant) else None
 
 
 def is_below(host: str, wildcard: str) -> bool:

@@ -172,6 +172,11 @@ _SCALARS = APPS - {"mount", "worker-mount"} | {
 _SPELLED_RIGHT = _SCALARS | _RULES_OF.keys() | {"pidfile", "touch-reload", "route", "legion"}
 _ENDS = frozenset({"end", "endif", "end-if", "endfor", "end-for"})
 _COMMENT = re.compile(r"\s[;#]")
+# In the values of these, ; and # have a meaning of their own.
+_SHELL = re.compile(
+    r"exec-.*|hook-.*|(?:unique-)?(?:legion-)?cron.*|(?:legion-)?(?:smart-)?attach-.*|touch-exec"
+    r"|alarm|(?:(?:error|response|final)-)?route.*|log-format|env|eval"
+)
 
 
 def lint(ini: Ini, spec: Spec, settings: Settings, somaxconn: int) -> list[Finding]:
@@ -238,7 +243,7 @@ def _of_the_emperor(ini: Ini) -> Iterator[Finding]:
 
 def _comments(ini: Ini) -> Iterator[Finding]:
     for option in (*ini.options, *ini.emperor):
-        if match := _COMMENT.search(option.value):
+        if not _SHELL.fullmatch(option.key) and (match := _COMMENT.search(option.value)):
             text = f"{option.value[match.start() + 1 :]!r} is no comment but part of {option.key}"
             yield Finding(option.line, Severity.WARNING, text, "put comments on lines of their own")
 

@@ -7,7 +7,7 @@ whether a user can run them.
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emperor.model.access import Kind, Way
 from emperor.model.spec import Identity
@@ -29,6 +29,9 @@ _REDIRECTION = re.compile(r"\d?>&\d")
 _ASSIGNMENTS = re.compile(r"^(?:\w+=\S*\s+)+")
 _EXEC = re.compile(r"exec\s+(?=[^-\s])")
 _PROGRAM = re.compile(r"""(?P<quote>["']?)(?P<program>[\w./+@,:-]+)(?P=quote)(?=\s|$)""")
+_ENTER = frozenset({"cd", "chdir"})
+_PLAIN = re.compile(r"/[\w./-]*")
+_NAME = re.compile(r"\w[\w./-]*")
 _EXIT = re.compile(r"exit\s+0*[1-9]\d*\s*")
 _SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -78,8 +81,18 @@ def judged(command: str, where: Where) -> Judgement:
             return Judgement(None)
         if problem := _cannot_run(match["program"], part, where):
             return Judgement(problem)
+        if match["program"] in _ENTER:
+            where = replace(where, folder=_entered(part, where.folder))
         is_fine = is_fine and match["program"] in _FINE
     return Judgement(None, is_fine)
+
+
+def _entered(command: str, folder: str | None) -> str | None:
+    """The folder after `cd`; None where only the shell knows it."""
+    _, _, argument = command.partition(" ")
+    if _PLAIN.fullmatch(argument):
+        return argument
+    return os.path.join(folder, argument) if folder and _NAME.fullmatch(argument) else None
 
 
 def _cannot_run(program: str, command: str, where: Where) -> Problem | None:

@@ -26,6 +26,7 @@ from emperor.linux.trust import others_may_write, who_may_turn
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
 from emperor.model.ports import CannotLaunch, Exit, Gate
 from emperor.model.spec import Identity
+from emperor.uwsgi.blame import blamed
 from emperor.uwsgi.command import END_OF_BLOCK, clean_environment
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import LOADERS, PLACEHOLDERS, PLUGIN_KEYS, Ini, Option, lines_of, text_of
@@ -129,16 +130,22 @@ class Resolver:
             raise BrokenIni(cause, "drop that include", reason.line if reason else 0)
         if ended.code != 0:
             error_line = _last_line(printed.replace(f"{token} - ", "").replace(_LAST_HOOK, ""))
-            cure = "correct the option that this is about"
-            if _NOT_THERE in error_line:
-                cure = f"put the file there: a relative path begins in {self._folder}"
-            raise BrokenIni(f"uWSGI refuses it ({ended}): {error_line}", cure)
+            raise self._refused(f"uWSGI refuses it ({ended}): {error_line}", ini)
         if options is None:
             raise BrokenIni(
                 "uWSGI does not print the options",
                 "drop what makes uWSGI print and exit, or date its log",
             )
         return replace(ini, options=options, needs_uwsgi=None)
+
+    def _refused(self, cause: str, ini: Ini) -> BrokenIni:
+        option = blamed(ini.options, cause)
+        cure = f"correct {option.key}" if option else "correct the option that this is about"
+        if _NOT_THERE in cause and option and option.value.startswith("/"):
+            cure = f"put the file there, or correct {option.key}"
+        elif _NOT_THERE in cause:
+            cure = f"put the file there: a relative path begins in {self._folder}"
+        return BrokenIni(cause, cure, option.line if option else 0)
 
     def who_may_change(self, ini: Ini, known: Collection[str] = LOADERS) -> str | None:
         """A file or folder that other users than root can change, and that uWSGI, with the options

@@ -15,6 +15,9 @@ from emperor.uwsgi.spec import APPS, EMPEROR_KEYS
 _WORDS = re.compile(r"([^\s:]+)(?:\s*:\s*|\s+)(.*)")
 # Less similar names are other words, as `base` and `pause`.
 _SIMILARITY = 0.8
+# Words by which variables are set elsewhere, and what looks like a variable.
+_ENV = frozenset({"export", "setenv", "set-env", "environment", "environ"})
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _NO_SETTING = "write key = value, or make it a comment"
 # What stands in `%(...)`.
 _QUOTED = re.compile(r"%\(([^)]*)")
@@ -65,8 +68,14 @@ def _unknown(
         return missing
     if words := _WORDS.fullmatch(key):
         name, value = words.groups()
+        value = f"{value}={option.value}" if option.value else value
+        if name in _ENV:
+            return text, f"write env = {value}"
         meant = name if name in known else next(iter(_similar(name, similar_to)), None)
         return text, f"write {meant} = {value}" if meant else _NO_SETTING
+    if key in _ENV or _VARIABLE.fullmatch(key):
+        value = option.value if key in _ENV else f"{key}={option.value}"
+        return text, f"write env = {value}, if it is a variable for the app"
     similar = _similar(key, similar_to)
     return text, f"write {similar[0]}" if similar else "drop it, or load the plugin that knows it"
 

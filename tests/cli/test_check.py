@@ -398,3 +398,26 @@ def test_a_python_home_of_another_python_is_found_for_each_ini(desk: Desk) -> No
     assert "or drop python-home" in out
     path = desk.write("b.example.ini", f"{GOOD}python-home = /usr\n")
     assert "virtual environment" not in desk.check(path).out
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["cron = 0 3 * * * true", "spooler = /nowhere/spool", "route = ^/( deny:", "listen = -1"],
+)
+def test_what_uwsgi_refuses_is_told_once(desk: Desk, option: str) -> None:
+    path = desk.write("a.example.ini", GOOD.replace("file", f"{option}\nfile", 1))
+    found = [line for line in desk.check(path).out.splitlines() if "emperorctl" not in line]
+    assert [line.startswith(f"{path}:2: error: ") for line in found] == [True]
+
+
+def test_a_comment_behind_a_value_is_told_once(desk: Desk) -> None:
+    path = desk.write("a.example.ini", GOOD.replace("file", "processes = 4 # four\nfile", 1))
+    found = desk.check(path).out.splitlines()[:-1]
+    assert [line.partition(" warning: ")[2][:30] for line in found] == [
+        "'# four' is no comment but par"
+    ]
+
+
+def test_a_misspelt_wildcard_gets_its_right_name(desk: Desk) -> None:
+    path = desk.write("*.example.com.ini", GOOD)
+    assert "call it _.example.com.ini, which is for all subdomains" in desk.check(path).out

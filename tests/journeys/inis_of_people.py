@@ -60,4 +60,38 @@ _STARTS = (
     bad("wait-mount", f"{APP}wait-for-mountpoint = SITE/no\n", "there is no SITE/no"),
 )
 
-OF_PEOPLE: tuple[Case, ...] = (*_SIZES, *_ADDRESSES, *_STARTS)
+_AGAIN = "again and again in vain"
+# What runs beside the workers. The app is served all the same.
+_BACKGROUND = (
+    good("mule-no", f"{APP}mule = SITE/no.py\n", "SITE/no.py, so uWSGI starts the mule again"),
+    good("mule-chdir", f"chdir = SITE\n{APP}mule = no.py\n", "starts the mule again and again"),
+    good("mule-closed", f"{APP}mule = SITE/secret.py\n{AS_WEB}", "may not read SITE/secret.py"),
+    good("attach-no", f"{APP}attach-daemon = nosuch --x\n", f"nosuch, so uWSGI starts it {_AGAIN}"),
+    good("attach-mode", f"{APP}attach-daemon = SITE/empty\n", "root may not run SITE/empty"),
+    good("attach-exec", f"{APP}attach-daemon = exec nosuch\n", "there is no program nosuch"),
+    good("attach2-no", f"{APP}attach-daemon2 = cmd=nosuch,freq=2\n", "there is no program nosuch"),
+    good("attach2-chdir", f"{APP}attach-daemon2 = cmd=true,chdir=SITE/no\n", "no folder SITE/no"),
+    good("smart-no", f"{APP}smart-attach-daemon = SITE/run/d nosuch\n", "no program nosuch"),
+    good("smart-pid", f"{APP}smart-attach-daemon = SITE/no/d sleep 99\n", "never sees that it"),
+    good("cron-no", f"{APP}cron = 0 3 -1 -1 -1 nosuch -x\n", "nosuch, so the job fails each time"),
+    good("cron-cd", f"{APP}cron = 0 3 -1 -1 -1 cd SITE && ./no\n", "SITE/./no, so the job fails"),
+    good("cron2-no", f"{APP}cron2 = hour=3 SITE/no\n", "SITE/no, so the job fails each time"),
+    good("touch-exec", f"{APP}touch-exec = SITE/empty SITE/no\n", "SITE/no, so the job fails"),
+)
+# One finding for each cause, with its line and cure.
+_TOLD_ONCE = (
+    bad("negative", f"{APP}harakiri = -1\n", ":3: error: uWSGI refuses it (exit"),
+    bad("plugin-needed", f"{APP}need-plugin = nosuch\n", ":3: error: uWSGI refuses it (exit"),
+    bad("ini-no", f"{APP}ini = SITE/no.ini\n", ":3: error:", owner="www-data"),
+    bad("include-rel", f"{APP}include = no.ini\n", ":3: error:", owner="www-data"),
+    bad("file-comment", "chdir = SITE\nfile = app.py ; it\n", "start; put comments on lines of th"),
+    good("env-key", f"env FOO = bar\n{APP}", "ignores it; write env = FOO=bar"),
+    good("env-colon", f"env: FOO=bar\n{APP}", "ignores it; write env = FOO=bar"),
+    good("env-export", f"export FOO=bar\n{APP}", "ignores it; write env = FOO=bar"),
+    good("env-variable", f"DJANGO_DEBUG = 1\n{APP}", "write env = DJANGO_DEBUG=1, if it is a"),
+    good("env-name", f"env = FOO\n{APP}", "sets no variable; write env = FOO=VALUE"),
+    good("env-blank", f"env = FOO = bar\n{APP}", "named 'FOO '; write env = FOO=bar"),
+    good("env-quotes", f'env = FOO="bar"\n{APP}', "the quotes are part of the value of FOO"),
+)
+
+OF_PEOPLE: tuple[Case, ...] = (*_SIZES, *_ADDRESSES, *_STARTS, *_BACKGROUND, *_TOLD_ONCE)

@@ -3,7 +3,7 @@
 import pytest
 
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
-from emperor.model.wildcard import is_below, is_wildcard, names_of
+from emperor.model.wildcard import is_below, is_wildcard, misspelt, names_of
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,23 @@ def test_a_wildcard_is_for_subdomains_and_not_for_the_domain() -> None:
     assert not is_below("example.com", "_.example.com")
     assert not is_below("an-example.com", "_.example.com")
     assert is_below("example.com", "_")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("*.star.example", "_.star.example"),
+        ("*.Example.COM", "_.example.com"),
+        ("*.*.example.com", "_.example.com"),
+        ("www-*.example.com", "_.example.com"),
+        ("*example.com", "_.example.com"),
+        (".example.com", "_.example.com"),
+        ("*", "_"),
+        ("*.exa mple.com", None),
+        ("a.example.com", None),
+        ("_.example.com", None),
+        ("exa mple.com", None),
+    ],
+)
+def test_a_misspelt_wildcard_is_recognised(name: str, meant: str | None) -> None:
+    assert misspelt(name) == meant

@@ -216,13 +216,13 @@ async def test_the_environment_of_the_daemon_changes_nothing(
         ("set = x=1\nlisten = -1", 'invalid value for option "listen": must be > 0'),
     ],
 )
-async def test_an_ini_that_uwsgi_refuses_is_broken_with_its_error(
+async def test_an_ini_that_uwsgi_refuses_has_its_error_and_line(
     folder: Path, text: str, cause: str
 ) -> None:
     with pytest.raises(BrokenIni) as broken:
         await resolve(folder, text)
-    message = f"uWSGI refuses it (exit status 1): {cause}"
-    assert str(broken.value).startswith(message)
+    assert broken.value.cause.startswith(f"uWSGI refuses it (exit status 1): {cause}")
+    assert broken.value.line == 1 + len(text.splitlines())
 
 
 async def test_an_ini_whose_options_are_not_printed_is_broken(folder: Path) -> None:
