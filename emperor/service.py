@@ -5,8 +5,8 @@ import gc
 import logging
 import os
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from emperor import __version__
 from emperor.handover.gate import Gate
-from emperor.handover.upgrade import CannotUpgrade, Handover
+from emperor.handover.upgrade import CannotUpgrade, Handover, no_commands
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.boot import boot_id
 from emperor.linux.good_inis import GoodInisFile
@@ -56,6 +56,8 @@ from emperor.web.metrics import StartTimes
 from emperor.web.pace import Pacer
 from emperor.web.report import Reporter
 from emperor.web.server import serve
+from emperor.web.stand_in import NAME as STAND_IN
+from emperor.web.stand_in import Post, relieve, stand_in
 
 log = logging.getLogger("emperord.service")
 
@@ -66,8 +68,6 @@ _UNKNOWN_QUEUE = QueueLength(pending=0, capacity=128)
 _AFTER_STOPPING_SECONDS = 15.0
 # A client that does not read its answer delays an upgrade by no more than this.
 _BEFORE_EXEC_SECONDS = 2.0
-# An upgrade waits no longer for the commands that run.
-_LONGEST_COMMAND_SECONDS = 30.0
 
 
 class CannotStart(Exception):
@@ -84,13 +84,12 @@ class Service:
         handover: Handover,
         tasks: asyncio.TaskGroup,
     ) -> None:
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self._settings = settings
         self._handover = handover
         self._notifier = handover.notifier
         self._inherited = handover.inherited
         self._tasks = tasks
-        self._loop = loop
         self._events = EventLog()
         self._accounts = SystemAccounts()
         self._reaper = Reaper(loop)
@@ -123,6 +122,7 @@ class Service:
         self._health = Health(self._drain)
         self._upgrading = asyncio.Lock()
         self._stop = asyncio.Event()
+        self._posts: list[Post] = []
         self._is_rescanning = self._must_rescan = False
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event, upgrade: asyncio.Event) -> None:
@@ -199,18 +199,24 @@ class Service:
         """Listen on activate.sock and control.sock until the stack ends."""
         settings, budget = self._settings, descriptors()
         control = Control(self._governor, self._reporter, self._events, self._drain, self)
-        activation = self._activation.application(self._health)
-        budget = descriptors()
-        for name, application, group, most in (
-            ("control.sock", control.application(self._start_times), CONTROL_GROUP, budget.limit),
-            ("activate.sock", activation, settings.socket_group, budget.accepted),
+        orders = control.application(self._start_times)
+        hits = self._activation.application(self._health)
+        standing_in = self._inherited.pop(STAND_IN)
+        passed_on = await relieve(standing_in.fd) if standing_in else []
+        for name, application, reply, group, most in (
+            ("control.sock", orders, control.reply, CONTROL_GROUP, budget.limit),
+            ("activate.sock", hits, self._health.reply, settings.socket_group, budget.accepted),
         ):
             passed = self._inherited.pop(name)
             listener = stack.enter_context(
                 endpoint(settings.run_dir / name, self._accounts.group(group), passed)
             )
             self._inherited.pass_on(name, listener.fileno(), passed is None or passed.is_ours)
-            await stack.enter_async_context(serve(application, listener, most))
+            server = await stack.enter_async_context(serve(application, listener, most))
+            self._posts.append(Post(name, listener, reply, server.leave))
+            for accepted_on, connection in passed_on:
+                if accepted_on == name:
+                    server.take(connection)
 
     async def _shut_down(self, hurry: asyncio.Event) -> None:
         """Answer all who are held, and return when the last process has ended."""
@@ -257,7 +263,7 @@ class Service:
     async def _upgrade(self, before_exec: Callable[[], Awaitable[None]]) -> NoReturn:
         await self._handover.prove()
         # The output of a child process would be lost, and the new version would run it again.
-        async with self._no_commands(), self._handover.signals_blocked():
+        async with no_commands(self._gate), self._handover.signals_blocked():
             self._require_all_saved()
             if self._stop.is_set():
                 raise CannotUpgrade("emperord stops")
@@ -266,21 +272,8 @@ class Service:
                     await before_exec()
             self._require_all_saved()
             log.info("upgrading: the new version can start, and takes over now")
-            self._handover.run_new_version()
-
-    @asynccontextmanager
-    async def _no_commands(self) -> AsyncIterator[None]:
-        """Run no command during the block. Raises CannotUpgrade where one does not end."""
-        async with AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout(_LONGEST_COMMAND_SECONDS):
-                    await stack.enter_async_context(self._gate.closed())
-            except TimeoutError as error:
-                raise CannotUpgrade(
-                    "a provisioning command, or uWSGI that reads an ini, still runs after"
-                    f" {_LONGEST_COMMAND_SECONDS:g} s; try again"
-                ) from error
-            yield
+            with stand_in(self._posts) as fds:
+                self._handover.run_new_version(fds)
 
     def _require_all_saved(self) -> None:
         """Raise CannotUpgrade if the new version could not go on with a vassal."""

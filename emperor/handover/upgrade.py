@@ -10,10 +10,11 @@ import os
 import resource
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
+from emperor.handover.gate import Gate
 from emperor.handover.inherited import READER, WRITER, Inherited
 from emperor.linux.commands import EndlessOutput, run_command
 from emperor.linux.inheritance import bequeath
@@ -23,6 +24,8 @@ from emperor.model.ports import CannotLaunch
 from emperor.model.snapshot import FORMAT
 
 PROVE_SECONDS = 60.0
+# An upgrade waits no longer for the commands that run.
+_LONGEST_COMMAND_SECONDS = 30.0
 _LONGEST_OUTPUT = 1 << 20
 # Exit codes of env(1) for a program that it could not run.
 _NOT_RUN = frozenset({126, 127})
@@ -75,16 +78,15 @@ class Handover:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
 
-    def run_new_version(self) -> NoReturn:
-        """Become the new version now, with `signals_blocked`. Raises CannotUpgrade, and then
-        nothing has changed."""
+    def run_new_version(self, fds: dict[str, int]) -> NoReturn:
+        """Become the new version now, with `signals_blocked`, and leave it these descriptors by
+        name beside the bag. Raises CannotUpgrade, and then nothing has changed."""
         self.notifier.reloading()
         program, *_ = self.origin.command
         try:
             with self._original_surroundings():
-                name, value = bequeath(
-                    dict(zip((READER, WRITER), self.inherited.bag.ends, strict=True))
-                )
+                bag = dict(zip((READER, WRITER), self.inherited.bag.ends, strict=True))
+                name, value = bequeath(bag | fds)
                 os.execve(program, self.origin.command, os.environ | {name: value})
         except OSError as error:
             raise CannotUpgrade(f"cannot run {program}: {error.strerror}") from error
@@ -104,6 +106,22 @@ class Handover:
             for fd in self.inherited.bag.ends:
                 os.set_inheritable(fd, False)
             os.chdir("/")
+
+
+@asynccontextmanager
+async def no_commands(gate: Gate) -> AsyncIterator[None]:
+    """Let no command pass the gate during the block. Raises CannotUpgrade where one does not
+    end."""
+    async with AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout(_LONGEST_COMMAND_SECONDS):
+                await stack.enter_async_context(gate.closed())
+        except TimeoutError as error:
+            raise CannotUpgrade(
+                "a provisioning command, or uWSGI that reads an ini, still runs after"
+                f" {_LONGEST_COMMAND_SECONDS:g} s; try again"
+            ) from error
+        yield
 
 
 def _last_line(printed: str) -> str:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
+from emperor.linux.passing import readable
 from emperor.model.admission import Bursts
 
 log = logging.getLogger("emperord.accept")
@@ -35,6 +36,8 @@ class Acceptor:
         self._protocol = protocol
         self._most = most
         self._accepted: deque[socket.socket] = deque()
+        # No protocol has them yet.
+        self._beginning: set[socket.socket] = set()
         self._bursts = Bursts()
 
     async def run(self, tasks: asyncio.TaskGroup) -> None:
@@ -43,7 +46,7 @@ class Acceptor:
             while True:
                 problem = await self._accept()
                 for _ in range(min(AT_ONCE, len(self._accepted))):
-                    tasks.create_task(self._begin(self._accepted.popleft()))
+                    self.take(self._accepted.popleft(), tasks)
                 if problem and not self._accepted:
                     await self._wait_for_descriptors(problem)
                 await asyncio.sleep(0)
@@ -51,12 +54,22 @@ class Acceptor:
             while self._accepted:
                 self._accepted.pop().close()
 
+    def take(self, connection: socket.socket, tasks: asyncio.TaskGroup) -> None:
+        """Give a connection its protocol, in one of `tasks`."""
+        self._beginning.add(connection)
+        tasks.create_task(self._begin(connection))
+
+    def leave(self) -> None:
+        """In a fork: close the connections that have no protocol yet."""
+        for connection in (*self._accepted, *self._beginning):
+            connection.close()
+
     async def _accept(self) -> str | None:
         """Accept all connections that are pending; without one, wait for the first. Returns why no
         more can be accepted now, if so."""
         try:
             if not self._accepted:
-                await self._readable()
+                await readable(self._listener)
             while not self._accepted or self._accepted[-1].fileno() < self._most:
                 connection, _ = self._listener.accept()
                 connection.setblocking(False)
@@ -67,21 +80,13 @@ class Acceptor:
             return error.strerror or str(error)
         return self._shortage()
 
-    async def _readable(self) -> None:
-        """Wait for a connection. (asyncio's sock_accept logs a traceback if it is cancelled at the
-        moment when a connection comes.)"""
-        loop = asyncio.get_running_loop()
-        is_readable = asyncio.Event()
-        loop.add_reader(self._listener, is_readable.set)
-        try:
-            await is_readable.wait()
-        finally:
-            loop.remove_reader(self._listener)
-
     async def _begin(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        with suppress(OSError):
-            await loop.connect_accepted_socket(self._protocol, connection)
+        try:
+            with suppress(OSError):
+                await loop.connect_accepted_socket(self._protocol, connection)
+        finally:
+            self._beginning.discard(connection)
 
     async def _wait_for_descriptors(self, problem: str | None) -> None:
         path = self._listener.getsockname()

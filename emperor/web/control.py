@@ -36,6 +36,7 @@ from emperor.web.hosts import Absence
 from emperor.web.metrics import StartSeconds, StartTimes
 from emperor.web.problems import ApiError, problems
 from emperor.web.report import Reporter
+from emperor.web.stand_in import Question, Reply
 
 ORDERS = {
     "start": Event.START,
@@ -47,6 +48,7 @@ ORDERS = {
 }
 _START_TIMES = web.AppKey("start_times", StartTimes)
 _UNREAD_EVENTS = 1000
+_VASSAL_PATH = re.compile(r"/v1/vassals/(?P<domain>[\w.-]+)")
 
 
 class Daemon(Protocol):
@@ -108,6 +110,16 @@ class Control:
         if isinstance(found, Vassal):
             return _json(await self._reporter.detail(found))
         raise self._absent(host, found)
+
+    async def reply(self, question: Question) -> Reply | None:
+        """The same answer of the stand-in. The rest is for the new daemon: what it says of itself
+        must be true of it, and an order is for it to carry out."""
+        match = _VASSAL_PATH.fullmatch(question.path)
+        vassal = self._governor.vassals.serving(match["domain"]) if match else None
+        if vassal is None:
+            return None
+        detail = as_json(await self._reporter.detail(vassal))
+        return Reply(200, "application/json", json.dumps(detail))
 
     async def order(self, request: web.Request) -> web.Response:
         """Carry an order out, and answer when it is done or has failed."""
@@ -343,7 +355,9 @@ ENDPOINTS = (
     Endpoint(
         "POST", "/v1/upgrade", Control.upgrade,
         "Have the version that is installed now, with the settings as they are now, take the place"
-        " of the daemon: the same process, the same apps.",
+        " of the daemon: the same process, the same apps. Until it answers,"
+        " `GET /v1/vassals/DOMAIN` tells what was so at the end of the old one; all other requests"
+        " wait for it.",
         UpgradeAccepted, (ProblemCode.CANNOT_UPGRADE,), status=202,
     ),
     Endpoint(

@@ -1,6 +1,7 @@
 """Serves an aiohttp application on a listening socket, within a limit on descriptors."""
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,10 +12,30 @@ from emperor.web.aiohttp_server import web
 _SHUTDOWN_SECONDS = 2.0
 
 
+class Server:
+    """The connections of one application that is served."""
+
+    def __init__(self, server: web.Server, acceptor: Acceptor, tasks: asyncio.TaskGroup) -> None:
+        self._server = server
+        self._acceptor = acceptor
+        self._tasks = tasks
+
+    def take(self, connection: socket.socket) -> None:
+        """Serve a connection that another process has accepted."""
+        self._acceptor.take(connection, self._tasks)
+
+    def leave(self) -> None:
+        """In a fork, which does not serve them: close all connections."""
+        self._acceptor.leave()
+        for protocol in self._server.connections:
+            if protocol.transport:
+                os.close(protocol.transport.get_extra_info("socket").fileno())
+
+
 @asynccontextmanager
 async def serve(
     app: web.Application, listener: socket.socket, most_descriptors: int
-) -> AsyncIterator[None]:
+) -> AsyncIterator[Server]:
     """Serve until the block ends. While `most_descriptors` are in use, further connections wait in
     the queue of the listener. Raises OSError."""
     # The handler of a client that has left is cancelled: the request must not be run.
@@ -27,7 +48,7 @@ async def serve(
         async with asyncio.TaskGroup() as tasks:
             acceptor = Acceptor(listener, runner.server, most_descriptors)
             accepting = tasks.create_task(acceptor.run(tasks))
-            yield
+            yield Server(runner.server, acceptor, tasks)
             accepting.cancel()
     finally:
         await runner.cleanup()

@@ -6,12 +6,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import IO
 
+import psutil
 import pytest
 
-from tests.backend import BIN, Backend
+from tests.backend import BIN, Backend, UnixConnection
 from tests.cli.program import command, finished
 from tests.eventually import PATIENCE_SECONDS, eventually
 
@@ -378,6 +381,77 @@ def test_no_second_daemon_gets_in_between(backend: Backend, installation: Instal
     )
     assert f"emperord with pid {backend.process.pid} already serves" in second.stderr
     eventually(lambda: len(backend.lines("serving")) == 2)
+
+
+class SlowStart:
+    """A version that proves at once, and whose daemon then starts only when it may."""
+
+    def __init__(self, installation: Installation) -> None:
+        folder = installation.script.parent
+        self._may_go_on, self.has_begun = folder / "may-go-on", folder / "has-begun"
+        installation.install(
+            "2.0",
+            "import pathlib, sys, time\n"
+            f"if '--prove' not in sys.argv: pathlib.Path({str(self.has_begun)!r}).touch()\n"
+            f"while not ('--prove' in sys.argv or pathlib.Path({str(self._may_go_on)!r}).exists()):"
+            " time.sleep(0.01)",
+        )
+
+    def go_on(self) -> None:
+        self._may_go_on.touch()
+
+
+def test_a_slow_start_keeps_no_probe_waiting(backend: Backend, installation: Installation) -> None:
+    backend.add("a.example")
+    backend.add("b.example")
+    backend.get("a.example")
+    slow = SlowStart(installation)
+    backend.process.send_signal(signal.SIGHUP)
+    eventually(slow.has_begun.exists, alive=[backend.process])
+    with closing(UnixConnection(backend.run_dir / "activate.sock")) as probe:
+        probe.request("GET", "/emperord-health")
+        reply = probe.getresponse()
+        assert (reply.status, reply.read()) == (200, b"serving\n")
+    assert backend.detail("a.example")["status"]["state"] == "running"
+    with ThreadPoolExecutor() as threads:
+        hit = threads.submit(backend.get, "b.example")
+        order = threads.submit(backend.call, "POST", "/v1/vassals/a.example/restart")
+        told = threads.submit(version, backend)
+        assert backend.detail("b.example")["status"]["state"] == "parked"
+        slow.go_on()
+        assert (hit.result().status, order.result()[0], told.result()) == (200, 200, "2.0")
+    assert backend.detail("a.example")["status"]["starts"] == 2
+    eventually(lambda: len(backend.lines("serving")) == 2, alive=[backend.process])
+    names = {process.name() for process in backend.children()}
+    assert names == {"uwsgi"}, "the stand-in has ended, and is reaped"
+
+
+def test_a_daemon_that_dies_early_leaves_no_stand_in(
+    backend: Backend, installation: Installation
+) -> None:
+    slow = SlowStart(installation)
+    backend.process.send_signal(signal.SIGHUP)
+    eventually(slow.has_begun.exists, alive=[backend.process])
+    [stand_in] = psutil.Process(backend.process.pid).children()
+    slow.go_on()
+    backend.process.kill()
+    eventually(lambda: not stand_in.is_running() or stand_in.status() == psutil.STATUS_ZOMBIE)
+    backend.process.wait()
+    backend.start()
+
+
+def test_a_version_gone_after_its_proof_changes_nothing(
+    backend: Backend, installation: Installation
+) -> None:
+    backend.add("a.example")
+    installation.install(
+        "2.0",
+        "import atexit, os, sys\nif '--prove' in sys.argv: atexit.register(os.unlink, __file__)",
+    )
+    refused(backend, "cannot run .*/emperord: No such file")
+    eventually(lambda: not backend.children(), what="the stand-in ends")
+    assert backend.get("a.example").status == 200
+    assert version(backend) == "1.0"
 
 
 def test_apps_get_the_daemons_original_limit_on_open_files(
