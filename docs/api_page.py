@@ -240,6 +240,8 @@ EVENTS_OF_ORDERS = {
     "start": "wake it and wait until it accepts; a throttled vassal is tried at once",
     "sleep": "have its process finish its requests and end",
     "restart": "end its process, start another one, and wait until that accepts",
+    "restart-fresh": "the same, but kill its processes at once, and give it another socket: nothing"
+    " that they have left answers visitors any more",
     "reload": "boot a successor beside its process, which takes over when it accepts",
     "maintenance-on": "have its process finish its requests and end; visitors get 503, and nothing"
     " wakes it, until `maintenance-off`, over restarts of the daemon and reboots",

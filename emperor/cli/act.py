@@ -21,11 +21,16 @@ DOING = {
     Action.START: "starting",
     Action.SLEEP: "putting to sleep",
     Action.RESTART: "restarting",
+    Action.RESTART_FRESH: "restarting",
     Action.RELOAD: "reloading",
     Action.MAINTENANCE_ON: "beginning the maintenance of",
     Action.MAINTENANCE_OFF: "ending the maintenance of",
 }
-ORDERS = {Action.START: Order.START, Action.RESTART: Order.RESTART}
+ORDERS = {
+    Action.START: Order.START,
+    Action.RESTART: Order.RESTART,
+    Action.RESTART_FRESH: Order.RESTART,
+}
 STOP_IS_SLEEP = "emperorctl: stop is the same as sleep: the next hit wakes the app again"
 
 
@@ -81,14 +86,19 @@ def stop(run_dir: Path, words: tuple[str, ...], everything: bool) -> None:
 
 @click.command()
 @targets_arguments
+@click.option(
+    "--fresh", "is_fresh", is_flag=True,
+    help="Kill all processes at once, and bind another socket: after a break-in, for instance.",
+)  # fmt: skip
 @click.pass_obj
-def restart(run_dir: Path, words: tuple[str, ...], everything: bool) -> None:
+def restart(run_dir: Path, words: tuple[str, ...], everything: bool, is_fresh: bool) -> None:
     """Stop each DOMAIN, start it again, and wait until it accepts requests. Hits wait meanwhile.
 
     A DOMAIN may be a shell pattern in quotes, as '*.example.com'. A pattern, or --all, leaves apps
     alone that sleep.
     """
-    asyncio.run(_act_on_all(run_dir, Action.RESTART, targets(words, everything)))
+    action = Action.RESTART_FRESH if is_fresh else Action.RESTART
+    asyncio.run(_act_on_all(run_dir, action, targets(words, everything)))
 
 
 @click.command()

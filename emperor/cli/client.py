@@ -36,6 +36,7 @@ class Action(Enum):
     START = "start"
     SLEEP = "sleep"
     RESTART = "restart"
+    RESTART_FRESH = "restart-fresh"
     RELOAD = "reload"
     MAINTENANCE_ON = "maintenance-on"
     MAINTENANCE_OFF = "maintenance-off"

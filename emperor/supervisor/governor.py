@@ -169,6 +169,12 @@ class Governor:
         self.handle(Occurrence(vassal, event, Cause(by, self.now(), person=True)))
         return order.outcome
 
+    def renew(self, vassal: Vassal) -> None:
+        """Kill its processes, and bind another listener: nothing of them accepts any more, wherever
+        they have passed the old one. An order to restart follows."""
+        self._effects.kill(vassal)
+        self._effects.replace_listener(vassal)
+
     def hurry(self) -> None:
         """Kill the processes that have not stopped yet."""
         for_each(self.vassals, self._effects.kill)

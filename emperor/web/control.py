@@ -42,10 +42,13 @@ ORDERS = {
     "start": Event.START,
     "sleep": Event.IDLE,
     "restart": Event.RESTART,
+    "restart-fresh": Event.RESTART,
     "reload": Event.REVISED,
     "maintenance-on": Event.MAINTENANCE_ON,
     "maintenance-off": Event.MAINTENANCE_OFF,
 }
+_RENEWS = "restart-fresh"
+_BY = {_RENEWS: "restart --fresh"}
 _START_TIMES = web.AppKey("start_times", StartTimes)
 _UNREAD_EVENTS = 1000
 _VASSAL_PATH = re.compile(r"/v1/vassals/(?P<domain>[\w.-]+)")
@@ -126,10 +129,13 @@ class Control:
         vassal = self._find(request)
         name = request.match_info["order"]
         domain = vassal.spec.domain
-        by = f"emperorctl {name.replace('-', ' ')}"
+        by = f"emperorctl {_BY.get(name, name.replace('-', ' '))}"
         try:
             await self._governor.maintenance.write_down(domain, ORDERS[name])
-            order = self._governor.order(self._find(request), ORDERS[name], by)
+            vassal = self._find(request)
+            if name == _RENEWS:
+                self._governor.renew(vassal)
+            order = self._governor.order(vassal, ORDERS[name], by)
         except OSError as error:
             raise ApiError(
                 ProblemCode.ORDER_FAILED,

@@ -151,3 +151,13 @@ def test_ctrl_c_while_it_waits_ends_it_without_a_traceback(emperor: FakeEmperor)
         program.process.send_signal(2)
         assert program.process.wait(PATIENCE_SECONDS) == 130
         assert "Traceback" not in program.screen()
+
+
+def test_a_fresh_restart_is_an_order_of_its_own(emperor: FakeEmperor, ctl: Ctl) -> None:
+    vassal = emperor.serve("a.example")
+    ctl("start", "a.example")
+    old = vassal.listener
+    result = ctl("restart", "--fresh", "a.example")
+    assert (result.status, result.err) == (0, "")
+    assert _causes(emperor) == ["emperorctl start", "emperorctl restart --fresh"]
+    assert vassal.listener is not old

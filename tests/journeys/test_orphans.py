@@ -136,3 +136,15 @@ def test_without_control_groups_helpers_end_by_their_marks(ungrouped: Backend) -
     eventually(lambda: left(ungrouped, "other"), what="the helper runs")
     assert ungrouped.call("POST", "/v1/vassals/b.example/sleep")[0] == 200
     eventually(lambda: not left(ungrouped, "other"), what="the helper is gone after a nap")
+
+
+def test_a_fresh_restart_ends_all_and_has_another_socket(backend: Backend) -> None:
+    """What an app has moved away keeps the old socket, and answers nobody by it."""
+    backend.add("a.example", "runaway.py")
+    job = int(backend.get("a.example").text)
+    inode, leader = backend.inode("a.example"), backend.leader("a.example")
+    assert backend.call("POST", "/v1/vassals/a.example/restart-fresh")[0] == 200
+    assert backend.inode("a.example") != inode
+    assert backend.leader("a.example") != leader
+    eventually(lambda: not psutil.pid_exists(job), what="the job is gone")
+    assert backend.get("a.example").status == 200

@@ -144,3 +144,33 @@ def test_a_reload_that_succeeds_is_done_though_the_old_one_died() -> None:
     old.exits("killed by SIGKILL")
     world.launcher.last.accepts()
     assert reloaded.result(0) == OrderOutcome(Result.DONE)
+
+
+@pytest.mark.parametrize("is_booting", [False, True])
+def test_a_fresh_restart_has_another_listener_and_kills(is_booting: bool) -> None:
+    world = World()
+    if is_booting:
+        world.hit()
+    else:
+        world.run()
+    process, old = world.launcher.last, world.listener
+    world.governor.renew(world.vassal)
+    restarted = order(world, Event.RESTART)
+    assert f"kill {process.pid}" in world.actions
+    assert old.is_shut
+    assert world.listener is not old
+    process.exits("killed by SIGKILL")
+    assert world.launcher.last is not process
+    world.launcher.last.accepts()
+    assert restarted.result(0) == OrderOutcome(Result.DONE)
+    assert world.state == "running"
+
+
+def test_a_fresh_restart_wakes_an_app_that_sleeps() -> None:
+    world = World()
+    old = world.listener
+    world.governor.renew(world.vassal)
+    restarted = order(world, Event.RESTART)
+    world.launcher.last.accepts()
+    assert restarted.result(0) == OrderOutcome(Result.DONE)
+    assert world.listener is not old
