@@ -183,8 +183,8 @@ user of each app.
 When the file changes, all inis are read again: apps that run are reloaded as after a change of
 their own ini, and apps that sleep start with the new version. A change of a file that it includes
 takes effect at the next start of each app. A version that cannot be used is
-logged and reloads nothing. Without the file emperord does not start; one that is removed later
-counts as empty.
+logged and reloads nothing. Without the file emperord does not start. If the file is removed
+later, it counts as empty.
 
 ## Which Python an app runs with
 

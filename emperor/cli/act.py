@@ -56,8 +56,8 @@ def outcome(detail: VassalDetail) -> str:
 def start(run_dir: Path, words: tuple[str, ...], everything: bool) -> None:
     """Wake each DOMAIN and wait until it accepts requests. A throttled app is tried at once.
 
-    A DOMAIN may be a shell pattern in quotes, as '*.example.com'. One that matches nothing is an
-    error.
+    A DOMAIN may be a shell pattern in quotes, as '*.example.com'. A pattern that matches nothing is
+    an error.
     """
     asyncio.run(_act_on_all(run_dir, Action.START, targets(words, everything)))
 
@@ -94,8 +94,8 @@ def stop(run_dir: Path, words: tuple[str, ...], everything: bool) -> None:
 def restart(run_dir: Path, words: tuple[str, ...], everything: bool, is_fresh: bool) -> None:
     """Stop each DOMAIN, start it again, and wait until it accepts requests. Hits wait meanwhile.
 
-    A DOMAIN may be a shell pattern in quotes, as '*.example.com'. A pattern, or --all, leaves apps
-    alone that sleep.
+    A DOMAIN may be a shell pattern in quotes, as '*.example.com'. A pattern, or --all, leaves
+    sleeping apps alone.
     """
     action = Action.RESTART_FRESH if is_fresh else Action.RESTART
     asyncio.run(_act_on_all(run_dir, action, targets(words, everything)))

@@ -101,6 +101,30 @@ def test_the_examples_of_the_page_work(desk: Desk) -> None:
     assert backend.get(OTHER, "/robots.txt").status == 200, "the app's own"
 
 
+def test_the_operator_sees_a_site_that_is_closed(desk: Desk) -> None:
+    page = PAGE.with_name("maintenance.md").read_text()
+    [example] = re.findall(r"(?ms)^```nginx\n(.*?)^```", page)
+    desk.write(example)
+    assert desk.install()[0] == 0
+    assert desk.backend.get(HOST).status == 503
+    assert desk.backend.state(HOST) == "parked"
+    assert desk.backend.get(OTHER).status == 200
+    desk.write(example.replace("203.0.113.7", "127.0.0.1"))
+    assert desk.install()[0] == 0
+    assert desk.backend.get(HOST).status == 200
+
+
+def test_a_host_of_a_wildcard_has_its_own_file(desk: Desk) -> None:
+    desk.backend.add("_.example.org")
+    desk.write("location = /robots.txt { return 200 own; }\n", "shop.example.org")
+    assert desk.install()[0] == 0
+    assert desk.backend.get("shop.example.org", "/robots.txt").text == "own"
+    assert desk.backend.state("_.example.org") == "parked"
+    for host in ("shop.example.org", "other.example.org"):
+        assert desk.backend.get(host).status == 200
+    assert desk.backend.get("other.example.org", "/robots.txt").text != "own"
+
+
 def test_a_file_with_a_mistake_takes_no_host_down(desk: Desk) -> None:
     backend = desk.backend
     desk.write("location = /a { return 200 first; }\n")
