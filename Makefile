@@ -44,7 +44,7 @@ check: .venv/.installed ## check format, lint and types, and run the quick tests
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
-	shellcheck .ci/* systemd/stage* systemd/debian/[bpr]* systemd/debian/*/p*
+	shellcheck .ci/* container/start systemd/stage* systemd/debian/[bpr]* systemd/debian/*/p*
 	luacheck --quiet --config lua/.luacheckrc lua
 	$(PYTHON) -m pytest -q tests/model tests/supervisor tests/sources tests/handover tests/uwsgi $(ON_ALL_CORES)
 

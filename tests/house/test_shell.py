@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 SCRIPTS = [
     *(ROOT / ".ci").iterdir(),
+    ROOT / "container" / "start",
     *(ROOT / "systemd").glob("stage*"),
     *(ROOT / "systemd" / "debian").glob("[bpr]*"),
     *(ROOT / "systemd" / "debian").glob("*/p*"),
