@@ -84,7 +84,8 @@ def test_it_serves_when_installed_and_a_purge_leaves_nothing(
     assert get(box, "a.example").startswith("200 ")
 
     box.must("useradd", "--gid", "emperor", "somebody")
-    box.must("dpkg", "--purge", "emperord")
+    purged = box.must("dpkg", "--purge", "emperord")
+    assert "nginx.conf includes files that are gone now: nginx will not start" in purged
     assert box.run("getent", "group", "emperor").returncode == 0, "it is somebody's own"
     box.must("userdel", "somebody")
     box.must("systemctl", "reset-failed")
@@ -108,6 +109,10 @@ def test_the_package_and_make_install_keep_apart(machine: Box) -> None:
                 refused.stdout
             )
         box.must("rm", mark)
+    write(box, "/opt/emperord/pyvenv.cfg", "")
+    refused = box.run("dpkg", "--install", EMPEROR)
+    assert "cannot install: /opt/emperord has files that are not of the package" in refused.stdout
+    box.must("rm", "-r", "/opt/emperord")
     make = ("make", "--silent", f"--directory={ROOT}")
     for package in (EMPEROR, BALANCER):
         name = Path(package).stem
