@@ -13,12 +13,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 from uuid import uuid4
 
 from tests.roots import PLACE, SUITES, NoRoot, Suite, made_root, put_checkout, say
-from tests.systemd.cgroups import groups_named
+from tests.systemd.cgroups import VERSION_VARIABLE, Cgroups, groups_named
 
 # The programs, and the packages that bring them.
 _NEEDED = {"debootstrap": "debootstrap", "systemd-nspawn": "systemd-container"}
@@ -28,13 +27,6 @@ mknod -m 660 /dev/loop-control c 10 237
 for number in $(seq 0 63); do mknod -m 660 /dev/loop$number b 7 $number; done
 """
 _TEST = "update-ca-certificates >/dev/null 2>&1; apt-get update -qq; exec make test"
-
-
-class Cgroups(StrEnum):
-    """The version of cgroups that the release sees."""
-
-    V1 = "v1"
-    V2 = "v2"
 
 
 def enter(root: Path, name: str, environment: Mapping[str, str], script: str) -> list[str]:
@@ -63,7 +55,7 @@ def run_in(root: Path, cgroups: Cgroups, script: str = _TEST) -> int:
     status."""
     name = f"emperord-{uuid4().hex[:8]}"
     environment = os.environ | {
-        "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1" if cgroups is Cgroups.V2 else "0",
+        VERSION_VARIABLE: cgroups.variable,
         "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "yes",
     }
     join = 'for group in $0; do echo $$ > "$group/cgroup.procs"; done; exec "$@"'

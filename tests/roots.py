@@ -162,6 +162,15 @@ def put_checkout(root: Path) -> None:
     for path in place.iterdir():
         if path.name not in (".venv", "build"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+    export(place)
+    shutil.copytree(f"/{_CERTIFICATES}", root / _CERTIFICATES, dirs_exist_ok=True)
+
+
+def export(place: Path) -> None:
+    """Copy this checkout, without what git ignores.
+
+    Raises OSError, subprocess.CalledProcessError.
+    """
     files = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True,
@@ -170,4 +179,18 @@ def put_checkout(root: Path) -> None:
         if (ROOT / name).is_file():
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, place / name)
-    shutil.copytree(f"/{_CERTIFICATES}", root / _CERTIFICATES, dirs_exist_ok=True)
+
+
+def made_roots() -> list[Path]:
+    """The roots that are there."""
+    return sorted(root for root in ROOTS.glob("*") if is_made(root))
+
+
+def has_our_wheels(root: Path) -> bool:
+    """Whether this checkout can be installed there without a network: `make test-on` has run there
+    since the wheels of this checkout were chosen."""
+    there, here = (place / "build/wheels/.made" for place in (root / PLACE.lstrip("/"), ROOT))
+    # The first line is the version of Python.
+    return (
+        there.exists() and there.read_text().splitlines()[1:] == here.read_text().splitlines()[1:]
+    )

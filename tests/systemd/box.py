@@ -1,8 +1,8 @@
 """A machine with a real systemd as PID 1, to throw away.
 
-systemd-nspawn boots it on an overlay of this machine's own root folder, so nothing has to be
-downloaded, and nothing it writes remains. All mounts are made in a mount namespace of its own and
-end with it, even when a test is killed.
+systemd-nspawn boots it on an overlay of this machine's own root folder, or of that of another
+release, so nothing has to be downloaded, and nothing it writes remains. All mounts are made in a
+mount namespace of its own and end with it, even when a test is killed.
 """
 
 import os
@@ -20,7 +20,7 @@ import psutil
 
 from tests.eventually import PATIENCE_SECONDS, eventually
 from tests.host import FOLDERS
-from tests.systemd.cgroups import groups_named
+from tests.systemd.cgroups import VERSION_VARIABLE, Cgroups, groups_named
 
 # The overlay's upper folder has to be on a file system that is not itself an overlay. The box's
 # cgroup must be its own in every hierarchy, or two boxes would share nspawn's `payload` group.
@@ -33,7 +33,8 @@ for path in $HIDDEN; do
   mkdir -p "$BOX/disk/upper${path%/*}"
   mknod "$BOX/disk/upper$path" c 0 0
 done
-mount -t overlay overlay -o "lowerdir=/,upperdir=$BOX/disk/upper,workdir=$BOX/disk/work" "$BOX/root"
+options="upperdir=$BOX/disk/upper,workdir=$BOX/disk/work"
+mount -t overlay overlay -o "lowerdir=$LOWER,$options" "$BOX/root"
 mkdir -p "$BOX/root/usr/local/bin" "$BOX/root/usr/local/sbin"
 sed -i '/^emperor:/d' "$BOX/root/etc/group" "$BOX/root/etc/gshadow"
 cp -a "$BOX/tree/." "$BOX/root"
@@ -59,8 +60,6 @@ _MASKED = (
     "systemd-timesyncd.service",
     "tmp.mount",
 )
-# Set to 1, this variable gives the box cgroup v2 alone, as Debian has it; see systemd-nspawn(1).
-_UNIFIED = "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"
 _JOURNAL = "[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\n"
 
 
@@ -99,9 +98,21 @@ class Box:
         return result.stdout
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a box is made of: the root folder below its overlay, and the version of cgroups that it
+    sees, if not that which nspawn gives it by itself."""
+
+    root: Path = Path("/")
+    cgroups: Cgroups | None = None
+
+
 @contextmanager
 def booted(
-    folder: Path, tree: Mapping[str, Path | str], binds: Mapping[str, Path]
+    folder: Path,
+    tree: Mapping[str, Path | str],
+    binds: Mapping[str, Path],
+    base: Base = Base(),
 ) -> Iterator[Box]:
     """A box in an empty `folder`: with what `tree` names (path in the box → file or folder to copy,
     or text), and the folders of `binds` (path in the box → folder here), read-only.
@@ -114,7 +125,7 @@ def booted(
     with ExitStack() as stack:
         groups = stack.enter_context(groups_named(folder.name))
         told = stack.enter_context(_told(folder / "notify"))
-        process = _nspawn(folder, groups, binds)
+        process = _nspawn(folder, groups, binds, base)
         stack.callback(_halt, process, folder)
         yield Box(_leader_of(told, process, folder))
 
@@ -137,7 +148,7 @@ def _plant(root: Path, tree: Mapping[str, Path | str]) -> None:
 
 
 def _nspawn(
-    folder: Path, groups: list[Path], binds: Mapping[str, Path]
+    folder: Path, groups: list[Path], binds: Mapping[str, Path], base: Base
 ) -> "subprocess.Popen[bytes]":
     command = [
         "unshare", "--mount", "--propagation", "private", "sh", "-euc", _BOOT, "sh",
@@ -152,10 +163,13 @@ def _nspawn(
         "BOX": str(folder),
         "GROUPS_OF_BOX": " ".join(map(str, groups)),
         "HIDDEN": " ".join(_HIDDEN),
+        "LOWER": str(base.root),
         "NOTIFY_SOCKET": str(folder / "notify"),
     }
-    if _UNIFIED in os.environ:
-        environment[_UNIFIED] = os.environ[_UNIFIED]
+    if base.cgroups is not None:
+        environment[VERSION_VARIABLE] = base.cgroups.variable
+    elif VERSION_VARIABLE in os.environ:
+        environment[VERSION_VARIABLE] = os.environ[VERSION_VARIABLE]
     with (folder / "console").open("wb") as console:
         return subprocess.Popen(
             command,

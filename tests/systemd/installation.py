@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.systemd.box import Box, booted
+from tests.roots import PLACE, export
+from tests.systemd.box import Base, Box, booted
+from tests.systemd.cgroups import Cgroups
 from tests.traces import public_folder
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +19,7 @@ def install(root: Path) -> None:
 
 
 @contextmanager
-def with_emperord(installed: Path) -> Iterator[Box]:
+def with_emperord(installed: Path, cgroups: Cgroups | None = None) -> Iterator[Box]:
     """A machine with this installation and with nginx as on a backend. The checkout lies at its
     usual path, for tests/apps."""
     tree: dict[str, Path | str] = {
@@ -26,10 +28,26 @@ def with_emperord(installed: Path) -> Iterator[Box]:
         "/etc/nginx/nginx.conf": ROOT / "nginx" / "backend.conf",
     }
     binds = {str(ROOT): ROOT, "/opt/emperord": installed / "opt/emperord"}
-    with public_folder() as folder, booted(folder, tree, binds) as box:
+    with public_folder() as folder, booted(folder, tree, binds, Base(cgroups=cgroups)) as box:
         box.must("systemd-sysusers")
         box.must("systemd-tmpfiles", "--create", "emperord.conf")
         yield box
+
+
+@contextmanager
+def with_emperord_on(root: Path, cgroups: Cgroups) -> Iterator[Box]:
+    """A machine of another release, whose root folder `make test-on` has used, with this checkout
+    installed there by that release's own tools, and with nginx as on a backend."""
+    with public_folder() as checkout, public_folder() as folder:
+        export(checkout)
+        tree: dict[str, Path | str] = {
+            "/srv/checkout": checkout,
+            "/srv/checkout/build": root / PLACE.lstrip("/") / "build",
+            "/etc/nginx/nginx.conf": ROOT / "nginx" / "backend.conf",
+        }
+        with booted(folder, tree, {}, Base(root, cgroups)) as box:
+            box.must("make", "--silent", "--directory=/srv/checkout", "install")
+            yield box
 
 
 def paths_on(box: Box, *folders: str) -> set[str]:
