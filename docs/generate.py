@@ -146,6 +146,8 @@ for this vassal:
 |---|---|
 | idle, start-timeout, stop-timeout | as above |
 | activation, on-change, need-app, backlog, repeat | as above |
+| memory-max, memory-high, pids-max, nofile, nice | as above ([limits.md](limits.md)) |
+| cpu-weight, cpu-max, io-weight | as above |
 | uid, gid | user and group of the vassal, set before uWSGI reads the ini |
 | python | the name of one of `pythons`, or the version of the default Python |
 | python-home | as above, for this vassal |
@@ -161,7 +163,8 @@ An ini may belong to another user than the daemon's. Its vassal then runs as tha
 cannot set another `uid` or `gid`, or `aliases`, since its author could take over another site. It
 cannot name a `uwsgi-binary`, which `emperorctl check` would run as another user. Its
 `start-timeout` and `stop-timeout` can shorten those of the settings but not lengthen them, since a
-stop of the daemon waits for every vassal.
+stop of the daemon waits for every vassal. Its limits can be lower than those of the settings, and a
+higher one counts as that of the settings; for `nice`, higher values are lower priorities.
 
 ## Defaults for all vassals
 

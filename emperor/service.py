@@ -19,7 +19,7 @@ from emperor.linux.accounts import SystemAccounts
 from emperor.linux.boot import boot_id
 from emperor.linux.good_inis import GoodInisFile
 from emperor.linux.groups import control_groups
-from emperor.linux.limits import descriptors, somaxconn
+from emperor.linux.limits import descriptors, machine_for_limits, somaxconn
 from emperor.linux.listeners import UnixListeners
 from emperor.linux.lock import Note
 from emperor.linux.log_bound import LogBound
@@ -29,6 +29,7 @@ from emperor.linux.queues import queue_length
 from emperor.linux.watch import Changes, FolderWatch
 from emperor.model.daemon_record import config_fingerprint
 from emperor.model.duration import format_duration
+from emperor.model.limits import of_tenant
 from emperor.model.ports import Listener, Ports, QueueLength, Runtime, Store
 from emperor.model.settings import Settings
 from emperor.model.snapshot import decoder
@@ -97,8 +98,8 @@ class Service:
         resolver = Resolver(uwsgi, settings.vassals_dir, self._gate)
         self._defaults = DefaultsFile(settings.vassal_defaults).load()
         reader = UwsgiReader(settings, self._accounts, resolver, somaxconn(), self._defaults)
-        self._groups = control_groups(os.environ, settings.run_dir, loop)
-        bounds = Bounds(self._groups, handover.origin.open_files)
+        bounds = _bounds(settings, handover.origin.open_files, loop)
+        self._groups = bounds.groups
         of_uwsgi = uwsgi_runtime(uwsgi, settings, reader, bounds)
         self._runtimes = (of_uwsgi,)
         ports = _ports(settings, self._runtimes, self._inherited.bag, loop)
@@ -351,6 +352,15 @@ def _ports(
         chance=random.random,
         cores=len(os.sched_getaffinity(0)),
     )
+
+
+def _bounds(
+    settings: Settings, open_files: tuple[int, int], loop: asyncio.AbstractEventLoop
+) -> Bounds:
+    here = machine_for_limits()
+    tenants = of_tenant(settings.limits("tenant_"), here)
+    groups = control_groups(os.environ, settings.run_dir, tenants, loop)
+    return Bounds(groups, settings.limits(), here, open_files)
 
 
 def cannot_start(error: OSError) -> CannotStart:

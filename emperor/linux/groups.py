@@ -25,6 +25,8 @@ from emperor.linux.hierarchies import (
     prepare,
     put,
 )
+from emperor.linux.limit_files import Level, files
+from emperor.model.limits import Limits, within
 from emperor.model.ports import CannotLaunch
 
 log = logging.getLogger("emperord.groups")
@@ -47,6 +49,8 @@ _ANY_CURE = "look at it with systemd-cgls"
 ENTERING, NOT_ENTERED = "emperord", 125
 # In a group's file 0 stands for the writer. dash(1) exports a PWD of its own.
 _ENTER = f"""
+ulimit -S -n "$1" && ulimit -H -n "$2" || exit {NOT_ENTERED}
+shift 2
 left=$1
 while shift && [ "$left" -gt 0 ]; do echo 0 >"$1" || exit {NOT_ENTERED}; left=$((left - 1)); done
 echo 100 >/proc/self/oom_score_adj
@@ -56,7 +60,7 @@ exec "$@"
 
 
 def control_groups(
-    environment: Mapping[str, str], run_dir: Path, loop: AbstractEventLoop
+    environment: Mapping[str, str], run_dir: Path, of_tenant: Limits, loop: AbstractEventLoop
 ) -> "ControlGroups":
     """The groups for the vassals of this daemon. Logs which limits have no effect here."""
     found = find_hierarchies(environment, run_dir)
@@ -72,7 +76,7 @@ def control_groups(
             ", ".join(sorted(found.missing)),
             found.problem or "no control group with these can be made here; see docs/limits.md",
         )
-    return ControlGroups(found, loop)
+    return ControlGroups(found, of_tenant, loop)
 
 
 def group_name(uid: int, domain: str, run: int) -> str:
@@ -88,10 +92,14 @@ def _around(name: str) -> tuple[str, str]:
 
 
 class ControlGroups:
-    """Makes the groups of vassals. Without a usable hierarchy it makes none."""
+    """Makes the groups of vassals. Without a usable hierarchy it makes none. `of_tenant` are the
+    limits of each tenant."""
 
-    def __init__(self, hierarchies: Hierarchies, loop: AbstractEventLoop) -> None:
+    def __init__(
+        self, hierarchies: Hierarchies, of_tenant: Limits, loop: AbstractEventLoop
+    ) -> None:
         self._hierarchies = hierarchies.usable
+        self._of_tenant = of_tenant
         self._loop = loop
         self._in_use: set[str] = set()
 
@@ -103,18 +111,19 @@ class ControlGroups:
         self._in_use.add(name)
         return ControlGroup(name, self)
 
-    def make(self, name: str) -> None:
-        """Make the group, and the ones around it. Raises CannotLaunch."""
+    def make(self, name: str, limits: Limits) -> None:
+        """Make the group and the ones around it, with the limits of its app. Raises
+        CannotLaunch."""
         try:
             try:
-                self._make(name)
+                self._make(name, limits)
             except OSError as error:
                 if error.errno not in _GONE:
                     raise
                 # Somebody has removed the base group: systemd does, with its unit.
                 for hierarchy in self._hierarchies:
                     prepare(hierarchy)
-                self._make(name)
+                self._make(name, limits)
         except OSError as error:
             cure = _CURES.get(error.errno or 0, _ANY_CURE)
             raise CannotLaunch(
@@ -144,7 +153,8 @@ class ControlGroups:
             log.warning("cannot remove the control group %s: its processes do not die", name)
 
     def sweep(self) -> None:
-        """End the groups of an earlier daemon that no process of ours is in, and wait for that."""
+        """End the groups of an earlier daemon that no process of ours is in, and wait for that. The
+        tenants that stay get the limits of this daemon."""
         killed = 0
         for hierarchy in self._hierarchies:
             for run in [*hierarchy.base.glob("uid-*/v-*/*/")]:
@@ -155,6 +165,11 @@ class ControlGroups:
             # What a daemon has left that died between two of the steps that make a group.
             for empty in [*hierarchy.base.glob("uid-*/v-*/"), *hierarchy.base.glob("uid-*/")]:
                 _remove(empty)
+            for tenant in hierarchy.base.glob("uid-*/"):
+                try:
+                    _limit(hierarchy, tenant.name, Level.TENANT, self._of_tenant)
+                except OSError as error:
+                    log.warning("cannot limit the control group %s: %s", tenant, error.strerror)
         if killed:
             log.info("killed %d processes that were left in control groups of apps", killed)
 
@@ -166,12 +181,18 @@ class ControlGroups:
             if not hierarchy.is_delegated:
                 _remove(hierarchy.base)
 
-    def _make(self, name: str) -> None:
+    def _make(self, name: str, limits: Limits) -> None:
+        tenant, vassal = _around(name)
+        limits = within(self._of_tenant, limits)
         for hierarchy in self._hierarchies:
-            for parent in _around(name):
-                _mkdir(hierarchy.base / parent)
-                hand_down(hierarchy, parent)
+            if _mkdir(hierarchy.base / tenant):
+                _limit(hierarchy, tenant, Level.TENANT, self._of_tenant)
+            hand_down(hierarchy, tenant)
+            _mkdir(hierarchy.base / vassal)
+            _limit(hierarchy, vassal, Level.VASSAL, limits)
+            hand_down(hierarchy, vassal)
             _mkdir(hierarchy.base / name)
+            _limit(hierarchy, name, Level.RUN, limits)
 
     def _remove_soon(self, name: str) -> None:
         """Remove a group whose processes are dead: they leave it a moment after their end."""
@@ -196,9 +217,9 @@ class ControlGroup:
     name: str
     groups: ControlGroups
 
-    def make(self) -> None:
-        """Make it. Raises CannotLaunch."""
-        self.groups.make(self.name)
+    def make(self, limits: Limits) -> None:
+        """Make it, with the limits of its app. Raises CannotLaunch."""
+        self.groups.make(self.name, limits)
 
     @property
     def entrances(self) -> list[str]:
@@ -221,10 +242,16 @@ class ControlGroup:
         self.groups.end(self.name)
 
 
-def entering(entrances: Sequence[str], argv: Sequence[str]) -> list[str]:
-    """`argv` run by a shell that has entered these groups before, and has given up the daemon's
-    protection from the kernel's OOM killer."""
-    return ["/bin/sh", "-c", _ENTER, ENTERING, str(len(entrances)), *entrances, *argv]
+def entering(
+    entrances: Sequence[str], open_files: tuple[int, int], nice: int | None, argv: Sequence[str]
+) -> list[str]:
+    """`argv` run by a shell that has entered these groups before. It has the soft and hard limits
+    on open files and the nice value, and not the daemon's protection from the kernel's OOM
+    killer."""
+    soft, hard = (str(each) if each >= 0 else "unlimited" for each in open_files)
+    nicely = [] if not nice else ["nice", "-n", str(nice)]
+    groups = [str(len(entrances)), *entrances]
+    return ["/bin/sh", "-c", _ENTER, ENTERING, soft, hard, *groups, *nicely, *argv]
 
 
 def _process_group(pid: int) -> int | None:
@@ -233,9 +260,22 @@ def _process_group(pid: int) -> int | None:
     return None
 
 
-def _mkdir(folder: Path) -> None:
-    with suppress(FileExistsError):
+def _mkdir(folder: Path) -> bool:
+    """Whether it was not there before."""
+    try:
         os.mkdir(folder)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _limit(hierarchy: Hierarchy, name: str, level: Level, limits: Limits) -> None:
+    for written in files(limits, level, hierarchy.controllers, hierarchy.is_v2):
+        try:
+            put(hierarchy.base / name / written.file, written.value)
+        except FileNotFoundError:
+            if not written.is_optional:
+                raise
 
 
 def _remove(folder: Path) -> bool:

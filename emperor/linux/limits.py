@@ -1,9 +1,10 @@
 """Limits of the kernel: on open files, of this process and of its children, on a backlog, and on
 what the machine can hold."""
 
+import os
 import resource
 import sys
-from contextlib import suppress
+from dataclasses import replace
 
 import psutil
 
@@ -50,10 +51,7 @@ def raise_open_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def limit_open_files(pid: int, limits: tuple[int, int]) -> None:
-    """Give another process these limits (soft, hard), a moment after its start. Setting them in
-    this process before the spawn would lower them for our threads, and prlimit(1) in between costs
-    a millisecond of the start (measured)."""
-    if resource.getrlimit(resource.RLIMIT_NOFILE) != limits:
-        with suppress(ProcessLookupError, PermissionError):  # dead, or another user's by now
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+def machine_for_limits() -> Machine:
+    """What a share of memory or of processes is a share of: of memory without swap."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return replace(machine(), memory_bytes=memory)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from emperor.model.limits import LIMITS
 from emperor.model.settings import Settings
 from emperor.model.snapshot import FORMAT, Stale
 
@@ -15,6 +16,8 @@ _FIXED = ("vassals_dir", "sockets_dir", "run_dir")
 _NOT_IN_SPECS = frozenset({
     "page_after", "max_held", "max_held_per_domain", "max_starting", "max_running",
     "throttle_first", "throttle_max", "provision_command", "provision_timeout",
+    *(limit.field for limit in LIMITS),
+    *(f"tenant_{limit.field}" for limit in LIMITS),
 })  # fmt: skip
 
 

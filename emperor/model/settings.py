@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from emperor.model.duration import format_duration, parse_duration
+from emperor.model.limits import LIMITS, Amount, Limit, Wanted, contradiction
 from emperor.model.spec import Activation, OnChange, Repeat
 
 SECTION = "emperord"
@@ -62,6 +63,25 @@ class Settings:
     socket_owner: str
     socket_group: str
     socket_mode: int
+    memory_max: Amount
+    memory_high: Amount
+    pids_max: Amount
+    cpu_weight: int
+    cpu_max: int
+    io_weight: int
+    nofile: int
+    nice: int
+    tenant_memory_max: Amount
+    tenant_memory_high: Amount
+    tenant_pids_max: Amount
+    tenant_cpu_weight: int
+    tenant_cpu_max: int
+    tenant_io_weight: int
+
+    def limits(self, of: str = "") -> Wanted:
+        """The limits of each app, or those of each tenant: of "tenant_"."""
+        names = [f.name for f in fields(Wanted) if hasattr(self, of + f.name)]
+        return Wanted(**{name: getattr(self, of + name) for name in names})
 
 
 # A stop takes stop-timeout and some seconds, and systemd is told how long that is.
@@ -221,6 +241,10 @@ class Key:
         return self.name.replace("-", "_")
 
 
+def _key(limit: Limit, of: str, default: str, text: str) -> Key:
+    return Key(of + limit.name, default, limit.metavar, limit.parse, text, limit.spell)
+
+
 KEYS = (
     Key("vassals-dir", "/etc/uwsgi/vassals", "DIR", _path,
         "folder of the inis: DOMAIN.ini; _.DOMAIN.ini: subdomains"),
@@ -278,6 +302,9 @@ KEYS = (
         "group of the sockets; nginx's, so that nginx may connect"),
     Key("socket-mode", "0660", "MODE", _mode, "mode of a socket while nginx may connect",
         _spelled_mode),
+    *(_key(limit, "", limit.default, f"of each app: {limit.help}") for limit in LIMITS),
+    *(_key(limit, "tenant-", limit.of_tenant, f"{limit.name} of all apps of one user together")
+      for limit in LIMITS if limit.of_tenant is not None),
 )  # fmt: skip
 
 
@@ -306,6 +333,9 @@ def read_settings(text: str, origin: str, flags: Mapping[str, str]) -> Settings:
         raise SettingsError("cannot use vassal-defaults: in vassals-dir it would be a vassal")
     if settings.throttle_max < settings.throttle_first:
         raise SettingsError("cannot use throttle-max: it is less than throttle-first")
+    for of in ("", "tenant_"):
+        if why := contradiction(settings.limits(of)):
+            raise SettingsError(f"cannot use the limits of {of.strip('_') or 'apps'}: {why}")
     return settings
 
 

@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
 
+from emperor.model.limits import Own
+
 # sun_path holds 108 bytes with the closing NUL (unix(7)).
 SOCKET_PATH_BYTES = 107
 
@@ -122,6 +124,7 @@ class Spec:
     foreign_sockets: tuple[str, ...] = ()
     head_bytes: int = 65_535
     inherited: tuple[InheritedSocket, ...] = ()
+    limits: Own | None = None
     drops_to: str = ""
 
     @property

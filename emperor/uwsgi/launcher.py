@@ -10,7 +10,6 @@ from weakref import WeakSet
 
 from emperor.linux.groups import ControlGroup, ControlGroups, entering, group_name
 from emperor.linux.holders import holder_of
-from emperor.linux.limits import limit_open_files
 from emperor.linux.orphans import Family
 from emperor.linux.processes import (
     LedProcess,
@@ -18,6 +17,8 @@ from emperor.linux.processes import (
     as_identity,
     leader_with_socket,
 )
+from emperor.model.limits import Limits, Wanted, combined
+from emperor.model.machine import Machine
 from emperor.model.ports import (
     CannotLaunch,
     Exit,
@@ -49,11 +50,29 @@ class _Passed:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What holds all processes of a vassal: the control groups, and the soft and hard limits on
-    open files."""
+    """What holds all processes of a vassal: the control groups, the limits that the settings have
+    for each app, and the soft and hard limits on open files that the daemon was started with."""
 
     groups: ControlGroups
+    limits: Wanted
+    machine: Machine
     open_files: tuple[int, int]
+
+    def limits_of(self, spec: Spec) -> Limits:
+        """What holds for one vassal."""
+        return combined(self.limits, spec.limits, self.machine)
+
+    def open_files_of(self, limits: Limits) -> tuple[int, int]:
+        """The soft and hard limits. Raises CannotLaunch."""
+        wanted, (_, hard) = limits.nofile, self.open_files
+        if wanted is None:
+            return self.open_files
+        if 0 <= hard < wanted:
+            raise CannotLaunch(
+                f"cannot set nofile = {wanted}: emperord itself may have {hard} open files;"
+                " lower nofile, or raise LimitNOFILE= of emperord.service"
+            )
+        return wanted, wanted
 
 
 class UwsgiLauncher:
@@ -208,11 +227,14 @@ class UwsgiLauncher:
             command[1:1] = without_vacuum(running[0].pid)
         if spec.identity is not None:
             command = as_identity(spec.identity, command)
-        command = entering(passed.group.entrances if passed.group else (), command)
+        limits = self._bounds.limits_of(spec)
+        open_files = self._bounds.open_files_of(limits)
+        entrances = passed.group.entrances if passed.group else ()
+        command = entering(entrances, open_files, limits.nice, command)
         env = environment(spec, os.environ, mark_of(ref).variable)
         try:
             if passed.group is not None:
-                passed.group.make()
+                passed.group.make(limits)
             with _in_folder(self._vassals):
                 fds = {**fds, LISTENER_FD: passed.listener.fd, **passed.inherited.fds}
                 process = self._spawner.spawn(command, env, fds, on_exit)
@@ -220,7 +242,6 @@ class UwsgiLauncher:
             raise CannotLaunch(f"cannot spawn {command[0]}: {error.strerror}") from error
         finally:
             passed.inherited.close()
-        limit_open_files(process.pid, self._bounds.open_files)
         return process
 
 

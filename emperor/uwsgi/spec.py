@@ -11,6 +11,7 @@ from typing import Any
 
 from emperor.model.definition import FileOwner
 from emperor.model.domain import is_domain
+from emperor.model.limits import BY_NAME
 from emperor.model.settings import KEYS, Settings, boolean
 from emperor.model.spec import Identity, OnChange, Spec
 from emperor.uwsgi.command import BEHIND_INI
@@ -30,6 +31,7 @@ from emperor.uwsgi.ini import (
     with_declared,
 )
 from emperor.uwsgi.options import PACKET_BYTES, UwsgiOptions, shared
+from emperor.uwsgi.own_limits import own_limits
 from emperor.uwsgi.places import Places, places
 from emperor.uwsgi.pythons import binary_of, python_home_of
 from emperor.uwsgi.sockets import Socket, refuse_path, socket_of
@@ -44,7 +46,7 @@ _OVERRIDES = {
     }
 }  # fmt: skip
 _TIMEOUTS = frozenset({"start-timeout", "stop-timeout"})
-EMPEROR_KEYS = frozenset(_OVERRIDES) | {
+EMPEROR_KEYS = frozenset(_OVERRIDES) | BY_NAME.keys() | {
     "always", "uid", "gid", "aliases", "python", "python-home", "uwsgi-binary",
 }  # fmt: skip
 
@@ -119,6 +121,7 @@ def spec_of(
         inherited=socket.inherited,
         head_bytes=_head_bytes(last.get("buffer-size")),
         drops_to=_drops_to(ini, identity or accounts.daemon),
+        limits=own_limits(ini, is_administrator(owner, accounts)) if ini.emperor else None,
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from emperor.linux.groups import ControlGroup, ControlGroups, entering, group_name
 from emperor.linux.hierarchies import Hierarchies, Hierarchy, prepare
+from emperor.model.limits import Limits
 from emperor.model.ports import CannotLaunch
 from tests.eventually import eventually, eventually_async
 from tests.linux.control_groups import members, removed
@@ -42,6 +43,7 @@ def v1(name: str) -> list[Hierarchy]:
     ]
 
 
+NO_LIMITS = Limits()
 KINDS: dict[str, Callable[[str], list[Hierarchy]]] = {
     "v2": v2,
     "v1": v1,
@@ -65,23 +67,29 @@ def is_gone(base: Path) -> bool:
 
 @pytest.fixture
 async def groups(hierarchies: Hierarchies) -> ControlGroups:
-    return ControlGroups(hierarchies, asyncio.get_running_loop())
+    return groups_in(hierarchies)
+
+
+def groups_in(hierarchies: Hierarchies, of_tenant: Limits = NO_LIMITS) -> ControlGroups:
+    return ControlGroups(hierarchies, of_tenant, asyncio.get_running_loop())
 
 
 def bases(groups: ControlGroups) -> list[Path]:
     return groups.folders(".")
 
 
-def made(groups: ControlGroups, domain: str = "a.example", run: int = 1) -> ControlGroup:
+def made(
+    groups: ControlGroups, domain: str = "a.example", run: int = 1, limits: Limits = NO_LIMITS
+) -> ControlGroup:
     group = groups.group(group_name(4321, domain, run))
     assert group
-    group.make()
+    group.make(limits)
     return group
 
 
-def run_in(group: ControlGroup, script: str) -> "subprocess.Popen[str]":
+def run_in(group: ControlGroup, script: str, nice: int | None = None) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        entering(group.entrances, ["sh", "-c", script]),
+        entering(group.entrances, (500, 600), nice, ["sh", "-c", script]),
         stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, start_new_session=True,
     )  # fmt: skip
 
@@ -96,10 +104,12 @@ def nothing_is_left(groups: ControlGroups) -> bool:
 
 async def test_a_process_is_in_its_group_from_the_first_moment(groups: ControlGroups) -> None:
     group = made(groups)
-    with run_in(group, "cat /proc/self/cgroup /proc/self/oom_score_adj; env; pwd") as process:
+    script = "cat /proc/self/cgroup /proc/self/oom_score_adj; env; ulimit -Sn; ulimit -Hn; nice"
+    with run_in(group, script, nice=3) as process:
         told, _ = process.communicate()
     assert told.count("/uid-4321/v-a.example/1\n") == len(bases(groups))
     assert "\n100\n" in told
+    assert told.endswith("\n500\n600\n3\n")
     assert "OLDPWD=" not in told
     group.close()
     await eventually_async(lambda: nothing_is_left(groups))
@@ -143,7 +153,7 @@ async def test_an_earlier_daemons_groups_end_but_for_those_in_use(
 ) -> None:
     left, kept = made(groups, run=1), made(groups, run=2)
     made(groups, "empty.example", run=3)
-    later = ControlGroups(hierarchies, asyncio.get_running_loop())
+    later = groups_in(hierarchies)
     assert later.group(kept.name)
     with run_in(left, ESCAPE) as one, run_in(kept, "sleep 1000") as other:
         assert one.stdout and one.stdout.readline()
@@ -168,7 +178,7 @@ async def test_a_base_that_vanished_is_made_again(groups: ControlGroups) -> None
 async def test_a_group_that_cannot_be_made_is_told() -> None:
     """As where systemd has stopped the unit of the apps."""
     gone = Hierarchy(Path("/proc/self/gone"), frozenset(), is_v2=False, is_delegated=True)
-    groups = ControlGroups(Hierarchies((gone,)), asyncio.get_running_loop())
+    groups = groups_in(Hierarchies((gone,)))
     with pytest.raises(CannotLaunch, match=r"cannot make .* /proc/self/gone/uid-4321: .*; start "):
         made(groups)
 
@@ -184,7 +194,72 @@ async def test_a_group_that_vanished_lets_nothing_run(groups: ControlGroups) -> 
 
 
 async def test_without_a_hierarchy_there_are_no_groups() -> None:
-    groups = ControlGroups(Hierarchies(()), asyncio.get_running_loop())
+    groups = groups_in(Hierarchies(()))
     assert groups.group(group_name(1, "a.example", 1)) is None
     groups.sweep()
+    groups.close()
+
+
+BOMB = """
+import os, time
+try:
+    while os.fork(): pass
+except BlockingIOError:
+    print("refused", flush=True)
+time.sleep(1000)
+"""
+LIMITED = Limits(
+    memory_max=64 << 20, memory_high=32 << 20, pids_max=20, cpu_weight=50, cpu_max=25, io_weight=10
+)
+OF_TENANT = Limits(memory_max=128 << 20, pids_max=30, cpu_max=200)
+# Of the files of v1: those of the process, of its app and of the tenant.
+LIMITED_V1: dict[str, list[tuple[str, int | None, int | None, int | None]]] = {
+    "memory": [("memory.limit_in_bytes", 64 << 20, None, 128 << 20)],
+    "pids": [("pids.max", 20, None, 30)],
+    "cpu": [("cpu.shares", None, 512, 1024), ("cpu.cfs_quota_us", None, 25_000, 200_000)],
+}
+
+
+async def test_limits_are_written_where_they_belong(hierarchies: Hierarchies) -> None:
+    groups = groups_in(hierarchies, OF_TENANT)
+    group = made(groups, limits=LIMITED)
+    for folder, hierarchy in zip(groups.folders(group.name), hierarchies.usable, strict=True):
+        for controller in hierarchy.controllers & LIMITED_V1.keys():
+            for file, *expected in LIMITED_V1[controller]:
+                for place, value in zip((folder, *folder.parents), expected, strict=False):
+                    assert value is None or int((place / file).read_text()) == value, place
+    groups.close()
+
+
+async def test_the_tenants_that_stay_get_new_limits(hierarchies: Hierarchies) -> None:
+    groups = groups_in(hierarchies, OF_TENANT)
+    group = made(groups, limits=LIMITED)
+    later = groups_in(hierarchies, Limits(pids_max=40))
+    assert later.group(group.name)
+    later.sweep()
+    for folder in later.folders(group.name):
+        if (file := folder.parents[1] / "pids.max").exists():
+            assert file.read_text() == "40\n"
+    later.close()
+
+
+async def test_a_fork_beyond_the_limit_is_refused(hierarchies: Hierarchies) -> None:
+    if not any("pids" in each.controllers for each in hierarchies.usable):
+        pytest.skip("this hierarchy has no pids")
+    groups = groups_in(hierarchies)
+    group = made(groups, limits=LIMITED)
+    with run_in(group, f"exec python3 -c '{BOMB}'") as bomb:
+        assert bomb.stdout and bomb.stdout.readline() == "refused\n"
+        assert len(inside(group)) == LIMITED.pids_max
+        groups.close()
+        bomb.wait()
+
+
+async def test_memory_beyond_the_limit_ends_the_process(hierarchies: Hierarchies) -> None:
+    if not any("memory" in each.controllers for each in hierarchies.usable):
+        pytest.skip("this hierarchy has no memory")
+    groups = groups_in(hierarchies)
+    group = made(groups, limits=LIMITED)
+    with run_in(group, "python3 -c 'b = bytearray(200 << 20)'; echo $?") as hog:
+        assert hog.communicate()[0] == "137\n"
     groups.close()

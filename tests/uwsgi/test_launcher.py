@@ -14,6 +14,8 @@ from emperor.linux.groups import ControlGroups
 from emperor.linux.hierarchies import Hierarchies
 from emperor.linux.listeners import UnixListener, UnixListeners
 from emperor.linux.processes import Spawner
+from emperor.model.limits import Limits
+from emperor.model.machine import Machine
 from emperor.model.ports import Exit, Message
 from emperor.model.settings import read_settings
 from emperor.model.snapshot import ProcessRef
@@ -60,6 +62,7 @@ class House:
         ini = f"[uwsgi]\nsocket = {self.spec.socket}\nfile = {APPS}/plain.py\n"
         (folder / "v/a.example.ini").write_text(ini)
         self.hierarchies = Hierarchies(())
+        self.machine = Machine(2**34, 10_000, 1000)
         self.open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.listener: UnixListener = UnixListeners(
             self.settings, asyncio.get_running_loop()
@@ -67,7 +70,8 @@ class House:
 
     def launcher(self) -> UwsgiLauncher:
         loop = asyncio.get_running_loop()
-        bounds = Bounds(ControlGroups(self.hierarchies, loop), self.open_files)
+        groups = ControlGroups(self.hierarchies, Limits(), loop)
+        bounds = Bounds(groups, self.settings.limits(), self.machine, self.open_files)
         return UwsgiLauncher(UWSGI, self.settings, Spawner(loop), bounds)
 
     def prepare(self, events: Events) -> UwsgiProcess:

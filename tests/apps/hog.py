@@ -1,0 +1,29 @@
+"""Takes what it can get: /memory allocates without end, /fork forks until it is refused."""
+
+import os
+import signal
+from collections.abc import Iterable
+from typing import Any
+
+MEGABYTE = 1 << 20
+
+
+def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """The answer to /fork is the number of forks; a fork that was refused is told in the log."""
+    forked = 0
+    if environ["PATH_INFO"] == "/memory":
+        taken = []
+        while True:
+            taken.append(bytearray(MEGABYTE))
+    if environ["PATH_INFO"] == "/fork":
+        try:
+            while os.fork():
+                forked += 1
+        except BlockingIOError as error:
+            print(f"fork: {error}", flush=True)
+        else:
+            os.closerange(0, 1000)  # with the connection, which would not end
+            while True:
+                signal.pause()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(forked).encode()]

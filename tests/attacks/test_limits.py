@@ -1,0 +1,52 @@
+"""A tenant who takes all memory, all processes or all CPU takes it from himself."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.attacks.tenants import ALICE, MALLORY, Tenants
+from tests.eventually import eventually
+
+
+@pytest.fixture
+def alice(tenants: Tenants) -> Iterator[int]:
+    """The pid of alice's app, which runs before and after the attack, and answers."""
+    tenants.host(ALICE, "alice.example")
+    assert tenants.get("alice.example").status == 200
+    before = tenants.leader("alice.example")
+    yield before
+    assert tenants.get("alice.example").status == 200
+    assert tenants.leader("alice.example") == before
+    for domain in ("alice.example", "mallory.example"):
+        tenants.remove(domain)
+        tenants.until(domain, None)
+
+
+@pytest.mark.usefixtures("alice")
+def test_a_memory_hog_is_killed_alone(tenants: Tenants) -> None:
+    tenants.nginx.expect("upstream prematurely closed .*GET /memory")
+    tenants.host(MALLORY, "mallory.example", "hog.py", emperor="memory-max = 100M")
+    assert tenants.get("mallory.example").status == 200
+    assert tenants.get("mallory.example", "/memory").status == 502
+    eventually(lambda: tenants.get("mallory.example").status == 200, what="a new worker answers")
+
+
+@pytest.mark.usefixtures("alice")
+def test_a_fork_bomb_is_stopped_alone(tenants: Tenants) -> None:
+    tenants.host(MALLORY, "mallory.example", "hog.py", emperor="pids-max = 40")
+    assert 30 < int(tenants.get("mallory.example", "/fork").text) < 40
+    assert tenants.get("mallory.example").status == 200
+
+
+@pytest.mark.usefixtures("alice")
+def test_a_tenants_ini_cannot_raise_a_limit(tenants: Tenants) -> None:
+    raised = "pids-max = 0\nmemory-max = 0\nnice = -20\ncpu-weight = 10000"
+    tenants.host(MALLORY, "mallory.example", "hog.py", emperor=raised)
+    assert 900 < int(tenants.get("mallory.example", "/fork").text) < 1000
+
+
+def test_a_limit_that_lets_nothing_boot_is_mallorys_own(tenants: Tenants, alice: int) -> None:
+    tenants.expect("mallory.example: ")
+    tenants.host(MALLORY, "mallory.example", emperor="memory-max = 1M")
+    assert tenants.get("mallory.example").status == 503
+    assert tenants.leader("alice.example") == alice
