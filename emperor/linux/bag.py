@@ -51,8 +51,10 @@ _SPARE_ENTRIES = 64
 _FEWEST_MESSAGES = 1024
 _MOST_MESSAGES = 4096
 _ENTRIES_FOR_EACH_MESSAGE = 4
-# At most this many are taken out at once, which takes half a millisecond.
+# At most this many are taken out at once, which takes half a millisecond; where sockets are closed
+# by that, a quarter of a millisecond for each message, and more while the kernel looks for cycles.
 _STEP_MESSAGES = 64
+_STEP_OF_TIDYING = 16
 
 _ROOM_FOR_FDS = socket.CMSG_SPACE(253 * array("i").itemsize)
 _PEEKING = socket.MSG_PEEK | socket.MSG_DONTWAIT | socket.MSG_TRUNC | socket.MSG_CMSG_CLOEXEC
@@ -167,8 +169,9 @@ class Bag:
         return found
 
     def write(self, entries: Iterable[StoreEntry]) -> None:
-        """Write these, and take out some outdated ones. Raises CannotKeep for the entries that did
-        not fit; all others are kept."""
+        """Write these, and take out some outdated ones. Deletions alone take nothing out unless
+        there are very many: `tidy` does so. Raises CannotKeep for the entries that did not fit; all
+        others are kept."""
         failed: set[str] = set()
         first: OSError | None = None
         for batch in _batches(entries):
@@ -177,12 +180,18 @@ class Bag:
             except OSError as error:
                 failed |= {entry.key for entry in batch}
                 first = first or error
-            self._tidy()
+            if any(entry.payload for entry in batch) or len(self._messages) > 2 * _MOST_MESSAGES:
+                self._tidy(_STEP_MESSAGES)
         if first:
             cause = _CAUSES.get(first.errno or 0, first.strerror)
             raise CannotKeep(
                 f"cannot keep the state of {_named(failed)}: {cause}", failed
             ) from first
+
+    def tidy(self) -> bool:
+        """Take out some outdated entries, in a step of a few milliseconds. Returns whether there
+        are more."""
+        return self._tidy(_STEP_OF_TIDYING) and self._is_untidy()
 
     def delete(self, keys: Collection[str]) -> None:
         """Forget these keys. Their entries leave the queue at once, so that nothing holds their
@@ -230,24 +239,30 @@ class Bag:
             else:
                 self._newest_entry.pop(entry.key, None)
 
-    def _tidy(self) -> None:
+    def _tidy(self, most_messages: int) -> bool:
+        """Returns whether something was taken out."""
+        if self._is_untidy():
+            # Where that fails, because no descriptor is left say, the next write tries again.
+            with suppress(OSError, _Unreadable):
+                self._take_out(most_messages)
+                return True
+        return False
+
+    def _is_untidy(self) -> bool:
         counting = len(self._newest_entry)
         idle = self._entries - counting
         wanted = counting // _ENTRIES_FOR_EACH_MESSAGE
         most = min(max(wanted, _FEWEST_MESSAGES), _MOST_MESSAGES)
-        if idle > counting // 2 + _SPARE_ENTRIES or len(self._messages) > most:
-            # Where that fails, because no descriptor is left say, the next write tries again.
-            with suppress(OSError, _Unreadable):
-                self._take_out()
+        return idle > counting // 2 + _SPARE_ENTRIES or len(self._messages) > most
 
     def _take_out_all(self) -> None:
         """Drop every outdated entry, as far as that can be done now."""
         end = self._oldest + len(self._messages)
         with suppress(OSError, _Unreadable):
             while self._oldest < end:
-                self._take_out()
+                self._take_out(_STEP_MESSAGES)
 
-    def _take_out(self) -> None:
+    def _take_out(self, most_messages: int) -> None:
         """Write the current entries of some of the oldest messages at the back, in one message, and
         drop the old ones. Raises OSError and _Unreadable, and then nothing was done."""
         count = offset = length = fds = 0
@@ -261,7 +276,7 @@ class Bag:
                     entries += self._counting(number, offset, message.length)
                 offset += message.length
                 count += 1
-                if count == _STEP_MESSAGES:
+                if count == most_messages:
                     break
             if entries:
                 self._send(entries)

@@ -63,6 +63,9 @@ class Store(Protocol):
     def write(self, entries: Iterable[StoreEntry]) -> None:
         """Keep them. The caller goes on owning the descriptors. Raises CannotKeep."""
 
+    def tidy(self) -> bool:
+        """Drop some of what is outdated. Returns whether there is more to drop."""
+
 
 class MaintenanceNote(Protocol):
     """Keeps, for later daemons, which domains are in maintenance and since when."""

@@ -168,6 +168,9 @@ class VassalFolder:
         with self._intake.batch():
             for file in files:
                 self.update(file)
+        if not self._backlog:
+            # The records of thousands of inis that are gone may have to be dropped.
+            self._governor.checkpoint.tidy_soon()
 
     def update(self, file: str) -> None:
         """Compare one file of the folder with what is in service, and act on the difference."""

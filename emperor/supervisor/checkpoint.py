@@ -6,6 +6,7 @@ pipe, an exit in its pidfd, a connection in its queue, a deadline in the entry b
 that dies between two events has forgotten nothing.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ class Checkpoint:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._missing: set[str] = set()
+        self._is_tidying = False
         # What the store has of each vassal with a process. All of thousands that sleep would take
         # megabytes.
         self._kept: dict[str, StoreEntry] = {}
@@ -64,6 +66,17 @@ class Checkpoint:
             batch, self._batch = self._batch, None
             if batch:
                 self._write(batch)
+
+    def tidy_soon(self) -> None:
+        """Have the store drop what is outdated, in steps between which the loop has a turn."""
+        if not self._is_tidying:
+            self._is_tidying = True
+            asyncio.get_running_loop().call_soon(self._tidy)
+
+    def _tidy(self) -> None:
+        self._is_tidying = False
+        if self._store.tidy():
+            self.tidy_soon()
 
     def retry(self, vassals: Iterable[Vassal]) -> None:
         """Save the missing vassals once more."""

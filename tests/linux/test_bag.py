@@ -343,6 +343,28 @@ def test_a_write_has_few_others_written_again() -> None:
     bag.close()
 
 
+def test_deletions_alone_close_nothing_until_it_is_tidied(bag: Bag) -> None:
+    """The end of a socket takes long, and thousands may be deleted at once."""
+    read_end, write_end = os.pipe2(os.O_NONBLOCK)
+    keys = [f"app{number}.example" for number in range(1000)]
+    for key in keys:
+        bag.write([StoreEntry(key, b"x", (write_end,))])
+    os.close(write_end)
+    for key in keys[1:]:
+        bag.write([StoreEntry(key)])
+    messages = bytes_in(bag)
+    steps = 1
+    while bag.tidy():
+        steps += 1
+    assert steps > 20, "each step is short"
+    assert bytes_in(bag) < messages / 4
+    assert found(bag) == {keys[0]: b"x"}
+    bag.delete(keys[:1])
+    assert os.read(read_end, 1) == b""
+    os.close(read_end)
+    assert not bag.tidy()
+
+
 # When it does not fit.
 
 

@@ -318,3 +318,16 @@ async def test_an_ini_that_changes_all_the_time_is_read_now_and_then(
         assert len([file for file in site.reader.read_files if file == "a.example.ini"]) < 40
         assert site.idle("b.example") == 7, "it costs no other"
         await eventually_async(lambda: site.idle("a.example") == 100)
+
+
+async def test_what_was_kept_of_inis_that_are_gone_is_dropped(tmp_path: Path) -> None:
+    async with site_at(tmp_path) as site:
+        domains = [f"app{number}.example" for number in range(5)]
+        for domain in domains:
+            site.write(domain, "5")
+        for domain in domains[1:]:
+            (tmp_path / f"{domain}.ini").unlink()
+        await site.folder.rescan()
+        store = site.world.store
+        await eventually_async(lambda: store.entries.keys().isdisjoint(domains[1:]))
+        assert domains[0] in store.entries

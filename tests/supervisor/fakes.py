@@ -152,6 +152,13 @@ class FakeStore:
                 raise CannotKeep(self.problem, written.keys())
             self.entries |= written
 
+    def tidy(self) -> bool:
+        """Drop one deleted entry."""
+        deleted = [key for key, entry in self.entries.items() if not entry.payload]
+        if deleted:
+            del self.entries[deleted[0]]
+        return len(deleted) > 1
+
     @property
     def left(self) -> list[StoreEntry]:
         """The entries that the next daemon finds."""
