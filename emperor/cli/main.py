@@ -39,6 +39,7 @@ COMMANDS = {
     "sites": ("emperor.cli.sites", "Give nginx the files of single hosts that it accepts."),
     "pages": ("emperor.cli.pages", "Check your own pages for visitors."),
     "check": ("emperor.cli.check", "Find the problems of an ini before it is deployed."),
+    "doctor": ("emperor.cli.doctor", "Find what lets tenants do harm, and what does not work."),
     "completion": ("emperor.cli.completion", "Print the completion script for a shell."),
 }
 
@@ -50,6 +51,7 @@ MEANT = {
     "wake": "start",
     "tail": "logs",
     "test": "check",
+    "audit": "doctor",
 }
 
 

@@ -18,7 +18,7 @@ from emperor.linux.cgroup import TRACKING, V2, groups_of, hierarchies_of, member
 
 # The controllers that hold the limits of vassals, by their names in v2.
 CONTROLLERS = frozenset({"cpu", "io", "memory", "pids"})
-_NAMES_IN_V1 = {"cpu": "cpu", "blkio": "io", "memory": "memory", "pids": "pids"}
+NAMES_IN_V1 = {"cpu": "cpu", "blkio": "io", "memory": "memory", "pids": "pids"}
 _CONTROL = "cgroup.subtree_control"
 
 
@@ -119,7 +119,7 @@ def places(groups: str, mounts: str, run_dir: Path, is_service: bool) -> Iterato
     service = next((path for path in own.values() if path.suffix == ".service"), None)
     apps = service.with_name(f"{service.stem}-apps.service") if is_service and service else None
     for names, path in own.items():
-        ours = frozenset(_NAMES_IN_V1[name] for name in names & _NAMES_IN_V1.keys())
+        ours = frozenset(NAMES_IN_V1[name] for name in names & NAMES_IN_V1.keys())
         if not ours and names.isdisjoint(TRACKING):
             continue
         for mount in mounted:

@@ -1,0 +1,216 @@
+"""Looks at a machine for `emperorctl doctor`: files, accounts, the kernel, nginx, the unit, the
+daemon. Changes nothing."""
+
+import asyncio
+import grp
+import os
+import pwd
+import re
+import resource
+import stat
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from emperor import __version__
+from emperor.cli.client import connect
+from emperor.cli.failure import Failed
+from emperor.cli.records import parse as parse_record
+from emperor.config import DEFAULT_CONFIG
+from emperor.linux.accounts import SystemAccounts
+from emperor.linux.cgroup import V2, groups_of, hierarchies_of
+from emperor.linux.hierarchies import NAMES_IN_V1
+from emperor.linux.trust import others_may_write, who_may_turn
+from emperor.model.checkup import PROPERTIES, SYSCTLS
+from emperor.model.definition import BrokenIni
+from emperor.model.nginx_conf import nginx_facts
+from emperor.model.settings import Settings
+from emperor.model.spec import Identity
+from emperor.model.status import EmperorStatus, Report
+from emperor.model.survey import IniFile, NginxFacts, Place, Service, Survey, Value
+from emperor.sources.files import read_ini
+from emperor.uwsgi.identity import ROOT, identity_of
+from emperor.uwsgi.ini import parse
+from emperor.uwsgi.users import users_of
+
+_OPERATORS = "emperor"
+_REFUSED = re.compile(r"\[emerg\] (?:\d+#\d+: )?(?P<text>.*)")
+_SECONDS = 20.0
+
+
+def survey_of(run_dir: Path, settings: Settings, uwsgi: Path) -> Survey:
+    """All that this user can see."""
+    return Survey(
+        settings=settings,
+        version=__version__,
+        places=tuple(_places(settings, DEFAULT_CONFIG, uwsgi)),
+        inis=tuple(_inis(settings.vassals_dir)),
+        sysctls=tuple(_sysctls()),
+        members=_members_of(settings.socket_group),
+        operators=_members_of(_OPERATORS),
+        nginx=_nginx(),
+        unit=tuple(_unit()),
+        service=_service(run_dir),
+        uwsgi_version=_uwsgi_version(uwsgi),
+        controllers=_controllers(),
+        swap_bytes=_swap_bytes(),
+    )
+
+
+def _inis(folder: Path) -> Iterator[IniFile]:
+    """The inis that this user can see. What they say is left to `check`."""
+    accounts = SystemAccounts()
+    accounts.daemon = Identity(ROOT, ROOT, "root")
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix == ".ini")
+    except OSError:
+        return
+    for path in paths:
+        try:
+            info = path.stat()
+            user = _user(path, accounts)
+        except OSError:
+            continue
+        yield IniFile(path.name, info.st_uid, user, others_may_write(info))
+
+
+def _user(path: Path, accounts: SystemAccounts) -> str | None:
+    """The user that the app runs as; None if the ini does not tell without uWSGI."""
+    try:
+        file = read_ini(str(path))
+        ini = parse(file.data, path.name, str(path.parent))
+        identity = identity_of(ini, file.owner, accounts)
+    except BrokenIni:
+        return None
+    if ini.needs_uwsgi is not None and identity is None:
+        return None
+    return users_of(ini, identity or accounts.daemon, accounts).serve.user
+
+
+def _service(run_dir: Path) -> Service | None:
+    if not (run_dir / "control.sock").exists():
+        return None
+    try:
+        status = asyncio.run(_ask(run_dir))
+    except Failed:
+        return None
+    files = _open_files_of(status.pid)
+    return None if files is None else Service(status.pid, status.version, files)
+
+
+async def _ask(run_dir: Path) -> EmperorStatus:
+    async with connect(run_dir) as client:
+        return parse_record(Report, await client.status()).emperor
+
+
+def _places(settings: Settings, config: str, uwsgi: Path) -> Iterator[Place]:
+    """emperord's files and folders, as far as they are there."""
+    roles = (
+        (settings.vassals_dir, "the folder of inis"),
+        (Path(config), "the settings"),
+        (settings.vassal_defaults, "the defaults of all inis"),
+        (settings.sockets_dir, "the folder of sockets"),
+        (settings.run_dir, "the run-dir"),
+        (settings.log_dir, "the folder of logs"),
+        (settings.pages_dir, "the folder of pages"),
+        (uwsgi, "uWSGI"),
+        *((python.binary, f"the uWSGI of Python {python.name}") for python in settings.pythons),
+        *((Path(word), "provision-command") for word in settings.provision_command[:1]),
+        (Path("/etc/nginx/emperord"), "what nginx includes"),
+    )
+    for path, role in roles:
+        with suppress(OSError):
+            if path is not None:
+                yield _place(str(path), role)
+
+
+def _place(path: str, role: str) -> Place:
+    info = os.stat(path)
+    changer = who_may_turn(path, ROOT) or ""
+    if not changer and (info.st_uid != ROOT or others_may_write(info)):
+        changer = path
+    return Place(path, role, changer, bool(info.st_mode & stat.S_IROTH))
+
+
+def _sysctls() -> Iterator[Value]:
+    """Those that matter, as far as this kernel has them."""
+    for name in SYSCTLS:
+        with suppress(OSError):
+            text = Path("/proc/sys", *name.split(".")).read_text(encoding="ascii")
+            yield Value(name, text.strip())
+
+
+def _members_of(group: str) -> Sequence[str]:
+    """The users in a group, also those whose primary group it is."""
+    try:
+        entry = grp.getgrnam(group)
+    except KeyError:
+        return ()
+    primary = [user.pw_name for user in pwd.getpwall() if user.pw_gid == entry.gr_gid]
+    return tuple(dict.fromkeys([*primary, *entry.gr_mem]))
+
+
+def _nginx() -> NginxFacts | None:
+    """nginx's configuration; None without nginx, and for users who may not read it."""
+    done = _run("nginx", "-T", "-e", "stderr")
+    if done is None:
+        return None
+    if done.returncode == 0:
+        return nginx_facts(done.stdout)
+    if os.geteuid() != ROOT:
+        return None
+    found = _REFUSED.search(done.stderr)
+    return NginxFacts(found["text"] if found else done.stderr.strip())
+
+
+def _unit() -> Iterable[Value]:
+    """Properties of emperord.service, none where systemd does not run it."""
+    done = _run("systemctl", "show", "--property", ",".join(PROPERTIES), "emperord.service")
+    if done is None or done.returncode or not Path("/run/systemd/system").is_dir():
+        return ()
+    values = [line.partition("=") for line in done.stdout.splitlines()]
+    return [Value(name, text) for name, _, text in values]
+
+
+def _uwsgi_version(uwsgi: Path) -> str:
+    """The version of this uWSGI, empty if it does not run."""
+    done = _run(str(uwsgi), "--version")
+    return done.stdout.strip() if done and done.returncode == 0 else ""
+
+
+def _open_files_of(pid: int) -> int | None:
+    """How many open files a process may have; None if this user may not see that."""
+    try:
+        return resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
+    except OSError:
+        return None
+
+
+def _controllers() -> frozenset[str]:
+    """The controllers of control groups that this machine has, by their names in v2."""
+    found: set[str] = set()
+    with suppress(OSError):
+        for names, _ in groups_of(Path("/proc/self/cgroup").read_text()):
+            found |= {NAMES_IN_V1[name] for name in names & NAMES_IN_V1.keys()}
+        for mount in hierarchies_of(Path("/proc/self/mountinfo").read_text()):
+            if V2 in mount.names:
+                found |= set((mount.place / "cgroup.controllers").read_text().split())
+    return frozenset(found)
+
+
+def _swap_bytes() -> int:
+    """The size of the swap."""
+    return int(psutil.swap_memory().total)
+
+
+def _run(*command: str) -> "subprocess.CompletedProcess[str] | None":
+    try:
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            check=False, timeout=_SECONDS,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None

@@ -1,0 +1,293 @@
+"""Decides what is open on a machine, and what mends it (`emperorctl doctor`)."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import ip_network
+
+from emperor.model.duration import format_duration
+from emperor.model.survey import IniFile, Survey, Value
+
+_MOST_NAMES = 3
+# A running vassal needs a few descriptors, and a parked vassal one.
+_SPARE_FILES = 4096
+_OLDEST_UWSGI = (2, 0, 26)
+
+
+class Weight(Enum):
+    """OPEN: somebody can do harm, or something does not work. NOTE: it is good to know."""
+
+    OPEN = "open"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One finding about a machine, with what mends it."""
+
+    weight: Weight
+    text: str
+    cure: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What the text of a value should be. `why` is what happens otherwise."""
+
+    name: str
+    is_met: Callable[[str], bool]
+    weight: Weight
+    why: str
+    cure: str
+
+
+def _at_least(least: int) -> Callable[[str], bool]:
+    def is_met(text: str) -> bool:
+        return text == "infinity" or (text.isdecimal() and int(text) >= least)
+
+    return is_met
+
+
+def _equals(*wanted: str) -> Callable[[str], bool]:
+    return lambda text: text in wanted
+
+
+_SYSCTLS = (
+    _Wish("fs.protected_hardlinks", _at_least(1), Weight.OPEN,
+          "a tenant can link another's file into a folder of its own, and have nginx send it",
+          "sysctl -w fs.protected_hardlinks=1"),
+    _Wish("fs.protected_symlinks", _at_least(1), Weight.OPEN,
+          "a tenant's link in /tmp leads other users to another file",
+          "sysctl -w fs.protected_symlinks=1"),
+    _Wish("fs.protected_fifos", _at_least(1), Weight.NOTE,
+          "a tenant's pipe in /tmp can take what another user writes",
+          "sysctl -w fs.protected_fifos=1"),
+    _Wish("fs.protected_regular", _at_least(1), Weight.NOTE,
+          "a tenant's file in /tmp can take what another user writes",
+          "sysctl -w fs.protected_regular=2"),
+    _Wish("kernel.unprivileged_bpf_disabled", _at_least(1), Weight.NOTE,
+          "every tenant can load programs into the kernel",
+          "sysctl -w kernel.unprivileged_bpf_disabled=1"),
+    _Wish("kernel.pid_max", _at_least(65536), Weight.NOTE,
+          "many apps can use all process ids up, and then nothing starts",
+          "sysctl -w kernel.pid_max=4194304"),
+)  # fmt: skip
+
+_UNIT = (
+    _Wish("NeedDaemonReload", _equals("no"), Weight.OPEN,
+          "systemd has not read the units that are installed", "systemctl daemon-reload"),
+    _Wish("KillMode", _equals("process"), Weight.OPEN,
+          "systemd ends all apps when the daemon ends", "set KillMode=process"),
+    _Wish("Restart", _equals("always"), Weight.OPEN,
+          "a daemon that dies stays dead", "set Restart=always"),
+    _Wish("NotifyAccess", _equals("main"), Weight.OPEN,
+          "apps can speak to systemd in the daemon's name", "set NotifyAccess=main"),
+    _Wish("FileDescriptorStoreMax", _at_least(2), Weight.OPEN,
+          "a crash of the daemon loses the sockets", "set FileDescriptorStoreMax=8"),
+    _Wish("OOMPolicy", _equals("continue"), Weight.OPEN,
+          "systemd stops all apps when one runs out of memory", "set OOMPolicy=continue"),
+    _Wish("TasksMax", _equals("infinity"), Weight.NOTE,
+          "the processes of all apps together are limited", "set TasksMax=infinity"),
+    _Wish("ProtectProc", _equals("invisible"), Weight.OPEN,
+          "tenants see each other's processes and command lines", "set ProtectProc=invisible"),
+    _Wish("ProtectSystem", _equals("yes", "full", "strict"), Weight.NOTE,
+          "an app that runs as root can write to /usr", "set ProtectSystem=yes"),
+)  # fmt: skip
+
+# What the tables, and the rules below, look at.
+SYSCTLS = (*(wish.name for wish in _SYSCTLS), "net.core.somaxconn")
+PROPERTIES = (*(wish.name for wish in _UNIT), "DropInPaths")
+
+
+def examine(survey: Survey) -> list[Remark]:
+    """All remarks, what is open first."""
+    found = [
+        *_places(survey),
+        *_inis(survey),
+        *_accounts(survey),
+        *_nginx(survey),
+        *_wishes(_SYSCTLS, survey.sysctls, "{name} is {text}: {why}"),
+        *_unit(survey),
+        *_service(survey),
+        *_machine(survey),
+    ]
+    return sorted(found, key=lambda remark: remark.weight is not Weight.OPEN)
+
+
+def _open(text: str, cure: str) -> Remark:
+    return Remark(Weight.OPEN, text, cure)
+
+
+def _note(text: str, cure: str) -> Remark:
+    return Remark(Weight.NOTE, text, cure)
+
+
+def _places(survey: Survey) -> Iterator[Remark]:
+    for place in survey.places:
+        if place.changer:
+            yield _open(
+                f"others than root can change {place.changer}, and so {place.role}",
+                f"chown root:root {place.changer}; chmod go-w {place.changer}",
+            )
+        if place.is_open and place.path == str(survey.settings.vassals_dir):
+            yield _note(
+                f"every user can list {place.role}, and read the inis there that others may read",
+                f"chmod 0711 {place.path}",
+            )
+
+
+def _inis(survey: Survey) -> Iterator[Remark]:
+    folder = survey.settings.vassals_dir
+    for inis, text, cure in (
+        (_names(survey.inis, lambda ini: ini.is_open),
+         "other users can write", f"chmod go-w {folder}/NAME"),
+        (_names(survey.inis, lambda ini: ini.user == "root"),
+         "an app runs as root by", "set uid and gid in [emperor], or chown the ini to its user"),
+    ):  # fmt: skip
+        if inis:
+            yield _open(f"{text} {inis}", cure)
+    user = survey.nginx.user if survey.nginx else ""
+    if user and (inis := _names(survey.inis, lambda ini: ini.user == user)):
+        yield _open(
+            f"an app runs as nginx's user {user}, which may connect to the sockets of all"
+            f" apps, by {inis}",
+            "give each app a user of its own: uid in [emperor], or the owner of the ini",
+        )
+
+
+def _names(inis: Iterable[IniFile], matches: Callable[[IniFile], bool]) -> str:
+    """The names of those that match, of many only the first, or an empty text."""
+    return _some([ini.name for ini in inis if matches(ini)])
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _accounts(survey: Survey) -> Iterator[Remark]:
+    group = survey.settings.socket_group
+    nginx = survey.nginx.user if survey.nginx and survey.nginx.user != "root" else ""
+    others = [name for name in survey.members if name not in (nginx, "root")]
+    if nginx and others:
+        yield _open(
+            f"{_some(others)} may connect to the sockets of all apps, as a member of {group},"
+            " the group of nginx",
+            f"gpasswd -d USER {group}, or give the user another primary group",
+        )
+    if nginx and nginx not in survey.members:
+        yield _open(
+            f"nginx's user {nginx} is not in {group}, the group of the sockets: it cannot connect",
+            "set socket-group to a group of nginx's",
+        )
+    if survey.operators:
+        yield _note(f"members of emperor may do all that emperorctl can: {_some(survey.operators)}",
+                    "gpasswd -d USER emperor, if one of them should not")  # fmt: skip
+
+
+def _nginx(survey: Survey) -> Iterator[Remark]:
+    nginx = survey.nginx
+    if nginx is None:
+        return
+    if nginx.refusal:
+        yield _open(f"nginx refuses its configuration: {nginx.refusal}", "nginx -t says where")
+        return
+    if nginx.user == "root":
+        yield _open(
+            "nginx's workers run as root, to which the mode of a socket does not apply: a request"
+            " reaches an app that does not accept, and hangs",
+            "write `user www-data;` into nginx.conf",
+        )
+    if believed := [address for address in nginx.trusted if _is_anybodys(address)]:
+        yield _open(
+            f"nginx believes the X-Forwarded-For of {_some(believed)}, which every app can connect"
+            " from",
+            "name only load balancers in emperord/balancers.conf",
+        )
+    asks, starts = nginx.asks_seconds, survey.settings.start_timeout
+    if asks is None:
+        yield _note(
+            "nginx does not ask emperord for apps that sleep",
+            "use the shipped backend.conf, or emperord/journey.conf in a server block",
+        )
+    elif asks <= starts:
+        yield _open(
+            f"nginx waits {format_duration(asks)} for an app, which may take"
+            f" {format_duration(starts)} to start: its visitors get 504",
+            "raise proxy_read_timeout of @fallback, or lower start-timeout",
+        )
+
+
+def _is_anybodys(address: str) -> bool:
+    """Whether every app of this machine has an address of these."""
+    try:
+        network = ip_network(address, strict=False)
+    except ValueError:
+        return address == "unix:"
+    return network.is_loopback or network.prefixlen == 0
+
+
+def _wishes(wishes: Iterable[_Wish], values: Iterable[Value], form: str) -> Iterator[Remark]:
+    texts = {value.name: value.text for value in values}
+    for wish in wishes:
+        text = texts.get(wish.name)
+        if text is not None and not wish.is_met(text):
+            said = form.format(name=wish.name, text=text or "empty", why=wish.why)
+            yield Remark(wish.weight, said, wish.cure)
+
+
+def _unit(survey: Survey) -> Iterator[Remark]:
+    yield from _wishes(_UNIT, survey.unit, "emperord.service has {name}={text}: {why}")
+    dropped = next((value.text for value in survey.unit if value.name == "DropInPaths"), "")
+    if dropped:
+        yield _note(f"emperord.service is changed by {_some(dropped.split())}",
+                    "systemctl cat emperord shows the whole")  # fmt: skip
+
+
+def _service(survey: Survey) -> Iterator[Remark]:
+    service = survey.service
+    if service is None:
+        yield _open(
+            "emperord does not answer, or lets you not ask: apps that sleep do not start",
+            "systemctl start emperord, or run this as root",
+        )
+        return
+    if service.version != survey.version:
+        yield _note(
+            f"emperord {service.version} runs, and {survey.version} is installed",
+            "systemctl reload emperord",
+        )
+    wanted = len(survey.inis) + _SPARE_FILES
+    if service.open_files < wanted:
+        yield _open(
+            f"emperord may have {service.open_files} open files, and {len(survey.inis)} inis need"
+            f" {wanted}",
+            f"set LimitNOFILE={2 * wanted} with `systemctl edit emperord`",
+        )
+
+
+def _machine(survey: Survey) -> Iterator[Remark]:
+    version = survey.uwsgi_version
+    if not version:
+        yield _open("uWSGI does not run", "set uwsgi-binary, or install emperord anew")
+    elif tuple(int(part) for part in re.findall(r"\d+", version)[:3]) < _OLDEST_UWSGI:
+        yield _open(
+            f"uWSGI is {version}, which emperord is not written for", "install 2.0.26 or newer"
+        )
+    if missing := sorted({"cpu", "memory", "pids"} - survey.controllers):
+        yield _open(
+            f"no app can have a limit of {', '.join(missing)}: no control group has it",
+            "boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1)",
+        )
+    backlog = survey.settings.backlog
+    somaxconn = next((v.text for v in survey.sysctls if v.name == "net.core.somaxconn"), "")
+    if somaxconn.isdecimal() and int(somaxconn) < backlog:
+        yield _note(
+            f"net.core.somaxconn is {somaxconn}, so no socket queues the {backlog} connections"
+            " of the setting backlog",
+            f"sysctl -w net.core.somaxconn={backlog}",
+        )
+    if survey.swap_bytes == 0:
+        yield _note("there is no swap: what sleeping processes do not use stays in memory",
+                    "add swap, or zram")  # fmt: skip

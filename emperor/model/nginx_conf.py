@@ -1,0 +1,64 @@
+"""Reads what `nginx -T` prints: nginx's whole configuration."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from emperor.model.survey import NginxFacts
+
+# A comment, a quoted word, a sign, or a word. A block of Lua is read likewise: its braces match.
+_TOKEN = re.compile(
+    r"""\#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{};]"""
+    r"""|(?:\\.|\$\{[^}]*\}|[^\s{};"'\\])+""",
+    re.DOTALL,
+)
+_TIME = re.compile(r"(\d+)(ms|[smhdwMy]?)")
+_SECONDS = {
+    "ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "M": 2592000,
+    "y": 31536000,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """One directive: its words, and those of the blocks around it, the outermost first."""
+
+    words: tuple[str, ...]
+    blocks: tuple[tuple[str, ...], ...]
+
+
+def directives(text: str) -> Iterator[Directive]:
+    """All directives of a configuration, the heads of blocks too."""
+    blocks: list[tuple[str, ...]] = []
+    words: list[str] = []
+    for token in _TOKEN.findall(text):
+        if token.startswith("#"):
+            continue
+        if token not in ("{", "}", ";"):
+            words.append(token.strip("\"'"))
+            continue
+        if token == "}":
+            blocks = blocks[:-1]
+        else:
+            yield Directive(tuple(words), tuple(blocks))
+            blocks += [tuple(words)] if token == "{" else []
+        words = []
+
+
+def nginx_facts(text: str) -> NginxFacts:
+    """What `emperorctl doctor` wants to know of the configuration."""
+    user, asks, trusted = "", None, []
+    for directive in directives(text):
+        match directive.words:
+            case ("user", name, *_) if not directive.blocks:
+                user = name
+            case ("set_real_ip_from", address):
+                trusted.append(address)
+            case ("proxy_read_timeout", time) if ("location", "@fallback") in directive.blocks:
+                asks = min(_seconds(time), asks or _seconds(time))
+    return NginxFacts("", user, asks, tuple(dict.fromkeys(trusted)))
+
+
+def _seconds(time: str) -> float:
+    """A duration as nginx writes it: 300, 5m, 1h30m."""
+    return float(sum(int(count) * _SECONDS[unit] for count, unit in _TIME.findall(time)))

@@ -1,0 +1,79 @@
+"""What `emperorctl doctor` has looked at on a machine. None stands for what could not be seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from emperor.model.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file or folder of emperord's. `role` is what it is, in words. `changer` is the file or
+    folder on the way to it that others than root can change, empty for none. `is_open`: every user
+    may list or read it."""
+
+    path: str
+    role: str
+    changer: str
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IniFile:
+    """An ini of the folder. `user` is the name of the user that the app runs as, as far as the ini
+    tells without uWSGI; `is_open`: other users can write it."""
+
+    name: str
+    owner: int
+    user: str | None
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A named value as text: a sysctl, or a property of the unit."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NginxFacts:
+    """nginx's configuration. `refusal` is why nginx refuses it, empty if it does not; the rest is
+    empty then. `asks_seconds`: how long it waits for emperord's answer. `trusted`: the addresses
+    whose X-Forwarded-For it believes."""
+
+    refusal: str
+    user: str = ""
+    asks_seconds: float | None = None
+    trusted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The daemon that runs. `version` is its own, and `open_files` its limit."""
+
+    pid: int
+    version: str
+    open_files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All of it. `members` are the users in the sockets' group, `operators` those in emperor's
+    group. `uwsgi_version` is empty if uWSGI does not run; `controllers` are those of which each
+    vassal can have limits."""
+
+    settings: Settings
+    version: str
+    places: Sequence[Place]
+    inis: Sequence[IniFile]
+    sysctls: Sequence[Value]
+    members: Sequence[str]
+    operators: Sequence[str]
+    nginx: NginxFacts | None
+    unit: Sequence[Value]
+    service: Service | None
+    uwsgi_version: str
+    controllers: frozenset[str]
+    swap_bytes: int

@@ -1,0 +1,136 @@
+"""What `emperorctl doctor` says of a machine: one remark for each thing that is not in order."""
+
+from dataclasses import replace
+
+import pytest
+
+from emperor.model.checkup import PROPERTIES, SYSCTLS, Weight, examine
+from emperor.model.settings import read_settings
+from emperor.model.survey import IniFile, NginxFacts, Place, Service, Survey, Value
+
+GOOD_SYSCTLS = {
+    "fs.protected_hardlinks": "1", "fs.protected_symlinks": "1", "fs.protected_fifos": "2",
+    "fs.protected_regular": "2", "kernel.unprivileged_bpf_disabled": "2",
+    "kernel.pid_max": "4194304", "net.core.somaxconn": "4096",
+}  # fmt: skip
+GOOD_UNIT = {
+    "NeedDaemonReload": "no", "KillMode": "process", "Restart": "always", "NotifyAccess": "main",
+    "FileDescriptorStoreMax": "8", "OOMPolicy": "continue", "TasksMax": "infinity",
+    "ProtectProc": "invisible", "ProtectSystem": "yes", "DropInPaths": "",
+}  # fmt: skip
+
+
+def values(good: dict[str, str], **other: str) -> tuple[Value, ...]:
+    return tuple(Value(name, text) for name, text in (good | other).items())
+
+
+VASSALS = Place("/etc/uwsgi/vassals", "the folder of inis", "", is_open=False)
+NGINX = NginxFacts("", "www-data", 300.0, ("192.0.2.1",))
+GOOD = Survey(
+    settings=read_settings("", "", {}),
+    version="1.0",
+    places=(VASSALS,),
+    inis=(IniFile("a.example.ini", 1000, "ann", is_open=False),),
+    sysctls=values(GOOD_SYSCTLS),
+    members=("www-data",),
+    operators=(),
+    nginx=NGINX,
+    unit=values(GOOD_UNIT),
+    service=Service(1, "1.0", 65536),
+    uwsgi_version="2.0.31",
+    controllers=frozenset({"cpu", "memory", "pids"}),
+    swap_bytes=1,
+)
+
+
+def test_a_machine_in_order_needs_no_remark() -> None:
+    assert examine(GOOD) == []
+    assert GOOD_SYSCTLS.keys() == {*SYSCTLS}
+    assert GOOD_UNIT.keys() == {*PROPERTIES}
+
+
+def test_what_cannot_be_seen_is_no_fault_of_the_machine() -> None:
+    unseen = replace(GOOD, places=(), inis=(), sysctls=(), members=(), nginx=None, unit=())
+    assert examine(unseen) == []
+
+
+def ini(name: str, user: str | None, is_open: bool = False) -> IniFile:
+    return IniFile(name, 0, user, is_open)
+
+
+OPEN, NOTE = Weight.OPEN, Weight.NOTE
+
+
+@pytest.mark.parametrize(
+    ("survey", "weight", "part"),
+    [
+        (
+            replace(GOOD, places=(replace(VASSALS, changer="/etc/uwsgi"),)), OPEN,
+            "others than root can change /etc/uwsgi, and so the folder of inis",
+        ),
+        (replace(GOOD, places=(replace(VASSALS, is_open=True),)), NOTE, "every user can list"),
+        (replace(GOOD, inis=(ini("b.ini", "bob", True),)), OPEN, "other users can write b.ini"),
+        (replace(GOOD, inis=(ini("b.ini", "root"),)), OPEN, "an app runs as root by b.ini"),
+        (
+            replace(GOOD, inis=tuple(ini(f"{n}.ini", "www-data") for n in range(5))), OPEN,
+            "nginx's user www-data, which may connect to the sockets of all apps, by"
+            " 0.ini, 1.ini, 2.ini and 2 more",
+        ),
+        (
+            replace(GOOD, members=("www-data", "ann", "root")), OPEN,
+            "ann may connect to the sockets of all apps, as a member of www-data",
+        ),
+        (replace(GOOD, members=("ann",), nginx=None, inis=()), None, ""),
+        (replace(GOOD, members=()), OPEN, "nginx's user www-data is not in www-data"),
+        (replace(GOOD, operators=("ann",)), NOTE, "may do all that emperorctl can: ann"),
+        (replace(GOOD, nginx=NginxFacts("unknown directive")), OPEN, "unknown directive"),
+        (replace(GOOD, nginx=replace(NGINX, user="root")), OPEN, "nginx's workers run as root"),
+        (replace(GOOD, nginx=replace(NGINX, trusted=("127.0.0.0/8",))), OPEN, "127.0.0.0/8"),
+        (replace(GOOD, nginx=replace(NGINX, trusted=("::1",))), OPEN, "X-Forwarded-For of ::1"),
+        (replace(GOOD, nginx=replace(NGINX, trusted=("0.0.0.0/0",))), OPEN, "0.0.0.0/0"),
+        (replace(GOOD, nginx=replace(NGINX, trusted=("unix:",))), OPEN, "of unix:"),
+        (replace(GOOD, nginx=replace(NGINX, trusted=("lb.example",))), None, ""),
+        (replace(GOOD, nginx=replace(NGINX, asks_seconds=None)), NOTE, "does not ask emperord"),
+        (
+            replace(GOOD, nginx=replace(NGINX, asks_seconds=60.0)), OPEN,
+            "which may take",
+        ),
+        (replace(GOOD, unit=values(GOOD_UNIT, DropInPaths="/a /b")), NOTE, "changed by /a, /b"),
+        (replace(GOOD, service=None), OPEN, "emperord does not answer"),
+        (replace(GOOD, service=Service(1, "0.9", 65536)), NOTE, "emperord 0.9 runs, and 1.0 is"),
+        (replace(GOOD, service=Service(1, "1.0", 1024)), OPEN, "may have 1024 open files"),
+        (replace(GOOD, uwsgi_version=""), OPEN, "uWSGI does not run"),
+        (replace(GOOD, uwsgi_version="2.0.19.1"), OPEN, "uWSGI is 2.0.19.1"),
+        (replace(GOOD, uwsgi_version="2.1-dev"), None, ""),
+        (replace(GOOD, controllers=frozenset()), OPEN, "a limit of cpu, memory, pids"),
+        (
+            replace(GOOD, sysctls=values(GOOD_SYSCTLS, **{"net.core.somaxconn": "128"})), NOTE,
+            "net.core.somaxconn is 128",
+        ),
+        (replace(GOOD, swap_bytes=0), NOTE, "no swap"),
+        *(
+            (replace(GOOD, sysctls=values(GOOD_SYSCTLS, **{name: "0"})), None, f"{name} is 0: ")
+            for name in GOOD_SYSCTLS
+            if name != "net.core.somaxconn"
+        ),
+        *(
+            (replace(GOOD, unit=values(GOOD_UNIT, **{name: "1"})), None, f" has {name}=1: ")
+            for name in GOOD_UNIT
+            if name != "DropInPaths"
+        ),
+    ],
+)  # fmt: skip
+def test_one_thing_out_of_order_is_one_remark(
+    survey: Survey, weight: Weight | None, part: str
+) -> None:
+    remarks = examine(survey)
+    assert len(remarks) == bool(part), remarks
+    for remark in remarks:
+        assert part in remark.text
+        assert remark.cure
+        assert weight in (None, remark.weight)
+
+
+def test_what_is_open_comes_first() -> None:
+    remarks = examine(replace(GOOD, swap_bytes=0, operators=("ann",), uwsgi_version=""))
+    assert [remark.weight for remark in remarks] == [OPEN, NOTE, NOTE]

@@ -1,0 +1,47 @@
+"""`emperorctl doctor` on a machine with emperord and nginx as shipped."""
+
+import json
+
+from tests.eventually import eventually
+from tests.systemd.box import Box
+from tests.systemd.service import add, show, write
+
+DROP_IN = "/etc/systemd/system/emperord.service.d/mine.conf"
+
+
+def remarks(box: Box) -> dict[str, list[str]]:
+    """The texts by weight. The kernel and its settings are those of the host."""
+    told = json.loads(box.run("emperorctl", "doctor", "--json").stdout.splitlines()[0])
+    found: dict[str, list[str]] = {"open": [], "note": []}
+    for remark in told["remarks"]:
+        if "sysctl" not in remark["cure"] and "cgroup" not in remark["cure"]:
+            found[remark["weight"]].append(remark["text"])
+    return found
+
+
+def test_a_new_installation_has_nothing_open(box: Box) -> None:
+    box.must("systemctl", "start", "emperord", "nginx")
+    add(box, "app.example", more="[emperor]\nuid = nobody\ngid = nogroup")
+    assert remarks(box)["open"] == []
+
+    box.must("usermod", "--append", "--groups", "www-data", "games")
+    box.must("chmod", "0777", "/etc/uwsgi")
+    write(box, "/etc/nginx/emperord/balancers.conf", "set_real_ip_from 127.0.0.1;\n"
+          "geo $realip_remote_addr $from_balancer { default 0; }\n")  # fmt: skip
+    write(box, DROP_IN, "[Service]\nKillMode=mixed\nLimitNOFILE=1000\n")
+    box.must("systemctl", "daemon-reload")
+    box.must("systemctl", "restart", "emperord")
+    eventually(lambda: show(box, "ActiveState")["ActiveState"] == "active")
+    found = remarks(box)
+    for part in (
+        "games may connect to the sockets of all apps",
+        "others than root can change",
+        "X-Forwarded-For of 127.0.0.1",
+        "KillMode=mixed: systemd ends all apps",
+        "may have 1000 open files",
+    ):
+        assert any(part in text for text in found["open"]), (part, found)
+    assert any(DROP_IN in text for text in found["note"])
+    done = box.run("emperorctl", "doctor")
+    assert done.returncode == 1
+    assert "of these are open" in done.stdout
