@@ -6,8 +6,6 @@ import resource
 import sys
 from dataclasses import replace
 
-import psutil
-
 from emperor.model.fd_budget import FdBudget
 from emperor.model.machine import Machine
 
@@ -36,12 +34,18 @@ def machine() -> Machine:
     with open("/proc/sys/kernel/threads-max", encoding="ascii") as threads_max:
         processes = min(processes, int(threads_max.read()))
     return Machine(
-        memory_bytes=psutil.virtual_memory().total + psutil.swap_memory().total,
+        memory_bytes=_memory(),
         processes=processes,
         descriptors=min(
             _OPEN_FILES_OF_SERVICE, sys.maxsize if hard == resource.RLIM_INFINITY else hard
         ),
     )
+
+
+def _memory() -> int:
+    with open("/proc/meminfo", encoding="ascii") as file:
+        kilobytes = dict(line.split()[:2] for line in file)
+    return (int(kilobytes["MemTotal:"]) + int(kilobytes["SwapTotal:"])) << 10
 
 
 def raise_open_files() -> None:
