@@ -13,7 +13,7 @@ import click
 from rich.text import Text
 
 from emperor.cli.client import connect
-from emperor.cli.console import show, terminal
+from emperor.cli.console import edge, show, terminal, wrapped
 from emperor.cli.examine import Examiner, Verdict
 from emperor.cli.failure import Failed
 from emperor.cli.programs import Programs
@@ -143,8 +143,9 @@ def check(
 
 def _print(verdicts: Sequence[Verdict]) -> None:
     console = terminal()
+    width = edge(console)
     for verdict in verdicts:
-        show(console, lines(verdict))
+        show(console, [part for line in lines(verdict) for part in wrapped(line, width)])
     broken = [plain(str(verdict.path)) for verdict in verdicts if verdict.socket is None]
     if len(broken) > _MOST_IN_A_LINE:
         show(console, [Text("Would not be served:"), *(Text(f"  {path}") for path in broken)])

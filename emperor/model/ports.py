@@ -267,6 +267,10 @@ class Process(Protocol):
     def why_replaced(self) -> str:
         """Why a worker died that was replaced just now, in a sentence; empty if all is in order."""
 
+    def why_failing_again(self) -> str:
+        """Which of its processes beside the workers is started again and again in vain, and why, in
+        a sentence; empty where none is known."""
+
 
 class ProcessEvents(Protocol):
     """Is called when a process reports. `generation` is the number of its spawn."""

@@ -123,6 +123,16 @@ def explain_exit(
     return cause or _by_status(ended, printed)
 
 
+def cause_of(printed: str) -> str:
+    """The sentence for a failure in this part of the output; empty where the table has none."""
+    return _cause(_bounded(printed), Circumstances()) or ""
+
+
+def last_words(printed: str) -> str:
+    """The last line of this part of the output that is no chatter; empty if there is none."""
+    return _said(_bounded(printed))
+
+
 def has_no_workers(printed: str) -> bool:
     """Whether a uWSGI that has set up its workers has none."""
     return NO_WORKERS in printed

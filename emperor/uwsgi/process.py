@@ -18,6 +18,7 @@ from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Spec
 from emperor.uwsgi.command import FIRST_INHERITED_FD, PIPE_FD
 from emperor.uwsgi.copies import remove_copy
+from emperor.uwsgi.crash_loops import failing_again
 from emperor.uwsgi.exits import (
     Circumstances,
     Killed,
@@ -229,6 +230,10 @@ class UwsgiProcess:
     def why_replaced(self) -> str:
         """Why the last worker died that the master has replaced, empty where none did."""
         return explain_replacement(self._output_end())
+
+    def why_failing_again(self) -> str:
+        """Which of its mules, daemons and jobs cannot run, and why; empty where none is known."""
+        return failing_again(self._output_end())
 
     def _workers_exited(self) -> None:
         """All requests are finished. The vacuum of the master would delete the pidfile and the

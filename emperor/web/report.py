@@ -133,7 +133,7 @@ class Reporter:
             wake=self._wake(vassal),
             last_stop=last_stop,
             log=log,
-            log_tail=tail(log) if vassal.last_error else (),
+            log_tail=tail(log) if vassal.last_error or _failing_again(vassal) else (),
         )
 
     def _wall(self, moment: float) -> datetime:
@@ -182,7 +182,7 @@ class Reporter:
             starts=vassal.starts,
             consecutive_failures=vassal.failures(now),
             retry_at=wall(vassal.retry_at) if vassal.retry_at is not None else None,
-            last_error=_ini_error(vassal) or vassal.last_error,
+            last_error=_ini_error(vassal) or vassal.last_error or _failing_again(vassal),
             rss_bytes=measured.usage.rss_bytes if measured.usage else None,
             cpu_seconds=measured.usage.cpu_seconds if measured.usage else None,
             held=self._admission.held(spec.domain),
@@ -233,6 +233,14 @@ def tail(path: str) -> tuple[str, ...]:
 def _ini_error(vassal: Vassal) -> str | None:
     """Why the newest version of the ini is not in effect."""
     return vassal.ini_error or why_fallen_back(vassal)
+
+
+def _failing_again(vassal: Vassal) -> str | None:
+    """Which process beside the workers cannot run. An app that may run twice at the same moment has
+    none, so its log is not read for each report."""
+    if vassal.lead is None or vassal.lead.spec.overlaps:
+        return None
+    return vassal.lead.process.why_failing_again() or None
 
 
 def _written(stamp: Stamp | None) -> datetime | None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -362,6 +363,18 @@ def test_the_text_of_an_ini_cannot_control_the_terminal(desk: Desk) -> None:
     assert "\x07" not in screen
     assert "\u202e" not in screen
     assert "[red]" in screen
+
+
+def test_on_a_terminal_a_finding_is_broken_between_words(desk: Desk) -> None:
+    path = desk.write("a.example.ini", GOOD.replace("file", "touch-reload = /x\nfile", 1))
+    with on_terminal(desk.folder, "check", "--config", "/dev/null", path) as program:
+        program.process.wait(PATIENCE_SECONDS)
+        screen = re.sub(r"\x1b\[[\d;]*m", "", program.screen())
+    lines = [line.rstrip() for line in screen.splitlines()]
+    assert max(map(len, lines)) <= 80
+    at = next(number for number, line in enumerate(lines) if "touch-reload" in line)
+    assert lines[at + 1].startswith("  ")
+    assert "a version that cannot start takes the site down" in " ".join(" ".join(lines).split())
 
 
 def test_debians_uwsgi_loads_the_plugins_of_an_ini_first(desk: Desk) -> None:

@@ -406,8 +406,8 @@ APPS = (
     ),
     Failure(
         "file-missing",
-        "cannot load the app: failed to open python file {site}/nowhere.py; is it there, and may"
-        " the app's user read it?",
+        "cannot load the app: failed to open python file {site}/nowhere.py; is it there, and"
+        " may the app's user read it?",
         "file = {site}/nowhere.py",
         is_named=False,
     ),
@@ -510,6 +510,32 @@ WORKERS = (
         "worker-exits",
         r"worker 1 \(pid \d+\) ended itself, by sys.exit\(\) or os._exit\(\) perhaps",
         app="import os\ndef application(environ, start_response):\n    os._exit(3)\n",
+    ),
+    Failure(
+        "mule-missing",
+        r"cannot keep mule 1 running: failed to open python file {site}/no\.py; is it there, and"
+        " may the app's user read it?",
+        "mule = {site}/no.py",
+    ),
+    Failure(
+        "mule-raises",
+        r"cannot keep mule 1 running: KeyError: 'nothing' \({site}/mule\.py, line 1\); mend that",
+        "mule = {site}/mule.py\nfile-write = {site}/mule.py={}['nothing']",
+    ),
+    Failure(
+        "daemon-missing",
+        "cannot keep the daemon 'nosuch -x' running: nosuch: not found; correct it, or drop it",
+        "attach-daemon = nosuch -x",
+    ),
+    Failure(
+        "daemon-ends",
+        "cannot keep the daemon 'false' running: it ends as soon as it has started; correct it",
+        "attach-daemon = false",
+    ),
+    Failure(
+        "job-missing",
+        "cannot run the job 'nosuch': nosuch: not found; correct it",
+        "cron = -1 -1 -1 -1 -1 nosuch",
     ),
     Failure(
         "loop-missing",

@@ -353,6 +353,9 @@ class FakeProcess:
     def why_replaced(self) -> str:
         return self.worker_death
 
+    def why_failing_again(self) -> str:
+        return ""
+
     def says(self, *messages: Message) -> None:
         self.unread += messages
         self.deliver()
