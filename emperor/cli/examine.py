@@ -31,6 +31,7 @@ from emperor.uwsgi.addresses import (
     long_paths,
     unusable_addresses,
 )
+from emperor.uwsgi.answers import unanswered
 from emperor.uwsgi.apps import problem_of, sources_of, unimportable
 from emperor.uwsgi.background import unusable_background
 from emperor.uwsgi.capacity import too_many
@@ -54,6 +55,7 @@ from emperor.uwsgi.rehearsal import refused_at_start
 from emperor.uwsgi.reloads import restarts
 from emperor.uwsgi.resolver import CannotResolve, Resolver
 from emperor.uwsgi.root_only import split
+from emperor.uwsgi.spelling import with_cures
 from emperor.uwsgi.unknown import ignored_options, unknown_options
 from emperor.uwsgi.users import (
     Users,
@@ -170,6 +172,7 @@ class Examiner:
             found.append(_broken(error))
             return None
         finally:
+            found[:] = with_cures(found, ini)
             found[:] = await located(found, (ini, resolved), str(folder), _other(start))
         return spec
 
@@ -181,7 +184,7 @@ class Examiner:
         groups = self._files.groups_of(users.bind)
         found = [
             *_ignored_in_others(ini, uwsgi),
-            *refused_values(ini, uwsgi.options),
+            *refused_values(ini, uwsgi.options, uwsgi.loggers),
             *misread_values(ini),
             *odd_variables(ini),
             *unknown_users(ini, start, self._accounts),
@@ -215,6 +218,7 @@ class Examiner:
         yield from unusable_jails(ini, home, users, self._files, python)
         yield from computed_numbers(ini, Where(users.start, home, self._files, searched(ini)))
         yield from too_many(ini, spec, self._machine)
+        yield from unanswered(ini, home, users, self._files)
         yield from long_paths(ini, spec)
         yield from closed_ports(ini, users, self._first_open_port)
         yield from unusable_addresses(ini, self._network)

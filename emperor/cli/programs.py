@@ -9,10 +9,11 @@ from emperor.uwsgi.resolver import CannotResolve, Resolver
 
 @dataclass(frozen=True, slots=True)
 class Uwsgi:
-    """A uWSGI: its options, and the version of its Python as 3.11."""
+    """A uWSGI: its options, the version of its Python as 3.11, and the names of its loggers."""
 
     options: frozenset[str]
     python: str | None
+    loggers: frozenset[str]
 
 
 class Programs:
@@ -31,5 +32,6 @@ class Programs:
             options = await resolver.options(plugins)
             if "socket" not in options:
                 raise CannotResolve("it has no option `socket`, so it is no uWSGI")
-            self._asked[key] = Uwsgi(options, await resolver.python(plugins))
+            python, loggers = await resolver.python(plugins), await resolver.loggers(plugins)
+            self._asked[key] = Uwsgi(options, python, loggers)
         return self._asked[key]

@@ -16,8 +16,8 @@ import os
 import sys
 from importlib.machinery import PathFinder
 
-# Names that uWSGI itself provides.
-_OF_UWSGI = ("uwsgi", "uwsgidecorators")
+# The name that uWSGI itself provides. `uwsgidecorators` is a file beside it, in its own Python.
+_OF_UWSGI = ("uwsgi",)
 # With these a source may find modules, or bind names, that nobody sees without running it.
 _OPAQUE_PATH = ("sys.path", "addsitedir", "activate_this", "__path__")
 _OPAQUE_NAMES = ("globals()", "exec(", "__getattr__", "setattr(", "vars()")

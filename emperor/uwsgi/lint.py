@@ -14,7 +14,16 @@ from emperor.model.settings import Settings
 from emperor.model.spec import Activation, Spec, WireProtocol
 from emperor.uwsgi.emperor_options import EXPLAINED, Kind, plain
 from emperor.uwsgi.findings import Finding, Severity
-from emperor.uwsgi.ini import BLOCKS, SHARED_SOCKETS, SOCKETS, Ini, Option, is_off, leading_number
+from emperor.uwsgi.ini import (
+    BLOCKS,
+    LOADERS,
+    SHARED_SOCKETS,
+    SOCKETS,
+    Ini,
+    Option,
+    is_off,
+    leading_number,
+)
 from emperor.uwsgi.lost_app import LostApp, lost_app
 from emperor.uwsgi.options import PACKET_BYTES, Adoption, uwsgi_options
 from emperor.uwsgi.places import places
@@ -87,7 +96,7 @@ _RULES = (
           "{key} runs a shell in place of the first worker, and there is no terminal",
           "drop {key}"),
     _Rule({"version", "dump-options", "help", "usage", "cflags", "python-version", "dot-h",
-           "config-py", "build-plugin"}, Severity.ERROR,
+           "config-py", "build-plugin", "ping", "nagios"}, Severity.ERROR,
           "{key} makes uWSGI print something and end", "drop {key}"),
     _Rule({"refork", "re-fork", "refork-as-root", "re-fork-as-root", "refork-post-jail",
            "re-fork-post-jail"}, Severity.ERROR,
@@ -352,10 +361,11 @@ def _whole(ini: Ini, spec: Spec) -> Iterator[Finding]:
     if keys.isdisjoint(ANSWERS) and _stood_for(ini).isdisjoint(ANSWERS):
         lost = lost_app(ini, APPS, _SPELLED_RIGHT)
         text = f"it names no app, so every request would be answered with an error: {lost.text}"
-        if loader := next((each for each in ini.options if each.key in _LIBRARIES), None):
-            library = _LIBRARIES[loader.key]
+        if loader := next((each for each in ini.options if each.key in LOADERS), None):
             text = f"it names no app, and {loader.key} = {loader.value} brought none"
-            cure = f"name the app here, or use a uWSGI that was built with {library}"
+            cure = "name the app here, or in the section that this names"
+            if library := _LIBRARIES.get(loader.key):
+                cure = f"name the app here, or use a uWSGI that was built with {library}"
             lost = LostApp(loader.line, text, cure)
         elif static := next((option for option in ini.options if option.key in _STATIC), None):
             text = f"it names no app, and {static.key} without an index answers no request for /"

@@ -20,8 +20,8 @@ from emperor.uwsgi.resolver import CannotResolve, Resolver
 _INSIDE = frozenset({
     "processes", "workers", "threads", "async", "cheaper", "cheaper-algo", "cheaper-initial",
     "buffer-size", "post-buffering", "post-buffering-bufsize", "max-vars", "thread-stacksize",
-    "threads-stacksize", "limit-as", "max-apps", "locks", "rpc-max", "queue", "queue-blocksize",
-    "sharedarea", "enable-metrics", "metric", "metric-alarm", "metric-threshold",
+    "threads-stacksize", "limit-as", "max-apps", "locks", "lock-engine", "rpc-max", "queue",
+    "queue-blocksize", "sharedarea", "enable-metrics", "metric", "metric-alarm", "metric-threshold",
     "alarm", "alarm-list", "log-alarm", "alarm-log", "not-log-alarm", "not-alarm-log",
     "log-encoder", "worker-log-encoder", "log-req-encoder", "worker-log-req-encoder",
     "log-format", "exception-handler", "check-cache", "static-cache-paths",

@@ -188,6 +188,13 @@ class Resolver:
         found = re.search(r"^(\d+\.\d+)\.\d+\S*$", printed, re.MULTILINE)
         return found[1] if found else None
 
+    async def loggers(self, plugins: Sequence[str] = ()) -> frozenset[str]:
+        """The names of the loggers that this uWSGI has with these plugins. Raises
+        CannotResolve."""
+        _, printed = await self.rehearse(["--loggers-list"], plugins, None)
+        _, _, rest = printed.partition("*** uWSGI loaded loggers ***\n")
+        return frozenset(rest.partition("--- end of loggers list ---")[0].split())
+
     async def _refuse_side_effects(
         self, ini: Ini, reason: Option | None, identity: Identity | None
     ) -> None:

@@ -67,17 +67,26 @@ def _unknown(
     if missing := missing_feature(key, known, plugins):
         return missing
     if words := _WORDS.fullmatch(key):
-        name, value = words.groups()
-        value = f"{value}={option.value}" if option.value else value
-        if name in _ENV:
-            return text, f"write env = {value}"
-        meant = name if name in known else next(iter(_similar(name, similar_to)), None)
-        return text, f"write {meant} = {value}" if meant else _NO_SETTING
+        return text, _spelled(option, words, known, similar_to)
     if key in _ENV or _VARIABLE.fullmatch(key):
         value = option.value if key in _ENV else f"{key}={option.value}"
         return text, f"write env = {value}, if it is a variable for the app"
     similar = _similar(key, similar_to)
     return text, f"write {similar[0]}" if similar else "drop it, or load the plugin that knows it"
+
+
+def _spelled(
+    option: Option, words: re.Match[str], known: Collection[str], similar_to: Collection[str]
+) -> str:
+    """The cure for a key of several words."""
+    name, value = words.groups()
+    joined = re.sub(r"[\s_]+", "-", option.key)
+    if joined in known:
+        return f"write {joined} = {option.value}"
+    if (name in _ENV or name == "env") and option.value:
+        return f"write env = {value}={option.value}"
+    meant = name if name in known else next(iter(_similar(name, similar_to)), None)
+    return f"write {meant} = {value}" if meant else _NO_SETTING
 
 
 def _similar(key: str, known: Collection[str]) -> list[str]:

@@ -32,12 +32,7 @@ _TIMER = re.compile(r"[^ ]* ")
 _LEAST_LIFETIME_SECONDS = 10
 # uWSGI has these loops itself. A plugin's loop has the name of an option of the plugin.
 _LOOPS = frozenset({"simple", "async"})
-# What uWSGI and its plugins register for `logger` and for hooks (uwsgi_register_logger and
-# uwsgi_register_hook in core/ and plugins/).
-_LOGGERS = frozenset({
-    "file", "fd", "stdio", "socket", "syslog", "rsyslog", "pipe", "redislog", "mongodblog", "zmq",
-    "zeromq", "python", "systemd", "crypto", "graylog2",
-})  # fmt: skip
+# What uWSGI and its plugins register for hooks (uwsgi_register_hook in core/ and plugins/).
 _LOGGER_KEYS = frozenset({
     "logger", "log-req", "req-logger", "log", "worker-logger", "worker-log-req",
 })  # fmt: skip
@@ -94,8 +89,9 @@ class Values:
 _Rule = Callable[[Values], Iterator[Finding]]
 
 
-def refused_values(ini: Ini, known: Collection[str]) -> Iterator[Finding]:
-    """An error for each value that keeps uWSGI from starting. `known` are the options of uWSGI."""
+def refused_values(ini: Ini, known: Collection[str], loggers: Collection[str]) -> Iterator[Finding]:
+    """An error for each value that keeps uWSGI from starting. `known` are the options of uWSGI, and
+    `loggers` the names of its loggers."""
     values = Values(ini.last, known)
     for rule in _RULES:
         yield from rule(values)
@@ -117,7 +113,7 @@ def refused_values(ini: Ini, known: Collection[str]) -> Iterator[Finding]:
         elif _EXPRESSIONS.fullmatch(option.key):
             yield from _expression(option)
         elif not has_plugins:
-            yield from _named(option)
+            yield from _named(option, loggers)
 
 
 def _expression(option: Option) -> Iterator[Finding]:
@@ -206,14 +202,14 @@ def _cron2(option: Option) -> Iterator[Finding]:
             yield Finding(option.line, Severity.WARNING, text, cure)
 
 
-def _named(option: Option) -> Iterator[Finding]:
+def _named(option: Option, loggers: Collection[str]) -> Iterator[Finding]:
     """An error for a logger or a hook that uWSGI has not."""
     if option.key in _LOGGER_KEYS:
         identifier, _, rest = option.value.partition(" ")
         logger = (rest if rest and identifier.isalnum() else option.value).partition(":")[0]
-        if logger not in _LOGGERS:
-            cause = f"uWSGI has no logger {logger!r}"
-            yield _error(option.line, cause, "use file:PATH, syslog or another one that it has")
+        if logger not in loggers:
+            cause = f"this uWSGI has no logger {logger!r}"
+            yield _error(option.line, cause, f"use one of {', '.join(sorted(loggers))}")
     elif option.key in _STARTING_HOOKS:
         action, colon, _ = option.value.partition(":")
         if not colon or action.removeprefix("!") not in _HOOKS:

@@ -6,7 +6,7 @@ In SITE:
 
 - `app.py`, `bin/app.py` and `package/wsgi.py`, the same app; `secret.py`, only for root
 - `odd.ini` and `bad.ini`, with something to say of their lines
-- `plain.txt`, which nobody may run
+- `empty`, a file without content, and `one`, with the number 1
 - `sticky`, where www-data may write, with root's `fifo`
 - `run`, where www-data may write; `closed`, which only root may enter, with `app.py`
 - apps that lack something: `syntax.py`, `importing.py`, and `importing2.py`, which needs `pack_2`

@@ -93,5 +93,90 @@ _TOLD_ONCE = (
     good("env-blank", f"env = FOO = bar\n{APP}", "named 'FOO '; write env = FOO=bar"),
     good("env-quotes", f'env = FOO="bar"\n{APP}', "the quotes are part of the value of FOO"),
 )
+# Apps as they are set up in tutorials and in the documentation of frameworks.
+_SITES = (
+    good(
+        "web2py",
+        "chdir = SITE\nmodule = app:application\nmaster = true\nprocesses = 2\n"
+        "harakiri = 60\nreload-mercy = 8\nmax-requests = 2000\nlimit-as = 512\nreload-on-as = 256\n"
+        "reload-on-rss = 192\nno-orphans = true\n",
+    ),
+    good(
+        "django",
+        "project = package\nbase = SITE\nchdir = %(base)\nmaster = true\n"
+        "module = %(project).wsgi:application\nenv = DJANGO_SETTINGS_MODULE=package.settings\n"
+        "pidfile = SITE/run/%n.pid\nvacuum = true\ndie-on-term = true\n",
+    ),
+    good(
+        "flask", "chdir = SITE\nwsgi-file = app.py\ncallable = application\nthreads = 2\nmaster\n"
+    ),
+    good("trac", "env = TRAC_ENV=SITE\nmodule = app\npythonpath = SITE\nplugins = python\n"),
+    good("paths", "pythonpath = SITE/no\npp = SITE/run\npythonpath = SITE\nmodule = app\n"),
+    bad("paths-colon", "pythonpath = SITE/no:SITE\nmodule = app\n", "there is no module app in"),
+    bad("php-site", "plugins = php\nphp-docroot = SITE\nphp-index = index.php\n", "plugin php"),
+    bad(
+        "cgi", "plugins = cgi\ncgi = /cgi-bin=SITE\n", "plugin cgi, which this uWSGI does not find"
+    ),
+    bad("psgi", "plugins = psgi\npsgi = SITE/app.psgi\n", "plugin psgi, which this uWSGI"),
+    bad("rack", "rack = SITE/config.ru\n", "write plugins = rack above it"),
+    good("index", "check-static = SITE\nstatic-index = app.py\n"),
+    bad(
+        "no-index", "check-static = SITE\nstatic-index = no.html\n", "there is no SITE/no.html, and"
+    ),
+    bad("no-root", "static-map = /s=SITE\nstatic-index = app.py\n", "no static-map is for /, and"),
+    good(
+        "mounts", "mount = /a=SITE/app.py\nmount = /=SITE/bin/app.py\nmanage-script-name = true\n"
+    ),
+    good("mount-sub", "mount = /sub=SITE/app.py\nmanage-script-name = true\n"),
+    bad("mount-word", "mount = /=app\npythonpath = SITE\n", "names no file and no MODULE:CALLABLE"),
+    bad("mount-host", "mount = mount-host.test=SITE/app.py\n", "looks at with vhost only"),
+    good("vhost", f"{APP}vhost = true\n"),
+    bad("vhost-host", f"{APP}vhost-host = true\nno-default-app = true\n", "answers no host"),
+    bad(
+        "decorators", "eval = import uwsgidecorators; application = 1\n", "imports uwsgidecorators"
+    ),
+    good("spooler-app", f"{APP}spooler = SITE/run\nspooler-processes = 2\nspooler-frequency = 9\n"),
+    good("routes", f"{APP}route-if = equal:a;b break:404\nroute = ^/x addheader:X-A: b\n"),
+    bad("goto", f"{APP}route-label = a\nroute-run = goto:a\n", "no route-label = a below"),
+    good("goto-below", f"{APP}route-run = goto:a\nroute-label = a\n"),
+    bad("no-router", f"{APP}route-run = nosuch:x\n", ":3: error: uWSGI refuses it"),
+    bad("no-condition", f"{APP}route-if = nosuch:x break:404\n", ":3: error: uWSGI refuses it"),
+    bad("logger-build", f"{APP}logger = nosuchlogger:a\n", "this uWSGI has no logger 'nosuchlog"),
+    good("loggers", f"{APP}logger = file:SITE/run/l.log\nreq-logger = file:SITE/run/r.log\n"),
+    bad("locks-of", f"{APP}lock-engine = nosuch\n", 'find lock engine "nosuch"'),
+    bad("ping", f"{APP}ping = 127.0.0.1:1\n", "ping makes uWSGI print something and end"),
+    good("snmp", f"{APP}snmp = 127.0.0.1:PORT\n"),
+    good("py-autoreload", f"{APP}py-autoreload = 2\n", "takes the site down"),
+)
+# How an ini is written.
+_WRITTEN = (
+    good("for-glob", "for-glob = SITE/app.py\nwsgi-file = %(_)\nendfor =\n"),
+    good("if-exists", "if-exists = SITE/app.py\nfile = %(_)\nendif =\n"),
+    bad("if-missing", "if-exists = SITE/no.py\nfile = %(_)\nendif =\n", "it names no app"),
+    good("if-opt", "a = 1\nif-opt = a=1\nfile = SITE/app.py\nendif =\n"),
+    good("at-file", f"{APP}processes = @(SITE/one)\n"),
+    good("set-ph", "set-ph = x=SITE/app.py\nfile = %(x)\n"),
+    bad("no-section", "ini = SITE/common.ini:nosuch\n", "brought none; name the app here, or in"),
+    good("inherit", "inherit = SITE/common.ini\n"),
+    good("two-sections", f"{APP}[uwsgi]\nthreads = 2\n"),
+    good("tabs", "\tfile\t=\tSITE/app.py\t\n"),
+    good("flags", f"{APP}master\nvacuum\nlazy-apps\n"),
+    good("joined", "file = SITE/%\napp.py\n"),
+    good("long-value", f"{APP}env = A={'x' * 6000}\n"),
+    bad("blank-key", "wsgi file = SITE/app.py\n", "it names no app"),
+    bad("upper", "FILE = SITE/app.py\n", "write file = SITE/app.py"),
+    bad("underscore", "wsgi_file = SITE/app.py\n", "write wsgi-file = SITE/app.py"),
+    bad("quotes", 'file = "SITE/app.py"\n', 'drop the ", which uWSGI takes for a part'),
+    bad("quotes-module", "chdir = SITE\nmodule = 'app'\n", "drop the ', which uWSGI takes"),
+    bad("home", "chdir = ~/app\nfile = app.py\n", "uWSGI does not know ~"),
+)
 
-OF_PEOPLE: tuple[Case, ...] = (*_SIZES, *_ADDRESSES, *_STARTS, *_BACKGROUND, *_TOLD_ONCE)
+OF_PEOPLE: tuple[Case, ...] = (
+    *_SIZES,
+    *_ADDRESSES,
+    *_STARTS,
+    *_BACKGROUND,
+    *_TOLD_ONCE,
+    *_SITES,
+    *_WRITTEN,
+)

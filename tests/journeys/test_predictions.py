@@ -126,6 +126,7 @@ def _build(site: Path) -> None:
     (site / "sticky").chmod(0o1777)
     (site / "sticky" / "fifo").touch()
     (site / "empty").touch()
+    (site / "one").write_text("1\n")
     for name, text in SOURCES.items():
         (site / name).write_text(text)
     odd = f"[uwsgi]\nfile = {site}/app.py\nharakiri = 5m\nharakirri = 5\n"
@@ -177,6 +178,10 @@ def check(world: World, *inis: Path) -> "subprocess.CompletedProcess[str]":
         command(world.folder, *arguments), env=ENVIRONMENT, capture_output=True, text=True,
         errors="replace", timeout=240, check=False,
     )  # fmt: skip
+
+
+def test_each_case_has_a_name_of_its_own() -> None:
+    assert len({case.name for case in CASES}) == len(CASES)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
