@@ -15,7 +15,7 @@ from pathlib import Path
 V2, OF_SYSTEMD = "", "name=systemd"
 TRACKING = frozenset({V2, OF_SYSTEMD})
 # A process in an uninterruptible system call dies later, or never.
-_PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 5.0
 
 
 def service_group(environment: Mapping[str, str]) -> Path | None:
@@ -54,14 +54,14 @@ def groups_of(groups: str) -> Iterator[tuple[frozenset[str], Path]]:
         yield frozenset(names.split(",")), Path(path)
 
 
-def kill_others(group: Path) -> int:
-    """SIGKILL all processes of a group except this one, and wait for their end. Returns their
-    number.
+def kill_others(group: Path, deadline: float | None = None) -> int:
+    """SIGKILL all processes of a group except this one, and wait for their end, until `deadline` in
+    monotonic seconds or for PATIENCE_SECONDS. Returns their number.
 
     Raises OSError, TimeoutError if some do not die or are replaced ever again.
     """
     killed = 0
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS if deadline is None else deadline
     while others := members(group) - {os.getpid()}:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{len(others)} processes do not die, {min(others)} for one")

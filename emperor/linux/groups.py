@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from emperor.linux import cgroup
 from emperor.linux.cgroup import kill_members, kill_others, members
 from emperor.linux.hierarchies import (
     Hierarchies,
@@ -155,13 +156,18 @@ class ControlGroups:
     def sweep(self) -> None:
         """End the groups of an earlier daemon that no process of ours is in, and wait for that. The
         tenants that stay get the limits of this daemon."""
-        killed = 0
+        killed: set[int] = set()
         for hierarchy in self._hierarchies:
-            for run in [*hierarchy.base.glob("uid-*/v-*/*/")]:
-                name = str(run.relative_to(hierarchy.base))
-                if name not in self._in_use:
-                    killed += _kill_and_wait(run)
-                    self._remove_soon(name)
+            for run in self._unused(hierarchy):
+                with suppress(OSError):  # it is gone
+                    killed |= members(hierarchy.base / run)
+                _kill(hierarchy, run)
+        # For all of them together: processes that do not die hold up a stop once.
+        deadline = time.monotonic() + cgroup.PATIENCE_SECONDS
+        for hierarchy in self._hierarchies:
+            for run in self._unused(hierarchy):
+                _kill_and_wait(hierarchy.base / run, deadline)
+                self._remove_soon(run, deadline)
             # What a daemon has left that died between two of the steps that make a group.
             for empty in [*hierarchy.base.glob("uid-*/v-*/"), *hierarchy.base.glob("uid-*/")]:
                 _remove(empty)
@@ -171,7 +177,7 @@ class ControlGroups:
                 except OSError as error:
                     log.warning("cannot limit the control group %s: %s", tenant, error.strerror)
         if killed:
-            log.info("killed %d processes that were left in control groups of apps", killed)
+            log.info("killed %d processes that were left in control groups of apps", len(killed))
 
     def close(self) -> None:
         """End all groups, and wait for that: the daemon ends."""
@@ -194,10 +200,16 @@ class ControlGroups:
             _mkdir(hierarchy.base / name)
             _limit(hierarchy, name, Level.RUN, limits)
 
-    def _remove_soon(self, name: str) -> None:
+    def _unused(self, hierarchy: Hierarchy) -> list[str]:
+        """The groups of an earlier daemon, of one process each."""
+        runs = [*hierarchy.base.glob("uid-*/v-*/*/")]
+        names = (str(run.relative_to(hierarchy.base)) for run in runs)
+        return [name for name in names if name not in self._in_use]
+
+    def _remove_soon(self, name: str, deadline: float) -> None:
         """Remove a group whose processes are dead: they leave it a moment after their end."""
         for tries in range(_MOST_SLEEPS):
-            if self._remove(name):
+            if self._remove(name) or time.monotonic() > deadline:
                 return
             time.sleep(_AGAIN_SECONDS * tries)
 
@@ -298,14 +310,10 @@ def _kill(hierarchy: Hierarchy, name: str) -> None:
             kill_members(group)
 
 
-def _kill_and_wait(group: Path) -> int:
-    """Returns how many processes were killed."""
+def _kill_and_wait(group: Path, deadline: float) -> None:
     try:
-        killed = len(members(group))
-        if killed and (group / "cgroup.kill").exists():
-            put(group / "cgroup.kill", "1")
-        kill_others(group)
+        kill_others(group, deadline)
+    except FileNotFoundError:
+        pass
     except OSError as error:
         log.warning("cannot end the processes in the control group %s: %s", group, error)
-        return 0
-    return killed
