@@ -64,7 +64,8 @@ class Store(Protocol):
         """Keep them. The caller goes on owning the descriptors. Raises CannotKeep."""
 
     def tidy(self) -> bool:
-        """Drop some of what is outdated. Returns whether there is more to drop."""
+        """Drop some of what is outdated, as should follow each write, or many of them. Returns
+        whether there is more to drop."""
 
 
 class MaintenanceNote(Protocol):

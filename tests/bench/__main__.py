@@ -3,6 +3,7 @@
 A missed limit is shown in red, and is no failure: the tests check what must always hold.
 """
 
+import os
 import resource
 import signal
 import sys
@@ -89,10 +90,11 @@ def main(rows: str, quick: bool, figures: Path | None) -> None:
 
 
 def _prepare() -> None:
-    """Raise the limit on descriptors, since thousands of connections are open at once, and handle
-    interrupts."""
+    """Raise the limit on descriptors, since thousands of connections are open at once, let daemons
+    write byte code, which an installed emperord has too, and handle interrupts."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for number in _SIGNALS:
         signal.signal(number, _interrupted)
 
