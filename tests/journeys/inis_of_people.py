@@ -168,7 +168,7 @@ _WRITTEN = (
     bad("underscore", "wsgi_file = SITE/app.py\n", "write wsgi-file = SITE/app.py"),
     bad("quotes", 'file = "SITE/app.py"\n', 'drop the ", which uWSGI takes for a part'),
     bad("quotes-module", "chdir = SITE\nmodule = 'app'\n", "drop the ', which uWSGI takes"),
-    bad("home", "chdir = ~/app\nfile = app.py\n", "uWSGI does not know ~"),
+    bad("tilde", "chdir = ~/app\nfile = app.py\n", "uWSGI does not know ~"),
 )
 
 OF_PEOPLE: tuple[Case, ...] = (
