@@ -10,9 +10,11 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from emperor.model.authority import SCOPE, Caller, Operation, Scope, Verdict
 from emperor.model.events import MEANING as EVENTS
 from emperor.model.problem import Problem, ProblemCode
 from emperor.model.refusal import MEANING as REASONS
+from emperor.model.seats import BURST, MOST_PER_TENANT, PER_SECOND
 from emperor.model.status import (
     EmperorStatus,
     Level,
@@ -29,9 +31,11 @@ from emperor.model.status import (
     Wake,
 )
 from emperor.supervisor.events import REMEMBERED
-from emperor.web.control import ENDPOINTS, ORDERS, Endpoint
+from emperor.web.control import ORDERS
+from emperor.web.endpoints import ENDPOINTS, Endpoint
 from emperor.web.metrics import METRICS, START_BUCKETS_SECONDS
 from emperor.web.pages import Page
+from emperor.web.server import IDLE_SECONDS
 
 WIDTH = 100
 RECORDS = (
@@ -64,8 +68,8 @@ do not edit. -->
 emperord has two unix sockets in its run-dir, `/run/emperord` unless set otherwise. Both speak
 HTTP/1.1.
 
-- `control.sock` is for programs and `emperorctl`: status, orders, events, metrics. Root and
-  the members of the group `emperor` may open it, and may then do all of this.
+- `control.sock` is for programs and `emperorctl`: status, orders, events, metrics. Everybody may
+  connect. [Who may do what](#who-may-do-what) depends on the user and groups of the client.
 - `activate.sock` is for nginx: it asks there for an app that did not take a request.
 
 ```
@@ -73,6 +77,34 @@ curl --unix-socket /run/emperord/control.sock http://emperord/v1/status
 curl --unix-socket /run/emperord/control.sock -X POST \\
     http://emperord/v1/vassals/www.example.com/sleep
 ```
+
+## Who may do what
+
+The kernel tells emperord the user and groups that the client had when it connected
+(`SO_PEERCRED`, `SO_PEERGROUPS`).
+
+- Root, the user that emperord runs as, and the members of the group `control-group` (`emperor`
+  unless set otherwise) are administrators, and may do all.
+- Every other user is a tenant. Its vassals are those that run as it: `uid` of a
+  [VassalStatus](#vassalstatus) is its number. An ini that is not served is its own if the ini names
+  it, or if it owns the file. All other vassals, inis, hosts and events do not exist for it: they
+  are in no list, count, metric or text, and an answer about one of them is that about a host
+  without a vassal.
+
+| operation | administrators | the tenant | other tenants |
+|---|---|---|---|
+{authority}
+
+"its own" means that a list has the tenant's own vassals only. For a tenant, `held` of an
+[EmperorStatus](#emperorstatus) and `boot_position` count its own, `draining_since` is null,
+`turned_away` is 0, the metrics of the daemon are 0, and `seq` counts its own events.
+
+A tenant has at most {connections} connections; a further one is answered `too-many-connections`
+and closed. Beyond {burst} requests at once, its requests are answered {rate:g} a second. A
+connection on which no request arrives for {idle:g} s is closed.
+
+Each order is one line in the log with the uid of the client, and the cause of the events that
+follow names it too.
 
 ## What is stable
 
@@ -191,6 +223,11 @@ def api() -> str:
     """The whole of api.md."""
     return _PAGE.format(
         endpoints="\n\n".join(map(_endpoint, ENDPOINTS)),
+        authority=_authority(),
+        connections=MOST_PER_TENANT,
+        burst=BURST,
+        rate=PER_SECOND,
+        idle=IDLE_SECONDS,
         orders=_orders(),
         remembered=REMEMBERED,
         records="\n\n".join(map(_record, RECORDS)),
@@ -230,6 +267,29 @@ def _endpoint(endpoint: Endpoint) -> str:
         codes = ", ".join(f"`{code.code}`" for code in endpoint.problems)
         lines += _wrapped(f"- Errors: {codes}.", "  ")
     return "\n".join(lines)
+
+
+def _authority() -> str:
+    """The rows of the table of who may do what, by asking for each operation."""
+    administrator, tenant = Caller(0, is_administrator=True), Caller(1000, is_administrator=False)
+    rows = []
+    for operation in Operation:
+        is_list = SCOPE[operation] is Scope.LIST
+        cells = [
+            _allowed(administrator.may(operation, 1000)),
+            "its own" if is_list else _allowed(tenant.may(operation, 1000)),
+            "their own" if is_list else _allowed(tenant.may(operation, 1001)),
+        ]
+        rows.append(f"| `{operation.value}` | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _allowed(verdict: Verdict) -> str:
+    return {
+        Verdict.ALLOWED: "yes",
+        Verdict.FORBIDDEN: "no (`forbidden`)",
+        Verdict.HIDDEN: "no (`no-such-vassal`)",
+    }[verdict]
 
 
 def _orders() -> str:

@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import random
+import socket
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import UTC, datetime
@@ -48,9 +49,11 @@ from emperor.uwsgi.reader import UwsgiReader
 from emperor.uwsgi.resolver import Resolver
 from emperor.uwsgi.runtime import uwsgi_runtime
 from emperor.web.activation import Activation
+from emperor.web.callers import callers_of
 from emperor.web.control import Control
 from emperor.web.drain import Drain
-from emperor.web.endpoint import endpoint
+from emperor.web.endpoint import EVERYBODY, endpoint, group_access
+from emperor.web.endpoints import application
 from emperor.web.health import Health
 from emperor.web.hosts import Hosts
 from emperor.web.metrics import StartTimes
@@ -58,11 +61,10 @@ from emperor.web.pace import Pacer
 from emperor.web.report import Reporter
 from emperor.web.server import serve
 from emperor.web.stand_in import NAME as STAND_IN
-from emperor.web.stand_in import Post, relieve, stand_in
+from emperor.web.stand_in import Post, Question, Reply, relieve, stand_in
 
 log = logging.getLogger("emperord.service")
 
-CONTROL_GROUP = "emperor"
 # Where the kernel does not tell the length of a queue, a herd is released in batches of this size.
 _UNKNOWN_QUEUE = QueueLength(pending=0, capacity=128)
 # For the rest of the stop, after the last process was killed.
@@ -200,20 +202,25 @@ class Service:
         """Listen on activate.sock and control.sock until the stack ends."""
         settings, budget = self._settings, descriptors()
         control = Control(self._governor, self._reporter, self._events, self._drain, self)
-        orders = control.application(self._start_times)
+        administrators = self._accounts.group(settings.control_group)
+        callers = callers_of(administrators, self._accounts.daemon.uid, self._governor.vassals)
+        orders = application(control, callers, self._start_times)
         hits = self._activation.application(self._health)
+        nginx = group_access(self._accounts.group(settings.socket_group))
         standing_in = self._inherited.pop(STAND_IN)
         passed_on = await relieve(standing_in.fd) if standing_in else []
-        for name, application, reply, group, most in (
-            ("control.sock", orders, control.reply, CONTROL_GROUP, budget.limit),
-            ("activate.sock", hits, self._health.reply, settings.socket_group, budget.accepted),
+
+        async def state(question: Question, connection: socket.socket) -> Reply | None:
+            return await control.reply(question, callers.of(connection))
+
+        for name, app, reply, access, most, guard in (
+            ("control.sock", orders, state, EVERYBODY, budget.limit, callers),
+            ("activate.sock", hits, self._health.reply, nginx, budget.accepted, None),
         ):
             passed = self._inherited.pop(name)
-            listener = stack.enter_context(
-                endpoint(settings.run_dir / name, self._accounts.group(group), passed)
-            )
+            listener = stack.enter_context(endpoint(settings.run_dir / name, access, passed))
             self._inherited.pass_on(name, listener.fileno(), passed is None or passed.is_ours)
-            server = await stack.enter_async_context(serve(application, listener, most))
+            server = await stack.enter_async_context(serve(app, listener, most, guard))
             self._posts.append(Post(name, listener, reply, server.leave))
             for accepted_on, connection in passed_on:
                 if accepted_on == name:

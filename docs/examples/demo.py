@@ -107,7 +107,6 @@ def run(port: int) -> None:
                 stack.enter_context(nginx(conf))
             conf = balancer.render(folder / "balancer", http, https, BACKENDS)
             stack.enter_context(nginx(conf))
-            _let_in(fleet)
             text = _welcome(fleet, conf, has_tables=sys.stdout.isatty())
             print(text, flush=True)
             asyncio.run(watch(fleet.backends, below=len(text.splitlines())))
@@ -155,13 +154,6 @@ def _home_of(domain: str, fleet: Fleet, backends: Path) -> Backend:
     address = route_of(domain, Placement(backends, Rule.STOCK)).backend
     [home] = [each for each in fleet.backends if each.address == address]
     return home
-
-
-def _let_in(fleet: Fleet) -> None:
-    """Let the user who called sudo use emperorctl without it, since sudo drops the environment."""
-    if group := os.environ.get("SUDO_GID"):
-        for each in fleet.backends:
-            os.chown(each.run_dir / "control.sock", -1, int(group))
 
 
 def _logs(fleet: Fleet) -> str:

@@ -67,7 +67,7 @@ def _start(backend: Backend) -> "subprocess.Popen[bytes]":
     """Start an emperord in a session of its own. Ctrl-C then reaches only the demo, which stops the
     daemons in order."""
     folder = backend.folder
-    flags = {
+    flags: dict[str, object] = {
         "vassals-dir": folder / "vassals",
         "sockets-dir": folder / "sockets",
         "run-dir": backend.run_dir,
@@ -75,6 +75,9 @@ def _start(backend: Backend) -> "subprocess.Popen[bytes]":
         "uwsgi-binary": folder.parent / "venv" / "bin" / "uwsgi",
         "stop-timeout": 5,
     }
+    # The user who called sudo may use emperorctl without it, since sudo drops the environment.
+    if group := os.environ.get("SUDO_GID"):
+        flags["control-group"] = group
     with backend.log.open("ab") as log:
         return subprocess.Popen(
             [BIN / "emperord", *(f"--{name}={value}" for name, value in flags.items())],

@@ -1,6 +1,7 @@
 """A client of the control API on RUN_DIR/control.sock. Every error of the transport and of HTTP
 becomes an exception of cli/failure.py."""
 
+import asyncio
 import errno
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
@@ -16,6 +17,7 @@ from yarl import URL
 from emperor.cli.failure import Failed, NoSuchVassal, Unreachable
 from emperor.cli.records import parse
 from emperor.model.problem import Problem, ProblemCode
+from emperor.model.seats import MOST_PER_TENANT
 from emperor.model.status import EmperorStatus, SettingsInEffect, VassalDetail
 
 # A healthy daemon answers within milliseconds, 10,000 vassals within a second.
@@ -26,8 +28,10 @@ _NOT_RUNNING = "(is it running? systemctl status emperord)"
 _CAUSE = {
     errno.ENOENT: f"no such file {_NOT_RUNNING}",
     errno.ECONNREFUSED: f"nobody listens there {_NOT_RUNNING}",
-    errno.EACCES: "permission denied (that is for root and members of group emperor)",
+    errno.EACCES: "permission denied (its mode should be 0666, and that of its folder 0755)",
 }
+_RETRY_SECONDS = 0.005
+_QUEUE_IS_FULL = (errno.EAGAIN, errno.ENOTCONN)
 
 
 class Action(Enum):
@@ -108,7 +112,7 @@ class Client:
         url = URL(f"http://emperord/v1/{path}", encoded=True)
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=ANSWER_SECONDS)
         try:
-            async with self._session.request(method, url, timeout=timeout) as response:
+            async with await self._connected(method, url, timeout) as response:
                 if response.status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
                     raise _error(response.status, await response.read())
                 yield response
@@ -123,6 +127,21 @@ class Client:
                 self._cannot_reach("it closed the connection before it had answered")
             ) from error
 
+    async def _connected(
+        self, method: str, url: URL, limits: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        """Send the request. While the queue of the socket is full, as in a flood of connections,
+        the kernel makes no connection (EAGAIN), and asyncio finds that out when it writes."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + ANSWER_SECONDS
+        while True:
+            try:
+                return await self._session.request(method, url, timeout=limits)
+            except aiohttp.ClientOSError as error:
+                if error.errno not in _QUEUE_IS_FULL or loop.time() > end:
+                    raise
+            await asyncio.sleep(_RETRY_SECONDS)
+
     def _cannot_reach(self, cause: str) -> str:
         return f"cannot reach emperord at {self._socket}: {cause}"
 
@@ -131,7 +150,9 @@ class Client:
 async def connect(run_dir: Path) -> AsyncIterator[Client]:
     """A client of the daemon whose setting run-dir is `run_dir`. Nothing is sent yet."""
     socket = run_dir / "control.sock"
-    connector = aiohttp.UnixConnector(str(socket))
+    # A tenant has fewer connections than aiohttp makes by default.
+    limit = 100 if os.geteuid() == 0 else MOST_PER_TENANT // 2
+    connector = aiohttp.UnixConnector(str(socket), limit=limit)
     async with aiohttp.ClientSession(connector=connector, read_bufsize=LONGEST_LINE) as session:
         yield Client(session, socket)
 

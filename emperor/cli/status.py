@@ -33,8 +33,9 @@ There is no vassal yet. Drop an ini, named after its domain, into the folder of 
 (/etc/uwsgi/vassals, unless set otherwise), and it is served from then on:
 
     mv www.example.com.ini /etc/uwsgi/vassals/
-"""
 
+Root and the members of group emperor see all vassals. Every other user sees those that run as it.
+"""
 
 NOTHING_FAILED = "No vassal has failed, and every ini is served."
 

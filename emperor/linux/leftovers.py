@@ -122,7 +122,7 @@ def _unlink_stale_link(path: str) -> None:
             f"cannot use {path}: it is a link to {target!r}, which emperord did not make; remove it"
         )
     if _is_alive(f"{path}/socket"):
-        raise CannotListen(f"cannot use {path}: it is an alias of {target}, which is served now")
+        raise CannotListen(f"cannot use {path}: it is an alias of an app that is served now")
     os.unlink(path)
 
 

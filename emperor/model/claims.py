@@ -8,10 +8,12 @@ from emperor.model.spec import Spec
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """`holder` is the ini that has what another one claims; `why` names both."""
+    """`holder` is the ini that has what another one claims; `why` names both, and `why_unnamed`
+    only the one that claims it."""
 
     holder: str
     why: str
+    why_unnamed: str
 
 
 class Claims:
@@ -28,25 +30,19 @@ class Claims:
 
     def conflict(self, spec: Spec) -> str | None:
         """Why `spec` cannot be served beside the others, naming both inis; None when it can."""
-        conflict = self._first_conflict(spec)
+        conflict = self.first_conflict(spec)
         return None if conflict is None else conflict.why
 
-    def holder(self, spec: Spec) -> str | None:
-        """The ini that has what `spec` claims; None when no other has."""
-        conflict = self._first_conflict(spec)
-        return None if conflict is None else conflict.holder
-
-    def _first_conflict(self, spec: Spec) -> Conflict | None:
+    def first_conflict(self, spec: Spec) -> Conflict | None:
+        """The first of its claims that another ini has; None when no other has any."""
         for host in (spec.domain, *spec.aliases):
             holder = self._hosts.get(host)
             if holder is not None and holder != spec.ini:
-                why = f"{spec.ini} claims the host {host}, which {holder} has; drop one of the two"
-                return Conflict(holder, why)
+                return _conflict(spec, f"the host {host}", holder, "drop one of the two")
         for socket in spec.foreign_sockets:
             holder = self._sockets.get(socket)
             if holder is not None and holder != spec.ini:
-                why = f"{spec.ini} claims the socket {socket}, which {holder} has; change one"
-                return Conflict(holder, why)
+                return _conflict(spec, f"the socket {socket}", holder, "change one")
         return None
 
     def take(self, spec: Spec) -> None:
@@ -62,6 +58,13 @@ class Claims:
         held = self._larger.pop(spec.ini, spec)
         _free(self._hosts, (spec.domain, *held.aliases), spec.ini)
         _free(self._sockets, held.foreign_sockets, spec.ini)
+
+
+def _conflict(spec: Spec, claim: str, holder: str, cure: str) -> Conflict:
+    begin = f"{spec.ini} claims {claim}, which"
+    return Conflict(
+        holder, f"{begin} {holder} has; {cure}", f"{begin} an app of another user has; drop it"
+    )
 
 
 def _free(table: dict[str, str], claims: Iterable[str], ini: str) -> None:

@@ -26,6 +26,11 @@ class FdBudget:
         """nginx's connections wait in their queue from this number on; the operator's do not."""
         return self.limit * 15 // 16
 
+    @property
+    def tenants(self) -> int:
+        """The most connections of tenants to control.sock."""
+        return min(512, max(2, self.limit // 32))
+
 
 def limit_for(vassals: int) -> int:
     """The lowest limit on open files that is enough for this many vassals."""

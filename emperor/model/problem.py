@@ -17,10 +17,12 @@ class ProblemCode(Enum):
     """Every error there is: its code, its HTTP status, and what it means in general."""
 
     BAD_REQUEST = _Kind("bad-request", 400, "The request is not valid")
+    FORBIDDEN = _Kind("forbidden", 403, "It is for root and the members of control-group alone")
     NO_SUCH_ENDPOINT = _Kind("no-such-endpoint", 404, "There is no such endpoint")
     NO_SUCH_VASSAL = _Kind("no-such-vassal", 404, "There is no such vassal")
     METHOD_NOT_ALLOWED = _Kind("method-not-allowed", 405, "The endpoint has other methods")
     REFUSED = _Kind("refused", 409, "The ini of this domain is not served")
+    TOO_MANY_CONNECTIONS = _Kind("too-many-connections", 429, "This user has too many connections")
     CANNOT_UPGRADE = _Kind("cannot-upgrade", 409, "The new version cannot take over")
     INTERNAL_ERROR = _Kind("internal-error", 500, "A fault in emperord; its log has the traceback")
     CANNOT_DRAIN = _Kind("cannot-drain", 500, "The drain cannot be noted or ended in run-dir")

@@ -32,9 +32,11 @@ MEANING: dict[RefusalReason, str] = {
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """An ini that is not served. `domain` is the name of the file without `.ini`, which need not be
-    a valid host name; `message` reads "cannot X: cause; cure"."""
+    a valid host name; `message` reads "cannot X: cause; cure". `owner` is the user that the vassal
+    would run as, or who owns the file; None: only administrators learn of it."""
 
     domain: str
     file: str
     reason: RefusalReason
     message: str
+    owner: int | None = None

@@ -77,6 +77,7 @@ class Settings:
     tenant_cpu_weight: int
     tenant_cpu_max: int
     tenant_io_weight: int
+    control_group: str
 
     def limits(self, of: str = "") -> Wanted:
         """The limits of each app, or those of each tenant: of "tenant_"."""
@@ -305,6 +306,8 @@ KEYS = (
     *(_key(limit, "", limit.default, f"of each app: {limit.help}") for limit in LIMITS),
     *(_key(limit, "tenant-", limit.of_tenant, f"{limit.name} of all apps of one user together")
       for limit in LIMITS if limit.of_tenant is not None),
+    Key("control-group", "emperor", "GROUP", str,
+        "group of the administrators, who may do all with `emperorctl`"),
 )  # fmt: skip
 
 

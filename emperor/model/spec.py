@@ -133,6 +133,12 @@ class Spec:
         return self.identity, self.drops_to
 
     @property
+    def owner(self) -> int | None:
+        """The user whose vassal it is: the one that its processes run as. None: the user of the
+        daemon, whose vassals are the administrators'."""
+        return self.identity.uid if self.identity else None
+
+    @property
     def never_sleeps(self) -> bool:
         """Whether the app runs always, from the start of the daemon on."""
         return self.idle == 0

@@ -102,6 +102,8 @@ class VassalStatus:
     maintenance_since: datetime | None
     """since when visitors get 503 and nothing starts it (`emperorctl maintenance`); null: it is not
     in maintenance"""
+    uid: int | None = None
+    """the user that it runs as, who may use this API for it; null: that of emperord"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +241,8 @@ class TransitionEvent:
     """how much it matters"""
     pid: int | None = None
     """pid of the process that the event is about, or else of the lead; null: there is none"""
+    uid: int | None = None
+    """the user that the vassal ran as; null: that of emperord"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,7 +206,8 @@ class VassalFolder:
         except OSError as error:
             self._refuse(file, RefusalReason.UNREADABLE, f"cannot read {file}: {error.strerror}")
         except BrokenIni as error:
-            self._refuse(file, RefusalReason.BAD_FILE, f"cannot read {file}: {error}")
+            message = f"cannot read {file}: {error}"
+            self._refuse(file, RefusalReason.BAD_FILE, message, stamp.uid)
         else:
             self._stamps[file] = ini.stamp
             began = time.thread_time()
@@ -267,7 +268,7 @@ class VassalFolder:
         try:
             spec = self._reader.read(definition)
         except BrokenIni as error:
-            self._refuse_broken(file, error)
+            self._refuse_broken(file, ini, error)
             return
         if isinstance(spec, Spec):
             self._intake.serve(spec, ini.stamp, ini.data, is_good=is_good)
@@ -296,17 +297,20 @@ class VassalFolder:
                 self._intake.serve(spec, ini.stamp, ini.data, is_good=is_good)
         except BrokenIni as error:
             if self._stamps.get(file) == ini.stamp:
-                self._refuse_broken(file, error)
+                self._refuse_broken(file, ini, error)
         except Exception:
             log.exception("cannot read %s: a fault in emperord", file)
         finally:
             self._spend(file, asyncio.get_running_loop().time() - began)
 
-    def _refuse_broken(self, file: str, error: BrokenIni) -> None:
-        self._refuse(file, RefusalReason.BROKEN_INI, f"cannot serve {file}: {error}")
+    def _refuse_broken(self, file: str, ini: IniFile, error: BrokenIni) -> None:
+        message = f"cannot serve {file}: {error}"
+        self._refuse(file, RefusalReason.BROKEN_INI, message, ini.owner.uid)
 
-    def _refuse(self, file: str, reason: RefusalReason, message: str) -> None:
-        self._intake.refuse(Refusal(file.removesuffix(".ini"), file, reason, message))
+    def _refuse(
+        self, file: str, reason: RefusalReason, message: str, owner: int | None = None
+    ) -> None:
+        self._intake.refuse(Refusal(file.removesuffix(".ini"), file, reason, message, owner))
 
     def _update_missing(self, domain: str, file: str) -> None:
         """A file that was there before. It is gone if it is missing at the end of its time too."""

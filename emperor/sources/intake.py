@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 
 from emperor.linux.limits import descriptors
-from emperor.model.claims import Claims
+from emperor.model.claims import Claims, Conflict
 from emperor.model.fd_budget import limit_for
 from emperor.model.lifecycle import State
 from emperor.model.log_fields import about
@@ -117,9 +117,9 @@ class Intake:
         `is_good`: the app of an earlier daemon has served by it."""
         if self._is_closed:
             return
-        if conflict := self._claims.conflict(spec):
-            self._winners.add(spec.ini, self._claims.holder(spec))
-            self._refuse_spec(spec, RefusalReason.CONFLICT, conflict)
+        if conflict := self._claims.first_conflict(spec):
+            self._winners.add(spec.ini, conflict.holder)
+            self._refuse_conflict(spec, conflict)
             self._save_winners()
             return
         self._drop_winner(spec.ini)
@@ -151,6 +151,17 @@ class Intake:
         if self._refusals.remove(spec.domain):
             log.info("%s is served again", spec.ini, extra=about(spec.domain))
 
+    def _refuse_conflict(self, spec: Spec, conflict: Conflict) -> None:
+        """Refuse a spec that claims what another ini has. A tenant must not learn whose that is."""
+        holder = self._governor.vassals.get(conflict.holder.removesuffix(".ini"))
+        if spec.owner is None or (holder and holder.spec.owner == spec.owner):
+            self._refuse_spec(spec, RefusalReason.CONFLICT, conflict.why)
+            return
+        before = self._problem(spec.domain)
+        self._refuse_spec(spec, RefusalReason.CONFLICT, conflict.why_unnamed)
+        if before != self._problem(spec.domain):
+            log.info("%s: %s has it", spec.ini, conflict.holder, extra=about(spec.domain))
+
     def _drop_winner(self, file: str) -> None:
         if self._winners.drop(file):
             self._save_winners()
@@ -169,7 +180,7 @@ class Intake:
 
     def _refuse_spec(self, spec: Spec, reason: RefusalReason, problem: str) -> None:
         message = f"cannot serve {spec.ini}: {problem}"
-        self.refuse(Refusal(spec.domain, spec.ini, reason, message))
+        self.refuse(Refusal(spec.domain, spec.ini, reason, message, spec.owner))
 
     def refuse(self, refusal: Refusal) -> None:
         """Do not serve this version of an ini. A version that is in service stays so."""

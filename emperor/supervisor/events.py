@@ -1,7 +1,7 @@
 """What happened: one log line for each transition, a short memory, and live readers."""
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -36,6 +36,7 @@ def transition_event(
         detail=detail,
         level=level,
         pid=_pid(occurrence),
+        uid=vassal.spec.owner,
     )
 
 
@@ -64,12 +65,15 @@ class EventLog:
 
     def __init__(self) -> None:
         self._last_seq = 0
+        # A tenant's events have numbers of their own: gaps would tell what others do.
+        self._last_seq_of: Counter[int | None] = Counter()
         self._recent: deque[TransitionEvent] = deque(maxlen=REMEMBERED)
         self._readers: set[Callable[[TransitionEvent], None]] = set()
 
     def record(self, event: TransitionEvent) -> None:
         """Log one line."""
         self._last_seq += 1
+        self._last_seq_of[event.uid] += 1
         event = replace(event, seq=self._last_seq)
         log.log(
             _LOG_LEVEL[event.level],
@@ -88,9 +92,19 @@ class EventLog:
                 # The transition goes on, and the other readers are told.
                 log.exception("cannot tell a reader of an event: a fault in emperord")
 
-    def recent(self) -> tuple[TransitionEvent, ...]:
-        """The last hundred, oldest first."""
-        return tuple(self._recent)
+    def recent(self, tenant: int | None = None) -> tuple[TransitionEvent, ...]:
+        """The last hundred, oldest first. For a tenant, its own ones among them, with numbers of
+        its own."""
+        if tenant is None:
+            return tuple(self._recent)
+        own = [event for event in self._recent if event.uid == tenant]
+        first = self._last_seq_of[tenant] - len(own) + 1
+        return tuple(replace(event, seq=first + place) for place, event in enumerate(own))
+
+    def numbered_for(self, tenant: int | None, event: TransitionEvent) -> TransitionEvent:
+        """The event that has just been recorded, with its number for the tenant whose it is; None:
+        for administrators."""
+        return event if tenant is None else replace(event, seq=self._last_seq_of[tenant])
 
     @contextmanager
     def reader(self, read: Callable[[TransitionEvent], None]) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """All vassals, each by its domain and by its further host names."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from emperor.model.lifecycle import State
 from emperor.model.log_fields import about
@@ -16,6 +16,8 @@ class Registry:
     def __init__(self) -> None:
         self._vassals: dict[str, Vassal] = {}
         self._aliases: dict[str, str] = {}
+        # Made when somebody asks for it, and forgotten at the next change.
+        self._by_owner: dict[int | None, list[Vassal]] | None = None
 
     def __iter__(self) -> Iterator[Vassal]:
         """The vassals of this moment, whatever is added or removed meanwhile."""
@@ -36,8 +38,17 @@ class Registry:
         vassal = self._vassals.get(self._aliases.get(host, host))
         return None if vassal is None or vassal.state is State.REMOVED else vassal
 
+    def owned_by(self, uid: int) -> Sequence[Vassal]:
+        """The vassals that run as that user, also those that are being removed."""
+        if self._by_owner is None:
+            self._by_owner = {}
+            for vassal in self._vassals.values():
+                self._by_owner.setdefault(vassal.spec.owner, []).append(vassal)
+        return tuple(self._by_owner.get(uid, ()))
+
     def add(self, vassal: Vassal) -> None:
         """Find the vassal by the names of its spec from now on."""
+        self._by_owner = None
         self._vassals[vassal.spec.domain] = vassal
         self._aliases |= dict.fromkeys(vassal.spec.aliases, vassal.spec.domain)
 
@@ -48,6 +59,7 @@ class Registry:
 
     def remove(self, vassal: Vassal) -> bool:
         """Forget the vassal. Returns whether it was there."""
+        self._by_owner = None
         if self._vassals.pop(vassal.spec.domain, None) is None:
             return False
         self.drop_aliases(vassal)

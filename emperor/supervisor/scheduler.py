@@ -130,7 +130,7 @@ class Scheduler:
         ripe = [vassal for vassal in uses if _evictable_at(vassal) <= now]
         ripe.sort(key=lambda vassal: least_missed(uses[vassal]))
         return [
-            Occurrence(vassal, Event.IDLE, Cause(f"evicted for {newcomer.spec.domain}", now))
+            Occurrence(vassal, Event.IDLE, Cause(_why_evicted(vassal, newcomer), now))
             for newcomer, vassal in zip(newcomers, ripe, strict=False)
         ]
 
@@ -160,6 +160,12 @@ class Scheduler:
         if connected := vassal.listener.last_connect():
             used.append(now - (self._wall_clock().timestamp() - connected))
         return Use(max(used), self._waiting(vassal.spec.domain), bool(vassal.spec.idle))
+
+
+def _why_evicted(vassal: Vassal, newcomer: Vassal) -> str:
+    """The cause in words. A tenant must not learn the names of others."""
+    is_same = vassal.spec.owner in (None, newcomer.spec.owner)
+    return f"evicted for {newcomer.spec.domain if is_same else 'another app'}"
 
 
 def _rank(cause: Cause) -> Rank:

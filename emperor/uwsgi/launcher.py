@@ -165,7 +165,7 @@ class UwsgiLauncher:
         return process
 
     def _events(self, spec: Spec, generation: int, events: ProcessEvents) -> SpawnEvents:
-        around = Circumstances(partial(self._holder, spec.domain), spec.foreign_sockets)
+        around = Circumstances(partial(self._holder, spec), spec.foreign_sockets)
         return SpawnEvents(spec, generation, events, around)
 
     def _note(self, process: UwsgiProcess) -> None:
@@ -193,20 +193,22 @@ class UwsgiLauncher:
                 return inherited
         return NOTHING
 
-    def _holder(self, domain: str, address: str) -> str:
-        """What listens at `address`, in words for the vassal `domain` that cannot."""
-        leaders = {
-            process.pid: process.spec.domain for process in self._processes if process.is_running
-        }
+    def _holder(self, spec: Spec, address: str) -> str:
+        """What listens at `address`, in words for the vassal of `spec` that cannot. A tenant must
+        not learn the names of others."""
+        leaders = {process.pid: process.spec for process in self._processes if process.is_running}
         found = holder_of(address, leaders)
         if found is None:
             return "by a process that has gone meanwhile"
         if found.pid is None:
             return f"by a process of {found.user}" if found.user else "by another process"
-        owner = leaders.get(found.group or 0)
-        if owner == domain:
+        holder = leaders.get(found.group or 0)
+        if holder is None:
+            return f"by {found.name} (pid {found.pid})"
+        if holder.domain == spec.domain:
             return f"by an earlier process of this app (pid {found.pid})"
-        return f"by {owner or found.name} (pid {found.pid})"
+        is_hidden = spec.owner not in (None, holder.owner)
+        return "by another app" if is_hidden else f"by {holder.domain} (pid {found.pid})"
 
     def _spawn(
         self,

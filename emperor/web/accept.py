@@ -21,23 +21,31 @@ log = logging.getLogger("emperord.accept")
 # The first requests of so many connections are read in one round of the loop, in some 10 ms. All
 # connections are accepted before: a herd of 5,000 would overflow the queue meanwhile (measured).
 AT_ONCE = 64
+# Connections that are not served are closed in the same rounds. A client that makes them without
+# end costs no more of the time of the loop than this pause leaves.
+PAUSE_AFTER_REFUSALS_SECONDS = 0.002
 # No event tells when a descriptor becomes free, in this process or (ENFILE) in another one.
 PAUSE_SECONDS = 0.05
 
 
-class Acceptor:
-    """Gives each connection on `listener` a protocol, while fewer than `most` descriptors are in
-    use."""
+# Makes the protocol of a connection.
+MakeProtocol = Callable[[], asyncio.Protocol]
+# Returns the protocol for a connection, or closes it and returns None.
+Admit = Callable[[socket.socket], MakeProtocol | None]
 
-    def __init__(
-        self, listener: socket.socket, protocol: Callable[[], asyncio.Protocol], most: int
-    ) -> None:
+
+class Acceptor:
+    """Gives each connection on `listener` the protocol by which it is admitted, while fewer than
+    `most` descriptors are in use."""
+
+    def __init__(self, listener: socket.socket, admit: Admit, most: int) -> None:
         self._listener = listener
-        self._protocol = protocol
+        self._admit = admit
         self._most = most
-        self._accepted: deque[socket.socket] = deque()
+        self._accepted: deque[tuple[socket.socket, MakeProtocol]] = deque()
         # No protocol has them yet.
         self._beginning: set[socket.socket] = set()
+        self._refused = 0
         self._bursts = Bursts()
 
     async def run(self, tasks: asyncio.TaskGroup) -> None:
@@ -46,45 +54,58 @@ class Acceptor:
             while True:
                 problem = await self._accept()
                 for _ in range(min(AT_ONCE, len(self._accepted))):
-                    self.take(self._accepted.popleft(), tasks)
+                    self._give(*self._accepted.popleft(), tasks)
                 if problem and not self._accepted:
                     await self._wait_for_descriptors(problem)
-                await asyncio.sleep(0)
+                is_flood = self._refused >= AT_ONCE
+                await asyncio.sleep(PAUSE_AFTER_REFUSALS_SECONDS if is_flood else 0)
         finally:
             while self._accepted:
-                self._accepted.pop().close()
+                self._accepted.pop()[0].close()
 
     def take(self, connection: socket.socket, tasks: asyncio.TaskGroup) -> None:
-        """Give a connection its protocol, in one of `tasks`."""
-        self._beginning.add(connection)
-        tasks.create_task(self._begin(connection))
+        """Serve a connection that another process has accepted, in one of `tasks`."""
+        if protocol := self._admit(connection):
+            self._give(connection, protocol, tasks)
 
     def leave(self) -> None:
         """In a fork: close the connections that have no protocol yet."""
-        for connection in (*self._accepted, *self._beginning):
+        for connection in (*(each for each, _ in self._accepted), *self._beginning):
             connection.close()
 
+    def _give(
+        self, connection: socket.socket, protocol: MakeProtocol, tasks: asyncio.TaskGroup
+    ) -> None:
+        self._beginning.add(connection)
+        tasks.create_task(self._begin(connection, protocol))
+
     async def _accept(self) -> str | None:
-        """Accept all connections that are pending; without one, wait for the first. Returns why no
-        more can be accepted now, if so."""
+        """Accept all connections that are pending, unless many of them are refused; without one,
+        wait for the first. Returns why no more can be accepted now, if so."""
+        self._refused = 0
         try:
             if not self._accepted:
                 await readable(self._listener)
-            while not self._accepted or self._accepted[-1].fileno() < self._most:
+            while not self._accepted or self._accepted[-1][0].fileno() < self._most:
                 connection, _ = self._listener.accept()
                 connection.setblocking(False)
-                self._accepted.append(connection)
+                if protocol := self._admit(connection):
+                    self._accepted.append((connection, protocol))
+                else:
+                    self._refused += 1
+                if self._refused >= AT_ONCE:
+                    return None
         except (BlockingIOError, ConnectionError):
             return None
         except OSError as error:
             return error.strerror or str(error)
         return self._shortage()
 
-    async def _begin(self, connection: socket.socket) -> None:
+    async def _begin(self, connection: socket.socket, protocol: MakeProtocol) -> None:
         loop = asyncio.get_running_loop()
         try:
             with suppress(OSError):
-                await loop.connect_accepted_socket(self._protocol, connection)
+                await loop.connect_accepted_socket(protocol, connection)
         finally:
             self._beginning.discard(connection)
 

@@ -1,32 +1,24 @@
 """The control API on control.sock: what emperorctl and other programs ask and order.
 
-Every process that may open the socket may do all of this. Only its file mode protects it.
+Every process may connect. model/authority.py decides what it may do, by its user and groups.
 """
 
 import asyncio
 import json
+import logging
 import re
-from collections.abc import Awaitable, Callable, Collection
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import Any, Protocol
 
 from emperor.handover.upgrade import CannotUpgrade
+from emperor.model.authority import Caller, Operation, Verdict
 from emperor.model.lifecycle import Event
+from emperor.model.log_fields import about
 from emperor.model.problem import ProblemCode
 from emperor.model.refusal import Refusal
-from emperor.model.status import (
-    EmperorStatus,
-    Report,
-    SettingsInEffect,
-    TransitionEvent,
-    UpgradeAccepted,
-    VassalDetail,
-    as_json,
-)
-from emperor.supervisor.events import REMEMBERED, EventLog
+from emperor.model.status import Report, UpgradeAccepted, as_json
+from emperor.supervisor.events import EventLog
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Result, Vassal
 from emperor.supervisor.slices import slices
@@ -34,9 +26,10 @@ from emperor.web.aiohttp_server import web
 from emperor.web.drain import Drain
 from emperor.web.hosts import Absence
 from emperor.web.metrics import StartSeconds, StartTimes
-from emperor.web.problems import ApiError, problems
+from emperor.web.problems import ApiError
 from emperor.web.report import Reporter
 from emperor.web.stand_in import Question, Reply
+from emperor.web.streams import Streams
 
 ORDERS = {
     "start": Event.START,
@@ -49,8 +42,8 @@ ORDERS = {
 }
 _RENEWS = "restart-fresh"
 _BY = {_RENEWS: "restart --fresh"}
-_START_TIMES = web.AppKey("start_times", StartTimes)
-_UNREAD_EVENTS = 1000
+START_TIMES = web.AppKey("start_times", StartTimes)
+log = logging.getLogger("emperord.control")
 _VASSAL_PATH = re.compile(r"/v1/vassals/(?P<domain>[\w.-]+)")
 
 
@@ -78,61 +71,58 @@ class Control:
     ) -> None:
         self._governor = governor
         self._reporter = reporter
-        self._event_log = event_log
         self._drain = drain
         self._daemon = daemon
-        self._streams: set[asyncio.Queue[TransitionEvent | None]] = set()
+        self.streams = Streams(event_log)
 
-    def application(self, start_times: StartTimes) -> web.Application:
-        """The aiohttp application; `start_times` are for its metrics."""
-        app = web.Application(middlewares=[problems])
-        app[_START_TIMES] = start_times
-        app.on_shutdown.append(self._end_streams)
-        for endpoint in ENDPOINTS:
-            handler = partial(endpoint.handler, self)
-            app.router.add_route(endpoint.method, endpoint.pattern, handler)
-        return app
-
-    async def status(self, _request: web.Request) -> web.Response:
+    async def status(self, _request: web.Request, caller: Caller) -> web.Response:
         """The whole report."""
-        return await _json_of_report(await self._reporter.report(self._drain.since))
+        return await _json_of_report(await self._reporter.report(self._drain.since, caller))
 
-    async def settings(self, _request: web.Request) -> web.Response:
+    async def settings(self, _request: web.Request, _caller: Caller) -> web.Response:
         """The settings in effect."""
         return _json(self._reporter.settings_in_effect())
 
-    async def vassal(self, request: web.Request) -> web.Response:
+    async def vassal(self, request: web.Request, caller: Caller) -> web.Response:
         """One vassal in detail, also while it stops because its ini is gone."""
-        vassal = self._governor.vassals.get(request.match_info["domain"]) or self._find(request)
-        return _json(await self._reporter.detail(vassal))
+        domain = request.match_info["domain"]
+        vassal = self._governor.vassals.get(domain) or self._find(request, caller)
+        require(caller, Operation.DETAIL, vassal.spec.owner, domain)
+        return _json(await self._reporter.detail(vassal, caller))
 
-    async def host(self, request: web.Request) -> web.Response:
+    async def host(self, request: web.Request, caller: Caller) -> web.Response:
         """The vassal that answers for a host, in detail."""
         host = request.match_info["host"]
         found = self._governor.vassals.get(host) or self._reporter.hosts.answering(host)
-        if isinstance(found, Vassal):
-            return _json(await self._reporter.detail(found))
-        raise self._absent(host, found)
+        if not isinstance(found, Vassal):
+            raise self._absent(host, found, caller)
+        require(caller, Operation.DETAIL, found.spec.owner, host)
+        return _json(await self._reporter.detail(found, caller))
 
-    async def reply(self, question: Question) -> Reply | None:
-        """The same answer of the stand-in. The rest is for the new daemon: what it says of itself
-        must be true of it, and an order is for it to carry out."""
+    async def reply(self, question: Question, caller: Caller) -> Reply | None:
+        """The same answer as of `vassal`, for the stand-in. The rest is for the new daemon: what it
+        says of itself must be true of it, and an order is for it to carry out."""
         match = _VASSAL_PATH.fullmatch(question.path)
         vassal = self._governor.vassals.serving(match["domain"]) if match else None
-        if vassal is None:
+        if vassal is None or not caller.sees(vassal.spec.owner):
             return None
-        detail = as_json(await self._reporter.detail(vassal))
+        detail = as_json(await self._reporter.detail(vassal, caller))
         return Reply(200, "application/json", json.dumps(detail))
 
-    async def order(self, request: web.Request) -> web.Response:
+    async def events(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        """Events as JSON lines."""
+        return await self.streams.answer(request, caller)
+
+    async def order(self, request: web.Request, caller: Caller) -> web.Response:
         """Carry an order out, and answer when it is done or has failed."""
-        vassal = self._find(request)
         name = request.match_info["order"]
-        domain = vassal.spec.domain
-        by = f"emperorctl {_BY.get(name, name.replace('-', ' '))}"
+        domain = self._to_order(request, caller).spec.domain
+        by = f"emperorctl {_BY.get(name, name.replace('-', ' '))} by uid {caller.uid}"
+        log.info("%s: %s", domain, by, extra=about(domain))
         try:
             await self._governor.maintenance.write_down(domain, ORDERS[name])
-            vassal = self._find(request)
+            # It may have another owner by now.
+            vassal = self._to_order(request, caller)
             if name == _RENEWS:
                 self._governor.renew(vassal)
             order = self._governor.order(vassal, ORDERS[name], by)
@@ -149,51 +139,14 @@ class Control:
             raise ApiError(
                 ProblemCode.NO_SUCH_VASSAL, f"{domain} is no vassal any more: {outcome.why}"
             )
-        return _json(await self._reporter.detail(vassal))
+        return _json(await self._reporter.detail(vassal, caller))
 
-    async def events(self, request: web.Request) -> web.StreamResponse:
-        """Events as JSON lines: the remembered ones, with `?past=N` the last N of them, then each
-        new one unless `follow=0`. With `domain=D`, only those of D."""
-        past, follows = _past(request), request.query.get("follow") != "0"
-        domains = frozenset(request.query.getall("domain", []))
-        queue: asyncio.Queue[TransitionEvent | None] = asyncio.Queue(_UNREAD_EVENTS)
-
-        def read(event: TransitionEvent) -> None:
-            # A slow reader must not cost memory without end: it loses events, and sees it by `seq`.
-            if _concerns(event, domains) and not queue.full():
-                queue.put_nowait(event)
-
-        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-        with self._event_log.reader(read):
-            remembered = [each for each in self._event_log.recent() if _concerns(each, domains)]
-            for event in remembered[max(0, len(remembered) - past) :]:
-                queue.put_nowait(event)
-            if not follows:
-                queue.put_nowait(None)
-            await response.prepare(request)
-            self._streams.add(queue)
-            try:
-                # A reader that leaves is no fault.
-                with suppress(ConnectionError):
-                    while new_event := await queue.get():
-                        # In ASCII: text of an app must not steer a terminal that shows it.
-                        await response.write(json.dumps(as_json(new_event)).encode() + b"\n")
-            finally:
-                self._streams.discard(queue)
-        return response
-
-    async def _end_streams(self, _app: web.Application) -> None:
-        for queue in self._streams:
-            while queue.full():
-                queue.get_nowait()
-            queue.put_nowait(None)
-
-    async def rescan(self, _request: web.Request) -> web.Response:
+    async def rescan(self, _request: web.Request, _caller: Caller) -> web.Response:
         """Read the folder of inis again, now."""
         await self._daemon.rescan()
         return web.json_response({})
 
-    async def upgrade(self, request: web.Request) -> web.Response:
+    async def upgrade(self, request: web.Request, _caller: Caller) -> web.Response:
         """Have the version that is installed now take the daemon's place. The answer is sent before
         the exec, which ends this process and all its connections."""
         instance_id = self._reporter.emperor(self._drain.since).instance_id
@@ -213,7 +166,7 @@ class Control:
                 ) from error
         return answer
 
-    async def drain(self, _request: web.Request) -> web.Response:
+    async def drain(self, _request: web.Request, _caller: Caller) -> web.Response:
         """Have load balancers sent elsewhere, and answer with what the daemon is then."""
         try:
             self._drain.begin(self._governor.wall(self._governor.now()))
@@ -223,7 +176,7 @@ class Control:
             ) from error
         return _json(self._reporter.emperor(self._drain.since))
 
-    async def undrain(self, _request: web.Request) -> web.Response:
+    async def undrain(self, _request: web.Request, _caller: Caller) -> web.Response:
         """Undo `drain`, and answer with what the daemon is then."""
         try:
             self._drain.end()
@@ -234,46 +187,68 @@ class Control:
             ) from error
         return _json(self._reporter.emperor(self._drain.since))
 
-    async def metrics(self, request: web.Request) -> web.Response:
+    async def metrics(self, request: web.Request, caller: Caller) -> web.Response:
         """Prometheus' text format."""
-        report = await self._reporter.report(self._drain.since)
+        report = await self._reporter.report(self._drain.since, caller)
+        starts = request.app[START_TIMES] if caller.is_administrator else StartTimes()
         # Thousands of vassals have many thousand samples, and a thread lets the loop go on.
-        starts = request.app[_START_TIMES].seconds()
-        body, content_type = await asyncio.to_thread(_exposition, report, starts)
+        body, content_type = await asyncio.to_thread(_exposition, report, starts.seconds())
         return web.Response(body=body, headers={"Content-Type": content_type})
 
-    def _find(self, request: web.Request) -> Vassal:
-        """The vassal of that domain or alias. An order for one host must not reach all hosts of a
-        wildcard."""
+    def _to_order(self, request: web.Request, caller: Caller) -> Vassal:
+        """The vassal that the caller may give that order."""
+        vassal = self._find(request, caller)
+        operation = Operation(request.match_info["order"])
+        require(caller, operation, vassal.spec.owner, request.match_info["domain"])
+        return vassal
+
+    def _find(self, request: web.Request, caller: Caller) -> Vassal:
+        """The vassal of that domain or alias, if it exists for the caller. An order for one host
+        must not reach all hosts of a wildcard."""
         host = request.match_info["domain"]
         if vassal := self._governor.vassals.serving(host):
+            require(caller, Operation.DETAIL, vassal.spec.owner, host)
             return vassal
         found = self._reporter.hosts.answering(host)
-        if isinstance(found, Vassal):
-            why = f"there is no vassal {host}; {found.spec.domain} answers for it"
+        if isinstance(found, Vassal) and caller.sees(found.spec.owner):
+            why = f"{no_vassal(host)}; {found.spec.domain} answers for it"
             raise ApiError(ProblemCode.NO_SUCH_VASSAL, why)
-        raise self._absent(host, found)
+        raise self._absent(host, found, caller)
 
-    def _absent(self, host: str, found: Refusal | Absence) -> ApiError:
-        """The error for a host without a vassal."""
-        if isinstance(found, Refusal):
+    def _absent(self, host: str, found: Vassal | Refusal | Absence, caller: Caller) -> ApiError:
+        """The error for a host without a vassal that the caller may know of."""
+        if isinstance(found, Refusal) and caller.sees(found.owner):
             return ApiError(ProblemCode.REFUSED, found.message)
-        if leaving := self._governor.vassals.get(host):
+        leaving = self._governor.vassals.get(host)
+        if leaving and caller.sees(leaving.spec.owner):
             why = leaving.last_stop.why if leaving.last_stop else "it is about to be gone"
             return ApiError(ProblemCode.NO_SUCH_VASSAL, f"{host} is no vassal any more: {why}")
-        why = "; its ini is still being read" if found is Absence.UNREAD else ""
-        return ApiError(ProblemCode.NO_SUCH_VASSAL, f"there is no vassal {host}{why}")
+        is_unread = found is Absence.UNREAD and caller.is_administrator
+        why = "; its ini is still being read" if is_unread else ""
+        return ApiError(ProblemCode.NO_SUCH_VASSAL, f"{no_vassal(host)}{why}")
 
 
-def _concerns(event: TransitionEvent, domains: Collection[str]) -> bool:
-    return not domains or event.name in domains
+def require(caller: Caller, operation: Operation, owner: int | None, host: str) -> None:
+    """Raise ApiError if the caller may not do that with a vassal of that owner, which was found by
+    that name."""
+    match caller.may(operation, owner):
+        case Verdict.HIDDEN:
+            raise ApiError(ProblemCode.NO_SUCH_VASSAL, no_vassal(host))
+        case Verdict.FORBIDDEN:
+            raise ApiError(ProblemCode.FORBIDDEN, forbidden(operation, caller))
 
 
-def _past(request: web.Request) -> int:
-    text = request.query.get("past", str(REMEMBERED))
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise ApiError(ProblemCode.BAD_REQUEST, f"cannot use past={text}: it must be a number")
-    return int(text)
+def no_vassal(host: str) -> str:
+    """What is said of a host that has no vassal. The same is said of the vassals of others."""
+    return f"there is no vassal {host}"
+
+
+def forbidden(operation: Operation, caller: Caller) -> str:
+    """Why a tenant may not do that."""
+    return (
+        f"cannot {operation.words}: that is for root and the members of control-group; uid"
+        f" {caller.uid} may see, start, sleep, restart and reload the vassals that run as it"
+    )
 
 
 def _exposition(report: Report, starts: StartSeconds) -> tuple[bytes, str]:
@@ -295,90 +270,3 @@ async def _json_of_report(report: Report) -> web.Response:
         members[name] = f"[{', '.join(rows)}]"
     text = ", ".join(f'"{name}": {member}' for name, member in members.items())
     return web.json_response(text=f"{{{text}}}")
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One endpoint of the API, from which docs/api.md is written. `pattern` is a path in aiohttp's
-    syntax, `answer` the record in the body, or a text about the body where that is no record.
-    `parameters` are names and meanings of what may stand in the query."""
-
-    method: str
-    pattern: str
-    handler: Callable[[Control, web.Request], Awaitable[web.StreamResponse]]
-    summary: str
-    answer: type | str
-    problems: tuple[ProblemCode, ...] = ()
-    status: int = 200
-    parameters: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def path(self) -> str:
-        """The path, as people read it."""
-        return re.sub(r"{(\w+):[^}]*}", r"{\1}", self.pattern)
-
-
-_NO_VASSAL = (ProblemCode.NO_SUCH_VASSAL, ProblemCode.REFUSED)
-ENDPOINTS = (
-    Endpoint("GET", "/v1/status", Control.status, "The daemon and all vassals.", Report),
-    Endpoint(
-        "GET", "/v1/settings", Control.settings,
-        "The settings that the daemon has read, from its file and its command line.",
-        SettingsInEffect,
-    ),
-    Endpoint(
-        "GET", "/v1/vassals/{domain:[^/]*}", Control.vassal,
-        "One vassal with its history. `domain` may be an alias.", VassalDetail, _NO_VASSAL,
-    ),
-    Endpoint(
-        "GET", "/v1/hosts/{host:[^/]*}", Control.host,
-        "The vassal that answers for a host: by its name, by an alias, or as the nearest wildcard."
-        " `status` has its name.", VassalDetail, _NO_VASSAL,
-    ),
-    Endpoint(
-        "POST", f"/v1/vassals/{{domain:[^/]*}}/{{order:{'|'.join(ORDERS)}}}", Control.order,
-        "Carry out an order. The answer comes when it is done or has failed, which takes up to the"
-        " start-timeout and stop-timeout of the vassal and its turn to boot.",
-        VassalDetail, (*_NO_VASSAL, ProblemCode.ORDER_FAILED),
-    ),
-    Endpoint(
-        "GET", "/v1/events", Control.events,
-        "The last events, and then each event as it happens, until the daemon ends.",
-        "one TransitionEvent a line, as `application/x-ndjson`", (ProblemCode.BAD_REQUEST,),
-        parameters=(
-            ("past", "how many earlier events come first; as many as the daemon remembers, "
-             f"{REMEMBERED}, by default"),
-            ("domain", "only events of this vassal; it may stand several times"),
-            ("follow", "`0` ends the answer after the earlier events"),
-        ),
-    ),
-    Endpoint(
-        "POST", "/v1/rescan", Control.rescan,
-        "Read the folder of inis again, and bind the sockets that somebody took away. emperord does"
-        " both by itself too: once a minute, and for a single ini when it changes.",
-        "`{}`",
-    ),
-    Endpoint(
-        "POST", "/v1/upgrade", Control.upgrade,
-        "Have the version that is installed now, with the settings as they are now, take the place"
-        " of the daemon: the same process, the same apps. Until it answers,"
-        " `GET /v1/vassals/DOMAIN` tells what was so at the end of the old one; all other requests"
-        " wait for it.",
-        UpgradeAccepted, (ProblemCode.CANNOT_UPGRADE,), status=202,
-    ),
-    Endpoint(
-        "POST", "/v1/drain", Control.drain,
-        "Tell load balancers that ask for health to send new requests elsewhere. It lasts until"
-        " `undrain` or a reboot.",
-        EmperorStatus, (ProblemCode.CANNOT_DRAIN,),
-    ),
-    Endpoint(
-        "POST", "/v1/undrain", Control.undrain,
-        "Tell load balancers to send requests here again.",
-        EmperorStatus, (ProblemCode.CANNOT_DRAIN,),
-    ),
-    Endpoint(
-        "GET", "/metrics", Control.metrics, "The metrics below, for Prometheus.",
-        "text format 0.0.4",
-    ),
-)  # fmt: skip

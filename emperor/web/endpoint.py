@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from emperor.handover.inherited import PassedFd
@@ -13,11 +14,26 @@ from emperor.handover.inherited import PassedFd
 BACKLOG = 4096
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may connect: the mode of a socket, and its group if that is another than the default."""
+
+    mode: int
+    gid: int | None = None
+
+
+EVERYBODY = Access(0o666)
+
+
+def group_access(gid: int | None) -> Access:
+    """For root and the members of group `gid`, without `gid` for root alone."""
+    return Access(0o600) if gid is None else Access(0o660, gid)
+
+
 @contextmanager
-def endpoint(path: Path, gid: int | None, passed: PassedFd | None) -> Iterator[socket.socket]:
+def endpoint(path: Path, access: Access, passed: PassedFd | None) -> Iterator[socket.socket]:
     """A listening, non-blocking socket. A socket of systemd has the owner and mode of its unit.
-    Any other is for root and the members of group `gid`, without `gid` for root alone, and is
-    removed at the end. Raises OSError."""
+    Any other is for those of `access`, and is removed at the end. Raises OSError."""
     if passed and not passed.is_ours:
         with socket.socket(fileno=passed.fd) as listener:
             _listen(listener)
@@ -25,9 +41,9 @@ def endpoint(path: Path, gid: int | None, passed: PassedFd | None) -> Iterator[s
         return
     with _adopted(passed, path) or _bound(path) as listener:
         try:
-            if gid is not None:
-                os.chown(path, -1, gid)
-            path.chmod(0o600 if gid is None else 0o660)
+            if access.gid is not None:
+                os.chown(path, -1, access.gid)
+            path.chmod(access.mode)
             _listen(listener)
             yield listener
         finally:

@@ -4,6 +4,8 @@ The state of the vassals does not matter. An answer at all shows that the event 
 there is none, nginx/emperord/health.conf answers 503.
 """
 
+import socket
+
 from emperor.web.aiohttp_server import web
 from emperor.web.drain import Drain
 from emperor.web.stand_in import Question, Reply
@@ -35,7 +37,7 @@ class Health:
         status, text = self.answer()
         return web.Response(status=status, text=text)
 
-    async def reply(self, question: Question) -> Reply | None:
+    async def reply(self, question: Question, _connection: socket.socket) -> Reply | None:
         """The same of the stand-in."""
         # A hit may be for the same path, and names its domain.
         if question.path != HEALTH_PATH or question.has("x-domain"):

@@ -3,13 +3,14 @@
 import asyncio
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from emperor import __version__
 from emperor.linux.usage import Usage, usage
 from emperor.model.admission import Admission
+from emperor.model.authority import Caller
 from emperor.model.lifecycle import SERVING, State
 from emperor.model.ports import Listener, QueueLength
 from emperor.model.settings import Settings, spelled
@@ -83,11 +84,11 @@ class Reporter:
         spelling = spelled(self._settings)
         return SettingsInEffect(tuple(SettingInEffect(*item) for item in spelling.items()))
 
-    async def report(self, draining_since: datetime | None) -> Report:
-        """Everything, vassals by name."""
-        vassals = sorted(self._governor.vassals, key=lambda vassal: vassal.spec.domain)
+    async def report(self, draining_since: datetime | None, caller: Caller) -> Report:
+        """Everything that exists for the caller, vassals by name."""
+        vassals = sorted(self._visible(caller), key=lambda vassal: vassal.spec.domain)
         measured = await self._measure_all(vassals)
-        positions = self._governor.boot_positions()
+        positions = self._positions(caller)
         rows: list[VassalStatus] = []
         async for part in slices(vassals):
             rows += (
@@ -98,20 +99,42 @@ class Reporter:
                 # It may have gone in an earlier turn of the loop.
                 if self._governor.vassals.get(vassal.spec.domain) is vassal
             )
+        emperor = self.emperor(draining_since)
+        if not caller.is_administrator:
+            held = sum(row.held for row in rows)
+            emperor = replace(emperor, draining_since=None, held=held, turned_away=0)
         return Report(
-            emperor=self.emperor(draining_since),
+            emperor=emperor,
             vassals=tuple(rows),
             refused=tuple(
                 Refused(refusal.file, refusal.domain, refusal.reason, refusal.message)
                 for _, refusal in sorted(self.hosts.refused.items())
+                if caller.sees(refusal.owner)
             ),
         )
 
-    async def detail(self, vassal: Vassal) -> VassalDetail:
+    def _visible(self, caller: Caller) -> Iterable[Vassal]:
+        """The vassals that exist for the caller."""
+        vassals = self._governor.vassals
+        if caller.is_administrator:
+            return vassals
+        return vassals.owned_by(caller.uid) if caller.sees(caller.uid) else ()
+
+    def _positions(self, caller: Caller) -> dict[Vassal, int]:
+        """The places in the queue of apps that wait to boot: for a tenant, among its own ones."""
+        positions = self._governor.boot_positions()
+        if caller.is_administrator:
+            return positions
+        own = (vassal for vassal in positions if caller.sees(vassal.spec.owner))
+        return {
+            vassal: place for place, vassal in enumerate(sorted(own, key=positions.__getitem__), 1)
+        }
+
+    async def detail(self, vassal: Vassal, caller: Caller) -> VassalDetail:
         """One vassal with its history."""
         spec = vassal.spec
         measured = await self._measure_all([vassal])
-        position = self._governor.boot_positions().get(vassal)
+        position = self._positions(caller).get(vassal)
         status = self._status(vassal, measured.get(spec.domain, _NOTHING), position)
         log = os.path.join(self._settings.log_dir, f"{spec.domain}.log")
         if vassal.lead:  # it writes on where it was started, whatever the settings say by now
@@ -189,6 +212,7 @@ class Reporter:
             queued=measured.queued,
             boot_position=position,
             maintenance_since=self._governor.maintenance.since(spec.domain),
+            uid=spec.owner,
         )
 
     def _wake(self, vassal: Vassal) -> Wake | None:

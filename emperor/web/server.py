@@ -1,15 +1,30 @@
 """Serves an aiohttp application on a listening socket, within a limit on descriptors."""
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from emperor.web.accept import Acceptor
+from aiohttp.http_exceptions import HttpProcessingError
+
+from emperor.web.accept import Acceptor, MakeProtocol
 from emperor.web.aiohttp_server import web
+from emperor.web.callers import Callers
 
 _SHUTDOWN_SECONDS = 2.0
+# A client that sends no request, or half of one, for so long is gone. nginx and programs keep a
+# connection for 60 s or less.
+IDLE_SECONDS = 75.0
+_LOG = logging.getLogger("emperord.server")
+
+
+def _is_fault(record: logging.LogRecord) -> bool:
+    """Whether an error that aiohttp logs is one of ours. A request that is no HTTP is answered 400;
+    a traceback of each would let a client fill the log."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
 
 
 class Server:
@@ -34,21 +49,35 @@ class Server:
 
 @asynccontextmanager
 async def serve(
-    app: web.Application, listener: socket.socket, most_descriptors: int
+    app: web.Application,
+    listener: socket.socket,
+    most_descriptors: int,
+    callers: Callers | None = None,
 ) -> AsyncIterator[Server]:
     """Serve until the block ends. While `most_descriptors` are in use, further connections wait in
-    the queue of the listener. Raises OSError."""
+    the queue of the listener. `callers` decide whose connections are served. Raises OSError."""
     # The handler of a client that has left is cancelled: the request must not be run.
     runner = web.AppRunner(
-        app, handler_cancellation=True, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
+        app,
+        handler_cancellation=True,
+        access_log=None,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
+        keepalive_timeout=IDLE_SECONDS,
+        logger=_LOG,
     )
+    _LOG.addFilter(_is_fault)
     await runner.setup()
     assert runner.server is not None
+    server = runner.server
+
+    def admit(connection: socket.socket) -> MakeProtocol | None:
+        return callers.admit(connection, server) if callers else server
+
     try:
         async with asyncio.TaskGroup() as tasks:
-            acceptor = Acceptor(listener, runner.server, most_descriptors)
+            acceptor = Acceptor(listener, admit, most_descriptors)
             accepting = tasks.create_task(acceptor.run(tasks))
-            yield Server(runner.server, acceptor, tasks)
+            yield Server(server, acceptor, tasks)
             accepting.cancel()
     finally:
         await runner.cleanup()

@@ -66,12 +66,13 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A listening socket of the daemon. `reply` answers what can be answered by the records alone;
-    None: only a daemon can. `leave` closes the connections that the daemon has accepted on it."""
+    """A listening socket of the daemon. `reply` answers what a connection asks and the records
+    alone can answer; None: only a daemon can. `leave` closes the connections that the daemon has
+    accepted on it."""
 
     name: str
     listener: socket.socket
-    reply: Callable[[Question], Awaitable[Reply | None]]
+    reply: Callable[[Question, socket.socket], Awaitable[Reply | None]]
     leave: Callable[[], None]
 
 
@@ -173,7 +174,7 @@ class _StandIn:
             except BlockingIOError:
                 head = b""
             question = question_of(head)
-            reply = await post.reply(question) if question else None
+            reply = await post.reply(question, connection) if question else None
             if reply is None:
                 async with self._sending:
                     await send(self._end, post.name, connection)

@@ -9,7 +9,7 @@ from tests.backend import Backend
 
 # Users of Debian that own nothing else here, and that every machine has.
 MALLORY, ALICE = "games", "lp"
-UIDS = {MALLORY: 5, ALICE: 7}
+UIDS = {MALLORY: 5, ALICE: 7, "root": 0}
 
 
 class Tenants(Backend):

@@ -14,6 +14,7 @@ from aiohttp import web
 from emperor.handover.upgrade import CannotUpgrade
 from emperor.linux.limits import descriptors
 from emperor.model.admission import Admission
+from emperor.model.authority import Caller
 from emperor.model.lifecycle import Event
 from emperor.model.ports import Listener, Ports, QueueLength
 from emperor.model.posture import Role
@@ -25,6 +26,7 @@ from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.web.control import Control
 from emperor.web.drain import Drain
+from emperor.web.endpoints import application
 from emperor.web.hosts import Hosts
 from emperor.web.metrics import StartTimes
 from emperor.web.report import Reporter
@@ -55,6 +57,19 @@ class _Told(Reporter):
     def emperor(self, draining_since: datetime | None) -> EmperorStatus:
         info = super().emperor(draining_since)
         return replace(info, version=self.version, instance_id=self.instance_id)
+
+
+class _Callers:
+    """Takes everybody for the `caller` of the fake."""
+
+    def __init__(self, emperor: "FakeEmperor") -> None:
+        self._emperor = emperor
+
+    def caller(self, _request: web.Request) -> Caller:
+        return self._emperor.caller
+
+    async def turn(self, _caller: Caller) -> None:
+        pass
 
 
 class FakeEmperor:
@@ -88,16 +103,18 @@ class FakeEmperor:
         self.may_exec.set()
         self.rescans = 0
         self.loop = asyncio.new_event_loop()
+        self.admission = Admission(chosen, descriptors())
         self.reporter = _Told(
             chosen,
             self.governor,
             Hosts(self.governor.vassals, self),
             _nothing_queued,
-            Admission(chosen, descriptors()),
+            self.admission,
         )
         drain = Drain(run_dir, "boot")
-        control = Control(self.governor, self.reporter, self.events, drain, self)
-        self.application = control.application(StartTimes())
+        self.control = Control(self.governor, self.reporter, self.events, drain, self)
+        self.caller = Caller(0, is_administrator=True)
+        self.application = application(self.control, _Callers(self), StartTimes())
         self.application.on_response_prepare.append(self._end_with_events)
         self.ends_with_events = False
 
@@ -116,9 +133,10 @@ class FakeEmperor:
             0, datetime.now(UTC), "a.example", Event.DEMAND, parked, starting, None, "hit"
         )
 
-    def refuse(self, domain: str, message: str) -> None:
+    def refuse(self, domain: str, message: str, owner: int | None = None) -> None:
         """Do not serve an ini."""
-        self.refused[domain] = Refusal(domain, f"{domain}.ini", RefusalReason.BROKEN_INI, message)
+        reason = RefusalReason.BROKEN_INI
+        self.refused[domain] = Refusal(domain, f"{domain}.ini", reason, message, owner)
 
     def has(self, domain: str) -> bool:
         """Whether there is an ini of that domain."""

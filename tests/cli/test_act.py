@@ -24,7 +24,9 @@ def test_each_command_gives_its_own_order(emperor: FakeEmperor, ctl: Ctl, action
     assert ctl("start", GOAT).status == 0
     result = ctl(action, GOAT)
     assert (result.status, result.err) == (0, "")
-    assert _causes(emperor) == list(dict.fromkeys(["emperorctl start", f"emperorctl {action}"]))
+    assert _causes(emperor) == list(
+        dict.fromkeys(["emperorctl start by uid 0", f"emperorctl {action} by uid 0"])
+    )
 
 
 def test_stop_is_sleep_and_says_so(emperor: FakeEmperor, ctl: Ctl) -> None:
@@ -32,7 +34,7 @@ def test_stop_is_sleep_and_says_so(emperor: FakeEmperor, ctl: Ctl) -> None:
     ctl("start", GOAT)
     result = ctl("stop", GOAT)
     assert (result.status, result.out, result.err) == (0, f"{GOAT}: parked\n", f"{STOP_IS_SLEEP}\n")
-    assert _causes(emperor) == ["emperorctl start", "emperorctl sleep"]
+    assert _causes(emperor) == ["emperorctl start by uid 0", "emperorctl sleep by uid 0"]
     assert "the next hit wakes" in ctl("stop", "--help").out
 
 
@@ -159,5 +161,7 @@ def test_a_fresh_restart_is_an_order_of_its_own(emperor: FakeEmperor, ctl: Ctl) 
     old = vassal.listener
     result = ctl("restart", "--fresh", "a.example")
     assert (result.status, result.err) == (0, "")
-    assert _causes(emperor) == ["emperorctl start", "emperorctl restart --fresh"]
+    assert _causes(emperor) == [
+        f"emperorctl {order} by uid 0" for order in ("start", "restart --fresh")
+    ]
     assert vassal.listener is not old

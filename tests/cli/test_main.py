@@ -134,13 +134,15 @@ def test_many_orders_without_a_daemon_complain_once(ctl: Ctl) -> None:
     assert len(result.err.splitlines()) == 1
 
 
-def test_who_may_not_connect_is_told_which_group_may(emperor: FakeEmperor, ctl: Ctl) -> None:
+def test_who_may_not_connect_is_told_what_the_mode_should_be(
+    emperor: FakeEmperor, ctl: Ctl
+) -> None:
     assert ctl("status").status == 0
     (emperor.run_dir / "control.sock").chmod(0)
     with without_the_rights_of_root():
         result = ctl("status")
     assert result.status == 4
-    assert "permission denied (that is for root and members of group emperor)" in result.err
+    assert "permission denied (its mode should be 0666, and that of its folder 0755)" in result.err
 
 
 def test_a_socket_path_that_is_too_long_is_no_traceback(ctl: Ctl, tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_the_story_is_printed(emperor: FakeEmperor, ctl: Ctl) -> None:
     assert outcome.status == 0
     assert outcome.out.startswith(f"{GOAT}\n  state   running for ")
     assert "pid 100, 37M of memory, 0.4s of CPU time" in outcome.out
-    assert ": emperorctl start\n" in outcome.out
+    assert ": emperorctl start by uid 0\n" in outcome.out
 
 
 def test_json_is_that_of_the_api(emperor: FakeEmperor, ctl: Ctl) -> None:
@@ -204,7 +204,7 @@ def test_json_is_that_of_the_api(emperor: FakeEmperor, ctl: Ctl) -> None:
     ctl("start", GOAT)
     detail = json.loads(ctl("why", "--json", GOAT).out)
     assert detail["status"]["name"] == GOAT
-    assert detail["wake"]["by"] == "emperorctl start"
+    assert detail["wake"]["by"] == "emperorctl start by uid 0"
 
 
 def test_an_unknown_vassal_exits_3(emperor: FakeEmperor, ctl: Ctl) -> None:

@@ -39,13 +39,13 @@ def test_an_app_is_woken_looked_at_and_put_to_sleep(daemon: Daemon) -> None:
     status, out, _ = _ctl(daemon, "start", GOOD)
     assert status == 0
     assert out.startswith(f"{GOOD}: running (pid ")
-    assert "emperorctl start\n" in _ctl(daemon, "why", GOOD)[1]
+    assert "emperorctl start by uid 0\n" in _ctl(daemon, "why", GOOD)[1]
     assert "spawned uWSGI" in _ctl(daemon, "logs", "-n", "99", GOOD)[1]
     assert "1 running, 1 parked" in _ctl(daemon, "status")[1]
     for action in ("reload", "restart"):
         assert _ctl(daemon, action, GOOD)[1].startswith(f"{GOOD}: running (pid ")
     assert _ctl(daemon, "sleep", GOOD) == (0, f"{GOOD}: parked\n", "")
-    assert "emperorctl sleep\n" in _ctl(daemon, "why", GOOD)[1]
+    assert "emperorctl sleep by uid 0\n" in _ctl(daemon, "why", GOOD)[1]
 
 
 def test_what_fails_is_told_with_its_cause_and_an_exit_status(daemon: Daemon) -> None:
@@ -83,7 +83,10 @@ def test_events_begin_with_past_ones_and_end_with_the_daemon(
         try:
             assert f"{GOOD}: starting → running, accepting" in events.stdout.readline()
             _ctl(daemon, "sleep", GOOD)
-            assert f"{GOOD}: running → stopping, idle: emperorctl sleep" in events.stdout.readline()
+            assert (
+                f"{GOOD}: running → stopping, idle: emperorctl sleep by uid 0"
+                in events.stdout.readline()
+            )
             assert daemon.stop() == 0
             assert events.wait(PATIENCE_SECONDS) == 4
             assert events.stderr.read().startswith("emperorctl: ")

@@ -114,11 +114,22 @@ def test_a_daemon_that_hangs_is_replaced(box: Box) -> None:
     assert get(box, "app.example").startswith("200 ")
 
 
-def test_only_the_group_emperor_may_ask_the_daemon(box: Box) -> None:
+ASK = """
+import http.client, socket
+client = http.client.HTTPConnection("emperord")
+client.sock = socket.socket(socket.AF_UNIX)
+client.sock.connect("/run/emperord/{}")
+client.request("GET", "/v1/settings")
+print(client.getresponse().status)
+"""
+
+
+def test_only_the_group_emperor_may_ask_all_of_the_daemon(box: Box) -> None:
     """By the interpreter alone: the user nobody cannot enter a checkout below /root."""
     box.must("systemctl", "start", "emperord")
-    script = "import socket; socket.socket(socket.AF_UNIX).connect('/run/emperord/control.sock')"
     as_nobody = ("setpriv", "--reuid=nobody", "--regid=nogroup")
-    connect = ("/usr/bin/python3", "-c", script)
-    box.must(*as_nobody, "--groups=emperor", *connect)
-    assert "PermissionError" in box.run(*as_nobody, "--clear-groups", *connect).stdout
+    ask = ("/usr/bin/python3", "-c", ASK.format("control.sock"))
+    assert box.must(*as_nobody, "--groups=emperor", *ask).strip() == "200"
+    assert box.must(*as_nobody, "--clear-groups", *ask).strip() == "403"
+    activate = ("/usr/bin/python3", "-c", ASK.format("activate.sock"))
+    assert "PermissionError" in box.run(*as_nobody, "--groups=emperor", *activate).stdout

@@ -8,15 +8,19 @@ from typing import Any
 
 import pytest
 
+from emperor.model.authority import Caller
 from emperor.model.lifecycle import Event
 from emperor.model.problem import ProblemCode
 from emperor.model.status import ReportedState, as_json
 from emperor.supervisor import slices
 from emperor.supervisor.events import REMEMBERED
-from emperor.web.control import ENDPOINTS, _json_of_report
+from emperor.web.control import _json_of_report
+from emperor.web.endpoints import ENDPOINTS
 from tests.backend import UnixConnection
 from tests.cli.fake_emperor import FakeEmperor, listening
 from tests.eventually import eventually
+
+ROOT = Caller(0, is_administrator=True)
 
 
 @pytest.fixture
@@ -193,7 +197,7 @@ def test_a_report_of_many_leaves_turns_to_the_loop(tmp_path: Path) -> None:
         return turns
 
     async def ask() -> None:
-        report = asyncio.create_task(emperor.reporter.report(None))
+        report = asyncio.create_task(emperor.reporter.report(None, ROOT))
         assert await turns_of(report) >= len(domains)
         response = asyncio.create_task(_json_of_report(report.result()))
         assert await turns_of(response) >= len(domains)

@@ -52,7 +52,9 @@ def test_a_whole_get_is_a_question(version: bytes) -> None:
     ],
 )
 async def test_a_hit_is_no_probe(tmp_path: Path, path: str, fields: bytes) -> None:
-    assert await Health(Drain(tmp_path, "boot")).reply(Question(path, fields)) is None
+    with socket.socket() as nginx:
+        health = Health(Drain(tmp_path, "boot"))
+        assert await health.reply(Question(path, fields), nginx) is None
 
 
 class Site:
@@ -67,7 +69,7 @@ class Site:
         self.left: list[socket.socket] = []
         self.post = Post("a post", self.listener, self.reply, self.leave)
 
-    async def reply(self, question: Question) -> Reply | None:
+    async def reply(self, question: Question, _connection: socket.socket) -> Reply | None:
         return Reply(200, "text/plain", "hier: ä") if question.path == "/here" else None
 
     def leave(self) -> None:
