@@ -21,10 +21,14 @@ from tests.systemd.cgroups import VERSION_VARIABLE, Cgroups, groups_named
 
 # The programs, and the packages that bring them.
 _NEEDED = {"debootstrap": "debootstrap", "systemd-nspawn": "systemd-container"}
-# Tests of a full disk mount files. nspawn makes no loop devices.
-_LOOPS = """\
+# Tests of a full disk mount files, and nspawn makes no loop devices. It mounts the controllers of
+# cgroups v1 read-only, and a machine has them writable.
+_PREPARE = """\
 mknod -m 660 /dev/loop-control c 10 237
 for number in $(seq 0 63); do mknod -m 660 /dev/loop$number b 7 $number; done
+for place in /sys/fs/cgroup/*; do
+  ! mountpoint -q $place || mount -o remount,bind,rw $place
+done
 """
 _TEST = "update-ca-certificates >/dev/null 2>&1; apt-get update -qq; exec make test"
 
@@ -41,7 +45,7 @@ def enter(root: Path, name: str, environment: Mapping[str, str], script: str) ->
         "--timezone=off",
         "--capability=all", "--system-call-filter=@keyring bpf @mount", "--console=pipe",
         *(f"--setenv={key}={value}" for key, value in sorted(kept.items())),
-        f"--chdir={PLACE}", "sh", "-c", _LOOPS + script,
+        f"--chdir={PLACE}", "sh", "-c", _PREPARE + script,
     ]  # fmt: skip
 
 
