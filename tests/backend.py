@@ -14,6 +14,7 @@ from typing import IO, Any, Self
 
 import psutil
 
+from tests.controllers import expected_at_a_start
 from tests.eventually import PATIENCE_SECONDS, eventually
 from tests.http_client import Reply, Request, ask
 from tests.nginx_server import Nginx
@@ -60,7 +61,7 @@ class Daemon:
         self.run_dir = folder / "run"
         self.logs = folder / "logs"
         self.log = folder / "emperord.log"
-        self._expected: list[str] = []
+        self._expected = expected_at_a_start()
         self._process: subprocess.Popen[bytes] | None = None
         self.under: list[str] = []  # a command that runs it
         self._flags = {

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from tests.backend import Backend
+from tests.controllers import expected_at_a_start
 from tests.eventually import eventually
 from tests.faults.apps import KINDS, questions
 from tests.faults.clock import Clock
@@ -201,7 +202,7 @@ def standing(folder: Path) -> Iterator[Site]:
         at_rest = backend.fds
         client = stack.enter_context(Visitors())
         traffic = Flow(client, questions(f"127.0.0.1:{nginx.port}"), _A_SECOND)
-        log = Log(backend.log, [" INFO "])
+        log = Log(backend.log, [" INFO ", *expected_at_a_start()])
         yield Site(backend, client, traffic, runs, log, clock)
         with ThreadPoolExecutor() as operators:
             for domain in KINDS:

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from tests.backend import APPS
+from tests.controllers import expected_at_a_start
 from tests.eventually import eventually
 from tests.fleet.client import GATE, Visit
 from tests.fleet.logs import Log
@@ -37,7 +38,7 @@ class Backend:
         self.machine = machine
         self.cable = cable
         self.address = address
-        self.log = Log(machine.logs / "emperord.log", [" INFO "])
+        self.log = Log(machine.logs / "emperord.log", [" INFO ", *expected_at_a_start()])
         self.nginx_log = Log(machine.logs / "nginx/error.log", [_KNOCK])
         self.access_log = Log(machine.logs / "nginx/access.log")
         self._runs = machine.logs / Path(RUNS).name

@@ -1,0 +1,13 @@
+"""Whether a daemon that a test starts can limit its apps by control groups."""
+
+from pathlib import Path
+
+_GROUPS = Path("/sys/fs/cgroup")
+_IN_V1 = ("cpu", "blkio", "memory", "pids")
+
+
+def expected_at_a_start() -> list[str]:
+    """Patterns of warnings in the log of the daemon. In v2 a daemon gets controllers from systemd,
+    of which it is no service here, or where it runs in the root group."""
+    is_v1 = all(Path(_GROUPS, name, "cgroup.procs").exists() for name in _IN_V1)
+    return [] if is_v1 else ["WARNING cannot limit [a-z, ]+ of apps: "]
