@@ -1,7 +1,7 @@
 """Machines of the test fleet: namespaces in which the shipped files stand at their real paths.
 
-Each has a network, processes, a host name, /etc, /var and /run of its own. All else is this
-machine's, so nothing has to be installed. /etc and /var outlive a power cut, /run does not.
+Each has a network, processes, a host name, control groups, /etc, /var and /run of its own. All else
+is this machine's, so nothing has to be installed. /etc and /var outlive a power cut, /run does not.
 
 Mounts are made in the machine's own namespace, and its PID 1 dies with the thread that made it: a
 killed test leaves nothing that runs.
@@ -12,7 +12,7 @@ import signal
 import stat
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -21,7 +21,8 @@ import psutil
 from tests.backend import BIN
 from tests.fleet.network import Network
 from tests.host import FOLDERS
-from tests.traces import public_folder
+from tests.systemd.cgroups import groups_named
+from tests.traces import PREFIX, public_folder
 
 _PATH = f"{BIN}:/usr/sbin:/usr/bin:/sbin:/bin"
 # PID 1 reaps orphans, which `wait` does.
@@ -38,8 +39,14 @@ sleep infinity &
 wait
 """
 _IDLE = ["sleep", "infinity"]
-# It stays in the background, where it belongs to PID 1.
-_START = 'setsid "$@" </dev/null >>"$0" 2>&1 &'
+# It stays in the background, where it belongs to PID 1. A daemon of another machine, in the same
+# control group, would take these processes for its own.
+_START = """
+log=$1 groups=$2
+shift 2
+for group in $groups; do echo 0 >"$group/cgroup.procs"; done
+setsid "$@" </dev/null >>"$log" 2>&1 &
+"""
 
 
 @contextmanager
@@ -68,6 +75,8 @@ class Machine:
         self._hide_installation()
         self._process: subprocess.Popen[bytes] | None = None
         self._init = 0
+        self._groups: list[Path] = []
+        self._while_on = ExitStack()
 
     def _hide_installation(self) -> None:
         """An overlay hides what its upper folder has a device of these numbers for."""
@@ -117,6 +126,8 @@ class Machine:
                 process.kill()
                 process.wait()
                 raise MachineError(f"cannot boot {self.name}: {console.read_text()}")
+        groups = groups_named(f"{PREFIX}{self.name}", are_limiting=True)
+        self._groups = self._while_on.enter_context(groups)
         (init,) = psutil.Process(process.pid).children()
         self._process, self._init = process, init.pid
 
@@ -127,6 +138,7 @@ class Machine:
         os.kill(self._init, signal.SIGKILL)
         self._process.wait()
         self._process = None
+        self._while_on.close()
 
     def freeze(self) -> None:
         """Stop every process but PID 1, as if the machine hung. Its kernel goes on accepting
@@ -161,7 +173,8 @@ class Machine:
 
     def start(self, log: str, *command: str) -> None:
         """Run a command in the background, and append what it prints to the file `log`."""
-        self.must("sh", "-c", _START, log, *command)
+        groups = " ".join(map(str, self._groups))
+        self.must("sh", "-euc", _START, "sh", log, groups, *command)
 
     def processes(self) -> list[psutil.Process]:
         """All its processes but PID 1 and its `sleep`."""

@@ -42,10 +42,18 @@ def _is_hierarchy(folder: Path) -> bool:
     return Path(folder, "cgroup.procs").exists()
 
 
+# Where emperord makes groups too: controllers of v1.
+_LIMITING = ("cpu", "blkio", "memory", "pids")
+
+
 @contextmanager
-def groups_named(name: str) -> Iterator[list[Path]]:
-    """A cgroup of that name in each hierarchy by which systemd may track processes."""
-    groups = [Path(place, name) for place in (_BESIDE, _V1, _TOP) if _is_hierarchy(place)]
+def groups_named(name: str, are_limiting: bool = False) -> Iterator[list[Path]]:
+    """A cgroup of that name in each hierarchy by which systemd may track processes. `are_limiting`:
+    and in each in which emperord limits them."""
+    places = [_BESIDE, _V1, _TOP]
+    if are_limiting:
+        places += dict.fromkeys(Path(_TOP, controller).resolve() for controller in _LIMITING)
+    groups = [Path(place, name) for place in places if _is_hierarchy(place)]
     for group in groups:
         group.mkdir()
     try:
