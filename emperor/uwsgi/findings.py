@@ -32,8 +32,8 @@ _CONSEQUENCES = (
     "a request at ", "a changed ini stops the app ", "what ", "its output goes to ",
     "if the command of ", "uWSGI has no option ", "this uWSGI was built without ",
 )  # fmt: skip
-# Another ini has the address, and its app has it too.
-_EXCLUDES, _LISTENS = ": only one of the two apps can start", " listens at "
+# Another ini has the address, and so the uWSGI of that ini listens there.
+_EXCLUDES, _LISTENS = ": only one of the two apps can start", "uwsgi (pid "
 # The text about what looks like a comment, and what it makes of a value.
 _COMMENT = " is no comment but part of "
 _MISREAD = " counts as "
@@ -56,7 +56,9 @@ def once(found: Sequence[Finding]) -> list[Finding]:
     explained = {each.line for each in kept if _is_error(each) and not _is_of_uwsgi(each)}
     kept = [each for each in kept if not (_is_of_uwsgi(each) and each.line in explained)]
     excluded = {each.line for each in kept if _EXCLUDES in each.text}
-    kept = [each for each in kept if each.line not in excluded or _LISTENS not in each.text]
+    kept = [
+        each for each in kept if each.line not in excluded or not each.text.startswith(_LISTENS)
+    ]
     broken = {each.line for each in kept if each.line and _is_error(each)}
     kept = [each for each in kept if each.line not in broken or not _is_consequence(each)]
     comments = {each.line: each for each in kept if each.line and _COMMENT in each.text}
