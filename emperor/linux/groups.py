@@ -192,13 +192,13 @@ class ControlGroups:
         limits = within(self._of_tenant, limits)
         for hierarchy in self._hierarchies:
             if _mkdir(hierarchy.base / tenant):
-                _limit(hierarchy, tenant, Level.TENANT, self._of_tenant)
-            hand_down(hierarchy, tenant)
-            _mkdir(hierarchy.base / vassal)
-            _limit(hierarchy, vassal, Level.VASSAL, limits)
+                _limit(hierarchy, tenant, Level.TENANT, self._of_tenant, is_new=True)
+                hand_down(hierarchy, tenant)
+            is_new = _mkdir(hierarchy.base / vassal)
+            _limit(hierarchy, vassal, Level.VASSAL, limits, is_new)
             hand_down(hierarchy, vassal)
-            _mkdir(hierarchy.base / name)
-            _limit(hierarchy, name, Level.RUN, limits)
+            is_new = _mkdir(hierarchy.base / name)
+            _limit(hierarchy, name, Level.RUN, limits, is_new)
 
     def _unused(self, hierarchy: Hierarchy) -> list[str]:
         """The groups of an earlier daemon, of one process each."""
@@ -281,8 +281,12 @@ def _mkdir(folder: Path) -> bool:
     return True
 
 
-def _limit(hierarchy: Hierarchy, name: str, level: Level, limits: Limits) -> None:
+def _limit(
+    hierarchy: Hierarchy, name: str, level: Level, limits: Limits, is_new: bool = False
+) -> None:
     for written in files(limits, level, hierarchy.controllers, hierarchy.is_v2):
+        if is_new and written.is_usual:
+            continue
         try:
             put(hierarchy.base / name / written.file, written.value)
         except FileNotFoundError:
