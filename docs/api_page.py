@@ -18,6 +18,7 @@ from emperor.model.seats import BURST, MOST_PER_TENANT, PER_SECOND
 from emperor.model.status import (
     EmperorStatus,
     Level,
+    LimitHits,
     Refused,
     Report,
     ReportedState,
@@ -39,7 +40,8 @@ from emperor.web.server import IDLE_SECONDS
 
 WIDTH = 100
 RECORDS = (
-    Report, EmperorStatus, VassalStatus, Refused, VassalDetail, Wake, Stop, TransitionEvent,
+    Report, EmperorStatus, VassalStatus, Refused, LimitHits, VassalDetail, Wake, Stop,
+    TransitionEvent,
     SettingsInEffect, SettingInEffect, UpgradeAccepted, Problem,
 )  # fmt: skip
 _SCALARS = {str: "string", int: "integer", float: "number", datetime: "time"}

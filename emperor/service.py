@@ -58,7 +58,7 @@ from emperor.web.health import Health
 from emperor.web.hosts import Hosts
 from emperor.web.metrics import StartTimes
 from emperor.web.pace import Pacer
-from emperor.web.report import Reporter
+from emperor.web.report import Reporter, limit_hits
 from emperor.web.server import serve
 from emperor.web.stand_in import NAME as STAND_IN
 from emperor.web.stand_in import Post, Question, Reply, relieve, stand_in
@@ -117,6 +117,7 @@ class Service:
         )
         admission = self._activation.admission
         self._reporter = Reporter(settings, self._governor, hosts, self._measure, admission)
+        self._reporter.limit_hits = partial(limit_hits, bounds.groups, self._accounts)
         self._status_line = StatusLine(
             self._governor.vassals, self._folder.refused, loop, self._notifier.status
         )

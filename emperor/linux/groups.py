@@ -27,6 +27,8 @@ from emperor.linux.hierarchies import (
     put,
 )
 from emperor.linux.limit_files import Level, files
+from emperor.linux.limit_hits import HitCounter
+from emperor.model.limit_hits import Hit
 from emperor.model.limits import Limits, within
 from emperor.model.ports import CannotLaunch
 
@@ -86,6 +88,11 @@ def group_name(uid: int, domain: str, run: int) -> str:
     return f"uid-{uid}/v-{domain}/{run}"
 
 
+def tenant_of(group: str) -> int:
+    """The uid of the tenant whose group has that name."""
+    return int(group.removeprefix("uid-"))
+
+
 def _around(name: str) -> tuple[str, str]:
     """The groups of the tenant and of the vassal."""
     vassal = os.path.dirname(name)
@@ -101,6 +108,7 @@ class ControlGroups:
     ) -> None:
         self._hierarchies = hierarchies.usable
         self._of_tenant = of_tenant
+        self.hits = HitCounter(hierarchies.usable)
         self._loop = loop
         self._in_use: set[str] = set()
 
@@ -110,6 +118,7 @@ class ControlGroups:
         if not self._hierarchies or not name:
             return None
         self._in_use.add(name)
+        self.hits.begin(name)
         return ControlGroup(name, self)
 
     def make(self, name: str, limits: Limits) -> None:
@@ -143,6 +152,7 @@ class ControlGroups:
         """Kill what is in a group, and remove it when that is dead."""
         if name not in self._in_use:
             return  # the daemon ends
+        self.hits.forget(name)
         self.kill(name)
         if self._remove(name):
             self._in_use.discard(name)
@@ -244,6 +254,10 @@ class ControlGroup:
             pids = members(self.groups.folders(self.name)[0])
             return sum(_process_group(pid) not in (leader, None) for pid in pids)
         return 0
+
+    def take_hits(self) -> list[Hit]:
+        """Which limits it has reached since this was asked last."""
+        return self.groups.hits.take(self.name)
 
     def kill(self) -> None:
         """SIGKILL all that is in it."""

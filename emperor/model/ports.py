@@ -265,6 +265,9 @@ class Process(Protocol):
     def kill(self) -> None:
         """SIGKILL the whole process group."""
 
+    def why_limited(self) -> str:
+        """Which limit it has reached last, in a sentence; empty where it has reached none."""
+
     def why_replaced(self) -> str:
         """Why a worker died that was replaced just now, in a sentence; empty if all is in order."""
 

@@ -197,6 +197,19 @@ class VassalDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitHits:
+    """A limit that the apps of a tenant have reached."""
+
+    tenant: str
+    """name of the user that the apps run as, or its number where it has no name"""
+    limit: str
+    """name of the setting, as `memory-max` or `tenant-pids-max`; `memory`: the machine had no more
+    memory"""
+    hits: int
+    """how often since the daemon started: processes that were killed, or forks that were refused"""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The whole daemon."""
 
@@ -206,6 +219,8 @@ class Report:
     """every vassal, by name"""
     refused: tuple[Refused, ...]
     """every ini that is not served, by name"""
+    limit_hits: tuple[LimitHits, ...] = ()
+    """every limit that a tenant has reached"""
 
 
 class Level(Enum):

@@ -94,11 +94,12 @@ class Killed(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What the output does not tell: what holds an address, in words, and which addresses the ini
-    has uWSGI bind beside its own socket."""
+    """What the output does not tell: what holds an address, in words, which addresses the ini has
+    uWSGI bind beside its own socket, and which limit the app has reached, in a sentence."""
 
     holder: Callable[[str], str] = lambda _: "by another process"
     bound: Collection[str] = ()
+    hit: str = ""
 
 
 def explain_exit(
@@ -109,6 +110,8 @@ def explain_exit(
     printed = _bounded(printed)
     if ended.code == 0 or killed is Killed.TOLD:
         return str(ended)
+    if around.hit:
+        return around.hit
     if killed is Killed.UNTOLD:
         return _cause(printed, around) or _last_line(printed)
     if ended.signal == "SIGKILL" and _GUARDED in printed:

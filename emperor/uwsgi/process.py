@@ -12,6 +12,7 @@ from emperor.linux.orphans import Family, Known, Mark, OrphanHunt, descendants
 from emperor.linux.pidfile import Succession, correct_pidfiles
 from emperor.linux.proc import parent_of
 from emperor.linux.processes import LedProcess, open_log
+from emperor.model.limit_hits import Hit
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotLaunch, Exit, Message, ProcessEvents
 from emperor.model.snapshot import ProcessRef
@@ -47,6 +48,15 @@ Spawn = Callable[[Mapping[int, int], Callable[[Exit], None]], LedProcess]
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What a dead process has left: the end of its output, and which limit it has reached, in a
+    sentence."""
+
+    printed: str
+    hit: str
+
+
+@dataclass(frozen=True, slots=True)
 class SpawnEvents:
     """The events of the process of one spawn."""
 
@@ -59,9 +69,10 @@ class SpawnEvents:
         """The process sent a byte."""
         self.events.on_message(self.spec.domain, self.generation, message)
 
-    def on_exit(self, ended: Exit, printed: str, killed: Killed) -> None:
-        """The process has exited. `printed` is the end of its output."""
-        cause = explain_exit(ended, printed, self.around, killed)
+    def on_exit(self, ended: Exit, told: Told, killed: Killed) -> None:
+        """The process has exited."""
+        around = replace(self.around, hit=told.hit)
+        cause = explain_exit(ended, told.printed, around, killed)
         self.events.on_exit(self.spec.domain, self.generation, replace(ended, cause=cause))
 
 
@@ -103,6 +114,7 @@ class UwsgiProcess:
         self.other: Callable[[], int | None] = lambda: None
         # All its processes; None where there are no control groups.
         self.group: ControlGroup | None = None
+        self._hit: Hit | None = None
         pipe.on_end = self._workers_exited
         pipe.on_descriptors = self._sent_descriptors
 
@@ -229,11 +241,23 @@ class UwsgiProcess:
 
     def why_replaced(self) -> str:
         """Why the last worker died that the master has replaced, empty where none did."""
+        if hits := self._new_hits():
+            return str(hits[0])
         return explain_replacement(self._output_end())
 
     def why_failing_again(self) -> str:
         """Which of its mules, daemons and jobs cannot run, and why; empty where none is known."""
         return failing_again(self._output_end())
+
+    def why_limited(self) -> str:
+        """Which limit it has reached last, in a sentence; empty where it has reached none."""
+        self._new_hits()
+        return str(self._hit) if self._hit else ""
+
+    def _new_hits(self) -> list[Hit]:
+        hits = self.group.take_hits() if self.group else []
+        self._hit = hits[-1] if hits else self._hit
+        return hits
 
     def _workers_exited(self) -> None:
         """All requests are finished. The vacuum of the master would delete the pidfile and the
@@ -264,8 +288,9 @@ class UwsgiProcess:
         remove_copy(self._ref.copy)
         self._family.leaders.discard(self.pid)
         self._correct_pidfiles()
+        hit = self.why_limited()
         self._end_what_is_left()
-        self._events.on_exit(ended, self._output_end(), self._killed)
+        self._events.on_exit(ended, Told(self._output_end(), hit), self._killed)
 
     def _end_what_is_left(self) -> None:
         """End what has left the process group."""

@@ -263,9 +263,9 @@ def _json(record: Any) -> web.Response:
 async def _json_of_report(report: Report) -> web.Response:
     """The same as `_json`, with turns for the loop: there may be thousands of rows."""
     members = {"emperor": json.dumps(as_json(report.emperor))}
-    for name, records in (("vassals", report.vassals), ("refused", report.refused)):
+    for name in ("vassals", "refused", "limit_hits"):
         rows: list[str] = []
-        async for part in slices(records):
+        async for part in slices(getattr(report, name)):
             rows += (json.dumps(as_json(record)) for record in part)
         members[name] = f"[{', '.join(rows)}]"
     text = ", ".join(f'"{name}": {member}' for name, member in members.items())

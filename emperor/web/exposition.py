@@ -24,6 +24,7 @@ from emperor.web.metrics import (
     FAILURES,
     HELD,
     IN_MAINTENANCE,
+    LIMIT_HITS,
     MEMORY,
     REFUSED,
     START,
@@ -65,6 +66,10 @@ class _Snapshot(Collector):
         turned_away.add_metric([], emperor.turned_away)
         yield turned_away
         yield self._start_seconds()
+        limits = _counter(LIMIT_HITS)
+        for reached in self._report.limit_hits:
+            limits.add_metric([reached.limit, reached.tenant], reached.hits)
+        yield limits
         yield from self._vassals()
 
     def _start_seconds(self) -> Metric:

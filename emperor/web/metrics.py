@@ -68,9 +68,15 @@ CPU = Described(
     "CPU time of a vassal's processes", ("vassal",),
 )  # fmt: skip
 
+LIMIT_HITS = Described(
+    "emperord_limit_hits_total", Kind.COUNTER,
+    "Processes killed for their memory, and forks refused, by the limit that was reached",
+    ("limit", "tenant"),
+)  # fmt: skip
+
 METRICS = (
     BUILD, VASSALS, IN_MAINTENANCE, REFUSED, DRAINING, HELD, TURNED_AWAY, START,
-    STARTS, FAILURES, MEMORY, CPU,
+    STARTS, FAILURES, MEMORY, CPU, LIMIT_HITS,
 )  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from emperor import __version__
+from emperor.linux.accounts import SystemAccounts
+from emperor.linux.groups import ControlGroups, tenant_of
 from emperor.linux.usage import Usage, usage
 from emperor.model.admission import Admission
 from emperor.model.authority import Caller
@@ -17,6 +19,7 @@ from emperor.model.settings import Settings, spelled
 from emperor.model.spec import Stamp
 from emperor.model.status import (
     EmperorStatus,
+    LimitHits,
     Refused,
     Report,
     SettingInEffect,
@@ -65,6 +68,8 @@ class Reporter:
         self._admission = admission
         self._started = governor.now()
         self._instance_id = uuid.uuid4().hex
+        # What the tenants have reached until now.
+        self.limit_hits: Callable[[], tuple[LimitHits, ...]] = tuple
 
     def emperor(self, draining_since: datetime | None) -> EmperorStatus:
         """The daemon itself."""
@@ -111,6 +116,7 @@ class Reporter:
                 for _, refusal in sorted(self.hosts.refused.items())
                 if caller.sees(refusal.owner)
             ),
+            limit_hits=self.limit_hits(),
         )
 
     def _visible(self, caller: Caller) -> Iterable[Vassal]:
@@ -205,7 +211,12 @@ class Reporter:
             starts=vassal.starts,
             consecutive_failures=vassal.failures(now),
             retry_at=wall(vassal.retry_at) if vassal.retry_at is not None else None,
-            last_error=_ini_error(vassal) or vassal.last_error or _failing_again(vassal),
+            last_error=(
+                _ini_error(vassal)
+                or vassal.last_error
+                or _limited(vassal)
+                or _failing_again(vassal)
+            ),
             rss_bytes=measured.usage.rss_bytes if measured.usage else None,
             cpu_seconds=measured.usage.cpu_seconds if measured.usage else None,
             held=self._admission.held(spec.domain),
@@ -265,6 +276,22 @@ def _failing_again(vassal: Vassal) -> str | None:
     if vassal.lead is None or vassal.lead.spec.overlaps:
         return None
     return vassal.lead.process.why_failing_again() or None
+
+
+def limit_hits(groups: ControlGroups, accounts: SystemAccounts) -> tuple[LimitHits, ...]:
+    """What the tenants have reached until now, by their names."""
+    told = []
+    for (group, reached), number in groups.hits.totals().items():
+        user = accounts.user(str(tenant_of(group)))
+        tenant = user.user if user and user.user else str(tenant_of(group))
+        told.append(LimitHits(tenant, reached.value, number))
+    return tuple(sorted(told, key=lambda hits: (hits.tenant, hits.limit)))
+
+
+def _limited(vassal: Vassal) -> str | None:
+    """Which limit a process of it has reached last."""
+    reached = (child.process.why_limited() for child in vassal.children)
+    return next(filter(None, reached), None)
 
 
 def _written(stamp: Stamp | None) -> datetime | None:

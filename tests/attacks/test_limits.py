@@ -1,11 +1,26 @@
 """A tenant who takes all memory, all processes or all CPU takes it from himself."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from tests.attacks.tenants import ALICE, MALLORY, Tenants
 from tests.eventually import eventually
+
+
+def cause(tenants: Tenants) -> str:
+    """What `emperorctl status` says of mallory's app."""
+    vassal = tenants.vassal("mallory.example")
+    assert vassal
+    return str(vassal["last_error"])
+
+
+def hits(tenants: Tenants, limit: str) -> int:
+    _, metrics = tenants.call("GET", "/metrics")
+    name = re.escape(f'emperord_limit_hits_total{{limit="{limit}",tenant="{MALLORY}"}}')
+    found = re.search(rf"^{name} ([\d.]+)$", metrics, re.MULTILINE)
+    return int(float(found[1])) if found else 0
 
 
 @pytest.fixture
@@ -29,6 +44,8 @@ def test_a_memory_hog_is_killed_alone(tenants: Tenants) -> None:
     assert tenants.get("mallory.example").status == 200
     assert tenants.get("mallory.example", "/memory").status == 502
     eventually(lambda: tenants.get("mallory.example").status == 200, what="a new worker answers")
+    assert cause(tenants).startswith("cannot get more memory: memory-max = 100M is reached, and")
+    assert hits(tenants, "memory-max") == 1
 
 
 @pytest.mark.usefixtures("alice")
@@ -36,6 +53,8 @@ def test_a_fork_bomb_is_stopped_alone(tenants: Tenants) -> None:
     tenants.host(MALLORY, "mallory.example", "hog.py", emperor="pids-max = 40")
     assert 30 < int(tenants.get("mallory.example", "/fork").text) < 40
     assert tenants.get("mallory.example").status == 200
+    assert cause(tenants).startswith("cannot start a process: pids-max = 40 is reached, and a fork")
+    assert hits(tenants, "pids-max") == 1
 
 
 @pytest.mark.usefixtures("alice")
@@ -49,4 +68,5 @@ def test_a_limit_that_lets_nothing_boot_is_mallorys_own(tenants: Tenants, alice:
     tenants.expect("mallory.example: ")
     tenants.host(MALLORY, "mallory.example", emperor="memory-max = 1M")
     assert tenants.get("mallory.example").status == 503
+    assert cause(tenants).startswith("cannot get more memory: memory-max = 1M is reached, and")
     assert tenants.leader("alice.example") == alice

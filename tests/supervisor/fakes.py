@@ -350,6 +350,9 @@ class FakeProcess:
         with self.launcher.actions.step(f"kill {self.pid}"):
             pass
 
+    def why_limited(self) -> str:
+        return ""
+
     def why_replaced(self) -> str:
         return self.worker_death
 

@@ -7,14 +7,17 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from emperor.model.lifecycle import Event
-from emperor.model.status import Report, ReportedState, TransitionEvent
+from emperor.model.status import LimitHits, Report, ReportedState, TransitionEvent
 from emperor.web.exposition import exposition
 from emperor.web.metrics import METRICS, Kind, StartTimes
 from tests.cli.records import parked, refused, report, running, throttled
 
-REPORT = report(
-    running("a.example"), throttled("b.example"), parked("c.example"),
-    inis=(refused("d.example", "binary"),),
+REPORT = replace(
+    report(
+        running("a.example"), throttled("b.example"), parked("c.example"),
+        inis=(refused("d.example", "binary"),),
+    ),
+    limit_hits=(LimitHits("alice", "pids-max", 3),),
 )  # fmt: skip
 
 
@@ -58,6 +61,7 @@ def test_a_report_becomes_samples() -> None:
         "emperord_vassals state=running": 1,
         "emperord_vassals state=napping": 0,
         "emperord_vassals_in_maintenance": 0,
+        "emperord_limit_hits_total limit=pids-max tenant=alice": 3,
         "emperord_refused_inis": 1,
         "emperord_draining": 0,
         "emperord_vassal_starts_total vassal=b.example": 5,

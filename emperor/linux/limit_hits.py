@@ -1,0 +1,117 @@
+"""Sees by the counters of control groups which limits apps have reached: how often the kernel has
+killed a process for its memory, and how often it has refused a fork."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from emperor.linux.hierarchies import Hierarchy
+from emperor.model.limit_hits import Hit, Reached
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """Of one group, since it was made."""
+
+    killed: int = 0
+    refused: int = 0
+
+
+class HitCounter:
+    """Counts what the tenants have reached, since the daemon started."""
+
+    def __init__(self, hierarchies: Sequence[Hierarchy]) -> None:
+        self._memory = next((each for each in hierarchies if "memory" in each.controllers), None)
+        self._pids = next((each for each in hierarchies if "pids" in each.controllers), None)
+        self._seen: dict[str, _Counts] = {}
+        self._untold: dict[str, list[Hit]] = {}
+        self._totals = Counter[tuple[str, Reached]]()
+
+    def begin(self, name: str) -> None:
+        """Count from here on for that group."""
+        self._seen[name] = self._counts(name)
+
+    def take(self, name: str) -> list[Hit]:
+        """What the group of a process has reached since this was asked last."""
+        self._look(name)
+        return self._untold.pop(name, [])
+
+    def _look(self, name: str) -> None:
+        now, before = self._counts(name), self._seen.get(name, _Counts())
+        self._seen[name] = now
+        for difference, find in (
+            (now.killed - before.killed, self._memory_limit),
+            (now.refused - before.refused, self._pids_limit),
+        ):
+            if difference > 0:
+                hit = find(name)
+                self._totals[name.split("/", 1)[0], hit.limit] += difference
+                self._untold.setdefault(name, []).append(hit)
+
+    def totals(self) -> dict[tuple[str, Reached], int]:
+        """How often each tenant, by the name of its group, has reached each limit."""
+        for name in tuple(self._seen):
+            self._look(name)
+        return dict(self._totals)
+
+    def forget(self, name: str) -> None:
+        """The group is gone."""
+        self._seen.pop(name, None)
+        self._untold.pop(name, None)
+
+    def _counts(self, name: str) -> _Counts:
+        killed = refused = 0
+        if self._memory:
+            file = "memory.events" if self._memory.is_v2 else "memory.oom_control"
+            killed = _value(self._memory.base / name / file, "oom_kill")
+        if self._pids:
+            refused = _value(self._pids.base / name / "pids.events", "max")
+        return _Counts(killed, refused)
+
+    def _memory_limit(self, name: str) -> Hit:
+        """Whose limit it was: the nearest group that was full."""
+        assert self._memory
+        limit = "memory.max" if self._memory.is_v2 else "memory.limit_in_bytes"
+        for group, reached in _around(self._memory, name, Reached.MEMORY, Reached.TENANT_MEMORY):
+            if self._memory.is_v2:
+                was_full = _value(group / "memory.events.local", "oom")
+            else:
+                was_full = _number(group / "memory.failcnt") or 0
+            if was_full:
+                return Hit(reached, _number(group / limit))
+        return Hit(Reached.MACHINE_MEMORY)
+
+    def _pids_limit(self, name: str) -> Hit:
+        assert self._pids
+        for group, reached in _around(self._pids, name, Reached.PIDS, Reached.TENANT_PIDS):
+            limit, peak = _number(group / "pids.max"), _number(group / "pids.peak")
+            # Kernels before 6.1 have no peak.
+            if limit is not None and (peak is None or peak >= limit):
+                return Hit(reached, limit)
+        return Hit(Reached.PIDS)
+
+
+def _around(
+    hierarchy: Hierarchy, name: str, own: Reached, of_tenant: Reached
+) -> Iterator[tuple[Path, Reached]]:
+    yield hierarchy.base / name, own
+    yield hierarchy.base / name.split("/", 1)[0], of_tenant
+
+
+def _value(file: Path, key: str) -> int:
+    """The number beside a key, 0 where there is none."""
+    with suppress(OSError):
+        for line in file.read_text().splitlines():
+            word, _, number = line.partition(" ")
+            if word == key:
+                return int(number)
+    return 0
+
+
+def _number(file: Path) -> int | None:
+    """The only number of a file; None for `max`, and where there is no file."""
+    with suppress(OSError, ValueError):
+        return int(file.read_text())
+    return None

@@ -1,0 +1,48 @@
+"""Which limit an app has reached, in words and as a number for the metrics."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from emperor.model.limits import Amount, spelled
+
+
+class Reached(Enum):
+    """What has no more room: a limit of the app, or of all apps of its tenant, by its name in the
+    settings, or the machine."""
+
+    MEMORY = "memory-max"
+    PIDS = "pids-max"
+    TENANT_MEMORY = "tenant-memory-max"
+    TENANT_PIDS = "tenant-pids-max"
+    MACHINE_MEMORY = "memory"
+    """memory of the machine, or of a control group around all apps"""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A limit that was reached; `value` is what it was, None where it is not known."""
+
+    limit: Reached
+    value: int | None = None
+
+    def __str__(self) -> str:
+        return _WHY[self.limit].format(limit=self._named())
+
+    def _named(self) -> str:
+        if self.value is None:
+            return self.limit.value
+        return f"{self.limit.value} = {spelled(Amount(self.value))}"
+
+
+_KILLED = "cannot get more memory: {limit} is reached, and the kernel killed a process"
+_REFUSED = "cannot start a process: {limit} is reached, and a fork was refused"
+_WHY = {
+    Reached.MEMORY: f"{_KILLED}; raise memory-max, or let the app use less",
+    Reached.PIDS: f"{_REFUSED}; raise pids-max, or use fewer processes and threads",
+    Reached.TENANT_MEMORY: f"{_KILLED}; raise it, or let the apps of this user use less",
+    Reached.TENANT_PIDS: f"{_REFUSED}; raise it, or let the apps of this user use fewer",
+    Reached.MACHINE_MEMORY: (
+        "cannot get more memory: the machine has no more, and the kernel killed a process; lower"
+        " memory-max of large apps, or add memory"
+    ),
+}

@@ -1,0 +1,88 @@
+"""Whose limit was reached, by the files of groups as kernels with v2 and v1 write them."""
+
+from pathlib import Path
+
+import pytest
+
+from emperor.linux.hierarchies import Hierarchy
+from emperor.linux.limit_hits import HitCounter
+from emperor.model.limit_hits import Hit, Reached
+
+RUN, TENANT = "uid-1000/v-a.example/7", "uid-1000"
+MEMORY_V2 = {
+    "own": {f"{RUN}/memory.events.local": "oom 1\noom_kill 1\n", f"{RUN}/memory.max": "1048576\n"},
+    "tenant": {f"{TENANT}/memory.events.local": "oom 1\n", f"{TENANT}/memory.max": "2097152\n"},
+    "machine": {f"{RUN}/memory.events.local": "oom 0\n"},
+}
+MEMORY_V1 = {
+    "own": {f"{RUN}/memory.failcnt": "9\n", f"{RUN}/memory.limit_in_bytes": "1048576\n"},
+    "tenant": {
+        f"{RUN}/memory.failcnt": "0\n", f"{TENANT}/memory.failcnt": "4\n",
+        f"{TENANT}/memory.limit_in_bytes": "2097152\n",
+    },
+    "machine": {},
+}  # fmt: skip
+PIDS = {
+    "own": {f"{RUN}/pids.max": "20\n", f"{RUN}/pids.peak": "20\n"},
+    "tenant": {
+        f"{RUN}/pids.max": "20\n", f"{RUN}/pids.peak": "7\n",
+        f"{TENANT}/pids.max": "30\n", f"{TENANT}/pids.peak": "30\n",
+    },
+    "without a peak": {f"{RUN}/pids.max": "20\n"},
+    "unknown": {f"{RUN}/pids.max": "max\n"},
+}  # fmt: skip
+
+
+def put(base: Path, files: dict[str, str]) -> None:
+    for name, content in files.items():
+        (base / name).parent.mkdir(parents=True, exist_ok=True)
+        (base / name).write_text(content)
+
+
+@pytest.mark.parametrize(
+    ("case", "hit"),
+    [
+        ("own", Hit(Reached.MEMORY, 1 << 20)),
+        ("tenant", Hit(Reached.TENANT_MEMORY, 2 << 20)),
+        ("machine", Hit(Reached.MACHINE_MEMORY)),
+    ],
+)
+@pytest.mark.parametrize("is_v2", [True, False], ids=["v2", "v1"])
+def test_a_kill_is_told_by_the_nearest_full_group(
+    tmp_path: Path, case: str, hit: Hit, is_v2: bool
+) -> None:
+    counter = HitCounter([Hierarchy(tmp_path, frozenset({"memory"}), is_v2)])
+    counter.begin(RUN)
+    put(tmp_path, (MEMORY_V2 if is_v2 else MEMORY_V1)[case])
+    put(tmp_path, {f"{RUN}/{'memory.events' if is_v2 else 'memory.oom_control'}": "oom_kill 2\n"})
+    assert counter.totals() == {(TENANT, hit.limit): 2}
+    assert counter.take(RUN) == [hit]
+    assert counter.take(RUN) == []
+    assert counter.totals() == {(TENANT, hit.limit): 2}
+
+
+@pytest.mark.parametrize(
+    ("case", "hit"),
+    [
+        ("own", Hit(Reached.PIDS, 20)),
+        ("tenant", Hit(Reached.TENANT_PIDS, 30)),
+        ("without a peak", Hit(Reached.PIDS, 20)),
+        ("unknown", Hit(Reached.PIDS)),
+    ],
+)
+def test_a_refused_fork_is_told_by_the_group_that_was_full(
+    tmp_path: Path, case: str, hit: Hit
+) -> None:
+    counter = HitCounter([Hierarchy(tmp_path, frozenset({"pids"}), is_v2=True)])
+    counter.begin(RUN)
+    put(tmp_path, {**PIDS[case], f"{RUN}/pids.events": "max 1\n"})
+    assert counter.take(RUN) == [hit]
+
+
+def test_what_was_before_a_daemon_took_over_does_not_count(tmp_path: Path) -> None:
+    put(tmp_path, {f"{RUN}/pids.events": "max 5\n", f"{RUN}/pids.max": "20\n"})
+    counter = HitCounter([Hierarchy(tmp_path, frozenset({"pids"}), is_v2=True)])
+    counter.begin(RUN)
+    assert counter.take(RUN) == []
+    counter.forget(RUN)
+    assert counter.totals() == {}
