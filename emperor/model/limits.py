@@ -97,8 +97,9 @@ def processes(text: str) -> Amount:
 
 
 def cpu(text: str) -> int:
-    """Percent of one core. Raises ValueError."""
-    written = re.fullmatch("([0-9]{1,7})%", text)
+    """Percent of one core. In an ini `%` begins a variable, so it may be left out. Raises
+    ValueError."""
+    written = re.fullmatch("([0-9]{1,7})%?", text)
     if text == "0":
         return 0
     if not written or not 1 <= int(written[1]) <= _MOST_CPU_PERCENT:

@@ -68,8 +68,8 @@ class Reporter:
         self._admission = admission
         self._started = governor.now()
         self._instance_id = uuid.uuid4().hex
-        # What the tenants have reached until now.
-        self.limit_hits: Callable[[], tuple[LimitHits, ...]] = tuple
+        # What those tenants have reached until now that exist for a caller.
+        self.limit_hits: Callable[[Caller], tuple[LimitHits, ...]] = lambda _: ()
 
     def emperor(self, draining_since: datetime | None) -> EmperorStatus:
         """The daemon itself."""
@@ -116,7 +116,7 @@ class Reporter:
                 for _, refusal in sorted(self.hosts.refused.items())
                 if caller.sees(refusal.owner)
             ),
-            limit_hits=self.limit_hits(),
+            limit_hits=self.limit_hits(caller),
         )
 
     def _visible(self, caller: Caller) -> Iterable[Vassal]:
@@ -278,13 +278,17 @@ def _failing_again(vassal: Vassal) -> str | None:
     return vassal.lead.process.why_failing_again() or None
 
 
-def limit_hits(groups: ControlGroups, accounts: SystemAccounts) -> tuple[LimitHits, ...]:
-    """What the tenants have reached until now, by their names."""
+def limit_hits(
+    groups: ControlGroups, accounts: SystemAccounts, caller: Caller
+) -> tuple[LimitHits, ...]:
+    """What the tenants that exist for the caller have reached until now, by their names."""
     told = []
     for (group, reached), number in groups.hits.totals().items():
-        user = accounts.user(str(tenant_of(group)))
-        tenant = user.user if user and user.user else str(tenant_of(group))
-        told.append(LimitHits(tenant, reached.value, number))
+        uid = tenant_of(group)
+        if caller.sees(uid):
+            user = accounts.user(str(uid))
+            tenant = user.user if user and user.user else str(uid)
+            told.append(LimitHits(tenant, reached.value, number))
     return tuple(sorted(told, key=lambda hits: (hits.tenant, hits.limit)))
 
 

@@ -1,0 +1,47 @@
+"""A caller of the control API is told of limits of its own alone, an administrator of all."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from emperor.linux.accounts import SystemAccounts
+from emperor.linux.groups import ControlGroups
+from emperor.linux.hierarchies import Hierarchies, Hierarchy
+from emperor.model.authority import Caller
+from emperor.model.limits import Limits
+from emperor.model.status import LimitHits
+from emperor.web.report import limit_hits
+
+DAEMON, NAMELESS = 1, 4_000_123
+OF_DAEMON = LimitHits("daemon", "pids-max", 2)
+OF_NAMELESS = LimitHits(str(NAMELESS), "pids-max", 2)
+
+
+@pytest.fixture
+async def groups(tmp_path: Path) -> ControlGroups:
+    """Two tenants, each of which was refused two forks."""
+    hierarchy = Hierarchy(tmp_path, frozenset({"pids"}), is_v2=True)
+    groups = ControlGroups(Hierarchies((hierarchy,)), Limits(), asyncio.get_running_loop())
+    for uid in (DAEMON, NAMELESS):
+        group = groups.group(f"uid-{uid}/v-a.example/1")
+        assert group
+        folder = tmp_path / group.name
+        folder.mkdir(parents=True)
+        (folder / "pids.events").write_text("max 2\n")
+    return groups
+
+
+@pytest.mark.parametrize(
+    ("caller", "told"),
+    [
+        (Caller(0, is_administrator=True), (OF_NAMELESS, OF_DAEMON)),
+        (Caller(DAEMON, is_administrator=False), (OF_DAEMON,)),
+        (Caller(NAMELESS, is_administrator=False), (OF_NAMELESS,)),
+        (Caller(33, is_administrator=False), ()),
+    ],
+)
+async def test_limits_of_others_do_not_exist(
+    groups: ControlGroups, caller: Caller, told: tuple[LimitHits, ...]
+) -> None:
+    assert limit_hits(groups, SystemAccounts(), caller) == told
