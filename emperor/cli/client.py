@@ -70,6 +70,12 @@ class Client:
         async with self._request("GET", path, ANSWER_SECONDS) as response:
             return parse(VassalDetail, await response.read())
 
+    async def log(self, domain: str, lines: int) -> bytes:
+        """The last lines of the log of a vassal. Raises NoSuchVassal too."""
+        path = f"{_path(domain)}/log?lines={lines}"
+        async with self._request("GET", path, ANSWER_SECONDS) as response:
+            return await response.read()
+
     async def act(self, domain: str, action: Action) -> VassalDetail:
         """Give an order, and return the vassal when it is carried out. The daemon limits the time
         by its start-timeout and stop-timeout. Raises NoSuchVassal too."""

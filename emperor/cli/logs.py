@@ -2,6 +2,7 @@
 
 import asyncio
 import codecs
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,22 +39,46 @@ def logs(run_dir: Path, domain: str, is_followed: bool, lines: int, config: str 
     """Print the end of what DOMAIN has printed.
 
     On a terminal, control characters are shown as escapes. A pipe or a file gets every byte as it
-    is. Where no emperord answers, the log is read from the folder of its settings.
+    is. Where no emperord answers, the log is read from the folder of its settings. A user who may
+    not read the file is given the end of it by emperord, if the app is its own.
     """
     try:
-        log = Path(asyncio.run(_log_of(run_dir, domain)))
+        name, path = asyncio.run(_log_of(run_dir, domain))
+        log = Path(path)
     except Unreachable as error:
-        log = _log_by_settings(config, domain, error)
-    pieces = follow(log, lines) if is_followed else last(log, lines)
+        name, log = domain, _log_by_settings(config, domain, error)
+    if _is_closed(log):
+        if is_followed:
+            raise Failed(
+                f"cannot follow {log}: only root and members of group emperor may; without -f its"
+                " end is printed"
+            )
+        pieces = iter([asyncio.run(_end_of(run_dir, name, lines))])
+    else:
+        pieces = follow(log, lines) if is_followed else last(log, lines)
     for piece in _readable(pieces, log, domain):
         click.echo(piece, nl=False)
 
 
-async def _log_of(run_dir: Path, domain: str) -> str:
+async def _log_of(run_dir: Path, domain: str) -> tuple[str, str]:
+    """The name of the vassal, and the path of its log."""
     async with connect(run_dir) as client:
         detail = await client.host(domain)
     tell(domain, detail)
-    return detail.log
+    return detail.status.name, detail.log
+
+
+async def _end_of(run_dir: Path, name: str, lines: int) -> bytes:
+    async with connect(run_dir) as client:
+        return await client.log(name, lines)
+
+
+def _is_closed(log: Path) -> bool:
+    """Whether there is a log that this user may not read, or a folder that it may not enter."""
+    try:
+        return log.exists() and not os.access(log, os.R_OK)
+    except PermissionError:
+        return True
 
 
 def _log_by_settings(config: str | None, domain: str, error: Unreachable) -> Path:

@@ -20,6 +20,7 @@ class ProblemCode(Enum):
     FORBIDDEN = _Kind("forbidden", 403, "It is for root and the members of control-group alone")
     NO_SUCH_ENDPOINT = _Kind("no-such-endpoint", 404, "There is no such endpoint")
     NO_SUCH_VASSAL = _Kind("no-such-vassal", 404, "There is no such vassal")
+    NO_LOG = _Kind("no-log", 404, "There is no log that this user may read")
     METHOD_NOT_ALLOWED = _Kind("method-not-allowed", 405, "The endpoint has other methods")
     REFUSED = _Kind("refused", 409, "The ini of this domain is not served")
     TOO_MANY_CONNECTIONS = _Kind("too-many-connections", 429, "This user has too many connections")

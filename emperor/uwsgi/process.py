@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from emperor.linux.groups import ControlGroup
+from emperor.linux.log_owner import open_log_of
 from emperor.linux.orphans import Family, Known, Mark, OrphanHunt, descendants
 from emperor.linux.pidfile import Succession, correct_pidfiles
 from emperor.linux.proc import parent_of
-from emperor.linux.processes import LedProcess, open_log
+from emperor.linux.processes import LedProcess
 from emperor.model.limit_hits import Hit
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotLaunch, Exit, Message, ProcessEvents
@@ -155,7 +156,7 @@ class UwsgiProcess:
     def _open_log(self) -> int:
         """The log, or /dev/null: an app must start on a full disk too."""
         try:
-            fd = open_log(self._ref.log)
+            fd = open_log_of(self._ref.log, self.spec.owner)
         except CannotLaunch as error:
             log.warning(
                 "%s: %s; what it prints is lost",

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from emperor.handover.upgrade import CannotUpgrade
+from emperor.linux.log_owner import read_log
 from emperor.model.authority import Caller, Operation, Verdict
 from emperor.model.lifecycle import Event
 from emperor.model.log_fields import about
@@ -26,7 +27,7 @@ from emperor.web.aiohttp_server import web
 from emperor.web.drain import Drain
 from emperor.web.hosts import Absence
 from emperor.web.metrics import StartSeconds, StartTimes
-from emperor.web.problems import ApiError
+from emperor.web.problems import ApiError, number
 from emperor.web.report import Reporter
 from emperor.web.stand_in import Question, Reply
 from emperor.web.streams import Streams
@@ -43,6 +44,7 @@ ORDERS = {
 _RENEWS = "restart-fresh"
 _BY = {_RENEWS: "restart --fresh"}
 START_TIMES = web.AppKey("start_times", StartTimes)
+LOG_LINES = 20
 log = logging.getLogger("emperord.control")
 _VASSAL_PATH = re.compile(r"/v1/vassals/(?P<domain>[\w.-]+)")
 
@@ -98,6 +100,21 @@ class Control:
             raise self._absent(host, found, caller)
         require(caller, Operation.DETAIL, found.spec.owner, host)
         return _json(await self._reporter.detail(found, caller))
+
+    async def log(self, request: web.Request, caller: Caller) -> web.Response:
+        """The end of the log of a vassal."""
+        vassal, lines = self._find(request, caller), number(request, "lines", LOG_LINES)
+        require(caller, Operation.LOG, vassal.spec.owner, vassal.spec.domain)
+        reader = None if caller.is_administrator else caller.uid
+        path = self._reporter.log_of(vassal)
+        text = await asyncio.to_thread(read_log, path, lines, reader)
+        if text is None:
+            why = (
+                f"cannot show the log of {vassal.spec.domain}: there is none that uid {caller.uid}"
+                " may read; a start of the app makes one"
+            )
+            raise ApiError(ProblemCode.NO_LOG, why)
+        return web.Response(body=text, headers={"Content-Type": "text/plain; charset=utf-8"})
 
     async def reply(self, question: Question, caller: Caller) -> Reply | None:
         """The same answer as of `vassal`, for the stand-in. The rest is for the new daemon: what it

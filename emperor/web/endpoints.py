@@ -17,7 +17,7 @@ from emperor.model.status import (
 )
 from emperor.supervisor.events import REMEMBERED
 from emperor.web.aiohttp_server import web
-from emperor.web.control import ORDERS, START_TIMES, Control, forbidden
+from emperor.web.control import LOG_LINES, ORDERS, START_TIMES, Control, forbidden
 from emperor.web.metrics import StartTimes
 from emperor.web.problems import ApiError, problems
 
@@ -61,6 +61,13 @@ ENDPOINTS = (
     Endpoint(
         "GET", "/v1/vassals/{domain:[^/]*}", Control.vassal, Operation.DETAIL,
         "One vassal with its history. `domain` may be an alias.", VassalDetail, _NO_VASSAL,
+    ),
+    Endpoint(
+        "GET", "/v1/vassals/{domain:[^/]*}/log", Control.log, Operation.LOG,
+        "The end of what the app has printed, at most its last MB. For a tenant, only what an app"
+        " of its own has printed under this name.", "the bytes of the log, as `text/plain`",
+        (*_NO_VASSAL, ProblemCode.NO_LOG, ProblemCode.BAD_REQUEST),
+        parameters=(("lines", f"how many lines, {LOG_LINES} by default"),),
     ),
     Endpoint(
         "GET", "/v1/hosts/{host:[^/]*}", Control.host, Operation.DETAIL,

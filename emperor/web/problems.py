@@ -24,6 +24,14 @@ class ApiError(Exception):
         self.code = code
 
 
+def number(request: web.Request, name: str, default: int) -> int:
+    """A number from the query. Raises ApiError."""
+    text = request.query.get(name, str(default))
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise ApiError(ProblemCode.BAD_REQUEST, f"cannot use {name}={text}: it must be a number")
+    return int(text)
+
+
 @web.middleware
 async def problems(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]

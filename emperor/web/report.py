@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from emperor import __version__
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.groups import ControlGroups, tenant_of
+from emperor.linux.log_owner import read_log
 from emperor.linux.usage import Usage, usage
 from emperor.model.admission import Admission
 from emperor.model.authority import Caller
@@ -142,9 +143,9 @@ class Reporter:
         measured = await self._measure_all([vassal])
         position = self._positions(caller).get(vassal)
         status = self._status(vassal, measured.get(spec.domain, _NOTHING), position)
-        log = os.path.join(self._settings.log_dir, f"{spec.domain}.log")
-        if vassal.lead:  # it writes on where it was started, whatever the settings say by now
-            log = vassal.lead.process.ref.log
+        log = self.log_of(vassal)
+        reader = None if caller.is_administrator else caller.uid
+        is_told = bool(vassal.last_error or _failing_again(vassal))
         in_effect = vassal.lead.stamp if vassal.lead else vassal.stamp
         last_stop = None
         if vassal.last_stop:
@@ -162,8 +163,14 @@ class Reporter:
             wake=self._wake(vassal),
             last_stop=last_stop,
             log=log,
-            log_tail=tail(log) if vassal.last_error or _failing_again(vassal) else (),
+            log_tail=tail(log, reader) if is_told else (),
         )
+
+    def log_of(self, vassal: Vassal) -> str:
+        """The path of its log."""
+        if vassal.lead:  # it writes on where it was started, whatever the settings say by now
+            return vassal.lead.process.ref.log
+        return os.path.join(self._settings.log_dir, f"{vassal.spec.domain}.log")
 
     def _wall(self, moment: float) -> datetime:
         """A monotonic moment as the time of day."""
@@ -253,16 +260,10 @@ class Reporter:
         )
 
 
-def tail(path: str) -> tuple[str, ...]:
-    """The last lines of a file, none where it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - _LOG_TAIL_BYTES))
-            lines = file.read(_LOG_TAIL_BYTES).decode(errors="replace").splitlines()
-    except OSError:
-        return ()
-    return tuple(lines[-_LOG_TAIL_LINES:])
+def tail(path: str, reader: int | None) -> tuple[str, ...]:
+    """The last lines of a log, none where that user may not read it; None: an administrator."""
+    lines = read_log(path, _LOG_TAIL_LINES, reader, _LOG_TAIL_BYTES) or b""
+    return tuple(lines.decode(errors="replace").splitlines()[-_LOG_TAIL_LINES:])
 
 
 def _ini_error(vassal: Vassal) -> str | None:

@@ -6,11 +6,10 @@ from collections.abc import Collection
 from contextlib import suppress
 
 from emperor.model.authority import Caller
-from emperor.model.problem import ProblemCode
 from emperor.model.status import TransitionEvent, as_json
 from emperor.supervisor.events import REMEMBERED, EventLog
 from emperor.web.aiohttp_server import web
-from emperor.web.problems import ApiError
+from emperor.web.problems import number
 
 _UNREAD_EVENTS = 1000
 
@@ -25,7 +24,7 @@ class Streams:
     async def answer(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """Events as JSON lines: the remembered ones, with `?past=N` the last N of them, then each
         new one unless `follow=0`. With `domain=D`, only those of D."""
-        past, follows = _past(request), request.query.get("follow") != "0"
+        past, follows = number(request, "past", REMEMBERED), request.query.get("follow") != "0"
         domains = frozenset(request.query.getall("domain", []))
         queue: asyncio.Queue[TransitionEvent | None] = asyncio.Queue(_UNREAD_EVENTS)
 
@@ -71,10 +70,3 @@ class Streams:
 
 def _concerns(event: TransitionEvent, domains: Collection[str]) -> bool:
     return not domains or event.name in domains
-
-
-def _past(request: web.Request) -> int:
-    text = request.query.get("past", str(REMEMBERED))
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise ApiError(ProblemCode.BAD_REQUEST, f"cannot use past={text}: it must be a number")
-    return int(text)

@@ -36,10 +36,10 @@ os.setresgid(int(uid), int(uid), int(uid))
 os.setresuid(int(uid), int(uid), int(uid))
 results = []
 for line in lines:
-    out, err = io.StringIO(), io.StringIO()
+    out, err = (io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = main.run([f"--run-dir={run_dir}", *line.split()])
-    results.append((status, out.getvalue(), err.getvalue()))
+    results.append((status, *(each.buffer.getvalue().decode() for each in (out, err))))
 print(json.dumps(results))
 """
 

@@ -233,3 +233,39 @@ def test_emperorctl_of_a_tenant(tenants: Tenants) -> None:
     assert hidden == Ended(3, "", f"emperorctl: there is no vassal {HERS}\n")
     assert drain.status == 1
     assert drain.err.startswith("emperorctl: cannot drain: that is for root and the members of")
+
+
+def test_a_tenant_reads_its_own_log_alone(tenants: Tenants, control: Path) -> None:
+    assert ask(MALLORY, control, "POST", f"/v1/vassals/{MINE}/start")[0] == 200
+    own, hers, followed = emperorctl(
+        MALLORY, tenants.run_dir, f"logs {MINE} -n 1000", f"logs {HERS}", f"logs -f {MINE}"
+    )
+    assert (own.status, own.err) == (0, "")
+    assert own.out == (tenants.logs / f"{MINE}.log").read_text()
+    assert "uWSGI" in own.out
+    assert hers == Ended(3, "", f"emperorctl: there is no vassal {HERS}\n")
+    assert followed.status == 1
+    assert "only root and members of group emperor may" in followed.err
+    assert ask(MALLORY, control, "GET", f"/v1/vassals/{HERS}/log")[0] == 404
+    assert ask(MALLORY, control, "POST", f"/v1/vassals/{MINE}/sleep")[0] == 200
+
+
+def test_a_log_does_not_pass_to_the_next_tenant(tenants: Tenants, control: Path) -> None:
+    tenants.host(ALICE, "sold.example", env="WHOSE=alice")
+    assert ask(ALICE, control, "POST", "/v1/vassals/sold.example/start")[0] == 200
+    log = tenants.logs / "sold.example.log"
+    written = log.read_text()
+    tenants.remove("sold.example")
+    tenants.until("sold.example", None)
+
+    tenants.host(MALLORY, "sold.example")
+    status, body = ask(MALLORY, control, "GET", "/v1/vassals/sold.example/log")
+    assert (status, json.loads(body)["code"]) == (404, "no-log")
+    assert ask(MALLORY, control, "POST", "/v1/vassals/sold.example/start")[0] == 200
+    status, new = ask(MALLORY, control, "GET", "/v1/vassals/sold.example/log?lines=100000")
+    assert (status, new.rstrip()) == (200, log.read_text().rstrip())
+    aside = tenants.logs / f"sold.example.log.of-uid-{UIDS[ALICE]}"
+    assert aside.read_text().startswith(written)
+    assert written not in new
+    tenants.remove("sold.example")
+    tenants.until("sold.example", None)
