@@ -11,6 +11,7 @@ import pytest
 
 from emperor.model.authority import Caller
 from emperor.model.spec import Identity
+from emperor.model.status import LimitHits
 from emperor.web.stand_in import Question, Reply
 from tests.backend import UnixConnection
 from tests.cli.fake_emperor import FakeEmperor, listening
@@ -90,6 +91,18 @@ def test_no_list_has_a_word_of_others(emperor: FakeEmperor, path: str) -> None:
     assert not [secret for secret in SECRETS if secret in body], body
     assert "mallory.example" in body
     assert all(secret in _as_root(emperor, "GET", path)[1] for secret in SECRETS)
+
+
+@pytest.mark.parametrize("path", ["/v1/status", "/metrics"])
+def test_limits_that_others_reach_are_not_told(emperor: FakeEmperor, path: str) -> None:
+    hits = {MALLORY: LimitHits("mallory", "nproc", 1), ALICE: LimitHits("alice", "nproc", 7)}
+    emperor.reporter.limit_hits = lambda caller: tuple(
+        hits[uid] for uid in hits if caller.sees(uid)
+    )
+    _, body = _call(emperor, "GET", path)
+    assert "nproc" in body
+    assert "alice" not in body
+    assert "alice" in _as_root(emperor, "GET", path)[1]
 
 
 def test_metrics_count_what_is_its_own(emperor: FakeEmperor) -> None:
