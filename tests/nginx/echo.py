@@ -35,8 +35,8 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
         case "/status":
             start_response(unquote_plus(environ["QUERY_STRING"]), [("X-Own", "kept")])
             return [b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nnot mine"]
-        case "/half":
-            return _half(start_response)
+        case "/half" | "/large" as path:
+            return (_half if path == "/half" else _large)(start_response)
     body = environ["wsgi.input"].read()
     answer = {
         "environ": {key: value for key, value in environ.items() if isinstance(value, str)},
@@ -45,6 +45,12 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     }
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(answer).encode()]
+
+
+def _large(start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [])
+    for _ in range(200):
+        yield b"x" * 2**20
 
 
 def _half(start_response: StartResponse) -> Iterable[bytes]:

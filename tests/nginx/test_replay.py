@@ -11,7 +11,7 @@ from urllib.parse import quote_plus, urlencode
 import pytest
 from aiohttp import web
 
-from tests.eventually import PATIENCE_SECONDS
+from tests.eventually import PATIENCE_SECONDS, eventually_async
 from tests.http_client import Request, ask
 from tests.nginx.conftest import App
 from tests.nginx.stub_daemon import Asked, StubDaemon, run_it
@@ -219,6 +219,28 @@ async def test_a_reply_that_ends_none_becomes_502(nginx: Nginx, warm: App, statu
     assert "x-own" not in reply.headers
     assert reply.headers["connection"] == "close"
     assert len(warm.runs) == 1
+
+
+async def test_a_client_that_does_not_read_fills_no_disk(nginx: Nginx, warm: App) -> None:
+    """The app waits for it with the rest of the reply."""
+    nginx.expect("an upstream response is buffered to a temporary file")
+    folder = str(nginx.conf.parent / "temp" / "uwsgi")
+
+    def stored() -> int:
+        """nginx deletes the file at once, and goes on with its descriptor."""
+        links = [link for pid in nginx.workers() for link in Path(f"/proc/{pid}/fd").iterdir()]
+        return sum(link.stat().st_size for link in links if str(link.readlink()).startswith(folder))
+
+    limit = 64 * 2**20
+    with socket.create_connection(("127.0.0.1", nginx.port), PATIENCE_SECONDS) as client:
+        client.sendall(f"GET /large HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        await eventually_async(lambda: stored() > limit - 2**20)
+        # What nginx, and the kernel, hold beside the file.
+        assert stored() < limit + 2**20
+        received = 0
+        while received < 200 * 2**20:
+            received += len(client.recv(2**20))
+            assert stored() < limit + 2**20
 
 
 async def test_a_protocol_is_switched_for_a_client_that_asks(nginx: Nginx, warm: App) -> None:
