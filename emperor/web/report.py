@@ -218,12 +218,7 @@ class Reporter:
             starts=vassal.starts,
             consecutive_failures=vassal.failures(now),
             retry_at=wall(vassal.retry_at) if vassal.retry_at is not None else None,
-            last_error=(
-                _ini_error(vassal)
-                or vassal.last_error
-                or _limited(vassal)
-                or _failing_again(vassal)
-            ),
+            last_error=_last_error(vassal),
             rss_bytes=measured.usage.rss_bytes if measured.usage else None,
             cpu_seconds=measured.usage.cpu_seconds if measured.usage else None,
             held=self._admission.held(spec.domain),
@@ -269,6 +264,15 @@ def tail(path: str, reader: int | None) -> tuple[str, ...]:
 def _ini_error(vassal: Vassal) -> str | None:
     """Why the newest version of the ini is not in effect."""
     return vassal.ini_error or why_fallen_back(vassal)
+
+
+def _last_error(vassal: Vassal) -> str | None:
+    """The error that matters most now. Why an app is down counts for more than why the newest
+    version of its ini is not in effect."""
+    ini_error = _ini_error(vassal)
+    if vassal.state in SERVING:
+        return ini_error or vassal.last_error or _limited(vassal) or _failing_again(vassal)
+    return vassal.last_error or ini_error or _limited(vassal)
 
 
 def _failing_again(vassal: Vassal) -> str | None:

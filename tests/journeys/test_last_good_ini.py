@@ -54,6 +54,18 @@ def test_an_ini_that_lost_its_app_replaces_nothing(
     assert status["last_error"] == backend.detail(DOMAIN)["ini_error"]
 
 
+def test_why_an_app_is_down_counts_more_than_a_refused_ini(backend: Backend) -> None:
+    backend.expect(f"{NO_APP}|nonsuch")
+    app = backend.folder / "app.py"
+    app.write_text("import nonsuch\n")
+    backend.add(DOMAIN, file=str(app))
+    _lose_app(backend, in_place, "[uwsgi]\nmaster = true\n")
+    assert backend.get(DOMAIN).status == 503
+    detail = backend.detail(DOMAIN)
+    assert "No module named 'nonsuch'" in detail["status"]["last_error"]
+    assert "names no app" in detail["ini_error"]
+
+
 def test_the_last_good_version_boots_after_naps_and_crashes(backend: Backend) -> None:
     backend.expect(f"{NO_APP}|killed by SIGKILL")
     (backend.vassals / "common.inc").write_text("[uwsgi]\nenv = INCLUDED=%N at %d, 100%%\n")
