@@ -212,7 +212,7 @@ class ControlGroups:
 
     def _unused(self, hierarchy: Hierarchy) -> list[str]:
         """The groups of an earlier daemon, of one process each."""
-        runs = [*hierarchy.base.glob("uid-*/v-*/*/")]
+        runs = [run for run in hierarchy.base.glob("uid-*/v-*/*/") if not _is_foreign(run)]
         names = (str(run.relative_to(hierarchy.base)) for run in runs)
         return [name for name in names if name not in self._in_use]
 
@@ -284,6 +284,14 @@ def _process_group(pid: int) -> int | None:
     with suppress(ProcessLookupError):
         return os.getpgid(pid)
     return None
+
+
+def _is_foreign(group: Path) -> bool:
+    """Whether another machine's processes are in it, such as a container's with the control groups
+    of the host: the kernel shows a process of another pid namespace as 0."""
+    with suppress(OSError):  # it is gone
+        return 0 in members(group)
+    return False
 
 
 def _mkdir(folder: Path) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -104,6 +105,37 @@ def inside(group: ControlGroup) -> list[str]:
 
 def nothing_is_left(groups: ControlGroups) -> bool:
     return not any(list(base.glob("uid-*")) for base in bases(groups))
+
+
+SWEEP = """
+import asyncio, sys
+from pathlib import Path
+from emperor.linux.groups import ControlGroups
+from emperor.linux.hierarchies import Hierarchies, Hierarchy
+from emperor.model.limits import Limits
+
+async def sweep():
+    bases = [Hierarchy(Path(each), frozenset(), is_v2="v2" in sys.argv[1]) for each in sys.argv[2:]]
+    ControlGroups(Hierarchies(tuple(bases)), Limits(), asyncio.get_running_loop()).sweep()
+
+asyncio.run(sweep())
+"""
+
+
+async def test_another_machines_processes_live_on(groups: ControlGroups) -> None:
+    """Two containers with the host's control groups have run-dirs of the same path."""
+    group = made(groups)
+    app = run_in(group, "exec sleep 1000")
+    eventually(lambda: inside(group))
+    kind = "v2" if (bases(groups)[0] / "cgroup.controllers").exists() else "v1"
+    command = ["unshare", "--pid", "--fork", "--kill-child", sys.executable, "-c", SWEEP, kind]
+    sweeping = partial(subprocess.run, [*command, str(bases(groups)[0])], check=True)
+    await asyncio.to_thread(sweeping)
+    assert app.poll() is None
+    assert inside(group)
+    group.close()
+    await eventually_async(lambda: nothing_is_left(groups))
+    app.communicate()
 
 
 async def test_a_process_is_in_its_group_from_the_first_moment(groups: ControlGroups) -> None:
