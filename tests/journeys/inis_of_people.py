@@ -145,6 +145,9 @@ _SITES = (
     good("loggers", f"{APP}logger = file:SITE/run/l.log\nreq-logger = file:SITE/run/r.log\n"),
     bad("locks-of", f"{APP}lock-engine = nosuch\n", 'find lock engine "nosuch"'),
     bad("ping", f"{APP}ping = 127.0.0.1:1\n", "ping makes uWSGI print something and end"),
+    bad("signal", f"{APP}signal = SITE/no,1\n", "send a signal to another process and end"),
+    bad("pause", f"{APP}pause = SITE/no\n", "send a signal to another process and end"),
+    bad("extract", f"{APP}extract = SITE/empty\n", "extract makes uWSGI print something and end"),
     good("snmp", f"{APP}snmp = 127.0.0.1:PORT\n"),
     good("py-autoreload", f"{APP}py-autoreload = 2\n", "takes the site down"),
 )

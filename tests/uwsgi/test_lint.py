@@ -48,6 +48,8 @@ def test_options_that_work_here_get_no_finding(text: str) -> None:
         ("pyrun = a.py", "error", "pyrun runs a.py in place of each worker"),
         ("pyshell = true", "error", "pyshell runs a shell in place of the first worker"),
         ("version = true", "error", "version makes uWSGI print something and end"),
+        ("extract = /etc/hostname", "error", "extract makes uWSGI print something and end"),
+        ("signal = /s,1", "error", "signal makes uWSGI send a signal to another process and end"),
         ("refork = true", "error", "refork makes uWSGI fork and end"),
         ("max-fd = 10", "error", "max-fd = 10 leaves uWSGI no descriptor"),
         ("static-map = /s=/srv\n[emperor]\nstart-timeout = 1ms", "error", "is over before any"),
