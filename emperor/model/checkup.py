@@ -87,6 +87,8 @@ _UNIT = (
           "a crash of the daemon loses the sockets", "set FileDescriptorStoreMax=8"),
     _Wish("OOMPolicy", _equals("continue"), Weight.OPEN,
           "systemd stops all apps when one runs out of memory", "set OOMPolicy=continue"),
+    _Wish("OOMScoreAdjust", lambda text: text.startswith("-"), Weight.OPEN,
+          "the kernel may end the daemon for the memory of an app", "set OOMScoreAdjust=-900"),
     _Wish("TasksMax", _equals("infinity"), Weight.NOTE,
           "the processes of all apps together are limited", "set TasksMax=infinity"),
     _Wish("ProtectProc", _equals("invisible"), Weight.OPEN,

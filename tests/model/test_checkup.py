@@ -15,8 +15,8 @@ GOOD_SYSCTLS = {
 }  # fmt: skip
 GOOD_UNIT = {
     "NeedDaemonReload": "no", "KillMode": "process", "Restart": "always", "NotifyAccess": "main",
-    "FileDescriptorStoreMax": "8", "OOMPolicy": "continue", "TasksMax": "infinity",
-    "ProtectProc": "invisible", "ProtectSystem": "yes", "DropInPaths": "",
+    "FileDescriptorStoreMax": "8", "OOMPolicy": "continue", "OOMScoreAdjust": "-900",
+    "TasksMax": "infinity", "ProtectProc": "invisible", "ProtectSystem": "yes", "DropInPaths": "",
 }  # fmt: skip
 
 
