@@ -19,23 +19,35 @@ COMPLETION_SECONDS = 1.0
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def as_host(text: str) -> str:
+    """A host as people write it: in any case, and with the dot at the end that DNS tools print."""
+    return text.lower().removesuffix(".")
+
+
 def domain_argument(command: F) -> F:
     """One `domain`."""
-    return click.argument("domain", metavar="DOMAIN", shell_complete=complete_domain)(command)
+    return click.argument("domain", metavar="DOMAIN", type=as_host, shell_complete=complete_domain)(
+        command
+    )
 
 
 def domains_argument(required: bool) -> Callable[[F], F]:
     """A tuple `domains`."""
     metavar = "DOMAIN..." if required else "[DOMAIN...]"
     return click.argument(
-        "domains", metavar=metavar, nargs=-1, required=required, shell_complete=complete_domain
+        "domains",
+        metavar=metavar,
+        type=as_host,
+        nargs=-1,
+        required=required,
+        shell_complete=complete_domain,
     )
 
 
 def targets_arguments(command: F) -> F:
     """A tuple `words` of domains and patterns, and the flag `everything`."""
     argument = click.argument(
-        "words", metavar="DOMAIN...", nargs=-1, shell_complete=complete_domain
+        "words", metavar="DOMAIN...", type=as_host, nargs=-1, shell_complete=complete_domain
     )
     option = click.option("--all", "everything", is_flag=True, help="All vassals.")
     return argument(option(command))

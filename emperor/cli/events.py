@@ -11,7 +11,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from emperor.cli.arguments import complete_domain
+from emperor.cli.arguments import as_host, complete_domain
 from emperor.cli.client import connect
 from emperor.cli.console import show, terminal
 from emperor.cli.failure import Unreachable
@@ -83,7 +83,8 @@ def missed(before: int | None, seq: int) -> list[Text]:
     help="Only events from TIME on: 10m, which is ten minutes ago, or '2026-03-01 12:00:00'.",
 )  # fmt: skip
 @click.option(
-    "--domain", "domains", metavar="DOMAIN", multiple=True, shell_complete=complete_domain,
+    "--domain", "domains", metavar="DOMAIN", type=as_host, multiple=True,
+    shell_complete=complete_domain,
     help="Only events of DOMAIN; may be repeated.",
 )  # fmt: skip
 @click.option("--once", is_flag=True, help="End after the past events.")

@@ -13,6 +13,7 @@ OTHERS = {
     "www.a.example": (APP, f"emperorctl: www.a.example is an alias of {APP}\n"),
     "x.b.example": (WILDCARD, f"emperorctl: {WILDCARD} answers for x.b.example\n"),
     APP: (APP, ""),
+    "A.Example.": (APP, ""),
 }
 
 
