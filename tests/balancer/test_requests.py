@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from docs.examples.balancer import ROOT
-from tests.balancer.fleet import Backend, Fleet, Informing, running
+from tests.balancer.fleet import Backend, Fleet, Informing, running, three
 from tests.eventually import PATIENCE_SECONDS, TookTooLong, eventually, eventually_async
 from tests.http_client import Request, ask, send
 
@@ -100,6 +100,30 @@ async def test_a_visitor_over_ipv6_is_told_of_by_its_address(folder: Path) -> No
             assert fleet.by(reply) is backend
         told = [heard.headers["x-forwarded-for"] for heard in backend.heard]
         assert told == ["::1", "::1"]
+
+
+async def test_the_hosts_of_a_wildcard_can_share_a_place(folder: Path) -> None:
+    """By the map of docs/wildcards.md."""
+    page = (ROOT / "docs" / "wildcards.md").read_text()
+    [example] = re.findall(r"(?ms)^map \$host \$placed_host \{.*?^\}", page)
+    hosts = [f"{name}.shop.example" for name in ("a", "b", "c", "d", "e", "f")]
+    async with running(folder, three()) as fleet:
+        own = fleet.by(await fleet.ask(Request("shop.example")))
+        assert {fleet.by(await fleet.ask(Request(host))) for host in hosts} != {own}
+        other = fleet.by(await fleet.ask(Request("a.example")))
+        conf = fleet.balancer.conf.read_text()
+        conf, count = re.subn(r"(?ms)^ *map \$host \$placed_host \{.*?^ *\}", example, conf)
+        assert count == 1
+        fleet.balancer.conf.write_text(conf)
+        fleet.balancer.reload()
+        places = partial(ask, fleet.balancer.port)
+
+        def is_shared() -> bool:
+            return {fleet.by(places(Request(host))) for host in hosts} == {own}
+
+        await asyncio.to_thread(eventually, is_shared)
+        assert own.heard[-1].host in hosts, "the backend hears of the host itself"
+        assert fleet.by(await fleet.ask(Request("a.example"))) is other
 
 
 async def test_everything_else_arrives_as_it_was_sent(fleet: Fleet) -> None:
