@@ -32,7 +32,10 @@ class Cause:
         return replace(self, turn_at=now)
 
     def __str__(self) -> str:
-        return f"{self.by} from {self.client}" if self.client else self.by
+        text = f"{self.by} from {self.client}" if self.client else self.by
+        if self.method and self.path:
+            text += f" for {self.method} {self.path}"
+        return f"{text}, agent {self.agent}" if self.agent else text
 
 
 @dataclass(slots=True)

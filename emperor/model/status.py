@@ -258,6 +258,16 @@ class TransitionEvent:
     """pid of the process that the event is about, or else of the lead; null: there is none"""
     uid: int | None = None
     """the user that the vassal ran as; null: that of emperord"""
+    client: str | None = None
+    """address of the visitor; null: the event is no `demand` by a hit, or nginx did not tell"""
+    request_id: str | None = None
+    """nginx's id of that request; null: as for `client`"""
+    method: str | None = None
+    """method of that request; null: as for `client`"""
+    path: str | None = None
+    """path of that request without its query; null: as for `client`"""
+    agent: str | None = None
+    """user agent of the visitor; null: as for `client`"""
 
 
 @dataclass(frozen=True, slots=True)

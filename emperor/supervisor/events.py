@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
+from emperor.model.cause import Cause
 from emperor.model.lifecycle import Event, State
 from emperor.model.log_fields import LogFields
 from emperor.model.status import Level, TransitionEvent, reported
@@ -25,7 +26,7 @@ def transition_event(
     until the event log has recorded it."""
     vassal = occurrence.vassal
     is_gone = vassal.state is State.REMOVED and not vassal.children
-    return TransitionEvent(
+    event = TransitionEvent(
         seq=0,
         at=at,
         name=vassal.spec.domain,
@@ -37,6 +38,19 @@ def transition_event(
         level=level,
         pid=_pid(occurrence),
         uid=vassal.spec.owner,
+    )
+    return _with_request(event, occurrence.cause) if event.event is Event.DEMAND else event
+
+
+def _with_request(event: TransitionEvent, cause: Cause) -> TransitionEvent:
+    """The event with the request that is its cause."""
+    return replace(
+        event,
+        client=cause.client,
+        request_id=cause.request,
+        method=cause.method,
+        path=cause.path,
+        agent=cause.agent,
     )
 
 

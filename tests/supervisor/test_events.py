@@ -25,3 +25,15 @@ def test_a_fault_of_a_reader_leaves_the_others_alone(caplog: pytest.LogCaptureFi
             log.record(transition_event(datetime.now(UTC), State.PARKED, hit, "hit"))
     assert [event.seq for event in seen] == [1, 2]
     assert "a fault in emperord" in caplog.text
+
+
+def test_the_event_of_a_wake_tells_of_its_request_alone() -> None:
+    world = World()
+    hit = Cause("hit", 0.0, "203.0.113.9", "7f3c0a", method="GET", path="/cart", agent="curl/8.0")
+    world.governor.demand(world.vassal, hit)
+    world.launcher.last.accepts()
+    woken, accepting = world.recorder.events
+    assert woken.detail == "hit from 203.0.113.9 for GET /cart, agent curl/8.0"
+    told = (woken.client, woken.request_id, woken.method, woken.path, woken.agent)
+    assert told == ("203.0.113.9", "7f3c0a", "GET", "/cart", "curl/8.0")
+    assert (accepting.event, accepting.path, accepting.agent) == (Event.ACCEPTING, None, None)

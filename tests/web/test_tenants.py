@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from emperor.model.authority import Caller
+from emperor.model.cause import Cause
 from emperor.model.spec import Identity
 from emperor.model.status import LimitHits
 from emperor.web.stand_in import Question, Reply
 from tests.backend import UnixConnection
 from tests.cli.fake_emperor import FakeEmperor, listening
+from tests.eventually import eventually
 
 ALICE, MALLORY = 1001, 1002
 AS_ALICE = {"identity": Identity(ALICE, ALICE, "alice")}
@@ -190,6 +192,21 @@ def test_the_numbers_of_events_tell_nothing_of_others(emperor: FakeEmperor) -> N
     emperor.ends_with_events = True
     _, live = _call(emperor, "GET", "/v1/events?past=1")
     assert [json.loads(line)["seq"] for line in live.splitlines()] == [2]
+
+
+def test_an_event_tells_of_own_requests_alone(emperor: FakeEmperor) -> None:
+    def wake() -> None:
+        for domain in ("alice.example", "mallory.example"):
+            hit = Cause("hit", 0.0, "203.0.113.9", method="GET", path=f"/{domain}", agent="curl")
+            emperor.governor.demand(emperor.governor.vassals[domain], hit)
+
+    emperor.loop.call_soon_threadsafe(wake)
+    eventually(lambda: any(each.name == "mallory.example" for each in emperor.events.recent()))
+    _, lines = _call(emperor, "GET", "/v1/events?follow=0")
+    woken = json.loads(lines.splitlines()[0])
+    assert (woken["path"], woken["agent"]) == ("/mallory.example", "curl")
+    assert "for GET /mallory.example, agent curl" in woken["detail"]
+    assert "alice" not in lines
 
 
 def test_an_order_of_roots_is_in_the_log_too(
