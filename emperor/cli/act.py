@@ -9,8 +9,8 @@ import click
 
 from emperor.cli.arguments import targets, targets_arguments
 from emperor.cli.client import Action, Client, connect
-from emperor.cli.failure import Failed, NoSuchVassal, Unreachable
-from emperor.cli.names import resolve
+from emperor.cli.failure import Failed, Unreachable
+from emperor.cli.names import no_such_vassal, resolve
 from emperor.cli.progress import Progress
 from emperor.cli.records import parse
 from emperor.cli.text import naming, plain
@@ -127,13 +127,11 @@ def maintenance(run_dir: Path, words: tuple[str, ...], everything: bool, switch:
 
 async def _act_on_all(run_dir: Path, action: Action, words: Sequence[str]) -> None:
     async with connect(run_dir) as client:
-        patterns = [word for word in words if is_pattern(word)]
-        names = await resolve(client, [word for word in words if not is_pattern(word)])
+        names = await resolve(client, words)
         selection = Selection(names)
-        if is_many := bool(patterns):
+        if is_many := any(map(is_pattern, names)):
             report = parse(Report, await client.status())
-            selected = [*names, *patterns]
-            selection = select(selected, report.vassals, ORDERS.get(action, Order.OTHER))
+            selection = select(names, report.vassals, ORDERS.get(action, Order.OTHER))
         for vassal in selection.spared:
             click.echo(f"{_state(vassal)}, left alone")
         progress = Progress(DOING[action], selection.domains)
@@ -142,9 +140,7 @@ async def _act_on_all(run_dir: Path, action: Action, words: Sequence[str]) -> No
                 group.create_task(_act(client, action, domain, progress))
                 for domain in selection.domains
             ]
-    failures: list[Failed] = [
-        NoSuchVassal(f"no vassal matches {pattern!r}") for pattern in selection.unmatched
-    ]
+    failures: list[Failed] = [no_such_vassal(pattern) for pattern in selection.unmatched]
     failed = [failure for task in tasks if (failure := task.result())]
     if is_many and (tasks or selection.spared):
         click.echo(count(len(tasks) - len(failed), len(failed), len(selection.spared)))

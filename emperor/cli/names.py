@@ -1,13 +1,14 @@
-"""Finds the vassals that answer for the hosts that a command was given, and says so."""
+"""Finds the vassals that the hosts and patterns of a command mean, and says which they are."""
 
 from collections.abc import Iterable
 
 import click
 
 from emperor.cli.client import Client
-from emperor.cli.failure import Failed, Unreachable
+from emperor.cli.failure import Failed, NoSuchVassal, Unreachable
 from emperor.cli.text import one_line
-from emperor.model.status import VassalDetail
+from emperor.model.selection import is_pattern, unmatched
+from emperor.model.status import Report, VassalDetail
 
 
 def told(host: str, detail: VassalDetail) -> str:
@@ -27,10 +28,13 @@ def tell(host: str, detail: VassalDetail) -> None:
 
 
 async def resolve(client: Client, hosts: Iterable[str]) -> tuple[str, ...]:
-    """The names of the vassals that answer for these hosts, each once. A host without a vassal
-    stays as it is. Raises Unreachable."""
+    """The names of the vassals that answer for these hosts, each once. A pattern stays as it is,
+    and so does a host without a vassal. Raises Unreachable."""
     names: dict[str, None] = {}
     for host in hosts:
+        if is_pattern(host):
+            names[host] = None
+            continue
         try:
             detail = await client.host(host)
         except Unreachable:
@@ -41,3 +45,15 @@ async def resolve(client: Client, hosts: Iterable[str]) -> tuple[str, ...]:
             tell(host, detail)
             names[detail.status.name] = None
     return tuple(names)
+
+
+def nobody(words: Iterable[str], report: Report) -> dict[str, NoSuchVassal]:
+    """A failure for each domain and pattern that means no vassal and no refused ini."""
+    names = {vassal.name for vassal in report.vassals} | {ini.domain for ini in report.refused}
+    return {word: no_such_vassal(word) for word in unmatched(words, names)}
+
+
+def no_such_vassal(word: str) -> NoSuchVassal:
+    """The failure for a domain or a pattern that means none."""
+    text = f"no vassal matches {word!r}" if is_pattern(word) else f"no such vassal: {word}"
+    return NoSuchVassal(text)

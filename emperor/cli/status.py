@@ -20,10 +20,10 @@ from emperor.cli import text
 from emperor.cli.arguments import domains_argument
 from emperor.cli.client import connect
 from emperor.cli.console import edge, show, terminal, wrapped
-from emperor.cli.failure import NoSuchVassal
-from emperor.cli.names import resolve
+from emperor.cli.names import nobody, resolve
 from emperor.cli.records import parse
 from emperor.cli.table import STYLE, rows, table
+from emperor.model.selection import matches
 from emperor.model.status import Report, VassalStatus, as_json
 
 REFRESH_SECONDS = 1.0
@@ -164,14 +164,19 @@ def awake_first(report: Report) -> Report:
     return replace(report, vassals=tuple(ordered))
 
 
-def only(report: Report, domains: Sequence[str]) -> Report:
-    """The part of the report about `domains`; all of it if there are none."""
-    if not domains:
+def only(report: Report, words: Sequence[str]) -> Report:
+    """The part of the report about the domains and patterns `words`; all of it if there are
+    none."""
+    if not words:
         return report
+
+    def is_meant(name: str) -> bool:
+        return any(matches(word, name) for word in words)
+
     return replace(
         report,
-        vassals=tuple(vassal for vassal in report.vassals if vassal.name in domains),
-        refused=tuple(ini for ini in report.refused if ini.domain in domains),
+        vassals=tuple(vassal for vassal in report.vassals if is_meant(vassal.name)),
+        refused=tuple(ini for ini in report.refused if is_meant(ini.domain)),
     )
 
 
@@ -187,7 +192,7 @@ def only(report: Report, domains: Sequence[str]) -> Report:
 def status(
     run_dir: Path, domains: tuple[str, ...], is_failed: bool, raw: bool, watch: bool
 ) -> None:
-    """Show what every vassal does, or each DOMAIN alone.
+    """Show what every vassal does, or each DOMAIN alone, which may be a shell pattern in quotes.
 
     \b
     STATE   what it does; starting #3: the third in the queue of apps to boot;
@@ -227,11 +232,8 @@ async def _print(run_dir: Path, domains: tuple[str, ...], is_failed: bool, raw: 
 
 
 def _insist(found: Report, domains: tuple[str, ...]) -> None:
-    names = {vassal.name for vassal in found.vassals} | {ini.domain for ini in found.refused}
-    if missing := [
-        NoSuchVassal(f"no such vassal: {name}") for name in domains if name not in names
-    ]:
-        raise ExceptionGroup("not every vassal is there", missing)
+    if missing := nobody(domains, found):
+        raise ExceptionGroup("not every vassal is there", list(missing.values()))
 
 
 async def _watch(run_dir: Path, domains: tuple[str, ...], is_failed: bool) -> None:

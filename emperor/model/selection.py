@@ -1,6 +1,6 @@
 """Decides which vassals an order is for that names domains, shell patterns, or all."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
@@ -35,26 +35,41 @@ def is_pattern(word: str) -> bool:
     return not _WILDCARDS.isdisjoint(word)
 
 
+def matches(word: str, name: str) -> bool:
+    """Whether a domain or a pattern means the vassal of that name."""
+    return fnmatchcase(name, word) if is_pattern(word) else name == word
+
+
+def unmatched(words: Iterable[str], names: Collection[str]) -> list[str]:
+    """The words that mean none of these vassals."""
+    known = frozenset(names)
+    return [
+        word
+        for word in words
+        if word not in known and not any(matches(word, name) for name in known)
+    ]
+
+
 def select(words: Sequence[str], vassals: Collection[VassalStatus], order: Order) -> Selection:
     """The vassals that `words` name, each once and in the order of the words. A domain is taken as
     it is, whether there is such a vassal or not."""
     chosen: dict[str, None] = {}
     spared: dict[str, VassalStatus] = {}
-    unmatched = []
+    unknown = []
     for word in words:
         if not is_pattern(word):
             chosen[word] = None
             continue
-        matching = [vassal for vassal in vassals if fnmatchcase(vassal.name, word)]
+        matching = [vassal for vassal in vassals if matches(word, vassal.name)]
         if not matching:
-            unmatched.append(word)
+            unknown.append(word)
         for vassal in matching:
             if _spares(order, vassal):
                 spared[vassal.name] = vassal
             else:
                 chosen[vassal.name] = None
     left = tuple(vassal for name, vassal in spared.items() if name not in chosen)
-    return Selection(tuple(chosen), left, tuple(unmatched))
+    return Selection(tuple(chosen), left, tuple(unknown))
 
 
 def _spares(order: Order, vassal: VassalStatus) -> bool:

@@ -78,7 +78,10 @@ def test_the_number_of_past_events_is_asked_of_the_daemon(emperor: FakeEmperor, 
         (("--domain", GOAT), [1, 2]),
         (("--domain", GOAT, "-n", "1"), [2]),
         (("--domain", GOAT, "--domain", "b.example"), [1, 2, 3]),
-        (("--domain", "nobody.example&past=0"), []),
+        (("--domain", "*"), [1, 2, 3]),
+        (("--domain", "*", "-n", "2"), [2, 3]),
+        (("--domain", "?.EXAMPLE", "-n", "2"), [3]),
+        (("--domain", "?.example", "--domain", GOAT), [1, 2, 3]),
         (("--since", "2026-03-01T12:00:01Z"), [2, 3]),
         (("--since", "999d"), [1, 2, 3]),
         (("--since", "0s"), []),
@@ -95,6 +98,31 @@ def test_the_past_events_can_be_chosen(
     assert [json.loads(each)["seq"] for each in result.out.splitlines()] == shown
 
 
+@pytest.mark.parametrize(
+    ("domain", "why"),
+    [
+        ("nobody.example", "no such vassal: nobody.example"),
+        ("nobody.example&past=0", "no such vassal: nobody.example&past=0"),
+        ("*.nobody.example", "no vassal matches '*.nobody.example'"),
+    ],
+)
+def test_an_unknown_domain_fails_once_and_is_waited_for_else(
+    emperor: FakeEmperor, ctl: Ctl, domain: str, why: str
+) -> None:
+    emperor.serve("asleep.example")
+    emperor.refuse("broken.example", "no")
+    _happen(emperor, WOKEN)
+    known = ["asleep.example", "broken.example", "*.example", GOAT]
+    arguments = [part for each in [*known, domain] for part in ("--domain", each)]
+    result = ctl("events", "--once", *arguments)
+    assert (result.status, len(result.out.splitlines())) == (3, 1)
+    assert result.err == f"emperorctl: {why}\n"
+    assert ctl("events", "--once", *arguments[:-2]).status == 0
+    waiting = ctl("events", "--domain", domain)
+    assert (waiting.status, waiting.out) == (4, "")
+    assert waiting.err.startswith(f"emperorctl: {why}; waiting for its ini\n")
+
+
 def test_events_of_other_domains_are_not_said_to_be_lost(emperor: FakeEmperor, ctl: Ctl) -> None:
     for name in (GOAT, "b.example", GOAT):
         emperor.events.record(replace(WOKEN, name=name))
@@ -103,10 +131,11 @@ def test_events_of_other_domains_are_not_said_to_be_lost(emperor: FakeEmperor, c
     assert "lost" not in shown
 
 
-def test_a_new_event_of_another_domain_is_not_sent(emperor: FakeEmperor) -> None:
+@pytest.mark.parametrize("domain", [GOAT, f"*{GOAT[1:]}"])
+def test_a_new_event_of_another_domain_is_not_sent(emperor: FakeEmperor, domain: str) -> None:
     emperor.events.record(WOKEN)
     with subprocess.Popen(
-        command(emperor.run_dir, "events", "--domain", GOAT),
+        command(emperor.run_dir, "events", "--domain", domain),
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
     ) as process:

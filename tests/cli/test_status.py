@@ -249,6 +249,19 @@ def test_an_unknown_vassal_is_named_and_exits_3(emperor: FakeEmperor, ctl: Ctl) 
     assert ctl("status", "nobody.example").out == ""
 
 
+def test_a_pattern_means_vassals_and_refused_inis(emperor: FakeEmperor, ctl: Ctl) -> None:
+    emperor.serve("a.test", "b.test", "c.example")
+    emperor.refuse("broken.test", "no")
+    shown = ctl("status", "--json", "*.test", "a.test")
+    assert (shown.status, shown.err) == (0, "")
+    listed = json.loads(shown.out)
+    assert [vassal["name"] for vassal in listed["vassals"]] == ["a.test", "b.test"]
+    assert [ini["domain"] for ini in listed["refused"]] == ["broken.test"]
+    outcome = ctl("status", "c.example", "*.org")
+    assert (outcome.status, "c.example" in outcome.out) == (3, True)
+    assert outcome.err == "emperorctl: no vassal matches '*.org'\n"
+
+
 def test_a_pipe_gets_no_colour_and_nothing_cut_short(emperor: FakeEmperor) -> None:
     name, error = "x" * 87, "cannot " * 50 + "do it"
     emperor.serve(name).ini_error = error
