@@ -23,7 +23,7 @@ from the last 16 KB that the process printed:
 2. If there is none: the exit status, and the last line that uWSGI does not print at every start
    or stop. If uWSGI printed nothing else, `logto` or `daemonize` of the ini sent it elsewhere.
 3. An app that emperord killed at its `start-timeout`, or because its worker died again and again:
-   that, and then the same. An app that did not stop in time: only that.
+   that, and then the same, or how its worker died. An app that did not stop in time: only that.
 4. An app that was killed by a signal: what the signal means.
 5. An app that runs on, and whose first worker died and was replaced: why, until the next start. It
    may be harakiri, a signal, a crash, or an exit by the app itself. uWSGI does not tell emperord of

@@ -81,6 +81,13 @@ stands open, and only a barred one is closed. Timers of a process: `start-timeou
 `stop-timeout` while it stops; past either, its process group is killed, and only its exit leaves
 the state.
 
+A process that boots is killed too if its workers die again and again before one accepts. uWSGI
+replaces them without end and reports nothing, so emperord looks at the app's log when it is written
+to, at most once a second: a start fails if uWSGI prints "worker respawning too fast", or has
+replaced one worker 5 times. uWSGI itself notices a death within a second, and prints that at the
+second one, so such a start fails after three seconds. One death of a worker fails no start.
+If `logto` or `daemonize` of the ini sends the output elsewhere, only `start-timeout` ends it.
+
 ## Rules beside the table
 
 - A pending event is handled as soon as a process has left its slot, that is after {departures}.

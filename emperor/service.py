@@ -162,7 +162,9 @@ class Service:
         an earlier daemon left vassals."""
         settings = self._settings
         stack.callback(FolderWatch(settings.vassals_dir, self._loop, self._changed).close)
-        stack.callback(LogBound(settings.log_dir, settings.log_max_size, self._loop).close)
+        on_printed = self._governor.on_printed
+        logs = LogBound(settings.log_dir, settings.log_max_size, self._loop, on_printed)
+        stack.callback(logs.close)
         if path := settings.vassal_defaults:
             stack.callback(CompanionWatch(path, self._loop, self._reread_defaults).close)
         stack.enter_context(self._events.reader(self._start_times.read))

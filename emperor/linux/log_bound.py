@@ -1,9 +1,10 @@
-"""Bounds the size of the apps' logs, so that no app fills the disk between two rotations."""
+"""Watches the apps' logs: bounds their size, so that no app fills the disk between two rotations,
+and tells which were written to."""
 
 import logging
 import os
 from asyncio import AbstractEventLoop, TimerHandle
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from inotify_simple import INotify, flags, parse_events
@@ -24,17 +25,25 @@ SUFFIX = ".log"
 
 class LogBound:
     """Cuts each log in a folder that takes more than `limit` bytes of the disk, until `close`; 0:
-    none. It looks at logs that were written to, at most once a second, and rests otherwise."""
+    none. It looks at logs that were written to, at most once a second, and rests otherwise. It
+    calls `on_written` with the domain of each of them."""
 
-    def __init__(self, folder: Path, limit: int, loop: AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        limit: int,
+        loop: AbstractEventLoop,
+        on_written: Callable[[str], None] | None = None,
+    ) -> None:
         self._folder = folder
         self._limit = limit
         self._loop = loop
+        self._on_written = on_written
         self._bursts = Bursts()
         self._timer: TimerHandle | None = None
         self._cutting: set[str] = set()
         self._inotify: INotify | None = None
-        if limit:
+        if limit or on_written:
             self._watch()
 
     def close(self) -> None:
@@ -53,7 +62,10 @@ class LogBound:
             inotify.add_watch(self._folder, flags.MODIFY | flags.ONLYDIR)
         except OSError as error:
             told = cannot_watch(self._folder, error)
-            log.error("%s; the logs there may grow until logrotate runs", told)
+            log.error(
+                "%s; the logs there may grow until logrotate runs, and an app whose workers die at"
+                " each start fails only at its start-timeout", told,
+            )  # fmt: skip
             if inotify:
                 inotify.close()
             return
@@ -70,7 +82,12 @@ class LogBound:
         names = {event.name for event in events}
         if any(event.mask & flags.Q_OVERFLOW for event in events):
             names = set(os.listdir(self._folder))
-        self._check(names)
+        if self._on_written:
+            for name in names:
+                if name.endswith(SUFFIX):
+                    self._on_written(name.removesuffix(SUFFIX))
+        if self._limit:
+            self._check(names)
 
     def _check(self, names: Collection[str]) -> None:
         """Cut those logs among `names` that are too large."""

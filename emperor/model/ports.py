@@ -271,6 +271,9 @@ class Process(Protocol):
     def why_replaced(self) -> str:
         """Why a worker died that was replaced just now, in a sentence; empty if all is in order."""
 
+    def dies_at_start(self) -> bool:
+        """Whether its workers, none of which has accepted yet, die again and again."""
+
     def why_failing_again(self) -> str:
         """Which of its processes beside the workers is started again and again in vain, and why, in
         a sentence; empty where none is known."""

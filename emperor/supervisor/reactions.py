@@ -91,6 +91,17 @@ class Reactions:
                 Occurrence(vassal, Event.SECOND_EXITED, child.boot.cause, detail, pid=pid)
             )
 
+    def on_printed(self, domain: str) -> None:
+        """The log of a vassal was written to. Its processes report no death of a worker before one
+        has accepted, and visitors would be held until the `start-timeout`."""
+        vassal = self._core.vassals.get(domain)
+        for child in vassal.children if vassal else ():
+            is_booting = child.role is Role.BOOTING and not child.kill_reason
+            if vassal and is_booting and child.process.dies_at_start():
+                child.kill_reason = "its worker died again and again and never accepted"
+                child.process.kill()
+                self._core.checkpoint.save(vassal)
+
     def on_connection(self, vassal: Vassal) -> None:
         """A connection is pending on the listener, and no app is there to accept it."""
         if vassal.posture.connections is Connections.REFUSED:

@@ -1,11 +1,14 @@
-"""Finds in the output of a uWSGI which mules, spoolers and daemons end as soon as they start.
+"""Finds in the output of a uWSGI which workers, mules, spoolers and daemons end as soon as they
+start.
 
 uWSGI starts them again and again (core/master.c, core/daemons.c), and tells the log alone.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
+from emperor.model.policy import MOST_RESPAWNS
 from emperor.uwsgi.exits import cause_of, last_words
 
 # The lines in which to look: what is older may be mended.
@@ -18,10 +21,22 @@ _DAEMON_STARTS = re.compile(r'^\[uwsgi-daemons\] (?:re)?spawning "(?P<command>.*
 _STARTED = re.compile(r"^spawned (?:uWSGI mule|the uWSGI spooler)|^\[uwsgi-daemons\] (?:re)?spawn")
 _NOT_FOUND = re.compile(r"^/bin/sh: \d+: (?P<what>.*: (?:not found|Permission denied))$")
 _CRON_ENDS = re.compile(r'^\[uwsgi-cron\] command "(?P<command>.*)" running with pid \d+ exited')
+# uWSGI prints this when more workers died than it has, each within about a second of the one
+# before. After that it sleeps for `forkbomb-delay` (2 s), and with 0 it prints nothing.
+_TOO_FAST = "worker respawning too fast !!!"
+# Of all exits of a worker: after some exit codes uWSGI prints no other line (core/master.c).
+_RESPAWNED = re.compile(r"Respawned uWSGI worker (?P<id>\d+) \(new pid: ")
 _LEAST = 2
 _OF_APP = "cannot load the app: "
 _UNKNOWN = "its log does not say why"
 _LONGEST_WORD = 120
+
+
+def workers_die_at_start(printed: str) -> bool:
+    """Whether a uWSGI of which no worker accepts yet replaces dead workers again and again. Each
+    worker may die a few times, for instance for lack of memory while all of them load the app."""
+    respawns = Counter(match["id"] for match in _RESPAWNED.finditer(printed))
+    return _TOO_FAST in printed or max(respawns.values(), default=0) >= MOST_RESPAWNS
 
 
 def failing_again(printed: str) -> str:

@@ -52,7 +52,8 @@ _CHATTER = re.compile(
     | spawned\ |gracefully\ \(RE\)|Respawned|respawned\ |WSGI\ app\ |added\ .*\ to\ pythonpath
     | chdir\(\)\ to|chroot\(\)\ to|setgid\(\)\ to|setuid\(\)\ to|set\ additional|building\ mime
     | dropping\ |writing\ pidfile|mounting\ |running\ \"|threads\ stack|uWSGI\ http\ bound|uwsgi\ s
-    | goodbye|worker\ \d|Gracefully|SIGINT|SIGTERM|VACUUM|OOPS|DAMN|\.\.\.|FATAL\ hook|The\ work\ of
+    | goodbye|worker\ (?:\d|respawning\ too)|Gracefully
+    | SIGINT|SIGTERM|VACUUM|OOPS|DAMN|\.\.\.|FATAL\ hook|The\ work\ of
     | unable\ to\ load\ app\ \d|no\ request\ plugin|open\ files|max\ open|\[uWSGI\]|\[uwsgi-static\]
     | failed\ to\ open\ python\ file\ .*/uwsgi/inside\.py$
     | probably\ another|binary\ path|Loading\ |Traceback|announcing\ my\ loyalty)
@@ -67,6 +68,8 @@ _ORPHANED = " error: the master disconnected from this worker"
 _ELSEWHERE = "its log does not say why, so look where logto or daemonize of the ini send its output"
 # uWSGI prints this before it loads the app (uwsgi_start of core/uwsgi.c).
 NO_WORKERS = "*** Operational MODE: no-workers ***"
+_RESPAWNED = "Respawned uWSGI worker"
+_ENDED_ITSELF = "{} ended itself, by sys.exit() or os._exit() perhaps"
 _LONGEST_WORD, _LONGEST = 160, 500
 # An app prints what it likes. On long lines, or thousands of short ones, the patterns would take up
 # to 10 s (measured), in which the daemon answers nobody.
@@ -113,7 +116,7 @@ def explain_exit(
     if around.hit:
         return around.hit
     if killed is Killed.UNTOLD:
-        return _cause(printed, around) or _last_line(printed)
+        return _cause(printed, around) or _death(printed) or _last_line(printed)
     if ended.signal == "SIGKILL" and _GUARDED in printed:
         # It was about to exit (uwsgi/command), with one of these.
         ended = Exit(code=_CANNOT_LOAD if _NEEDS_APP in printed else _GAVE_UP)
@@ -166,7 +169,7 @@ def explain_replacement(printed: str) -> str:
         return f"{worker} was killed by {name}" + (f": {meaning}" if meaning else "")
     if cause := _cause(said, Circumstances()):
         return f"{worker} died: {cause}"
-    return f"{worker} ended itself, by sys.exit() or os._exit() perhaps"
+    return _ENDED_ITSELF.format(worker)
 
 
 def _end_of_last(pattern: re.Pattern[str], text: str) -> int:
@@ -292,6 +295,16 @@ def _by_status(ended: Exit, printed: str) -> str:
         # uWSGI itself always says something.
         return f"{words}; {_ELSEWHERE}"
     return f"{words}: {said}" if said else words
+
+
+def _death(printed: str) -> str:
+    """How the last worker died before emperord killed the master, and the last line of the log."""
+    how = explain_replacement(printed)
+    if not how and _RESPAWNED in printed:
+        # uWSGI takes some exit codes for its own, and prints no death (uwsgi.h: UWSGI_*_CODE).
+        how = _ENDED_ITSELF.format("a worker")
+    said = _said(printed)
+    return f"{how}; {_last_line(printed)}" if how and said else how
 
 
 def _last_line(printed: str) -> str:

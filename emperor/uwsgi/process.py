@@ -20,7 +20,7 @@ from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Spec
 from emperor.uwsgi.command import FIRST_INHERITED_FD, PIPE_FD
 from emperor.uwsgi.copies import remove_copy
-from emperor.uwsgi.crash_loops import failing_again
+from emperor.uwsgi.crash_loops import failing_again, workers_die_at_start
 from emperor.uwsgi.exits import (
     Circumstances,
     Killed,
@@ -245,6 +245,10 @@ class UwsgiProcess:
         if hits := self._new_hits():
             return str(hits[0])
         return explain_replacement(self._output_end())
+
+    def dies_at_start(self) -> bool:
+        """Whether its workers, none of which has accepted yet, die again and again."""
+        return workers_die_at_start(self._output_end())
 
     def why_failing_again(self) -> str:
         """Which of its mules, daemons and jobs cannot run, and why; empty where none is known."""

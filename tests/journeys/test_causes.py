@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,9 +26,11 @@ from emperor.cli.why import story
 from emperor.model.status import Report, VassalDetail
 from tests.backend import Backend
 from tests.eventually import eventually
-from tests.journeys.ways_to_fail import FAILURES, WORKERS, Failure
+from tests.journeys.ways_to_fail import DIES_ONCE, FAILURES, LOOPS, WORKERS, Failure
 
 _AT_ONCE = 8
+# Far below the start-timeout of 60 s, on a busy machine too.
+_HELD_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,23 @@ def test_each_way_to_fail_has_its_sentence(backend: Backend, around: Surrounding
     secrets = ("cannot", "Error", "denied", str(backend.folder))
     leaks = [reply for reply in replies if any(secret in reply for secret in secrets)]
     assert not leaks
+
+
+def test_workers_that_die_at_each_start_hold_nobody(backend: Backend, around: Surroundings) -> None:
+    backend.expect("starting → throttled: its worker died again and again and never accepted; ")
+    patterns = {failure.name: failure.sentence for failure in LOOPS}
+    for failure in (DIES_ONCE, *LOOPS):
+        _drop(backend, failure, around)
+    assert _visit(backend, DIES_ONCE) == DIES_ONCE.sentence
+    with ThreadPoolExecutor(len(LOOPS)) as visitors:
+        started = time.monotonic()
+        list(visitors.map(partial(_visit, backend), LOOPS))
+        assert time.monotonic() - started < _HELD_SECONDS
+    for name, pattern in patterns.items():
+        told = _told(backend, name)
+        assert re.search(
+            f"its worker died again and again and never accepted; .*{pattern}", told
+        ), told
 
 
 def test_a_worker_that_died_is_explained_while_the_app_runs(

@@ -485,6 +485,53 @@ ENDS = (
     ),
 )
 
+# The first worker dies before it accepts, and the next one serves.
+DIES_ONCE = Failure(
+    "dies-once",
+    "fine",
+    "lazy-apps = true",
+    app=f"""\
+import os
+if not os.path.exists("{{site}}/died"):
+    os.mkdir("{{site}}/died")
+    os.kill(os.getpid(), 9)
+{APP}""",
+)
+
+# uWSGI starts the worker of these again and again, and none accepts. Each sentence is a pattern.
+LOOPS = (
+    Failure(
+        "loop-exits",
+        r"a worker ended itself, by sys.exit\(\) or os._exit\(\) perhaps",
+        "lazy-apps = true",
+        app="import os\nos._exit(5)\n",
+    ),
+    Failure(
+        "loop-exits-with-words",
+        r"worker 1 \(pid \d+\) ended itself, by sys.exit\(\) or os._exit\(\) perhaps; the last"
+        " line of its log is 'set DATABASE_URL'",
+        "lazy-apps = true\nforkbomb-delay = 0",
+        app="import os\nprint('set DATABASE_URL', flush=True)\nos._exit(3)\n",
+    ),
+    Failure(
+        "loop-crashes",
+        r"cannot go on: Segmentation Fault in compiled code",
+        "lazy-apps = true",
+        app="import ctypes\nctypes.string_at(0)\n",
+    ),
+    Failure(
+        "loop-chdir2",
+        r"cannot enter the folder /nodir of chdir: No such file or directory",
+        "chdir2 = /nodir\nprocesses = 2",
+    ),
+    Failure(
+        "loop-killed",
+        r"worker 1 \(pid \d+\) was killed by SIGKILL: by the kernel for lack of memory",
+        "lazy-apps = true",
+        app="import os\nos.kill(os.getpid(), 9)\n",
+    ),
+)
+
 # These start, and fail at the first request. Each sentence is a pattern.
 WORKERS = (
     Failure(

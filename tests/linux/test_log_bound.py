@@ -99,6 +99,17 @@ async def test_small_logs_and_other_files_are_left_alone(bound: LogBound, tmp_pa
     assert (rotated.stat().st_size, small.stat().st_size) == (200_000, 1000)
 
 
+async def test_a_log_that_is_written_to_is_told(tmp_path: Path) -> None:
+    told: list[str] = []
+    watch = LogBound(tmp_path, 0, asyncio.get_running_loop(), told.append)
+    rotated, log = tmp_path / "a.example.log.1", tmp_path / "a.example.log"
+    rotated.write_bytes(LINE)
+    log.write_bytes(LINE)
+    await eventually_async(lambda: told == ["a.example"])
+    watch.close()
+    assert log.stat().st_size == len(LINE), "0 is no limit"
+
+
 async def test_without_a_limit_nothing_is_watched(tmp_path: Path) -> None:
     watch = LogBound(tmp_path / "nowhere", 0, asyncio.get_running_loop())
     watch.close()

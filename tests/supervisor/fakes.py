@@ -321,6 +321,7 @@ class FakeProcess:
     unread: list[Message] = field(default_factory=list)
     exit_cause: str | None = None
     worker_death: str = ""
+    workers_die: bool = False
     ref: ProcessRef = field(init=False)
 
     def __post_init__(self) -> None:
@@ -355,6 +356,9 @@ class FakeProcess:
 
     def why_replaced(self) -> str:
         return self.worker_death
+
+    def dies_at_start(self) -> bool:
+        return self.workers_die
 
     def why_failing_again(self) -> str:
         return ""

@@ -127,6 +127,30 @@ def test_a_worker_that_dies_as_soon_as_it_accepts_is_a_failure() -> None:
     assert "its worker died 5 times" in (world.vassal.last_error or "")
 
 
+def test_a_worker_that_dies_before_it_accepts_is_a_failure() -> None:
+    world = World()
+    world.hit()
+    process = world.launcher.last
+    world.governor.on_printed("a.example")
+    world.governor.on_printed("unknown.example")
+    assert "kill 100" not in world.actions
+    process.workers_die = True
+    world.governor.on_printed("a.example")
+    world.governor.on_printed("a.example")
+    assert world.actions.count("kill 100") == 1
+    process.exits("killed by SIGKILL")
+    assert world.state == "throttled"
+    assert "its worker died again and again and never accepted" in (world.vassal.last_error or "")
+
+
+def test_once_it_has_accepted_its_log_does_not_end_an_app() -> None:
+    world = World()
+    world.run().workers_die = True
+    world.governor.on_printed("a.example")
+    assert "kill 100" not in world.actions
+    assert world.state == "running"
+
+
 def test_an_illegal_event_changes_nothing_and_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

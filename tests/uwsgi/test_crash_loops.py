@@ -2,7 +2,7 @@
 
 import pytest
 
-from emperor.uwsgi.crash_loops import failing_again
+from emperor.uwsgi.crash_loops import failing_again, workers_die_at_start
 
 MULE = """\
 spawned uWSGI mule 1 (pid: {pid})
@@ -52,3 +52,23 @@ def test_a_spooler_that_dies_at_each_start_is_named() -> None:
     started = "spawned the uWSGI spooler on dir /s with pid 9\n"
     died = f"{started}KeyError: 'x'\nOOOPS the spooler is no more...trying respawn...\n"
     assert failing_again(2 * died).startswith("cannot keep the spooler running: KeyError: 'x'")
+
+
+DIED = "DAMN ! worker {id} (pid: 7) died :( trying respawn ...\n"
+AGAIN = "Respawned uWSGI worker {id} (new pid: 8)\n"
+SLEEPS = "worker respawning too fast !!! i have to sleep a bit (2 seconds)...\n"
+
+
+@pytest.mark.parametrize(
+    ("printed", "is_loop"),
+    [
+        ("", False),
+        (DIED.format(id=1) + AGAIN.format(id=1), False),
+        ("".join(DIED.format(id=n) + AGAIN.format(id=n) for n in range(1, 9)), False),
+        (4 * AGAIN.format(id=1), False),
+        (5 * AGAIN.format(id=1), True),
+        (AGAIN.format(id=1) + SLEEPS, True),
+    ],
+)
+def test_a_few_deaths_of_workers_are_no_loop(printed: str, is_loop: bool) -> None:
+    assert workers_die_at_start(printed) is is_loop

@@ -90,6 +90,19 @@ def test_an_exit_is_explained_by_what_was_printed_last(
         (Killed.UNTOLD, IMPORT, f"{FLASK}; {INSTALL}"),
         (Killed.UNTOLD, "migrating\n", "the last line of its log is 'migrating'"),
         (Killed.UNTOLD, "", "its log does not say why"),
+        (
+            Killed.UNTOLD,
+            "DAMN ! worker 1 (pid: 7) died, killed by signal 10 :( trying respawn ...\n"
+            "Respawned uWSGI worker 1 (new pid: 8)\nmigrating\n",
+            "worker 1 (pid 7) was killed by SIGUSR1; the last line of its log is 'migrating'",
+        ),
+        (
+            Killed.UNTOLD,
+            "... monitored exception detected, respawning worker 1 (pid: 7)...\n"
+            "Respawned uWSGI worker 1 (new pid: 8)\n"
+            "worker respawning too fast !!! i have to sleep a bit (2 seconds)...\n",
+            "a worker ended itself, by sys.exit() or os._exit() perhaps",
+        ),
         # It was slow to stop, whatever it printed before.
         (Killed.TOLD, IMPORT, "killed by SIGKILL"),
     ],
