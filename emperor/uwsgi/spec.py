@@ -51,6 +51,9 @@ EMPEROR_KEYS = frozenset(_OVERRIDES) | BY_NAME.keys() | {
 }  # fmt: skip
 
 _GREENLETS = frozenset({"gevent", "async"})
+# The least number of each option; 0 for all others. The largest is that of C's int.
+_LEAST = dict.fromkeys(WORKERS, 1) | dict.fromkeys(_GREENLETS, 2)
+_LARGEST = 2**31 - 1
 _USERS = frozenset({"uid", "gid", "add-gid", "immediate-uid", "immediate-gid"})
 # Processes beside the workers. They would run twice, or cannot, while a successor boots.
 HELPERS = frozenset({
@@ -293,8 +296,10 @@ def cannot_run_twice(last: Mapping[str, Option]) -> Option | None:
 def whole_number(option: Option) -> int:
     """The number as uWSGI reads it. Raises BrokenIni where uWSGI would refuse to start."""
     value = leading_number(option.value)
-    if not 0 <= value < 2**31:
-        raise option.broken(f"{option.key} = {option.value} is out of range", "use 0 or more")
+    if not 0 <= value <= _LARGEST:
+        least = _LEAST.get(option.key, 0)
+        cure = f"use {least} or more" if value < 0 else f"use {_LARGEST} or less"
+        raise option.broken(f"{option.key} = {option.value} is out of range", cure)
     return value
 
 

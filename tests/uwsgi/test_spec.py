@@ -249,9 +249,11 @@ def test_idle_of_uwsgi_wins_over_emperor_and_settings(text: str, idle: int) -> N
     assert spec(text, idle=500).idle == idle
 
 
-@pytest.mark.parametrize("idle", ["-1", "99999999999"])
-def test_an_idle_time_that_uwsgi_refuses_is_refused(idle: str) -> None:
-    with pytest.raises(BrokenIni, match=f"line 3: idle = {idle} is out of range; use 0 or more"):
+@pytest.mark.parametrize(
+    ("idle", "cure"), [("-1", "use 0 or more"), ("99999999999", "use 2147483647 or less")]
+)
+def test_an_idle_time_that_uwsgi_refuses_is_refused(idle: str, cure: str) -> None:
+    with pytest.raises(BrokenIni, match=f"line 3: idle = {idle} is out of range; {cure}"):
         spec(f"master\nidle = {idle}")
 
 
@@ -333,8 +335,9 @@ def test_an_ini_that_forbids_our_options_is_refused(option: str) -> None:
         ("workers", "line 2: workers is empty"),
         ("workers = $(CPUS)", "line 2: workers = $(CPUS) has no value, since that variable is not"),
         ("workers = 2\nprocesses = none", "line 3: processes = none counts as 0"),
-        ("processes = -1", "line 2: processes = -1 is out of range; use 0 or more"),
-        ("processes = 99999999999", "line 2: processes = 99999999999 is out of range"),
+        ("processes = -1", "line 2: processes = -1 is out of range; use 1 or more"),
+        ("workers = 99999999999", "line 2: workers = 99999999999 is out of range; use 2147483647"),
+        ("gevent = -1", "line 2: gevent = -1 is out of range; use 2 or more"),
         ("limit-nproc = 1", "line 2: limit-nproc = 1 leaves the master without a worker"),
         ("gevent = 0", "line 2: gevent = 0 counts as 0, so no worker can handle a request; write"),
         ("gevent = true", "line 2: gevent = true counts as 0"),
