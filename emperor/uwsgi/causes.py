@@ -88,10 +88,17 @@ _SOCKETS = (
 )
 
 _PLACES = (
+    # The line of the source tells chdir2 from chdir: 3522 and 2637 in uWSGI 2.0.31.
+    _rule(
+        r"^chdir\(\) to (?P<path>.*)\n.*chdir\(\): (?P<error>[^\[\n]+?)"
+        r" \[core/uwsgi\.c line [3-9]\d{3}\]",
+        "cannot enter the folder {path} of chdir2: {error}; {cure}",
+        "core/uwsgi.c: uwsgi_worker_run",
+    ),
     _rule(
         r"^chdir\(\) to (?P<path>.*)\n.*chdir\(\): " + _ERROR,
         "cannot enter the folder {path} of chdir: {error}; {cure}",
-        "core/uwsgi.c: uwsgi_start, uwsgi_worker_run",
+        "core/uwsgi.c: uwsgi_start",
     ),
     _rule(
         r"^chroot\(\) to (?P<path>.*)\n.*chroot\(\): " + _ERROR,
@@ -388,12 +395,5 @@ _ANYTHING = (
 
 # Of two rules that match the same line, the first counts.
 RULES: Sequence[Rule] = (
-    *_SOCKETS,
-    *_PLACES,
-    *_USERS,
-    *_HOOKS,
-    *_OPTIONS,
-    *_MEMORY,
-    *_APP,
-    *_ANYTHING,
-)
+    *_SOCKETS, *_PLACES, *_USERS, *_HOOKS, *_OPTIONS, *_MEMORY, *_APP, *_ANYTHING,
+)  # fmt: skip

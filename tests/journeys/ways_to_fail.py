@@ -118,7 +118,7 @@ PLACES = (
     ),
     Failure(
         "chdir2-missing",
-        "did not accept within 1 s; cannot enter the folder {site}/nowhere of chdir: " + _CREATE,
+        "did not accept within 1 s; cannot enter the folder {site}/nowhere of chdir2: " + _CREATE,
         "chdir2 = {site}/nowhere\n" + _SLOW,
     ),
     Failure(

@@ -26,6 +26,7 @@ TAKEN = """\
 probably another instance of uWSGI is running on the same address (:8080).
 bind(): Address already in use [core/socket.c line 769]
 """
+CHDIR = "chdir() to /no\nchdir(): No such file or directory"
 NAMELESS = 'Traceback (most recent call last):\n  File "/srv/app.py", line 3, in f\napp.Odd\n'
 INSTALL = "install it for uWSGI's Python, or correct virtualenv, pythonpath, chdir or module"
 FLASK = "cannot load the app: ModuleNotFoundError: No module named 'flask' (/srv/app.py, line 3)"
@@ -51,6 +52,12 @@ AROUND = Circumstances(lambda address: f"by what listens at {address}", ("127.0.
          " the folder of a unix socket must be writable by the app's user"),
         (Exit(code=1), "Sat Nov 28 17:12:04 2026 - setns(): Invalid argument [core/utils.c line 9]",
          "cannot start uWSGI: setns(): Invalid argument; correct the option that asks for this"),
+        (Exit(code=1), f"{CHDIR} [core/uwsgi.c line 2637]",
+         "cannot enter the folder /no of chdir: No such file or directory; create it, or correct"
+         " the path"),
+        (Exit(code=1), f"{CHDIR} [core/uwsgi.c line 3522]",
+         "cannot enter the folder /no of chdir2: No such file or directory; create it, or correct"
+         " the path"),
         # No rule: the last line that is no chatter.
         (Exit(code=1), "the planets stand badly\nVACUUM: pidfile removed.\ngoodbye to uWSGI.\n",
          "uWSGI gave up (exit status 1): the planets stand badly"),
