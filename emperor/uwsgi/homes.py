@@ -1,5 +1,5 @@
-"""Finds the homes of Python that were made for another Python than that of uWSGI, as virtual
-environments are after an upgrade of the system."""
+"""Finds the homes of Python that were made for another Python than that of uWSGI, or by one that is
+gone, as virtual environments are after an upgrade of the system."""
 
 import os
 import stat
@@ -41,12 +41,16 @@ def home_of(ini: Ini, folder: str, default: Path | None) -> Home | None:
 
 def unusable_home(home: Home, user: Identity, files: Files, version: str) -> Iterator[Finding]:
     """A finding about a virtual environment that is not one of uWSGI's own Python `version`, for
-    example 3.11. A folder without pyvenv.cfg counts as a whole Python (plugins/python)."""
+    example 3.11, or whose Python is gone. A folder without pyvenv.cfg counts as a whole Python
+    (plugins/python)."""
 
     def is_missing(path: str) -> bool:
         return files.access(f"{home.path}/{path}", user).way is Way.MISSING
 
-    if problem_at(Need.ENTER, home.path, user, files) or not is_missing(_library(version)):
+    if problem_at(Need.ENTER, home.path, user, files):
+        return
+    if not is_missing(_library(version)):
+        yield from _orphaned(home, user, files, version)
         return
     cure = f"make it anew by python{version} -m venv, or "
     cure += "choose its Python by python in [emperor]" if home.line else "drop python-home"
@@ -59,13 +63,35 @@ def unusable_home(home: Home, user: Identity, files: Files, version: str) -> Ite
     yield Finding(home.line, Severity.WARNING, f"{text}, so the app lacks its packages", cure)
 
 
+def _orphaned(home: Home, user: Identity, files: Files, version: str) -> Iterator[Finding]:
+    """A finding about a virtual environment whose own Python is gone. uWSGI has another one."""
+    python = f"{home.path}/bin/python"
+    made_by = (_made(home.path) or {}).get("home", "")
+    if made_by.startswith("/") and files.access(made_by, user).way is Way.MISSING:
+        gone = f"the Python in {made_by}"
+    elif os.path.islink(python) and files.access(python, user).way is Way.MISSING:
+        gone = f"the Python that {python} is a link to"
+    else:
+        return
+    text = f"{home.path} was made by {gone}, which is gone; the app runs with that of uWSGI, but"
+    text += " programs of the environment, as pip, do not start"
+    yield Finding(home.line, Severity.NOTE, text, f"make it anew by python{version} -m venv")
+
+
 def _library(version: str) -> str:
     return f"lib/python{version}"
 
 
 def shows_packages_of_system(home: str) -> bool | None:
     """Whether the virtual environment shows what the system has, too; None where there is no
-    virtual environment. Never waits for a pipe, which a tenant may have put there."""
+    virtual environment."""
+    made = _made(home)
+    return None if made is None else made.get("include-system-site-packages", "").lower() == "true"
+
+
+def _made(home: str) -> dict[str, str] | None:
+    """What pyvenv.cfg says, by its keys in lower case; None where there is none. Never waits for a
+    pipe, which a tenant may have put there."""
     try:
         with open(os.open(f"{home}/{_MADE}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -73,5 +99,5 @@ def shows_packages_of_system(home: str) -> bool | None:
             text = file.read(_LONGEST)
     except (OSError, UnicodeDecodeError):
         return None
-    lines = (line.replace(" ", "").lower() for line in text.splitlines())
-    return "include-system-site-packages=true" in lines
+    parts = (line.partition("=") for line in text.splitlines())
+    return {key.strip().lower(): value.strip() for key, _, value in parts}

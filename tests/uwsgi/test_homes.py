@@ -7,6 +7,7 @@ import pytest
 
 from emperor.linux.access import FileSystem
 from emperor.model.spec import Identity
+from emperor.uwsgi.findings import Severity
 from emperor.uwsgi.homes import Home, shows_packages_of_system, unusable_home
 
 NOBODY = Identity(65534, 65534, "nobody")
@@ -34,6 +35,22 @@ def test_a_home_of_another_python_is_named_with_both_versions(home: Path) -> Non
     )
     assert findings(home, "3.13") == [f"{text}choose its Python by python in [emperor]"]
     assert findings(home, "3.13", line=0) == [f"{text}drop python-home"]
+
+
+def test_a_home_whose_python_is_gone_gets_a_note(home: Path) -> None:
+    (home / "pyvenv.cfg").write_text("home = /opt/gone/bin\n")
+    (finding,) = unusable_home(Home(str(home), 3), ROOT, FileSystem(), "3.11")
+    assert (finding.line, finding.severity) == (3, Severity.NOTE)
+    assert finding.text.startswith(f"{home} was made by the Python in /opt/gone/bin, which is gone")
+    assert finding.cure == "make it anew by python3.11 -m venv"
+    (home / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    (home / "bin").mkdir()
+    (home / "bin" / "python").symlink_to("/usr/bin/python2.9")
+    (text,) = findings(home, "3.11")
+    assert "HOME was made by the Python that HOME/bin/python is a link to, which is gone" in text
+    (home / "bin" / "python").unlink()
+    (home / "bin" / "python").symlink_to("/usr/bin/env")
+    assert findings(home, "3.11") == []
 
 
 def test_a_home_that_has_no_python_at_all_starts_no_app(home: Path) -> None:
