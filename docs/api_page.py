@@ -199,7 +199,8 @@ with GET. Headers of the request:
 - `X-Html`: `1` when an answer is better in HTML than in plain text.
 - `X-Try`: one more `1` each time that this request comes back; `1` the first time.
 - `X-Runs`: a `1` if the app may have begun to handle this request, and has not answered.
-- `X-Refused-File`: what the app has named in `X-Accel-Redirect`, if nginx does not send it.
+- `X-Refused-File`: what the app has named in `X-Accel-Redirect`, if nginx does not send it, and `/`
+  for what is no path. Three dots end what is cut.
 - `X-May-Run`: `1`, or `0` if the request must not run again.
 - `X-Head-Bytes`: the size of the request without its body.
 - `X-Original-Method`: the method of the visitor's request.

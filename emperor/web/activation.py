@@ -15,6 +15,7 @@ from emperor.linux.limits import descriptors
 from emperor.model.admission import UNKNOWN_HOSTS, Admission, Bursts, Limit
 from emperor.model.cause import Cause
 from emperor.model.domain import is_domain
+from emperor.model.download import why_refused
 from emperor.model.estimate import estimate
 from emperor.model.lifecycle import SERVING, State
 from emperor.model.log_fields import about
@@ -222,7 +223,7 @@ class Activation:
         answers = self._vassal(hit.domain)
         vassal = answers if isinstance(answers, Vassal) else None
         if hit.refused_file:
-            return self._refuse_download(vassal, hit)
+            return self._refuse_download(vassal, hit, hit.refused_file)
         domain = vassal.spec.domain if vassal else UNKNOWN_HOSTS
         connection = request.get_extra_info("socket")
         if limit := self.admission.rejection(domain, connection.fileno() if connection else 0):
@@ -253,15 +254,14 @@ class Activation:
             return Answer(Page.REFUSED, RETRY_REFUSED_SECONDS)
         return found if isinstance(found, Vassal) else _ABSENT[found]
 
-    def _refuse_download(self, vassal: Vassal | None, hit: Hit) -> web.Response:
+    def _refuse_download(self, vassal: Vassal | None, hit: Hit, named: str) -> web.Response:
         """Answer a request whose app has named a file that nginx does not send for it."""
         if vassal and self._bursts.begins(
             f"X-Accel-Redirect of {vassal.spec.domain}", self._governor.now()
         ):
             log.warning(
-                "cannot send the file %r that %s names in X-Accel-Redirect: it is in no folder that"
-                " /etc/nginx/emperord/downloads.conf lists for %s; add the folder there",
-                hit.refused_file, vassal.spec.domain, hit.domain,
+                "cannot send the file %r that %s names in X-Accel-Redirect: %s",
+                named, vassal.spec.domain, why_refused(named, hit.domain),
                 extra=about(vassal.spec.domain),
             )  # fmt: skip
         return self._respond(Answer(Page.NO_DOWNLOAD), hit)
