@@ -222,8 +222,8 @@ class UwsgiLauncher:
         home = self._python_home if options.python_home is None else options.python_home
         defaults = self._defaults if options.defaults else ""
         binary = options.binary or self._uwsgi
-        if not os.access(binary, os.X_OK):
-            raise CannotLaunch(f"cannot spawn {binary}: it is no program; install it there")
+        if problem := _why_unusable(binary):
+            raise CannotLaunch(f"cannot spawn {binary}: {problem}; install uWSGI there")
         command = argv(binary, spec, home, ref.copy, defaults)
         if options.vacuums and (running := self._of(spec.domain)):
             command[1:1] = without_vacuum(running[0].pid)
@@ -245,6 +245,16 @@ class UwsgiLauncher:
         finally:
             passed.inherited.close()
         return process
+
+
+def _why_unusable(binary: str) -> str:
+    """Why this cannot be run, as far as the shell that runs it would say it to the log alone; empty
+    if nothing is known."""
+    try:
+        os.stat(binary)
+    except OSError as error:
+        return str(error.strerror)
+    return "" if os.access(binary, os.X_OK) else "it is no program"
 
 
 def _cannot_spawn_again(_fds: Mapping[int, int], _on_exit: Callable[[Exit], None]) -> LedProcess:

@@ -20,12 +20,17 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def start(folder: Path) -> Iterator[Callable[..., Backend]]:
-    """Starts nginx and a daemon with these settings; both end, and are checked, with the test."""
+    """Starts nginx and a daemon with these settings; both end, and are checked, with the test. The
+    daemon can make no control groups unless it is `grouped`."""
     with ExitStack() as stack:
 
-        def start(launch: Launch | None = None, **flags: str) -> Backend:
+        def start(launch: Launch | None = None, *, grouped: bool = True, **flags: str) -> Backend:
             backend = Backend(folder, stack.enter_context(Nginx(folder)), **flags)
             backend.launch = launch or backend.launch
+            if not grouped:
+                without = 'umount -R /sys/fs/cgroup && exec "$@"'
+                backend.under = ["unshare", "--mount", "sh", "-c", without, "sh"]
+                backend.expect("cannot make control groups, so apps are held by their process")
             return stack.enter_context(backend)
 
         yield start

@@ -2,15 +2,13 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import psutil
 import pytest
 
 from tests.backend import Backend
 from tests.eventually import eventually
-from tests.nginx_server import Nginx
 
 DEAF = "trap : TERM INT QUIT HUP; while :; do sleep 0.2; done"
 SCRIPTS = {
@@ -113,15 +111,9 @@ def test_a_neighbours_helper_stays(backend: Backend) -> None:
 
 
 @pytest.fixture
-def ungrouped(folder: Path) -> Iterator[Backend]:
+def ungrouped(start: Callable[..., Backend]) -> Backend:
     """A backend on a machine where nobody can make control groups."""
-    with Nginx(folder) as nginx:
-        backend = Backend(folder, nginx)
-        without = 'umount -R /sys/fs/cgroup && exec "$@"'
-        backend.under = ["unshare", "--mount", "sh", "-c", without, "sh"]
-        backend.expect("cannot make control groups, so apps are held by their process groups alone")
-        with backend:
-            yield backend
+    return start(grouped=False)
 
 
 def test_without_control_groups_helpers_end_by_their_marks(ungrouped: Backend) -> None:
