@@ -79,6 +79,10 @@ def control_groups(
             ", ".join(sorted(found.missing)),
             found.problem or "no control group with these can be made here; see docs/limits.md",
         )
+    for hierarchy in found.usable:
+        # A daemon that does not start leaves nothing. The first app makes it again.
+        if not hierarchy.is_delegated:
+            _remove(hierarchy.base)
     return ControlGroups(found, of_tenant, loop)
 
 
@@ -130,7 +134,7 @@ class ControlGroups:
             except OSError as error:
                 if error.errno not in _GONE:
                     raise
-                # Somebody has removed the base group: systemd does, with its unit.
+                # There is no base group yet, or it is gone: systemd removes it with its unit.
                 for hierarchy in self._hierarchies:
                     prepare(hierarchy)
                 self._make(name, limits)
