@@ -21,13 +21,13 @@ from emperor.cli.failure import Failed
 from emperor.cli.text import one_line, plain
 from emperor.linux.trust import others_may_write, who_may_turn
 from emperor.model.domain import is_domain
+from emperor.model.nginx_conf import refusal
 from emperor.model.sites import BrokenBase, Choice, Complaint, Sites, choose, server_block
 from emperor.uwsgi.findings import Severity
 
 WRITTEN = "sites"
 ENABLED = "sites-enabled"
 LARGEST = 1 << 20
-_REFUSED = re.compile(r"\[emerg\] (?:\d+#\d+: )?(?P<text>.*)")
 _PLACE = re.compile(rf"(?P<text>.*) in \S+/{ENABLED}/(?P<domain>\S+)\.inc:(?P<line>\d+)")
 
 
@@ -63,7 +63,7 @@ class Nginx:
         """Have nginx read its configuration again. Raises Failed."""
         result = _run("-s", "reload", "-c", str(self._folder / "nginx.conf"))
         if result.returncode:
-            raise Failed(f"cannot reload nginx: {one_line(_refusal(result.stderr))}")
+            raise Failed(f"cannot reload nginx: {one_line(refusal(result.stderr))}")
 
 
 def _run(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -89,13 +89,8 @@ def _files(sites: Sites) -> Mapping[str, str]:
     return files | {f"{domain}.conf": server_block(domain) for domain in sites}
 
 
-def _refusal(stderr: str) -> str:
-    found = _REFUSED.search(stderr)
-    return found["text"] if found else stderr.strip()
-
-
 def _complaint(stderr: str) -> Complaint:
-    text = _refusal(stderr)
+    text = refusal(stderr)
     place = _PLACE.fullmatch(text)
     return (
         Complaint(place["text"], place["domain"], int(place["line"])) if place else Complaint(text)

@@ -5,7 +5,6 @@ import asyncio
 import grp
 import os
 import pwd
-import re
 import resource
 import stat
 import subprocess
@@ -26,7 +25,7 @@ from emperor.linux.hierarchies import NAMES_IN_V1
 from emperor.linux.trust import others_may_write, who_may_turn
 from emperor.model.checkup import PROPERTIES, SYSCTLS
 from emperor.model.definition import BrokenIni
-from emperor.model.nginx_conf import nginx_facts
+from emperor.model.nginx_conf import nginx_facts, refusal
 from emperor.model.settings import Settings
 from emperor.model.spec import Identity
 from emperor.model.status import EmperorStatus, Report
@@ -37,7 +36,6 @@ from emperor.uwsgi.ini import parse
 from emperor.uwsgi.users import users_of
 
 _OPERATORS = "emperor"
-_REFUSED = re.compile(r"\[emerg\] (?:\d+#\d+: )?(?P<text>.*)")
 _SECONDS = 20.0
 
 
@@ -74,7 +72,7 @@ def _inis(folder: Path) -> Iterator[IniFile]:
             user = _user(path, accounts)
         except OSError:
             continue
-        yield IniFile(path.name, info.st_uid, user, others_may_write(info))
+        yield IniFile(path.name, user, others_may_write(info))
 
 
 def _user(path: Path, accounts: SystemAccounts) -> str | None:
@@ -98,7 +96,7 @@ def _service(run_dir: Path) -> Service | None:
     except Failed:
         return None
     files = _open_files_of(status.pid)
-    return None if files is None else Service(status.pid, status.version, files)
+    return None if files is None else Service(status.version, files)
 
 
 async def _ask(run_dir: Path) -> EmperorStatus:
@@ -162,8 +160,7 @@ def _nginx() -> NginxFacts | None:
         return nginx_facts(done.stdout)
     if os.geteuid() != ROOT:
         return None
-    found = _REFUSED.search(done.stderr)
-    return NginxFacts(found["text"] if found else done.stderr.strip())
+    return NginxFacts(refusal(done.stderr))
 
 
 def _unit() -> Iterable[Value]:

@@ -1,4 +1,4 @@
-"""Reads what `nginx -T` prints: nginx's whole configuration."""
+"""Reads what `nginx -T` prints: nginx's whole configuration, or why nginx refuses it."""
 
 import re
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ _TOKEN = re.compile(
     r"""|(?:\\.|\$\{[^}]*\}|[^\s{};"'\\])+""",
     re.DOTALL,
 )
+_REFUSED = re.compile(r"\[emerg\] (?:\d+#\d+: )?(?P<text>.*)")
 _TIME = re.compile(r"(\d+)(ms|[smhdwMy]?)")
 _SECONDS = {
     "ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "M": 2592000,
@@ -43,6 +44,12 @@ def directives(text: str) -> Iterator[Directive]:
             yield Directive(tuple(words), tuple(blocks))
             blocks += [tuple(words)] if token == "{" else []
         words = []
+
+
+def refusal(stderr: str) -> str:
+    """Why nginx refuses its configuration, from what it prints to standard error."""
+    found = _REFUSED.search(stderr)
+    return found["text"] if found else stderr.strip()
 
 
 def nginx_facts(text: str) -> NginxFacts:

@@ -24,7 +24,6 @@ class IniFile:
     tells without uWSGI; `is_open`: other users can write it."""
 
     name: str
-    owner: int
     user: str | None
     is_open: bool
 
@@ -53,7 +52,6 @@ class NginxFacts:
 class Service:
     """The daemon that runs. `version` is its own, and `open_files` its limit."""
 
-    pid: int
     version: str
     open_files: int
 

@@ -30,13 +30,13 @@ GOOD = Survey(
     settings=read_settings("", "", {}),
     version="1.0",
     places=(VASSALS,),
-    inis=(IniFile("a.example.ini", 1000, "ann", is_open=False),),
+    inis=(IniFile("a.example.ini", "ann", is_open=False),),
     sysctls=values(GOOD_SYSCTLS),
     members=("www-data",),
     operators=(),
     nginx=NGINX,
     unit=values(GOOD_UNIT),
-    service=Service(1, "1.0", 65536),
+    service=Service("1.0", 65536),
     uwsgi_version="2.0.31",
     controllers=frozenset({"cpu", "memory", "pids"}),
     swap_bytes=1,
@@ -55,7 +55,7 @@ def test_what_cannot_be_seen_is_no_fault_of_the_machine() -> None:
 
 
 def ini(name: str, user: str | None, is_open: bool = False) -> IniFile:
-    return IniFile(name, 0, user, is_open)
+    return IniFile(name, user, is_open)
 
 
 OPEN, NOTE = Weight.OPEN, Weight.NOTE
@@ -97,8 +97,8 @@ OPEN, NOTE = Weight.OPEN, Weight.NOTE
         ),
         (replace(GOOD, unit=values(GOOD_UNIT, DropInPaths="/a /b")), NOTE, "changed by /a, /b"),
         (replace(GOOD, service=None), OPEN, "emperord does not answer"),
-        (replace(GOOD, service=Service(1, "0.9", 65536)), NOTE, "emperord 0.9 runs, and 1.0 is"),
-        (replace(GOOD, service=Service(1, "1.0", 1024)), OPEN, "may have 1024 open files"),
+        (replace(GOOD, service=Service("0.9", 65536)), NOTE, "emperord 0.9 runs, and 1.0 is"),
+        (replace(GOOD, service=Service("1.0", 1024)), OPEN, "may have 1024 open files"),
         (replace(GOOD, uwsgi_version=""), OPEN, "uWSGI does not run"),
         (replace(GOOD, uwsgi_version="2.0.19.1"), OPEN, "uWSGI is 2.0.19.1"),
         (replace(GOOD, uwsgi_version="2.1-dev"), None, ""),
