@@ -87,7 +87,7 @@ The kernel tells emperord the user and groups that the client had when it connec
 
 - Root, the user that emperord runs as, and the members of the group `control-group` (`emperor`
   unless set otherwise) are administrators, and may do all.
-- Every other user is a tenant. Its vassals are those that run as it: `uid` of a
+- Every other user is a tenant. It has the vassals that run as it: `uid` of a
   [VassalStatus](#vassalstatus) is its number. An ini that is not served is its own if the ini names
   it, or if it owns the file. All other vassals, inis, hosts and events do not exist for it: they
   are in no list, count, metric or text, and an answer about one of them is that about a host

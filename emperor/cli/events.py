@@ -141,7 +141,7 @@ def _say_that_it_waits(unknown: Iterable[NoSuchVassal]) -> None:
 async def _received(
     client: Client, choice: Choice, words: Sequence[str]
 ) -> AsyncGenerator[tuple[bytes, TransitionEvent], None]:
-    """The events that emperord remembers and those that come, as JSON and as a record. emperord
+    """The events that emperord remembers and the new ones, as JSON and as a record. emperord
     itself takes no patterns: to match what a tenant writes would cost it time."""
     if not any(map(is_pattern, words)):
         async with aclosing(client.events(choice.past, words, not choice.once)) as texts:

@@ -34,7 +34,7 @@ There is no vassal yet. Drop an ini, named after its domain, into the folder of 
 
     mv www.example.com.ini /etc/uwsgi/vassals/
 
-Root and the members of group emperor see all vassals. Every other user sees those that run as it.
+Root and the members of group emperor see all vassals. Every other user sees its own.
 """
 
 NOTHING_FAILED = "No vassal has failed, and every ini is served."
