@@ -95,6 +95,8 @@ def _process(detail: VassalDetail) -> str:
     text = "" if status.pid is None else f", pid {status.pid}"
     if status.boot_position is not None:
         text += f", number {status.boot_position} in the queue of apps to boot (max-starting)"
+        if detail.places is not None:
+            text += f": apps of its user have {detail.places_taken} of {detail.places} places"
     if status.rss_bytes is not None:
         text += f", {memory(status.rss_bytes)} of memory, {cpu(status.cpu_seconds)} of CPU time"
     if detail.predecessor_pid is not None:

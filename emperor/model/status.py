@@ -194,6 +194,12 @@ class VassalDetail:
     failed_ini_written_at: datetime | None = None
     """when the newest version was written, if it did not start and the last one that did is in
     effect again; null: otherwise"""
+    places_taken: int | None = None
+    """places to boot that apps of its user have now; null: it waits for none, or there is no
+    limit"""
+    places: int | None = None
+    """places to boot for the apps of its user: `max-starting`, or one less where other users have
+    apps; null: as for `places_taken`"""
 
 
 @dataclass(frozen=True, slots=True)

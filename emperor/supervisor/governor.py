@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from concurrent.futures import Future
 from datetime import datetime, timedelta
 
-from emperor.model.boot_queue import BootQueue
+from emperor.model.boot_queue import Share
 from emperor.model.cause import Cause, Stop
 from emperor.model.fallback import Turn, boots_good_version, turn
 from emperor.model.lifecycle import (
@@ -29,7 +29,6 @@ from emperor.model.lifecycle import (
     room,
 )
 from emperor.model.log_fields import about
-from emperor.model.policy import most_starting
 from emperor.model.ports import CannotLaunch, Ports, Recorder
 from emperor.model.settings import Settings
 from emperor.model.snapshot import PendingEvent, Version
@@ -46,7 +45,7 @@ from emperor.supervisor.reactions import Reactions, successor_failed
 from emperor.supervisor.records import Occurrence, Order, OrderOutcome, Vassal
 from emperor.supervisor.registry import Registry, for_each, log_fault
 from emperor.supervisor.restore import Restorer, SavedVassal
-from emperor.supervisor.scheduler import Scheduler, Surroundings
+from emperor.supervisor.scheduler import Scheduler, Surroundings, shared_queue
 from emperor.supervisor.subscribers import Subscribers
 from emperor.supervisor.throttle import Throttle
 
@@ -70,7 +69,7 @@ class Governor:
         self._sockets = LostSockets(self, self._effects)
         self._restorer = Restorer(ports.listeners, ports.launchers, reactions)
         self._scheduler = Scheduler(
-            BootQueue(most_starting(settings, ports.cores), settings.max_running),
+            shared_queue(settings, ports.cores, self.vassals),
             Surroundings(ports.clock, ports.wall_clock, self.subscribers.count, self._run),
         )
         self._queue: deque[Occurrence] = deque()
@@ -89,6 +88,10 @@ class Governor:
     def boot_positions(self) -> dict[Vassal, int]:
         """All vassals that wait for their turn to boot; 1 is the next."""
         return self._scheduler.positions()
+
+    def boot_share(self, vassal: Vassal) -> Share | None:
+        """How many places to boot the apps of its user have; None where there is no bound."""
+        return self._scheduler.share(vassal)
 
     # What others want of a vassal.
 

@@ -1,6 +1,7 @@
 """All vassals, each by its domain and by its further host names."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from emperor.model.lifecycle import State
@@ -18,6 +19,8 @@ class Registry:
         self._aliases: dict[str, str] = {}
         # Made when somebody asks for it, and forgotten at the next change.
         self._by_owner: dict[int | None, list[Vassal]] | None = None
+        # How many vassals each user has. Another user means another vassal (sources/intake).
+        self._owners: Counter[int | None] = Counter()
 
     def __iter__(self) -> Iterator[Vassal]:
         """The vassals of this moment, whatever is added or removed meanwhile."""
@@ -38,6 +41,11 @@ class Registry:
         vassal = self._vassals.get(self._aliases.get(host, host))
         return None if vassal is None or vassal.state is State.REMOVED else vassal
 
+    @property
+    def has_several_owners(self) -> bool:
+        """Whether the vassals run as more than one user."""
+        return len(self._owners) > 1
+
     def owned_by(self, uid: int) -> Sequence[Vassal]:
         """The vassals that run as that user, also those that are being removed."""
         if self._by_owner is None:
@@ -49,6 +57,8 @@ class Registry:
     def add(self, vassal: Vassal) -> None:
         """Find the vassal by the names of its spec from now on."""
         self._by_owner = None
+        if vassal.spec.domain not in self._vassals:
+            self._owners[vassal.spec.owner] += 1
         self._vassals[vassal.spec.domain] = vassal
         self._aliases |= dict.fromkeys(vassal.spec.aliases, vassal.spec.domain)
 
@@ -62,6 +72,8 @@ class Registry:
         self._by_owner = None
         if self._vassals.pop(vassal.spec.domain, None) is None:
             return False
+        self._owners[vassal.spec.owner] -= 1
+        self._owners += Counter()
         self.drop_aliases(vassal)
         return True
 

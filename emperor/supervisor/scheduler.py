@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from emperor.model.boot_queue import BootQueue, Presence, Rank
+from emperor.model.boot_queue import BootQueue, Presence, Rank, Share, Tenancy
 from emperor.model.cause import Cause
 from emperor.model.lifecycle import Event
 from emperor.model.log_fields import about
@@ -19,10 +19,13 @@ from emperor.model.policy import (
     SHORTEST_SERVICE_SECONDS,
     Use,
     least_missed,
+    most_starting,
 )
 from emperor.model.ports import Clock, Timer
 from emperor.model.posture import Role
+from emperor.model.settings import Settings
 from emperor.supervisor.records import Occurrence, Slot, Vassal
+from emperor.supervisor.registry import Registry
 
 log = logging.getLogger("emperord.scheduler")
 
@@ -36,6 +39,14 @@ class Surroundings:
     wall_clock: Callable[[], datetime]
     waiting: Callable[[str], int]
     wake: Callable[[], object]
+
+
+def shared_queue(settings: Settings, cores: int, vassals: Registry) -> BootQueue[Vassal]:
+    """A queue whose places are shared by the users that the vassals run as."""
+    tenancy: Tenancy[Vassal] = Tenancy(
+        lambda vassal: vassal.spec.owner, lambda: vassals.has_several_owners
+    )
+    return BootQueue(most_starting(settings, cores), settings.max_running, tenancy)
 
 
 class Scheduler:
@@ -83,6 +94,10 @@ class Scheduler:
     def positions(self) -> dict[Vassal, int]:
         """All queued vassals; 1 is the next."""
         return self._queue.positions()
+
+    def share(self, vassal: Vassal) -> Share | None:
+        """How many places to boot the apps of its user have; None where there is no bound."""
+        return self._queue.share(vassal)
 
     def due(self) -> list[Occurrence]:
         """What should happen now: the turn of one queued vassal, or else evictions."""

@@ -143,6 +143,7 @@ class Reporter:
         measured = await self._measure_all([vassal])
         position = self._positions(caller).get(vassal)
         status = self._status(vassal, measured.get(spec.domain, _NOTHING), position)
+        share = self._governor.boot_share(vassal) if position else None
         log = self.log_of(vassal)
         reader = None if caller.is_administrator else caller.uid
         is_told = bool(vassal.last_error or _failing_again(vassal))
@@ -164,6 +165,8 @@ class Reporter:
             last_stop=last_stop,
             log=log,
             log_tail=tail(log, reader) if is_told else (),
+            places_taken=share.taken if share else None,
+            places=share.most if share else None,
         )
 
     def log_of(self, vassal: Vassal) -> str:

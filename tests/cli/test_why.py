@@ -155,9 +155,10 @@ def test_a_draining_predecessor_and_the_waiting_are_told() -> None:
 
 def test_one_that_waits_for_its_turn_says_so() -> None:
     result = replace(parked(GOAT), state=ReportedState.STARTING, boot_position=3)
-    assert _told(detail(result))["state"].endswith(
-        ", number 3 in the queue of apps to boot (max-starting)"
-    )
+    queued = ", number 3 in the queue of apps to boot (max-starting)"
+    assert _told(detail(result))["state"].endswith(queued)
+    of_three = replace(detail(result), places_taken=3, places=3)
+    assert _told(of_three)["state"].endswith(f"{queued}: apps of its user have 3 of 3 places")
 
 
 def test_every_path_an_administrator_may_look_for_is_told() -> None:

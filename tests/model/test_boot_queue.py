@@ -13,7 +13,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from emperor.model.boot_queue import FAIR_TURN, BootQueue, Presence, Rank
+from emperor.model.boot_queue import FAIR_TURN, BootQueue, Presence, Rank, Share, Tenancy
 from emperor.model.policy import Use, least_missed
 
 
@@ -115,6 +115,98 @@ def test_no_app_starves_while_people_keep_coming(before: int, rank: Rank) -> Non
         assert turn <= FAIR_TURN * (before + 1)
 
 
+def shared(most_starting: int, *, tenants: int = 2, most_running: int = 0) -> BootQueue[str]:
+    """A queue for the apps of tenants: the first letter of an app names its tenant."""
+    return BootQueue(most_starting, most_running, Tenancy(lambda app: app[0], lambda: tenants > 1))
+
+
+def booting(queue: BootQueue[str], *apps: str, rank: Rank = Rank.PERSON) -> None:
+    """These apps ask, and boot where they may."""
+    for app in apps:
+        if queue.ask(app, rank):
+            queue.report(app, Presence.BOOTING)
+
+
+def test_a_tenant_leaves_a_place_for_the_first_app_of_another() -> None:
+    queue = shared(4)
+    booting(queue, *(f"m{number}" for number in range(24)))
+    assert len(queue.having(Presence.BOOTING)) == 3
+    assert queue.share("m9") == Share(taken=3, most=3)
+    assert queue.share("a1") == Share(taken=0, most=3)
+    assert queue.pop_ready() is None
+    assert queue.ask("a1", Rank.SUCCESSOR)
+
+
+def test_a_lone_tenant_has_all_places() -> None:
+    queue = shared(4, tenants=1)
+    booting(queue, *(f"m{number}" for number in range(24)))
+    assert len(queue.having(Presence.BOOTING)) == 4
+    assert queue.share("m9") == Share(taken=4, most=4)
+
+
+def test_the_only_place_is_shared_in_turn() -> None:
+    queue = shared(1)
+    booting(queue, "m0", "m1", "m2", "a1", "b1", "a2", "m3")
+    assert queue.positions() == {"a1": 1, "b1": 2, "m1": 3, "a2": 4, "m2": 5, "m3": 6}
+    assert turns(queue, "m0") == ["a1", "b1", "m1", "a2", "m2", "m3"]
+
+
+def test_looking_like_a_person_gains_nothing_on_other_tenants() -> None:
+    queue = shared(1)
+    booting(queue, *(f"m{number}" for number in range(9)))
+    booting(queue, "a1", "a2", rank=Rank.VISITOR)
+    assert turns(queue, "m0")[:4] == ["a1", "m1", "a2", "m2"]
+
+
+def test_apps_with_visitors_go_before_successors_of_all_tenants() -> None:
+    queue = shared(1)
+    booting(queue, "m0", "m1", "b1", rank=Rank.SUCCESSOR)
+    booting(queue, "a1")
+    assert queue.positions() == {"a1": 1, "b1": 2, "m1": 3}
+
+
+def test_no_app_is_evicted_for_an_app_beyond_its_tenants_share() -> None:
+    queue = shared(3, most_running=4)
+    for app in ("a1", "a2"):
+        queue.report(app, Presence.SERVING)
+    booting(queue, "m0", "m1", "m2", "m3")
+    assert queue.having(Presence.BOOTING) == ["m0", "m1"]
+    assert queue.short_of_room() == []
+    queue.report("m0", Presence.SERVING)
+    assert queue.short_of_room() == ["m2"]
+
+
+def test_turns_begin_anew_when_nobody_waits() -> None:
+    queue = shared(1)
+    booting(queue, "a0", "m1", "a1")
+    assert turns(queue, "a0") == ["m1", "a1"]
+    booting(queue, "b0", "a1", "m1")
+    assert queue.positions() == {"a1": 1, "m1": 2}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("mab"), st.sampled_from(Rank)), max_size=30),
+    st.integers(1, 4),
+)
+def test_a_tenant_waits_for_one_app_of_each_other(
+    arrivals: list[tuple[str, Rank]], places: int
+) -> None:
+    queue = shared(places)
+    for number, (tenant, rank) in enumerate(arrivals):
+        booting(queue, f"{tenant}{number}", rank=rank)
+    booting(queue, *(f"m{number}" for number in range(100, 124)))
+    booting(queue, "z1", rank=Rank.VISITOR)
+    before = 0
+    while "z1" in queue.positions():
+        app = queue.pop_ready()
+        if app is None:
+            queue.report(queue.having(Presence.BOOTING)[0], Presence.SERVING)
+        else:
+            queue.report(app, Presence.BOOTING)
+            before += app != "z1"
+    assert before <= 3 + 1, "one for each tenant, and a successor at every fourth turn"
+
+
 def running(most: int, names: str) -> BootQueue[str]:
     """A queue where `most` apps may run, and these apps run."""
     queue: BootQueue[str] = BootQueue(2, most)
@@ -185,13 +277,29 @@ def test_the_longest_unused_app_is_evicted_first() -> None:
 class BootQueueMachine(RuleBasedStateMachine):
     """Boots that begin and end in any order, under any limits."""
 
-    @initialize(most_starting=st.integers(0, 3), most_running=st.integers(0, 4))
-    def open(self, most_starting: int, most_running: int) -> None:
-        self.queue: BootQueue[str] = BootQueue(most_starting, most_running)
+    @initialize(
+        most_starting=st.integers(0, 3), most_running=st.integers(0, 4), tenants=st.integers(1, 3)
+    )
+    def open(self, most_starting: int, most_running: int, tenants: int) -> None:
+        self.tenants = tenants
+        tenancy: Tenancy[str] = Tenancy(self.tenant, lambda: tenants > 1)
+        self.queue: BootQueue[str] = BootQueue(most_starting, most_running, tenancy)
         self.most_starting = most_starting or 1000
+        self.most_per_tenant = self.most_starting
+        if tenants > 1 < self.most_starting < 1000:
+            self.most_per_tenant -= 1
         self.most_running = most_running or 1000
         self.there: dict[str, Presence] = {}
         self.waiting: set[str] = set()
+
+    def tenant(self, app: str) -> int:
+        return ord(app) % self.tenants
+
+    def booting(self, tenant: int | None = None) -> int:
+        return sum(
+            presence is Presence.BOOTING and tenant in (None, self.tenant(app))
+            for app, presence in self.there.items()
+        )
 
     @property
     def anybody(self) -> bool:
@@ -237,9 +345,10 @@ class BootQueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_bounds_hold(self) -> None:
-        states = list(self.there.values())
-        assert states.count(Presence.BOOTING) <= self.most_starting
-        assert len(states) <= self.most_running
+        assert self.booting() <= self.most_starting
+        assert len(self.there) <= self.most_running
+        for tenant in range(self.tenants):
+            assert self.booting(tenant) <= self.most_per_tenant
 
     @invariant()
     def the_queue_holds_exactly_the_waiting_apps(self) -> None:
@@ -247,11 +356,9 @@ class BootQueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_place_is_lost(self) -> None:
-        if not self.waiting:
-            return
-        booting = list(self.there.values()).count(Presence.BOOTING)
-        if booting < self.most_starting:
-            assert len(self.there) == self.most_running, "an app waits although it could boot"
+        if self.booting() < self.most_starting and len(self.there) < self.most_running:
+            for tenant in map(self.tenant, self.waiting):
+                assert self.booting(tenant) == self.most_per_tenant, "it waits, and could boot"
 
     def teardown(self) -> None:
         for app in tuple(self.there):

@@ -27,7 +27,7 @@ from emperor.model.ports import (
 )
 from emperor.model.settings import Settings, read_settings
 from emperor.model.snapshot import ListenerRef, ProcessRef, decoder
-from emperor.model.spec import RuntimeOptions, Spec
+from emperor.model.spec import Identity, RuntimeOptions, Spec
 from emperor.model.status import Level, TransitionEvent
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
@@ -521,9 +521,10 @@ class World:
         assert isinstance(listener, FakeListener)
         return listener
 
-    def add(self, domain: str) -> Vassal:
-        """Admit another vassal."""
-        self.governor.admit(replace(self.spec, domain=domain, ini=f"{domain}.ini"))
+    def add(self, domain: str, identity: Identity | None = None) -> Vassal:
+        """Admit another vassal, which runs as that user."""
+        ini = f"{domain}.ini"
+        self.governor.admit(replace(self.spec, domain=domain, ini=ini, identity=identity))
         found = self.governor.vassals.get(domain)
         assert found
         return found

@@ -5,10 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from emperor.model.boot_queue import Share
 from emperor.model.lifecycle import Event
-from emperor.model.spec import OnChange, Spec
+from emperor.model.spec import Identity, OnChange, Spec
 from emperor.supervisor.records import Vassal
 from tests.supervisor.fakes import CORES, FakeListener, FakeProcess, World
+
+ALICE, BOB, MALLORY = (Identity(uid, uid, None) for uid in (1001, 1002, 1003))
 
 
 class BusyMachine(World):
@@ -155,6 +158,31 @@ def test_a_successor_whose_predecessor_dies_stays_queued() -> None:
     busy.first.exits("killed by SIGSEGV")
     assert busy.state == "starting"
     assert busy.queue == ["c", "a"]
+
+
+def test_a_tenant_leaves_a_place_and_a_turn_to_another() -> None:
+    world = World(max_starting="3")
+    alice, bob = world.add("alice.example", ALICE), world.add("bob.example", BOB)
+    many = [world.add(f"{number}.example", MALLORY) for number in range(9)]
+    for vassal in many:
+        world.hit(vassal, person=True)
+    assert len(world.launcher.started) == 2, "the third place is for others"
+    assert world.governor.boot_share(many[0]) == Share(taken=2, most=2)
+    world.hit(alice)
+    assert world.launcher.last.spec.domain == "alice.example"
+    world.hit(bob)
+    assert world.governor.boot_positions()[bob] == 1
+    world.launcher.started[0].accepts()
+    assert world.launcher.last.spec.domain == "bob.example"
+
+
+def test_an_only_user_has_all_places() -> None:
+    world = World(max_starting="3")
+    others = [world.add(f"{number}.example", ALICE) for number in range(9)]
+    world.governor.dismiss("a.example")
+    for vassal in others:
+        world.hit(vassal)
+    assert len(world.launcher.started) == 3
 
 
 def test_a_queued_app_boots_with_its_newest_ini() -> None:
