@@ -49,6 +49,11 @@ def is_dead(pid: int) -> bool:
     return _status(pid, "State")[:1] in ("", "Z", "X")
 
 
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler of its own for that signal; False where it is gone."""
+    return bool(int(_status(pid, "SigCgt") or "0", 16) >> (number - 1) & 1)
+
+
 def _status(pid: int, wanted: str) -> str:
     """A line of the status of a process; empty where it is gone."""
     with suppress(OSError), open(f"/proc/{pid}/status", errors="replace") as status:

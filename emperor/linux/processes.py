@@ -23,7 +23,7 @@ from functools import partial
 from math import inf
 
 from emperor.linux.ask import ask_each
-from emperor.linux.proc import BORN_TICKS, children_of_thread, has_socket, state_fields
+from emperor.linux.proc import BORN_TICKS, catches, children_of_thread, has_socket, state_fields
 from emperor.linux.spawn_thread import SpawnThread
 from emperor.model.ports import CannotLaunch, Exit
 from emperor.model.spec import Identity
@@ -60,11 +60,22 @@ class LedProcess:
         """Its descriptor; None after the exit."""
         return self._pidfd
 
-    def children(self, older_than_seconds: float = 0.0) -> tuple[int, ...]:
-        """The pids of its children of at least that age; none where the kernel lists none."""
-        born_before = time.clock_gettime(time.CLOCK_BOOTTIME) - older_than_seconds
+    def children(
+        self, catching: signal.Signals | None = None, older_than_seconds: float = 0.0
+    ) -> tuple[int, ...]:
+        """The pids of its children; with `catching`, of those that catch this signal or have at
+        least that age. None where the kernel lists none."""
         pids = children_of_thread(self.pid, self.pid)
-        return tuple(ask_each(pids, partial(_older, born_before)))
+        if catching is None:
+            return pids
+        born_before = time.clock_gettime(time.CLOCK_BOOTTIME) - older_than_seconds
+        return tuple(ask_each(pids, partial(_is_ready, catching, born_before)))
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it that signal. Harmless after the exit."""
+        if self._pidfd is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
 
     def hang_up_children(self, but: Collection[int]) -> None:
         """SIGHUP all of its children except these."""
@@ -203,8 +214,11 @@ def _holding(inode: int, fd: int, pid: int) -> int | None:
     return pid if has_socket(pid, inode, fd) else None
 
 
-def _older(born_before: float, pid: int) -> int | None:
-    """The process, if it was forked before that time in seconds since the boot. May wait."""
+def _is_ready(catching: signal.Signals, born_before: float, pid: int) -> int | None:
+    """The process, if it catches that signal or was forked before that time in seconds since the
+    boot. May wait."""
+    if catches(pid, catching):
+        return pid
     fields = state_fields(pid)
     born = int(fields[BORN_TICKS]) / os.sysconf("SC_CLK_TCK") if fields else inf
     return pid if born <= born_before else None

@@ -61,8 +61,9 @@ class UwsgiOptions(RuntimeOptions):
     `binary` is another uWSGI than the daemon's, if it is not empty. `python_home` is the home of
     its Python while the ini names none; None stands for the launcher's, and an empty text leaves
     the choice to uWSGI. `defaults` is the digest of the file of defaults that uWSGI reads before
-    the ini, if it is not empty. `vacuums`: its end deletes files by their paths, which a successor
-    may have made anew. `pidfiles` are where it may write its pid."""
+    the ini, if it is not empty. `can_pause`: its workers handle one request at once, in the loop
+    of uWSGI, which can be paused. `vacuums`: its end deletes files by their paths, which a
+    successor may have made anew. `pidfiles` are where it may write its pid."""
 
     name: Literal["uwsgi"] = "uwsgi"
     socket_option: str = "socket"
@@ -73,6 +74,7 @@ class UwsgiOptions(RuntimeOptions):
     binary: str = ""
     python_home: str | None = None
     defaults: str = ""
+    can_pause: bool = True
     vacuums: bool = False
     counts_workers: bool = False
     pidfiles: tuple[str, ...] = ()

@@ -1,11 +1,9 @@
 """A uWSGI that serves a vassal: its pipe, its process, and how it is told to stop."""
 
-import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from math import inf
 
 from emperor.linux.groups import ControlGroup
 from emperor.linux.log_owner import open_log_of
@@ -28,21 +26,15 @@ from emperor.uwsgi.exits import (
     explain_replacement,
     has_no_workers,
 )
+from emperor.uwsgi.graceful_stop import GracefulStop
 from emperor.uwsgi.inheritance import NOTHING, Inheritance, inherit
 from emperor.uwsgi.options import uwsgi_options
-from emperor.uwsgi.pipe import GRACEFUL_STOP, Pipe
+from emperor.uwsgi.pipe import Pipe
 
 log = logging.getLogger("emperord.process")
 
 # The end of the output that may explain an exit.
 _OUTPUT_BYTES = 16384
-
-# A worker that dies is replaced two seconds later, if another one died in the same second.
-_REMINDER_SECONDS = 3.0
-# An app can cause reminders as often as it likes.
-_BETWEEN_REMINDERS_SECONDS = 0.1
-# On a busy machine a younger worker may not have its own signal handlers yet.
-_WORKER_READY_SECONDS = 1.0
 
 # Spawns a process with these descriptors, and calls back after its exit.
 Spawn = Callable[[Mapping[int, int], Callable[[Exit], None]], LedProcess]
@@ -84,12 +76,7 @@ def mark_of(ref: ProcessRef) -> Mark:
 
 
 class UwsgiProcess:
-    """A uWSGI master with its pipe, before and after its spawn.
-
-    A master that is told to stop sends SIGHUP to its workers, and waits for them without a limit.
-    A worker that it forks at that moment still has the handlers of the master, misses the signal,
-    and serves on. So workers that may have missed it are reminded.
-    """
+    """A uWSGI master with its pipe, before and after its spawn."""
 
     def __init__(
         self,
@@ -108,8 +95,8 @@ class UwsgiProcess:
         self._spawn = spawn
         self._loop = family.loop
         self._process: LedProcess | None = None
-        self._reminder: asyncio.TimerHandle | None = None
-        self._last_reminder = -inf
+        can_pause = uwsgi_options(events.spec).can_pause
+        self._stop = GracefulStop(ref, pipe, can_pause, family.loop)
         self._killed = Killed.NOT
         # The pid of another process of the app that runs.
         self.other: Callable[[], int | None] = lambda: None
@@ -150,8 +137,7 @@ class UwsgiProcess:
         self._process = LedProcess(self.pid, pidfd, self._loop, self._exited)
         self._family.leaders.add(self.pid)
         self._reaper = parent_of(self.pid) or self._reaper
-        if self._ref.stop_heard_by is not None:
-            self._remind_later()
+        self._stop.go_on(self._process)
 
     def _open_log(self) -> int:
         """The log, or /dev/null: an app must start on a full disk too."""
@@ -196,28 +182,13 @@ class UwsgiProcess:
     def stop(self) -> None:
         """Ask for a graceful stop."""
         if self._process is not None:
-            informed = self._process.children(older_than_seconds=_WORKER_READY_SECONDS)
-            self._ref.stop_heard_by = informed
             self._left = [] if self.group else descendants(self.pid)
-            self._pipe.send(GRACEFUL_STOP)
-            self._remind_later()
+            self._stop.begin(self._process)
 
     def remind(self) -> None:
-        """Send SIGHUP to the workers that may have missed it when the master was told to stop."""
-        now = self._loop.time()
-        if (
-            self._process is not None
-            and self._ref.stop_heard_by is not None
-            and now > self._last_reminder + _BETWEEN_REMINDERS_SECONDS
-        ):
-            self._last_reminder = now
-            self._process.hang_up_children(but=self._ref.stop_heard_by)
-            self._remind_later()
-
-    def _remind_later(self) -> None:
-        if self._reminder is not None:
-            self._reminder.cancel()
-        self._reminder = self._loop.call_later(_REMINDER_SECONDS, self.remind)
+        """Repeat the order to stop for workers that may have missed it."""
+        if self._process is not None:
+            self._stop.remind(self._process)
 
     def kill(self) -> None:
         """SIGKILL all of its processes."""
@@ -287,8 +258,7 @@ class UwsgiProcess:
             correct_pidfiles(paths, Succession(self.pid, other, uid, gid))
 
     def _exited(self, ended: Exit) -> None:
-        if self._reminder is not None:
-            self._reminder.cancel()
+        self._stop.cancel()
         self._pipe.close()
         remove_copy(self._ref.copy)
         self._family.leaders.discard(self.pid)

@@ -69,6 +69,11 @@ ROUTERS = frozenset({
     "sslrouter", "sslrouter2",
 })  # fmt: skip
 _SINGLE = HELPERS | ROUTERS | SHARED_SOCKETS | {"udp", "zerg-server", "flock", "flock2"}
+# Workers with these have another loop, which no pause reaches.
+_OTHER_LOOPS = _GREENLETS | {
+    "loop", "asyncio", "tornado", "greenlet", "ugreen", "fiber", "coroae", "worker-exec",
+    "worker-exec2",
+}  # fmt: skip
 # What vacuum() of core/uwsgi.c deletes by its path, whosoever it is by then. Of the request sockets
 # it deletes those that it has bound itself, also where a successor has taken them over.
 _PIDFILES = frozenset({"pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2"})
@@ -150,6 +155,7 @@ def _runtime(ini: Ini, settings: Settings, socket: Socket, idle: int, binary: st
             binary=binary,
             python_home=python_home_of(ini, settings, binary),
             defaults=ini.before.digest if ini.before else "",
+            can_pause=_can_pause(last),
             vacuums=_vacuums(last, socket.foreign),
             pidfiles=_pidfiles(last, places(last, str(settings.vassals_dir))),
         )
@@ -272,6 +278,14 @@ def _vacuums(last: Mapping[str, Option], foreign: Collection[str]) -> bool:
     is_on = "vacuum" in last and not is_off(last["vacuum"].value)
     makes_paths = any(address.startswith("/") for address in foreign)
     return is_on and (makes_paths or not _VACUUMED.isdisjoint(last))
+
+
+def _can_pause(last: Mapping[str, Option]) -> bool:
+    """Whether a worker has one thread and the loop of uWSGI, which looks for a pause between two
+    requests (wsgi_req_setup of core/utils.c)."""
+    threads = last.get("threads")
+    is_single = threads is None or (not is_computed(threads) and leading_number(threads.value) <= 1)
+    return is_single and _OTHER_LOOPS.isdisjoint(last)
 
 
 def _pidfiles(last: Mapping[str, Option], where: Places) -> tuple[str, ...]:

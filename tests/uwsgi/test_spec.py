@@ -21,6 +21,26 @@ def test_the_ini_of_the_talk() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "can_pause"),
+    [
+        ("workers = 4", True),
+        ("threads = 1", True),
+        ("enable-threads = true", True),
+        ("threads = 2", False),
+        ("threads = 4\nthreads = 1", True),
+        ("gevent = 10", False),
+        ("async = 10", False),
+        ("loop = asyncio", False),
+    ],
+)
+def test_workers_with_threads_or_another_loop_cannot_be_paused(
+    options: str, can_pause: bool
+) -> None:
+    made = spec(f"file = /srv/a.py\n{options}")
+    assert uwsgi_options(made).can_pause == can_pause
+
+
 # Which socket.
 
 
