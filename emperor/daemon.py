@@ -31,10 +31,12 @@ from emperor.linux.lock import AlreadyRunning, RunLock
 from emperor.linux.notify import Notifier
 from emperor.linux.origin import Origin
 from emperor.linux.socket_owner import owners
+from emperor.linux.trust import open_to_others
 from emperor.model.daemon_record import keep_fixed_paths
 from emperor.model.settings import KEYS, Settings, SettingsError
 from emperor.model.snapshot import FORMAT
 from emperor.service import CannotStart, Service, cannot_start
+from emperor.sources.files import open_folder
 from emperor.uwsgi.defaults import DefaultsFile
 
 log = logging.getLogger("emperord.daemon")
@@ -50,6 +52,14 @@ def _make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CannotStart(f"cannot make {path}: {error.strerror}") from error
+
+
+def _refuse_open_folder(folder: Path) -> None:
+    """Raises CannotStart for a folder of inis that others can change: they could put another ini in
+    the place of root's."""
+    with suppress(OSError):  # it may come later
+        if place := open_to_others(str(folder)):
+            raise CannotStart(open_folder(str(folder), place))
 
 
 def _prepare_process() -> None:
@@ -121,6 +131,7 @@ def prove(config: str | None, flags: dict[str, str], snapshots: int) -> None:
     find_uwsgi(settings.uwsgi_binary)
     DefaultsFile(settings.vassal_defaults).load()
     owners(settings)
+    _refuse_open_folder(settings.vassals_dir)
     _make_folder(settings.log_dir)
     if snapshots != FORMAT:
         raise CannotStart(
@@ -137,6 +148,7 @@ def run(config: str | None, flags: dict[str, str]) -> None:
     origin = Origin.of_this_process()
     settings = load_settings(config, flags)
     uwsgi = find_uwsgi(settings.uwsgi_binary)
+    _refuse_open_folder(settings.vassals_dir)
     _prepare_process()
     with ExitStack() as stack:
         try:

@@ -17,6 +17,7 @@ from emperor.linux.access import FileSystem
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.limits import machine, somaxconn
 from emperor.linux.network import Network
+from emperor.linux.trust import open_to_others
 from emperor.model.access import Access, Way
 from emperor.model.claims import Claims
 from emperor.model.definition import BrokenIni, Definition
@@ -24,7 +25,7 @@ from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.settings import Settings
 from emperor.model.spec import Identity, Spec, WireProtocol
 from emperor.model.wildcard import misspelt
-from emperor.sources.files import read_ini
+from emperor.sources.files import closing, read_ini
 from emperor.uwsgi.addresses import (
     awaited_ports,
     closed_ports,
@@ -135,6 +136,7 @@ class Examiner:
         settings = replace(self._settings, vassals_dir=home)
         resolver = Resolver(self._uwsgi, folder, Gate())
         reader = UwsgiReader(settings, self._accounts, resolver, self._somaxconn, self._defaults)
+        found += _open_folder(folder) if folder == home else ()
         file = read_ini(str(path))
         definition = Definition(domain, path.name, str(folder), file.data, file.owner)
         ini = reader.parse(definition)
@@ -330,6 +332,13 @@ class _Place:
 def _other(start: Identity) -> Identity | None:
     """Another user than that of this process, who reads an ini."""
     return None if start.uid == os.geteuid() else start
+
+
+def _open_folder(folder: Path) -> Iterator[Finding]:
+    """An error about a folder of vassals that others can change."""
+    if place := open_to_others(str(folder)):
+        text = f"others than root can change {place}, so emperord serves no ini of {folder}"
+        yield Finding(0, Severity.ERROR, text, closing(place))
 
 
 def _is_broken(found: Collection[Finding]) -> bool:

@@ -129,7 +129,7 @@ def _read(path: Path) -> str:
         info = os.fstat(descriptor)
         if not stat.S_ISREG(info.st_mode):
             raise ValueError("it is not a file")
-        if info.st_uid != 0 or others_may_write(info):
+        if info.st_uid != 0 or others_may_write(info, descriptor):
             raise ValueError("others than root can change it; have root own it, with mode 0644")
         if where := who_may_turn(str(path.absolute()), 0):
             raise ValueError(f"others than root can change {where}; have root own that")

@@ -72,7 +72,7 @@ def _inis(folder: Path) -> Iterator[IniFile]:
             user = _user(path, accounts)
         except OSError:
             continue
-        yield IniFile(path.name, user, others_may_write(info))
+        yield IniFile(path.name, user, others_may_write(info, path))
 
 
 def _user(path: Path, accounts: SystemAccounts) -> str | None:
@@ -128,7 +128,7 @@ def _places(settings: Settings, config: str, uwsgi: Path) -> Iterator[Place]:
 def _place(path: str, role: str) -> Place:
     info = os.stat(path)
     changer = who_may_turn(path, ROOT) or ""
-    if not changer and (info.st_uid != ROOT or others_may_write(info)):
+    if not changer and (info.st_uid != ROOT or others_may_write(info, path)):
         changer = path
     return Place(path, role, changer, bool(info.st_mode & stat.S_IROTH))
 

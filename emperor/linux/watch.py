@@ -116,6 +116,8 @@ class FolderWatch:
                 continue  # of a watch that was given up
             elif self._identity is None or event.mask & _WATCH_IS_LOST:
                 lost = True
+            elif not event.name and event.mask & flags.ATTRIB:
+                everything = True  # another owner or mode of the folder itself
             elif not event.mask & flags.ISDIR and self._ripening.is_ripe(
                 event.name, event.mask, self._is_link
             ):

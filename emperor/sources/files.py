@@ -23,6 +23,18 @@ class IniFile:
         return FileOwner(self.stamp.uid, self.stamp.gid)
 
 
+def open_folder(folder: str, place: str) -> str:
+    """The sentence about a folder of inis that others can change, since they can change `place`."""
+    return (
+        f"cannot serve the inis of {folder}: others than root can change {place}; {closing(place)}"
+    )
+
+
+def closing(place: str) -> str:
+    """What mends a file or folder that others than root can change."""
+    return f"chown root:root {place}, chmod go-w {place}"
+
+
 def read_ini(path: str) -> IniFile:
     """Read the ini at `path`. Raises OSError and BrokenIni. Never opens a pipe or a device."""
     if not stat.S_ISREG(os.stat(path).st_mode):
@@ -32,8 +44,11 @@ def read_ini(path: str) -> IniFile:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode):
             raise BrokenIni("it is not a file")
-        if info.st_uid == os.geteuid() and others_may_write(info):
-            raise BrokenIni("others than its owner may write to it", "chmod go-w it")
+        if others_may_write(info, fd):
+            raise BrokenIni(
+                "others than its owner may write to it",
+                "chmod go-w it, and drop its access list, if any",
+            )
         if os.path.islink(path) and (where := who_may_turn(path, info.st_uid)):
             raise BrokenIni(f"others may change {where}, which leads to it", "copy the ini here")
         if info.st_size > LONGEST_DEFINITION:

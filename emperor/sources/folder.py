@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from emperor.linux.stamps import stamp_of
+from emperor.linux.trust import open_to_others
 from emperor.model.definition import BrokenIni, Definition, FileOwner
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.good_ini import GoodIni
@@ -21,7 +22,7 @@ from emperor.model.spec import Spec, Stamp
 from emperor.model.wildcard import misspelt
 from emperor.sources.aliases import Aliases
 from emperor.sources.earlier import EarlierVersions, Keep
-from emperor.sources.files import IniFile, read_ini
+from emperor.sources.files import IniFile, open_folder, read_ini
 from emperor.sources.intake import Intake
 from emperor.sources.winners import Note
 from emperor.supervisor.governor import Governor
@@ -84,6 +85,8 @@ class VassalFolder:
         # The files that are updated when their budget allows it.
         self._resting: set[str] = set()
         self._is_scanning = False
+        # What others can change, and so the folder.
+        self._open_place: str | None = None
         self._backlog: Backlog[str] = Backlog(self._update_each)
 
     @property
@@ -126,6 +129,8 @@ class VassalFolder:
         except OSError as error:
             log.warning("cannot read %s: %s", self._path, error.strerror)
             return
+        if self._is_open():
+            return
         unserved = self._intake.unserved()
         for file in unserved:
             # The cause may lie outside of the ini, a permission for example.
@@ -164,7 +169,21 @@ class VassalFolder:
         """Update these files soon. An administrator may change thousands at once."""
         self._backlog.add(files)
 
+    def _is_open(self) -> bool:
+        """Whether others can change the folder, and so swap an ini between two looks at it."""
+        try:
+            place = open_to_others(self._path)
+        except OSError:
+            return False
+        if place is not None and place != self._open_place:
+            log.error("%s; until then, changes there are not read", open_folder(self._path, place))
+        self._open_place = place
+        return place is not None
+
     def _update_each(self, files: Iterator[str]) -> None:
+        # When the folder is closed again, a rescan finds what has changed.
+        if self._is_open():
+            return
         with self._intake.batch():
             for file in files:
                 self.update(file)

@@ -50,7 +50,7 @@ def read_defaults(path: Path) -> Defaults:
         raise BrokenIni("it is not a file")
     if where := who_may_turn(os.path.abspath(path), os.geteuid()):
         raise BrokenIni(f"others may change {where}, which leads to it", "move it")
-    if info.st_uid not in (0, os.geteuid()) or others_may_write(info):
+    if info.st_uid not in (0, os.geteuid()) or others_may_write(info, path):
         raise BrokenIni("others than root may write to it", "chown root and chmod go-w it")
     if os.geteuid() == 0 and not info.st_mode & stat.S_IROTH:
         raise BrokenIni("the users of the apps cannot read it", "chmod o+r it")

@@ -161,7 +161,7 @@ class Resolver:
                 info = os.stat(path)
             except OSError:
                 return path
-            if info.st_uid != ROOT or others_may_write(info):
+            if info.st_uid != ROOT or others_may_write(info, path):
                 return path
         return None
 
@@ -354,7 +354,8 @@ def _is_roots(path: str) -> bool:
         may_turn = who_may_turn(path, ROOT)
     except OSError:
         return False
-    return may_turn is None and info.st_uid in (ROOT, os.geteuid()) and not others_may_write(info)
+    is_trusted = info.st_uid in (ROOT, os.geteuid()) and not others_may_write(info, path)
+    return may_turn is None and is_trusted
 
 
 def option_lines(path: str) -> Iterator[tuple[int, str, str]]:

@@ -67,6 +67,17 @@ def test_a_good_ini_gets_no_finding(desk: Desk) -> None:
     assert desk.check(path).out == f"{path}: would be served at /var/sockets/a.example/socket\n"
 
 
+def test_a_folder_that_others_can_write_is_an_error(desk: Desk) -> None:
+    path = desk.write("a.example.ini", GOOD)
+    desk.folder.chmod(0o777)
+    checked = desk.check(path)
+    assert checked.status == 1
+    assert (
+        f"error: others than root can change {desk.folder}, so emperord serves no ini of"
+        f" {desk.folder}; chown root:root {desk.folder}, chmod go-w {desk.folder}"
+    ) in checked.out
+
+
 def test_the_option_sockets_wins_over_the_settings(desk: Desk) -> None:
     path = desk.write("a.example.ini", GOOD)
     (desk.folder / "emperord.conf").write_text("[emperord]\nsockets-dir = /srv/sockets\n")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from emperor.linux.trust import others_may_write, who_may_turn
+from emperor.linux.access import let_read
+from emperor.linux.trust import open_to_others, others_may_write, who_may_turn
 
 ALICE = 4711
 
@@ -61,13 +62,49 @@ def test_a_circle_of_links_ends(tmp_path: Path) -> None:
     assert who_may_turn(str(tmp_path / "app.ini"), 0) == str(tmp_path / "app.ini")
 
 
+# A user of Debian with a group of its own, and one whose primary group is another's.
+GAMES, ITS_GROUP = 5, 60
+SYNC, NOGROUP = 4, 65534
+
+
 @pytest.mark.parametrize(
-    ("mode", "group", "may"),
-    [(0o644, 33, False), (0o664, 0, False), (0o664, 33, True), (0o646, 0, True)],
+    ("mode", "owner", "group", "may"),
+    [
+        (0o644, 0, 33, False),
+        (0o664, 0, 0, False),
+        (0o664, 0, 33, True),
+        (0o646, 0, 0, True),
+        (0o664, GAMES, ITS_GROUP, False),
+        (0o666, GAMES, ITS_GROUP, True),
+        (0o664, GAMES, 33, True),
+        (0o664, SYNC, NOGROUP, True),
+        (0o664, ALICE, ALICE, True),
+    ],
 )
-def test_who_may_write(tmp_path: Path, mode: int, group: int, may: bool) -> None:
+def test_who_may_write(tmp_path: Path, mode: int, owner: int, group: int, may: bool) -> None:
     file = tmp_path / "file"
     file.touch()
-    os.chown(file, 0, group)
+    os.chown(file, owner, group)
     file.chmod(mode)
-    assert others_may_write(file.stat()) is may
+    assert others_may_write(file.stat(), file) is may
+
+
+def test_the_mode_of_a_group_may_stand_for_an_access_list(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with file.open() as opened:
+        let_read(opened.fileno(), ALICE)
+    file.chmod(0o664)  # the bits of the group are the mask of the list
+    assert others_may_write(file.stat(), file)
+
+
+def test_an_open_folder_is_named_or_the_one_above_it(tmp_path: Path) -> None:
+    folder = tmp_path / "uwsgi" / "vassals"
+    folder.mkdir(parents=True)
+    assert open_to_others(str(folder)) is None
+    for opened in (folder, folder.parent):
+        opened.chmod(0o777)
+        assert open_to_others(str(folder)) == str(opened)
+        opened.chmod(0o755)
+    os.chown(folder, ALICE, -1)
+    assert open_to_others(str(folder)) == str(folder)

@@ -20,6 +20,9 @@ from emperor.supervisor import slices
 from tests.eventually import eventually_async
 from tests.supervisor.fakes import SPEC, World
 
+# A user of Debian with a group of its own.
+TENANT, TENANTS_GROUP = 5, 60
+
 
 class FakeReader:
     """Reads definitions that are a number, the seconds of `idle`; other texts are broken. After the
@@ -119,6 +122,43 @@ async def test_each_refusal_has_its_reason(tmp_path: Path) -> None:
         assert site.folder.refused["broken.example"].message == (
             "cannot serve broken.example.ini: line 1: it is no number; write one"
         )
+
+
+@pytest.mark.parametrize(("owner", "group"), [(0, 0), (TENANT, TENANTS_GROUP)])
+@pytest.mark.parametrize("mode", [0o646, 0o666])
+async def test_an_ini_that_others_can_write_is_refused(
+    tmp_path: Path, owner: int, group: int, mode: int
+) -> None:
+    async with site_at(tmp_path) as site:
+        ini = tmp_path / "b.example.ini"
+        ini.write_text("5")
+        os.chown(ini, owner, group)
+        ini.chmod(mode)
+        await site.folder.rescan()
+        assert "others than its owner may write to it; chmod go-w it" in (
+            site.folder.refused["b.example"].message
+        )
+        ini.chmod(0o664)
+        await site.folder.rescan()
+        assert site.idle("b.example") == 5
+
+
+async def test_a_folder_that_others_can_write_is_not_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with site_at(tmp_path) as site:
+        site.write("a.example", "5")
+        os.chmod(tmp_path, 0o777)
+        for domain, text in (("a.example", "6"), ("b.example", "7")):
+            (tmp_path / f"{domain}.ini").write_text(text)
+        site.folder.changed(["a.example.ini"])
+        await site.folder.rescan()
+        assert (site.idle("a.example"), site.idle("b.example")) == (5, None)
+        cure = f"can change {tmp_path}; chown root:root {tmp_path}, chmod go-w {tmp_path}; until"
+        assert caplog.text.count(cure) == 1
+        os.chmod(tmp_path, 0o755)
+        await site.folder.rescan()
+        assert (site.idle("a.example"), site.idle("b.example")) == (6, 7)
 
 
 @pytest.mark.parametrize(

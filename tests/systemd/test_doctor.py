@@ -25,13 +25,13 @@ def test_a_new_installation_has_nothing_open(box: Box) -> None:
     assert remarks(box)["open"] == []
 
     box.must("usermod", "--append", "--groups", "www-data", "games")
-    box.must("chmod", "0777", "/etc/uwsgi")
     write(box, "/etc/nginx/emperord/balancers.conf", "set_real_ip_from 127.0.0.1;\n"
           "geo $realip_remote_addr $from_balancer { default 0; }\n")  # fmt: skip
     write(box, DROP_IN, "[Service]\nKillMode=mixed\nLimitNOFILE=1000\n")
     box.must("systemctl", "daemon-reload")
     box.must("systemctl", "restart", "emperord")
     eventually(lambda: show(box, "ActiveState")["ActiveState"] == "active")
+    box.must("chmod", "0777", "/etc/uwsgi")
     found = remarks(box)
     for part in (
         "games may connect to the sockets of all apps",

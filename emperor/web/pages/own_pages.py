@@ -82,7 +82,7 @@ def read(folder: Path, path: Path) -> str:
             raise BrokenPage("it is not a file")
         if not path.resolve().is_relative_to(folder.resolve()):
             raise BrokenPage(f"it is a link to a file outside {folder}; copy the file")
-        if info.st_uid not in (0, os.geteuid()) or others_may_write(info):
+        if info.st_uid not in (0, os.geteuid()) or others_may_write(info, descriptor):
             raise BrokenPage("others than root can change it; have root own it, with mode 0644")
         if where := who_may_turn(str(path), 0):
             raise BrokenPage(f"others than root can change {where}; have root own that")
