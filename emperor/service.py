@@ -117,7 +117,9 @@ class Service:
         )
         admission = self._activation.admission
         self._reporter = Reporter(settings, self._governor, hosts, self._measure, admission)
-        self._reporter.limit_hits = partial(limit_hits, bounds.groups, self._accounts)
+        self._reporter.limit_hits = partial(
+            limit_hits, bounds.groups, self._accounts, turned_away=admission.hits
+        )
         self._status_line = StatusLine(
             self._governor.vassals, self._folder.refused, loop, self._notifier.status
         )

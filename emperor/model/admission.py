@@ -1,9 +1,14 @@
 """Decides which requests may be held and which are too many, and which log lines of a flood are
-written."""
+written.
+
+The places are shared by the tenants first, then by the domains of each. Otherwise two slow domains
+of one tenant would have all, and visitors of every other sleeping app would be answered 503.
+"""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import Enum
 from math import inf
 
@@ -14,6 +19,9 @@ from emperor.model.settings import Settings
 # can make up any number of names, and must not keep everybody else out with them.
 UNKNOWN_HOSTS = ""
 _UNKNOWN_SHARE = 8
+
+# The user that an app runs as; None: that of the daemon.
+Tenant = int | None
 
 # A burst ends when nothing came for this long.
 QUIET_SECONDS = 60.0
@@ -26,6 +34,15 @@ class Limit(Enum):
     UNKNOWN_HOSTS = "an eighth of max-held"
     OVERALL = "max-held"
     DESCRIPTORS = "the limit on open files: raise LimitNOFILE= of the unit"
+
+    @property
+    def label(self) -> str:
+        """Its name in the metrics."""
+        return "nofile" if self is Limit.DESCRIPTORS else self.value
+
+
+# Those that one request runs into because of all others.
+_SHARED = frozenset({Limit.OVERALL, Limit.DESCRIPTORS})
 
 
 class Bursts:
@@ -41,17 +58,40 @@ class Bursts:
         return now - last > QUIET_SECONDS
 
 
+def _nothing() -> None:
+    pass
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A request that is held for a domain of a tenant. `turned_away_for`: the limit for which it
+    gave way to another one. `on_turned_away` is called at that moment."""
+
+    tenant: Tenant
+    domain: str
+    turned_away_for: Limit | None = None
+    on_turned_away: Callable[[], None] = _nothing
+
+
 class Admission:
-    """Counts the requests that are held, in all and for each domain."""
+    """Counts the requests that are held, in all, for each tenant and for each domain.
+
+    A tenant, or a domain of it, that has more than its share gives way: when all places are taken,
+    the newest request of the one with the most makes room for another.
+    """
 
     def __init__(self, settings: Settings, descriptors: FdBudget) -> None:
         self._most = settings.max_held or inf
         self._most_per_domain = settings.max_held_per_domain or inf
         self._most_unknown = self._most / _UNKNOWN_SHARE
         self._descriptors = descriptors
-        self._held: Counter[str] = Counter()
-        self._total = 0
+        # The newest is the last one.
+        self._held: dict[Tenant, dict[str, dict[Held, None]]] = {}
+        self._of_domain: Counter[str] = Counter()
+        self._of_tenant: Counter[Tenant] = Counter()
+        self._total = self._unknown = 0
         self._turned_away = 0
+        self._hits: Counter[tuple[Tenant, Limit]] = Counter()
 
     @property
     def total(self) -> int:
@@ -63,36 +103,92 @@ class Admission:
         """How many were rejected since the start."""
         return self._turned_away
 
+    @property
+    def hits(self) -> Mapping[tuple[Tenant, Limit], int]:
+        """How many of each tenant were rejected since the start, and for which limit."""
+        return self._hits
+
     def held(self, domain: str) -> int:
         """How many are held for that domain."""
-        return self._held[domain]
+        return self._unknown if domain == UNKNOWN_HOSTS else self._of_domain[domain]
 
-    def rejection(self, domain: str, descriptor: int) -> Limit | None:
-        """Why a request for that domain cannot be held, or None. A rejected one is counted.
-        `descriptor` is that of its connection."""
+    def held_of(self, tenant: Tenant) -> int:
+        """How many are held for all domains of a tenant."""
+        return self._of_tenant[tenant]
+
+    def rejection(self, domain: str, descriptor: int, tenant: Tenant = None) -> Limit | None:
+        """Why a request for that domain cannot be held, or None. `descriptor` is that of its
+        connection. What is rejected is counted: this request, or the one that makes room for it."""
         bound = self._bound(domain, descriptor)
-        self._turned_away += bound is not None
+        if bound is None:
+            return None
+        if bound in _SHARED and domain != UNKNOWN_HOSTS and (held := self._surplus(tenant, domain)):
+            self._count(held.tenant, bound)
+            self._remove(held)
+            held.turned_away_for = bound
+            held.on_turned_away()
+            return None
+        if domain == UNKNOWN_HOSTS:
+            self._turned_away += 1
+        else:
+            self._count(tenant, bound)
         return bound
 
     @contextmanager
-    def holding(self, domain: str) -> Iterator[None]:
+    def holding(self, domain: str, tenant: Tenant = None) -> Iterator[Held]:
         """Count one as held."""
-        self._held[domain] += 1
-        self._total += 1
+        held = Held(tenant, domain)
+        self._add(held)
         try:
-            yield
+            yield held
         finally:
-            self._total -= 1
-            self._held[domain] -= 1
-            if not self._held[domain]:
-                del self._held[domain]
+            if held.turned_away_for is None:
+                self._remove(held)
 
     def _bound(self, domain: str, descriptor: int) -> Limit | None:
         if domain == UNKNOWN_HOSTS:
-            if self._held[domain] >= self._most_unknown:
+            if self._unknown >= self._most_unknown:
                 return Limit.UNKNOWN_HOSTS
-        elif self._held[domain] >= self._most_per_domain:
+        elif self._of_domain[domain] >= self._most_per_domain:
             return Limit.DOMAIN
         if self._total >= self._most:
             return Limit.OVERALL
         return Limit.DESCRIPTORS if descriptor >= self._descriptors.held else None
+
+    def _surplus(self, tenant: Tenant, domain: str) -> Held | None:
+        """The request that makes room for one of that domain; None where none has to."""
+        heaviest = max(self._of_tenant, key=self._of_tenant.__getitem__, default=tenant)
+        own = self._of_tenant[tenant]
+        if self._of_tenant[heaviest] <= own + 1:
+            heaviest = tenant
+        domains = self._held.get(heaviest, {})
+        most = max(domains.values(), key=len, default={})
+        least = 0 if heaviest != tenant else self._of_domain[domain] + 1
+        return next(reversed(most)) if len(most) > least else None
+
+    def _count(self, tenant: Tenant, limit: Limit) -> None:
+        self._turned_away += 1
+        self._hits[tenant, limit] += 1
+
+    def _add(self, held: Held) -> None:
+        self._total += 1
+        if held.domain == UNKNOWN_HOSTS:
+            self._unknown += 1
+            return
+        self._held.setdefault(held.tenant, {}).setdefault(held.domain, {})[held] = None
+        self._of_domain[held.domain] += 1
+        self._of_tenant[held.tenant] += 1
+
+    def _remove(self, held: Held) -> None:
+        self._total -= 1
+        if held.domain == UNKNOWN_HOSTS:
+            self._unknown -= 1
+            return
+        domains = self._held[held.tenant]
+        del domains[held.domain][held]
+        self._of_domain[held.domain] -= 1
+        self._of_tenant[held.tenant] -= 1
+        if not domains[held.domain]:
+            del domains[held.domain], self._of_domain[held.domain]
+        if not domains:
+            del self._held[held.tenant], self._of_tenant[held.tenant]

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from emperor.linux.limits import descriptors
-from emperor.model.admission import UNKNOWN_HOSTS, Admission, Bursts, Limit
+from emperor.model.admission import UNKNOWN_HOSTS, Admission, Bursts, Held, Limit
 from emperor.model.cause import Cause
 from emperor.model.domain import is_domain
 from emperor.model.download import why_refused
@@ -225,14 +225,16 @@ class Activation:
         if hit.refused_file:
             return self._refuse_download(vassal, hit, hit.refused_file)
         domain = vassal.spec.domain if vassal else UNKNOWN_HOSTS
+        tenant = vassal.spec.owner if vassal else None
         connection = request.get_extra_info("socket")
-        if limit := self.admission.rejection(domain, connection.fileno() if connection else 0):
+        descriptor = connection.fileno() if connection else 0
+        if limit := self.admission.rejection(domain, descriptor, tenant):
             self._log_rejection(domain, limit)
             return self._respond(Answer(Page.CROWDED), hit)
-        with self.admission.holding(domain):
-            return await self._wake(hit)
+        with self.admission.holding(domain, tenant) as held:
+            return await self._wake(hit, held)
 
-    async def _wake(self, hit: Hit) -> web.Response:
+    async def _wake(self, hit: Hit, held: Held) -> web.Response:
         """Have the app started, and hold the request meanwhile."""
         vassal = self._vassal(hit.domain)
         if vassal in (UNKNOWN, UNREAD) and await self._provide(hit.domain):
@@ -245,7 +247,7 @@ class Activation:
             now = self._governor.now()
             return self._respond(turned_away(vassal, hit, now) or failed, hit)
         self._demand(vassal, hit)
-        return await self._hold(hit, vassal.spec.domain)
+        return await self._hold(hit, vassal.spec.domain, held)
 
     def _vassal(self, host: str) -> Vassal | Answer:
         """The vassal that answers for a host, or the answer in its place."""
@@ -279,18 +281,31 @@ class Activation:
                 extra=about(domain) if limit is Limit.DOMAIN else None,
             )  # fmt: skip
 
+    def _log_surplus(self, held: Held, limit: Limit) -> None:
+        who = "emperord" if held.tenant is None else f"uid {held.tenant}"
+        if self._bursts.begins(f"surplus of {who}", self._governor.now()):
+            log.warning(
+                "%d requests are held for apps of %s, and new ones are answered 503, since others"
+                " need a place (%s)",
+                self.admission.held_of(held.tenant), who, limit.value, extra=about(held.domain),
+            )  # fmt: skip
+
     def _demand(self, vassal: Vassal, hit: Hit) -> None:
         self._governor.demand(vassal, hit.cause(self._governor.now()))
 
-    async def _hold(self, hit: Hit, domain: str) -> web.Response:
-        """Hold the request for as long as it may take, and answer it."""
+    async def _hold(self, hit: Hit, domain: str, held: Held) -> web.Response:
+        """Hold the request for as long as it may take, or until it gives way, and answer it."""
         changed = asyncio.Event()
         page_after = self._settings.page_after if hit.navigates else None
         self._governor.subscribers.add(domain, changed.set)
         try:
             async with asyncio.timeout(page_after) as limit:
+                held.on_turned_away = lambda: _end_now(limit)
                 return await self._answer(hit, domain, changed, limit)
         except TimeoutError:
+            if held.turned_away_for:
+                self._log_surplus(held, held.turned_away_for)
+                return self._respond(Answer(Page.CROWDED), hit)
             return self._respond(Answer(Page.WAITING if hit.navigates else Page.LATE), hit)
         finally:
             self._governor.subscribers.remove(domain, changed.set)
@@ -358,6 +373,11 @@ def _estimate(vassal: Vassal, now: float) -> str:
     if vassal.state is State.STARTING and vassal.lead:
         return estimate(vassal.boots, now - vassal.lead.boot.spawned)
     return ""
+
+
+def _end_now(limit: asyncio.Timeout) -> None:
+    if not limit.expired():
+        limit.reschedule(asyncio.get_running_loop().time())
 
 
 def _longest_wait(spec: Spec) -> float:

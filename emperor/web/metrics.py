@@ -70,7 +70,8 @@ CPU = Described(
 
 LIMIT_HITS = Described(
     "emperord_limit_hits_total", Kind.COUNTER,
-    "Processes killed for their memory, and forks refused, by the limit that was reached",
+    "Processes killed for their memory, forks refused and requests turned away, by the limit that"
+    " was reached",
     ("limit", "tenant"),
 )  # fmt: skip
 

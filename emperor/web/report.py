@@ -3,16 +3,17 @@
 import asyncio
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 from emperor import __version__
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.groups import ControlGroups, tenant_of
 from emperor.linux.log_owner import read_log
 from emperor.linux.usage import Usage, usage
-from emperor.model.admission import Admission
+from emperor.model.admission import Admission, Limit
 from emperor.model.authority import Caller
 from emperor.model.lifecycle import SERVING, State
 from emperor.model.ports import Listener, QueueLength
@@ -287,17 +288,30 @@ def _failing_again(vassal: Vassal) -> str | None:
 
 
 def limit_hits(
-    groups: ControlGroups, accounts: SystemAccounts, caller: Caller
+    groups: ControlGroups,
+    accounts: SystemAccounts,
+    caller: Caller,
+    turned_away: Mapping[tuple[int | None, Limit], int] = MappingProxyType({}),
 ) -> tuple[LimitHits, ...]:
-    """What the tenants that exist for the caller have reached until now, by their names."""
-    told = []
-    for (group, reached), number in groups.hits.totals().items():
-        uid = tenant_of(group)
-        if caller.sees(uid):
-            user = accounts.user(str(uid))
-            tenant = user.user if user and user.user else str(uid)
-            told.append(LimitHits(tenant, reached.value, number))
+    """What the tenants that exist for the caller have reached until now, by their names: limits of
+    their control groups, and limits for which their requests were turned away."""
+    reached: list[tuple[int | None, str, int]] = [
+        (tenant_of(group), limit.value, number)
+        for (group, limit), number in groups.hits.totals().items()
+    ]
+    reached += [(uid, limit.label, number) for (uid, limit), number in turned_away.items()]
+    told = [
+        LimitHits(_name(accounts, uid), limit, number)
+        for uid, limit, number in reached
+        if caller.sees(uid)
+    ]
     return tuple(sorted(told, key=lambda hits: (hits.tenant, hits.limit)))
+
+
+def _name(accounts: SystemAccounts, uid: int | None) -> str:
+    """The name of a user, or its number where it has none."""
+    user = accounts.daemon if uid is None else accounts.user(str(uid))
+    return user.user if user and user.user else str(uid)
 
 
 def _limited(vassal: Vassal) -> str | None:

@@ -1,6 +1,7 @@
 """Two tenants of one backend: `mallory` attacks, `alice` wants her site to go on."""
 
 import os
+import re
 from pathlib import Path
 
 import psutil
@@ -41,6 +42,14 @@ class Tenants(Backend):
             and process.info["status"] != psutil.STATUS_ZOMBIE
             and process.pid != os.getpid()
         ]
+
+
+def hits(tenants: Tenants, limit: str) -> int:
+    """How often mallory's apps have reached that limit, by the metrics."""
+    _, metrics = tenants.call("GET", "/metrics")
+    name = re.escape(f'emperord_limit_hits_total{{limit="{limit}",tenant="{MALLORY}"}}')
+    found = re.search(rf"^{name} ([\d.]+)$", metrics, re.MULTILINE)
+    return int(float(found[1])) if found else 0
 
 
 def groups(folder: Path) -> list[Path]:

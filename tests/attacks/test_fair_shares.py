@@ -3,13 +3,16 @@
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
-from tests.attacks.tenants import ALICE, MALLORY, Tenants
+from tests.attacks.tenants import ALICE, MALLORY, UIDS, Tenants, hits
 from tests.eventually import eventually
+from tests.nginx_server import Nginx
 
 HERS = "alice.example"
+MOST_HELD = 40
 MANY = [f"mallory{number}.example" for number in range(24)]
 
 
@@ -23,6 +26,13 @@ def visitors(tenants: Tenants, hosts: list[str], each: int = 1) -> Iterator[None
             head = f"GET / HTTP/1.1\r\nHost: {host}\r\nAccept: text/html\r\n\r\n"
             visitor.sendall(head.encode())
         yield
+
+
+@pytest.fixture(scope="module")
+def tenants(folder: Path) -> Iterator[Tenants]:
+    """The daemon and nginx, with no app yet. The daemon holds few requests."""
+    with Nginx(folder) as nginx, Tenants(folder, nginx, max_held=str(MOST_HELD)) as tenants:
+        yield tenants
 
 
 @pytest.fixture
@@ -47,12 +57,32 @@ def hers(tenants: Tenants) -> Iterator[str]:
     tenants.until(HERS, None)
 
 
+def held(tenants: Tenants) -> int:
+    """How many requests the daemon holds."""
+    number = tenants.call("GET", "/v1/status")[1]["emperor"]["held"]
+    assert isinstance(number, int)
+    return number
+
+
 def starting(tenants: Tenants) -> tuple[int, int]:
     """How many of mallory's apps boot, and how many wait for a place."""
     vassals = tenants.call("GET", "/v1/status")[1]["vassals"]
-    waiting = [vassal["boot_position"] is not None for vassal in vassals if vassal["uid"] == 5]
-    states = [vassal["state"] == "starting" for vassal in vassals if vassal["uid"] == 5]
+    waiting = [
+        vassal["boot_position"] is not None for vassal in vassals if vassal["uid"] == UIDS[MALLORY]
+    ]
+    states = [vassal["state"] == "starting" for vassal in vassals if vassal["uid"] == UIDS[MALLORY]]
     return sum(states) - sum(waiting), sum(waiting)
+
+
+def test_held_requests_give_way_to_a_neighbours(
+    tenants: Tenants, slow: list[str], hers: str
+) -> None:
+    tenants.expect(f"requests are held for apps of uid {UIDS[MALLORY]}, .*max-held")
+    with visitors(tenants, slow[:2], each=MOST_HELD // 2):
+        eventually(lambda: held(tenants) == MOST_HELD, what="no request more can be held")
+        assert tenants.get(hers).status == 200, "her app was asleep, and she is held until it boots"
+        assert hits(tenants, "max-held") >= 1
+        assert held(tenants) < MOST_HELD
 
 
 def test_slow_boots_leave_a_place_to_a_neighbour(

@@ -1,11 +1,10 @@
 """A tenant who takes all memory, all processes or all CPU takes it from himself."""
 
-import re
 from collections.abc import Iterator
 
 import pytest
 
-from tests.attacks.tenants import ALICE, MALLORY, Tenants
+from tests.attacks.tenants import ALICE, MALLORY, Tenants, hits
 from tests.eventually import eventually
 
 
@@ -14,13 +13,6 @@ def cause(tenants: Tenants) -> str:
     vassal = tenants.vassal("mallory.example")
     assert vassal
     return str(vassal["last_error"])
-
-
-def hits(tenants: Tenants, limit: str) -> int:
-    _, metrics = tenants.call("GET", "/metrics")
-    name = re.escape(f'emperord_limit_hits_total{{limit="{limit}",tenant="{MALLORY}"}}')
-    found = re.search(rf"^{name} ([\d.]+)$", metrics, re.MULTILINE)
-    return int(float(found[1])) if found else 0
 
 
 @pytest.fixture

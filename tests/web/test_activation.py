@@ -19,7 +19,7 @@ from emperor.model.refusal import Refusal, RefusalReason
 from emperor.model.settings import Settings
 from emperor.model.snapshot import PendingEvent
 from emperor.model.spec import Activation as ActivationMode
-from emperor.model.spec import Repeat
+from emperor.model.spec import Identity, Repeat
 from emperor.supervisor.records import Vassal
 from emperor.web.activation import STOPPED, Activation, Answer, Hit, Run, Wait, failure, outcome
 from emperor.web.drain import Drain
@@ -348,6 +348,33 @@ async def test_a_held_request_times_out() -> None:
         assert reply.headers["Retry-After"] == "5"
         assert "too long" in await reply.text()
         assert nginx.held == 0
+
+
+async def test_a_request_gives_way_to_one_of_another_user(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    world.add("greedy.example", Identity(1002, 1002, None))
+    async with front(world, settings(max_held="3")) as nginx:
+        greedy = [asyncio.create_task(nginx.ask("greedy.example")) for _ in range(3)]
+        held = nginx.activation.admission
+        await eventually_async(lambda: held.total == 3)
+        first = asyncio.create_task(nginx.ask())
+        await eventually_async(lambda: nginx.held == 1)
+        assert (held.held("greedy.example"), held.turned_away) == (2, 1)
+        [turned_away], _ = await asyncio.wait(greedy, return_when=asyncio.FIRST_COMPLETED)
+        assert turned_away.result().status == 503
+        assert turned_away.result().headers["Retry-After"] == "5"
+        for process in world.launcher.started:
+            process.accepts()
+        assert (await first).status == 200
+        assert sorted([(await hit).status for hit in greedy]) == [200, 200, 503]
+        assert held.total == 0
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == [
+        "2 requests are held for apps of uid 1002, and new ones are answered 503, since others need"
+        " a place (max-held)"
+    ]
 
 
 async def test_a_request_beyond_the_limit_gets_503_and_one_warning(

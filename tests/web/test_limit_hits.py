@@ -8,6 +8,7 @@ import pytest
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.groups import ControlGroups
 from emperor.linux.hierarchies import Hierarchies, Hierarchy
+from emperor.model.admission import Limit
 from emperor.model.authority import Caller
 from emperor.model.limits import Limits
 from emperor.model.status import LimitHits
@@ -15,6 +16,7 @@ from emperor.web.report import limit_hits
 
 DAEMON, NAMELESS = 1, 4_000_123
 OF_DAEMON = LimitHits("daemon", "pids-max", 2)
+ITS_REQUESTS = LimitHits("daemon", "max-held", 3)
 OF_NAMELESS = LimitHits(str(NAMELESS), "pids-max", 2)
 
 
@@ -35,8 +37,8 @@ async def groups(tmp_path: Path) -> ControlGroups:
 @pytest.mark.parametrize(
     ("caller", "told"),
     [
-        (Caller(0, is_administrator=True), (OF_NAMELESS, OF_DAEMON)),
-        (Caller(DAEMON, is_administrator=False), (OF_DAEMON,)),
+        (Caller(0, is_administrator=True), (OF_NAMELESS, ITS_REQUESTS, OF_DAEMON)),
+        (Caller(DAEMON, is_administrator=False), (ITS_REQUESTS, OF_DAEMON)),
         (Caller(NAMELESS, is_administrator=False), (OF_NAMELESS,)),
         (Caller(33, is_administrator=False), ()),
     ],
@@ -44,4 +46,5 @@ async def groups(tmp_path: Path) -> ControlGroups:
 async def test_limits_of_others_do_not_exist(
     groups: ControlGroups, caller: Caller, told: tuple[LimitHits, ...]
 ) -> None:
-    assert limit_hits(groups, SystemAccounts(), caller) == told
+    turned_away: dict[tuple[int | None, Limit], int] = {(DAEMON, Limit.OVERALL): 3}
+    assert limit_hits(groups, SystemAccounts(), caller, turned_away) == told
