@@ -4,17 +4,19 @@ The kernel's side stands in `linux/` and in the runtimes, of which `uwsgi/` is o
 fakes and a clock that they move by hand in its place.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from emperor.model.definition import Definition
 from emperor.model.snapshot import ListenerRef, ProcessRef
 from emperor.model.spec import RuntimeOptions, Spec, Stamp
 from emperor.model.status import TransitionEvent
+
+T = TypeVar("T")
 
 
 class CannotListen(Exception):
@@ -108,6 +110,10 @@ class Gate(Protocol):
     def passing(self) -> AbstractAsyncContextManager[None]:
         """Wait until the gate is open, then run the block: a child process from its start to its
         end. An upgrade waits for the end."""
+
+    async def repeat(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What `work` returns, which runs a child process. An upgrade cancels it, and it is run
+        again if the upgrade fails."""
 
 
 class Listener(Protocol):

@@ -339,6 +339,8 @@ class VassalFolder:
             loop.call_at(end, self.changed, [file])
             return
         del self._missing[file]
+        if pending := self._pending.get(file):
+            pending.cancel()
         self._stamps.pop(file, None)
         self._aliases.note(file, ())
         self._intake.remove(domain, file)

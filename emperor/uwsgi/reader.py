@@ -7,6 +7,7 @@ thread, so that the daemon goes on meanwhile.
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -21,7 +22,8 @@ from emperor.uwsgi.ini import Ini, aliases_in, parse
 from emperor.uwsgi.lint import refuse_unservable
 from emperor.uwsgi.options import uwsgi_options
 from emperor.uwsgi.pythons import binary_of
-from emperor.uwsgi.resolver import Resolver
+from emperor.uwsgi.reading_slots import ReadingSlots
+from emperor.uwsgi.resolver import AT_ONCE, Resolver
 from emperor.uwsgi.spec import spec_of
 
 P = ParamSpec("P")
@@ -47,6 +49,7 @@ class UwsgiReader:
         self._settings = settings
         self._accounts = accounts
         self._resolver = resolver
+        self._slots = ReadingSlots(AT_ONCE)
         self._somaxconn = somaxconn
 
     def read(self, definition: Definition) -> Spec | PendingSpec:
@@ -72,12 +75,19 @@ class UwsgiReader:
         return tuple(alias for alias in found if is_domain(alias))
 
     async def _read_large(self, definition: Definition) -> Spec:
-        read = await in_thread(self._read, definition)
+        async with self._slot(definition):
+            read = await in_thread(self._read, definition)
         return read if isinstance(read, Spec) else await read()
 
     async def _read_with_uwsgi(self, definition: Definition, ini: Ini) -> Spec:
-        resolved = await self.resolve(definition, ini)
-        return await in_thread(self._servable_spec, definition, resolved)
+        async with self._slot(definition):
+            resolved = await self.resolve(definition, ini)
+            return await in_thread(self._servable_spec, definition, resolved)
+
+    def _slot(self, definition: Definition) -> AbstractAsyncContextManager[None]:
+        owner = definition.owner
+        is_own = is_administrator(owner, self._accounts)
+        return self._slots.of(None if is_own else owner.uid)
 
     def _servable_spec(self, definition: Definition, ini: Ini) -> Spec:
         """Raises BrokenIni also for what `emperorctl check` calls an error."""

@@ -18,6 +18,7 @@ import stat
 from collections.abc import Collection, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from emperor.linux.commands import EndlessOutput, run_command
@@ -75,7 +76,7 @@ class CannotResolve(Exception):
 class Resolver:
     """Runs the binary `uwsgi` on inis of `folder`, a few at once, each for at most `seconds`.
 
-    No run begins while `gate` is closed.
+    No run begins while `gate` is closed. A run that is going on then is repeated.
     """
 
     def __init__(
@@ -218,8 +219,7 @@ class Resolver:
 
     async def _run(self, arguments: list[str], identity: Identity | None) -> tuple[Exit, str]:
         """The exit of uWSGI, and all that it printed. Raises CannotResolve."""
-        async with self._gate.passing():
-            return await self._run_now(arguments, identity)
+        return await self._gate.repeat(partial(self._run_now, arguments, identity))
 
     async def _run_now(self, arguments: list[str], identity: Identity | None) -> tuple[Exit, str]:
         argv = [self._uwsgi, *arguments]

@@ -19,12 +19,16 @@ class Tenants(Backend):
     def host(self, tenant: str, domain: str, app: str = "plain.py", **options: str) -> None:
         """Drop an ini of that tenant's, and return when its socket listens. `emperor` has the lines
         of its section [emperor]."""
+        self.drop_of(tenant, domain, app, **options)
+        self.until(domain, "parked")
+
+    def drop_of(self, tenant: str, domain: str, app: str = "plain.py", **options: str) -> None:
+        """The same without the wait."""
         more = options.pop("emperor", "")
         draft = self.folder / f"{domain}.draft"
         draft.write_text(f"{self.ini(domain, app, **options)}\n[emperor]\n{more}\n")
         os.chown(draft, UIDS[tenant], -1)
         draft.rename(self.vassals / f"{domain}.ini")
-        self.until(domain, "parked")
 
     def program(self, name: str, script: str) -> str:
         """A program of a tenant's: a shell script."""

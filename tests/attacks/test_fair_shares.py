@@ -1,10 +1,12 @@
 """A tenant who asks for more than there is waits for itself, and its neighbour does not."""
 
+import os
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.attacks.tenants import ALICE, MALLORY, UIDS, Tenants, hits
@@ -64,6 +66,16 @@ def held(tenants: Tenants) -> int:
     return number
 
 
+def readings(tenants: Tenants) -> int:
+    """How many uWSGIs read an ini of mallory's."""
+    found = 0
+    for process in tenants.children():
+        with suppress(psutil.Error):
+            is_reading = "callint:show_config" in " ".join(process.cmdline())
+            found += is_reading and process.uids().real == UIDS[MALLORY]
+    return found
+
+
 def starting(tenants: Tenants) -> tuple[int, int]:
     """How many of mallory's apps boot, and how many wait for a place."""
     vassals = tenants.call("GET", "/v1/status")[1]["vassals"]
@@ -83,6 +95,28 @@ def test_held_requests_give_way_to_a_neighbours(
         assert tenants.get(hers).status == 200, "her app was asleep, and she is held until it boots"
         assert hits(tenants, "max-held") >= 1
         assert held(tenants) < MOST_HELD
+
+
+def test_inis_that_hang_keep_no_neighbours_ini_unread(tenants: Tenants) -> None:
+    """Nor an upgrade. uWSGI hangs on each of them for ten seconds."""
+    tenants.expect("cannot serve mallory.*ini: ")
+    pipe = tenants.folder / "pipe"
+    os.mkfifo(pipe)
+    pipe.chmod(0o666)
+    for domain in MANY:
+        tenants.drop_of(MALLORY, domain, include=str(pipe))
+    eventually(lambda: readings(tenants) == 1, what="uWSGI reads one of them")
+    tenants.host(ALICE, HERS, if_env="NO_SUCH", endif="")
+    assert readings(tenants) <= 1
+    assert len(tenants.lines("cannot serve mallory")) <= 2
+    assert tenants.call("POST", "/v1/upgrade")[0] == 202
+    eventually(lambda: tenants.lines("took over"), what="the new version serves")
+    for domain in MANY:
+        tenants.remove(domain)
+    eventually(lambda: not readings(tenants), what="what is gone is not read on")
+    assert tenants.get(HERS).status == 200
+    tenants.remove(HERS)
+    tenants.until(HERS, None)
 
 
 def test_slow_boots_leave_a_place_to_a_neighbour(

@@ -67,6 +67,62 @@ async def test_an_open_gate_lets_all_pass_at_once() -> None:
         await work.finish()
 
 
+class Repeated:
+    """Work that can be repeated, and ends when it is told to."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.begun = 0
+        self.is_inside = False
+        self.end = asyncio.Event()
+        self.task = asyncio.create_task(gate.repeat(self._work))
+
+    async def _work(self) -> str:
+        self.begun += 1
+        self.is_inside = True
+        try:
+            await self.end.wait()
+        finally:
+            self.is_inside = False
+        return "done"
+
+
+async def test_closing_cancels_what_can_be_repeated() -> None:
+    gate = Gate()
+    works = [Repeated(gate) for _ in range(3)]
+    await let_tasks_run()
+    async with gate.closed():
+        assert not any(work.is_inside for work in works)
+    await let_tasks_run()
+    for work in works:
+        assert (work.begun, work.is_inside) == (2, True)
+        work.end.set()
+        assert await work.task == "done"
+
+
+async def test_work_that_is_cancelled_is_not_repeated() -> None:
+    gate = Gate()
+    work = Repeated(gate)
+    await let_tasks_run()
+    closing = Closer(gate)
+    work.task.cancel()
+    await let_tasks_run()
+    assert (closing.has_closed, work.begun) == (True, 1)
+    assert work.task.cancelled()
+    closing.open.set()
+
+
+async def test_work_that_fails_while_the_gate_closes_fails() -> None:
+    gate = Gate()
+
+    async def fail() -> None:
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        await gate.repeat(fail)
+    async with gate.closed():
+        pass
+
+
 async def test_closing_waits_for_tasks_inside() -> None:
     gate = Gate()
     async with one_inside(gate) as first, one_inside(gate) as second:
