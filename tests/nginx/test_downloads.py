@@ -108,6 +108,7 @@ async def test_a_download_has_what_a_file_of_nginx_has(nginx: Nginx, warm: App) 
         "/protected/", "/protected/2026/", "//protected/2026/report%201.pdf", "/", "/headers",
         "/emperord-health",
         "@app", "@fallback", "@unsent", "@nodaemon", "@unwell", "@large_head", "@nowhere", "@",
+        "@upload", "@unserved", "@no", "@too_many", "@too_many_page", "ask:",
         "files/secret.txt", "secret.txt", "download:/protected/2026/x",
         "http://evil.example/", "/protected/%0d%0aX-Evil:1", "/protected/x%09y",
         "/other/\u00fc.pdf",

@@ -88,8 +88,8 @@ def test_a_path_that_is_no_longer_there_cannot_be_rendered(
 def test_nginx_sends_the_headers_that_the_daemon_reads() -> None:
     headers = Headers()
     Hit.of(headers)
-    journey = (SHIPPED / "emperord" / "journey.conf").read_text()
-    assert set(re.findall(r"proxy_set_header +(\S+)", journey)) - OF_HTTP == headers.read
+    asks = (SHIPPED / "emperord" / "ask.conf").read_text()
+    assert set(re.findall(r"proxy_set_header +(\S+)", asks)) - OF_HTTP == headers.read
     for snippet in (SHIPPED / "emperord").glob("*.conf"):
         sent = set(re.findall(r"proxy_set_header +(\S+)", snippet.read_text()))
         assert sent <= headers.read | OF_HTTP, snippet.name
