@@ -37,10 +37,11 @@ These are settings in `/etc/uwsgi/emperord.ini`, or keys of the section `[empero
 ## Variables of the environment
 
 The Emperor passes a variable `UWSGI_VASSAL_X` to its vassals as `UWSGI_X`, which sets their option
-`x`. Write `x = value` into the file of `vassal-defaults` instead. emperord passes no variable to a
-vassal whose name begins with `UWSGI_`, `LISTEN_`, `NOTIFY_` or `UPSTART_`. The hooks of the Emperor
-get `UWSGI_VASSAL_CONFIG`, `UWSGI_VASSAL_PID`, `UWSGI_VASSAL_UID` and `UWSGI_VASSAL_GID`;
-`emperorctl status --json` tells the ini and the pid.
+`x`. Write `x = value` into the file of `vassal-defaults` instead. emperord passes no variable of
+its own to a vassal, but `LANG`: [security.md](security.md#what-a-process-of-an-app-may-do) lists
+those that an app has. Others are set by `env =` in its ini, or in `vassal-defaults`. The hooks of
+the Emperor get `UWSGI_VASSAL_CONFIG`, `UWSGI_VASSAL_PID`, `UWSGI_VASSAL_UID` and
+`UWSGI_VASSAL_GID`; `emperorctl status --json` tells the ini and the pid.
 
 ## Monitors
 

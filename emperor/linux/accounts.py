@@ -3,8 +3,19 @@
 import grp
 import os
 import pwd
+from dataclasses import replace
 
 from emperor.model.spec import Identity
+
+
+def own_user() -> Identity:
+    """The user of this process."""
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        return Identity(uid, gid, None)
+    return replace(_identity(entry), gid=gid)
 
 
 class SystemAccounts:
@@ -17,7 +28,7 @@ class SystemAccounts:
 
     def __init__(self) -> None:
         self._users = {str(entry.pw_uid): _identity(entry) for entry in reversed(pwd.getpwall())}
-        self.daemon = self.user(str(os.geteuid())) or Identity(os.geteuid(), os.getegid(), None)
+        self.daemon = own_user()
 
     def user(self, name: str) -> Identity | None:
         """The user with its primary group; None when there is none."""
@@ -41,4 +52,4 @@ def _is_number(name: str) -> bool:
 
 
 def _identity(entry: pwd.struct_passwd) -> Identity:
-    return Identity(entry.pw_uid, entry.pw_gid, entry.pw_name)
+    return Identity(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir or "/")

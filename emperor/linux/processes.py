@@ -19,8 +19,9 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from math import inf
+from pathlib import Path
 
 from emperor.linux.ask import ask_each
 from emperor.linux.proc import BORN_TICKS, catches, children_of_thread, has_socket, state_fields
@@ -29,6 +30,7 @@ from emperor.model.ports import CannotLaunch, Exit
 from emperor.model.spec import Identity
 
 LOG_MODE = 0o640
+_LAST_CAPABILITY = Path("/proc/sys/kernel/cap_last_cap")
 _TRACED_SECONDS = 1.0
 _LONGEST_TRACED_SECONDS = 60.0
 
@@ -178,11 +180,29 @@ def _spawn(argv: Sequence[str], env: Mapping[str, str], fds: Mapping[int, int]) 
         )
 
 
-def as_identity(identity: Identity, argv: Sequence[str]) -> list[str]:
-    """`argv` run as that user, by setpriv(1): it costs a millisecond in the child and none here."""
+def as_identity(identity: Identity, argv: Sequence[str], *, no_new_privs: bool = True) -> list[str]:
+    """`argv` run as that user, by setpriv(1): it costs a millisecond in the child and none here.
+
+    It has no capabilities and can get none, and no program that it runs gives it further rights
+    (PR_SET_NO_NEW_PRIVS), unless `no_new_privs` is false. Root keeps its own.
+    """
+    if identity.uid == 0:
+        return list(argv)
     groups = "--clear-groups" if identity.user is None else "--init-groups"
     user = ["--reuid", str(identity.uid), "--regid", str(identity.gid), groups]
-    return ["setpriv", *user, "--", *argv]
+    none = _without_capabilities()
+    limits = [f"--inh-caps={none}"]
+    if no_new_privs:
+        limits += [f"--bounding-set={none}", "--no-new-privs"]
+    return ["setpriv", *user, *limits, "--", *argv]
+
+
+@lru_cache(maxsize=1)
+def _without_capabilities() -> str:
+    """All capabilities of this kernel, as setpriv drops them. It refuses `-all` on a kernel that
+    has more of them than it knows."""
+    last = int(_LAST_CAPABILITY.read_text(encoding="ascii"))
+    return ",".join(f"-cap_{number}" for number in range(last + 1))
 
 
 def open_log(path: str) -> int:

@@ -2,16 +2,34 @@
 
 import configparser
 import re
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from emperor.model.duration import format_duration, parse_duration
 from emperor.model.limits import LIMITS, Amount, Limit, Wanted, contradiction
+from emperor.model.setting_values import (
+    Python,
+    backlog_of,
+    boolean,
+    bound_of,
+    command_of,
+    ini_path,
+    mode_of,
+    one_of,
+    optional_path,
+    path_of,
+    positive_seconds,
+    pythons_of,
+    seconds,
+    size_of,
+    spelled_mode,
+    spelled_pythons,
+    spelled_size,
+    spelled_value,
+    whole_seconds,
+)
 from emperor.model.spec import Activation, OnChange, Repeat
 
 SECTION = "emperord"
@@ -19,14 +37,6 @@ SECTION = "emperord"
 
 class SettingsError(Exception):
     """A setting cannot be used. The message names the file and the line, or the flag."""
-
-
-@dataclass(frozen=True, slots=True)
-class Python:
-    """A uWSGI binary with a Python of its own, and the name by which an ini chooses it."""
-
-    name: str
-    binary: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,150 +88,12 @@ class Settings:
     tenant_cpu_max: int
     tenant_io_weight: int
     control_group: str
+    no_new_privs: bool
 
     def limits(self, of: str = "") -> Wanted:
         """The limits of each app, or those of each tenant: of "tenant_"."""
         names = [f.name for f in fields(Wanted) if hasattr(self, of + f.name)]
         return Wanted(**{name: getattr(self, of + name) for name in names})
-
-
-# A stop takes stop-timeout and some seconds, and systemd is told how long that is.
-LONGEST_SECONDS = 86_400.0
-_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
-
-
-def seconds(text: str) -> float:
-    """A duration in seconds, at most a day. Raises ValueError."""
-    value = parse_duration(text)
-    if value > LONGEST_SECONDS:
-        raise ValueError(f"must be at most {format_duration(LONGEST_SECONDS)}")
-    return value
-
-
-def positive_seconds(text: str) -> float:
-    """A duration in seconds, above 0 and at most a day. Raises ValueError."""
-    if not (value := seconds(text)):
-        raise ValueError("must be more than 0 seconds")
-    return value
-
-
-def whole_seconds(text: str) -> int:
-    """A duration that uWSGI's `idle` can hold: whole seconds in 31 bits. Raises ValueError."""
-    value = parse_duration(text)
-    if not value.is_integer():
-        raise ValueError("must be a whole number of seconds")
-    if value >= 2**31:
-        raise ValueError(f"must be less than {2**31} seconds")
-    return int(value)
-
-
-def boolean(text: str) -> bool:
-    """`true`, `yes`, `on`, `1` and their opposites. Raises ValueError."""
-    try:
-        return configparser.ConfigParser.BOOLEAN_STATES[text.lower()]
-    except KeyError:
-        raise ValueError("must be true or false") from None
-
-
-def one_of(kind: type[Activation] | type[OnChange] | type[Repeat]) -> Callable[[str], Any]:
-    """A parser for the values of an enumeration."""
-
-    def parse(text: str) -> Activation | OnChange | Repeat:
-        try:
-            return kind(text)
-        except ValueError:
-            choices = " or ".join(member.value for member in kind)
-            raise ValueError(f"must be {choices}") from None
-
-    return parse
-
-
-def _path(text: str) -> Path:
-    if not text.startswith("/"):
-        raise ValueError("must be an absolute path")
-    return Path(text)
-
-
-def _optional_path(text: str) -> Path | None:
-    return _path(text) if text else None
-
-
-def _ini_path(text: str) -> Path | None:
-    path = _optional_path(text)
-    if path is not None and path.suffix != ".ini":
-        raise ValueError("must be the path of a file whose name ends in .ini")
-    return path
-
-
-def _pythons(text: str) -> tuple[Python, ...]:
-    pythons: list[Python] = []
-    for part in text.split():
-        name, colon, path = part.partition(":")
-        if not (name and colon and path.startswith("/")):
-            raise ValueError("must be NAME:/path/to/uwsgi, several of them separated by blanks")
-        if name in {python.name for python in pythons}:
-            raise ValueError(f"names {name} twice")
-        pythons.append(Python(name, Path(path)))
-    return tuple(pythons)
-
-
-def _backlog(text: str) -> int:
-    value = int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
-    if not 1 <= value <= 65535:
-        raise ValueError("must be a number from 1 to 65535")
-    return value
-
-
-def _bound(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,9}", text):
-        raise ValueError("must be a number, 0 for no bound")
-    return int(text)
-
-
-def _size(text: str) -> int:
-    written = re.fullmatch("([0-9]{1,9})([KMG]?)", text)
-    if not written:
-        raise ValueError("must be a size such as 100M, 0 for no bound")
-    return int(written[1]) * _UNITS[written[2]]
-
-
-def _mode(text: str) -> int:
-    if not re.fullmatch("0?[0-7]{1,3}", text):
-        raise ValueError("must be an octal mode such as 0660")
-    return int(text, 8)
-
-
-def _command(text: str) -> tuple[str, ...]:
-    try:
-        return tuple(shlex.split(text))
-    except ValueError as error:
-        raise ValueError(f"must be a command in shell syntax: {error}") from error
-
-
-def _spelled(value: Any) -> str:
-    """The text of a value. A duration has a unit."""
-    if value is None:
-        return ""
-    if isinstance(value, Enum):
-        return str(value.value)
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return shlex.join(value)
-    return format_duration(value) if isinstance(value, float) else str(value)
-
-
-def _spelled_mode(mode: int) -> str:
-    return f"{mode:04o}"
-
-
-def _spelled_size(size: int) -> str:
-    unit = next(unit for unit in ("G", "M", "K", "") if size % _UNITS[unit] == 0)
-    return f"{size // _UNITS[unit]}{unit}" if size else "0"
-
-
-def _spelled_pythons(pythons: tuple[Python, ...]) -> str:
-    return " ".join(f"{python.name}:{python.binary}" for python in pythons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +106,7 @@ class Key:
     metavar: str
     parse: Callable[[str], Any]
     help: str
-    spell: Callable[[Any], str] = _spelled
+    spell: Callable[[Any], str] = spelled_value
 
     @property
     def field(self) -> str:
@@ -247,21 +119,21 @@ def _key(limit: Limit, of: str, default: str, text: str) -> Key:
 
 
 KEYS = (
-    Key("vassals-dir", "/etc/uwsgi/vassals", "DIR", _path,
+    Key("vassals-dir", "/etc/uwsgi/vassals", "DIR", path_of,
         "folder of the inis: DOMAIN.ini; _.DOMAIN.ini: subdomains"),
-    Key("vassal-defaults", "", "FILE", _ini_path,
+    Key("vassal-defaults", "", "FILE", ini_path,
         "an ini that uWSGI reads before each ini of vassals-dir"),
-    Key("sockets-dir", "/var/sockets", "DIR", _path, "folder of the sockets, DOMAIN/socket"),
-    Key("run-dir", "/run/emperord", "DIR", _path, "folder of activate.sock and control.sock"),
-    Key("log-dir", "/var/log/emperord", "DIR", _path, "folder of the apps' logs, DOMAIN.log"),
-    Key("log-max-size", "200M", "SIZE", _size,
-        "a log above this is cut to its end within a second; 0: no limit", _spelled_size),
-    Key("uwsgi-binary", "", "FILE", _optional_path,
+    Key("sockets-dir", "/var/sockets", "DIR", path_of, "folder of the sockets, DOMAIN/socket"),
+    Key("run-dir", "/run/emperord", "DIR", path_of, "folder of activate.sock and control.sock"),
+    Key("log-dir", "/var/log/emperord", "DIR", path_of, "folder of the apps' logs, DOMAIN.log"),
+    Key("log-max-size", "200M", "SIZE", size_of,
+        "a log above this is cut to its end within a second; 0: no limit", spelled_size),
+    Key("uwsgi-binary", "", "FILE", optional_path,
         "the uWSGI program; by default beside emperord's Python, else on PATH"),
-    Key("pythons", "", "LIST", _pythons,
+    Key("pythons", "", "LIST", pythons_of,
         "other uWSGI programs that an ini may choose: 3.12:/opt/uwsgi-3.12/bin/uwsgi ...",
-        _spelled_pythons),
-    Key("python-home", "", "DIR", _optional_path,
+        spelled_pythons),
+    Key("python-home", "", "DIR", optional_path,
         "home or virtualenv of apps that name none; by default the system's Python"),
     Key("activation", "fallback", "WAY", one_of(Activation),
         "fallback: requests wait for a boot in emperord; socket: on the socket"),
@@ -276,7 +148,7 @@ KEYS = (
         "delay between a first failure and the next start"),
     Key("throttle-max", "3m", "TIME", positive_seconds,
         "each further failure doubles the delay, up to this"),
-    Key("backlog", "4096", "N", _backlog,
+    Key("backlog", "4096", "N", backlog_of,
         "connections that a socket queues; at most net.core.somaxconn"),
     Key("on-change", "overlap", "WAY", one_of(OnChange),
         "overlap: a changed app boots beside the old one; restart: after it"),
@@ -284,30 +156,32 @@ KEYS = (
         "safe: a GET that its app has not answered runs once more; never: it gets 502"),
     Key("page-after", "2s", "TIME", seconds,
         "a browser that navigates and waits this long gets a waiting page"),
-    Key("pages-dir", "/etc/uwsgi/pages", "DIR", _path,
+    Key("pages-dir", "/etc/uwsgi/pages", "DIR", path_of,
         "folder of your own pages for visitors; each file is optional"),
-    Key("max-held", "12000", "N", _bound,
+    Key("max-held", "12000", "N", bound_of,
         "requests that wait for the boots of all apps; more get 503; 0: no limit"),
-    Key("max-held-per-domain", "6000", "N", _bound,
+    Key("max-held-per-domain", "6000", "N", bound_of,
         "requests that wait for the boot of one app; 0: no limit"),
-    Key("max-starting", "", "N", lambda text: _bound(text) if text else None,
+    Key("max-starting", "", "N", lambda text: bound_of(text) if text else None,
         "apps that boot at once; by default, two for each core; 0: no limit"),
-    Key("max-running", "0", "N", _bound,
+    Key("max-running", "0", "N", bound_of,
         "apps that run at once; the longest unused makes room; 0: no limit"),
-    Key("provision-command", "", "COMMAND", _command,
+    Key("provision-command", "", "COMMAND", command_of,
         "run with a domain that has no ini; may add the ini"),
     Key("provision-timeout", "30s", "TIME", positive_seconds,
         "time in which provision-command must add the ini"),
     Key("socket-owner", "root", "USER", str, "owner of the sockets"),
     Key("socket-group", "www-data", "GROUP", str,
         "group of the sockets; nginx's, so that nginx may connect"),
-    Key("socket-mode", "0660", "MODE", _mode, "mode of a socket while nginx may connect",
-        _spelled_mode),
+    Key("socket-mode", "0660", "MODE", mode_of, "mode of a socket while nginx may connect",
+        spelled_mode),
     *(_key(limit, "", limit.default, f"of each app: {limit.help}") for limit in LIMITS),
     *(_key(limit, "tenant-", limit.of_tenant, f"{limit.name} of all apps of one user together")
       for limit in LIMITS if limit.of_tenant is not None),
     Key("control-group", "emperor", "GROUP", str,
         "group of the administrators, who may do all with `emperorctl`"),
+    Key("no-new-privs", "true", "BOOL", boolean,
+        "programs with setuid, setgid or capabilities give apps no further rights"),
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """What a vassal is: the frozen specification that an ini and the settings add up to."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from emperor.model.limits import Own
@@ -47,11 +47,12 @@ class WireProtocol(Enum):
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The user that all processes of a vassal run as. `user` is None for a number without an entry
-    in passwd."""
+    in passwd. `home` is its folder: another one makes no other user."""
 
     uid: int
     gid: int
     user: str | None
+    home: str = field(default="/", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,8 @@ class Spec:
     equals its own option letter by letter, and unlinks a socket that is merely the same file.
     `foreign_sockets` are the addresses of the other sockets, and `inherited` those of them that can
     pass from one process of the app to the next. `drops_to` are the users and groups to which a
-    runtime that is started as root changes by itself, in the words of the ini.
+    runtime that is started as root changes by itself, in the words of the ini. `no_new_privs`: no
+    program gives its processes further rights by setuid, setgid or file capabilities (prctl(2)).
     """
 
     domain: str
@@ -126,6 +128,7 @@ class Spec:
     inherited: tuple[InheritedSocket, ...] = ()
     limits: Own | None = None
     drops_to: str = ""
+    no_new_privs: bool = True
 
     @property
     def runs_as(self) -> tuple[Identity | None, str]:

@@ -20,7 +20,7 @@ from emperor.linux.processes import as_identity
 from emperor.linux.trust import who_may_turn
 from emperor.model.ports import CannotLaunch
 from emperor.model.spec import Identity
-from emperor.uwsgi.command import clean_environment
+from emperor.uwsgi.environment import environment_of
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.homes import shows_packages_of_system
 from emperor.uwsgi.identity import ROOT
@@ -182,7 +182,7 @@ async def problem_of(sources: Sources, user: Identity, version: str) -> Problem 
     argv = [python, "-I", *site, "-c", looker, json.dumps(asdict(sources))]
     argv = argv if user.uid == os.geteuid() else as_identity(user, argv)
     try:
-        environment = clean_environment(os.environ)
+        environment = environment_of(user, os.environ)
         ended, printed = await run_command(argv, environment, _LONGEST_ANSWER, _LOOK_SECONDS)
     except (CannotLaunch, EndlessOutput, TimeoutError):
         return None

@@ -6,7 +6,8 @@ The options of the ini win over options before `--ini`, and lose to options afte
 from collections.abc import Mapping
 from pathlib import Path
 
-from emperor.model.spec import Spec, WireProtocol
+from emperor.model.spec import Identity, Spec, WireProtocol
+from emperor.uwsgi.environment import environment_of
 from emperor.uwsgi.options import PACKET_BYTES, Adoption, uwsgi_options
 
 # The descriptors of the listener and of the vassal's end of the emperor pipe. For an adoption by
@@ -30,15 +31,7 @@ VACUUM_GUARD = "kill -0 "
 # Runs in the app's Python before the app.
 _INSIDE = Path(__file__).with_name("inside.py")
 
-# uWSGI takes these variables for orders to it.
-_UWSGI_PREFIXES = ("UWSGI_", "LISTEN_", "NOTIFY_", "UPSTART_")
-# What Python and virtual environments read. An app must not see the environment of the daemon.
-_PYTHON_PLACES = frozenset({
-    "PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE", "PYTHONPLATLIBDIR", "PYTHONSTARTUP",
-    "PYTHONEXECUTABLE", "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "CONDA_PREFIX", "__PYVENV_LAUNCHER__",
-})  # fmt: skip
-# What systemd tells the daemon alone.
-_OF_THE_SERVICE = frozenset({"WATCHDOG_USEC", "STATE_DIRECTORY"})
+_OF_NO_USER = frozenset({"PATH", "LANG"})
 _BY_NAME_MAX_FD = "4096"
 
 # Every request that nginx lets in must reach the app: uWSGI closes the connection of a larger
@@ -93,26 +86,15 @@ def without_vacuum(pid: int) -> list[str]:
     return ["--exec-as-user-atexit", f"{VACUUM_GUARD}{pid} 2>/dev/null && kill -9 $PPID"]
 
 
-def clean_environment(inherited: Mapping[str, str]) -> dict[str, str]:
-    """The daemon's environment without the variables that uWSGI reads, and without those that
-    would show an app the Python packages of the daemon."""
-    kept = {
-        name: value
-        for name, value in inherited.items()
-        if not name.startswith(_UWSGI_PREFIXES)
-        and name not in _PYTHON_PLACES
-        and name not in _OF_THE_SERVICE
-    }
-    if (venv := inherited.get("VIRTUAL_ENV")) and "PATH" in kept:
-        places = kept["PATH"].split(":")
-        kept["PATH"] = ":".join(place for place in places if place != f"{venv}/bin")
-    return kept
-
-
-def environment(spec: Spec, inherited: Mapping[str, str], mark: str = "") -> dict[str, str]:
-    """The environment of the vassal: that of the daemon, the number of its end of the pipe, and the
-    `mark` of its processes, as "NAME=value"."""
-    env = clean_environment(inherited)
+def environment(
+    spec: Spec, user: Identity, inherited: Mapping[str, str], mark: str = ""
+) -> dict[str, str]:
+    """The environment of the vassal, which starts as `user`: the variables of this user, the number
+    of its end of the pipe, and the `mark` of its processes, as "NAME=value"."""
+    env = environment_of(user, inherited)
+    if spec.drops_to:
+        # It is root for a moment, and changes its user after that.
+        env = {name: value for name, value in env.items() if name in _OF_NO_USER}
     if mark:
         name, _, value = mark.partition("=")
         env[name] = value

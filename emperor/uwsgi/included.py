@@ -14,7 +14,7 @@ from emperor.linux.processes import as_identity
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
 from emperor.model.ports import CannotLaunch
 from emperor.model.spec import Identity
-from emperor.uwsgi.command import clean_environment
+from emperor.uwsgi.environment import environment_of
 from emperor.uwsgi.findings import Finding
 from emperor.uwsgi.ini import LOADERS, PLACEHOLDERS, Ini, Option, refers
 from emperor.uwsgi.resolver import option_lines, options_of_text
@@ -90,7 +90,7 @@ async def _read(path: str, identity: Identity | None) -> Iterable[tuple[int, str
         return option_lines(path)
     argv = as_identity(identity, ["head", "-c", str(LONGEST_DEFINITION), "--", path])
     try:
-        environment = clean_environment(os.environ)
+        environment = environment_of(identity, os.environ)
         longest = 2 * LONGEST_DEFINITION
         ended, printed = await run_command(argv, environment, longest, READ_SECONDS)
         return options_of_text(printed.encode(), path) if ended.code == 0 else ()

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from weakref import WeakSet
 
+from emperor.linux.accounts import own_user
 from emperor.linux.groups import ControlGroup, ControlGroups, entering, group_name
 from emperor.linux.holders import holder_of
 from emperor.linux.orphans import Family
@@ -91,6 +92,7 @@ class UwsgiLauncher:
         self._defaults = str(settings.vassal_defaults)
         self._bounds = bounds
         self._vassals = settings.vassals_dir
+        self._user = own_user()
         self._copies = IniCopies(settings.vassals_dir, settings.run_dir)
         self._log_dir = settings.log_dir
         self._loop = spawner.loop
@@ -228,12 +230,12 @@ class UwsgiLauncher:
         if options.vacuums and (running := self._of(spec.domain)):
             command[1:1] = without_vacuum(running[0].pid)
         if spec.identity is not None:
-            command = as_identity(spec.identity, command)
+            command = as_identity(spec.identity, command, no_new_privs=spec.no_new_privs)
         limits = self._bounds.limits_of(spec)
         open_files = self._bounds.open_files_of(limits)
         entrances = passed.group.entrances if passed.group else ()
         command = entering(entrances, open_files, limits.nice, command)
-        env = environment(spec, os.environ, mark_of(ref).variable)
+        env = environment(spec, spec.identity or self._user, os.environ, mark_of(ref).variable)
         try:
             if passed.group is not None:
                 passed.group.make(limits)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from emperor.model.access import Kind, Way
 from emperor.model.spec import Identity
+from emperor.uwsgi.environment import PATH
 from emperor.uwsgi.ini import Ini
 from emperor.uwsgi.paths import Files, Need, problem_at
 from emperor.uwsgi.users import name_of
@@ -33,7 +34,6 @@ _ENTER = frozenset({"cd", "chdir"})
 _PLAIN = re.compile(r"/[\w./-]*")
 _NAME = re.compile(r"\w[\w./-]*")
 _EXIT = re.compile(r"exit\s+0*[1-9]\d*\s*")
-_SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # The text of a problem, and its cure.
 Problem = tuple[str, str]
@@ -60,7 +60,7 @@ def searched(ini: Ini) -> Sequence[str] | None:
     """Where the shell looks for the programs of an ini. None where the ini itself decides that."""
     if any(each.key == "env" and each.value.startswith("PATH=") for each in ini.options):
         return None
-    return f"{os.environ.get('PATH', '')}:{_SEARCHED}".split(":")
+    return PATH.split(":")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from emperor.linux.accounts import own_user
 from emperor.linux.commands import EndlessOutput, run_command
 from emperor.linux.processes import as_identity
 from emperor.linux.trust import others_may_write, who_may_turn
@@ -28,7 +29,8 @@ from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
 from emperor.model.ports import CannotLaunch, Exit, Gate
 from emperor.model.spec import Identity
 from emperor.uwsgi.blame import blamed
-from emperor.uwsgi.command import END_OF_BLOCK, clean_environment
+from emperor.uwsgi.command import END_OF_BLOCK
+from emperor.uwsgi.environment import environment_of
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import LOADERS, PLACEHOLDERS, PLUGIN_KEYS, Ini, Option, lines_of, text_of
 
@@ -225,13 +227,12 @@ class Resolver:
         argv = [self._uwsgi, *arguments]
         if identity is not None:
             argv = as_identity(identity, argv)
+        environment = environment_of(identity or own_user(), os.environ)
         # uWSGI resolves %v, %d and relative includes against its working directory.
         argv = [*_FIRST_TO_GO, "env", "-C", self._folder, *argv]
         try:
             async with asyncio.timeout(self._seconds):
-                ended, printed = await run_command(
-                    argv, clean_environment(os.environ), LONGEST_ANSWER
-                )
+                ended, printed = await run_command(argv, environment, LONGEST_ANSWER)
         except CannotLaunch as error:
             raise CannotResolve(str(error)) from error
         except EndlessOutput as error:

@@ -12,7 +12,8 @@ from typing import Any
 from emperor.model.definition import FileOwner
 from emperor.model.domain import is_domain
 from emperor.model.limits import BY_NAME
-from emperor.model.settings import KEYS, Settings, boolean
+from emperor.model.setting_values import boolean
+from emperor.model.settings import KEYS, Settings
 from emperor.model.spec import Identity, OnChange, Spec
 from emperor.uwsgi.command import BEHIND_INI
 from emperor.uwsgi.identity import ROOT, Accounts, identity_of, is_administrator
@@ -41,8 +42,8 @@ _OVERRIDES = {
     key.name: key
     for key in KEYS
     if key.name in {
-        "activation", "backlog", "idle", "need-app", "on-change", "repeat", "start-timeout",
-        "stop-timeout",
+        "activation", "backlog", "idle", "need-app", "no-new-privs", "on-change", "repeat",
+        "start-timeout", "stop-timeout",
     }
 }  # fmt: skip
 _TIMEOUTS = frozenset({"start-timeout", "stop-timeout"})
@@ -101,7 +102,7 @@ def spec_of(
     for sockets that cannot be bound, and where no worker would accept requests.
     """
     last = ini.last
-    settings = _overridden(settings, ini, may_lengthen=is_administrator(owner, accounts))
+    settings = _overridden(settings, ini, is_roots=is_administrator(owner, accounts))
     _refuse_forbidden_options(ini)
     _refuse_no_workers(ini, last)
     socket = socket_of(domain, ini, settings, last)
@@ -129,6 +130,7 @@ def spec_of(
         inherited=socket.inherited,
         head_bytes=_head_bytes(last.get("buffer-size")),
         drops_to=_drops_to(ini, identity or accounts.daemon),
+        no_new_privs=settings.no_new_privs,
         limits=own_limits(ini, is_administrator(owner, accounts)) if ini.emperor else None,
     )
 
@@ -317,7 +319,7 @@ def whole_number(option: Option) -> int:
     return value
 
 
-def _overridden(settings: Settings, ini: Ini, may_lengthen: bool) -> Settings:
+def _overridden(settings: Settings, ini: Ini, is_roots: bool) -> Settings:
     """The settings for one vassal. The ini of a tenant can shorten timeouts and not lengthen them,
     since a stop of the machine waits for all vassals, and a boot holds requests."""
     values: dict[str, Any] = {}
@@ -329,8 +331,11 @@ def _overridden(settings: Settings, ini: Ini, may_lengthen: bool) -> Settings:
         except ValueError as error:
             cause = f"cannot use {option.key} = {option.value!r} in [emperor]: {error}"
             raise option.broken(cause, "") from error
-        if key.name in _TIMEOUTS and not may_lengthen:
+        if key.name in _TIMEOUTS and not is_roots:
             values[key.field] = min(values[key.field], getattr(settings, key.field))
+        if key.name == "no-new-privs" and not (is_roots or values[key.field]):
+            cause = "no-new-privs = false may stand in an ini of root's alone"
+            raise option.broken(cause, "drop it, or have root own the ini")
     return replace(settings, **values) if values else settings
 
 

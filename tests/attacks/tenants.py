@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 
 from tests.backend import Backend
+from tests.eventually import eventually
 
 # Users of Debian that own nothing else here, and that every machine has.
 MALLORY, ALICE = "games", "lp"
@@ -29,6 +30,22 @@ class Tenants(Backend):
         draft.write_text(f"{self.ini(domain, app, **options)}\n[emperor]\n{more}\n")
         os.chown(draft, UIDS[tenant], -1)
         draft.rename(self.vassals / f"{domain}.ini")
+
+    def refuse(self, tenant: str, domain: str, text: str, error: str, mode: int = 0o644) -> None:
+        """Drop an ini of that tenant's, see that it is refused with that error, and remove it."""
+        draft = self.folder / f"{domain}.draft"
+        draft.write_text(text)
+        os.chown(draft, UIDS[tenant], -1)
+        draft.chmod(mode)
+        draft.rename(self.vassals / f"{domain}.ini")
+        assert error in str(eventually(lambda: self.refusals().get(domain)))
+        self.remove(domain)
+        eventually(lambda: domain not in self.refusals())
+
+    def refusals(self) -> dict[str, str]:
+        """The inis that are not served, each with its sentence."""
+        report = self.call("GET", "/v1/status")[1]
+        return {refusal["domain"]: refusal["error"] for refusal in report["refused"]}
 
     def program(self, name: str, script: str) -> str:
         """A program of a tenant's: a shell script."""

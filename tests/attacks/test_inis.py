@@ -3,7 +3,6 @@
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,12 +10,6 @@ from tests.attacks.peers import as_tenant, emperorctl
 from tests.attacks.tenants import ALICE, MALLORY, UIDS, Tenants
 from tests.backend import Daemon
 from tests.eventually import eventually
-
-
-def refusals(daemon: Daemon) -> dict[str, str]:
-    """The inis that are not served, each with its sentence."""
-    report: dict[str, Any] = daemon.call("GET", "/v1/status")[1]
-    return {refusal["domain"]: refusal["error"] for refusal in report["refused"]}
 
 
 @pytest.mark.parametrize("mode", [0o666, 0o646, 0o664])
@@ -29,13 +22,13 @@ def test_an_ini_that_mallory_can_write_is_refused(tenants: Tenants, owner: str, 
     os.chown(draft, UIDS[owner], 60)
     draft.chmod(mode)
     draft.rename(tenants.vassals / "open.example.ini")
-    error = eventually(lambda: refusals(tenants).get("open.example"))
+    error = eventually(lambda: tenants.refusals().get("open.example"))
     assert error and error.startswith(
         "cannot read open.example.ini: others than its owner may write to it; chmod go-w it"
     )
     tenants.remove("open.example")
     tenants.until("open.example", None)
-    eventually(lambda: "open.example" not in refusals(tenants))
+    eventually(lambda: "open.example" not in tenants.refusals())
 
 
 def test_mallory_changes_no_ini_in_an_open_folder(tenants: Tenants) -> None:

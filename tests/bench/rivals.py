@@ -9,8 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
+from emperor.linux.accounts import own_user
 from emperor.model.spec import Spec
-from emperor.uwsgi.command import LISTENER_FD, argv, clean_environment
+from emperor.uwsgi.command import LISTENER_FD, argv
+from emperor.uwsgi.environment import environment_of
 from emperor.uwsgi.options import UwsgiOptions
 from tests.bench.place import running, serving
 from tests.eventually import eventually
@@ -55,7 +57,7 @@ class Bare:
             self._pid = os.posix_spawn(
                 UWSGI,
                 argv(str(UWSGI), spec),
-                clean_environment(os.environ),
+                environment_of(own_user(), os.environ),
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),

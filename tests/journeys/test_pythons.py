@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import pytest
 
+from emperor.uwsgi.environment import PATH
 from emperor.uwsgi.pythons import OWN_VERSION
 from tests.backend import APPS, BIN, Backend
 from tests.eventually import eventually
@@ -86,7 +87,7 @@ def test_variables_of_the_daemon_lead_no_app_to_its_packages(
     told = tell(backend, "only_there")
     assert told["module"] == "No module named 'only_there'"
     assert not places.keys() & told["environment"].keys()
-    assert told["environment"]["PATH"] == os.environ["PATH"]
+    assert told["environment"]["PATH"] == PATH
 
 
 def test_the_virtualenv_of_the_page_is_that_of_the_app(backend: Backend, folder: Path) -> None:

@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import emperor.uwsgi.command
-from emperor.model.spec import Spec, WireProtocol
+from emperor.model.spec import Identity, Spec, WireProtocol
 from emperor.uwsgi.command import BEHIND_INI, argv, environment
+from emperor.uwsgi.environment import PATH
 from emperor.uwsgi.options import Adoption, UwsgiOptions
 
 SPEC = Spec("a.example", "a.example.ini", "/s/a.example/socket", UwsgiOptions(need_app=True))
+ALICE = Identity(1001, 1001, "alice", "/home/alice")
 
 
 def before_and_after_ini(spec: Spec) -> tuple[str, str]:
@@ -68,24 +70,24 @@ def test_an_adoption_by_name_uses_the_spelling_of_the_ini() -> None:
     assert "socket" not in before, "the ini names it"
     before, _ = before_and_after_ini(replace(spec, runtime=replace(options, names_socket=False)))
     assert "--socket /s/a.example/socket" in before
-    assert environment(spec, {})["UWSGI_RELOADS"] == "-1"
+    assert environment(spec, ALICE, {})["UWSGI_RELOADS"] == "-1"
 
 
-def test_no_variable_that_uwsgi_reads_is_inherited() -> None:
-    inherited = {
-        "PATH": "/bin", "UWSGI_RELOADS": "3", "LISTEN_FDS": "1", "NOTIFY_SOCKET": "/x",
-        "UPSTART_FDS": "4", "WATCHDOG_USEC": "5",
+def test_the_environment_is_a_short_list() -> None:
+    of_the_daemon = {
+        "PATH": "/venv/bin:/bin", "LANG": "de_DE.UTF-8", "HOME": "/root", "USER": "root",
+        "WATCHDOG_PID": "1", "INVOCATION_ID": "2", "JOURNAL_STREAM": "3:4", "NOTIFY_SOCKET": "/x",
+        "LISTEN_FDS": "1", "UWSGI_RELOADS": "3", "PYTHONPATH": "/venv/lib", "VIRTUAL_ENV": "/venv",
     }  # fmt: skip
-    assert environment(SPEC, inherited) == {"PATH": "/bin", "UWSGI_EMPEROR_FD": "4"}
-
-
-def test_no_variable_shows_an_app_the_packages_of_the_daemon() -> None:
-    inherited = {
-        "PATH": "/venv/bin:/bin", "VIRTUAL_ENV": "/venv", "PYTHONHOME": "/venv",
-        "PYTHONPATH": "/venv/lib", "PYTHONUSERBASE": "/venv", "PYTHONUNBUFFERED": "1",
+    rest = {"LANG": "de_DE.UTF-8", "PATH": PATH, "UWSGI_EMPEROR_FD": "4"}
+    assert environment(SPEC, ALICE, of_the_daemon, "MARK=5") == rest | {
+        "HOME": "/home/alice", "USER": "alice", "LOGNAME": "alice", "MARK": "5",
     }  # fmt: skip
-    env = environment(SPEC, inherited)
-    assert env == {"PATH": "/bin", "PYTHONUNBUFFERED": "1", "UWSGI_EMPEROR_FD": "4"}
+    nameless = Identity(4711, 4711, None)
+    assert environment(SPEC, nameless, of_the_daemon) == rest | {"HOME": "/"}
+    root = Identity(0, 0, "root", "/root")
+    assert environment(replace(SPEC, drops_to="uid = 7"), root, of_the_daemon) == rest
+    assert environment(SPEC, ALICE, {})["LANG"] == "C.UTF-8"
 
 
 def test_the_ini_can_override_the_home_of_python() -> None:

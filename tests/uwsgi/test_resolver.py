@@ -43,15 +43,12 @@ def values(ini: Ini, key: str) -> list[tuple[str, int]]:
     return [(option.value, option.line) for option in ini.options if option.key == key]
 
 
-async def test_placeholders_of_each_kind_are_resolved(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SITES", "/var/sockets")
+async def test_placeholders_of_each_kind_are_resolved(folder: Path) -> None:
     (folder / "idle.txt").write_text("600\n")
     ini = await resolve(
-        folder, "name = %n\nsocket = $(SITES)/%(name)/socket\nidle = @(idle.txt)\nlisten = %k"
+        folder, "name = %n\nsocket = /var/$(USER)/%(name)/socket\nidle = @(idle.txt)\nlisten = %k"
     )
-    assert values(ini, "socket") == [("/var/sockets/www.a.example/socket", 3)]
+    assert values(ini, "socket") == [("/var/root/www.a.example/socket", 3)]
     assert values(ini, "idle") == [("600", 4)]
     assert values(ini, "listen") == [(str(os.cpu_count()), 5)]
     assert ini.needs_uwsgi is None

@@ -1,0 +1,21 @@
+"""The environment of what runs as the user of an app: a short list.
+
+What systemd or a shell told the daemon is not for apps.
+"""
+
+from collections.abc import Mapping
+
+from emperor.model.spec import Identity
+
+# What systemd gives services.
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_LANG = "C.UTF-8"
+
+
+def environment_of(user: Identity, inherited: Mapping[str, str]) -> dict[str, str]:
+    """The variables of that user. `inherited` are those of this process, which tell the language of
+    the machine (locale.conf(5))."""
+    environment = {"PATH": PATH, "LANG": inherited.get("LANG", _LANG), "HOME": user.home}
+    if user.user is not None:
+        environment |= {"USER": user.user, "LOGNAME": user.user}
+    return environment
