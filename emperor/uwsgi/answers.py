@@ -1,7 +1,6 @@
 """Finds inis that name an app, or files, and yet answer no request for `/`."""
 
 import os
-import re
 from collections.abc import Iterator
 
 from emperor.model.access import Kind, Way
@@ -9,6 +8,7 @@ from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import PLUGIN_KEYS, Ini, Option, is_off, refers
 from emperor.uwsgi.paths import Files
 from emperor.uwsgi.places import places
+from emperor.uwsgi.routes import jumps
 from emperor.uwsgi.spec import APPS, MOUNTED_FILES
 from emperor.uwsgi.users import Users
 
@@ -16,16 +16,13 @@ _MOUNTS = frozenset({"mount", "worker-mount"})
 _HOSTS = frozenset({"vhost", "vhost-host", "virtual-host", "virtualhost"})
 _MAPS = frozenset({"static-map", "static-map2"})
 _FOLDERS = frozenset({"check-static", "static-check"})
-_OF_REPLIES = re.compile(r"(?:error|response|final)-")
-# uWSGI searches the labels that come after the jump (core/routing.c).
-_GOTO = re.compile(r"(?:\S+ )?goto:(?P<label>\S+)")
 
 
 def unanswered(ini: Ini, folder: str, users: Users, files: Files) -> Iterator[Finding]:
     """An error for each of them. `folder` is the one in which uWSGI starts."""
     yield from _mounts(ini)
     yield from _hosts(ini)
-    yield from _jumps(ini)
+    yield from jumps(ini)
     if APPS.isdisjoint(ini.last):
         yield from _index(ini, folder, users, files)
 
@@ -64,24 +61,6 @@ def _is_python(target: str) -> bool:
 
 def _is_on(last: dict[str, Option], key: str) -> bool:
     return key in last and not is_off(last[key].value)
-
-
-def _jumps(ini: Ini) -> Iterator[Finding]:
-    """Jumps to a label that is not below. A jump of each request is an error."""
-    routes = [
-        each for each in ini.options if "route" in each.key and not _OF_REPLIES.match(each.key)
-    ]
-    for number, option in enumerate(routes):
-        match = _GOTO.fullmatch(option.value)
-        if match is None or refers(option.value):
-            continue
-        below = [each.value for each in routes[number + 1 :] if each.key == "route-label"]
-        if match["label"] not in below:
-            severity = Severity.ERROR if option.key == "route-run" else Severity.WARNING
-            text = (
-                f"there is no route-label = {match['label']} below, so such requests get no answer"
-            )
-            yield Finding(option.line, severity, text, "add the label below this line")
 
 
 def _index(ini: Ini, folder: str, users: Users, files: Files) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ from emperor.uwsgi.ini import (
 from emperor.uwsgi.lost_app import LostApp, lost_app
 from emperor.uwsgi.options import PACKET_BYTES, Adoption, uwsgi_options
 from emperor.uwsgi.places import places
+from emperor.uwsgi.routes import answering_route, is_for_all, silent_route
 from emperor.uwsgi.sockets import normal_address, shared_socket, spelled_address, spoken
 from emperor.uwsgi.spec import APPS, EMPEROR_KEYS, HELPERS, ROUTERS, whole_number
 
@@ -163,7 +164,7 @@ _ERRORS_OF = {
 # These answer requests too, beside the apps that `need-app` knows. Without an index, files alone
 # answer no request for `/`.
 ANSWERS = APPS | {
-    "worker-exec", "worker-exec2", "python-worker-override", "static-index", "route-run", "symcall",
+    "worker-exec", "worker-exec2", "python-worker-override", "static-index", "symcall",
     "cgi", "php-app", "php-docroot", "lua", "emperor", "pyrun", "py", "python", "pyshell",
 }  # fmt: skip
 # A uWSGI without the library ignores the option.
@@ -361,19 +362,31 @@ def _open_block(ini: Ini) -> Iterator[Finding]:
 def _whole(ini: Ini, spec: Spec) -> Iterator[Finding]:
     keys = {option.key for option in ini.options}
     if keys.isdisjoint(ANSWERS) and _stood_for(ini).isdisjoint(ANSWERS):
-        lost = lost_app(ini, APPS, _SPELLED_RIGHT)
-        text = f"it names no app, so every request would be answered with an error: {lost.text}"
-        if loader := next((each for each in ini.options if each.key in LOADERS), None):
-            text = f"it names no app, and {loader.key} = {loader.value} brought none"
-            cure = "name the app here, or in the section that this names"
-            if library := _LIBRARIES.get(loader.key):
-                cure = f"name the app here, or use a uWSGI that was built with {library}"
-            lost = LostApp(loader.line, text, cure)
-        elif static := next((option for option in ini.options if option.key in _STATIC), None):
-            text = f"it names no app, and {static.key} without an index answers no request for /"
-            lost = LostApp(static.line, text, "name the app, or set static-index = index.html")
-        yield Finding(lost.line, Severity.ERROR, text, lost.cure)
+        yield from _without_app(ini)
     if (spec.identity is None or spec.identity.uid == 0) and "uid" not in keys:
         reason = "[emperor] names root" if ini.attribute("uid") else "it names no user"
         text = f"{reason}, so the app runs as root"
         yield Finding(0, Severity.WARNING, text, "set uid in a section [emperor] to another user")
+
+
+def _without_app(ini: Ini) -> Iterator[Finding]:
+    if route := answering_route(ini):
+        if not is_for_all(route):
+            text = f"it names no app, so only what {route.key} = {route.value} is for has an answer"
+            yield Finding(route.line, Severity.NOTE, text, "name the app if there is one")
+        return
+    lost = lost_app(ini, APPS, _SPELLED_RIGHT)
+    text = f"it names no app, so every request would be answered with an error: {lost.text}"
+    if loader := next((each for each in ini.options if each.key in LOADERS), None):
+        text = f"it names no app, and {loader.key} = {loader.value} brought none"
+        cure = "name the app here, or in the section that this names"
+        if library := _LIBRARIES.get(loader.key):
+            cure = f"name the app here, or use a uWSGI that was built with {library}"
+        lost = LostApp(loader.line, text, cure)
+    elif static := next((option for option in ini.options if option.key in _STATIC), None):
+        text = f"it names no app, and {static.key} without an index answers no request for /"
+        lost = LostApp(static.line, text, "name the app, or set static-index = index.html")
+    elif route := silent_route(ini):
+        text = f"it names no app, and {route.key} = {route.value} answers no request"
+        lost = LostApp(route.line, text, "name the app, or use redirect:, static: or break:404")
+    yield Finding(lost.line, Severity.ERROR, text, lost.cure)

@@ -11,13 +11,14 @@ PLAIN = "socket = 127.0.0.1:PORT\n"
 @dataclass(frozen=True, slots=True)
 class Case:
     """An ini with the [uwsgi] options `text`, which may go on with [emperor]. `says` is a part of
-    what `check` prints about it. `after`: the case whose app must run already. `speaks_http`: its
-    socket is for a front end that speaks http."""
+    what `check` prints about it. `status` is that of an answer, if there is one. `after`: the case
+    whose app must run already. `speaks_http`: its socket is for a front end that speaks http."""
 
     name: str
     text: str
     serves: bool
     says: str = "would be served"
+    status: int = 200
     owner: str = "root"
     mode: int = 0o644
     after: str = ""
