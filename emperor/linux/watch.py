@@ -8,18 +8,30 @@ import errno
 import logging
 import os
 import stat
-from asyncio import AbstractEventLoop
-from collections.abc import Callable
+from asyncio import AbstractEventLoop, TimerHandle
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from struct import Struct
 
 from inotify_simple import Event, INotify, flags, parse_events
 
+from emperor.model.allowance import Allowance
+
 log = logging.getLogger("emperord.watch")
 
-# Some thousand events, which take a few milliseconds. The loop calls again for the others.
+# Some thousand events, which take a few milliseconds. All that the kernel queues is eight times as
+# much (fs.inotify.max_queued_events).
 _BYTES_AT_ONCE = 1 << 16
+_READS_AT_ONCE = 8
+# A tenant can change its ini a million times a second. So many readings at once, and in a second.
+_READS = 20, 10.0
+# The kernel drops events then, and all inis have to be looked at.
+_OVERFLOWS = 2, 0.2
+# struct inotify_event: wd, mask, cookie, and the length of the name that follows.
+_HEAD_BYTES = 16
+_NAME_LENGTH = Struct("I")
 # For what inotify cannot see: another target of a link, a write by mmap, an ancestor that moved.
 RESCAN_SECONDS = 60.0
 
@@ -92,6 +104,9 @@ class FolderWatch:
         # Device and inode of the folder that is watched; None while that is an ancestor of it.
         self._identity: tuple[int, int] | None = None
         self._inotify: INotify | None = None
+        self._reads, self._overflows = Allowance(*_READS), Allowance(*_OVERFLOWS)
+        self._pause: TimerHandle | None = None
+        self._scan: TimerHandle | None = None
         self._problem = ""
         self._seek_again()
         self._timer = loop.call_later(rescan_seconds, self._rescan)
@@ -99,6 +114,8 @@ class FolderWatch:
     def close(self) -> None:
         """Stop watching."""
         self._timer.cancel()
+        for pending in filter(None, (self._pause, self._scan)):
+            pending.cancel()
         if self._inotify is not None:
             self._loop.remove_reader(self._inotify.fileno())
             self._inotify.close()
@@ -108,7 +125,7 @@ class FolderWatch:
         everything = lost = False
         for event in _events(inotify):
             if event.mask & flags.Q_OVERFLOW:
-                everything = True
+                everything |= self._may_scan()
                 self._ripening.being_written.clear()
             elif event.wd == self._parent_watch and self._identity is not None:
                 lost |= event.name == self._folder.name or bool(event.mask & _WATCH_IS_LOST)
@@ -128,6 +145,25 @@ class FolderWatch:
             self._on_change(Changes(everything=True))
         elif names:
             self._on_change(Changes(frozenset(names)))
+        if wait := self._reads.take(self._loop.time()):
+            self._loop.remove_reader(inotify.fileno())
+            self._pause = self._loop.call_later(wait, self._listen, inotify)
+
+    def _listen(self, inotify: INotify) -> None:
+        self._loop.add_reader(inotify.fileno(), self._read, inotify)
+
+    def _may_scan(self) -> bool:
+        """Whether all is to be read now, since events were lost; if not, it is a little later."""
+        if self._scan is not None:
+            return False
+        if wait := self._overflows.take(self._loop.time()):
+            self._scan = self._loop.call_later(wait, self._scan_late)
+        return True
+
+    def _scan_late(self) -> None:
+        """Read what has changed since the last scan for lost events, whether or not some were."""
+        self._scan = None
+        self._on_change(Changes(everything=True))
 
     def _rescan(self) -> None:
         self._timer = self._loop.call_later(self._rescan_seconds, self._rescan)
@@ -183,7 +219,7 @@ class FolderWatch:
                 self._inotify = INotify(nonblocking=True)
             except OSError as error:
                 raise cannot_watch(self._folder, error) from error
-            self._loop.add_reader(self._inotify.fileno(), self._read, self._inotify)
+            self._listen(self._inotify)
         return self._inotify
 
     def _watch_nearest(self, inotify: INotify) -> Path:
@@ -202,12 +238,29 @@ class FolderWatch:
 
 
 def _events(inotify: INotify) -> list[Event]:
-    try:
-        data = os.read(inotify.fileno(), _BYTES_AT_ONCE)
-    except BlockingIOError:
-        return []
-    events: list[Event] = parse_events(data)
+    """All events, without those that come again later. A storm has the same few thousands of
+    times, and to parse an event takes longer than to compare it."""
+    last: dict[bytes, None] = {}
+    with suppress(BlockingIOError):
+        for _ in range(_READS_AT_ONCE):
+            data = os.read(inotify.fileno(), _BYTES_AT_ONCE)
+            for event in _records(data):
+                last.pop(event, None)
+                last[event] = None
+            if len(data) < _BYTES_AT_ONCE // 2:
+                break
+    events: list[Event] = parse_events(b"".join(last))
     return events
+
+
+def _records(data: bytes) -> Iterator[bytes]:
+    """The events of inotify(7), each as it was read."""
+    begin = 0
+    while begin < len(data):
+        (length,) = _NAME_LENGTH.unpack_from(data, begin + _HEAD_BYTES - _NAME_LENGTH.size)
+        end = begin + _HEAD_BYTES + length
+        yield data[begin:end]
+        begin = end
 
 
 def _add_watch(inotify: INotify, path: Path, mask: int) -> int:

@@ -1,20 +1,25 @@
 """The emperor's end of a vassal's pipe: single bytes, both ways (uWSGI's emperor protocol).
 
-An app can write to the pipe, and send descriptors along with a byte (SCM_RIGHTS). uWSGI never does
-so, and what may become of them is in linux/discard. So the pipe of such an app is not read on.
+An app can write to the pipe, as fast as it likes: then it is read a few times a second. It can send
+descriptors along with a byte (SCM_RIGHTS). uWSGI never does so, and what may become of them is in
+linux/discard. So the pipe of such an app is not read on.
 """
 
 import contextlib
 import socket
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
 
 from emperor.linux.discard import SentDescriptors, close_unread, peek
+from emperor.model.allowance import Allowance
 from emperor.model.ports import Message
 
 GRACEFUL_STOP = b"\x02"
 _MESSAGES = {message.value: message for message in Message}
 _AT_ONCE = 64
+# How often the bytes of one process are read. A uWSGI says four things in its life, and one more
+# for each worker that it replaces.
+_BURST, _PER_SECOND = 50, 5.0
 _SO_PASSRIGHTS = 83  # asm-generic/socket.h; from Linux 6.16 on
 
 
@@ -34,8 +39,12 @@ class Pipe:
         self.on_message = on_message
         # Called once, when no worker has the other end any more.
         self.on_end: Callable[[], None] | None = None
+        # Called when the app sends more than is read at once.
+        self.on_flood: Callable[[], None] | None = None
         # Called once, when the app has sent descriptors: no message comes after that.
         self.on_descriptors: Callable[[], None] | None = None
+        self._allowance = Allowance(_BURST, _PER_SECOND)
+        self._pause: TimerHandle | None = None
         near.setblocking(False)
         with contextlib.suppress(OSError):
             near.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 0)
@@ -78,12 +87,28 @@ class Pipe:
         """Close both ends, also for other processes that have them. A vassal that still runs takes
         it for the death of the emperor, and ends."""
         if self._near.fileno() != -1:
-            self._loop.remove_reader(self._near)
+            self._stop_reading()
             with contextlib.suppress(OSError):
                 # No byte comes after this.
                 self._near.shutdown(socket.SHUT_RDWR)
             close_unread(self._near)
         self.close_far()
+
+    def _stop_reading(self) -> None:
+        self._loop.remove_reader(self._near)
+        if self._pause is not None:
+            self._pause.cancel()
+
+    def _rest(self) -> None:
+        """Read nothing for a while, if there was much to read lately."""
+        wait = self._allowance.take(self._loop.time())
+        if wait and self._near.fileno() != -1:
+            self._loop.remove_reader(self._near)
+            self._pause = self._loop.call_later(
+                wait, self._loop.add_reader, self._near, self._readable
+            )
+            if self.on_flood is not None:
+                self.on_flood()
 
     def _readable(self) -> None:
         try:
@@ -112,3 +137,4 @@ class Pipe:
             # Only now. Should the daemon die before this, the next one reads the bytes again.
             if self._near.fileno() != -1:
                 self._near.recv(len(data))
+            self._rest()

@@ -11,6 +11,7 @@ from emperor.linux.orphans import Family, Known, Mark, OrphanHunt, descendants
 from emperor.linux.pidfile import Succession, correct_pidfiles
 from emperor.linux.proc import parent_of
 from emperor.linux.processes import LedProcess
+from emperor.model.admission import Bursts
 from emperor.model.limit_hits import Hit
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotLaunch, Exit, Message, ProcessEvents
@@ -105,6 +106,8 @@ class UwsgiProcess:
         self._hit: Hit | None = None
         pipe.on_end = self._workers_exited
         pipe.on_descriptors = self._sent_descriptors
+        pipe.on_flood = self._floods
+        self._bursts = Bursts()
 
     def start(self) -> None:
         """Spawn the master. Raises CannotLaunch, and then nothing is left open."""
@@ -241,6 +244,14 @@ class UwsgiProcess:
         is_replaced = uwsgi_options(self.spec).vacuums and self.other() is not None
         if self._process is not None and is_replaced:
             self._process.kill()
+
+    def _floods(self) -> None:
+        if self._bursts.begins(self.spec.domain, self._loop.time()):
+            log.warning(
+                "%s: it sends bytes to emperord without end, which uWSGI never does; few of them"
+                " are read",
+                self.spec.domain, extra=about(self.spec.domain),
+            )  # fmt: skip
 
     def _sent_descriptors(self) -> None:
         log.warning(

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -9,12 +11,20 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.attacks.peers import as_tenant
 from tests.attacks.tenants import ALICE, MALLORY, UIDS, Tenants, hits
 from tests.eventually import eventually
 from tests.nginx_server import Nginx
 
 HERS = "alice.example"
 MOST_HELD = 40
+TOUCH = """\
+import os, sys
+print("begun", flush=True)
+while True:
+    for file in sys.argv[1:]:
+        os.utime(file)
+"""
 MANY = [f"mallory{number}.example" for number in range(24)]
 
 
@@ -100,15 +110,14 @@ def test_held_requests_give_way_to_a_neighbours(
 def test_inis_that_hang_keep_no_neighbours_ini_unread(tenants: Tenants) -> None:
     """Nor an upgrade. uWSGI hangs on each of them for ten seconds."""
     tenants.expect("cannot serve mallory.*ini: ")
-    pipe = tenants.folder / "pipe"
+    pipe = tenants.folder / "pipe.ini"
     os.mkfifo(pipe)
-    pipe.chmod(0o666)
     for domain in MANY:
         tenants.drop_of(MALLORY, domain, include=str(pipe))
     eventually(lambda: readings(tenants) == 1, what="uWSGI reads one of them")
     tenants.host(ALICE, HERS, if_env="NO_SUCH", endif="")
     assert readings(tenants) <= 1
-    assert len(tenants.lines("cannot serve mallory")) <= 2
+    assert len(tenants.lines("cannot serve mallory")) <= 2, "the machine may be busy"
     assert tenants.call("POST", "/v1/upgrade")[0] == 202
     eventually(lambda: tenants.lines("took over"), what="the new version serves")
     for domain in MANY:
@@ -117,6 +126,62 @@ def test_inis_that_hang_keep_no_neighbours_ini_unread(tenants: Tenants) -> None:
     assert tenants.get(HERS).status == 200
     tenants.remove(HERS)
     tenants.until(HERS, None)
+
+
+@contextmanager
+def touching(tenants: Tenants, *domains: str) -> Iterator[None]:
+    """Mallory changes the times of these inis as fast as she can."""
+    inis = [str(tenants.vassals / f"{domain}.ini") for domain in domains]
+    command = as_tenant(MALLORY, "/usr/bin/python3", "-c", TOUCH, *inis)
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as storm:
+        assert storm.stdout
+        assert storm.stdout.readline()
+        try:
+            yield
+        finally:
+            storm.kill()
+
+
+def wakes(tenants: Tenants, domain: str, times: int = 3) -> float:
+    """Wake that app so often. Returns how much of the time the daemon has used a core."""
+    daemon = psutil.Process(tenants.process.pid)
+    used, began = sum(daemon.cpu_times()[:2]), time.monotonic()
+    for _ in range(times):
+        assert tenants.get(domain).status == 200
+        assert tenants.call("POST", f"/v1/vassals/{domain}/sleep")[0] == 200
+    return (sum(daemon.cpu_times()[:2]) - used) / (time.monotonic() - began)
+
+
+def test_a_storm_of_touches_costs_its_author_alone(tenants: Tenants, hers: str) -> None:
+    inis = MANY[:2]
+    for domain in inis:
+        tenants.host(MALLORY, domain)
+        assert tenants.get(domain).status == 200
+    began = time.monotonic()
+    with touching(tenants, *inis):
+        wakes(tenants, hers)
+        most = 25 + 2 * (time.monotonic() - began)
+        for domain in inis:
+            vassal = tenants.vassal(domain)
+            assert vassal
+            assert vassal["starts"] <= most
+    for domain in inis:
+        tenants.remove(domain)
+    for domain in inis:
+        tenants.until(domain, None)
+
+
+def test_a_storm_of_bytes_costs_its_author_alone(tenants: Tenants, hers: str) -> None:
+    told = "mallory0.example: it sends bytes to emperord without end"
+    tenants.expect(told)
+    tenants.host(MALLORY, MANY[0], "storm.py", enable_threads="true")
+    quiet = wakes(tenants, hers)
+    assert tenants.get(MANY[0]).status == 200
+    eventually(lambda: tenants.lines(told), what="the storm has begun")
+    assert wakes(tenants, hers) < quiet + 0.1
+    assert len(tenants.lines(told)) == 1
+    tenants.remove(MANY[0])
+    tenants.until(MANY[0], None)
 
 
 def test_slow_boots_leave_a_place_to_a_neighbour(

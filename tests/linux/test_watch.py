@@ -1,5 +1,6 @@
 """The folder of inis, changed as administrators and their tools do, on real inotify."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from inotify_simple import flags
 
-from emperor.linux.watch import Changes, Ripening
+from emperor.linux.watch import _OVERFLOWS, _READS, Changes, Ripening
 from tests.eventually import eventually_async
 from tests.linux.watched_folder import EVERYTHING, Watched
 
@@ -232,3 +233,26 @@ async def test_a_folder_is_watched_as_soon_as_it_can_be(
     (watched.folder / "a.example.ini").touch()
     await eventually_async(lambda: any("a.example.ini" in each.names for each in watched.seen))
     assert len(caplog.messages) == 1
+
+
+async def test_a_storm_of_touches_is_looked_at_now_and_then(watched: Watched) -> None:
+    for name in (b"a.ini", b"b.ini"):
+        watched.touch(name)
+    watched.watch()
+    end = asyncio.get_running_loop().time() + 1
+    while asyncio.get_running_loop().time() < end:
+        for touched in ("a.ini", "b.ini"):
+            os.utime(watched.folder / touched)
+        await asyncio.sleep(0)
+    burst, per_second = _READS
+    assert len(watched.seen) <= burst + 10 * per_second, "a machine may be busy"
+    assert watched.names() == {"a.ini", "b.ini"}
+    assert await watched.settled() <= {"a.ini", "b.ini"}, "and none after that is lost"
+
+
+async def test_lost_events_have_all_read_now_and_then(watched: Watched) -> None:
+    watched.watch()
+    [watch] = watched.watches
+    burst, _ = _OVERFLOWS
+    assert [watch._may_scan() for _ in range(burst + 2)] == [True] * burst + [False] * 2
+    assert watch._scan, "what was lost meanwhile is read later"

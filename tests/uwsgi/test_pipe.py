@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from emperor.model.ports import Message
-from emperor.uwsgi.pipe import _SO_PASSRIGHTS, GRACEFUL_STOP, Pipe
+from emperor.uwsgi.pipe import _BURST, _PER_SECOND, _SO_PASSRIGHTS, GRACEFUL_STOP, Pipe
 from tests.eventually import eventually_async
 
 
@@ -58,6 +58,37 @@ async def test_a_byte_stays_in_the_pipe_until_it_is_handled() -> None:
     assert received == [(Message.ACCEPTING, True)]
     assert not is_pending(pipe.fd)
     pipe.close()
+
+
+async def test_bytes_without_end_are_read_now_and_then() -> None:
+    loop = asyncio.get_running_loop()
+    received: list[Message] = []
+    floods: list[float] = []
+    pipe = Pipe.new(loop, received.append)
+    pipe.on_flood = lambda: floods.append(loop.time())
+
+    async def flood() -> None:
+        while not floods:
+            os.write(pipe.far_fd, bytes([5]))
+            await asyncio.sleep(0)
+
+    await asyncio.wait_for(flood(), 10)
+    assert _BURST <= len(received) <= _BURST + 10 * _PER_SECOND, "a machine may be busy"
+    os.write(pipe.far_fd, bytes([22]))
+    await eventually_async(lambda: received[-1] is Message.IDLE, what="it is read later")
+    assert loop.time() >= floods[0] + 1 / _PER_SECOND - 0.05
+    pipe.close()
+
+
+async def test_a_pipe_that_rests_can_be_closed() -> None:
+    pipe = Pipe.new(asyncio.get_running_loop(), lambda _: None)
+    floods: list[None] = []
+    pipe.on_flood = lambda: floods.append(None)
+    while not floods:
+        os.write(pipe.far_fd, bytes([5]))
+        await asyncio.sleep(0)
+    pipe.close()
+    await asyncio.sleep(2 / _PER_SECOND)
 
 
 def is_pending(fd: int) -> bool:

@@ -1,0 +1,17 @@
+"""Decides when the daemon looks again at what may come without end, such as the bytes of an app."""
+
+
+class Allowance:
+    """So many looks at once, and so many in a second on and on."""
+
+    def __init__(self, burst: int, per_second: float) -> None:
+        self._burst_seconds = burst / per_second
+        self._each = 1 / per_second
+        # The moment until which the looks so far would take at `per_second`.
+        self._busy_until = 0.0
+
+    def take(self, now: float) -> float:
+        """Note a look. Returns how many seconds the next one has to wait. `now` is in monotonic
+        seconds."""
+        self._busy_until = max(self._busy_until, now) + self._each
+        return max(0.0, self._busy_until + self._each - now - self._burst_seconds)
