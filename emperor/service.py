@@ -1,13 +1,12 @@
 """The parts of the daemon, wired together; how they start and stop."""
 
 import asyncio
-import gc
 import logging
 import os
 import random
 import socket
-from collections.abc import Awaitable, Callable, Collection, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -34,6 +33,7 @@ from emperor.model.limits import of_tenant
 from emperor.model.ports import Listener, Ports, QueueLength, Runtime, Store
 from emperor.model.settings import Settings
 from emperor.model.snapshot import decoder
+from emperor.permanent import permanent_objects
 from emperor.sources.companion import CompanionWatch
 from emperor.sources.folder import Notes, VassalFolder
 from emperor.sources.provision import Provisioner
@@ -43,6 +43,7 @@ from emperor.supervisor.records import Child, Vassal
 from emperor.supervisor.slices import slices
 from emperor.supervisor.status_line import StatusLine
 from emperor.supervisor.stop import stop_all
+from emperor.uwsgi.copies import copies_of
 from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.launcher import Bounds
 from emperor.uwsgi.reader import UwsgiReader
@@ -97,17 +98,17 @@ class Service:
         self._accounts = SystemAccounts()
         self._reaper = Reaper(loop)
         self._gate = Gate()
-        resolver = Resolver(uwsgi, settings.vassals_dir, self._gate)
+        self._copies = copies_of(settings)
+        resolver = Resolver(uwsgi, settings.vassals_dir, self._gate, copies=self._copies)
         self._defaults = DefaultsFile(settings.vassal_defaults).load()
         reader = UwsgiReader(settings, self._accounts, resolver, somaxconn(), self._defaults)
         bounds = _bounds(settings, handover.origin.open_files, loop)
         self._groups = bounds.groups
-        of_uwsgi = uwsgi_runtime(uwsgi, settings, reader, bounds)
+        of_uwsgi = uwsgi_runtime(uwsgi, settings, reader, bounds, self._defaults)
         self._runtimes = (of_uwsgi,)
         ports = _ports(settings, self._runtimes, self._inherited.bag, loop)
         self._governor = Governor(settings, ports, self._events)
-        state = state_dir(os.environ, settings.run_dir)
-        notes = Notes(Note(settings.run_dir), GoodInisFile(state))
+        notes = _notes(settings)
         self._folder = VassalFolder(settings, self._governor, of_uwsgi.reader, tasks, notes)
         self._provisioner = Provisioner(settings, self._governor, self._gate, tasks)
         hosts = Hosts(self._governor.vassals, self._folder)
@@ -170,7 +171,7 @@ class Service:
         if path := settings.vassal_defaults:
             stack.callback(CompanionWatch(path, self._loop, self._reread_defaults).close)
         stack.enter_context(self._events.reader(self._start_times.read))
-        with _permanent_objects():
+        with permanent_objects():
             asleep, has_predecessor = self._take_over()
             if has_predecessor:
                 # The vassals of the earlier daemon are served from here on. What has changed since
@@ -193,6 +194,8 @@ class Service:
         record, vassals = self._inherited.record, self._inherited.pop_vassals(decode)
         asleep = self._governor.restore(vassals)
         self._groups.sweep()
+        children = [child for vassal in self._governor.vassals for child in vassal.children]
+        self._copies.sweep([child.process.ref.copy for child in children])
         is_same = record is not None and record.config_fingerprint == config_fingerprint(
             __version__, self._settings
         )
@@ -366,6 +369,11 @@ def _ports(
     )
 
 
+def _notes(settings: Settings) -> Notes:
+    state = state_dir(os.environ, settings.run_dir)
+    return Notes(Note(settings.run_dir), GoodInisFile(state))
+
+
 def _bounds(
     settings: Settings, open_files: tuple[int, int], loop: asyncio.AbstractEventLoop
 ) -> Bounds:
@@ -385,15 +393,3 @@ def cannot_start(error: OSError) -> CannotStart:
 
 async def _nothing() -> None:
     pass
-
-
-@contextmanager
-def _permanent_objects() -> Iterator[None]:
-    """Exempt the objects that the block makes from garbage collection, now and later. They live as
-    long as the daemon (measured: 0.1 s of a start with 10,000 vassals)."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()

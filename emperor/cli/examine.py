@@ -18,7 +18,6 @@ from emperor.linux.accounts import SystemAccounts
 from emperor.linux.limits import machine, somaxconn
 from emperor.linux.network import Network
 from emperor.linux.trust import open_to_others
-from emperor.model.access import Access, Way
 from emperor.model.claims import Claims
 from emperor.model.definition import BrokenIni, Definition
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
@@ -44,9 +43,10 @@ from emperor.uwsgi.findings import Finding, Severity, once
 from emperor.uwsgi.homes import home_of, unusable_home
 from emperor.uwsgi.identity import ROOT, identity_of
 from emperor.uwsgi.included import located, numbered
-from emperor.uwsgi.ini import LOADERS, Ini, Option
+from emperor.uwsgi.ini import LOADERS, Ini
 from emperor.uwsgi.jails import unusable_jails
 from emperor.uwsgi.lint import lint
+from emperor.uwsgi.loaded import who_may_change
 from emperor.uwsgi.misread import misread_values
 from emperor.uwsgi.paths import unusable_paths
 from emperor.uwsgi.programs import Where, searched
@@ -144,16 +144,14 @@ class Examiner:
         uwsgi = await self._asked(binary, ini)
         found += unknown_options(ini, uwsgi.options)
         start = identity_of(ini, file.owner, self._accounts) or self._accounts.daemon
-        way = self._files.access(str(folder / path.name), start)
-        found += self._unreadable(way, folder, start)
         runner = resolver.running(binary)
         if ini.needs_uwsgi:
-            self._refuse_untrusted(resolver, ini, ini.needs_uwsgi, start, uwsgi)
             ini = resolved = numbered(await reader.resolve(definition, ini))
             read: Ini | Finding = resolved
         else:
-            untrusted = self._untrusted(resolver, ini, start, uwsgi)
-            read = await self._dry_reading(runner, ini, start, way, untrusted)
+            is_roots = start.uid == os.geteuid() == ROOT
+            untrusted = who_may_change(ini, str(folder), ROOT, uwsgi.options) if is_roots else None
+            read = await self._dry_reading(runner, ini, start, untrusted)
             resolved = numbered(read if isinstance(read, Ini) else ini)
             ini = numbered(ini, below=-len(resolved.options))
         if isinstance(read, Finding):
@@ -266,14 +264,12 @@ class Examiner:
             raise BrokenIni(f"cannot read the options of {program}: {error}") from error
 
     async def _dry_reading(
-        self, resolver: Resolver, ini: Ini, start: Identity, way: Access, untrusted: str | None
+        self, resolver: Resolver, ini: Ini, start: Identity, untrusted: str | None
     ) -> Ini | Finding:
         """The ini as uWSGI resolves it, or why uWSGI cannot be asked or refuses it."""
         try:
             if os.geteuid() not in (ROOT, start.uid):
                 raise CannotResolve(f"it runs as {name_of(start)}", "check it as root")
-            if not way.can_read:
-                raise CannotResolve(f"{name_of(start)} may not enter {way.at}", "move it")
             if untrusted:
                 cause = f"it runs as root, and others than root can change {untrusted}"
                 raise CannotResolve(cause, "have root own that, or set uid in [emperor]")
@@ -283,39 +279,6 @@ class Examiner:
         except CannotResolve as error:
             text = f"uWSGI did not read it: {error.cause}"
             return Finding(0, Severity.NOTE, text, error.cure)
-
-    def _untrusted(self, resolver: Resolver, ini: Ini, start: Identity, uwsgi: Uwsgi) -> str | None:
-        """What others could have written of an ini that `uwsgi` would read as root."""
-        is_roots = start.uid == os.geteuid() == ROOT
-        return resolver.who_may_change(ini, uwsgi.options) if is_roots else None
-
-    def _refuse_untrusted(
-        self, resolver: Resolver, ini: Ini, reason: Option, start: Identity, uwsgi: Uwsgi
-    ) -> None:
-        """Raise BrokenIni for an ini that uWSGI would have to read as root, and should not."""
-        where = self._untrusted(resolver, ini, start, uwsgi)
-        if where is None:
-            return
-        if not os.path.lexists(where):
-            cure = f"put the file there: a relative path begins in {os.path.dirname(where)}"
-            if os.path.isabs(reason.value):
-                cure = f"put the file there, or correct {reason.key}"
-            raise reason.broken(f"there is no {where}, which is included", cure)
-        raise reason.broken(
-            f"uWSGI would have to resolve {reason.key} as root, and others than root can change"
-            f" {where}",
-            "have root own it, or set uid in [emperor]",
-        )
-
-    def _unreadable(self, way: Access, folder: Path, start: Identity) -> Iterator[Finding]:
-        """An error where the user of the app cannot read the ini itself. A draft will be moved to
-        another folder, with its owner and mode."""
-        is_closed = way.way is Way.CLOSED and folder == self._settings.vassals_dir.resolve()
-        if is_closed or (way.way is Way.REACHED and not way.can_read):
-            what = f"enter {way.at}" if is_closed else "read it"
-            text = f"{name_of(start)} may not {what}, so the app does not start"
-            cure = "change its owner or mode, or the uid in [emperor]"
-            yield Finding(0, Severity.ERROR, text, cure)
 
 
 @dataclass(frozen=True, slots=True)

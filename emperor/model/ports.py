@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from emperor.model.definition import Definition
 from emperor.model.snapshot import ListenerRef, ProcessRef
-from emperor.model.spec import RuntimeOptions, Spec, Stamp
+from emperor.model.spec import RuntimeOptions, Spec
 from emperor.model.status import TransitionEvent
 
 T = TypeVar("T")
@@ -295,15 +295,6 @@ class ProcessEvents(Protocol):
         """The process is dead and reaped, and its process group is killed."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeptText:
-    """The text of the definition that is in service, and the stamp of the file that it was read
-    from. The file may hold another version by now."""
-
-    text: bytes
-    stamp: Stamp | None
-
-
 class Launcher(Protocol):
     """Starts vassals."""
 
@@ -313,10 +304,11 @@ class Launcher(Protocol):
         listener: Listener,
         generation: int,
         events: ProcessEvents,
-        kept: KeptText | None = None,
+        text: bytes,
     ) -> Process:
         """A process for `spec` that will hold `listener`, and that is not started yet. It runs by
-        `kept` where the file of its definition has changed since. Raises CannotLaunch."""
+        `text`, which the spec was read from: the file may hold anything by now. Raises
+        CannotLaunch."""
 
     def adopt(
         self,

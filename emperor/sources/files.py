@@ -1,5 +1,6 @@
 """Reads one ini from the disk, if nobody but its owner can change it."""
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from emperor.linux.stamps import stamp_of
 from emperor.linux.trust import others_may_write, who_may_turn
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni, FileOwner
 from emperor.model.spec import Stamp
+
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,11 @@ def closing(place: str) -> str:
 
 
 def read_ini(path: str) -> IniFile:
-    """Read the ini at `path`. Raises OSError and BrokenIni. Never opens a pipe or a device."""
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise BrokenIni("it is not a file")
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    """Read the ini at `path`. Raises OSError and BrokenIni. Never waits for a pipe or a device.
+
+    The name is opened once, and what is said of the file is said of what was opened.
+    """
+    fd, is_link = _open(path)
     try:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode):
@@ -49,7 +53,7 @@ def read_ini(path: str) -> IniFile:
                 "others than its owner may write to it",
                 "chmod go-w it, and drop its access list, if any",
             )
-        if os.path.islink(path) and (where := who_may_turn(path, info.st_uid)):
+        if is_link and (where := who_may_turn(path, info.st_uid)):
             raise BrokenIni(f"others may change {where}, which leads to it", "copy the ini here")
         if info.st_size > LONGEST_DEFINITION:
             raise BrokenIni(f"it has {info.st_size} bytes, which is more than an ini can have")
@@ -57,3 +61,16 @@ def read_ini(path: str) -> IniFile:
     finally:
         os.close(fd)
     return IniFile(data, stamp_of(info))
+
+
+def _open(path: str) -> tuple[int, bool]:
+    """A descriptor, and whether the path is a link. Raises OSError and BrokenIni."""
+    # To open a device may have effects of its own.
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise BrokenIni("it is not a file")
+    try:
+        return os.open(path, _FLAGS | os.O_NOFOLLOW), False
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return os.open(path, _FLAGS), True

@@ -276,7 +276,7 @@ class VassalFolder:
         definition = Definition(domain, earlier.file, self._real_path, earlier.text, owner)
         with suppress(BrokenIni):  # by other settings
             spec = self._reader.read(definition)
-            # What takes time is to ask uWSGI, which would read the file.
+            # To ask uWSGI takes time, in which the file is read.
             if isinstance(spec, Spec):
                 self._intake.serve(spec, earlier.stamp, earlier.text, is_good=True)
 

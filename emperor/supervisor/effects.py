@@ -11,7 +11,7 @@ from typing import Protocol
 
 from emperor.model.cause import Boot, Cause
 from emperor.model.log_fields import about
-from emperor.model.ports import CannotListen, KeptText, Ports, ProcessEvents
+from emperor.model.ports import CannotListen, Ports, ProcessEvents
 from emperor.model.posture import Connections, Door, Posture, Role
 from emperor.model.snapshot import ProcessRecord
 from emperor.model.unavailable import unavailable_response
@@ -166,8 +166,9 @@ class Effects:
         self._generation += 1
         spec, now = vassal.spec, self._clock.time()
         launcher = self._launchers[spec.runtime.name]
-        kept = KeptText(vassal.text, vassal.stamp) if vassal.text else None
-        process = launcher.prepare(spec, vassal.listener, self._generation, self._callbacks, kept)
+        process = launcher.prepare(
+            spec, vassal.listener, self._generation, self._callbacks, vassal.text
+        )
         boot = Boot(cause, now)
         record = ProcessRecord(self._generation, spec, process.ref, boot, Role.BOOTING)
         record.stamp = vassal.stamp

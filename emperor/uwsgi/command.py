@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from emperor.model.spec import Identity, Spec, WireProtocol
+from emperor.uwsgi.copies import Copy
 from emperor.uwsgi.environment import environment_of
 from emperor.uwsgi.options import PACKET_BYTES, Adoption, uwsgi_options
 
@@ -45,13 +46,10 @@ _MAX_VARS = "600"
 _BODY_BYTES_IN_MEMORY = "65536"
 
 
-def argv(
-    uwsgi: str, spec: Spec, python_home: str = "", ini: str = "", defaults: str = ""
-) -> list[str]:
-    """The command that runs `spec` with the binary `uwsgi`, in the folder of its ini. `python_home`
-    is for an app that names no home or virtualenv, if it is not empty. uWSGI reads the ini of the
-    spec, or the file `ini` in the place of it, and before that the file `defaults`, if there is
-    one."""
+def argv(uwsgi: str, spec: Spec, copy: Copy, python_home: str = "") -> list[str]:
+    """The command that runs `spec` with the binary `uwsgi`, in the folder of its ini, which it
+    reads from `copy`. `python_home` is for an app that names no home or virtualenv, if it is not
+    empty."""
     return [
         uwsgi,
         *_adoption(spec),
@@ -65,8 +63,8 @@ def argv(
         *(["--set", f"home={python_home}"] if python_home else []),
         *(["--need-app"] if uwsgi_options(spec).need_app else []),
         # Other than after --ini, %N and the like still refer to the ini that follows.
-        *(["--include", defaults, END_OF_BLOCK] if defaults else []),
-        "--ini", ini or spec.ini,
+        *(["--include", copy.defaults, END_OF_BLOCK] if copy.defaults else []),
+        "--ini", copy.ini,
         END_OF_BLOCK,
         # Over the `idle` of a file that the ini includes.
         *(["--set", f"idle={spec.idle}"] if uwsgi_options(spec).overrules_idle else []),

@@ -1,7 +1,7 @@
 """The file of defaults that uWSGI reads before each ini, as the Emperor's vassals-include-before.
 
 An option of the ini wins over the same one here, and options that may stand several times add up.
-The file is root's, since it is part of every ini. uWSGI reads it as the user of each app.
+The file is root's, since it is part of every ini. uWSGI reads a copy, as the user of each app.
 """
 
 import hashlib
@@ -66,7 +66,9 @@ def read_defaults(path: Path) -> Defaults:
     digest = hashlib.blake2b(data, digest_size=_DIGEST_BYTES).hexdigest()
     options = tuple(Option(option.key, option.value, 0) for option in ini.options)
     reason = ini.needs_uwsgi and replace(ini.needs_uwsgi, line=0)
-    return Defaults(replace(ini, options=options, needs_uwsgi=reason), Before(str(path), digest))
+    return Defaults(
+        replace(ini, options=options, needs_uwsgi=reason), Before(str(path), digest, data)
+    )
 
 
 def _parsed(data: bytes, name: str, folder: str) -> Ini:
@@ -84,6 +86,11 @@ class DefaultsFile:
         self._path = path
         self._current: Defaults | None = None
         self._problem = ""
+
+    @property
+    def file(self) -> Before | None:
+        """The version that is in effect; None where there is no file."""
+        return self._current.file if self._current else None
 
     def load(self) -> "DefaultsFile":
         """Read the file for the first time. Raises SettingsError."""
@@ -122,5 +129,5 @@ class DefaultsFile:
 
     def are_those_of(self, specs: Iterable[Spec]) -> bool:
         """Whether all of these were read with the version that is in effect."""
-        digest = self._current.file.digest if self._current else ""
+        digest = self.file.digest if self.file else ""
         return all(uwsgi_options(spec).defaults == digest for spec in specs)

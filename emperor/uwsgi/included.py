@@ -17,7 +17,7 @@ from emperor.model.spec import Identity
 from emperor.uwsgi.environment import environment_of
 from emperor.uwsgi.findings import Finding
 from emperor.uwsgi.ini import LOADERS, PLACEHOLDERS, Ini, Option, refers
-from emperor.uwsgi.resolver import option_lines, options_of_text
+from emperor.uwsgi.loaded import option_lines, options_of_text
 
 _MOST_FILES = 64
 # A tenant may include a pipe, which nobody writes to.

@@ -93,10 +93,12 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """A file that uWSGI reads before an ini. `digest` tells its versions apart."""
+    """A file that uWSGI reads before an ini, with the bytes of one version. `digest` tells the
+    versions apart."""
 
     path: str
     digest: str
+    data: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,8 @@ class Ini:
     Before uWSGI has resolved them, the options contain `$(ENV)`, `@(file)` and `%(option)` as
     written, and `needs_uwsgi` is the first option for which uWSGI must do so. `quotes_socket`: a
     value refers to that of a socket option (`%(socket)`). `text` is what `lines_of` takes.
-    The options of the file `before` stand before those of the ini, with line 0.
+    The options of the file `before` stand before those of the ini, with line 0. `data` are the
+    bytes of the ini.
     """
 
     name: str
@@ -116,6 +119,7 @@ class Ini:
     quotes_socket: bool = False
     text: str = ""
     before: Before | None = None
+    data: bytes = b""
 
     @property
     def last(self) -> dict[str, Option]:
@@ -140,7 +144,8 @@ def parse(data: bytes, name: str, folder: str) -> Ini:
             "put the options below a line [uwsgi], in a file without a byte order mark",
         )
     quotes = "%(" in text and any(_QUOTES_SOCKET.search(option.value) for option in options)
-    return Ini(name, tuple(options), tuple(emperor), _first_for_uwsgi(options), quotes, text)
+    reason = _first_for_uwsgi(options)
+    return Ini(name, tuple(options), tuple(emperor), reason, quotes, text, data=data)
 
 
 def text_of(data: bytes, name: str, folder: str) -> str:
@@ -280,17 +285,39 @@ def _is_relative_socket(option: Option) -> bool:
     return option.key in SOCKETS and option.value[:1] not in "/@=" and ":" not in option.value
 
 
-def frozen(data: bytes, name: str, folder: str) -> bytes:
+def frozen(data: bytes, path: str, first: str = "") -> bytes:
     """A text that means the same to uWSGI wherever it is: the `%x` that depend on the path of the
-    ini `name` in `folder` are replaced, and others stay as they are."""
-    table = _magic_table(os.fsencode(name), os.fsencode(folder))
-    kept = {b"%c" % letter for letter in _KNOWN_TO_UWSGI} | {b"(", b"\n"}
+    file are replaced, and others stay as they are. `path` is the real path of the file, and `first`
+    that of the ini, for a file that uWSGI reads before the ini. Capitals refer to the ini, and
+    uWSGI starts in its folder."""
+    if b"%" not in data:
+        return data
+    own, of_first = (_frozen_table(each) for each in (path, first or path))
+    table = {**own, b"v": of_first[b"v"]}
+    if first:
+        table[b"o"] = os.fsencode(path)  # it is included by its path
+    table |= {letter: value for letter, value in of_first.items() if letter.isupper()}
+    kept = {b"%c" % letter for letter in _KNOWN_TO_UWSGI} - {b"j", b"J"} | {b"(", b"\n"}
     return _MAGIC.sub(
         lambda match: (
             match[0] if match[1] in kept else table.get(match[1], b"").replace(b"%", b"%%")
         ),
         data,
     )
+
+
+def _frozen_table(path: str) -> dict[bytes, bytes]:
+    folder, name = map(os.fsencode, os.path.split(path))
+    digest = _path_hash(os.fsencode(path))
+    return {**_magic_table(name, folder), b"j": digest, b"J": digest}
+
+
+def _path_hash(path: bytes) -> bytes:
+    """Do as djb33x_hash of core/utils.c, whose characters have a sign."""
+    number = 5381
+    for byte in path:
+        number = (33 * number ^ (byte - 256 if byte > 127 else byte)) & 0xFFFFFFFF
+    return number.to_bytes(4, "little").hex().upper().encode()
 
 
 def is_written(option: Option, text: str) -> bool:

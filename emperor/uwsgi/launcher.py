@@ -23,7 +23,6 @@ from emperor.model.machine import Machine
 from emperor.model.ports import (
     CannotLaunch,
     Exit,
-    KeptText,
     Listener,
     ProcessEvents,
 )
@@ -31,9 +30,11 @@ from emperor.model.settings import Settings
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Spec
 from emperor.uwsgi.command import LISTENER_FD, PIPE_FD, argv, environment, without_vacuum
-from emperor.uwsgi.copies import IniCopies, remove_copy
+from emperor.uwsgi.copies import Copy, copies_of, remove_copy
+from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.exits import Circumstances
 from emperor.uwsgi.inheritance import NOTHING, Inheritance
+from emperor.uwsgi.ini import with_values
 from emperor.uwsgi.options import uwsgi_options
 from emperor.uwsgi.pipe import Pipe
 from emperor.uwsgi.process import SpawnEvents, UwsgiProcess, mark_of
@@ -42,11 +43,12 @@ from emperor.uwsgi.pythons import own_python_home
 
 @dataclass(frozen=True, slots=True)
 class _Passed:
-    """The sockets that a process is given, and its control group."""
+    """The sockets that a process is given, its control group, and what it reads."""
 
     listener: Listener
     inherited: Inheritance
     group: ControlGroup | None
+    copy: Copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +88,15 @@ class UwsgiLauncher:
         settings: Settings,
         spawner: Spawner,
         bounds: Bounds,
+        defaults: DefaultsFile,
     ) -> None:
         self._uwsgi = str(uwsgi)
         self._python_home = own_python_home(uwsgi)
-        self._defaults = str(settings.vassal_defaults)
+        self._defaults = defaults
         self._bounds = bounds
         self._vassals = settings.vassals_dir
         self._user = own_user()
-        self._copies = IniCopies(settings.vassals_dir, settings.run_dir)
+        self._copies = copies_of(settings)
         self._log_dir = settings.log_dir
         self._loop = spawner.loop
         self._processes: WeakSet[UwsgiProcess] = WeakSet()
@@ -106,9 +109,11 @@ class UwsgiLauncher:
         listener: Listener,
         generation: int,
         events: ProcessEvents,
-        kept: KeptText | None = None,
+        text: bytes,
     ) -> UwsgiProcess:
         """A process for `spec` that is not started yet. Raises CannotLaunch."""
+        if not text:
+            raise CannotLaunch(f"cannot serve {spec.ini}: its text was not kept; touch it")
         if listener.fd < 0:
             raise CannotLaunch(f"cannot serve on {spec.socket}: it could not be bound again")
         spawn_events = self._events(spec, generation, events)
@@ -125,14 +130,17 @@ class UwsgiLauncher:
         uid = spec.identity.uid if spec.identity else os.geteuid()
         ref.group = group_name(uid, spec.domain, ref.pipe_inode)
         try:
-            inherited = self._inherit(spec) if kept else NOTHING
-            values = inherited.values
-            ref.copy = self._copies.make_if_changed(spec, kept, str(ref.pipe_inode), values)
+            inherited = self._inherit(spec)
+            judged = with_values(text, inherited.values)
+            before = self._defaults.file if uwsgi_options(spec).defaults else None
+            key = str(ref.pipe_inode)
+            copy = self._copies.make(spec.ini, judged, before, key, spec.identity)
         except CannotLaunch:
             pipe.close()
             raise
+        ref.copy = copy.ini
         group = self._bounds.groups.group(ref.group)
-        start = partial(self._spawn, spec, ref, _Passed(listener, inherited, group))
+        start = partial(self._spawn, spec, ref, _Passed(listener, inherited, group, copy))
         process = UwsgiProcess(pipe, ref, spawn_events, start, self._family)
         process.group = group
         self._note(process)
@@ -222,11 +230,10 @@ class UwsgiLauncher:
     ) -> LedProcess:
         options = uwsgi_options(spec)
         home = self._python_home if options.python_home is None else options.python_home
-        defaults = self._defaults if options.defaults else ""
         binary = options.binary or self._uwsgi
         if problem := _why_unusable(binary):
             raise CannotLaunch(f"cannot spawn {binary}: {problem}; install uWSGI there")
-        command = argv(binary, spec, home, ref.copy, defaults)
+        command = argv(binary, spec, passed.copy, home)
         if options.vacuums and (running := self._of(spec.domain)):
             command[1:1] = without_vacuum(running[0].pid)
         if spec.identity is not None:

@@ -17,9 +17,10 @@ from emperor.model.ports import PendingSpec
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec
 from emperor.uwsgi.defaults import DefaultsFile
-from emperor.uwsgi.identity import Accounts, identity_of, is_administrator
+from emperor.uwsgi.identity import ROOT, Accounts, identity_of, is_administrator
 from emperor.uwsgi.ini import Ini, aliases_in, parse
 from emperor.uwsgi.lint import refuse_unservable
+from emperor.uwsgi.loaded import refuse_loaded, refuse_untrusted
 from emperor.uwsgi.options import uwsgi_options
 from emperor.uwsgi.pythons import binary_of
 from emperor.uwsgi.reading_slots import ReadingSlots
@@ -108,7 +109,18 @@ class UwsgiReader:
         is_root = os.geteuid() == 0
         identity = identity_of(ini, definition.owner, self._accounts) if is_root else None
         binary = binary_of(ini, self._settings, definition.owner, self._accounts)
-        return await self._resolver.running(binary).resolve(ini, identity)
+        resolver, folder, reason = (
+            self._resolver.running(binary),
+            definition.folder,
+            ini.needs_uwsgi,
+        )
+        if not is_root or definition.owner.uid != ROOT or reason is None:
+            return await resolver.resolve(ini, identity)
+        user = identity or self._accounts.daemon
+        await in_thread(refuse_untrusted, ini, folder, user)
+        resolved = await resolver.resolve(ini, identity)
+        await in_thread(refuse_loaded, reason, resolved, folder, user)
+        return resolved
 
     def spec(self, definition: Definition, ini: Ini) -> Spec:
         """The spec by options that need no uWSGI any more. Raises BrokenIni."""

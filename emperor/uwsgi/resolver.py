@@ -8,31 +8,34 @@ and would run the atexit hooks and the vacuum of the ini. One side effect remain
 folder is made, as it would be at the start.
 
 Some options act while uWSGI parses the ini, before any hook. An ini that has one is refused.
+
+uWSGI reads a copy of the bytes that were judged (uwsgi/copies): the file may be another one by now.
 """
 
 import asyncio
 import os
 import re
 import secrets
-import stat
-from collections.abc import Collection, Iterator, Sequence
-from copy import copy
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from copy import copy as shallow_copy
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from emperor.linux.accounts import own_user
 from emperor.linux.commands import EndlessOutput, run_command
 from emperor.linux.processes import as_identity
-from emperor.linux.trust import others_may_write, who_may_turn
-from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
+from emperor.model.definition import BrokenIni
 from emperor.model.ports import CannotLaunch, Exit, Gate
 from emperor.model.spec import Identity
 from emperor.uwsgi.blame import blamed
 from emperor.uwsgi.command import END_OF_BLOCK
+from emperor.uwsgi.copies import FOLDER_MODE, Copy, IniCopies, remove_copy
 from emperor.uwsgi.environment import environment_of
-from emperor.uwsgi.identity import ROOT
-from emperor.uwsgi.ini import LOADERS, PLACEHOLDERS, PLUGIN_KEYS, Ini, Option, lines_of, text_of
+from emperor.uwsgi.ini import Ini, Option
+from emperor.uwsgi.loaded import MOST_FILES, find_side_effect
 
 # An ini can have uWSGI allocate all memory, by a large cache. Where the memory ends, the kernel
 # kills this uWSGI then, and no app and no daemon.
@@ -44,7 +47,6 @@ LONGEST_ANSWER = 4 << 20
 _NOT_RUN = frozenset({125, 126, 127})
 _NOT_THERE = "No such file or directory"
 _LONGEST_EXCERPT = 200
-_MOST_FILES = 64
 
 _HOOKS = (
     ("hook-asap", "callint:show_config"),
@@ -53,16 +55,6 @@ _HOOKS = (
 )
 # uWSGI prints this last, before the third hook.
 _LAST_HOOK = 'running "callint:_exit 1" (atexit)...'
-# Schemes of uWSGI (core/io.c) that run or fetch something. `http://` is harmless in most values.
-_ACTS = re.compile(r"(?:exec|call|callint)://|@\(http://")
-_FETCHES = "http://"
-# While uWSGI parses these it signals a process, waits for a lock or a peer, or prints and exits.
-_ACTING_KEYS = frozenset({
-    "stop", "reload", "pause", "suspend", "resume", "signal", "flock", "flock-wait",
-    "connect-and-read", "extract",
-})  # fmt: skip
-# A path loads any code, and so runs it, unless it is root's. A name loads one of uWSGI's plugins.
-_PLUGINS = PLUGIN_KEYS | {"plugin-dir", "plugins-dir"}
 
 
 class CannotResolve(Exception):
@@ -78,14 +70,21 @@ class CannotResolve(Exception):
 class Resolver:
     """Runs the binary `uwsgi` on inis of `folder`, a few at once, each for at most `seconds`.
 
-    No run begins while `gate` is closed. A run that is going on then is repeated.
+    It reads `copies` of the inis, which are in a temporary folder where there are none. No run
+    begins while `gate` is closed. A run that is going on then is repeated.
     """
 
     def __init__(
-        self, uwsgi: Path, folder: Path, gate: Gate, seconds: float = TIMEOUT_SECONDS
+        self,
+        uwsgi: Path,
+        folder: Path,
+        gate: Gate,
+        seconds: float = TIMEOUT_SECONDS,
+        copies: IniCopies | None = None,
     ) -> None:
         self._uwsgi = str(uwsgi)
         self._folder = str(folder)
+        self._copies = copies
         self._gate = gate
         self._seconds = seconds
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -94,7 +93,7 @@ class Resolver:
         """One that runs `binary` instead, or the same if that is empty. Both share the limit."""
         if not binary:
             return self
-        other = copy(self)
+        other = shallow_copy(self)
         other._uwsgi = binary
         return other
 
@@ -124,22 +123,47 @@ class Resolver:
             token = secrets.token_hex(4)
             log_date = f"--log-date={token}"
             hooks = [f"--{key}={value}" for key, value in _HOOKS]
-            before = [f"--include={ini.before.path}", END_OF_BLOCK] if ini.before else []
-            arguments = [*hooks, log_date, *before, "--ini", ini.name, END_OF_BLOCK, log_date]
-            ended, printed = await self._run(arguments, identity)
-        options = _options(ini, printed, token)
+            with self._copied(ini, token, identity) as copy:
+                before = [f"--include={copy.defaults}", END_OF_BLOCK] if copy.defaults else []
+                arguments = [*hooks, log_date, *before, "--ini", copy.ini, END_OF_BLOCK, log_date]
+                ended, printed = await self._run(arguments, identity)
+        options = _options(ini, copy, printed, token)
         if ended.signal is not None:
             cause = f"uWSGI crashes when it reads it ({ended}): does a file include itself?"
             raise BrokenIni(cause, "drop that include", reason.line if reason else 0)
         if ended.code != 0:
-            error_line = _last_line(printed.replace(f"{token} - ", "").replace(_LAST_HOOK, ""))
+            said = printed.replace(f"{token} - ", "").replace(_LAST_HOOK, "")
+            error_line = _last_line(said.replace(copy.ini, ini.name))
             raise self._refused(f"uWSGI refuses it ({ended}): {error_line}", ini)
         if options is None:
             raise BrokenIni(
                 "uWSGI does not print the options",
                 "drop what makes uWSGI print and exit, or date its log",
             )
+        if option := next((option for option in options if token in option.value), None):
+            # The token is the name of the folder that has the copy.
+            raise BrokenIni(
+                f"a file that it includes says %D, %P, %C or %O in {option.key}, which is not the"
+                " folder of the ini there, since uWSGI reads a copy",
+                f"write {self._folder} there",
+            )
         return replace(ini, options=options, needs_uwsgi=None)
+
+    @contextmanager
+    def _copied(self, ini: Ini, key: str, identity: Identity | None) -> Iterator[Copy]:
+        """A copy of the judged bytes, while uWSGI reads it. Raises CannotResolve."""
+        with ExitStack() as stack:
+            copies = self._copies
+            if copies is None:
+                place = Path(stack.enter_context(TemporaryDirectory(prefix="emperord-")))
+                place.chmod(FOLDER_MODE)
+                copies = IniCopies(Path(self._folder), place)
+            try:
+                copy = copies.make(ini.name, ini.data, ini.before, key, identity)
+            except CannotLaunch as error:
+                raise CannotResolve(str(error)) from error
+            stack.callback(remove_copy, copy.ini)
+            yield copy
 
     def _refused(self, cause: str, ini: Ini) -> BrokenIni:
         option = blamed(ini.options, cause)
@@ -149,24 +173,6 @@ class Resolver:
         elif _NOT_THERE in cause:
             cure = f"put the file there: a relative path begins in {self._folder}"
         return BrokenIni(cause, cure, option.line if option else 0)
-
-    def who_may_change(self, ini: Ini, known: Collection[str] = LOADERS) -> str | None:
-        """A file or folder that other users than root can change, and that uWSGI, with the options
-        `known`, reads with `ini` or goes through; None where there is none."""
-        loaders = LOADERS.intersection(known)
-        files = list(_files(self._folder, ini.name, _MOST_FILES, loaders))
-        if ini.before:
-            files += _files(self._folder, ini.before.path, _MOST_FILES, loaders)
-        for path, _ in files:
-            try:
-                if where := who_may_turn(path, ROOT):
-                    return where
-                info = os.stat(path)
-            except OSError:
-                return path
-            if info.st_uid != ROOT or others_may_write(info, path):
-                return path
-        return None
 
     async def rehearse(
         self, arguments: Sequence[str], plugins: Sequence[str], identity: Identity | None
@@ -203,12 +209,8 @@ class Resolver:
     ) -> None:
         # uWSGI reads the ini of a tenant as the tenant, who may run anything anyway. And root must
         # not open files that a tenant names.
-        most = _MOST_FILES if identity is None else 1
-        side_effect = await asyncio.to_thread(_find_side_effect, self._folder, ini.name, most)
-        if side_effect is None and ini.before:
-            path = ini.before.path
-            side_effect = await asyncio.to_thread(_find_side_effect, self._folder, path, most)
-            side_effect = side_effect and _SideEffect(0, f"{side_effect.text} of {path}")
+        most = MOST_FILES if identity is None else 1
+        side_effect = await asyncio.to_thread(find_side_effect, ini, self._folder, most)
         if side_effect:
             if reason is None:
                 raise CannotResolve(f"{side_effect.text} would act when uWSGI reads the ini")
@@ -251,7 +253,7 @@ def _loading(plugins: Sequence[str]) -> list[str]:
     return [f"--plugins={','.join(plugins)}"] if plugins else []
 
 
-def _options(ini: Ini, printed: str, token: str) -> tuple[Option, ...] | None:
+def _options(ini: Ini, copy: Copy, printed: str, token: str) -> tuple[Option, ...] | None:
     """The options that show_config (core/config.c) printed, without those of our command line.
     None when the output is not complete."""
     records = [record.removesuffix("\n") for record in printed.split(f"{token} - ")]
@@ -260,8 +262,8 @@ def _options(ini: Ini, printed: str, token: str) -> tuple[Option, ...] | None:
         end = records.index(";end of configuration\n", start)
     except ValueError:
         return None
-    ours = [*_HOOKS, ("log-date", token), ("ini", ini.name), ("endif", "true"), ("log-date", token)]
-    ours += [("include", ini.before.path), ("endif", "true")] if ini.before else []
+    ours = [*_HOOKS, ("log-date", token), ("ini", copy.ini), ("endif", "true"), ("log-date", token)]
+    ours += [("include", copy.defaults), ("endif", "true")] if copy.defaults else []
     written: dict[str, list[Option]] = {}
     for option in reversed(ini.options):
         written.setdefault(option.key, []).append(option)
@@ -293,92 +295,3 @@ def _source(written: list[Option], value: str) -> Option | None:
 def _last_line(printed: str) -> str:
     lines = [line.strip() for line in printed.splitlines()]
     return next((line[:_LONGEST_EXCERPT] for line in reversed(lines) if line), "it printed nothing")
-
-
-@dataclass(frozen=True, slots=True)
-class _SideEffect:
-    """An option that acts while uWSGI parses it. `line` is 0 where it is in another file."""
-
-    line: int
-    text: str
-
-
-def _find_side_effect(folder: str, name: str, most: int) -> _SideEffect | None:
-    """The first side effect of parsing an ini and the files that it includes by their paths. Looks
-    at no more than `most` files."""
-    for file, (path, options) in enumerate(_files(folder, name, most)):
-        for number, key, value in options:
-            if _acts(key, value) and file == 0:
-                return _SideEffect(number, f"{key} = {value[:_LONGEST_EXCERPT]}")
-            if _acts(key, value):
-                # Without its text: we can read files that the readers of this message may not.
-                return _SideEffect(0, f"line {number} of {path}")
-    return None
-
-
-def _files(
-    folder: str, name: str, most: int, loaders: Collection[str] = LOADERS
-) -> Iterator[tuple[str, list[tuple[int, str, str]]]]:
-    """The ini and the files that it includes by their paths with the options `loaders`, at most
-    `most`: the path of each, with
-    number, key and value of its lines."""
-    pending = [name]
-    seen: set[str] = set()
-    while pending and len(seen) < most:
-        path = os.path.join(folder, pending.pop())
-        if path in seen:
-            continue
-        seen.add(path)
-        options = list(option_lines(path))
-        yield path, options
-        included = [value for _, key, value in options if key in loaders]
-        pending += [value.partition(":")[0] for value in included if not value.startswith(":")]
-
-
-def _acts(key: str, value: str) -> bool:
-    return (
-        key in _ACTING_KEYS
-        or _ACTS.search(f"{key}={value}") is not None
-        or (key in LOADERS and value.startswith(_FETCHES))
-        or (key in _PLUGINS and "/" in value and not _is_roots(value))
-    )
-
-
-def _is_roots(path: str) -> bool:
-    """Whether only root, or the user of this process, decides what is at an absolute path."""
-    if not path.startswith("/") or any(placeholder in path for placeholder in PLACEHOLDERS):
-        return False
-    while not os.path.lexists(path):
-        path = os.path.dirname(path.rstrip("/"))
-    try:
-        info = os.stat(path)
-        may_turn = who_may_turn(path, ROOT)
-    except OSError:
-        return False
-    is_trusted = info.st_uid in (ROOT, os.geteuid()) and not others_may_write(info, path)
-    return may_turn is None and is_trusted
-
-
-def option_lines(path: str) -> Iterator[tuple[int, str, str]]:
-    """Number, key and value of each line that may be an option. None of a file that is no text."""
-    try:
-        # To open a device may have effects of its own, and to open a pipe may block.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            return
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:
-            data = file.read(LONGEST_DEFINITION + 1) or b""
-        yield from options_of_text(data, path)
-    except (OSError, BrokenIni):
-        return
-
-
-def options_of_text(data: bytes, path: str) -> Iterator[tuple[int, str, str]]:
-    """The same of the `data` of a file. Raises BrokenIni."""
-    text = text_of(data, os.path.basename(path), os.path.dirname(path))
-    is_emperors = False
-    for number, line in lines_of(text):
-        if line.startswith("["):
-            is_emperors = line == "[emperor]"
-        elif not is_emperors:
-            key, _, value = line.partition("=")
-            yield number, key.strip(), value.strip()

@@ -7,6 +7,7 @@ from emperor.linux.processes import Spawner
 from emperor.linux.spawn_thread import SpawnThread
 from emperor.model.ports import Runtime
 from emperor.model.settings import Settings
+from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.launcher import Bounds, UwsgiLauncher
 from emperor.uwsgi.options import UwsgiOptions
 from emperor.uwsgi.reader import UwsgiReader
@@ -17,12 +18,13 @@ def uwsgi_runtime(
     settings: Settings,
     reader: UwsgiReader,
     bounds: Bounds,
+    defaults: DefaultsFile,
 ) -> Runtime:
-    """The runtime that spawns the binary `uwsgi`."""
+    """The runtime that spawns the binary `uwsgi`, which reads `defaults` before each ini."""
     spawner = Spawner(asyncio.get_running_loop(), SpawnThread())
     return Runtime(
         name=UwsgiOptions().name,
         options=UwsgiOptions,
         reader=reader,
-        launcher=UwsgiLauncher(uwsgi, settings, spawner, bounds),
+        launcher=UwsgiLauncher(uwsgi, settings, spawner, bounds, defaults),
     )

@@ -12,6 +12,7 @@ from typing import Self
 from emperor.linux.accounts import own_user
 from emperor.model.spec import Spec
 from emperor.uwsgi.command import LISTENER_FD, argv
+from emperor.uwsgi.copies import Copy
 from emperor.uwsgi.environment import environment_of
 from emperor.uwsgi.options import UwsgiOptions
 from tests.bench.place import running, serving
@@ -56,7 +57,7 @@ class Bare:
         try:
             self._pid = os.posix_spawn(
                 UWSGI,
-                argv(str(UWSGI), spec),
+                argv(str(UWSGI), spec, Copy(spec.ini)),
                 environment_of(own_user(), os.environ),
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

@@ -17,7 +17,7 @@ LAYERS = (
     ("linux",),
     ("supervisor", "uwsgi"),
     ("handover", "sources", "web"),
-    ("config", "service"),
+    ("config", "permanent", "service"),
     ("cli", "daemon"),
 )
 # The model may not import these.

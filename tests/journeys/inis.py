@@ -59,7 +59,7 @@ _USERS = (
     _bad("add-gid", f"{_APP}uid = 33\ngid = 33\nadd-gid = nosuch\n", "there is no group 'nosuch'"),
     _bad("other-number", f"{_APP}uid = 1\n", "only root can change to uid 1", owner="www-data"),
     _bad("no-emperor-user", f"{_APP}[emperor]\nuid = nosuchuser\n", "there is no user"),
-    Case("closed-ini", _APP + _AS_WEB, False, "www-data may not read it", mode=0o600),
+    _good("closed-ini", _APP + _AS_WEB, mode=0o600),
     Case("tenants-ini", _APP, True, owner="www-data", mode=0o600),
 )
 

@@ -89,7 +89,8 @@ def test_the_last_good_version_boots_after_naps_and_crashes(backend: Backend) ->
     by_rename(backend, good.replace("MINE=", "MINE=NEW "))
     eventually(lambda: b"NEW" in backend.get(DOMAIN).body, what="the mended ini is in service")
     assert not backend.detail(DOMAIN)["ini_error"]
-    eventually(lambda: not (backend.run_dir / "inis").exists(), what="no copy is left")
+    assert backend.call("POST", f"/v1/vassals/{DOMAIN}/sleep")[0] == 200
+    assert not (backend.run_dir / "inis").exists()
 
 
 def test_a_hit_while_the_ini_is_being_written_finds_the_app(backend: Backend) -> None:

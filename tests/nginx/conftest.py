@@ -14,6 +14,7 @@ from aiohttp import web
 
 from emperor.model.spec import Spec
 from emperor.uwsgi.command import LISTENER_FD, argv
+from emperor.uwsgi.copies import Copy
 from emperor.uwsgi.options import UwsgiOptions
 from tests.eventually import eventually
 from tests.nginx.stub_daemon import Asked, StubDaemon, serving
@@ -52,7 +53,7 @@ class App:
             listener.listen(128)
             command = [
                 word.replace(f"fd://{LISTENER_FD}", f"fd://{listener.fileno()}")
-                for word in argv(str(UWSGI), spec)
+                for word in argv(str(UWSGI), spec, Copy(spec.ini))
             ]
             self._process = subprocess.Popen(
                 command,

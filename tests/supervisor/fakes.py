@@ -18,7 +18,6 @@ from emperor.model.ports import (
     CannotLaunch,
     CannotListen,
     Exit,
-    KeptText,
     Listener,
     Message,
     Ports,
@@ -392,7 +391,7 @@ class FakeLauncher:
         self.prepared: list[FakeProcess] = []
         self.started: list[FakeProcess] = []
         self.problem: str | None = None
-        self.kept: KeptText | None = None
+        self.text = b""
 
     def prepare(
         self,
@@ -400,12 +399,12 @@ class FakeLauncher:
         listener: Listener,
         generation: int,
         events: ProcessEvents,
-        kept: KeptText | None = None,
+        text: bytes,
     ) -> FakeProcess:
         if self.problem or listener.fd < 0:
             raise CannotLaunch(self.problem or "it could not be bound again")
         pipe = 10 * self.first_pid + 2 * len(self.prepared)
-        self.kept = kept
+        self.text = text
         self.prepared.append(FakeProcess(spec, generation, events, self, pipe))
         return self.prepared[-1]
 

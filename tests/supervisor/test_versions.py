@@ -51,7 +51,7 @@ def test_after_a_nap_the_good_version_boots_at_once() -> None:
     listener = world.listener
     process = fail(world)
     assert (world.state, process.spec, in_effect(world)) == ("starting", SPEC, GOOD)
-    assert world.launcher.kept and world.launcher.kept.text == GOOD_TEXT
+    assert world.launcher.text == GOOD_TEXT
     assert world.listener is listener, "connections wait in its queue"
     assert world.vassal.retry_at is None
     process.accepts()

@@ -18,6 +18,7 @@ from emperor.model.ports import Exit, Message
 from emperor.model.settings import read_settings
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Spec
+from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.launcher import Bounds, UwsgiLauncher
 from emperor.uwsgi.options import UwsgiOptions
 from emperor.uwsgi.process import UwsgiProcess
@@ -48,6 +49,7 @@ class House:
             "vassals-dir": f"{folder}/v",
             "log-dir": f"{folder}/l",
             "sockets-dir": f"{folder}/s",
+            "run-dir": f"{folder}/r",
         }
         for path in flags.values():
             Path(path).mkdir()
@@ -56,7 +58,7 @@ class House:
             "a.example", "a.example.ini", f"{folder}/s/a.example/socket", UwsgiOptions()
         )
         ini = f"[uwsgi]\nsocket = {self.spec.socket}\nfile = {APPS}/plain.py\n"
-        (folder / "v/a.example.ini").write_text(ini)
+        self.text = ini.encode()
         self.hierarchies = Hierarchies(())
         self.machine = Machine(2**34, 10_000, 1000)
         self.open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -69,10 +71,10 @@ class House:
         loop = asyncio.get_running_loop()
         groups = ControlGroups(self.hierarchies, Limits(), loop)
         bounds = Bounds(groups, self.settings.limits(), self.machine, self.open_files)
-        return UwsgiLauncher(UWSGI, self.settings, Spawner(loop), bounds)
+        return UwsgiLauncher(UWSGI, self.settings, Spawner(loop), bounds, DefaultsFile(None))
 
     def prepare(self, events: Events) -> UwsgiProcess:
-        return self.launcher().prepare(self.spec, self.listener, 1, events)
+        return self.launcher().prepare(self.spec, self.listener, 1, events, self.text)
 
     def adopt(self, ref: ProcessRef, fds: Sequence[int], events: Events) -> UwsgiProcess | None:
         return self.launcher().adopt(self.spec, ref, fds, 1, events)

@@ -7,6 +7,7 @@ from pathlib import Path
 import emperor.uwsgi.command
 from emperor.model.spec import Identity, Spec, WireProtocol
 from emperor.uwsgi.command import BEHIND_INI, argv, environment
+from emperor.uwsgi.copies import Copy
 from emperor.uwsgi.environment import PATH
 from emperor.uwsgi.options import Adoption, UwsgiOptions
 
@@ -16,7 +17,7 @@ ALICE = Identity(1001, 1001, "alice", "/home/alice")
 
 def before_and_after_ini(spec: Spec) -> tuple[str, str]:
     """What the ini may overrule, and what it may not."""
-    line = " ".join(argv("/bin/uwsgi", spec))
+    line = " ".join(argv("/bin/uwsgi", spec, Copy("a.example.ini")))
     before, after = line.split(" --ini a.example.ini ")
     return before, after
 
@@ -91,6 +92,6 @@ def test_the_environment_is_a_short_list() -> None:
 
 
 def test_the_ini_can_override_the_home_of_python() -> None:
-    line = " ".join(argv("/bin/uwsgi", SPEC, "/usr"))
+    line = " ".join(argv("/bin/uwsgi", SPEC, Copy("a.example.ini"), "/usr"))
     before, _ = line.split(" --ini a.example.ini ")
     assert before.endswith(" --set home=/usr --need-app")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from emperor.uwsgi.command import argv
+from emperor.uwsgi.copies import Copy
 from tests.eventually import PATIENCE_SECONDS
 from tests.uwsgi.house import DOMAIN, spec
 from tests.uwsgi.oracle import UWSGI
@@ -49,7 +50,8 @@ def facts(site: Path, text: str) -> Any:
     text = text.replace("SITE", str(site / "site"))
     ini = site / "vassals" / f"{DOMAIN}.ini"
     ini.write_text(f"[uwsgi]\n{text}\n")
-    command = [word.replace("fd://3", str(site / "s")) for word in argv(str(UWSGI), spec(text))]
+    words = argv(str(UWSGI), spec(text), Copy(str(ini)))
+    command = [word.replace("fd://3", str(site / "s")) for word in words]
     done = subprocess.run(
         command, cwd=ini.parent, stdin=subprocess.DEVNULL, capture_output=True,
         timeout=PATIENCE_SECONDS, text=True, check=False, start_new_session=True,

@@ -60,8 +60,8 @@ async def test_an_exit_is_explained_by_its_own_output_alone(house: House) -> Non
     events = Events()
     log = house.settings.log_dir / "a.example.log"
     log.write_text("Traceback (most recent call last):\nKeyError: 'of an earlier process'\n")
+    house.text = b"[uwsgi]\ninclude = missing.ini\n"
     process = house.prepare(Events())
-    house.spec = replace(house.spec, ini="missing.ini")
     process.start()
     adopted = house.adopt(process.ref, abandoned(process), events)
     assert adopted

@@ -174,18 +174,21 @@ async def test_an_ini_that_only_looks_dangerous_is_resolved(folder: Path) -> Non
     assert values(ini, "env") == [("URL=http://x/", 4)]
 
 
-def test_what_others_could_have_written_is_found(folder: Path) -> None:
-    (folder / "base.ini").write_text("[uwsgi]\nidle = 1\n")
-    resolver = Resolver(UWSGI, folder, Gate())
-    ini = write(folder, "include = base.ini")
-    assert resolver.who_may_change(ini) is None
-    (folder / "base.ini").chmod(0o666)
-    assert resolver.who_may_change(ini) == f"{folder}/base.ini"
-    os.chown(folder, NOBODY.pw_uid, NOBODY.pw_gid)
-    assert resolver.who_may_change(ini) == str(folder)
-    os.chown(folder, 0, 0)
-    placeholder = write(folder, "include = %(name).ini")
-    assert resolver.who_may_change(placeholder) == f"{folder}/%(name).ini"
+async def test_the_judged_text_is_read_and_not_the_file(folder: Path) -> None:
+    ini = write(folder, "set = x=%(x)%n\nidle = 1")
+    (folder / NAME).write_text("[uwsgi]\nidle = 2\n")
+    resolved = await Resolver(UWSGI, folder, Gate()).resolve(ini, AS_NOBODY)
+    assert values(resolved, "idle") == [("1", 3)]
+    (folder / NAME).unlink()
+    os.mkfifo(folder / NAME)
+    assert await Resolver(UWSGI, folder, Gate()).resolve(ini, None) == resolved
+
+
+@pytest.mark.parametrize("letter", "DPOC")
+async def test_an_include_that_asks_for_the_folder_is_refused(folder: Path, letter: str) -> None:
+    (folder / "base.ini").write_text(f"[uwsgi]\nprocname = at %N\nlogto = x%{letter}x\n")
+    with pytest.raises(BrokenIni, match=f"includes says %D, .* in logto, .*; write {folder} there"):
+        await resolve(folder, "include = base.ini")
 
 
 async def test_an_ini_is_resolved_as_the_user_of_the_vassal(folder: Path) -> None:
