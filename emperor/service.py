@@ -38,6 +38,7 @@ from emperor.sources.companion import CompanionWatch
 from emperor.sources.folder import Notes, VassalFolder
 from emperor.sources.provision import Provisioner
 from emperor.supervisor.events import EventLog
+from emperor.supervisor.fair_log import fair_log
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Child, Vassal
 from emperor.supervisor.slices import slices
@@ -171,6 +172,7 @@ class Service:
         if path := settings.vassal_defaults:
             stack.callback(CompanionWatch(path, self._loop, self._reread_defaults).close)
         stack.enter_context(self._events.reader(self._start_times.read))
+        stack.enter_context(fair_log(self._governor.vassals, self._loop.time))
         with permanent_objects():
             asleep, has_predecessor = self._take_over()
             if has_predecessor:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -16,6 +16,8 @@ from emperor.supervisor.records import Occurrence, Vassal
 log = logging.getLogger("emperord.events")
 
 REMEMBERED = 100
+# Of all tenants, for each of which the last hundred are kept at most.
+_REMEMBERED_OF_TENANTS = 1000
 _LOG_LEVEL = {Level.INFO: logging.INFO, Level.WARNING: logging.WARNING}
 
 
@@ -82,6 +84,9 @@ class EventLog:
         # A tenant's events have numbers of their own: gaps would tell what others do.
         self._last_seq_of: Counter[int | None] = Counter()
         self._recent: deque[TransitionEvent] = deque(maxlen=REMEMBERED)
+        # The events of one tenant must not push out those of others.
+        self._recent_of: dict[int | None, deque[TransitionEvent]] = {}
+        self._kept = 0
         self._readers: set[Callable[[TransitionEvent], None]] = set()
 
     def record(self, event: TransitionEvent) -> None:
@@ -98,7 +103,7 @@ class EventLog:
             event.detail or event.event.value,
             extra=_fields(event),
         )
-        self._recent.append(event)
+        self._remember(event)
         for reader in tuple(self._readers):
             try:
                 reader(event)
@@ -106,14 +111,31 @@ class EventLog:
                 # The transition goes on, and the other readers are told.
                 log.exception("cannot tell a reader of an event: a fault in emperord")
 
+    def _remember(self, event: TransitionEvent) -> None:
+        self._recent.append(event)
+        own = self._recent_of.setdefault(event.uid, deque())
+        own.append(event)
+        self._kept += 1
+        if len(own) > REMEMBERED or self._kept > _REMEMBERED_OF_TENANTS:
+            tenant = max(self._recent_of, key=lambda uid: len(self._recent_of[uid]))
+            self._recent_of[tenant].popleft()
+            self._kept -= 1
+            if not self._recent_of[tenant]:
+                del self._recent_of[tenant]
+
     def recent(self, tenant: int | None = None) -> tuple[TransitionEvent, ...]:
-        """The last hundred, oldest first. For a tenant, its own ones among them, with numbers of
-        its own."""
+        """The last hundred, oldest first. For a tenant, its own last hundred, or fewer where there
+        are many tenants, with numbers of its own."""
         if tenant is None:
             return tuple(self._recent)
-        own = [event for event in self._recent if event.uid == tenant]
+        own = self._recent_of.get(tenant, ())
         first = self._last_seq_of[tenant] - len(own) + 1
         return tuple(replace(event, seq=first + place) for place, event in enumerate(own))
+
+    def recent_of(self, domains: Collection[str]) -> tuple[TransitionEvent, ...]:
+        """The last ones of these domains, oldest first: as many as their tenants would see."""
+        kept = (event for events in self._recent_of.values() for event in events)
+        return tuple(sorted((e for e in kept if e.name in domains), key=lambda event: event.seq))
 
     def numbered_for(self, tenant: int | None, event: TransitionEvent) -> TransitionEvent:
         """The event that has just been recorded, with its number for the tenant whose it is; None:

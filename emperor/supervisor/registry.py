@@ -46,6 +46,10 @@ class Registry:
         """Whether the vassals run as more than one user."""
         return len(self._owners) > 1
 
+    def number_of(self, owner: int | None) -> int:
+        """How many vassals run as that user; None: as that of the daemon."""
+        return self._owners[owner]
+
     def owned_by(self, uid: int) -> Sequence[Vassal]:
         """The vassals that run as that user, also those that are being removed."""
         if self._by_owner is None:

@@ -41,6 +41,8 @@ class Streams:
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         with self._event_log.reader(read):
             recent = self._event_log.recent(tenant)
+            if caller.is_administrator and domains:
+                recent = self._event_log.recent_of(domains)
             remembered = [
                 each for each in recent if caller.sees(each.uid) and _concerns(each, domains)
             ]

@@ -165,6 +165,7 @@ def test_a_storm_of_touches_costs_its_author_alone(tenants: Tenants, hers: str) 
             vassal = tenants.vassal(domain)
             assert vassal
             assert vassal["starts"] <= most
+            assert len(tenants.lines(f" {domain}: ")) <= 200 + most
     for domain in inis:
         tenants.remove(domain)
     for domain in inis:

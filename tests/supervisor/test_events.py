@@ -1,5 +1,6 @@
 """The event log: numbers, memory, readers."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from emperor.model.cause import Cause
 from emperor.model.lifecycle import Event, State
 from emperor.model.status import TransitionEvent
-from emperor.supervisor.events import EventLog, transition_event
+from emperor.supervisor.events import REMEMBERED, EventLog, transition_event
 from emperor.supervisor.records import Occurrence
 from tests.supervisor.fakes import World
 
@@ -25,6 +26,20 @@ def test_a_fault_of_a_reader_leaves_the_others_alone(caplog: pytest.LogCaptureFi
             log.record(transition_event(datetime.now(UTC), State.PARKED, hit, "hit"))
     assert [event.seq for event in seen] == [1, 2]
     assert "a fault in emperord" in caplog.text
+
+
+def test_events_of_a_tenant_push_out_none_of_another() -> None:
+    log, world = EventLog(), World()
+    hit = Occurrence(world.vassal, Event.DEMAND, Cause("hit", 0.0))
+    event = transition_event(datetime.now(UTC), State.PARKED, hit, "hit")
+    for uid in (1001, *[1002] * 500, *range(2000, 2950), 1001):
+        log.record(replace(event, uid=uid, name=f"{uid}.example"))
+    assert [event.seq for event in log.recent(1001)] == [1, 2]
+    assert [event.seq for event in log.recent_of({"1001.example"})] == [1, 1452]
+    assert len(log.recent()) == REMEMBERED
+    greedy = log.recent(1002)
+    assert 1 <= len(greedy) <= REMEMBERED
+    assert greedy[-1].seq == 500
 
 
 def test_the_event_of_a_wake_tells_of_its_request_alone() -> None:
