@@ -161,7 +161,7 @@ for this vassal:
 | python-home | as above, for this vassal |
 | uwsgi-binary | a uWSGI program for this vassal, in an ini of root's alone |
 | always | `true`: the app runs always, from the start of the daemon on, as with `idle = 0` |
-| aliases | further host names of the app, separated by spaces or commas |
+| aliases | further host names of the app, separated by spaces; none that another ini has |
 
 `idle` in `[uwsgi]` is uWSGI's own option: a number of seconds. It wins over `idle` in `[emperor]`.
 An ini that says `always = true` and an `idle` other than 0, or `always = false` and `idle = 0`, is

@@ -100,7 +100,9 @@ class RuntimeOptions(ABC):
 class Spec:
     """All that the daemon must know to serve one domain. Times are in seconds.
 
-    `head_bytes` is the size of a request's head, with the parameters of nginx, that the app takes.
+    `taken_aliases` are those that the ini names and another ini has, so that they are not among the
+    `aliases`. `head_bytes` is the size of a request's head, with the parameters of nginx, that the
+    app takes.
     `socket` is the path that is bound, in the spelling of the ini. uWSGI adopts a socket whose name
     equals its own option letter by letter, and unlinks a socket that is merely the same file.
     `foreign_sockets` are the addresses of the other sockets, and `inherited` those of them that can
@@ -129,6 +131,7 @@ class Spec:
     limits: Own | None = None
     drops_to: str = ""
     no_new_privs: bool = True
+    taken_aliases: tuple[str, ...] = ()
 
     @property
     def runs_as(self) -> tuple[Identity | None, str]:

@@ -108,8 +108,8 @@ class VassalFolder:
         inis with the same settings, so an ini that has not changed need not be read again."""
         self._stamps = dict(self._intake.resume())
         for vassal in self._governor.vassals:
-            if vassal.spec.aliases:
-                self._aliases.note(vassal.spec.ini, vassal.spec.aliases)
+            if named := (*vassal.spec.aliases, *vassal.spec.taken_aliases):
+                self._aliases.note(vassal.spec.ini, named)
         if not is_same:
             self._outdated = set(self._stamps)
 

@@ -10,8 +10,9 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 
+from emperor.linux.binding import may_bind
 from emperor.linux.limits import descriptors
-from emperor.model.claims import Claims, Conflict
+from emperor.model.claims import Claims, Conflict, Right, without_aliases
 from emperor.model.fd_budget import limit_for
 from emperor.model.lifecycle import State
 from emperor.model.log_fields import about
@@ -28,6 +29,7 @@ log = logging.getLogger("emperord.intake")
 
 # An app of a daemon that was killed keeps its socket for two seconds more.
 RETRY_SECONDS = 3.0
+ROOT = 0
 
 
 class Intake:
@@ -48,6 +50,10 @@ class Intake:
         self._refusals = Refusals()
         # The domains whose ini is broken while an older version serves, and some mended ones.
         self._complained: set[str] = set()
+        # The domains without some of their aliases, and some that have all of them again.
+        self._without_aliases: set[str] = set()
+        # The inis for which others had to go, until those are gone.
+        self._awaiting: list[str] = []
         # The inis whose names and sockets have become free, until the others are read again.
         self._gone: list[str] = []
         budget = descriptors()
@@ -93,6 +99,8 @@ class Intake:
             self._claims.take(spec)
             if vassal.ini_error:
                 self._complained.add(vassal.spec.domain)
+            if spec.taken_aliases:
+                self._without_aliases.add(spec.domain)
             if vassal.state is State.REMOVED:
                 self._retry_others_when_gone(spec)
             else:
@@ -100,11 +108,16 @@ class Intake:
         return served
 
     def unserved(self) -> list[str]:
-        """The names of the inis that are refused, or broken while an older version serves."""
+        """The names of the inis that are refused, broken while an older version serves, or served
+        without some of their aliases."""
         vassals = map(self._governor.vassals.get, self._complained)
         broken = {v.spec.domain: v.spec.ini for v in vassals if v is not None and v.ini_error}
         self._complained = set(broken)
-        return [refusal.file for refusal in self.refused.values()] + sorted(broken.values())
+        found = map(self._governor.vassals.get, self._without_aliases)
+        partly = {v.spec.domain: v.spec.ini for v in found if v and newest(v)[0].taken_aliases}
+        self._without_aliases = set(partly)
+        refused = [refusal.file for refusal in self.refused.values()]
+        return refused + sorted({*broken.values(), *partly.values()})
 
     def end_scan(self) -> None:
         """All inis were read. From now on each new vassal gets a line in the log."""
@@ -117,12 +130,13 @@ class Intake:
         `is_good`: the app of an earlier daemon has served by it."""
         if self._is_closed:
             return
-        if conflict := self._claims.first_conflict(spec):
+        if conflict := self._conflict_after_claim(spec, is_good=is_good):
             self._winners.add(spec.ini, conflict.holder)
             self._refuse_conflict(spec, conflict)
             self._save_winners()
             return
         self._drop_winner(spec.ini)
+        spec = self._claims.without_taken(spec)
         vassal = self._governor.vassals.get(spec.domain)
         if vassal is None and len(self._governor.vassals) >= self._most:
             self._refuse_spec(spec, RefusalReason.TOO_MANY_VASSALS, self._limit_reached)
@@ -148,8 +162,48 @@ class Intake:
                 asyncio.get_running_loop().call_later(RETRY_SECONDS, self._retry, [spec.ini])
             return
         self._claims.take(spec)
+        self._note_aliases(spec)
         if self._refusals.remove(spec.domain):
             log.info("%s is served again", spec.ini, extra=about(spec.domain))
+
+    def _conflict_after_claim(self, spec: Spec, *, is_good: bool) -> Conflict | None:
+        """Take what the ini has the better right to from the others, if that is all that it needs.
+        Returns a claim that another ini has still."""
+        conflicts = [
+            (conflict, self._governor.vassals.get(conflict.holder.removesuffix(".ini")))
+            for conflict in self._claims.conflicts(spec)
+        ]
+        for conflict, holder in conflicts:
+            if holder is None or not _has_better_right(spec, holder, conflict, is_good=is_good):
+                return conflict
+        for conflict, holder in conflicts:
+            if holder is None or holder.state is State.REMOVED:
+                continue
+            if conflict.is_host:
+                self._take_alias(holder, conflict.claim)
+            else:
+                self._awaiting.append(spec.ini)
+                self._dismiss(holder.spec, f"an app with a better right to {conflict.claim} came")
+        return next(self._claims.conflicts(spec), None)
+
+    def _take_alias(self, holder: Vassal, alias: str) -> None:
+        """Serve a vassal without an alias of its own, which is the domain of another ini."""
+        spec, stamp = newest(holder)
+        text = holder.failed.version.text if holder.failed else holder.text
+        spec = without_aliases(spec, (alias,))
+        self._governor.revise(spec, stamp, text)
+        self._claims.take(spec)
+        self._note_aliases(spec)
+
+    def _note_aliases(self, spec: Spec) -> None:
+        if spec.taken_aliases and spec.domain not in self._without_aliases:
+            self._without_aliases.add(spec.domain)
+            for alias in spec.taken_aliases:
+                holder = self._claims.holder(alias) or f"{alias}.ini"
+                log.warning(
+                    "%s is served without its alias %s, which %s has",
+                    spec.ini, alias, holder, extra=about(spec.domain),
+                )  # fmt: skip
 
     def _refuse_conflict(self, spec: Spec, conflict: Conflict) -> None:
         """Refuse a spec that claims what another ini has. A tenant must not learn whose that is."""
@@ -244,7 +298,9 @@ class Intake:
 
     def _retry_unserved(self) -> None:
         gone, self._gone = self._gone, []
-        self._retry([*gone, *self.unserved()])
+        awaiting, self._awaiting = self._awaiting, []
+        # In this order: what an ini had to give up is not its own again.
+        self._retry(list(dict.fromkeys([*awaiting, *gone, *self.unserved()])))
 
 
 def _needs_another_listener(served: Spec, new: Spec) -> str | None:
@@ -253,6 +309,21 @@ def _needs_another_listener(served: Spec, new: Spec) -> str | None:
         return "the path of its socket has changed"
     # Processes of the old user could keep a descriptor of the listener, and answer visitors.
     return "it runs as another user now" if served.runs_as != new.runs_as else None
+
+
+def _has_better_right(spec: Spec, holder: Vassal, conflict: Conflict, *, is_good: bool) -> bool:
+    """Whether an ini that has just been read has the better right to what another one has. A host
+    that is the name of an ini can only be an alias of others."""
+    if conflict.is_host:
+        return True
+    return _right(spec, conflict.claim, has_served=is_good) > _right(
+        holder.spec, conflict.claim, has_served=holder.has_accepted
+    )
+
+
+def _right(spec: Spec, socket: str, *, has_served: bool) -> Right:
+    is_root = spec.owner in (None, ROOT)
+    return Right(may_bind(socket, spec.identity), is_root, has_served)
 
 
 def _is_in_service(vassal: Vassal, spec: Spec, stamp: Stamp) -> bool:

@@ -35,7 +35,7 @@ def spec_after(vassal: Vassal, new: Version) -> Spec:
     """The spec that is in effect once `new` has been taken."""
     # The processes know nothing of further names, so these follow the ini.
     is_kept = has_failed(vassal, new)
-    return replace(vassal.spec, aliases=new.spec.aliases) if is_kept else new.spec
+    return _with_names_of(new.spec, vassal.spec) if is_kept else new.spec
 
 
 def take(vassal: Vassal, new: Version) -> None:
@@ -65,7 +65,7 @@ def follow(vassal: Vassal, turn: Turn, why: str) -> None:
         newest, good = _in_effect(vassal), vassal.good
         vassal.good, vassal.failed = None, FailedVersion(newest, told)
         vassal.has_accepted = True
-        spec = replace(good.spec, aliases=newest.spec.aliases)
+        spec = _with_names_of(newest.spec, good.spec)
         _put_into_effect(vassal, replace(good, spec=spec))
         _apply_to_listener(vassal)
     elif turn is Turn.GIVE_UP and vassal.failed:
@@ -144,6 +144,10 @@ def _why_unusable(good: Version, vassal: Vassal) -> str | None:
     if given_up:
         return f"it has the socket {min(given_up)}, which the new one has given up"
     return None
+
+
+def _with_names_of(names: Spec, spec: Spec) -> Spec:
+    return replace(spec, aliases=names.aliases, taken_aliases=names.taken_aliases)
 
 
 def _in_effect(vassal: Vassal) -> Version:

@@ -15,6 +15,7 @@ from emperor.linux.log_owner import read_log
 from emperor.linux.usage import Usage, usage
 from emperor.model.admission import Admission, Limit
 from emperor.model.authority import Caller
+from emperor.model.claims import told_of_aliases
 from emperor.model.lifecycle import SERVING, State
 from emperor.model.ports import Listener, QueueLength
 from emperor.model.settings import Settings, spelled
@@ -34,7 +35,7 @@ from emperor.model.status import (
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.supervisor.slices import slices
-from emperor.supervisor.versions import why_fallen_back
+from emperor.supervisor.versions import newest, why_fallen_back
 from emperor.web.hosts import Hosts
 
 _LOG_TAIL_LINES = 20
@@ -273,10 +274,11 @@ def _ini_error(vassal: Vassal) -> str | None:
 def _last_error(vassal: Vassal) -> str | None:
     """The error that matters most now. Why an app is down counts for more than why the newest
     version of its ini is not in effect."""
-    ini_error = _ini_error(vassal)
+    ini_error, aliases = _ini_error(vassal), told_of_aliases(newest(vassal)[0])
     if vassal.state in SERVING:
-        return ini_error or vassal.last_error or _limited(vassal) or _failing_again(vassal)
-    return vassal.last_error or ini_error or _limited(vassal)
+        now = vassal.last_error or _limited(vassal) or _failing_again(vassal)
+        return ini_error or now or aliases
+    return vassal.last_error or ini_error or _limited(vassal) or aliases
 
 
 def _failing_again(vassal: Vassal) -> str | None:

@@ -21,8 +21,8 @@ OTHER = replace(SPEC, domain="b.example", ini="b.example.ini", socket="/s/b.exam
 class Source:
     """An intake without a real source, and a governor that serves a.example."""
 
-    def __init__(self) -> None:
-        self.world = World()
+    def __init__(self, spec: Spec = SPEC) -> None:
+        self.world = World(spec)
         self.retried: list[list[str]] = []
         self.intake = Intake(self.world.governor, lambda files: self.retried.append([*files]))
         assert self.intake.resume() == [("a.example.ini", None)]
@@ -41,15 +41,80 @@ def test_a_new_spec_is_admitted() -> None:
 
 async def test_others_are_retried_after_the_event_that_frees_a_name() -> None:
     source = Source()
-    source.intake.serve(replace(OTHER, aliases=("a.example",)), STAMP)
-    assert source.reason("b.example") is RefusalReason.CONFLICT
+    claimant = replace(OTHER, aliases=("a.example", "c.example"))
+    source.intake.serve(claimant, STAMP)
+    vassal = source.world.governor.vassals["b.example"]
+    assert (vassal.spec.aliases, vassal.spec.taken_aliases) == (("c.example",), ("a.example",))
     source.intake.remove("a.example", "a.example.ini")
     assert source.world.governor.vassals.get("a.example") is None
     assert source.retried == [], "the governor is not called within its own notification"
     await asyncio.sleep(0)
     assert source.retried == [["a.example.ini", "b.example.ini"]]
-    source.intake.serve(replace(OTHER, aliases=("a.example",)), STAMP)
-    assert not source.intake.refused
+    source.intake.serve(claimant, STAMP)
+    assert vassal.spec == claimant
+    assert source.intake.unserved() == []
+
+
+def test_the_domain_of_an_ini_counts_for_more_than_an_alias() -> None:
+    source = Source()
+    source.intake.serve(replace(SPEC, aliases=("b.example", "c.example")), STAMP)
+    source.intake.serve(OTHER, STAMP)
+    vassals = source.world.governor.vassals
+    assert vassals["b.example"].spec == OTHER
+    assert vassals["a.example"].spec.aliases == ("c.example",)
+    assert source.intake.unserved() == ["a.example.ini"], "for when b.example goes"
+
+
+PORT = "127.0.0.1:8080"
+MALLORY, ALICE = Identity(1001, 1001, "mallory"), Identity(1002, 1002, "alice")
+FIRST = replace(OTHER, identity=MALLORY, foreign_sockets=(PORT,))
+SECOND = replace(
+    SPEC, domain="c.example", ini="c.example.ini", socket="/s/c.example/socket", identity=ALICE,
+    foreign_sockets=(PORT,),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("second", "is_good"),
+    [
+        (replace(SECOND, identity=None), False),
+        (SECOND, True),
+        (replace(SECOND, identity=Identity(0, 0, "root")), False),
+    ],
+    ids=["of the daemon's user", "has served before", "of root"],
+)
+async def test_a_socket_goes_to_the_ini_with_the_better_right(second: Spec, is_good: bool) -> None:
+    source = Source()
+    source.intake.serve(FIRST, STAMP)
+    source.intake.serve(second, STAMP, is_good=is_good)
+    vassals = source.world.governor.vassals
+    assert vassals["c.example"].spec == second
+    assert vassals.get("b.example") is None
+    await asyncio.sleep(0)
+    assert source.retried == [["c.example.ini", "b.example.ini"]]
+    source.intake.serve(FIRST, STAMP)
+    assert source.reason("b.example") is RefusalReason.CONFLICT
+    assert vassals["c.example"].spec == second
+
+
+async def test_a_running_app_ends_before_another_gets_its_socket() -> None:
+    source = Source(replace(SPEC, identity=MALLORY, foreign_sockets=(PORT,)))
+    process = source.world.run()
+    source.intake.serve(replace(SECOND, identity=None), STAMP)
+    assert source.reason("c.example") is RefusalReason.CONFLICT
+    process.exits("exited with status 0")
+    await eventually_async(lambda: source.retried[-1:] == [["c.example.ini", "a.example.ini"]])
+
+
+def test_an_ini_that_is_not_served_takes_nothing() -> None:
+    source = Source()
+    source.intake.serve(FIRST, STAMP)
+    rooted = replace(SPEC, foreign_sockets=("127.0.0.1:9000",))
+    source.intake.serve(rooted, STAMP)
+    greedy = replace(SECOND, identity=None, foreign_sockets=(PORT, "127.0.0.1:9000"))
+    source.intake.serve(greedy, STAMP)
+    assert source.reason("c.example") is RefusalReason.CONFLICT
+    assert source.world.governor.vassals["b.example"].spec == FIRST
 
 
 async def test_vassals_that_go_together_cause_one_retry() -> None:
@@ -109,13 +174,13 @@ def test_a_vassal_beyond_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -
 
 async def test_a_broken_version_leaves_the_previous_one_in_service() -> None:
     source = Source()
-    source.intake.serve(replace(SPEC, aliases=("c.example",)), STAMP)
+    source.intake.serve(replace(SPEC, foreign_sockets=(PORT,)), STAMP)
     source.intake.serve(OTHER, STAMP)
-    source.intake.serve(replace(OTHER, aliases=("c.example",)), STAMP)
+    source.intake.serve(replace(OTHER, foreign_sockets=(PORT,)), STAMP)
     vassal = source.world.governor.vassals["b.example"]
     assert vassal.spec == OTHER
     assert vassal.ini_error
-    assert "claims the host c.example" in vassal.ini_error
+    assert f"claims the socket {PORT}" in vassal.ini_error
     assert source.intake.unserved() == ["b.example.ini"]
 
 
