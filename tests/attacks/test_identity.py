@@ -1,8 +1,11 @@
 """The processes of an app have the rights of its user, and neither more nor what the daemon has."""
 
 import json
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -14,12 +17,17 @@ NO_CAPABILITIES = "0" * 16
 
 
 @pytest.fixture(scope="module")
-def program(folder: Path) -> Path:
-    """A program of root's with setuid that prints the user that it runs as."""
-    path = folder / "whoami"
-    shutil.copy("/usr/bin/id", path)
-    path.chmod(0o4755)
-    return path
+def program() -> Iterator[Path]:
+    """A program of root's with setuid that prints the user that it runs as. Many machines mount
+    /tmp with nosuid."""
+    places = ("/tmp", "/var/tmp", "/usr/local/bin")
+    place = next(each for each in places if not os.statvfs(each).f_flag & os.ST_NOSUID)
+    with TemporaryDirectory(dir=place) as folder:
+        os.chmod(folder, 0o755)
+        path = Path(folder, "whoami")
+        shutil.copy("/usr/bin/id", path)
+        path.chmod(0o4755)
+        yield path
 
 
 @pytest.fixture(scope="module")
