@@ -44,11 +44,11 @@ from emperor.supervisor.records import Child, Vassal
 from emperor.supervisor.slices import slices
 from emperor.supervisor.status_line import StatusLine
 from emperor.supervisor.stop import stop_all
+from emperor.uwsgi.bounds import Bounds
 from emperor.uwsgi.copies import copies_of
 from emperor.uwsgi.defaults import DefaultsFile
-from emperor.uwsgi.launcher import Bounds
 from emperor.uwsgi.reader import UwsgiReader
-from emperor.uwsgi.resolver import Resolver
+from emperor.uwsgi.resolver import Place, Resolver
 from emperor.uwsgi.runtime import uwsgi_runtime
 from emperor.web.activation import Activation
 from emperor.web.callers import callers_of
@@ -99,12 +99,12 @@ class Service:
         self._accounts = SystemAccounts()
         self._reaper = Reaper(loop)
         self._gate = Gate()
-        self._copies = copies_of(settings)
-        resolver = Resolver(uwsgi, settings.vassals_dir, self._gate, copies=self._copies)
         self._defaults = DefaultsFile(settings.vassal_defaults).load()
-        reader = UwsgiReader(settings, self._accounts, resolver, somaxconn(), self._defaults)
         bounds = _bounds(settings, handover.origin.open_files, loop)
-        self._groups = bounds.groups
+        self._groups, self._copies = bounds.groups, copies_of(settings)
+        place = Place(self._copies, bounds)
+        resolver = Resolver(uwsgi, settings.vassals_dir, self._gate, place=place)
+        reader = UwsgiReader(settings, self._accounts, resolver, somaxconn(), self._defaults)
         of_uwsgi = uwsgi_runtime(uwsgi, settings, reader, bounds, self._defaults)
         self._runtimes = (of_uwsgi,)
         ports = _ports(settings, self._runtimes, self._inherited.bag, loop)

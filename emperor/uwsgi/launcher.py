@@ -9,7 +9,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 from emperor.linux.accounts import own_user
-from emperor.linux.groups import ControlGroup, ControlGroups, entering, group_name
+from emperor.linux.groups import ControlGroup, entering, group_name
 from emperor.linux.holders import holder_of
 from emperor.linux.orphans import Family
 from emperor.linux.processes import (
@@ -18,8 +18,6 @@ from emperor.linux.processes import (
     as_identity,
     leader_with_socket,
 )
-from emperor.model.limits import Limits, Wanted, combined
-from emperor.model.machine import Machine
 from emperor.model.ports import (
     CannotLaunch,
     Exit,
@@ -29,6 +27,7 @@ from emperor.model.ports import (
 from emperor.model.settings import Settings
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Spec
+from emperor.uwsgi.bounds import Bounds
 from emperor.uwsgi.command import LISTENER_FD, PIPE_FD, argv, environment, without_vacuum
 from emperor.uwsgi.copies import Copy, copies_of, remove_copy
 from emperor.uwsgi.defaults import DefaultsFile
@@ -49,33 +48,6 @@ class _Passed:
     inherited: Inheritance
     group: ControlGroup | None
     copy: Copy
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What holds all processes of a vassal: the control groups, the limits that the settings have
-    for each app, and the soft and hard limits on open files that the daemon was started with."""
-
-    groups: ControlGroups
-    limits: Wanted
-    machine: Machine
-    open_files: tuple[int, int]
-
-    def limits_of(self, spec: Spec) -> Limits:
-        """What holds for one vassal."""
-        return combined(self.limits, spec.limits, self.machine)
-
-    def open_files_of(self, limits: Limits) -> tuple[int, int]:
-        """The soft and hard limits. Raises CannotLaunch."""
-        wanted, (_, hard) = limits.nofile, self.open_files
-        if wanted is None:
-            return self.open_files
-        if 0 <= hard < wanted:
-            raise CannotLaunch(
-                f"cannot set nofile = {wanted}: emperord itself may have {hard} open files;"
-                " lower nofile, or raise LimitNOFILE= of emperord.service"
-            )
-        return wanted, wanted
 
 
 class UwsgiLauncher:

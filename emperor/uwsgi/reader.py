@@ -135,3 +135,5 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
         return await asyncio.shield(work)
     finally:
         await asyncio.wait([work])
+        if not work.cancelled():
+            work.exception()  # nobody else asks for that of a cancelled call

@@ -17,20 +17,22 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from copy import copy as shallow_copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from emperor.linux.accounts import own_user
 from emperor.linux.commands import EndlessOutput, run_command
+from emperor.linux.groups import group_name
 from emperor.linux.processes import as_identity
 from emperor.model.definition import BrokenIni
 from emperor.model.ports import CannotLaunch, Exit, Gate
 from emperor.model.spec import Identity
 from emperor.uwsgi.blame import blamed
+from emperor.uwsgi.bounds import READING_BYTES, Bounds, Enter, as_it_is
 from emperor.uwsgi.command import END_OF_BLOCK
 from emperor.uwsgi.copies import FOLDER_MODE, Copy, IniCopies, remove_copy
 from emperor.uwsgi.environment import environment_of
@@ -67,11 +69,19 @@ class CannotResolve(Exception):
         self.cure = cure
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a daemon has uWSGI read inis: the copies, and what holds the processes."""
+
+    copies: IniCopies
+    bounds: Bounds
+
+
 class Resolver:
     """Runs the binary `uwsgi` on inis of `folder`, a few at once, each for at most `seconds`.
 
-    It reads `copies` of the inis, which are in a temporary folder where there are none. No run
-    begins while `gate` is closed. A run that is going on then is repeated.
+    It reads the inis in `place`, or else copies in a temporary folder, held by nothing but time. No
+    run begins while `gate` is closed. A run that is going on then is repeated.
     """
 
     def __init__(
@@ -80,11 +90,11 @@ class Resolver:
         folder: Path,
         gate: Gate,
         seconds: float = TIMEOUT_SECONDS,
-        copies: IniCopies | None = None,
+        place: Place | None = None,
     ) -> None:
         self._uwsgi = str(uwsgi)
         self._folder = str(folder)
-        self._copies = copies
+        self._place = place
         self._gate = gate
         self._seconds = seconds
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -126,8 +136,15 @@ class Resolver:
             with self._copied(ini, token, identity) as copy:
                 before = [f"--include={copy.defaults}", END_OF_BLOCK] if copy.defaults else []
                 arguments = [*hooks, log_date, *before, "--ini", copy.ini, END_OF_BLOCK, log_date]
-                ended, printed = await self._run(arguments, identity)
+                try:
+                    with self._held(ini, token, identity) as enter:
+                        ended, printed = await self._run(arguments, identity, enter)
+                except CannotLaunch as error:
+                    raise CannotResolve(str(error)) from error
         options = _options(ini, copy, printed, token)
+        if ended.signal == "SIGKILL":
+            cause = f"uWSGI needs more than {READING_BYTES >> 20} MB to read it, and was killed"
+            raise BrokenIni(cause, "look for a for-times", reason.line if reason else 0)
         if ended.signal is not None:
             cause = f"uWSGI crashes when it reads it ({ended}): does a file include itself?"
             raise BrokenIni(cause, "drop that include", reason.line if reason else 0)
@@ -153,11 +170,12 @@ class Resolver:
     def _copied(self, ini: Ini, key: str, identity: Identity | None) -> Iterator[Copy]:
         """A copy of the judged bytes, while uWSGI reads it. Raises CannotResolve."""
         with ExitStack() as stack:
-            copies = self._copies
-            if copies is None:
-                place = Path(stack.enter_context(TemporaryDirectory(prefix="emperord-")))
-                place.chmod(FOLDER_MODE)
-                copies = IniCopies(Path(self._folder), place)
+            if self._place is None:
+                folder = Path(stack.enter_context(TemporaryDirectory(prefix="emperord-")))
+                folder.chmod(FOLDER_MODE)
+                copies = IniCopies(Path(self._folder), folder)
+            else:
+                copies = self._place.copies
             try:
                 copy = copies.make(ini.name, ini.data, ini.before, key, identity)
             except CannotLaunch as error:
@@ -221,17 +239,29 @@ class Resolver:
                 side_effect.line,
             )
 
-    async def _run(self, arguments: list[str], identity: Identity | None) -> tuple[Exit, str]:
-        """The exit of uWSGI, and all that it printed. Raises CannotResolve."""
-        return await self._gate.repeat(partial(self._run_now, arguments, identity))
+    def _held(self, ini: Ini, key: str, identity: Identity | None) -> AbstractContextManager[Enter]:
+        """What holds the processes that read the ini: an include may run anything."""
+        if self._place is None:
+            return nullcontext(as_it_is)
+        uid = identity.uid if identity else os.geteuid()
+        domain = ini.name.removesuffix(".ini")
+        return self._place.bounds.reading(group_name(uid, domain, int(key, 16)))
 
-    async def _run_now(self, arguments: list[str], identity: Identity | None) -> tuple[Exit, str]:
+    async def _run(
+        self, arguments: list[str], identity: Identity | None, enter: Enter = as_it_is
+    ) -> tuple[Exit, str]:
+        """The exit of uWSGI, and all that it printed. Raises CannotResolve."""
+        return await self._gate.repeat(partial(self._run_now, arguments, identity, enter))
+
+    async def _run_now(
+        self, arguments: list[str], identity: Identity | None, enter: Enter
+    ) -> tuple[Exit, str]:
         argv = [self._uwsgi, *arguments]
         if identity is not None:
             argv = as_identity(identity, argv)
         environment = environment_of(identity or own_user(), os.environ)
         # uWSGI resolves %v, %d and relative includes against its working directory.
-        argv = [*_FIRST_TO_GO, "env", "-C", self._folder, *argv]
+        argv = enter([*_FIRST_TO_GO, "env", "-C", self._folder, *argv])
         try:
             async with asyncio.timeout(self._seconds):
                 ended, printed = await run_command(argv, environment, LONGEST_ANSWER)

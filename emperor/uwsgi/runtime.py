@@ -7,8 +7,9 @@ from emperor.linux.processes import Spawner
 from emperor.linux.spawn_thread import SpawnThread
 from emperor.model.ports import Runtime
 from emperor.model.settings import Settings
+from emperor.uwsgi.bounds import Bounds
 from emperor.uwsgi.defaults import DefaultsFile
-from emperor.uwsgi.launcher import Bounds, UwsgiLauncher
+from emperor.uwsgi.launcher import UwsgiLauncher
 from emperor.uwsgi.options import UwsgiOptions
 from emperor.uwsgi.reader import UwsgiReader
 

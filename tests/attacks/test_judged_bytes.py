@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.attacks.tenants import ALICE, MALLORY, UIDS, Tenants
+from tests.attacks.tenants import ALICE, MALLORY, UIDS, Tenants, groups
 from tests.backend import APPS, BIN
 from tests.eventually import eventually
 from tests.http_client import Reply
@@ -130,6 +130,31 @@ def test_a_changed_include_runs_as_its_tenant(tenants: Tenants, stage: Stage) ->
     assert set(psutil.Process(tenants.leader(DOMAIN)).uids()) == {UIDS[MALLORY]}
     tenants.remove(DOMAIN)
     tenants.until(DOMAIN, None)
+
+
+DEAF = "trap '' TERM INT QUIT HUP; while :; do sleep 0.2; done"
+
+
+def test_nothing_outlives_the_reading_of_an_ini(tenants: Tenants, stage: Stage) -> None:
+    tenants.expect(f"cannot serve {DOMAIN}.ini: ")
+    ran, more = stage.folder / "ran", stage.folder / "more.ini"
+    job = tenants.program("job", f"touch {ran}; {DEAF}")
+    closed = " ".join(f"{fd}>&-" for fd in range(10))
+    leave = f"(env -i /usr/bin/setsid {job} {closed} &) &"
+    starter = tenants.program("starter", f"{leave}\nwhile [ ! -e {ran} ]; do sleep 0.02; done")
+    more.write_text(f"[uwsgi]\nmotd = @(exec://{starter})\nprocesses = 0\n")
+    text = tenants.ini(DOMAIN, include=str(more))
+    tenants.refuse(MALLORY, DOMAIN, text, "no worker accepts requests")
+    assert ran.exists()
+    eventually(lambda: not tenants.processes(job), what="the job is gone")
+    eventually(lambda: not groups(tenants.folder), what="the groups are gone")
+
+
+def test_an_ini_that_grows_without_end_takes_little_memory(tenants: Tenants) -> None:
+    tenants.expect(f"cannot serve {DOMAIN}.ini: ")
+    endless = f"for-times = 100000000\nmotd = %(_){'x' * 20000}\nendfor =\n"
+    text = tenants.ini(DOMAIN) + endless
+    tenants.refuse(MALLORY, DOMAIN, text, "needs more than 256 MB to read it")
 
 
 def test_roots_ini_includes_nothing_of_others(tenants: Tenants) -> None:

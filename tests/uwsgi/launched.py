@@ -18,8 +18,9 @@ from emperor.model.ports import Exit, Message
 from emperor.model.settings import read_settings
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Spec
+from emperor.uwsgi.bounds import Bounds
 from emperor.uwsgi.defaults import DefaultsFile
-from emperor.uwsgi.launcher import Bounds, UwsgiLauncher
+from emperor.uwsgi.launcher import UwsgiLauncher
 from emperor.uwsgi.options import UwsgiOptions
 from emperor.uwsgi.process import UwsgiProcess
 

@@ -1,0 +1,66 @@
+"""What holds the processes of vassals, and a uWSGI that only reads an ini."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+from emperor.linux.groups import ControlGroups, entering
+from emperor.model.limits import Limits, Wanted, combined
+from emperor.model.machine import Machine
+from emperor.model.ports import CannotLaunch
+from emperor.model.spec import Spec
+
+# uWSGI with its Python, which does not start then, has 15 MB.
+READING_BYTES = 256 << 20
+
+# Has a command run in a control group.
+Enter = Callable[[Sequence[str]], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What holds all processes of a vassal: the control groups, the limits that the settings have
+    for each app, and the soft and hard limits on open files that the daemon was started with."""
+
+    groups: ControlGroups
+    limits: Wanted
+    machine: Machine
+    open_files: tuple[int, int]
+
+    def limits_of(self, spec: Spec) -> Limits:
+        """What holds for one vassal."""
+        return combined(self.limits, spec.limits, self.machine)
+
+    def open_files_of(self, limits: Limits) -> tuple[int, int]:
+        """The soft and hard limits. Raises CannotLaunch."""
+        wanted, (_, hard) = limits.nofile, self.open_files
+        if wanted is None:
+            return self.open_files
+        if 0 <= hard < wanted:
+            raise CannotLaunch(
+                f"cannot set nofile = {wanted}: emperord itself may have {hard} open files;"
+                " lower nofile, or raise LimitNOFILE= of emperord.service"
+            )
+        return wanted, wanted
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[Enter]:
+        """Has a uWSGI that only reads an ini run in a control group of that name, which ends with
+        the block, and with it whatever the ini has started. Raises CannotLaunch."""
+        group = self.groups.group(name)
+        if group is None:
+            yield as_it_is
+            return
+        limits = combined(self.limits, None, self.machine)
+        most = min(limits.memory_max or READING_BYTES, READING_BYTES)
+        try:
+            group.make(replace(limits, memory_max=most, memory_high=None))
+            yield partial(entering, group.entrances, self.open_files, limits.nice)
+        finally:
+            group.close()
+
+
+def as_it_is(argv: Sequence[str]) -> list[str]:
+    """The command, held by nothing."""
+    return list(argv)
