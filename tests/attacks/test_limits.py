@@ -1,11 +1,24 @@
 """A tenant who takes all memory, all processes or all CPU takes it from himself."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
+import psutil
 import pytest
 
-from tests.attacks.tenants import ALICE, MALLORY, Tenants, hits
+from tests.attacks.tenants import ALICE, MALLORY, UIDS, Tenants, hits
+from tests.controllers import expected_at_a_start
 from tests.eventually import eventually
+
+
+def computed(tenants: Tenants, tenant: str) -> float:
+    """How many seconds of CPU the live processes of a tenant have used."""
+    total = 0.0
+    for process in tenants.children():
+        with suppress(psutil.Error):
+            if process.uids().real == UIDS[tenant]:
+                total += sum(process.cpu_times()[:2])
+    return total
 
 
 def cause(tenants: Tenants) -> str:
@@ -47,6 +60,20 @@ def test_a_fork_bomb_is_stopped_alone(tenants: Tenants) -> None:
     assert tenants.get("mallory.example").status == 200
     assert cause(tenants).startswith("cannot start a process: pids-max = 40 is reached, and a fork")
     assert hits(tenants, "pids-max") == 1
+
+
+@pytest.mark.skipif(bool(expected_at_a_start()), reason="CPU is limited by systemd here")
+def test_a_cpu_hog_gets_the_share_of_one_tenant(tenants: Tenants) -> None:
+    for tenant, domain, spinners in ((MALLORY, "mallory.example", 8), (ALICE, "alice.example", 1)):
+        tenants.host(tenant, domain, "hog.py", env=f"SPINNERS={spinners}")
+        assert tenants.get(domain, "/cpu").status == 200
+    before = computed(tenants, ALICE), computed(tenants, MALLORY)
+    eventually(lambda: computed(tenants, ALICE) > before[0] + 0.5, what="alice has computed")
+    hers, his = computed(tenants, ALICE) - before[0], computed(tenants, MALLORY) - before[1]
+    assert hers > 3 * his / 8, "one process of hers has the share of several of his"
+    for domain in ("alice.example", "mallory.example"):
+        tenants.remove(domain)
+        tenants.until(domain, None)
 
 
 @pytest.mark.usefixtures("alice")

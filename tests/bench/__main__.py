@@ -25,6 +25,7 @@ from tests.bench.fleet import fleet
 from tests.bench.hash import placement
 from tests.bench.herd import herd
 from tests.bench.many import many
+from tests.bench.neighbours import hogs, slow_boots
 from tests.bench.parked import parked
 from tests.bench.reload import reload
 from tests.bench.report import Row, table
@@ -44,6 +45,8 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "many": many,
     "herd": herd,
     "queue": boot_queue,
+    "boots": slow_boots,
+    "hogs": hogs,
     "reload": reload,
     "idle": asleep,
     "crash": crash,
