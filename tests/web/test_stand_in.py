@@ -3,13 +3,15 @@ others."""
 
 import asyncio
 import os
+import resource
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from emperor.linux.limits import raise_open_files
 from emperor.web.drain import Drain
 from emperor.web.health import Health
 from emperor.web.stand_in import NAME, Post, Question, Reply, question_of, relieve, stand_in
@@ -126,6 +128,15 @@ async def test_it_answers_some_and_passes_the_rest_on(tmp_path: Path) -> None:
         late.close()
 
 
+@pytest.fixture
+def as_many_descriptors_as_a_daemon() -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    raise_open_files()
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.usefixtures("as_many_descriptors_as_a_daemon")
 async def test_it_passes_on_more_than_the_channel_holds(tmp_path: Path) -> None:
     async with standing_in(tmp_path) as (site, fd):
         site.listener.listen(1000)
