@@ -16,6 +16,7 @@ from emperor import __version__
 from emperor.handover.gate import Gate
 from emperor.handover.upgrade import CannotUpgrade, Handover, no_commands
 from emperor.linux.accounts import SystemAccounts
+from emperor.linux.append_only import release_others
 from emperor.linux.boot import boot_id
 from emperor.linux.good_inis import GoodInisFile
 from emperor.linux.groups import control_groups
@@ -198,6 +199,7 @@ class Service:
         self._groups.sweep()
         children = [child for vassal in self._governor.vassals for child in vassal.children]
         self._copies.sweep([child.process.ref.copy for child in children])
+        release_others(self._settings.log_dir, self._governor.vassals.written_logs, self._loop)
         is_same = record is not None and record.config_fingerprint == config_fingerprint(
             __version__, self._settings
         )

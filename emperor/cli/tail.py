@@ -1,5 +1,6 @@
 """Reads the end of a growing file. inotify reports growth and rotation; nothing is polled."""
 
+import errno
 import os
 from collections.abc import Iterator
 from io import FileIO
@@ -8,6 +9,9 @@ from pathlib import Path
 from inotify_simple import INotify, flags
 
 BLOCK = 64 * 1024
+# How far from the end the last lines may begin. An app may make a log that is nothing but a hole of
+# terabytes.
+FARTHEST = 16 * 1024 * 1024
 
 
 def last(path: Path, lines: int) -> Iterator[bytes]:
@@ -53,8 +57,19 @@ def _grow(file: FileIO, path: Path, notices: INotify) -> Iterator[bytes]:
 def _rest(file: FileIO) -> Iterator[bytes]:
     if os.fstat(file.fileno()).st_size < file.tell():
         file.seek(0)
-    while block := file.read(BLOCK):
+    while _skip_hole(file) and (block := file.read(BLOCK)):
         yield block
+
+
+def _skip_hole(file: FileIO) -> bool:
+    """Seek to the next byte that was written. Returns whether there is one."""
+    try:
+        file.seek(file.tell(), os.SEEK_DATA)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            file.seek(0, os.SEEK_END)
+            return False
+    return True
 
 
 def _is_replaced(file: FileIO, path: Path) -> bool:
@@ -67,8 +82,9 @@ def _is_replaced(file: FileIO, path: Path) -> bool:
 def _seek_to_last(file: FileIO, lines: int) -> None:
     """Seek to where the last `lines` lines begin, with one block in memory however long those."""
     end = position = file.seek(0, os.SEEK_END)
-    while lines and position:
-        size = min(BLOCK, position)
+    nearest = max(0, end - FARTHEST)
+    while lines and position > nearest:
+        size = min(BLOCK, position - nearest)
         position -= size
         file.seek(position)
         block = file.read(size)
@@ -78,4 +94,4 @@ def _seek_to_last(file: FileIO, lines: int) -> None:
             lines -= 1
             file.seek(position + at + 1)
     if lines:
-        file.seek(0)
+        file.seek(nearest)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from inotify_simple import INotify, flags, parse_events
 
+from emperor.linux.append_only import changeable
 from emperor.linux.watch import cannot_watch
 from emperor.model.admission import Bursts
 from emperor.model.log_fields import about
@@ -71,6 +72,9 @@ class LogBound:
             return
         self._inotify = inotify
         self._listen(inotify)
+        if self._limit:
+            # Logs may have grown while no daemon ran.
+            self._loop.run_in_executor(None, self._check_all)
 
     def _listen(self, inotify: INotify) -> None:
         self._loop.add_reader(inotify.fileno(), self._read, inotify)
@@ -88,6 +92,16 @@ class LogBound:
                     self._on_written(name.removesuffix(SUFFIX))
         if self._limit:
             self._check(names)
+
+    def _check_all(self) -> None:
+        """In a thread, since there may be thousands."""
+        try:
+            large = [name for name in os.listdir(self._folder) if self._is_large(name)]
+        except OSError as error:
+            log.warning("cannot look at the logs in %s: %s", self._folder, error.strerror)
+            return
+        if large:
+            self._loop.call_soon_threadsafe(self._check, large)
 
     def _check(self, names: Collection[str]) -> None:
         """Cut those logs among `names` that are too large."""
@@ -139,9 +153,10 @@ def cut(path: Path, keep: int) -> None:
     try:
         size = os.fstat(descriptor).st_size
         end = os.pread(descriptor, keep, max(0, size - keep))
-        os.ftruncate(descriptor, 0)
         # An app that writes at a place of its own leaves a hole before it.
         lines = end.partition(b"\n")[2].lstrip(b"\0")
-        os.write(descriptor, b"--- emperord has cut this log (log-max-size) ---\n" + lines)
+        with changeable(descriptor):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, b"--- emperord has cut this log (log-max-size) ---\n" + lines)
     finally:
         os.close(descriptor)

@@ -5,6 +5,7 @@ import os
 import stat
 from contextlib import suppress
 
+from emperor.linux.append_only import unset_append_only
 from emperor.linux.processes import open_log
 
 _MARK = "trusted.emperord.uid"
@@ -19,6 +20,8 @@ def open_log_of(path: str, owner: int | None) -> int:
     Where files take no marks, it stays, and no tenant reads it. Raises CannotLaunch."""
     fd = open_log(path)
     uid, earlier = owner or _ROOT, _owner(fd)
+    # A daemon that was killed may have left it, and a process of the same app may write too.
+    unset_append_only(fd)
     if uid == earlier:
         return fd
     with suppress(OSError):

@@ -58,6 +58,11 @@ class Registry:
                 self._by_owner.setdefault(vassal.spec.owner, []).append(vassal)
         return tuple(self._by_owner.get(uid, ()))
 
+    def written_logs(self) -> set[str]:
+        """The logs that apps of tenants write now."""
+        children = (child for vassal in self for child in vassal.children if child.spec.owner)
+        return {child.process.ref.log for child in children}
+
     def add(self, vassal: Vassal) -> None:
         """Find the vassal by the names of its spec from now on."""
         self._by_owner = None

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from emperor.linux.append_only import release, set_append_only
 from emperor.linux.groups import ControlGroup
 from emperor.linux.log_owner import open_log_of
 from emperor.linux.orphans import Family, Known, Mark, OrphanHunt, descendants
@@ -153,6 +154,9 @@ class UwsgiProcess:
             )  # fmt: skip
             return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         self._ref.log_begins = os.lseek(fd, 0, os.SEEK_END)
+        if self.spec.owner:
+            # Root's apps could unset it.
+            set_append_only(fd)
         return fd
 
     @property
@@ -276,6 +280,8 @@ class UwsgiProcess:
         self._correct_pidfiles()
         hit = self.why_limited()
         self._end_what_is_left()
+        if self.other() is None:
+            release(self._ref.log)
         self._events.on_exit(ended, Told(self._output_end(), hit), self._killed)
 
     def _end_what_is_left(self) -> None:

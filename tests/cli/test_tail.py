@@ -1,5 +1,6 @@
 """The end of a file, however long its lines are."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -23,6 +24,16 @@ def test_the_last_lines_are_the_last_lines(content: bytes, lines: int, block: in
         result = b"".join(tail.last(Path(file.name), lines))
     split = content.splitlines(keepends=True)
     assert result == b"".join(split[max(0, len(split) - lines) :])
+
+
+def test_a_hole_of_terabytes_ends(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"first\n")
+    os.truncate(path, 1 << 43)
+    assert b"".join(tail.last(path, 5)) == b""
+    with path.open("ab") as log:
+        log.write(b"\nlast\n")
+    assert b"".join(tail.last(path, 5)).lstrip(b"\0") == b"\nlast\n"
 
 
 def test_a_file_without_any_newline_is_one_line(tmp_path: Path) -> None:

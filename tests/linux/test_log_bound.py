@@ -78,6 +78,14 @@ async def test_a_log_that_grows_is_cut_each_time(
     assert warning.startswith("a.example: its log had more than 100000 bytes (log-max-size)")
 
 
+async def test_a_log_that_has_grown_before_the_start_is_cut(tmp_path: Path, log: Path) -> None:
+    with log.open("wb", buffering=0) as app:
+        app.write(LINE * 2000)
+    watch = LogBound(tmp_path, LIMIT, asyncio.get_running_loop())
+    await eventually_async(lambda: log.stat().st_size < LIMIT)
+    watch.close()
+
+
 async def test_reserved_space_counts(bound: LogBound, log: Path) -> None:
     def reserve() -> None:
         log.write_bytes(b"first\nlast\n")
