@@ -37,7 +37,8 @@ test: .venv/.installed ## run every test, on all cores
 test-on: .venv/.installed ## run every test on another release (SUITE, CGROUP=v1|v2), as before a release
 	$(SUDO) $(PYTHON) -m tests.releases '$(SUITE)' '$(CGROUP)' '$(ROOTS)' $(DEBOOTSTRAP_OPTIONS)
 
-soak: .venv/.installed ## run the fault and property tests with random seeds, for MINUTES
+soak: .venv/.installed ## fuzz, and run the fault and property tests with random seeds, for MINUTES
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	@$(SUDO) $(PYTHON) -m tests.soak $(MINUTES)
 
 check: .venv/.installed ## check format, lint and types, and run the quick tests

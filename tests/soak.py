@@ -1,5 +1,6 @@
-"""Runs the fault suite with drawn seeds and the tests of hypothesis with drawn examples, for so
-many minutes or until a failure. It prints each seed with the command that repeats its run.
+"""Runs the fuzzer for a minute on each target, the tests of hypothesis with drawn examples, and the
+fault suite with drawn seeds, for so many minutes or until a failure. It prints each seed with the
+command that repeats its run.
 
     python -m tests.soak MINUTES
 """
@@ -10,19 +11,24 @@ import subprocess
 import sys
 import time
 
+from tests.fuzz.targets import TARGETS
+
 STRIKES = 20
 FAULTS = ["tests/faults/test_faults.py", "-k", "accounted_for"]
+FUZZ_SECONDS = "60"
 EXAMPLES = ["tests/model", "tests/supervisor", "tests/uwsgi", "tests/linux", "tests/balancer"]
 EXAMPLES += ["-m", "hypothesis", "--hypothesis-profile=drawn"]
 
 
 def commands(seed: int) -> list[tuple[dict[str, str], list[str]]]:
-    """What is run with that seed: variables of the environment, and arguments of pytest."""
+    """What is run with that seed: variables of the environment, and arguments of Python."""
     faults = {"FAULT_SEEDS": str(seed), "FAULT_STRIKES": str(STRIKES)}
     # A run is as long as its strikes, each of which has its own limits.
+    pytest = ["-m", "pytest", "-q"]
     return [
-        ({}, [*EXAMPLES, f"--hypothesis-seed={seed}"]),
-        (faults, [*FAULTS, "--timeout=0"]),
+        *(({}, ["-m", "tests.fuzz", name, FUZZ_SECONDS, f"-seed={seed}"]) for name in TARGETS),
+        ({}, [*pytest, *EXAMPLES, f"--hypothesis-seed={seed}"]),
+        (faults, [*pytest, *FAULTS, "--timeout=0"]),
     ]
 
 
@@ -33,7 +39,7 @@ def main(minutes: str) -> int:
     while not rounds or time.monotonic() < until:
         seed = random.SystemRandom().randrange(10**6)
         for variables, arguments in commands(seed):
-            command = [sys.executable, "-m", "pytest", "-q", *arguments]
+            command = [sys.executable, *arguments]
             words = [f"{name}={value}" for name, value in variables.items()]
             text = " ".join(["env", *words, *command] if words else command)
             print(f"seed {seed}: {text}", flush=True)

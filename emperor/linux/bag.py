@@ -320,7 +320,7 @@ def _entries_of(data: memoryview, fds: Sequence[int], length: int, flags: int) -
         raise _Unreadable(f"{length} bytes are more than there can be", length)
     try:
         _, rows = _DECODER.decode(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError) as error:
         raise _Unreadable(f"another version wrote them, or nobody did ({error})", length) from error
     if flags & socket.MSG_CTRUNC:
         cause = (

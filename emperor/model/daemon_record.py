@@ -68,7 +68,7 @@ def decode(data: bytes) -> DaemonRecord:
     """The record of these bytes. Raises Stale for another format, and for anything else."""
     try:
         return _DECODER.decode(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError) as error:
         raise Stale(str(error)) from error
 
 

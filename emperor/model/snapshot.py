@@ -196,7 +196,7 @@ def decoder(runtimes: Mapping[str, type[RuntimeOptions]]) -> Callable[[bytes], V
     def decode(data: bytes) -> VassalRecord:
         try:
             record = records.decode(data)
-        except (msgspec.MsgspecError, LookupError, TypeError) as error:
+        except (msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
             raise Stale(str(error)) from error
         for process in (record.lead, record.second):
             if process:

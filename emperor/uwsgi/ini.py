@@ -42,7 +42,7 @@ _VALUES = SOCKETS | SHARED_SOCKETS | PROTOCOL_KEYS | NUMBERS | {"idle", "listen"
 _FOLDERS = frozenset({"chdir", "chroot"})
 _RESOLVED_KEYS = LOADERS | BLOCKS | {"set"}
 # Host, time, version, cores, user, group, binary, inode: only the running uWSGI knows these.
-_KNOWN_TO_UWSGI = b"htTVkuUgGbiIjJ"
+_KNOWN_TO_UWSGI = b"htTVkuUgGbiI"
 _BLANKS = " \t\r"
 _MAGIC = re.compile(rb"%(.?)", re.DOTALL)
 _ATOI = re.compile(r"\s*([+-]?\d{1,18})", re.ASCII)
@@ -292,12 +292,12 @@ def frozen(data: bytes, path: str, first: str = "") -> bytes:
     uWSGI starts in its folder."""
     if b"%" not in data:
         return data
-    own, of_first = (_frozen_table(each) for each in (path, first or path))
+    own, of_first = (_magic_table_of(each) for each in (path, first or path))
     table = {**own, b"v": of_first[b"v"]}
     if first:
         table[b"o"] = os.fsencode(path)  # it is included by its path
     table |= {letter: value for letter, value in of_first.items() if letter.isupper()}
-    kept = {b"%c" % letter for letter in _KNOWN_TO_UWSGI} - {b"j", b"J"} | {b"(", b"\n"}
+    kept = {b"%c" % letter for letter in _KNOWN_TO_UWSGI} | {b"(", b"\n"}
     return _MAGIC.sub(
         lambda match: (
             match[0] if match[1] in kept else table.get(match[1], b"").replace(b"%", b"%%")
@@ -306,10 +306,9 @@ def frozen(data: bytes, path: str, first: str = "") -> bytes:
     )
 
 
-def _frozen_table(path: str) -> dict[bytes, bytes]:
-    folder, name = map(os.fsencode, os.path.split(path))
-    digest = _path_hash(os.fsencode(path))
-    return {**_magic_table(name, folder), b"j": digest, b"J": digest}
+def _magic_table_of(path: str) -> dict[bytes, bytes]:
+    folder, name = os.path.split(os.fsencode(path))
+    return _magic_table(name, folder)
 
 
 def _path_hash(path: bytes) -> bytes:
@@ -359,6 +358,7 @@ def _magic_table(name: bytes, folder: bytes) -> dict[bytes, bytes]:
         b"c": parts[-1] if parts else b"",
         b"e": suffix if dot else b"",
         b"n": stem if dot else name,
+        b"j": _path_hash(folder + b"/" + name),
     }
     only_uwsgi_knows = {b"%c" % letter: b"%%%c" % letter for letter in _KNOWN_TO_UWSGI}
     return {

@@ -1,0 +1,131 @@
+"""What reads bytes of strangers, each as a function that raises where the daemon would fail."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from emperor.linux.good_inis import GoodInisFile
+from emperor.model import daemon_record
+from emperor.model.definition import BrokenIni
+from emperor.model.domain import canonical_host, is_domain
+from emperor.model.good_ini import GoodIni
+from emperor.model.ports import Message
+from emperor.model.snapshot import Stale, VassalRecord, decoder, encode
+from emperor.model.spec import Stamp
+from emperor.uwsgi.ini import aliases_in, frozen, parse
+from emperor.uwsgi.lint import refuse_unservable
+from emperor.uwsgi.options import UwsgiOptions
+from emperor.uwsgi.pipe import Pipe
+from emperor.uwsgi.spec import spec_of
+from tests.uwsgi.house import ALICE, AS_ROOT, DOMAIN, ROOT, SETTINGS, spec
+
+_FOLDER, _NAME = "/etc/uwsgi/vassals", f"{DOMAIN}.ini"
+_SOMAXCONN = 4096
+_DECODE = decoder({"uwsgi": UwsgiOptions})
+_TALK = b"[uwsgi]\nsocket = /var/sockets/%n/socket\nfile = /srv/%d/a.py\nidle = 93600\n"
+_RICH = b"[uwsgi]\nprocesses = %k\ninclude = a.ini\nset = a=$(B)@(c)\n[emperor]\nidle = 2h\n"
+_STAMP = Stamp(1, 2, 3, 4, 5)
+
+
+def read_an_ini(data: bytes) -> None:
+    """An ini of root's and one of a tenant's, and the copy of it."""
+    aliases_in(data, _NAME, _FOLDER)
+    try:
+        ini = parse(data, _NAME, _FOLDER)
+    except BrokenIni:
+        return
+    for owner in (ROOT, ALICE):
+        with suppress(BrokenIni):
+            made = spec_of(DOMAIN, ini, SETTINGS, owner, AS_ROOT)
+            refuse_unservable(ini, made, SETTINGS, _SOMAXCONN)
+    with suppress(BrokenIni):  # a copy can be longer than an ini
+        copied = parse(frozen(data, f"{_FOLDER}/{_NAME}"), _NAME, _FOLDER)
+        assert (copied.options, copied.emperor) == (ini.options, ini.emperor)
+
+
+def read_kept_state(data: bytes) -> None:
+    """The records in the bag, and the file of good inis."""
+    with suppress(Stale):
+        _DECODE(data)
+    with suppress(Stale):
+        daemon_record.decode(data)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        Path(folder, "good-inis").write_bytes(data)
+        GoodInisFile(Path(folder)).read()
+
+
+@dataclass
+class _Loop:
+    """A loop that calls the reader of the pipe when the target says so."""
+
+    now: float = 0.0
+    read: Callable[[], None] | None = None
+
+    def add_reader(self, _: object, read: Callable[[], None]) -> None:
+        self.read = read
+
+    def remove_reader(self, _: object) -> None:
+        self.read = None
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, wait: float, call: Callable[..., None], *arguments: Any) -> "_Loop":
+        self.now += wait
+        call(*arguments)
+        return self
+
+    def cancel(self) -> None:
+        """The timer has run."""
+
+
+def read_a_pipe(data: bytes) -> None:
+    """What an app writes to its pipe, in pieces."""
+    heard: list[Message] = []
+    loop = _Loop()
+    pipe = Pipe.new(cast(asyncio.AbstractEventLoop, loop), heard.append)
+    try:
+        while data and loop.read is not None:
+            length = 1 + data[0] % 100
+            os.write(pipe.far_fd, data[:length])
+            data = data[length:]
+            loop.read()
+        pipe.close_far()
+        if loop.read is not None:
+            loop.read()
+    finally:
+        pipe.close()
+    assert all(isinstance(message, Message) for message in heard)
+
+
+def read_a_host(data: bytes) -> None:
+    """The Host of a request, which may become the name of a folder."""
+    host = data.decode(errors="surrogateescape")
+    with suppress(ValueError):
+        name = canonical_host(host)
+        if is_domain(name):
+            assert os.path.normpath(f"/var/sockets/{name}/socket").count("/") == 4
+            assert canonical_host(name) == name
+
+
+def _kept() -> list[bytes]:
+    vassal = VassalRecord(spec("file = /a.py"), 1.0, _STAMP, text=_TALK)
+    record = daemon_record.record_of("0.1.0", SETTINGS)
+    good = msgspec.msgpack.encode([GoodIni(_NAME, _STAMP, _TALK)])
+    return [encode(vassal), daemon_record.encode(record), good]
+
+
+# Each target with the bytes that it begins with.
+TARGETS: dict[str, tuple[Callable[[bytes], None], list[bytes]]] = {
+    "ini": (read_an_ini, [_TALK, _RICH]),
+    "kept": (read_kept_state, _kept()),
+    "pipe": (read_a_pipe, [bytes(message.value for message in Message)]),
+    "host": (read_a_host, [b"www.a.example:8080", b"[::1]", b"A.example."]),
+}
