@@ -26,6 +26,9 @@ LONGEST_PLACE_SECONDS = 10.0
 # After a failed bind (for example on a full disk), the next hit after this time tries again.
 BIND_AGAIN_SECONDS = 3.0
 
+# An app that nobody has used for this long makes room for the app of any user.
+LONG_UNUSED_SECONDS = 600.0
+
 # An app may serve for this long before it is evicted: its visitors get their answers first.
 SHORTEST_SERVICE_SECONDS = 1.0
 
@@ -79,6 +82,13 @@ class Use:
     last: float
     held: int
     sleeps: bool
+
+
+def gives_way_at(use: Use, *, is_own: bool, runs: int, newcomer_runs: int) -> float:
+    """When an app may be evicted for a newcomer, as far as their users are concerned (monotonic
+    seconds). `is_own`: both are of one user. `runs` and `newcomer_runs`: how many apps of each user
+    run. A user with many apps must not evict those of a user with few, unless nobody uses them."""
+    return 0.0 if is_own or runs > newcomer_runs else use.last + LONG_UNUSED_SECONDS
 
 
 def least_missed(use: Use) -> tuple[bool, bool, float]:

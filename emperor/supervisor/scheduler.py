@@ -6,6 +6,7 @@ timer rings when time alone lets it move on.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ from emperor.model.policy import (
     LONGEST_PLACE_SECONDS,
     SHORTEST_SERVICE_SECONDS,
     Use,
+    gives_way_at,
     least_missed,
     most_starting,
 )
@@ -141,13 +143,26 @@ class Scheduler:
         if not newcomers:
             return []
         now = self._clock.time()
-        uses = {vassal: self._use(vassal, now) for vassal in self._queue.having(Presence.SERVING)}
-        ripe = [vassal for vassal in uses if _evictable_at(vassal) <= now]
-        ripe.sort(key=lambda vassal: least_missed(uses[vassal]))
-        return [
-            Occurrence(vassal, Event.IDLE, Cause(_why_evicted(vassal, newcomer), now))
-            for newcomer, vassal in zip(newcomers, ripe, strict=False)
-        ]
+        uses = self._uses(now)
+        left = sorted(uses, key=lambda vassal: least_missed(uses[vassal]))
+        running, evictions = self._running(), []
+        for newcomer in newcomers:
+            ripe = (v for v in left if _evictable_at(v, uses[v], newcomer, running) <= now)
+            if vassal := next(ripe, None):
+                left.remove(vassal)
+                running[vassal.spec.owner] -= 1
+                running[newcomer.spec.owner] += 1
+                cause = Cause(_why_evicted(vassal, newcomer), now)
+                evictions.append(Occurrence(vassal, Event.IDLE, cause))
+        return evictions
+
+    def _uses(self, now: float) -> dict[Vassal, Use]:
+        return {vassal: self._use(vassal, now) for vassal in self._queue.having(Presence.SERVING)}
+
+    def _running(self) -> Counter[int | None]:
+        """How many apps of each user have a process that boots or serves."""
+        kinds = (Presence.SERVING, Presence.BOOTING, Presence.SLOW)
+        return Counter(v.spec.owner for kind in kinds for v in self._queue.having(kind))
 
     def _set_timer(self) -> None:
         """Look again when time alone lets the queue move on."""
@@ -157,10 +172,16 @@ class Scheduler:
         if self._queue.is_empty:
             return
         moments = [_slow_at(vassal) for vassal in self._queue.having(Presence.BOOTING)]
-        if self._queue.short_of_room():
-            moments += map(_evictable_at, self._queue.having(Presence.SERVING))
+        now = self._clock.time()
+        if newcomers := self._queue.short_of_room():
+            uses, running = self._uses(now), self._running()
+            moments += [
+                _evictable_at(vassal, use, newcomer, running)
+                for newcomer in newcomers
+                for vassal, use in uses.items()
+            ]
         if moments:
-            delay = max(0.0, min(moments) - self._clock.time())
+            delay = max(0.0, min(moments) - now)
             self._timer = self._clock.call_later(delay, self._on_time)
 
     def _on_time(self) -> None:
@@ -194,8 +215,15 @@ def _accepts_since(vassal: Vassal) -> float:
     return vassal.since if accepting is None else accepting
 
 
-def _evictable_at(vassal: Vassal) -> float:
-    return _accepts_since(vassal) + SHORTEST_SERVICE_SECONDS
+def _evictable_at(
+    vassal: Vassal, use: Use, newcomer: Vassal, running: Counter[int | None]
+) -> float:
+    """When a vassal may be evicted for another. `running`: how many apps of each user run."""
+    owner, other = vassal.spec.owner, newcomer.spec.owner
+    gives_way = gives_way_at(
+        use, is_own=owner == other, runs=running[owner], newcomer_runs=running[other]
+    )
+    return max(gives_way, _accepts_since(vassal) + SHORTEST_SERVICE_SECONDS)
 
 
 def _slow_at(vassal: Vassal) -> float:

@@ -7,6 +7,7 @@ import pytest
 
 from emperor.model.boot_queue import Share
 from emperor.model.lifecycle import Event
+from emperor.model.policy import LONG_UNUSED_SECONDS
 from emperor.model.spec import Identity, OnChange, Spec
 from emperor.supervisor.records import Vassal
 from tests.supervisor.fakes import CORES, FakeListener, FakeProcess, World
@@ -353,6 +354,63 @@ def test_no_app_is_evicted_for_an_app_that_was_stopped() -> None:
     full.clock.advance(5)
     assert c.state.value == "running"
     assert not full.clock.pending
+
+
+class Shared(World):
+    """Three apps may run: alice's, which was used first, and two of mallory's."""
+
+    def __init__(self) -> None:
+        super().__init__(max_running="3")
+        self.alice = self.add("alice.example", ALICE)
+        self.mallory = [self.add(f"{number}.example", MALLORY) for number in range(3)]
+        for vassal in (self.alice, *self.mallory[:2]):
+            self.hit(vassal)
+            self.launcher.last.accepts()
+            self.clock.advance(10)
+
+    @property
+    def stopping(self) -> list[str]:
+        vassals = (self.alice, *self.mallory)
+        return [v.spec.domain for v in vassals if v.state.value == "stopping"]
+
+
+def test_a_user_evicts_no_app_of_one_with_fewer() -> None:
+    shared = Shared()
+    shared.hit(shared.mallory[2])
+    assert shared.stopping == ["0.example"]
+
+
+def test_a_user_with_fewer_apps_evicts_those_of_one_with_more() -> None:
+    shared = Shared()
+    shared.clock.advance(10)
+    shared.hit(shared.alice)
+    shared.hit(shared.add("new.example", ALICE))
+    assert shared.stopping == ["0.example"]
+    assert shared.alice.state.value == "running"
+
+
+def test_an_app_that_nobody_uses_makes_room_for_any_user() -> None:
+    shared = Shared()
+    shared.clock.advance(LONG_UNUSED_SECONDS)
+    shared.hit(shared.mallory[2])
+    assert shared.stopping == ["alice.example"]
+
+
+def test_a_newcomer_waits_for_the_apps_of_its_own_user() -> None:
+    shared = Shared()
+    shared.governor.order(shared.mallory[0], Event.IDLE, "emperorctl sleep")
+    shared.launcher.started[1].exits()
+    shared.hit(shared.mallory[0])
+    shared.launcher.last.accepts()
+    shared.governor.order(shared.mallory[1], Event.IDLE, "emperorctl sleep")
+    shared.launcher.started[2].exits()
+    shared.hit(shared.mallory[1])
+    shared.launcher.last.accepts()
+    shared.hit(shared.mallory[2])
+    assert not shared.stopping
+    shared.clock.advance(1)
+    assert shared.stopping == ["0.example"]
+    assert shared.clock.pending <= 4, "and no timer rings again and again"
 
 
 def test_an_evicted_app_that_is_hit_waits_behind_newcomers() -> None:
