@@ -16,8 +16,12 @@ from array import array
 from collections.abc import Mapping
 
 SOCKET = "/run/systemd/journal/socket"
-# What apps and inis bring into a line must not steer a terminal, nor fill a disk.
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
+# What apps and inis bring into a line must not steer a terminal, nor fill a disk. Marks of writing
+# direction, and separators of lines, would show a line as another one.
+_MARKS = (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))} | {
+    code: f"\\u{code:04x}" for code in _MARKS
+}
 _LONGEST_LINE = 4000
 # journald may be busy for a moment. The daemon waits no longer: it would serve nobody. If that was
 # not enough, it does not wait at all for a while.

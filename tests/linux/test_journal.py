@@ -142,9 +142,9 @@ def test_a_record_that_no_datagram_holds_arrives(journald: Journald, log: loggin
 
 
 def test_control_characters_and_long_lines_are_cut(journald: Journald, log: logging.Logger) -> None:
-    log.info("\x1b[2J\x9b\udcff" + "x" * 10_000)
+    log.info("\x1b[2J\x9b\u202e\udcff" + "x" * 10_000)
     message = journald.next()["MESSAGE"]
-    assert message.startswith("\\x1b[2J\\x9b\\udcffx")
+    assert message.startswith("\\x1b[2J\\x9b\\u202e\\udcffx")
     assert len(message) < 4_100
 
 
