@@ -9,6 +9,7 @@ import logging
 import os
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from emperor.linux.trust import others_may_write, who_may_turn
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
 from emperor.model.settings import SettingsError
 from emperor.model.spec import Spec
-from emperor.uwsgi.ini import SOCKETS, Before, Ini, Option, lines_of, parse, text_of
+from emperor.uwsgi.ini import LOADERS, SOCKETS, Before, Ini, Option, lines_of, parse, text_of
+from emperor.uwsgi.loaded import who_else
 from emperor.uwsgi.options import uwsgi_options
 
 log = logging.getLogger("emperord.defaults")
@@ -45,22 +47,15 @@ class Defaults:
 
 def read_defaults(path: Path) -> Defaults:
     """Read the file. Raises OSError, and BrokenIni for what it cannot be."""
-    info = os.stat(path)
-    if not stat.S_ISREG(info.st_mode):
-        raise BrokenIni("it is not a file")
-    if where := who_may_turn(os.path.abspath(path), os.geteuid()):
-        raise BrokenIni(f"others may change {where}, which leads to it", "move it")
-    if info.st_uid not in (0, os.geteuid()) or others_may_write(info, path):
-        raise BrokenIni("others than root may write to it", "chown root and chmod go-w it")
-    if os.geteuid() == 0 and not info.st_mode & stat.S_IROTH:
-        raise BrokenIni("the users of the apps cannot read it", "chmod o+r it")
-    with path.open("rb") as file:
-        data = file.read(LONGEST_DEFINITION + 1)
+    data = _bytes_of_roots(path)
     ini = _parsed(data, path.name, os.path.realpath(path.parent))
     for option in ini.options:
         if option.key in SOCKETS:
             cause = f"{option.key} = {option.value} would be the socket of every vassal"
             raise option.broken(cause, "drop it: emperord makes a socket for each of them")
+        if where := _others_file(option):
+            cause = f"others than root can change {where}, which it includes"
+            raise option.broken(cause, "have root own it, and nobody else write there")
     if ini.emperor:
         raise ini.emperor[0].broken("it has a section [emperor]", "write that to emperord.ini")
     digest = hashlib.blake2b(data, digest_size=_DIGEST_BYTES).hexdigest()
@@ -69,6 +64,32 @@ def read_defaults(path: Path) -> Defaults:
     return Defaults(
         replace(ini, options=options, needs_uwsgi=reason), Before(str(path), digest, data)
     )
+
+
+def _bytes_of_roots(path: Path) -> bytes:
+    """Raises OSError, and BrokenIni where others can change the file."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode):
+            raise BrokenIni("it is not a file")
+        if where := who_may_turn(os.path.abspath(path), os.geteuid()):
+            raise BrokenIni(f"others may change {where}, which leads to it", "move it")
+        if info.st_uid not in (0, os.geteuid()) or others_may_write(info, fd):
+            raise BrokenIni("others than root may write to it", "chown root and chmod go-w it")
+        if os.geteuid() == 0 and not info.st_mode & stat.S_IROTH:
+            raise BrokenIni("the users of the apps cannot read it", "chmod o+r it")
+        return file.read(LONGEST_DEFINITION + 1)
+
+
+def _others_file(option: Option) -> str | None:
+    """A file that the defaults include by its path, or a folder on the way there, that others can
+    change: it would be part of every ini. Relative paths begin in the folder of inis."""
+    name = option.value.partition(":")[0]
+    if option.key in LOADERS and name.startswith("/"):
+        with suppress(OSError, ValueError):
+            return who_else(name, os.geteuid())
+    return None
 
 
 def _parsed(data: bytes, name: str, folder: str) -> Ini:

@@ -225,6 +225,8 @@ def option_lines(path: str) -> Iterator[Line]:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return
             data = file.read(LONGEST_DEFINITION + 1) or b""
         yield from options_of_text(data, path)
     except (OSError, BrokenIni):

@@ -117,6 +117,16 @@ def test_defaults_of_a_tenant_are_refused(folder: Path) -> None:
         DefaultsFile(path).load()
 
 
+def test_defaults_that_include_a_tenants_file_are_refused(folder: Path) -> None:
+    more = folder / "more.ini"
+    more.write_text("[uwsgi]\nidle = 1\n")
+    path = written(folder, f"idle = 1\ninclude = {more}")
+    DefaultsFile(path).load()
+    os.chown(more, 65534, 65534)
+    with pytest.raises(SettingsError, match=f"line 3: others than root can change {more}, which"):
+        DefaultsFile(path).load()
+
+
 def test_defaults_that_are_missing_are_refused_at_the_start(folder: Path) -> None:
     with pytest.raises(SettingsError, match="No such file"):
         DefaultsFile(folder / "defaults.ini").load()
