@@ -156,6 +156,7 @@ for this vassal:
 | memory-max, memory-high, pids-max, nofile, nice | as above ([limits.md](limits.md)) |
 | cpu-weight, cpu-max, io-weight | as above |
 | no-new-privs | as above; `false` in an ini of root's alone |
+| allow-root | as above, in an ini of root's alone |
 | uid, gid | user and group of the vassal, set before uWSGI reads the ini |
 | python | the name of one of `pythons`, or the version of the default Python |
 | python-home | as above, for this vassal |

@@ -41,7 +41,7 @@ from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.features import plugins_of
 from emperor.uwsgi.findings import Finding, Severity, once
 from emperor.uwsgi.homes import home_of, unusable_home
-from emperor.uwsgi.identity import ROOT, identity_of
+from emperor.uwsgi.identity import ROOT, identity_of, reading_as
 from emperor.uwsgi.included import located, numbered
 from emperor.uwsgi.ini import LOADERS, Ini
 from emperor.uwsgi.jails import unusable_jails
@@ -143,10 +143,11 @@ class Examiner:
         binary = binary_of(ini, settings, file.owner, self._accounts)
         uwsgi = await self._asked(binary, ini)
         found += unknown_options(ini, uwsgi.options)
-        start = identity_of(ini, file.owner, self._accounts) or self._accounts.daemon
+        start = reading_as(ini, file.owner, self._accounts, settings) or self._accounts.daemon
         runner = resolver.running(binary)
         if ini.needs_uwsgi:
             ini = resolved = numbered(await reader.resolve(definition, ini))
+            start = identity_of(ini, file.owner, self._accounts, settings) or self._accounts.daemon
             read: Ini | Finding = resolved
         else:
             is_roots = start.uid == os.geteuid() == ROOT

@@ -45,7 +45,7 @@ def survey_of(run_dir: Path, settings: Settings, uwsgi: Path) -> Survey:
         settings=settings,
         version=__version__,
         places=tuple(_places(settings, DEFAULT_CONFIG, uwsgi)),
-        inis=tuple(_inis(settings.vassals_dir)),
+        inis=tuple(_inis(settings)),
         sysctls=tuple(_sysctls()),
         members=_members_of(settings.socket_group),
         operators=_members_of(_OPERATORS),
@@ -58,9 +58,9 @@ def survey_of(run_dir: Path, settings: Settings, uwsgi: Path) -> Survey:
     )
 
 
-def _inis(folder: Path) -> Iterator[IniFile]:
+def _inis(settings: Settings) -> Iterator[IniFile]:
     """The inis that this user can see. What they say is left to `check`."""
-    accounts = SystemAccounts()
+    accounts, folder = SystemAccounts(), settings.vassals_dir
     accounts.daemon = Identity(ROOT, ROOT, "root")
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix == ".ini")
@@ -69,18 +69,18 @@ def _inis(folder: Path) -> Iterator[IniFile]:
     for path in paths:
         try:
             info = path.stat()
-            user = _user(path, accounts)
+            user = _user(path, accounts, settings)
         except OSError:
             continue
         yield IniFile(path.name, user, others_may_write(info, path))
 
 
-def _user(path: Path, accounts: SystemAccounts) -> str | None:
+def _user(path: Path, accounts: SystemAccounts, settings: Settings) -> str | None:
     """The user that the app runs as; None if the ini does not tell without uWSGI."""
     try:
         file = read_ini(str(path))
         ini = parse(file.data, path.name, str(path.parent))
-        identity = identity_of(ini, file.owner, accounts)
+        identity = identity_of(ini, file.owner, accounts, settings)
     except BrokenIni:
         return None
     if ini.needs_uwsgi is not None and identity is None:

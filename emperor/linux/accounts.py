@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from emperor.model.spec import Identity
 
+_GROUPS = "/etc/group"
+
 
 def own_user() -> Identity:
     """The user of this process."""
@@ -16,6 +18,34 @@ def own_user() -> Identity:
     except KeyError:
         return Identity(uid, gid, None)
     return replace(_identity(entry), gid=gid)
+
+
+class Memberships:
+    """Who is in a group. A group is looked up again when the file of groups has changed, so that a
+    directory service is not asked at each start of an app."""
+
+    def __init__(self) -> None:
+        self._version: tuple[int, int] | None = None
+        self._members: dict[int, frozenset[str]] = {}
+
+    def has(self, user: Identity, gid: int) -> bool:
+        """Whether initgroups(3) gives the user that group, or it is its own."""
+        return user.gid == gid or user.user in self._members_of(gid)
+
+    def _members_of(self, gid: int) -> frozenset[str]:
+        info = os.stat(_GROUPS)
+        if (version := (info.st_ino, info.st_mtime_ns)) != self._version:
+            self._version, self._members = version, {}
+        if gid not in self._members:
+            self._members[gid] = frozenset(_listed(gid))
+        return self._members[gid]
+
+
+def _listed(gid: int) -> list[str]:
+    try:
+        return grp.getgrgid(gid).gr_mem
+    except KeyError:
+        return []
 
 
 class SystemAccounts:
@@ -29,6 +59,7 @@ class SystemAccounts:
     def __init__(self) -> None:
         self._users = {str(entry.pw_uid): _identity(entry) for entry in reversed(pwd.getpwall())}
         self.daemon = own_user()
+        self._memberships = Memberships()
 
     def user(self, name: str) -> Identity | None:
         """The user with its primary group; None when there is none."""
@@ -39,12 +70,21 @@ class SystemAccounts:
         except (KeyError, OverflowError):
             return None
 
+    def is_member(self, user: Identity, gid: int) -> bool:
+        """Whether the user gets that group at a login, or has it as its own."""
+        return self._memberships.has(user, gid)
+
     def group(self, name: str) -> int | None:
         """The gid of that group, a number as it is; None when there is no such name."""
-        try:
-            return int(name) if _is_number(name) else grp.getgrnam(name).gr_gid
-        except KeyError:
-            return None
+        return group_id(name)
+
+
+def group_id(name: str) -> int | None:
+    """The gid of that group, a number as it is; None when there is no such name."""
+    try:
+        return int(name) if _is_number(name) else grp.getgrnam(name).gr_gid
+    except KeyError:
+        return None
 
 
 def _is_number(name: str) -> bool:

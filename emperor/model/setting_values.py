@@ -119,6 +119,13 @@ def bound_of(text: str) -> int:
     return int(text)
 
 
+def uid_of(text: str) -> int:
+    """The number of a user."""
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise ValueError("must be the number of a user")
+    return int(text)
+
+
 def size_of(text: str) -> int:
     """A number of bytes with a unit, 0 for no bound."""
     written = re.fullmatch("([0-9]{1,9})([KMG]?)", text)

@@ -28,6 +28,7 @@ from emperor.model.setting_values import (
     spelled_pythons,
     spelled_size,
     spelled_value,
+    uid_of,
     whole_seconds,
 )
 from emperor.model.spec import Activation, OnChange, Repeat
@@ -89,6 +90,8 @@ class Settings:
     tenant_io_weight: int
     control_group: str
     no_new_privs: bool
+    min_uid: int
+    allow_root: bool
 
     def limits(self, of: str = "") -> Wanted:
         """The limits of each app, or those of each tenant: of "tenant_"."""
@@ -182,6 +185,9 @@ KEYS = (
         "group of the administrators, who may do all with `emperorctl`"),
     Key("no-new-privs", "true", "BOOL", boolean,
         "programs with setuid, setgid or capabilities give apps no further rights"),
+    Key("min-uid", "1000", "UID", uid_of,
+        "no app runs as a user below it: accounts of the system, such as www-data"),
+    Key("allow-root", "false", "BOOL", boolean, "apps of inis of root's may run as root"),
 )  # fmt: skip
 
 

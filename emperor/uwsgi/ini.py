@@ -36,8 +36,9 @@ ONE_PER_CORE = "%k"
 
 # The daemon refuses an ini with 0 of these. It need not know them where a command computes them.
 NUMBERS = WORKERS | {"gevent", "async", "limit-nproc"}
+_USERS = frozenset({"uid", "gid", "immediate-uid", "immediate-gid"})
 # The daemon uses the values of these. Of all other options it only uses the names.
-_VALUES = SOCKETS | SHARED_SOCKETS | PROTOCOL_KEYS | NUMBERS | {"idle", "listen", "loop"}
+_VALUES = SOCKETS | SHARED_SOCKETS | PROTOCOL_KEYS | NUMBERS | {"idle", "listen", "loop"} | _USERS
 # And the values of these where a socket is relative to them.
 _FOLDERS = frozenset({"chdir", "chroot"})
 _RESOLVED_KEYS = LOADERS | BLOCKS | {"set"}

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from weakref import WeakSet
 
-from emperor.linux.accounts import own_user
+from emperor.linux.accounts import Memberships, group_id, own_user
 from emperor.linux.groups import ControlGroup, entering, group_name
 from emperor.linux.holders import holder_of
 from emperor.linux.orphans import Family
@@ -26,7 +26,7 @@ from emperor.model.ports import (
 )
 from emperor.model.settings import Settings
 from emperor.model.snapshot import ProcessRef
-from emperor.model.spec import Spec
+from emperor.model.spec import Identity, Spec
 from emperor.uwsgi.bounds import Bounds
 from emperor.uwsgi.command import LISTENER_FD, PIPE_FD, argv, environment, without_vacuum
 from emperor.uwsgi.copies import Copy, copies_of, remove_copy
@@ -50,6 +50,24 @@ class _Passed:
     copy: Copy
 
 
+class _Door:
+    """The group of the sockets, whose members may connect to all apps."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._gid = group_id(name)
+        self._memberships = Memberships()
+
+    def refuse(self, user: Identity) -> None:
+        """Raise CannotLaunch for a user who has become a member since its ini was read."""
+        if user.uid == 0 or self._gid is None or not self._memberships.has(user, self._gid):
+            return
+        raise CannotLaunch(
+            f"cannot start an app as {user.user}, who is in {self._name}, nginx's group, and may"
+            f" connect to all apps; gpasswd -d {user.user} {self._name}"
+        )
+
+
 class UwsgiLauncher:
     """Runs `uwsgi` for each spec. It starts in the folder of inis, since uWSGI resolves %v and
     relative includes against that."""
@@ -68,6 +86,7 @@ class UwsgiLauncher:
         self._bounds = bounds
         self._vassals = settings.vassals_dir
         self._user = own_user()
+        self._door = _Door(settings.socket_group)
         self._copies = copies_of(settings)
         self._log_dir = settings.log_dir
         self._loop = spawner.loop
@@ -209,6 +228,7 @@ class UwsgiLauncher:
         if options.vacuums and (running := self._of(spec.domain)):
             command[1:1] = without_vacuum(running[0].pid)
         if spec.identity is not None:
+            self._door.refuse(spec.identity)
             command = as_identity(spec.identity, command, no_new_privs=spec.no_new_privs)
         limits = self._bounds.limits_of(spec)
         open_files = self._bounds.open_files_of(limits)

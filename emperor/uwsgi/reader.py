@@ -17,7 +17,7 @@ from emperor.model.ports import PendingSpec
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec
 from emperor.uwsgi.defaults import DefaultsFile
-from emperor.uwsgi.identity import ROOT, Accounts, identity_of, is_administrator
+from emperor.uwsgi.identity import ROOT, Accounts, is_administrator, names_user, reading_as
 from emperor.uwsgi.ini import Ini, aliases_in, parse
 from emperor.uwsgi.lint import refuse_unservable
 from emperor.uwsgi.loaded import refuse_loaded, refuse_untrusted
@@ -104,10 +104,12 @@ class UwsgiReader:
         return self._defaults.before(parse(definition.data, definition.file, definition.folder))
 
     async def resolve(self, definition: Definition, ini: Ini) -> Ini:
-        """The options as uWSGI resolves them, when it runs as the user that the app will run as.
-        Only root can have it do so. Raises BrokenIni."""
+        """The options as uWSGI resolves them, when it runs as the user that the app will run as,
+        or as nobody where that user is not known yet. Only root can have it do so. Raises
+        BrokenIni."""
         is_root = os.geteuid() == 0
-        identity = identity_of(ini, definition.owner, self._accounts) if is_root else None
+        owner, accounts = definition.owner, self._accounts
+        identity = reading_as(ini, owner, accounts, self._settings) if is_root else None
         binary = binary_of(ini, self._settings, definition.owner, self._accounts)
         resolver, folder, reason = (
             self._resolver.running(binary),
@@ -116,7 +118,7 @@ class UwsgiReader:
         )
         if not is_root or definition.owner.uid != ROOT or reason is None:
             return await resolver.resolve(ini, identity)
-        user = identity or self._accounts.daemon
+        user = identity if identity and names_user(ini, accounts) else accounts.daemon
         await in_thread(refuse_untrusted, ini, folder, user)
         resolved = await resolver.resolve(ini, identity)
         await in_thread(refuse_loaded, reason, resolved, folder, user)

@@ -16,7 +16,13 @@ from emperor.model.setting_values import boolean
 from emperor.model.settings import KEYS, Settings
 from emperor.model.spec import Identity, OnChange, Spec
 from emperor.uwsgi.command import BEHIND_INI
-from emperor.uwsgi.identity import ROOT, Accounts, identity_of, is_administrator
+from emperor.uwsgi.identity import (
+    ROOT,
+    Accounts,
+    identity_of,
+    is_administrator,
+    refuse_dropped,
+)
 from emperor.uwsgi.ini import (
     ONE_PER_CORE,
     SHARED_SOCKETS,
@@ -36,6 +42,7 @@ from emperor.uwsgi.own_limits import own_limits
 from emperor.uwsgi.places import Places, places
 from emperor.uwsgi.pythons import binary_of, python_home_of
 from emperor.uwsgi.sockets import Socket, refuse_path, socket_of
+from emperor.uwsgi.users import users_of
 
 # The settings that [emperor] may override for one vassal.
 _OVERRIDES = {
@@ -48,7 +55,7 @@ _OVERRIDES = {
 }  # fmt: skip
 _TIMEOUTS = frozenset({"start-timeout", "stop-timeout"})
 EMPEROR_KEYS = frozenset(_OVERRIDES) | BY_NAME.keys() | {
-    "always", "uid", "gid", "aliases", "python", "python-home", "uwsgi-binary",
+    "allow-root", "always", "uid", "gid", "aliases", "python", "python-home", "uwsgi-binary",
 }  # fmt: skip
 
 _GREENLETS = frozenset({"gevent", "async"})
@@ -107,7 +114,11 @@ def spec_of(
     _refuse_no_workers(ini, last)
     socket = socket_of(domain, ini, settings, last)
     single = len(socket.inherited) < len(socket.foreign) or cannot_run_twice(last) is not None
-    identity = identity_of(ini, owner, accounts)
+    identity = identity_of(ini, owner, accounts, settings)
+    starts_as = identity or accounts.daemon
+    drops_to = _drops_to(ini, starts_as)
+    if drops_to:
+        refuse_dropped(users_of(ini, starts_as, accounts).serve, ini, accounts, settings)
     idle = _idle(ini, settings, last.get("idle"))
     return Spec(
         domain=domain,
@@ -129,7 +140,7 @@ def spec_of(
         foreign_sockets=socket.foreign,
         inherited=socket.inherited,
         head_bytes=_head_bytes(last.get("buffer-size")),
-        drops_to=_drops_to(ini, identity or accounts.daemon),
+        drops_to=drops_to,
         no_new_privs=settings.no_new_privs,
         limits=own_limits(ini, is_administrator(owner, accounts)) if ini.emperor else None,
     )

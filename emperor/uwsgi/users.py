@@ -47,7 +47,8 @@ def users_of(ini: Ini, start: Identity, accounts: Accounts) -> Users:
 def _dropped(last: Mapping[str, Option], start: Identity, accounts: Accounts) -> Identity:
     if start.uid != ROOT:
         return start
-    uid, gid = last.get("uid"), last.get("gid")
+    uid = last.get("immediate-uid") or last.get("uid")
+    gid = last.get("immediate-gid") or last.get("gid")
     user = None if uid is None else accounts.user(uid.value)
     if user is None and uid is not None and uid.value.isdecimal():
         user = Identity(int(uid.value), start.gid, None)
@@ -148,4 +149,6 @@ def _not_root(
             is_same = accounts.group(option.value) == start.gid
         if not is_same:
             text = f"{reason}, and {key} = {option.value} is ignored"
+            if key == "add-gid":
+                cure = f"make {name} a member of it (gpasswd -a {name} {option.value})"
             yield Finding(option.line, Severity.WARNING, text, f"{cure}, or drop {key}")

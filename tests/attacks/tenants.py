@@ -11,7 +11,7 @@ from tests.eventually import eventually
 
 # Users of Debian that own nothing else here, and that every machine has.
 MALLORY, ALICE = "games", "lp"
-UIDS = {MALLORY: 5, ALICE: 7, "root": 0}
+UIDS = {MALLORY: 5, ALICE: 7, "root": 0, "bin": 2, "www-data": 33}
 
 
 class Tenants(Backend):

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.attacks.tenants import MALLORY, UIDS, Tenants
+from tests.nginx_server import Nginx
 
 MINE, TRUSTED = "rights.example", "trusted.example"
 NO_CAPABILITIES = "0" * 16
@@ -28,6 +30,17 @@ def program() -> Iterator[Path]:
         shutil.copy("/usr/bin/id", path)
         path.chmod(0o4755)
         yield path
+
+
+@pytest.fixture(scope="module")
+def strict(folder: Path) -> Iterator[Tenants]:
+    """A daemon that lets no app run as root, nor as an account of the system."""
+    place = folder / "strict"
+    place.mkdir()
+    with Nginx(place) as nginx:
+        nginx.expect(".*")
+        with Tenants(place, nginx, allow_root="false", min_uid=str(UIDS[MALLORY])) as tenants:
+            yield tenants
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +91,63 @@ def test_an_app_sees_nothing_of_the_daemons_environment(tenants: Tenants, mine: 
     assert user == ("/usr/games", MALLORY, MALLORY)
     others = set(found["initial"]) - {"HOME", "USER", "LOGNAME", "LANG", "PATH"}
     assert not {name for name in others if not name.startswith(("UWSGI_", "EMPERORD_"))}
+
+
+def test_no_app_runs_as_root_or_nginx_or_a_service(strict: Tenants) -> None:
+    strict.expect("its app would run as")
+    app = strict.ini("evil.example")
+    for owner, text, error in (
+        ("root", app, "names no user, so its app would run as root; set uid in a section"),
+        ("root", f"{app}uid = root\n", "line 5: with uid = root its app would run as root"),
+        ("root", f"{app}[emperor]\nuid = 0\n", "line 6: with uid = 0 its app would run as root"),
+        ("root", f"{app}uid = www-data\n", "www-data (uid 33) with nginx's group www-data"),
+        ("root", f"{app}uid = games\ngid = www-data\n", "with nginx's group www-data"),
+        ("root", f"{app}[emperor]\nuid = 33\ngid = 60\n", "with nginx's group www-data"),
+        ("root", f"{app}[emperor]\nuid = games\ngid = root\n", "with the group root"),
+        ("root", f"{app}[emperor]\nuid = bin\n", "bin (uid 2), and min-uid = 5 keeps"),
+        ("www-data", app, "www-data (uid 33) with nginx's group"),
+        ("bin", app, "bin (uid 2), and min-uid = 5 keeps"),
+    ):
+        strict.refuse(owner, "evil.example", text, error)
+
+
+def test_uwsgi_follows_no_link_of_mallorys_as_root(strict: Tenants, folder: Path) -> None:
+    theirs = folder / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, UIDS[MALLORY], -1)
+    secret = folder / "secret"
+    secret.write_text("of root")
+    (theirs / "app.log").symlink_to(secret)
+    (theirs / "app.pid").symlink_to(secret)
+    ini = strict.ini("own.example", logto=f"{theirs}/app.log", pidfile=f"{theirs}/app.pid")
+    strict.expect("own.example")
+    strict.drop("own.example", f"{ini}uid = {MALLORY}\n")
+    strict.until("own.example", "parked")
+    strict.get("own.example")
+    assert secret.read_text() == "of root"
+    assert secret.stat().st_uid == 0
+
+
+def test_uwsgis_own_user_brings_its_own_group(strict: Tenants) -> None:
+    strict.drop("group.example", f"{strict.ini('group.example', 'rights.py')}uid = {MALLORY}\n")
+    strict.until("group.example", "parked")
+    status = rights(strict, "group.example")["status"]
+    assert set(status["Gid"].split()) | set(status["Groups"].split()) == {"60"}
+
+
+def test_a_member_of_nginxs_group_does_not_start(
+    strict: Tenants,
+) -> None:
+    """The daemon and its apps see another file of groups."""
+    strict.expect("cannot start an app as games, who is in www-data")
+    strict.host(MALLORY, "member.example")
+    groups = Path("/etc/group").read_text()
+    changed = strict.folder / "group"
+    changed.write_text(groups.replace("www-data:x:33:", f"www-data:x:33:{MALLORY}"))
+    subprocess.run(["mount", "--bind", changed, "/etc/group"], check=True)
+    try:
+        assert strict.get("member.example").status == 503
+        error = strict.detail("member.example")["status"]["last_error"]
+        assert "gpasswd -d games www-data" in error
+    finally:
+        subprocess.run(["umount", "/etc/group"], check=True)

@@ -69,7 +69,7 @@ class RestartableDaemon:
 _DROP = f"""
 for number in range({_SIZE}):
     with open(f"/etc/uwsgi/vassals/app{{number:05}}.example.ini", "w") as ini:
-        ini.write("[uwsgi]\\nfile = {_APP}\\n")
+        ini.write("[uwsgi]\\nfile = {_APP}\\n[emperor]\\nallow-root = true\\n")
 """
 
 

@@ -17,7 +17,7 @@ from tests.cli.records import GOAT
 from tests.eventually import PATIENCE_SECONDS
 from tests.traces import public_folder
 
-GOOD = "[uwsgi]\nfile = app.py\n[emperor]\nuid = www-data\n"
+GOOD = "[uwsgi]\nfile = app.py\n[emperor]\nuid = nobody\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Desk:
 
     def settle(self, line: str) -> None:
         """Change the settings of this test."""
-        (self.folder / "emperord.conf").write_text(f"[emperord]\n{line}\n")
+        (self.folder / "emperord.conf").write_text(f"[emperord]\nallow-root = true\n{line}\n")
 
     def check(self, *arguments: str) -> Outcome:
         """Run it with the settings of this test."""
@@ -46,7 +46,9 @@ class Desk:
 def desk(ctl: Ctl) -> Iterator[Desk]:
     """A folder that every user may enter, with an app, and settings that are all defaults."""
     with public_folder() as folder:
-        (folder / "emperord.conf").write_text(f"[emperord]\nvassals-dir = {folder}\n")
+        (folder / "emperord.conf").write_text(
+            f"[emperord]\nvassals-dir = {folder}\nallow-root = true\n"
+        )
         (folder / "app.py").write_text("application = None\n")
         yield Desk(folder, ctl)
 
@@ -181,7 +183,8 @@ def test_a_socket_without_a_folder_gets_one_line(desk: Desk) -> None:
 
 def test_an_option_that_strict_refuses_gets_one_line(desk: Desk) -> None:
     path = desk.write(
-        "a.example.ini", "[uwsgi]\nfile = app.py\nstrict = true\nvaccum = 1\nuid = 33"
+        "a.example.ini",
+        "[uwsgi]\nfile = app.py\nstrict = true\nvaccum = 1\n[emperor]\nuid = nobody",
     )
     assert [line for line in desk.check(path).out.splitlines() if "vaccum" in line] == [
         f"{path}:4: error: uWSGI refuses it under strict: unknown config directive: vaccum;"

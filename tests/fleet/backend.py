@@ -219,4 +219,6 @@ def _ini(domain: str) -> str:
         f"file = {APPS / 'plain.py'}\n"
         "idle = 93600\n"
         f"env = RUNS={RUNS}\n"
+        "[emperor]\n"
+        "allow-root = true\n"
     )

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 APP = "file = SITE/app.py\n"
-AS_WEB = "[emperor]\nuid = www-data\n"
+AS_ROOT = "[emperor]\nuid = root\n"
+AS_WEB = "[emperor]\nuid = games\n"
 PLAIN = "socket = 127.0.0.1:PORT\n"
 
 

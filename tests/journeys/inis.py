@@ -7,14 +7,15 @@ In SITE:
 - `app.py`, `bin/app.py` and `package/wsgi.py`, the same app; `secret.py`, only for root
 - `odd.ini` and `bad.ini`, with something to say of their lines
 - `empty`, a file without content, and `one`, with the number 1
-- `sticky`, where www-data may write, with root's `fifo`
-- `run`, where www-data may write; `closed`, which only root may enter, with `app.py`
+- `sticky`, where games may write, with root's `fifo`
+- `run`, where games may write; `closed`, which only root may enter, with `app.py`
 - apps that lack something: `syntax.py`, `importing.py`, and `importing2.py`, which needs `pack_2`
 - `cert.pem` and `key.pem`; `venv`, a virtual environment of this Python that has `pack_2`
 - `venv-other`, one of another Python that has `pack_2`; `no-venv`, an empty folder
 """
 
 from tests.journeys.ini_case import APP as _APP
+from tests.journeys.ini_case import AS_ROOT as _AS_ROOT
 from tests.journeys.ini_case import AS_WEB as _AS_WEB
 from tests.journeys.ini_case import PLAIN as _PLAIN
 from tests.journeys.ini_case import Case
@@ -46,21 +47,31 @@ _WORKERS = (
 )
 
 _USERS = (
-    _good("tenant", f"chdir = SITE\n{_APP}", owner="www-data"),
+    _good("tenant", f"chdir = SITE\n{_APP}", owner="games"),
     _good("emperor-uid", _APP + _AS_WEB),
-    _good("uwsgi-uid", f"{_APP}uid = www-data\ngid = www-data\n"),
-    _good("uid-number", f"{_APP}uid = 33\n", "leaves the app in the group root"),
-    _good("tenants-uid", f"{_APP}uid = root\n", "and uid = root is ignored", owner="www-data"),
-    _good("tenants-gid", f"{_APP}gid = root\n", "and gid = root is ignored", owner="www-data"),
-    _good("two-uids", f"{_APP}uid = nobody\n{_AS_WEB}", "[emperor] has the app run as www-data"),
-    _bad("tenants-chroot", f"{_APP}chroot = /\n", "may not chroot", owner="www-data"),
+    _good("uwsgi-uid", f"{_APP}uid = games\ngid = games\n"),
+    _good("uid-number", f"{_APP}uid = 5\n"),
+    _bad("uid-of-nginx", f"{_APP}uid = www-data\ngid = www-data\n", "with nginx's group www-data"),
+    _bad("gid-of-nginx", f"{_APP}uid = 5\ngid = www-data\n", "with nginx's group www-data"),
+    _bad("group-root", f"{_APP}uid = 5\n{_AS_ROOT}", "uid 5 with the group root"),
+    _good("drops", f"{_APP}uid = 5\ngid = 60\n{_AS_ROOT}"),
+    _bad("not-root", f"{_APP}[emperor]\nallow-root = false\n", "names no user, so its app would"),
+    _bad("tenants-root", f"{_APP}{_AS_ROOT}", "since the ini is not root's", owner="games"),
+    _good("tenants-uid", f"{_APP}uid = root\n", "and uid = root is ignored", owner="games"),
+    _good("tenants-gid", f"{_APP}gid = root\n", "and gid = root is ignored", owner="games"),
+    _good("two-uids", f"{_APP}uid = nobody\n{_AS_WEB}", "[emperor] has the app run as games"),
+    _bad("tenants-chroot", f"{_APP}chroot = /\n", "may not chroot", owner="games"),
     _bad("no-user", f"{_APP}uid = nosuchuser\n", "there is no user 'nosuchuser'"),
     _bad("no-group", f"{_APP}gid = nosuchgroup\n", "there is no group 'nosuchgroup'"),
-    _bad("add-gid", f"{_APP}uid = 33\ngid = 33\nadd-gid = nosuch\n", "there is no group 'nosuch'"),
-    _bad("other-number", f"{_APP}uid = 1\n", "only root can change to uid 1", owner="www-data"),
+    _bad(
+        "add-gid",
+        f"{_APP}uid = 5\ngid = 60\nadd-gid = nosuch\n{_AS_ROOT}",
+        "there is no group 'nosuch'",
+    ),
+    _bad("other-number", f"{_APP}uid = 1\n", "only root can change to uid 1", owner="games"),
     _bad("no-emperor-user", f"{_APP}[emperor]\nuid = nosuchuser\n", "there is no user"),
     _good("closed-ini", _APP + _AS_WEB, mode=0o600),
-    Case("tenants-ini", _APP, True, owner="www-data", mode=0o600),
+    Case("tenants-ini", _APP, True, owner="games", mode=0o600),
 )
 
 _APPS = (
@@ -89,12 +100,12 @@ _APPS = (
     _bad("empty-file", "file =\n", "file is empty, so it names no app"),
     _bad("no-gevent", f"{_APP}gevent = 10\nvenv = SITE/venv\n", "its loop needs the module gevent"),
     _good("psgi-beside", f"{_APP}psgi = SITE/app.psgi\n", "uWSGI's plugin psgi"),
-    _bad("secret", f"file = SITE/secret.py\n{_AS_WEB}", "www-data may not read SITE/secret.py"),
-    _bad("closed", f"file = SITE/closed/app.py\n{_AS_WEB}", "www-data may not enter SITE/closed"),
+    _bad("secret", f"file = SITE/secret.py\n{_AS_WEB}", "games may not read SITE/secret.py"),
+    _bad("closed", f"file = SITE/closed/app.py\n{_AS_WEB}", "games may not enter SITE/closed"),
     _bad("closed-chdir", f"chdir = SITE/closed\nfile = app.py\n{_AS_WEB}", "may not enter SITE/cl"),
-    _bad("uid-closed", "uid = 33\nchdir = SITE/closed\nfile = app.py\n", "may not enter SITE/clos"),
+    _bad("uid-closed", "uid = 5\nchdir = SITE/closed\nfile = app.py\n", "may not enter SITE/clos"),
     _bad("tenant-closed", "chdir = SITE/closed\nfile = app.py\n", "may not enter SITE/closed",
-         owner="www-data"),
+         owner="games"),
 )  # fmt: skip
 
 _PYTHONS = (
@@ -111,7 +122,7 @@ _FILES = (
     _good("pidfile2", f"{_APP}chdir = SITE\npidfile2 = run/pidfile2.pid\n{_AS_WEB}"),
     _good("safe-pidfile", f"{_APP}safe-pidfile = SITE/run/safe.pid\n"),
     _good("logto", f"{_APP}logto = SITE/run/logto.log\n", "`emperorctl logs"),
-    _good("logto2", f"{_APP}uid = 33\ngid = 33\nlogto2 = SITE/run/logto2.log\n"),
+    _good("logto2", f"{_APP}uid = 5\ngid = 60\nlogto2 = SITE/run/logto2.log\n"),
     _good("daemonize", f"{_APP}daemonize = SITE/run/daemonize.log\n", "`emperorctl logs"),
     _good("log-udp", f"{_APP}logto = 127.0.0.1:PORT\n"),
     _good("spooler", f"{_APP}spooler = SITE/run\n"),
@@ -131,7 +142,7 @@ _FILES = (
     _bad("no-socket", f"{_APP}socket = SITE/no/a.sock\n", "there is no folder SITE/no"),
     _bad("log-closed", f"{_APP}logto = SITE/a.log\n{_AS_WEB}", "may not make files in SITE"),
     _bad("pid-closed", f"{_APP}pidfile = SITE/a.pid\n{_AS_WEB}", "may not make files in SITE"),
-    _bad("pid2-closed", f"{_APP}uid = 33\npidfile2 = SITE/a.pid\n", "may not make files in SITE"),
+    _bad("pid2-closed", f"{_APP}uid = 5\npidfile2 = SITE/a.pid\n", "may not make files in SITE"),
     _bad("log-folder", f"{_APP}logto = SITE/run\n", "SITE/run is a folder"),
     _bad("stats-closed", f"{_APP}stats = SITE/a.stats\n{_AS_WEB}", "may not make files in SITE"),
     _bad("fifo-closed", f"{_APP}master-fifo = SITE/a.fifo\n{_AS_WEB}", "may not make files"),
@@ -147,24 +158,24 @@ _SOCKETS = (
     _good("http-port", f"{_APP}http-socket = :PORT\n"),
     _good("http-router", f"{_APP}http = 127.0.0.1:PORT\n"),
     _good("https-port", f"{_APP}https-socket = 127.0.0.1:PORT,SITE/cert.pem,SITE/key.pem\n"),
-    _good("chown", f"{_APP}uid = 33\nsocket = SITE/chown.sock\nchown-socket = www-data\n"),
+    _good("chown", f"{_APP}uid = 5\nsocket = SITE/run/chown.sock\nchown-socket = games\n"),
     _bad("tenants-chown", f"{_APP}socket = SITE/run/a.sock\nchown-socket = root\n",
-         "www-data may not chown SITE/run/a.sock to root", owner="www-data"),
-    _bad("chown-group", f"{_APP}socket = SITE/run/b.sock\nchown-socket = www-data:root\n",
-         "may not chown", owner="www-data"),
-    _good("chown-self", f"{_APP}socket = SITE/run/c.sock\nchown-socket = www-data:www-data\n",
-          owner="www-data"),
-    _bad("chown-abstract", f"{_APP}socket = @chownPORT\nchown-socket = www-data\n", "is no file"),
+         "games may not chown SITE/run/a.sock to root", owner="games"),
+    _bad("chown-group", f"{_APP}socket = SITE/run/b.sock\nchown-socket = games:root\n",
+         "may not chown", owner="games"),
+    _good("chown-self", f"{_APP}socket = SITE/run/c.sock\nchown-socket = games:games\n",
+          owner="games"),
+    _bad("chown-abstract", f"{_APP}socket = @chownPORT\nchown-socket = games\n", "is no file"),
     _bad("chown-nobody", f"{_APP}socket = SITE/run/d.sock\nchown-socket = nosuch\n",
          "there is no user 'nosuch'"),
     _good("chown-port", f"{_APP}{_PLAIN}chown-socket = root\n", "has no effect on a socket",
-          owner="www-data"),
+          owner="games"),
     _good("listen", f"{_APP}listen = 64\n{_PLAIN}"),
     _good("long-listen", f"{_APP}listen = 99999\n", "the kernel makes"),
     _bad("listen-more", f"{_APP}listen = 99999\n{_PLAIN}", "more than net.core.somaxconn"),
     _bad("no-cert", f"{_APP}https-socket = 127.0.0.1:PORT,SITE/no.pem,SITE/key.pem\n", "no.pem"),
     _bad("one-cert", f"{_APP}https-socket = 127.0.0.1:PORT,SITE/cert.pem\n", "https-socket syntax"),
-    _bad("low-port", f"{_APP}http-socket = :77\n{_AS_WEB}", "www-data may not bind port 77"),
+    _bad("low-port", f"{_APP}http-socket = :77\n{_AS_WEB}", "games may not bind port 77"),
     _bad("socket-long", f"{_APP}socket = /{'x' * 102}\n", "bytes, and uWSGI takes 102"),
     _good("port-a", f"{_APP}http-socket = 127.0.0.1:SAME\n"),
     _bad("port-b", f"{_APP}http-socket = :SAME\n", "of port-a.test.ini", after="port-a"),
@@ -225,7 +236,7 @@ _ODD = (
     _good("section-comment", f"{_APP}[app:old] # not used any more\nsocket = :1\n"),
     _good("section-comments", f"{_APP}[a] ; [b]\nsocket = :1\n[c]d\nfile = no.py\n"),
     _bad("uwsgi-comment", f"{_APP}[uwsgi] # mine\nthreads = 2\n", "write [uwsgi] alone on its"),
-    _bad("emperor-comment", f"{_APP}[emperor] ; mine\nuid = 33\n", "write [emperor] alone on"),
+    _bad("emperor-comment", f"{_APP}[emperor] ; mine\nuid = 5\n", "write [emperor] alone on"),
     _bad("cut-short", f"{_APP}[emper", "the section '[emper' does not end in ]"),
     _good("open-if", f"{_APP}if-env = PATH\nenv = SEEN=yes\n", "is never closed"),
     _good("open-if-exists", f"{_APP}if-exists = /\nenv = SEEN=yes\n", "is never closed"),
@@ -286,7 +297,7 @@ _OURS = (
     _bad("zalias", f"{_APP}[emperor]\naliases = idle.test\n", "which idle.test.ini has",
          after="idle"),
     _bad("tenants-alias", f"{_APP}[emperor]\naliases = x.test\n", "ini of root's",
-         owner="www-data"),
+         owner="games"),
     _bad("bad-idle", f"{_APP}[emperor]\nidle = soon\n", "cannot use idle = 'soon'"),
     _bad("zerg", f"{_APP}zerg = SITE/zerg\n", "with zerg this is no app"),
     _bad("emperor", f"{_APP}emperor = SITE\n", "with emperor this is no app"),

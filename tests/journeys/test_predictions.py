@@ -53,7 +53,12 @@ class World:
     def build(self) -> None:
         """The site and the inis."""
         _build(self.site)
-        flags = {"vassals-dir": self.vassals, "sockets-dir": self._backend.sockets}
+        flags = {
+            "vassals-dir": self.vassals,
+            "sockets-dir": self._backend.sockets,
+            "allow-root": "true",
+            "min-uid": "1",
+        }
         lines = [f"{key} = {value}\n" for key, value in flags.items()]
         self.settings.write_text("".join(["[emperord]\n", *lines]))
         for case in CASES:
@@ -121,7 +126,7 @@ def _build(site: Path) -> None:
         (site / name).write_text(APP)
     (site / "secret.py").chmod(0o600)
     (site / "closed").chmod(0o700)
-    shutil.chown(site / "run", "www-data")
+    shutil.chown(site / "run", "games")
     (site / "sticky").mkdir()
     (site / "sticky").chmod(0o1777)
     (site / "sticky" / "fifo").touch()

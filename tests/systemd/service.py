@@ -46,6 +46,8 @@ def add(box: Box, domain: str, app: str = "plain.py", more: str = "") -> None:
 
     The app is copied to where every user can read it.
     """
+    if "[emperor]" not in more:
+        more += "\n[emperor]\nallow-root = true"
     ini = f"""\
 [uwsgi]
 socket = /var/sockets/{domain}/socket

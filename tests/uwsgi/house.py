@@ -13,9 +13,18 @@ DOMAIN = "www.a.example"
 OWN = f"/var/sockets/{DOMAIN}/socket"
 ROOT = FileOwner(0, 0)
 ALICE = FileOwner(1001, 33)
-SETTINGS = read_settings("", "emperord.ini", {})
+# Most inis here are root's and name no user.
+SETTINGS = read_settings("", "emperord.ini", {"allow-root": "true"})
 
-_USERS = (Identity(0, 0, "root"), Identity(1001, 2001, "alice"), Identity(1002, 2002, "bob"))
+_USERS = (
+    Identity(0, 0, "root"),
+    Identity(1001, 2001, "alice"),
+    Identity(1002, 2002, "bob"),
+    Identity(1003, 2003, "carol"),
+    Identity(33, 33, "www-data"),
+    Identity(13, 13, "proxy"),
+)
+_MEMBERS = frozenset({("carol", 33)})
 _GROUPS = {"root": 0, "www-data": 33, "alices": 2001, "bobs": 2002}
 
 
@@ -27,6 +36,9 @@ class Machine:
 
     def user(self, name: str) -> Identity | None:
         return next((user for user in _USERS if name in (user.user, str(user.uid))), None)
+
+    def is_member(self, user: Identity, gid: int) -> bool:
+        return user.gid == gid or (user.user, gid) in _MEMBERS
 
     def group(self, name: str) -> int | None:
         return int(name) if name.isdecimal() else _GROUPS.get(name)

@@ -9,7 +9,7 @@ from emperor.uwsgi.unknown import unknown_options
 from tests.uwsgi.house import ALICE, OWN, ROOT, SETTINGS, ini_of, spec
 
 SOMAXCONN = 4096
-CLEAN = "file = /srv/a.py\nuid = www-data"
+CLEAN = "file = /srv/a.py\nuid = alice"
 
 
 def findings_of(text: str, owner: FileOwner = ROOT) -> list[Finding]:
@@ -135,7 +135,7 @@ def test_an_option_that_overrules_another_gets_a_finding() -> None:
 
 @pytest.mark.parametrize("options", ["set = x=1", "static-mop = /=/srv", "pythonpath = /srv"])
 def test_an_ini_without_an_app_is_an_error(options: str) -> None:
-    (finding,) = findings_of(f"uid = www-data\n{options}")
+    (finding,) = findings_of(f"uid = alice\n{options}")
     assert (finding.line, finding.severity) == (0, Severity.ERROR)
     assert finding.text.startswith("it names no app")
 
@@ -145,11 +145,11 @@ def test_an_ini_without_an_app_is_an_error(options: str) -> None:
     ["static-map = /=/srv\nstatic-index = a.html", "route-run = redirect:/x", "mount = /=a"],
 )
 def test_an_ini_that_answers_without_an_app_gets_no_finding(options: str) -> None:
-    assert findings_of(f"uid = www-data\n{options}") == []
+    assert findings_of(f"uid = alice\n{options}") == []
 
 
 def test_an_app_that_a_declared_option_names_is_enough() -> None:
-    options = "declare-option = app=chdir=/srv;file=$1\napp = a.py\nuid = www-data"
+    options = "declare-option = app=chdir=/srv;file=$1\napp = a.py\nuid = alice"
     (finding,) = findings_of(options)
     assert finding.severity is Severity.NOTE
 

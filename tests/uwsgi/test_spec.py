@@ -582,16 +582,15 @@ def test_always_and_idle_must_not_contradict(text: str, error: str) -> None:
     [
         ("", ""),
         ("uid = bob\ngid = 1002", "uid = bob, gid = 1002"),
-        ("immediate-uid = bob\nimmediate-gid = bobs\nadd-gid = www-data",
-         "immediate-uid = bob, immediate-gid = bobs, add-gid = www-data"),
-        ("uid = bob\nuid = alice", "uid = bob, uid = alice"),
-        ("declare-option = as=uid=$1;gid=$2\nas = bob bobs",
-         "uid = bob, gid = bobs"),
-        ("[emperor]\nuid = root\n[uwsgi]\nuid = bob", "uid = bob"),
+        ("immediate-uid = bob\nimmediate-gid = bobs\nadd-gid = alices",
+         "immediate-uid = bob, immediate-gid = bobs, add-gid = alices"),
+        ("uid = bob\ngid = bobs\nuid = alice", "uid = bob, gid = bobs, uid = alice"),
+        ("declare-option = as=uid=$1;gid=$2\nas = bob bobs\ngid = bobs",
+         "uid = bob, gid = bobs, gid = bobs"),
     ],
 )  # fmt: skip
 def test_users_that_uwsgi_changes_to_are_known(lines: str, told: str) -> None:
-    assert spec(f"file = /srv/a.py\n{lines}").drops_to == told
+    assert spec(f"file = /srv/a.py\n{lines}\n[emperor]\nuid = root").drops_to == told
 
 
 @pytest.mark.parametrize(("owner", "machine"), [(ALICE, AS_ROOT), (ROOT, AS_BOB)])
