@@ -56,6 +56,7 @@ from emperor.uwsgi.rehearsal import refused_at_start
 from emperor.uwsgi.reloads import restarts
 from emperor.uwsgi.resolver import CannotResolve, Resolver
 from emperor.uwsgi.root_only import split
+from emperor.uwsgi.root_paths import led_elsewhere
 from emperor.uwsgi.spelling import with_cures
 from emperor.uwsgi.unknown import ignored_options, unknown_options
 from emperor.uwsgi.users import (
@@ -190,6 +191,7 @@ class Examiner:
             *odd_variables(ini),
             *unknown_users(ini, start, self._accounts),
             *ignored_users(ini, start, self._accounts),
+            *led_elsewhere(ini, spec, home, users),
             *unusable_owner(ini, spec, users, self._accounts, groups),
             *self._unusable(ini, spec, home, users, uwsgi.python),
             *_moved_includes(ini, place.folder, place.home),

@@ -279,11 +279,20 @@ def _exception_cure(raised: re.Match[str], printed: str) -> str:
     return cure.format(where=f"{where} for {python}", python=python)
 
 
+# setpriv(1), which has looked for the groups of the user.
+_NO_ACCOUNT = re.compile(r"^setpriv: uid (?P<uid>\d+) not found", re.MULTILINE)
+
+
 def _by_status(ended: Exit, printed: str) -> str:
     if ended.code is None:
         words = str(ended)
     elif ended.code == NOT_ENTERED and f"{ENTERING}: " in printed:
         words = "cannot enter its control group"
+    elif ended.code == 1 and (gone := _NO_ACCOUNT.search(printed)):
+        return (
+            f"cannot run the app: there is no user with uid {gone['uid']} any more; make the user"
+            " again, or name another: uid in [emperor], or the owner of the ini"
+        )
     elif ended.code in _EXITS:
         words = f"{_EXITS[ended.code]} ({ended})"
     else:

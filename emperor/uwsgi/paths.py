@@ -53,7 +53,7 @@ class Need(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
+class Rule:
     """What uWSGI needs of the paths in the value of an option. `user` chooses who needs it, and
     `after_chdir` tells whether a relative path begins in `chdir`. `fails`: what happens else.
     `or_file`: a file will do in place of a folder."""
@@ -132,62 +132,62 @@ def _serve(users: Users) -> Identity:
     return users.serve
 
 
-_LOG = _Rule(Need.WRITE, _start, False, _unless_address)
-_LATER_LOG = _Rule(Need.WRITE, _bind, False, _unless_address)
-_LATER_PIDFILE = _Rule(Need.WRITE, _bind, True, _whole)
-_APP = _Rule(Need.READ, _load, True, _whole)
-_HOME = _Rule(Need.ENTER, _load, True, _whole)
-_SOCKET = _Rule(Need.BIND, _bind, True, _first_of_list)
-_MASTER_SOCKET = _Rule(Need.BIND, _serve, True, _unless_address)
-_TLS_FILES = _Rule(Need.READ, _start, False, _certificates)
-_SPOOLER = _Rule(Need.SPOOL, _start, False, _whole)
+_LOG = Rule(Need.WRITE, _start, False, _unless_address)
+_LATER_LOG = Rule(Need.WRITE, _bind, False, _unless_address)
+_LATER_PIDFILE = Rule(Need.WRITE, _bind, True, _whole)
+_APP = Rule(Need.READ, _load, True, _whole)
+_HOME = Rule(Need.ENTER, _load, True, _whole)
+_SOCKET = Rule(Need.BIND, _bind, True, _first_of_list)
+_MASTER_SOCKET = Rule(Need.BIND, _serve, True, _unless_address)
+_TLS_FILES = Rule(Need.READ, _start, False, _certificates)
+_SPOOLER = Rule(Need.SPOOL, _start, False, _whole)
 
-_STORE = _Rule(Need.WRITE, _bind, True, _whole)
-_AWAITED = _Rule(Need.THERE, _bind, False, _whole, "uWSGI waits for it and serves nothing")
+_STORE = Rule(Need.WRITE, _bind, True, _whole)
+_AWAITED = Rule(Need.THERE, _bind, False, _whole, "uWSGI waits for it and serves nothing")
 
 _INTERFACES = frozenset({
     "wait-for-interface", "wait-for-iface", "wait-interface", "wait-iface",
 })  # fmt: skip
 
-_STATIC = _Rule(
+_STATIC = Rule(
     Need.ENTER, _serve, True, _of_map, "its files are not found", Severity.WARNING, or_file=True
 )
-_DOCUMENTS = _Rule(Need.ENTER, _serve, True, _whole, "its files are not found", Severity.WARNING)
+_DOCUMENTS = Rule(Need.ENTER, _serve, True, _whole, "its files are not found", Severity.WARNING)
 
 # Of these the last value counts; of equal keys in a group, the last of all.
-_SCALARS: dict[tuple[str, ...], _Rule] = {
+_SCALARS: dict[tuple[str, ...], Rule] = {
     ("logto", "daemonize"): _LOG,
     ("logto2",): _LATER_LOG,
-    ("daemonize2",): _Rule(Need.WRITE, _serve, True, _unless_address),
-    ("pidfile",): _Rule(Need.WRITE, _start, False, _whole),
-    ("safe-pidfile",): _Rule(Need.WRITE, _serve, True, _whole),
+    ("daemonize2",): Rule(Need.WRITE, _serve, True, _unless_address),
+    ("pidfile",): Rule(Need.WRITE, _start, False, _whole),
+    ("safe-pidfile",): Rule(Need.WRITE, _serve, True, _whole),
     ("pidfile2",): _LATER_PIDFILE,
     ("safe-pidfile2",): _LATER_PIDFILE,
-    ("chdir",): _Rule(Need.ENTER, _bind, False, _whole),
-    ("chdir2",): _Rule(Need.ENTER, _serve, True, _whole),
+    ("chdir",): Rule(Need.ENTER, _bind, False, _whole),
+    ("chdir2",): Rule(Need.ENTER, _serve, True, _whole),
     ("file", "wsgi-file"): _APP,
     tuple(STATS): _MASTER_SOCKET,
     **{(key,): _MASTER_SOCKET for key in ("zerg-server", "notify-socket", "setns-socket")},
-    ("metrics-dir",): _Rule(Need.FILL, _load, True, _whole),
+    ("metrics-dir",): Rule(Need.FILL, _load, True, _whole),
     ("cache-store",): _STORE,
     ("queue-store",): _STORE,
 }
-_LISTS: dict[frozenset[str], _Rule] = {
+_LISTS: dict[frozenset[str], Rule] = {
     SOCKETS: _SOCKET,
     _TLS: _TLS_FILES,
     frozenset({"spooler", "spooler-external"}): _SPOOLER,
     frozenset({"master-fifo"}): _MASTER_SOCKET,
     frozenset({"static-map", "static-map2"}): _STATIC,
     frozenset({"check-static", "static-check"}): _DOCUMENTS,
-    frozenset({"cache2"}): _Rule(Need.WRITE, _bind, True, _stores),
-    frozenset({"file-write"}): _Rule(Need.WRITE, _start, False, _before_equals),
-    frozenset({"flock", "flock-wait"}): _Rule(Need.READ, _start, False, _whole),
-    frozenset({"envdir"}): _Rule(Need.ENTER, _start, False, _whole),
-    frozenset({"sharedarea"}): _Rule(Need.READ, _bind, True, _files_of_area),
+    frozenset({"cache2"}): Rule(Need.WRITE, _bind, True, _stores),
+    frozenset({"file-write"}): Rule(Need.WRITE, _start, False, _before_equals),
+    frozenset({"flock", "flock-wait"}): Rule(Need.READ, _start, False, _whole),
+    frozenset({"envdir"}): Rule(Need.ENTER, _start, False, _whole),
+    frozenset({"sharedarea"}): Rule(Need.READ, _bind, True, _files_of_area),
     _INTERFACES: replace(_AWAITED, paths=_interface),
     frozenset({"wait-for-socket"}): replace(_AWAITED, paths=_unless_address),
     frozenset({"wait-for-fs", "wait-for-file", "wait-for-dir", "wait-for-mountpoint"}): _AWAITED,
-    frozenset({"mount", "worker-mount"}): _Rule(Need.READ, _load, True, _of_mount),
+    frozenset({"mount", "worker-mount"}): Rule(Need.READ, _load, True, _of_mount),
 }
 _UNUSED_BY_NAME = frozenset({"pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2"})
 
@@ -203,7 +203,7 @@ def unusable_paths(
     start = places(last, folder).folder
     if start is not None and "chdir" in last and problem_at(Need.ENTER, start, users.bind, files):
         start = None
-    for option, rule in _ruled(ini, spec):
+    for option, rule in ruled(ini, spec):
         user = rule.user(users)
         for value in rule.paths(option.value):
             path = resolved_path(value, start if rule.after_chdir else folder)
@@ -232,8 +232,8 @@ def _unusable_chroot(option: Option, users: Users, files: Files) -> Iterator[Fin
         yield Finding(option.line, Severity.ERROR, f"{text}, so the app does not start", cure)
 
 
-def _ruled(ini: Ini, spec: Spec) -> Iterator[tuple[Option, _Rule]]:
-    """The options that count and have a rule."""
+def ruled(ini: Ini, spec: Spec) -> Iterator[tuple[Option, Rule]]:
+    """The options that count and have a rule about the paths in their values."""
     is_by_name = uwsgi_options(spec).adoption is Adoption.BY_NAME
     for keys, rule in _SCALARS.items():
         found = [option for option in ini.options if option.key in keys]

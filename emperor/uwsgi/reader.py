@@ -25,7 +25,9 @@ from emperor.uwsgi.options import uwsgi_options
 from emperor.uwsgi.pythons import binary_of
 from emperor.uwsgi.reading_slots import ReadingSlots
 from emperor.uwsgi.resolver import AT_ONCE, Resolver
+from emperor.uwsgi.root_paths import led_elsewhere
 from emperor.uwsgi.spec import spec_of
+from emperor.uwsgi.users import users_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -97,7 +99,16 @@ class UwsgiReader:
         if binary and not os.access(binary, os.X_OK):
             raise BrokenIni(f"there is no uWSGI at {binary}", "install it there, or choose another")
         refuse_unservable(ini, spec, self._settings, self._somaxconn)
+        self._refuse_led_elsewhere(ini, spec)
         return spec
+
+    def _refuse_led_elsewhere(self, ini: Ini, spec: Spec) -> None:
+        """Raise BrokenIni for a path that uWSGI writes as root, and others can lead elsewhere."""
+        start = spec.identity or self._accounts.daemon
+        if start.uid == ROOT:
+            users = users_of(ini, start, self._accounts)
+            for found in led_elsewhere(ini, spec, str(self._settings.vassals_dir), users):
+                raise BrokenIni(found.text, found.cure, found.line)
 
     def parse(self, definition: Definition) -> Ini:
         """The options as they are written. Raises BrokenIni."""

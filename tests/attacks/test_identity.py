@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.attacks.tenants import MALLORY, UIDS, Tenants
+from tests.attacks.tenants import ALICE, MALLORY, UIDS, Tenants
 from tests.nginx_server import Nginx
 
 MINE, TRUSTED = "rights.example", "trusted.example"
@@ -151,3 +151,36 @@ def test_a_member_of_nginxs_group_does_not_start(
         assert "gpasswd -d games www-data" in error
     finally:
         subprocess.run(["umount", "/etc/group"], check=True)
+
+
+def test_root_writes_into_no_folder_of_a_tenants(tenants: Tenants, folder: Path) -> None:
+    tenants.expect("as root, and others can change")
+    theirs = folder / "hers"
+    theirs.mkdir()
+    os.chown(theirs, UIDS[MALLORY], -1)
+    for key in ("logto", "logto2", "daemonize", "pidfile", "pidfile2", "safe-pidfile", "stats"):
+        ini = tenants.ini("led.example", **{key: f"{theirs}/file"})
+        for user in ("", f"uid = {MALLORY}\ngid = {MALLORY}\nmaster-as-root = true\n"):
+            text = f"{ini}{user}[emperor]\nuid = root\n"
+            if user and key in ("daemonize", "safe-pidfile", "stats"):
+                continue  # uWSGI has changed its user by then
+            tenants.refuse("root", "led.example", text, f"and others can change {theirs}; name a")
+    ini = tenants.ini("led.example", logto="/tmp/led.log")
+    tenants.refuse("root", "led.example", ini, "and others can change /tmp; name a file")
+
+
+def test_an_account_that_is_gone_is_named(tenants: Tenants, folder: Path) -> None:
+    """The daemon and its apps see another file of users."""
+    tenants.expect("there is no user with uid 7 any more|its owner has uid 7, which is no user's")
+    tenants.host(ALICE, "gone.example")
+    lines = Path("/etc/passwd").read_text().splitlines(keepends=True)
+    changed = folder / "passwd"
+    changed.write_text("".join(line for line in lines if not line.startswith(f"{ALICE}:")))
+    subprocess.run(["mount", "--bind", changed, "/etc/passwd"], check=True)
+    try:
+        assert tenants.get("gone.example").status == 503
+        error = tenants.detail("gone.example")["status"]["last_error"]
+        assert "there is no user with uid 7 any more; make the user again, or name" in error
+        assert tenants.get("rights.example").status == 200, "the neighbour goes on"
+    finally:
+        subprocess.run(["umount", "/etc/passwd"], check=True)

@@ -86,6 +86,7 @@ def test_tenants_do_without_a_list_of_the_folder(tenants: Tenants) -> None:
     settings = tenants.folder / "emperord.ini"
     settings.write_text(
         f"[emperord]\nvassals-dir = {tenants.vassals}\nsockets-dir = {tenants.sockets}\n"
+        "min-uid = 1\n"
     )
     status, check = emperorctl(
         MALLORY, tenants.run_dir, "status", f"check --config={settings} {own}"

@@ -8,7 +8,8 @@ In SITE:
 - `odd.ini` and `bad.ini`, with something to say of their lines
 - `empty`, a file without content, and `one`, with the number 1
 - `sticky`, where games may write, with root's `fifo`
-- `run`, where games may write; `closed`, which only root may enter, with `app.py`
+- `run`, where games may write; `var`, where only root may
+- `closed`, which only root may enter, with `app.py`
 - apps that lack something: `syntax.py`, `importing.py`, and `importing2.py`, which needs `pack_2`
 - `cert.pem` and `key.pem`; `venv`, a virtual environment of this Python that has `pack_2`
 - `venv-other`, one of another Python that has `pack_2`; `no-venv`, an empty folder
@@ -118,17 +119,17 @@ _PYTHONS = (
 )
 
 _FILES = (
-    _good("pidfile", f"{_APP}pidfile = SITE/run/pidfile.pid\nvacuum = true\n"),
+    _good("pidfile", f"{_APP}pidfile = SITE/var/pidfile.pid\nvacuum = true\n"),
     _good("pidfile2", f"{_APP}chdir = SITE\npidfile2 = run/pidfile2.pid\n{_AS_WEB}"),
-    _good("safe-pidfile", f"{_APP}safe-pidfile = SITE/run/safe.pid\n"),
-    _good("logto", f"{_APP}logto = SITE/run/logto.log\n", "`emperorctl logs"),
+    _good("safe-pidfile", f"{_APP}safe-pidfile = SITE/var/safe.pid\n"),
+    _good("logto", f"{_APP}logto = SITE/var/logto.log\n", "`emperorctl logs"),
     _good("logto2", f"{_APP}uid = 5\ngid = 60\nlogto2 = SITE/run/logto2.log\n"),
-    _good("daemonize", f"{_APP}daemonize = SITE/run/daemonize.log\n", "`emperorctl logs"),
+    _good("daemonize", f"{_APP}daemonize = SITE/var/daemonize.log\n", "`emperorctl logs"),
     _good("log-udp", f"{_APP}logto = 127.0.0.1:PORT\n"),
-    _good("spooler", f"{_APP}spooler = SITE/run\n"),
-    _good("new-spooler", f"{_APP}spooler = SITE/run/spool\n"),
-    _good("master-fifo", f"{_APP}master-fifo = SITE/run/fifo\n"),
-    _good("stats", f"{_APP}stats = SITE/run/stats.sock\n"),
+    _good("spooler", f"{_APP}spooler = SITE/var\n"),
+    _good("new-spooler", f"{_APP}spooler = SITE/var/spool\n"),
+    _good("master-fifo", f"{_APP}master-fifo = SITE/var/fifo\n"),
+    _good("stats", f"{_APP}stats = SITE/var/stats.sock\n"),
     _good("stats-port", f"{_APP}stats = 127.0.0.1:PORT\n"),
     _bad("no-pidfile", f"{_APP}pidfile = SITE/no/a.pid\n", "there is no folder SITE/no"),
     _bad("no-pidfile2", f"{_APP}chdir = SITE\npidfile2 = no/a.pid\n", "no folder SITE/no"),
@@ -143,6 +144,15 @@ _FILES = (
     _bad("log-closed", f"{_APP}logto = SITE/a.log\n{_AS_WEB}", "may not make files in SITE"),
     _bad("pid-closed", f"{_APP}pidfile = SITE/a.pid\n{_AS_WEB}", "may not make files in SITE"),
     _bad("pid2-closed", f"{_APP}uid = 5\npidfile2 = SITE/a.pid\n", "may not make files in SITE"),
+    _bad("led-logto", f"{_APP}logto = SITE/run/led.log\n", "and others can change SITE/run"),
+    _bad(
+        "led-pidfile",
+        f"{_APP}uid = 5\ngid = 60\npidfile = SITE/run/led.pid\n{_AS_ROOT}",
+        "as root, and others can change SITE/run",
+    ),
+    _bad("led-stats", f"{_APP}stats = SITE/run/led.sock\n", "as root, and others can change"),
+    _bad("led-logger", f"{_APP}logger = file:SITE/run/led.log\n", "as root, and others can change"),
+    _bad("led-sticky", f"{_APP}logto = SITE/sticky/led.log\n", "others can change SITE/sticky"),
     _bad("log-folder", f"{_APP}logto = SITE/run\n", "SITE/run is a folder"),
     _bad("stats-closed", f"{_APP}stats = SITE/a.stats\n{_AS_WEB}", "may not make files in SITE"),
     _bad("fifo-closed", f"{_APP}master-fifo = SITE/a.fifo\n{_AS_WEB}", "may not make files"),
@@ -152,8 +162,8 @@ _FILES = (
 
 _SOCKETS = (
     _good("socket-port", _APP + _PLAIN, "does not wake the app"),
-    _good("socket-path", f"{_APP}socket = SITE/run/path.sock\n", "does not wake the app"),
-    _good("socket-relative", "chdir = SITE/run\nsocket = relative.sock\nfile = ../app.py\n"),
+    _good("socket-path", f"{_APP}socket = SITE/var/path.sock\n", "does not wake the app"),
+    _good("socket-relative", "chdir = SITE/var\nsocket = relative.sock\nfile = ../app.py\n"),
     _good("socket-abstract", f"{_APP}socket = @abstractPORT\n"),
     _good("http-port", f"{_APP}http-socket = :PORT\n"),
     _good("http-router", f"{_APP}http = 127.0.0.1:PORT\n"),
@@ -166,7 +176,7 @@ _SOCKETS = (
     _good("chown-self", f"{_APP}socket = SITE/run/c.sock\nchown-socket = games:games\n",
           owner="games"),
     _bad("chown-abstract", f"{_APP}socket = @chownPORT\nchown-socket = games\n", "is no file"),
-    _bad("chown-nobody", f"{_APP}socket = SITE/run/d.sock\nchown-socket = nosuch\n",
+    _bad("chown-nobody", f"{_APP}socket = SITE/var/d.sock\nchown-socket = nosuch\n",
          "there is no user 'nosuch'"),
     _good("chown-port", f"{_APP}{_PLAIN}chown-socket = root\n", "has no effect on a socket",
           owner="games"),
@@ -251,7 +261,7 @@ _ODD = (
     ),
     _good("latin-1-comment", f"# caf\udce9\n{_APP}"),
     _good("latin-1-value", f"{_APP}env = NAME=caf\udce9\nprocname-prefix = \udcfc\n"),
-    _good("latin-1-pidfile", f"{_APP}pidfile2 = SITE/run/\udce9.pid\n"),
+    _good("latin-1-pidfile", f"{_APP}pidfile2 = SITE/var/\udce9.pid\n"),
     _good("latin-1-block", f"{_APP}# \udce9\nif-env = PATH\nenv = A=\udce9\nendif =\n"),
     _good("carriage-returns", f"{_APP}threads = 2\r\nenable-threads = true\r\n"),
     _bad("nul", f"{_APP}# a\0b\n", "it has a NUL byte"),
@@ -323,7 +333,7 @@ _MORE = (
     _good("timers", f"{_APP}harakiri = 20\nworker-reload-mercy = 5\nreload-on-rss = 512\n"),
     _good("gevent-like", f"{_APP}async = 4\n"),
     _good("xml", f"{_APP}log-master = true\nlog-maxsize = 100000\n"),
-    _good("req-logger", f"{_APP}req-logger = file:SITE/run/requests.log\n"),
+    _good("req-logger", f"{_APP}req-logger = file:SITE/var/requests.log\n"),
     _bad("no-module", "chdir = SITE\nmodule = nosuchmodule\n", "no module nosuchmodule in SITE"),
     _bad("no-submodule", "chdir = SITE\nwsgi = package.no:app\n", "no module package.no in SITE"),
     _bad("module-elsewhere", "chdir = SITE/no-venv\nmodule = app\n", "there is no module app"),
@@ -380,7 +390,7 @@ _SET_UP = (
     _bad("cache-hash", f"{_APP}cache2 = name=a,items=9,hash=nosuch\n", "invalid cache hash"),
     _bad("cache-huge", f"{_APP}cache2 = name=a,items=9,blocksize=999999999999\n", "get memory"),
     _bad("cache-store", f"{_APP}cache2 = name=a,items=9,store=SITE/no/a\n", "no folder SITE/no"),
-    _good("cache-stored", f"{_APP}cache2 = name=a,items=9,store=SITE/run/cache\n"),
+    _good("cache-stored", f"{_APP}cache2 = name=a,items=9,store=SITE/var/cache\n"),
     _bad("farm", f"{_APP}mule = true\nfarm = nosuch\n", "invalid farm value (nosuch)"),
     _bad("farm-mule", f"{_APP}mule = true\nfarm = a:5\n", "invalid mule id: 5"),
     _good("farm-good", f"{_APP}mule = true\nfarm = a:1\n"),

@@ -115,7 +115,7 @@ _SITES = (
         "django",
         "project = package\nbase = SITE\nchdir = %(base)\nmaster = true\n"
         "module = %(project).wsgi:application\nenv = DJANGO_SETTINGS_MODULE=package.settings\n"
-        "pidfile = SITE/run/%n.pid\nvacuum = true\ndie-on-term = true\n",
+        "pidfile = SITE/var/%n.pid\nvacuum = true\ndie-on-term = true\n",
     ),
     good(
         "flask", "chdir = SITE\nwsgi-file = app.py\ncallable = application\nthreads = 2\nmaster\n"
@@ -145,7 +145,7 @@ _SITES = (
     bad(
         "decorators", "eval = import uwsgidecorators; application = 1\n", "imports uwsgidecorators"
     ),
-    good("spooler-app", f"{APP}spooler = SITE/run\nspooler-processes = 2\nspooler-frequency = 9\n"),
+    good("spooler-app", f"{APP}spooler = SITE/var\nspooler-processes = 2\nspooler-frequency = 9\n"),
     good("routes", f"{APP}route-if = equal:a;b break:404\nroute = ^/x addheader:X-A: b\n"),
     bad("goto", f"{APP}route-label = a\nroute-run = goto:a\n", "no route-label = a below"),
     good("goto-below", f"{APP}route-run = goto:a\nroute-label = a\n"),
@@ -170,7 +170,7 @@ _SITES = (
     bad("no-router", f"{APP}route-run = nosuch:x\n", ":3: error: uWSGI refuses it"),
     bad("no-condition", f"{APP}route-if = nosuch:x break:404\n", ":3: error: uWSGI refuses it"),
     bad("logger-build", f"{APP}logger = nosuchlogger:a\n", "this uWSGI has no logger 'nosuchlog"),
-    good("loggers", f"{APP}logger = file:SITE/run/l.log\nreq-logger = file:SITE/run/r.log\n"),
+    good("loggers", f"{APP}logger = file:SITE/var/l.log\nreq-logger = file:SITE/var/r.log\n"),
     bad("locks-of", f"{APP}lock-engine = nosuch\n", 'find lock engine "nosuch"'),
     bad("ping", f"{APP}ping = 127.0.0.1:1\n", "ping makes uWSGI print something and end"),
     bad("signal", f"{APP}signal = SITE/no,1\n", "send a signal to another process and end"),

@@ -275,14 +275,14 @@ def test_an_alias_is_another_name_of_the_app(backend: Backend) -> None:
 def test_an_ini_with_conditions_is_read_by_uwsgi_itself(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("EMPTY", "")
+    monkeypatch.setenv("LANG", "")
     backend = start()
     common = backend.folder / "common.ini"
     common.write_text("[uwsgi]\nidle = 4321\n")
     backend.drop(
         "a.example",
         f"[uwsgi]\nif-exists = {common}\ninclude = {common}\nendif =\n"
-        f"socket = $(EMPTY){backend.sockets}/%n/socket\nfile = {APPS}/plain.py\n"
+        f"socket = $(LANG){backend.sockets}/%n/socket\nfile = {APPS}/plain.py\n"
         f"exec-asap = touch {backend.folder}/was-run\n",
     )
     backend.until("a.example", "parked")

@@ -120,7 +120,7 @@ def _free_ports() -> Iterator[int]:
 
 
 def _build(site: Path) -> None:
-    for name in ("run", "closed", "bin", "no-venv", "package", OTHER_PACKAGES):
+    for name in ("run", "var", "closed", "bin", "no-venv", "package", OTHER_PACKAGES):
         (site / name).mkdir(parents=True)
     for name in ("app.py", "closed/app.py", "bin/app.py", "package/wsgi.py", "secret.py"):
         (site / name).write_text(APP)
