@@ -43,7 +43,7 @@ EMPEROR_OPTIONS = (
     _row("emperor-nofollow", Kind.NONE,
          "a link counts as its target, if only root and the owner of the target can change it"),
     _row("emperor-tyrant", Kind.ALWAYS,
-         "an ini of another user than root runs as its owner; root's names a `uid` in `[emperor]`"),
+         "an ini of another user than root runs as its owner; root's names a `uid`"),
     _row("emperor-tyrant-nofollow", Kind.NONE, "the owner of the target of a link counts"),
     _row("emperor-on-demand-directory emperor-on-demand-dir", Kind.MAPPED,
          "`sockets-dir`: each vassal listens on DOMAIN/socket there, and starts on demand"),
