@@ -20,11 +20,19 @@ def test_a_tenant_sees_its_processes_and_the_daemon_sees_all(box: Box) -> None:
     assert '"rss_bytes": null' not in memory
 
 
+def test_a_tenant_can_only_append_to_its_log(box: Box) -> None:
+    """The daemon needs a capability for that."""
+    assert output_of(box, "echo served") == "200 served"
+    attributes = box.must("lsattr", "/var/log/emperord/app.example.log").split()[0]
+    assert "a" in attributes
+
+
 def test_a_tenant_can_use_what_runs_as_another_user(box: Box) -> None:
     """Without it sendmail takes no mail: postdrop is set-gid."""
     box.must("cp", "/usr/bin/id", "/srv/id")
     box.must("chmod", "4755", "/srv/id")
-    assert output_of(box, "/srv/id -u") == "200 0"
+    may = "no-new-privs = false"
+    assert output_of(box, "/srv/id -u", more=f"{OF_NOBODY}\n{may}") == "200 0"
 
 
 def test_an_app_of_root_may_what_an_app_may_need_and_no_more(box: Box) -> None:
