@@ -23,6 +23,7 @@ def test_a_new_installation_has_nothing_open(box: Box) -> None:
     box.must("systemctl", "start", "emperord", "nginx")
     add(box, "app.example", more="[emperor]\nuid = nobody\ngid = nogroup")
     assert remarks(box)["open"] == []
+    assert box.must("stat", "--format=%a %U:%G", "/etc/uwsgi/vassals") == "711 root:root\n"
 
     box.must("usermod", "--append", "--groups", "www-data", "games")
     write(box, "/etc/nginx/emperord/balancers.conf", "set_real_ip_from 127.0.0.1;\n"
