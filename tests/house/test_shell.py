@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = [
     *(ROOT / ".ci").iterdir(),
     ROOT / "container" / "start",
+    ROOT / "docs" / "examples" / "uwsgi-in-a-view",
     *(ROOT / "systemd").glob("stage*"),
     *(ROOT / "systemd" / "debian").glob("[bpr]*"),
     *(ROOT / "systemd" / "debian").glob("*/p*"),
