@@ -42,8 +42,8 @@ def enter(root: Path, name: str, environment: Mapping[str, str], script: str) ->
     return [
         "systemd-nspawn", "--quiet", "--as-pid2", f"--directory={root}", f"--machine={name}",
         "--register=no", "--keep-unit", "--link-journal=no", "--resolv-conf=copy-host",
-        "--timezone=off",
-        "--capability=all", "--system-call-filter=@keyring bpf @mount", "--console=pipe",
+        "--timezone=off", "--console=pipe", "--capability=all",
+        "--system-call-filter=@keyring bpf @mount pidfd_getfd",
         *(f"--setenv={key}={value}" for key, value in sorted(kept.items())),
         f"--chdir={PLACE}", "sh", "-c", _PREPARE + script,
     ]  # fmt: skip

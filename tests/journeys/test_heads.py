@@ -2,6 +2,7 @@
 with as much as it allows, and with one more."""
 
 import re
+import shutil
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,7 +73,17 @@ TRIALS: dict[str, Callable[[int, int], int]] = {
     "the body of a request": body,
     "all headers of a reply": reply,
 }
+# An nginx without max_headers takes more than the limit, which Ubuntu's does, and uWSGI does not.
+UWSGIS_HEADERS = 1_200
 PACKET = "a request as a packet of the uwsgi protocol"
+
+
+def is_limited(limit: Limit) -> bool:
+    """Whether the nginx of this machine has that limit."""
+    program = shutil.which("nginx")
+    assert program
+    counts = limit.name.startswith("headers of a request")
+    return not counts or b"max_headers" in Path(program).read_bytes()
 
 
 @pytest.fixture
@@ -96,12 +107,15 @@ def test_a_size_is_taken_up_to_its_limit(
 ) -> None:
     balancer.expect("too large body")
     trial = TRIALS[limit.name]
+    beyond = UWSGIS_HEADERS + 1
+    if not is_limited(limit):
+        backend.nginx.expect("upstream prematurely closed connection")
     ports = [] if "through" in limit.name else [backend.nginx.port]
     if limit.name != "headers of a request":  # a balancer adds some
         ports.append(balancer.port)
     for port in ports:
         assert trial(port, limit.largest) in (100, 200)
-        assert trial(port, limit.largest + 1) == limit.status
+        assert trial(port, limit.largest + 1 if is_limited(limit) else beyond) == limit.status
 
 
 @pytest.mark.parametrize("through_a_balancer", [False, True], ids=["backend", "balancer"])
