@@ -242,9 +242,11 @@ class Examiner:
         self._ports.note(ini)
         severity = Severity.WARNING if is_there else Severity.ERROR
         yield from self._neighbours.conflicts(reader, spec, ini, severity)
-        if conflict := self._claims.conflict(spec):
-            raise BrokenIni(conflict)
-        self._claims.take(spec)
+        for conflict in self._claims.each(spec):
+            if not conflict.is_host:
+                raise BrokenIni(conflict.why)
+            yield Finding(0, Severity.WARNING, conflict.why, "")
+        self._claims.take(self._claims.without_taken(spec))
 
     async def _import(
         self, ini: Ini, folder: str, users: Users, version: str, binary: str

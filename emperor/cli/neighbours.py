@@ -54,8 +54,10 @@ class Neighbours:
         """What the ini claims, and a neighbour has. `reader` reads the neighbours."""
         if self._claims is None:
             self._claims = self._read(reader)
-        if why := self._claims.conflict(spec):
-            yield Finding(0, severity, why, "")
+        for conflict in self._claims.each(spec):
+            # It costs an alias, and both inis are served.
+            kind = Severity.WARNING if conflict.is_host else severity
+            yield Finding(0, kind, conflict.why, "")
         yield from (replace(found, severity=severity) for found in self._ports.conflicts(ini))
 
     def _read(self, reader: UwsgiReader) -> Claims:

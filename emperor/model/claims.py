@@ -49,8 +49,12 @@ class Claims:
     def conflict(self, spec: Spec) -> str | None:
         """Why `spec` cannot be served beside the others as it is, naming both inis; None when it
         can."""
+        return next((conflict.why for conflict in self.each(spec)), None)
+
+    def each(self, spec: Spec) -> Iterator[Conflict]:
+        """Each claim that another ini has. A conflict of hosts costs an alias, and no more."""
         hosts = self._of_hosts(spec, (spec.domain, *spec.aliases))
-        return next((conflict.why for conflict in chain(hosts, self._of_sockets(spec))), None)
+        yield from chain(hosts, self._of_sockets(spec))
 
     def conflicts(self, spec: Spec) -> Iterator[Conflict]:
         """Each of its claims beside aliases that another ini has."""

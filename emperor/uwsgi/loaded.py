@@ -86,12 +86,12 @@ def find_side_effect(ini: Ini, folder: str, most: int) -> SideEffect | None:
     return None
 
 
-def refuse_untrusted(ini: Ini, folder: str, user: Identity) -> None:
-    """Raise BrokenIni for an ini of root's that uWSGI cannot read as `user` without what others
-    than root and that user could have written."""
+def refuse_untrusted(ini: Ini, folder: str, user: Identity, known: Collection[str]) -> None:
+    """Raise BrokenIni for an ini of root's that a uWSGI with the options `known` cannot read as
+    `user` without what others than root and that user could have written."""
     reason = ini.needs_uwsgi
     assert reason is not None
-    where = who_may_change(ini, folder, user.uid)
+    where = who_may_change(ini, folder, user.uid, known)
     if where is None:
         return
     if user.uid != ROOT:

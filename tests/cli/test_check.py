@@ -274,7 +274,7 @@ def test_a_draft_is_compared_with_the_inis_of_the_folder(desk: Desk) -> None:
     draft = desk.write("c.example.ini", good.replace("[emperor]", "stats = :20123\n[emperor]"))
     checked = desk.check(draft)
     assert checked.status == 1
-    assert "c.example.ini claims the host c.example, which b.example.ini has" in checked.out
+    assert "warning: c.example.ini claims the host c.example, which b.example" in checked.out
     assert "stats = :20123 excludes http = :20123 of b.example.ini" in checked.out
     # The daemon serves the one that came first. A draft of the ini itself replaces it.
     (vassals / "c.example.ini").write_text(good)
@@ -284,13 +284,13 @@ def test_a_draft_is_compared_with_the_inis_of_the_folder(desk: Desk) -> None:
     assert desk.check(desk.write("b.example.ini", good)).status == 0
 
 
-def test_a_host_that_two_inis_claim_is_an_error(desk: Desk) -> None:
+def test_an_alias_that_two_inis_claim_is_a_warning(desk: Desk) -> None:
     first = desk.write("a.example.ini", GOOD + "aliases = c.example\n")
     second = desk.write("b.example.ini", GOOD + "aliases = c.example\n")
     checked = desk.check(first, second)
-    assert checked.status == 1
+    assert checked.status == 0
     assert (
-        f"{second}: error: b.example.ini claims the host c.example, which a.example.ini has; "
+        f"{second}: warning: b.example.ini claims the host c.example, which a.example.ini has; "
         "drop one of the two"
     ) in checked.out.splitlines()
 

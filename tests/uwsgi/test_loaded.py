@@ -8,7 +8,7 @@ import pytest
 
 from emperor.model.definition import BrokenIni
 from emperor.model.spec import Identity
-from emperor.uwsgi.ini import Ini, parse
+from emperor.uwsgi.ini import LOADERS, Ini, parse
 from emperor.uwsgi.loaded import refuse_untrusted, who_may_change
 from tests.traces import public_folder
 
@@ -86,9 +86,8 @@ def test_the_refusal_names_the_file_and_the_cure(folder: Path) -> None:
     base.write_text("[uwsgi]\n")
     os.chown(base, OTHER, OTHER)
     with pytest.raises(BrokenIni) as broken:
-        refuse_untrusted(
-            write(folder, "include = base.ini"), str(folder), Identity(TENANT, TENANT, "lp")
-        )
+        reader = Identity(TENANT, TENANT, "lp")
+        refuse_untrusted(write(folder, "include = base.ini"), str(folder), reader, LOADERS)
     assert str(broken.value) == (
         f"line 2: others than root and lp, as which uWSGI reads it, can change {base};"
         " have root or lp own it, and nobody else write there"
