@@ -122,6 +122,7 @@ class UwsgiProcess:
         except BaseException:
             self._pipe.close()
             remove_copy(self._ref.copy)
+            self._release_log()
             if self.group is not None:
                 self.group.close()
             raise
@@ -280,9 +281,13 @@ class UwsgiProcess:
         self._correct_pidfiles()
         hit = self.why_limited()
         self._end_what_is_left()
+        self._release_log()
+        self._events.on_exit(ended, Told(self._output_end(), hit), self._killed)
+
+    def _release_log(self) -> None:
+        """No process of the app writes to it any more, unless another one does."""
         if self.other() is None:
             release(self._ref.log)
-        self._events.on_exit(ended, Told(self._output_end(), hit), self._killed)
 
     def _end_what_is_left(self) -> None:
         """End what has left the process group."""

@@ -205,14 +205,14 @@ PLACES = (
 USERS = (
     Failure(
         "user-missing",
-        "cannot become the user nosuchuser: there is none of that name; create it, or correct uid"
-        " and gid",
+        "cannot serve user-missing.example.ini: line 3: there is no user 'nosuchuser'; create it,"
+        " or correct uid",
         "uid = nosuchuser",
     ),
     Failure(
         "group-missing",
-        "cannot become the group nosuchgroup: there is none of that name; create it, or correct"
-        " uid and gid",
+        "cannot serve group-missing.example.ini: line 3: there is no group 'nosuchgroup'; create"
+        " it, or correct gid",
         "gid = nosuchgroup",
     ),
     Failure(
