@@ -40,7 +40,7 @@ from emperor.model.lifecycle import (
     Transition,
 )
 from emperor.model.posture import POSTURE
-from emperor.model.settings import KEYS
+from emperor.model.settings import KEYS, Key
 
 DOCS = Path(__file__).parent
 _COLUMNS = 100
@@ -156,7 +156,7 @@ for this vassal:
 | memory-max, memory-high, pids-max, nofile, nice | as above ([limits.md](limits.md)) |
 | cpu-weight, cpu-max, io-weight | as above |
 | no-new-privs | as above; `false` in an ini of root's alone |
-| allow-root | as above, in an ini of root's alone |
+| allow-root | as above, in an ini of root's alone ([security.md](security.md)) |
 | uid, gid | user and group of the vassal, set before uWSGI reads the ini |
 | python | the name of one of `pythons`, or the version of the default Python |
 | python-home | as above, for this vassal |
@@ -226,8 +226,10 @@ its Python by itself too.
 """
 
 
+# Other than the defaults: what an administrator of a new machine would want.
+_INSTALLED = {"allow-root": "false"}
 _CONFIG = """\
-; /etc/uwsgi/emperord.ini: the settings of emperord. Each key is shown with its default.
+; /etc/uwsgi/emperord.ini: the settings of emperord. Each key with a ; is shown with its default.
 ; After a change, run `systemctl reload emperord`. emperord(8) says more about each key.
 ; A duration is written as 26h, 1h30m, 90s or 500ms, or as a number of seconds.
 
@@ -274,9 +276,15 @@ def settings() -> str:
 
 
 def config() -> str:
-    """The whole of emperord.ini, as it is installed: every key as a comment."""
-    keys = (f"\n; {key.help}\n;{f'{key.name} = {key.default}'.rstrip()}" for key in KEYS)
+    """The whole of emperord.ini, as it is installed: nearly every key as a comment."""
+    keys = (f"\n; {key.help}\n{_line(key)}" for key in KEYS)
     return _CONFIG.format(keys="\n".join(keys))
+
+
+def _line(key: Key) -> str:
+    if key.name in _INSTALLED:
+        return f"{key.name} = {_INSTALLED[key.name]}"
+    return f";{key.name} = {key.default}".rstrip()
 
 
 def journey() -> str:

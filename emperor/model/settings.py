@@ -187,7 +187,8 @@ KEYS = (
         "programs with setuid, setgid or capabilities give apps no further rights"),
     Key("min-uid", "1000", "UID", uid_of,
         "no app runs as a user below it: accounts of the system, such as www-data"),
-    Key("allow-root", "false", "BOOL", boolean, "apps of inis of root's may run as root"),
+    # The file of a new installation says false (docs/generate.py). An upgrade must not stop sites.
+    Key("allow-root", "true", "BOOL", boolean, "apps of inis of root's may run as root"),
 )  # fmt: skip
 
 

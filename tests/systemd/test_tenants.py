@@ -69,6 +69,11 @@ def test_an_account_gets_nothing_of_another_or_the_daemon(box: Box) -> None:
     assert show(box, *before) == before
     assert "taken" not in show(box, "StatusText")["StatusText"]
 
+    # The settings of a new installation let no app run as root.
+    write(box, "/etc/uwsgi/vassals/root.example.ini", "[uwsgi]\nfile = /srv/plain.py\n")
+    no_user = "names no user, so its app would run as root"
+    eventually(lambda: no_user in box.must("emperorctl", "status"), what=no_user)
+
     # docs/security.md, "How to harden further".
     write(box, "/srv/view", (ROOT / "docs/examples/uwsgi-in-a-view").read_text())
     box.must("chmod", "0755", "/srv/view")

@@ -11,7 +11,7 @@ from tests.uwsgi.house import ALICE, AS_BOB, AS_ROOT, ROOT, SETTINGS, Machine, i
 IS_ALICE = Identity(1001, 2001, "alice")
 
 
-STRICT = read_settings("", "emperord.ini", {})
+STRICT = read_settings("", "emperord.ini", {"allow-root": "false"})
 
 
 def identity(
