@@ -75,8 +75,8 @@ OPTIONS = {
     ),
 }
 
-# uWSGI binds these at about the time when the app accepts.
-LATE = {"stats", "stats-of-hers"}
+# The master opens these at about the time when the app accepts.
+LATE = {"stats", "stats-of-hers", "master-fifo"}
 
 
 @dataclass(frozen=True, slots=True)
