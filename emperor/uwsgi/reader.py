@@ -20,7 +20,7 @@ from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.identity import ROOT, Accounts, is_administrator, names_user, reading_as
 from emperor.uwsgi.ini import LOADERS, Ini, aliases_in, parse
 from emperor.uwsgi.lint import refuse_unservable
-from emperor.uwsgi.loaded import refuse_loaded, refuse_untrusted
+from emperor.uwsgi.loaded import refuse_loaded, refuse_untrusted, who_may_change
 from emperor.uwsgi.options import uwsgi_options
 from emperor.uwsgi.pythons import binary_of
 from emperor.uwsgi.reading_slots import ReadingSlots
@@ -130,9 +130,10 @@ class UwsgiReader:
         if not is_root or definition.owner.uid != ROOT or reason is None:
             return await resolver.resolve(ini, identity)
         user = identity if identity and names_user(ini, accounts) else accounts.daemon
-        # Where root reads it, a file counts that is not there yet, unless this uWSGI reads none.
-        known = await resolver.options() if user.uid == ROOT else LOADERS
-        await in_thread(refuse_untrusted, ini, folder, user, known)
+        if await in_thread(who_may_change, ini, folder, user.uid):
+            # Where root reads it, a file counts that may come yet, unless this uWSGI reads none.
+            known = await resolver.options() if user.uid == ROOT else LOADERS
+            await in_thread(refuse_untrusted, ini, folder, user, known)
         resolved = await resolver.resolve(ini, identity)
         await in_thread(refuse_loaded, reason, resolved, folder, user)
         return resolved
