@@ -8,11 +8,11 @@ import pytest
 
 from emperor.model.definition import BrokenIni
 from emperor.model.spec import Identity
-from emperor.uwsgi.ini import LOADERS, Ini, parse
+from emperor.uwsgi.ini import LOADERS
 from emperor.uwsgi.loaded import refuse_untrusted, who_may_change
 from tests.traces import public_folder
+from tests.uwsgi.written import write
 
-NAME = "www.a.example.ini"
 ROOT, TENANT, OTHER = 0, 7, 65534
 
 
@@ -20,11 +20,6 @@ ROOT, TENANT, OTHER = 0, 7, 65534
 def folder() -> Iterator[Path]:
     with public_folder() as folder:
         yield folder
-
-
-def write(folder: Path, text: str) -> Ini:
-    (folder / NAME).write_text(f"[uwsgi]\n{text}\n")
-    return parse((folder / NAME).read_bytes(), NAME, str(folder))
 
 
 def who(folder: Path, text: str, user: int = ROOT) -> str | None:

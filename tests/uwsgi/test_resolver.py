@@ -12,13 +12,13 @@ import pytest
 from emperor.handover.gate import Gate
 from emperor.model.definition import BrokenIni
 from emperor.model.spec import Identity
-from emperor.uwsgi.ini import Ini, parse
+from emperor.uwsgi.ini import Ini
 from emperor.uwsgi.resolver import AT_ONCE, CannotResolve, Resolver
 from tests.eventually import eventually_async
 from tests.traces import public_folder
 from tests.uwsgi.oracle import UWSGI
+from tests.uwsgi.written import NAME, write
 
-NAME = "www.a.example.ini"
 NOBODY = pwd.getpwnam("nobody")
 AS_NOBODY = Identity(NOBODY.pw_uid, NOBODY.pw_gid, NOBODY.pw_name)
 
@@ -28,11 +28,6 @@ def folder() -> Iterator[Path]:
     """A folder of inis that every user may enter, as /etc/uwsgi/vassals is."""
     with public_folder() as folder:
         yield folder
-
-
-def write(folder: Path, text: str) -> Ini:
-    (folder / NAME).write_text(f"[uwsgi]\n{text}\n")
-    return parse((folder / NAME).read_bytes(), NAME, str(folder))
 
 
 async def resolve(folder: Path, text: str, identity: Identity | None = None) -> Ini:
