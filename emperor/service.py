@@ -167,8 +167,8 @@ class Service:
         an earlier daemon left vassals."""
         settings = self._settings
         stack.callback(FolderWatch(settings.vassals_dir, self._loop, self._changed).close)
-        on_printed = self._governor.on_printed
-        logs = LogBound(settings.log_dir, settings.log_max_size, self._loop, on_printed)
+        readers = (self._governor.on_printed, self._reporter.printed.notify)
+        logs = LogBound(settings.log_dir, settings.log_max_size, self._loop, *readers)
         stack.callback(logs.close)
         if path := settings.vassal_defaults:
             stack.callback(CompanionWatch(path, self._loop, self._reread_defaults).close)

@@ -76,6 +76,14 @@ class Client:
         async with self._request("GET", path, ANSWER_SECONDS) as response:
             return await response.read()
 
+    async def follow_log(self, domain: str, lines: int) -> AsyncGenerator[bytes, None]:
+        """The last lines of the log of a vassal, then what is appended. Ends when the daemon ends,
+        or the vassal is gone. Raises NoSuchVassal too."""
+        path = f"{_path(domain)}/log?lines={lines}&follow=1"
+        async with self._request("GET", path, None) as response:
+            async for piece in response.content.iter_any():
+                yield piece
+
     async def act(self, domain: str, action: Action) -> VassalDetail:
         """Give an order, and return the vassal when it is carried out. The daemon limits the time
         by its start-timeout and stop-timeout. Raises NoSuchVassal too."""

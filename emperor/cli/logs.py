@@ -4,7 +4,8 @@ import asyncio
 import codecs
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
 
 import click
@@ -40,7 +41,8 @@ def logs(run_dir: Path, domain: str, is_followed: bool, lines: int, config: str 
 
     On a terminal, control characters are shown as escapes. A pipe or a file gets every byte as it
     is. Where no emperord answers, the log is read from the folder of its settings. A user who may
-    not read the file is given the end of it by emperord, if the app is its own.
+    not read the file gets it from emperord, if the app is its own: at most the last MB, and then
+    256 KB a second.
     """
     try:
         name, path = asyncio.run(_log_of(run_dir, domain))
@@ -48,16 +50,16 @@ def logs(run_dir: Path, domain: str, is_followed: bool, lines: int, config: str 
     except Unreachable as error:
         name, log = domain, _log_by_settings(config, domain, error)
     if _is_closed(log):
-        if is_followed:
-            raise Failed(
-                f"cannot follow {log}: only root and members of group emperor may; without -f its"
-                " end is printed"
-            )
-        pieces = iter([asyncio.run(_end_of(run_dir, name, lines))])
-    else:
-        pieces = follow(log, lines) if is_followed else last(log, lines)
-    for piece in _readable(pieces, log, domain):
-        click.echo(piece, nl=False)
+        asyncio.run(_received(run_dir, name, lines, is_followed))
+        return
+    show = _printer()
+    try:
+        for piece in follow(log, lines) if is_followed else last(log, lines):
+            show(piece)
+    except FileNotFoundError as error:
+        raise Failed(f"cannot read {log}: no such file (was {domain} ever started?)") from error
+    except OSError as error:
+        raise Failed(f"cannot read {log}: {error.strerror}") from error
 
 
 async def _log_of(run_dir: Path, domain: str) -> tuple[str, str]:
@@ -68,17 +70,28 @@ async def _log_of(run_dir: Path, domain: str) -> tuple[str, str]:
     return detail.status.name, detail.log
 
 
-async def _end_of(run_dir: Path, name: str, lines: int) -> bytes:
+async def _received(run_dir: Path, name: str, lines: int, is_followed: bool) -> None:
+    """Print what emperord sends of a log that this user may not read."""
+    show = _printer()
     async with connect(run_dir) as client:
-        return await client.log(name, lines)
+        if not is_followed:
+            show(await client.log(name, lines))
+            return
+        async with aclosing(client.follow_log(name, lines)) as pieces:
+            async for piece in pieces:
+                show(piece)
+    raise Unreachable(f"emperord sends no more of this log: it has ended, or {name} is gone")
 
 
 def _is_closed(log: Path) -> bool:
     """Whether there is a log that this user may not read, or a folder that it may not enter."""
     try:
-        return log.exists() and not os.access(log, os.R_OK)
+        log.stat()
     except PermissionError:
         return True
+    except OSError:
+        return False
+    return not os.access(log, os.R_OK)
 
 
 def _log_by_settings(config: str | None, domain: str, error: Unreachable) -> Path:
@@ -94,13 +107,13 @@ def _log_by_settings(config: str | None, domain: str, error: Unreachable) -> Pat
     return log
 
 
-def _readable(pieces: Iterator[bytes], log: Path, domain: str) -> Iterator[bytes | str]:
+def _printer() -> Callable[[bytes], None]:
+    """Prints pieces of a log."""
     decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
     is_seen = sys.stdout.isatty()
-    try:
-        for piece in pieces:
-            yield plain(decoder.decode(piece), keep="\n\t") if is_seen else piece
-    except FileNotFoundError as error:
-        raise Failed(f"cannot read {log}: no such file (was {domain} ever started?)") from error
-    except OSError as error:
-        raise Failed(f"cannot read {log}: {error.strerror}") from error
+
+    def show(piece: bytes) -> None:
+        text = plain(decoder.decode(piece), keep="\n\t") if is_seen else piece
+        click.echo(text, nl=False)
+
+    return show

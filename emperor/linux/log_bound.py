@@ -27,14 +27,14 @@ SUFFIX = ".log"
 class LogBound:
     """Cuts each log in a folder that takes more than `limit` bytes of the disk, until `close`; 0:
     none. It looks at logs that were written to, at most once a second, and rests otherwise. It
-    calls `on_written` with the domain of each of them."""
+    calls each of `on_written` with the domain of each of them."""
 
     def __init__(
         self,
         folder: Path,
         limit: int,
         loop: AbstractEventLoop,
-        on_written: Callable[[str], None] | None = None,
+        *on_written: Callable[[str], None],
     ) -> None:
         self._folder = folder
         self._limit = limit
@@ -64,8 +64,8 @@ class LogBound:
         except OSError as error:
             told = cannot_watch(self._folder, error)
             log.error(
-                "%s; the logs there may grow until logrotate runs, and an app whose workers die at"
-                " each start fails only at its start-timeout", told,
+                "%s; the logs there may grow until logrotate runs, no tenant can follow one, and an"
+                " app whose workers die at each start fails only at its start-timeout", told,
             )  # fmt: skip
             if inotify:
                 inotify.close()
@@ -86,10 +86,10 @@ class LogBound:
         names = {event.name for event in events}
         if any(event.mask & flags.Q_OVERFLOW for event in events):
             names = set(os.listdir(self._folder))
-        if self._on_written:
-            for name in names:
-                if name.endswith(SUFFIX):
-                    self._on_written(name.removesuffix(SUFFIX))
+        for name in names:
+            if name.endswith(SUFFIX):
+                for tell in self._on_written:
+                    tell(name.removesuffix(SUFFIX))
         if self._limit:
             self._check(names)
 

@@ -12,7 +12,6 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from emperor.handover.upgrade import CannotUpgrade
-from emperor.linux.log_owner import read_log
 from emperor.model.authority import Caller, Operation, Verdict
 from emperor.model.lifecycle import Event
 from emperor.model.log_fields import about
@@ -26,8 +25,9 @@ from emperor.supervisor.slices import slices
 from emperor.web.aiohttp_server import web
 from emperor.web.drain import Drain
 from emperor.web.hosts import Absence
+from emperor.web.log_streams import LogStreams
 from emperor.web.metrics import StartSeconds, StartTimes
-from emperor.web.problems import ApiError, number
+from emperor.web.problems import ApiError
 from emperor.web.report import Reporter
 from emperor.web.stand_in import Question, Reply
 from emperor.web.streams import Streams
@@ -44,7 +44,6 @@ ORDERS = {
 _RENEWS = "restart-fresh"
 _BY = {_RENEWS: "restart --fresh"}
 START_TIMES = web.AppKey("start_times", StartTimes)
-LOG_LINES = 20
 log = logging.getLogger("emperord.control")
 _VASSAL_PATH = re.compile(r"/v1/vassals/(?P<domain>[\w.-]+)")
 
@@ -75,7 +74,12 @@ class Control:
         self._reporter = reporter
         self._drain = drain
         self._daemon = daemon
-        self.streams = Streams(event_log)
+        self._streams, self._logs = Streams(event_log), LogStreams(reporter, self._to_read)
+
+    async def end_streams(self, _app: web.Application) -> None:
+        """End all answers that have no end of their own."""
+        self._streams.end()
+        self._logs.end()
 
     async def status(self, _request: web.Request, caller: Caller) -> web.Response:
         """The whole report."""
@@ -101,20 +105,9 @@ class Control:
         require(caller, Operation.DETAIL, found.spec.owner, host)
         return _json(await self._reporter.detail(found, caller))
 
-    async def log(self, request: web.Request, caller: Caller) -> web.Response:
-        """The end of the log of a vassal."""
-        vassal, lines = self._find(request, caller), number(request, "lines", LOG_LINES)
-        require(caller, Operation.LOG, vassal.spec.owner, vassal.spec.domain)
-        reader = None if caller.is_administrator else caller.uid
-        path = self._reporter.log_of(vassal)
-        text = await asyncio.to_thread(read_log, path, lines, reader)
-        if text is None:
-            why = (
-                f"cannot show the log of {vassal.spec.domain}: there is none that uid {caller.uid}"
-                " may read; a start of the app makes one"
-            )
-            raise ApiError(ProblemCode.NO_LOG, why)
-        return web.Response(body=text, headers={"Content-Type": "text/plain; charset=utf-8"})
+    async def log(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        """The end of the log of a vassal, and what is appended."""
+        return await self._logs.answer(request, caller)
 
     async def reply(self, question: Question, caller: Caller) -> Reply | None:
         """The same answer as of `vassal`, for the stand-in. The rest is for the new daemon: what it
@@ -128,7 +121,7 @@ class Control:
 
     async def events(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """Events as JSON lines."""
-        return await self.streams.answer(request, caller)
+        return await self._streams.answer(request, caller)
 
     async def order(self, request: web.Request, caller: Caller) -> web.Response:
         """Carry an order out, and answer when it is done or has failed."""
@@ -217,6 +210,12 @@ class Control:
         vassal = self._find(request, caller)
         operation = Operation(request.match_info["order"])
         require(caller, operation, vassal.spec.owner, request.match_info["domain"])
+        return vassal
+
+    def _to_read(self, request: web.Request, caller: Caller) -> Vassal:
+        """The vassal whose log the caller may read."""
+        vassal = self._find(request, caller)
+        require(caller, Operation.LOG, vassal.spec.owner, vassal.spec.domain)
         return vassal
 
     def _find(self, request: web.Request, caller: Caller) -> Vassal:

@@ -17,7 +17,8 @@ from emperor.model.status import (
 )
 from emperor.supervisor.events import REMEMBERED
 from emperor.web.aiohttp_server import web
-from emperor.web.control import LOG_LINES, ORDERS, START_TIMES, Control, forbidden
+from emperor.web.control import ORDERS, START_TIMES, Control, forbidden
+from emperor.web.log_streams import LOG_LINES
 from emperor.web.metrics import StartTimes
 from emperor.web.problems import ApiError, problems
 
@@ -67,7 +68,11 @@ ENDPOINTS = (
         "The end of what the app has printed, at most its last MB. For a tenant, only what an app"
         " of its own has printed under this name.", "the bytes of the log, as `text/plain`",
         (*_NO_VASSAL, ProblemCode.NO_LOG, ProblemCode.BAD_REQUEST),
-        parameters=(("lines", f"how many lines, {LOG_LINES} by default"),),
+        parameters=(
+            ("lines", f"how many lines, {LOG_LINES} by default"),
+            ("follow", "`1` goes on with what the app prints, at most 256 KB a second, until the"
+             " daemon ends; a line tells how many bytes are left out"),
+        ),
     ),
     Endpoint(
         "GET", "/v1/hosts/{host:[^/]*}", Control.host, Operation.DETAIL,
@@ -137,7 +142,7 @@ def application(control: Control, callers: Callers, start_times: StartTimes) -> 
     """The aiohttp application; `start_times` are for its metrics."""
     app = web.Application(middlewares=[problems])
     app[START_TIMES] = start_times
-    app.on_shutdown.append(control.streams.end)
+    app.on_shutdown.append(control.end_streams)
     for endpoint in ENDPOINTS:
         app.router.add_route(
             endpoint.method, endpoint.pattern, _handler(endpoint, control, callers)

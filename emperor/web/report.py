@@ -11,7 +11,7 @@ from types import MappingProxyType
 from emperor import __version__
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.groups import ControlGroups, tenant_of
-from emperor.linux.log_owner import read_log
+from emperor.linux.log_owner import read_end
 from emperor.linux.usage import Usage, usage
 from emperor.model.admission import Admission, Limit
 from emperor.model.authority import Caller
@@ -35,6 +35,7 @@ from emperor.model.status import (
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.supervisor.slices import slices
+from emperor.supervisor.subscribers import Subscribers
 from emperor.supervisor.versions import newest, why_fallen_back
 from emperor.web.hosts import Hosts
 
@@ -71,6 +72,8 @@ class Reporter:
         self._admission = admission
         self._started = governor.now()
         self._instance_id = uuid.uuid4().hex
+        # Of those who want to know when the app of a domain has printed.
+        self.printed = Subscribers()
         # What those tenants have reached until now that exist for a caller.
         self.limit_hits: Callable[[Caller], tuple[LimitHits, ...]] = lambda _: ()
 
@@ -262,8 +265,9 @@ class Reporter:
 
 def tail(path: str, reader: int | None) -> tuple[str, ...]:
     """The last lines of a log, none where that user may not read it; None: an administrator."""
-    lines = read_log(path, _LOG_TAIL_LINES, reader, _LOG_TAIL_BYTES) or b""
-    return tuple(lines.decode(errors="replace").splitlines()[-_LOG_TAIL_LINES:])
+    part = read_end(path, _LOG_TAIL_LINES, reader, _LOG_TAIL_BYTES)
+    text = part.text.decode(errors="replace") if part else ""
+    return tuple(text.splitlines()[-_LOG_TAIL_LINES:])
 
 
 def _ini_error(vassal: Vassal) -> str | None:

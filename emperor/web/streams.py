@@ -62,7 +62,7 @@ class Streams:
                 self._streams.discard(queue)
         return response
 
-    async def end(self, _app: web.Application) -> None:
+    def end(self) -> None:
         """End all streams."""
         for queue in self._streams:
             while queue.full():

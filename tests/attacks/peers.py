@@ -3,7 +3,8 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ print(answer.read().decode())
 """
 # Several commands in one process, since the imports take long. All that emperorctl imports is
 # imported before, for the same reason as above.
-_EMPERORCTL = """\
+_AS_USER = """\
 import contextlib, importlib, io, json, os, sys
 from emperor.cli import main
 for name in ("act", "drain", "logs", "status", "why"):
@@ -34,13 +35,20 @@ uid, run_dir, *lines = sys.argv[1:]
 os.setgroups([])
 os.setresgid(int(uid), int(uid), int(uid))
 os.setresuid(int(uid), int(uid), int(uid))
+"""
+_EMPERORCTL = f"""\
+{_AS_USER}
 results = []
 for line in lines:
     out, err = (io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = main.run([f"--run-dir={run_dir}", *line.split()])
+        status = main.run([f"--run-dir={{run_dir}}", *line.split()])
     results.append((status, *(each.buffer.getvalue().decode() for each in (out, err))))
 print(json.dumps(results))
+"""
+_FOLLOW = f"""\
+{_AS_USER}
+sys.exit(main.run([f"--run-dir={{run_dir}}", "logs", "-f", *lines]))
 """
 
 
@@ -91,3 +99,15 @@ def emperorctl(tenant: str, run_dir: Path, *lines: str) -> list[Ended]:
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return [Ended(*each) for each in json.loads(result.stdout)]
+
+
+@contextmanager
+def following(tenant: str, run_dir: Path, domain: str) -> Iterator["subprocess.Popen[str]"]:
+    """`emperorctl logs -f` of a tenant's, until the block is left."""
+    command = [sys.executable, "-c", _FOLLOW, str(UIDS[tenant]), str(run_dir), "-n1000", domain]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from emperor.linux.log_owner import MOST_READ, open_log_of, read_log
+from emperor.linux.log_owner import MOST_READ, Place, open_log_of, read_end, read_on
 
 ALICE, MALLORY = 1001, 1002
 
@@ -24,32 +24,82 @@ def _write(path: Path, owner: int | None, text: bytes) -> None:
     os.close(fd)
 
 
+def _last(path: str, lines: int, reader: int | None) -> bytes | None:
+    part = read_end(path, lines, reader)
+    return part.text if part else None
+
+
+def _place(log: Path) -> Place:
+    """The end of the log as it is."""
+    part = read_end(str(log), 0, None)
+    assert part
+    return part.end
+
+
 def test_a_tenant_reads_what_its_own_app_has_written(log: Path) -> None:
-    assert read_log(str(log), 2, ALICE) == b"two\nthree\n"
-    assert read_log(str(log), 9, MALLORY) is None
-    assert read_log(str(log), 1, None) == b"three\n"
-    assert read_log(f"{log}.none", 1, None) is None
+    assert _last(str(log), 2, ALICE) == b"two\nthree\n"
+    assert _last(str(log), 9, MALLORY) is None
+    assert _last(str(log), 1, None) == b"three\n"
+    assert _last(f"{log}.none", 1, None) is None
 
 
 def test_a_log_is_set_aside_for_the_next_tenant(log: Path) -> None:
     _write(log, MALLORY, b"new\n")
-    assert read_log(str(log), 9, MALLORY) == b"new\n"
+    assert _last(str(log), 9, MALLORY) == b"new\n"
     assert log.with_name(f"{log.name}.of-uid-{ALICE}").read_bytes() == b"one\ntwo\nthree\n"
     _write(log, None, b"root\n")
-    assert read_log(str(log), 9, MALLORY) is None
-    assert read_log(str(log), 9, None) == b"new\nroot\n", "an administrator reads all"
+    assert _last(str(log), 9, MALLORY) is None
+    assert _last(str(log), 9, None) == b"new\nroot\n", "an administrator reads all"
     _write(log, ALICE, b"again\n")
-    assert read_log(str(log), 9, ALICE) == b"again\n"
+    assert _last(str(log), 9, ALICE) == b"again\n"
 
 
 def test_of_a_log_of_terabytes_the_end_is_read(log: Path) -> None:
     os.truncate(log, 1 << 40)
     _write(log, ALICE, b"\nlast\n")
-    assert read_log(str(log), 1, ALICE) == b"last\n"
-    assert len(read_log(str(log), 9, ALICE) or b"") == MOST_READ
+    assert _last(str(log), 1, ALICE) == b"last\n"
+    assert len(_last(str(log), 9, ALICE) or b"") == MOST_READ
 
 
 def test_a_link_in_place_of_a_log_is_not_followed(log: Path) -> None:
     link = log.with_name("b.example.log")
     link.symlink_to(log)
-    assert read_log(str(link), 9, None) is None
+    assert _last(str(link), 9, None) is None
+
+
+def test_what_is_appended_is_read_on(log: Path) -> None:
+    start = _place(log)
+    _write(log, ALICE, b"four\n")
+    part = read_on(str(log), start, ALICE)
+    assert (part.text, part.end) == (b"four\n", _place(log))
+    assert read_on(str(log), part.end, ALICE).text == b""
+    assert read_on(str(log), start, MALLORY).text == b""
+
+
+@pytest.mark.parametrize("is_renamed", [False, True], ids=["truncated", "another file"])
+def test_a_rotated_log_is_read_from_its_beginning(log: Path, is_renamed: bool) -> None:
+    start = _place(log)
+    if is_renamed:
+        log.rename(log.with_name(f"{log.name}.1"))
+        assert read_on(str(log), start, ALICE).text == b"", "there is none for a moment"
+    else:
+        os.truncate(log, 0)
+    _write(log, ALICE, b"new\n")
+    assert read_on(str(log), start, ALICE).text == b"new\n"
+
+
+def test_of_too_much_the_last_whole_lines_are_read_on(log: Path) -> None:
+    start = _place(log)
+    _write(log, ALICE, b"x" * 100 + b"\nlast\n")
+    part = read_on(str(log), start, ALICE, most=20)
+    assert part.text == b"--- emperord leaves out 101 bytes here ---\nlast\n"
+    assert part.end == _place(log)
+    _write(log, ALICE, b"y" * 30)
+    part = read_on(str(log), part.end, ALICE, most=20)
+    assert part.text == b"--- emperord leaves out 10 bytes here ---\n" + b"y" * 20
+
+
+def test_a_log_that_goes_to_another_tenant_is_not_read_on(log: Path) -> None:
+    start = _place(log)
+    _write(log, MALLORY, b"secret\n")
+    assert read_on(str(log), start, ALICE).text == b""

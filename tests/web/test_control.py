@@ -177,6 +177,24 @@ def test_a_reader_of_events_that_leaves_is_no_fault(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
+def test_a_followed_log_ends_with_the_daemon(tmp_path: Path) -> None:
+    fake = FakeEmperor(tmp_path)
+    fake.serve("a.example")
+    log = tmp_path / "logs" / "a.example.log"
+    log.parent.mkdir()
+    log.write_bytes(b"one\n")
+    follower = UnixConnection(tmp_path / "control.sock")
+    with listening(fake):
+        follower.request("GET", "/v1/vassals/a.example/log?follow=1")
+        answer = follower.getresponse()
+        assert answer.read1() == b"one\n"
+        log.write_bytes(b"one\ntwo\n")
+        fake.loop.call_soon_threadsafe(fake.reporter.printed.notify, "a.example")
+        assert answer.read1() == b"two\n"
+    assert answer.read() == b""
+    follower.close()
+
+
 @pytest.fixture
 def one_in_each_slice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slices, "SLICE_SECONDS", 0.0)
