@@ -3,11 +3,16 @@
 import grp
 import os
 import pwd
+import re
 from dataclasses import replace
+from pathlib import Path
 
 from emperor.model.spec import Identity
 
-_GROUPS = "/etc/group"
+_USERS, _GROUPS = "/etc/passwd", "/etc/group"
+
+# Another one after each change of a file.
+Version = tuple[int, int]
 
 
 def own_user() -> Identity:
@@ -25,7 +30,7 @@ class Memberships:
     directory service is not asked at each start of an app."""
 
     def __init__(self) -> None:
-        self._version: tuple[int, int] | None = None
+        self._version: Version | None = None
         self._members: dict[int, frozenset[str]] = {}
 
     def has(self, user: Identity, gid: int) -> bool:
@@ -33,8 +38,7 @@ class Memberships:
         return user.gid == gid or user.user in self._members_of(gid)
 
     def _members_of(self, gid: int) -> frozenset[str]:
-        info = os.stat(_GROUPS)
-        if (version := (info.st_ino, info.st_mtime_ns)) != self._version:
+        if (version := _version(_GROUPS)) != self._version:
             self._version, self._members = version, {}
         if gid not in self._members:
             self._members[gid] = frozenset(_listed(gid))
@@ -48,21 +52,55 @@ def _listed(gid: int) -> list[str]:
         return []
 
 
+class Registered:
+    """Tells whether a user still has the number that it had when its ini was read. This asks
+    /etc/passwd alone, since a directory service could hold the daemon up at the start of an app."""
+
+    def __init__(self) -> None:
+        self._version: Version | None = None
+        self._found: dict[Identity, str] = {}
+
+    def why_another(self, user: Identity) -> str:
+        """Why an app must not run as that number; empty: it may, or the user is not listed."""
+        if (version := _version(_USERS)) != self._version:
+            self._version, self._found = version, {}
+        if user not in self._found:
+            self._found[user] = _why_another(user, Path(_USERS).read_text(errors="replace"))
+        return self._found[user]
+
+
+def _why_another(user: Identity, users: str) -> str:
+    """The same, by the text of passwd(5)."""
+    if user.user is None:
+        return ""
+    if number := re.search(rf"^{re.escape(user.user)}:[^:\n]*:(\d+):", users, re.MULTILINE):
+        is_same = int(number[1]) == user.uid
+        return "" if is_same else f"{user.user} has uid {number[1]} now, and had {user.uid}"
+    if name := re.search(rf"^([^:\n]+):[^:\n]*:{user.uid}:", users, re.MULTILINE):
+        return f"uid {user.uid} is {name[1]}'s now, and was {user.user}'s"
+    return ""
+
+
 class SystemAccounts:
     """Looks users up by name or number.
 
     All users that can be listed are read at once: a getpwuid(3) for each of 10,000 tenants would
-    read the whole of passwd each time. Users who were added later, or whom a directory service does
-    not list, are looked up one by one.
+    read the whole of passwd each time. They are read again after a change of passwd. Users whom a
+    directory service does not list are looked up one by one.
     """
 
     def __init__(self) -> None:
-        self._users = {str(entry.pw_uid): _identity(entry) for entry in reversed(pwd.getpwall())}
+        self._version: Version | None = None
+        self._users: dict[str, Identity] = {}
         self.daemon = own_user()
         self._memberships = Memberships()
 
     def user(self, name: str) -> Identity | None:
         """The user with its primary group; None when there is none."""
+        if (version := _version(_USERS)) != self._version:
+            entries = reversed(pwd.getpwall())
+            self._version = version
+            self._users = {str(entry.pw_uid): _identity(entry) for entry in entries}
         if name in self._users:
             return self._users[name]
         try:
@@ -85,6 +123,11 @@ def group_id(name: str) -> int | None:
         return int(name) if _is_number(name) else grp.getgrnam(name).gr_gid
     except KeyError:
         return None
+
+
+def _version(path: str) -> Version:
+    info = os.stat(path)
+    return info.st_ino, info.st_mtime_ns
 
 
 def _is_number(name: str) -> bool:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from weakref import WeakSet
 
-from emperor.linux.accounts import Memberships, group_id, own_user
+from emperor.linux.accounts import Memberships, Registered, group_id, own_user
 from emperor.linux.groups import ControlGroup, entering, group_name
 from emperor.linux.holders import holder_of
 from emperor.linux.orphans import Family
@@ -86,7 +86,7 @@ class UwsgiLauncher:
         self._bounds = bounds
         self._vassals = settings.vassals_dir
         self._user = own_user()
-        self._door = _Door(settings.socket_group)
+        self._door, self._registered = _Door(settings.socket_group), Registered()
         self._copies = copies_of(settings)
         self._log_dir = settings.log_dir
         self._loop = spawner.loop
@@ -229,6 +229,8 @@ class UwsgiLauncher:
             command[1:1] = without_vacuum(running[0].pid)
         if spec.identity is not None:
             self._door.refuse(spec.identity)
+            if another := self._registered.why_another(spec.identity):
+                raise CannotLaunch(f"cannot start the app: {another}; touch its ini")
             command = as_identity(spec.identity, command, no_new_privs=spec.no_new_privs)
         limits = self._bounds.limits_of(spec)
         open_files = self._bounds.open_files_of(limits)

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.attacks.tenants import ALICE, MALLORY, UIDS, Tenants
+from tests.eventually import eventually
 from tests.nginx_server import Nginx
 
 MINE, TRUSTED = "rights.example", "trusted.example"
@@ -169,18 +172,60 @@ def test_root_writes_into_no_folder_of_a_tenants(tenants: Tenants, folder: Path)
     tenants.refuse("root", "led.example", ini, "and others can change /tmp; name a file")
 
 
-def test_an_account_that_is_gone_is_named(tenants: Tenants, folder: Path) -> None:
-    """The daemon and its apps see another file of users."""
-    tenants.expect("there is no user with uid 7 any more|its owner has uid 7, which is no user's")
-    tenants.host(ALICE, "gone.example")
-    lines = Path("/etc/passwd").read_text().splitlines(keepends=True)
+@contextmanager
+def users(folder: Path, pattern: str, line: str) -> Iterator[None]:
+    """The daemon and its apps see another file of users, with `line` in place of that pattern."""
     changed = folder / "passwd"
-    changed.write_text("".join(line for line in lines if not line.startswith(f"{ALICE}:")))
+    changed.write_text(re.sub(pattern, line, Path("/etc/passwd").read_text(), flags=re.MULTILINE))
     subprocess.run(["mount", "--bind", changed, "/etc/passwd"], check=True)
     try:
-        assert tenants.get("gone.example").status == 503
-        error = tenants.detail("gone.example")["status"]["last_error"]
-        assert "there is no user with uid 7 any more; make the user again, or name" in error
-        assert tenants.get("rights.example").status == 200, "the neighbour goes on"
+        yield
     finally:
         subprocess.run(["umount", "/etc/passwd"], check=True)
+
+
+@pytest.fixture
+def of_alice(tenants: Tenants, mine: str) -> Iterator[str]:
+    """A site that runs beside mallory's, of an ini of root's that names alice."""
+    assert tenants.get(mine).status == 200
+    domain = "named.example"
+    tenants.drop(domain, f"{tenants.ini(domain, 'rights.py')}\n[emperor]\nuid = {ALICE}\n")
+    tenants.until(domain, "parked")
+    assert rights(tenants, domain)["status"]["Uid"].split()[0] == str(UIDS[ALICE])
+    yield domain
+    tenants.remove(domain)
+    tenants.until(domain, None)
+
+
+def wake_fails(tenants: Tenants, domain: str) -> str:
+    """Have a site that runs sleep, and wake it in vain: the sentence of `status`."""
+    assert tenants.get(domain).status == 200, "what runs goes on"
+    assert tenants.call("POST", f"/v1/vassals/{domain}/sleep")[0] == 200
+    assert tenants.get(domain).status == 503
+    assert tenants.get(MINE).status == 200, "the neighbour goes on"
+    return str(tenants.detail(domain)["status"]["last_error"])
+
+
+def test_an_account_that_is_gone_is_named(tenants: Tenants, folder: Path, of_alice: str) -> None:
+    tenants.expect("there is no user with uid 7 any more")
+    with users(folder, f"^{ALICE}:.*\n", ""):
+        error = wake_fails(tenants, of_alice)
+    assert "there is no user with uid 7 any more; make the user again, or name" in error
+    tenants.call("POST", f"/v1/vassals/{of_alice}/start")
+    assert tenants.get(of_alice).status == 200, "the account is there again"
+
+
+def test_an_account_with_another_uid_is_named(
+    tenants: Tenants, folder: Path, of_alice: str
+) -> None:
+    tenants.expect(f"cannot start the app: {ALICE} has uid 4711 now, and had 7")
+    other = f"{ALICE}:x:4711:4711::/:/bin/sh\nbob:x:7:7::/:/bin/sh"
+    with users(folder, f"^{ALICE}:.*", other):
+        error = wake_fails(tenants, of_alice)
+        assert error == f"cannot start the app: {ALICE} has uid 4711 now, and had 7; touch its ini"
+        (tenants.vassals / f"{of_alice}.ini").touch()
+        eventually(lambda: tenants.get(of_alice).status == 200, what="its ini is read anew")
+        assert rights(tenants, of_alice)["status"]["Uid"].split()[0] == "4711"
+    tenants.expect(f"cannot start the app: {ALICE} has uid 7 now, and had 4711")
+    (tenants.vassals / f"{of_alice}.ini").touch()
+    eventually(lambda: tenants.detail(of_alice)["status"]["uid"] == UIDS[ALICE])

@@ -5,7 +5,7 @@ import pwd
 
 import pytest
 
-from emperor.linux.accounts import SystemAccounts
+from emperor.linux.accounts import Registered, SystemAccounts
 from emperor.model.spec import Identity
 
 NOBODY = pwd.getpwnam("nobody")
@@ -31,3 +31,17 @@ def test_groups_are_found_by_name_and_taken_by_number() -> None:
 
 def test_the_daemon_is_who_runs_this() -> None:
     assert SystemAccounts().daemon == SystemAccounts().user(str(os.geteuid()))
+
+
+@pytest.mark.parametrize(
+    ("user", "why"),
+    [
+        (AS_NOBODY, ""),
+        (Identity(7, 7, "nobody"), f"nobody has uid {NOBODY.pw_uid} now, and had 7"),
+        (Identity(NOBODY.pw_uid, 7, "x"), f"uid {NOBODY.pw_uid} is nobody's now, and was x's"),
+        (Identity(4711, 7, "of a directory"), ""),
+        (Identity(NOBODY.pw_uid, 7, None), ""),
+    ],
+)
+def test_a_number_that_is_another_users_is_told(user: Identity, why: str) -> None:
+    assert Registered().why_another(user) == why
