@@ -153,6 +153,7 @@ for this vassal:
 |---|---|
 | idle, start-timeout, stop-timeout | as above |
 | activation, on-change, need-app, backlog, repeat | as above |
+| byte-compile | as above ([pythons.md](pythons.md#byte-code)) |
 | memory-max, memory-high, pids-max, nofile, nice | as above ([limits.md](limits.md)) |
 | cpu-weight, cpu-max, io-weight | as above |
 | no-new-privs | as above; `false` in an ini of root's alone |

@@ -19,8 +19,7 @@ from emperor.linux.accounts import SystemAccounts
 from emperor.linux.append_only import release_others
 from emperor.linux.boot import boot_id
 from emperor.linux.good_inis import GoodInisFile
-from emperor.linux.groups import control_groups
-from emperor.linux.limits import descriptors, machine_for_limits, somaxconn
+from emperor.linux.limits import descriptors, somaxconn
 from emperor.linux.listeners import UnixListeners
 from emperor.linux.lock import Note
 from emperor.linux.log_bound import LogBound
@@ -30,7 +29,6 @@ from emperor.linux.queues import queue_length
 from emperor.linux.watch import Changes, FolderWatch
 from emperor.model.daemon_record import config_fingerprint
 from emperor.model.duration import format_duration
-from emperor.model.limits import of_tenant
 from emperor.model.ports import Listener, Ports, QueueLength, Runtime, Store
 from emperor.model.settings import Settings
 from emperor.model.snapshot import decoder
@@ -43,9 +41,11 @@ from emperor.supervisor.fair_log import fair_log
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Child, Vassal
 from emperor.supervisor.slices import slices
+from emperor.supervisor.spare_time import SpareTime
 from emperor.supervisor.status_line import StatusLine
 from emperor.supervisor.stop import stop_all
-from emperor.uwsgi.bounds import Bounds
+from emperor.uwsgi.bounds import bounds_of
+from emperor.uwsgi.byte_code import ByteCompiler
 from emperor.uwsgi.copies import copies_of
 from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.reader import UwsgiReader
@@ -101,23 +101,23 @@ class Service:
         self._reaper = Reaper(loop)
         self._gate = Gate()
         self._defaults = DefaultsFile(settings.vassal_defaults).load()
-        bounds = _bounds(settings, handover.origin.open_files, loop)
+        limits = settings.limits(), settings.limits("tenant_")
+        bounds = bounds_of(*limits, settings.run_dir, handover.origin.open_files, loop)
         self._groups, self._copies = bounds.groups, copies_of(settings)
         place = Place(self._copies, bounds)
         resolver = Resolver(uwsgi, settings.vassals_dir, self._gate, place=place)
         reader = UwsgiReader(settings, self._accounts, resolver, somaxconn(), self._defaults)
-        of_uwsgi = uwsgi_runtime(uwsgi, settings, reader, bounds, self._defaults)
-        self._runtimes = (of_uwsgi,)
+        self._runtimes = (uwsgi_runtime(uwsgi, settings, reader, bounds, self._defaults),)
         ports = _ports(settings, self._runtimes, self._inherited.bag, loop)
         self._governor = Governor(settings, ports, self._events)
-        notes = _notes(settings)
-        self._folder = VassalFolder(settings, self._governor, of_uwsgi.reader, tasks, notes)
+        self._folder = VassalFolder(settings, self._governor, reader, tasks, _notes(settings))
+        compile_app = ByteCompiler(settings, reader, bounds, self._gate).compile
+        self._spare_time = SpareTime(self._governor.vassals, compile_app, loop, tasks)
         self._provisioner = Provisioner(settings, self._governor, self._gate, tasks)
         hosts = Hosts(self._governor.vassals, self._folder)
         pacer = Pacer(self._measure, tasks)
-        self._activation = Activation(
-            settings, self._governor, pacer, hosts, self._provisioner.provide
-        )
+        provide = self._provisioner.provide
+        self._activation = Activation(settings, self._governor, pacer, hosts, provide)
         admission = self._activation.admission
         self._reporter = Reporter(settings, self._governor, hosts, self._measure, admission)
         self._reporter.limit_hits = partial(
@@ -173,6 +173,7 @@ class Service:
         if path := settings.vassal_defaults:
             stack.callback(CompanionWatch(path, self._loop, self._reread_defaults).close)
         stack.enter_context(self._events.reader(self._start_times.read))
+        stack.enter_context(self._events.reader(self._spare_time.on_event))
         stack.enter_context(fair_log(self._governor.vassals, self._loop.time))
         with permanent_objects():
             asleep, has_predecessor = self._take_over()
@@ -187,6 +188,7 @@ class Service:
         if not has_predecessor:
             await self._serve_http(stack)
         self._inherited.commit(self._settings)
+        self._folder.tell_changes(self._spare_time.note)
         stack.enter_context(self._events.reader(self._status_line.tell_soon))
         return has_predecessor
 
@@ -240,6 +242,7 @@ class Service:
 
     async def _shut_down(self, hurry: asyncio.Event) -> None:
         """Answer all who are held, and return when the last process has ended."""
+        self._spare_time.close()
         self._health.stop()
         self._activation.stop()
         self._provisioner.stop()
@@ -376,15 +379,6 @@ def _ports(
 def _notes(settings: Settings) -> Notes:
     state = state_dir(os.environ, settings.run_dir)
     return Notes(Note(settings.run_dir), GoodInisFile(state))
-
-
-def _bounds(
-    settings: Settings, open_files: tuple[int, int], loop: asyncio.AbstractEventLoop
-) -> Bounds:
-    here = machine_for_limits()
-    tenants = of_tenant(settings.limits("tenant_"), here)
-    groups = control_groups(os.environ, settings.run_dir, tenants, loop)
-    return Bounds(groups, settings.limits(), here, open_files)
 
 
 def cannot_start(error: OSError) -> CannotStart:

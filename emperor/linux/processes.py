@@ -197,6 +197,14 @@ def as_identity(identity: Identity, argv: Sequence[str], *, no_new_privs: bool =
     return ["setpriv", *user, *limits, "--", *argv]
 
 
+def without_capabilities(argv: Sequence[str]) -> list[str]:
+    """`argv` run as the user of this process, without any of root's capabilities: it may do what
+    the modes of files let their owner do, and no more."""
+    none = _without_capabilities()
+    sets = [f"--inh-caps={none}", f"--bounding-set={none}"] if os.geteuid() == 0 else []
+    return ["setpriv", *sets, "--no-new-privs", "--", *argv]
+
+
 @lru_cache(maxsize=1)
 def _without_capabilities() -> str:
     """All capabilities of this kernel, as setpriv drops them. It refuses `-all` on a kernel that

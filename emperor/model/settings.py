@@ -92,6 +92,7 @@ class Settings:
     no_new_privs: bool
     min_uid: int
     allow_root: bool
+    byte_compile: bool
 
     def limits(self, of: str = "") -> Wanted:
         """The limits of each app, or those of each tenant: of "tenant_"."""
@@ -189,6 +190,8 @@ KEYS = (
         "no app runs as a user below it: accounts of the system, such as www-data"),
     # The file of a new installation says false (docs/generate.py). An upgrade must not stop sites.
     Key("allow-root", "true", "BOOL", boolean, "apps of inis of root's may run as root"),
+    Key("byte-compile", "true", "BOOL", boolean,
+        "compile the Python of a new or changed app in the background"),
 )  # fmt: skip
 
 

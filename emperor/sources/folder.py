@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Awaitable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -88,6 +88,10 @@ class VassalFolder:
         # What others can change, and so the folder.
         self._open_place: str | None = None
         self._backlog: Backlog[str] = Backlog(self._update_each)
+
+    def tell_changes(self, on_change: Callable[[str], None]) -> None:
+        """Call `on_change` with each domain whose ini comes, or changes, from now on."""
+        self._intake.on_change = on_change
 
     @property
     def refused(self) -> Mapping[str, Refusal]:

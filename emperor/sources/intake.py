@@ -66,6 +66,8 @@ class Intake:
         # At the start the number of vassals says as much as thousands of lines.
         self._logs_each = False
         self._is_closed = False
+        # Is called with each domain whose ini came, or changed, while the daemon runs.
+        self.on_change: Callable[[str], None] = _ignore
 
     @property
     def refused(self) -> Mapping[str, Refusal]:
@@ -153,8 +155,10 @@ class Intake:
                 if self._logs_each:
                     socket = spec.socket
                     log.info("%s: listening on %s", spec.domain, socket, extra=about(spec.domain))
+                    self.on_change(spec.domain)
             elif not _is_in_service(vassal, spec, stamp):
                 self._governor.revise(spec, stamp, text)
+                self.on_change(spec.domain)
         except CannotListen as error:
             before = self._problem(spec.domain)
             self._refuse_spec(spec, RefusalReason.CANNOT_LISTEN, str(error))
@@ -301,6 +305,10 @@ class Intake:
         awaiting, self._awaiting = self._awaiting, []
         # In this order: what an ini had to give up is not its own again.
         self._retry(list(dict.fromkeys([*awaiting, *gone, *self.unserved()])))
+
+
+def _ignore(_domain: str) -> None:
+    pass
 
 
 def _needs_another_listener(served: Spec, new: Spec) -> str | None:

@@ -6,6 +6,7 @@ of emperord, so it is told another home: an app sees what the system's Python se
 Only root names binaries, since `emperorctl check` runs them too. A tenant chooses among these.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -28,6 +29,15 @@ def own_python_home(uwsgi: Path) -> str:
     environment was made with. Empty for a binary that is not in that environment."""
     is_ours = sys.prefix != sys.base_prefix and uwsgi.parent == Path(sys.executable).parent
     return sys.base_prefix if is_ours else ""
+
+
+def python_of(version: str, uwsgi: str) -> str | None:
+    """A Python of that version, as 3.11, that nobody but root can have chosen: the one that this
+    uWSGI was built for, or one like it. None where there is none."""
+    beside = Path(uwsgi).parent
+    folders = (f"{sys.base_prefix}/bin", "/usr/bin", "/usr/local/bin", str(beside))
+    paths = (f"{folder}/python{version}" for folder in folders)
+    return next((path for path in paths if os.access(path, os.X_OK)), None)
 
 
 def binary_of(ini: Ini, settings: Settings, owner: FileOwner, accounts: Accounts) -> str:

@@ -50,8 +50,8 @@ class UwsgiReader:
     ) -> None:
         self._defaults = defaults
         self._settings = settings
-        self._accounts = accounts
-        self._resolver = resolver
+        self.accounts = accounts
+        self.resolver = resolver
         self._slots = ReadingSlots(AT_ONCE)
         self._somaxconn = somaxconn
 
@@ -72,7 +72,7 @@ class UwsgiReader:
         """The aliases in the text, also where the ini is broken. A tenant's ini can claim none."""
         if b"aliases" not in definition.data:
             return ()
-        if not is_administrator(definition.owner, self._accounts):
+        if not is_administrator(definition.owner, self.accounts):
             return ()
         found = aliases_in(definition.data, definition.file, definition.folder)
         return tuple(alias for alias in found if is_domain(alias))
@@ -89,7 +89,7 @@ class UwsgiReader:
 
     def _slot(self, definition: Definition) -> AbstractAsyncContextManager[None]:
         owner = definition.owner
-        is_own = is_administrator(owner, self._accounts)
+        is_own = is_administrator(owner, self.accounts)
         return self._slots.of(None if is_own else owner.uid)
 
     def _servable_spec(self, definition: Definition, ini: Ini) -> Spec:
@@ -104,9 +104,9 @@ class UwsgiReader:
 
     def _refuse_led_elsewhere(self, ini: Ini, spec: Spec) -> None:
         """Raise BrokenIni for a path that uWSGI writes as root, and others can lead elsewhere."""
-        start = spec.identity or self._accounts.daemon
+        start = spec.identity or self.accounts.daemon
         if start.uid == ROOT:
-            users = users_of(ini, start, self._accounts)
+            users = users_of(ini, start, self.accounts)
             for found in led_elsewhere(ini, spec, str(self._settings.vassals_dir), users):
                 raise BrokenIni(found.text, found.cure, found.line)
 
@@ -119,11 +119,11 @@ class UwsgiReader:
         or as nobody where that user is not known yet. Only root can have it do so. Raises
         BrokenIni."""
         is_root = os.geteuid() == 0
-        owner, accounts = definition.owner, self._accounts
+        owner, accounts = definition.owner, self.accounts
         identity = reading_as(ini, owner, accounts, self._settings) if is_root else None
-        binary = binary_of(ini, self._settings, definition.owner, self._accounts)
+        binary = binary_of(ini, self._settings, definition.owner, self.accounts)
         resolver, folder, reason = (
-            self._resolver.running(binary),
+            self.resolver.running(binary),
             definition.folder,
             ini.needs_uwsgi,
         )
@@ -140,7 +140,7 @@ class UwsgiReader:
 
     def spec(self, definition: Definition, ini: Ini) -> Spec:
         """The spec by options that need no uWSGI any more. Raises BrokenIni."""
-        return spec_of(definition.domain, ini, self._settings, definition.owner, self._accounts)
+        return spec_of(definition.domain, ini, self._settings, definition.owner, self.accounts)
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

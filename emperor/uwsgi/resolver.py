@@ -107,6 +107,11 @@ class Resolver:
         other._uwsgi = binary
         return other
 
+    @property
+    def uwsgi(self) -> str:
+        """The path of its binary."""
+        return self._uwsgi
+
     async def resolve(self, ini: Ini, identity: Identity | None) -> Ini:
         """`ini` with its options as uWSGI resolves them when it runs as `identity`.
 

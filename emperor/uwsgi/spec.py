@@ -49,8 +49,8 @@ _OVERRIDES = {
     key.name: key
     for key in KEYS
     if key.name in {
-        "activation", "backlog", "idle", "need-app", "no-new-privs", "on-change", "repeat",
-        "start-timeout", "stop-timeout",
+        "activation", "backlog", "byte-compile", "idle", "need-app", "no-new-privs", "on-change",
+        "repeat", "start-timeout", "stop-timeout",
     }
 }  # fmt: skip
 _TIMEOUTS = frozenset({"start-timeout", "stop-timeout"})
@@ -109,7 +109,7 @@ def spec_of(
     for sockets that cannot be bound, and where no worker would accept requests.
     """
     last = ini.last
-    settings = _overridden(settings, ini, is_roots=is_administrator(owner, accounts))
+    settings = overridden(settings, ini, is_roots=is_administrator(owner, accounts))
     _refuse_forbidden_options(ini)
     _refuse_no_workers(ini, last)
     socket = socket_of(domain, ini, settings, last)
@@ -330,7 +330,7 @@ def whole_number(option: Option) -> int:
     return value
 
 
-def _overridden(settings: Settings, ini: Ini, is_roots: bool) -> Settings:
+def overridden(settings: Settings, ini: Ini, is_roots: bool) -> Settings:
     """The settings for one vassal. The ini of a tenant can shorten timeouts and not lengthen them,
     since a stop of the machine waits for all vassals, and a boot holds requests."""
     values: dict[str, Any] = {}
