@@ -17,6 +17,7 @@ from rich.console import Console
 from docs.figures import FIGURES
 from tests.bench.asleep import asleep
 from tests.bench.boot_queue import boot_queue
+from tests.bench.byte_code import byte_code
 from tests.bench.cold import on_the_listener, through_nginx
 from tests.bench.crash import crash
 from tests.bench.dropped import dropped
@@ -38,6 +39,7 @@ from tests.bench.warm import warm
 MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "cold": on_the_listener,
     "nginx": through_nginx,
+    "bytecode": byte_code,
     "warm": warm,
     "upload": upload,
     "mv": dropped,

@@ -16,7 +16,7 @@ class Ours(Daemon):
     on `tls_port`."""
 
     def __init__(self, folder: Path, **flags: str) -> None:
-        super().__init__(folder, **flags)
+        super().__init__(folder, **{"byte_compile": "true"} | flags)
         self.port, self.tls_port = free_ports(2)
         self._stack = ExitStack()
 
