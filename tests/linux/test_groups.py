@@ -145,7 +145,8 @@ async def test_a_process_is_in_its_group_from_the_first_moment(groups: ControlGr
         told, _ = process.communicate()
     assert told.count("/uid-4321/v-a.example/1\n") == len(bases(groups))
     assert "\n100\n" in told
-    assert told.endswith("\n500\n600\n3\n")
+    # nice(1) adds to the nice value of this process, which may be run by nice itself.
+    assert told.endswith(f"\n500\n600\n{min(os.nice(0) + 3, 19)}\n")
     assert "OLDPWD=" not in told
     group.close()
     await eventually_async(lambda: nothing_is_left(groups))
