@@ -142,8 +142,11 @@ _SITES = (
     bad("mount-host", "mount = mount-host.test=SITE/app.py\n", "looks at with vhost only"),
     good("vhost", f"{APP}vhost = true\n"),
     bad("vhost-host", f"{APP}vhost-host = true\nno-default-app = true\n", "answers no host"),
+    # Debian's packages of uWSGI have it for the system's Python, from Debian 13 on.
     bad(
-        "decorators", "eval = import uwsgidecorators; application = 1\n", "imports uwsgidecorators"
+        "decorators",
+        "home = SITE/venv\neval = import uwsgidecorators; application = 1\n",
+        "imports uwsgidecorators",
     ),
     good("spooler-app", f"{APP}spooler = SITE/var\nspooler-processes = 2\nspooler-frequency = 9\n"),
     good("routes", f"{APP}route-if = equal:a;b break:404\nroute = ^/x addheader:X-A: b\n"),
