@@ -21,7 +21,8 @@ from the last 16 KB that the process printed:
 1. An app that exited by itself: the cause that was printed last, of those below. A rule marked
    *vague* counts if no other matches.
 2. If there is none: the exit status, and the last line that uWSGI does not print at every start
-   or stop. If uWSGI printed nothing else, `logto` or `daemonize` of the ini sent it elsewhere.
+   or stop. If uWSGI printed nothing else, the disk of the log is full, or `logto` or `daemonize` of
+   the ini sent it elsewhere.
 3. An app that emperord killed at its `start-timeout`, or because its worker died again and again:
    that, and then the same, or how its worker died. An app that did not stop in time: only that.
 4. An app that was killed by a signal: what the signal means.
@@ -73,6 +74,7 @@ def causes() -> str:
             {
                 **EXCEPTIONS,
                 "both, in a virtualenv of another Python": OTHER_PYTHON,
+                "any, with an error of a full disk or the like": "as for that error of the kernel",
                 "any other": ANY_EXCEPTION,
             }
         ),

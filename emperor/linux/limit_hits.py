@@ -90,7 +90,7 @@ class HitCounter:
             # Kernels before 6.1 have no peak.
             if limit is not None and (peak is None or peak >= limit):
                 return Hit(reached, limit)
-        return Hit(Reached.PIDS)
+        return Hit(Reached.MACHINE_PIDS)
 
 
 def _around(

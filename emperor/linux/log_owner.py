@@ -102,6 +102,14 @@ def _opened_for(reader: int | None, path: str) -> Iterator[tuple[int, os.stat_re
         os.close(fd)
 
 
+def has_no_room(path: str) -> bool:
+    """Whether the disk of a log is full for all users but root."""
+    with suppress(OSError):
+        disk = os.statvfs(path)
+        return disk.f_blocks > 0 and disk.f_bavail == 0
+    return False
+
+
 def _file(info: os.stat_result) -> tuple[int, int]:
     return info.st_dev, info.st_ino
 

@@ -16,6 +16,8 @@ class Reached(Enum):
     TENANT_PIDS = "tenant-pids-max"
     MACHINE_MEMORY = "memory"
     """memory of the machine, or of a control group around all apps"""
+    MACHINE_PIDS = "processes"
+    """processes of a control group around all apps"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,10 @@ _WHY = {
     Reached.PIDS: f"{_REFUSED}; raise pids-max, or use fewer processes and threads",
     Reached.TENANT_MEMORY: f"{_KILLED}; raise it, or let the apps of this user use less",
     Reached.TENANT_PIDS: f"{_REFUSED}; raise it, or let the apps of this user use fewer",
+    Reached.MACHINE_PIDS: (
+        "cannot start a process: a control group around all apps is full, and a fork was refused;"
+        " raise TasksMax= of emperord-apps.service, or pids.max of a group above it"
+    ),
     Reached.MACHINE_MEMORY: (
         "cannot get more memory: the machine has no more, and the kernel killed a process; lower"
         " memory-max of large apps, or add memory"

@@ -209,8 +209,8 @@ class LimitHits:
     tenant: str
     """name of the user that the apps run as, or its number where it has no name"""
     limit: str
-    """name of the setting, as `memory-max`, `tenant-pids-max` or `max-held`; `memory`: the machine
-    had no more memory"""
+    """name of the setting, as `memory-max`, `tenant-pids-max` or `max-held`; `memory` or
+    `processes`: the machine, or a control group around all apps, had no more"""
     hits: int
     """how often since the daemon started: processes that were killed, forks that were refused, or
     requests that were turned away"""

@@ -35,7 +35,13 @@ EXCEPTIONS: Mapping[str, str] = {
 }
 # The cure for a module that is missing in a virtual environment of another Python.
 OTHER_PYTHON = "make it anew by python{python} -m venv, as its user"
-DISK_FULL = "free space on that disk"
+# Errors of the kernel whose cure above holds for an exception too.
+OF_EXCEPTIONS = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "Read-only file system",
+    "Too many open files",
+)
 ANY_EXCEPTION = "mend that; its log has the traceback"
 
 # What a signal means that no stop of emperord sent.

@@ -15,8 +15,8 @@ from emperor.uwsgi.cures import (
     ANY_ERROR,
     ANY_EXCEPTION,
     CURES,
-    DISK_FULL,
     EXCEPTIONS,
+    OF_EXCEPTIONS,
     OTHER_PYTHON,
     SIGNALS,
 )
@@ -66,6 +66,7 @@ _CHATTER = re.compile(
 # A worker says so where its master is gone without a word.
 _ORPHANED = " error: the master disconnected from this worker"
 _ELSEWHERE = "its log does not say why, so look where logto or daemonize of the ini send its output"
+_NO_ROOM = "its log does not say why, since the disk of the log is full; free space there"
 # uWSGI prints this before it loads the app (uwsgi_start of core/uwsgi.c).
 NO_WORKERS = "*** Operational MODE: no-workers ***"
 _RESPAWNED = "Respawned uWSGI worker"
@@ -98,11 +99,13 @@ class Killed(Enum):
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What the output does not tell: what holds an address, in words, which addresses the ini has
-    uWSGI bind beside its own socket, and which limit the app has reached, in a sentence."""
+    uWSGI bind beside its own socket, which limit the app has reached, in a sentence, and whether
+    the disk of its log is full."""
 
     holder: Callable[[str], str] = lambda _: "by another process"
     bound: Collection[str] = ()
     hit: str = ""
+    is_log_full: Callable[[], bool] = lambda: False
 
 
 def explain_exit(
@@ -126,7 +129,7 @@ def explain_exit(
     if cause and ended.code is None:
         # An earlier emperord started it, and it may have printed this long ago.
         return f"{ended}; {cause}"
-    return cause or _by_status(ended, printed)
+    return cause or _by_status(ended, printed, around)
 
 
 def cause_of(printed: str) -> str:
@@ -269,8 +272,9 @@ def _ends_traceback(printed: str, at: int) -> bool:
 
 
 def _exception_cure(raised: re.Match[str], printed: str) -> str:
-    if "No space left on device" in raised[0]:
-        return DISK_FULL
+    for error in OF_EXCEPTIONS:
+        if error in raised[0]:
+            return CURES[error]
     virtualenv = _last(_VIRTUALENV, printed)
     version = _last(_PYTHON, printed)
     python = f"Python {version[1]}" if version else "uWSGI's Python"
@@ -283,7 +287,7 @@ def _exception_cure(raised: re.Match[str], printed: str) -> str:
 _NO_ACCOUNT = re.compile(r"^setpriv: uid (?P<uid>\d+) not found", re.MULTILINE)
 
 
-def _by_status(ended: Exit, printed: str) -> str:
+def _by_status(ended: Exit, printed: str, around: Circumstances) -> str:
     if ended.code is None:
         words = str(ended)
     elif ended.code == NOT_ENTERED and f"{ENTERING}: " in printed:
@@ -302,7 +306,7 @@ def _by_status(ended: Exit, printed: str) -> str:
         if _ORPHANED in printed:
             return f"the app ended the master process itself ({ended}), by os._exit() perhaps"
         # uWSGI itself always says something.
-        return f"{words}; {_ELSEWHERE}"
+        return f"{words}; {_NO_ROOM if around.is_log_full() else _ELSEWHERE}"
     return f"{words}: {said}" if said else words
 
 

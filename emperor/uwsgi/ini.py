@@ -137,6 +137,11 @@ def parse(data: bytes, name: str, folder: str) -> Ini:
 
     Raises BrokenIni.
     """
+    if not data:
+        # An editor that writes a file in place first empties it.
+        raise BrokenIni(
+            "the file is empty", "write it again; if its disk or a quota is full, free space first"
+        )
     text = text_of(data, name, folder)
     options, emperor = _sections(text)
     if not options:

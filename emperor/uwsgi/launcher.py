@@ -11,6 +11,7 @@ from weakref import WeakSet
 from emperor.linux.accounts import Memberships, Registered, group_id, own_user
 from emperor.linux.groups import ControlGroup, entering, group_name
 from emperor.linux.holders import holder_of
+from emperor.linux.log_owner import has_no_room
 from emperor.linux.orphans import Family
 from emperor.linux.processes import (
     LedProcess,
@@ -107,7 +108,8 @@ class UwsgiLauncher:
             raise CannotLaunch(f"cannot serve {spec.ini}: its text was not kept; touch it")
         if listener.fd < 0:
             raise CannotLaunch(f"cannot serve on {spec.socket}: it could not be bound again")
-        spawn_events = self._events(spec, generation, events)
+        log = os.path.join(self._log_dir, f"{spec.domain}.log")
+        spawn_events = self._events(spec, generation, events, log)
         try:
             pipe = Pipe.new(self._loop, spawn_events.on_message)
         except OSError as error:
@@ -116,7 +118,7 @@ class UwsgiLauncher:
             runtime=spec.runtime.name,
             pid=None,
             pipe_inode=os.fstat(pipe.far_fd).st_ino,
-            log=os.path.join(self._log_dir, f"{spec.domain}.log"),
+            log=log,
         )
         uid = spec.identity.uid if spec.identity else os.geteuid()
         ref.group = group_name(uid, spec.domain, ref.pipe_inode)
@@ -156,7 +158,7 @@ class UwsgiLauncher:
                 remove_copy(ref.copy)
                 return None
             pid, pidfds = found[0], [found[1]]
-        spawn_events = self._events(spec, generation, events)
+        spawn_events = self._events(spec, generation, events, ref.log)
         pipe = Pipe.adopted(pipe_fd, self._loop, spawn_events.on_message)
         ref.pid = pid
         process = UwsgiProcess(pipe, ref, spawn_events, _cannot_spawn_again, self._family)
@@ -165,8 +167,10 @@ class UwsgiLauncher:
         process.take_over(pidfds[0])
         return process
 
-    def _events(self, spec: Spec, generation: int, events: ProcessEvents) -> SpawnEvents:
-        around = Circumstances(partial(self._holder, spec), spec.foreign_sockets)
+    def _events(self, spec: Spec, generation: int, events: ProcessEvents, log: str) -> SpawnEvents:
+        around = Circumstances(
+            partial(self._holder, spec), spec.foreign_sockets, is_log_full=partial(has_no_room, log)
+        )
         return SpawnEvents(spec, generation, events, around)
 
     def _note(self, process: UwsgiProcess) -> None:

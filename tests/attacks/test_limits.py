@@ -1,12 +1,15 @@
 """A tenant who takes all memory, all processes or all CPU takes it from himself."""
 
+import os
+import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.attacks.tenants import ALICE, MALLORY, UIDS, Tenants, hits
+from tests.attacks.tenants import ALICE, MALLORY, UIDS, Tenants, groups, hits
 from tests.controllers import expected_at_a_start
 from tests.eventually import eventually
 
@@ -89,3 +92,59 @@ def test_a_limit_that_lets_nothing_boot_is_mallorys_own(tenants: Tenants, alice:
     assert tenants.get("mallory.example").status == 503
     assert cause(tenants).startswith("cannot get more memory: memory-max = 1M is reached, and")
     assert tenants.leader("alice.example") == alice
+
+
+def groups_of_mallory(tenants: Tenants) -> list[Path]:
+    return [group for group in groups(tenants.folder) if group.name == f"uid-{UIDS[MALLORY]}"]
+
+
+def take_away(group: Path) -> None:
+    """Move all processes out of a group, and remove it with all groups in it."""
+    for file in group.rglob("cgroup.procs"):
+        for pid in file.read_text().split():
+            (group.parents[1] / "cgroup.procs").write_text(pid)
+    for at, _, _ in os.walk(group, topdown=False):
+        os.rmdir(at)
+
+
+@contextmanager
+def limited(name: str, places: list[Path]) -> Iterator[None]:
+    """Groups around all apps have no room for another, as far as they know that limit."""
+    files = [place / name for place in places if (place / name).exists()]
+    assert files
+    for file in files:
+        file.write_text("0")
+    try:
+        yield
+    finally:
+        for file in files:
+            file.write_text("max")
+
+
+@pytest.mark.usefixtures("alice")
+def test_groups_that_vanish_or_are_full_are_told(tenants: Tenants) -> None:
+    domain = "mallory.example"
+    tenants.expect(f"{domain}: .*(cannot make the control group|did not accept within 2 s)")
+    tenants.host(MALLORY, domain, emperor="start-timeout = 2")
+    assert tenants.get(domain).status == 200
+    found = groups_of_mallory(tenants)
+    for group in found:
+        take_away(group)
+    assert tenants.get(domain).status == 200, "what runs goes on"
+    pid = tenants.leader(domain)
+    assert tenants.call("POST", f"/v1/vassals/{domain}/sleep")[0] == 200
+    assert not psutil.pid_exists(pid), "it ends without its group"
+    assert tenants.get(domain).status == 200, "its groups are made again"
+    around = [group.parent for group in found]
+    for limit, error in (
+        ("cgroup.max.descendants", r"cannot make the control group .*; raise cgroup.max.descendan"),
+        ("pids.max", r"did not accept .*; cannot start a process: a control group around all apps"),
+    ):
+        if not any((place / limit).exists() for place in around):
+            continue  # v1 bounds no groups
+        assert tenants.call("POST", f"/v1/vassals/{domain}/sleep")[0] == 200
+        with limited(limit, around):
+            assert tenants.get(domain).status == 503
+            assert re.match(error, cause(tenants)), cause(tenants)
+            assert tenants.get("alice.example").status == 200
+        assert tenants.call("POST", f"/v1/vassals/{domain}/start")[0] == 200

@@ -108,7 +108,7 @@ def test_findings_name_file_line_severity_cause_and_cure(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("a.example.ini", "", ": error: there is no section [uwsgi]"),
+        ("a.example.ini", "", ": error: the file is empty"),
         ("a.example.ini", b"\xff\xfe[\0u\0w\0", ":1: error: it is UTF-16 text"),
         ("a.example.ini", "[uwsgi]\nfile = x\n" * 70_000, ": error: it has "),
         ("a.example.ini", GOOD + "idle = soon\n", ":5: error: cannot use idle = 'soon'"),

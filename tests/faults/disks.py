@@ -15,12 +15,13 @@ def memory(place: Path, options: str) -> Iterator[None]:
 
 
 @contextmanager
-def disk(place: Path, image: Path, size: int) -> Iterator[None]:
-    """An ext4 of so many bytes at `place`, in the file `image`."""
+def disk(place: Path, image: Path, size: int, of_root: int = 0) -> Iterator[None]:
+    """An ext4 of so many bytes at `place`, in the file `image`; `of_root` percent of it are kept
+    for root."""
     place.mkdir()
     with image.open("wb") as file:
         file.truncate(size)
-    subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", image], check=True)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-m", str(of_root), image], check=True)
     with _mounted(place, "-t", "ext4", "-o", "loop", image):
         yield
 

@@ -161,7 +161,7 @@ def test_an_overflow_of_changes_misses_nothing(backend: Backend) -> None:
 BROKEN = {
     "binary": (bytes(range(256)), "not UTF-8|NUL byte"),
     "huge": (b"[uwsgi]\n" + b"x" * (2 << 20), "more than an ini can have"),
-    "empty": (b"", "no section .uwsgi."),
+    "empty": (b"", "the file is empty; write it again"),
     "no section": (b"socket = /x\n", "no section .uwsgi."),
     "half a header": (b"[uwsgi\n", "line 1"),
     "bad idle": (b"[uwsgi]\nfile=x\n[emperor]\nidle = soon\n", "line 4: cannot use idle = 'soon'"),

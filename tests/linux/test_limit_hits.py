@@ -29,7 +29,7 @@ PIDS = {
         f"{TENANT}/pids.max": "30\n", f"{TENANT}/pids.peak": "30\n",
     },
     "without a peak": {f"{RUN}/pids.max": "20\n"},
-    "unknown": {f"{RUN}/pids.max": "max\n"},
+    "around all apps": {f"{RUN}/pids.max": "20\n", f"{RUN}/pids.peak": "3\n"},
 }  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def test_a_kill_is_told_by_the_nearest_full_group(
         ("own", Hit(Reached.PIDS, 20)),
         ("tenant", Hit(Reached.TENANT_PIDS, 30)),
         ("without a peak", Hit(Reached.PIDS, 20)),
-        ("unknown", Hit(Reached.PIDS)),
+        ("around all apps", Hit(Reached.MACHINE_PIDS)),
     ],
 )
 def test_a_refused_fork_is_told_by_the_group_that_was_full(

@@ -13,6 +13,7 @@ from emperor.model.limit_hits import Hit, Reached
         (Hit(Reached.TENANT_MEMORY, 2 << 30), "memory: tenant-memory-max = 2G is reached, and"),
         (Hit(Reached.MACHINE_MEMORY), "cannot get more memory: the machine has no more, and the "),
         (Hit(Reached.PIDS, 40), "cannot start a process: pids-max = 40 is reached, and a fork"),
+        (Hit(Reached.MACHINE_PIDS), "cannot start a process: a control group around all apps is "),
         (Hit(Reached.TENANT_PIDS, 400), "process: tenant-pids-max = 400 is reached, and a fork"),
     ],
 )  # fmt: skip

@@ -22,6 +22,11 @@ Traceback (most recent call last):
   File "/srv/app.py", line 3, in <module>
 django.core.exceptions.ImproperlyConfigured: no SECRET_KEY
 """
+QUOTA = """\
+Traceback (most recent call last):
+  File "/srv/app.py", line 3, in <module>
+OSError: [Errno 122] Disk quota exceeded: '/home/a/cache'
+"""
 TAKEN = """\
 probably another instance of uWSGI is running on the same address (:8080).
 bind(): Address already in use [core/socket.c line 769]
@@ -40,6 +45,9 @@ AROUND = Circumstances(lambda address: f"by what listens at {address}", ("127.0.
         (Exit(code=22), IMPROPER,
          "cannot load the app: django.core.exceptions.ImproperlyConfigured: no SECRET_KEY"
          " (/srv/app.py, line 3); mend that; its log has the traceback"),
+        (Exit(code=22), QUOTA,
+         "cannot load the app: OSError: [Errno 122] Disk quota exceeded: '/home/a/cache'"
+         " (/srv/app.py, line 3); free space, or raise the user's quota"),
         (Exit(code=22), NAMELESS,
          "cannot load the app: app.Odd (/srv/app.py, line 3); mend that; its log has the"
          " traceback"),

@@ -177,7 +177,8 @@ def test_it_is_noticed_when_a_value_quotes_a_socket(value: str, quotes: bool) ->
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "there is no section [uwsgi], or nothing in it"),
+        (b"", "the file is empty"),
+        (b"\n", "there is no section [uwsgi], or nothing in it"),
         (b"socket = /x\n", "there is no section [uwsgi], or nothing in it"),
         (b"[uwsgi]\n; master\n", "there is no section [uwsgi], or nothing in it"),
         (b"[Uwsgi]\nmaster\n", "there is no section [uwsgi], or nothing in it"),
