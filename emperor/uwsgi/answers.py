@@ -1,7 +1,7 @@
 """Finds inis that name an app, or files, and yet answer no request for `/`."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from emperor.model.access import Kind, Way
 from emperor.uwsgi.findings import Finding, Severity
@@ -59,7 +59,7 @@ def _is_python(target: str) -> bool:
     return target.endswith((*MOUNTED_FILES, ".ini")) or ":" in target
 
 
-def _is_on(last: dict[str, Option], key: str) -> bool:
+def _is_on(last: Mapping[str, Option], key: str) -> bool:
     return key in last and not is_off(last[key].value)
 
 

@@ -20,7 +20,7 @@ _MOST_BUFFER_BYTES = (1 << 31) - 1
 def too_many(ini: Ini, spec: Spec, machine: Machine) -> Iterator[Finding]:
     """An error for more workers or threads than can be. The ini is resolved."""
     last = ini.last
-    workers = next((each for each in reversed(ini.options) if each.key in WORKERS), None)
+    workers = ini.last_of(WORKERS)
     threads = last.get("threads")
     multiples = [last[key] for key in ("threads", "async") if key in last]
     cores = max(multiples, key=lambda option: leading_number(option.value), default=None)

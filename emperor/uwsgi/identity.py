@@ -127,7 +127,7 @@ def _named_user(ini: Ini, accounts: Accounts) -> tuple[Identity, Option] | None:
     """The user that an ini of root's names, and where; None where it names neither user nor
     group."""
     uid, gid = ini.attribute("uid"), ini.attribute("gid")
-    if uid is None:
+    if uid is None and ("declare-option" in ini.last or ini.last_of(_UIDS | _GIDS)):
         options = [each for each in _all_options(ini) if not refers(each.value)]
         uid = next((each for each in reversed(options) if each.key in _UIDS), None)
         if gid is None:

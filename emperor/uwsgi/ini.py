@@ -8,8 +8,9 @@ names it, and uWSGI has to resolve the ini.
 import codecs
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
 from emperor.uwsgi.options import PROTOCOLS
@@ -102,7 +103,7 @@ class Before:
     data: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ini:
     """`options` are those of [uwsgi] and `emperor` those of [emperor], in their order.
 
@@ -122,14 +123,24 @@ class Ini:
     before: Before | None = None
     data: bytes = b""
 
-    @property
-    def last(self) -> dict[str, Option]:
+    @cached_property
+    def last(self) -> Mapping[str, Option]:
         """The last option of each key. It is the one that counts of a key that uWSGI keeps once."""
         return {option.key: option for option in self.options}
 
+    @cached_property
+    def _attributes(self) -> Mapping[str, Option]:
+        return {option.key: option for option in self.emperor}
+
     def attribute(self, key: str) -> Option | None:
         """The last option `key` of [emperor], which is the one that counts."""
-        return next((option for option in reversed(self.emperor) if option.key == key), None)
+        return self._attributes.get(key)
+
+    def last_of(self, keys: Collection[str]) -> Option | None:
+        """The last option that has one of these keys."""
+        if self.last.keys().isdisjoint(keys):
+            return None
+        return next(option for option in reversed(self.options) if option.key in keys)
 
 
 def parse(data: bytes, name: str, folder: str) -> Ini:

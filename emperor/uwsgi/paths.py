@@ -189,6 +189,12 @@ _LISTS: dict[frozenset[str], Rule] = {
     frozenset({"wait-for-fs", "wait-for-file", "wait-for-dir", "wait-for-mountpoint"}): _AWAITED,
     frozenset({"mount", "worker-mount"}): Rule(Need.READ, _load, True, _of_mount),
 }
+# The same by key: an ini has few of them, and is read often.
+_SCALARS_WITH = {key: keys for keys in _SCALARS for key in keys}
+_LISTED: dict[str, tuple[Rule, ...]] = {
+    key: tuple(rule for keys, rule in _LISTS.items() if key in keys)
+    for key in frozenset().union(*_LISTS)
+}
 _UNUSED_BY_NAME = frozenset({"pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2"})
 
 
@@ -235,15 +241,16 @@ def _unusable_chroot(option: Option, users: Users, files: Files) -> Iterator[Fin
 def ruled(ini: Ini, spec: Spec) -> Iterator[tuple[Option, Rule]]:
     """The options that count and have a rule about the paths in their values."""
     is_by_name = uwsgi_options(spec).adoption is Adoption.BY_NAME
-    for keys, rule in _SCALARS.items():
-        found = [option for option in ini.options if option.key in keys]
+    for keys in dict.fromkeys(_SCALARS_WITH[key] for key in ini.last if key in _SCALARS_WITH):
+        found = ini.last_of(keys)
         # uWSGI takes an adoption by name for a reload, and writes no pidfile then.
-        if found and not (is_by_name and found[-1].key in _UNUSED_BY_NAME):
-            yield found[-1], rule
+        if found and not (is_by_name and found.key in _UNUSED_BY_NAME):
+            yield found, _SCALARS[keys]
     if home := named_home(ini):
         yield home, _HOME
-    for group, rule in _LISTS.items():
-        yield from ((option, rule) for option in ini.options if option.key in group)
+    for option in ini.options:
+        for rule in _LISTED.get(option.key, ()):
+            yield option, rule
 
 
 def resolved_path(value: str, folder: str | None) -> str | None:

@@ -73,16 +73,15 @@ def _binary_called(chosen: Option, settings: Settings) -> str:
 
 def named_home(ini: Ini) -> Option | None:
     """The option that names the home of Python: the last one of [uwsgi], or that of [emperor]."""
-    named = [option for option in ini.options if option.key in HOMES]
-    return named[-1] if named else ini.attribute("python-home")
+    return ini.last_of(HOMES) or ini.attribute("python-home")
 
 
 def python_home_of(ini: Ini, settings: Settings, binary: str) -> str | None:
     """The home of Python while the ini names none; None stands for `own_python_home`, and an empty
     text leaves the choice to uWSGI. Raises BrokenIni."""
-    if any(option.key in _PROGRAM_NAMES for option in ini.options):
+    if ini.last_of(_PROGRAM_NAMES):
         return ""
-    for option in reversed(ini.options):
+    for option in reversed(ini.options if "env" in ini.last else ()):
         if option.key == "env" and option.value.startswith(_HOME_VARIABLE):
             if home := option.value.removeprefix(_HOME_VARIABLE):
                 return home

@@ -41,10 +41,11 @@ def _written_by_root(
                 path = resolved_path(value, start if rule.after_chdir else folder)
                 if path is not None and path != spec.socket:
                     yield option, path
-    for option in ini.options if users.serve.uid == ROOT else ():
-        _, is_file, value = option.value.partition("file:")
-        if option.key in _LOGGERS and is_file and (path := resolved_path(value, start)):
-            yield option, path
+    for option in ini.options:
+        if option.key in _LOGGERS and users.serve.uid == ROOT:
+            _, is_file, value = option.value.partition("file:")
+            if is_file and (path := resolved_path(value, start)):
+                yield option, path
 
 
 def _who_may_lead(path: str) -> str | None:

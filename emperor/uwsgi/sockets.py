@@ -171,7 +171,7 @@ def spoken(option: Option, ini: Ini) -> WireProtocol:
     """What uWSGI speaks at the socket of this option. Raises BrokenIni for an unknown protocol."""
     if option.key != _DEFAULT_PROTOCOL:
         return PROTOCOLS[option.key]
-    chosen = next((each for each in reversed(ini.options) if each.key in PROTOCOL_KEYS), None)
+    chosen = ini.last_of(PROTOCOL_KEYS)
     if chosen is None:
         return WireProtocol.UWSGI
     if chosen.value not in PROTOCOL_NAMES:

@@ -39,7 +39,7 @@ from emperor.uwsgi.ini import (
 )
 from emperor.uwsgi.options import PACKET_BYTES, UwsgiOptions, shared
 from emperor.uwsgi.own_limits import own_limits
-from emperor.uwsgi.places import Places, places
+from emperor.uwsgi.places import places
 from emperor.uwsgi.pythons import binary_of, python_home_of
 from emperor.uwsgi.sockets import Socket, refuse_path, socket_of
 from emperor.uwsgi.users import users_of
@@ -89,6 +89,7 @@ _VACUUMED = _PIDFILES | STATS
 # With these uWSGI binds the paths of its master again before it knows that the app can be loaded.
 _LAZY = frozenset({"lazy", "lazy-apps"})
 _OF_MASTER = STATS | {"master-fifo"}
+_MAY_BE_SINGLE = _SINGLE | _OF_MASTER
 
 # These load an app before the workers run (init_apps of plugins/python, mountpoints of the core),
 # so `need-app` notices a failure.
@@ -148,9 +149,10 @@ def spec_of(
 
 def _drops_to(ini: Ini, starts_as: Identity) -> str:
     """To which users and groups uWSGI changes by itself, which only root can."""
-    if starts_as.uid != ROOT:
+    is_declared = "declare-option" in ini.last
+    if starts_as.uid != ROOT or not (is_declared or ini.last_of(_USERS)):
         return ""
-    options = with_declared(ini) if "declare-option" in ini.last else ini.options
+    options = with_declared(ini) if is_declared else ini.options
     named = (f"{option.key} = {option.value}" for option in options if option.key in _USERS)
     return ", ".join(named)
 
@@ -170,7 +172,7 @@ def _runtime(ini: Ini, settings: Settings, socket: Socket, idle: int, binary: st
             defaults=ini.before.digest if ini.before else "",
             can_pause=_can_pause(last),
             vacuums=_vacuums(last, socket.foreign),
-            pidfiles=_pidfiles(last, places(last, str(settings.vassals_dir))),
+            pidfiles=_pidfiles(last, str(settings.vassals_dir)),
         )
     )
 
@@ -214,7 +216,7 @@ def _needs_app(settings: Settings, keys: Collection[str]) -> bool:
 def _refuse_forbidden_options(ini: Ini) -> None:
     """Raise BrokenIni if the ini keeps uWSGI from taking the options that emperord gives it."""
     for name in ("whitelist", "blacklist"):
-        option = _last_of(ini, {name, f"end-{name}"})
+        option = ini.last_of({name, f"end-{name}"})
         if option is None or option.key != name:
             continue
         allowed = BEHIND_INI & set(option.value.split())
@@ -228,7 +230,7 @@ def _refuse_forbidden_options(ini: Ini) -> None:
 def _refuse_no_workers(ini: Ini, last: Mapping[str, Option]) -> None:
     """Raise BrokenIni if no worker would accept requests. The emperor pipe tells nothing of that:
     uWSGI says that the app is loaded, and waits for orders, or for workers that die."""
-    workers = _last_of(ini, WORKERS) if "declare-option" not in last else _declared_workers(ini)
+    workers = ini.last_of(WORKERS) if "declare-option" not in last else _declared_workers(ini)
     if workers and not workers.value.startswith(ONE_PER_CORE) and _is_zero(workers):
         raise workers.broken(
             f"{_nothing(workers)}, so no worker accepts requests",
@@ -244,7 +246,7 @@ def _refuse_no_workers(ini: Ini, last: Mapping[str, Option]) -> None:
 def _refuse_no_greenlets(gevent: Option, ini: Ini) -> None:
     """Raise BrokenIni if a worker could handle no request. The loop needs `async` of 2 or more,
     which `gevent` sets too (plugins/gevent)."""
-    greenlets = _last_of(ini, _GREENLETS) or gevent
+    greenlets = ini.last_of(_GREENLETS) or gevent
     cure = "write the number of requests that each one may handle at once, as gevent = 100"
     if greenlets is gevent and gevent.key == "loop":
         cause = "loop = gevent alone handles one request at once, which its loop refuses"
@@ -265,10 +267,6 @@ def _declared_workers(ini: Ini) -> Option | None:
     """The last option with the number of workers, in the ini or in an option that it declares."""
     workers = [option for option in with_declared(ini) if option.key in WORKERS]
     return workers[-1] if workers else None
-
-
-def _last_of(ini: Ini, keys: Collection[str]) -> Option | None:
-    return next((option for option in reversed(ini.options) if option.key in keys), None)
 
 
 def is_gevent(last: Mapping[str, Option]) -> bool:
@@ -301,17 +299,23 @@ def _can_pause(last: Mapping[str, Option]) -> bool:
     return is_single and _OTHER_LOOPS.isdisjoint(last)
 
 
-def _pidfiles(last: Mapping[str, Option], where: Places) -> tuple[str, ...]:
-    """Where uWSGI writes its pid: some of them before it changes folder, some after that."""
+def _pidfiles(last: Mapping[str, Option], start: str) -> tuple[str, ...]:
+    """Where a uWSGI that starts in the folder `start` writes its pid: some of them before it
+    changes folder, some after that."""
+    if _PIDFILES.isdisjoint(last):
+        return ()
     named = [last[key].value for key in sorted(_PIDFILES & last.keys())]
     known = [value for value in named if value and not refers(value)]
-    starts = [os.path.normpath(os.path.join(where.start, value)) for value in known]
+    where = places(last, start)
+    starts = [os.path.normpath(os.path.join(start, value)) for value in known]
     return tuple(dict.fromkeys([*starts, *map(where.bound, known)]))
 
 
 def cannot_run_twice(last: Mapping[str, Option]) -> Option | None:
     """The first option that keeps a second process of the app from booting beside the first. `last`
     has the last option of each key."""
+    if _MAY_BE_SINGLE.isdisjoint(last):
+        return None
     single = [last[key] for key in last.keys() & _SINGLE]
     # uWSGI binds a unix path anew, but a port can be bound only once.
     single += [last[key] for key in STATS & last.keys() if ":" in last[key].value]

@@ -107,7 +107,7 @@ def unusable_owner(
 ) -> Iterator[Finding]:
     """An error for a chown-socket that fails (uwsgi_chown of core/utils.c). uWSGI applies it to
     each unix socket that it makes itself. `groups` are those of the user who binds."""
-    option = next((each for each in reversed(ini.options) if each.key == "chown-socket"), None)
+    option = ini.last.get("chown-socket")
     made = [address for address in spec.foreign_sockets if address.startswith(("/", "@"))]
     if option is None or not made:
         return
