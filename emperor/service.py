@@ -27,7 +27,7 @@ from emperor.linux.maintenance_note import maintenance_file, state_dir
 from emperor.linux.orphans import Reaper
 from emperor.linux.queues import queue_length
 from emperor.linux.watch import Changes, FolderWatch
-from emperor.model.daemon_record import config_fingerprint
+from emperor.model.daemon_record import Outdated, outdated
 from emperor.model.duration import format_duration
 from emperor.model.ports import Listener, Ports, QueueLength, Runtime, Store
 from emperor.model.settings import Settings
@@ -202,11 +202,10 @@ class Service:
         children = [child for vassal in self._governor.vassals for child in vassal.children]
         self._copies.sweep([child.process.ref.copy for child in children])
         release_others(self._settings.log_dir, self._governor.vassals.written_logs, self._loop)
-        is_same = record is not None and record.config_fingerprint == config_fingerprint(
-            __version__, self._settings
-        )
         specs = (vassal.spec for vassal in self._governor.vassals)
-        self._folder.resume(is_same and self._defaults.are_those_of(specs))
+        are_read_with_these = self._defaults.are_those_of(specs)
+        changed = outdated(record, __version__, self._settings)
+        self._folder.resume(changed if are_read_with_these else Outdated.ALL)
         if vassals:
             running = sum(len(vassal.children) for vassal in self._governor.vassals)
             log.info("took over %d vassals with %d processes", len(vassals), running)

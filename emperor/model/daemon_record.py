@@ -1,6 +1,8 @@
 """The record that a daemon leaves to the next one, and the settings that the next one may have."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,9 +18,24 @@ _FIXED = ("vassals_dir", "sockets_dir", "run_dir")
 _NOT_IN_SPECS = frozenset({
     "page_after", "max_held", "max_held_per_domain", "max_starting", "max_running",
     "throttle_first", "throttle_max", "provision_command", "provision_timeout",
+    "log_max_size", "pages_dir", "control_group", "socket_mode",
     *(limit.field for limit in LIMITS),
     *(f"tenant_{limit.field}" for limit in LIMITS),
 })  # fmt: skip
+
+
+# A Spec has these as they are, under the same names, unless its ini sets them itself. Nothing else
+# in it depends on them.
+TAKEN = frozenset({"start_timeout", "stop_timeout", "repeat", "no_new_privs"})
+
+
+class Outdated(Enum):
+    """What is outdated in the Specs that an earlier daemon has made. TAKEN: no more than the
+    settings of `TAKEN`."""
+
+    NOTHING = "nothing"
+    TAKEN = "taken"
+    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +49,9 @@ class FdRecord:
 
 @dataclass(frozen=True, slots=True)
 class DaemonRecord:
-    """One daemon. `config_fingerprint` changes with the version and with each setting on which a
-    Spec depends; `fds` are in the order of the descriptors."""
+    """One daemon. `taken_fingerprint` changes with each setting of `TAKEN`, and
+    `config_fingerprint` with the version and with each other setting on which a Spec depends.
+    `fds` are in the order of the descriptors."""
 
     config_fingerprint: str
     vassals_dir: str
@@ -41,6 +59,7 @@ class DaemonRecord:
     run_dir: str
     fds: tuple[FdRecord, ...] = ()
     format: Literal[2] = FORMAT
+    taken_fingerprint: str = ""
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -50,13 +69,28 @@ _DECODER: msgspec.msgpack.Decoder[DaemonRecord] = msgspec.msgpack.Decoder(Daemon
 def record_of(version: str, settings: Settings, fds: tuple[FdRecord, ...] = ()) -> DaemonRecord:
     """The record of a daemon with these settings."""
     places = (str(settings.vassals_dir), str(settings.sockets_dir), str(settings.run_dir))
-    return DaemonRecord(config_fingerprint(version, settings), *places, fds)
+    return DaemonRecord(
+        _config_fingerprint(version, settings), *places, fds,
+        taken_fingerprint=_fingerprint(settings, TAKEN),
+    )  # fmt: skip
 
 
-def config_fingerprint(version: str, settings: Settings) -> str:
-    """A text that is equal for two daemons that make the same Spec of an ini."""
-    names = [field.name for field in fields(settings) if field.name not in _NOT_IN_SPECS]
-    return f"{version} { {name: getattr(settings, name) for name in names} }"
+def outdated(record: DaemonRecord | None, version: str, settings: Settings) -> Outdated:
+    """What is outdated in the Specs of the daemon of `record`, None where there was none, for a
+    daemon of this version with these settings."""
+    if record is None or record.config_fingerprint != _config_fingerprint(version, settings):
+        return Outdated.ALL
+    is_same = record.taken_fingerprint == _fingerprint(settings, TAKEN)
+    return Outdated.NOTHING if is_same else Outdated.TAKEN
+
+
+def _config_fingerprint(version: str, settings: Settings) -> str:
+    names = {field.name for field in fields(settings)} - _NOT_IN_SPECS - TAKEN
+    return f"{version} {_fingerprint(settings, names)}"
+
+
+def _fingerprint(settings: Settings, names: Iterable[str]) -> str:
+    return str({name: getattr(settings, name) for name in sorted(names)})
 
 
 def encode(record: DaemonRecord) -> bytes:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from emperor.linux.stamps import stamp_of
 from emperor.linux.trust import open_to_others
+from emperor.model.daemon_record import Outdated
 from emperor.model.definition import BrokenIni, Definition, FileOwner
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.good_ini import GoodIni
@@ -77,8 +78,10 @@ class VassalFolder:
         self._stamps: dict[str, Stamp | None] = {}
         self._aliases = Aliases()
         self._ignored: set[str] = set()
-        # The files that were read with other settings.
+        # The files that were read with other settings, and whether that is a matter of settings
+        # that a spec takes as they are.
         self._outdated: set[str] = set()
+        self._follows = False
         # Until when an ini that was found missing may come back, in seconds of the loop.
         self._missing: dict[str, float] = {}
         self._budget = ReadingBudget()
@@ -107,19 +110,21 @@ class VassalFolder:
         file = self._aliases.file_with(host)
         return None if file is None else file.removesuffix(".ini")
 
-    def resume(self, is_same: bool) -> None:
-        """Go on with the vassals that the governor restored. `is_same`: the same version read their
-        inis with the same settings, so an ini that has not changed need not be read again."""
+    def resume(self, outdated: Outdated) -> None:
+        """Go on with the vassals that the governor restored. An ini that has not changed is read
+        again only where that is `outdated` which an earlier daemon has made of it."""
         self._stamps = dict(self._intake.resume())
         for vassal in self._governor.vassals:
             if named := (*vassal.spec.aliases, *vassal.spec.taken_aliases):
                 self._aliases.note(vassal.spec.ini, named)
-        if not is_same:
+        if outdated is not Outdated.NOTHING:
             self._outdated = set(self._stamps)
+        self._follows = outdated is Outdated.TAKEN
 
     def outdate(self) -> None:
         """Let the next rescan read all inis again, since what they mean has changed."""
         self._outdated = set(self._stamps)
+        self._follows = False
 
     async def read_unknown(self) -> None:
         """Read the inis that the governor has not restored."""
@@ -214,7 +219,9 @@ class VassalFolder:
         try:
             stamp = stamp_of(os.stat(path))
             self._missing.pop(file, None)
-            if self._stamps.get(file) == stamp and file not in self._outdated:
+            if self._stamps.get(file) == stamp and (
+                file not in self._outdated or self._follow(domain, file, stamp)
+            ):
                 return
             if self._must_rest(file):
                 return
@@ -236,6 +243,21 @@ class VassalFolder:
             began = time.thread_time()
             self._read(domain, file, ini, is_good=bool(earlier and earlier.stamp == ini.stamp))
             self._spend(file, time.thread_time() - began)
+
+    def _follow(self, domain: str, file: str, stamp: Stamp) -> bool:
+        """Have a vassal follow the settings by the text that was kept of its ini. Returns whether
+        that will do."""
+        vassal = self._governor.vassals.get(domain) if self._follows else None
+        if vassal is None or not vassal.is_unquestioned or vassal.stamp != stamp:
+            return False
+        owner = FileOwner(stamp.uid, stamp.gid)
+        definition = Definition(domain, file, self._real_path, vassal.text, owner)
+        spec = self._reader.follow(definition, vassal.spec)
+        if spec is None:
+            return False
+        self._outdated.discard(file)
+        self._intake.serve(spec, stamp, vassal.text)
+        return True
 
     def _must_rest(self, file: str) -> bool:
         """Whether a file was read so often that it has to wait. It is updated after that."""

@@ -114,6 +114,13 @@ class Vassal(VassalRecord):
         return self.state is State.PARKED and not (self.lead or self.second or waits)
 
     @property
+    def is_unquestioned(self) -> bool:
+        """Whether the version of its ini that is in effect is the newest one, without complaint,
+        and its text is known."""
+        is_newest = self.failed is None and self.ini_error is None
+        return self.state is not State.REMOVED and is_newest and self.text != b""
+
+    @property
     def can_overlap(self) -> bool:
         """Whether another process of the app may boot beside the lead."""
         lead = self.lead

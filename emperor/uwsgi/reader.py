@@ -8,9 +8,11 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from emperor.model.daemon_record import TAKEN
 from emperor.model.definition import BrokenIni, Definition
 from emperor.model.domain import is_domain
 from emperor.model.ports import PendingSpec
@@ -32,6 +34,7 @@ from emperor.uwsgi.users import users_of
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_TAKEN_KEYS = tuple(name.replace("_", "-").encode() for name in sorted(TAKEN))
 # An ini below both is read in 10 ms at most.
 _LARGE_BYTES, _MANY_LINES = 8192, 500
 
@@ -61,6 +64,15 @@ class UwsgiReader:
         if len(data) > _LARGE_BYTES or data.count(b"\n") > _MANY_LINES:
             return partial(self._read_large, definition)
         return self._read(definition)
+
+    def follow(self, definition: Definition, spec: Spec) -> Spec | None:
+        """`spec`, which other settings of `daemon_record.TAKEN` have made of the definition, as the
+        settings of now make it. None where it has to be read for that."""
+        data = definition.data
+        # Without a `%` an option stands there letter by letter.
+        if len(data) > _LARGE_BYTES or b"%" in data or any(key in data for key in _TAKEN_KEYS):
+            return None
+        return replace(spec, **{name: getattr(self._settings, name) for name in TAKEN})
 
     def _read(self, definition: Definition) -> Spec | PendingSpec:
         ini = self.parse(definition)

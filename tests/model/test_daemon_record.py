@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emperor.model.daemon_record import _NOT_IN_SPECS, config_fingerprint
+from emperor.model.daemon_record import _NOT_IN_SPECS, TAKEN, Outdated, outdated, record_of
 from emperor.model.settings import Settings
 from tests.supervisor.fakes import settings
 
@@ -20,12 +20,16 @@ def test_inis_are_read_again_where_a_spec_may_differ(name: str) -> None:
     before = settings()
     another: dict[str, Any] = {name: "another value"}
     other = replace(before, **another)
-    is_same = config_fingerprint("1.0", before) == config_fingerprint("1.0", other)
-    assert is_same == (name in _NOT_IN_SPECS)
+    changed = outdated(record_of("1.0", before), "1.0", other)
+    assert (changed is Outdated.NOTHING) == (name in _NOT_IN_SPECS)
+    assert (changed is Outdated.TAKEN) == (name in TAKEN)
 
 
 def test_another_version_reads_all_inis_again() -> None:
-    assert config_fingerprint("1.0", settings()) != config_fingerprint("2.0", settings())
+    record = record_of("1.0", settings())
+    assert outdated(record, "1.0", settings()) is Outdated.NOTHING
+    assert outdated(record, "2.0", settings()) is Outdated.ALL
+    assert outdated(None, "1.0", settings()) is Outdated.ALL
 
 
 def test_no_runtime_uses_a_setting_that_no_spec_depends_on() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from emperor.model import reading_budget
+from emperor.model.daemon_record import Outdated
 from emperor.model.definition import BrokenIni, Definition
 from emperor.model.ports import PendingSpec
 from emperor.model.refusal import RefusalReason
@@ -22,6 +23,9 @@ from tests.supervisor.fakes import SPEC, World
 
 # A user of Debian with a group of its own.
 TENANT, TENANTS_GROUP = 5, 60
+
+# What a spec has that followed the settings, and the idle time of an ini that sets its own.
+_FOLLOWED, _OWN = 77.0, 9
 
 
 class FakeReader:
@@ -49,6 +53,11 @@ class FakeReader:
             return self._spec(definition, rest)
 
         return wait
+
+    def follow(self, definition: Definition, spec: Spec) -> Spec | None:
+        """A spec that other inis cannot have, unless the ini is about itself."""
+        is_own = definition.data.decode() == str(_OWN)
+        return None if is_own else replace(spec, start_timeout=_FOLLOWED)
 
     def aliases(self, definition: Definition) -> list[str]:
         """The words after "for"."""
@@ -312,8 +321,33 @@ async def test_an_ini_that_is_back_in_time_was_never_gone(tmp_path: Path) -> Non
 async def test_after_other_settings_all_inis_are_read_again(tmp_path: Path) -> None:
     async with site_at(tmp_path) as site:
         site.write("b.example", "5")
-        site.folder.resume(is_same=False)
+        site.folder.resume(Outdated.ALL)
         await site.folder.rescan()
+        await site.folder.rescan()
+        assert site.reader.read_files == ["b.example.ini"] * 2
+
+
+async def test_a_setting_that_specs_take_needs_no_reading(tmp_path: Path) -> None:
+    async with site_at(tmp_path) as site:
+        for domain, idle in (("b.example", 5), ("own.example", _OWN), ("mended.example", 6)):
+            site.write(domain, str(idle))
+        site.write("mended.example", "broken")
+        site.reader.read_files.clear()
+        site.folder.resume(Outdated.TAKEN)
+        (tmp_path / "mended.example.ini").write_text("7")
+        await site.folder.rescan()
+        assert sorted(site.reader.read_files) == ["mended.example.ini", "own.example.ini"]
+        vassals = site.world.governor.vassals
+        assert vassals["b.example"].spec.start_timeout == _FOLLOWED
+        assert site.idle("b.example") == 5
+        assert site.idle("mended.example") == 7
+
+
+async def test_other_defaults_later_have_all_inis_read(tmp_path: Path) -> None:
+    async with site_at(tmp_path) as site:
+        site.write("b.example", "5")
+        site.folder.resume(Outdated.TAKEN)
+        site.folder.outdate()
         await site.folder.rescan()
         assert site.reader.read_files == ["b.example.ini"] * 2
 
@@ -321,7 +355,7 @@ async def test_after_other_settings_all_inis_are_read_again(tmp_path: Path) -> N
 async def test_inis_that_are_unknown_are_read_before_the_others(tmp_path: Path) -> None:
     async with site_at(tmp_path) as site:
         site.write("b.example", "5")
-        site.folder.resume(is_same=False)
+        site.folder.resume(Outdated.ALL)
         for domain in ("c.example", "broken.example"):
             (tmp_path / f"{domain}.ini").write_text("5" if domain == "c.example" else "soon")
         await site.folder.read_unknown()

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from emperor.handover.gate import Gate
-from emperor.model.definition import BrokenIni, Definition
-from emperor.model.spec import Spec
+from emperor.model.definition import BrokenIni, Definition, FileOwner
+from emperor.model.settings import Settings
+from emperor.model.spec import Repeat, Spec
 from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.findings import Severity
 from emperor.uwsgi.lint import lint, refuse_unservable
@@ -18,11 +19,15 @@ from tests.uwsgi.house import ALICE, AS_ROOT, DOMAIN, ROOT, SETTINGS, ini_of, sp
 SOMAXCONN = 4096
 
 
+def reader_by(settings: Settings) -> UwsgiReader:
+    resolver = Resolver(Path("/bin/false"), Path("/"), Gate())
+    defaults = DefaultsFile(settings.vassal_defaults).load()
+    return UwsgiReader(settings, AS_ROOT, resolver, SOMAXCONN, defaults)
+
+
 @pytest.fixture
-def reader(tmp_path: Path) -> UwsgiReader:
-    resolver = Resolver(Path("/bin/false"), tmp_path, Gate())
-    defaults = DefaultsFile(SETTINGS.vassal_defaults).load()
-    return UwsgiReader(SETTINGS, AS_ROOT, resolver, SOMAXCONN, defaults)
+def reader() -> UwsgiReader:
+    return reader_by(SETTINGS)
 
 
 def definition(text: str) -> Definition:
@@ -32,6 +37,34 @@ def definition(text: str) -> Definition:
 
 def test_a_small_ini_is_read_at_once(reader: UwsgiReader) -> None:
     assert isinstance(reader.read(definition("file = a.py\n" + "a = b\n" * 400)), Spec)
+
+
+OTHERS = replace(
+    SETTINGS, start_timeout=7.0, stop_timeout=8.0, repeat=Repeat.SAFE, no_new_privs=False
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_enough"),
+    [
+        ("file = a.py", True),
+        ("module = a\nlisten = 9", True),
+        ("file = a.py\n[emperor]\nidle = 5\nuid = alice", True),
+        ("file = a.py\n[emperor]\nstart-timeout = 60", False),
+        ("file = a.py\n[emperor]\nrepeat = never", False),
+        ("file = a.py\n[emperor]\nstart%\n-timeout = 60", False),
+        ("file = %n.py", False),
+    ],
+)
+@pytest.mark.parametrize("owner", [ROOT, ALICE], ids=["root", "alice"])
+def test_a_spec_that_follows_is_as_one_read_anew(
+    reader: UwsgiReader, text: str, is_enough: bool, owner: FileOwner
+) -> None:
+    written, later = replace(definition(text), owner=owner), reader_by(OTHERS)
+    before, anew = reader.read(written), later.read(written)
+    assert isinstance(before, Spec)
+    assert before != anew
+    assert later.follow(written, before) == (anew if is_enough else None)
 
 
 @pytest.mark.parametrize("more", ["a = b\n" * 501, f"a = {'b' * 8192}\n"], ids=["lines", "bytes"])
