@@ -93,6 +93,7 @@ class Settings:
     min_uid: int
     allow_root: bool
     byte_compile: bool
+    read_ahead: bool
 
     def limits(self, of: str = "") -> Wanted:
         """The limits of each app, or those of each tenant: of "tenant_"."""
@@ -192,6 +193,8 @@ KEYS = (
     Key("allow-root", "true", "BOOL", boolean, "apps of inis of root's may run as root"),
     Key("byte-compile", "true", "BOOL", boolean,
         "compile the Python of a new or changed app in the background"),
+    Key("read-ahead", "true", "BOOL", boolean,
+        "read the files of an app from the disk at once when it starts"),
 )  # fmt: skip
 
 

@@ -73,3 +73,36 @@ OURS = "{}.{}".format(*sys.version_info)
 if sys.prefix != sys.base_prefix and made_for(sys.prefix) != OURS:
     text = "[emperor] {} is a virtualenv of Python {}, and this is {}\n"
     sys.stderr.write(text.format(sys.prefix, made_for(sys.prefix), OURS))
+
+
+def tell_files(fd: int) -> None:
+    """Write the names of the files that this Python has read, which emperord has read ahead at the
+    next start (emperor/uwsgi/boot_files.py)."""
+    names = {}  # keeps the order
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            names[line[line.find("/") :].rstrip("\n") if "/" in line else ""] = True
+    for module in list(sys.modules.values()):
+        spec = getattr(module, "__spec__", None)
+        names[getattr(spec, "cached", None) or getattr(spec, "origin", None) or ""] = True
+    text = "\n".join(name for name in names if name[:1] == "/")
+    os.write(fd, os.fsencode(text)[: os.fstat(fd).st_size])
+    os.close(fd)
+
+
+def after_fork(fd: int) -> None:
+    """Have the first worker tell the files of the app, once it is forked."""
+    os.set_inheritable(fd, False)
+
+    def hook() -> None:
+        if uwsgi.worker_id() == 1:
+            try:
+                tell_files(fd)
+            except Exception as error:
+                sys.stderr.write(f"[emperor] cannot tell the files of the app: {error}\n")
+
+    uwsgi.post_fork_hook = hook
+
+
+if "EMPERORD_FILES_FD" in os.environ:
+    after_fork(int(os.environ.pop("EMPERORD_FILES_FD")))

@@ -23,11 +23,13 @@ from emperor.model.ports import (
     CannotLaunch,
     Exit,
     Listener,
+    Message,
     ProcessEvents,
 )
 from emperor.model.settings import Settings
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Identity, Spec
+from emperor.uwsgi.boot_files import VARIABLE, BootFiles
 from emperor.uwsgi.bounds import Bounds
 from emperor.uwsgi.command import LISTENER_FD, PIPE_FD, argv, environment, without_vacuum
 from emperor.uwsgi.copies import Copy, copies_of, remove_copy
@@ -89,6 +91,7 @@ class UwsgiLauncher:
         self._user = own_user()
         self._door, self._registered = _Door(settings.socket_group), Registered()
         self._copies = copies_of(settings)
+        self._boot_files = BootFiles.of(settings, os.environ)
         self._log_dir = settings.log_dir
         self._loop = spawner.loop
         self._processes: WeakSet[UwsgiProcess] = WeakSet()
@@ -111,7 +114,7 @@ class UwsgiLauncher:
         log = os.path.join(self._log_dir, f"{spec.domain}.log")
         spawn_events = self._events(spec, generation, events, log)
         try:
-            pipe = Pipe.new(self._loop, spawn_events.on_message)
+            pipe = Pipe.new(self._loop, partial(self._said, spawn_events))
         except OSError as error:
             raise CannotLaunch(f"cannot spawn uWSGI: {error.strerror}") from error
         ref = ProcessRef(
@@ -172,6 +175,15 @@ class UwsgiLauncher:
             partial(self._holder, spec), spec.foreign_sockets, is_log_full=partial(has_no_room, log)
         )
         return SpawnEvents(spec, generation, events, around)
+
+    def _exited(self, domain: str, on_exit: Callable[[Exit], None], ended: Exit) -> None:
+        self._boot_files.forget(domain)
+        on_exit(ended)
+
+    def _said(self, events: SpawnEvents, message: Message) -> None:
+        if message is Message.ACCEPTING:
+            self._boot_files.take(events.spec.domain)
+        events.on_message(message)
 
     def _note(self, process: UwsgiProcess) -> None:
         self._processes.add(process)
@@ -246,6 +258,10 @@ class UwsgiLauncher:
                 passed.group.make(limits)
             with _in_folder(self._vassals):
                 fds = {**fds, LISTENER_FD: passed.listener.fd, **passed.inherited.fds}
+                if (told := self._boot_files.begin(spec)) is not None:
+                    fds[max(fds) + 1] = told
+                    env[VARIABLE] = str(max(fds))
+                    on_exit = partial(self._exited, spec.domain, on_exit)
                 process = self._spawner.spawn(command, env, fds, on_exit)
         except OSError as error:
             raise CannotLaunch(f"cannot spawn {command[0]}: {error.strerror}") from error

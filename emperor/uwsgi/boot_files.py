@@ -1,0 +1,109 @@
+"""Remembers which files a boot of an app reads, and has them read ahead at the next one.
+
+After a while the kernel has dropped the files of an app that sleeps. A boot then waits for the disk
+at each module, one after the other. The first worker tells the files (inside.py), once a day: it
+writes into a piece of memory that it shares with the daemon, and that cannot grow. What it writes
+is the app's word, so it is read with the rights of the app's user alone. (linux/read_ahead)
+"""
+
+import fcntl
+import os
+import time
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from emperor.linux.read_ahead import ReadAhead
+from emperor.model.settings import Settings
+from emperor.model.spec import Spec
+
+# Tells the Python of an app where to write the names of its files.
+VARIABLE = "EMPERORD_FILES_FD"
+_MOST_BYTES = 256 << 10
+_MOST_FILES = 5000
+_FRESH_SECONDS = 86_400.0
+_LONGEST_UNUSED_SECONDS = 90 * 86_400.0
+_FOLDER = "read-ahead"
+# No domain begins with a dot.
+_DRAFT = ".draft"
+_STATE = "STATE_DIRECTORY"
+
+
+class BootFiles:
+    """The lists of files, one for each app, in `folder`; nothing is done without one."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        # What each app that starts writes to.
+        self._asked: dict[str, int] = {}
+        self._ahead = ReadAhead()
+        if folder is not None:
+            with suppress(OSError):
+                folder.mkdir(mode=0o700, exist_ok=True)
+                _sweep(folder)
+
+    @classmethod
+    def of(cls, settings: Settings, environment: Mapping[str, str]) -> "BootFiles":
+        """Those in the folder that systemd keeps for the daemon over a boot of the machine."""
+        state = environment.get(_STATE, "").partition(":")[0]
+        return cls(Path(state) / _FOLDER if state and settings.read_ahead else None)
+
+    def begin(self, spec: Spec) -> int | None:
+        """A process of the app starts: read its files ahead. Returns the descriptor that it writes
+        its files to, where they are not known or old. It belongs to this object."""
+        self.forget(spec.domain)
+        if self._folder is None:
+            return None
+        path = self._folder / spec.domain
+        with suppress(OSError):
+            age = time.time() - path.stat().st_mtime
+            self._ahead.begin(spec.identity, partial(listed, path))
+            if 0 <= age < _FRESH_SECONDS:
+                return None
+        try:
+            fd = os.memfd_create("emperord-files", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        except OSError:  # no descriptor is left
+            return None
+        os.ftruncate(fd, _MOST_BYTES)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+        self._asked[spec.domain] = fd
+        return fd
+
+    def take(self, domain: str) -> None:
+        """The app accepts: keep what it has written."""
+        if self._folder is None or domain not in self._asked:
+            return
+        data = os.pread(self._asked[domain], _MOST_BYTES, 0).rstrip(b"\0")
+        self.forget(domain)
+        if data:
+            draft = self._folder / _DRAFT
+            with suppress(OSError):
+                draft.write_bytes(zlib.compress(data, 1))
+                draft.rename(self._folder / domain)
+
+    def forget(self, domain: str) -> None:
+        """Expect no list of that app any more."""
+        if (fd := self._asked.pop(domain, None)) is not None:
+            # The app has it for as long as it runs.
+            os.ftruncate(fd, 0)
+            os.close(fd)
+
+
+def listed(path: Path) -> list[str]:
+    """The files in the list at `path`, as far as it can be read."""
+    try:
+        unpacked = zlib.decompressobj().decompress(path.read_bytes(), _MOST_BYTES)
+    except (OSError, zlib.error):
+        return []
+    names = unpacked.decode(errors="surrogateescape").split("\n")[:_MOST_FILES]
+    return [name for name in names if name.startswith("/") and "\0" not in name]
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the lists of apps that have not started for long. Raises OSError."""
+    before = time.time() - _LONGEST_UNUSED_SECONDS
+    for path in folder.iterdir():
+        if path.stat().st_mtime < before:
+            path.unlink()

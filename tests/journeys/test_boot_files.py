@@ -1,0 +1,46 @@
+"""The files that the boot of an app reads are remembered, for its next start to read them ahead."""
+
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+from emperor.uwsgi.boot_files import VARIABLE, listed
+from tests.backend import Backend
+
+_APP = """
+import json, os
+
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/json")])
+    links = [os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]
+    return [json.dumps([sorted(os.environ), links]).encode()]
+"""
+
+
+def test_the_files_of_a_boot_are_remembered(start: Callable[..., Backend], folder: Path) -> None:
+    for name in ("state", "app"):
+        (folder / name).mkdir()
+    (folder / "app" / "seen.py").write_text(_APP)
+
+    def launch(command: Sequence[str], stderr: IO[bytes]) -> "subprocess.Popen[bytes]":
+        state = f"STATE_DIRECTORY={folder}/state"
+        return subprocess.Popen(["env", state, *command], stdin=subprocess.DEVNULL, stderr=stderr)
+
+    backend = start(launch)
+    # It is in the other folder here, and looked for at the end.
+    (backend.run_dir / "good-inis").touch()
+    lines = f"[uwsgi]\nchdir = {folder}/app\nmodule = seen\n[emperor]\nuid = games\n"
+    backend.drop("a.localhost", lines)
+    backend.until("a.localhost", "parked")
+    variables, links = json.loads(backend.get("a.localhost").body)
+    assert VARIABLE not in variables
+    assert not [link for link in links if "emperord-files" in link]
+    files = listed(folder / "state" / "read-ahead" / "a.localhost")
+    assert len(files) > 30
+    assert {Path(file).name.partition(".")[0] for file in files} >= {"uwsgi", "seen", "libc"}
+    backend.call("POST", "/v1/vassals/a.localhost/sleep")
+    backend.until("a.localhost", "parked")
+    assert backend.get("a.localhost").status == 200

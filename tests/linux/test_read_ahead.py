@@ -1,0 +1,89 @@
+"""Files are read ahead with the rights of a user, and nothing holds that up."""
+
+import ctypes
+import mmap
+import os
+import threading
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from pwd import getpwnam
+
+import pytest
+
+from emperor.linux.read_ahead import ReadAhead, are_cached, read_ahead
+from emperor.model.spec import Identity
+from tests.eventually import eventually
+from tests.traces import public_folder
+
+_ENTRY = getpwnam("games")
+_USER = Identity(_ENTRY.pw_uid, _ENTRY.pw_gid, "games")
+
+
+def in_memory(path: str) -> bool:
+    """Whether the first page is in the page cache, by mincore(2). To read it would bring it in."""
+    fd = os.open(path, os.O_RDWR)
+    with mmap.mmap(fd, mmap.PAGESIZE) as mapped:
+        page = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
+        answer = ctypes.create_string_buffer(1)
+        assert ctypes.CDLL(None).mincore(ctypes.c_void_p(page), mmap.PAGESIZE, answer) == 0
+    os.close(fd)
+    return bool(answer.raw[0] & 1)
+
+
+def dropped(path: Path) -> str:
+    """A file that is on the disk and not in memory."""
+    path.write_bytes(b"x" * 10_000)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if in_memory(str(path)):
+        pytest.skip(f"{path} is on a file system in memory")
+    return str(path)
+
+
+def begin(user: Identity | None, paths: Sequence[str]) -> None:
+    """Read them ahead, to the end."""
+    ReadAhead().begin(user, lambda: paths)
+    eventually(lambda: threading.active_count() == 1)
+
+
+def test_files_are_read_into_memory(tmp_path: Path) -> None:
+    paths = [dropped(tmp_path / name) for name in "abc"]
+    begin(None, paths)
+    eventually(lambda: all(map(in_memory, paths)))
+    assert are_cached(paths)
+
+
+def test_a_user_reads_nothing_that_it_may_not() -> None:
+    with public_folder() as folder:
+        closed, seen = dropped(folder / "closed"), dropped(folder / "open")
+        os.chmod(closed, 0o600)
+        begin(_USER, [closed, seen])
+        eventually(lambda: in_memory(seen))
+        assert not in_memory(closed)
+
+
+def test_neither_a_pipe_nor_a_link_is_followed(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    target = dropped(tmp_path / "target")
+    (tmp_path / "link").symlink_to(target)
+    read_ahead([str(tmp_path / name) for name in ("pipe", "link", "missing", ".")])
+    read_ahead(["/dev/zero"])
+    assert not in_memory(target)
+
+
+def test_one_user_has_one_thread() -> None:
+    ahead, go_on, calls = ReadAhead(), threading.Event(), list[int]()
+
+    def hangs(number: int) -> list[str]:
+        calls.append(number)
+        go_on.wait()
+        return []
+
+    for _ in range(3):
+        ahead.begin(_USER, partial(hangs, 1))
+    ahead.begin(None, partial(hangs, 2))
+    eventually(lambda: sorted(calls) == [1, 2])
+    go_on.set()
+    eventually(lambda: threading.active_count() == 1)
