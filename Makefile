@@ -14,6 +14,7 @@ OUT := build
 REPO := build/apt
 KEY := build/apt-key.asc
 MINUTES := 30
+ROWS :=
 SUITE := trixie
 CGROUP := v2
 ROOTS := build/roots
@@ -49,8 +50,9 @@ check: .venv/.installed ## check format, lint and types, and run the quick tests
 	luacheck --quiet --config lua/.luacheckrc lua
 	$(PYTHON) -m pytest -q tests/model tests/supervisor tests/sources tests/handover tests/uwsgi $(ON_ALL_CORES)
 
-bench: .venv/.installed ## measure against bare uWSGI and nginx, write docs/figures.json
-	$(SUDO) $(PYTHON) -m tests.bench
+bench: .venv/.installed ## measure against all peers (ROWS), write docs/benchmarks.md and its plots
+	@.ci/install bench
+	$(SUDO) $(PYTHON) -m tests.bench --rows '$(ROWS)'
 
 docs: .venv/.installed ## write the parts of docs/ that come from code and docs/figures.json
 	$(PYTHON) -m docs.generate

@@ -12,7 +12,7 @@ and `make docs` writes what stands between them from docs/tables/emperor.md.j2.
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import jinja2
@@ -57,6 +57,34 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """What one way of hosting did in a row: the median of `n` rounds, the least and the most, in
+    the unit of the row, and the median of its ratios to the row's `to`. Without a median, `note`
+    says why there is none. A floor hosts nothing, and is no rival."""
+
+    median: float | None = None
+    least: float | None = None
+    most: float | None = None
+    n: int = 0
+    ratio: float | None = None
+    note: str = ""
+    is_floor: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A row of the comparison of all ways of hosting. `rows` is its group, as the option --rows of
+    the benchmark knows it."""
+
+    rows: str
+    unit: str
+    date: str
+    to: str
+    more_is_better: bool
+    sides: dict[str, Side]
+
+
+@dataclass(frozen=True, slots=True)
 class Noted:
     """A figure that no benchmark measures, and where it comes from."""
 
@@ -73,10 +101,17 @@ class Figures:
     machine: Machine
     measured: dict[str, Measured]
     noted: dict[str, Noted]
+    compared: dict[str, Compared] = field(default_factory=dict)
+    # Of the programs in the comparison.
+    versions: dict[str, str] = field(default_factory=dict)
 
-    def update(self, rows: dict[str, Measured], whole: bool) -> "Figures":
+    def update(
+        self, rows: dict[str, Measured], compared: dict[str, Compared], whole: bool
+    ) -> "Figures":
         """With these rows in the place of those of the same name; of a whole run, of all rows."""
-        return replace(self, measured=rows if whole else self.measured | rows)
+        if whole:
+            return replace(self, measured=rows, compared=compared)
+        return replace(self, measured=self.measured | rows, compared=self.compared | compared)
 
 
 def read(path: Path) -> Figures:
@@ -92,6 +127,15 @@ def write(path: Path, figures: Figures) -> None:
 
 def filled(page: Path, figures: Figures) -> str:
     """The text of a page with all its tables of figures as they should be."""
+
+    def table(found: re.Match[str]) -> str:
+        return f"{found[1]}{found[2]}{rendered(found[1], figures)}"
+
+    return BLOCK.sub(table, page.read_text(encoding="utf-8"))
+
+
+def rendered(name: str, figures: Figures) -> str:
+    """The text of a template in docs/tables."""
     tables = jinja2.Environment(
         loader=jinja2.FileSystemLoader(DOCS / "tables"),
         undefined=jinja2.StrictUndefined,
@@ -101,11 +145,7 @@ def filled(page: Path, figures: Figures) -> str:
     quotes = Quotes(figures)
     names = {name: getattr(quotes, name) for name in dir(quotes) if not name.startswith("_")}
 
-    def table(found: re.Match[str]) -> str:
-        text = tables.get_template(f"{found[1]}.md.j2").render(names)
-        return f"{found[1]}{found[2]}{text}"
-
-    return BLOCK.sub(table, page.read_text(encoding="utf-8"))
+    return tables.get_template(f"{name}.md.j2").render(names)
 
 
 def text_of(value: float, unit: str) -> str:
@@ -145,6 +185,20 @@ class Quotes:
             raise KeyError(f"nothing noted as {name!r} in docs/figures.json")
         noted = self._figures.noted[name]
         return text_of(noted.value, noted.unit)
+
+    def side(self, row: str, name: str) -> str:
+        """The median of one side in a row of the comparison; a dash where it has none."""
+        if row not in self._figures.compared:
+            raise KeyError(f"no compared row {row!r} in docs/figures.json")
+        compared = self._figures.compared[row]
+        side = compared.sides.get(name)
+        if side is None or side.median is None:
+            return "-"
+        return text_of(side.median, compared.unit)
+
+    def is_compared(self, row: str) -> bool:
+        """Whether the comparison has the row."""
+        return row in self._figures.compared
 
     def rounds(self, rows: Collection[str]) -> str:
         """Of how many rounds the medians in these rows are: 15, or 3 to 15."""

@@ -1,20 +1,24 @@
 """Writes what the documentation takes from a source: lifecycle.md, settings.md, from-uwsgi.md,
 api.md and causes.md from the code, the picture of the journey from its template, and tables of
-figures from docs/figures.json.
+figures, benchmarks.md and its plots from docs/figures.json.
 
-`make docs` runs it, and a test fails when a page differs from what it would write.
+`make docs` runs it, and a test fails when a page differs from what it would write. The plots need
+matplotlib, which only `make bench` installs.
 """
 
 import re
+import sys
 import textwrap
 from collections.abc import Collection
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import jinja2
 
 from docs import figures
 from docs.api_page import api
+from docs.benchmarks_page import benchmarks
 from docs.causes_page import causes
 from docs.from_uwsgi_page import from_uwsgi
 from emperor.model.events import MEANING
@@ -311,6 +315,7 @@ PAGES = {
     DOCS / "from-uwsgi.md": from_uwsgi,
     DOCS / "api.md": api,
     DOCS / "causes.md": causes,
+    DOCS / "benchmarks.md": benchmarks,
     DOCS / "examples" / "emperord.ini": config,
     DOCS / "pictures" / "journey.svg": journey,
 } | {page: partial(_filled, page) for page in QUOTING}
@@ -372,6 +377,17 @@ def _told(transition: Transition) -> str:
     return text
 
 
-if __name__ == "__main__":
+def write_all() -> None:
+    """Write all pages, and, with matplotlib, the plots whose figures have changed."""
     for path, page in PAGES.items():
         path.write_text(page(), encoding="utf-8")
+    if find_spec("matplotlib") is None:
+        print("The plots are as before: matplotlib is not installed.", file=sys.stderr)
+        return
+    from docs.plots import draw  # noqa: PLC0415
+
+    draw(figures.read(figures.FIGURES))
+
+
+if __name__ == "__main__":
+    write_all()

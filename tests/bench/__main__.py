@@ -1,4 +1,5 @@
-"""`make bench`: measure emperord and its rivals, print a table, and write docs/figures.json.
+"""`make bench`: measure emperord and its rivals, print tables, and write docs/figures.json and the
+pages that quote it.
 
 A missed limit is shown in red, and is no failure: the tests check what must always hold.
 """
@@ -15,6 +16,7 @@ import click
 from rich.console import Console
 
 from docs.figures import FIGURES
+from docs.generate import write_all
 from tests.bench.asleep import asleep
 from tests.bench.boot_queue import boot_queue
 from tests.bench.byte_code import byte_code
@@ -28,15 +30,18 @@ from tests.bench.herd import herd
 from tests.bench.many import many
 from tests.bench.neighbours import hogs, slow_boots
 from tests.bench.parked import parked
+from tests.bench.peers.contest import Comparison
+from tests.bench.peers.rows import COMPARISONS
 from tests.bench.reload import reload
-from tests.bench.report import Row, table
+from tests.bench.report import Row, compared_table, table
 from tests.bench.rounds import Bench
 from tests.bench.survival import survival
 from tests.bench.tls import tls
 from tests.bench.upload import upload
 from tests.bench.warm import warm
 
-MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
+MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row | Comparison]]] = {
+    **COMPARISONS,
     "cold": on_the_listener,
     "nginx": through_nginx,
     "bytecode": byte_code,
@@ -62,20 +67,22 @@ _WIDTH = 150
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--rows", default="", help=f"measure only these, of {','.join(MEASUREMENTS)} [all]")
+@click.option(
+    "--rows", "names", default="", help=f"measure only these, of {','.join(MEASUREMENTS)} [all]"
+)
 @click.option("--quick", is_flag=True, help="run only three rounds of each measurement")
 @click.option(
     "--figures",
     type=click.Path(path_type=Path, dir_okay=False),
     help="write the figures to this file [docs/figures.json; none with --quick]",
 )
-def main(rows: str, quick: bool, figures: Path | None) -> None:
-    """Measure emperord against bare uWSGI, uWSGI's own Emperor and a plain nginx.
+def main(names: str, quick: bool, figures: Path | None) -> None:
+    """Measure emperord against its peers, bare uWSGI and a plain nginx.
 
-    The figures go to docs/figures.json, and `make docs` copies them into the pages. A run with
-    --rows replaces only its own rows in the file.
+    The figures go to docs/figures.json, and from there into the pages, of which docs/benchmarks.md
+    is the first. A run with --rows replaces only its own rows in the file.
     """
-    chosen = [name.strip() for name in rows.split(",") if name.strip()] or list(MEASUREMENTS)
+    chosen = [name.strip() for name in names.split(",") if name.strip()] or list(MEASUREMENTS)
     if unknown := set(chosen) - set(MEASUREMENTS):
         raise click.BadParameter(f"there is no {', '.join(sorted(unknown))}", param_hint="--rows")
     path = figures or (None if quick else FIGURES)
@@ -86,11 +93,18 @@ def main(rows: str, quick: bool, figures: Path | None) -> None:
     _prepare()
     done, broken = _measure(chosen, quick)
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
-    console.print(table(done))
+    rows = [each for each in done if isinstance(each, Row)]
+    comparisons = [each for each in done if isinstance(each, Comparison)]
+    if rows:
+        console.print(table(rows))
+    if comparisons:
+        console.print(compared_table({each.what: each.compared for each in comparisons}))
     for problem in broken:
         console.print(problem, style="bold red", markup=False)
     if record:
-        record.write(done, is_complete=not broken)
+        record.write(rows, comparisons, is_complete=not broken)
+        if path == FIGURES:
+            write_all()
     sys.exit(1 if broken else 0)
 
 
@@ -111,9 +125,9 @@ def _interrupted(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _measure(names: list[str], quick: bool) -> tuple[list[Row], list[str]]:
+def _measure(names: list[str], quick: bool) -> tuple[list[Row | Comparison], list[str]]:
     """The rows, and the problems. An interrupt ends the run and keeps the rows measured so far."""
-    done: list[Row] = []
+    done: list[Row | Comparison] = []
     broken: list[str] = []
     console = Console(stderr=True)
     with console.status("starting") as status:

@@ -23,10 +23,10 @@ def copy_apps(folder: Path) -> dict[str, Path]:
     return {name: place / app / "application.py" for name, app in FRAMEWORKS.items()}
 
 
-def ini(app: Path, *lines: str) -> str:
+def ini(app: Path, *lines: str, idle: int = 93_600) -> str:
     """An ini for a rival, with the options that emperord adds itself (emperor/uwsgi/command.py)."""
     options = (
-        f"file = {app}", f"virtualenv = {sys.prefix}", "idle = 93600", "need-app = true",
+        f"file = {app}", f"virtualenv = {sys.prefix}", f"idle = {idle}", "need-app = true",
         "die-on-idle = true", "master = true", "no-orphans = true", "buffer-size = 65535",
         "max-vars = 600", "post-buffering = 65536",
     )  # fmt: skip

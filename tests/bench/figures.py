@@ -4,12 +4,14 @@ import os
 import platform
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Self
 
 from docs.figures import Figures, Machine, Measured, Rival, read, write
+from tests.bench.peers.contest import Comparison
+from tests.bench.peers.versions import peers
 from tests.bench.report import Row
 from tests.bench.rivals import UWSGI
 
@@ -54,12 +56,16 @@ class Record:
             )
         return cls(path, Figures(here, {}, before.noted), whole)
 
-    def write(self, rows: Sequence[Row], is_complete: bool) -> None:
+    def write(
+        self, rows: Sequence[Row], comparisons: Sequence[Comparison], is_complete: bool
+    ) -> None:
         """Write these rows to the file. A complete run of all rows replaces the file's rows;
         otherwise rows with other names stay."""
         today = date.today().isoformat()
         measured = {row.what: _measured(row, today) for row in rows}
-        write(self.path, self.before.update(measured, self.is_whole and is_complete))
+        compared = {each.what: each.compared for each in comparisons}
+        after = self.before.update(measured, compared, self.is_whole and is_complete)
+        write(self.path, replace(after, versions=peers() if comparisons else after.versions))
 
 
 def _measured(row: Row, today: str) -> Measured:

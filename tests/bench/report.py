@@ -7,6 +7,8 @@ from statistics import median
 from rich.table import Table
 from rich.text import Text
 
+from docs.figures import Compared
+
 # Factors from the measured value (seconds, bytes or a number) to the unit of a row.
 _PER_ONE = {"µs": 1e6, "ms": 1000.0, "KB": 1 / 1024, "MB": 1 / 1024**2}
 
@@ -96,6 +98,22 @@ def table(rows: Sequence[Row]) -> Table:
             "\n".join(_rival(rival, line.unit) for rival in line.rivals),
             str(line.n),
         )
+    return table
+
+
+def compared_table(rows: Mapping[str, Compared]) -> Table:
+    """The rows of the comparison as a table for a terminal."""
+    table = Table()
+    for name in ("what", "who", "median", "spread", "ratio", "n", "remark"):
+        table.add_column(name, no_wrap=name not in ("what", "remark"))
+    for what, row in rows.items():
+        for name, side in row.sides.items():
+            figures = ("", "", "")
+            if side.median is not None and side.least is not None and side.most is not None:
+                spread = f"{_figure(side.least, '')} to {_figure(side.most, '')}"
+                ratio = "" if side.ratio is None else f"{side.ratio:.3g}"
+                figures = (_figure(side.median, row.unit), spread, ratio)
+            table.add_row(what, name, *figures, str(side.n or ""), side.note)
     return table
 
 

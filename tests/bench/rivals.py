@@ -26,12 +26,13 @@ _ABOVE_OURS = 64
 
 class Bare:
     """An app on an existing listening socket, started with emperord's command but without an
-    emperor: the lower bound of a cold start. A context manager."""
+    emperor: the lower bound of a cold start. A context manager; `pid` is that of the app's master,
+    None while it does not run."""
 
     def __init__(self, ini: Path, path: Path) -> None:
         self.path = path
         self._ini = ini
-        self._pid: int | None = None
+        self.pid: int | None = None
 
     def __enter__(self) -> Self:
         self.path.parent.mkdir(exist_ok=True)
@@ -42,9 +43,9 @@ class Bare:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._pid is not None:
-            os.killpg(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
+        if self.pid is not None:
+            os.killpg(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
         self._socket.close()
         self.path.unlink()
 
@@ -55,7 +56,7 @@ class Bare:
         # dup2 of a descriptor to itself would not clear close-on-exec.
         listener = fcntl.fcntl(self._socket, fcntl.F_DUPFD_CLOEXEC, _ABOVE_OURS)
         try:
-            self._pid = os.posix_spawn(
+            self.pid = os.posix_spawn(
                 UWSGI,
                 argv(str(UWSGI), spec, Copy(spec.ini)),
                 environment_of(own_user(), os.environ),
@@ -132,27 +133,36 @@ http {{
         location / {{
             include /etc/nginx/uwsgi_params;
             uwsgi_read_timeout 300s;
-            uwsgi_pass unix:{sockets}/$host.socket;
+            proxy_set_header Host $host;
+            {passes}
         }}
     }}
 }}
 """
 
 
+_UWSGI_PASS = "uwsgi_pass unix:{sockets}/$host.socket;"
+_PROXY_PASS = "proxy_pass http://unix:{sockets}/$host.socket:$request_uri;"
+
+
 class PlainNginx:
     """nginx with a minimal configuration, which passes a request to the socket with the name of its
-    host in `sockets`. A context manager."""
+    host in `sockets`, in the uwsgi protocol or over HTTP. A context manager; `pid` is that of its
+    master."""
 
-    def __init__(self, folder: Path, sockets: Path) -> None:
+    pid: int
+
+    def __init__(self, folder: Path, sockets: Path, http: bool = False) -> None:
         [self.port] = free_ports(1)
         self._place = folder / "plain-nginx"
         self._place.mkdir()
+        passes = (_PROXY_PASS if http else _UWSGI_PASS).format(sockets=sockets)
         self._conf = self._place / "nginx.conf"
-        self._conf.write_text(_CONF.format(place=self._place, port=self.port, sockets=sockets))
+        self._conf.write_text(_CONF.format(place=self._place, port=self.port, passes=passes))
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        self._stack.enter_context(serving(self._conf))
+        self.pid = self._stack.enter_context(serving(self._conf)).pid
         return self
 
     def __exit__(self, *_: object) -> None:

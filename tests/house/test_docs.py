@@ -9,7 +9,8 @@ from typing import get_args, get_type_hints
 import pytest
 
 from docs.api_page import RECORDS, meanings
-from docs.figures import BLOCK
+from docs.benchmarks_page import SECTIONS, Section, digest, picture, rows_of
+from docs.figures import BLOCK, FIGURES, read
 from docs.generate import PAGES, QUOTING
 from emperor.cli.placement import Placement, Rule
 from emperor.cli.route import route_of
@@ -17,6 +18,7 @@ from emperor.model import status
 from emperor.model.problem import ProblemCode
 from emperor.model.settings import KEYS, read_settings
 from emperor.uwsgi.spec import EMPEROR_KEYS
+from tests.bench.peers.rows import COMPARISONS
 from tests.faults.outcome import Outcome
 from tests.faults.table import FAULTS, Fault
 
@@ -43,6 +45,19 @@ SETTINGS_AND_LOADS = {
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_generated_page_is_up_to_date(page: Path) -> None:
     assert page.read_text(encoding="utf-8") == PAGES[page](), "run `make docs`"
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.rows)
+def test_a_plot_is_of_the_figures_of_its_page(section: Section) -> None:
+    rows = rows_of(section, read(FIGURES))
+    plot = picture(section)
+    assert plot.exists() == bool(rows)
+    if rows:
+        assert digest(rows) in plot.read_text(encoding="utf-8"), "run `make bench` or `make docs`"
+
+
+def test_every_part_of_the_comparison_has_its_section() -> None:
+    assert [section.rows for section in SECTIONS] == list(COMPARISONS)
 
 
 def test_every_setting_stands_in_the_documentation() -> None:

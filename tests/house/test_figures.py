@@ -28,14 +28,14 @@ def path(tmp_path: Path) -> Path:
 
 def test_a_run_writes_medians_ratios_units_and_its_day(tmp_path: Path) -> None:
     path = tmp_path / "figures.json"
-    Record.of(path, whole=False).write([START], is_complete=True)
+    Record.of(path, whole=False).write([START], [], is_complete=True)
     rivals = {"Emperor": Rival(20.0, 0.5062)}
     expected = Measured("ms", 10.12, 2, date.today().isoformat(), rivals)
     assert read(path) == Figures(HERE, {"start": expected}, {})
 
 
 def test_a_run_of_some_rows_leaves_the_others(path: Path) -> None:
-    Record.of(path, whole=False).write([START], is_complete=True)
+    Record.of(path, whole=False).write([START], [], is_complete=True)
     figures = read(path)
     assert figures.measured["start"].ours == 10.12
     assert figures.measured["stop"] == EARLIER["stop"]
@@ -43,13 +43,13 @@ def test_a_run_of_some_rows_leaves_the_others(path: Path) -> None:
 
 
 def test_a_run_of_all_rows_leaves_no_old_one(path: Path) -> None:
-    Record.of(path, whole=True).write([START], is_complete=True)
+    Record.of(path, whole=True).write([START], [], is_complete=True)
     assert list(read(path).measured) == ["start"]
     assert read(path).noted == NOTED
 
 
 def test_a_run_that_broke_leaves_what_it_did_not_measure(path: Path) -> None:
-    Record.of(path, whole=True).write([START], is_complete=False)
+    Record.of(path, whole=True).write([START], [], is_complete=False)
     assert list(read(path).measured) == ["start", "stop"]
 
 
@@ -57,7 +57,7 @@ def test_rows_of_two_machines_are_not_mixed(path: Path) -> None:
     write(path, Figures(replace(HERE, cores=HERE.cores + 1), EARLIER, NOTED))
     with pytest.raises(OtherMachine, match="measure all rows"):
         Record.of(path, whole=False)
-    Record.of(path, whole=True).write([START], is_complete=False)
+    Record.of(path, whole=True).write([START], [], is_complete=False)
     assert list(read(path).measured) == ["start"]
 
 
@@ -75,6 +75,6 @@ def test_a_row_that_is_not_measured_yet_is_left_out() -> None:
 
 
 def test_a_page_that_quotes_an_unknown_row_is_refused() -> None:
-    page = FIGURES.parents[1] / "README.md"
+    page = FIGURES.parent / "reliability.md"
     with pytest.raises(KeyError, match=r"no row '.*' in docs/figures.json"):
         filled(page, Figures(HERE, EARLIER, {}))
