@@ -14,7 +14,7 @@ from emperor.model.definition import BrokenIni
 from emperor.model.spec import Identity
 from emperor.uwsgi.ini import Ini
 from emperor.uwsgi.resolver import AT_ONCE, CannotResolve, Resolver
-from tests.eventually import eventually_async
+from tests.eventually import PATIENCE_SECONDS, eventually_async
 from tests.traces import public_folder
 from tests.uwsgi.oracle import UWSGI
 from tests.uwsgi.written import NAME, write
@@ -268,7 +268,9 @@ async def test_a_uwsgi_is_killed_when_its_caller_is_cancelled(folder: Path) -> N
     os.mkfifo(folder / "base.ini")
     fds = len(os.listdir("/proc/self/fd"))
     tasks = asyncio.create_task(
-        Resolver(UWSGI, folder, Gate()).resolve(write(folder, "ini = base.ini"), None)
+        Resolver(UWSGI, folder, Gate(), PATIENCE_SECONDS).resolve(
+            write(folder, "ini = base.ini"), None
+        )
     )
     await eventually_async(lambda: any("uwsgi" in child.name() for child in children()))
     tasks.cancel()
