@@ -12,6 +12,7 @@ import pytest
 
 from tests.attacks.tenants import ALICE, MALLORY, UIDS, Tenants, groups
 from tests.backend import APPS, BIN
+from tests.controllers import needs_controllers
 from tests.eventually import eventually
 from tests.http_client import Reply
 from tests.nginx_server import Nginx
@@ -150,6 +151,7 @@ def test_nothing_outlives_the_reading_of_an_ini(tenants: Tenants, stage: Stage) 
     eventually(lambda: not groups(tenants.folder), what="the groups are gone")
 
 
+@needs_controllers
 def test_an_ini_that_grows_without_end_takes_little_memory(tenants: Tenants) -> None:
     tenants.expect(f"cannot serve {DOMAIN}.ini: ")
     endless = f"for-times = 100000000\nmotd = %(_){'x' * 20000}\nendfor =\n"

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.attacks.tenants import ALICE, MALLORY, UIDS, Tenants, groups, hits
-from tests.controllers import expected_at_a_start
+from tests.controllers import needs_controllers
 from tests.eventually import eventually
 
 
@@ -45,6 +45,7 @@ def alice(tenants: Tenants) -> Iterator[int]:
         tenants.until(domain, None)
 
 
+@needs_controllers
 @pytest.mark.usefixtures("alice")
 def test_a_memory_hog_is_killed_alone(tenants: Tenants) -> None:
     tenants.nginx.expect("upstream prematurely closed .*GET /memory")
@@ -56,6 +57,7 @@ def test_a_memory_hog_is_killed_alone(tenants: Tenants) -> None:
     assert hits(tenants, "memory-max") == 1
 
 
+@needs_controllers
 @pytest.mark.usefixtures("alice")
 def test_a_fork_bomb_is_stopped_alone(tenants: Tenants) -> None:
     tenants.host(MALLORY, "mallory.example", "hog.py", emperor="pids-max = 40")
@@ -65,7 +67,7 @@ def test_a_fork_bomb_is_stopped_alone(tenants: Tenants) -> None:
     assert hits(tenants, "pids-max") == 1
 
 
-@pytest.mark.skipif(bool(expected_at_a_start()), reason="CPU is limited by systemd here")
+@needs_controllers
 def test_a_cpu_hog_gets_the_share_of_one_tenant(tenants: Tenants) -> None:
     for tenant, domain, spinners in ((MALLORY, "mallory.example", 8), (ALICE, "alice.example", 1)):
         tenants.host(tenant, domain, "hog.py", env=f"SPINNERS={spinners}")
@@ -79,6 +81,7 @@ def test_a_cpu_hog_gets_the_share_of_one_tenant(tenants: Tenants) -> None:
         tenants.until(domain, None)
 
 
+@needs_controllers
 @pytest.mark.usefixtures("alice")
 def test_a_tenants_ini_cannot_raise_a_limit(tenants: Tenants) -> None:
     raised = "pids-max = 0\nmemory-max = 0\nnice = -20\ncpu-weight = 10000"
@@ -86,6 +89,7 @@ def test_a_tenants_ini_cannot_raise_a_limit(tenants: Tenants) -> None:
     assert 900 < int(tenants.get("mallory.example", "/fork").text) < 1000
 
 
+@needs_controllers
 def test_a_limit_that_lets_nothing_boot_is_mallorys_own(tenants: Tenants, alice: int) -> None:
     tenants.expect("mallory.example: ")
     tenants.host(MALLORY, "mallory.example", emperor="memory-max = 1M")
