@@ -76,6 +76,7 @@ ifeq ($(DESTDIR),)
 endif
 	@$(INSTALLER) remove '$(DESTDIR)/' '$(PREFIX)'
 ifeq ($(DESTDIR),)
+	@$(SUDO) rm -rf /var/lib/emperord/read-ahead
 	@test ! -d /run/systemd/system || $(SUDO) systemctl daemon-reload
 endif
 

@@ -34,6 +34,10 @@ def test_an_account_gets_nothing_of_another_or_the_daemon(box: Box) -> None:
     box.must("systemctl", "start", "emperord", "nginx")
     host(box, "alice", "plain.py")
     assert get(box, HERS).startswith("200 ")
+    assert box.run("test", "-s", f"/var/lib/emperord/read-ahead/{HERS}").returncode == 0
+    write(box, "/home/dora/app/part.py", "")
+    box.must("chown", "--recursive", "dora:", "/home/dora/app")
+    host(box, "dora", "plain.py", "pythonpath = /home/dora/app")
     ini = host(box, "mallory", "burglar.py")
     before = show(box, "MainPID", "ActiveState", "SubState")
 
@@ -68,6 +72,9 @@ def test_an_account_gets_nothing_of_another_or_the_daemon(box: Box) -> None:
     assert "0" not in box.must("cat", "/srv/users").split()
     assert show(box, *before) == before
     assert "taken" not in show(box, "StatusText")["StatusText"]
+
+    byte_code = "/home/dora/app/__pycache__/part.*"
+    eventually(lambda: box.run("sh", "-c", f"stat -c %U {byte_code}").stdout == "dora\n")
 
     # The settings of a new installation let no app run as root.
     write(box, "/etc/uwsgi/vassals/root.example.ini", "[uwsgi]\nfile = /srv/plain.py\n")
