@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from emperor.model.spec import Identity
+from emperor.model.spec import Identity, numeric_id
 
 _USERS, _GROUPS = "/etc/passwd", "/etc/group"
 
@@ -104,8 +104,9 @@ class SystemAccounts:
         if name in self._users:
             return self._users[name]
         try:
-            return _identity(pwd.getpwuid(int(name)) if _is_number(name) else pwd.getpwnam(name))
-        except (KeyError, OverflowError):
+            number = numeric_id(name)
+            return _identity(pwd.getpwnam(name) if number is None else pwd.getpwuid(number))
+        except KeyError:
             return None
 
     def is_member(self, user: Identity, gid: int) -> bool:
@@ -120,7 +121,8 @@ class SystemAccounts:
 def group_id(name: str) -> int | None:
     """The gid of that group, a number as it is; None when there is no such name."""
     try:
-        return int(name) if _is_number(name) else grp.getgrnam(name).gr_gid
+        number = numeric_id(name)
+        return grp.getgrnam(name).gr_gid if number is None else number
     except KeyError:
         return None
 
@@ -128,10 +130,6 @@ def group_id(name: str) -> int | None:
 def _version(path: str) -> Version:
     info = os.stat(path)
     return info.st_ino, info.st_mtime_ns
-
-
-def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdecimal() and len(name) <= 10
 
 
 def _identity(entry: pwd.struct_passwd) -> Identity:

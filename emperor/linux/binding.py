@@ -1,6 +1,7 @@
 """Whether a user may bind a socket at an address, which decides a conflict of two inis."""
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def may_bind(address: str, identity: Identity | None) -> bool:
     if address.startswith("/"):
         return _may_write(os.path.dirname(address), identity)
     port = address.rpartition(":")[2]
-    return not port.isdecimal() or int(port) >= _first_open_port()
+    return not re.fullmatch("[0-9]{1,9}", port) or int(port) >= _first_open_port()
 
 
 def _may_write(folder: str, identity: Identity) -> bool:

@@ -6,6 +6,7 @@ after a time limit, and then only the user is known, which /proc/net tells of ea
 
 import os
 import pwd
+import re
 import socket
 import time
 from collections.abc import Iterable, Iterator
@@ -54,7 +55,7 @@ def holder_of(address: str, first: Iterable[int] = ()) -> Holder | None:
 
 def _listeners(address: str) -> Iterator[_Socket]:
     host, colon, port = address.rpartition(":")
-    if colon and port.isdecimal() and not address.startswith(("/", "@")):
+    if colon and re.fullmatch("[0-9]{1,9}", port) and not address.startswith(("/", "@")):
         yield from _tcp("/proc/net/tcp", host, int(port))
         yield from _tcp("/proc/net/tcp6", host, int(port))
     else:

@@ -4,6 +4,7 @@ import grp
 import pwd
 
 from emperor.model.settings import Settings, SettingsError
+from emperor.model.spec import numeric_id
 
 
 def owners(settings: Settings) -> tuple[int, int]:
@@ -11,20 +12,18 @@ def owners(settings: Settings) -> tuple[int, int]:
     return _uid(settings.socket_owner), _gid(settings.socket_group)
 
 
-def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdecimal()
-
-
 def _uid(user: str) -> int:
     try:
-        return int(user) if _is_number(user) else pwd.getpwnam(user).pw_uid
+        number = numeric_id(user)
+        return pwd.getpwnam(user).pw_uid if number is None else number
     except KeyError:
         raise SettingsError(f"cannot use socket-owner = {user!r}: there is no such user") from None
 
 
 def _gid(group: str) -> int:
     try:
-        return int(group) if _is_number(group) else grp.getgrnam(group).gr_gid
+        number = numeric_id(group)
+        return grp.getgrnam(group).gr_gid if number is None else number
     except KeyError:
         raise SettingsError(
             f"cannot use socket-group = {group!r}: there is no such group; it must be nginx's"

@@ -44,6 +44,16 @@ class WireProtocol(Enum):
     TLS = "tls"
 
 
+# The next number stands for "no change" to the kernel: setresuid(2) would leave root what it is.
+LAST_ID = 2**32 - 2
+
+
+def numeric_id(text: str) -> int | None:
+    """The number of a user or group; None for a name, and for a number that none can have."""
+    is_number = text.isascii() and text.isdecimal() and len(text) <= 10
+    return int(text) if is_number and int(text) <= LAST_ID else None
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The user that all processes of a vassal run as. `user` is None for a number without an entry

@@ -19,6 +19,7 @@ from emperor.uwsgi.users import Users, name_of
 _LONGEST_PATH_BYTES = 102
 _MASTER_SOCKETS = frozenset({"zerg-server", "setns-socket", "emperor-proxy", "notify-socket"})
 _LAST_PORT = 0xFFFF
+_PORT = re.compile("[0-9]{1,9}")
 _IP = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|\[[\da-fA-F:.]*\]")
 _ANY = frozenset({"", "0.0.0.0", "*", "[::]"})
 _LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -51,7 +52,7 @@ def addresses(ini: Ini) -> Iterator[Address]:
         if option.key not in SOCKETS | ROUTERS | STATS | SHARED_SOCKETS:
             continue
         host, colon, port = option.value.split(",", 1)[0].rpartition(":")
-        if colon and port.isdecimal() and port[0] != "0" and "://" not in option.value:
+        if colon and _PORT.fullmatch(port) and port[0] != "0" and "://" not in option.value:
             yield Address(option.key, option.line, "" if host in _ANY else host, int(port))
 
 
@@ -93,7 +94,7 @@ def awaited_ports(ini: Ini, network: Network) -> Iterator[Finding]:
     """An error for each port of this machine that uWSGI waits for and where nothing listens."""
     for option in ini.options:
         host, colon, port = option.value.rpartition(":")
-        if option.key != "wait-for-socket" or not colon or not port.isdecimal():
+        if option.key != "wait-for-socket" or not colon or not _PORT.fullmatch(port):
             continue
         is_here = host in _ANY | _LOCAL or (_IP.fullmatch(host) and network.has_address(host))
         if is_here and not network.is_listening("" if host in _ANY else host, int(port)):

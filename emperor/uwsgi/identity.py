@@ -11,7 +11,7 @@ from typing import Protocol
 from emperor.model.definition import BrokenIni, FileOwner
 from emperor.model.setting_values import boolean
 from emperor.model.settings import Settings
-from emperor.model.spec import Identity
+from emperor.model.spec import Identity, numeric_id
 from emperor.uwsgi.ini import Ini, Option, refers, with_declared
 
 ROOT = 0
@@ -145,11 +145,11 @@ def _named_user(ini: Ini, accounts: Accounts) -> tuple[Identity, Option] | None:
 
 
 def _user_without_name(uid: Option, group: int | None) -> Identity:
-    if not (uid.value.isascii() and uid.value.isdecimal()):
+    if (number := numeric_id(uid.value)) is None:
         raise uid.broken(f"there is no user {uid.value!r}", "create it, or correct uid")
     if group is None:
         raise uid.broken(f"no user has uid {uid.value}", "name a gid as well")
-    return Identity(int(uid.value), group, None)
+    return Identity(number, group, None)
 
 
 def _refuse_root(ini: Ini, named: Option | None, settings: Settings) -> None:

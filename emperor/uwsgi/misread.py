@@ -53,8 +53,8 @@ SWITCHES = frozenset({
     "strict", "tcp-nodelay", "threaded-logger", "thunder-lock", "vacuum", "vhost", "vhost-host",
     "write-errors-exception-only", "wsgi-accept-buffer", "wsgi-disable-file-wrapper",
 })  # fmt: skip
-_SECONDS = re.compile(r"(?P<count>\d+)\s*(?P<unit>s|sec|m|min|h|d)", re.IGNORECASE)
-_BYTES = re.compile(r"(?P<count>\d+)\s*(?P<unit>k|kb|kib|m|mb|mib|g|gb|gib)", re.IGNORECASE)
+_SECONDS = re.compile(r"(?P<count>\d{1,9})\s*(?P<unit>s|sec|m|min|h|d)", re.IGNORECASE)
+_BYTES = re.compile(r"(?P<count>\d{1,9})\s*(?P<unit>k|kb|kib|m|mb|mib|g|gb|gib)", re.IGNORECASE)
 _OF_SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _OF_BYTES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _MEGABYTES = frozenset({

@@ -7,7 +7,7 @@ it before uWSGI enters `chdir`, unless an option delays that (uwsgi_as_root of c
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from emperor.model.spec import Identity, Spec
+from emperor.model.spec import Identity, Spec, numeric_id
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT, Accounts
 from emperor.uwsgi.ini import Ini, Option
@@ -50,8 +50,8 @@ def _dropped(last: Mapping[str, Option], start: Identity, accounts: Accounts) ->
     uid = last.get("immediate-uid") or last.get("uid")
     gid = last.get("immediate-gid") or last.get("gid")
     user = None if uid is None else accounts.user(uid.value)
-    if user is None and uid is not None and uid.value.isdecimal():
-        user = Identity(int(uid.value), start.gid, None)
+    if user is None and uid is not None and (number := numeric_id(uid.value)) is not None:
+        user = Identity(number, start.gid, None)
     group = None if gid is None else accounts.group(gid.value)
     if group is None:
         # uWSGI changes no group then, and keeps those of root.
@@ -85,7 +85,7 @@ def unknown_users(ini: Ini, start: Identity, accounts: Accounts) -> Iterator[Fin
 def _is_other(key: str, value: str, start: Identity) -> bool:
     """uWSGI refuses a number of another user; it ignores a name unless it is root."""
     own = start.uid if key == "uid" else start.gid
-    return value.isdecimal() and int(value) not in (0, own)
+    return value.isdecimal() and numeric_id(value) not in (0, own)
 
 
 def ignored_users(ini: Ini, start: Identity, accounts: Accounts) -> Iterator[Finding]:
@@ -113,7 +113,7 @@ def unusable_owner(
         return
     owner, colon, group = option.value.partition(":")
     user = accounts.user(owner)
-    uid = int(owner) if user is None and owner.isdecimal() else user and user.uid
+    uid = user.uid if user else numeric_id(owner)
     gid = accounts.group(group) if colon else None
     cure = "drop that socket, as nginx talks to emperord's own, or drop chown-socket"
     may = users.bind.uid in (ROOT, uid) and (users.bind.uid == ROOT or not colon or gid in groups)

@@ -8,6 +8,7 @@ nginx/emperord/journey.conf.
 import asyncio
 import logging
 import math
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -165,7 +166,7 @@ def turned_away(vassal: Vassal, hit: Hit, now: float) -> Answer | None:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() else 0
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
 
 
 def _printable(value: str | None) -> str | None:

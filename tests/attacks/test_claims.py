@@ -97,6 +97,18 @@ def test_an_alias_costs_only_the_ini_that_names_it(tenants: Tenants, port: int, 
     assert tenants.get(HERS).status == 200
 
 
+def test_a_port_of_thousands_of_digits_is_a_claim_like_any(tenants: Tenants) -> None:
+    tenants.host(ALICE, HERS)
+    tenants.expect("claims the socket 0.0.0.0:999")
+    for domain in (HIS, f"more.{HIS}"):
+        tenants.drop_of(MALLORY, domain, http_socket=f":{'9' * 5000}")
+    assert tenants.call("POST", "/v1/rescan")[0] == 200
+    assert len(_refused(tenants)) == 1
+    assert tenants.get(HERS).status == 200
+    for domain in (HERS, HIS, f"more.{HIS}"):
+        tenants.remove(domain)
+
+
 def test_a_log_or_pidfile_of_a_neighbour_is_not_his(tenants: Tenants, port: int) -> None:
     tenants.host(ALICE, HERS)
     assert tenants.get(HERS).status == 200

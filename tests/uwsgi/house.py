@@ -5,7 +5,7 @@ from typing import Any
 
 from emperor.model.definition import FileOwner
 from emperor.model.settings import Settings, read_settings
-from emperor.model.spec import Identity, Spec
+from emperor.model.spec import Identity, Spec, numeric_id
 from emperor.uwsgi.ini import Ini, parse
 from emperor.uwsgi.spec import spec_of
 
@@ -41,7 +41,8 @@ class Machine:
         return user.gid == gid or (user.user, gid) in _MEMBERS
 
     def group(self, name: str) -> int | None:
-        return int(name) if name.isdecimal() else _GROUPS.get(name)
+        number = numeric_id(name)
+        return _GROUPS.get(name) if number is None else number
 
 
 AS_ROOT = Machine()

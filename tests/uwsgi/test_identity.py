@@ -52,6 +52,10 @@ def test_an_ini_of_roots_may_name_any_user(attributes: str, who: Identity | None
         ("uid = 4711", "line 4: no user has uid 4711; name a gid as well"),
         ("uid = alice, gid = nobody", "line 5: there is no group 'nobody'; create it"),
         ("uid = -1", "line 4: there is no user '-1'"),
+        # The kernel takes this for "no change", and the app would stay in the group root.
+        (f"uid = alice, gid = {2**32 - 1}", "line 5: there is no group '4294967295'"),
+        (f"uid = {2**32 - 1}, gid = bobs", "line 4: there is no user '4294967295'"),
+        (f"uid = {'9' * 5000}, gid = bobs", "line 4: there is no user '999"),
         ("uid = \u0663, gid = 3", "line 4: there is no user '\u0663'"),
         ("uid =", "line 4: there is no user ''"),
     ],
