@@ -1,6 +1,6 @@
-"""Runs the fuzzer for a minute on each target, the tests of hypothesis with drawn examples, and the
-fault suite with drawn seeds, for so many minutes or until a failure. It prints each seed with the
-command that repeats its run.
+"""Runs the fuzzer for a minute on each target, schemathesis on the control API, the tests of
+hypothesis with drawn examples, and the fault suite with drawn seeds, for so many minutes or until a
+failure. It prints each seed with the command that repeats its run.
 
     python -m tests.soak MINUTES
 """
@@ -17,7 +17,7 @@ STRIKES = 20
 FAULTS = ["tests/faults/test_faults.py", "-k", "accounted_for"]
 FUZZ_SECONDS = "60"
 EXAMPLES = ["tests/model", "tests/supervisor", "tests/uwsgi", "tests/linux", "tests/balancer"]
-EXAMPLES += ["-m", "hypothesis", "--hypothesis-profile=drawn"]
+EXAMPLES += ["tests/fuzz", "-m", "hypothesis", "--hypothesis-profile=drawn"]
 
 
 def commands(seed: int) -> list[tuple[dict[str, str], list[str]]]:
@@ -27,6 +27,7 @@ def commands(seed: int) -> list[tuple[dict[str, str], list[str]]]:
     pytest = ["-m", "pytest", "-q"]
     return [
         *(({}, ["-m", "tests.fuzz", name, FUZZ_SECONDS, f"-seed={seed}"]) for name in TARGETS),
+        ({}, [*pytest, "tests/fuzz/api.py", f"--hypothesis-seed={seed}"]),
         ({}, [*pytest, *EXAMPLES, f"--hypothesis-seed={seed}"]),
         (faults, [*pytest, *FAULTS, "--timeout=0"]),
     ]

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +25,9 @@ from emperor.uwsgi.lint import refuse_unservable
 from emperor.uwsgi.options import UwsgiOptions
 from emperor.uwsgi.pipe import Pipe
 from emperor.uwsgi.spec import spec_of
+from emperor.web.control import ORDERS
+from emperor.web.endpoints import ENDPOINTS
+from tests.fuzz.exchange import ask_activate, ask_control
 from tests.uwsgi.house import ALICE, AS_ROOT, DOMAIN, ROOT, SETTINGS, spec
 
 _FOLDER, _NAME = "/etc/uwsgi/vassals", f"{DOMAIN}.ini"
@@ -122,10 +126,31 @@ def _kept() -> list[bytes]:
     return [encode(vassal), daemon_record.encode(record), good]
 
 
+def _requests() -> list[bytes]:
+    """One for each endpoint, of an administrator and of a tenant."""
+    requests = []
+    for endpoint in ENDPOINTS:
+        query = "&".join(f"{name}=1" for name, _ in endpoint.parameters)
+        for order in ORDERS if "{order}" in endpoint.path else [""]:
+            path = re.sub("{order}", order, endpoint.path)
+            path = re.sub("{domain}|{host}", "mallory.example", path)
+            requests += [f"{who}{endpoint.method} {path}?{query}".encode() for who in "01"]
+    return requests
+
+
+_HIT = (
+    b"GET /path\nX-Domain: mallory.example\nX-Host: mallory.example\nX-Navigate: 1\nX-Html: 1\n"
+    b"X-Try: 1\nX-Runs: 1\nX-May-Run: 0\nX-Head-Bytes: 100\nX-Forwarded-For: ::1\n"
+    b"X-Refused-File: /a\nX-Request-Id: 1\nX-Original-Method: GET\nX-Original-Path: /\n"
+    b"X-Original-Agent: curl"
+)
+
 # Each target with the bytes that it begins with.
 TARGETS: dict[str, tuple[Callable[[bytes], None], list[bytes]]] = {
     "ini": (read_an_ini, [_TALK, _RICH]),
     "kept": (read_kept_state, _kept()),
     "pipe": (read_a_pipe, [bytes(message.value for message in Message)]),
+    "control": (ask_control, _requests()),
+    "activate": (ask_activate, [_HIT, _HIT[:110], b"GET /emperord-health"]),
     "host": (read_a_host, [b"www.a.example:8080", b"[::1]", b"A.example."]),
 }
