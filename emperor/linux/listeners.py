@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from emperor.linux.connections import Connections
 from emperor.linux.discard import SentDescriptors, close_unread, take
 from emperor.linux.guests import Guests
 from emperor.linux.leftovers import CLOSED_MODE, bind, link, make_folder, remove_if_empty
@@ -41,7 +42,7 @@ _PIECE_BYTES = 1 << 16
 class _Common:
     """What all listeners have in common. Owners are pairs of uid and gid, as in chown(2)."""
 
-    loop: AbstractEventLoop
+    connections: Connections
     sockets: str
     guests: Guests
     folder_owner: tuple[int, int]
@@ -61,7 +62,12 @@ class UnixListeners:
         _make_sockets(sockets)
         guests = Guests(sockets)
         self._common = _Common(
-            loop, sockets, guests, (os.geteuid(), gid), (uid, gid), settings.socket_mode
+            Connections(loop),
+            sockets,
+            guests,
+            (os.geteuid(), gid),
+            (uid, gid),
+            settings.socket_mode,
         )
 
     def listen(self, spec: Spec) -> "UnixListener":
@@ -97,7 +103,8 @@ class UnixListeners:
         try:
             os.chown(spec.socket, *self._common.socket_owner, follow_symlinks=False)
             listener.apply(spec)
-            listener.close_door()
+            if spec.is_always_open:
+                listener.close_door()
         except BaseException:
             listener.close()
             raise
@@ -242,12 +249,12 @@ class UnixListener:
         """Call `on_connection(*args)` while a connection is pending. The kernel reports a state and
         not an event, so the callback must empty the queue or call `unwatch`."""
         if not self._is_closed():
-            self._common.loop.add_reader(self._socket.fileno(), on_connection, *args)
+            self._common.connections.watch(self._socket.fileno(), on_connection, *args)
 
     def unwatch(self) -> None:
         """Leave pending connections to the app. Harmless when nothing is watched."""
         if not self._is_closed():
-            self._common.loop.remove_reader(self._socket.fileno())
+            self._common.connections.unwatch(self._socket.fileno())
 
     def refuse(self, answer: bytes) -> int:
         """Accept pending connections, 256 at most, answer them with these bytes, close them, and

@@ -42,6 +42,8 @@ class Effects:
         self._clock = ports.clock
         self._save = save
         self._callbacks = callbacks
+        # The same object for all of thousands of vassals.
+        self._on_connection = callbacks.on_connection
         self._generation = 0
 
     def apply(self, vassal: Vassal, required: Posture, cause: Cause) -> None:
@@ -120,7 +122,7 @@ class Effects:
         if required.connections is Connections.LEFT_TO_THE_APP:
             vassal.listener.unwatch()
         else:
-            vassal.listener.watch(self._callbacks.on_connection, vassal)
+            vassal.listener.watch(self._on_connection, vassal)
 
     def _throttle(self, vassal: Vassal, required: Posture) -> None:
         if not required.throttle:

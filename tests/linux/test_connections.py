@@ -1,0 +1,74 @@
+"""Watches real sockets, as the listeners of sleeping apps."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from emperor.linux.connections import Connections
+from tests.eventually import eventually_async
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+@pytest.fixture
+def pairs() -> Iterator[list[Pair]]:
+    """Some sockets, each with another end."""
+    with ExitStack() as stack:
+        made = [socket.socketpair() for _ in range(3)]
+        for pair in made:
+            for end in pair:
+                stack.enter_context(end)
+        yield made
+
+
+async def test_each_call_is_about_its_own_descriptor(pairs: list[Pair]) -> None:
+    connections, called = Connections(asyncio.get_running_loop()), set[int]()
+    for number, (here, there) in enumerate(pairs):
+        connections.watch(here.fileno(), called.add, number)
+        if number:
+            there.send(b"x")
+    await eventually_async(lambda: called == {1, 2})
+
+
+async def test_a_fault_in_one_call_leaves_the_others(pairs: list[Pair]) -> None:
+    loop = asyncio.get_running_loop()
+    faults: list[str] = []
+    loop.set_exception_handler(lambda _, context: faults.append(str(context["exception"])))
+    connections, called = Connections(loop), list[int]()
+
+    def fail() -> None:
+        connections.unwatch(pairs[0][0].fileno())
+        raise ValueError("a fault")
+
+    connections.watch(pairs[0][0].fileno(), fail)
+    connections.watch(pairs[1][0].fileno(), called.append, 1)
+    for _, there in pairs:
+        there.send(b"x")
+    await eventually_async(lambda: called)
+    assert faults == ["a fault"]
+
+
+async def test_a_number_that_is_used_again_gets_no_old_call(pairs: list[Pair]) -> None:
+    """Both are pending in one turn. The first closes the second, whose number a new one gets."""
+    connections, called = Connections(asyncio.get_running_loop()), list[str]()
+    (first, _), (second, _), (new, _) = pairs
+
+    def replace(here: socket.socket, other: socket.socket) -> None:
+        called.append("replaced")
+        for end in (here, other):
+            connections.unwatch(end.fileno())
+        os.dup2(new.fileno(), other.fileno())
+        connections.watch(other.fileno(), called.append, "a call for nothing")
+
+    connections.watch(first.fileno(), replace, first, second)
+    connections.watch(second.fileno(), replace, second, first)
+    for _, there in pairs[:2]:
+        there.send(b"x")
+    await eventually_async(lambda: called)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert called == ["replaced"]
