@@ -19,6 +19,7 @@ LAYERS = (
     ("handover", "sources", "web"),
     ("config", "permanent", "service"),
     ("cli", "daemon"),
+    ("start",),
 )
 # The model may not import these.
 PURE = PACKAGE / "model"

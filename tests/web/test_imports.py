@@ -7,10 +7,12 @@ import sys
 from typing import Any
 
 _SCRIPT = """
-import json, os, sys
-import emperor.daemon
+import gc, json, os, sys
+from emperor.start import load
+load()
 from aiohttp import connector
 print(json.dumps({
+    "collects": gc.isenabled(),
     "late": sorted({"psutil", "prometheus_client", "pyroute2"} & sys.modules.keys()),
     "certificates": connector._SSL_CONTEXT_VERIFIED.cert_store_stats()["x509"],
     "environment": {name: os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")},
@@ -32,5 +34,6 @@ def imported() -> dict[str, Any]:
 def test_the_daemon_imports_only_what_it_needs_at_once() -> None:
     found = imported()
     assert found["late"] == []
+    assert not found["collects"]
     assert found["certificates"] == 0
     assert found["environment"] == {"SSL_CERT_FILE": "/a/file", "SSL_CERT_DIR": None}
