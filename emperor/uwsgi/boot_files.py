@@ -54,7 +54,8 @@ class BootFiles:
         """A process of the app starts: read its files ahead. Returns the descriptor that it writes
         its files to, where they are not known or old. It belongs to this object."""
         self.forget(spec.domain)
-        if self._folder is None:
+        # Where uWSGI changes its user itself, that user writes the list, and not `identity`.
+        if self._folder is None or spec.drops_to:
             return None
         path = self._folder / spec.domain
         with suppress(OSError):

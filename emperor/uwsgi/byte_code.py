@@ -45,6 +45,10 @@ _FIRST_TO_GO = ("choom", "-n", "1000", "--")
 _LONGEST_OUTCOME = 1 << 14
 # At idle priority it may take long until the program has had so much of the CPU. It may also hang.
 _CPU_SECONDS, _LONGEST_SECONDS = 120.0, 300.0
+_LARGEST_NUMBER = 2**32 - 1
+_LONGEST_REASON = 200
+# Of the code of one app.
+_MOST_OWNERS = 3
 # No domain begins with a dot.
 _GROUP = ".byte-code"
 
@@ -179,11 +183,20 @@ class ByteCompiler:
             ended, printed = await run_modestly(
                 argv, environment, _LONGEST_OUTCOME, _LONGEST_SECONDS
             )
-        try:
-            return msgspec.json.decode(printed, type=Outcome)
-        except ValueError:
-            how = str(ended) if ended else "it cannot be killed"
-            return Outcome(0, 0, 0, f"the program gave no answer: {how}", ())
+        how = str(ended) if ended else "it cannot be killed"
+        return outcome_in(printed) or Outcome(0, 0, 0, f"the program gave no answer: {how}", ())
+
+
+def outcome_in(printed: bytes) -> Outcome | None:
+    """What the program has printed, as far as it can be true; None for anything else."""
+    try:
+        outcome = msgspec.json.decode(printed.splitlines()[-1], type=Outcome)
+    except (ValueError, IndexError):
+        return None
+    if max(outcome.compiled, *outcome.others, 0) > _LARGEST_NUMBER:
+        return None
+    stopped = " ".join(outcome.stopped.split())[:_LONGEST_REASON]
+    return replace(outcome, stopped=stopped, others=outcome.others[:_MOST_OWNERS])
 
 
 def _tell(spec: Spec, outcome: Outcome, seconds: float) -> None:

@@ -57,11 +57,16 @@ def test_files_are_read_into_memory(tmp_path: Path) -> None:
 
 def test_a_user_reads_nothing_that_it_may_not() -> None:
     with public_folder() as folder:
-        closed, seen = dropped(folder / "closed"), dropped(folder / "open")
-        os.chmod(closed, 0o600)
-        begin(_USER, [closed, seen])
+        closed = {dropped(folder / f"{mode:o}"): mode for mode in (0o600, 0o640)}
+        for path, mode in closed.items():
+            os.chmod(path, mode)
+        seen = dropped(folder / "open")
+        groups = os.getgroups()
+        assert 0 in (os.getegid(), *groups)
+        begin(_USER, [*closed, seen])
         eventually(lambda: in_memory(seen))
-        assert not in_memory(closed)
+        assert not [path for path in closed if in_memory(path)]
+        assert os.getgroups() == groups
 
 
 def test_neither_a_pipe_nor_a_link_is_followed(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The files that a boot has read are kept, as far as an app may say so."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,10 @@ def test_a_list_that_is_not_used_is_removed(tmp_path: Path) -> None:
             os.utime(tmp_path / name, (age, age))
     BootFiles(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_an_app_that_changes_its_user_is_not_asked(tmp_path: Path) -> None:
+    assert BootFiles(tmp_path).begin(replace(SPEC, drops_to="uid = 5")) is None
 
 
 def test_nothing_is_asked_without_a_folder() -> None:
