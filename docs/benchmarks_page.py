@@ -1,6 +1,7 @@
 """docs/benchmarks.md: the comparison of all ways of hosting, from docs/figures.json."""
 
 import hashlib
+import math
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -64,7 +65,8 @@ SECTIONS = (
         "Reload of an app under load",
         "A Flask app gets 50 requests each second and is reloaded: by a touch of its ini, by "
         "SIGHUP to uWSGI and gunicorn, and by `tmp/restart.txt` for Passenger. The slowest answer "
-        "is told with the usual time taken off.",
+        "is told with the usual time taken off. After its SIGHUP uWSGI does not find the socket "
+        "that systemd-socket-activate gave it.",
     ),
     Section(
         "peers-restart",
@@ -102,7 +104,7 @@ _HEAD = """\
 `make bench` measures emperord and its peers side by side, in one run, on one machine: in each round
 each way of hosting has its turn, and another one begins. It installs what it needs of the peers. A
 peer that is missing on a machine is named with the reason. `make bench ROWS=NAME` measures one part
-again; the command stands with each part. All of it takes about an hour on a quiet machine.
+again; the command stands with each part.
 
 {machine}
 
@@ -213,19 +215,29 @@ def _machine(figures: Figures) -> str:
 
 def _behind(compared: Mapping[str, Compared]) -> Iterator[str]:
     """The rows in which a peer is better than each way of emperord's."""
+    order = [section.rows for section in SECTIONS]
     none = True
-    for what, row in compared.items():
+    for what, row in sorted(compared.items(), key=lambda each: order.index(each[1].rows)):
         first = best(row)
         ours = {name: side for name, side in row.sides.items() if is_ours(name)}
         if not first or any(is_ours(name) for name in first) or not ours:
             continue
         none = False
         name = min(first)
-        theirs = _figure(row.sides[name].median, row.unit)
+        best_side = row.sides[name]
+        theirs = _figure(best_side.median, row.unit)
         mine = " or ".join(_figure(side.median, row.unit) for side in ours.values())
-        yield _folded(f"- {what}: {name} {theirs}, emperord {mine}", indent="  ")
+        close = any(_overlap(side, best_side) for side in ours.values())
+        remark = "; the spreads overlap" if close else ""
+        yield _folded(f"- {what}: {name} {theirs}, emperord {mine}{remark}", indent="  ")
     if none:
         yield "In none of the rows below."
+
+
+def _overlap(one: Side, other: Side) -> bool:
+    ends = (one.least, one.most, other.least, other.most)
+    least, most, others_least, others_most = (math.nan if end is None else end for end in ends)
+    return least <= others_most and others_least <= most
 
 
 def _section(section: Section, rows: Mapping[str, Compared]) -> Iterator[str]:

@@ -69,10 +69,18 @@ def compared(more_is_better: bool = False, **medians: float) -> Figures:
 
 def test_a_peer_that_wins_is_kept_in_print() -> None:
     text = page(compared(emperord=2.0, rival=1.0))
-    assert f"- {ROW}: rival 1 ms, emperord 2 ms" in text
+    assert f"- {ROW}: rival 1 ms, emperord 2 ms\n" in text
     assert "| **rival** | 1 ms | 1 to 1 ms | 3 |" in text
     assert "| *floor* | 0.5 ms |" in text
     assert "- gone: cannot: no bed" in text
+
+
+def test_a_win_within_the_spread_is_told_as_that() -> None:
+    figures = compared()
+    sides = {"emperord": Side(2.0, 1.5, 4.0, 3), "rival": Side(1.0, 0.5, 1.5, 3)}
+    row = replace(figures.compared[ROW], sides=sides)
+    text = page(replace(figures, compared={ROW: row}))
+    assert f"- {ROW}: rival 1 ms, emperord 2 ms; the spreads overlap\n" in text
 
 
 @pytest.mark.parametrize(
