@@ -19,6 +19,8 @@ with atheris.instrument_imports(include=["emperor"]):
 SEEDS = Path(__file__).with_name("seeds")
 # A target that takes longer has found something.
 LONGEST_SECONDS = 10
+# Python makes no number of more than 4300 digits, which must not be out of reach.
+LONGEST_BYTES = 8192
 
 
 def main(name: str, seconds: str, *options: str) -> None:
@@ -30,7 +32,11 @@ def main(name: str, seconds: str, *options: str) -> None:
     with tempfile.TemporaryDirectory() as corpus:
         for number, example in enumerate(examples):
             Path(corpus, str(number)).write_bytes(example)
-        limits = [f"-max_total_time={seconds}", f"-timeout={LONGEST_SECONDS}", "-max_len=4096"]
+        limits = [
+            f"-max_total_time={seconds}",
+            f"-timeout={LONGEST_SECONDS}",
+            f"-max_len={LONGEST_BYTES}",
+        ]
         atheris.Setup(
             [sys.argv[0], *limits, f"-artifact_prefix={found}/", *options, corpus], target
         )

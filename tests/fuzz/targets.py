@@ -35,6 +35,10 @@ _SOMAXCONN = 4096
 _DECODE = decoder({"uwsgi": UwsgiOptions})
 _TALK = b"[uwsgi]\nsocket = /var/sockets/%n/socket\nfile = /srv/%d/a.py\nidle = 93600\n"
 _RICH = b"[uwsgi]\nprocesses = %k\ninclude = a.ini\nset = a=$(B)@(c)\n[emperor]\nidle = 2h\n"
+_LONG = b"[uwsgi]\nfile = /a.py\nhttp-socket = :%b\nuid = %b\ngid = 1\n" % (
+    b"9" * 2000,
+    b"9" * 4500,
+)
 _STAMP = Stamp(1, 2, 3, 4, 5)
 
 
@@ -147,7 +151,7 @@ _HIT = (
 
 # Each target with the bytes that it begins with.
 TARGETS: dict[str, tuple[Callable[[bytes], None], list[bytes]]] = {
-    "ini": (read_an_ini, [_TALK, _RICH]),
+    "ini": (read_an_ini, [_TALK, _RICH, _LONG]),
     "kept": (read_kept_state, _kept()),
     "pipe": (read_a_pipe, [bytes(message.value for message in Message)]),
     "control": (ask_control, _requests()),
