@@ -132,13 +132,18 @@ class Load:
     def __init__(self, box: Box) -> None:
         self._box = box
 
-    def _sent(self) -> int:
-        return int(self._box.must("cat", f"{PLACE}/sent") or 0)
+    def _number(self, name: str) -> int:
+        return int(self._box.must("cat", f"{PLACE}/{name}") or 0)
 
     def go_on(self) -> None:
-        """Wait until some more requests were sent."""
-        goal = self._sent() + 25
-        eventually(lambda: self._sent() >= goal, what=f"{goal} requests were sent")
+        """Wait until some more requests were sent, and those before them were answered: nginx asks
+        six times for a sleeping app, so a request survives as many crashes and no more."""
+        before = self._number("sent")
+        goal = before + 25
+        eventually(lambda: self._number("sent") >= goal, what=f"{goal} requests were sent")
+        eventually(
+            lambda: self._number("answered") >= before, what=f"{before} requests were answered"
+        )
 
 
 @contextmanager
@@ -146,7 +151,8 @@ def under_load(box: Box, awake: Collection[str], asleep: Collection[str] = ()) -
     """Visitors come to these apps, which must be NOTED, until the block ends, most of them to the
     awake ones. In the end each request was answered with 200, and ran once."""
     load = Load(box)
-    write(box, f"{PLACE}/sent", "0")
+    for name in ("sent", "answered"):
+        write(box, f"{PLACE}/{name}", "0")
     write(box, f"{PLACE}/visitors.py", Path(__file__).with_name("visitors.py").read_text())
     visitors = (f"{PLACE}/visitors.py", PLACE, ",".join(awake), ",".join(asleep))
     with box.start("/usr/bin/python3", *visitors) as process:

@@ -27,13 +27,16 @@ PATIENCE_SECONDS = 60
 
 
 class Visitors:
-    """`failed` lists the requests that were not answered with 200."""
+    """`failed` lists the requests that were not answered with 200. `sent` and `answered` in the
+    folder are the number of the last request, and of the last before the first open one."""
 
     def __init__(self, folder: Path, awake: list[str], asleep: list[str]) -> None:
         self._folder = folder
         self._per_second = PER_SECOND * len(awake)
         self._awake = cycle(awake)
         self._asleep = cycle(asleep or awake)
+        self._open: set[int] = set()
+        self._lock = threading.Lock()
         self.failed: list[str] = []
         self.sent = 0
         self.seconds = 0.0
@@ -49,10 +52,12 @@ class Visitors:
             if signal.sigtimedwait(enough, max(0.0, pause)):
                 break
             host = next(self._asleep if number % SELDOM == 0 else self._awake)
+            with self._lock:
+                self._open.add(number)
+                self.sent = number
+                (self._folder / "sent").write_text(str(number))
             visits.append(threading.Thread(target=self._visit, args=(number, host)))
             visits[-1].start()
-            self.sent = number
-            (self._folder / "sent").write_text(str(number))
         self.seconds = time.monotonic() - began
         for visit in visits:
             visit.join()
@@ -64,6 +69,10 @@ class Visitors:
             status = repr(error)
         if status != "200":
             self.failed.append(f"{number} of {host}: {status}")
+        with self._lock:
+            self._open.remove(number)
+            answered = min(self._open, default=self.sent + 1) - 1
+            (self._folder / "answered").write_text(str(answered))
 
     def _ask(self, number: int, host: str) -> str:
         connection = http.client.HTTPConnection("127.0.0.1", timeout=PATIENCE_SECONDS)
@@ -72,10 +81,10 @@ class Visitors:
         try:
             connection.request(method, path, body, {"Host": host})
             reply = connection.getresponse()
-            reply.read()
+            body = reply.read()
         finally:
             connection.close()
-        return str(reply.status)
+        return "200" if reply.status == 200 else f"{reply.status} {body[:200]!r}"
 
 
 def main(folder: str, awake: str, asleep: str = "") -> None:
