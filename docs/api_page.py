@@ -16,7 +16,10 @@ from emperor.model.problem import Problem, ProblemCode
 from emperor.model.refusal import MEANING as REASONS
 from emperor.model.seats import BURST, MOST_PER_TENANT, PER_SECOND
 from emperor.model.status import (
+    Base,
+    BasesReport,
     EmperorStatus,
+    LeftOut,
     Level,
     LimitHits,
     Refused,
@@ -42,7 +45,7 @@ WIDTH = 100
 RECORDS = (
     Report, EmperorStatus, VassalStatus, Refused, LimitHits, VassalDetail, Wake, Stop,
     TransitionEvent,
-    SettingsInEffect, SettingInEffect, UpgradeAccepted, Problem,
+    SettingsInEffect, SettingInEffect, BasesReport, Base, LeftOut, UpgradeAccepted, Problem,
 )  # fmt: skip
 _SCALARS = {str: "string", int: "integer", float: "number", datetime: "time"}
 

@@ -25,11 +25,11 @@ from emperor.linux.lock import Note
 from emperor.linux.log_bound import LogBound
 from emperor.linux.maintenance_note import maintenance_file, state_dir
 from emperor.linux.orphans import Reaper
-from emperor.linux.queues import queue_length
+from emperor.linux.queues import measured_queue
 from emperor.linux.watch import Changes, FolderWatch
 from emperor.model.daemon_record import Outdated, outdated
 from emperor.model.duration import format_duration
-from emperor.model.ports import Listener, Ports, QueueLength, Runtime, Store
+from emperor.model.ports import Ports, Runtime, Store
 from emperor.model.settings import Settings
 from emperor.model.snapshot import decoder
 from emperor.permanent import permanent_objects
@@ -68,8 +68,6 @@ from emperor.web.stand_in import Post, Question, Reply, relieve, stand_in
 
 log = logging.getLogger("emperord.service")
 
-# Where the kernel does not tell the length of a queue, a herd is released in batches of this size.
-_UNKNOWN_QUEUE = QueueLength(pending=0, capacity=128)
 # For the rest of the stop, after the last process was killed.
 _AFTER_STOPPING_SECONDS = 15.0
 # A client that does not read its answer delays an upgrade by no more than this.
@@ -107,7 +105,8 @@ class Service:
         place = Place(self._copies, bounds)
         resolver = Resolver(uwsgi, settings.vassals_dir, self._gate, place=place)
         reader = UwsgiReader(settings, self._accounts, resolver, somaxconn(), self._defaults)
-        self._runtimes = (uwsgi_runtime(uwsgi, settings, reader, bounds, self._defaults),)
+        of_uwsgi, self._bases = uwsgi_runtime(uwsgi, settings, reader, bounds, self._defaults)
+        self._runtimes = (of_uwsgi,)
         ports = _ports(settings, self._runtimes, self._inherited.bag, loop)
         self._governor = Governor(settings, ports, self._events)
         self._folder = VassalFolder(settings, self._governor, reader, tasks, _notes(settings))
@@ -115,22 +114,21 @@ class Service:
         self._spare_time = SpareTime(self._governor.vassals, compile_app, loop, tasks)
         self._provisioner = Provisioner(settings, self._governor, self._gate, tasks)
         hosts = Hosts(self._governor.vassals, self._folder)
-        pacer = Pacer(self._measure, tasks)
+        pacer = Pacer(measured_queue, tasks)
         provide = self._provisioner.provide
         self._activation = Activation(settings, self._governor, pacer, hosts, provide)
         admission = self._activation.admission
-        self._reporter = Reporter(settings, self._governor, hosts, self._measure, admission)
+        self._reporter = Reporter(settings, self._governor, hosts, measured_queue, admission)
         self._reporter.limit_hits = partial(
             limit_hits, bounds.groups, self._accounts, turned_away=admission.hits
         )
-        self._status_line = StatusLine(
-            self._governor.vassals, self._folder.refused, loop, self._notifier.status
-        )
+        self._reporter.bases = self._bases
+        vassals, refused = self._governor.vassals, self._folder.refused
+        self._status_line = StatusLine(vassals, refused, loop, self._notifier.status)
         self._start_times = StartTimes()
         self._drain = Drain(settings.run_dir, boot_id())
         self._health = Health(self._drain)
-        self._upgrading = asyncio.Lock()
-        self._stop = asyncio.Event()
+        self._upgrading, self._stop = asyncio.Lock(), asyncio.Event()
         self._posts: list[Post] = []
         self._is_rescanning = self._must_rescan = False
 
@@ -166,6 +164,7 @@ class Service:
         """Go on with the vassals of an earlier daemon, make the others, and listen. Returns whether
         an earlier daemon left vassals."""
         settings = self._settings
+        self._bases.make()
         stack.callback(FolderWatch(settings.vassals_dir, self._loop, self._changed).close)
         readers = (self._governor.on_printed, self._reporter.printed.notify)
         logs = LogBound(settings.log_dir, settings.log_max_size, self._loop, *readers)
@@ -249,6 +248,7 @@ class Service:
         await stop_all(self._governor, hurry, self._expect_exits)
         self._status_line.cancel()
         await kept
+        await self._bases.close()
         await asyncio.to_thread(self._groups.close)
         if killed := await asyncio.to_thread(self._reaper.end):
             log.info("killed %d processes that the apps have left", killed)
@@ -337,17 +337,6 @@ class Service:
             log.exception("cannot read the folder of inis: a fault in emperord")
         finally:
             self._is_rescanning = False
-
-    async def _measure(self, listener: Listener) -> QueueLength:
-        if listener.fd < 0:  # closed meanwhile: no queue can overflow
-            return _UNKNOWN_QUEUE
-        try:
-            return await queue_length(listener.fd)
-        except OSError as error:
-            log.warning(
-                "cannot measure a queue: %s", error.strerror or "the kernel does not answer"
-            )
-            return _UNKNOWN_QUEUE
 
     async def _feed_watchdog(self) -> None:
         """Send signs of life. A loop that hangs sends none, and systemd restarts the daemon."""

@@ -21,6 +21,7 @@ from tests.nginx_server import Nginx
 
 BIN = Path(sys.executable).parent
 APPS = Path(__file__).parent / "apps"
+SPARES = 2  # of a base that no app is being forked from
 
 # Runs a command whose stderr is that file.
 Launch = Callable[[Sequence[str], IO[bytes]], "subprocess.Popen[bytes]"]
@@ -43,6 +44,13 @@ class UnixConnection(HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
+
+
+def _is_base(process: psutil.Process) -> bool:
+    try:
+        return process.name() == "emperord-base"
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _launch(command: Sequence[str], stderr: IO[bytes]) -> "subprocess.Popen[bytes]":
@@ -228,11 +236,24 @@ class Daemon:
 
     @property
     def fds(self) -> int:
-        """How many descriptors the daemon has open."""
+        """How many descriptors the daemon has open, when its base is ready."""
+        eventually(self._has_spares, alive=[self.process], what="its base is ready")
         return psutil.Process(self.process.pid).num_fds()
 
     def children(self) -> list[psutil.Process]:
-        """All live descendants of the daemon."""
+        """All live descendants of the daemon but its base."""
+        return [child for child in self._descendants() if not _is_base(child)]
+
+    def bases(self) -> list[psutil.Process]:
+        """The base and its spares."""
+        return [child for child in self._descendants() if _is_base(child)]
+
+    def _has_spares(self) -> bool:
+        _, answer = self.call("GET", "/v1/bases")
+        can_have_none = bool(answer["why_none"])
+        return can_have_none or [base["spares"] for base in answer["bases"]] == [SPARES]
+
+    def _descendants(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def _answers(self) -> bool:

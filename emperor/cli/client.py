@@ -18,7 +18,7 @@ from emperor.cli.failure import Failed, NoSuchVassal, Unreachable
 from emperor.cli.records import parse
 from emperor.model.problem import Problem, ProblemCode
 from emperor.model.seats import MOST_PER_TENANT
-from emperor.model.status import EmperorStatus, SettingsInEffect, VassalDetail
+from emperor.model.status import BasesReport, EmperorStatus, SettingsInEffect, VassalDetail
 
 # A healthy daemon answers within milliseconds, 10,000 vassals within a second.
 ANSWER_SECONDS = 10.0
@@ -63,6 +63,11 @@ class Client:
         """The settings of the daemon."""
         async with self._request("GET", "settings", ANSWER_SECONDS) as response:
             return parse(SettingsInEffect, await response.read())
+
+    async def bases(self) -> BasesReport:
+        """The preloaded interpreters."""
+        async with self._request("GET", "bases", ANSWER_SECONDS) as response:
+            return parse(BasesReport, await response.read())
 
     async def host(self, host: str) -> VassalDetail:
         """All about the vassal that answers for a host. Raises NoSuchVassal too."""

@@ -35,6 +35,7 @@ def facts(detail: VassalDetail, now: datetime) -> list[tuple[str, str]]:
         ("closed", _closed(status, now)),
         ("woken", _woken(detail.wake, now)),
         ("took", phases(detail.wake)),
+        ("started", detail.started or ""),
         ("last hit", status.last_hit_at and f"{since(status.last_hit_at, now)} ago"),
         ("waiting", _waiting(status)),
         ("stopped", _stopped(detail.last_stop, now)),

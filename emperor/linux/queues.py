@@ -4,6 +4,7 @@ One socket is asked for by its inode in 0.2 ms; a dump of 10,000 takes pyroute2 
 """
 
 import asyncio
+import logging
 import os
 import socket
 import struct
@@ -11,8 +12,12 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from emperor.model.ports import QueueLength
+from emperor.model.ports import Listener, QueueLength
 
+log = logging.getLogger("emperord.queues")
+
+# Where the kernel does not tell the length of a queue, a herd is released in batches of this size.
+_UNKNOWN = QueueLength(pending=0, capacity=128)
 # The kernel answers before sendto(2) returns; a reply that is not there by then never comes.
 LIMIT_SECONDS = 1.0
 
@@ -21,6 +26,17 @@ _SOCKETS = "pyroute2.netlink.nlsocket"
 # A cookie of all ones asks for the inode whatever its cookie is (INET_DIAG_NOCOOKIE).
 _ANY_COOKIE = 2**64 - 1
 _HEADER_BYTES = 16
+
+
+async def measured_queue(listener: Listener) -> QueueLength:
+    """The queue of a listener; a small one where the kernel does not tell."""
+    if listener.fd < 0:  # closed meanwhile: no queue can overflow
+        return _UNKNOWN
+    try:
+        return await queue_length(listener.fd)
+    except OSError as error:
+        log.warning("cannot measure a queue: %s", error.strerror or "the kernel does not answer")
+        return _UNKNOWN
 
 
 async def queue_length(fd: int) -> QueueLength:

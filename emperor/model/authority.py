@@ -36,6 +36,7 @@ class Operation(Enum):
     MAINTENANCE_ON = "maintenance-on"
     MAINTENANCE_OFF = "maintenance-off"
     SETTINGS = "settings"
+    BASES = "bases"
     RESCAN = "rescan"
     UPGRADE = "upgrade"
     DRAIN = "drain"
@@ -51,6 +52,7 @@ _WORDS = {
     Operation.MAINTENANCE_ON: "begin a maintenance",
     Operation.MAINTENANCE_OFF: "end a maintenance",
     Operation.SETTINGS: "show the settings of emperord",
+    Operation.BASES: "show the bases of apps",
     Operation.RESCAN: "read the folder of inis again",
     Operation.UPGRADE: "upgrade emperord",
 }
@@ -69,6 +71,7 @@ SCOPE: dict[Operation, Scope] = {
     Operation.MAINTENANCE_ON: Scope.CLOSED_VASSAL,
     Operation.MAINTENANCE_OFF: Scope.CLOSED_VASSAL,
     Operation.SETTINGS: Scope.DAEMON,
+    Operation.BASES: Scope.DAEMON,
     Operation.RESCAN: Scope.DAEMON,
     Operation.UPGRADE: Scope.DAEMON,
     Operation.DRAIN: Scope.DAEMON,

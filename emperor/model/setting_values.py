@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emperor.model.duration import format_duration, parse_duration
-from emperor.model.spec import Activation, OnChange, Repeat
+from emperor.model.spec import Activation, Bases, OnChange, Repeat
 
 # A stop takes stop-timeout and some seconds, and systemd is told how long that is.
 LONGEST_SECONDS = 86_400.0
@@ -58,10 +58,12 @@ def boolean(text: str) -> bool:
         raise ValueError("must be true or false") from None
 
 
-def one_of(kind: type[Activation] | type[OnChange] | type[Repeat]) -> Callable[[str], Any]:
+def one_of(
+    kind: type[Activation] | type[Bases] | type[OnChange] | type[Repeat],
+) -> Callable[[str], Any]:
     """A parser for the values of an enumeration."""
 
-    def parse(text: str) -> Activation | OnChange | Repeat:
+    def parse(text: str) -> Enum:
         try:
             return kind(text)
         except ValueError:

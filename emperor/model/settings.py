@@ -31,7 +31,7 @@ from emperor.model.setting_values import (
     uid_of,
     whole_seconds,
 )
-from emperor.model.spec import Activation, OnChange, Repeat
+from emperor.model.spec import Activation, Bases, OnChange, Repeat
 
 SECTION = "emperord"
 
@@ -53,6 +53,7 @@ class Settings:
     uwsgi_binary: Path | None
     pythons: tuple[Python, ...]
     python_home: Path | None
+    bases: Bases
     activation: Activation
     idle: int
     need_app: bool
@@ -140,6 +141,8 @@ KEYS = (
         spelled_pythons),
     Key("python-home", "", "DIR", optional_path,
         "home or virtualenv of apps that name none; by default the system's Python"),
+    Key("bases", "auto", "WAY", one_of(Bases),
+        "auto: apps are forked from a preloaded interpreter if they can be; off: never"),
     Key("activation", "fallback", "WAY", one_of(Activation),
         "fallback: requests wait for a boot in emperord; socket: on the socket"),
     Key("idle", "26h", "TIME", whole_seconds,

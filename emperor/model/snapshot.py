@@ -52,7 +52,8 @@ class ProcessRef:
     by the inode of its end of the pipe. `stop_heard_by` are the pids of the workers that were
     there when the process was told to stop, None before. `copy` is the path of the copy that it
     reads instead of its definition; empty: it reads the definition itself. `group` is the name of
-    its control group, empty where it has none. The process keeps the reference up to date.
+    its control group, empty where it has none. `way` says how it was started, for people; empty
+    where an earlier version did so. The process keeps the reference up to date.
     """
 
     runtime: str
@@ -63,6 +64,7 @@ class ProcessRef:
     stop_heard_by: tuple[int, ...] | None = None
     copy: str = ""
     group: str = ""
+    way: str = ""
 
 
 @dataclass(frozen=True, slots=True)

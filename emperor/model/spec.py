@@ -32,6 +32,13 @@ class Repeat(Enum):
     SAFE = "safe"
 
 
+class Bases(Enum):
+    """Whether apps are forked from preloaded interpreters where that can be."""
+
+    AUTO = "auto"
+    OFF = "off"
+
+
 class WireProtocol(Enum):
     """What an app speaks on its socket. TLS: any protocol, encrypted."""
 

@@ -200,6 +200,9 @@ class VassalDetail:
     places: int | None = None
     """places to boot for the apps of its user: `max-starting`, or one less where other users have
     apps; null: as for `places_taken`"""
+    started: str | None = None
+    """`forked from a base`, or `by exec` with the reason why not, as an option of the ini; null: it
+    does not run, or an earlier version of emperord started it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,3 +315,45 @@ def as_json(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return value.value if isinstance(value, Enum) else value
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A module that a base does not hold."""
+
+    module: str
+    """name of the module"""
+    why: str
+    """why it was left out"""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A preloaded interpreter, from which apps are forked."""
+
+    python: str
+    """path of its Python"""
+    pid: int
+    """process id"""
+    made_at: datetime
+    """when it was made"""
+    spares: int
+    """processes that it has forked, and that wait for an app"""
+    apps: int
+    """apps that were forked from it until now"""
+    pss_bytes: int | None
+    """its memory and that of its spares; what they share with apps counts in part; null: unknown"""
+    modules: tuple[str, ...]
+    """the modules that it holds"""
+    left_out: tuple[LeftOut, ...]
+    """the modules that could not be imported"""
+
+
+@dataclass(frozen=True, slots=True)
+class BasesReport:
+    """All bases."""
+
+    bases: tuple[Base, ...]
+    """each base that can fork apps"""
+    why_none: str | None
+    """why there can be none; null: there can be some"""

@@ -25,9 +25,10 @@ from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.homes import shows_packages_of_system
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import HOMES, Ini, Option, refers
+from emperor.uwsgi.loops import is_gevent
 from emperor.uwsgi.places import places
 from emperor.uwsgi.pythons import named_home
-from emperor.uwsgi.spec import APPS, MOUNTED_FILES, is_gevent
+from emperor.uwsgi.spec import APPS, MOUNTED_FILES
 
 _LOOKER = Path(__file__).with_name("app_source.py")
 _LONGEST_ANSWER = 1 << 16

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import ONE_PER_CORE, WORKERS, Ini, Option, is_computed, leading_number
+from emperor.uwsgi.loops import is_gevent
 from emperor.uwsgi.programs import Where, judged
-from emperor.uwsgi.spec import is_gevent
 
 _COMMAND = re.compile(r"@\(exec://(?P<command>.*)\)")
 _ECHO = re.compile(r"echo\s+(?P<text>[\w+-]+)")

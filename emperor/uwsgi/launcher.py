@@ -1,24 +1,18 @@
 """Starts vassals as uWSGI processes: argv, environment, pipe, log and process put together."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from weakref import WeakSet
 
 from emperor.linux.accounts import Memberships, Registered, group_id, own_user
-from emperor.linux.groups import ControlGroup, entering, group_name
+from emperor.linux.groups import ControlGroup, group_name
 from emperor.linux.holders import holder_of
 from emperor.linux.log_owner import has_no_room
 from emperor.linux.orphans import Family
-from emperor.linux.processes import (
-    LedProcess,
-    Spawner,
-    as_identity,
-    leader_with_socket,
-)
+from emperor.linux.processes import LedProcess, leader_with_socket
 from emperor.model.ports import (
     CannotLaunch,
     Exit,
@@ -41,6 +35,7 @@ from emperor.uwsgi.options import uwsgi_options
 from emperor.uwsgi.pipe import Pipe
 from emperor.uwsgi.process import SpawnEvents, UwsgiProcess, mark_of
 from emperor.uwsgi.pythons import own_python_home
+from emperor.uwsgi.start import Start, Starter
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +74,7 @@ class UwsgiLauncher:
         self,
         uwsgi: Path,
         settings: Settings,
-        spawner: Spawner,
+        starter: Starter,
         bounds: Bounds,
         defaults: DefaultsFile,
     ) -> None:
@@ -93,10 +88,10 @@ class UwsgiLauncher:
         self._copies = copies_of(settings)
         self._boot_files = BootFiles.of(settings, os.environ)
         self._log_dir = settings.log_dir
-        self._loop = spawner.loop
+        self._loop = starter.spawner.loop
         self._processes: WeakSet[UwsgiProcess] = WeakSet()
-        self._family = Family(spawner.loop)
-        self._spawner = spawner
+        self._family = Family(self._loop)
+        self._starter = starter
 
     def prepare(
         self,
@@ -247,27 +242,39 @@ class UwsgiLauncher:
             self._door.refuse(spec.identity)
             if another := self._registered.why_another(spec.identity):
                 raise CannotLaunch(f"cannot start the app: {another}; touch its ini")
-            command = as_identity(spec.identity, command, no_new_privs=spec.no_new_privs)
         limits = self._bounds.limits_of(spec)
-        open_files = self._bounds.open_files_of(limits)
-        entrances = passed.group.entrances if passed.group else ()
-        command = entering(entrances, open_files, limits.nice, command)
-        env = environment(spec, spec.identity or self._user, os.environ, mark_of(ref).variable)
+        user = spec.identity or self._user
+        env = environment(spec, user, os.environ, mark_of(ref).variable)
+        fds = {**fds, LISTENER_FD: passed.listener.fd, **passed.inherited.fds}
+        if (told := self._boot_files.begin(spec)) is not None:
+            fds[max(fds) + 1] = told
+            env[VARIABLE] = str(max(fds))
+            on_exit = partial(self._exited, spec.domain, on_exit)
+        start = Start(
+            command=command,
+            environment=env,
+            home=options.home or home,
+            folder=self._vassals,
+            identity=spec.identity,
+            no_new_privs=spec.no_new_privs,
+            open_files=self._bounds.open_files_of(limits),
+            nice=limits.nice,
+            entrances=passed.group.entrances if passed.group else (),
+            fds=fds,
+            by_exec=spec.drops_to or options.by_exec,
+        )
         try:
             if passed.group is not None:
                 passed.group.make(limits)
-            with _in_folder(self._vassals):
-                fds = {**fds, LISTENER_FD: passed.listener.fd, **passed.inherited.fds}
-                if (told := self._boot_files.begin(spec)) is not None:
-                    fds[max(fds) + 1] = told
-                    env[VARIABLE] = str(max(fds))
-                    on_exit = partial(self._exited, spec.domain, on_exit)
-                process = self._spawner.spawn(command, env, fds, on_exit)
+            return self._starter.start(start, on_exit, partial(_note_way, ref))
         except OSError as error:
             raise CannotLaunch(f"cannot spawn {command[0]}: {error.strerror}") from error
         finally:
             passed.inherited.close()
-        return process
+
+
+def _note_way(ref: ProcessRef, way: str) -> None:
+    ref.way = way
 
 
 def _why_unusable(binary: str) -> str:
@@ -282,17 +289,3 @@ def _why_unusable(binary: str) -> str:
 
 def _cannot_spawn_again(_fds: Mapping[int, int], _on_exit: Callable[[Exit], None]) -> LedProcess:
     raise CannotLaunch("cannot spawn a process that an earlier emperord spawned")
-
-
-@contextmanager
-def _in_folder(folder: Path) -> Iterator[None]:
-    """Change the daemon's own folder for a moment, since posix_spawn(3) cannot set that of the
-    child. Raises CannotLaunch."""
-    try:
-        os.chdir(folder)
-    except OSError as error:
-        raise CannotLaunch(f"cannot enter {folder}: {error.strerror}") from error
-    try:
-        yield
-    finally:
-        os.chdir("/")

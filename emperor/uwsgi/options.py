@@ -63,7 +63,9 @@ class UwsgiOptions(RuntimeOptions):
     the choice to uWSGI. `defaults` is the digest of the file of defaults that uWSGI reads before
     the ini, if it is not empty. `can_pause`: its workers handle one request at once, in the loop
     of uWSGI, which can be paused. `vacuums`: its end deletes files by their paths, which a
-    successor may have made anew. `pidfiles` are where it may write its pid."""
+    successor may have made anew. `pidfiles` are where it may write its pid. `home` is the home of
+    Python that the ini names, empty for none. `by_exec` is why the app cannot be forked from a
+    base, as an option of its ini, empty if it can."""
 
     name: Literal["uwsgi"] = "uwsgi"
     socket_option: str = "socket"
@@ -78,6 +80,8 @@ class UwsgiOptions(RuntimeOptions):
     vacuums: bool = False
     counts_workers: bool = False
     pidfiles: tuple[str, ...] = ()
+    home: str = ""
+    by_exec: str = ""
 
     @property
     def reports_loading(self) -> bool:

@@ -14,8 +14,9 @@ from emperor.model.domain import is_domain
 from emperor.model.limits import BY_NAME
 from emperor.model.setting_values import boolean
 from emperor.model.settings import KEYS, Settings
-from emperor.model.spec import Identity, OnChange, Spec
+from emperor.model.spec import Bases, Identity, OnChange, Spec
 from emperor.uwsgi.command import BEHIND_INI
+from emperor.uwsgi.forkable import why_by_exec
 from emperor.uwsgi.identity import (
     ROOT,
     Accounts,
@@ -37,10 +38,11 @@ from emperor.uwsgi.ini import (
     split_names,
     with_declared,
 )
+from emperor.uwsgi.loops import GREENLETS, OTHER_LOOPS, is_gevent
 from emperor.uwsgi.options import PACKET_BYTES, UwsgiOptions, shared
 from emperor.uwsgi.own_limits import own_limits
 from emperor.uwsgi.places import places
-from emperor.uwsgi.pythons import binary_of, python_home_of
+from emperor.uwsgi.pythons import binary_of, named_home, python_home_of
 from emperor.uwsgi.sockets import Socket, refuse_path, socket_of
 from emperor.uwsgi.users import users_of
 
@@ -49,8 +51,8 @@ _OVERRIDES = {
     key.name: key
     for key in KEYS
     if key.name in {
-        "activation", "backlog", "byte-compile", "idle", "need-app", "no-new-privs", "on-change",
-        "repeat", "start-timeout", "stop-timeout",
+        "activation", "backlog", "bases", "byte-compile", "idle", "need-app", "no-new-privs",
+        "on-change", "repeat", "start-timeout", "stop-timeout",
     }
 }  # fmt: skip
 _TIMEOUTS = frozenset({"start-timeout", "stop-timeout"})
@@ -58,9 +60,8 @@ EMPEROR_KEYS = frozenset(_OVERRIDES) | BY_NAME.keys() | {
     "allow-root", "always", "uid", "gid", "aliases", "python", "python-home", "uwsgi-binary",
 }  # fmt: skip
 
-_GREENLETS = frozenset({"gevent", "async"})
 # The least number of each option; 0 for all others. The largest is that of C's int.
-_LEAST = dict.fromkeys(WORKERS, 1) | dict.fromkeys(_GREENLETS, 2)
+_LEAST = dict.fromkeys(WORKERS, 1) | dict.fromkeys(GREENLETS, 2)
 _LARGEST = 2**31 - 1
 _USERS = frozenset({"uid", "gid", "add-gid", "immediate-uid", "immediate-gid"})
 # Processes beside the workers. They would run twice, or cannot, while a successor boots.
@@ -77,11 +78,6 @@ ROUTERS = frozenset({
     "sslrouter", "sslrouter2",
 })  # fmt: skip
 _SINGLE = HELPERS | ROUTERS | SHARED_SOCKETS | {"udp", "zerg-server", "flock", "flock2"}
-# Workers with these have another loop, which no pause reaches.
-_OTHER_LOOPS = _GREENLETS | {
-    "loop", "asyncio", "tornado", "greenlet", "ugreen", "fiber", "coroae", "worker-exec",
-    "worker-exec2",
-}  # fmt: skip
 # What vacuum() of core/uwsgi.c deletes by its path, whosoever it is by then. Of the request sockets
 # it deletes those that it has bound itself, also where a successor has taken them over.
 _PIDFILES = frozenset({"pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2"})
@@ -173,8 +169,26 @@ def _runtime(ini: Ini, settings: Settings, socket: Socket, idle: int, binary: st
             can_pause=_can_pause(last),
             vacuums=_vacuums(last, socket.foreign),
             pidfiles=_pidfiles(last, str(settings.vassals_dir)),
+            home=_home(ini, str(settings.vassals_dir)),
+            by_exec=_by_exec(ini, settings, binary),
         )
     )
+
+
+def _home(ini: Ini, start: str) -> str:
+    """The home of Python that the ini names for a uWSGI that starts in the folder `start`, where we
+    know it; empty for none."""
+    named = named_home(ini)
+    if named is None or not named.value or refers(named.value):
+        return ""
+    return os.path.normpath(os.path.join(places(ini.last, start).folder or "/", named.value))
+
+
+def _by_exec(ini: Ini, settings: Settings, binary: str) -> str:
+    """For which option the app cannot be forked from a base; empty if it can be."""
+    if binary:
+        return f"uwsgi-binary = {binary}"
+    return "bases = off" if settings.bases is Bases.OFF else why_by_exec(ini)
 
 
 def _idle(ini: Ini, settings: Settings, of_uwsgi: Option | None) -> int:
@@ -246,7 +260,7 @@ def _refuse_no_workers(ini: Ini, last: Mapping[str, Option]) -> None:
 def _refuse_no_greenlets(gevent: Option, ini: Ini) -> None:
     """Raise BrokenIni if a worker could handle no request. The loop needs `async` of 2 or more,
     which `gevent` sets too (plugins/gevent)."""
-    greenlets = ini.last_of(_GREENLETS) or gevent
+    greenlets = ini.last_of(GREENLETS) or gevent
     cure = "write the number of requests that each one may handle at once, as gevent = 100"
     if greenlets is gevent and gevent.key == "loop":
         cause = "loop = gevent alone handles one request at once, which its loop refuses"
@@ -267,11 +281,6 @@ def _declared_workers(ini: Ini) -> Option | None:
     """The last option with the number of workers, in the ini or in an option that it declares."""
     workers = [option for option in with_declared(ini) if option.key in WORKERS]
     return workers[-1] if workers else None
-
-
-def is_gevent(last: Mapping[str, Option]) -> bool:
-    """Whether the loop of gevent runs the app. `last` has the last option of each key."""
-    return "gevent" in last or ("loop" in last and last["loop"].value == "gevent")
 
 
 def _nothing(option: Option) -> str:
@@ -296,7 +305,7 @@ def _can_pause(last: Mapping[str, Option]) -> bool:
     requests (wsgi_req_setup of core/utils.c)."""
     threads = last.get("threads")
     is_single = threads is None or (not is_computed(threads) and leading_number(threads.value) <= 1)
-    return is_single and _OTHER_LOOPS.isdisjoint(last)
+    return is_single and OTHER_LOOPS.isdisjoint(last)
 
 
 def _pidfiles(last: Mapping[str, Option], start: str) -> tuple[str, ...]:

@@ -89,6 +89,10 @@ class Control:
         """The settings in effect."""
         return _json(self._reporter.settings_in_effect())
 
+    async def bases(self, _request: web.Request, _caller: Caller) -> web.Response:
+        """The preloaded interpreters."""
+        return _json(await asyncio.to_thread(self._reporter.bases_report))
+
     async def vassal(self, request: web.Request, caller: Caller) -> web.Response:
         """One vassal in detail, also while it stops because its ini is gone."""
         domain = request.match_info["domain"]

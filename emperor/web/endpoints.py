@@ -9,6 +9,7 @@ from typing import Protocol
 from emperor.model.authority import SCOPE, Caller, Operation, Scope, Verdict
 from emperor.model.problem import ProblemCode
 from emperor.model.status import (
+    BasesReport,
     EmperorStatus,
     Report,
     SettingsInEffect,
@@ -58,6 +59,10 @@ ENDPOINTS = (
         "GET", "/v1/settings", Control.settings, Operation.SETTINGS,
         "The settings that the daemon has read, from its file and its command line.",
         SettingsInEffect,
+    ),
+    Endpoint(
+        "GET", "/v1/bases", Control.bases, Operation.BASES,
+        "The preloaded interpreters, from which apps are forked.", BasesReport,
     ),
     Endpoint(
         "GET", "/v1/vassals/{domain:[^/]*}", Control.vassal, Operation.DETAIL,

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from emperor import __version__
+from emperor.bases.bases import Bases, BaseState
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.groups import ControlGroups, tenant_of
 from emperor.linux.log_owner import read_end
-from emperor.linux.usage import Usage, usage
+from emperor.linux.usage import Usage, proportional_memory, usage
 from emperor.model.admission import Admission, Limit
 from emperor.model.authority import Caller
 from emperor.model.claims import told_of_aliases
@@ -21,7 +22,10 @@ from emperor.model.ports import Listener, QueueLength
 from emperor.model.settings import Settings, spelled
 from emperor.model.spec import Stamp
 from emperor.model.status import (
+    Base,
+    BasesReport,
     EmperorStatus,
+    LeftOut,
     LimitHits,
     Refused,
     Report,
@@ -76,6 +80,7 @@ class Reporter:
         self.printed = Subscribers()
         # What those tenants have reached until now that exist for a caller.
         self.limit_hits: Callable[[Caller], tuple[LimitHits, ...]] = lambda _: ()
+        self.bases: Bases | None = None
 
     def emperor(self, draining_since: datetime | None) -> EmperorStatus:
         """The daemon itself."""
@@ -94,6 +99,26 @@ class Reporter:
         """The settings of the daemon."""
         spelling = spelled(self._settings)
         return SettingsInEffect(tuple(SettingInEffect(*item) for item in spelling.items()))
+
+    def bases_report(self) -> BasesReport:
+        """The preloaded interpreters."""
+        if self.bases is None:
+            return BasesReport((), "this daemon makes none")
+        states = tuple(self._base(state) for state in self.bases.states())
+        return BasesReport(states, self.bases.why_none or None)
+
+    def _base(self, state: BaseState) -> Base:
+        left_out = (LeftOut(*item) for item in sorted(state.left_out.items()))
+        return Base(
+            python=state.python,
+            pid=state.pid,
+            made_at=self._wall(state.made),
+            spares=len(state.spares),
+            apps=state.forks,
+            pss_bytes=proportional_memory([state.pid, *state.spares]),
+            modules=state.modules,
+            left_out=tuple(left_out),
+        )
 
     async def report(self, draining_since: datetime | None, caller: Caller) -> Report:
         """Everything that exists for the caller, vassals by name."""
@@ -172,6 +197,7 @@ class Reporter:
             log_tail=tail(log, reader) if is_told else (),
             places_taken=share.taken if share else None,
             places=share.most if share else None,
+            started=(vassal.lead.process.ref.way or None) if vassal.lead else None,
         )
 
     def log_of(self, vassal: Vassal) -> str:

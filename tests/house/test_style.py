@@ -15,6 +15,7 @@ PACKAGE = ROOT / "emperor"
 LAYERS = (
     ("model",),
     ("linux",),
+    ("bases",),
     ("supervisor", "uwsgi"),
     ("handover", "sources", "web"),
     ("config", "permanent", "service"),

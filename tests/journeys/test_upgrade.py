@@ -433,7 +433,7 @@ def test_a_daemon_that_dies_early_leaves_no_stand_in(
     slow = SlowStart(installation)
     backend.process.send_signal(signal.SIGHUP)
     eventually(slow.has_begun.exists, alive=[backend.process])
-    [stand_in] = psutil.Process(backend.process.pid).children()
+    [stand_in] = backend.children()
     slow.go_on()
     backend.process.kill()
     eventually(lambda: has_ended(stand_in))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from emperor.bases.bases import Bases
 from emperor.linux.groups import ControlGroups
 from emperor.linux.hierarchies import Hierarchies
 from emperor.linux.listeners import UnixListener, UnixListeners
@@ -23,6 +24,7 @@ from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.launcher import UwsgiLauncher
 from emperor.uwsgi.options import UwsgiOptions
 from emperor.uwsgi.process import UwsgiProcess
+from emperor.uwsgi.start import Starter
 
 APPS = Path(__file__).parents[1] / "apps"
 UWSGI = Path(sys.executable).with_name("uwsgi")
@@ -72,7 +74,9 @@ class House:
         loop = asyncio.get_running_loop()
         groups = ControlGroups(self.hierarchies, Limits(), loop)
         bounds = Bounds(groups, self.settings.limits(), self.machine, self.open_files)
-        return UwsgiLauncher(UWSGI, self.settings, Spawner(loop), bounds, DefaultsFile(None))
+        spawner = Spawner(loop)
+        starter = Starter(spawner, Bases("the test has none", {}, spawner))
+        return UwsgiLauncher(UWSGI, self.settings, starter, bounds, DefaultsFile(None))
 
     def prepare(self, events: Events) -> UwsgiProcess:
         return self.launcher().prepare(self.spec, self.listener, 1, events, self.text)

@@ -1,0 +1,1 @@
+"""Preloaded interpreters, from which apps are forked."""

@@ -1,0 +1,178 @@
+"""One base that runs: what it has imported, and the spares that it has forked."""
+
+import array
+import asyncio
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+import msgspec
+
+from emperor.bases.order import Import, Imported, Order
+from emperor.bases.spare import Spare, channels, says_something, spare_at
+from emperor.linux.processes import LedProcess, Spawner
+from emperor.model.ports import Exit
+
+_PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "base.py")
+_CONTROL_FD = 3
+# The command of an app takes the place of that of the base, word by word.
+_ROOM_FOR_COMMAND = ("-",) * 80
+# At least as many apps can start at the same moment.
+_SPARES = 2
+_MOST_TRIES = 10
+# For so long the loop of the daemon may wait for a spare. A fork takes 1 ms.
+_PATIENCE_SECONDS = 0.1
+_ANSWER_BYTES = 1 << 18
+
+# Is called with the reason for which a spare leaves its order to the program uwsgi.
+OnUnfit = Callable[[str], object]
+
+
+class Stuck(Exception):
+    """The base gives no spare; the message says why."""
+
+
+class Owner(Protocol):
+    """Who has made a base."""
+
+    def on_ready(self, base: "BaseProcess") -> None:
+        """It has imported, and can fork."""
+
+    def on_end(self, base: "BaseProcess", ended: Exit) -> None:
+        """It has exited."""
+
+
+class BaseProcess:
+    """A base, from its start to its end. Apps that were forked from it outlive it."""
+
+    def __init__(
+        self, python: str, environment: Mapping[str, str], spawner: Spawner, owner: Owner
+    ) -> None:
+        """Raises CannotLaunch."""
+        self._loop = spawner.loop
+        self._owner = owner
+        self.imported = Imported((), {})
+        self.forks = 0
+        self.ended = asyncio.Event()
+        self._ready: deque[Spare] = deque()
+        self._asked: deque[socket.socket] = deque()
+        self._ordered: set[socket.socket] = set()
+        self._control, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [python, "-S", _PROGRAM, *_ROOM_FOR_COMMAND]
+        try:
+            with far:
+                fds = {_CONTROL_FD: far.fileno()}
+                self._process = spawner.spawn(command, environment, fds, self._exited)
+        except BaseException:
+            self._control.close()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """Its pid."""
+        return self._process.pid
+
+    @property
+    def spares(self) -> tuple[int, ...]:
+        """The pids of those that wait for an order."""
+        return tuple(spare.pid for spare in self._ready)
+
+    def load(self, wanted: Import) -> None:
+        """Have it import."""
+        with suppress(OSError):  # its exit is reported
+            self._control.send(wanted.message())
+        self._loop.add_reader(self._control, self._answered)
+
+    def _answered(self) -> None:
+        self._loop.remove_reader(self._control)
+        with suppress(OSError, msgspec.MsgspecError):
+            data = self._control.recv(_ANSWER_BYTES)
+            self.imported = msgspec.json.decode(data, type=Imported)
+            self._fill_up()
+            self._owner.on_ready(self)
+
+    def _ask(self) -> bool:
+        """Have it fork a spare. Whether it was told."""
+        near, far = channels()
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [far.fileno()]))
+        with far:
+            try:
+                self._control.sendmsg([b"f"], [rights], socket.MSG_DONTWAIT)
+            except OSError:
+                near.close()
+                return False
+        self._asked.append(near)
+        self._loop.add_reader(near, self._hello, near)
+        return True
+
+    def _hello(self, channel: socket.socket) -> None:
+        self._loop.remove_reader(channel)
+        self._asked.remove(channel)
+        if spare := spare_at(channel):
+            self._ready.append(spare)
+
+    def _take(self) -> Spare:
+        """A spare that can take an order. Raises Stuck."""
+        for _ in range(_MOST_TRIES):
+            self._fill_up()
+            if self._ready:
+                spare = self._ready.popleft()
+                if spare.waits:
+                    self.forks += 1
+                    self._fill_up()
+                    return spare
+                spare.end()
+            elif self._asked and says_something(self._asked[0], _PATIENCE_SECONDS):
+                self._hello(self._asked[0])
+            else:
+                break
+        raise Stuck("it forks no more")
+
+    def _fill_up(self) -> None:
+        while len(self._ready) + len(self._asked) < _SPARES and self._ask():
+            pass
+
+    def start(
+        self,
+        order: Order,
+        fds: Sequence[int],
+        on_exit: Callable[[Exit], None],
+        on_unfit: OnUnfit,
+    ) -> LedProcess:
+        """The app, which a spare has become. Raises Stuck."""
+        spare = self._take()
+        try:
+            spare.give(order, fds)
+        except OSError as error:
+            spare.end()
+            raise Stuck(f"it takes no order: {error.strerror}") from error
+        self._ordered.add(spare.channel)
+        self._loop.add_reader(spare.channel, self._reports, spare.channel, on_unfit)
+        return LedProcess(spare.pid, spare.pidfd, self._loop, on_exit)
+
+    def _reports(self, channel: socket.socket, on_unfit: OnUnfit) -> None:
+        """The app has begun, in one of the two ways."""
+        self._loop.remove_reader(channel)
+        self._ordered.discard(channel)
+        with channel, suppress(OSError):
+            if text := channel.recv(_ANSWER_BYTES, socket.MSG_DONTWAIT):
+                on_unfit(text.decode(errors="replace"))
+
+    def end(self) -> None:
+        """Kill it and its spares."""
+        self._process.kill()
+
+    def _exited(self, ended: Exit) -> None:
+        for channel in (self._control, *self._asked, *self._ordered):
+            self._loop.remove_reader(channel)
+            channel.close()
+        for spare in self._ready:
+            spare.end()
+        self._ready.clear()
+        self._asked.clear()
+        self._ordered.clear()
+        self.ended.set()
+        self._owner.on_end(self, ended)

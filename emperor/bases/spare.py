@@ -1,0 +1,80 @@
+"""A spare: a process that a base has forked, and that waits for an order."""
+
+import array
+import os
+import select
+import signal
+import socket
+import struct
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from emperor.bases.order import Order
+from emperor.linux.proc import STATE, state_fields
+
+_CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7)
+_DYING_SECONDS = 0.1
+_STOPPED = ("T", "t", "Z", "X", "x")
+
+
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """It waits at the other end of `channel`."""
+
+    pid: int
+    pidfd: int
+    channel: socket.socket
+
+    @property
+    def waits(self) -> bool:
+        """Whether it can take an order: it is neither dead nor stopped."""
+        fields = state_fields(self.pid)
+        return bool(fields) and fields[STATE] not in _STOPPED
+
+    def give(self, order: Order, fds: Sequence[int]) -> None:
+        """Have it become the app. Raises OSError."""
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))
+        self.channel.sendmsg([order.message()], [rights], socket.MSG_DONTWAIT)
+
+    def end(self) -> None:
+        """Kill it, and wait a moment for its end."""
+        self.channel.close()
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        _says_something(self.pidfd, _DYING_SECONDS)
+        with suppress(ChildProcessError):
+            os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG)
+        os.close(self.pidfd)
+
+
+def channels() -> tuple[socket.socket, socket.socket]:
+    """A channel for a spare: our end and its end. The kernel notes on ours who sends."""
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    return near, far
+
+
+def spare_at(channel: socket.socket) -> Spare | None:
+    """The spare that has said hello; None, and the channel is closed, where none came to be."""
+    with suppress(OSError):
+        data, ancillary, _, _ = channel.recvmsg(
+            1, socket.CMSG_SPACE(_CREDENTIALS.size), socket.MSG_DONTWAIT
+        )
+        if data and ancillary:
+            pid, _, _ = _CREDENTIALS.unpack(ancillary[0][2])
+            return Spare(pid, os.pidfd_open(pid), channel)
+    channel.close()
+    return None
+
+
+def says_something(channel: socket.socket, seconds: float) -> bool:
+    """Wait so long for a spare."""
+    return _says_something(channel.fileno(), seconds)
+
+
+def _says_something(fd: int, seconds: float) -> bool:
+    """select(2) knows no descriptor above 1,023."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))

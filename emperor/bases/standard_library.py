@@ -1,0 +1,33 @@
+"""What a base imports of the standard library: all that Flask, Django and aiohttp import of it, and
+what their usual companions do (tests/bases)."""
+
+MODULES = (
+    "__future__", "abc", "argparse", "ast", "asyncio", "atexit", "base64", "bdb", "binascii",
+    "bisect", "builtins", "bz2", "calendar", "cgi", "cmd", "code", "codecs", "codeop",
+    "collections", "collections.abc", "colorsys", "concurrent.futures",
+    "concurrent.futures.thread", "configparser", "contextlib", "contextvars", "copy", "copyreg",
+    "csv", "ctypes", "dataclasses", "datetime", "decimal", "difflib", "dis", "email",
+    "email.generator", "email.header", "email.headerregistry", "email.message",
+    "email.mime.application", "email.mime.audio", "email.mime.base", "email.mime.image",
+    "email.mime.message", "email.mime.multipart", "email.mime.text", "email.parser",
+    "email.policy", "email.utils", "encodings.ascii", "encodings.idna", "encodings.latin_1",
+    "enum", "errno", "fcntl", "fileinput", "fnmatch", "fractions", "functools", "gc",
+    "genericpath", "getopt", "getpass", "gettext", "glob", "graphlib", "grp", "gzip", "hashlib",
+    "heapq", "hmac", "html", "html.entities", "html.parser", "http", "http.client",
+    "http.cookiejar", "http.cookies", "http.server", "imaplib", "importlib", "importlib.abc",
+    "importlib.metadata", "importlib.resources", "importlib.util", "inspect", "io", "ipaddress",
+    "itertools", "json", "json.decoder", "json.encoder", "keyword", "linecache", "locale",
+    "logging", "logging.config", "logging.handlers", "lzma", "marshal", "math", "mimetypes",
+    "mmap", "multiprocessing", "multiprocessing.reduction", "netrc", "numbers", "opcode",
+    "operator", "optparse", "os", "pathlib", "pdb", "pickle", "pkgutil", "platform",
+    "posixpath", "pprint", "pwd", "py_compile", "pyexpat", "queue", "quopri", "random", "re",
+    "reprlib", "resource", "sched", "secrets", "select", "selectors", "shlex", "shutil",
+    "signal", "smtplib", "socket", "socketserver", "sqlite3", "ssl", "stat", "statistics",
+    "string", "stringprep", "struct", "subprocess", "symtable", "sysconfig", "tarfile",
+    "tempfile", "textwrap", "threading", "time", "timeit", "token", "tokenize", "traceback",
+    "types", "typing", "unicodedata", "unittest.mock", "urllib", "urllib.error", "urllib.parse",
+    "urllib.request", "urllib.response", "urllib.robotparser", "uu", "uuid", "warnings",
+    "weakref", "wsgiref", "wsgiref.handlers", "wsgiref.headers", "wsgiref.simple_server",
+    "wsgiref.util", "xml.dom.minidom", "xml.etree.ElementTree", "xml.sax", "xml.sax.saxutils",
+    "xmlrpc.client", "zipfile", "zipimport", "zlib", "zoneinfo",
+)  # fmt: skip

@@ -1,0 +1,49 @@
+"""Decides whether an app can be forked from a base, or starts by exec.
+
+A base has started Python before uWSGI has read the ini. So what an ini says of how Python starts
+comes too late, and what it says of the process itself would not be as in a process of its own.
+"""
+
+from emperor.uwsgi.ini import HOMES, PLUGIN_KEYS, Ini, Option, is_off, refers
+from emperor.uwsgi.loops import OTHER_LOOPS
+
+# How Python starts, and as what.
+_PYTHON = frozenset({
+    "py-programname", "py-program-name", "optimize", "py-optimize", "python", "py", "pyrun",
+    "pyshell", "pyshell-oneshot", "python-worker-override", "binary-path", "envdir",
+})  # fmt: skip
+# What the process does to itself as a whole: a fork has the memory of its base, and ps(1) shows the
+# name of a fork elsewhere.
+_PROCESS = frozenset({
+    "chroot", "pivot-root", "pivot_root", "unshare", "unshare2", "setns", "setns-preopen",
+    "never-swap", "limit-as", "reload-on-as", "reload-on-rss", "evil-reload-on-as",
+    "evil-reload-on-rss", "daemonize", "daemonize2", "procname", "procname-prefix",
+    "procname-prefix-spaced", "procname-append", "procname-master", "auto-procname", "refork",
+    "re-fork", "refork-as-root", "re-fork-as-root", "refork-post-jail", "re-fork-post-jail",
+})  # fmt: skip
+# With these the ini says more than its options do.
+_UNKNOWN = frozenset({"declare-option"})
+_BY_EXEC = _PYTHON | _PROCESS | _UNKNOWN | OTHER_LOOPS
+# uWSGI has these, or goes on without them.
+_OWN_PLUGINS = frozenset({"python", "python3", "http"})
+_LOCALES = ("LANG=", "LC_ALL=", "LC_CTYPE=")
+_UTF_8 = ("utf-8", "utf8")
+
+
+def why_by_exec(ini: Ini) -> str:
+    """The first option of the ini for which its app starts by exec; empty where it can be
+    forked."""
+    options = (option for option in ini.options if _needs_exec(option))
+    return next((f"{option.key} = {option.value}" for option in options), "")
+
+
+def _needs_exec(option: Option) -> bool:
+    key, value = option.key, option.value
+    if key in PLUGIN_KEYS:
+        return not _OWN_PLUGINS.issuperset(name.strip() for name in value.split(","))
+    if key == "env":
+        is_locale = value.startswith(_LOCALES)
+        return value.startswith("PYTHON") or (is_locale and not value.lower().endswith(_UTF_8))
+    if key in HOMES:
+        return refers(value) or not value
+    return key in _BY_EXEC and not is_off(value)

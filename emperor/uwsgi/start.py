@@ -1,0 +1,117 @@
+"""Starts the process of an app in one of two ways: forked from a base, or by exec.
+
+Both give it the same descriptors, identity, limits, control group, folder and environment.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from emperor.bases.bases import Bases
+from emperor.bases.order import Order, User
+from emperor.linux.groups import entering
+from emperor.linux.processes import LedProcess, Spawner, as_identity
+from emperor.model.ports import CannotLaunch, Exit
+from emperor.model.spec import Identity
+
+FORKED = "forked from a base"
+BY_EXEC = "by exec"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What an app starts with. `command` is the program uwsgi with its arguments, and `home` that
+    of its Python. `identity` is None for the user of the daemon. `entrances` are the files by which
+    a process enters its control group. `by_exec` is why it cannot be forked; empty if it can."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    home: str
+    folder: Path
+    identity: Identity | None
+    no_new_privs: bool
+    open_files: tuple[int, int]
+    nice: int | None
+    entrances: Sequence[str]
+    fds: Mapping[int, int]
+    by_exec: str
+
+
+@dataclass(frozen=True, slots=True)
+class Starter:
+    """Starts apps, from `bases` where that can be."""
+
+    spawner: Spawner
+    bases: Bases
+
+    def start(
+        self, start: Start, on_exit: Callable[[Exit], None], on_way: Callable[[str], object]
+    ) -> LedProcess:
+        """The process of the app; `on_way` is told, in words, how it was started. Raises
+        CannotLaunch and OSError."""
+        why = start.by_exec or self.bases.why_none
+        if not why:
+            if process := self._fork(start, on_exit, on_way):
+                on_way(FORKED)
+                return process
+            why = "no base could fork it"
+        process = self._exec(start, on_exit)
+        on_way(f"{BY_EXEC}: {why}")
+        return process
+
+    def _fork(
+        self,
+        start: Start,
+        on_exit: Callable[[Exit], None],
+        on_way: Callable[[str], object],
+    ) -> LedProcess | None:
+        with ExitStack() as stack:
+            entrances = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in start.entrances]
+            for fd in entrances:
+                stack.callback(os.close, fd)
+            return self.bases.start(
+                _order(start),
+                [*start.fds.values(), *entrances],
+                on_exit,
+                lambda why: on_way(f"{BY_EXEC}: {why}"),
+            )
+
+    def _exec(self, start: Start, on_exit: Callable[[Exit], None]) -> LedProcess:
+        command = start.command
+        if start.identity is not None:
+            command = as_identity(start.identity, command, no_new_privs=start.no_new_privs)
+        command = entering(start.entrances, start.open_files, start.nice, command)
+        with _in_folder(start.folder):
+            return self.spawner.spawn(command, start.environment, start.fds, on_exit)
+
+
+def _order(start: Start) -> Order:
+    who = start.identity
+    return Order(
+        binary=start.command[0],
+        arguments=start.command[1:],
+        environment=start.environment,
+        home=start.home,
+        folder=str(start.folder),
+        user=User(who.uid, who.gid, who.user) if who else None,
+        no_new_privs=start.no_new_privs,
+        open_files=start.open_files,
+        nice=start.nice or 0,
+        targets=tuple(start.fds),
+    )
+
+
+@contextmanager
+def _in_folder(folder: Path) -> Iterator[None]:
+    """Change the daemon's own folder for a moment, since posix_spawn(3) cannot set that of the
+    child. Raises CannotLaunch."""
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise CannotLaunch(f"cannot enter {folder}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        os.chdir("/")

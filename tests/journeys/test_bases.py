@@ -1,0 +1,192 @@
+"""Apps that are forked from a base: they see what others see, and outlive what happens to it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.backend import APPS, Backend
+from tests.eventually import eventually
+from tests.traces import public_folder
+
+FORKED, BY_EXEC = "forked.example", "exec.example"
+NO_BASE = "cannot fork apps from a base"
+
+
+def started(backend: Backend, domain: str) -> str:
+    """How the app was started."""
+    backend.detail(domain)
+    way: str = backend.detail(domain)["started"]
+    return way
+
+
+def ready(backend: Backend) -> int:
+    """The pid of the base, when it has its spares."""
+    assert backend.fds
+    _, answer = backend.call("GET", "/v1/bases")
+    [base] = answer["bases"]
+    pid: int = base["pid"]
+    return pid
+
+
+def drop(backend: Backend, domain: str, *lines: str, emperor: tuple[str, ...] = ()) -> None:
+    backend.drop(domain, "\n".join(["[uwsgi]", *lines, "[emperor]", *emperor, ""]))
+
+
+@pytest.fixture(scope="module")
+def virtualenv() -> Iterator[Path]:
+    """A virtual environment that everybody may read, with a package and a .pth file."""
+    with public_folder() as folder:
+        home = folder / "venv"
+        python = Path(os.path.realpath(sys.executable))
+        subprocess.run([python, "-m", "venv", "--without-pip", home], check=True)
+        [packages] = home.glob("lib/python3*/site-packages")
+        (packages / "extra").mkdir()
+        (packages / "extra.pth").write_text("extra\nimport sys; sys.by_pth = True\n")
+        yield home
+
+
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "plain": (),
+    "virtualenv": ("virtualenv = VENV",),
+    "environment": ("env = TZ=Asia/Tokyo", "env = LANG=C.UTF-8", "env = GREETING=hello"),
+    "tenant": ("uid",),
+    "tenant-in-virtualenv": ("uid", "home = VENV"),
+    "threads": ("enable-threads = true", "threads = 2"),
+    "lazy": ("lazy-apps = true", "processes = 2"),
+    "folder": (f"chdir = {APPS}", "pythonpath = /usr/share"),
+    "limits": ("nofile",),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_an_app_cannot_tell_the_difference(
+    backend: Backend, virtualenv: Path, variant: str
+) -> None:
+    backend.expect("it has no")
+    ready(backend)
+    lines = [line.replace("VENV", str(virtualenv)) for line in VARIANTS[variant]]
+    lines = [line for line in lines if " " in line]
+    emperor = ["uid = nobody"] if "uid" in VARIANTS[variant] else []
+    emperor += ["nofile = 200", "nice = 3"] if "nofile" in VARIANTS[variant] else []
+    for domain, own in ((FORKED, ()), (BY_EXEC, ("bases = off",))):
+        drop(backend, domain, f"file = {APPS}/self_portrait.py", *lines, emperor=(*emperor, *own))
+    seen = [portrait(backend, domain) for domain in (FORKED, BY_EXEC)]
+    assert started(backend, FORKED) == "forked from a base"
+    assert started(backend, BY_EXEC) == "by exec: bases = off"
+    for part in seen[0]:
+        assert seen[0][part] == seen[1][part]
+
+
+def portrait(backend: Backend, domain: str) -> Any:
+    reply = backend.get(domain)
+    assert reply.status == 200, reply.text
+    return json.loads(reply.text.replace(domain, "DOMAIN"))
+
+
+def test_two_forks_have_no_secret_in_common(backend: Backend) -> None:
+    ready(backend)
+    for domain in (FORKED, "other.example"):
+        drop(backend, domain, f"file = {APPS}/self_portrait.py")
+    one, other = (
+        json.loads(backend.get(domain, "/secret").text) for domain in (FORKED, "other.example")
+    )
+    assert started(backend, FORKED) == started(backend, "other.example") == "forked from a base"
+    assert not [name for name in one if one[name] == other[name]]
+
+
+def test_the_process_shows_the_command_of_its_app(backend: Backend) -> None:
+    ready(backend)
+    for domain, own in ((FORKED, ()), (BY_EXEC, ("bases = off",))):
+        drop(backend, domain, f"file = {APPS}/plain.py", emperor=own)
+        backend.get(domain)
+    forked, by_exec = (psutil.Process(backend.leader(domain)) for domain in (FORKED, BY_EXEC))
+    words = [[word for word in each.cmdline() if ".ini" not in word] for each in (forked, by_exec)]
+    assert words[0] == words[1]
+    assert any(word.endswith(f"{FORKED}.ini") for word in forked.cmdline())
+    assert forked.name() == "uwsgi"
+
+
+def test_an_app_that_reloads_itself_goes_on_as_uwsgi(backend: Backend) -> None:
+    ready(backend)
+    drop(backend, FORKED, f"file = {APPS}/plain.py")
+    first = backend.get(FORKED).text
+    pid = backend.leader(FORKED)
+    os.kill(pid, signal.SIGHUP)
+    eventually(lambda: backend.get(FORKED).text != first, alive=[backend.process])
+    assert backend.leader(FORKED) == pid
+    assert psutil.Process(pid).exe().endswith("/uwsgi")
+
+
+@pytest.mark.parametrize(
+    "strike",
+    [signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV],
+    ids=lambda strike: strike.name,
+)
+def test_an_app_starts_by_exec_when_the_base_is_gone(
+    backend: Backend, strike: signal.Signals
+) -> None:
+    pid = ready(backend)
+    backend.expect(NO_BASE)
+    for domain in ("a.example", "b.example", "c.example", "d.example"):
+        drop(backend, domain, f"file = {APPS}/plain.py")
+    assert backend.get("a.example").status == 200
+    os.kill(pid, strike)
+    for domain in ("b.example", "c.example", "d.example"):
+        assert backend.get(domain).status == 200
+    assert backend.get("a.example").status == 200
+    eventually(lambda: ready(backend) != pid, alive=[backend.process], what="another base")
+
+
+def test_a_stopped_spare_is_passed_over(backend: Backend) -> None:
+    ready(backend)
+    drop(backend, FORKED, f"file = {APPS}/plain.py")
+    for process in backend.bases():
+        if process.ppid() == backend.process.pid and process.pid != ready(backend):
+            process.suspend()
+    assert backend.get(FORKED).status == 200
+
+
+REASONS = {
+    "optimize = 1": "optimize = 1",
+    "env = PYTHONHASHSEED=0": "env = PYTHONHASHSEED=0",
+    "procname-prefix = mine": "procname-prefix = mine",
+}
+
+
+@pytest.mark.parametrize("line", REASONS)
+def test_why_says_why_an_app_was_not_forked(backend: Backend, line: str) -> None:
+    ready(backend)
+    drop(backend, BY_EXEC, f"file = {APPS}/plain.py", line)
+    assert backend.get(BY_EXEC).status == 200
+    assert started(backend, BY_EXEC) == f"by exec: {REASONS[line]}"
+
+
+def test_a_home_of_another_python_starts_by_exec(
+    start: Callable[..., Backend], folder: Path
+) -> None:
+    backend = start()
+    ready(backend)
+    home = folder / "old"
+    home.mkdir()
+    (home / "pyvenv.cfg").write_text("home = /opt/python2.7/bin\n")
+    drop(backend, BY_EXEC, f"file = {APPS}/plain.py", f"home = {home}")
+    backend.get(BY_EXEC)
+    assert started(backend, BY_EXEC) == (
+        f"by exec: {home} is a virtual environment of the Python in /opt/python2.7/bin"
+    )
+
+
+def test_bases_can_be_switched_off(start: Callable[..., Backend]) -> None:
+    backend = start(bases="off")
+    drop(backend, BY_EXEC, f"file = {APPS}/plain.py")
+    assert backend.get(BY_EXEC).status == 200
+    assert started(backend, BY_EXEC) == "by exec: bases = off"
+    assert not backend.bases()
