@@ -50,8 +50,8 @@ SECTIONS = (
         "peers-parked",
         "Thousands of sites that nobody asks for",
         "The time from the start of the host until a visitor could ask for each site. The memory "
-        "is the proportional set size (PSS) of all its processes and its web server, less what "
-        "they take without sites, divided by the number of sites.",
+        "is the proportional set size (PSS) of all its processes without nginx, which knows of no "
+        "site, less what they take without sites, divided by the number of sites.",
     ),
     Section(
         "peers-crash",

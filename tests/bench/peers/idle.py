@@ -1,7 +1,7 @@
 """Visitors who come while their app, idle for long enough, is being stopped."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -44,8 +44,14 @@ def idle(bench: Bench) -> Iterator[Comparison]:
             "ms",
             lambda sweep: sweep.slowest,
             to=Emperord.name,
+            note=_lost,
         )
         yield seen.row(f"{what}: failed", "", lambda sweep: sweep.failed, to=Emperord.name)
+
+
+def _lost(sweeps: Sequence[Sweep]) -> str:
+    worst = max(sweep.failed for sweep in sweeps)
+    return f"of those that were answered: {worst} of {_SITES} failed" if worst else ""
 
 
 def _sweep(peer: Peer) -> Sweep:

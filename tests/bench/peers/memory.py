@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.bench.peers.contest import Comparison, Ground
 from tests.bench.peers.emperors import Emperord
-from tests.bench.peers.peer import Peer
+from tests.bench.peers.peer import WEB_SERVERS, Peer
 from tests.bench.peers.sites import apps, sites
 from tests.bench.peers.ways import PEERS
 from tests.bench.place import place
@@ -26,7 +26,7 @@ def memory(bench: Bench) -> Iterator[Comparison]:
         def visit(peer: Peer) -> int:
             with ThreadPoolExecutor(_AT_ONCE) as visitors:
                 list(visitors.map(peer.first_byte, [site.domain for site in crowd]))
-            return peer.memory(with_web_server=False)
+            return peer.memory(WEB_SERVERS)
 
         seen = ground.each_round(bench, visit, _ROUNDS, warm_up=False)
         what = f"{_SIZE} running Django apps: proportional set size (PSS)"

@@ -9,7 +9,8 @@ from pathlib import Path
 from tests.bench.peers.activated import ActivatedGunicorn, ActivatedUwsgi
 from tests.bench.peers.contest import Comparison, Ground, contest
 from tests.bench.peers.emperors import Emperord
-from tests.bench.peers.peer import Peer
+from tests.bench.peers.passenger import Passenger
+from tests.bench.peers.peer import NGINX, Peer
 from tests.bench.peers.sites import sites
 from tests.bench.peers.ways import PEERS
 from tests.bench.place import place
@@ -17,13 +18,18 @@ from tests.bench.rounds import Bench
 
 NAME = "peers-parked"
 _SIZES = (1_000, 10_000)
-_ROUNDS = 5
+_ROUNDS = 3
 _APP = Path("/srv/app/application.py")
 _GUNICORN = "as with uWSGI: what waits is systemd-socket-activate"
 _TOO_MUCH = "not run: a process for each site, each of the size above"
+_TOO_LONG = "not run: its start would take minutes, by the row above"
 _CANNOT = {
     1_000: {ActivatedGunicorn.name: _GUNICORN},
-    10_000: {ActivatedUwsgi.name: _TOO_MUCH, ActivatedGunicorn.name: _TOO_MUCH},
+    10_000: {
+        ActivatedUwsgi.name: _TOO_MUCH,
+        ActivatedGunicorn.name: _TOO_MUCH,
+        Passenger.name: _TOO_LONG,
+    },
 }
 
 
@@ -56,7 +62,7 @@ def parked(bench: Bench) -> Iterator[Comparison]:
 
 
 def _pss(peer: Peer) -> int:
-    return peer.memory(with_web_server=True)
+    return peer.memory(NGINX)
 
 
 def _start(way: type[Peer], ground: Ground, bare: int) -> Start:

@@ -3,7 +3,7 @@
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,8 @@ import psutil
 from tests.bench.knock import http_first_byte
 from tests.bench.place import running
 
-_WEB_SERVERS = frozenset({"nginx", "apache2"})
+NGINX = frozenset({"nginx"})
+WEB_SERVERS = NGINX | {"apache2"}
 USUAL_IDLE = 93_600
 
 
@@ -77,12 +78,13 @@ class Peer(ABC):
         """Replace the processes of the peer itself, as after an upgrade of its package."""
         raise NotImplementedError
 
-    def memory(self, with_web_server: bool) -> int:
-        """The proportional set size (PSS) of all its processes, in bytes."""
+    def memory(self, without: Collection[str]) -> int:
+        """The proportional set size (PSS) of all its processes except those of these names, in
+        bytes."""
         return sum(
             process.memory_full_info().pss
             for process in self._processes()
-            if with_web_server or process.name() not in _WEB_SERVERS
+            if process.name() not in without
         )
 
     def __enter__(self) -> Self:
