@@ -167,7 +167,8 @@ def restore_python() -> None:
     vars(main_module).update(
         __loader__=importlib.machinery.BuiltinImporter, __builtins__=builtins, __annotations__={}
     )
-    sys.modules["__main__"] = main_module
+    # multiprocessing has noted the earlier one.
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = main_module
     sys.path[:] = standard_path()
     sys.argv[:] = [""]
     sys.orig_argv[:] = []
@@ -275,7 +276,11 @@ def _must(result: int, call: str) -> None:
 
 def set_up_python(home: str) -> None:
     """What Python does at its start in that home. Raises Unfit."""
-    base = f"{home}/bin/python" if home == sys.base_prefix else maker_of(home)
+    base = f"{home}/bin/python"
+    if home != sys.base_prefix:
+        base = maker_of(home)
+        # Since Python 3.14 `site` expects them.
+        sys.prefix = sys.exec_prefix = home
     forget_the_base()
     # uWSGI ignores both before Python starts.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from emperor.bases.order import Import, Imported, Order
+from emperor.bases.order import Import, Imported
 from emperor.bases.spare import Spare, channels, says_something, spare_at
 from emperor.linux.processes import LedProcess, Spawner
 from emperor.model.ports import Exit
@@ -137,15 +137,15 @@ class BaseProcess:
 
     def start(
         self,
-        order: Order,
+        message: bytes,
         fds: Sequence[int],
         on_exit: Callable[[Exit], None],
         on_unfit: OnUnfit,
     ) -> LedProcess:
-        """The app, which a spare has become. Raises Stuck."""
+        """The app that a spare becomes by the `message` of its order. Raises Stuck."""
         spare = self._take()
         try:
-            spare.give(order, fds)
+            spare.give(message, fds)
         except OSError as error:
             spare.end()
             raise Stuck(f"it takes no order: {error.strerror}") from error

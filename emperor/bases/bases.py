@@ -96,6 +96,7 @@ class Bases:
         self._version: tuple[tuple[int, int], ...] = ()
         self._made = 0.0
         self._failures = 0
+        self._last_failure = ""
         self._is_closed = False
 
     def make(self) -> None:
@@ -117,7 +118,7 @@ class Bases:
             self._current.end()
         self._current, self._coming = base, None
         self._made = self._loop.time()
-        self._failures = 0
+        self._failures, self._last_failure = 0, ""
 
     def on_end(self, base: BaseProcess, ended: Exit) -> None:
         """Make another one, if it was in use or about to be."""
@@ -129,9 +130,12 @@ class Bases:
     def _failed(self, why: str) -> None:
         delay = min(_FIRST_DELAY_SECONDS * 2**self._failures, _LONGEST_DELAY_SECONDS)
         self._failures += 1
-        log.warning(
-            "cannot fork apps from a base: %s; they start by exec until there is another one", why
-        )
+        if why != self._last_failure:
+            log.warning(
+                "cannot fork apps from a base: %s; they start by exec until there is another one",
+                why,
+            )
+        self._last_failure = why
         self._loop.call_later(delay, self.make)
 
     def start(
@@ -146,7 +150,9 @@ class Bases:
         if base is None:
             return None
         try:
-            return base.start(order, fds, on_exit, on_unfit)
+            return base.start(order.message(), fds, on_exit, on_unfit)
+        except UnicodeEncodeError:  # a path that is no UTF-8
+            return None
         except Stuck as stuck:
             self._current = None
             base.end()

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from emperor.bases.order import Order
 from emperor.linux.proc import STATE, state_fields
 
 _CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7)
@@ -32,10 +31,10 @@ class Spare:
         fields = state_fields(self.pid)
         return bool(fields) and fields[STATE] not in _STOPPED
 
-    def give(self, order: Order, fds: Sequence[int]) -> None:
-        """Have it become the app. Raises OSError."""
+    def give(self, message: bytes, fds: Sequence[int]) -> None:
+        """Have it become the app of that order. Raises OSError."""
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))
-        self.channel.sendmsg([order.message()], [rights], socket.MSG_DONTWAIT)
+        self.channel.sendmsg([message], [rights], socket.MSG_DONTWAIT)
 
     def end(self) -> None:
         """Kill it, and wait a moment for its end."""

@@ -1,0 +1,139 @@
+"""A real base, without a daemon: when it is made anew, and what comes in its place meanwhile."""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from emperor.bases.bases import Bases, Program, own_program
+from emperor.bases.order import Order
+from emperor.linux.processes import LedProcess, Spawner
+from tests.eventually import eventually_async
+
+ORDER = Order(
+    binary="/bin/true",
+    arguments=(),
+    environment={},
+    home="/no/home/of/python",
+    folder="/",
+    user=None,
+    no_new_privs=True,
+    open_files=(100, 100),
+    nice=0,
+    targets=(1,),
+)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    """The program of bases, with a copy of pyuwsgi that a test may replace."""
+    own = own_program()
+    assert isinstance(own, Program)
+    return replace(own, pyuwsgi=shutil.copy(own.pyuwsgi, str(tmp_path)))
+
+
+@pytest.fixture
+async def bases(program: Program) -> AsyncIterator[Bases]:
+    """One that can fork."""
+    bases = Bases(program, {"PATH": os.environ["PATH"]}, Spawner(asyncio.get_running_loop()))
+    bases.make()
+    await eventually_async(lambda: has_spares(bases))
+    yield bases
+    await bases.close()
+
+
+def has_spares(bases: Bases) -> bool:
+    return any(len(state.spares) == 2 for state in bases.states())
+
+
+def pid(bases: Bases) -> int:
+    [state] = bases.states()
+    return state.pid
+
+
+def start(bases: Bases, order: Order = ORDER) -> LedProcess | None:
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        return bases.start(order, [null], lambda _: None, lambda _: None)
+    finally:
+        os.close(null)
+
+
+async def test_a_base_holds_the_standard_library(bases: Bases) -> None:
+    [state] = bases.states()
+    assert {"asyncio", "email.message", "ssl", "sqlite3"} <= {*state.modules}
+    foreign = {name.partition(".")[0] for name in state.modules} - {*sys.stdlib_module_names}
+    assert {name for name in foreign if not name.startswith(("__m", "_sysconfigdata"))} == set()
+
+
+async def test_what_is_gone_in_a_newer_python_is_left_out(bases: Bases) -> None:
+    [state] = bases.states()
+    assert all("No module named" in why for why in state.left_out.values())
+
+
+async def test_another_one_is_made_after_an_upgrade(bases: Bases, program: Program) -> None:
+    first = pid(bases)
+    os.utime(program.pyuwsgi)
+    assert start(bases) is None, "nobody waits for it"
+    await eventually_async(lambda: has_spares(bases))
+    assert pid(bases) != first
+    assert start(bases) is not None
+
+
+async def test_spares_are_made_up_for(bases: Bases) -> None:
+    started = [start(bases) for _ in range(5)]
+    assert None not in started
+    assert len({process.pid for process in started if process}) == 5
+    await eventually_async(lambda: has_spares(bases))
+    [state] = bases.states()
+    assert state.forks == 5
+
+
+async def test_a_base_that_is_killed_is_made_again(
+    bases: Bases, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = pid(bases)
+    os.kill(first, signal.SIGKILL)
+    await eventually_async(lambda: not bases.states())
+    assert start(bases) is None
+    await eventually_async(lambda: has_spares(bases))
+    assert pid(bases) != first
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "cannot fork apps from a base: killed by SIGKILL; they start by exec until there is"
+        " another one"
+    ]
+
+
+async def test_a_path_that_is_no_text_is_left_to_exec(bases: Bases) -> None:
+    assert start(bases, replace(ORDER, folder="/srv/\udcff")) is None
+    assert start(bases) is not None
+
+
+async def test_without_a_python_there_is_none(
+    program: Program, caplog: pytest.LogCaptureFixture
+) -> None:
+    missing = replace(program, python="/no/python")
+    bases = Bases(missing, {}, Spawner(asyncio.get_running_loop()))
+    bases.make()
+    assert start(bases) is None
+    assert "cannot fork apps from a base: " in caplog.text
+    await bases.close()
+    bases.make()
+    assert bases.states() == ()
+
+
+async def test_its_end_leaves_no_process(program: Program) -> None:
+    bases = Bases(program, {}, Spawner(asyncio.get_running_loop()))
+    bases.make()
+    await eventually_async(lambda: has_spares(bases))
+    [state] = bases.states()
+    await bases.close()
+    pids = (state.pid, *state.spares)
+    await eventually_async(lambda: not any(map(psutil.pid_exists, pids)))
