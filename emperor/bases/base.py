@@ -82,6 +82,8 @@ def main() -> NoReturn:
     host.rename(_NAME, [f"{_NAME}: Python {sys.version_info[0]}.{sys.version_info[1]}"], {})
     restore_python()
     left_out = preload(wanted["modules"])
+    # glibc loads what reads the groups of users (nss(5)) at the first question.
+    os.getgrouplist("root", 0)
     gc.collect()
     gc.freeze()
     try:
