@@ -33,6 +33,7 @@ import struct
 import sys
 import time
 import types
+from contextlib import suppress
 from typing import Any, NoReturn
 
 CONTROL_FD = 3
@@ -232,7 +233,8 @@ def serve(order: dict[str, Any], fds: list[int], channel: socket.socket, host: H
         host.become(command, environment)
         set_up_python(order["home"])
     except Unfit as unfit:
-        os.write(reports, str(unfit).encode())
+        with suppress(OSError):  # nobody listens
+            os.write(reports, str(unfit).encode())
         os.execve(binary, command, environment)
     os.close(reports)
     # At a reload it must be the program, and not Python.

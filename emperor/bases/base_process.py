@@ -23,16 +23,15 @@ _ROOM_FOR_COMMAND = ("-",) * 80
 # At least as many apps can start at the same moment.
 _SPARES = 2
 _MOST_TRIES = 10
-# For so long the loop of the daemon may wait for a spare. A fork takes 1 ms.
+# For so long the loop of the daemon may wait for a spare that it has asked for. A fork takes 1 ms.
 _PATIENCE_SECONDS = 0.1
+# A base that does not answer for so long is killed.
+_LOADING_SECONDS = 60.0
+_FORKING_SECONDS = 5.0
 _ANSWER_BYTES = 1 << 18
 
 # Is called with the reason for which a spare leaves its order to the program uwsgi.
 OnUnfit = Callable[[str], object]
-
-
-class Stuck(Exception):
-    """The base gives no spare; the message says why."""
 
 
 class Owner(Protocol):
@@ -58,7 +57,8 @@ class BaseProcess:
         self.forks = 0
         self.ended = asyncio.Event()
         self._ready: deque[Spare] = deque()
-        self._asked: deque[socket.socket] = deque()
+        # When each one is overdue, in the order in which they were asked for.
+        self._asked: dict[socket.socket, asyncio.TimerHandle] = {}
         self._ordered: set[socket.socket] = set()
         self._control, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [python, "-S", _PROGRAM, *_ROOM_FOR_COMMAND]
@@ -84,9 +84,11 @@ class BaseProcess:
         """Have it import."""
         with suppress(OSError):  # its exit is reported
             self._control.send(wanted.message())
-        self._loop.add_reader(self._control, self._answered)
+        overdue = self._loop.call_later(_LOADING_SECONDS, self.end)
+        self._loop.add_reader(self._control, self._answered, overdue)
 
-    def _answered(self) -> None:
+    def _answered(self, overdue: asyncio.TimerHandle) -> None:
+        overdue.cancel()
         self._loop.remove_reader(self._control)
         with suppress(OSError, msgspec.MsgspecError):
             data = self._control.recv(_ANSWER_BYTES)
@@ -104,18 +106,18 @@ class BaseProcess:
             except OSError:
                 near.close()
                 return False
-        self._asked.append(near)
+        self._asked[near] = self._loop.call_later(_FORKING_SECONDS, self.end)
         self._loop.add_reader(near, self._hello, near)
         return True
 
     def _hello(self, channel: socket.socket) -> None:
         self._loop.remove_reader(channel)
-        self._asked.remove(channel)
+        self._asked.pop(channel).cancel()
         if spare := spare_at(channel):
             self._ready.append(spare)
 
-    def _take(self) -> Spare:
-        """A spare that can take an order. Raises Stuck."""
+    def _take(self) -> Spare | None:
+        """A spare that can take an order; None where none comes soon."""
         for _ in range(_MOST_TRIES):
             self._fill_up()
             if self._ready:
@@ -125,11 +127,19 @@ class BaseProcess:
                     self._fill_up()
                     return spare
                 spare.end()
-            elif self._asked and says_something(self._asked[0], _PATIENCE_SECONDS):
-                self._hello(self._asked[0])
-            else:
+            elif not self._await_first():
                 break
-        raise Stuck("it forks no more")
+        return None
+
+    def _await_first(self) -> bool:
+        """Wait for the spare that was asked for first, if that was just now."""
+        for channel, overdue in self._asked.items():
+            asked = overdue.when() - _FORKING_SECONDS
+            if says_something(channel, asked + _PATIENCE_SECONDS - self._loop.time()):
+                self._hello(channel)
+                return True
+            break
+        return False
 
     def _fill_up(self) -> None:
         while len(self._ready) + len(self._asked) < _SPARES and self._ask():
@@ -141,14 +151,16 @@ class BaseProcess:
         fds: Sequence[int],
         on_exit: Callable[[Exit], None],
         on_unfit: OnUnfit,
-    ) -> LedProcess:
-        """The app that a spare becomes by the `message` of its order. Raises Stuck."""
+    ) -> LedProcess | None:
+        """The app that a spare becomes by the `message` of its order; None if there is none."""
         spare = self._take()
+        if spare is None:
+            return None
         try:
             spare.give(message, fds)
-        except OSError as error:
+        except OSError:
             spare.end()
-            raise Stuck(f"it takes no order: {error.strerror}") from error
+            return None
         self._ordered.add(spare.channel)
         self._loop.add_reader(spare.channel, self._reports, spare.channel, on_unfit)
         return LedProcess(spare.pid, spare.pidfd, self._loop, on_exit)
@@ -166,6 +178,8 @@ class BaseProcess:
         self._process.kill()
 
     def _exited(self, ended: Exit) -> None:
+        for overdue in self._asked.values():
+            overdue.cancel()
         for channel in (self._control, *self._asked, *self._ordered):
             self._loop.remove_reader(channel)
             channel.close()

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import util
 
-from emperor.bases.base_process import BaseProcess, OnUnfit, Stuck
+from emperor.bases.base_process import BaseProcess, OnUnfit
 from emperor.bases.order import Import, Order
 from emperor.bases.standard_library import MODULES
 from emperor.linux.processes import LedProcess, Spawner
@@ -152,11 +152,6 @@ class Bases:
         try:
             return base.start(order.message(), fds, on_exit, on_unfit)
         except UnicodeEncodeError:  # a path that is no UTF-8
-            return None
-        except Stuck as stuck:
-            self._current = None
-            base.end()
-            self._failed(str(stuck))
             return None
 
     def _fresh(self) -> BaseProcess | None:

@@ -68,8 +68,8 @@ def spare_at(channel: socket.socket) -> Spare | None:
 
 
 def says_something(channel: socket.socket, seconds: float) -> bool:
-    """Wait so long for a spare."""
-    return _says_something(channel.fileno(), seconds)
+    """Wait so long for a spare, or not at all."""
+    return _says_something(channel.fileno(), max(seconds, 0.0))
 
 
 def _says_something(fd: int, seconds: float) -> bool:

@@ -88,12 +88,22 @@ async def test_another_one_is_made_after_an_upgrade(bases: Bases, program: Progr
 
 
 async def test_spares_are_made_up_for(bases: Bases) -> None:
-    started = [start(bases) for _ in range(5)]
-    assert None not in started
-    assert len({process.pid for process in started if process}) == 5
-    await eventually_async(lambda: has_spares(bases))
+    started = set()
+    for _ in range(5):
+        process = start(bases)
+        assert process
+        started.add(process.pid)
+        await eventually_async(lambda: has_spares(bases))
     [state] = bases.states()
-    assert state.forks == 5
+    assert (state.forks, len(started)) == (5, 5)
+
+
+async def test_a_base_that_is_stopped_is_made_again(bases: Bases) -> None:
+    first = pid(bases)
+    os.kill(first, signal.SIGSTOP)
+    while start(bases):  # the spares that are there
+        pass
+    await eventually_async(lambda: has_spares(bases) and pid(bases) != first)
 
 
 async def test_a_base_that_is_killed_is_made_again(
