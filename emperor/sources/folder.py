@@ -231,7 +231,9 @@ class VassalFolder:
             ini = read_ini(path)
             self._outdated.discard(file)
         except FileNotFoundError:
-            if file in self._stamps or domain in self.refused:
+            # A rescan forgets the stamp of an ini that is broken, while an older version serves.
+            is_served = self._governor.vassals.get(domain) is not None
+            if file in self._stamps or domain in self.refused or is_served:
                 self._update_missing(domain, file)
         except OSError as error:
             self._refuse(file, RefusalReason.UNREADABLE, f"cannot read {file}: {error.strerror}")

@@ -318,6 +318,16 @@ async def test_an_ini_that_is_back_in_time_was_never_gone(tmp_path: Path) -> Non
         await eventually_async(lambda: site.idle("b.example") is None)
 
 
+async def test_a_broken_ini_that_goes_before_a_rescan_ends_its_app(tmp_path: Path) -> None:
+    async with site_at(tmp_path) as site:
+        site.write("b.example", "5")
+        site.write("b.example", "broken")
+        assert site.idle("b.example") == 5, "the previous version stays in service"
+        (tmp_path / "b.example.ini").unlink()
+        await site.folder.rescan()
+        await eventually_async(lambda: site.idle("b.example") is None)
+
+
 async def test_after_other_settings_all_inis_are_read_again(tmp_path: Path) -> None:
     async with site_at(tmp_path) as site:
         site.write("b.example", "5")
