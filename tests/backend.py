@@ -237,7 +237,7 @@ class Daemon:
     @property
     def fds(self) -> int:
         """How many descriptors the daemon has open, when its base is ready."""
-        eventually(self._has_spares, alive=[self.process], what="its base is ready")
+        self.until_base_is_ready()
         return psutil.Process(self.process.pid).num_fds()
 
     def children(self) -> list[psutil.Process]:
@@ -247,6 +247,10 @@ class Daemon:
     def bases(self) -> list[psutil.Process]:
         """The base and its spares."""
         return [child for child in self._descendants() if _is_base(child)]
+
+    def until_base_is_ready(self) -> None:
+        """Wait until apps can be forked, or for the reason why they cannot."""
+        eventually(self._has_spares, what="its base is ready")
 
     def _has_spares(self) -> bool:
         _, answer = self.call("GET", "/v1/bases")

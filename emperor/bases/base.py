@@ -25,6 +25,7 @@ import json
 import logging
 import multiprocessing
 import os
+import pwd
 import resource
 import signal
 import site
@@ -40,8 +41,6 @@ CONTROL_FD = 3
 _NAME = "emperord-base"
 _MESSAGE_BYTES = 1 << 18
 _ROOM_FOR_FDS = socket.CMSG_SPACE(64 * array.array("i").itemsize)
-# Above all numbers that an app expects.
-_OUT_OF_THE_WAY = 256
 
 # linux/prctl.h, linux/capability.h
 _PR_SET_DUMPABLE = 4
@@ -92,7 +91,10 @@ def main() -> NoReturn:
     except OSError:  # emperord has ended
         os._exit(0)
     while True:
-        data, ancillary, _, _ = control.recvmsg(1, _ROOM_FOR_FDS)
+        try:
+            data, ancillary, _, _ = control.recvmsg(1, _ROOM_FOR_FDS)
+        except ConnectionResetError:  # emperord has ended, with an answer unread
+            os._exit(0)
         if not data:
             os._exit(0)
         [channel] = _descriptors(ancillary)
@@ -219,8 +221,9 @@ def serve(order: dict[str, Any], fds: list[int], channel: socket.socket, host: H
     targets = order["targets"]
     for entrance in fds[len(targets) :]:
         os.write(entrance, b"0")
-    reports = fcntl.fcntl(channel.detach(), fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
-    take_descriptors(dict(zip(targets, fds, strict=False)))
+    above = max(*targets, *fds, channel.fileno()) + 1
+    reports = fcntl.fcntl(channel.detach(), fcntl.F_DUPFD_CLOEXEC, above)
+    take_descriptors(dict(zip(targets, fds, strict=False)), reports)
     resource.setrlimit(resource.RLIMIT_NOFILE, tuple(order["open_files"]))
     if order["nice"]:
         os.nice(order["nice"])
@@ -241,10 +244,11 @@ def serve(order: dict[str, Any], fds: list[int], channel: socket.socket, host: H
     host.run(["--binary-path", binary, "--set", f"import={_FORKED}", *command[1:]])
 
 
-def take_descriptors(targets: dict[int, int]) -> None:
-    """Put each descriptor under the number that the app expects, and close all others."""
-    moved = {to: fcntl.fcntl(fd, fcntl.F_DUPFD, _OUT_OF_THE_WAY) for to, fd in targets.items()}
-    os.closerange(3, _OUT_OF_THE_WAY)
+def take_descriptors(targets: dict[int, int], reports: int) -> None:
+    """Put each descriptor under the number that the app expects, and close all others below
+    `reports`."""
+    moved = {to: fcntl.fcntl(fd, fcntl.F_DUPFD, reports) for to, fd in targets.items()}
+    os.closerange(3, reports)
     for target, fd in moved.items():
         os.dup2(fd, target)
         os.close(fd)
@@ -262,6 +266,7 @@ def take_user(user: dict[str, Any] | None, no_new_privs: bool) -> None:
     if user["name"] is None:
         os.setgroups([])
     else:
+        refuse_unknown(user["uid"])
         os.initgroups(user["name"], user["gid"])
     os.setresgid(user["gid"], user["gid"], user["gid"])
     os.setresuid(user["uid"], user["uid"], user["uid"])
@@ -271,6 +276,15 @@ def take_user(user: dict[str, Any] | None, no_new_privs: bool) -> None:
         _must(_LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")
     # A process that changes its user may not look at itself in /proc, until it execs.
     _must(_LIBC.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0), "PR_SET_DUMPABLE")
+
+
+def refuse_unknown(uid: int) -> None:
+    """End for a user without an account, in the words of setpriv(1)."""
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        os.write(2, f"setpriv: uid {uid} not found\n".encode())
+        os._exit(1)
 
 
 def _must(result: int, call: str) -> None:

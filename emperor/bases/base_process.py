@@ -98,7 +98,10 @@ class BaseProcess:
 
     def _ask(self) -> bool:
         """Have it fork a spare. Whether it was told."""
-        near, far = channels()
+        try:
+            near, far = channels()
+        except OSError:  # no descriptor is left
+            return False
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [far.fileno()]))
         with far:
             try:

@@ -68,8 +68,12 @@ class Starter:
         on_way: Callable[[str], object],
     ) -> LedProcess | None:
         with ExitStack() as stack:
-            entrances = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in start.entrances]
-            for fd in entrances:
+            entrances = []
+            for path in start.entrances:
+                try:
+                    entrances.append(fd := os.open(path, os.O_WRONLY | os.O_CLOEXEC))
+                except OSError:  # no descriptor is left; a shell that execs needs none of ours
+                    return None
                 stack.callback(os.close, fd)
             return self.bases.start(
                 _order(start),

@@ -107,6 +107,7 @@ def test_a_port_of_thousands_of_digits_is_a_claim_like_any(tenants: Tenants) -> 
     assert tenants.get(HERS).status == 200
     for domain in (HERS, HIS, f"more.{HIS}"):
         tenants.remove(domain)
+        tenants.until(domain, None)
 
 
 def test_a_log_or_pidfile_of_a_neighbour_is_not_his(tenants: Tenants, port: int) -> None:

@@ -14,11 +14,16 @@ from tests.bench.rivals import Bare, Incumbent, PlainNginx
 from tests.bench.rounds import ROUNDS, Bench
 
 _STARTS = ROUNDS + 1
+_BY_EXEC = "exec-"
+# Of a base that has imported the standard library alone, to a bare uWSGI.
+_BOUNDS = {"trivial": 0.37, "Flask": 0.45, "Django": 0.50}
+_BOUND_BY_EXEC = 1.02
 
 
 class Stand:
-    """The same sleeping apps with emperord, uWSGI's Emperor and bare uWSGI. Each domain is started
-    once, so that no app has to be put to sleep again. `stack` ends all of them."""
+    """The same sleeping apps with emperord, forked and by exec, uWSGI's Emperor and bare uWSGI.
+    Each domain is started once, so that no app has to be put to sleep again. `stack` ends all of
+    them."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._apps = copy_apps(folder)
@@ -27,7 +32,11 @@ class Stand:
         self.incumbent = Incumbent(folder)
         domains = [(app, self._domain(app, n)) for app in FRAMEWORKS for n in range(_STARTS)]
         for app, domain in domains:
-            self.ours.drop(domain, self.ours.ini(domain, str(self._apps[app])))
+            text = self.ours.ini(domain, str(self._apps[app]))
+            self.ours.drop(domain, text)
+            exec_domain = f"{_BY_EXEC}{domain}"
+            text = self.ours.ini(exec_domain, str(self._apps[app]))
+            self.ours.drop(exec_domain, f"{text}[emperor]\nbases = off\n")
             self.incumbent.drop(domain, ini(self._apps[app]))
         self.plain = PlainNginx(folder, folder / "bare")
         for side in (self.ours, self.incumbent, self.plain):
@@ -63,7 +72,17 @@ def on_the_listener(bench: Bench) -> Iterator[Row]:
                 "Emperor": lambda their=their: _knock(stand.incumbent.listener, their()),
             }
             what = f"cold start, {app}"
-            yield row(what, "ms", bench.paired(what, sides), Bound(1.05, over="bare uWSGI"))
+            bound = Bound(_BOUNDS[app], over="bare uWSGI")
+            yield row(what, "ms", bench.paired(what, sides), bound)
+            by_exec = stand.fresh(app)
+            sides = {
+                "ours": lambda by_exec=by_exec: _knock(stand.ours.listener, _BY_EXEC + by_exec()),
+                "bare uWSGI": lambda app=app: _bare(stand.bare(app)),
+            }
+            what = f"cold start by exec, {app}"
+            yield row(
+                what, "ms", bench.paired(what, sides), Bound(_BOUND_BY_EXEC, over="bare uWSGI")
+            )
 
 
 def through_nginx(bench: Bench) -> Iterator[Row]:

@@ -25,6 +25,7 @@ class Ours(Daemon):
         self._process = self._stack.enter_context(running(self.command, self.log))
         eventually(self._answers, alive=[self.process], what=f"emperord answers ({self.log})")
         self._stack.enter_context(serving(render(self.folder, self.port, self.tls_port)))
+        self.until_base_is_ready()
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()

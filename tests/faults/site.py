@@ -86,6 +86,11 @@ class Site:
             worker for child in children if child.name() == "nginx" for worker in child.children()
         ]
 
+    def bases(self) -> list[psutil.Process]:
+        """The base that can fork, if there is one."""
+        _, answer = self.backend.call("GET", "/v1/bases")
+        return [psutil.Process(base["pid"]) for base in answer["bases"]]
+
     # What happens.
 
     @contextmanager

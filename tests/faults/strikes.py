@@ -68,6 +68,18 @@ def daemon_hung_up(site: Site, _chance: Random) -> Iterator[None]:
 
 
 @contextmanager
+def base_killed(site: Site, _chance: Random) -> Iterator[None]:
+    send(signal.SIGKILL, site.bases())
+    yield
+
+
+@contextmanager
+def base_stopped(site: Site, _chance: Random) -> Iterator[None]:
+    with stopped(site.bases()):
+        yield
+
+
+@contextmanager
 def nginx_worker_killed(site: Site, chance: Random) -> Iterator[None]:
     send(signal.SIGKILL, [chance.choice(site.nginx_workers())])
     yield

@@ -26,6 +26,10 @@ _NO_DAEMON = "activate.sock"
 _TAKEN = "was taken away|was replaced while the app started"
 
 
+# Meanwhile apps start by exec.
+_NO_BASE = "cannot fork apps from a base"
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One row. `allows`: what a request may come to besides being answered. The others are
@@ -53,6 +57,8 @@ FAULTS = (
     Fault("workers hang", strikes.workers_stopped),
     Fault("the daemon hangs", strikes.daemon_stopped),
     Fault("the daemon is killed", strikes.daemon_killed, nginx=_NO_DAEMON, alone=True),
+    Fault("the base is killed", strikes.base_killed, warning=_NO_BASE, alone=True),
+    Fault("the base hangs", strikes.base_stopped, warning=_NO_BASE, alone=True),
     Fault(
         "the daemon is told to reload",
         strikes.daemon_hung_up,

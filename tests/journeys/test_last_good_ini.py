@@ -36,7 +36,7 @@ def _lose_app(backend: Backend, write: Write, text: str) -> None:
         (f"[uwsgi]\nmodul = {APPS}/plain.py\n", "line 2: .*'modul' is no option of uWSGI; write"),
         ("[uwsgi]\nmaster = true\n", "names no app.*it ends at line 2; .*cut short"),
         ("[uwsgi]\nidle = 5\nprocesses = 0\nfile = app.py\n", "line 3: processes = 0 counts as 0"),
-        ("", "there is no section"),
+        ("", "the file is empty"),
     ],
 )
 def test_an_ini_that_lost_its_app_replaces_nothing(

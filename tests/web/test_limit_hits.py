@@ -30,6 +30,7 @@ async def groups(tmp_path: Path) -> ControlGroups:
         assert group
         folder = tmp_path / group.name
         folder.mkdir(parents=True)
+        (folder / "pids.max").write_text("5\n")
         (folder / "pids.events").write_text("max 2\n")
     return groups
 

@@ -22,7 +22,7 @@ _END_SECONDS = 30.0
 
 
 class Emperord(Peer):
-    """emperord and the nginx configuration that it ships. Apps start by exec."""
+    """emperord and the nginx configuration that it ships. Apps are forked from a base."""
 
     name = "emperord"
     flags: ClassVar[Mapping[str, str]] = {}
@@ -46,6 +46,7 @@ class Emperord(Peer):
         self._stack.callback(self._end)
         self._roots.append(psutil.Process(self._process.pid))
         self._until_ready(1)
+        self._ours.until_base_is_ready()
         conf = render(self._ours.folder, self._ours.port, self._ours.tls_port)
         self._roots.append(psutil.Process(self._stack.enter_context(serving(conf)).pid))
 
@@ -73,6 +74,13 @@ class Emperord(Peer):
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+class EmperordByExec(Emperord):
+    """The same without bases."""
+
+    name = "emperord, bases off"
+    flags: ClassVar[Mapping[str, str]] = {"bases": "off"}
 
 
 class Emperor(Peer):

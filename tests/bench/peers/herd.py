@@ -8,7 +8,7 @@ from tests.bench.peers.contest import Comparison, Ground
 from tests.bench.peers.floors import BareExec
 from tests.bench.peers.peer import Peer
 from tests.bench.peers.sites import apps, sites
-from tests.bench.peers.ways import WITH_BARE
+from tests.bench.peers.ways import STARTS_AND_BARE
 from tests.bench.place import place
 from tests.bench.rounds import Bench
 
@@ -21,7 +21,7 @@ def herd(bench: Bench) -> Iterator[Comparison]:
     """Measure how long the last visitor waits, and the middle one."""
     with place() as folder:
         crowd = sites("flask", apps(folder)["Flask"], _SIZE)
-        ground = Ground(NAME, folder, crowd, WITH_BARE)
+        ground = Ground(NAME, folder, crowd, STARTS_AND_BARE)
 
         def visit(peer: Peer) -> list[float]:
             begun = time.perf_counter()

@@ -7,7 +7,7 @@ from tests.bench.peers.contest import Comparison, Ground
 from tests.bench.peers.emperors import Emperord
 from tests.bench.peers.peer import WEB_SERVERS, Peer
 from tests.bench.peers.sites import apps, sites
-from tests.bench.peers.ways import PEERS
+from tests.bench.peers.ways import BY_START
 from tests.bench.place import place
 from tests.bench.rounds import Bench
 
@@ -21,7 +21,7 @@ def memory(bench: Bench) -> Iterator[Comparison]:
     """After one request to each, without the web server."""
     with place() as folder:
         crowd = sites("django", apps(folder)["Django"], _SIZE)
-        ground = Ground(NAME, folder, crowd, PEERS)
+        ground = Ground(NAME, folder, crowd, BY_START)
 
         def visit(peer: Peer) -> int:
             with ThreadPoolExecutor(_AT_ONCE) as visitors:
