@@ -125,8 +125,9 @@ again; the command stands with each part.
 """
 
 _WAYS = """\
-- **emperord**: with the nginx configuration that it ships. Apps are forked from a base that has
-  imported the standard library ([bases.md](bases.md)); with **bases off** they start by exec.
+- **emperord**: with the nginx configuration that it ships. Apps start by exec. With
+  **bases** they are forked from a base that has imported the standard library
+  ([bases.md](bases.md)).
 - **uWSGI's Emperor**: with `emperor-on-demand-directory` and `listen = 4096`, behind nginx.
 - **systemd-socket-activate, uWSGI** and **gunicorn**: one process for each app that waits for the
   first connection and becomes the server, behind nginx. gunicorn has one synchronous worker.

@@ -40,6 +40,8 @@ from typing import Any, NoReturn
 CONTROL_FD = 3
 _NAME = "emperord-base"
 _MESSAGE_BYTES = 1 << 18
+_REPORT_BYTES = 512
+_NOT_ENTERED = 125
 _ROOM_FOR_FDS = socket.CMSG_SPACE(64 * array.array("i").itemsize)
 
 # linux/prctl.h, linux/capability.h
@@ -82,8 +84,9 @@ def main() -> NoReturn:
     host.rename(_NAME, [f"{_NAME}: Python {sys.version_info[0]}.{sys.version_info[1]}"], {})
     restore_python()
     left_out = preload(wanted["modules"])
-    # glibc loads what reads the groups of users (nss(5)) at the first question.
-    os.getgrouplist("root", 0)
+    # It notes the folders of this Python, and not of the app's virtual environment.
+    for module in [name for name in sys.modules if name.lstrip("_").startswith("sysconfig")]:
+        del sys.modules[module]
     gc.collect()
     gc.freeze()
     try:
@@ -98,11 +101,12 @@ def main() -> NoReturn:
         if not data:
             os._exit(0)
         [channel] = _descriptors(ancillary)
-        if (pid := os.fork()) == 0:
-            os.close(control.detach())
-            _fork_again(channel, host)
+        with suppress(OSError):  # no process is left; the closed channel says so
+            if (pid := os.fork()) == 0:
+                os.close(control.detach())
+                _fork_again(channel, host)
+            os.waitpid(pid, 0)
         os.close(channel)
-        os.waitpid(pid, 0)
 
 
 def _fork_again(channel: int, host: "Host") -> NoReturn:
@@ -218,12 +222,16 @@ def wait(channel: socket.socket, host: Host) -> NoReturn:
 def serve(order: dict[str, Any], fds: list[int], channel: socket.socket, host: Host) -> NoReturn:
     """Become the app, step by step as sh(1), setpriv(1) and uWSGI do it. `fds` are those of the
     app, and behind them the files by which it enters its control group."""
-    targets = order["targets"]
-    for entrance in fds[len(targets) :]:
-        os.write(entrance, b"0")
+    targets, entrances = order["targets"], order["entrances"]
+    wanted = dict(zip(targets, fds[: len(targets)], strict=True))
+    for output in (1, 2):
+        os.dup2(wanted[output], output)
+    enter_group(dict(zip(entrances, fds[len(targets) :], strict=True)))
+    # What reads the accounts may keep a descriptor, which is closed with all others.
+    user, groups = order["user"], groups_of(order["user"])
     above = max(*targets, *fds, channel.fileno()) + 1
     reports = fcntl.fcntl(channel.detach(), fcntl.F_DUPFD_CLOEXEC, above)
-    take_descriptors(dict(zip(targets, fds, strict=False)), reports)
+    take_descriptors(wanted, reports)
     resource.setrlimit(resource.RLIMIT_NOFILE, tuple(order["open_files"]))
     if order["nice"]:
         os.nice(order["nice"])
@@ -231,17 +239,19 @@ def serve(order: dict[str, Any], fds: list[int], channel: socket.socket, host: H
     binary, environment = order["binary"], order["environment"]
     command = [binary, *order["arguments"]]
     host.rename(os.path.basename(binary), command, environment)
-    take_user(order["user"], order["no_new_privs"])
+    take_user(user, groups, order["no_new_privs"])
     try:
+        maker = maker_of(order["home"])
         host.become(command, environment)
-        set_up_python(order["home"])
     except Unfit as unfit:
         with suppress(OSError):  # nobody listens
-            os.write(reports, str(unfit).encode())
+            os.write(reports, str(unfit).encode()[:_REPORT_BYTES])
         os.execve(binary, command, environment)
+    # From here on there is code of the tenant's.
     os.close(reports)
+    set_up_python(order["home"], maker)
     # At a reload it must be the program, and not Python.
-    host.run(["--binary-path", binary, "--set", f"import={_FORKED}", *command[1:]])
+    host.run(["--binary-path", binary, "--set", f"shared-import={_FORKED}", *command[1:]])
 
 
 def take_descriptors(targets: dict[int, int], reports: int) -> None:
@@ -254,7 +264,30 @@ def take_descriptors(targets: dict[int, int], reports: int) -> None:
         os.close(fd)
 
 
-def take_user(user: dict[str, Any] | None, no_new_privs: bool) -> None:
+def enter_group(entrances: dict[str, int]) -> None:
+    """Enter the control groups, or end in the words of the shell that enters them otherwise
+    (emperor/linux/groups.py)."""
+    for path, entrance in entrances.items():
+        try:
+            os.write(entrance, b"0")
+        except OSError as error:
+            os.write(2, f"emperord: cannot write {path}: {error.strerror}\n".encode())
+            os._exit(_NOT_ENTERED)
+
+
+def groups_of(user: dict[str, Any] | None) -> list[int]:
+    """The groups of a user. Ends for one without an account, in the words of setpriv(1)."""
+    if user is None or user["name"] is None:
+        return []
+    try:
+        pwd.getpwuid(user["uid"])
+    except KeyError:
+        os.write(2, f"setpriv: uid {user['uid']} not found\n".encode())
+        os._exit(1)
+    return os.getgrouplist(user["name"], user["gid"])
+
+
+def take_user(user: dict[str, Any] | None, groups: list[int], no_new_privs: bool) -> None:
     """As setpriv(1) does: the groups and the user, and no capabilities."""
     if user is None or user["uid"] == 0:
         return
@@ -263,11 +296,7 @@ def take_user(user: dict[str, Any] | None, no_new_privs: bool) -> None:
             last = int(file.read())
         for number in range(last + 1):
             _must(_LIBC.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0), "PR_CAPBSET_DROP")
-    if user["name"] is None:
-        os.setgroups([])
-    else:
-        refuse_unknown(user["uid"])
-        os.initgroups(user["name"], user["gid"])
+    os.setgroups(groups)
     os.setresgid(user["gid"], user["gid"], user["gid"])
     os.setresuid(user["uid"], user["uid"], user["uid"])
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
@@ -278,25 +307,14 @@ def take_user(user: dict[str, Any] | None, no_new_privs: bool) -> None:
     _must(_LIBC.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0), "PR_SET_DUMPABLE")
 
 
-def refuse_unknown(uid: int) -> None:
-    """End for a user without an account, in the words of setpriv(1)."""
-    try:
-        pwd.getpwuid(uid)
-    except KeyError:
-        os.write(2, f"setpriv: uid {uid} not found\n".encode())
-        os._exit(1)
-
-
 def _must(result: int, call: str) -> None:
     if result:
         raise OSError(ctypes.get_errno(), f"{call}: {os.strerror(ctypes.get_errno())}")
 
 
-def set_up_python(home: str) -> None:
-    """What Python does at its start in that home. Raises Unfit."""
-    base = f"{home}/bin/python"
+def set_up_python(home: str, maker: str) -> None:
+    """What Python does at its start in that home, which the program `maker` has made."""
     if home != sys.base_prefix:
-        base = maker_of(home)
         # Since Python 3.14 `site` expects them.
         sys.prefix = sys.exec_prefix = home
     forget_the_base()
@@ -304,7 +322,7 @@ def set_up_python(home: str) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.executable = f"{home}/bin/python"
-    vars(sys)["_base_executable"] = base
+    vars(sys)["_base_executable"] = maker
     site.main()
 
 
@@ -317,8 +335,10 @@ def forget_the_base() -> None:
 
 
 def maker_of(home: str) -> str:
-    """The program that has made the virtual environment `home`. Raises Unfit unless that is of this
-    very Python."""
+    """The program that has made the virtual environment `home`, or is that of the home itself.
+    Raises Unfit unless it is of this very Python."""
+    if home == sys.base_prefix:
+        return f"{home}/bin/python"
     try:
         with open(f"{home}/pyvenv.cfg", encoding="utf-8", errors="replace") as file:
             pairs = [line.partition("=") for line in file]
@@ -333,7 +353,8 @@ def maker_of(home: str) -> str:
 
 def _protect_from_oom_killer(score: int) -> None:
     """Give apps no protection of the daemon's."""
-    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+    # A container may not lower it.
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write(str(score))
 
 

@@ -29,6 +29,7 @@ _PATIENCE_SECONDS = 0.1
 _LOADING_SECONDS = 60.0
 _FORKING_SECONDS = 5.0
 _ANSWER_BYTES = 1 << 18
+_REPORT_BYTES = 512
 
 # Is called with the reason for which a spare leaves its order to the program uwsgi.
 OnUnfit = Callable[[str], object]
@@ -55,6 +56,7 @@ class BaseProcess:
         self._owner = owner
         self.imported = Imported((), {})
         self.forks = 0
+        self.can_fork = False
         self.ended = asyncio.Event()
         self._ready: deque[Spare] = deque()
         # When each one is overdue, in the order in which they were asked for.
@@ -94,7 +96,6 @@ class BaseProcess:
             data = self._control.recv(_ANSWER_BYTES)
             self.imported = msgspec.json.decode(data, type=Imported)
             self._fill_up()
-            self._owner.on_ready(self)
 
     def _ask(self) -> bool:
         """Have it fork a spare. Whether it was told."""
@@ -118,6 +119,9 @@ class BaseProcess:
         self._asked.pop(channel).cancel()
         if spare := spare_at(channel):
             self._ready.append(spare)
+            if not self.can_fork:
+                self.can_fork = True
+                self._owner.on_ready(self)
 
     def _take(self) -> Spare | None:
         """A spare that can take an order; None where none comes soon."""
@@ -164,17 +168,30 @@ class BaseProcess:
         except OSError:
             spare.end()
             return None
-        self._ordered.add(spare.channel)
-        self._loop.add_reader(spare.channel, self._reports, spare.channel, on_unfit)
-        return LedProcess(spare.pid, spare.pidfd, self._loop, on_exit)
+        channel = spare.channel
+        self._ordered.add(channel)
+        self._loop.add_reader(channel, self._reports, channel, on_unfit)
+
+        def exited(ended: Exit) -> None:
+            # The app may have given its end to another process.
+            self._forget(channel)
+            on_exit(ended)
+
+        return LedProcess(spare.pid, spare.pidfd, self._loop, exited)
 
     def _reports(self, channel: socket.socket, on_unfit: OnUnfit) -> None:
-        """The app has begun, in one of the two ways."""
-        self._loop.remove_reader(channel)
-        self._ordered.discard(channel)
-        with channel, suppress(OSError):
-            if text := channel.recv(_ANSWER_BYTES, socket.MSG_DONTWAIT):
-                on_unfit(text.decode(errors="replace"))
+        """The app has begun, in one of the two ways. What it says is the word of a tenant."""
+        with suppress(OSError):
+            if said := channel.recv(_REPORT_BYTES, socket.MSG_DONTWAIT):
+                text = said.decode(errors="replace")
+                on_unfit("".join(letter for letter in text if letter.isprintable()))
+        self._forget(channel)
+
+    def _forget(self, channel: socket.socket) -> None:
+        if channel in self._ordered:
+            self._ordered.discard(channel)
+            self._loop.remove_reader(channel)
+            channel.close()
 
     def end(self) -> None:
         """Kill it and its spares."""

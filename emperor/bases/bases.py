@@ -4,6 +4,7 @@ An app for which there is no base starts by exec, at once. Nothing here has a ti
 order.
 """
 
+import asyncio
 import logging
 import os
 import sys
@@ -15,6 +16,7 @@ from importlib import util
 from emperor.bases.base_process import BaseProcess, OnUnfit
 from emperor.bases.order import Import, Order
 from emperor.bases.standard_library import MODULES
+from emperor.linux.proc import has_replaced_files
 from emperor.linux.processes import LedProcess, Spawner
 from emperor.model.ports import CannotLaunch, Exit
 
@@ -24,6 +26,7 @@ log = logging.getLogger("emperord.bases")
 _LONGEST_SECONDS = 86400.0
 _MOST_FORKS = 10_000
 _DIST_INFO = ".dist-info"
+_DYING_SECONDS = 5.0
 _FIRST_DELAY_SECONDS = 1.0
 _LONGEST_DELAY_SECONDS = 300.0
 # OOMScoreAdj= that the kernel's OOM killer takes before the daemon (linux/groups).
@@ -158,7 +161,7 @@ class Bases:
         base = self._current
         if base is None:
             return None
-        if self._is_outdated():
+        if self._is_outdated(base):
             self._current = None
             base.end()
             self.make()
@@ -168,9 +171,10 @@ class Bases:
             self.make()
         return base
 
-    def _is_outdated(self) -> bool:
+    def _is_outdated(self, base: BaseProcess) -> bool:
         with suppress(OSError):
-            return self._program is None or self._program.version() != self._version
+            is_another = self._program is None or self._program.version() != self._version
+            return is_another or has_replaced_files(base.pid)
         return True
 
     def states(self) -> tuple[BaseState, ...]:
@@ -197,4 +201,5 @@ class Bases:
         self._current = self._coming = None
         for base in bases:
             base.end()
-            await base.ended.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(base.ended.wait(), _DYING_SECONDS)

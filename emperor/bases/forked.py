@@ -7,6 +7,7 @@ program uwsgi it does so before Python starts. emperord does not import this fil
 
 import ctypes
 import locale
+import multiprocessing.process
 import os
 import time
 from contextlib import suppress
@@ -28,5 +29,6 @@ noted = vars(os.environ)["_data"]
 noted.clear()
 noted.update(variables())
 time.tzset()
+vars(multiprocessing.process)["ORIGINAL_DIR"] = os.getcwd()
 with suppress(locale.Error):  # there is no such locale
     locale.setlocale(locale.LC_CTYPE, "")

@@ -41,8 +41,8 @@ class User:
 class Order:
     """How a spare becomes an app. `binary` is the program uwsgi, and `arguments` are for it.
     `home` is that of Python. `targets` are the numbers of the descriptors that come with the order;
-    behind them come the files by which it enters its control group. `open_files` are the soft and
-    hard limits, and `folder` is where it starts."""
+    behind them come the files `entrances`, by which it enters its control group. `open_files` are
+    the soft and hard limits, and `folder` is where it starts."""
 
     binary: str
     arguments: Sequence[str]
@@ -54,6 +54,7 @@ class Order:
     open_files: tuple[int, int]
     nice: int
     targets: Sequence[int]
+    entrances: Sequence[str]
 
     def message(self) -> bytes:
         """As JSON."""

@@ -23,7 +23,7 @@ MODULES = (
     "posixpath", "pprint", "pwd", "py_compile", "pyexpat", "queue", "quopri", "random", "re",
     "reprlib", "resource", "sched", "secrets", "select", "selectors", "shlex", "shutil",
     "signal", "smtplib", "socket", "socketserver", "sqlite3", "ssl", "stat", "statistics",
-    "string", "stringprep", "struct", "subprocess", "symtable", "sysconfig", "tarfile",
+    "string", "stringprep", "struct", "subprocess", "symtable", "tarfile",
     "tempfile", "textwrap", "threading", "time", "timeit", "token", "tokenize", "traceback",
     "types", "typing", "unicodedata", "unittest.mock", "urllib", "urllib.error", "urllib.parse",
     "urllib.request", "urllib.response", "urllib.robotparser", "uu", "uuid", "warnings",

@@ -11,6 +11,7 @@ from emperor.uwsgi.loops import OTHER_LOOPS
 _PYTHON = frozenset({
     "py-programname", "py-program-name", "optimize", "py-optimize", "python", "py", "pyrun",
     "pyshell", "pyshell-oneshot", "python-worker-override", "binary-path", "envdir",
+    "pymodule-alias", "post-pymodule-alias", "umask",
 })  # fmt: skip
 # What the process does to itself as a whole: a fork has the memory of its base, and ps(1) shows the
 # name of a fork elsewhere.
@@ -20,12 +21,15 @@ _PROCESS = frozenset({
     "evil-reload-on-rss", "daemonize", "daemonize2", "procname", "procname-prefix",
     "procname-prefix-spaced", "procname-append", "procname-master", "auto-procname", "refork",
     "re-fork", "refork-as-root", "re-fork-as-root", "refork-post-jail", "re-fork-post-jail",
+    "cheaper-rss-limit-soft", "cheaper-rss-limit-hard",
 })  # fmt: skip
 # With these the ini says more than its options do.
 _UNKNOWN = frozenset({"declare-option"})
 _BY_EXEC = _PYTHON | _PROCESS | _UNKNOWN | OTHER_LOOPS
 # uWSGI has these, or goes on without them.
 _OWN_PLUGINS = frozenset({"python", "python3", "http"})
+# Variables that Python and OpenSSL read when they start.
+_EARLY = ("PYTHON", "OPENSSL_")
 _LOCALES = ("LANG=", "LC_ALL=", "LC_CTYPE=")
 _UTF_8 = ("utf-8", "utf8")
 
@@ -43,7 +47,8 @@ def _needs_exec(option: Option) -> bool:
         return not _OWN_PLUGINS.issuperset(name.strip() for name in value.split(","))
     if key == "env":
         is_locale = value.startswith(_LOCALES)
-        return value.startswith("PYTHON") or (is_locale and not value.lower().endswith(_UTF_8))
+        is_early = value.startswith(_EARLY) or refers(value.partition("=")[0])
+        return is_early or (is_locale and not value.lower().endswith(_UTF_8))
     if key in HOMES:
         return refers(value) or not value
     return key in _BY_EXEC and not is_off(value)

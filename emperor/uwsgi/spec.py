@@ -188,7 +188,9 @@ def _by_exec(ini: Ini, settings: Settings, binary: str) -> str:
     """For which option the app cannot be forked from a base; empty if it can be."""
     if binary:
         return f"uwsgi-binary = {binary}"
-    return "bases = off" if settings.bases is Bases.OFF else why_by_exec(ini)
+    if settings.bases is Bases.OFF:
+        return "bases = off" if ini.attribute("bases") else ""
+    return why_by_exec(ini)
 
 
 def _idle(ini: Ini, settings: Settings, of_uwsgi: Option | None) -> int:

@@ -104,6 +104,7 @@ def _order(start: Start) -> Order:
         open_files=start.open_files,
         nice=start.nice or 0,
         targets=tuple(start.fds),
+        entrances=start.entrances,
     )
 
 

@@ -16,6 +16,7 @@ import signal
 import site
 import ssl
 import sys
+import sysconfig
 import tempfile
 import time
 import uuid
@@ -48,6 +49,8 @@ def of_python() -> dict[str, Any]:
         "site": (site.ENABLE_USER_SITE, site.getusersitepackages(), site.PREFIXES),
         "builtins": sorted(vars(builtins)),
         "locale": locale.setlocale(locale.LC_ALL),
+        "paths": sysconfig.get_paths(),
+        "started_in": multiprocessing.process.ORIGINAL_DIR,  # type: ignore[attr-defined]
         "zone": (time.tzname, time.timezone),
         "handlers": [repr(signal.getsignal(each)) for each in (1, 2, 13, 15)],
     }

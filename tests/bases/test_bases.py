@@ -27,7 +27,8 @@ ORDER = Order(
     no_new_privs=True,
     open_files=(100, 100),
     nice=0,
-    targets=(1,),
+    targets=(1, 2),
+    entrances=(),
 )
 
 
@@ -61,7 +62,7 @@ def pid(bases: Bases) -> int:
 def start(bases: Bases, order: Order = ORDER) -> LedProcess | None:
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
-        return bases.start(order, [null], lambda _: None, lambda _: None)
+        return bases.start(order, [null, null], lambda _: None, lambda _: None)
     finally:
         os.close(null)
 

@@ -28,7 +28,7 @@ class Stand:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._apps = copy_apps(folder)
         self._folder = folder
-        self.ours = Ours(folder)
+        self.ours = Ours(folder, bases="auto")
         self.incumbent = Incumbent(folder)
         domains = [(app, self._domain(app, n)) for app in FRAMEWORKS for n in range(_STARTS)]
         for app, domain in domains:

@@ -188,7 +188,9 @@ def standing(folder: Path) -> Iterator[Site]:
             stack.enter_context(memory(folder / name, "size=256k,nr_inodes=500,mode=755"))
         stack.enter_context(disk(folder / "logs", folder / "disk", 2 << 20))
         nginx = stack.enter_context(Nginx(folder))
-        backend = Backend(folder, nginx, throttle_first="0.2", throttle_max="1", stop_timeout="10")
+        backend = Backend(
+            folder, nginx, throttle_first="0.2", throttle_max="1", stop_timeout="10", bases="auto"
+        )
         clock = Clock(folder)
         backend.under = clock.under
         store = stack.enter_context(FdStore(folder / "notify"))

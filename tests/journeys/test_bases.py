@@ -27,6 +27,12 @@ def started(backend: Backend, domain: str) -> str:
     return way
 
 
+@pytest.fixture
+def backend(start: Callable[..., Backend]) -> Backend:
+    """A backend whose apps are forked."""
+    return start(bases="auto")
+
+
 def ready(backend: Backend) -> int:
     """The pid of the base, when it has its spares."""
     assert backend.fds
@@ -156,6 +162,7 @@ def test_a_stopped_spare_is_passed_over(backend: Backend) -> None:
 
 REASONS = {
     "optimize = 1": "optimize = 1",
+    "env = OPENSSL_CONF=/etc/ssl/openssl.cnf": "env = OPENSSL_CONF=/etc/ssl/openssl.cnf",
     "env = PYTHONHASHSEED=0": "env = PYTHONHASHSEED=0",
     "procname-prefix = mine": "procname-prefix = mine",
 }
@@ -169,10 +176,7 @@ def test_why_says_why_an_app_was_not_forked(backend: Backend, line: str) -> None
     assert started(backend, BY_EXEC) == f"by exec: {REASONS[line]}"
 
 
-def test_a_home_of_another_python_starts_by_exec(
-    start: Callable[..., Backend], folder: Path
-) -> None:
-    backend = start()
+def test_a_home_of_another_python_starts_by_exec(backend: Backend, folder: Path) -> None:
     ready(backend)
     home = folder / "old"
     home.mkdir()
@@ -184,8 +188,8 @@ def test_a_home_of_another_python_starts_by_exec(
     )
 
 
-def test_bases_can_be_switched_off(start: Callable[..., Backend]) -> None:
-    backend = start(bases="off")
+def test_apps_are_forked_only_if_that_is_switched_on(start: Callable[..., Backend]) -> None:
+    backend = start()
     drop(backend, BY_EXEC, f"file = {APPS}/plain.py")
     assert backend.get(BY_EXEC).status == 200
     assert started(backend, BY_EXEC) == "by exec: bases = off"

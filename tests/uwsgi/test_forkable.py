@@ -1,11 +1,20 @@
 """Which apps are forked from a base, and which start by exec."""
 
+from dataclasses import replace
+
 import pytest
 
+from emperor.model.spec import Bases, Spec
 from emperor.uwsgi.options import uwsgi_options
-from tests.uwsgi.house import spec
+from tests.uwsgi.house import SETTINGS, spec
 
 APP = "file = /srv/a.py"
+SWITCHED_ON = replace(SETTINGS, bases=Bases.AUTO)
+
+
+def forkable(text: str) -> Spec:
+    """The spec of an app where bases are switched on."""
+    return spec(text, settings=SWITCHED_ON)
 
 
 @pytest.mark.parametrize(
@@ -20,7 +29,7 @@ APP = "file = /srv/a.py"
     ],
 )  # fmt: skip
 def test_an_ordinary_ini_is_forked(line: str) -> None:
-    assert uwsgi_options(spec(f"{APP}\n{line}")).by_exec == ""
+    assert uwsgi_options(forkable(f"{APP}\n{line}")).by_exec == ""
 
 
 @pytest.mark.parametrize(
@@ -33,20 +42,22 @@ def test_an_ordinary_ini_is_forked(line: str) -> None:
         "unshare = pid", "never-swap = true", "limit-as = 512", "reload-on-rss = 100",
         "evil-reload-on-as = 900", "daemonize = /srv/log", "procname-prefix = mine",
         "auto-procname = true", "refork = true", "plugin = lua", "plugins = python3,psgi",
+        "pymodule-alias = a=b", "umask = 027", "env = OPENSSL_CONF=/srv/openssl.cnf",
+        "env = %(pair)", "cheaper-rss-limit-soft = 9",
         "declare-option = mine=processes=$1", "virtualenv = $(VENV)",
     ],
 )  # fmt: skip
 def test_an_ini_that_says_how_python_starts_is_not(line: str) -> None:
-    assert uwsgi_options(spec(f"{APP}\n{line}")).by_exec == line
+    assert uwsgi_options(forkable(f"{APP}\n{line}")).by_exec == line
 
 
 def test_the_first_such_option_is_named() -> None:
-    made = uwsgi_options(spec(f"{APP}\nthreads = 2\noptimize = 2\ngevent = 3"))
+    made = uwsgi_options(forkable(f"{APP}\nthreads = 2\noptimize = 2\ngevent = 3"))
     assert made.by_exec == "optimize = 2"
 
 
 def test_an_ini_can_ask_for_exec() -> None:
-    assert uwsgi_options(spec(f"{APP}\n[emperor]\nbases = off")).by_exec == "bases = off"
+    assert uwsgi_options(forkable(f"{APP}\n[emperor]\nbases = off")).by_exec == "bases = off"
 
 
 @pytest.mark.parametrize(
@@ -61,4 +72,4 @@ def test_an_ini_can_ask_for_exec() -> None:
     ],
 )
 def test_the_home_of_python_is_known(lines: str, home: str) -> None:
-    assert uwsgi_options(spec(f"{APP}\n{lines}")).home == home
+    assert uwsgi_options(forkable(f"{APP}\n{lines}")).home == home

@@ -170,9 +170,7 @@ def test_a_protocol_that_uwsgi_lacks_is_refused() -> None:
 )
 def test_a_socket_elsewhere_is_kept_beside_that_of_the_domain(option: str, foreign: str) -> None:
     made = spec(option)
-    by_exec = option.partition("\n")[0] if option.startswith("chroot") else ""
-    options = UwsgiOptions(names_socket=False, by_exec=by_exec)
-    assert (made.socket, uwsgi_options(made)) == (OWN, options)
+    assert (made.socket, uwsgi_options(made)) == (OWN, UwsgiOptions(names_socket=False))
     assert made.foreign_sockets == (foreign,)
     assert made.overlaps is ("shared-socket" not in option), "a successor takes it over"
 

@@ -22,7 +22,7 @@ _END_SECONDS = 30.0
 
 
 class Emperord(Peer):
-    """emperord and the nginx configuration that it ships. Apps are forked from a base."""
+    """emperord and the nginx configuration that it ships. Apps start by exec."""
 
     name = "emperord"
     flags: ClassVar[Mapping[str, str]] = {}
@@ -76,11 +76,11 @@ class Emperord(Peer):
             self._process.wait()
 
 
-class EmperordByExec(Emperord):
-    """The same without bases."""
+class EmperordForked(Emperord):
+    """The same with apps that are forked from a base."""
 
-    name = "emperord, bases off"
-    flags: ClassVar[Mapping[str, str]] = {"bases": "off"}
+    name = "emperord, bases"
+    flags: ClassVar[Mapping[str, str]] = {"bases": "auto"}
 
 
 class Emperor(Peer):
