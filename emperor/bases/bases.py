@@ -29,6 +29,7 @@ _DIST_INFO = ".dist-info"
 _DYING_SECONDS = 5.0
 _FIRST_DELAY_SECONDS = 1.0
 _LONGEST_DELAY_SECONDS = 300.0
+_MOST_DOUBLINGS = 10
 # OOMScoreAdj= that the kernel's OOM killer takes before the daemon (linux/groups).
 _OOM_SCORE_ADJ = 100
 
@@ -97,6 +98,8 @@ class Bases:
         self._current: BaseProcess | None = None
         self._coming: BaseProcess | None = None
         self._version: tuple[tuple[int, int], ...] = ()
+        self._coming_version: tuple[tuple[int, int], ...] = ()
+        self._retry: asyncio.TimerHandle | None = None
         self._made = 0.0
         self._failures = 0
         self._last_failure = ""
@@ -104,10 +107,12 @@ class Bases:
 
     def make(self) -> None:
         """Make a base, in the place of the one that is there as soon as it can fork."""
-        if self._program is None or self._coming is not None or self._is_closed:
+        if self._program is None or self._is_closed:
+            return
+        if self._coming is not None or self._retry is not None:
             return
         try:
-            self._version = self._program.version()
+            self._coming_version = self._program.version()
             base = BaseProcess(self._program.python, self._environment, self._spawner, self)
         except (OSError, CannotLaunch) as error:
             self._failed(str(error))
@@ -120,6 +125,7 @@ class Bases:
         if self._current is not None:
             self._current.end()
         self._current, self._coming = base, None
+        self._version = self._coming_version
         self._made = self._loop.time()
         self._failures, self._last_failure = 0, ""
 
@@ -131,15 +137,20 @@ class Bases:
             self._failed(str(ended))
 
     def _failed(self, why: str) -> None:
-        delay = min(_FIRST_DELAY_SECONDS * 2**self._failures, _LONGEST_DELAY_SECONDS)
-        self._failures += 1
+        delay = min(_FIRST_DELAY_SECONDS * 2.0**self._failures, _LONGEST_DELAY_SECONDS)
+        self._failures = min(self._failures + 1, _MOST_DOUBLINGS)
         if why != self._last_failure:
             log.warning(
                 "cannot fork apps from a base: %s; they start by exec until there is another one",
                 why,
             )
         self._last_failure = why
-        self._loop.call_later(delay, self.make)
+        if self._retry is None:
+            self._retry = self._loop.call_later(delay, self._make_again)
+
+    def _make_again(self) -> None:
+        self._retry = None
+        self.make()
 
     def start(
         self,
