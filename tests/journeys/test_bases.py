@@ -132,6 +132,30 @@ def test_an_app_that_reloads_itself_goes_on_as_uwsgi(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize(
+    "where",
+    [
+        "chdir = FOLDER\nmodule = code",
+        "pythonpath = FOLDER\nmodule = code",
+        "file = FOLDER/code.py",
+    ],
+)
+def test_an_app_finds_its_own_module_first(backend: Backend, folder: Path, where: str) -> None:
+    ready(backend)
+    own = folder / "own"
+    (own / "calendar").mkdir(parents=True)
+    (own / "calendar" / "__init__.py").write_text("OWN = True\n")
+    (own / "secrets.py").write_text("OWN = True\n")
+    (own / "code.py").write_text(
+        "import calendar, secrets, email.message\nassert calendar.OWN and secrets.OWN\n"
+        "def application(environ, start_response):\n"
+        "    start_response('200 OK', [])\n    return [b'own']\n"
+    )
+    drop(backend, FORKED, where.replace("FOLDER", str(own)))
+    assert backend.get(FORKED).text == "own"
+    assert started(backend, FORKED) == "forked from a base"
+
+
+@pytest.mark.parametrize(
     "strike",
     [signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV],
     ids=lambda strike: strike.name,
