@@ -136,7 +136,7 @@ def test_an_app_that_reloads_itself_goes_on_as_uwsgi(backend: Backend) -> None:
     [
         "chdir = FOLDER\nmodule = code",
         "pythonpath = FOLDER\nmodule = code",
-        "file = FOLDER/code.py",
+        "pythonpath = FOLDER\nfile = FOLDER/code.py",
     ],
 )
 def test_an_app_finds_its_own_module_first(backend: Backend, folder: Path, where: str) -> None:
