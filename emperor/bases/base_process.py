@@ -140,13 +140,14 @@ class BaseProcess:
 
     def _await_first(self) -> bool:
         """Wait for the spare that was asked for first, if that was just now."""
-        for channel, overdue in self._asked.items():
-            asked = overdue.when() - _FORKING_SECONDS
-            if says_something(channel, asked + _PATIENCE_SECONDS - self._loop.time()):
-                self._hello(channel)
-                return True
-            break
-        return False
+        channel = next(iter(self._asked), None)
+        if channel is None:
+            return False
+        asked = self._asked[channel].when() - _FORKING_SECONDS
+        if not says_something(channel, asked + _PATIENCE_SECONDS - self._loop.time()):
+            return False
+        self._hello(channel)
+        return True
 
     def _fill_up(self) -> None:
         while len(self._ready) + len(self._asked) < _SPARES and self._ask():

@@ -24,8 +24,6 @@ _APP_DIED = "upstream prematurely closed|Connection reset|Connection refused|Bro
 _NO_DAEMON = "activate.sock"
 # An app that boots meanwhile is started once more.
 _TAKEN = "was taken away|was replaced while the app started"
-
-
 # Meanwhile apps start by exec.
 _NO_BASE = "cannot fork apps from a base"
 
