@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from statistics import median
 
 from tests.bench.load import load
@@ -13,6 +12,7 @@ from tests.bench.peers.peer import Peer
 from tests.bench.peers.sites import apps, sites
 from tests.bench.peers.ways import PEERS
 from tests.bench.place import place
+from tests.bench.reload import Reloaded
 from tests.bench.rounds import Bench
 from tests.eventually import eventually
 from tests.http_client import Request, ask
@@ -24,15 +24,6 @@ _REQUESTS = 250
 _AFTER_SECONDS = 1.0
 _ROUNDS = 5
 _GONE = "cannot: the tool becomes the app's server, whose socket ends with it"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The number of answers other than 200, and the seconds by which the slowest answer exceeds the
-    usual time."""
-
-    failed: int
-    stall: float
 
 
 def reload(bench: Bench) -> Iterator[Comparison]:
@@ -67,7 +58,7 @@ def _rows(
     with place() as folder:
         [site] = sites("flask", apps(folder)["Flask"], 1)
 
-        def visit(peer: Peer) -> Outcome:
+        def visit(peer: Peer) -> Reloaded:
             peer.first_byte(site.domain)
 
             def meanwhile() -> None:
@@ -77,7 +68,7 @@ def _rows(
             answers = load(peer.port, site.domain, _REQUESTS, 1 / _PER_SECOND, meanwhile)
             usual = median(a.seconds for a in answers if a.sent < _AFTER_SECONDS)
             slowest = max(a.seconds for a in answers if a.sent >= _AFTER_SECONDS)
-            return Outcome(sum(a.status != 200 for a in answers), slowest - usual)
+            return Reloaded(sum(a.status != 200 for a in answers), slowest - usual)
 
         ground = Ground(name, folder, [site], PEERS, cannot)
         seen = ground.each_round(bench, visit, _ROUNDS, warm_up=False)
@@ -94,6 +85,6 @@ def _rows(
         )
 
 
-def _lost(outcomes: Sequence[Outcome]) -> str:
+def _lost(outcomes: Sequence[Reloaded]) -> str:
     worst = max(outcome.failed for outcome in outcomes)
     return f"failed, at worst: {worst}" if worst else ""
