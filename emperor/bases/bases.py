@@ -16,6 +16,7 @@ from importlib import util
 from emperor.bases.base_process import BaseProcess, OnUnfit
 from emperor.bases.order import Import, Order
 from emperor.bases.standard_library import MODULES
+from emperor.linux.groups import OOM_SCORE_ADJ
 from emperor.linux.proc import has_replaced_files
 from emperor.linux.processes import LedProcess, Spawner
 from emperor.model.ports import CannotLaunch, Exit
@@ -30,8 +31,6 @@ _DYING_SECONDS = 5.0
 _FIRST_DELAY_SECONDS = 1.0
 _LONGEST_DELAY_SECONDS = 300.0
 _MOST_DOUBLINGS = 10
-# OOMScoreAdj= that the kernel's OOM killer takes before the daemon (linux/groups).
-_OOM_SCORE_ADJ = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,7 @@ class Bases:
             self._failed(str(error))
             return
         self._coming = base
-        base.load(Import(self._program.pyuwsgi, MODULES, _OOM_SCORE_ADJ))
+        base.load(Import(self._program.pyuwsgi, MODULES, OOM_SCORE_ADJ))
 
     def on_ready(self, base: BaseProcess) -> None:
         """It takes the place of the base before it."""

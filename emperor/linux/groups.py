@@ -50,13 +50,15 @@ _CURES = {
 _ANY_CURE = "look at it with systemd-cgls"
 # What the shell calls itself in its errors, and its exit status where it cannot enter a group.
 ENTERING, NOT_ENTERED = "emperord", 125
+# Of an app. The daemon's protection from the kernel's OOM killer is not for apps.
+OOM_SCORE_ADJ = 100
 # In a group's file 0 stands for the writer. dash(1) exports a PWD of its own.
 _ENTER = f"""
 ulimit -S -n "$1" && ulimit -H -n "$2" || exit {NOT_ENTERED}
 shift 2
 left=$1
 while shift && [ "$left" -gt 0 ]; do echo 0 >"$1" || exit {NOT_ENTERED}; left=$((left - 1)); done
-echo 100 >/proc/self/oom_score_adj
+echo {OOM_SCORE_ADJ} >/proc/self/oom_score_adj
 unset PWD OLDPWD left
 exec "$@"
 """

@@ -56,13 +56,11 @@ def _usage_of(pid: int) -> tuple[int, Usage] | None:
 
 
 def proportional_memory(pids: Collection[int]) -> int | None:
-    """The memory of these processes of root's in bytes, of which a page that several processes
-    share counts in part (PSS, smaps_rollup of proc(5)); None where the kernel does not tell."""
-    total = 0
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-                total += sum(int(line.split()[1]) for line in file if line.startswith("Pss:"))
-        except OSError:
-            return None
-    return total << 10
+    """The memory of these processes in bytes, of which a page that several processes share counts
+    in part (PSS, proc(5)); None where it cannot be read. It takes long, so call it in a thread."""
+    psutil = import_module("psutil")
+    try:
+        total: int = sum(psutil.Process(pid).memory_full_info().pss for pid in pids)
+    except psutil.Error:
+        return None
+    return total
