@@ -152,6 +152,7 @@ class ControlGroups:
 
     def kill(self, name: str) -> None:
         """SIGKILL all that is in the group."""
+        self.hits.stop(name)
         _kill(self._hierarchies[0], name)
 
     def end(self, name: str, tries: int = 0) -> None:

@@ -35,8 +35,8 @@ class Hierarchy:
 
 @dataclass(frozen=True, slots=True)
 class Hierarchies:
-    """All of them; the one that tells best which processes a group has is first. `problem` is why
-    some of what is wanted is missing, in words; empty: nothing is."""
+    """All of them; groups are killed in the first one. `problem` is why some of what is wanted is
+    missing, in words; empty: nothing is."""
 
     usable: tuple[Hierarchy, ...]
     problem: str = ""
@@ -55,7 +55,7 @@ def find_hierarchies(environment: Mapping[str, str], run_dir: Path) -> Hierarchi
         places = list(_places(environment, run_dir))
     except OSError as error:
         return Hierarchies((), _told(error))
-    for place in sorted(places, key=lambda place: (not place.is_v2, not place.controllers)):
+    for place in sorted(places, key=rank):
         if usable and not (place.is_v2 or place.controllers):
             continue  # systemd's own hierarchy of v1 tells nothing that another does not
         try:
@@ -63,6 +63,12 @@ def find_hierarchies(environment: Mapping[str, str], run_dir: Path) -> Hierarchi
         except OSError as error:
             problems.append(_told(error))
     return Hierarchies(tuple(usable), problems[0] if problems else "")
+
+
+def rank(place: Hierarchy) -> tuple[bool, bool, bool]:
+    """By how well a group can be killed there, best first: v2 kills it at once, and pids of v1 lets
+    it fork no more meanwhile. systemd's own hierarchy of v1 is last."""
+    return not place.is_v2, "pids" not in place.controllers, not place.controllers
 
 
 def prepare(place: Hierarchy) -> Hierarchy:

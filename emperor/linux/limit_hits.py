@@ -38,9 +38,16 @@ class HitCounter:
         self._look(name)
         return self._untold.pop(name, [])
 
+    def stop(self, name: str) -> None:
+        """Count no more for that group: it will be killed. In v1 it may not fork meanwhile, which
+        is no limit of the app."""
+        self._look(name)
+        self._seen.pop(name, None)
+
     def _look(self, name: str) -> None:
-        now, before = self._counts(name), self._seen.get(name, _Counts())
-        self._seen[name] = now
+        if (before := self._seen.get(name)) is None:
+            return
+        self._seen[name] = now = self._counts(name)
         for difference, find in (
             (now.killed - before.killed, self._memory_limit),
             (now.refused - before.refused, self._pids_limit),

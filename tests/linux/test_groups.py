@@ -17,6 +17,7 @@ from emperor.linux import cgroup
 from emperor.linux import groups as module
 from emperor.linux.groups import ControlGroup, ControlGroups, entering, group_name
 from emperor.linux.hierarchies import Hierarchies, Hierarchy, prepare
+from emperor.model.limit_hits import Hit, Reached
 from emperor.model.limits import Limits
 from emperor.model.ports import CannotLaunch
 from tests.eventually import eventually, eventually_async
@@ -308,6 +309,8 @@ async def test_a_fork_beyond_the_limit_is_refused(hierarchies: Hierarchies) -> N
     with run_in(group, f"exec python3 -c '{BOMB}'") as bomb:
         assert bomb.stdout and bomb.stdout.readline() == "refused\n"
         assert len(inside(group)) == LIMITED.pids_max
+        group.kill()
+        assert group.take_hits() == [Hit(Reached.PIDS, LIMITED.pids_max)]
         groups.close()
         bomb.wait()
 

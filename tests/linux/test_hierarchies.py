@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from emperor.linux.hierarchies import Hierarchy, places
+from emperor.linux.hierarchies import Hierarchy, places, rank
 
 V2 = "29 25 0:26 / {at} rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 rw\n"
 V1 = "3{n} 25 0:3{n} {root} {at}/{name} rw,relatime shared:1{n} - cgroup cgroup rw,{name}\n"
@@ -24,6 +24,17 @@ def found(at: Path, groups: str, mounts: str, is_service: bool = True) -> list[t
         (str(place.base.relative_to(at)), told(place))
         for place in places(groups, mounts, Path("/run/e"), is_service)
     ]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_first_hierarchy_kills_best(order: int) -> None:
+    """systemd mounts those of v1 in an order of chance, and v2 may be the last."""
+    of_v1 = [{"memory"}, {"pids"}, {"cpu"}, set[str]()]
+    v1_places = [Hierarchy(Path("/"), frozenset(each), is_v2=False) for each in of_v1][::order]
+    v2_place = Hierarchy(Path("/"), frozenset(), is_v2=True)
+    assert min(v1_places, key=rank).controllers == {"pids"}
+    assert min([*v1_places, v2_place], key=rank) == v2_place
+    assert max(v1_places, key=rank).controllers == set(), "systemd's own"
 
 
 def told(place: Hierarchy) -> str:

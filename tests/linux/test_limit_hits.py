@@ -86,3 +86,13 @@ def test_what_was_before_a_daemon_took_over_does_not_count(tmp_path: Path) -> No
     assert counter.take(RUN) == []
     counter.forget(RUN)
     assert counter.totals() == {}
+
+
+def test_what_the_kill_of_an_app_refuses_is_no_limit_of_it(tmp_path: Path) -> None:
+    counter = HitCounter([Hierarchy(tmp_path, frozenset({"pids"}), is_v2=False)])
+    counter.begin(RUN)
+    put(tmp_path, {**PIDS["around all apps"], f"{RUN}/pids.events": "max 1\n"})
+    counter.stop(RUN)
+    put(tmp_path, {f"{RUN}/pids.max": "0\n", f"{RUN}/pids.events": "max 9\n"})
+    assert counter.take(RUN) == [Hit(Reached.MACHINE_PIDS)]
+    assert counter.totals() == {(TENANT, Reached.MACHINE_PIDS): 1}
