@@ -142,7 +142,7 @@ Each key is also a flag of `emperord` (`--vassals-dir DIR`), and the flag wins. 
 more about each key.
 
 A duration is written as `26h`, `1h30m`, `90s` or `500ms`, or as a number of seconds. `idle` is in
-whole seconds. Every other duration is at most a day.
+whole seconds. Every other duration but `history-max-age` is at most a day.
 
 | key | default | meaning |
 |---|---|---|

@@ -29,6 +29,7 @@ from emperor.linux.queues import measured_queue
 from emperor.linux.watch import Changes, FolderWatch
 from emperor.model.daemon_record import Outdated, outdated
 from emperor.model.duration import format_duration
+from emperor.model.history import Fact
 from emperor.model.ports import Ports, Runtime, Store
 from emperor.model.settings import Settings
 from emperor.model.snapshot import decoder
@@ -61,6 +62,7 @@ from emperor.web.health import Health
 from emperor.web.hosts import Hosts
 from emperor.web.metrics import StartTimes
 from emperor.web.pace import Pacer
+from emperor.web.past import Past
 from emperor.web.report import Reporter, limit_hits
 from emperor.web.server import serve
 from emperor.web.stand_in import NAME as STAND_IN
@@ -107,7 +109,8 @@ class Service:
         reader = UwsgiReader(settings, self._accounts, resolver, somaxconn(), self._defaults)
         of_uwsgi, self._bases = uwsgi_runtime(uwsgi, settings, reader, bounds, self._defaults)
         self._runtimes = (of_uwsgi,)
-        ports = _ports(settings, self._runtimes, self._inherited.bag, loop)
+        self.past = Past(settings, state_dir(os.environ, settings.run_dir), loop)
+        ports = _ports(settings, self._runtimes, self._inherited.bag, self.past.keep, loop)
         self._governor = Governor(settings, ports, self._events)
         self._folder = VassalFolder(settings, self._governor, reader, tasks, _notes(settings))
         compile_app = ByteCompiler(settings, reader, bounds, self._gate).compile
@@ -119,10 +122,8 @@ class Service:
         self._activation = Activation(settings, self._governor, pacer, hosts, provide)
         admission = self._activation.admission
         self._reporter = Reporter(settings, self._governor, hosts, measured_queue, admission)
-        self._reporter.limit_hits = partial(
-            limit_hits, bounds.groups, self._accounts, turned_away=admission.hits
-        )
-        self._reporter.bases = self._bases
+        reached = partial(limit_hits, bounds.groups, self._accounts, turned_away=admission.hits)
+        self._reporter.limit_hits, self._reporter.bases = reached, self._bases
         vassals, refused = self._governor.vassals, self._folder.refused
         self._status_line = StatusLine(vassals, refused, loop, self._notifier.status)
         self._start_times = StartTimes()
@@ -165,6 +166,7 @@ class Service:
         an earlier daemon left vassals."""
         settings = self._settings
         self._bases.make()
+        opening = self._tasks.create_task(self.past.open())
         stack.callback(FolderWatch(settings.vassals_dir, self._loop, self._changed).close)
         readers = (self._governor.on_printed, self._reporter.printed.notify)
         logs = LogBound(settings.log_dir, settings.log_max_size, self._loop, *readers)
@@ -180,11 +182,13 @@ class Service:
                 # The vassals of the earlier daemon are served from here on. What has changed since
                 # then, in the settings or in the folder, may take seconds.
                 await self._folder.read_unknown()
+                await opening
                 await self._serve_http(stack)
                 async for part in slices(asleep):
                     self._governor.resume(part)
             await self._folder.rescan()
         if not has_predecessor:
+            await opening
             await self._serve_http(stack)
         self._inherited.commit(self._settings)
         self._folder.tell_changes(self._spare_time.note)
@@ -249,6 +253,7 @@ class Service:
         self._status_line.cancel()
         await kept
         await self._bases.close()
+        await self.past.close()
         await asyncio.to_thread(self._groups.close)
         if killed := await asyncio.to_thread(self._reaper.end):
             log.info("killed %d processes that the apps have left", killed)
@@ -289,6 +294,7 @@ class Service:
             self._require_all_saved()
             if self._stop.is_set():
                 raise CannotUpgrade("emperord stops")
+            await self.past.close()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_BEFORE_EXEC_SECONDS):
                     await before_exec()
@@ -349,6 +355,7 @@ def _ports(
     settings: Settings,
     runtimes: Collection[Runtime],
     store: Store,
+    history: Callable[[Fact], None],
     loop: asyncio.AbstractEventLoop,
 ) -> Ports:
     """The real world, for the governor."""
@@ -357,6 +364,7 @@ def _ports(
         launchers={runtime.name: runtime.launcher for runtime in runtimes},
         store=store,
         maintenance=maintenance_file(os.environ, settings.run_dir),
+        history=history,
         clock=loop,
         wall_clock=partial(datetime.now, UTC),
         chance=random.random,

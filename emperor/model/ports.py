@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any, Protocol, TypeVar
 
 from emperor.model.definition import Definition
+from emperor.model.history import Fact
 from emperor.model.snapshot import ListenerRef, ProcessRef
 from emperor.model.spec import RuntimeOptions, Spec
 from emperor.model.status import TransitionEvent
@@ -341,14 +342,16 @@ class Runtime:
 class Ports:
     """All of the world that the governor reaches.
 
-    Each launcher has the name of its runtime. `wall_clock` tells the time of day with its time
-    zone, `chance` a random number in [0, 1), and `cores` how many this process may use.
+    Each launcher has the name of its runtime. `history` takes what shall be kept of the past, and
+    must return at once. `wall_clock` tells the time of day with its time zone, `chance` a random
+    number in [0, 1), and `cores` how many this process may use.
     """
 
     listeners: Listeners
     launchers: Mapping[str, Launcher]
     store: Store
     maintenance: MaintenanceNote
+    history: Callable[[Fact], object]
     clock: Clock
     wall_clock: Callable[[], datetime]
     chance: Callable[[], float]

@@ -33,6 +33,11 @@ def seconds(text: str) -> float:
     return value
 
 
+def any_seconds(text: str) -> float:
+    """A duration in seconds, however long. Raises ValueError."""
+    return parse_duration(text)
+
+
 def positive_seconds(text: str) -> float:
     """A duration in seconds, above 0 and at most a day. Raises ValueError."""
     if not (value := seconds(text)):

@@ -11,6 +11,7 @@ from typing import Any
 from emperor.model.limits import LIMITS, Amount, Limit, Wanted, contradiction
 from emperor.model.setting_values import (
     Python,
+    any_seconds,
     backlog_of,
     boolean,
     bound_of,
@@ -50,6 +51,8 @@ class Settings:
     run_dir: Path
     log_dir: Path
     log_max_size: int
+    history_max_age: float
+    history_max_rows: int
     uwsgi_binary: Path | None
     pythons: tuple[Python, ...]
     python_home: Path | None
@@ -134,6 +137,10 @@ KEYS = (
     Key("log-dir", "/var/log/emperord", "DIR", path_of, "folder of the apps' logs, DOMAIN.log"),
     Key("log-max-size", "200M", "SIZE", size_of,
         "a log above this is cut to its end within a second; 0: no limit", spelled_size),
+    Key("history-max-age", "30d", "TIME", any_seconds,
+        "how long starts, stops and hits are kept for `stats`; 0: not"),
+    Key("history-max-rows", "200000", "N", bound_of,
+        "how many of these are kept at most; 0: none"),
     Key("uwsgi-binary", "", "FILE", optional_path,
         "the uWSGI program; by default beside emperord's Python, else on PATH"),
     Key("pythons", "", "LIST", pythons_of,

@@ -58,8 +58,8 @@ def _with_request(event: TransitionEvent, cause: Cause) -> TransitionEvent:
 
 def _pid(occurrence: Occurrence) -> int | None:
     """The process that the event is about, or else the lead."""
-    lead = occurrence.vassal.lead
-    return occurrence.pid or (lead.process.pid if lead else None)
+    child = occurrence.child or occurrence.vassal.lead
+    return child.process.pid if child else None
 
 
 def _fields(event: TransitionEvent) -> LogFields:

@@ -33,12 +33,11 @@ from emperor.model.ports import CannotLaunch, Ports, Recorder
 from emperor.model.settings import Settings
 from emperor.model.snapshot import PendingEvent, Version
 from emperor.model.spec import Spec, Stamp
-from emperor.model.status import Level
 from emperor.model.unavailable import unavailable_response
 from emperor.supervisor import versions
 from emperor.supervisor.checkpoint import Checkpoint
+from emperor.supervisor.chronicle import Chronicle
 from emperor.supervisor.effects import Effects
-from emperor.supervisor.events import transition_event
 from emperor.supervisor.lost_sockets import LostSockets
 from emperor.supervisor.maintenance import Maintenance
 from emperor.supervisor.reactions import Reactions, successor_failed
@@ -58,7 +57,7 @@ class Governor:
     def __init__(self, settings: Settings, ports: Ports, recorder: Recorder) -> None:
         self._ports = ports
         self._throttle = Throttle(settings, ports.clock, ports.chance)
-        self._recorder = recorder
+        self.chronicle = Chronicle(ports, recorder)
         self.vassals = Registry()
         self.checkpoint = Checkpoint(ports.store)
         self.subscribers = Subscribers()
@@ -325,9 +324,7 @@ class Governor:
         vassal.state = decision.to
         if vassal.state is not before:
             vassal.since = self.now()
-        level = Level.WARNING if decision.is_warning else Level.INFO
-        at = self._ports.wall_clock()
-        self._recorder.record(transition_event(at, before, what, detail, level))
+        self.chronicle.transition(before, what, decision, detail)
 
     def _apply(self, vassal: Vassal, cause: Cause) -> Occurrence | None:
         """Make the world agree with the state. Returns the event to handle next where a process

@@ -13,6 +13,7 @@ from emperor.model.ports import Clock, Exit, Message
 from emperor.model.posture import Connections, Role
 from emperor.model.unavailable import unavailable_response
 from emperor.supervisor.checkpoint import Checkpoint
+from emperor.supervisor.chronicle import Chronicle
 from emperor.supervisor.records import Child, Occurrence, Vassal
 from emperor.supervisor.registry import Registry
 
@@ -30,6 +31,10 @@ class Core(Protocol):
     @property
     def checkpoint(self) -> Checkpoint:
         """Keeps vassals for the next daemon, also where something was noted that is no event."""
+
+    @property
+    def chronicle(self) -> Chronicle:
+        """Keeps what has happened, also where that is no event."""
 
     def rebind(self, vassal: Vassal) -> None:
         """Bind a socket that was taken away anew."""
@@ -54,6 +59,7 @@ class Reactions:
                 child.boot.loaded = now
             case Message.FIRST_REPLY, _ if child.boot.first_reply is None:
                 child.boot.first_reply = now
+                self._core.chronicle.reply(vassal, child)
             case Message.ACCEPTING, Role.BOOTING if not child.kill_reason:
                 self._accepting(vassal, child, now)
                 return
@@ -83,12 +89,11 @@ class Reactions:
             is_by_order = ended.is_by_order and not child.kill_reason
             self._lead_exited(vassal, child, why, is_by_order)
         elif child.role is Role.BOOTING:
-            self._core.handle(successor_failed(vassal, child.boot.cause, why, child.process.pid))
+            self._core.handle(successor_failed(vassal, child.boot.cause, why, child))
         else:
-            pid = child.process.pid
-            detail = f"pid {pid} has stopped: {why}"
+            detail = f"pid {child.process.pid} has stopped: {why}"
             self._core.handle(
-                Occurrence(vassal, Event.SECOND_EXITED, child.boot.cause, detail, pid=pid)
+                Occurrence(vassal, Event.SECOND_EXITED, child.boot.cause, detail, child)
             )
 
     def on_printed(self, domain: str) -> None:
@@ -112,6 +117,7 @@ class Reactions:
         else:
             cause = Cause("connection", self._clock.time())
             vassal.last_hit = cause.at
+            self._core.chronicle.hit(vassal)
             self._core.handle(Occurrence(vassal, Event.DEMAND, cause))
 
     def on_deadline(self, vassal: Vassal, child: Child) -> None:
@@ -123,9 +129,7 @@ class Reactions:
             child.kill_reason = f"did not stop within {child.spec.stop_timeout:g} s"
         child.process.kill()
         detail = f"pid {child.process.pid} {child.kill_reason} and was killed with its group"
-        self._core.handle(
-            Occurrence(vassal, Event.DEADLINE, child.boot.cause, detail, child.process.pid)
-        )
+        self._core.handle(Occurrence(vassal, Event.DEADLINE, child.boot.cause, detail, child))
 
     def on_throttle_end(self, vassal: Vassal) -> None:
         """The throttle is over."""
@@ -149,7 +153,7 @@ class Reactions:
         vassal.boots = remembered(vassal.boots, now - child.boot.spawned)
         took = now - child.boot.cause.at
         detail = f"pid {child.process.pid} accepts, {took:.3f} s after the demand"
-        self._core.handle(Occurrence(vassal, Event.ACCEPTING, child.boot.cause, detail))
+        self._core.handle(Occurrence(vassal, Event.ACCEPTING, child.boot.cause, detail, child))
 
     def _respawned(self, vassal: Vassal, child: Child) -> None:
         """A worker that dies again and again hangs its visitors, and uWSGI never gives up."""
@@ -174,14 +178,16 @@ class Reactions:
         )
         if was_taken_away:
             self._core.rebind(vassal)
-        self._core.handle(Occurrence(vassal, event, child.boot.cause, why, child.process.pid))
+        self._core.handle(Occurrence(vassal, event, child.boot.cause, why, child))
         if was_taken_away and successor:
             # It boots on the old socket, where nobody will ever find it.
             cause = Cause("its socket was taken away", self._clock.time())
             self._core.handle(Occurrence(vassal, Event.REVISED, cause))
 
 
-def successor_failed(vassal: Vassal, cause: Cause, why: str, pid: int | None = None) -> Occurrence:
+def successor_failed(
+    vassal: Vassal, cause: Cause, why: str, child: Child | None = None
+) -> Occurrence:
     """The new version did not start, and the old one serves on."""
     detail = f"the new version did not start, the old one serves on: {why}"
-    return Occurrence(vassal, Event.SECOND_EXITED, cause, detail, pid)
+    return Occurrence(vassal, Event.SECOND_EXITED, cause, detail, child)

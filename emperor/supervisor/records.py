@@ -217,13 +217,13 @@ class Vassal(VassalRecord):
 @dataclass(frozen=True, slots=True)
 class Occurrence:
     """An event of one vassal, and why. The log tells `detail` where there is one, or else the
-    cause. `pid` is the process that it is about."""
+    cause. `child` is the process that it is about."""
 
     vassal: Vassal
     event: Event
     cause: Cause
     detail: str = ""
-    pid: int | None = None
+    child: Child | None = None
 
     @property
     def why(self) -> str:

@@ -247,6 +247,8 @@ class Activation:
         if failed := failure(hit, vassal.spec):
             now = self._governor.now()
             return self._respond(turned_away(vassal, hit, now) or failed, hit)
+        if hit.tries <= 1:
+            self._governor.chronicle.hit(vassal)
         self._demand(vassal, hit)
         return await self._hold(hit, vassal.spec.domain, held)
 

@@ -17,6 +17,7 @@ from emperor.linux.usage import Usage, proportional_memory, usage
 from emperor.model.admission import Admission, Limit
 from emperor.model.authority import Caller
 from emperor.model.claims import told_of_aliases
+from emperor.model.history import wake_of
 from emperor.model.lifecycle import SERVING, State
 from emperor.model.ports import Listener, QueueLength
 from emperor.model.settings import Settings, spelled
@@ -267,26 +268,7 @@ class Reporter:
         cause = boot.cause if boot else vassal.queued_for
         if cause is None:
             return None
-        at = cause.at
-
-        def after(moment: float | None) -> float | None:
-            return None if moment is None else round((moment - at) * 1000, 1)
-
-        return Wake(
-            by=cause.by,
-            client=cause.client,
-            request_id=cause.request,
-            method=cause.method,
-            path=cause.path,
-            agent=cause.agent,
-            at=self._wall(at),
-            spawned_ms=after(boot.spawned) if boot else None,
-            loaded_ms=after(boot.loaded) if boot else None,
-            accepting_ms=after(boot.accepting) if boot else None,
-            first_reply_ms=after(boot.first_reply) if boot else None,
-            drained_ms=after(cause.drained_at),
-            turn_ms=after(cause.turn_at),
-        )
+        return wake_of(cause, boot, self._wall(cause.at))
 
 
 def tail(path: str, reader: int | None) -> tuple[str, ...]:

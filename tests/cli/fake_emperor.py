@@ -29,6 +29,7 @@ from emperor.web.drain import Drain
 from emperor.web.endpoints import application
 from emperor.web.hosts import Hosts
 from emperor.web.metrics import StartTimes
+from emperor.web.past import Past
 from emperor.web.report import Reporter
 from tests.eventually import PATIENCE_SECONDS
 from tests.supervisor.fakes import (
@@ -80,12 +81,15 @@ class FakeEmperor:
         self.sockets_dir = run_dir / "sockets"
         chosen = settings(log_dir=str(run_dir / "logs"), sockets_dir=str(self.sockets_dir))
         actions = ActionLog()
+        clock = FakeClock()
+        self.past = Past(chosen, run_dir, clock)
         ports = Ports(
             listeners=FakeListeners(actions),
             launchers={"fake": FakeLauncher(actions)},
             store=FakeStore(actions),
             maintenance=FakeNote(),
-            clock=FakeClock(),
+            history=self.past.keep,
+            clock=clock,
             wall_clock=partial(datetime.now, UTC),
             chance=lambda: 0.5,
             cores=2,
@@ -205,6 +209,8 @@ def listening(emperor: FakeEmperor) -> Iterator[None]:
         yield
     finally:
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
+        if (emperor.run_dir / "history.db").exists():
+            asyncio.run_coroutine_threadsafe(emperor.past.close(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

@@ -13,6 +13,7 @@ from itertools import count
 from typing import Literal
 
 from emperor.model.cause import Cause
+from emperor.model.history import Fact
 from emperor.model.ports import (
     CannotKeep,
     CannotLaunch,
@@ -464,6 +465,7 @@ class World:
         self.recorder = FakeRecorder()
         self.store = FakeStore(self.actions)
         self.note = FakeNote()
+        self.past: list[Fact] = []
         self.settings = settings(**flags)
         self.governor = self._governor()
         self.spec = spec or SPEC
@@ -478,6 +480,7 @@ class World:
             launchers={"fake": self.launcher, "other": self.other_launcher},
             store=self.store,
             maintenance=self.note,
+            history=self.past.append,
             clock=self.clock,
             wall_clock=lambda: datetime.fromtimestamp(self.clock.time(), UTC),
             chance=random.random,

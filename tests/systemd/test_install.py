@@ -143,6 +143,7 @@ def test_an_uninstall_leaves_only_what_is_the_administrators(
         "/etc/uwsgi/vassals/app.example.ini",
         "/var/lib/emperord",
         "/var/lib/emperord/good-inis",
+        "/var/lib/emperord/history.db",
         "/var/log/emperord",
         "/var/log/emperord/app.example.log",
         "/var/sockets",

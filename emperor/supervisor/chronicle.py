@@ -1,0 +1,104 @@
+"""The one place that says what has happened to a vassal: each transition becomes an event, and the
+facts of it that are kept (model/history.py)."""
+
+import logging
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from emperor.model.cause import Cause
+from emperor.model.history import (
+    LONGEST_TEXT,
+    VISITORS,
+    Fact,
+    Hit,
+    Outcome,
+    PastStart,
+    PastStop,
+    Replied,
+    Started,
+    StopKind,
+    Stopped,
+    Subject,
+    kind_of,
+    wake_of,
+)
+from emperor.model.lifecycle import DEPARTURES, SERVING, Decision, Event, State
+from emperor.model.ports import Ports, Recorder
+from emperor.model.status import Level
+from emperor.supervisor.events import transition_event
+from emperor.supervisor.records import Child, Occurrence, Vassal
+
+log = logging.getLogger("emperord.chronicle")
+
+
+class Chronicle:
+    """Tells a recorder of each transition, and `ports.history` of each fact."""
+
+    def __init__(self, ports: Ports, recorder: Recorder) -> None:
+        self._clock = ports.clock
+        self._wall_clock = ports.wall_clock
+        self._keep = ports.history
+        self._recorder = recorder
+
+    def transition(self, before: State, what: Occurrence, decision: Decision, detail: str) -> None:
+        """An event has led a vassal from the state `before` to where it is now."""
+        level = Level.WARNING if decision.is_warning else Level.INFO
+        event = transition_event(self._wall_clock(), before, what, detail, level)
+        self._recorder.record(event)
+        self._tell(self._facts(before, what, decision))
+
+    def reply(self, vassal: Vassal, child: Child) -> None:
+        """A process has given its first reply."""
+        if kind_of(child.boot.cause) in VISITORS and child.boot.accepting is not None:
+            self._tell(self._replied(vassal, child))
+
+    def hit(self, vassal: Vassal) -> None:
+        """A request has come, and the app does not accept."""
+        self._tell(iter((Hit(_subject(vassal), self._wall_clock()),)))
+
+    def _tell(self, facts: Iterator[Fact]) -> None:
+        try:
+            for fact in facts:
+                self._keep(fact)
+        except Exception:
+            # What becomes of the vassal counts for more than what is told of it.
+            log.exception("cannot keep what has happened: a fault in emperord")
+
+    def _facts(self, before: State, what: Occurrence, decision: Decision) -> Iterator[Fact]:
+        vassal, child = what.vassal, what.child
+        if what.event is Event.ACCEPTING and child:
+            yield self._started(what, Outcome.ACCEPTED)
+        elif what.event in DEPARTURES and (child is None or child.boot.accepting is None):
+            yield self._started(what, Outcome.FAILED if decision.is_error else Outcome.ABANDONED)
+        served = child if what.event in DEPARTURES else vassal.lead
+        if before in SERVING and decision.notes_stop and served:
+            kind = StopKind.ENDED if what.event is Event.ENDED else StopKind.STOPPED
+            kind = StopKind.DIED if decision.is_error else kind
+            seconds = round(served.served_seconds(self._clock.time()), 1)
+            reason = what.why[:LONGEST_TEXT]
+            yield Stopped(_subject(vassal), PastStop(self._wall_clock(), kind, reason, seconds))
+
+    def _started(self, what: Occurrence, outcome: Outcome) -> Started:
+        child, failed = what.child, outcome is Outcome.FAILED
+        error = what.why[:LONGEST_TEXT] if failed else None
+        start = self._start(what.cause, child, outcome, error)
+        return Started(_subject(what.vassal), child.generation if child else None, start)
+
+    def _replied(self, vassal: Vassal, child: Child) -> Iterator[Fact]:
+        start = self._start(child.boot.cause, child, Outcome.ACCEPTED, None)
+        yield Replied(_subject(vassal), child.generation, start)
+
+    def _start(
+        self, cause: Cause, child: Child | None, outcome: Outcome, error: str | None
+    ) -> PastStart:
+        boot = child.boot if child else None
+        started = child.process.ref.way or None if child else None
+        wake = wake_of(cause, boot, self._wall(cause.at))
+        return PastStart(wake, kind_of(cause), outcome, started, error)
+
+    def _wall(self, moment: float) -> datetime:
+        return self._wall_clock() + timedelta(seconds=moment - self._clock.time())
+
+
+def _subject(vassal: Vassal) -> Subject:
+    return Subject(vassal.spec.domain, vassal.spec.owner)
