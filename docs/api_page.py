@@ -12,6 +12,17 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from emperor.model.authority import SCOPE, Caller, Operation, Scope, Verdict
 from emperor.model.events import MEANING as EVENTS
+from emperor.model.history import (
+    CauseKind,
+    Hour,
+    Outcome,
+    PastStart,
+    PastStop,
+    Stats,
+    StopKind,
+    VassalHistory,
+    VassalStats,
+)
 from emperor.model.problem import Problem, ProblemCode
 from emperor.model.refusal import MEANING as REASONS
 from emperor.model.seats import BURST, MOST_PER_TENANT, PER_SECOND
@@ -44,7 +55,7 @@ from emperor.web.server import IDLE_SECONDS
 WIDTH = 100
 RECORDS = (
     Report, EmperorStatus, VassalStatus, Refused, LimitHits, VassalDetail, Wake, Stop,
-    TransitionEvent,
+    TransitionEvent, VassalHistory, PastStart, PastStop, Hour, Stats, VassalStats,
     SettingsInEffect, SettingInEffect, BasesReport, Base, LeftOut, UpgradeAccepted, Problem,
 )  # fmt: skip
 _SCALARS = {str: "string", int: "integer", float: "number", datetime: "time"}
@@ -328,7 +339,7 @@ def _docstring(kind: type) -> str:
 
 
 def _enumerations() -> Iterable[str]:
-    for kind in (ReportedState, Level):
+    for kind in (ReportedState, Level, CauseKind, Outcome, StopKind):
         texts = meanings(kind)
         members = _list((f"`{member.value}`", texts[member.name]) for member in kind)
         yield f"### {kind.__name__}\n\n{members}"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from emperor.cli.client import connect
 from emperor.cli.failure import Failed
 from emperor.cli.placement import Rule
 from emperor.cli.records import parse
+from emperor.model.duration import parse_duration
 from emperor.model.status import Report
 
 # TAB must not block the shell when the daemon hangs.
@@ -60,6 +62,23 @@ def targets(words: tuple[str, ...], everything: bool) -> tuple[str, ...]:
     if not (everything or words):
         raise click.UsageError("Missing argument 'DOMAIN...', or --all.")
     return ("*",) if everything else words
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """The time that `text` means: a duration before `now`, as 10m, or a time as
+    2026-03-01 12:00:00, in the local time zone if it names none. Raises ValueError."""
+    try:
+        return now - timedelta(seconds=parse_duration(text.removesuffix(" ago")))
+    except (ValueError, OverflowError):
+        return datetime.fromisoformat(text).astimezone()
+
+
+def since(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
+    """The callback of an option whose value is such a text."""
+    try:
+        return None if text is None else moment(text, datetime.now(UTC))
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter(f"{text!r} is neither 10m nor '2026-03-01 12:00:00'") from error
 
 
 def placement_option(command: F) -> F:

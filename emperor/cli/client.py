@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from datetime import datetime
 from enum import Enum
 from http import HTTPStatus
 from pathlib import Path
@@ -16,6 +17,7 @@ from yarl import URL
 
 from emperor.cli.failure import Failed, NoSuchVassal, Unreachable
 from emperor.cli.records import parse
+from emperor.model.history import Stats, VassalHistory
 from emperor.model.problem import Problem, ProblemCode
 from emperor.model.seats import MOST_PER_TENANT
 from emperor.model.status import BasesReport, EmperorStatus, SettingsInEffect, VassalDetail
@@ -74,6 +76,17 @@ class Client:
         path = f"hosts/{quote(host, safe='')}"
         async with self._request("GET", path, ANSWER_SECONDS) as response:
             return parse(VassalDetail, await response.read())
+
+    async def history(self, domain: str) -> VassalHistory:
+        """What is kept of the past of a vassal. Raises NoSuchVassal too."""
+        async with self._request("GET", f"{_path(domain)}/history", ANSWER_SECONDS) as response:
+            return parse(VassalHistory, await response.read())
+
+    async def stats(self, since: datetime, domains: Collection[str] = ()) -> Stats:
+        """These vassals in numbers, or all."""
+        query = urlencode([("since", since.isoformat()), *(("domain", each) for each in domains)])
+        async with self._request("GET", f"stats?{query}", ANSWER_SECONDS) as response:
+            return parse(Stats, await response.read())
 
     async def log(self, domain: str, lines: int) -> bytes:
         """The last lines of the log of a vassal. Raises NoSuchVassal too."""

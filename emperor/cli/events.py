@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.text import Text
 
-from emperor.cli.arguments import as_host, complete_domain
+from emperor.cli.arguments import as_host, complete_domain, since
 from emperor.cli.client import Client, connect
 from emperor.cli.console import show, terminal
 from emperor.cli.failure import NoSuchVassal, Unreachable
@@ -19,7 +19,6 @@ from emperor.cli.names import nobody, resolve
 from emperor.cli.records import parse
 from emperor.cli.table import STYLE
 from emperor.cli.text import clock, one_line
-from emperor.model.duration import parse_duration
 from emperor.model.selection import is_pattern, matches, unmatched
 from emperor.model.status import Report, TransitionEvent
 
@@ -41,22 +40,6 @@ class Choice:
     def takes(self, event: TransitionEvent) -> bool:
         """Whether an event that emperord has sent is printed."""
         return self.since is None or event.at >= self.since
-
-
-def moment(text: str, now: datetime) -> datetime:
-    """The time that `text` means: a duration before `now`, as 10m, or a time as
-    2026-03-01 12:00:00, in the local time zone if it names none. Raises ValueError."""
-    try:
-        return now - timedelta(seconds=parse_duration(text.removesuffix(" ago")))
-    except (ValueError, OverflowError):
-        return datetime.fromisoformat(text).astimezone()
-
-
-def _since(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Any:
-    try:
-        return None if text is None else moment(text, datetime.now(UTC))
-    except (ValueError, OverflowError) as error:
-        raise click.BadParameter(f"{text!r} is neither 10m nor '2026-03-01 12:00:00'") from error
 
 
 def line(event: TransitionEvent) -> Text:
@@ -84,7 +67,7 @@ def missed(before: int | None, seq: int) -> list[Text]:
     help="Begin with the last N events; emperord remembers about a hundred.",
 )  # fmt: skip
 @click.option(
-    "--since", metavar="TIME", callback=_since,
+    "--since", metavar="TIME", callback=since,
     help="Only events from TIME on: 10m, which is ten minutes ago, or '2026-03-01 12:00:00'.",
 )  # fmt: skip
 @click.option(

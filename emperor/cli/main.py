@@ -25,6 +25,7 @@ COMMANDS = {
     "why": ("emperor.cli.why", "Show who woke a vassal, how long it took, when it sleeps."),
     "logs": ("emperor.cli.logs", "Print the log of a vassal."),
     "events": ("emperor.cli.events", "Print each change of state as it happens."),
+    "stats": ("emperor.cli.stats", "Show how often vassals started, failed and were hit."),
     "bases": ("emperor.cli.bases", "Show the interpreters that apps are forked from."),
     "start": ("emperor.cli.act", "Wake a vassal, also a throttled one."),
     "sleep": ("emperor.cli.act", "Put a vassal to sleep; the next hit wakes it."),

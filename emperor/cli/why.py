@@ -12,9 +12,12 @@ from rich.text import Text
 from emperor.cli.arguments import domain_argument
 from emperor.cli.client import connect
 from emperor.cli.console import edge, show, terminal, wrapped
+from emperor.cli.failure import Failed
 from emperor.cli.names import tell
+from emperor.cli.past import story_of_the_past
 from emperor.cli.table import STYLE
 from emperor.cli.text import clock, cpu, duration, memory, one_line, plain, since, until
+from emperor.cli.wake import phases, who
 from emperor.model.status import (
     ReportedState,
     Stop,
@@ -23,8 +26,6 @@ from emperor.model.status import (
     Wake,
     as_json,
 )
-
-WOKEN_BY = {"hit": "a hit", "connection": "a connection on its socket"}
 
 
 def facts(detail: VassalDetail, now: datetime) -> list[tuple[str, str]]:
@@ -60,31 +61,6 @@ def _closed(status: VassalStatus, now: datetime) -> str:
         f"({clock(status.maintenance_since)}): visitors get 503 until `emperorctl maintenance"
         f" {status.name} off`"
     )
-
-
-def phases(wake: Wake | None) -> str:
-    """How long each phase of a start took, and all together; empty when none has ended. The first
-    reply counts only if a visitor waited for it: otherwise it says when the next visitor came."""
-    if wake is None:
-        return ""
-    marks = (
-        ("until the old process had ended", wake.drained_ms),
-        ("in the queue of apps to boot", wake.turn_ms),
-        ("to spawn", wake.spawned_ms),
-        ("to load the app", wake.loaded_ms),
-        ("to accept", wake.accepting_ms),
-        ("to the first reply", wake.first_reply_ms if wake.by in WOKEN_BY else None),
-    )
-    parts, before = [], 0.0
-    for label, mark in marks:
-        if mark is not None:
-            parts.append(f"{_ms(mark - before)} {label}")
-            before = mark
-    return f"{', '.join(parts)}: {_ms(before)} in all" if len(parts) > 1 else "".join(parts)
-
-
-def _ms(milliseconds: float) -> str:
-    return f"{milliseconds:.1f} ms" if milliseconds < 10 else f"{milliseconds:.0f} ms"
 
 
 def _ago(moment: datetime, now: datetime) -> str:
@@ -130,18 +106,7 @@ def _ini_error(detail: VassalDetail) -> str:
 
 
 def _woken(wake: Wake | None, now: datetime) -> str:
-    if wake is None:
-        return "not since emperord started"
-    text = f"{_ago(wake.at, now)}: {WOKEN_BY.get(wake.by, wake.by)}"
-    if wake.client is not None:
-        text += f" from {wake.client}"
-    if wake.method is not None and wake.path is not None:
-        text += f" for {wake.method} {wake.path}"
-    if wake.agent is not None:
-        text += f", agent {wake.agent}"
-    if wake.request_id is not None:
-        text += f", request {wake.request_id}"
-    return text
+    return f"{_ago(wake.at, now)}: {who(wake)}" if wake else "not since emperord started"
 
 
 def _stopped(stop: Stop | None, now: datetime) -> str:
@@ -203,12 +168,13 @@ def story(detail: VassalDetail, now: datetime, width: int = sys.maxsize) -> list
 
 @click.command()
 @domain_argument
+@click.option("--history", "past", is_flag=True, help="Its starts and stops until now, as kept.")
 @click.option("--json", "raw", is_flag=True, help="The control API's JSON.")
 @click.pass_obj
-def why(run_dir: Path, domain: str, raw: bool) -> None:
+def why(run_dir: Path, domain: str, past: bool, raw: bool) -> None:
     """Show who woke DOMAIN, how long each phase of its start took, why it stopped last, and when it
     will be put to sleep; after a failure, also the cause and the end of its log."""
-    asyncio.run(_why(run_dir, domain, raw))
+    asyncio.run(_why_until_now(run_dir, domain, raw) if past else _why(run_dir, domain, raw))
 
 
 async def _why(run_dir: Path, domain: str, raw: bool) -> None:
@@ -220,3 +186,17 @@ async def _why(run_dir: Path, domain: str, raw: bool) -> None:
         tell(domain, detail)
         console = terminal()
         show(console, story(detail, datetime.now(UTC), edge(console)))
+
+
+async def _why_until_now(run_dir: Path, domain: str, raw: bool) -> None:
+    async with connect(run_dir) as client:
+        detail = await client.host(domain)
+        history = await client.history(detail.status.name)
+    if history.why_none is not None:
+        raise Failed(f"there is no history: {history.why_none}")
+    if raw:
+        click.echo(json.dumps(as_json(history)))
+    else:
+        tell(domain, detail)
+        console = terminal()
+        show(console, story_of_the_past(history, edge(console)))

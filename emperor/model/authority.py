@@ -26,7 +26,9 @@ class Operation(Enum):
     STATUS = "status"
     EVENTS = "events"
     METRICS = "metrics"
+    STATS = "stats"
     DETAIL = "detail"
+    HISTORY = "history"
     LOG = "log"
     START = "start"
     SLEEP = "sleep"
@@ -61,7 +63,9 @@ SCOPE: dict[Operation, Scope] = {
     Operation.STATUS: Scope.LIST,
     Operation.EVENTS: Scope.LIST,
     Operation.METRICS: Scope.LIST,
+    Operation.STATS: Scope.LIST,
     Operation.DETAIL: Scope.VASSAL,
+    Operation.HISTORY: Scope.VASSAL,
     Operation.LOG: Scope.VASSAL,
     Operation.START: Scope.VASSAL,
     Operation.SLEEP: Scope.VASSAL,

@@ -8,11 +8,14 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any, Protocol
 
 from emperor.handover.upgrade import CannotUpgrade
 from emperor.model.authority import Caller, Operation, Verdict
+from emperor.model.history import Stats, VassalHistory
 from emperor.model.lifecycle import Event
 from emperor.model.log_fields import about
 from emperor.model.problem import ProblemCode
@@ -27,7 +30,8 @@ from emperor.web.drain import Drain
 from emperor.web.hosts import Absence
 from emperor.web.log_streams import LogStreams
 from emperor.web.metrics import StartSeconds, StartTimes
-from emperor.web.problems import ApiError
+from emperor.web.past import Past
+from emperor.web.problems import ApiError, moment, number
 from emperor.web.report import Reporter
 from emperor.web.stand_in import Question, Reply
 from emperor.web.streams import Streams
@@ -43,13 +47,23 @@ ORDERS = {
 }
 _RENEWS = "restart-fresh"
 _BY = {_RENEWS: "restart --fresh"}
+PAST_ENTRIES = 100
+MOST_ENTRIES = 1000
+STATS_SECONDS = 86_400
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+# SQLite takes no more values in a question.
+_MOST_NAMES = 10_000
 START_TIMES = web.AppKey("start_times", StartTimes)
 log = logging.getLogger("emperord.control")
 _VASSAL_PATH = re.compile(r"/v1/vassals/(?P<domain>[\w.-]+)")
 
 
 class Daemon(Protocol):
-    """What the whole daemon can be ordered to do."""
+    """What the whole daemon has, and can be ordered to do."""
+
+    @property
+    def past(self) -> Past:
+        """The history of the vassals."""
 
     async def rescan(self) -> None:
         """Read the folder of inis again."""
@@ -83,7 +97,7 @@ class Control:
 
     async def status(self, _request: web.Request, caller: Caller) -> web.Response:
         """The whole report."""
-        return await _json_of_report(await self._reporter.report(self._drain.since, caller))
+        return await _json_of_lists(await self._reporter.report(self._drain.since, caller))
 
     async def settings(self, _request: web.Request, _caller: Caller) -> web.Response:
         """The settings in effect."""
@@ -95,9 +109,7 @@ class Control:
 
     async def vassal(self, request: web.Request, caller: Caller) -> web.Response:
         """One vassal in detail, also while it stops because its ini is gone."""
-        domain = request.match_info["domain"]
-        vassal = self._governor.vassals.get(domain) or self._find(request, caller)
-        require(caller, Operation.DETAIL, vassal.spec.owner, domain)
+        vassal = self._found(request, caller, Operation.DETAIL)
         return _json(await self._reporter.detail(vassal, caller))
 
     async def host(self, request: web.Request, caller: Caller) -> web.Response:
@@ -108,6 +120,19 @@ class Control:
             raise self._absent(host, found, caller)
         require(caller, Operation.DETAIL, found.spec.owner, host)
         return _json(await self._reporter.detail(found, caller))
+
+    async def history(self, request: web.Request, caller: Caller) -> web.Response:
+        """What was kept of the past of a vassal."""
+        name = self._found(request, caller, Operation.HISTORY).spec.domain
+        since, most = moment(request, "since", _BEGINNING), number(request, "most", PAST_ENTRIES)
+        most = min(most, MOST_ENTRIES)
+        return await _json_of_lists(await self._daemon.past.of_vassal(name, caller, since, most))
+
+    async def stats(self, request: web.Request, caller: Caller) -> web.Response:
+        """Vassals in numbers."""
+        since = moment(request, "since", self._wall() - timedelta(seconds=STATS_SECONDS))
+        names = request.query.getall("domain", [])[:_MOST_NAMES]
+        return await _json_of_lists(await self._daemon.past.stats(names, caller, since))
 
     async def log(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """The end of the log of a vassal, and what is appended."""
@@ -183,7 +208,7 @@ class Control:
     async def drain(self, _request: web.Request, _caller: Caller) -> web.Response:
         """Have load balancers sent elsewhere, and answer with what the daemon is then."""
         try:
-            self._drain.begin(self._governor.wall(self._governor.now()))
+            self._drain.begin(self._wall())
         except OSError as error:
             raise ApiError(
                 ProblemCode.CANNOT_DRAIN, f"cannot drain: cannot write to run-dir: {error.strerror}"
@@ -208,6 +233,16 @@ class Control:
         # Thousands of vassals have many thousand samples, and a thread lets the loop go on.
         body, content_type = await asyncio.to_thread(_exposition, report, starts.seconds())
         return web.Response(body=body, headers={"Content-Type": content_type})
+
+    def _found(self, request: web.Request, caller: Caller, operation: Operation) -> Vassal:
+        """The vassal that the caller asks about, also while it stops because its ini is gone."""
+        domain = request.match_info["domain"]
+        vassal = self._governor.vassals.get(domain) or self._find(request, caller)
+        require(caller, operation, vassal.spec.owner, domain)
+        return vassal
+
+    def _wall(self) -> datetime:
+        return self._governor.wall(self._governor.now())
 
     def _to_order(self, request: web.Request, caller: Caller) -> Vassal:
         """The vassal that the caller may give that order."""
@@ -280,13 +315,17 @@ def _json(record: Any) -> web.Response:
     return web.json_response(as_json(record))
 
 
-async def _json_of_report(report: Report) -> web.Response:
-    """The same as `_json`, with turns for the loop: there may be thousands of rows."""
-    members = {"emperor": json.dumps(as_json(report.emperor))}
-    for name in ("vassals", "refused", "limit_hits"):
+async def _json_of_lists(record: Report | Stats | VassalHistory) -> web.Response:
+    """The same as `_json`, with turns for the loop: a list may have thousands of rows."""
+    members: dict[str, str] = {}
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if not isinstance(value, tuple):
+            members[field.name] = json.dumps(as_json(value))
+            continue
         rows: list[str] = []
-        async for part in slices(getattr(report, name)):
-            rows += (json.dumps(as_json(record)) for record in part)
-        members[name] = f"[{', '.join(rows)}]"
+        async for part in slices(value):
+            rows += (json.dumps(as_json(row)) for row in part)
+        members[field.name] = f"[{', '.join(rows)}]"
     text = ", ".join(f'"{name}": {member}' for name, member in members.items())
     return web.json_response(text=f"{{{text}}}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from emperor.model.authority import SCOPE, Caller, Operation, Scope, Verdict
+from emperor.model.history import Stats, VassalHistory
 from emperor.model.problem import ProblemCode
 from emperor.model.status import (
     BasesReport,
@@ -18,7 +19,7 @@ from emperor.model.status import (
 )
 from emperor.supervisor.events import REMEMBERED
 from emperor.web.aiohttp_server import web
-from emperor.web.control import ORDERS, START_TIMES, Control, forbidden
+from emperor.web.control import MOST_ENTRIES, ORDERS, PAST_ENTRIES, START_TIMES, Control, forbidden
 from emperor.web.log_streams import LOG_LINES
 from emperor.web.metrics import StartTimes
 from emperor.web.problems import ApiError, problems
@@ -67,6 +68,26 @@ ENDPOINTS = (
     Endpoint(
         "GET", "/v1/vassals/{domain:[^/]*}", Control.vassal, Operation.DETAIL,
         "One vassal with its history. `domain` may be an alias.", VassalDetail, _NO_VASSAL,
+    ),
+    Endpoint(
+        "GET", "/v1/vassals/{domain:[^/]*}/history", Control.history, Operation.HISTORY,
+        "What is kept of the past of a vassal, over restarts and upgrades. A second may pass until"
+        " something new is in the file, but not in this answer. For a tenant, only what happened"
+        " while the vassal ran as it.",
+        VassalHistory, (*_NO_VASSAL, ProblemCode.BAD_REQUEST),
+        parameters=(
+            ("since", "the time from which on; by default, as far as it is kept"),
+            ("most", f"how many starts, and how many stops, up to {MOST_ENTRIES}; {PAST_ENTRIES} by"
+             " default"),
+        ),
+    ),
+    Endpoint(
+        "GET", "/v1/stats", Control.stats, Operation.STATS,
+        "All vassals in numbers, from the same history.", Stats, (ProblemCode.BAD_REQUEST,),
+        parameters=(
+            ("since", "the time from which on; a day ago by default"),
+            ("domain", "only this vassal; it may stand several times"),
+        ),
     ),
     Endpoint(
         "GET", "/v1/vassals/{domain:[^/]*}/log", Control.log, Operation.LOG,

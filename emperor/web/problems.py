@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 from emperor.model.problem import CONTENT_TYPE, ProblemCode, problem
 from emperor.model.status import as_json
@@ -30,6 +31,22 @@ def number(request: web.Request, name: str, default: int) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
         raise ApiError(ProblemCode.BAD_REQUEST, f"cannot use {name}={text}: it must be a number")
     return int(text)
+
+
+def moment(request: web.Request, name: str, default: datetime) -> datetime:
+    """A time by RFC 3339 from the query. Raises ApiError."""
+    text = request.query.get(name)
+    if text is None:
+        return default
+    try:
+        # Where a + was not encoded, a blank is in its place.
+        found = datetime.fromisoformat(text.replace(" ", "+"))
+        if found.tzinfo is None:
+            raise ValueError("it has no time zone")
+        return found.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        why = f"cannot use {name}={text}: it must be a time such as 2026-03-01T12:00:00Z"
+        raise ApiError(ProblemCode.BAD_REQUEST, why) from error
 
 
 @web.middleware

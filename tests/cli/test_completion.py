@@ -37,7 +37,7 @@ def test_another_shell_is_wrong_usage(ctl: Ctl) -> None:
 
 
 def test_commands_are_completed() -> None:
-    assert _complete("bash", "emperorctl sta") == ["plain,status", "plain,start"]
+    assert _complete("bash", "emperorctl sta") == ["plain,status", "plain,stats", "plain,start"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from emperor.cli.events import line, missed, moment
+from emperor.cli.arguments import moment
+from emperor.cli.events import line, missed
 from emperor.model.lifecycle import Event
 from emperor.model.status import ReportedState, TransitionEvent, as_json
 from tests.cli.conftest import Ctl

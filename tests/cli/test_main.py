@@ -87,7 +87,7 @@ def test_wrong_usage_exits_2(ctl: Ctl, arguments: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("name", "cure"),
     [
-        ("statsu", "did you mean status?"),
+        ("statuss", "did you mean status?"),
         ("log", "did you mean logs?"),
         ("list", "did you mean status?"),
         ("wake", "did you mean start?"),

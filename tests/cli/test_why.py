@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from emperor.cli.why import facts, phases, story
+from emperor.cli.wake import phases
+from emperor.cli.why import facts, story
 from emperor.model.status import ReportedState, VassalDetail, VassalStatus, Wake
 from tests.cli.conftest import Ctl
 from tests.cli.fake_emperor import FakeEmperor

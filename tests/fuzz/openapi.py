@@ -18,6 +18,8 @@ _SCHEMAS = {
     "order": {"enum": list(ORDERS)},
     "lines": _NUMBER,
     "past": _NUMBER,
+    "most": _NUMBER,
+    "since": {"type": "string", "format": "date-time"},
     "follow": {"enum": ["0", "1"]},
 }
 # What each endpoint may answer: to a tenant, and to a path that is not valid.

@@ -14,7 +14,7 @@ from emperor.model.problem import ProblemCode
 from emperor.model.status import ReportedState, as_json
 from emperor.supervisor import slices
 from emperor.supervisor.events import REMEMBERED
-from emperor.web.control import _json_of_report
+from emperor.web.control import _json_of_lists
 from emperor.web.endpoints import ENDPOINTS
 from tests.backend import UnixConnection
 from tests.cli.fake_emperor import FakeEmperor, listening
@@ -217,10 +217,60 @@ def test_a_report_of_many_leaves_turns_to_the_loop(tmp_path: Path) -> None:
     async def ask() -> None:
         report = asyncio.create_task(emperor.reporter.report(None, ROOT))
         assert await turns_of(report) >= len(domains)
-        response = asyncio.create_task(_json_of_report(report.result()))
+        response = asyncio.create_task(_json_of_lists(report.result()))
         assert await turns_of(response) >= len(domains)
         assert json.loads(response.result().text or "") == as_json(report.result())
         assert [row.name for row in report.result().vassals] == domains
 
     emperor.loop.run_until_complete(ask())
     emperor.loop.close()
+
+
+def test_the_past_of_a_vassal_is_told(emperor: FakeEmperor) -> None:
+    emperor.failing["a.example"] = "exit status 22"
+    _call(emperor, "POST", "/v1/vassals/a.example/start")
+    del emperor.failing["a.example"]
+    for order in ("start", "sleep"):
+        _call(emperor, "POST", f"/v1/vassals/a.example/{order}")
+    status, _, history = _call(emperor, "GET", "/v1/vassals/a.example/history")
+    assert status == 200
+    told = [(start["outcome"], start["cause"], start["error"]) for start in history["starts"]]
+    assert told == [("failed", "order", "exit status 22"), ("accepted", "order", None)]
+    assert history["starts"][0]["wake"]["by"] == "emperorctl start by uid 0"
+    assert [stop["reason"] for stop in history["stops"]] == ["emperorctl sleep by uid 0"]
+    assert (history["name"], history["why_none"]) == ("a.example", None)
+    last = _call(emperor, "GET", "/v1/vassals/a.example/history?most=1")[2]
+    assert [start["outcome"] for start in last["starts"]] == ["accepted"]
+    [row] = _call(emperor, "GET", "/v1/stats")[2]["vassals"]
+    assert (row["name"], row["starts"], row["failures"], row["wakes"]) == ("a.example", 2, 1, 0)
+    assert _call(emperor, "GET", "/v1/stats?domain=b.example")[2]["vassals"] == []
+    later = _call(emperor, "GET", "/v1/stats?since=2099-01-01T00:00:00%2B01:00")[2]
+    assert (later["vassals"], later["since"]) == ([], "2098-12-31T23:00:00.000Z")
+    assert later["kept_since"] == _call(emperor, "GET", "/v1/stats")[2]["kept_since"]
+
+
+@pytest.mark.parametrize("since", ["x", "2026-03-01", "2026-03-01T12:00:00", "0001-01-01T00:00Z-"])
+def test_a_time_must_be_one_with_a_zone(emperor: FakeEmperor, since: str) -> None:
+    for path in ("/v1/stats", "/v1/vassals/a.example/history"):
+        status, _, problem = _call(emperor, "GET", f"{path}?since={since}")
+        assert (status, problem["code"]) == (400, "bad-request")
+        assert problem["detail"].startswith(f"cannot use since={since}: it must be a time such as")
+
+
+@pytest.mark.parametrize("since", ["0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-12:00"])
+def test_the_ends_of_time_are_times_too(emperor: FakeEmperor, since: str) -> None:
+    assert _call(emperor, "GET", f"/v1/stats?since={since}")[0] in (200, 400)
+
+
+def test_a_daemon_without_a_history_says_why(tmp_path: Path) -> None:
+    (tmp_path / "history.db").mkdir()
+    fake = FakeEmperor(tmp_path)
+    fake.serve("a.example")
+    with listening(fake):
+        for path in ("/v1/stats", "/v1/vassals/a.example/history"):
+            status, _, answer = _call(fake, "GET", path)
+            assert status == 200
+            assert answer["why_none"].endswith("history.db: Is a directory")
+        fake.caller = Caller(4711, is_administrator=False)
+        why = _call(fake, "GET", "/v1/stats")[2]["why_none"]
+        assert why == "emperord keeps no history, or cannot read it now"

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from emperor.model.authority import Caller
+from emperor.model.authority import NOBODY, Caller
 from emperor.model.cause import Cause
+from emperor.model.history import PastStop, StopKind, Stopped, Subject
 from emperor.model.spec import Identity
 from emperor.model.status import LimitHits
 from emperor.web.stand_in import Question, Reply
 from tests.backend import UnixConnection
 from tests.cli.fake_emperor import FakeEmperor, listening
+from tests.cli.records import NOW
 from tests.eventually import eventually
 
 ALICE, MALLORY = 1001, 1002
@@ -84,7 +86,7 @@ def test_the_headline_counts_what_is_its_own(emperor: FakeEmperor) -> None:
     assert (told["held"], told["turned_away"], told["draining_since"]) == (1, 0, None)
 
 
-@pytest.mark.parametrize("path", ["/v1/status", "/metrics", "/v1/events?follow=0"])
+@pytest.mark.parametrize("path", ["/v1/status", "/metrics", "/v1/events?follow=0", "/v1/stats"])
 def test_no_list_has_a_word_of_others(emperor: FakeEmperor, path: str) -> None:
     for domain in ("alice.example", "root.example", "mallory.example"):
         assert _as_root(emperor, "POST", f"/v1/vassals/{domain}/start")[0] == 200
@@ -120,6 +122,7 @@ OF_OTHERS = [
 ]  # fmt: skip
 QUESTIONS = [
     ("GET", "/v1/vassals/{}"),
+    ("GET", "/v1/vassals/{}/history"),
     ("GET", "/v1/hosts/{}"),
     *(("POST", f"/v1/vassals/{{}}/{order}") for order in
       ("start", "sleep", "restart", "reload", "maintenance-on", "maintenance-off")),
@@ -215,3 +218,17 @@ def test_an_order_of_roots_is_in_the_log_too(
     caplog.set_level("INFO")
     _as_root(emperor, "POST", "/v1/rescan")
     assert "emperorctl rescan by uid 0" in caplog.messages
+
+
+def test_its_history_is_what_happened_while_the_app_was_its_own(emperor: FakeEmperor) -> None:
+    for order in ("start", "sleep"):
+        assert _as_root(emperor, "POST", f"/v1/vassals/mallory.example/{order}")[0] == 200
+    subject = Subject("mallory.example", ALICE)
+    emperor.past.keep(Stopped(subject, PastStop(NOW, StopKind.DIED, "a secret of alice", 1.0)))
+    told = _json(emperor, "/v1/vassals/mallory.example/history")
+    assert [stop["kind"] for stop in told["stops"]] == ["stopped"]
+    every = json.loads(_as_root(emperor, "GET", "/v1/vassals/mallory.example/history")[1])
+    assert len(every["stops"]) == 2
+    assert "alice" not in json.dumps(_json(emperor, "/v1/stats?domain=mallory.example"))
+    emperor.caller = Caller(NOBODY, is_administrator=False)
+    assert _json(emperor, "/v1/stats")["vassals"] == []
