@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from emperor.bases.order import Import, Imported
+from emperor.bases.order import Import, Imported, message
 from emperor.bases.spare import Spare, channels, says_something, spare_at
 from emperor.linux.processes import LedProcess, Spawner
 from emperor.model.ports import Exit
@@ -85,7 +85,7 @@ class BaseProcess:
     def load(self, wanted: Import) -> None:
         """Have it import."""
         with suppress(OSError):  # its exit is reported
-            self._control.send(wanted.message())
+            self._control.send(message(wanted))
         overdue = self._loop.call_later(_LOADING_SECONDS, self.end)
         self._loop.add_reader(self._control, self._answered, overdue)
 
@@ -155,17 +155,17 @@ class BaseProcess:
 
     def start(
         self,
-        message: bytes,
+        order: bytes,
         fds: Sequence[int],
         on_exit: Callable[[Exit], None],
         on_unfit: OnUnfit,
     ) -> LedProcess | None:
-        """The app that a spare becomes by the `message` of its order; None if there is none."""
+        """The app that a spare becomes by that order; None if there is none."""
         spare = self._take()
         if spare is None:
             return None
         try:
-            spare.give(message, fds)
+            spare.give(order, fds)
         except OSError:
             spare.end()
             return None

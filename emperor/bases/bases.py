@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import util
 
 from emperor.bases.base_process import BaseProcess, OnUnfit
-from emperor.bases.order import Import, Order
+from emperor.bases.order import Import, Order, message
 from emperor.bases.standard_library import MODULES
 from emperor.linux.groups import OOM_SCORE_ADJ
 from emperor.linux.proc import has_replaced_files
@@ -163,7 +163,7 @@ class Bases:
         if base is None:
             return None
         try:
-            return base.start(order.message(), fds, on_exit, on_unfit)
+            return base.start(message(order), fds, on_exit, on_unfit)
         except UnicodeEncodeError:  # a path that is no UTF-8
             return None
 

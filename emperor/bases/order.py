@@ -1,11 +1,10 @@
-"""What a base is told: what to import, and how to become one app."""
+"""What a base is told: what to import, and how to become one app.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+A base reads this with nothing but the standard library."""
 
-import msgspec
-
-_ENCODER = msgspec.json.Encoder()
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +15,10 @@ class Import:
     modules: Sequence[str]
     oom_score_adj: int
 
-    def message(self) -> bytes:
-        """As JSON, which a base can read without a module of ours."""
-        return _ENCODER.encode(self)
 
-
-class Imported(msgspec.Struct, frozen=True):
-    """The answer: all modules that are loaded, and those that failed, each with the reason."""
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The answer: all modules that it has, and those that failed, each with the reason."""
 
     modules: tuple[str, ...]
     left_out: dict[str, str]
@@ -38,15 +34,13 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """How a spare becomes an app. `binary` is the program uwsgi, and `arguments` are for it.
-    `home` is that of Python. `targets` are the numbers of the descriptors that come with the order;
-    behind them come the files `entrances`, by which it enters its control group. `open_files` are
-    the soft and hard limits, and `folder` is where it starts."""
+class Place:
+    """What the process of an app has. `home` is that of Python. `targets` are the numbers of the
+    descriptors that come with the order; behind them come the files `entrances`, by which it enters
+    its control group. `open_files` are the soft and hard limits, and `folder` is where it
+    starts."""
 
-    binary: str
-    arguments: Sequence[str]
-    environment: Mapping[str, str]
+    environment: dict[str, str]
     home: str
     folder: str
     user: User | None
@@ -56,6 +50,42 @@ class Order:
     targets: Sequence[int]
     entrances: Sequence[str]
 
-    def message(self) -> bytes:
-        """As JSON."""
-        return _ENCODER.encode(self)
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """What a spare becomes: `binary` is the program uwsgi, and `arguments` are for it. `is_by_exec`
+    is whether it must be this program."""
+
+    binary: str
+    arguments: Sequence[str]
+    is_by_exec: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How a spare becomes an app."""
+
+    place: Place
+    app: App
+
+
+Message = Import | Imported | Order
+
+
+def message(of: Message) -> bytes:
+    """As JSON. Raises UnicodeEncodeError for a path that is no UTF-8."""
+    return json.dumps(asdict(of), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def import_of(data: bytes) -> Import:
+    """The first message."""
+    return Import(**json.loads(data))
+
+
+def order_of(data: bytes) -> Order:
+    """Each further one."""
+    told = json.loads(data)
+    place, user = told["place"], told["place"]["user"]
+    place["user"] = User(**user) if user else None
+    place["open_files"] = tuple(place["open_files"])
+    return Order(Place(**place), App(**told["app"]))

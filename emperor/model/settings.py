@@ -148,7 +148,7 @@ KEYS = (
         spelled_pythons),
     Key("python-home", "", "DIR", optional_path,
         "home or virtualenv of apps that name none; by default the system's Python"),
-    Key("bases", "off", "WAY", one_of(Bases),
+    Key("bases", "auto", "WAY", one_of(Bases),
         "auto: apps are forked from a preloaded interpreter if they can be; off: never"),
     Key("activation", "fallback", "WAY", one_of(Activation),
         "fallback: requests wait for a boot in emperord; socket: on the socket"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emperor.bases.bases import Bases
-from emperor.bases.order import Order, User
+from emperor.bases.order import App, Order, Place, User
 from emperor.linux.groups import entering
 from emperor.linux.processes import LedProcess, Spawner, as_identity
 from emperor.model.ports import CannotLaunch, Exit
@@ -52,11 +52,12 @@ class Starter:
         """The process of the app; `on_way` is told, in words, how it was started. Raises
         CannotLaunch and OSError."""
         why = start.by_exec or self.bases.why_none
-        if not why:
+        # A spare that becomes a program is there sooner than one that is started by programs.
+        if not self.bases.why_none:
             if process := self._fork(start, on_exit, on_way):
-                on_way(FORKED)
+                on_way(f"{BY_EXEC}: {why}" if why else FORKED)
                 return process
-            why = "no base could fork it"
+            why = why or "no base could fork it"
         process = self._exec(start, on_exit)
         on_way(f"{BY_EXEC}: {why}")
         return process
@@ -93,10 +94,8 @@ class Starter:
 
 def _order(start: Start) -> Order:
     who = start.identity
-    return Order(
-        binary=start.command[0],
-        arguments=start.command[1:],
-        environment=start.environment,
+    place = Place(
+        environment=dict(start.environment),
         home=start.home,
         folder=str(start.folder),
         user=User(who.uid, who.gid, who.user) if who else None,
@@ -106,6 +105,7 @@ def _order(start: Start) -> Order:
         targets=tuple(start.fds),
         entrances=start.entrances,
     )
+    return Order(place, App(start.command[0], start.command[1:], bool(start.by_exec)))
 
 
 @contextmanager

@@ -1,6 +1,17 @@
 """Tells as JSON all that an app can see of its process: whatever may differ between an app that was
 forked from a base and one that was started by exec. At /secret: what must never be alike."""
 
+# ruff: noqa: E402
+import sys
+
+# Before this module imports any other. What Python has in itself is the same in any process; uWSGI
+# names what emperord adds (`shared-import`) after its path.
+LOADED = sorted(
+    name for name, module in sys.modules.items()
+    if getattr(getattr(module, "__spec__", None), "has_location", False)
+    and not name.endswith("_emperor_bases_inside_forked")
+)  # fmt: skip
+
 import builtins
 import ctypes
 import gc
@@ -15,7 +26,6 @@ import secrets
 import signal
 import site
 import ssl
-import sys
 import sysconfig
 import tempfile
 import time
@@ -41,6 +51,7 @@ def of_python() -> dict[str, Any]:
     return {name: repr(getattr(sys, name)) for name in _OF_SYS} | {
         "meta_path": [getattr(each, "__name__", type(each).__name__) for each in sys.meta_path],
         "path_hooks": [each.__name__ for each in sys.path_hooks],
+        "loaded": LOADED,
         "main": sorted(vars(sys.modules["__main__"])),
         "streams": [(s.fileno(), s.encoding, s.errors, s.line_buffering) for s in streams],
         "encoding": sys.getfilesystemencoding() + sys.getfilesystemencodeerrors(),

@@ -13,13 +13,11 @@ import psutil
 import pytest
 
 from emperor.bases.bases import Bases, Program, own_program
-from emperor.bases.order import Order
+from emperor.bases.order import App, Order, Place
 from emperor.linux.processes import LedProcess, Spawner
 from tests.eventually import eventually_async
 
-ORDER = Order(
-    binary="/bin/true",
-    arguments=(),
+PLACE = Place(
     environment={},
     home="/no/home/of/python",
     folder="/",
@@ -30,6 +28,7 @@ ORDER = Order(
     targets=(1, 2),
     entrances=(),
 )
+ORDER = Order(PLACE, App("/bin/true", (), is_by_exec=False))
 
 
 @pytest.fixture
@@ -123,7 +122,7 @@ async def test_a_base_that_is_killed_is_made_again(
 
 
 async def test_a_path_that_is_no_text_is_left_to_exec(bases: Bases) -> None:
-    assert start(bases, replace(ORDER, folder="/srv/\udcff")) is None
+    assert start(bases, replace(ORDER, place=replace(PLACE, folder="/srv/\udcff"))) is None
     assert start(bases) is not None
 
 

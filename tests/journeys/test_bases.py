@@ -30,7 +30,7 @@ def started(backend: Backend, domain: str) -> str:
 @pytest.fixture
 def backend(start: Callable[..., Backend]) -> Backend:
     """A backend whose apps are forked."""
-    return start(bases="auto")
+    return start()
 
 
 def ready(backend: Backend) -> int:
@@ -59,6 +59,16 @@ def virtualenv() -> Iterator[Path]:
         yield home
 
 
+# `http.cookiejar` needs `calendar`, and `http.cookies` does not.
+OWN_CODE = """
+import calendar, http.cookiejar, http.cookies, secrets, sys
+assert calendar.OWN and secrets.OWN
+assert http.cookiejar.timegm is calendar.timegm
+assert type(sys.modules["http.cookies"].__spec__.loader).__name__ == "SourceFileLoader"
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"own"]
+"""
 VARIANTS: dict[str, tuple[str, ...]] = {
     "plain": (),
     "virtualenv": ("virtualenv = VENV",),
@@ -137,18 +147,18 @@ def test_an_app_that_reloads_itself_goes_on_as_uwsgi(backend: Backend) -> None:
         "chdir = FOLDER\nmodule = code",
         "pythonpath = FOLDER\nmodule = code",
         "pythonpath = FOLDER\nfile = FOLDER/code.py",
+        "file = FOLDER/wsgi.py",
     ],
 )
 def test_an_app_finds_its_own_module_first(backend: Backend, folder: Path, where: str) -> None:
     ready(backend)
     own = folder / "own"
     (own / "calendar").mkdir(parents=True)
-    (own / "calendar" / "__init__.py").write_text("OWN = True\n")
+    (own / "calendar" / "__init__.py").write_text("OWN = True\ntimegm = print\n")
     (own / "secrets.py").write_text("OWN = True\n")
-    (own / "code.py").write_text(
-        "import calendar, secrets, email.message\nassert calendar.OWN and secrets.OWN\n"
-        "def application(environ, start_response):\n"
-        "    start_response('200 OK', [])\n    return [b'own']\n"
+    (own / "code.py").write_text(OWN_CODE)
+    (own / "wsgi.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(own)!r})\nfrom code import *\n"
     )
     drop(backend, FORKED, where.replace("FOLDER", str(own)))
     assert backend.get(FORKED).text == "own"
@@ -212,8 +222,8 @@ def test_a_home_of_another_python_starts_by_exec(backend: Backend, folder: Path)
     )
 
 
-def test_apps_are_forked_only_if_that_is_switched_on(start: Callable[..., Backend]) -> None:
-    backend = start()
+def test_nothing_is_forked_if_that_is_switched_off(start: Callable[..., Backend]) -> None:
+    backend = start(bases="off")
     drop(backend, BY_EXEC, f"file = {APPS}/plain.py")
     assert backend.get(BY_EXEC).status == 200
     assert started(backend, BY_EXEC) == "by exec: bases = off"

@@ -1,0 +1,95 @@
+"""What a base does: it imports, and forks a spare whenever it is told to."""
+
+import array
+import ctypes
+import gc
+import os
+import socket
+import sys
+from contextlib import suppress
+from typing import NoReturn
+
+from emperor.bases.inside.app import become_app
+from emperor.bases.inside.host import Host
+from emperor.bases.inside.needs import Needs
+from emperor.bases.inside.place import received
+from emperor.bases.inside.preload import preload
+from emperor.bases.inside.python import restore_python
+from emperor.bases.inside.store import Store
+from emperor.bases.order import Imported, import_of, message, order_of
+
+_NAME = "emperord-base"
+_MESSAGE_BYTES = 1 << 18
+_ROOM_FOR_FDS = socket.CMSG_SPACE(64 * array.array("i").itemsize)
+
+
+def run(control_fd: int, loaded_by_python: frozenset[str], needs: Needs) -> NoReturn:
+    """Be a base, whose orders come from the socket with that number. `loaded_by_python` are the
+    modules that any Python has loaded at its start; `needs` has noted all imports since then."""
+    gc.disable()
+    control = socket.socket(fileno=control_fd)
+    control.set_inheritable(False)
+    if not (data := control.recv(_MESSAGE_BYTES)):
+        os._exit(0)
+    wanted = import_of(data)
+    _protect_from_oom_killer(wanted.oom_score_adj)
+    # The module itself notes the command line when it is made, which is that of an app.
+    ctypes.CDLL(wanted.pyuwsgi)
+    host = Host(wanted.pyuwsgi)
+    host.rename(_NAME, [f"{_NAME}: Python {sys.version_info[0]}.{sys.version_info[1]}"], {})
+    restore_python()
+    left_out = preload(wanted.modules)
+    needs.end()
+    store = Store(needs)
+    store.put_away(loaded_by_python)
+    gc.collect()
+    gc.freeze()
+    imported = Imported(tuple(sorted({*store.names, *sys.modules})), left_out)
+    with suppress(OSError):  # emperord has ended
+        control.send(message(imported))
+        _fork_spares(control, host, store)
+    os._exit(0)
+
+
+def _fork_spares(control: socket.socket, host: Host, store: Store) -> None:
+    """Raises OSError when emperord has ended with an answer unread."""
+    while True:
+        data, ancillary, _, _ = control.recvmsg(1, _ROOM_FOR_FDS)
+        if not data:
+            return
+        [channel] = received(ancillary)
+        with suppress(OSError):  # no process is left; the closed channel says so
+            if (pid := os.fork()) == 0:
+                os.close(control.detach())
+                _fork_again(channel, host, store)
+            os.waitpid(pid, 0)
+        os.close(channel)
+
+
+def _fork_again(channel: int, host: Host, store: Store) -> NoReturn:
+    try:
+        if os.fork() == 0:
+            _wait(socket.socket(fileno=channel), host, store)
+    finally:
+        os._exit(1)
+
+
+def _wait(channel: socket.socket, host: Host, store: Store) -> NoReturn:
+    """Become the app of an order, if one comes."""
+    os.setsid()
+    channel.send(b"h")
+    data, ancillary, _, _ = channel.recvmsg(_MESSAGE_BYTES, _ROOM_FOR_FDS)
+    if not data:
+        os._exit(0)
+    try:
+        become_app(order_of(data), received(ancillary), channel.detach(), host, store)
+    except BaseException as error:
+        os.write(2, f"[emperor] cannot start the app: {error}\n".encode())
+        os._exit(1)
+
+
+def _protect_from_oom_killer(score: int) -> None:
+    """Give apps no protection of the daemon's."""
+    # A container may not lower it.
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write(str(score))

@@ -1,0 +1,91 @@
+"""Tells where imports of an app would find modules, for many of them at once and without their
+specs.
+
+It answers what the finders in sys.meta_path and sys.path would. It asks a folder for its names once
+and remembers them until the folder changes, as FileFinder does.
+"""
+
+import os
+import sys
+from collections.abc import Collection
+from importlib.machinery import BuiltinImporter, FileFinder, FrozenImporter, PathFinder
+from pkgutil import get_importer
+
+_NO_TIME = -1
+
+
+class Search:
+    """A search for modules that a base has. `folders` are those in which it has found them: the
+    names in each, and when the folder had changed last."""
+
+    def __init__(self) -> None:
+        self._own: dict[str, tuple[int, set[str]]] = {}
+        self._listed: dict[str, tuple[int, set[str]]] = {}
+
+    def add(self, folder: str, name: str) -> None:
+        """The base has found that module there."""
+        if folder not in self._own:
+            self._names_in(folder)
+            self._own[folder] = (_changed(folder), set())
+        self._own[folder][1].add(name)
+
+    def finds_all(self, names: Collection[str]) -> bool:
+        """Whether an import of each of these would find what the base has found."""
+        if not _is_left_to_folders(names):
+            return False
+        missing = {*names}
+        for entry in sys.path:
+            folder = entry or os.getcwd()
+            changed, own = self._own.get(folder, (_NO_TIME, set()))
+            is_unchanged = changed != _NO_TIME and changed == _changed(folder)
+            if is_unchanged:
+                missing -= own
+            if not missing:
+                return True
+            if self._has_any(folder, missing):
+                return False
+        return not missing
+
+    def _has_any(self, folder: str, names: Collection[str]) -> bool:
+        finder = get_importer(folder)
+        if finder is None:
+            return False
+        asked = self._names_in(folder).intersection(names) if _is_plain(finder) else names
+        specs = map(finder.find_spec, asked)
+        # A folder without __init__.py counts only if nothing else is found.
+        return any(spec is not None and spec.loader is not None for spec in specs)
+
+    def _names_in(self, folder: str) -> set[str]:
+        """What stands before the first dot in the names of all files there."""
+        changed = _changed(folder)
+        if changed != self._listed.get(folder, (_NO_TIME, set()))[0]:
+            try:
+                names = os.listdir(folder)
+            except OSError:
+                names = []
+            self._listed[folder] = (changed, {name.partition(".")[0] for name in names})
+        return self._listed[folder][1]
+
+
+def _is_left_to_folders(names: Collection[str]) -> bool:
+    """Whether no other finder than that of sys.path finds one of them."""
+    for finder in sys.meta_path:
+        if finder is PathFinder:
+            return True
+        if finder not in (BuiltinImporter, FrozenImporter):
+            find_spec = getattr(finder, "find_spec", None)
+            if find_spec is not None and any(find_spec(name, None) for name in names):
+                return False
+    return False
+
+
+def _is_plain(finder: object) -> bool:
+    """Whether it finds by the names of files. (inside.py has another one, and never lists.)"""
+    return type(finder) is FileFinder or hasattr(finder, "store")
+
+
+def _changed(folder: str) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return _NO_TIME

@@ -1,0 +1,194 @@
+"""Keeps the modules that a base has imported, and gives them to the imports of an app.
+
+An import searches as in any Python. Where it finds the very file of a kept module, and would find
+those of all modules that this one has imported, the app gets what the base has imported. Otherwise
+Python imports the module anew. So an app finds its own `secrets.py`, in whatever folder of sys.path
+it is, and so does each module of the standard library that needs it.
+"""
+
+import sys
+from collections.abc import Callable, Iterable
+from importlib.machinery import (
+    ExtensionFileLoader,
+    FileFinder,
+    ModuleSpec,
+    SourceFileLoader,
+)
+from types import ModuleType
+
+from emperor.bases.inside.needs import Needs
+from emperor.bases.inside.search import Search
+
+# Python has these in itself, and searches for them nowhere else.
+_WITHOUT_FILE = ("built-in", "frozen")
+_OURS = "emperor"
+
+
+class Store:
+    """The kept modules."""
+
+    def __init__(self, needs: Needs) -> None:
+        self._needs = needs
+        self._search = Search()
+        self._kept: dict[str, ModuleType] = {}
+        self._specs: dict[str, ModuleSpec] = {}
+        # Submodules that Python had made an attribute of their package.
+        self._attributes: set[str] = set()
+        self._given: dict[str, list[str]] = {}
+        # What an app calls when uWSGI has read its ini.
+        self.forked: Callable[[], object] = lambda: None
+
+    @property
+    def names(self) -> Iterable[str]:
+        """The names of all kept modules."""
+        return self._kept
+
+    def put_away(self, loaded_by_python: Iterable[str]) -> None:
+        """Take from sys.modules what a Python that has just started has not loaded."""
+        start = {*loaded_by_python}
+        new = {
+            name: module for name, module in sys.modules.items()
+            if name not in start and _is_searched_for(name, module)
+        }  # fmt: skip
+        for name, module in new.items():
+            del sys.modules[name]
+            if not name.startswith(_OURS):
+                self._keep(name, module)
+        for name, spec in self._specs.items():
+            if "." not in name:
+                self._search.add(_folder(spec), name)
+        for folder in {*map(_folder, self._specs.values())}:
+            finder = sys.path_importer_cache.get(folder)
+            if type(finder) is FileFinder:
+                finder.__class__ = StoreFinder
+                vars(finder)["store"] = self
+
+    def _keep(self, name: str, module: ModuleType) -> None:
+        self._kept[name] = module
+        spec = _spec(module)
+        if spec is not None and spec.name == name:
+            self._specs[name] = spec
+        package, _, attribute = name.rpartition(".")
+        parent = self._kept.get(package) or sys.modules.get(package)
+        if parent is not None and vars(parent).get(attribute) is module:
+            delattr(parent, attribute)
+            self._attributes.add(name)
+
+    def is_from(self, name: str, origin: str | None) -> bool:
+        """Whether a module of that name is kept that has come from that file."""
+        return name in self._specs and self._specs[name].origin == origin
+
+    def give(self, name: str) -> ModuleType | None:
+        """The kept module for an import; None where the app has to import it anew."""
+        closure = self._closure(name)
+        if closure is None:
+            return None
+        self._given[name] = closure
+        return self._kept[name]
+
+    def complete(self, name: str, module: ModuleType) -> bool:
+        """Load with a module what it needs. Whether it was given."""
+        closure = self._given.pop(name, None)
+        if closure is None:
+            return False
+        module.__spec__ = self._specs[name]
+        for each in closure:
+            sys.modules[each] = self._kept[each]
+        for each in self._attributes.intersection(closure):
+            package, _, attribute = each.rpartition(".")
+            setattr(sys.modules[package], attribute, sys.modules[each])
+        return True
+
+    def _closure(self, name: str) -> list[str] | None:
+        """That module and what it needs that is not loaded yet; None where the app has another
+        module in the place of one of these."""
+        closure, pending, seen = [name], [name], {name}
+        while pending:
+            for needed in self._needs.of(pending.pop()) - seen:
+                seen.add(needed)
+                kept, loaded = self._kept.get(needed), sys.modules.get(needed)
+                if kept is not None and loaded is kept:
+                    continue
+                # What Python has in itself may need what it does not.
+                pending.append(needed)
+                if kept is not None:
+                    if loaded is not None:
+                        return None
+                    closure.append(needed)
+        # A package is in the closure of its modules.
+        searched = [each for each in closure if "." not in each and each in self._specs]
+        return closure if self._search.finds_all(searched) else None
+
+
+class StoreFinder(FileFinder):
+    """Finds what FileFinder finds, in a folder of kept modules."""
+
+    store: Store
+
+    def find_spec(self, fullname: str, target: ModuleType | None = None) -> ModuleSpec | None:
+        """The spec, whose loader gives the kept module."""
+        spec = super().find_spec(fullname, target)
+        if spec is not None and self.store.is_from(fullname, spec.origin):
+            loader = _KEPT.get(type(spec.loader))
+            if loader is not None:
+                spec.loader.__class__ = loader
+                vars(spec.loader)["store"] = self.store
+        return spec
+
+
+class KeptSourceLoader(SourceFileLoader):
+    """Gives a module written in Python."""
+
+    store: Store
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """The kept module."""
+        return self.store.give(self.name) or super().create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """It was executed in the base."""
+        if not self.store.complete(self.name, module):
+            super().exec_module(module)
+
+
+class KeptExtensionLoader(ExtensionFileLoader):
+    """Gives a module written in C."""
+
+    store: Store
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """The kept module."""
+        return self.store.give(self.name) or super().create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """It was executed in the base."""
+        if not self.store.complete(self.name, module):
+            super().exec_module(module)
+
+
+_KEPT: dict[type, type] = {
+    SourceFileLoader: KeptSourceLoader,
+    ExtensionFileLoader: KeptExtensionLoader,
+}
+
+
+def _spec(module: ModuleType) -> ModuleSpec | None:
+    # What stands in sys.modules may be no module.
+    spec: ModuleSpec | None = getattr(module, "__spec__", None)
+    return spec
+
+
+def _is_searched_for(name: str, module: ModuleType) -> bool:
+    spec, package = _spec(module), sys.modules.get(name.rpartition(".")[0])
+    if name == "__main__":
+        return False
+    if spec is None or spec.name != name:  # another name of a module, as os.path
+        return package is None or _is_searched_for(name.rpartition(".")[0], package)
+    return spec.origin not in _WITHOUT_FILE
+
+
+def _folder(spec: ModuleSpec) -> str:
+    """The folder in which the module was found, which is an entry of a path."""
+    origin = spec.origin or ""
+    folder = origin.rpartition("/")[0]
+    return folder.rpartition("/")[0] if spec.submodule_search_locations is not None else folder
