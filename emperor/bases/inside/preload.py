@@ -6,16 +6,22 @@ from collections.abc import Iterable
 
 # They note the folders of this Python, and not of the app's virtual environment.
 _OF_THIS_PYTHON = ("sysconfig", "_sysconfig")
+# Its import sets variables, reads the .inputrc of root, and catches a signal. rlcompleter imports
+# it, and pdb imports rlcompleter since Python 3.13.
+_LINE_EDITOR, _COMPLETER = "readline", "rlcompleter"
 
 
 def preload(names: Iterable[str]) -> dict[str, str]:
     """Import these modules. Returns those that failed, each with the reason."""
     left_out = {}
+    vars(sys)["modules"][_LINE_EDITOR] = None  # an import fails
     for name in names:
         try:
             importlib.import_module(name)
         except Exception as error:
             left_out[name] = f"{type(error).__name__}: {error}"
+    del sys.modules[_LINE_EDITOR]
+    sys.modules.pop(_COMPLETER, None)
     for module in [name for name in sys.modules if name.startswith(_OF_THIS_PYTHON)]:
         del sys.modules[module]
     return left_out

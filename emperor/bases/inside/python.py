@@ -14,13 +14,15 @@ import types
 
 from emperor.bases.inside.host import Unfit
 
+_IS_SINCE_3_14 = sys.version_info >= (3, 14)
+
 
 def restore_python() -> None:
     """Leave Python as it is in a uWSGI that has not imported anything yet."""
     main_module = types.ModuleType("__main__")
-    vars(main_module).update(
-        __loader__=importlib.machinery.BuiltinImporter, __builtins__=builtins, __annotations__={}
-    )
+    vars(main_module).update(__loader__=importlib.machinery.BuiltinImporter, __builtins__=builtins)
+    if not _IS_SINCE_3_14:
+        vars(main_module)["__annotations__"] = {}
     # multiprocessing has noted the earlier one.
     sys.modules["__main__"] = sys.modules["__mp_main__"] = main_module
     sys.path[:] = standard_path()
@@ -42,8 +44,10 @@ def standard_path() -> list[str]:
 def set_up_python(home: str, maker: str) -> None:
     """What Python does at its start in that home, which the program `maker` has made."""
     if home != sys.base_prefix:
-        # Since Python 3.14 `site` expects them.
         sys.prefix = sys.exec_prefix = home
+        if _IS_SINCE_3_14:
+            # Earlier ones of `site` compute it from pyvenv.cfg.
+            site.PREFIXES[:] = [home, home]
     # uWSGI ignores both before Python starts.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
