@@ -96,6 +96,23 @@ def test_a_submodule_is_there_when_it_is_imported(tmp_path: Path) -> None:
     )
 
 
+PACKAGE_THAT_MAKES = """
+import sys, types
+made = sys.modules["maker.made"] = types.ModuleType("maker.made")
+"""
+
+
+@pytest.mark.parametrize("first", ["import maker", "import maker.made", "from maker import made"])
+def test_a_package_brings_the_modules_that_it_has_made(tmp_path: Path, first: str) -> None:
+    """As collections makes collections.abc since Python 3.13."""
+    (tmp_path / "maker").mkdir()
+    (tmp_path / "maker" / "__init__.py").write_text(PACKAGE_THAT_MAKES)
+    place = f"sys.path.insert(0, {str(tmp_path)!r})"
+    base = BASE.replace("needs.end()", f"{place}; {first}; needs.end()")
+    app = "import maker.made; assert is_kept('maker') and is_kept('maker.made')"
+    python(base + app, tmp_path)
+
+
 # Modules of which the app has a copy, where it puts them, and what it imports.
 SHADOWS = ("json", "calendar", "struct", "copy", "enum", "email", "weakref", "socket", "types")
 WAYS = {

@@ -49,6 +49,10 @@ class Needs:
         level: int = 0,
     ) -> "ModuleType":
         importer, wanted = self._importer(), _absolute(name, globals, level)
+        package = wanted.rpartition(".")[0]
+        if package and package not in sys.modules:
+            # A package may put modules into sys.modules, as collections does since Python 3.13.
+            self._import(package)
         before = set(sys.modules)
         self._importing.append(wanted)
         try:
