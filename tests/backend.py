@@ -137,7 +137,7 @@ class Daemon:
         assert not left, f"processes outlived the daemon: {left}"
         assert not (lines := self.unexpected_lines()), "\n".join(lines)
         assert not list(self.sockets.iterdir()), "sockets were left behind"
-        kept = {path.name for path in self.run_dir.iterdir()} - {"history.db"}
+        kept = {path.name for path in self.run_dir.iterdir()} - {"history.db", "read-ahead"}
         assert kept == {"emperord.lock", "good-inis"}
 
     def expect(self, pattern: str) -> None:

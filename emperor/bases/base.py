@@ -15,8 +15,6 @@ administrator's or of a tenant's: that belongs into the app, as its user.
 
 import sys
 
-CONTROL_FD = 3
-
 
 def main() -> None:
     """Import, and fork spares until emperord closes its end."""
@@ -29,7 +27,7 @@ def main() -> None:
     needs.begin()
     from emperor.bases.inside.forking import run  # noqa: PLC0415
 
-    run(CONTROL_FD, loaded_by_python, needs)
+    run(loaded_by_python, needs)
 
 
 if __name__ == "__main__":

@@ -7,19 +7,18 @@ import socket
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
-from emperor.bases.order import Import, Imported, message
+from emperor.bases.order import Imported
 from emperor.bases.spare import Spare, channels, says_something, spare_at
-from emperor.linux.processes import LedProcess, Spawner
+from emperor.linux.processes import LedProcess
 from emperor.model.ports import Exit
 
-_PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "base.py")
-_CONTROL_FD = 3
-# The command of an app takes the place of that of the base, word by word.
-_ROOM_FOR_COMMAND = ("-",) * 80
+# The number of its control socket.
+CONTROL_FD = 3
 # At least as many apps can start at the same moment.
 _SPARES = 2
 _MOST_TRIES = 10
@@ -31,8 +30,28 @@ _FORKING_SECONDS = 5.0
 _ANSWER_BYTES = 1 << 18
 _REPORT_BYTES = 512
 
+OnExit = Callable[[Exit], None]
 # Is called with the reason for which a spare leaves its order to the program uwsgi.
 OnUnfit = Callable[[str], object]
+# Starts the process of a base, which has that socket for its control socket.
+Launch = Callable[[socket.socket, OnExit], LedProcess]
+
+
+@dataclass(frozen=True, slots=True)
+class BaseState:
+    """A base that can fork. `home` is that of its Python, and `user` whom it runs as; both are
+    empty for the one that holds the standard library. `spares` are the pids of what it has forked.
+    `made` is the moment in monotonic seconds."""
+
+    python: str
+    home: str
+    user: str
+    pid: int
+    spares: tuple[int, ...]
+    made: float
+    forks: int
+    modules: tuple[str, ...]
+    left_out: Mapping[str, str]
 
 
 class Owner(Protocol):
@@ -48,11 +67,9 @@ class Owner(Protocol):
 class BaseProcess:
     """A base, from its start to its end. Apps that were forked from it outlive it."""
 
-    def __init__(
-        self, python: str, environment: Mapping[str, str], spawner: Spawner, owner: Owner
-    ) -> None:
-        """Raises CannotLaunch."""
-        self._loop = spawner.loop
+    def __init__(self, launch: Launch, loop: asyncio.AbstractEventLoop, owner: Owner) -> None:
+        """Raises CannotLaunch and OSError."""
+        self._loop = loop
         self._owner = owner
         self.imported = Imported((), {})
         self.forks = 0
@@ -63,14 +80,14 @@ class BaseProcess:
         self._asked: dict[socket.socket, asyncio.TimerHandle] = {}
         self._ordered: set[socket.socket] = set()
         self._control, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [python, "-S", _PROGRAM, *_ROOM_FOR_COMMAND]
         try:
             with far:
-                fds = {_CONTROL_FD: far.fileno()}
-                self._process = spawner.spawn(command, environment, fds, self._exited)
+                self._process = launch(far, self._exited)
         except BaseException:
             self._control.close()
             raise
+        overdue = self._loop.call_later(_LOADING_SECONDS, self.end)
+        self._loop.add_reader(self._control, self._answered, overdue)
 
     @property
     def pid(self) -> int:
@@ -82,12 +99,24 @@ class BaseProcess:
         """The pids of those that wait for an order."""
         return tuple(spare.pid for spare in self._ready)
 
-    def load(self, wanted: Import) -> None:
-        """Have it import."""
+    def state(self, python: str, made: float, home: str = "", user: str = "") -> BaseState:
+        """What it is now."""
+        return BaseState(
+            python=python,
+            home=home,
+            user=user,
+            pid=self.pid,
+            spares=self.spares,
+            made=made,
+            forks=self.forks,
+            modules=self.imported.modules,
+            left_out=self.imported.left_out,
+        )
+
+    def tell(self, message: bytes) -> None:
+        """Send it a message."""
         with suppress(OSError):  # its exit is reported
-            self._control.send(message(wanted))
-        overdue = self._loop.call_later(_LOADING_SECONDS, self.end)
-        self._loop.add_reader(self._control, self._answered, overdue)
+            self._control.send(message)
 
     def _answered(self, overdue: asyncio.TimerHandle) -> None:
         overdue.cancel()
@@ -95,7 +124,10 @@ class BaseProcess:
         with suppress(OSError, msgspec.MsgspecError):
             data = self._control.recv(_ANSWER_BYTES)
             self.imported = msgspec.json.decode(data, type=Imported)
-            self._fill_up()
+            if not self.imported.problem:
+                self._fill_up()
+                return
+        self.end()
 
     def _ask(self) -> bool:
         """Have it fork a spare. Whether it was told."""
@@ -157,14 +189,18 @@ class BaseProcess:
         self,
         order: bytes,
         fds: Sequence[int],
-        on_exit: Callable[[Exit], None],
+        on_exit: OnExit,
         on_unfit: OnUnfit,
+        entrances: Sequence[int] = (),
     ) -> LedProcess | None:
-        """The app that a spare becomes by that order; None if there is none."""
+        """What a spare becomes by that order; None if there is none. It is put into the control
+        groups of these `entrances`."""
         spare = self._take()
         if spare is None:
             return None
         try:
+            for entrance in entrances:
+                os.write(entrance, str(spare.pid).encode())
             spare.give(order, fds)
         except OSError:
             spare.end()

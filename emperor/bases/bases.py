@@ -1,215 +1,193 @@
-"""Keeps a base for the apps of each daemon, and makes it anew when it dies or is outdated.
+"""The bases of a daemon: one that holds the standard library, for all apps, and beneath it one for
+each virtual environment that several apps of one user have in common.
 
-An app for which there is no base starts by exec, at once. Nothing here has a timer while all is in
-order.
+An app is forked from the deepest one that fits it.
 """
 
 import asyncio
 import logging
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import util
 
-from emperor.bases.base_process import BaseProcess, OnUnfit
-from emperor.bases.order import Import, Order, message
-from emperor.bases.standard_library import MODULES
-from emperor.linux.groups import OOM_SCORE_ADJ
-from emperor.linux.proc import has_replaced_files
+from emperor.bases.base_process import BaseState, OnExit
+from emperor.bases.home_base import HomeBase
+from emperor.bases.order import message
+from emperor.bases.program import Program
+from emperor.bases.request import Home, Request, Sharing
+from emperor.bases.root_base import RootBase
 from emperor.linux.processes import LedProcess, Spawner
-from emperor.model.ports import CannotLaunch, Exit
+from emperor.model.ports import CannotLaunch
 
 log = logging.getLogger("emperord.bases")
 
-# All apps of one base have the secret of Python's hashes and the layout of memory in common.
-_LONGEST_SECONDS = 86400.0
-_MOST_FORKS = 10_000
-_DIST_INFO = ".dist-info"
+# So many apps of one home make its base worth its memory.
+_ENOUGH_APPS = 2
+# They import so many modules that the first base does not have.
+_ENOUGH_MODULES = 10
+_MOST_BASES = 16
+# A base that nobody has used for so long is ended.
+_UNUSED_SECONDS = 1800.0
+# The app that makes it worth it starts first.
+_CALM_SECONDS = 2.0
+# After a failure.
+_DELAY_SECONDS = 300.0
 _DYING_SECONDS = 5.0
-_FIRST_DELAY_SECONDS = 1.0
-_LONGEST_DELAY_SECONDS = 300.0
-_MOST_DOUBLINGS = 10
+# Homes of which the apps are remembered.
+_MOST_HOMES = 10_000
+
+# The modules that an app had imported when it was started last, of those that a base may have.
+ModulesOf = Callable[[str], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
-    """What a base runs: a Python, and the module pyuwsgi that was built for it."""
+class Forked:
+    """An app, and the home of which its base is; empty for that of the standard library."""
 
-    python: str
-    pyuwsgi: str
-
-    def version(self) -> tuple[tuple[int, int], ...]:
-        """Another one after an upgrade of Python or of emperord. Raises OSError."""
-        files = (self.python, os.path.dirname(os.__file__), self.pyuwsgi)
-        return tuple((found.st_ino, found.st_mtime_ns) for found in map(os.stat, files))
-
-
-def own_program() -> Program | str:
-    """The Python of emperord, with the pyuwsgi that is installed there; or why it cannot be used:
-    both ways to start an app must have the same uWSGI."""
-    found = util.find_spec("pyuwsgi")
-    if found is None or found.origin is None:
-        return "pyuwsgi is not installed"
-    folder = os.path.dirname(found.origin)
-    uwsgi, pyuwsgi = (_installed(folder, name) for name in ("uwsgi", "pyuwsgi"))
-    if uwsgi != pyuwsgi:
-        return f"there are uwsgi {uwsgi} and pyuwsgi {pyuwsgi}"
-    return Program(os.path.realpath(sys.executable), found.origin)
-
-
-def _installed(folder: str, package: str) -> str:
-    """The version of a package in that folder. importlib.metadata takes 20 ms to import."""
-    for entry in os.listdir(folder):
-        name, _, rest = entry.partition("-")
-        if name.lower() == package and rest.endswith(_DIST_INFO):
-            return rest.removesuffix(_DIST_INFO)
-    return "of no known version"
-
-
-@dataclass(frozen=True, slots=True)
-class BaseState:
-    """A base that can fork. `spares` are the pids of what it has forked. `made` is the moment in
-    monotonic seconds."""
-
-    python: str
-    pid: int
-    spares: tuple[int, ...]
-    made: float
-    forks: int
-    modules: tuple[str, ...]
-    left_out: Mapping[str, str]
+    process: LedProcess
+    home: str
 
 
 class Bases:
-    """The base of this daemon. `program` is what it runs, or why there can be none. `environment`
-    is that of a base, before it is an app's."""
+    """`program` is what they run, or why there can be none. `environment` is that of the first.
+    `modules_of` is None where only the standard library is imported ahead."""
 
     def __init__(
-        self, program: Program | str, environment: Mapping[str, str], spawner: Spawner
+        self,
+        program: Program | str,
+        environment: Mapping[str, str],
+        spawner: Spawner,
+        modules_of: ModulesOf | None = None,
     ) -> None:
         self.why_none = program if isinstance(program, str) else ""
-        self._program = None if isinstance(program, str) else program
-        self._environment = environment
-        self._spawner = spawner
         self._loop = spawner.loop
-        self._current: BaseProcess | None = None
-        self._coming: BaseProcess | None = None
-        self._version: tuple[tuple[int, int], ...] = ()
-        self._coming_version: tuple[tuple[int, int], ...] = ()
-        self._retry: asyncio.TimerHandle | None = None
-        self._made = 0.0
-        self._failures = 0
-        self._last_failure = ""
+        self._modules_of = modules_of
+        self._python = "" if isinstance(program, str) else program.python
+        self._root: RootBase | None = None
+        if not isinstance(program, str):
+            self._root = RootBase(program, environment, spawner, self._end_all)
+        self._of_homes: dict[Home, HomeBase] = {}
+        self._apps: dict[Home, dict[str, None]] = {}
+        self._not_before: dict[Home, float] = {}
+        self._ending: set[HomeBase] = set()
         self._is_closed = False
+        self._look: asyncio.TimerHandle | None = None
 
     def make(self) -> None:
-        """Make a base, in the place of the one that is there as soon as it can fork."""
-        if self._program is None or self._is_closed:
-            return
-        if self._coming is not None or self._retry is not None:
-            return
-        try:
-            self._coming_version = self._program.version()
-            base = BaseProcess(self._program.python, self._environment, self._spawner, self)
-        except (OSError, CannotLaunch) as error:
-            self._failed(str(error))
-            return
-        self._coming = base
-        base.load(Import(self._program.pyuwsgi, MODULES, OOM_SCORE_ADJ))
+        """Make the first one."""
+        if self._root is not None:
+            self._root.make()
 
-    def on_ready(self, base: BaseProcess) -> None:
-        """It takes the place of the base before it."""
-        if self._current is not None:
-            self._current.end()
-        self._current, self._coming = base, None
-        self._version = self._coming_version
-        self._made = self._loop.time()
-        self._failures, self._last_failure = 0, ""
-
-    def on_end(self, base: BaseProcess, ended: Exit) -> None:
-        """Make another one, if it was in use or about to be."""
-        if base in (self._current, self._coming) and not self._is_closed:
-            self._current = None if base is self._current else self._current
-            self._coming = None if base is self._coming else self._coming
-            self._failed(str(ended))
-
-    def _failed(self, why: str) -> None:
-        delay = min(_FIRST_DELAY_SECONDS * 2.0**self._failures, _LONGEST_DELAY_SECONDS)
-        self._failures = min(self._failures + 1, _MOST_DOUBLINGS)
-        if why != self._last_failure:
-            log.warning(
-                "cannot fork apps from a base: %s; they start by exec until there is another one",
-                why,
-            )
-        self._last_failure = why
-        if self._retry is None:
-            self._retry = self._loop.call_later(delay, self._make_again)
-
-    def _make_again(self) -> None:
-        self._retry = None
-        self.make()
-
-    def start(
-        self,
-        order: Order,
-        fds: Sequence[int],
-        on_exit: Callable[[Exit], None],
-        on_unfit: OnUnfit,
-    ) -> LedProcess | None:
-        """The app of that order; None where no base can fork it."""
-        base = self._fresh()
-        if base is None:
+    def start(self, request: Request) -> Forked | None:
+        """The app of that request; None where no base can fork it."""
+        root = self._root.fresh() if self._root is not None else None
+        if request.sharing is not None and self._root is not None:
+            self._note(request.sharing)
+        if root is None:
             return None
         try:
-            return base.start(message(order), fds, on_exit, on_unfit)
+            if process := self._start_at_home(request):
+                return Forked(process, request.order.place.home)
+            process = root.start(
+                message(request.order),
+                [*request.fds, *request.entrances],
+                request.on_exit,
+                request.on_unfit,
+            )
+            return Forked(process, "") if process else None
         except UnicodeEncodeError:  # a path that is no UTF-8
             return None
 
-    def _fresh(self) -> BaseProcess | None:
-        base = self._current
-        if base is None:
+    def _start_at_home(self, request: Request) -> LedProcess | None:
+        sharing = request.sharing
+        base = self._of_homes.get(sharing.home) if sharing is not None else None
+        if sharing is None or base is None:
             return None
-        if self._is_outdated(base):
-            self._current = None
-            base.end()
-            self.make()
+        if base.is_outdated:
+            self._end(sharing.home)
             return None
-        age = self._loop.time() - self._made
-        if age > _LONGEST_SECONDS or base.forks >= _MOST_FORKS:
-            self.make()
-        return base
+        return base.start(request, sharing)
 
-    def _is_outdated(self, base: BaseProcess) -> bool:
-        with suppress(OSError):
-            is_another = self._program is None or self._program.version() != self._version
-            return is_another or has_replaced_files(base.pid)
-        return True
+    def _note(self, sharing: Sharing) -> None:
+        """An app of that home starts."""
+        home = sharing.home
+        if self._modules_of is None or home in self._of_homes:
+            return
+        apps = self._apps.setdefault(home, {})
+        if len(apps) < _ENOUGH_APPS:
+            apps[sharing.domain] = None
+        if len(self._apps) > _MOST_HOMES:
+            del self._apps[next(iter(self._apps))]
+        if len(apps) >= _ENOUGH_APPS and self._loop.time() >= self._not_before.get(home, 0.0):
+            self._not_before[home] = self._loop.time() + _CALM_SECONDS
+            self._loop.call_later(_CALM_SECONDS, self._make_for, sharing, [*apps])
+
+    def _make_for(self, sharing: Sharing, apps: Sequence[str]) -> None:
+        home = sharing.home
+        is_there = home in self._of_homes or self._is_closed
+        if self._modules_of is None or is_there or len(self._of_homes) >= _MOST_BASES:
+            return
+        modules = [*dict.fromkeys(name for app in apps for name in self._modules_of(app))]
+        known = self._root.modules if self._root is not None else ()
+        if len({*modules}.difference(known)) < _ENOUGH_MODULES:
+            return
+        try:
+            base = HomeBase(sharing, modules, self._become, self._loop, self._ended)
+        except (OSError, CannotLaunch, UnicodeEncodeError) as error:
+            log.warning(
+                "cannot make a base of %s: %s; its apps are forked from that of the standard"
+                " library", home.python, error,
+            )  # fmt: skip
+            self._not_before[home] = self._loop.time() + _DELAY_SECONDS
+            return
+        self._of_homes[home] = base
+        if self._look is None:
+            self._look = self._loop.call_later(_UNUSED_SECONDS, self._end_unused)
+
+    def _become(self, order: bytes, fds: Sequence[int], on_exit: OnExit) -> LedProcess | None:
+        root = self._root.fresh() if self._root is not None else None
+        return root.start(order, fds, on_exit, lambda _: None) if root is not None else None
+
+    def _ended(self, base: HomeBase) -> None:
+        self._ending.discard(base)
+        for home in [home for home, each in self._of_homes.items() if each is base]:
+            del self._of_homes[home]
+            self._not_before[home] = self._loop.time() + _DELAY_SECONDS
+
+    def _end(self, home: Home) -> None:
+        base = self._of_homes.pop(home)
+        self._ending.add(base)
+        base.end()
+
+    def _end_all(self) -> None:
+        """They have the memory of a base that is outdated."""
+        for home in [*self._of_homes]:
+            self._end(home)
+
+    def _end_unused(self) -> None:
+        self._look = None
+        now = self._loop.time()
+        for home, base in [*self._of_homes.items()]:
+            if now - base.last_used >= _UNUSED_SECONDS:
+                self._end(home)
+        if self._of_homes:
+            oldest = min(base.last_used for base in self._of_homes.values())
+            self._look = self._loop.call_at(oldest + _UNUSED_SECONDS, self._end_unused)
 
     def states(self) -> tuple[BaseState, ...]:
-        """The base, if there is one."""
-        base, program = self._current, self._program
-        if base is None or program is None:
-            return ()
-        return (
-            BaseState(
-                python=program.python,
-                pid=base.pid,
-                spares=base.spares,
-                made=self._made,
-                forks=base.forks,
-                modules=base.imported.modules,
-                left_out=base.imported.left_out,
-            ),
-        )
+        """All that can fork."""
+        root = self._root.state if self._root is not None else None
+        homes = (base.state(self._python) for base in self._of_homes.values())
+        return tuple(state for state in (root, *homes) if state is not None)
 
     async def close(self) -> None:
-        """End it, and wait for that: the daemon ends."""
+        """End them, and wait for that: the daemon ends."""
         self._is_closed = True
-        bases = [base for base in (self._current, self._coming) if base is not None]
-        self._current = self._coming = None
-        for base in bases:
-            base.end()
+        if self._look is not None:
+            self._look.cancel()
+        self._end_all()
+        for base in [*self._ending]:
             with suppress(TimeoutError):
                 await asyncio.wait_for(base.ended.wait(), _DYING_SECONDS)
+        if self._root is not None:
+            await self._root.close()

@@ -1,4 +1,4 @@
-"""What a base is told: what to import, and how to become one app.
+"""What a base is told: what to import, and how a spare becomes an app or a base.
 
 A base reads this with nothing but the standard library."""
 
@@ -18,10 +18,14 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """The answer: all modules that it has, and those that failed, each with the reason."""
+    """The answer: all modules that it has, and those that it must do without, each with the reason.
+    `variables` of the environment were read at an import; the empty name stands for all of them.
+    `problem` is why it cannot be a base."""
 
     modules: tuple[str, ...]
     left_out: dict[str, str]
+    variables: tuple[str, ...] = ()
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +67,11 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How a spare becomes an app."""
+    """How a spare becomes an app; without one, a base that imports these `modules` of its home."""
 
     place: Place
-    app: App
+    app: App | None
+    modules: Sequence[str] = ()
 
 
 Message = Import | Imported | Order
@@ -88,4 +93,5 @@ def order_of(data: bytes) -> Order:
     place, user = told["place"], told["place"]["user"]
     place["user"] = User(**user) if user else None
     place["open_files"] = tuple(place["open_files"])
-    return Order(Place(**place), App(**told["app"]))
+    app = App(**told["app"]) if told["app"] else None
+    return Order(Place(**place), app, told["modules"])

@@ -47,7 +47,8 @@ def told(report: BasesReport, modules: bool, now: datetime) -> Iterator[str]:
 
 
 def _one(base: Base, modules: bool, now: datetime) -> Iterator[str]:
-    yield one_line(base.python)
+    user = f" as {base.user}" if base.user else ""
+    yield one_line(f"{base.home}{user}" if base.home else base.python)
     cost = "" if base.pss_bytes is None else f", {memory(base.pss_bytes)} with its spares"
     yield f"  pid {base.pid}, made {since(base.made_at, now)} ago{cost}"
     yield f"  {base.apps} apps were forked from it, {base.spares} spares wait"

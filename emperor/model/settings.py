@@ -149,7 +149,7 @@ KEYS = (
     Key("python-home", "", "DIR", optional_path,
         "home or virtualenv of apps that name none; by default the system's Python"),
     Key("bases", "auto", "WAY", one_of(Bases),
-        "auto: apps are forked from a preloaded interpreter if they can be; off: never"),
+        "apps are forked from preloaded interpreters (auto), one (standard), none (off)"),
     Key("activation", "fallback", "WAY", one_of(Activation),
         "fallback: requests wait for a boot in emperord; socket: on the socket"),
     Key("idle", "26h", "TIME", whole_seconds,

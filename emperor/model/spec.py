@@ -36,6 +36,7 @@ class Bases(Enum):
     """Whether apps are forked from preloaded interpreters where that can be."""
 
     AUTO = "auto"
+    STANDARD = "standard"
     OFF = "off"
 
 

@@ -337,6 +337,10 @@ class Base:
     """process id"""
     made_at: datetime
     """when it was made"""
+    home: str | None
+    """the virtual environment of which it holds modules; null: it holds the standard library"""
+    user: str | None
+    """the user whom it runs as; null: that of the daemon"""
     spares: int
     """processes that it has forked, and that wait for an app"""
     apps: int
@@ -346,7 +350,7 @@ class Base:
     modules: tuple[str, ...]
     """the modules that it holds"""
     left_out: tuple[LeftOut, ...]
-    """the modules that could not be imported"""
+    """the modules that it does without"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,8 @@ _STATE = "STATE_DIRECTORY"
 
 
 class BootFiles:
-    """The lists of files, one for each app, in `folder`; nothing is done without one."""
+    """The lists of files, one for each app, in `folder`; nothing is done without one. They name the
+    modules, too, which a base may import ahead."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
@@ -46,9 +47,10 @@ class BootFiles:
 
     @classmethod
     def of(cls, settings: Settings, environment: Mapping[str, str]) -> "BootFiles":
-        """Those in the folder that systemd keeps for the daemon over a boot of the machine."""
-        state = environment.get(_STATE, "").partition(":")[0]
-        return cls(Path(state) / _FOLDER if state and settings.read_ahead else None)
+        """Those in the folder that systemd keeps for the daemon over a boot of the machine. Without
+        one they last as long as the run-dir."""
+        state = environment.get(_STATE, "").partition(":")[0] or settings.run_dir
+        return cls(Path(state) / _FOLDER if settings.read_ahead else None)
 
     def begin(self, spec: Spec) -> int | None:
         """A process of the app starts: read its files ahead. Returns the descriptor that it writes
@@ -84,6 +86,10 @@ class BootFiles:
                 draft.write_bytes(zlib.compress(data, 1))
                 draft.rename(self._folder / domain)
 
+    def modules(self, domain: str) -> list[str]:
+        """The names of the modules that the app had imported, as it has said."""
+        return _modules(self._folder / domain) if self._folder is not None else []
+
     def forget(self, domain: str) -> None:
         """Expect no list of that app any more."""
         if (fd := self._asked.pop(domain, None)) is not None:
@@ -94,12 +100,21 @@ class BootFiles:
 
 def listed(path: Path) -> list[str]:
     """The files in the list at `path`, as far as it can be read."""
+    names = _lines(path)[:_MOST_FILES]
+    return [name for name in names if name.startswith("/") and "\0" not in name]
+
+
+def _modules(path: Path) -> list[str]:
+    """The modules in that list."""
+    return [name[1:] for name in _lines(path) if name.startswith("=")]
+
+
+def _lines(path: Path) -> list[str]:
     try:
         unpacked = zlib.decompressobj().decompress(path.read_bytes(), _MOST_BYTES)
     except (OSError, zlib.error):
         return []
-    names = unpacked.decode(errors="surrogateescape").split("\n")[:_MOST_FILES]
-    return [name for name in names if name.startswith("/") and "\0" not in name]
+    return unpacked.decode(errors="surrogateescape").split("\n")
 
 
 def _sweep(folder: Path) -> None:

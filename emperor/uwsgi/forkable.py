@@ -41,6 +41,12 @@ def why_by_exec(ini: Ini) -> str:
     return next((f"{option.key} = {option.value}" for option in options), "")
 
 
+def variables_of(ini: Ini) -> tuple[str, ...]:
+    """The variables of the environment that the ini sets."""
+    values = (option.value for option in ini.options if option.key == "env")
+    return tuple(value.partition("=")[0] for value in values)
+
+
 def _needs_exec(option: Option) -> bool:
     key, value = option.key, option.value
     if key in PLUGIN_KEYS:

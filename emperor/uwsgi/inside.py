@@ -22,6 +22,7 @@ import uwsgi  # type: ignore[import-untyped]
 
 MYPY = False  # typing is not loaded yet
 if MYPY:
+    from collections.abc import Iterator
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
@@ -85,9 +86,23 @@ def tell_files(fd: int) -> None:
     for module in list(sys.modules.values()):
         spec = getattr(module, "__spec__", None)
         names[getattr(spec, "cached", None) or getattr(spec, "origin", None) or ""] = True
-    text = "\n".join(name for name in names if name[:1] == "/")
+    text = "\n".join([*(name for name in names if name[:1] == "/"), *module_names()])
     os.write(fd, os.fsencode(text)[: os.fstat(fd).st_size])
     os.close(fd)
+
+
+def module_names() -> "Iterator[str]":
+    """The modules that other apps may import, too: those of the standard library and of the virtual
+    environment, each after a "=". The package of the app itself is not among them."""
+    own = {uwsgi.opt.get("module", b""), os.environ.get("DJANGO_SETTINGS_MODULE", "")}
+    packages = {os.fsdecode(name).partition(":")[0].partition(".")[0] for name in own}
+    folders = (os.path.dirname(os.__file__) + "/", sys.prefix + "/lib/")
+    for name, module in list(sys.modules.items()):
+        spec = getattr(module, "__spec__", None)
+        origin = getattr(spec, "origin", None) or ""
+        is_named = getattr(spec, "name", None) == name and name.partition(".")[0] not in packages
+        if is_named and origin.startswith(folders):
+            yield "=" + name
 
 
 def after_fork(fd: int) -> None:

@@ -1,18 +1,21 @@
 """Starts vassals as uWSGI processes: argv, environment, pipe, log and process put together."""
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from weakref import WeakSet
 
+from emperor.bases.request import Home, Sharing
 from emperor.linux.accounts import Memberships, Registered, group_id, own_user
 from emperor.linux.groups import ControlGroup, group_name
 from emperor.linux.holders import holder_of
 from emperor.linux.log_owner import has_no_room
 from emperor.linux.orphans import Family
 from emperor.linux.processes import LedProcess, leader_with_socket
+from emperor.model.limits import Limits
 from emperor.model.ports import (
     CannotLaunch,
     Exit,
@@ -23,11 +26,12 @@ from emperor.model.ports import (
 from emperor.model.settings import Settings
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Identity, Spec
-from emperor.uwsgi.boot_files import VARIABLE, BootFiles
+from emperor.uwsgi.boot_files import VARIABLE
 from emperor.uwsgi.bounds import Bounds
 from emperor.uwsgi.command import LISTENER_FD, PIPE_FD, argv, environment, without_vacuum
 from emperor.uwsgi.copies import Copy, copies_of, remove_copy
 from emperor.uwsgi.defaults import DefaultsFile
+from emperor.uwsgi.environment import environment_of
 from emperor.uwsgi.exits import Circumstances
 from emperor.uwsgi.inheritance import NOTHING, Inheritance
 from emperor.uwsgi.ini import with_values
@@ -35,7 +39,10 @@ from emperor.uwsgi.options import uwsgi_options
 from emperor.uwsgi.pipe import Pipe
 from emperor.uwsgi.process import SpawnEvents, UwsgiProcess, mark_of
 from emperor.uwsgi.pythons import own_python_home
-from emperor.uwsgi.start import Start, Starter
+from emperor.uwsgi.start import Start, Starter, user_of
+
+# In the place of a domain, which never begins with a dot.
+_BASE = ".base"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +93,7 @@ class UwsgiLauncher:
         self._user = own_user()
         self._door, self._registered = _Door(settings.socket_group), Registered()
         self._copies = copies_of(settings)
-        self._boot_files = BootFiles.of(settings, os.environ)
+        self._boot_files = starter.boot_files
         self._log_dir = settings.log_dir
         self._loop = starter.spawner.loop
         self._processes: WeakSet[UwsgiProcess] = WeakSet()
@@ -222,6 +229,28 @@ class UwsgiLauncher:
         is_hidden = spec.owner not in (None, holder.owner)
         return "by another app" if is_hidden else f"by {holder.domain} (pid {found.pid})"
 
+    def _sharing(self, spec: Spec, home: str, limits: Limits) -> Sharing | None:
+        """What makes a base of its home worth it. Root imports nothing of such a home."""
+        user = spec.identity or self._user
+        if user.uid == 0:
+            return None
+        return Sharing(
+            home=Home(
+                home, user_of(spec.identity), spec.no_new_privs, self._bounds.open_files_of(limits)
+            ),
+            domain=spec.domain,
+            variables=frozenset(uwsgi_options(spec).variables),
+            environment=environment_of(user, os.environ),
+            group=partial(self._group_of_base, user.uid, limits),
+        )
+
+    def _group_of_base(self, uid: int, limits: Limits) -> ControlGroup | None:
+        """A new control group for a base of that user. Raises CannotLaunch."""
+        group = self._bounds.groups.group(group_name(uid, _BASE, time.monotonic_ns()))
+        if group is not None:
+            group.make(limits)
+        return group
+
     def _spawn(
         self,
         spec: Spec,
@@ -262,6 +291,7 @@ class UwsgiLauncher:
             entrances=passed.group.entrances if passed.group else (),
             fds=fds,
             by_exec=spec.drops_to or options.by_exec,
+            sharing=self._sharing(spec, options.home or home, limits),
         )
         try:
             if passed.group is not None:

@@ -65,7 +65,8 @@ class UwsgiOptions(RuntimeOptions):
     of uWSGI, which can be paused. `vacuums`: its end deletes files by their paths, which a
     successor may have made anew. `pidfiles` are where it may write its pid. `home` is the home of
     Python that the ini names, empty for none. `by_exec` is why the app cannot be forked from a
-    base, as an option of its ini, empty if it can."""
+    base, as an option of its ini, empty if it can. `variables` of the environment are set by the
+    ini."""
 
     name: Literal["uwsgi"] = "uwsgi"
     socket_option: str = "socket"
@@ -82,6 +83,7 @@ class UwsgiOptions(RuntimeOptions):
     pidfiles: tuple[str, ...] = ()
     home: str = ""
     by_exec: str = ""
+    variables: tuple[str, ...] = ()
 
     @property
     def reports_loading(self) -> bool:

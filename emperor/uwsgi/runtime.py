@@ -4,13 +4,15 @@ import asyncio
 import os
 from pathlib import Path
 
-from emperor.bases.bases import Bases, Program, own_program
+from emperor.bases.bases import Bases
+from emperor.bases.program import Program, own_program
 from emperor.linux.accounts import own_user
 from emperor.linux.processes import Spawner
 from emperor.linux.spawn_thread import SpawnThread
 from emperor.model import spec
 from emperor.model.ports import Runtime
 from emperor.model.settings import Settings
+from emperor.uwsgi.boot_files import BootFiles
 from emperor.uwsgi.bounds import Bounds
 from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.environment import environment_of
@@ -32,8 +34,10 @@ def uwsgi_runtime(
     before each ini; and the bases that it forks them from."""
     spawner = Spawner(asyncio.get_running_loop(), SpawnThread())
     environment = environment_of(own_user(), os.environ)
-    bases = Bases(_program(uwsgi, settings), environment, spawner)
-    starter = Starter(spawner, bases)
+    boot_files = BootFiles.of(settings, os.environ)
+    learned = boot_files.modules if settings.bases is spec.Bases.AUTO else None
+    bases = Bases(_program(uwsgi, settings), environment, spawner, learned)
+    starter = Starter(spawner, bases, boot_files)
     runtime = Runtime(
         name=UwsgiOptions().name,
         options=UwsgiOptions,

@@ -16,7 +16,7 @@ from emperor.model.setting_values import boolean
 from emperor.model.settings import KEYS, Settings
 from emperor.model.spec import Bases, Identity, OnChange, Spec
 from emperor.uwsgi.command import BEHIND_INI
-from emperor.uwsgi.forkable import why_by_exec
+from emperor.uwsgi.forkable import variables_of, why_by_exec
 from emperor.uwsgi.identity import (
     ROOT,
     Accounts,
@@ -171,6 +171,7 @@ def _runtime(ini: Ini, settings: Settings, socket: Socket, idle: int, binary: st
             pidfiles=_pidfiles(last, str(settings.vassals_dir)),
             home=_home(ini, str(settings.vassals_dir)),
             by_exec=_by_exec(ini, settings, binary),
+            variables=variables_of(ini),
         )
     )
 

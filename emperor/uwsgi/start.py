@@ -9,12 +9,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from emperor.bases.bases import Bases
+from emperor.bases.bases import Bases, Forked
 from emperor.bases.order import App, Order, Place, User
+from emperor.bases.request import Request, Sharing
 from emperor.linux.groups import entering
 from emperor.linux.processes import LedProcess, Spawner, as_identity
 from emperor.model.ports import CannotLaunch, Exit
 from emperor.model.spec import Identity
+from emperor.uwsgi.boot_files import BootFiles
 
 FORKED = "forked from a base"
 BY_EXEC = "by exec"
@@ -24,7 +26,8 @@ BY_EXEC = "by exec"
 class Start:
     """What an app starts with. `command` is the program uwsgi with its arguments, and `home` that
     of its Python. `identity` is None for the user of the daemon. `entrances` are the files by which
-    a process enters its control group. `by_exec` is why it cannot be forked; empty if it can."""
+    a process enters its control group. `by_exec` is why it cannot be forked; empty if it can.
+    `sharing` is None where it has no base of its home."""
 
     command: Sequence[str]
     environment: Mapping[str, str]
@@ -37,14 +40,16 @@ class Start:
     entrances: Sequence[str]
     fds: Mapping[int, int]
     by_exec: str
+    sharing: Sharing | None
 
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """Starts apps, from `bases` where that can be."""
+    """Starts apps, from `bases` where that can be; `boot_files` tell what they read."""
 
     spawner: Spawner
     bases: Bases
+    boot_files: BootFiles
 
     def start(
         self, start: Start, on_exit: Callable[[Exit], None], on_way: Callable[[str], object]
@@ -54,9 +59,10 @@ class Starter:
         why = start.by_exec or self.bases.why_none
         # A spare that becomes a program is there sooner than one that is started by programs.
         if not self.bases.why_none:
-            if process := self._fork(start, on_exit, on_way):
-                on_way(f"{BY_EXEC}: {why}" if why else FORKED)
-                return process
+            if forked := self._fork(start, on_exit, on_way):
+                way = f"{FORKED} of {forked.home}" if forked.home else FORKED
+                on_way(f"{BY_EXEC}: {why}" if why else way)
+                return forked.process
             why = why or "no base could fork it"
         process = self._exec(start, on_exit)
         on_way(f"{BY_EXEC}: {why}")
@@ -67,7 +73,7 @@ class Starter:
         start: Start,
         on_exit: Callable[[Exit], None],
         on_way: Callable[[str], object],
-    ) -> LedProcess | None:
+    ) -> Forked | None:
         with ExitStack() as stack:
             entrances = []
             for path in start.entrances:
@@ -76,12 +82,15 @@ class Starter:
                 except OSError:  # no descriptor is left; a shell that execs needs none of ours
                     return None
                 stack.callback(os.close, fd)
-            return self.bases.start(
-                _order(start),
-                [*start.fds.values(), *entrances],
-                on_exit,
-                lambda why: on_way(f"{BY_EXEC}: {why}"),
+            request = Request(
+                order=_order(start),
+                fds=[*start.fds.values()],
+                entrances=entrances,
+                sharing=None if start.by_exec else start.sharing,
+                on_exit=on_exit,
+                on_unfit=lambda why: on_way(f"{BY_EXEC}: {why}"),
             )
+            return self.bases.start(request)
 
     def _exec(self, start: Start, on_exit: Callable[[Exit], None]) -> LedProcess:
         command = start.command
@@ -98,7 +107,7 @@ def _order(start: Start) -> Order:
         environment=dict(start.environment),
         home=start.home,
         folder=str(start.folder),
-        user=User(who.uid, who.gid, who.user) if who else None,
+        user=user_of(who),
         no_new_privs=start.no_new_privs,
         open_files=start.open_files,
         nice=start.nice or 0,
@@ -106,6 +115,11 @@ def _order(start: Start) -> Order:
         entrances=start.entrances,
     )
     return Order(place, App(start.command[0], start.command[1:], bool(start.by_exec)))
+
+
+def user_of(who: Identity | None) -> User | None:
+    """The user, as bases have it."""
+    return User(who.uid, who.gid, who.user) if who else None
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from emperor import __version__
-from emperor.bases.bases import Bases, BaseState
+from emperor.bases.base_process import BaseState
+from emperor.bases.bases import Bases
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.groups import ControlGroups, tenant_of
 from emperor.linux.log_owner import read_end
@@ -112,6 +113,8 @@ class Reporter:
         left_out = (LeftOut(*item) for item in sorted(state.left_out.items()))
         return Base(
             python=state.python,
+            home=state.home or None,
+            user=state.user or None,
             pid=state.pid,
             made_at=self._wall(state.made),
             spares=len(state.spares),

@@ -12,8 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from emperor.bases.bases import Bases, Program, own_program
+from emperor.bases.bases import Bases
 from emperor.bases.order import App, Order, Place
+from emperor.bases.program import Program, own_program
+from emperor.bases.request import Request
 from emperor.linux.processes import LedProcess, Spawner
 from tests.eventually import eventually_async
 
@@ -61,7 +63,8 @@ def pid(bases: Bases) -> int:
 def start(bases: Bases, order: Order = ORDER) -> LedProcess | None:
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
-        return bases.start(order, [null, null], lambda _: None, lambda _: None)
+        forked = bases.start(Request(order, [null, null], (), None, lambda _: None, lambda _: None))
+        return forked.process if forked else None
     finally:
         os.close(null)
 

@@ -19,6 +19,7 @@ from emperor.model.ports import Exit, Message
 from emperor.model.settings import read_settings
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Spec
+from emperor.uwsgi.boot_files import BootFiles
 from emperor.uwsgi.bounds import Bounds
 from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.launcher import UwsgiLauncher
@@ -75,7 +76,7 @@ class House:
         groups = ControlGroups(self.hierarchies, Limits(), loop)
         bounds = Bounds(groups, self.settings.limits(), self.machine, self.open_files)
         spawner = Spawner(loop)
-        starter = Starter(spawner, Bases("the test has none", {}, spawner))
+        starter = Starter(spawner, Bases("the test has none", {}, spawner), BootFiles(None))
         return UwsgiLauncher(UWSGI, self.settings, starter, bounds, DefaultsFile(None))
 
     def prepare(self, events: Events) -> UwsgiProcess:

@@ -29,7 +29,8 @@ def become_app(order: Order, fds: list[int], channel: int, host: Host, store: St
     if app.is_by_exec:
         _execute(command, place.environment)
     try:
-        maker = maker_of(place.home)
+        is_set_up = place.home == host.home
+        maker = "" if is_set_up else maker_of(place.home)
         host.become(command, place.environment)
     except Unfit as unfit:
         with suppress(OSError):  # nobody listens
@@ -38,7 +39,8 @@ def become_app(order: Order, fds: list[int], channel: int, host: Host, store: St
     # From here on there is code of the tenant's.
     os.close(reports)
     forget_the_base()
-    set_up_python(place.home, maker)
+    if not is_set_up:
+        set_up_python(place.home, maker)
     store.forked = after_ini
     # At a reload it must be the program, and not Python.
     host.run(["--binary-path", app.binary, "--set", f"shared-import={_FORKED}", *app.arguments])

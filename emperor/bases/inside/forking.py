@@ -12,23 +12,23 @@ from typing import NoReturn
 from emperor.bases.inside.app import become_app
 from emperor.bases.inside.host import Host
 from emperor.bases.inside.needs import Needs
+from emperor.bases.inside.own import NAME, become_base
 from emperor.bases.inside.place import received
 from emperor.bases.inside.preload import preload
 from emperor.bases.inside.python import restore_python
 from emperor.bases.inside.store import Store
 from emperor.bases.order import Imported, import_of, message, order_of
 
-_NAME = "emperord-base"
+CONTROL_FD = 3
 _MESSAGE_BYTES = 1 << 18
 _ROOM_FOR_FDS = socket.CMSG_SPACE(64 * array.array("i").itemsize)
 
 
-def run(control_fd: int, loaded_by_python: frozenset[str], needs: Needs) -> NoReturn:
-    """Be a base, whose orders come from the socket with that number. `loaded_by_python` are the
+def run(loaded_by_python: frozenset[str], needs: Needs) -> NoReturn:
+    """Be a base, whose orders come from a socket. `loaded_by_python` are the
     modules that any Python has loaded at its start; `needs` has noted all imports since then."""
     gc.disable()
-    control = socket.socket(fileno=control_fd)
-    control.set_inheritable(False)
+    control = socket.socket(fileno=CONTROL_FD)
     if not (data := control.recv(_MESSAGE_BYTES)):
         os._exit(0)
     wanted = import_of(data)
@@ -36,7 +36,7 @@ def run(control_fd: int, loaded_by_python: frozenset[str], needs: Needs) -> NoRe
     # The module itself notes the command line when it is made, which is that of an app.
     ctypes.CDLL(wanted.pyuwsgi)
     host = Host(wanted.pyuwsgi)
-    host.rename(_NAME, [f"{_NAME}: Python {sys.version_info[0]}.{sys.version_info[1]}"], {})
+    host.rename(NAME, [f"{NAME}: Python {sys.version_info[0]}.{sys.version_info[1]}"], {})
     restore_python()
     left_out = preload(wanted.modules)
     needs.end()
@@ -44,7 +44,11 @@ def run(control_fd: int, loaded_by_python: frozenset[str], needs: Needs) -> NoRe
     store.put_away(loaded_by_python)
     gc.collect()
     gc.freeze()
-    imported = Imported(tuple(sorted({*store.names, *sys.modules})), left_out)
+    _serve(control, Imported(tuple(sorted({*store.names, *sys.modules})), left_out), host, store)
+
+
+def _serve(control: socket.socket, imported: Imported, host: Host, store: Store) -> NoReturn:
+    control.set_inheritable(False)
     with suppress(OSError):  # emperord has ended
         control.send(message(imported))
         _fork_spares(control, host, store)
@@ -81,8 +85,12 @@ def _wait(channel: socket.socket, host: Host, store: Store) -> NoReturn:
     data, ancillary, _, _ = channel.recvmsg(_MESSAGE_BYTES, _ROOM_FOR_FDS)
     if not data:
         os._exit(0)
+    order, fds = order_of(data), received(ancillary)
+    if order.app is None:
+        imported = become_base(order, fds, channel.detach(), host, store)
+        _serve(socket.socket(fileno=CONTROL_FD), imported, host, store)
     try:
-        become_app(order_of(data), received(ancillary), channel.detach(), host, store)
+        become_app(order, fds, channel.detach(), host, store)
     except BaseException as error:
         os.write(2, f"[emperor] cannot start the app: {error}\n".encode())
         os._exit(1)

@@ -32,6 +32,8 @@ class Host:
 
     def __init__(self, pyuwsgi: str) -> None:
         self._pyuwsgi = pyuwsgi
+        # The home of Python, once that is set up for one.
+        self.home = ""
         self._kept: list[ctypes.Array[Any]] = []
 
     def rename(self, name: str, command: list[str], environment: dict[str, str]) -> None:

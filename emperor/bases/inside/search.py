@@ -26,7 +26,7 @@ class Search:
         """The base has found that module there."""
         if folder not in self._own:
             self._names_in(folder)
-            self._own[folder] = (_changed(folder), set())
+            self._own[folder] = (changed(folder), set())
         self._own[folder][1].add(name)
 
     def finds_all(self, names: Collection[str]) -> bool:
@@ -36,8 +36,8 @@ class Search:
         missing = {*names}
         for entry in sys.path:
             folder = entry or os.getcwd()
-            changed, own = self._own.get(folder, (_NO_TIME, set()))
-            is_unchanged = changed != _NO_TIME and changed == _changed(folder)
+            when, own = self._own.get(folder, (_NO_TIME, set()))
+            is_unchanged = when != _NO_TIME and when == changed(folder)
             if is_unchanged:
                 missing -= own
             if not missing:
@@ -57,13 +57,13 @@ class Search:
 
     def _names_in(self, folder: str) -> set[str]:
         """What stands before the first dot in the names of all files there."""
-        changed = _changed(folder)
-        if changed != self._listed.get(folder, (_NO_TIME, set()))[0]:
+        when = changed(folder)
+        if when != self._listed.get(folder, (_NO_TIME, set()))[0]:
             try:
                 names = os.listdir(folder)
             except OSError:
                 names = []
-            self._listed[folder] = (changed, {name.partition(".")[0] for name in names})
+            self._listed[folder] = (when, {name.partition(".")[0] for name in names})
         return self._listed[folder][1]
 
 
@@ -84,8 +84,9 @@ def _is_plain(finder: object) -> bool:
     return type(finder) is FileFinder or hasattr(finder, "store")
 
 
-def _changed(folder: str) -> int:
+def changed(path: str) -> int:
+    """When that file or folder has changed last, in ns."""
     try:
-        return os.stat(folder).st_mtime_ns
+        return os.stat(path).st_mtime_ns
     except OSError:
         return _NO_TIME

@@ -17,7 +17,7 @@ from importlib.machinery import (
 from types import ModuleType
 
 from emperor.bases.inside.needs import Needs
-from emperor.bases.inside.search import Search
+from emperor.bases.inside.search import Search, changed
 
 # Python has these in itself, and searches for them nowhere else.
 _WITHOUT_FILE = ("built-in", "frozen")
@@ -28,12 +28,14 @@ class Store:
     """The kept modules."""
 
     def __init__(self, needs: Needs) -> None:
-        self._needs = needs
+        self.needs = needs
         self._search = Search()
         self._kept: dict[str, ModuleType] = {}
         self._specs: dict[str, ModuleSpec] = {}
-        # Submodules that Python had made an attribute of their package.
-        self._attributes: set[str] = set()
+        # Of each package, the submodules that Python has made attributes of it.
+        self._attributes: dict[str, set[str]] = {}
+        # When the files of modules had changed last that may change.
+        self._changed: dict[str, int] = {}
         self._given: dict[str, list[str]] = {}
         # What an app calls when uWSGI has read its ini.
         self.forked: Callable[[], object] = lambda: None
@@ -43,8 +45,9 @@ class Store:
         """The names of all kept modules."""
         return self._kept
 
-    def put_away(self, loaded_by_python: Iterable[str]) -> None:
-        """Take from sys.modules what a Python that has just started has not loaded."""
+    def put_away(self, loaded_by_python: Iterable[str], can_change: bool = False) -> None:
+        """Take from sys.modules what a Python that has just started has not loaded. `can_change` is
+        whether the files of the modules may be changed by others than an upgrade of the system."""
         start = {*loaded_by_python}
         new = {
             name: module for name, module in sys.modules.items()
@@ -53,7 +56,10 @@ class Store:
         for name, module in new.items():
             del sys.modules[name]
             if not name.startswith(_OURS):
+                is_known = self._kept.get(name) is module
                 self._keep(name, module)
+                if can_change and not is_known and name in self._specs:
+                    self._changed[name] = changed(self._specs[name].origin or "")
         for name, spec in self._specs.items():
             if "." not in name:
                 self._search.add(_folder(spec), name)
@@ -71,8 +77,7 @@ class Store:
         package, _, attribute = name.rpartition(".")
         parent = self._kept.get(package) or sys.modules.get(package)
         if parent is not None and vars(parent).get(attribute) is module:
-            delattr(parent, attribute)
-            self._attributes.add(name)
+            self._attributes.setdefault(package, set()).add(name)
 
     def is_from(self, name: str, origin: str | None) -> bool:
         """Whether a module of that name is kept that has come from that file."""
@@ -94,17 +99,25 @@ class Store:
         module.__spec__ = self._specs[name]
         for each in closure:
             sys.modules[each] = self._kept[each]
-        for each in self._attributes.intersection(closure):
+        for each in closure:
+            self._show_submodules(each)
             package, _, attribute = each.rpartition(".")
-            setattr(sys.modules[package], attribute, sys.modules[each])
+            if each in self._attributes.get(package, ()):
+                setattr(sys.modules[package], attribute, sys.modules[each])
         return True
+
+    def _show_submodules(self, package: str) -> None:
+        """Have a package show those that are loaded, and no others."""
+        for each in self._attributes.get(package, ()):
+            if each not in sys.modules:
+                vars(sys.modules[package]).pop(each.rpartition(".")[2], None)
 
     def _closure(self, name: str) -> list[str] | None:
         """That module and what it needs that is not loaded yet; None where the app has another
         module in the place of one of these."""
         closure, pending, seen = [name], [name], {name}
         while pending:
-            for needed in self._needs.of(pending.pop()) - seen:
+            for needed in self.needs.of(pending.pop()) - seen:
                 seen.add(needed)
                 kept, loaded = self._kept.get(needed), sys.modules.get(needed)
                 if kept is not None and loaded is kept:
@@ -117,7 +130,14 @@ class Store:
                     closure.append(needed)
         # A package is in the closure of its modules.
         searched = [each for each in closure if "." not in each and each in self._specs]
-        return closure if self._search.finds_all(searched) else None
+        return closure if self._search.finds_all(searched) and self._are_fresh(closure) else None
+
+    def _are_fresh(self, names: Iterable[str]) -> bool:
+        """Whether their files are those that the base has read."""
+        return all(
+            changed(self._specs[name].origin or "") == self._changed[name]
+            for name in self._changed.keys() & names
+        )
 
 
 class StoreFinder(FileFinder):

@@ -1,0 +1,167 @@
+"""The base of one home: a virtual environment, whose modules it has imported as the user of its
+apps."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from glob import glob
+
+from emperor.bases.base_process import CONTROL_FD, BaseProcess, BaseState, OnExit
+from emperor.bases.order import Order, Place, message
+from emperor.bases.program import Version, version_of
+from emperor.bases.request import Request, Sharing
+from emperor.bases.root_base import LONGEST_SECONDS, MOST_FORKS
+from emperor.linux.groups import ControlGroup
+from emperor.linux.processes import LedProcess
+from emperor.model.ports import CannotLaunch, Exit
+
+log = logging.getLogger("emperord.home_base")
+
+_ALL = ""
+# dist-packages are Debian's for its own Python.
+_PACKAGES = ("lib/python3*/site-packages", "lib/python3*/dist-packages")
+_OUTPUTS = (1, 2)
+
+# Has the base of the standard library become what an order says.
+Become = Callable[[bytes, Sequence[int], OnExit], LedProcess | None]
+
+
+class HomeBase:
+    """From its making to its end; there may be another one after it. `on_end` is called then."""
+
+    def __init__(
+        self,
+        sharing: Sharing,
+        modules: Sequence[str],
+        become: Become,
+        loop: asyncio.AbstractEventLoop,
+        on_end: Callable[["HomeBase"], object],
+    ) -> None:
+        """Raises CannotLaunch and OSError."""
+        self._sharing = sharing
+        self._modules = modules
+        self._become = become
+        self._loop = loop
+        self._on_end = on_end
+        self._is_ready = self._is_ended = False
+        self._version = _version(sharing)
+        self._group: ControlGroup | None = sharing.group()
+        self.last_used = loop.time()
+        self._made = loop.time()
+        try:
+            self._base = BaseProcess(self._launch, loop, self)
+        except BaseException:
+            self._close_group()
+            raise
+
+    def _launch(self, control: socket.socket, on_exit: OnExit) -> LedProcess:
+        home = self._sharing.home
+        entrances = self._group.entrances if self._group else []
+        targets = (*_OUTPUTS, CONTROL_FD)
+        place = Place(
+            environment=self._sharing.environment,
+            home=home.python,
+            folder="/",
+            user=home.user,
+            no_new_privs=home.no_new_privs,
+            open_files=home.open_files,
+            nice=0,
+            targets=targets,
+            entrances=entrances,
+        )
+        order = message(Order(place, None, self._modules))
+        with ExitStack() as stack:
+            # What a tenant's modules print is for nobody.
+            fds = [os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC) for _ in _OUTPUTS]
+            entered = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in entrances]
+            for fd in (*fds, *entered):
+                stack.callback(os.close, fd)
+            process = self._become(order, [*fds, control.fileno(), *entered], on_exit)
+        if process is None:
+            raise CannotLaunch("there is no base of the standard library")
+        return process
+
+    def start(self, request: Request, sharing: Sharing) -> LedProcess | None:
+        """The app of that request; None where it cannot be forked from here."""
+        if not self._is_ready or not self._fits(request, sharing):
+            return None
+        self.last_used = self._loop.time()
+        # Its process has that user already, and may not enter a group by itself.
+        place = replace(request.order.place, user=None, entrances=())
+        order = replace(request.order, place=place)
+        return self._base.start(
+            message(order), request.fds, request.on_exit, request.on_unfit, request.entrances
+        )
+
+    def _fits(self, request: Request, sharing: Sharing) -> bool:
+        """Whether the app is as if its modules had been imported by itself."""
+        read = self._base.imported.variables
+        sets_what_was_read = bool(sharing.variables) and (
+            _ALL in read or not sharing.variables.isdisjoint(read)
+        )
+        # Only root may lower the nice value.
+        return not sets_what_was_read and request.order.place.nice >= 0
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether its virtual environment has changed, or it has served for long."""
+        age = self._loop.time() - self._made
+        if age > LONGEST_SECONDS or self._base.forks >= MOST_FORKS:
+            return True
+        try:
+            return _version(self._sharing) != self._version
+        except OSError:
+            return True
+
+    def on_ready(self, base: BaseProcess) -> None:
+        """It can fork."""
+        self._is_ready = True
+        self._made = self._loop.time()
+
+    def on_end(self, base: BaseProcess, ended: Exit) -> None:
+        """It has exited."""
+        if not self._is_ended:
+            why = base.imported.problem or str(ended)
+            log.warning(
+                "cannot fork apps from a base of %s: %s; they are forked from that of the standard"
+                " library",
+                self._sharing.home.python,
+                "".join(letter for letter in why if letter.isprintable()),
+            )
+        self._is_ready = False
+        self._close_group()
+        self._on_end(self)
+
+    def _close_group(self) -> None:
+        if self._group is not None:
+            self._group.close()
+            self._group = None
+
+    def state(self, python: str) -> BaseState | None:
+        """What it is now, if it can fork."""
+        if not self._is_ready:
+            return None
+        user = self._sharing.home.user
+        name = "" if user is None else user.name or str(user.uid)
+        return self._base.state(python, self._made, self._sharing.home.python, name)
+
+    @property
+    def ended(self) -> asyncio.Event:
+        """Is set when it has exited."""
+        return self._base.ended
+
+    def end(self) -> None:
+        """Kill it."""
+        self._is_ended = True
+        self._base.end()
+
+
+def _version(sharing: Sharing) -> Version:
+    """Another one after an installation of a package. Raises OSError."""
+    home = sharing.home.python
+    found = (glob(f"{home}/{each}") for each in ("pyvenv.cfg", *_PACKAGES))
+    return version_of(*sorted(path for paths in found for path in paths))

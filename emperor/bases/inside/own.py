@@ -1,0 +1,71 @@
+"""How a spare becomes a base of its own: for one virtual environment, as the user of its apps.
+
+Nothing of a virtual environment is imported as another user.
+"""
+
+import gc
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from emperor.bases.inside.host import Host, Unfit
+from emperor.bases.inside.place import take_place, take_user
+from emperor.bases.inside.preload import preload
+from emperor.bases.inside.python import forget_the_base, maker_of, set_up_python
+from emperor.bases.inside.store import Store
+from emperor.bases.inside.trial import unfit_modules
+from emperor.bases.order import Imported, Order
+
+NAME = "emperord-base"
+
+
+def become_base(order: Order, fds: list[int], channel: int, host: Host, store: Store) -> Imported:
+    """Take the place, and import. The rest is that of any base."""
+    place, modules = order.place, order.modules
+    channel, groups = take_place(place, fds, channel)
+    os.close(channel)
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    host.rename(NAME, [f"{NAME}: Python {version} of {place.home}"], place.environment)
+    take_user(place.user, groups, place.no_new_privs)
+    try:
+        maker = maker_of(place.home)
+    except Unfit as unfit:
+        return Imported((), {}, (), str(unfit))
+    os.environ.clear()
+    os.environ.update(place.environment)
+    forget_the_base()
+    set_up_python(place.home, maker)
+    host.home = place.home
+    loaded = frozenset(sys.modules)
+    store.needs.begin()
+    left_out = unfit_modules(modules, store.needs)
+    noted = Noted(vars(os.environ)["_data"])
+    vars(os.environ)["_data"] = noted
+    left_out |= preload([name for name in modules if name not in left_out])
+    vars(os.environ)["_data"] = dict(noted)
+    store.needs.end()
+    store.put_away(loaded, can_change=True)
+    gc.collect()
+    gc.freeze()
+    return Imported(tuple(sorted({*store.names, *sys.modules})), left_out, tuple(noted.read))
+
+
+class Noted(dict[bytes, bytes]):
+    """The variables of the environment, which notes those that are read; "" stands for all."""
+
+    def __init__(self, variables: dict[bytes, bytes]) -> None:
+        super().__init__(variables)
+        self.read: dict[str, None] = {}
+
+    def __getitem__(self, key: bytes) -> bytes:
+        self.read[os.fsdecode(key)] = None
+        return super().__getitem__(key)
+
+    def __contains__(self, key: Any) -> bool:
+        self.read[os.fsdecode(key)] = None
+        return super().__contains__(key)
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.read[""] = None
+        return super().__iter__()

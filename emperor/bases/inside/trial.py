@@ -1,0 +1,161 @@
+"""Imports the modules of a virtual environment in a process of its own, and finds those that a base
+must not have: what they do at their import would be missing in a fork, or the same in all of them.
+"""
+
+import builtins
+import importlib
+import locale
+import os
+import random
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+
+from emperor.bases.inside.needs import Needs
+
+_MOST_TRIALS = 8
+_TRIAL_SECONDS = 20.0
+_MOST_BYTES = 1 << 20
+_CHUNK = 65536
+_BEGUN, _BAD, _DONE = "+", "-", "."
+
+
+def unfit_modules(names: Sequence[str], needs: Needs) -> dict[str, str]:
+    """Those of these modules that a base must not import, each with the reason."""
+    left_out: dict[str, str] = {}
+    for _ in range(_MOST_TRIALS):
+        found = _try([name for name in names if name not in left_out], needs)
+        if not found:
+            return left_out
+        # What another module had imported already was not seen alone.
+        left_out |= found
+    return dict.fromkeys(names, "too many modules cannot be imported in a base")
+
+
+def _try(names: Sequence[str], needs: Needs) -> dict[str, str]:
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        with suppress(BaseException):
+            os.setsid()
+            os.close(reader)
+            _import_each(names, needs, writer)
+        os._exit(0)
+    os.close(writer)
+    told = _read_all(reader)
+    with suppress(OSError):
+        os.killpg(pid, signal.SIGKILL)
+    with suppress(OSError):
+        os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return _judged(told.decode(errors="replace").splitlines())
+
+
+def _judged(lines: Iterable[str]) -> dict[str, str]:
+    bad: dict[str, str] = {}
+    current: str | None = None
+    for line in lines:
+        name, _, reason = line[1:].partition("\t")
+        if line[:1] == _BEGUN:
+            current = name
+        elif line[:1] == _BAD:
+            bad[name] = reason
+        elif line[:1] == _DONE:
+            return bad
+    if current is not None:
+        bad[current] = f"it ends the process, or takes more than {_TRIAL_SECONDS:.0f} s"
+    return bad
+
+
+def _read_all(reader: int) -> bytes:
+    deadline, told = time.monotonic() + _TRIAL_SECONDS, b""
+    poll = select.poll()
+    poll.register(reader, select.POLLIN)
+    while len(told) < _MOST_BYTES:
+        left = deadline - time.monotonic()
+        if left <= 0 or not poll.poll(left * 1000) or not (part := os.read(reader, _CHUNK)):
+            break
+        told += part
+        if told.endswith(f"{_DONE}\n".encode()):  # what it has started may keep the pipe
+            break
+    os.close(reader)
+    return told
+
+
+def _import_each(names: Sequence[str], needs: Needs, writer: int) -> None:
+    bad: dict[str, str] = {}
+    for name in names:
+        os.write(writer, f"{_BEGUN}{name}\n".encode())
+        before, loaded = _state(), {*sys.modules}
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            bad[name] = _one_line(f"{type(error).__name__}: {error}")
+            continue
+        after = _state()
+        if changed := [what for what in after if after[what] != before[what]]:
+            bad[name] = f"it {changed[0]}"
+        elif _has_own_random(sys.modules.keys() - loaded):
+            bad[name] = "it has random numbers of its own"
+    for name in names:
+        if name not in bad and (why := next(_reached(name, bad, needs), None)):
+            bad[name] = f"it needs {why}"
+    for name, reason in bad.items():
+        os.write(writer, f"{_BAD}{name}\t{reason}\n".encode())
+    os.write(writer, f"{_DONE}\n".encode())
+
+
+def _state() -> dict[str, object]:
+    """What an import may change, in words for what a module does."""
+    streams = (sys.stdin, sys.stdout, sys.stderr, sys.excepthook)
+    return {
+        "starts a thread": len(os.listdir("/proc/self/task")),
+        "starts a process": _has_children(),
+        "opens a file or a socket": len(os.listdir("/proc/self/fd")),
+        "changes the environment": dict(os.environ),
+        "handles signals": [signal.getsignal(number) for number in signal.valid_signals()],
+        "changes how modules are found": (
+            [*sys.path], [*map(id, sys.meta_path)], [*map(id, sys.path_hooks)],
+        ),
+        "changes what is built in": {
+            name: id(value) for name, value in vars(builtins).items() if name != "_"
+        },
+        "changes the folder": os.getcwd(),
+        "changes the locale": locale.setlocale(locale.LC_ALL),
+        "replaces the streams of Python": [*map(id, streams)],
+    }  # fmt: skip
+
+
+def _has_children() -> bool:
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _has_own_random(names: Iterable[str]) -> bool:
+    """Whether a module keeps a generator, whose numbers would be those of all forks."""
+    return any(
+        isinstance(value, random.Random) and not isinstance(value, random.SystemRandom)
+        for name in names if name != "random"
+        for value in vars(sys.modules[name]).values()
+    )  # fmt: skip
+
+
+def _reached(name: str, bad: dict[str, str], needs: Needs) -> Iterator[str]:
+    """Those of the bad modules that this one needs."""
+    pending, seen = [name], {name}
+    while pending:
+        for needed in needs.of(pending.pop()) - seen:
+            seen.add(needed)
+            pending.append(needed)
+            if needed in bad:
+                yield needed
+
+
+def _one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:200]

@@ -1,0 +1,45 @@
+"""What is asked of the bases: an app."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from emperor.bases.base_process import OnExit, OnUnfit
+from emperor.bases.order import Order, User
+from emperor.linux.groups import ControlGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Whose apps can be forked from one base: those with the same Python, user and limits."""
+
+    python: str
+    user: User | None
+    no_new_privs: bool
+    open_files: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """What decides whether an app is forked from the base of its home: its `domain`, and the
+    `variables` that its ini sets. `environment` is that of its user. `group` makes a control group
+    for a base with the limits of the app; it raises CannotLaunch."""
+
+    home: Home
+    domain: str
+    variables: frozenset[str]
+    environment: dict[str, str]
+    group: Callable[[], ControlGroup | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An app, as `order` has it. `fds` are its descriptors, and `entrances` those of the files by
+    which a process enters its control group. `sharing` is None where it can have no base of its
+    home."""
+
+    order: Order
+    fds: Sequence[int]
+    entrances: Sequence[int]
+    sharing: Sharing | None
+    on_exit: OnExit
+    on_unfit: OnUnfit

@@ -1,0 +1,226 @@
+"""Bases of virtual environments: for apps that share one, as their user, and for them alone."""
+
+import json
+import os
+import pwd
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.backend import Backend
+from tests.eventually import eventually
+from tests.traces import public_folder
+
+ONE, OTHER, THIRD = "one.example", "other.example", "third.example"
+# An app that tells what it has of the package `extra`, which is in the virtual environment.
+APP = """
+import extra, json, os, sys
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/json")])
+    told = {"imported_by": extra.PID, "pid": os.getpid(), "user": extra.UID,
+            "left_out": sorted(name for name in sys.modules if name.startswith("extra.bad")),
+            "loader": type(extra.__spec__.loader).__name__, "greeting": extra.GREETING}
+    return [json.dumps(told).encode()]
+"""
+EXTRA = """
+import os
+from extra import part0, part1, part2, part3, part4, part5, part6, part7, part8, part9
+import pwd
+import signal
+PID, UID = os.getpid(), os.geteuid()
+GREETING = os.environ.get("GREETING")
+"""
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A virtual environment that everybody may read, with the package `extra`."""
+    with public_folder() as folder:
+        home = folder / "venv"
+        python = Path(os.path.realpath(sys.executable))
+        subprocess.run([python, "-m", "venv", "--without-pip", home], check=True)
+        package = packages(home) / "extra"
+        package.mkdir()
+        (package / "__init__.py").write_text(EXTRA)
+        for number in range(10):
+            (package / f"part{number}.py").write_text("")
+        (folder / "app.py").write_text(APP)
+        yield home
+
+
+def packages(home: Path) -> Path:
+    [found] = home.glob("lib/python3*/site-packages")
+    return found
+
+
+def drop(backend: Backend, domain: str, home: Path, *lines: str, user: str = "nobody") -> None:
+    text = ["[uwsgi]", f"home = {home}", f"file = {home.parent}/app.py", *lines]
+    backend.drop(domain, "\n".join([*text, "[emperor]", f"uid = {user}", ""]))
+
+
+def told(backend: Backend, domain: str) -> Any:
+    reply = backend.get(domain)
+    assert reply.status == 200, reply.text
+    return json.loads(reply.text)
+
+
+def started(backend: Backend, domain: str) -> str:
+    way: str = backend.detail(domain)["started"]
+    return way
+
+
+def bases_of(backend: Backend, home: Path) -> list[Any]:
+    """The bases of that home that can fork."""
+    _, answer = backend.call("GET", "/v1/bases")
+    return [base for base in answer["bases"] if base["home"] == str(home)]
+
+
+def sleep(backend: Backend, domain: str) -> None:
+    status, _ = backend.call("POST", f"/v1/vassals/{domain}/sleep")
+    assert status == 200
+    backend.until(domain, "parked")
+
+
+def shared(backend: Backend, home: Path, *domains: str, user: str = "nobody") -> Any:
+    """The base of that home, which these apps have made worth it, and which sleep then."""
+    for domain in domains or (ONE, OTHER):
+        drop(backend, domain, home, user=user)
+        assert told(backend, domain)["imported_by"]
+    for domain in domains or (ONE, OTHER):
+        sleep(backend, domain)
+    eventually(lambda: bases_of(backend, home), alive=[backend.process], what="a base of its own")
+    [base] = bases_of(backend, home)
+    return base
+
+
+def test_apps_that_share_a_home_share_its_modules(
+    start: Callable[..., Backend], home: Path
+) -> None:
+    backend = start()
+    backend.until_base_is_ready()
+    base = shared(backend, home)
+    print({k: v for k, v in base.items() if k != "modules"})
+    assert "extra" in base["modules"] and base["user"] == "nobody"
+    assert psutil.Process(base["pid"]).username() == "nobody"
+    seen = told(backend, ONE)
+    assert seen["imported_by"] == base["pid"], "the app has what the base has imported"
+    assert seen["loader"] == "SourceFileLoader"
+    assert started(backend, ONE) == f"forked from a base of {home}"
+
+
+def test_two_tenants_share_nothing_but_the_standard_library(
+    start: Callable[..., Backend], home: Path
+) -> None:
+    """A module of a virtual environment never runs as another user than that of its app."""
+    backend = start()
+    backend.until_base_is_ready()
+    base = shared(backend, home)
+    drop(backend, THIRD, home, user="games")
+    seen = told(backend, THIRD)
+    assert seen["user"] == pwd.getpwnam("games").pw_uid
+    assert seen["imported_by"] != base["pid"], "its own process has imported it"
+    assert started(backend, THIRD) == "forked from a base"
+    assert told(backend, ONE)["user"] == pwd.getpwnam("nobody").pw_uid
+
+
+def test_an_installation_is_seen_at_the_next_start(
+    start: Callable[..., Backend], home: Path
+) -> None:
+    backend = start()
+    backend.until_base_is_ready()
+    base = shared(backend, home)
+    (packages(home) / "extra" / "__init__.py").write_text(EXTRA + "NEW = True\n")
+    seen = told(backend, ONE)
+    assert seen["imported_by"] != base["pid"], "a file was changed in place"
+    (packages(home) / "another.py").write_text("")
+    assert told(backend, OTHER)["imported_by"] != base["pid"]
+    assert started(backend, OTHER) == "forked from a base", "the virtual environment has changed"
+    eventually(lambda: psutil.pid_exists(base["pid"]) is False, what="its base has ended")
+
+
+def test_what_the_environment_decides_is_decided_by_each_app(
+    start: Callable[..., Backend], home: Path
+) -> None:
+    backend = start()
+    backend.until_base_is_ready()
+    shared(backend, home)
+    drop(backend, THIRD, home, "env = GREETING=hello")
+    assert told(backend, THIRD)["greeting"] == "hello"
+    assert started(backend, THIRD) == "forked from a base"
+    drop(backend, "fourth.example", home, "env = UNREAD=hello")
+    assert told(backend, "fourth.example")["greeting"] is None
+    assert started(backend, "fourth.example") == f"forked from a base of {home}"
+
+
+# What a package does at its import, and why a base must not have it.
+BAD = {
+    "thread": (
+        "import threading\nthreading.Thread(target=threading.Event().wait).start()",
+        "thread",
+    ),
+    "process": ("import subprocess\nkept = subprocess.Popen(['sleep', '60'])", "process"),
+    "socket": ("import socket\nkept = socket.socket()", "opens a file or a socket"),
+    "signal": ("import signal\nsignal.signal(signal.SIGUSR2, print)", "signals"),
+    "environment": ("import os\nos.environ['CHANGED'] = '1'", "environment"),
+    "path": ("import sys\nsys.path.append('/changed')", "found"),
+    "random": ("import random\nkept = random.Random()", "random"),
+    "failure": ("raise RuntimeError('never')", "RuntimeError: never"),
+    "exit": ("import os\nos._exit(3)", "ends the process"),
+    "kill": ("import os, signal\nos.kill(0, signal.SIGKILL)", "ends the process"),
+    "needing": ("from extra import bad_thread", "it needs extra.bad_thread"),
+}
+
+
+def test_a_base_does_without_modules_that_a_fork_would_lack(
+    start: Callable[..., Backend], home: Path
+) -> None:
+    for name, (code, _) in BAD.items():
+        (packages(home) / "extra" / f"bad_{name}.py").write_text(f"{code}\n")
+    names = [f"extra.bad_{name}" for name in BAD]
+    app = home.parent / "app.py"
+    # The app says that it has imported them all, as a tenant may.
+    app.write_text(
+        f"import sys, importlib.util\nfor name in {names}:\n"
+        "    spec = importlib.util.find_spec(name)\n"
+        "    sys.modules[name] = importlib.util.module_from_spec(spec)\n" + APP
+    )
+    backend = start()
+    backend.until_base_is_ready()
+    base = shared(backend, home)
+    left_out = {each["module"]: each["why"] for each in base["left_out"]}
+    for name, (_, why) in BAD.items():
+        assert why in left_out[f"extra.bad_{name}"], name
+        assert f"extra.bad_{name}" not in base["modules"]
+    assert "extra" in base["modules"]
+    assert told(backend, ONE)["imported_by"] == base["pid"]
+
+
+@pytest.mark.parametrize("strike", [signal.SIGKILL, signal.SIGSTOP], ids=lambda each: each.name)
+def test_apps_start_without_the_base_of_their_home(
+    start: Callable[..., Backend], home: Path, strike: signal.Signals
+) -> None:
+    backend = start()
+    backend.expect("cannot fork apps from a base of")
+    backend.until_base_is_ready()
+    base = shared(backend, home)
+    os.kill(base["pid"], strike)
+    for domain in (ONE, OTHER, THIRD, "fourth.example"):
+        drop(backend, domain, home)
+        assert told(backend, domain)["pid"]
+    eventually(lambda: not bases_of(backend, home), what="it is gone")
+
+
+def test_a_base_ends_with_its_daemon(start: Callable[..., Backend], home: Path) -> None:
+    backend = start()
+    backend.until_base_is_ready()
+    base = shared(backend, home)
+    assert told(backend, ONE)["imported_by"] == base["pid"]
+    backend.crash()
+    eventually(lambda: not psutil.pid_exists(base["pid"]), what="its base has ended")
+    assert told(backend, ONE)["pid"]
