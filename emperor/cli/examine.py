@@ -32,7 +32,7 @@ from emperor.uwsgi.addresses import (
     unusable_addresses,
 )
 from emperor.uwsgi.answers import unanswered
-from emperor.uwsgi.apps import problem_of, sources_of, unimportable
+from emperor.uwsgi.apps import search_of
 from emperor.uwsgi.background import unusable_background
 from emperor.uwsgi.capacity import too_many
 from emperor.uwsgi.commands import unusable_commands
@@ -42,6 +42,7 @@ from emperor.uwsgi.features import plugins_of
 from emperor.uwsgi.findings import Finding, Severity, once
 from emperor.uwsgi.homes import home_of, unusable_home
 from emperor.uwsgi.identity import ROOT, identity_of, reading_as
+from emperor.uwsgi.imports import pointless_imports, unreadable_imports, unusable_imports
 from emperor.uwsgi.included import located, numbered
 from emperor.uwsgi.ini import LOADERS, Ini
 from emperor.uwsgi.jails import unusable_jails
@@ -198,7 +199,9 @@ class Examiner:
         ]
         if uwsgi.python:
             found += self._python_home(ini, home, users, uwsgi.python, place.binary)
-            found += await self._import(ini, home, users, uwsgi.python, place.binary)
+            is_own = not place.binary and self._settings.python_home is None
+            if search := search_of(ini, home, uwsgi.python, is_own):
+                found += await unusable_imports(ini, search, users, self._files, uwsgi.python)
         return found
 
     def _python_home(
@@ -218,6 +221,8 @@ class Examiner:
         yield from unusable_paths(ini, spec, home, users, self._files)
         yield from unusable_commands(ini, home, users, self._files)
         yield from unusable_background(ini, home, users, self._files)
+        yield from unreadable_imports(ini, home, users, self._files)
+        yield from pointless_imports(ini)
         yield from unusable_jails(ini, home, users, self._files, python)
         yield from computed_numbers(ini, Where(users.start, home, self._files, searched(ini)))
         yield from too_many(ini, spec, self._machine)
@@ -247,18 +252,6 @@ class Examiner:
                 raise BrokenIni(conflict.why)
             yield Finding(0, Severity.WARNING, conflict.why, "")
         self._claims.take(self._claims.without_taken(spec))
-
-    async def _import(
-        self, ini: Ini, folder: str, users: Users, version: str, binary: str
-    ) -> Iterator[Finding]:
-        """An error about an app that cannot be imported, as far as its source tells."""
-        is_own_python = not binary and self._settings.python_home is None
-        located = sources_of(ini, folder, version, is_own_python)
-        if located is None:
-            return iter(())
-        option, sources = located
-        problem = await problem_of(sources, users.load, version)
-        return iter(()) if problem is None else unimportable(option, sources, problem)
 
     async def _asked(self, binary: str, ini: Ini) -> Uwsgi:
         """The uWSGI that the ini chooses, with the plugins that it loads. Raises BrokenIni."""

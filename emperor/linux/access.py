@@ -15,6 +15,8 @@ _MOST_LINKS = 40
 _ACL = "system.posix_acl_access"
 _KINDS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.FOLDER, stat.S_IFSOCK: Kind.SOCKET}
 _READ, _WRITE, _ENTER = 4, 2, 1
+# BINPRM_BUF_SIZE of include/uapi/linux/binfmts.h.
+_FIRST_LINE_BYTES = 256
 # The list in the form of the kernel: the version, then tag, permission and id of each entry
 # (include/uapi/linux/posix_acl_xattr.h). The id counts only in the entry of a user.
 _ACL_VERSION, _NO_ID = 2, 0xFFFFFFFF
@@ -92,6 +94,18 @@ class FileSystem:
         else:
             bits = info.st_mode
         return bool(bits & permission)
+
+    def first_line(self, path: str) -> str:
+        """The first line of the regular file at the absolute `path`, without its end; empty where
+        this process cannot read it or it is no UTF-8. It ends where the kernel ends that of a
+        script."""
+        try:
+            with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:
+                is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+                start = file.read(_FIRST_LINE_BYTES) if is_file else b""
+            return start.partition(b"\n")[0].decode()
+        except (OSError, ValueError):
+            return ""
 
     def groups_of(self, user: Identity) -> frozenset[int]:
         """The groups that setpriv(1) gives the user, see linux/processes."""

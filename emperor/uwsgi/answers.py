@@ -1,12 +1,13 @@
 """Finds inis that name an app, or files, and yet answer no request for `/`."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 
 from emperor.model.access import Kind, Way
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import PLUGIN_KEYS, Ini, Option, is_off, refers
-from emperor.uwsgi.paths import Files
+from emperor.uwsgi.needs import Files, Need, problem_at
 from emperor.uwsgi.places import places
 from emperor.uwsgi.routes import jumps
 from emperor.uwsgi.spec import APPS, MOUNTED_FILES
@@ -15,6 +16,8 @@ from emperor.uwsgi.users import Users
 _MOUNTS = frozenset({"mount", "worker-mount"})
 _HOSTS = frozenset({"vhost", "vhost-host", "virtual-host", "virtualhost"})
 _MAPS = frozenset({"static-map", "static-map2"})
+# A path with $1 is that of the request.
+_SENDS = re.compile(r"(?:\S+ )?static:(?P<path>[^$ ]+)")
 _FOLDERS = frozenset({"check-static", "static-check"})
 
 
@@ -25,6 +28,7 @@ def unanswered(ini: Ini, folder: str, users: Users, files: Files) -> Iterator[Fi
     yield from jumps(ini)
     if APPS.isdisjoint(ini.last):
         yield from _index(ini, folder, users, files)
+        yield from _sent(ini, folder, users, files)
 
 
 def _mounts(ini: Ini) -> Iterator[Finding]:
@@ -61,6 +65,19 @@ def _is_python(target: str) -> bool:
 
 def _is_on(last: Mapping[str, Option], key: str) -> bool:
     return key in last and not is_off(last[key].value)
+
+
+def _sent(ini: Ini, folder: str, users: Users, files: Files) -> Iterator[Finding]:
+    """A file that a route sends, where no app answers."""
+    start = places(ini.last, folder).folder
+    for option in ini.options:
+        match = _SENDS.fullmatch(option.value) if option.key.startswith("route") else None
+        if match is None or start is None or refers(option.value) or "chroot" in ini.last:
+            continue
+        path = os.path.join(start, match["path"])
+        if problem := problem_at(Need.READ, path, users.serve, files):
+            text = f"{problem[0]}, so {option.key} sends none, and there is no app that answers"
+            yield Finding(option.line, Severity.ERROR, text, problem[1])
 
 
 def _index(ini: Ini, folder: str, users: Users, files: Files) -> Iterator[Finding]:

@@ -1,12 +1,16 @@
-"""Looks at the source of an app without running it.
+"""Looks at the sources that an app is loaded from, and at what else uWSGI imports, without running
+them.
 
 This is a program of its own. `emperorctl check` runs its text by a Python of the app's version, as
 the user of the app, and it prints what it found.
 
-Its argument is JSON: `file`, `module` or `code` of the app, its `callable`, the module `loader`
-that loads it, the module `loop` that runs it, and `path`, the folders of modules. Python may have
-its own site-packages too, with the finders that their .pth files add. It prints JSON: what is wrong
-(`problem`), the source that it looked at, a `line` of that, and the `name` that is missing.
+Its argument is JSON: `path`, the folders of modules, and `loads`, all that uWSGI loads, in its
+order. Each has a `file`, a `module` or the `code` itself, the `callable` that must be in it, the
+module `loader` that loads it, and the module `loop` that runs it; most of these are empty. Python
+may have its own site-packages too, with the finders that their .pth files add.
+
+It prints one line of JSON for each that cannot be loaded: its `number`, what is wrong (`problem`),
+the `source` that was looked at, a `line` of that, and the `name` that is missing.
 """
 
 import ast
@@ -19,8 +23,28 @@ from importlib.machinery import PathFinder
 # The name that uWSGI itself provides. `uwsgidecorators` is a file beside it, in its own Python.
 _OF_UWSGI = ("uwsgi",)
 # With these a source may find modules, or bind names, that nobody sees without running it.
-_OPAQUE_PATH = ("sys.path", "addsitedir", "activate_this", "__path__")
+_OPAQUE_PATH = ("sys.path", "addsitedir", "activate_this", "__path__", "sys.modules")
 _OPAQUE_NAMES = ("globals()", "exec(", "__getattr__", "setattr(", "vars()")
+_LONGEST_SOURCE = 1 << 20
+_MOST_SOURCES = 200
+# In these folders are packages that were installed, which do not change where modules are found.
+_INSTALLED = ("/site-packages/", "/dist-packages/")
+
+
+class Modules:
+    """Where modules are: the folders, and whether a source may have made more modules findable."""
+
+    def __init__(self, path: "list[str]") -> None:
+        self.path = path
+        self.is_open = has_path_files(path)
+
+    def lack(self, name: str) -> bool:
+        """Whether there is certainly no module of that name, without a dot."""
+        return not self.is_open and not exists(name, self.path)
+
+    def note(self, name: str) -> None:
+        """A module of that name is imported."""
+        self.is_open = self.is_open or changes_path(name, self.path, set())
 
 
 def main() -> None:
@@ -28,20 +52,23 @@ def main() -> None:
     asked = json.loads(sys.argv[1])
     path = [found for place in asked["path"] for found in (glob.glob(place) or [place])]
     path += [place for place in sys.path if place]
-    loader = asked["loader"]
-    module = asked["module"]
-    source = asked["file"] or asked["code"] or loader or source_of(module, path)
-    if loader:
-        if not has_path_files(path) and source_of(loader, path) is None:
-            tell("no-loader", loader)
-    elif source is None:
-        tell("no-module", asked["module"])
-    elif asked["loop"] and not has_path_files(path) and not exists(asked["loop"], path):
-        tell("no-loop", asked["loop"])
-    elif asked["code"]:
-        look_at(asked["code"].encode(), "", asked["callable"], path)
-    elif source:
-        look(source, asked["callable"], path)
+    modules = Modules(path)
+    for number, load in enumerate(asked["loads"]):
+        loader, module = load["loader"], load["module"]
+        modules.note(module.rpartition(".")[0])
+        source = load["file"] or load["code"] or loader or source_of(module, path)
+        text = load["code"].encode() or read(source or "")
+        if loader or source is None:
+            missing = loader or module
+            if not modules.is_open and source_of(missing, path) is None:
+                tell(number, "no-loader" if loader else "no-module", missing)
+        elif load["loop"] and modules.lack(load["loop"]):
+            tell(number, "no-loop", load["loop"])
+        elif text is not None:
+            shown = "" if load["code"] else source
+            look_at(number, text, shown, load["callable"], modules)
+        if source is not None:
+            modules.is_open = modules.is_open or text is None or opens(text, source, path, set())
 
 
 def source_of(module: str, path: "list[str]") -> "str | None":
@@ -64,32 +91,65 @@ def exists(name: str, path: "list[str]") -> bool:
     return any(finder.find_spec(name, None) for finder in sys.meta_path)
 
 
-def look(source: str, application: str, path: "list[str]") -> None:
-    """Tell the first problem of the source."""
+def read(source: str) -> "bytes | None":
+    """The text of a source; None for one that cannot be read."""
     try:
         with open(os.open(source, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            text = file.read(1 << 20)
-    except OSError:
-        return
-    look_at(text, source, application, path)
+            return file.read(_LONGEST_SOURCE)
+    except (OSError, ValueError):
+        return None
 
 
-def look_at(text: bytes, source: str, application: str, path: "list[str]") -> None:
+def opens(text: bytes, source: str, path: "list[str]", seen: "set[str]") -> bool:
+    """Whether a source, or one that it imports, may make more modules findable."""
+    words = text.decode("utf-8", "replace")
+    if any(word in words for word in _OPAQUE_PATH) or len(seen) > _MOST_SOURCES:
+        return True
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+    return any(changes_path(name, path, seen) for name, _ in imports(tree)) or any(
+        source_opens(file, path, seen) for file in beside(tree, source) if os.path.isfile(file)
+    )
+
+
+def changes_path(name: str, path: "list[str]", seen: "set[str]") -> bool:
+    """The same of a module that is imported, and of the packages that it is in."""
+    parts = name.split(".") if name else []
+    names = [".".join(parts[: number + 1]) for number in range(len(parts))]
+    return any(source_opens(source_of(each, path) or "", path, seen) for each in names)
+
+
+def source_opens(source: str, path: "list[str]", seen: "set[str]") -> bool:
+    """The same of the source of a module. What is installed does not."""
+    standard = os.path.dirname(os.__file__) + "/"
+    is_installed = source.startswith(standard) or any(part in source for part in _INSTALLED)
+    if not source or source in seen or is_installed:
+        return False
+    seen.add(source)
+    text = read(source)
+    return text is None or opens(text, source, path, seen)
+
+
+def look_at(number: int, text: bytes, source: str, application: str, modules: Modules) -> None:
     """Tell the first problem of the text of a source."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError) as error:
-        tell("syntax", "", source, getattr(error, "lineno", 0) or 0)
+        tell(number, "syntax", "", source, getattr(error, "lineno", 0) or 0)
         return
     words = text.decode("utf-8", "replace")
-    if not any(word in words for word in _OPAQUE_PATH) and not has_path_files(path):
+    if not any(word in words for word in _OPAQUE_PATH):
         for name, line in imports(tree):
-            if not exists(name, path):
-                tell("no-import", name, source, line)
+            top = name.partition(".")[0]
+            modules.note(name)
+            if modules.lack(top):
+                tell(number, "no-import", top, source, line)
                 return
     is_plain = not any(word in words for word in _OPAQUE_NAMES)
     if application and is_plain and not binds(tree, application):
-        tell("no-callable", application, source)
+        tell(number, "no-callable", application, source)
 
 
 def imports(tree: ast.Module) -> "list[tuple[str, int]]":
@@ -97,9 +157,21 @@ def imports(tree: ast.Module) -> "list[tuple[str, int]]":
     found = []
     for node in tree.body:
         if isinstance(node, ast.Import):
-            found += [(alias.name.partition(".")[0], node.lineno) for alias in node.names]
+            found += [(alias.name, node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.append((node.module.partition(".")[0], node.lineno))
+            found.append((node.module, node.lineno))
+    return found
+
+
+def beside(tree: ast.Module, source: str) -> "list[str]":
+    """Where the sources may be that the source imports relative to itself."""
+    found = []
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            folder = os.path.join(source, *[".."] * node.level)
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            places = [os.path.normpath(f"{folder}/{name.replace('.', '/')}") for name in names]
+            found += [f"{place}{end}" for place in places for end in (".py", "/__init__.py")]
     return found
 
 
@@ -126,9 +198,10 @@ def has_path_files(path: "list[str]") -> bool:
     return any(not file.endswith("/distutils-precedence.pth") for file in found)
 
 
-def tell(problem: str, name: str, source: str = "", line: int = 0) -> None:
+def tell(number: int, problem: str, name: str, source: str = "", line: int = 0) -> None:
     """Print one problem."""
-    print(json.dumps({"problem": problem, "name": name, "source": source, "line": line}))
+    found = {"number": number, "problem": problem, "name": name, "source": source, "line": line}
+    print(json.dumps(found))
 
 
 main()

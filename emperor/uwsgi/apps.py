@@ -1,4 +1,5 @@
-"""Looks whether an app can be imported, without running it: its module, syntax, imports, callable.
+"""Looks whether an app, and what else an ini has Python import, can be imported without running
+it: its module, syntax, imports, callable.
 
 A Python of the same version looks at the sources, as the user who loads the app. Nothing of the
 app's runs: this Python starts without site-packages (`-I -S`), and gets their folders as an
@@ -8,7 +9,7 @@ argument. Only the packages of the system are read as each Python of the system 
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -45,66 +46,94 @@ _LOADERS = {
     "pecan": "pecan",
 }  # fmt: skip
 _PATHS = frozenset({"pythonpath", "python-path", "pp"})
-# With these an app is found, or made, in ways that only uWSGI knows.
-_OPAQUE = frozenset({
-    "chroot", "py-programname", "py-program-name", "import",
-    "pyimport", "py-import", "python-import", "shared-pyimport", "pyshell", "pymodule-alias",
-    "hook-asap", "hook-pre-app", "exec-pre-app",
+# With these modules are found, or made, in ways that only uWSGI knows.
+_UNKNOWN = frozenset({
+    "chroot", "py-programname", "py-program-name", "hook-asap", "hook-pre-app", "exec-pre-app",
 })  # fmt: skip
+# With these the app may find other modules than the search does.
+_RENAMING = frozenset({"pymodule-alias", "post-pymodule-alias", "pyshell"})
 _PATH_VARIABLE = "PYTHONPATH="
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
-    """Where an app is: the absolute path of its file, the name of its module, or its `code` itself;
-    the name of its callable, empty where only uWSGI knows it; the folders of modules; the module
-    that loads it, and that of the loop that is to run it, both empty for uWSGI's own; and whether
-    it sees the packages of the system."""
+class Search:
+    """Where Python looks for modules: the folder in which uWSGI looks for files too, which is first
+    in `path`, and whether it sees the packages of the system."""
 
-    file: str
-    module: str
-    code: str
-    callable: str
     path: tuple[str, ...]
-    loader: str
-    loop: str
     is_of_system: bool
+
+    @property
+    def folder(self) -> str:
+        """The folder in which relative paths begin."""
+        return self.path[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What uWSGI loads: the absolute path of a file, the name of a module, or the `code` itself;
+    the name of the callable that must be there, empty where only uWSGI knows it; the module that
+    loads it, and that of the loop that is to run it, both empty for uWSGI's own."""
+
+    file: str = ""
+    module: str = ""
+    code: str = ""
+    callable: str = ""
+    loader: str = ""
+    loop: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Consequence:
+    """What happens where it cannot be loaded, and how bad that is."""
+
+    fails: str
+    severity: Severity
+
+
+APP_FAILS = Consequence("the app does not start", Severity.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What keeps the app from being imported: `no-module`, `syntax`, `no-import`, `no-callable`,
-    `no-loader` or `no-loop`, with the name that is missing, and the source and line where that was
-    seen."""
+    """What keeps the load of that number from being loaded: `no-module`, `syntax`, `no-import`,
+    `no-callable`, `no-loader` or `no-loop`, with the name that is missing, and the source and line
+    where that was seen."""
 
+    number: int
     problem: Literal["no-module", "syntax", "no-import", "no-callable", "no-loader", "no-loop"]
     name: str
     source: str
     line: int
 
 
-def sources_of(
-    ini: Ini, folder: str, version: str, is_own_python: bool
-) -> tuple[Option, Sources] | None:
-    """The option that names the app, and where it is. None where only uWSGI can tell. `version` is
-    that of the Python in uWSGI. `is_own_python`: without a home it is the system's."""
+def search_of(ini: Ini, folder: str, version: str, is_own_python: bool) -> Search | None:
+    """Where the modules of an ini are; None where only uWSGI can tell. `version` is that of the
+    Python in uWSGI. `is_own_python`: without a home it is the system's."""
     last = ini.last
-    named = _only_app(ini)
     start = places(last, folder).folder
-    if named is None or start is None or _OPAQUE & last.keys():
+    if start is None or _UNKNOWN & last.keys():
         return None
-    option, value = named
     paths = [each.value for each in ini.options if each.key in _PATHS]
     for each in ini.options:
         if each.key == "env" and each.value.startswith(_PATH_VARIABLE):
             paths += each.value.removeprefix(_PATH_VARIABLE).split(":")
     home = named_home(ini)
     homes = [last[key].value for key in HOMES & last.keys()]
-    if any(refers(each) for each in (value, *paths, *homes)):
+    if any(refers(each) for each in (*paths, *homes)):
         return None
     packages = _packages(home, start, version)
     if packages is None or (home is None and not is_own_python):
         return None
+    return Search((start, *(os.path.join(start, each) for each in paths), *packages), home is None)
+
+
+def app_of(ini: Ini, search: Search) -> tuple[Option, Load] | None:
+    """The option that names the app, and what it is; None where only uWSGI can tell."""
+    last, named = ini.last, _only_app(ini)
+    if named is None or _RENAMING & last.keys() or refers(named[1]):
+        return None
+    option, value = named
     is_file = option.key in _FILES or (option.key in _MOUNTS and value.endswith(MOUNTED_FILES))
     is_code = option.key == "eval"
     loader = _LOADERS.get(option.key, "")
@@ -113,15 +142,13 @@ def sources_of(
     if module:
         # uWSGI calls a function of the module, without arguments.
         name = name.removesuffix("()")
-    return option, Sources(
-        file=os.path.join(start, value) if is_file else "",
+    return option, Load(
+        file=os.path.join(search.folder, value) if is_file else "",
         module=module,
         code=value if is_code else "",
         callable="" if option.key in _OTHER_MODULES or "(" in name else name,
-        path=(start, *(os.path.join(start, each) for each in paths), *packages),
         loader=loader,
         loop="gevent" if is_gevent(last) else "",
-        is_of_system=home is None,
     )
 
 
@@ -158,9 +185,9 @@ def _packages(home: Option | None, start: str, version: str) -> list[str] | None
     return [f"{place}/lib/python{version}/site-packages", *(system if shares else [])]
 
 
-def seen_by_root(sources: Sources) -> str | None:
+def seen_by_root(search: Search, loads: Sequence[Load]) -> str | None:
     """What others than root could have written, of all that root would look at."""
-    for place in (sources.file, *sources.path):
+    for place in (*(load.file for load in loads), *search.path):
         try:
             if place and (where := who_may_turn(place, ROOT)):
                 return where
@@ -169,63 +196,75 @@ def seen_by_root(sources: Sources) -> str | None:
     return None
 
 
-async def problem_of(sources: Sources, user: Identity, version: str) -> Problem | None:
-    """What keeps the app from being imported, as far as `user` can see. None also where there is no
-    Python of that version to look."""
+async def problems_of(
+    search: Search, loads: Sequence[Load], user: Identity, version: str
+) -> Sequence[Problem]:
+    """What keeps each of `loads` from being loaded, as far as `user` can see. Nothing also where
+    there is no Python of that version to look."""
     candidates = (f"{sys.base_prefix}/bin/python{version}", f"/usr/bin/python{version}")
     python = next((path for path in candidates if os.access(path, os.X_OK)), None)
     if python is None or os.geteuid() not in (ROOT, user.uid):
-        return None
-    if user.uid == ROOT and seen_by_root(sources):
-        return None
+        return ()
+    if user.uid == ROOT and seen_by_root(search, loads):
+        return ()
     looker = _LOOKER.read_text(encoding="utf-8")
-    site = [] if sources.is_of_system else ["-S"]
-    argv = [python, "-I", *site, "-c", looker, json.dumps(asdict(sources))]
+    site = [] if search.is_of_system else ["-S"]
+    asked = {"path": search.path, "loads": [asdict(load) for load in loads]}
+    argv = [python, "-I", *site, "-c", looker, json.dumps(asked)]
     argv = argv if user.uid == os.geteuid() else as_identity(user, argv)
     try:
         environment = environment_of(user, os.environ)
         ended, printed = await run_command(argv, environment, _LONGEST_ANSWER, _LOOK_SECONDS)
     except (CannotLaunch, EndlessOutput, TimeoutError):
-        return None
-    return problem_in(printed) if ended.code == 0 and printed else None
+        return ()
+    return problems_in(printed, len(loads)) if ended.code == 0 else ()
 
 
-def problem_in(printed: str) -> Problem | None:
-    """The problem that the program has printed. It runs as the user of the app, who may have
-    changed what it prints."""
+def problems_in(printed: str, count: int) -> Sequence[Problem]:
+    """The problems that the program has printed about `count` loads. It runs as the user of the
+    app, who may have changed what it prints."""
     try:
-        return msgspec.json.decode(printed.splitlines()[0], type=Problem)
-    except (ValueError, IndexError):
-        return None
+        found = [msgspec.json.decode(line, type=Problem) for line in printed.splitlines()]
+    except ValueError:
+        return ()
+    return [each for each in found if 0 <= each.number < count]
 
 
-def unimportable(option: Option, sources: Sources, problem: Problem) -> Iterator[Finding]:
-    """The error about an app that cannot be imported."""
+def unloadable(
+    option: Option, search: Search, problem: Problem, consequence: Consequence
+) -> Finding:
+    """The finding about what cannot be loaded."""
     problem = replace(problem, source=problem.source or f"the code of {option.key}")
     at = f"{problem.source}, line {problem.line}"
+    install = "install it, or name the virtualenv that has it"
     text, cure = {
         "no-module": (
-            f"there is no module {problem.name} in {':'.join(sources.path)}",
+            f"there is no module {problem.name} in {':'.join(search.path)}",
             f"correct {option.key}, or set chdir or pythonpath to its folder",
         ),
         "syntax": (f"{at}, is no valid Python", "correct that line"),
         "no-import": (
-            f"{at}, imports {problem.name}, which is not installed for this app",
-            "install it, or name the virtualenv that has it",
+            f"{at}, imports {problem.name}, which is not installed for this app", install
         ),
         "no-loader": (
             f"{option.key} needs the module {problem.name}, which is not installed for this app",
-            "install it, or name the virtualenv that has it",
+            install,
         ),
         "no-loop": (
             f"its loop needs the module {problem.name}, which is not installed for this app",
-            "install it, or name the virtualenv that has it",
+            install,
         ),
         "no-callable": (
             f"{problem.source} defines no {problem.name}",
-            "set callable to what it defines"
-            if problem.name.isidentifier()
-            else "uWSGI takes callable for a name: let the app assign it, as application = ...",
+            _callable_cure(option, problem.name),
         ),
     }[problem.problem]  # fmt: skip
-    yield Finding(option.line, Severity.ERROR, f"{text}, so the app does not start", cure)
+    return Finding(option.line, consequence.severity, f"{text}, so {consequence.fails}", cure)
+
+
+def _callable_cure(option: Option, name: str) -> str:
+    if option.key not in APPS:
+        return f"correct {option.key}"
+    if name.isidentifier():
+        return "set callable to what it defines"
+    return "uWSGI takes callable for a name: let the app assign it, as application = ..."

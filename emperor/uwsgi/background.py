@@ -1,7 +1,7 @@
-"""Finds what an ini runs beside its workers and what cannot start: mules, daemons and cron jobs.
+"""Finds what an ini runs beside its workers and what cannot start: daemons, jobs, alarms and hooks.
 
-The app is served all the same. uWSGI starts a mule or a daemon that ended again and again
-(core/master.c, core/daemons.c, core/cron.c), and tells nobody but the log.
+The app is served all the same. uWSGI starts a daemon that ended again and again (core/daemons.c,
+core/cron.c, core/alarm.c, core/hooks.c), and tells nobody but the log.
 """
 
 import re
@@ -12,7 +12,7 @@ from emperor.model.spec import Identity
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import Ini, Option, leading_number, refers
-from emperor.uwsgi.paths import Files, Need
+from emperor.uwsgi.needs import Files, Need
 from emperor.uwsgi.places import places
 from emperor.uwsgi.programs import Problem, Where, judged, searched
 from emperor.uwsgi.users import Users
@@ -20,12 +20,17 @@ from emperor.uwsgi.users import Users
 _AGAIN = "uWSGI starts it again and again in vain"
 _ENDS_APP = "uWSGI ends the app as soon as it has started"
 _EACH_TIME = "the job fails each time"
+_NO_ALARM = "the alarm reaches nobody"
+_NO_MULE = "uWSGI starts the mules again and again in vain"
 _UNSEEN = "uWSGI never sees that it runs, and starts it again and again"
 _NUMBER = r"\s*[+-]?\d+"
 _CRON = re.compile(rf"(?:{_NUMBER}){{5}}\s+(?P<command>.+)")
 _CRON2 = re.compile(r"(?:[\w-]+=\S*\s+)?(?P<command>.+)")
 _SMART = re.compile(r"(?P<pidfile>[^ ,]+)(?:,\d*)? (?P<command>.+)")
 _TOUCH = re.compile(r"(?:touch-exec\s+)?\S+ (?P<command>.+)")
+_ALARM = re.compile(r"\S+ cmd:(?P<command>.+)")
+_HOOK = re.compile(r"!?(?:safe)?exec:(?P<command>.+)")
+_TOUCH_HOOK = re.compile(r"\S+ !?(?:safe)?exec:(?P<command>.+)")
 _WHOLE = re.compile(r"(?P<command>.+)")
 _COMMAND_KEYS = frozenset({"command", "cmd", "exec"})
 
@@ -79,7 +84,10 @@ _JOBS: Mapping[str, Callable[[str], _Job | None]] = {
     "cron": _cron, "unique-cron": _cron, "cron2": _cron2,
     "legion-cron": _of_legion(_cron), "cron-legion": _of_legion(_cron),
     "unique-legion-cron": _of_legion(_cron), "unique-cron-legion": _of_legion(_cron),
-    "touch-exec": _matching(_TOUCH, _EACH_TIME),
+    "touch-exec": _matching(_TOUCH, _EACH_TIME), "hook-touch": _matching(_TOUCH_HOOK, _EACH_TIME),
+    "exec-as-user-atexit": _matching(_WHOLE, _EACH_TIME),
+    "hook-as-user-atexit": _matching(_HOOK, _EACH_TIME),
+    "alarm": _matching(_ALARM, _NO_ALARM), "hook-as-mule": _matching(_HOOK, _NO_MULE),
 }  # fmt: skip
 
 
@@ -91,10 +99,7 @@ def unusable_background(ini: Ini, folder: str, users: Users, files: Files) -> It
     for option in ini.options:
         if refers(option.value):
             continue
-        if option.key == "mule" and option.value.endswith(".py"):
-            if problem := where.problem_at(Need.READ, option.value):
-                yield _warning(option, problem, _AGAIN.replace("it", "the mule"))
-        elif (read := _JOBS.get(option.key)) and (job := read(option.value)):
+        if (read := _JOBS.get(option.key)) and (job := read(option.value)):
             yield from _job(option, job, where)
 
 

@@ -11,7 +11,7 @@ from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.hooks import fails
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import Ini, Option, refers
-from emperor.uwsgi.paths import Files
+from emperor.uwsgi.needs import Files
 from emperor.uwsgi.places import places
 from emperor.uwsgi.programs import Where, judged, searched
 from emperor.uwsgi.users import DELAYED_UNTIL_BOUND, Users, name_of

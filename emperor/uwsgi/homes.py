@@ -11,7 +11,8 @@ from emperor.model.access import Way
 from emperor.model.spec import Identity
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import Ini
-from emperor.uwsgi.paths import Files, Need, problem_at, resolved_path
+from emperor.uwsgi.needs import Files, Need, problem_at
+from emperor.uwsgi.paths import resolved_path
 from emperor.uwsgi.places import places
 from emperor.uwsgi.pythons import named_home
 

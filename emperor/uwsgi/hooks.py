@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import Option
-from emperor.uwsgi.paths import Need
+from emperor.uwsgi.needs import Need
 from emperor.uwsgi.programs import Problem, Where
 from emperor.uwsgi.users import name_of
 

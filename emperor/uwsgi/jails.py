@@ -9,7 +9,7 @@ from emperor.model.access import Kind, Way
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import HOMES, Ini, Option, refers
-from emperor.uwsgi.paths import Files
+from emperor.uwsgi.needs import Files
 from emperor.uwsgi.users import Users
 
 _PIVOTS = ("pivot-root", "pivot_root")

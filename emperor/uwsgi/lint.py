@@ -97,7 +97,7 @@ _RULES = (
           "{key} runs a shell in place of the first worker, and there is no terminal",
           "drop {key}"),
     _Rule({"version", "dump-options", "help", "usage", "cflags", "python-version", "dot-h",
-           "config-py", "build-plugin", "ping", "nagios", "extract", "connect-and-read"},
+           "config-py", "build-plugin", "test", "ping", "nagios", "extract", "connect-and-read"},
           Severity.ERROR, "{key} makes uWSGI print something and end", "drop {key}"),
     _Rule({"stop", "reload", "pause", "suspend", "resume", "signal"}, Severity.ERROR,
           "{key} makes uWSGI send a signal to another process and end", "drop {key}"),

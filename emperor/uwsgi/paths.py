@@ -7,49 +7,24 @@ an ini with `chroot`.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from enum import Enum
-from typing import Protocol
 
-from emperor.model.access import Access, Kind, Way
+from emperor.model.access import Kind, Way
 from emperor.model.spec import Identity, Spec
 from emperor.uwsgi.findings import Finding, Severity
-from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import SOCKETS, STATS, Ini, Option, refers
+from emperor.uwsgi.needs import Files, Need, problem_at
 from emperor.uwsgi.options import SSL_SOCKETS, Adoption, uwsgi_options
 from emperor.uwsgi.places import places
 from emperor.uwsgi.pythons import named_home
 from emperor.uwsgi.spec import MOUNTED_FILES
-from emperor.uwsgi.users import Users, name_of
+from emperor.uwsgi.users import Users
 
 # Stands for a byte that is not UTF-8.
 _LOST_BYTE = "\ufffd"
 # As PROTOCOLS, these have an address, a certificate and a key.
 _TLS = SSL_SOCKETS | {"https", "https2"}
-
-
-class Files(Protocol):
-    """The files of this machine."""
-
-    def access(self, path: str, user: Identity) -> Access:
-        """What `user` can do at the absolute `path`."""
-
-
-class Need(Enum):
-    """What uWSGI does at the path. FILL: it writes files into that folder. THERE: it needs anything
-    there, NEW: nothing, so that it can make that, and REMOVE: a file that it can delete."""
-
-    ENTER = "enter"
-    READ = "read"
-    WRITE = "write"
-    BIND = "bind"
-    SPOOL = "spool"
-    FILL = "fill"
-    EXECUTE = "execute"
-    THERE = "there"
-    NEW = "new"
-    REMOVE = "remove"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +83,17 @@ def _files_of_area(value: str) -> list[str]:
     return [path for key, _, path in parts if key == "file"]
 
 
+def _behind_cache(value: str) -> list[str]:
+    """The file of `NAME FILE` or `FILE`."""
+    return [value.rpartition(" ")[2]]
+
+
+def _program(value: str) -> list[str]:
+    """The program of a command, where no folders are searched for it."""
+    program = value.split(" ", 1)[0]
+    return [program] if "/" in program else []
+
+
 def _interface(value: str) -> list[str]:
     return [f"/sys/class/net/{value}"]
 
@@ -144,11 +130,19 @@ _SPOOLER = Rule(Need.SPOOL, _start, False, _whole)
 
 _STORE = Rule(Need.WRITE, _bind, True, _whole)
 _AWAITED = Rule(Need.THERE, _bind, False, _whole, "uWSGI waits for it and serves nothing")
+_MOUNTED = replace(_AWAITED, fails="uWSGI ends as soon as it looks for it")
+_LOCK = Rule(Need.LOCK, _start, False, _whole)
+_CACHED = Rule(Need.READ, _bind, True, _behind_cache)
+_SENT = Rule(Need.READ, _serve, True, _whole, severity=Severity.WARNING)
+_PAGE = replace(_SENT, fails="uWSGI sends its own page")
 
 _INTERFACES = frozenset({
     "wait-for-interface", "wait-for-iface", "wait-interface", "wait-iface",
 })  # fmt: skip
 
+_OTHER_PROGRAMS = frozenset(
+    f"{who}-binary-patch{arg}" for who in ("privileged", "unprivileged") for arg in ("", "-arg")
+)
 _STATIC = Rule(
     Need.ENTER, _serve, True, _of_map, "its files are not found", Severity.WARNING, or_file=True
 )
@@ -168,6 +162,9 @@ _SCALARS: dict[tuple[str, ...], Rule] = {
     ("file", "wsgi-file"): _APP,
     tuple(STATS): _MASTER_SOCKET,
     **{(key,): _MASTER_SOCKET for key in ("zerg-server", "notify-socket", "setns-socket")},
+    ("spooler-chdir",): Rule(
+        Need.ENTER, _serve, True, _whole, "its tasks run in another folder", Severity.WARNING
+    ),
     ("metrics-dir",): Rule(Need.FILL, _load, True, _whole),
     ("cache-store",): _STORE,
     ("queue-store",): _STORE,
@@ -181,7 +178,21 @@ _LISTS: dict[frozenset[str], Rule] = {
     frozenset({"check-static", "static-check"}): _DOCUMENTS,
     frozenset({"cache2"}): Rule(Need.WRITE, _bind, True, _stores),
     frozenset({"file-write"}): Rule(Need.WRITE, _start, False, _before_equals),
-    frozenset({"flock", "flock-wait"}): Rule(Need.READ, _start, False, _whole),
+    frozenset({"flock", "flock-wait", "flock2", "flock-wait2"}): Rule(
+        Need.LOCK, _start, False, _whole
+    ),
+    frozenset({"load-file-in-cache", "load-file-in-cache-gzip"}): Rule(
+        Need.READ, _bind, True, _behind_cache
+    ),
+    frozenset({"check-mountpoint", "mountpoint-check", "check-mount", "mount-check"}): replace(
+        _AWAITED, fails="uWSGI ends as soon as it looks for it"
+    ),
+    _OTHER_PROGRAMS: Rule(Need.EXECUTE, _bind, False, _program),
+    frozenset({"error-page-403", "error-page-404", "error-page-500"}): replace(
+        _SENT, fails="uWSGI sends its own page"
+    ),
+    frozenset({"mimefile", "mime-file"}): replace(_SENT, fails="uWSGI sends files without a type"),
+    frozenset({"upload-progress"}): replace(_SENT, need=Need.FILL, fails="there is no progress"),
     frozenset({"envdir"}): Rule(Need.ENTER, _start, False, _whole),
     frozenset({"sharedarea"}): Rule(Need.READ, _bind, True, _files_of_area),
     _INTERFACES: replace(_AWAITED, paths=_interface),
@@ -260,98 +271,6 @@ def resolved_path(value: str, folder: str | None) -> str | None:
     if folder is None and not value.startswith("/"):
         return None
     return os.path.join(folder or "/", value)
-
-
-# The text of a problem, and its cure.
-_Problem = tuple[str, str]
-
-
-def problem_at(need: Need, path: str, user: Identity, files: Files) -> _Problem | None:
-    """Why `user` cannot do at `path` what is needed, with the cure; None where that is possible."""
-    found = files.access(path, user)
-    if found.way in (Way.UNSEEN, Way.CLOSED):
-        return _closed(found.at, user) if found.way is Way.CLOSED else None
-    if problem_of := _PROBLEMS.get(need):
-        problem = problem_of(found, path, user)
-        if problem or need not in (Need.NEW, Need.REMOVE):
-            return problem
-    if need is Need.SPOOL and found.kind is Kind.FOLDER:
-        may = found.can_read and found.can_write and found.can_enter
-        return None if may else _denied(user, "use the folder", path)
-    if found.way is Way.REACHED and found.kind is not Kind.FOLDER and need is Need.WRITE:
-        return None if found.can_write else _denied(user, "write to", path)
-    return _cannot_make(found, path, user, files)
-
-
-def _cannot_enter(found: Access, path: str, user: Identity) -> _Problem | None:
-    if found.kind is not Kind.FOLDER:
-        return f"there is no folder {path}", "make it, or name another"
-    return None if found.can_enter else _closed(path, user)
-
-
-def _cannot_read(found: Access, path: str, user: Identity) -> _Problem | None:
-    if found.way is Way.MISSING:
-        return f"there is no {path}", "put the file there, or name another"
-    if found.kind is Kind.FOLDER:
-        return f"{path} is a folder", "name a file"
-    return None if found.can_read else _denied(user, "read", path)
-
-
-def _cannot_fill(found: Access, path: str, user: Identity) -> _Problem | None:
-    if problem := _cannot_enter(found, path, user):
-        return problem
-    return None if found.can_write else _denied(user, "make files in", path)
-
-
-def _cannot_execute(found: Access, path: str, user: Identity) -> _Problem | None:
-    if found.way is Way.MISSING:
-        return f"there is no program {path}", "put it there, or correct the command"
-    return None if found.can_execute else _denied(user, "run", path)
-
-
-def _is_missing(found: Access, path: str, _: Identity) -> _Problem | None:
-    return (f"there is no {path}", "make it, or drop that") if found.way is Way.MISSING else None
-
-
-def _is_there(found: Access, path: str, _: Identity) -> _Problem | None:
-    return (f"{path} is there already", "remove it, or drop that") if found.kind else None
-
-
-_PROBLEMS: Mapping[Need, Callable[[Access, str, Identity], _Problem | None]] = {
-    Need.ENTER: _cannot_enter,
-    Need.READ: _cannot_read,
-    Need.FILL: _cannot_fill,
-    Need.EXECUTE: _cannot_execute,
-    Need.THERE: _is_missing,
-    Need.NEW: _is_there,
-    Need.REMOVE: _is_missing,
-}
-
-
-def _cannot_make(there: Access, path: str, user: Identity, files: Files) -> _Problem | None:
-    """Why `user` cannot make a file or a socket at `path`, in place of what is there."""
-    if there.kind is Kind.FOLDER:
-        return f"{path} is a folder", "name a file"
-    parent = os.path.dirname(path.rstrip("/")) or "/"
-    found = files.access(parent, user)
-    if found.way is Way.UNSEEN:
-        return None
-    if problem := problem_at(Need.ENTER, parent, user, files):
-        return problem
-    if not found.can_write:
-        return _denied(user, "make files in", parent)
-    may_replace = not found.is_sticky or user.uid in (ROOT, there.owner, found.owner)
-    return None if there.kind is None or may_replace else _denied(user, "replace", path)
-
-
-def _closed(folder: str, user: Identity) -> _Problem:
-    name = name_of(user)
-    cure = f"let {name} in (setfacl -m u:{user.uid}:x), or have the app run as the folder's owner"
-    return f"{name} may not enter {folder}", cure
-
-
-def _denied(user: Identity, verb: str, path: str) -> _Problem:
-    return f"{name_of(user)} may not {verb} {path}", "change its owner or mode, or name another"
 
 
 def _without_callable(option: Option, path: str, user: Identity, files: Files) -> str | None:

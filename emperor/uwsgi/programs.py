@@ -1,7 +1,8 @@
 """Judges a shell command of an ini without running it: whether its programs can be run.
 
 uWSGI gives a command to `/bin/sh -c`. Only the programs can be judged: whether they are there, and
-whether a user can run them.
+whether a user can run them, with the interpreter that the first line of a script names. The kernel
+runs that (fs/binfmt_script.c), and `env` searches for a program itself.
 """
 
 import os
@@ -13,7 +14,7 @@ from emperor.model.access import Kind, Way
 from emperor.model.spec import Identity
 from emperor.uwsgi.environment import PATH
 from emperor.uwsgi.ini import Ini
-from emperor.uwsgi.paths import Files, Need, problem_at
+from emperor.uwsgi.needs import Files, Need, problem_at
 from emperor.uwsgi.users import name_of
 
 # Commands of the shell itself (dash). The first ones always succeed.
@@ -33,6 +34,15 @@ _PROGRAM = re.compile(r"""(?P<quote>["']?)(?P<program>[\w./+@,:-]+)(?P=quote)(?=
 _ENTER = frozenset({"cd", "chdir"})
 _PLAIN = re.compile(r"/[\w./-]*")
 _NAME = re.compile(r"\w[\w./-]*")
+_SCRIPT = re.compile(r"#![ \t]*(?P<path>[^ \t]+)(?:[ \t]+(?P<argument>.*?))?[ \t]*")
+# What env(1) searches for. Without -S, all that is behind it is one name.
+_OF_ENV = re.compile(
+    r"(?P<split>-S|--split-string[ \t=])?[ \t]*(?P<program>[^-\s=][^\s=]*\r?)(?P<more>[ \t].*)?"
+)
+# These refuse a carriage return behind their options.
+_STRICT = re.compile(r"(?:ba|da|z|k)?sh|python[\d.]*|php[\d.]*|node")
+# The kernel follows as many scripts that are interpreters of scripts.
+_MOST_SCRIPTS = 4
 _EXIT = re.compile(r"exit\s+0*[1-9]\d*\s*")
 
 # The text of a problem, and its cure.
@@ -100,12 +110,59 @@ def _cannot_run(program: str, command: str, where: Where) -> Problem | None:
     if program == "false" or _EXIT.fullmatch(command):
         return f"the command {command!r} always fails", "drop it"
     if "/" in program:
-        return where.problem_at(Need.EXECUTE, program)
+        return where.problem_at(Need.EXECUTE, program) or _script(program, where)
     if program in _BUILTINS or where.path is None:
         return None
-    found = [where.files.access(f"{place}/{program}", where.user) for place in where.path if place]
-    if any(each.can_execute or each.way in (Way.CLOSED, Way.UNSEEN) for each in found):
+    return _searched_in(where.path, program, where)
+
+
+def _searched_in(path: Sequence[str], program: str, where: Where) -> Problem | None:
+    """Why the user cannot run the first program of that name in the folders of `path`."""
+    places = [f"{place}/{program}" for place in path if place]
+    found = [where.files.access(place, where.user) for place in places]
+    for place, access in zip(places, found, strict=True):
+        if access.can_execute:
+            return _script(place, where)
+    if any(each.way in (Way.CLOSED, Way.UNSEEN) for each in found):
         return None
     if any(each.kind is Kind.FILE for each in found):
         return f"{name_of(where.user)} may not run {program}", "change its mode"
     return f"there is no program {program}", "install it, or correct the command"
+
+
+def _script(program: str, where: Where, depth: int = 0) -> Problem | None:
+    """Why the interpreter cannot run that the first line of the script at the path `program` names.
+    Without such a line it is no script, or the shell runs it."""
+    if where.folder is None and not program.startswith("/"):
+        return None
+    script = os.path.join(where.folder or "/", program)
+    line = where.files.first_line(script)
+    match = _SCRIPT.fullmatch(line)
+    if match is None or depth >= _MOST_SCRIPTS:
+        return None
+    interpreter, argument = match["path"], match["argument"] or ""
+    is_strict = _STRICT.fullmatch(os.path.basename(interpreter))
+    problem = where.problem_at(Need.EXECUTE, interpreter)
+    problem = problem or _script(interpreter, where, depth + 1)
+    if os.path.basename(interpreter) == "env":
+        problem = problem or _of_env(argument, where)
+    if line.endswith("\r") and (problem or is_strict):
+        text = (
+            f"line 1 of {script} ends with a carriage return, which its interpreter does not take"
+        )
+        return text, f"save it with the line ends of Unix: sed -i 's/\\r$//' {script}"
+    if problem is None or depth:
+        return problem
+    text, cure = problem
+    cure = "install it, or correct that line" if "there is no" in text else cure
+    return f"{text}, which line 1 of {script} leads to", cure
+
+
+def _of_env(argument: str, where: Where) -> Problem | None:
+    """Why env(1) cannot run what its argument in a first line names."""
+    match = _OF_ENV.fullmatch(argument)
+    if match is None or where.path is None:
+        return None
+    if match["more"] and not match["split"]:
+        return f"env searches for a program with the name {argument!r}", "write env -S there"
+    return _searched_in(where.path, match["program"], where)

@@ -12,7 +12,8 @@ from emperor.model.spec import Spec
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import Ini, Option
-from emperor.uwsgi.paths import Need, resolved_path, ruled
+from emperor.uwsgi.needs import Need
+from emperor.uwsgi.paths import resolved_path, ruled
 from emperor.uwsgi.places import places
 from emperor.uwsgi.users import Users
 

@@ -43,6 +43,11 @@ _HOOKS = frozenset({
     "wait_for_fs", "wait_for_file", "wait_for_dir", "wait_for_socket", "unix_signal",
     "spinningfifo", "exit", "print", "log",
 })  # fmt: skip
+# Options with a few words as values (uwsgi_python_preinit_apps of plugins/python).
+_WORDS = dict.fromkeys(("wsgi-env-behaviour", "wsgi-env-behavior"), ("holy", "cheat"))
+# These are in plugins that no uWSGI has from the start.
+_PUSHERS_OF_PLUGINS = frozenset({"file", "mongodb"})
+_PUSHES = frozenset({"stats-push", "stats-pusher"})
 _FILES = frozenset({"file", "wsgi-file"})
 _STARTING_HOOKS = frozenset({
     "hook-asap", "hook-pre-jail", "hook-in-jail", "hook-as-root", "hook-as-user", "hook-pre-app",
@@ -106,6 +111,9 @@ def refused_values(ini: Ini, known: Collection[str], loggers: Collection[str]) -
         elif option.key in _TIMERS and not _TIMER.match(option.value):
             cause = f"{option.key} = {option.value} is no SIGNAL SECONDS"
             yield _error(option.line, cause, f"write {option.key} = 17 60, for instance")
+        elif option.value not in _WORDS.get(option.key, (option.value,)):
+            cause = f"{option.key} = {option.value} is none of {', '.join(_WORDS[option.key])}"
+            yield _error(option.line, cause, f"drop {option.key}")
         elif option.key == "cron2":
             yield from _cron2(option)
         elif option.key == "cache2":
@@ -210,6 +218,10 @@ def _named(option: Option, loggers: Collection[str]) -> Iterator[Finding]:
         if logger not in loggers:
             cause = f"this uWSGI has no logger {logger!r}"
             yield _error(option.line, cause, f"use one of {', '.join(sorted(loggers))}")
+    elif option.key in _PUSHES and option.value.partition(":")[0] in _PUSHERS_OF_PLUGINS:
+        name = option.value.partition(":")[0]
+        cause = f"this uWSGI has no stats pusher {name!r}"
+        yield _error(option.line, cause, f"write plugins = stats_pusher_{name} above it")
     elif option.key in _STARTING_HOOKS:
         action, colon, _ = option.value.partition(":")
         if not colon or action.removeprefix("!") not in _HOOKS:

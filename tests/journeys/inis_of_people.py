@@ -88,6 +88,95 @@ _BACKGROUND = (
     good("cron2-no", f"{APP}cron2 = hour=3 SITE/no\n", "SITE/no, so the job fails each time"),
     good("touch-exec", f"{APP}touch-exec = SITE/empty SITE/no\n", "SITE/no, so the job fails"),
 )
+# The first line of a script names the program that runs it.
+_INTERPRETERS = (
+    good("script", f"{APP}exec-asap = SITE/good\n"),
+    good("script-plain", f"{APP}exec-asap = SITE/plain\n"),
+    good("script-split", f"{APP}exec-asap = SITE/env-split\n"),
+    bad("script-no", f"{APP}exec-asap = SITE/no-interpreter\n", "program /nosuch/bash, which line"),
+    bad("script-env", f"{APP}exec-as-user = SITE/env-no\n", "program nosuch, which line 1 of SITE"),
+    bad("script-words", f"{APP}exec-asap = SITE/env-words\n", "name 'sh -e', which line 1 of SITE"),
+    bad("script-windows", f"{APP}exec-asap = SITE/windows\n", "ends with a carriage return, which"),
+    bad("script-option", f"{APP}hook-asap = exec:SITE/windows-option\n", "with a carriage return"),
+    good("daemon-script", f"{APP}attach-daemon = SITE/no-interpreter\n", "line 1 of SITE/no-inter"),
+    good("cron2-script", f"{APP}cron2 = hour=3 SITE/windows\n", "line 1 of SITE/windows ends with"),
+    bad("number-script", f"{APP}processes = @(exec://SITE/env-no)\n", "line 1 of SITE/env-no"),
+)
+_SPOOLER = f"{APP}spooler = SITE/var\n"
+# What uWSGI imports beside the app.
+_IMPORTS = (
+    good("mule-function", f"pythonpath = SITE\n{APP}mule = jobs:run\n"),
+    good("mule-module", f"{APP}mule = nosuch:run\n", ":3: warning: there is no module nosuch in"),
+    good(
+        "mule-callable", f"pythonpath = SITE\n{APP}mule = jobs:no\n", "SITE/jobs.py defines no no"
+    ),
+    good("mule-word", f"{APP}mule = jobs\n", "mule = jobs names no .py file and no MODULE:FUNCT"),
+    good("mule-syntax", f"{APP}mule = SITE/syntax.py\n", "SITE/syntax.py, line 1, is no valid"),
+    good(
+        "mule-import", f"{APP}mule = SITE/importing.py\n", "nosuchpackage, which is not installed"
+    ),
+    good(
+        "mule-hook", f"{APP}mule = true\nhook-as-mule = exec:nosuch\n", "the mules again and again"
+    ),
+    good("spooler-module", f"{_SPOOLER}spooler-import = nosuch\n", "the spooler starts without it"),
+    good(
+        "spooler-file", f"{_SPOOLER}spooler-import = SITE/no.py\n", ":4: warning: there is no SITE/"
+    ),
+    good(
+        "spooler-closed",
+        f"{APP}spooler = SITE/run\nspooler-py-import = SITE/secret.py\n{AS_WEB}",
+        "may not re",
+    ),
+    good("spooler-none", f"{APP}spooler-import = SITE/jobs.py\n", "no spooler for spooler-import"),
+    good("import-module", f"{APP}import = nosuch\n", "nosuch in "),
+    good("import-file", f"{APP}py-import = SITE/no.py\n", "no.py, so uWSGI goes on without it"),
+    good("import-shared", f"{APP}shared-import = SITE/syntax.py\n", "line 1, is no valid Python"),
+    good("import-package", f"{APP}import = SITE/package\n", "SITE/package/__init__.py, so"),
+    good(
+        "python-raw",
+        f"{APP}python-raw = SITE/no.py\n",
+        "no SITE/no.py, so uWSGI goes on without it",
+    ),
+    bad(
+        "alias-module", f"{APP}pymodule-alias = a=nosuch\n", ":3: error: there is no module nosuch"
+    ),
+    bad(
+        "alias-file", f"{APP}pymodule-alias = a=SITE/no.py\n", "there is no SITE/no.py, so the app"
+    ),
+    bad(
+        "alias-later", f"{APP}post-pymodule-alias = a=SITE/importing.py\n", "which is not installed"
+    ),
+    good("alias-word", f"{APP}pymodule-alias = a\n", "pymodule-alias = a has no =, so uWSGI"),
+    good("alias-good", f"pythonpath = SITE\n{APP}pymodule-alias = a=jobs\nmule = a:run\n"),
+    bad("app-behind", "pythonpath = SITE\nimport = jobs\nmodule = nosuch\n", "no module nosuch in"),
+    good("paths-of-app", "pythonpath = SITE\nmodule = paths\nmule = true\n"),
+    good("paths-of-import", f"pythonpath = SITE\nimport = setpaths\n{APP}shared-import = jobs\n"),
+)
+# Other files that an ini names.
+_FILES = (
+    bad("flock2", f"{APP}flock2 = SITE/no\n", "there is no SITE/no, so the app does not start"),
+    good("flock2-there", f"{APP}flock2 = SITE/empty\n"),
+    bad("flock-closed", f"{APP}flock2 = SITE/one\n{AS_WEB}", "games may not write to SITE/one"),
+    bad("in-cache", f"{APP}cache2 = name=a,items=9\nload-file-in-cache = SITE/no\n", "no SITE/no,"),
+    bad("patch", f"{APP}privileged-binary-patch = SITE/no\n", "there is no program SITE/no, so"),
+    bad(
+        "mountpoint", f"{APP}check-mountpoint = SITE/no\n", "uWSGI ends as soon as it looks for it"
+    ),
+    good("mountpoint-there", f"{APP}check-mountpoint = SITE\n"),
+    good("error-page", f"{APP}error-page-404 = SITE/no\n", "SITE/no, so uWSGI sends its own page"),
+    good("mime-file", f"{APP}mimefile = SITE/no\n", "so uWSGI sends files without a type"),
+    good(
+        "spooler-chdir", f"{_SPOOLER}spooler-chdir = SITE/no\n", "no folder SITE/no, so its tasks"
+    ),
+    good("alarm-no", f"{APP}alarm = a cmd:nosuch\n", "no program nosuch, so the alarm reaches"),
+    good("at-exit", f"{APP}exec-as-user-atexit = nosuch\n", "no program nosuch, so the job fails"),
+    bad("sent-no", "route = ^/ static:SITE/no\n", ":2: error: there is no SITE/no, so route sends"),
+    bad("test", "test = nosuch\n", "test makes uWSGI print something and end"),
+    bad("env-behaviour", f"{APP}wsgi-env-behaviour = nosuch\n", "is none of holy, cheat"),
+    bad(
+        "pusher", f"{APP}stats-push = file:path=SITE/no\n", "this uWSGI has no stats pusher 'file'"
+    ),
+)
 # One finding for each cause, with its line and cure.
 _TOLD_ONCE = (
     bad("negative", f"{APP}harakiri = -1\n", ":3: error: uWSGI refuses it (exit"),
@@ -210,6 +299,9 @@ OF_PEOPLE: tuple[Case, ...] = (
     *_ADDRESSES,
     *_STARTS,
     *_BACKGROUND,
+    *_INTERPRETERS,
+    *_IMPORTS,
+    *_FILES,
     *_TOLD_ONCE,
     *_SITES,
     *_WRITTEN,

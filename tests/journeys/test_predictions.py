@@ -31,7 +31,21 @@ SOURCES = {
     "importing.py": f"import os\n\nimport nosuchpackage\n{APP}",
     "importing2.py": f"import pack_2\n{APP}",
     "star.py": "from app import *\n",
+    "jobs.py": "import time\n\n\ndef run():\n    time.sleep(99)\n",
+    "paths.py": "import setpaths\nimport in_more\n" + APP,
+    "setpaths.py": "import sys\nsys.path.append(__file__.rpartition('/')[0] + '/more')\n",
+    "more/in_more.py": "",
     "package/factory.py": f"def make():\n    return application\n\n\n{APP}",
+}
+SCRIPTS = {
+    "good": "#!/bin/sh\ntrue\n",
+    "plain": "true\n",
+    "env-split": "#!/usr/bin/env -S sh -e\ntrue\n",
+    "no-interpreter": "#!/nosuch/bash\ntrue\n",
+    "env-no": "#!/usr/bin/env nosuch\n",
+    "env-words": "#!/usr/bin/env sh -e\ntrue\n",
+    "windows": "#!/bin/sh\r\ntrue\r\n",
+    "windows-option": "#!/bin/sh -e\r\ntrue\r\n",
 }
 AT_ONCE = 16
 OTHER_PACKAGES = "venv-other/lib/python2.7/site-packages"
@@ -125,7 +139,7 @@ def _free_ports() -> Iterator[int]:
 
 
 def _build(site: Path) -> None:
-    for name in ("run", "var", "closed", "bin", "no-venv", "package", OTHER_PACKAGES):
+    for name in ("run", "var", "closed", "bin", "no-venv", "package", "more", OTHER_PACKAGES):
         (site / name).mkdir(parents=True)
     for name in ("app.py", "closed/app.py", "bin/app.py", "package/wsgi.py", "secret.py"):
         (site / name).write_text(APP)
@@ -139,6 +153,9 @@ def _build(site: Path) -> None:
     (site / "one").write_text("1\n")
     for name, text in SOURCES.items():
         (site / name).write_text(text)
+    for name, text in SCRIPTS.items():
+        (site / name).write_text(text)
+        (site / name).chmod(0o755)
     odd = f"[uwsgi]\nfile = {site}/app.py\nharakiri = 5m\nharakirri = 5\n"
     (site / "odd.ini").write_text(odd)
     (site / "bad.ini").write_text(f"[uwsgi]\nchdir = {site}/no\nfile = {site}/app.py\n")

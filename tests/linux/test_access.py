@@ -83,3 +83,24 @@ def test_what_this_process_may_not_see_is_unseen(folder: Path) -> None:
         assert access(folder / "closed" / "open" / "a").way is Way.UNSEEN
     finally:
         os.seteuid(0)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"#!/bin/sh -e\ntrue\n", "#!/bin/sh -e"),
+        (b"#!/bin/sh\r\ntrue\n", "#!/bin/sh\r"),
+        (b"#!" + b"/x" * 200, "#!" + "/x" * 127),
+        (b"\x7fELF\xff\n", ""),
+        (b"", ""),
+    ],
+)
+def test_the_first_line_is_that_of_the_kernel(folder: Path, content: bytes, line: str) -> None:
+    (folder / "script").write_bytes(content)
+    assert FileSystem().first_line(str(folder / "script")) == line
+
+
+def test_what_is_no_readable_file_has_no_first_line(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    found = FileSystem()
+    assert [found.first_line(f"{folder}/{name}") for name in ("pipe", "", "no", "a\0b")] == [""] * 4
