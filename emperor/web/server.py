@@ -43,8 +43,12 @@ class Server:
         """In a fork, which does not serve them: close all connections."""
         self._acceptor.leave()
         for protocol in self._server.connections:
-            if protocol.transport:
-                os.close(protocol.transport.get_extra_info("socket").fileno())
+            # The acceptor may have closed it already, or its client has left.
+            if (
+                protocol.transport
+                and (fd := protocol.transport.get_extra_info("socket").fileno()) >= 0
+            ):
+                os.close(fd)
 
 
 @asynccontextmanager
