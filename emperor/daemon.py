@@ -10,14 +10,16 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 import click
 
-from emperor import __version__
+from emperor import __version__, start
 from emperor.config import DEFAULT_CONFIG, find_uwsgi, load_settings
 from emperor.handover.inherited import Inherited, claim
+from emperor.handover.installed import Installed
 from emperor.handover.upgrade import Handover
 from emperor.linux.cgroup import kill_others, service_group
 from emperor.linux.journal import (
@@ -125,19 +127,35 @@ async def _serve(settings: Settings, uwsgi: Path, handover: Handover) -> None:
 def prove(config: str | None, flags: dict[str, str], snapshots: int) -> None:
     """Check that this version can replace a daemon whose snapshots have the format `snapshots`.
     Raises CannotStart and SettingsError."""
-    settings = load_settings(config, flags)
     for module in _IMPORTED_LATER:
         import_module(module)
-    find_uwsgi(settings.uwsgi_binary)
-    DefaultsFile(settings.vassal_defaults).load()
-    owners(settings)
-    _refuse_open_folder(settings.vassals_dir)
-    _make_folder(settings.log_dir)
+    _prove_settings(config, flags)
     if snapshots != FORMAT:
         raise CannotStart(
             f"cannot go on with snapshots of format {snapshots}, only of {FORMAT}; stop the old "
             "version, then start this one"
         )
+
+
+def _prove_settings(config: str | None, flags: dict[str, str]) -> None:
+    """Raises CannotStart and SettingsError."""
+    settings = load_settings(config, flags)
+    find_uwsgi(settings.uwsgi_binary)
+    DefaultsFile(settings.vassal_defaults).load()
+    owners(settings)
+    _refuse_open_folder(settings.vassals_dir)
+    _make_folder(settings.log_dir)
+
+
+def _objection(config: str | None, flags: dict[str, str]) -> str:
+    """Why this version cannot start with these settings; empty if it can."""
+    try:
+        _prove_settings(config, flags)
+    except (CannotStart, SettingsError) as error:
+        return str(error)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def run(config: str | None, flags: dict[str, str]) -> None:
@@ -152,9 +170,13 @@ def run(config: str | None, flags: dict[str, str]) -> None:
     _prepare_process()
     with ExitStack() as stack:
         try:
-            handover, settings = _inherit(stack, origin, settings)
+            notifier, inherited, settings = _inherit(stack, settings)
         except OSError as error:
             raise cannot_start(error) from error
+        place = os.path.join(origin.folder, config) if config else None
+        objection = partial(_objection, place, flags)
+        installed = Installed(origin.command[0], start.BEGUN)
+        handover = Handover(origin, notifier, inherited, installed, objection)
         try:
             asyncio.run(_serve(settings, uwsgi, handover))
         except ExceptionGroup as error:
@@ -166,7 +188,7 @@ def run(config: str | None, flags: dict[str, str]) -> None:
         _kill_leftovers()
 
 
-def _inherit(stack: ExitStack, origin: Origin, settings: Settings) -> tuple[Handover, Settings]:
+def _inherit(stack: ExitStack, settings: Settings) -> tuple[Notifier, Inherited, Settings]:
     """Take over what an earlier daemon left, and lock run-dir until the stack ends. Returns the
     settings with the paths of the earlier daemon. Raises OSError, CannotStart, AlreadyRunning."""
     notifier = stack.enter_context(Notifier.from_environment(os.environ))
@@ -180,7 +202,7 @@ def _inherit(stack: ExitStack, origin: Origin, settings: Settings) -> tuple[Hand
     if inherited.is_new:
         # A daemon that was killed while it stopped leaves processes, which hold sockets.
         _kill_leftovers()
-    return Handover(origin, notifier, inherited), settings
+    return notifier, inherited, settings
 
 
 def _keep_paths(inherited: Inherited, settings: Settings) -> Settings:

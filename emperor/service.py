@@ -150,6 +150,7 @@ class Service:
             if has_predecessor:
                 await self._restore_listeners()
             self._status_line.tell()
+            self._handover.installed.note()
             background = [
                 self._tasks.create_task(self._upgrade_when(upgrade)),
                 self._tasks.create_task(self._feed_watchdog()),

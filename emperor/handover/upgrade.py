@@ -1,6 +1,7 @@
 """Replaces this program by the version that is installed now.
 
-The new version first proves, in a process of its own, that it can start. Then execv(2) runs it in
+The new version first proves, in a process of its own, that it can start. Where the same version is
+installed still, this process looks at the settings alone. Then execv(2) runs the new version in
 this process, and there is no way back. execv keeps the pid, the children and what systemd knows of
 the service; the bag keeps everything else, as after a crash.
 """
@@ -9,13 +10,14 @@ import asyncio
 import os
 import resource
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
 from emperor.handover.gate import Gate
 from emperor.handover.inherited import READER, WRITER, Inherited
+from emperor.handover.installed import Installed
 from emperor.linux.commands import EndlessOutput, run_command
 from emperor.linux.inheritance import bequeath
 from emperor.linux.notify import Notifier
@@ -39,32 +41,44 @@ class CannotUpgrade(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """How this process was started, what it inherited, and how the next version takes over."""
+    """How this process was started, what it inherited, and how the next version takes over.
+    `objection` is what this version has against the settings as they are now, empty if nothing."""
 
     origin: Origin
     notifier: Notifier
     inherited: Inherited
+    installed: Installed
+    objection: Callable[[], str]
 
     async def prove(self) -> None:
-        """Have the new version import everything, read its settings and look at what it would
-        inherit. Raises CannotUpgrade."""
-        command = [*self.origin.command, "--prove", str(FORMAT)]
+        """Find out whether the installed version can start. Raises CannotUpgrade."""
         try:
             async with asyncio.timeout(PROVE_SECONDS):
-                ended, printed = await run_command(
-                    ["env", "-C", self.origin.folder, *command], os.environ, _LONGEST_OUTPUT
-                )
-        except (CannotLaunch, EndlessOutput) as error:
-            raise CannotUpgrade(f"cannot run {command[0]}: {error}") from error
+                if await asyncio.to_thread(self.installed.is_unchanged):
+                    problem = await asyncio.to_thread(self.objection)
+                else:
+                    problem = await self._run_proof()
         except TimeoutError as error:
             raise CannotUpgrade(
                 f"the new version does not start within {PROVE_SECONDS:g} s"
             ) from error
+        if problem:
+            raise CannotUpgrade(f"the new version does not start: {problem}")
+
+    async def _run_proof(self) -> str:
+        """Have the new version import everything, read its settings and look at what it would
+        inherit. Returns its last line where it cannot start. Raises CannotUpgrade."""
+        command = [*self.origin.command, "--prove", str(FORMAT)]
+        try:
+            ended, printed = await run_command(
+                ["env", "-C", self.origin.folder, *command], os.environ, _LONGEST_OUTPUT
+            )
+        except (CannotLaunch, EndlessOutput) as error:
+            raise CannotUpgrade(f"cannot run {command[0]}: {error}") from error
         if ended.code in _NOT_RUN:
             problem = _last_line(printed).rpartition(": ")[2]
             raise CannotUpgrade(f"cannot run {command[0]}: {problem}")
-        if ended.code != 0:
-            raise CannotUpgrade(f"the new version does not start: {_last_line(printed)}")
+        return _last_line(printed) if ended.code != 0 else ""
 
     @asynccontextmanager
     async def signals_blocked(self) -> AsyncIterator[None]:

@@ -74,6 +74,9 @@ class Claims:
 
     def take(self, spec: Spec) -> None:
         """Note the claims of `spec` in place of those of its earlier version."""
+        is_larger = spec.aliases or spec.foreign_sockets or spec.ini in self._larger
+        if not is_larger and self._hosts.get(spec.domain) == spec.ini:
+            return
         self.release(spec)
         self._hosts |= dict.fromkeys((spec.domain, *spec.aliases), spec.ini)
         self._sockets |= dict.fromkeys(spec.foreign_sockets, spec.ini)

@@ -105,6 +105,8 @@ class Vassal(VassalRecord):
     @property
     def children(self) -> tuple[Child, ...]:
         """The processes there are, the lead first."""
+        if self.lead is None and self.second is None:
+            return ()  # as of thousands
         return tuple(child for child in (self.lead, self.second) if child)
 
     @property
