@@ -30,6 +30,7 @@ _ROUNDS = 5
 _LONGEST_WAIT = Bound(0.3)
 _LONGEST_UPGRADE = Bound(1.2)
 _MOST_FOR_THE_FOLDER = Bound(3.0)
+_CHANGED = 1_000
 _WAKES = 400
 _AT_ONCE = 16
 # It accepts at once, and ends when it is told to stop. Its end of the pipe is descriptor 4.
@@ -86,8 +87,20 @@ class Crowd:
     def reload(self) -> Change:
         """Send SIGHUP, with another setting that holds for each of the apps."""
         self._config.write_text(f"[emperord]\nstart-timeout = {next(self._timeouts)}\n")
+        return self.reload_as_it_is()
+
+    def reload_as_it_is(self) -> Change:
+        """Send SIGHUP, where nothing has changed."""
+        return self._until_ready(f"kill -HUP {self._process.pid}")
+
+    def reload_with_changed_inis(self) -> Change:
+        """Touch some of the inis, and send SIGHUP at once."""
+        inis = " ".join(f"{domain}.ini" for domain in self.domains[:_CHANGED])
+        return self._until_ready(f"touch {inis}; kill -HUP {self._process.pid}")
+
+    def _until_ready(self, command: str) -> Change:
         ready = self._ready
-        return self._during(f"kill -HUP {self._process.pid}", lambda: self._ready > ready)
+        return self._during(command, lambda: self._ready > ready)
 
     def wake(self) -> Change:
         """Wake some apps, a few at once, and put them to sleep again."""
@@ -146,6 +159,8 @@ def many(bench: Bench) -> Iterator[Row]:
             ("touch of all", crowd.touch, None),
             ("rm of half", crowd.remove, None),
             ("HUP with another setting", crowd.reload, _LONGEST_UPGRADE),
+            ("HUP with nothing changed", crowd.reload_as_it_is, None),
+            (f"HUP with {_CHANGED:,} inis changed", crowd.reload_with_changed_inis, None),
         ):
             what = f"{_SIZE:,} parked, {name}"
             changes = bench.paired(what, {"ours": measure}, _ROUNDS)["ours"]
