@@ -94,6 +94,13 @@ def _program(value: str) -> list[str]:
     return [program] if "/" in program else []
 
 
+def _libraries(value: str) -> list[str]:
+    """The plugins of a list that are paths (uwsgi_load_plugin of core/plugins.c)."""
+    end = "_plugin.so"
+    paths = [part.strip() for part in value.split(",") if part.strip().startswith("/")]
+    return [path if path.endswith(end) else f"{path}{end}" for path in paths]
+
+
 def _interface(value: str) -> list[str]:
     return [f"/sys/class/net/{value}"]
 
@@ -134,6 +141,7 @@ _MOUNTED = replace(_AWAITED, fails="uWSGI ends as soon as it looks for it")
 _LOCK = Rule(Need.LOCK, _start, False, _whole)
 _CACHED = Rule(Need.READ, _bind, True, _behind_cache)
 _SENT = Rule(Need.READ, _serve, True, _whole, severity=Severity.WARNING)
+_LIBRARY = Rule(Need.READ, _start, False, _program, "uWSGI goes on without it", Severity.WARNING)
 _PAGE = replace(_SENT, fails="uWSGI sends its own page")
 
 _INTERFACES = frozenset({
@@ -191,6 +199,8 @@ _LISTS: dict[frozenset[str], Rule] = {
     frozenset({"error-page-403", "error-page-404", "error-page-500"}): replace(
         _SENT, fails="uWSGI sends its own page"
     ),
+    frozenset({"plugin", "plugins"}): replace(_LIBRARY, paths=_libraries),
+    frozenset({"dlopen"}): _LIBRARY,
     frozenset({"mimefile", "mime-file"}): replace(_SENT, fails="uWSGI sends files without a type"),
     frozenset({"upload-progress"}): replace(_SENT, need=Need.FILL, fails="there is no progress"),
     frozenset({"envdir"}): Rule(Need.ENTER, _start, False, _whole),

@@ -163,6 +163,11 @@ _FILES = (
         "mountpoint", f"{APP}check-mountpoint = SITE/no\n", "uWSGI ends as soon as it looks for it"
     ),
     good("mountpoint-there", f"{APP}check-mountpoint = SITE\n"),
+    good(
+        "plugin-no", f"{APP}plugin = SITE/no_plugin.so\n", ":3: warning: there is no SITE/no_plug"
+    ),
+    good("plugin-name", f"{APP}plugins = SITE/no\n", "no SITE/no_plugin.so, so uWSGI goes on with"),
+    good("library-no", f"{APP}dlopen = SITE/no.so\n", "no SITE/no.so, so uWSGI goes on without it"),
     good("error-page", f"{APP}error-page-404 = SITE/no\n", "SITE/no, so uWSGI sends its own page"),
     good("mime-file", f"{APP}mimefile = SITE/no\n", "so uWSGI sends files without a type"),
     good(
