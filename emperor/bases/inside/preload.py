@@ -20,6 +20,8 @@ def preload(names: Iterable[str]) -> dict[str, str]:
             importlib.import_module(name)
         except Exception as error:
             left_out[name] = f"{type(error).__name__}: {error}"
+    # Of modules that import each other, one that is named first may fail, and succeed by another.
+    left_out = {name: why for name, why in left_out.items() if name not in sys.modules}
     del sys.modules[_LINE_EDITOR]
     sys.modules.pop(_COMPLETER, None)
     for module in [name for name in sys.modules if name.startswith(_OF_THIS_PYTHON)]:

@@ -87,19 +87,21 @@ def _read_all(reader: int) -> bytes:
 
 def _import_each(names: Sequence[str], needs: Needs, writer: int) -> None:
     bad: dict[str, str] = {}
+    failed: dict[str, str] = {}
     for name in names:
         os.write(writer, f"{_BEGUN}{name}\n".encode())
         before, loaded = _state(), {*sys.modules}
         try:
             importlib.import_module(name)
         except Exception as error:
-            bad[name] = _one_line(f"{type(error).__name__}: {error}")
-            continue
+            failed[name] = _one_line(f"{type(error).__name__}: {error}")
         after = _state()
         if changed := [what for what in after if after[what] != before[what]]:
             bad[name] = f"it {changed[0]}"
         elif _has_own_random(sys.modules.keys() - loaded):
             bad[name] = "it has random numbers of its own"
+    # Of modules that import each other, one that is named first may fail, and succeed by another.
+    bad |= {name: why for name, why in failed.items() if name not in sys.modules}
     for name in names:
         if name not in bad and (why := next(_reached(name, bad, needs), None)):
             bad[name] = f"it needs {why}"
@@ -139,11 +141,16 @@ def _has_children() -> bool:
 
 def _has_own_random(names: Iterable[str]) -> bool:
     """Whether a module keeps a generator, whose numbers would be those of all forks."""
-    return any(
-        isinstance(value, random.Random) and not isinstance(value, random.SystemRandom)
+    # An object may take itself for one of another class, and do anything when it is asked.
+    kinds = {
+        type(value)
         for name in names if name != "random"
         for value in vars(sys.modules[name]).values()
-    )  # fmt: skip
+    }  # fmt: skip
+    return any(
+        issubclass(kind, random.Random) and not issubclass(kind, random.SystemRandom)
+        for kind in kinds
+    )
 
 
 def _reached(name: str, bad: dict[str, str], needs: Needs) -> Iterator[str]:
