@@ -48,7 +48,7 @@ from emperor.model.status import (
 from emperor.supervisor.events import REMEMBERED
 from emperor.web.control import ORDERS
 from emperor.web.endpoints import ENDPOINTS, Endpoint
-from emperor.web.metrics import METRICS, START_BUCKETS_SECONDS
+from emperor.web.metrics import METRICS, PHASE_BUCKETS_SECONDS, START_BUCKETS_SECONDS
 from emperor.web.pages import Page
 from emperor.web.server import IDLE_SECONDS
 
@@ -192,15 +192,18 @@ header `Allow`. Invalid HTTP gets 400, and an unknown `Expect` 417, as plain tex
 
 ## Metrics
 
-`GET /metrics` answers in Prometheus' text format. A vassal that was never started has no metric of
-its own; it is counted in `emperord_vassals`. Counters and the histogram begin at 0 when the daemon
-starts or is upgraded, with two exceptions: `emperord_vassal_starts_total` goes on, and
-`emperord_vassal_cpu_seconds_total` is the CPU time of the processes that there are now.
+`GET /metrics` answers in Prometheus' text format, or as OpenMetrics if `Accept` asks for that. At
+most `metrics-vassals` vassals (1000 unless set otherwise) have metrics of their own, those with the
+label `vassal`: first those that fail, then those with the most starts. A vassal that was never
+started has none; all are counted in the metrics without that label. Counters and histograms begin
+at 0 when the daemon starts or is upgraded, with two exceptions: `emperord_vassal_starts_total` goes
+on, and `emperord_vassal_cpu_seconds_total` is the CPU time of the processes that there are now.
 
 {metrics}
 
-The histogram has the series `_bucket`, `_sum` and `_count`, and buckets up to these seconds:
+A histogram has the series `_bucket`, `_sum` and `_count`, and buckets up to these seconds:
 {buckets}.
+That of the phases has {phase_buckets} before these.
 
 ## The activation endpoint
 
@@ -251,9 +254,14 @@ def api() -> str:
         enumerations="\n\n".join(_enumerations()),
         errors=_list((f"`{code.code}` ({code.status})", code.title) for code in ProblemCode),
         metrics=_list((_metric_term(m.name, m.kind.value, m.labels), m.help) for m in METRICS),
-        buckets=", ".join(f"{bound:g}" for bound in START_BUCKETS_SECONDS[:-1]),
+        buckets=_bounds(START_BUCKETS_SECONDS[:-1]),
+        phase_buckets=_bounds(PHASE_BUCKETS_SECONDS[: -len(START_BUCKETS_SECONDS)]),
         answers=_list((str(page.value.status), _ANSWERS[page]) for page in Page),
     )
+
+
+def _bounds(bounds: Iterable[float]) -> str:
+    return ", ".join(f"{bound:g}" for bound in bounds)
 
 
 def meanings(kind: type) -> dict[str, str]:

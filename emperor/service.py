@@ -60,13 +60,13 @@ from emperor.web.endpoint import EVERYBODY, endpoint, group_access
 from emperor.web.endpoints import application
 from emperor.web.health import Health
 from emperor.web.hosts import Hosts
-from emperor.web.metrics import StartTimes
 from emperor.web.pace import Pacer
 from emperor.web.past import Past
 from emperor.web.report import Reporter, limit_hits
 from emperor.web.server import serve
 from emperor.web.stand_in import NAME as STAND_IN
 from emperor.web.stand_in import Post, Question, Reply, relieve, stand_in
+from emperor.web.tally import Tally
 
 log = logging.getLogger("emperord.service")
 
@@ -110,7 +110,9 @@ class Service:
         of_uwsgi, self._bases = uwsgi_runtime(uwsgi, settings, reader, bounds, self._defaults)
         self._runtimes = (of_uwsgi,)
         self.past = Past(settings, state_dir(os.environ, settings.run_dir), loop)
-        ports = _ports(settings, self._runtimes, self._inherited.bag, self.past.keep, loop)
+        self._tally = Tally()
+        takers = (self.past.keep, self._tally.take)
+        ports = _ports(settings, self._runtimes, self._inherited.bag, takers, loop)
         self._governor = Governor(settings, ports, self._events)
         self._folder = VassalFolder(settings, self._governor, reader, tasks, _notes(settings))
         compile_app = ByteCompiler(settings, reader, bounds, self._gate).compile
@@ -126,7 +128,6 @@ class Service:
         self._reporter.limit_hits, self._reporter.bases = reached, self._bases
         vassals, refused = self._governor.vassals, self._folder.refused
         self._status_line = StatusLine(vassals, refused, loop, self._notifier.status)
-        self._start_times = StartTimes()
         self._drain = Drain(settings.run_dir, boot_id())
         self._health = Health(self._drain)
         self._upgrading, self._stop = asyncio.Lock(), asyncio.Event()
@@ -174,7 +175,7 @@ class Service:
         stack.callback(logs.close)
         if path := settings.vassal_defaults:
             stack.callback(CompanionWatch(path, self._loop, self._reread_defaults).close)
-        stack.enter_context(self._events.reader(self._start_times.read))
+        stack.enter_context(self._events.reader(self._tally.read))
         stack.enter_context(self._events.reader(self._spare_time.on_event))
         stack.enter_context(fair_log(self._governor.vassals, self._loop.time))
         with permanent_objects():
@@ -221,8 +222,9 @@ class Service:
         control = Control(self._governor, self._reporter, self._events, self._drain, self)
         administrators = self._accounts.group(settings.control_group)
         callers = callers_of(administrators, self._accounts.daemon.uid, self._governor.vassals)
-        orders = application(control, callers, self._start_times)
+        orders = application(control, callers, self._tally)
         hits = self._activation.application(self._health)
+        hits.middlewares.append(self._tally.held)
         nginx = group_access(self._accounts.group(settings.socket_group))
         standing_in = self._inherited.pop(STAND_IN)
         passed_on = await relieve(standing_in.fd) if standing_in else []
@@ -356,16 +358,21 @@ def _ports(
     settings: Settings,
     runtimes: Collection[Runtime],
     store: Store,
-    history: Callable[[Fact], None],
+    takers: Collection[Callable[[Fact], None]],
     loop: asyncio.AbstractEventLoop,
 ) -> Ports:
-    """The real world, for the governor."""
+    """The real world, for the governor. The `takers` are told each fact."""
+
+    def tell(fact: Fact) -> None:
+        for take in takers:
+            take(fact)
+
     return Ports(
         listeners=UnixListeners(settings, loop),
         launchers={runtime.name: runtime.launcher for runtime in runtimes},
         store=store,
         maintenance=maintenance_file(os.environ, settings.run_dir),
-        history=history,
+        history=tell,
         clock=loop,
         wall_clock=partial(datetime.now, UTC),
         chance=random.random,

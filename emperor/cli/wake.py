@@ -1,5 +1,6 @@
 """A start of an app in words: who wanted it, and how long each phase took."""
 
+from emperor.model.history import Phase, phases_of
 from emperor.model.status import Wake
 
 WOKEN_BY = {"hit": "a hit", "connection": "a connection on its socket"}
@@ -19,27 +20,22 @@ def who(wake: Wake) -> str:
     return text
 
 
+_PHASES = {
+    Phase.DRAIN: "until the old process had ended",
+    Phase.TURN: "in the queue of apps to boot",
+    Phase.SPAWN: "to spawn",
+    Phase.LOAD: "to load the app",
+    Phase.ACCEPT: "to accept",
+    Phase.FIRST_REPLY: "to the first reply",
+}
+
+
 def phases(wake: Wake | None) -> str:
-    """How long each phase of a start took, and all together; empty when none has ended. The first
-    reply counts only if a visitor waited for it: otherwise it says when the next visitor came."""
-    if wake is None:
-        return ""
-    marks = (
-        ("until the old process had ended", wake.drained_ms),
-        ("in the queue of apps to boot", wake.turn_ms),
-        ("to spawn", wake.spawned_ms),
-        ("to load the app", wake.loaded_ms),
-        ("to accept", wake.accepting_ms),
-        ("to the first reply", wake.first_reply_ms if wake.by in WOKEN_BY else None),
-    )
-    parts, before = [], 0.0
-    for label, mark in marks:
-        if mark is not None:
-            parts.append(f"{milliseconds(mark - before)} {label}")
-            before = mark
-    return (
-        f"{', '.join(parts)}: {milliseconds(before)} in all" if len(parts) > 1 else "".join(parts)
-    )
+    """How long each phase of a start took, and all together; empty when none has ended."""
+    found = phases_of(wake) if wake else []
+    parts = [f"{milliseconds(took)} {_PHASES[phase]}" for phase, took in found]
+    total = sum(took for _, took in found)
+    return f"{', '.join(parts)}: {milliseconds(total)} in all" if len(parts) > 1 else "".join(parts)
 
 
 def milliseconds(number: float) -> str:

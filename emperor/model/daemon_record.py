@@ -19,7 +19,7 @@ _NOT_IN_SPECS = frozenset({
     "page_after", "max_held", "max_held_per_domain", "max_starting", "max_running",
     "throttle_first", "throttle_max", "provision_command", "provision_timeout",
     "log_max_size", "pages_dir", "control_group", "socket_mode",
-    "history_max_age", "history_max_rows",
+    "history_max_age", "history_max_rows", "metrics_vassals",
     *(limit.field for limit in LIMITS),
     *(f"tenant_{limit.field}" for limit in LIMITS),
 })  # fmt: skip

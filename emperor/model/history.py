@@ -109,6 +109,43 @@ def wake_of(cause: Cause, boot: Boot | None, at: datetime) -> Wake:
     )
 
 
+class Phase(Enum):
+    """A part of a start, in the order in which they follow each other."""
+
+    DRAIN = "drain"
+    """until the old process had ended"""
+    TURN = "turn"
+    """in the queue of apps to boot"""
+    SPAWN = "spawn"
+    """until the process was started"""
+    LOAD = "load"
+    """until the app was loaded"""
+    ACCEPT = "accept"
+    """until it accepted"""
+    FIRST_REPLY = "first-reply"
+    """until its first reply"""
+
+
+def phases_of(wake: Wake) -> list[tuple[Phase, float]]:
+    """How many milliseconds each phase took that has ended. The first reply counts only if a
+    visitor waited for it: otherwise it says when the next visitor came."""
+    has_visitor = wake.by in (CauseKind.HIT.value, CauseKind.CONNECTION.value)
+    marks = (
+        (Phase.DRAIN, wake.drained_ms),
+        (Phase.TURN, wake.turn_ms),
+        (Phase.SPAWN, wake.spawned_ms),
+        (Phase.LOAD, wake.loaded_ms),
+        (Phase.ACCEPT, wake.accepting_ms),
+        (Phase.FIRST_REPLY, wake.first_reply_ms if has_visitor else None),
+    )
+    found, before = [], 0.0
+    for phase, mark in marks:
+        if mark is not None:
+            found.append((phase, mark - before))
+            before = mark
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class PastStart:
     """A start of a process of a vassal, told when it has accepted or has ended before."""
@@ -218,12 +255,13 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A start has come to its end. `generation` is the number of the spawn, None where there was
-    none."""
+    """A start has come to its end, `seconds` after the demand. `generation` is the number of the
+    spawn, None where there was none."""
 
     subject: Subject
     generation: int | None
     start: PastStart
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

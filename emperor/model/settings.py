@@ -53,6 +53,7 @@ class Settings:
     log_max_size: int
     history_max_age: float
     history_max_rows: int
+    metrics_vassals: int
     uwsgi_binary: Path | None
     pythons: tuple[Python, ...]
     python_home: Path | None
@@ -141,6 +142,8 @@ KEYS = (
         "how long starts, stops and hits are kept for `stats`; 0: not"),
     Key("history-max-rows", "200000", "N", bound_of,
         "how many of these are kept at most; 0: none"),
+    Key("metrics-vassals", "1000", "N", bound_of,
+        "how many vassals have metrics of their own; 0: none"),
     Key("uwsgi-binary", "", "FILE", optional_path,
         "the uWSGI program; by default beside emperord's Python, else on PATH"),
     Key("pythons", "", "LIST", pythons_of,

@@ -82,7 +82,9 @@ class Chronicle:
         child, failed = what.child, outcome is Outcome.FAILED
         error = what.why[:LONGEST_TEXT] if failed else None
         start = self._start(what.cause, child, outcome, error)
-        return Started(_subject(what.vassal), child.generation if child else None, start)
+        generation = child.generation if child else None
+        seconds = self._clock.time() - what.cause.at
+        return Started(_subject(what.vassal), generation, start, seconds)
 
     def _replied(self, vassal: Vassal, child: Child) -> Iterator[Fact]:
         start = self._start(child.boot.cause, child, Outcome.ACCEPTED, None)

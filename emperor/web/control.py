@@ -29,12 +29,12 @@ from emperor.web.aiohttp_server import web
 from emperor.web.drain import Drain
 from emperor.web.hosts import Absence
 from emperor.web.log_streams import LogStreams
-from emperor.web.metrics import StartSeconds, StartTimes
 from emperor.web.past import Past
 from emperor.web.problems import ApiError, moment, number
 from emperor.web.report import Reporter
 from emperor.web.stand_in import Question, Reply
 from emperor.web.streams import Streams
+from emperor.web.tally import Counted, Tally
 
 ORDERS = {
     "start": Event.START,
@@ -53,7 +53,7 @@ STATS_SECONDS = 86_400
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 # SQLite takes no more values in a question.
 _MOST_NAMES = 10_000
-START_TIMES = web.AppKey("start_times", StartTimes)
+TALLY = web.AppKey("tally", Tally)
 log = logging.getLogger("emperord.control")
 _VASSAL_PATH = re.compile(r"/v1/vassals/(?P<domain>[\w.-]+)")
 
@@ -227,11 +227,17 @@ class Control:
         return _json(self._reporter.emperor(self._drain.since))
 
     async def metrics(self, request: web.Request, caller: Caller) -> web.Response:
-        """Prometheus' text format."""
+        """Prometheus' text format, or OpenMetrics."""
         report = await self._reporter.report(self._drain.since, caller)
-        starts = request.app[START_TIMES] if caller.is_administrator else StartTimes()
+        tally = request.app[TALLY] if caller.is_administrator else Tally()
+        most, accept = (
+            self._reporter.most_in_metrics,
+            ",".join(request.headers.getall("Accept", [])),
+        )
         # Thousands of vassals have many thousand samples, and a thread lets the loop go on.
-        body, content_type = await asyncio.to_thread(_exposition, report, starts.seconds())
+        body, content_type = await asyncio.to_thread(
+            _exposition, report, tally.counted(), most, accept
+        )
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     def _found(self, request: web.Request, caller: Caller, operation: Operation) -> Vassal:
@@ -306,8 +312,9 @@ def forbidden(operation: Operation, caller: Caller) -> str:
     )
 
 
-def _exposition(report: Report, starts: StartSeconds) -> tuple[bytes, str]:
-    body, content_type = import_module("emperor.web.exposition").exposition(report, starts)
+def _exposition(report: Report, counted: Counted, most: int, accept: str) -> tuple[bytes, str]:
+    write = import_module("emperor.web.exposition").exposition
+    body, content_type = write(report, counted, most, accept)
     return body, content_type
 
 

@@ -19,10 +19,10 @@ from emperor.model.status import (
 )
 from emperor.supervisor.events import REMEMBERED
 from emperor.web.aiohttp_server import web
-from emperor.web.control import MOST_ENTRIES, ORDERS, PAST_ENTRIES, START_TIMES, Control, forbidden
+from emperor.web.control import MOST_ENTRIES, ORDERS, PAST_ENTRIES, TALLY, Control, forbidden
 from emperor.web.log_streams import LOG_LINES
-from emperor.web.metrics import StartTimes
 from emperor.web.problems import ApiError, problems
+from emperor.web.tally import Tally
 
 log = logging.getLogger("emperord.endpoints")
 
@@ -149,7 +149,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "GET", "/metrics", Control.metrics, Operation.METRICS, "The metrics below, for Prometheus.",
-        "text format 0.0.4",
+        "text format 0.0.4, or OpenMetrics 1.0.0 if `Accept` has `application/openmetrics-text`",
     ),
 )  # fmt: skip
 
@@ -164,10 +164,10 @@ class Callers(Protocol):
         """Wait until it is the turn of this caller."""
 
 
-def application(control: Control, callers: Callers, start_times: StartTimes) -> web.Application:
-    """The aiohttp application; `start_times` are for its metrics."""
+def application(control: Control, callers: Callers, tally: Tally) -> web.Application:
+    """The aiohttp application; the `tally` is for its metrics."""
     app = web.Application(middlewares=[problems])
-    app[START_TIMES] = start_times
+    app[TALLY] = tally
     app.on_shutdown.append(control.end_streams)
     for endpoint in ENDPOINTS:
         app.router.add_route(

@@ -1,10 +1,10 @@
-"""Writes a report and the start times in Prometheus' text format.
+"""Writes a report and what was counted in Prometheus' text format, or as OpenMetrics.
 
 Its import takes long, and a daemon that takes over is in a hurry. So the first scrape imports it.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from math import inf
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -14,50 +14,54 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     Metric,
 )
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
-from emperor.model.status import Report, ReportedState
+from emperor.model.status import Report, ReportedState, VassalStatus
 from emperor.web.metrics import (
+    ALL_MEMORY,
     BUILD,
     CPU,
     DRAINING,
+    FAILING,
     FAILURES,
     HELD,
     IN_MAINTENANCE,
     LIMIT_HITS,
     MEMORY,
     REFUSED,
-    START,
     STARTS,
     TURNED_AWAY,
     VASSALS,
     Described,
-    StartSeconds,
 )
+from emperor.web.tally import Counted, Series
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
 class _Snapshot(Collector):
-    """One report as a collector. A vassal that was never started is only counted: there may be
-    thousands."""
+    """One report as a collector, with metrics of their own for `most` vassals."""
 
-    def __init__(self, report: Report, starts: StartSeconds) -> None:
+    def __init__(self, report: Report, counted: Counted, most: int) -> None:
         self._report = report
-        self._starts = starts
+        self._counted = counted
+        self._most = most
 
     def collect(self) -> Iterator[Metric]:
-        emperor = self._report.emperor
+        emperor, vassals = self._report.emperor, self._report.vassals
         build = _gauge(BUILD)
         build.add_metric([emperor.version], 1)
         yield build
         yield self._states()
-        closed = (vassal.maintenance_since is not None for vassal in self._report.vassals)
         for described, value in (
-            (IN_MAINTENANCE, sum(closed)),
+            (FAILING, sum(vassal.consecutive_failures > 0 for vassal in vassals)),
+            (IN_MAINTENANCE, sum(vassal.maintenance_since is not None for vassal in vassals)),
             (REFUSED, len(self._report.refused)),
             (DRAINING, emperor.draining_since is not None),
             (HELD, emperor.held),
+            (ALL_MEMORY, sum(vassal.rss_bytes or 0 for vassal in vassals)),
         ):
             gauge = _gauge(described)
             gauge.add_metric([], value)
@@ -65,19 +69,18 @@ class _Snapshot(Collector):
         turned_away = _counter(TURNED_AWAY)
         turned_away.add_metric([], emperor.turned_away)
         yield turned_away
-        yield self._start_seconds()
+        for described, series in self._counted.times.items():
+            yield _histogram(described, series)
+        for described, numbers in self._counted.numbers.items():
+            counter = _counter(described)
+            for labels, number in numbers.items():
+                counter.add_metric(labels, number)
+            yield counter
         limits = _counter(LIMIT_HITS)
         for reached in self._report.limit_hits:
             limits.add_metric([reached.limit, reached.tenant], reached.hits)
         yield limits
-        yield from self._vassals()
-
-    def _start_seconds(self) -> Metric:
-        buckets = [
-            ("+Inf" if bound == inf else str(bound), number)
-            for bound, number in self._starts.buckets
-        ]
-        return HistogramMetricFamily(START.name, START.help, buckets, self._starts.total)
+        yield from _vassals(_chosen(vassals, self._most))
 
     def _states(self) -> Metric:
         family = _gauge(VASSALS)
@@ -86,17 +89,25 @@ class _Snapshot(Collector):
             family.add_metric([state.value], counted[state])
         return family
 
-    def _vassals(self) -> Iterator[Metric]:
-        starts, failures = _counter(STARTS), _gauge(FAILURES)
-        memory, cpu = _gauge(MEMORY), _counter(CPU)
-        for vassal in self._report.vassals:
-            if vassal.starts:
-                starts.add_metric([vassal.name], vassal.starts)
-                failures.add_metric([vassal.name], vassal.consecutive_failures)
-            if vassal.rss_bytes is not None and vassal.cpu_seconds is not None:
-                memory.add_metric([vassal.name], vassal.rss_bytes)
-                cpu.add_metric([vassal.name], vassal.cpu_seconds)
-        yield from (starts, failures, memory, cpu)
+
+def _chosen(vassals: Collection[VassalStatus], most: int) -> list[VassalStatus]:
+    """At most so many vassals that have started once, by name: those that fail first, and then
+    those with the most starts. These hardly change from one scrape to the next."""
+    started = [vassal for vassal in vassals if vassal.starts]
+    started.sort(key=lambda each: (each.consecutive_failures == 0, -each.starts, each.name))
+    return sorted(started[:most], key=lambda each: each.name)
+
+
+def _vassals(vassals: Collection[VassalStatus]) -> Iterator[Metric]:
+    starts, failures = _counter(STARTS), _gauge(FAILURES)
+    memory, cpu = _gauge(MEMORY), _counter(CPU)
+    for vassal in vassals:
+        starts.add_metric([vassal.name], vassal.starts)
+        failures.add_metric([vassal.name], vassal.consecutive_failures)
+        if vassal.rss_bytes is not None and vassal.cpu_seconds is not None:
+            memory.add_metric([vassal.name], vassal.rss_bytes)
+            cpu.add_metric([vassal.name], vassal.cpu_seconds)
+    yield from (starts, failures, memory, cpu)
 
 
 def _counter(described: Described) -> CounterMetricFamily:
@@ -110,8 +121,24 @@ def _gauge(described: Described) -> GaugeMetricFamily:
     return GaugeMetricFamily(described.name, described.help, labels=described.labels)
 
 
-def exposition(report: Report, starts: StartSeconds) -> tuple[bytes, str]:
-    """The body of `/metrics` and its content type."""
+def _histogram(described: Described, times: Collection[Series]) -> HistogramMetricFamily:
+    """A family with these series; one without labels has a series from the beginning."""
+    family = HistogramMetricFamily(described.name, described.help, labels=described.labels)
+    empty = Series((), tuple((bound, 0) for bound in described.bounds), 0.0)
+    for series in times or ([] if described.labels else [empty]):
+        buckets = [
+            ("+Inf" if bound == inf else str(bound), number) for bound, number in series.buckets
+        ]
+        family.add_metric(series.labels, buckets, series.total)
+    return family
+
+
+def exposition(report: Report, counted: Counted, most: int, accept: str = "") -> tuple[bytes, str]:
+    """The body of `/metrics` and its content type, which is OpenMetrics for who accepts that.
+    `most` vassals have metrics of their own."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Snapshot(report, starts))
+    registry.register(_Snapshot(report, counted, most))
+    if "application/openmetrics-text" in accept:
+        body: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
+        return body, OPENMETRICS_TYPE
     return generate_latest(registry), CONTENT_TYPE

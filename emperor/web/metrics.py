@@ -1,18 +1,13 @@
-"""What the metrics are called and mean, and how long starts take.
+"""What the metrics are called and mean. docs/api.md is written from the table METRICS."""
 
-docs/api.md is written from the table METRICS.
-"""
-
-from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
-from itertools import accumulate
 from math import inf
-
-from emperor.model.status import TransitionEvent
 
 # A trivial app starts in some 25 ms, a large one in seconds, and 60 s is the default start-timeout.
 START_BUCKETS_SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, inf)
+# Some phases take a millisecond.
+PHASE_BUCKETS_SECONDS = (0.001, 0.005, *START_BUCKETS_SECONDS)
 
 
 class Kind(Enum):
@@ -31,6 +26,8 @@ class Described:
     kind: Kind
     help: str
     labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+    """of the buckets of a histogram, in seconds; the last one is infinite"""
 
 
 BUILD = Described("emperord_build_info", Kind.GAUGE, "Always 1; tells the version", ("version",))
@@ -51,7 +48,40 @@ START = Described(
     "emperord_start_seconds", Kind.HISTOGRAM,
     "Time from the demand for an app until it accepts: with the wait for its turn to boot, and at a"
     " restart with the stop of the old process",
+    bounds=START_BUCKETS_SECONDS,
 )  # fmt: skip
+STARTED = Described(
+    "emperord_starts_total", Kind.COUNTER,
+    "Starts of processes that have come to their end, by what they were for (CauseKind), what came"
+    " of them (Outcome), and how they were started: base, exec, or none",
+    ("cause", "outcome", "runtime"),
+)  # fmt: skip
+WAKES = Described(
+    "emperord_wake_seconds", Kind.HISTOGRAM,
+    "Time from the demand of a visitor until the app accepted, or its start had failed",
+    ("outcome", "runtime"), START_BUCKETS_SECONDS,
+)  # fmt: skip
+PHASES = Described(
+    "emperord_wake_phase_seconds", Kind.HISTOGRAM,
+    "Time of each phase of a start for a visitor after which the app accepted: drain (of the old"
+    " process), turn (to boot), spawn, load, accept, first-reply",
+    ("phase", "runtime"), PHASE_BUCKETS_SECONDS,
+)  # fmt: skip
+HELD_SECONDS = Described(
+    "emperord_held_seconds", Kind.HISTOGRAM,
+    "Time from a request of nginx's fallback until its answer, by the status: 200 has nginx run it"
+    " in the app, and 499 went to a visitor who had left",
+    ("status",), START_BUCKETS_SECONDS,
+)  # fmt: skip
+ENDS = Described(
+    "emperord_stops_total", Kind.COUNTER,
+    "Ends of the service of apps: told to stop, ended by another's order, or died (StopKind)",
+    ("kind",),
+)  # fmt: skip
+FAILING = Described("emperord_failing_vassals", Kind.GAUGE, "Vassals whose last start failed")
+ALL_MEMORY = Described(
+    "emperord_resident_memory_bytes", Kind.GAUGE, "Resident memory of all processes of vassals"
+)
 STARTS = Described(
     "emperord_vassal_starts_total", Kind.COUNTER, "Processes started for a vassal", ("vassal",)
 )
@@ -76,36 +106,7 @@ LIMIT_HITS = Described(
 )  # fmt: skip
 
 METRICS = (
-    BUILD, VASSALS, IN_MAINTENANCE, REFUSED, DRAINING, HELD, TURNED_AWAY, START,
+    BUILD, VASSALS, FAILING, IN_MAINTENANCE, REFUSED, DRAINING, HELD, TURNED_AWAY, HELD_SECONDS,
+    START, STARTED, WAKES, PHASES, ENDS, ALL_MEMORY,
     STARTS, FAILURES, MEMORY, CPU, LIMIT_HITS,
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class StartSeconds:
-    """How long the starts took until a moment. `buckets` are bounds in seconds, each with the
-    number of starts that took no longer; `total` are the seconds of all starts together."""
-
-    buckets: tuple[tuple[float, int], ...]
-    total: float
-
-
-class StartTimes:
-    """How many starts took how long, since the daemon started."""
-
-    def __init__(self) -> None:
-        self._counts = Counter[float]()
-        self._sum = 0.0
-
-    def read(self, event: TransitionEvent) -> None:
-        """Count the start that this event ends, if it ends one. A reader of the event log."""
-        if event.start_seconds is None:
-            return
-        self._counts[next(b for b in START_BUCKETS_SECONDS if event.start_seconds <= b)] += 1
-        self._sum += event.start_seconds
-
-    def seconds(self) -> StartSeconds:
-        """The starts so far."""
-        counts = [self._counts[bound] for bound in START_BUCKETS_SECONDS]
-        buckets = zip(START_BUCKETS_SECONDS, accumulate(counts), strict=True)
-        return StartSeconds(tuple(buckets), self._sum)

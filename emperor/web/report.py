@@ -102,6 +102,11 @@ class Reporter:
         spelling = spelled(self._settings)
         return SettingsInEffect(tuple(SettingInEffect(*item) for item in spelling.items()))
 
+    @property
+    def most_in_metrics(self) -> int:
+        """How many vassals have metrics of their own."""
+        return self._settings.metrics_vassals
+
     def bases_report(self) -> BasesReport:
         """The preloaded interpreters."""
         if self.bases is None:

@@ -28,9 +28,9 @@ from emperor.web.control import Control
 from emperor.web.drain import Drain
 from emperor.web.endpoints import application
 from emperor.web.hosts import Hosts
-from emperor.web.metrics import StartTimes
 from emperor.web.past import Past
 from emperor.web.report import Reporter
+from emperor.web.tally import Tally
 from tests.eventually import PATIENCE_SECONDS
 from tests.supervisor.fakes import (
     ActionLog,
@@ -118,7 +118,7 @@ class FakeEmperor:
         drain = Drain(run_dir, "boot")
         self.control = Control(self.governor, self.reporter, self.events, drain, self)
         self.caller = Caller(0, is_administrator=True)
-        self.application = application(self.control, _Callers(self), StartTimes())
+        self.application = application(self.control, _Callers(self), Tally())
         self.application.on_response_prepare.append(self._end_with_events)
         self.ends_with_events = False
 

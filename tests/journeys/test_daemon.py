@@ -368,6 +368,19 @@ def test_metrics_count_what_there_is(backend: Backend) -> None:
     assert 'emperord_vassals{state="parked"} 1.0' in text
     assert 'emperord_vassal_starts_total{vassal="a.example"} 1.0' in text
     assert "emperord_start_seconds_count 1.0" in text
+    runtime = "base" if "forked" in backend.detail("a.example")["started"] else "exec"
+    labels = f'outcome="accepted",runtime="{runtime}"'
+    assert f'emperord_starts_total{{cause="hit",{labels}}} 1.0' in text
+    assert f"emperord_wake_seconds_count{{{labels}}} 1.0" in text
+    for phase in ("spawn", "load", "accept"):
+        labels = f'phase="{phase}",runtime="{runtime}"'
+        assert f"emperord_wake_phase_seconds_count{{{labels}}} 1.0" in text
+    # What the fallback was asked, and with the answer of which nginx has run the request.
+    assert 'emperord_held_seconds_count{status="200"} 1.0' in text
+    assert 'emperord_held_seconds_count{status="404"}' not in text
+    assert backend.get("nobody.example").status == 404
+    _, text = backend.call("GET", "/metrics")
+    assert 'emperord_held_seconds_count{status="404"} 1.0' in text
 
 
 def test_the_folder_is_read_again_when_asked(backend: Backend) -> None:

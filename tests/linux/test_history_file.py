@@ -72,7 +72,7 @@ def start(
     cause, outcome = kind
     error = "exit status 22" if outcome is Outcome.FAILED else None
     told = PastStart(wake(at, accepting_ms), cause, outcome, "by exec: bases = off", error)
-    return Started(Subject(domain, uid), 7, told)
+    return Started(Subject(domain, uid), 7, told, 0.1)
 
 
 def stop(

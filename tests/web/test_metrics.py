@@ -1,16 +1,35 @@
 """The metrics: their names, their values, and the histogram of start times."""
 
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from emperor.model.history import (
+    CauseKind,
+    Outcome,
+    PastStart,
+    PastStop,
+    Replied,
+    Started,
+    StopKind,
+    Stopped,
+    Subject,
+)
 from emperor.model.lifecycle import Event
-from emperor.model.status import LimitHits, Report, ReportedState, TransitionEvent
+from emperor.model.status import LimitHits, Report, ReportedState, TransitionEvent, Wake
+from emperor.uwsgi.start import FORKED
 from emperor.web.exposition import exposition
-from emperor.web.metrics import METRICS, Kind, StartTimes
-from tests.cli.records import parked, refused, report, running, throttled
+from emperor.web.metrics import HELD_SECONDS, METRICS
+from emperor.web.tally import Tally
+from tests.cli.records import NOW, parked, refused, report, running, throttled
+
+SUBJECT = Subject("a.example", None)
+# As Prometheus asks.
+OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5"
 
 REPORT = replace(
     report(
@@ -21,9 +40,9 @@ REPORT = replace(
 )  # fmt: skip
 
 
-def _samples(status: Report, starts: StartTimes) -> dict[str, float]:
+def _samples(status: Report, tally: Tally | None = None, most: int = 1000) -> dict[str, float]:
     """The values by name and labels, as Prometheus reads them."""
-    body, _ = exposition(status, starts.seconds())
+    body, _ = exposition(status, (tally or Tally()).counted(), most)
     return {
         sample.name + "".join(f" {name}={value}" for name, value in sample.labels.items()):
             sample.value
@@ -32,30 +51,57 @@ def _samples(status: Report, starts: StartTimes) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _start(seconds: float | None) -> TransitionEvent:
+def _event(seconds: float | None) -> TransitionEvent:
     return TransitionEvent(
         1, datetime.now(UTC), "a.example", Event.ACCEPTING,
         ReportedState.STARTING, ReportedState.RUNNING, seconds, "",
     )  # fmt: skip
 
 
-def test_the_metrics_are_exactly_those_of_the_table() -> None:
-    body, _ = exposition(REPORT, StartTimes().seconds())
+def _start(
+    cause: CauseKind = CauseKind.HIT,
+    outcome: Outcome = Outcome.ACCEPTED,
+    started: str | None = FORKED,
+) -> Started:
+    wake = Wake("hit", None, None, None, None, None, NOW, 2.0, 52.0, 60.0, None, None, 1.0)
+    return Started(SUBJECT, 1, PastStart(wake, cause, outcome, started, None), 0.06)
+
+
+def _full() -> Tally:
+    """A tally in which every histogram has a series."""
+    tally = Tally()
+    tally.read(_event(0.06))
+    tally.take(_start())
+    tally._times[HELD_SECONDS].add(0.06, "200")
+    return tally
+
+
+@pytest.mark.parametrize("accept", ["", "text/plain;version=0.0.4", OPENMETRICS])
+def test_the_metrics_are_exactly_those_of_the_table(accept: str) -> None:
+    body, kind = exposition(REPORT, _full().counted(), 1000, accept)
+    assert kind.startswith(
+        "application/openmetrics-text" if accept == OPENMETRICS else "text/plain"
+    )
+    parse = openmetrics if accept == OPENMETRICS else text_string_to_metric_families
+    families = list(parse(body.decode()))
     samples = {
-        (family.name + "_total" * (family.type == "counter"), family.type, tuple(sample.labels))
-        for family in text_string_to_metric_families(body.decode())
+        (family.name + "_total" * (family.type == "counter"), family.type,
+         tuple(name for name in sample.labels if name != "le"))
+        for family in families
         for sample in family.samples
-        if family.type != "histogram"
-    }
-    assert samples == {
-        (metric.name, metric.kind.value, metric.labels)
-        for metric in METRICS
-        if metric.kind is not Kind.HISTOGRAM
-    }
+    }  # fmt: skip
+    assert samples == {(metric.name, metric.kind.value, metric.labels) for metric in METRICS}
+
+
+def test_promtool_has_nothing_to_complain_of() -> None:
+    body, _ = exposition(REPORT, _full().counted(), 1000)
+    command = ["promtool", "check", "metrics"]
+    result = subprocess.run(command, input=body, capture_output=True, check=False)
+    assert (result.returncode, result.stderr, result.stdout) == (0, b"", b"")
 
 
 def test_a_report_becomes_samples() -> None:
-    samples = _samples(REPORT, StartTimes())
+    samples = _samples(REPORT)
     for name, value in {
         "emperord_build_info version=0.1.0": 1,
         "emperord_vassals state=running": 1,
@@ -75,7 +121,7 @@ def test_a_report_becomes_samples() -> None:
 
 def test_a_drain_and_a_flood_are_in_the_metrics() -> None:
     emperor = replace(REPORT.emperor, draining_since=datetime.now(UTC), held=7, turned_away=12)
-    samples = _samples(replace(REPORT, emperor=emperor), StartTimes())
+    samples = _samples(replace(REPORT, emperor=emperor))
     assert samples["emperord_draining"] == 1
     assert samples["emperord_held_requests"] == 7
     assert samples["emperord_turned_away_requests_total"] == 12
@@ -85,18 +131,80 @@ def test_a_drain_and_a_flood_are_in_the_metrics() -> None:
     ("seconds", "first"), [(0.0, "0.025"), (0.025, "0.025"), (0.026, "0.05"), (99.0, "+Inf")]
 )
 def test_a_start_counts_in_each_bucket_that_holds_it(seconds: float, first: str) -> None:
-    starts = StartTimes()
-    starts.read(_start(seconds))
-    samples = _samples(REPORT, starts)
-    counts = [value for name, value in samples.items() if name.startswith("emperord_start_seconds_")
-              and " le=" in name]  # fmt: skip
-    bounds = [name.split("le=")[1] for name in samples if " le=" in name]
-    assert counts == [float(bounds.index(bound) >= bounds.index(first)) for bound in bounds]
+    tally = Tally()
+    tally.read(_event(seconds))
+    samples = {name: value for name, value in _samples(REPORT, tally).items() if "_start_s" in name}
+    counts = {name.split("le=")[1]: value for name, value in samples.items() if " le=" in name}
+    bounds = list(counts)
+    for bound, count in counts.items():
+        assert count == float(bounds.index(bound) >= bounds.index(first))
     assert samples["emperord_start_seconds_count"] == 1
     assert samples["emperord_start_seconds_sum"] == seconds
 
 
 def test_an_event_that_ends_no_start_is_not_counted() -> None:
-    starts = StartTimes()
-    starts.read(_start(None))
-    assert _samples(REPORT, starts)["emperord_start_seconds_count"] == 0
+    tally = Tally()
+    tally.read(_event(None))
+    assert _samples(REPORT, tally)["emperord_start_seconds_count"] == 0
+
+
+def test_a_wake_counts_by_its_phases() -> None:
+    tally = Tally()
+    tally.take(start := _start())
+    reply = replace(start.start, wake=replace(start.start.wake, first_reply_ms=75.0))
+    tally.take(Replied(SUBJECT, 1, reply))
+    samples = _samples(REPORT, tally)
+    sums = {phase: samples[f"emperord_wake_phase_seconds_sum phase={phase} runtime=base"]
+            for phase in ("turn", "spawn", "load", "accept", "first-reply")}  # fmt: skip
+    assert sums == pytest.approx(
+        {"turn": 0.001, "spawn": 0.001, "load": 0.05, "accept": 0.008, "first-reply": 0.015}
+    )
+    assert samples["emperord_wake_seconds_sum outcome=accepted runtime=base"] == 0.06
+    assert samples["emperord_starts_total cause=hit outcome=accepted runtime=base"] == 1
+
+
+@pytest.mark.parametrize(
+    ("start", "labels", "is_wake"),
+    [
+        (_start(CauseKind.ORDER, started=f"{FORKED} of /srv/venv"),
+         "cause=order outcome=accepted runtime=base", False),
+        (_start(CauseKind.CONNECTION, started="by exec: bases = off"),
+         "cause=connection outcome=accepted runtime=exec", True),
+        (_start(outcome=Outcome.FAILED, started=None),
+         "cause=hit outcome=failed runtime=none", True),
+        (_start(CauseKind.CHANGE, Outcome.ABANDONED),
+         "cause=change outcome=abandoned runtime=base", False),
+    ],
+    ids=["order", "connection", "failure", "abandoned"],
+)  # fmt: skip
+def test_a_start_counts_by_its_cause(start: Started, labels: str, is_wake: bool) -> None:
+    tally = Tally()
+    before = _samples(REPORT, tally)[f"emperord_starts_total {labels}"]
+    tally.take(start)
+    samples = _samples(REPORT, tally)
+    assert (before, samples[f"emperord_starts_total {labels}"]) == (0, 1)
+    assert any(name.startswith("emperord_wake_seconds") for name in samples) == is_wake
+    has_phases = is_wake and start.start.outcome is Outcome.ACCEPTED
+    assert any(name.startswith("emperord_wake_phase") for name in samples) == has_phases
+
+
+def test_the_end_of_a_service_counts_by_its_kind() -> None:
+    tally = Tally()
+    tally.take(Stopped(SUBJECT, PastStop(NOW, StopKind.DIED, "killed by SIGKILL", 3.0)))
+    samples = _samples(REPORT, tally)
+    stops = {kind.value: samples[f"emperord_stops_total kind={kind.value}"] for kind in StopKind}
+    assert stops == {"stopped": 0, "ended": 0, "died": 1}
+
+
+def test_the_failing_and_the_busiest_have_metrics_of_their_own() -> None:
+    rows = (throttled("failing.example"), *(
+        replace(running(f"{n}.example"), starts=n) for n in (1, 5, 9)
+    ))  # fmt: skip
+    for most, names in ((0, []), (1, ["failing"]), (3, ["5", "9", "failing"])):
+        samples = _samples(report(*rows), most=most)
+        shown = [
+            name.split("=")[1] for name in samples if name.startswith("emperord_vassal_starts")
+        ]
+        assert [name.partition(".")[0] for name in shown] == names
+        assert samples["emperord_failing_vassals"] == 1
+        assert samples["emperord_resident_memory_bytes"] == 3 * 37 * 2**20, "of all"
