@@ -198,6 +198,7 @@ label `vassal`: first those that fail, then those with the most starts. A vassal
 started has none; all are counted in the metrics without that label. Counters and histograms begin
 at 0 when the daemon starts or is upgraded, with two exceptions: `emperord_vassal_starts_total` goes
 on, and `emperord_vassal_cpu_seconds_total` is the CPU time of the processes that there are now.
+[monitoring](monitoring/README.md) has alerts and a board.
 
 {metrics}
 

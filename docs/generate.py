@@ -16,7 +16,7 @@ from pathlib import Path
 
 import jinja2
 
-from docs import figures
+from docs import figures, monitoring_files
 from docs.api_page import api
 from docs.benchmarks_page import benchmarks
 from docs.causes_page import causes
@@ -317,6 +317,8 @@ PAGES = {
     DOCS / "api.md": api,
     DOCS / "causes.md": causes,
     DOCS / "benchmarks.md": benchmarks,
+    DOCS / "monitoring" / "emperord.rules.yml": monitoring_files.rules,
+    DOCS / "monitoring" / "board.json": monitoring_files.board,
     DOCS / "examples" / "emperord.ini": config,
     DOCS / "pictures" / "journey.svg": journey,
 } | {page: partial(_filled, page) for page in QUOTING}

@@ -1,0 +1,286 @@
+"""The alerts and the board of docs/monitoring, in a real Prometheus."""
+
+import json
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import pytest
+
+from docs.monitoring_files import ALERTS, PANELS
+from emperor.model.history import (
+    CauseKind,
+    Outcome,
+    PastStart,
+    PastStop,
+    Replied,
+    Started,
+    StopKind,
+    Stopped,
+    Subject,
+)
+from emperor.model.lifecycle import Event
+from emperor.model.status import LimitHits, ReportedState, TransitionEvent, Wake
+from emperor.uwsgi.start import FORKED
+from emperor.web.exposition import exposition
+from emperor.web.metrics import HELD_SECONDS
+from emperor.web.tally import Tally
+from tests.cli.records import NOW, report, running, throttled
+from tests.eventually import eventually
+from tests.nginx_server import free_ports
+
+DOCS = Path(__file__).parents[2] / "docs" / "monitoring"
+RULES = DOCS / "emperord.rules.yml"
+SUBJECT = Subject("a.example", None)
+
+
+class Daemon:
+    """Metrics of a daemon to which something happens between two scrapes."""
+
+    def __init__(self) -> None:
+        self.asked_for = ""
+        self._tally = Tally()
+        self._scrapes = 0
+
+    def metrics(self, accept: str) -> tuple[bytes, str]:
+        """The answer to a scrape."""
+        self.asked_for = accept
+        self._scrapes += 1
+        number = self._scrapes
+        wake = Wake("hit", None, None, None, None, None, NOW, 2.0, 52.0, 60.0, None, None, 1.0)
+        start = PastStart(wake, CauseKind.HIT, Outcome.ACCEPTED, FORKED, None)
+        starting, running_now = ReportedState.STARTING, ReportedState.RUNNING
+        self._tally.read(
+            TransitionEvent(
+                number, NOW, "a.example", Event.ACCEPTING, starting, running_now, 0.06, ""
+            )
+        )
+        self._tally.take(Started(SUBJECT, number, start, 0.06))
+        reply = replace(start, wake=replace(wake, first_reply_ms=75.0))
+        self._tally.take(Replied(SUBJECT, number, reply))
+        self._tally.take(Stopped(SUBJECT, PastStop(NOW, StopKind.DIED, "killed", 1.0)))
+        self._tally._times[HELD_SECONDS].add(0.06, "200")
+        now = report(replace(running("a.example"), starts=number), throttled("b.example"))
+        now = replace(
+            now,
+            emperor=replace(now.emperor, turned_away=number),
+            limit_hits=(LimitHits("alice", "memory-max", number),),
+        )
+        return exposition(now, self._tally.counted(), 1000, accept)
+
+
+@contextmanager
+def served(daemon: Daemon) -> Iterator[int]:
+    """The metrics over HTTP; the port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body, kind = daemon.metrics(self.headers.get("Accept", ""))
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class Prometheus:
+    """A Prometheus that scrapes `target`, a port, and loads the rules."""
+
+    def __init__(self, folder: Path, target: int) -> None:
+        (self._port,) = free_ports(1)
+        scrape = {
+            "job_name": "emperord",
+            "scrape_interval": "200ms",
+            "scrape_timeout": "200ms",
+            "static_configs": [{"targets": [f"127.0.0.1:{target}"]}],
+        }
+        config = folder / "prometheus.yml"
+        whole = {
+            "global": {"evaluation_interval": "200ms"},
+            "rule_files": [str(RULES)],
+            "scrape_configs": [scrape],
+        }
+        config.write_text(json.dumps(whole))
+        self.log = folder / "prometheus.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder}/data",
+                 f"--web.listen-address=127.0.0.1:{self._port}"],
+                stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def ask(self, path: str, **query: object) -> Any:
+        """The data of an answer of its API."""
+        url = f"http://127.0.0.1:{self._port}/api/v1/{path}?{urlencode(query)}"
+        with urlopen(url, timeout=10) as answer:
+            return json.loads(answer.read())["data"]
+
+    def has_data(self, query: str) -> bool:
+        """Whether a query has a result now."""
+        try:
+            found = self.ask("query", query=query, time=time.time())["result"]
+        except URLError:
+            return False
+        return any(series["value"][1] != "NaN" for series in found)
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.terminate()
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Daemon:
+    return Daemon()
+
+
+@pytest.fixture(scope="module")
+def prometheus(daemon: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    with served(daemon) as port:
+        prometheus = Prometheus(tmp_path_factory.mktemp("prometheus"), port)
+        try:
+            eventually(
+                lambda: prometheus.has_data("rate(emperord_turned_away_requests_total[1m]) > 0"),
+                alive=[prometheus.process],
+                what=f"two scrapes ({prometheus.log})",
+            )
+            yield prometheus
+        finally:
+            prometheus.stop()
+
+
+def _spelled(query: str) -> str:
+    """A query of the board as Grafana sends it."""
+    return query.replace("$instance", ".*").replace("$__rate_interval", "1m")
+
+
+def test_promtool_checks_the_rules() -> None:
+    command = ["promtool", "check", "rules", str(RULES)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert f"{len(ALERTS)} rules found" in result.stdout
+
+
+def test_prometheus_asks_for_openmetrics_and_reads_it(
+    prometheus: Prometheus, daemon: Daemon
+) -> None:
+    assert "application/openmetrics-text" in daemon.asked_for
+    [target] = prometheus.ask("targets")["activeTargets"]
+    assert (target["health"], target["lastError"]) == ("up", "")
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.title)
+def test_every_query_of_the_board_returns_data(prometheus: Prometheus, panel: Any) -> None:
+    for query, legend in panel.queries:
+        eventually(partial(prometheus.has_data, _spelled(query)), what=query)
+        [first, *_] = prometheus.ask("query", query=_spelled(query))["result"]
+        assert set(re.findall(r"{{(\w+)}}", legend)) <= first["metric"].keys()
+
+
+def test_prometheus_has_loaded_each_alert(prometheus: Prometheus) -> None:
+    [group] = prometheus.ask("rules")["groups"]
+    assert [rule["name"] for rule in group["rules"]] == [alert.name for alert in ALERTS]
+    assert all(rule["health"] in ("ok", "unknown") for rule in group["rules"])
+
+
+def test_an_alert_fires_in_a_real_prometheus(prometheus: Prometheus) -> None:
+    for name in ("EmperordTurnsAway", "EmperordLimitHit"):
+        firing = f'ALERTS{{alertname="{name}",alertstate="firing"}}'
+        eventually(partial(prometheus.has_data, firing), what=firing)
+
+
+# When each alert fires, and by which series.
+LABELS = 'instance="a:1",job="emperord"'
+
+
+def _slow(name: str, labels: str) -> dict[str, str]:
+    return {
+        f'{name}_bucket{{{LABELS},{labels},le="{bound}"}}': f"0+{number}x400"
+        for bound, number in (("5.0", 10), ("10.0", 60), ("+Inf", 60))
+    }
+
+
+FIRING: dict[str, tuple[str, dict[str, str]]] = {
+    "EmperordDown": ("20m", {f'emperord_build_info{{{LABELS},version="1"}}': "1x5 stale"}),
+    "EmperordAppsFail": ("20m", {f"emperord_failing_vassals{{{LABELS}}}": "2x400"}),
+    "EmperordAppsDie": (
+        "1h", {f'emperord_stops_total{{{LABELS},kind="died"}}': "0+1x400"},
+    ),
+    "EmperordWakesSlow": (
+        "1h", _slow("emperord_wake_seconds", 'outcome="accepted",runtime="exec"'),
+    ),
+    "EmperordBootsQueue": (
+        "1h", _slow("emperord_wake_phase_seconds", 'phase="turn",runtime="exec"'),
+    ),
+    "EmperordTurnsAway": (
+        "10m", {f"emperord_turned_away_requests_total{{{LABELS}}}": "0 0 7x400"},
+    ),
+    "EmperordLimitHit": (
+        "10m",
+        {f'emperord_limit_hits_total{{{LABELS},limit="pids-max",tenant="alice"}}': "0 0 3x400"},
+    ),
+    "EmperordInisRefused": ("1h", {f"emperord_refused_inis{{{LABELS}}}": "1x400"}),
+    "EmperordDrains": ("5h", {f"emperord_draining{{{LABELS}}}": "1x400"}),
+    "EmperordMaintenance": ("25h", {f"emperord_vassals_in_maintenance{{{LABELS}}}": "1x2000"}),
+}  # fmt: skip
+
+
+def test_each_alert_fires_and_not_before(tmp_path: Path) -> None:
+    tests = [
+        {
+            "interval": "1m",
+            "input_series": [{"series": key, "values": of} for key, of in series.items()],
+            "promql_expr_test": [
+                {"expr": f'count(ALERTS{{alertname="{name}",alertstate="firing"}})',
+                 "eval_time": at, "exp_samples": [{"labels": "{}", "value": 1}]},
+                {"expr": f'count(ALERTS{{alertname!="{name}",alertstate="firing"}})',
+                 "eval_time": at, "exp_samples": []},
+                {"expr": 'count(ALERTS{alertstate="firing"})', "eval_time": "1m",
+                 "exp_samples": []},
+            ],
+        }
+        for name, (at, series) in FIRING.items()
+    ]  # fmt: skip
+    assert FIRING.keys() == {alert.name for alert in ALERTS}
+    file = tmp_path / "tests.yml"
+    whole = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}
+    file.write_text(json.dumps(whole))
+    command = ["promtool", "test", "rules", str(file)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr + result.stdout
+
+
+def test_each_alert_has_its_runbook() -> None:
+    page = (DOCS / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^### (\w+)$", page, re.MULTILINE) == [alert.name for alert in ALERTS]
+    links = re.findall(r"monitoring/README.md#(\w+)", RULES.read_text(encoding="utf-8"))
+    assert links == [alert.name.lower() for alert in ALERTS]
+
+
+def test_the_board_has_each_panel_once() -> None:
+    board = json.loads((DOCS / "board.json").read_text(encoding="utf-8"))
+    assert [panel["title"] for panel in board["panels"]] == [panel.title for panel in PANELS]
+    places = [tuple(panel["gridPos"].values()) for panel in board["panels"]]
+    assert len(set(places)) == len(places)
