@@ -103,6 +103,10 @@ class HistoryThread:
         except NoHistory as error:
             self._complain(error)
             return
+        except Exception:
+            # What is kept next must not fail with it.
+            log.exception("cannot write the history: a fault in emperord")
+            return
         if self._is_failing:
             log.info("the history is kept in %s again", store.path)
             self._is_failing = False

@@ -344,6 +344,19 @@ async def test_what_is_no_file_of_the_daemon_is_left_alone(
     assert record.message == f"cannot keep the history in {path}: {why}; the apps are not affected"
 
 
+async def test_a_fault_costs_the_entries_of_a_second(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    thread = HistoryThread(lambda: HistoryFile(tmp_path, 1000, MONTH))
+    wrong = replace(stop(), stop=replace(stop().stop, served_seconds=[]))  # type: ignore[arg-type]
+    await thread.write(Batch([wrong, start()]))
+    await thread.write(batch(stop()))
+    past = await thread.ask(lambda store: store.past(ALL, 10))
+    await thread.close()
+    assert (len(past.starts), len(past.stops)) == (0, 1)
+    assert "cannot" in caplog.text
+
+
 async def test_a_python_without_sqlite_keeps_no_history(caplog: pytest.LogCaptureFixture) -> None:
     def make() -> HistoryFile:
         raise ImportError("No module named '_sqlite3'")

@@ -226,6 +226,19 @@ def test_a_report_of_many_leaves_turns_to_the_loop(tmp_path: Path) -> None:
     emperor.loop.close()
 
 
+def test_metrics_are_openmetrics_for_who_accepts_that(emperor: FakeEmperor) -> None:
+    for accept, kind, end in (
+        ("*/*", "text/plain; version=0.0.4", ""),
+        ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text", "# EOF\n"),
+    ):
+        connection = UnixConnection(emperor.run_dir / "control.sock")
+        connection.request("GET", "/metrics", headers={"Accept": accept})
+        response = connection.getresponse()
+        assert response.getheader("Content-Type", "").startswith(kind)
+        assert response.read().decode().endswith(end)
+        connection.close()
+
+
 def test_the_past_of_a_vassal_is_told(emperor: FakeEmperor) -> None:
     emperor.failing["a.example"] = "exit status 22"
     _call(emperor, "POST", "/v1/vassals/a.example/start")
