@@ -106,7 +106,7 @@ class HistoryFile:
             starts, stops = rows.starts(db, choice, most), rows.stops(db, choice, most)
             return Past(starts, stops, rows.hours(db, choice), rows.oldest(db, choice.tenant))
 
-        return self._do(read)
+        return self._read(read)
 
     def numbers(self, choice: Choice) -> Numbers:
         """The vassals in numbers. Raises NoHistory."""
@@ -115,7 +115,17 @@ class HistoryFile:
             vassals, hours = rows.vassals(db, choice), rows.hours(db, choice)
             return Numbers(vassals, hours, rows.oldest(db, choice.tenant))
 
-        return self._do(read)
+        return self._read(read)
+
+    def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """Read. SQLite does not notice damage within a value."""
+        try:
+            return self._do(read)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise NoHistory(
+                f"cannot read the history in {self.path}: an entry is damaged: {error}; remove the"
+                " file, and it begins anew"
+            ) from error
 
     def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do it, once more with a new file where this one turns out to be damaged."""

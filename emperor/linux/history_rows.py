@@ -38,6 +38,9 @@ _COLUMNS = tuple({"by": "caused_by"}.get(name, name) for name in _WAKE)
 _START = ("domain", "uid", "generation", "cause", "outcome", "started", "error", *_COLUMNS)
 _INSERT = f"INSERT INTO starts ({', '.join(_START)}) VALUES ({', '.join('?' * len(_START))})"
 _VISITORS = ", ".join(f"'{kind.value}'" for kind in VISITORS)
+# A later version may have written others, which are left out.
+_OUTCOMES = ", ".join(f"'{outcome.value}'" for outcome in Outcome)
+_STOP_KINDS = ", ".join(f"'{kind.value}'" for kind in StopKind)
 
 
 def add_start(db: sqlite3.Connection, fact: Started) -> None:
@@ -78,10 +81,12 @@ def starts(db: sqlite3.Connection, choice: Choice, most: int) -> tuple[PastStart
     where, values = _where(choice)
     columns = ", ".join(("cause", "outcome", "started", "error", *_COLUMNS))
     found = db.execute(
-        f"SELECT {columns} FROM starts WHERE {where} ORDER BY at DESC LIMIT ?", [*values, most]
+        f"SELECT {columns} FROM starts WHERE {where} AND outcome IN ({_OUTCOMES})"
+        " ORDER BY at DESC LIMIT ?",
+        [*values, most],
     )
     return tuple(
-        PastStart(_wake(rest), CauseKind(cause), Outcome(outcome), started, error)
+        PastStart(_wake(rest), _kind(cause), Outcome(outcome), started, error)
         for cause, outcome, started, error, *rest in reversed(found.fetchall())
     )
 
@@ -91,7 +96,7 @@ def stops(db: sqlite3.Connection, choice: Choice, most: int) -> tuple[PastStop, 
     where, values = _where(choice)
     found = db.execute(
         "SELECT at, kind, reason, served_seconds FROM stops"
-        f" WHERE {where} ORDER BY at DESC LIMIT ?",
+        f" WHERE {where} AND kind IN ({_STOP_KINDS}) ORDER BY at DESC LIMIT ?",
         [*values, most],
     )
     return tuple(
@@ -214,6 +219,14 @@ def _of_wake(wake: Wake) -> Iterable[Any]:
 def _wake(values: Collection[Any]) -> Wake:
     of = dict(zip(_WAKE, values, strict=True))
     return Wake(**of | {"at": _time(of["at"])})
+
+
+def _kind(cause: str) -> CauseKind:
+    """A kind of a later version is any other."""
+    try:
+        return CauseKind(cause)
+    except ValueError:
+        return CauseKind.OTHER
 
 
 def _user(subject: Subject) -> int:

@@ -286,6 +286,25 @@ def _of_another_user(path: Path) -> None:
     os.chown(path, 33, 33)
 
 
+def test_words_of_a_later_version_are_left_out(file: HistoryFile) -> None:
+    file.write(batch(start(at=ago(hours=1)), start(), stop(at=ago(hours=1)), stop()))
+    with closing(sqlite3.connect(file.path)) as db, db:
+        db.execute("UPDATE starts SET cause = 'napped' WHERE at = (SELECT min(at) FROM starts)")
+        db.execute("UPDATE starts SET outcome = 'froze' WHERE at = (SELECT max(at) FROM starts)")
+        db.execute("UPDATE stops SET kind = 'froze' WHERE at = (SELECT max(at) FROM stops)")
+    past = file.past(ALL, 10)
+    assert [each.cause for each in past.starts] == [CauseKind.OTHER]
+    assert [each.at for each in past.stops] == [ago(hours=1)]
+
+
+def test_a_value_that_is_damaged_is_told_as_such(file: HistoryFile) -> None:
+    file.write(batch(start()))
+    with closing(sqlite3.connect(file.path)) as db, db:
+        db.execute("UPDATE starts SET at = 9e18")
+    with pytest.raises(NoHistory, match=r"an entry is damaged: .*; remove the file"):
+        file.past(ALL, 10)
+
+
 async def test_a_disk_that_only_lets_read_is_told_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
