@@ -225,6 +225,7 @@ with GET. Headers of the request:
 - `X-Original-Path`: its path, without the query.
 - `X-Original-Agent`: its user agent.
 - `X-Request-Id`: nginx's id of the request, for `request_id` of a [Wake](#wake) and the log.
+- `X-Traceparent`: the `traceparent` of the request (W3C Trace Context), for that of a Wake.
 - `X-Forwarded-For`: the address of the visitor, for `client` of a Wake.
 
 Only `X-Domain` is required. Answers:

@@ -17,6 +17,8 @@ def who(wake: Wake) -> str:
         text += f", agent {wake.agent}"
     if wake.request_id is not None:
         text += f", request {wake.request_id}"
+    if wake.traceparent is not None:
+        text += f", trace {wake.traceparent}"
     return text
 
 

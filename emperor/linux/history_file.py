@@ -56,6 +56,7 @@ VERSIONS = (
     ) WITHOUT ROWID;
     CREATE INDEX hits_of_user ON hits (uid, at);
     """,
+    "ALTER TABLE starts ADD COLUMN traceparent TEXT;",
 )
 _SETTINGS = (
     "journal_mode = WAL",

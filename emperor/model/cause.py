@@ -1,5 +1,6 @@
 """Why something happens to a vassal, and how the process booted that was started for it."""
 
+import re
 from dataclasses import dataclass, replace
 
 
@@ -7,9 +8,10 @@ from dataclasses import dataclass, replace
 class Cause:
     """Who wants a vassal to do something, and since when (monotonic seconds). `by` is "hit",
     "connection", "emperorctl start" and the like. A hit may bring the visitor's address `client`,
-    the id, method and path of the request, and the user agent. `person`: a browser or the
-    operator. `nobody_waits`: no request does. `drained_at` is when the process had ended that had
-    to stop first, and `turn_at` when the turn to boot came; None: there was nothing to wait for."""
+    the id, method and path of the request, the user agent, and the `traceparent` of W3C Trace
+    Context. `person`: a browser or the operator. `nobody_waits`: no request does. `drained_at` is
+    when the process had ended that had to stop first, and `turn_at` when the turn to boot came;
+    None: there was nothing to wait for."""
 
     by: str
     at: float
@@ -22,6 +24,7 @@ class Cause:
     nobody_waits: bool = False
     drained_at: float | None = None
     turn_at: float | None = None
+    traceparent: str | None = None
 
     def after_drain(self, now: float) -> "Cause":
         """The same, now that the process has ended that had to stop first."""
@@ -36,6 +39,14 @@ class Cause:
         if self.method and self.path:
             text += f" for {self.method} {self.path}"
         return f"{text}, agent {self.agent}" if self.agent else text
+
+
+_TRACEPARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def traceparent_of(text: str | None) -> str | None:
+    """A `traceparent` that is valid by its form; None for any other text."""
+    return text if text and _TRACEPARENT.fullmatch(text) else None
 
 
 @dataclass(slots=True)

@@ -106,6 +106,7 @@ def wake_of(cause: Cause, boot: Boot | None, at: datetime) -> Wake:
         first_reply_ms=after(boot.first_reply) if boot else None,
         drained_ms=after(cause.drained_at),
         turn_ms=after(cause.turn_at),
+        traceparent=cause.traceparent,
     )
 
 

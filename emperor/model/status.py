@@ -151,6 +151,8 @@ class Wake:
     yet"""
     turn_ms: float | None = None
     """milliseconds from `at` until its turn to boot came; null: it had not to wait, or not yet"""
+    traceparent: str | None = None
+    """`traceparent` of the request, by W3C Trace Context; null: no hit, or it had none"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +280,8 @@ class TransitionEvent:
     """path of that request without its query; null: as for `client`"""
     agent: str | None = None
     """user agent of the visitor; null: as for `client`"""
+    traceparent: str | None = None
+    """`traceparent` of that request, by W3C Trace Context; null: as for `client`, or it had none"""
 
 
 @dataclass(frozen=True, slots=True)

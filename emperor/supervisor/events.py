@@ -53,6 +53,7 @@ def _with_request(event: TransitionEvent, cause: Cause) -> TransitionEvent:
         method=cause.method,
         path=cause.path,
         agent=cause.agent,
+        traceparent=cause.traceparent,
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from emperor.linux.limits import descriptors
 from emperor.model.admission import UNKNOWN_HOSTS, Admission, Bursts, Held, Limit
-from emperor.model.cause import Cause
+from emperor.model.cause import Cause, traceparent_of
 from emperor.model.domain import is_domain
 from emperor.model.download import why_refused
 from emperor.model.estimate import estimate
@@ -111,6 +111,7 @@ class Hit:
     method: str | None
     path: str | None
     agent: str | None
+    traceparent: str | None
 
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> "Hit":
@@ -131,6 +132,7 @@ class Hit:
             method=_printable(headers.get("X-Original-Method")),
             path=_printable(headers.get("X-Original-Path")),
             agent=_printable(headers.get("X-Original-Agent")),
+            traceparent=traceparent_of(headers.get("X-Traceparent")),
         )
 
     def cause(self, now: float) -> Cause:
@@ -144,6 +146,7 @@ class Hit:
             method=self.method,
             path=self.path,
             agent=self.agent,
+            traceparent=self.traceparent,
         )
 
 

@@ -8,7 +8,7 @@ from tests.fuzz.exchange import ask_activate
 NAMES = (
     "X-Domain", "X-Host", "X-Navigate", "X-Html", "X-Try", "X-Runs", "X-May-Run", "X-Head-Bytes",
     "X-Refused-File", "X-Forwarded-For", "X-Request-Id", "X-Original-Method", "X-Original-Path",
-    "X-Original-Agent",
+    "X-Original-Agent", "X-Traceparent",
 )  # fmt: skip
 DOMAINS = ("mallory.example", "www.mallory.example", "x.wild.alice.example", "fails.root.example")
 VALUES = st.one_of(

@@ -66,7 +66,8 @@ def test_a_connection_wakes_an_app_under_socket_activation(
 
 def test_why_tells_who_woke_it_and_how_long_each_phase_took(backend: Backend) -> None:
     backend.add("a.example")
-    backend.get("a.example")
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    backend.get("a.example", headers={"traceparent": trace})
     wake = eventually(
         lambda: (w := backend.detail("a.example")["wake"]) and w["first_reply_ms"] and w
     )
@@ -74,6 +75,7 @@ def test_why_tells_who_woke_it_and_how_long_each_phase_took(backend: Backend) ->
     assert wake["client"] == "127.0.0.1"
     assert (wake["method"], wake["path"]) == ("GET", "/")
     assert wake["request_id"]
+    assert wake["traceparent"] == trace
     phases = [wake[f"{name}_ms"] for name in ("spawned", "loaded", "accepting", "first_reply")]
     assert phases == sorted(phases)
     status = backend.vassal("a.example")

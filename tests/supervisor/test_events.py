@@ -44,7 +44,9 @@ def test_events_of_a_tenant_push_out_none_of_another() -> None:
 
 def test_the_event_of_a_wake_tells_of_its_request_alone() -> None:
     world = World()
-    hit = Cause("hit", 0.0, "203.0.113.9", "7f3c0a", method="GET", path="/cart", agent="curl/8.0")
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    hit = Cause("hit", 0.0, "203.0.113.9", "7f3c0a", method="GET", path="/cart", agent="curl/8.0",
+                traceparent=trace)  # fmt: skip
     world.governor.demand(world.vassal, hit)
     world.launcher.last.accepts()
     woken, accepting = world.recorder.events
@@ -52,3 +54,4 @@ def test_the_event_of_a_wake_tells_of_its_request_alone() -> None:
     told = (woken.client, woken.request_id, woken.method, woken.path, woken.agent)
     assert told == ("203.0.113.9", "7f3c0a", "GET", "/cart", "curl/8.0")
     assert (accepting.event, accepting.path, accepting.agent) == (Event.ACCEPTING, None, None)
+    assert (woken.traceparent, accepting.traceparent) == (trace, None)
