@@ -48,7 +48,9 @@ class UnixConnection(HTTPConnection):
 
 def _is_base(process: psutil.Process) -> bool:
     try:
-        return process.name() == "emperord-base"
+        # It takes its name when it has imported what it needs for that.
+        has_begun = any(word.endswith("/bases/base.py") for word in process.cmdline())
+        return has_begun or process.name() == "emperord-base"
     except psutil.NoSuchProcess:
         return False
 

@@ -9,11 +9,15 @@ Python as uWSGI does at its start, and calls uWSGI (the module pyuwsgi). What it
 is left to the program uwsgi, which it runs in its place.
 
 A spare is forked twice, so that it is a child of emperord, which reaps orphans. A base has one
-thread, and no descriptor but its socket. Python runs here without `site`, which runs code of the
-administrator's or of a tenant's: that belongs into the app, as its user.
+thread, and no descriptor but its socket and what libffi needs. Python runs here without `site`,
+which runs code of the administrator's or of a tenant's: that belongs into the app, as its user.
 """
 
+import posix
 import sys
+
+# Behind the socket of the base, and above all that an app has.
+_FIRST_FREE, _ABOVE_THOSE_OF_APPS = 4, 256
 
 
 def main() -> None:
@@ -25,9 +29,24 @@ def main() -> None:
 
     needs = Needs()
     needs.begin()
+    _import_ctypes()
     from emperor.bases.inside.forking import run  # noqa: PLC0415
 
     run(loaded_by_python, needs)
+
+
+def _import_ctypes() -> None:
+    """libffi (3.5 of Debian forky) opens its own file at that import, and maps callbacks from it in
+    all forks, by that number. So the number is one that no app has for another descriptor, and
+    above those that a fork closes."""
+    try:
+        for number in range(_FIRST_FREE, _ABOVE_THOSE_OF_APPS):
+            posix.dup2(0, number, False)
+    except OSError:  # the limit on open files is lower
+        pass
+    import ctypes  # noqa: F401, PLC0415
+
+    posix.closerange(_FIRST_FREE, _ABOVE_THOSE_OF_APPS)
 
 
 if __name__ == "__main__":

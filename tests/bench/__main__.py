@@ -20,7 +20,7 @@ from docs.generate import write_all
 from tests.bench.asleep import asleep
 from tests.bench.boot_queue import boot_queue
 from tests.bench.byte_code import byte_code
-from tests.bench.cold import on_the_listener, through_nginx
+from tests.bench.cold import from_a_base_of_their_home, on_the_listener, through_nginx
 from tests.bench.crash import crash
 from tests.bench.dropped import dropped
 from tests.bench.figures import OtherMachine, Record
@@ -35,6 +35,7 @@ from tests.bench.peers.rows import COMPARISONS
 from tests.bench.reload import reload
 from tests.bench.report import Row, compared_table, table
 from tests.bench.rounds import Bench
+from tests.bench.shared import shared
 from tests.bench.survival import survival
 from tests.bench.tls import tls
 from tests.bench.upload import upload
@@ -43,6 +44,7 @@ from tests.bench.warm import warm
 MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row | Comparison]]] = {
     **COMPARISONS,
     "cold": on_the_listener,
+    "home": from_a_base_of_their_home,
     "nginx": through_nginx,
     "bytecode": byte_code,
     "warm": warm,
@@ -51,6 +53,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row | Comparison]]] = {
     "parked": parked,
     "many": many,
     "herd": herd,
+    "shared": shared,
     "queue": boot_queue,
     "boots": slow_boots,
     "hogs": hogs,

@@ -12,12 +12,18 @@ from tests.bench.place import place
 from tests.bench.report import Bound, Row, row
 from tests.bench.rivals import Bare, Incumbent, PlainNginx
 from tests.bench.rounds import ROUNDS, Bench
+from tests.eventually import eventually
 
 _STARTS = ROUNDS + 1
 _BY_EXEC = "exec-"
 # Of a base that has imported the standard library alone, to a bare uWSGI.
 _BOUNDS = {"trivial": 0.37, "Flask": 0.45, "Django": 0.50}
 _BOUND_BY_EXEC = 1.02
+# Of a base of their virtual environment. The trivial app imports nothing of it.
+_BOUNDS_AT_HOME = {"Flask": 0.11, "Django": 0.16}
+# Each has a base of its own.
+_USERS = {"Flask": "nobody", "Django": "games"}
+_ENOUGH_APPS = 2
 
 
 class Stand:
@@ -82,6 +88,62 @@ def on_the_listener(bench: Bench) -> Iterator[Row]:
             }
             what = f"cold start from a base, {app}"
             bound = Bound(_BOUNDS[app], over="bare uWSGI")
+            yield row(what, "ms", bench.paired(what, sides), bound)
+
+
+class HomeStand:
+    """Sleeping apps of emperord that have a base of their virtual environment, and bare uWSGI."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        apps = copy_apps(folder)
+        self._folder = folder
+        self.ours = Ours(folder)
+        for app, user in _USERS.items():
+            for number in range(_STARTS + _ENOUGH_APPS):
+                domain = self.domain(app, number)
+                text = self.ours.ini(domain, str(apps[app]))
+                self.ours.drop(domain, f"{text}[emperor]\nuid = {user}\n")
+        self.plain = PlainNginx(folder, folder / "bare")
+        for side in (self.ours, self.plain):
+            stack.enter_context(side)
+
+    def make_base(self, app: str) -> None:
+        """Start the apps that make a base worth it, and wait for that."""
+        for number in range(_ENOUGH_APPS):
+            _knock(self.ours.listener, self.domain(app, number))
+        eventually(lambda: self._has_base(app), what=f"a base for {app}")
+
+    def _has_base(self, app: str) -> bool:
+        _, answer = self.ours.call("GET", "/v1/bases")
+        return any(base["user"] == _USERS[app] and base["spares"] for base in answer["bases"])
+
+    def bare(self, app: str) -> Bare:
+        """The app without an emperor. It binds the socket of its ini too: of an app that has
+        started."""
+        domain = self.domain(app, 0)
+        vassal = self.ours.vassals / f"{domain}.ini"
+        return Bare(vassal, self._folder / "bare" / f"{domain}.socket")
+
+    @staticmethod
+    def domain(app: str, number: int) -> str:
+        """The name of one of them."""
+        return f"home-{FRAMEWORKS[app]}{number}.localhost"
+
+
+def from_a_base_of_their_home(bench: Bench) -> Iterator[Row]:
+    """Measure as on_the_listener does, where a base has imported the framework, too."""
+    with place() as folder, ExitStack() as stack:
+        stand = HomeStand(folder, stack)
+        for app in _USERS:
+            stand.make_base(app)
+            numbers = count(_ENOUGH_APPS)
+            domains = (stand.domain(app, number) for number in numbers)
+            sides = {
+                "ours": lambda domains=domains: _knock(stand.ours.listener, next(domains)),
+                "bare uWSGI": lambda app=app: _bare(stand.bare(app)),
+            }
+            what = f"cold start from a base of its virtualenv, {app}"
+            bound = Bound(_BOUNDS_AT_HOME[app], over="bare uWSGI")
             yield row(what, "ms", bench.paired(what, sides), bound)
 
 
