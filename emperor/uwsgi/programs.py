@@ -41,6 +41,12 @@ _OF_ENV = re.compile(
 )
 # These refuse a carriage return behind their options.
 _STRICT = re.compile(r"(?:ba|da|z|k)?sh|python[\d.]*|php[\d.]*|node")
+# The file that an interpreter is to run, behind options that take no value. A shell searches for a
+# name without a slash, and node tries endings. Only the interpreter knows a module (-m) or code.
+_RUN_BY = re.compile(
+    r"(?:\S*?(?P<shell>(?<![\w.-])(?:ba|da|z|k)?sh)|\S*?(?<![\w.-])(?:python[\d.]*|perl|ruby"
+    r"|php[\d.]*|(?P<node>node)))(?:\s+-[uOBsEIex]+)*\s+(?P<file>[\w./@+][\w./@+-]*)(?=\s|$)"
+)
 # The kernel follows as many scripts that are interpreters of scripts.
 _MOST_SCRIPTS = 4
 _EXIT = re.compile(r"exit\s+0*[1-9]\d*\s*")
@@ -109,11 +115,28 @@ def _cannot_run(program: str, command: str, where: Where) -> Problem | None:
     """Why the shell cannot run the program, or why that always fails, with the cure."""
     if program == "false" or _EXIT.fullmatch(command):
         return f"the command {command!r} always fails", "drop it"
-    if "/" in program:
-        return where.problem_at(Need.EXECUTE, program) or _script(program, where)
-    if program in _BUILTINS or where.path is None:
+    if program in _BUILTINS:
         return None
-    return _searched_in(where.path, program, where)
+    problem = None
+    if "/" in program:
+        problem = where.problem_at(Need.EXECUTE, program) or _script(program, where)
+    elif where.path is not None:
+        problem = _searched_in(where.path, program, where)
+    return problem or _file_of(command, where)
+
+
+def _file_of(command: str, where: Where) -> Problem | None:
+    """Why an interpreter cannot read the file that the command has it run."""
+    match = _RUN_BY.match(command)
+    if match is None or (match["shell"] and "/" not in match["file"]):
+        return None
+    if match["node"] and "." not in os.path.basename(match["file"]):
+        return None
+    if where.folder is not None:
+        path = os.path.join(where.folder, match["file"])
+        if where.files.access(path, where.user).kind is Kind.FOLDER:
+            return None  # a package, for Python
+    return where.problem_at(Need.READ, match["file"])
 
 
 def _searched_in(path: Sequence[str], program: str, where: Where) -> Problem | None:

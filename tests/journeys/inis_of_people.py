@@ -98,6 +98,19 @@ _INTERPRETERS = (
     bad("script-words", f"{APP}exec-asap = SITE/env-words\n", "name 'sh -e', which line 1 of SITE"),
     bad("script-windows", f"{APP}exec-asap = SITE/windows\n", "ends with a carriage return, which"),
     bad("script-option", f"{APP}hook-asap = exec:SITE/windows-option\n", "with a carriage return"),
+    bad(
+        "python-file",
+        f"{APP}exec-asap = python3 -u SITE/no.py --all\n",
+        "there is no SITE/no.py, so",
+    ),
+    bad(
+        "shell-file", f"{APP}exec-asap = /bin/sh -e SITE/secret.py\n{AS_WEB}", "not read SITE/secre"
+    ),
+    good("python-there", f"{APP}exec-asap = python3 SITE/jobs-done.py\n"),
+    good("python-module", f"{APP}exec-asap = python3 -m this\n"),
+    good(
+        "cron-python", f"chdir = SITE\n{APP}cron = 0 3 -1 -1 -1 python3 no.py\n", "SITE/no.py, so"
+    ),
     good("daemon-script", f"{APP}attach-daemon = SITE/no-interpreter\n", "line 1 of SITE/no-inter"),
     good("cron2-script", f"{APP}cron2 = hour=3 SITE/windows\n", "line 1 of SITE/windows ends with"),
     bad("number-script", f"{APP}processes = @(exec://SITE/env-no)\n", "line 1 of SITE/env-no"),

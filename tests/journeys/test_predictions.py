@@ -33,6 +33,7 @@ SOURCES = {
     "star.py": "from app import *\n",
     "jobs.py": "import time\n\n\ndef run():\n    time.sleep(99)\n",
     "paths.py": "import setpaths\nimport in_more\n" + APP,
+    "jobs-done.py": "",
     "setpaths.py": "import sys\nsys.path.append(__file__.rpartition('/')[0] + '/more')\n",
     "more/in_more.py": "",
     "package/factory.py": f"def make():\n    return application\n\n\n{APP}",
