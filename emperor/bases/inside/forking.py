@@ -35,6 +35,9 @@ def run(loaded_by_python: frozenset[str], needs: Needs) -> NoReturn:
     _protect_from_oom_killer(wanted.oom_score_adj)
     # The module itself notes the command line when it is made, which is that of an app.
     ctypes.CDLL(wanted.pyuwsgi)
+    # uWSGI looks for it in each app, in 40 folders, most of which glibc knows not to be there then.
+    with suppress(OSError):
+        ctypes.CDLL("librrd.so")
     host = Host(wanted.pyuwsgi)
     host.rename(NAME, [f"{NAME}: Python {sys.version_info[0]}.{sys.version_info[1]}"], {})
     restore_python()

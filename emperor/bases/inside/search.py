@@ -12,6 +12,8 @@ from importlib.machinery import BuiltinImporter, FileFinder, FrozenImporter, Pat
 from pkgutil import get_importer
 
 _NO_TIME = -1
+# The size of a folder with a thousand files.
+_SMALL_BYTES = 65536
 
 
 class Search:
@@ -34,8 +36,9 @@ class Search:
         if not _is_left_to_folders(names):
             return False
         missing = {*names}
+        here = os.getcwd()
         for entry in sys.path:
-            folder = entry or os.getcwd()
+            folder = here if entry in ("", ".") else entry
             when, own = self._own.get(folder, (_NO_TIME, set()))
             is_unchanged = when != _NO_TIME and when == changed(folder)
             if is_unchanged:
@@ -50,7 +53,7 @@ class Search:
         finder = get_importer(folder)
         if finder is None:
             return False
-        asked = self._names_in(folder).intersection(names) if _is_plain(finder) else names
+        asked = self._names_in(folder).intersection(names) if _can_list(finder, folder) else names
         specs = map(finder.find_spec, asked)
         # A folder without __init__.py counts only if nothing else is found.
         return any(spec is not None and spec.loader is not None for spec in specs)
@@ -79,9 +82,15 @@ def _is_left_to_folders(names: Collection[str]) -> bool:
     return False
 
 
-def _is_plain(finder: object) -> bool:
-    """Whether it finds by the names of files. (inside.py has another one, and never lists.)"""
-    return type(finder) is FileFinder or hasattr(finder, "store")
+def _can_list(finder: object, folder: str) -> bool:
+    """Whether it finds by the names of files, and a list of them costs less than to look for each
+    name. (inside.py has a finder that never lists a folder, which may be that of 10,000 inis.)"""
+    if type(finder) is FileFinder or hasattr(finder, "store"):
+        return True
+    try:
+        return isinstance(finder, FileFinder) and os.stat(folder).st_size <= _SMALL_BYTES
+    except OSError:
+        return False
 
 
 def changed(path: str) -> int:
