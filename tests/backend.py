@@ -59,6 +59,16 @@ def _launch(command: Sequence[str], stderr: IO[bytes]) -> "subprocess.Popen[byte
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=stderr)
 
 
+_STATE = "state"
+
+
+def with_state(folder: Path) -> list[str]:
+    """The command that gives a daemon a folder of that name, in which it keeps what it learns, as
+    StateDirectory= of its unit does."""
+    (folder / _STATE).mkdir(exist_ok=True)
+    return ["env", f"STATE_DIRECTORY={folder}/{_STATE}"]
+
+
 class Daemon:
     """emperord in a folder of its own. A context manager; its end checks that nothing is left:
     no unexpected warning, no process, no socket, no descriptor."""
@@ -139,7 +149,9 @@ class Daemon:
         assert not left, f"processes outlived the daemon: {left}"
         assert not (lines := self.unexpected_lines()), "\n".join(lines)
         assert not list(self.sockets.iterdir()), "sockets were left behind"
-        kept = {path.name for path in self.run_dir.iterdir()} - {"history.db", "read-ahead"}
+        places = (self.run_dir, *self.folder.glob(_STATE))
+        kept = {path.name for place in places for path in place.iterdir()}
+        kept -= {"history.db", "read-ahead"}
         assert kept == {"emperord.lock", "good-inis"}
 
     def expect(self, pattern: str) -> None:

@@ -47,10 +47,10 @@ class BootFiles:
 
     @classmethod
     def of(cls, settings: Settings, environment: Mapping[str, str]) -> "BootFiles":
-        """Those in the folder that systemd keeps for the daemon over a boot of the machine. Without
-        one they last as long as the run-dir."""
-        state = environment.get(_STATE, "").partition(":")[0] or settings.run_dir
-        return cls(Path(state) / _FOLDER if settings.read_ahead else None)
+        """Those in the folder that systemd keeps for the daemon over a boot of the machine. The
+        run-dir is in memory, and needed for more."""
+        state = environment.get(_STATE, "").partition(":")[0]
+        return cls(Path(state) / _FOLDER if state and settings.read_ahead else None)
 
     def begin(self, spec: Spec) -> int | None:
         """A process of the app starts: read its files ahead. Returns the descriptor that it writes

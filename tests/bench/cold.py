@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
+from tests.backend import with_state
 from tests.bench.apps import FRAMEWORKS, copy_apps, ini
 from tests.bench.knock import http_first_byte, uwsgi_first_byte
 from tests.bench.ours import Ours
@@ -98,6 +99,7 @@ class HomeStand:
         apps = copy_apps(folder)
         self._folder = folder
         self.ours = Ours(folder)
+        self.ours.under = with_state(folder)
         for app, user in _USERS.items():
             for number in range(_STARTS + _ENOUGH_APPS):
                 domain = self.domain(app, number)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.backend import with_state
 from tests.bench.apps import FRAMEWORKS, copy_apps
 from tests.bench.knock import uwsgi_first_byte
 from tests.bench.ours import Ours
@@ -31,6 +32,7 @@ class Crowd:
     def __init__(self, folder: Path, app: str, size: int, bases: str) -> None:
         folder.mkdir(mode=0o755)
         self.ours = Ours(folder, bases=bases)
+        self.ours.under = with_state(folder)
         self.domains = [f"{FRAMEWORKS[app]}{number}.localhost" for number in range(size)]
         path = copy_apps(folder)[app]
         for domain in self.domains:

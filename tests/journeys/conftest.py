@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backend import Backend, Launch
+from tests.backend import Backend, Launch, with_state
 from tests.balancer.fleet import Balancer
 from tests.nginx_server import Nginx, free_ports
 from tests.traces import public_folder
@@ -21,12 +21,21 @@ def folder() -> Iterator[Path]:
 @pytest.fixture
 def start(folder: Path) -> Iterator[Callable[..., Backend]]:
     """Starts nginx and a daemon with these settings; both end, and are checked, with the test. The
-    daemon can make no control groups unless it is `grouped`."""
+    daemon can make no control groups unless it is `grouped`, and keeps what it learns only if it
+    `learns`."""
     with ExitStack() as stack:
 
-        def start(launch: Launch | None = None, *, grouped: bool = True, **flags: str) -> Backend:
+        def start(
+            launch: Launch | None = None,
+            *,
+            grouped: bool = True,
+            learns: bool = False,
+            **flags: str,
+        ) -> Backend:
             backend = Backend(folder, stack.enter_context(Nginx(folder)), **flags)
             backend.launch = launch or backend.launch
+            if learns:
+                backend.under = with_state(folder)
             if not grouped:
                 without = 'umount -R /sys/fs/cgroup && exec "$@"'
                 backend.under = ["unshare", "--mount", "sh", "-c", without, "sh"]

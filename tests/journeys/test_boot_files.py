@@ -1,10 +1,8 @@
 """The files that the boot of an app reads are remembered, for its next start to read them ahead."""
 
 import json
-import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 from emperor.uwsgi.boot_files import VARIABLE, listed
 from tests.backend import Backend
@@ -21,17 +19,10 @@ def application(environ, start_response):
 
 
 def test_the_files_of_a_boot_are_remembered(start: Callable[..., Backend], folder: Path) -> None:
-    for name in ("state", "app"):
-        (folder / name).mkdir()
+    (folder / "app").mkdir()
     (folder / "app" / "seen.py").write_text(_APP)
 
-    def launch(command: Sequence[str], stderr: IO[bytes]) -> "subprocess.Popen[bytes]":
-        state = f"STATE_DIRECTORY={folder}/state"
-        return subprocess.Popen(["env", state, *command], stdin=subprocess.DEVNULL, stderr=stderr)
-
-    backend = start(launch)
-    # It is in the other folder here, and looked for at the end.
-    (backend.run_dir / "good-inis").touch()
+    backend = start(learns=True)
     lines = f"[uwsgi]\nchdir = {folder}/app\nmodule = seen\n[emperor]\nuid = games\n"
     backend.drop("a.localhost", lines)
     backend.until("a.localhost", "parked")

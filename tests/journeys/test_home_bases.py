@@ -39,6 +39,14 @@ GREETING = os.environ.get("GREETING")
 
 
 @pytest.fixture
+def backend(start: Callable[..., Backend], folder: Path) -> Backend:
+    """A backend that can fork, and learns what apps import."""
+    backend = start(learns=True)
+    backend.until_base_is_ready()
+    return backend
+
+
+@pytest.fixture
 def home() -> Iterator[Path]:
     """A virtual environment that everybody may read, with the package `extra`."""
     with public_folder() as folder:
@@ -99,11 +107,7 @@ def shared(backend: Backend, home: Path, *domains: str, user: str = "nobody") ->
     return base
 
 
-def test_apps_that_share_a_home_share_its_modules(
-    start: Callable[..., Backend], home: Path
-) -> None:
-    backend = start()
-    backend.until_base_is_ready()
+def test_apps_that_share_a_home_share_its_modules(backend: Backend, home: Path) -> None:
     base = shared(backend, home)
     print({k: v for k, v in base.items() if k != "modules"})
     assert "extra" in base["modules"] and base["user"] == "nobody"
@@ -114,12 +118,8 @@ def test_apps_that_share_a_home_share_its_modules(
     assert started(backend, ONE) == f"forked from a base of {home}"
 
 
-def test_two_tenants_share_nothing_but_the_standard_library(
-    start: Callable[..., Backend], home: Path
-) -> None:
+def test_two_tenants_share_nothing_but_the_standard_library(backend: Backend, home: Path) -> None:
     """A module of a virtual environment never runs as another user than that of its app."""
-    backend = start()
-    backend.until_base_is_ready()
     base = shared(backend, home)
     drop(backend, THIRD, home, user="games")
     seen = told(backend, THIRD)
@@ -129,11 +129,7 @@ def test_two_tenants_share_nothing_but_the_standard_library(
     assert told(backend, ONE)["user"] == pwd.getpwnam("nobody").pw_uid
 
 
-def test_an_installation_is_seen_at_the_next_start(
-    start: Callable[..., Backend], home: Path
-) -> None:
-    backend = start()
-    backend.until_base_is_ready()
+def test_an_installation_is_seen_at_the_next_start(backend: Backend, home: Path) -> None:
     base = shared(backend, home)
     (packages(home) / "extra" / "__init__.py").write_text(EXTRA + "NEW = True\n")
     seen = told(backend, ONE)
@@ -144,11 +140,7 @@ def test_an_installation_is_seen_at_the_next_start(
     eventually(lambda: psutil.pid_exists(base["pid"]) is False, what="its base has ended")
 
 
-def test_what_the_environment_decides_is_decided_by_each_app(
-    start: Callable[..., Backend], home: Path
-) -> None:
-    backend = start()
-    backend.until_base_is_ready()
+def test_what_the_environment_decides_is_decided_by_each_app(backend: Backend, home: Path) -> None:
     shared(backend, home)
     drop(backend, THIRD, home, "env = GREETING=hello")
     assert told(backend, THIRD)["greeting"] == "hello"
@@ -186,9 +178,7 @@ GOOD = {
 }
 
 
-def test_a_base_does_without_modules_that_a_fork_would_lack(
-    start: Callable[..., Backend], home: Path
-) -> None:
+def test_a_base_does_without_modules_that_a_fork_would_lack(backend: Backend, home: Path) -> None:
     for name, (code, _) in BAD.items():
         (packages(home) / "extra" / f"bad_{name}.py").write_text(f"{code}\n")
     names = [f"extra.bad_{name}" for name in BAD]
@@ -202,8 +192,6 @@ def test_a_base_does_without_modules_that_a_fork_would_lack(
         "    spec = importlib.util.find_spec(name)\n"
         "    sys.modules[name] = importlib.util.module_from_spec(spec)\n" + APP
     )
-    backend = start()
-    backend.until_base_is_ready()
     base = shared(backend, home)
     left_out = {each["module"]: each["why"] for each in base["left_out"]}
     for name, (_, why) in BAD.items():
@@ -215,11 +203,9 @@ def test_a_base_does_without_modules_that_a_fork_would_lack(
 
 @pytest.mark.parametrize("strike", [signal.SIGKILL, signal.SIGSTOP], ids=lambda each: each.name)
 def test_apps_start_without_the_base_of_their_home(
-    start: Callable[..., Backend], home: Path, strike: signal.Signals
+    backend: Backend, home: Path, strike: signal.Signals
 ) -> None:
-    backend = start()
     backend.expect("cannot fork apps from a base of")
-    backend.until_base_is_ready()
     base = shared(backend, home)
     os.kill(base["pid"], strike)
     for domain in (ONE, OTHER, THIRD, "fourth.example"):
@@ -228,9 +214,7 @@ def test_apps_start_without_the_base_of_their_home(
     eventually(lambda: not bases_of(backend, home), what="it is gone")
 
 
-def test_a_base_ends_with_its_daemon(start: Callable[..., Backend], home: Path) -> None:
-    backend = start()
-    backend.until_base_is_ready()
+def test_a_base_ends_with_its_daemon(backend: Backend, home: Path) -> None:
     base = shared(backend, home)
     assert told(backend, ONE)["imported_by"] == base["pid"]
     backend.crash()
