@@ -74,6 +74,8 @@ def test_a_rotation_of_a_log_that_cannot_be_truncated(tenants: Tenants, log: Pat
     config.write_text(SHIPPED.read_text().replace("/var/log/emperord", str(tenants.logs)))
     state = tenants.folder / "logrotate.state"
     command = ["logrotate", "--force", f"--state={state}", str(config)]
+    # uWSGI logs a request when it has been answered.
+    eventually(lambda: log.read_bytes().endswith(b"on core 0)\n"), what="the log is quiet")
     before = log.read_bytes()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
