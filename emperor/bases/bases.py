@@ -16,6 +16,7 @@ from emperor.bases.order import message
 from emperor.bases.program import Program
 from emperor.bases.request import Home, Request, Sharing
 from emperor.bases.root_base import RootBase
+from emperor.linux.memory import is_memory_short
 from emperor.linux.processes import LedProcess, Spawner
 from emperor.model.ports import CannotLaunch
 
@@ -58,13 +59,16 @@ class Bases:
         environment: Mapping[str, str],
         spawner: Spawner,
         modules_of: ModulesOf | None = None,
+        is_memory_short: Callable[[], bool] = is_memory_short,
     ) -> None:
         self.why_none = program if isinstance(program, str) else ""
         self._loop = spawner.loop
         self._modules_of = modules_of
+        self._is_memory_short = is_memory_short
         self._python = "" if isinstance(program, str) else program.python
         self._root: RootBase | None = None
         if not isinstance(program, str):
+            # Those of homes have the memory of the one before.
             self._root = RootBase(program, environment, spawner, self._end_all)
         self._of_homes: dict[Home, HomeBase] = {}
         self._apps: dict[Home, dict[str, None]] = {}
@@ -81,6 +85,8 @@ class Bases:
     def start(self, request: Request) -> Forked | None:
         """The app of that request; None where no base can fork it."""
         root = self._root.fresh() if self._root is not None else None
+        if self._of_homes and self._is_memory_short():
+            self._end_all()
         if request.sharing is not None and self._root is not None:
             self._note(request.sharing)
         if root is None:
@@ -127,6 +133,8 @@ class Bases:
         is_there = home in self._of_homes or self._is_closed
         if self._modules_of is None or is_there or len(self._of_homes) >= _MOST_BASES:
             return
+        if self._is_memory_short():
+            return
         modules = [*dict.fromkeys(name for app in apps for name in self._modules_of(app))]
         known = self._root.modules if self._root is not None else ()
         if len({*modules}.difference(known)) < _ENOUGH_MODULES:
@@ -160,7 +168,7 @@ class Bases:
         base.end()
 
     def _end_all(self) -> None:
-        """They have the memory of a base that is outdated."""
+        """End those of homes."""
         for home in [*self._of_homes]:
             self._end(home)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pwd
 import shutil
 import signal
 import sys
@@ -13,9 +14,9 @@ import psutil
 import pytest
 
 from emperor.bases.bases import Bases
-from emperor.bases.order import App, Order, Place
+from emperor.bases.order import App, Order, Place, User
 from emperor.bases.program import Program, own_program
-from emperor.bases.request import Request
+from emperor.bases.request import Home, Request, Sharing
 from emperor.linux.processes import LedProcess, Spawner
 from tests.eventually import eventually_async
 
@@ -60,10 +61,12 @@ def pid(bases: Bases) -> int:
     return state.pid
 
 
-def start(bases: Bases, order: Order = ORDER) -> LedProcess | None:
+def start(bases: Bases, order: Order = ORDER, sharing: Sharing | None = None) -> LedProcess | None:
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
-        forked = bases.start(Request(order, [null, null], (), None, lambda _: None, lambda _: None))
+        forked = bases.start(
+            Request(order, [null, null], (), sharing, lambda _: None, lambda _: None)
+        )
         return forked.process if forked else None
     finally:
         os.close(null)
@@ -150,3 +153,27 @@ async def test_its_end_leaves_no_process(program: Program) -> None:
     await bases.close()
     pids = (state.pid, *state.spares)
     await eventually_async(lambda: not any(map(psutil.pid_exists, pids)))
+
+
+# Of the standard library, and not in the first base.
+RARE = (
+    "filecmp", "ftplib", "mailbox", "modulefinder", "plistlib", "poplib", "profile", "pstats",
+    "shelve", "tabnanny", "trace", "wave", "zipapp",
+)  # fmt: skip
+
+
+async def test_a_base_of_a_home_ends_when_memory_is_short(program: Program) -> None:
+    is_short = False
+    loop = asyncio.get_running_loop()
+    bases = Bases(program, {}, Spawner(loop), lambda _: RARE, lambda: is_short)
+    bases.make()
+    await eventually_async(lambda: has_spares(bases))
+    nobody = pwd.getpwnam("nobody")
+    home = Home("/usr", User(nobody.pw_uid, nobody.pw_gid, "nobody"), True, (100, 100))
+    for domain in ("a.example", "b.example"):
+        start(bases, sharing=Sharing(home, domain, frozenset(), {}, lambda: None))
+    await eventually_async(lambda: [state.home for state in bases.states()] == ["", "/usr"])
+    is_short = True
+    assert start(bases) is not None
+    assert [state.home for state in bases.states()] == [""]
+    await bases.close()
