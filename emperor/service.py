@@ -23,7 +23,7 @@ from emperor.linux.limits import descriptors, somaxconn
 from emperor.linux.listeners import UnixListeners
 from emperor.linux.lock import Note
 from emperor.linux.log_bound import LogBound
-from emperor.linux.maintenance_note import maintenance_file, state_dir
+from emperor.linux.maintenance_note import maintenance_file, named_state_dir, state_dir
 from emperor.linux.orphans import Reaper
 from emperor.linux.queues import measured_queue
 from emperor.linux.watch import Changes, FolderWatch
@@ -109,7 +109,7 @@ class Service:
         reader = UwsgiReader(settings, self._accounts, resolver, somaxconn(), self._defaults)
         of_uwsgi, self._bases = uwsgi_runtime(uwsgi, settings, reader, bounds, self._defaults)
         self._runtimes = (of_uwsgi,)
-        self.past = Past(settings, state_dir(os.environ, settings.run_dir), loop)
+        self.past = Past(settings, named_state_dir(os.environ), loop)
         self._tally = Tally()
         takers = (self.past.keep, self._tally.take)
         ports = _ports(settings, self._runtimes, self._inherited.bag, takers, loop)

@@ -79,6 +79,7 @@ class Daemon:
         self.vassals = folder / "vassals"
         self.sockets = folder / "sockets"
         self.run_dir = folder / "run"
+        self.kept = folder / _STATE
         self.logs = folder / "logs"
         self.log = folder / "emperord.log"
         self._expected = expected_at_a_start()
@@ -151,7 +152,7 @@ class Daemon:
         assert not list(self.sockets.iterdir()), "sockets were left behind"
         places = (self.run_dir, *self.folder.glob(_STATE))
         kept = {path.name for place in places for path in place.iterdir()}
-        kept -= {"history.db", "read-ahead"}
+        kept -= {"history.db", "read-ahead"}  # of what it has learnt
         assert kept == {"emperord.lock", "good-inis"}
 
     def expect(self, pattern: str) -> None:

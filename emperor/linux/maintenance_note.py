@@ -41,10 +41,16 @@ class MaintenanceFile:
             self._earlier.unlink(missing_ok=True)
 
 
-def state_dir(environ: Mapping[str, str], run_dir: Path) -> Path:
-    """The folder for what outlasts the daemon: what systemd names, or else run-dir."""
+def named_state_dir(environ: Mapping[str, str]) -> Path | None:
+    """The folder that systemd keeps for the daemon (StateDirectory=), if it does."""
     named = environ.get("STATE_DIRECTORY", "").split(":")[0]
-    return Path(named) if named.startswith("/") else run_dir
+    return Path(named) if named.startswith("/") else None
+
+
+def state_dir(environ: Mapping[str, str], run_dir: Path) -> Path:
+    """The folder for what outlasts the daemon and is small: what systemd names, or else run-dir,
+    which is in memory."""
+    return named_state_dir(environ) or run_dir
 
 
 def maintenance_file(environ: Mapping[str, str], run_dir: Path) -> MaintenanceFile:

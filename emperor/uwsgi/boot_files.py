@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from emperor.linux.maintenance_note import named_state_dir
 from emperor.linux.read_ahead import ReadAhead
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec
@@ -28,7 +29,6 @@ _LONGEST_UNUSED_SECONDS = 90 * 86_400.0
 _FOLDER = "read-ahead"
 # No domain begins with a dot.
 _DRAFT = ".draft"
-_STATE = "STATE_DIRECTORY"
 
 
 class BootFiles:
@@ -49,8 +49,8 @@ class BootFiles:
     def of(cls, settings: Settings, environment: Mapping[str, str]) -> "BootFiles":
         """Those in the folder that systemd keeps for the daemon over a boot of the machine. The
         run-dir is in memory, and needed for more."""
-        state = environment.get(_STATE, "").partition(":")[0]
-        return cls(Path(state) / _FOLDER if state and settings.read_ahead else None)
+        state = named_state_dir(environment)
+        return cls(state / _FOLDER if state and settings.read_ahead else None)
 
     def begin(self, spec: Spec) -> int | None:
         """A process of the app starts: read its files ahead. Returns the descriptor that it writes

@@ -19,16 +19,20 @@ from emperor.supervisor.history import History
 T = TypeVar("T")
 
 _OFF = "history-max-age or history-max-rows is 0"
+_NO_FOLDER = "emperord has no folder for it: systemd names that by StateDirectory="
 _UNREADABLE = "emperord keeps no history, or cannot read it now"
 
 
 class Past:
-    """The history in the file of `folder`, or none where the settings want none."""
+    """The history in the file of `folder`, or none where there is no such folder or the settings
+    want none."""
 
-    def __init__(self, settings: Settings, folder: Path, clock: Clock) -> None:
+    def __init__(self, settings: Settings, folder: Path | None, clock: Clock) -> None:
         most, oldest = settings.history_max_rows, settings.history_max_age
-        make = partial(_history_file, folder, most, oldest)
-        self._thread = HistoryThread(make) if most and oldest else None
+        self._why_none = _NO_FOLDER if folder is None else _OFF
+        self._thread: HistoryThread | None = None
+        if folder is not None and most and oldest:
+            self._thread = HistoryThread(partial(_history_file, folder, most, oldest))
         self._history = History(clock, self._thread.write) if self._thread else None
 
     def keep(self, fact: Fact) -> None:
@@ -75,7 +79,7 @@ class Past:
     async def _ask(self, question: Callable[[HistoryStore], T]) -> T:
         """What the store answers, when all until now is written. Raises NoHistory."""
         if self._thread is None or self._history is None:
-            raise NoHistory(_OFF)
+            raise NoHistory(self._why_none)
         await self._history.flush()
         return await self._thread.ask(question)
 

@@ -99,7 +99,7 @@ class Backend:
         eventually(lambda: not self.machine.processes(), what=f"{self} has no process left")
         assert not list((self.machine.root / "var/sockets").iterdir()), "sockets were left behind"
         run_dir = self.machine.root / "run/emperord"
-        kept = {path.name for path in run_dir.iterdir()} - {"history.db"}
+        kept = {path.name for path in run_dir.iterdir()}
         assert kept == {"emperord.lock", "good-inis"}
 
     def signal_emperord(self, name: str) -> None:

@@ -3,10 +3,19 @@
 import json
 import signal
 import subprocess
+from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from tests.backend import BIN, Backend
 from tests.eventually import eventually
+
+
+@pytest.fixture
+def backend(start: Callable[..., Backend]) -> Backend:
+    """A backend that keeps the past."""
+    return start(learns=True)
 
 
 def _history(backend: Backend, domain: str) -> Any:
@@ -40,7 +49,7 @@ def test_the_past_outlasts_a_crash_an_upgrade_and_a_stop(backend: Backend) -> No
     assert backend.get("b.example").status == 503
     assert backend.call("POST", "/v1/vassals/a.example/sleep")[0] == 200
     # It is in the file within a second or so, without anybody who asks.
-    wal = backend.run_dir / "history.db-wal"
+    wal = backend.kept / "history.db-wal"
     eventually(lambda: b"goat/1.0" in wal.read_bytes(), what="the wake is written")
     backend.crash()
     assert backend.get("a.example").status == 200
@@ -67,7 +76,7 @@ def test_the_past_outlasts_a_crash_an_upgrade_and_a_stop(backend: Backend) -> No
 
 
 def test_the_loss_of_the_file_costs_the_history_alone(backend: Backend) -> None:
-    file = backend.run_dir / "history.db"
+    file = backend.kept / "history.db"
     backend.add("a.example")
     assert backend.get("a.example").status == 200
     assert backend.stop() == 0
@@ -76,9 +85,9 @@ def test_the_loss_of_the_file_costs_the_history_alone(backend: Backend) -> None:
     backend.start()
     assert backend.get("a.example").status == 200
     assert _starts(backend, "a.example") == [("hit", "accepted")]
-    (backend.run_dir / "history.db.damaged").unlink()
+    (backend.kept / "history.db.damaged").unlink()
     backend.expect("the history in .* was removed")
-    for path in backend.run_dir.glob("history.db*"):
+    for path in backend.kept.glob("history.db*"):
         path.unlink()
     assert _starts(backend, "a.example") == []
     assert backend.stop() == 0
