@@ -184,9 +184,8 @@ def socket_unit(path: Path) -> socket.socket:
 def standing(folder: Path) -> Iterator[Site]:
     """Put a site up, and take it down. Fails if it leaves anything behind."""
     with ExitStack() as stack:
-        # The history is in the run-dir, too, and has some hundred kilobytes.
         for name in ("sockets", "run"):
-            stack.enter_context(memory(folder / name, "size=4m,nr_inodes=500,mode=755"))
+            stack.enter_context(memory(folder / name, "size=256k,nr_inodes=500,mode=755"))
         stack.enter_context(disk(folder / "logs", folder / "disk", 2 << 20))
         nginx = stack.enter_context(Nginx(folder))
         backend = Backend(
