@@ -67,8 +67,13 @@ class Owner(Protocol):
 class BaseProcess:
     """A base, from its start to its end. Apps that were forked from it outlive it."""
 
-    def __init__(self, launch: Launch, loop: asyncio.AbstractEventLoop, owner: Owner) -> None:
-        """Raises CannotLaunch and OSError."""
+    def __init__(
+        self, launch: Launch, loop: asyncio.AbstractEventLoop, owner: Owner, uid: int | None = None
+    ) -> None:
+        """`uid` is that of a tenant, whose code it runs; None for none. Raises CannotLaunch and
+        OSError."""
+        self._uid = uid
+        self.problem = ""
         self._loop = loop
         self._owner = owner
         self.imported = Imported((), {})
@@ -86,7 +91,9 @@ class BaseProcess:
         except BaseException:
             self._control.close()
             raise
-        overdue = self._loop.call_later(_LOADING_SECONDS, self.end)
+        overdue = self._loop.call_later(
+            _LOADING_SECONDS, self._too_slow, "import", _LOADING_SECONDS
+        )
         self._loop.add_reader(self._control, self._answered, overdue)
 
     @property
@@ -124,6 +131,7 @@ class BaseProcess:
         with suppress(OSError, msgspec.MsgspecError):
             data = self._control.recv(_ANSWER_BYTES)
             self.imported = msgspec.json.decode(data, type=Imported)
+            self.problem = self.imported.problem
             if not self.imported.problem:
                 self._fill_up()
                 return
@@ -142,14 +150,16 @@ class BaseProcess:
             except OSError:
                 near.close()
                 return False
-        self._asked[near] = self._loop.call_later(_FORKING_SECONDS, self.end)
+        self._asked[near] = self._loop.call_later(
+            _FORKING_SECONDS, self._too_slow, "fork", _FORKING_SECONDS
+        )
         self._loop.add_reader(near, self._hello, near)
         return True
 
     def _hello(self, channel: socket.socket) -> None:
         self._loop.remove_reader(channel)
         self._asked.pop(channel).cancel()
-        if spare := spare_at(channel):
+        if spare := spare_at(channel, os.geteuid() if self._uid is None else self._uid):
             self._ready.append(spare)
             if not self.can_fork:
                 self.can_fork = True
@@ -166,7 +176,12 @@ class BaseProcess:
                     self._fill_up()
                     return spare
                 spare.end()
-            elif not self._await_first():
+                if self._uid is not None:
+                    self.problem = self.problem or "somebody has stopped or ended its spares"
+                    self.end()
+                    break
+            # The daemon waits for no process of a tenant's.
+            elif self._uid is not None or not self._await_first():
                 break
         return None
 
@@ -229,6 +244,10 @@ class BaseProcess:
             self._ordered.discard(channel)
             self._loop.remove_reader(channel)
             channel.close()
+
+    def _too_slow(self, what: str, seconds: float) -> None:
+        self.problem = f"it did not {what} within {seconds:.0f} s"
+        self.end()
 
     def end(self) -> None:
         """Kill it and its spares."""

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from emperor.bases.base_process import BaseState, OnExit
 from emperor.bases.home_base import HomeBase
@@ -20,19 +21,25 @@ from emperor.linux.memory import is_memory_short
 from emperor.linux.processes import LedProcess, Spawner
 from emperor.model.ports import CannotLaunch
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 log = logging.getLogger("emperord.bases")
 
+# Their names must fit into one message, and so must the reasons for which they are left out.
+_MOST_MODULES = 1500
 # So many apps of one home make its base worth its memory.
 _ENOUGH_APPS = 2
 # They import so many modules that the first base does not have.
 _ENOUGH_MODULES = 10
-_MOST_BASES = 16
+# For all users, and for one.
+_MOST_BASES, _MOST_OF_ONE = 16, 4
 # A base that nobody has used for so long is ended.
 _UNUSED_SECONDS = 1800.0
 # The app that makes it worth it starts first.
 _CALM_SECONDS = 2.0
 # After a failure.
-_DELAY_SECONDS = 300.0
+_DELAY_SECONDS = 1800.0
 _DYING_SECONDS = 5.0
 # Homes of which the apps are remembered.
 _MOST_HOMES = 10_000
@@ -120,10 +127,11 @@ class Bases:
         if self._modules_of is None or home in self._of_homes:
             return
         apps = self._apps.setdefault(home, {})
-        if len(apps) < _ENOUGH_APPS:
-            apps[sharing.domain] = None
-        if len(self._apps) > _MOST_HOMES:
-            del self._apps[next(iter(self._apps))]
+        apps.pop(sharing.domain, None)
+        apps[sharing.domain] = None
+        _keep_latest(apps, _ENOUGH_APPS)
+        _keep_latest(self._apps, _MOST_HOMES)
+        _keep_latest(self._not_before, _MOST_HOMES)
         if len(apps) >= _ENOUGH_APPS and self._loop.time() >= self._not_before.get(home, 0.0):
             self._not_before[home] = self._loop.time() + _CALM_SECONDS
             self._loop.call_later(_CALM_SECONDS, self._make_for, sharing, [*apps])
@@ -131,14 +139,14 @@ class Bases:
     def _make_for(self, sharing: Sharing, apps: Sequence[str]) -> None:
         home = sharing.home
         is_there = home in self._of_homes or self._is_closed
-        if self._modules_of is None or is_there or len(self._of_homes) >= _MOST_BASES:
+        if self._modules_of is None or is_there or self._is_memory_short():
             return
-        if self._is_memory_short():
-            return
-        modules = [*dict.fromkeys(name for app in apps for name in self._modules_of(app))]
+        names = dict.fromkeys(name for app in apps for name in self._modules_of(app))
+        modules = [*names][:_MOST_MODULES]
         known = self._root.modules if self._root is not None else ()
         if len({*modules}.difference(known)) < _ENOUGH_MODULES:
             return
+        self._make_room(home)
         try:
             base = HomeBase(sharing, modules, self._become, self._loop, self._ended)
         except (OSError, CannotLaunch, UnicodeEncodeError) as error:
@@ -151,6 +159,13 @@ class Bases:
         self._of_homes[home] = base
         if self._look is None:
             self._look = self._loop.call_later(_UNUSED_SECONDS, self._end_unused)
+
+    def _make_room(self, home: Home) -> None:
+        """End the one that was unused for longest, of this user's or of all, if there are many."""
+        own = [each for each in self._of_homes if each.user == home.user]
+        if len(own) >= _MOST_OF_ONE or len(self._of_homes) >= _MOST_BASES:
+            among = own if len(own) >= _MOST_OF_ONE else [*self._of_homes]
+            self._end(min(among, key=lambda each: self._of_homes[each].last_used))
 
     def _become(self, order: bytes, fds: Sequence[int], on_exit: OnExit) -> LedProcess | None:
         root = self._root.fresh() if self._root is not None else None
@@ -194,8 +209,15 @@ class Bases:
         if self._look is not None:
             self._look.cancel()
         self._end_all()
-        for base in [*self._ending]:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(base.ended.wait(), _DYING_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DYING_SECONDS):
+                for base in [*self._ending]:
+                    await base.ended.wait()
         if self._root is not None:
             await self._root.close()
+
+
+def _keep_latest(noted: dict[K, V], most: int) -> None:
+    """Forget the first of them if there are more."""
+    if len(noted) > most:
+        del noted[next(iter(noted))]

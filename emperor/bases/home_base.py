@@ -8,11 +8,9 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from glob import glob
 
-from emperor.bases.base_process import CONTROL_FD, BaseProcess, BaseState, OnExit
+from emperor.bases.base_process import CONTROL_FD, BaseProcess, BaseState, OnExit, OnUnfit
 from emperor.bases.order import Order, Place, message
-from emperor.bases.program import Version, version_of
 from emperor.bases.request import Request, Sharing
 from emperor.bases.root_base import LONGEST_SECONDS, MOST_FORKS
 from emperor.linux.groups import ControlGroup
@@ -22,8 +20,6 @@ from emperor.model.ports import CannotLaunch, Exit
 log = logging.getLogger("emperord.home_base")
 
 _ALL = ""
-# dist-packages are Debian's for its own Python.
-_PACKAGES = ("lib/python3*/site-packages", "lib/python3*/dist-packages")
 _OUTPUTS = (1, 2)
 
 # Has the base of the standard library become what an order says.
@@ -47,13 +43,13 @@ class HomeBase:
         self._become = become
         self._loop = loop
         self._on_end = on_end
-        self._is_ready = self._is_ended = False
-        self._version = _version(sharing)
+        self._is_ready = self._is_ended = self.is_stale = False
         self._group: ControlGroup | None = sharing.group()
         self.last_used = loop.time()
         self._made = loop.time()
         try:
-            self._base = BaseProcess(self._launch, loop, self)
+            uid = sharing.home.user.uid if sharing.home.user else os.geteuid()
+            self._base = BaseProcess(self._launch, loop, self, uid)
         except BaseException:
             self._close_group()
             raise
@@ -94,8 +90,17 @@ class HomeBase:
         place = replace(request.order.place, user=None, entrances=())
         order = replace(request.order, place=place)
         return self._base.start(
-            message(order), request.fds, request.on_exit, request.on_unfit, request.entrances
+            message(order), request.fds, request.on_exit, self._unfit(request), request.entrances
         )
+
+    def _unfit(self, request: Request) -> OnUnfit:
+        """An app that finds itself unfit has found the base outdated: all else was asked before."""
+
+        def unfit(why: str) -> None:
+            request.on_unfit(why)
+            self.is_stale = True
+
+        return unfit
 
     def _fits(self, request: Request, sharing: Sharing) -> bool:
         """Whether the app is as if its modules had been imported by itself."""
@@ -108,14 +113,10 @@ class HomeBase:
 
     @property
     def is_outdated(self) -> bool:
-        """Whether its virtual environment has changed, or it has served for long."""
+        """Whether it has served for long. Whether its virtual environment has changed is found by
+        its spares: only the user of the apps looks into that."""
         age = self._loop.time() - self._made
-        if age > LONGEST_SECONDS or self._base.forks >= MOST_FORKS:
-            return True
-        try:
-            return _version(self._sharing) != self._version
-        except OSError:
-            return True
+        return self.is_stale or age > LONGEST_SECONDS or self._base.forks >= MOST_FORKS
 
     def on_ready(self, base: BaseProcess) -> None:
         """It can fork."""
@@ -125,7 +126,7 @@ class HomeBase:
     def on_end(self, base: BaseProcess, ended: Exit) -> None:
         """It has exited."""
         if not self._is_ended:
-            why = base.imported.problem or str(ended)
+            why = base.problem or str(ended)
             log.warning(
                 "cannot fork apps from a base of %s: %s; they are forked from that of the standard"
                 " library",
@@ -158,10 +159,3 @@ class HomeBase:
         """Kill it."""
         self._is_ended = True
         self._base.end()
-
-
-def _version(sharing: Sharing) -> Version:
-    """Another one after an installation of a package. Raises OSError."""
-    home = sharing.home.python
-    found = (glob(f"{home}/{each}") for each in ("pyvenv.cfg", *_PACKAGES))
-    return version_of(*sorted(path for paths in found for path in paths))

@@ -14,6 +14,7 @@ from emperor.linux.proc import STATE, state_fields
 
 _CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7)
 _DYING_SECONDS = 0.1
+_LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 _STOPPED = ("T", "t", "Z", "X", "x")
 
 
@@ -27,8 +28,13 @@ class Spare:
 
     @property
     def waits(self) -> bool:
-        """Whether it can take an order: it is neither dead nor stopped."""
-        fields = state_fields(self.pid)
+        """Whether it can take an order: it is neither dead nor stopped. Its pid is its own then as
+        long as nobody reaps it."""
+        try:
+            is_dead = os.waitid(os.P_PIDFD, self.pidfd, _LOOK) is not None
+        except ChildProcessError:  # it was reaped, or was never forked from a base of ours
+            return False
+        fields = () if is_dead else state_fields(self.pid)
         return bool(fields) and fields[STATE] not in _STOPPED
 
     def give(self, message: bytes, fds: Sequence[int]) -> None:
@@ -54,15 +60,17 @@ def channels() -> tuple[socket.socket, socket.socket]:
     return near, far
 
 
-def spare_at(channel: socket.socket) -> Spare | None:
-    """The spare that has said hello; None, and the channel is closed, where none came to be."""
+def spare_at(channel: socket.socket, uid: int) -> Spare | None:
+    """The spare that has said hello; None, and the channel is closed, where none came to be, or
+    what has said it is another user's."""
     with suppress(OSError):
         data, ancillary, _, _ = channel.recvmsg(
             1, socket.CMSG_SPACE(_CREDENTIALS.size), socket.MSG_DONTWAIT
         )
         if data and ancillary:
-            pid, _, _ = _CREDENTIALS.unpack(ancillary[0][2])
-            return Spare(pid, os.pidfd_open(pid), channel)
+            pid, sender, _ = _CREDENTIALS.unpack(ancillary[0][2])
+            if sender == uid:
+                return Spare(pid, os.pidfd_open(pid), channel)
     channel.close()
     return None
 

@@ -118,6 +118,11 @@ class ControlGroups:
         self._loop = loop
         self._in_use: set[str] = set()
 
+    @property
+    def can_make(self) -> bool:
+        """Whether groups can be made."""
+        return bool(self._hierarchies)
+
     def group(self, name: str) -> "ControlGroup | None":
         """The group of that name, which need not be there yet. None where groups cannot be made,
         or for no name."""

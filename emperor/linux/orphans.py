@@ -33,7 +33,7 @@ from emperor.linux.proc import (
 
 log = logging.getLogger("emperord.orphans")
 
-_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 # Between two looks at what a dead app has left. An orphan that is killed may leave orphans again.
 _AGAIN_SECONDS = 0.02
 _MOST_LOOKS = 100
@@ -67,7 +67,7 @@ class Mark:
 def adopt_orphans() -> None:
     """Make this process the parent of all orphans among its descendants. Raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 

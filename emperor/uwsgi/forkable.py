@@ -42,8 +42,8 @@ def why_by_exec(ini: Ini) -> str:
 
 
 def variables_of(ini: Ini) -> tuple[str, ...]:
-    """The variables of the environment that the ini sets."""
-    values = (option.value for option in ini.options if option.key == "env")
+    """The variables of the environment that the ini sets or unsets."""
+    values = (option.value for option in ini.options if option.key in ("env", "unenv"))
     return tuple(value.partition("=")[0] for value in values)
 
 

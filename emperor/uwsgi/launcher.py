@@ -230,9 +230,10 @@ class UwsgiLauncher:
         return "by another app" if is_hidden else f"by {holder.domain} (pid {found.pid})"
 
     def _sharing(self, spec: Spec, home: str, limits: Limits) -> Sharing | None:
-        """What makes a base of its home worth it. Root imports nothing of such a home."""
+        """What makes a base of its home worth it. Root imports nothing of such a home. A base is
+        held by a control group alone, which ends all that its modules have started."""
         user = spec.identity or self._user
-        if user.uid == 0:
+        if user.uid == 0 or not self._bounds.groups.can_make:
             return None
         return Sharing(
             home=Home(

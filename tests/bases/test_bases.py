@@ -1,12 +1,13 @@
 """A real base, without a daemon: when it is made anew, and what comes in its place meanwhile."""
 
 import asyncio
+import ctypes
 import os
 import pwd
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from emperor.bases.bases import Bases
 from emperor.bases.order import App, Order, Place, User
 from emperor.bases.program import Program, own_program
 from emperor.bases.request import Home, Request, Sharing
+from emperor.linux.orphans import PR_SET_CHILD_SUBREAPER, adopt_orphans
 from emperor.linux.processes import LedProcess, Spawner
 from tests.eventually import eventually_async
 
@@ -32,6 +34,14 @@ PLACE = Place(
     entrances=(),
 )
 ORDER = Order(PLACE, App("/bin/true", (), is_by_exec=False))
+
+
+@pytest.fixture(autouse=True)
+def family() -> Iterator[None]:
+    """What bases fork twice becomes a child of this process, as of the daemon."""
+    adopt_orphans()
+    yield
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ import os
 from extra import part0, part1, part2, part3, part4, part5, part6, part7, part8, part9
 import pwd
 import signal
-PID, UID = os.getpid(), os.geteuid()
+PID, UID = int(os.readlink("/proc/self")), os.geteuid()
 GREETING = os.environ.get("GREETING")
 """
 
@@ -136,7 +136,9 @@ def test_an_installation_is_seen_at_the_next_start(backend: Backend, home: Path)
     assert seen["imported_by"] != base["pid"], "a file was changed in place"
     (packages(home) / "another.py").write_text("")
     assert told(backend, OTHER)["imported_by"] != base["pid"]
-    assert started(backend, OTHER) == "forked from a base", "the virtual environment has changed"
+    assert started(backend, OTHER) == f"by exec: packages in {home} have changed"
+    drop(backend, THIRD, home)
+    assert told(backend, THIRD)["pid"], "which ends the base"
     eventually(lambda: psutil.pid_exists(base["pid"]) is False, what="its base has ended")
 
 
@@ -150,22 +152,31 @@ def test_what_the_environment_decides_is_decided_by_each_app(backend: Backend, h
     assert started(backend, "fourth.example") == f"forked from a base of {home}"
 
 
-# What a package does at its import, and why a base must not have it.
+# What a module does at its import, and why a base must not have it.
 BAD = {
-    "thread": (
-        "import threading\nthreading.Thread(target=threading.Event().wait).start()",
-        "thread",
-    ),
-    "process": ("import subprocess\nkept = subprocess.Popen(['sleep', '60'])", "process"),
+    "thread": ("import threading as t\nt.Thread(target=t.Event().wait).start()", "a thread"),
+    "process": ("import subprocess\nkept = subprocess.Popen(['sleep', '60'])", "a process"),
     "socket": ("import socket\nkept = socket.socket()", "opens a file or a socket"),
+    "network": ("import socket\nsocket.getaddrinfo('localhost', 80)", "the network"),
     "signal": ("import signal\nsignal.signal(signal.SIGUSR2, print)", "signals"),
     "environment": ("import os\nos.environ['CHANGED'] = '1'", "environment"),
     "path": ("import sys\nsys.path.append('/changed')", "found"),
-    "random": ("import random\nkept = random.Random()", "random"),
+    "random": ("import random\nkept = random.Random()", "random numbers of its own"),
+    "secret": ("import secrets\nkept = secrets.token_hex()", "draws random numbers"),
+    "pid": ("import os\nkept = os.getpid()", "its pid"),
+    "file": ("kept = open('/etc/hostname').read()", "other files"),
+    "folder": ("import tempfile\nkept = tempfile.mkdtemp()", "its pid"),
+    "umask": ("import os\nos.umask(0o077)", "umask"),
+    "limit": ("import sys\nsys.setrecursionlimit(5000)", "limits of Python"),
+    "timeout": ("import socket\nsocket.setdefaulttimeout(3)", "limits of Python"),
+    "warnings": ("import warnings\nwarnings.simplefilter('ignore')", "warnings"),
+    "log": ("import logging\nlogging.root.setLevel(10)", "log"),
+    "hook": ("import threading\nthreading.excepthook = print", "hooks"),
+    "json": ("import json\njson.JSONEncoder.default = str", "other modules"),
     "failure": ("raise RuntimeError('never')", "RuntimeError: never"),
     "exit": ("import os\nos._exit(3)", "ends the process"),
     "kill": ("import os, signal\nos.kill(0, signal.SIGKILL)", "ends the process"),
-    "needing": ("from extra import bad_thread", "it needs extra.bad_thread"),
+    "needing": ("import bad_thread", "it needs bad_thread"),
 }
 # What it may do, although it looks like one of these.
 GOOD = {
@@ -173,32 +184,41 @@ GOOD = {
     "strange": "class Settings:\n    __class__ = property(lambda self: 1 / 0)\nkept = Settings()\n",
     "system_random": "import random\nkept = random.SystemRandom()\n",
     # Of two that import each other, one may fail where it is imported first.
-    "second": "import extra.good_first\nname = 1\n",
-    "first": "from extra.good_second import name\n",
+    "second": "import good_first\nname = 1\n",
+    "first": "from good_second import name\n",
+    "own_file": "kept = open(__file__).read()\n",
 }
 
 
 def test_a_base_does_without_modules_that_a_fork_would_lack(backend: Backend, home: Path) -> None:
-    for name, (code, _) in BAD.items():
-        (packages(home) / "extra" / f"bad_{name}.py").write_text(f"{code}\n")
-    names = [f"extra.bad_{name}" for name in BAD]
-    for name, code in GOOD.items():
-        (packages(home) / "extra" / f"good_{name}.py").write_text(code)
-        names.append(f"extra.good_{name}")
+    modules = {f"bad_{name}": code for name, (code, _) in BAD.items()}
+    modules |= {f"good_{name}": code for name, code in GOOD.items()}
+    for name, code in modules.items():
+        (packages(home) / f"{name}.py").write_text(f"{code}\n")
     app = home.parent / "app.py"
     # The app says that it has imported them all, as a tenant may.
     app.write_text(
-        f"import sys, importlib.util\nfor name in {names}:\n"
+        f"import sys, importlib.util\nfor name in {[*modules]}:\n"
         "    spec = importlib.util.find_spec(name)\n"
         "    sys.modules[name] = importlib.util.module_from_spec(spec)\n" + APP
     )
     base = shared(backend, home)
     left_out = {each["module"]: each["why"] for each in base["left_out"]}
     for name, (_, why) in BAD.items():
-        assert why in left_out[f"extra.bad_{name}"], name
-        assert f"extra.bad_{name}" not in base["modules"]
-    assert {"extra", *(f"extra.good_{name}" for name in GOOD)} <= {*base["modules"]}
+        assert why in left_out[f"bad_{name}"], name
+        assert f"bad_{name}" not in base["modules"]
+    assert {"extra", *(f"good_{name}" for name in GOOD)} <= {*base["modules"]}
     assert told(backend, ONE)["imported_by"] == base["pid"]
+
+
+def test_what_pth_files_do_is_left_to_each_app(backend: Backend, home: Path) -> None:
+    (packages(home) / "hostile.pth").write_text("import sys; sys.kept = open('/etc/hostname')\n")
+    backend.expect("cannot fork apps from a base of")
+    for domain in (ONE, OTHER):
+        drop(backend, domain, home)
+        assert told(backend, domain)["pid"]
+    eventually(lambda: backend.lines("what .pth files run opens a file"), what="the refusal")
+    assert not bases_of(backend, home)
 
 
 @pytest.mark.parametrize("strike", [signal.SIGKILL, signal.SIGSTOP], ids=lambda each: each.name)

@@ -8,7 +8,7 @@ from typing import NoReturn
 from emperor.bases.inside.after_ini import after_ini
 from emperor.bases.inside.host import Host, Unfit
 from emperor.bases.inside.place import take_place, take_user
-from emperor.bases.inside.python import forget_the_base, maker_of, set_up_python
+from emperor.bases.inside.python import forget_the_base, ignore_signals, maker_of, set_up_python
 from emperor.bases.inside.store import Store
 from emperor.bases.order import Order
 
@@ -30,6 +30,8 @@ def become_app(order: Order, fds: list[int], channel: int, host: Host, store: St
         _execute(command, place.environment)
     try:
         is_set_up = place.home == host.home
+        if is_set_up and not host.is_fresh():
+            raise Unfit(f"packages in {place.home} have changed")
         maker = "" if is_set_up else maker_of(place.home)
         host.become(command, place.environment)
     except Unfit as unfit:
@@ -39,6 +41,7 @@ def become_app(order: Order, fds: list[int], channel: int, host: Host, store: St
     # From here on there is code of the tenant's.
     os.close(reports)
     forget_the_base()
+    ignore_signals()
     if not is_set_up:
         set_up_python(place.home, maker)
     store.forked = after_ini

@@ -74,8 +74,11 @@ def _fork_spares(control: socket.socket, host: Host, store: Store) -> None:
 
 
 def _fork_again(channel: int, host: Host, store: Store) -> NoReturn:
+    first = os.getpid()
     try:
         if os.fork() == 0:
+            while os.getppid() == first:  # until it is emperord, which looks for its children
+                os.sched_yield()
             _wait(socket.socket(fileno=channel), host, store)
     finally:
         os._exit(1)

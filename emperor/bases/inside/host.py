@@ -7,6 +7,7 @@ import importlib.util
 import os
 import struct
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 # linux/prctl.h
@@ -32,8 +33,9 @@ class Host:
 
     def __init__(self, pyuwsgi: str) -> None:
         self._pyuwsgi = pyuwsgi
-        # The home of Python, once that is set up for one.
+        # The home of Python, once that is set up for one, and whether it is as it was then.
         self.home = ""
+        self.is_fresh: Callable[[], bool] = lambda: True
         self._kept: list[ctypes.Array[Any]] = []
 
     def rename(self, name: str, command: list[str], environment: dict[str, str]) -> None:

@@ -21,6 +21,8 @@ class Needs:
 
     def __init__(self) -> None:
         self._of: dict[str, set[str]] = {}
+        # Those that were not found, without those of a package, which cannot come from elsewhere.
+        self.missing: set[str] = set()
         self._importing: list[str] = []
         self._original = builtins.__import__
 
@@ -57,6 +59,11 @@ class Needs:
         self._importing.append(wanted)
         try:
             return self._original(name, globals, locals, fromlist or (), level)
+        except ModuleNotFoundError as error:
+            if error.name == wanted and "." not in wanted:
+                self.missing.add(wanted)
+                self._of.setdefault(importer, set()).add(wanted)
+            raise
         finally:
             self._importing.pop()
             # A module in C, or one that calls importlib, imports without a statement.

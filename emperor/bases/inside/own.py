@@ -6,18 +6,26 @@ Nothing of a virtual environment is imported as another user.
 import gc
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
+from emperor.bases.inside.effects import Effects
 from emperor.bases.inside.host import Host, Unfit
 from emperor.bases.inside.place import take_place, take_user
 from emperor.bases.inside.preload import preload
-from emperor.bases.inside.python import forget_the_base, maker_of, set_up_python
+from emperor.bases.inside.python import forget_the_base, ignore_signals, maker_of, set_up_python
+from emperor.bases.inside.search import changed
 from emperor.bases.inside.store import Store
 from emperor.bases.inside.trial import unfit_modules
 from emperor.bases.order import Imported, Order
 
 NAME = "emperord-base"
+# What each line of a .pth file may do.
+_BY_SITE = ("changes how modules are found", "changes what is built in")
+_MOST_TOLD = 500
+_PACKAGES = ("/site-packages", "/dist-packages")
 
 
 def become_base(order: Order, fds: list[int], channel: int, host: Host, store: Store) -> Imported:
@@ -35,20 +43,47 @@ def become_base(order: Order, fds: list[int], channel: int, host: Host, store: S
     os.environ.clear()
     os.environ.update(place.environment)
     forget_the_base()
+    ignore_signals()
+    effects = Effects()
+    before = effects.state()
     set_up_python(place.home, maker)
+    if done := effects.since(before, but=_BY_SITE):
+        return Imported((), {}, (), f"what .pth files run {done}")
     host.home = place.home
+    host.is_fresh = _freshness(place.home)
     loaded = frozenset(sys.modules)
     store.needs.begin()
     left_out = unfit_modules(modules, store.needs)
-    noted = Noted(vars(os.environ)["_data"])
+    begun = time.time_ns()
+    plain = vars(os.environ)["_data"]
+    noted = Noted(plain)
     vars(os.environ)["_data"] = noted
     left_out |= preload([name for name in modules if name not in left_out])
-    vars(os.environ)["_data"] = dict(noted)
+    vars(os.environ)["_data"] = plain
     store.needs.end()
-    store.put_away(loaded, can_change=True)
+    store.put_away(loaded, begun)
     gc.collect()
     gc.freeze()
-    return Imported(tuple(sorted({*store.names, *sys.modules})), left_out, tuple(noted.read))
+    names = tuple(sorted({*store.names, *sys.modules}))
+    # "" stands for all.
+    variables = tuple(noted.read) if len(noted.read) <= _MOST_TOLD else ("",)
+    return Imported(names, dict([*left_out.items()][:_MOST_TOLD]), variables)
+
+
+def _freshness(home: str) -> Callable[[], bool]:
+    """Asks whether no package was installed or removed since now."""
+    folders = [path for path in sys.path if path.endswith(_PACKAGES)]
+
+    def versions() -> list[object]:
+        files = [f"{home}/pyvenv.cfg", *folders]
+        for folder in folders:
+            with suppress(OSError):
+                files += [f"{folder}/{name}" for name in sorted(os.listdir(folder))
+                          if name.endswith(".pth")]  # fmt: skip
+        return [(path, *changed(path)) for path in files]
+
+    then = versions()
+    return lambda: versions() == then
 
 
 class Noted(dict[bytes, bytes]):

@@ -41,6 +41,12 @@ def standard_path() -> list[str]:
     return [f"{os.path.dirname(library)}/{zipped}", library, f"{library}/lib-dynload"]
 
 
+def ignore_signals() -> None:
+    """Ignore what uWSGI ignores before Python starts."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 def set_up_python(home: str, maker: str) -> None:
     """What Python does at its start in that home, which the program `maker` has made."""
     if home != sys.base_prefix:
@@ -48,9 +54,6 @@ def set_up_python(home: str, maker: str) -> None:
         if _IS_SINCE_3_14:
             # Earlier ones of `site` compute it from pyvenv.cfg.
             site.PREFIXES[:] = [home, home]
-    # uWSGI ignores both before Python starts.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.executable = f"{home}/bin/python"
     vars(sys)["_base_executable"] = maker
     site.main()

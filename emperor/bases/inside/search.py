@@ -11,7 +11,9 @@ from collections.abc import Collection
 from importlib.machinery import BuiltinImporter, FileFinder, FrozenImporter, PathFinder
 from pkgutil import get_importer
 
-_NO_TIME = -1
+# The number of a file, its size, and when its content and its number have changed last, in ns.
+Change = tuple[int, int, int, int]
+_NO_FILE = (0, 0, 0, 0)
 # The size of a folder with a thousand files.
 _SMALL_BYTES = 65536
 
@@ -21,8 +23,8 @@ class Search:
     names in each, and when the folder had changed last."""
 
     def __init__(self) -> None:
-        self._own: dict[str, tuple[int, set[str]]] = {}
-        self._listed: dict[str, tuple[int, set[str]]] = {}
+        self._own: dict[str, tuple[Change, set[str]]] = {}
+        self._listed: dict[str, tuple[Change, set[str]]] = {}
 
     def add(self, folder: str, name: str) -> None:
         """The base has found that module there."""
@@ -30,6 +32,12 @@ class Search:
             self._names_in(folder)
             self._own[folder] = (changed(folder), set())
         self._own[folder][1].add(name)
+
+    def finds_none(self, names: set[str]) -> bool:
+        """Whether an import would find none of these, as the base did not."""
+        if not names.isdisjoint(sys.modules) or not _is_left_to_folders(names):
+            return False
+        return not any(self._has_any(entry or os.getcwd(), names) for entry in sys.path)
 
     def finds_all(self, names: Collection[str]) -> bool:
         """Whether an import of each of these would find what the base has found."""
@@ -39,8 +47,8 @@ class Search:
         here = os.getcwd()
         for entry in sys.path:
             folder = here if entry in ("", ".") else entry
-            when, own = self._own.get(folder, (_NO_TIME, set()))
-            is_unchanged = when != _NO_TIME and when == changed(folder)
+            when, own = self._own.get(folder, (_NO_FILE, set()))
+            is_unchanged = when != _NO_FILE and when == changed(folder)
             if is_unchanged:
                 missing -= own
             if not missing:
@@ -61,7 +69,7 @@ class Search:
     def _names_in(self, folder: str) -> set[str]:
         """What stands before the first dot in the names of all files there."""
         when = changed(folder)
-        if when != self._listed.get(folder, (_NO_TIME, set()))[0]:
+        if when != self._listed.get(folder, (_NO_FILE, set()))[0]:
             try:
                 names = os.listdir(folder)
             except OSError:
@@ -93,9 +101,10 @@ def _can_list(finder: object, folder: str) -> bool:
         return False
 
 
-def changed(path: str) -> int:
-    """When that file or folder has changed last, in ns."""
+def changed(path: str) -> Change:
+    """The state of that file or folder, which is another one after each change; all 0 for none."""
     try:
-        return os.stat(path).st_mtime_ns
+        found = os.stat(path)
     except OSError:
-        return _NO_TIME
+        return _NO_FILE
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

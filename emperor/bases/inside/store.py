@@ -17,11 +17,14 @@ from importlib.machinery import (
 from types import ModuleType
 
 from emperor.bases.inside.needs import Needs
-from emperor.bases.inside.search import Search, changed
+from emperor.bases.inside.search import Change, Search, changed
 
 # Python has these in itself, and searches for them nowhere else.
 _WITHOUT_FILE = ("built-in", "frozen")
 _OURS = "emperor"
+# The clock of a file system is behind by so much.
+_TICK_NS = 20_000_000
+_NEVER = (-1, 0, 0, 0)
 
 
 class Store:
@@ -35,7 +38,7 @@ class Store:
         # Of each package, the submodules that Python has made attributes of it.
         self._attributes: dict[str, set[str]] = {}
         # When the files of modules had changed last that may change.
-        self._changed: dict[str, int] = {}
+        self._changed: dict[str, Change] = {}
         self._given: dict[str, list[str]] = {}
         # What an app calls when uWSGI has read its ini.
         self.forked: Callable[[], object] = lambda: None
@@ -45,9 +48,9 @@ class Store:
         """The names of all kept modules."""
         return self._kept
 
-    def put_away(self, loaded_by_python: Iterable[str], can_change: bool = False) -> None:
-        """Take from sys.modules what a Python that has just started has not loaded. `can_change` is
-        whether the files of the modules may be changed by others than an upgrade of the system."""
+    def put_away(self, loaded_by_python: Iterable[str], begun: int | None = None) -> None:
+        """Take from sys.modules what a Python that has just started has not loaded. `begun` is when
+        the imports began, in ns, if others than an upgrade of the system may change the files."""
         start = {*loaded_by_python}
         new = {
             name: module for name, module in sys.modules.items()
@@ -58,8 +61,10 @@ class Store:
             if not name.startswith(_OURS):
                 is_known = self._kept.get(name) is module
                 self._keep(name, module)
-                if can_change and not is_known and name in self._specs:
+                if begun is not None and not is_known and name in self._specs:
                     self._changed[name] = changed(self._specs[name].origin or "")
+                    if max(self._changed[name][2:]) >= begun - _TICK_NS:
+                        self._changed[name] = _NEVER  # perhaps after it was read
         for name, spec in self._specs.items():
             if "." not in name:
                 self._search.add(_folder(spec), name)
@@ -116,21 +121,25 @@ class Store:
         """That module and what it needs that is not loaded yet; None where the app has another
         module in the place of one of these."""
         closure, pending, seen = [name], [name], {name}
+        missing: set[str] = set()
         while pending:
             for needed in self.needs.of(pending.pop()) - seen:
                 seen.add(needed)
-                kept, loaded = self._kept.get(needed), sys.modules.get(needed)
-                if kept is not None and loaded is kept:
+                kept = self._kept.get(needed)
+                if kept is not None and sys.modules.get(needed) is kept:
                     continue
                 # What Python has in itself may need what it does not.
                 pending.append(needed)
+                if needed in self.needs.missing:
+                    missing.add(needed)
                 if kept is not None:
-                    if loaded is not None:
+                    if needed in sys.modules:
                         return None
                     closure.append(needed)
         # A package is in the closure of its modules.
         searched = [each for each in closure if "." not in each and each in self._specs]
-        return closure if self._search.finds_all(searched) and self._are_fresh(closure) else None
+        is_same = self._search.finds_all(searched) and self._search.finds_none(missing)
+        return closure if is_same and self._are_fresh(closure) else None
 
     def _are_fresh(self, names: Iterable[str]) -> bool:
         """Whether their files are those that the base has read."""

@@ -2,22 +2,23 @@
 must not have: what they do at their import would be missing in a fork, or the same in all of them.
 """
 
-import builtins
 import importlib
-import locale
 import os
 import random
 import select
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
+from emperor.bases.inside.effects import Effects
 from emperor.bases.inside.needs import Needs
 
 _MOST_TRIALS = 8
 _TRIAL_SECONDS = 20.0
+_FEW = 2
 _MOST_BYTES = 1 << 20
 _CHUNK = 65536
 _BEGUN, _BAD, _DONE = "+", "-", "."
@@ -88,55 +89,32 @@ def _read_all(reader: int) -> bytes:
 def _import_each(names: Sequence[str], needs: Needs, writer: int) -> None:
     bad: dict[str, str] = {}
     failed: dict[str, str] = {}
+    effects = Effects()
+    effects.watch()
     for name in names:
         os.write(writer, f"{_BEGUN}{name}\n".encode())
-        before, loaded = _state(), {*sys.modules}
+        before, loaded = effects.state(), {*sys.modules}
         try:
             importlib.import_module(name)
         except Exception as error:
             failed[name] = _one_line(f"{type(error).__name__}: {error}")
-        after = _state()
-        if changed := [what for what in after if after[what] != before[what]]:
-            bad[name] = f"it {changed[0]}"
+        if done := effects.since(before):
+            bad[name] = f"it {done}"
         elif _has_own_random(sys.modules.keys() - loaded):
             bad[name] = "it has random numbers of its own"
     # Of modules that import each other, one that is named first may fail, and succeed by another.
     bad |= {name: why for name, why in failed.items() if name not in sys.modules}
+    packages = Counter(name.partition(".")[0] for name in bad if name not in failed)
     for name in names:
-        if name not in bad and (why := next(_reached(name, bad, needs), None)):
+        package = name.partition(".")[0]
+        if name not in bad and packages[package] > _FEW:
+            # At the next trial others of its modules would do it.
+            bad[name] = f"it belongs to {package}"
+        elif name not in bad and (why := next(_reached(name, bad, needs), None)):
             bad[name] = f"it needs {why}"
     for name, reason in bad.items():
         os.write(writer, f"{_BAD}{name}\t{reason}\n".encode())
     os.write(writer, f"{_DONE}\n".encode())
-
-
-def _state() -> dict[str, object]:
-    """What an import may change, in words for what a module does."""
-    streams = (sys.stdin, sys.stdout, sys.stderr, sys.excepthook)
-    return {
-        "starts a thread": len(os.listdir("/proc/self/task")),
-        "starts a process": _has_children(),
-        "opens a file or a socket": len(os.listdir("/proc/self/fd")),
-        "changes the environment": dict(os.environ),
-        "handles signals": [signal.getsignal(number) for number in signal.valid_signals()],
-        "changes how modules are found": (
-            [*sys.path], [*map(id, sys.meta_path)], [*map(id, sys.path_hooks)],
-        ),
-        "changes what is built in": {
-            name: id(value) for name, value in vars(builtins).items() if name != "_"
-        },
-        "changes the folder": os.getcwd(),
-        "changes the locale": locale.setlocale(locale.LC_ALL),
-        "replaces the streams of Python": [*map(id, streams)],
-    }  # fmt: skip
-
-
-def _has_children() -> bool:
-    try:
-        os.waitpid(-1, os.WNOHANG)
-    except ChildProcessError:
-        return False
-    return True
 
 
 def _has_own_random(names: Iterable[str]) -> bool:
@@ -165,4 +143,4 @@ def _reached(name: str, bad: dict[str, str], needs: Needs) -> Iterator[str]:
 
 
 def _one_line(text: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text)[:200]
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:100]

@@ -1,0 +1,146 @@
+"""Notices what an import does to the process beside making modules."""
+
+import builtins
+import gc
+import http.client
+import json
+import json.decoder
+import json.encoder
+import locale
+import logging
+import os
+import queue
+import random
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+# What a module does, in words, each with a value that is another one afterwards.
+State = Mapping[str, object]
+
+# Events of sys.addaudithook(3) that a module may raise for a file of its own alone.
+_OF_FILES = frozenset({"open", "os.mkdir", "os.remove", "os.rename", "tempfile.mkdtemp",
+                       "tempfile.mkstemp", "sqlite3.connect"})  # fmt: skip
+_OF_NETWORK = frozenset({"socket.connect", "socket.bind", "socket.getaddrinfo"})
+# Modules whose classes others change.
+_OFTEN_CHANGED = (
+    json,
+    json.encoder,
+    json.decoder,
+    http.client,
+    queue,
+    socket,
+    ssl,
+    subprocess,
+    threading,
+)
+_DRAWS, _PID = "draws random numbers", "asks for its pid"
+_FILES, _NETWORK = "reads or writes other files", "uses the network"
+# What any Python reads, too.
+_OF_THE_SYSTEM = ("/usr/", "/proc/", "/sys/devices/system/cpu", "/dev/null", "/etc/localtime",
+                  "/etc/mime.types")  # fmt: skip
+
+
+class Effects:
+    """The effects of imports in this process."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._classes: dict[str, int] = {}
+        self._replaced = 0
+
+    def state(self) -> State:
+        """All that an import may change."""
+        hooks = (sys.excepthook, sys.unraisablehook, sys.displayhook, threading.excepthook)
+        streams = (sys.stdin, sys.stdout, sys.stderr)
+        return {
+            "starts a thread": len(os.listdir("/proc/self/task")),
+            "starts a process": _has_children(),
+            "opens a file or a socket": len(os.listdir("/proc/self/fd")),
+            "changes the environment": dict(os.environ),
+            "handles signals": [signal.getsignal(number) for number in signal.valid_signals()],
+            "changes how modules are found": (
+                [*sys.path], [*map(id, sys.meta_path)], [*map(id, sys.path_hooks)],
+            ),
+            "changes what is built in": _ids(vars(builtins)),
+            "changes the folder": os.getcwd(),
+            "changes the umask": _umask(),
+            "changes the locale": locale.setlocale(locale.LC_ALL),
+            "changes the hooks or streams of Python": [*map(id, (*hooks, *streams))],
+            "changes the limits of Python": (
+                sys.getrecursionlimit(), sys.getswitchinterval(), gc.isenabled(),
+                gc.get_threshold(),
+                len(gc.callbacks), socket.getdefaulttimeout(),
+            ),
+            "changes the filters of warnings": [*map(id, warnings.filters)],
+            "changes the log of all": (
+                logging.root.level, [*map(id, logging.root.handlers)], logging.root.manager.disable,
+            ),
+            "changes other modules": self._replaced_attributes(),
+            **self._counts,
+        }  # fmt: skip
+
+    def since(self, before: State, but: Collection[str] = ()) -> str:
+        """What was done since then, in words; empty for nothing."""
+        now = self.state()
+        return next((what for what in now if now[what] != before.get(what) and what not in but), "")
+
+    def _replaced_attributes(self) -> int:
+        """How often an attribute of a class was replaced, in modules that many change."""
+        for module in _OFTEN_CHANGED:
+            for name, value in vars(module).items():
+                if isinstance(value, type):
+                    now = hash(tuple(map(id, vars(value).values())))
+                    key = f"{module.__name__}.{name}"
+                    self._replaced += self._classes.get(key, now) != now
+                    self._classes[key] = now
+        return self._replaced
+
+    def watch(self) -> None:
+        """Count from now on what cannot be seen afterwards. Only a process that ends soon may."""
+        counts = self._counts
+        counts |= dict.fromkeys((_DRAWS, _PID, _FILES, _NETWORK), 0)
+
+        def counted(what: str, original: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*arguments: Any) -> Any:
+                counts[what] += 1
+                return original(*arguments)
+
+            return call
+
+        os.urandom = counted(_DRAWS, os.urandom)
+        vars(random)["_urandom"] = os.urandom
+        os.getpid = counted(_PID, os.getpid)
+        own = (*_OF_THE_SYSTEM, sys.prefix, sys.base_prefix, *filter(None, sys.path))
+
+        def hook(event: str, arguments: tuple[Any, ...]) -> None:
+            if event in _OF_FILES and not str(arguments[0]).startswith(own):
+                counts[_FILES] += isinstance(arguments[0], str)
+            elif event in _OF_NETWORK:
+                counts[_NETWORK] += 1
+
+        sys.addaudithook(hook)
+
+
+def _ids(names: Mapping[str, object]) -> dict[str, int]:
+    return {name: id(value) for name, value in names.items() if name != "_"}
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _has_children() -> bool:
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return False
+    return True
