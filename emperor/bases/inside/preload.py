@@ -1,6 +1,5 @@
 """Imports the modules of a base."""
 
-import importlib
 import sys
 from collections.abc import Iterable
 
@@ -17,7 +16,7 @@ def preload(names: Iterable[str]) -> dict[str, str]:
     vars(sys)["modules"][_LINE_EDITOR] = None  # an import fails
     for name in names:
         try:
-            importlib.import_module(name)
+            __import__(name)  # which `Needs` notes
         except Exception as error:
             left_out[name] = f"{type(error).__name__}: {error}"
     # Of modules that import each other, one that is named first may fail, and succeed by another.

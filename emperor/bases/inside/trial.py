@@ -2,7 +2,6 @@
 must not have: what they do at their import would be missing in a fork, or the same in all of them.
 """
 
-import importlib
 import os
 import random
 import select
@@ -95,7 +94,7 @@ def _import_each(names: Sequence[str], needs: Needs, writer: int) -> None:
         os.write(writer, f"{_BEGUN}{name}\n".encode())
         before, loaded = effects.state(), {*sys.modules}
         try:
-            importlib.import_module(name)
+            __import__(name)  # which `Needs` notes
         except Exception as error:
             failed[name] = _one_line(f"{type(error).__name__}: {error}")
         if done := effects.since(before):
