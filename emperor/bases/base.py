@@ -18,6 +18,8 @@ import sys
 
 # Behind the socket of the base, and above all that an app has.
 _FIRST_FREE, _ABOVE_THOSE_OF_APPS = 4, 256
+# An import needs some itself.
+_LEFT_FREE = 32
 
 
 def main() -> None:
@@ -39,14 +41,12 @@ def _import_ctypes() -> None:
     """libffi (3.5 of Debian forky) opens its own file at that import, and maps callbacks from it in
     all forks, by that number. So the number is one that no app has for another descriptor, and
     above those that a fork closes."""
-    try:
-        for number in range(_FIRST_FREE, _ABOVE_THOSE_OF_APPS):
-            posix.dup2(0, number, False)
-    except OSError:  # the limit on open files is lower
-        pass
+    above = min(_ABOVE_THOSE_OF_APPS, posix.sysconf("SC_OPEN_MAX") - _LEFT_FREE)
+    for number in range(_FIRST_FREE, above):
+        posix.dup2(0, number, False)
     import ctypes  # noqa: F401, PLC0415
 
-    posix.closerange(_FIRST_FREE, _ABOVE_THOSE_OF_APPS)
+    posix.closerange(_FIRST_FREE, above)
 
 
 if __name__ == "__main__":

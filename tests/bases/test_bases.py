@@ -42,6 +42,11 @@ def family() -> Iterator[None]:
     adopt_orphans()
     yield
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+    children = psutil.Process().children()
+    for child in children:
+        if child.name() in ("emperord-base", "true"):
+            child.kill()
+            child.wait()
 
 
 @pytest.fixture

@@ -198,3 +198,32 @@ def test_a_folder_taken_from_the_path_is_not_searched(tmp_path: Path) -> None:
         """,
         tmp_path,
     )
+
+
+def test_what_the_base_did_not_find_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "msvcrt.py").write_text("")
+    run(
+        """
+        sys.path.insert(0, ".")
+        try:
+            import subprocess  # which takes this for Windows now
+        except ModuleNotFoundError as error:
+            sys.exit(0 if error.name == "_winapi" else 1)
+        sys.exit(1)
+        """,
+        tmp_path,
+    )
+
+
+def test_a_module_that_the_app_has_blocked_stays_blocked(tmp_path: Path) -> None:
+    run(
+        """
+        sys.modules["calendar"] = None
+        try:
+            import http.cookiejar
+        except ModuleNotFoundError as error:
+            sys.exit(0 if error.name == "calendar" else 1)
+        sys.exit(1)
+        """,
+        tmp_path,
+    )

@@ -147,6 +147,9 @@ def test_what_the_environment_decides_is_decided_by_each_app(backend: Backend, h
     drop(backend, THIRD, home, "env = GREETING=hello")
     assert told(backend, THIRD)["greeting"] == "hello"
     assert started(backend, THIRD) == "forked from a base"
+    drop(backend, "unset.example", home, "unenv = GREETING")
+    assert told(backend, "unset.example")["greeting"] is None
+    assert started(backend, "unset.example") == "forked from a base"
     drop(backend, "fourth.example", home, "env = UNREAD=hello")
     assert told(backend, "fourth.example")["greeting"] is None
     assert started(backend, "fourth.example") == f"forked from a base of {home}"
