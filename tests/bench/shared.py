@@ -66,8 +66,8 @@ class Crowd:
 
     def sleep(self) -> None:
         """Put all to sleep."""
-        for domain in self.domains:
-            self.ours.park(domain)
+        with ThreadPoolExecutor(len(self.domains)) as operators:
+            list(operators.map(self.ours.park, self.domains))
 
     def memory(self) -> int:
         """The proportional set size of all apps and bases, in bytes."""
