@@ -106,7 +106,8 @@ def take_away(group: Path) -> None:
     """Move all processes out of a group, and remove it with all groups in it."""
     for file in group.rglob("cgroup.procs"):
         for pid in file.read_text().split():
-            (group.parents[1] / "cgroup.procs").write_text(pid)
+            with suppress(ProcessLookupError):  # it has ended by itself
+                (group.parents[1] / "cgroup.procs").write_text(pid)
     for at, _, _ in os.walk(group, topdown=False):
         os.rmdir(at)
 
