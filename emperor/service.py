@@ -23,9 +23,10 @@ from emperor.linux.limits import descriptors, somaxconn
 from emperor.linux.listeners import UnixListeners
 from emperor.linux.lock import Note
 from emperor.linux.log_bound import LogBound
-from emperor.linux.maintenance_note import maintenance_file, named_state_dir, state_dir
+from emperor.linux.maintenance_note import maintenance_file
 from emperor.linux.orphans import Reaper
 from emperor.linux.queues import measured_queue
+from emperor.linux.state_dir import named_state_dir, state_dir
 from emperor.linux.watch import Changes, FolderWatch
 from emperor.model.daemon_record import Outdated, outdated
 from emperor.model.duration import format_duration

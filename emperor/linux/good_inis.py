@@ -1,6 +1,6 @@
 """The file that keeps the last good version of each ini over a stop of the daemon and a reboot.
 
-It is in the folder for what outlasts the daemon (linux/maintenance_note), which only root can
+It is in the folder for what outlasts the daemon (linux/state_dir), which only root can
 write, and only root can read it: an ini may hold a password.
 """
 

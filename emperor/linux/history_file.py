@@ -1,6 +1,6 @@
 """The file that keeps the history: SQLite in WAL mode, so that a crash costs a moment and no more.
 
-It is in the folder for what outlasts the daemon (linux/maintenance_note). Only root can read it: it
+It is in the folder for what outlasts the daemon (linux/state_dir). Only root can read it: it
 has the addresses of visitors. All of this runs in one thread (linux/history_thread).
 """
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from emperor.linux.kept_file import read_kept, replace_kept
+from emperor.linux.state_dir import state_dir
 from emperor.model.domain import is_domain
 
 log = logging.getLogger("emperord.maintenance_note")
@@ -39,18 +40,6 @@ class MaintenanceFile:
             self._path.unlink(missing_ok=True)
         if self._earlier:
             self._earlier.unlink(missing_ok=True)
-
-
-def named_state_dir(environ: Mapping[str, str]) -> Path | None:
-    """The folder that systemd keeps for the daemon (StateDirectory=), if it does."""
-    named = environ.get("STATE_DIRECTORY", "").split(":")[0]
-    return Path(named) if named.startswith("/") else None
-
-
-def state_dir(environ: Mapping[str, str], run_dir: Path) -> Path:
-    """The folder for what outlasts the daemon and is small: what systemd names, or else run-dir,
-    which is in memory."""
-    return named_state_dir(environ) or run_dir
 
 
 def maintenance_file(environ: Mapping[str, str], run_dir: Path) -> MaintenanceFile:

@@ -15,8 +15,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from emperor.linux.maintenance_note import named_state_dir
 from emperor.linux.read_ahead import ReadAhead
+from emperor.linux.state_dir import named_state_dir
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec
 
