@@ -16,7 +16,7 @@ which runs code of the administrator's or of a tenant's: that belongs into the a
 import posix
 import sys
 
-# Behind the socket of the base, and above all that an app has.
+# The descriptors of apps are below the second number.
 _FIRST_FREE, _ABOVE_THOSE_OF_APPS = 4, 256
 # An import needs some itself.
 _LEFT_FREE = 32
@@ -38,9 +38,8 @@ def main() -> None:
 
 
 def _import_ctypes() -> None:
-    """libffi (3.5 of Debian forky) opens its own file at that import, and maps callbacks from it in
-    all forks, by that number. So the number is one that no app has for another descriptor, and
-    above those that a fork closes."""
+    """libffi (3.5 of Debian forky) opens its own file at that import. It maps callbacks from that
+    descriptor in all forks. So its number must be one that a fork neither uses nor closes."""
     above = min(_ABOVE_THOSE_OF_APPS, posix.sysconf("SC_OPEN_MAX") - _LEFT_FREE)
     for number in range(_FIRST_FREE, above):
         posix.dup2(0, number, False)

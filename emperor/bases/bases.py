@@ -1,7 +1,7 @@
-"""The bases of a daemon: one that holds the standard library, for all apps, and beneath it one for
-each virtual environment that several apps of one user have in common.
+"""The bases of a daemon. One holds the standard library and is for all apps. Beneath it is one
+for each virtual environment that several apps of one user have in common.
 
-An app is forked from the deepest one that fits it.
+An app is forked from the deepest base that fits it.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from emperor.bases.base_process import BaseState, OnExit
+from emperor.bases.base_process import BaseProcess, BaseState, OnExit
 from emperor.bases.home_base import HomeBase
 from emperor.bases.order import message
 from emperor.bases.program import Program
@@ -44,7 +44,7 @@ _DYING_SECONDS = 5.0
 # Homes of which the apps are remembered.
 _MOST_HOMES = 10_000
 
-# The modules that an app had imported when it was started last, of those that a base may have.
+# The modules that an app had imported when it started last, except those that are its own.
 ModulesOf = Callable[[str], Sequence[str]]
 
 
@@ -91,7 +91,7 @@ class Bases:
 
     def start(self, request: Request) -> Forked | None:
         """The app of that request; None where no base can fork it."""
-        root = self._root.fresh() if self._root is not None else None
+        root = self._fresh_root()
         if self._of_homes and self._is_memory_short():
             self._end_all()
         if request.sharing is not None and self._root is not None:
@@ -110,6 +110,9 @@ class Bases:
             return Forked(process, "") if process else None
         except UnicodeEncodeError:  # a path that is no UTF-8
             return None
+
+    def _fresh_root(self) -> BaseProcess | None:
+        return self._root.fresh() if self._root is not None else None
 
     def _start_at_home(self, request: Request) -> LedProcess | None:
         sharing = request.sharing
@@ -161,14 +164,14 @@ class Bases:
             self._look = self._loop.call_later(_UNUSED_SECONDS, self._end_unused)
 
     def _make_room(self, home: Home) -> None:
-        """End the one that was unused for longest, of this user's or of all, if there are many."""
+        """End a base if there are too many: the user's, or any, that was unused for longest."""
         own = [each for each in self._of_homes if each.user == home.user]
         if len(own) >= _MOST_OF_ONE or len(self._of_homes) >= _MOST_BASES:
             among = own if len(own) >= _MOST_OF_ONE else [*self._of_homes]
             self._end(min(among, key=lambda each: self._of_homes[each].last_used))
 
     def _become(self, order: bytes, fds: Sequence[int], on_exit: OnExit) -> LedProcess | None:
-        root = self._root.fresh() if self._root is not None else None
+        root = self._fresh_root()
         return root.start(order, fds, on_exit, lambda _: None) if root is not None else None
 
     def _ended(self, base: HomeBase) -> None:
@@ -198,7 +201,7 @@ class Bases:
             self._look = self._loop.call_at(oldest + _UNUSED_SECONDS, self._end_unused)
 
     def states(self) -> tuple[BaseState, ...]:
-        """All that can fork."""
+        """The bases that can fork."""
         root = self._root.state if self._root is not None else None
         homes = (base.state(self._python) for base in self._of_homes.values())
         return tuple(state for state in (root, *homes) if state is not None)

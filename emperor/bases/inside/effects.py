@@ -56,7 +56,7 @@ class Effects:
         self._replaced = 0
 
     def state(self) -> State:
-        """All that an import may change."""
+        """What an import may change, and the present value of each."""
         hooks = (sys.excepthook, sys.unraisablehook, sys.displayhook, threading.excepthook)
         streams = (sys.stdin, sys.stdout, sys.stderr)
         return {
@@ -68,15 +68,16 @@ class Effects:
             "changes how modules are found": (
                 [*sys.path], [*map(id, sys.meta_path)], [*map(id, sys.path_hooks)],
             ),
-            "changes what is built in": _ids(vars(builtins)),
+            "changes what is built in": {
+                name: id(value) for name, value in vars(builtins).items() if name != "_"
+            },
             "changes the folder": os.getcwd(),
             "changes the umask": _umask(),
             "changes the locale": locale.setlocale(locale.LC_ALL),
             "changes the hooks or streams of Python": [*map(id, (*hooks, *streams))],
             "changes the limits of Python": (
-                sys.getrecursionlimit(), sys.getswitchinterval(), gc.isenabled(),
-                gc.get_threshold(),
-                len(gc.callbacks), socket.getdefaulttimeout(),
+                sys.getrecursionlimit(), sys.getswitchinterval(), socket.getdefaulttimeout(),
+                gc.isenabled(), gc.get_threshold(), len(gc.callbacks),
             ),
             "changes the filters of warnings": [*map(id, warnings.filters)],
             "changes the log of all": (
@@ -126,10 +127,6 @@ class Effects:
                 counts[_NETWORK] += 1
 
         sys.addaudithook(hook)
-
-
-def _ids(names: Mapping[str, object]) -> dict[str, int]:
-    return {name: id(value) for name, value in names.items() if name != "_"}
 
 
 def _umask() -> int:

@@ -5,14 +5,13 @@ import ctypes
 import gc
 import os
 import socket
-import sys
 from contextlib import suppress
 from typing import NoReturn
 
 from emperor.bases.inside.app import become_app
 from emperor.bases.inside.host import Host
 from emperor.bases.inside.needs import Needs
-from emperor.bases.inside.own import NAME, become_base
+from emperor.bases.inside.own import NAME, become_base, title
 from emperor.bases.inside.place import received
 from emperor.bases.inside.preload import preload
 from emperor.bases.inside.python import restore_python
@@ -25,8 +24,8 @@ _ROOM_FOR_FDS = socket.CMSG_SPACE(64 * array.array("i").itemsize)
 
 
 def run(loaded_by_python: frozenset[str], needs: Needs) -> NoReturn:
-    """Be a base, whose orders come from a socket. `loaded_by_python` are the
-    modules that any Python has loaded at its start; `needs` has noted all imports since then."""
+    """Be a base, whose orders come from a socket. `loaded_by_python` are the modules that any
+    Python has loaded at its start; `needs` has noted all imports since then."""
     gc.disable()
     control = socket.socket(fileno=CONTROL_FD)
     if not (data := control.recv(_MESSAGE_BYTES)):
@@ -39,19 +38,19 @@ def run(loaded_by_python: frozenset[str], needs: Needs) -> NoReturn:
     with suppress(OSError):
         ctypes.CDLL("librrd.so")
     host = Host(wanted.pyuwsgi)
-    host.rename(NAME, [f"{NAME}: Python {sys.version_info[0]}.{sys.version_info[1]}"], {})
+    host.rename(NAME, [title()], {})
     restore_python()
     left_out = preload(wanted.modules)
     needs.end()
     store = Store(needs)
     store.put_away(loaded_by_python)
-    gc.collect()
-    gc.freeze()
-    _serve(control, Imported(tuple(sorted({*store.names, *sys.modules})), left_out), host, store)
+    _serve(control, Imported(store.names, left_out), host, store)
 
 
 def _serve(control: socket.socket, imported: Imported, host: Host, store: Store) -> NoReturn:
     control.set_inheritable(False)
+    gc.collect()
+    gc.freeze()
     with suppress(OSError):  # emperord has ended
         control.send(message(imported))
         _fork_spares(control, host, store)

@@ -33,7 +33,7 @@ class Host:
 
     def __init__(self, pyuwsgi: str) -> None:
         self._pyuwsgi = pyuwsgi
-        # The home of Python, once that is set up for one, and whether it is as it was then.
+        # The home that Python is set up for, if any, and whether its packages are unchanged.
         self.home = ""
         self.is_fresh: Callable[[], bool] = lambda: True
         self._kept: list[ctypes.Array[Any]] = []

@@ -3,7 +3,6 @@
 Nothing of a virtual environment is imported as another user.
 """
 
-import gc
 import os
 import sys
 import time
@@ -28,13 +27,17 @@ _MOST_TOLD = 500
 _PACKAGES = ("/site-packages", "/dist-packages")
 
 
+def title() -> str:
+    """What ps(1) shows of any base."""
+    return f"{NAME}: Python {sys.version_info[0]}.{sys.version_info[1]}"
+
+
 def become_base(order: Order, fds: list[int], channel: int, host: Host, store: Store) -> Imported:
     """Take the place, and import. The rest is that of any base."""
     place, modules = order.place, order.modules
     channel, groups = take_place(place, fds, channel)
     os.close(channel)
-    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    host.rename(NAME, [f"{NAME}: Python {version} of {place.home}"], place.environment)
+    host.rename(NAME, [f"{title()} of {place.home}"], place.environment)
     take_user(place.user, groups, place.no_new_privs)
     try:
         maker = maker_of(place.home)
@@ -62,12 +65,9 @@ def become_base(order: Order, fds: list[int], channel: int, host: Host, store: S
     vars(os.environ)["_data"] = plain
     store.needs.end()
     store.put_away(loaded, begun)
-    gc.collect()
-    gc.freeze()
-    names = tuple(sorted({*store.names, *sys.modules}))
     # "" stands for all.
     variables = tuple(noted.read) if len(noted.read) <= _MOST_TOLD else ("",)
-    return Imported(names, dict([*left_out.items()][:_MOST_TOLD]), variables)
+    return Imported(store.names, dict([*left_out.items()][:_MOST_TOLD]), variables)
 
 
 def _freshness(home: str) -> Callable[[], bool]:

@@ -7,7 +7,7 @@ and remembers them until the folder changes, as FileFinder does.
 
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from importlib.machinery import BuiltinImporter, FileFinder, FrozenImporter, PathFinder
 from pkgutil import get_importer
 
@@ -35,18 +35,18 @@ class Search:
 
     def finds_none(self, names: set[str]) -> bool:
         """Whether an import would find none of these, as the base did not."""
+        if not names:
+            return True
         if not names.isdisjoint(sys.modules) or not _is_left_to_folders(names):
             return False
-        return not any(self._has_any(entry or os.getcwd(), names) for entry in sys.path)
+        return not any(self._has_any(folder, names) for folder in _folders())
 
     def finds_all(self, names: Collection[str]) -> bool:
         """Whether an import of each of these would find what the base has found."""
         if not _is_left_to_folders(names):
             return False
         missing = {*names}
-        here = os.getcwd()
-        for entry in sys.path:
-            folder = here if entry in ("", ".") else entry
+        for folder in _folders():
             when, own = self._own.get(folder, (_NO_FILE, set()))
             is_unchanged = when != _NO_FILE and when == changed(folder)
             if is_unchanged:
@@ -76,6 +76,12 @@ class Search:
                 names = []
             self._listed[folder] = (when, {name.partition(".")[0] for name in names})
         return self._listed[folder][1]
+
+
+def _folders() -> Iterator[str]:
+    """What the entries of sys.path mean."""
+    here = os.getcwd()
+    return (here if entry in ("", ".") else entry for entry in sys.path)
 
 
 def _is_left_to_folders(names: Collection[str]) -> bool:

@@ -44,9 +44,9 @@ class Store:
         self.forked: Callable[[], object] = lambda: None
 
     @property
-    def names(self) -> Iterable[str]:
-        """The names of all kept modules."""
-        return self._kept
+    def names(self) -> tuple[str, ...]:
+        """The names of all modules, kept or loaded."""
+        return tuple(sorted({*self._kept, *sys.modules}))
 
     def put_away(self, loaded_by_python: Iterable[str], begun: int | None = None) -> None:
         """Take from sys.modules what a Python that has just started has not loaded. `begun` is when
