@@ -229,6 +229,11 @@ class Daemon:
         assert isinstance(detail, dict)
         return detail
 
+    def started(self, domain: str) -> str:
+        """How the app was started."""
+        way: str = self.detail(domain)["started"]
+        return way
+
     def state(self, domain: str) -> str | None:
         """The vassal's state, None when there is no such vassal."""
         vassal = self.vassal(domain)

@@ -13,7 +13,6 @@ from tests.bench.place import place
 from tests.bench.report import Bound, Row, row
 from tests.bench.rivals import Bare, Incumbent, PlainNginx
 from tests.bench.rounds import ROUNDS, Bench
-from tests.eventually import eventually
 
 _STARTS = ROUNDS + 1
 _BY_EXEC = "exec-"
@@ -113,11 +112,7 @@ class HomeStand:
         """Start the apps that make a base worth it, and wait for that."""
         for number in range(_ENOUGH_APPS):
             _knock(self.ours.listener, self.domain(app, number))
-        eventually(lambda: self._has_base(app), what=f"a base for {app}")
-
-    def _has_base(self, app: str) -> bool:
-        _, answer = self.ours.call("GET", "/v1/bases")
-        return any(base["user"] == _USERS[app] and base["spares"] for base in answer["bases"])
+        self.ours.until_base_of(_USERS[app])
 
     def bare(self, app: str) -> Bare:
         """The app without an emperor. It binds the socket of its ini too: of an app that has

@@ -38,6 +38,14 @@ class Ours(Daemon):
         """The domain's socket."""
         return self.sockets / domain / "socket"
 
+    def until_base_of(self, user: str) -> None:
+        """Wait until the apps of that user can be forked from a base of their virtualenv."""
+        eventually(lambda: self._has_base_of(user), what=f"a base of {user}'s")
+
+    def _has_base_of(self, user: str) -> bool:
+        _, answer = self.call("GET", "/v1/bases")
+        return any(base["user"] == user and base["spares"] for base in answer["bases"])
+
     def park(self, domain: str) -> None:
         """Stop the app."""
         self.call("POST", f"/v1/vassals/{domain}/sleep")

@@ -16,7 +16,6 @@ from tests.bench.ours import Ours
 from tests.bench.place import place
 from tests.bench.report import Bound, Row, row
 from tests.bench.rounds import Bench
-from tests.eventually import eventually
 
 _USER = "nobody"
 _RUNNING, _AT_ONCE = 50, 60
@@ -46,12 +45,8 @@ class Crowd:
         for domain in self.domains[:2] if self._has_bases else ():
             uwsgi_first_byte(self.ours.listener(domain), domain)
         if self._has_bases:
-            eventually(self._has_base, what="a base of the virtual environment")
+            self.ours.until_base_of(_USER)
         self.sleep()
-
-    def _has_base(self) -> bool:
-        _, answer = self.ours.call("GET", "/v1/bases")
-        return any(base["user"] == _USER and base["spares"] for base in answer["bases"])
 
     def wake(self, at_once: int) -> float:
         """A request to each, so many at a time. Returns the seconds until the last answer."""

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,16 +14,10 @@ import pytest
 from tests.backend import APPS, Backend
 from tests.eventually import eventually
 from tests.traces import public_folder
+from tests.virtualenv import make_virtualenv
 
 FORKED, BY_EXEC = "forked.example", "exec.example"
 NO_BASE = "cannot fork apps from a base"
-
-
-def started(backend: Backend, domain: str) -> str:
-    """How the app was started."""
-    backend.detail(domain)
-    way: str = backend.detail(domain)["started"]
-    return way
 
 
 @pytest.fixture
@@ -52,9 +44,7 @@ def virtualenv() -> Iterator[Path]:
     """A virtual environment that everybody may read, with a package and a .pth file."""
     with public_folder() as folder:
         home = folder / "venv"
-        python = Path(os.path.realpath(sys.executable))
-        subprocess.run([python, "-m", "venv", "--without-pip", home], check=True)
-        [packages] = home.glob("lib/python3*/site-packages")
+        packages = make_virtualenv(home)
         (packages / "extra").mkdir()
         (packages / "extra.pth").write_text("extra\nimport sys; sys.by_pth = True\n")
         yield home
@@ -96,8 +86,8 @@ def test_an_app_cannot_tell_the_difference(
     for domain, own in ((FORKED, ()), (BY_EXEC, ("bases = off",))):
         drop(backend, domain, f"file = {APPS}/self_portrait.py", *lines, emperor=(*emperor, *own))
     seen = [portrait(backend, domain) for domain in (FORKED, BY_EXEC)]
-    assert started(backend, FORKED) == "forked from a base"
-    assert started(backend, BY_EXEC) == "by exec: bases = off"
+    assert backend.started(FORKED) == "forked from a base"
+    assert backend.started(BY_EXEC) == "by exec: bases = off"
     for part in seen[0]:
         assert seen[0][part] == seen[1][part]
 
@@ -116,7 +106,7 @@ def test_two_forks_have_no_secret_in_common(backend: Backend) -> None:
     one, other = (
         json.loads(backend.get(domain, "/secret").text) for domain in (FORKED, "other.example")
     )
-    assert started(backend, FORKED) == started(backend, "other.example") == "forked from a base"
+    assert backend.started(FORKED) == backend.started("other.example") == "forked from a base"
     assert not [name for name in one if one[name] == other[name]]
 
 
@@ -164,7 +154,7 @@ def test_an_app_finds_its_own_module_first(backend: Backend, folder: Path, where
     )
     drop(backend, FORKED, where.replace("FOLDER", str(own)))
     assert backend.get(FORKED).text == "own"
-    assert started(backend, FORKED) == "forked from a base"
+    assert backend.started(FORKED) == "forked from a base"
 
 
 @pytest.mark.parametrize(
@@ -209,7 +199,7 @@ def test_why_says_why_an_app_was_not_forked(backend: Backend, line: str) -> None
     ready(backend)
     drop(backend, BY_EXEC, f"file = {APPS}/plain.py", line)
     assert backend.get(BY_EXEC).status == 200
-    assert started(backend, BY_EXEC) == f"by exec: {REASONS[line]}"
+    assert backend.started(BY_EXEC) == f"by exec: {REASONS[line]}"
 
 
 def test_a_home_of_another_python_starts_by_exec(backend: Backend, folder: Path) -> None:
@@ -219,7 +209,7 @@ def test_a_home_of_another_python_starts_by_exec(backend: Backend, folder: Path)
     (home / "pyvenv.cfg").write_text("home = /opt/python2.7/bin\n")
     drop(backend, BY_EXEC, f"file = {APPS}/plain.py", f"home = {home}")
     backend.get(BY_EXEC)
-    assert started(backend, BY_EXEC) == (
+    assert backend.started(BY_EXEC) == (
         f"by exec: {home} is a virtual environment of the Python in /opt/python2.7/bin"
     )
 
@@ -228,5 +218,5 @@ def test_nothing_is_forked_if_that_is_switched_off(start: Callable[..., Backend]
     backend = start(bases="off")
     drop(backend, BY_EXEC, f"file = {APPS}/plain.py")
     assert backend.get(BY_EXEC).status == 200
-    assert started(backend, BY_EXEC) == "by exec: bases = off"
+    assert backend.started(BY_EXEC) == "by exec: bases = off"
     assert not backend.bases()

@@ -368,7 +368,7 @@ def test_metrics_count_what_there_is(backend: Backend) -> None:
     assert 'emperord_vassals{state="parked"} 1.0' in text
     assert 'emperord_vassal_starts_total{vassal="a.example"} 1.0' in text
     assert "emperord_start_seconds_count 1.0" in text
-    runtime = "base" if "forked" in backend.detail("a.example")["started"] else "exec"
+    runtime = "base" if "forked" in backend.started("a.example") else "exec"
     labels = f'outcome="accepted",runtime="{runtime}"'
     assert f'emperord_starts_total{{cause="hit",{labels}}} 1.0' in text
     assert f"emperord_wake_seconds_count{{{labels}}} 1.0" in text

@@ -4,8 +4,6 @@ import json
 import os
 import pwd
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import pytest
 from tests.backend import Backend
 from tests.eventually import eventually
 from tests.traces import public_folder
+from tests.virtualenv import make_virtualenv
 
 ONE, OTHER, THIRD = "one.example", "other.example", "third.example"
 # An app that tells what it has of the package `extra`, which is in the virtual environment.
@@ -51,9 +50,7 @@ def home() -> Iterator[Path]:
     """A virtual environment that everybody may read, with the package `extra`."""
     with public_folder() as folder:
         home = folder / "venv"
-        python = Path(os.path.realpath(sys.executable))
-        subprocess.run([python, "-m", "venv", "--without-pip", home], check=True)
-        package = packages(home) / "extra"
+        package = make_virtualenv(home) / "extra"
         package.mkdir()
         (package / "__init__.py").write_text(EXTRA)
         for number in range(10):
@@ -76,11 +73,6 @@ def told(backend: Backend, domain: str) -> Any:
     reply = backend.get(domain)
     assert reply.status == 200, reply.text
     return json.loads(reply.text)
-
-
-def started(backend: Backend, domain: str) -> str:
-    way: str = backend.detail(domain)["started"]
-    return way
 
 
 def bases_of(backend: Backend, home: Path) -> list[Any]:
@@ -115,7 +107,7 @@ def test_apps_that_share_a_home_share_its_modules(backend: Backend, home: Path) 
     seen = told(backend, ONE)
     assert seen["imported_by"] == base["pid"], "the app has what the base has imported"
     assert seen["loader"] == "SourceFileLoader"
-    assert started(backend, ONE) == f"forked from a base of {home}"
+    assert backend.started(ONE) == f"forked from a base of {home}"
 
 
 def test_two_tenants_share_nothing_but_the_standard_library(backend: Backend, home: Path) -> None:
@@ -125,7 +117,7 @@ def test_two_tenants_share_nothing_but_the_standard_library(backend: Backend, ho
     seen = told(backend, THIRD)
     assert seen["user"] == pwd.getpwnam("games").pw_uid
     assert seen["imported_by"] != base["pid"], "its own process has imported it"
-    assert started(backend, THIRD) == "forked from a base"
+    assert backend.started(THIRD) == "forked from a base"
     assert told(backend, ONE)["user"] == pwd.getpwnam("nobody").pw_uid
 
 
@@ -136,7 +128,7 @@ def test_an_installation_is_seen_at_the_next_start(backend: Backend, home: Path)
     assert seen["imported_by"] != base["pid"], "a file was changed in place"
     (packages(home) / "another.py").write_text("")
     assert told(backend, OTHER)["imported_by"] != base["pid"]
-    assert started(backend, OTHER) == f"by exec: packages in {home} have changed"
+    assert backend.started(OTHER) == f"by exec: packages in {home} have changed"
     drop(backend, THIRD, home)
     assert told(backend, THIRD)["pid"], "which ends the base"
     eventually(lambda: psutil.pid_exists(base["pid"]) is False, what="its base has ended")
@@ -146,13 +138,13 @@ def test_what_the_environment_decides_is_decided_by_each_app(backend: Backend, h
     shared(backend, home)
     drop(backend, THIRD, home, "env = GREETING=hello")
     assert told(backend, THIRD)["greeting"] == "hello"
-    assert started(backend, THIRD) == "forked from a base"
+    assert backend.started(THIRD) == "forked from a base"
     drop(backend, "unset.example", home, "unenv = GREETING")
     assert told(backend, "unset.example")["greeting"] is None
-    assert started(backend, "unset.example") == "forked from a base"
+    assert backend.started("unset.example") == "forked from a base"
     drop(backend, "fourth.example", home, "env = UNREAD=hello")
     assert told(backend, "fourth.example")["greeting"] is None
-    assert started(backend, "fourth.example") == f"forked from a base of {home}"
+    assert backend.started("fourth.example") == f"forked from a base of {home}"
 
 
 # What a module does at its import, and why a base must not have it.
