@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,7 @@ import pytest
 from tests.attacks.tenants import ALICE, MALLORY, UIDS, Tenants, groups, hits
 from tests.controllers import needs_controllers
 from tests.eventually import eventually
+from tests.linux.control_groups import removed
 
 
 def computed(tenants: Tenants, tenant: str) -> float:
@@ -102,14 +104,14 @@ def groups_of_mallory(tenants: Tenants) -> list[Path]:
     return [group for group in groups(tenants.folder) if group.name == f"uid-{UIDS[MALLORY]}"]
 
 
-def take_away(group: Path) -> None:
-    """Move all processes out of a group, and remove it with all groups in it."""
+def was_taken_away(group: Path) -> bool:
+    """Move all processes out of a group, and remove it with all groups in it. False while a process
+    is left: it was forked meanwhile, or is on its way out."""
     for file in group.rglob("cgroup.procs"):
         for pid in file.read_text().split():
             with suppress(ProcessLookupError):  # it has ended by itself
                 (group.parents[1] / "cgroup.procs").write_text(pid)
-    for at, _, _ in os.walk(group, topdown=False):
-        os.rmdir(at)
+    return all(removed(Path(at)) for at, _, _ in os.walk(group, topdown=False))
 
 
 @contextmanager
@@ -134,7 +136,7 @@ def test_groups_that_vanish_or_are_full_are_told(tenants: Tenants) -> None:
     assert tenants.get(domain).status == 200
     found = groups_of_mallory(tenants)
     for group in found:
-        take_away(group)
+        eventually(partial(was_taken_away, group), what=f"{group} is removed")
     assert tenants.get(domain).status == 200, "what runs goes on"
     pid = tenants.leader(domain)
     assert tenants.call("POST", f"/v1/vassals/{domain}/sleep")[0] == 200

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.eventually import eventually
+from tests.linux.control_groups import removed
 
 # This variable says which version nspawn gives to a machine; see systemd-nspawn(1).
 VERSION_VARIABLE = "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"
@@ -61,12 +62,4 @@ def groups_named(name: str, are_limiting: bool = False) -> Iterator[list[Path]]:
     finally:
         for group in groups:
             for folder, _, _ in os.walk(group, topdown=False):
-                eventually(partial(_removed, folder), what=f"{folder} is empty")
-
-
-def _removed(group: str) -> bool:
-    try:
-        os.rmdir(group)
-    except OSError:  # processes of the box are still on their way out
-        return False
-    return True
+                eventually(partial(removed, Path(folder)), what=f"{folder} is empty")
