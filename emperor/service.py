@@ -3,11 +3,9 @@
 import asyncio
 import logging
 import os
-import random
 import socket
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, suppress
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -18,25 +16,20 @@ from emperor.handover.upgrade import CannotUpgrade, Handover, no_commands
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.append_only import release_others
 from emperor.linux.boot import boot_id
-from emperor.linux.good_inis import GoodInisFile
 from emperor.linux.limits import descriptors, somaxconn
-from emperor.linux.listeners import UnixListeners
-from emperor.linux.lock import Note
 from emperor.linux.log_bound import LogBound
-from emperor.linux.maintenance_note import maintenance_file
 from emperor.linux.orphans import Reaper
 from emperor.linux.queues import measured_queue
-from emperor.linux.state_dir import named_state_dir, state_dir
+from emperor.linux.state_dir import named_state_dir
 from emperor.linux.watch import Changes, FolderWatch
 from emperor.model.daemon_record import Outdated, outdated
 from emperor.model.duration import format_duration
-from emperor.model.history import Fact
-from emperor.model.ports import Ports, Runtime, Store
 from emperor.model.settings import Settings
 from emperor.model.snapshot import decoder
 from emperor.permanent import permanent_objects
+from emperor.real_ports import notes_of, real_ports
 from emperor.sources.companion import CompanionWatch
-from emperor.sources.folder import Notes, VassalFolder
+from emperor.sources.folder import VassalFolder
 from emperor.sources.provision import Provisioner
 from emperor.supervisor.events import EventLog
 from emperor.supervisor.fair_log import fair_log
@@ -113,9 +106,9 @@ class Service:
         self.past = Past(settings, named_state_dir(os.environ), loop)
         self._tally = Tally()
         takers = (self.past.keep, self._tally.take)
-        ports = _ports(settings, self._runtimes, self._inherited.bag, takers, loop)
+        ports = real_ports(settings, self._runtimes, self._inherited.bag, takers, loop)
         self._governor = Governor(settings, ports, self._events)
-        self._folder = VassalFolder(settings, self._governor, reader, tasks, _notes(settings))
+        self._folder = VassalFolder(settings, self._governor, reader, tasks, notes_of(settings))
         compile_app = ByteCompiler(settings, reader, bounds, self._gate).compile
         self._spare_time = SpareTime(self._governor.vassals, compile_app, loop, tasks)
         self._provisioner = Provisioner(settings, self._governor, self._gate, tasks)
@@ -353,37 +346,6 @@ class Service:
         while interval := self._notifier.watchdog_seconds:
             self._notifier.alive()
             await asyncio.sleep(interval / 2)
-
-
-def _ports(
-    settings: Settings,
-    runtimes: Collection[Runtime],
-    store: Store,
-    takers: Collection[Callable[[Fact], None]],
-    loop: asyncio.AbstractEventLoop,
-) -> Ports:
-    """The real world, for the governor. The `takers` are told each fact."""
-
-    def tell(fact: Fact) -> None:
-        for take in takers:
-            take(fact)
-
-    return Ports(
-        listeners=UnixListeners(settings, loop),
-        launchers={runtime.name: runtime.launcher for runtime in runtimes},
-        store=store,
-        maintenance=maintenance_file(os.environ, settings.run_dir),
-        history=tell,
-        clock=loop,
-        wall_clock=partial(datetime.now, UTC),
-        chance=random.random,
-        cores=len(os.sched_getaffinity(0)),
-    )
-
-
-def _notes(settings: Settings) -> Notes:
-    state = state_dir(os.environ, settings.run_dir)
-    return Notes(Note(settings.run_dir), GoodInisFile(state))
 
 
 def cannot_start(error: OSError) -> CannotStart:

@@ -18,7 +18,7 @@ LAYERS = (
     ("bases",),
     ("supervisor", "uwsgi"),
     ("handover", "sources", "web"),
-    ("config", "permanent", "service"),
+    ("config", "permanent", "real_ports", "service"),
     ("cli", "daemon"),
     ("start",),
 )

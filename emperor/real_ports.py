@@ -1,0 +1,50 @@
+"""The kernel, the clock, chance and the files of one daemon, as the ports of its core."""
+
+import asyncio
+import os
+import random
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+from functools import partial
+
+from emperor.linux.good_inis import GoodInisFile
+from emperor.linux.listeners import UnixListeners
+from emperor.linux.lock import Note
+from emperor.linux.maintenance_note import maintenance_file
+from emperor.linux.state_dir import state_dir
+from emperor.model.history import Fact
+from emperor.model.ports import Ports, Runtime, Store
+from emperor.model.settings import Settings
+from emperor.sources.folder import Notes
+
+
+def real_ports(
+    settings: Settings,
+    runtimes: Collection[Runtime],
+    store: Store,
+    takers: Collection[Callable[[Fact], None]],
+    loop: asyncio.AbstractEventLoop,
+) -> Ports:
+    """The real world, for the governor. The `takers` are told each fact."""
+
+    def tell(fact: Fact) -> None:
+        for take in takers:
+            take(fact)
+
+    return Ports(
+        listeners=UnixListeners(settings, loop),
+        launchers={runtime.name: runtime.launcher for runtime in runtimes},
+        store=store,
+        maintenance=maintenance_file(os.environ, settings.run_dir),
+        history=tell,
+        clock=loop,
+        wall_clock=partial(datetime.now, UTC),
+        chance=random.random,
+        cores=len(os.sched_getaffinity(0)),
+    )
+
+
+def notes_of(settings: Settings) -> Notes:
+    """What the folder of inis keeps of an earlier daemon."""
+    state = state_dir(os.environ, settings.run_dir)
+    return Notes(Note(settings.run_dir), GoodInisFile(state))
