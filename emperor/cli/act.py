@@ -13,9 +13,9 @@ from emperor.cli.failure import Failed, Unreachable
 from emperor.cli.names import no_such_vassal, resolve
 from emperor.cli.progress import Progress
 from emperor.cli.records import parse
-from emperor.cli.text import naming, plain
 from emperor.model.selection import Order, Selection, is_pattern, select
 from emperor.model.status import Report, VassalDetail, VassalStatus
+from emperor.model.text import naming, plain
 
 DOING = {
     Action.START: "starting",

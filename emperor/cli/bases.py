@@ -10,8 +10,8 @@ from rich.text import Text
 
 from emperor.cli.client import connect
 from emperor.cli.console import show, terminal
-from emperor.cli.text import memory, one_line, since
 from emperor.model.status import Base, BasesReport, as_json
+from emperor.model.text import memory, one_line, since
 
 
 @click.command()

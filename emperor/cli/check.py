@@ -17,11 +17,11 @@ from emperor.cli.console import edge, show, terminal, wrapped
 from emperor.cli.examine import Examiner, Verdict
 from emperor.cli.failure import Failed
 from emperor.cli.programs import Programs
-from emperor.cli.text import one_line, plain
 from emperor.config import find_uwsgi, load_settings
 from emperor.model.settings import KEYS, Settings, SettingsError
 from emperor.model.spec import WireProtocol
 from emperor.model.status import SettingsInEffect, as_json
+from emperor.model.text import one_line, plain
 from emperor.uwsgi.findings import Severity
 from emperor.uwsgi.resolver import CannotResolve
 

@@ -12,11 +12,11 @@ from emperor.cli.check import settings_of_daemon
 from emperor.cli.console import show, terminal
 from emperor.cli.failure import Failed
 from emperor.cli.survey import survey_of
-from emperor.cli.text import one_line
 from emperor.config import find_uwsgi, load_settings
 from emperor.model.checkup import Remark, Weight, examine
 from emperor.model.settings import SettingsError
 from emperor.model.status import as_json
+from emperor.model.text import one_line
 
 _STYLE = {Weight.OPEN: "bold red", Weight.NOTE: "cyan"}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from emperor.cli.client import connect
-from emperor.cli.text import clock
+from emperor.model.text import clock
 
 DRAINING = """\
 Load balancers that ask for its health are told 503 and, within seconds, send

@@ -18,9 +18,9 @@ from emperor.cli.failure import NoSuchVassal, Unreachable
 from emperor.cli.names import nobody, resolve
 from emperor.cli.records import parse
 from emperor.cli.table import STYLE
-from emperor.cli.text import clock, one_line
 from emperor.model.selection import is_pattern, matches, unmatched
 from emperor.model.status import Report, TransitionEvent
+from emperor.model.text import clock, one_line
 
 # More events than emperord remembers.
 _ALL = 1_000_000

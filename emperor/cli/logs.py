@@ -15,10 +15,10 @@ from emperor.cli.client import connect
 from emperor.cli.failure import Failed, Unreachable
 from emperor.cli.names import tell
 from emperor.cli.tail import follow, last
-from emperor.cli.text import one_line, plain
 from emperor.config import load_settings
 from emperor.model.domain import is_domain
 from emperor.model.settings import SettingsError
+from emperor.model.text import one_line, plain
 
 
 @click.command()

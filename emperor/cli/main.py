@@ -13,7 +13,7 @@ import click
 
 from emperor import __version__
 from emperor.cli.failure import Failed
-from emperor.cli.text import one_line
+from emperor.model.text import one_line
 
 # 128 + SIGINT, as a shell reports it.
 INTERRUPTED = 130

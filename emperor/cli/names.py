@@ -6,9 +6,9 @@ import click
 
 from emperor.cli.client import Client
 from emperor.cli.failure import Failed, NoSuchVassal, Unreachable
-from emperor.cli.text import one_line
 from emperor.model.selection import is_pattern, unmatched
 from emperor.model.status import Report, VassalDetail
+from emperor.model.text import one_line
 
 
 def told(host: str, detail: VassalDetail) -> str:

@@ -10,9 +10,9 @@ from rich.text import Text
 from emperor.cli.check import STYLE, settings_of_daemon
 from emperor.cli.console import show, terminal
 from emperor.cli.failure import Failed
-from emperor.cli.text import one_line, plain
 from emperor.config import load_settings
 from emperor.model.settings import SettingsError
+from emperor.model.text import one_line, plain
 from emperor.uwsgi.findings import Severity
 from emperor.web.pages import FILES
 from emperor.web.pages.own_pages import BrokenPage, compiled, read

@@ -7,9 +7,9 @@ from datetime import datetime
 from rich.text import Text
 
 from emperor.cli.console import wrapped
-from emperor.cli.text import clock, duration, one_line, plain
-from emperor.cli.wake import phases, who
 from emperor.model.history import Outcome, PastStart, PastStop, StopKind, VassalHistory
+from emperor.model.text import clock, duration, one_line, plain
+from emperor.model.wake import phases, who
 
 _MARGIN = " " * 21
 

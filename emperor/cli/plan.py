@@ -20,9 +20,9 @@ from emperor.cli.console import show, terminal
 from emperor.cli.failure import Failed, Unreachable
 from emperor.cli.placement import Placement, Rule
 from emperor.cli.records import parse
-from emperor.cli.text import plain
 from emperor.model.domain import is_domain
 from emperor.model.status import Report, as_json
+from emperor.model.text import plain
 from emperor.model.wildcard import is_wildcard
 
 _DOWN = "a dead backend stays in the list: load balancers mark it down and spread its domains"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from emperor.cli.console import terminal
-from emperor.cli.text import middle, plain
+from emperor.model.text import middle, plain
 
 ERASE_LINE = "\r\x1b[K"
 # More names fit on no terminal, and there may be thousands.

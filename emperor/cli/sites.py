@@ -18,11 +18,11 @@ from rich.text import Text
 from emperor.cli.check import STYLE
 from emperor.cli.console import show, terminal
 from emperor.cli.failure import Failed
-from emperor.cli.text import one_line, plain
 from emperor.linux.trust import others_may_write, who_may_turn
 from emperor.model.domain import is_domain
 from emperor.model.nginx_conf import refusal
 from emperor.model.sites import BrokenBase, Choice, Complaint, Sites, choose, server_block
+from emperor.model.text import one_line, plain
 from emperor.uwsgi.findings import Severity
 
 WRITTEN = "sites"

@@ -18,10 +18,10 @@ from emperor.cli.client import connect
 from emperor.cli.console import edge, show, terminal
 from emperor.cli.failure import Failed
 from emperor.cli.names import tell
-from emperor.cli.text import NOTHING, clock, middle, plain
-from emperor.cli.wake import milliseconds
 from emperor.model.history import Hour, Stats, VassalStats
 from emperor.model.status import as_json
+from emperor.model.text import NOTHING, clock, middle, plain
+from emperor.model.wake import milliseconds
 
 # Beyond this, a line is a day.
 _BY_THE_HOUR = timedelta(days=2, hours=1)

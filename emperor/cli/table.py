@@ -7,7 +7,7 @@ from typing import NamedTuple
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from emperor.cli import text
+from emperor.model import text
 from emperor.model.status import Report, ReportedState, VassalStatus
 
 # In the order in which --watch shows them: a screen is short, and what sleeps needs no watching.

@@ -16,8 +16,6 @@ from emperor.cli.failure import Failed
 from emperor.cli.names import tell
 from emperor.cli.past import story_of_the_past
 from emperor.cli.table import STYLE
-from emperor.cli.text import clock, cpu, duration, memory, one_line, plain, since, until
-from emperor.cli.wake import phases, who
 from emperor.model.status import (
     ReportedState,
     Stop,
@@ -26,6 +24,8 @@ from emperor.model.status import (
     Wake,
     as_json,
 )
+from emperor.model.text import clock, cpu, duration, memory, one_line, plain, since, until
+from emperor.model.wake import phases, who
 
 
 def facts(detail: VassalDetail, now: datetime) -> list[tuple[str, str]]:

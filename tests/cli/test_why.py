@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from emperor.cli.wake import phases
 from emperor.cli.why import facts, story
 from emperor.model.status import ReportedState, VassalDetail, VassalStatus, Wake
+from emperor.model.wake import phases
 from tests.cli.conftest import Ctl
 from tests.cli.fake_emperor import FakeEmperor
 from tests.cli.records import GOAT, NOW, before, detail, parked, running, throttled

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emperor.cli import text
+from emperor.model import text
 from tests.cli.records import NOW
 
 

@@ -1,4 +1,5 @@
-"""How a value reads on a terminal. Pure, and the one gate for text that apps and inis wrote."""
+"""How a value reads, on a terminal and in the console. Pure, and the one gate for text that apps
+and inis wrote."""
 
 from datetime import datetime
 
