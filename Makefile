@@ -54,8 +54,9 @@ bench: .venv/.installed ## measure against all peers (ROWS), write docs/benchmar
 	@.ci/install bench
 	$(SUDO) $(PYTHON) -m tests.bench --rows '$(ROWS)'
 
-docs: .venv/.installed ## write the parts of docs/ that come from code and docs/figures.json
+docs: .venv/.installed ## write what docs/ takes from code and figures, and the site in build/site
 	$(PYTHON) -m docs.generate
+	$(PYTHON) -m docs.site
 
 install: build/wheels/.made ## install into /opt/emperord, /usr/local, /etc (PREFIX, DESTDIR)
 	@$(INSTALLER) put '$(DESTDIR)/' '$(PREFIX)'

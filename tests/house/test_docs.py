@@ -166,13 +166,6 @@ def test_a_page_fits_into_100_columns(page: Path) -> None:
     assert [line for line in long if page.name != "lifecycle.md" or not line.startswith("|")] == []
 
 
-@pytest.mark.parametrize("page", MARKDOWN, ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_page_links_to_files_that_are_there(page: Path) -> None:
-    text = re.sub(r"(?ms)^```.*?^```", "", page.read_text(encoding="utf-8"))
-    for path in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
-        assert (page.parent / path).exists(), path
-
-
 @pytest.mark.parametrize("page", QUOTING, ids=lambda page: page.name)
 def test_measured_figures_stand_in_generated_tables(page: Path) -> None:
     prose = BLOCK.sub("", page.read_text(encoding="utf-8"))
