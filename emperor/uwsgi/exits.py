@@ -285,6 +285,8 @@ def _exception_cure(raised: re.Match[str], printed: str) -> str:
 
 # setpriv(1), which has looked for the groups of the user.
 _NO_ACCOUNT = re.compile(r"^setpriv: uid (?P<uid>\d+) not found", re.MULTILINE)
+# A process that was about to become the app (bases/inside/app.py, place.py).
+_NOT_STARTED = re.compile(r"^emperord: (?P<why>cannot (?:enter|start) .*)", re.MULTILINE)
 
 
 def _by_status(ended: Exit, printed: str, around: Circumstances) -> str:
@@ -297,6 +299,8 @@ def _by_status(ended: Exit, printed: str, around: Circumstances) -> str:
             f"cannot run the app: there is no user with uid {gone['uid']} any more; make the user"
             " again, or name another: uid in [emperor], or the owner of the ini"
         )
+    elif ended.code == 1 and (failed := _NOT_STARTED.search(printed)):
+        return failed["why"]
     elif ended.code in _EXITS:
         words = f"{_EXITS[ended.code]} ({ended})"
     else:

@@ -66,6 +66,8 @@ AROUND = Circumstances(lambda address: f"by what listens at {address}", ("127.0.
         (Exit(code=1), f"{CHDIR} [core/uwsgi.c line 3522]",
          "cannot enter the folder /no of chdir2: No such file or directory; create it, or correct"
          " the path"),
+        (Exit(code=1), "emperord: cannot enter /etc/uwsgi/vassals: No such file or directory\n",
+         "cannot enter /etc/uwsgi/vassals: No such file or directory"),
         # No rule: the last line that is no chatter.
         (Exit(code=1), "the planets stand badly\nVACUUM: pidfile removed.\ngoodbye to uWSGI.\n",
          "uWSGI gave up (exit status 1): the planets stand badly"),

@@ -97,7 +97,7 @@ def _wait(channel: socket.socket, host: Host, store: Store) -> NoReturn:
     try:
         become_app(order, fds, channel.detach(), host, store)
     except BaseException as error:
-        os.write(2, f"[emperor] cannot start the app: {error}\n".encode())
+        os.write(2, f"emperord: cannot start the app: {error}\n".encode())
         os._exit(1)
 
 

@@ -37,7 +37,7 @@ def take_place(place: Place, fds: list[int], channel: int) -> tuple[int, list[in
     resource.setrlimit(resource.RLIMIT_NOFILE, place.open_files)
     if place.nice:
         os.nice(place.nice)
-    os.chdir(place.folder)
+    enter_folder(place.folder)
     return moved, groups
 
 
@@ -60,6 +60,15 @@ def enter_group(entrances: dict[str, int]) -> None:
         except OSError as error:
             os.write(2, f"emperord: cannot write {path}: {error.strerror}\n".encode())
             os._exit(_NOT_ENTERED)
+
+
+def enter_folder(folder: str) -> None:
+    """Enter it, or end with the reason."""
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        os.write(2, f"emperord: cannot enter {folder}: {error.strerror}\n".encode())
+        os._exit(1)
 
 
 def groups_of(user: User | None) -> list[int]:
