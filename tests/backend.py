@@ -271,12 +271,12 @@ class Daemon:
 
     def until_base_is_ready(self) -> None:
         """Wait until apps can be forked, or for the reason why they cannot."""
-        eventually(self._has_spares, what="its base is ready")
+        eventually(self._has_spares, what="its bases are ready")
 
     def _has_spares(self) -> bool:
         _, answer = self.call("GET", "/v1/bases")
         can_have_none = bool(answer["why_none"])
-        return can_have_none or [base["spares"] for base in answer["bases"]] == [SPARES]
+        return can_have_none or {base["spares"] for base in answer["bases"]} == {SPARES}
 
     def _descendants(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)

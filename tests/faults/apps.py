@@ -28,7 +28,14 @@ BUSY = _domains(
 )
 # These get requests so seldom that they fall asleep between two of them.
 RARE = _domains({f"rare-{number:02}": "idle = 1\ndisable-logging = true\n" for number in range(10)})
-KINDS = BUSY | RARE
+# Likewise. They share a virtual environment, so they are forked from a base of it.
+SHARED = _domains(
+    {
+        f"shared-{number}": "idle = 1\ndisable-logging = true\n[emperor]\nuid = nobody\n"
+        for number in range(3)
+    }
+)
+KINDS = BUSY | RARE | SHARED
 
 _BODIES = (b"posted", b"x" * 100_000)
 # How long an app works on a request.
@@ -37,7 +44,7 @@ _SECONDS = (0.0, 0.0, 0.05, 0.0, 0.2)
 
 def questions(door: str) -> Iterator[Errand]:
     """Visits for all of them: each tenth for one that sleeps, each third a POST."""
-    busy, rare = itertools.cycle(BUSY), itertools.cycle(RARE)
+    busy, rare = itertools.cycle(BUSY), itertools.cycle(RARE | SHARED)
     for number in itertools.count():
         yield Errand(
             domain=next(rare if number % 10 == 0 else busy),

@@ -6,7 +6,7 @@ from random import Random
 from tests.faults.table import Fault
 
 # With so many strikes each, these seeds draw every fault.
-FIXED_SEEDS = (375, 223, 3, 814)
+FIXED_SEEDS = (504, 917, 1699, 494)
 FIXED_STRIKES = 5
 
 # So many strikes out of ten are of two faults at once.

@@ -11,13 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-from tests.backend import Backend
+from tests.backend import APPS, Backend, with_state
 from tests.controllers import expected_at_a_start
 from tests.eventually import eventually
-from tests.faults.apps import KINDS, questions
+from tests.faults.apps import KINDS, SHARED, questions
 from tests.faults.clock import Clock
 from tests.faults.disks import disk, memory
 from tests.faults.outcome import Outcome, outcome_of
@@ -27,8 +28,12 @@ from tests.fleet.client import Visit
 from tests.fleet.logs import Log
 from tests.fleet.traffic import Flow
 from tests.nginx_server import Nginx
+from tests.virtualenv import add_package, make_virtualenv
 
 _A_SECOND = 60
+_SHARED_APP = "shared.py"
+# The daemon's, for a base of a virtual environment and its two spares.
+_FDS_OF_A_BASE = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +92,8 @@ class Site:
         ]
 
     def bases(self) -> list[psutil.Process]:
-        """The base that can fork, if there is one."""
-        _, answer = self.backend.call("GET", "/v1/bases")
-        return [psutil.Process(base["pid"]) for base in answer["bases"]]
+        """The bases that can fork."""
+        return [psutil.Process(base["pid"]) for base in bases_of(self.backend)]
 
     # What happens.
 
@@ -192,7 +196,7 @@ def standing(folder: Path) -> Iterator[Site]:
             folder, nginx, throttle_first="0.2", throttle_max="1", stop_timeout="10", bases="auto"
         )
         clock = Clock(folder)
-        backend.under = clock.under
+        backend.under = [*clock.under, *with_state(folder)]
         store = stack.enter_context(FdStore(folder / "notify"))
         backend.launch = store.start
         door = stack.enter_context(socket_unit(backend.run_dir / "activate.sock"))
@@ -202,11 +206,14 @@ def standing(folder: Path) -> Iterator[Site]:
         stack.callback((backend.run_dir / "activate.sock").unlink)
         runs = folder / "runs"
         runs.mkdir()
+        runs.chmod(0o1777)
+        _make_shared(folder)
         for domain, kind in KINDS.items():
             backend.drop(domain, ini_of(backend, runs, domain, kind))
         for domain in KINDS:
             backend.until(domain, "parked")
         at_rest = backend.fds
+        _wait_for_base(backend)
         client = stack.enter_context(Visitors())
         traffic = Flow(client, questions(f"127.0.0.1:{nginx.port}"), _A_SECOND)
         log = Log(backend.log, [" INFO ", *expected_at_a_start()])
@@ -214,12 +221,46 @@ def standing(folder: Path) -> Iterator[Site]:
         with ThreadPoolExecutor() as operators:
             for domain in KINDS:
                 operators.submit(backend.call, "POST", f"/v1/vassals/{domain}/sleep")
-        eventually(lambda: backend.fds == at_rest and not backend.children(), what="all is at rest")
+        eventually(lambda: _is_at_rest(backend, at_rest), what="all is at rest")
 
 
 def ini_of(backend: Backend, runs: Path, domain: str, kind: str) -> str:
     """The ini of an app that notes its runs."""
-    return backend.ini(domain, env=f"RUNS={runs / domain}") + kind
+    options = {"env": f"RUNS={runs / domain}"}
+    if domain not in SHARED:
+        return backend.ini(domain, **options) + kind
+    options["virtualenv"] = str(backend.folder / "venv")
+    return backend.ini(domain, str(backend.folder / _SHARED_APP), **options) + kind
+
+
+def bases_of(backend: Backend) -> list[dict[str, Any]]:
+    """The bases that can fork."""
+    _, answer = backend.call("GET", "/v1/bases")
+    found: list[dict[str, Any]] = answer["bases"]
+    return found
+
+
+def _make_shared(folder: Path) -> None:
+    """What the apps of SHARED have in common."""
+    add_package(make_virtualenv(folder / "venv"), "extra", "")
+    (folder / _SHARED_APP).write_text("import extra\n" + (APPS / "plain.py").read_text())
+
+
+def _wait_for_base(backend: Backend) -> None:
+    """Wait until the virtual environment has a base."""
+    for domain in SHARED:
+        assert backend.get(domain).status == 200
+    eventually(lambda: _of_homes(backend), what="the shared apps have a base")
+
+
+def _of_homes(backend: Backend) -> list[dict[str, Any]]:
+    return [base for base in bases_of(backend) if base["home"]]
+
+
+def _is_at_rest(backend: Backend, fds: int) -> bool:
+    of_bases = _FDS_OF_A_BASE * len(_of_homes(backend))
+    assert (backend.fds - of_bases, backend.children()) == (fds, [])
+    return True
 
 
 def send(number: signal.Signals, processes: Iterable[psutil.Process]) -> None:

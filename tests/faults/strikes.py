@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle, islice
@@ -68,15 +69,23 @@ def daemon_hung_up(site: Site, _chance: Random) -> Iterator[None]:
 
 
 @contextmanager
-def base_killed(site: Site, _chance: Random) -> Iterator[None]:
+def bases_killed(site: Site, _chance: Random) -> Iterator[None]:
     send(signal.SIGKILL, site.bases())
     yield
 
 
 @contextmanager
-def base_stopped(site: Site, _chance: Random) -> Iterator[None]:
+def bases_stopped(site: Site, _chance: Random) -> Iterator[None]:
     with stopped(site.bases()):
         yield
+
+
+@contextmanager
+def virtualenv_upgraded(site: Site, chance: Random) -> Iterator[None]:
+    [packages] = (site.backend.folder / "venv").glob("lib/python3*/site-packages")
+    (packages / "extra" / "part0.py").write_text(f"VERSION = {chance.random()}\n")
+    (packages / f"extra-{chance.random()}.dist-info").mkdir()
+    yield
 
 
 @contextmanager
@@ -100,6 +109,7 @@ def log_disk_frozen(site: Site, _chance: Random) -> Iterator[None]:
 @contextmanager
 def log_folder_gone(site: Site, _chance: Random) -> Iterator[None]:
     for path in site.backend.logs.glob("*.log"):
+        subprocess.run(["chattr", "-a", path], check=True)  # that of a user's app
         path.unlink()
     yield
 

@@ -55,8 +55,9 @@ FAULTS = (
     Fault("workers hang", strikes.workers_stopped),
     Fault("the daemon hangs", strikes.daemon_stopped),
     Fault("the daemon is killed", strikes.daemon_killed, nginx=_NO_DAEMON, alone=True),
-    Fault("the base is killed", strikes.base_killed, warning=_NO_BASE, alone=True),
-    Fault("the base hangs", strikes.base_stopped, warning=_NO_BASE, alone=True),
+    Fault("the bases are killed", strikes.bases_killed, warning=_NO_BASE, alone=True),
+    Fault("the bases hang", strikes.bases_stopped, warning=_NO_BASE, alone=True),
+    Fault("a shared virtualenv is upgraded", strikes.virtualenv_upgraded),
     Fault(
         "the daemon is told to reload",
         strikes.daemon_hung_up,

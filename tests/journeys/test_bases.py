@@ -5,6 +5,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,12 @@ def test_a_stopped_spare_is_passed_over(backend: Backend) -> None:
     for process in backend.bases():
         if process.ppid() == backend.process.pid and process.pid != ready(backend):
             process.suspend()
+            eventually(partial(_is_stopped, process), what="the spare has stopped")
     assert backend.get(FORKED).status == 200
+
+
+def _is_stopped(process: psutil.Process) -> bool:
+    return process.status() == psutil.STATUS_STOPPED
 
 
 REASONS = {

@@ -14,7 +14,7 @@ import pytest
 from tests.backend import Backend
 from tests.eventually import eventually
 from tests.traces import public_folder
-from tests.virtualenv import make_virtualenv
+from tests.virtualenv import add_package, make_virtualenv
 
 ONE, OTHER, THIRD = "one.example", "other.example", "third.example"
 # An app that tells what it has of the package `extra`, which is in the virtual environment.
@@ -29,7 +29,6 @@ def application(environ, start_response):
 """
 EXTRA = """
 import os
-from extra import part0, part1, part2, part3, part4, part5, part6, part7, part8, part9
 import pwd
 import signal
 PID, UID = int(os.readlink("/proc/self")), os.geteuid()
@@ -50,11 +49,7 @@ def home() -> Iterator[Path]:
     """A virtual environment that everybody may read, with the package `extra`."""
     with public_folder() as folder:
         home = folder / "venv"
-        package = make_virtualenv(home) / "extra"
-        package.mkdir()
-        (package / "__init__.py").write_text(EXTRA)
-        for number in range(10):
-            (package / f"part{number}.py").write_text("")
+        add_package(make_virtualenv(home), "extra", EXTRA)
         (folder / "app.py").write_text(APP)
         yield home
 
