@@ -123,7 +123,7 @@ class Service:
         vassals, refused = self._governor.vassals, self._folder.refused
         self._status_line = StatusLine(vassals, refused, loop, self._notifier.status)
         self._drain = Drain(settings.run_dir, boot_id())
-        self._health = Health(self._drain)
+        self.health = Health(self._drain)
         self._upgrading, self._stop = asyncio.Lock(), asyncio.Event()
         self._posts: list[Post] = []
         self._is_rescanning = self._must_rescan = False
@@ -217,7 +217,7 @@ class Service:
         administrators = self._accounts.group(settings.control_group)
         callers = callers_of(administrators, self._accounts.daemon.uid, self._governor.vassals)
         orders = application(control, callers, self._tally)
-        hits = self._activation.application(self._health)
+        hits = self._activation.application(self.health)
         hits.middlewares.append(self._tally.held)
         nginx = group_access(self._accounts.group(settings.socket_group))
         standing_in = self._inherited.pop(STAND_IN)
@@ -228,7 +228,7 @@ class Service:
 
         for name, app, reply, access, most, guard in (
             ("control.sock", orders, state, EVERYBODY, budget.limit, callers),
-            ("activate.sock", hits, self._health.reply, nginx, budget.accepted, None),
+            ("activate.sock", hits, self.health.reply, nginx, budget.accepted, None),
         ):
             passed = self._inherited.pop(name)
             listener = stack.enter_context(endpoint(settings.run_dir / name, access, passed))
@@ -242,7 +242,7 @@ class Service:
     async def _shut_down(self, hurry: asyncio.Event) -> None:
         """Answer all who are held, and return when the last process has ended."""
         self._spare_time.close()
-        self._health.stop()
+        self.health.stop()
         self._activation.stop()
         self._provisioner.stop()
         kept = self._folder.close()

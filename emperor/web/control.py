@@ -27,13 +27,14 @@ from emperor.supervisor.records import Result, Vassal
 from emperor.supervisor.slices import slices
 from emperor.web.aiohttp_server import web
 from emperor.web.drain import Drain
+from emperor.web.health import Health
 from emperor.web.hosts import Absence
 from emperor.web.log_streams import LogStreams
 from emperor.web.past import Past
 from emperor.web.problems import ApiError, moment, number
 from emperor.web.report import Reporter
 from emperor.web.stand_in import Question, Reply
-from emperor.web.streams import Streams
+from emperor.web.streams import JSON_LINES, SERVER_SENT, Streams
 from emperor.web.tally import Counted, Tally
 
 ORDERS = {
@@ -65,6 +66,10 @@ class Daemon(Protocol):
     def past(self) -> Past:
         """The history of the vassals."""
 
+    @property
+    def health(self) -> Health:
+        """What load balancers are told."""
+
     async def rescan(self) -> None:
         """Read the folder of inis again."""
 
@@ -84,11 +89,16 @@ class Control:
         drain: Drain,
         daemon: Daemon,
     ) -> None:
-        self._governor = governor
-        self._reporter = reporter
+        self.governor = governor
+        self.reporter = reporter
         self._drain = drain
-        self._daemon = daemon
+        self.daemon = daemon
         self._streams, self._logs = Streams(event_log), LogStreams(reporter, self._to_read)
+
+    @property
+    def draining_since(self) -> datetime | None:
+        """Since when load balancers are sent elsewhere; None: they are not."""
+        return self._drain.since
 
     async def end_streams(self, _app: web.Application) -> None:
         """End all answers that have no end of their own."""
@@ -97,42 +107,43 @@ class Control:
 
     async def status(self, _request: web.Request, caller: Caller) -> web.Response:
         """The whole report."""
-        return await _json_of_lists(await self._reporter.report(self._drain.since, caller))
+        return await _json_of_lists(await self.reporter.report(self._drain.since, caller))
 
     async def settings(self, _request: web.Request, _caller: Caller) -> web.Response:
         """The settings in effect."""
-        return _json(self._reporter.settings_in_effect())
+        return _json(self.reporter.settings_in_effect())
 
     async def bases(self, _request: web.Request, _caller: Caller) -> web.Response:
         """The preloaded interpreters."""
-        return _json(await asyncio.to_thread(self._reporter.bases_report))
+        return _json(await asyncio.to_thread(self.reporter.bases_report))
 
     async def vassal(self, request: web.Request, caller: Caller) -> web.Response:
         """One vassal in detail, also while it stops because its ini is gone."""
-        vassal = self._found(request, caller, Operation.DETAIL)
-        return _json(await self._reporter.detail(vassal, caller))
+        vassal = self.found(request.match_info["domain"], caller, Operation.DETAIL)
+        return _json(await self.reporter.detail(vassal, caller))
 
     async def host(self, request: web.Request, caller: Caller) -> web.Response:
         """The vassal that answers for a host, in detail."""
         host = request.match_info["host"]
-        found = self._governor.vassals.get(host) or self._reporter.hosts.answering(host)
+        found = self.governor.vassals.get(host) or self.reporter.hosts.answering(host)
         if not isinstance(found, Vassal):
             raise self._absent(host, found, caller)
         require(caller, Operation.DETAIL, found.spec.owner, host)
-        return _json(await self._reporter.detail(found, caller))
+        return _json(await self.reporter.detail(found, caller))
 
     async def history(self, request: web.Request, caller: Caller) -> web.Response:
         """What was kept of the past of a vassal."""
-        name = self._found(request, caller, Operation.HISTORY).spec.domain
+        found = self.found(request.match_info["domain"], caller, Operation.HISTORY)
+        name = found.spec.domain
         since, most = moment(request, "since", _BEGINNING), number(request, "most", PAST_ENTRIES)
         most = min(most, MOST_ENTRIES)
-        return await _json_of_lists(await self._daemon.past.of_vassal(name, caller, since, most))
+        return await _json_of_lists(await self.daemon.past.of_vassal(name, caller, since, most))
 
     async def stats(self, request: web.Request, caller: Caller) -> web.Response:
         """Vassals in numbers."""
         since = moment(request, "since", self._wall() - timedelta(seconds=STATS_SECONDS))
         names = request.query.getall("domain", [])[:_MOST_NAMES]
-        return await _json_of_lists(await self._daemon.past.stats(names, caller, since))
+        return await _json_of_lists(await self.daemon.past.stats(names, caller, since))
 
     async def log(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """The end of the log of a vassal, and what is appended."""
@@ -142,29 +153,39 @@ class Control:
         """The same answer as of `vassal`, for the stand-in. The rest is for the new daemon: what it
         says of itself must be true of it, and an order is for it to carry out."""
         match = _VASSAL_PATH.fullmatch(question.path)
-        vassal = self._governor.vassals.serving(match["domain"]) if match else None
+        vassal = self.governor.vassals.serving(match["domain"]) if match else None
         if vassal is None or not caller.sees(vassal.spec.owner):
             return None
-        detail = as_json(await self._reporter.detail(vassal, caller))
+        detail = as_json(await self.reporter.detail(vassal, caller))
         return Reply(200, "application/json", json.dumps(detail))
 
     async def events(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """Events as JSON lines."""
-        return await self._streams.answer(request, caller)
+        return await self._streams.answer(request, caller, JSON_LINES)
+
+    async def live(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        """Events as server-sent events, for the console."""
+        return await self._streams.answer(request, caller, SERVER_SENT)
 
     async def order(self, request: web.Request, caller: Caller) -> web.Response:
         """Carry an order out, and answer when it is done or has failed."""
-        name = request.match_info["order"]
-        domain = self._to_order(request, caller).spec.domain
-        by = f"emperorctl {_BY.get(name, name.replace('-', ' '))} by uid {caller.uid}"
+        host, name = request.match_info["domain"], request.match_info["order"]
+        vassal = await self.carry_out(host, name, caller, "emperorctl")
+        return _json(await self.reporter.detail(vassal, caller))
+
+    async def carry_out(self, host: str, name: str, caller: Caller, way: str) -> Vassal:
+        """Carry the order `name` out, which came by that `way`, and return when it is done. Raises
+        ApiError."""
+        domain = self._to_order(host, name, caller).spec.domain
+        by = f"{way} {_BY.get(name, name.replace('-', ' '))} by uid {caller.uid}"
         log.info("%s: %s", domain, by, extra=about(domain))
         try:
-            await self._governor.maintenance.write_down(domain, ORDERS[name])
+            await self.governor.maintenance.write_down(domain, ORDERS[name])
             # It may have another owner by now.
-            vassal = self._to_order(request, caller)
+            vassal = self._to_order(host, name, caller)
             if name == _RENEWS:
-                self._governor.renew(vassal)
-            order = self._governor.order(vassal, ORDERS[name], by)
+                self.governor.renew(vassal)
+            order = self.governor.order(vassal, ORDERS[name], by)
         except OSError as error:
             raise ApiError(
                 ProblemCode.ORDER_FAILED,
@@ -178,17 +199,17 @@ class Control:
             raise ApiError(
                 ProblemCode.NO_SUCH_VASSAL, f"{domain} is no vassal any more: {outcome.why}"
             )
-        return _json(await self._reporter.detail(vassal, caller))
+        return vassal
 
     async def rescan(self, _request: web.Request, _caller: Caller) -> web.Response:
         """Read the folder of inis again, now."""
-        await self._daemon.rescan()
+        await self.daemon.rescan()
         return web.json_response({})
 
     async def upgrade(self, request: web.Request, _caller: Caller) -> web.Response:
         """Have the version that is installed now take the daemon's place. The answer is sent before
         the exec, which ends this process and all its connections."""
-        instance_id = self._reporter.emperor(self._drain.since).instance_id
+        instance_id = self.reporter.emperor(self._drain.since).instance_id
         answer = web.json_response(as_json(UpgradeAccepted(instance_id)), status=202)
         answer.force_close()
 
@@ -197,7 +218,7 @@ class Control:
             await answer.write_eof()
 
         try:
-            await self._daemon.upgrade(tell)
+            await self.daemon.upgrade(tell)
         except CannotUpgrade as error:
             if not answer.prepared:
                 raise ApiError(
@@ -213,7 +234,7 @@ class Control:
             raise ApiError(
                 ProblemCode.CANNOT_DRAIN, f"cannot drain: cannot write to run-dir: {error.strerror}"
             ) from error
-        return _json(self._reporter.emperor(self._drain.since))
+        return _json(self.reporter.emperor(self._drain.since))
 
     async def undrain(self, _request: web.Request, _caller: Caller) -> web.Response:
         """Undo `drain`, and answer with what the daemon is then."""
@@ -224,14 +245,14 @@ class Control:
                 ProblemCode.CANNOT_DRAIN,
                 f"cannot undrain: cannot remove its note from run-dir: {error.strerror}",
             ) from error
-        return _json(self._reporter.emperor(self._drain.since))
+        return _json(self.reporter.emperor(self._drain.since))
 
     async def metrics(self, request: web.Request, caller: Caller) -> web.Response:
         """Prometheus' text format, or OpenMetrics."""
-        report = await self._reporter.report(self._drain.since, caller)
+        report = await self.reporter.report(self._drain.since, caller)
         tally = request.app[TALLY] if caller.is_administrator else Tally()
         most, accept = (
-            self._reporter.most_in_metrics,
+            self.reporter.most_in_metrics,
             ",".join(request.headers.getall("Accept", [])),
         )
         # Thousands of vassals have many thousand samples, and a thread lets the loop go on.
@@ -240,37 +261,35 @@ class Control:
         )
         return web.Response(body=body, headers={"Content-Type": content_type})
 
-    def _found(self, request: web.Request, caller: Caller, operation: Operation) -> Vassal:
-        """The vassal that the caller asks about, also while it stops because its ini is gone."""
-        domain = request.match_info["domain"]
-        vassal = self._governor.vassals.get(domain) or self._find(request, caller)
-        require(caller, operation, vassal.spec.owner, domain)
+    def found(self, host: str, caller: Caller, operation: Operation) -> Vassal:
+        """The vassal that the caller asks about, also while it stops because its ini is gone.
+        Raises ApiError."""
+        vassal = self.governor.vassals.get(host) or self._find(host, caller)
+        require(caller, operation, vassal.spec.owner, host)
         return vassal
 
     def _wall(self) -> datetime:
-        return self._governor.wall(self._governor.now())
+        return self.governor.wall(self.governor.now())
 
-    def _to_order(self, request: web.Request, caller: Caller) -> Vassal:
+    def _to_order(self, host: str, name: str, caller: Caller) -> Vassal:
         """The vassal that the caller may give that order."""
-        vassal = self._find(request, caller)
-        operation = Operation(request.match_info["order"])
-        require(caller, operation, vassal.spec.owner, request.match_info["domain"])
+        vassal = self._find(host, caller)
+        require(caller, Operation(name), vassal.spec.owner, host)
         return vassal
 
     def _to_read(self, request: web.Request, caller: Caller) -> Vassal:
         """The vassal whose log the caller may read."""
-        vassal = self._find(request, caller)
+        vassal = self._find(request.match_info["domain"], caller)
         require(caller, Operation.LOG, vassal.spec.owner, vassal.spec.domain)
         return vassal
 
-    def _find(self, request: web.Request, caller: Caller) -> Vassal:
+    def _find(self, host: str, caller: Caller) -> Vassal:
         """The vassal of that domain or alias, if it exists for the caller. An order for one host
         must not reach all hosts of a wildcard."""
-        host = request.match_info["domain"]
-        if vassal := self._governor.vassals.serving(host):
+        if vassal := self.governor.vassals.serving(host):
             require(caller, Operation.DETAIL, vassal.spec.owner, host)
             return vassal
-        found = self._reporter.hosts.answering(host)
+        found = self.reporter.hosts.answering(host)
         if isinstance(found, Vassal) and caller.sees(found.spec.owner):
             why = f"{no_vassal(host)}; {found.spec.domain} answers for it"
             raise ApiError(ProblemCode.NO_SUCH_VASSAL, why)
@@ -280,7 +299,7 @@ class Control:
         """The error for a host without a vassal that the caller may know of."""
         if isinstance(found, Refusal) and caller.sees(found.owner):
             return ApiError(ProblemCode.REFUSED, found.message)
-        leaving = self._governor.vassals.get(host)
+        leaving = self.governor.vassals.get(host)
         if leaving and caller.sees(leaving.spec.owner):
             why = leaving.last_stop.why if leaving.last_stop else "it is about to be gone"
             return ApiError(ProblemCode.NO_SUCH_VASSAL, f"{host} is no vassal any more: {why}")

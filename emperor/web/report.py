@@ -131,7 +131,21 @@ class Reporter:
 
     async def report(self, draining_since: datetime | None, caller: Caller) -> Report:
         """Everything that exists for the caller, vassals by name."""
-        vassals = sorted(self._visible(caller), key=lambda vassal: vassal.spec.domain)
+        vassals = sorted(self.visible(caller), key=lambda vassal: vassal.spec.domain)
+        rows = await self.rows(vassals, caller)
+        emperor = self.emperor(draining_since)
+        if not caller.is_administrator:
+            held = sum(row.held for row in rows)
+            emperor = replace(emperor, draining_since=None, held=held, turned_away=0)
+        return Report(
+            emperor=emperor,
+            vassals=tuple(rows),
+            refused=self.refused(caller),
+            limit_hits=self.limit_hits(caller),
+        )
+
+    async def rows(self, vassals: Collection[Vassal], caller: Caller) -> list[VassalStatus]:
+        """A row for each of these vassals, without those that go meanwhile."""
         measured = await self._measure_all(vassals)
         positions = self._positions(caller)
         rows: list[VassalStatus] = []
@@ -144,22 +158,17 @@ class Reporter:
                 # It may have gone in an earlier turn of the loop.
                 if self._governor.vassals.get(vassal.spec.domain) is vassal
             )
-        emperor = self.emperor(draining_since)
-        if not caller.is_administrator:
-            held = sum(row.held for row in rows)
-            emperor = replace(emperor, draining_since=None, held=held, turned_away=0)
-        return Report(
-            emperor=emperor,
-            vassals=tuple(rows),
-            refused=tuple(
-                Refused(refusal.file, refusal.domain, refusal.reason, refusal.message)
-                for _, refusal in sorted(self.hosts.refused.items())
-                if caller.sees(refusal.owner)
-            ),
-            limit_hits=self.limit_hits(caller),
+        return rows
+
+    def refused(self, caller: Caller) -> tuple[Refused, ...]:
+        """The inis that are not served, as far as they exist for the caller."""
+        return tuple(
+            Refused(refusal.file, refusal.domain, refusal.reason, refusal.message)
+            for _, refusal in sorted(self.hosts.refused.items())
+            if caller.sees(refusal.owner)
         )
 
-    def _visible(self, caller: Caller) -> Iterable[Vassal]:
+    def visible(self, caller: Caller) -> Iterable[Vassal]:
         """The vassals that exist for the caller."""
         vassals = self._governor.vassals
         if caller.is_administrator:

@@ -1,9 +1,11 @@
-"""Streams of events: GET /v1/events of the control API."""
+"""Streams of events: GET /v1/events of the control API, and the events of the console."""
 
 import asyncio
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from types import MappingProxyType
 
 from emperor.model.authority import Caller
 from emperor.model.status import TransitionEvent, as_json
@@ -12,6 +14,35 @@ from emperor.web.aiohttp_server import web
 from emperor.web.problems import number
 
 _UNREAD_EVENTS = 1000
+# A proxy closes a connection on which nothing comes for a minute.
+_ALIVE_SECONDS = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a stream is written: its headers, the bytes of an event, and what is sent where nothing
+    has happened for a while, to keep the connection; empty: nothing."""
+
+    headers: Mapping[str, str]
+    write: Callable[[TransitionEvent], bytes]
+    alive: bytes = b""
+
+
+def _as_line(event: TransitionEvent) -> bytes:
+    # In ASCII: text of an app must not steer a terminal that shows it.
+    return json.dumps(as_json(event)).encode() + b"\n"
+
+
+def _as_message(event: TransitionEvent) -> bytes:
+    return b"data: " + _as_line(event) + b"\n"
+
+
+JSON_LINES = Form(MappingProxyType({"Content-Type": "application/x-ndjson"}), _as_line)
+# https://html.spec.whatwg.org/multipage/server-sent-events.html: a line with a colon in front is a
+# comment.
+SERVER_SENT = Form(
+    MappingProxyType({"Content-Type": "text/event-stream"}), _as_message, alive=b":\n\n"
+)
 
 
 class Streams:
@@ -21,8 +52,8 @@ class Streams:
         self._event_log = event_log
         self._streams: set[asyncio.Queue[TransitionEvent | None]] = set()
 
-    async def answer(self, request: web.Request, caller: Caller) -> web.StreamResponse:
-        """Events as JSON lines: the remembered ones, with `?past=N` the last N of them, then each
+    async def answer(self, request: web.Request, caller: Caller, form: Form) -> web.StreamResponse:
+        """Events in that form: the remembered ones, with `?past=N` the last N of them, then each
         new one unless `follow=0`. With `domain=D`, only those of D."""
         past, follows = number(request, "past", REMEMBERED), request.query.get("follow") != "0"
         domains = frozenset(request.query.getall("domain", []))
@@ -38,7 +69,7 @@ class Streams:
             if _concerns(event, domains) and not queue.full():
                 queue.put_nowait(event)
 
-        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        response = web.StreamResponse(headers=form.headers)
         with self._event_log.reader(read):
             recent = self._event_log.recent(tenant)
             if caller.is_administrator and domains:
@@ -55,9 +86,9 @@ class Streams:
             try:
                 # A reader that leaves is no fault.
                 with suppress(ConnectionError):
-                    while new_event := await queue.get():
-                        # In ASCII: text of an app must not steer a terminal that shows it.
-                        await response.write(json.dumps(as_json(new_event)).encode() + b"\n")
+                    await response.write(form.alive)
+                    while data := await _next(queue, form):
+                        await response.write(data)
             finally:
                 self._streams.discard(queue)
         return response
@@ -68,6 +99,16 @@ class Streams:
             while queue.full():
                 queue.get_nowait()
             queue.put_nowait(None)
+
+
+async def _next(queue: asyncio.Queue[TransitionEvent | None], form: Form) -> bytes:
+    """What is sent next; empty: the stream ends."""
+    try:
+        async with asyncio.timeout(_ALIVE_SECONDS if form.alive else None):
+            event = await queue.get()
+    except TimeoutError:
+        return form.alive
+    return form.write(event) if event else b""
 
 
 def _concerns(event: TransitionEvent, domains: Collection[str]) -> bool:

@@ -27,6 +27,7 @@ from emperor.supervisor.records import Vassal
 from emperor.web.control import Control
 from emperor.web.drain import Drain
 from emperor.web.endpoints import application
+from emperor.web.health import Health
 from emperor.web.hosts import Hosts
 from emperor.web.past import Past
 from emperor.web.report import Reporter
@@ -116,6 +117,7 @@ class FakeEmperor:
             self.admission,
         )
         drain = Drain(run_dir, "boot")
+        self.health = Health(drain)
         self.control = Control(self.governor, self.reporter, self.events, drain, self)
         self.caller = Caller(0, is_administrator=True)
         self.application = application(self.control, _Callers(self), Tally())
