@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from emperor.cli.why import facts, story
+from emperor.cli.why import story
+from emperor.model.facts import facts
 from emperor.model.status import ReportedState, VassalDetail, VassalStatus, Wake
 from emperor.model.wake import phases
 from tests.cli.conftest import Ctl
