@@ -86,6 +86,8 @@ HTTP/1.1.
 
 - `control.sock` is for programs and `emperorctl`: status, orders, events, metrics. Everybody may
   connect. [Who may do what](#who-may-do-what) depends on the user and groups of the client.
+  It also has pages for a browser, below `/console/` ([console](console.md)); they are for people,
+  and no part of the contract.
 - `activate.sock` is for nginx: it asks there for an app that did not take a request.
 
 ```

@@ -22,6 +22,7 @@ from emperor.model.history import (
     NoHistory,
     Numbers,
     Past,
+    Pulse,
     Replied,
     Started,
     shares,
@@ -117,6 +118,10 @@ class HistoryFile:
             return Numbers(vassals, hours, rows.oldest(db, choice.tenant))
 
         return self._read(read)
+
+    def pulse(self, day: Choice, hour: Choice) -> Pulse:
+        """The hours of a day, and the minutes of an hour. Raises NoHistory."""
+        return self._read(lambda db: Pulse(rows.hours(db, day), rows.minutes(db, hour)))
 
     def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """Read. SQLite does not notice damage within a value."""

@@ -16,6 +16,7 @@ from emperor.model.history import (
     CauseKind,
     Choice,
     Hour,
+    Minute,
     Outcome,
     PastStart,
     PastStop,
@@ -121,6 +122,20 @@ def hours(db: sqlite3.Connection, choice: Choice) -> tuple[Hour, ...]:
         [*values_of_hours, *values, *values],
     )
     return tuple(Hour(_time(at), *numbers) for at, *numbers in found if any(numbers))
+
+
+def minutes(db: sqlite3.Connection, choice: Choice) -> tuple[Minute, ...]:
+    """The minutes in which something happened, the oldest first."""
+    where, values = _where(choice)
+    found = db.execute(
+        "SELECT minute, sum(starts), sum(failures) FROM ("
+        " SELECT at - at % 60000 AS minute, 1 AS starts, outcome = 'failed' AS failures"
+        f"  FROM starts WHERE {where}"
+        f" UNION ALL SELECT at - at % 60000, 0, kind = 'died' FROM stops WHERE {where}"
+        ") GROUP BY minute ORDER BY minute",
+        [*values, *values],
+    )
+    return tuple(Minute(_time(at), *numbers) for at, *numbers in found if any(numbers))
 
 
 def vassals(db: sqlite3.Connection, choice: Choice) -> tuple[VassalStats, ...]:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from emperor.model.history import Batch, Choice, NoHistory, Numbers, Past
+from emperor.model.history import Batch, Choice, NoHistory, Numbers, Past, Pulse
 
 log = logging.getLogger("emperord.history_thread")
 
@@ -41,6 +41,9 @@ class HistoryStore(Protocol):
 
     def numbers(self, choice: Choice) -> Numbers:
         """The vassals in numbers."""
+
+    def pulse(self, day: Choice, hour: Choice) -> Pulse:
+        """The hours of a day, and the minutes of an hour."""
 
 
 class HistoryThread:

@@ -35,7 +35,7 @@ class CauseKind(Enum):
     CONNECTION = "connection"
     """a connection on the socket"""
     ORDER = "order"
-    """an order of `emperorctl`"""
+    """an order of `emperorctl`, or of the console"""
     CHANGE = "change"
     """its ini has changed"""
     ALWAYS = "always"
@@ -74,7 +74,7 @@ def kind_of(cause: Cause) -> CauseKind:
     """The kind of a cause."""
     if cause.nobody_waits:
         return CauseKind.ALWAYS
-    if cause.by.startswith("emperorctl "):
+    if cause.by.startswith(("emperorctl ", "console ")):
         return CauseKind.ORDER
     return _KINDS.get(cause.by, CauseKind.OTHER)
 
@@ -189,6 +189,25 @@ class Hour:
     """processes that were started for that hour's causes"""
     failures: int
     """starts that failed, and apps that died"""
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """What happened within one minute: starts, and failures as in an Hour."""
+
+    at: datetime
+    starts: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What happened lately at all vassals that exist for the caller, the oldest first: in the hours
+    and the minutes in which something did. `why_none`: why there is no history; None: there is."""
+
+    hours: tuple[Hour, ...]
+    minutes: tuple[Minute, ...]
+    why_none: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

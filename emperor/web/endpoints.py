@@ -4,7 +4,6 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from emperor.model.authority import SCOPE, Caller, Operation, Scope, Verdict
 from emperor.model.history import Stats, VassalHistory
@@ -19,6 +18,7 @@ from emperor.model.status import (
 )
 from emperor.supervisor.events import REMEMBERED
 from emperor.web.aiohttp_server import web
+from emperor.web.console import Callers, add_console
 from emperor.web.control import MOST_ENTRIES, ORDERS, PAST_ENTRIES, TALLY, Control, forbidden
 from emperor.web.log_streams import LOG_LINES
 from emperor.web.problems import ApiError, problems
@@ -154,16 +154,6 @@ ENDPOINTS = (
 )  # fmt: skip
 
 
-class Callers(Protocol):
-    """Tells who asks."""
-
-    def caller(self, request: web.Request) -> Caller:
-        """Who has connected. Raises ConnectionError where the client has left."""
-
-    async def turn(self, caller: Caller) -> None:
-        """Wait until it is the turn of this caller."""
-
-
 def application(control: Control, callers: Callers, tally: Tally) -> web.Application:
     """The aiohttp application; the `tally` is for its metrics."""
     app = web.Application(middlewares=[problems])
@@ -173,6 +163,7 @@ def application(control: Control, callers: Callers, tally: Tally) -> web.Applica
         app.router.add_route(
             endpoint.method, endpoint.pattern, _handler(endpoint, control, callers)
         )
+    add_console(app, control, callers)
     return app
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from emperor.linux.history_thread import PATIENCE_SECONDS, HistoryStore, HistoryThread
 from emperor.model.authority import Caller
-from emperor.model.history import Choice, Fact, NoHistory, Stats, VassalHistory
+from emperor.model.history import Choice, Fact, NoHistory, Pulse, Stats, VassalHistory
 from emperor.model.ports import Clock
 from emperor.model.settings import Settings
 from emperor.supervisor.history import History
@@ -75,6 +75,16 @@ class Past:
         except NoHistory as error:
             return Stats(since, None, (), (), _told(error, caller))
         return Stats(since, numbers.kept_since, numbers.vassals, numbers.hours, None)
+
+    async def pulse(self, caller: Caller, day: datetime, hour: datetime) -> Pulse:
+        """The hours since `day`, and the minutes since `hour`, of all that exist for the caller."""
+        if not caller.sees(caller.uid):
+            return Pulse((), ())
+        of_day, of_hour = (Choice(since, (), _tenant(caller)) for since in (day, hour))
+        try:
+            return await self._ask(lambda store: store.pulse(of_day, of_hour))
+        except NoHistory as error:
+            return Pulse((), (), _told(error, caller))
 
     async def _ask(self, question: Callable[[HistoryStore], T]) -> T:
         """What the store answers, when all until now is written. Raises NoHistory."""

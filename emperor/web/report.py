@@ -71,7 +71,7 @@ class Reporter:
         measure: Callable[[Listener], Awaitable[QueueLength]],
         admission: Admission,
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._governor = governor
         self.hosts = hosts
         self._measure = measure
@@ -91,7 +91,7 @@ class Reporter:
             version=__version__,
             instance_id=self._instance_id,
             started_at=self._wall(self._started),
-            activation=self._settings.activation,
+            activation=self.settings.activation,
             draining_since=draining_since,
             held=self._admission.total,
             turned_away=self._admission.turned_away,
@@ -99,13 +99,13 @@ class Reporter:
 
     def settings_in_effect(self) -> SettingsInEffect:
         """The settings of the daemon."""
-        spelling = spelled(self._settings)
+        spelling = spelled(self.settings)
         return SettingsInEffect(tuple(SettingInEffect(*item) for item in spelling.items()))
 
     @property
     def most_in_metrics(self) -> int:
         """How many vassals have metrics of their own."""
-        return self._settings.metrics_vassals
+        return self.settings.metrics_vassals
 
     def bases_report(self) -> BasesReport:
         """The preloaded interpreters."""
@@ -201,7 +201,7 @@ class Reporter:
             last_stop = Stop(self._wall(vassal.last_stop.at), vassal.last_stop.why)
         return VassalDetail(
             status=status,
-            ini=os.path.join(self._settings.vassals_dir, spec.ini),
+            ini=os.path.join(self.settings.vassals_dir, spec.ini),
             activation=spec.activation,
             aliases=spec.aliases,
             predecessor_pid=self._predecessor_pid(vassal),
@@ -222,7 +222,7 @@ class Reporter:
         """The path of its log."""
         if vassal.lead:  # it writes on where it was started, whatever the settings say by now
             return vassal.lead.process.ref.log
-        return os.path.join(self._settings.log_dir, f"{vassal.spec.domain}.log")
+        return os.path.join(self.settings.log_dir, f"{vassal.spec.domain}.log")
 
     def _wall(self, moment: float) -> datetime:
         """A monotonic moment as the time of day."""

@@ -32,6 +32,7 @@ A, B = Subject("a.example", 1000), Subject("b.example", None)
         (Cause("hit", 0.0, client="203.0.113.9"), CauseKind.HIT),
         (Cause("connection", 0.0), CauseKind.CONNECTION),
         (Cause("emperorctl start by uid 0", 0.0, person=True), CauseKind.ORDER),
+        (Cause("console restart by uid 0", 0.0, person=True), CauseKind.ORDER),
         (Cause("emperorctl reload by uid 1000", 0.0, person=True), CauseKind.ORDER),
         (Cause("its ini changed", 0.0), CauseKind.CHANGE),
         (Cause("it runs always", 0.0, nobody_waits=True), CauseKind.ALWAYS),

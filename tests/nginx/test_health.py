@@ -45,7 +45,8 @@ async def test_a_probe_of_any_host_is_told_what_the_daemon_says(
     assert (reply.status, reply.text) == (503, "draining\n")
     (asked,) = unwell.asked
     assert asked.request_line == f"GET {PATH}"
-    assert asked.headers == {"host": "localhost", "connection": "close"}
+    own = {"host": "localhost", "connection": "close"}
+    assert asked.headers == own | {"x-forwarded-for": BALANCER}
 
 
 async def test_a_probe_in_http_1_0_needs_no_host(nginx: Nginx, unwell: StubDaemon) -> None:

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from emperor.linux.boot import boot_id
 from emperor.web.drain import Drain
-from emperor.web.health import HEALTH_PATH, Health
+from emperor.web.health import HEALTH_PATH, Health, Probe
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 NOBODY = 65534
@@ -37,6 +37,22 @@ async def test_a_machine_serves_drains_and_stops(tmp_path: Path) -> None:
     assert await answer_of(health) == (200, "serving\n")
     health.stop()
     assert await answer_of(health) == (503, "stopping\n")
+
+
+async def test_the_last_probe_of_each_balancer_is_remembered(tmp_path: Path) -> None:
+    health = Health(Drain(tmp_path, "boot"), lambda: NOW)
+    app = web.Application()
+    app.router.add_get(HEALTH_PATH, health.handle)
+    async with TestClient(TestServer(app)) as client:
+        for address in ("10.0.0.1", "10.0.0.2", "10.0.0.1", "", *map(str, range(40))):
+            await client.get(HEALTH_PATH, headers={"X-Forwarded-For": address} if address else {})
+            if not address:
+                assert [*health.probes()] == [
+                    Probe(None, NOW, "serving", 1),
+                    Probe("10.0.0.1", NOW, "serving", 2),
+                    Probe("10.0.0.2", NOW, "serving", 1),
+                ]
+    assert len([*health.probes()]) == 32, "a client cannot fill the memory"
 
 
 def test_a_drain_outlives_the_daemon_with_its_deadline(

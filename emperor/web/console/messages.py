@@ -1,0 +1,31 @@
+"""The pages that say one thing: a problem, or a question before an order."""
+
+from dataclasses import dataclass
+
+from emperor.model.problem import ProblemCode
+from emperor.web.console.orders import OrderText
+
+CURES = {
+    ProblemCode.NO_SUCH_VASSAL: "Look for it in the list of vassals.",
+    ProblemCode.REFUSED: "Mend the ini: it is read again as soon as it changes.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why there is no other page."""
+
+    title: str
+    detail: str
+    cure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A page that asks back: the order, whom it is about, and, relative to the page, where the
+    order is sent and what is shown otherwise."""
+
+    order: OrderText
+    subject: str
+    action: str
+    back: str

@@ -1,0 +1,243 @@
+"""The first page: all vassals in numbers, what needs a person, and what happened lately."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from emperor.model.history import Pulse
+from emperor.model.refusal import RefusalReason
+from emperor.model.status import (
+    EmperorStatus,
+    LimitHits,
+    Refused,
+    ReportedState,
+    VassalStatus,
+)
+from emperor.supervisor.records import Vassal
+from emperor.web.console.plots import Plot, share, spans, starts_plot
+
+MOST_TROUBLES = 25
+_MOST_BOOTS = 25
+_MOST_TENANTS = 15
+BY_HOUR, HOURS = timedelta(hours=1), 24
+BY_MINUTE, MINUTES = timedelta(minutes=1), 60
+
+
+@dataclass(slots=True)
+class Census:
+    """What is counted of all vassals without a look at each of them. `noted` are those of which
+    there is more to tell."""
+
+    states: Counter[ReportedState] = field(default_factory=Counter)
+    owners: Counter[int | None] = field(default_factory=Counter)
+    closed: int = 0
+    noted: list[Vassal] = field(default_factory=list)
+
+    def count(self, vassals: Iterable[Vassal]) -> None:
+        """Count these too."""
+        for vassal in vassals:
+            self.states[vassal.reported_state] += 1
+            self.owners[vassal.spec.owner] += 1
+            self.closed += vassal.in_maintenance
+            if is_noted(vassal):
+                self.noted.append(vassal)
+
+
+def is_noted(vassal: Vassal) -> bool:
+    """Whether the vassal has a process, waits for one, or something is wrong with it."""
+    return bool(vassal.children or vassal.queued_for or has_trouble(vassal))
+
+
+def has_trouble(vassal: Vassal) -> bool:
+    """Whether something may be wrong with a vassal that has no process."""
+    return bool(vassal.last_error or vassal.ini_error or vassal.failed or vassal.spec.taken_aliases)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What needs a person: the vassal, None where there is none; the subject, and what is wrong,
+    with the cure."""
+
+    page: str | None
+    subject: str
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OfState:
+    """The vassals in one state: how many there are, their memory, and its part of all."""
+
+    state: str
+    number: int
+    rss_bytes: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class OfTenant:
+    """The vassals of one user."""
+
+    uid: str
+    name: str
+    number: int
+    awake: int
+    rss_bytes: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """A vassal that boots, or for which somebody waits."""
+
+    status: VassalStatus
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The page. `day` and `hour` are None where there is no history, and `why_no_history` says why.
+    The numbers `more_` are of what the page leaves out."""
+
+    emperor: EmperorStatus
+    machine: str
+    is_administrator: bool
+    total: int
+    closed: int
+    states: tuple[OfState, ...]
+    tenants: tuple[OfTenant, ...]
+    more_tenants: int
+    troubles: tuple[Trouble, ...]
+    more_troubles: int
+    starting: tuple[Starting, ...]
+    more_starting: int
+    limit_hits: tuple[LimitHits, ...]
+    day: Plot | None
+    hour: Plot | None
+    why_no_history: str | None
+
+
+def troubles(
+    rows: Iterable[VassalStatus], refused: Iterable[Refused], now: datetime
+) -> list[Trouble]:
+    """What needs a person: inis that are not served, then vassals that are down, then the rest."""
+    found = [
+        Trouble(
+            None if ini.reason is RefusalReason.BAD_NAME else ini.domain,
+            ini.file,
+            ini.error,
+            "not served",
+        )
+        for ini in refused
+    ]
+    failing = [row for row in rows if row.last_error is not None]
+    failing.sort(key=lambda row: (row.state is not ReportedState.THROTTLED, row.name))
+    return found + [
+        Trouble(row.name, row.name, row.last_error or "", _fate(row, now)) for row in failing
+    ]
+
+
+def _fate(row: VassalStatus, now: datetime) -> str:
+    if row.retry_at is None:
+        return row.state.value
+    left = max(0, round((row.retry_at - now).total_seconds()))
+    return f"{row.state.value}; tried again in {left} s"
+
+
+def of_states(census: Census, rows: Iterable[VassalStatus]) -> tuple[OfState, ...]:
+    """A line for each state that some vassal has."""
+    memory: Counter[ReportedState] = Counter()
+    for row in rows:
+        memory[row.state] += row.rss_bytes or 0
+    most = max(memory.values(), default=0)
+    return tuple(
+        OfState(state.value, census.states[state], memory[state], share(memory[state], most))
+        for state in ReportedState
+        if census.states[state]
+    )
+
+
+def of_tenants(
+    census: Census, rows: Iterable[VassalStatus], names: Mapping[int | None, str]
+) -> list[OfTenant]:
+    """A line for each user with a vassal; the user with the most memory first."""
+    memory: defaultdict[int | None, int] = defaultdict(int)
+    awake: Counter[int | None] = Counter()
+    for row in rows:
+        memory[row.uid] += row.rss_bytes or 0
+        awake[row.uid] += row.pid is not None
+    most = max(memory.values(), default=0)
+    found = [
+        OfTenant(
+            uid_text(uid), names[uid], number, awake[uid], memory[uid], share(memory[uid], most)
+        )
+        for uid, number in census.owners.items()
+    ]
+    return sorted(found, key=lambda each: (-each.rss_bytes, -each.number, each.name))
+
+
+def uid_text(uid: int | None) -> str:
+    """A user in the query of a link."""
+    return "daemon" if uid is None else str(uid)
+
+
+def waiting(rows: Iterable[VassalStatus], causes: Mapping[str, str]) -> list[Starting]:
+    """The vassals that boot, in the order of the queue, and others for which somebody waits."""
+    booting = {ReportedState.STARTING, ReportedState.RELOADING}
+    found = [row for row in rows if row.state in booting or row.held or row.queued]
+    found.sort(key=lambda row: (row.boot_position or 0, row.state_since))
+    return [Starting(row, causes.get(row.name, "")) for row in found]
+
+
+def plots(pulse: Pulse, now: datetime) -> tuple[Plot | None, Plot | None]:
+    """Those of the last day and of the last hour."""
+    if pulse.why_none is not None:
+        return None, None
+    by_hour = spans(pulse.hours, now, BY_HOUR, HOURS)
+    by_minute = spans(pulse.minutes, now, BY_MINUTE, MINUTES)
+    return (
+        starts_plot(by_hour, 6, "The last 24 hours"),
+        starts_plot(by_minute, 15, "The last 60 minutes"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the daemon tells of all vassals that exist for the caller."""
+
+    emperor: EmperorStatus
+    census: Census
+    rows: Sequence[VassalStatus]
+    refused: Sequence[Refused]
+    limit_hits: tuple[LimitHits, ...]
+    causes: Mapping[str, str]
+    pulse: Pulse
+
+
+def overview(
+    seen: Seen, names: Mapping[int | None, str], machine: str, is_administrator: bool, now: datetime
+) -> Overview:
+    """The view of the page."""
+    tenants = of_tenants(seen.census, seen.rows, names)
+    wrong = troubles(seen.rows, seen.refused, now)
+    starting = waiting(seen.rows, seen.causes)
+    day, hour = plots(seen.pulse, now)
+    return Overview(
+        emperor=seen.emperor,
+        machine=machine,
+        is_administrator=is_administrator,
+        total=seen.census.states.total(),
+        closed=seen.census.closed,
+        states=of_states(seen.census, seen.rows),
+        tenants=tuple(tenants[:_MOST_TENANTS]),
+        more_tenants=max(0, len(tenants) - _MOST_TENANTS),
+        troubles=tuple(wrong[:MOST_TROUBLES]),
+        more_troubles=max(0, len(wrong) - MOST_TROUBLES),
+        starting=tuple(starting[:_MOST_BOOTS]),
+        more_starting=max(0, len(starting) - _MOST_BOOTS),
+        limit_hits=seen.limit_hits,
+        day=day,
+        hour=hour,
+        why_no_history=seen.pulse.why_none,
+    )

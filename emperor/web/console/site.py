@@ -1,0 +1,351 @@
+"""Answers the requests for the console: asks the daemon, and has a view made and rendered.
+
+The loop collects what only it may touch, in slices. What takes longer, as sorting and rendering,
+runs in a thread on records that nobody changes.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from urllib.parse import parse_qs, quote
+
+from emperor.linux.accounts import SystemAccounts
+from emperor.linux.limits import machine_for_limits
+from emperor.linux.log_owner import read_end
+from emperor.model.authority import Caller, Operation, Verdict
+from emperor.model.limits import combined, of_tenant
+from emperor.model.problem import ProblemCode
+from emperor.model.status import VassalStatus
+from emperor.supervisor.records import Vassal
+from emperor.supervisor.slices import slices
+from emperor.web.aiohttp_server import web
+from emperor.web.console import ROOT, fleet, ini_view, overview, vassal, vassals
+from emperor.web.console.forgery import Tokens, is_foreign
+from emperor.web.console.messages import CURES, Problem, Question
+from emperor.web.console.orders import DRAIN, ORDERS
+from emperor.web.console.rendering import Frame, Renderer
+from emperor.web.control import Control, forbidden, require
+from emperor.web.problems import ApiError
+
+log = logging.getLogger("emperord.site")
+
+_DAY = timedelta(days=1)
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_LOG_LINES = 40
+_LOG_BYTES = 65_536
+_LONGEST_FORM = 4096
+# A browser that waits for the end of an order longer than this is shown the page meanwhile.
+_PATIENCE_SECONDS = 2.0
+_FOREVER = "private, max-age=31536000, immutable"
+
+Handler = Callable[["Site", web.Request, Caller], Awaitable[web.StreamResponse]]
+
+
+class Site:
+    """The handlers of the console."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self._renderer = Renderer()
+        self._tokens = Tokens()
+        self._accounts = SystemAccounts()
+        # Orders that take longer than a browser waits for them.
+        self._orders: set[asyncio.Task[Vassal]] = set()
+
+    async def answer(self, name: str, request: web.Request, caller: Caller) -> web.StreamResponse:
+        """The answer of the handler of that name; a page that says why where it has none."""
+        try:
+            return await HANDLERS[name](self, request, caller)
+        except ApiError as error:
+            frame = self._frame(request, caller, error.code.title, "")
+            view = Problem(error.code.title, str(error), CURES.get(error.code, ""))
+            return await self._html("problem", frame, view, error.code.status)
+
+    async def overview(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        """All vassals in numbers."""
+        reporter, now = self._control.reporter, self._now()
+        census = overview.Census()
+        async for part in slices(reporter.visible(caller)):
+            census.count(part)
+        emperor = reporter.emperor(self._control.draining_since)
+        if not caller.is_administrator:
+            emperor = replace(emperor, draining_since=None, held=0, turned_away=0)
+        causes = {
+            each.spec.domain: str(each.queued_for or (each.last_boot and each.last_boot.cause))
+            for each in census.noted
+        }
+        pulse = await self._control.daemon.past.pulse(caller, now - _DAY, now - overview.BY_HOUR)
+        seen = overview.Seen(
+            emperor=emperor,
+            census=census,
+            rows=await reporter.rows(census.noted, caller),
+            refused=reporter.refused(caller),
+            limit_hits=reporter.limit_hits(caller),
+            causes=causes,
+            pulse=pulse,
+        )
+
+        def view() -> overview.Overview:
+            names = self._names(census.owners)
+            is_administrator = caller.is_administrator
+            return overview.overview(seen, names, os.uname().nodename, is_administrator, now)
+
+        frame = self._frame(request, caller, "Overview", "overview", live="")
+        return await self._html("overview", frame, await asyncio.to_thread(view))
+
+    async def vassals(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        """A part of the list of vassals."""
+        wanted, now = vassals.wanted_of(request.query), self._now()
+        reporter, past = self._control.reporter, self._control.daemon.past
+        every = tuple(reporter.visible(caller))
+        found: list[Vassal] = []
+        async for part in slices(every):
+            found += (each for each in part if vassals.is_wanted(each, wanted))
+        rows: Mapping[str, VassalStatus] = MappingProxyType({})
+        if wanted.sort in vassals.BY_ROWS:
+            rows = {row.name: row for row in await reporter.rows(found, caller)}
+        stats = {}
+        if wanted.sort in vassals.BY_STATS:
+            numbers = await past.stats((), caller, now - _DAY)
+            stats = {each.name: each for each in numbers.vassals}
+        ordered = await asyncio.to_thread(vassals.ordered, found, wanted.sort, rows, stats)
+        page = min(wanted.page, vassals.pages_of(len(ordered)))
+        first = (page - 1) * vassals.ROWS
+        shown = ordered[first : first + vassals.ROWS]
+        statuses = await reporter.rows(shown, caller)
+        if not stats and shown:
+            numbers = await past.stats([each.spec.domain for each in shown], caller, now - _DAY)
+            stats = {each.name: each for each in numbers.vassals}
+
+        def view() -> vassals.List:
+            records = {each.spec.domain: each for each in shown}
+            names = self._names({each.spec.owner for each in every})
+            lines = tuple(
+                vassals.row_of(row, records[row.name], stats.get(row.name), names)
+                for row in statuses
+            )
+            return vassals.List(
+                wanted=replace(wanted, page=page),
+                rows=lines,
+                columns=vassals.COLUMNS,
+                states=vassals.STATES,
+                tenants=tuple((overview.uid_text(uid), name) for uid, name in names.items()),
+                runtimes=tuple(vassals.RUNTIMES.items()),
+                number=len(ordered),
+                total=len(every),
+                first=first + 1 if lines else 0,
+                last=first + len(lines),
+                pages=vassals.pages_of(len(ordered)),
+                now=now,
+            )
+
+        frame = self._frame(request, caller, "Vassals", "vassals", live="")
+        return await self._html("vassals", frame, await asyncio.to_thread(view))
+
+    async def vassal(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        """One vassal."""
+        found = self._control.found(request.match_info["domain"], caller, Operation.DETAIL)
+        reporter, now = self._control.reporter, self._now()
+        detail = await reporter.detail(found, caller)
+        past = self._control.daemon.past
+        history = await past.of_vassal(found.spec.domain, caller, _BEGINNING, vassal.PAST_STARTS)
+        spec, settings, hits = found.spec, reporter.settings, reporter.limit_hits(caller)
+        reader = None if caller.is_administrator else caller.uid
+
+        def view() -> vassal.VassalPage:
+            of_machine, owner = machine_for_limits(), detail.status.uid
+            rest = vassal.Rest(
+                log=_log_lines(detail.log, reader),
+                ini=ini_view.view(detail.ini, caller.uid, spec, settings, self._accounts),
+                limits=vassal.limit_rows(
+                    combined(settings.limits(), spec.limits, of_machine),
+                    of_tenant(settings.limits("tenant_"), of_machine),
+                    hits,
+                    self._names([owner])[owner],
+                ),
+                ordered=ORDERS.get(request.query.get("ordered", "")),
+            )
+            return vassal.page(detail, history, caller, rest, now)
+
+        name = detail.status.name
+        frame = self._frame(request, caller, name, "vassals", live=f"domain={quote(name, safe='')}")
+        return await self._html("vassal", frame, await asyncio.to_thread(view))
+
+    async def log(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        """The log of a vassal, as the API has it."""
+        return await self._control.log(request, caller)
+
+    async def ask(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        """Ask back before an order."""
+        found = self._control.found(request.match_info["domain"], caller, Operation.DETAIL)
+        order = ORDERS[request.match_info["order"]]
+        domain = found.spec.domain
+        require(caller, Operation(order.name), found.spec.owner, domain)
+        frame = self._frame(request, caller, f"{order.button}: {domain}", "vassals")
+        back = f"../{quote(domain, safe='')}"
+        return await self._html("ask", frame, Question(order, domain, order.name, back))
+
+    async def order(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        """Carry an order out, and show the vassal."""
+        await self._require_own(request, caller)
+        host, order = request.match_info["domain"], ORDERS[request.match_info["order"]]
+        carried_out = self._control.carry_out(host, order.name, caller, "console")
+        task = asyncio.ensure_future(carried_out)
+        self._orders.add(task)
+        task.add_done_callback(self._end_of_order)
+        # It goes on where the browser has left, or does not wait so long.
+        await asyncio.wait({task}, timeout=_PATIENCE_SECONDS)
+        if task.done():
+            task.result()
+        return _to(f"../{quote(host, safe='')}?ordered={order.name}")
+
+    def _end_of_order(self, task: asyncio.Task[Vassal]) -> None:
+        self._orders.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.info("%s", error)
+
+    async def fleet(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        """This machine among others."""
+        self._require_administrator(caller, Operation.DRAIN)
+        control = self._control
+        since = control.draining_since
+        status, text = control.daemon.health.answer()
+        view = fleet.Fleet(
+            machine=os.uname().nodename,
+            draining_since=since,
+            answer=f"{status} {text.strip()}",
+            order=DRAIN["drain" if since is None else "undrain"],
+            ordered=DRAIN.get(request.query.get("ordered", "")),
+            probes=tuple(control.daemon.health.probes()),
+            domains=len(control.governor.vassals),
+            refused=len(control.reporter.hosts.refused),
+        )
+        return await self._html("fleet", self._frame(request, caller, "Fleet", "fleet"), view)
+
+    async def ask_drain(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        """Ask back before a drain."""
+        order = DRAIN[request.match_info["order"]]
+        self._require_administrator(caller, Operation(order.name))
+        machine = os.uname().nodename
+        frame = self._frame(request, caller, f"{order.button}: {machine}", "fleet")
+        return await self._html("ask", frame, Question(order, machine, order.name, "fleet"))
+
+    async def drain(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        """Begin or end the drain of this machine."""
+        await self._require_own(request, caller)
+        order = DRAIN[request.match_info["order"]]
+        self._require_administrator(caller, Operation(order.name))
+        log.info("console %s by uid %d", order.name, caller.uid)
+        control = self._control
+        await (control.drain if order.name == "drain" else control.undrain)(request, caller)
+        return _to(f"fleet?ordered={order.name}")
+
+    async def events(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        """What happens, as it happens."""
+        return await self._control.live(request, caller)
+
+    async def static(self, request: web.Request, _caller: Caller) -> web.StreamResponse:
+        """The style sheet, the script and the icon."""
+        file = self._renderer.static.get(request.match_info["name"])
+        if file is None:
+            raise _no_page(request)
+        is_this = request.query.get("v") == file.version
+        headers = {"Cache-Control": _FOREVER if is_this else "no-cache"}
+        return web.Response(
+            body=file.body, content_type=file.content_type, charset="utf-8", headers=headers
+        )
+
+    async def missing(self, request: web.Request, _caller: Caller) -> web.StreamResponse:
+        """There is no such page."""
+        raise _no_page(request)
+
+    def _require_administrator(self, caller: Caller, operation: Operation) -> None:
+        if caller.may(operation) is not Verdict.ALLOWED:
+            raise ApiError(ProblemCode.FORBIDDEN, forbidden(operation, caller))
+
+    async def _require_own(self, request: web.Request, caller: Caller) -> None:
+        """Raise ApiError unless a form of this console has sent the request."""
+        token = ""
+        if request.content_length is not None and request.content_length <= _LONGEST_FORM:
+            form = parse_qs((await request.read()).decode("ascii", "replace"))
+            token = form.get("token", [""])[0]
+        if is_foreign(request.headers) or not self._tokens.is_valid(token, caller.uid):
+            raise ApiError(
+                ProblemCode.FORBIDDEN,
+                "this order does not come from a page of this console, or emperord has restarted"
+                " since; nothing was done: load the page again, and repeat it there",
+            )
+
+    def _frame(
+        self,
+        request: web.Request,
+        caller: Caller,
+        title: str,
+        section: str,
+        live: str | None = None,
+    ) -> Frame:
+        depth = request.rel_url.raw_path.removeprefix(ROOT).count("/")
+        kind = "administrator" if caller.is_administrator else "tenant"
+        return Frame(
+            title=title,
+            section=section,
+            root="../" * depth or "./",
+            token=self._tokens.of(caller.uid),
+            who=f"uid {caller.uid}, {kind}",
+            is_administrator=caller.is_administrator,
+            now=self._now(),
+            live=live,
+        )
+
+    async def _html(
+        self, template: str, frame: Frame, view: object, status: int = 200
+    ) -> web.StreamResponse:
+        body = await asyncio.to_thread(self._renderer.html, template, frame, view)
+        return web.Response(body=body, status=status, content_type="text/html", charset="utf-8")
+
+    def _names(self, uids: Iterable[int | None]) -> dict[int | None, str]:
+        """The names of users, sorted; a number where there is no name. May read /etc/passwd."""
+        found = {uid: self._name(uid) for uid in uids}
+        return dict(sorted(found.items(), key=lambda item: item[1]))
+
+    def _name(self, uid: int | None) -> str:
+        user = self._accounts.daemon if uid is None else self._accounts.user(str(uid))
+        return user.user if user and user.user else str(uid)
+
+    def _now(self) -> datetime:
+        governor = self._control.governor
+        return governor.wall(governor.now())
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "overview": Site.overview,
+    "vassals": Site.vassals,
+    "vassal": Site.vassal,
+    "log": Site.log,
+    "ask": Site.ask,
+    "order": Site.order,
+    "fleet": Site.fleet,
+    "ask_drain": Site.ask_drain,
+    "drain": Site.drain,
+    "events": Site.events,
+    "static": Site.static,
+    "missing": Site.missing,
+}
+
+
+def _log_lines(path: str, reader: int | None) -> tuple[str, ...] | None:
+    part = read_end(path, _LOG_LINES, reader, _LOG_BYTES)
+    return None if part is None else tuple(part.text.decode(errors="replace").splitlines())
+
+
+def _no_page(request: web.Request) -> ApiError:
+    return ApiError(ProblemCode.NO_SUCH_ENDPOINT, f"there is no page {request.path}")
+
+
+def _to(location: str) -> web.Response:
+    """Have the browser load another page, by a path relative to this one."""
+    return web.Response(status=303, headers={"Location": location})

@@ -1,0 +1,171 @@
+// What is live in the console. Every page works without it.
+"use strict";
+
+// At most one refresh in this time, however much happens.
+const PAUSE_MS = 1000;
+// Times that are told as "3m ago" grow old where nothing happens.
+const OLD_MS = 60_000;
+const MOST_LOG_LINES = 500;
+
+const body = document.body;
+const live = document.getElementById("live");
+
+function tell(text) {
+  if (live && live.textContent !== text) live.textContent = text;
+}
+
+// The same characters are written out as by the server: those that could reorder or hide others.
+function visible(text) {
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu, (char) =>
+    char === "\t" ? char : `\\u{${char.codePointAt(0).toString(16)}}`);
+}
+
+// How an element is found again after its part of the page was replaced.
+function place(element) {
+  if (element.id) return `#${CSS.escape(element.id)}`;
+  const href = element.getAttribute("href");
+  return href ? `a[href="${CSS.escape(href)}"]` : null;
+}
+
+function replaceParts(fresh) {
+  for (const part of document.querySelectorAll("[data-live]")) {
+    const other = fresh.getElementById(part.id);
+    if (!other || other.outerHTML === part.outerHTML) continue;
+    // What somebody has marked to copy is left alone until the mark is gone.
+    const mark = getSelection();
+    if (mark && !mark.isCollapsed && mark.containsNode(part, true)) continue;
+    const focused = part.contains(document.activeElement) ? place(document.activeElement) : null;
+    const scrolled = [...part.querySelectorAll(".scroll, pre")].map((each) => [each.scrollLeft, each.scrollTop]);
+    part.replaceWith(document.adoptNode(other));
+    [...other.querySelectorAll(".scroll, pre")].forEach((each, number) => {
+      if (scrolled[number]) [each.scrollLeft, each.scrollTop] = scrolled[number];
+    });
+    if (focused) other.querySelector(focused)?.focus({ preventScroll: true });
+  }
+}
+
+let isRefreshing = false;
+let isOutdated = false;
+let timer = 0;
+let refreshedAt = performance.now();
+
+async function refresh() {
+  timer = 0;
+  if (isRefreshing || document.hidden) {
+    isOutdated = true;
+    return;
+  }
+  isRefreshing = true;
+  isOutdated = false;
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
+    if (answer.ok) {
+      replaceParts(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      body.dataset.refreshed = String(Number(body.dataset.refreshed || 0) + 1);
+    }
+  } catch {
+    tell("Not live: emperord does not answer.");
+  } finally {
+    isRefreshing = false;
+    refreshedAt = performance.now();
+    if (isOutdated) soon();
+  }
+}
+
+function soon() {
+  if (!timer) timer = setTimeout(refresh, Math.max(50, refreshedAt + PAUSE_MS - performance.now()));
+}
+
+let source = null;
+
+function listen() {
+  if (source || !body.dataset.events || document.hidden) return;
+  source = new EventSource(body.dataset.events);
+  let wasOpen = false;
+  source.onopen = () => {
+    tell("Live.");
+    body.dataset.live = "yes";
+    // What has happened meanwhile is missed.
+    if (wasOpen) soon();
+    wasOpen = true;
+  };
+  source.onerror = () => {
+    delete body.dataset.live;
+    tell("Not live: emperord does not answer; it is tried again.");
+  };
+  source.onmessage = (message) => {
+    const event = JSON.parse(message.data);
+    tell(visible(`Live: ${event.name}: ${event.before} → ${event.after ?? "gone"}: ${event.detail}`));
+    soon();
+  };
+}
+
+// A hidden page needs no connection: a browser has six for each site.
+function leave() {
+  source?.close();
+  source = null;
+}
+
+async function follow(lines) {
+  const decoder = new TextDecoder();
+  let rest = "";
+  const answer = await fetch(lines.dataset.log, { cache: "no-store" });
+  if (!answer.ok) return;
+  let isFirst = true;
+  for (const reader = answer.body.getReader(); ;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const parts = (rest + decoder.decode(value, { stream: true })).split("\n");
+    rest = parts.pop();
+    const isAtEnd = lines.scrollTop + lines.clientHeight >= lines.scrollHeight - 8;
+    const before = isFirst ? [] : lines.textContent.split("\n").slice(0, -1);
+    isFirst = false;
+    const all = [...before, ...parts.map(visible)].slice(-MOST_LOG_LINES);
+    lines.textContent = all.map((line) => `${line}\n`).join("");
+    if (isAtEnd) lines.scrollTop = lines.scrollHeight;
+  }
+}
+
+async function followAlways(lines) {
+  lines.scrollTop = lines.scrollHeight;
+  for (;;) {
+    try {
+      await follow(lines);
+    } catch {
+      // It is tried again.
+    }
+    await new Promise((done) => setTimeout(done, 3000));
+  }
+}
+
+// The list follows what is typed and chosen.
+function searchAtOnce(form) {
+  let typing = 0;
+  const show = () => {
+    const wanted = [...new FormData(form)].filter(([, value]) => value !== "");
+    history.replaceState(null, "", `?${new URLSearchParams(wanted)}`);
+    refresh();
+  };
+  form.addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(show, 200);
+  });
+}
+
+if (body.dataset.events) {
+  listen();
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return leave();
+    listen();
+    soon();
+  });
+  addEventListener("pagehide", leave);
+  addEventListener("pageshow", listen);
+  setInterval(() => {
+    if (!document.hidden && performance.now() - refreshedAt > OLD_MS) refresh();
+  }, OLD_MS / 4);
+}
+const log = document.getElementById("log-lines");
+if (log) followAlways(log);
+const filters = document.querySelector("form.filters");
+if (filters) searchAtOnce(filters);

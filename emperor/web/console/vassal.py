@@ -1,0 +1,202 @@
+"""The page of one vassal: its facts, its story, its limits, and what it can be ordered to do."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from emperor.model.authority import Caller, Operation, Verdict
+from emperor.model.facts import facts
+from emperor.model.history import Outcome, PastStart, PastStop, StopKind, VassalHistory
+from emperor.model.limits import LIMITS, Limits
+from emperor.model.status import LimitHits, ReportedState, VassalDetail, VassalStatus, Wake
+from emperor.model.text import duration, memory
+from emperor.model.wake import WOKEN_BY
+from emperor.web.console.ini_view import IniView
+from emperor.web.console.orders import ORDERS, OrderText
+from emperor.web.console.plots import Part, Plot, phase_bar, wakes_plot
+
+MOST_ENTRIES = 40
+PAST_STARTS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who wanted the app, as far as nginx told."""
+
+    cause: str
+    request: str
+    client: str
+    agent: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something in the story of a vassal. `kind` is a class of the style sheet."""
+
+    at: datetime
+    kind: str
+    title: str
+    text: str = ""
+    visitor: Visitor | None = None
+    phases: tuple[Part, ...] = ()
+    took: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRow:
+    """A limit of an app: its value for the app, and for all apps of its user together."""
+
+    name: str
+    of_app: str
+    of_tenant: str
+    hits: int
+
+
+@dataclass(frozen=True, slots=True)
+class VassalPage:
+    """The page. `log` is None where there is none that the caller may read."""
+
+    detail: VassalDetail
+    facts: tuple[tuple[str, str], ...]
+    orders: tuple[OrderText, ...]
+    entries: tuple[Entry, ...]
+    why_no_history: str | None
+    wakes: Plot | None
+    log: tuple[str, ...] | None
+    ini: IniView
+    limits: tuple[LimitRow, ...]
+    ordered: OrderText | None
+
+    @property
+    def status(self) -> VassalStatus:
+        """The row of the vassal in the list."""
+        return self.detail.status
+
+
+def visitor_of(wake: Wake) -> Visitor:
+    """Who wanted the app."""
+    request = f"{wake.method} {wake.path}" if wake.method and wake.path else ""
+    return Visitor(
+        cause=WOKEN_BY.get(wake.by, wake.by),
+        request=request,
+        client=wake.client or "",
+        agent=wake.agent or "",
+        request_id=wake.request_id or "",
+    )
+
+
+def started(start: PastStart) -> Entry:
+    """A start of the past."""
+    phases = phase_bar(start.wake)
+    visitor = visitor_of(start.wake)
+    match start.outcome:
+        case Outcome.FAILED:
+            return Entry(
+                start.wake.at, "failed", "start failed", start.error or "", visitor, phases
+            )
+        case Outcome.ABANDONED:
+            text = "it was told to stop before it accepted"
+            return Entry(start.wake.at, "abandoned", "start abandoned", text, visitor, phases)
+        case Outcome.ACCEPTED:
+            text = start.started or ""
+            return Entry(start.wake.at, "started", "started", text, visitor, phases)
+
+
+_STOPS = {
+    StopKind.STOPPED: ("slept", "put to sleep"),
+    StopKind.ENDED: ("slept", "ended"),
+    StopKind.DIED: ("failed", "died"),
+}
+
+
+def stopped(stop: PastStop) -> Entry:
+    """An end of the service."""
+    kind, title = _STOPS[stop.kind]
+    return Entry(
+        stop.at, kind, title, f"{stop.reason}; it had served for {duration(stop.served_seconds)}"
+    )
+
+
+def story(detail: VassalDetail, history: VassalHistory) -> tuple[Entry, ...]:
+    """What happened to a vassal, the latest first."""
+    entries = [*map(started, history.starts), *map(stopped, history.stops)]
+    known = {start.wake.at for start in history.starts}
+    boots = detail.status.state in (ReportedState.STARTING, ReportedState.RELOADING)
+    wake, stop = detail.wake, detail.last_stop
+    # The history has a start when it has ended.
+    if wake and wake.at not in known and (boots or history.why_none is not None):
+        title = "boots now" if boots else "started"
+        entries.append(Entry(wake.at, "started", title, "", visitor_of(wake), phase_bar(wake)))
+    if stop and history.why_none is not None:
+        entries.append(Entry(stop.at, "slept", "stopped", stop.reason))
+    entries.sort(key=lambda entry: entry.at, reverse=True)
+    return tuple(entries[:MOST_ENTRIES])
+
+
+def limit_rows(
+    app: Limits, tenant: Limits, hits: Iterable[LimitHits], owner: str
+) -> tuple[LimitRow, ...]:
+    """The limits that hold for an app, and how often they were reached by its user."""
+    reached = {each.limit: each.hits for each in hits if each.tenant == owner}
+    return tuple(
+        LimitRow(
+            limit.name,
+            _spelled(limit.name, getattr(app, limit.field)),
+            _spelled(limit.name, getattr(tenant, limit.field)) if limit.of_tenant else "",
+            reached.get(limit.name, 0) + reached.get(f"tenant-{limit.name}", 0),
+        )
+        for limit in LIMITS
+    )
+
+
+def _spelled(name: str, value: int | None) -> str:
+    if value is None:
+        return "100" if name.endswith("weight") else "0" if name == "nice" else "none"
+    if name.startswith("memory"):
+        return memory(value)
+    return f"{value} %" if name == "cpu-max" else str(value)
+
+
+def orders_for(status: VassalStatus, caller: Caller) -> tuple[OrderText, ...]:
+    """What this caller can order now."""
+    if status.maintenance_since is not None:
+        names = ["maintenance-off"]
+    elif status.pid is None and status.state is not ReportedState.STARTING:
+        names = ["start", "maintenance-on"]
+    else:
+        names = ["reload", "restart", "sleep", "restart-fresh", "maintenance-on"]
+    allowed = [name for name in names if caller.may(Operation(name), status.uid) is Verdict.ALLOWED]
+    return tuple(ORDERS[name] for name in allowed)
+
+
+def page(
+    detail: VassalDetail,
+    history: VassalHistory,
+    caller: Caller,
+    rest: "Rest",
+    now: datetime,
+) -> VassalPage:
+    """The view of the page."""
+    return VassalPage(
+        detail=detail,
+        facts=tuple(facts(detail, now)),
+        orders=orders_for(detail.status, caller),
+        entries=story(detail, history),
+        why_no_history=history.why_none,
+        wakes=wakes_plot(history.starts),
+        log=rest.log,
+        ini=rest.ini,
+        limits=rest.limits,
+        ordered=rest.ordered,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What the page has beside the records of the API."""
+
+    log: tuple[str, ...] | None
+    ini: IniView
+    limits: tuple[LimitRow, ...]
+    ordered: OrderText | None

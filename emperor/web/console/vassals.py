@@ -1,0 +1,228 @@
+"""The page of all vassals: which of them a query wants, in which order, and a row for each."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from emperor.model.history import VassalStats
+from emperor.model.status import ReportedState, VassalStatus
+from emperor.supervisor.records import Vassal
+from emperor.uwsgi.start import FORKED
+from emperor.web.console.overview import has_trouble, uid_text
+
+ROWS = 100
+_LONGEST_WORD = 253
+CLOSED = "maintenance"
+STATES = (*(state.value for state in ReportedState if state is not ReportedState.NAPPING), CLOSED)
+RUNTIMES = {"base": "forked from a base", "exec": "started by exec"}
+# Order, and whether the largest comes first.
+SORTS = {
+    "name": False, "state": False, "hit": True, "wakes": True, "wake": True, "memory": True,
+}  # fmt: skip
+# What these sort by is kept in the history.
+BY_STATS = frozenset({"wakes", "wake"})
+BY_ROWS = frozenset({"hit", "memory"})
+# What runs or fails comes first.
+_STATE_ORDER = {
+    state: place
+    for place, state in enumerate(
+        (
+            ReportedState.THROTTLED,
+            ReportedState.STARTING,
+            ReportedState.RELOADING,
+            ReportedState.RUNNING,
+            ReportedState.STOPPING,
+            ReportedState.NAPPING,
+            ReportedState.PARKED,
+        )
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A view of the list, as its link has it. Empty: no such condition."""
+
+    q: str = ""
+    state: str = ""
+    tenant: str = ""
+    runtime: str = ""
+    trouble: str = ""
+    sort: str = "name"
+    page: int = 1
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """The query of its link, without the page."""
+        sort = "" if self.sort == "name" else self.sort
+        return {
+            "q": self.q, "state": self.state, "tenant": self.tenant, "runtime": self.runtime,
+            "trouble": self.trouble, "sort": sort,
+        }  # fmt: skip
+
+    @property
+    def is_all(self) -> bool:
+        """Whether it wants every vassal."""
+        return not any((self.q, self.state, self.tenant, self.runtime, self.trouble))
+
+
+def wanted_of(query: Mapping[str, str]) -> Wanted:
+    """What a query asks for; what it cannot mean is left out."""
+    page = query.get("page", "")
+    tenant = query.get("tenant", "")
+    return Wanted(
+        q=query.get("q", "").strip().lower()[:_LONGEST_WORD],
+        state=_one_of(query.get("state", ""), STATES),
+        tenant=tenant if tenant == "daemon" or _is_number(tenant) else "",
+        runtime=_one_of(query.get("runtime", ""), RUNTIMES),
+        trouble="1" if query.get("trouble") else "",
+        sort=_one_of(query.get("sort", ""), SORTS) or "name",
+        page=max(1, int(page)) if _is_number(page) else 1,
+    )
+
+
+def _one_of(text: str, known: Iterable[str]) -> str:
+    return text if text in known else ""
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 11
+
+
+def is_wanted(vassal: Vassal, wanted: Wanted) -> bool:
+    """Whether a vassal is in the view."""
+    spec = vassal.spec
+    if wanted.q and not any(wanted.q in name for name in (spec.domain, *spec.aliases)):
+        return False
+    if wanted.state == CLOSED and not vassal.in_maintenance:
+        return False
+    if wanted.state not in ("", CLOSED) and vassal.reported_state.value != wanted.state:
+        return False
+    if wanted.tenant and uid_text(spec.owner) != wanted.tenant:
+        return False
+    if wanted.runtime and runtime_of(vassal) != wanted.runtime:
+        return False
+    return not wanted.trouble or has_trouble(vassal)
+
+
+def runtime_of(vassal: Vassal) -> str:
+    """How the process was started that leads; empty: there is none."""
+    if vassal.lead is None:
+        return ""
+    return "base" if vassal.lead.process.ref.way.startswith(FORKED) else "exec"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A vassal of the list, and why it is in its state."""
+
+    status: VassalStatus
+    tenant: str
+    wakes: int
+    median_wake_ms: float | None
+    why: str
+    has_trouble: bool
+
+
+def why(status: VassalStatus, vassal: Vassal) -> str:
+    """Why a vassal is in its state."""
+    if status.maintenance_since is not None:
+        return "in maintenance: visitors get 503"
+    if status.last_error is not None:
+        return status.last_error
+    if status.boot_position is not None:
+        return f"number {status.boot_position} in the queue to boot, for {vassal.queued_for}"
+    boot = vassal.last_boot
+    match status.state:
+        case ReportedState.PARKED | ReportedState.STOPPING:
+            return vassal.last_stop.why if vassal.last_stop else "not used yet"
+        case _:
+            return str(boot.cause) if boot else ""
+
+
+def ordered(
+    vassals: Sequence[Vassal],
+    sort: str,
+    rows: Mapping[str, VassalStatus],
+    stats: Mapping[str, VassalStats],
+) -> list[Vassal]:
+    """The vassals in that order, and by name where it makes no difference. Takes milliseconds."""
+    found = sorted(vassals, key=lambda vassal: vassal.spec.domain)
+    if sort == "name":
+        return found
+    key = _KEYS[sort]
+
+    def place(vassal: Vassal) -> Any:
+        return key(vassal, rows.get(vassal.spec.domain), stats.get(vassal.spec.domain))
+
+    return sorted(found, key=place)
+
+
+_Key = Callable[[Vassal, VassalStatus | None, VassalStats | None], float]
+_KEYS: dict[str, _Key] = {
+    "state": lambda vassal, row, stats: _STATE_ORDER[vassal.reported_state],
+    "hit": lambda vassal, row, stats: (
+        -row.last_hit_at.timestamp() if row and row.last_hit_at else 0.0
+    ),
+    "memory": lambda vassal, row, stats: -(row.rss_bytes or 0) if row else 0.0,
+    "wakes": lambda vassal, row, stats: -stats.wakes if stats else 0.0,
+    "wake": lambda vassal, row, stats: -(stats.median_wake_ms or 0.0) if stats else 0.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that the list can be sorted by."""
+
+    sort: str
+    title: str
+    is_number: bool = False
+
+
+COLUMNS = (
+    Column("name", "Domain"),
+    Column("state", "State"),
+    Column("hit", "Last hit"),
+    Column("wakes", "Wakes a day", is_number=True),
+    Column("wake", "Median wake", is_number=True),
+    Column("memory", "Memory", is_number=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """The page. `first` and `last` are the numbers of its rows among all `number` that the query
+    wants, and `total` is the number of all vassals."""
+
+    wanted: Wanted
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+    states: tuple[str, ...]
+    tenants: tuple[tuple[str, str], ...]
+    runtimes: tuple[tuple[str, str], ...]
+    number: int
+    total: int
+    first: int
+    last: int
+    pages: int
+    now: datetime
+
+
+def pages_of(number: int) -> int:
+    """How many pages there are for so many rows."""
+    return max(1, -(-number // ROWS))
+
+
+def row_of(
+    status: VassalStatus, vassal: Vassal, stats: VassalStats | None, names: Mapping[int | None, str]
+) -> Row:
+    """The row of a vassal."""
+    return Row(
+        status=status,
+        tenant=names.get(status.uid, ""),
+        wakes=stats.wakes if stats else 0,
+        median_wake_ms=stats.median_wake_ms if stats else None,
+        why=why(status, vassal),
+        has_trouble=status.last_error is not None,
+    )

@@ -1,0 +1,304 @@
+"""The console's pages over HTTP, on a governor whose processes are fakes."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape, unescape
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from emperor.model.authority import NOBODY, Caller
+from emperor.model.spec import Identity
+from emperor.web.console import ROUTES
+from emperor.web.console.site import HANDLERS
+from tests.backend import UnixConnection
+from tests.cli.fake_emperor import FakeEmperor, listening
+from tests.eventually import eventually
+
+ALICE, MALLORY = 1001, 1002
+ROOT = Caller(0, is_administrator=True)
+# What a visitor or a tenant writes, with what it must not become in a page.
+HOSTILE = "<script>alert(1)</script>\u202egnp.exe\x1b[31m"
+VISIBLE = escape("<script>alert(1)</script>", quote=False) + r"\u202egnp.exe\x1b[31m"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of the console."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def token(self) -> str:
+        """The token of its forms."""
+        found = re.search(r'name="token" value="([0-9a-f]{64})"', self.text)
+        assert found, self.text
+        return found[1]
+
+    def part(self, name: str) -> str:
+        """The section of that id, as text without tags."""
+        found = re.search(rf'<section id="{name}".*?</section>', self.text, re.DOTALL)
+        assert found, self.text
+        return " ".join(unescape(re.sub("<[^>]*>", " ", found[0])).split())
+
+
+@pytest.fixture
+def emperor(tmp_path: Path) -> Iterator[FakeEmperor]:
+    """A daemon with vassals of two tenants and of root's, and inis that are not served."""
+    fake = FakeEmperor(tmp_path)
+    fake.serve("a.example", "b.example")
+    fake.serve("alice.example", identity=Identity(ALICE, ALICE, "alice"))
+    fake.serve("mallory.example", identity=Identity(MALLORY, MALLORY, "mallory"))
+    fake.refuse("broken.alice.example", "line 3: what alice wrote; drop it", ALICE)
+    fake.refuse("broken.example", "cannot read it: binary; write text")
+    with listening(fake):
+        yield fake
+
+
+def get(emperor: FakeEmperor, path: str, **headers: str) -> Answer:
+    """GET a page below /console/."""
+    return ask(emperor, "GET", path, headers=headers)
+
+
+def ask(
+    emperor: FakeEmperor,
+    method: str,
+    path: str,
+    body: str = "",
+    headers: dict[str, str] | None = None,
+) -> Answer:
+    """Ask for a path below /console/."""
+    connection = UnixConnection(emperor.run_dir / "control.sock")
+    try:
+        connection.request(method, f"/console/{path}", body or None, headers or {})
+        response = connection.getresponse()
+        found = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, found, response.read().decode())
+    finally:
+        connection.close()
+
+
+def order(
+    emperor: FakeEmperor, path: str, token: str, headers: dict[str, str] | None = None
+) -> Answer:
+    """Send a form of the console."""
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = urlencode({"token": token})
+    return ask(emperor, "POST", path, body, {**kind, **(headers or {})})
+
+
+def test_every_route_has_a_handler() -> None:
+    assert {name for _, _, name in ROUTES} == HANDLERS.keys()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "vassals", "vassals/a.example", "vassals/a.example/restart", "fleet", "drain",
+     "static/console.css", "static/console.js", "vassals/no.example", "nothing"],
+)  # fmt: skip
+def test_no_answer_lets_a_page_reach_anything_else(emperor: FakeEmperor, path: str) -> None:
+    answer = get(emperor, path)
+    policy = dict(
+        part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";")
+    )
+    assert policy.pop("default-src") == "'none'"
+    assert (policy.pop("frame-ancestors"), policy.pop("base-uri")) == ("'none'", "'none'")
+    assert set(policy.values()) == {"'self'"}
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["cache-control"] in ("no-store", "no-cache")
+    if answer.headers["content-type"].startswith("text/html"):
+        assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?! src=)|javascript:", answer.text)
+        # Links work below any path of a proxy.
+        links = re.findall(r'(?:href|src|action)="([^"]*)"', answer.text)
+        assert links
+        assert not [link for link in links if link.startswith(("/", "http:", "https:"))]
+
+
+def test_the_overview_tells_what_needs_a_person(emperor: FakeEmperor) -> None:
+    emperor.failing["a.example"] = "exit status 22: ModuleNotFoundError: No module named 'flask'"
+    token = get(emperor, "vassals/a.example").token
+    assert order(emperor, "vassals/a.example/start", token).status == 502
+    answer = get(emperor, "")
+    troubles = answer.part("troubles")
+    assert "broken.example.ini not served cannot read it: binary; write text" in troubles
+    assert "ModuleNotFoundError: No module named 'flask'" in troubles
+    assert "a.example throttled; tried again in" in troubles
+    assert re.search("parked 3 .* throttled 1 ", answer.part("states"))
+
+
+def test_a_page_of_a_vassal_has_its_state_and_its_orders(emperor: FakeEmperor) -> None:
+    answer = get(emperor, "vassals/a.example")
+    assert answer.status == 200
+    assert "parked" in answer.part("now")
+    assert 'action="../vassals/a.example/start"' in answer.text
+    assert 'href="../vassals/a.example/maintenance-on"' in answer.text
+
+
+def test_an_order_is_carried_out_and_the_vassal_shown(emperor: FakeEmperor) -> None:
+    token = get(emperor, "vassals/a.example").token
+    answer = order(emperor, "vassals/a.example/start", token)
+    assert (answer.status, answer.headers["location"]) == (303, "../a.example?ordered=start")
+    assert "running" in get(emperor, "vassals/a.example?ordered=start").part("now")
+    [started, *_] = emperor.events.recent_of(["a.example"])
+    assert started.detail.startswith("console start by uid 0")
+
+
+def test_an_order_that_hurts_is_asked_back(emperor: FakeEmperor) -> None:
+    question = get(emperor, "vassals/a.example/maintenance-on")
+    assert "visitors get 503" in question.text
+    assert order(emperor, "vassals/a.example/maintenance-on", question.token).status == 303
+    assert "in maintenance" in get(emperor, "vassals/a.example").part("now")
+    over = get(emperor, "vassals/a.example").token
+    assert order(emperor, "vassals/a.example/maintenance-off", over).status == 303
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
+     {"Origin": "https://evil.example"}, {"Origin": "http://localhost:8080"}],
+    ids=str,
+)  # fmt: skip
+def test_an_order_from_another_site_is_refused(
+    emperor: FakeEmperor, headers: dict[str, str]
+) -> None:
+    token = get(emperor, "vassals/a.example").token
+    answer = order(emperor, "vassals/a.example/start", token, headers)
+    assert (answer.status, answer.headers["content-type"]) == (403, "text/html; charset=utf-8")
+    assert emperor.governor.vassals["a.example"].starts == 0
+
+
+def test_an_order_without_the_token_of_this_user_is_refused(emperor: FakeEmperor) -> None:
+    emperor.caller = Caller(ALICE, is_administrator=False)
+    alices = get(emperor, "vassals/alice.example").token
+    emperor.caller = ROOT
+    for token in ("", "0" * 64, "é", alices):
+        assert order(emperor, "vassals/a.example/start", token).status == 403
+        assert order(emperor, "drain", token).status == 403
+    assert ask(emperor, "POST", "vassals/a.example/start").status == 403
+    long = ask(emperor, "POST", "vassals/a.example/start", f"token={'x' * 5000}")
+    assert long.status == 403
+    assert emperor.governor.vassals["a.example"].starts == 0
+
+
+def test_a_page_is_read_without_an_effect(emperor: FakeEmperor) -> None:
+    for path in ("vassals/a.example/start", "vassals/a.example/maintenance-on", "drain"):
+        assert get(emperor, path).status == 200
+    assert emperor.control.draining_since is None
+    assert emperor.governor.vassals["a.example"].starts == 0
+
+
+def test_a_drain_is_asked_back_and_ended(emperor: FakeEmperor) -> None:
+    question = get(emperor, "drain")
+    answer = order(emperor, "drain", question.token)
+    assert (answer.status, answer.headers["location"]) == (303, "fleet?ordered=drain")
+    assert "This machine drains since" in get(emperor, "fleet").text
+    assert "This machine drains since" in get(emperor, "").text
+    assert order(emperor, "undrain", get(emperor, "fleet").token).status == 303
+    assert "This machine does not drain" in get(emperor, "fleet").text
+
+
+@pytest.mark.parametrize("path", ["", "vassals", "vassals/mallory.example"])
+def test_a_tenant_sees_nothing_of_another(emperor: FakeEmperor, path: str) -> None:
+    emperor.caller = Caller(MALLORY, is_administrator=False)
+    answer = get(emperor, path)
+    assert answer.status == 200
+    assert "mallory.example" in answer.text or "parked 1" in answer.part("states")
+    for secret in ("alice", "a.example", "b.example", "broken", str(ALICE)):
+        assert secret not in answer.text.replace("mallory.example", "")
+
+
+def test_a_tenant_is_told_of_others_as_of_nobody(emperor: FakeEmperor) -> None:
+    emperor.caller = Caller(MALLORY, is_administrator=False)
+    token = get(emperor, "vassals/mallory.example").token
+    for path in ("", "/log", "/restart"):
+        others = get(emperor, f"vassals/alice.example{path}")
+        nobodys = get(emperor, f"vassals/xxxxx.example{path}")
+        assert others.status == nobodys.status == 404
+        assert _same(others.text) == _same(nobodys.text.replace("xxxxx", "alice"))
+    for name in ("start", "restart", "maintenance-on"):
+        assert order(emperor, f"vassals/alice.example/{name}", token).status == 404
+    assert order(emperor, "vassals/mallory.example/maintenance-on", token).status == 403
+    assert get(emperor, "fleet").status == 403
+    assert get(emperor, "drain").status == order(emperor, "drain", token).status == 403
+    assert emperor.governor.vassals["alice.example"].starts == 0
+
+
+def _same(page: str) -> str:
+    return re.sub(r"<time.*?</time>", "", page)
+
+
+def test_a_stranger_sees_an_empty_console(emperor: FakeEmperor) -> None:
+    emperor.caller = Caller(NOBODY, is_administrator=False)
+    assert "There is no vassal." in get(emperor, "").text
+    assert "No vassal is so." in get(emperor, "vassals").text
+
+
+def test_what_others_write_is_shown_as_text(emperor: FakeEmperor) -> None:
+    emperor.refuse("broken.example", HOSTILE)
+    emperor.failing["a.example"] = HOSTILE
+    order(emperor, "vassals/a.example/start", get(emperor, "vassals/a.example").token)
+    pages = ["", "vassals", "vassals/a.example", "vassals/broken.example", "vassals/%3Cscript%3E"]
+    for path in pages:
+        text = get(emperor, path).text
+        assert "<script>alert" not in text
+        assert "<script>" not in text
+        assert "\u202e" not in text
+        assert "\x1b" not in text
+    for path in pages[:4]:
+        assert VISIBLE in get(emperor, path).text.replace("&#39;", "'"), path
+
+
+def test_the_list_is_searched_filtered_and_sorted(emperor: FakeEmperor) -> None:
+    order(emperor, "vassals/b.example/start", get(emperor, "vassals/b.example").token)
+
+    def shown(query: str) -> list[str]:
+        return re.findall(r'<tr id="v-([^"]*)"', get(emperor, f"vassals?{query}").text)
+
+    every = ["a.example", "alice.example", "b.example", "mallory.example"]
+    assert shown("") == every
+    assert shown("q=LIC") == ["alice.example"]
+    assert shown("state=running") == ["b.example"]
+    assert shown(f"tenant={ALICE}") == ["alice.example"]
+    assert shown("tenant=daemon") == ["a.example", "b.example"]
+    assert shown("sort=state") == ["b.example", "a.example", "alice.example", "mallory.example"]
+    for sort in ("hit", "wakes", "wake", "memory"):
+        assert sorted(shown(f"sort={sort}")) == every
+    # What a link cannot mean is left out.
+    assert shown("sort=nothing&state=nothing&tenant=x&page=x") == every
+    assert shown("page=99999999") == every
+
+
+def test_a_file_of_the_pages_is_kept_by_the_browser(emperor: FakeEmperor) -> None:
+    link = re.search(r'href="\./(static/console\.css\?v=\w+)"', get(emperor, "").text)
+    assert link
+    assert "immutable" in get(emperor, link[1]).headers["cache-control"]
+
+
+def test_events_arrive_as_server_sent_events(emperor: FakeEmperor) -> None:
+    connection = UnixConnection(emperor.run_dir / "control.sock")
+    connection.request("GET", "/console/events?past=0&domain=a.example")
+    response = connection.getresponse()
+    assert response.headers["Content-Type"] == "text/event-stream"
+    assert response.headers["Content-Security-Policy"]
+    token = get(emperor, "vassals/a.example").token
+    order(emperor, "vassals/b.example/start", token)
+    order(emperor, "vassals/a.example/start", token)
+    lines = iter(response.readline, b"")
+    first = next(line for line in lines if line.startswith(b"data: "))
+    assert b'"name": "a.example"' in first
+    connection.close()
+
+
+def test_a_slow_order_does_not_keep_the_browser_waiting(
+    emperor: FakeEmperor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emperor.web.console.site._PATIENCE_SECONDS", 0.01)
+    emperor.hanging.add("a.example")
+    token = get(emperor, "vassals/a.example").token
+    assert order(emperor, "vassals/a.example/start", token).status == 303
+    eventually(lambda: "starting" in get(emperor, "vassals/a.example").part("now"))
