@@ -1,6 +1,9 @@
 """Settings of nginx for single hosts: the examples of docs/sites.md, and files with mistakes."""
 
 import re
+import socket
+import ssl
+import subprocess
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +20,15 @@ HOST = "www.example.com"
 OTHER = "other.example"
 
 
+def blocks() -> list[str]:
+    """What the page has for nginx."""
+    return re.findall(r"(?ms)^```nginx\n(.*?)^```", PAGE.read_text())
+
+
 def examples(folder: Path) -> str:
-    """The blocks of the page, with the folder of this test and a small limit of a body."""
-    text = "".join(re.findall(r"(?ms)^```nginx\n(.*?)^```", PAGE.read_text()))
+    """The blocks of the page but that with the certificate, which redirects all requests. They have
+    the folder of this test, and a small limit of a body."""
+    text = "".join(block for block in blocks() if "ssl_certificate" not in block)
     for path, by in {
         "/srv": str(folder),
         "/var/www": str(folder),
@@ -99,6 +108,33 @@ def test_the_examples_of_the_page_work(desk: Desk) -> None:
     assert backend.get(HOST, "/").status == 200
     assert backend.post(OTHER, b"more than ten").status == 200, "the others have their own limit"
     assert backend.get(OTHER, "/robots.txt").status == 200, "the app's own"
+
+
+def test_a_host_has_its_certificate_and_redirects(desk: Desk) -> None:
+    backend = desk.backend
+    place = backend.folder / "letsencrypt"
+    live = place / "live" / HOST
+    live.mkdir(parents=True)
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}",
+         "-keyout", live / "privkey.pem", "-out", live / "fullchain.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    [block] = [block for block in blocks() if "ssl_certificate" in block]
+    desk.write(block.replace("/etc/letsencrypt", str(place)))
+    assert desk.install()[0] == 0
+    reply = backend.get(HOST, "/a?b=c")
+    assert (reply.status, reply.headers["location"]) == (301, f"https://{HOST}/a?b=c")
+    assert backend.state(HOST) == "parked"
+    trusting = ssl.create_default_context(cafile=live / "fullchain.pem")
+    with (
+        socket.create_connection(("127.0.0.1", backend.nginx.tls_port)) as plain,
+        trusting.wrap_socket(plain, server_hostname=HOST) as secure,
+    ):
+        secure.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode())
+        assert secure.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
+    assert backend.get(OTHER).status == 200, "other hosts are not redirected"
 
 
 def test_the_operator_sees_a_site_that_is_closed(desk: Desk) -> None:
