@@ -149,7 +149,7 @@ class Client:
                     raise _error(response.status, await response.read())
                 yield response
         except aiohttp.ClientConnectorError as error:
-            raise Unreachable(self._cannot_reach(_cause(error.os_error))) from error
+            raise Unreachable(self._cannot_reach(cause_of(error.os_error))) from error
         except TimeoutError as error:
             raise Unreachable(
                 self._cannot_reach(f"no answer within 10 s {_NOT_RUNNING}")
@@ -193,7 +193,8 @@ def _path(domain: str) -> str:
     return f"vassals/{quote(domain, safe='')}"
 
 
-def _cause(error: OSError) -> str:
+def cause_of(error: OSError) -> str:
+    """Why there is no connection to control.sock, and what to do, after a colon."""
     if error.errno in _CAUSE:
         return _CAUSE[error.errno]
     return os.strerror(error.errno).lower() if error.errno else str(error)

@@ -20,7 +20,7 @@ IDLE_SECONDS = 75.0
 _LOG = logging.getLogger("emperord.server")
 
 
-def _is_fault(record: logging.LogRecord) -> bool:
+def is_fault(record: logging.LogRecord) -> bool:
     """Whether an error that aiohttp logs is one of ours. A request that is no HTTP is answered 400;
     a traceback of each would let a client fill the log."""
     error = record.exc_info[1] if record.exc_info else None
@@ -69,7 +69,7 @@ async def serve(
         keepalive_timeout=IDLE_SECONDS,
         logger=_LOG,
     )
-    _LOG.addFilter(_is_fault)
+    _LOG.addFilter(is_fault)
     await runner.setup()
     assert runner.server is not None
     server = runner.server

@@ -1,0 +1,147 @@
+"""Decides which requests of a browser `emperorctl console` forwards to control.sock, where they
+have the rights of the user who runs it. A request that another site or another user has made must
+not get there."""
+
+import hmac
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import Enum
+from urllib.parse import unquote, urlsplit
+
+# What a browser calls this machine. The name of another site may lead here too (DNS rebinding).
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+HOME = "/console/"
+_READING = frozenset({"GET", "HEAD"})
+_FORWARDED = frozenset({*_READING, "POST"})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a request decides. `path` is as it was sent, without the query. `uid` is the user of
+    the process that has connected, None where the kernel does not tell. The others are headers, the
+    cookie and the token of the query, empty where there is none."""
+
+    method: str
+    path: str
+    host: str
+    origin: str = ""
+    fetch_site: str = ""
+    cookie: str = ""
+    token: str = ""
+    user: str = ""
+    uid: int | None = None
+
+
+class Way(Enum):
+    """What is done with a request that is not refused."""
+
+    FORWARD = "forward"
+    ENTER = "enter"
+    """the browser gets the cookie, and is sent to the console"""
+    HOME = "home"
+    """the browser is sent to the console"""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The answer to a request that is not forwarded: an HTTP status, and a sentence."""
+
+    status: int
+    why: str
+
+
+class BrowserGate:
+    """For the browser of one person on the loopback interface. The `token` of the printed link is
+    good for one cookie, with the value `session`. Only processes of `users` may connect: other
+    users of the machine can see the link in a list of processes, and a browser sends a cookie of
+    127.0.0.1 to their servers there, too."""
+
+    tells_user = False
+
+    def __init__(self, token: str, session: str, users: Collection[int]) -> None:
+        self._token: str | None = token
+        self._session = session
+        self._users = users
+
+    def judge(self, asked: Asked) -> Way | Refused:
+        """What becomes of a request."""
+        if _name(asked.host) not in LOOPBACK:
+            return Refused(421, "emperorctl console answers for 127.0.0.1 and localhost alone.")
+        if asked.uid is not None and asked.uid not in self._users:
+            return Refused(403, f"This console belongs to another user than uid {asked.uid}.")
+        has_entered = _same(asked.cookie, self._session)
+        if asked.token and asked.path == "/" and asked.method == "GET":
+            return Way.HOME if has_entered else self._enter(asked.token)
+        if not has_entered:
+            return Refused(
+                403,
+                "This console is open to the browser that has followed the link of emperorctl"
+                " console. Each link works once; start emperorctl console again for another one.",
+            )
+        return _judge_path(asked)
+
+    def _enter(self, token: str) -> Way | Refused:
+        if self._token is None or not _same(token, self._token):
+            return Refused(
+                403,
+                "This link was used before, or is that of another console. Start emperorctl console"
+                " again for another one.",
+            )
+        self._token = None
+        return Way.ENTER
+
+
+class NginxGate:
+    """For an nginx that has asked who visits, and passes the name on. The file mode of the socket
+    decides who can connect."""
+
+    tells_user = True
+
+    def judge(self, asked: Asked) -> Way | Refused:
+        """What becomes of a request."""
+        if not asked.user:
+            return Refused(
+                403,
+                "nginx has passed no user on: include emperord/console.conf in a server with"
+                " auth_basic or ssl_verify_client.",
+            )
+        return _judge_path(asked)
+
+
+def _judge_path(asked: Asked) -> Way | Refused:
+    if asked.path == "/" and asked.method in _READING:
+        return Way.HOME
+    if not _is_of_the_console(asked.path):
+        return Refused(404, f"There is nothing here but {HOME}.")
+    if asked.method not in _FORWARDED:
+        return Refused(405, f"The method {asked.method} is not allowed here.")
+    if asked.method not in _READING and _is_foreign(asked):
+        return Refused(403, "An order must come from a page of the console, not of another site.")
+    return Way.FORWARD
+
+
+def _is_of_the_console(path: str) -> bool:
+    """The API has other paths. Its orders need no token of a form, which another site has not."""
+    segments = [unquote(segment) for segment in path.split("/")]
+    if any(segment in (".", "..") or {"/", "\\", "\0"} & {*segment} for segment in segments):
+        return False
+    return path.startswith(HOME)
+
+
+def _is_foreign(asked: Asked) -> bool:
+    """Whether the page of another origin has sent it. Each browser since 2023 tells its site."""
+    if asked.fetch_site:
+        return asked.fetch_site not in ("same-origin", "none")
+    return bool(asked.origin) and urlsplit(asked.origin).netloc != asked.host
+
+
+def _name(host: str) -> str:
+    """The name of a Host header, without a port."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _same(given: str, secret: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), secret.encode())

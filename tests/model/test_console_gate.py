@@ -1,0 +1,97 @@
+"""Which requests of a browser `emperorctl console` forwards."""
+
+from dataclasses import replace
+
+import pytest
+
+from emperor.model.console_gate import Asked, BrowserGate, NginxGate, Refused, Way
+
+HOST = "127.0.0.1:8000"
+READ = Asked("GET", "/console/", HOST, cookie="session", uid=1000)
+ORDER = replace(READ, method="POST", path="/console/vassals/a.example/restart")
+LINK = Asked("GET", "/", HOST, token="token", uid=1000)
+
+
+@pytest.fixture
+def gate() -> BrowserGate:
+    return BrowserGate("token", "session", {0, 1000})
+
+
+def status(judged: Way | Refused) -> Way | int:
+    return judged.status if isinstance(judged, Refused) else judged
+
+
+def test_a_link_lets_one_browser_in_once(gate: BrowserGate) -> None:
+    assert status(gate.judge(replace(LINK, token="guess"))) == 403
+    assert gate.judge(LINK) is Way.ENTER
+    again = gate.judge(LINK)
+    assert isinstance(again, Refused)
+    assert "was used before" in again.why
+    assert gate.judge(replace(LINK, cookie="session")) is Way.HOME, "it has loaded the page again"
+
+
+def test_a_program_that_only_looks_at_a_link_uses_it_not_up(gate: BrowserGate) -> None:
+    assert status(gate.judge(replace(LINK, method="HEAD"))) == 403
+    assert gate.judge(LINK) is Way.ENTER
+
+
+@pytest.mark.parametrize(
+    ("asked", "outcome"),
+    [
+        (READ, Way.FORWARD),
+        (replace(READ, path="/"), Way.HOME),
+        (replace(READ, host="localhost:9999"), Way.FORWARD),
+        (replace(READ, host="[::1]:8000"), Way.FORWARD),
+        (replace(READ, uid=None), Way.FORWARD),
+        (replace(READ, path="/console/%C3%A9"), Way.FORWARD),
+        # other users, other sites
+        (replace(READ, cookie=""), 403),
+        (replace(READ, cookie="guéss\udcff"), 403),
+        (replace(READ, uid=1001), 403),
+        (replace(LINK, uid=1001), 403),
+        (replace(READ, host="evil.example:8000"), 421),
+        (replace(READ, host="127.0.0.1.evil.example"), 421),
+        (replace(READ, host="[::1"), 421),
+        (replace(READ, host=""), 421),
+        # what is not the console
+        (replace(READ, path="/v1/status"), 404),
+        (replace(READ, path="/metrics"), 404),
+        (replace(READ, path="/consoles"), 404),
+        (replace(READ, path="/console/../v1/upgrade"), 404),
+        (replace(READ, path="/console/%2e%2E/v1/upgrade"), 404),
+        (replace(READ, path="/console/..%2fv1/upgrade"), 404),
+        (replace(READ, path="/console/..%5cv1/upgrade"), 404),
+        (replace(READ, path="/console/vassals/a%2Fb/log"), 404),
+        (replace(READ, method="PUT"), 405),
+        (replace(ORDER, path="/v1/vassals/a.example/restart"), 404),
+        # orders
+        (ORDER, Way.FORWARD),
+        (replace(ORDER, fetch_site="same-origin", origin="null"), Way.FORWARD),
+        (replace(ORDER, origin=f"http://{HOST}"), Way.FORWARD),
+        (replace(ORDER, fetch_site="cross-site"), 403),
+        (replace(ORDER, fetch_site="same-site", origin=f"http://{HOST}"), 403),
+        (replace(ORDER, origin="http://127.0.0.1:9999"), 403),
+        (replace(ORDER, origin="null"), 403),
+    ],
+)
+def test_a_request_has_to_come_from_the_persons_own_browser(
+    gate: BrowserGate, asked: Asked, outcome: Way | int
+) -> None:
+    assert status(gate.judge(asked)) == outcome
+
+
+@pytest.mark.parametrize(
+    ("asked", "outcome"),
+    [
+        (Asked("GET", "/console/", "ops.example", user="ada"), Way.FORWARD),
+        (Asked("GET", "/", "ops.example", user="ada"), Way.HOME),
+        (Asked("GET", "/console/", "ops.example"), 403),
+        (Asked("GET", "/?token=x", "ops.example", user="ada"), 404),
+        (Asked("POST", "/console/drain", "ops.example", "https://ops.example", user="ada"),
+         Way.FORWARD),
+        (Asked("POST", "/console/drain", "ops.example", "https://evil.example", user="ada"), 403),
+        (Asked("POST", "/v1/drain", "ops.example", user="ada"), 404),
+    ],
+)  # fmt: skip
+def test_nginx_has_to_tell_who_visits(asked: Asked, outcome: Way | int) -> None:
+    assert status(NginxGate().judge(asked)) == outcome
