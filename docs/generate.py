@@ -1,6 +1,6 @@
 """Writes what the documentation takes from a source: lifecycle.md, settings.md, from-uwsgi.md,
-api.md and causes.md from the code, the picture of the journey from its template, and tables of
-figures, benchmarks.md and its plots from docs/figures.json.
+api.md, causes.md and emperorctl.md from the code, the picture of the journey from its template, and
+tables of figures, benchmarks.md and its plots from docs/figures.json.
 
 `make docs` runs it, and a test fails when a page differs from what it would write. The plots need
 matplotlib, which only `make bench` installs.
@@ -20,6 +20,7 @@ from docs import figures, monitoring_files
 from docs.api_page import api
 from docs.benchmarks_page import benchmarks
 from docs.causes_page import causes
+from docs.cli_page import commands
 from docs.from_uwsgi_page import from_uwsgi
 from emperor.model.events import MEANING
 from emperor.model.lifecycle import (
@@ -316,6 +317,7 @@ PAGES = {
     DOCS / "from-uwsgi.md": from_uwsgi,
     DOCS / "api.md": api,
     DOCS / "causes.md": causes,
+    DOCS / "emperorctl.md": commands,
     DOCS / "benchmarks.md": benchmarks,
     DOCS / "monitoring" / "emperord.rules.yml": monitoring_files.rules,
     DOCS / "monitoring" / "board.json": monitoring_files.board,

@@ -166,6 +166,15 @@ def test_a_page_fits_into_100_columns(page: Path) -> None:
     assert [line for line in long if page.name != "lifecycle.md" or not line.startswith("|")] == []
 
 
+def test_the_start_page_names_each_page() -> None:
+    docs = ROOT / "docs"
+    named = re.findall(r"(?m)^- \[[^\]]+\]\(([^)]+)\)", (docs / "README.md").read_text())
+    pages = {str(page.relative_to(docs)) for page in docs.rglob("*.md")}
+    # A folder's README.md names the other pages of the folder, and PyPI shows pypi.md.
+    listed = {page for page in pages if "/" not in page or page.endswith("/README.md")}
+    assert listed - {"README.md", "pypi.md"} <= set(named)
+
+
 @pytest.mark.parametrize("page", QUOTING, ids=lambda page: page.name)
 def test_measured_figures_stand_in_generated_tables(page: Path) -> None:
     prose = BLOCK.sub("", page.read_text(encoding="utf-8"))
