@@ -71,6 +71,7 @@ async def test_an_app_gets_no_header_of_the_connection(
     nginx: Nginx, app: App, daemon: StubDaemon
 ) -> None:
     headers = {"TE": "trailers", "Trailer": "X", "Keep-Alive": "5", "Expect": "100-continue"}
+    headers |= {"X-Emperord-Balancer": "1"}
     env = seen(await get(nginx, Request(HOST, "/", "POST", headers, (b"a" * 9_000, b"b"))))
     told = {f"HTTP_{name.upper().replace('-', '_')}" for name in headers}
     assert not env["environ"].keys() & (told | {"HTTP_TRANSFER_ENCODING"})
