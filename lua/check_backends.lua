@@ -26,3 +26,6 @@ local complaint = backends.complaint(web_server_ips, web_backend_ports)
 if complaint then
     refuse(complaint)
 end
+
+-- The workers inherit the result.
+backends.of(web_server_ips, web_backend_ports)

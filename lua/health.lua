@@ -1,4 +1,5 @@
--- init_worker_by_lua_file: probes the health of every backend every two seconds.
+-- init_worker_by_lua_file: probes the health of every backend every two seconds, over http and over
+-- https.
 local backends = require "fleet.backends"
 local marks = require "fleet.marks"
 
@@ -10,17 +11,25 @@ local TIMEOUT_MS = 1500
 -- client's request, and would look for an app.
 local QUESTION = "GET /emperord-health HTTP/1.0\r\nHost: -emperord-\r\n\r\n"
 
--- The beginning of the backend's answer. Without an answer: nil and the cause.
-local function ask(entry)
-    local address, port = backends.parse(entry)
+-- So many backends are probed at the same moment, and the rest of the round is spread over most of
+-- the interval: a TLS handshake takes about a millisecond of the worker.
+local AT_ONCE = 10
+
+-- The beginning of the answer of a peer (fleet.backends). Without an answer: nil and the cause.
+local function ask(peer)
     local socket, deadline = ngx.socket.tcp(), ngx.now() * 1000 + TIMEOUT_MS
-    -- The timeout is for all three steps together.
+    -- The timeout is for all steps together.
     local function limit_time()
         socket:settimeout(math.max(1, deadline - ngx.now() * 1000))
     end
     local answer
     limit_time()
-    local done, problem = socket:connect(address, port or web_backend_ports.http)
+    local done, problem = socket:connect(peer.address, peer.port)
+    if done and peer.scheme == "https" then
+        limit_time()
+        -- As for requests, the certificate is not verified.
+        done, problem = socket:sslhandshake(false, nil, false)
+    end
     if done then
         limit_time()
         done, problem = socket:send(QUESTION)
@@ -33,34 +42,44 @@ local function ask(entry)
     return answer, problem
 end
 
-local function probe(entry)
-    local was_marked = marks.of(entry)
-    local answer, problem = ask(entry)
+local function probe(peer)
+    local was_marked = marks.of(peer)
+    local answer, problem = ask(peer)
     if not answer then
-        marks.set(entry, "unreachable", "its health probe failed: " .. problem)
+        marks.set(peer, "unreachable", "its health probe failed: " .. problem)
         return
     end
     local status = answer:match("^HTTP/1%.%d (%d%d%d) ")
     if status == "200" then
         -- A mark that was set during the probe is newer than the answer, so it stays.
         if was_marked then
-            marks.clear(entry)
+            marks.clear(peer)
         end
     else
         local reason = answer:match("\r\n\r\n([%w ]+)")
-        marks.set(entry, "unwell", "its health probe says " .. (status or "no HTTP")
+        marks.set(peer, "unwell", "its health probe says " .. (status or "no HTTP")
             .. (reason and " " .. reason or ""))
     end
 end
 
--- Probes all backends at the same time, so that a backend without an answer does not delay others.
+-- Probes all backends, each in a thread of its own, so that a backend without an answer does not
+-- delay others.
 local function round(premature)
     -- Every worker has this timer. In each interval, the first worker probes for all.
     if premature or not ngx.shared.backends:add("round", true, INTERVAL * 0.9) then
         return
     end
-    for _, entry in ipairs(web_server_ips) do
-        ngx.thread.spawn(probe, entry)
+    local peers = backends.of(web_server_ips, web_backend_ports).peers
+    local pause = 0.8 * INTERVAL * AT_ONCE / #peers
+    for i = 1, #peers do
+        local http, https = peers[i].http, peers[i].https
+        ngx.thread.spawn(probe, http)
+        if https ~= http then
+            ngx.thread.spawn(probe, https)
+        end
+        if i % AT_ONCE == 0 and i < #peers then
+            ngx.sleep(pause)
+        end
     end
 end
 

@@ -64,8 +64,20 @@ return {
         run()
         return rawget(var, "backend_ip")
     end,
+    slot = function(host, run)
+        local list, numbers = web_server_ips, {}
+        for i = 1, #list do
+            numbers[i] = tostring(i)
+        end
+        rawset(globals, "web_server_ips", numbers)
+        rawset(var, "route_host", host)
+        local done, problem = pcall(run)
+        rawset(globals, "web_server_ips", list)
+        return done and rawget(var, "backend_ip") or error(problem, 0)
+    end,
     substitutes = function(host, first)
-        return require("fleet.order").substitutes(host, first, web_server_ips)
+        local fleet = require("fleet.backends").of(web_server_ips, web_backend_ports)
+        return require("fleet.order").substitutes(host, first, fleet.entries, fleet.shares)
     end,
 }
 """
@@ -84,8 +96,9 @@ _FILE = {Rule.STOCK: "get_backend_ip.lua", Rule.RENDEZVOUS: "get_backend_ip_rend
 class Placement:
     """The list of backends in a file, under one rule. Raises Failed if nginx would refuse the list.
 
-    `entries` are the backends, spelled and ordered as in the list; `files` the Lua files that
-    place and check them. Hosts are to be in the form of nginx's $host.
+    `slots` are the entries of the list, of which several may name the same backend; `entries` are
+    the backends, each once, spelled and ordered as in the list; `files` the Lua files that place
+    and check them. Hosts are to be in the form of nginx's $host.
     """
 
     def __init__(self, backends: Path, rule: Rule) -> None:
@@ -102,7 +115,9 @@ class Placement:
         self._place = self._compile(self._rule, f"run {self._rule}")
         var = self._lua.table(scheme="http")
         self._tools = self._lua.execute(_SANDBOX, self._lua.table_from(compiled), var)
-        self.entries = self._read(backends)
+        self.slots = self._read(backends)
+        self.entries = tuple(dict.fromkeys(self.slots))
+        self._is_stock = rule is Rule.STOCK
         self._numbers = {entry: number for number, entry in enumerate(self.entries, 1)}
 
     def backend(self, host: str) -> str:
@@ -117,8 +132,17 @@ class Placement:
         return entry
 
     def number(self, entry: str) -> int:
-        """The place of an entry in the list, from 1 on."""
+        """The place of a backend among all, from 1 on."""
         return self._numbers[entry]
+
+    def slot(self, host: str) -> int | None:
+        """The place of the host in the list, from 1 on; None under a rule that counts no places.
+        Raises Failed."""
+        if not self._is_stock:
+            return None
+        answer = self._call(f"run {self._rule}", self._tools["slot"], host, self._place)
+        number = str(answer).removeprefix("http://")
+        return int(number) if number.isdecimal() else None
 
     def substitutes(self, host: str, entry: str) -> tuple[str, ...]:
         """All other entries, in the order in which they stand in for the host's own."""

@@ -25,6 +25,7 @@ from emperor.model.status import Report, as_json
 from emperor.model.text import plain
 from emperor.model.wildcard import is_wildcard
 
+_MULTIPLE = "only a multiple of the old number moves none"
 _DOWN = "a dead backend stays in the list: load balancers mark it down and spread its domains"
 
 
@@ -41,7 +42,8 @@ class Move:
 class Plan:
     """What `emperorctl plan --json` prints. `files` are the Lua files that it comes from.
     `rendezvous` is how many would move if both lists were placed by rendezvous; null where they
-    are. `warning` is for a list that looks like a mistake."""
+    are. `slots` are the entries that name another backend; null where the lists differ in length,
+    or have as many entries as backends. `warning` is for a list that looks like a mistake."""
 
     old: tuple[str, ...]
     new: tuple[str, ...]
@@ -50,16 +52,33 @@ class Plan:
     domains: int
     moves: tuple[Move, ...]
     rendezvous: int | None
+    slots: int | None
     warning: str | None
 
 
 def warning(old: Sequence[str], new: Sequence[str]) -> str | None:
-    """Why `new` looks like a mistake: it has nothing that `old` has not."""
+    """Why `new` looks like a mistake: it has nothing that `old` has not, or its number of slots
+    moves most domains. The lists are given with all their entries."""
+    if _has_slots(old) or _has_slots(new):
+        if len(new) % len(old) == 0:
+            return None
+        return f"{len(new)} entries instead of {len(old)} move most domains; {_MULTIPLE}"
     if not set(new) <= set(old) or tuple(new) == tuple(old):
         return None
     if len(new) < len(old):
         return f"the new list is merely shorter; {_DOWN}"
     return "the new list has the same backends in another order, which moves domains for nothing"
+
+
+def moved_slots(old: Sequence[str], new: Sequence[str]) -> int | None:
+    """How many entries of two lists of slots differ; None for other lists."""
+    if len(old) != len(new) or not (_has_slots(old) or _has_slots(new)):
+        return None
+    return sum(before != after for before, after in zip(old, new, strict=True))
+
+
+def _has_slots(entries: Sequence[str]) -> bool:
+    return len(set(entries)) < len(entries)
 
 
 def changes(domains: Iterable[str], old: Placement, new: Placement) -> tuple[Move, ...]:
@@ -73,6 +92,8 @@ def summary(plan: Plan) -> list[Text]:
     lines = [Text(f"{_share(len(plan.moves), plan.domains)} would move.", style="bold")]
     if plan.warning:
         lines.append(Text.assemble(("warning", "yellow"), f": {plan.warning}"))
+    if plan.slots:
+        lines.append(Text(f"Slots that change their backend: {plan.slots}."))
     if plan.moves:
         lines += [Text(), *_flows(plan)]
     if plan.rendezvous is not None and plan.rendezvous < len(plan.moves):
@@ -145,7 +166,8 @@ def plan(
         domains=len(domains),
         moves=changes(domains, old, new),
         rendezvous=rendezvous,
-        warning=warning(old.entries, new.entries),
+        slots=moved_slots(old.slots, new.slots),
+        warning=warning(old.slots, new.slots),
     )
     if raw:
         click.echo(json.dumps(as_json(planned)))

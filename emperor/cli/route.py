@@ -17,12 +17,14 @@ from emperor.model.status import as_json
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a host belongs. `number` is the backend's place in the list, from 1 on; `substitutes`
-    are in the order in which they are tried."""
+    """Where a host belongs. `number` is the backend's place among all backends, `slot` the host's
+    place in the list, both from 1 on; by rendezvous a host has no slot, null. `substitutes` are in
+    the order in which they are tried."""
 
     host: str
     backend: str
     number: int
+    slot: int | None
     substitutes: tuple[str, ...]
 
 
@@ -45,14 +47,16 @@ def route_of(host: str, placement: Placement) -> Route:
     except ValueError as error:
         raise Failed(f"cannot route {host!r}: nginx answers 400 to it: {error}") from error
     backend = placement.backend(name)
-    return Route(name, backend, placement.number(backend), placement.substitutes(name, backend))
+    number, slot = placement.number(backend), placement.slot(name)
+    return Route(name, backend, number, slot, placement.substitutes(name, backend))
 
 
-def line(route: Route, total: int) -> Text:
-    """A route, as it is printed."""
-    text = Text.assemble(
-        f"{route.host}: ", (route.backend, "bold"), f" ({route.number} of {total})"
-    )
+def line(route: Route, total: int, slots: int) -> Text:
+    """A route, as it is printed; of a list with more slots than backends, with the slot."""
+    place = f"{route.number} of {total}"
+    if slots > total and route.slot:
+        place += f"; slot {route.slot} of {slots}"
+    text = Text.assemble(f"{route.host}: ", (route.backend, "bold"), f" ({place})")
     return text.append(f", then {', '.join(route.substitutes)}" if route.substitutes else "")
 
 
@@ -84,6 +88,7 @@ def route(hosts: tuple[str, ...], backends: Path, placement: Rule, raw: bool) ->
         answer = Routes(balancer.entries, placement, files, tuple(routes))
         click.echo(json.dumps(as_json(answer)))
     elif routes:
-        show(terminal(), [line(route, len(balancer.entries)) for route in routes])
+        total, slots = len(balancer.entries), len(balancer.slots)
+        show(terminal(), [line(route, total, slots) for route in routes])
     if failures:
         raise ExceptionGroup("cannot route every host", failures)

@@ -1,4 +1,6 @@
--- Checks the list of backends and parses its entries.
+-- Checks the list of backends, parses its entries and finds the backends that it names.
+--
+-- The entries of the list are slots. Several slots may name the same backend.
 --
 -- Pure: no nginx API; the same in LuaJIT, Lua 5.1 and Lua 5.4.
 local M = {}
@@ -76,10 +78,13 @@ function M.parse(entry)
     return address, number
 end
 
--- Two entries with the same identity are the same server.
-local function identity(address, port)
-    return (ipv6(address:match("^%[(.*)%]$") or "") or address) .. " " .. (port or "default")
+-- An address in a form that all its spellings share.
+local function canonical(address)
+    return ipv6(address:match("^%[(.*)%]$") or "") or address
 end
+
+-- The unspecified address, also as IPv6 writes that of IPv4. Linux connects to the machine itself.
+local ITSELF = { ["0.0.0.0"] = true, ["0:0:0:0:0:0:0:0"] = true, ["0:0:0:0:0:65535:0:0"] = true }
 
 local function last_index(list)
     local last = 0
@@ -113,25 +118,33 @@ function M.complaint(list, ports)
     if last == 0 then
         return "web_server_ips is empty; it needs at least one backend"
     end
-    local seen, with, without = {}, nil, nil
+    local spelling, slot, with, without = {}, {}, nil, nil
     for i = 1, last do
-        if list[i] == nil then
+        local entry = list[i]
+        if entry == nil then
             return ("web_server_ips has a hole: entry %d is nil"):format(i)
         end
-        local address, port = M.parse(list[i])
-        if not address then
-            return ("entry %d of web_server_ips, %q, %s"):format(i, tostring(list[i]), port)
-        end
-        local same = seen[identity(address, port)]
-        if same then
-            return ("entries %d and %d of web_server_ips are the same backend, %s"):format(
-                same, i, list[i])
-        end
-        seen[identity(address, port)] = i
-        if port then
-            with = with or i
-        else
-            without = without or i
+        if type(entry) ~= "string" or not slot[entry] then
+            local address, port = M.parse(entry)
+            if not address then
+                return ("entry %d of web_server_ips, %q, %s"):format(i, tostring(entry), port)
+            end
+            if ITSELF[canonical(address)] then
+                return ("entry %d of web_server_ips, %q, is no backend: it stands for this "
+                    .. "balancer, which would send requests to itself"):format(i, entry)
+            end
+            local identity = canonical(address) .. " " .. (port or "default")
+            local same = spelling[identity]
+            if same then
+                return ("entries %d and %d of web_server_ips are the same backend in two "
+                    .. "spellings, %s and %s"):format(slot[same], i, same, entry)
+            end
+            slot[entry], spelling[identity] = i, entry
+            if port then
+                with = with or i
+            else
+                without = without or i
+            end
         end
     end
     -- In a mixed list, a backend could get plain http on its https port.
@@ -140,6 +153,57 @@ function M.complaint(list, ports)
             .. "either all have one or none"):format(with, without)
     end
     return nil
+end
+
+local PORTS = { http = 80, https = 443 }
+
+-- Where the requests of each scheme of a client go. Each has a mark of its own. `other` is the one
+-- of the other scheme. With a port in the list there is only one, for http.
+local function peers(entry, ports)
+    local address, port = M.parse(entry)
+    local function peer(scheme)
+        local to = port or (ports or PORTS)[scheme]
+        local key = ("%s %s:%d"):format(scheme, address, to)
+        return { entry = entry, scheme = scheme, address = address, port = to, key = key }
+    end
+    local http = peer("http")
+    if port then
+        return { http = http, https = http }
+    end
+    local https = peer("https")
+    http.other, https.other = https, http
+    return { http = http, https = https }
+end
+
+local function distinct(list, ports)
+    local fleet = { list = list, ports = ports, entries = {}, shares = {}, peers = {}, index = {} }
+    local found = {}
+    for i = 1, #list do
+        local entry = list[i]
+        local n = found[entry]
+        if n then
+            fleet.shares[n] = fleet.shares[n] + 1
+        else
+            n = #fleet.entries + 1
+            found[entry] = n
+            fleet.entries[n], fleet.shares[n], fleet.peers[n] = entry, 1, peers(entry, ports)
+            fleet.index["http://" .. entry], fleet.index["https://" .. entry] = n, n
+        end
+    end
+    return fleet
+end
+
+local known = {}
+
+-- The backends of a list that has no error, each of them once, in the order of their first slots:
+-- `entries`, `shares` (the number of slots of each), `peers` (of each, by the scheme of the client)
+-- and `index` (by scheme://entry). The list has thousands of slots, so this is computed once for
+-- each list, and never for a request.
+function M.of(list, ports)
+    if known.list ~= list or known.ports ~= ports then
+        known = distinct(list, ports)
+    end
+    return known
 end
 
 return M

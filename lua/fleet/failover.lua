@@ -12,18 +12,11 @@ local NGX_BUSY = -3
 local CAUSES = { [502] = "no connection", [504] = "no connection in time" }
 local MAY_RUN_TWICE = { GET = true, HEAD = true, OPTIONS = true }
 
--- The parsed entries. Without this cache, parsing would be the most expensive step of a request.
-local peers = {}
-
-local function peer(entry)
-    local known = peers[entry]
-    if not known then
-        local address, port = backends.parse(entry)
-        known = { address = address, port = port }
-        peers[entry] = known
-    end
-    return known
-end
+-- The most attempts of a request. Each goes to another backend, so that the request finds one that
+-- answers when many fail at the same moment. Two kinds of attempts are fewer: at backends that are
+-- known to be unreachable, since a request would wait for each backend of a fleet that is down; and
+-- at backends that took the request, since an app that breaks off would run on all of them.
+local MOST, MOST_IN_VAIN = 16, 3
 
 -- Evaluates the previous attempt, and marks its backend if it was unreachable. Returns false if
 -- there must be no further attempt.
@@ -34,36 +27,42 @@ local function judge(ctx)
     if sent > 0 then
         -- No mark: the cause may be a single app, and the other apps still need the backend.
         -- The app may have acted on the request: nginx by itself would repeat a PUT or a DELETE.
+        ctx.in_vain = ctx.in_vain + 1
         return MAY_RUN_TWICE[ngx.var.request_method]
     end
     local _, status = balancer.get_last_failure()
-    marks.set(ctx.entry, "unreachable", CAUSES[status] or status)
+    marks.set(ctx.peer, "unreachable", CAUSES[status] or status)
     return true
 end
 
 -- Called for each attempt of a request.
 return function()
-    local ctx, entries = ngx.ctx, web_server_ips
+    local ctx = ngx.ctx
     if not ctx.tried then
-        ctx.tried, ctx.attempts = {}, 0
-        ctx.first = choice.index(ngx.var.backend_ip, entries)
+        ctx.fleet = backends.of(web_server_ips, web_backend_ports)
+        ctx.own = choice.index(ngx.var.backend_ip, ctx.fleet)
+        ctx.tried, ctx.attempts, ctx.in_vain = {}, 0, 0
+        ctx.most = math.min(MOST, #ctx.fleet.entries)
     -- nginx adds an attempt for each kept connection that breaks. A single backend gets a second
     -- attempt, since its kept connection may have been stale.
-    elseif not judge(ctx) or ctx.attempts >= math.max(2, #entries) then
+    elseif not judge(ctx) or ctx.attempts >= math.max(2, ctx.most)
+        or ctx.in_vain >= MOST_IN_VAIN then
         return ngx.exit(NGX_BUSY)
     end
 
-    local entry = choice.best(ngx.var.route_host, ctx.first, entries, ctx.tried)
-    ctx.entry, ctx.tried[entry], ctx.attempts = entry, true, ctx.attempts + 1
-    if ctx.attempts < #entries then
+    local peer, objection = choice.best(
+        ngx.var.route_host, ctx.own, ctx.fleet, ngx.var.scheme, ctx.tried)
+    ctx.peer, ctx.tried[peer], ctx.attempts = peer, true, ctx.attempts + 1
+    if objection >= choice.UNREACHABLE then
+        ctx.in_vain = ctx.in_vain + 1
+    end
+    if ctx.attempts < ctx.most and ctx.in_vain < MOST_IN_VAIN then
         balancer.set_more_tries(1)
     end
 
-    local to = peer(entry)
-    local done, problem = balancer.set_current_peer(
-        to.address, to.port or web_backend_ports[ngx.var.scheme])
+    local done, problem = balancer.set_current_peer(peer.address, peer.port)
     if not done then
-        ngx.log(ngx.ERR, "cannot balance to ", entry, ": ", problem)
+        ngx.log(ngx.ERR, "cannot balance to ", peer.entry, ": ", problem)
         return ngx.exit(NGX_BUSY)
     end
 end

@@ -1,5 +1,6 @@
 -- The marks of backends, shared by all workers: "unreachable", or "unwell" for a backend that
--- answers but wants no new requests. Each change writes one line to the log.
+-- answers but wants no new requests. A backend has a mark for each scheme, since its port 443 may
+-- fail alone. Each change writes one line to the log.
 local M = {}
 
 local marks = ngx.shared.backends
@@ -7,29 +8,50 @@ local marks = ngx.shared.backends
 -- Each failed probe renews the mark. Without probes it expires after this time.
 local SECONDS = 10
 
--- The mark of an entry, or nil.
-function M.of(entry)
-    return marks:get(entry)
+-- The mark of a peer (fleet.backends), or nil.
+function M.of(peer)
+    return marks:get(peer.key)
 end
 
-function M.set(entry, mark, cause)
+-- The rest of the sentence that begins with the name of a backend.
+local function over(peer)
+    return peer.other and " over " .. peer.scheme or ""
+end
+
+local function tell(peer, mark, cause)
+    if peer.other and M.of(peer.other) == mark then
+        -- The line about the other scheme was the warning.
+        ngx.log(ngx.NOTICE, "backend ", peer.entry, ", likewise", over(peer), ": ", cause)
+    else
+        ngx.log(ngx.WARN, "backend ", peer.entry, " is ", mark, over(peer), ": ", cause)
+    end
+end
+
+function M.set(peer, mark, cause)
     -- Many requests can find the same failure at once: only one of them adds the mark and logs it.
-    if marks:add(entry, mark, SECONDS) then
-        ngx.log(ngx.WARN, "backend ", entry, " is ", mark, ": ", cause)
+    if marks:add(peer.key, mark, SECONDS) then
+        tell(peer, mark, cause)
         return
     end
-    local before = marks:get(entry)
-    marks:set(entry, mark, SECONDS)
+    local before = marks:get(peer.key)
+    marks:set(peer.key, mark, SECONDS)
     if before ~= mark then
-        ngx.log(ngx.WARN, "backend ", entry, " is ", mark, ": ", cause)
+        tell(peer, mark, cause)
     end
 end
 
-function M.clear(entry)
-    local mark = marks:get(entry)
-    if mark then
-        marks:delete(entry)
-        ngx.log(ngx.NOTICE, "backend ", entry, " is well again, no longer ", mark)
+function M.clear(peer)
+    local mark = marks:get(peer.key)
+    if not mark then
+        return
+    end
+    marks:delete(peer.key)
+    local left = peer.other and M.of(peer.other)
+    if left then
+        ngx.log(ngx.NOTICE, "backend ", peer.entry, " can be used again", over(peer), ", but",
+            over(peer.other), " it is still ", left)
+    else
+        ngx.log(ngx.NOTICE, "backend ", peer.entry, " is well again, no longer ", mark)
     end
 end
 

@@ -1,6 +1,6 @@
 -- The order in which other backends are substitutes for a domain's own backend. This is rendezvous
--- hashing: each pair of host and backend has a weight. So a domain always has the same substitute,
--- and the domains of one backend are spread evenly over all others.
+-- hashing: each pair of host and backend has a rank. So a domain always has the same substitute,
+-- and the domains of one backend are spread over all others, in proportion to their slots.
 --
 -- Pure: no nginx API; the same in LuaJIT, Lua 5.1 and Lua 5.4.
 local M = {}
@@ -22,38 +22,42 @@ local function stir(state, text)
     return state
 end
 
--- The weights of all entries for one host. Similar addresses differ only in their last letter. Two
+-- The ranks of all entries for one host; the lowest is the best. `shares` has the number of slots
+-- of each entry; without it all are equal. Similar addresses differ only in their last letter. Two
 -- appended letters add two rounds, which spread that difference.
-local function weigh(host, entries)
+local function rank(host, entries, shares)
     local seed = stir(5381, host:lower() .. "\n")
-    local weights = {}
+    local ranks = {}
     for i = 1, #entries do
-        weights[i] = stir(seed, entries[i] .. "\n\n")
+        -- The logarithm of a uniform number, over the share of its entry: an entry with twice the
+        -- share is the best for twice as many hosts. Equal shares keep the order of the numbers.
+        local number = (stir(seed, entries[i] .. "\n\n") + 0.5) / PRIME
+        ranks[i] = -math.log(number) / (shares and shares[i] or 1)
     end
-    return weights
+    return ranks
 end
 
--- The index of the entry with the greatest weight for a host.
-function M.favourite(host, entries)
-    local weights, best = weigh(host, entries), 1
+-- The index of the best entry for a host.
+function M.favourite(host, entries, shares)
+    local ranks, best = rank(host, entries, shares), 1
     for i = 2, #entries do
-        if weights[i] > weights[best] then
+        if ranks[i] < ranks[best] then
             best = i
         end
     end
     return best
 end
 
--- The indexes of all entries except `first`, in the order of falling weight.
-function M.substitutes(host, first, entries)
-    local weights, others = weigh(host, entries), {}
+-- The indexes of all entries except `first`, the best one first.
+function M.substitutes(host, first, entries, shares)
+    local ranks, others = rank(host, entries, shares), {}
     for i = 1, #entries do
         if i ~= first then
             others[#others + 1] = i
         end
     end
     table.sort(others, function(a, b)
-        return weights[a] > weights[b] or weights[a] == weights[b] and a < b
+        return ranks[a] < ranks[b] or ranks[a] == ranks[b] and a < b
     end)
     return others
 end

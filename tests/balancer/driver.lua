@@ -42,11 +42,12 @@ function wanted.rendezvous(folder, entries, var)
     return placement(folder .. "/get_backend_ip_rendezvous.lua", entries, var)
 end
 
--- The numbers of all others than the first.
+-- The numbers of all other backends than that of the first slot.
 function wanted.substitutes(_, entries)
     local order = require "fleet.order"
+    local fleet = require("fleet.backends").of(entries)
     return function(host)
-        return table.concat(order.substitutes(host, 1, entries), " ")
+        return table.concat(order.substitutes(host, 1, fleet.entries, fleet.shares), " ")
     end
 end
 

@@ -76,7 +76,7 @@ class Heard:
 
 class Backend:
     """Answers on both ports of its address; `health` is the status that it answers a probe, as soon
-    as `may_tell`.
+    as `may_tell`; over https it may be another, `health_over_tls`.
 
     Unless `answer` is replaced, it answers with its address.
     """
@@ -88,17 +88,23 @@ class Backend:
         self.heard: list[Heard] = []
         self.probes: list[Heard] = []
         self.health = 200
+        self.health_over_tls: int | None = None
         self.may_tell = asyncio.Event()
         self.may_tell.set()
         self.answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]] = self.well
 
     async def start(self) -> None:
         """Listen."""
+        await self.listen(*self.ports)
+
+    async def listen(self, http: int | None, https: int | None) -> None:
+        """Answer on these ports."""
         self._runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=0.01)
         await self._runner.setup()
-        http, https = self.ports
-        await web.TCPSite(self._runner, self.address, http).start()
-        await web.TCPSite(self._runner, self.address, https, ssl_context=_certificate()).start()
+        if http:
+            await web.TCPSite(self._runner, self.address, http).start()
+        if https:
+            await web.TCPSite(self._runner, self.address, https, ssl_context=_certificate()).start()
 
     async def refuse(self) -> None:
         """Refuse connections, and go on with those that are open."""
@@ -146,7 +152,8 @@ class Backend:
         if request.path == "/emperord-health" and heard.host == "-emperord-":
             self.probes.append(heard)
             await self.may_tell.wait()
-            return web.Response(status=self.health, text="draining\n")
+            status = (self.health_over_tls if heard.tls else None) or self.health
+            return web.Response(status=status, text="draining\n")
         self.heard.append(heard)
         return await self.answer(request)
 
@@ -195,6 +202,21 @@ class BlackHole(Backend):
             each.close()
 
 
+class Mute(Backend):
+    """Its port for https accepts connections, and says nothing."""
+
+    async def start(self) -> None:
+        """Listen."""
+        http, https = self.ports
+        self._mute = socket.create_server((self.address, https), backlog=4096)
+        await self.listen(http, None)
+
+    async def stop(self) -> None:
+        """Refuse connections."""
+        self._mute.close()
+        await super().stop()
+
+
 def _certificate() -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(
@@ -209,25 +231,22 @@ def three() -> list[Backend]:
 
 
 class Fleet:
-    """A balancer and its backends."""
+    """A balancer and its backends, which have `slots` in turn."""
 
-    def __init__(self, balancer: Balancer, backends: Sequence[Backend]) -> None:
+    def __init__(self, balancer: Balancer, backends: Sequence[Backend], slots: int) -> None:
         self.balancer = balancer
         self.backends = backends
+        self._slots = slots
 
     def hosts(self, backend: Backend, many: int) -> list[str]:
         """So many domains that belong to a backend."""
-        number = self.backends.index(backend)
-        found = (
-            host
-            for host in (f"app{n}.example" for n in count())
-            if stock_index(host, len(self.backends)) == number
-        )
+        hosts = (f"app{n}.example" for n in count())
+        found = (host for host in hosts if self.own(host) is backend)
         return [next(found) for _ in range(many)]
 
     def own(self, host: str) -> Backend:
         """The backend that a domain belongs to."""
-        return self.backends[stock_index(host, len(self.backends))]
+        return self.backends[stock_index(host, self._slots) % len(self.backends)]
 
     def by(self, reply: Reply) -> Backend:
         """The backend that has given this answer, with status 200."""
@@ -256,20 +275,38 @@ async def served(nginx: NginxServer) -> AsyncIterator[None]:
         await asyncio.to_thread(stack.close)
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """How a list names the backends: with their port for http, with more slots than backends, and
+    `also` with others."""
+
+    with_ports: bool = False
+    slots: int | None = None
+    also: tuple[str, ...] = ()
+
+    def entries(self, addresses: Sequence[str], port: int) -> list[str]:
+        """The entries of the list."""
+        ends = f":{port}" if self.with_ports else ""
+        entries = [re.sub("(.*:.*)", r"[\1]", address) + ends for address in addresses]
+        slots = [entries[n % len(entries)] for n in range(self.slots or len(entries))]
+        return [*slots, *self.also]
+
+
+PLAIN_LIST = Listed()
+
+
 @asynccontextmanager
 async def running(
     folder: Path,
     backends: Sequence[Backend],
     replaced: Mapping[str, str] = MappingProxyType({}),
-    with_ports: bool = False,
+    listed: Listed = PLAIN_LIST,
     ipv6: str | None = None,
 ) -> AsyncIterator[Fleet]:
     """The backends, and a balancer in front of them; in its configuration and its Lua, what the
-    patterns of `replaced` match is replaced. Its list may name the backends' port for http. It may
-    have an IPv6 address too, in brackets."""
+    patterns of `replaced` match is replaced. It may have an IPv6 address too, in brackets."""
     http, https = free_ports(2)
-    port = f":{http}" if with_ports else ""
-    entries = [re.sub("(.*:.*)", r"[\1]", backend.address) + port for backend in backends]
+    entries = listed.entries([backend.address for backend in backends], http)
     async with AsyncExitStack() as stack:
         for backend in backends:
             backend.ports = (http, https)
@@ -280,4 +317,4 @@ async def running(
         files = [balancer.conf, *(balancer.conf.parent / "lua").rglob("*.lua")]
         rewrite(files, {**_PATIENT, **replaced})
         await stack.enter_async_context(served(balancer))
-        yield Fleet(balancer, backends)
+        yield Fleet(balancer, backends, len(entries))

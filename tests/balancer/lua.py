@@ -65,8 +65,8 @@ class Lua(Protocol):
 
     def __call__(self, what: str, hosts: Sequence[str], backends: Sequence[str] = ()) -> list[str]:
         """One answer for each host. `what`: `hash`, the stock one; `rendezvous`, the backend;
-        `substitutes`, the numbers of all backends but the first; `parse`, where the hosts are
-        entries of a list, `address port` or `bad`."""
+        `substitutes`, the numbers of all backends but that of the first slot; `parse`, where the
+        hosts are entries of a list, `address port` or `bad`."""
 
 
 def copy_of_the_lua(folder: Path) -> None:

@@ -261,9 +261,13 @@ async def test_the_first_probes_are_sent_at_once(folder: Path) -> None:
     for backend in backends:
         backend.health = 503
     async with running(folder, backends, {"INTERVAL = 2": "INTERVAL = 3600"}) as fleet:
-        await eventually_async(lambda: len(fleet.balancer.marks) == len(backends))
-        # A single worker sends the probes.
-        assert [len(backend.probes) for backend in backends] == [1, 1, 1]
+        likewise = "likewise over http"
+        await eventually_async(
+            lambda: sum(likewise in line for line in fleet.balancer.error_lines()) == len(backends)
+        )
+        assert len(fleet.balancer.marks) == len(backends)
+        # A single worker sends the probes: one for each scheme.
+        assert [len(backend.probes) for backend in backends] == [2, 2, 2]
 
 
 async def test_a_mark_that_no_probe_renews_goes_by_itself(folder: Path) -> None:

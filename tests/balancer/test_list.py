@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import re
 import subprocess
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from docs.examples.balancer import render
-from tests.balancer.fleet import Balancer, Fleet
+from tests.balancer.fleet import Backend, Balancer, Fleet, Listed, running
 from tests.balancer.lua import Lua
 from tests.balancer.wrong_lists import WRONG
 from tests.eventually import eventually, eventually_async
@@ -70,6 +71,33 @@ async def test_a_running_nginx_keeps_its_list_until_a_good_one(fleet: Fleet) -> 
     balancer.reload()
     answers = partial(ask, balancer.port, Request(host))
     await asyncio.to_thread(eventually, lambda: answers().text == other.address)
+
+
+async def test_a_balancer_in_its_own_list_sends_a_request_once(folder: Path) -> None:
+    async with running(
+        folder, [Backend("127.0.0.11")], listed=Listed(also=("127.0.0.1",))
+    ) as fleet:
+        [backend] = fleet.backends
+        hosts = [f"app{number}.example" for number in range(40)]
+        replies = [await fleet.ask(Request(host)) for host in hosts]
+        assert {reply.status for reply in replies} <= {200, 508}
+        lines = fleet.balancer.access_lines
+        await eventually_async(lambda: len(lines()) >= 40 + [r.status for r in replies].count(508))
+        assert len([line for line in lines() if "-emperord-" not in line]) <= 80
+        # Its own probe comes back as well: it is used for no domain as long as a backend is well.
+        await eventually_async(lambda: fleet.balancer.marks == ["127.0.0.1 unwell"])
+        for host in hosts[:10]:
+            assert fleet.by(await fleet.ask(Request(host))) is backend
+
+
+async def test_a_request_with_the_mark_of_a_balancer_is_508(fleet: Fleet) -> None:
+    marked = Request("app.example", headers={"X-Emperord-Balancer": "1"})
+    for method in ("GET", "POST"):
+        for tls in (False, True):
+            assert (await fleet.ask(replace(marked, method=method), tls)).status == 508
+    assert [backend.heard for backend in fleet.backends] == [[], [], []]
+    [heard] = fleet.by(await fleet.ask(Request("app.example"))).heard
+    assert heard.headers["x-emperord-balancer"] == "1"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from docs.examples.balancer import ROOT
-from tests.balancer.fleet import Backend, Fleet, Informing, running, three
+from tests.balancer.fleet import Backend, Fleet, Informing, Listed, running, three
 from tests.eventually import PATIENCE_SECONDS, TookTooLong, eventually, eventually_async
 from tests.http_client import Request, ask, send
 
@@ -83,7 +83,9 @@ async def test_a_host_may_keep_what_its_own_server_in_front_says(folder: Path) -
 @pytest.mark.parametrize("address", ["127.0.0.11", "::1"])
 async def test_a_backend_with_a_port_is_asked_by_http(folder: Path, address: str) -> None:
     """One port cannot serve both; what the client sees is told in a header."""
-    async with running(folder, [backend := Backend(address)], with_ports=True) as fleet:
+    async with running(
+        folder, [backend := Backend(address)], listed=Listed(with_ports=True)
+    ) as fleet:
         for tls in (False, True):
             assert fleet.by(await fleet.ask(Request(HOST), tls)) is backend
         assert [heard.tls for heard in backend.heard] == [False, False]

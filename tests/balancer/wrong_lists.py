@@ -21,13 +21,29 @@ WRONG = {
         'web_server_ips = { "192.0.2.1:65536" }',
         'entry 1 of web_server_ips, "192.0.2.1:65536", has no port from 1 to 65535',
     ),
-    "the same twice": (
-        'web_server_ips = { "192.0.2.1", "192.0.2.2", "192.0.2.1" }',
-        "entries 1 and 3 of web_server_ips are the same backend, 192.0.2.1",
-    ),
     "the same, spelled differently": (
         'web_server_ips = { "[2001:DB8::1]", "[2001:db8:0:0::1]" }',
-        "entries 1 and 2 of web_server_ips are the same backend",
+        "entries 1 and 2 of web_server_ips are the same backend in two spellings",
+    ),
+    "the same among slots, spelled differently": (
+        'web_server_ips = { "[2001:db8::1]", "192.0.2.1", "192.0.2.1", "[2001:db8:0::1]" }',
+        "entries 1 and 4 of web_server_ips are the same backend in two spellings",
+    ),
+    "the balancer itself": (
+        'web_server_ips = { "192.0.2.1", "0.0.0.0" }',
+        'entry 2 of web_server_ips, "0.0.0.0", is no backend: it stands for this balancer',
+    ),
+    "the balancer itself, with a port": (
+        'web_server_ips = { "0.0.0.0:8080" }', 'entry 1 of web_server_ips, "0.0.0.0:8080", is no',
+    ),
+    "the balancer itself, by IPv6": (
+        'web_server_ips = { "[::]" }', r'entry 1 of web_server_ips, "\[::\]", is no backend',
+    ),
+    "the balancer itself, by IPv6 in full": (
+        'web_server_ips = { "[0:0:0::0]" }', r'"\[0:0:0::0\]", is no backend',
+    ),
+    "the balancer itself, by IPv4 in IPv6": (
+        'web_server_ips = { "[::ffff:0:0]" }', r'"\[::ffff:0:0\]", is no backend',
     ),
     "half of the ports": (
         'web_server_ips = { "192.0.2.1" } web_backend_ports = { http = 80 }',

@@ -1,6 +1,7 @@
 """`emperorctl plan`: what another list of backends would move, before it does."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from emperor.cli.placement import Placement, Rule
 from emperor.cli.plan import warning
+from tests.balancer.vectors import stock_hash
 from tests.cli.conftest import Ctl, listing
 from tests.cli.fake_emperor import FakeEmperor
 from tests.cli.program import on_terminal
@@ -183,3 +185,39 @@ def test_a_bad_list_or_folder_is_named(ctl: Ctl, three: Path, tmp_path: Path) ->
 
 def test_one_list_is_wrong_usage(ctl: Ctl, three: Path) -> None:
     assert ctl("plan", "--backends", str(three)).status == 2
+
+
+SLOTS = [(A, B, C, C)[number % 4] for number in range(64)]
+
+
+def test_slots_are_shown_by_backend(ctl: Ctl, tmp_path: Path, vassals: Path) -> None:
+    old = listing(tmp_path / "old.lua", *SLOTS)
+    moved = stock_hash(DOMAINS[0]) % len(SLOTS)
+    new = listing(tmp_path / "new.lua", *SLOTS[:moved], D, *SLOTS[moved + 1 :])
+    plan = planned(ctl, "--backends", old, new, "--vassals-dir", vassals)
+    assert (plan["old"], plan["new"], plan["slots"]) == ([A, B, C], [A, B, C, D], 1)
+    assert {(move["before"], move["after"]) for move in plan["moves"]} == {(SLOTS[moved], D)}
+    assert DOMAINS[0] in {move["domain"] for move in plan["moves"]}
+    assert plan["warning"] is None
+    arguments = ("--backends", str(old), str(new), "--vassals-dir", str(vassals))
+    lines = ctl("plan", *arguments).out.splitlines()
+    assert lines[1] == "Slots that change their backend: 1."
+    assert lines[3].split() == ["FROM", "TO", "DOMAINS"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "warned"),
+    [
+        (SLOTS, SLOTS * 2, None),
+        ((A, B, C), [A, B, C] * 21, None),
+        ((A, B, C), SLOTS, "64 entries instead of 3 move most domains; only a multiple"),
+        (SLOTS, SLOTS[:-1], "63 entries instead of 64"),
+        (SLOTS, [B, A, C, C] * 16, None),
+    ],
+)
+def test_only_another_number_of_slots_is_warned_of(
+    old: Sequence[str], new: Sequence[str], warned: str | None
+) -> None:
+    result = warning(old, new)
+    assert (result is None) is (warned is None)
+    assert (warned or "") in (result or "")

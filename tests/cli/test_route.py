@@ -81,6 +81,24 @@ def test_each_host_has_its_backend_and_substitutes(ctl: Ctl, tmp_path: Path) -> 
         assert line == f"{host}: {backend} ({HASHES[host] % 3 + 1} of 3), then {others}"
 
 
+def test_a_host_has_a_slot_and_each_substitute_once(ctl: Ctl, tmp_path: Path) -> None:
+    slots = [THREE[number % 4 % 3] for number in range(4096)]
+    backends = listing(tmp_path / "list.lua", *slots)
+    slot = HASHES["example.com"] % 4096
+    result = json.loads(ctl("route", "example.com", "--backends", str(backends), "--json").out)
+    (route,) = result["routes"]
+    assert result["backends"] == list(THREE)
+    assert (route["slot"], route["backend"]) == (slot + 1, slots[slot])
+    assert sorted([route["backend"], *route["substitutes"]]) == sorted(THREE)
+    text = ctl("route", "example.com", "--backends", str(backends)).out
+    assert text.startswith(
+        f"example.com: {slots[slot]} ({route['number']} of 3; slot {slot + 1} of 4096), then "
+    )
+    rendezvous = ("--placement", "rendezvous")
+    text = ctl("route", "example.com", "--backends", str(backends), *rendezvous).out
+    assert " of 3), then " in text
+
+
 def test_json_has_the_same_and_the_files_that_it_comes_from(ctl: Ctl, tmp_path: Path) -> None:
     backends = listing(tmp_path / "list.lua", *THREE)
     result = json.loads(ctl("route", "example.com", "--backends", str(backends), "--json").out)
@@ -146,7 +164,7 @@ def test_a_missing_lua_file_is_named_with_its_places(
         ("web_server_ips = {}", "web_server_ips is empty"),
         ("web_server_ips = { '192.0.2.1', nil, '192.0.2.2' }", "has a hole: entry 2 is nil"),
         ("web_server_ips = { '192.0.2.1', 'web2.example' }", 'entry 2 of web_server_ips, "web2'),
-        ("web_server_ips = { '192.0.2.1', '192.0.2.1' }", "are the same backend"),
+        ("web_server_ips = { '[::1]', '[0::1]' }", "are the same backend in two spellings"),
         ("web_server_ips = { '192.0.2.\xff' }", "is neither an IPv4 address nor"),
         ("\x1bLua", "list.lua:"),
     ],
