@@ -1,6 +1,7 @@
 """Writes what the documentation takes from a source: lifecycle.md, settings.md, from-uwsgi.md,
-api.md, causes.md and emperorctl.md from the code, the picture of the journey from its template, and
-tables of figures, benchmarks.md and its plots from docs/figures.json.
+api.md, causes.md and emperorctl.md from the code, the picture of the journey from its template,
+those of a terminal from what emperorctl has printed, and tables of figures, benchmarks.md and its
+plots from docs/figures.json.
 
 `make docs` runs it, and a test fails when a page differs from what it would write. The plots need
 matplotlib, which only `make bench` installs.
@@ -9,7 +10,7 @@ matplotlib, which only `make bench` installs.
 import re
 import sys
 import textwrap
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,7 @@ import jinja2
 from docs import figures, monitoring_files
 from docs.api_page import api
 from docs.benchmarks_page import benchmarks
+from docs.captures import PICTURES, terminal
 from docs.causes_page import causes
 from docs.cli_page import commands
 from docs.from_uwsgi_page import from_uwsgi
@@ -311,7 +313,7 @@ def _filled(page: Path) -> str:
 
 # The pages that quote figures.
 QUOTING = (DOCS.parent / "README.md", DOCS / "fleet.md", DOCS / "reliability.md")
-PAGES = {
+PAGES: dict[Path, Callable[[], str]] = {
     DOCS / "lifecycle.md": lifecycle,
     DOCS / "settings.md": settings,
     DOCS / "from-uwsgi.md": from_uwsgi,
@@ -323,7 +325,11 @@ PAGES = {
     DOCS / "monitoring" / "board.json": monitoring_files.board,
     DOCS / "examples" / "emperord.ini": config,
     DOCS / "pictures" / "journey.svg": journey,
-} | {page: partial(_filled, page) for page in QUOTING}
+    PICTURES / "status.svg": partial(terminal, "status", "emperorctl status"),
+    PICTURES / "why.svg": partial(terminal, "why", "emperorctl why shop.example.com"),
+    PICTURES / "check.svg": partial(terminal, "check", "emperorctl check draft.example.com.ini"),
+    **{page: partial(_filled, page) for page in QUOTING},
+}
 
 
 def _listed(members: Collection[Event] | Collection[State]) -> str:
