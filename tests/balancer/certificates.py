@@ -7,6 +7,7 @@ import ssl
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from tests.balancer.fleet import Fleet
@@ -45,7 +46,7 @@ def make(
     authority: bool = False,
     kind: Sequence[str] = STRONG,
 ) -> Pair:
-    """A certificate for a name, signed by itself or by an issuer."""
+    """A certificate for a name, signed by itself or by an issuer, for 30 days."""
     certificate, key = folder / "new.pem", folder / "new.key"
     command: list[str | Path] = [
         "openssl", "req", "-x509", "-newkey", *kind, "-nodes",
@@ -60,6 +61,17 @@ def make(
         command += ["-CA", folder / "ca.pem", "-CAkey", folder / "ca.key"]
     subprocess.run(command, check=True, capture_output=True)
     return Pair(certificate.read_text(), key.read_text())
+
+
+def until(pair: Pair, expires: datetime) -> Pair:
+    """The pair with another end of its certificate: openssl(1) makes none that have expired. The
+    signature is then wrong, which only a client that verifies it notices."""
+    [begin, end] = re.findall(rb"\x17\x0d(\d{12}Z)", pair.der)
+    changed = pair.der.replace(
+        begin + b"\x17\x0d" + end, begin + b"\x17\x0d" + f"{expires:%y%m%d%H%M%SZ}".encode()
+    )
+    assert changed != pair.der
+    return Pair(ssl.DER_cert_to_PEM_cert(changed), pair.key)
 
 
 def encrypted(folder: Path, pair: Pair) -> str:
@@ -119,6 +131,14 @@ class Counter:
         )  # fmt: skip
         [certificate] = re.findall("(?s)-----BEGIN CERT.*?-----END CERTIFICATE-----", result.stdout)
         return ssl.PEM_cert_to_DER_cert(certificate)
+
+    def said(self, what: str) -> list[str]:
+        """The lines of the error log about certificates that have this in them."""
+        return [
+            line
+            for line in self.balancer.error_lines()
+            if "the certificate " in line and what in line
+        ]
 
     @property
     def problems(self) -> list[str]:

@@ -202,6 +202,21 @@ class BlackHole(Backend):
             each.close()
 
 
+class Frozen(Backend):
+    """Its kernel accepts connections, and nobody reads what is sent."""
+
+    async def start(self) -> None:
+        """Listen."""
+        self._sockets = [
+            socket.create_server((self.address, port), backlog=4096) for port in self.ports
+        ]
+
+    async def stop(self) -> None:
+        """Refuse connections."""
+        for each in self._sockets:
+            each.close()
+
+
 class Mute(Backend):
     """Its port for https accepts connections, and says nothing."""
 

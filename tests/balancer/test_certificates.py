@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.balancer.certificates import (
     encrypted,
     make,
     trusting,
+    until,
 )
 from tests.balancer.fleet import running, three
 from tests.eventually import eventually
@@ -85,8 +87,74 @@ async def test_a_new_certificate_is_served_without_a_reload(
     assert counter.shown(NAME) == old.der
     counter.install(NAME, new.file)
     await asyncio.to_thread(eventually, lambda: counter.shown(NAME) == new.der)
+
+
+async def test_a_certificate_that_vanishes_is_served_on(counter: Counter, tmp_path: Path) -> None:
+    counter.balancer.expect(f"{PROBLEM}.* it is gone; serving the one before")
+    own, wildcard = make(tmp_path, NAME), make(tmp_path, "*.example.net")
+    counter.install(NAME, own.file)
+    counter.install("_wildcard.example.net", wildcard.file)
+    served = {NAME: own.der, "shop.example.net": wildcard.der, "unknown.example": DEFAULT}
+
+    def shown() -> dict[str, bytes]:
+        return {name: counter.shown(name) for name in served}
+
+    assert shown() == served
+    away = counter.certificates.rename(counter.certificates.with_name("away"))
+    await asyncio.to_thread(eventually, lambda: shown() == served and len(counter.problems) == 2)
+    workers = counter.balancer.workers()
+    counter.balancer.reload()
+    await asyncio.to_thread(eventually, lambda: not workers & counter.balancer.workers())
+    assert shown() == served
+    assert len(counter.problems) == 2, "one line for each, whatever worker looks"
+    away.rename(counter.certificates)
+    assert shown() == served
+    assert len(counter.said("is there again")) == 2
+    new = make(tmp_path, NAME)
+    counter.install(NAME, new.file)
+    await asyncio.to_thread(eventually, lambda: counter.shown(NAME) == new.der)
+
+
+async def test_a_certificate_is_removed_in_favour_of_its_wildcard(
+    counter: Counter, tmp_path: Path
+) -> None:
+    counter.balancer.expect(PROBLEM)
+    own, wildcard = make(tmp_path, NAME), make(tmp_path, "*.example.com")
+    counter.install(NAME, own.file)
+    counter.install("_wildcard.example.com", wildcard.file)
+    assert counter.shown(NAME) == own.der
     (counter.certificates / f"{NAME}.pem").unlink()
-    await asyncio.to_thread(eventually, lambda: counter.shown(NAME) == DEFAULT)
+    await asyncio.to_thread(eventually, lambda: counter.shown(NAME) == wildcard.der)
+    assert counter.problems == []
+    (counter.certificates / "_wildcard.example.com.pem").unlink()
+    await asyncio.to_thread(
+        eventually, lambda: counter.shown(NAME) == wildcard.der and counter.problems
+    )
+    assert counter.shown(NAME) == wildcard.der
+
+
+async def test_a_certificate_that_expires_is_told_of_once(counter: Counter, tmp_path: Path) -> None:
+    counter.balancer.expect("the certificate .* (has expired|expires soon): 2")
+    now = datetime.now(UTC)
+    ends = {"old.example": -1, "soon.example": 13, "later.example": 15}
+    pairs = {
+        name: until(make(tmp_path, name), now + timedelta(days=days)) for name, days in ends.items()
+    }
+    for name, pair in pairs.items():
+        counter.install(name, pair.file)
+
+    def shown() -> dict[str, bytes]:
+        return {name: counter.shown(name) for name in pairs}
+
+    served = {name: pair.der for name, pair in pairs.items()}
+    assert shown() == served
+    workers = counter.balancer.workers()
+    counter.balancer.reload()
+    await asyncio.to_thread(eventually, lambda: not workers & counter.balancer.workers())
+    assert shown() == served
+    [expired], [soon] = counter.said(" has expired: "), counter.said(" expires soon: ")
+    assert f"old.example.pem has expired: {now - timedelta(days=1):%Y-%m-%d }" in expired
+    assert f"soon.example.pem expires soon: {now + timedelta(days=13):%Y-%m-%d }" in soon
 
 
 async def test_a_broken_file_is_logged_once_and_the_old_one_serves(

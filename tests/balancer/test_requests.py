@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from docs.examples.balancer import ROOT
-from tests.balancer.fleet import Backend, Fleet, Informing, Listed, running, three
+from tests.balancer.fleet import Backend, Fleet, Frozen, Informing, Listed, running, three
 from tests.eventually import PATIENCE_SECONDS, TookTooLong, eventually, eventually_async
 from tests.http_client import Request, ask, send
 
@@ -260,3 +260,12 @@ async def test_a_slow_reader_holds_no_connection_to_a_backend(fleet: Fleet) -> N
     with socket.create_connection(("127.0.0.1", fleet.balancer.port)) as client:
         client.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
         await asyncio.wait_for(done.wait(), PATIENCE_SECONDS)
+
+
+async def test_a_body_that_a_backend_does_not_read_is_given_up(folder: Path) -> None:
+    """Its kernel takes what fits into its buffers, as that of a machine whose nginx hangs."""
+    quick = {"proxy_send_timeout 30s": "proxy_send_timeout 1s"}
+    async with running(folder, [Frozen("127.0.0.11")], quick) as fleet:
+        fleet.balancer.expect("upstream timed out .* while sending request to upstream")
+        request = Request(HOST, method="POST", body=bytes(30_000_000))
+        assert (await fleet.ask(request)).status == 504

@@ -138,6 +138,14 @@ def test_the_balancers_timeouts_fit_those_of_its_backends() -> None:
     assert seconds("keepalive_timeout", BALANCER) < seconds("keepalive_timeout", BACKEND)
 
 
+def test_old_workers_end_after_every_request_has_had_its_time() -> None:
+    [hours] = re.findall(r"^worker_shutdown_timeout (\d+)h;", BALANCER, re.MULTILINE)
+    longest = seconds("proxy_next_upstream_timeout", BALANCER) + seconds(
+        "proxy_read_timeout", BALANCER
+    )
+    assert longest < int(hours) * 3600
+
+
 def test_a_body_that_the_balancer_takes_fits_the_backend() -> None:
     [balancers, backends] = [
         re.findall(r"client_max_body_size (\S+);", conf) for conf in (BALANCER, BACKEND)
