@@ -247,12 +247,14 @@ class Reporter:
             if self._governor.vassals.get(vassal.spec.domain) is vassal
         }
 
+    def last_hit(self, vassal: Vassal) -> datetime | None:
+        """When the vassal was last used; None: not yet."""
+        seen = None if vassal.last_hit is None else self._wall(vassal.last_hit)
+        return _latest(seen, vassal.listener.last_connect())
+
     def _status(self, vassal: Vassal, measured: Measured, position: int | None) -> VassalStatus:
         spec, now, wall = vassal.spec, self._governor.now(), self._wall
-        last_hit = _latest(
-            wall(vassal.last_hit) if vassal.last_hit is not None else None,
-            vassal.listener.last_connect(),
-        )
+        last_hit = self.last_hit(vassal)
         serving = vassal.lead if vassal.state in SERVING else None
         reap_at = None
         if serving and serving.boot.accepting is not None and serving.spec.idle:

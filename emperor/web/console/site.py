@@ -7,19 +7,18 @@ runs in a thread on records that nobody changes.
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
 from urllib.parse import parse_qs, quote
 
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.limits import machine_for_limits
 from emperor.linux.log_owner import read_end
 from emperor.model.authority import Caller, Operation, Verdict
+from emperor.model.history import VassalStats
 from emperor.model.limits import combined, of_tenant
 from emperor.model.problem import ProblemCode
-from emperor.model.status import VassalStatus
 from emperor.supervisor.records import Vassal
 from emperor.supervisor.slices import slices
 from emperor.web.aiohttp_server import web
@@ -100,51 +99,58 @@ class Site:
     async def vassals(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """A part of the list of vassals."""
         wanted, now = vassals.wanted_of(request.query), self._now()
-        reporter, past = self._control.reporter, self._control.daemon.past
-        every = tuple(reporter.visible(caller))
+        every = tuple(self._control.reporter.visible(caller))
         found: list[Vassal] = []
         async for part in slices(every):
             found += (each for each in part if vassals.is_wanted(each, wanted))
-        rows: Mapping[str, VassalStatus] = MappingProxyType({})
-        if wanted.sort in vassals.BY_ROWS:
-            rows = {row.name: row for row in await reporter.rows(found, caller)}
-        stats = {}
-        if wanted.sort in vassals.BY_STATS:
-            numbers = await past.stats((), caller, now - _DAY)
-            stats = {each.name: each for each in numbers.vassals}
-        ordered = await asyncio.to_thread(vassals.ordered, found, wanted.sort, rows, stats)
+        numbers = await self._numbers(found, wanted.sort, caller, now)
+        ordered = await asyncio.to_thread(vassals.ordered, found, wanted.sort, numbers)
         page = min(wanted.page, vassals.pages_of(len(ordered)))
         first = (page - 1) * vassals.ROWS
         shown = ordered[first : first + vassals.ROWS]
-        statuses = await reporter.rows(shown, caller)
-        if not stats and shown:
-            numbers = await past.stats([each.spec.domain for each in shown], caller, now - _DAY)
-            stats = {each.name: each for each in numbers.vassals}
+        statuses = await self._control.reporter.rows(shown, caller)
+        stats = await self._stats([each.spec.domain for each in shown], caller, now)
 
         def view() -> vassals.List:
             records = {each.spec.domain: each for each in shown}
             names = self._names({each.spec.owner for each in every})
-            lines = tuple(
+            rows = tuple(
                 vassals.row_of(row, records[row.name], stats.get(row.name), names)
                 for row in statuses
             )
-            return vassals.List(
-                wanted=replace(wanted, page=page),
-                rows=lines,
-                columns=vassals.COLUMNS,
-                states=vassals.STATES,
-                tenants=tuple((overview.uid_text(uid), name) for uid, name in names.items()),
-                runtimes=tuple(vassals.RUNTIMES.items()),
-                number=len(ordered),
-                total=len(every),
-                first=first + 1 if lines else 0,
-                last=first + len(lines),
-                pages=vassals.pages_of(len(ordered)),
-                now=now,
-            )
+            tenants = tuple((overview.uid_text(uid), name) for uid, name in names.items())
+            place = vassals.Place(len(ordered), len(every), first, len(rows))
+            return vassals.List(replace(wanted, page=page), rows, tenants, place, now)
 
         frame = self._frame(request, caller, "Vassals", "vassals", live="")
         return await self._html("vassals", frame, await asyncio.to_thread(view))
+
+    async def _numbers(
+        self, found: Sequence[Vassal], sort: str, caller: Caller, now: datetime
+    ) -> Mapping[str, float]:
+        """What these vassals are sorted by, if it is a number."""
+        reporter, numbers = self._control.reporter, dict[str, float]()
+        if sort in vassals.BY_STATS:
+            past = await self._control.daemon.past.stats((), caller, now - _DAY)
+            numbers = await asyncio.to_thread(vassals.by_stats, past.vassals, sort)
+        elif sort == "memory":
+            rows = await reporter.rows([each for each in found if each.children], caller)
+            numbers = {row.name: row.rss_bytes or 0 for row in rows}
+        elif sort == "hit":
+            async for part in slices(found):
+                for each in part:
+                    if hit := reporter.last_hit(each):
+                        numbers[each.spec.domain] = hit.timestamp()
+        return numbers
+
+    async def _stats(
+        self, names: Collection[str], caller: Caller, now: datetime
+    ) -> dict[str, VassalStats]:
+        """The last day of these vassals in numbers."""
+        if not names:
+            return {}
+        past = await self._control.daemon.past.stats(names, caller, now - _DAY)
+        return {each.name: each for each in past.vassals}
 
     async def vassal(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """One vassal."""

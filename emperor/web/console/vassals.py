@@ -1,9 +1,8 @@
 """The page of all vassals: which of them a query wants, in which order, and a row for each."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from emperor.model.history import VassalStats
 from emperor.model.status import ReportedState, VassalStatus
@@ -16,13 +15,9 @@ _LONGEST_WORD = 253
 CLOSED = "maintenance"
 STATES = (*(state.value for state in ReportedState if state is not ReportedState.NAPPING), CLOSED)
 RUNTIMES = {"base": "forked from a base", "exec": "started by exec"}
-# Order, and whether the largest comes first.
-SORTS = {
-    "name": False, "state": False, "hit": True, "wakes": True, "wake": True, "memory": True,
-}  # fmt: skip
+SORTS = ("name", "state", "hit", "wakes", "wake", "memory")
 # What these sort by is kept in the history.
 BY_STATS = frozenset({"wakes", "wake"})
-BY_ROWS = frozenset({"hit", "memory"})
 # What runs or fails comes first.
 _STATE_ORDER = {
     state: place
@@ -141,34 +136,22 @@ def why(status: VassalStatus, vassal: Vassal) -> str:
             return str(boot.cause) if boot else ""
 
 
-def ordered(
-    vassals: Sequence[Vassal],
-    sort: str,
-    rows: Mapping[str, VassalStatus],
-    stats: Mapping[str, VassalStats],
-) -> list[Vassal]:
-    """The vassals in that order, and by name where it makes no difference. Takes milliseconds."""
+def ordered(vassals: Sequence[Vassal], sort: str, numbers: Mapping[str, float]) -> list[Vassal]:
+    """The vassals in that order, and by name where it makes no difference. `numbers` are what they
+    are sorted by, by domain: the largest first, and last those without one. Takes milliseconds."""
     found = sorted(vassals, key=lambda vassal: vassal.spec.domain)
-    if sort == "name":
-        return found
-    key = _KEYS[sort]
-
-    def place(vassal: Vassal) -> Any:
-        return key(vassal, rows.get(vassal.spec.domain), stats.get(vassal.spec.domain))
-
-    return sorted(found, key=place)
+    if sort == "state":
+        found.sort(key=lambda vassal: _STATE_ORDER[vassal.reported_state])
+    elif sort != "name":
+        found.sort(key=lambda vassal: -numbers.get(vassal.spec.domain, 0.0))
+    return found
 
 
-_Key = Callable[[Vassal, VassalStatus | None, VassalStats | None], float]
-_KEYS: dict[str, _Key] = {
-    "state": lambda vassal, row, stats: _STATE_ORDER[vassal.reported_state],
-    "hit": lambda vassal, row, stats: (
-        -row.last_hit_at.timestamp() if row and row.last_hit_at else 0.0
-    ),
-    "memory": lambda vassal, row, stats: -(row.rss_bytes or 0) if row else 0.0,
-    "wakes": lambda vassal, row, stats: -stats.wakes if stats else 0.0,
-    "wake": lambda vassal, row, stats: -(stats.median_wake_ms or 0.0) if stats else 0.0,
-}
+def by_stats(stats: Iterable[VassalStats], sort: str) -> dict[str, float]:
+    """The numbers to sort by that are kept in the history."""
+    if sort == "wakes":
+        return {each.name: each.wakes for each in stats}
+    return {each.name: each.median_wake_ms or 0.0 for each in stats}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,22 +174,33 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page stands in the list: `number` vassals are in the view, of `total` in all; so many
+    are before the page, and so many on it."""
+
+    number: int
+    total: int
+    before: int
+    shown: int
+
+    @property
+    def pages(self) -> int:
+        """How many pages the view has."""
+        return pages_of(self.number)
+
+
+@dataclass(frozen=True, slots=True)
 class List:
-    """The page. `first` and `last` are the numbers of its rows among all `number` that the query
-    wants, and `total` is the number of all vassals."""
+    """The page. `tenants` are the users that a vassal runs as, each as in a query and by name."""
 
     wanted: Wanted
     rows: tuple[Row, ...]
-    columns: tuple[Column, ...]
-    states: tuple[str, ...]
     tenants: tuple[tuple[str, str], ...]
-    runtimes: tuple[tuple[str, str], ...]
-    number: int
-    total: int
-    first: int
-    last: int
-    pages: int
+    place: Place
     now: datetime
+    columns: tuple[Column, ...] = COLUMNS
+    states: tuple[str, ...] = STATES
+    runtimes: tuple[tuple[str, str], ...] = tuple(RUNTIMES.items())
 
 
 def pages_of(number: int) -> int:
