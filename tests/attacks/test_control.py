@@ -311,3 +311,36 @@ def test_a_log_does_not_pass_to_the_next_tenant(tenants: Tenants, control: Path)
     assert written not in new
     tenants.remove("sold.example")
     tenants.until("sold.example", None)
+
+
+def test_the_console_shows_a_tenant_its_own_alone(tenants: Tenants, control: Path) -> None:
+    for path in ("", "vassals", "events?past=100&follow=0"):
+        status, body = ask(MALLORY, control, "GET", f"/console/{path}")
+        assert status == 200
+        assert not {word for word in ("alice", "root.example", "lp") if word in body.split()}
+        assert HERS not in body
+    for host in (HERS, "root.example", "nobody.example"):
+        assert ask(MALLORY, control, "GET", f"/console/vassals/{host}")[0] == 404
+        assert ask(MALLORY, control, "GET", f"/console/vassals/{host}/log")[0] == 404
+        assert ask(MALLORY, control, "POST", f"/console/vassals/{host}/start")[0] == 403
+    assert tenants.state(HERS) == "parked"
+
+
+@pytest.mark.parametrize(("mode", "is_shown"), [(0o600, False), (0o644, True)])
+def test_the_console_shows_an_ini_to_whom_its_file_does(
+    tenants: Tenants, control: Path, mode: int, is_shown: bool
+) -> None:
+    domain = f"secret{mode}.example"
+    draft = tenants.folder / domain
+    section = f"[emperor]\nuid = {MALLORY}\n"
+    draft.write_text(tenants.ini(domain, env="PASSWORD=tell-nobody") + section)
+    draft.chmod(mode)
+    draft.rename(tenants.vassals / f"{domain}.ini")
+    tenants.until(domain, "parked")
+    for groups in ((), (OPERATORS,)):
+        status, body = ask(MALLORY, control, "GET", f"/console/vassals/{domain}", groups)
+        assert status == 200
+        assert ("tell-nobody" in body) is is_shown
+    assert "tell-nobody" in tenants.call("GET", f"/console/vassals/{domain}")[1]
+    tenants.remove(domain)
+    tenants.until(domain, None)

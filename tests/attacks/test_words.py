@@ -50,3 +50,10 @@ def test_the_log_of_the_daemon_has_no_such_words(tenants: Tenants) -> None:
     log = tenants.log.read_text()
     assert log.count("x1b[2J") > 1
     assert steering(log) == set()
+
+
+def test_the_console_shows_words_as_text(tenants: Tenants) -> None:
+    paths = ["", "vassals", *(f"vassals/{domain}" for domain in (FAILS, REFUSED, HERS))]
+    pages = "".join(str(tenants.call("GET", f"/console/{path}")[1]) for path in paths)
+    assert pages.count("x1b[2J") > 4
+    assert steering(pages) == set()

@@ -1,6 +1,7 @@
 """A machine that drains, hangs, dies or comes back tells its load balancers so."""
 
 import os
+import re
 import signal
 
 from tests.backend import Backend, ends_after
@@ -31,6 +32,8 @@ def test_a_machine_that_drains_serves_whatever_still_arrives(backend: Backend) -
     _, report = backend.call("GET", "/v1/status")
     assert report["emperor"]["draining_since"] == emperor["draining_since"] is not None
     assert "emperord_draining 1.0" in backend.call("GET", "/metrics")[1]
+    console = backend.call("GET", "/console/fleet")[1]
+    assert re.search(r'<th scope="row">127\.0\.0\.1</th>.*<td>draining</td>', console)
     status, emperor = backend.call("POST", "/v1/undrain")
     assert (status, emperor["draining_since"]) == (200, None)
     assert health(backend) == SERVING

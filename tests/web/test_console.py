@@ -1,6 +1,11 @@
 """The console's pages over HTTP, on a governor whose processes are fakes."""
 
+import asyncio
+import gc
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape, unescape
@@ -257,7 +262,7 @@ def test_the_list_is_searched_filtered_and_sorted(emperor: FakeEmperor) -> None:
     order(emperor, "vassals/b.example/start", get(emperor, "vassals/b.example").token)
 
     def shown(query: str) -> list[str]:
-        return re.findall(r'<tr id="v-([^"]*)"', get(emperor, f"vassals?{query}").text)
+        return re.findall(r'<tr role="row" id="v-([^"]*)"', get(emperor, f"vassals?{query}").text)
 
     every = ["a.example", "alice.example", "b.example", "mallory.example"]
     assert shown("") == every
@@ -302,3 +307,41 @@ def test_a_slow_order_does_not_keep_the_browser_waiting(
     token = get(emperor, "vassals/a.example").token
     assert order(emperor, "vassals/a.example/start", token).status == 303
     eventually(lambda: "starting" in get(emperor, "vassals/a.example").part("now"))
+
+
+def test_ten_thousand_vassals_keep_the_loop_free(tmp_path: Path) -> None:
+    """The time that the loop itself computes between two turns, whatever else the machine does."""
+    fake = FakeEmperor(tmp_path)
+    fake.serve(*(f"site{number:05}.example" for number in range(10_000)))
+    longest = 0.0
+
+    async def beat() -> None:
+        nonlocal longest
+        before = time.thread_time()
+        while True:
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            longest, before = max(longest, now - before), now
+
+    with listening(fake):
+        for path in ("", "vassals", "vassals/site00001.example"):
+            assert get(fake, path).status == 200
+        beating = asyncio.run_coroutine_threadsafe(beat(), fake.loop)
+        gc.disable()
+        try:
+            for path in ("", "vassals", "vassals?q=9&sort=hit&page=2", "vassals?sort=wakes"):
+                assert get(fake, path).status == 200
+        finally:
+            gc.enable()
+            beating.cancel()
+        assert len(re.findall('<tr role="row" id=', get(fake, "vassals?page=100").text)) == 100
+    assert longest < 0.01
+
+
+def test_nobody_pays_for_a_console_that_is_not_opened() -> None:
+    script = (
+        "import sys; from emperor.start import load; load();"
+        "print([name for name in sys.modules if name.startswith('emperor.web.console.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert done.stdout == b"[]\n"

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import median
 
 from emperor.model.history import (
     VISITORS,
@@ -125,12 +126,14 @@ def wakes_plot(starts: Sequence[PastStart]) -> Plot | None:
         for place, (start, wait) in enumerate(waits)
         if wait or start.outcome is Outcome.FAILED
     )
-    accepted = sorted(wait for start, wait in waits if start.outcome is Outcome.ACCEPTED)
+    accepted = [wait for start, wait in waits if start.outcome is Outcome.ACCEPTED]
     failed = sum(start.outcome is Outcome.FAILED for start, _ in waits)
-    summary = f"The last {_count(len(waits), 'wake')}"
-    if accepted:
-        half = accepted[len(accepted) // 2]
+    summary = "The last wake" if len(waits) == 1 else f"The last {len(waits)} wakes"
+    if len(accepted) > 1:
+        half = median(accepted)
         summary += f": half of them within {milliseconds(half)}, the longest {milliseconds(most)}"
+    elif accepted:
+        summary += f": {milliseconds(accepted[0])}"
     if failed:
         summary += f"; {failed} failed"
     return Plot(bars, (), milliseconds(most), summary)

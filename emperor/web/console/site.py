@@ -60,9 +60,20 @@ class Site:
         try:
             return await HANDLERS[name](self, request, caller)
         except ApiError as error:
-            frame = self._frame(request, caller, error.code.title, "")
-            view = Problem(error.code.title, str(error), CURES.get(error.code, ""))
-            return await self._html("problem", frame, view, error.code.status)
+            return await self._problem(request, caller, error)
+        except (web.HTTPException, ConnectionError):
+            raise
+        except Exception:
+            log.exception("cannot answer %s: a fault in emperord", request.path)
+            why = f"cannot answer {request.path}: a fault in emperord"
+            return await self._problem(request, caller, ApiError(ProblemCode.INTERNAL_ERROR, why))
+
+    async def _problem(
+        self, request: web.Request, caller: Caller, error: ApiError
+    ) -> web.StreamResponse:
+        frame = self._frame(request, caller, error.code.title, "")
+        view = Problem(error.code.title, str(error), CURES.get(error.code, ""))
+        return await self._html("problem", frame, view, error.code.status)
 
     async def overview(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """All vassals in numbers."""
@@ -115,8 +126,7 @@ class Site:
             records = {each.spec.domain: each for each in shown}
             names = self._names({each.spec.owner for each in every})
             rows = tuple(
-                vassals.row_of(row, records[row.name], stats.get(row.name), names)
-                for row in statuses
+                vassals.row_of(row, records[row.name], stats.get(row.name)) for row in statuses
             )
             tenants = tuple((overview.uid_text(uid), name) for uid, name in names.items())
             place = vassals.Place(len(ordered), len(every), first, len(rows))

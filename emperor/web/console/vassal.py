@@ -1,12 +1,22 @@
 """The page of one vassal: its facts, its story, its limits, and what it can be ordered to do."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import median
 
 from emperor.model.authority import Caller, Operation, Verdict
 from emperor.model.facts import facts
-from emperor.model.history import Outcome, PastStart, PastStop, StopKind, VassalHistory
+from emperor.model.history import (
+    Outcome,
+    PastStart,
+    PastStop,
+    Phase,
+    StopKind,
+    VassalHistory,
+    phases_of,
+)
 from emperor.model.limits import LIMITS, Limits
 from emperor.model.status import LimitHits, ReportedState, VassalDetail, VassalStatus, Wake
 from emperor.model.text import duration, memory
@@ -16,6 +26,7 @@ from emperor.web.console.orders import ORDERS, OrderText
 from emperor.web.console.plots import Part, Plot, phase_bar, wakes_plot
 
 MOST_ENTRIES = 40
+LAST_STARTS = 10
 PAST_STARTS = 60
 
 
@@ -55,9 +66,11 @@ class LimitRow:
 
 @dataclass(frozen=True, slots=True)
 class VassalPage:
-    """The page. `log` is None where there is none that the caller may read."""
+    """The page. `slow` says why it starts slowly; empty: it does not. `log` is None where there is
+    none that the caller may read."""
 
     detail: VassalDetail
+    slow: str
     facts: tuple[tuple[str, str], ...]
     orders: tuple[OrderText, ...]
     entries: tuple[Entry, ...]
@@ -134,6 +147,50 @@ def story(detail: VassalDetail, history: VassalHistory) -> tuple[Entry, ...]:
     return tuple(entries[:MOST_ENTRIES])
 
 
+# Visitors notice it.
+_SLOW_MS = 1000.0
+_SLOW = {
+    Phase.DRAIN: "In it the process before it finishes its requests",
+    Phase.TURN: "In it it waits for its turn to boot, since other apps boot (max-starting)",
+    Phase.SPAWN: "In it uWSGI is started, which takes so long only where the machine is short"
+    " of CPU, memory or disk",
+    Phase.LOAD: "In it the app is loaded: what its modules do as they are imported takes the"
+    " time, and its log may tell what they wait for",
+    Phase.ACCEPT: "In it its workers are started: hooks of its ini, and what the app does"
+    " after a fork, take the time",
+}
+
+
+def why_slow(starts: Sequence[PastStart]) -> str:
+    """In which phase the last starts of an app spend most of their time, if they are slow: half of
+    them take a second or more. Empty: they are not."""
+    waits = [
+        [(phase, took) for phase, took in phases_of(start.wake) if phase in _SLOW]
+        for start in starts
+        if start.outcome is Outcome.ACCEPTED
+    ][-LAST_STARTS:]
+    totals = [sum(took for _, took in wait) for wait in waits]
+    if not totals or (usual := median(totals)) < _SLOW_MS:
+        return ""
+    of_phases: Counter[Phase] = Counter()
+    for wait in waits:
+        for phase, took in wait:
+            of_phases[phase] += round(took)
+    [(phase, took)] = of_phases.most_common(1)
+    share = round(100 * took / sum(totals))
+    many = (
+        f"Half of its last {len(totals)} starts took" if len(totals) > 1 else "Its last start took"
+    )
+    more = " or more" if len(totals) > 1 else ""
+    text = f"{many} {seconds(usual)}{more}, {share} % of it in the phase {phase.value}"
+    return f"{text}. {_SLOW[phase]}"
+
+
+def seconds(milliseconds: float) -> str:
+    """A time that visitors notice."""
+    return f"{milliseconds / 1000:.1f} s"
+
+
 def limit_rows(
     app: Limits, tenant: Limits, hits: Iterable[LimitHits], owner: str
 ) -> tuple[LimitRow, ...]:
@@ -180,7 +237,9 @@ def page(
     """The view of the page."""
     return VassalPage(
         detail=detail,
-        facts=tuple(facts(detail, now)),
+        slow=why_slow(history.starts),
+        # What is wrong stands above them.
+        facts=tuple(fact for fact in facts(detail, now) if fact[0] != "cause"),
         orders=orders_for(detail.status, caller),
         entries=story(detail, history),
         why_no_history=history.why_none,

@@ -113,7 +113,6 @@ class Row:
     """A vassal of the list, and why it is in its state."""
 
     status: VassalStatus
-    tenant: str
     wakes: int
     median_wake_ms: float | None
     why: str
@@ -208,13 +207,10 @@ def pages_of(number: int) -> int:
     return max(1, -(-number // ROWS))
 
 
-def row_of(
-    status: VassalStatus, vassal: Vassal, stats: VassalStats | None, names: Mapping[int | None, str]
-) -> Row:
+def row_of(status: VassalStatus, vassal: Vassal, stats: VassalStats | None) -> Row:
     """The row of a vassal."""
     return Row(
         status=status,
-        tenant=names.get(status.uid, ""),
         wakes=stats.wakes if stats else 0,
         median_wake_ms=stats.median_wake_ms if stats else None,
         why=why(status, vassal),

@@ -60,7 +60,9 @@ async function refresh() {
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
     if (answer.ok) {
-      replaceParts(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      replaceParts(fresh);
+      showLog(fresh);
       body.dataset.refreshed = String(Number(body.dataset.refreshed || 0) + 1);
     }
   } catch {
@@ -104,14 +106,18 @@ function listen() {
 function leave() {
   source?.close();
   source = null;
+  following?.abort();
 }
 
-async function follow(lines) {
+let following = null;
+
+// Show what is appended to the log, until the daemon ends or `signal` says so.
+async function follow(lines, signal) {
   const decoder = new TextDecoder();
   let rest = "";
-  const answer = await fetch(lines.dataset.log, { cache: "no-store" });
-  if (!answer.ok) return;
   let isFirst = true;
+  const answer = await fetch(lines.dataset.log, { cache: "no-store", signal });
+  if (!answer.ok) return;
   for (const reader = answer.body.getReader(); ;) {
     const { done, value } = await reader.read();
     if (done) return;
@@ -126,23 +132,33 @@ async function follow(lines) {
   }
 }
 
-async function followAlways(lines) {
+// There is no log before the first start, and none that ends while the page is hidden.
+async function followLog() {
+  const lines = document.getElementById("log-lines");
+  if (!lines || following || document.hidden) return;
+  following = new AbortController();
   lines.scrollTop = lines.scrollHeight;
-  for (;;) {
-    try {
-      await follow(lines);
-    } catch {
-      // It is tried again.
-    }
-    await new Promise((done) => setTimeout(done, 3000));
+  try {
+    await follow(lines, following.signal);
+  } catch {
+    // The page is hidden, or the daemon has gone: a refresh begins anew.
   }
+  following = null;
+}
+
+function showLog(fresh) {
+  const mine = document.getElementById("log-lines");
+  const other = fresh.getElementById("log-lines");
+  if (!mine && other) document.getElementById("log").replaceWith(document.adoptNode(other.closest("#log")));
+  followLog();
 }
 
 // The list follows what is typed and chosen.
 function searchAtOnce(form) {
   let typing = 0;
   const show = () => {
-    const wanted = [...new FormData(form)].filter(([, value]) => value !== "");
+    const wanted = [...new FormData(form)]
+      .filter(([name, value]) => value !== "" && !(name === "sort" && value === "name"));
     history.replaceState(null, "", `?${new URLSearchParams(wanted)}`);
     refresh();
   };
@@ -165,7 +181,6 @@ if (body.dataset.events) {
     if (!document.hidden && performance.now() - refreshedAt > OLD_MS) refresh();
   }, OLD_MS / 4);
 }
-const log = document.getElementById("log-lines");
-if (log) followAlways(log);
+followLog();
 const filters = document.querySelector("form.filters");
 if (filters) searchAtOnce(filters);

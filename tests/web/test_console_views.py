@@ -1,0 +1,272 @@
+"""What the console's pages show, computed from records alone."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from emperor.model.authority import Caller
+from emperor.model.history import (
+    CauseKind,
+    Hour,
+    Minute,
+    Outcome,
+    PastStart,
+    PastStop,
+    Pulse,
+    StopKind,
+    VassalHistory,
+)
+from emperor.model.limits import Limits
+from emperor.model.status import LimitHits, ReportedState, Wake
+from emperor.web.console.forgery import Tokens, is_foreign
+from emperor.web.console.overview import plots, troubles, waiting
+from emperor.web.console.plots import HEIGHT, WIDTH, phase_bar, spans, starts_plot, wakes_plot
+from emperor.web.console.vassal import limit_rows, orders_for, story, why_slow
+from emperor.web.console.vassals import Wanted, wanted_of
+from tests.cli.records import NOW, before, detail, parked, refused, running, throttled
+
+ROOT = Caller(0, is_administrator=True)
+HOUR = timedelta(hours=1)
+
+
+def wake(at: datetime, *marks: float | None) -> Wake:
+    """A hit, with the milliseconds until each phase: drain, turn, spawn, load, accept."""
+    drained, turn, spawned, loaded, accepting = (*marks, *[None] * 5)[:5]
+    return Wake(
+        by="hit",
+        client="203.0.113.9",
+        request_id="7f",
+        method="GET",
+        path="/cart",
+        agent="a",
+        at=at,
+        drained_ms=drained,
+        turn_ms=turn,
+        spawned_ms=spawned,
+        loaded_ms=loaded,
+        accepting_ms=accepting,
+        first_reply_ms=None,
+    )
+
+
+def start(
+    *marks: float | None,
+    outcome: Outcome = Outcome.ACCEPTED,
+    error: str | None = None,
+    at: datetime = NOW,
+) -> PastStart:
+    """A start for a visitor."""
+    return PastStart(wake(at, *marks), CauseKind.HIT, outcome, "by exec", error)
+
+
+def took(milliseconds: float) -> PastStart:
+    """A start of that length."""
+    return start(None, None, 1, milliseconds - 1, milliseconds)
+
+
+def past(*starts: PastStart, stops: tuple[PastStop, ...] = ()) -> VassalHistory:
+    """A history with these."""
+    return VassalHistory("a.example", before(days=1), starts, stops, (), None)
+
+
+def test_hours_without_an_event_are_in_the_plot_too() -> None:
+    hours = (Hour(NOW - 2 * HOUR, 9, 4, 1), Hour(NOW, 1, 1, 0), Hour(NOW - 99 * HOUR, 1, 1, 1))
+    found = spans(hours, NOW + timedelta(minutes=59), HOUR, 24)
+    assert len(found) == 24
+    assert [(each.starts, each.failures) for each in found[-3:]] == [(4, 1), (0, 0), (1, 0)]
+    assert found[-1].at == NOW
+    assert sum(each.starts for each in found) == 5
+
+
+def test_bars_are_within_the_plot_and_as_high_as_their_number() -> None:
+    hours = [Hour(NOW - number * HOUR, 0, number * 5, number) for number in range(24)]
+    plot = starts_plot(spans(hours, NOW, HOUR, 24), 6, "The last 24 hours")
+    assert all(bar.x >= 0 and bar.x + bar.width <= WIDTH for bar in plot.bars)
+    assert all(bar.y >= 0 and bar.y + bar.height == pytest.approx(HEIGHT) for bar in plot.bars)
+    first = [bar for bar in plot.bars if bar.x == 0]
+    assert [(bar.kind, bar.height) for bar in first] == [("starts", 80.0), ("failures", 16.0)]
+    assert first[0].title.endswith("115 starts, 23 failed")
+    assert len(plot.ticks) == 4
+    assert plot.summary.startswith("The last 24 hours: 1380 starts, 276 failures; most of them at")
+
+
+def test_a_plot_of_nothing_has_no_bars() -> None:
+    assert starts_plot(spans((), NOW, HOUR, 24), 6, "A day").bars == ()
+    assert starts_plot((), 6, "A day").summary == "A day: 0 starts, 0 failures"
+    assert wakes_plot(()) is None
+    assert plots(Pulse((), (), "history-max-rows is 0"), NOW) == (None, None)
+
+
+def test_the_hour_is_by_the_minute() -> None:
+    day, hour = plots(Pulse((Hour(NOW, 0, 2, 0),), (Minute(NOW, 2, 1),)), NOW)
+    assert day and hour
+    assert day.summary.startswith("The last 24 hours: 2 starts, 0 failures")
+    assert hour.summary.startswith("The last 60 minutes: 2 starts, 1 failure;")
+
+
+def test_the_wakes_tell_half_the_longest_and_those_that_failed() -> None:
+    plot = wakes_plot(
+        [took(100), took(300), start(None, None, 1, 50, outcome=Outcome.FAILED, error="e")]
+    )
+    assert plot
+    assert (
+        plot.summary == "The last 3 wakes: half of them within 200 ms, the longest 300 ms; 1 failed"
+    )
+    assert [bar.kind for bar in plot.bars] == ["starts", "starts", "failures"]
+    one = wakes_plot([took(100)])
+    assert one
+    assert one.summary == "The last wake: 100 ms"
+
+
+def test_a_start_that_nobody_waited_for_is_no_wake() -> None:
+    assert wakes_plot([replace(took(100), cause=CauseKind.ORDER)]) is None
+
+
+def test_phases_stand_side_by_side() -> None:
+    parts = phase_bar(wake(NOW, None, None, 10, 160, 200))
+    assert [(part.phase, part.x, part.width, part.took) for part in parts] == [
+        ("spawn", 0.0, 30.0, "10 ms"), ("load", 30.0, 450.0, "150 ms"),
+        ("accept", 480.0, 120.0, "40 ms"),
+    ]  # fmt: skip
+    assert phase_bar(wake(NOW)) == ()
+
+
+def test_what_is_down_needs_a_person_before_what_only_complains() -> None:
+    complains = replace(running("a.example"), last_error="its ini is broken")
+    found = troubles(
+        [complains, throttled("z.example"), parked("b.example")], [refused("c", "x")], NOW
+    )
+    assert [(each.subject, each.note) for each in found] == [
+        ("c.ini", "not served"), ("z.example", "throttled; tried again in 12 s"),
+        ("a.example", "running"),
+    ]  # fmt: skip
+
+
+def test_what_boots_stands_in_the_order_of_the_queue() -> None:
+    starting = replace(parked("a.example"), state=ReportedState.STARTING)
+    rows = [replace(starting, boot_position=2), replace(starting, name="b", boot_position=1),
+            replace(running("c"), held=3), running("d")]  # fmt: skip
+    assert [each.status.name for each in waiting(rows, {})] == ["c", "b", "a.example"]
+
+
+@pytest.mark.parametrize(
+    ("marks", "phase"),
+    [
+        ((None, None, 1, 3000, 3100), "load"),
+        ((None, 5000, 5001, 5100, 5200), "turn"),
+        ((4000, None, 4001, None, 4100), "drain"),
+        ((None, None, 1, 100, 2000), "accept"),
+    ],
+)
+def test_a_slow_start_is_put_down_to_a_phase(marks: tuple[float | None, ...], phase: str) -> None:
+    told = why_slow([start(*marks)] * 3)
+    assert told.startswith("Half of its last 3 starts took ")
+    assert f"% of it in the phase {phase}. " in told
+
+
+def test_a_start_within_a_second_is_not_slow() -> None:
+    fast, slow = took(300), took(5000)
+    assert why_slow([]) == why_slow([fast]) == why_slow([slow, fast, fast]) == ""
+    assert why_slow([start(None, None, 1, 9000, outcome=Outcome.FAILED, error="e")]) == ""
+    # Only the last ones count.
+    assert why_slow([*[fast] * 20, *[slow] * 10]) != ""
+
+
+def test_the_story_has_starts_and_stops_the_latest_first() -> None:
+    stop = PastStop(before(hours=1), StopKind.DIED, "killed by signal 9", 60)
+    history = past(
+        start(None, None, 1, 80, 90, at=before(hours=3)),
+        start(outcome=Outcome.FAILED, error="no module", at=before(minutes=3, seconds=12)),
+        stops=(stop, replace(stop, at=before(hours=2), kind=StopKind.STOPPED, reason="idle")),
+    )
+    entries = story(detail(running("a.example")), history)
+    assert [(each.title, each.text) for each in entries] == [
+        ("start failed", "no module"), ("died", "killed by signal 9; it had served for 60s"),
+        ("put to sleep", "idle; it had served for 60s"), ("started", "by exec"),
+    ]  # fmt: skip
+    assert entries[0].visitor
+    assert entries[0].visitor.request == "GET /cart"
+
+
+def test_a_boot_is_in_the_story_before_it_ends() -> None:
+    starting = replace(parked("a.example"), state=ReportedState.STARTING)
+    assert [each.title for each in story(detail(starting), past())] == ["boots now"]
+
+
+def test_without_a_history_the_last_start_and_stop_are_told() -> None:
+    none = replace(past(), why_none="history-max-rows is 0")
+    titles = [each.title for each in story(detail(running("a.example")), none)]
+    assert titles == ["started", "stopped"]
+
+
+def test_limits_are_told_with_their_hits() -> None:
+    hits = (LimitHits("alice", "memory-max", 2), LimitHits("alice", "tenant-pids-max", 3),
+            LimitHits("bob", "memory-max", 9))  # fmt: skip
+    rows = limit_rows(Limits(memory_max=2**26, cpu_max=50), Limits(pids_max=500), hits, "alice")
+    told = {row.name: (row.of_app, row.of_tenant, row.hits) for row in rows}
+    assert told["memory-max"] == ("64M", "none", 2)
+    assert told["pids-max"] == ("none", "500", 3)
+    assert told["cpu-max"] == ("50 %", "none", 0)
+    assert told["cpu-weight"] == ("100", "100", 0)
+    assert told["nofile"] == ("none", "", 0)
+
+
+def test_buttons_are_those_that_make_sense_now() -> None:
+    def names(caller: Caller, uid: int | None = None, **fields: object) -> list[str]:
+        status = replace(parked("a.example"), uid=uid, **fields)  # type: ignore[arg-type]
+        return [order.name for order in orders_for(status, caller)]
+
+    assert names(ROOT) == ["start", "maintenance-on"]
+    every = ["reload", "restart", "sleep", "restart-fresh", "maintenance-on"]
+    assert names(ROOT, pid=1) == every
+    assert names(ROOT, maintenance_since=NOW) == ["maintenance-off"]
+    tenant = Caller(1001, is_administrator=False)
+    assert names(tenant, 1001) == ["start"]
+    assert names(tenant, 1001, pid=1) == every[:-1]
+    assert names(tenant, 1001, maintenance_since=NOW) == []
+
+
+def test_a_link_of_the_list_means_what_it_says() -> None:
+    query = {"q": " Shop ", "state": "running", "tenant": "1001", "runtime": "base", "trouble": "1",
+             "sort": "wake", "page": "3"}  # fmt: skip
+    wanted = wanted_of(query)
+    assert wanted == Wanted("shop", "running", "1001", "base", "1", "wake", 3)
+    assert wanted_of(wanted.parts | {"page": "3"}) == wanted
+    assert wanted_of({name: "../<x>" for name in query if name not in ("q", "trouble")}) == Wanted()
+    assert len(wanted_of({"q": "x" * 9999}).q) == 253
+
+
+def test_a_token_is_for_one_user_and_one_daemon() -> None:
+    tokens = Tokens()
+    assert tokens.is_valid(tokens.of(1001), 1001)
+    assert not tokens.is_valid(tokens.of(1001), 1002)
+    assert not tokens.is_valid(Tokens().of(1001), 1001)
+    assert not tokens.is_valid("\udcff", 1001)
+
+
+@pytest.mark.parametrize(
+    ("headers", "foreign"),
+    [
+        ({}, False),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "null"}, False),
+        ({"Sec-Fetch-Site": "none"}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, True),
+        ({"Sec-Fetch-Site": "same-site"}, True),
+        ({"Origin": "null"}, False),
+        ({"Origin": "https://ops.example", "Host": "ops.example"}, False),
+        ({"Origin": "https://ops.example:8443", "Host": "ops.example"}, True),
+        ({"Origin": "https://ops.example", "Host": "x", "X-Forwarded-Host": "ops.example"}, False),
+        ({"Origin": "https://evil.example", "Host": "ops.example"}, True),
+    ],
+    ids=str,
+)
+def test_an_order_of_another_site_is_told_by_its_headers(
+    headers: dict[str, str], foreign: bool
+) -> None:
+    assert is_foreign(headers) is foreign
+
+
+def test_times_of_other_zones_are_no_other_hours() -> None:
+    zone = NOW.astimezone(UTC)
+    assert spans((Hour(zone, 0, 1, 0),), NOW, HOUR, 1)[0].starts == 1
