@@ -24,6 +24,7 @@ from docs.captures import PICTURES, terminal
 from docs.causes_page import causes
 from docs.cli_page import commands
 from docs.from_uwsgi_page import from_uwsgi
+from docs.states_picture import states
 from emperor.model.events import MEANING
 from emperor.model.lifecycle import (
     DEPARTURES,
@@ -64,12 +65,7 @@ successor that boots while `reloading` and otherwise a predecessor that stops.
 
 ## Diagram
 
-```mermaid
-stateDiagram-v2
-    [*] --> parked
-{edges}
-    removed --> [*]
-```
+![The states, and which event leads from one to the other](pictures/states.svg)
 
 ## Events
 
@@ -249,13 +245,12 @@ _CONFIG = """\
 
 def lifecycle() -> str:
     """The whole of lifecycle.md."""
-    states = [state.value for state in State]
+    names = [state.value for state in State]
     page = _LIFECYCLE.format(
-        edges="\n".join(_edges()),
         events="\n".join(f"| {event.value} | {MEANING[event]} |" for event in Event),
         postures="\n".join(_posture(state) for state in State),
-        states=" | ".join(states),
-        rule="---|" * len(states),
+        states=" | ".join(names),
+        rule="---|" * len(names),
         rows="\n".join(_row(event) for event in Event),
         departures=_listed(DEPARTURES),
         keeps_pending=_listed(KEEPS_PENDING),
@@ -306,6 +301,18 @@ def journey() -> str:
     return pictures.get_template("journey.svg.j2").render()
 
 
+def picture_of_states() -> str:
+    """The whole of states.svg."""
+    events: dict[tuple[State, State], list[str]] = {}
+    for state, row in TABLE.items():
+        for event, cell in row.items():
+            for transition in _transitions(cell):
+                names = events.setdefault((state, transition.to), [])
+                if transition.to is not state and event.value not in names:
+                    names.append(event.value)
+    return states({pair: names for pair, names in events.items() if names})
+
+
 def _filled(page: Path) -> str:
     """The whole of a page whose tables of figures stand between comments."""
     return figures.filled(page, figures.read(figures.FIGURES))
@@ -324,7 +331,8 @@ PAGES: dict[Path, Callable[[], str]] = {
     DOCS / "monitoring" / "emperord.rules.yml": monitoring_files.rules,
     DOCS / "monitoring" / "board.json": monitoring_files.board,
     DOCS / "examples" / "emperord.ini": config,
-    DOCS / "pictures" / "journey.svg": journey,
+    PICTURES / "journey.svg": journey,
+    PICTURES / "states.svg": picture_of_states,
     PICTURES / "status.svg": partial(terminal, "status", "emperorctl status"),
     PICTURES / "why.svg": partial(terminal, "why", "emperorctl why shop.example.com"),
     PICTURES / "check.svg": partial(terminal, "check", "emperorctl check draft.example.com.ini"),
@@ -336,18 +344,6 @@ def _listed(members: Collection[Event] | Collection[State]) -> str:
     """`a`, `b`, `c`, in the order in which the code defines them."""
     kind = type(next(iter(members)))
     return ", ".join(f"`{each.value}`" for each in kind if each in members)
-
-
-def _edges() -> list[str]:
-    events: dict[tuple[str, str], list[str]] = {}
-    for state, row in TABLE.items():
-        for event, cell in row.items():
-            for transition in _transitions(cell):
-                if transition.to is not state:
-                    names = events.setdefault((state.value, transition.to.value), [])
-                    if event.value not in names:
-                        names.append(event.value)
-    return [f"    {a} --> {b}: {', '.join(names)}" for (a, b), names in events.items()]
 
 
 def _transitions(cell: Cell) -> tuple[Transition, ...]:

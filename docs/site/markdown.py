@@ -1,8 +1,7 @@
 """What Sphinx gets in place of the Markdown that GitHub shows.
 
-Three things differ. A link to a file that is no page of the site leads to the repository. A diagram
-in the language of mermaid is shown as text, since the program that draws it would have to be loaded
-from elsewhere. A page that lists others gets Sphinx's own list of them, for the navigation.
+Two things differ. A link to a file that is no page of the site leads to the repository. A page that
+lists others gets Sphinx's own list of them, for the navigation.
 """
 
 import re
@@ -26,7 +25,6 @@ def for_the_site(text: str, page: Path, docs: Path) -> str:
     redirect = partial(_redirect, page.parent, docs)
     # Each second part is a block of code.
     parts[::2] = [_LINK.sub(redirect, part) for part in parts[::2]]
-    parts[1::2] = [part.replace("```mermaid\n", "```text\n") for part in parts[1::2]]
     text = "".join(parts)
     if page == docs / LIST:
         return _with_contents(text)
