@@ -23,6 +23,13 @@ from emperor.model.history import (
     VassalHistory,
     VassalStats,
 )
+from emperor.model.notice import (
+    Notice,
+    NoticeKind,
+    NoticeOutcome,
+    NoticeSubject,
+    NoticeTest,
+)
 from emperor.model.problem import Problem, ProblemCode
 from emperor.model.refusal import MEANING as REASONS
 from emperor.model.seats import BURST, MOST_PER_TENANT, PER_SECOND
@@ -56,9 +63,10 @@ WIDTH = 100
 RECORDS = (
     Report, EmperorStatus, VassalStatus, Refused, LimitHits, VassalDetail, Wake, Stop,
     TransitionEvent, VassalHistory, PastStart, PastStop, Hour, Stats, VassalStats,
-    SettingsInEffect, SettingInEffect, BasesReport, Base, LeftOut, UpgradeAccepted, Problem,
+    SettingsInEffect, SettingInEffect, BasesReport, Base, LeftOut, NoticeTest, NoticeOutcome,
+    Notice, NoticeSubject, UpgradeAccepted, Problem,
 )  # fmt: skip
-_SCALARS = {str: "string", int: "integer", float: "number", datetime: "time"}
+_SCALARS = {str: "string", bool: "boolean", int: "integer", float: "number", datetime: "time"}
 
 _ANSWERS = {
     Page.WAITING: "the app starts; for a browser, which asks again",
@@ -351,7 +359,7 @@ def _docstring(kind: type) -> str:
 
 
 def _enumerations() -> Iterable[str]:
-    for kind in (ReportedState, Level, CauseKind, Outcome, StopKind):
+    for kind in (ReportedState, Level, CauseKind, Outcome, StopKind, NoticeKind):
         texts = meanings(kind)
         members = _list((f"`{member.value}`", texts[member.name]) for member in kind)
         yield f"### {kind.__name__}\n\n{members}"

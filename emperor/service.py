@@ -22,10 +22,12 @@ from emperor.linux.orphans import Reaper
 from emperor.linux.queues import measured_queue
 from emperor.linux.state_dir import named_state_dir
 from emperor.linux.watch import Changes, FolderWatch
+from emperor.model.authority import Caller
 from emperor.model.daemon_record import Outdated, outdated
 from emperor.model.duration import format_duration
 from emperor.model.settings import Settings
 from emperor.model.snapshot import decoder
+from emperor.notices.wiring import lookout_of, notices_of, standing
 from emperor.permanent import permanent_objects
 from emperor.real_ports import notes_of, real_ports
 from emperor.sources.companion import CompanionWatch
@@ -78,11 +80,7 @@ class Service:
     """One daemon. `tasks` holds everything that runs beside the loop's callbacks."""
 
     def __init__(
-        self,
-        settings: Settings,
-        uwsgi: Path,
-        handover: Handover,
-        tasks: asyncio.TaskGroup,
+        self, settings: Settings, uwsgi: Path, handover: Handover, tasks: asyncio.TaskGroup
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
         self._settings = settings
@@ -105,7 +103,8 @@ class Service:
         self._runtimes = (of_uwsgi,)
         self.past = Past(settings, named_state_dir(os.environ), loop)
         self._tally = Tally()
-        takers = (self.past.keep, self._tally.take)
+        self.notices = notices_of(settings, bounds, self._gate, tasks, self._tally.notice)
+        takers = (self.past.keep, self._tally.take, self.notices.take)
         ports = real_ports(settings, self._runtimes, self._inherited.bag, takers, loop)
         self._governor = Governor(settings, ports, self._events)
         self._folder = VassalFolder(settings, self._governor, reader, tasks, notes_of(settings))
@@ -122,7 +121,7 @@ class Service:
         self._reporter.limit_hits, self._reporter.bases = reached, self._bases
         vassals, refused = self._governor.vassals, self._folder.refused
         self._status_line = StatusLine(vassals, refused, loop, self._notifier.status)
-        self._drain = Drain(settings.run_dir, boot_id())
+        self._drain = Drain(settings.run_dir, boot_id(), self.notices.drained)
         self.health = Health(self._drain)
         self._upgrading, self._stop = asyncio.Lock(), asyncio.Event()
         self._posts: list[Post] = []
@@ -132,6 +131,7 @@ class Service:
         """Start, serve until `stop`, then stop all processes; `hurry` kills those that are
         left. `upgrade` asks for the version that is installed now. Raises CannotStart."""
         self._stop = stop
+        self._look_out()
         self._reaper.start(is_first=self._inherited.is_new)
         async with AsyncExitStack() as stack:
             try:
@@ -156,6 +156,12 @@ class Service:
                 task.cancel()
             await self._shut_down(hurry)
         self._inherited.leave_nothing()
+
+    def _look_out(self) -> None:
+        """Let the notices see what they tell of."""
+        self.notices.standing = partial(standing, self._governor.vassals, self._folder.refused)
+        reached = partial(self._reporter.limit_hits, Caller(0, is_administrator=True))
+        self._lookout = lookout_of(self._settings, self.notices, self._groups, reached)
 
     async def _start(self, stack: AsyncExitStack) -> bool:
         """Go on with the vassals of an earlier daemon, make the others, and listen. Returns whether
@@ -187,7 +193,8 @@ class Service:
             await opening
             await self._serve_http(stack)
         self._inherited.commit(self._settings)
-        self._folder.tell_changes(self._spare_time.note)
+        self._folder.tell_changes(self._spare_time.note, self.notices.look)
+        self.notices.resume()
         stack.enter_context(self._events.reader(self._status_line.tell_soon))
         return has_predecessor
 
@@ -245,6 +252,7 @@ class Service:
         self.health.stop()
         self._activation.stop()
         self._provisioner.stop()
+        self.notices.close()
         kept = self._folder.close()
         await stop_all(self._governor, hurry, self._expect_exits)
         self._status_line.cancel()
@@ -280,6 +288,7 @@ class Service:
             try:
                 await self._upgrade(before_exec)
             except CannotUpgrade as error:
+                self.notices.stay()
                 level = logging.INFO if self._stop.is_set() else logging.ERROR
                 log.log(level, "cannot upgrade: %s; all stays as it is", error)
                 raise
@@ -291,6 +300,7 @@ class Service:
             self._require_all_saved()
             if self._stop.is_set():
                 raise CannotUpgrade("emperord stops")
+            self.notices.leave()
             await self.past.close()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_BEFORE_EXEC_SECONDS):
@@ -335,6 +345,7 @@ class Service:
             while self._must_rescan:
                 self._must_rescan = False
                 await self.rescan()
+                self._lookout.look(self._tasks)
         except Exception:
             # It must not end the daemon; the next rescan comes within a minute.
             log.exception("cannot read the folder of inis: a fault in emperord")

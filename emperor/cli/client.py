@@ -18,6 +18,7 @@ from yarl import URL
 from emperor.cli.failure import Failed, NoSuchVassal, Unreachable
 from emperor.cli.records import parse
 from emperor.model.history import Stats, VassalHistory
+from emperor.model.notice import NoticeTest
 from emperor.model.problem import Problem, ProblemCode
 from emperor.model.seats import MOST_PER_TENANT
 from emperor.model.status import BasesReport, EmperorStatus, SettingsInEffect, VassalDetail
@@ -118,6 +119,11 @@ class Client:
         """Undo `drain`."""
         async with self._request("POST", "undrain", ANSWER_SECONDS) as response:
             return parse(EmperorStatus, await response.read())
+
+    async def notify_test(self) -> NoticeTest:
+        """Have a test notice sent by each way. The daemon limits the time."""
+        async with self._request("POST", "notify-test", None) as response:
+            return parse(NoticeTest, await response.read())
 
     async def upgrade(self) -> None:
         """Have the version that is installed now take the daemon's place. Returns when it is about

@@ -36,6 +36,7 @@ COMMANDS = {
     "maintenance": ("emperor.cli.act", "Close a site to visitors, who get a page, or open it."),
     "drain": ("emperor.cli.drain", "Have load balancers send requests to other machines."),
     "undrain": ("emperor.cli.drain", "Have load balancers send requests here again."),
+    "notify-test": ("emperor.cli.notify_test", "Send a test notice, and say whether it arrived."),
     "upgrade": ("emperor.cli.upgrade", "Have the installed version of emperord take over."),
     "route": ("emperor.cli.route", "Show which backend a host belongs to."),
     "plan": ("emperor.cli.plan", "Show which domains another list of backends would move."),
@@ -69,7 +70,8 @@ class Commands(click.Group):
         """The command, which its module holds under its own name."""
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

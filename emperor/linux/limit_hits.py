@@ -35,16 +35,21 @@ class HitCounter:
 
     def take(self, name: str) -> list[Hit]:
         """What the group of a process has reached since this was asked last."""
-        self._look(name)
+        self.look(name)
         return self._untold.pop(name, [])
 
     def stop(self, name: str) -> None:
         """Count no more for that group: it will be killed. In v1 it may not fork meanwhile, which
         is no limit of the app."""
-        self._look(name)
+        self.look(name)
         self._seen.pop(name, None)
 
-    def _look(self, name: str) -> None:
+    def names(self) -> tuple[str, ...]:
+        """The groups for which it counts."""
+        return tuple(self._seen)
+
+    def look(self, name: str) -> None:
+        """Count what that group has reached since it was looked at last."""
         if (before := self._seen.get(name)) is None:
             return
         self._seen[name] = now = self._counts(name)
@@ -59,8 +64,12 @@ class HitCounter:
 
     def totals(self) -> dict[tuple[str, Reached], int]:
         """How often each tenant, by the name of its group, has reached each limit."""
-        for name in tuple(self._seen):
-            self._look(name)
+        for name in self.names():
+            self.look(name)
+        return self.seen()
+
+    def seen(self) -> dict[tuple[str, Reached], int]:
+        """The same, as far as it was looked at already."""
         return dict(self._totals)
 
     def forget(self, name: str) -> None:

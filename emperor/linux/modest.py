@@ -1,10 +1,13 @@
-"""Runs a command for which nothing else may have to wait: at idle priority for CPU and disks, and
-never longer than asked. One that cannot be killed, since a file system hangs, is left behind."""
+"""Runs a command for which nothing else may have to wait: never longer than asked, and at idle
+priority for CPU and disks if wanted. One that cannot be killed, since a file system hangs, is left
+behind."""
 
 import asyncio
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import IO
 
 from emperor.linux.processes import LedProcess, spawn
 from emperor.model.ports import Exit
@@ -17,22 +20,39 @@ _TO_END_SECONDS = 1.0
 async def run_modestly(
     argv: Sequence[str], env: Mapping[str, str], longest_bytes: int, seconds: float
 ) -> tuple[Exit | None, bytes]:
-    """How `argv` ended, and the first `longest_bytes` of its output. When the call is cancelled, or
-    takes longer than `seconds`, it gets SIGTERM, and SIGKILL a second later. None: it could not be
-    killed. Raises CannotLaunch."""
+    """The same as `run_briefly`, at idle priority."""
+    return await run_briefly([*MODESTLY, *argv], env, longest_bytes, seconds)
+
+
+async def run_briefly(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    longest_bytes: int,
+    seconds: float,
+    given: bytes = b"",
+) -> tuple[Exit | None, bytes]:
+    """How `argv`, with `given` as its input, ended, and the first `longest_bytes` of its output.
+    When the call is cancelled, or takes longer than `seconds`, it gets SIGTERM, and SIGKILL a
+    second later. None: it could not be killed. Raises CannotLaunch."""
     loop = asyncio.get_running_loop()
     exited: asyncio.Future[Exit] = loop.create_future()
-    fd = os.memfd_create("emperord-output", os.MFD_CLOEXEC)
-    try:
-        child = spawn([*MODESTLY, *argv], env, {1: fd, 2: fd}, loop, exited.set_result)
+    with ExitStack() as stack:
+        output, input_ = (stack.enter_context(_memory(name)) for name in ("output", "input"))
+        input_.write(given)
+        input_.seek(0)
+        fd = output.fileno()
+        child = spawn(argv, env, {0: input_.fileno(), 1: fd, 2: fd}, loop, exited.set_result)
         try:
             await asyncio.wait([exited], timeout=seconds)
         finally:
             await _end(child, exited)
         ended = exited.result() if exited.done() else None
         return ended, os.pread(fd, longest_bytes, 0)
-    finally:
-        os.close(fd)
+
+
+def _memory(name: str) -> IO[bytes]:
+    """A file in memory."""
+    return os.fdopen(os.memfd_create(f"emperord-{name}", os.MFD_CLOEXEC), "r+b", buffering=0)
 
 
 async def _end(child: LedProcess, exited: asyncio.Future[Exit]) -> None:

@@ -43,6 +43,7 @@ class Operation(Enum):
     UPGRADE = "upgrade"
     DRAIN = "drain"
     UNDRAIN = "undrain"
+    NOTIFY_TEST = "notify-test"
 
     @property
     def words(self) -> str:
@@ -57,6 +58,7 @@ _WORDS = {
     Operation.BASES: "show the bases of apps",
     Operation.RESCAN: "read the folder of inis again",
     Operation.UPGRADE: "upgrade emperord",
+    Operation.NOTIFY_TEST: "send a test notice",
 }
 
 SCOPE: dict[Operation, Scope] = {
@@ -80,6 +82,7 @@ SCOPE: dict[Operation, Scope] = {
     Operation.UPGRADE: Scope.DAEMON,
     Operation.DRAIN: Scope.DAEMON,
     Operation.UNDRAIN: Scope.DAEMON,
+    Operation.NOTIFY_TEST: Scope.DAEMON,
 }
 
 

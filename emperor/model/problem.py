@@ -26,6 +26,7 @@ class ProblemCode(Enum):
     TOO_MANY_CONNECTIONS = _Kind("too-many-connections", 429, "This user has too many connections")
     CANNOT_UPGRADE = _Kind("cannot-upgrade", 409, "The new version cannot take over")
     INTERNAL_ERROR = _Kind("internal-error", 500, "A fault in emperord; its log has the traceback")
+    CANNOT_NOTIFY = _Kind("cannot-notify", 409, "Neither notify-command nor notify-url is set")
     CANNOT_DRAIN = _Kind("cannot-drain", 500, "The drain cannot be noted or ended in run-dir")
     ORDER_FAILED = _Kind("order-failed", 502, "The app did not do what it was ordered to")
 

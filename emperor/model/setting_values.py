@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from emperor.model.duration import format_duration, parse_duration
 from emperor.model.spec import Activation, Bases, OnChange, Repeat
@@ -154,6 +155,28 @@ def command_of(text: str) -> tuple[str, ...]:
         return tuple(shlex.split(text))
     except ValueError as error:
         raise ValueError(f"must be a command in shell syntax: {error}") from error
+
+
+def absolute_command_of(text: str) -> tuple[str, ...]:
+    """The same, of a program by its absolute path."""
+    words = command_of(text)
+    if words and not words[0].startswith("/"):
+        raise ValueError("must begin with the absolute path of a program")
+    return words
+
+
+def url_of(text: str) -> str:
+    """A URL of HTTP, or an empty text."""
+    if not text:
+        return ""
+    try:
+        parts = urlsplit(text)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must be a URL such as https://chat.example.com/hook")
+    return text
 
 
 def spelled_value(value: Any) -> str:

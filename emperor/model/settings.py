@@ -11,6 +11,7 @@ from typing import Any
 from emperor.model.limits import LIMITS, Amount, Limit, Wanted, contradiction
 from emperor.model.setting_values import (
     Python,
+    absolute_command_of,
     any_seconds,
     backlog_of,
     boolean,
@@ -30,6 +31,7 @@ from emperor.model.setting_values import (
     spelled_size,
     spelled_value,
     uid_of,
+    url_of,
     whole_seconds,
 )
 from emperor.model.spec import Activation, Bases, OnChange, Repeat
@@ -76,6 +78,9 @@ class Settings:
     max_running: int
     provision_command: tuple[str, ...]
     provision_timeout: float
+    notify_command: tuple[str, ...]
+    notify_url: str
+    notify_secret_file: Path | None
     socket_owner: str
     socket_group: str
     socket_mode: int
@@ -188,6 +193,11 @@ KEYS = (
         "run with a domain that has no ini; may add the ini"),
     Key("provision-timeout", "30s", "TIME", positive_seconds,
         "time in which provision-command must add the ini"),
+    Key("notify-command", "", "COMMAND", absolute_command_of,
+        "run with a notice as JSON on its input when something is wrong, or is over"),
+    Key("notify-url", "", "URL", url_of, "the same notices are sent there by POST, signed"),
+    Key("notify-secret-file", "", "FILE", optional_path,
+        "file of root's with the secret that signs what goes to notify-url"),
     Key("socket-owner", "root", "USER", str, "owner of the sockets"),
     Key("socket-group", "www-data", "GROUP", str,
         "group of the sockets; nginx's, so that nginx may connect"),
@@ -236,6 +246,11 @@ def read_settings(text: str, origin: str, flags: Mapping[str, str]) -> Settings:
         raise SettingsError("cannot use vassal-defaults: in vassals-dir it would be a vassal")
     if settings.throttle_max < settings.throttle_first:
         raise SettingsError("cannot use throttle-max: it is less than throttle-first")
+    if settings.notify_url and settings.notify_secret_file is None:
+        raise SettingsError(
+            "cannot use notify-url: nobody could tell a notice from a forged one; set"
+            " notify-secret-file"
+        )
     for of in ("", "tenant_"):
         if why := contradiction(settings.limits(of)):
             raise SettingsError(f"cannot use the limits of {of.strip('_') or 'apps'}: {why}")

@@ -92,9 +92,12 @@ class VassalFolder:
         self._open_place: str | None = None
         self._backlog: Backlog[str] = Backlog(self._update_each)
 
-    def tell_changes(self, on_change: Callable[[str], None]) -> None:
-        """Call `on_change` with each domain whose ini comes, or changes, from now on."""
-        self._intake.on_change = on_change
+    def tell_changes(
+        self, on_change: Callable[[str], None], on_judged: Callable[[str], None]
+    ) -> None:
+        """From now on call `on_change` with each domain whose ini comes or changes, and `on_judged`
+        with each one whose ini was served or refused, or is gone."""
+        self._intake.on_change, self._intake.on_judged = on_change, on_judged
 
     @property
     def refused(self) -> Mapping[str, Refusal]:

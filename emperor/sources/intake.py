@@ -68,6 +68,8 @@ class Intake:
         self._is_closed = False
         # Is called with each domain whose ini came, or changed, while the daemon runs.
         self.on_change: Callable[[str], None] = _ignore
+        # Is called with each domain whose ini was served or refused, or is gone.
+        self.on_judged: Callable[[str], None] = _ignore
 
     @property
     def refused(self) -> Mapping[str, Refusal]:
@@ -169,6 +171,7 @@ class Intake:
         self._note_aliases(spec)
         if self._refusals.remove(spec.domain):
             log.info("%s is served again", spec.ini, extra=about(spec.domain))
+        self.on_judged(spec.domain)
 
     def _conflict_after_claim(self, spec: Spec, *, is_good: bool) -> Conflict | None:
         """Take what the ini has the better right to from the others, if that is all that it needs.
@@ -255,6 +258,7 @@ class Intake:
             )  # fmt: skip
             self._governor.complain(refusal.domain, refusal.message)
             self._complained.add(refusal.domain)
+        self.on_judged(refusal.domain)
 
     def _log_beyond_limit(self) -> None:
         before = self._logged_beyond_limit
@@ -274,6 +278,7 @@ class Intake:
         vassal = self._governor.vassals.get(domain)
         if vassal is not None and vassal.state is not State.REMOVED:
             self._dismiss(vassal.spec, "its ini is gone")
+        self.on_judged(domain)
 
     def _dismiss(self, spec: Spec, why: str) -> None:
         self._retry_others_when_gone(spec)

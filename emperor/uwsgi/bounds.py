@@ -19,6 +19,7 @@ from emperor.model.spec import Spec
 READING_BYTES = 256 << 20
 # To compile a source of 1 MB takes up to 300 MB.
 BACKGROUND_BYTES = 512 << 20
+COMMAND_BYTES = 256 << 20
 
 # Has a command run in a control group.
 Enter = Callable[[Sequence[str]], list[str]]
@@ -61,6 +62,12 @@ class Bounds:
     def background(self, name: str) -> Iterator[Enter]:
         """The same for work in the background, which gets the least share of CPU and disks."""
         with self._holding(name, BACKGROUND_BYTES, {"cpu_weight": 1, "io_weight": 1}) as enter:
+            yield enter
+
+    @contextmanager
+    def command(self, name: str) -> Iterator[Enter]:
+        """The same for a command of the administrator."""
+        with self._holding(name, COMMAND_BYTES, {}) as enter:
             yield enter
 
     @contextmanager

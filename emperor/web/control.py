@@ -21,6 +21,7 @@ from emperor.model.log_fields import about
 from emperor.model.problem import ProblemCode
 from emperor.model.refusal import Refusal
 from emperor.model.status import Report, UpgradeAccepted, as_json
+from emperor.notices.notices import Notices
 from emperor.supervisor.events import EventLog
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Result, Vassal
@@ -69,6 +70,10 @@ class Daemon(Protocol):
     @property
     def health(self) -> Health:
         """What load balancers are told."""
+
+    @property
+    def notices(self) -> Notices:
+        """What an administrator is told."""
 
     async def rescan(self) -> None:
         """Read the folder of inis again."""
@@ -246,6 +251,15 @@ class Control:
                 f"cannot undrain: cannot remove its note from run-dir: {error.strerror}",
             ) from error
         return _json(self.reporter.emperor(self._drain.since))
+
+    async def notify_test(self, _request: web.Request, _caller: Caller) -> web.Response:
+        """Send a test by each way, and answer with what came of it."""
+        if not self.daemon.notices.are_wanted:
+            raise ApiError(
+                ProblemCode.CANNOT_NOTIFY,
+                "cannot send a notice: neither notify-command nor notify-url is set",
+            )
+        return _json(await self.daemon.notices.test())
 
     async def metrics(self, request: web.Request, caller: Caller) -> web.Response:
         """Prometheus' text format, or OpenMetrics."""

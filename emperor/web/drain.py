@@ -6,6 +6,7 @@ is valid until the machine boots again.
 """
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -16,12 +17,18 @@ log = logging.getLogger("emperord.drain")
 _LONGEST_NOTE = 200
 
 
-class Drain:
-    """The operator begins and ends it. `boot` is the id of this boot of the machine."""
+def _nobody(_is_over: bool) -> None:
+    pass
 
-    def __init__(self, run_dir: Path, boot: str) -> None:
+
+class Drain:
+    """The operator begins and ends it. `boot` is the id of this boot of the machine. `tell` is
+    told whether a change is an end."""
+
+    def __init__(self, run_dir: Path, boot: str, tell: Callable[[bool], None] = _nobody) -> None:
         self._note = run_dir / "draining"
         self._boot = boot
+        self._tell = tell
         self._since = self._saved()
 
     @property
@@ -36,6 +43,7 @@ class Drain:
         replace_kept(self._note, f"{since.isoformat()} {self._boot}\n".encode("ascii"))
         if self._since is None:
             log.info("draining: load balancers are told to send requests elsewhere")
+            self._tell(False)
         self._since = since
 
     def end(self) -> None:
@@ -43,6 +51,7 @@ class Drain:
         self._note.unlink(missing_ok=True)
         if self._since is not None:
             log.info("no longer draining: load balancers may send requests here again")
+            self._tell(True)
         self._since = None
 
     def _saved(self) -> datetime | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from emperor.model.authority import SCOPE, Caller, Operation, Scope, Verdict
 from emperor.model.history import Stats, VassalHistory
+from emperor.model.notice import NoticeTest
 from emperor.model.problem import ProblemCode
 from emperor.model.status import (
     BasesReport,
@@ -146,6 +147,12 @@ ENDPOINTS = (
         "POST", "/v1/undrain", Control.undrain, Operation.UNDRAIN,
         "Tell load balancers to send requests here again.",
         EmperorStatus, (ProblemCode.CANNOT_DRAIN,),
+    ),
+    Endpoint(
+        "POST", "/v1/notify-test", Control.notify_test, Operation.NOTIFY_TEST,
+        "Send a notice by each way that is set (docs/notifications.md), once, and answer what came"
+        " of it, which takes up to 15 s.",
+        NoticeTest, (ProblemCode.CANNOT_NOTIFY,),
     ),
     Endpoint(
         "GET", "/metrics", Control.metrics, Operation.METRICS, "The metrics below, for Prometheus.",

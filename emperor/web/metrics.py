@@ -105,8 +105,15 @@ LIMIT_HITS = Described(
     ("limit", "tenant"),
 )  # fmt: skip
 
+NOTICES = Described(
+    "emperord_notices_total", Kind.COUNTER,
+    "Notices, by the setting that says where to, and what came of them: sent; failed, given up;"
+    " dropped, because too many waited",
+    ("outcome", "way"),
+)  # fmt: skip
+
 METRICS = (
     BUILD, VASSALS, FAILING, IN_MAINTENANCE, REFUSED, DRAINING, HELD, TURNED_AWAY, HELD_SECONDS,
-    START, STARTED, WAKES, PHASES, ENDS, ALL_MEMORY,
+    START, STARTED, WAKES, PHASES, ENDS, NOTICES, ALL_MEMORY,
     STARTS, FAILURES, MEMORY, CPU, LIMIT_HITS,
 )  # fmt: skip

@@ -24,9 +24,19 @@ from emperor.model.history import (
 from emperor.model.status import TransitionEvent
 from emperor.uwsgi.start import FORKED
 from emperor.web.aiohttp_server import web
-from emperor.web.metrics import ENDS, HELD_SECONDS, PHASES, START, STARTED, WAKES, Described
+from emperor.web.metrics import (
+    ENDS,
+    HELD_SECONDS,
+    NOTICES,
+    PHASES,
+    START,
+    STARTED,
+    WAKES,
+    Described,
+)
 
 _RUNTIMES = ("base", "exec", "none")
+_NOTICES = (("sent", "failed", "dropped"), ("notify-command", "notify-url"))
 # As nginx logs it: the client has closed the connection.
 _LEFT = "499"
 _FAULT = "500"
@@ -93,6 +103,7 @@ class Tally:
         self._numbers: dict[Described, Counter[Labels]] = {
             STARTED: Counter(dict.fromkeys(starts, 0)),
             ENDS: Counter(dict.fromkeys(((kind.value,) for kind in StopKind), 0)),
+            NOTICES: Counter(dict.fromkeys(product(*_NOTICES), 0)),
         }
 
     def read(self, event: TransitionEvent) -> None:
@@ -113,6 +124,10 @@ class Tally:
                 self._times[PHASES].add(took / 1000, phase.value, _runtime(start))
             case Stopped(stop=stop):
                 self._numbers[ENDS][stop.kind.value,] += 1
+
+    def notice(self, way: str, outcome: str) -> None:
+        """Count a notice that was sent, given up or dropped."""
+        self._numbers[NOTICES][outcome, way] += 1
 
     def _wake(self, start: PastStart, seconds: float) -> None:
         self._times[WAKES].add(seconds, start.outcome.value, _runtime(start))

@@ -21,6 +21,8 @@ from emperor.model.posture import Role
 from emperor.model.refusal import Refusal, RefusalReason
 from emperor.model.spec import Spec
 from emperor.model.status import EmperorStatus, ReportedState, TransitionEvent
+from emperor.notices.kept import KeptNotices
+from emperor.notices.notices import Notices
 from emperor.supervisor.events import EventLog
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
@@ -84,6 +86,8 @@ class FakeEmperor:
         actions = ActionLog()
         clock = FakeClock()
         self.past = Past(chosen, run_dir, clock)
+        self.loop = asyncio.new_event_loop()
+        self.notices = Notices((), KeptNotices(run_dir), self.loop)
         ports = Ports(
             listeners=FakeListeners(actions),
             launchers={"fake": FakeLauncher(actions)},
@@ -107,7 +111,6 @@ class FakeEmperor:
         self.may_exec = threading.Event()
         self.may_exec.set()
         self.rescans = 0
-        self.loop = asyncio.new_event_loop()
         self.admission = Admission(chosen, descriptors())
         self.reporter = _Told(
             chosen,

@@ -17,6 +17,7 @@ LAYERS = (
     ("linux",),
     ("bases",),
     ("supervisor", "uwsgi"),
+    ("notices",),
     ("handover", "sources", "web"),
     ("config", "permanent", "real_ports", "service"),
     ("cli", "daemon"),

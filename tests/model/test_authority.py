@@ -27,7 +27,7 @@ OF_OTHERS = OF_ITS_OWN | {Scope.VASSAL: Verdict.HIDDEN, Scope.CLOSED_VASSAL: Ver
 LISTS = {"status", "events", "metrics", "stats"}
 OF_VASSALS = {"detail", "history", "log", "start", "sleep", "restart", "restart-fresh", "reload"}
 OF_CLOSED_VASSALS = {"maintenance-on", "maintenance-off"}
-OF_THE_DAEMON = {"settings", "bases", "rescan", "upgrade", "drain", "undrain"}
+OF_THE_DAEMON = {"settings", "bases", "rescan", "upgrade", "drain", "undrain", "notify-test"}
 
 
 def test_each_operation_has_a_scope() -> None:

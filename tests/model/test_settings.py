@@ -70,6 +70,16 @@ def error_of(text: str, **flags: str) -> str:
             " 0660",
         ),
         (
+            "[emperord]\nnotify-command = mail root\n",
+            "cannot use notify-command = 'mail root' from FILE, line 2: must begin with the"
+            " absolute path of a program",
+        ),
+        (
+            "[emperord]\nnotify-url = https://a.example\n",
+            "cannot use notify-url: nobody could tell a notice from a forged one; set"
+            " notify-secret-file",
+        ),
+        (
             "[emperord]\nprovision-command = it's\n",
             'cannot use provision-command = "it\'s" from FILE, line 2: must be a command in shell'
             " syntax: No closing quotation",
@@ -144,10 +154,21 @@ def test_other_sections_and_no_section_are_no_error() -> None:
     assert read_settings("", FILE, {}) == read_settings("[other]\nidel = 5\n", FILE, {})
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://a.example", "https://", "a.example/x", "https://a.example:x/", "https://a b/",
+     "https://a.example/\x1b", "https://\N{SNOWMAN}.example", "https://[::1", "http:///x"],
+)  # fmt: skip
+def test_a_url_is_one_of_http(url: str) -> None:
+    assert "must be a URL such as https://" in error_of("", **{"notify-url": url})
+
+
 def test_settings_are_spelled_as_they_are_read() -> None:
     flags = {
         "throttle-first": "0.5", "socket-mode": "640", "need-app": "no", "max-starting": "3",
         "provision-command": "make 'an ini'", "activation": "socket", "uwsgi-binary": "/bin/uwsgi",
+        "notify-command": "/bin/mail 'the admin'", "notify-url": "https://a.example:8443/b?c=d",
+        "notify-secret-file": "/etc/secret",
         "pythons": "3.9:/opt/a/uwsgi 3.12:/opt/b/uwsgi",
     }  # fmt: skip
     for given in ({}, flags):

@@ -1,0 +1,129 @@
+"""Sends notices by one way: one after the other, again where that may help, and never too many."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Protocol
+
+from emperor.model.admission import Bursts
+from emperor.model.notice import Notice, retry_seconds
+from emperor.notices.ways import Outcome, Way
+
+log = logging.getLogger("emperord.channel")
+
+MOST_WAITING = 100
+SENT, FAILED, DROPPED = "sent", "failed", "dropped"
+
+# Told the name of the way, and one of these three.
+Count = Callable[[str, str], None]
+
+
+class Passage(Protocol):
+    """Pauses commands during an upgrade."""
+
+    async def repeat(self, work: Callable[[], Coroutine[Any, Any, Outcome]]) -> Outcome:
+        """What `work` returns, which runs a command. An upgrade cancels it; it runs again if the
+        upgrade fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a channel needs: `chance` spreads the retries, and `now` is the time of day."""
+
+    passage: Passage
+    tasks: asyncio.TaskGroup
+    chance: Callable[[], float]
+    now: Callable[[], datetime]
+
+
+class Channel:
+    """The notices that wait for one way. Without one it has no task and no timer."""
+
+    def __init__(self, way: Way, world: World, count: Count) -> None:
+        self._way = way
+        self._world = world
+        self._count = count
+        self._waiting: deque[Notice] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._drops = Bursts()
+        self._is_failing = False
+
+    @property
+    def name(self) -> str:
+        """The setting that it follows."""
+        return self._way.name
+
+    @property
+    def waiting(self) -> tuple[Notice, ...]:
+        """What was not sent yet. The first one may be on its way."""
+        return tuple(self._waiting)
+
+    def put(self, notice: Notice) -> None:
+        """Send it soon. The oldest one is dropped where too many wait."""
+        if len(self._waiting) >= MOST_WAITING:
+            # The first one is being sent.
+            del self._waiting[1]
+            self._count(self.name, DROPPED)
+            if self._drops.begins(self.name, asyncio.get_running_loop().time()):
+                log.warning(
+                    "%d notices wait for %s, and older ones are dropped; the metric"
+                    " emperord_notices_total counts them", MOST_WAITING, self._way.where,
+                )  # fmt: skip
+        self._waiting.append(notice)
+        if self._task is None:
+            self._task = self._world.tasks.create_task(self._send_all())
+
+    async def once(self, notice: Notice) -> Outcome:
+        """Send it now, without another try."""
+        outcome = await self._world.passage.repeat(partial(self._attempt, notice))
+        self._count(self.name, SENT if outcome.is_sent else FAILED)
+        return outcome
+
+    def stop(self) -> None:
+        """Send nothing any more. What was not sent stays in `waiting`."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _send_all(self) -> None:
+        try:
+            while self._waiting:
+                is_sent = await self._send(self._waiting[0])
+                self._waiting.popleft()
+                self._count(self.name, SENT if is_sent else FAILED)
+        finally:
+            self._task = None
+
+    async def _send(self, notice: Notice) -> bool:
+        """Whether it was sent, at once or by a later try."""
+        tried = 0
+        while True:
+            outcome = await self._world.passage.repeat(partial(self._attempt, notice))
+            tried += 1
+            pause = retry_seconds(tried, self._world.chance()) if outcome.may_retry else None
+            self._tell(outcome, pause)
+            if outcome.is_sent or pause is None:
+                return outcome.is_sent
+            await asyncio.sleep(pause)
+
+    async def _attempt(self, notice: Notice) -> Outcome:
+        try:
+            return await self._way.send(notice, self._world.now())
+        except Exception as error:
+            # It must not end the daemon.
+            log.exception("cannot send a notice: a fault in emperord")
+            return Outcome(False, False, f"a fault in emperord: {type(error).__name__}")
+
+    def _tell(self, outcome: Outcome, pause: float | None) -> None:
+        """One line when sending begins to fail, and one when it works again."""
+        if not outcome.is_sent and not self._is_failing:
+            then = "given up" if pause is None else "tried again"
+            log.warning(
+                "cannot send a notice to %s: %s; it is %s", self._way.where, outcome.why, then
+            )
+        elif outcome.is_sent and self._is_failing:
+            log.info("notices reach %s again", self._way.where)
+        self._is_failing = not outcome.is_sent

@@ -1,0 +1,94 @@
+"""Looks, with the rescan of the inis, that is once a minute, at what nothing reports: limits that
+apps have reached, and file systems that are short of room."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from math import inf
+from pathlib import Path
+
+from emperor.linux.groups import ControlGroups
+from emperor.linux.room import room_at
+from emperor.model.notice import Incident, NoticeKind, NoticeSubject
+from emperor.model.room import Room, shortage
+from emperor.model.status import LimitHits
+from emperor.notices.notices import Notices
+from emperor.supervisor.slices import slices
+
+log = logging.getLogger("emperord.lookout")
+
+Reached = Callable[[], Collection[LimitHits]]
+
+# A rescan that somebody orders, or a burst of changes, brings no further look.
+_LEAST_SECONDS = 30.0
+
+
+class Lookout:
+    """`folders` are those whose file systems are watched. `reached` tells the limits that were
+    reached since the daemon started."""
+
+    def __init__(
+        self,
+        notices: Notices,
+        groups: ControlGroups,
+        reached: Reached,
+        folders: Collection[Path],
+    ) -> None:
+        self._notices = notices
+        self._groups = groups
+        self._reached = reached
+        self._folders = folders
+        self._hits: Mapping[tuple[str, str], int] = {}
+        self._short: set[Path] = set()
+        self._looked = -inf
+        self._is_looking = False
+
+    def look(self, tasks: asyncio.TaskGroup) -> None:
+        """Note, in a task, what has changed since the last look. A disk that hangs delays that and
+        nothing else."""
+        now = asyncio.get_running_loop().time()
+        is_due = now - self._looked >= _LEAST_SECONDS and not self._is_looking
+        if self._notices.are_wanted and is_due:
+            self._looked, self._is_looking = now, True
+            tasks.create_task(self._look())
+
+    async def _look(self) -> None:
+        try:
+            await self._look_at_limits()
+            self._judge(await asyncio.to_thread(_rooms, self._folders))
+        except Exception:
+            # It must not end the daemon; the next look comes with the next rescan.
+            log.exception("cannot look at limits and disks: a fault in emperord")
+        finally:
+            self._is_looking = False
+
+    async def _look_at_limits(self) -> None:
+        async for names in slices(self._groups.hits.names()):
+            for name in names:
+                self._groups.hits.look(name)
+        hits = {(each.tenant, each.limit): each.hits for each in self._reached()}
+        for (tenant, limit), number in hits.items():
+            if more := number - self._hits.get((tenant, limit), 0):
+                detail = f"{more} time{'s' * (more > 1)} within a minute"
+                subject = NoticeSubject(f"{tenant}: {limit}", None, detail)
+                self._notices.note(Incident(NoticeKind.LIMIT_REACHED, subject))
+        self._hits = hits
+
+    def _judge(self, rooms: Mapping[Path, Room]) -> None:
+        for folder, room in rooms.items():
+            short = shortage(room, folder in self._short)
+            detail = short or f"{room.free_bytes >> 20} MB are free"
+            subject = NoticeSubject(str(folder), None, detail)
+            self._notices.note(Incident(NoticeKind.DISK_SHORT, subject, is_over=short is None))
+            (self._short.discard if short is None else self._short.add)(folder)
+
+
+def _rooms(folders: Collection[Path]) -> dict[Path, Room]:
+    """The room of each file system, by the first of the folders on it."""
+    found: dict[int, tuple[Path, Room]] = {}
+    for folder in folders:
+        with suppress(OSError):  # it is not there, or its disk does not answer
+            room = room_at(folder)
+            found.setdefault(room.device, (folder, room))
+    return dict(found.values())

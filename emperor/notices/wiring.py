@@ -1,0 +1,59 @@
+"""Puts the parts of the notices together, and says what is known of a domain."""
+
+import asyncio
+import os
+import random
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+
+from emperor.linux.groups import ControlGroups
+from emperor.linux.state_dir import named_state_dir, state_dir
+from emperor.model.lifecycle import State
+from emperor.model.refusal import Refusal
+from emperor.model.settings import Settings
+from emperor.notices.channel import Channel, Count, Passage, World
+from emperor.notices.kept import KeptNotices
+from emperor.notices.lookout import Lookout, Reached
+from emperor.notices.notices import Notices, Standing
+from emperor.notices.ways import ways_of
+from emperor.supervisor.registry import Registry
+from emperor.supervisor.versions import why_fallen_back
+from emperor.uwsgi.bounds import Bounds
+
+_BOOTING = frozenset({State.STARTING, State.RELOADING})
+
+
+def notices_of(
+    settings: Settings, bounds: Bounds, passage: Passage, tasks: asyncio.TaskGroup, count: Count
+) -> Notices:
+    """The notices of a daemon; `count` counts what was sent, failed and dropped."""
+    world = World(passage, tasks, random.random, partial(datetime.now, UTC))
+    channels = [Channel(way, world, count) for way in ways_of(settings, bounds)]
+    kept = KeptNotices(state_dir(os.environ, settings.run_dir))
+    return Notices(channels, kept, asyncio.get_running_loop())
+
+
+def lookout_of(
+    settings: Settings, notices: Notices, groups: ControlGroups, reached: Reached
+) -> Lookout:
+    """Watches the file systems that the daemon writes to."""
+    kept = named_state_dir(os.environ)
+    folders = [settings.log_dir, settings.run_dir, *([kept] if kept else [])]
+    return Lookout(notices, groups, reached, folders)
+
+
+def standing(vassals: Registry, refused: Mapping[str, Refusal], domain: str) -> Standing:
+    """What is known of a domain now."""
+    if refusal := refused.get(domain):
+        return Standing(refusal.message, refusal.owner, exists=True)
+    vassal = vassals.get(domain)
+    if vassal is None or vassal.state is State.REMOVED:
+        return Standing(None, vassal.spec.owner if vassal else None, exists=False)
+    return Standing(
+        vassal.ini_error or why_fallen_back(vassal),
+        vassal.spec.owner,
+        exists=True,
+        fell_back=vassal.failed is not None,
+        is_booting=vassal.state in _BOOTING,
+    )

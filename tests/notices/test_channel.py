@@ -1,0 +1,124 @@
+"""Notices that wait for one way: in their order, again where that helps, and never too many."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from emperor.model.notice import Notice, NoticeKind
+from emperor.notices.channel import MOST_WAITING, Channel, World
+from emperor.notices.ways import Outcome
+from tests.eventually import eventually_async
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+SENT, AGAIN, REFUSED = (
+    Outcome(True, False, "HTTP 204"),
+    Outcome(False, True, "HTTP 500"),
+    Outcome(False, False, "HTTP 404"),
+)
+
+
+def notice(number: int) -> Notice:
+    return Notice(str(number), NoticeKind.TEST, NOW, "web1", "a test", 0, ())
+
+
+class _Way:
+    """Answers with `outcomes`, and then always sends; waits while it is closed."""
+
+    name, where = "notify-url", "https://chat.example.com"
+
+    def __init__(self, *outcomes: Outcome | Exception) -> None:
+        self.outcomes = list(outcomes)
+        self.tried: list[str] = []
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def send(self, notice: Notice, _now: datetime) -> Outcome:
+        self.tried.append(notice.id)
+        await self.open.wait()
+        outcome = self.outcomes.pop(0) if self.outcomes else SENT
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+class _Passage:
+    async def repeat(self, work: Callable[[], Coroutine[Any, Any, Outcome]]) -> Outcome:
+        return await work()
+
+
+class _Counts(Counter[str]):
+    def count(self, _way: str, outcome: str) -> None:
+        self[outcome] += 1
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "tried", "counts"),
+    [
+        ([], "1 2", {"sent": 2}),
+        ([AGAIN, AGAIN], "1 1 1 2", {"sent": 2}),
+        ([REFUSED], "1 2", {"failed": 1, "sent": 1}),
+        ([AGAIN] * 8, "1 1 1 1 1 1 1 1 2", {"failed": 1, "sent": 1}),
+        ([ZeroDivisionError()], "1 2", {"failed": 1, "sent": 1}),
+    ],
+)
+async def test_notices_are_sent_in_their_order(
+    outcomes: list[Outcome | Exception],
+    tried: str,
+    counts: dict[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr("emperor.notices.channel.asyncio.sleep", sleep)
+    way, counted = _Way(*outcomes), _Counts()
+    async with asyncio.TaskGroup() as tasks:
+        world = World(_Passage(), tasks, lambda: 0.5, lambda: NOW)
+        channel = Channel(way, world, counted.count)
+        channel.put(notice(1))
+        channel.put(notice(2))
+    assert way.tried == tried.split()
+    assert counted == counts
+    assert pauses == [2, 6, 18, 54, 120, 180, 240][: len(pauses)]
+    assert channel.waiting == ()
+    lines = [record.message for record in caplog.records if record.name == "emperord.channel"]
+    assert sum("cannot send a notice to" in line for line in lines) == min(1, len(outcomes))
+
+
+async def test_the_oldest_ones_are_dropped_and_that_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    way, counted = _Way(), _Counts()
+    way.open.clear()
+    async with asyncio.TaskGroup() as tasks:
+        channel = Channel(way, World(_Passage(), tasks, lambda: 0.5, lambda: NOW), counted.count)
+        for number in range(MOST_WAITING + 20):
+            channel.put(notice(number))
+        await eventually_async(lambda: way.tried == ["0"])
+        assert len(channel.waiting) == MOST_WAITING
+        way.open.set()
+    assert way.tried == ["0", *(str(number) for number in range(21, MOST_WAITING + 20))]
+    assert counted == {"dropped": 20, "sent": MOST_WAITING}
+    assert [r.message for r in caplog.records] == [
+        "100 notices wait for https://chat.example.com, and older ones are dropped; the metric"
+        " emperord_notices_total counts them"
+    ]
+
+
+async def test_what_is_on_its_way_at_a_stop_still_waits() -> None:
+    way, counted = _Way(), _Counts()
+    way.open.clear()
+    async with asyncio.TaskGroup() as tasks:
+        channel = Channel(way, World(_Passage(), tasks, lambda: 0.5, lambda: NOW), counted.count)
+        channel.put(notice(1))
+        await eventually_async(lambda: way.tried == ["1"])
+        channel.stop()
+    assert [each.id for each in channel.waiting] == ["1"]
+    assert not counted
