@@ -58,6 +58,11 @@ VERSIONS = (
     CREATE INDEX hits_of_user ON hits (uid, at);
     """,
     "ALTER TABLE starts ADD COLUMN traceparent TEXT;",
+    """
+    CREATE INDEX starts_by_time ON starts (at);
+    CREATE INDEX stops_by_time ON stops (at);
+    CREATE INDEX hits_by_time ON hits (at);
+    """,
 )
 _SETTINGS = (
     "journal_mode = WAL",
