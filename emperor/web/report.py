@@ -162,11 +162,17 @@ class Reporter:
 
     def refused(self, caller: Caller) -> tuple[Refused, ...]:
         """The inis that are not served, as far as they exist for the caller."""
-        return tuple(
-            Refused(refusal.file, refusal.domain, refusal.reason, refusal.message)
-            for _, refusal in sorted(self.hosts.refused.items())
-            if caller.sees(refusal.owner)
-        )
+        return self.some_refused(self.names_of_refused(caller))
+
+    def names_of_refused(self, caller: Caller) -> list[str]:
+        """Their domains, in order."""
+        refused = self.hosts.refused
+        return sorted(name for name in refused if caller.sees(refused[name].owner))
+
+    def some_refused(self, names: Iterable[str]) -> tuple[Refused, ...]:
+        """What there is to say of these."""
+        found = (self.hosts.refused[name] for name in names)
+        return tuple(Refused(each.file, each.domain, each.reason, each.message) for each in found)
 
     def visible(self, caller: Caller) -> Iterable[Vassal]:
         """The vassals that exist for the caller."""

@@ -102,7 +102,7 @@ def test_every_route_has_a_handler() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", "vassals", "vassals/a.example", "vassals/a.example/restart", "fleet", "drain",
+    ["", "refused", "vassals", "vassals/a.example", "vassals/a.example/restart", "fleet", "drain",
      "static/console.css", "static/console.js", "vassals/no.example", "nothing"],
 )  # fmt: skip
 def test_no_answer_lets_a_page_reach_anything_else(emperor: FakeEmperor, path: str) -> None:
@@ -134,6 +134,17 @@ def test_the_overview_tells_what_needs_a_person(emperor: FakeEmperor) -> None:
     assert "ModuleNotFoundError: No module named 'flask'" in troubles
     assert "a.example throttled; tried again in" in troubles
     assert re.search("parked 3 .* throttled 1 ", answer.part("states"))
+
+
+def test_all_that_is_not_served_is_on_pages_of_its_own(emperor: FakeEmperor) -> None:
+    for number in range(150):
+        emperor.refuse(f"r{number:03}.example", f"line {number}: no app")
+    assert "127 more inis are not served" in get(emperor, "").part("troubles")
+    first, second = get(emperor, "refused"), get(emperor, "refused?page=2")
+    assert "152 . An ini is read again" in first.part("list")
+    assert "r097.example.ini not served line 97: no app" in first.part("list")
+    assert "r098.example.ini" in second.part("list")
+    assert get(emperor, "refused?page=9").part("list") == second.part("list")
 
 
 def test_a_page_of_a_vassal_has_its_state_and_its_orders(emperor: FakeEmperor) -> None:

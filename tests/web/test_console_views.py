@@ -18,9 +18,10 @@ from emperor.model.history import (
     VassalHistory,
 )
 from emperor.model.limits import Limits
+from emperor.model.refusal import RefusalReason
 from emperor.model.status import LimitHits, ReportedState, Wake
 from emperor.web.console.forgery import Tokens, is_foreign
-from emperor.web.console.overview import plots, troubles, waiting
+from emperor.web.console.overview import not_served, plots, troubles, waiting
 from emperor.web.console.plots import HEIGHT, WIDTH, phase_bar, spans, starts_plot, wakes_plot
 from emperor.web.console.vassal import limit_rows, orders_for, story, why_slow
 from emperor.web.console.vassals import Wanted, wanted_of
@@ -134,12 +135,16 @@ def test_phases_stand_side_by_side() -> None:
 
 def test_what_is_down_needs_a_person_before_what_only_complains() -> None:
     complains = replace(running("a.example"), last_error="its ini is broken")
-    found = troubles(
-        [complains, throttled("z.example"), parked("b.example")], [refused("c", "x")], NOW
-    )
+    found = troubles([complains, throttled("z.example"), parked("b.example")], NOW)
     assert [(each.subject, each.note) for each in found] == [
-        ("c.ini", "not served"), ("z.example", "throttled; tried again in 12 s"),
-        ("a.example", "running"),
+        ("z.example", "throttled; tried again in 12 s"), ("a.example", "running"),
+    ]  # fmt: skip
+
+
+def test_an_ini_with_a_name_of_no_host_has_no_page() -> None:
+    badly = replace(refused("-", "x"), reason=RefusalReason.BAD_NAME)
+    assert [each.page for each in not_served([refused("c.example", "x"), badly])] == [
+        "c.example", None,
     ]  # fmt: skip
 
 

@@ -20,6 +20,7 @@ _DRAIN = ROOT + "{order:drain|undrain}"
 # Method, path, and the handler of Site. The last one is for all other paths.
 ROUTES = (
     ("GET", ROOT, "overview"),
+    ("GET", ROOT + "refused", "refused"),
     ("GET", ROOT + "vassals", "vassals"),
     ("GET", _VASSAL, "vassal"),
     ("GET", _VASSAL + "/log", "log"),

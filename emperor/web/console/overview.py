@@ -66,6 +66,16 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedPage:
+    """The page of all inis that are not served: a part of the `number` of them."""
+
+    inis: tuple[Trouble, ...]
+    number: int
+    page: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
 class OfState:
     """The vassals in one state: how many there are, their memory, and its part of all."""
 
@@ -110,6 +120,7 @@ class Overview:
     more_tenants: int
     troubles: tuple[Trouble, ...]
     more_troubles: int
+    more_refused: int
     starting: tuple[Starting, ...]
     more_starting: int
     limit_hits: tuple[LimitHits, ...]
@@ -118,11 +129,16 @@ class Overview:
     why_no_history: str | None
 
 
-def troubles(
-    rows: Iterable[VassalStatus], refused: Iterable[Refused], now: datetime
-) -> list[Trouble]:
-    """What needs a person: inis that are not served, then vassals that are down, then the rest."""
-    found = [
+def troubles(rows: Iterable[VassalStatus], now: datetime) -> list[Trouble]:
+    """The vassals that need a person: first those that are down, then the rest."""
+    failing = [row for row in rows if row.last_error is not None]
+    failing.sort(key=lambda row: (row.state is not ReportedState.THROTTLED, row.name))
+    return [Trouble(row.name, row.name, row.last_error or "", _fate(row, now)) for row in failing]
+
+
+def not_served(refused: Iterable[Refused]) -> tuple[Trouble, ...]:
+    """The inis that are not served. One that is named after no host has no page."""
+    return tuple(
         Trouble(
             None if ini.reason is RefusalReason.BAD_NAME else ini.domain,
             ini.file,
@@ -130,12 +146,7 @@ def troubles(
             "not served",
         )
         for ini in refused
-    ]
-    failing = [row for row in rows if row.last_error is not None]
-    failing.sort(key=lambda row: (row.state is not ReportedState.THROTTLED, row.name))
-    return found + [
-        Trouble(row.name, row.name, row.last_error or "", _fate(row, now)) for row in failing
-    ]
+    )
 
 
 def _fate(row: VassalStatus, now: datetime) -> str:
@@ -182,10 +193,20 @@ def uid_text(uid: int | None) -> str:
     return "daemon" if uid is None else str(uid)
 
 
+_BOOTING = frozenset({ReportedState.STARTING, ReportedState.RELOADING})
+
+
+def cause_of(vassal: Vassal) -> str:
+    """For whom or what a vassal boots; empty: it does not."""
+    if vassal.reported_state not in _BOOTING:
+        return ""
+    boot = vassal.last_boot
+    return str(vassal.queued_for or (boot.cause if boot else ""))
+
+
 def waiting(rows: Iterable[VassalStatus], causes: Mapping[str, str]) -> list[Starting]:
     """The vassals that boot, in the order of the queue, and others for which somebody waits."""
-    booting = {ReportedState.STARTING, ReportedState.RELOADING}
-    found = [row for row in rows if row.state in booting or row.held or row.queued]
+    found = [row for row in rows if row.state in _BOOTING or row.held or row.queued]
     found.sort(key=lambda row: (row.boot_position or 0, row.state_since))
     return [Starting(row, causes.get(row.name, "")) for row in found]
 
@@ -204,12 +225,14 @@ def plots(pulse: Pulse, now: datetime) -> tuple[Plot | None, Plot | None]:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the daemon tells of all vassals that exist for the caller."""
+    """What the daemon tells of all vassals that exist for the caller, and of some of the inis that
+    are not served: `more_refused` are left out."""
 
     emperor: EmperorStatus
     census: Census
     rows: Sequence[VassalStatus]
     refused: Sequence[Refused]
+    more_refused: int
     limit_hits: tuple[LimitHits, ...]
     causes: Mapping[str, str]
     pulse: Pulse
@@ -220,7 +243,7 @@ def overview(
 ) -> Overview:
     """The view of the page."""
     tenants = of_tenants(seen.census, seen.rows, names)
-    wrong = troubles(seen.rows, seen.refused, now)
+    wrong = troubles(seen.rows, now)
     starting = waiting(seen.rows, seen.causes)
     day, hour = plots(seen.pulse, now)
     return Overview(
@@ -232,8 +255,9 @@ def overview(
         states=of_states(seen.census, seen.rows),
         tenants=tuple(tenants[:_MOST_TENANTS]),
         more_tenants=max(0, len(tenants) - _MOST_TENANTS),
-        troubles=tuple(wrong[:MOST_TROUBLES]),
+        troubles=(*not_served(seen.refused), *wrong[:MOST_TROUBLES]),
         more_troubles=max(0, len(wrong) - MOST_TROUBLES),
+        more_refused=seen.more_refused,
         starting=tuple(starting[:_MOST_BOOTS]),
         more_starting=max(0, len(starting) - _MOST_BOOTS),
         limit_hits=seen.limit_hits,

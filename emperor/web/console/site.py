@@ -84,16 +84,15 @@ class Site:
         emperor = reporter.emperor(self._control.draining_since)
         if not caller.is_administrator:
             emperor = replace(emperor, draining_since=None, held=0, turned_away=0)
-        causes = {
-            each.spec.domain: str(each.queued_for or (each.last_boot and each.last_boot.cause))
-            for each in census.noted
-        }
+        causes = {each.spec.domain: overview.cause_of(each) for each in census.noted}
+        refused = reporter.names_of_refused(caller)
         pulse = await self._control.daemon.past.pulse(caller, now - _DAY, now - overview.BY_HOUR)
         seen = overview.Seen(
             emperor=emperor,
             census=census,
             rows=await reporter.rows(census.noted, caller),
-            refused=reporter.refused(caller),
+            refused=reporter.some_refused(refused[: overview.MOST_TROUBLES]),
+            more_refused=max(0, len(refused) - overview.MOST_TROUBLES),
             limit_hits=reporter.limit_hits(caller),
             causes=causes,
             pulse=pulse,
@@ -106,6 +105,17 @@ class Site:
 
         frame = self._frame(request, caller, "Overview", "overview", live="")
         return await self._html("overview", frame, await asyncio.to_thread(view))
+
+    async def refused(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        """The inis that are not served."""
+        names = self._control.reporter.names_of_refused(caller)
+        pages = vassals.pages_of(len(names))
+        page = min(vassals.wanted_of(request.query).page, pages)
+        shown = names[(page - 1) * vassals.ROWS : page * vassals.ROWS]
+        inis = overview.not_served(self._control.reporter.some_refused(shown))
+        view = overview.RefusedPage(inis, len(names), page, pages)
+        frame = self._frame(request, caller, "Inis that are not served", "overview", live="")
+        return await self._html("refused", frame, view)
 
     async def vassals(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """A part of the list of vassals."""
@@ -339,6 +349,7 @@ class Site:
 
 HANDLERS: Mapping[str, Handler] = {
     "overview": Site.overview,
+    "refused": Site.refused,
     "vassals": Site.vassals,
     "vassal": Site.vassal,
     "log": Site.log,

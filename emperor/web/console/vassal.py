@@ -32,13 +32,13 @@ PAST_STARTS = 60
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who wanted the app, as far as nginx told."""
+    """Who wanted the app, as far as nginx told. `ids` name the request in other logs."""
 
     cause: str
     request: str
     client: str
     agent: str
-    request_id: str
+    ids: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +90,14 @@ class VassalPage:
 def visitor_of(wake: Wake) -> Visitor:
     """Who wanted the app."""
     request = f"{wake.method} {wake.path}" if wake.method and wake.path else ""
+    ids = [f"request {wake.request_id}"] if wake.request_id else []
+    ids += [f"trace {wake.traceparent}"] if wake.traceparent else []
     return Visitor(
         cause=WOKEN_BY.get(wake.by, wake.by),
         request=request,
         client=wake.client or "",
         agent=wake.agent or "",
-        request_id=wake.request_id or "",
+        ids=", ".join(ids),
     )
 
 
