@@ -73,7 +73,8 @@ uninstall: ## remove the installed files, except edited files, inis and logs
 ifeq ($(DESTDIR),)
 	@test ! -d /run/systemd/system || \
 	  $(SUDO) systemctl disable --quiet --now emperord.service emperord.socket \
-	    emperord-control.socket emperord-apps.service
+	    emperord-control.socket emperord-apps.service emperord-console.socket \
+	    emperord-console.service
 endif
 	@$(INSTALLER) remove '$(DESTDIR)/' '$(PREFIX)'
 ifeq ($(DESTDIR),)

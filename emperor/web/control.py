@@ -178,11 +178,14 @@ class Control:
         vassal = await self.carry_out(host, name, caller, "emperorctl")
         return _json(await self.reporter.detail(vassal, caller))
 
-    async def carry_out(self, host: str, name: str, caller: Caller, way: str) -> Vassal:
-        """Carry the order `name` out, which came by that `way`, and return when it is done. Raises
-        ApiError."""
+    async def carry_out(
+        self, host: str, name: str, caller: Caller, way: str, person: str = ""
+    ) -> Vassal:
+        """Carry the order `name` out, which came by that `way`, for that `person` if the caller
+        passes orders on, and return when it is done. Raises ApiError."""
         domain = self._to_order(host, name, caller).spec.domain
         by = f"{way} {_BY.get(name, name.replace('-', ' '))} by uid {caller.uid}"
+        by += f" for {person}" if person else ""
         log.info("%s: %s", domain, by, extra=about(domain))
         try:
             await self.governor.maintenance.write_down(domain, ORDERS[name])

@@ -19,8 +19,9 @@ from tests.systemd.service import (
 
 
 def test_systemd_finds_nothing_to_complain_of_in_the_units(box: Box) -> None:
-    sockets = ("emperord.socket", "emperord-control.socket")
-    for unit in ("emperord.service", "emperord-apps.service", *sockets):
+    sockets = ("emperord.socket", "emperord-control.socket", "emperord-console.socket")
+    services = ("emperord.service", "emperord-apps.service", "emperord-console.service")
+    for unit in (*services, *sockets):
         assert box.must("systemd-analyze", "verify", "--man=no", unit) == ""
 
 

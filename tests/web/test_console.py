@@ -356,3 +356,22 @@ def test_nobody_pays_for_a_console_that_is_not_opened() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert done.stdout == b"[]\n"
+
+
+def test_only_the_service_of_nginx_names_a_person(
+    emperor: FakeEmperor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Identity(997, 997, "emperord-console")
+    monkeypatch.setattr("emperor.linux.accounts.SystemAccounts.user", lambda *_: service)
+    said = {"X-Forwarded-User": "ada \xad" + "x" * 200}
+    orders = []
+    for uid in (0, 997):
+        emperor.caller = Caller(uid, is_administrator=True)
+        token = get(emperor, "vassals/a.example").token
+        for name in ("start", "sleep"):
+            form = urlencode({"token": token})
+            assert ask(emperor, "POST", f"vassals/a.example/{name}", form, said).status == 303
+        orders.append(emperor.events.recent_of(["a.example"])[-2].detail)
+    assert orders[0] == "console sleep by uid 0"
+    assert orders[1].startswith(r"console sleep by uid 997 for ada \udcadxxx")
+    assert len(orders[1]) < 150

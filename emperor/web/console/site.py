@@ -26,6 +26,7 @@ from emperor.web.console import ROOT, fleet, ini_view, overview, vassal, vassals
 from emperor.web.console.forgery import Tokens, is_foreign
 from emperor.web.console.messages import CURES, Problem, Question
 from emperor.web.console.orders import DRAIN, ORDERS
+from emperor.web.console.person import person
 from emperor.web.console.rendering import Frame, Renderer
 from emperor.web.control import Control, forbidden, require
 from emperor.web.problems import ApiError
@@ -219,7 +220,8 @@ class Site:
         """Carry an order out, and show the vassal."""
         await self._require_own(request, caller)
         host, order = request.match_info["domain"], ORDERS[request.match_info["order"]]
-        carried_out = self._control.carry_out(host, order.name, caller, "console")
+        who = await self._person(request, caller)
+        carried_out = self._control.carry_out(host, order.name, caller, "console", who)
         task = asyncio.ensure_future(carried_out)
         self._orders.add(task)
         task.add_done_callback(self._end_of_order)
@@ -265,7 +267,9 @@ class Site:
         await self._require_own(request, caller)
         order = DRAIN[request.match_info["order"]]
         self._require_administrator(caller, Operation(order.name))
-        log.info("console %s by uid %d", order.name, caller.uid)
+        who = await self._person(request, caller)
+        of_whom = f" for {who}" if who else ""
+        log.info("console %s by uid %d%s", order.name, caller.uid, of_whom)
         control = self._control
         await (control.drain if order.name == "drain" else control.undrain)(request, caller)
         return _to(f"fleet?ordered={order.name}")
@@ -288,6 +292,9 @@ class Site:
     async def missing(self, request: web.Request, _caller: Caller) -> web.StreamResponse:
         """There is no such page."""
         raise _no_page(request)
+
+    async def _person(self, request: web.Request, caller: Caller) -> str:
+        return await asyncio.to_thread(person, request.headers, caller, self._accounts)
 
     def _require_administrator(self, caller: Caller, operation: Operation) -> None:
         if caller.may(operation) is not Verdict.ALLOWED:
