@@ -37,8 +37,8 @@ from emperor.uwsgi.background import unusable_background
 from emperor.uwsgi.capacity import too_many
 from emperor.uwsgi.commands import unusable_commands
 from emperor.uwsgi.computed import computed_numbers
+from emperor.uwsgi.crons import unusable_crons
 from emperor.uwsgi.defaults import DefaultsFile
-from emperor.uwsgi.features import plugins_of
 from emperor.uwsgi.findings import Finding, Severity, once
 from emperor.uwsgi.homes import home_of, unusable_home
 from emperor.uwsgi.identity import ROOT, identity_of, reading_as
@@ -50,6 +50,7 @@ from emperor.uwsgi.lint import lint
 from emperor.uwsgi.loaded import who_may_change
 from emperor.uwsgi.misread import misread_values
 from emperor.uwsgi.paths import unusable_paths
+from emperor.uwsgi.plugins import plugins_in_folders, unfound_plugins
 from emperor.uwsgi.programs import Where, searched
 from emperor.uwsgi.pythons import binary_of, python_home_of
 from emperor.uwsgi.reader import UwsgiReader
@@ -170,7 +171,8 @@ class Examiner:
             found += unset_variables(resolved) if isinstance(read, Ini) else ()
             found += self._conflicts(reader, spec, resolved, folder == home)
             if isinstance(read, Ini) and not _is_broken(found):
-                found += await refused_at_start(done, plugins_of(done), runner, _other(start))
+                plugins = plugins_in_folders(done)
+                found += await refused_at_start(done, plugins, runner, _other(start))
         except BrokenIni as error:
             found.append(_broken(error))
             return None
@@ -188,6 +190,7 @@ class Examiner:
         found = [
             *_ignored_in_others(ini, uwsgi),
             *refused_values(ini, uwsgi.options, uwsgi.loggers),
+            *unfound_plugins(ini, uwsgi.lacking),
             *misread_values(ini),
             *odd_variables(ini),
             *unknown_users(ini, start, self._accounts),
@@ -221,6 +224,7 @@ class Examiner:
         yield from unusable_paths(ini, spec, home, users, self._files)
         yield from unusable_commands(ini, home, users, self._files)
         yield from unusable_background(ini, home, users, self._files)
+        yield from unusable_crons(ini)
         yield from unreadable_imports(ini, home, users, self._files)
         yield from pointless_imports(ini)
         yield from unusable_jails(ini, home, users, self._files, python)
@@ -256,7 +260,7 @@ class Examiner:
     async def _asked(self, binary: str, ini: Ini) -> Uwsgi:
         """The uWSGI that the ini chooses, with the plugins that it loads. Raises BrokenIni."""
         try:
-            return await self._programs.asked(binary, plugins_of(ini))
+            return await self._programs.asked(binary, plugins_in_folders(ini))
         except CannotResolve as error:
             program = binary or self._uwsgi
             raise BrokenIni(f"cannot read the options of {program}: {error}") from error

@@ -4,16 +4,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emperor.handover.gate import Gate
+from emperor.uwsgi.plugins import Lacking, Plugins
 from emperor.uwsgi.resolver import CannotResolve, Resolver
+
+_NONE = Plugins()
 
 
 @dataclass(frozen=True, slots=True)
 class Uwsgi:
-    """A uWSGI: its options, the version of its Python as 3.11, and the names of its loggers."""
+    """A uWSGI: its options, the version of its Python as 3.11, the names of its loggers, and the
+    plugins that it cannot load."""
 
     options: frozenset[str]
     python: str | None
     loggers: frozenset[str]
+    lacking: Lacking
 
 
 class Programs:
@@ -21,9 +26,9 @@ class Programs:
 
     def __init__(self, default: Path) -> None:
         self._resolver = Resolver(default, Path("/"), Gate())
-        self._asked: dict[tuple[str, tuple[str, ...]], Uwsgi] = {}
+        self._asked: dict[tuple[str, Plugins], Uwsgi] = {}
 
-    async def asked(self, binary: str = "", plugins: tuple[str, ...] = ()) -> Uwsgi:
+    async def asked(self, binary: str = "", plugins: Plugins = _NONE) -> Uwsgi:
         """What a uWSGI knows with these plugins; the default one for an empty `binary`. Raises
         CannotResolve."""
         key = binary, plugins
@@ -33,5 +38,6 @@ class Programs:
             if "socket" not in options:
                 raise CannotResolve("it has no option `socket`, so it is no uWSGI")
             python, loggers = await resolver.python(plugins), await resolver.loggers(plugins)
-            self._asked[key] = Uwsgi(options, python, loggers)
+            lacking = await resolver.lacking(plugins)
+            self._asked[key] = Uwsgi(options, python, loggers, lacking)
         return self._asked[key]

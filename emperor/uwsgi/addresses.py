@@ -18,6 +18,7 @@ from emperor.uwsgi.users import Users, name_of
 # Less than the kernel takes.
 _LONGEST_PATH_BYTES = 102
 _MASTER_SOCKETS = frozenset({"zerg-server", "setns-socket", "emperor-proxy", "notify-socket"})
+_ADDRESS = "addr="
 _LAST_PORT = 0xFFFF
 _PORT = re.compile("[0-9]{1,9}")
 _IP = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|\[[\da-fA-F:.]*\]")
@@ -51,9 +52,16 @@ def addresses(ini: Ini) -> Iterator[Address]:
     for option in ini.options:
         if option.key not in SOCKETS | ROUTERS | STATS | SHARED_SOCKETS:
             continue
-        host, colon, port = option.value.split(",", 1)[0].rpartition(":")
+        host, colon, port = _address(option.value).rpartition(":")
         if colon and _PORT.fullmatch(port) and port[0] != "0" and "://" not in option.value:
             yield Address(option.key, option.line, "" if host in _ANY else host, int(port))
+
+
+def _address(value: str) -> str:
+    """The address of `address,certificate,key` or `cert=certificate,addr=address`."""
+    parts = value.split(",")
+    named = (part.removeprefix(_ADDRESS) for part in parts if part.startswith(_ADDRESS))
+    return next(named, parts[0])
 
 
 class Network(Protocol):

@@ -29,9 +29,9 @@ from emperor.model.settings import Settings
 from emperor.model.spec import Identity, Spec
 from emperor.uwsgi.bounds import Bounds
 from emperor.uwsgi.environment import environment_of
-from emperor.uwsgi.features import plugins_of
 from emperor.uwsgi.identity import ROOT, is_administrator
 from emperor.uwsgi.options import uwsgi_options
+from emperor.uwsgi.plugins import Plugins, plugins_of
 from emperor.uwsgi.pythons import python_of
 from emperor.uwsgi.reader import UwsgiReader, in_thread
 from emperor.uwsgi.resolver import CannotResolve
@@ -129,7 +129,7 @@ class ByteCompiler:
         python = await self._python(options.binary, plugins_of(ini))
         return None if python is None else (sources, python)
 
-    async def _python(self, binary: str, plugins: tuple[str, ...]) -> tuple[str, str] | None:
+    async def _python(self, binary: str, plugins: Plugins) -> tuple[str, str] | None:
         """The version of Python in that uWSGI, and such a Python; None where there is none."""
         resolver = self._reader.resolver.running(binary)
         try:

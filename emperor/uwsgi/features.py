@@ -8,8 +8,6 @@ import re
 from collections.abc import Collection, Iterator
 from typing import TypeVar
 
-from emperor.uwsgi.ini import PLUGIN_KEYS, Ini
-
 # Options of the core that need a library at the build of uWSGI, and Debian's package of it.
 _PCRE = ("PCRE", "libpcre2-dev")
 _SSL = ("OpenSSL", "libssl-dev")
@@ -83,21 +81,7 @@ _PLUGINS = (
     ("zabbix", r"zabbix-template"),
     ("zergpool", r"zergpool|zerg-pool"),
 )
-# A plugin may have the number of its modifier before it. A path would run any code.
-_PLUGIN = re.compile(r"(?:\d+:)?([A-Za-z0-9_]+)")
 _REBUILD = "then build uWSGI anew: pip install --force-reinstall --no-cache-dir uwsgi"
-
-
-def plugins_of(ini: Ini) -> tuple[str, ...]:
-    """The names of the plugins that the ini loads. Those by a path are left out."""
-    words = [
-        match[1]
-        for option in ini.options
-        if option.key in PLUGIN_KEYS
-        for word in option.value.split(",")
-        if (match := _PLUGIN.fullmatch(word.strip()))
-    ]
-    return tuple(dict.fromkeys(words))
 
 
 def missing_feature(

@@ -23,9 +23,11 @@ _PROCESS = frozenset({
     "re-fork", "refork-as-root", "re-fork-as-root", "refork-post-jail", "re-fork-post-jail",
     "cheaper-rss-limit-soft", "cheaper-rss-limit-hard",
 })  # fmt: skip
+# pyuwsgi, from which a base forks, has a stats pusher (statsd) that uwsgi lacks.
+_BUILDS = frozenset({"stats-push", "stats-pusher"})
 # With these the ini says more than its options do.
 _UNKNOWN = frozenset({"declare-option"})
-_BY_EXEC = _PYTHON | _PROCESS | _UNKNOWN | OTHER_LOOPS
+_BY_EXEC = _PYTHON | _PROCESS | _BUILDS | _UNKNOWN | OTHER_LOOPS
 # uWSGI has these, or goes on without them.
 _OWN_PLUGINS = frozenset({"python", "python3", "http"})
 # Variables that Python and OpenSSL read when they start.

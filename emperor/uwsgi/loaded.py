@@ -199,11 +199,11 @@ def _acts(key: str, value: str) -> bool:
         key in _ACTING_KEYS
         or _ACTS.search(f"{key}={value}") is not None
         or (key in LOADERS and value.startswith(_FETCHES))
-        or (key in _PLUGINS and "/" in value and not _is_roots(value))
+        or (key in _PLUGINS and "/" in value and not is_roots(value))
     )
 
 
-def _is_roots(path: str) -> bool:
+def is_roots(path: str) -> bool:
     """Whether only root, or the user of this process, decides what is at an absolute path."""
     if not path.startswith("/") or any(placeholder in path for placeholder in PLACEHOLDERS):
         return False

@@ -56,9 +56,20 @@ def _first_of_list(value: str) -> list[str]:
 
 
 def _certificates(value: str) -> list[str]:
-    """Certificate, key and client's authority of `address,certificate,key,ciphers,authority`."""
+    """Certificate, key and client's authority of `address,certificate,key,ciphers,authority`, or of
+    `addr=address,cert=certificate,key=key`."""
     parts = value.split(",")
+    if value.startswith(("addr=", "cert=", "key=")):
+        return [part.partition("=")[2] for part in parts if part.startswith(("cert=", "key="))]
     return [part.removeprefix("!") for part in (*parts[1:3], *parts[4:5]) if part]
+
+
+def _of_logger(value: str) -> list[str]:
+    """The file of `file:path`, `NAME file:path` or `file:logfile=path,maxsize=9`."""
+    _, is_file, rest = value.partition("file:")
+    parts = [part.partition("=") for part in rest.split(",")]
+    named = [path for key, _, path in parts if key == "logfile"]
+    return (named or [rest]) if is_file else []
 
 
 def _of_mount(value: str) -> list[str]:
@@ -132,6 +143,8 @@ _APP = Rule(Need.READ, _load, True, _whole)
 _HOME = Rule(Need.ENTER, _load, True, _whole)
 _SOCKET = Rule(Need.BIND, _bind, True, _first_of_list)
 _MASTER_SOCKET = Rule(Need.BIND, _serve, True, _unless_address)
+# uWSGI removes what has the name of these.
+_REPLACES = (_SOCKET, _MASTER_SOCKET)
 _TLS_FILES = Rule(Need.READ, _start, False, _certificates)
 _SPOOLER = Rule(Need.SPOOL, _start, False, _whole)
 
@@ -148,6 +161,7 @@ _INTERFACES = frozenset({
     "wait-for-interface", "wait-for-iface", "wait-interface", "wait-iface",
 })  # fmt: skip
 
+_LOGGERS = frozenset({"logger", "log-req", "req-logger", "log", "worker-logger", "worker-log-req"})
 _OTHER_PROGRAMS = frozenset(
     f"{who}-binary-patch{arg}" for who in ("privileged", "unprivileged") for arg in ("", "-arg")
 )
@@ -199,6 +213,7 @@ _LISTS: dict[frozenset[str], Rule] = {
     frozenset({"error-page-403", "error-page-404", "error-page-500"}): replace(
         _SENT, fails="uWSGI sends its own page"
     ),
+    _LOGGERS: Rule(Need.WRITE, _serve, True, _of_logger, "its lines are lost", Severity.WARNING),
     frozenset({"plugin", "plugins"}): replace(_LIBRARY, paths=_libraries),
     frozenset({"dlopen"}): _LIBRARY,
     frozenset({"mimefile", "mime-file"}): replace(_SENT, fails="uWSGI sends files without a type"),
@@ -210,6 +225,11 @@ _LISTS: dict[frozenset[str], Rule] = {
     frozenset({"wait-for-fs", "wait-for-file", "wait-for-dir", "wait-for-mountpoint"}): _AWAITED,
     frozenset({"mount", "worker-mount"}): Rule(Need.READ, _load, True, _of_mount),
 }
+# Without a value, uWSGI goes on with none of these.
+_NEVER_EMPTY = frozenset({
+    "pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2", "logto", "logto2", "daemonize",
+    "daemonize2", "master-fifo", "chdir", "chdir2", "metrics-dir", "spooler", "envdir",
+})  # fmt: skip
 # The same by key: an ini has few of them, and is read often.
 _SCALARS_WITH = {key: keys for keys in _SCALARS for key in keys}
 _LISTED: dict[str, tuple[Rule, ...]] = {
@@ -232,6 +252,11 @@ def unusable_paths(
         start = None
     for option, rule in ruled(ini, spec):
         user = rule.user(users)
+        if not option.value and option.key in _NEVER_EMPTY:
+            cure = f"name a path, or drop {option.key}"
+            yield Finding(
+                option.line, rule.severity, f"{option.key} is empty, so {rule.fails}", cure
+            )
         for value in rule.paths(option.value):
             path = resolved_path(value, start if rule.after_chdir else folder)
             if path is None or path == spec.socket:
@@ -250,6 +275,9 @@ def unusable_paths(
                 if option.key in ("file", "wsgi-file"):
                     cure = _without_callable(option, path, user, files) or cure
                 yield Finding(option.line, rule.severity, f"{text}, so {rule.fails}", cure)
+            elif rule in _REPLACES and files.access(path, user).kind is Kind.FILE:
+                text = f"uWSGI deletes the file {path}, for {option.key} makes its own there"
+                yield Finding(option.line, Severity.WARNING, text, "name a path that is free")
 
 
 def _unusable_chroot(option: Option, users: Users, files: Files) -> Iterator[Finding]:

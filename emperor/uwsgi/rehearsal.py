@@ -13,6 +13,7 @@ from emperor.model.spec import Identity
 from emperor.uwsgi.exits import NO_WORKERS, Circumstances, explain_exit
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import Ini, Option, refers
+from emperor.uwsgi.plugins import Plugins
 from emperor.uwsgi.resolver import CannotResolve, Resolver
 
 # Options with an effect inside of the uWSGI process alone: they open no file, bind no address, and
@@ -40,12 +41,14 @@ _CALLS = frozenset({
     "call-pre-app", "after-request-call", "after-request-hook",
 })  # fmt: skip
 _CALL = re.compile(r"!?call(?:ret|int|intret)?:(?P<name>\S+)")
+# The cure of a cause that names no option.
+_UNNAMED = "correct the option that asks for this"
 # Each of these is left out once, to find the option that a complaint is about.
 _MOST_SUSPECTS = 12
 
 
 async def refused_at_start(
-    ini: Ini, plugins: Sequence[str], resolver: Resolver, identity: Identity | None
+    ini: Ini, plugins: Plugins, resolver: Resolver, identity: Identity | None
 ) -> Iterator[Finding]:
     """An error for an option that uWSGI refuses when it sets the option up, as `identity`. The ini
     is resolved."""
@@ -56,21 +59,23 @@ async def refused_at_start(
         failure = await _failure(options, plugins, resolver, identity)
         if not failure:
             return iter(())
-        line = 0
+        line, blamed = 0, ""
         # The last ones first: they depend on others, as a farm on its mules.
         for suspect in options[: -_MOST_SUSPECTS - 1 : -1]:
             others = [option for option in options if option is not suspect]
             if await _failure(others, plugins, resolver, identity) != failure:
-                line = suspect.line
+                line, blamed = suspect.line, suspect.key
                 break
     except CannotResolve:
         return iter(())
     text, _, cure = failure.partition("; ")
+    if blamed and cure == _UNNAMED:
+        cure = f"correct {blamed}"
     return iter((Finding(line, Severity.ERROR, f"{text}, so the app does not start", cure),))
 
 
 async def _failure(
-    options: Sequence[Option], plugins: Sequence[str], resolver: Resolver, identity: Identity | None
+    options: Sequence[Option], plugins: Plugins, resolver: Resolver, identity: Identity | None
 ) -> str:
     """Why uWSGI does not start with these options; empty where it does. Raises CannotResolve."""
     arguments = [f"--set={option.key}={option.value}" for option in options]

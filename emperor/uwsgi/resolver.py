@@ -38,6 +38,7 @@ from emperor.uwsgi.copies import FOLDER_MODE, Copy, IniCopies, remove_copy
 from emperor.uwsgi.environment import environment_of
 from emperor.uwsgi.ini import Ini, Option
 from emperor.uwsgi.loaded import MOST_FILES, find_side_effect
+from emperor.uwsgi.plugins import Lacking, Plugins
 
 # An ini can have uWSGI allocate all memory, by a large cache. Where the memory ends, the kernel
 # kills this uWSGI then, and no app and no daemon.
@@ -47,8 +48,11 @@ TIMEOUT_SECONDS = 10.0
 LONGEST_ANSWER = 4 << 20
 # Exit codes of env(1) and setpriv(1) that could not enter the folder or find the binary.
 _NOT_RUN = frozenset({125, 126, 127})
+_STRICT = "unknown config directive"
 _NOT_THERE = "No such file or directory"
 _LONGEST_EXCERPT = 200
+_NONE = Plugins()
+_UNABLE = re.compile(r"!!! UNABLE to load uWSGI plugin: (.*) !!!")
 
 _HOOKS = (
     ("hook-asap", "callint:show_config"),
@@ -191,41 +195,61 @@ class Resolver:
     def _refused(self, cause: str, ini: Ini) -> BrokenIni:
         option = blamed(ini.options, cause)
         cure = f"correct {option.key}" if option else "correct the option that this is about"
-        if _NOT_THERE in cause and option and option.value.startswith("/"):
+        if _STRICT in cause and option:
+            pair = f"{option.key}={option.value}"
+            cure = f"drop it, or write set-placeholder = {pair} for a placeholder"
+        elif _NOT_THERE in cause and option and option.value.startswith("/"):
             cure = f"put the file there, or correct {option.key}"
         elif _NOT_THERE in cause:
             cure = f"put the file there: a relative path begins in {self._folder}"
         return BrokenIni(cause, cure, option.line if option else 0)
 
     async def rehearse(
-        self, arguments: Sequence[str], plugins: Sequence[str], identity: Identity | None
+        self, arguments: Sequence[str], plugins: Plugins, identity: Identity | None
     ) -> tuple[Exit, str]:
         """How a uWSGI with these arguments ends, with status 0 if it comes to the moment when
         apps are loaded, and what it prints. Raises CannotResolve."""
         ours = ["--master", "--no-server", "--hook-post-app=callint:_exit 0"]
         async with self._slots:
-            return await self._run([*_loading(plugins), *ours, *arguments], identity)
+            return await self._run([*plugins.arguments, *ours, *arguments], identity)
 
-    async def options(self, plugins: Sequence[str] = ()) -> frozenset[str]:
+    async def options(self, plugins: Plugins = _NONE) -> frozenset[str]:
         """The names of all options that this uWSGI knows with these plugins. Raises
         CannotResolve."""
-        _, printed = await self._run([*_loading(plugins), "--dump-options"], None)
+        _, printed = await self._run([*plugins.arguments, "--dump-options"], None)
         # A plugin that is not there is complained of in sentences.
         return frozenset(line for line in printed.splitlines() if line and " " not in line)
 
-    async def python(self, plugins: Sequence[str] = ()) -> str | None:
+    async def python(self, plugins: Plugins = _NONE) -> str | None:
         """The version of the Python in this uWSGI, as 3.11. None without Python, or if its plugin
         is not among these. Raises CannotResolve."""
-        _, printed = await self._run([*_loading(plugins), "--python-version"], None)
+        _, printed = await self._run([*plugins.arguments, "--python-version"], None)
         found = re.search(r"^(\d+\.\d+)\.\d+\S*$", printed, re.MULTILINE)
         return found[1] if found else None
 
-    async def loggers(self, plugins: Sequence[str] = ()) -> frozenset[str]:
+    async def loggers(self, plugins: Plugins = _NONE) -> frozenset[str]:
         """The names of the loggers that this uWSGI has with these plugins. Raises
         CannotResolve."""
         _, printed = await self.rehearse(["--loggers-list"], plugins, None)
         _, _, rest = printed.partition("*** uWSGI loaded loggers ***\n")
         return frozenset(rest.partition("--- end of loggers list ---")[0].split())
+
+    async def lacking(self, plugins: Plugins) -> Lacking:
+        """Those of the plugins that this uWSGI cannot load. Raises CannotResolve."""
+        if await self._unable(plugins) is None:
+            return Lacking({}, ())
+        alone = [replace(plugins, names=(name,)) for name in plugins.names]
+        causes = [await self._unable(each) for each in alone]
+        why = {name: cause for name, cause in zip(plugins.names, causes, strict=True) if cause}
+        _, printed = await self.rehearse(["--plugins-list"], _NONE, None)
+        listed = printed.partition("*** uWSGI loaded generic plugins ***")[2]
+        words = listed.partition("--- end of plugins list ---")[0].split()
+        return Lacking(why, frozenset(words))
+
+    async def _unable(self, plugins: Plugins) -> str | None:
+        _, printed = await self._run([*plugins.arguments, "--version"], None)
+        found = _UNABLE.search(printed)
+        return found[1] if found else None
 
     async def _refuse_side_effects(
         self, ini: Ini, reason: Option | None, identity: Identity | None
@@ -282,10 +306,6 @@ class Resolver:
         if ended.code in _NOT_RUN:
             raise CannotResolve(_last_line(printed))
         return ended, printed
-
-
-def _loading(plugins: Sequence[str]) -> list[str]:
-    return [f"--plugins={','.join(plugins)}"] if plugins else []
 
 
 def _options(ini: Ini, copy: Copy, printed: str, token: str) -> tuple[Option, ...] | None:

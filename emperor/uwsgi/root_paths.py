@@ -20,7 +20,6 @@ from emperor.uwsgi.users import Users
 _WRITTEN = frozenset({
     Need.WRITE, Need.BIND, Need.SPOOL, Need.FILL, Need.NEW, Need.REMOVE,
 })  # fmt: skip
-_LOGGERS = frozenset({"logger", "log-req", "req-logger", "log", "worker-logger", "worker-log-req"})
 
 
 def led_elsewhere(ini: Ini, spec: Spec, folder: str, users: Users) -> Iterator[Finding]:
@@ -42,11 +41,6 @@ def _written_by_root(
                 path = resolved_path(value, start if rule.after_chdir else folder)
                 if path is not None and path != spec.socket:
                     yield option, path
-    for option in ini.options:
-        if option.key in _LOGGERS and users.serve.uid == ROOT:
-            _, is_file, value = option.value.partition("file:")
-            if is_file and (path := resolved_path(value, start)):
-                yield option, path
 
 
 def _who_may_lead(path: str) -> str | None:

@@ -38,7 +38,7 @@ from emperor.uwsgi.ini import (
     split_names,
     with_declared,
 )
-from emperor.uwsgi.loops import GREENLETS, OTHER_LOOPS, is_gevent
+from emperor.uwsgi.loops import GREENLETS, OTHER_LOOPS, async_in_threads, is_gevent
 from emperor.uwsgi.options import PACKET_BYTES, UwsgiOptions, shared
 from emperor.uwsgi.own_limits import own_limits
 from emperor.uwsgi.places import places
@@ -256,6 +256,9 @@ def _refuse_no_workers(ini: Ini, last: Mapping[str, Option]) -> None:
     limit = last.get("limit-nproc")
     if limit and leading_number(limit.value) == 1:
         raise limit.broken("limit-nproc = 1 leaves the master without a worker", "raise it")
+    if switching := async_in_threads(last):
+        cause = "uWSGI's loop for async does not run in threads, so no request has an answer"
+        raise switching.broken(cause, "drop async or threads")
     if is_gevent(last):
         _refuse_no_greenlets(last["gevent" if "gevent" in last else "loop"], ini)
 

@@ -5,10 +5,11 @@ from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 
 from emperor.uwsgi.emperor_options import EXPLAINED
-from emperor.uwsgi.features import missing_feature, plugins_of
+from emperor.uwsgi.features import missing_feature
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import Ini, Option
 from emperor.uwsgi.lint import ANSWERS, DECLARE
+from emperor.uwsgi.plugins import plugins_of
 from emperor.uwsgi.spec import APPS, EMPEROR_KEYS
 
 # A line without `=`, or with one in the wrong place.
@@ -18,6 +19,8 @@ _SIMILARITY = 0.8
 # Words by which variables are set elsewhere, and what looks like a variable.
 _ENV = frozenset({"export", "setenv", "set-env", "environment", "environ"})
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
+# Their values begin with the name of a new option, or of a placeholder.
+_MAKERS = DECLARE | {"set-placeholder", "set-ph"}
 _NO_SETTING = "write key = value, or make it a comment"
 # What stands in `%(...)`.
 _QUOTED = re.compile(r"%\(([^)]*)")
@@ -35,10 +38,10 @@ def ignored_options(ini: Ini, known: Collection[str]) -> Iterator[tuple[Option, 
     about each. The ini need not be resolved yet. A key that a value refers to as %(key) is a
     placeholder, and gets no finding."""
     quoted = "\n".join(_QUOTED.findall("\n".join(option.value for option in ini.options)))
-    declared = {option.value.partition("=")[0] for option in ini.options if option.key in DECLARE}
+    declared = {option.value.partition("=")[0] for option in ini.options if option.key in _MAKERS}
     known = frozenset(known)
     usable = {option.key for option in ini.options} & known
-    plugins = plugins_of(ini)
+    plugins = plugins_of(ini).names
     compared = 0
     for option in ini.options:
         key = option.key

@@ -17,12 +17,6 @@ from emperor.uwsgi.ini import (
 )  # fmt: skip
 from emperor.uwsgi.spec import APPS, whole_number
 
-# cron takes five numbers, and -1 for any (core/cron.c).
-_CRON = re.compile(r"\s*(?:[+-]?\d+\s+){4}[+-]?\d+\s*\S")
-_CRONS = frozenset({"cron", "unique-cron", "legion-cron", "unique-legion-cron"})
-_CRON2_PARTS = frozenset({
-    "minute", "hour", "day", "month", "week", "unique", "harakiri", "legion",
-})  # fmt: skip
 _CACHE_SIZES = frozenset({"items", "maxitems", "max_items"})
 # Options that need both sides of a `=`.
 _PAIRS = {"mount": "/PATH=FILE", "worker-mount": "/PATH=FILE", "file-write": "FILE=TEXT"}
@@ -54,7 +48,7 @@ _STARTING_HOOKS = frozenset({
     "hook-post-app", "hook-accepting1", "hook-accepting", "hook-post-fork", "hook-master-start",
 })  # fmt: skip
 # Options without which an app cannot be loaded.
-_NAMES = frozenset({"file", "wsgi-file", "module", "wsgi"})
+_NAMES = frozenset({"file", "wsgi-file", "module", "wsgi", "callable"})
 _RESOLVED = APPS | HOMES | {"chdir", "chroot", "callable", "pyrun"}
 _VARIABLE = re.compile(r"[$%]\([\w.-]+\)")
 # With less, an ordinary request of nginx's does not fit: its parameters and a browser's headers.
@@ -102,10 +96,7 @@ def refused_values(ini: Ini, known: Collection[str], loggers: Collection[str]) -
         yield from rule(values)
     has_plugins = not PLUGIN_KEYS.isdisjoint(values.last)  # which may bring loggers and hooks
     for option in ini.options:
-        if option.key in _CRONS and not _CRON.match(option.value):
-            cause = f"{option.key} takes five numbers and a command, not {option.value!r}"
-            yield _error(option.line, cause, "write -1 for *, and -N for */N")
-        elif option.key in _PAIRS and "=" not in option.value:
+        if option.key in _PAIRS and "=" not in option.value:
             cause = f"{option.key} = {option.value} has no ="
             yield _error(option.line, cause, f"write {option.key} = {_PAIRS[option.key]}")
         elif option.key in _TIMERS and not _TIMER.match(option.value):
@@ -114,8 +105,6 @@ def refused_values(ini: Ini, known: Collection[str], loggers: Collection[str]) -
         elif option.value not in _WORDS.get(option.key, (option.value,)):
             cause = f"{option.key} = {option.value} is none of {', '.join(_WORDS[option.key])}"
             yield _error(option.line, cause, f"drop {option.key}")
-        elif option.key == "cron2":
-            yield from _cron2(option)
         elif option.key == "cache2":
             yield from _cache2(option)
         elif _EXPRESSIONS.fullmatch(option.key):
@@ -194,20 +183,6 @@ def _loop(values: Values) -> Iterator[Finding]:
     if option and option.value == "async" and values.number("async") < 2:
         cause = "loop = async needs async"
         yield _error(option.line, cause, "set async = 2 or more, or drop loop")
-
-
-def _cron2(option: Option) -> Iterator[Finding]:
-    parts, _, command = option.value.partition(" ")
-    if "=" not in parts:
-        return
-    if not command:
-        cause = f"cron2 takes minute=N,hour=N,... and a command, not {option.value!r}"
-        yield _error(option.line, cause, "write the command behind a space")
-    for name in [part.partition("=")[0] for part in parts.split(",")]:
-        if name not in _CRON2_PARTS:
-            text = f"cron2 ignores {name}, so the command may run each minute"
-            cure = f"use some of {', '.join(sorted(_CRON2_PARTS))}"
-            yield Finding(option.line, Severity.WARNING, text, cure)
 
 
 def _named(option: Option, loggers: Collection[str]) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ In SITE:
 - `app.py`, `bin/app.py` and `package/wsgi.py`, the same app; `secret.py`, only for root
 - `odd.ini` and `bad.ini`, with something to say of their lines
 - `empty`, a file without content, and `one`, with the number 1
+- `one-more` and `two-more`, empty files
 - `sticky`, where games may write, with root's `fifo`
 - `run`, where games may write; `var`, where only root may
 - `closed`, which only root may enter, with `app.py`
@@ -44,6 +45,7 @@ _WORKERS = (
     _bad("lifetime", f"{_APP}max-worker-lifetime = 9\n", "is not above min-worker-lifetime"),
     _bad("rss", f"{_APP}processes = 2\ncheaper = 1\ncheaper-rss-limit-soft = 99\n", "memory-rep"),
     _bad("loop", f"{_APP}loop = nosuch\n", "this uWSGI has no loop 'nosuch'"),
+    _bad("async-threads", f"{_APP}async = 9\nthreads = 2\n", "drop async or threads"),
     _bad("loop-async", f"{_APP}loop = async\n", "loop = async needs async"),
 )
 
@@ -61,6 +63,10 @@ _USERS = (
     _good("tenants-uid", f"{_APP}uid = root\n", "and uid = root is ignored", owner="games"),
     _good("tenants-gid", f"{_APP}gid = root\n", "and gid = root is ignored", owner="games"),
     _good("two-uids", f"{_APP}uid = nobody\n{_AS_WEB}", "[emperor] has the app run as games"),
+    _bad("cap-of-root", f"{_APP}cap = kill\n", "cap fails as root"),
+    _good("cap-drops", f"{_APP}cap = kill\nuid = 5\ngid = 60\n{_AS_ROOT}"),
+    _good("cap-skipped", f"{_APP}cap = kill\n{_AS_WEB}", "uWSGI skips cap, since it starts as"),
+    _bad("no-cap", f"{_APP}cap = nosuch\n{_AS_WEB}", ":3: error: uWSGI refuses it"),
     _bad("tenants-chroot", f"{_APP}chroot = /\n", "may not chroot", owner="games"),
     _bad("no-user", f"{_APP}uid = nosuchuser\n", "there is no user 'nosuchuser'"),
     _bad("no-group", f"{_APP}gid = nosuchgroup\n", "there is no group 'nosuchgroup'"),
@@ -141,6 +147,14 @@ _FILES = (
     _bad("no-fifo", f"{_APP}master-fifo = SITE/no/fifo\n", "there is no folder SITE/no"),
     _bad("no-stats", f"{_APP}stats = SITE/no/stats\n", "there is no folder SITE/no"),
     _bad("no-socket", f"{_APP}socket = SITE/no/a.sock\n", "there is no folder SITE/no"),
+    *(
+        _bad(f"empty-{key}", f"{_APP}{key} =\n", f":3: error: {key} is empty, so ")
+        for key in ("pidfile", "logto", "daemonize", "daemonize2", "chdir2", "callable")
+    ),
+    _good("over-file", f"{_APP}socket = SITE/one-more\n", "uWSGI deletes the file SITE/one-more"),
+    _good("fifo-over-file", f"{_APP}master-fifo = SITE/two-more\n", "uWSGI deletes the file"),
+    _good("no-log-folder", f"{_APP}req-logger = file:SITE/no/a.log\n", "so its lines are lost"),
+    _good("no-log-part", f"{_APP}logger = a file:logfile=SITE/no/b,maxsize=9\n", "lines are lost"),
     _bad("log-closed", f"{_APP}logto = SITE/a.log\n{_AS_WEB}", "may not make files in SITE"),
     _bad("pid-closed", f"{_APP}pidfile = SITE/a.pid\n{_AS_WEB}", "may not make files in SITE"),
     _bad("pid2-closed", f"{_APP}uid = 5\npidfile2 = SITE/a.pid\n", "may not make files in SITE"),
@@ -183,6 +197,12 @@ _SOCKETS = (
     _good("listen", f"{_APP}listen = 64\n{_PLAIN}"),
     _good("long-listen", f"{_APP}listen = 99999\n", "the kernel makes"),
     _bad("listen-more", f"{_APP}listen = 99999\n{_PLAIN}", "more than net.core.somaxconn"),
+    _bad("no-cert2", f"{_APP}https2 = addr=127.0.0.1:PORT,cert=SITE/no.pem,key=SITE/key.pem\n",
+         "there is no SITE/no.pem"),
+    _good("cert2", f"{_APP}https2 = addr=127.0.0.1:PORT,cert=SITE/cert.pem,key=SITE/key.pem\n",
+          "while the app is awake"),
+    _bad("taken-2", f"{_APP}https2 = addr=127.0.0.1:TAKEN,cert=SITE/cert.pem,key=SITE/key.pem\n",
+         "listens at 127.0.0.1:"),
     _bad("no-cert", f"{_APP}https-socket = 127.0.0.1:PORT,SITE/no.pem,SITE/key.pem\n", "no.pem"),
     _bad("one-cert", f"{_APP}https-socket = 127.0.0.1:PORT,SITE/cert.pem\n", "https-socket syntax"),
     _bad("low-port", f"{_APP}http-socket = :77\n{_AS_WEB}", "games may not bind port 77"),
@@ -210,12 +230,23 @@ _OTHERS = (
     _bad("json-app", "json = SITE/no.json\n", "brought none"),
     _bad("php", "plugins = php\nphp-docroot = SITE\n", "this uWSGI does not find"),
     _bad("php-alone", "plugins = php\n", "it names no app"),
-    _good("plugin", f"{_APP}plugin = nosuch\n"),
+    _good("plugin", f"{_APP}plugin = nosuch\n", ":3: warning: uWSGI finds no plugin nosuch"),
+    _good("plugin-built-in", f"{_APP}plugins = python3\n", "has that built in, and goes on; drop"),
+    _bad("plugin-needed-3", f"{_APP}need-plugin = python3\n", "it has that built in, so the app"),
+    _good(
+        "plugin-of-folder",
+        f"plugins-dir = /usr/lib/uwsgi/plugins\nplugins = cgi\ncgi = /cgi=SITE\n{_APP}",
+    ),
     _good("exec", f"{_APP}exec-asap = true\nexec-pre-app = true\n"),
     _bad("strict", f"{_APP}strict = true\nvaccum = true\n", "unknown config directive: vaccum"),
     _bad("need-plugin", f"{_APP}need-plugin = nosuch\n", "nosuch"),
     _bad("stars", f"{_APP}cron = 0 3 * * * true\n", "write -1 for *"),
     _bad("four", f"{_APP}cron = 0 3 -1 -1 true\n", "cron takes five numbers"),
+    _good("cron-never", f"{_APP}cron = 60 3 -1 -1 -1 true\n", "there is no minute 60, so the job"),
+    _good("cron-day-0", f"{_APP}unique-cron = 0 3 0 1 -1 true\n", "there is no day 0, so the job"),
+    _good("cron-nothing", f"{_APP}cron = 0 3 -1 -1 -1\n", "names no command"),
+    _good("cron2-word", f"{_APP}cron2 = minute=x true\n", "minute=x of cron2 counts as 0"),
+    _good("cron2-never", f"{_APP}cron2 = hour=24 true\n", "there is no hour 24, so the job"),
     _bad("no-command", f"{_APP}cron2 = hour=3\n", "cron2 takes"),
     _good("hours", f"{_APP}cron2 = hours=3 true\n", "cron2 ignores hours"),
     _bad("no-include", "include = SITE/no.ini\n", "no.ini"),
@@ -399,6 +430,7 @@ _SET_UP = (
     _bad("alarm-kind", f"{_APP}alarm = a nosuch:b\n", "invalid alarm: a nosuch:b"),
     _bad("encoder", f"{_APP}log-encoder = nosuch\n", 'log encoder "nosuch" not found'),
     _good("encoder-good", f"{_APP}log-encoder = prefix a\n"),
+    _bad("statsd", f"{_APP}stats-push = statsd:127.0.0.1:PORT\n", "; correct stats-push"),
     _bad("stats-push", f"{_APP}stats-push = nosuch:a\n", 'find "nosuch" stats_pusher'),
     _bad("check-cache", f"{_APP}check-cache = nosuch\n", 'unable to find cache "nosuch"'),
     _bad("limit-as", f"{_APP}limit-as = 1\n", "cannot get memory"),

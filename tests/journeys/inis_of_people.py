@@ -198,7 +198,7 @@ _FILES = (
 # One finding for each cause, with its line and cure.
 _TOLD_ONCE = (
     bad("negative", f"{APP}harakiri = -1\n", ":3: error: uWSGI refuses it (exit"),
-    bad("plugin-needed", f"{APP}need-plugin = nosuch\n", ":3: error: uWSGI refuses it (exit"),
+    bad("plugin-needed", f"{APP}need-plugin = nosuch\n", ":3: error: uWSGI finds no plugin"),
     bad("ini-no", f"{APP}ini = SITE/no.ini\n", ":3: error:", owner="games"),
     bad("include-rel", f"{APP}include = no.ini\n", ":3: error:", owner="games"),
     bad("file-comment", "chdir = SITE\nfile = app.py ; it\n", "start; put comments on lines of th"),
@@ -297,6 +297,8 @@ _WRITTEN = (
     good("if-opt", "a = 1\nif-opt = a=1\nfile = SITE/app.py\nendif =\n"),
     good("at-file", f"{APP}processes = @(SITE/one)\n"),
     good("set-ph", "set-ph = x=SITE/app.py\nfile = %(x)\n"),
+    good("set-ph-strict", "strict = true\nset-ph = x=SITE/app.py\nfile = %(x)\n"),
+    bad("strict-ph", "strict = true\nx = SITE/app.py\nfile = %(x)\n", "; drop it, or write set-pl"),
     bad("no-section", "ini = SITE/common.ini:nosuch\n", "brought none; name the app here, or in"),
     good("inherit", "inherit = SITE/common.ini\n"),
     good("two-sections", f"{APP}[uwsgi]\nthreads = 2\n"),

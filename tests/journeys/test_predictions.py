@@ -150,7 +150,8 @@ def _build(site: Path) -> None:
     (site / "sticky").mkdir()
     (site / "sticky").chmod(0o1777)
     (site / "sticky" / "fifo").touch()
-    (site / "empty").touch()
+    for name in ("empty", "one-more", "two-more"):
+        (site / name).touch()
     (site / "one").write_text("1\n")
     for name, text in SOURCES.items():
         (site / name).write_text(text)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from emperor.handover.gate import Gate
-from emperor.uwsgi.features import missing_feature, plugins_of
+from emperor.uwsgi.features import missing_feature
+from emperor.uwsgi.plugins import Lacking, Plugins, plugins_in_folders, plugins_of, unfound_plugins
 from emperor.uwsgi.resolver import Resolver
 from tests.uwsgi.house import ini_of
 
@@ -79,14 +80,48 @@ def _options(uwsgi: Path, *plugins: str) -> frozenset[str]:
 
 def test_the_plugins_of_an_ini_are_those_that_it_names() -> None:
     text = "plugin = python3\nplugins = 0:http, cgi\nneed-plugins = /srv/evil.so,cgi\nplugin = ../x"
-    assert plugins_of(ini_of(text)) == ("python3", "http", "cgi")
+    assert plugins_of(ini_of(text)).names == ("python3", "http", "cgi")
 
 
 async def test_debians_uwsgi_knows_the_options_of_the_plugins() -> None:
     resolver = Resolver(DEBIANS, Path("/"), Gate())
     assert "wsgi-file" not in await resolver.options()
-    known = await resolver.options(["python3", "nonsense"])
+    known = await resolver.options(Plugins(("python3", "nonsense")))
     assert {"socket", "wsgi-file"} < known
     assert "UNABLE" not in known
-    assert await resolver.python(["nonsense", "python3"]) is not None
+    assert await resolver.python(Plugins(("nonsense", "python3"))) is not None
     assert await resolver.python() is None
+
+
+@pytest.mark.parametrize(
+    ("uwsgi", "line", "expected"),
+    [
+        (OURS, "plugins = python3", "note: uWSGI finds no plugin python3: it has that built in"),
+        (OURS, "plugin = 0:http, python", "note: uWSGI finds no plugin http: it has that built in"),
+        (OURS, "plugins = nosuch", "warning: uWSGI finds no plugin nosuch, and goes on; install"),
+        (OURS, "need-plugin = python3", "error: uWSGI finds no plugin python3: it has that built"),
+        (OURS, "plugins-dir = /usr/lib/uwsgi/plugins\nplugins = cgi", ""),
+        (OURS, "plugins-dir = /tmp\nplugins = cgi", ""),
+        (OURS, "plugins = /srv/own", ""),
+        (DEBIANS, "plugins = python3,cgi", ""),
+        (DEBIANS, "plugins = python3\nplugin = pyton3", "warning: uWSGI finds no plugin pyton3"),
+        (DEBIANS, "need-plugins = nosuch", "error: uWSGI finds no plugin nosuch, so the app does"),
+    ],
+)
+async def test_a_plugin_that_uwsgi_does_not_find_is_told_of(
+    uwsgi: Path, line: str, expected: str
+) -> None:
+    ini = ini_of(line)
+    lacking = await Resolver(uwsgi, Path("/"), Gate()).lacking(plugins_in_folders(ini))
+    found = [
+        f"{each.severity.value}: {each.text}; {each.cure}" for each in unfound_plugins(ini, lacking)
+    ]
+    assert bool(found) == bool(expected)
+    assert expected in "".join(found[:1])
+
+
+def test_a_library_that_a_plugin_needs_is_named() -> None:
+    ini = ini_of("plugins = php")
+    lacking = Lacking({"php": "libphp8.so: cannot open shared object file: No such file"}, ())
+    (finding,) = unfound_plugins(ini, lacking)
+    assert "cannot load the plugin php: libphp8.so: cannot open" in finding.text

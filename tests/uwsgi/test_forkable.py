@@ -43,7 +43,7 @@ def test_an_ordinary_ini_is_forked(line: str) -> None:
         "evil-reload-on-as = 900", "daemonize = /srv/log", "procname-prefix = mine",
         "auto-procname = true", "refork = true", "plugin = lua", "plugins = python3,psgi",
         "pymodule-alias = a=b", "umask = 027", "env = OPENSSL_CONF=/srv/openssl.cnf",
-        "env = %(pair)", "cheaper-rss-limit-soft = 9",
+        "env = %(pair)", "stats-push = statsd:127.0.0.1:8125", "cheaper-rss-limit-soft = 9",
         "declare-option = mine=processes=$1", "virtualenv = $(VENV)",
     ],
 )  # fmt: skip

@@ -75,6 +75,23 @@ MISSING = [
     ("pidfile2 = run/x\nfile = SITE/app.py", 2, "no folder VASSALS/run, so"),
     ("chdir = SITE\nfile = app.py\npidfile = run/x", 4, "no folder VASSALS/run, so"),
     ("file = SITE/app.py\nsafe-pidfile2 = no/x", 3, "no folder VASSALS/no, so"),
+    *(
+        (f"file = SITE/app.py\n{key} =", 3, f"{key} is empty, so the app does not start")
+        for key in (
+            "pidfile",
+            "pidfile2",
+            "safe-pidfile",
+            "safe-pidfile2",
+            "logto",
+            "logto2",
+            "master-fifo",
+            "chdir",
+            "chdir2",
+            "metrics-dir",
+            "spooler",
+            "envdir",
+        )
+    ),
 ]
 
 

@@ -13,6 +13,7 @@ from emperor.handover.gate import Gate
 from emperor.model.definition import BrokenIni
 from emperor.model.spec import Identity
 from emperor.uwsgi.ini import Ini
+from emperor.uwsgi.plugins import Plugins
 from emperor.uwsgi.resolver import AT_ONCE, CannotResolve, Resolver
 from tests.eventually import PATIENCE_SECONDS, eventually_async
 from tests.traces import public_folder
@@ -345,5 +346,5 @@ async def test_it_is_killed_before_all_others_where_memory_ends(tmp_path: Path) 
     program = tmp_path / "uwsgi"
     program.write_text("#!/bin/sh\ncat /proc/self/oom_score_adj\n")
     program.chmod(0o755)
-    _, printed = await Resolver(program, tmp_path, Gate()).rehearse([], (), None)
+    _, printed = await Resolver(program, tmp_path, Gate()).rehearse([], Plugins(), None)
     assert printed == "1000\n"

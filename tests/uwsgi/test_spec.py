@@ -234,7 +234,7 @@ def adoption(text: str) -> Adoption:
     "option",
     [
         "gevent = 100", "asyncio = 100", "tornado = 100", "map-socket = 0:1",
-        "loop = gevent\nasync = 9",
+        "loop = gevent\nasync = 9", "gevent = 9\nthreads = 4",
         "worker-exec = /bin/true", "worker-exec2 = /bin/true", "python-worker-override = a.py",
         "stats = %(socket).stats",
     ],
@@ -364,6 +364,8 @@ def test_an_ini_that_forbids_our_options_is_refused(option: str) -> None:
         ("limit-nproc = 1", "line 2: limit-nproc = 1 leaves the master without a worker"),
         ("gevent = 0", "line 2: gevent = 0 counts as 0, so no worker can handle a request; write"),
         ("gevent = true", "line 2: gevent = true counts as 0"),
+        ("async = 9\nthreads = 2", "line 2: uWSGI's loop for async does not run in threads, so no"),
+        ("async = 9\nthreads = 2\nugreen = true", "line 2: uWSGI's loop for async does not run in"),
         ("gevent = 1", "line 2: gevent = 1 is too few for the loop of gevent"),
         ("loop = gevent", "line 2: loop = gevent alone handles one request at once"),
         (
