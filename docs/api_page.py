@@ -55,7 +55,6 @@ from emperor.model.status import (
 from emperor.supervisor.events import REMEMBERED
 from emperor.web.control import ORDERS
 from emperor.web.endpoints import ENDPOINTS, Endpoint
-from emperor.web.metrics import METRICS, PHASE_BUCKETS_SECONDS, START_BUCKETS_SECONDS
 from emperor.web.pages import Page
 from emperor.web.server import IDLE_SECONDS
 
@@ -86,7 +85,7 @@ _ANSWERS = {
 _PAGE = """\
 # The interface for programs
 
-<!-- Written by `make docs` from emperor/web/control.py, emperor/web/metrics.py and emperor/model;
+<!-- Written by `make docs` from emperor/web/control.py and emperor/model;
 do not edit. -->
 
 emperord has two unix sockets in its run-dir, `/run/emperord` unless set otherwise. Both speak
@@ -202,19 +201,7 @@ header `Allow`. Invalid HTTP gets 400, and an unknown `Expect` 417, as plain tex
 
 ## Metrics
 
-`GET /metrics` answers in Prometheus' text format, or as OpenMetrics if `Accept` asks for that. At
-most `metrics-vassals` vassals (1000 unless set otherwise) have metrics of their own, those with the
-label `vassal`: first those that fail, then those with the most starts. A vassal that was never
-started has none; all are counted in the metrics without that label. Counters and histograms begin
-at 0 when the daemon starts or is upgraded, with two exceptions: `emperord_vassal_starts_total` goes
-on, and `emperord_vassal_cpu_seconds_total` is the CPU time of the processes that there are now.
-[monitoring](monitoring/README.md) has alerts and a board.
-
-{metrics}
-
-A histogram has the series `_bucket`, `_sum` and `_count`, and buckets up to these seconds:
-{buckets}.
-That of the phases has {phase_buckets} before these.
+[metrics.md](metrics.md) lists the metrics of `GET /metrics`.
 
 ## The activation endpoint
 
@@ -265,15 +252,8 @@ def api() -> str:
         records="\n\n".join(map(_record, RECORDS)),
         enumerations="\n\n".join(_enumerations()),
         errors=_list((f"`{code.code}` ({code.status})", code.title) for code in ProblemCode),
-        metrics=_list((_metric_term(m.name, m.kind.value, m.labels), m.help) for m in METRICS),
-        buckets=_bounds(START_BUCKETS_SECONDS[:-1]),
-        phase_buckets=_bounds(PHASE_BUCKETS_SECONDS[: -len(START_BUCKETS_SECONDS)]),
         answers=_list((str(page.value.status), _ANSWERS[page]) for page in Page),
     )
-
-
-def _bounds(bounds: Iterable[float]) -> str:
-    return ", ".join(f"{bound:g}" for bound in bounds)
 
 
 def meanings(kind: type) -> dict[str, str]:
@@ -381,11 +361,6 @@ def _type(kind: Any) -> str:
         return f"array of {_type(get_args(kind)[0])}"
     assert is_dataclass(kind) or issubclass(kind, Enum)
     return f"[{kind.__name__}](#{kind.__name__.lower()})"
-
-
-def _metric_term(name: str, kind: str, labels: tuple[str, ...]) -> str:
-    suffix = "".join(f", label `{label}`" for label in labels)
-    return f"`{name}` ({kind}{suffix})"
 
 
 def _list(items: Iterable[tuple[str, str]]) -> str:

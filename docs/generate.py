@@ -1,7 +1,7 @@
 """Writes what the documentation takes from a source: lifecycle.md, settings.md, from-uwsgi.md,
-api.md, causes.md and emperorctl.md from the code, the picture of the journey from its template,
-those of a terminal from what emperorctl has printed, and tables of figures, benchmarks.md and its
-plots from docs/figures.json.
+api.md, metrics.md, causes.md and emperorctl.md from the code, pictures from a template, the code
+and what emperorctl has printed, and tables of figures, benchmarks.md and its plots from
+docs/figures.json.
 
 `make docs` runs it, and a test fails when a page differs from what it would write. The plots need
 matplotlib, which only `make bench` installs.
@@ -24,6 +24,7 @@ from docs.captures import PICTURES, terminal
 from docs.causes_page import causes
 from docs.cli_page import commands
 from docs.from_uwsgi_page import from_uwsgi
+from docs.metrics_page import metrics
 from docs.states_picture import states
 from emperor.model.events import MEANING
 from emperor.model.lifecycle import (
@@ -325,6 +326,7 @@ PAGES: dict[Path, Callable[[], str]] = {
     DOCS / "settings.md": settings,
     DOCS / "from-uwsgi.md": from_uwsgi,
     DOCS / "api.md": api,
+    DOCS / "metrics.md": metrics,
     DOCS / "causes.md": causes,
     DOCS / "emperorctl.md": commands,
     DOCS / "benchmarks.md": benchmarks,
