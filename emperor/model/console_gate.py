@@ -67,7 +67,10 @@ class BrowserGate:
         """What becomes of a request."""
         if _name(asked.host) not in LOOPBACK:
             return Refused(421, "emperorctl console answers for 127.0.0.1 and localhost alone.")
-        if asked.uid is not None and asked.uid not in self._users:
+        # A client can have the kernel not tell: it closes its end, or leaves no descriptor here.
+        if asked.uid is None:
+            return Refused(403, "The kernel does not tell which user has connected; try again.")
+        if asked.uid not in self._users:
             return Refused(403, f"This console belongs to another user than uid {asked.uid}.")
         has_entered = _same(asked.cookie, self._session)
         if asked.token and asked.path == "/" and asked.method == "GET":
@@ -132,7 +135,15 @@ def _is_foreign(asked: Asked) -> bool:
     """Whether the page of another origin has sent it. Each browser since 2023 tells its site."""
     if asked.fetch_site:
         return asked.fetch_site not in ("same-origin", "none")
-    return bool(asked.origin) and urlsplit(asked.origin).netloc != asked.host
+    return bool(asked.origin) and host_of(asked.origin) != asked.host
+
+
+def host_of(origin: str) -> str:
+    """The host of an Origin header, with the port if it has one; empty where it names none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def _name(host: str) -> str:

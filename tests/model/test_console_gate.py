@@ -42,12 +42,13 @@ def test_a_program_that_only_looks_at_a_link_uses_it_not_up(gate: BrowserGate) -
         (replace(READ, path="/"), Way.HOME),
         (replace(READ, host="localhost:9999"), Way.FORWARD),
         (replace(READ, host="[::1]:8000"), Way.FORWARD),
-        (replace(READ, uid=None), Way.FORWARD),
         (replace(READ, path="/console/%C3%A9"), Way.FORWARD),
         # other users, other sites
         (replace(READ, cookie=""), 403),
         (replace(READ, cookie="guéss\udcff"), 403),
         (replace(READ, uid=1001), 403),
+        (replace(READ, uid=None), 403),
+        (replace(LINK, uid=None), 403),
         (replace(LINK, uid=1001), 403),
         (replace(READ, host="evil.example:8000"), 421),
         (replace(READ, host="127.0.0.1.evil.example"), 421),
@@ -72,6 +73,7 @@ def test_a_program_that_only_looks_at_a_link_uses_it_not_up(gate: BrowserGate) -
         (replace(ORDER, fetch_site="same-site", origin=f"http://{HOST}"), 403),
         (replace(ORDER, origin="http://127.0.0.1:9999"), 403),
         (replace(ORDER, origin="null"), 403),
+        (replace(ORDER, origin="http://[::1"), 403),
     ],
 )
 def test_a_request_has_to_come_from_the_persons_own_browser(

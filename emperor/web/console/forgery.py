@@ -8,7 +8,8 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from hashlib import sha256
-from urllib.parse import urlsplit
+
+from emperor.model.console_gate import host_of
 
 _OWN_SITES = ("same-origin", "none")
 
@@ -37,4 +38,5 @@ def is_foreign(headers: Mapping[str, str]) -> bool:
     origin = headers.get("Origin", "null")
     if origin == "null":
         return False
-    return urlsplit(origin).netloc not in (headers.get("Host"), headers.get("X-Forwarded-Host"))
+    named = host_of(origin)
+    return not named or named not in (headers.get("Host"), headers.get("X-Forwarded-Host"))
