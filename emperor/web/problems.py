@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from emperor.model.problem import CONTENT_TYPE, ProblemCode, problem
 from emperor.model.status import as_json
+from emperor.model.text import one_line
 from emperor.web.aiohttp_server import web
 
 log = logging.getLogger("emperord.problems")
@@ -69,7 +70,7 @@ async def problems(
         # The client has left, and nobody is there to answer.
         raise
     except Exception:
-        log.exception("cannot answer %s: a fault in emperord", asked)
+        log.exception("cannot answer %s: a fault in emperord", one_line(asked))
         return _answer(ProblemCode.INTERNAL_ERROR, f"cannot answer {asked}: a fault in emperord")
 
 

@@ -176,7 +176,8 @@ def test_an_order_that_hurts_is_asked_back(emperor: FakeEmperor) -> None:
 @pytest.mark.parametrize(
     "headers",
     [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
-     {"Origin": "https://evil.example"}, {"Origin": "http://localhost:8080"}],
+     {"Origin": "https://evil.example"}, {"Origin": "http://localhost:8080"},
+     {"Origin": "http://[::1"}, {"Origin": "evil", "Host": ""}],
     ids=str,
 )  # fmt: skip
 def test_an_order_from_another_site_is_refused(
@@ -199,6 +200,23 @@ def test_an_order_without_the_token_of_this_user_is_refused(emperor: FakeEmperor
     long = ask(emperor, "POST", "vassals/a.example/start", f"token={'x' * 5000}")
     assert long.status == 403
     assert emperor.governor.vassals["a.example"].starts == 0
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_form_that_cannot_be_unpacked_is_refused(emperor: FakeEmperor, encoding: str) -> None:
+    token = get(emperor, "vassals/a.example").token
+    headers = {"Content-Encoding": encoding}
+    assert order(emperor, "vassals/a.example/start", token, headers).status == 403
+
+
+def test_an_order_writes_no_line_of_its_own_into_the_log(
+    emperor: FakeEmperor, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = get(emperor, "vassals/a.example").token
+    with caplog.at_level("INFO", "emperord.site"):
+        order(emperor, "vassals/x%0a2026-03-01 ERROR forged/start".replace(" ", "%20"), token)
+    told = [each.getMessage() for each in caplog.records if each.name == "emperord.site"]
+    assert told == ["there is no vassal x 2026-03-01 ERROR forged"]
 
 
 def test_a_page_is_read_without_an_effect(emperor: FakeEmperor) -> None:

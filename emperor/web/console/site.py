@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, quote
@@ -19,6 +20,7 @@ from emperor.model.authority import Caller, Operation, Verdict
 from emperor.model.history import VassalStats
 from emperor.model.limits import combined, of_tenant
 from emperor.model.problem import ProblemCode
+from emperor.model.text import one_line
 from emperor.supervisor.records import Vassal
 from emperor.supervisor.slices import slices
 from emperor.web.aiohttp_server import web
@@ -65,7 +67,7 @@ class Site:
         except (web.HTTPException, ConnectionError):
             raise
         except Exception:
-            log.exception("cannot answer %s: a fault in emperord", request.path)
+            log.exception("cannot answer %s: a fault in emperord", one_line(request.path))
             why = f"cannot answer {request.path}: a fault in emperord"
             return await self._problem(request, caller, ApiError(ProblemCode.INTERNAL_ERROR, why))
 
@@ -234,7 +236,8 @@ class Site:
     def _end_of_order(self, task: asyncio.Task[Vassal]) -> None:
         self._orders.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            log.info("%s", error)
+            # It has the host as the browser has sent it.
+            log.info("%s", one_line(str(error)))
 
     async def fleet(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """This machine among others."""
@@ -304,8 +307,10 @@ class Site:
         """Raise ApiError unless a form of this console has sent the request."""
         token = ""
         if request.content_length is not None and request.content_length <= _LONGEST_FORM:
-            form = parse_qs((await request.read()).decode("ascii", "replace"))
-            token = form.get("token", [""])[0]
+            # A body that does not have the encoding which its header names is no form.
+            with suppress(web.RequestPayloadError):
+                form = parse_qs((await request.read()).decode("ascii", "replace"))
+                token = form.get("token", [""])[0]
         if is_foreign(request.headers) or not self._tokens.is_valid(token, caller.uid):
             raise ApiError(
                 ProblemCode.FORBIDDEN,
