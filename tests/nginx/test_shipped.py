@@ -9,7 +9,7 @@ import pytest
 
 from docs.examples import backend
 from docs.examples.backend import SHIPPED, render
-from emperor.web.activation import Hit
+from emperor.web.hit import Hit
 
 # HTTP needs these, and the daemon's server reads them.
 OF_HTTP = {"Host", "Content-Length"}

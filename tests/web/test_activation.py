@@ -21,9 +21,10 @@ from emperor.model.snapshot import PendingEvent
 from emperor.model.spec import Activation as ActivationMode
 from emperor.model.spec import Identity, Repeat
 from emperor.supervisor.records import Vassal
-from emperor.web.activation import STOPPED, Activation, Answer, Hit, Run, Wait, failure, outcome
+from emperor.web.activation import STOPPED, Activation, Answer, Run, Wait, failure, outcome
 from emperor.web.drain import Drain
 from emperor.web.health import Health
+from emperor.web.hit import Hit
 from emperor.web.hosts import Hosts
 from emperor.web.pace import Pacer
 from emperor.web.pages import Page
