@@ -228,6 +228,7 @@ with GET. Headers of the request:
 Only `X-Domain` is required. Answers:
 
 - 200 with `X-Accel-Redirect: @app` and without a body: the app accepts, and nginx runs the request.
+  With the setting `wake-header`, `X-Emperord-Wake: 101ms` says how long it was held for a start.
 {answers}
 
 A 503 has `Retry-After` in seconds. Bodies are HTML or plain text, as `X-Html` asks; they are pages

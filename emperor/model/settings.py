@@ -72,6 +72,7 @@ class Settings:
     repeat: Repeat
     page_after: float
     pages_dir: Path
+    wake_header: bool
     max_held: int
     max_held_per_domain: int
     max_starting: int | None
@@ -181,6 +182,8 @@ KEYS = (
         "a browser that navigates and waits this long gets a waiting page"),
     Key("pages-dir", "/etc/uwsgi/pages", "DIR", path_of,
         "folder of your own pages for visitors; each file is optional"),
+    Key("wake-header", "false", "BOOL", boolean,
+        "a reply that waited for a start says how long: X-Emperord-Wake: 101ms"),
     Key("max-held", "12000", "N", bound_of,
         "requests that wait for the boots of all apps; more get 503; 0: no limit"),
     Key("max-held-per-domain", "6000", "N", bound_of,

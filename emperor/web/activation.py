@@ -164,6 +164,7 @@ class Activation:
 
     async def _wake(self, hit: Hit, held: Held) -> web.Response:
         """Have the app started, and hold the request meanwhile."""
+        came = self._governor.now()
         vassal = self._vassal(hit.domain)
         if vassal in (UNKNOWN, UNREAD) and await self._provide(hit.domain):
             vassal = self._vassal(hit.domain)
@@ -177,7 +178,7 @@ class Activation:
         if hit.tries <= 1:
             self._governor.chronicle.hit(vassal)
         self._demand(vassal, hit)
-        return await self._hold(hit, vassal.spec.domain, held)
+        return await self._hold(hit, vassal.spec.domain, held, came)
 
     def _vassal(self, host: str) -> Vassal | Answer:
         """The vassal that answers for a host, or the answer in its place."""
@@ -223,15 +224,16 @@ class Activation:
     def _demand(self, vassal: Vassal, hit: Hit) -> None:
         self._governor.demand(vassal, hit.cause(self._governor.now()))
 
-    async def _hold(self, hit: Hit, domain: str, held: Held) -> web.Response:
-        """Hold the request for as long as it may take, or until it gives way, and answer it."""
+    async def _hold(self, hit: Hit, domain: str, held: Held, came: float) -> web.Response:
+        """Hold the request, which came at `came`, for as long as it may take, or until it gives
+        way, and answer it."""
         changed = asyncio.Event()
         page_after = self._settings.page_after if hit.navigates else None
         self._governor.subscribers.add(domain, changed.set)
         try:
             async with asyncio.timeout(page_after) as limit:
                 held.on_turned_away = lambda: _end_now(limit)
-                return await self._answer(hit, domain, changed, limit)
+                return await self._answer(hit, domain, changed, limit, came)
         except TimeoutError:
             if held.turned_away_for:
                 self._log_surplus(held, held.turned_away_for)
@@ -241,24 +243,34 @@ class Activation:
             self._governor.subscribers.remove(domain, changed.set)
 
     async def _answer(
-        self, hit: Hit, domain: str, changed: asyncio.Event, limit: asyncio.Timeout
+        self,
+        hit: Hit,
+        domain: str,
+        changed: asyncio.Event,
+        limit: asyncio.Timeout,
+        came: float,
     ) -> web.Response:
+        was_held = False
         while True:
             vassal = self._governor.vassals.get(domain)
             if limit.when() is None and vassal and not vassal.is_queued_to_start:
                 # The time in the boot queue says nothing about the app; nginx limits the whole.
-                began = asyncio.get_running_loop().time()
-                limit.reschedule(began + _longest_wait(vassal.spec))
+                now = asyncio.get_running_loop().time()
+                limit.reschedule(now + _longest_wait(vassal.spec))
             if self._stopping:
                 return self._respond(STOPPED, hit)
             match outcome(vassal, self._governor.now()):
                 case Run(listener):
                     response = await self._run(hit, domain, listener)
+                    if response is not None and was_held and self._settings.wake_header:
+                        waited = round((self._governor.now() - came) * 1000)
+                        response.headers["X-Emperord-Wake"] = f"{waited}ms"
                     if response is not None:
                         return response
                 case Answer() as answer:
                     return self._respond(answer, hit)
                 case Wait():
+                    was_held = True
                     await changed.wait()
                     changed.clear()
 

@@ -18,6 +18,15 @@ from tests.eventually import eventually
 HOST = "www.obeythetestinggoat.com"
 
 
+def test_a_reply_says_how_long_it_waited_for_the_start(start: Callable[..., Backend]) -> None:
+    backend = start(wake_header="true")
+    backend.add(HOST)
+    waited = backend.get(HOST).headers["x-emperord-wake"]
+    wake = backend.detail(HOST)["wake"]
+    assert wake["accepting_ms"] <= int(waited.removesuffix("ms")) + 1
+    assert "x-emperord-wake" not in backend.get(HOST).headers
+
+
 def test_the_talks_ini_wakes_is_reaped_and_wakes_again(backend: Backend) -> None:
     socket = backend.sockets / HOST / "socket"
     backend.drop(HOST, f"[uwsgi]\nsocket = {socket}\nfile = {APPS}/plain.py\nidle = 2\n")

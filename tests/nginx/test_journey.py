@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -280,3 +281,29 @@ async def test_the_access_log_tells_cold_from_warm(
     assert " try=1 us=502 : 200 : 200 " in cold
     assert ' app.example "GET /warm HTTP/1.1" 200 ' in warm
     assert " try= us=200 " in warm
+
+
+FORGED = "/headers?X-Emperord-Wake=7ms&X-Own=a&x-emperord-wake=8ms"
+
+
+async def test_a_reply_says_how_long_its_request_was_held(
+    nginx: Nginx, app: App, daemon: StubDaemon
+) -> None:
+    folder, aside = app.socket.parent, app.socket.parent.with_name("aside")
+
+    async def answer(asked: Asked) -> web.Response:
+        if aside.exists():
+            aside.rename(folder)
+        app.socket.chmod(0o660)
+        return run_it({"X-Emperord-Wake": "101ms"})
+
+    daemon.answer = answer
+    forged = Request(HOST, FORGED, headers={"X-Emperord-Wake": "9ms"})
+    cold, warm = await get(nginx, forged), await get(nginx, forged)
+    assert (cold.headers["x-emperord-wake"], cold.headers["x-own"]) == ("101ms", "a")
+    assert "x-emperord-wake" not in warm.headers, "an app and a client cannot forge it"
+    folder.rename(aside)
+    upload = await get(nginx, replace(forged, method="POST", body=bytes(100_000)))
+    assert (upload.status, upload.headers["x-emperord-wake"]) == (200, "101ms")
+    named = await get(nginx, Request(HOST, f"{FORGED}&X-Accel-Redirect=@app"))
+    assert named.headers.get("x-emperord-wake") == "101ms", "what emperord says counts"

@@ -206,6 +206,17 @@ def test_a_header_of_a_visitor_is_short_and_printable() -> None:
     assert hit.method is None
 
 
+@pytest.mark.parametrize(("setting", "told"), [("true", "1500ms"), ("false", None)])
+async def test_a_request_that_was_held_learns_how_long(setting: str, told: str | None) -> None:
+    async with front(World(), settings(wake_header=setting)) as nginx:
+        held = asyncio.create_task(nginx.ask())
+        await eventually_async(lambda: nginx.held == 1)
+        nginx.world.clock.advance(1.5)
+        nginx.world.launcher.last.accepts()
+        assert (await held).headers.get("X-Emperord-Wake") == told
+        assert "X-Emperord-Wake" not in (await nginx.ask()).headers, "this one had not to wait"
+
+
 async def test_a_browser_sees_the_waiting_page_and_a_program_is_held() -> None:
     async with front(World(), settings(page_after="0.01")) as nginx:
         program = asyncio.create_task(nginx.ask())
