@@ -307,6 +307,16 @@ def test_the_list_is_searched_filtered_and_sorted(emperor: FakeEmperor) -> None:
     assert shown("page=99999999") == every
 
 
+def test_a_newer_version_on_the_disk_changes_no_page(
+    emperor: FakeEmperor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert get(emperor, "").status == 200
+    monkeypatch.setattr("jinja2.loaders.os.path.getmtime", lambda path: 0.0)
+    monkeypatch.setattr("jinja2.PackageLoader.get_source", lambda *args: ("newer", None, None))
+    for path in ("", "vassals", "vassals/a.example", "vassals/a.example/restart", "fleet", "no"):
+        assert "emperord</title>" in get(emperor, path).text, path
+
+
 def test_a_file_of_the_pages_is_kept_by_the_browser(emperor: FakeEmperor) -> None:
     link = re.search(r'href="\./(static/console\.css\?v=\w+)"', get(emperor, "").text)
     assert link

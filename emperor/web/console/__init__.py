@@ -89,11 +89,15 @@ class _Pages:
         self._pages: Pages | None = None
 
     async def get(self) -> Pages:
-        """The pages, imported in a thread the first time."""
+        """The pages, made in a thread the first time."""
         if self._pages is None:
-            module = await asyncio.to_thread(import_module, "emperor.web.console.site")
-            self._pages = self._pages or module.Site(self._control)
+            made = await asyncio.to_thread(self._make)
+            self._pages = self._pages or made
         return self._pages
+
+    def _make(self) -> Pages:
+        pages: Pages = import_module("emperor.web.console.site").Site(self._control)
+        return pages
 
 
 async def _to_root(_request: web.Request) -> web.StreamResponse:
