@@ -40,6 +40,7 @@ COMMANDS = {
     "upgrade": ("emperor.cli.upgrade", "Have the installed version of emperord take over."),
     "route": ("emperor.cli.route", "Show which backend a host belongs to."),
     "plan": ("emperor.cli.plan", "Show which domains another list of backends would move."),
+    "rebalance": ("emperor.cli.rebalance", "Print a list of backends that moves few domains."),
     "sites": ("emperor.cli.sites", "Give nginx the files of single hosts that it accepts."),
     "pages": ("emperor.cli.pages", "Check your own pages for visitors."),
     "check": ("emperor.cli.check", "Find the problems of an ini before it is deployed."),

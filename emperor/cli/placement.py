@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ _INSTALLED = (
     Path(__file__).parents[2] / "lua",
     Path(sys.prefix) / "share" / "emperord" / "lua",
 )
+# The greatest weight of a backend.
+MOST_WEIGHT = 1_000
 _MODULES = ("fleet.backends", "fleet.order")
 
 # `modules` are compiled, and so is whatever else runs: as text, since byte code could do anything.
@@ -52,8 +55,18 @@ function require(name)
 end
 local require = require
 return {
-    complaint = function()
-        return require("fleet.backends").complaint(web_server_ips, web_backend_ports)
+    complaint = function(list)
+        return require("fleet.backends").complaint(list or web_server_ips, web_backend_ports)
+    end,
+    problem = function(entry)
+        local address, reason = require("fleet.backends").parse(entry)
+        return not address and reason or nil
+    end,
+    ports = function()
+        return web_backend_ports
+    end,
+    weights = function()
+        return web_server_weights
     end,
     entry = function(i)
         return rawget(web_server_ips, i)
@@ -134,6 +147,49 @@ class Placement:
     def number(self, entry: str) -> int:
         """The place of a backend among all, from 1 on."""
         return self._numbers[entry]
+
+    @property
+    def ports(self) -> tuple[int, int] | None:
+        """The list's own ports for http and https of entries without one, if it sets them."""
+        ports = self._tools["ports"]()
+        return None if ports is None else (int(ports["http"]), int(ports["https"]))
+
+    @property
+    def weights(self) -> dict[str, Fraction]:
+        """The weights of backends, if the list sets any. Raises Failed."""
+        weights = self._tools["weights"]()
+        if weights is None:
+            return {}
+        if self._dialect.lua_type(weights) != "table":
+            raise Failed('cannot use web_server_weights: it is no table; { ["192.0.2.11"] = 2 }')
+        given: dict[str, Fraction] = {}
+        for entry in self.entries:
+            weight = weights[entry]
+            if weight is None:
+                weight = 1
+            if isinstance(weight, bool) or not (
+                isinstance(weight, int | float) and 0 < weight <= MOST_WEIGHT
+            ):
+                raise Failed(
+                    f"cannot use web_server_weights: {entry} has {weight!r}; "
+                    f"a weight is a number above 0, up to {MOST_WEIGHT}"
+                )
+            given[entry] = Fraction(str(weight))
+        return given
+
+    def complaint(self, slots: Sequence[str]) -> str | None:
+        """What nginx would find wrong with these slots, with the ports of this list."""
+        complaint = self._call(
+            "check a list", self._tools["complaint"], self._lua.table_from(slots)
+        )
+        return None if complaint is None else _text(complaint)
+
+    def problem(self, entry: str) -> str | None:
+        """Why `entry` is no backend, as the end of a sentence about it."""
+        if not (entry.isascii() and entry.isprintable()):
+            return "is no address"
+        problem = self._call("check an address", self._tools["problem"], entry)
+        return None if problem is None else _text(problem)
 
     def slot(self, host: str) -> int | None:
         """The place of the host in the list, from 1 on; None under a rule that counts no places.

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from emperor.cli.main import run
+from emperor.cli.placement import Placement, Rule
 from tests.balancer.fleet import (
     ADDRESSES,
     BROKE_OFF,
@@ -15,6 +17,7 @@ from tests.balancer.fleet import (
     three,
 )
 from tests.balancer.lua import Lua
+from tests.balancer.vectors import stock_index
 from tests.eventually import eventually_async
 from tests.http_client import Request
 
@@ -93,6 +96,30 @@ async def test_an_app_that_breaks_off_runs_on_three_backends(folder: Path) -> No
         assert (await fleet.ask(Request("app.example"))).status == 502
         assert sum(len(backend.heard) for backend in backends) == 3
         assert fleet.balancer.marks == []
+
+
+async def test_a_list_that_emperorctl_prints_is_taken_up(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running(folder, three()) as fleet:
+        backends = fleet.balancer.conf.parent / "lua" / "init_backends.lua"
+        whole = backends.read_text()
+        two = whole.replace(f', "{ADDRESSES[2]}"', "")
+        assert two != whole
+        backends.write_text(two)
+        assert run(["rebalance", "--backends", str(backends), "--add", ADDRESSES[2]]) == 0
+        backends.write_text(capsys.readouterr().out)
+        placement = Placement(backends, Rule.STOCK)
+        hosts = [f"shop{number}.example" for number in range(30)]
+        owners = {host: placement.backend(host) for host in hosts}
+        assert set(owners.values()) == set(ADDRESSES)
+        for host, owner in owners.items():
+            assert owner in (ADDRESSES[stock_index(host, 2)], ADDRESSES[2])
+        before = fleet.balancer.workers()
+        fleet.balancer.reload()
+        await eventually_async(lambda: not before & fleet.balancer.workers())
+        for host, owner in owners.items():
+            assert fleet.by(await fleet.ask(Request(host))).address == owner
 
 
 CUSTOMERS = [f"customer-{number:05}.apps.example.net" for number in range(8_000)]

@@ -1,0 +1,159 @@
+"""`emperorctl rebalance`: a new list for the load balancers that moves as few domains as it can.
+
+The list is Lua on standard output, and what changes is told on standard error.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import click
+
+from emperor.cli.failure import Failed
+from emperor.cli.placement import MOST_WEIGHT, Placement, Rule
+from emperor.model.slots import TooFewSlots, rebalanced, stretched, usual_count, weights_of
+
+_MOST_SLOTS = 65_536
+_PER_LINE = 4
+_WEIGHT = re.compile(r"[0-9]{1,4}(\.[0-9]{1,6})?")
+_HEAD = """\
+-- {count} slots of {backends} backends, made by `emperorctl rebalance`.
+--
+-- A domain belongs to one slot, which `emperorctl route` shows, and the slot names its backend.
+-- Keep the number of slots: another number moves most domains. A dead backend stays in the list.
+"""
+_WEIGHTS = """\
+-- How large backends are, for `emperorctl rebalance`; others have 1.
+web_server_weights = {{ {weights} }}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A backend of --add. Without =WEIGHT, `weight` is None."""
+
+    address: str
+    weight: Fraction | None
+
+
+def _wanted(
+    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[Wanted, ...]:
+    """The callback of --add."""
+    return tuple(map(_parsed, values))
+
+
+def _parsed(value: str) -> Wanted:
+    address, equals, text = value.partition("=")
+    if not equals:
+        return Wanted(address, None)
+    weight = Fraction(text) if _WEIGHT.fullmatch(text) else Fraction(0)
+    if not 0 < weight <= MOST_WEIGHT:
+        raise click.BadParameter(f"{text!r} is no weight: a number above 0, up to {MOST_WEIGHT}")
+    return Wanted(address, weight)
+
+
+def lua(
+    slots: Sequence[str], weights: Mapping[str, Fraction], ports: tuple[int, int] | None
+) -> str:
+    """The text of a list of backends. `ports` are those of web_backend_ports, http and https."""
+    text = _HEAD.format(count=len(slots), backends=len(set(slots)))
+    heavy = [(each, weight) for each, weight in weights.items() if weight != 1]
+    if heavy:
+        pairs = (f"[{json.dumps(each)}] = {float(weight):g}" for each, weight in heavy)
+        text += _WEIGHTS.format(weights=", ".join(pairs))
+    if ports:
+        text += f"web_backend_ports = {{ http = {ports[0]}, https = {ports[1]} }}\n"
+    lines = ["web_server_ips = {"]
+    for begin in range(0, len(slots), _PER_LINE):
+        some = slots[begin : begin + _PER_LINE]
+        entries = " ".join(f"{json.dumps(each)}," for each in some)
+        lines.append(f"    {entries} -- {begin + 1} to {begin + len(some)}")
+    return text + "\n".join([*lines, "}", ""])
+
+
+def weighed(
+    weights: Mapping[str, Fraction], wanted: Sequence[Wanted], removed: Sequence[str]
+) -> dict[str, Fraction]:
+    """The weights of the new list. Raises Failed."""
+    new = dict(weights)
+    for address in removed:
+        if address not in new:
+            raise Failed(f"cannot remove {address}: the list has no such backend")
+        del new[address]
+    for each in wanted:
+        if each.address in new and each.weight is None:
+            raise Failed(
+                f"cannot add {each.address}: the list has it; "
+                f"--add {each.address}=2 gives it the weight 2"
+            )
+        new[each.address] = each.weight or Fraction(1)
+    if not new:
+        raise Failed(f"cannot remove {removed[-1]}: no backend would be left")
+    return new
+
+
+def summary(old: Sequence[str], new: Sequence[str]) -> list[str]:
+    """What changes, a line for each backend that gains or loses slots."""
+    before, after = Counter(old), Counter(new)
+    moved = sum(a != b for a, b in zip(old, new, strict=True))
+    changed = [each for each in {**before, **after} if before[each] != after[each]]
+    lines = [f"{each}: {before[each]} → {after[each]} slots" for each in changed]
+    return [*lines, f"{moved} of {len(new)} slots change their backend."]
+
+
+@click.command()
+@click.option(
+    "--backends", metavar="FILE", required=True, type=click.Path(path_type=Path),
+    help="The load balancer's list as it is.",
+)  # fmt: skip
+@click.option(
+    "--slots", "count", metavar="N", type=click.IntRange(1, _MOST_SLOTS),
+    help="The number of slots; as it is by default, about 4096 for a plain list.",
+)  # fmt: skip
+@click.option(
+    "--add", "wanted", metavar="ADDR[=WEIGHT]", callback=_wanted, multiple=True,
+    help="Add this backend, or give a backend another weight; 1 by default.",
+)  # fmt: skip
+@click.option(
+    "--remove", "removed", metavar="ADDR", multiple=True,
+    help="Give the slots of this backend to the others.",
+)  # fmt: skip
+def rebalance(
+    backends: Path, count: int | None, wanted: tuple[Wanted, ...], removed: tuple[str, ...]
+) -> None:
+    """Print a list in which each backend has its share of the slots, and few domains move.
+
+    The list goes to standard output as Lua, for init_backends.lua; `plan` shows which domains move.
+    A new backend takes its share, and no other domain moves.
+    """
+    named = [*(each.address for each in wanted), *removed]
+    if twice := [address for address, times in Counter(named).items() if times > 1]:
+        raise click.UsageError(f"{twice[0]} is named twice")
+    balancer = Placement(backends, Rule.STOCK)
+    for each in wanted:
+        if problem := balancer.problem(each.address):
+            raise Failed(f"cannot add {each.address}: it {problem}")
+    weights = {**weights_of(balancer.slots), **balancer.weights}
+    old = stretched(balancer.slots, count or usual_count(balancer.slots))
+    weights = weighed(weights, wanted, removed)
+    try:
+        new = rebalanced(old, weights)
+    except TooFewSlots as error:
+        raise Failed(
+            f"cannot share out {len(old)} slots: {error} would have none; give more --slots"
+        ) from error
+    if complaint := balancer.complaint(new):
+        raise Failed(f"cannot use the new list: {complaint}")
+    if len(old) % len(balancer.slots):
+        click.echo(
+            f"warning: {len(old)} slots instead of {len(balancer.slots)} move most domains; "
+            "only a multiple of the old number moves none",
+            err=True,
+        )
+    click.echo("\n".join(summary(old, new)), err=True)
+    click.echo(lua(new, weights, balancer.ports), nl=False)
