@@ -7,13 +7,16 @@ from types import NoneType
 from typing import get_args, get_type_hints
 
 import pytest
+from rich.text import Text
 
 from docs.api_page import RECORDS, meanings
 from docs.benchmarks_page import SECTIONS, Section, digest, picture, rows_of
+from docs.captures import CAPTURES
 from docs.figures import BLOCK, FIGURES, read
 from docs.generate import PAGES, QUOTING
 from emperor.cli.placement import Placement, Rule
 from emperor.cli.route import route_of
+from emperor.cli.table import HEADER
 from emperor.model import status
 from emperor.model.problem import ProblemCode
 from emperor.model.settings import KEYS, read_settings
@@ -54,6 +57,11 @@ def test_a_plot_is_of_the_figures_of_its_page(section: Section) -> None:
     assert plot.exists() == bool(rows)
     if rows:
         assert digest(rows) in plot.read_text(encoding="utf-8"), "run `make bench` or `make docs`"
+
+
+def test_a_picture_of_the_status_has_the_columns_of_today() -> None:
+    shown = Text.from_ansi((CAPTURES / "status.ansi").read_text(encoding="utf-8")).plain
+    assert shown.splitlines()[2].split() == list(HEADER)
 
 
 def test_every_part_of_the_comparison_has_its_section() -> None:
