@@ -18,7 +18,9 @@ import psutil
 PREFIX = f"e{secrets.token_hex(3)}-"
 # Processes inherit this variable, unless they get an environment of their own.
 VARIABLE = "EMPERORD_TESTS"
-_PARENTS = (Path("/tmp"), Path("/dev/shm"))
+# A folder on a disk: Debian 13 has /tmp in memory.
+DISK = Path("/var/tmp")
+_PARENTS = (Path("/tmp"), Path("/dev/shm"), DISK)
 _GROUPS = Path("/sys/fs/cgroup")
 
 

@@ -4,7 +4,7 @@ import ctypes
 import mmap
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from pwd import getpwnam
@@ -14,10 +14,17 @@ import pytest
 from emperor.linux.read_ahead import ReadAhead, are_cached, read_ahead
 from emperor.model.spec import Identity
 from tests.eventually import eventually
-from tests.traces import public_folder
+from tests.traces import DISK, public_folder
 
 _ENTRY = getpwnam("games")
 _USER = Identity(_ENTRY.pw_uid, _ENTRY.pw_gid, "games")
+
+
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    """A folder of files that can be on the disk and not in memory."""
+    with public_folder(DISK) as folder:
+        yield folder
 
 
 def in_memory(path: str) -> bool:
@@ -49,32 +56,31 @@ def begin(user: Identity | None, paths: Sequence[str]) -> None:
     eventually(lambda: threading.active_count() <= before)
 
 
-def test_files_are_read_into_memory(tmp_path: Path) -> None:
-    paths = [dropped(tmp_path / name) for name in "abc"]
+def test_files_are_read_into_memory(disk: Path) -> None:
+    paths = [dropped(disk / name) for name in "abc"]
     begin(None, paths)
     eventually(lambda: all(map(in_memory, paths)))
     assert are_cached(paths)
 
 
-def test_a_user_reads_nothing_that_it_may_not() -> None:
-    with public_folder() as folder:
-        closed = {dropped(folder / f"{mode:o}"): mode for mode in (0o600, 0o640)}
-        for path, mode in closed.items():
-            os.chmod(path, mode)
-        seen = dropped(folder / "open")
-        groups = os.getgroups()
-        assert 0 in (os.getegid(), *groups)
-        begin(_USER, [*closed, seen])
-        eventually(lambda: in_memory(seen))
-        assert not [path for path in closed if in_memory(path)]
-        assert os.getgroups() == groups
+def test_a_user_reads_nothing_that_it_may_not(disk: Path) -> None:
+    closed = {dropped(disk / f"{mode:o}"): mode for mode in (0o600, 0o640)}
+    for path, mode in closed.items():
+        os.chmod(path, mode)
+    seen = dropped(disk / "open")
+    groups = os.getgroups()
+    assert 0 in (os.getegid(), *groups)
+    begin(_USER, [*closed, seen])
+    eventually(lambda: in_memory(seen))
+    assert not [path for path in closed if in_memory(path)]
+    assert os.getgroups() == groups
 
 
-def test_neither_a_pipe_nor_a_link_is_followed(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    target = dropped(tmp_path / "target")
-    (tmp_path / "link").symlink_to(target)
-    read_ahead([str(tmp_path / name) for name in ("pipe", "link", "missing", ".")])
+def test_neither_a_pipe_nor_a_link_is_followed(disk: Path) -> None:
+    os.mkfifo(disk / "pipe")
+    target = dropped(disk / "target")
+    (disk / "link").symlink_to(target)
+    read_ahead([str(disk / name) for name in ("pipe", "link", "missing", ".")])
     read_ahead(["/dev/zero"])
     assert not in_memory(target)
 
