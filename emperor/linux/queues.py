@@ -18,8 +18,9 @@ log = logging.getLogger("emperord.queues")
 
 # Where the kernel does not tell the length of a queue, a herd is released in batches of this size.
 _UNKNOWN = QueueLength(pending=0, capacity=128)
-# The kernel answers before sendto(2) returns; a reply that is not there by then never comes.
-LIMIT_SECONDS = 1.0
+# The kernel answers before sendto(2) returns. So only a machine without a free core takes longer
+# than a moment, and 1 s was too short for one with a herd on it (measured).
+_LIMIT_SECONDS = 10.0
 
 _DIAG = "pyroute2.netlink.diag"
 _SOCKETS = "pyroute2.netlink.nlsocket"
@@ -49,7 +50,7 @@ async def queue_length(fd: int) -> QueueLength:
     if _DIAG not in sys.modules:
         # The import takes 14 MB and 0.1 s, too much for an idle daemon and for the event loop.
         await asyncio.to_thread(import_module, _DIAG)
-    async with asyncio.timeout(LIMIT_SECONDS):
+    async with asyncio.timeout(_LIMIT_SECONDS):
         return await _ask(inode)
 
 
