@@ -7,7 +7,7 @@ thread, so that the daemon goes on meanwhile.
 import asyncio
 import os
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -24,11 +24,13 @@ from emperor.uwsgi.ini import LOADERS, Ini, aliases_in, parse
 from emperor.uwsgi.lint import refuse_unservable
 from emperor.uwsgi.loaded import refuse_loaded, refuse_untrusted, who_may_change
 from emperor.uwsgi.options import uwsgi_options
+from emperor.uwsgi.plugins import plugins_of
 from emperor.uwsgi.pythons import binary_of
 from emperor.uwsgi.reading_slots import ReadingSlots
-from emperor.uwsgi.resolver import AT_ONCE, Resolver
+from emperor.uwsgi.resolver import AT_ONCE, CannotResolve, Resolver
 from emperor.uwsgi.root_paths import led_elsewhere
 from emperor.uwsgi.spec import spec_of
+from emperor.uwsgi.unknown import answers_by_plugins, refuse_without_plugins
 from emperor.uwsgi.users import users_of
 
 P = ParamSpec("P")
@@ -78,6 +80,8 @@ class UwsgiReader:
         ini = self.parse(definition)
         if ini.needs_uwsgi:
             return partial(self._read_with_uwsgi, definition, ini)
+        if answers_by_plugins(ini):
+            return partial(self._read_with_plugins, definition, ini)
         return self._servable_spec(definition, ini)
 
     def aliases(self, definition: Definition) -> tuple[str, ...]:
@@ -97,7 +101,22 @@ class UwsgiReader:
     async def _read_with_uwsgi(self, definition: Definition, ini: Ini) -> Spec:
         async with self._slot(definition):
             resolved = await self.resolve(definition, ini)
+            if answers_by_plugins(resolved):
+                await self._refuse_without_plugins(definition, resolved)
             return await in_thread(self._servable_spec, definition, resolved)
+
+    async def _read_with_plugins(self, definition: Definition, ini: Ini) -> Spec:
+        async with self._slot(definition):
+            await self._refuse_without_plugins(definition, ini)
+            return await in_thread(self._servable_spec, definition, ini)
+
+    async def _refuse_without_plugins(self, definition: Definition, ini: Ini) -> None:
+        """Raise BrokenIni where uWSGI lacks the plugin of all that answers."""
+        binary = binary_of(ini, self._settings, definition.owner, self.accounts)
+        with suppress(CannotResolve):
+            known = await self.resolver.running(binary).options(plugins_of(ini))
+            if "socket" in known:  # it has told them
+                refuse_without_plugins(ini, known)
 
     def _slot(self, definition: Definition) -> AbstractAsyncContextManager[None]:
         owner = definition.owner

@@ -4,10 +4,11 @@ import re
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 
+from emperor.model.definition import BrokenIni
 from emperor.uwsgi.emperor_options import EXPLAINED
 from emperor.uwsgi.features import missing_feature
 from emperor.uwsgi.findings import Finding, Severity
-from emperor.uwsgi.ini import Ini, Option
+from emperor.uwsgi.ini import PLUGIN_KEYS, Ini, Option
 from emperor.uwsgi.lint import ANSWERS, DECLARE
 from emperor.uwsgi.plugins import plugins_of
 from emperor.uwsgi.spec import APPS, EMPEROR_KEYS
@@ -21,11 +22,32 @@ _ENV = frozenset({"export", "setenv", "set-env", "environment", "environ"})
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 # Their values begin with the name of a new option, or of a placeholder.
 _MAKERS = DECLARE | {"set-placeholder", "set-ph"}
+# These answer without an app that `need-app` would miss.
+_OF_PLUGINS = frozenset({"cgi", "php-app", "php-docroot", "lua"})
+# With these, uWSGI may know more options than the names of the plugins tell.
+_MORE_OPTIONS = DECLARE | {"plugins-dir", "plugin-dir", "autoload", "dlopen"}
 _NO_SETTING = "write key = value, or make it a comment"
 # What stands in `%(...)`.
 _QUOTED = re.compile(r"%\(([^)]*)")
 # The comparison with all options takes 20 ms, and a file may have thousands of other words.
 _MOST_COMPARED = 100
+
+
+def answers_by_plugins(ini: Ini) -> bool:
+    """Whether only options of plugins answer requests, and uWSGI can be asked by the names of the
+    plugins whether it has these options."""
+    keys = {option.key for option in ini.options}
+    answers = keys & ANSWERS
+    if not answers or not answers <= _OF_PLUGINS or not keys.isdisjoint(_MORE_OPTIONS):
+        return False
+    return not any(option.key in PLUGIN_KEYS and "/" in option.value for option in ini.options)
+
+
+def refuse_without_plugins(ini: Ini, known: Collection[str]) -> None:
+    """Raise BrokenIni for an ini of which all that answers is an option that is not `known`."""
+    for finding in unknown_options(ini, known):
+        if finding.severity is Severity.ERROR:
+            raise BrokenIni(finding.text, finding.cure, finding.line)
 
 
 def unknown_options(ini: Ini, known: Collection[str]) -> list[Finding]:

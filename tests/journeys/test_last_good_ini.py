@@ -36,6 +36,8 @@ def _lose_app(backend: Backend, write: Write, text: str) -> None:
         (f"[uwsgi]\nmodul = {APPS}/plain.py\n", "line 2: .*'modul' is no option of uWSGI; write"),
         ("[uwsgi]\nmaster = true\n", "names no app.*it ends at line 2; .*cut short"),
         ("[uwsgi]\nidle = 5\nprocesses = 0\nfile = app.py\n", "line 3: processes = 0 counts as 0"),
+        ("[uwsgi]\nplugins = php\nphp-docroot = /srv\n", "line 3: .*plugin php, which this uWSGI"),
+        ("[uwsgi]\ncgi = /srv\nif-env = PATH\nendif =\n", "line 2: .*plugin cgi, which is not lo"),
         ("", "the file is empty"),
     ],
 )
