@@ -377,6 +377,35 @@ def test_ten_thousand_vassals_keep_the_loop_free(tmp_path: Path) -> None:
     assert longest < 0.01
 
 
+def test_a_console_that_does_not_fit_the_daemon_says_so(
+    emperor: FakeEmperor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_name: str) -> None:
+        raise ImportError("cannot import name 'x'")
+
+    monkeypatch.setattr("emperor.web.console.import_module", fail)
+    answer = get(emperor, "")
+    assert answer.status == 500
+    assert "cannot import name 'x'; if emperord was installed anew" in answer.text
+    monkeypatch.undo()
+    assert get(emperor, "").status == 200
+
+
+def test_a_head_of_a_page_is_that_of_the_page(emperor: FakeEmperor) -> None:
+    answer = ask(emperor, "HEAD", "vassals")
+    assert (answer.status, answer.text) == (200, "")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["vassals?q=%ff", "vassals?q=%ED%A0%80&sort=hit", "vassals?q=%00", "vassals?page=-1",
+     "vassals/%ff", "vassals/%00", "vassals/%2e%2e", "vassals/a%2Fb", "static/..%2fsite.py",
+     "vassals/a.example/log?lines=x", "events?past=x", "%ff", f"vassals/{'x' * 5000}"],
+)  # fmt: skip
+def test_no_request_is_a_fault(emperor: FakeEmperor, path: str) -> None:
+    assert get(emperor, path).status in (200, 400, 404)
+
+
 def test_nobody_pays_for_a_console_that_is_not_opened() -> None:
     script = (
         "import sys; from emperor.start import load; load();"

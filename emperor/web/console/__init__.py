@@ -10,8 +10,10 @@ from importlib import import_module
 from typing import Protocol
 
 from emperor.model.authority import Caller
+from emperor.model.problem import ProblemCode
 from emperor.web.aiohttp_server import web
 from emperor.web.control import ORDERS, Control
+from emperor.web.problems import ApiError
 
 ROOT = "/console/"
 _VASSAL = ROOT + "vassals/{domain:[^/]*}"
@@ -33,6 +35,8 @@ ROUTES = (
     ("GET", ROOT + "static/{name:[^/]*}", "static"),
     ("*", ROOT + "{rest:.*}", "missing"),
 )
+# Their answers may have no end.
+_ENDLESS = frozenset({"log", "events"})
 # No page has a script or a style of its own, and nothing comes from elsewhere.
 HEADERS = {
     "Content-Security-Policy": (
@@ -77,6 +81,8 @@ def add_console(app: web.Application, control: Control, callers: Callers) -> Non
 
     for method, pattern, name in ROUTES:
         app.router.add_route(method, pattern, handler(name))
+        if method == "GET" and name not in _ENDLESS:
+            app.router.add_route("HEAD", pattern, handler(name))
     app.router.add_route("GET", ROOT.rstrip("/"), _to_root)
     app.on_response_prepare.append(_add_headers)
 
@@ -96,7 +102,15 @@ class _Pages:
         return self._pages
 
     def _make(self) -> Pages:
-        pages: Pages = import_module("emperor.web.console.site").Site(self._control)
+        try:
+            pages: Pages = import_module("emperor.web.console.site").Site(self._control)
+        except Exception as error:
+            # The modules of a newer version, on the disk, need not fit those that were imported.
+            raise ApiError(
+                ProblemCode.INTERNAL_ERROR,
+                f"cannot show the console: {type(error).__name__}: {error}; if emperord was"
+                " installed anew since it started, run `emperorctl upgrade`",
+            ) from error
         return pages
 
 
