@@ -22,9 +22,11 @@ function visible(text) {
 
 // How an element is found again after its part of the page was replaced.
 function place(element) {
-  if (element.id) return `#${CSS.escape(element.id)}`;
-  const href = element.getAttribute("href");
-  return href ? `a[href="${CSS.escape(href)}"]` : null;
+  if (element.form?.hasAttribute("action")) {
+    return `form[action="${CSS.escape(element.form.getAttribute("action"))}"] button`;
+  }
+  const name = ["id", "href", "aria-label", "aria-labelledby"].find((each) => element.hasAttribute(each));
+  return name ? `[${name}="${CSS.escape(element.getAttribute(name))}"]` : null;
 }
 
 function replaceParts(fresh) {
