@@ -29,7 +29,7 @@ from docs.examples.layout import (
     Fleet,
     lay_out,
 )
-from docs.examples.machines import DemoError, emperords, free_port, nginx
+from docs.examples.machines import DemoError, console, emperords, free_port, nginx
 from docs.examples.screen import watch
 from emperor.cli.placement import Placement, Rule
 from emperor.cli.route import route_of
@@ -40,6 +40,8 @@ A load balancer and two backends run. Each backend has the same three apps, all
 asleep; they fall asleep again after {idle} seconds. In another terminal, first:
   cd {folder}
   export EMPERORD_RUN_DIR={run_dir}
+The console of {home_address} lets one browser in, by this link:
+  {console}
 Wake the apps, here or in a browser (/admin/ is for admin, {password}):
   curl http://django.localhost:{http}/
   curl http://flask.localhost:{http}/
@@ -48,10 +50,8 @@ The inis are in {home}/vassals; touch one, add one.
 """
 # Without tables, the text goes on so.
 MORE = """\
-Ask which backend the balancer chooses, by a hash of the name; inspect an app:
+Ask which backend the balancer chooses, by a hash of the name:
   ./emperorctl route --backends lua/init_backends.lua flask.localhost
-  ./emperorctl why flask.localhost
-  ./emperorctl logs flask.localhost
 Stop the nginx of that backend, and the other one answers: own= is the domain's
 backend, up= is who was asked. Two seconds after its start it answers again.
   {sudo}nginx -c {home}/nginx/nginx.conf -s stop
@@ -62,7 +62,7 @@ Or drain it, as before an upgrade of the machine, and end the drain:
   ./emperorctl drain
   ./emperorctl undrain
 """
-MORE_IS_THERE = "For more to try (route, why, a backend that stops, a drain): cat more.txt\n"
+MORE_IS_THERE = "For more to try (route, a backend that stops, a drain): cat more.txt\n"
 END = "Ctrl-C stops everything and removes the demo's files."
 
 
@@ -107,7 +107,9 @@ def run(port: int) -> None:
                 stack.enter_context(nginx(conf))
             conf = balancer.render(folder / "balancer", http, https, BACKENDS)
             stack.enter_context(nginx(conf))
-            text = _welcome(fleet, conf, has_tables=sys.stdout.isatty())
+            home = _home_of("flask.localhost", fleet, conf.parent / "lua" / "init_backends.lua")
+            link = stack.enter_context(console(home))
+            text = _welcome(fleet, home, conf.parent, link, has_tables=sys.stdout.isatty())
             print(text, flush=True)
             asyncio.run(watch(fleet.backends, below=len(text.splitlines())))
             raise DemoError(f"cannot go on: every emperord has ended. Their logs:\n{_logs(fleet)}")
@@ -129,15 +131,16 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _welcome(fleet: Fleet, balancer_conf: Path, has_tables: bool) -> str:
-    """What runs and what to try. Each command is on a line of its own, to be pasted."""
-    place = balancer_conf.parent
-    home = _home_of("flask.localhost", fleet, place / "lua" / "init_backends.lua")
+def _welcome(fleet: Fleet, home: Backend, place: Path, link: str, has_tables: bool) -> str:
+    """What runs and what to try, in the folder `place` of the balancer. Each command is on a line
+    of its own, to be pasted."""
     (place / "emperorctl").symlink_to(BIN / "emperorctl")
     values = {
         "folder": place,
         "home": home.folder,
+        "home_address": home.address,
         "run_dir": home.run_dir,
+        "console": link,
         "password": fleet.password,
         "http": fleet.http,
         "https": fleet.https,

@@ -89,6 +89,24 @@ def _start(backend: Backend) -> "subprocess.Popen[bytes]":
 
 
 @contextmanager
+def console(backend: Backend) -> Iterator[str]:
+    """Run the console of a backend, and give the link that lets one browser in. Raises
+    DemoError."""
+    program = str(BIN / "emperorctl")
+    command = [program, f"--run-dir={backend.run_dir}", "console", "--no-browser"]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout
+        try:
+            if not (link := process.stdout.readline().strip()):
+                raise DemoError("cannot start the console: see above")
+            yield link
+        finally:
+            process.terminate()
+
+
+@contextmanager
 def nginx(conf: Path) -> Iterator[None]:
     """Run nginx. It may be stopped and started by hand meanwhile: the process to stop in the end
     is read from the pid file. Raises DemoError when nginx does not start."""

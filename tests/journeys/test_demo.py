@@ -100,6 +100,16 @@ def test_the_sample_apps_wake_behind_the_balancer(demo: Demo) -> None:
     assert users == {"nobody"}
 
 
+def test_its_link_leads_to_the_console(demo: Demo) -> None:
+    [port, token] = re.findall(r"^  http://127\.0\.0\.1:(\d+)/\?token=(\S+)$", demo.printed, re.M)[
+        0
+    ]
+    entered = ask(int(port), Request(f"127.0.0.1:{port}", f"/?token={token}"))
+    cookie = {"Cookie": entered.headers["set-cookie"].partition(";")[0]}
+    page = ask(int(port), Request(f"127.0.0.1:{port}", "/console/vassals", headers=cookie))
+    assert "flask.localhost" in page.text
+
+
 def test_its_text_fits_a_terminal_of_80_columns(demo: Demo) -> None:
     lines = demo.printed.splitlines()
     text = lines[lines.index(next(line for line in lines if line.startswith("A load bal"))) :]
@@ -109,7 +119,8 @@ def test_its_text_fits_a_terminal_of_80_columns(demo: Demo) -> None:
 
 
 def test_its_text_and_tables_fit_a_terminal_of_24_lines(demo: Demo) -> None:
-    values = dict.fromkeys(("idle", "folder", "run_dir", "password", "http", "https", "home"), "x")
+    names = "idle", "folder", "run_dir", "password", "http", "https", "home", "home_address"
+    values = dict.fromkeys((*names, "console"), "x")
     text = demo_program.TEXT.format_map(values) + demo_program.MORE_IS_THERE + demo_program.END
     told = report(*map(running, HOSTS))
     machines = [Backend(address, demo.folder / address) for address in BACKENDS]
