@@ -137,7 +137,10 @@ class Proxy:
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         """Ask the daemon, and pass its answer on as it comes."""
-        body = await request.read() if request.method == "POST" else None
+        try:
+            body = await request.read() if request.method == "POST" else None
+        except web.RequestPayloadError:
+            return _text(400, "The form does not have the encoding that its header names.\n")
         limit = _ANSWER_SECONDS if request.method != "POST" else None
         async with self._client() as client:
             try:

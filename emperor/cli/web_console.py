@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import os
 import secrets
 import shutil
@@ -19,7 +20,9 @@ from emperor.cli.console_proxy import Proxy
 from emperor.cli.failure import Failed
 from emperor.linux.inheritance import inherited
 from emperor.model.console_gate import BrowserGate, NginxGate
+from emperor.web.faults import is_fault
 
+_LOG = logging.getLogger("emperord.web_console")
 ADDRESS = "127.0.0.1"
 # Without a request for so long, the console for nginx ends; its socket unit starts it again.
 _IDLE_SECONDS = 600.0
@@ -91,7 +94,9 @@ async def _serve(
         handler_cancellation=True,
         access_log=None,
         shutdown_timeout=_SHUTDOWN_SECONDS,
+        logger=_LOG,
     )
+    _LOG.addFilter(is_fault)
     await runner.setup()
     try:
         await web.SockSite(runner, listener).start()

@@ -7,24 +7,16 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aiohttp.http_exceptions import HttpProcessingError
-
 from emperor.web.accept import Acceptor, MakeProtocol
 from emperor.web.aiohttp_server import web
 from emperor.web.callers import Callers
+from emperor.web.faults import is_fault
 
 _SHUTDOWN_SECONDS = 2.0
 # A client that sends no request, or half of one, for so long is gone. nginx and programs keep a
 # connection for 60 s or less.
 IDLE_SECONDS = 75.0
 _LOG = logging.getLogger("emperord.server")
-
-
-def is_fault(record: logging.LogRecord) -> bool:
-    """Whether an error that aiohttp logs is one of ours. A request that is no HTTP is answered 400;
-    a traceback of each would let a client fill the log."""
-    error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError)
 
 
 class Server:

@@ -214,11 +214,13 @@ def test_a_flood_of_connections_keeps_nobody_out(tenants: Tenants, control: Path
 def test_what_is_no_http_fills_no_log(tenants: Tenants, control: Path) -> None:
     before = tenants.log.stat().st_size
     script = (
-        "import socket, sys; s = socket.socket(1); s.connect(sys.argv[1]); s.send(b'x\\r\\n\\r\\n')"
+        "import socket, sys; s = socket.socket(1); s.connect(sys.argv[1]);"
+        "s.send(sys.argv[2].encode()); s.recv(1)"
     )
-    for _ in range(3):
+    order = f"POST /console/vassals/{MINE}/start HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"
+    for request in ("x\r\n\r\n", f"{order}Content-Encoding: gzip\r\n\r\nx"):
         subprocess.run(
-            as_tenant(MALLORY, "/usr/bin/python3", "-c", script, str(control)), check=True
+            as_tenant(MALLORY, "/usr/bin/python3", "-c", script, str(control), request), check=True
         )
     assert tenants.call("GET", "/v1/status")[0] == 200
     assert tenants.log.stat().st_size == before

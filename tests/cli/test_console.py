@@ -178,6 +178,21 @@ async def test_nobody_else_sees_the_console(daemon: Daemon, shown: Shown) -> Non
     assert await shown.as_uid(0) == "<h1>Console</h1>"
 
 
+async def test_what_is_no_http_fills_no_terminal(shown: Shown) -> None:
+    await entered(shown)
+    url = urlsplit(shown.origin)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    writer.write(b"GET /console/\xff HTTP/1.1\r\n\r\n")
+    assert b" 400 " in await reader.readline()
+    writer.close()
+    body, headers = b"what=restart", {"Content-Encoding": "gzip"}
+    order = shown.browser.post(f"{shown.origin}/console/order", data=body, headers=headers)
+    async with order as answer:
+        assert answer.status == 400
+    shown.process.send_signal(signal.SIGINT)
+    assert await asyncio.to_thread(shown.process.communicate) == ("", "")
+
+
 async def test_a_stream_arrives_as_it_is_written(daemon: Daemon, shown: Shown) -> None:
     await entered(shown)
     async with shown.browser.get(f"{shown.origin}/console/events") as answer:
