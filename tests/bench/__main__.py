@@ -36,6 +36,7 @@ from tests.bench.reload import reload
 from tests.bench.report import Row, compared_table, table
 from tests.bench.rounds import Bench
 from tests.bench.shared import shared
+from tests.bench.slots import slots
 from tests.bench.survival import survival
 from tests.bench.tls import tls
 from tests.bench.upload import upload
@@ -62,6 +63,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row | Comparison]]] = {
     "crash": crash,
     "survival": survival,
     "fleet": fleet,
+    "slots": slots,
     "tls": tls,
     "hash": placement,
 }

@@ -16,7 +16,7 @@ from tests.bench.wrk import wrk
 from tests.nginx_server import free_ports
 
 _HOST = "customer-0001.apps.example.net"
-_SIZES = (3, 16)
+_SIZES = (3, 16, 200)
 _CONNECTIONS = 16
 _SCRIPT = Path(__file__).with_name("hash.lua")
 # Without health.lua, since the backends do not exist.
