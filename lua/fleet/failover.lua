@@ -4,6 +4,7 @@ local backends = require "fleet.backends"
 local balancer = require "ngx.balancer"
 local choice = require "fleet.choice"
 local marks = require "fleet.marks"
+local probe = require "fleet.probe"
 
 -- nginx's NGX_BUSY, for which nginx answers 502. With an HTTP status it would answer 500 here, and
 -- after ngx.DECLINED it would try again for ever.
@@ -18,6 +19,17 @@ local MAY_RUN_TWICE = { GET = true, HEAD = true, OPTIONS = true }
 -- at backends that took the request, since an app that breaks off would run on all of them.
 local MOST, MOST_IN_VAIN = 16, 3
 
+-- The cause may be the whole machine. So the port for the other scheme is avoided too, until it has
+-- answered a probe, which takes milliseconds if only this port has failed.
+local function check_other(peer)
+    marks.suspect(peer)
+    ngx.timer.at(0, function(premature)
+        if not premature then
+            probe(peer)
+        end
+    end)
+end
+
 -- Evaluates the previous attempt, and marks its backend if it was unreachable. Returns false if
 -- there must be no further attempt.
 local function judge(ctx)
@@ -31,7 +43,10 @@ local function judge(ctx)
         return MAY_RUN_TWICE[ngx.var.request_method]
     end
     local _, status = balancer.get_last_failure()
-    marks.set(ctx.peer, "unreachable", CAUSES[status] or status)
+    local is_new = marks.set(ctx.peer, "unreachable", CAUSES[status] or status)
+    if is_new and ctx.peer.other then
+        check_other(ctx.peer.other)
+    end
     return true
 end
 

@@ -1,16 +1,29 @@
 -- The marks of backends, shared by all workers: "unreachable", or "unwell" for a backend that
 -- answers but wants no new requests. A backend has a mark for each scheme, since its port 443 may
--- fail alone. Each change writes one line to the log.
+-- fail alone. Each change writes one line to the log. For a moment a mark may be "suspected".
 local M = {}
 
 local marks = ngx.shared.backends
 
 -- Each failed probe renews the mark. Without probes it expires after this time.
 local SECONDS = 10
+-- How long a peer is suspected that no probe clears. Longer than a probe.
+local SUSPECTED_SECONDS = 3
 
 -- The mark of a peer (fleet.backends), or nil.
 function M.of(peer)
     return marks:get(peer.key)
+end
+
+-- The mark of a peer that the log has told of, or nil.
+local function told(peer)
+    local mark = marks:get(peer.key)
+    return mark ~= "suspected" and mark or nil
+end
+
+-- Has a peer avoided until its next probe, if it has no mark. This is not logged.
+function M.suspect(peer)
+    marks:add(peer.key, "suspected", SUSPECTED_SECONDS)
 end
 
 -- The rest of the sentence that begins with the name of a backend.
@@ -19,7 +32,7 @@ local function over(peer)
 end
 
 local function tell(peer, mark, cause)
-    if peer.other and M.of(peer.other) == mark then
+    if peer.other and told(peer.other) == mark then
         -- The line about the other scheme was the warning.
         ngx.log(ngx.NOTICE, "backend ", peer.entry, ", likewise", over(peer), ": ", cause)
     else
@@ -27,17 +40,19 @@ local function tell(peer, mark, cause)
     end
 end
 
+-- Returns whether the peer had another mark or none.
 function M.set(peer, mark, cause)
     -- Many requests can find the same failure at once: only one of them adds the mark and logs it.
     if marks:add(peer.key, mark, SECONDS) then
         tell(peer, mark, cause)
-        return
+        return true
     end
     local before = marks:get(peer.key)
     marks:set(peer.key, mark, SECONDS)
     if before ~= mark then
         tell(peer, mark, cause)
     end
+    return before ~= mark
 end
 
 function M.clear(peer)
@@ -46,7 +61,10 @@ function M.clear(peer)
         return
     end
     marks:delete(peer.key)
-    local left = peer.other and M.of(peer.other)
+    if mark == "suspected" then
+        return
+    end
+    local left = peer.other and told(peer.other)
     if left then
         ngx.log(ngx.NOTICE, "backend ", peer.entry, " can be used again", over(peer), ", but",
             over(peer.other), " it is still ", left)

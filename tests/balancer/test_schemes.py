@@ -1,11 +1,13 @@
 """A backend that fails over one scheme alone: its port for the other one is used as before."""
 
+import asyncio
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from tests.balancer.fleet import REFUSED, Backend, Fleet, Mute, running
-from tests.eventually import eventually_async
-from tests.http_client import Request
+from tests.balancer.fleet import REFUSED, Backend, Fleet, Frozen, Mute, running
+from tests.eventually import eventually, eventually_async
+from tests.http_client import Request, ask
 
 # A mute port is found within a second by its probe too.
 QUICK = {"TIMEOUT_MS = 15000": "TIMEOUT_MS = 1000"}
@@ -54,10 +56,28 @@ async def test_a_dead_port_for_http_leaves_https_alone(folder: Path) -> None:
         [host] = fleet.hosts(half, 1)
         await half.stop()
         await half.listen(None, half.ports[1])
+        port = fleet.balancer.tls_port
         for _ in range(2):
             assert fleet.by(await fleet.ask(Request(host))) is other
+            # Its port for https is avoided until it has answered a probe.
+            asked = partial(ask, port, Request(host), tls=True)
+            await asyncio.to_thread(eventually, lambda asked=asked: asked().text == half.address)
+        for _ in range(3):
             assert fleet.by(await fleet.ask(Request(host), tls=True)) is half
         assert said(fleet, half) == ["is unreachable over http"]
+
+
+async def test_a_hanging_machine_is_passed_over_by_both_schemes(folder: Path) -> None:
+    frozen, other = two(Frozen("127.0.0.11"))
+    # Its probes take 15 s, and a handshake is given up after 2 s.
+    patient = {"SUSPECTED_SECONDS = 3": "SUSPECTED_SECONDS = 60"}
+    async with running(folder, [frozen, other], patient) as fleet:
+        fleet.balancer.expect("upstream timed out .* while SSL handshaking to upstream")
+        [host] = fleet.hosts(frozen, 1)
+        assert fleet.by(await fleet.ask(Request(host), tls=True)) is other
+        assert said(fleet, frozen) == ["is unreachable over https"]
+        assert fleet.by(await fleet.ask(Request(host))) is other
+        assert await fleet.tries(2) == [1, 2]
 
 
 async def test_a_machine_is_told_of_once_and_well_with_both(folder: Path) -> None:
