@@ -12,8 +12,8 @@ PAGE = ROOT / "docs" / "first-app.md"
 STEP = re.compile(r"(?ms)^```sh\n(?P<commands>.*?)^```\n(?:\n```text\n(?P<output>.*?)^```\n)?")
 
 
-# A number or a moment, perhaps with its unit, or the id of a request.
-VARIES = re.compile(r"\b[0-9a-f]{32}\b|(?<![\w-])\d[\w.:-]*(?: m?s\b)?")
+# A number, a moment or an address, perhaps with its unit, or the id of a request.
+VARIES = re.compile(r"\b[0-9a-f]{32}\b|(?<![\w-])(?:::)?\d[\w.:-]*(?: m?s\b)?")
 # What only looks may be done again, until the state is as the page says.
 LOOKS = ("emperorctl status", "emperorctl why")
 
@@ -26,9 +26,9 @@ def pattern(output: str) -> str:
 
 
 def test_an_output_differs_in_numbers_only() -> None:
-    shown = pattern("up 2m09s (2026-11-29 12:44:41), 0.7 ms: a.b …\n")
-    assert re.fullmatch(shown, "up 1s (2027-01-02 10:00:00), 1.2 s: a.b and so on")
-    assert not re.fullmatch(shown, "up 1s (2027-01-02 10:00:00), 1.2 s: axb and so on")
+    shown = pattern("up 2m09s (2026-11-29 12:44:41), 0.7 ms, from 127.0.0.1: a.b …\n")
+    assert re.fullmatch(shown, "up 1s (2027-01-02 10:00:00), 1.2 s, from ::1: a.b and so on")
+    assert not re.fullmatch(shown, "up 1s (2027-01-02 10:00:00), 1.2 s, from ::1: axb and so on")
 
 
 def test_the_tutorial_works_word_for_word(machine: Box) -> None:
