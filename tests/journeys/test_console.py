@@ -56,6 +56,8 @@ def test_the_console_names_the_causes_of_failures(backend: Backend) -> None:
     assert re.search(r"root memory-max [1-9]", overview)
     assert re.search("The last 60 minutes: [3-9] starts, [1-9] failure", overview)
 
+    assert re.search(r"Slow to start .* slow.example 1\.\d s", overview)
+
     missing = page(backend, "vassals/missing.example")
     assert "What is wrong cannot load the app: ModuleNotFoundError" in missing
     assert "start failed , by a hit from 127.0.0.1 for GET /" in missing

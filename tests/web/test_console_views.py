@@ -120,6 +120,13 @@ def test_the_wakes_tell_half_the_longest_and_those_that_failed() -> None:
     assert one.summary == "The last wake: 100 ms"
 
 
+def test_a_start_that_failed_before_it_began_is_a_bar_too() -> None:
+    plot = wakes_plot([start(outcome=Outcome.FAILED, error="cannot fork")])
+    assert plot
+    assert [(bar.kind, bar.height) for bar in plot.bars] == [("failures", 2)]
+    assert plot.summary == "The last wake; 1 failed"
+
+
 def test_a_start_that_nobody_waited_for_is_no_wake() -> None:
     assert wakes_plot([replace(took(100), cause=CauseKind.ORDER)]) is None
 

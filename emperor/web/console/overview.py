@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from statistics import median
 
 from emperor.model.history import Pulse
 from emperor.model.refusal import RefusalReason
@@ -19,6 +20,9 @@ from emperor.web.console.plots import Plot, share, spans, starts_plot
 
 MOST_TROUBLES = 25
 _MOST_BOOTS = 25
+_MOST_SLOW = 10
+# Visitors notice it.
+SLOW_SECONDS = 1.0
 _MOST_TENANTS = 15
 BY_HOUR, HOURS = timedelta(hours=1), 24
 BY_MINUTE, MINUTES = timedelta(minutes=1), 60
@@ -27,12 +31,13 @@ BY_MINUTE, MINUTES = timedelta(minutes=1), 60
 @dataclass(slots=True)
 class Census:
     """What is counted of all vassals without a look at each of them. `noted` are those of which
-    there is more to tell."""
+    there is more to tell, and `slow` are seconds that those boot that boot slowly, by domain."""
 
     states: Counter[ReportedState] = field(default_factory=Counter)
     owners: Counter[int | None] = field(default_factory=Counter)
     closed: int = 0
     noted: list[Vassal] = field(default_factory=list)
+    slow: dict[str, float] = field(default_factory=dict)
 
     def count(self, vassals: Iterable[Vassal]) -> None:
         """Count these too."""
@@ -42,6 +47,8 @@ class Census:
             self.closed += vassal.in_maintenance
             if is_noted(vassal):
                 self.noted.append(vassal)
+            if vassal.boots and (usual := median(vassal.boots)) >= SLOW_SECONDS:
+                self.slow[vassal.spec.domain] = usual
 
 
 def is_noted(vassal: Vassal) -> bool:
@@ -123,6 +130,8 @@ class Overview:
     more_refused: int
     starting: tuple[Starting, ...]
     more_starting: int
+    slow: tuple[tuple[str, float], ...]
+    more_slow: int
     limit_hits: tuple[LimitHits, ...]
     day: Plot | None
     hour: Plot | None
@@ -245,6 +254,7 @@ def overview(
     tenants = of_tenants(seen.census, seen.rows, names)
     wrong = troubles(seen.rows, now)
     starting = waiting(seen.rows, seen.causes)
+    slow = sorted(seen.census.slow.items(), key=lambda item: (-item[1], item[0]))
     day, hour = plots(seen.pulse, now)
     return Overview(
         emperor=seen.emperor,
@@ -260,6 +270,8 @@ def overview(
         more_refused=seen.more_refused,
         starting=tuple(starting[:_MOST_BOOTS]),
         more_starting=max(0, len(starting) - _MOST_BOOTS),
+        slow=tuple(slow[:_MOST_SLOW]),
+        more_slow=max(0, len(slow) - _MOST_SLOW),
         limit_hits=seen.limit_hits,
         day=day,
         hour=hour,

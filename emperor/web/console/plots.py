@@ -111,9 +111,10 @@ def wakes_plot(starts: Sequence[PastStart]) -> Plot | None:
     """How long each of the last visitors waited for the app; None: there was none."""
     wakes = [start for start in starts if start.cause in VISITORS][-_MOST_WAKES:]
     waits = [(start, _waited(start)) for start in wakes]
-    most = max((wait for _, wait in waits), default=0.0)
-    if not most:
+    if not waits:
         return None
+    # Starts may fail before they have begun.
+    most = max(wait for _, wait in waits) or 1.0
     step = min(WIDTH / len(waits), WIDTH / 12)
     bars = tuple(
         _bar(

@@ -6,6 +6,8 @@ const PAUSE_MS = 1000;
 // Times that are told as "3m ago" grow old where nothing happens.
 const OLD_MS = 60_000;
 const MOST_LOG_LINES = 500;
+// Of a line that has no end.
+const LONGEST_LINE = 65_536;
 
 const body = document.body;
 const live = document.getElementById("live");
@@ -46,6 +48,8 @@ function replaceParts(fresh) {
   }
 }
 
+// What has happened last, which a screen reader is told with the refresh: events may be many.
+let news = "";
 let isRefreshing = false;
 let isOutdated = false;
 let timer = 0;
@@ -65,6 +69,7 @@ async function refresh() {
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       replaceParts(fresh);
       showLog(fresh);
+      if (news) tell(news);
       body.dataset.refreshed = String(Number(body.dataset.refreshed || 0) + 1);
     }
   } catch {
@@ -99,7 +104,7 @@ function listen() {
   };
   source.onmessage = (message) => {
     const event = JSON.parse(message.data);
-    tell(visible(`Live: ${event.name}: ${event.before} → ${event.after ?? "gone"}: ${event.detail}`));
+    news = visible(`Live: ${event.name}: ${event.before} → ${event.after ?? "gone"}: ${event.detail}`);
     soon();
   };
 }
@@ -125,6 +130,10 @@ async function follow(lines, signal) {
     if (done) return;
     const parts = (rest + decoder.decode(value, { stream: true })).split("\n");
     rest = parts.pop();
+    if (rest.length > LONGEST_LINE) {
+      parts.push(rest);
+      rest = "";
+    }
     const isAtEnd = lines.scrollTop + lines.clientHeight >= lines.scrollHeight - 8;
     const before = isFirst ? [] : lines.textContent.split("\n").slice(0, -1);
     isFirst = false;
