@@ -26,12 +26,14 @@ class HitCounter:
         self._memory = next((each for each in hierarchies if "memory" in each.controllers), None)
         self._pids = next((each for each in hierarchies if "pids" in each.controllers), None)
         self._seen: dict[str, _Counts] = {}
+        self._above = _RefusedAbove(self._pids)
         self._untold: dict[str, list[Hit]] = {}
         self._totals = Counter[tuple[str, Reached]]()
 
     def begin(self, name: str) -> None:
         """Count from here on for that group."""
         self._seen[name] = self._counts(name)
+        self._above.begin(name)
 
     def take(self, name: str) -> list[Hit]:
         """What the group of a process has reached since this was asked last."""
@@ -58,9 +60,15 @@ class HitCounter:
             (now.refused - before.refused, self._pids_limit),
         ):
             if difference > 0:
-                hit = find(name)
-                self._totals[name.split("/", 1)[0], hit.limit] += difference
-                self._untold.setdefault(name, []).append(hit)
+                self._count([name], find(name), difference)
+        for hit, difference, beneath in self._above.look(name):
+            self._count([each for each in self._seen if each.startswith(beneath)], hit, difference)
+
+    def _count(self, names: Sequence[str], hit: Hit, number: int) -> None:
+        """The tenant of the first of these groups has reached it so often."""
+        self._totals[_tenant_of(names[0]), hit.limit] += number
+        for name in names:
+            self._untold.setdefault(name, []).append(hit)
 
     def totals(self) -> dict[tuple[str, Reached], int]:
         """How often each tenant, by the name of its group, has reached each limit."""
@@ -76,6 +84,8 @@ class HitCounter:
         """The group is gone."""
         self._seen.pop(name, None)
         self._untold.pop(name, None)
+        if not any(_tenant_of(each) == _tenant_of(name) for each in self._seen):
+            self._above.forget(_tenant_of(name))
 
     def _counts(self, name: str) -> _Counts:
         killed = refused = 0
@@ -109,11 +119,70 @@ class HitCounter:
         return Hit(Reached.MACHINE_PIDS)
 
 
+class _RefusedAbove:
+    """Counts the forks that were refused for the limit of a group above that of a process. In v2 a
+    kernel since 6.11 counts them in the group whose limit it was, and in none beneath it
+    (Documentation/admin-guide/cgroup-v2.rst: pids.events.local)."""
+
+    def __init__(self, pids: Hierarchy | None) -> None:
+        self._base = pids.base if pids is not None and pids.is_v2 else None
+        self._seen: dict[Path, int] = {}
+
+    def begin(self, name: str) -> None:
+        """Count from here on for that group, unless another one beneath the same began before."""
+        for group in self._groups(name):
+            if (count := _refused_for(group)) is not None:
+                self._seen.setdefault(group, count)
+
+    def look(self, name: str) -> Iterator[tuple[Hit, int, str]]:
+        """The limits above that group that were reached since one beneath them was looked at, how
+        often, and how the names begin of all groups that this concerns."""
+        for group in self._groups(name):
+            if (before := self._seen.get(group)) is None:
+                continue
+            now = self._seen[group] = _refused_for(group) or before
+            if now > before:
+                yield self._hit(group, name), now - before, self._beneath(group, name)
+
+    def forget(self, tenant: str) -> None:
+        """The last group of that tenant is gone."""
+        if self._base is not None:
+            self._seen.pop(self._base / tenant, None)
+
+    def _groups(self, name: str) -> Iterator[Path]:
+        if self._base is not None:
+            yield self._base / _tenant_of(name)
+            yield self._base
+            yield from self._base.parents
+
+    def _hit(self, group: Path, name: str) -> Hit:
+        assert self._base
+        if group == self._base / _tenant_of(name):
+            return Hit(Reached.TENANT_PIDS, _number(group / "pids.max"))
+        return Hit(Reached.MACHINE_PIDS)
+
+    def _beneath(self, group: Path, name: str) -> str:
+        assert self._base
+        return f"{_tenant_of(name)}/" if group == self._base / _tenant_of(name) else ""
+
+
+def _refused_for(group: Path) -> int | None:
+    """How many forks were refused for the limit of that very group; None where the kernel does not
+    tell."""
+    file = group / "pids.events.local"
+    return _value(file, "max") if file.exists() else None
+
+
 def _around(
     hierarchy: Hierarchy, name: str, own: Reached, of_tenant: Reached
 ) -> Iterator[tuple[Path, Reached]]:
     yield hierarchy.base / name, own
-    yield hierarchy.base / name.split("/", 1)[0], of_tenant
+    yield hierarchy.base / _tenant_of(name), of_tenant
+
+
+def _tenant_of(name: str) -> str:
+    """The group of the tenant of a process's group."""
+    return name.split("/", 1)[0]
 
 
 def _value(file: Path, key: str) -> int:

@@ -79,6 +79,35 @@ def test_a_refused_fork_is_told_by_the_group_that_was_full(
     assert counter.take(RUN) == [hit]
 
 
+OTHER_RUN, STRANGER = "uid-1000/v-b.example/8", "uid-2000/v-c.example/9"
+
+
+@pytest.mark.parametrize(
+    ("above", "hit", "concerned"),
+    [
+        ("apps/uid-1000", Hit(Reached.TENANT_PIDS, 30), {RUN, OTHER_RUN}),
+        ("apps", Hit(Reached.MACHINE_PIDS), {RUN, OTHER_RUN, STRANGER}),
+        (".", Hit(Reached.MACHINE_PIDS), {RUN, OTHER_RUN, STRANGER}),
+    ],
+)
+def test_a_kernel_since_6_11_counts_where_the_limit_was(
+    tmp_path: Path, above: str, hit: Hit, concerned: set[str]
+) -> None:
+    runs = (RUN, OTHER_RUN, STRANGER)
+    for group in (".", "apps", f"apps/{TENANT}", *(f"apps/{run}" for run in runs)):
+        put(tmp_path, {f"{group}/pids.events.local": "max 3\n"})
+    put(tmp_path, {f"apps/{TENANT}/pids.max": "30\n"})
+    counter = HitCounter([Hierarchy(tmp_path / "apps", frozenset({"pids"}), is_v2=True)])
+    for run in runs:
+        counter.begin(run)
+    assert counter.totals() == {}
+    put(tmp_path, {f"{above}/pids.events.local": "max 5\n"})
+    assert sum(counter.totals().values()) == 2
+    assert {run for run in runs if counter.take(run) == [hit]} == concerned
+    for run in runs:
+        counter.forget(run)
+
+
 def test_what_was_before_a_daemon_took_over_does_not_count(tmp_path: Path) -> None:
     put(tmp_path, {f"{RUN}/pids.events": "max 5\n", f"{RUN}/pids.max": "20\n"})
     counter = HitCounter([Hierarchy(tmp_path, frozenset({"pids"}), is_v2=True)])
