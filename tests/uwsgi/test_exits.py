@@ -68,6 +68,8 @@ AROUND = Circumstances(lambda address: f"by what listens at {address}", ("127.0.
          " the path"),
         (Exit(code=1), "emperord: cannot enter /etc/uwsgi/vassals: No such file or directory\n",
          "cannot enter /etc/uwsgi/vassals: No such file or directory"),
+        (Exit(code=1), "the sun sets\nSun Nov 29 13:48:16 2026 - *** worker 1 suspended ***\n",
+         "uWSGI gave up (exit status 1): the sun sets"),
         # No rule: the last line that is no chatter.
         (Exit(code=1), "the planets stand badly\nVACUUM: pidfile removed.\ngoodbye to uWSGI.\n",
          "uWSGI gave up (exit status 1): the planets stand badly"),
