@@ -104,15 +104,17 @@ async def _serve(
         with suppress(TimeoutError):
             async with asyncio.timeout(idle) as alarm:
                 if idle:
-                    proxy.on_request = lambda: alarm.reschedule(_next(loop, proxy, idle))
+                    proxy.on_request = lambda: _put_off(alarm, None if proxy.running else idle)
                 await ended.wait()
     finally:
         await runner.cleanup()
 
 
-def _next(loop: asyncio.AbstractEventLoop, proxy: Proxy, idle: float) -> float | None:
-    """When the console has been idle for long enough; None while it answers a request."""
-    return None if proxy.running else loop.time() + idle
+def _put_off(alarm: asyncio.Timeout, seconds: float | None) -> None:
+    """Have the alarm ring after these seconds from now; None: not at all. At the end, when streams
+    are still cancelled, it has rung or is over."""
+    with suppress(RuntimeError):
+        alarm.reschedule(None if seconds is None else asyncio.get_running_loop().time() + seconds)
 
 
 def _listener(port: int) -> socket.socket:

@@ -74,7 +74,10 @@ def test_a_team_shares_the_console_behind_nginx(team: Box) -> None:
     with box.start(*CURL, "-N", "--max-time", "60", *ada, f"{URL}/console/events") as live:
         assert live.stdout
         assert live.stdout.readline() == ":\n"
+        box.must("systemctl", "stop", "emperord-console.service")
         os.killpg(live.pid, signal.SIGTERM)
+    assert "Traceback" not in journal(box, "--unit=emperord-console.service")
+    assert curl(box, *ada, f"{URL}/console/").endswith("200"), "its socket starts it again"
 
 
 def test_nobody_but_nginx_reaches_the_console(team: Box) -> None:
