@@ -24,7 +24,7 @@ FORMER_LINKS := emperord.socket emperord-control.socket
 INSTALLER := $(if $(DESTDIR),,$(SUDO)) /usr/bin/python3 systemd/install.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-on soak check bench docs install uninstall deb apt-repo clean
+.PHONY: help run test test-on soak check bench pictures docs install uninstall deb apt-repo clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -53,6 +53,9 @@ check: .venv/.installed ## check format, lint and types, and run the quick tests
 bench: .venv/.installed ## measure against all peers (ROWS), write docs/benchmarks.md and its plots
 	@.ci/install bench
 	$(SUDO) $(PYTHON) -m tests.bench --rows '$(ROWS)'
+
+pictures: .venv/.installed ## take the pictures of the console in docs/, in a browser
+	$(SUDO) $(PYTHON) -m tests.browser.pictures
 
 docs: .venv/.installed ## write what docs/ takes from code and figures, and the site in build/site
 	$(PYTHON) -m docs.generate
