@@ -21,6 +21,7 @@ from tests.bench.asleep import asleep
 from tests.bench.boot_queue import boot_queue
 from tests.bench.byte_code import byte_code
 from tests.bench.cold import from_a_base_of_their_home, on_the_listener, through_nginx
+from tests.bench.console import console
 from tests.bench.crash import crash
 from tests.bench.dropped import dropped
 from tests.bench.figures import OtherMachine, Record
@@ -53,6 +54,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row | Comparison]]] = {
     "mv": dropped,
     "parked": parked,
     "many": many,
+    "console": console,
     "herd": herd,
     "shared": shared,
     "queue": boot_queue,
@@ -97,15 +99,15 @@ def main(names: str, quick: bool, figures: Path | None) -> None:
         raise click.UsageError(str(error)) from error
     _prepare()
     done, broken = _measure(chosen, quick)
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    terminal = Console(width=None if sys.stdout.isatty() else _WIDTH)
     rows = [each for each in done if isinstance(each, Row)]
     comparisons = [each for each in done if isinstance(each, Comparison)]
     if rows:
-        console.print(table(rows))
+        terminal.print(table(rows))
     if comparisons:
-        console.print(compared_table({each.what: each.compared for each in comparisons}))
+        terminal.print(compared_table({each.what: each.compared for each in comparisons}))
     for problem in broken:
-        console.print(problem, style="bold red", markup=False)
+        terminal.print(problem, style="bold red", markup=False)
     if record:
         record.write(rows, comparisons, is_complete=not broken)
         if path == FIGURES:
@@ -134,14 +136,14 @@ def _measure(names: list[str], quick: bool) -> tuple[list[Row | Comparison], lis
     """The rows, and the problems. An interrupt ends the run and keeps the rows measured so far."""
     done: list[Row | Comparison] = []
     broken: list[str] = []
-    console = Console(stderr=True)
-    with console.status("starting") as status:
+    terminal = Console(stderr=True)
+    with terminal.status("starting") as status:
         for name in names:
             bench = Bench(quick, status.update)
             try:
                 for line in MEASUREMENTS[name](bench):
                     done.append(line)
-                    console.print(f"{name}: {line.what}: done", highlight=False)
+                    terminal.print(f"{name}: {line.what}: done", highlight=False)
             except KeyboardInterrupt:
                 broken.append(f"{name}: interrupted")
                 break

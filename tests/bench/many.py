@@ -139,6 +139,11 @@ class Crowd:
             self._daemon.drop(domain, self._daemon.ini(domain, str(self._app)))
 
     @property
+    def pid(self) -> int:
+        """The pid of the daemon."""
+        return self._process.pid
+
+    @property
     def _lines(self) -> int:
         return self._daemon.log.read_bytes().count(b"its ini changed")
 
