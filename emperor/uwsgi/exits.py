@@ -57,7 +57,8 @@ _CHATTER = re.compile(
     | unable\ to\ load\ app\ \d|no\ request\ plugin|open\ files|max\ open|\[uWSGI\]|\[uwsgi-static\]
     | failed\ to\ open\ python\ file\ .*/uwsgi/inside\.py$
     | probably\ another|binary\ path|Loading\ |Traceback|announcing\ my\ loyalty)
-    | \ -\ (?:need-app\ requested|announcing|graceful|lost\ communication|received\ message|\*\*\*\ )
+    | \ -\ (?:need-app\ requested|announcing|graceful|lost\ communication|received\ message
+    | \*\*\*\ )
     | \ -\ uWSGI\ \w+\ \d+\ error:\ the\ master\ disconnected
     | \[0x[0-9a-f]+\]$ | ^\[pid:\ \d | message\ \d+\ from\ emperor | ^\.\.\.
     """,
