@@ -1,6 +1,7 @@
 -- init_worker_by_lua_file: probes the health of every backend every two seconds, over http and over
 -- https.
 local backends = require "fleet.backends"
+local hanging = require "fleet.hanging"
 local probe = require "fleet.probe"
 
 local INTERVAL = 2
@@ -11,8 +12,13 @@ local AT_ONCE = 10
 -- Probes all backends, each in a thread of its own, so that a backend without an answer does not
 -- delay others.
 local function round(premature)
-    -- Every worker has this timer. In each interval, the first worker probes for all.
-    if premature or not ngx.shared.backends:add("round", true, INTERVAL * 0.9) then
+    if premature then
+        return
+    end
+    -- Every worker has this timer, and connections of its own.
+    hanging.shut_down(backends.of(web_server_ips, web_backend_ports).peers)
+    -- In each interval, the first worker probes for all.
+    if not ngx.shared.backends:add("round", true, INTERVAL * 0.9) then
         return
     end
     local peers = backends.of(web_server_ips, web_backend_ports).peers

@@ -1,4 +1,5 @@
 -- Asks a backend for its health.
+local hanging = require "fleet.hanging"
 local marks = require "fleet.marks"
 
 -- More than a second: Linux then repeats a lost SYN. More than 800 ms: the nginx of a backend then
@@ -8,7 +9,8 @@ local TIMEOUT_MS = 1500
 -- client's request, and would look for an app.
 local QUESTION = "GET /emperord-health HTTP/1.0\r\nHost: -emperord-\r\n\r\n"
 
--- The beginning of the answer of a peer (fleet.backends). Without an answer: nil and the cause.
+-- The beginning of the answer of a peer (fleet.backends). Without an answer: nil, the cause, and
+-- whether the connection was accepted.
 local function ask(peer)
     local socket, deadline = ngx.socket.tcp(), ngx.now() * 1000 + TIMEOUT_MS
     -- The timeout is for all steps together.
@@ -17,7 +19,8 @@ local function ask(peer)
     end
     local answer
     limit_time()
-    local done, problem = socket:connect(peer.address, peer.port)
+    local accepted, problem = socket:connect(peer.address, peer.port)
+    local done = accepted
     if done and peer.scheme == "https" then
         limit_time()
         -- As for requests, the certificate is not verified.
@@ -32,17 +35,21 @@ local function ask(peer)
         answer, problem = socket:receiveany(1024)
     end
     socket:close()
-    return answer, problem
+    return answer, problem, accepted
 end
 
 -- Probes a peer, and marks it or removes its mark.
 return function(peer)
     local was_marked = marks.of(peer)
-    local answer, problem = ask(peer)
+    local answer, problem, accepted = ask(peer)
     if not answer then
+        if accepted and problem == "timeout" then
+            hanging.note(peer)
+        end
         marks.set(peer, "unreachable", "its health probe failed: " .. problem)
         return
     end
+    hanging.forget(peer)
     local status = answer:match("^HTTP/1%.%d (%d%d%d) ")
     if status == "200" then
         -- A mark that was set during the probe is newer than the answer, so it stays.

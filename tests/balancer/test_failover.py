@@ -340,6 +340,38 @@ async def test_a_slow_app_is_not_asked_again_when_its_time_is_over(folder: Path)
         assert sum(len(backend.heard) for backend in fleet.backends) == 1
 
 
+@pytest.mark.parametrize("address", ["127.0.0.11", "::1"])
+async def test_a_hanging_backend_keeps_no_request_for_long(folder: Path, address: str) -> None:
+    """A slow app of a backend that answers its probes has its time."""
+    quick = {"TIMEOUT_MS = 15000": "TIMEOUT_MS = 1000", "SILENT = 20": "SILENT = 1"}
+    async with running(folder, [Backend(address), *three()[1:]], quick) as fleet:
+        fleet.balancer.expect(BROKE_OFF)
+        fleet.balancer.expect("no live upstreams")
+        hanging, slow, _ = fleet.backends
+        [host], [patient] = fleet.hosts(hanging, 1), fleet.hosts(slow, 1)
+        released = asyncio.Event()
+
+        async def wait(request: web.BaseRequest) -> web.StreamResponse:
+            if request.headers["Host"] == patient:
+                await released.wait()
+            return await slow.well(request)
+
+        hanging.answer, slow.answer = hanging.hang, wait
+        async with asyncio.TaskGroup() as group:
+            get = group.create_task(fleet.ask(Request(host)))
+            secured = group.create_task(fleet.ask(Request(host), tls=True))
+            post = group.create_task(fleet.ask(Request(host, method="POST", body=b"once")))
+            waits = group.create_task(fleet.ask(Request(patient, method="POST")))
+            await eventually_async(lambda: len(hanging.heard) == 3 and slow.heard)
+            hanging.may_tell.clear()
+            await asyncio.wait([get, secured, post])
+            assert not waits.done()
+            released.set()
+        assert fleet.by(get.result()) is fleet.by(secured.result()) is not hanging
+        assert post.result().status == 502
+        assert fleet.by(waits.result()) is slow
+
+
 async def test_an_unsafe_request_gets_a_fresh_connection(folder: Path) -> None:
     """It could not be repeated, though the backend has not seen it."""
     async with running(

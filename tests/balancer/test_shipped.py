@@ -138,6 +138,17 @@ def test_the_balancers_timeouts_fit_those_of_its_backends() -> None:
     assert seconds("keepalive_timeout", BALANCER) < seconds("keepalive_timeout", BACKEND)
 
 
+def test_a_hang_is_noticed_while_a_get_may_be_repeated() -> None:
+    lua = "".join(file.read_text() for file in (ROOT / "lua").rglob("*.lua"))
+    [silent], [interval], [timeout] = (
+        re.findall(rf"^local {name} = (\d+)$", lua, re.MULTILINE)
+        for name in ("SILENT", "INTERVAL", "TIMEOUT_MS")
+    )
+    # The first probe begins an interval after the last answer, and each worker looks in intervals.
+    noticed = int(interval) + int(timeout) / 1000 + int(silent) + int(interval)
+    assert noticed < seconds("proxy_next_upstream_timeout", BALANCER)
+
+
 def test_old_workers_end_after_every_request_has_had_its_time() -> None:
     [hours] = re.findall(r"^worker_shutdown_timeout (\d+)h;", BALANCER, re.MULTILINE)
     longest = seconds("proxy_next_upstream_timeout", BALANCER) + seconds(
