@@ -34,6 +34,8 @@ void SSL_CTX_free(void *context);
 int SSL_CTX_use_certificate(void *context, void *certificate);
 int SSL_CTX_use_PrivateKey(void *context, void *key);
 const void *X509_get0_notAfter(const void *certificate);
+void *ASN1_TIME_set(void *time, long seconds);
+void ASN1_TIME_free(void *time);
 int ASN1_TIME_diff(int *days, int *seconds, const void *from, const void *to);
 long SSL_CTX_ctrl(void *context, int command, long larg, void *parg);
 unsigned long ERR_peek_last_error(void);
@@ -106,13 +108,15 @@ local function complaint(chain, key)
     return "OpenSSL says: " .. (reason ~= nil and ffi.string(reason) or "no")
 end
 
+local EPOCH = ffi.gc(C.ASN1_TIME_set(nil, 0), C.ASN1_TIME_free)
+
 -- When the certificate expires, in seconds since the epoch.
 local function expiry(certificate)
     local days, seconds = ffi.new("int[1]"), ffi.new("int[1]")
-    if C.ASN1_TIME_diff(days, seconds, nil, C.X509_get0_notAfter(certificate)) ~= 1 then
+    if C.ASN1_TIME_diff(days, seconds, EPOCH, C.X509_get0_notAfter(certificate)) ~= 1 then
         return math.huge
     end
-    return ngx.time() + days[0] * 86400 + seconds[0]
+    return days[0] * 86400 + seconds[0]
 end
 
 -- The certificate and its key as OpenSSL objects. If the text is not valid: nil and the problem.
