@@ -10,6 +10,7 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from emperor.model.activity import Active, Activity, TenantCounts
 from emperor.model.authority import SCOPE, Caller, Operation, Scope, Verdict
 from emperor.model.events import MEANING as EVENTS
 from emperor.model.history import (
@@ -62,6 +63,7 @@ WIDTH = 100
 RECORDS = (
     Report, EmperorStatus, VassalStatus, Refused, LimitHits, VassalDetail, Wake, Stop,
     TransitionEvent, VassalHistory, PastStart, PastStop, Hour, Stats, VassalStats,
+    Activity, Active, TenantCounts,
     SettingsInEffect, SettingInEffect, BasesReport, Base, LeftOut, NoticeTest, NoticeOutcome,
     Notice, NoticeSubject, UpgradeAccepted, Problem,
 )  # fmt: skip

@@ -337,6 +337,7 @@ PAGES: dict[Path, Callable[[], str]] = {
     PICTURES / "states.svg": picture_of_states,
     PICTURES / "status.svg": partial(terminal, "status", "emperorctl status"),
     PICTURES / "why.svg": partial(terminal, "why", "emperorctl why shop.example.com"),
+    PICTURES / "top.svg": partial(terminal, "top", "emperorctl top"),
     PICTURES / "check.svg": partial(terminal, "check", "emperorctl check draft.example.com.ini"),
     **{page: partial(_filled, page) for page in QUOTING},
 }

@@ -17,6 +17,7 @@ from yarl import URL
 
 from emperor.cli.failure import Failed, NoSuchVassal, Unreachable
 from emperor.cli.records import parse
+from emperor.model.activity import Activity
 from emperor.model.history import Stats, VassalHistory
 from emperor.model.notice import NoticeTest
 from emperor.model.problem import Problem, ProblemCode
@@ -61,6 +62,12 @@ class Client:
         """The JSON of a Report."""
         async with self._request("GET", "status", ANSWER_SECONDS) as response:
             return await response.text()
+
+    async def activity(self, match: str, most: int, measured: Collection[str]) -> Activity:
+        """The vassals that do something, or whose names contain `match`."""
+        asked = [("match", match), ("most", most), *(("measure", each) for each in measured)]
+        async with self._request("GET", f"activity?{urlencode(asked)}", ANSWER_SECONDS) as response:
+            return parse(Activity, await response.read())
 
     async def settings(self) -> SettingsInEffect:
         """The settings of the daemon."""

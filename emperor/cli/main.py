@@ -27,6 +27,7 @@ COMMANDS = {
     "events": ("emperor.cli.events", "Print each change of state as it happens."),
     "stats": ("emperor.cli.stats", "Show how often vassals started, failed and were hit."),
     "console": ("emperor.cli.web_console", "Open the console of emperord in the browser."),
+    "top": ("emperor.cli.top", "Show live what the vassals do, with keys to act."),
     "bases": ("emperor.cli.bases", "Show the interpreters that apps are forked from."),
     "start": ("emperor.cli.act", "Wake a vassal, also a throttled one."),
     "sleep": ("emperor.cli.act", "Put a vassal to sleep; the next hit wakes it."),

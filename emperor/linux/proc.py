@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 # Of `state_fields`.
-STATE, BORN_TICKS = 0, 19
+STATE, BORN_TICKS, RSS_PAGES = 0, 19, 21
+# In user space and in the kernel: of the process, and of its reaped children.
+USED_TICKS = slice(11, 15)
 _LONGEST_ENVIRONMENT = 1 << 21
 
 

@@ -1,14 +1,17 @@
-"""Memory and CPU of process groups."""
+"""Memory and CPU of process groups, see proc(5)."""
 
 import os
+from collections import Counter
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 
 from emperor.linux.ask import ask_each
+from emperor.linux.proc import RSS_PAGES, USED_TICKS, state_fields
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+_TICKS_IN_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +26,35 @@ class Usage:
 def usage(groups: Collection[int]) -> dict[int, Usage]:
     """The usage of each process group that has a process, in one pass over all processes.
 
-    It may wait, so call it in a thread.
+    It takes some 0.03 ms for each process, so call it in a thread.
     """
     wanted = frozenset(groups)
     rss, cpu = dict.fromkeys(wanted, 0), dict.fromkeys(wanted, 0.0)
     found = set()
-    pids = (int(name) for name in os.listdir("/proc") if name.isdecimal())
-    members = {pid: group for pid in pids if (group := _group_of(pid)) in wanted}
+    members = _members(wanted)
     for pid, of_process in ask_each(tuple(members), _usage_of):
         group = members[pid]
         rss[group] += of_process.rss_bytes
         cpu[group] += of_process.cpu_seconds
         found.add(group)
     return {group: Usage(rss[group], round(cpu[group], 2)) for group in found}
+
+
+def proportional(groups: Collection[int]) -> dict[int, int]:
+    """The memory of each process group in bytes, of which a page that several processes share
+    counts in part (PSS, proc(5)). It takes the kernel a millisecond for each process, so call it in
+    a thread."""
+    members = _members(frozenset(groups))
+    total: Counter[int] = Counter()
+    for pid, size in ask_each(tuple(members), _proportional_of):
+        total[members[pid]] += size
+    return dict(total)
+
+
+def _members(groups: Collection[int]) -> dict[int, int]:
+    """The processes of these groups, each with its group."""
+    pids = [int(entry) for entry in os.listdir("/proc") if entry.isdecimal()]
+    return {pid: group for pid in pids if (group := _group_of(pid)) in groups}
 
 
 def _group_of(pid: int) -> int:
@@ -48,20 +67,26 @@ def _group_of(pid: int) -> int:
 def _usage_of(pid: int) -> tuple[int, Usage] | None:
     """The usage of one process; None where it is gone. May wait."""
     # psutil takes more than twice the CPU time, and the console asks at each refresh.
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            # The name, the second field, may have blanks and brackets (proc(5)).
-            fields = file.read().rpartition(b")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
+    fields = state_fields(pid)
+    if not fields:
         return None
-    ticks, pages = sum(map(int, fields[11:15])), int(fields[21])
-    return pid, Usage(pages * _PAGE_BYTES, ticks / _TICKS_A_SECOND)
+    ticks = sum(map(int, fields[USED_TICKS]))
+    return pid, Usage(int(fields[RSS_PAGES]) * _PAGE_BYTES, ticks / _TICKS_IN_A_SECOND)
+
+
+def _proportional_of(pid: int) -> tuple[int, int] | None:
+    """The same for its PSS. May wait."""
+    with suppress(OSError), open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
+        for line in rollup:
+            if line.startswith("Pss:"):
+                return pid, int(line.split()[1]) << 10
+    return None
 
 
 def proportional_memory(pids: Collection[int]) -> int | None:
     """The memory of these processes in bytes, of which a page that several processes share counts
     in part (PSS, proc(5)); None where it cannot be read. It takes long, so call it in a thread."""
-    psutil = import_module("psutil")  # it takes long, and a daemon that takes over is in a hurry
+    psutil = import_module("psutil")
     try:
         total: int = sum(psutil.Process(pid).memory_full_info().pss for pid in pids)
     except psutil.Error:

@@ -24,6 +24,7 @@ class Operation(Enum):
     """All that can be asked or ordered on control.sock."""
 
     STATUS = "status"
+    ACTIVITY = "activity"
     EVENTS = "events"
     METRICS = "metrics"
     STATS = "stats"
@@ -63,6 +64,7 @@ _WORDS = {
 
 SCOPE: dict[Operation, Scope] = {
     Operation.STATUS: Scope.LIST,
+    Operation.ACTIVITY: Scope.LIST,
     Operation.EVENTS: Scope.LIST,
     Operation.METRICS: Scope.LIST,
     Operation.STATS: Scope.LIST,

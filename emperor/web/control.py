@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from emperor.handover.upgrade import CannotUpgrade
+from emperor.model.activity import MOST_MEASURED, MOST_ROWS, Activity
 from emperor.model.authority import Caller, Operation, Verdict
 from emperor.model.history import Stats, VassalHistory
 from emperor.model.lifecycle import Event
@@ -26,6 +27,7 @@ from emperor.supervisor.events import EventLog
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Result, Vassal
 from emperor.supervisor.slices import slices
+from emperor.web.activity import ActivityReporter, Asked
 from emperor.web.aiohttp_server import web
 from emperor.web.drain import Drain
 from emperor.web.health import Health
@@ -51,6 +53,7 @@ _RENEWS = "restart-fresh"
 _BY = {_RENEWS: "restart --fresh"}
 PAST_ENTRIES = 100
 MOST_ENTRIES = 1000
+ACTIVE_ROWS = 200
 STATS_SECONDS = 86_400
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 # SQLite takes no more values in a question.
@@ -113,6 +116,14 @@ class Control:
     async def status(self, _request: web.Request, caller: Caller) -> web.Response:
         """The whole report."""
         return await _json_of_lists(await self.reporter.report(self._drain.since, caller))
+
+    async def activity(self, request: web.Request, caller: Caller) -> web.Response:
+        """The vassals that do something."""
+        names = request.query.getall("measure", [])[:MOST_MEASURED]
+        most = min(number(request, "most", ACTIVE_ROWS), MOST_ROWS)
+        asked = Asked(request.query.get("match", "").lower(), most, frozenset(names))
+        reporter = ActivityReporter(self.reporter, self.governor.vassals)
+        return await _json_of_lists(await reporter.activity(self._drain.since, caller, asked))
 
     async def settings(self, _request: web.Request, _caller: Caller) -> web.Response:
         """The settings in effect."""
@@ -358,7 +369,7 @@ def _json(record: Any) -> web.Response:
     return web.json_response(as_json(record))
 
 
-async def _json_of_lists(record: Report | Stats | VassalHistory) -> web.Response:
+async def _json_of_lists(record: Report | Activity | Stats | VassalHistory) -> web.Response:
     """The same as `_json`, with turns for the loop: a list may have thousands of rows."""
     members: dict[str, str] = {}
     for field in fields(record):

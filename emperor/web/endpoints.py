@@ -5,6 +5,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from emperor.model.activity import MOST_MEASURED, MOST_ROWS, Activity
 from emperor.model.authority import SCOPE, Caller, Operation, Scope, Verdict
 from emperor.model.history import Stats, VassalHistory
 from emperor.model.notice import NoticeTest
@@ -20,7 +21,15 @@ from emperor.model.status import (
 from emperor.supervisor.events import REMEMBERED
 from emperor.web.aiohttp_server import web
 from emperor.web.console import Callers, add_console
-from emperor.web.control import MOST_ENTRIES, ORDERS, PAST_ENTRIES, TALLY, Control, forbidden
+from emperor.web.control import (
+    ACTIVE_ROWS,
+    MOST_ENTRIES,
+    ORDERS,
+    PAST_ENTRIES,
+    TALLY,
+    Control,
+    forbidden,
+)
 from emperor.web.log_streams import LOG_LINES
 from emperor.web.problems import ApiError, problems
 from emperor.web.tally import Tally
@@ -56,6 +65,19 @@ ENDPOINTS = (
     Endpoint(
         "GET", "/v1/status", Control.status, Operation.STATUS, "The daemon and all vassals.",
         Report,
+    ),
+    Endpoint(
+        "GET", "/v1/activity", Control.activity, Operation.ACTIVITY,
+        "The vassals that do something or have an error, and how many of each tenant are in which"
+        " state. It costs what these cost, and a microsecond for each one that sleeps.",
+        Activity, (ProblemCode.BAD_REQUEST,),
+        parameters=(
+            ("match", "those whose name contains this text, also ones that sleep"),
+            ("most", f"how many vassals, {ACTIVE_ROWS} by default, up to {MOST_ROWS}; those that"
+             " have failed come first"),
+            ("measure", f"a domain whose memory (PSS) is measured, of {MOST_MEASURED} at most; it"
+             " may stand several times"),
+        ),
     ),
     Endpoint(
         "GET", "/v1/settings", Control.settings, Operation.SETTINGS,

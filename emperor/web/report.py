@@ -97,6 +97,16 @@ class Reporter:
             turned_away=self._admission.turned_away,
         )
 
+    def emperor_for(
+        self, caller: Caller, rows: Iterable[VassalStatus], draining_since: datetime | None
+    ) -> EmperorStatus:
+        """The same, as it is told to that caller, whose vassals have these rows."""
+        emperor = self.emperor(draining_since)
+        if caller.is_administrator:
+            return emperor
+        held = sum(row.held for row in rows)
+        return replace(emperor, draining_since=None, held=held, turned_away=0)
+
     def settings_in_effect(self) -> SettingsInEffect:
         """The settings of the daemon."""
         spelling = spelled(self.settings)
@@ -133,12 +143,8 @@ class Reporter:
         """Everything that exists for the caller, vassals by name."""
         vassals = sorted(self.visible(caller), key=lambda vassal: vassal.spec.domain)
         rows = await self.rows(vassals, caller)
-        emperor = self.emperor(draining_since)
-        if not caller.is_administrator:
-            held = sum(row.held for row in rows)
-            emperor = replace(emperor, draining_since=None, held=held, turned_away=0)
         return Report(
-            emperor=emperor,
+            emperor=self.emperor_for(caller, rows, draining_since),
             vassals=tuple(rows),
             refused=self.refused(caller),
             limit_hits=self.limit_hits(caller),

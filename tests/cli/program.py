@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pyte
+
 from tests.eventually import PATIENCE_SECONDS
 
 COMMAND = (sys.executable, "-c", "from emperor.cli.main import main; main()")
@@ -53,10 +55,30 @@ class OnTerminal:
                 self._seen += piece
         return self._seen.decode()
 
+    def shown(self) -> list[str]:
+        """The lines that a terminal shows after all that."""
+        rows, columns = termios.tcgetwinsize(self._master)
+        screen = pyte.Screen(columns, rows)
+        pyte.Stream(screen).feed(self.screen())
+        return [line.rstrip() for line in screen.display]
+
+    def type(self, keys: str) -> None:
+        """Press these keys."""
+        os.write(self._master, keys.encode())
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Change the size of the window."""
+        termios.tcsetwinsize(self._master, (rows, columns))
+
+    @property
+    def echoes(self) -> bool:
+        """Whether the terminal shows what is typed, as it does for a shell."""
+        return bool(termios.tcgetattr(self._master)[3] & termios.ECHO)
+
 
 @contextmanager
 def on_terminal(
-    run_dir: Path, *arguments: str, extra: dict[str, str] | None = None
+    run_dir: Path, *arguments: str, extra: dict[str, str] | None = None, stdin: int | None = None
 ) -> Iterator[OnTerminal]:
     """Run on a terminal; killed at the end of the block if it still runs."""
     master, slave = pty.openpty()
@@ -65,7 +87,7 @@ def on_terminal(
     process = subprocess.Popen(
         command(run_dir, *arguments),
         env=ENVIRONMENT | (extra or {}),
-        stdin=slave,
+        stdin=slave if stdin is None else stdin,
         stdout=slave,
         stderr=slave,
         start_new_session=True,

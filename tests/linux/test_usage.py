@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from emperor.linux.usage import usage
+from emperor.linux.usage import proportional, usage
 from tests.eventually import eventually
 
 MEGABYTES = 20
@@ -67,6 +67,12 @@ def test_a_groups_usage_is_the_sum_of_its_own_processes() -> None:
 def test_the_time_of_reaped_workers_stays_on_the_account() -> None:
     with group_of(PARENT, 1) as group:
         assert usage([group])[group].cpu_seconds >= 0.25
+
+
+def test_what_processes_share_counts_once() -> None:
+    with group_of(FAMILY, 2) as group:
+        memory = proportional([group])[group]
+        assert 2 * MEGABYTES << 20 < memory < usage([group])[group].rss_bytes
 
 
 def test_a_group_that_is_gone_has_no_usage() -> None:

@@ -24,7 +24,7 @@ OF_ITS_OWN = {
     Scope.DAEMON: Verdict.FORBIDDEN,
 }
 OF_OTHERS = OF_ITS_OWN | {Scope.VASSAL: Verdict.HIDDEN, Scope.CLOSED_VASSAL: Verdict.HIDDEN}
-LISTS = {"status", "events", "metrics", "stats"}
+LISTS = {"status", "activity", "events", "metrics", "stats"}
 OF_VASSALS = {"detail", "history", "log", "start", "sleep", "restart", "restart-fresh", "reload"}
 OF_CLOSED_VASSALS = {"maintenance-on", "maintenance-off"}
 OF_THE_DAEMON = {"settings", "bases", "rescan", "upgrade", "drain", "undrain", "notify-test"}

@@ -98,6 +98,29 @@ def test_an_order_that_fails_says_why(emperor: FakeEmperor) -> None:
     assert problem["detail"] == "cannot start a.example: exit status 22"
 
 
+def test_activity_is_of_what_does_something_or_was_asked_for(emperor: FakeEmperor) -> None:
+    emperor.serve("b.example", "c.example", "d.example")
+    emperor.failing["b.example"] = "exit status 22"
+    assert _call(emperor, "POST", "/v1/vassals/b.example/start")[0] == 502
+    for domain in ("c.example", "d.example"):
+        assert _call(emperor, "POST", f"/v1/vassals/{domain}/start")[0] == 200
+
+    def told(query: str) -> tuple[list[tuple[str, str]], int]:
+        activity = _call(emperor, "GET", f"/v1/activity?{query}")[2]
+        [counts] = activity["tenants"]
+        assert (counts["uid"], counts["running"], counts["throttled"]) == (None, 2, 1)
+        assert counts["parked"] == 1
+        rows = [(each["status"]["name"], each["reason"]) for each in activity["vassals"]]
+        return rows, activity["left_out"]
+
+    by = "emperorctl start by uid 0"
+    every = [("b.example", "exit status 22"), ("c.example", by), ("d.example", by)]
+    assert told("") == (every, 0)
+    assert told("most=1") == (every[:1], 2)
+    assert told("match=A.ex") == ([("a.example", "")], 0)
+    assert told("match=nothing") == ([], 0)
+
+
 def test_a_rescan_is_ordered_of_the_daemon(emperor: FakeEmperor) -> None:
     assert _call(emperor, "POST", "/v1/rescan")[::2] == (200, {})
     assert emperor.rescans == 1

@@ -86,7 +86,11 @@ def test_the_headline_counts_what_is_its_own(emperor: FakeEmperor) -> None:
     assert (told["held"], told["turned_away"], told["draining_since"]) == (1, 0, None)
 
 
-@pytest.mark.parametrize("path", ["/v1/status", "/metrics", "/v1/events?follow=0", "/v1/stats"])
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/status", "/v1/activity", "/v1/activity?match=e&measure=alice.example", "/metrics",
+     "/v1/events?follow=0", "/v1/stats"],
+)  # fmt: skip
 def test_no_list_has_a_word_of_others(emperor: FakeEmperor, path: str) -> None:
     for domain in ("alice.example", "root.example", "mallory.example"):
         assert _as_root(emperor, "POST", f"/v1/vassals/{domain}/start")[0] == 200
@@ -95,6 +99,7 @@ def test_no_list_has_a_word_of_others(emperor: FakeEmperor, path: str) -> None:
     assert not [secret for secret in SECRETS if secret in body], body
     assert "mallory.example" in body
     assert all(secret in _as_root(emperor, "GET", path)[1] for secret in SECRETS)
+    assert str(ALICE) not in body
 
 
 @pytest.mark.parametrize("path", ["/v1/status", "/metrics"])
