@@ -129,18 +129,17 @@ class _RefusedAbove:
         self._seen: dict[Path, int] = {}
 
     def begin(self, name: str) -> None:
-        """Count from here on for that group, unless another one beneath the same began before."""
+        """Count from here on for that group, unless another one beneath the same began before. A
+        group above it that is not there yet has refused nothing."""
         for group in self._groups(name):
-            if (count := _refused_for(group)) is not None:
-                self._seen.setdefault(group, count)
+            self._seen.setdefault(group, _refused_for(group))
 
     def look(self, name: str) -> Iterator[tuple[Hit, int, str]]:
         """The limits above that group that were reached since one beneath them was looked at, how
         often, and how the names begin of all groups that this concerns."""
         for group in self._groups(name):
-            if (before := self._seen.get(group)) is None:
-                continue
-            now = self._seen[group] = _refused_for(group) or before
+            before, now = self._seen.get(group, 0), _refused_for(group)
+            self._seen[group] = now
             if now > before:
                 yield self._hit(group, name), now - before, self._beneath(group, name)
 
@@ -166,11 +165,10 @@ class _RefusedAbove:
         return f"{_tenant_of(name)}/" if group == self._base / _tenant_of(name) else ""
 
 
-def _refused_for(group: Path) -> int | None:
-    """How many forks were refused for the limit of that very group; None where the kernel does not
+def _refused_for(group: Path) -> int:
+    """How many forks were refused for the limit of that very group; 0 where the kernel does not
     tell."""
-    file = group / "pids.events.local"
-    return _value(file, "max") if file.exists() else None
+    return _value(group / "pids.events.local", "max")
 
 
 def _around(
