@@ -125,7 +125,7 @@ RULES: Mapping[NoticeKind, Rule] = {
 
 _ONE: Mapping[NoticeKind, str] = {
     NoticeKind.APP_FAILED: "{name} fails: {detail}",
-    NoticeKind.APP_RECOVERED: "{name} has recovered: {detail}",
+    NoticeKind.APP_RECOVERED: "{name} fails no longer: {detail}",
     NoticeKind.DEPLOY_REFUSED: "the newest version of {name} is not in effect: {detail}",
     NoticeKind.DEPLOY_ACCEPTED: "{name}: {detail}",
     NoticeKind.LIMIT_REACHED: "a limit was reached: {name}, {detail}",
@@ -137,7 +137,7 @@ _ONE: Mapping[NoticeKind, str] = {
 }
 _MANY: Mapping[NoticeKind, str] = {
     NoticeKind.APP_FAILED: "{count} apps fail",
-    NoticeKind.APP_RECOVERED: "{count} apps have recovered",
+    NoticeKind.APP_RECOVERED: "{count} apps fail no longer",
     NoticeKind.DEPLOY_REFUSED: "the newest versions of {count} inis are not in effect",
     NoticeKind.DEPLOY_ACCEPTED: "{count} inis that were refused are in effect or gone",
     NoticeKind.LIMIT_REACHED: "{count} limits were reached",
