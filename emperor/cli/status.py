@@ -46,7 +46,7 @@ def headline(report: Report, now: datetime) -> Text:
     emperor = report.emperor
     counts = Counter(vassal.state for vassal in report.vassals)
     states = ", ".join(f"{counts[state]} {state.value}" for state in STYLE if counts[state])
-    held = f", {emperor.held} requests held" if emperor.held else ""
+    held = f", {emperor.held} held" if emperor.held else ""
     count = sum(vassal.maintenance_since is not None for vassal in report.vassals)
     closed = f", {count} in maintenance" if count else ""
     away = f", {emperor.turned_away} turned away" if emperor.turned_away else ""

@@ -95,7 +95,7 @@ def _stopped(stop: Stop | None, now: datetime) -> str:
 def _waiting(status: VassalStatus) -> str:
     if not status.held and not status.queued:
         return ""
-    return f"{status.held} requests held, {status.queued or 0} connections queued"
+    return f"requests held: {status.held}, connections queued: {status.queued or 0}"
 
 
 def _sleeps(status: VassalStatus, now: datetime) -> str:

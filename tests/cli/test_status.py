@@ -176,7 +176,7 @@ def test_a_machine_that_drains_says_so_in_the_second_line() -> None:
 def test_the_first_line_tells_of_a_flood() -> None:
     status = report(running("a.example"))
     status = replace(status, emperor=replace(status.emperor, held=5000, turned_away=12))
-    assert _plain(status)[0].endswith(": 1 running, 5000 requests held, 12 turned away")
+    assert _plain(status)[0].endswith(": 1 running, 5000 held, 12 turned away")
 
 
 def test_without_vassals_it_says_how_to_add_one() -> None:

@@ -152,7 +152,7 @@ def test_a_draining_predecessor_and_the_waiting_are_told() -> None:
     busy = replace(running(GOAT), held=3, queued=12)
     result = _told(replace(detail(busy), predecessor_pid=99))
     assert result["state"].endswith("its predecessor, pid 99, finishes its requests")
-    assert result["waiting"] == "3 requests held, 12 connections queued"
+    assert result["waiting"] == "requests held: 3, connections queued: 12"
 
 
 def test_one_that_waits_for_its_turn_says_so() -> None:
