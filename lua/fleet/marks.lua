@@ -9,6 +9,9 @@ local marks = ngx.shared.backends
 local SECONDS = 10
 -- How long a peer is suspected that no probe clears. Longer than a probe.
 local SUSPECTED_SECONDS = 3
+-- How long the warning about one scheme is taken for one about the whole backend. A fleet may not
+-- serve https at all, and the loss of http is then worth a warning of its own.
+local NEWS_SECONDS = 30
 
 -- The mark of a peer (fleet.backends), or nil.
 function M.of(peer)
@@ -32,10 +35,11 @@ local function over(peer)
 end
 
 local function tell(peer, mark, cause)
-    if peer.other and told(peer.other) == mark then
-        -- The line about the other scheme was the warning.
+    local other = peer.other
+    if other and told(other) == mark and marks:get("news " .. other.key) then
         ngx.log(ngx.NOTICE, "backend ", peer.entry, ", likewise", over(peer), ": ", cause)
     else
+        marks:set("news " .. peer.key, true, NEWS_SECONDS)
         ngx.log(ngx.WARN, "backend ", peer.entry, " is ", mark, over(peer), ": ", cause)
     end
 end

@@ -13,6 +13,14 @@ from tests.http_client import Request, ask
 QUICK = {"TIMEOUT_MS = 15000": "TIMEOUT_MS = 1000"}
 
 
+class HttpOnly(Backend):
+    """It serves no https."""
+
+    async def start(self) -> None:
+        """Listen."""
+        await self.listen(self.ports[0], None)
+
+
 def two(first: Backend) -> Sequence[Backend]:
     return [first, Backend("127.0.0.12")]
 
@@ -95,6 +103,17 @@ async def test_a_machine_is_told_of_once_and_well_with_both(folder: Path) -> Non
         assert first.startswith("can be used again over http")
         assert " it is still unreachable" in first
         assert then.startswith("is well again, no longer unreachable")
+
+
+async def test_http_is_warned_of_where_https_was_never_served(folder: Path) -> None:
+    lost, other = two(HttpOnly("127.0.0.11"))
+    old_news = {"NEWS_SECONDS = 30": "NEWS_SECONDS = 0.001"}
+    async with running(folder, [lost, other], old_news) as fleet:
+        fleet.balancer.expect(REFUSED)
+        await eventually_async(lambda: said(fleet, lost) == ["is unreachable over https"])
+        await lost.stop()
+        await fleet.ask(Request(fleet.hosts(lost, 1)[0]))
+        assert said(fleet, lost) == ["is unreachable over https", "is unreachable over http"]
 
 
 async def test_a_backend_may_be_unwell_over_one_scheme(folder: Path) -> None:
