@@ -391,6 +391,20 @@ def test_a_console_that_does_not_fit_the_daemon_says_so(
     assert get(emperor, "").status == 200
 
 
+def test_a_history_that_hangs_keeps_nobody_from_the_pages(
+    emperor: FakeEmperor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    for name in ("pulse", "of_vassal", "stats"):
+        monkeypatch.setattr(emperor.past, name, hang)
+    monkeypatch.setattr("emperor.web.console.history.PATIENCE_SECONDS", 0.01)
+    assert "There is no history: it does not answer" in get(emperor, "").part("plots")
+    assert get(emperor, "vassals?sort=wakes").status == 200
+    assert "it does not answer" in get(emperor, "vassals/a.example").part("story")
+
+
 def test_a_head_of_a_page_is_that_of_the_page(emperor: FakeEmperor) -> None:
     answer = ask(emperor, "HEAD", "vassals")
     assert (answer.status, answer.text) == (200, "")

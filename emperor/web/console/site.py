@@ -7,7 +7,7 @@ runs in a thread on records that nobody changes.
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,10 +26,12 @@ from emperor.supervisor.slices import slices
 from emperor.web.aiohttp_server import web
 from emperor.web.console import ROOT, fleet, ini_view, overview, vassal, vassals
 from emperor.web.console.forgery import Tokens, is_foreign
+from emperor.web.console.history import PatientHistory
 from emperor.web.console.messages import CURES, Problem, Question
 from emperor.web.console.orders import DRAIN, ORDERS
 from emperor.web.console.person import person
 from emperor.web.console.rendering import Frame, Renderer
+from emperor.web.console.tenants import names_of
 from emperor.web.control import Control, forbidden, require
 from emperor.web.problems import ApiError
 
@@ -54,6 +56,7 @@ class Site:
         self._control = control
         self._renderer = Renderer()
         self._tokens = Tokens()
+        self._past = PatientHistory(control.daemon.past)
         self._accounts = SystemAccounts()
         # Orders that take longer than a browser waits for them.
         self._orders: set[asyncio.Task[Vassal]] = set()
@@ -89,7 +92,7 @@ class Site:
             emperor = replace(emperor, draining_since=None, held=0, turned_away=0)
         causes = {each.spec.domain: overview.cause_of(each) for each in census.noted}
         refused = reporter.names_of_refused(caller)
-        pulse = await self._control.daemon.past.pulse(caller, now - _DAY, now - overview.BY_HOUR)
+        pulse = await self._past.pulse(caller, now - _DAY, now - overview.BY_HOUR)
         seen = overview.Seen(
             emperor=emperor,
             census=census,
@@ -102,7 +105,7 @@ class Site:
         )
 
         def view() -> overview.Overview:
-            names = self._names(census.owners)
+            names = names_of(census.owners, self._accounts)
             is_administrator = caller.is_administrator
             return overview.overview(seen, names, os.uname().nodename, is_administrator, now)
 
@@ -137,7 +140,7 @@ class Site:
 
         def view() -> vassals.List:
             records = {each.spec.domain: each for each in shown}
-            names = self._names({each.spec.owner for each in every})
+            names = names_of({each.spec.owner for each in every}, self._accounts)
             rows = tuple(
                 vassals.row_of(row, records[row.name], stats.get(row.name)) for row in statuses
             )
@@ -154,8 +157,8 @@ class Site:
         """What these vassals are sorted by, if it is a number."""
         reporter, numbers = self._control.reporter, dict[str, float]()
         if sort in vassals.BY_STATS:
-            past = await self._control.daemon.past.stats((), caller, now - _DAY)
-            numbers = await asyncio.to_thread(vassals.by_stats, past.vassals, sort)
+            stats = await self._past.stats((), caller, now - _DAY)
+            numbers = await asyncio.to_thread(vassals.by_stats, stats, sort)
         elif sort == "memory":
             rows = await reporter.rows([each for each in found if each.children], caller)
             numbers = {row.name: row.rss_bytes or 0 for row in rows}
@@ -172,16 +175,17 @@ class Site:
         """The last day of these vassals in numbers."""
         if not names:
             return {}
-        past = await self._control.daemon.past.stats(names, caller, now - _DAY)
-        return {each.name: each for each in past.vassals}
+        stats = await self._past.stats(names, caller, now - _DAY)
+        return {each.name: each for each in stats}
 
     async def vassal(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """One vassal."""
         found = self._control.found(request.match_info["domain"], caller, Operation.DETAIL)
         reporter, now = self._control.reporter, self._now()
         detail = await reporter.detail(found, caller)
-        past = self._control.daemon.past
-        history = await past.of_vassal(found.spec.domain, caller, _BEGINNING, vassal.PAST_STARTS)
+        history = await self._past.of_vassal(
+            found.spec.domain, caller, _BEGINNING, vassal.PAST_STARTS
+        )
         spec, settings, hits = found.spec, reporter.settings, reporter.limit_hits(caller)
         reader = None if caller.is_administrator else caller.uid
 
@@ -194,7 +198,7 @@ class Site:
                     combined(settings.limits(), spec.limits, of_machine),
                     of_tenant(settings.limits("tenant_"), of_machine),
                     hits,
-                    self._names([owner])[owner],
+                    names_of([owner], self._accounts)[owner],
                 ),
                 ordered=ORDERS.get(request.query.get("ordered", "")),
             )
@@ -344,15 +348,6 @@ class Site:
     ) -> web.StreamResponse:
         body = await asyncio.to_thread(self._renderer.html, template, frame, view)
         return web.Response(body=body, status=status, content_type="text/html", charset="utf-8")
-
-    def _names(self, uids: Iterable[int | None]) -> dict[int | None, str]:
-        """The names of users, sorted; a number where there is no name. May read /etc/passwd."""
-        found = {uid: self._name(uid) for uid in uids}
-        return dict(sorted(found.items(), key=lambda item: item[1]))
-
-    def _name(self, uid: int | None) -> str:
-        user = self._accounts.daemon if uid is None else self._accounts.user(str(uid))
-        return user.user if user and user.user else str(uid)
 
     def _now(self) -> datetime:
         governor = self._control.governor

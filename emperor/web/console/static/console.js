@@ -3,6 +3,9 @@
 
 // At most one refresh in this time, however much happens.
 const PAUSE_MS = 1000;
+// Longer where an answer takes long, so that a busy daemon has less to do for its readers.
+const PAUSES = 20;
+const LONGEST_PAUSE_MS = 5000;
 // Times that are told as "3m ago" grow old where nothing happens.
 const OLD_MS = 60_000;
 const MOST_LOG_LINES = 500;
@@ -54,6 +57,7 @@ let isRefreshing = false;
 let isOutdated = false;
 let timer = 0;
 let refreshedAt = performance.now();
+let pause = PAUSE_MS;
 
 async function refresh() {
   timer = 0;
@@ -63,6 +67,7 @@ async function refresh() {
   }
   isRefreshing = true;
   isOutdated = false;
+  const begun = performance.now();
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
     if (answer.ok) {
@@ -77,12 +82,13 @@ async function refresh() {
   } finally {
     isRefreshing = false;
     refreshedAt = performance.now();
+    pause = Math.min(LONGEST_PAUSE_MS, Math.max(PAUSE_MS, PAUSES * (refreshedAt - begun)));
     if (isOutdated) soon();
   }
 }
 
 function soon() {
-  if (!timer) timer = setTimeout(refresh, Math.max(50, refreshedAt + PAUSE_MS - performance.now()));
+  if (!timer) timer = setTimeout(refresh, Math.max(50, refreshedAt + pause - performance.now()));
 }
 
 let source = null;
