@@ -137,6 +137,17 @@ def tab_to(page: Page, name: str) -> None:
     raise AssertionError(f"Tab does not reach {name}")
 
 
+def test_a_page_is_live_again_when_the_daemon_is_back(site: Site, desk: Desk) -> None:
+    """What stands in front of a daemon that is away answers 502, which ends an EventSource."""
+    page, events = desk.page, "**/console/events*"
+    page.route(events, lambda route: route.fulfill(status=502))
+    desk.go(f"vassals/{SHOP}")
+    expect(page.locator("#live")).to_contain_text("it is tried again")
+    page.unroute(events)
+    expect(page.locator("body[data-live=yes]")).to_have_count(1)
+    expect(page.locator("body")).to_have_attribute("data-refreshed", re.compile(r"\d"))
+
+
 def test_the_keyboard_is_enough(site: Site, desk: Desk) -> None:
     site.visit(SHOP)
     page = desk.go()

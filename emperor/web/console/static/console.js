@@ -8,6 +8,7 @@ const PAUSES = 20;
 const LONGEST_PAUSE_MS = 5000;
 // Times that are told as "3m ago" grow old where nothing happens.
 const OLD_MS = 60_000;
+const AGAIN_MS = 3000;
 const MOST_LOG_LINES = 500;
 // Of a line that has no end.
 const LONGEST_LINE = 65_536;
@@ -92,21 +93,28 @@ function soon() {
 }
 
 let source = null;
+// Whether there was a time in which nobody listened.
+let hasMissed = false;
 
 function listen() {
   if (source || !body.dataset.events || document.hidden) return;
   source = new EventSource(body.dataset.events);
-  let wasOpen = false;
   source.onopen = () => {
     tell("Live.");
     body.dataset.live = "yes";
-    // What has happened meanwhile is missed.
-    if (wasOpen) soon();
-    wasOpen = true;
+    if (hasMissed) soon();
+    hasMissed = false;
   };
   source.onerror = () => {
+    hasMissed = true;
     delete body.dataset.live;
     tell("Not live: emperord does not answer; it is tried again.");
+    // A browser connects again by itself, but not after an answer that is an error, as of a proxy
+    // while emperord is away.
+    if (source.readyState === EventSource.CLOSED) {
+      source = null;
+      setTimeout(listen, AGAIN_MS);
+    }
   };
   source.onmessage = (message) => {
     const event = JSON.parse(message.data);
