@@ -6,8 +6,9 @@ the user of the app, and it prints what it found.
 
 Its argument is JSON: `path`, the folders of modules, and `loads`, all that uWSGI loads, in its
 order. Each has a `file`, a `module` or the `code` itself, the `callable` that must be in it, the
-module `loader` that loads it, and the module `loop` that runs it; most of these are empty. Python
-may have its own site-packages too, with the finders that their .pth files add.
+number of `arguments` that it is called with, the module `loader` that loads it, and the module
+`loop` that runs it; most of these are empty. Python may have its own site-packages too, with the
+finders that their .pth files add.
 
 It prints one line of JSON for each that cannot be loaded: its `number`, what is wrong (`problem`),
 the `source` that was looked at, a `line` of that, and the `name` that is missing.
@@ -19,12 +20,14 @@ import json
 import os
 import sys
 from importlib.machinery import PathFinder
+from typing import Any
 
 # The name that uWSGI itself provides. `uwsgidecorators` is a file beside it, in its own Python.
 _OF_UWSGI = ("uwsgi",)
 # With these a source may find modules, or bind names, that nobody sees without running it.
 _OPAQUE_PATH = ("sys.path", "addsitedir", "activate_this", "__path__", "sys.modules")
 _OPAQUE_NAMES = ("globals()", "exec(", "__getattr__", "setattr(", "vars()")
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _LONGEST_SOURCE = 1 << 20
 _MOST_SOURCES = 200
 # In these folders are packages that were installed, which do not change where modules are found.
@@ -66,7 +69,7 @@ def main() -> None:
             tell(number, "no-loop", load["loop"])
         elif text is not None:
             shown = "" if load["code"] else source
-            look_at(number, text, shown, load["callable"], modules)
+            look_at(number, text, shown, load, modules)
         if source is not None:
             modules.is_open = modules.is_open or text is None or opens(text, source, path, set())
 
@@ -132,8 +135,11 @@ def source_opens(source: str, path: "list[str]", seen: "set[str]") -> bool:
     return text is None or opens(text, source, path, seen)
 
 
-def look_at(number: int, text: bytes, source: str, application: str, modules: Modules) -> None:
+def look_at(
+    number: int, text: bytes, source: str, load: "dict[str, Any]", modules: Modules
+) -> None:
     """Tell the first problem of the text of a source."""
+    application = load["callable"]
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError) as error:
@@ -148,8 +154,33 @@ def look_at(number: int, text: bytes, source: str, application: str, modules: Mo
                 tell(number, "no-import", top, source, line)
                 return
     is_plain = not any(word in words for word in _OPAQUE_NAMES)
-    if application and is_plain and not binds(tree, application):
+    if not application or not is_plain:
+        return
+    if not binds(tree, application):
         tell(number, "no-callable", application, source)
+    elif load["arguments"] is None:
+        return
+    elif (made := only_function(tree, application)) and not takes(made, load["arguments"]):
+        tell(number, "no-call", application, source, made.lineno)
+
+
+def only_function(tree: ast.Module, name: str) -> "ast.FunctionDef | ast.AsyncFunctionDef | None":
+    """The function of that name, where nothing else can have the name."""
+    found = [node for node in tree.body if isinstance(node, _FUNCTIONS) and node.name == name]
+    if len(found) != 1 or found[0].decorator_list:
+        return None
+    others = [node for node in ast.walk(tree) if node is not found[0]]
+    return None if any(binds_here(node, name) for node in others) else found[0]
+
+
+def takes(function: "ast.FunctionDef | ast.AsyncFunctionDef", count: int) -> bool:
+    """Whether it can be called with so many arguments, and answers at once."""
+    given = function.args
+    most = len(given.posonlyargs) + len(given.args)
+    least = most - len(given.defaults)
+    needs_names = any(default is None for default in given.kw_defaults)
+    fits = least <= count and (given.vararg is not None or count <= most) and not needs_names
+    return fits and isinstance(function, ast.FunctionDef)
 
 
 def imports(tree: ast.Module) -> "list[tuple[str, int]]":
@@ -177,17 +208,19 @@ def beside(tree: ast.Module, source: str) -> "list[str]":
 
 def binds(tree: ast.Module, name: str) -> bool:
     """Whether the source binds a name anywhere, or might do so by `from x import *`."""
-    for node in ast.walk(tree):
-        names: list[str] = []
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            names = [node.id]
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names = [node.name]
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names = [alias.asname or alias.name.partition(".")[0] for alias in node.names]
-        if name in names or "*" in names:
-            return True
-    return False
+    return any(binds_here(node, name) for node in ast.walk(tree))
+
+
+def binds_here(node: ast.AST, name: str) -> bool:
+    """The same of one node."""
+    names: list[str] = []
+    if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+        names = [node.id]
+    elif isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
+        names = [node.name]
+    elif isinstance(node, ast.Import | ast.ImportFrom):
+        names = [alias.asname or alias.name.partition(".")[0] for alias in node.names]
+    return name in names or "*" in names
 
 
 def has_path_files(path: "list[str]") -> bool:

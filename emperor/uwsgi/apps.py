@@ -45,6 +45,8 @@ _LOADERS = {
     "paste": "paste.deploy", "ini-paste": "paste.deploy", "ini-paste-logged": "paste.deploy",
     "pecan": "pecan",
 }  # fmt: skip
+# environ and start_response.
+_OF_WSGI = 2
 _PATHS = frozenset({"pythonpath", "python-path", "pp"})
 # With these modules are found, or made, in ways that only uWSGI knows.
 _UNKNOWN = frozenset({
@@ -72,13 +74,15 @@ class Search:
 @dataclass(frozen=True, slots=True)
 class Load:
     """What uWSGI loads: the absolute path of a file, the name of a module, or the `code` itself;
-    the name of the callable that must be there, empty where only uWSGI knows it; the module that
+    the name of the callable that must be there, empty where only uWSGI knows it, and the number of
+    arguments that it is called with, None where that is unknown; the module that
     loads it, and that of the loop that is to run it, both empty for uWSGI's own."""
 
     file: str = ""
     module: str = ""
     code: str = ""
     callable: str = ""
+    arguments: int | None = None
     loader: str = ""
     loop: str = ""
 
@@ -97,11 +101,13 @@ APP_FAILS = Consequence("the app does not start", Severity.ERROR)
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What keeps the load of that number from being loaded: `no-module`, `syntax`, `no-import`,
-    `no-callable`, `no-loader` or `no-loop`, with the name that is missing, and the source and line
-    where that was seen."""
+    `no-callable`, `no-call`, `no-loader` or `no-loop`, with the name that is missing, and the
+    source and line where that was seen."""
 
     number: int
-    problem: Literal["no-module", "syntax", "no-import", "no-callable", "no-loader", "no-loop"]
+    problem: Literal[
+        "no-module", "syntax", "no-import", "no-callable", "no-call", "no-loader", "no-loop"
+    ]  # fmt: skip
     name: str
     source: str
     line: int
@@ -138,15 +144,18 @@ def app_of(ini: Ini, search: Search) -> tuple[Option, Load] | None:
     is_code = option.key == "eval"
     loader = _LOADERS.get(option.key, "")
     module, _, name = ("", "", "") if is_file or is_code or loader else value.partition(":")
+    is_factory = False
     name = name or (last["callable"].value if "callable" in last else "application")
     if module:
         # uWSGI calls a function of the module, without arguments.
+        is_factory = name.endswith("()")
         name = name.removesuffix("()")
     return option, Load(
         file=os.path.join(search.folder, value) if is_file else "",
         module=module,
         code=value if is_code else "",
         callable="" if option.key in _OTHER_MODULES or "(" in name else name,
+        arguments=0 if is_factory else _OF_WSGI,
         loader=loader,
         loop="gevent" if is_gevent(last) else "",
     )
@@ -240,7 +249,7 @@ def unloadable(
     text, cure = {
         "no-module": (
             f"there is no module {problem.name} in {':'.join(search.path)}",
-            f"correct {option.key}, or set chdir or pythonpath to its folder",
+            _module_cure(option, problem.name),
         ),
         "syntax": (f"{at}, is no valid Python", "correct that line"),
         "no-import": (
@@ -258,6 +267,7 @@ def unloadable(
             f"{problem.source} defines no {problem.name}",
             _callable_cure(option, problem.name),
         ),
+        "no-call": _uncallable(option, problem),
     }[problem.problem]  # fmt: skip
     return Finding(option.line, consequence.severity, f"{text}, so {consequence.fails}", cure)
 
@@ -268,3 +278,29 @@ def _callable_cure(option: Option, name: str) -> str:
     if name.isidentifier():
         return "set callable to what it defines"
     return "uWSGI takes callable for a name: let the app assign it, as application = ..."
+
+
+def _uncallable(option: Option, problem: Problem) -> tuple[str, str]:
+    """Text and cure for a function that uWSGI calls with other arguments than it takes."""
+    name = problem.name
+    at = f"{name} ({problem.source}, line {problem.line})"
+    if option.value.endswith("()"):
+        return f"{at} is called without arguments, which it needs", "drop () if it is the app"
+    cure = "assign the app to a name, as application = ..., and choose that by callable"
+    if ":" in option.value:
+        cure = f"write {option.key} = {option.value}() if it makes the app"
+    return f"{at} does not take environ and start_response as a WSGI app", cure
+
+
+def _module_cure(option: Option, module: str) -> str:
+    """The cure for a module that is not there, where it is written as something else."""
+    name, callable_name = option.value.partition(":")[::2]
+    if option.key in _MODULES and name.endswith(".py"):
+        meant = name.removesuffix(".py").strip("/").replace("/", ".")
+        return f"write {option.key} = {meant}{':' if callable_name else ''}{callable_name}"
+    if option.key in _MODULES and "/" in name.strip("/"):
+        return f"write {option.key} = {option.value.strip('/').replace('/', '.')}"
+    if option.key in _MODULES and "." in module and not callable_name:
+        package, _, last = module.rpartition(".")
+        return f"write {option.key} = {package}:{last} if {last} is the app, or correct it"
+    return f"correct {option.key}, or set chdir or pythonpath to its folder"

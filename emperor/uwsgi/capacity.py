@@ -32,9 +32,25 @@ def too_many(ini: Ini, spec: Spec, machine: Machine) -> Iterator[Finding]:
         most = _MOST_BUFFER_BYTES // spec.head_bytes
         limit = f"{most}, for which uWSGI can count its buffers of {spec.head_bytes} bytes"
         yield _error(cores, f"{cores.key} = {leading_number(cores.value)} is more than {limit}")
+    elif problem := _of_its_user(last.get("limit-nproc"), count, spec):
+        yield problem
     elif threads and count * each > machine.processes:
         total = f"{count} workers with {each} threads each are"
         yield _error(threads, f"{total} more than the {machine.processes} that the kernel allows")
+
+
+def _of_its_user(limit: Option | None, workers: int, spec: Spec) -> Finding | None:
+    """A finding about a limit on the processes of the user, which root does not have. It counts
+    those of other apps too."""
+    most = leading_number(limit.value) if limit else 0
+    if limit is None or spec.identity is None or spec.identity.uid == 0 or most <= 0:
+        return None
+    name = spec.identity.user or f"uid {spec.identity.uid}"
+    if most < workers + 1:
+        text = f"limit-nproc = {most} is too few for a master and {workers} workers"
+        return Finding(limit.line, Severity.ERROR, f"{text}, so the app does not start", "raise it")
+    text = f"limit-nproc = {most} counts all processes of {name}, not those of this app alone"
+    return Finding(limit.line, Severity.WARNING, text, "use pids-max in [emperor]")
 
 
 def _limit(workers: int, is_cheap: bool, machine: Machine) -> str:

@@ -30,6 +30,7 @@ SOURCES = {
     "syntax.py": "def application(:\n",
     "importing.py": f"import os\n\nimport nosuchpackage\n{APP}",
     "importing2.py": f"import pack_2\n{APP}",
+    "asgi.py": "async def application(scope, receive, send):\n    pass\n",
     "star.py": "from app import *\n",
     "jobs.py": "import time\n\n\ndef run():\n    time.sleep(99)\n",
     "paths.py": "import setpaths\nimport in_more\n" + APP,
