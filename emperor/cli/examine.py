@@ -23,7 +23,7 @@ from emperor.model.definition import BrokenIni, Definition
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.settings import Settings
 from emperor.model.spec import Identity, Spec, WireProtocol
-from emperor.model.wildcard import misspelt
+from emperor.model.wildcard import cure_of_name
 from emperor.sources.files import closing, read_ini
 from emperor.uwsgi.addresses import (
     awaited_ports,
@@ -339,12 +339,7 @@ def _broken(error: BrokenIni) -> Finding:
 def _domain_of(name: str) -> str:
     domain = name.removesuffix(".ini")
     if domain == name or not is_domain(domain):
-        meant = misspelt(domain)
-        raise BrokenIni(
-            "its name is no host name",
-            f"call it {meant}.ini, which is for all subdomains"
-            if meant
-            else "call it DOMAIN.ini, with a-z, 0-9, _, . and - in DOMAIN and at most"
-            f" {LONGEST_DOMAIN} characters",
-        )
+        usual = "call it DOMAIN.ini, with a-z, 0-9, _, . and - in DOMAIN and at most"
+        cure = cure_of_name(domain) if domain != name else None
+        raise BrokenIni("its name is no host name", cure or f"{usual} {LONGEST_DOMAIN} characters")
     return domain

@@ -22,7 +22,9 @@ def findings(folder: Path) -> Iterator[tuple[Path, BrokenPage]]:
     """Each file of `folder`, and of its folders for single vassals, that emperord cannot use.
     Raises OSError."""
     for path in sorted(folder.iterdir()):
-        if path.is_dir():
+        if path.is_dir() and not path.resolve().is_relative_to(folder.resolve()):
+            yield path, BrokenPage(f"it is a link to a folder outside {folder}; copy the folder")
+        elif path.is_dir():
             yield from (
                 (page, why) for page in sorted(path.iterdir()) if (why := problem(folder, page))
             )

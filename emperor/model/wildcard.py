@@ -28,6 +28,14 @@ def misspelt(name: str) -> str | None:
     return meant if is_domain(meant) else None
 
 
+def cure_of_name(name: str) -> str | None:
+    """What to call an ini of that name, which is no host name; None where nobody can tell."""
+    if meant := misspelt(name):
+        return f"call it {meant}.ini, which is for all subdomains"
+    usual = name.strip().strip(".").lower()
+    return f"call it {usual}.ini" if is_domain(usual) else None
+
+
 def is_below(host: str, wildcard: str) -> bool:
     """Whether `wildcard` stands for `host`."""
     return wildcard == _LABEL or host.endswith(wildcard.removeprefix(_LABEL))

@@ -20,7 +20,7 @@ from emperor.model.reading_budget import ReadingBudget
 from emperor.model.refusal import Refusal, RefusalReason
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec, Stamp
-from emperor.model.wildcard import misspelt
+from emperor.model.wildcard import cure_of_name
 from emperor.sources.aliases import Aliases
 from emperor.sources.earlier import EarlierVersions, Keep
 from emperor.sources.files import IniFile, open_folder, read_ini
@@ -289,8 +289,7 @@ class VassalFolder:
                 self._ignored.add(file)
                 log.info("%r is not served: it is not named DOMAIN.ini", file)
         elif os.path.lexists(os.path.join(self._path, file)):
-            meant = misspelt(file.removesuffix(".ini"))
-            cure = f"call it {meant}.ini, which is for all subdomains" if meant else "rename it"
+            cure = cure_of_name(file.removesuffix(".ini")) or "rename it"
             message = (
                 f"cannot serve {file!r}: its name is no host name (a-z 0-9 _ . -, at most"
                 f" {LONGEST_DOMAIN} characters); {cure}"

@@ -34,6 +34,13 @@ def test_each_broken_page_is_named_with_its_line(folder: Path, ctl: Ctl) -> None
     assert result.err == f"emperorctl: emperord cannot use 2 of the files in {folder}\n"
 
 
+def test_a_folder_that_leads_outside_is_told_once(folder: Path, ctl: Ctl) -> None:
+    (folder / "a.example").symlink_to("/etc")
+    result = ctl("pages", str(folder))
+    (line,) = result.out.splitlines()
+    assert line.startswith(f"{folder}/a.example: error: it is a link to a folder outside {folder};")
+
+
 def test_a_folder_that_is_not_there_is_an_error(folder: Path, ctl: Ctl) -> None:
     result = ctl("pages", str(folder / "none"))
     assert (result.status, result.err) == (

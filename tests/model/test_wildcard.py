@@ -3,7 +3,7 @@
 import pytest
 
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
-from emperor.model.wildcard import is_below, is_wildcard, misspelt, names_of
+from emperor.model.wildcard import cure_of_name, is_below, is_wildcard, misspelt, names_of
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,18 @@ def test_a_wildcard_is_for_subdomains_and_not_for_the_domain() -> None:
 )
 def test_a_misspelt_wildcard_is_recognised(name: str, meant: str | None) -> None:
     assert misspelt(name) == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("*.example.com", "call it _.example.com.ini, which is for all subdomains"),
+        ("WWW.Example.com", "call it www.example.com.ini"),
+        (" example.com", "call it example.com.ini"),
+        ("example.com.", "call it example.com.ini"),
+        ("exa mple.com", None),
+        ("a..b", None),
+    ],
+)
+def test_a_name_gets_the_one_that_was_meant_as_cure(name: str, cure: str | None) -> None:
+    assert cure_of_name(name) == cure
