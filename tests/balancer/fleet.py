@@ -58,6 +58,11 @@ class Balancer(NginxServer):
         found = [_MARK.search(line) for line in self.error_lines()]
         return [f"{match[1]} {match[2]}" for match in found if match]
 
+    @property
+    def marked_twice(self) -> int:
+        """How often a backend had the same mark over its second scheme too."""
+        return sum(", likewise over http" in line for line in self.error_lines())
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:

@@ -202,7 +202,8 @@ async def test_an_unwell_backend_is_spared_while_another_is_well(
     unwell, *others = fleet.backends
     [host] = fleet.hosts(unwell, 1)
     unwell.health = 503
-    await eventually_async(lambda: fleet.balancer.marks == [f"{unwell.address} unwell"])
+    await eventually_async(lambda: fleet.balancer.marked_twice == 1)
+    assert fleet.balancer.marks == [f"{unwell.address} unwell"]
     assert "its health probe says 503 draining" in "\n".join(fleet.balancer.error_lines())
     assert fleet.by(await fleet.ask(Request(host))) is not unwell
     for backend in others:
@@ -215,7 +216,7 @@ async def test_an_unwell_backend_is_spared_while_another_is_well(
 async def test_when_all_are_unwell_each_keeps_its_domains(fleet: Fleet) -> None:
     for backend in fleet.backends:
         backend.health = 503
-    await eventually_async(lambda: len(fleet.balancer.marks) == len(fleet.backends))
+    await eventually_async(lambda: fleet.balancer.marked_twice == len(fleet.backends))
     for backend in fleet.backends:
         for host in fleet.hosts(backend, 3):
             assert fleet.by(await fleet.ask(Request(host))) is backend
@@ -261,10 +262,7 @@ async def test_the_first_probes_are_sent_at_once(folder: Path) -> None:
     for backend in backends:
         backend.health = 503
     async with running(folder, backends, {"INTERVAL = 2": "INTERVAL = 3600"}) as fleet:
-        likewise = "likewise over http"
-        await eventually_async(
-            lambda: sum(likewise in line for line in fleet.balancer.error_lines()) == len(backends)
-        )
+        await eventually_async(lambda: fleet.balancer.marked_twice == len(backends))
         assert len(fleet.balancer.marks) == len(backends)
         # A single worker sends the probes: one for each scheme.
         assert [len(backend.probes) for backend in backends] == [2, 2, 2]
