@@ -72,7 +72,8 @@ def add_stop(db: sqlite3.Connection, fact: Stopped) -> None:
 def add_hits(db: sqlite3.Connection, hits: Mapping[tuple[Subject, int], int]) -> None:
     """Count them in the rows of their hours."""
     db.executemany(
-        "INSERT INTO hits VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = number + ?4",
+        "INSERT INTO hits VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET number = number + excluded.number",
         [(who.domain, _user(who), hour * 1000, number) for (who, hour), number in hits.items()],
     )
 
