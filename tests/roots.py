@@ -163,6 +163,8 @@ def put_checkout(root: Path) -> None:
         if path.name not in (".venv", "build"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     export(place)
+    # Tests ask git for the files of the checkout.
+    subprocess.run(["git", "init", "--quiet", place], check=True)
     shutil.copytree(f"/{_CERTIFICATES}", root / _CERTIFICATES, dirs_exist_ok=True)
 
 

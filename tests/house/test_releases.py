@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.releases import enter, main
-from tests.roots import SUITES, Keys, NoRoot, bootstrap, is_made, made_root
+from tests.roots import PLACE, SUITES, Keys, NoRoot, bootstrap, is_made, made_root, put_checkout
 
 DEBIAN = "http://deb.debian.org/debian"
 TRIXIE = next(suite for suite in SUITES if suite.name == "trixie")
@@ -123,3 +123,11 @@ def test_what_is_not_installed_is_named_with_its_package(monkeypatch: pytest.Mon
         "cannot test on trixie: there is no debootstrap and no systemd-nspawn;"
         " run `apt install debootstrap systemd-container`"
     )
+
+
+def test_the_checkout_of_a_root_is_one_for_git(tmp_path: Path) -> None:
+    put_checkout(tmp_path)
+    listing = ["git", "ls-files", "--others", "--exclude-standard"]
+    place = tmp_path / PLACE.lstrip("/")
+    found = subprocess.run(listing, cwd=place, stdout=subprocess.PIPE, text=True, check=True)
+    assert "setup.cfg" in found.stdout.splitlines()
