@@ -12,11 +12,11 @@ from rich.text import Text
 
 from docs.examples.layout import Backend
 from emperor.cli.client import Client, connect
-from emperor.cli.console import show, terminal
 from emperor.cli.events import line
 from emperor.cli.failure import Failed
 from emperor.cli.records import parse
 from emperor.cli.status import REFRESH_SECONDS, page
+from emperor.cli.terminal import show, terminal
 from emperor.model.status import Report, TransitionEvent
 
 PAST_EVENTS = 100

@@ -9,7 +9,7 @@ import click
 from rich.text import Text
 
 from emperor.cli.client import connect
-from emperor.cli.console import show, terminal
+from emperor.cli.terminal import show, terminal
 from emperor.model.status import Base, BasesReport, as_json
 from emperor.model.text import memory, one_line, since
 

@@ -13,10 +13,10 @@ import click
 from rich.text import Text
 
 from emperor.cli.client import connect
-from emperor.cli.console import edge, show, terminal, wrapped
 from emperor.cli.examine import Examiner, Verdict
 from emperor.cli.failure import Failed
 from emperor.cli.programs import Programs
+from emperor.cli.terminal import edge, show, terminal, wrapped
 from emperor.config import find_uwsgi, load_settings
 from emperor.model.settings import KEYS, Settings, SettingsError
 from emperor.model.spec import WireProtocol

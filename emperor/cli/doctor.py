@@ -9,9 +9,9 @@ import click
 from rich.text import Text
 
 from emperor.cli.check import settings_of_daemon
-from emperor.cli.console import show, terminal
 from emperor.cli.failure import Failed
 from emperor.cli.survey import survey_of
+from emperor.cli.terminal import show, terminal
 from emperor.config import find_uwsgi, load_settings
 from emperor.model.checkup import Remark, Weight, examine
 from emperor.model.settings import SettingsError

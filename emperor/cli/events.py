@@ -13,11 +13,11 @@ from rich.text import Text
 
 from emperor.cli.arguments import as_host, complete_domain, since
 from emperor.cli.client import Client, connect
-from emperor.cli.console import show, terminal
 from emperor.cli.failure import NoSuchVassal, Unreachable
 from emperor.cli.names import nobody, resolve
 from emperor.cli.records import parse
 from emperor.cli.table import STYLE
+from emperor.cli.terminal import show, terminal
 from emperor.model.selection import is_pattern, matches, unmatched
 from emperor.model.status import Report, TransitionEvent
 from emperor.model.text import clock, one_line

@@ -8,8 +8,8 @@ import click
 from rich.text import Text
 
 from emperor.cli.check import STYLE, settings_of_daemon
-from emperor.cli.console import show, terminal
 from emperor.cli.failure import Failed
+from emperor.cli.terminal import show, terminal
 from emperor.config import load_settings
 from emperor.model.settings import SettingsError
 from emperor.model.text import one_line, plain

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from emperor.cli.console import wrapped
+from emperor.cli.terminal import wrapped
 from emperor.model.history import Outcome, PastStart, PastStop, StopKind, VassalHistory
 from emperor.model.text import clock, duration, one_line, plain
 from emperor.model.wake import phases, who

@@ -16,10 +16,10 @@ from rich.text import Text
 
 from emperor.cli.arguments import placement_option
 from emperor.cli.client import connect
-from emperor.cli.console import show, terminal
 from emperor.cli.failure import Failed, Unreachable
 from emperor.cli.placement import Placement, Rule
 from emperor.cli.records import parse
+from emperor.cli.terminal import show, terminal
 from emperor.model.domain import is_domain
 from emperor.model.status import Report, as_json
 from emperor.model.text import plain

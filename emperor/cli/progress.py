@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from emperor.cli.console import terminal
+from emperor.cli.terminal import terminal
 from emperor.model.text import middle, plain
 
 ERASE_LINE = "\r\x1b[K"

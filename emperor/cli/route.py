@@ -8,9 +8,9 @@ import click
 from rich.text import Text
 
 from emperor.cli.arguments import complete_domain, placement_option
-from emperor.cli.console import show, terminal
 from emperor.cli.failure import Failed
 from emperor.cli.placement import Placement, Rule
+from emperor.cli.terminal import show, terminal
 from emperor.model.domain import canonical_host
 from emperor.model.status import as_json
 

@@ -16,8 +16,8 @@ import click
 from rich.text import Text
 
 from emperor.cli.check import STYLE
-from emperor.cli.console import show, terminal
 from emperor.cli.failure import Failed
+from emperor.cli.terminal import show, terminal
 from emperor.linux.trust import others_may_write, who_may_turn
 from emperor.model.domain import is_domain
 from emperor.model.nginx_conf import refusal

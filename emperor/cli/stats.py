@@ -15,9 +15,9 @@ from rich.text import Text
 
 from emperor.cli.arguments import as_host, complete_domain, since
 from emperor.cli.client import connect
-from emperor.cli.console import edge, show, terminal
 from emperor.cli.failure import Failed
 from emperor.cli.names import tell
+from emperor.cli.terminal import edge, show, terminal
 from emperor.model.history import Hour, Stats, VassalStats
 from emperor.model.status import as_json
 from emperor.model.text import NOTHING, clock, middle, plain

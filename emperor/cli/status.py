@@ -18,10 +18,10 @@ from rich.text import Text
 
 from emperor.cli.arguments import domains_argument
 from emperor.cli.client import connect
-from emperor.cli.console import edge, show, terminal, wrapped
 from emperor.cli.names import nobody, resolve
 from emperor.cli.records import parse
 from emperor.cli.table import STYLE, rows, table
+from emperor.cli.terminal import edge, show, terminal, wrapped
 from emperor.model import text
 from emperor.model.selection import matches
 from emperor.model.status import Report, VassalStatus, as_json

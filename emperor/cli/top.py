@@ -24,8 +24,8 @@ from rich.live import Live
 from rich.text import Text
 
 from emperor.cli.client import Action, Client, connect
-from emperor.cli.console import show, terminal
 from emperor.cli.failure import Failed
+from emperor.cli.terminal import show, terminal
 from emperor.cli.top_view import (
     Command,
     Sample,

@@ -11,11 +11,11 @@ from rich.text import Text
 
 from emperor.cli.arguments import domain_argument
 from emperor.cli.client import connect
-from emperor.cli.console import edge, show, terminal, wrapped
 from emperor.cli.failure import Failed
 from emperor.cli.names import tell
 from emperor.cli.past import story_of_the_past
 from emperor.cli.table import STYLE
+from emperor.cli.terminal import edge, show, terminal, wrapped
 from emperor.model.facts import facts
 from emperor.model.status import VassalDetail, as_json
 from emperor.model.text import plain
