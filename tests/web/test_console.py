@@ -18,6 +18,7 @@ from emperor.model.authority import NOBODY, Caller
 from emperor.model.spec import Identity
 from emperor.web.console import ROUTES
 from emperor.web.console.site import HANDLERS
+from emperor.web.console.tenants import MOST_OFFERED
 from tests.backend import UnixConnection
 from tests.cli.fake_emperor import FakeEmperor, listening
 from tests.eventually import eventually
@@ -303,8 +304,21 @@ def test_the_list_is_searched_filtered_and_sorted(emperor: FakeEmperor) -> None:
     for sort in ("hit", "wakes", "wake", "memory"):
         assert sorted(shown(f"sort={sort}")) == every
     # What a link cannot mean is left out.
-    assert shown("sort=nothing&state=nothing&tenant=x&page=x") == every
+    assert shown("sort=nothing&state=nothing&tenant=%3Cx%3E&page=x") == every
+    assert shown("tenant=nobody.has.this.name") == []
     assert shown("page=99999999") == every
+
+
+def test_a_tenant_of_many_is_typed_by_name_or_uid(emperor: FakeEmperor) -> None:
+    assert '<select id="tenant"' in get(emperor, "vassals").text
+    for uid in range(20_000, 20_000 + MOST_OFFERED):
+        emperor.serve(f"site{uid}.example", identity=Identity(uid, uid, f"u{uid}"))
+    emperor.serve("nobody.example", identity=Identity(65_534, 65_534, "nobody"))
+    assert get(emperor, "vassals").text.count('<option value="20') == MOST_OFFERED - 3
+    for typed in ("nobody", "65534"):
+        page = get(emperor, f"vassals?tenant={typed}")
+        assert re.findall(r'<tr role="row" id="v-([^"]*)"', page.text) == ["nobody.example"]
+        assert f'name="tenant" list="tenants" value="{typed}"' in page.text
 
 
 def test_a_newer_version_on_the_disk_changes_no_page(

@@ -17,6 +17,7 @@ from emperor.model.status import (
 )
 from emperor.supervisor.records import Vassal
 from emperor.web.console.plots import Plot, share, spans, starts_plot
+from emperor.web.console.tenants import Names, largest_first, uid_text
 
 MOST_TROUBLES = 25
 _MOST_BOOTS = 25
@@ -178,28 +179,25 @@ def of_states(census: Census, rows: Iterable[VassalStatus]) -> tuple[OfState, ..
     )
 
 
-def of_tenants(
-    census: Census, rows: Iterable[VassalStatus], names: Mapping[int | None, str]
-) -> list[OfTenant]:
-    """A line for each user with a vassal; the user with the most memory first."""
+def of_tenants(census: Census, rows: Iterable[VassalStatus], names: Names) -> tuple[OfTenant, ...]:
+    """A line for each of the users with the most memory, and then with the most vassals."""
     memory: defaultdict[int | None, int] = defaultdict(int)
     awake: Counter[int | None] = Counter()
     for row in rows:
         memory[row.uid] += row.rss_bytes or 0
         awake[row.uid] += row.pid is not None
     most = max(memory.values(), default=0)
-    found = [
+    return tuple(
         OfTenant(
-            uid_text(uid), names[uid], number, awake[uid], memory[uid], share(memory[uid], most)
+            uid_text(uid),
+            names.of(uid),
+            census.owners[uid],
+            awake[uid],
+            memory[uid],
+            share(memory[uid], most),
         )
-        for uid, number in census.owners.items()
-    ]
-    return sorted(found, key=lambda each: (-each.rss_bytes, -each.number, each.name))
-
-
-def uid_text(uid: int | None) -> str:
-    """A user in the query of a link."""
-    return "daemon" if uid is None else str(uid)
+        for uid in largest_first(census.owners, memory, census.owners)[:_MOST_TENANTS]
+    )
 
 
 _BOOTING = frozenset({ReportedState.STARTING, ReportedState.RELOADING})
@@ -248,10 +246,9 @@ class Seen:
 
 
 def overview(
-    seen: Seen, names: Mapping[int | None, str], machine: str, is_administrator: bool, now: datetime
+    seen: Seen, names: Names, machine: str, is_administrator: bool, now: datetime
 ) -> Overview:
     """The view of the page."""
-    tenants = of_tenants(seen.census, seen.rows, names)
     wrong = troubles(seen.rows, now)
     starting = waiting(seen.rows, seen.causes)
     slow = sorted(seen.census.slow.items(), key=lambda item: (-item[1], item[0]))
@@ -263,8 +260,8 @@ def overview(
         total=seen.census.states.total(),
         closed=seen.census.closed,
         states=of_states(seen.census, seen.rows),
-        tenants=tuple(tenants[:_MOST_TENANTS]),
-        more_tenants=max(0, len(tenants) - _MOST_TENANTS),
+        tenants=of_tenants(seen.census, seen.rows, names),
+        more_tenants=max(0, len(seen.census.owners) - _MOST_TENANTS),
         troubles=(*not_served(seen.refused), *wrong[:MOST_TROUBLES]),
         more_troubles=max(0, len(wrong) - MOST_TROUBLES),
         more_refused=seen.more_refused,

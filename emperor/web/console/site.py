@@ -7,6 +7,7 @@ runs in a thread on records that nobody changes.
 import asyncio
 import logging
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -31,7 +32,7 @@ from emperor.web.console.messages import CURES, Problem, Question
 from emperor.web.console.orders import DRAIN, ORDERS
 from emperor.web.console.person import person
 from emperor.web.console.rendering import Frame, Renderer
-from emperor.web.console.tenants import names_of
+from emperor.web.console.tenants import MOST_OFFERED, Names, offered
 from emperor.web.control import Control, forbidden, require
 from emperor.web.problems import ApiError
 
@@ -58,6 +59,7 @@ class Site:
         self._tokens = Tokens()
         self._past = PatientHistory(control.daemon.past)
         self._accounts = SystemAccounts()
+        self._names = Names(self._accounts)
         # Orders that take longer than a browser waits for them.
         self._orders: set[asyncio.Task[Vassal]] = set()
 
@@ -105,9 +107,8 @@ class Site:
         )
 
         def view() -> overview.Overview:
-            names = names_of(census.owners, self._accounts)
             is_administrator = caller.is_administrator
-            return overview.overview(seen, names, os.uname().nodename, is_administrator, now)
+            return overview.overview(seen, self._names, os.uname().nodename, is_administrator, now)
 
         frame = self._frame(request, caller, "Overview", "overview", live="")
         return await self._html("overview", frame, await asyncio.to_thread(view))
@@ -126,10 +127,16 @@ class Site:
     async def vassals(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """A part of the list of vassals."""
         wanted, now = vassals.wanted_of(request.query), self._now()
-        every = tuple(self._control.reporter.visible(caller))
+        sought, owners = wanted, Counter[int | None]()
+        if caller.is_administrator:
+            tenant = await asyncio.to_thread(self._names.uid_text, wanted.tenant)
+            sought = replace(wanted, tenant=tenant)
         found: list[Vassal] = []
-        async for part in slices(every):
-            found += (each for each in part if vassals.is_wanted(each, wanted))
+        async for part in slices(self._control.reporter.visible(caller)):
+            for each in part:
+                owners[each.spec.owner] += 1
+                if vassals.is_wanted(each, sought):
+                    found.append(each)
         numbers = await self._numbers(found, wanted.sort, caller, now)
         ordered = await asyncio.to_thread(vassals.ordered, found, wanted.sort, numbers)
         page = min(wanted.page, vassals.pages_of(len(ordered)))
@@ -140,13 +147,13 @@ class Site:
 
         def view() -> vassals.List:
             records = {each.spec.domain: each for each in shown}
-            names = names_of({each.spec.owner for each in every}, self._accounts)
+            tenants = offered(owners, self._names)
             rows = tuple(
                 vassals.row_of(row, records[row.name], stats.get(row.name)) for row in statuses
             )
-            tenants = tuple((overview.uid_text(uid), name) for uid, name in names.items())
-            place = vassals.Place(len(ordered), len(every), first, len(rows))
-            return vassals.List(replace(wanted, page=page), rows, tenants, place, now)
+            place = vassals.Place(len(ordered), owners.total(), first, len(rows))
+            has_more = len(owners) > MOST_OFFERED
+            return vassals.List(replace(wanted, page=page), rows, tenants, has_more, place, now)
 
         frame = self._frame(request, caller, "Vassals", "vassals", live="")
         return await self._html("vassals", frame, await asyncio.to_thread(view))
@@ -198,7 +205,7 @@ class Site:
                     combined(settings.limits(), spec.limits, of_machine),
                     of_tenant(settings.limits("tenant_"), of_machine),
                     hits,
-                    names_of([owner], self._accounts)[owner],
+                    self._names.of(owner),
                 ),
                 ordered=ORDERS.get(request.query.get("ordered", "")),
             )

@@ -8,7 +8,8 @@ from emperor.model.history import VassalStats
 from emperor.model.status import ReportedState, VassalStatus
 from emperor.supervisor.records import Vassal
 from emperor.uwsgi.start import FORKED
-from emperor.web.console.overview import has_trouble, uid_text
+from emperor.web.console.overview import has_trouble
+from emperor.web.console.tenants import uid_text, wanted_tenant
 
 ROWS = 100
 _LONGEST_WORD = 253
@@ -65,11 +66,10 @@ class Wanted:
 def wanted_of(query: Mapping[str, str]) -> Wanted:
     """What a query asks for; what it cannot mean is left out."""
     page = query.get("page", "")
-    tenant = query.get("tenant", "")
     return Wanted(
         q=query.get("q", "").strip().lower()[:_LONGEST_WORD],
         state=_one_of(query.get("state", ""), STATES),
-        tenant=tenant if tenant == "daemon" or _is_number(tenant) else "",
+        tenant=wanted_tenant(query.get("tenant", "")),
         runtime=_one_of(query.get("runtime", ""), RUNTIMES),
         trouble="1" if query.get("trouble") else "",
         sort=_one_of(query.get("sort", ""), SORTS) or "name",
@@ -86,7 +86,7 @@ def _is_number(text: str) -> bool:
 
 
 def is_wanted(vassal: Vassal, wanted: Wanted) -> bool:
-    """Whether a vassal is in the view."""
+    """Whether a vassal is in the view. Its `tenant` is as Names.uid_text has it."""
     spec = vassal.spec
     if wanted.q and not any(wanted.q in name for name in (spec.domain, *spec.aliases)):
         return False
@@ -190,11 +190,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class List:
-    """The page. `tenants` are the users that a vassal runs as, each as in a query and by name."""
+    """The page. `tenants` are users that a vassal runs as, each as in a query and by name: all,
+    unless `has_more_tenants`."""
 
     wanted: Wanted
     rows: tuple[Row, ...]
     tenants: tuple[tuple[str, str], ...]
+    has_more_tenants: bool
     place: Place
     now: datetime
     columns: tuple[Column, ...] = COLUMNS
