@@ -247,6 +247,15 @@ def test_a_tenant_sees_nothing_of_another(emperor: FakeEmperor, path: str) -> No
         assert secret not in answer.text.replace("mallory.example", "")
 
 
+def test_a_tenant_is_told_how_many_of_its_requests_wait(emperor: FakeEmperor) -> None:
+    for name in ("alice.example", "mallory.example"):
+        order(emperor, f"vassals/{name}/start", get(emperor, f"vassals/{name}").token)
+    with emperor.admission.holding("alice.example"), emperor.admission.holding("mallory.example"):
+        for caller, held in ((emperor.caller, 2), (Caller(ALICE, is_administrator=False), 1)):
+            emperor.caller = caller
+            assert re.search(rf"\b{held} requests? waits?\b", get(emperor, "").part("summary"))
+
+
 def test_a_tenant_is_told_of_others_as_of_nobody(emperor: FakeEmperor) -> None:
     emperor.caller = Caller(MALLORY, is_administrator=False)
     token = get(emperor, "vassals/mallory.example").token

@@ -89,16 +89,14 @@ class Site:
         census = overview.Census()
         async for part in slices(reporter.visible(caller)):
             census.count(part)
-        emperor = reporter.emperor(self._control.draining_since)
-        if not caller.is_administrator:
-            emperor = replace(emperor, draining_since=None, held=0, turned_away=0)
+        rows = await reporter.rows(census.noted, caller)
         causes = {each.spec.domain: overview.cause_of(each) for each in census.noted}
         refused = reporter.names_of_refused(caller)
         pulse = await self._past.pulse(caller, now - _DAY, now - overview.BY_HOUR)
         seen = overview.Seen(
-            emperor=emperor,
+            emperor=reporter.emperor_for(caller, rows, self._control.draining_since),
             census=census,
-            rows=await reporter.rows(census.noted, caller),
+            rows=rows,
             refused=reporter.some_refused(refused[: overview.MOST_TROUBLES]),
             more_refused=max(0, len(refused) - overview.MOST_TROUBLES),
             limit_hits=reporter.limit_hits(caller),
