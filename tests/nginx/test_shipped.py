@@ -39,13 +39,32 @@ def test_nginx_accepts_the_production_configuration(without_ipv6: bool) -> None:
     assert "warn" not in result.stderr
 
 
-@pytest.mark.parametrize("name", ["backend.conf", "loadbalancer.conf", "emperord/site.conf"])
+@pytest.mark.parametrize(
+    "name", ["backend.conf", "loadbalancer.conf", "console.conf", "emperord/site.conf"]
+)
 def test_each_listener_is_there_for_both_versions_of_ip(name: str) -> None:
     lines = re.findall(r"^ *listen +(\S.*);", (SHIPPED / name).read_text(), re.MULTILINE)
     listeners = [" ".join(line.split()) for line in lines]
     ipv4 = [line for line in listeners if not line.startswith("[::]:")]
     assert ipv4
     assert [line.removeprefix("[::]:") for line in listeners if line not in ipv4] == ipv4
+
+
+@pytest.mark.parametrize(
+    ("name", "block"), [("loadbalancer.conf", "http"), ("console.conf", "server")]
+)
+def test_the_documented_command_turns_http2_on_by_its_directive(
+    tmp_path: Path, name: str, block: str
+) -> None:
+    """For nginx 1.25.1 and later, which warn of the parameter of `listen`."""
+    text = (SHIPPED / name).read_text()
+    [command] = re.findall(r"^#   (sed -i .*http2 on.*) /etc/.*$", text, re.MULTILINE)
+    assert " ssl http2;" in text
+    conf = tmp_path / name
+    conf.write_text(text)
+    subprocess.run(f"{command} {conf}", shell=True, check=True)
+    assert f"\n{block} {{\n    http2 on;\n" in conf.read_text()
+    assert not re.search(r"^ *listen.* http2", conf.read_text(), re.MULTILINE)
 
 
 def test_the_documented_command_removes_ipv6_alone(tmp_path: Path) -> None:
