@@ -14,7 +14,6 @@ from yarl import URL
 
 from emperor.cli.client import cause_of
 from emperor.cli.failure import Failed, Unreachable
-from emperor.linux.loopback_peer import user_of
 from emperor.model.console_gate import HOME, Asked, Refused, Way
 
 # Headers of a request that mean something to the console. The cookie of this proxy, a password for
@@ -45,9 +44,16 @@ OF_A_CONNECTION = frozenset({
 USER = "X-Forwarded-User"
 # The forms of the console are short.
 _LONGEST_BODY = 64 * 1024
-# A page with 10,000 vassals takes less than a second. An order may wait for an app to boot.
+# A page with 10,000 vassals takes less than a second. The console answers an order within two.
 _ANSWER_SECONDS = 30.0
 _CONNECT_SECONDS = 10.0
+_PERHAPS = (
+    "Whether the order was carried out, the page of the vassal tells; go back, and load it.\n"
+)
+_TOO_MANY = (
+    "Your user has too many pages of the console open, or all users together have.\n"
+    "Close some, and load this one again.\n"
+)
 _AWAY = "The page is tried again every two seconds.\n"
 
 
@@ -76,7 +82,10 @@ class Proxy:
     def application(self) -> web.Application:
         """The server."""
         app = web.Application(client_max_size=_LONGEST_BODY)
-        app.router.add_route("*", "/{path:.*}", self._handle)
+        # A path may have a line break, %0A.
+        app.router.add_route("*", "/{path:(?s:.*)}", self._handle)
+        # Some answers are aiohttp's own, as to a body that is too long.
+        app.on_response_prepare.append(_make_safe)
         return app
 
     async def check(self) -> None:
@@ -132,29 +141,28 @@ class Proxy:
             request.cookies.get(self._name, ""),
             request.query.get("token", ""),
             headers.get(USER, ""),
-            _uid(request),
         )
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         """Ask the daemon, and pass its answer on as it comes."""
-        try:
-            body = await request.read() if request.method == "POST" else None
-        except web.RequestPayloadError:
-            return _text(400, "The form does not have the encoding that its header names.\n")
-        limit = _ANSWER_SECONDS if request.method != "POST" else None
+        is_order = request.method == "POST"
         async with self._client() as client:
             try:
-                async with asyncio.timeout(limit):
+                async with asyncio.timeout(_ANSWER_SECONDS):
                     answer = await client.request(
                         request.method,
                         URL(f"http://emperord{request.rel_url.raw_path_qs}", encoded=True),
                         headers=self._passed_on(request),
-                        data=body,
+                        data=await request.read() if is_order else None,
                         allow_redirects=False,
                     )
+            except web.RequestPayloadError:
+                return _text(400, "The form does not have the encoding that its header names.\n")
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                return _away(error)
+                return _away(error, is_order)
             async with answer:
+                if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+                    return _text(answer.status, _TOO_MANY)
                 return await _pass(answer, request)
 
     def _passed_on(self, request: web.Request) -> CIMultiDict[str]:
@@ -196,12 +204,6 @@ async def _pass(answer: aiohttp.ClientResponse, request: web.Request) -> web.Str
     return passed
 
 
-def _uid(request: web.Request) -> int | None:
-    """The user of the browser's process. None on a unix socket, whose mode decides."""
-    peer, here = request.get_extra_info("peername"), request.get_extra_info("sockname")
-    return user_of(peer, here) if isinstance(peer, tuple) and isinstance(here, tuple) else None
-
-
 def _cause(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         return cause_of(error.os_error)
@@ -210,19 +212,29 @@ def _cause(error: Exception) -> str:
     return "it closed the connection before it had answered"
 
 
-def _away(error: Exception) -> web.Response:
-    answer = _text(502, f"emperord does not answer: {_cause(error)}.\n{_AWAY}")
+def _away(error: Exception, is_order: bool) -> web.Response:
+    status = 504 if isinstance(error, TimeoutError) else 502
+    why = f"emperord does not answer: {_cause(error)}.\n"
+    if is_order:
+        return _text(status, why + _PERHAPS)
+    answer = _text(status, why + _AWAY)
     answer.headers["Refresh"] = "2"
     return answer
 
 
+async def _make_safe(_request: web.Request, answer: web.StreamResponse) -> None:
+    """Give an answer the headers of a page of the console, unless it has its own."""
+    for name, value in _SAFE.items():
+        answer.headers.setdefault(name, value)
+
+
 def _text(status: int, text: str) -> web.Response:
-    return web.Response(status=status, text=text, headers=_SAFE)
+    return web.Response(status=status, text=text)
 
 
 def _home() -> web.Response:
     """Without the query: the token is no part of the address that the browser shows and keeps."""
-    return web.Response(status=303, headers={**_SAFE, "Location": HOME})
+    return web.Response(status=303, headers={"Location": HOME})
 
 
 _SAFE = {

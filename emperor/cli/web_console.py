@@ -2,27 +2,27 @@
 
 import asyncio
 import errno
-import logging
 import os
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import click
-from aiohttp import web
 
 from emperor.cli.console_proxy import Proxy
 from emperor.cli.failure import Failed
 from emperor.linux.inheritance import inherited
+from emperor.linux.limits import descriptors
+from emperor.linux.loopback_peer import user_of
 from emperor.model.console_gate import BrowserGate, NginxGate
-from emperor.web.faults import is_fault
+from emperor.web.accept import MakeProtocol
+from emperor.web.server import Doorkeeper, serve
 
-_LOG = logging.getLogger("emperord.web_console")
 ADDRESS = "127.0.0.1"
 # Without a request for so long, the console for nginx ends; its socket unit starts it again.
 _IDLE_SECONDS = 600.0
@@ -64,7 +64,7 @@ async def _for_one_browser(control_socket: Path, port: int | None, no_browser: b
     with _listener(port or 0) as listener:
         number = listener.getsockname()[1]
         token, session = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-        gate = BrowserGate(token, session, users(os.environ))
+        gate = BrowserGate(token, session)
         # A browser sends the cookies of all ports of a host to each of them.
         proxy = Proxy(gate, control_socket, f"emperord-console-{number}", session)
         await proxy.check()
@@ -75,13 +75,34 @@ async def _for_one_browser(control_socket: Path, port: int | None, no_browser: b
             if not no_browser:
                 open_in_browser(link, os.environ)
 
-        await _serve(proxy, listener, begin=begin)
+        await _serve(proxy, listener, door=Door(users(os.environ)), begin=begin)
+
+
+class Door:
+    """Serves connections of processes of `users` alone. Other users of the machine can see the link
+    in a list of processes, and a browser sends a cookie of 127.0.0.1 to their servers there, too.
+    Their connections are closed at once, so that they hold no descriptor."""
+
+    def __init__(self, users: Collection[int]) -> None:
+        self._users = users
+
+    def admit(self, connection: socket.socket, protocol: MakeProtocol) -> MakeProtocol | None:
+        """The protocol for a new connection; None: the connection was closed."""
+        uid = None
+        # A client that has left has no address.
+        with suppress(OSError):
+            uid = user_of(connection.getpeername(), connection.getsockname())
+        if uid in self._users:
+            return protocol
+        connection.close()
+        return None
 
 
 async def _serve(
     proxy: Proxy,
     listener: socket.socket,
     idle: float | None = None,
+    door: Doorkeeper | None = None,
     begin: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until a signal, or until no request has come for `idle` seconds."""
@@ -89,25 +110,17 @@ async def _serve(
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
-    runner = web.AppRunner(
-        proxy.application(),
-        handler_cancellation=True,
-        access_log=None,
-        shutdown_timeout=_SHUTDOWN_SECONDS,
-        logger=_LOG,
-    )
-    _LOG.addFilter(is_fault)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, listener).start()
-        begin()
+    listener.setblocking(False)
+    # Connections wait in the queue of the listener until they are served.
+    begin()
+    # Each request needs a connection to the daemon, too.
+    most = descriptors().limit // 2
+    async with serve(proxy.application(), listener, most, door, _SHUTDOWN_SECONDS):
         with suppress(TimeoutError):
             async with asyncio.timeout(idle) as alarm:
                 if idle:
                     proxy.on_request = lambda: _put_off(alarm, None if proxy.running else idle)
                 await ended.wait()
-    finally:
-        await runner.cleanup()
 
 
 def _put_off(alarm: asyncio.Timeout, seconds: float | None) -> None:

@@ -3,7 +3,6 @@ have the rights of the user who runs it. A request that another site or another 
 not get there."""
 
 import hmac
-from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import unquote, urlsplit
@@ -17,9 +16,8 @@ _FORWARDED = frozenset({*_READING, "POST"})
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What of a request decides. `path` is as it was sent, without the query. `uid` is the user of
-    the process that has connected, None where the kernel does not tell. The others are headers, the
-    cookie and the token of the query, empty where there is none."""
+    """What of a request decides. `path` is as it was sent, without the query. The others
+    are headers, the cookie and the token of the query, empty where there is none."""
 
     method: str
     path: str
@@ -29,7 +27,6 @@ class Asked:
     cookie: str = ""
     token: str = ""
     user: str = ""
-    uid: int | None = None
 
 
 class Way(Enum):
@@ -52,26 +49,18 @@ class Refused:
 
 class BrowserGate:
     """For the browser of one person on the loopback interface. The `token` of the printed link is
-    good for one cookie, with the value `session`. Only processes of `users` may connect: other
-    users of the machine can see the link in a list of processes, and a browser sends a cookie of
-    127.0.0.1 to their servers there, too."""
+    good for one cookie, with the value `session`. Connections of other users do not get here."""
 
     tells_user = False
 
-    def __init__(self, token: str, session: str, users: Collection[int]) -> None:
+    def __init__(self, token: str, session: str) -> None:
         self._token: str | None = token
         self._session = session
-        self._users = users
 
     def judge(self, asked: Asked) -> Way | Refused:
         """What becomes of a request."""
         if _name(asked.host) not in LOOPBACK:
             return Refused(421, "emperorctl console answers for 127.0.0.1 and localhost alone.")
-        # A client can have the kernel not tell: it closes its end, or leaves no descriptor here.
-        if asked.uid is None:
-            return Refused(403, "The kernel does not tell which user has connected; try again.")
-        if asked.uid not in self._users:
-            return Refused(403, f"This console belongs to another user than uid {asked.uid}.")
         has_entered = _same(asked.cookie, self._session)
         if asked.token and asked.path == "/" and asked.method == "GET":
             return Way.HOME if has_entered else self._enter(asked.token)

@@ -6,10 +6,10 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from emperor.web.accept import Acceptor, MakeProtocol
 from emperor.web.aiohttp_server import web
-from emperor.web.callers import Callers
 from emperor.web.faults import is_fault
 
 _SHUTDOWN_SECONDS = 2.0
@@ -17,6 +17,13 @@ _SHUTDOWN_SECONDS = 2.0
 # connection for 60 s or less.
 IDLE_SECONDS = 75.0
 _LOG = logging.getLogger("emperord.server")
+
+
+class Doorkeeper(Protocol):
+    """Decides whose connections are served."""
+
+    def admit(self, connection: socket.socket, protocol: MakeProtocol) -> MakeProtocol | None:
+        """The protocol for a new connection; None: the connection was closed."""
 
 
 class Server:
@@ -48,16 +55,18 @@ async def serve(
     app: web.Application,
     listener: socket.socket,
     most_descriptors: int,
-    callers: Callers | None = None,
+    callers: Doorkeeper | None = None,
+    shutdown_seconds: float = _SHUTDOWN_SECONDS,
 ) -> AsyncIterator[Server]:
     """Serve until the block ends. While `most_descriptors` are in use, further connections wait in
-    the queue of the listener. `callers` decide whose connections are served. Raises OSError."""
+    the queue of the listener, which does not block. `callers` decide whose connections are served.
+    At the end, requests have `shutdown_seconds` left. Raises OSError."""
     # The handler of a client that has left is cancelled: the request must not be run.
     runner = web.AppRunner(
         app,
         handler_cancellation=True,
         access_log=None,
-        shutdown_timeout=_SHUTDOWN_SECONDS,
+        shutdown_timeout=shutdown_seconds,
         keepalive_timeout=IDLE_SECONDS,
         logger=_LOG,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -15,7 +16,9 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
+from emperor.cli.console_proxy import Proxy
 from emperor.cli.web_console import open_in_browser, users
+from emperor.model.console_gate import NginxGate
 from tests.cli.program import ENVIRONMENT, command, finished
 from tests.eventually import PATIENCE_SECONDS
 
@@ -33,6 +36,8 @@ class Daemon:
         self.application.router.add_get("/console/", self._page)
         self.application.router.add_post("/console/order", self._order)
         self.application.router.add_get("/console/events", self._events)
+        self.application.router.add_route("*", "/console/hangs", self._hang)
+        self.application.router.add_get("/console/full", self._refuse)
         self._runner: web.AppRunner | None = None
 
     async def begin(self) -> None:
@@ -68,6 +73,13 @@ class Daemon:
             self.has_ended.set()
         return answer
 
+    async def _hang(self, _request: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def _refuse(self, _request: web.Request) -> web.Response:
+        return web.Response(status=429, text="{}", content_type="application/problem+json")
+
     def _note(self, request: web.Request) -> None:
         self.asked.append((request.method, request.rel_url.raw_path_qs))
         self.headers = dict(request.headers)
@@ -94,7 +106,7 @@ class Shown:
         """The answer to another user who has the cookie."""
         cookies = self.browser.cookie_jar.filter_cookies(URL(self.origin))
         cookie = "; ".join(f"{each.key}={each.value}" for each in cookies.values())
-        curl = ("curl", "-sS", "-b", cookie, f"{self.origin}/console/")
+        curl = ("curl", "-s", "-b", cookie, f"{self.origin}/console/")
         program = await asyncio.create_subprocess_exec(
             "setpriv", f"--reuid={uid}", "--clear-groups", *curl, stdout=subprocess.PIPE
         )
@@ -170,12 +182,76 @@ async def test_nobody_else_sees_the_console(daemon: Daemon, shown: Shown) -> Non
         assert answer.status == 403
         assert "This link was used before" in await answer.text()
         assert answer.headers["Cache-Control"] == "no-store"
-    assert await shown.as_uid(1234) == "This console belongs to another user than uid 1234.\n"
+    assert await shown.as_uid(1234) == "", "its connection is closed"
     rebound = await shown.get("/console/", headers={"Host": "evil.example"})
     assert rebound == (421, "emperorctl console answers for 127.0.0.1 and localhost alone.\n")
     assert (await shown.get("/v1/status"))[0] == 404
     assert daemon.asked == []
     assert await shown.as_uid(0) == "<h1>Console</h1>"
+
+
+_FLOOD = """
+import socket, sys
+for _ in range(200):
+    one = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    one.settimeout(5)
+    try:
+        assert one.recv(1) == b""
+    except ConnectionResetError:
+        pass
+"""
+
+
+async def test_connections_of_other_users_hold_nothing(shown: Shown) -> None:
+    await entered(shown)
+    resource.prlimit(shown.process.pid, resource.RLIMIT_NOFILE, (64, 64))
+    arguments = ("--reuid=1234", "--clear-groups", "/usr/bin/python3", "-c", _FLOOD)
+    port = str(urlsplit(shown.origin).port)
+    flood = await asyncio.create_subprocess_exec("setpriv", *arguments, port)
+    assert await flood.wait() == 0
+    assert await shown.get("/console/") == (200, "<h1>Console</h1>")
+    shown.process.send_signal(signal.SIGINT)
+    assert await asyncio.to_thread(shown.process.communicate) == ("", "")
+
+
+async def test_what_the_server_answers_by_itself_is_safe(shown: Shown) -> None:
+    await entered(shown)
+    order = f"{shown.origin}/console/order"
+    form = {"what": "x" * 2**17}
+    asked = (
+        shown.browser.get(URL(f"{shown.origin}/console/%0A", encoded=True)),
+        shown.browser.request("CONNECT", shown.origin),
+        shown.browser.post(order, data=form, headers={"Origin": shown.origin}),
+        shown.browser.get(f"{shown.origin}/console/", headers={"Expect": "nothing"}),
+    )
+    for question, status in zip(asked, (404, 404, 413, 417), strict=True):
+        async with question as answer:
+            assert answer.status == status
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"], status
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_a_daemon_that_hangs_is_not_waited_for_longer_than_that(
+    daemon: Daemon, shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emperor.cli.console_proxy._ANSWER_SECONDS", 0.2)
+    door = web.AppRunner(Proxy(NginxGate(), daemon.run_dir / "control.sock").application())
+    await door.setup()
+    site = web.TCPSite(door, "127.0.0.1", 0)
+    await site.start()
+    try:
+        origin = f"http://127.0.0.1:{door.addresses[0][1]}"
+        user = {"X-Forwarded-User": "ada"}
+        for method, words in (("GET", "tried again every two"), ("POST", "was carried out")):
+            question = shown.browser.request(method, f"{origin}/console/hangs", headers=user)
+            async with question as answer:
+                assert (answer.status, "Refresh" in answer.headers) == (504, method == "GET")
+                assert words in await answer.text()
+        async with shown.browser.get(f"{origin}/console/full", headers=user) as answer:
+            assert (answer.status, answer.content_type) == (429, "text/plain")
+            assert "too many pages" in await answer.text()
+    finally:
+        await door.cleanup()
 
 
 async def test_what_is_no_http_fills_no_terminal(shown: Shown) -> None:

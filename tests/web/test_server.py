@@ -51,7 +51,7 @@ async def test_a_fork_leaves_a_connection_that_has_just_begun(tmp_path: Path) ->
         listener.bind(str(tmp_path / "sock"))
         listener.listen()
         listener.setblocking(False)
-        async with serve(app, listener, 1000, forks) as forks.server:  # type: ignore[arg-type]
+        async with serve(app, listener, 1000, forks) as forks.server:
             reader, writer = await asyncio.open_unix_connection(str(tmp_path / "sock"))
             writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             assert (await reader.read()).endswith(b"here"), "the daemon still serves it"
