@@ -8,6 +8,7 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -25,7 +26,7 @@ from emperor.model.status import Report, UpgradeAccepted, as_json
 from emperor.notices.notices import Notices
 from emperor.supervisor.events import EventLog
 from emperor.supervisor.governor import Governor
-from emperor.supervisor.records import Result, Vassal
+from emperor.supervisor.records import OrderOutcome, Result, Vassal
 from emperor.supervisor.slices import slices
 from emperor.web.activity import ActivityReporter, Asked
 from emperor.web.aiohttp_server import web
@@ -186,14 +187,15 @@ class Control:
     async def order(self, request: web.Request, caller: Caller) -> web.Response:
         """Carry an order out, and answer when it is done or has failed."""
         host, name = request.match_info["domain"], request.match_info["order"]
-        vassal = await self.carry_out(host, name, caller, "emperorctl")
+        vassal, given = await self.give(host, name, caller, "emperorctl")
+        require_done(name, vassal.spec.domain, await asyncio.wrap_future(given))
         return _json(await self.reporter.detail(vassal, caller))
 
-    async def carry_out(
+    async def give(
         self, host: str, name: str, caller: Caller, way: str, person: str = ""
-    ) -> Vassal:
-        """Carry the order `name` out, which came by that `way`, for that `person` if the caller
-        passes orders on, and return when it is done. Raises ApiError."""
+    ) -> tuple[Vassal, Future[OrderOutcome]]:
+        """Give the order `name`, which came by that `way`, for that `person` if the caller passes
+        orders on. Returns what will come of it. Raises ApiError."""
         domain = self._to_order(host, name, caller).spec.domain
         by = f"{way} {_BY.get(name, name.replace('-', ' '))} by uid {caller.uid}"
         by += f" for {person}" if person else ""
@@ -211,14 +213,7 @@ class Control:
                 f"cannot change the maintenance of {domain}: cannot write {error.filename}:"
                 f" {error.strerror}; nothing has changed",
             ) from error
-        outcome = await asyncio.wrap_future(order)
-        if outcome.result is Result.FAILED:
-            raise ApiError(ProblemCode.ORDER_FAILED, f"cannot {name} {domain}: {outcome.why}")
-        if outcome.result is Result.GONE:
-            raise ApiError(
-                ProblemCode.NO_SUCH_VASSAL, f"{domain} is no vassal any more: {outcome.why}"
-            )
-        return vassal
+        return vassal, order
 
     async def rescan(self, _request: web.Request, _caller: Caller) -> web.Response:
         """Read the folder of inis again, now."""
@@ -334,6 +329,14 @@ class Control:
         is_unread = found is Absence.UNREAD and caller.is_administrator
         why = "; its ini is still being read" if is_unread else ""
         return ApiError(ProblemCode.NO_SUCH_VASSAL, f"{no_vassal(host)}{why}")
+
+
+def require_done(name: str, domain: str, outcome: OrderOutcome) -> None:
+    """Raise ApiError unless the order `name` was carried out."""
+    if outcome.result is Result.FAILED:
+        raise ApiError(ProblemCode.ORDER_FAILED, f"cannot {name} {domain}: {outcome.why}")
+    if outcome.result is Result.GONE:
+        raise ApiError(ProblemCode.NO_SUCH_VASSAL, f"{domain} is no vassal any more: {outcome.why}")
 
 
 def require(caller: Caller, operation: Operation, owner: int | None, host: str) -> None:

@@ -7,9 +7,8 @@ runs in a thread on records that nobody changes.
 import asyncio
 import logging
 import os
-from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, quote
@@ -18,22 +17,22 @@ from emperor.linux.accounts import SystemAccounts
 from emperor.linux.limits import machine_for_limits
 from emperor.linux.log_owner import read_end
 from emperor.model.authority import Caller, Operation, Verdict
-from emperor.model.history import VassalStats
 from emperor.model.limits import combined, of_tenant
 from emperor.model.problem import ProblemCode
 from emperor.model.text import one_line
-from emperor.supervisor.records import Vassal
+from emperor.supervisor.records import OrderOutcome
 from emperor.supervisor.slices import slices
 from emperor.web.aiohttp_server import web
 from emperor.web.console import ROOT, fleet, ini_view, overview, vassal, vassals
 from emperor.web.console.forgery import Tokens, is_foreign
 from emperor.web.console.history import PatientHistory
+from emperor.web.console.listing import Listing
 from emperor.web.console.messages import CURES, Problem, Question
 from emperor.web.console.orders import DRAIN, ORDERS
 from emperor.web.console.person import person
 from emperor.web.console.rendering import Frame, Renderer
-from emperor.web.console.tenants import MOST_OFFERED, Names, offered
-from emperor.web.control import Control, forbidden, require
+from emperor.web.console.tenants import Names
+from emperor.web.control import Control, forbidden, require, require_done
 from emperor.web.problems import ApiError
 
 log = logging.getLogger("emperord.site")
@@ -60,8 +59,7 @@ class Site:
         self._past = PatientHistory(control.daemon.past)
         self._accounts = SystemAccounts()
         self._names = Names(self._accounts)
-        # Orders that take longer than a browser waits for them.
-        self._orders: set[asyncio.Task[Vassal]] = set()
+        self._listing = Listing(control.reporter, self._past, self._names)
 
     async def answer(self, name: str, request: web.Request, caller: Caller) -> web.StreamResponse:
         """The answer of the handler of that name; a page that says why where it has none."""
@@ -124,64 +122,10 @@ class Site:
 
     async def vassals(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """A part of the list of vassals."""
-        wanted, now = vassals.wanted_of(request.query), self._now()
-        sought, owners = wanted, Counter[int | None]()
-        if caller.is_administrator:
-            tenant = await asyncio.to_thread(self._names.uid_text, wanted.tenant)
-            sought = replace(wanted, tenant=tenant)
-        found: list[Vassal] = []
-        async for part in slices(self._control.reporter.visible(caller)):
-            for each in part:
-                owners[each.spec.owner] += 1
-                if vassals.is_wanted(each, sought):
-                    found.append(each)
-        numbers = await self._numbers(found, wanted.sort, caller, now)
-        ordered = await asyncio.to_thread(vassals.ordered, found, wanted.sort, numbers)
-        page = min(wanted.page, vassals.pages_of(len(ordered)))
-        first = (page - 1) * vassals.ROWS
-        shown = ordered[first : first + vassals.ROWS]
-        statuses = await self._control.reporter.rows(shown, caller)
-        stats = await self._stats([each.spec.domain for each in shown], caller, now)
-
-        def view() -> vassals.List:
-            records = {each.spec.domain: each for each in shown}
-            tenants = offered(owners, self._names)
-            rows = tuple(
-                vassals.row_of(row, records[row.name], stats.get(row.name)) for row in statuses
-            )
-            place = vassals.Place(len(ordered), owners.total(), first, len(rows))
-            has_more = len(owners) > MOST_OFFERED
-            return vassals.List(replace(wanted, page=page), rows, tenants, has_more, place, now)
-
+        wanted = vassals.wanted_of(request.query)
+        view = await self._listing.view(wanted, caller, self._now())
         frame = self._frame(request, caller, "Vassals", "vassals", live="")
-        return await self._html("vassals", frame, await asyncio.to_thread(view))
-
-    async def _numbers(
-        self, found: Sequence[Vassal], sort: str, caller: Caller, now: datetime
-    ) -> Mapping[str, float]:
-        """What these vassals are sorted by, if it is a number."""
-        reporter, numbers = self._control.reporter, dict[str, float]()
-        if sort in vassals.BY_STATS:
-            stats = await self._past.stats((), caller, now - _DAY)
-            numbers = await asyncio.to_thread(vassals.by_stats, stats, sort)
-        elif sort == "memory":
-            rows = await reporter.rows([each for each in found if each.children], caller)
-            numbers = {row.name: row.rss_bytes or 0 for row in rows}
-        elif sort == "hit":
-            async for part in slices(found):
-                for each in part:
-                    if hit := reporter.last_hit(each):
-                        numbers[each.spec.domain] = hit.timestamp()
-        return numbers
-
-    async def _stats(
-        self, names: Collection[str], caller: Caller, now: datetime
-    ) -> dict[str, VassalStats]:
-        """The last day of these vassals in numbers."""
-        if not names:
-            return {}
-        stats = await self._past.stats(names, caller, now - _DAY)
-        return {each.name: each for each in stats}
+        return await self._html("vassals", frame, view)
 
     async def vassal(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """One vassal."""
@@ -232,21 +176,20 @@ class Site:
         await self._require_own(request, caller)
         host, order = request.match_info["domain"], ORDERS[request.match_info["order"]]
         who = await self._person(request, caller)
-        carried_out = self._control.carry_out(host, order.name, caller, "console", who)
-        task = asyncio.ensure_future(carried_out)
-        self._orders.add(task)
-        task.add_done_callback(self._end_of_order)
-        # It goes on where the browser has left, or does not wait so long.
-        await asyncio.wait({task}, timeout=_PATIENCE_SECONDS)
-        if task.done():
-            task.result()
-        return _to(f"../{quote(host, safe='')}?ordered={order.name}")
+        with _logged():
+            vassal, given = await self._control.give(host, order.name, caller, "console", who)
+        domain, outcome = vassal.spec.domain, asyncio.wrap_future(given)
 
-    def _end_of_order(self, task: asyncio.Task[Vassal]) -> None:
-        self._orders.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            # It has the host as the browser has sent it.
-            log.info("%s", one_line(str(error)))
+        def check(ended: asyncio.Future[OrderOutcome]) -> None:
+            with suppress(ApiError), _logged():
+                require_done(order.name, domain, ended.result())
+
+        outcome.add_done_callback(check)
+        # The order is carried out where the browser has left, or does not wait so long.
+        await asyncio.wait({outcome}, timeout=_PATIENCE_SECONDS)
+        if outcome.done():
+            require_done(order.name, domain, outcome.result())
+        return _to(f"../{quote(host, safe='')}?ordered={order.name}")
 
     async def fleet(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """This machine among others."""
@@ -374,6 +317,17 @@ HANDLERS: Mapping[str, Handler] = {
     "static": Site.static,
     "missing": Site.missing,
 }
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Log what cannot be done."""
+    try:
+        yield
+    except ApiError as error:
+        # It has the host as the browser has sent it.
+        log.info("%s", one_line(str(error)))
+        raise
 
 
 def _log_lines(path: str, reader: int | None) -> tuple[str, ...] | None:
