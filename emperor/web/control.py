@@ -102,7 +102,8 @@ class Control:
         self.reporter = reporter
         self._drain = drain
         self.daemon = daemon
-        self._streams, self._logs = Streams(event_log), LogStreams(reporter, self._to_read)
+        self._streams = Streams(event_log, reporter.printed, self._may_read)
+        self._logs = LogStreams(reporter, self._to_read)
 
     @property
     def draining_since(self) -> datetime | None:
@@ -305,6 +306,12 @@ class Control:
         vassal = self._find(request.match_info["domain"], caller)
         require(caller, Operation.LOG, vassal.spec.owner, vassal.spec.domain)
         return vassal
+
+    def _may_read(self, domain: str, caller: Caller) -> bool:
+        vassal = self.governor.vassals.get(domain)
+        return (
+            vassal is not None and caller.may(Operation.LOG, vassal.spec.owner) is Verdict.ALLOWED
+        )
 
     def _find(self, host: str, caller: Caller) -> Vassal:
         """The vassal of that domain or alias, if it exists for the caller. An order for one host

@@ -2,14 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from enum import Enum
 from types import MappingProxyType
 
 from emperor.model.authority import Caller
 from emperor.model.status import TransitionEvent, as_json
 from emperor.supervisor.events import REMEMBERED, EventLog
+from emperor.supervisor.subscribers import Subscribers
 from emperor.web.aiohttp_server import web
 from emperor.web.problems import number
 
@@ -20,12 +22,23 @@ _ALIVE_SECONDS = 25.0
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a stream is written: its headers, the bytes of an event, and what is sent where nothing
-    has happened for a while, to keep the connection; empty: nothing."""
+    """How a stream is written: its headers, the bytes of an event, what is sent where nothing has
+    happened for a while, to keep the connection, and what tells with `log=1` that the app has
+    printed; empty: nothing."""
 
     headers: Mapping[str, str]
     write: Callable[[TransitionEvent], bytes]
     alive: bytes = b""
+    printed: bytes = b""
+
+
+class _Printed(Enum):
+    """What is in a queue beside events: the log has grown."""
+
+    YES = 1
+
+
+Queue = asyncio.Queue[TransitionEvent | _Printed | None]
 
 
 def _as_line(event: TransitionEvent) -> bytes:
@@ -41,23 +54,32 @@ JSON_LINES = Form(MappingProxyType({"Content-Type": "application/x-ndjson"}), _a
 # https://html.spec.whatwg.org/multipage/server-sent-events.html: a line with a colon in front is a
 # comment.
 SERVER_SENT = Form(
-    MappingProxyType({"Content-Type": "text/event-stream"}), _as_message, alive=b":\n\n"
+    MappingProxyType({"Content-Type": "text/event-stream"}),
+    _as_message,
+    alive=b":\n\n",
+    printed=b"event: printed\ndata: 1\n\n",
 )
 
 
 class Streams:
-    """Every stream that somebody reads."""
+    """Every stream that somebody reads. `printed` tells that the app of a domain has printed, and
+    `reads` whether a caller may read its log now."""
 
-    def __init__(self, event_log: EventLog) -> None:
+    def __init__(
+        self, event_log: EventLog, printed: Subscribers, reads: Callable[[str, Caller], bool]
+    ) -> None:
         self._event_log = event_log
-        self._streams: set[asyncio.Queue[TransitionEvent | None]] = set()
+        self._printed = printed
+        self._reads = reads
+        self._streams: set[Queue] = set()
 
     async def answer(self, request: web.Request, caller: Caller, form: Form) -> web.StreamResponse:
         """Events in that form: the remembered ones, with `?past=N` the last N of them, then each
         new one unless `follow=0`. With `domain=D`, only those of D."""
         past, follows = number(request, "past", REMEMBERED), request.query.get("follow") != "0"
         domains = frozenset(request.query.getall("domain", []))
-        queue: asyncio.Queue[TransitionEvent | None] = asyncio.Queue(_UNREAD_EVENTS)
+        queue: Queue = asyncio.Queue(_UNREAD_EVENTS)
+        of_log = domains if form.printed and request.query.get("log") == "1" else ()
 
         tenant = None if caller.is_administrator else caller.uid
 
@@ -70,7 +92,7 @@ class Streams:
                 queue.put_nowait(event)
 
         response = web.StreamResponse(headers=form.headers)
-        with self._event_log.reader(read):
+        with self._event_log.reader(read), self._told_of_logs(of_log, caller, queue):
             recent = self._event_log.recent(tenant)
             if caller.is_administrator and domains:
                 recent = self._event_log.recent_of(domains)
@@ -93,6 +115,22 @@ class Streams:
                 self._streams.discard(queue)
         return response
 
+    @contextmanager
+    def _told_of_logs(
+        self, domains: Collection[str], caller: Caller, queue: Queue
+    ) -> Iterator[None]:
+        """Have `queue` told when these apps print, in one entry for all until that is sent."""
+        with ExitStack() as stack:
+            for domain in domains:
+
+                def tell(domain: str = domain) -> None:
+                    if queue.empty() and self._reads(domain, caller):
+                        queue.put_nowait(_Printed.YES)
+
+                self._printed.add(domain, tell)
+                stack.callback(self._printed.remove, domain, tell)
+            yield
+
     def end(self) -> None:
         """End all streams."""
         for queue in self._streams:
@@ -101,13 +139,15 @@ class Streams:
             queue.put_nowait(None)
 
 
-async def _next(queue: asyncio.Queue[TransitionEvent | None], form: Form) -> bytes:
+async def _next(queue: Queue, form: Form) -> bytes:
     """What is sent next; empty: the stream ends."""
     try:
         async with asyncio.timeout(_ALIVE_SECONDS if form.alive else None):
             event = await queue.get()
     except TimeoutError:
         return form.alive
+    if isinstance(event, _Printed):
+        return form.printed
     return form.write(event) if event else b""
 
 

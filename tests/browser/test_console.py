@@ -277,6 +277,34 @@ def test_all_but_what_is_live_works_without_scripts(
         site.until(QUIET, "parked")
 
 
+def test_many_windows_leave_the_browser_connections(site: Site, desk: Desk) -> None:
+    """All of them are visible, as side by side; the ones used last are live."""
+    pages = [desk.page.context.new_page() for _ in range(8)]
+    for page in pages:
+        page.goto(f"{desk.address}vassals/{SHOP}")
+        expect(page.locator("body[data-live=yes]")).to_have_count(1)
+    ninth = desk.go(f"vassals/{SHOP}")
+    expect(ninth.locator("body[data-live=yes]")).to_have_count(1)
+    first = pages[0].locator("#live")
+    expect(first).to_have_text("Not live while other windows are used.")
+    pages[0].get_by_role("heading", level=1).click()
+    expect(first).to_have_text("Live.")
+    expect(pages[-2].locator("#live")).to_contain_text("Not live")
+
+
+def test_ages_grow_and_the_log_with_them(site: Site, desk: Desk) -> None:
+    site.visit(SHOP)
+    page = desk.go(f"vassals/{SHOP}")
+    expect(page.locator("body[data-live=yes]")).to_have_count(1)
+    age = page.locator("#now .lead time[data-age]")
+    before = age.text_content() or ""
+    expect(age).not_to_have_text(before)
+    log = site.folder / "logs" / f"{SHOP}.log"
+    with log.open("a", encoding="utf-8") as file:
+        file.write("what the app prints \u2028 now\n")
+    expect(page.locator("#log-lines")).to_contain_text(r"what the app prints \u{2028} now")
+
+
 def test_tabs_in_the_background_keep_no_connection(site: Site, desk: Desk) -> None:
     """A browser makes six connections to a host, and a page that is live keeps two of them."""
     site.visit(SHOP)

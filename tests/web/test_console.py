@@ -16,6 +16,7 @@ import pytest
 
 from emperor.model.authority import NOBODY, Caller
 from emperor.model.spec import Identity
+from emperor.web.aiohttp_server import web
 from emperor.web.console import ROUTES
 from emperor.web.console.site import HANDLERS
 from emperor.web.console.tenants import MOST_OFFERED
@@ -358,6 +359,23 @@ def test_events_arrive_as_server_sent_events(emperor: FakeEmperor) -> None:
     lines = iter(response.readline, b"")
     first = next(line for line in lines if line.startswith(b"data: "))
     assert b'"name": "a.example"' in first
+    connection.close()
+
+
+@pytest.mark.parametrize(("uid", "lines"), [(0, 1), (MALLORY, 0)])
+def test_the_events_of_a_vassal_tell_that_it_prints(
+    emperor: FakeEmperor, uid: int, lines: int
+) -> None:
+    """So its page needs one connection, and none for the log; another tenant is told nothing."""
+    emperor.caller = Caller(uid, is_administrator=uid == 0)
+    connection = UnixConnection(emperor.run_dir / "control.sock")
+    connection.request("GET", "/console/events?past=0&log=1&domain=a.example")
+    response = connection.getresponse()
+    eventually(lambda: emperor.reporter.printed.count("a.example"))
+    emperor.loop.call_soon_threadsafe(emperor.reporter.printed.notify, "a.example")
+    end = emperor.control.end_streams(web.Application())
+    asyncio.run_coroutine_threadsafe(end, emperor.loop)
+    assert response.read().count(b"event: printed\n") == lines
     connection.close()
 
 

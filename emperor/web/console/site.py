@@ -9,7 +9,6 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, quote
 
@@ -154,7 +153,9 @@ class Site:
             return vassal.page(detail, history, caller, rest, now)
 
         name = detail.status.name
-        frame = self._frame(request, caller, name, "vassals", live=f"domain={quote(name, safe='')}")
+        frame = self._frame(
+            request, caller, name, "vassals", live=f"log=1&domain={quote(name, safe='')}"
+        )
         return await self._html("vassal", frame, await asyncio.to_thread(view))
 
     async def log(self, request: web.Request, caller: Caller) -> web.StreamResponse:

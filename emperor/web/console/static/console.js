@@ -6,12 +6,11 @@ const PAUSE_MS = 1000;
 // Longer where an answer takes long, so that a busy daemon has less to do for its readers.
 const PAUSES = 20;
 const LONGEST_PAUSE_MS = 5000;
-// Times that are told as "3m ago" grow old where nothing happens.
-const OLD_MS = 60_000;
+// What no event tells, as memory and the last hit, grows old.
+const OLD_MS = 30_000;
 const AGAIN_MS = 3000;
-const MOST_LOG_LINES = 500;
-// Of a line that has no end.
-const LONGEST_LINE = 65_536;
+// A browser makes six connections to a host for all of its windows, and each live page keeps one.
+const MOST_LIVE = 3;
 
 const body = document.body;
 const live = document.getElementById("live");
@@ -24,6 +23,40 @@ function tell(text) {
 function visible(text) {
   return text.replace(/[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu, (char) =>
     char === "\t" ? char : `\\u{${char.codePointAt(0).toString(16)}}`);
+}
+
+// As emperor/model/text.py has it.
+function duration(milliseconds) {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+  const [minutes, hours] = [Math.floor(seconds / 60), Math.floor(seconds / 3600)];
+  const two = (number) => String(number).padStart(2, "0");
+  if (seconds < 120) return `${seconds}s`;
+  if (seconds < 600) return `${minutes}m${two(seconds % 60)}s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)}m`;
+  if (seconds < 36_000) return `${hours}h${two(minutes % 60)}m`;
+  if (seconds < 259_200) return `${Math.round(seconds / 3600)}h`;
+  return `${Math.round(seconds / 86_400)}d`;
+}
+
+// The clock of this computer may be wrong: ages are told by that of the server.
+let ahead = 0;
+
+function setClock(page) {
+  ahead = Date.parse(page.body.dataset.now) - Date.now();
+}
+
+function tick() {
+  const now = Date.now() + ahead;
+  for (const each of document.querySelectorAll("time[data-age], time[data-left]")) {
+    const age = now - Date.parse(each.dateTime);
+    const text = duration("age" in each.dataset ? age : -age);
+    if (each.textContent !== text) each.textContent = text;
+  }
+}
+
+function isMarked(part) {
+  const mark = getSelection();
+  return mark && !mark.isCollapsed && mark.containsNode(part, true);
 }
 
 // How an element is found again after its part of the page was replaced.
@@ -40,8 +73,7 @@ function replaceParts(fresh) {
     const other = fresh.getElementById(part.id);
     if (!other || other.outerHTML === part.outerHTML) continue;
     // What somebody has marked to copy is left alone until the mark is gone.
-    const mark = getSelection();
-    if (mark && !mark.isCollapsed && mark.containsNode(part, true)) continue;
+    if (isMarked(part)) continue;
     const focused = part.contains(document.activeElement) ? place(document.activeElement) : null;
     const scrolled = [...part.querySelectorAll(".scroll, pre")].map((each) => [each.scrollLeft, each.scrollTop]);
     part.replaceWith(document.adoptNode(other));
@@ -73,10 +105,13 @@ async function refresh() {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
     if (answer.ok) {
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      setClock(fresh);
       replaceParts(fresh);
       showLog(fresh);
       if (news) tell(news);
       body.dataset.refreshed = String(Number(body.dataset.refreshed || 0) + 1);
+    } else {
+      tell(`Not live: the page is refused with status ${answer.status}.`);
     }
   } catch {
     tell("Not live: emperord does not answer.");
@@ -98,11 +133,15 @@ let hasMissed = false;
 
 function listen() {
   if (source || !body.dataset.events || document.hidden) return;
+  takeTurn();
   source = new EventSource(body.dataset.events);
   source.onopen = () => {
     tell("Live.");
     body.dataset.live = "yes";
-    if (hasMissed) soon();
+    if (hasMissed) {
+      soon();
+      readLogSoon();
+    }
     hasMissed = false;
   };
   source.onerror = () => {
@@ -120,62 +159,77 @@ function listen() {
     const event = JSON.parse(message.data);
     news = visible(`Live: ${event.name}: ${event.before} → ${event.after ?? "gone"}: ${event.detail}`);
     soon();
+    readLogSoon();
   };
+  source.addEventListener("printed", readLogSoon);
 }
 
-// A hidden page needs no connection: a browser has six for each site.
 function leave() {
-  source?.close();
+  if (!source) return;
+  source.close();
   source = null;
-  following?.abort();
+  hasMissed = true;
+  delete body.dataset.live;
 }
 
-let following = null;
+// The windows of the console tell each other when they begin and end to listen. The ones that were
+// used last are live.
+const windows = new BroadcastChannel("emperord-console");
+const me = `${Date.now()} ${Math.random()}`;
+const later = new Set();
 
-// Show what is appended to the log, until the daemon ends or `signal` says so.
-async function follow(lines, signal) {
-  const decoder = new TextDecoder();
-  let rest = "";
-  let isFirst = true;
-  const answer = await fetch(lines.dataset.log, { cache: "no-store", signal });
-  if (!answer.ok) return;
-  for (const reader = answer.body.getReader(); ;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    const parts = (rest + decoder.decode(value, { stream: true })).split("\n");
-    rest = parts.pop();
-    if (rest.length > LONGEST_LINE) {
-      parts.push(rest);
-      rest = "";
-    }
-    const isAtEnd = lines.scrollTop + lines.clientHeight >= lines.scrollHeight - 8;
-    const before = isFirst ? [] : lines.textContent.split("\n").slice(0, -1);
-    isFirst = false;
-    const all = [...before, ...parts.map(visible)].slice(-MOST_LOG_LINES);
-    lines.textContent = all.map((line) => `${line}\n`).join("");
-    if (isAtEnd) lines.scrollTop = lines.scrollHeight;
-  }
+function takeTurn() {
+  later.clear();
+  windows.postMessage({ window: me, listens: true });
 }
 
-// There is no log before the first start, and none that ends while the page is hidden.
-async function followLog() {
+windows.onmessage = ({ data }) => {
+  if (data.listens) later.add(data.window);
+  else later.delete(data.window);
+  if (!source || later.size < MOST_LIVE) return;
+  leave();
+  tell("Not live while other windows are used.");
+};
+
+function hide() {
+  leave();
+  windows.postMessage({ window: me, listens: false });
+}
+
+function use() {
+  if (source) takeTurn();
+  else listen();
+}
+
+let logTimer = 0;
+let logReadAt = -PAUSE_MS;
+
+function readLogSoon() {
+  if (!logTimer) logTimer = setTimeout(readLog, Math.max(50, logReadAt + pause - performance.now()));
+}
+
+async function readLog() {
   const lines = document.getElementById("log-lines");
-  if (!lines || following || document.hidden) return;
-  following = new AbortController();
-  lines.scrollTop = lines.scrollHeight;
   try {
-    await follow(lines, following.signal);
+    if (!lines || document.hidden || isMarked(lines)) return;
+    const answer = await fetch(lines.dataset.log, { cache: "no-store" });
+    if (!answer.ok) return;
+    const isAtEnd = lines.scrollTop + lines.clientHeight >= lines.scrollHeight - 8;
+    lines.textContent = (await answer.text()).split("\n").map(visible).join("\n");
+    if (isAtEnd) lines.scrollTop = lines.scrollHeight;
   } catch {
-    // The page is hidden, or the daemon has gone: a refresh begins anew.
+    // The daemon has gone: the next message of it begins anew.
+  } finally {
+    logReadAt = performance.now();
+    logTimer = 0;
   }
-  following = null;
 }
 
+// There is no log before the first start.
 function showLog(fresh) {
   const mine = document.getElementById("log-lines");
   const other = fresh.getElementById("log-lines");
   if (!mine && other) document.getElementById("log").replaceWith(document.adoptNode(other.closest("#log")));
-  followLog();
 }
 
 // The list follows what is typed and chosen.
@@ -194,18 +248,24 @@ function searchAtOnce(form) {
 }
 
 if (body.dataset.events) {
+  setClock(document);
+  setInterval(tick, 1000);
   listen();
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) return leave();
+    if (document.hidden) return hide();
     listen();
     soon();
   });
-  addEventListener("pagehide", leave);
+  addEventListener("pagehide", hide);
   addEventListener("pageshow", listen);
+  addEventListener("focus", use);
+  addEventListener("pointerdown", use);
+  body.addEventListener("pointerenter", listen);
   setInterval(() => {
-    if (!document.hidden && performance.now() - refreshedAt > OLD_MS) refresh();
+    if (source && performance.now() - refreshedAt > OLD_MS) refresh();
   }, OLD_MS / 4);
 }
-followLog();
+const log = document.getElementById("log-lines");
+if (log) log.scrollTop = log.scrollHeight;
 const filters = document.querySelector("form.filters");
 if (filters) searchAtOnce(filters);
