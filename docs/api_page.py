@@ -35,6 +35,7 @@ from emperor.model.problem import Problem, ProblemCode
 from emperor.model.refusal import MEANING as REASONS
 from emperor.model.seats import BURST, MOST_PER_TENANT, PER_SECOND
 from emperor.model.status import (
+    AppHits,
     Base,
     BasesReport,
     EmperorStatus,
@@ -61,7 +62,7 @@ from emperor.web.server import IDLE_SECONDS
 
 WIDTH = 100
 RECORDS = (
-    Report, EmperorStatus, VassalStatus, Refused, LimitHits, VassalDetail, Wake, Stop,
+    Report, EmperorStatus, VassalStatus, Refused, LimitHits, VassalDetail, AppHits, Wake, Stop,
     TransitionEvent, VassalHistory, PastStart, PastStop, Hour, Stats, VassalStats,
     Activity, Active, TenantCounts,
     SettingsInEffect, SettingInEffect, BasesReport, Base, LeftOut, NoticeTest, NoticeOutcome,

@@ -58,7 +58,8 @@ from emperor.web.health import Health
 from emperor.web.hosts import Hosts
 from emperor.web.pace import Pacer
 from emperor.web.past import Past
-from emperor.web.report import Reporter, limit_hits
+from emperor.web.reached import hits_of_app, limit_hits
+from emperor.web.report import Reporter
 from emperor.web.server import serve
 from emperor.web.stand_in import NAME as STAND_IN
 from emperor.web.stand_in import Post, Question, Reply, relieve, stand_in
@@ -119,6 +120,7 @@ class Service:
         self._reporter = Reporter(settings, self._governor, hosts, measured_queue, admission)
         reached = partial(limit_hits, bounds.groups, self._accounts, turned_away=admission.hits)
         self._reporter.limit_hits, self._reporter.bases = reached, self._bases
+        self._reporter.hits_of = partial(hits_of_app, bounds.groups)
         vassals, refused = self._governor.vassals, self._folder.refused
         self._status_line = StatusLine(vassals, refused, loop, self._notifier.status)
         self._drain = Drain(settings.run_dir, boot_id(), self.notices.drained)

@@ -90,8 +90,18 @@ def control_groups(
 
 def group_name(uid: int, domain: str, run: int) -> str:
     """The group of one process: `uid` is that of its tenant, `run` is the number of its spawn."""
+    return f"{app_group(uid, domain)}/{run}"
+
+
+def app_group(uid: int, domain: str) -> str:
+    """The group around those of the processes of one app."""
     # A host name alone could be that of a file of the kernel's, as pids.max.
-    return f"uid-{uid}/v-{domain}/{run}"
+    return f"uid-{uid}/v-{domain}"
+
+
+def domain_of(group: str) -> str:
+    """The domain of the app whose group has that name."""
+    return group.partition("/v-")[2]
 
 
 def tenant_of(group: str) -> int:

@@ -1,10 +1,11 @@
 """Sees by the counters of control groups which limits apps have reached: how often the kernel has
 killed a process for its memory, and how often it has refused a fork."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from emperor.linux.hierarchies import Hierarchy
@@ -19,16 +20,49 @@ class _Counts:
     refused: int = 0
 
 
-class HitCounter:
-    """Counts what the tenants have reached, since the daemon started."""
+# An app that reaches limits is in trouble, and a machine has few of them.
+_MOST_APPS = 1000
 
-    def __init__(self, hierarchies: Sequence[Hierarchy]) -> None:
+
+@dataclass(slots=True)
+class OfApp:
+    """How often an app has reached a limit, and when that was seen last, by time(2)."""
+
+    hits: int = 0
+    last: float = 0.0
+
+
+@dataclass(slots=True)
+class _Apps:
+    """What each app has reached, by the name of its group; the latest one last."""
+
+    now: Callable[[], float]
+    found: OrderedDict[str, dict[Reached, OfApp]] = field(default_factory=OrderedDict)
+
+    def count(self, app: str, limit: Reached, number: int) -> None:
+        """It has reached the limit so often."""
+        self.found.setdefault(app, {})
+        self.found.move_to_end(app)
+        if len(self.found) > _MOST_APPS:
+            self.found.popitem(last=False)
+        counted = self.found[app].setdefault(limit, OfApp())
+        counted.hits += number
+        counted.last = self.now()
+
+
+class HitCounter:
+    """Counts what the tenants and their apps have reached, since the daemon started."""
+
+    def __init__(
+        self, hierarchies: Sequence[Hierarchy], now: Callable[[], float] = time.time
+    ) -> None:
         self._memory = next((each for each in hierarchies if "memory" in each.controllers), None)
         self._pids = next((each for each in hierarchies if "pids" in each.controllers), None)
         self._seen: dict[str, _Counts] = {}
         self._above = _RefusedAbove(self._pids)
         self._untold: dict[str, list[Hit]] = {}
         self._totals = Counter[tuple[str, Reached]]()
+        self._apps = _Apps(now)
 
     def begin(self, name: str) -> None:
         """Count from here on for that group."""
@@ -60,7 +94,9 @@ class HitCounter:
             (now.refused - before.refused, self._pids_limit),
         ):
             if difference > 0:
-                self._count([name], find(name), difference)
+                hit = find(name)
+                self._count([name], hit, difference)
+                self._apps.count(_app_of(name), hit.limit, difference)
         for hit, difference, beneath in self._above.look(name):
             self._count([each for each in self._seen if each.startswith(beneath)], hit, difference)
 
@@ -79,6 +115,23 @@ class HitCounter:
     def seen(self) -> dict[tuple[str, Reached], int]:
         """The same, as far as it was looked at already."""
         return dict(self._totals)
+
+    def of_app(self, app: str) -> Mapping[Reached, OfApp]:
+        """What the processes of an app have reached themselves, by the name of the group around
+        those. A fork that was refused for the limit of a group above that is not known to be one of
+        this app on a kernel since 6.11."""
+        for name in [each for each in self._seen if each.startswith(f"{app}/")]:
+            self.look(name)
+        return self._apps.found.get(app, {})
+
+    def apps_by_limit(self) -> dict[tuple[str, Reached], list[str]]:
+        """Which apps have reached a limit, by the tenant and the limit: the names of their groups,
+        the latest one first; as far as they were looked at."""
+        apps: dict[tuple[str, Reached], list[str]] = {}
+        for app, limits in reversed(self._apps.found.items()):
+            for limit in limits:
+                apps.setdefault((_tenant_of(app), limit), []).append(app)
+        return apps
 
     def forget(self, name: str) -> None:
         """The group is gone."""
@@ -181,6 +234,11 @@ def _around(
 def _tenant_of(name: str) -> str:
     """The group of the tenant of a process's group."""
     return name.split("/", 1)[0]
+
+
+def _app_of(name: str) -> str:
+    """The group of the app of a process's group."""
+    return name.rpartition("/")[0]
 
 
 def _value(file: Path, key: str) -> int:

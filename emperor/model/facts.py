@@ -22,6 +22,7 @@ def facts(detail: VassalDetail, now: datetime) -> list[tuple[str, str]]:
         ("sleeps", _sleeps(status, now)),
         ("failed", _failed(status, now)),
         ("cause", "" if status.last_error == detail.ini_error else status.last_error),
+        ("limits", _limits(detail, now)),
         ("ini", f"{detail.ini}{_written(detail, now)}"),
         ("", _newer(detail, now)),
         ("", _ini_error(detail)),
@@ -64,6 +65,17 @@ def _written(detail: VassalDetail, now: datetime) -> str:
     """How old the version is that is in effect."""
     written = detail.ini_written_at
     return "" if written is None else f", as it was written {_ago(written, now)}"
+
+
+def _limits(detail: VassalDetail, now: datetime) -> str:
+    """Which limits its own processes have reached."""
+    reached = [
+        f"{each.limit} reached {each.hits} times, last {_ago(each.last_at, now)}"
+        if each.hits > 1
+        else f"{each.limit} reached once, {_ago(each.last_at, now)}"
+        for each in detail.limit_hits
+    ]
+    return "; ".join(reached)
 
 
 def _newer(detail: VassalDetail, now: datetime) -> str:

@@ -166,6 +166,18 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class AppHits:
+    """A limit that the processes of one app have reached."""
+
+    limit: str
+    """as in [LimitHits](#limithits)"""
+    hits: int
+    """how often since the daemon started: processes that were killed, or forks that were refused"""
+    last_at: datetime
+    """when emperord saw the last one, which may be a minute later"""
+
+
+@dataclass(frozen=True, slots=True)
 class VassalDetail:
     """One vassal with its history, as in `emperorctl why`."""
 
@@ -205,6 +217,9 @@ class VassalDetail:
     started: str | None = None
     """`forked from a base`, or `by exec` with the reason why not, as an option of the ini; null: it
     does not run, or an earlier version of emperord started it"""
+    limit_hits: tuple[AppHits, ...] = ()
+    """every limit that its own processes have reached; emperord keeps the thousand apps that have
+    reached one last"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +234,9 @@ class LimitHits:
     hits: int
     """how often since the daemon started: processes that were killed, forks that were refused, or
     requests that were turned away"""
+    apps: tuple[str, ...] = ()
+    """domains whose processes have reached it, at most ten, the latest first; empty where the
+    kernel or emperord does not count for each app"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,27 +3,25 @@
 import asyncio
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
 
 from emperor import __version__
 from emperor.bases.base_process import BaseState
 from emperor.bases.bases import Bases
-from emperor.linux.accounts import SystemAccounts
-from emperor.linux.groups import ControlGroups, tenant_of
 from emperor.linux.log_owner import read_end
 from emperor.linux.usage import Usage, proportional_memory, usage
-from emperor.model.admission import Admission, Limit
+from emperor.model.admission import Admission
 from emperor.model.authority import Caller
 from emperor.model.claims import told_of_aliases
 from emperor.model.history import wake_of
 from emperor.model.lifecycle import SERVING, State
 from emperor.model.ports import Listener, QueueLength
 from emperor.model.settings import Settings, spelled
-from emperor.model.spec import Stamp
+from emperor.model.spec import Spec, Stamp
 from emperor.model.status import (
+    AppHits,
     Base,
     BasesReport,
     EmperorStatus,
@@ -82,6 +80,7 @@ class Reporter:
         self.printed = Subscribers()
         # What those tenants have reached until now that exist for a caller.
         self.limit_hits: Callable[[Caller], tuple[LimitHits, ...]] = lambda _: ()
+        self.hits_of: Callable[[Spec], tuple[AppHits, ...]] = lambda _: ()
         self.bases: Bases | None = None
 
     def emperor(self, draining_since: datetime | None) -> EmperorStatus:
@@ -228,6 +227,7 @@ class Reporter:
             places_taken=share.taken if share else None,
             places=share.most if share else None,
             started=(vassal.lead.process.ref.way or None) if vassal.lead else None,
+            limit_hits=self.hits_of(spec),
         )
 
     def log_of(self, vassal: Vassal) -> str:
@@ -330,33 +330,6 @@ def _failing_again(vassal: Vassal) -> str | None:
     if vassal.lead is None or vassal.lead.spec.overlaps:
         return None
     return vassal.lead.process.why_failing_again() or None
-
-
-def limit_hits(
-    groups: ControlGroups,
-    accounts: SystemAccounts,
-    caller: Caller,
-    turned_away: Mapping[tuple[int | None, Limit], int] = MappingProxyType({}),
-) -> tuple[LimitHits, ...]:
-    """What the tenants that exist for the caller have reached until now, by their names: limits of
-    their control groups, and limits for which their requests were turned away."""
-    reached: list[tuple[int | None, str, int]] = [
-        (tenant_of(group), limit.value, number)
-        for (group, limit), number in groups.hits.totals().items()
-    ]
-    reached += [(uid, limit.label, number) for (uid, limit), number in turned_away.items()]
-    told = [
-        LimitHits(_name(accounts, uid), limit, number)
-        for uid, limit, number in reached
-        if caller.sees(uid)
-    ]
-    return tuple(sorted(told, key=lambda hits: (hits.tenant, hits.limit)))
-
-
-def _name(accounts: SystemAccounts, uid: int | None) -> str:
-    """The name of a user, or its number where it has none."""
-    user = accounts.daemon if uid is None else accounts.user(str(uid))
-    return user.user if user and user.user else str(uid)
 
 
 def _limited(vassal: Vassal) -> str | None:

@@ -1,6 +1,7 @@
 """`emperorctl why`: the story of one vassal."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,7 +9,7 @@ import pytest
 
 from emperor.cli.why import story
 from emperor.model.facts import facts
-from emperor.model.status import ReportedState, VassalDetail, VassalStatus, Wake
+from emperor.model.status import AppHits, ReportedState, VassalDetail, VassalStatus, Wake
 from emperor.model.wake import phases
 from tests.cli.conftest import Ctl
 from tests.cli.fake_emperor import FakeEmperor
@@ -86,6 +87,14 @@ def test_it_tells_the_last_stop_and_the_next_one() -> None:
 )  # fmt: skip
 def test_an_app_that_runs_always_may_sleep_by_an_order(status: VassalStatus, sleeps: str) -> None:
     assert _told(detail(replace(status, idle_seconds=0)))["sleeps"] == sleeps
+
+
+def test_it_tells_which_limits_the_app_has_reached() -> None:
+    hits = (AppHits("memory-max", 1, before(minutes=9)), AppHits("pids-max", 12, before(hours=2)))
+    told = _told(replace(detail(running(GOAT)), limit_hits=hits))["limits"]
+    first, second = told.split("; ")
+    assert re.fullmatch(r"memory-max reached once, 9m\S* ago \(.*\)", first)
+    assert re.fullmatch(r"pids-max reached 12 times, last 2h\S* ago \(.*\)", second)
 
 
 def test_it_is_wrapped_at_the_width_of_a_terminal() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from emperor.linux.hierarchies import Hierarchy
-from emperor.linux.limit_hits import HitCounter
+from emperor.linux.limit_hits import HitCounter, OfApp
 from emperor.model.limit_hits import Hit, Reached
 
 RUN, TENANT = "uid-1000/v-a.example/7", "uid-1000"
@@ -107,6 +107,48 @@ def test_a_kernel_since_6_11_counts_where_the_limit_was(
     assert {run for run in runs if counter.take(run) == [hit]} == concerned
     for run in runs:
         counter.forget(run)
+
+
+def test_an_app_has_its_own_hits_and_the_time_of_the_last(tmp_path: Path) -> None:
+    now = [100.0]
+    counter = HitCounter([Hierarchy(tmp_path, frozenset({"pids"}), is_v2=True)], lambda: now[0])
+    for name in (RUN, OTHER_RUN, "uid-1000/v-a.example.org/1"):
+        counter.begin(name)
+    put(tmp_path, {**PIDS["own"], f"{RUN}/pids.events": "max 2\n"})
+    app, other = "uid-1000/v-a.example", "uid-1000/v-b.example"
+    assert counter.of_app(app) == {Reached.PIDS: OfApp(2, 100.0)}
+    assert counter.of_app(other) == counter.of_app("uid-1000/v-a.example.org") == {}
+    now[0] = 200.0
+    put(tmp_path, {f"{OTHER_RUN}/pids.max": "1\n", f"{OTHER_RUN}/pids.events": "max 1\n"})
+    assert counter.totals() == {(TENANT, Reached.PIDS): 3}
+    assert counter.apps_by_limit() == {(TENANT, Reached.PIDS): [other, app]}
+    counter.forget(RUN)
+    assert counter.of_app(app) == {Reached.PIDS: OfApp(2, 100.0)}, "it may sleep meanwhile"
+
+
+def test_a_fork_refused_for_all_apps_is_put_down_to_none(
+    tmp_path: Path,
+) -> None:
+    counter = HitCounter([Hierarchy(tmp_path, frozenset({"pids"}), is_v2=True)])
+    counter.begin(RUN)
+    put(tmp_path, {f"{TENANT}/pids.events.local": "max 4\n", f"{TENANT}/pids.max": "30\n"})
+    assert counter.of_app("uid-1000/v-a.example") == {}
+    assert counter.totals() == {(TENANT, Reached.TENANT_PIDS): 4}
+
+
+def test_the_apps_that_reached_a_limit_last_are_kept(tmp_path: Path) -> None:
+    counter = HitCounter([Hierarchy(tmp_path, frozenset({"pids"}), is_v2=True)])
+    for number in range(1001):
+        name = f"{TENANT}/v-{number}.example/1"
+        counter.begin(name)
+        put(tmp_path, {f"{name}/pids.max": "1\n", f"{name}/pids.events": "max 1\n"})
+        counter.look(name)
+    [apps] = counter.apps_by_limit().values()
+    assert (len(apps), apps[0], apps[-1]) == (
+        1000,
+        f"{TENANT}/v-1000.example",
+        f"{TENANT}/v-1.example",
+    )
 
 
 def test_what_was_before_a_daemon_took_over_does_not_count(tmp_path: Path) -> None:

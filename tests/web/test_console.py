@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from html import escape, unescape
 from pathlib import Path
 from urllib.parse import urlencode
@@ -16,6 +17,7 @@ import pytest
 
 from emperor.model.authority import NOBODY, Caller
 from emperor.model.spec import Identity
+from emperor.model.status import AppHits, LimitHits
 from emperor.web.aiohttp_server import web
 from emperor.web.console import ROUTES
 from emperor.web.console.site import HANDLERS
@@ -317,6 +319,23 @@ def test_the_list_is_searched_filtered_and_sorted(emperor: FakeEmperor) -> None:
     assert shown("sort=nothing&state=nothing&tenant=%3Cx%3E&page=x") == every
     assert shown("tenant=nobody.has.this.name") == []
     assert shown("page=99999999") == every
+
+
+def test_limits_lead_to_the_apps_that_reached_them(emperor: FakeEmperor) -> None:
+    hits = (
+        LimitHits("alice", "memory-max", 3, ("alice.example",)),
+        LimitHits("alice", "max-held", 1),
+    )
+    emperor.reporter.limit_hits = lambda _: hits
+    own = AppHits("memory-max", 2, datetime.now(UTC))
+    emperor.reporter.hits_of = lambda spec: (own,) if spec.domain == "alice.example" else ()
+    overview = get(emperor, "")
+    assert "alice memory-max 3 alice.example alice max-held 1 " in overview.part("limits")
+    assert 'href="./vassals/alice.example"' in overview.text
+    assert re.search(
+        r"memory-max \S+ \S+ \S* ?2 0s", get(emperor, "vassals/alice.example").part("limits")
+    )
+    assert " 0s" not in get(emperor, "vassals/a.example").part("limits")
 
 
 def test_a_tenant_of_many_is_typed_by_name_or_uid(emperor: FakeEmperor) -> None:

@@ -19,7 +19,7 @@ from emperor.model.history import (
 )
 from emperor.model.limits import Limits
 from emperor.model.refusal import RefusalReason
-from emperor.model.status import LimitHits, ReportedState, Wake
+from emperor.model.status import AppHits, ReportedState, Wake
 from emperor.web.console.forgery import Tokens, is_foreign
 from emperor.web.console.overview import not_served, plots, troubles, waiting
 from emperor.web.console.plots import HEIGHT, WIDTH, phase_bar, spans, starts_plot, wakes_plot
@@ -212,16 +212,16 @@ def test_without_a_history_the_last_start_and_stop_are_told() -> None:
     assert titles == ["started", "stopped"]
 
 
-def test_limits_are_told_with_their_hits() -> None:
-    hits = (LimitHits("alice", "memory-max", 2), LimitHits("alice", "tenant-pids-max", 3),
-            LimitHits("bob", "memory-max", 9))  # fmt: skip
-    rows = limit_rows(Limits(memory_max=2**26, cpu_max=50), Limits(pids_max=500), hits, "alice")
-    told = {row.name: (row.of_app, row.of_tenant, row.hits) for row in rows}
-    assert told["memory-max"] == ("64M", "none", 2)
-    assert told["pids-max"] == ("none", "500", 3)
-    assert told["cpu-max"] == ("50 %", "none", 0)
-    assert told["cpu-weight"] == ("100", "100", 0)
-    assert told["nofile"] == ("none", "", 0)
+def test_limits_are_told_with_the_hits_of_the_app() -> None:
+    hits = (AppHits("memory-max", 2, before(minutes=9)), AppHits("tenant-memory-max", 3, NOW),
+            AppHits("tenant-pids-max", 1, NOW), AppHits("memory", 9, NOW))  # fmt: skip
+    rows = limit_rows(Limits(memory_max=2**26, cpu_max=50), Limits(pids_max=500), hits)
+    told = {row.name: (row.of_app, row.of_tenant, row.hits, row.last_at) for row in rows}
+    assert told["memory-max"] == ("64M", "none", 5, NOW)
+    assert told["pids-max"] == ("none", "500", 1, NOW)
+    assert told["cpu-max"] == ("50 %", "none", 0, None)
+    assert told["cpu-weight"] == ("100", "100", 0, None)
+    assert told["nofile"] == ("none", "", 0, None)
 
 
 def test_buttons_are_those_that_make_sense_now() -> None:

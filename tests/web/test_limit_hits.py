@@ -1,6 +1,8 @@
 """A caller of the control API is told of limits of its own alone, an administrator of all."""
 
 import asyncio
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,13 +13,15 @@ from emperor.linux.hierarchies import Hierarchies, Hierarchy
 from emperor.model.admission import Limit
 from emperor.model.authority import Caller
 from emperor.model.limits import Limits
+from emperor.model.spec import Identity
 from emperor.model.status import LimitHits
-from emperor.web.report import limit_hits
+from emperor.web.reached import hits_of_app, limit_hits
+from tests.supervisor.fakes import SPEC
 
 DAEMON, NAMELESS = 1, 4_000_123
-OF_DAEMON = LimitHits("daemon", "pids-max", 2)
+OF_DAEMON = LimitHits("daemon", "pids-max", 2, ("a.example",))
 ITS_REQUESTS = LimitHits("daemon", "max-held", 3)
-OF_NAMELESS = LimitHits(str(NAMELESS), "pids-max", 2)
+OF_NAMELESS = LimitHits(str(NAMELESS), "pids-max", 2, ("a.example",))
 
 
 @pytest.fixture
@@ -49,3 +53,12 @@ async def test_limits_of_others_do_not_exist(
 ) -> None:
     turned_away: dict[tuple[int | None, Limit], int] = {(DAEMON, Limit.OVERALL): 3}
     assert limit_hits(groups, SystemAccounts(), caller, turned_away) == told
+
+
+async def test_an_app_is_told_of_its_own_limits_alone(groups: ControlGroups) -> None:
+    ini = replace(SPEC, identity=Identity(DAEMON, DAEMON, "daemon"))
+    [hits] = hits_of_app(groups, ini)
+    assert (hits.limit, hits.hits) == ("pids-max", 2)
+    assert abs(hits.last_at.timestamp() - time.time()) < 60
+    assert hits_of_app(groups, replace(ini, domain="b.example")) == ()
+    assert hits_of_app(groups, replace(ini, identity=None)) == ()

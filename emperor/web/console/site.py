@@ -134,19 +134,18 @@ class Site:
         history = await self._past.of_vassal(
             found.spec.domain, caller, _BEGINNING, vassal.PAST_STARTS
         )
-        spec, settings, hits = found.spec, reporter.settings, reporter.limit_hits(caller)
+        spec, settings = found.spec, reporter.settings
         reader = None if caller.is_administrator else caller.uid
 
         def view() -> vassal.VassalPage:
-            of_machine, owner = machine_for_limits(), detail.status.uid
+            of_machine = machine_for_limits()
             rest = vassal.Rest(
                 log=_log_lines(detail.log, reader),
                 ini=ini_view.view(detail.ini, caller.uid, spec, settings, self._accounts),
                 limits=vassal.limit_rows(
                     combined(settings.limits(), spec.limits, of_machine),
                     of_tenant(settings.limits("tenant_"), of_machine),
-                    hits,
-                    self._names.of(owner),
+                    detail.limit_hits,
                 ),
                 ordered=ORDERS.get(request.query.get("ordered", "")),
             )

@@ -17,8 +17,8 @@ from emperor.model.history import (
     VassalHistory,
     phases_of,
 )
-from emperor.model.limits import LIMITS, Limits
-from emperor.model.status import LimitHits, ReportedState, VassalDetail, VassalStatus, Wake
+from emperor.model.limits import LIMITS, Limit, Limits
+from emperor.model.status import AppHits, ReportedState, VassalDetail, VassalStatus, Wake
 from emperor.model.text import duration, memory
 from emperor.model.wake import WOKEN_BY
 from emperor.web.console.ini_view import IniView
@@ -56,12 +56,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class LimitRow:
-    """A limit of an app: its value for the app, and for all apps of its user together."""
+    """A limit of an app: its value for the app, and for all apps of its user together; and how
+    often processes of this app have reached one of the two, and when last."""
 
     name: str
     of_app: str
     of_tenant: str
     hits: int
+    last_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,20 +195,22 @@ def seconds(milliseconds: float) -> str:
     return f"{milliseconds / 1000:.1f} s"
 
 
-def limit_rows(
-    app: Limits, tenant: Limits, hits: Iterable[LimitHits], owner: str
-) -> tuple[LimitRow, ...]:
-    """The limits that hold for an app, and how often they were reached by its user."""
-    reached = {each.limit: each.hits for each in hits if each.tenant == owner}
-    return tuple(
-        LimitRow(
+def limit_rows(app: Limits, tenant: Limits, hits: Iterable[AppHits]) -> tuple[LimitRow, ...]:
+    """The limits that hold for an app, and how often its processes have reached them."""
+    reached = {each.limit: each for each in hits}
+
+    def row(limit: Limit) -> LimitRow:
+        names = (limit.name, f"tenant-{limit.name}")
+        found = [reached[name] for name in names if name in reached]
+        return LimitRow(
             limit.name,
             _spelled(limit.name, getattr(app, limit.field)),
             _spelled(limit.name, getattr(tenant, limit.field)) if limit.of_tenant else "",
-            reached.get(limit.name, 0) + reached.get(f"tenant-{limit.name}", 0),
+            sum(each.hits for each in found),
+            max((each.last_at for each in found), default=None),
         )
-        for limit in LIMITS
-    )
+
+    return tuple(map(row, LIMITS))
 
 
 def _spelled(name: str, value: int | None) -> str:
