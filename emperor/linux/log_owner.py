@@ -34,6 +34,12 @@ class Part:
     text: bytes
     end: Place
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The text by lines, which end with a line feed alone."""
+        lines = self.text.decode(errors="replace").removesuffix("\n").split("\n")
+        return tuple(line.removesuffix("\r") for line in lines) if self.text else ()
+
 
 def open_log_of(path: str, owner: int | None) -> int:
     """The log at `path`, opened for appending by an app of that user; None: the user of the daemon.

@@ -135,4 +135,4 @@ def _failed(status: VassalStatus, now: datetime) -> str:
     text = f"{status.consecutive_failures} in a row, of {status.starts} starts"
     if status.retry_at is None:
         return text
-    return f"{text}; throttled for {until(status.retry_at, now)}, emperorctl start pardons at once"
+    return f"{text}; next try in {until(status.retry_at, now)}, emperorctl start tries at once"

@@ -305,8 +305,7 @@ class Reporter:
 def tail(path: str, reader: int | None) -> tuple[str, ...]:
     """The last lines of a log, none where that user may not read it; None: an administrator."""
     part = read_end(path, _LOG_TAIL_LINES, reader, _LOG_TAIL_BYTES)
-    text = part.text.decode(errors="replace") if part else ""
-    return tuple(text.splitlines()[-_LOG_TAIL_LINES:])
+    return part.lines[-_LOG_TAIL_LINES:] if part else ()
 
 
 def _ini_error(vassal: Vassal) -> str | None:

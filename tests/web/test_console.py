@@ -136,7 +136,7 @@ def test_the_overview_tells_what_needs_a_person(emperor: FakeEmperor) -> None:
     troubles = answer.part("troubles")
     assert "broken.example.ini not served cannot read it: binary; write text" in troubles
     assert "ModuleNotFoundError: No module named 'flask'" in troubles
-    assert "a.example throttled; tried again in" in troubles
+    assert "a.example throttled; next try in" in troubles
     assert re.search("parked 3 .* throttled 1 ", answer.part("states"))
 
 
@@ -162,8 +162,8 @@ def test_a_page_of_a_vassal_has_its_state_and_its_orders(emperor: FakeEmperor) -
 def test_an_order_is_carried_out_and_the_vassal_shown(emperor: FakeEmperor) -> None:
     token = get(emperor, "vassals/a.example").token
     answer = order(emperor, "vassals/a.example/start", token)
-    assert (answer.status, answer.headers["location"]) == (303, "../a.example?ordered=start")
-    assert "running" in get(emperor, "vassals/a.example?ordered=start").part("now")
+    assert (answer.status, answer.headers["location"]) == (303, "../a.example")
+    assert "running" in get(emperor, "vassals/a.example").part("now")
     [started, *_] = emperor.events.recent_of(["a.example"])
     assert started.detail.startswith("console start by uid 0")
 
@@ -233,11 +233,11 @@ def test_a_page_is_read_without_an_effect(emperor: FakeEmperor) -> None:
 def test_a_drain_is_asked_back_and_ended(emperor: FakeEmperor) -> None:
     question = get(emperor, "drain")
     answer = order(emperor, "drain", question.token)
-    assert (answer.status, answer.headers["location"]) == (303, "fleet?ordered=drain")
+    assert (answer.status, answer.headers["location"]) == (303, "fleet")
     assert "This machine drains since" in get(emperor, "fleet").text
     assert "This machine drains since" in get(emperor, "").text
     assert order(emperor, "undrain", get(emperor, "fleet").token).status == 303
-    assert "This machine does not drain" in get(emperor, "fleet").text
+    assert "This machine takes requests." in get(emperor, "fleet").text
 
 
 @pytest.mark.parametrize("path", ["", "vassals", "vassals/mallory.example"])
@@ -256,7 +256,7 @@ def test_a_tenant_is_told_how_many_of_its_requests_wait(emperor: FakeEmperor) ->
     with emperor.admission.holding("alice.example"), emperor.admission.holding("mallory.example"):
         for caller, held in ((emperor.caller, 2), (Caller(ALICE, is_administrator=False), 1)):
             emperor.caller = caller
-            assert re.search(rf"\b{held} requests? waits?\b", get(emperor, "").part("summary"))
+            assert f"requests waiting: {held} ." in get(emperor, "").part("summary")
 
 
 def test_a_tenant_is_told_of_others_as_of_nobody(emperor: FakeEmperor) -> None:
@@ -282,7 +282,7 @@ def _same(page: str) -> str:
 def test_a_stranger_sees_an_empty_console(emperor: FakeEmperor) -> None:
     emperor.caller = Caller(NOBODY, is_administrator=False)
     assert "There is no vassal." in get(emperor, "").text
-    assert "No vassal is so." in get(emperor, "vassals").text
+    assert "No app matches." in get(emperor, "vassals").text
 
 
 def test_what_others_write_is_shown_as_text(emperor: FakeEmperor) -> None:
@@ -468,6 +468,36 @@ def test_a_history_that_hangs_keeps_nobody_from_the_pages(
 def test_a_head_of_a_page_is_that_of_the_page(emperor: FakeEmperor) -> None:
     answer = ask(emperor, "HEAD", "vassals")
     assert (answer.status, answer.text) == (200, "")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [("PUT", "vassals", "GET, HEAD"), ("POST", "vassals/a.example", "GET, HEAD"),
+     ("DELETE", "vassals/a.example/start", "GET, HEAD, POST"), ("HEAD", "events", "GET")],
+)  # fmt: skip
+def test_another_method_is_told_those_of_the_page(
+    emperor: FakeEmperor, method: str, path: str, allowed: str
+) -> None:
+    answer = ask(emperor, method, path)
+    assert (answer.status, answer.headers["allow"]) == (405, allowed)
+
+
+def test_a_path_of_slashes_alone_makes_no_long_page(emperor: FakeEmperor) -> None:
+    answer = get(emperor, "/" * 4000)
+    assert answer.status == 404
+    assert "There is no such page" in answer.text
+    assert len(answer.text) < 12_000
+
+
+def test_a_log_is_parted_into_lines_as_in_the_script(emperor: FakeEmperor) -> None:
+    log = Path(emperor.reporter.log_of(emperor.governor.vassals["a.example"]))
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_bytes("one\u2028\x0b\x85more\r\ntwo\n".encode())
+    shown = re.search(
+        r'<pre id="log-lines".*?>(.*?)</pre>', get(emperor, "vassals/a.example").text, re.DOTALL
+    )
+    assert shown
+    assert shown[1] == "one\\u2028\\x0b\\x85more\ntwo\n"
 
 
 @pytest.mark.parametrize(

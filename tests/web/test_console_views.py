@@ -1,11 +1,15 @@
 """What the console's pages show, computed from records alone."""
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from emperor.linux.accounts import SystemAccounts
 from emperor.model.authority import Caller
+from emperor.model.facts import facts
 from emperor.model.history import (
     CauseKind,
     Hour,
@@ -20,12 +24,18 @@ from emperor.model.history import (
 from emperor.model.limits import Limits
 from emperor.model.refusal import RefusalReason
 from emperor.model.status import AppHits, ReportedState, Wake
+from emperor.model.text import since, until
+from emperor.uwsgi.findings import Finding, Severity
+from emperor.web.console import ini_view
 from emperor.web.console.forgery import Tokens, is_foreign
 from emperor.web.console.overview import not_served, plots, troubles, waiting
 from emperor.web.console.plots import HEIGHT, WIDTH, phase_bar, spans, starts_plot, wakes_plot
-from emperor.web.console.vassal import limit_rows, orders_for, story, why_slow
+from emperor.web.console.story import latest, story
+from emperor.web.console.vassal import fact_of, limit_rows, orders_for, why_slow
 from emperor.web.console.vassals import Wanted, wanted_of
 from tests.cli.records import NOW, before, detail, parked, refused, running, throttled
+from tests.supervisor.fakes import settings
+from tests.uwsgi.house import spec
 
 ROOT = Caller(0, is_administrator=True)
 HOUR = timedelta(hours=1)
@@ -123,28 +133,36 @@ def test_the_wakes_tell_half_the_longest_and_those_that_failed() -> None:
 def test_a_start_that_failed_before_it_began_is_a_bar_too() -> None:
     plot = wakes_plot([start(outcome=Outcome.FAILED, error="cannot fork")])
     assert plot
-    assert [(bar.kind, bar.height) for bar in plot.bars] == [("failures", 2)]
+    assert [(bar.kind, bar.height) for bar in plot.bars] == [("failures", 8)]
     assert plot.summary == "The last wake; 1 failed"
+
+
+def test_a_start_that_failed_measures_no_bar() -> None:
+    slow_failure = start(None, None, 1, 9000, outcome=Outcome.FAILED, error="e")
+    plot = wakes_plot([took(100), slow_failure])
+    assert plot
+    assert plot.top == "100 ms"
+    assert [(bar.kind, bar.height) for bar in plot.bars] == [("starts", 80.0), ("failures", 8)]
 
 
 def test_a_start_that_nobody_waited_for_is_no_wake() -> None:
     assert wakes_plot([replace(took(100), cause=CauseKind.ORDER)]) is None
 
 
-def test_phases_stand_side_by_side() -> None:
-    parts = phase_bar(wake(NOW, None, None, 10, 160, 200))
+def test_phases_stand_side_by_side_on_the_scale_of_the_page() -> None:
+    parts = phase_bar(wake(NOW, None, None, 10, 160, 200), 400)
     assert [(part.phase, part.x, part.width, part.took) for part in parts] == [
-        ("spawn", 0.0, 30.0, "10 ms"), ("load", 30.0, 450.0, "150 ms"),
-        ("accept", 480.0, 120.0, "40 ms"),
+        ("spawn", 0.0, 15.0, "10 ms"), ("load", 15.0, 225.0, "150 ms"),
+        ("accept", 240.0, 60.0, "40 ms"),
     ]  # fmt: skip
-    assert phase_bar(wake(NOW)) == ()
+    assert phase_bar(wake(NOW), 0) == ()
 
 
 def test_what_is_down_needs_a_person_before_what_only_complains() -> None:
     complains = replace(running("a.example"), last_error="its ini is broken")
     found = troubles([complains, throttled("z.example"), parked("b.example")], NOW)
     assert [(each.subject, each.note) for each in found] == [
-        ("z.example", "throttled; tried again in 12 s"), ("a.example", "running"),
+        ("z.example", "throttled; next try in 12 s"), ("a.example", "running"),
     ]  # fmt: skip
 
 
@@ -201,6 +219,43 @@ def test_the_story_has_starts_and_stops_the_latest_first() -> None:
     assert entries[0].visitor.request == "GET /cart"
 
 
+def test_a_restart_is_one_entry_and_what_happened_last() -> None:
+    by = "console restart by uid 0"
+    stop = PastStop(before(minutes=1), StopKind.STOPPED, by, 60)
+    begun = replace(took(1300).wake, at=before(minutes=1), by=by)
+    again = replace(took(1300), wake=begun, cause=CauseKind.ORDER)
+    entries = story(detail(running("a.example")), past(again, stops=(stop,)))
+    assert [(each.title, each.text) for each in entries] == [
+        ("restarted", "by exec; it had served for 60s")
+    ]
+    told = latest(entries)
+    assert told.startswith("restarted ")
+    assert told.endswith(", by console restart by uid 0, accepted after 1.3 s")
+    assert latest(()) == ""
+
+
+def test_equal_failures_in_a_row_are_one_entry() -> None:
+    starts = [
+        start(outcome=Outcome.FAILED, error=error, at=before(seconds=90 - place))
+        for place, error in enumerate(["x", "x", "x", "y", "x"])
+    ]
+    entries = story(detail(running("a.example")), past(*starts))
+    assert [(each.text, each.times) for each in entries] == [("x", 1), ("y", 1), ("x", 3)]
+    assert (entries[2].at, entries[2].first) == (before(seconds=88), before(seconds=90))
+
+
+def test_a_fact_has_its_time_apart_since_it_goes_on() -> None:
+    shown = detail(throttled("a.example"))
+    for label, text in facts(shown, NOW):
+        fact = fact_of(label, text, shown, NOW)
+        number = until if fact.is_left else since
+        middle = number(fact.moment, NOW) if fact.moment else ""
+        assert fact.before + middle + fact.after == text
+        assert (fact.moment is not None) == (
+            label in ("state", "woken", "last hit", "stopped", "failed")
+        ), label
+
+
 def test_a_boot_is_in_the_story_before_it_ends() -> None:
     starting = replace(parked("a.example"), state=ReportedState.STARTING)
     assert [each.title for each in story(detail(starting), past())] == ["boots now"]
@@ -210,6 +265,19 @@ def test_without_a_history_the_last_start_and_stop_are_told() -> None:
     none = replace(past(), why_none="history-max-rows is 0")
     titles = [each.title for each in story(detail(running("a.example")), none)]
     assert titles == ["started", "stopped"]
+
+
+def test_a_remark_on_a_line_that_is_left_out_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ini = tmp_path / "a.example.ini"
+    ini.write_text("[uwsgi]\n" + "x = y\n" * 1199)
+    found = [Finding(line, Severity.WARNING, "bad", "mend it") for line in (2, 1200)]
+    monkeypatch.setattr("emperor.web.console.ini_view.findings", lambda *_: found)
+    shown = ini_view.view(str(ini), os.getuid(), spec("[uwsgi]\n"), settings(), SystemAccounts())
+    assert (len(shown.lines), shown.left_out) == (1000, 200)
+    assert shown.lines[1].remarks[0].text == "bad; mend it"
+    assert [each.text for each in shown.general] == ["line 1200: bad; mend it"]
 
 
 def test_limits_are_told_with_the_hits_of_the_app() -> None:

@@ -15,7 +15,6 @@ class Fleet:
     draining_since: datetime | None
     answer: str
     order: OrderText
-    ordered: OrderText | None
     probes: tuple[Probe, ...]
     domains: int
     refused: int

@@ -42,13 +42,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class IniView:
-    """The ini. `general` are remarks on the whole of it. `why_none` says why there are no lines;
-    empty: there are."""
+    """The ini. `general` are remarks on the whole of it, and on lines at its end, of which so many
+    are `left_out`. `why_none` says why there are no lines; empty: there are."""
 
     path: str
     lines: tuple[Line, ...] = ()
     general: tuple[Remark, ...] = ()
     why_none: str = ""
+    left_out: int = 0
 
 
 def may_read(path: str, uid: int, accounts: SystemAccounts) -> bool:
@@ -74,11 +75,19 @@ def view(path: str, uid: int, spec: Spec, settings: Settings, accounts: SystemAc
         remark = Remark(finding.severity.value, f"{finding.text}{cure}")
         remarks[max(0, finding.line)].append(remark)
     # uWSGI ends a line nowhere else.
-    texts = data.decode(errors="replace").removesuffix("\n").split("\n")[:_MOST_LINES]
+    texts = data.decode(errors="replace").removesuffix("\n").split("\n")
     lines = tuple(
-        Line(number, text, tuple(remarks[number])) for number, text in enumerate(texts, 1)
+        Line(number, text, tuple(remarks[number]))
+        for number, text in enumerate(texts[:_MOST_LINES], 1)
     )
-    return IniView(path, lines, tuple(remarks[0]))
+    later = [
+        Remark(each.severity, f"line {number}: {each.text}")
+        for number in sorted(remarks)
+        for each in remarks[number]
+        if number > _MOST_LINES
+    ]
+    left_out = max(0, len(texts) - _MOST_LINES)
+    return IniView(path, lines, (*remarks[0], *later), left_out=left_out)
 
 
 def findings(data: bytes, spec: Spec, settings: Settings) -> list[Finding]:

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from emperor.model.problem import ProblemCode
 from emperor.web.console.orders import OrderText
 
+# Where the words of the API are not those of a page.
+TITLES = {
+    ProblemCode.NO_SUCH_ENDPOINT: "There is no such page",
+    ProblemCode.METHOD_NOT_ALLOWED: "This page is not asked so",
+}
 CURES = {
     ProblemCode.NO_SUCH_VASSAL: "Look for it in the list of vassals.",
     ProblemCode.REFUSED: "Mend the ini: it is read again as soon as it changes.",

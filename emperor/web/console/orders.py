@@ -5,51 +5,51 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class OrderText:
-    """An order: the text of its button, what is said while and after it is carried out, and, where
-    visitors may notice it, what the page that asks back says."""
+    """An order: the text of its button, what the page that asks back says where visitors may notice
+    it, and whether they get errors."""
 
     name: str
     button: str
-    done: str
     question: str = ""
+    hurts: bool = False
 
     @property
-    def hurts(self) -> bool:
+    def is_asked(self) -> bool:
         """Whether it is asked back."""
         return bool(self.question)
 
 
 _ORDERS = (
-    OrderText("start", "Start", "It was told to start."),
-    OrderText("reload", "Reload", "A successor boots beside it, and takes over when it accepts."),
+    OrderText("start", "Start"),
+    OrderText("reload", "Reload"),
     OrderText(
-        "restart", "Restart", "It was told to restart.",
+        "restart", "Restart",
         "Its process finishes its requests and ends, and then another one starts. Visitors wait"
         " until that accepts.",
     ),
     OrderText(
-        "restart-fresh", "Kill and restart", "It was told to restart with a new socket.",
+        "restart-fresh", "Kill and restart",
         "Its processes are killed at once: the requests that they work on fail. Then another one"
-        " starts, at a new socket.",
+        " starts, at a new socket.", hurts=True,
     ),
     OrderText(
-        "sleep", "Sleep", "It was told to sleep.",
+        "sleep", "Sleep",
         "Its process finishes its requests and ends. The next visitor waits for a start.",
     ),
     OrderText(
-        "maintenance-on", "Begin maintenance", "It is in maintenance.",
+        "maintenance-on", "Begin maintenance",
         "Its process finishes its requests and ends. From then on visitors get 503, and nothing"
-        " starts it, until the maintenance is ended.",
+        " starts it, until the maintenance is ended.", hurts=True,
     ),
-    OrderText("maintenance-off", "End maintenance", "The maintenance has ended: a hit wakes it."),
+    OrderText("maintenance-off", "End maintenance"),
 )  # fmt: skip
 ORDERS = {order.name: order for order in _ORDERS}
 
 DRAIN = {
     "drain": OrderText(
-        "drain", "Drain", "This machine drains.",
+        "drain", "Drain",
         "Load balancers that ask for health are told to send new requests to other machines. That"
         " lasts until the drain is ended, or until a reboot. Requests that come are served.",
     ),
-    "undrain": OrderText("undrain", "End the drain", "This machine takes requests again."),
+    "undrain": OrderText("undrain", "End the drain"),
 }  # fmt: skip

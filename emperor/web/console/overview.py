@@ -126,6 +126,7 @@ class Overview:
     states: tuple[OfState, ...]
     tenants: tuple[OfTenant, ...]
     more_tenants: int
+    verdict: str
     troubles: tuple[Trouble, ...]
     more_troubles: int
     more_refused: int
@@ -163,7 +164,7 @@ def _fate(row: VassalStatus, now: datetime) -> str:
     if row.retry_at is None:
         return row.state.value
     left = max(0, round((row.retry_at - now).total_seconds()))
-    return f"{row.state.value}; tried again in {left} s"
+    return f"{row.state.value}; next try in {left} s"
 
 
 def of_states(census: Census, rows: Iterable[VassalStatus]) -> tuple[OfState, ...]:
@@ -198,6 +199,13 @@ def of_tenants(census: Census, rows: Iterable[VassalStatus], names: Names) -> tu
         )
         for uid in largest_first(census.owners, memory, census.owners)[:_MOST_TENANTS]
     )
+
+
+def verdict(troubled: int, total: int) -> str:
+    """How many of all apps and inis need a person."""
+    if not troubled:
+        return "nothing needs attention"
+    return f"{troubled} of {total} {'needs' if troubled == 1 else 'need'} attention"
 
 
 _BOOTING = frozenset({ReportedState.STARTING, ReportedState.RELOADING})
@@ -262,6 +270,10 @@ def overview(
         states=of_states(seen.census, seen.rows),
         tenants=of_tenants(seen.census, seen.rows, names),
         more_tenants=max(0, len(seen.census.owners) - _MOST_TENANTS),
+        verdict=verdict(
+            len(wrong) + len(seen.refused) + seen.more_refused,
+            seen.census.states.total() + len(seen.refused) + seen.more_refused,
+        ),
         troubles=(*not_served(seen.refused), *wrong[:MOST_TROUBLES]),
         more_troubles=max(0, len(wrong) - MOST_TROUBLES),
         more_refused=seen.more_refused,

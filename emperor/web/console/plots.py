@@ -22,6 +22,8 @@ _GAP = 1
 # A bar of something is seen, however small it is.
 _LEAST = 2
 _MOST_WAKES = 60
+# Of a start that failed, whose length nobody waited for.
+_MARK = 8
 # Room under the bars for the names of moments.
 BASE = HEIGHT + 14
 
@@ -48,7 +50,8 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Bars, names under them, what the highest bar stands for, and all of it in a sentence."""
+    """Bars, names under them, what the whole height stands for (empty: there are no bars that it
+    measures), and all of it in a sentence."""
 
     bars: tuple[Bar, ...]
     ticks: tuple[Tick, ...]
@@ -104,7 +107,7 @@ def starts_plot(found: Sequence[Span], every: int, what: str) -> Plot:
     busiest = max(found, key=lambda span: span.starts, default=None)
     if busiest and busiest.starts:
         summary += f"; most of them at {_time(busiest.at)}: {busiest.starts}"
-    return Plot(tuple(bars), ticks, str(most), summary)
+    return Plot(tuple(bars), ticks, str(most) if most else "", summary)
 
 
 def wakes_plot(starts: Sequence[PastStart]) -> Plot | None:
@@ -113,21 +116,20 @@ def wakes_plot(starts: Sequence[PastStart]) -> Plot | None:
     waits = [(start, _waited(start)) for start in wakes]
     if not waits:
         return None
-    # Starts may fail before they have begun.
-    most = max(wait for _, wait in waits) or 1.0
+    accepted = [wait for start, wait in waits if start.outcome is Outcome.ACCEPTED]
+    most = max(accepted, default=0.0)
     step = min(WIDTH / len(waits), WIDTH / 12)
     bars = tuple(
         _bar(
             place * step,
             step - _GAP,
-            _height(wait, most),
+            _MARK if start.outcome is Outcome.FAILED else _height(wait, most),
             "failures" if start.outcome is Outcome.FAILED else "starts",
             f"{start.wake.at.astimezone():%Y-%m-%d %H:%M:%S}: {_told(start, wait)}",
         )
         for place, (start, wait) in enumerate(waits)
         if wait or start.outcome is Outcome.FAILED
     )
-    accepted = [wait for start, wait in waits if start.outcome is Outcome.ACCEPTED]
     failed = sum(start.outcome is Outcome.FAILED for start, _ in waits)
     summary = "The last wake" if len(waits) == 1 else f"The last {len(waits)} wakes"
     if len(accepted) > 1:
@@ -137,7 +139,7 @@ def wakes_plot(starts: Sequence[PastStart]) -> Plot | None:
         summary += f": {milliseconds(accepted[0])}"
     if failed:
         summary += f"; {failed} failed"
-    return Plot(bars, (), milliseconds(most), summary)
+    return Plot(bars, (), milliseconds(most) if most else "", summary)
 
 
 def _waited(start: PastStart) -> float:
@@ -161,14 +163,13 @@ class Part:
     took: str
 
 
-def phase_bar(wake: Wake) -> tuple[Part, ...]:
-    """The phases of a start side by side."""
+def phase_bar(wake: Wake, longest: float) -> tuple[Part, ...]:
+    """The phases of a start side by side. The whole width stands for `longest` milliseconds."""
     found = phases_of(wake)
-    total = sum(took for _, took in found)
     parts: list[Part] = []
     x = 0.0
     for phase, took in found:
-        width = WIDTH * took / total if total else 0.0
+        width = WIDTH * took / longest if longest else 0.0
         parts.append(Part(phase.value, round(x, 1), round(width, 1), milliseconds(took)))
         x += width
     return tuple(parts)

@@ -26,7 +26,7 @@ from emperor.web.console import ROOT, fleet, ini_view, overview, vassal, vassals
 from emperor.web.console.forgery import Tokens, is_foreign
 from emperor.web.console.history import PatientHistory
 from emperor.web.console.listing import Listing
-from emperor.web.console.messages import CURES, Problem, Question
+from emperor.web.console.messages import CURES, TITLES, Problem, Question
 from emperor.web.console.orders import DRAIN, ORDERS
 from emperor.web.console.person import person
 from emperor.web.console.rendering import Frame, Renderer
@@ -43,6 +43,8 @@ _LOG_BYTES = 65_536
 _LONGEST_FORM = 4096
 # A browser that waits for the end of an order longer than this is shown the page meanwhile.
 _PATIENCE_SECONDS = 2.0
+# A path may have thousands of slashes, and a page has many links.
+_DEEPEST = 3
 _FOREVER = "private, max-age=31536000, immutable"
 
 Handler = Callable[["Site", web.Request, Caller], Awaitable[web.StreamResponse]]
@@ -76,8 +78,9 @@ class Site:
     async def _problem(
         self, request: web.Request, caller: Caller, error: ApiError
     ) -> web.StreamResponse:
-        frame = self._frame(request, caller, error.code.title, "")
-        view = Problem(error.code.title, str(error), CURES.get(error.code, ""))
+        title = TITLES.get(error.code, error.code.title)
+        frame = self._frame(request, caller, title, "")
+        view = Problem(title, str(error), CURES.get(error.code, ""))
         return await self._html("problem", frame, view, error.code.status)
 
     async def overview(self, request: web.Request, caller: Caller) -> web.StreamResponse:
@@ -87,7 +90,9 @@ class Site:
         async for part in slices(reporter.visible(caller)):
             census.count(part)
         rows = await reporter.rows(census.noted, caller)
-        causes = {each.spec.domain: overview.cause_of(each) for each in census.noted}
+        causes: dict[str, str] = {}
+        async for part in slices(census.noted):
+            causes |= {each.spec.domain: overview.cause_of(each) for each in part}
         refused = reporter.names_of_refused(caller)
         pulse = await self._past.pulse(caller, now - _DAY, now - overview.BY_HOUR)
         seen = overview.Seen(
@@ -147,7 +152,6 @@ class Site:
                     of_tenant(settings.limits("tenant_"), of_machine),
                     detail.limit_hits,
                 ),
-                ordered=ORDERS.get(request.query.get("ordered", "")),
             )
             return vassal.page(detail, history, caller, rest, now)
 
@@ -189,7 +193,7 @@ class Site:
         await asyncio.wait({outcome}, timeout=_PATIENCE_SECONDS)
         if outcome.done():
             require_done(order.name, domain, outcome.result())
-        return _to(f"../{quote(host, safe='')}?ordered={order.name}")
+        return _to(f"../{quote(host, safe='')}")
 
     async def fleet(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """This machine among others."""
@@ -202,7 +206,6 @@ class Site:
             draining_since=since,
             answer=f"{status} {text.strip()}",
             order=DRAIN["drain" if since is None else "undrain"],
-            ordered=DRAIN.get(request.query.get("ordered", "")),
             probes=tuple(control.daemon.health.probes()),
             domains=len(control.governor.vassals),
             refused=len(control.reporter.hosts.refused),
@@ -227,7 +230,7 @@ class Site:
         log.info("console %s by uid %d%s", order.name, caller.uid, of_whom)
         control = self._control
         await (control.drain if order.name == "drain" else control.undrain)(request, caller)
-        return _to(f"fleet?ordered={order.name}")
+        return _to("fleet")
 
     async def events(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """What happens, as it happens."""
@@ -244,9 +247,15 @@ class Site:
             body=file.body, content_type=file.content_type, charset="utf-8", headers=headers
         )
 
-    async def missing(self, request: web.Request, _caller: Caller) -> web.StreamResponse:
-        """There is no such page."""
-        raise _no_page(request)
+    async def missing(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        """There is no such page, or none with that method."""
+        allowed = await _methods(request)
+        if not allowed:
+            raise _no_page(request)
+        why = f"cannot answer {request.method}: the page has {', '.join(sorted(allowed))} alone"
+        answer = await self._problem(request, caller, ApiError(ProblemCode.METHOD_NOT_ALLOWED, why))
+        answer.headers["Allow"] = ", ".join(sorted(allowed))
+        return answer
 
     async def _person(self, request: web.Request, caller: Caller) -> str:
         return await asyncio.to_thread(person, request.headers, caller, self._accounts)
@@ -283,7 +292,7 @@ class Site:
         return Frame(
             title=title,
             section=section,
-            root="../" * depth or "./",
+            root="../" * min(depth, _DEEPEST) or "./",
             token=self._tokens.of(caller.uid),
             who=f"uid {caller.uid}, {kind}",
             is_administrator=caller.is_administrator,
@@ -332,7 +341,15 @@ def _logged() -> Iterator[None]:
 
 def _log_lines(path: str, reader: int | None) -> tuple[str, ...] | None:
     part = read_end(path, _LOG_LINES, reader, _LOG_BYTES)
-    return None if part is None else tuple(part.text.decode(errors="replace").splitlines())
+    return None if part is None else part.lines
+
+
+async def _methods(request: web.Request) -> set[str]:
+    """The methods with which this path is a page."""
+    found: set[str] = set()
+    for resource in request.app.router.resources():
+        found |= (await resource.resolve(request))[1]
+    return found - {"*"}
 
 
 def _no_page(request: web.Request) -> ApiError:

@@ -11,47 +11,20 @@ from emperor.model.facts import facts
 from emperor.model.history import (
     Outcome,
     PastStart,
-    PastStop,
     Phase,
-    StopKind,
     VassalHistory,
     phases_of,
 )
 from emperor.model.limits import LIMITS, Limit, Limits
-from emperor.model.status import AppHits, ReportedState, VassalDetail, VassalStatus, Wake
-from emperor.model.text import duration, memory
-from emperor.model.wake import WOKEN_BY
+from emperor.model.status import AppHits, ReportedState, VassalDetail, VassalStatus
+from emperor.model.text import memory, since, until
 from emperor.web.console.ini_view import IniView
 from emperor.web.console.orders import ORDERS, OrderText
-from emperor.web.console.plots import Part, Plot, phase_bar, wakes_plot
+from emperor.web.console.plots import Plot, wakes_plot
+from emperor.web.console.story import Entry, latest, story
 
-MOST_ENTRIES = 40
 LAST_STARTS = 10
 PAST_STARTS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """Who wanted the app, as far as nginx told. `ids` name the request in other logs."""
-
-    cause: str
-    request: str
-    client: str
-    agent: str
-    ids: str
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Something in the story of a vassal. `kind` is a class of the style sheet."""
-
-    at: datetime
-    kind: str
-    title: str
-    text: str = ""
-    visitor: Visitor | None = None
-    phases: tuple[Part, ...] = ()
-    took: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +40,46 @@ class LimitRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """A fact with the time in it that goes on: how long ago `moment` was, or, where `is_left`, how
+    long it is until then. None: there is no such time, and all of the text is `before`."""
+
+    label: str
+    before: str
+    moment: datetime | None = None
+    is_left: bool = False
+    after: str = ""
+
+
+def fact_of(label: str, text: str, detail: VassalDetail, now: datetime) -> Fact:
+    """The fact of that label."""
+    status = detail.status
+    ages = {
+        "state": status.state_since,
+        "closed": status.maintenance_since,
+        "woken": detail.wake.at if detail.wake else None,
+        "last hit": status.last_hit_at,
+        "stopped": detail.last_stop.at if detail.last_stop else None,
+    }
+    lefts = {"sleeps": status.reap_at, "failed": status.retry_at}
+    is_left = label in lefts
+    moment = lefts[label] if is_left else ages.get(label)
+    if moment is None:
+        return Fact(label, text)
+    before, _, after = text.partition(until(moment, now) if is_left else since(moment, now))
+    return Fact(label, before, moment, is_left, after)
+
+
+@dataclass(frozen=True, slots=True)
 class VassalPage:
-    """The page. `slow` says why it starts slowly; empty: it does not. `log` is None where there is
-    none that the caller may read."""
+    """The page. `last` says what happened last to the vassal; empty: nothing. `slow` says why it
+    starts slowly; empty: it does not. `log` is None where there is none that the caller may
+    read."""
 
     detail: VassalDetail
+    last: str
     slow: str
-    facts: tuple[tuple[str, str], ...]
+    facts: tuple[Fact, ...]
     orders: tuple[OrderText, ...]
     entries: tuple[Entry, ...]
     why_no_history: str | None
@@ -81,74 +87,11 @@ class VassalPage:
     log: tuple[str, ...] | None
     ini: IniView
     limits: tuple[LimitRow, ...]
-    ordered: OrderText | None
 
     @property
     def status(self) -> VassalStatus:
         """The row of the vassal in the list."""
         return self.detail.status
-
-
-def visitor_of(wake: Wake) -> Visitor:
-    """Who wanted the app."""
-    request = f"{wake.method} {wake.path}" if wake.method and wake.path else ""
-    ids = [f"request {wake.request_id}"] if wake.request_id else []
-    ids += [f"trace {wake.traceparent}"] if wake.traceparent else []
-    return Visitor(
-        cause=WOKEN_BY.get(wake.by, wake.by),
-        request=request,
-        client=wake.client or "",
-        agent=wake.agent or "",
-        ids=", ".join(ids),
-    )
-
-
-def started(start: PastStart) -> Entry:
-    """A start of the past."""
-    phases = phase_bar(start.wake)
-    visitor = visitor_of(start.wake)
-    match start.outcome:
-        case Outcome.FAILED:
-            return Entry(
-                start.wake.at, "failed", "start failed", start.error or "", visitor, phases
-            )
-        case Outcome.ABANDONED:
-            text = "it was told to stop before it accepted"
-            return Entry(start.wake.at, "abandoned", "start abandoned", text, visitor, phases)
-        case Outcome.ACCEPTED:
-            text = start.started or ""
-            return Entry(start.wake.at, "started", "started", text, visitor, phases)
-
-
-_STOPS = {
-    StopKind.STOPPED: ("slept", "put to sleep"),
-    StopKind.ENDED: ("slept", "ended"),
-    StopKind.DIED: ("failed", "died"),
-}
-
-
-def stopped(stop: PastStop) -> Entry:
-    """An end of the service."""
-    kind, title = _STOPS[stop.kind]
-    return Entry(
-        stop.at, kind, title, f"{stop.reason}; it had served for {duration(stop.served_seconds)}"
-    )
-
-
-def story(detail: VassalDetail, history: VassalHistory) -> tuple[Entry, ...]:
-    """What happened to a vassal, the latest first."""
-    entries = [*map(started, history.starts), *map(stopped, history.stops)]
-    known = {start.wake.at for start in history.starts}
-    boots = detail.status.state in (ReportedState.STARTING, ReportedState.RELOADING)
-    wake, stop = detail.wake, detail.last_stop
-    # The history has a start when it has ended.
-    if wake and wake.at not in known and (boots or history.why_none is not None):
-        title = "boots now" if boots else "started"
-        entries.append(Entry(wake.at, "started", title, "", visitor_of(wake), phase_bar(wake)))
-    if stop and history.why_none is not None:
-        entries.append(Entry(stop.at, "slept", "stopped", stop.reason))
-    entries.sort(key=lambda entry: entry.at, reverse=True)
-    return tuple(entries[:MOST_ENTRIES])
 
 
 # Visitors notice it.
@@ -241,19 +184,24 @@ def page(
     now: datetime,
 ) -> VassalPage:
     """The view of the page."""
+    entries = story(detail, history)
     return VassalPage(
         detail=detail,
+        last=latest(entries),
         slow=why_slow(history.starts),
         # What is wrong stands above them.
-        facts=tuple(fact for fact in facts(detail, now) if fact[0] != "cause"),
+        facts=tuple(
+            fact_of(label, text, detail, now)
+            for label, text in facts(detail, now)
+            if label != "cause"
+        ),
         orders=orders_for(detail.status, caller),
-        entries=story(detail, history),
+        entries=entries,
         why_no_history=history.why_none,
         wakes=wakes_plot(history.starts),
         log=rest.log,
         ini=rest.ini,
         limits=rest.limits,
-        ordered=rest.ordered,
     )
 
 
@@ -264,4 +212,3 @@ class Rest:
     log: tuple[str, ...] | None
     ini: IniView
     limits: tuple[LimitRow, ...]
-    ordered: OrderText | None

@@ -166,7 +166,7 @@ COLUMNS = (
     Column("name", "Domain"),
     Column("state", "State"),
     Column("hit", "Last hit"),
-    Column("wakes", "Wakes a day", is_number=True),
+    Column("wakes", "Starts in 24 h", is_number=True),
     Column("wake", "Median wake", is_number=True),
     Column("memory", "Memory", is_number=True),
 )

@@ -215,7 +215,7 @@ async function readLog() {
     const answer = await fetch(lines.dataset.log, { cache: "no-store" });
     if (!answer.ok) return;
     const isAtEnd = lines.scrollTop + lines.clientHeight >= lines.scrollHeight - 8;
-    lines.textContent = (await answer.text()).split("\n").map(visible).join("\n");
+    lines.textContent = (await answer.text()).split("\n").map((line) => visible(line.replace(/\r$/, ""))).join("\n");
     if (isAtEnd) lines.scrollTop = lines.scrollHeight;
   } catch {
     // The daemon has gone: the next message of it begins anew.
