@@ -160,9 +160,9 @@ def test_phases_stand_side_by_side_on_the_scale_of_the_page() -> None:
 
 def test_what_is_down_needs_a_person_before_what_only_complains() -> None:
     complains = replace(running("a.example"), last_error="its ini is broken")
-    found = troubles([complains, throttled("z.example"), parked("b.example")], NOW)
-    assert [(each.subject, each.note) for each in found] == [
-        ("z.example", "throttled; next try in 12 s"), ("a.example", "running"),
+    found = troubles([complains, throttled("z.example"), parked("b.example")])
+    assert [(each.subject, each.note, each.retry_at) for each in found] == [
+        ("z.example", "throttled", NOW + timedelta(seconds=12)), ("a.example", "running", None),
     ]  # fmt: skip
 
 
@@ -274,7 +274,8 @@ def test_a_remark_on_a_line_that_is_left_out_is_kept(
     ini.write_text("[uwsgi]\n" + "x = y\n" * 1199)
     found = [Finding(line, Severity.WARNING, "bad", "mend it") for line in (2, 1200)]
     monkeypatch.setattr("emperor.web.console.ini_view.findings", lambda *_: found)
-    shown = ini_view.view(str(ini), os.getuid(), spec("[uwsgi]\n"), settings(), SystemAccounts())
+    app = spec("[uwsgi]\nsocket = /s/a.example/socket\nfile = /x.py\n")
+    shown = ini_view.view(str(ini), os.getuid(), app, settings(), SystemAccounts())
     assert (len(shown.lines), shown.left_out) == (1000, 200)
     assert shown.lines[1].remarks[0].text == "bad; mend it"
     assert [each.text for each in shown.general] == ["line 1200: bad; mend it"]

@@ -65,12 +65,13 @@ def has_trouble(vassal: Vassal) -> bool:
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """What needs a person: the vassal, None where there is none; the subject, and what is wrong,
-    with the cure."""
+    with the cure; and when emperord tries again."""
 
     page: str | None
     subject: str
     text: str
     note: str = ""
+    retry_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +141,14 @@ class Overview:
     why_no_history: str | None
 
 
-def troubles(rows: Iterable[VassalStatus], now: datetime) -> list[Trouble]:
+def troubles(rows: Iterable[VassalStatus]) -> list[Trouble]:
     """The vassals that need a person: first those that are down, then the rest."""
     failing = [row for row in rows if row.last_error is not None]
     failing.sort(key=lambda row: (row.state is not ReportedState.THROTTLED, row.name))
-    return [Trouble(row.name, row.name, row.last_error or "", _fate(row, now)) for row in failing]
+    return [
+        Trouble(row.name, row.name, row.last_error or "", row.state.value, row.retry_at)
+        for row in failing
+    ]
 
 
 def not_served(refused: Iterable[Refused]) -> tuple[Trouble, ...]:
@@ -158,13 +162,6 @@ def not_served(refused: Iterable[Refused]) -> tuple[Trouble, ...]:
         )
         for ini in refused
     )
-
-
-def _fate(row: VassalStatus, now: datetime) -> str:
-    if row.retry_at is None:
-        return row.state.value
-    left = max(0, round((row.retry_at - now).total_seconds()))
-    return f"{row.state.value}; next try in {left} s"
 
 
 def of_states(census: Census, rows: Iterable[VassalStatus]) -> tuple[OfState, ...]:
@@ -257,7 +254,7 @@ def overview(
     seen: Seen, names: Names, machine: str, is_administrator: bool, now: datetime
 ) -> Overview:
     """The view of the page."""
-    wrong = troubles(seen.rows, now)
+    wrong = troubles(seen.rows)
     starting = waiting(seen.rows, seen.causes)
     slow = sorted(seen.census.slow.items(), key=lambda item: (-item[1], item[0]))
     day, hour = plots(seen.pulse, now)

@@ -85,7 +85,7 @@ def started(start: PastStart, longest: float) -> Entry:
         title,
         text,
         visitor_of(start.wake),
-        phase_bar(start.wake, longest),
+        phase_bar(start.wake, longest) if start.outcome is not Outcome.FAILED else (),
         took=took(start.wake.accepting_ms or 0.0) if accepted else "",
     )
 
@@ -113,8 +113,8 @@ def stopped(stop: PastStop) -> Entry:
 def story(detail: VassalDetail, history: VassalHistory) -> tuple[Entry, ...]:
     """What happened to a vassal, the latest first."""
     wake, stop = detail.wake, detail.last_stop
-    wakes = [start.wake for start in history.starts] + ([wake] if wake else [])
-    longest = max((_length(each) for each in wakes), default=0.0)
+    wakes = [each.wake for each in history.starts if each.outcome is not Outcome.FAILED]
+    longest = max((_length(each) for each in (*wakes, *([wake] if wake else []))), default=0.0)
     entries = _with_restarts(history, longest)
     known = {start.wake.at for start in history.starts}
     boots = detail.status.state in (ReportedState.STARTING, ReportedState.RELOADING)

@@ -60,13 +60,16 @@ def fact_of(label: str, text: str, detail: VassalDetail, now: datetime) -> Fact:
         "woken": detail.wake.at if detail.wake else None,
         "last hit": status.last_hit_at,
         "stopped": detail.last_stop.at if detail.last_stop else None,
+        "ini": detail.ini_written_at,
     }
     lefts = {"sleeps": status.reap_at, "failed": status.retry_at}
     is_left = label in lefts
     moment = lefts[label] if is_left else ages.get(label)
     if moment is None:
         return Fact(label, text)
-    before, _, after = text.partition(until(moment, now) if is_left else since(moment, now))
+    word = until(moment, now) if is_left else since(moment, now)
+    # The path of an ini may have the same text.
+    before, _, after = text.rpartition(word) if label == "ini" else text.partition(word)
     return Fact(label, before, moment, is_left, after)
 
 
