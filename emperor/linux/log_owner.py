@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emperor.linux.append_only import unset_append_only
 from emperor.linux.processes import open_log
@@ -15,6 +15,8 @@ _MARK = "trusted.emperord.uid"
 _ROOT = 0
 # Of a larger log the end is read. It may have a hole of terabytes before that.
 MOST_READ = 1 << 20
+# A slow reader is sent the end of a log in pieces, so that it costs the daemon no more than this.
+MOST_AT_ONCE = 1 << 16
 # What a follower is sent at once. An app can write faster than the daemon should copy.
 MOST_FOLLOWED = 1 << 18
 
@@ -70,6 +72,45 @@ def read_end(path: str, lines: int, reader: int | None, most: int = MOST_READ) -
         last = b"".join(found[len(found) - min(lines, len(found)) :])
         return Part(last, Place(_file(info), info.st_size))
     return None
+
+
+def find_end(path: str, lines: int, reader: int | None) -> tuple[Place, Place] | None:
+    """Where the last lines of a log begin, among its last MOST_READ bytes, and where they end.
+    Returns None where there is no log, or none of that user; for None, an administrator."""
+    with suppress(OSError), _opened_for(reader, path) as (fd, info):
+        end = Place(_file(info), info.st_size)
+        return replace(end, offset=_beginning(fd, info.st_size, lines)), end
+    return None
+
+
+def _beginning(fd: int, size: int, lines: int) -> int:
+    """The offset of the last lines of a file."""
+    least = max(0, size - MOST_READ)
+    if lines == 0 or size == 0:
+        return size
+    # The line break before them is wanted, and the last line may have one of its own.
+    wanted = lines + (os.pread(fd, 1, size - 1) == b"\n")
+    end = size
+    while end > least:
+        begin = max(least, end - MOST_AT_ONCE)
+        piece = os.pread(fd, end - begin, begin)
+        if (breaks := piece.count(b"\n")) >= wanted:
+            at = len(piece)
+            for _ in range(wanted):
+                at = piece.rindex(b"\n", 0, at)
+            return begin + at + 1
+        wanted, end = wanted - breaks, begin
+    return least
+
+
+def read_piece(path: str, start: Place, end: Place, reader: int | None) -> Part:
+    """At most MOST_AT_ONCE bytes of a log between two places. Nothing where the log was truncated,
+    is another file by now, or is not this user's."""
+    with suppress(OSError), _opened_for(reader, path) as (fd, info):
+        if start.file == _file(info):
+            text = os.pread(fd, min(MOST_AT_ONCE, end.offset - start.offset), start.offset)
+            return Part(text, replace(start, offset=start.offset + len(text)))
+    return Part(b"", start)
 
 
 def read_on(path: str, start: Place, reader: int | None, most: int = MOST_FOLLOWED) -> Part:

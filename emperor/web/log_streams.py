@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from emperor.linux.log_owner import Part, read_end, read_on
+from emperor.linux.log_owner import Part, Place, find_end, read_on, read_piece
 from emperor.model.authority import Caller
 from emperor.model.problem import ProblemCode
 from emperor.supervisor.records import Vassal
@@ -33,23 +33,37 @@ class LogStreams:
         """The last lines. With `?follow=1`, what is appended too, until the client leaves, the
         daemon ends, or the vassal is no longer there for the caller."""
         lines, vassal = number(request, "lines", LOG_LINES), self._find(request, caller)
-        if request.query.get("follow") != "1":
-            part = await self._end(vassal, caller, lines)
-            return web.Response(body=part.text, headers=_HEADERS)
         response = web.StreamResponse(headers=_HEADERS)
         with self._woken_by(vassal.spec.domain) as is_written:
-            more: Part | None = await self._end(vassal, caller, lines)
+            path = self._reporter.log_of(vassal)
+            start, end = await self._end(vassal, path, caller, lines)
             await response.prepare(request)
             # A reader that leaves is no fault.
             with suppress(ConnectionError):
-                while more and not self._has_ended:
-                    if more.text:
-                        # A slow reader is waited for, and then gets the end of what it has missed.
-                        await response.write(more.text)
-                    await is_written.wait()
-                    is_written.clear()
-                    more = await self._more(request, caller, more)
+                while (piece := await _piece(path, start, end, caller)).text:
+                    await response.write(piece.text)
+                    start = piece.end
+                if request.query.get("follow") == "1":
+                    await self._follow(request, response, caller, is_written, end)
         return response
+
+    async def _follow(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        caller: Caller,
+        is_written: asyncio.Event,
+        end: Place,
+    ) -> None:
+        """Write what is appended after that place."""
+        more: Part | None = Part(b"", end)
+        while more and not self._has_ended:
+            if more.text:
+                # A slow reader is waited for, and then gets the end of what it has missed.
+                await response.write(more.text)
+            await is_written.wait()
+            is_written.clear()
+            more = await self._more(request, caller, more)
 
     def end(self) -> None:
         """End all streams."""
@@ -57,16 +71,17 @@ class LogStreams:
         for follower in self._followers:
             follower.set()
 
-    async def _end(self, vassal: Vassal, caller: Caller, lines: int) -> Part:
-        path = self._reporter.log_of(vassal)
-        part = await asyncio.to_thread(read_end, path, lines, _reader(caller))
-        if part is None:
+    async def _end(
+        self, vassal: Vassal, path: str, caller: Caller, lines: int
+    ) -> tuple[Place, Place]:
+        found = await asyncio.to_thread(find_end, path, lines, _reader(caller))
+        if found is None:
             why = (
                 f"cannot show the log of {vassal.spec.domain}: there is none that uid {caller.uid}"
                 " may read; a start of the app makes one"
             )
             raise ApiError(ProblemCode.NO_LOG, why)
-        return part
+        return found
 
     async def _more(self, request: web.Request, caller: Caller, before: Part) -> Part | None:
         """What was appended; None: the vassal is gone, or another user's."""
@@ -87,6 +102,10 @@ class LogStreams:
         finally:
             self._reporter.printed.remove(domain, is_written.set)
             self._followers.discard(is_written)
+
+
+async def _piece(path: str, start: Place, end: Place, caller: Caller) -> Part:
+    return await asyncio.to_thread(read_piece, path, start, end, _reader(caller))
 
 
 def _reader(caller: Caller) -> int | None:

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from emperor.linux.log_owner import MOST_READ, Place, open_log_of, read_end, read_on
+from emperor.linux.log_owner import (
+    MOST_AT_ONCE,
+    MOST_READ,
+    Place,
+    find_end,
+    open_log_of,
+    read_end,
+    read_on,
+    read_piece,
+)
 
 ALICE, MALLORY = 1001, 1002
 
@@ -59,6 +68,45 @@ def test_of_a_log_of_terabytes_the_end_is_read(log: Path) -> None:
     _write(log, ALICE, b"\nlast\n")
     assert _last(str(log), 1, ALICE) == b"last\n"
     assert len(_last(str(log), 9, ALICE) or b"") == MOST_READ
+
+
+@pytest.mark.parametrize("lines", [0, 1, 2, 3, 10_000, 20_000, 10**9])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"\n",
+        b"one",
+        b"one\n",
+        b"one\ntwo",
+        b"\n\n",
+        b"long line\n" * 30_000,
+        b"x" * MOST_READ * 2,
+    ],
+    ids=["empty", "break", "half", "one", "one and a half", "breaks", "many", "one long"],
+)
+def test_the_pieces_of_an_end_are_the_end(log: Path, text: bytes, lines: int) -> None:
+    log.write_bytes(text)
+    found = find_end(str(log), lines, ALICE)
+    assert found
+    at, end = found
+    pieces = []
+    while (piece := read_piece(str(log), at, end, ALICE)).text:
+        pieces.append(piece.text)
+        at = piece.end
+    assert b"".join(pieces) == _last(str(log), lines, ALICE)
+    assert at == end
+    assert all(len(each) <= MOST_AT_ONCE for each in pieces)
+
+
+def test_no_piece_is_of_a_log_that_another_tenant_has_now(log: Path) -> None:
+    assert find_end(str(log), 9, MALLORY) is None
+    found = find_end(str(log), 9, ALICE)
+    assert found
+    log.write_bytes(b"")
+    assert read_piece(str(log), *found, ALICE).text == b"", "it is truncated"
+    _write(log, MALLORY, b"hers\n")
+    assert read_piece(str(log), *found, ALICE).text == b""
 
 
 def test_a_link_in_place_of_a_log_is_not_followed(log: Path) -> None:
