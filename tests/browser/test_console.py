@@ -212,6 +212,19 @@ def test_a_phone_shows_the_whole_width_of_every_page(lab: Desk) -> None:
         assert faults(page, "target-size", "scrollable-region-focusable") == [], path
 
 
+def test_the_filters_take_little_room(desk: Desk) -> None:
+    """One row on a desk, and on a phone what is behind a box."""
+    page = desk.go("vassals?q=shop")
+    page.set_viewport_size({"width": 1280, "height": 740})
+    heights = page.evaluate("document.querySelector('form.filters').offsetHeight")
+    assert heights < 50
+    page.set_viewport_size({"width": NARROW, "height": 740})
+    state = page.get_by_label("State", exact=True)
+    expect(state).to_be_hidden()
+    page.get_by_label("Filters").check()
+    expect(state).to_be_visible()
+
+
 def test_what_apps_and_visitors_write_is_text(site: Site, desk: Desk) -> None:
     site.visit(MARKUP)
     for path in ("", "vassals", f"vassals/{MARKUP}", f"vassals/{BLOG}"):

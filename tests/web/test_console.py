@@ -313,6 +313,16 @@ def test_the_list_is_searched_filtered_and_sorted(emperor: FakeEmperor) -> None:
     assert shown(f"tenant={ALICE}") == ["alice.example"]
     assert shown("tenant=daemon") == ["a.example", "b.example"]
     assert shown("sort=state") == ["b.example", "a.example", "alice.example", "mallory.example"]
+    assert shown("reverse=1") == every[::-1]
+    assert shown("sort=state&reverse=1")[-1] == "b.example"
+    assert shown("q=https://ALICE.example:8443/shop?x") == ["alice.example"]
+    exact = get(emperor, "vassals?q=alice.example/").part("list")
+    assert exact.startswith("The list The app of exactly this name: alice.example")
+    assert "exactly" not in get(emperor, "vassals?q=lice.example").text
+    text = get(emperor, "vassals").text
+    assert 'aria-sort="ascending"><a href="?sort=name&amp;reverse=1">Domain</a>' in text
+    assert '<a href="?sort=memory">Memory</a>' in text
+    assert re.search(r'data-label="Tenant">1001</td>', text)
     for sort in ("hit", "wakes", "wake", "memory"):
         assert sorted(shown(f"sort={sort}")) == every
     # What a link cannot mean is left out.

@@ -310,11 +310,14 @@ def test_buttons_are_those_that_make_sense_now() -> None:
 
 def test_a_link_of_the_list_means_what_it_says() -> None:
     query = {"q": " Shop ", "state": "running", "tenant": "1001", "runtime": "base", "trouble": "1",
-             "sort": "wake", "page": "3"}  # fmt: skip
+             "sort": "wake", "reverse": "1", "page": "3"}  # fmt: skip
     wanted = wanted_of(query)
-    assert wanted == Wanted("shop", "running", "1001", "base", "1", "wake", 3)
+    assert wanted == Wanted("shop", "running", "1001", "base", "1", "wake", "1", 3)
     assert wanted_of(wanted.parts | {"page": "3"}) == wanted
-    assert wanted_of({name: "../<x>" for name in query if name not in ("q", "trouble")}) == Wanted()
+    assert (
+        wanted_of({name: "../<x>" for name in query if name not in ("q", "trouble", "reverse")})
+        == Wanted()
+    )
     assert len(wanted_of({"q": "x" * 9999}).q) == 253
 
 

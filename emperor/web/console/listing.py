@@ -40,7 +40,8 @@ class Listing:
                 if vassals.is_wanted(each, sought):
                     found.append(each)
         numbers = await self._numbers(found, wanted.sort, caller, now)
-        ordered = await asyncio.to_thread(vassals.ordered, found, wanted.sort, numbers)
+        ordered = await asyncio.to_thread(vassals.ordered, found, wanted, numbers)
+        exact = vassals.exactly(ordered, wanted.q) if wanted.q else ""
         page = min(wanted.page, vassals.pages_of(len(ordered)))
         first = (page - 1) * vassals.ROWS
         shown = ordered[first : first + vassals.ROWS]
@@ -51,11 +52,14 @@ class Listing:
             records = {each.spec.domain: each for each in shown}
             tenants = offered(owners, self._names)
             rows = tuple(
-                vassals.row_of(row, records[row.name], stats.get(row.name)) for row in statuses
+                vassals.row_of(row, records[row.name], stats.get(row.name), self._names.of(row.uid))
+                for row in statuses
             )
             place = vassals.Place(len(ordered), owners.total(), first, len(rows))
             has_more = len(owners) > MOST_OFFERED
-            return vassals.List(replace(wanted, page=page), rows, tenants, has_more, place, now)
+            return vassals.List(
+                replace(wanted, page=page), rows, tenants, has_more, place, exact, now
+            )
 
         return await asyncio.to_thread(view)
 

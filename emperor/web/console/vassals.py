@@ -1,5 +1,6 @@
 """The page of all vassals: which of them a query wants, in which order, and a row for each."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,7 +47,17 @@ class Wanted:
     runtime: str = ""
     trouble: str = ""
     sort: str = "name"
+    reverse: str = ""
     page: int = 1
+
+    @property
+    def is_ascending(self) -> bool:
+        """Whether the smallest comes first: numbers begin with the largest, unless reversed."""
+        return (self.sort in ("name", "state")) != bool(self.reverse)
+
+    def reverse_for(self, sort: str) -> str:
+        """What `reverse` is behind the title of a column: that of the order turns it round."""
+        return "1" if sort == self.sort and not self.reverse else ""
 
     @property
     def parts(self) -> dict[str, str]:
@@ -55,6 +66,7 @@ class Wanted:
         return {
             "q": self.q, "state": self.state, "tenant": self.tenant, "runtime": self.runtime,
             "trouble": self.trouble, "sort": sort,
+            "reverse": self.reverse,
         }  # fmt: skip
 
     @property
@@ -67,14 +79,28 @@ def wanted_of(query: Mapping[str, str]) -> Wanted:
     """What a query asks for; what it cannot mean is left out."""
     page = query.get("page", "")
     return Wanted(
-        q=query.get("q", "").strip().lower()[:_LONGEST_WORD],
+        q=host_in(query.get("q", ""))[:_LONGEST_WORD],
         state=_one_of(query.get("state", ""), STATES),
         tenant=wanted_tenant(query.get("tenant", "")),
         runtime=_one_of(query.get("runtime", ""), RUNTIMES),
         trouble="1" if query.get("trouble") else "",
         sort=_one_of(query.get("sort", ""), SORTS) or "name",
+        reverse="1" if query.get("reverse") else "",
         page=max(1, int(page)) if _is_number(page) else 1,
     )
+
+
+def host_in(text: str) -> str:
+    """The host of a URL that somebody has pasted, or the part of a name that is looked for."""
+    _, separator, rest = text.strip().lower().partition("://")
+    text = rest if separator else text.strip().lower()
+    return re.sub(r":\d*$", "", re.split(r"[/?#]", text)[0].rpartition("@")[2])
+
+
+def exactly(found: Iterable[Vassal], name: str) -> str:
+    """The domain among these that has exactly that name or alias; empty: none has."""
+    named = (each.spec.domain for each in found if name in (each.spec.domain, *each.spec.aliases))
+    return next(named, "")
 
 
 def _one_of(text: str, known: Iterable[str]) -> str:
@@ -117,6 +143,7 @@ class Row:
     median_wake_ms: float | None
     why: str
     has_trouble: bool
+    tenant: str
 
 
 def why(status: VassalStatus, vassal: Vassal) -> str:
@@ -135,15 +162,17 @@ def why(status: VassalStatus, vassal: Vassal) -> str:
             return str(boot.cause) if boot else ""
 
 
-def ordered(vassals: Sequence[Vassal], sort: str, numbers: Mapping[str, float]) -> list[Vassal]:
+def ordered(
+    vassals: Sequence[Vassal], wanted: Wanted, numbers: Mapping[str, float]
+) -> list[Vassal]:
     """The vassals in that order, and by name where it makes no difference. `numbers` are what they
     are sorted by, by domain: the largest first, and last those without one. Takes milliseconds."""
-    found = sorted(vassals, key=lambda vassal: vassal.spec.domain)
+    found, sort = sorted(vassals, key=lambda vassal: vassal.spec.domain), wanted.sort
     if sort == "state":
         found.sort(key=lambda vassal: _STATE_ORDER[vassal.reported_state])
     elif sort != "name":
         found.sort(key=lambda vassal: -numbers.get(vassal.spec.domain, 0.0))
-    return found
+    return found[::-1] if wanted.reverse else found
 
 
 def by_stats(stats: Iterable[VassalStats], sort: str) -> dict[str, float]:
@@ -198,6 +227,7 @@ class List:
     tenants: tuple[tuple[str, str], ...]
     has_more_tenants: bool
     place: Place
+    exact: str
     now: datetime
     columns: tuple[Column, ...] = COLUMNS
     states: tuple[str, ...] = STATES
@@ -209,7 +239,7 @@ def pages_of(number: int) -> int:
     return max(1, -(-number // ROWS))
 
 
-def row_of(status: VassalStatus, vassal: Vassal, stats: VassalStats | None) -> Row:
+def row_of(status: VassalStatus, vassal: Vassal, stats: VassalStats | None, tenant: str) -> Row:
     """The row of a vassal."""
     return Row(
         status=status,
@@ -217,4 +247,5 @@ def row_of(status: VassalStatus, vassal: Vassal, stats: VassalStats | None) -> R
         median_wake_ms=stats.median_wake_ms if stats else None,
         why=why(status, vassal),
         has_trouble=status.last_error is not None,
+        tenant=tenant,
     )
