@@ -300,6 +300,23 @@ def test_what_others_write_is_shown_as_text(emperor: FakeEmperor) -> None:
         assert VISIBLE in get(emperor, path).text.replace("&#39;", "'"), path
 
 
+def test_a_log_without_line_breaks_is_answered_in_part(emperor: FakeEmperor) -> None:
+    log = Path(emperor.reporter.log_of(emperor.governor.vassals["a.example"]))
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_bytes(b"x" * 300_000)
+    answer = get(emperor, "vassals/a.example/log?lines=200")
+    assert (answer.status, len(answer.text)) == (200, 65_536)
+    assert get(emperor, "vassals/b.example/log").status == 404
+
+
+def test_a_broken_app_that_sleeps_is_marked_as_failed(emperor: FakeEmperor) -> None:
+    """It is parked between two tries, and nothing but the mark tells it from a healthy one."""
+    emperor.governor.vassals["a.example"].last_error = "exit status 22"
+    assert "parked failed" in get(emperor, "vassals?q=a.example").part("list")
+    assert "parked failed" not in get(emperor, "vassals?q=b.example").part("list")
+    assert "parked failed" in get(emperor, "vassals/a.example").part("now")
+
+
 def test_the_list_is_searched_filtered_and_sorted(emperor: FakeEmperor) -> None:
     order(emperor, "vassals/b.example/start", get(emperor, "vassals/b.example").token)
 

@@ -36,7 +36,7 @@ ROUTES = (
     ("*", ROOT + "{rest:.*}", "missing"),
 )
 # Their answers may have no end.
-_ENDLESS = frozenset({"log", "events"})
+_ENDLESS = frozenset({"events"})
 # No page has a script or a style of its own, and nothing comes from elsewhere.
 HEADERS = {
     "Content-Security-Policy": (

@@ -108,7 +108,7 @@ async function refresh() {
       setClock(fresh);
       replaceParts(fresh);
       showLog(fresh);
-      if (news) tell(news);
+      if (source?.readyState === EventSource.OPEN) tell(news || "Live.");
       body.dataset.refreshed = String(Number(body.dataset.refreshed || 0) + 1);
     } else {
       tell(`Not live: the page is refused with status ${answer.status}.`);
