@@ -67,8 +67,10 @@ async def problems(
             answer.headers["Allow"] = allowed
         return answer
     except ConnectionError:
-        # The client has left, and nobody is there to answer.
-        raise
+        if request.transport is not None and not request.transport.is_closing():
+            raise
+        # The client has left. aiohttp would log a traceback where this is raised.
+        return web.Response()
     except Exception:
         log.exception("cannot answer %s: a fault in emperord", one_line(asked))
         return _answer(ProblemCode.INTERNAL_ERROR, f"cannot answer {asked}: a fault in emperord")
