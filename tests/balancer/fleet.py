@@ -27,7 +27,10 @@ ADDRESSES = ("127.0.0.11", "127.0.0.12", "127.0.0.13")
 REFUSED = r"connect\(\) failed \(111: Connection refused\) while connecting to upstream"
 BROKE_OFF = r"upstream prematurely closed connection|recv\(\) failed \(104"
 # A probe was under way when its backend was stopped.
-_PROBE = r"recv\(\) failed \(104: Connection reset by peer\), context: ngx\.timer"
+PROBE_CUT_OFF = (
+    r"(recv\(\) failed|peer closed connection in SSL handshake|SSL_do_handshake\(\) failed) .*"
+    r"context: ngx\.timer"
+)
 # A loaded machine must not look like a dead backend.
 _PATIENT = {"TIMEOUT_MS = 1500": "TIMEOUT_MS = 15000"}
 _MARK = re.compile(r"backend (\S+) is (unreachable|unwell|well)\b")
@@ -48,7 +51,12 @@ class Balancer(NginxServer):
         addresses: Sequence[str] = ("127.0.0.1",),
     ) -> None:
         port, self.tls_port = ports
-        expected = [r" \[notice\] ", "is buffered to a temporary file", _MARK.pattern, _PROBE]
+        expected = [
+            r" \[notice\] ",
+            "is buffered to a temporary file",
+            _MARK.pattern,
+            PROBE_CUT_OFF,
+        ]
         conf = render(folder, port, self.tls_port, backends, addresses)
         super().__init__(conf, addresses[0], port, expected)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from docs.examples.http2 import adapt, nginx_version
+from tests.balancer.fleet import PROBE_CUT_OFF
 from tests.eventually import eventually
 from tests.fleet.logs import Log
 from tests.fleet.machine import Machine
@@ -30,7 +31,7 @@ class Balancer:
     def __init__(self, machine: Machine, address: str) -> None:
         self.machine = machine
         self.address = address
-        self.log = Log(machine.logs / "nginx/error.log", [r" \[notice\] "])
+        self.log = Log(machine.logs / "nginx/error.log", [r" \[notice\] ", PROBE_CUT_OFF])
 
     def __repr__(self) -> str:
         return self.machine.name

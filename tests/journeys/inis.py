@@ -1,7 +1,8 @@
 """Inis that vary each option which emperord, or an option that it gives uWSGI, touches.
 
 SITE stands for a folder of an app, OWN for the socket of the domain, SOCKETS for the folder of all
-sockets, PORT for a free port, SAME for one of several inis, TAKEN for one where somebody listens.
+sockets, PORT for a free port, LARGE for 65,536 more, SAME for one of several inis, TAKEN for one
+where somebody listens.
 In SITE:
 
 - `app.py`, `bin/app.py` and `package/wsgi.py`, the same app; `secret.py`, only for root
@@ -266,7 +267,7 @@ _PROTOCOLS = (
     _good("protocol-own", f"{_APP}protocol = http\nsocket = OWN\n", "speaks uwsgi at"),
     _good("http-own", f"{_APP}http-socket = OWN\n", "speaks uwsgi at"),
     _good("scgi-own", f"{_APP}scgi-socket = OWN\n", "and not scgi, since nginx does"),
-    _good("large-port", f"{_APP}http-socket = 127.0.0.1:99999\n", "binds port 34463"),
+    _good("large-port", f"{_APP}http-socket = 127.0.0.1:LARGE\n", "binds port "),
     _bad("no-protocol", f"{_APP}protocol = htp\n{_PLAIN}", "uWSGI has no protocol 'htp'"),
     _good("descriptor", f"{_APP}http-socket = fd://3\n", "a descriptor that is not there"),
     _good("descriptor-0", f"{_APP}socket = fd://0\n", "a descriptor that is not there"),

@@ -80,7 +80,9 @@ class World:
         for case in CASES:
             draft = self.site / "draft"
             own = f"{self._backend.sockets}/{case.name}.test/socket"
-            text = case.text.replace("PORT", str(next(self._ports))).replace("OWN", own)
+            port = next(self._ports)
+            text = case.text.replace("LARGE", str(port + 65_536)).replace("PORT", str(port))
+            text = text.replace("OWN", own)
             data = f"[uwsgi]\n{self.named(text)}".encode(errors="surrogateescape")
             draft.write_bytes(data)
             shutil.chown(draft, case.owner)
