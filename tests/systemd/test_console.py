@@ -55,7 +55,8 @@ def test_a_team_shares_the_console_behind_nginx(team: Box) -> None:
     ada = ("-u", "ada:right")
     assert "app.example" in curl(box, *ada, f"{URL}/console/vassals")
     assert curl(box, *ada, f"{URL}/v1/status").endswith("404")
-    assert "Location: /console/" in box.must(*CURL, "-i", *ada, URL)
+    # HTTP/2 writes it in small letters.
+    assert "location: /console/" in box.must(*CURL, "-i", *ada, URL).lower()
 
     page = f"{URL}/console/vassals/app.example/restart"
     found = re.search(r'name="token" value="([^"]+)"', curl(box, *ada, page))
@@ -99,9 +100,10 @@ def test_nobody_but_nginx_reaches_the_console(team: Box) -> None:
 
 def test_passwords_cannot_be_tried_without_end(team: Box) -> None:
     box = team
-    tries = " ".join([f"{URL}/console/?{number}" for number in range(100)])
+    tries = " ".join([f"{URL}/console/?{number}" for number in range(1000)])
     loop = f"{' '.join(CURL)} -u ada:wrong -o /dev/null --write-out '%{{http_code}}\\n'"
     answers = box.must("sh", "-c", f"{loop} {tries.replace(' ', ' -o /dev/null ')}").split()
-    assert answers.count("401") < 60
-    assert answers.count("429") > 40
+    # 200 at once, and 20 in each second that this takes.
+    assert answers.count("401") < 900
+    assert answers.count("429") > 100
     assert eventually(lambda: curl(box, "-u", "ada:right", f"{URL}/console/").endswith("200"))
