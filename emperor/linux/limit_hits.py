@@ -185,16 +185,23 @@ class _RefusedAbove:
         """Count from here on for that group, unless another one beneath the same began before. A
         group above it that is not there yet has refused nothing."""
         for group in self._groups(name):
-            self._seen.setdefault(group, _refused_for(group))
+            if group not in self._seen:
+                self._seen[group] = _refused_for(group)
 
     def look(self, name: str) -> Iterator[tuple[Hit, int, str]]:
         """The limits above that group that were reached since one beneath them was looked at, how
         often, and how the names begin of all groups that this concerns."""
+        tenant = _tenant_of(name)
         for group in self._groups(name):
             before, now = self._seen.get(group, 0), _refused_for(group)
             self._seen[group] = now
-            if now > before:
-                yield self._hit(group, name), now - before, self._beneath(group, name)
+            if now <= before:
+                continue
+            if self._base is not None and group == self._base / tenant:
+                limit = _number(group / "pids.max")
+                yield Hit(Reached.TENANT_PIDS, limit), now - before, f"{tenant}/"
+            else:
+                yield Hit(Reached.MACHINE_PIDS), now - before, ""
 
     def forget(self, tenant: str) -> None:
         """The last group of that tenant is gone."""
@@ -206,16 +213,6 @@ class _RefusedAbove:
             yield self._base / _tenant_of(name)
             yield self._base
             yield from self._base.parents
-
-    def _hit(self, group: Path, name: str) -> Hit:
-        assert self._base
-        if group == self._base / _tenant_of(name):
-            return Hit(Reached.TENANT_PIDS, _number(group / "pids.max"))
-        return Hit(Reached.MACHINE_PIDS)
-
-    def _beneath(self, group: Path, name: str) -> str:
-        assert self._base
-        return f"{_tenant_of(name)}/" if group == self._base / _tenant_of(name) else ""
 
 
 def _refused_for(group: Path) -> int:
