@@ -109,6 +109,11 @@ class SystemAccounts:
         except KeyError:
             return None
 
+    def name(self, uid: int | None) -> str:
+        """The name of a user, its number where it has none. None is the daemon's user."""
+        user = self.daemon if uid is None else self.user(str(uid))
+        return user.user if user and user.user else str(uid)
+
     def is_member(self, user: Identity, gid: int) -> bool:
         """Whether the user gets that group at a login, or has it as its own."""
         return self._memberships.has(user, gid)

@@ -31,7 +31,7 @@ def limit_hits(
     ]
     reached += [(uid, limit.label, number, ()) for (uid, limit), number in turned_away.items()]
     told = [
-        LimitHits(_name(accounts, uid), limit, number, domains)
+        LimitHits(accounts.name(uid), limit, number, domains)
         for uid, limit, number, domains in reached
         if caller.sees(uid)
     ]
@@ -53,9 +53,3 @@ def _domains(apps: list[str]) -> tuple[str, ...]:
     """Of these groups. The groups of what emperord does for a tenant are named after no host."""
     domains = (domain_of(app) for app in apps)
     return tuple(islice((each for each in domains if not each.startswith(".")), _MOST_APPS))
-
-
-def _name(accounts: SystemAccounts, uid: int | None) -> str:
-    """The name of a user, or its number where it has none."""
-    user = accounts.daemon if uid is None else accounts.user(str(uid))
-    return user.user if user and user.user else str(uid)

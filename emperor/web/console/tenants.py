@@ -30,8 +30,7 @@ class Names:
         now = self._clock()
         name, until = self._kept.get(uid, ("", 0.0))
         if until <= now:
-            user = self._accounts.daemon if uid is None else self._accounts.user(str(uid))
-            name = user.user if user and user.user else str(uid)
+            name = self._accounts.name(uid)
             if len(self._kept) >= _MOST_KEPT:
                 self._kept = {}
             self._kept[uid] = name, now + _KEPT_SECONDS
