@@ -18,6 +18,7 @@ from pathlib import Path
 
 from emperor.linux import cgroup
 from emperor.linux.cgroup import kill_members, kill_others, members
+from emperor.linux.group_names import app_of, tenant_of
 from emperor.linux.hierarchies import (
     Hierarchies,
     Hierarchy,
@@ -86,33 +87,6 @@ def control_groups(
         if not hierarchy.is_delegated:
             _remove(hierarchy.base)
     return ControlGroups(found, of_tenant, loop)
-
-
-def group_name(uid: int, domain: str, run: int) -> str:
-    """The group of one process: `uid` is that of its tenant, `run` is the number of its spawn."""
-    return f"{app_group(uid, domain)}/{run}"
-
-
-def app_group(uid: int, domain: str) -> str:
-    """The group around those of the processes of one app."""
-    # A host name alone could be that of a file of the kernel's, as pids.max.
-    return f"uid-{uid}/v-{domain}"
-
-
-def domain_of(group: str) -> str:
-    """The domain of the app whose group has that name."""
-    return group.partition("/v-")[2]
-
-
-def tenant_of(group: str) -> int:
-    """The uid of the tenant whose group has that name."""
-    return int(group.removeprefix("uid-"))
-
-
-def _around(name: str) -> tuple[str, str]:
-    """The groups of the tenant and of the vassal."""
-    vassal = os.path.dirname(name)
-    return os.path.dirname(vassal), vassal
 
 
 class ControlGroups:
@@ -220,7 +194,7 @@ class ControlGroups:
                 _remove(hierarchy.base)
 
     def _make(self, name: str, limits: Limits) -> None:
-        tenant, vassal = _around(name)
+        tenant, vassal = tenant_of(name), app_of(name)
         limits = within(self._of_tenant, limits)
         for hierarchy in self._hierarchies:
             if _mkdir(hierarchy.base / tenant):
@@ -248,7 +222,7 @@ class ControlGroups:
     def _remove(self, name: str) -> bool:
         """Remove a group, and the ones around it if they are empty. Whether it is gone."""
         gone = [_remove(each.base / name) for each in self._hierarchies]
-        for parent in reversed(_around(name)):
+        for parent in (app_of(name), tenant_of(name)):
             for hierarchy in self._hierarchies:
                 _remove(hierarchy.base / parent)
         return all(gone)

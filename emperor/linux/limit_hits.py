@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from emperor.linux.group_names import app_of, tenant_of
 from emperor.linux.hierarchies import Hierarchy
 from emperor.model.limit_hits import Hit, Reached
 
@@ -96,13 +97,13 @@ class HitCounter:
             if difference > 0:
                 hit = find(name)
                 self._count([name], hit, difference)
-                self._apps.count(_app_of(name), hit.limit, difference)
+                self._apps.count(app_of(name), hit.limit, difference)
         for hit, difference, beneath in self._above.look(name):
             self._count([each for each in self._seen if each.startswith(beneath)], hit, difference)
 
     def _count(self, names: Sequence[str], hit: Hit, number: int) -> None:
         """The tenant of the first of these groups has reached it so often."""
-        self._totals[_tenant_of(names[0]), hit.limit] += number
+        self._totals[tenant_of(names[0]), hit.limit] += number
         for name in names:
             self._untold.setdefault(name, []).append(hit)
 
@@ -130,15 +131,15 @@ class HitCounter:
         apps: dict[tuple[str, Reached], list[str]] = {}
         for app, limits in reversed(self._apps.found.items()):
             for limit in limits:
-                apps.setdefault((_tenant_of(app), limit), []).append(app)
+                apps.setdefault((tenant_of(app), limit), []).append(app)
         return apps
 
     def forget(self, name: str) -> None:
         """The group is gone."""
         self._seen.pop(name, None)
         self._untold.pop(name, None)
-        if not any(_tenant_of(each) == _tenant_of(name) for each in self._seen):
-            self._above.forget(_tenant_of(name))
+        if not any(tenant_of(each) == tenant_of(name) for each in self._seen):
+            self._above.forget(tenant_of(name))
 
     def _counts(self, name: str) -> _Counts:
         killed = refused = 0
@@ -191,7 +192,7 @@ class _RefusedAbove:
     def look(self, name: str) -> Iterator[tuple[Hit, int, str]]:
         """The limits above that group that were reached since one beneath them was looked at, how
         often, and how the names begin of all groups that this concerns."""
-        tenant = _tenant_of(name)
+        tenant = tenant_of(name)
         for group in self._groups(name):
             before, now = self._seen.get(group, 0), _refused_for(group)
             self._seen[group] = now
@@ -210,7 +211,7 @@ class _RefusedAbove:
 
     def _groups(self, name: str) -> Iterator[Path]:
         if self._base is not None:
-            yield self._base / _tenant_of(name)
+            yield self._base / tenant_of(name)
             yield self._base
             yield from self._base.parents
 
@@ -225,17 +226,7 @@ def _around(
     hierarchy: Hierarchy, name: str, own: Reached, of_tenant: Reached
 ) -> Iterator[tuple[Path, Reached]]:
     yield hierarchy.base / name, own
-    yield hierarchy.base / _tenant_of(name), of_tenant
-
-
-def _tenant_of(name: str) -> str:
-    """The group of the tenant of a process's group."""
-    return name.split("/", 1)[0]
-
-
-def _app_of(name: str) -> str:
-    """The group of the app of a process's group."""
-    return name.rpartition("/")[0]
+    yield hierarchy.base / tenant_of(name), of_tenant
 
 
 def _value(file: Path, key: str) -> int:

@@ -20,7 +20,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from emperor import __version__
-from emperor.linux.groups import group_name
+from emperor.linux.group_names import group_name
 from emperor.linux.modest import run_briefly
 from emperor.linux.processes import without_capabilities
 from emperor.linux.trust import open_to_others

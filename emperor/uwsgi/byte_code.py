@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from emperor.linux.accounts import own_user
-from emperor.linux.groups import group_name
+from emperor.linux.group_names import group_name
 from emperor.linux.modest import run_modestly
 from emperor.linux.processes import as_identity, without_capabilities
 from emperor.model.definition import BrokenIni, Definition, FileOwner

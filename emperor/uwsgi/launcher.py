@@ -10,7 +10,8 @@ from weakref import WeakSet
 
 from emperor.bases.request import Home, Sharing
 from emperor.linux.accounts import Memberships, Registered, group_id, own_user
-from emperor.linux.groups import ControlGroup, group_name
+from emperor.linux.group_names import group_name
+from emperor.linux.groups import ControlGroup
 from emperor.linux.holders import holder_of
 from emperor.linux.log_owner import has_no_room
 from emperor.linux.orphans import Family

@@ -26,7 +26,7 @@ from tempfile import TemporaryDirectory
 
 from emperor.linux.accounts import own_user
 from emperor.linux.commands import EndlessOutput, run_command
-from emperor.linux.groups import group_name
+from emperor.linux.group_names import group_name
 from emperor.linux.processes import as_identity
 from emperor.model.definition import BrokenIni
 from emperor.model.ports import CannotLaunch, Exit, Gate

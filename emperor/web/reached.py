@@ -7,7 +7,8 @@ from itertools import islice
 from types import MappingProxyType
 
 from emperor.linux.accounts import SystemAccounts
-from emperor.linux.groups import ControlGroups, app_group, domain_of, tenant_of
+from emperor.linux.group_names import app_group, domain_of, uid_of
+from emperor.linux.groups import ControlGroups
 from emperor.model.admission import Limit
 from emperor.model.authority import Caller
 from emperor.model.spec import Spec
@@ -26,7 +27,7 @@ def limit_hits(
     their control groups, and limits for which their requests were turned away."""
     totals, apps = groups.hits.totals(), groups.hits.apps_by_limit()
     reached: list[tuple[int | None, str, int, tuple[str, ...]]] = [
-        (tenant_of(group), limit.value, number, _domains(apps.get((group, limit), [])))
+        (uid_of(group), limit.value, number, _domains(apps.get((group, limit), [])))
         for (group, limit), number in totals.items()
     ]
     reached += [(uid, limit.label, number, ()) for (uid, limit), number in turned_away.items()]

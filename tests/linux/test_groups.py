@@ -15,7 +15,8 @@ import pytest
 
 from emperor.linux import cgroup
 from emperor.linux import groups as module
-from emperor.linux.groups import ControlGroup, ControlGroups, entering, group_name
+from emperor.linux.group_names import group_name
+from emperor.linux.groups import ControlGroup, ControlGroups, entering
 from emperor.linux.hierarchies import Hierarchies, Hierarchy, prepare
 from emperor.model.limit_hits import Hit, Reached
 from emperor.model.limits import Limits
