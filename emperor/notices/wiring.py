@@ -17,7 +17,7 @@ from emperor.notices.kept import KeptNotices
 from emperor.notices.lookout import Lookout, Reached
 from emperor.notices.notices import Notices, Standing
 from emperor.notices.ways import ways_of
-from emperor.supervisor.registry import Registry
+from emperor.supervisor.vassals import Vassals
 from emperor.supervisor.versions import why_fallen_back
 from emperor.uwsgi.bounds import Bounds
 
@@ -43,7 +43,7 @@ def lookout_of(
     return Lookout(notices, groups, reached, folders)
 
 
-def standing(vassals: Registry, refused: Mapping[str, Refusal], domain: str) -> Standing:
+def standing(vassals: Vassals, refused: Mapping[str, Refusal], domain: str) -> Standing:
     """What is known of a domain now."""
     if refusal := refused.get(domain):
         return Standing(refusal.message, refusal.owner, exists=True)

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from emperor.model.log_share import LogShare
-from emperor.supervisor.registry import Registry
+from emperor.supervisor.vassals import Vassals
 
 
 class FairLog(logging.Filter):
     """A filter of a handler. Lines about no app pass."""
 
-    def __init__(self, vassals: Registry, now: Callable[[], float]) -> None:
+    def __init__(self, vassals: Vassals, now: Callable[[], float]) -> None:
         super().__init__()
         self._vassals = vassals
         self._now = now
@@ -46,7 +46,7 @@ class FairLog(logging.Filter):
 
 
 @contextmanager
-def fair_log(vassals: Registry, now: Callable[[], float]) -> Iterator[None]:
+def fair_log(vassals: Vassals, now: Callable[[], float]) -> Iterator[None]:
     """Share the log of the daemon among the users that the vassals run as, for the block."""
     handlers, share = tuple(logging.root.handlers), FairLog(vassals, now)
     for handler in handlers:

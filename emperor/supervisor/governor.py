@@ -42,11 +42,11 @@ from emperor.supervisor.lost_sockets import LostSockets
 from emperor.supervisor.maintenance import Maintenance
 from emperor.supervisor.reactions import Reactions, successor_failed
 from emperor.supervisor.records import Occurrence, Order, OrderOutcome, Vassal
-from emperor.supervisor.registry import Registry, for_each, log_fault
 from emperor.supervisor.restore import Restorer, SavedVassal
 from emperor.supervisor.scheduler import Scheduler, Surroundings, shared_queue
 from emperor.supervisor.subscribers import Subscribers
 from emperor.supervisor.throttle import Throttle
+from emperor.supervisor.vassals import Vassals, for_each, log_fault
 
 log = logging.getLogger("emperord.governor")
 
@@ -58,7 +58,7 @@ class Governor:
         self._ports = ports
         self._throttle = Throttle(settings, ports.clock, ports.chance)
         self.chronicle = Chronicle(ports, recorder)
-        self.vassals = Registry()
+        self.vassals = Vassals()
         self.checkpoint = Checkpoint(ports.store)
         self.subscribers = Subscribers()
         self.maintenance = Maintenance(ports.maintenance, ports.wall_clock)

@@ -15,14 +15,14 @@ from emperor.model.unavailable import unavailable_response
 from emperor.supervisor.checkpoint import Checkpoint
 from emperor.supervisor.chronicle import Chronicle
 from emperor.supervisor.records import Child, Occurrence, Vassal
-from emperor.supervisor.registry import Registry
+from emperor.supervisor.vassals import Vassals
 
 
 class Core(Protocol):
     """What the reactions need of the governor."""
 
     @property
-    def vassals(self) -> Registry:
+    def vassals(self) -> Vassals:
         """All vassals."""
 
     def handle(self, occurrence: Occurrence) -> None:

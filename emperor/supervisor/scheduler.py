@@ -27,7 +27,7 @@ from emperor.model.ports import Clock, Timer
 from emperor.model.posture import Role
 from emperor.model.settings import Settings
 from emperor.supervisor.records import Occurrence, Slot, Vassal
-from emperor.supervisor.registry import Registry
+from emperor.supervisor.vassals import Vassals
 
 log = logging.getLogger("emperord.scheduler")
 
@@ -43,7 +43,7 @@ class Surroundings:
     wake: Callable[[], object]
 
 
-def shared_queue(settings: Settings, cores: int, vassals: Registry) -> BootQueue[Vassal]:
+def shared_queue(settings: Settings, cores: int, vassals: Vassals) -> BootQueue[Vassal]:
     """A queue whose places are shared by the users that the vassals run as."""
     tenancy: Tenancy[Vassal] = Tenancy(
         lambda vassal: vassal.spec.owner, lambda: vassals.has_several_owners

@@ -11,7 +11,7 @@ from emperor.model.definition import FileOwner
 from emperor.model.ports import Clock, Timer
 from emperor.model.spec import Spec
 from emperor.model.status import ReportedState, TransitionEvent
-from emperor.supervisor.registry import Registry
+from emperor.supervisor.vassals import Vassals
 
 log = logging.getLogger("emperord.spare_time")
 
@@ -27,7 +27,7 @@ class SpareTime:
     """Does `work` on the vassals that were noted."""
 
     def __init__(
-        self, vassals: Registry, work: Work, clock: Clock, tasks: asyncio.TaskGroup
+        self, vassals: Vassals, work: Work, clock: Clock, tasks: asyncio.TaskGroup
     ) -> None:
         self._vassals = vassals
         self._work = work

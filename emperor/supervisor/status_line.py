@@ -6,7 +6,7 @@ from collections.abc import Callable, Sized
 from emperor.model.lifecycle import State
 from emperor.model.ports import Clock, Timer
 from emperor.model.status import TransitionEvent, reported
-from emperor.supervisor.registry import Registry
+from emperor.supervisor.vassals import Vassals
 
 _DELAY_SECONDS = 1.0
 
@@ -15,7 +15,7 @@ class StatusLine:
     """Counts `vassals` and the inis `refused`, and calls `tell` with the line."""
 
     def __init__(
-        self, vassals: Registry, refused: Sized, clock: Clock, tell: Callable[[str], None]
+        self, vassals: Vassals, refused: Sized, clock: Clock, tell: Callable[[str], None]
     ) -> None:
         self._vassals = vassals
         self._refused = refused

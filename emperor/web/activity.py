@@ -16,7 +16,7 @@ from emperor.model.authority import Caller
 from emperor.model.lifecycle import State
 from emperor.model.status import ReportedState, VassalStatus
 from emperor.supervisor.records import Vassal
-from emperor.supervisor.registry import Registry
+from emperor.supervisor.vassals import Vassals
 from emperor.web.report import Reporter
 
 # A millisecond.
@@ -46,7 +46,7 @@ class Asked:
 class ActivityReporter:
     """Chooses the vassals, and has `reporter` make their rows."""
 
-    def __init__(self, reporter: Reporter, vassals: Registry) -> None:
+    def __init__(self, reporter: Reporter, vassals: Vassals) -> None:
         self._reporter = reporter
         self._vassals = vassals
 

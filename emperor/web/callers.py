@@ -13,7 +13,7 @@ from emperor.model.fd_budget import FdBudget
 from emperor.model.problem import CONTENT_TYPE, ProblemCode, problem
 from emperor.model.seats import MOST_PER_TENANT, Seats
 from emperor.model.status import as_json
-from emperor.supervisor.registry import Registry
+from emperor.supervisor.vassals import Vassals
 from emperor.web.aiohttp_server import web
 
 
@@ -94,7 +94,7 @@ class Callers:
         return Caller(peer.uid, self._administrators.include(peer))
 
 
-def callers_of(gid: int | None, daemon: int, vassals: Registry) -> Callers:
+def callers_of(gid: int | None, daemon: int, vassals: Vassals) -> Callers:
     """The callers of a daemon that runs as the user `daemon`. Root, this user and the members of
     the group `gid` are administrators, and each user whose `vassals` there are is a tenant."""
     administrators = Administrators(frozenset({0, daemon}), gid)

@@ -11,7 +11,7 @@ from typing import Protocol
 from emperor.model.refusal import Refusal
 from emperor.model.wildcard import names_of
 from emperor.supervisor.records import Vassal
-from emperor.supervisor.registry import Registry
+from emperor.supervisor.vassals import Vassals
 
 
 class Absence(Enum):
@@ -38,7 +38,7 @@ class Inis(Protocol):
 class Hosts:
     """All hosts: `vassals` serves some, and `inis` has those that are not served too."""
 
-    def __init__(self, vassals: Registry, inis: Inis) -> None:
+    def __init__(self, vassals: Vassals, inis: Inis) -> None:
         self._vassals = vassals
         self._inis = inis
 

@@ -9,8 +9,8 @@ from emperor.model.lifecycle import Event
 from emperor.model.spec import Identity, Spec, Stamp
 from emperor.model.status import ReportedState, TransitionEvent
 from emperor.supervisor.records import Vassal
-from emperor.supervisor.registry import Registry
 from emperor.supervisor.spare_time import DELAY_SECONDS, SpareTime
+from emperor.supervisor.vassals import Vassals
 from tests.supervisor.fakes import ActionLog, FakeClock, FakeListener, FakeOptions
 
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -26,7 +26,7 @@ class World:
         self.ended: list[str] = []
         self.go_on = asyncio.Event()
         self.go_on.set()
-        vassals = Registry()
+        vassals = Vassals()
         for name in names:
             vassals.add(_vassal(name))
         self.vassals = vassals

@@ -8,10 +8,10 @@ from emperor.model.lifecycle import State
 from emperor.model.log_fields import about
 from emperor.supervisor.records import Vassal
 
-log = logging.getLogger("emperord.registry")
+log = logging.getLogger("emperord.vassals")
 
 
-class Registry:
+class Vassals:
     """Only the governor adds and removes."""
 
     def __init__(self) -> None:
