@@ -15,12 +15,12 @@ PACKAGE = ROOT / "emperor"
 LAYERS = (
     ("model",),
     ("linux",),
-    ("bases",),
+    ("bases", "registry"),
     ("supervisor", "uwsgi"),
     ("notices",),
     ("handover", "sources", "web"),
     ("config", "permanent", "real_ports", "service"),
-    ("cli", "daemon"),
+    ("balancer", "cli", "daemon"),
     ("start",),
 )
 # The model may not import these.

@@ -1,0 +1,145 @@
+"""What the registry of a fleet keeps for each host name, and its form as bytes.
+
+Whoever may write to the registry could otherwise name any user of any backend as the owner of an
+ini. So an entry is checked like an ini of the folder, and may have to be signed (`Sealed`). A
+backend never goes back to a lower serial: neither an old backup of the registry nor an old entry
+that somebody writes again undoes a change.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from emperor.model.domain import LONGEST_DOMAIN, is_domain
+
+# Keys of the registry name one of so many buckets, which is the slot of the stock hash in a list of
+# as many slots. So a backend that has its share of the slots watches few buckets.
+BUCKETS = 4096
+# etcd takes 1.5 MiB in a request; JSON may need 6 bytes for one of the text.
+LONGEST_INI_BYTES = 128 << 10
+_LONGEST_VALUE_BYTES = 1 << 20
+_CONTEXT = "emperord registry 1"
+
+
+class BrokenEntry(Exception):
+    """What the registry holds for a name cannot be used; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredIni:
+    """The ini of a domain, and the user on each backend to whom its file shall belong. Each change
+    of what the registry has for the domain adds 1 to `serial`, which begins at 1."""
+
+    domain: str
+    serial: int
+    owner: str
+    ini: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredAlias:
+    """A host name that the ini of another domain names as an alias."""
+
+    domain: str
+    serial: int
+    alias_of: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredRemoval:
+    """The domain was taken out on purpose. That a key is missing says nothing: the registry may
+    have been restored from an old backup."""
+
+    domain: str
+    serial: int
+
+
+Entry = RegisteredIni | RegisteredAlias | RegisteredRemoval
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """An entry with the signature of `signed_text`, made with the key that `signer` names; both are
+    empty if it is not signed."""
+
+    entry: Entry
+    signer: str = ""
+    signature: bytes = b""
+
+
+class _Wire(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """The value of a key: readable with etcdctl."""
+
+    serial: int
+    kind: Literal["ini", "alias", "removed"] = "ini"
+    owner: str = ""
+    alias_of: str = ""
+    signer: str = ""
+    signature: bytes = b""
+    ini: str = ""
+
+
+def bucket_of(host: str) -> int:
+    """The bucket of a host name, from 0 on: its slot among BUCKETS slots by the stock hash
+    (lua/get_backend_ip.lua)."""
+    value = 5381
+    for byte in host.lower().encode():
+        value = (value * 33 % 2**32) + byte
+    return value % BUCKETS
+
+
+def signed_text(entry: Entry) -> bytes:
+    """The bytes that a signature of the entry covers. No part but the last one can hold a NUL."""
+    match entry:
+        case RegisteredIni():
+            parts = ["ini", entry.owner, entry.ini]
+        case RegisteredAlias():
+            parts = ["alias", entry.alias_of]
+        case RegisteredRemoval():
+            parts = ["removed"]
+    return "\0".join([_CONTEXT, entry.domain, str(entry.serial), *parts]).encode()
+
+
+def encoded(sealed: Sealed) -> bytes:
+    """The value of the key of that entry. Raises BrokenEntry if a backend would not take it."""
+    wire = _Wire(sealed.entry.serial, signer=sealed.signer, signature=sealed.signature)
+    match sealed.entry:
+        case RegisteredIni(owner=owner, ini=ini):
+            wire.owner, wire.ini = owner, ini
+        case RegisteredAlias(alias_of=alias_of):
+            wire.kind, wire.alias_of = "alias", alias_of
+        case RegisteredRemoval():
+            wire.kind = "removed"
+    value = msgspec.json.encode(wire)
+    decoded(sealed.entry.domain, value)
+    return value
+
+
+def decoded(domain: str, value: bytes) -> Sealed:
+    """What the registry has for that domain. Raises BrokenEntry."""
+    if not is_domain(domain):
+        raise BrokenEntry(f"{domain[: LONGEST_DOMAIN + 1]!r} is not a host name")
+    if len(value) > _LONGEST_VALUE_BYTES:
+        raise BrokenEntry(f"it has {len(value)} bytes, and {_LONGEST_VALUE_BYTES} are allowed")
+    try:
+        wire = msgspec.json.decode(value, type=_Wire)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BrokenEntry(f"it is not an entry of this version of emperord: {error}") from error
+    if wire.serial < 1:
+        raise BrokenEntry(f"its serial is {wire.serial}; serials begin at 1")
+    return Sealed(_entry(domain, wire), wire.signer, wire.signature)
+
+
+def _entry(domain: str, wire: _Wire) -> Entry:
+    if wire.kind == "removed":
+        return RegisteredRemoval(domain, wire.serial)
+    if wire.kind == "alias":
+        if not is_domain(wire.alias_of) or wire.alias_of == domain:
+            raise BrokenEntry("it is an alias, and names no other domain")
+        return RegisteredAlias(domain, wire.serial, wire.alias_of)
+    if not wire.owner or "\0" in wire.owner:
+        raise BrokenEntry("it names no owner")
+    if len(wire.ini.encode()) > LONGEST_INI_BYTES:
+        raise BrokenEntry(f"its ini is longer than {LONGEST_INI_BYTES} bytes")
+    return RegisteredIni(domain, wire.serial, wire.owner, wire.ini)

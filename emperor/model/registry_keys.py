@@ -1,0 +1,60 @@
+"""The names of the keys in etcd, below one prefix for each fleet."""
+
+from dataclasses import dataclass
+
+from emperor.model.registration import bucket_of
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """All keys from `start` on, and before `end`."""
+
+    start: str
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys below a prefix, /emperord for instance, that has no slash at its end."""
+
+    prefix: str
+
+    def vassal(self, domain: str) -> str:
+        """What the registry has for a domain."""
+        return f"{self._bucket(bucket_of(domain))}{domain}"
+
+    def bucket(self, number: int) -> Span:
+        """All domains of a bucket."""
+        return _below(self._bucket(number))
+
+    def vassals(self) -> Span:
+        """All domains."""
+        return _below(f"{self.prefix}/vassals/")
+
+    def backend(self, address: str) -> str:
+        """A backend that is up: its key has a lease."""
+        return f"{self.prefix}/backends/{address}"
+
+    def backends(self) -> Span:
+        """All backends that are up."""
+        return _below(f"{self.prefix}/backends/")
+
+    def slots(self) -> str:
+        """Which backend each slot of the balancers names."""
+        return f"{self.prefix}/slots"
+
+    def once(self, domain: str) -> str:
+        """The backend that may run what must not run twice; the key has its lease."""
+        return f"{self.prefix}/once/{domain}"
+
+    def domain(self, key: str) -> str:
+        """The domain of a key of `vassals`."""
+        return key.rpartition("/")[2]
+
+    def _bucket(self, number: int) -> str:
+        return f"{self.prefix}/vassals/{number:03x}/"
+
+
+def _below(folder: str) -> Span:
+    # The slash at its end is followed by the digit 0 in ASCII.
+    return Span(folder, f"{folder[:-1]}0")

@@ -1,0 +1,88 @@
+"""What emperord needs of the engine behind a registry. `etcd` is the engine that there is."""
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from emperor.model.registry_keys import Span
+
+
+class CannotReach(Exception):
+    """No member of the registry answered, or it has no quorum; the message says which and why.
+    Whether a change that was asked for has happened is not known."""
+
+
+class RegistryRefused(Exception):
+    """The registry answered that it will not: no right, no space; the message has the cure."""
+
+
+class Outdated(Exception):
+    """A key that was to be written has changed meanwhile. The argument is that key."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValue:
+    """A key, and the revision of the registry at which its value was written."""
+
+    key: str
+    value: bytes
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some keys in their order; `following` is the key to go on from, None at the end. `revision`
+    is that of the registry when it was read."""
+
+    entries: tuple[KeyValue, ...]
+    following: str | None
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one transaction changed, in the order of revisions; and which keys are gone: deleted, or
+    the lease that they had has ended. `revision` is that of the registry now; without changes it
+    only tells that the watch is up to date there."""
+
+    revision: int
+    written: tuple[KeyValue, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+class Missed(Exception):
+    """A watch cannot tell what has changed since the revision that was asked for: those changes
+    are compacted, or the registry is another or older one than before. Read all, then watch on."""
+
+
+class Engine(Protocol):
+    """A store of keys with revisions, leases and watches. All raise CannotReach and
+    RegistryRefused."""
+
+    async def get(self, key: str) -> KeyValue | None:
+        """The value of a key, possibly a little outdated, from any member."""
+
+    async def page(self, span: Span, limit: int = 500) -> Page:
+        """The first keys of a span."""
+
+    async def put(
+        self, values: Mapping[str, bytes], expected: Mapping[str, int], lease: int | None = None
+    ) -> int:
+        """Write all keys or none. `expected` has the revision that a key must have for that, 0: it
+        must not exist. Returns the new revision. Raises Outdated."""
+
+    async def delete(self, key: str, expected: int) -> int:
+        """Delete a key that has this revision. Returns the new revision. Raises Outdated."""
+
+    def watch(self, spans: Collection[Span], after: int) -> AsyncIterator[Changes]:
+        """What changes after a revision, until the caller closes it. Goes on by itself, without a
+        gap, when a member is lost. The first item tells that the watch began. Raises Missed."""
+
+    async def grant(self, seconds: int) -> int:
+        """A new lease that ends after this time unless it is renewed."""
+
+    async def renew(self, lease: int) -> bool:
+        """Renew a lease. Returns whether it still existed."""
+
+    async def revoke(self, lease: int) -> None:
+        """End a lease, and with it the keys that have it."""
