@@ -284,7 +284,7 @@ class Reporter:
             starts=vassal.starts,
             consecutive_failures=vassal.failures(now),
             retry_at=wall(vassal.retry_at) if vassal.retry_at is not None else None,
-            last_error=_last_error(vassal),
+            last_error=last_error(vassal),
             rss_bytes=measured.usage.rss_bytes if measured.usage else None,
             cpu_seconds=measured.usage.cpu_seconds if measured.usage else None,
             held=self._admission.held(spec.domain),
@@ -313,7 +313,7 @@ def _ini_error(vassal: Vassal) -> str | None:
     return vassal.ini_error or why_fallen_back(vassal)
 
 
-def _last_error(vassal: Vassal) -> str | None:
+def last_error(vassal: Vassal) -> str | None:
     """The error that matters most now. Why an app is down counts for more than why the newest
     version of its ini is not in effect."""
     ini_error, aliases = _ini_error(vassal), told_of_aliases(newest(vassal)[0])

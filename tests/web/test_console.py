@@ -315,6 +315,29 @@ def test_a_broken_app_that_sleeps_is_marked_as_failed(emperor: FakeEmperor) -> N
     assert "parked failed" in get(emperor, "vassals?q=a.example").part("list")
     assert "parked failed" not in get(emperor, "vassals?q=b.example").part("list")
     assert "parked failed" in get(emperor, "vassals/a.example").part("now")
+    overview = get(emperor, "")
+    assert re.search("With an error Memory parked 4 1 ", overview.part("states"))
+    [link] = re.findall(r'href="\./(vassals\?state=parked[^"]*trouble=1)"', overview.text)
+    assert " of 1 (4 in all)" in get(emperor, unescape(link)).part("list")
+
+
+def test_an_error_is_searched_for_as_a_name_is(emperor: FakeEmperor) -> None:
+    emperor.governor.vassals["a.example"].last_error = "cannot read /srv/A.py: no permission"
+
+    def found(query: str) -> str:
+        return get(emperor, f"vassals?{urlencode({'q': query})}").part("list")
+
+    for text in ("read /srv/a.PY", "No Permission", "/srv/"):
+        assert " of 1 (4 in all)" in found(text), text
+        assert "a.example parked failed" in found(text)
+    assert 'value="read /srv/a.PY"' in get(emperor, "vassals?q=read+/srv/a.PY").text
+    # An ini that is not served has no row, and is told where it is looked for.
+    assert "Not served, found too broken.example.ini" in found("BINARY")
+    assert "broken.alice.example.ini" in found("broken.alice")
+    assert "Not served" not in found("")
+    emperor.caller = Caller(MALLORY, is_administrator=False)
+    for text in ("binary", "alice", "no permission"):
+        assert found(text).startswith("The list 0 (1 in all) No app matches"), text
 
 
 def test_the_list_is_searched_filtered_and_sorted(emperor: FakeEmperor) -> None:

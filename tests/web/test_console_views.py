@@ -312,7 +312,8 @@ def test_a_link_of_the_list_means_what_it_says() -> None:
     query = {"q": " Shop ", "state": "running", "tenant": "1001", "runtime": "base", "trouble": "1",
              "sort": "wake", "reverse": "1", "page": "3"}  # fmt: skip
     wanted = wanted_of(query)
-    assert wanted == Wanted("shop", "running", "1001", "base", "1", "wake", "1", 3)
+    assert wanted == Wanted("Shop", "running", "1001", "base", "1", "wake", "1", 3)
+    assert wanted.host == "shop"
     assert wanted_of(wanted.parts | {"page": "3"}) == wanted
     assert (
         wanted_of({name: "../<x>" for name in query if name not in ("q", "trouble", "reverse")})

@@ -14,7 +14,7 @@ from emperor.supervisor.slices import slices
 from emperor.web.console import vassals
 from emperor.web.console.history import PatientHistory
 from emperor.web.console.tenants import MOST_OFFERED, Names, offered
-from emperor.web.report import Reporter
+from emperor.web.report import Reporter, last_error
 
 _DAY = timedelta(days=1)
 
@@ -37,16 +37,17 @@ class Listing:
         async for part in slices(self._reporter.visible(caller)):
             for each in part:
                 owners[each.spec.owner] += 1
-                if vassals.is_wanted(each, sought):
+                if vassals.is_wanted(each, sought, last_error):
                     found.append(each)
         numbers = await self._numbers(found, wanted.sort, caller, now)
         ordered = await asyncio.to_thread(vassals.ordered, found, wanted, numbers)
-        exact = vassals.exactly(ordered, wanted.q) if wanted.q else ""
+        exact = vassals.exactly(ordered, wanted.host) if wanted.host else ""
         page = min(wanted.page, vassals.pages_of(len(ordered)))
         first = (page - 1) * vassals.ROWS
         shown = ordered[first : first + vassals.ROWS]
         statuses = await self._reporter.rows(shown, caller)
         stats = await self._stats([each.spec.domain for each in shown], caller, now)
+        refused = self._reporter.refused(caller) if wanted.q else ()
 
         def view() -> vassals.List:
             records = {each.spec.domain: each for each in shown}
@@ -58,8 +59,9 @@ class Listing:
             place = vassals.Place(len(ordered), owners.total(), first, len(rows))
             has_more = len(owners) > MOST_OFFERED
             return vassals.List(
-                replace(wanted, page=page), rows, tenants, has_more, place, exact, now
-            )
+                replace(wanted, page=page), rows, tenants, has_more, place, exact,
+                vassals.refused_like(wanted, refused), now,
+            )  # fmt: skip
 
         return await asyncio.to_thread(view)
 

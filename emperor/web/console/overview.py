@@ -86,10 +86,12 @@ class RefusedPage:
 
 @dataclass(frozen=True, slots=True)
 class OfState:
-    """The vassals in one state: how many there are, their memory, and its part of all."""
+    """The vassals in one state: how many there are, how many of them have an error, their memory,
+    and its part of all."""
 
     state: str
     number: int
+    failing: int
     rss_bytes: int
     share: float
 
@@ -167,11 +169,19 @@ def not_served(refused: Iterable[Refused]) -> tuple[Trouble, ...]:
 def of_states(census: Census, rows: Iterable[VassalStatus]) -> tuple[OfState, ...]:
     """A line for each state that some vassal has."""
     memory: Counter[ReportedState] = Counter()
+    failing: Counter[ReportedState] = Counter()
     for row in rows:
         memory[row.state] += row.rss_bytes or 0
+        failing[row.state] += row.last_error is not None
     most = max(memory.values(), default=0)
     return tuple(
-        OfState(state.value, census.states[state], memory[state], share(memory[state], most))
+        OfState(
+            state.value,
+            census.states[state],
+            failing[state],
+            memory[state],
+            share(memory[state], most),
+        )
         for state in ReportedState
         if census.states[state]
     )

@@ -1,19 +1,21 @@
 """The page of all vassals: which of them a query wants, in which order, and a row for each."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from emperor.model.history import VassalStats
-from emperor.model.status import ReportedState, VassalStatus
+from emperor.model.status import Refused, ReportedState, VassalStatus
 from emperor.supervisor.records import Vassal
 from emperor.uwsgi.start import FORKED
-from emperor.web.console.overview import has_trouble
+from emperor.web.console.overview import Trouble, is_noted, not_served
 from emperor.web.console.tenants import uid_text, wanted_tenant
 
 ROWS = 100
 _LONGEST_WORD = 253
+_MOST_REFUSED = 10
 CLOSED = "maintenance"
 STATES = (*(state.value for state in ReportedState if state is not ReportedState.NAPPING), CLOSED)
 RUNTIMES = {"base": "forked from a base", "exec": "started by exec"}
@@ -39,7 +41,8 @@ _STATE_ORDER = {
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A view of the list, as its link has it. Empty: no such condition."""
+    """A view of the list, as its link has it. Empty: no such condition. `q` is a part of a name or
+    of an error, or a URL."""
 
     q: str = ""
     state: str = ""
@@ -49,6 +52,11 @@ class Wanted:
     sort: str = "name"
     reverse: str = ""
     page: int = 1
+
+    @property
+    def host(self) -> str:
+        """The host, or the part of a name, that is looked for; empty: `q` has none."""
+        return host_in(self.q)
 
     @property
     def is_ascending(self) -> bool:
@@ -79,7 +87,7 @@ def wanted_of(query: Mapping[str, str]) -> Wanted:
     """What a query asks for; what it cannot mean is left out."""
     page = query.get("page", "")
     return Wanted(
-        q=host_in(query.get("q", ""))[:_LONGEST_WORD],
+        q=query.get("q", "").strip()[:_LONGEST_WORD],
         state=_one_of(query.get("state", ""), STATES),
         tenant=wanted_tenant(query.get("tenant", "")),
         runtime=_one_of(query.get("runtime", ""), RUNTIMES),
@@ -111,11 +119,10 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 11
 
 
-def is_wanted(vassal: Vassal, wanted: Wanted) -> bool:
-    """Whether a vassal is in the view. Its `tenant` is as Names.uid_text has it."""
+def is_wanted(vassal: Vassal, wanted: Wanted, error_of: Callable[[Vassal], str | None]) -> bool:
+    """Whether a vassal is in the view. Its `tenant` is as Names.uid_text has it. `error_of` tells
+    what is wrong with one, which takes long for thousands."""
     spec = vassal.spec
-    if wanted.q and not any(wanted.q in name for name in (spec.domain, *spec.aliases)):
-        return False
     if wanted.state == CLOSED and not vassal.in_maintenance:
         return False
     if wanted.state not in ("", CLOSED) and vassal.reported_state.value != wanted.state:
@@ -124,7 +131,23 @@ def is_wanted(vassal: Vassal, wanted: Wanted) -> bool:
         return False
     if wanted.runtime and runtime_of(vassal) != wanted.runtime:
         return False
-    return not wanted.trouble or has_trouble(vassal)
+    is_named = bool(wanted.host) and any(
+        wanted.host in name for name in (spec.domain, *spec.aliases)
+    )
+    if not wanted.trouble and (is_named or not wanted.q):
+        return True
+    error = error_of(vassal) if is_noted(vassal) else None
+    return error is not None and (is_named or wanted.q.lower() in error.lower())
+
+
+def refused_like(wanted: Wanted, refused: Iterable[Refused]) -> tuple[Trouble, ...]:
+    """The first inis that are not served and that the search finds; none without a search."""
+    found = (
+        ini
+        for ini in refused
+        if (wanted.host and wanted.host in ini.domain) or wanted.q.lower() in ini.error.lower()
+    )
+    return not_served(islice(found, _MOST_REFUSED if wanted.q else 0))
 
 
 def runtime_of(vassal: Vassal) -> str:
@@ -220,7 +243,7 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class List:
     """The page. `tenants` are users that a vassal runs as, each as in a query and by name: all,
-    unless `has_more_tenants`."""
+    unless `has_more_tenants`. `not_served` are inis that the search finds too."""
 
     wanted: Wanted
     rows: tuple[Row, ...]
@@ -228,6 +251,7 @@ class List:
     has_more_tenants: bool
     place: Place
     exact: str
+    not_served: tuple[Trouble, ...]
     now: datetime
     columns: tuple[Column, ...] = COLUMNS
     states: tuple[str, ...] = STATES
