@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from emperor.cli.failure import Failed
+from emperor.model.weight import MOST_WEIGHT
 
 # nginx has LuaJIT 2.1. Any other gives the same results, only later.
 _LUAS = ("lupa.luajit21", "lupa.luajit20", "lupa.lua51", "lupa")
@@ -26,8 +27,6 @@ _INSTALLED = (
     Path(__file__).parents[2] / "lua",
     Path(sys.prefix) / "share" / "emperord" / "lua",
 )
-# The greatest weight of a backend.
-MOST_WEIGHT = 1_000
 _MODULES = ("fleet.backends", "fleet.order")
 
 # `modules` are compiled, and so is whatever else runs: as text, since byte code could do anything.

@@ -3,8 +3,6 @@
 The list is Lua on standard output, and what changes is told on standard error.
 """
 
-import json
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,21 +12,17 @@ from pathlib import Path
 import click
 
 from emperor.cli.failure import Failed
-from emperor.cli.placement import MOST_WEIGHT, Placement, Rule
+from emperor.cli.placement import Placement, Rule
+from emperor.model.balancer_list import lua
+from emperor.model.slot_table import MOST_SLOTS
 from emperor.model.slots import TooFewSlots, rebalanced, stretched, usual_count, weights_of
+from emperor.model.weight import parse_weight
 
-_MOST_SLOTS = 65_536
-_PER_LINE = 4
-_WEIGHT = re.compile(r"[0-9]{1,4}(\.[0-9]{1,6})?")
 _HEAD = """\
 -- {count} slots of {backends} backends, made by `emperorctl rebalance`.
 --
 -- A domain belongs to one slot, which `emperorctl route` shows, and the slot names its backend.
 -- Keep the number of slots: another number moves most domains. A dead backend stays in the list.
-"""
-_WEIGHTS = """\
--- How large backends are, for `emperorctl rebalance`; others have 1.
-web_server_weights = {{ {weights} }}
 """
 
 
@@ -51,29 +45,10 @@ def _parsed(value: str) -> Wanted:
     address, equals, text = value.partition("=")
     if not equals:
         return Wanted(address, None)
-    weight = Fraction(text) if _WEIGHT.fullmatch(text) else Fraction(0)
-    if not 0 < weight <= MOST_WEIGHT:
-        raise click.BadParameter(f"{text!r} is no weight: a number above 0, up to {MOST_WEIGHT}")
-    return Wanted(address, weight)
-
-
-def lua(
-    slots: Sequence[str], weights: Mapping[str, Fraction], ports: tuple[int, int] | None
-) -> str:
-    """The text of a list of backends. `ports` are those of web_backend_ports, http and https."""
-    text = _HEAD.format(count=len(slots), backends=len(set(slots)))
-    heavy = [(each, weight) for each, weight in weights.items() if weight != 1]
-    if heavy:
-        pairs = (f"[{json.dumps(each)}] = {float(weight):g}" for each, weight in heavy)
-        text += _WEIGHTS.format(weights=", ".join(pairs))
-    if ports:
-        text += f"web_backend_ports = {{ http = {ports[0]}, https = {ports[1]} }}\n"
-    lines = ["web_server_ips = {"]
-    for begin in range(0, len(slots), _PER_LINE):
-        some = slots[begin : begin + _PER_LINE]
-        entries = " ".join(f"{json.dumps(each)}," for each in some)
-        lines.append(f"    {entries} -- {begin + 1} to {begin + len(some)}")
-    return text + "\n".join([*lines, "}", ""])
+    try:
+        return Wanted(address, parse_weight(text))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def weighed(
@@ -112,7 +87,7 @@ def summary(old: Sequence[str], new: Sequence[str]) -> list[str]:
     help="The load balancer's list as it is.",
 )  # fmt: skip
 @click.option(
-    "--slots", "count", metavar="N", type=click.IntRange(1, _MOST_SLOTS),
+    "--slots", "count", metavar="N", type=click.IntRange(1, MOST_SLOTS),
     help="The number of slots; as it is by default, about 4096 for a plain list.",
 )  # fmt: skip
 @click.option(
@@ -156,4 +131,5 @@ def rebalance(
             err=True,
         )
     click.echo("\n".join(summary(old, new)), err=True)
-    click.echo(lua(new, weights, balancer.ports), nl=False)
+    head = _HEAD.format(count=len(new), backends=len(set(new)))
+    click.echo(lua(head, new, weights, balancer.ports), nl=False)

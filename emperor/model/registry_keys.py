@@ -43,12 +43,20 @@ class Keys:
         """Which backend each slot of the balancers names."""
         return f"{self.prefix}/slots"
 
+    def slots_alone(self) -> Span:
+        """That key, as a span to watch."""
+        return Span(self.slots(), f"{self.slots()}\0")
+
     def once(self, domain: str) -> str:
         """The backend that may run what must not run twice; the key has its lease."""
         return f"{self.prefix}/once/{domain}"
 
     def domain(self, key: str) -> str:
         """The domain of a key of `vassals`."""
+        return key.rpartition("/")[2]
+
+    def address(self, key: str) -> str:
+        """The address of a key of `backends`."""
         return key.rpartition("/")[2]
 
     def _bucket(self, number: int) -> str:

@@ -1,0 +1,142 @@
+"""When a load balancer's agent changes the table of slots by itself: which backends it takes in,
+and whose slots it gives to others.
+
+By itself it does neither: a backend whose lease has ended keeps its slots, and balancers pass it
+over. An administrator may choose otherwise.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from emperor.model.member import Member
+from emperor.model.slot_table import (
+    SlotTable,
+    objection,
+    table_problem,
+    weights_in,
+    with_weights,
+)
+from emperor.model.slots import TooFewSlots
+
+# A new backend must have been registered for so long without a break.
+STAYED_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`move_after`: seconds after which the slots of a backend that is down go to others; None:
+    never. `take_in`: a new backend gets its share."""
+
+    move_after: float | None = None
+    take_in: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A change that is due: the next table, and whom it adds and removes. Without a table it makes
+    no sense, and `why` says why."""
+
+    table: SlotTable | None
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    why: str = ""
+
+
+class Attendance:
+    """Since when each backend is up or down, as far as it was seen without a break; the times are
+    those of a monotonic clock."""
+
+    def __init__(self) -> None:
+        self._up: dict[str, tuple[str, float]] = {}
+        self._down: dict[str, float] = {}
+
+    def note(self, members: Iterable[Member], table: SlotTable | None, now: float) -> None:
+        """The backends that are up now. Another machine at an address begins anew."""
+        before, self._up = self._up, {}
+        for member in members:
+            machine, since = before.get(member.address, (member.machine, now))
+            is_same = machine == member.machine
+            self._up[member.address] = (member.machine, since if is_same else now)
+        known = [*(table.backends if table else ()), *self._down]
+        self._down = {each: self._down.get(each, now) for each in known if each not in self._up}
+
+    def forget(self) -> None:
+        """The registry was out of sight: what happened meanwhile is not known."""
+        self._up.clear()
+        self._down.clear()
+
+    def up_for(self, backend: str, now: float) -> float | None:
+        """How long a backend has been up; None if it is down."""
+        seen = self._up.get(backend)
+        return None if seen is None else now - seen[1]
+
+    def down_for(self, backend: str, now: float) -> float | None:
+        """How long a backend has been down; None if it is up."""
+        since = self._down.get(backend)
+        return None if since is None else now - since
+
+
+def due(
+    policy: Policy,
+    table: SlotTable,
+    members: Mapping[str, Member],
+    attendance: Attendance,
+    now: float,
+) -> Step | None:
+    """The change that is due now, if any."""
+    removed = tuple(
+        backend
+        for backend in table.backends
+        if policy.move_after is not None
+        and (attendance.down_for(backend, now) or 0.0) >= policy.move_after
+    )
+    added = tuple(
+        address
+        for address, member in members.items()
+        if policy.take_in
+        and address not in table.backends
+        and not member.drains
+        and (attendance.up_for(address, now) or 0.0) >= STAYED_SECONDS
+    )
+    if not (removed or added):
+        return None
+    weights = {each: weight for each, weight in weights_in(table).items() if each not in removed}
+    weights |= {address: members[address].weight for address in added}
+    return _step(table, weights, added, removed)
+
+
+def _step(
+    table: SlotTable,
+    weights: Mapping[str, Fraction],
+    added: tuple[str, ...],
+    removed: tuple[str, ...],
+) -> Step:
+    if not weights:
+        return Step(None, added, removed, "no backend would be left")
+    try:
+        after = with_weights(table, weights)
+    except TooFewSlots as error:
+        return Step(None, added, removed, f"{error} would have no slot")
+    if why := table_problem(after) or objection(after, table):
+        return Step(None, added, removed, why)
+    return Step(after, added, removed)
+
+
+def next_look(
+    policy: Policy,
+    table: SlotTable,
+    members: Mapping[str, Member],
+    attendance: Attendance,
+    now: float,
+) -> float | None:
+    """In how many seconds a change may become due, if no backend comes or goes."""
+    waits = []
+    if policy.move_after is not None:
+        downs = [attendance.down_for(backend, now) for backend in table.backends]
+        waits += [policy.move_after - down for down in downs if down is not None]
+    if policy.take_in:
+        ups = [attendance.up_for(each, now) for each in members if each not in table.backends]
+        waits += [STAYED_SECONDS - up for up in ups if up is not None]
+    left = [wait for wait in waits if wait > 0]
+    return min(left) if left else None

@@ -1,0 +1,155 @@
+"""The table of slots that all load balancers of a fleet share: its form as bytes, its changes, and
+whether a table that arrives makes sense after the one before.
+
+A table that names too few backends takes sites down, or moves all of them at once. A balancer that
+refuses a table goes on with its last good one. An operator can force a table; the table says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import msgspec
+
+from emperor.model.backend_address import list_problem
+from emperor.model.slots import rebalanced
+from emperor.model.weight import parse_weight, spelled_weight
+
+MOST_SLOTS = 65_536
+_LONGEST_VALUE_BYTES = 1 << 20
+_ONE = Fraction(1)
+
+
+class BrokenTable(Exception):
+    """A table cannot be used, or makes no sense; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotTable:
+    """The backend of each slot. Each change adds 1 to `serial`, which begins at 1. `forced` is the
+    last serial that an operator has forced, 0 if none. `weights` has those other than 1. `ports`
+    are those of backends without one, for http and for https, if not 80 and 443."""
+
+    serial: int
+    slots: tuple[str, ...]
+    weights: Mapping[str, Fraction]
+    ports: tuple[int, int] | None = None
+    forced: int = 0
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """All backends, each once, in the order of their first slots."""
+        return tuple(dict.fromkeys(self.slots))
+
+    def weight(self, backend: str) -> Fraction:
+        """The weight of a backend."""
+        return self.weights.get(backend, _ONE)
+
+
+class _Wire(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """The value of the key: readable with etcdctl. `slots` are places in `backends`, from 0 on."""
+
+    serial: int
+    backends: list[str]
+    slots: list[int]
+    weights: dict[str, str] = {}
+    ports: tuple[int, int] | None = None
+    forced: int = 0
+
+
+def encoded(table: SlotTable) -> bytes:
+    """The value of the key of the table. Raises BrokenTable if a balancer would not take it."""
+    number = {backend: place for place, backend in enumerate(table.backends)}
+    weights = {each: spelled_weight(weight) for each, weight in table.weights.items()}
+    slots = [number[backend] for backend in table.slots]
+    value = msgspec.json.encode(
+        _Wire(table.serial, list(number), slots, weights, table.ports, table.forced)
+    )
+    decoded(value)
+    return value
+
+
+def decoded(value: bytes) -> SlotTable:
+    """The table that the registry has. Raises BrokenTable."""
+    if len(value) > _LONGEST_VALUE_BYTES:
+        raise BrokenTable(f"it has {len(value)} bytes, and {_LONGEST_VALUE_BYTES} are allowed")
+    try:
+        wire = msgspec.json.decode(value, type=_Wire)
+        weights = {each: parse_weight(text) for each, text in wire.weights.items()}
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise BrokenTable(f"it is no table of this version of emperord: {error}") from error
+    if not all(0 <= place < len(wire.backends) for place in wire.slots):
+        raise BrokenTable("a slot names a backend that the table has not")
+    slots = tuple(wire.backends[place] for place in wire.slots)
+    table = SlotTable(wire.serial, slots, weights, wire.ports, wire.forced)
+    if problem := table_problem(table):
+        raise BrokenTable(problem)
+    return table
+
+
+def table_problem(table: SlotTable) -> str | None:
+    """What is wrong with a table by itself."""
+    if table.serial < 1:
+        return f"its serial is {table.serial}; serials begin at 1"
+    if not table.slots:
+        return "it is empty; it needs at least one backend"
+    if len(table.slots) > MOST_SLOTS:
+        return f"it has {len(table.slots)} slots, and {MOST_SLOTS} are allowed"
+    if table.ports and not _are_ports(*table.ports):
+        return (
+            f"its ports are {table.ports[0]} and {table.ports[1]}; two from 1 to 65535 are needed"
+        )
+    return list_problem(table.backends)
+
+
+def _are_ports(http: int, https: int) -> bool:
+    return http != https and all(1 <= port <= 65535 for port in (http, https))
+
+
+def objection(table: SlotTable, before: SlotTable) -> str | None:
+    """Why a balancer that has `before` does not take `table`, which has no problem by itself."""
+    if table.serial <= before.serial:
+        return f"its serial is {table.serial}, and serial {before.serial} is in use already"
+    if before.serial < table.forced <= table.serial:
+        return None
+    if len(table.slots) != len(before.slots):
+        return f"it has {len(table.slots)} slots instead of {len(before.slots)}: most domains move"
+    old, new = set(before.slots), set(table.slots)
+    if (gone := len(old - new)) and 2 * gone >= len(old):
+        return f"{gone} of {len(old)} backends are gone at once, half or more"
+    # A fleet of one machine must be able to grow.
+    if (added := len(new - old)) > 1 and 2 * added >= len(new):
+        return f"{added} of {len(new)} backends are new at once, half or more"
+    return None
+
+
+def with_weights(table: SlotTable, weights: Mapping[str, Fraction]) -> SlotTable:
+    """The next table, in which each backend of `weights`, and no other, has its share of the slots,
+    and few slots move. Raises TooFewSlots."""
+    slots = rebalanced(table.slots, weights)
+    other = {backend: weight for backend, weight in weights.items() if weight != 1}
+    return replace(table, serial=table.serial + 1, slots=slots, weights=other)
+
+
+def with_slot(table: SlotTable, slot: int, backend: str) -> SlotTable:
+    """The next table, in which one slot, counted from 1, names that backend."""
+    slots = (*table.slots[: slot - 1], backend, *table.slots[slot:])
+    left = {each: weight for each, weight in table.weights.items() if each in slots}
+    return replace(table, serial=table.serial + 1, slots=slots, weights=left)
+
+
+def forced(table: SlotTable) -> SlotTable:
+    """The same table, which balancers take however much it changes."""
+    return replace(table, forced=table.serial)
+
+
+def weights_in(table: SlotTable) -> dict[str, Fraction]:
+    """The weight of each backend of the table."""
+    return {backend: table.weight(backend) for backend in table.backends}
+
+
+def moved(old: Sequence[str], new: Sequence[str]) -> int:
+    """How many slots name another backend; all of them if their number differs."""
+    if len(old) != len(new):
+        return len(new)
+    return sum(a != b for a, b in zip(old, new, strict=True))

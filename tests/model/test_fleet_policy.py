@@ -1,0 +1,112 @@
+"""What a balancer's agent changes by itself: nothing, unless it is told to, and late."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from emperor.model.fleet_policy import STAYED_SECONDS, Attendance, Policy, due, next_look
+from emperor.model.member import Capacity, Member
+from emperor.model.slot_table import SlotTable
+from emperor.model.slots import stretched
+
+A, B, C, D, E = (f"192.0.2.{number}" for number in range(11, 16))
+TABLE = SlotTable(5, stretched([A, B, C], 240), {})
+HOUR = Policy(move_after=3600.0)
+TAKES = Policy(take_in=True)
+
+
+def members(*addresses: str) -> dict[str, Member]:
+    size = Capacity(4, 8 << 30, 0)
+    return {each: Member(each, f"m-{each}", Fraction(1), size, "1", 0) for each in addresses}
+
+
+def seen(*times: tuple[float, dict[str, Member]]) -> Attendance:
+    attendance = Attendance()
+    for now, up in times:
+        attendance.note(up.values(), TABLE, now)
+    return attendance
+
+
+def test_a_backend_that_is_down_keeps_its_slots() -> None:
+    up = members(A, B)
+    attendance = seen((0.0, up))
+    assert due(Policy(), TABLE, up, attendance, 1e9) is None
+    assert next_look(Policy(), TABLE, up, attendance, 1e9) is None
+    assert attendance.down_for(C, 100.0) == 100.0
+
+
+def test_after_the_time_its_slots_go_to_the_others_evenly() -> None:
+    up = members(A, B)
+    attendance = seen((0.0, members(A, B, C)), (10.0, up))
+    assert due(HOUR, TABLE, up, attendance, 3609.0) is None
+    assert next_look(HOUR, TABLE, up, attendance, 3609.0) == pytest.approx(1.0)
+    step = due(HOUR, TABLE, up, attendance, 3610.0)
+    assert step is not None
+    assert step.table is not None
+    assert (step.removed, set(step.table.slots)) == ((C,), {A, B})
+    assert abs(step.table.slots.count(A) - step.table.slots.count(B)) <= 1
+
+
+def test_a_backend_that_came_back_is_down_anew() -> None:
+    up, all_up = members(A, B), members(A, B, C)
+    attendance = seen((0.0, up), (3000.0, all_up), (3001.0, up))
+    assert due(HOUR, TABLE, up, attendance, 3700.0) is None
+
+
+def test_time_out_of_sight_does_not_count() -> None:
+    up = members(A, B)
+    attendance = seen((0.0, up))
+    attendance.forget()
+    attendance.note(up.values(), TABLE, 5000.0)
+    assert due(HOUR, TABLE, up, attendance, 5001.0) is None
+
+
+def test_half_of_the_machines_down_moves_nothing() -> None:
+    up = members(A)
+    step = due(HOUR, TABLE, up, seen((0.0, up)), 4000.0)
+    assert step is not None
+    assert step.table is None
+    assert "half or more" in step.why
+
+
+def test_a_new_backend_must_stay_for_a_while() -> None:
+    up = members(A, B, C, D)
+    attendance = seen((0.0, members(A, B, C)), (10.0, up))
+    assert due(TAKES, TABLE, up, attendance, 10.0 + STAYED_SECONDS - 1) is None
+    step = due(TAKES, TABLE, up, attendance, 10.0 + STAYED_SECONDS)
+    assert step is not None
+    assert step.table is not None
+    assert step.table.slots.count(D) == 60
+    assert due(Policy(), TABLE, up, attendance, 1e9) is None
+
+
+def test_another_machine_at_the_address_begins_anew() -> None:
+    up = members(A, B, C, D)
+    other = {**up, D: replace(up[D], machine="another")}
+    attendance = seen((0.0, up), (20.0, other))
+    assert due(TAKES, TABLE, other, attendance, 40.0) is None
+
+
+def test_a_backend_that_drains_is_not_taken_in() -> None:
+    up = members(A, B, C, D)
+    up[D] = replace(up[D], drains=True)
+    assert due(TAKES, TABLE, up, seen((0.0, up)), 100.0) is None
+
+
+def test_a_weight_counts_when_a_backend_is_taken_in() -> None:
+    up = members(A, B, C, D)
+    up[D] = replace(up[D], weight=Fraction(2))
+    step = due(TAKES, TABLE, up, seen((0.0, up)), 100.0)
+    assert step is not None
+    assert step.table is not None
+    assert step.table.slots.count(D) == 96
+    assert step.table.weights == {D: Fraction(2)}
+
+
+def test_an_address_that_does_not_fit_is_not_taken_in() -> None:
+    up = members(A, B, C, f"{D}:8080")
+    step = due(TAKES, TABLE, up, seen((0.0, up)), 100.0)
+    assert step is not None
+    assert step.table is None
+    assert "has none" in step.why

@@ -1,0 +1,138 @@
+"""The table of slots: its form, and which table balancers take after another one."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emperor.model import balancer_list
+from emperor.model.slot_table import (
+    BrokenTable,
+    SlotTable,
+    decoded,
+    encoded,
+    forced,
+    moved,
+    objection,
+    weights_in,
+    with_slot,
+    with_weights,
+)
+from emperor.model.slots import stretched
+
+A, B, C, D, E = (f"192.0.2.{number}" for number in range(11, 16))
+TABLE = SlotTable(5, stretched([A, B, C, D], 4096), {D: Fraction(3, 2)}, (8080, 8443))
+ADDRESSES = st.lists(st.ip_addresses(v=4).map(str), min_size=1, max_size=9, unique=True).filter(
+    lambda addresses: "0.0.0.0" not in addresses
+)
+WEIGHTS = st.decimals("0.01", "9", places=2).map(Fraction)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> SlotTable:
+    addresses = draw(ADDRESSES)
+    slots = tuple(draw(st.lists(st.sampled_from(addresses), min_size=1, max_size=50)))
+    weights = draw(st.dictionaries(st.sampled_from(slots), WEIGHTS.filter(lambda w: w != 1)))
+    ports = draw(st.sampled_from([None, (80, 443), (8080, 8443)]))
+    return SlotTable(draw(st.integers(1, 2**50)), slots, weights, ports)
+
+
+@given(tables())
+def test_a_table_survives_its_form_as_bytes_and_as_a_list(table: SlotTable) -> None:
+    assert decoded(encoded(table)) == table
+    assert balancer_list.read(balancer_list.written(table)) == table
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (b"", "no table of this version"),
+        (b'{"serial": 1, "backends": [], "slots": []}', "empty"),
+        (b'{"serial": 0, "backends": ["192.0.2.1"], "slots": [0]}', "begin at 1"),
+        (b'{"serial": 1, "backends": ["192.0.2.1"], "slots": [1]}', "which? the table has not"),
+        (b'{"serial": 1, "backends": ["192.0.2.1"], "slots": [-1]}', "the table has not"),
+        (b'{"serial": 1, "backends": ["db.example"], "slots": [0]}', "neither an IPv4"),
+        (b'{"serial": 1, "backends": ["0.0.0.0"], "slots": [0]}', "the machine itself"),
+        (b'{"serial": 1, "backends": ["[::1]", "[0::1]"], "slots": [0, 1]}', "two spellings"),
+        (b'{"serial": 1, "backends": ["1.2.3.4", "1.2.3.5:80"], "slots": [0, 1]}', "has none"),
+        (b'{"serial": 1, "backends": ["1.2.3.4"], "slots": [0], "weights": {"1.2.3.4": "0"}}',
+         "no weight"),
+        (b'{"serial": 1, "backends": ["1.2.3.4"], "slots": [0], "ports": [80, 80]}', "its ports"),
+        (b'{"serial": 1, "backends": ["1.2.3.4"], "slots": [' + b"0," * 65_536 + b"0]}",
+         "65536 are allowed"),
+    ],
+)  # fmt: skip
+def test_a_broken_table_is_not_taken(value: bytes, problem: str) -> None:
+    with pytest.raises(BrokenTable, match=problem.removeprefix("which? ")):
+        decoded(value)
+
+
+def next_after(before: SlotTable, backends: list[str]) -> SlotTable:
+    return with_weights(before, dict.fromkeys(backends, Fraction(1)))
+
+
+def before(backends: list[str]) -> SlotTable:
+    return SlotTable(5, stretched(backends, 240), {})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ([A, B, C], [A, B, C, D], None),
+        ([A, B, C], [A, B], None),
+        ([A, B, C, D], [A, B, C, E], None),
+        ([A], [A, B], None),
+        ([A, B, C, D], [A, B], "2 of 4 backends are gone"),
+        ([A, B], [A], "1 of 2 backends are gone"),
+        ([A], [B], "1 of 1 backends are gone"),
+        ([A, B], [A, B, C, D], "2 of 4 backends are new"),
+    ],
+)
+def test_half_of_the_machines_at_once_makes_no_sense(
+    old: list[str], new: list[str], why: str | None
+) -> None:
+    after = next_after(before(old), new)
+    found = objection(after, before(old))
+    assert found is None if why is None else why in str(found)
+    assert objection(forced(after), before(old)) is None
+
+
+def test_a_serial_only_rises_even_by_force() -> None:
+    after = forced(next_after(before([A, B, C]), [A, B, C, D]))
+    assert objection(after, after) is not None
+    assert "serial 6 is in use" in str(objection(before([A, B, C]), after))
+
+
+def test_a_balancer_that_was_away_takes_what_was_forced() -> None:
+    old = before([A, B, C, D])
+    half = forced(next_after(old, [A, B]))
+    later = next_after(half, [A, B, E])
+    assert objection(later, old) is None
+    assert objection(next_after(later, [E]), later) is not None
+
+
+def test_another_number_of_slots_must_be_forced() -> None:
+    old = before([A, B, C])
+    more = SlotTable(6, stretched([A, B, C], 480), {})
+    assert "480 slots instead of 240" in str(objection(more, old))
+    assert objection(forced(more), old) is None
+
+
+def test_a_new_backend_takes_its_share_and_nothing_else_moves() -> None:
+    after = with_weights(TABLE, {**weights_in(TABLE), E: Fraction(2)})
+    assert after.serial == 6
+    assert {new for old, new in zip(TABLE.slots, after.slots, strict=True) if old != new} == {E}
+    assert after.weights == {D: Fraction(3, 2), E: Fraction(2)}
+
+
+def test_a_slot_is_moved_alone() -> None:
+    after = with_slot(TABLE, 1, B)
+    assert moved(TABLE.slots, after.slots) == 1
+    assert (TABLE.slots[0], after.slots[0]) == (A, B)
+
+
+@pytest.mark.parametrize("cut", [0, 20, 300, 5000])
+def test_a_list_that_is_cut_off_is_not_read(cut: int) -> None:
+    with pytest.raises(BrokenTable):
+        balancer_list.read(balancer_list.written(TABLE)[:cut])
