@@ -23,8 +23,9 @@ from emperor.cli.records import parse
 from emperor.cli.table import STYLE, rows, table
 from emperor.cli.terminal import edge, show, terminal, wrapped
 from emperor.model import text
+from emperor.model.facts import start_again
 from emperor.model.selection import matches
-from emperor.model.status import Report, VassalStatus, as_json
+from emperor.model.status import Report, as_json
 
 REFRESH_SECONDS = 1.0
 
@@ -88,19 +89,13 @@ def troubles(report: Report, now: datetime) -> Iterator[Text]:
     for vassal in failed(report).vassals:
         yield Text.assemble(
             (text.plain(vassal.name), "bold"),
-            _retry(vassal, now),
+            f" ({again.told(now)})" if (again := start_again(vassal)) else "",
             f": {text.one_line(vassal.last_error or '')}",
         )
     for ini in report.refused:
         yield Text.assemble(
             ("not served", "bold"), f": {text.one_line(text.naming(ini.file, ini.error))}"
         )
-
-
-def _retry(vassal: VassalStatus, now: datetime) -> str:
-    if vassal.retry_at is None:
-        return ""
-    return f" (tried again in {text.until(vassal.retry_at, now)})"
 
 
 def page(

@@ -1,5 +1,6 @@
 """One vassal in words: what `emperorctl why` and the console tell of it."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from emperor.model.status import ReportedState, Stop, VassalDetail, VassalStatus, Wake
@@ -133,6 +134,34 @@ def _failed(status: VassalStatus, now: datetime) -> str:
     if not status.consecutive_failures:
         return ""
     text = f"{status.consecutive_failures} in a row, of {status.starts} starts"
-    if status.retry_at is None:
+    if (again := start_again(status)) is None:
         return text
-    return f"{text}; next try in {until(status.retry_at, now)}, emperorctl start tries at once"
+    return f"{text}; {again.told(now)}, emperorctl start at once"
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Who starts an app again that has failed, in words around the time that is left until `at`.
+    None: all of the text is `before`."""
+
+    before: str
+    at: datetime | None = None
+    after: str = ""
+
+    def told(self, now: datetime) -> str:
+        """The whole sentence."""
+        return f"{self.before}{until(self.at, now) if self.at else ''}{self.after}"
+
+
+def start_again(status: VassalStatus) -> Again | None:
+    """Who starts the app again; None where its last start has not failed, or nobody does. The end
+    of a throttle starts an app that runs always; for any other it only lets visitors do so."""
+    if not status.consecutive_failures or status.maintenance_since is not None:
+        return None
+    if status.retry_at is not None and not status.idle_seconds:
+        return Again("it starts again in ", status.retry_at)
+    if status.retry_at is not None:
+        return Again("the next visitor after ", status.retry_at, " starts it again")
+    if status.state is ReportedState.PARKED:
+        return Again("the next visitor starts it again")
+    return None

@@ -299,7 +299,7 @@ class Governor:
             vassal.last_stop = Stop(self.now(), what.why)
         if what.event is Event.FAILED and decision.to is State.THROTTLED:
             self._effects.replace_listener(vassal)
-            detail = f"{why}; next try in {self._throttle.begin(vassal):.1f} s"
+            detail = f"{why}; it is not started for {self._throttle.begin(vassal):.1f} s"
         if decision.is_error or decision.clears_error:
             vassal.last_error = why if decision.is_error else None
         if decision.pardons:

@@ -115,7 +115,7 @@ def test_errors_and_refused_inis_stand_below_the_table() -> None:
     status = report(throttled("a.example"), inis=(refused("b", "cannot read b.ini: binary"),))
     lines = _plain(status, width=200)
     assert lines[-2] == (
-        "a.example (tried again in 12s): exit status 22: "
+        "a.example (the next visitor after 12s starts it again): exit status 22: "
         "ModuleNotFoundError: No module named 'flask'"
     )
     assert lines[-1] == "not served: cannot read b.ini: binary"
@@ -126,7 +126,7 @@ def test_an_error_is_wrapped_with_its_cure_at_the_end(height: int) -> None:
     error = "cannot import " + "flask, " * 30 + "which is not there; install it"
     lines = _plain(report(replace(throttled("a.example"), last_error=error)), height=height)
     assert max(map(cell_len, lines)) <= 80
-    assert lines[5].startswith("a.example (tried again in 12s): cannot import flask, ")
+    assert lines[5].startswith("a.example (the next visitor after 12s starts it again): cannot import ")
     assert lines[6].startswith("  flask, ")
     assert " ".join(" ".join(lines[5:]).split()).endswith("which is not there; install it")
 

@@ -117,7 +117,8 @@ def test_a_failure_has_its_cause_the_retry_and_the_log() -> None:
     of = replace(detail(throttled(GOAT)), log_tail=("Traceback:", "\tboom"))
     result = _told(of)
     assert result["failed"] == (
-        "5 in a row, of 5 starts; next try in 12s, emperorctl start tries at once"
+        "5 in a row, of 5 starts; the next visitor after 12s starts it again, emperorctl start at"
+        " once"
     )
     assert result["cause"] == "exit status 22: ModuleNotFoundError: No module named 'flask'"
     assert [line.plain for line in story(of, NOW)][-3:] == [

@@ -118,7 +118,7 @@ def test_an_order_tries_the_newest_version(backend: Backend, folder: Path) -> No
 
 
 def test_the_newest_version_is_in_effect_where_both_fail(backend: Backend, folder: Path) -> None:
-    backend.expect("next try in")
+    backend.expect("it is not started for")
     app = folder / "app.py"
     app.write_text((APPS / "environ.py").read_text())
     good = good_ini(backend, "overlap").replace(f"{APPS}/environ.py", str(app))

@@ -9,7 +9,7 @@ import pytest
 
 from emperor.linux.accounts import SystemAccounts
 from emperor.model.authority import Caller
-from emperor.model.facts import facts
+from emperor.model.facts import facts, start_again
 from emperor.model.history import (
     CauseKind,
     Hour,
@@ -161,9 +161,10 @@ def test_phases_stand_side_by_side_on_the_scale_of_the_page() -> None:
 def test_what_is_down_needs_a_person_before_what_only_complains() -> None:
     complains = replace(running("a.example"), last_error="its ini is broken")
     found = troubles([complains, throttled("z.example"), parked("b.example")])
-    assert [(each.subject, each.note, each.retry_at) for each in found] == [
-        ("z.example", "throttled", NOW + timedelta(seconds=12)), ("a.example", "running", None),
-    ]  # fmt: skip
+    assert [(each.subject, each.note, each.again) for each in found] == [
+        ("z.example", "throttled", start_again(throttled("z.example"))),
+        ("a.example", "running", None),
+    ]
 
 
 def test_an_ini_with_a_name_of_no_host_has_no_page() -> None:

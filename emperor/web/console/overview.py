@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import median
 
+from emperor.model.facts import Again, start_again
 from emperor.model.history import Pulse
 from emperor.model.refusal import RefusalReason
 from emperor.model.status import (
@@ -65,13 +66,13 @@ def has_trouble(vassal: Vassal) -> bool:
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """What needs a person: the vassal, None where there is none; the subject, and what is wrong,
-    with the cure; and when emperord tries again."""
+    with the cure; and who starts it again."""
 
     page: str | None
     subject: str
     text: str
     note: str = ""
-    retry_at: datetime | None = None
+    again: Again | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ def troubles(rows: Iterable[VassalStatus]) -> list[Trouble]:
     failing = [row for row in rows if row.last_error is not None]
     failing.sort(key=lambda row: (row.state is not ReportedState.THROTTLED, row.name))
     return [
-        Trouble(row.name, row.name, row.last_error or "", row.state.value, row.retry_at)
+        Trouble(row.name, row.name, row.last_error or "", row.state.value, start_again(row))
         for row in failing
     ]
 

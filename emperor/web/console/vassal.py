@@ -7,7 +7,7 @@ from datetime import datetime
 from statistics import median
 
 from emperor.model.authority import Caller, Operation, Verdict
-from emperor.model.facts import facts
+from emperor.model.facts import Again, facts, start_again
 from emperor.model.history import (
     Outcome,
     PastStart,
@@ -62,7 +62,8 @@ def fact_of(label: str, text: str, detail: VassalDetail, now: datetime) -> Fact:
         "stopped": detail.last_stop.at if detail.last_stop else None,
         "ini": detail.ini_written_at,
     }
-    lefts = {"sleeps": status.reap_at, "failed": status.retry_at}
+    again = start_again(status)
+    lefts = {"sleeps": status.reap_at, "failed": again.at if again else None}
     is_left = label in lefts
     moment = lefts[label] if is_left else ages.get(label)
     if moment is None:
@@ -95,6 +96,11 @@ class VassalPage:
     def status(self) -> VassalStatus:
         """The row of the vassal in the list."""
         return self.detail.status
+
+    @property
+    def again(self) -> Again | None:
+        """Who starts it again after a failure."""
+        return start_again(self.status)
 
 
 # Visitors notice it.

@@ -1,0 +1,32 @@
+"""A vassal in words."""
+
+from dataclasses import replace
+
+import pytest
+
+from emperor.model.facts import start_again
+from emperor.model.status import ReportedState, VassalStatus
+from tests.cli.records import NOW, parked, running, throttled
+
+FAILED = throttled("a.example")
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (FAILED, "the next visitor after 12s starts it again"),
+        (replace(FAILED, idle_seconds=0), "it starts again in 12s"),
+        (
+            replace(FAILED, state=ReportedState.PARKED, retry_at=None),
+            "the next visitor starts it again",
+        ),
+        (replace(FAILED, maintenance_since=NOW), None),
+        (replace(running("a.example"), consecutive_failures=1), None),
+        (parked("a.example"), None),
+    ],
+)
+def test_it_is_told_who_starts_an_app_again_that_has_failed(
+    status: VassalStatus, told: str | None
+) -> None:
+    again = start_again(status)
+    assert (again.told(NOW) if again else None) == told
