@@ -1,5 +1,6 @@
 """Which limit an app has reached, in words and as a number for the metrics."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -36,19 +37,34 @@ class Hit:
         return f"{self.limit.value} = {spelled(Amount(self.value))}"
 
 
-_KILLED = "cannot get more memory: {limit} is reached, and the kernel killed a process"
-_REFUSED = "cannot start a process: {limit} is reached, and a fork was refused"
+_DEADLY = frozenset({Reached.MEMORY, Reached.TENANT_MEMORY, Reached.MACHINE_MEMORY})
+
+
+def deadliest(hits: Sequence[Hit]) -> Hit:
+    """By which of these, in their order, a process has died that is gone: the last one for which
+    the kernel kills, or else the last one."""
+    return next((hit for hit in reversed(hits) if hit.limit in _DEADLY), hits[-1])
+
+
+_NO_MEMORY, _NO_PROCESS = "cannot get more memory: ", "cannot start a process: "
+_KILLED = f"{_NO_MEMORY}{{limit}} is reached, and the kernel killed a process"
+_REFUSED = f"{_NO_PROCESS}{{limit}} is reached, and a fork was refused"
 _WHY = {
     Reached.MEMORY: f"{_KILLED}; raise memory-max, or let the app use less",
     Reached.PIDS: f"{_REFUSED}; raise pids-max, or use fewer processes and threads",
     Reached.TENANT_MEMORY: f"{_KILLED}; raise it, or let the apps of this user use less",
     Reached.TENANT_PIDS: f"{_REFUSED}; raise it, or let the apps of this user use fewer",
     Reached.MACHINE_PIDS: (
-        "cannot start a process: a control group around all apps is full, and a fork was refused;"
-        " raise TasksMax= of emperord-apps.service, or pids.max of a group above it"
+        f"{_NO_PROCESS}a control group around all apps is full, and a fork was refused; raise"
+        " TasksMax= of emperord-apps.service, or pids.max of a group above it"
     ),
     Reached.MACHINE_MEMORY: (
-        "cannot get more memory: the machine has no more, and the kernel killed a process; lower"
-        " memory-max of large apps, or add memory"
+        f"{_NO_MEMORY}the machine has no more, and the kernel killed a process; lower memory-max of"
+        " large apps, or add memory"
     ),
 }
+
+
+def tells_limit(error: str) -> bool:
+    """Whether an error is a limit that was reached."""
+    return error.startswith((_NO_MEMORY, _NO_PROCESS))

@@ -13,7 +13,7 @@ from emperor.linux.pidfile import Succession, correct_pidfiles
 from emperor.linux.proc import parent_of
 from emperor.linux.processes import LedProcess
 from emperor.model.admission import Bursts
-from emperor.model.limit_hits import Hit
+from emperor.model.limit_hits import Hit, deadliest
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotLaunch, Exit, Message, ProcessEvents
 from emperor.model.snapshot import ProcessRef
@@ -222,7 +222,8 @@ class UwsgiProcess:
     def why_replaced(self) -> str:
         """Why the last worker died that the master has replaced, empty where none did."""
         if hits := self._new_hits():
-            return str(hits[0])
+            self._hit = deadliest(hits)
+            return str(self._hit)
         return explain_replacement(self._output_end())
 
     def dies_at_start(self) -> bool:

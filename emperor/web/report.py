@@ -17,6 +17,7 @@ from emperor.model.authority import Caller
 from emperor.model.claims import told_of_aliases
 from emperor.model.history import wake_of
 from emperor.model.lifecycle import SERVING, State
+from emperor.model.limit_hits import tells_limit
 from emperor.model.ports import Listener, QueueLength
 from emperor.model.settings import Settings, spelled
 from emperor.model.spec import Spec, Stamp
@@ -318,8 +319,10 @@ def last_error(vassal: Vassal) -> str | None:
     version of its ini is not in effect."""
     ini_error, aliases = _ini_error(vassal), told_of_aliases(newest(vassal)[0])
     if vassal.state in SERVING:
-        now = vassal.last_error or _limited(vassal) or _failing_again(vassal)
-        return ini_error or now or aliases
+        limit, error = _limited(vassal), vassal.last_error
+        if limit and error and tells_limit(error):
+            error = limit  # the same one, or a later one
+        return ini_error or error or limit or _failing_again(vassal) or aliases
     return vassal.last_error or ini_error or _limited(vassal) or aliases
 
 

@@ -70,6 +70,19 @@ def test_a_fork_bomb_is_stopped_alone(tenants: Tenants) -> None:
 
 
 @needs_controllers
+@pytest.mark.usefixtures("alice")
+def test_the_limit_that_was_reached_last_is_told(tenants: Tenants) -> None:
+    tenants.nginx.expect("upstream prematurely closed .*GET /memory")
+    limits = "memory-max = 100M\npids-max = 40"
+    tenants.host(MALLORY, "mallory.example", "hog.py", emperor=limits)
+    assert tenants.get("mallory.example", "/memory").status == 502
+    eventually(lambda: tenants.get("mallory.example").status == 200, what="a new worker answers")
+    assert "memory-max = 100M is reached" in cause(tenants)
+    assert tenants.get("mallory.example", "/fork").status == 200
+    assert "pids-max = 40 is reached" in cause(tenants)
+
+
+@needs_controllers
 def test_a_cpu_hog_gets_the_share_of_one_tenant(tenants: Tenants) -> None:
     for tenant, domain, spinners in ((MALLORY, "mallory.example", 8), (ALICE, "alice.example", 1)):
         tenants.host(tenant, domain, "hog.py", env=f"SPINNERS={spinners}")

@@ -126,7 +126,9 @@ def test_an_error_is_wrapped_with_its_cure_at_the_end(height: int) -> None:
     error = "cannot import " + "flask, " * 30 + "which is not there; install it"
     lines = _plain(report(replace(throttled("a.example"), last_error=error)), height=height)
     assert max(map(cell_len, lines)) <= 80
-    assert lines[5].startswith("a.example (the next visitor after 12s starts it again): cannot import ")
+    assert lines[5].startswith(
+        "a.example (the next visitor after 12s starts it again): cannot import "
+    )
     assert lines[6].startswith("  flask, ")
     assert " ".join(" ".join(lines[5:]).split()).endswith("which is not there; install it")
 
