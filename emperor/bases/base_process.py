@@ -16,6 +16,7 @@ from emperor.bases.order import Imported
 from emperor.bases.spare import Spare, channels, says_something, spare_at
 from emperor.linux.processes import LedProcess
 from emperor.model.ports import Exit
+from emperor.model.text import one_line
 
 # The number of its control socket.
 CONTROL_FD = 3
@@ -235,8 +236,7 @@ class BaseProcess:
         """The app has begun, in one of the two ways. What it says is the word of a tenant."""
         with suppress(OSError):
             if said := channel.recv(_REPORT_BYTES, socket.MSG_DONTWAIT):
-                text = said.decode(errors="replace")
-                on_unfit("".join(letter for letter in text if letter.isprintable()))
+                on_unfit(one_line(said.decode(errors="replace")))
         self._forget(channel)
 
     def _forget(self, channel: socket.socket) -> None:

@@ -16,6 +16,7 @@ from emperor.bases.root_base import LONGEST_SECONDS, MOST_FORKS
 from emperor.linux.groups import ControlGroup
 from emperor.linux.processes import LedProcess
 from emperor.model.ports import CannotLaunch, Exit
+from emperor.model.text import one_line
 
 log = logging.getLogger("emperord.home_base")
 
@@ -131,7 +132,7 @@ class HomeBase:
                 "cannot fork apps from a base of %s: %s; they are forked from that of the standard"
                 " library",
                 self._sharing.home.python,
-                "".join(letter for letter in why if letter.isprintable()),
+                one_line(why),
             )
         self._is_ready = False
         self._close_group()
