@@ -127,9 +127,10 @@ The kernel tells emperord the user and groups that the client had when it connec
 [EmperorStatus](#emperorstatus) and `boot_position` count its own, `draining_since` is null,
 `turned_away` is 0, the metrics of the daemon are 0, and `seq` counts its own events.
 
-A tenant has at most {connections} connections; a further one is answered `too-many-connections`
-and closed. Beyond {burst} requests at once, its requests are answered {rate:g} a second. A
-connection on which no request arrives for {idle:g} s is closed.
+A tenant has at most {connections} connections; a further one is answered `too-many-connections`,
+or by a page where `Accept` of its request has `text/html`, and closed. Beyond {burst} requests at
+once, its requests are answered {rate:g} a second. A connection on which no request arrives for
+{idle:g} s is closed.
 
 Each order is one line in the log with the uid of the client, and the cause of the events that
 follow names it too.

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,23 +17,48 @@ from emperor.model.status import as_json
 from emperor.supervisor.vassals import Vassals
 from emperor.web.aiohttp_server import web
 
+_CODE = ProblemCode.TOO_MANY_CONNECTIONS
+_WHY = (
+    f"cannot answer: this user has {MOST_PER_TENANT} connections already, or all users"
+    " together have as many as emperord serves; close some, or try again"
+)
+_PAGE = f"""\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{_CODE.title}</title>
+<h1>{_CODE.title}</h1>
+<p>{_WHY}. Each window of the console has one.</p>
+</html>
+"""
+# The head of a request, as far as it is looked at.
+_HEAD_BYTES = 8192
+_WANTS_PAGE = re.compile(rb"\r\naccept:[^\r\n]*\btext/html\b", re.IGNORECASE)
 
-def _too_many() -> bytes:
+
+def _too_many(content_type: str, body: str) -> bytes:
     """The answer to a connection that gets no seat."""
-    code = ProblemCode.TOO_MANY_CONNECTIONS
-    why = (
-        f"cannot answer: this user has {MOST_PER_TENANT} connections already, or all users"
-        " together have as many as emperord serves; close some, or try again"
-    )
-    body = json.dumps(as_json(problem(code, why)))
     head = (
-        f"HTTP/1.1 {code.status} Too Many Requests\r\nContent-Type: {CONTENT_TYPE}\r\n"
-        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        f"HTTP/1.1 {_CODE.status} Too Many Requests\r\nContent-Type: {content_type}\r\n"
+        f"Content-Length: {len(body)}\r\nContent-Security-Policy: default-src 'none'\r\n"
+        "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n"
     )
     return (head + body).encode()
 
 
-_TOO_MANY = _too_many()
+_AS_PROBLEM = _too_many(CONTENT_TYPE, json.dumps(as_json(problem(_CODE, _WHY))))
+_AS_PAGE = _too_many("text/html; charset=utf-8", _PAGE)
+
+
+def _refuse(connection: socket.socket) -> None:
+    """Answer and close a connection. It is not waited for its request, which a browser has sent by
+    now."""
+    with connection, suppress(OSError):
+        begun = b""
+        with suppress(BlockingIOError):
+            begun = connection.recv(_HEAD_BYTES, socket.MSG_DONTWAIT)
+        connection.send(_AS_PAGE if _WANTS_PAGE.search(begun) else _AS_PROBLEM)
 
 
 class Callers:
@@ -83,8 +109,7 @@ class Callers:
             is_stranger = not self._has_vassals(caller.uid)
             seat = self._seats.take(caller.uid, is_stranger=is_stranger)
         if seat is None:
-            with connection, suppress(OSError):
-                connection.send(_TOO_MANY)
+            _refuse(connection)
             return None
         return lambda: _Seated(protocol(), lambda: self._seats.leave(seat))
 
