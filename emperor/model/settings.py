@@ -2,7 +2,7 @@
 
 import configparser
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -229,9 +229,10 @@ def read_settings(text: str, origin: str, flags: Mapping[str, str]) -> Settings:
 
     Raises SettingsError that names the file or the flag, the key, and what would be right.
     """
+    names = [key.name for key in KEYS]
     written = {
-        name: (value, f"{origin}, line {_line_of(name, text)}")
-        for name, value in _section(text, origin).items()
+        name: (value, f"{origin}, line {line_of(name, text, SECTION)}")
+        for name, value in keys_of(text, origin, SECTION, names, "emperord(8)").items()
     }
     written |= {name: (value, f"--{name}") for name, value in flags.items()}
     values: dict[str, Any] = {}
@@ -265,45 +266,48 @@ def spelled(settings: Settings) -> dict[str, str]:
     return {key.name: key.spell(getattr(settings, key.field)) for key in KEYS}
 
 
-def _section(text: str, origin: str) -> Mapping[str, str]:
+def keys_of(
+    text: str, origin: str, section: str, known: Collection[str], manual: str
+) -> Mapping[str, str]:
+    """The keys of a section of a file named `origin`, each of which must be `known`, with their
+    values; `manual` lists them. Raises SettingsError."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(text, origin)
     except configparser.Error as error:
-        raise SettingsError(f"cannot read {origin}: {_blame(error, text)}") from error
-    section = dict(parser[SECTION]) if parser.has_section(SECTION) else {}
-    known = [key.name for key in KEYS]
-    for name in section:
+        raise SettingsError(f"cannot read {origin}: {_blame(error, text, section)}") from error
+    keys = dict(parser[section]) if parser.has_section(section) else {}
+    for name in keys:
         if name not in known:
             similar = get_close_matches(name, known, n=1)
-            cure = f"did you mean {similar[0]}?" if similar else "emperord(8) lists the keys"
-            where = f"{origin}: line {_line_of(name, text)}"
+            cure = f"did you mean {similar[0]}?" if similar else f"{manual} lists the keys"
+            where = f"{origin}: line {line_of(name, text, section)}"
             raise SettingsError(f"cannot read {where}: there is no key {name!r}; {cure}")
-    return section
+    return keys
 
 
-def _line_of(name: str, text: str) -> int:
-    """The line of a key of our section, from 1 on."""
+def line_of(name: str, text: str, section: str) -> int:
+    """The line of a key of that section, from 1 on."""
     is_ours = False
     for number, line in enumerate(text.split("\n"), 1):
         if line.startswith("["):
-            is_ours = line.startswith(f"[{SECTION}]")
+            is_ours = line.startswith(f"[{section}]")
         elif is_ours and re.split("[=:]", line)[0].strip().lower() == name:
             return number
     return 0
 
 
-def _blame(error: configparser.Error, text: str) -> str:
+def _blame(error: configparser.Error, text: str, section: str) -> str:
     """What is wrong in `text`, in words that say what to do."""
     match error:
         case configparser.DuplicateOptionError():
             return f"line {error.lineno}: {error.option} is set a second time; keep one of the two"
         case configparser.DuplicateSectionError():
-            number, section = error.lineno, error.section
-            return f"line {number}: [{section}] begins a second time; put its keys together"
+            number, twice = error.lineno, error.section
+            return f"line {number}: [{twice}] begins a second time; put its keys together"
         case configparser.MissingSectionHeaderError():
             number = error.lineno
-            cure = f"stands before any section; put a line [{SECTION}] above it"
+            cure = f"stands before any section; put a line [{section}] above it"
         case configparser.ParsingError():
             number = error.errors[0][0]
             cure = "is no setting; write key = value"
