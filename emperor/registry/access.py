@@ -1,0 +1,50 @@
+"""Reads the file that says how to reach the registry, and the secret that it names."""
+
+import os
+import stat
+from pathlib import Path
+
+from emperor.model.registry_access import DEFAULT_FILE, RegistryAccess, read_access
+from emperor.model.settings import SettingsError
+
+_LONGEST_FILE_BYTES = 64 << 10
+
+
+def load_access(path: str | Path = DEFAULT_FILE) -> RegistryAccess:
+    """What the file says. Raises SettingsError."""
+    return read_access(_text(Path(path)), str(path))
+
+
+def read_password(path: Path) -> str:
+    """The first line of a file that nobody but its owner and its group may read.
+
+    Raises SettingsError.
+    """
+    text = _text(path, is_secret=True)
+    if not (password := text.partition("\n")[0].rstrip("\r")):
+        raise SettingsError(f"cannot read {path}: it has no password in its first line")
+    return password
+
+
+def _text(path: Path, is_secret: bool = False) -> str:
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise SettingsError(f"cannot read {path}: it is no ordinary file")
+            if is_secret and mode & stat.S_IRWXO:
+                raise SettingsError(
+                    f"cannot use {path}: every user may read this secret; chmod o= {path}"
+                )
+            content = file.read(_LONGEST_FILE_BYTES + 1)
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from error
+    if len(content) > _LONGEST_FILE_BYTES:
+        raise SettingsError(f"cannot read {path}: it is longer than {_LONGEST_FILE_BYTES} bytes")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SettingsError(
+            f"cannot read {path}: line {line}: it is not UTF-8 text; save it as UTF-8"
+        ) from error
