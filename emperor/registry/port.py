@@ -1,6 +1,6 @@
 """What emperord needs of the engine behind a registry. `etcd` is the engine that there is."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,8 +42,8 @@ class Page:
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What one transaction changed, in the order of revisions; and which keys are gone: deleted, or
-    the lease that they had has ended. `revision` is that of the registry now; without changes it
-    only tells that the watch is up to date there."""
+    the lease that they had has ended. Up to `revision` all has been told; an item without changes
+    tells only that."""
 
     revision: int
     written: tuple[KeyValue, ...] = ()
@@ -74,9 +74,11 @@ class Engine(Protocol):
     async def delete(self, key: str, expected: int) -> int:
         """Delete a key that has this revision. Returns the new revision. Raises Outdated."""
 
-    def watch(self, spans: Collection[Span], after: int) -> AsyncIterator[Changes]:
-        """What changes after a revision, until the caller closes it. Goes on by itself, without a
-        gap, when a member is lost. The first item tells that the watch began. Raises Missed."""
+    def watch(self, spans: Collection[Span], after: int) -> AsyncGenerator[Changes, None]:
+        """What changes after a revision, until the caller closes it (`contextlib.aclosing`). Goes
+        on by itself, without a gap, when a member is lost. The first item tells that the watch
+        began. Raises Missed. A watch that begins after the `revision` of the last item misses
+        nothing, and may tell again what this one has told."""
 
     async def grant(self, seconds: int) -> int:
         """A new lease that ends after this time unless it is renewed."""

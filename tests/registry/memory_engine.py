@@ -2,7 +2,7 @@
 off and compacts it. What etcd itself does is tested on a real cluster."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -96,7 +96,7 @@ class MemoryEngine:
         self._expect({key: expected})
         return await self._change({}, (key,), None)
 
-    async def watch(self, spans: Collection[Span], after: int) -> AsyncIterator[Changes]:
+    async def watch(self, spans: Collection[Span], after: int) -> AsyncGenerator[Changes, None]:
         """What changes after a revision."""
         await self._reach()
         if after < self._compacted or after > self.revision:

@@ -1,0 +1,148 @@
+"""etcd as the engine of the registry, by the JSON gateway of its members.
+
+Reads are answered by any member from what it has, so they need no quorum. Changes do.
+"""
+
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import aclosing
+from typing import Any, Self
+
+from emperor.model.registry_access import RegistryAccess
+from emperor.model.registry_keys import Span
+from emperor.registry.etcd_members import Members, NoLease, TooLong
+from emperor.registry.etcd_watch import Past, Watch
+from emperor.registry.etcd_wire import (
+    KeptReply,
+    LeaseReply,
+    Nothing,
+    RangeReply,
+    TxnReply,
+    delete_of,
+    encoded,
+    put_of,
+    range_of,
+    range_of_span,
+    txn,
+)
+from emperor.registry.port import Changes, KeyValue, Outdated, Page, RegistryRefused
+
+_RANGE, _TXN = "/v3/kv/range", "/v3/kv/txn"
+_LEASE_HAS_ENDED = "the registry refuses it: the lease has ended"
+
+
+class Etcd:
+    """The engine (`port.Engine`). An async context manager."""
+
+    def __init__(self, access: RegistryAccess) -> None:
+        self._members = Members(access)
+        self._past = Past()
+
+    async def __aenter__(self) -> Self:
+        await self._members.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._members.__aexit__(*error)
+
+    async def get(self, key: str) -> KeyValue | None:
+        """The value of a key; one that is too long to be read is empty."""
+        try:
+            reply = await self._range(range_of(key))
+        except TooLong:
+            reply = await self._range({**range_of(key), "keys_only": True})
+        return reply.kvs[0].key_value() if reply.kvs else None
+
+    async def page(self, span: Span, limit: int = 500) -> Page:
+        """The first keys of a span: fewer than `limit` where their values are long."""
+        while True:
+            question = range_of_span(span.start, span.end, limit)
+            try:
+                reply = await self._range(question)
+                break
+            except TooLong:
+                if limit == 1:
+                    reply = await self._range({**question, "keys_only": True})
+                    break
+                limit //= 2
+        entries = tuple(kv.key_value() for kv in reply.kvs)
+        following = f"{entries[-1].key}\0" if reply.more and entries else None
+        return Page(entries, following, reply.header.revision)
+
+    async def put(
+        self, values: Mapping[str, bytes], expected: Mapping[str, int], lease: int | None = None
+    ) -> int:
+        """Write all keys or none. A member that did not answer may have written them; then those
+        that have these values already count as written."""
+        changes = [put_of(key, value, lease or 0) for key, value in values.items()]
+        reply, may_have_happened = await self._txn(expected, changes, {*values, *expected})
+        if reply.succeeded:
+            return reply.header.revision
+        found = reply.found()
+        if may_have_happened and all(
+            key in found and (found[key].value, found[key].lease) == (value, lease or 0)
+            for key, value in values.items()
+        ):
+            return max(kv.mod_revision for kv in found.values())
+        raise _outdated(expected, reply)
+
+    async def delete(self, key: str, expected: int) -> int:
+        """Delete a key. A member that did not answer may have deleted it; then a key that does not
+        exist counts as deleted."""
+        reply, may_have_happened = await self._txn({key: expected}, [delete_of(key)], {key})
+        if reply.succeeded or (may_have_happened and not reply.found()):
+            return reply.header.revision
+        raise _outdated({key: expected}, reply)
+
+    async def watch(self, spans: Collection[Span], after: int) -> AsyncGenerator[Changes, None]:
+        """What changes in these spans after a revision."""
+        async with aclosing(Watch(self._members, self._past, spans, after).changes()) as items:
+            async for changes in items:
+                yield changes
+
+    async def grant(self, seconds: int) -> int:
+        """A new lease. One that nobody learns of ends by itself."""
+        reply, _ = await self._members.change(
+            "/v3/lease/grant", encoded({"TTL": str(seconds)}), LeaseReply
+        )
+        return reply.ID
+
+    async def renew(self, lease: int) -> bool:
+        """Renew a lease. Returns whether it still existed."""
+        try:
+            reply, _ = await self._members.change("/v3/lease/keepalive", _id(lease), KeptReply)
+        except NoLease:
+            return False
+        return reply.result.TTL > 0
+
+    async def revoke(self, lease: int) -> None:
+        """End a lease, and with it the keys that have it."""
+        try:
+            await self._members.change("/v3/lease/revoke", _id(lease), Nothing)
+        except NoLease:
+            return
+
+    async def _range(self, question: Mapping[str, Any]) -> RangeReply:
+        return await self._members.read(
+            _RANGE, encoded({**question, "serializable": True}), RangeReply
+        )
+
+    async def _txn(
+        self, expected: Mapping[str, int], changes: list[dict[str, Any]], read: set[str]
+    ) -> tuple[TxnReply, bool]:
+        question = encoded(txn(expected, changes, sorted(read)))
+        try:
+            return await self._members.change(_TXN, question, TxnReply)
+        except NoLease as error:
+            raise RegistryRefused(_LEASE_HAS_ENDED) from error
+
+
+def _id(lease: int) -> bytes:
+    return encoded({"ID": str(lease)})
+
+
+def _outdated(expected: Mapping[str, int], reply: TxnReply) -> Outdated:
+    found = reply.found()
+    for key, revision in expected.items():
+        if (found[key].mod_revision if key in found else 0) != revision:
+            return Outdated(key)
+    raise AssertionError("etcd failed a transaction whose keys are as expected")

@@ -1,0 +1,220 @@
+"""The JSON of etcd's gateway: what is sent, and what the answers mean.
+
+Keys and values are base64, 64-bit numbers are strings, and what is zero is left out.
+"""
+
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import Any, Literal
+
+import msgspec
+
+from emperor.model.registry_keys import Span
+from emperor.registry.port import KeyValue
+
+# Codes of gRPC that an answer may have.
+_DEADLINE, _NOT_FOUND, DENIED, _EXHAUSTED = 4, 5, 7, 8
+_ABORTED, _INTERNAL, UNAVAILABLE, _UNAUTHENTICATED = 10, 13, 14, 16
+_MEMBER_CANNOT = frozenset({1, _DEADLINE, _ABORTED, _INTERNAL, UNAVAILABLE})
+# These have the code of a question that is wrong.
+_TOKEN_IS_NEEDED = ("user name is empty", "revision of auth store is old", "invalid auth token")
+_NO_SPACE = "database space exceeded"
+NO_SPACE_CURE = (
+    "its database is full: compact it, run `etcdctl defrag` on each member, and then"
+    " `etcdctl alarm disarm`"
+)
+
+
+class Verdict(Enum):
+    """What is to be done about an answer that is an error."""
+
+    ASK_ANOTHER = auto()
+    AUTHENTICATE = auto()
+    GIVE_UP = auto()
+    NO_LEASE = auto()
+
+
+class Header(msgspec.Struct):
+    """Of the member that answers, and of its state."""
+
+    cluster_id: int = 0
+    revision: int = 0
+    raft_term: int = 0
+
+
+class WireValue(msgspec.Struct):
+    """A key with its value."""
+
+    key: bytes = b""
+    value: bytes = b""
+    mod_revision: int = 0
+    lease: int = 0
+
+    def key_value(self) -> KeyValue:
+        """The same, as the rest of emperord has it."""
+        return KeyValue(text_of(self.key), self.value, self.mod_revision)
+
+
+class RangeReply(msgspec.Struct):
+    """The answer to a range of keys."""
+
+    header: Header = msgspec.field(default_factory=Header)
+    kvs: list[WireValue] = []
+    more: bool = False
+
+
+class _OpReply(msgspec.Struct):
+    response_range: RangeReply | None = None
+
+
+class TxnReply(msgspec.Struct):
+    """The answer to a transaction: of its failure branch, each key that it names."""
+
+    header: Header = msgspec.field(default_factory=Header)
+    succeeded: bool = False
+    responses: list[_OpReply] = []
+
+    def found(self) -> dict[str, WireValue]:
+        """What the keys of a transaction that failed have now; those that do not exist are left
+        out."""
+        ranges = (each.response_range for each in self.responses)
+        return {text_of(kv.key): kv for each in ranges if each for kv in each.kvs}
+
+
+class TokenReply(msgspec.Struct):
+    """The answer to a password."""
+
+    token: str = ""
+
+
+class LeaseReply(msgspec.Struct):
+    """The answer to a new lease."""
+
+    ID: int = 0
+    TTL: int = 0
+
+
+class KeptReply(msgspec.Struct):
+    """A line of the answer to the renewal of a lease."""
+
+    result: LeaseReply = msgspec.field(default_factory=LeaseReply)
+
+
+class Nothing(msgspec.Struct):
+    """An answer in which nothing matters."""
+
+
+class Event(msgspec.Struct):
+    """A key that was written or deleted."""
+
+    kv: WireValue = msgspec.field(default_factory=WireValue)
+    type: Literal["PUT", "DELETE"] = "PUT"
+
+
+class WatchReply(msgspec.Struct):
+    """What a stream tells of one watch."""
+
+    header: Header = msgspec.field(default_factory=Header)
+    watch_id: int = 0
+    created: bool = False
+    canceled: bool = False
+    compact_revision: int = 0
+    cancel_reason: str = ""
+    fragment: bool = False
+    events: list[Event] = []
+
+
+class ErrorReply(msgspec.Struct):
+    """An answer that is an error; in a stream it has the code of gRPC by another name."""
+
+    message: str = ""
+    code: int = 0
+    grpc_code: int = 0
+
+    def verdict(self) -> Verdict:
+        """What is to be done about it."""
+        code = self.code or self.grpc_code
+        if code == _UNAUTHENTICATED or any(each in self.message for each in _TOKEN_IS_NEEDED):
+            return Verdict.AUTHENTICATE
+        if code == _NOT_FOUND and "lease" in self.message:
+            return Verdict.NO_LEASE
+        if code in _MEMBER_CANNOT or (code == _EXHAUSTED and _NO_SPACE not in self.message):
+            return Verdict.ASK_ANOTHER
+        return Verdict.GIVE_UP
+
+    def cause(self) -> str:
+        """It in words, with the cure if there is one."""
+        if _NO_SPACE in self.message:
+            return NO_SPACE_CURE
+        text = self.message.removeprefix("etcdserver: ").removeprefix("mvcc: ")
+        if (self.code or self.grpc_code) == DENIED:
+            return f"{text}; grant the user of registry.ini the right to this prefix"
+        return text
+
+
+class WatchLine(msgspec.Struct):
+    """A line of a stream of watches."""
+
+    result: WatchReply | None = None
+    error: ErrorReply | None = None
+
+
+def text_of(key: bytes) -> str:
+    """A key as text; it may have been written by anybody."""
+    return key.decode(errors="surrogateescape")
+
+
+def _bytes(key: str) -> bytes:
+    return key.encode(errors="surrogateescape")
+
+
+def encoded(question: Mapping[str, Any]) -> bytes:
+    """A question as JSON."""
+    return msgspec.json.encode(question)
+
+
+def range_of(key: str) -> dict[str, Any]:
+    """The question for one key."""
+    return {"key": _bytes(key)}
+
+
+def range_of_span(start: str, end: str, limit: int) -> dict[str, Any]:
+    """The question for the first keys of a span."""
+    return {"key": _bytes(start), "range_end": _bytes(end), "limit": str(limit)}
+
+
+def txn(
+    expected: Mapping[str, int], changes: list[dict[str, Any]], read: list[str]
+) -> dict[str, Any]:
+    """Make these changes if each key has the revision that is expected; else read these keys."""
+    return {
+        "compare": [
+            {"key": _bytes(key), "target": "MOD", "result": "EQUAL", "mod_revision": str(revision)}
+            for key, revision in expected.items()
+        ],
+        "success": changes,
+        "failure": [{"request_range": range_of(key)} for key in read],
+    }
+
+
+def put_of(key: str, value: bytes, lease: int) -> dict[str, Any]:
+    """The change that writes a key."""
+    return {"request_put": {"key": _bytes(key), "value": value, "lease": str(lease)}}
+
+
+def delete_of(key: str) -> dict[str, Any]:
+    """The change that deletes a key."""
+    return {"request_delete_range": range_of(key)}
+
+
+def watch_of(number: int, span: Span, after: int) -> bytes:
+    """A line that begins the watch with that number, from 1 on."""
+    create = {
+        "key": _bytes(span.start),
+        "range_end": _bytes(span.end),
+        "start_revision": str(after + 1),
+        "watch_id": str(number),
+        "progress_notify": True,
+        "fragment": True,
+    }
+    return msgspec.json.encode({"create_request": create}) + b"\n"

@@ -1,0 +1,292 @@
+"""A cluster of etcd for tests: Debian's etcd-server, with TLS and authentication, in a folder of
+its own. The host's own etcd service is never touched."""
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from emperor.model.registry_access import RegistryAccess
+from tests.eventually import eventually
+from tests.traces import public_folder
+
+USER, PASSWORD = "emperord", "a password of the fleet"
+ROOT_PASSWORD = "a password of root"
+# An election takes a fifth of what it takes by default, so tests take less time.
+_FAST = ("--heartbeat-interval=50", "--election-timeout=300")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a member listens."""
+
+    host: str
+    client_port: int
+    peer_port: int
+
+    @property
+    def client(self) -> str:
+        """Its endpoint."""
+        return f"https://{self.host}:{self.client_port}"
+
+    @property
+    def peer(self) -> str:
+        """Its URL for other members."""
+        return f"https://{self.host}:{self.peer_port}"
+
+
+class Authority:
+    """A certificate authority in a folder. Certificates are for servers and for clients, since the
+    gateway of a member is a client of that member."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self._folder = folder
+        self.certificate = folder / "ca.pem"
+        _openssl(
+            folder, "req", "-x509", *_KEY, "-subj", "/CN=etcd of tests", "-days", "2",
+            "-keyout", "ca.key", "-out", "ca.pem",
+            "-addext", "basicConstraints=critical,CA:TRUE",
+        )  # fmt: skip
+
+    def issue(self, name: str, hosts: Sequence[str] = (), valid: bool = True) -> tuple[Path, Path]:
+        """A certificate for these IP addresses, or one that has expired, and its key."""
+        names = ",".join([f"DNS:{name}", *(f"IP:{host}" for host in hosts)])
+        (self._folder / "extensions").write_text(
+            f"subjectAltName={names}\nextendedKeyUsage=serverAuth,clientAuth\n"
+        )
+        _openssl(
+            self._folder, "req", *_KEY, "-subj", f"/CN={name}",
+            "-keyout", f"{name}.key", "-out", f"{name}.csr",
+        )  # fmt: skip
+        _openssl(
+            self._folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem",
+            "-CAkey", "ca.key", "-CAcreateserial", "-days", "2" if valid else "-1",
+            "-extfile", "extensions", "-out", f"{name}.pem",
+        )  # fmt: skip
+        return self._folder / f"{name}.pem", self._folder / f"{name}.key"
+
+
+_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+
+
+def _openssl(folder: Path, *arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+class Member:
+    """One member, down at first. `prefix` is put before its command: nsenter(1) for instance."""
+
+    def __init__(
+        self,
+        name: str,
+        address: Address,
+        folder: Path,
+        command: Sequence[str],
+        prefix: Sequence[str],
+    ) -> None:
+        self.name, self.address = name, address
+        self.data = folder / f"{name}.data"
+        self.log = folder / f"{name}.log"
+        self._command, self._prefix = command, prefix
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *more: str) -> None:
+        """Start it; it joins the others by itself."""
+        assert self.process is None
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", *self._prefix, *self._command, *more],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def kill(self) -> None:
+        """End it as a power cut does. What it has on its disk stays."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
+    def pause(self) -> None:
+        """Its kernel still accepts connections, and nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+
+class EtcdCluster:
+    """Members with one authority and one state, made by `etcd_cluster`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        addresses: Sequence[Address],
+        prefixes: Sequence[Sequence[str]],
+        options: Sequence[str],
+    ) -> None:
+        self.folder = folder
+        self.authority = Authority(folder / "ca")
+        hosts = sorted({address.host for address in addresses} | {"127.0.0.1"})
+        self._pair = self.authority.issue("member", hosts)
+        names = [f"m{number}" for number in range(1, len(addresses) + 1)]
+        self.peers = ",".join(
+            f"{name}={address.peer}" for name, address in zip(names, addresses, strict=True)
+        )
+        self.members = [
+            Member(name, address, folder, self._command(name, address, options), prefix)
+            for name, address, prefix in zip(names, addresses, prefixes, strict=True)
+        ]
+        (folder / "password").write_text(PASSWORD + "\n")
+        (folder / "password").chmod(0o600)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for member in self.members:
+            if member.process is not None:
+                member.resume()
+                member.kill()
+
+    @property
+    def access(self) -> RegistryAccess:
+        """How a machine of the fleet reaches it."""
+        return RegistryAccess(
+            endpoints=tuple(member.address.client for member in self.members),
+            ca_file=self.authority.certificate,
+            user=USER,
+            password_file=self.folder / "password",
+        )
+
+    def access_to(self, *members: Member) -> RegistryAccess:
+        """The same, with these members alone."""
+        return replace(self.access, endpoints=tuple(each.address.client for each in members))
+
+    def access_file(self, path: Path) -> Path:
+        """That access as a file for `registry-config`."""
+        access = self.access
+        path.write_text(
+            f"[registry]\nendpoints = {' '.join(access.endpoints)}\nca-file = {access.ca_file}\n"
+            f"user = {access.user}\npassword-file = {access.password_file}\n"
+        )
+        return path
+
+    def start(self) -> None:
+        """Start the members, and turn authentication on."""
+        for member in self.members:
+            member.start()
+        self.until_healthy()
+        for command in (
+            ("user", "add", f"root:{ROOT_PASSWORD}"),
+            ("user", "grant-role", "root", "root"),
+            ("role", "add", "fleet"),
+            ("role", "grant-permission", "fleet", "--prefix=true", "readwrite", "/emperord/"),
+            ("user", "add", f"{USER}:{PASSWORD}"),
+            ("user", "grant-role", USER, "fleet"),
+            ("auth", "enable"),
+        ):
+            self.etcdctl(*command, as_root=False)
+
+    def leader(self) -> Member:
+        """The member that the others follow."""
+        leader = eventually(self._leader, what="a leader")
+        assert leader
+        return leader
+
+    def followers(self) -> list[Member]:
+        """The others that are up."""
+        leader = self.leader()
+        return [each for each in self.members if each is not leader and each.process]
+
+    def until_healthy(self) -> None:
+        """Wait for a quorum."""
+        eventually(lambda: bool(self.leader()), alive=self._alive(), what="a quorum of etcd")
+
+    def etcdctl(self, *arguments: str, as_root: bool = True) -> str:
+        """What etcdctl(1) prints, asked of the members that are up. Fails if it does."""
+        result = self.try_etcdctl(*arguments, as_root=as_root)
+        assert result.returncode == 0, f"{arguments}: {result.stdout}{result.stderr}"
+        return result.stdout
+
+    def try_etcdctl(
+        self, *arguments: str, as_root: bool = True, member: Member | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """The same, asked of one member; whether it succeeded is the caller's to see."""
+        up = [member] if member else [each for each in self.members if each.process]
+        first = up[0]
+        user = [f"--user=root:{ROOT_PASSWORD}"] if as_root else []
+        endpoints = ",".join(each.address.client for each in up)
+        return subprocess.run(
+            [
+                *first._prefix, "etcdctl", f"--endpoints={endpoints}", *user,
+                f"--cacert={self.authority.certificate}", *arguments,
+            ],
+            env={**os.environ, "ETCDCTL_API": "3"}, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    def _leader(self) -> Member | None:
+        for member in self.members:
+            if member.process is None:
+                continue
+            result = self.try_etcdctl(
+                "endpoint", "status", "--write-out=fields", as_root=False, member=member
+            )
+            fields = dict(
+                line.split(" : ", 1) for line in result.stdout.splitlines() if " : " in line
+            )
+            if (leads := fields.get('"Leader"', "0")) != "0" and leads == fields['"MemberID"']:
+                return member
+        return None
+
+    def _alive(self) -> "list[subprocess.Popen[bytes]]":
+        return [each.process for each in self.members if each.process]
+
+    def _command(self, name: str, address: Address, options: Sequence[str]) -> list[str]:
+        certificate, key = self._pair
+        files = {"cert": certificate, "key": key, "trusted-ca": self.authority.certificate}
+        return [
+            "etcd", f"--name={name}", f"--data-dir={self.folder / name}.data",
+            f"--listen-client-urls={address.client}", f"--advertise-client-urls={address.client}",
+            f"--listen-peer-urls={address.peer}", f"--initial-advertise-peer-urls={address.peer}",
+            f"--initial-cluster={self.peers}", "--initial-cluster-state=new", "--logger=zap",
+            *(f"--{kind}-file={path}" for kind, path in files.items() if kind != "trusted-ca"),
+            *(f"--peer-{kind}-file={path}" for kind, path in files.items()),
+            "--peer-client-cert-auth", *_FAST, *options,
+        ]  # fmt: skip
+
+
+@contextmanager
+def etcd_cluster(
+    addresses: Sequence[Address] = (),
+    prefixes: Sequence[Sequence[str]] = (),
+    options: Sequence[str] = (),
+    size: int = 3,
+) -> Iterator[EtcdCluster]:
+    """A running cluster: by default of three members on ports of 127.0.0.1 that are free."""
+    addresses = addresses or _loopback(size)
+    with (
+        public_folder() as folder,
+        EtcdCluster(folder, addresses, prefixes or [()] * len(addresses), options) as cluster,
+    ):
+        cluster.start()
+        yield cluster
+
+
+def _loopback(size: int) -> list[Address]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2 * size)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return [Address("127.0.0.1", *ports[2 * n : 2 * n + 2]) for n in range(size)]
