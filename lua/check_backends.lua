@@ -2,6 +2,7 @@
 -- error if the list is not valid. nginx then does not start; at a reload it keeps the old list.
 -- `nginx -t` runs no Lua; `emperorctl route` checks a list beforehand.
 local backends = require "fleet.backends"
+local current = require "fleet.current"
 
 local folder = debug.getinfo(1, "S").source:match("^@(.*/)[^/]*$")
 local list = folder .. "init_backends.lua"
@@ -29,3 +30,15 @@ end
 
 -- The workers inherit the result.
 backends.of(web_server_ips, web_backend_ports)
+
+-- The list above is for the time until emperord-balancer has written its file.
+if web_server_file then
+    list = web_server_file
+    local found, problem = pcall(current.begin, web_server_file)
+    if not found then
+        refuse(problem)
+    elseif not problem then
+        ngx.log(ngx.WARN, "there is no file ", web_server_file, " yet: the backends are those of ",
+            folder, "init_backends.lua")
+    end
+end

@@ -1,10 +1,13 @@
 -- init_worker_by_lua_file: probes the health of every backend every two seconds, over http and over
--- https.
+-- https; and takes up what emperord-balancer writes.
 local backends = require "fleet.backends"
+local current = require "fleet.current"
 local hanging = require "fleet.hanging"
 local probe = require "fleet.probe"
 
 local INTERVAL = 2
+-- How often each worker looks for a new list.
+local LOOK = 1
 -- So many backends are probed at the same moment, and the rest of the round is spread over most of
 -- the interval: a TLS handshake takes about a millisecond of the worker.
 local AT_ONCE = 10
@@ -41,4 +44,15 @@ if timer then
 end
 if not timer then
     ngx.log(ngx.ERR, "cannot probe the backends: ", problem)
+end
+
+if web_server_file then
+    timer, problem = ngx.timer.every(LOOK, function(premature)
+        if not premature then
+            current.look(web_server_file)
+        end
+    end)
+    if not timer then
+        ngx.log(ngx.ERR, "cannot take up new backends: ", problem)
+    end
 end

@@ -67,6 +67,9 @@ return {
     weights = function()
         return web_server_weights
     end,
+    file = function()
+        return web_server_file
+    end,
     entry = function(i)
         return rawget(web_server_ips, i)
     end,
@@ -208,6 +211,7 @@ class Placement:
     def _read(self, backends: Path) -> tuple[str, ...]:
         doing = f"use the backends of {backends}"
         self._call(doing, self._compile(backends, doing))
+        self._follow(self._tools["file"]())
         if complaint := self._call(doing, self._tools["complaint"]):
             raise Failed(f"cannot {doing}: {_text(complaint)}")
         entries: list[str] = []
@@ -216,6 +220,12 @@ class Placement:
                 raise Failed(f"cannot {doing}: {entry!r} is no backend")
             entries.append(entry)
         return tuple(entries)
+
+    def _follow(self, written: object) -> None:
+        """The list may name a file that emperord-balancer writes: nginx uses it if it is there."""
+        if isinstance(written, str) and Path(written).exists():
+            doing = f"use the backends of {written}"
+            self._call(doing, self._compile(Path(written), doing))
 
     def _compile(self, file: Path, doing: str) -> Any:
         # Lua cuts a long name, and its own errors begin with it.

@@ -198,10 +198,15 @@ local known = {}
 -- The backends of a list that has no error, each of them once, in the order of their first slots:
 -- `entries`, `shares` (the number of slots of each), `peers` (of each, by the scheme of the client)
 -- and `index` (by scheme://entry). The list has thousands of slots, so this is computed once for
--- each list, and never for a request.
+-- each list, and never for a request. `before` are those of the list before this one.
 function M.of(list, ports)
     if known.list ~= list or known.ports ~= ports then
+        local before = known.list and known or nil
+        if before then
+            before.before = nil
+        end
         known = distinct(list, ports)
+        known.before = before
     end
     return known
 end

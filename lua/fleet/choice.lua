@@ -15,7 +15,6 @@ local BOTH = 4
 -- To find the substitutes of a host, all backends are ranked. Their first few are kept for so many
 -- hosts, so that requests to a backend that is down cost nearly the same in a fleet of any size.
 local HOSTS, FEW = 2000, 8
-local kept, kept_for
 
 local function objection(peer, tried)
     local mark = marks.of(peer)
@@ -26,8 +25,10 @@ local function objection(peer, tried)
 end
 
 local function first_substitutes(host, own, fleet)
-    if kept_for ~= fleet then
-        kept, kept_for = lrucache.new(HOSTS), fleet
+    local kept = fleet.kept
+    if not kept then
+        kept = lrucache.new(HOSTS)
+        fleet.kept = kept
     end
     local found = kept:get(host)
     if not found then
@@ -41,13 +42,19 @@ local function first_substitutes(host, own, fleet)
     return found
 end
 
--- The index of the backend in `url`, which is scheme://entry.
-function M.index(url, fleet)
+-- The backends among which `url`, which is scheme://entry, was chosen, and its index there. A new
+-- list may have been taken up since then.
+function M.own(url, fleet)
     local own = fleet.index[url]
+    if own then
+        return fleet, own
+    end
+    local before = fleet.before
+    own = before and before.index[url]
     if not own then
         error(("cannot balance: $backend_ip is %q, which is not in web_server_ips"):format(url), 0)
     end
-    return own
+    return before, own
 end
 
 -- The best peer so far, or the first of the substitutes to which there is less objection.

@@ -54,8 +54,8 @@ end
 return function()
     local ctx = ngx.ctx
     if not ctx.tried then
-        ctx.fleet = backends.of(web_server_ips, web_backend_ports)
-        ctx.own = choice.index(ngx.var.backend_ip, ctx.fleet)
+        local fleet = backends.of(web_server_ips, web_backend_ports)
+        ctx.fleet, ctx.own = choice.own(ngx.var.backend_ip, fleet)
         ctx.tried, ctx.attempts, ctx.in_vain = {}, 0, 0
         ctx.most = math.min(MOST, #ctx.fleet.entries)
     -- nginx adds an attempt for each kept connection that breaks. A single backend gets a second
