@@ -143,6 +143,10 @@ def _prove_settings(config: str | None, flags: dict[str, str]) -> None:
     find_uwsgi(settings.uwsgi_binary)
     DefaultsFile(settings.vassal_defaults).load()
     owners(settings)
+    if settings.registry_config:
+        from emperor.registry.access import load_access  # noqa: PLC0415
+
+        load_access(settings.registry_config)
     _refuse_open_folder(settings.vassals_dir)
     _make_folder(settings.log_dir)
 

@@ -3,9 +3,10 @@
 import asyncio
 import os
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 from emperor.linux.good_inis import GoodInisFile
 from emperor.linux.listeners import UnixListeners
@@ -16,6 +17,11 @@ from emperor.model.history import Fact
 from emperor.model.ports import Ports, Runtime, Store
 from emperor.model.settings import Settings
 from emperor.sources.folder import Notes
+from emperor.supervisor.records import Vassal
+from emperor.web.drain import Drain
+
+if TYPE_CHECKING:
+    from emperor.registry.place import Place
 
 
 def real_ports(
@@ -48,3 +54,17 @@ def notes_of(settings: Settings) -> Notes:
     """What the folder of inis keeps of an earlier daemon."""
     state = state_dir(os.environ, settings.run_dir)
     return Notes(Note(settings.run_dir), GoodInisFile(state))
+
+
+def place_of(settings: Settings, drain: Drain, vassals: Iterable[Vassal]) -> "Place | None":
+    """The place of this machine in a fleet, if it has one. Without a registry nothing of it is
+    imported. Raises SettingsError."""
+    if not settings.fleet_address:
+        return None
+    from emperor.registry.place import Place  # noqa: PLC0415
+
+    return Place(
+        settings,
+        drains=lambda: drain.since is not None,
+        awake=lambda: sum(bool(vassal.children) for vassal in vassals),
+    )

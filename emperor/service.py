@@ -29,7 +29,7 @@ from emperor.model.settings import Settings
 from emperor.model.snapshot import decoder
 from emperor.notices.wiring import lookout_of, notices_of, standing
 from emperor.permanent import permanent_objects
-from emperor.real_ports import notes_of, real_ports
+from emperor.real_ports import notes_of, place_of, real_ports
 from emperor.sources.companion import CompanionWatch
 from emperor.sources.folder import VassalFolder
 from emperor.sources.provision import Provisioner
@@ -123,7 +123,8 @@ class Service:
         self._reporter.hits_of = partial(hits_of_app, bounds.groups)
         vassals, refused = self._governor.vassals, self._folder.refused
         self._status_line = StatusLine(vassals, refused, loop, self._notifier.status)
-        self._drain = Drain(settings.run_dir, boot_id(), self.notices.drained)
+        self._drain = Drain(settings.run_dir, boot_id(), self._drained)
+        self._place = place_of(settings, self._drain, self._governor.vassals)
         self.health = Health(self._drain)
         self._upgrading, self._stop = asyncio.Lock(), asyncio.Event()
         self._posts: list[Post] = []
@@ -148,6 +149,8 @@ class Service:
                 await self._restore_listeners()
             self._status_line.tell()
             self._handover.installed.note()
+            if self._place:
+                self._place.join(self._tasks)
             background = [
                 self._tasks.create_task(self._upgrade_when(upgrade)),
                 self._tasks.create_task(self._feed_watchdog()),
@@ -158,6 +161,11 @@ class Service:
                 task.cancel()
             await self._shut_down(hurry)
         self._inherited.leave_nothing()
+
+    def _drained(self, is_over: bool) -> None:
+        self.notices.drained(is_over)
+        if self._place:
+            self._place.changed()
 
     def _look_out(self) -> None:
         """Let the notices see what they tell of."""
@@ -252,6 +260,8 @@ class Service:
         """Answer all who are held, and return when the last process has ended."""
         self._spare_time.close()
         self.health.stop()
+        if self._place:
+            await self._place.leave()
         self._activation.stop()
         self._provisioner.stop()
         self.notices.close()

@@ -21,6 +21,7 @@ _NOT_IN_SPECS = frozenset({
     "notify_command", "wake_header", "notify_url", "notify_secret_file",
     "log_max_size", "pages_dir", "control_group", "socket_mode",
     "history_max_age", "history_max_rows", "metrics_vassals",
+    "registry_config", "fleet_address", "fleet_weight",
     *(limit.field for limit in LIMITS),
     *(f"tenant_{limit.field}" for limit in LIMITS),
 })  # fmt: skip

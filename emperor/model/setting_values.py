@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from emperor.model.backend_address import address_problem
 from emperor.model.duration import format_duration, parse_duration
 from emperor.model.spec import Activation, Bases, OnChange, Repeat
 
@@ -176,6 +177,13 @@ def url_of(text: str) -> str:
         is_url = False
     if not is_url or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("must be a URL such as https://chat.example.com/hook")
+    return text
+
+
+def backend_of(text: str) -> str:
+    """The address of a backend as in a load balancer's list, or an empty text."""
+    if text and (problem := address_problem(text)):
+        raise ValueError(f"{problem}; write it as load balancers have it, such as 192.0.2.11")
     return text
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from emperor.model.setting_values import (
     Python,
     absolute_command_of,
     any_seconds,
+    backend_of,
     backlog_of,
     boolean,
     bound_of,
@@ -35,6 +37,7 @@ from emperor.model.setting_values import (
     whole_seconds,
 )
 from emperor.model.spec import Activation, Bases, OnChange, Repeat
+from emperor.model.weight import parse_weight, spelled_weight
 
 SECTION = "emperord"
 
@@ -79,6 +82,9 @@ class Settings:
     max_running: int
     provision_command: tuple[str, ...]
     provision_timeout: float
+    registry_config: Path | None
+    fleet_address: str
+    fleet_weight: Fraction
     notify_command: tuple[str, ...]
     notify_url: str
     notify_secret_file: Path | None
@@ -196,6 +202,12 @@ KEYS = (
         "run with a domain that has no ini; may add the ini"),
     Key("provision-timeout", "30s", "TIME", positive_seconds,
         "time in which provision-command must add the ini"),
+    Key("registry-config", "", "FILE", optional_path,
+        "how to reach the registry of a fleet; without it there is none"),
+    Key("fleet-address", "", "ADDR", backend_of,
+        "this backend as in the balancers' lists; it registers itself under that"),
+    Key("fleet-weight", "1", "WEIGHT", parse_weight,
+        "how much of the domains this backend should get, over others", spelled_weight),
     Key("notify-command", "", "COMMAND", absolute_command_of,
         "run with a notice as JSON on its input when something is wrong, or is over"),
     Key("notify-url", "", "URL", url_of, "the same notices are sent there by POST, signed"),
@@ -255,6 +267,8 @@ def read_settings(text: str, origin: str, flags: Mapping[str, str]) -> Settings:
             "cannot use notify-url: nobody could tell a notice from a forged one; set"
             " notify-secret-file"
         )
+    if settings.fleet_address and settings.registry_config is None:
+        raise SettingsError("cannot use fleet-address without a registry; set registry-config")
     for of in ("", "tenant_"):
         if why := contradiction(settings.limits(of)):
             raise SettingsError(f"cannot use the limits of {of.strip('_') or 'apps'}: {why}")

@@ -64,6 +64,11 @@ class MemoryEngine:
         """The lease that a key has."""
         return self._kept[key].lease
 
+    def value(self, key: str) -> bytes | None:
+        """The value of a key, also while it is away."""
+        held = self._kept.get(key)
+        return held.value if held else None
+
     async def get(self, key: str) -> KeyValue | None:
         """The value of a key."""
         await self._reach()

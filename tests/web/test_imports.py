@@ -14,6 +14,7 @@ from aiohttp import connector
 print(json.dumps({
     "collects": gc.isenabled(),
     "late": sorted({"psutil", "prometheus_client", "pyroute2"} & sys.modules.keys()),
+    "of a registry": [name for name in sys.modules if name.startswith("emperor.registry")],
     "certificates": connector._SSL_CONTEXT_VERIFIED.cert_store_stats()["x509"],
     "environment": {name: os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")},
 }))
@@ -34,6 +35,7 @@ def imported() -> dict[str, Any]:
 def test_the_daemon_imports_only_what_it_needs_at_once() -> None:
     found = imported()
     assert found["late"] == []
+    assert found["of a registry"] == []
     assert not found["collects"]
     assert found["certificates"] == 0
     assert found["environment"] == {"SSL_CERT_FILE": "/a/file", "SSL_CERT_DIR": None}

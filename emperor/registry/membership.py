@@ -1,0 +1,170 @@
+"""Registers this backend in the registry of its fleet, so that operators and load balancers know
+that it is up, what it can do, and whether it drains.
+
+Its key has a lease, and vanishes after `LEASE_SECONDS` without a sign of life. The balancers do not
+go by that for single requests: they probe. So nothing happens at once if the registry is away, and
+the backend goes on as it is. When the registry is there again, it registers anew.
+
+The next daemon of an upgrade, or after a crash, goes on with the key of the one before it.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from emperor.model.member import BrokenMember, Member, decoded, encoded
+from emperor.model.registry_keys import Keys
+from emperor.registry.port import CannotReach, Engine, KeyValue, Outdated, RegistryRefused
+
+log = logging.getLogger("emperord.membership")
+
+LEASE_SECONDS = 30
+# Three signs of life within a lease.
+_RENEW_SECONDS = LEASE_SECONDS / 3
+# After a failure, and when a lease is lost: all backends lose theirs at the same moment.
+_RETRY_SECONDS = (1.0, 3.0)
+# How many apps are awake changes all the time, and nobody needs it at once.
+_AWAKE_SECONDS = 60.0
+_LEAVE_SECONDS = 2.0
+
+
+class Membership:
+    """One backend. `me` is how it is now; its `since` is the time now, which counts when it is
+    registered. `clock` tells monotonic seconds."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        keys: Keys,
+        me: Callable[[], Member],
+        clock: Callable[[], float],
+        lease_seconds: int = LEASE_SECONDS,
+    ) -> None:
+        self._engine = engine
+        self._key = keys.backend(me().address)
+        self._me = me
+        self._clock = clock
+        self._lease_seconds = lease_seconds
+        self._lease: int | None = None
+        self._written: Member | None = None
+        self._written_at = 0.0
+        self._revision = 0
+        self._occupied_since: float | None = None
+        self._told = ""
+        self._news = asyncio.Event()
+
+    def changed(self) -> None:
+        """The backend is another than before: it drains, for instance."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Be registered, until this is cancelled."""
+        while True:
+            self._news.clear()
+            try:
+                wait = await self._step()
+            except Outdated:
+                # Somebody else has written or deleted the key.
+                self._lease = None
+                wait = random.uniform(0.1, 0.5)
+            except (CannotReach, RegistryRefused) as error:
+                self._tell(
+                    f"cannot register {self._me().address} with the fleet: {error}; it serves on,"
+                    " and keeps its domains"
+                )
+                wait = random.uniform(*_RETRY_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._news.wait()
+
+    async def leave(self) -> None:
+        """Say that this backend is gone: it stops for good. `run` was cancelled."""
+        if self._lease is None:
+            return
+        with suppress(CannotReach, RegistryRefused, TimeoutError):
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                await self._engine.revoke(self._lease)
+        self._lease = None
+
+    async def _step(self) -> float:
+        """Do what is due, and return when to look again. Raises Outdated, and as an engine does."""
+        if self._lease is not None and not await self._engine.renew(self._lease):
+            log.info("the registry has given up on this backend; registering anew")
+            self._lease = None
+            return random.uniform(0.0, _RETRY_SECONDS[0])
+        found = await self._engine.get(self._key)
+        if self._lease is None:
+            return await self._register(found)
+        # Any member may have answered, and one that is behind tells an older state.
+        if found is None or found.revision > self._revision:
+            raise Outdated(self._key)
+        await self._write(self._lease, self._written, self._revision)
+        self._registered()
+        return self._lease_seconds / 3
+
+    async def _register(self, found: KeyValue | None) -> float:
+        """Take the key, unless another machine has it."""
+        before = self._record(found)
+        if found and (before is None or before.machine != self._me().machine):
+            return self._wait_for(before)
+        self._occupied_since = None
+        lease = await self._engine.grant(self._lease_seconds)
+        try:
+            await self._write(lease, before, found.revision if found else 0)
+        except Outdated:
+            await self._engine.revoke(lease)
+            raise
+        self._lease = lease
+        self._registered()
+        return self._lease_seconds / 3
+
+    def _wait_for(self, other: Member | None) -> float:
+        """The key may be what is left of this machine before a reboot, and end with its lease."""
+        if self._occupied_since is None:
+            self._occupied_since = self._clock()
+        if self._clock() - self._occupied_since > 1.2 * self._lease_seconds:
+            version = f", with emperord {other.version}" if other else ""
+            self._tell(
+                f"cannot register {self._me().address} with the fleet: another machine has that"
+                f" address{version}; set a fleet-address of its own on each backend"
+            )
+        return self._lease_seconds / 3
+
+    async def _write(self, lease: int, before: Member | None, revision: int) -> None:
+        """Write how the backend is now, if that is another than before or the lease is."""
+        now = self._me()
+        if before:
+            now = replace(now, since=before.since)
+        if lease == self._lease and self._is_told(now):
+            return
+        values = {self._key: encoded(now)}
+        self._revision = await self._engine.put(values, {self._key: revision}, lease)
+        self._written, self._written_at = now, self._clock()
+
+    def _is_told(self, now: Member) -> bool:
+        before = self._written
+        if before is None or self._clock() - self._written_at >= _AWAKE_SECONDS:
+            return now == before
+        return now == replace(before, capacity=now.capacity)
+
+    def _record(self, found: KeyValue | None) -> Member | None:
+        """What the registry has of this address, None if it cannot be read."""
+        if found is None:
+            return None
+        with suppress(BrokenMember):
+            return decoded(self._me().address, found.value)
+        return None
+
+    def _registered(self) -> None:
+        if self._told != "registered":
+            self._told = "registered"
+            log.info("registered %s with the fleet", self._me().address)
+
+    def _tell(self, problem: str) -> None:
+        """Once for each problem."""
+        if self._told != problem:
+            self._told = problem
+            log.warning("%s", problem)

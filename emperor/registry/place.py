@@ -1,0 +1,84 @@
+"""This machine's place in the fleet, while the daemon runs: the connection to the registry, and the
+registration."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+from emperor import __version__
+from emperor.linux.boot import boot_id
+from emperor.linux.limits import machine_for_limits
+from emperor.model.member import Capacity, Member
+from emperor.model.registry_keys import Keys
+from emperor.model.settings import Settings
+from emperor.registry.access import load_access
+from emperor.registry.etcd import Etcd
+from emperor.registry.membership import Membership
+
+_MACHINE_ID = Path("/etc/machine-id")
+
+
+class Place:
+    """Registers this backend under `fleet-address`. `drains` tells whether the machine drains, and
+    `awake` how many apps have a process. Raises SettingsError."""
+
+    def __init__(
+        self, settings: Settings, drains: Callable[[], bool], awake: Callable[[], int]
+    ) -> None:
+        assert settings.registry_config is not None
+        self._settings = settings
+        self._access = load_access(settings.registry_config)
+        self._drains = drains
+        self._awake = awake
+        self._machine = _machine()
+        self._membership: Membership | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def join(self, tasks: asyncio.TaskGroup) -> None:
+        """Be registered from now on."""
+        self._task = tasks.create_task(self._run())
+
+    def changed(self) -> None:
+        """The machine drains, or does no longer."""
+        if self._membership:
+            self._membership.changed()
+
+    async def leave(self) -> None:
+        """The daemon stops for good."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        keys = Keys(self._access.prefix)
+        async with Etcd(self._access) as engine:
+            clock = asyncio.get_running_loop().time
+            self._membership = membership = Membership(engine, keys, self._me, clock)
+            with suppress(asyncio.CancelledError):
+                await membership.run()
+            await membership.leave()
+
+    def _me(self) -> Member:
+        settings = self._settings
+        return Member(
+            settings.fleet_address,
+            self._machine,
+            settings.fleet_weight,
+            Capacity(os.cpu_count() or 1, machine_for_limits().memory_bytes, self._awake()),
+            __version__,
+            int(time.time()),
+            self._drains(),
+        )
+
+
+def _machine() -> str:
+    """What tells this machine from another one. A clone may have the same id, and containers of one
+    machine have its boot in common."""
+    with suppress(OSError):
+        text = _MACHINE_ID.read_text(encoding="ascii", errors="replace") + boot_id()
+        return sha256(text.encode()).hexdigest()[:16]
+    return sha256(boot_id().encode()).hexdigest()[:16]

@@ -1,0 +1,75 @@
+"""A daemon in the registry of a fleet, on a real etcd."""
+
+import signal
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from emperor.model.member import Member, decoded
+from emperor.model.registry_keys import Keys
+from tests.backend import Backend
+from tests.cli.program import finished
+from tests.etcd_cluster import EtcdCluster, etcd_cluster
+from tests.eventually import eventually
+
+A = "192.0.2.11"
+KEY = Keys("/emperord").backend(A)
+Start = Callable[..., Backend]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[EtcdCluster]:
+    with etcd_cluster() as running:
+        yield running
+
+
+@pytest.fixture
+def backend(cluster: EtcdCluster, folder: Path, start: Start) -> Backend:
+    access = cluster.access_file(folder / "registry.ini")
+    return start(registry_config=str(access), fleet_address=A, fleet_weight="1.5")
+
+
+def registered(cluster: EtcdCluster) -> Member | None:
+    """What etcd has of the backend."""
+    value = cluster.etcdctl("get", "--print-value-only", KEY).strip()
+    return decoded(A, value.encode()) if value else None
+
+
+def ctl(backend: Backend, *arguments: str) -> None:
+    assert finished(backend.run_dir, *arguments).returncode == 0
+
+
+def test_a_daemon_is_registered_while_it_runs(cluster: EtcdCluster, backend: Backend) -> None:
+    first = eventually(lambda: registered(cluster))
+    assert first
+    assert (first.weight, first.drains, first.capacity.awake) == (Fraction(3, 2), False, 0)
+    assert first.capacity.cores > 0
+    ctl(backend, "drain")
+    eventually(lambda: (found := registered(cluster)) and found.drains)
+    ctl(backend, "undrain")
+    eventually(lambda: (found := registered(cluster)) and not found.drains)
+    backend.process.send_signal(signal.SIGHUP)
+    eventually(lambda: len(backend.lines("registered 192.0.2.11 with the fleet")) == 2)
+    again = registered(cluster)
+    assert again
+    assert (again.since, again.machine) == (first.since, first.machine)
+    backend.stop()
+    assert registered(cluster) is None
+
+
+def test_a_daemon_serves_on_without_its_registry(cluster: EtcdCluster, backend: Backend) -> None:
+    backend.expect("cannot register 192.0.2.11 with the fleet")
+    eventually(lambda: registered(cluster))
+    backend.add("www.example.com")
+    for member in cluster.members:
+        member.kill()
+    ctl(backend, "drain")
+    assert backend.get("www.example.com").status == 200
+    eventually(lambda: backend.lines("cannot register 192.0.2.11"))
+    for member in cluster.members:
+        member.start()
+    cluster.until_healthy()
+    eventually(lambda: (found := registered(cluster)) and found.drains)
+    ctl(backend, "undrain")

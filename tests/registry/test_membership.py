@@ -1,0 +1,183 @@
+"""A backend in the registry: it comes, drains and goes, and never fights over its address."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+import pytest
+
+from emperor.model.member import Capacity, Member, decoded
+from emperor.model.registry_keys import Keys
+from emperor.registry.membership import Membership
+from tests.eventually import eventually_async
+from tests.registry.memory_engine import MemoryEngine
+
+KEYS = Keys("/emperord")
+A = "192.0.2.11"
+KEY = KEYS.backend(A)
+HERE = Member(A, "here", Fraction(1), Capacity(4, 8 << 30, 3), "0.1.0", 10**9)
+SECONDS = 1
+
+
+@dataclass
+class Machine:
+    """A backend whose daemon runs; `now` is how it is."""
+
+    engine: MemoryEngine
+    now: Member
+    membership: Membership = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.membership = Membership(
+            self.engine, KEYS, lambda: self.now, asyncio.get_running_loop().time, SECONDS
+        )  # fmt: skip
+
+    def change(self, **changes: object) -> None:
+        self.now = replace(self.now, **changes)  # type: ignore[arg-type]
+        self.membership.changed()
+
+
+@asynccontextmanager
+async def up(engine: MemoryEngine, now: Member = HERE) -> AsyncIterator[Machine]:
+    """The machine runs, and is killed at the end."""
+    machine = Machine(engine, now)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(machine.membership.run())
+        yield machine
+        running.cancel()
+
+
+def registered(engine: MemoryEngine) -> Member | None:
+    """What the registry has of the backend."""
+    value = engine.value(KEY)
+    return decoded(A, value) if value else None
+
+
+async def until(engine: MemoryEngine, holds: Callable[[Member | None], bool]) -> None:
+    """The registry has such a record of the backend."""
+    await eventually_async(lambda: holds(registered(engine)))
+
+
+async def test_a_backend_registers_and_goes() -> None:
+    engine = MemoryEngine()
+    async with up(engine) as machine:
+        await until(engine, lambda found: found == HERE)
+    await machine.membership.leave()
+    assert registered(engine) is None
+    assert not engine.leases
+
+
+async def test_a_drain_is_told_at_once() -> None:
+    engine = MemoryEngine()
+    async with up(engine) as machine:
+        await until(engine, bool)
+        for drains in (True, False):
+            machine.change(drains=drains)
+            await until(engine, lambda found, drains=drains: found is not None  # type: ignore[misc]
+                        and found.drains == drains)  # fmt: skip
+
+
+async def test_apps_that_wake_cause_no_writes() -> None:
+    engine = MemoryEngine()
+    async with up(engine) as machine:
+        await until(engine, bool)
+        machine.change(capacity=replace(HERE.capacity, awake=4))
+        await eventually_async(lambda: not machine.membership._news.is_set())
+        machine.change(drains=True)
+        await until(engine, lambda found: found is not None and found.drains)
+        assert engine.puts == 2
+
+
+async def test_a_lost_lease_is_made_anew() -> None:
+    engine = MemoryEngine()
+    async with up(engine):
+        await until(engine, bool)
+        first = engine.lease_of(KEY)
+        assert first is not None
+        await engine.end(first)
+        await until(engine, bool)
+        assert engine.lease_of(KEY) != first
+
+
+async def test_a_key_that_somebody_deletes_is_written_anew() -> None:
+    engine = MemoryEngine()
+    async with up(engine):
+        await until(engine, bool)
+        found = await engine.get(KEY)
+        assert found
+        await engine.delete(KEY, found.revision)
+        await until(engine, bool)
+
+
+async def test_it_goes_on_when_the_registry_was_away(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    engine = MemoryEngine()
+    await engine.cut()
+    async with up(engine) as machine:
+        await eventually_async(lambda: "cannot register" in caplog.text)
+        machine.change(drains=True)
+        await engine.mend()
+        await until(engine, lambda found: found is not None and found.drains)
+        lease = engine.lease_of(KEY)
+        await engine.cut()
+        machine.change(drains=False)
+        await eventually_async(lambda: caplog.text.count("cannot register") == 2)
+        await engine.mend()
+        await until(engine, lambda found: found is not None and not found.drains)
+        assert engine.lease_of(KEY) == lease
+    assert caplog.text.count("registered 192.0.2.11") == 2
+
+
+async def test_the_next_daemon_goes_on_with_the_key() -> None:
+    engine = MemoryEngine()
+    gone: list[str] = []
+
+    async def watch() -> None:
+        async for changes in engine.watch([KEYS.backends()], engine.revision):
+            gone.extend(changes.gone)
+
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(watch())
+        async with up(engine):
+            await until(engine, bool)
+        first = engine.lease_of(KEY)
+        assert first is not None
+        async with up(engine, replace(HERE, version="0.2.0", since=2 * 10**9)):
+            await until(engine, lambda found: found is not None and found.version == "0.2.0")
+            await engine.end(first)
+            assert registered(engine) == replace(HERE, version="0.2.0")
+        watching.cancel()
+    assert gone == []
+
+
+async def test_two_machines_do_not_fight_over_an_address(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine = MemoryEngine()
+    there = replace(HERE, machine="there")
+    async with up(engine):
+        await until(engine, bool)
+        async with up(engine, there):
+            await eventually_async(lambda: "another machine has that address" in caplog.text)
+            assert registered(engine) == HERE
+    assert engine.puts == 1
+
+
+async def test_an_address_is_taken_when_its_machine_is_gone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine = MemoryEngine()
+    there = replace(HERE, machine="there")
+    async with up(engine):
+        await until(engine, bool)
+    lease = engine.lease_of(KEY)
+    assert lease is not None
+    async with up(engine, there) as machine:
+        await engine.end(lease)
+        machine.membership.changed()
+        await until(engine, lambda found: found is not None and found.machine == "there")
+    assert "another machine" not in caplog.text
