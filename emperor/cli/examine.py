@@ -19,7 +19,7 @@ from emperor.linux.limits import machine, somaxconn
 from emperor.linux.network import Network
 from emperor.linux.trust import open_to_others
 from emperor.model.claims import Claims
-from emperor.model.definition import BrokenIni, Definition
+from emperor.model.definition import BrokenIni, Definition, FileOwner
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.settings import Settings
 from emperor.model.spec import Identity, Spec, WireProtocol
@@ -113,12 +113,15 @@ class Examiner:
         # emperord runs as root, even if another user runs this command.
         self._accounts.daemon = Identity(ROOT, ROOT, "root")
 
-    async def examine(self, path: Path) -> Verdict:
-        """The verdict on the ini at the absolute `path`."""
+    async def examine(
+        self, path: Path, owner: FileOwner | None = None, granted: frozenset[str] = frozenset()
+    ) -> Verdict:
+        """The verdict on the ini at the absolute `path`, as if it belonged to an `owner` instead,
+        who may have the aliases that are `granted`."""
         found: list[Finding] = []
         socket, protocol = None, WireProtocol.UWSGI
         try:
-            spec = await self._examine(path, found)
+            spec = await self._examine(path, owner, granted, found)
             if spec is not None:
                 socket, protocol = spec.socket, spec.protocol
         except OSError as error:
@@ -131,7 +134,9 @@ class Examiner:
         findings = tuple(sorted(found, key=lambda finding: finding.line))
         return Verdict(path, findings, socket, protocol)
 
-    async def _examine(self, path: Path, found: list[Finding]) -> Spec | None:
+    async def _examine(
+        self, path: Path, owner: FileOwner | None, granted: frozenset[str], found: list[Finding]
+    ) -> Spec | None:
         """Add to `found`, and return the spec, if there is one. Raises OSError and BrokenIni."""
         domain = _domain_of(path.name)
         folder = path.parent.resolve()
@@ -141,16 +146,17 @@ class Examiner:
         reader = UwsgiReader(settings, self._accounts, resolver, self._somaxconn, self._defaults)
         found += _open_folder(folder) if folder == home else ()
         file = read_ini(str(path))
-        definition = Definition(domain, path.name, str(folder), file.data, file.owner)
+        owner = owner or file.owner
+        definition = Definition(domain, path.name, str(folder), file.data, owner, granted)
         ini = reader.parse(definition)
-        binary = binary_of(ini, settings, file.owner, self._accounts)
+        binary = binary_of(ini, settings, owner, self._accounts)
         uwsgi = await self._asked(binary, ini)
         found += unknown_options(ini, uwsgi.options)
-        start = reading_as(ini, file.owner, self._accounts, settings) or self._accounts.daemon
+        start = reading_as(ini, owner, self._accounts, settings) or self._accounts.daemon
         runner = resolver.running(binary)
         if ini.needs_uwsgi:
             ini = resolved = numbered(await reader.resolve(definition, ini))
-            start = identity_of(ini, file.owner, self._accounts, settings) or self._accounts.daemon
+            start = identity_of(ini, owner, self._accounts, settings) or self._accounts.daemon
             read: Ini | Finding = resolved
         else:
             is_roots = start.uid == os.geteuid() == ROOT

@@ -39,7 +39,8 @@ class FileOwner:
 class Definition:
     """One version of the file that defines the vassal of `domain`.
 
-    `file` is its name in `folder`, which is a real path without symbolic links.
+    `file` is its name in `folder`, which is a real path without symbolic links. `granted` are the
+    aliases that a registry gives to an ini of a tenant's, who can claim none by the ini alone.
     """
 
     domain: str
@@ -47,6 +48,7 @@ class Definition:
     folder: str
     data: bytes
     owner: FileOwner
+    granted: frozenset[str] = frozenset()
 
 
 def _encodable(text: str) -> str:

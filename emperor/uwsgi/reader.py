@@ -88,10 +88,10 @@ class UwsgiReader:
         """The aliases in the text, also where the ini is broken. A tenant's ini can claim none."""
         if b"aliases" not in definition.data:
             return ()
-        if not is_administrator(definition.owner, self.accounts):
-            return ()
         found = aliases_in(definition.data, definition.file, definition.folder)
-        return tuple(alias for alias in found if is_domain(alias))
+        is_trusted = is_administrator(definition.owner, self.accounts)
+        may_have = found if is_trusted else definition.granted
+        return tuple(alias for alias in found if is_domain(alias) and alias in may_have)
 
     async def _read_large(self, definition: Definition) -> Spec:
         async with self._slot(definition):
@@ -171,7 +171,7 @@ class UwsgiReader:
 
     def spec(self, definition: Definition, ini: Ini) -> Spec:
         """The spec by options that need no uWSGI any more. Raises BrokenIni."""
-        return spec_of(definition.domain, ini, self._settings, definition.owner, self.accounts)
+        return spec_of(definition, ini, self._settings, self.accounts)
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from emperor.model.definition import FileOwner
+from emperor.model.definition import Definition
 from emperor.model.domain import is_domain
 from emperor.model.limits import BY_NAME
 from emperor.model.setting_values import boolean
@@ -97,16 +97,16 @@ APPS = frozenset({
 MOUNTED_FILES = (".py", ".wsgi")
 
 
-def spec_of(
-    domain: str, ini: Ini, settings: Settings, owner: FileOwner, accounts: Accounts
-) -> Spec:
-    """What the daemon needs to know to serve `domain` by `ini`, which needs uWSGI no more.
+def spec_of(definition: Definition, ini: Ini, settings: Settings, accounts: Accounts) -> Spec:
+    """What the daemon needs to know to serve a definition by `ini`, which needs uWSGI no more.
 
     Raises BrokenIni for a bad value in [emperor], for what the owner of the ini may not ask for,
     for sockets that cannot be bound, and where no worker would accept requests.
     """
+    domain, owner = definition.domain, definition.owner
     last = ini.last
-    settings = overridden(settings, ini, is_roots=is_administrator(owner, accounts))
+    is_trusted = is_administrator(owner, accounts)
+    settings = overridden(settings, ini, is_roots=is_trusted)
     _refuse_forbidden_options(ini)
     _refuse_no_workers(ini, last)
     socket = socket_of(domain, ini, settings, last)
@@ -133,13 +133,13 @@ def spec_of(
         stop_timeout=settings.stop_timeout,
         backlog=_backlog(ini, settings, last.get("listen")),
         identity=identity,
-        aliases=_aliases(domain, ini, settings, owner, accounts) if ini.emperor else (),
+        aliases=_aliases(definition, ini, settings, is_trusted=is_trusted) if ini.emperor else (),
         foreign_sockets=socket.foreign,
         inherited=socket.inherited,
         head_bytes=_head_bytes(last.get("buffer-size")),
         drops_to=drops_to,
         no_new_privs=settings.no_new_privs,
-        limits=own_limits(ini, is_administrator(owner, accounts)) if ini.emperor else None,
+        limits=own_limits(ini, is_trusted) if ini.emperor else None,
     )
 
 
@@ -376,21 +376,23 @@ def _backlog(ini: Ini, settings: Settings, listen: Option | None) -> int:
 
 
 def _aliases(
-    domain: str, ini: Ini, settings: Settings, owner: FileOwner, accounts: Accounts
+    definition: Definition, ini: Ini, settings: Settings, *, is_trusted: bool
 ) -> tuple[str, ...]:
     option = ini.attribute("aliases")
     if option is None:
         return ()
-    if not is_administrator(owner, accounts):
+    aliases = tuple(split_names(option.value))
+    if not (is_trusted or definition.granted.issuperset(aliases)):
         raise option.broken(
             "aliases may stand in an ini of root's alone, since they could take a neighbour's name",
             "drop them, or have root own the ini",
         )
-    aliases = tuple(split_names(option.value))
     for alias in aliases:
-        if not is_domain(alias) or alias == domain:
+        if not is_domain(alias) or alias == definition.domain:
             cause = f"cannot use the alias {alias!r}: "
-            cause += "it is the ini's own name" if alias == domain else "it is no host name"
+            cause += (
+                "it is the ini's own name" if alias == definition.domain else "it is no host name"
+            )
             raise option.broken(cause, "drop it")
         refuse_path(None, f"{os.path.normpath(settings.sockets_dir)}/{alias}/socket")
     return aliases

@@ -28,7 +28,7 @@ from emperor.uwsgi.spec import spec_of
 from emperor.web.control import ORDERS
 from emperor.web.endpoints import ENDPOINTS
 from tests.fuzz.exchange import ask_activate, ask_control
-from tests.uwsgi.house import ALICE, AS_ROOT, DOMAIN, ROOT, SETTINGS, spec
+from tests.uwsgi.house import ALICE, AS_ROOT, DOMAIN, ROOT, SETTINGS, of_owner, spec
 
 _FOLDER, _NAME = "/etc/uwsgi/vassals", f"{DOMAIN}.ini"
 _SOMAXCONN = 4096
@@ -51,7 +51,7 @@ def read_an_ini(data: bytes) -> None:
         return
     for owner in (ROOT, ALICE):
         with suppress(BrokenIni):
-            made = spec_of(DOMAIN, ini, SETTINGS, owner, AS_ROOT)
+            made = spec_of(of_owner(owner), ini, SETTINGS, AS_ROOT)
             refuse_unservable(ini, made, SETTINGS, _SOMAXCONN)
     with suppress(BrokenIni):  # a copy can be longer than an ini
         copied = parse(frozen(data, f"{_FOLDER}/{_NAME}"), _NAME, _FOLDER)

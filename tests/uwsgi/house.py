@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from emperor.model.definition import FileOwner
+from emperor.model.definition import Definition, FileOwner
 from emperor.model.settings import Settings, read_settings
 from emperor.model.spec import Identity, Spec, numeric_id
 from emperor.uwsgi.ini import Ini, parse
@@ -54,9 +54,14 @@ def ini_of(text: str) -> Ini:
     return parse(f"[uwsgi]\n{text}\n".encode(), f"{DOMAIN}.ini", "/etc/uwsgi/vassals")
 
 
+def of_owner(owner: FileOwner, *granted: str) -> Definition:
+    """Of a definition, all that is needed beside its ini."""
+    return Definition(DOMAIN, f"{DOMAIN}.ini", "/etc/uwsgi/vassals", b"", owner, frozenset(granted))
+
+
 def spec(
     text: str, owner: FileOwner = ROOT, machine: Machine = AS_ROOT, settings: Settings = SETTINGS,
     **changes: Any,
 ) -> Spec:  # fmt: skip
     """The spec of such an ini. `changes` are of the settings."""
-    return spec_of(DOMAIN, ini_of(text), replace(settings, **changes), owner, machine)
+    return spec_of(of_owner(owner), ini_of(text), replace(settings, **changes), machine)

@@ -14,7 +14,7 @@ from emperor.uwsgi.options import uwsgi_options
 from emperor.uwsgi.resolver import Resolver
 from emperor.uwsgi.spec import spec_of
 from tests.traces import public_folder
-from tests.uwsgi.house import AS_ROOT, DOMAIN, ROOT, SETTINGS
+from tests.uwsgi.house import AS_ROOT, DOMAIN, ROOT, SETTINGS, of_owner
 from tests.uwsgi.oracle import UWSGI
 
 
@@ -59,7 +59,7 @@ def test_the_file_may_hold_no_option(folder: Path, text: str) -> None:
 def test_the_ini_wins_over_the_defaults_in_the_spec(folder: Path) -> None:
     defaults = read(folder, "idle = 60\nlisten = 7\ncron = 0 0 0 0 0 /bin/true")
     ini = defaults.before(ini_of("idle = 30\nfile = /a.py"))
-    made = spec_of(DOMAIN, ini, SETTINGS, ROOT, AS_ROOT)
+    made = spec_of(of_owner(ROOT), ini, SETTINGS, AS_ROOT)
     assert (made.idle, made.backlog, made.overlaps) == (30, 7, False)
     assert uwsgi_options(made).defaults == defaults.file.digest
     assert not DefaultsFile(None).are_those_of([made])

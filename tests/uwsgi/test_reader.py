@@ -136,3 +136,5 @@ def test_the_aliases_of_a_broken_ini_are_known(
     made = definition(text)
     assert reader.aliases(made) == aliases
     assert reader.aliases(replace(made, owner=ALICE)) == ()
+    granted = frozenset(aliases[1:])
+    assert reader.aliases(replace(made, owner=ALICE, granted=granted)) == aliases[1:]

@@ -8,7 +8,20 @@ from emperor.model.definition import BrokenIni, FileOwner
 from emperor.model.spec import Activation, InheritedSocket, OnChange, Spec, WireProtocol
 from emperor.uwsgi.ini import Option
 from emperor.uwsgi.options import Adoption, UwsgiOptions, uwsgi_options
-from tests.uwsgi.house import ALICE, AS_BOB, AS_ROOT, DOMAIN, OWN, ROOT, Machine, spec
+from emperor.uwsgi.spec import spec_of
+from tests.uwsgi.house import (
+    ALICE,
+    AS_BOB,
+    AS_ROOT,
+    DOMAIN,
+    OWN,
+    ROOT,
+    SETTINGS,
+    Machine,
+    ini_of,
+    of_owner,
+    spec,
+)  # fmt: skip
 
 
 def test_the_ini_of_the_talk() -> None:
@@ -601,3 +614,12 @@ def test_users_that_uwsgi_changes_to_are_known(lines: str, told: str) -> None:
 @pytest.mark.parametrize(("owner", "machine"), [(ALICE, AS_ROOT), (ROOT, AS_BOB)])
 def test_only_root_changes_to_another_user(owner: FileOwner, machine: Machine) -> None:
     assert spec("file = /srv/a.py\nuid = bob", owner, machine).drops_to == ""
+
+
+def test_a_tenant_has_the_aliases_that_a_registry_grants() -> None:
+    ini = ini_of("module = app\n[emperor]\naliases = a.example b.example")
+    granted = of_owner(ALICE, "a.example", "b.example", "c.example")
+    assert spec_of(granted, ini, SETTINGS, AS_ROOT).aliases == ("a.example", "b.example")
+    for some in ((), ("a.example",)):
+        with pytest.raises(BrokenIni, match="aliases may stand in an ini of root's alone"):
+            spec_of(of_owner(ALICE, *some), ini, SETTINGS, AS_ROOT)
