@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import click
 
+from emperor.cli.commands import Commands
 from emperor.cli.main import COMMANDS, emperorctl
 
 _COLUMNS = 100
@@ -27,7 +28,7 @@ stands here, and emperorctl(1) says more. `emperorctl --run-dir DIR COMMAND` ask
 {summary}
 
 The exit status is 0 if all is done, 1 if something failed, 2 for wrong usage, 3 if there is no such
-vassal, and 4 if emperord cannot be reached.
+vassal, and 4 if emperord, or the registry, cannot be reached.
 """
 
 
@@ -42,10 +43,21 @@ def commands() -> str:
 def _section(context: click.Context, name: str) -> Iterator[str]:
     command = emperorctl.get_command(context, name)
     assert command is not None
+    yield from _told(command, name)
+    if isinstance(command, Commands):
+        for each in command.table:
+            inner = command.get_command(context, each)
+            assert inner is not None
+            yield from _told(inner, f"{name} {each}")
+
+
+def _told(command: click.Command, name: str) -> Iterator[str]:
+    """The section of one command, whose name may have two words."""
     options = [each for each in command.params if isinstance(each, click.Option)]
     words = [_spelled(each) if each.required else f"[{_spelled(each)}]" for each in options]
     words += [_value(each) for each in command.params if isinstance(each, click.Argument)]
-    yield f"## {name}"
+    words += ["COMMAND"] if isinstance(command, Commands) else []
+    yield f"{'###' if ' ' in name else '##'} {name}"
     yield f"```text\n{_folded(' '.join(['emperorctl', name, *words]), '  ')}\n```"
     yield from (_paragraph(each) for each in inspect.cleandoc(command.help or "").split("\n\n"))
     if options:

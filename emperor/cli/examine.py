@@ -86,6 +86,14 @@ class Verdict:
     protocol: WireProtocol = WireProtocol.UWSGI
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Whose an ini shall be, and which aliases he may have."""
+
+    owner: FileOwner
+    aliases: frozenset[str]
+
+
 class Examiner:
     """Checks inis one by one, and remembers what each one claims: hosts, sockets and ports.
 
@@ -113,15 +121,12 @@ class Examiner:
         # emperord runs as root, even if another user runs this command.
         self._accounts.daemon = Identity(ROOT, ROOT, "root")
 
-    async def examine(
-        self, path: Path, owner: FileOwner | None = None, granted: frozenset[str] = frozenset()
-    ) -> Verdict:
-        """The verdict on the ini at the absolute `path`, as if it belonged to an `owner` instead,
-        who may have the aliases that are `granted`."""
+    async def examine(self, path: Path, claim: Claim | None = None) -> Verdict:
+        """The verdict on the ini at the absolute `path`, by that claim instead of the file's."""
         found: list[Finding] = []
         socket, protocol = None, WireProtocol.UWSGI
         try:
-            spec = await self._examine(path, owner, granted, found)
+            spec = await self._examine(path, claim, found)
             if spec is not None:
                 socket, protocol = spec.socket, spec.protocol
         except OSError as error:
@@ -134,9 +139,7 @@ class Examiner:
         findings = tuple(sorted(found, key=lambda finding: finding.line))
         return Verdict(path, findings, socket, protocol)
 
-    async def _examine(
-        self, path: Path, owner: FileOwner | None, granted: frozenset[str], found: list[Finding]
-    ) -> Spec | None:
+    async def _examine(self, path: Path, claim: Claim | None, found: list[Finding]) -> Spec | None:
         """Add to `found`, and return the spec, if there is one. Raises OSError and BrokenIni."""
         domain = _domain_of(path.name)
         folder = path.parent.resolve()
@@ -146,7 +149,7 @@ class Examiner:
         reader = UwsgiReader(settings, self._accounts, resolver, self._somaxconn, self._defaults)
         found += _open_folder(folder) if folder == home else ()
         file = read_ini(str(path))
-        owner = owner or file.owner
+        owner, granted = (claim.owner, claim.aliases) if claim else (file.owner, frozenset[str]())
         definition = Definition(domain, path.name, str(folder), file.data, owner, granted)
         ini = reader.parse(definition)
         binary = binary_of(ini, settings, owner, self._accounts)

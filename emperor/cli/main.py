@@ -1,25 +1,23 @@
 """emperorctl: the group of commands, and the one place that turns failures into exit statuses."""
 
-import importlib
 import io
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 import click
 
 from emperor import __version__
+from emperor.cli.commands import Commands
 from emperor.cli.failure import Failed
 from emperor.model.text import one_line
 
 # 128 + SIGINT, as a shell reports it.
 INTERRUPTED = 130
 
-# Each command's module, and what --help says of it. The module is imported when its command is run:
-# aiohttp and rich take longer to import than all the rest.
+# Each command's module, which is imported when the command is run, and what --help says of it.
 COMMANDS = {
     "status": ("emperor.cli.status", "Show the state of all vassals in a table."),
     "why": ("emperor.cli.why", "Show who woke a vassal, how long it took, when it sleeps."),
@@ -43,6 +41,7 @@ COMMANDS = {
     "plan": ("emperor.cli.plan", "Show which domains another list of backends would move."),
     "rebalance": ("emperor.cli.rebalance", "Print a list of backends that moves few domains."),
     "sites": ("emperor.cli.sites", "Give nginx the files of single hosts that it accepts."),
+    "registry": ("emperor.cli.registry.commands", "Keep the inis of a fleet in one place."),
     "pages": ("emperor.cli.pages", "Check your own pages for visitors."),
     "check": ("emperor.cli.check", "Find the problems of an ini before it is deployed."),
     "doctor": ("emperor.cli.doctor", "Find what lets tenants do harm, and what does not work."),
@@ -61,43 +60,13 @@ MEANT = {
 }
 
 
-class Commands(click.Group):
-    """A group whose commands are imported one by one."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of COMMANDS, in that order."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, which its module holds under its own name."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(COMMANDS[cmd_name][0])
-        command = getattr(module, cmd_name.replace("-", "_"))
-        assert isinstance(command, click.Command)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that `args` begin with. An unknown one is an error with the likely one."""
-        name = args[0]
-        if name not in COMMANDS and not ctx.resilient_parsing:
-            similar = [MEANT[name]] if name in MEANT else get_close_matches(name, COMMANDS, n=1)
-            cure = f"did you mean {similar[0]}?" if similar else "emperorctl --help lists them all"
-            ctx.fail(f"there is no command {name!r}; {cure}")
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
-
-
 @click.group(
     cls=Commands,
+    table=COMMANDS,
+    meant=MEANT,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit status: 0 done, 1 failed, 2 usage, 3 no such vassal, 4 cannot reach emperord.",
+    epilog="Exit status: 0 done, 1 failed, 2 usage, 3 no such vassal, 4 cannot reach emperord, or"
+    " the registry.",
 )
 @click.option(
     "--run-dir",

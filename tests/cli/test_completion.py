@@ -44,13 +44,17 @@ def test_commands_are_completed() -> None:
     "command",
     [
         "status", "why", "logs", "start", "sleep", "stop", "restart", "reload", "maintenance",
-        "route",
+        "route", "registry get", "registry rm",
     ],
 )  # fmt: skip
 def test_domains_are_completed(emperor: FakeEmperor, command: str) -> None:
     emperor.serve("www.a.example", "www.b.example", "c.example")
     words = f"emperorctl --run-dir {emperor.run_dir} {command} www"
     assert _complete("bash", words) == ["plain,www.a.example", "plain,www.b.example"]
+
+
+def test_commands_of_a_group_are_completed() -> None:
+    assert _complete("bash", "emperorctl registry e") == ["plain,edit", "plain,export"]
 
 
 def test_without_a_daemon_nothing_is_offered_and_nothing_said(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
+from emperor.cli.commands import Commands
 from emperor.cli.main import COMMANDS, emperorctl
 from emperor.daemon import main as emperord
 from emperor.model.settings import KEYS, Key
@@ -68,13 +69,27 @@ def test_every_other_option_of_emperord_stands_in_the_page() -> None:
             assert name in settings or _has_option(text, name), name
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_stands_in_the_page_with_its_options(name: str) -> None:
+def _commands() -> dict[str, click.Command]:
+    """All commands by their names, also those of groups: "registry put"."""
+    found: dict[str, click.Command] = {}
+    context = click.Context(emperorctl)
+    for name in COMMANDS:
+        command = emperorctl.get_command(context, name)
+        assert command is not None
+        found[name] = command
+        if isinstance(command, Commands):
+            inner = {each: command.get_command(context, each) for each in command.table}
+            found |= {f"{name} {each}": of for each, of in inner.items() if of}
+    return found
+
+
+@pytest.mark.parametrize(("name", "command"), _commands().items(), ids=_commands())
+def test_every_command_stands_in_the_page_with_its_options(
+    name: str, command: click.Command
+) -> None:
     text = _rendered(PAGES[1])
     section = re.search(rf"^   {name}\n(.*?)(?=^ {{0,3}}\S)", text, re.MULTILINE | re.DOTALL)
     assert section is not None
-    command = emperorctl.get_command(click.Context(emperorctl), name)
-    assert command is not None
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             for option in parameter.opts:

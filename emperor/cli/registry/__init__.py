@@ -1,0 +1,1 @@
+"""`emperorctl registry`: one module for each of its commands."""

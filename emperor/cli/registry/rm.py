@@ -1,0 +1,51 @@
+"""`emperorctl registry rm`: takes domains out, by an entry that says so."""
+
+import click
+
+from emperor.cli.arguments import complete_domain
+from emperor.cli.failure import Failed, NoSuchVassal
+from emperor.cli.registry.commands import Place
+from emperor.cli.registry.session import Session, aliases_of, as_domain, run, usable, written
+from emperor.model.registry_change import remove
+
+
+@click.command()
+@click.argument(
+    "domains", metavar="DOMAIN...", type=as_domain, nargs=-1, required=True,
+    shell_complete=complete_domain,
+)  # fmt: skip
+@click.pass_obj
+def rm(place: Place, domains: tuple[str, ...]) -> None:
+    """Take each DOMAIN out of the registry, with its aliases.
+
+    Each backend that has it stops its app and removes its ini. The registry keeps a note of the
+    removal, so that a missing entry never takes a site down: an old backup, for instance.
+    """
+
+    async def _rm(session: Session) -> list[Failed]:
+        failures = []
+        for domain in dict.fromkeys(domains):
+            try:
+                click.echo(await written(_remove(session, domain), f"take out {domain}", domain))
+            except Failed as error:
+                failures.append(error)
+        return failures
+
+    if failures := run(_rm, place.access_file):
+        raise ExceptionGroup("cannot take out", failures)
+
+
+async def _remove(session: Session, domain: str) -> str:
+    found = await session.entries.get(domain)
+    sealed = usable(domain, found)
+    if sealed is None:
+        raise NoSuchVassal(f"the registry has no {domain}")
+    aliases = aliases_of(sealed.entry)
+    others = await session.entries.get_all(aliases)
+    held = {name: each.sealed for name, each in others.items()}
+    changes = remove(domain, aliases, held | {domain: sealed})
+    if not changes:
+        return f"{domain}: was taken out before (serial {sealed.entry.serial})"
+    await session.entries.write(changes, others | {domain: found})
+    also = f", with {', '.join(each.domain for each in changes[1:])}" if changes[1:] else ""
+    return f"{domain}: taken out (serial {changes[0].serial}){also}"

@@ -1,0 +1,68 @@
+"""Reads and writes the entries of domains, by an engine."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from emperor.model.registration import BrokenEntry, Entry, Sealed, decoded, encoded
+from emperor.model.registry_keys import Keys, Span
+from emperor.registry.port import Engine, KeyValue
+
+# An entry may have some hundred KB.
+_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the registry has for a domain, at a revision; None at 0: nothing. `problem` says why an
+    entry that is there cannot be used."""
+
+    sealed: Sealed | None = None
+    revision: int = 0
+    problem: str = ""
+
+
+class Entries:
+    """The entries of one fleet. `seal` signs what is written."""
+
+    def __init__(
+        self, engine: Engine, keys: Keys, seal: Callable[[Entry], Sealed] = Sealed
+    ) -> None:
+        self.keys = keys
+        self._engine = engine
+        self._seal = seal
+
+    async def get(self, domain: str) -> Found:
+        """What there is for a domain."""
+        held = await self._engine.get(self.keys.vassal(domain))
+        return Found() if held is None else found(domain, held)
+
+    async def get_all(self, domains: Iterable[str]) -> dict[str, Found]:
+        """What there is for each of some domains."""
+        names = tuple(domains)
+        return dict(zip(names, await asyncio.gather(*map(self.get, names)), strict=True))
+
+    async def write(self, entries: Sequence[Entry], before: Mapping[str, Found]) -> None:
+        """Write all of them or none, if the registry still has for each name what was `before`.
+        Raises Outdated, with the key of one that has changed, and BrokenEntry."""
+        values = {self.keys.vassal(e.domain): encoded(self._seal(e)) for e in entries}
+        expected = {self.keys.vassal(name): each.revision for name, each in before.items()}
+        await self._engine.put(values, expected)
+
+    async def all(self) -> AsyncIterator[KeyValue]:
+        """The keys of all domains, page by page, in the order of their buckets."""
+        span = self.keys.vassals()
+        start: str | None = span.start
+        while start is not None:
+            page = await self._engine.page(Span(start, span.end), _PAGE)
+            for each in page.entries:
+                yield each
+            start = page.following
+
+
+def found(domain: str, held: KeyValue) -> Found:
+    """What a key has."""
+    try:
+        return Found(decoded(domain, held.value), held.revision)
+    except BrokenEntry as error:
+        return Found(None, held.revision, str(error))

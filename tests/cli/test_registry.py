@@ -1,0 +1,354 @@
+"""`emperorctl registry` on a real etcd, with TLS and authentication."""
+
+import json
+import os
+import pwd
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from emperor.model.registry_keys import Keys
+from tests.cli.conftest import Ctl, Outcome
+from tests.cli.program import ENVIRONMENT, command
+from tests.etcd_cluster import EtcdCluster, etcd_cluster
+from tests.eventually import eventually
+from tests.traces import public_folder
+
+KEYS = Keys("/emperord")
+WWW, SHOP = "www.example.com", "shop.example.com"
+OWNER, OTHER = "daemon", "games"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[EtcdCluster]:
+    with etcd_cluster(size=1) as running:
+        yield running
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that the owners of apps can read."""
+    with public_folder() as made:
+        (made / "app.py").write_text("def application(e, s): s('200 OK', []); return [b'ok']\n")
+        yield made
+
+
+@pytest.fixture
+def access_file(cluster: EtcdCluster, tmp_path: Path) -> Path:
+    """How to reach it; there are no keys of an earlier test."""
+    cluster.etcdctl("del", "--prefix", "/emperord/")
+    return cluster.access_file(tmp_path / "registry.ini")
+
+
+@pytest.fixture
+def registry(ctl: Ctl, access_file: Path) -> Ctl:
+    """Runs `emperorctl registry`, for a daemon that has users of the system as tenants."""
+    settings = access_file.with_name("emperord.ini")
+    settings.write_text("[emperord]\nmin-uid = 1\n")
+
+    def invoke(word: str, *arguments: str) -> Outcome:
+        config = ("--config", str(settings)) if word in ("put", "edit") else ()
+        return ctl("registry", "--registry", str(access_file), word, *config, *arguments)
+
+    return invoke
+
+
+def ini(folder: Path, *more: str, name: str = "draft") -> Path:
+    """An ini that the checks find nothing in."""
+    path = folder / f"{name}.ini"
+    path.write_text("\n".join([f"[uwsgi]\nwsgi-file = {folder}/app.py", *more, ""]))
+    return path
+
+
+def put(registry: Ctl, path: Path, domain: str = WWW, *more: str) -> Outcome:
+    return registry("put", domain, str(path), "--owner", OWNER, *more)
+
+
+def details(registry: Ctl, domain: str = WWW) -> dict[str, object]:
+    result = registry("get", "--json", domain)
+    assert result.status == 0, result.err
+    found = json.loads(result.out)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_an_ini_is_put_shown_changed_and_taken_out(registry: Ctl, folder: Path) -> None:
+    first = put(registry, ini(folder))
+    assert (first.status, first.out) == (0, f"{WWW}: serial 1, owner {OWNER}\n"), first.err
+    assert put(registry, ini(folder)).out == f"{WWW}: the registry has it so already\n"
+    changed = ini(folder, "idle = 30")
+    assert put(registry, changed).out == f"{WWW}: serial 2, owner {OWNER}\n"
+    assert registry("get", WWW).out == changed.read_text()
+    long = registry("get", "--long", WWW).out
+    assert "owner      daemon\nserial     2\nsigned by  nobody\n" in long
+    rows = registry("list").out.splitlines()
+    assert [row.split() for row in rows] == [["DOMAIN", "OWNER", "SERIAL"], [WWW, OWNER, "2"]]
+    assert registry("rm", WWW).out == f"{WWW}: taken out (serial 3)\n"
+    gone = registry("get", WWW)
+    assert (gone.status, gone.out) == (3, "")
+    assert gone.err == f"emperorctl: {WWW} was taken out of the registry (serial 3)\n"
+    assert registry("rm", WWW).out == f"{WWW}: was taken out before (serial 3)\n"
+    assert put(registry, changed).out == f"{WWW}: serial 4, owner {OWNER}\n"
+
+
+def test_a_domain_that_is_not_there_is_no_vassal(registry: Ctl) -> None:
+    for arguments in (("get", WWW), ("rm", WWW)):
+        result = registry(*arguments)
+        assert (result.status, result.err) == (3, f"emperorctl: the registry has no {WWW}\n")
+
+
+def test_the_owner_of_the_file_is_that_of_the_app(registry: Ctl, folder: Path) -> None:
+    path = ini(folder)
+    refused = registry("put", WWW, str(path))
+    assert refused.status == 1
+    assert "its owner would be root, whom no backend takes; give --owner USER" in refused.err
+    user = pwd.getpwnam(OTHER)
+    os.chown(path, user.pw_uid, user.pw_gid)
+    assert registry("put", WWW, str(path)).out == f"{WWW}: serial 1, owner {OTHER}\n"
+    for name in ("0", "root", "12345"):
+        assert registry("put", WWW, str(path), "--owner", name).status == 1
+    nobody = registry("put", WWW, str(path), "--owner", "nobody-here")
+    assert "this machine has no user nobody-here" in nobody.err
+    assert "--force puts it unchecked" in nobody.err
+    forced = registry("put", WWW, str(path), "--owner", "nobody-here", "--force")
+    assert (forced.status, forced.out) == (0, f"{WWW}: serial 2, owner nobody-here\n")
+
+
+def test_a_broken_ini_is_put_by_force_alone(registry: Ctl, folder: Path) -> None:
+    path = ini(folder, "processes = 0")
+    refused = put(registry, path)
+    assert refused.status == 1
+    assert f"{path}:3: error: " in refused.err
+    assert "has an error, so that no backend would serve it; mend it, or" in refused.err
+    assert registry("get", WWW).status == 3
+    assert put(registry, path, WWW, "--force").status == 0
+
+
+def test_aliases_come_and_go_with_the_ini_that_names_them(registry: Ctl, folder: Path) -> None:
+    assert put(registry, ini(folder, "[emperor]", f"aliases = {SHOP} b.example")).status == 0
+    assert details(registry)["aliases"] == [SHOP, "b.example"]
+    through = registry("get", SHOP)
+    assert (through.status, through.err) == (0, f"emperorctl: {SHOP} is an alias of {WWW}\n")
+    clash = put(registry, ini(folder), SHOP)
+    assert clash.status == 1
+    assert f"{SHOP} is an alias of {WWW}; take it out of the aliases of {WWW} first" in clash.err
+    assert f"an alias of {WWW}; put the ini of {WWW} without it" in registry("rm", SHOP).err
+    assert put(registry, ini(folder, "[emperor]", "aliases = b.example")).status == 0
+    rows = [json.loads(line) for line in registry("list", "--all", "--json").out.splitlines()]
+    kinds = {row["domain"]: (row["kind"], row["serial"], row["alias_of"]) for row in rows}
+    assert kinds == {
+        WWW: ("ini", 2, None),
+        SHOP: ("removed", 2, None),
+        "b.example": ("alias", 1, WWW),
+    }
+    assert put(registry, ini(folder), SHOP).status == 0
+    taken = put(registry, ini(folder, "[emperor]", f"aliases = {SHOP}"))
+    assert f"its alias {SHOP} has an ini of its own in the registry" in taken.err
+    assert registry("rm", WWW).out == f"{WWW}: taken out (serial 3), with b.example\n"
+    assert registry("verify").out.endswith("1 inis, 0 aliases, 0 problems\n")
+
+
+def test_two_administrators_do_not_overwrite_each_other(registry: Ctl, folder: Path) -> None:
+    put(registry, ini(folder))
+    assert put(registry, ini(folder, "idle = 30"), WWW, "--expect", "1").status == 0
+    late = put(registry, ini(folder, "idle = 60"), WWW, "--expect", "1")
+    assert late.status == 1
+    assert f"cannot put {WWW}: the registry has serial 2 for it, and not serial 1" in late.err
+    assert "begin again from there" in late.err
+    assert (
+        "has serial 2 for it, and not serial 0"
+        in put(registry, ini(folder, "idle = 60"), WWW, "--expect", "0").err
+    )
+
+
+def test_an_editor_changes_an_ini(
+    registry: Ctl, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(registry, ini(folder))
+    monkeypatch.setenv("EDITOR", "true")
+    assert registry("edit", WWW).out == f"{WWW}: not changed\n"
+    monkeypatch.setenv("EDITOR", "sed -i s/app.py/app.py#/")
+    refused = registry("edit", WWW)
+    assert refused.status == 1
+    draft = Path(refused.err.partition("your draft is ")[2].splitlines()[0])
+    assert "app.py#" in draft.read_text()
+    draft.unlink()
+    monkeypatch.setenv("EDITOR", "sed -i '$a idle = 30'")
+    assert registry("edit", WWW).out == f"{WWW}: serial 2, owner {OWNER}\n"
+    assert registry("get", WWW).out.endswith("idle = 30\n")
+
+
+def test_signers_decide_what_may_be_put(
+    registry: Ctl, folder: Path, access_file: Path, tmp_path: Path
+) -> None:
+    put(registry, ini(folder), "unsigned.example")
+    made = registry("keygen", "ops", str(tmp_path / "ops.key"))
+    assert made.status == 0
+    assert registry("keygen", "ops", str(tmp_path / "ops.key")).status == 1
+    (tmp_path / "signers").write_text(f"{made.out.strip()} domains=*.example.com\n")
+    with access_file.open("a") as file:
+        file.write(f"signers-file = {tmp_path}/signers\n")
+    unsigned = put(registry, ini(folder))
+    assert f"cannot put {WWW}: nobody has signed it; put it again with the signer-key" in (
+        unsigned.err
+    )
+    with access_file.open("a") as file:
+        file.write(f"signer-key-file = {tmp_path}/ops.key\n")
+    assert put(registry, ini(folder)).out == f"{WWW}: serial 1, owner {OWNER}, signed by ops\n"
+    assert details(registry)["signer"] == "ops"
+    assert details(registry)["problem"] is None
+    foreign = put(registry, ini(folder), "www.other.example")
+    assert "ops may sign for *.example.com, and not for www.other.example" in foreign.err
+    assert registry("get", "www.other.example").status == 3
+    found = registry("verify")
+    assert found.status == 1
+    assert "unsigned.example: nobody has signed it" in found.out
+    (tmp_path / "ops.key").chmod(0o644)
+    assert "others can read it (mode 0644)" in put(registry, ini(folder)).err
+
+
+def test_verify_finds_what_no_backend_would_take(
+    registry: Ctl, folder: Path, cluster: EtcdCluster
+) -> None:
+    put(registry, ini(folder, "[emperor]", f"aliases = {SHOP}"))
+    value = json.dumps({"serial": 1, "owner": "nobody-here", "ini": ""})
+    cluster.etcdctl("put", KEYS.vassal("a.example"), value)
+    cluster.etcdctl("put", KEYS.vassal("b.example").replace(KEYS.vassal("b.example")[:21],
+        KEYS.vassal("a.example")[:21]), value.replace("nobody-here", OWNER))  # fmt: skip
+    cluster.etcdctl("put", KEYS.vassal("c.example"), "{}")
+    cluster.etcdctl("put", KEYS.vassal("d.example"), value.replace("nobody-here", "root"))
+    alias = json.dumps({"serial": 1, "kind": "alias", "alias_of": WWW})
+    cluster.etcdctl("put", KEYS.vassal("e.example"), alias)
+    cluster.etcdctl("del", KEYS.vassal(SHOP))
+    result = registry("verify")
+    told = dict(line.split(": ", 1) for line in result.out.splitlines()[:-1])
+    assert result.status == 1
+    assert "its owner nobody-here is no user of this machine" in told["a.example"]
+    assert "where no backend looks" in told["b.example"]
+    assert "not an entry of this version" in told["c.example"]
+    assert "its owner is root" in told["d.example"]
+    assert f"it is an alias of {WWW}, whose ini does not name it" in told["e.example"]
+    assert told[WWW] == f"its alias {SHOP} has no entry; put it again"
+    broken = put(registry, ini(folder), "c.example")
+    assert "--serial N`, with an N above the serial that any backend has" in broken.err
+    assert put(registry, ini(folder), "c.example", "--serial", "7").status == 0
+    assert details(registry, "c.example")["serial"] == 7
+
+
+def test_a_folder_goes_into_the_registry_and_back(
+    registry: Ctl, folder: Path, tmp_path: Path
+) -> None:
+    source = folder / "vassals"
+    source.mkdir()
+    contents = {}
+    for number in range(300):
+        owner = (OWNER, OTHER)[number % 2]
+        path = source / f"site{number}.example.ini"
+        contents[path.name] = (owner, f"[uwsgi]\n; ä\nfile = {number}.py\r\n".encode())
+        path.write_bytes(contents[path.name][1])
+        user = pwd.getpwnam(owner)
+        os.chown(path, user.pw_uid, user.pw_gid)
+    (source / "roots.example.ini").write_text("[uwsgi]\n")
+    (source / "No_host.example-.ini").write_text("[uwsgi]\n")
+    (source / "notes.txt").write_text("")
+    result = registry("import", str(source))
+    assert result.status == 1
+    counts = "300 put, 0 were there already, 2 refused; 302 of 302 inis\n"
+    assert result.out == counts, result.err
+    assert "cannot put roots.example: its owner would be root" in result.err
+    assert "cannot put No_host.example-: it is no host name" in result.err
+    assert "0 put, 300 were there already, 2 refused" in registry("import", str(source)).out
+    assert len(registry("list", "--owner", OTHER).out.splitlines()) == 1 + 150
+    target = tmp_path / "exported"
+    exported = registry("export", str(target))
+    assert exported.out == "300 written, 0 were there already, 0 refused\n"
+    assert {path.name: (path.owner(), path.read_bytes()) for path in target.iterdir()} == contents
+    assert registry("export", str(target)).out.startswith("0 written, 300 were there")
+
+
+def test_an_import_changes_and_revives_nothing_by_itself(registry: Ctl, folder: Path) -> None:
+    put(registry, ini(folder, "idle = 30"))
+    put(registry, ini(folder), SHOP)
+    registry("rm", SHOP)
+    source = folder / "vassals"
+    source.mkdir()
+    for domain in (WWW, SHOP):
+        (source / f"{domain}.ini").write_text("[uwsgi]\n")
+    refused = registry("import", str(source), "--owner", OWNER)
+    assert "the registry has another version, of daemon (serial 1); --replace" in refused.err
+    assert "it was taken out of the registry (serial 2); --replace puts it back" in refused.err
+    replaced = registry("import", str(source), "--owner", OWNER, "--replace")
+    assert (replaced.status, replaced.out[:5]) == (0, "2 put")
+    assert (details(registry)["serial"], details(registry, SHOP)["serial"]) == (2, 3)
+    target = folder / "exported"
+    target.mkdir()
+    (target / f"{WWW}.ini").write_text("mine")
+    kept = registry("export", str(target))
+    assert f"cannot export {WWW}: {WWW}.ini is there, and differs" in kept.err
+    assert (target / f"{WWW}.ini").read_text() == "mine"
+    assert registry("export", str(target), "--replace").status == 0
+    assert (target / f"{WWW}.ini").read_text() == "[uwsgi]\n"
+
+
+def test_a_link_in_the_folder_of_an_export_leads_nowhere(registry: Ctl, folder: Path) -> None:
+    put(registry, ini(folder))
+    target, secret = folder / "exported", folder / "secret"
+    target.mkdir()
+    secret.write_text("mine")
+    for name in (f"{WWW}.ini", ".emperorctl-export"):
+        (target / name).symlink_to(secret)
+    assert registry("export", str(target), "--replace").status == 0
+    assert secret.read_text() == "mine"
+    assert not (target / f"{WWW}.ini").is_symlink()
+
+
+def test_a_registry_that_is_down_is_status_4(ctl: Ctl, folder: Path, tmp_path: Path) -> None:
+    forced = ("put", WWW, str(ini(folder)), "--owner", OWNER, "--force")
+    file = tmp_path / "registry.ini"
+    file.write_text("[registry]\nendpoints = http://127.0.0.1:1\n")
+    for arguments in (("get", WWW), ("list",), forced):
+        result = ctl("registry", "--registry", str(file), *arguments)
+        assert result.status == 4, result.err
+        assert "127.0.0.1:1" in result.err
+    missing = ctl("registry", "--registry", str(tmp_path / "none.ini"), "list")
+    assert (missing.status, missing.err) == (
+        1, f"emperorctl: cannot read {tmp_path}/none.ini: No such file or directory\n"
+    )  # fmt: skip
+
+
+def test_wrong_words_are_wrong_usage(registry: Ctl) -> None:
+    for arguments in (("put", "bad_host-", "x"), ("gett", WWW), ("rm",), ("keygen", "a/b", "x")):
+        assert registry(*arguments).status == 2
+    assert "did you mean list?" in registry("ls").err
+
+
+def test_an_import_that_is_interrupted_goes_on_later(
+    cluster: EtcdCluster, access_file: Path, registry: Ctl, folder: Path, tmp_path: Path
+) -> None:
+    source = folder / "vassals"
+    source.mkdir()
+    for number in range(1_000):
+        (source / f"site{number}.example.ini").write_text("[uwsgi]\n")
+    words = ("registry", "--registry", str(access_file), "import", str(source), "--owner", OWNER)
+    process = subprocess.Popen(
+        command(tmp_path, *words), env=ENVIRONMENT, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+    def has_begun() -> bool:
+        return "/vassals/" in cluster.etcdctl("get", "--prefix", "/emperord/", "--keys-only")
+
+    eventually(has_begun, what="the first entries")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    put_before = int(out.split()[0])
+    assert 0 < put_before < 1_000
+    result = registry("import", str(source), "--owner", OWNER)
+    assert result.status == 0
+    assert result.out.endswith("0 refused; 1000 of 1000 inis\n")
+    assert int(result.out.split()[0]) <= 1_000 - put_before
