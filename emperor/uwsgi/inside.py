@@ -108,11 +108,14 @@ def module_names() -> "Iterator[str]":
 def after_fork(fd: int) -> None:
     """Have the first worker tell the files of the app, once it is forked."""
     os.set_inheritable(fd, False)
+    memory = os.fstat(fd)
 
     def hook() -> None:
         if uwsgi.worker_id() == 1:
             try:
-                tell_files(fd)
+                # The app may have closed it, and opened something else.
+                if os.path.samestat(os.fstat(fd), memory):
+                    tell_files(fd)
             except Exception as error:
                 sys.stderr.write(f"[emperor] cannot tell the files of the app: {error}\n")
 
