@@ -34,6 +34,7 @@ from emperor.model.notice import (
 from emperor.model.problem import Problem, ProblemCode
 from emperor.model.refusal import MEANING as REASONS
 from emperor.model.seats import BURST, MOST_PER_TENANT, PER_SECOND
+from emperor.model.slow_imports import SlowImport
 from emperor.model.status import (
     AppHits,
     Base,
@@ -62,7 +63,8 @@ from emperor.web.server import IDLE_SECONDS
 
 WIDTH = 100
 RECORDS = (
-    Report, EmperorStatus, VassalStatus, Refused, LimitHits, VassalDetail, AppHits, Wake, Stop,
+    Report, EmperorStatus, VassalStatus, Refused, LimitHits, VassalDetail, AppHits, SlowImport,
+    Wake, Stop,
     TransitionEvent, VassalHistory, PastStart, PastStop, Hour, Stats, VassalStats,
     Activity, Active, TenantCounts,
     SettingsInEffect, SettingInEffect, BasesReport, Base, LeftOut, NoticeTest, NoticeOutcome,

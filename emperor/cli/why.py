@@ -46,8 +46,9 @@ def story(detail: VassalDetail, now: datetime, width: int = sys.maxsize) -> list
 @click.option("--json", "raw", is_flag=True, help="The control API's JSON.")
 @click.pass_obj
 def why(run_dir: Path, domain: str, past: bool, raw: bool) -> None:
-    """Show who woke DOMAIN, how long each phase of its start took, why it stopped last, and when it
-    will be put to sleep; after a failure, also the cause and the end of its log."""
+    """Show who woke DOMAIN, how long each phase of its start took, which imports made that slow,
+    why it stopped last, and when it will be put to sleep; after a failure, also the cause and the
+    end of its log."""
     asyncio.run(_why_until_now(run_dir, domain, raw) if past else _why(run_dir, domain, raw))
 
 

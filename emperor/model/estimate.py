@@ -1,15 +1,24 @@
-"""Tells a visitor how long the start of an app will take, from the last starts of that app."""
+"""Tells from the last starts of an app how long its next one will take, for a visitor, and whether
+that is slow."""
 
 import math
 from collections.abc import Sequence
+from statistics import median
 
 REMEMBERED_BOOTS = 5
+# Visitors notice it.
+SLOW_SECONDS = 1.0
 _MINUTE = 60
 
 
 def remembered(boots: Sequence[float], seconds: float) -> tuple[float, ...]:
     """The last boots of an app in seconds, after another one."""
     return (*boots, round(seconds, 2))[-REMEMBERED_BOOTS:]
+
+
+def usual(boots: Sequence[float]) -> float:
+    """How long half of the last boots took at least; 0 without any."""
+    return median(boots) if boots else 0.0
 
 
 def estimate(boots: Sequence[float], elapsed: float | None) -> str:
@@ -19,12 +28,12 @@ def estimate(boots: Sequence[float], elapsed: float | None) -> str:
     than an early one."""
     if not boots:
         return ""
-    usual = max(boots)
+    slowest = max(boots)
     if elapsed is None:
-        return f"Other sites start first. The start itself takes about {_spoken(usual)}."
-    if elapsed > usual:
-        return f"Its last starts took {_spoken(usual)}; this one takes longer."
-    return f"It will take about {_spoken(usual - elapsed)} more."
+        return f"Other sites start first. The start itself takes about {_spoken(slowest)}."
+    if elapsed > slowest:
+        return f"Its last starts took {_spoken(slowest)}; this one takes longer."
+    return f"It will take about {_spoken(slowest - elapsed)} more."
 
 
 def _spoken(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from emperor.model.slow_imports import told
 from emperor.model.status import ReportedState, Stop, VassalDetail, VassalStatus, Wake
 from emperor.model.text import clock, cpu, duration, memory, one_line, since, until
 from emperor.model.wake import phases, who
@@ -16,6 +17,7 @@ def facts(detail: VassalDetail, now: datetime) -> list[tuple[str, str]]:
         ("closed", _closed(status, now)),
         ("woken", _woken(detail.wake, now)),
         ("took", phases(detail.wake)),
+        ("imports", told(detail.slow_imports)),
         ("started", detail.started or ""),
         ("last hit", status.last_hit_at and f"{since(status.last_hit_at, now)} ago"),
         ("waiting", _waiting(status)),

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from emperor.model.definition import Definition
 from emperor.model.history import Fact
+from emperor.model.slow_imports import SlowImport
 from emperor.model.snapshot import ListenerRef, ProcessRef
 from emperor.model.spec import RuntimeOptions, Spec
 from emperor.model.status import TransitionEvent
@@ -264,6 +265,9 @@ class Process(Protocol):
     def fds(self) -> tuple[int, ...]:
         """What holds it: its pipe and, once it was spawned, its pidfd."""
 
+    def measure_imports(self) -> None:
+        """Find out which imports take the time of its start, which follows."""
+
     def start(self) -> None:
         """Spawn it. Raises CannotLaunch, and then nothing is left of it."""
 
@@ -278,6 +282,10 @@ class Process(Protocol):
 
     def why_limited(self) -> str:
         """Which limit it has reached last, in a sentence; empty where it has reached none."""
+
+    def take_slow_imports(self, now: float) -> tuple[SlowImport, ...] | None:
+        """What took the time of its start until `now`, in monotonic seconds; None: that was not
+        measured, or told before."""
 
     def why_replaced(self) -> str:
         """Why a worker died that was replaced just now, in a sentence; empty if all is in order."""

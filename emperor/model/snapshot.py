@@ -15,6 +15,7 @@ import msgspec
 from emperor.model.cause import Boot, Cause, Stop
 from emperor.model.lifecycle import Event, State
 from emperor.model.posture import Role
+from emperor.model.slow_imports import SlowImport
 from emperor.model.spec import RuntimeOptions, Spec, Stamp
 
 # The format of everything that one daemon keeps for the next, DaemonRecord included. A new field
@@ -130,6 +131,7 @@ class VassalRecord:
     `has_accepted`: a process by `text` has accepted. `good` is the last version of which that is
     true, while a newer one is in effect. `failed` is the newest version, while the good one is in
     effect again. One of the two is None. `boots` are the durations of the last boots in seconds.
+    `slow_imports` are what took the time at the last start of which that was measured.
     """
 
     spec: Spec
@@ -158,6 +160,7 @@ class VassalRecord:
     failed: FailedVersion | None = None
     boots: tuple[float, ...] = ()
     in_maintenance: bool = False
+    slow_imports: tuple[SlowImport, ...] = ()
     format: Literal[2] = FORMAT
 
     @property

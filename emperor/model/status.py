@@ -12,6 +12,7 @@ from typing import Any
 
 from emperor.model.lifecycle import Event, State
 from emperor.model.refusal import RefusalReason
+from emperor.model.slow_imports import SlowImport
 from emperor.model.spec import Activation
 
 
@@ -220,6 +221,9 @@ class VassalDetail:
     limit_hits: tuple[AppHits, ...] = ()
     """every limit that its own processes have reached; emperord keeps the thousand apps that have
     reached one last"""
+    slow_imports: tuple[SlowImport, ...] = ()
+    """what took the time at its last start that was measured, the slowest first; emperord measures
+    the starts that follow a slow or failed one"""
 
 
 @dataclass(frozen=True, slots=True)

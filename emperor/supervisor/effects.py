@@ -171,6 +171,8 @@ class Effects:
         process = launcher.prepare(
             spec, vassal.listener, self._generation, self._callbacks, vassal.text
         )
+        if vassal.is_slow or vassal.last_error is not None:
+            process.measure_imports()
         boot = Boot(cause, now)
         record = ProcessRecord(self._generation, spec, process.ref, boot, Role.BOOTING)
         record.stamp = vassal.stamp

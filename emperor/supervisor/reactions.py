@@ -151,6 +151,9 @@ class Reactions:
             return
         child.boot.accepting = now
         vassal.boots = remembered(vassal.boots, now - child.boot.spawned)
+        measured = child.process.take_slow_imports(now)
+        if measured is not None or not vassal.is_slow:
+            vassal.slow_imports = (measured or ()) if vassal.is_slow else ()
         took = now - child.boot.cause.at
         detail = f"pid {child.process.pid} accepts, {took:.3f} s after the demand"
         self._core.handle(Occurrence(vassal, Event.ACCEPTING, child.boot.cause, detail, child))

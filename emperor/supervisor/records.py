@@ -10,6 +10,7 @@ from enum import Enum
 from operator import attrgetter
 
 from emperor.model.cause import Cause
+from emperor.model.estimate import SLOW_SECONDS, usual
 from emperor.model.lifecycle import MOVING, WAKES, Event, Move, State
 from emperor.model.policy import SETTLED_SECONDS
 from emperor.model.ports import Listener, Process, Timer
@@ -127,6 +128,11 @@ class Vassal(VassalRecord):
         """Whether another process of the app may boot beside the lead."""
         lead = self.lead
         return self.spec.can_boot_beside(lead.spec) if lead else self.spec.overlaps
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether its visitors usually notice its start."""
+        return usual(self.boots) >= SLOW_SECONDS
 
     @property
     def stays_up(self) -> bool:

@@ -31,6 +31,7 @@ VACUUM_GUARD = "kill -0 "
 
 # Runs in the app's Python before the app.
 _INSIDE = Path(__file__).with_name("inside.py")
+_TIME_IMPORTS = Path(__file__).with_name("time_imports.py")
 
 _OF_NO_USER = frozenset({"PATH", "LANG"})
 _BY_NAME_MAX_FD = "4096"
@@ -46,10 +47,12 @@ _MAX_VARS = "600"
 _BODY_BYTES_IN_MEMORY = "65536"
 
 
-def argv(uwsgi: str, spec: Spec, copy: Copy, python_home: str = "") -> list[str]:
+def argv(
+    uwsgi: str, spec: Spec, copy: Copy, python_home: str = "", *, is_measured: bool = False
+) -> list[str]:
     """The command that runs `spec` with the binary `uwsgi`, in the folder of its ini, which it
     reads from `copy`. `python_home` is for an app that names no home or virtualenv, if it is not
-    empty."""
+    empty. `is_measured`: it tells which imports take the time of its start."""
     return [
         uwsgi,
         *_adoption(spec),
@@ -60,6 +63,7 @@ def argv(uwsgi: str, spec: Spec, copy: Copy, python_home: str = "") -> list[str]
         # A uWSGI that has Python as a plugin does not know --import and --home before it has loaded
         # that.
         "--set", f"import={_INSIDE}",
+        *(["--set", f"import={_TIME_IMPORTS}"] if is_measured else []),
         *(["--set", f"home={python_home}"] if python_home else []),
         *(["--need-app"] if uwsgi_options(spec).need_app else []),
         # Other than after --ini, %N and the like still refer to the ini that follows.

@@ -55,7 +55,7 @@ _CHATTER = re.compile(
     | goodbye|worker\ (?:\d|respawning\ too)|Gracefully
     | SIGINT|SIGTERM|VACUUM|OOPS|DAMN|\.\.\.|FATAL\ hook|The\ work\ of
     | unable\ to\ load\ app\ \d|no\ request\ plugin|open\ files|max\ open|\[uWSGI\]|\[uwsgi-static\]
-    | failed\ to\ open\ python\ file\ .*/uwsgi/inside\.py$
+    | failed\ to\ open\ python\ file\ .*/uwsgi/(?:inside|time_imports)\.py$
     | probably\ another|binary\ path|Loading\ |Traceback|announcing\ my\ loyalty)
     | \ -\ (?:need-app\ requested|announcing|graceful|lost\ communication|received\ message
     | \*\*\*\ )
@@ -100,13 +100,14 @@ class Killed(Enum):
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What the output does not tell: what holds an address, in words, which addresses the ini has
-    uWSGI bind beside its own socket, which limit the app has reached, in a sentence, and whether
-    the disk of its log is full."""
+    uWSGI bind beside its own socket, which limit the app has reached, in a sentence, whether the
+    disk of its log is full, and what the app was importing, in words, if that is known."""
 
     holder: Callable[[str], str] = lambda _: "by another process"
     bound: Collection[str] = ()
     hit: str = ""
     is_log_full: Callable[[], bool] = lambda: False
+    importing: str = ""
 
 
 def explain_exit(
@@ -120,7 +121,8 @@ def explain_exit(
     if around.hit:
         return around.hit
     if killed is Killed.UNTOLD:
-        return _cause(printed, around) or _death(printed) or _last_line(printed)
+        why = _cause(printed, around) or _death(printed) or _last_line(printed)
+        return f"{around.importing}; {why}" if around.importing else why
     if ended.signal == "SIGKILL" and _GUARDED in printed:
         # It was about to exit (uwsgi/command), with one of these.
         ended = Exit(code=_CANNOT_LOAD if _NEEDS_APP in printed else _GAVE_UP)

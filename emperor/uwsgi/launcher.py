@@ -27,7 +27,7 @@ from emperor.model.ports import (
 from emperor.model.settings import Settings
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Identity, Spec
-from emperor.uwsgi.boot_files import VARIABLE
+from emperor.uwsgi import boot_files, slow_imports
 from emperor.uwsgi.bounds import Bounds
 from emperor.uwsgi.command import LISTENER_FD, PIPE_FD, argv, environment, without_vacuum
 from emperor.uwsgi.copies import Copy, copies_of, remove_copy
@@ -40,6 +40,7 @@ from emperor.uwsgi.options import uwsgi_options
 from emperor.uwsgi.pipe import Pipe
 from emperor.uwsgi.process import SpawnEvents, UwsgiProcess, mark_of
 from emperor.uwsgi.pythons import own_python_home
+from emperor.uwsgi.slow_imports import ImportTimes
 from emperor.uwsgi.start import Start, Starter, user_of
 
 # In the place of a domain, which never begins with a dot.
@@ -54,6 +55,7 @@ class _Passed:
     inherited: Inheritance
     group: ControlGroup | None
     copy: Copy
+    import_times: ImportTimes
 
 
 class _Door:
@@ -139,9 +141,10 @@ class UwsgiLauncher:
             raise
         ref.copy = copy.ini
         group = self._bounds.groups.group(ref.group)
-        start = partial(self._spawn, spec, ref, _Passed(listener, inherited, group, copy))
+        times = ImportTimes()
+        start = partial(self._spawn, spec, ref, _Passed(listener, inherited, group, copy, times))
         process = UwsgiProcess(pipe, ref, spawn_events, start, self._family)
-        process.group = group
+        process.group, process.import_times = group, times
         self._note(process)
         return process
 
@@ -253,6 +256,12 @@ class UwsgiLauncher:
             group.make(limits)
         return group
 
+    def _require(self, user: Identity) -> None:
+        """Raise CannotLaunch where an app may not run as that user now."""
+        self._door.refuse(user)
+        if another := self._registered.why_another(user):
+            raise CannotLaunch(f"cannot start the app: {another}; touch its ini")
+
     def _spawn(
         self,
         spec: Spec,
@@ -266,21 +275,19 @@ class UwsgiLauncher:
         binary = options.binary or self._uwsgi
         if problem := _why_unusable(binary):
             raise CannotLaunch(f"cannot spawn {binary}: {problem}; install uWSGI there")
-        command = argv(binary, spec, passed.copy, home)
+        times = passed.import_times
+        command = argv(binary, spec, passed.copy, home, is_measured=times.fd is not None)
         if options.vacuums and (running := self._of(spec.domain)):
             command[1:1] = without_vacuum(running[0].pid)
         if spec.identity is not None:
-            self._door.refuse(spec.identity)
-            if another := self._registered.why_another(spec.identity):
-                raise CannotLaunch(f"cannot start the app: {another}; touch its ini")
+            self._require(spec.identity)
         limits = self._bounds.limits_of(spec)
         user = spec.identity or self._user
         env = environment(spec, user, os.environ, mark_of(ref).variable)
         fds = {**fds, LISTENER_FD: passed.listener.fd, **passed.inherited.fds}
         if (told := self._boot_files.begin(spec)) is not None:
-            fds[max(fds) + 1] = told
-            env[VARIABLE] = str(max(fds))
             on_exit = partial(self._exited, spec.domain, on_exit)
+        _pass_on({boot_files.VARIABLE: told, slow_imports.VARIABLE: times.fd}, fds, env)
         start = Start(
             command=command,
             environment=env,
@@ -303,6 +310,14 @@ class UwsgiLauncher:
             raise CannotLaunch(f"cannot spawn {command[0]}: {error.strerror}") from error
         finally:
             passed.inherited.close()
+
+
+def _pass_on(memory: Mapping[str, int | None], fds: dict[int, int], env: dict[str, str]) -> None:
+    """Add to `fds` and `env` the memory that the app shares with the daemon, by its variable."""
+    for variable, fd in memory.items():
+        if fd is not None:
+            fds[max(fds) + 1] = fd
+            env[variable] = str(max(fds))
 
 
 def _note_way(ref: ProcessRef, way: str) -> None:

@@ -16,6 +16,7 @@ from emperor.model.admission import Bursts
 from emperor.model.limit_hits import Hit, deadliest
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotLaunch, Exit, Message, ProcessEvents
+from emperor.model.slow_imports import SlowImport
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Spec
 from emperor.uwsgi.command import FIRST_INHERITED_FD, PIPE_FD
@@ -32,6 +33,7 @@ from emperor.uwsgi.graceful_stop import GracefulStop
 from emperor.uwsgi.inheritance import NOTHING, Inheritance, inherit
 from emperor.uwsgi.options import uwsgi_options
 from emperor.uwsgi.pipe import Pipe
+from emperor.uwsgi.slow_imports import ImportTimes
 
 log = logging.getLogger("emperord.process")
 
@@ -44,11 +46,12 @@ Spawn = Callable[[Mapping[int, int], Callable[[Exit], None]], LedProcess]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a dead process has left: the end of its output, and which limit it has reached, in a
-    sentence."""
+    """What a dead process has left: the end of its output; which limit it has reached, in a
+    sentence; and what it was importing, in words."""
 
     printed: str
     hit: str
+    importing: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class SpawnEvents:
 
     def on_exit(self, ended: Exit, told: Told, killed: Killed) -> None:
         """The process has exited."""
-        around = replace(self.around, hit=told.hit)
+        around = replace(self.around, hit=told.hit, importing=told.importing)
         cause = explain_exit(ended, told.printed, around, killed)
         self.events.on_exit(self.spec.domain, self.generation, replace(ended, cause=cause))
 
@@ -105,10 +108,15 @@ class UwsgiProcess:
         # All its processes; None where there are no control groups.
         self.group: ControlGroup | None = None
         self._hit: Hit | None = None
+        self.import_times = ImportTimes()
         pipe.on_end = self._workers_exited
         pipe.on_descriptors = self._sent_descriptors
         pipe.on_flood = self._floods
         self._bursts = Bursts()
+
+    def measure_imports(self) -> None:
+        """Find out which imports take the time of its start, which follows."""
+        self.import_times.open()
 
     def start(self) -> None:
         """Spawn the master. Raises CannotLaunch, and then nothing is left open."""
@@ -123,6 +131,7 @@ class UwsgiProcess:
             self._pipe.close()
             remove_copy(self._ref.copy)
             self._release_log()
+            self.import_times.close()
             if self.group is not None:
                 self.group.close()
             raise
@@ -239,6 +248,12 @@ class UwsgiProcess:
         self._new_hits()
         return str(self._hit) if self._hit else ""
 
+    def take_slow_imports(self, now: float) -> tuple[SlowImport, ...] | None:
+        """What took the time of its start until `now`; None: that was not measured, or told."""
+        found = self.import_times.taken(now)
+        self.import_times.close()
+        return found
+
     def _new_hits(self) -> list[Hit]:
         hits = self.group.take_hits() if self.group else []
         self._hit = hits[-1] if hits else self._hit
@@ -280,10 +295,11 @@ class UwsgiProcess:
         remove_copy(self._ref.copy)
         self._family.leaders.discard(self.pid)
         self._correct_pidfiles()
-        hit = self.why_limited()
+        told = Told(self._output_end(), self.why_limited(), self.import_times.unfinished())
+        self.import_times.close()
         self._end_what_is_left()
         self._release_log()
-        self._events.on_exit(ended, Told(self._output_end(), hit), self._killed)
+        self._events.on_exit(ended, told, self._killed)
 
     def _release_log(self) -> None:
         """No process of the app writes to it any more, unless another one does."""

@@ -229,6 +229,7 @@ class Reporter:
             places=share.most if share else None,
             started=(vassal.lead.process.ref.way or None) if vassal.lead else None,
             limit_hits=self.hits_of(spec),
+            slow_imports=vassal.slow_imports,
         )
 
     def log_of(self, vassal: Vassal) -> str:

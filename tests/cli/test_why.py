@@ -9,6 +9,7 @@ import pytest
 
 from emperor.cli.why import story
 from emperor.model.facts import facts
+from emperor.model.slow_imports import SlowImport
 from emperor.model.status import AppHits, ReportedState, VassalDetail, VassalStatus, Wake
 from emperor.model.wake import phases
 from tests.cli.conftest import Ctl
@@ -124,6 +125,20 @@ def test_a_failure_has_its_cause_the_retry_and_the_log() -> None:
     assert [line.plain for line in story(of, NOW)][-3:] == [
         "The end of its log:", "  Traceback:", "  \tboom",
     ]  # fmt: skip
+
+
+def test_a_slow_start_is_told_with_its_imports() -> None:
+    slow = (
+        SlowImport("shop.reports", 19800, 90, 1, "shop.views"),
+        SlowImport("pandas", 2000, 9, 412, "shop.reports"),
+        SlowImport("/srv/shop/application.py", 300, 1, 0, None),
+    )
+    assert _told(replace(detail(running(GOAT)), slow_imports=slow))["imports"] == (
+        "19.8 s (90 %) in shop.reports, which shop.views imports; 2.0 s (9 %) in the 412 modules of"
+        " pandas, which shop.reports imports; 0.3 s (1 %) in /srv/shop/application.py itself,"
+        " outside of imports"
+    )
+    assert "imports" not in _told(detail(running(GOAT)))
 
 
 def test_a_broken_ini_is_told_once_with_what_serves() -> None:

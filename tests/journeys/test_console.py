@@ -11,12 +11,15 @@ from tests.controllers import needs_controllers
 from tests.eventually import eventually
 
 SLOW_APP = """\
-import time
-print("waiting for db7.internal", flush=True)
-time.sleep(1.2)
+import ledger
 def application(environ, start_response):
     start_response("200 OK", [])
     return []
+"""
+SLOW_MODULE = """\
+import time
+print("waiting for db7.internal", flush=True)
+time.sleep(1.2)
 """
 
 
@@ -39,7 +42,9 @@ def test_the_console_names_the_causes_of_failures(backend: Backend) -> None:
     backend.nginx.expect("upstream prematurely closed connection")
     app = backend.folder / "slow.py"
     app.write_text(SLOW_APP)
-    backend.drop("slow.example", backend.ini("slow.example", str(app)))
+    (backend.folder / "ledger.py").write_text(SLOW_MODULE)
+    path = {"pythonpath": str(backend.folder)}
+    backend.drop("slow.example", backend.ini("slow.example", str(app), **path))
     backend.add("missing.example", "broken.py")
     hog = backend.ini("hog.example", "hog.py", need_app="true")
     backend.drop("hog.example", f"{hog}master = false\n[emperor]\nmemory-max = 60M\n")
@@ -66,6 +71,12 @@ def test_the_console_names_the_causes_of_failures(backend: Backend) -> None:
     assert re.search(r"Its last start took 1\.\d s, \d\d % of it in the phase load", slow)
     assert "by a hit from 127.0.0.1 for GET /checkout goat/1.0 <b>" in slow
     assert "waiting for db7.internal" in slow
+    assert "Its next start will tell which modules take the time" in slow
+    # A restart is such a start.
+    status, _ = backend.call("POST", "/v1/vassals/slow.example/restart")
+    assert status == 200
+    slow = page(backend, "vassals/slow.example")
+    assert re.search(r"It starts slowly .* 1\.\d s \(\d+ %\) in ledger", slow)
     # The slowest stands first in the list.
     [first, *_] = re.findall(
         r"(\w+)\.example (?:running|parked)", page(backend, "vassals?sort=wake")

@@ -26,6 +26,7 @@ from emperor.model.ports import (
     StoreEntry,
 )
 from emperor.model.settings import Settings, read_settings
+from emperor.model.slow_imports import SlowImport
 from emperor.model.snapshot import ListenerRef, ProcessRef, decoder
 from emperor.model.spec import Identity, RuntimeOptions, Spec
 from emperor.model.status import Level, TransitionEvent
@@ -322,6 +323,8 @@ class FakeProcess:
     exit_cause: str | None = None
     worker_death: str = ""
     workers_die: bool = False
+    is_measured: bool = False
+    slow_imports: tuple[SlowImport, ...] = ()
     ref: ProcessRef = field(init=False)
 
     def __post_init__(self) -> None:
@@ -330,6 +333,9 @@ class FakeProcess:
     @property
     def fds(self) -> tuple[int, ...]:
         return (self.pipe, self.pipe + 1) if self.pid else (self.pipe,)
+
+    def measure_imports(self) -> None:
+        self.is_measured = True
 
     def start(self) -> None:
         if self.launcher.problem:
@@ -353,6 +359,9 @@ class FakeProcess:
 
     def why_limited(self) -> str:
         return ""
+
+    def take_slow_imports(self, _now: float) -> tuple[SlowImport, ...] | None:
+        return self.slow_imports if self.is_measured else None
 
     def why_replaced(self) -> str:
         return self.worker_death

@@ -9,6 +9,7 @@ import pytest
 from emperor.model.cause import Boot, Cause, Stop
 from emperor.model.lifecycle import Event, State
 from emperor.model.posture import Role
+from emperor.model.slow_imports import SlowImport
 from emperor.model.snapshot import (
     FailedVersion,
     ListenerRef,
@@ -57,6 +58,7 @@ FULL = VassalRecord(
     failed=FailedVersion(VERSION, "exit status 1"),
     boots=(1.5, 2.5),
     in_maintenance=True,
+    slow_imports=(SlowImport("shop.reports", 1900.0, 95, 1, "shop"),),
 )
 
 

@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from statistics import median
 
+from emperor.model.estimate import SLOW_SECONDS, usual
 from emperor.model.facts import Again, start_again
 from emperor.model.history import Pulse
 from emperor.model.refusal import RefusalReason
@@ -23,8 +23,6 @@ from emperor.web.console.tenants import Names, largest_first, uid_text
 MOST_TROUBLES = 25
 _MOST_BOOTS = 25
 _MOST_SLOW = 10
-# Visitors notice it.
-SLOW_SECONDS = 1.0
 _MOST_TENANTS = 15
 BY_HOUR, HOURS = timedelta(hours=1), 24
 BY_MINUTE, MINUTES = timedelta(minutes=1), 60
@@ -49,8 +47,8 @@ class Census:
             self.closed += vassal.in_maintenance
             if is_noted(vassal):
                 self.noted.append(vassal)
-            if vassal.boots and (usual := median(vassal.boots)) >= SLOW_SECONDS:
-                self.slow[vassal.spec.domain] = usual
+            if vassal.boots and (seconds := usual(vassal.boots)) >= SLOW_SECONDS:
+                self.slow[vassal.spec.domain] = seconds
 
 
 def is_noted(vassal: Vassal) -> bool:

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from emperor.model import text
+from emperor.model.slow_imports import told
 from emperor.model.wake import milliseconds
 
 _CONTENT_TYPES = {
@@ -116,4 +117,5 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     "ms": milliseconds,
     "iso": _iso,
     "query": _query,
+    "slow_import": lambda each: told((each,)),
 }

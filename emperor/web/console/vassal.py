@@ -7,6 +7,7 @@ from datetime import datetime
 from statistics import median
 
 from emperor.model.authority import Caller, Operation, Verdict
+from emperor.model.estimate import SLOW_SECONDS
 from emperor.model.facts import Again, facts, start_again
 from emperor.model.history import (
     Outcome,
@@ -103,15 +104,13 @@ class VassalPage:
         return start_again(self.status)
 
 
-# Visitors notice it.
-_SLOW_MS = 1000.0
+_SLOW_MS = 1000 * SLOW_SECONDS
 _SLOW = {
     Phase.DRAIN: "In it the process before it finishes its requests",
     Phase.TURN: "In it it waits for its turn to boot, since other apps boot (max-starting)",
     Phase.SPAWN: "In it uWSGI is started, which takes so long only where the machine is short"
     " of CPU, memory or disk",
-    Phase.LOAD: "In it the app is loaded: what its modules do as they are imported takes the"
-    " time, and its log may tell what they wait for",
+    Phase.LOAD: "In it the app is loaded: what its modules do as they are imported takes the time",
     Phase.ACCEPT: "In it its workers are started: hooks of its ini, and what the app does"
     " after a fork, take the time",
 }
@@ -198,11 +197,11 @@ def page(
         detail=detail,
         last=latest(entries),
         slow=why_slow(history.starts),
-        # What is wrong stands above them.
+        # What is wrong and what is slow stand above them.
         facts=tuple(
             fact_of(label, text, detail, now)
             for label, text in facts(detail, now)
-            if label != "cause"
+            if label not in ("cause", "imports")
         ),
         orders=orders_for(detail.status, caller),
         entries=entries,
