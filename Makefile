@@ -77,7 +77,7 @@ ifeq ($(DESTDIR),)
 	@test ! -d /run/systemd/system || \
 	  $(SUDO) systemctl disable --quiet --now emperord.service emperord.socket \
 	    emperord-control.socket emperord-apps.service emperord-console.socket \
-	    emperord-console.service
+	    emperord-console.service emperord-balancer.service
 endif
 	@$(INSTALLER) remove '$(DESTDIR)/' '$(PREFIX)'
 ifeq ($(DESTDIR),)

@@ -22,12 +22,7 @@ from emperor.handover.inherited import Inherited, claim
 from emperor.handover.installed import Installed
 from emperor.handover.upgrade import Handover
 from emperor.linux.cgroup import kill_others, service_group
-from emperor.linux.journal import (
-    JournalHandler,
-    PrefixFormatter,
-    SafeFormatter,
-    is_stderr_journal,
-)
+from emperor.linux.journal import SafeFormatter, log_handler
 from emperor.linux.limits import raise_open_files
 from emperor.linux.lock import AlreadyRunning, RunLock
 from emperor.linux.notify import Notifier
@@ -79,14 +74,10 @@ def _prepare_process() -> None:
 def _set_up_log(for_emperor: bool) -> None:
     """Log to the journal if stderr leads there, and otherwise to stderr. `for_emperor`: another
     emperord quotes the lines, which then have no time and no level."""
-    handler: logging.Handler = logging.StreamHandler()
+    handler = log_handler(os.environ)
     if for_emperor:
+        handler = logging.StreamHandler()
         handler.setFormatter(SafeFormatter("%(message)s"))
-    elif is_stderr_journal(os.environ):
-        handler.setFormatter(PrefixFormatter("%(message)s"))
-        handler = JournalHandler(fallback=handler)
-    else:
-        handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)

@@ -128,6 +128,16 @@ class JournalHandler(logging.Handler):
             self._socket.sendmsg([], [rights], flags, self._address)
 
 
+def log_handler(environment: Mapping[str, str]) -> logging.Handler:
+    """Logs to the journal if stderr leads there, and otherwise to stderr."""
+    handler = logging.StreamHandler()
+    if is_stderr_journal(environment):
+        handler.setFormatter(PrefixFormatter("%(message)s"))
+        return JournalHandler(fallback=handler)
+    handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(message)s"))
+    return handler
+
+
 def encode(fields: Mapping[str, str]) -> bytes:
     """Fields in the native protocol: a value with a line end has its length before it."""
     return b"".join(_encode(name, value) for name, value in fields.items())

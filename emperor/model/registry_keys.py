@@ -47,6 +47,14 @@ class Keys:
         """That key, as a span to watch."""
         return Span(self.slots(), f"{self.slots()}\0")
 
+    def absences(self) -> str:
+        """Since when backends are down."""
+        return f"{self.prefix}/absences"
+
+    def absences_alone(self) -> Span:
+        """That key, as a span to watch."""
+        return Span(self.absences(), f"{self.absences()}\0")
+
     def once(self, domain: str) -> str:
         """The backend that may run what must not run twice; the key has its lease."""
         return f"{self.prefix}/once/{domain}"

@@ -20,7 +20,8 @@ from tests.systemd.service import (
 
 def test_systemd_finds_nothing_to_complain_of_in_the_units(box: Box) -> None:
     sockets = ("emperord.socket", "emperord-control.socket", "emperord-console.socket")
-    services = ("emperord.service", "emperord-apps.service", "emperord-console.service")
+    names = ("emperord", "emperord-apps", "emperord-console", "emperord-balancer")
+    services = [f"{name}.service" for name in names]
     for unit in (*services, *sockets):
         assert box.must("systemd-analyze", "verify", "--man=no", unit) == ""
 

@@ -1,0 +1,1 @@
+"""The agent of a load balancer: it writes the list of backends that nginx uses."""

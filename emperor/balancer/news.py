@@ -1,0 +1,116 @@
+"""What the log of the agent says: one line for each change, and none for what stays as it is."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from emperor.model.fleet_policy import Step
+from emperor.model.member import Member
+from emperor.model.slot_table import SlotTable, moved
+
+log = logging.getLogger("emperord.news")
+
+_CURE = "if it is what you want, `emperorctl fleet confirm` has balancers take it"
+
+
+class News:
+    """`table` is the one at the start."""
+
+    def __init__(self, table: SlotTable | None) -> None:
+        self._table = table
+        self._members: dict[str, Member] | None = None
+        self._problem = ""
+        self._contact: str | None = None
+
+    @property
+    def _going_on(self) -> str:
+        return (
+            f"going on with table {self._table.serial}" if self._table else "there is no list yet"
+        )
+
+    def reached(self) -> None:
+        """The registry answers."""
+        if self._contact is None or self._contact:
+            log.info("the registry is reached; %s", self._going_on)
+        self._contact = ""
+
+    def lost(self, error: Exception) -> None:
+        """The registry does not answer, or refuses."""
+        if not self._contact:
+            log.warning("cannot follow the registry: %s; %s", error, self._going_on)
+        self._contact = str(error)
+
+    def missed(self) -> None:
+        """Some changes cannot be had any more."""
+        log.info("the registry cannot tell all that has changed; reading it anew")
+
+    def members(self, now: Mapping[str, Member], table: SlotTable | None) -> None:
+        """The backends that are up."""
+        before, self._members = self._members, dict(now)
+        if before is None:
+            missing = [each for each in (table.backends if table else ()) if each not in now]
+            if missing:
+                log.warning("down: %s; their slots stay theirs", ", ".join(missing))
+            return
+        for address in before.keys() - now.keys():
+            log.warning("%s is down: its lease has ended; its slots stay its own", address)
+        for address, member in now.items():
+            was = before.get(address)
+            if was is None:
+                log.info("%s is up%s", address, ", and drains" if member.drains else "")
+            elif was.drains != member.drains:
+                log.info("%s %s", address, "drains" if member.drains else "drains no longer")
+
+    def taken(self, table: SlotTable) -> None:
+        """nginx has this table."""
+        before, self._table, self._problem = self._table, table, ""
+        if before and before.serial == table.serial:
+            return
+        log.info("table %d is written: %s", table.serial, _difference(before, table))
+
+    def no_table(self) -> None:
+        """The registry has none."""
+        self._tell(
+            logging.WARNING,
+            f"the registry has no table of slots; {self._going_on};"
+            " `emperorctl fleet slots init` makes one",
+        )
+
+    def refused(self, why: str) -> None:
+        """A table makes no sense."""
+        problem = f"cannot use the registry's slots: {why}; {self._going_on}; {_CURE}"
+        self._tell(logging.ERROR, problem)
+
+    def unwritten(self, path: Path, error: Exception) -> None:
+        """The file cannot be replaced."""
+        cause = error.strerror if isinstance(error, OSError) else str(error)
+        self._tell(logging.ERROR, f"cannot write {path}: {cause}; {self._going_on}")
+
+    def done(self, step: Step) -> None:
+        """The agent has changed the table."""
+        parts = [f"took in {', '.join(step.added)}"] if step.added else []
+        if step.removed:
+            parts.append(f"gave the slots of {', '.join(step.removed)} to others")
+        log.info("%s", " and ".join(parts))
+
+    def undone(self, step: Step) -> None:
+        """The agent may not."""
+        wanted = ", ".join([*step.added, *step.removed])
+        self._tell(logging.WARNING, f"cannot move slots for {wanted}: {step.why}")
+
+    def _tell(self, level: int, problem: str) -> None:
+        """Once, until it is another one."""
+        if self._problem != problem:
+            self._problem = problem
+            log.log(level, "%s", problem)
+
+
+def _difference(before: SlotTable | None, now: SlotTable) -> str:
+    counts = Counter(now.slots)
+    if before is None:
+        return f"{len(now.slots)} slots of {len(counts)} backends"
+    old = Counter(before.slots)
+    changed = [each for each in {**old, **counts} if old[each] != counts[each]]
+    parts = [f"{each} {old[each]} → {counts[each]}" for each in changed]
+    return "; ".join([*parts, f"{moved(before.slots, now.slots)} of {len(now.slots)} slots move"])

@@ -1,0 +1,27 @@
+"""Since when backends are down, as the balancers' agents have seen it: for `emperorctl fleet`. No
+agent goes by it, since clocks differ."""
+
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+
+import msgspec
+
+_LONGEST_VALUE_BYTES = 1 << 20
+
+
+def encoded(since: Mapping[str, int]) -> bytes:
+    """The value of the key; times are in seconds since the epoch."""
+    return msgspec.json.encode(dict(sorted(since.items())))
+
+
+def decoded(value: bytes) -> dict[str, int]:
+    """What the registry has; nothing if that cannot be read."""
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        if len(value) <= _LONGEST_VALUE_BYTES:
+            return msgspec.json.decode(value, type=dict[str, int])
+    return {}
+
+
+def seen(before: Mapping[str, int], down: Collection[str], now: int) -> dict[str, int]:
+    """The same, when those that are `down` are known."""
+    return {backend: before.get(backend, now) for backend in down}

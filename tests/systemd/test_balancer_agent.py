@@ -1,0 +1,39 @@
+"""The agent of a load balancer as a service, without a registry that answers."""
+
+from tests.eventually import eventually
+from tests.systemd.box import Box
+from tests.systemd.service import journal
+
+_LIST = "/var/lib/emperord-balancer/backends.lua"
+_SET_UP = f"""
+set -e
+printf '[registry]\\nendpoints = https://127.0.0.1:1\\n' >/etc/uwsgi/registry.ini
+chgrp emperord-balancer /etc/uwsgi/registry.ini
+chmod 640 /etc/uwsgi/registry.ini
+install -d -o emperord-balancer -g emperord-balancer /var/lib/emperord-balancer
+printf -- '-- emperord-balancer writes this file: table 7, 1 slots of 1 backends.\\n' >{_LIST}
+printf 'web_server_ips = {{\\n    "192.0.2.11", -- 1 to 1\\n}}\\n' >>{_LIST}
+chown emperord-balancer: {_LIST}
+systemctl start emperord-balancer
+"""
+
+
+def test_it_runs_as_a_user_of_its_own_without_a_registry(box: Box) -> None:
+    box.must("sh", "-c", _SET_UP)
+    said = "cannot follow the registry"
+    eventually(lambda: said in journal(box, "--unit=emperord-balancer"))
+    assert "going on with table 7" in journal(box, "--unit=emperord-balancer")
+    assert box.must("systemctl", "is-active", "emperord-balancer").strip() == "active"
+    pid = box.must("systemctl", "show", "--property=MainPID", "--value", "emperord-balancer")
+    user = box.must("ps", "-o", "user:32=", "-p", pid.strip()).strip()
+    assert user == "emperord-balancer"
+    assert "192.0.2.11" in box.must("setpriv", "--reuid=www-data", "--clear-groups", "cat", _LIST)
+    box.must("systemctl", "stop", "emperord-balancer")
+    shown = box.must("systemctl", "show", "--property=Result", "--value", "emperord-balancer")
+    assert shown.strip() == "success"
+
+
+def test_its_unit_leaves_little_open(box: Box) -> None:
+    lines = box.must("systemd-analyze", "security", "emperord-balancer").splitlines()
+    [line] = [line for line in lines if "Overall exposure" in line]
+    assert float(line.split(":")[1].split()[0]) < 2.0
