@@ -15,12 +15,13 @@ from emperor.cli.programs import Programs, Uwsgi
 from emperor.handover.gate import Gate
 from emperor.linux.access import FileSystem
 from emperor.linux.accounts import SystemAccounts
-from emperor.linux.limits import machine, somaxconn
+from emperor.linux.limits import machine, machine_for_limits, somaxconn
 from emperor.linux.network import Network
 from emperor.linux.trust import open_to_others
 from emperor.model.claims import Claims
 from emperor.model.definition import BrokenIni, Definition, FileOwner
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
+from emperor.model.limits import combined
 from emperor.model.settings import Settings
 from emperor.model.spec import Identity, Spec, WireProtocol
 from emperor.model.wildcard import cure_of_name
@@ -49,6 +50,7 @@ from emperor.uwsgi.jails import unusable_jails
 from emperor.uwsgi.lint import lint
 from emperor.uwsgi.loaded import who_may_change
 from emperor.uwsgi.misread import misread_values
+from emperor.uwsgi.narrow_limits import narrow_limits
 from emperor.uwsgi.paths import unusable_paths
 from emperor.uwsgi.plugins import plugins_in_folders, unfound_plugins
 from emperor.uwsgi.programs import Where, searched
@@ -239,6 +241,8 @@ class Examiner:
         yield from unusable_jails(ini, home, users, self._files, python)
         yield from computed_numbers(ini, Where(users.start, home, self._files, searched(ini)))
         yield from too_many(ini, spec, self._machine)
+        limits = combined(self._settings.limits(), spec.limits, machine_for_limits())
+        yield from narrow_limits(ini, spec, limits)
         yield from unanswered(ini, home, users, self._files)
         yield from long_paths(ini, spec)
         yield from closed_ports(ini, users, self._first_open_port)

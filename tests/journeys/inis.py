@@ -2,11 +2,12 @@
 
 SITE stands for a folder of an app, OWN for the socket of the domain, SOCKETS for the folder of all
 sockets, PORT for a free port, LARGE for 65,536 more, SAME for one of several inis, TAKEN for one
-where somebody listens.
+where somebody listens, ANSWERED for that of a web server for SITE.
 In SITE:
 
 - `app.py`, `bin/app.py` and `package/wsgi.py`, the same app; `secret.py`, only for root
-- `odd.ini` and `bad.ini`, with something to say of their lines
+- `wsgi-package`, the same app in `__init__.py`
+- `odd.ini` and `bad.ini`, with something to say of their lines; `user.ini`, which names games
 - `empty`, a file without content, and `one`, with the number 1
 - `one-more` and `two-more`, empty files
 - `sticky`, where games may write, with root's `fifo`
@@ -25,6 +26,7 @@ from tests.journeys.ini_case import Case
 from tests.journeys.ini_case import bad as _bad
 from tests.journeys.ini_case import good as _good
 from tests.journeys.inis_of_people import OF_PEOPLE
+from tests.journeys.inis_of_sources import OF_SOURCES
 
 _WORKERS = (
     _good("processes", f"{_APP}processes = 2\n"),
@@ -494,4 +496,5 @@ CASES = (
     + _ODD
     + _OTHERS
     + OF_PEOPLE
+    + OF_SOURCES
 )

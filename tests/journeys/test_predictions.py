@@ -7,9 +7,12 @@ import subprocess
 import venv
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -51,13 +54,21 @@ SCRIPTS = {
 }
 AT_ONCE = 16
 OTHER_PACKAGES = "venv-other/lib/python2.7/site-packages"
+FOLDERS = (
+    "run", "var", "closed", "bin", "no-venv", "package", "wsgi-package", "more", OTHER_PACKAGES,
+)  # fmt: skip
+APPS = (
+    "app.py", "closed/app.py", "bin/app.py", "package/wsgi.py", "wsgi-package/__init__.py",
+    "secret.py",
+)  # fmt: skip
 
 
 class World:
     """All cases as inis of a daemon, each asked for once."""
 
-    def __init__(self, folder: Path, backend: Backend, taken: int) -> None:
+    def __init__(self, folder: Path, backend: Backend, taken: int, answered: int) -> None:
         self.taken = taken
+        self.answered = answered
         self.folder = folder
         self.site = folder / "site"
         self.settings = folder / "emperord.conf"
@@ -94,6 +105,7 @@ class World:
             "SITE": self.site,
             "SOCKETS": self._backend.sockets,
             "TAKEN": self.taken,
+            "ANSWERED": self.answered,
             "SAME": self._same,
         }
         for name, place in places.items():
@@ -143,9 +155,9 @@ def _free_ports() -> Iterator[int]:
 
 
 def _build(site: Path) -> None:
-    for name in ("run", "var", "closed", "bin", "no-venv", "package", "more", OTHER_PACKAGES):
+    for name in FOLDERS:
         (site / name).mkdir(parents=True)
-    for name in ("app.py", "closed/app.py", "bin/app.py", "package/wsgi.py", "secret.py"):
+    for name in APPS:
         (site / name).write_text(APP)
     (site / "secret.py").chmod(0o600)
     (site / "closed").chmod(0o700)
@@ -164,6 +176,7 @@ def _build(site: Path) -> None:
     odd = f"[uwsgi]\nfile = {site}/app.py\nharakiri = 5m\nharakirri = 5\n"
     (site / "odd.ini").write_text(odd)
     (site / "bad.ini").write_text(f"[uwsgi]\nchdir = {site}/no\nfile = {site}/app.py\n")
+    (site / "user.ini").write_text("[uwsgi]\nuid = games\ngid = games\n")
     (site / "common.ini").write_text(f"[uwsgi]\nfile = {site}/app.py\n")
     venv.create(site / "venv", symlinks=True)
     (next((site / "venv" / "lib").iterdir()) / "site-packages" / "pack_2.py").touch()
@@ -185,15 +198,30 @@ class Outcome:
     printed: str
 
 
+@contextmanager
+def _web_server(folder: Path) -> Iterator[int]:
+    """The port of a web server for the files of a folder."""
+    files = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), files) as server:
+        Thread(target=server.serve_forever).start()
+        yield server.server_port
+        server.shutdown()
+
+
 @pytest.fixture(scope="module")
 def outcome(separate_from_the_host: None) -> Iterator[Outcome]:
-    with public_folder() as folder, Nginx(folder) as nginx, socket.socket() as listener:
+    with (
+        public_folder() as folder,
+        Nginx(folder) as nginx,
+        socket.socket() as listener,
+        _web_server(folder / "site") as answered,
+    ):
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         nginx.expect(".*")
         backend = Backend(folder, nginx, start_timeout="15", throttle_first="90", max_starting="0")
         backend.expect(".*")
-        world = World(folder, backend, listener.getsockname()[1])
+        world = World(folder, backend, listener.getsockname()[1], answered)
         world.build()
         with backend:
             # The port of one app excludes those of others, so these are checked one by one.
