@@ -65,6 +65,7 @@ from emperor.uwsgi.spelling import with_cures
 from emperor.uwsgi.unknown import ignored_options, unknown_options
 from emperor.uwsgi.users import (
     Users,
+    drops_to_of,
     ignored_users,
     name_of,
     unknown_users,
@@ -288,7 +289,11 @@ class Examiner:
             if untrusted:
                 cause = f"it runs as root, and others than root can change {untrusted}"
                 raise CannotResolve(cause, "have root own that, or set uid in [emperor]")
-            return await resolver.dry_read(ini, _other(start))
+            return await resolver.dry_read(
+                ini,
+                _other(start),
+                has_its_variables=not drops_to_of(ini, start, self._accounts),
+            )
         except BrokenIni as error:
             return _broken(error)
         except CannotResolve as error:

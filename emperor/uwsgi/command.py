@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emperor.model.spec import Identity, Spec, WireProtocol
 from emperor.uwsgi.copies import Copy
-from emperor.uwsgi.environment import environment_of
+from emperor.uwsgi.environment import environment_of, environment_of_nobody
 from emperor.uwsgi.options import PACKET_BYTES, Adoption, uwsgi_options
 
 # The descriptors of the listener and of the vassal's end of the emperor pipe. For an adoption by
@@ -33,7 +33,6 @@ VACUUM_GUARD = "kill -0 "
 _INSIDE = Path(__file__).with_name("inside.py")
 _TIME_IMPORTS = Path(__file__).with_name("time_imports.py")
 
-_OF_NO_USER = frozenset({"PATH", "LANG"})
 _BY_NAME_MAX_FD = "4096"
 
 # Every request that nginx lets in must reach the app: uWSGI closes the connection of a larger
@@ -93,10 +92,8 @@ def environment(
 ) -> dict[str, str]:
     """The environment of the vassal, which starts as `user`: the variables of this user, the number
     of its end of the pipe, and the `mark` of its processes, as "NAME=value"."""
-    env = environment_of(user, inherited)
-    if spec.drops_to:
-        # It is root for a moment, and changes its user after that.
-        env = {name: value for name, value in env.items() if name in _OF_NO_USER}
+    # With `drops_to` it is root for a moment, and changes its user after that.
+    env = environment_of_nobody(inherited) if spec.drops_to else environment_of(user, inherited)
     if mark:
         name, _, value = mark.partition("=")
         env[name] = value

@@ -43,7 +43,7 @@ def once(found: Sequence[Finding]) -> list[Finding]:
     """`found` with one finding for each cause: not what else an option means that has an error, not
     that uWSGI refuses what another finding explains, not what a comment makes of a value, and not
     that uWSGI ignores an option which it refuses under `strict`."""
-    kept = list(found)
+    kept = list(dict.fromkeys(found))
     for error in [each for each in kept if _REFUSED.match(each.text)]:
         key = error.text.rpartition(": ")[2]
         unknown = [
@@ -53,8 +53,8 @@ def once(found: Sequence[Finding]) -> list[Finding]:
             kept = [each for each in kept if each not in (error, unknown[0])]
             text = f"uWSGI refuses it under strict: unknown config directive: {key}"
             kept.append(replace(unknown[0], severity=Severity.ERROR, text=text))
-    explained = {each.line for each in kept if _is_error(each) and not _is_of_uwsgi(each)}
-    kept = [each for each in kept if not (_is_of_uwsgi(each) and each.line in explained)]
+    explained = {each.line for each in kept if _is_error(each) and not is_of_uwsgi(each)}
+    kept = [each for each in kept if not (is_of_uwsgi(each) and each.line in explained)]
     excluded = {each.line for each in kept if _EXCLUDES in each.text}
     kept = [
         each for each in kept if each.line not in excluded or not each.text.startswith(_LISTENS)
@@ -84,7 +84,8 @@ def _is_error(finding: Finding) -> bool:
     return finding.severity is Severity.ERROR
 
 
-def _is_of_uwsgi(finding: Finding) -> bool:
+def is_of_uwsgi(finding: Finding) -> bool:
+    """Whether uWSGI itself refuses a line."""
     return finding.line != 0 and finding.text.startswith(_OF_UWSGI)
 
 

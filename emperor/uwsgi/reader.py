@@ -6,6 +6,7 @@ thread, so that the daemon goes on meanwhile.
 
 import asyncio
 import os
+import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
@@ -19,7 +20,14 @@ from emperor.model.ports import PendingSpec
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec
 from emperor.uwsgi.defaults import DefaultsFile
-from emperor.uwsgi.identity import ROOT, Accounts, is_administrator, names_user, reading_as
+from emperor.uwsgi.identity import (
+    ROOT,
+    Accounts,
+    identity_of,
+    is_administrator,
+    names_user,
+    reading_as,
+)
 from emperor.uwsgi.ini import LOADERS, Ini, aliases_in, parse
 from emperor.uwsgi.lint import refuse_unservable
 from emperor.uwsgi.loaded import refuse_loaded, refuse_untrusted, who_may_change
@@ -31,11 +39,13 @@ from emperor.uwsgi.resolver import AT_ONCE, CannotResolve, Resolver
 from emperor.uwsgi.root_paths import led_elsewhere
 from emperor.uwsgi.spec import spec_of
 from emperor.uwsgi.unknown import answers_by_plugins, refuse_without_plugins
-from emperor.uwsgi.users import users_of
+from emperor.uwsgi.users import drops_to_of, users_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+# Variables that differ from user to user.
+_OF_A_USER = re.compile(r"\$\((?:HOME|USER|LOGNAME)\)")
 _TAKEN_KEYS = tuple(name.replace("_", "-").encode() for name in sorted(TAKEN))
 # An ini below both is read in 10 ms at most.
 _LARGE_BYTES, _MANY_LINES = 8192, 500
@@ -160,13 +170,19 @@ class UwsgiReader:
         )
         if not is_root or definition.owner.uid != ROOT or reason is None:
             return await resolver.resolve(ini, identity)
-        user = identity if identity and names_user(ini, accounts) else accounts.daemon
+        is_named = names_user(ini, accounts)
+        user = identity if identity and is_named else accounts.daemon
         if await in_thread(who_may_change, ini, folder, user.uid):
             # Where root reads it, a file counts that may come yet, unless this uWSGI reads none.
             known = await resolver.options() if user.uid == ROOT else LOADERS
             await in_thread(refuse_untrusted, ini, folder, user, known)
-        resolved = await resolver.resolve(ini, identity)
+        is_known = identity is None or is_named
+        has_its_variables = is_known and not drops_to_of(ini, user, accounts)
+        resolved = await resolver.resolve(ini, identity, has_its_variables=has_its_variables)
         await in_thread(refuse_loaded, reason, resolved, folder, user)
+        if not is_known and any(_OF_A_USER.search(option.value) for option in resolved.options):
+            identity = identity_of(resolved, owner, accounts, self._settings)
+            resolved = await resolver.resolve(ini, identity)
         return resolved
 
     def spec(self, definition: Definition, ini: Ini) -> Spec:

@@ -35,7 +35,7 @@ from emperor.uwsgi.blame import blamed
 from emperor.uwsgi.bounds import READING_BYTES, Bounds, Enter, as_it_is
 from emperor.uwsgi.command import END_OF_BLOCK
 from emperor.uwsgi.copies import FOLDER_MODE, Copy, IniCopies, remove_copy
-from emperor.uwsgi.environment import environment_of
+from emperor.uwsgi.environment import environment_of, environment_of_nobody
 from emperor.uwsgi.ini import Ini, Option
 from emperor.uwsgi.loaded import MOST_FILES, find_side_effect
 from emperor.uwsgi.plugins import Lacking, Plugins
@@ -116,8 +116,11 @@ class Resolver:
         """The path of its binary."""
         return self._uwsgi
 
-    async def resolve(self, ini: Ini, identity: Identity | None) -> Ini:
-        """`ini` with its options as uWSGI resolves them when it runs as `identity`.
+    async def resolve(
+        self, ini: Ini, identity: Identity | None, *, has_its_variables: bool = True
+    ) -> Ini:
+        """`ini` with its options as uWSGI resolves them when it runs as `identity`, with or without
+        the variables of that user, as $(HOME).
 
         Options from other files have line 0. Raises BrokenIni when uWSGI refuses the ini or does
         not answer in time, and when reading it would have side effects.
@@ -125,17 +128,21 @@ class Resolver:
         reason = ini.needs_uwsgi
         assert reason is not None
         try:
-            return await self._read(ini, reason, identity)
+            return await self._read(ini, reason, identity, has_its_variables)
         except CannotResolve as error:
             cause = f"uWSGI must resolve {reason.key}: {error.cause}"
             raise reason.broken(cause, error.cure) from error
 
-    async def dry_read(self, ini: Ini, identity: Identity | None) -> Ini:
+    async def dry_read(
+        self, ini: Ini, identity: Identity | None, *, has_its_variables: bool = True
+    ) -> Ini:
         """The same for an ini that we can read alone. Raises CannotResolve when uWSGI cannot be
         asked or reading would have side effects, and BrokenIni when uWSGI refuses the ini."""
-        return await self._read(ini, None, identity)
+        return await self._read(ini, None, identity, has_its_variables)
 
-    async def _read(self, ini: Ini, reason: Option | None, identity: Identity | None) -> Ini:
+    async def _read(
+        self, ini: Ini, reason: Option | None, identity: Identity | None, has_its_variables: bool
+    ) -> Ini:
         async with self._slots:
             await self._refuse_side_effects(ini, reason, identity)
             # Each record of the answer begins with the token, so no value can pass for a record.
@@ -147,7 +154,9 @@ class Resolver:
                 arguments = [*hooks, log_date, *before, "--ini", copy.ini, END_OF_BLOCK, log_date]
                 try:
                     with self._held(ini, token, identity) as enter:
-                        ended, printed = await self._run(arguments, identity, enter)
+                        ended, printed = await self._run(
+                            arguments, identity, enter, has_its_variables
+                        )
                 except CannotLaunch as error:
                     raise CannotResolve(str(error)) from error
         options = _options(ini, copy, printed, token)
@@ -277,18 +286,29 @@ class Resolver:
         return self._place.bounds.reading(group_name(uid, domain, int(key, 16)))
 
     async def _run(
-        self, arguments: list[str], identity: Identity | None, enter: Enter = as_it_is
+        self,
+        arguments: list[str],
+        identity: Identity | None,
+        enter: Enter = as_it_is,
+        has_its_variables: bool = True,
     ) -> tuple[Exit, str]:
         """The exit of uWSGI, and all that it printed. Raises CannotResolve."""
-        return await self._gate.repeat(partial(self._run_now, arguments, identity, enter))
+        run = partial(self._run_now, arguments, identity, enter, has_its_variables)
+        return await self._gate.repeat(run)
 
     async def _run_now(
-        self, arguments: list[str], identity: Identity | None, enter: Enter
+        self,
+        arguments: list[str],
+        identity: Identity | None,
+        enter: Enter,
+        has_its_variables: bool,
     ) -> tuple[Exit, str]:
         argv = [self._uwsgi, *arguments]
         if identity is not None:
             argv = as_identity(identity, argv)
-        environment = environment_of(identity or own_user(), os.environ)
+        environment = environment_of_nobody(os.environ)
+        if has_its_variables:
+            environment = environment_of(identity or own_user(), os.environ)
         # uWSGI resolves %v, %d and relative includes against its working directory.
         argv = enter([*_FIRST_TO_GO, "env", "-C", self._folder, *argv])
         try:

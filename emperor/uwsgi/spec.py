@@ -14,11 +14,10 @@ from emperor.model.domain import is_domain
 from emperor.model.limits import BY_NAME
 from emperor.model.setting_values import boolean
 from emperor.model.settings import KEYS, Settings
-from emperor.model.spec import Bases, Identity, OnChange, Spec
+from emperor.model.spec import Bases, OnChange, Spec
 from emperor.uwsgi.command import BEHIND_INI
 from emperor.uwsgi.forkable import variables_of, why_by_exec
 from emperor.uwsgi.identity import (
-    ROOT,
     Accounts,
     identity_of,
     is_administrator,
@@ -44,7 +43,7 @@ from emperor.uwsgi.own_limits import own_limits
 from emperor.uwsgi.places import places
 from emperor.uwsgi.pythons import binary_of, named_home, python_home_of
 from emperor.uwsgi.sockets import Socket, refuse_path, socket_of
-from emperor.uwsgi.users import users_of
+from emperor.uwsgi.users import drops_to_of, users_of
 
 # The settings that [emperor] may override for one vassal.
 _OVERRIDES = {
@@ -63,7 +62,6 @@ EMPEROR_KEYS = frozenset(_OVERRIDES) | BY_NAME.keys() | {
 # The least number of each option; 0 for all others. The largest is that of C's int.
 _LEAST = dict.fromkeys(WORKERS, 1) | dict.fromkeys(GREENLETS, 2)
 _LARGEST = 2**31 - 1
-_USERS = frozenset({"uid", "gid", "add-gid", "immediate-uid", "immediate-gid"})
 # Processes beside the workers. They would run twice, or cannot, while a successor boots.
 HELPERS = frozenset({
     "mule", "mules", "farm", "spooler", "spooler-external",
@@ -113,7 +111,7 @@ def spec_of(definition: Definition, ini: Ini, settings: Settings, accounts: Acco
     single = len(socket.inherited) < len(socket.foreign) or cannot_run_twice(last) is not None
     identity = identity_of(ini, owner, accounts, settings)
     starts_as = identity or accounts.daemon
-    drops_to = _drops_to(ini, starts_as)
+    drops_to = drops_to_of(ini, starts_as, accounts)
     if drops_to:
         refuse_dropped(users_of(ini, starts_as, accounts).serve, ini, accounts, settings)
     idle = _idle(ini, settings, last.get("idle"))
@@ -141,16 +139,6 @@ def spec_of(definition: Definition, ini: Ini, settings: Settings, accounts: Acco
         no_new_privs=settings.no_new_privs,
         limits=own_limits(ini, is_trusted) if ini.emperor else None,
     )
-
-
-def _drops_to(ini: Ini, starts_as: Identity) -> str:
-    """To which users and groups uWSGI changes by itself, which only root can."""
-    is_declared = "declare-option" in ini.last
-    if starts_as.uid != ROOT or not (is_declared or ini.last_of(_USERS)):
-        return ""
-    options = with_declared(ini) if is_declared else ini.options
-    named = (f"{option.key} = {option.value}" for option in options if option.key in _USERS)
-    return ", ".join(named)
 
 
 def _runtime(ini: Ini, settings: Settings, socket: Socket, idle: int, binary: str) -> UwsgiOptions:

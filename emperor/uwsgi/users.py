@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from emperor.model.spec import Identity, Spec, numeric_id
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT, Accounts
-from emperor.uwsgi.ini import Ini, Option
+from emperor.uwsgi.ini import Ini, Option, with_declared
 
 _DELAYED = frozenset({"master-as-root", "drop-after-apps", "drop-privileges-after-apps"})
 DELAYED_UNTIL_BOUND = _DELAYED | {"chown-socket", "drop-after-init"}
+_CHANGES = frozenset({"uid", "gid", "add-gid", "immediate-uid", "immediate-gid"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,27 @@ def users_of(ini: Ini, start: Identity, accounts: Accounts) -> Users:
     )
 
 
+def drops_to_of(ini: Ini, start: Identity, accounts: Accounts) -> str:
+    """To which users and groups uWSGI changes by itself, which only root can. Empty where these are
+    root's own."""
+    is_declared = "declare-option" in ini.last
+    if start.uid != ROOT or not (is_declared or ini.last_of(_CHANGES)):
+        return ""
+    options = list(with_declared(ini)) if is_declared else ini.options
+    named = [option for option in options if option.key in _CHANGES]
+    if all(_is_roots(option, accounts) for option in named):
+        return ""
+    return ", ".join(f"{option.key} = {option.value}" for option in named)
+
+
+def _is_roots(option: Option, accounts: Accounts) -> bool:
+    """Whether it names the user or the group root."""
+    if option.key.endswith("gid"):
+        return accounts.group(option.value) == ROOT
+    user = accounts.user(option.value)
+    return user is not None and user.uid == ROOT
+
+
 def _dropped(last: Mapping[str, Option], start: Identity, accounts: Accounts) -> Identity:
     if start.uid != ROOT:
         return start
@@ -67,8 +89,14 @@ def unknown_users(ini: Ini, start: Identity, accounts: Accounts) -> Iterator[Fin
             continue
         value = option.value
         exists = accounts.user(value) if key == "uid" else accounts.group(value) is not None
-        if start.uid == ROOT and not exists and not value.isdecimal():
+        if start.uid == ROOT and numeric_id(value) == ROOT:
+            # uWSGI takes 0 for no number (uwsgi_as_root of core/utils.c).
+            text = f"uWSGI looks for a {kind} with the name {value}, so the app does not start"
+            yield Finding(option.line, Severity.ERROR, text, f"write {key} = root, or drop it")
+        elif start.uid == ROOT and not exists and not value.isdecimal():
             text = f"there is no {kind} {value!r}, so the app does not start"
+            if value.startswith("$("):
+                text = f"{value} of {key} has no value, so the app does not start"
             yield Finding(option.line, Severity.ERROR, text, f"create it, or correct {key}")
         elif start.uid != ROOT and _is_other(key, value, start):
             text = f"only root can change to {key} {value}, so the app does not start"

@@ -10,6 +10,8 @@ from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import (
     HOMES,
     PLUGIN_KEYS,
+    SOCKETS,
+    STATS,
     Ini,
     Option,
     is_off,
@@ -49,7 +51,13 @@ _STARTING_HOOKS = frozenset({
 })  # fmt: skip
 # Options without which an app cannot be loaded.
 _NAMES = frozenset({"file", "wsgi-file", "module", "wsgi", "callable"})
-_RESOLVED = APPS | HOMES | {"chdir", "chroot", "callable", "pyrun"}
+_RESOLVED = APPS | HOMES | {"chdir", "chdir2", "chroot", "callable", "pyrun"}
+_LISTS = frozenset({"mount", "worker-mount"})
+# Files and sockets that uWSGI makes, in a folder that must be there.
+_MADE = SOCKETS | STATS | {
+    "logto", "logto2", "daemonize", "daemonize2", "pidfile", "pidfile2", "safe-pidfile",
+    "safe-pidfile2", "master-fifo",
+}  # fmt: skip
 _VARIABLE = re.compile(r"[$%]\([\w.-]+\)")
 # With less, an ordinary request of nginx's does not fit: its parameters and a browser's headers.
 _LEAST_BUFFER_BYTES = 1024
@@ -126,17 +134,24 @@ def _expression(option: Option) -> Iterator[Finding]:
 
 
 def unset_variables(ini: Ini) -> Iterator[Finding]:
-    """An error for an app, or its place, with a variable that has no value. uWSGI has resolved the
+    """An error for an app, or a place, with a variable that has no value. uWSGI has resolved the
     ini, and leaves such a variable as it is written."""
     for option in ini.options:
-        if option.key in _RESOLVED and (match := _VARIABLE.search(option.value)):
+        match = _VARIABLE.search(option.value)
+        counts = option.key in _LISTS | SOCKETS or ini.last[option.key] is option
+        is_needed = option.key in _RESOLVED or (
+            match and option.key in _MADE and "/" in option.value[match.end() :]
+        )
+        if match and counts and is_needed:
             cause = f"{option.key} = {option.value}: {match[0]} has no value"
-            cure = "write the value itself, or set the variable in emperord's unit"
+            cure = "write the value itself"
             if match[0].startswith("%"):
-                cure = "write the value itself, or set that option above"
+                cure += ", or set that option above"
             yield _error(option.line, cause, cure)
-        elif option.key in _NAMES and not option.value:
-            yield _error(option.line, f"{option.key} is empty, so it names no app", "name the app")
+        elif option.key in _NAMES and counts and not option.value:
+            text = f"{option.key} is empty, so it names no app"
+            cure = f"write {option.key} = and the app"
+            yield Finding(option.line, Severity.ERROR, text, cure)
 
 
 def _error(line: int, cause: str, cure: str) -> Finding:
