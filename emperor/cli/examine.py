@@ -32,6 +32,7 @@ from emperor.uwsgi.addresses import (
     long_paths,
     unusable_addresses,
 )
+from emperor.uwsgi.alternatives import without_spared
 from emperor.uwsgi.answers import unanswered
 from emperor.uwsgi.apps import search_of
 from emperor.uwsgi.background import unusable_background
@@ -52,6 +53,7 @@ from emperor.uwsgi.loaded import who_may_change
 from emperor.uwsgi.misread import misread_values
 from emperor.uwsgi.narrow_limits import narrow_limits
 from emperor.uwsgi.paths import unusable_paths
+from emperor.uwsgi.places import places
 from emperor.uwsgi.plugins import plugins_in_folders, unfound_plugins
 from emperor.uwsgi.programs import Where, searched
 from emperor.uwsgi.pythons import binary_of, python_home_of
@@ -63,6 +65,7 @@ from emperor.uwsgi.root_only import split
 from emperor.uwsgi.root_paths import led_elsewhere
 from emperor.uwsgi.spelling import with_cures
 from emperor.uwsgi.unknown import ignored_options, unknown_options
+from emperor.uwsgi.urls import unreadable_urls
 from emperor.uwsgi.users import (
     Users,
     drops_to_of,
@@ -182,6 +185,7 @@ class Examiner:
             found += await self._judged(done, spec, start, place)
             found += unset_variables(resolved) if isinstance(read, Ini) else ()
             found += self._conflicts(reader, spec, resolved, folder == home)
+            found[:] = without_spared(resolved, found)
             if isinstance(read, Ini) and not _is_broken(found):
                 plugins = plugins_in_folders(done)
                 found += await refused_at_start(done, plugins, runner, _other(start))
@@ -241,6 +245,8 @@ class Examiner:
         yield from pointless_imports(ini)
         yield from unusable_jails(ini, home, users, self._files, python)
         yield from computed_numbers(ini, Where(users.start, home, self._files, searched(ini)))
+        start = places(ini.last, home).folder
+        yield from unreadable_urls(ini, Where(users.load, start, self._files, searched(ini)))
         yield from too_many(ini, spec, self._machine)
         limits = combined(self._settings.limits(), spec.limits, machine_for_limits())
         yield from narrow_limits(ini, spec, limits)

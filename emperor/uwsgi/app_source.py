@@ -18,6 +18,8 @@ import ast
 import glob
 import json
 import os
+import select
+import socket
 import sys
 from importlib.machinery import PathFinder
 from typing import Any
@@ -29,6 +31,9 @@ _OPAQUE_PATH = ("sys.path", "addsitedir", "activate_this", "__path__", "sys.modu
 _OPAQUE_NAMES = ("globals()", "exec(", "__getattr__", "setattr(", "vars()")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _LONGEST_SOURCE = 1 << 20
+_HTTP = "http://"
+_HTTP_PORT = "80"
+_ANSWER_SECONDS = 3
 _MOST_SOURCES = 200
 # In these folders are packages that were installed, which do not change where modules are found.
 _INSTALLED = ("/site-packages/", "/dist-packages/")
@@ -61,7 +66,9 @@ def main() -> None:
         modules.note(module.rpartition(".")[0])
         source = load["file"] or load["code"] or loader or source_of(module, path)
         text = load["code"].encode() or read(source or "")
-        if loader or source is None:
+        if text is None and load["file"].startswith(_HTTP):
+            tell(number, "no-answer", load["file"])
+        elif loader or source is None:
             missing = loader or module
             if not modules.is_open and source_of(missing, path) is None:
                 tell(number, "no-loader" if loader else "no-module", missing)
@@ -71,7 +78,9 @@ def main() -> None:
             shown = "" if load["code"] else source
             look_at(number, text, shown, load, modules)
         if source is not None:
-            modules.is_open = modules.is_open or text is None or opens(text, source, path, set())
+            # A file that cannot be read, and so cannot be loaded, changes nothing.
+            opened = not load["file"] if text is None else opens(text, source, path, set())
+            modules.is_open = modules.is_open or opened
 
 
 def source_of(module: str, path: "list[str]") -> "str | None":
@@ -96,11 +105,34 @@ def exists(name: str, path: "list[str]") -> bool:
 
 def read(source: str) -> "bytes | None":
     """The text of a source; None for one that cannot be read."""
+    if source.startswith(_HTTP):
+        return fetched(source)
     try:
         with open(os.open(source, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             return file.read(_LONGEST_SOURCE)
     except (OSError, ValueError):
         return None
+
+
+def fetched(url: str) -> "bytes | None":
+    """The text that a server answers, as uWSGI gets it: it does not wait for a connection, so only
+    this machine can answer, and it takes each status of 2xx."""
+    address, slash, path = url[len(_HTTP) :].partition("/")
+    host, _, port = address.partition(":")
+    try:
+        with socket.socket() as connection:
+            connection.setblocking(False)
+            connection.connect_ex((host, int(port or _HTTP_PORT)))
+            _, connected, _ = select.select([], [connection], [], 0)
+            if not slash or not connected:
+                return None
+            connection.settimeout(_ANSWER_SECONDS)
+            connection.sendall(f"GET /{path} HTTP/1.0\r\nHost: {address}\r\n\r\n".encode())
+            with connection.makefile("rb") as answer:
+                head, _, body = answer.read(_LONGEST_SOURCE).partition(b"\r\n\r\n")
+    except (OSError, ValueError):
+        return None
+    return body if head[9:10] == b"2" else None
 
 
 def opens(text: bytes, source: str, path: "list[str]", seen: "set[str]") -> bool:

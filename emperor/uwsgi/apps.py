@@ -19,17 +19,21 @@ import msgspec
 from emperor.linux.commands import EndlessOutput, run_command
 from emperor.linux.processes import as_identity
 from emperor.linux.trust import who_may_turn
+from emperor.model.access import Kind
 from emperor.model.ports import CannotLaunch
 from emperor.model.spec import Identity
+from emperor.uwsgi.alternatives import MOUNTS, App, apps_in
 from emperor.uwsgi.environment import environment_of
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.homes import shows_packages_of_system
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import HOMES, Ini, Option, refers
 from emperor.uwsgi.loops import is_gevent
+from emperor.uwsgi.needs import Files
 from emperor.uwsgi.places import places
 from emperor.uwsgi.pythons import named_home
 from emperor.uwsgi.spec import APPS, MOUNTED_FILES
+from emperor.uwsgi.urls import HTTP
 
 _LOOKER = Path(__file__).with_name("app_source.py")
 _LONGEST_ANSWER = 1 << 16
@@ -39,7 +43,6 @@ _FILES = frozenset({"file", "wsgi-file"})
 _MODULES = frozenset({"module", "wsgi"})
 # Modules with a callable of another kind.
 _OTHER_MODULES = frozenset({"web3", "pump", "wsgi-lite"})
-_MOUNTS = frozenset({"mount", "worker-mount"})
 # uWSGI has these modules load the app (plugins/python/pyloader.c).
 _LOADERS = {
     "paste": "paste.deploy", "ini-paste": "paste.deploy", "ini-paste-logged": "paste.deploy",
@@ -55,6 +58,7 @@ _UNKNOWN = frozenset({
 # With these the app may find other modules than the search does.
 _RENAMING = frozenset({"pymodule-alias", "post-pymodule-alias", "pyshell"})
 _PATH_VARIABLE = "PYTHONPATH="
+_ROOT_USER = Identity(ROOT, ROOT, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +105,13 @@ APP_FAILS = Consequence("the app does not start", Severity.ERROR)
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What keeps the load of that number from being loaded: `no-module`, `syntax`, `no-import`,
-    `no-callable`, `no-call`, `no-loader` or `no-loop`, with the name that is missing, and the
-    source and line where that was seen."""
+    `no-callable`, `no-call`, `no-loader`, `no-loop` or `no-answer`, with the name that is missing,
+    and the source and line where that was seen."""
 
     number: int
     problem: Literal[
-        "no-module", "syntax", "no-import", "no-callable", "no-call", "no-loader", "no-loop"
+        "no-module", "syntax", "no-import", "no-callable", "no-call", "no-loader", "no-loop",
+        "no-answer",
     ]  # fmt: skip
     name: str
     source: str
@@ -134,13 +139,23 @@ def search_of(ini: Ini, folder: str, version: str, is_own_python: bool) -> Searc
     return Search((start, *(os.path.join(start, each) for each in paths), *packages), home is None)
 
 
-def app_of(ini: Ini, search: Search) -> tuple[Option, Load] | None:
-    """The option that names the app, and what it is; None where only uWSGI can tell."""
-    last, named = ini.last, _only_app(ini)
-    if named is None or _RENAMING & last.keys() or refers(named[1]):
-        return None
-    option, value = named
-    is_file = option.key in _FILES or (option.key in _MOUNTS and value.endswith(MOUNTED_FILES))
+def loads_of(ini: Ini, search: Search, files: Files) -> list[tuple[Option, Load]]:
+    """The options that name an app, in the order in which uWSGI loads them, and what it is; without
+    those of which only uWSGI can tell."""
+    if _RENAMING & ini.last.keys():
+        return []
+    known = (app for app in apps_in(ini) if not refers(app.target) or _is_fetched(app))
+    return [(app.option, _load(app, ini, search, files)) for app in known]
+
+
+def _is_fetched(app: App) -> bool:
+    is_file = app.option.key in _FILES or app.target.endswith(MOUNTED_FILES)
+    return is_file and app.target.startswith(HTTP)
+
+
+def _load(app: App, ini: Ini, search: Search, files: Files) -> Load:
+    last, option, value = ini.last, app.option, app.target
+    is_file = option.key in _FILES or (option.key in MOUNTS and value.endswith(MOUNTED_FILES))
     is_code = option.key == "eval"
     loader = _LOADERS.get(option.key, "")
     module, _, name = ("", "", "") if is_file or is_code or loader else value.partition(":")
@@ -150,8 +165,9 @@ def app_of(ini: Ini, search: Search) -> tuple[Option, Load] | None:
         # uWSGI calls a function of the module, without arguments.
         is_factory = name.endswith("()")
         name = name.removesuffix("()")
-    return option, Load(
-        file=os.path.join(search.folder, value) if is_file else "",
+    place = value if _is_fetched(app) else source_at(os.path.join(search.folder, value), files)
+    return Load(
+        file=place if is_file else "",
         module=module,
         code=value if is_code else "",
         callable="" if option.key in _OTHER_MODULES or "(" in name else name,
@@ -161,19 +177,10 @@ def app_of(ini: Ini, search: Search) -> tuple[Option, Load] | None:
     )
 
 
-def _only_app(ini: Ini) -> tuple[Option, str] | None:
-    """The option that names the app, and what it names; None where the ini has several apps, or an
-    app that is no file or module of Python."""
-    last = {option.key: option for option in ini.options if option.key in APPS}
-    mounts = [option for option in ini.options if option.key in _MOUNTS]
-    if len(last) != 1 or len(mounts) > 1:
-        return None
-    (option,) = last.values()
-    if option.key in _FILES | _MODULES | _OTHER_MODULES | _LOADERS.keys() | {"eval"}:
-        return option, option.value
-    target = option.value.partition("=")[2]
-    is_python = target.endswith(MOUNTED_FILES) or ":" in target
-    return (option, target) if option.key in _MOUNTS and is_python else None
+def source_at(path: str, files: Files) -> str:
+    """The source at a path, which may be a package."""
+    is_package = files.access(path, _ROOT_USER).kind is Kind.FOLDER
+    return f"{path}/__init__.py" if is_package else path
 
 
 def _packages(home: Option | None, start: str, version: str) -> list[str] | None:
@@ -196,7 +203,8 @@ def _packages(home: Option | None, start: str, version: str) -> list[str] | None
 
 def seen_by_root(search: Search, loads: Sequence[Load]) -> str | None:
     """What others than root could have written, of all that root would look at."""
-    for place in (*(load.file for load in loads), *search.path):
+    files = (load.file for load in loads if not load.file.startswith(HTTP))
+    for place in (*files, *search.path):
         try:
             if place and (where := who_may_turn(place, ROOT)):
                 return where
@@ -262,6 +270,10 @@ def unloadable(
         "no-loop": (
             f"its loop needs the module {problem.name}, which is not installed for this app",
             install,
+        ),
+        "no-answer": (
+            f"uWSGI gets no source from {problem.name}, as it waits for no connection",
+            "copy the app to a file of this machine",
         ),
         "no-callable": (
             f"{problem.source} defines no {problem.name}",

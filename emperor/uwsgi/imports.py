@@ -9,28 +9,27 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from emperor.model.access import Kind
 from emperor.model.spec import Identity
 from emperor.uwsgi.apps import (
     APP_FAILS,
     Consequence,
     Load,
     Search,
-    app_of,
+    loads_of,
     problems_of,
+    source_at,
     unloadable,
 )
 from emperor.uwsgi.findings import Finding, Severity
-from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import Ini, Option, refers
 from emperor.uwsgi.needs import Files, Need, problem_at
 from emperor.uwsgi.places import places
+from emperor.uwsgi.urls import HTTP
 from emperor.uwsgi.users import Users
 
 _SPELLINGS = ("import", "pyimport", "py-import", "python-import")
 _SPOOLER_IMPORTS = frozenset(f"spooler-{key}" for key in _SPELLINGS)
 _SPOOLERS = frozenset({"spooler", "spooler-external"})
-_ROOT_USER = Identity(ROOT, ROOT, None)
 # A mule with one of these runs no code of its own.
 _SWITCHES = frozenset({"", "1", "true", "yes", "on"})
 
@@ -128,7 +127,11 @@ def unreadable_imports(ini: Ini, folder: str, users: Users, files: Files) -> Ite
     for row in (*_BEFORE_THE_APP, *_AFTER_THE_APP):
         for each in _loaded(row, ini, start, files):
             file = each.load.file
-            if file and (problem := problem_at(Need.READ, file, row.user(users), files)):
+            if (
+                file
+                and not file.startswith(HTTP)
+                and (problem := problem_at(Need.READ, file, row.user(users), files))
+            ):
                 text, cure = problem
                 text = f"{text}, so {row.consequence.fails}"
                 yield Finding(each.option.line, row.consequence.severity, text, cure)
@@ -139,12 +142,12 @@ async def unusable_imports(
 ) -> list[Finding]:
     """A finding for the app, and for all else that uWSGI loads, that cannot be loaded, as far as
     the sources tell. `version` is that of uWSGI's Python."""
-    app = app_of(ini, search)
+    apps = [_Named(*each, APP_FAILS) for each in loads_of(ini, search, files)]
     before, after = (
         [each for row in rows for each in _loaded(row, ini, search.folder, files)]
         for rows in (_BEFORE_THE_APP, _AFTER_THE_APP)
     )
-    named = before if app is None else [*before, _Named(*app, APP_FAILS), *after]
+    named = [*before, *apps, *after] if apps else before
     loads = [each.load for each in named]
     problems = await problems_of(search, loads, users.load, version) if loads else ()
     chosen = ((named[problem.number], problem) for problem in problems)
@@ -155,19 +158,18 @@ def _loaded(row: _Row, ini: Ini, folder: str, files: Files) -> Iterator[_Named]:
     """What the options of a row load. uWSGI looks for files in `folder`."""
     for option in ini.options:
         name = row.named(option.value) if option.key in row.keys else ""
-        if not name or refers(name):
+        is_fetched = name.startswith(HTTP)
+        if not name or (refers(name) and not is_fetched):
             continue
-        if row.is_file(name):
-            load = Load(file=_source(os.path.join(folder, name), files))
+        if is_fetched and row.is_file(name):
+            load = Load(file=name)
+        elif row.is_file(name):
+            load = Load(file=source_at(os.path.join(folder, name), files))
         elif option.key == "mule":
             module, _, function = name.partition(":")
             load = Load(module=module, callable="" if "(" in function else function)
         else:
             load = Load(module=name)
-        yield _Named(option, load, row.consequence)
-
-
-def _source(path: str, files: Files) -> str:
-    """The source at a path, which may be a package."""
-    is_package = files.access(path, _ROOT_USER).kind is Kind.FOLDER
-    return f"{path}/__init__.py" if is_package else path
+        # Without an answer from there uWSGI ends.
+        ends = is_fetched and row.consequence is _GOES_ON
+        yield _Named(option, load, APP_FAILS if ends else row.consequence)

@@ -58,9 +58,13 @@ _JOINT = "\0"
 # uWSGI gives a declared option the words of its value as $1, $2 and so on.
 _MOST_WORDS = 9
 
-# uWSGI puts something else in the place of these, and of the URLs of `@(` besides.
+# uWSGI puts something else in the place of these, and reads what a URL of these schemes names
+# (uwsgi_setup_schemes of core/io.c).
 PLACEHOLDERS = ("%(", "$(", "@(")
-_REFERENCES = (*PLACEHOLDERS, "://")
+SCHEMES = frozenset({
+    "emperor", "http", "data", "sym", "section", "fd", "exec", "call", "callint",
+})  # fmt: skip
+_URLS = tuple(f"{scheme}://" for scheme in sorted(SCHEMES))
 _OFF = frozenset({"false", "off", "no", "0"})
 
 
@@ -72,7 +76,7 @@ def leading_number(text: str) -> int:
 
 def refers(value: str) -> bool:
     """Whether only uWSGI can tell what a value stands for."""
-    return any(reference in value for reference in _REFERENCES)
+    return value.startswith(_URLS) or any(reference in value for reference in PLACEHOLDERS)
 
 
 def is_off(value: str) -> bool:

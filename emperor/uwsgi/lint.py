@@ -78,9 +78,6 @@ _ENVIRONMENT = re.compile(r"(?:UWSGI_(?:RELOADS|EMPEROR)|LISTEN_|NOTIFY_)\w*\s*=
 _LEAST_DESCRIPTORS = 20
 DECLARE = frozenset({"declare-option", "declare-option2"})
 _RULES = (
-    _Rule({"file", "wsgi-file", "module", "wsgi"}, Severity.ERROR,
-          "{key} is empty, so it names no app", "write {key} = and the app",
-          lambda value, _: not value),
     _Rule({"master"}, Severity.NOTE,
           "emperord runs it with a master all the same, which obeys its orders",
           "drop master = {value}", _is_off),
@@ -363,6 +360,12 @@ def _whole(ini: Ini, spec: Spec) -> Iterator[Finding]:
     keys = {option.key for option in ini.options}
     if keys.isdisjoint(ANSWERS) and _stood_for(ini).isdisjoint(ANSWERS):
         yield from _without_app(ini)
+    elif (named := [ini.last[key] for key in APPS & keys]) and not any(
+        each.value for each in named
+    ):
+        option = min(named, key=lambda each: each.line)
+        text = f"{option.key} is empty, so it names no app"
+        yield Finding(option.line, Severity.ERROR, text, f"write {option.key} = and the app")
     if (spec.identity is None or spec.identity.uid == 0) and "uid" not in keys:
         reason = "[emperor] names root" if ini.attribute("uid") else "it names no user"
         text = f"{reason}, so the app runs as root"

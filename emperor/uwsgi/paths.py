@@ -259,7 +259,7 @@ def unusable_paths(
             )
         for value in rule.paths(option.value):
             path = resolved_path(value, start if rule.after_chdir else folder)
-            if path is None or path == spec.socket:
+            if path is None or path == spec.socket or _is_package(rule, path, user, files):
                 continue
             need = rule.need
             if rule.or_file and files.access(path, user).kind is Kind.FILE:
@@ -272,12 +272,17 @@ def unusable_paths(
                     cure += f" {base}"
                 if rule is _SOCKET:
                     cure = f"drop {option.key}, as nginx talks to emperord's own socket"
-                if option.key in ("file", "wsgi-file"):
+                if rule is _APP:
                     cure = _without_callable(option, path, user, files) or cure
                 yield Finding(option.line, rule.severity, f"{text}, so {rule.fails}", cure)
             elif rule in _REPLACES and files.access(path, user).kind is Kind.FILE:
                 text = f"uWSGI deletes the file {path}, for {option.key} makes its own there"
                 yield Finding(option.line, Severity.WARNING, text, "name a path that is free")
+
+
+def _is_package(rule: Rule, path: str, user: Identity, files: Files) -> bool:
+    """Whether it is the app, as a package that can be read."""
+    return rule is _APP and problem_at(Need.READ, f"{path}/__init__.py", user, files) is None
 
 
 def _unusable_chroot(option: Option, users: Users, files: Files) -> Iterator[Finding]:

@@ -1,9 +1,54 @@
 """Inis that name several apps, take an app from a URL, or use a variable of a user. See inis.py for
 the words in capitals."""
 
-from tests.journeys.ini_case import APP, AS_ROOT, Case, bad, good
+from tests.journeys.ini_case import APP, AS_ROOT, AS_WEB, Case, bad, good
 
 _NOT_ROOT = "[emperor]\nallow-root = false\n"
+# uWSGI takes the first one that it can load, in an order of its own.
+_SEVERAL = (
+    good("file-beside", "file = SITE/no.py\nchdir = SITE\nmodule = app\n", ":2: warning: there is"),
+    good("beside-file", "chdir = SITE\nmodule = app\nfile = SITE/no.py\n", "takes module = app"),
+    good("module-beside", f"{APP}module = nosuch\n", ":3: warning: there is no module nosuch in"),
+    bad("both-missing", "file = SITE/no.py\nmodule = nosuch\n", ":3: error: there is no module"),
+    good("mount-beside", "file = SITE/no.py\nmount = /x=SITE/app.py\n", ":2: warning: there is no"),
+    bad("beside-mount", f"{APP}mount = /=SITE/no.py\n", ":3: error: there is no SITE/no.py"),
+    good("beside-mounted", f"{APP}mount = /x=nosuch:app\n", ":3: warning: there is no module nos"),
+    good("mounted-twice", "mount = /x=SITE/app.py\nmount = /x=SITE/no.py\n", ":3: warning: there"),
+    bad("mounts-missing", "mount = /x=nosuch:a\nmount = /y=nosuch:b\n", ":3: error: there is no"),
+    good("eval-beside", f"{APP}eval = import nosuch\n", ":3: warning: the code of eval, line 1,"),
+    bad("beside-eval", "file = SITE/no.py\neval = import nosuch\n", ":3: error: the code of eval"),
+    good("paste-beside", f"{APP}paste = config:SITE/no.ini\n", ":3: warning: paste needs the mod"),
+    bad(
+        "beside-paste", "file = SITE/no.py\npaste = config:SITE/no.ini\n", ":3: error: paste needs"
+    ),
+    good("unset-beside", "file = $(NO)/a.py\nchdir = SITE\nmodule = app\n", ":2: warning: file = "),
+    good("empty-beside", "file =\nchdir = SITE\nmodule = app\n", "would be served"),
+    good(
+        "secret-beside", f"file = SITE/secret.py\nmodule = app\nchdir = SITE\n{AS_WEB}", "games ma"
+    ),
+    bad(
+        "psgi-alone", "file = SITE/no.py\npsgi = SITE/app.psgi\n", ":2: error: there is no SITE/no"
+    ),
+    good("named-twice", f"file =\n{APP}"),
+    good("package-file", "file = SITE/wsgi-package\n"),
+)
+_URLS = (
+    good("url-http", "file = http://127.0.0.1:ANSWERED/app.py\n"),
+    good("url-as-web", f"file = http://127.0.0.1:ANSWERED/app.py\n{AS_WEB}"),
+    bad("url-404", "file = http://127.0.0.1:ANSWERED/no.py\n", "uWSGI gets no source from http"),
+    bad("url-import", "file = http://127.0.0.1:ANSWERED/importing.py\n", "imports nosuchpackage"),
+    bad("url-refused", "wsgi-file = http://127.0.0.1:PORT/app.py\n", "gets no source from http"),
+    bad("url-silent", "file = http://127.0.0.1:TAKEN/app.py\n", "gets no source from http"),
+    bad("url-elsewhere", "file = http://192.0.2.1/app.py\n", "as it waits for no connection"),
+    bad("url-https", "file = https://www.a.example/app.py\n", "there is no "),
+    bad("url-file", "file = file://SITE/app.py\n", "there is no "),
+    bad("url-mount", "mount = /=http://127.0.0.1:PORT/app.py\n", "uWSGI gets no source from http"),
+    bad("url-beside", f"{APP}import = http://127.0.0.1:PORT/a.py\n", ":3: error: uWSGI gets no so"),
+    good("url-exec", "file = exec://cat SITE/app.py\n", "check does not run the command of file"),
+    bad("url-exec-no", "file = exec://nosuch SITE/app.py\n", "there is no program nosuch"),
+    bad("url-fd", "file = fd://0\n", "fd://0 is no source of Python"),
+    bad("url-sym", "file = sym://app\n", "sym://app is no source of Python"),
+)
 _VARIABLES = (
     good("home-games", f"chdir = $(HOME)\n{APP}", owner="games"),
     good("home-root", f"chdir = $(HOME)\n{APP}"),
@@ -45,4 +90,4 @@ _LIMITS = (
     good("files-27", f"{APP}processes = 27\nmax-fd = 64\n"),
 )
 
-OF_SOURCES: tuple[Case, ...] = (*_VARIABLES, *_LIMITS)
+OF_SOURCES: tuple[Case, ...] = (*_SEVERAL, *_URLS, *_VARIABLES, *_LIMITS)
