@@ -179,10 +179,9 @@ class Examiner:
             spec = reader.spec(definition, ini)
             found += lint(ini, spec, settings, self._somaxconn)
             found += restarts(ini, spec, settings)
-            place = _Place(folder, home, binary, uwsgi)
             done, skipped = split(resolved, start)
             found += skipped
-            found += await self._judged(done, spec, start, place)
+            found += await self._judged(done, spec, start, _Place(folder, home, binary, uwsgi))
             found += unset_variables(resolved) if isinstance(read, Ini) else ()
             found += self._conflicts(reader, spec, resolved, folder == home)
             found[:] = without_spared(resolved, found)
