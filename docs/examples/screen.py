@@ -15,7 +15,7 @@ from emperor.cli.client import Client, connect
 from emperor.cli.events import line
 from emperor.cli.failure import Failed
 from emperor.cli.records import parse
-from emperor.cli.status import REFRESH_SECONDS, page
+from emperor.cli.status import REFRESH_SECONDS, Room, page
 from emperor.cli.terminal import show, terminal
 from emperor.model.status import Report, TransitionEvent
 
@@ -100,9 +100,9 @@ def _table(report: Report | Failed, width: int, height: int) -> list[Text]:
     if isinstance(report, Failed):
         return [Text(str(report))]
     now = datetime.now(UTC)
-    lines = page(report, now, width)
+    lines = page(report, now, Room(width))
     if len(lines) <= height:
         return lines
     # Without the line about the daemon, and the blank line below it.
     begin = [line.plain for line in lines].index("") + 1
-    return page(report, now, width, height + begin)[begin:]
+    return page(report, now, Room(width, height + begin))[begin:]

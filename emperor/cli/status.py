@@ -8,7 +8,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -98,27 +98,32 @@ def troubles(report: Report, now: datetime) -> Iterator[Text]:
         )
 
 
-def page(
-    report: Report,
-    now: datetime,
-    width: int,
-    height: int = sys.maxsize,
-    shown: Report | None = None,
-) -> list[Text]:
-    """All that `emperorctl status` prints, in at most `height` lines of at most `width` cells.
-    `shown` is the part of the report that the table has, if not all. An error has as many lines as
-    it needs: its cure is at its end."""
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the page may take: at most `height` lines of at most `width` cells. `has_peak`: the
+    table has the most memory of each, too."""
+
+    width: int
+    height: int = sys.maxsize
+    has_peak: bool = False
+
+
+def page(report: Report, now: datetime, room: Room, shown: Report | None = None) -> list[Text]:
+    """All that `emperorctl status` prints. `shown` is the part of the report that the table has, if
+    not all. An error has as many lines as it needs: its cure is at its end."""
+    width, height = room.width, room.height
     lines = wrapped(headline(report, now), width)
     lines += [*drained(report, now), Text()]
     if not report.vassals and not report.refused:
         return [*lines, *map(Text, HINT.splitlines())]
     shown = report if shown is None else shown
     wrong = _bounded_troubles(shown, now, width, height // 3)
-    room = max(2, height - len(lines) - len(wrong) - bool(wrong))
+    most = max(2, height - len(lines) - len(wrong) - bool(wrong))
     if shown.vassals:
         # Beyond what fits, rows need not be made: there may be 10,000 of them, each second.
-        fitting = table(rows(replace(shown, vassals=shown.vassals[:room]), now), width)
-        lines += _bounded(fitting, room, hidden=len(shown.vassals) + 1 - len(fitting))
+        first = rows(replace(shown, vassals=shown.vassals[:most]), now)
+        fitting = table(first, width, has_peak=room.has_peak)
+        lines += _bounded(fitting, most, hidden=len(shown.vassals) + 1 - len(fitting))
     elif not wrong:
         lines.append(Text(NOTHING_FAILED))
     if wrong:
@@ -198,6 +203,7 @@ def status(
     STARTS  processes started for it
     FAILS   starts that failed in a row
     MEM     resident memory of its processes
+    PEAK    most memory since its process started, with cached files; only with DOMAIN
     CPU     CPU time of its processes
     WAIT    requests held by emperord + connections queued on its socket
 
@@ -222,7 +228,8 @@ async def _print(run_dir: Path, domains: tuple[str, ...], is_failed: bool, raw: 
         click.echo(json.dumps(as_json(shown)) if domains or is_failed else answer)
     elif found.vassals or found.refused or not domains:
         console = terminal()
-        show(console, page(found, datetime.now(UTC), edge(console), shown=shown))
+        room = Room(edge(console), has_peak=bool(domains))
+        show(console, page(found, datetime.now(UTC), room, shown))
     _insist(found, domains)
 
 
@@ -242,7 +249,8 @@ async def _watch(run_dir: Path, domains: tuple[str, ...], is_failed: bool) -> No
                 now = datetime.now(UTC)
                 ordered = awake_first(found)
                 shown = failed(ordered) if is_failed else ordered
-                lines = page(ordered, now, console.width, console.height, shown)
+                room = Room(console.width, console.height, has_peak=bool(domains))
+                lines = page(ordered, now, room, shown)
                 live.update(Text("\n").join(lines), refresh=True)
                 await asyncio.sleep(REFRESH_SECONDS)
                 found = only(parse(Report, await client.status()), domains)

@@ -33,14 +33,16 @@ class Row(NamedTuple):
     starts: str
     fails: str
     memory: str
+    peak: str
     cpu: str
     waiting: str
 
 
-HEADER = Row("NAME", "STATE", "FOR", "HIT", "REAP", "STARTS", "FAILS", "MEM", "CPU", "WAIT")
+HEADER = Row("NAME", "STATE", "FOR", "HIT", "REAP", "STARTS", "FAILS", "MEM", "PEAK", "CPU", "WAIT")
 # A narrow terminal does without these columns, the first ones first, until a name has this width.
 LEAST_NAME_WIDTH = 20
-DROPPED = ("CPU", "MEM", "STARTS", "WAIT", "REAP", "HIT", "FAILS", "FOR")
+PEAK = "PEAK"
+DROPPED = (PEAK, "CPU", "MEM", "STARTS", "WAIT", "REAP", "HIT", "FAILS", "FOR")
 
 
 def rows(report: Report, now: datetime) -> tuple[Row, ...]:
@@ -61,15 +63,18 @@ def _row(vassal: VassalStatus, now: datetime) -> Row:
         starts=str(vassal.starts),
         fails=str(vassal.consecutive_failures),
         memory=text.memory(vassal.rss_bytes),
+        peak=text.memory(vassal.memory_peak_bytes),
         cpu=text.cpu(vassal.cpu_seconds),
         waiting=f"{vassal.held}+{queued}" if vassal.held or queued else text.NOTHING,
     )
 
 
-def table(shown: Sequence[Row], width: int) -> list[Text]:
+def table(shown: Sequence[Row], width: int, *, has_peak: bool = False) -> list[Text]:
     """A line for the header and for each row, none wider than `width` cells where that is possible:
-    the columns take what their widest cell needs, and the names share the rest."""
+    the columns take what their widest cell needs, and the names share the rest. `has_peak`: PEAK is
+    one of them."""
     columns = list(zip(HEADER, *shown, strict=True))
+    columns = [column for column in columns if has_peak or column[0] != PEAK]
     names, *others = columns
     longest = max(map(cell_len, names))
     others = _fitting(others, width - min(longest, LEAST_NAME_WIDTH))

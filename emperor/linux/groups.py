@@ -24,6 +24,7 @@ from emperor.linux.hierarchies import (
     Hierarchy,
     find_hierarchies,
     hand_down,
+    number_in,
     prepare,
     put,
 )
@@ -139,6 +140,15 @@ class ControlGroups:
         """Where the group is, in each hierarchy; in the first one its processes can be listed."""
         return [hierarchy.base / name for hierarchy in self._hierarchies]
 
+    def memory_peak(self, name: str) -> int | None:
+        """The most memory that the group has held at once, as its limits count it; None where the
+        kernel does not tell, as before Linux 5.19 in v2."""
+        for each in self._hierarchies:
+            if "memory" in each.controllers:
+                file = "memory.peak" if each.is_v2 else "memory.max_usage_in_bytes"
+                return number_in(each.base / name / file)
+        return None
+
     def kill(self, name: str) -> None:
         """SIGKILL all that is in the group."""
         self.hits.stop(name)
@@ -250,6 +260,10 @@ class ControlGroup:
             pids = members(self.groups.folders(self.name)[0])
             return sum(_process_group(pid) not in (leader, None) for pid in pids)
         return 0
+
+    def memory_peak(self) -> int | None:
+        """The most memory that it has held at once; None where that is not known."""
+        return self.groups.memory_peak(self.name)
 
     def take_hits(self) -> list[Hit]:
         """Which limits it has reached since this was asked last."""

@@ -111,6 +111,13 @@ def put(path: Path | str, value: str) -> None:
         os.close(fd)
 
 
+def number_in(file: Path) -> int | None:
+    """The only number of a file of a group; None for `max`, and where there is no file."""
+    with suppress(OSError, ValueError):
+        return int(file.read_text())
+    return None
+
+
 def _places(environment: Mapping[str, str], run_dir: Path) -> Iterator[Hierarchy]:
     groups = Path("/proc/self/cgroup").read_text()
     mounts = Path("/proc/self/mountinfo").read_text()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from emperor.linux.group_names import app_of, tenant_of
-from emperor.linux.hierarchies import Hierarchy
+from emperor.linux.hierarchies import Hierarchy, number_in
 from emperor.model.limit_hits import Hit, Reached
 
 
@@ -158,15 +158,15 @@ class HitCounter:
             if self._memory.is_v2:
                 was_full = _value(group / "memory.events.local", "oom")
             else:
-                was_full = _number(group / "memory.failcnt") or 0
+                was_full = number_in(group / "memory.failcnt") or 0
             if was_full:
-                return Hit(reached, _number(group / limit))
+                return Hit(reached, number_in(group / limit))
         return Hit(Reached.MACHINE_MEMORY)
 
     def _pids_limit(self, name: str) -> Hit:
         assert self._pids
         for group, reached in _around(self._pids, name, Reached.PIDS, Reached.TENANT_PIDS):
-            limit, peak = _number(group / "pids.max"), _number(group / "pids.peak")
+            limit, peak = number_in(group / "pids.max"), number_in(group / "pids.peak")
             # Kernels before 6.1 have no peak.
             if limit is not None and (peak is None or peak >= limit):
                 return Hit(reached, limit)
@@ -199,7 +199,7 @@ class _RefusedAbove:
             if now <= before:
                 continue
             if self._base is not None and group == self._base / tenant:
-                limit = _number(group / "pids.max")
+                limit = number_in(group / "pids.max")
                 yield Hit(Reached.TENANT_PIDS, limit), now - before, f"{tenant}/"
             else:
                 yield Hit(Reached.MACHINE_PIDS), now - before, ""
@@ -237,10 +237,3 @@ def _value(file: Path, key: str) -> int:
             if word == key:
                 return int(number)
     return 0
-
-
-def _number(file: Path) -> int | None:
-    """The only number of a file; None for `max`, and where there is no file."""
-    with suppress(OSError, ValueError):
-        return int(file.read_text())
-    return None

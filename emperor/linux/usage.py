@@ -51,6 +51,16 @@ def proportional(groups: Collection[int]) -> dict[int, int]:
     return dict(total)
 
 
+def resident_peaks(groups: Collection[int]) -> dict[int, int]:
+    """The most memory that the processes of each group which are there now have ever had resident,
+    added together, in bytes. Call it in a thread."""
+    members = _members(frozenset(groups))
+    total: Counter[int] = Counter()
+    for pid, size in ask_each(tuple(members), _peak_of):
+        total[members[pid]] += size
+    return dict(total)
+
+
 def _members(groups: Collection[int]) -> dict[int, int]:
     """The processes of these groups, each with its group."""
     pids = [int(entry) for entry in os.listdir("/proc") if entry.isdecimal()]
@@ -76,9 +86,20 @@ def _usage_of(pid: int) -> tuple[int, Usage] | None:
 
 def _proportional_of(pid: int) -> tuple[int, int] | None:
     """The same for its PSS. May wait."""
-    with suppress(OSError), open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
-        for line in rollup:
-            if line.startswith("Pss:"):
+    return _kilobytes(pid, "smaps_rollup", b"Pss:")
+
+
+def _peak_of(pid: int) -> tuple[int, int] | None:
+    """The same for the most that it has had resident. May wait."""
+    return _kilobytes(pid, "status", b"VmHWM:")
+
+
+def _kilobytes(pid: int, name: str, key: bytes) -> tuple[int, int] | None:
+    """A process, and the number beside a key in a file of its, in bytes; None where that is gone.
+    The file may have the name of the program, which may be anything."""
+    with suppress(OSError), open(f"/proc/{pid}/{name}", "rb") as file:
+        for line in file:
+            if line.startswith(key):
                 return pid, int(line.split()[1]) << 10
     return None
 

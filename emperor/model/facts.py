@@ -58,10 +58,16 @@ def _process(detail: VassalDetail) -> str:
         if detail.places is not None:
             text += f": apps of its user have {detail.places_taken} of {detail.places} places"
     if status.rss_bytes is not None:
-        text += f", {memory(status.rss_bytes)} of memory, {cpu(status.cpu_seconds)} of CPU time"
+        text += f", {memory(status.rss_bytes)} of memory{_peak(status)}"
+        text += f", {cpu(status.cpu_seconds)} of CPU time"
     if detail.predecessor_pid is not None:
         text += f"; its predecessor, pid {detail.predecessor_pid}, finishes its requests"
     return text
+
+
+def _peak(status: VassalStatus) -> str:
+    peak = status.memory_peak_bytes
+    return "" if peak is None else f" (at most {memory(peak)}, with cached files)"
 
 
 def _written(detail: VassalDetail, now: datetime) -> str:

@@ -280,6 +280,10 @@ class Process(Protocol):
     def kill(self) -> None:
         """SIGKILL the whole process group."""
 
+    def memory_peak(self) -> int | None:
+        """The most memory that all of it has held at once, as its limits count it; None where that
+        is not known. Any thread may ask."""
+
     def why_limited(self) -> str:
         """Which limit it has reached last, in a sentence; empty where it has reached none."""
 

@@ -243,6 +243,10 @@ class UwsgiProcess:
         """Which of its mules, daemons and jobs cannot run, and why; empty where none is known."""
         return failing_again(self._output_end())
 
+    def memory_peak(self) -> int | None:
+        """The most memory that all of it has held at once; None where that is not known."""
+        return self.group.memory_peak() if self.group else None
+
     def why_limited(self) -> str:
         """Which limit it has reached last, in a sentence; empty where it has reached none."""
         self._new_hits()

@@ -11,14 +11,14 @@ from emperor import __version__
 from emperor.bases.base_process import BaseState
 from emperor.bases.bases import Bases
 from emperor.linux.log_owner import read_end
-from emperor.linux.usage import Usage, proportional_memory, usage
+from emperor.linux.usage import Usage, proportional_memory, resident_peaks, usage
 from emperor.model.admission import Admission
 from emperor.model.authority import Caller
 from emperor.model.claims import told_of_aliases
 from emperor.model.history import wake_of
 from emperor.model.lifecycle import SERVING, State
 from emperor.model.limit_hits import tells_limit
-from emperor.model.ports import Listener, QueueLength
+from emperor.model.ports import Listener, Process, QueueLength
 from emperor.model.settings import Settings, spelled
 from emperor.model.spec import Spec, Stamp
 from emperor.model.status import (
@@ -50,13 +50,15 @@ _LOG_TAIL_BYTES = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What is not in the records: memory and CPU of a process group, connections in a queue."""
+    """What is not in the records: memory and CPU of a process group, the most memory until now, and
+    connections in a queue."""
 
     usage: Usage | None
+    peak: int | None
     queued: int | None
 
 
-_NOTHING = Measured(None, None)
+_NOTHING = Measured(None, None, None)
 
 
 class Reporter:
@@ -249,11 +251,12 @@ class Reporter:
 
     async def _measure_all(self, vassals: Collection[Vassal]) -> dict[str, Measured]:
         alive = [vassal for vassal in vassals if vassal.children]
-        pgids = {child.process.pid for vassal in alive for child in vassal.children}
-        used = await asyncio.to_thread(usage, pgids) if pgids else {}
+        processes = [child.process for vassal in alive for child in vassal.children]
+        used, peaks = await asyncio.to_thread(_memory_of, processes) if processes else ({}, {})
         return {
             vassal.spec.domain: Measured(
                 usage=_sum([used[c.process.pid] for c in vassal.children if c.process.pid in used]),
+                peak=max((peaks.get(c.process.pid, 0) for c in vassal.children), default=0) or None,
                 queued=(await self._measure(vassal.listener)).pending,
             )
             for vassal in alive
@@ -294,6 +297,7 @@ class Reporter:
             boot_position=position,
             maintenance_since=self._governor.maintenance.since(spec.domain),
             uid=spec.owner,
+            memory_peak_bytes=measured.peak,
         )
 
     def _wake(self, vassal: Vassal) -> Wake | None:
@@ -302,6 +306,15 @@ class Reporter:
         if cause is None:
             return None
         return wake_of(cause, boot, self._wall(cause.at))
+
+
+def _memory_of(processes: Collection[Process]) -> tuple[dict[int, Usage], dict[int, int]]:
+    """The usage of each of these processes, and the most memory that it has held, by its pid. It
+    takes long, so call it in a thread."""
+    peaks = {each.pid: peak for each in processes if (peak := each.memory_peak()) is not None}
+    others = {each.pid for each in processes} - peaks.keys()
+    found = resident_peaks(others) if others else {}
+    return usage({each.pid for each in processes}), {**peaks, **found}
 
 
 def tail(path: str, reader: int | None) -> tuple[str, ...]:

@@ -62,6 +62,7 @@ def running(name: str) -> VassalStatus:
         rss_bytes=37 * 2**20,
         cpu_seconds=0.42,
         queued=0,
+        memory_peak_bytes=52 * 2**20,
     )
 
 

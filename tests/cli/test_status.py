@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from rich.cells import cell_len
 
-from emperor.cli.status import awake_first, page
+from emperor.cli.status import Room, awake_first, page
 from emperor.cli.table import HEADER, Row, rows, table
 from emperor.model.status import Report, ReportedState
 from tests.cli.conftest import Ctl
@@ -30,19 +30,21 @@ from tests.eventually import PATIENCE_SECONDS, eventually
 HOSTILE = "\x1b]0;owned\x07[red]\u202e\r\nwww"
 
 
-def _plain(status: Report, width: int = 80, height: int = 10**6) -> list[str]:
-    return [line.plain for line in page(status, NOW, width, height)]
+def _plain(
+    status: Report, width: int = 80, height: int = 10**6, *, has_peak: bool = False
+) -> list[str]:
+    return [line.plain for line in page(status, NOW, Room(width, height, has_peak))]
 
 
 def test_a_running_vassal_is_told_in_full() -> None:
     assert rows(report(running(GOAT)), NOW) == (
-        Row(GOAT, "running", "3m12s", "12s", "26h", "3", "0", "37M", "0.4s", "-"),
+        Row(GOAT, "running", "3m12s", "12s", "26h", "3", "0", "37M", "52M", "0.4s", "-"),
     )
 
 
 def test_what_does_not_apply_to_a_sleeping_vassal_is_a_dash() -> None:
     assert rows(report(parked(GOAT)), NOW) == (
-        Row(GOAT, "parked", "5h00m", "-", "-", "0", "0", "-", "-", "-"),
+        Row(GOAT, "parked", "5h00m", "-", "-", "0", "0", "-", "-", "-", "-"),
     )
 
 
@@ -106,9 +108,11 @@ def test_a_wide_terminal_shows_long_names_whole() -> None:
 
 
 def test_every_column_has_a_heading_above_it() -> None:
-    heading, line = _plain(report(replace(running("a.example"), held=1)))[2:4]
+    report_ = report(replace(running("a.example"), held=1))
+    heading, line = _plain(report_, has_peak=True)[2:4]
     assert heading.split() == list(HEADER)
     assert len(heading) == len(line)
+    assert "PEAK" not in _plain(report_)[2]
 
 
 def test_errors_and_refused_inis_stand_below_the_table() -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from emperor.cli.records import parse
-from emperor.cli.status import page
+from emperor.cli.status import Room, page
 from emperor.cli.why import story
 from emperor.model.status import Report, VassalDetail
 from tests.backend import Backend
@@ -160,7 +160,7 @@ def test_each_way_to_fail_has_its_sentence(backend: Backend, around: Surrounding
     with ThreadPoolExecutor(_AT_ONCE) as visitors:
         replies = list(visitors.map(partial(_visit, backend), FAILURES))
     report = parse(Report, json.dumps(backend.call("GET", "/v1/status")[1]))
-    status = "\n".join(line.plain for line in page(report, datetime.now(UTC), sys.maxsize))
+    status = "\n".join(line.plain for line in page(report, datetime.now(UTC), Room(sys.maxsize)))
     missing = [
         f"{failure.name}: {sentences[failure.name]}\n{told}"
         for failure in FAILURES

@@ -67,6 +67,9 @@ def test_the_console_names_the_causes_of_failures(backend: Backend) -> None:
     assert "What is wrong cannot load the app: ModuleNotFoundError" in missing
     assert "start failed , by a hit from 127.0.0.1 for GET /" in missing
     assert "memory-max 60M" in page(backend, "vassals/hog.example")
+    status = backend.detail("slow.example")["status"]
+    assert status["memory_peak_bytes"] > 1 << 20
+    assert backend.detail("missing.example")["status"]["memory_peak_bytes"] is None
     slow = page(backend, "vassals/slow.example")
     assert re.search(r"Its last start took 1\.\d s, \d\d % of it in the phase load", slow)
     assert "by a hit from 127.0.0.1 for GET /checkout goat/1.0 <b>" in slow

@@ -335,3 +335,21 @@ async def test_memory_beyond_the_limit_ends_the_process(hierarchies: Hierarchies
     with run_in(group, "python3 -c 'b = bytearray(200 << 20)'; echo $?") as hog:
         assert hog.communicate()[0] == "137\n"
     groups.close()
+
+
+async def test_the_most_memory_is_known_after_it_is_freed(hierarchies: Hierarchies) -> None:
+    if not any("memory" in each.controllers for each in hierarchies.usable):
+        pytest.skip("this hierarchy has no memory")
+    groups = groups_in(hierarchies)
+    group = made(groups)
+    peak = group.memory_peak()
+    if peak is None:
+        pytest.skip("this kernel does not tell it")
+    script = "b = bytearray(64 << 20); del b; print(1, flush=True); input()"
+    with run_in(group, f"exec python3 -c '{script}'") as freed:
+        assert freed.stdout and freed.stdout.readline() == "1\n"
+        assert (group.memory_peak() or 0) > (64 << 20)
+        group.kill()
+        freed.wait()
+    groups.close()
+    assert group.memory_peak() is None

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from emperor.linux.usage import proportional, usage
+from emperor.linux.usage import proportional, resident_peaks, usage
 from tests.eventually import eventually
 
 MEGABYTES = 20
@@ -40,6 +40,17 @@ while True:
 """
 
 
+# Two processes that have held more than they hold.
+FREED = f"""
+import os, time
+os.fork()
+memory = bytearray(os.urandom({MEGABYTES} << 20))
+del memory
+os.write(1, b"x")
+time.sleep(1000)
+"""
+
+
 @contextmanager
 def group_of(script: str, processes: int) -> Iterator[int]:
     """The number of a new process group that runs `script`, when so many have printed a byte."""
@@ -53,6 +64,13 @@ def group_of(script: str, processes: int) -> Iterator[int]:
             yield leader.pid
         finally:
             os.killpg(leader.pid, 9)
+
+
+def test_the_peaks_of_a_group_are_those_of_its_processes() -> None:
+    with group_of(FREED, 2) as family:
+        [peak] = resident_peaks([family]).values()
+        assert peak > 2 * MEGABYTES << 20 > usage([family])[family].rss_bytes
+    eventually(lambda: resident_peaks([family]) == {}, what="both have ended")
 
 
 def test_a_groups_usage_is_the_sum_of_its_own_processes() -> None:

@@ -357,6 +357,9 @@ class FakeProcess:
         with self.launcher.actions.step(f"kill {self.pid}"):
             pass
 
+    def memory_peak(self) -> int | None:
+        return None
+
     def why_limited(self) -> str:
         return ""
 

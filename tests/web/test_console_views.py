@@ -285,9 +285,11 @@ def test_a_remark_on_a_line_that_is_left_out_is_kept(
 def test_limits_are_told_with_the_hits_of_the_app() -> None:
     hits = (AppHits("memory-max", 2, before(minutes=9)), AppHits("tenant-memory-max", 3, NOW),
             AppHits("tenant-pids-max", 1, NOW), AppHits("memory", 9, NOW))  # fmt: skip
-    rows = limit_rows(Limits(memory_max=2**26, cpu_max=50), Limits(pids_max=500), hits)
+    limits = Limits(memory_max=2**26, cpu_max=50)
+    rows = limit_rows(limits, Limits(pids_max=500), hits, 50 << 20)
     told = {row.name: (row.of_app, row.of_tenant, row.hits, row.last_at) for row in rows}
     assert told["memory-max"] == ("64M", "none", 5, NOW)
+    assert {row.name: row.used for row in rows if row.used} == {"memory-max": "50M"}
     assert told["pids-max"] == ("none", "500", 1, NOW)
     assert told["cpu-max"] == ("50 %", "none", 0, None)
     assert told["cpu-weight"] == ("100", "100", 0, None)

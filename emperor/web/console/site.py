@@ -151,6 +151,7 @@ class Site:
                     combined(settings.limits(), spec.limits, of_machine),
                     of_tenant(settings.limits("tenant_"), of_machine),
                     detail.limit_hits,
+                    detail.status.memory_peak_bytes,
                 ),
             )
             return vassal.page(detail, history, caller, rest, now)

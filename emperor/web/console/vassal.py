@@ -30,11 +30,13 @@ PAST_STARTS = 60
 
 @dataclass(frozen=True, slots=True)
 class LimitRow:
-    """A limit of an app: its value for the app, and for all apps of its user together; and how
-    often processes of this app have reached one of the two, and when last."""
+    """A limit of an app: its value for the app, the most of it that was used, and its value for all
+    apps of its user together; and how often processes of this app have reached one of the two, and
+    when last."""
 
     name: str
     of_app: str
+    used: str
     of_tenant: str
     hits: int
     last_at: datetime | None
@@ -146,8 +148,11 @@ def seconds(milliseconds: float) -> str:
     return f"{milliseconds / 1000:.1f} s"
 
 
-def limit_rows(app: Limits, tenant: Limits, hits: Iterable[AppHits]) -> tuple[LimitRow, ...]:
-    """The limits that hold for an app, and how often its processes have reached them."""
+def limit_rows(
+    app: Limits, tenant: Limits, hits: Iterable[AppHits], peak: int | None
+) -> tuple[LimitRow, ...]:
+    """The limits that hold for an app, and how often its processes have reached them. `peak` is the
+    most memory that it has held since its process started."""
     reached = {each.limit: each for each in hits}
 
     def row(limit: Limit) -> LimitRow:
@@ -156,6 +161,7 @@ def limit_rows(app: Limits, tenant: Limits, hits: Iterable[AppHits]) -> tuple[Li
         return LimitRow(
             limit.name,
             _spelled(limit.name, getattr(app, limit.field)),
+            memory(peak) if peak and limit.name == "memory-max" else "",
             _spelled(limit.name, getattr(tenant, limit.field)) if limit.of_tenant else "",
             sum(each.hits for each in found),
             max((each.last_at for each in found), default=None),
