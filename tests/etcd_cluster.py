@@ -1,7 +1,8 @@
 """A cluster of etcd for tests: Debian's etcd-server, with TLS and authentication, in a folder of
 its own. The host's own etcd service is never touched."""
 
-import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,8 +16,10 @@ from emperor.model.registry_access import RegistryAccess
 from tests.eventually import eventually
 from tests.traces import public_folder
 
-USER, PASSWORD = "emperord", "a password of the fleet"
-ROOT_PASSWORD = "a password of root"
+USER, PASSWORD = "emperord", "the-password-of-the-fleet"
+ROOT_PASSWORD = "the-password-of-root"
+# With this option members ask clients for a certificate.
+WITH_CERTIFICATES = "--client-cert-auth"
 # An election takes a fifth of what it takes by default, so tests take less time.
 _FAST = ("--heartbeat-interval=50", "--election-timeout=300")
 
@@ -54,14 +57,16 @@ class Authority:
             "-addext", "basicConstraints=critical,CA:TRUE",
         )  # fmt: skip
 
-    def issue(self, name: str, hosts: Sequence[str] = (), valid: bool = True) -> tuple[Path, Path]:
+    def issue(
+        self, name: str, hosts: Sequence[str] = (), valid: bool = True, subject: str = "/CN=etcd"
+    ) -> tuple[Path, Path]:
         """A certificate for these IP addresses, or one that has expired, and its key."""
         names = ",".join([f"DNS:{name}", *(f"IP:{host}" for host in hosts)])
         (self._folder / "extensions").write_text(
             f"subjectAltName={names}\nextendedKeyUsage=serverAuth,clientAuth\n"
         )
         _openssl(
-            self._folder, "req", *_KEY, "-subj", f"/CN={name}",
+            self._folder, "req", *_KEY, "-subj", subject,
             "-keyout", f"{name}.key", "-out", f"{name}.csr",
         )  # fmt: skip
         _openssl(
@@ -104,6 +109,10 @@ class Member:
                 ["setpriv", "--pdeathsig", "KILL", *self._prefix, *self._command, *more],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
+
+    def option(self, option: str) -> None:
+        """One more from its next start on."""
+        self._command = [*self._command, option]
 
     def kill(self) -> None:
         """End it as a power cut does. What it has on its disk stays."""
@@ -198,6 +207,27 @@ class EtcdCluster:
         ):
             self.etcdctl(*command, as_root=False)
 
+    def save(self) -> Path:
+        """A backup of what it holds now."""
+        path = self.folder / "backup"
+        self.etcdctl("snapshot", "save", str(path), member=self.members[0])
+        return path
+
+    def restore(self, backup: Path) -> None:
+        """Kill all members, and start them with what the backup holds."""
+        for member in self.members:
+            if member.process is not None:
+                member.kill()
+            shutil.rmtree(member.data)
+            self.etcdctl(
+                "snapshot", "restore", str(backup), f"--name={member.name}",
+                f"--data-dir={member.data}", f"--initial-cluster={self.peers}",
+                f"--initial-advertise-peer-urls={member.address.peer}", member=member,
+            )  # fmt: skip
+        for member in self.members:
+            member.start()
+        self.until_healthy()
+
     def leader(self) -> Member:
         """The member that the others follow."""
         leader = eventually(self._leader, what="a leader")
@@ -213,42 +243,55 @@ class EtcdCluster:
         """Wait for a quorum."""
         eventually(lambda: bool(self.leader()), alive=self._alive(), what="a quorum of etcd")
 
-    def etcdctl(self, *arguments: str, as_root: bool = True) -> str:
-        """What etcdctl(1) prints, asked of the members that are up. Fails if it does."""
-        result = self.try_etcdctl(*arguments, as_root=as_root)
+    def etcdctl(self, *arguments: str, as_root: bool = True, member: Member | None = None) -> str:
+        """What etcdctl(1) prints, asked of the members that are up, or of one. Fails if it does."""
+        result = self.try_etcdctl(*arguments, as_root=as_root, member=member)
         assert result.returncode == 0, f"{arguments}: {result.stdout}{result.stderr}"
         return result.stdout
+
+    def set_password(self, password: str) -> None:
+        """Give the fleet's user another one."""
+        command = ("user", "passwd", USER, "--interactive=false")
+        subprocess.run(
+            [*self.command(), *command], input=password.encode(), check=True, capture_output=True
+        )
 
     def try_etcdctl(
         self, *arguments: str, as_root: bool = True, member: Member | None = None
     ) -> "subprocess.CompletedProcess[str]":
         """The same, asked of one member; whether it succeeded is the caller's to see."""
-        up = [member] if member else [each for each in self.members if each.process]
-        first = up[0]
-        user = [f"--user=root:{ROOT_PASSWORD}"] if as_root else []
-        endpoints = ",".join(each.address.client for each in up)
         return subprocess.run(
-            [
-                *first._prefix, "etcdctl", f"--endpoints={endpoints}", *user,
-                f"--cacert={self.authority.certificate}", *arguments,
-            ],
-            env={**os.environ, "ETCDCTL_API": "3"}, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, check=False,
+            [*self.command(as_root, member), *arguments],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
+
+    def command(self, as_root: bool = True, member: Member | None = None) -> list[str]:
+        """etcdctl(1), without what it shall do."""
+        up = [member] if member else [each for each in self.members if each.process]
+        certificate, key = self._pair
+        return [
+            *up[0]._prefix, "env", "ETCDCTL_API=3", "etcdctl",
+            f"--endpoints={','.join(each.address.client for each in up)}",
+            f"--cacert={self.authority.certificate}", f"--cert={certificate}", f"--key={key}",
+            *([f"--user=root:{ROOT_PASSWORD}"] if as_root else []),
+        ]  # fmt: skip
 
     def _leader(self) -> Member | None:
         for member in self.members:
-            if member.process is None:
-                continue
-            result = self.try_etcdctl(
-                "endpoint", "status", "--write-out=fields", as_root=False, member=member
-            )
-            fields = dict(
-                line.split(" : ", 1) for line in result.stdout.splitlines() if " : " in line
-            )
-            if (leads := fields.get('"Leader"', "0")) != "0" and leads == fields['"MemberID"']:
+            leader = self._status(member, "Leader") if member.process else 0
+            if leader and leader == self._status(member, "MemberID"):
                 return member
         return None
+
+    def has_leader(self, member: Member) -> bool:
+        """Whether a member that is up knows one."""
+        return self._status(member, "Leader") != 0
+
+    def _status(self, member: Member, field: str) -> int:
+        command = ("endpoint", "status", "--write-out=fields")
+        printed = self.try_etcdctl(*command, as_root=False, member=member).stdout
+        found = re.search(rf'^"{field}" : (\d+)$', printed, re.MULTILINE)
+        return int(found[1]) if found else 0
 
     def _alive(self) -> "list[subprocess.Popen[bytes]]":
         return [each.process for each in self.members if each.process]
@@ -264,6 +307,7 @@ class EtcdCluster:
             *(f"--{kind}-file={path}" for kind, path in files.items() if kind != "trusted-ca"),
             *(f"--peer-{kind}-file={path}" for kind, path in files.items()),
             "--peer-client-cert-auth", *_FAST, *options,
+            *([f"--trusted-ca-file={files['trusted-ca']}"] if WITH_CERTIFICATES in options else []),
         ]  # fmt: skip
 
 

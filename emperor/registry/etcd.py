@@ -3,13 +3,15 @@
 Reads are answered by any member from what it has, so they need no quorum. Changes do.
 """
 
-from collections.abc import AsyncGenerator, Collection, Mapping
+import random
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
 from typing import Any, Self
 
 from emperor.model.registry_access import RegistryAccess
 from emperor.model.registry_keys import Span
-from emperor.registry.etcd_members import Members, NoLease, TooLong
+from emperor.registry.etcd_http import NoLease, TooLong
+from emperor.registry.etcd_members import PATIENCE_SECONDS, RANGE, Members
 from emperor.registry.etcd_watch import Past, Watch
 from emperor.registry.etcd_wire import (
     KeptReply,
@@ -24,17 +26,21 @@ from emperor.registry.etcd_wire import (
     range_of_span,
     txn,
 )
-from emperor.registry.port import Changes, KeyValue, Outdated, Page, RegistryRefused
-
-_RANGE, _TXN = "/v3/kv/range", "/v3/kv/txn"
-_LEASE_HAS_ENDED = "the registry refuses it: the lease has ended"
+from emperor.registry.port import Changes, KeyValue, Outdated, Page
 
 
 class Etcd:
-    """The engine (`port.Engine`). An async context manager."""
+    """The engine (`port.Engine`). An async context manager. For `patience` seconds a change, or a
+    watch that was lost, waits for the members to have a leader. `shuffle` changes the order in
+    which they are asked, so that the machines of a fleet do not all ask the first one."""
 
-    def __init__(self, access: RegistryAccess) -> None:
-        self._members = Members(access)
+    def __init__(
+        self,
+        access: RegistryAccess,
+        patience: float = PATIENCE_SECONDS,
+        shuffle: Callable[[list[str]], None] = random.shuffle,
+    ) -> None:
+        self._members = Members(access, patience, shuffle)
         self._past = Past()
 
     async def __aenter__(self) -> Self:
@@ -123,17 +129,14 @@ class Etcd:
 
     async def _range(self, question: Mapping[str, Any]) -> RangeReply:
         return await self._members.read(
-            _RANGE, encoded({**question, "serializable": True}), RangeReply
+            RANGE, encoded({**question, "serializable": True}), RangeReply
         )
 
     async def _txn(
         self, expected: Mapping[str, int], changes: list[dict[str, Any]], read: set[str]
     ) -> tuple[TxnReply, bool]:
         question = encoded(txn(expected, changes, sorted(read)))
-        try:
-            return await self._members.change(_TXN, question, TxnReply)
-        except NoLease as error:
-            raise RegistryRefused(_LEASE_HAS_ENDED) from error
+        return await self._members.change("/v3/kv/txn", question, TxnReply)
 
 
 def _id(lease: int) -> bytes:

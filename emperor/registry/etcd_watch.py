@@ -14,24 +14,15 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Collection, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import msgspec
 
 from emperor.model.registry_keys import Span
 from emperor.model.registry_spans import Spans
-from emperor.registry.etcd_members import (
-    CHANGE_PATIENCE_SECONDS,
-    PAUSE_SECONDS,
-    READ_SECONDS,
-    Lines,
-    Members,
-    TokenIsOld,
-    TooLong,
-    Unanswered,
-    cannot_reach,
-    failure_of,
-)
+from emperor.registry.etcd_http import READ_SECONDS, Lines, TooLong, Unanswered, failure_of
+from emperor.registry.etcd_members import RANGE, Members, cannot_reach
 from emperor.registry.etcd_wire import (
     DENIED,
     UNAVAILABLE,
@@ -56,16 +47,12 @@ SILENCE_SECONDS = 5.0
 _SILENCES = 3
 
 
+@dataclass(slots=True)
 class Past:
-    """The newest state of the registry that was seen: what comes later must not be older."""
+    """The newest state of the registry that the watches of an engine have seen: what comes later
+    must not be older."""
 
-    def __init__(self) -> None:
-        self.cluster_id = 0
-        self.raft_term = 0
-
-    def take(self, header: Header) -> None:
-        """This counts from now on."""
-        self.cluster_id, self.raft_term = header.cluster_id, header.raft_term
+    newest: Header = field(default_factory=Header)
 
 
 class Watch:
@@ -74,6 +61,7 @@ class Watch:
     def __init__(self, members: Members, past: Past, spans: Collection[Span], after: int) -> None:
         self._members = members
         self._past = past
+        self._before = past.newest
         self._wanted = Spans(spans)
         self._spans = self._wanted.covered_by(MOST_WATCHES)
         self._told = [after] * len(self._spans)
@@ -84,23 +72,18 @@ class Watch:
         loop = asyncio.get_running_loop()
         causes: dict[str, str] = {}
         lost_at = loop.time()
-        while True:
+        while not causes or loop.time() < lost_at + self._members.patience:
             for member in self._members.by_preference():
                 try:
                     async with aclosing(self._stream(member)) as stream:
                         async for changes in stream:
                             causes.clear()
-                            lost_at = loop.time()
                             yield changes
-                except TokenIsOld:
-                    self._members.forget_token()
-                    causes[member] = "it does not take the token"
                 except Unanswered as error:
-                    self._members.avoid(member)
+                    lost_at = lost_at if causes else loop.time()
                     causes[member] = str(error)
-            if loop.time() > lost_at + CHANGE_PATIENCE_SECONDS:
-                raise cannot_reach(causes)
-            await asyncio.sleep(PAUSE_SECONDS)
+            await self._members.pause()
+        raise cannot_reach(causes)
 
     async def _stream(self, member: str) -> AsyncGenerator[Changes, None]:
         question = b"".join(
@@ -108,7 +91,7 @@ class Watch:
             for number, (span, after) in enumerate(zip(self._spans, self._told, strict=True), 1)
         )
         self._quiet.clear()
-        async with self._members.stream(member, "/v3/watch", question + _BLANKS) as lines:
+        async with self._members.stream(member, question + _BLANKS) as lines:
             missing = len(self._spans)
             while True:
                 if (reply := await self._reply(lines)) is None:
@@ -147,22 +130,24 @@ class Watch:
 
     async def _compare(self, header: Header) -> None:
         """Raises Missed if the registry is another or an older one. A follower may be behind."""
-        if self._past.cluster_id not in (0, header.cluster_id):
-            self._past.take(header)
+        if self._before.cluster_id not in (0, header.cluster_id):
+            self._past.newest = header
             raise Missed("it is another cluster than before")
-        if header.revision < max(self._told) or header.raft_term < self._past.raft_term:
+        if self._is_older(header):
             newest = await self._newest()
-            is_older = newest.revision < max(self._told)
-            is_older |= newest.raft_term < self._past.raft_term
-            if is_older:
-                self._past.take(newest)
+            if self._is_older(newest):
+                self._past.newest = newest
                 raise Missed("the registry was restored from an older state")
-        self._past.take(header)
+            header = newest
+        self._before = self._past.newest = header
+
+    def _is_older(self, header: Header) -> bool:
+        return header.revision < max(self._told) or header.raft_term < self._before.raft_term
 
     async def _newest(self) -> Header:
         question = encoded({**range_of(self._spans[0].start), "keys_only": True})
         try:
-            return (await self._members.read("/v3/kv/range", question, RangeReply)).header
+            return (await self._members.read(RANGE, question, RangeReply)).header
         except CannotReach as error:
             raise Unanswered("it is behind, and there is no quorum", was_sent=True) from error
 
@@ -170,9 +155,7 @@ class Watch:
         """Whether the watches are known to have told more than before, since nothing came for long.
         Raises Unanswered if the member hangs."""
         question = {**range_of(self._spans[0].start), "keys_only": True, "serializable": True}
-        reply = await self._members.ask(
-            member, "/v3/kv/range", encoded(question), RangeReply, READ_SECONDS
-        )
+        reply = await self._members.ask(member, RANGE, encoded(question), RangeReply, READ_SECONDS)
         is_long = len(self._quiet) == _SILENCES
         before = min(self._told)
         if is_long:

@@ -18,6 +18,7 @@ _ABORTED, _INTERNAL, UNAVAILABLE, _UNAUTHENTICATED = 10, 13, 14, 16
 _MEMBER_CANNOT = frozenset({1, _DEADLINE, _ABORTED, _INTERNAL, UNAVAILABLE})
 # These have the code of a question that is wrong.
 _TOKEN_IS_NEEDED = ("user name is empty", "revision of auth store is old", "invalid auth token")
+_TOO_MANY = "too many requests"
 _NO_SPACE = "database space exceeded"
 NO_SPACE_CURE = (
     "its database is full: compact it, run `etcdctl defrag` on each member, and then"
@@ -125,7 +126,7 @@ class WatchReply(msgspec.Struct):
 
 
 class ErrorReply(msgspec.Struct):
-    """An answer that is an error; in a stream it has the code of gRPC by another name."""
+    """What an answer that is an error says; that of a stream has the code by another name."""
 
     message: str = ""
     code: int = 0
@@ -138,7 +139,7 @@ class ErrorReply(msgspec.Struct):
             return Verdict.AUTHENTICATE
         if code == _NOT_FOUND and "lease" in self.message:
             return Verdict.NO_LEASE
-        if code in _MEMBER_CANNOT or (code == _EXHAUSTED and _NO_SPACE not in self.message):
+        if code in _MEMBER_CANNOT or (code == _EXHAUSTED and _TOO_MANY in self.message):
             return Verdict.ASK_ANOTHER
         return Verdict.GIVE_UP
 
@@ -150,6 +151,20 @@ class ErrorReply(msgspec.Struct):
         if (self.code or self.grpc_code) == DENIED:
             return f"{text}; grant the user of registry.ini the right to this prefix"
         return text
+
+
+class FailedReply(msgspec.Struct):
+    """An answer that is an error. That of a stream has all within `error`."""
+
+    error: str | ErrorReply = ""
+    message: str = ""
+    code: int = 0
+
+    def reply(self) -> ErrorReply | None:
+        """What it says, None if it is not etcd's."""
+        if isinstance(self.error, ErrorReply):
+            return self.error
+        return ErrorReply(self.message, self.code) if self.message else None
 
 
 class WatchLine(msgspec.Struct):

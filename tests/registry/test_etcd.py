@@ -7,7 +7,7 @@ import pytest
 
 from emperor.model.registry_keys import Keys
 from emperor.registry.etcd import Etcd
-from emperor.registry.port import Changes, Outdated
+from emperor.registry.port import Changes, Outdated, RegistryRefused
 from tests.etcd_cluster import EtcdCluster, etcd_cluster
 
 KEYS = Keys("/emperord/test")
@@ -100,3 +100,9 @@ async def test_a_key_ends_with_its_lease(etcd: Etcd) -> None:
     assert await etcd.get(key) is None
     assert not await etcd.renew(lease)
     await etcd.revoke(lease)
+
+
+@pytest.mark.parametrize("megabytes", [1.6, 2, 20])
+async def test_a_value_of_more_than_etcd_takes_is_refused(etcd: Etcd, megabytes: float) -> None:
+    with pytest.raises(RegistryRefused, match=r"too large|larger than max"):
+        await etcd.put({KEYS.slots(): b"x" * int(megabytes * 1e6)}, {})

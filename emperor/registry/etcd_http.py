@@ -1,0 +1,254 @@
+"""HTTPS to one member of etcd: certificates, how long it is waited for, how much of an answer is
+read, and what a failure is called."""
+
+import asyncio
+import os
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from io import BytesIO
+from socket import IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL
+from typing import Self, TypeVar
+
+import aiohttp
+import msgspec
+
+from emperor.model.registry_access import RegistryAccess
+from emperor.registry.etcd_wire import ErrorReply, FailedReply, Verdict
+from emperor.registry.port import CannotReach, RegistryRefused
+
+T = TypeVar("T")
+
+CONNECT_SECONDS = 1.0
+# A connection, TLS and an answer, each of which may take half a second.
+READ_SECONDS = 2.0
+# The largest value that etcd takes by default is 1.5 MiB, in base64 2 MiB.
+LONGEST_REPLY_BYTES = 4 << 20
+# Many domains may be asked for at once.
+_CONNECTIONS_TO_A_MEMBER = 32
+# After so long a machine that has vanished counts as gone: 5 + 3 * 3 seconds.
+_KEEPALIVE = ((TCP_KEEPIDLE, 5), (TCP_KEEPINTVL, 3), (TCP_KEEPCNT, 3))
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+
+
+class Unanswered(Exception):
+    """A member did not answer, or cannot do what was asked; another one may. `was_sent` tells
+    whether it may have done it nevertheless."""
+
+    def __init__(self, cause: str, was_sent: bool) -> None:
+        super().__init__(cause)
+        self.was_sent = was_sent
+
+
+class TimedOut(Unanswered):
+    """It has not answered in time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no answer within {seconds:g} s", was_sent=True)
+
+
+class NoLease(RegistryRefused):
+    """The lease has ended."""
+
+    def __init__(self) -> None:
+        super().__init__("the registry refuses it: the lease has ended")
+
+
+class TooLong(RegistryRefused):
+    """An answer is longer than is read."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the registry answers with more than {LONGEST_REPLY_BYTES} bytes")
+
+
+class TokenIsOld(Exception):
+    """The member does not know the token."""
+
+
+class Http:
+    """Connections to members. An async context manager."""
+
+    def __init__(self, access: RegistryAccess) -> None:
+        self._access = access
+        self._tls: ssl.SSLContext | None = None
+
+    async def __aenter__(self) -> Self:
+        jar = aiohttp.DummyCookieJar()
+        short = aiohttp.TCPConnector(limit=0, limit_per_host=_CONNECTIONS_TO_A_MEMBER)
+        long = aiohttp.TCPConnector(limit=0, force_close=True)
+        self._session = aiohttp.ClientSession(connector=short, cookie_jar=jar)
+        self._streams = aiohttp.ClientSession(connector=long, cookie_jar=jar)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+        await self._streams.close()
+
+    async def post(self, url: str, question: bytes, kind: type[T], token: str, seconds: float) -> T:
+        """An answer. Raises Unanswered, TokenIsOld, RegistryRefused, CannotReach."""
+        try:
+            async with (
+                asyncio.timeout(seconds),
+                self._session.post(
+                    url, data=BytesIO(question), headers=_headers(token), timeout=_TIMEOUT,
+                    ssl=self._context(), allow_redirects=False,
+                ) as response,
+            ):  # fmt: skip
+                status, content = response.status, await _content(response)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._unanswered(error, seconds) from error
+        if status != 200:
+            raise _failure(content, status)
+        try:
+            return msgspec.json.decode(content, type=kind, strict=False)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            cause = f"its answer is not that of etcd 3.4 or later: {error}"
+            raise Unanswered(cause, was_sent=True) from error
+
+    @asynccontextmanager
+    async def stream(self, url: str, question: bytes, token: str) -> AsyncIterator["Lines"]:
+        """The lines of an answer that does not end, from a member that has a leader. Raises
+        like `post`."""
+        headers = {**_headers(token), "Grpc-Metadata-hasleader": "true"}
+        response: aiohttp.ClientResponse | None = None
+        try:
+            try:
+                async with asyncio.timeout(READ_SECONDS):
+                    response = await self._streams.post(
+                        url, data=question, headers=headers, timeout=_TIMEOUT,
+                        ssl=self._context(), allow_redirects=False,
+                    )  # fmt: skip
+                    if response.status != 200:
+                        raise _failure(await _content(response), response.status)
+            except (aiohttp.ClientError, TimeoutError) as error:
+                raise self._unanswered(error, READ_SECONDS) from error
+            _keep_alive(response)
+            yield Lines(response)
+        finally:
+            if response is not None:
+                _abort(response)
+
+    def _context(self) -> ssl.SSLContext:
+        """Raises CannotReach."""
+        if self._tls is None:
+            access = self._access
+            try:
+                self._tls = ssl.create_default_context(cafile=access.ca_file)
+                if access.cert_file:
+                    self._tls.load_cert_chain(access.cert_file, access.key_file)
+            except OSError as error:
+                files = (access.ca_file, access.cert_file, access.key_file)
+                names = " and ".join(str(file) for file in files if file)
+                raise CannotReach(f"cannot use {names}: {error.strerror or error}") from error
+        return self._tls
+
+    def _unanswered(self, error: Exception, seconds: float) -> Unanswered:
+        match error:
+            case aiohttp.ConnectionTimeoutError():
+                return Unanswered(f"no connection within {CONNECT_SECONDS:g} s", was_sent=False)
+            case TimeoutError():
+                return TimedOut(seconds)
+        # The files may be renewed before those that were read expire.
+        self._tls = None
+        was_sent = not isinstance(error, aiohttp.ClientConnectorError)
+        return Unanswered(_words(error), was_sent)
+
+
+class Lines:
+    """The lines of an answer that does not end. A wait for one may be cancelled without loss."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self._read = bytearray()
+        self._searched = 0
+
+    async def next(self) -> bytes:
+        """The next line. Raises Unanswered at the end, TooLong."""
+        while (end := self._read.find(b"\n", self._searched)) < 0:
+            self._searched = len(self._read)
+            if self._searched > LONGEST_REPLY_BYTES:
+                raise TooLong
+            try:
+                some = await self._response.content.readany()
+            except aiohttp.ClientError as error:
+                raise Unanswered(_words(error), was_sent=True) from error
+            if not some:
+                raise Unanswered("it has ended the watch", was_sent=True)
+            self._read += some
+        line = bytes(self._read[:end])
+        del self._read[: end + 1]
+        self._searched = 0
+        return line
+
+
+def failure_of(reply: ErrorReply) -> Exception:
+    """What an answer with an error is."""
+    match reply.verdict():
+        case Verdict.AUTHENTICATE:
+            return TokenIsOld()
+        case Verdict.ASK_ANOTHER:
+            return Unanswered(reply.cause(), was_sent=True)
+        case Verdict.NO_LEASE:
+            return NoLease()
+        case Verdict.GIVE_UP:
+            return RegistryRefused(f"the registry refuses it: {reply.cause()}")
+
+
+def _failure(content: bytes, status: int) -> Exception:
+    try:
+        reply = msgspec.json.decode(content, type=FailedReply).reply()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        reply = None
+    if reply is not None:
+        return failure_of(reply)
+    if b"CommonName" in content:
+        return RegistryRefused(
+            "the registry refuses cert-file: etcd's gateway takes no certificate with a common"
+            " name (CN); issue one without"
+        )
+    text = f"HTTP {status}: is it etcd 3.4 or later, with its gateway?"
+    return Unanswered(text, was_sent=status >= 500)
+
+
+def _headers(token: str) -> dict[str, str]:
+    return {"Authorization": token} if token else {}
+
+
+async def _content(response: aiohttp.ClientResponse) -> bytes:
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > LONGEST_REPLY_BYTES:
+            response.close()
+            raise TooLong
+    return bytes(content)
+
+
+def _keep_alive(response: aiohttp.ClientResponse) -> None:
+    """A network may lose a connection on which nothing is sent, and tell neither end."""
+    if response.connection is None or response.connection.transport is None:
+        return
+    link = response.connection.transport.get_extra_info("socket")
+    link.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE:
+        link.setsockopt(IPPROTO_TCP, option, value)
+
+
+def _abort(response: aiohttp.ClientResponse) -> None:
+    """Without the end of TLS, for which a member that hangs would be waited for."""
+    if response.connection and response.connection.transport:
+        response.connection.transport.abort()
+    response.close()
+
+
+def _words(error: Exception) -> str:
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            cause = error.certificate_error
+            why = getattr(cause, "verify_message", "") or str(cause)
+            return f"its certificate is not valid: {why}"
+        case aiohttp.ClientConnectorError():
+            number = error.os_error.errno
+            return os.strerror(number) if number else str(error.os_error)
+        case _:
+            return str(error) or type(error).__name__
