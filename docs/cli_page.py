@@ -36,23 +36,22 @@ def commands() -> str:
     """The whole of emperorctl.md."""
     rows = (f"| [{name}](#{name}) | {text} |" for name, (_, text) in COMMANDS.items())
     context = click.Context(emperorctl, info_name="emperorctl")
-    sections = (part for name in COMMANDS for part in _section(context, name))
+    sections = (part for name in COMMANDS for part in _section(context, emperorctl, name))
     return _PAGE.format(summary="\n".join(rows)) + "".join(f"\n{part}\n" for part in sections)
 
 
-def _section(context: click.Context, name: str) -> Iterator[str]:
-    command = emperorctl.get_command(context, name)
+def _section(context: click.Context, group: click.Group, name: str) -> Iterator[str]:
+    """That of a command, and those of the commands in it; `name` has all its words."""
+    command = group.get_command(context, name.rpartition(" ")[2])
     assert command is not None
     yield from _told(command, name)
     if isinstance(command, Commands):
         for each in command.table:
-            inner = command.get_command(context, each)
-            assert inner is not None
-            yield from _told(inner, f"{name} {each}")
+            yield from _section(context, command, f"{name} {each}")
 
 
 def _told(command: click.Command, name: str) -> Iterator[str]:
-    """The section of one command, whose name may have two words."""
+    """The section of one command, whose name may have several words."""
     options = [each for each in command.params if isinstance(each, click.Option)]
     words = [_spelled(each) if each.required else f"[{_spelled(each)}]" for each in options]
     words += [_value(each) for each in command.params if isinstance(each, click.Argument)]

@@ -14,11 +14,11 @@ from dataclasses import replace
 
 from emperor.balancer.list_file import ListFile, NotOurs
 from emperor.balancer.news import News
-from emperor.balancer.view import FleetView
 from emperor.model import absences
 from emperor.model.fleet_policy import Attendance, Policy, due, next_look
 from emperor.model.registry_keys import Keys
 from emperor.model.slot_table import BrokenTable, SlotTable, decoded, encoded, objection
+from emperor.registry.fleet_view import FleetView
 from emperor.registry.port import CannotReach, Engine, Missed, Outdated, RegistryRefused
 
 log = logging.getLogger("emperord.agent")

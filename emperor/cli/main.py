@@ -41,6 +41,7 @@ COMMANDS = {
     "plan": ("emperor.cli.plan", "Show which domains another list of backends would move."),
     "rebalance": ("emperor.cli.rebalance", "Print a list of backends that moves few domains."),
     "sites": ("emperor.cli.sites", "Give nginx the files of single hosts that it accepts."),
+    "fleet": ("emperor.cli.fleet.commands", "Show the backends of a fleet, and change slots."),
     "registry": ("emperor.cli.registry.commands", "Keep the inis of a fleet in one place."),
     "pages": ("emperor.cli.pages", "Check your own pages for visitors."),
     "check": ("emperor.cli.check", "Find the problems of an ini before it is deployed."),

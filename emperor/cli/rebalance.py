@@ -38,10 +38,11 @@ def _wanted(
     _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
 ) -> tuple[Wanted, ...]:
     """The callback of --add."""
-    return tuple(map(_parsed, values))
+    return tuple(map(wanted_of, values))
 
 
-def _parsed(value: str) -> Wanted:
+def wanted_of(value: str) -> Wanted:
+    """What ADDR[=WEIGHT] says. Raises BadParameter."""
     address, equals, text = value.partition("=")
     if not equals:
         return Wanted(address, None)

@@ -81,12 +81,17 @@ class _Wire(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 def bucket_of(host: str) -> int:
-    """The bucket of a host name, from 0 on: its slot among BUCKETS slots by the stock hash
+    """The bucket of a host name, from 0 on: its slot among BUCKETS slots."""
+    return slot_of(host, BUCKETS)
+
+
+def slot_of(host: str, count: int) -> int:
+    """The slot of a host name among so many, from 0 on, by the stock hash
     (lua/get_backend_ip.lua)."""
     value = 5381
     for byte in host.lower().encode():
         value = (value * 33 % 2**32) + byte
-    return value % BUCKETS
+    return value % count
 
 
 def signed_text(entry: Entry) -> bytes:

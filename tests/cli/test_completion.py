@@ -55,6 +55,7 @@ def test_domains_are_completed(emperor: FakeEmperor, command: str) -> None:
 
 def test_commands_of_a_group_are_completed() -> None:
     assert _complete("bash", "emperorctl registry e") == ["plain,edit", "plain,export"]
+    assert _complete("bash", "emperorctl fleet slots i") == ["plain,init"]
 
 
 def test_without_a_daemon_nothing_is_offered_and_nothing_said(tmp_path: Path) -> None:

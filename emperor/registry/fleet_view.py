@@ -10,7 +10,7 @@ from emperor.model.member import BrokenMember, Member
 from emperor.model.registry_keys import Keys, Span
 from emperor.registry.port import Changes, Engine, KeyValue
 
-log = logging.getLogger("emperord.view")
+log = logging.getLogger("emperord.fleet_view")
 
 
 class FleetView:

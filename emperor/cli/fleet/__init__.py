@@ -1,0 +1,1 @@
+"""`emperorctl fleet`: the backends of a fleet and their slots, in the registry."""

@@ -1,0 +1,189 @@
+"""The fleet as the registry has it, and how a command changes the table of slots."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from emperor.cli.failure import Failed, Unreachable
+from emperor.cli.rebalance import summary
+from emperor.model.registration import slot_of
+from emperor.model.registry_keys import Keys, Span
+from emperor.model.settings import SettingsError
+from emperor.model.slot_table import (
+    BrokenTable,
+    SlotTable,
+    decoded,
+    encoded,
+    forced,
+    objection,
+    table_problem,
+)
+from emperor.model.wildcard import is_wildcard
+from emperor.registry.access import load_access
+from emperor.registry.etcd import Etcd
+from emperor.registry.fleet_view import FleetView
+from emperor.registry.port import CannotReach, Engine, Outdated, RegistryRefused
+
+T = TypeVar("T")
+# TAB must not block the shell when the registry hangs.
+_COMPLETION_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The registry while it is open; `table` is None if it has none, and `revision` is that of the
+    key of slots."""
+
+    engine: Engine
+    keys: Keys
+    view: FleetView
+    table: SlotTable | None
+    revision: int
+
+    def existing(self) -> SlotTable:
+        """The table. Raises Failed."""
+        if self.table is None:
+            raise Failed(
+                "the registry has no table of slots; `emperorctl fleet slots init` makes one"
+            )
+        return self.table
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a change is made: `is_dry` only shows it, `force` has balancers take it however much it
+    changes, `is_sure` asks no question."""
+
+    is_dry: bool = False
+    force: bool = False
+    is_sure: bool = False
+
+
+@asynccontextmanager
+async def opened(access_file: Path, must_be_whole: bool = True) -> AsyncIterator[Fleet]:
+    """The fleet of the registry that the file names. A table that cannot be used counts as none if
+    it need not be whole. Raises Failed."""
+    try:
+        access = load_access(access_file)
+        async with Etcd(access) as engine:
+            keys = Keys(access.prefix)
+            view = FleetView(engine, keys)
+            await view.read()
+            found = view.table
+            table = None
+            if found:
+                try:
+                    table = decoded(found.value)
+                except BrokenTable as error:
+                    if must_be_whole:
+                        raise Failed(
+                            f"cannot use the registry's table of slots: {error};"
+                            " `emperorctl fleet slots init --force` makes another one"
+                        ) from error
+            yield Fleet(engine, keys, view, table, found.revision if found else 0)
+    except SettingsError as error:
+        raise Failed(str(error)) from error
+    except CannotReach as error:
+        raise Unreachable(f"cannot reach the registry: {error}") from error
+    except RegistryRefused as error:
+        raise Failed(str(error)) from error
+
+
+def run(body: Callable[[Fleet], Awaitable[T]], access_file: Path, must_be_whole: bool = True) -> T:
+    """Do that with the fleet. Raises Failed."""
+
+    async def _run() -> T:
+        async with opened(access_file, must_be_whole) as fleet:
+            return await body(fleet)
+
+    return asyncio.run(_run())
+
+
+async def change(fleet: Fleet, after: SlotTable, how: How, question: str = "") -> None:
+    """Show what another table changes, and write it. Raises Failed."""
+    if problem := table_problem(after):
+        raise Failed(f"cannot use the new table: {problem}")
+    before = fleet.table
+    if how.force or before is None:
+        after = forced(after)
+    elif why := objection(after, before):
+        raise Failed(f"balancers would refuse that: {why}; --force has them take it")
+    if before is None or len(before.slots) != len(after.slots):
+        click.echo(f"{len(after.slots)} slots of {len(after.backends)} backends.")
+    else:
+        click.echo("\n".join(summary(before.slots, after.slots)))
+    if how.is_dry:
+        if before:
+            click.echo(await _domains(fleet, before, after))
+        click.echo("Nothing was changed.")
+        return
+    if question and not how.is_sure:
+        _ask(question)
+    await _write(fleet, after)
+    click.echo(f"Table {after.serial} is in the registry; balancers take it up within seconds.")
+
+
+def _ask(question: str) -> None:
+    """Raises Failed unless somebody says yes."""
+    if not sys.stdin.isatty():
+        raise Failed(f"nobody can be asked here: {question} --yes says yes")
+    if not click.confirm(question):
+        raise Failed("nothing was changed")
+
+
+async def _write(fleet: Fleet, after: SlotTable) -> None:
+    key = fleet.keys.slots()
+    try:
+        await fleet.engine.put({key: encoded(after)}, {key: fleet.revision})
+    except Outdated as error:
+        raise Failed(
+            "cannot change the slots: somebody else has changed them at the same time; look at"
+            " `emperorctl fleet status`, then try again"
+        ) from error
+    except CannotReach as error:
+        raise Unreachable(
+            f"cannot change the slots: {error}; it may have happened all the same: look at"
+            " `emperorctl fleet status`"
+        ) from error
+
+
+async def _domains(fleet: Fleet, before: SlotTable, after: SlotTable) -> str:
+    """How many names in the registry another table moves."""
+    total = moved = 0
+    span: Span | None = fleet.keys.vassals()
+    while span:
+        page = await fleet.engine.page(span)
+        for entry in page.entries:
+            domain = fleet.keys.domain(entry.key)
+            if not is_wildcard(domain):
+                total += 1
+                moved += _backend(before, domain) != _backend(after, domain)
+        span = Span(page.following, span.end) if page.following else None
+    percent = f" ({100 * moved / total:.0f} %)" if total else ""
+    return f"{moved} of {total} domains in the registry{percent} would move."
+
+
+def _backend(table: SlotTable, domain: str) -> str:
+    return table.slots[slot_of(domain, len(table.slots))]
+
+
+def complete_backend(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+    """The addresses that begin with `typed`: of the table, and of backends that are up."""
+    parent = context.parent
+    if parent is None:
+        return []
+
+    async def _addresses() -> list[str]:
+        async with asyncio.timeout(_COMPLETION_SECONDS), opened(parent.params["access_file"]) as it:
+            listed = it.table.backends if it.table else ()
+            return [*dict.fromkeys([*listed, *it.view.members])]
+
+    with suppress(Failed, TimeoutError):
+        return [each for each in asyncio.run(_addresses()) if each.startswith(typed)]
+    return []
