@@ -3,18 +3,11 @@
 import json
 import re
 import subprocess
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.parse import urlencode
-from urllib.request import urlopen
 
 import pytest
 
@@ -38,7 +31,7 @@ from emperor.web.metrics import HELD_SECONDS
 from emperor.web.tally import Tally
 from tests.cli.records import NOW, report, running, throttled
 from tests.eventually import eventually
-from tests.nginx_server import free_ports
+from tests.prometheus import Prometheus, served, spelled
 
 DOCS = Path(__file__).parents[2] / "docs" / "monitoring"
 RULES = DOCS / "emperord.rules.yml"
@@ -80,77 +73,6 @@ class Daemon:
         return exposition(now, self._tally.counted(), 1000, accept)
 
 
-@contextmanager
-def served(daemon: Daemon) -> Iterator[int]:
-    """The metrics over HTTP; the port."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body, kind = daemon.metrics(self.headers.get("Accept", ""))
-            self.send_response(200)
-            self.send_header("Content-Type", kind)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-class Prometheus:
-    """A Prometheus that scrapes `target`, a port, and loads the rules."""
-
-    def __init__(self, folder: Path, target: int) -> None:
-        (self._port,) = free_ports(1)
-        scrape = {
-            "job_name": "emperord",
-            "scrape_interval": "200ms",
-            "scrape_timeout": "200ms",
-            "static_configs": [{"targets": [f"127.0.0.1:{target}"]}],
-        }
-        config = folder / "prometheus.yml"
-        whole = {
-            "global": {"evaluation_interval": "200ms"},
-            "rule_files": [str(RULES)],
-            "scrape_configs": [scrape],
-        }
-        config.write_text(json.dumps(whole))
-        self.log = folder / "prometheus.log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder}/data",
-                 f"--web.listen-address=127.0.0.1:{self._port}"],
-                stdout=log, stderr=log,
-            )  # fmt: skip
-
-    def ask(self, path: str, **query: object) -> Any:
-        """The data of an answer of its API."""
-        url = f"http://127.0.0.1:{self._port}/api/v1/{path}?{urlencode(query)}"
-        with urlopen(url, timeout=10) as answer:
-            return json.loads(answer.read())["data"]
-
-    def has_data(self, query: str) -> bool:
-        """Whether a query has a result now."""
-        try:
-            found = self.ask("query", query=query, time=time.time())["result"]
-        except URLError:
-            return False
-        return any(series["value"][1] != "NaN" for series in found)
-
-    def stop(self) -> None:
-        """End it."""
-        self.process.terminate()
-        self.process.wait()
-
-
 @pytest.fixture(scope="module")
 def daemon() -> Daemon:
     return Daemon()
@@ -158,8 +80,8 @@ def daemon() -> Daemon:
 
 @pytest.fixture(scope="module")
 def prometheus(daemon: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    with served(daemon) as port:
-        prometheus = Prometheus(tmp_path_factory.mktemp("prometheus"), port)
+    with served(daemon.metrics) as port:
+        prometheus = Prometheus(tmp_path_factory.mktemp("prometheus"), port, RULES)
         try:
             eventually(
                 lambda: prometheus.has_data("rate(emperord_turned_away_requests_total[1m]) > 0"),
@@ -169,11 +91,6 @@ def prometheus(daemon: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iter
             yield prometheus
         finally:
             prometheus.stop()
-
-
-def _spelled(query: str) -> str:
-    """A query of the board as Grafana sends it."""
-    return query.replace("$instance", ".*").replace("$__rate_interval", "1m")
 
 
 def test_promtool_checks_the_rules() -> None:
@@ -194,8 +111,8 @@ def test_prometheus_asks_for_openmetrics_and_reads_it(
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.title)
 def test_every_query_of_the_board_returns_data(prometheus: Prometheus, panel: Any) -> None:
     for query, legend in panel.queries:
-        eventually(partial(prometheus.has_data, _spelled(query)), what=query)
-        [first, *_] = prometheus.ask("query", query=_spelled(query))["result"]
+        eventually(partial(prometheus.has_data, spelled(query)), what=query)
+        [first, *_] = prometheus.ask("query", query=spelled(query))["result"]
         assert set(re.findall(r"{{(\w+)}}", legend)) <= first["metric"].keys()
 
 
