@@ -2,9 +2,7 @@
 
 import logging
 
-from aiohttp.http_exceptions import HttpProcessingError
-
-from emperor.web.aiohttp_server import web
+from emperor.web.aiohttp_server import HttpProcessingError, web
 
 _OF_THE_CLIENT = (HttpProcessingError, web.RequestPayloadError)
 

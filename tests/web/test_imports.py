@@ -6,26 +6,50 @@ import subprocess
 import sys
 from typing import Any
 
-_SCRIPT = """
-import gc, json, os, sys
+_LATER = {"aiohttp.client", "prometheus_client", "psutil", "pyroute2"}
+_SCRIPT = f"""
+import gc, json, sys
 from emperor.start import load
 load()
+print(json.dumps({{
+    "collects": gc.isenabled(),
+    "late": sorted({_LATER} & sys.modules.keys()),
+    "of a registry": [name for name in sys.modules if name.startswith("emperor.registry")],
+}}))
+"""
+_WHOLE_AFTERWARDS = """
+import json
+from emperor.web.aiohttp_server import web as ours
+import aiohttp
+from aiohttp import web, http_exceptions
+print(json.dumps({
+    "has_its_client": aiohttp.ClientSession.__module__ == "aiohttp.client",
+    "is_the_same_server": web is ours and ours.Application is web.Application,
+}))
+"""
+# Such a server cannot be imported before the client.
+_SERVER_THAT_NEEDS_MORE = """
+import json, os, sys
+class Needs:
+    def find_spec(self, name, path, target=None):
+        if name == "aiohttp.web_runner" and not hasattr(sys.modules["aiohttp"], "ClientSession"):
+            raise ImportError(name)
+sys.meta_path.insert(0, Needs())
+from emperor.web.aiohttp_server import web
 from aiohttp import connector
 print(json.dumps({
-    "collects": gc.isenabled(),
-    "late": sorted({"psutil", "prometheus_client", "pyroute2"} & sys.modules.keys()),
-    "of a registry": [name for name in sys.modules if name.startswith("emperor.registry")],
+    "runner": web.AppRunner.__module__,
     "certificates": connector._SSL_CONTEXT_VERIFIED.cert_store_stats()["x509"],
     "environment": {name: os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")},
 }))
 """
 
 
-def imported() -> dict[str, Any]:
-    """What a daemon has imported when it begins to read the bag."""
+def told_by(script: str) -> dict[str, Any]:
+    """What a script says of its imports."""
     env = {name: value for name, value in os.environ.items() if name != "SSL_CERT_DIR"}
     result = subprocess.run(
-        [sys.executable, "-c", _SCRIPT],
+        [sys.executable, "-c", script],
         env=env | {"SSL_CERT_FILE": "/a/file"}, stdout=subprocess.PIPE, check=True,
     )  # fmt: skip
     found: dict[str, Any] = json.loads(result.stdout)
@@ -33,9 +57,16 @@ def imported() -> dict[str, Any]:
 
 
 def test_the_daemon_imports_only_what_it_needs_at_once() -> None:
-    found = imported()
-    assert found["late"] == []
-    assert found["of a registry"] == []
-    assert not found["collects"]
-    assert found["certificates"] == 0
-    assert found["environment"] == {"SSL_CERT_FILE": "/a/file", "SSL_CERT_DIR": None}
+    assert told_by(_SCRIPT) == {"collects": False, "late": [], "of a registry": []}
+
+
+def test_who_needs_the_client_of_aiohttp_gets_it() -> None:
+    assert told_by(_WHOLE_AFTERWARDS) == {"has_its_client": True, "is_the_same_server": True}
+
+
+def test_a_server_of_aiohttp_that_needs_all_of_it_gets_it() -> None:
+    assert told_by(_SERVER_THAT_NEEDS_MORE) == {
+        "runner": "aiohttp.web_runner",
+        "certificates": 0,
+        "environment": {"SSL_CERT_FILE": "/a/file", "SSL_CERT_DIR": None},
+    }
