@@ -39,6 +39,7 @@ from tests.bench.rounds import Bench
 from tests.bench.shared import shared
 from tests.bench.slots import slots
 from tests.bench.survival import survival
+from tests.bench.thousand import thousand
 from tests.bench.tls import tls
 from tests.bench.upload import upload
 from tests.bench.warm import warm
@@ -66,6 +67,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row | Comparison]]] = {
     "survival": survival,
     "fleet": fleet,
     "slots": slots,
+    "thousand": thousand,
     "tls": tls,
     "hash": placement,
 }

@@ -80,7 +80,11 @@ class Balancer:
 
     def cpu_seconds(self) -> float:
         """The CPU time of the workers so far."""
-        return sum(map(cpu_seconds, psutil.Process(self._process.pid).children()))
+        return sum(map(cpu_seconds, self.workers()))
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes that answer."""
+        return psutil.Process(self._process.pid).children()
 
 
 def shipped(folder: Path, backend: Ours) -> Balancer:

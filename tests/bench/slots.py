@@ -21,12 +21,13 @@ _WELL = [f"127.0.0.{number}" for number in range(11, 15)]
 _DEAD = "127.0.0.15"
 _CONNECTIONS = 16
 _ROUNDS = 25
-_BACKENDS = """\
+BACKENDS = """\
 user www-data;
 worker_processes 1;
 pid {place}/nginx.pid;
 events {{ worker_connections 4096; }}
 http {{
+    log_format short "$status";
     access_log off;
     client_body_temp_path {place}/body;
     uwsgi_temp_path {place}/uwsgi;
@@ -39,13 +40,14 @@ http {{
     server {{
         {listens}
         location / {{ return 200 "well\\n"; }}
+        location = /emperord-health {{ access_log {place}/probes.log short; return 200 "well\\n"; }}
     }}
 }}
 """
 
 
 @dataclass(frozen=True, slots=True)
-class _Cost:
+class Cost:
     """Requests per second, and nginx's CPU seconds for each."""
 
     rate: float
@@ -70,16 +72,16 @@ def slots(bench: Bench) -> Iterator[Row]:
             hosts = {name: [_host(entries, owner) for owner in (_WELL[0], _DEAD)]
                      for name, (entries, _) in lists.items()}  # fmt: skip
             measured = {
-                "ours": partial(_cost, sides["ours"], hosts["ours"][0]),
-                "plain list": partial(_cost, sides["plain"], hosts["plain"][0]),
+                "ours": partial(cost_of, sides["ours"], hosts["ours"][0]),
+                "plain list": partial(cost_of, sides["plain"], hosts["plain"][0]),
             }
             yield from _rows(bench, f"{SLOTS:,} slots, owner well", measured, 0.99)
-            measured["ours"] = partial(_cost, sides["ours"], hosts["ours"][1])
-            measured["plain list, marked too"] = partial(_cost, sides["plain"], hosts["plain"][1])
+            measured["ours"] = partial(cost_of, sides["ours"], hosts["ours"][1])
+            measured["plain list, marked too"] = partial(cost_of, sides["plain"], hosts["plain"][1])
             yield from _rows(bench, f"{SLOTS:,} slots, owner marked", measured, 0.9)
 
 
-def _rows(bench: Bench, what: str, sides: dict[str, partial[_Cost]], least: float) -> Iterator[Row]:
+def _rows(bench: Bench, what: str, sides: dict[str, partial[Cost]], least: float) -> Iterator[Row]:
     costs = bench.paired(what, sides, _ROUNDS)
     rates = {name: [cost.rate for cost in each] for name, each in costs.items()}
     cpu = {name: [cost.cpu for cost in each] for name, each in costs.items()}
@@ -87,10 +89,11 @@ def _rows(bench: Bench, what: str, sides: dict[str, partial[_Cost]], least: floa
     yield row(f"{what}: CPU of a request", "µs", cpu)
 
 
-def _cost(balancer: Balancer, host: str) -> _Cost:
+def cost_of(balancer: Balancer, host: str | Path) -> Cost:
+    """What one second of requests for a host costs, or of those of a script."""
     before = balancer.cpu_seconds()
     load = wrk(balancer.url, host, _CONNECTIONS)
-    return _Cost(load.rate, (balancer.cpu_seconds() - before) / load.requests)
+    return Cost(load.rate, (balancer.cpu_seconds() - before) / load.requests)
 
 
 def _is_marked(log: Path) -> bool:
@@ -106,7 +109,7 @@ def _conf(folder: Path, http: int, https: int) -> Path:
     (folder / "backends").mkdir()
     conf = folder / "backends" / "nginx.conf"
     listens = "".join(f"listen {each}:{http}; listen {each}:{https} ssl; " for each in _WELL)
-    conf.write_text(_BACKENDS.format(place=conf.parent, listens=listens))
+    conf.write_text(BACKENDS.format(place=conf.parent, listens=listens))
     return conf
 
 

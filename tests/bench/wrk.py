@@ -3,6 +3,7 @@
 import re
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 
@@ -18,12 +19,13 @@ class Load:
     p99: float
 
 
-def wrk(url: str, host: str, connections: int) -> Load:
-    """Send requests for a host to `url` for one second.
+def wrk(url: str, host: str | Path, connections: int) -> Load:
+    """Send requests to `url` for one second: for a host, or as a script in Lua makes them.
 
     Raises ConnectionError when a request fails.
     """
-    command = ["wrk", "-t1", f"-c{connections}", "-d1s", "--latency", "-H", f"Host: {host}", url]
+    what = ["-s", str(host)] if isinstance(host, Path) else ["-H", f"Host: {host}"]
+    command = ["wrk", "-t1", f"-c{connections}", "-d1s", "--latency", *what, url]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if wrong := re.search(r"(Non-2xx|Socket errors).*", output):
         raise ConnectionError(f"cannot measure {url} for {host}: {wrong[0]}")
