@@ -53,17 +53,14 @@ class BootFiles:
         return cls(state / _FOLDER if state and settings.read_ahead else None)
 
     def begin(self, spec: Spec) -> int | None:
-        """A process of the app starts: read its files ahead. Returns the descriptor that it writes
-        its files to, where they are not known or old. It belongs to this object."""
+        """A process of the app is about to start. Returns the descriptor that it writes its files
+        to, where they are not known or old. It belongs to this object."""
         self.forget(spec.domain)
-        # Where uWSGI changes its user itself, that user writes the list, and not `identity`.
-        if self._folder is None or spec.drops_to:
+        path = self._list_of(spec)
+        if path is None:
             return None
-        path = self._folder / spec.domain
         with suppress(OSError):
-            age = time.time() - path.stat().st_mtime
-            self._ahead.begin(spec.identity, partial(listed, path))
-            if 0 <= age < _FRESH_SECONDS:
+            if 0 <= time.time() - path.stat().st_mtime < _FRESH_SECONDS:
                 return None
         try:
             fd = os.memfd_create("emperord-files", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -73,6 +70,17 @@ class BootFiles:
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         self._asked[spec.domain] = fd
         return fd
+
+    def started(self, spec: Spec) -> None:
+        """The process has been started: read its files ahead. Before that, the thread would only
+        take Python's lock from the start itself."""
+        path = self._list_of(spec)
+        if path is not None and path.exists():
+            self._ahead.begin(spec.identity, partial(listed, path))
+
+    def _list_of(self, spec: Spec) -> Path | None:
+        # Where uWSGI changes its user itself, that user writes the list, and not `identity`.
+        return None if self._folder is None or spec.drops_to else self._folder / spec.domain
 
     def take(self, domain: str) -> None:
         """The app accepts: keep what it has written."""

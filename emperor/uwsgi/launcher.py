@@ -305,11 +305,13 @@ class UwsgiLauncher:
         try:
             if passed.group is not None:
                 passed.group.make(limits)
-            return self._starter.start(start, on_exit, partial(_note_way, ref))
+            process = self._starter.start(start, on_exit, partial(_note_way, ref))
         except OSError as error:
             raise CannotLaunch(f"cannot spawn {command[0]}: {error.strerror}") from error
         finally:
             passed.inherited.close()
+        self._boot_files.started(spec)
+        return process
 
 
 def _pass_on(memory: Mapping[str, int | None], fds: dict[int, int], env: dict[str, str]) -> None:
