@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from emperor.bases.hot_pages import HotPages
 from emperor.bases.order import Imported
 from emperor.bases.spare import Spare, channels, says_something, spare_at
 from emperor.linux.processes import LedProcess
@@ -85,6 +86,8 @@ class BaseProcess:
         # When each one is overdue, in the order in which they were asked for.
         self._asked: dict[socket.socket, asyncio.TimerHandle] = {}
         self._ordered: set[socket.socket] = set()
+        self._starting: set[int] = set()
+        self._hot_pages = HotPages(loop)
         self._control, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with far:
@@ -147,7 +150,7 @@ class BaseProcess:
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [far.fileno()]))
         with far:
             try:
-                self._control.sendmsg([b"f"], [rights], socket.MSG_DONTWAIT)
+                self._control.sendmsg([b"f", self._hot_pages.packed], [rights], socket.MSG_DONTWAIT)
             except OSError:
                 near.close()
                 return False
@@ -222,15 +225,23 @@ class BaseProcess:
             spare.end()
             return None
         channel = spare.channel
+        self._starting.add(spare.pid)
         self._ordered.add(channel)
         self._loop.add_reader(channel, self._reports, channel, on_unfit)
 
         def exited(ended: Exit) -> None:
             # The app may have given its end to another process.
             self._forget(channel)
+            self._starting.discard(spare.pid)
             on_exit(ended)
 
         return LedProcess(spare.pid, spare.pidfd, self._loop, exited)
+
+    def accepts(self, app: int) -> None:
+        """The process `app` accepts connections, and may be one that was forked here."""
+        if app in self._starting:
+            self._starting.discard(app)
+            self._hot_pages.learn(app, self.pid)
 
     def _reports(self, channel: socket.socket, on_unfit: OnUnfit) -> None:
         """The app has begun, in one of the two ways. What it says is the word of a tenant."""

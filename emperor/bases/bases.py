@@ -111,6 +111,12 @@ class Bases:
         except UnicodeEncodeError:  # a path that is no UTF-8
             return None
 
+    def accepts(self, app: int) -> None:
+        """The process `app` accepts connections: its start is over."""
+        for base in (self._root, *self._of_homes.values()):
+            if base is not None:
+                base.accepts(app)
+
     def _fresh_root(self) -> BaseProcess | None:
         return self._root.fresh() if self._root is not None else None
 

@@ -94,6 +94,10 @@ class HomeBase:
             message(order), request.fds, request.on_exit, self._unfit(request), request.entrances
         )
 
+    def accepts(self, app: int) -> None:
+        """The process `app` accepts connections, and may be one that was forked here."""
+        self._base.accepts(app)
+
     def _unfit(self, request: Request) -> OnUnfit:
         """An app that finds itself unfit has found the base outdated: all else was asked before."""
 

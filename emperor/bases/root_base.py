@@ -127,6 +127,11 @@ class RootBase:
             self.make()
         return base
 
+    def accepts(self, app: int) -> None:
+        """The process `app` accepts connections, and may be one that was forked here."""
+        if self._current is not None:
+            self._current.accepts(app)
+
     def _is_outdated(self, base: BaseProcess) -> bool:
         with suppress(OSError):
             is_another = self._program.version() != self._version

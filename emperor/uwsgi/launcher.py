@@ -189,6 +189,8 @@ class UwsgiLauncher:
     def _said(self, events: SpawnEvents, message: Message) -> None:
         if message is Message.ACCEPTING:
             self._boot_files.take(events.spec.domain)
+            for process in self._of(events.spec.domain):
+                self._starter.bases.accepts(process.pid)
         events.on_message(message)
 
     def _note(self, process: UwsgiProcess) -> None:

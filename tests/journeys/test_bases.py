@@ -178,6 +178,32 @@ def test_an_app_starts_by_exec_when_the_base_is_gone(
     eventually(lambda: ready(backend) != pid, alive=[backend.process], what="another base")
 
 
+def test_a_spare_has_copied_what_apps_write_to(backend: Backend) -> None:
+    ready(backend)
+    drop(backend, FORKED, f"file = {APPS / 'plain.py'}")
+    first = faults_of_a_start(backend)
+    assert first > 500
+    eventually(lambda: 0 < faults_of_a_start(backend) < first / 2, seconds=60)
+
+
+def faults_of_a_start(backend: Backend) -> int:
+    """How many pages the app has taken from the base, or had mapped, since it was a spare. It
+    sleeps afterwards."""
+    daemon = psutil.Process(backend.process.pid)
+    before = {child.pid: faults(child.pid) for child in daemon.children()}
+    backend.get(FORKED)
+    pid = backend.detail(FORKED)["status"]["pid"]
+    taken = faults(pid) - before.get(pid, 0)
+    backend.call("POST", f"/v1/vassals/{FORKED}/sleep")
+    eventually(lambda: not psutil.pid_exists(pid))
+    return taken if pid in before else 0
+
+
+def faults(pid: int) -> int:
+    """The minor faults of a process, see proc(5)."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[7])
+
+
 def test_a_stopped_spare_is_passed_over(backend: Backend) -> None:
     ready(backend)
     drop(backend, FORKED, f"file = {APPS}/plain.py")

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from emperor.bases.inside.app import become_app
+from emperor.bases.inside.fault_in import fault_in
 from emperor.bases.inside.host import Host
 from emperor.bases.inside.needs import Needs
 from emperor.bases.inside.own import NAME, become_base, title
@@ -60,33 +61,34 @@ def _serve(control: socket.socket, imported: Imported, host: Host, store: Store)
 def _fork_spares(control: socket.socket, host: Host, store: Store) -> None:
     """Raises OSError when emperord has ended with an answer unread."""
     while True:
-        data, ancillary, _, _ = control.recvmsg(1, _ROOM_FOR_FDS)
+        data, ancillary, _, _ = control.recvmsg(_MESSAGE_BYTES, _ROOM_FOR_FDS)
         if not data:
             return
         [channel] = received(ancillary)
         with suppress(OSError):  # no process is left; the closed channel says so
             if (pid := os.fork()) == 0:
                 os.close(control.detach())
-                _fork_again(channel, host, store)
+                _fork_again(channel, data[1:], host, store)
             os.waitpid(pid, 0)
         os.close(channel)
 
 
-def _fork_again(channel: int, host: Host, store: Store) -> NoReturn:
+def _fork_again(channel: int, pages: bytes, host: Host, store: Store) -> NoReturn:
     first = os.getpid()
     try:
         if os.fork() == 0:
             while os.getppid() == first:  # until it is emperord, which looks for its children
                 os.sched_yield()
-            _wait(socket.socket(fileno=channel), host, store)
+            _wait(socket.socket(fileno=channel), pages, host, store)
     finally:
         os._exit(1)
 
 
-def _wait(channel: socket.socket, host: Host, store: Store) -> NoReturn:
-    """Become the app of an order, if one comes."""
+def _wait(channel: socket.socket, pages: bytes, host: Host, store: Store) -> NoReturn:
+    """Become the app of an order, if one comes. `pages` are those that an app is known to use."""
     os.setsid()
     channel.send(b"h")
+    fault_in(pages, channel)
     data, ancillary, _, _ = channel.recvmsg(_MESSAGE_BYTES, _ROOM_FOR_FDS)
     if not data:
         os._exit(0)
