@@ -61,9 +61,12 @@ def top(run_dir: Path, once: bool) -> None:
     WAKES   starts for a visitor since midnight
     REASON  its error, who woke it, or why it stopped
 
-    Keys: arrows select; o changes the order; / filters by name, and finds sleeping vassals too;
-    t shows tenants; a starts, z puts to sleep, and r restarts the selected vassal, after a y; q
-    or Ctrl-C ends.
+    Below the rows of a screen with 16 lines or more stands the whole reason of the selected vassal,
+    or of the first one, if that has an error.
+
+    Keys: arrows select; o changes the order; / filters by name or error, and finds sleeping vassals
+    too; t shows tenants; a starts, z puts to sleep, and r restarts the selected vassal, after a y;
+    q or Ctrl-C ends.
     """
     console = terminal()
     if once or not console.is_terminal:

@@ -10,6 +10,7 @@ from rich.cells import set_cell_size
 from rich.text import Text
 
 from emperor.cli.table import STYLE
+from emperor.cli.terminal import wrapped
 from emperor.model import text
 from emperor.model.activity import Active, Activity, total_of
 from emperor.model.status import ReportedState
@@ -136,7 +137,11 @@ def _toggled(view: View, key: str) -> View:
 
 def rows_of(sample: Sample, view: View) -> list[Active]:
     """The vassals in the order of the view."""
-    found = [each for each in sample.activity.vassals if view.needle in each.status.name]
+    found = [
+        each
+        for each in sample.activity.vassals
+        if view.needle in each.status.name or view.needle in each.reason.lower()
+    ]
     ranks = {state: rank for rank, state in enumerate(STYLE)}
 
     def key(each: Active) -> tuple[float, int, str]:
@@ -164,9 +169,14 @@ def waiting(each: Active) -> int:
     return each.status.held + (each.status.queued or 0)
 
 
+# On a screen of fewer lines, rows count for more than the whole reason of one.
+_TALL = 16
+_REASON_LINES = 3
+
+
 def room(height: int) -> int:
     """How many rows fit."""
-    return max(1, height - 4)
+    return max(1, height - 4 - (_REASON_LINES if height >= _TALL else 0))
 
 
 def screen(
@@ -179,12 +189,29 @@ def screen(
         lines += _tenants(sample, user)
     else:
         lines += _vassals(sample, view, width, room(height))
-    lines = lines[: height - 1]
-    lines += [Text()] * (height - 1 - len(lines))
-    lines.append(_foot(view))
+    below = [_foot(view)]
+    if height >= _TALL and not view.by_tenant:
+        below[:0] = _reason(sample, view, width)
+    lines = lines[: height - len(below)]
+    lines += [Text()] * (height - len(below) - len(lines))
+    lines += below
     for line in lines:
         line.truncate(width, overflow="ellipsis")
     return lines
+
+
+def _reason(sample: Sample, view: View, width: int) -> list[Text]:
+    """The whole reason of the selected vassal, or of the first one if that has an error."""
+    rows = rows_of(sample, view)
+    chosen = [each for each in rows if each.status.name == view.selected]
+    chosen = chosen or [each for each in rows[:1] if each.status.last_error]
+    if not chosen:
+        return []
+    line = Text(text.plain(chosen[0].status.name), style="bold")
+    lines = wrapped(line.append(f": {text.one_line(chosen[0].reason)}", style="not bold"), width)
+    if len(lines) > _REASON_LINES:
+        lines[_REASON_LINES - 1].append("…")
+    return lines[:_REASON_LINES]
 
 
 def report(sample: Sample, width: int) -> list[Text]:
@@ -204,6 +231,8 @@ def _headline(sample: Sample) -> Text:
         f"emperord {text.plain(emperor.version)},"
         f" up {text.since(emperor.started_at, sample.now)}: {states or 'no vassals'}"
     )
+    if failed := sum(each.status.last_error is not None for each in sample.activity.vassals):
+        line.append("; ").append(f"{failed} failed", style="bold red")
     if emperor.held:
         line.append(f", {emperor.held} held", style="yellow")
     if emperor.draining_since:

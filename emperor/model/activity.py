@@ -16,7 +16,7 @@ MOST_MEASURED = 50
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """A vassal that does something, or whose name was asked for."""
+    """A vassal that does something, or that was asked for."""
 
     status: VassalStatus
     """the same as in the list of vassals"""
@@ -56,7 +56,8 @@ class Activity:
     tenants: tuple[TenantCounts, ...]
     """each user with a vassal"""
     vassals: tuple[Active, ...]
-    """those that do something or have an error; or, with `match`, those of that name"""
+    """those that do something or have an error; or, with `match`, those whose name or error has
+    that"""
     left_out: int
     """how many more there are than `most`"""
 

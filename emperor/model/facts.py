@@ -14,6 +14,7 @@ def facts(detail: VassalDetail, now: datetime) -> list[tuple[str, str]]:
     status = detail.status
     rows = [
         ("state", f"{status.state.value} for {since(status.state_since, now)}{_process(detail)}"),
+        ("memory", _peak(status)),
         ("closed", _closed(status, now)),
         ("woken", _woken(detail.wake, now)),
         ("took", phases(detail.wake)),
@@ -58,16 +59,16 @@ def _process(detail: VassalDetail) -> str:
         if detail.places is not None:
             text += f": apps of its user have {detail.places_taken} of {detail.places} places"
     if status.rss_bytes is not None:
-        text += f", {memory(status.rss_bytes)} of memory{_peak(status)}"
-        text += f", {cpu(status.cpu_seconds)} of CPU time"
+        text += f", {memory(status.rss_bytes)} of memory, {cpu(status.cpu_seconds)} of CPU time"
     if detail.predecessor_pid is not None:
         text += f"; its predecessor, pid {detail.predecessor_pid}, finishes its requests"
     return text
 
 
 def _peak(status: VassalStatus) -> str:
+    """What of a limit on its memory it has used, which is no part of what is resident."""
     peak = status.memory_peak_bytes
-    return "" if peak is None else f" (at most {memory(peak)}, with cached files)"
+    return "" if peak is None else f"{memory(peak)} at most, as memory-max counts it"
 
 
 def _written(detail: VassalDetail, now: datetime) -> str:

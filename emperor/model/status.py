@@ -106,9 +106,10 @@ class VassalStatus:
     uid: int | None = None
     """the user that it runs as, who may use this API for it; null: that of emperord"""
     memory_peak_bytes: int | None = None
-    """the most memory that its process and all that this started have held at once, with files in
-    the page cache, as `memory-max` counts it; without a control group, the most that each of its
-    processes has had resident, added together; null: it has no process"""
+    """the most memory that its process and all that this started have held at once, as `memory-max`
+    counts it: with files in the page cache, without what it shares with the base that it was forked
+    from. Without a control group, the most that each of its processes has had resident, added
+    together. null: it has no process"""
 
 
 @dataclass(frozen=True, slots=True)

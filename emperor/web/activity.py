@@ -35,8 +35,8 @@ _RANK = {
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """At most `most` vassals that do something, or whose names contain `match`. The memory of those
-    in `measured` is measured."""
+    """At most `most` vassals that do something, or whose names or errors contain `match`. The
+    memory of those in `measured` is measured."""
 
     match: str
     most: int
@@ -82,7 +82,8 @@ class ActivityReporter:
                         continue
                 else:
                     states[vassal.spec.owner][vassal.reported_state] += 1
-                if match in vassal.spec.domain:
+                error = vassal.last_error or vassal.ini_error or ""
+                if match in vassal.spec.domain or match in error.lower():
                     chosen.append(vassal)
             await asyncio.sleep(0)
         for uid, number in parked.items():

@@ -72,7 +72,7 @@ ENDPOINTS = (
         " state. It costs what these cost, and a microsecond for each one that sleeps.",
         Activity, (ProblemCode.BAD_REQUEST,),
         parameters=(
-            ("match", "those whose name contains this text, also ones that sleep"),
+            ("match", "those whose name or error contains this text, also ones that sleep"),
             ("most", f"how many vassals, {ACTIVE_ROWS} by default, up to {MOST_ROWS}; those that"
              " have failed come first"),
             ("measure", f"a domain whose memory (PSS) is measured, of {MOST_MEASURED} at most; it"

@@ -155,7 +155,41 @@ def test_the_selected_row_stays_on_the_screen(height: int) -> None:
         view = View(selected=selected, order=Order.NAME)
         shown = screen(sample, view, (60, height), str)
         assert len(shown) == height
-        assert sum(selected in line.plain for line in shown) == 1
+        assert sum(line.plain.startswith(f"{selected} ") for line in shown) == 1
+
+
+def test_the_whole_reason_stands_below_the_rows() -> None:
+    error = "cannot load the app: " + "x " * 60 + "install it"
+    broken = active(
+        throttled(
+            "c.example",
+        ),
+        error,
+        last_error=error,
+    )
+    found = (active(running("a.example")), broken, active(running("b.example")))
+    sample = replace(SAMPLE, activity=replace(SAMPLE.activity, vassals=found))
+
+    def told(view: View, height: int = 24) -> str:
+        shown = [line.plain for line in screen(sample, view, (80, height), str)]
+        assert len(shown) == height
+        return " ".join(" ".join(shown[-4:-1]).split())
+
+    assert told(VIEW) == f"c.example: {error}", "it needs a person"
+    assert told(View(selected="a.example")) == "a.example: hit: GET /"
+    assert told(VIEW, 12) == "", "rows count for more"
+    assert told(View(by_tenant=True)) == ""
+    shown = [line.plain for line in screen(sample, VIEW, SIZE, str)]
+    assert "; 1 failed" in shown[0]
+    long = replace(
+        sample, activity=replace(sample.activity, vassals=(replace(broken, reason="y " * 300),))
+    )
+    assert screen(long, VIEW, SIZE, str)[-2].plain.endswith("y…")
+
+
+def test_a_filter_finds_reasons_too() -> None:
+    assert names(View(needle="no module")) == "c"
+    assert names(View(needle="nothing")) == ""
 
 
 def test_a_pipe_gets_all_rows_once() -> None:

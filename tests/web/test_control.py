@@ -118,6 +118,7 @@ def test_activity_is_of_what_does_something_or_was_asked_for(emperor: FakeEmpero
     assert told("") == (every, 0)
     assert told("most=1") == (every[:1], 2)
     assert told("match=A.ex") == ([("a.example", "")], 0)
+    assert told("match=STATUS%2022") == (every[:1], 0)
     assert told("match=nothing") == ([], 0)
 
 
