@@ -61,7 +61,7 @@ def test_the_console_names_the_causes_of_failures(backend: Backend) -> None:
     assert re.search(r"root memory-max [1-9]", overview)
     assert re.search("The last 60 minutes: [3-9] starts, [1-9] failure", overview)
 
-    assert re.search(r"Slow to start .* slow.example 1\.\d s", overview)
+    assert re.search(r"Slow to start .* slow.example 1\.\d s its next start will tell", overview)
 
     missing = page(backend, "vassals/missing.example")
     assert "What is wrong cannot load the app: ModuleNotFoundError" in missing
@@ -80,6 +80,7 @@ def test_the_console_names_the_causes_of_failures(backend: Backend) -> None:
     assert status == 200
     slow = page(backend, "vassals/slow.example")
     assert re.search(r"It starts slowly .* 1\.\d s \(\d+ %\) in ledger", slow)
+    assert re.search(r"slow.example 1\.\d s 1\.\d s \(\d+ %\) in ledger", page(backend))
     # The slowest stands first in the list.
     [first, *_] = re.findall(
         r"(\w+)\.example (?:running|parked)", page(backend, "vassals?sort=wake")

@@ -9,6 +9,7 @@ from emperor.model.estimate import SLOW_SECONDS, usual
 from emperor.model.facts import Again, start_again
 from emperor.model.history import Pulse
 from emperor.model.refusal import RefusalReason
+from emperor.model.slow_imports import told
 from emperor.model.status import (
     EmperorStatus,
     LimitHits,
@@ -28,16 +29,26 @@ BY_HOUR, HOURS = timedelta(hours=1), 24
 BY_MINUTE, MINUTES = timedelta(minutes=1), 60
 
 
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """A vassal that boots slowly: the usual seconds, and what takes most of them; empty: that was
+    not measured yet."""
+
+    name: str
+    seconds: float
+    told: str
+
+
 @dataclass(slots=True)
 class Census:
     """What is counted of all vassals without a look at each of them. `noted` are those of which
-    there is more to tell, and `slow` are seconds that those boot that boot slowly, by domain."""
+    there is more to tell, and `slow` are those that boot slowly."""
 
     states: Counter[ReportedState] = field(default_factory=Counter)
     owners: Counter[int | None] = field(default_factory=Counter)
     closed: int = 0
     noted: list[Vassal] = field(default_factory=list)
-    slow: dict[str, float] = field(default_factory=dict)
+    slow: list[Slow] = field(default_factory=list)
 
     def count(self, vassals: Iterable[Vassal]) -> None:
         """Count these too."""
@@ -48,7 +59,8 @@ class Census:
             if is_noted(vassal):
                 self.noted.append(vassal)
             if vassal.boots and (seconds := usual(vassal.boots)) >= SLOW_SECONDS:
-                self.slow[vassal.spec.domain] = seconds
+                found = told(vassal.slow_imports[:1])
+                self.slow.append(Slow(vassal.spec.domain, seconds, found))
 
 
 def is_noted(vassal: Vassal) -> bool:
@@ -134,7 +146,7 @@ class Overview:
     more_refused: int
     starting: tuple[Starting, ...]
     more_starting: int
-    slow: tuple[tuple[str, float], ...]
+    slow: tuple[Slow, ...]
     more_slow: int
     limit_hits: tuple[LimitHits, ...]
     day: Plot | None
@@ -265,7 +277,7 @@ def overview(
     """The view of the page."""
     wrong = troubles(seen.rows)
     starting = waiting(seen.rows, seen.causes)
-    slow = sorted(seen.census.slow.items(), key=lambda item: (-item[1], item[0]))
+    slow = sorted(seen.census.slow, key=lambda each: (-each.seconds, each.name))
     day, hour = plots(seen.pulse, now)
     return Overview(
         emperor=seen.emperor,
