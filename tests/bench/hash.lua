@@ -19,8 +19,8 @@ local run
 if asked.run == "choice" then
     ngx.var.backend_ip = "http://" .. own
     function run()
-        local first = choice.index(ngx.var.backend_ip, fleet)
-        choice.best(ngx.var.route_host, first, fleet, "http", {})
+        local among, first = choice.own(ngx.var.backend_ip, fleet)
+        choice.best(ngx.var.route_host, first, among, "http", {})
     end
 else
     run = assert(loadfile(ngx.var.folder .. asked.run))

@@ -3,11 +3,12 @@
 import shutil
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from docs.examples.balancer import render
+from emperor.model.slots import SLOTS, stretched
 from tests.bench.balancers import Balancer
 from tests.bench.place import place
 from tests.bench.report import Row, row
@@ -51,10 +52,28 @@ http {{
 def placement(bench: Bench) -> Iterator[Row]:
     """Measure each Lua file alone, and the cost of the hash for requests that do nothing else."""
     for size in _SIZES:
-        with place() as folder, _balancer(folder, size) as nginx:
+        with place() as folder, _balancer(folder, _addresses(size)) as nginx:
             yield from _runs(bench, nginx, size)
             if size == min(_SIZES):
                 yield from _requests(bench, nginx)
+    yield from _slots(bench)
+
+
+def _slots(bench: Bench) -> Iterator[Row]:
+    """What the length of the list costs, without the noise of requests."""
+    what = f"hash of a host name, {SLOTS:,} slots"
+    backends = _addresses(5)
+    with (
+        place() as one,
+        place() as other,
+        _balancer(one, stretched(backends, SLOTS)) as ours,
+        _balancer(other, backends) as plain,
+    ):
+        sides = {
+            "ours": partial(_one_run, ours, run="get_backend_ip.lua"),
+            "plain list": partial(_one_run, plain, run="get_backend_ip.lua"),
+        }
+        yield row(what, "µs", bench.paired(what, sides))
 
 
 def _runs(bench: Bench, nginx: Balancer, size: int) -> Iterator[Row]:
@@ -84,9 +103,13 @@ def _requests(bench: Bench, nginx: Balancer) -> Iterator[Row]:
     yield row(f"{what}: CPU of a request", "µs", cpu)
 
 
-def _balancer(folder: Path, size: int) -> Balancer:
+def _addresses(size: int) -> list[str]:
+    return [f"192.0.2.{number}" for number in range(1, size + 1)]
+
+
+def _balancer(folder: Path, entries: Sequence[str]) -> Balancer:
     http, https = free_ports(2)
-    conf = render(folder, http, https, [f"192.0.2.{number}" for number in range(1, size + 1)])
+    conf = render(folder, http, https, entries)
     conf.write_text(_CONF.format(place=conf.parent, port=http))
     # nginx's workers often cannot read the checkout.
     shutil.copy(_SCRIPT, conf.parent)
