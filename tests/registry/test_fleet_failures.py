@@ -1,0 +1,170 @@
+"""Backends and tables of slots on an etcd that loses members, its quorum, and its time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from emperor.balancer.agent import Agent
+from emperor.balancer.list_file import ListFile
+from emperor.model.balancer_list import read
+from emperor.model.fleet_policy import Policy
+from emperor.model.member import Capacity, Member, decoded
+from emperor.model.registry_keys import Keys
+from emperor.model.slot_table import SlotTable, encoded, with_slot
+from emperor.model.slots import stretched
+from emperor.registry.etcd import Etcd
+from emperor.registry.membership import Membership
+from tests.etcd_cluster import EtcdCluster, etcd_cluster
+from tests.eventually import eventually_async
+
+KEYS = Keys("/emperord")
+A, B, C = (f"192.0.2.{number}" for number in range(11, 14))
+TABLE = SlotTable(3, stretched([A, B, C], 240), {})
+
+
+@pytest.fixture
+def cluster() -> Iterator[EtcdCluster]:
+    with etcd_cluster() as running:
+        yield running
+
+
+@dataclass
+class Fleet:
+    """Backends that are registered, a balancer's agent, and what an observer sees: the members now,
+    and who was ever gone."""
+
+    members: dict[str, Member] = field(default_factory=dict)
+    gone: list[str] = field(default_factory=list)
+    now: dict[str, Member] = field(default_factory=dict)
+    memberships: list[Membership] = field(default_factory=list)
+
+    async def until_up(self, *addresses: str) -> None:
+        """The observer sees these."""
+        await eventually_async(lambda: set(self.members) == set(addresses))
+
+    def drain(self, address: str, drains: bool) -> None:
+        """As `emperorctl drain` does."""
+        self.now[address] = replace(self.now[address], drains=drains)
+        for membership in self.memberships:
+            membership.changed()
+
+
+@asynccontextmanager
+async def up(cluster: EtcdCluster, path: Path, lease_seconds: int = 30) -> AsyncIterator[Fleet]:
+    """Three backends and an agent, each with connections of its own."""
+    fleet, clock = Fleet(), asyncio.get_running_loop().time
+
+    async def backend(address: str) -> None:
+        fleet.now[address] = Member(
+            address, f"m-{address}", Fraction(1), Capacity(4, 1 << 30, 0), "0.1.0", 0
+        )
+        async with Etcd(cluster.access) as engine:
+            membership = Membership(engine, KEYS, lambda: fleet.now[address], clock, lease_seconds)
+            fleet.memberships.append(membership)
+            await membership.run()
+
+    async def agent() -> None:
+        async with Etcd(cluster.access) as engine:
+            await Agent(engine, KEYS, ListFile(path), Policy(), clock).run()
+
+    async def observer() -> None:
+        async with (
+            Etcd(cluster.access) as engine,
+            aclosing(engine.watch([KEYS.backends()], 1)) as watch,
+        ):
+            async for changes in watch:
+                for entry in changes.written:
+                    address = KEYS.address(entry.key)
+                    fleet.members[address] = decoded(address, entry.value)
+                for key in changes.gone:
+                    fleet.gone.append(KEYS.address(key))
+                    fleet.members.pop(KEYS.address(key), None)
+
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(each) for each in (observer(), agent())]
+        running += [tasks.create_task(backend(address)) for address in (A, B, C)]
+        await put(cluster, TABLE)
+        await fleet.until_up(A, B, C)
+        await until(path, TABLE)
+        yield fleet
+        for task in running:
+            task.cancel()
+
+
+async def put(cluster: EtcdCluster, table: SlotTable) -> None:
+    """An operator writes the table."""
+    async with Etcd(cluster.access) as engine:
+        await engine.put({KEYS.slots(): encoded(table)}, {})
+
+
+async def until(path: Path, table: SlotTable) -> None:
+    """The file for nginx is that of the table."""
+    await eventually_async(lambda: path.exists() and read(path.read_text()) == table)
+
+
+async def test_the_loss_of_a_leader_moves_nobody(cluster: EtcdCluster, tmp_path: Path) -> None:
+    path = tmp_path / "backends.lua"
+    async with up(cluster, path) as fleet:
+        await asyncio.to_thread(cluster.leader().kill)
+        fleet.drain(B, True)
+        await eventually_async(lambda: fleet.members[B].drains)
+        table = with_slot(TABLE, 1, B)
+        await put(cluster, table)
+        await until(path, table)
+        assert fleet.gone == []
+
+
+async def test_without_a_quorum_all_stays_and_then_goes_on(
+    cluster: EtcdCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "backends.lua"
+    async with up(cluster, path) as fleet:
+        lost = await asyncio.to_thread(cluster.followers)
+        for member in lost:
+            await asyncio.to_thread(member.kill)
+        fleet.drain(B, True)
+        await eventually_async(lambda: f"cannot register {B}" in caplog.text)
+        assert await asyncio.to_thread(path.read_text)
+        for member in lost:
+            await asyncio.to_thread(member.start)
+        await asyncio.to_thread(cluster.until_healthy)
+        await eventually_async(lambda: fleet.members[B].drains)
+        table = with_slot(TABLE, 1, B)
+        await put(cluster, table)
+        await until(path, table)
+        assert fleet.gone == []
+
+
+async def test_who_lost_its_lease_in_a_pause_comes_back(
+    cluster: EtcdCluster, tmp_path: Path
+) -> None:
+    path = tmp_path / "backends.lua"
+    async with up(cluster, path, lease_seconds=2) as fleet:
+        # As after a pause of the machine: the lease has ended, and nobody has told the backend.
+        leases = await asyncio.to_thread(cluster.etcdctl, "lease", "list")
+        for lease in leases.split("\n")[1:]:
+            if lease:
+                await asyncio.to_thread(cluster.etcdctl, "lease", "revoke", lease)
+        await eventually_async(lambda: set(fleet.gone) == {A, B, C})
+        await fleet.until_up(A, B, C)
+        assert await asyncio.to_thread(path.read_text)
+
+
+async def test_members_that_hang_by_turns_move_nobody(cluster: EtcdCluster, tmp_path: Path) -> None:
+    path = tmp_path / "backends.lua"
+    async with up(cluster, path) as fleet:
+        for number, member in enumerate(cluster.members):
+            await asyncio.to_thread(member.pause)
+            table = with_slot(replace(TABLE, serial=TABLE.serial + number), 1 + number, B)
+            await put(cluster, table)
+            await until(path, table)
+            fleet.drain(A, not fleet.now[A].drains)
+            await eventually_async(lambda: fleet.members[A].drains == fleet.now[A].drains)
+            await asyncio.to_thread(member.resume)
+            await asyncio.to_thread(cluster.until_healthy)
+        assert fleet.gone == []
