@@ -95,13 +95,13 @@ class Agent:
         try:
             table = decoded(found.value)
         except BrokenTable as error:
-            self._news.refused(str(error))
+            self._news.broken(str(error))
             return
         if good and _is_same(table, good):
             self._good = table
             self._news.taken(table)
         elif good and (why := objection(table, good)):
-            self._news.refused(f"table {table.serial}: {why}")
+            self._news.refused(table, why)
         else:
             self._use(table)
 

@@ -11,8 +11,6 @@ from emperor.model.slot_table import SlotTable, moved
 
 log = logging.getLogger("emperord.news")
 
-_CURE = "if it is what you want, `emperorctl fleet confirm` has balancers take it"
-
 
 class News:
     """`table` is the one at the start."""
@@ -28,6 +26,11 @@ class News:
         return (
             f"going on with table {self._table.serial}" if self._table else "there is no list yet"
         )
+
+    @property
+    def _init(self) -> str:
+        least = f" --serial {self._table.serial + 1}" if self._table else ""
+        return f"`emperorctl fleet slots init --force{least}`"
 
     def reached(self) -> None:
         """The registry answers."""
@@ -73,14 +76,27 @@ class News:
         """The registry has none."""
         self._tell(
             logging.WARNING,
-            f"the registry has no table of slots; {self._going_on};"
-            " `emperorctl fleet slots init` makes one",
+            f"the registry has no table of slots; {self._going_on}; {self._init} makes one",
         )
 
-    def refused(self, why: str) -> None:
-        """A table makes no sense."""
-        problem = f"cannot use the registry's slots: {why}; {self._going_on}; {_CURE}"
-        self._tell(logging.ERROR, problem)
+    def refused(self, table: SlotTable, why: str) -> None:
+        """A table makes no sense after the one in use."""
+        cure = "if it is what you want, `emperorctl fleet confirm"
+        if self._table and table.serial < self._table.serial:
+            cure += f" --serial {self._table.serial + 1}"
+        self._tell(
+            logging.ERROR,
+            f"cannot use table {table.serial} of the registry: {why}; {self._going_on}; {cure}`"
+            " has balancers take it",
+        )
+
+    def broken(self, why: str) -> None:
+        """What the registry has is no table."""
+        self._tell(
+            logging.ERROR,
+            f"cannot use the registry's table of slots: {why}; {self._going_on};"
+            f" {self._init} makes another one",
+        )
 
     def unwritten(self, path: Path, error: Exception) -> None:
         """The file cannot be replaced."""

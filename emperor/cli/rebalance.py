@@ -65,7 +65,7 @@ def weighed(
         if each.address in new and each.weight is None:
             raise Failed(
                 f"cannot add {each.address}: the list has it; "
-                f"--add {each.address}=2 gives it the weight 2"
+                f"{each.address}=2 gives it the weight 2"
             )
         new[each.address] = each.weight or Fraction(1)
     if not new:

@@ -210,6 +210,8 @@ def test_confirm_forces_the_table_as_it_is(fleet: Ctl, cluster: EtcdCluster) -> 
     must(fleet("move", "1", B))
     must(fleet("confirm"))
     assert (table(cluster).serial, table(cluster).forced) == (3, 3)
+    must(fleet("confirm", "--serial", "40"))
+    assert (table(cluster).serial, table(cluster).forced) == (40, 40)
 
 
 @pytest.mark.parametrize("address", ["shop.example", "0.0.0.0", f"{D}:80", "[::1"])

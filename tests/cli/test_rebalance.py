@@ -100,7 +100,7 @@ def test_another_number_of_slots_is_warned_of(ctl: Ctl, four: Path) -> None:
         (["--add", "wéb5"], 1, "cannot add wéb5: it is no address"),
         (["--add", "[::]"], 1, "cannot use the new list: entry "),
         (["--add", f"{E}:80"], 1, "cannot use the new list: entry "),
-        (["--add", A], 1, f"cannot add {A}: the list has it; --add {A}=2 gives it the weight 2"),
+        (["--add", A], 1, f"cannot add {A}: the list has it; {A}=2 gives it the weight 2"),
         (["--remove", E], 1, f"cannot remove {E}: the list has no such backend"),
         (["--remove", A, "--remove", B, "--remove", C, "--remove", D], 1, "no backend would be"),
         (["--slots", "3"], 1, "cannot share out 3 slots: 192.0.2.14 would have none"),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emperor.model import balancer_list
+from emperor.model.registration import slot_of
 from emperor.model.slot_table import (
     BrokenTable,
     SlotTable,
@@ -124,6 +125,14 @@ def test_a_new_backend_takes_its_share_and_nothing_else_moves() -> None:
     assert after.serial == 6
     assert {new for old, new in zip(TABLE.slots, after.slots, strict=True) if old != new} == {E}
     assert after.weights == {D: Fraction(3, 2), E: Fraction(2)}
+
+
+def test_a_fifth_backend_moves_a_fifth_of_the_domains() -> None:
+    four = SlotTable(1, stretched([A, B, C, D], 4096), {})
+    five = with_weights(four, {**weights_in(four), E: Fraction(1)})
+    hosts = [f"customer-{number}.apps.example.net" for number in range(20_000)]
+    moves = sum(four.slots[slot_of(h, 4096)] != five.slots[slot_of(h, 4096)] for h in hosts)
+    assert 0.19 < moves / len(hosts) < 0.21
 
 
 def test_a_slot_is_moved_alone() -> None:

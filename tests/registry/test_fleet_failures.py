@@ -19,11 +19,25 @@ from emperor.model.slot_table import SlotTable, encoded, with_slot
 from emperor.model.slots import stretched
 from emperor.registry.etcd import Etcd
 from emperor.registry.membership import Membership
-from tests.etcd_cluster import EtcdCluster, etcd_cluster
+from emperor.registry.port import RegistryRefused
+from tests.etcd_cluster import PASSWORD, EtcdCluster, etcd_cluster
 from tests.eventually import eventually_async
 
 KEYS = Keys("/emperord")
 A, B, C = (f"192.0.2.{number}" for number in range(11, 14))
+# As docs/fleet.md has them.
+RIGHTS = [
+    ("role", "add", "backend"),
+    ("role", "grant-permission", "backend", "--prefix=true", "read", "/emperord/"),
+    ("role", "grant-permission", "backend", "--prefix=true", "readwrite", "/emperord/backends/"),
+    ("role", "grant-permission", "backend", "--prefix=true", "readwrite", "/emperord/once/"),
+    ("role", "add", "balancer"),
+    ("role", "grant-permission", "balancer", "--prefix=true", "read", "/emperord/backends/"),
+    ("role", "grant-permission", "balancer", "read", "/emperord/slots"),
+    ("role", "grant-permission", "balancer", "readwrite", "/emperord/absences"),
+    *(("user", "add", f"{name}:{PASSWORD}") for name in ("backend", "balancer")),
+    *(("user", "grant-role", name, name) for name in ("backend", "balancer")),
+]
 TABLE = SlotTable(3, stretched([A, B, C], 240), {})
 
 
@@ -168,3 +182,35 @@ async def test_members_that_hang_by_turns_move_nobody(cluster: EtcdCluster, tmp_
             await asyncio.to_thread(member.resume)
             await asyncio.to_thread(cluster.until_healthy)
         assert fleet.gone == []
+
+
+async def test_each_kind_of_machine_has_its_rights_alone(
+    cluster: EtcdCluster, tmp_path: Path
+) -> None:
+    for command in RIGHTS:
+        await asyncio.to_thread(cluster.etcdctl, *command)
+    await put(cluster, TABLE)
+    path, clock = tmp_path / "backends.lua", asyncio.get_running_loop().time
+    member = Member(A, "m", Fraction(1), Capacity(4, 1 << 30, 0), "0.1.0", 0)
+    as_balancer = replace(cluster.access, user="balancer")
+    as_backend = replace(cluster.access, user="backend")
+    async with (
+        Etcd(as_balancer) as balancer, Etcd(as_backend) as backend, asyncio.TaskGroup() as tasks,
+    ):  # fmt: skip
+        agent = Agent(balancer, KEYS, ListFile(path), Policy(), clock)
+        membership = Membership(backend, KEYS, lambda: member, clock)
+        running = [tasks.create_task(each.run()) for each in (agent, membership)]
+        await until(path, TABLE)
+        async with Etcd(cluster.access) as observer:
+            async with asyncio.timeout(30):
+                while await observer.get(KEYS.backend(A)) is None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+        for each in running:
+            each.cancel()
+        for engine in (balancer, backend):
+            with pytest.raises(RegistryRefused):
+                await engine.put({KEYS.slots(): encoded(with_slot(TABLE, 1, B))}, {})
+            with pytest.raises(RegistryRefused):
+                await engine.put({KEYS.vassal("www.example.com"): b"{}"}, {})
+        with pytest.raises(RegistryRefused):
+            await balancer.put({KEYS.backend(B): b"{}"}, {})

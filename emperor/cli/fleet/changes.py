@@ -127,8 +127,12 @@ def move(access_file: Path, /, slot: str, backend: str, **how: bool) -> None:
 
 
 @click.command()
+@click.option(
+    "--serial", metavar="N", type=click.IntRange(1),
+    help="Give the table at least this serial; by default the next one.",
+)  # fmt: skip
 @click.pass_obj
-def confirm(access_file: Path) -> None:
+def confirm(access_file: Path, serial: int | None) -> None:
     """Have balancers take the table as it is, also those that have refused it.
 
     A balancer refuses a table in which half of the backends or more are gone or new at once. It may
@@ -137,9 +141,8 @@ def confirm(access_file: Path) -> None:
 
     async def _confirm(fleet: Fleet) -> None:
         table = fleet.existing()
-        await change(
-            fleet, forced(replace(table, serial=table.serial + 1)), How(force=True)
-        )  # fmt: skip
+        number = max(table.serial + 1, serial or 1)
+        await change(fleet, forced(replace(table, serial=number)), How(force=True))
 
     run(_confirm, access_file)
 
