@@ -83,6 +83,7 @@ _ANSWERS = {
     Page.NO_DOWNLOAD: "the app named a file that `downloads.conf` does not allow",
     Page.LARGE_HEAD: "the app has refused the head, which is above the ini's own `buffer-size`",
     Page.CROWDED: "too many requests are held",
+    Page.ELSEWHERE: "the app runs on another machine of the fleet, and may run once (`once`)",
     Page.LATE: "the app did not accept in time",
     Page.STOPPING: "the vassal or emperord stops",
 }

@@ -168,6 +168,7 @@ for this vassal:
 | python-home | as above, for this vassal |
 | uwsgi-binary | a uWSGI program for this vassal, in an ini of root's alone |
 | always | `true`: the app runs always, from the start of the daemon on, as with `idle = 0` |
+| once | `true`, `soft` or `false`: the app runs on one machine of the fleet ([once.md](once.md)) |
 | aliases | further host names of the app, separated by spaces; none that another ini has |
 
 `idle` in `[uwsgi]` is uWSGI's own option: a number of seconds. It wins over `idle` in `[emperor]`.

@@ -14,6 +14,7 @@ from emperor.linux.lock import Note
 from emperor.linux.maintenance_note import maintenance_file
 from emperor.linux.state_dir import state_dir
 from emperor.model.history import Fact
+from emperor.model.permits import NoFleet, Permits
 from emperor.model.ports import Ports, Runtime, Store
 from emperor.model.settings import Settings
 from emperor.sources.folder import Notes
@@ -21,6 +22,7 @@ from emperor.supervisor.records import Vassal
 from emperor.web.drain import Drain
 
 if TYPE_CHECKING:
+    from emperor.registry.once import Once
     from emperor.registry.place import Place
 
 
@@ -29,9 +31,10 @@ def real_ports(
     runtimes: Collection[Runtime],
     store: Store,
     takers: Collection[Callable[[Fact], None]],
-    loop: asyncio.AbstractEventLoop,
+    permits: Permits | None,
 ) -> Ports:
     """The real world, for the governor. The `takers` are told each fact."""
+    loop = asyncio.get_running_loop()
 
     def tell(fact: Fact) -> None:
         for take in takers:
@@ -47,6 +50,7 @@ def real_ports(
         wall_clock=partial(datetime.now, UTC),
         chance=random.random,
         cores=len(os.sched_getaffinity(0)),
+        permits=permits or NoFleet(),
     )
 
 
@@ -54,6 +58,16 @@ def notes_of(settings: Settings) -> Notes:
     """What the folder of inis keeps of an earlier daemon."""
     state = state_dir(os.environ, settings.run_dir)
     return Notes(Note(settings.run_dir), GoodInisFile(state))
+
+
+def once_of(settings: Settings, tasks: asyncio.TaskGroup) -> "Once | None":
+    """What asks the registry for apps that must not run twice, if there is one. Without a registry
+    nothing of it is imported."""
+    if settings.registry_config is None:
+        return None
+    from emperor.registry.place import once  # noqa: PLC0415
+
+    return once(settings, tasks)
 
 
 def place_of(settings: Settings, drain: Drain, vassals: Iterable[Vassal]) -> "Place | None":

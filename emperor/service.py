@@ -29,13 +29,14 @@ from emperor.model.settings import Settings
 from emperor.model.snapshot import decoder
 from emperor.notices.wiring import lookout_of, notices_of, standing
 from emperor.permanent import permanent_objects
-from emperor.real_ports import notes_of, place_of, real_ports
+from emperor.real_ports import notes_of, once_of, place_of, real_ports
 from emperor.sources.companion import CompanionWatch
 from emperor.sources.folder import VassalFolder
 from emperor.sources.provision import Provisioner
 from emperor.supervisor.events import EventLog
 from emperor.supervisor.fair_log import fair_log
 from emperor.supervisor.governor import Governor
+from emperor.supervisor.permission import Permission
 from emperor.supervisor.records import Child, Vassal
 from emperor.supervisor.slices import slices
 from emperor.supervisor.spare_time import SpareTime
@@ -106,7 +107,8 @@ class Service:
         self._tally = Tally()
         self.notices = notices_of(settings, bounds, self._gate, tasks, self._tally.notice)
         takers = (self.past.keep, self._tally.take, self.notices.take)
-        ports = real_ports(settings, self._runtimes, self._inherited.bag, takers, loop)
+        self._once = once_of(settings, tasks)
+        ports = real_ports(settings, self._runtimes, self._inherited.bag, takers, self._once)
         self._governor = Governor(settings, ports, self._events)
         self._folder = VassalFolder(settings, self._governor, reader, tasks, notes_of(settings))
         compile_app = ByteCompiler(settings, reader, bounds, self._gate).compile
@@ -177,6 +179,8 @@ class Service:
         """Go on with the vassals of an earlier daemon, make the others, and listen. Returns whether
         an earlier daemon left vassals."""
         settings = self._settings
+        if self._once:
+            self._once.start(Permission(self._governor))
         self._bases.make()
         opening = self._tasks.create_task(self.past.open())
         stack.callback(FolderWatch(settings.vassals_dir, self._loop, self._changed).close)
@@ -267,6 +271,8 @@ class Service:
         self.notices.close()
         kept = self._folder.close()
         await stop_all(self._governor, hurry, self._expect_exits)
+        if self._once:
+            await self._once.stop()
         self._status_line.cancel()
         await kept
         await self._bases.close()

@@ -6,13 +6,14 @@ fakes and a clock that they move by hand in its place.
 
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol, TypeVar
 
 from emperor.model.definition import Definition
 from emperor.model.history import Fact
+from emperor.model.permits import NoFleet, Permits
 from emperor.model.slow_imports import SlowImport
 from emperor.model.snapshot import ListenerRef, ProcessRef
 from emperor.model.spec import RuntimeOptions, Spec
@@ -356,7 +357,8 @@ class Ports:
 
     Each launcher has the name of its runtime. `history` takes what shall be kept of the past, and
     must return at once. `wall_clock` tells the time of day with its time zone, `chance` a random
-    number in [0, 1), and `cores` how many this process may use.
+    number in [0, 1), and `cores` how many this process may use. `permits` says which apps may run
+    on this machine of a fleet.
     """
 
     listeners: Listeners
@@ -368,3 +370,4 @@ class Ports:
     wall_clock: Callable[[], datetime]
     chance: Callable[[], float]
     cores: int
+    permits: Permits = field(default_factory=NoFleet)

@@ -59,6 +59,10 @@ class Keys:
         """The backend that may run what must not run twice; the key has its lease."""
         return f"{self.prefix}/once/{domain}"
 
+    def onces(self) -> Span:
+        """All apps that run, and must not run twice."""
+        return _below(f"{self.prefix}/once/")
+
     def domain(self, key: str) -> str:
         """The domain of a key of `vassals`."""
         return key.rpartition("/")[2]

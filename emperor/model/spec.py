@@ -32,6 +32,15 @@ class Repeat(Enum):
     SAFE = "safe"
 
 
+class Once(Enum):
+    """Whether an app may run on one machine of its fleet alone: no; yes, as long as the registry
+    answers; yes, and it rather does not run at all."""
+
+    NO = "false"
+    SOFT = "soft"
+    STRICT = "true"
+
+
 class Bases(Enum):
     """Whether apps are forked from preloaded interpreters where that can be."""
 
@@ -127,6 +136,7 @@ class Spec:
     pass from one process of the app to the next. `drops_to` are the users and groups to which a
     runtime that is started as root changes by itself, in the words of the ini. `no_new_privs`: no
     program gives its processes further rights by setuid, setgid or file capabilities (prctl(2)).
+    `once` counts in a fleet with a registry alone.
     """
 
     domain: str
@@ -150,6 +160,7 @@ class Spec:
     drops_to: str = ""
     no_new_privs: bool = True
     taken_aliases: tuple[str, ...] = ()
+    once: Once = Once.NO
 
     @property
     def runs_as(self) -> tuple[Identity | None, str]:

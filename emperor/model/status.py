@@ -110,6 +110,8 @@ class VassalStatus:
     counts it: with files in the page cache, without what it shares with the base that it was forked
     from. Without a control group, the most that each of its processes has had resident, added
     together. null: it has no process"""
+    runs_elsewhere: str | None = None
+    """why it may not run on this machine of a fleet (`once`): for people; null: it may"""
 
 
 @dataclass(frozen=True, slots=True)

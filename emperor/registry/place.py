@@ -3,21 +3,26 @@ registration."""
 
 import asyncio
 import os
+import socket
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
 from emperor import __version__
 from emperor.linux.boot import boot_id
+from emperor.linux.fence import FenceClient
 from emperor.linux.limits import machine_for_limits
 from emperor.model.member import Capacity, Member
+from emperor.model.once import Holder
 from emperor.model.registry_keys import Keys
 from emperor.model.settings import Settings
 from emperor.registry.access import load_access
 from emperor.registry.etcd import Etcd
 from emperor.registry.membership import Membership
+from emperor.registry.once import Once
+from emperor.registry.port import Engine
 
 _MACHINE_ID = Path("/etc/machine-id")
 
@@ -34,7 +39,7 @@ class Place:
         self._access = load_access(settings.registry_config)
         self._drains = drains
         self._awake = awake
-        self._machine = _machine()
+        self._machine = own_machine()
         self._membership: Membership | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -75,7 +80,23 @@ class Place:
         )
 
 
-def _machine() -> str:
+def once(settings: Settings, tasks: asyncio.TaskGroup) -> Once:
+    """What lets apps of this machine run that must not run twice in the fleet."""
+    file = settings.registry_config
+    assert file is not None
+    name = settings.fleet_address or socket.gethostname()
+
+    @asynccontextmanager
+    async def connect() -> AsyncIterator[tuple[Engine, Keys]]:
+        access = load_access(file)
+        async with Etcd(access) as engine:
+            yield engine, Keys(access.prefix)
+
+    fence = FenceClient(settings.run_dir / "once.sock")
+    return Once(connect, Holder(name, own_machine()), fence, tasks)
+
+
+def own_machine() -> str:
     """What tells this machine from another one. A clone may have the same id, and containers of one
     machine have its boot in common."""
     with suppress(OSError):

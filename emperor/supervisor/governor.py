@@ -56,6 +56,7 @@ class Governor:
 
     def __init__(self, settings: Settings, ports: Ports, recorder: Recorder) -> None:
         self._ports = ports
+        self.permits = ports.permits
         self._throttle = Throttle(settings, ports.clock, ports.chance)
         self.chronicle = Chronicle(ports, recorder)
         self.vassals = Vassals()
@@ -69,7 +70,9 @@ class Governor:
         self._restorer = Restorer(ports.listeners, ports.launchers, reactions)
         self._scheduler = Scheduler(
             shared_queue(settings, ports.cores, self.vassals),
-            Surroundings(ports.clock, ports.wall_clock, self.subscribers.count, self._run),
+            Surroundings(
+                ports.clock, ports.wall_clock, ports.permits, self.subscribers.count, self._run
+            ),
         )
         self._queue: deque[Occurrence] = deque()
         self._is_running = False

@@ -15,6 +15,7 @@ from emperor.model.boot_queue import BootQueue, Presence, Rank, Share, Tenancy
 from emperor.model.cause import Cause
 from emperor.model.lifecycle import Event
 from emperor.model.log_fields import about
+from emperor.model.permits import Permits
 from emperor.model.policy import (
     LONGEST_PLACE_SECONDS,
     SHORTEST_SERVICE_SECONDS,
@@ -34,11 +35,12 @@ log = logging.getLogger("emperord.scheduler")
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the scheduler must ask: the clocks, and how many requests wait for a domain. `wake` is
-    called when time alone lets the queue move on."""
+    """What the scheduler must ask: the clocks, which apps may run on this machine at all, and how
+    many requests wait for a domain. `wake` is called when time alone lets the queue move on."""
 
     clock: Clock
     wall_clock: Callable[[], datetime]
+    permits: Permits
     waiting: Callable[[str], int]
     wake: Callable[[], object]
 
@@ -58,6 +60,7 @@ class Scheduler:
         self._queue = queue
         self._clock = surroundings.clock
         self._wall_clock = surroundings.wall_clock
+        self._permits = surroundings.permits
         self._waiting = surroundings.waiting
         self._wake = surroundings.wake
         # Whether a queued vassal may be ready, and whether one may need room, since the last look.
@@ -72,7 +75,7 @@ class Scheduler:
 
     def may_boot(self, vassal: Vassal, slot: Slot, cause: Cause) -> bool:
         """Whether a process may boot in that slot now; else the vassal is queued."""
-        if self._is_closed:
+        if self._is_closed or not self._permits.has(vassal.spec):
             return False
         return self._queue.ask(vassal, _rank(cause) if slot is Slot.LEAD else Rank.SUCCESSOR)
 
@@ -84,6 +87,8 @@ class Scheduler:
 
     def update(self, vassal: Vassal) -> None:
         """Take note of what has become of a vassal."""
+        refs = [child.process.ref for child in vassal.children]
+        self._permits.settled(vassal.spec, refs, waits=vassal.queued_for is not None)
         self._report(vassal)
         self._has_changed = self._may_evict = True
 

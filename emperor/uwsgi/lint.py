@@ -25,11 +25,12 @@ from emperor.uwsgi.ini import (
     leading_number,
 )
 from emperor.uwsgi.lost_app import LostApp, lost_app
+from emperor.uwsgi.once import HELPERS
 from emperor.uwsgi.options import PACKET_BYTES, Adoption, uwsgi_options
 from emperor.uwsgi.places import places
 from emperor.uwsgi.routes import answering_route, is_for_all, silent_route
 from emperor.uwsgi.sockets import normal_address, shared_socket, spelled_address, spoken
-from emperor.uwsgi.spec import APPS, EMPEROR_KEYS, HELPERS, ROUTERS, whole_number
+from emperor.uwsgi.spec import APPS, EMPEROR_KEYS, ROUTERS, whole_number
 
 
 @dataclass(frozen=True, slots=True)

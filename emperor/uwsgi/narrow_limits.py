@@ -7,8 +7,9 @@ from emperor.model.limits import Amount, Limits, spelled
 from emperor.model.spec import Spec
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import WORKERS, Ini, is_off, leading_number
+from emperor.uwsgi.once import HELPERS
 from emperor.uwsgi.options import uwsgi_options
-from emperor.uwsgi.spec import HELPERS, ROUTERS
+from emperor.uwsgi.spec import ROUTERS
 
 _MEGABYTE = 1 << 20
 # uWSGI with Python and an app that imports nothing, where Python's own modules are those of a base,

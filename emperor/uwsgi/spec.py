@@ -38,6 +38,7 @@ from emperor.uwsgi.ini import (
     with_declared,
 )
 from emperor.uwsgi.loops import GREENLETS, OTHER_LOOPS, async_in_threads, is_gevent
+from emperor.uwsgi.once import HELPERS, once_of
 from emperor.uwsgi.options import PACKET_BYTES, UwsgiOptions, shared
 from emperor.uwsgi.own_limits import own_limits
 from emperor.uwsgi.places import places
@@ -56,21 +57,13 @@ _OVERRIDES = {
 }  # fmt: skip
 _TIMEOUTS = frozenset({"start-timeout", "stop-timeout"})
 EMPEROR_KEYS = frozenset(_OVERRIDES) | BY_NAME.keys() | {
-    "allow-root", "always", "uid", "gid", "aliases", "python", "python-home", "uwsgi-binary",
+    "allow-root", "always", "once", "uid", "gid", "aliases", "python", "python-home",
+    "uwsgi-binary",
 }  # fmt: skip
 
 # The least number of each option; 0 for all others. The largest is that of C's int.
 _LEAST = dict.fromkeys(WORKERS, 1) | dict.fromkeys(GREENLETS, 2)
 _LARGEST = 2**31 - 1
-# Processes beside the workers. They would run twice, or cannot, while a successor boots.
-HELPERS = frozenset({
-    "mule", "mules", "farm", "spooler", "spooler-external",
-    "cron", "cron2", "unique-cron", "legion-cron", "cron-legion", "unique-legion-cron",
-    "unique-cron-legion",
-    "attach-daemon", "attach-daemon2", "attach-control-daemon", "smart-attach-daemon",
-    "smart-attach-daemon2", "legion-attach-daemon", "legion-smart-attach-daemon",
-    "legion-smart-attach-daemon2",
-})  # fmt: skip
 ROUTERS = frozenset({
     "http", "httprouter", "https", "https2", "http-to-https", "fastrouter", "rawrouter",
     "sslrouter", "sslrouter2",
@@ -137,6 +130,7 @@ def spec_of(definition: Definition, ini: Ini, settings: Settings, accounts: Acco
         head_bytes=_head_bytes(last.get("buffer-size")),
         drops_to=drops_to,
         no_new_privs=settings.no_new_privs,
+        once=once_of(ini, last),
         limits=own_limits(ini, is_trusted) if ini.emperor else None,
     )
 

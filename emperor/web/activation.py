@@ -175,6 +175,8 @@ class Activation:
         if failed := failure(hit, vassal.spec):
             now = self._governor.now()
             return self._respond(turned_away(vassal, hit, now) or failed, hit)
+        if vassal.state not in SERVING and self._governor.permits.why_not(vassal.spec.domain):
+            return self._respond(Answer(Page.ELSEWHERE), hit)
         if hit.tries <= 1:
             self._governor.chronicle.hit(vassal)
         self._demand(vassal, hit)
@@ -259,7 +261,10 @@ class Activation:
                 limit.reschedule(now + _longest_wait(vassal.spec))
             if self._stopping:
                 return self._respond(STOPPED, hit)
-            match outcome(vassal, self._governor.now()):
+            decision = outcome(vassal, self._governor.now())
+            if not isinstance(decision, Run) and self._governor.permits.why_not(domain):
+                return self._respond(Answer(Page.ELSEWHERE), hit)
+            match decision:
                 case Run(listener):
                     response = await self._run(hit, domain, listener)
                     if response is not None and was_held and self._settings.wake_header:

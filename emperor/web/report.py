@@ -298,6 +298,7 @@ class Reporter:
             maintenance_since=self._governor.maintenance.since(spec.domain),
             uid=spec.owner,
             memory_peak_bytes=measured.peak,
+            runs_elsewhere=self._governor.permits.why_not(spec.domain),
         )
 
     def _wake(self, vassal: Vassal) -> Wake | None:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from emperor.model.cause import Cause
 from emperor.model.history import Fact
+from emperor.model.permits import NoFleet, Permits
 from emperor.model.ports import (
     CannotKeep,
     CannotLaunch,
@@ -467,6 +468,8 @@ def settings(**flags: str) -> Settings:
 class World:
     """A governor with one vassal, `a.example`, and the fakes that it uses."""
 
+    permits: Permits = NoFleet()
+
     def __init__(self, spec: Spec | None = None, **flags: str) -> None:
         self.actions = ActionLog()
         self.clock = FakeClock()
@@ -497,6 +500,7 @@ class World:
             wall_clock=lambda: datetime.fromtimestamp(self.clock.time(), UTC),
             chance=random.random,
             cores=CORES,
+            permits=self.permits,
         )
         return Governor(self.settings, ports, self.recorder)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from emperor.model.definition import BrokenIni, FileOwner
-from emperor.model.spec import Activation, InheritedSocket, OnChange, Spec, WireProtocol
+from emperor.model.spec import Activation, InheritedSocket, Once, OnChange, Spec, WireProtocol
 from emperor.uwsgi.ini import Option
 from emperor.uwsgi.options import Adoption, UwsgiOptions, uwsgi_options
 from emperor.uwsgi.spec import spec_of
@@ -623,3 +623,28 @@ def test_a_tenant_has_the_aliases_that_a_registry_grants() -> None:
     for some in ((), ("a.example",)):
         with pytest.raises(BrokenIni, match="aliases may stand in an ini of root's alone"):
             spec_of(of_owner(ALICE, *some), ini, SETTINGS, AS_ROOT)
+
+
+@pytest.mark.parametrize(
+    ("text", "once"),
+    [
+        ("", Once.NO),
+        ("cron = 0 0 -1 -1 -1 /bin/true", Once.SOFT),
+        ("mule", Once.SOFT),
+        ("spooler = /tmp", Once.SOFT),
+        ("attach-daemon = /bin/sleep 9", Once.SOFT),
+        ("mule\n[emperor]\nonce = false", Once.NO),
+        ("mule\n[emperor]\nonce = true", Once.STRICT),
+        ("[emperor]\nonce = yes", Once.STRICT),
+        ("[emperor]\nonce = soft", Once.SOFT),
+    ],
+)
+def test_an_app_with_jobs_runs_once_in_a_fleet(text: str, once: Once) -> None:
+    assert spec(f"module = app\n{text}").once is once
+
+
+def test_another_once_is_refused() -> None:
+    with pytest.raises(
+        BrokenIni, match=r"once = 'twice' in .emperor.: must be true or false, or soft"
+    ):
+        spec("module = app\n[emperor]\nonce = twice")

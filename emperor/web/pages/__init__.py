@@ -72,6 +72,12 @@ class Page(Enum):
         "Too many requests wait for this site to start. The page will be tried again by itself.",
         refresh_seconds=5,
     )
+    ELSEWHERE = Wording(
+        503,
+        "Temporarily unavailable",
+        "This site is moving between two servers. The page will be tried again by itself.",
+        refresh_seconds=5,
+    )
     LATE = Wording(
         503, "Temporarily unavailable", "This site takes too long to start. Please try again."
     )

@@ -1,0 +1,36 @@
+"""What the governor asks of a fleet: which apps may run on this machine."""
+
+from collections.abc import Collection
+from typing import Protocol
+
+from emperor.model.snapshot import ProcessRef
+from emperor.model.spec import Spec
+
+
+class Permits(Protocol):
+    """Which apps may have a process on this machine now, where a fleet has several."""
+
+    def has(self, spec: Spec) -> bool:
+        """Whether a process of this app may boot. If not, that is found out, and `Governor.permit`
+        or `Governor.forbid` follows."""
+
+    def settled(self, spec: Spec, processes: Collection[ProcessRef], *, waits: bool) -> None:
+        """An app has these processes now; `waits`: it waits for its turn to boot."""
+
+    def why_not(self, domain: str) -> str | None:
+        """Why an app may not run here; None: it may, or nobody knows yet."""
+
+
+class NoFleet:
+    """A machine of its own: every app may run."""
+
+    def has(self, _spec: Spec) -> bool:
+        """It may boot."""
+        return True
+
+    def settled(self, _spec: Spec, _processes: Collection[ProcessRef], *, waits: bool) -> None:
+        """Nobody needs to know."""
+
+    def why_not(self, _domain: str) -> str | None:
+        """Nothing prevents it."""
+        return None

@@ -1,0 +1,394 @@
+"""Lets an app that must not run twice run on one machine of the fleet alone: on the one that holds
+a key of the registry, with a lease that it renews.
+
+Where the registry does not answer, an app with `once = true` is stopped before its lease can have
+ended elsewhere. A process of its own (linux/fence) sees to that even if this daemon hangs. One with
+`once = soft` goes on, and also starts: then two may run, which the schedules of most sites survive
+better than a site that is down whenever the registry is.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from emperor.linux.fence import Fenced
+from emperor.model.log_fields import about
+from emperor.model.once import (
+    ADOPT_SECONDS,
+    KILL_AFTER_SECONDS,
+    LEASE_SECONDS,
+    RENEW_SECONDS,
+    STOP_AFTER_SECONDS,
+    Claim,
+    Holder,
+    claim,
+    decoded,
+    encoded,
+)
+from emperor.model.registry_keys import Keys
+from emperor.model.snapshot import ProcessRef
+from emperor.model.spec import Once as Rule
+from emperor.model.spec import Spec
+from emperor.registry.holders import changes_of_holders
+from emperor.registry.port import CannotReach, Engine, Missed, Outdated, RegistryRefused
+
+log = logging.getLogger("emperord.once")
+
+_AWAY = (CannotReach, RegistryRefused, TimeoutError)
+# So long a visitor waits for a registry that does not answer.
+_ASK_SECONDS = 3.0
+# A new try of an app that never sleeps, and of a watch.
+_RETRY_SECONDS = (2.0, 4.0)
+_TRIES = 5
+
+
+class Permission(Protocol):
+    """What is told to the supervisor."""
+
+    def permit(self, domain: str) -> None:
+        """The app may run here."""
+
+    def forbid(self, domain: str, why: str) -> None:
+        """It may not, any more."""
+
+    def want_again(self, domain: str, why: str) -> None:
+        """What forbade it is over."""
+
+
+class Fence(Protocol):
+    """Kills apps at a deadline."""
+
+    def tell(self, apps: Collection[Fenced]) -> None:
+        """Kill each of these at its deadline, and no others. Raises OSError."""
+
+    def close(self) -> None:
+        """Kill none."""
+
+
+@dataclass(slots=True)
+class _App:
+    """One app. `revision` is that of its key while it may run here; 0: it runs without a key.
+    `why_not`: why it may not. `is_cut_off`: because the lease could not be renewed. `groups` has
+    the control group of each of its processes, and `deadline` is when these are killed, None: with
+    the lease."""
+
+    rule: Rule
+    revision: int | None = None
+    why_not: str | None = None
+    is_cut_off: bool = False
+    groups: dict[int, str] = field(default_factory=dict)
+    deadline: float | None = None
+    asking: asyncio.Task[None] | None = field(default=None, repr=False)
+
+
+class Once:
+    """The apps of this machine that must not run twice. `boot_clock` tells seconds, also of those
+    in which the machine slept."""
+
+    def __init__(
+        self,
+        connect: Callable[[], AbstractAsyncContextManager[tuple[Engine, Keys]]],
+        me: Holder,
+        fence: Fence,
+        tasks: asyncio.TaskGroup,
+        boot_clock: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
+    ) -> None:
+        self._connect = connect
+        self._me = me
+        self._fence = fence
+        self._tasks = tasks
+        self._clock = boot_clock
+        self._loop = asyncio.get_running_loop()
+        self.permission: Permission | None = None
+        self._apps: dict[str, _App] = {}
+        self._engine: Engine | None = None
+        self._keys = Keys("")
+        self._lease: int | None = None
+        self._granting = asyncio.Lock()
+        self._renewed = 0.0
+        self._stop_timer: asyncio.TimerHandle | None = None
+        self._work = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._running: list[asyncio.Task[None]] = []
+
+    # What the governor asks and tells (model/ports.Permits).
+
+    def has(self, spec: Spec) -> bool:
+        """Whether a process of it may boot; else that is found out."""
+        if spec.once is Rule.NO:
+            return True
+        app = self._app(spec)
+        if app.revision is not None and (self._is_sure() or app.rule is Rule.SOFT):
+            return True
+        if app.asking is None:
+            app.asking = self._tasks.create_task(self._ask(spec.domain, app))
+        return False
+
+    def settled(self, spec: Spec, processes: Collection[ProcessRef], *, waits: bool) -> None:
+        """Have its processes fenced; give the app up when it has none."""
+        if spec.once is Rule.NO and spec.domain not in self._apps:
+            return
+        app = self._app(spec)
+        before, app.groups = app.groups, {r.pid: r.group for r in processes if r.pid is not None}
+        is_new = app.revision is None and app.why_not is None and app.asking is None
+        if app.groups and is_new:
+            # Of the daemon before, or its ini says so only now.
+            app.deadline = self._clock() + ADOPT_SECONDS
+            app.asking = self._tasks.create_task(self._ask(spec.domain, app))
+        if app.groups != before:
+            self._tell_fence()
+        if app.groups or waits or app.asking:
+            return
+        app.deadline = None
+        if app.revision is not None:
+            app.asking = self._tasks.create_task(self._give_up(spec.domain, app))
+        elif app.why_not is None and before:
+            self._loop.call_soon(self._want_again, spec.domain)
+
+    def why_not(self, domain: str) -> str | None:
+        """Why an app may not run here."""
+        app = self._apps.get(domain)
+        return app.why_not if app else None
+
+    # The life of the connection.
+
+    def start(self, permission: Permission) -> None:
+        """Ask the registry from now on, and tell what it says."""
+        self.permission = permission
+        parts = (self._connected, self._renew, self._watch)
+        self._running = [self._tasks.create_task(part()) for part in parts]
+
+    async def stop(self) -> None:
+        """The daemon stops for good, and its apps have ended: others may have them."""
+        asking = [app.asking for app in self._apps.values() if app.asking]
+        for task in (*self._running[1:], *asking):
+            task.cancel()
+        if self._lease is not None and self._engine is not None:
+            with suppress(*_AWAY):
+                async with asyncio.timeout(_ASK_SECONDS):
+                    await self._engine.revoke(self._lease)
+        for task in self._running:
+            task.cancel()
+        if self._stop_timer:
+            self._stop_timer.cancel()
+        self._fence.close()
+
+    async def _connected(self) -> None:
+        async with self._connect() as (engine, keys):
+            self._engine, self._keys = engine, keys
+            self._ready.set()
+            await asyncio.Event().wait()
+
+    # One app.
+
+    def _app(self, spec: Spec) -> _App:
+        app = self._apps.setdefault(spec.domain, _App(spec.once))
+        app.rule = spec.once
+        return app
+
+    async def _ask(self, domain: str, app: _App) -> None:
+        try:
+            async with asyncio.timeout(_ASK_SECONDS):
+                await self._ready.wait()
+                app.why_not = await self._claim(domain, app)
+        except _AWAY as error:
+            app.why_not = None if app.rule is Rule.SOFT else _unreached(error)
+            if app.rule is Rule.SOFT:
+                log.warning("%s runs without its lease: %s", domain, error, extra=about(domain))
+                app.revision = app.revision or 0
+        finally:
+            app.asking = None
+        assert self.permission
+        if app.why_not is None:
+            app.deadline, app.is_cut_off = None, False
+            self._tell_fence()
+            self.permission.permit(domain)
+        else:
+            self._forbid(domain, app)
+        self._work.set()
+
+    async def _claim(self, domain: str, app: _App) -> str | None:
+        """Take the key of an app. Returns why it may not run here. Raises what engines raise."""
+        assert self._engine
+        key = self._keys.once(domain)
+        for _ in range(_TRIES):
+            lease = await self._own_lease()
+            found = await self._engine.get(key)
+            if claim(found.value if found else None, self._me) is Claim.LEAVE and found:
+                return _runs_on(decoded(found.value).address)
+            expected = {key: found.revision if found else 0}
+            try:
+                app.revision = await self._engine.put({key: encoded(self._me)}, expected, lease)
+            except Outdated:
+                continue
+            return None
+        return "other machines try to run it, and it may run once in the fleet"
+
+    async def _give_up(self, domain: str, app: _App) -> None:
+        """It has no process any more: another machine may run it."""
+        assert self._engine
+        revision, app.revision = app.revision, None
+        try:
+            with suppress(Outdated, *_AWAY):
+                async with asyncio.timeout(_ASK_SECONDS):
+                    if revision:
+                        await self._engine.delete(self._keys.once(domain), revision)
+        finally:
+            app.asking = None
+        if app.groups or app.why_not is not None:
+            return
+        self._apps.pop(domain, None)
+        assert self.permission
+        self.permission.permit(domain)  # it asks again, if it waits meanwhile
+
+    def _forbid(self, domain: str, app: _App) -> None:
+        app.revision = None
+        self._work.set()
+        log.info("%s is not run here: %s", domain, app.why_not, extra=about(domain))
+        assert self.permission
+        self.permission.forbid(domain, app.why_not or "")
+
+    def _free(self, domain: str) -> None:
+        """Nobody holds it any more."""
+        app = self._apps.get(domain)
+        if app is None or app.why_not is None:
+            return
+        app.why_not, app.is_cut_off = None, False
+        self._want_again(domain)
+
+    def _want_again(self, domain: str) -> None:
+        assert self.permission
+        self.permission.want_again(domain, "it may run on this machine again")
+
+    # The lease.
+
+    def _is_sure(self) -> bool:
+        """Whether no other machine can have the lease."""
+        return self._lease is not None and self._clock() < self._renewed + STOP_AFTER_SECONDS
+
+    async def _own_lease(self) -> int:
+        assert self._engine
+        async with self._granting:
+            if self._lease is None or not self._is_sure():
+                sent = self._clock()
+                if self._lease is None or not await self._engine.renew(self._lease):
+                    self._lose()
+                    self._lease = await self._engine.grant(LEASE_SECONDS)
+                self._confirm(sent)
+            return self._lease
+
+    def _confirm(self, sent: float) -> None:
+        """The lease holds for its whole time from `sent` on."""
+        self._renewed = sent
+        if self._stop_timer:
+            self._stop_timer.cancel()
+        delay = max(0.0, sent + STOP_AFTER_SECONDS - self._clock())
+        self._stop_timer = self._loop.call_later(delay, self._cut_off)
+        self._tell_fence()
+        for domain, app in list(self._apps.items()):
+            if app.is_cut_off:
+                self._free(domain)
+        self._work.set()
+
+    def _tell_fence(self) -> None:
+        of_lease = self._renewed + KILL_AFTER_SECONDS
+        fenced = [
+            Fenced(pid, group, of_lease if app.deadline is None else app.deadline)
+            for app in self._apps.values()
+            if app.rule is Rule.STRICT
+            for pid, group in app.groups.items()
+        ]
+        try:
+            self._fence.tell(fenced)
+        except OSError as error:
+            log.error("cannot fence %d processes: %s", len(fenced), error)
+
+    def _cut_off(self) -> None:
+        """The lease was not renewed in time, and may end before it is."""
+        for domain, app in list(self._apps.items()):
+            if app.rule is Rule.STRICT and app.revision is not None:
+                app.why_not = "its lease could not be renewed, and it may run once in the fleet"
+                app.is_cut_off = True
+                # A later lease does not move it: another machine may have the app by then.
+                app.deadline = self._renewed + KILL_AFTER_SECONDS
+                self._forbid(domain, app)
+
+    def _lose(self) -> None:
+        """The lease has ended: whoever asks first has the apps."""
+        self._lease = None
+        self._cut_off()
+        soon = self._clock() + LEASE_SECONDS - KILL_AFTER_SECONDS
+        for app in self._apps.values():
+            app.is_cut_off = False
+            app.deadline = None if app.deadline is None else min(app.deadline, soon)
+        self._tell_fence()
+        for domain, app in list(self._apps.items()):
+            if app.revision is not None and app.asking is None:
+                app.asking = self._tasks.create_task(self._claim_again(domain, app))
+
+    async def _claim_again(self, domain: str, app: _App) -> None:
+        """Take the key of an app with `once = soft` that runs on without a lease."""
+        try:
+            async with asyncio.timeout(_ASK_SECONDS):
+                app.why_not = await self._claim(domain, app)
+        except _AWAY:
+            return
+        finally:
+            app.asking = None
+        if app.why_not:
+            self._forbid(domain, app)
+
+    async def _renew(self) -> None:
+        await self._ready.wait()
+        while True:
+            self._work.clear()
+            if not any(a.revision is not None or a.is_cut_off for a in self._apps.values()):
+                await self._work.wait()
+            await asyncio.sleep(RENEW_SECONDS)
+            assert self._engine
+            with suppress(*_AWAY):
+                async with asyncio.timeout(RENEW_SECONDS), self._granting:
+                    sent = self._clock()
+                    if self._lease is not None and await self._engine.renew(self._lease):
+                        self._confirm(sent)
+                    else:
+                        self._lose()
+
+    # What other machines do.
+
+    async def _watch(self) -> None:
+        await self._ready.wait()
+        while True:
+            while not any(app.why_not for app in self._apps.values()):
+                self._work.clear()
+                await self._work.wait()
+            with suppress(Missed, *_AWAY):
+                await self._follow()
+            await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
+
+    async def _follow(self) -> None:
+        """Learn which apps nobody holds any more, as long as this machine may not run some."""
+        assert self._engine
+        async for held, gone in changes_of_holders(self._engine, self._keys):
+            for domain, app in self._apps.items():
+                if app.why_not and held.get(domain, self._me) != self._me:
+                    app.why_not, app.is_cut_off = _runs_on(held[domain].address), False
+            for domain in list(self._apps) if gone is None else gone:
+                if domain not in held:
+                    self._free(domain)
+            if not any(app.why_not for app in self._apps.values()):
+                return
+
+
+def _runs_on(address: str) -> str:
+    return f"it runs on {address}, and may run once in the fleet"
+
+
+def _unreached(error: BaseException) -> str:
+    why = str(error) or "it does not answer"
+    return f"the registry cannot be reached ({why}), and it may run once in the fleet"

@@ -1,0 +1,35 @@
+"""Follows what a fleet says of an app that must not run twice: it boots, stops, or is back."""
+
+from emperor.model.cause import Cause
+from emperor.model.lifecycle import RESTS, Event, State
+from emperor.supervisor.governor import Governor
+from emperor.supervisor.records import Occurrence
+
+
+class Permission:
+    """What model/ports.Permits has found out, for the governor."""
+
+    def __init__(self, governor: Governor) -> None:
+        self._governor = governor
+
+    def permit(self, domain: str) -> None:
+        """The app may run on this machine from now on: it boots if it waits for that."""
+        vassal = self._governor.vassals.get(domain)
+        if vassal and vassal.queued_for and vassal.state in (State.STARTING, State.RELOADING):
+            why = "it may run on this machine now"
+            self._governor.handle(Occurrence(vassal, Event.TURN, vassal.queued_for, why))
+
+    def forbid(self, domain: str, why: str) -> None:
+        """The app may not run on this machine any more."""
+        if vassal := self._governor.vassals.get(domain):
+            for order in vassal.orders:
+                order.failure = why
+            cause = Cause(why, self._governor.now())
+            self._governor.handle(Occurrence(vassal, Event.IDLE, cause))
+
+    def want_again(self, domain: str, why: str) -> None:
+        """What forbade an app is over: it boots if it never sleeps."""
+        vassal = self._governor.vassals.get(domain)
+        if vassal and vassal.spec.never_sleeps and vassal.state in RESTS:
+            cause = Cause(why, self._governor.now(), nobody_waits=True)
+            self._governor.handle(Occurrence(vassal, Event.DEMAND, cause))

@@ -1,0 +1,220 @@
+"""An app that must not run twice in a fleet: two daemons and a real etcd."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPResponse
+from pathlib import Path
+
+import pytest
+
+from emperor.model.once import KILL_AFTER_SECONDS, LEASE_SECONDS
+from tests.backend import Daemon, UnixConnection
+from tests.etcd_cluster import EtcdCluster, etcd_cluster
+from tests.eventually import eventually
+from tests.traces import public_folder
+
+DOMAIN = "a.example"
+# The kernel ends the lock with the last process of the app.
+APP = """\
+import fcntl
+lock = open({lock!r}, "a")
+try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    open({twice!r}, "a").write("twice")
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"ok"]
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[EtcdCluster]:
+    with etcd_cluster() as running:
+        yield running
+
+
+class Two:
+    """Two backends of one fleet. Each asks a member of its own, by which it can be cut off."""
+
+    def __init__(self, cluster: EtcdCluster, folder: Path, daemons: list[Daemon]) -> None:
+        self.cluster = cluster
+        self.folder = folder
+        self.daemons = daemons
+        app = APP.format(lock=f"{folder}/lock", twice=f"{folder}/twice")
+        (folder / "app.py").write_text(app)
+
+    def drop(self, once: str = "once = true", idle: str = "0", **options: str) -> None:
+        """Give both of them the ini; by default the app never sleeps."""
+        for each in self.daemons:
+            text = each.ini(DOMAIN, f"{self.folder}/app.py", idle=idle, **options)
+            each.drop(DOMAIN, f"{text}[emperor]\n{once}\n")
+
+    def running(self) -> list[Daemon]:
+        """Those on which the app runs."""
+        return [each for each in self.daemons if each.state(DOMAIN) == "running"]
+
+    def holder(self) -> tuple[Daemon, Daemon]:
+        """The one on which it runs, and the other one, which knows it."""
+
+        def found() -> bool:
+            running = self.running()
+            return len(running) == 1 and all(
+                "it runs on 192.0.2." in (why_not(each) or "")
+                for each in self.daemons
+                if each not in running
+            )
+
+        try:
+            eventually(found, what="it runs on one of them")
+        except AssertionError as error:
+            told = [(each.state(DOMAIN), why_not(each)) for each in self.daemons]
+            raise AssertionError(f"{error}: {told}") from error
+        first, second = sorted(self.daemons, key=lambda each: each not in self.running())
+        return first, second
+
+    def has_run_twice(self) -> bool:
+        return (self.folder / "twice").exists()
+
+
+def why_not(daemon: Daemon) -> str | None:
+    vassal = daemon.vassal(DOMAIN)
+    found = vassal and vassal["runs_elsewhere"]
+    return found or None
+
+
+def hit(daemon: Daemon) -> HTTPResponse:
+    """What nginx gets on its fallback."""
+    connection = UnixConnection(daemon.run_dir / "activate.sock")
+    try:
+        connection.request("GET", "/", headers={"X-Domain": DOMAIN, "X-Try": "1"})
+        return connection.getresponse()
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def two(cluster: EtcdCluster) -> Iterator[Two]:
+    with two_of(cluster) as pair:
+        yield pair
+        assert not pair.has_run_twice()
+
+
+@contextmanager
+def two_of(cluster: EtcdCluster) -> Iterator[Two]:
+    with public_folder() as folder, ExitStack() as stack:
+        daemons = []
+        for number, member in enumerate(cluster.members[:2], 1):
+            place = folder / f"b{number}"
+            place.mkdir()
+            access = cluster.access_file(place / "registry.ini")
+            others = " ".join(cluster.access.endpoints)
+            access.write_text(access.read_text().replace(others, member.address.client))
+            daemon = Daemon(place, registry_config=str(access), fleet_address=f"192.0.2.{number}")
+            daemon.expect("registry|killed by SIGKILL")
+            daemons.append(stack.enter_context(daemon))
+        yield Two(cluster, folder, daemons)
+
+
+def test_it_runs_on_one_machine_and_moves_when_that_stops(two: Two) -> None:
+    two.drop()
+    first, second = two.holder()
+    reply = hit(second)
+    assert (reply.status, reply.getheader("Retry-After")) == (503, "5")
+    status, body = second.call("POST", f"/v1/vassals/{DOMAIN}/start")
+    assert status == 502, body
+    assert "it runs on 192.0.2." in body["detail"]
+    first.remove(DOMAIN)
+    began = time.monotonic()
+    second.until(DOMAIN, "running")
+    assert time.monotonic() - began < LEASE_SECONDS
+    assert why_not(second) is None
+
+
+def test_it_sleeps_and_wakes_where_visitors_are(two: Two) -> None:
+    two.drop(idle="93600")
+    first, second = two.daemons
+    for daemon, other in ((first, second), (second, first)):
+        assert hit(daemon).status == 200
+        assert daemon.state(DOMAIN) == "running"
+        assert hit(other).status == 503
+        assert daemon.call("POST", f"/v1/vassals/{DOMAIN}/sleep")[0] == 200
+        eventually(lambda: why_not(other) is None, what="the key is free")  # noqa: B023
+
+
+def test_a_daemon_that_hangs_loses_it_in_time(two: Two) -> None:
+    two.drop()
+    first, second = two.holder()
+    first.process.send_signal(signal.SIGSTOP)
+    try:
+        second.until(DOMAIN, "running")
+    finally:
+        first.process.send_signal(signal.SIGCONT)
+    assert not two.has_run_twice()
+    assert two.holder()[0] is second
+
+
+def test_a_machine_that_is_cut_off_stops_it_in_time(two: Two) -> None:
+    two.drop()
+    first, second = two.holder()
+    member = two.cluster.members[two.daemons.index(first)]
+    member.pause()
+    try:
+        eventually(lambda: first.state(DOMAIN) == "parked", what="it is stopped")
+        assert "its lease could not be renewed" in (why_not(first) or "")
+        assert hit(first).status == 503
+        second.until(DOMAIN, "running")
+    finally:
+        member.resume()
+    assert two.holder()[0] is second
+
+
+def test_one_with_jobs_goes_on_without_the_registry(two: Two) -> None:
+    two.drop(once="", cron="-1 -1 -1 -1 -1 true")
+    first, _ = two.holder()
+    pid = first.leader(DOMAIN)
+    for member in two.cluster.members:
+        member.pause()
+    began = time.monotonic()
+    try:
+        eventually(lambda: time.monotonic() - began > KILL_AFTER_SECONDS + 1)
+        assert first.leader(DOMAIN) == pid
+    finally:
+        for member in two.cluster.members:
+            member.resume()
+    two.cluster.until_healthy()
+
+
+def test_a_restart_of_etcd_stops_nothing(two: Two) -> None:
+    two.drop()
+    first, _ = two.holder()
+    pid = first.leader(DOMAIN)
+    for member in two.cluster.members:
+        member.kill()
+    for member in two.cluster.members:
+        member.start()
+    two.cluster.until_healthy()
+    began = time.monotonic()
+    eventually(lambda: time.monotonic() - began > LEASE_SECONDS)
+    assert first.leader(DOMAIN) == pid
+    assert two.holder()[0] is first
+
+
+def test_the_next_daemon_of_an_upgrade_goes_on_with_it(two: Two) -> None:
+    two.drop()
+    first, _ = two.holder()
+    pid = first.leader(DOMAIN)
+    first.process.send_signal(signal.SIGHUP)
+    eventually(lambda: first.lines("took over 1 vassals"))
+    began = time.monotonic()
+    eventually(lambda: time.monotonic() - began > LEASE_SECONDS)
+    assert first.leader(DOMAIN) == pid
+    assert two.holder()[0] is first
+
+
+def test_a_machine_without_a_registry_runs_it_as_any_app() -> None:
+    with public_folder() as folder, Daemon(folder) as daemon:
+        daemon.drop(DOMAIN, daemon.ini(DOMAIN, idle="0") + "[emperor]\nonce = true\n")
+        daemon.until(DOMAIN, "running")
