@@ -33,6 +33,8 @@ _RAISED = re.compile(
 )
 _TRACEBACK = "Traceback (most recent call last):"
 _FRAME = re.compile(r'^  File "(?P<file>[^<"][^"]*)", line (?P<line>\d+)', re.MULTILINE)
+# Says nothing of who has named the module: import_module() of any framework.
+_IMPORT_BY_NAME = "/importlib/__init__.py"
 _EXCEPTION_NAME = re.compile(r"(?:Error|Exception|Warning|Exit|Interrupt)$")
 _VIRTUALENV = re.compile(r"^PEP 405 virtualenv detected: (.*)", re.MULTILINE)
 _PYTHON = re.compile(r"^Python version: (\d+\.\d+)", re.MULTILINE)
@@ -262,9 +264,11 @@ def _exception(raised: re.Match[str], printed: str) -> str:
 
 
 def _place(printed: str, end: int) -> str:
-    """The innermost frame of the traceback that ends there; a SyntaxError alone has a frame too."""
+    """The innermost frame of the traceback that ends there, without those of an import by name; a
+    SyntaxError alone has a frame too."""
     begins = max(0, printed.rfind(_TRACEBACK, 0, end))
     frames = list(_FRAME.finditer(printed, begins, end))
+    frames = [each for each in frames if not each["file"].endswith(_IMPORT_BY_NAME)] or frames
     return f" ({frames[-1]['file']}, line {frames[-1]['line']})" if frames else ""
 
 

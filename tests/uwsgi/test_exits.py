@@ -17,6 +17,15 @@ ModuleNotFoundError: No module named 'flask'
 unable to load app 0 (mountpoint='') (callable not found or import error)
 *** no app loaded. GAME OVER ***
 """
+BY_NAME = """\
+Traceback (most recent call last):
+  File "/srv/app.py", line 3, in <module>
+    importlib.import_module("flask")
+  File "/usr/lib/python3.11/importlib/__init__.py", line 126, in import_module
+    return _bootstrap._gcd_import(name[level:], package, level)
+  File "<frozen importlib._bootstrap>", line 1206, in _gcd_import
+ModuleNotFoundError: No module named 'flask'
+"""
 IMPROPER = """\
 Traceback (most recent call last):
   File "/srv/app.py", line 3, in <module>
@@ -42,6 +51,7 @@ AROUND = Circumstances(lambda address: f"by what listens at {address}", ("127.0.
     ("ended", "printed", "expected"),
     [
         (Exit(code=22), IMPORT, f"{FLASK}; {INSTALL}"),
+        (Exit(code=22), BY_NAME, f"{FLASK}; {INSTALL}"),
         (Exit(code=22), IMPROPER,
          "cannot load the app: django.core.exceptions.ImproperlyConfigured: no SECRET_KEY"
          " (/srv/app.py, line 3); mend that; its log has the traceback"),
