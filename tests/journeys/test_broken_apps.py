@@ -264,3 +264,26 @@ def test_a_client_that_leaves_while_it_is_held_is_not_run(backend: Backend) -> N
     backend.until("a.example", "running")
     assert backend.get("a.example", "/?id=stayed").status == 200
     assert runs.read_text() == "GET stayed\n"
+
+
+def test_a_start_that_hangs_tells_the_module(start: Start) -> None:
+    backend = start(start_timeout="2")
+    backend.expect("hangs.example: .*did not accept within 2 s")
+    (backend.folder / "hanging.py").write_text("import time\ntime.sleep(999)\n")
+    app = backend.folder / "app.py"
+    app.write_text("import hanging\n")
+    backend.drop(
+        "hangs.example", backend.ini("hangs.example", str(app), pythonpath=str(backend.folder))
+    )
+    backend.until("hangs.example", "parked")
+
+    def cause() -> str:
+        return str(backend.detail("hangs.example")["status"]["last_error"])
+
+    assert backend.get("hangs.example").status == 503
+    eventually(lambda: "did not accept within 2 s" in cause(), what="it is killed")
+    assert "importing" not in cause()
+    # The start after a failed one is measured.
+    status, _ = backend.call("POST", "/v1/vassals/hangs.example/start")
+    assert status == 502
+    assert "did not accept within 2 s; it was importing hanging; " in cause()
