@@ -12,7 +12,7 @@ from typing import Any, Literal
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.attacks.tenants import ALICE, MALLORY, Tenants
-from tests.backend import with_state
+from tests.backend import APPS, with_state
 from tests.browser.console import NARROW, Entry, entered, launched, shown
 from tests.nginx_server import Nginx
 from tests.traces import public_folder
@@ -88,7 +88,8 @@ def take(browser: Browser, entry: Entry, picture: Picture, place: Path, folder: 
     page = context.new_page()
     page.goto(entry.address + picture.path)
     page.locator("body[data-live=yes]").wait_for()
-    page.evaluate(_RENAME, {str(place / name): path for name, path in _FOLDERS.items()})
+    names = {str(place / name): path for name, path in _FOLDERS.items()}
+    page.evaluate(_RENAME, {**names, str(APPS): "/srv/tailor"})
     page.screenshot(path=folder / f"{picture.name}.png")
     context.close()
 
