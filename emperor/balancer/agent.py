@@ -49,6 +49,7 @@ class Agent:
         self._good = file.load()
         self._news = News(self._good)
         self._changed = asyncio.Event()
+        self._told: Callable[[], None] = lambda: None
         self._is_written = True
         self._may_note = True
 
@@ -56,6 +57,15 @@ class Agent:
     def table(self) -> SlotTable | None:
         """The one that nginx has."""
         return self._good
+
+    @property
+    def problem(self) -> str:
+        """Why the registry's table is another one; empty if it is not."""
+        return self._news.problem
+
+    def tell_changes(self, told: Callable[[], None]) -> None:
+        """Call this whenever either may be another one."""
+        self._told = told
 
     async def run(self) -> None:
         """Follow the registry, until this is cancelled."""
@@ -85,6 +95,7 @@ class Agent:
         self._attendance.note(view.members.values(), self._good, self._clock())
         self._news.members(view.members, self._good)
         self._take_table()
+        self._told()
         self._changed.set()
 
     def _take_table(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -12,10 +13,12 @@ import click
 
 from emperor import __version__
 from emperor.balancer.agent import Agent
+from emperor.balancer.beacon import Beacon
 from emperor.balancer.list_file import ListFile, NotOurs
 from emperor.linux.journal import log_handler
 from emperor.linux.notify import Notifier
 from emperor.model.balancer_settings import BalancerSettings, read_balancer_settings
+from emperor.model.balancer_state import BalancerState
 from emperor.model.registry_access import DEFAULT_FILE, RegistryAccess
 from emperor.model.registry_keys import Keys
 from emperor.model.settings import SettingsError
@@ -32,7 +35,15 @@ async def _run(access: RegistryAccess, settings: BalancerSettings) -> None:
         async with Etcd(access) as engine:
             file = ListFile(settings.list_file)
             agent = Agent(engine, Keys(access.prefix), file, settings.policy, loop.time)
-            running = asyncio.ensure_future(agent.run())
+            name = socket.gethostname()
+
+            def state() -> BalancerState:
+                serial = agent.table.serial if agent.table else 0
+                return BalancerState(name, serial, agent.problem, __version__)
+
+            beacon = Beacon(engine, Keys(access.prefix), state)
+            agent.tell_changes(beacon.changed)
+            running = asyncio.ensure_future(_both(agent, beacon))
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, running.cancel)
             # The list of the last run is in use already, whether or not the registry is there.
@@ -40,6 +51,13 @@ async def _run(access: RegistryAccess, settings: BalancerSettings) -> None:
             with suppress(asyncio.CancelledError):
                 await running
             notifier.stopping()
+            await beacon.leave()
+
+
+async def _both(agent: Agent, beacon: Beacon) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(agent.run())
+        tasks.create_task(beacon.run())
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

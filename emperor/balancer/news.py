@@ -18,7 +18,7 @@ class News:
     def __init__(self, table: SlotTable | None) -> None:
         self._table = table
         self._members: dict[str, Member] | None = None
-        self._problem = ""
+        self.problem = ""
         self._contact: str | None = None
 
     @property
@@ -67,7 +67,7 @@ class News:
 
     def taken(self, table: SlotTable) -> None:
         """nginx has this table."""
-        before, self._table, self._problem = self._table, table, ""
+        before, self._table, self.problem = self._table, table, ""
         if before and before.serial == table.serial:
             return
         log.info("table %d is written: %s", table.serial, _difference(before, table))
@@ -117,8 +117,8 @@ class News:
 
     def _tell(self, level: int, problem: str) -> None:
         """Once, until it is another one."""
-        if self._problem != problem:
-            self._problem = problem
+        if self.problem != problem:
+            self.problem = problem
             log.log(level, "%s", problem)
 
 

@@ -39,6 +39,14 @@ class Keys:
         """All backends that are up."""
         return _below(f"{self.prefix}/backends/")
 
+    def balancer(self, name: str) -> str:
+        """A load balancer whose agent runs: its key has a lease."""
+        return f"{self.prefix}/balancers/{name}"
+
+    def balancers(self) -> Span:
+        """All load balancers whose agents run."""
+        return _below(f"{self.prefix}/balancers/")
+
     def slots(self) -> str:
         """Which backend each slot of the balancers names."""
         return f"{self.prefix}/slots"

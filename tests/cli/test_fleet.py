@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from emperor.cli.placement import Placement, Rule
-from emperor.model import absences, member, slot_table
+from emperor.model import absences, balancer_state, member, slot_table
+from emperor.model.balancer_state import BalancerState
 from emperor.model.member import Capacity, Member
 from emperor.model.registration import RegisteredIni, Sealed, encoded, slot_of
 from emperor.model.registry_keys import Keys
@@ -240,6 +241,23 @@ def test_status_shows_who_is_up_and_who_has_what(fleet: Ctl, cluster: EtcdCluste
     }  # fmt: skip
     assert (third["since"], third["cores"]) == ("2023-11-14T22:13:20.000Z", None)
     assert (fourth["slots"], fourth["share"]) == (0, 0.0)
+
+
+def test_who_has_a_table_is_told(fleet: Ctl, cluster: EtcdCluster) -> None:
+    three(fleet)
+    assert "No balancer tells" in must(fleet("move", "1", B))
+    for state in (BalancerState("lb1", 9, "", "0.1.0"), BalancerState("lb2", 1, "no \x1b", "1")):
+        cluster.etcdctl("put", KEYS.balancer(state.name), balancer_state.encoded(state).decode())
+    moved = fleet("move", "1", C)
+    assert "Balancers that have it: lb1." in must(moved)
+    assert "warning: lb2 does not have it: no \\x1b" in moved.err
+    shown = must(fleet("status"))
+    assert "Balancer lb1: table 9" in shown
+    assert "Balancer lb2: table 1; no \\x1b" in shown
+    cluster.etcdctl("put", KEYS.balancer("lb3"), "broken")
+    assert [
+        each["serial"] for each in json.loads(must(fleet("status", "--json")))["balancers"]
+    ] == [9, 1]
 
 
 def test_a_hostile_registry_does_not_steer_the_terminal(fleet: Ctl, cluster: EtcdCluster) -> None:

@@ -97,6 +97,7 @@ async def test_the_table_reaches_nginx_and_outlasts_all_else(
         await asyncio.to_thread(program.start)
         try:
             await until_placed(fleet, table)
+            await eventually_async(lambda: '"serial":1' in balancers(cluster))
             table = forced(with_weights(table, {A: table.weight(A), B: table.weight(B)}))
             await write(cluster, table)
             await until_placed(fleet, table)
@@ -113,7 +114,13 @@ async def test_the_table_reaches_nginx_and_outlasts_all_else(
         finally:
             await asyncio.to_thread(program.stop)
         assert fleet.balancer.marks == []
+    assert balancers(cluster) == ""
     assert "Traceback" not in program.log
+
+
+def balancers(cluster: EtcdCluster) -> str:
+    """What balancers tell of themselves."""
+    return cluster.etcdctl("get", "--prefix", "--print-value-only", "/emperord/balancers/").strip()
 
 
 async def write(cluster: EtcdCluster, table: SlotTable) -> None:

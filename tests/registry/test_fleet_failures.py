@@ -35,6 +35,7 @@ RIGHTS = [
     ("role", "grant-permission", "balancer", "--prefix=true", "read", "/emperord/backends/"),
     ("role", "grant-permission", "balancer", "read", "/emperord/slots"),
     ("role", "grant-permission", "balancer", "readwrite", "/emperord/absences"),
+    ("role", "grant-permission", "balancer", "--prefix=true", "readwrite", "/emperord/balancers/"),
     *(("user", "add", f"{name}:{PASSWORD}") for name in ("backend", "balancer")),
     *(("user", "grant-role", name, name) for name in ("backend", "balancer")),
 ]

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +12,8 @@ import click
 
 from emperor.cli.failure import Failed, Unreachable
 from emperor.cli.rebalance import summary
+from emperor.model.balancer_state import BalancerState, BrokenState
+from emperor.model.balancer_state import decoded as state_of
 from emperor.model.registration import slot_of
 from emperor.model.registry_keys import Keys, Span
 from emperor.model.settings import SettingsError
@@ -24,6 +26,7 @@ from emperor.model.slot_table import (
     objection,
     table_problem,
 )
+from emperor.model.text import plain
 from emperor.model.wildcard import is_wildcard
 from emperor.registry.access import load_access
 from emperor.registry.etcd import Etcd
@@ -33,6 +36,8 @@ from emperor.registry.port import CannotReach, Engine, Outdated, RegistryRefused
 T = TypeVar("T")
 # TAB must not block the shell when the registry hangs.
 _COMPLETION_SECONDS = 1.0
+# A balancer takes a table up in milliseconds, and its nginx within a second.
+_WAIT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,18 @@ class Fleet:
     view: FleetView
     table: SlotTable | None
     revision: int
+
+    async def balancers(self) -> list[BalancerState]:
+        """What the agents of balancers say; none that cannot be read."""
+        found = []
+        span: Span | None = self.keys.balancers()
+        while span:
+            page = await self.engine.page(span)
+            for entry in page.entries:
+                with suppress(BrokenState):
+                    found.append(state_of(self.keys.address(entry.key), entry.value))
+            span = Span(page.following, span.end) if page.following else None
+        return found
 
     def existing(self) -> SlotTable:
         """The table. Raises Failed."""
@@ -125,8 +142,9 @@ async def change(fleet: Fleet, after: SlotTable, how: How, question: str = "") -
         return
     if question and not how.is_sure:
         _ask(question)
-    await _write(fleet, after)
-    click.echo(f"Table {after.serial} is in the registry; balancers take it up within seconds.")
+    revision = await _write(fleet, after)
+    click.echo(f"Table {after.serial} is in the registry.")
+    await _tell_balancers(fleet, after.serial, revision)
 
 
 def _ask(question: str) -> None:
@@ -137,10 +155,11 @@ def _ask(question: str) -> None:
         raise Failed("nothing was changed")
 
 
-async def _write(fleet: Fleet, after: SlotTable) -> None:
+async def _write(fleet: Fleet, after: SlotTable) -> int:
+    """Returns the revision. Raises Failed."""
     key = fleet.keys.slots()
     try:
-        await fleet.engine.put({key: encoded(after)}, {key: fleet.revision})
+        return await fleet.engine.put({key: encoded(after)}, {key: fleet.revision})
     except Outdated as error:
         raise Failed(
             "cannot change the slots: somebody else has changed them at the same time; look at"
@@ -151,6 +170,28 @@ async def _write(fleet: Fleet, after: SlotTable) -> None:
             f"cannot change the slots: {error}; it may have happened all the same: look at"
             " `emperorctl fleet status`"
         ) from error
+
+
+async def _tell_balancers(fleet: Fleet, serial: int, revision: int) -> None:
+    """Tell which balancers have taken a table up, and which have not, after some seconds at most.
+    It was written at that revision."""
+    known = await fleet.balancers()
+    if not known:
+        click.echo("No balancer tells which table it has.")
+        return
+    with suppress(TimeoutError):
+        watch = fleet.engine.watch([fleet.keys.balancers()], revision)
+        async with asyncio.timeout(_WAIT_SECONDS), aclosing(watch) as news:
+            async for _ in news:
+                known = await fleet.balancers()
+                if all(each.serial >= serial or each.problem for each in known):
+                    break
+    if have := [plain(each.name) for each in known if each.serial >= serial]:
+        click.echo(f"Balancers that have it: {', '.join(have)}.")
+    for each in known:
+        if each.serial < serial:
+            why = plain(each.problem) or f"it has table {each.serial}, and does not say why"
+            click.echo(f"warning: {plain(each.name)} does not have it: {why}", err=True)
 
 
 async def _domains(fleet: Fleet, before: SlotTable, after: SlotTable) -> str:

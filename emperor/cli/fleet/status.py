@@ -13,6 +13,7 @@ from rich.text import Text
 from emperor.cli.fleet.session import Fleet, run
 from emperor.cli.terminal import show, terminal
 from emperor.model import text
+from emperor.model.balancer_state import BalancerState
 from emperor.model.status import as_json
 
 _HEADER = (
@@ -49,14 +50,16 @@ class FleetBackend:
 
 @dataclass(frozen=True, slots=True)
 class FleetStatus:
-    """What `emperorctl fleet status --json` prints; `serial` is null without a table."""
+    """What `emperorctl fleet status --json` prints; `serial` is null without a table. `balancers`
+    are those whose agents run."""
 
     serial: int | None
     slots: int
     backends: tuple[FleetBackend, ...]
+    balancers: tuple[BalancerState, ...]
 
 
-def status_of(fleet: Fleet) -> FleetStatus:
+def status_of(fleet: Fleet, balancers: Sequence[BalancerState]) -> FleetStatus:
     """The fleet as the registry has it: the backends of the table, then the new ones."""
     table = fleet.table
     total = len(table.slots) if table else 0
@@ -67,6 +70,7 @@ def status_of(fleet: Fleet) -> FleetStatus:
         table.serial if table else None,
         total,
         tuple(_backend(fleet, each, counts[each], total) for each in (*listed, *new)),
+        tuple(balancers),
     )
 
 
@@ -105,7 +109,7 @@ def status(access_file: Path, raw: bool) -> None:
     """
 
     async def _status(fleet: Fleet) -> FleetStatus:
-        return status_of(fleet)
+        return status_of(fleet, await fleet.balancers())
 
     found = run(_status, access_file)
     if raw:
@@ -133,7 +137,15 @@ def lines(found: FleetStatus, now: datetime) -> list[Text]:
             line.stylize("bold")
         shown.append(line)
     table = f"Table {found.serial}, {found.slots} slots." if found.serial else _NO_TABLE
-    return [*shown, Text(table)]
+    return [*shown, Text(table), *(_balancer(each, found.serial) for each in found.balancers)]
+
+
+def _balancer(state: BalancerState, serial: int | None) -> Text:
+    told = Text(f"Balancer {text.plain(state.name)}: table {state.serial}")
+    if state.problem or state.serial != serial:
+        told.append(f"; {text.plain(state.problem)}" if state.problem else "")
+        told.stylize("yellow")
+    return told
 
 
 _NO_TABLE = "There is no table of slots; `emperorctl fleet slots init` makes one."
