@@ -9,7 +9,8 @@ import select
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 
-_Call = tuple[Callable[..., object], tuple[object, ...]]
+# A function and its arguments, in one tuple: there is one for each sleeping app.
+_Call = tuple[Callable[..., object], *tuple[object, ...]]
 
 
 class Connections:
@@ -26,7 +27,7 @@ class Connections:
         `unwatch`, which must come before the descriptor is closed."""
         if fd not in self._calls:
             self._epoll.register(fd, select.EPOLLIN)
-        self._calls[fd] = function, args
+        self._calls[fd] = (function, *args)
 
     def unwatch(self, fd: int) -> None:
         """Harmless when it is not watched."""
@@ -40,5 +41,5 @@ class Connections:
     def _call(self, fd: int, call: _Call) -> None:
         # Another call of this turn may have ended it, and watch a new listener with that number.
         if self._calls.get(fd) is call:
-            function, args = call
+            function, *args = call
             function(*args)

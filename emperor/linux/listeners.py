@@ -14,8 +14,8 @@ import select
 import socket
 import stat
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from emperor.linux.connections import Connections
@@ -96,10 +96,10 @@ class UnixListeners:
         self._common.guests.drop(name)
 
     def _listen(self, spec: Spec) -> "UnixListener":
-        bound = bind(spec.socket)
-        info = os.lstat(spec.socket)
-        ref = ListenerRef(info.st_ino, info.st_dev, info.st_atime_ns)
-        listener = UnixListener(self._common, spec, bound, ref)
+        with bind(spec.socket) as bound:
+            info = os.lstat(spec.socket)
+            ref = ListenerRef(info.st_ino, info.st_dev, info.st_atime_ns)
+            listener = UnixListener(self._common, spec, bound.detach(), ref)
         try:
             os.chown(spec.socket, *self._common.socket_owner, follow_symlinks=False)
             listener.apply(spec)
@@ -113,20 +113,14 @@ class UnixListeners:
     def adopt(self, spec: Spec, ref: ListenerRef | None, fd: int) -> "UnixListener":
         """Go on with a socket that an earlier daemon bound for `spec`, even where its path is gone.
         Without a reference the earlier daemon could not bind it again, and `fd` is -1."""
-        if ref is None:
-            bound = socket.socket(socket.AF_UNIX)
-            bound.close()
-            ref = ListenerRef(0, 0, 0)
-        else:
-            bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=fd)
-        listener = UnixListener(self._common, spec, bound, ref)
+        listener = UnixListener(self._common, spec, fd, ref or ListenerRef(0, 0, 0))
         listener.take_over(spec.aliases)
         return listener
 
 
 class UnixListener:
-    """One bound socket. The mode of its path is its door: 0000, with which only root can connect,
-    or the mode of the settings."""
+    """One bound socket, the descriptor `fd`; -1 is none. The mode of its path is its door: 0000,
+    with which only root can connect, or the mode of the settings."""
 
     __slots__ = (
         "_activation",
@@ -136,17 +130,17 @@ class UnixListener:
         "_common",
         "_device",
         "_domain",
+        "_fd",
         "_inode",
         "_open",
         "_path",
-        "_socket",
     )
 
-    def __init__(self, common: _Common, spec: Spec, bound: socket.socket, ref: ListenerRef) -> None:
+    def __init__(self, common: _Common, spec: Spec, fd: int, ref: ListenerRef) -> None:
         self._common = common
         self._domain = spec.domain
         self._path = spec.socket
-        self._socket = bound
+        self._fd = fd
         self._device = ref.device
         self._inode = ref.inode
         self._bound_at = ref.bound_at
@@ -158,7 +152,7 @@ class UnixListener:
     @property
     def fd(self) -> int:
         """The listening descriptor, non-blocking and close-on-exec; -1 when it is closed."""
-        return self._socket.fileno()
+        return self._fd
 
     @property
     def ref(self) -> ListenerRef:
@@ -181,7 +175,8 @@ class UnixListener:
         self._aliases = spec.aliases
         if self._is_closed():
             raise CannotListen(f"cannot listen on {self._path}: it could not be bound again")
-        self._socket.listen(spec.backlog)
+        with self._as_socket() as bound:
+            bound.listen(spec.backlog)
         if self._activation is not spec.activation:
             self._activation = spec.activation
             self._set_mode()
@@ -249,34 +244,37 @@ class UnixListener:
         """Call `on_connection(*args)` while a connection is pending. The kernel reports a state and
         not an event, so the callback must empty the queue or call `unwatch`."""
         if not self._is_closed():
-            self._common.connections.watch(self._socket.fileno(), on_connection, *args)
+            self._common.connections.watch(self._fd, on_connection, *args)
 
     def unwatch(self) -> None:
         """Leave pending connections to the app. Harmless when nothing is watched."""
         if not self._is_closed():
-            self._common.connections.unwatch(self._socket.fileno())
+            self._common.connections.unwatch(self._fd)
 
     def refuse(self, answer: bytes) -> int:
         """Accept pending connections, 256 at most, answer them with these bytes, close them, and
         return their number. Only for a listener that no app has had: a process with a duplicate can
         clear O_NONBLOCK, and then accept(2) waits."""
-        for refused in range(REFUSALS_AT_ONCE):
-            try:
-                connection, _ = self._socket.accept()
-            except BlockingIOError:
-                return refused
-            _send_away(connection, answer)
+        with self._as_socket() as bound:
+            for refused in range(REFUSALS_AT_ONCE):
+                try:
+                    connection, _ = bound.accept()
+                except BlockingIOError:
+                    return refused
+                _send_away(connection, answer)
         return REFUSALS_AT_ONCE
 
     def shut(self, answer: bytes) -> None:
         """Answer all pending connections with these bytes and close them, and have every later
         connect(2) fail, for all processes that have a duplicate too. Only `close` may follow."""
-        with suppress(OSError):
+        if self._is_closed():
+            return
+        with suppress(OSError), self._as_socket() as bound:
             # After it accept(2) empties the queue and then fails. It never waits, whatever flags
             # another process sets on its duplicate (measured; 4,096 connections take 40 ms).
-            self._socket.shutdown(socket.SHUT_RDWR)
+            bound.shutdown(socket.SHUT_RDWR)
             while True:
-                connection, _ = self._socket.accept()
+                connection, _ = bound.accept()
                 _send_away(connection, answer)
 
     def is_in_place(self) -> bool:
@@ -287,7 +285,7 @@ class UnixListener:
         # A process with a duplicate can shutdown(2) the socket for all others, in one direction or
         # both (then it also hangs up), and that cannot be undone.
         poll = select.poll()
-        poll.register(self._socket.fileno(), select.POLLRDHUP)
+        poll.register(self._fd, select.POLLRDHUP)
         return bool(poll.poll(0))
 
     def _info(self) -> os.stat_result | None:
@@ -328,11 +326,22 @@ class UnixListener:
                 log.error(
                     "cannot remove %s: %s", self._path, error.strerror, extra=about(self._domain)
                 )
-        self._socket.close()
+        os.close(self._fd)
+        self._fd = -1
         remove_if_empty(f"{self._common.sockets}/{self._domain}")
 
     def _is_closed(self) -> bool:
-        return self._socket.fileno() == -1
+        return self._fd == -1
+
+    @contextmanager
+    def _as_socket(self) -> Iterator[socket.socket]:
+        """An object for the block. One for each of thousands of listeners would take a twentieth of
+        the memory of a sleeping app."""
+        bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, self._fd)
+        try:
+            yield bound
+        finally:
+            bound.detach()
 
     def _link_aliases(self, aliases: Iterable[str]) -> None:
         made: list[str] = []

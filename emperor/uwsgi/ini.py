@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
 from emperor.uwsgi.options import PROTOCOLS
@@ -68,8 +68,10 @@ _URLS = tuple(f"{scheme}://" for scheme in sorted(SCHEMES))
 _OFF = frozenset({"false", "off", "no", "0"})
 
 
+@lru_cache(maxsize=256)
 def leading_number(text: str) -> int:
-    """The number as uWSGI's atoi(3) reads it: leading digits, else 0."""
+    """The number as uWSGI's atoi(3) reads it: leading digits, else 0. Thousands of inis say the
+    same, which is then one object."""
     match = _ATOI.match(text)
     return int(match[1]) if match else 0
 

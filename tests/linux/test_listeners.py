@@ -429,12 +429,18 @@ async def test_a_path_that_cannot_be_removed_is_told(
 # Taken over from a daemon that died.
 
 
+def dying(house: House, listener: UnixListener) -> int:
+    """The descriptor that the bag has of a listener whose daemon dies."""
+    fd = os.dup(listener.fd)
+    os.close(listener.fd)
+    house.made.remove(listener)
+    return fd
+
+
 def take_over(house: House, listener: UnixListener, **settings: str) -> UnixListener:
     """The listener that the next daemon makes, when the first daemon's descriptor is closed."""
-    fd = os.dup(listener.fd)
-    ref = listener.ref
-    listener._socket.close()
-    adopted = house.listeners_of(**settings).adopt(house.spec(), ref, fd)
+    fd = dying(house, listener)
+    adopted = house.listeners_of(**settings).adopt(house.spec(), listener.ref, fd)
     house.made.append(adopted)
     return adopted
 
@@ -482,9 +488,8 @@ async def test_an_inherited_listener_without_its_path_is_told(house: House) -> N
 
 async def test_its_links_go_with_it(house: House) -> None:
     first = house.listen(aliases=("b.example",))
-    fd, ref = os.dup(first.fd), first.ref
-    first._socket.close()
-    adopted = house.listeners.adopt(house.spec(aliases=("b.example",)), ref, fd)
+    fd = dying(house, first)
+    adopted = house.listeners.adopt(house.spec(aliases=("b.example",)), first.ref, fd)
     adopted.close()
     assert list(house.sockets.iterdir()) == []
 
