@@ -58,9 +58,9 @@ class Reader(Protocol):
     def read(self, definition: Definition) -> Spec | PendingSpec:
         """The spec of the vassal, or what makes it where that takes time. Raises BrokenIni."""
 
-    def follow(self, definition: Definition, spec: Spec) -> Spec | None:
-        """`spec`, which other settings of `daemon_record.TAKEN` have made of the definition, as the
-        settings of now make it. None where it has to be read for that."""
+    def follow(self, text: bytes, spec: Spec) -> Spec | None:
+        """`spec`, which other settings of `daemon_record.TAKEN` have made of a definition with this
+        text, as the settings of now make it. None where it has to be read for that."""
 
     def aliases(self, definition: Definition) -> Collection[str]:
         """The further host names that the definition claims, also where it is broken."""

@@ -1,8 +1,11 @@
 """What a vassal is: the frozen specification that an ini and the settings add up to."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from enum import Enum
+from operator import attrgetter
+from typing import Any
 
 from emperor.model.limits import Own
 
@@ -210,3 +213,14 @@ class Spec:
 def _port(address: str) -> str | None:
     """The port of an address like HOST:PORT; None for a path and an abstract name."""
     return None if address.startswith(("/", "@")) else address.rpartition(":")[2]
+
+
+_NAMES = tuple(each.name for each in fields(Spec))
+_values_of = attrgetter(*_NAMES)
+
+
+def with_values(spec: Spec, values: Mapping[str, Any]) -> Spec:
+    """What `dataclasses.replace` returns, in half the time: there may be thousands of specs."""
+    own = dict(zip(_NAMES, _values_of(spec), strict=True))
+    own.update(values)
+    return Spec(**own)

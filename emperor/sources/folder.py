@@ -218,7 +218,7 @@ class VassalFolder:
         if file.startswith(".") or domain == file or not is_domain(domain):
             self._update_misnamed(file)
             return
-        path = os.path.join(self._path, file)
+        path = f"{self._path}/{file}"
         try:
             stamp = stamp_of(os.stat(path))
             self._missing.pop(file, None)
@@ -255,13 +255,11 @@ class VassalFolder:
         vassal = self._governor.vassals.get(domain) if self._follows else None
         if vassal is None or not vassal.is_unquestioned or vassal.stamp != stamp:
             return False
-        owner = FileOwner(stamp.uid, stamp.gid)
-        definition = Definition(domain, file, self._real_path, vassal.text, owner)
-        spec = self._reader.follow(definition, vassal.spec)
+        spec = self._reader.follow(vassal.text, vassal.spec)
         if spec is None:
             return False
         self._outdated.discard(file)
-        self._intake.serve(spec, stamp, vassal.text)
+        self._intake.follow(vassal, spec, stamp)
         return True
 
     def _must_rest(self, file: str) -> bool:

@@ -173,6 +173,16 @@ class Intake:
             log.info("%s is served again", spec.ini, extra=about(spec.domain))
         self.on_judged(spec.domain)
 
+    def follow(self, vassal: Vassal, spec: Spec, stamp: Stamp) -> None:
+        """Give a vassal other settings for the version of its ini that is in effect, by which it
+        claims what it has already. Thousands sleep, for which nothing else changes."""
+        if not vassal.takes_silently(stamp) or vassal.listener.fd < 0:
+            self.serve(spec, stamp, vassal.text)
+            return
+        self._governor.follow(vassal, spec)
+        self.on_change(spec.domain)
+        self.on_judged(spec.domain)
+
     def _conflict_after_claim(self, spec: Spec, *, is_good: bool) -> Conflict | None:
         """Take what the ini has the better right to from the others, if that is all that it needs.
         Returns a claim that another ini has still."""

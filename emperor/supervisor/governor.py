@@ -116,20 +116,24 @@ class Governor:
         """Take a changed ini into service, or other settings for the same version of it. Raises
         CannotListen, and then all is as before."""
         vassal = self.vassals[spec.domain]
-        # Other settings are no event of an app that sleeps.
-        is_silent = vassal.stamp == stamp and vassal.is_asleep and not vassal.consecutive_failures
         new = Version(spec, stamp, text)
-        is_silent = is_silent or versions.has_failed(vassal, new)
+        is_silent = vassal.takes_silently(stamp) or versions.has_failed(vassal, new)
         vassal.listener.apply(versions.spec_after(vassal, new))
         self.vassals.drop_aliases(vassal)
         versions.take(vassal, new)
         self.vassals.add(vassal)
         vassal.ini_error = None
         if is_silent:
-            self.subscribers.notify(spec.domain)
-            self._start_if_always_on(vassal)
+            self.follow(vassal, vassal.spec)
         else:
             self.handle(Occurrence(vassal, Event.REVISED, Cause("its ini changed", self.now())))
+            self.checkpoint.save(vassal)
+
+    def follow(self, vassal: Vassal, spec: Spec) -> None:
+        """Other settings for an app that sleeps, which concern neither its names nor its socket."""
+        vassal.spec = spec
+        self.subscribers.notify(spec.domain)
+        self._start_if_always_on(vassal)
         self.checkpoint.save(vassal)
 
     def complain(self, domain: str, error: str) -> None:
@@ -196,8 +200,7 @@ class Governor:
         restored = {vassal.spec.domain for vassal in vassals}
         for domain in {each.domain for each in saved} - restored:
             self.checkpoint.delete(domain)
-        for vassal in vassals:
-            self.vassals.add(vassal)
+        for_each(vassals, self.vassals.add)
         asleep = [vassal for vassal in vassals if vassal.is_asleep]
         self._resume_all(vassal for vassal in vassals if not vassal.is_asleep)
         return asleep
@@ -287,7 +290,7 @@ class Governor:
         if next_up is None and released:
             next_up = Occurrence(vassal, released.event, released.cause.after_drain(self.now()))
         if next_up is None and decision.wakes_again:
-            next_up = self._demand_of_always_on(vassal)
+            next_up = Occurrence.of_always_on(vassal, self.now())
         if next_up:
             # The vassal is in order, to be saved and told of, after that.
             self._queue.appendleft(next_up)
@@ -357,13 +360,9 @@ class Governor:
         vassal.report_orders_at_rest()
         self._scheduler.update(vassal)
 
-    def _demand_of_always_on(self, vassal: Vassal) -> Occurrence:
-        cause = Cause("it runs always", self.now(), nobody_waits=True)
-        return Occurrence(vassal, Event.DEMAND, cause)
-
     def _start_if_always_on(self, vassal: Vassal) -> None:
         if vassal.stays_up and vassal.state in RESTS:
-            self.handle(self._demand_of_always_on(vassal))
+            self.handle(Occurrence.of_always_on(vassal, self.now()))
 
     # A vassal of the daemon before.
 

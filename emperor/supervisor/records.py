@@ -123,6 +123,11 @@ class Vassal(VassalRecord):
         is_newest = self.failed is None and self.ini_error is None
         return self.state is not State.REMOVED and is_newest and self.text != b""
 
+    def takes_silently(self, stamp: Stamp | None) -> bool:
+        """Whether another spec by the ini with that stamp is no event: it is the version in effect
+        with other settings, and the app only sleeps."""
+        return self.stamp == stamp and self.is_asleep and not self.consecutive_failures
+
     @property
     def can_overlap(self) -> bool:
         """Whether another process of the app may boot beside the lead."""
@@ -232,6 +237,11 @@ class Occurrence:
     cause: Cause
     detail: str = ""
     child: Child | None = None
+
+    @classmethod
+    def of_always_on(cls, vassal: Vassal, now: float) -> "Occurrence":
+        """An app that runs always is not running."""
+        return cls(vassal, Event.DEMAND, Cause("it runs always", now, nobody_waits=True))
 
     @property
     def why(self) -> str:

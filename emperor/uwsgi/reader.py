@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import replace
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -18,7 +17,7 @@ from emperor.model.definition import BrokenIni, Definition
 from emperor.model.domain import is_domain
 from emperor.model.ports import PendingSpec
 from emperor.model.settings import Settings
-from emperor.model.spec import Spec
+from emperor.model.spec import Spec, with_values
 from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.identity import (
     ROOT,
@@ -46,7 +45,9 @@ T = TypeVar("T")
 
 # Variables that differ from user to user.
 _OF_A_USER = re.compile(r"\$\((?:HOME|USER|LOGNAME)\)")
-_TAKEN_KEYS = tuple(name.replace("_", "-").encode() for name in sorted(TAKEN))
+# Without a `%` an option stands there letter by letter.
+_TAKEN_KEYS = (name.replace("_", "-").encode() for name in sorted(TAKEN))
+_MAY_SAY_TAKEN = re.compile(b"|".join((b"%", *_TAKEN_KEYS)))
 # An ini below both is read in 10 ms at most.
 _LARGE_BYTES, _MANY_LINES = 8192, 500
 
@@ -65,6 +66,7 @@ class UwsgiReader:
     ) -> None:
         self._defaults = defaults
         self._settings = settings
+        self._taken = {name: getattr(settings, name) for name in TAKEN}
         self.accounts = accounts
         self.resolver = resolver
         self._slots = ReadingSlots(AT_ONCE)
@@ -77,14 +79,12 @@ class UwsgiReader:
             return partial(self._read_large, definition)
         return self._read(definition)
 
-    def follow(self, definition: Definition, spec: Spec) -> Spec | None:
-        """`spec`, which other settings of `daemon_record.TAKEN` have made of the definition, as the
-        settings of now make it. None where it has to be read for that."""
-        data = definition.data
-        # Without a `%` an option stands there letter by letter.
-        if len(data) > _LARGE_BYTES or b"%" in data or any(key in data for key in _TAKEN_KEYS):
+    def follow(self, text: bytes, spec: Spec) -> Spec | None:
+        """`spec`, which other settings of `daemon_record.TAKEN` have made of a definition with this
+        text, as the settings of now make it. None where it has to be read for that."""
+        if len(text) > _LARGE_BYTES or _MAY_SAY_TAKEN.search(text):
             return None
-        return replace(spec, **{name: getattr(self._settings, name) for name in TAKEN})
+        return with_values(spec, self._taken)
 
     def _read(self, definition: Definition) -> Spec | PendingSpec:
         ini = self.parse(definition)

@@ -54,9 +54,9 @@ class FakeReader:
 
         return wait
 
-    def follow(self, definition: Definition, spec: Spec) -> Spec | None:
+    def follow(self, text: bytes, spec: Spec) -> Spec | None:
         """A spec that other inis cannot have, unless the ini is about itself."""
-        is_own = definition.data.decode() == str(_OWN)
+        is_own = text.decode() == str(_OWN)
         return None if is_own else replace(spec, start_timeout=_FOLLOWED)
 
     def aliases(self, definition: Definition) -> list[str]:
@@ -351,6 +351,19 @@ async def test_a_setting_that_specs_take_needs_no_reading(tmp_path: Path) -> Non
         assert vassals["b.example"].spec.start_timeout == _FOLLOWED
         assert site.idle("b.example") == 5
         assert site.idle("mended.example") == 7
+
+
+async def test_an_app_that_runs_is_reloaded_by_such_a_setting(tmp_path: Path) -> None:
+    async with site_at(tmp_path) as site:
+        site.write("b.example", "5")
+        vassal = site.world.governor.vassals["b.example"]
+        site.world.hit(vassal)
+        site.world.launcher.last.accepts()
+        site.folder.resume(Outdated.TAKEN)
+        await site.folder.rescan()
+        assert vassal.state.value == "reloading"
+        assert vassal.spec.start_timeout == _FOLLOWED
+        assert site.reader.read_files == ["b.example.ini"]
 
 
 async def test_other_defaults_later_have_all_inis_read(tmp_path: Path) -> None:

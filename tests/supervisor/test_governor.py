@@ -75,6 +75,17 @@ def test_other_settings_are_no_event_of_an_app_that_sleeps() -> None:
     assert world.recorder.events[-1].event is Event.REVISED
 
 
+def test_an_app_that_sleeps_follows_settings_beyond_the_daemon() -> None:
+    world = World()
+    told: list[float] = []
+    world.governor.subscribers.add("a.example", lambda: told.append(world.vassal.spec.stop_timeout))
+    world.governor.follow(world.vassal, replace(SPEC, stop_timeout=5.0))
+    assert told == [5.0]
+    world.crash()
+    assert world.vassal.spec == replace(SPEC, stop_timeout=5.0)
+    assert world.state == "parked"
+
+
 def test_other_settings_reload_an_app_that_runs() -> None:
     world = World()
     world.governor.revise(SPEC, STAMP)
