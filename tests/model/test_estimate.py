@@ -2,7 +2,7 @@
 
 import pytest
 
-from emperor.model.estimate import REMEMBERED_BOOTS, estimate, remembered
+from emperor.model.estimate import REMEMBERED_BOOTS, estimate, remembered, usual
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,13 @@ def test_the_slowest_of_the_last_boots_counts(
     boots: tuple[float, ...], elapsed: float | None, said: str
 ) -> None:
     assert estimate(boots, elapsed) == said
+
+
+def test_half_of_the_last_boots_took_as_long_as_usual() -> None:
+    assert usual(()) == 0
+    assert usual((3.0,)) == 3
+    assert usual((5.0, 0.1)) == 5
+    assert usual((0.1, 9.0, 0.2, 0.3, 8.0)) == 0.3
 
 
 def test_only_the_last_boots_are_remembered() -> None:
