@@ -353,3 +353,18 @@ async def test_the_most_memory_is_known_after_it_is_freed(hierarchies: Hierarchi
         freed.wait()
     groups.close()
     assert group.memory_peak() is None
+
+
+@pytest.mark.parametrize(
+    ("is_v2", "file"), [(True, "memory.peak"), (False, "memory.max_usage_in_bytes")]
+)
+async def test_the_file_of_the_most_memory_is_that_of_the_version(
+    tmp_path: Path, is_v2: bool, file: str
+) -> None:
+    name = group_name(1, "a.example", 1)
+    (tmp_path / name).mkdir(parents=True)
+    others = Hierarchy(tmp_path / "others", frozenset({"pids"}), is_v2)
+    groups = groups_in(Hierarchies((others, Hierarchy(tmp_path, frozenset({"memory"}), is_v2))))
+    assert groups.memory_peak(name) is None, "a kernel may not tell it"
+    (tmp_path / name / file).write_text("12345\n")
+    assert groups.memory_peak(name) == 12345
