@@ -9,6 +9,9 @@ kinds of workers need more than that (core/uwsgi.c and core/utils.c of uWSGI 2.0
   more. With more threads SIGHUP loses nothing, and a paused thread would miss it.
 - A worker that was just forked still has the handlers of the master. It misses SIGHUP and serves
   on, so it is reminded. A pause would keep it busy for ever, so there is none then.
+
+A master whose `hook-pre-app` or `hook-post-app` has failed takes itself for dying, serves all the
+same, and passes no stop on. There all workers are reminded.
 """
 
 import asyncio
@@ -36,11 +39,18 @@ class GracefulStop:
     """The order to stop for one process, given once, and what follows until the process exits."""
 
     def __init__(
-        self, ref: ProcessRef, pipe: Pipe, can_pause: bool, loop: asyncio.AbstractEventLoop
+        self,
+        ref: ProcessRef,
+        pipe: Pipe,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        can_pause: bool,
+        may_be_dying: bool,
     ) -> None:
         self._ref = ref
         self._pipe = pipe
         self._can_pause = can_pause
+        self._may_be_dying = may_be_dying
         self._loop = loop
         self._next: asyncio.TimerHandle | None = None
         self._is_told = False
@@ -72,7 +82,7 @@ class GracefulStop:
             and now > self._last_reminder + _BETWEEN_REMINDERS_SECONDS
         ):
             self._last_reminder = now
-            process.hang_up_children(but=heard)
+            process.hang_up_children(but=() if self._may_be_dying else heard)
             self._remind_later(process)
 
     def cancel(self) -> None:

@@ -62,7 +62,8 @@ class UwsgiOptions(RuntimeOptions):
     its Python while the ini names none; None stands for the launcher's, and an empty text leaves
     the choice to uWSGI. `defaults` is the digest of the file of defaults that uWSGI reads before
     the ini, if it is not empty. `can_pause`: its workers handle one request at once, in the loop
-    of uWSGI, which can be paused. `vacuums`: its end deletes files by their paths, which a
+    of uWSGI, which can be paused. `may_be_dying`: it has a hook after whose failure uWSGI serves on
+    and passes no stop on. `vacuums`: its end deletes files by their paths, which a
     successor may have made anew. `pidfiles` are where it may write its pid. `home` is the home of
     Python that the ini names, empty for none. `by_exec` is why the app cannot be forked from a
     base, as an option of its ini, empty if it can. `variables` of the environment are set by the
@@ -78,6 +79,7 @@ class UwsgiOptions(RuntimeOptions):
     python_home: str | None = None
     defaults: str = ""
     can_pause: bool = True
+    may_be_dying: bool = False
     vacuums: bool = False
     counts_workers: bool = False
     pidfiles: tuple[str, ...] = ()

@@ -100,8 +100,14 @@ class UwsgiProcess:
         self._spawn = spawn
         self._loop = family.loop
         self._process: LedProcess | None = None
-        can_pause = uwsgi_options(events.spec).can_pause
-        self._stop = GracefulStop(ref, pipe, can_pause, family.loop)
+        options = uwsgi_options(events.spec)
+        self._stop = GracefulStop(
+            ref,
+            pipe,
+            family.loop,
+            can_pause=options.can_pause,
+            may_be_dying=options.may_be_dying,
+        )
         self._killed = Killed.NOT
         # The pid of another process of the app that runs.
         self.other: Callable[[], int | None] = lambda: None

@@ -64,6 +64,8 @@ EMPEROR_KEYS = frozenset(_OVERRIDES) | BY_NAME.keys() | {
 # The least number of each option; 0 for all others. The largest is that of C's int.
 _LEAST = dict.fromkeys(WORKERS, 1) | dict.fromkeys(GREENLETS, 2)
 _LARGEST = 2**31 - 1
+# The master runs these before it has workers, and kills none when they fail.
+_DEADLY_HOOKS = frozenset({"hook-pre-app", "hook-post-app"})
 ROUTERS = frozenset({
     "http", "httprouter", "https", "https2", "http-to-https", "fastrouter", "rawrouter",
     "sslrouter", "sslrouter2",
@@ -149,6 +151,7 @@ def _runtime(ini: Ini, settings: Settings, socket: Socket, idle: int, binary: st
             python_home=python_home_of(ini, settings, binary),
             defaults=ini.before.digest if ini.before else "",
             can_pause=_can_pause(last),
+            may_be_dying=not _DEADLY_HOOKS.isdisjoint(last),
             vacuums=_vacuums(last, socket.foreign),
             pidfiles=_pidfiles(last, str(settings.vassals_dir)),
             home=_home(ini, str(settings.vassals_dir)),

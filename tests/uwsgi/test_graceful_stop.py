@@ -34,16 +34,25 @@ async def house() -> AsyncIterator[House]:
         house.listener.close()
 
 
-async def serving(house: House, options: str = "", can_pause: bool = True) -> UwsgiProcess:
+async def serving(
+    house: House, options: str = "", can_pause: bool = True, may_be_dying: bool = False
+) -> UwsgiProcess:
     """A process with these options in its ini, which accepts requests."""
-    house.spec = replace(house.spec, runtime=UwsgiOptions(can_pause=can_pause))
+    runtime = UwsgiOptions(can_pause=can_pause, may_be_dying=may_be_dying)
+    house.spec = replace(house.spec, runtime=runtime)
     ini = f"[uwsgi]\nsocket = {house.spec.socket}\nfile = {APPS}/plain.py\n{options}"
-    (house.settings.vassals_dir / house.spec.ini).write_text(ini)
+    house.text = ini.encode()
     house.events = Events()
     process = house.prepare(house.events)
     process.start()
     await eventually_async(lambda: Message.ACCEPTING in house.events.messages)
     return process
+
+
+async def test_a_master_that_takes_itself_for_dying_stops_too(house: House) -> None:
+    process = await serving(house, "hook-pre-app = exec:false\n", may_be_dying=True)
+    printed = await stopped(house, process)
+    assert "FATAL hook failed, destroying instance" in printed
 
 
 async def stopped(house: House, process: UwsgiProcess) -> str:
