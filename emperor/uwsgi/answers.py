@@ -53,9 +53,10 @@ def _mounts(ini: Ini) -> Iterator[Finding]:
 def _hosts(ini: Ini) -> Iterator[Finding]:
     """An app that is for no host and may not answer for all."""
     last = ini.last
-    if _is_on(last, "vhost-host") and _is_on(last, "no-default-app") and not _MOUNTS & last.keys():
+    by_host = [key for key in sorted(_HOSTS) if _is_on(last, key)]
+    if by_host and _is_on(last, "no-default-app") and not _MOUNTS & last.keys():
         option = last["no-default-app"]
-        text = "with vhost-host and no-default-app, an app without a mount answers no host"
+        text = f"with {by_host[0]} and no-default-app, an app without a mount answers no host"
         yield Finding(option.line, Severity.ERROR, text, "drop no-default-app, or add mount")
 
 

@@ -3,6 +3,7 @@
 uWSGI gives up if one of these fails (core/uwsgi.c, core/hooks.c).
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -40,6 +41,7 @@ _HOOKS: Mapping[str, _Phase] = {
     "hook-accepting1": _SERVING, "hook-accepting-once": _SERVING,
     "hook-accepting1-once": _SERVING,
 }  # fmt: skip
+_EXEC = re.compile("!?exec:(.+)")
 _AROUND_THE_APP = frozenset({"hook-pre-app", "hook-post-app", "hook-master-start"})
 # uWSGI does these each time that it would drop the rights of root, before the app is loaded.
 _REPEATED = frozenset({"hook-as-root", "hook-as-user"})
@@ -57,7 +59,11 @@ def unusable_commands(ini: Ini, folder: str, users: Users, files: Files) -> Iter
         if option.key in _AROUND_THE_APP and option.value.startswith(("exit:", "!exit:")):
             yield _ends(option)
         phase = _EXECS.get(option.key) or _HOOKS.get(option.key)
-        if phase is None or refers(option.value):
+        if refers(option.value):
+            continue
+        if option.key in _AROUND_THE_APP and (command := _EXEC.fullmatch(option.value)):
+            yield from _around(option, command[1], Where(users.load, entered, files, searched(ini)))
+        if phase is None:
             continue
         is_inside = phase.after_chdir or (phase is _DROPPED and is_delayed)
         where = Where(phase.user(users), entered if is_inside else folder, files, searched(ini))
@@ -88,6 +94,13 @@ def _command(option: Option, command: str, where: Where) -> Iterator[Finding]:
         text = f"if the command of {option.key} fails, the app does not start; check does not run"
         cure = f"try it as {name_of(where.user)}, or let it end in || true"
         yield Finding(option.line, Severity.WARNING, f"{text} it", cure)
+
+
+def _around(option: Option, command: str, where: Where) -> Iterator[Finding]:
+    if problem := judged(command, where).problem:
+        text, cure = problem
+        text = f"{text}, so {option.key} fails each time, and uWSGI serves on without it"
+        yield Finding(option.line, Severity.WARNING, text, cure)
 
 
 def _ends(option: Option) -> Finding:

@@ -117,7 +117,8 @@ class Ini:
     written, and `needs_uwsgi` is the first option for which uWSGI must do so. `quotes_socket`: a
     value refers to that of a socket option (`%(socket)`). `text` is what `lines_of` takes.
     The options of the file `before` stand before those of the ini, with line 0. `data` are the
-    bytes of the ini.
+    bytes of the ini. `is_resolved`: uWSGI has resolved the options, and what still looks like a
+    variable stands for itself.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Ini:
     text: str = ""
     before: Before | None = None
     data: bytes = b""
+    is_resolved: bool = False
 
     @cached_property
     def last(self) -> Mapping[str, Option]:

@@ -258,7 +258,9 @@ def unusable_paths(
                 option.line, rule.severity, f"{option.key} is empty, so {rule.fails}", cure
             )
         for value in rule.paths(option.value):
-            path = resolved_path(value, start if rule.after_chdir else folder)
+            path = resolved_path(
+                value, start if rule.after_chdir else folder, is_resolved=ini.is_resolved
+            )
             if path is None or path == spec.socket or _is_package(rule, path, user, files):
                 continue
             need = rule.need
@@ -307,9 +309,12 @@ def ruled(ini: Ini, spec: Spec) -> Iterator[tuple[Option, Rule]]:
             yield option, rule
 
 
-def resolved_path(value: str, folder: str | None) -> str | None:
-    """The path that a value names, seen from `folder`; None where only uWSGI knows."""
-    if not value or refers(value) or _LOST_BYTE in value:
+def resolved_path(value: str, folder: str | None, *, is_resolved: bool = False) -> str | None:
+    """The path that a value names, seen from `folder`; None where only uWSGI knows. `is_resolved`:
+    what looks like a variable in the name of the file is a part of it. In a folder it is told of by
+    `unset_variables`."""
+    unknown = os.path.dirname(value) if is_resolved else value
+    if not value or refers(unknown) or _LOST_BYTE in value:
         return None
     if folder is None and not value.startswith("/"):
         return None

@@ -182,7 +182,7 @@ class Resolver:
                 " folder of the ini there, since uWSGI reads a copy",
                 f"write {self._folder} there",
             )
-        return replace(ini, options=options, needs_uwsgi=None)
+        return replace(ini, options=options, needs_uwsgi=None, is_resolved=True)
 
     @contextmanager
     def _copied(self, ini: Ini, key: str, identity: Identity | None) -> Iterator[Copy]:

@@ -249,6 +249,8 @@ _SITES = (
     bad("mount-host", "mount = mount-host.test=SITE/app.py\n", "looks at with vhost only"),
     good("vhost", f"{APP}vhost = true\n"),
     bad("vhost-host", f"{APP}vhost-host = true\nno-default-app = true\n", "answers no host"),
+    bad("vhost-alone", f"{APP}vhost = true\nno-default-app = true\n", "answers no host"),
+    good("before-app", f"{APP}hook-pre-app = exec:SITE/no a\n", "hook-pre-app fails each time"),
     # Debian's packages of uWSGI have it for the system's Python, from Debian 13 on.
     bad(
         "decorators",
