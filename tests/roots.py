@@ -23,6 +23,10 @@ PLACE = "/srv/emperord"
 # What a machine of a continuous integration has: git and make, and what minbase leaves out.
 _PACKAGES = ("ca-certificates", "dbus", "git", "kmod", "make", "systemd-sysv")
 _CERTIFICATES = "usr/local/share/ca-certificates"
+# A mirror that is some weeks behind has lists of Debian's testing that have expired. Their
+# signature counts all the same.
+_APT = "etc/apt/apt.conf.d/90-of-any-age"
+_OF_ANY_AGE = 'Acquire::Check-Valid-Until "false";\n'
 _SCRIPTS = Path("/usr/share/debootstrap/scripts")
 _SECONDS_FOR_KEYS = 60
 
@@ -152,8 +156,8 @@ def _fetch(keys: Keys, folder: Path, suite: str) -> None:
 
 
 def put_checkout(root: Path) -> None:
-    """Put this checkout and this machine's own certificates into a root. What the checkout there
-    has built stays: its wheels and its virtual environment.
+    """Put this checkout and this machine's own certificates into a root, and have its apt take old
+    lists. What the checkout there has built stays: its wheels and its virtual environment.
 
     Raises OSError, subprocess.CalledProcessError.
     """
@@ -166,6 +170,8 @@ def put_checkout(root: Path) -> None:
     # Tests ask git for the files of the checkout.
     subprocess.run(["git", "init", "--quiet", place], check=True)
     shutil.copytree(f"/{_CERTIFICATES}", root / _CERTIFICATES, dirs_exist_ok=True)
+    (root / _APT).parent.mkdir(parents=True, exist_ok=True)
+    (root / _APT).write_text(_OF_ANY_AGE, encoding="utf-8")
 
 
 def export(place: Path) -> None:

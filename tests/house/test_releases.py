@@ -131,3 +131,13 @@ def test_the_checkout_of_a_root_is_one_for_git(tmp_path: Path) -> None:
     place = tmp_path / PLACE.lstrip("/")
     found = subprocess.run(listing, cwd=place, stdout=subprocess.PIPE, text=True, check=True)
     assert "setup.cfg" in found.stdout.splitlines()
+
+
+def test_the_apt_of_a_root_takes_lists_that_have_expired(tmp_path: Path) -> None:
+    put_checkout(tmp_path)
+    folder = tmp_path / "etc/apt/apt.conf.d"
+    shown = subprocess.run(
+        ["apt-config", "-o", f"Dir::Etc::parts={folder}", "dump", "Acquire::Check-Valid-Until"],
+        stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    assert shown.stdout == 'Acquire::Check-Valid-Until "false";\n'
