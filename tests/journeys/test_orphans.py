@@ -9,6 +9,7 @@ import pytest
 
 from tests.backend import Backend
 from tests.eventually import eventually
+from tests.nginx_server import free_ports
 
 DEAF = "trap : TERM INT QUIT HUP; while :; do sleep 0.2; done"
 SCRIPTS = {
@@ -68,6 +69,55 @@ def test_no_helper_of_a_smart_daemon_outlives_a_nap(backend: Backend) -> None:
     eventually(lambda: not left(backend, "job"), what="the helper is gone")
     assert backend.get("a.example").status == 200
     eventually(lambda: left(backend, "job"), what="it runs again")
+
+
+FORMS = {
+    "attach-daemon2": "attach-daemon2 = cmd=START,stopsignal=9,freq=2",
+    "of a pidfile": "attach-daemon2 = cmd=BEHIND,pidfile=DIR/job.pid,freq=1",
+    "daemonized": "attach-daemon2 = cmd=START,pidfile=DIR/job.pid,daemonize=1",
+    "control": "attach-control-daemon = START",
+    "smart": "smart-attach-daemon = DIR/job.pid BEHIND",
+    "smart2": "smart-attach-daemon2 = DIR/job.pid START",
+    "of a legion": "legion-attach-daemon = l START",
+    "smart of a legion": "legion-smart-attach-daemon = l DIR/job.pid BEHIND",
+}
+LEGION = """\
+legion = l 127.0.0.1:PORT 1 aes-128-cbc:secretsecret
+legion-node = l 127.0.0.1:PORT
+legion-quorum = l 1
+"""
+
+
+def of_form(backend: Backend, form: str) -> str:
+    """The options of a helper in one of the ways that uWSGI has for that."""
+    script = backend.folder / "behind"
+    folder = str(backend.folder)
+    script.write_text(f"#!/bin/sh\n{folder}/job >/dev/null 2>&1 &\necho $! > {folder}/job.pid\n")
+    script.chmod(0o755)
+    text = (LEGION if "legion" in form else "") + form
+    names = {
+        "START": helper(backend, "job", SCRIPTS["attached"]), "BEHIND": str(script),
+        "DIR": folder, "PORT": str(free_ports(1)[0]),
+    }  # fmt: skip
+    for name, value in names.items():
+        text = text.replace(name, value)
+    return text
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+def test_a_helper_of_each_form_ends_and_is_replaced(backend: Backend, form: str) -> None:
+    overlap = "\n[emperor]\non-change = overlap\n"
+    ini = backend.ini("a.example") + of_form(backend, form) + overlap
+    backend.drop("a.example", ini)
+    backend.until("a.example", "parked")
+    assert backend.get("a.example").status == 200
+    [old] = eventually(lambda: left(backend, "job"), what="the helper runs")
+    backend.drop("a.example", ini.replace("idle = 93600", "idle = 93601"))
+    eventually(lambda: left(backend, "job") not in ([], [old]), what="a new helper runs")
+    eventually(lambda: old not in left(backend, "job"), what="the old helper is gone")
+    eventually(lambda: len(left(backend, "job")) == 1, what="one helper runs")
+    assert backend.call("POST", "/v1/vassals/a.example/sleep")[0] == 200
+    eventually(lambda: not left(backend, "job"), what="the helper is gone")
 
 
 @pytest.mark.parametrize("how", list(SCRIPTS.values())[:3], ids=list(SCRIPTS)[:3])
