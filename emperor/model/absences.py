@@ -3,10 +3,12 @@ agent goes by it, since clocks differ."""
 
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from typing import Annotated
 
 import msgspec
 
 _LONGEST_VALUE_BYTES = 1 << 20
+_Seconds = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
 
 
 def encoded(since: Mapping[str, int]) -> bytes:
@@ -16,9 +18,9 @@ def encoded(since: Mapping[str, int]) -> bytes:
 
 def decoded(value: bytes) -> dict[str, int]:
     """What the registry has; nothing if that cannot be read."""
-    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         if len(value) <= _LONGEST_VALUE_BYTES:
-            return msgspec.json.decode(value, type=dict[str, int])
+            return msgspec.json.decode(value, type=dict[str, _Seconds])
     return {}
 
 

@@ -1,8 +1,11 @@
 """What a load balancer's agent tells in the registry of itself: which table its nginx has."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
+
+from emperor.model.slot_table import MOST_SERIAL
 
 _LONGEST_VALUE_BYTES = 4096
 _LONGEST_PROBLEM = 1000
@@ -26,7 +29,7 @@ class BalancerState:
 class _Wire(msgspec.Struct, omit_defaults=True):
     """The value of a key: readable with etcdctl. Later versions may say more."""
 
-    serial: int
+    serial: Annotated[int, msgspec.Meta(ge=0, le=MOST_SERIAL)]
     version: str
     problem: str = ""
 
@@ -42,6 +45,6 @@ def decoded(name: str, value: bytes) -> BalancerState:
         if len(value) > _LONGEST_VALUE_BYTES:
             raise BrokenState(f"it has {len(value)} bytes")
         wire = msgspec.json.decode(value, type=_Wire)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BrokenState(f"it is none of this version of emperord: {error}") from error
     return BalancerState(name, wire.serial, wire.problem, wire.version)

@@ -6,6 +6,7 @@ it could name any address, so that balancers believe the table of slots alone (m
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Annotated
 
 import msgspec
 
@@ -13,6 +14,10 @@ from emperor.model.backend_address import address_problem
 from emperor.model.weight import parse_weight, spelled_weight
 
 _LONGEST_VALUE_BYTES = 4096
+
+
+# Far above any that is meant; a float can hold it.
+_Number = Annotated[int, msgspec.Meta(ge=0, le=2**60)]
 
 
 class BrokenMember(Exception):
@@ -47,11 +52,11 @@ class _Wire(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=False):
 
     machine: str
     weight: str
-    cores: int
-    memory: int
-    awake: int
+    cores: _Number
+    memory: _Number
+    awake: _Number
     version: str
-    since: int
+    since: _Number
     drains: bool = False
 
 
@@ -75,7 +80,7 @@ def decoded(address: str, value: bytes) -> Member:
     try:
         wire = msgspec.json.decode(value, type=_Wire)
         weight = parse_weight(wire.weight)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise BrokenMember(f"it is no backend of this version of emperord: {error}") from error
     capacity = Capacity(wire.cores, wire.memory, wire.awake)
     return Member(

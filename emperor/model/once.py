@@ -55,5 +55,5 @@ def decoded(value: bytes) -> Holder:
     """Who has it; a holder that is none of ours where the value cannot be read."""
     try:
         return msgspec.json.decode(value, type=Holder)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Holder("an unknown machine", "")

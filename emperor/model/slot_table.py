@@ -16,6 +16,8 @@ from emperor.model.slots import rebalanced
 from emperor.model.weight import parse_weight, spelled_weight
 
 MOST_SLOTS = 65_536
+# Somebody who writes the highest one would end all changes.
+MOST_SERIAL = 10**15
 _LONGEST_VALUE_BYTES = 1 << 20
 _ONE = Fraction(1)
 
@@ -76,7 +78,7 @@ def decoded(value: bytes) -> SlotTable:
     try:
         wire = msgspec.json.decode(value, type=_Wire)
         weights = {each: parse_weight(text) for each, text in wire.weights.items()}
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise BrokenTable(f"it is no table of this version of emperord: {error}") from error
     if not all(0 <= place < len(wire.backends) for place in wire.slots):
         raise BrokenTable("a slot names a backend that the table has not")
@@ -91,6 +93,8 @@ def table_problem(table: SlotTable) -> str | None:
     """What is wrong with a table by itself."""
     if table.serial < 1:
         return f"its serial is {table.serial}; serials begin at 1"
+    if table.serial > MOST_SERIAL:
+        return f"its serial is above {MOST_SERIAL}"
     if not table.slots:
         return "it is empty; it needs at least one backend"
     if len(table.slots) > MOST_SLOTS:

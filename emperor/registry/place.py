@@ -2,6 +2,7 @@
 registration."""
 
 import asyncio
+import logging
 import os
 import socket
 import time
@@ -23,6 +24,8 @@ from emperor.registry.etcd import Etcd
 from emperor.registry.membership import Membership
 from emperor.registry.once import Once
 from emperor.registry.port import Engine
+
+log = logging.getLogger("emperord.place")
 
 _MACHINE_ID = Path("/etc/machine-id")
 
@@ -63,9 +66,13 @@ class Place:
         async with Etcd(self._access) as engine:
             clock = asyncio.get_running_loop().time
             self._membership = membership = Membership(engine, keys, self._me, clock)
-            with suppress(asyncio.CancelledError):
+            try:
                 await membership.run()
-            await membership.leave()
+            except asyncio.CancelledError:
+                await membership.leave()
+            except Exception:
+                # It must not end the daemon.
+                log.exception("cannot stay registered with the fleet: a fault in emperord")
 
     def _me(self) -> Member:
         settings = self._settings
