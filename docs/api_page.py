@@ -12,6 +12,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from emperor.model.activity import Active, Activity, TenantCounts
 from emperor.model.authority import SCOPE, Caller, Operation, Scope, Verdict
+from emperor.model.bases_report import Base, BasesReport, LeftOut
 from emperor.model.events import MEANING as EVENTS
 from emperor.model.history import (
     CauseKind,
@@ -33,14 +34,12 @@ from emperor.model.notice import (
 )
 from emperor.model.problem import Problem, ProblemCode
 from emperor.model.refusal import MEANING as REASONS
+from emperor.model.registry_status import NotFollowed, RegistryStatus
 from emperor.model.seats import BURST, MOST_PER_TENANT, PER_SECOND
 from emperor.model.slow_imports import SlowImport
 from emperor.model.status import (
     AppHits,
-    Base,
-    BasesReport,
     EmperorStatus,
-    LeftOut,
     Level,
     LimitHits,
     Refused,
@@ -63,7 +62,8 @@ from emperor.web.server import IDLE_SECONDS
 
 WIDTH = 100
 RECORDS = (
-    Report, EmperorStatus, VassalStatus, Refused, LimitHits, VassalDetail, AppHits, SlowImport,
+    Report, EmperorStatus, RegistryStatus, NotFollowed, VassalStatus, Refused, LimitHits,
+    VassalDetail, AppHits, SlowImport,
     Wake, Stop,
     TransitionEvent, VassalHistory, PastStart, PastStop, Hour, Stats, VassalStats,
     Activity, Active, TenantCounts,
@@ -85,6 +85,7 @@ _ANSWERS = {
     Page.CROWDED: "too many requests are held",
     Page.ELSEWHERE: "the app runs on another machine of the fleet, and may run once (`once`)",
     Page.LATE: "the app did not accept in time",
+    Page.UNSURE: "no ini is for the host, and the registry, which may have one, does not answer",
     Page.STOPPING: "the vassal or emperord stops",
 }
 

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from emperor.handover.gate import Gate
+from emperor.linux.accounts import SystemAccounts
 from emperor.linux.good_inis import GoodInisFile
 from emperor.linux.listeners import UnixListeners
 from emperor.linux.lock import Note
@@ -17,8 +19,13 @@ from emperor.model.history import Fact
 from emperor.model.permits import NoFleet, Permits
 from emperor.model.ports import Ports, Runtime, Store
 from emperor.model.settings import Settings
-from emperor.sources.folder import Notes
+from emperor.sources.folder import Notes, VassalFolder
+from emperor.sources.provision import Provisioner
+from emperor.sources.registries import Registry, Surroundings, registry_of
+from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
+from emperor.uwsgi.identity import unfit
+from emperor.uwsgi.ini import aliases_in
 from emperor.web.drain import Drain
 
 if TYPE_CHECKING:
@@ -82,3 +89,18 @@ def place_of(settings: Settings, drain: Drain, vassals: Iterable[Vassal]) -> "Pl
         drains=lambda: drain.since is not None,
         awake=lambda: sum(bool(vassal.children) for vassal in vassals),
     )
+
+
+def registry_for(
+    settings: Settings,
+    governor: Governor,
+    inis: tuple[VassalFolder, SystemAccounts, Gate],
+    tasks: asyncio.TaskGroup,
+) -> Registry:
+    """Where else inis may come from than from the folder: the registry of a fleet, and the
+    provisioning command."""
+    folder, accounts, gate = inis
+    fits = partial(unfit, accounts=accounts, settings=settings)
+    command = Provisioner(settings, governor, gate, tasks)
+    around = Surroundings(settings, governor, folder, command, accounts, fits, aliases_in, tasks)
+    return registry_of(around)

@@ -29,10 +29,9 @@ from emperor.model.settings import Settings
 from emperor.model.snapshot import decoder
 from emperor.notices.wiring import lookout_of, notices_of, standing
 from emperor.permanent import permanent_objects
-from emperor.real_ports import notes_of, once_of, place_of, real_ports
+from emperor.real_ports import notes_of, once_of, place_of, real_ports, registry_for
 from emperor.sources.companion import CompanionWatch
 from emperor.sources.folder import VassalFolder
-from emperor.sources.provision import Provisioner
 from emperor.supervisor.events import EventLog
 from emperor.supervisor.fair_log import fair_log
 from emperor.supervisor.governor import Governor
@@ -92,8 +91,7 @@ class Service:
         self._tasks = tasks
         self._events = EventLog()
         self._accounts = SystemAccounts()
-        self._reaper = Reaper(loop)
-        self._gate = Gate()
+        self._reaper, self._gate = Reaper(loop), Gate()
         self._defaults = DefaultsFile(settings.vassal_defaults).load()
         limits = settings.limits(), settings.limits("tenant_")
         bounds = bounds_of(*limits, settings.run_dir, handover.origin.open_files, loop)
@@ -113,15 +111,16 @@ class Service:
         self._folder = VassalFolder(settings, self._governor, reader, tasks, notes_of(settings))
         compile_app = ByteCompiler(settings, reader, bounds, self._gate).compile
         self._spare_time = SpareTime(self._governor.vassals, compile_app, loop, tasks)
-        self._provisioner = Provisioner(settings, self._governor, self._gate, tasks)
         hosts = Hosts(self._governor.vassals, self._folder)
         pacer = Pacer(measured_queue, tasks)
-        provide = self._provisioner.provide
-        self._activation = Activation(settings, self._governor, pacer, hosts, provide)
+        inis = self._folder, self._accounts, self._gate
+        self._registry = registry = registry_for(settings, self._governor, inis, tasks)
+        self._activation = Activation(settings, self._governor, pacer, hosts, registry.provide)
         admission = self._activation.admission
         self._reporter = Reporter(settings, self._governor, hosts, measured_queue, admission)
         reached = partial(limit_hits, bounds.groups, self._accounts, turned_away=admission.hits)
         self._reporter.limit_hits, self._reporter.bases = reached, self._bases
+        self._reporter.registry = registry
         self._reporter.hits_of = partial(hits_of_app, bounds.groups)
         vassals, refused = self._governor.vassals, self._folder.refused
         self._status_line = StatusLine(vassals, refused, loop, self._notifier.status)
@@ -207,10 +206,15 @@ class Service:
             await opening
             await self._serve_http(stack)
         self._inherited.commit(self._settings)
-        self._folder.tell_changes(self._spare_time.note, self.notices.look)
+        self._registry.start()
+        self._folder.tell_changes(self._spare_time.note, self._judged)
         self.notices.resume()
         stack.enter_context(self._events.reader(self._status_line.tell_soon))
         return has_predecessor
+
+    def _judged(self, domain: str) -> None:
+        self.notices.look(domain)
+        self._registry.judged(domain)
 
     def _take_over(self) -> tuple[list[Vassal], bool]:
         """Go on with the vassals of an earlier daemon. Returns those that sleep, and whether there
@@ -267,7 +271,7 @@ class Service:
         if self._place:
             await self._place.leave()
         self._activation.stop()
-        self._provisioner.stop()
+        self._registry.stop()
         self.notices.close()
         kept = self._folder.close()
         await stop_all(self._governor, hurry, self._expect_exits)

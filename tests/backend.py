@@ -152,7 +152,7 @@ class Daemon:
         assert not list(self.sockets.iterdir()), "sockets were left behind"
         places = (self.run_dir, *self.folder.glob(_STATE))
         kept = {path.name for place in places for path in place.iterdir()}
-        kept -= {"history.db", "read-ahead"}  # of what it has learnt
+        kept -= {"history.db", "read-ahead", "pulled"}  # of what it has learnt
         assert kept == {"emperord.lock", "good-inis"}
 
     def expect(self, pattern: str) -> None:

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from emperor.cli.client import connect
 from emperor.cli.terminal import show, terminal
-from emperor.model.status import Base, BasesReport, as_json
+from emperor.model.bases_report import Base, BasesReport
+from emperor.model.status import as_json
 from emperor.model.text import memory, one_line, since
 
 

@@ -18,11 +18,12 @@ from yarl import URL
 from emperor.cli.failure import Failed, NoSuchVassal, Unreachable
 from emperor.cli.records import parse
 from emperor.model.activity import Activity
+from emperor.model.bases_report import BasesReport
 from emperor.model.history import Stats, VassalHistory
 from emperor.model.notice import NoticeTest
 from emperor.model.problem import Problem, ProblemCode
 from emperor.model.seats import MOST_PER_TENANT
-from emperor.model.status import BasesReport, EmperorStatus, SettingsInEffect, VassalDetail
+from emperor.model.status import EmperorStatus, SettingsInEffect, VassalDetail
 
 # A healthy daemon answers within milliseconds, 10,000 vassals within a second.
 ANSWER_SECONDS = 10.0

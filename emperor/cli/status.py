@@ -24,6 +24,7 @@ from emperor.cli.table import STYLE, rows, table
 from emperor.cli.terminal import edge, show, terminal, wrapped
 from emperor.model import text
 from emperor.model.facts import start_again
+from emperor.model.registry_status import NotFollowed
 from emperor.model.selection import matches
 from emperor.model.status import Report, as_json
 
@@ -47,13 +48,15 @@ def headline(report: Report, now: datetime) -> Text:
     emperor = report.emperor
     counts = Counter(vassal.state for vassal in report.vassals)
     states = ", ".join(f"{counts[state]} {state.value}" for state in STYLE if counts[state])
+    pulled = f", {emperor.registry.pulled} of the registry" if emperor.registry else ""
     held = f", {emperor.held} held" if emperor.held else ""
     count = sum(vassal.maintenance_since is not None for vassal in report.vassals)
     closed = f", {count} in maintenance" if count else ""
     away = f", {emperor.turned_away} turned away" if emperor.turned_away else ""
     line = Text(
         f"emperord {text.plain(emperor.version)}, pid {emperor.pid},"
-        f" up {text.since(emperor.started_at, now)}: {states or 'no vassals'}{closed}{held}{away}"
+        f" up {text.since(emperor.started_at, now)}: {states or 'no vassals'}{pulled}{closed}{held}"
+        f"{away}"
     )
     bad = failed(report)
     for count, what in ((len(bad.vassals), "failed"), (len(bad.refused), "not served")):
@@ -76,6 +79,25 @@ def drained(report: Report, now: datetime) -> list[Text]:
     ]
 
 
+def unreached(report: Report, now: datetime) -> list[Text]:
+    """A line while the registry of the fleet does not answer."""
+    status = report.emperor.registry
+    if status is None or status.unreached_since is None:
+        return []
+    return [
+        Text.assemble(
+            ("the registry is not reached", "bold yellow"),
+            f" for {text.since(status.unreached_since, now)}: {status.pulled} inis that came from"
+            f" it are served on; {text.one_line(status.why or '')}",
+        )
+    ]
+
+
+def _not_followed(report: Report) -> Sequence[NotFollowed]:
+    """The domains that are not as the registry of the fleet has them."""
+    return report.emperor.registry.examples if report.emperor.registry else ()
+
+
 def failed(report: Report) -> Report:
     """The part of the report that needs an administrator: vassals with an error, and inis that are
     not served."""
@@ -92,6 +114,8 @@ def troubles(report: Report, now: datetime) -> Iterator[Text]:
             f" ({again.told(now)})" if (again := start_again(vassal)) else "",
             f": {text.one_line(vassal.last_error or '')}",
         )
+    for domain in _not_followed(report):
+        yield Text.assemble((text.plain(domain.domain), "bold"), f": {text.one_line(domain.why)}")
     for ini in report.refused:
         yield Text.assemble(
             ("not served", "bold"), f": {text.one_line(text.naming(ini.file, ini.error))}"
@@ -113,7 +137,7 @@ def page(report: Report, now: datetime, room: Room, shown: Report | None = None)
     not all. An error has as many lines as it needs: its cure is at its end."""
     width, height = room.width, room.height
     lines = wrapped(headline(report, now), width)
-    lines += [*drained(report, now), Text()]
+    lines += [*drained(report, now), *unreached(report, now), Text()]
     if not report.vassals and not report.refused:
         return [*lines, *map(Text, HINT.splitlines())]
     shown = report if shown is None else shown
@@ -136,6 +160,7 @@ def page(report: Report, now: datetime, room: Room, shown: Report | None = None)
 def _bounded_troubles(report: Report, now: datetime, width: int, limit: int) -> list[Text]:
     """The troubles in at most `limit` lines, the first ones whole where that is possible."""
     left = len(failed(report).vassals) + len(report.refused)
+    left += report.emperor.registry.not_followed if report.emperor.registry else 0
     lines: list[Text] = []
     for trouble in troubles(report, now):
         entry = wrapped(trouble, width)
@@ -173,8 +198,13 @@ def only(report: Report, words: Sequence[str]) -> Report:
     def is_meant(name: str) -> bool:
         return any(matches(word, name) for word in words)
 
+    registry = report.emperor.registry
+    if registry is not None:
+        examples = tuple(each for each in registry.examples if is_meant(each.domain))
+        registry = replace(registry, examples=examples, not_followed=len(examples))
     return replace(
         report,
+        emperor=replace(report.emperor, registry=registry),
         vassals=tuple(vassal for vassal in report.vassals if is_meant(vassal.name)),
         refused=tuple(ini for ini in report.refused if is_meant(ini.domain)),
     )

@@ -18,7 +18,8 @@ _FIXED = ("vassals_dir", "sockets_dir", "run_dir")
 _NOT_IN_SPECS = frozenset({
     "page_after", "max_held", "max_held_per_domain", "max_starting", "max_running",
     "throttle_first", "throttle_max", "provision_command", "provision_timeout",
-    "notify_command", "wake_header", "notify_url", "notify_secret_file",
+    "registry_forget", "notify_command", "notify_url", "notify_secret_file",
+    "wake_header",
     "log_max_size", "pages_dir", "control_group", "socket_mode",
     "history_max_age", "history_max_rows", "metrics_vassals",
     "registry_config", "fleet_address", "fleet_weight",

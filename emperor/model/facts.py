@@ -27,7 +27,8 @@ def facts(detail: VassalDetail, now: datetime) -> list[tuple[str, str]]:
         ("failed", _failed(status, now)),
         ("cause", "" if status.last_error == detail.ini_error else status.last_error),
         ("limits", _limits(detail, now)),
-        ("ini", f"{detail.ini}{_written(detail, now)}"),
+        ("ini", f"{detail.ini}{_source(status)}{_written(detail, now)}"),
+        ("", detail.not_followed or ""),
         ("", _newer(detail, now)),
         ("", _ini_error(detail)),
         ("socket", f"{status.socket}, activation = {detail.activation.value}"),
@@ -69,6 +70,11 @@ def _peak(status: VassalStatus) -> str:
     """What of a limit on its memory it has used, which is no part of what is resident."""
     peak = status.memory_peak_bytes
     return "" if peak is None else f"{memory(peak)} at most, as memory-max counts it"
+
+
+def _source(status: VassalStatus) -> str:
+    serial = status.registry_serial
+    return "" if serial is None else f", serial {serial} of the registry"
 
 
 def _written(detail: VassalDetail, now: datetime) -> str:

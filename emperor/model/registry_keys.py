@@ -27,6 +27,11 @@ class Keys:
         """All domains of a bucket."""
         return _below(self._bucket(number))
 
+    def one(self, domain: str) -> Span:
+        """A domain alone."""
+        key = self.vassal(domain)
+        return Span(key, f"{key}\0")
+
     def vassals(self) -> Span:
         """All domains."""
         return _below(f"{self.prefix}/vassals/")

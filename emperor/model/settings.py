@@ -83,6 +83,7 @@ class Settings:
     provision_command: tuple[str, ...]
     provision_timeout: float
     registry_config: Path | None
+    registry_forget: float
     fleet_address: str
     fleet_weight: Fraction
     notify_command: tuple[str, ...]
@@ -203,7 +204,9 @@ KEYS = (
     Key("provision-timeout", "30s", "TIME", positive_seconds,
         "time in which provision-command must add the ini"),
     Key("registry-config", "", "FILE", optional_path,
-        "how to reach the registry of a fleet; without it there is none"),
+        "how to reach the registry of a fleet; inis of new hosts come from there"),
+    Key("registry-forget", "30d", "TIME", any_seconds,
+        "such an ini leaves the disk when nobody has used it so long; 0: never"),
     Key("fleet-address", "", "ADDR", backend_of,
         "this backend as in the balancers' lists; it registers itself under that"),
     Key("fleet-weight", "1", "WEIGHT", parse_weight,

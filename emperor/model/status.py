@@ -12,6 +12,7 @@ from typing import Any
 
 from emperor.model.lifecycle import Event, State
 from emperor.model.refusal import RefusalReason
+from emperor.model.registry_status import RegistryStatus
 from emperor.model.slow_imports import SlowImport
 from emperor.model.spec import Activation
 
@@ -60,6 +61,8 @@ class EmperorStatus:
     """requests that the daemon holds now, because their app does not accept yet"""
     turned_away: int
     """requests answered 503 since the daemon started, because too many were held"""
+    registry: RegistryStatus | None = None
+    """the registry of the fleet; null: there is none, or the caller is no administrator"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,8 @@ class VassalStatus:
     together. null: it has no process"""
     runs_elsewhere: str | None = None
     """why it may not run on this machine of a fleet (`once`): for people; null: it may"""
+    registry_serial: int | None = None
+    """serial of its ini in the registry; null: the ini did not come from there"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +230,8 @@ class VassalDetail:
     started: str | None = None
     """`forked from a base`, or `by exec` with the reason why not, as an option of the ini; null: it
     does not run, or an earlier version of emperord started it"""
+    not_followed: str | None = None
+    """why its ini is not as the registry has it; null: it is, or it did not come from there"""
     limit_hits: tuple[AppHits, ...] = ()
     """every limit that its own processes have reached; emperord keeps the thousand apps that have
     reached one last"""
@@ -348,49 +355,3 @@ def as_json(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return value.value if isinstance(value, Enum) else value
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A module that a base does not hold."""
-
-    module: str
-    """name of the module"""
-    why: str
-    """why it was left out"""
-
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """A preloaded interpreter, from which apps are forked."""
-
-    python: str
-    """path of its Python"""
-    pid: int
-    """process id"""
-    made_at: datetime
-    """when it was made"""
-    home: str | None
-    """the virtual environment of which it holds modules; null: it holds the standard library"""
-    user: str | None
-    """the user whom it runs as; null: that of the daemon"""
-    spares: int
-    """processes that it has forked, and that wait for an app"""
-    apps: int
-    """apps that were forked from it until now"""
-    pss_bytes: int | None
-    """its memory and that of its spares; what they share with apps counts in part; null: unknown"""
-    modules: tuple[str, ...]
-    """the modules that it holds"""
-    left_out: tuple[LeftOut, ...]
-    """the modules that it does without"""
-
-
-@dataclass(frozen=True, slots=True)
-class BasesReport:
-    """All bases."""
-
-    bases: tuple[Base, ...]
-    """each base that can fork apps"""
-    why_none: str | None
-    """why there can be none; null: there can be some"""

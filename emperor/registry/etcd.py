@@ -1,6 +1,7 @@
 """etcd as the engine of the registry, by the JSON gateway of its members.
 
-Reads are answered by any member from what it has, so they need no quorum. Changes do.
+Reads are answered by any member from what it has, so they need no quorum. Changes do, and so do
+reads that must be fresh.
 """
 
 import random
@@ -58,16 +59,16 @@ class Etcd:
             reply = await self._range({**range_of(key), "keys_only": True})
         return reply.kvs[0].key_value() if reply.kvs else None
 
-    async def page(self, span: Span, limit: int = 500) -> Page:
+    async def page(self, span: Span, limit: int = 500, *, fresh: bool = False) -> Page:
         """The first keys of a span: fewer than `limit` where their values are long."""
         while True:
             question = range_of_span(span.start, span.end, limit)
             try:
-                reply = await self._range(question)
+                reply = await self._range(question, fresh)
                 break
             except TooLong:
                 if limit == 1:
-                    reply = await self._range({**question, "keys_only": True})
+                    reply = await self._range({**question, "keys_only": True}, fresh)
                     break
                 limit //= 2
         entries = tuple(kv.key_value() for kv in reply.kvs)
@@ -127,9 +128,9 @@ class Etcd:
         except NoLease:
             return
 
-    async def _range(self, question: Mapping[str, Any]) -> RangeReply:
+    async def _range(self, question: Mapping[str, Any], fresh: bool = False) -> RangeReply:
         return await self._members.read(
-            RANGE, encoded({**question, "serializable": True}), RangeReply
+            RANGE, encoded({**question, "serializable": not fresh}), RangeReply
         )
 
     async def _txn(

@@ -62,8 +62,9 @@ class Engine(Protocol):
     async def get(self, key: str) -> KeyValue | None:
         """The value of a key, possibly a little outdated, from any member."""
 
-    async def page(self, span: Span, limit: int = 500) -> Page:
-        """The first keys of a span."""
+    async def page(self, span: Span, limit: int = 500, *, fresh: bool = False) -> Page:
+        """The first keys of a span. `fresh`: with all that was written before it was asked for,
+        which needs a quorum; else from any member, possibly a little outdated."""
 
     async def put(
         self, values: Mapping[str, bytes], expected: Mapping[str, int], lease: int | None = None

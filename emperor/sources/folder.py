@@ -70,7 +70,7 @@ class VassalFolder:
         self._reader = reader
         self._tasks = tasks
         self._governor = governor
-        self._intake = Intake(governor, self._read_anew, notes.winners)
+        self._intake = Intake(governor, self.read_anew, notes.winners)
         self._earlier = EarlierVersions(notes.good_inis)
         # The reading of each file that takes time.
         self._pending: dict[str, asyncio.Task[None]] = {}
@@ -91,6 +91,8 @@ class VassalFolder:
         # What others can change, and so the folder.
         self._open_place: str | None = None
         self._backlog: Backlog[str] = Backlog(self._update_each)
+        # The aliases that a registry gives to a domain.
+        self.grants: Callable[[str], frozenset[str]] = lambda _: frozenset()
 
     def tell_changes(
         self, on_change: Callable[[str], None], on_judged: Callable[[str], None]
@@ -107,6 +109,10 @@ class VassalFolder:
     def has(self, domain: str) -> bool:
         """Whether there is an ini of that domain, served or not yet: uWSGI may have to read it."""
         return f"{domain}.ini" in self._stamps
+
+    def is_refused(self, domain: str) -> bool:
+        """Whether the ini of that domain is not served."""
+        return domain in self._intake.refused
 
     def with_alias(self, host: str) -> str | None:
         """The domain of an ini that names `host` as an alias, served or not; None: no ini does."""
@@ -180,6 +186,10 @@ class VassalFolder:
     def changed(self, files: Iterable[str]) -> None:
         """Update these files soon. An administrator may change thousands at once."""
         self._backlog.add(files)
+
+    def read_now(self, file: str) -> None:
+        """Update this file, which is whole, before all others that wait."""
+        self._update_each(iter([file]))
 
     def _is_open(self) -> bool:
         """Whether others can change the folder, and so swap an ini between two looks at it."""
@@ -262,6 +272,10 @@ class VassalFolder:
         self._intake.follow(vassal, spec, stamp)
         return True
 
+    def _definition(self, domain: str, file: str, text: bytes, stamp: Stamp) -> Definition:
+        owner, granted = FileOwner(stamp.uid, stamp.gid), self.grants(domain)
+        return Definition(domain, file, self._real_path, text, owner, granted)
+
     def _must_rest(self, file: str) -> bool:
         """Whether a file was read so often that it has to wait. It is updated after that."""
         loop = asyncio.get_running_loop()
@@ -300,8 +314,7 @@ class VassalFolder:
         """Serve the last good version of an ini before that of its file."""
         if self._governor.vassals.get(domain) is not None:
             return
-        owner = FileOwner(earlier.stamp.uid, earlier.stamp.gid)
-        definition = Definition(domain, earlier.file, self._real_path, earlier.text, owner)
+        definition = self._definition(domain, earlier.file, earlier.text, earlier.stamp)
         with suppress(BrokenIni):  # by other settings
             spec = self._reader.read(definition)
             # To ask uWSGI takes time, in which the file is read.
@@ -309,7 +322,7 @@ class VassalFolder:
                 self._intake.serve(spec, earlier.stamp, earlier.text, is_good=True)
 
     def _read(self, domain: str, file: str, ini: IniFile, *, is_good: bool = False) -> None:
-        definition = Definition(domain, file, self._real_path, ini.data, ini.owner)
+        definition = self._definition(domain, file, ini.data, ini.stamp)
         for alias in self._aliases.note(file, self._reader.aliases(definition)):
             self._governor.refuse_wildcard(alias)
         try:
@@ -373,7 +386,8 @@ class VassalFolder:
         self._aliases.note(file, ())
         self._intake.remove(domain, file)
 
-    def _read_anew(self, files: Collection[str]) -> None:
+    def read_anew(self, files: Collection[str]) -> None:
+        """Update these files soon, also those that have not changed."""
         for file in files:
             self._stamps.pop(file, None)
         self.changed(files)

@@ -8,6 +8,7 @@ from emperor.linux.commands import EndlessOutput, run_command
 from emperor.model.duration import format_duration
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotLaunch, Gate
+from emperor.model.provided import Provided
 from emperor.model.settings import Settings
 from emperor.supervisor.governor import Governor
 
@@ -41,18 +42,18 @@ class Provisioner:
         for task in self._running.values():
             task.cancel()
 
-    async def provide(self, domain: str) -> bool:
-        """Run the command for a domain. Returns whether the domain has a vassal then, and False at
-        once if no command is set."""
-        if not self._command or self._is_stopped:
-            return False
+    async def provide(self, domain: str, wildcard: str | None = None) -> Provided:
+        """Run the command for a domain for which no ini is, nor a wildcard."""
+        if not self._command or self._is_stopped or wildcard is not None:
+            return Provided.NOTHING
         task = self._running.get(domain)
         if task is None:
             task = self._running[domain] = self._tasks.create_task(self._provide(domain))
             task.add_done_callback(lambda _: self._running.pop(domain))
         # A request that is cancelled must not end the run, for others may wait for it.
         await asyncio.wait([task])
-        return not task.cancelled() and task.result()
+        has_vassal = not task.cancelled() and task.result()
+        return Provided.VASSAL if has_vassal else Provided.NOTHING
 
     async def _provide(self, domain: str) -> bool:
         admitted = asyncio.Event()

@@ -19,9 +19,11 @@ from emperor.model.estimate import estimate
 from emperor.model.lifecycle import SERVING, State
 from emperor.model.log_fields import about
 from emperor.model.ports import Listener
+from emperor.model.provided import Provided
 from emperor.model.refusal import Refusal
 from emperor.model.settings import Settings
 from emperor.model.spec import Repeat, Spec
+from emperor.model.wildcard import names_of
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.web.aiohttp_server import web
@@ -63,6 +65,7 @@ class Answer:
 STOPPED = Answer(Page.STOPPING)
 UNKNOWN = Answer(Page.UNKNOWN)
 UNREAD = Answer(Page.LATE)
+UNSURE = Answer(Page.UNSURE)
 _ABSENT = {
     Absence.UNKNOWN: UNKNOWN,
     Absence.UNREAD: UNREAD,
@@ -105,7 +108,7 @@ def turned_away(vassal: Vassal, hit: Hit, now: float) -> Answer | None:
 
 class Activation:
     """The endpoint on activate.sock. `hosts` finds the vassal that answers for a host. `provide`
-    tries to make a vassal for a domain without one, and returns whether it could."""
+    tries to make a vassal for a host without one, or for one that a wildcard answers for."""
 
     def __init__(
         self,
@@ -113,7 +116,7 @@ class Activation:
         governor: Governor,
         pacer: Pacer,
         hosts: Hosts,
-        provide: Callable[[str], Awaitable[bool]],
+        provide: Callable[[str, str | None], Awaitable[Provided]],
     ) -> None:
         self._settings = settings
         self._governor = governor
@@ -166,8 +169,9 @@ class Activation:
         """Have the app started, and hold the request meanwhile."""
         came = self._governor.now()
         vassal = self._vassal(hit.domain)
-        if vassal in (UNKNOWN, UNREAD) and await self._provide(hit.domain):
-            vassal = self._vassal(hit.domain)
+        wildcard = _wildcard(vassal, hit.domain)
+        if wildcard or vassal in (UNKNOWN, UNREAD):
+            vassal = await self._provided(hit.domain, wildcard, vassal)
         if self._stopping:
             return self._respond(STOPPED, hit)
         if isinstance(vassal, Answer):
@@ -181,6 +185,20 @@ class Activation:
             self._governor.chronicle.hit(vassal)
         self._demand(vassal, hit)
         return await self._hold(hit, vassal.spec.domain, held, came)
+
+    async def _provided(
+        self, host: str, wildcard: str | None, without: Vassal | Answer
+    ) -> Vassal | Answer:
+        """The vassal that answers for a host, or the answer in its place, after a search for one.
+        `without` is what there is without."""
+        match await self._provide(host, wildcard):
+            case Provided.NOTHING:
+                return without
+            case Provided.UNSURE if wildcard is None:
+                return UNSURE
+            case Provided.REFUSED:
+                return Answer(Page.REFUSED, RETRY_REFUSED_SECONDS)
+        return self._vassal(host)
 
     def _vassal(self, host: str) -> Vassal | Answer:
         """The vassal that answers for a host, or the answer in its place."""
@@ -311,6 +329,15 @@ class Activation:
             said = _estimate(found, self._governor.now()) if page is Page.WAITING else ""
             return Visit(hit.host, request, found.spec.domain, said)
         return Visit(hit.host, request, found.domain if isinstance(found, Refusal) else None)
+
+
+def _wildcard(vassal: Vassal | Answer, host: str) -> str | None:
+    """The wildcard by which a vassal answers for a host; None: none does."""
+    if isinstance(vassal, Answer):
+        return None
+    own = (vassal.spec.domain, *vassal.spec.aliases)
+    name = next((name for name in names_of(host) if name in own), host)
+    return None if name == host else name
 
 
 def _estimate(vassal: Vassal, now: float) -> str:

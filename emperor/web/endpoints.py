@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from emperor.model.activity import MOST_MEASURED, MOST_ROWS, Activity
 from emperor.model.authority import SCOPE, Caller, Operation, Scope, Verdict
+from emperor.model.bases_report import BasesReport
 from emperor.model.history import Stats, VassalHistory
 from emperor.model.notice import NoticeTest
 from emperor.model.problem import ProblemCode
 from emperor.model.status import (
-    BasesReport,
     EmperorStatus,
     Report,
     SettingsInEffect,

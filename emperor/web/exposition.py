@@ -29,6 +29,9 @@ from emperor.web.metrics import (
     IN_MAINTENANCE,
     LIMIT_HITS,
     MEMORY,
+    NOT_FOLLOWED,
+    PULLED,
+    REACHED,
     REFUSED,
     STARTS,
     TURNED_AWAY,
@@ -66,6 +69,15 @@ class _Snapshot(Collector):
             gauge = _gauge(described)
             gauge.add_metric([], value)
             yield gauge
+        if registry := emperor.registry:
+            for described, value in (
+                (REACHED, registry.unreached_since is None),
+                (PULLED, registry.pulled),
+                (NOT_FOLLOWED, registry.not_followed),
+            ):
+                gauge = _gauge(described)
+                gauge.add_metric([], value)
+                yield gauge
         turned_away = _counter(TURNED_AWAY)
         turned_away.add_metric([], emperor.turned_away)
         yield turned_away

@@ -112,8 +112,21 @@ NOTICES = Described(
     ("outcome", "way"),
 )  # fmt: skip
 
+REACHED = Described(
+    "emperord_registry_reached", Kind.GAUGE,
+    "1 while the registry of the fleet answers, else 0; there is none of it without a registry",
+)  # fmt: skip
+PULLED = Described(
+    "emperord_pulled_inis", Kind.GAUGE, "Inis on the disk that came from the registry"
+)
+NOT_FOLLOWED = Described(
+    "emperord_not_followed_domains", Kind.GAUGE,
+    "Domains that are not as the registry has them: what it has is broken or refused, or is behind",
+)  # fmt: skip
+
 METRICS = (
     BUILD, VASSALS, FAILING, IN_MAINTENANCE, REFUSED, DRAINING, HELD, TURNED_AWAY, HELD_SECONDS,
     START, STARTED, WAKES, PHASES, ENDS, NOTICES, ALL_MEMORY,
+    REACHED, PULLED, NOT_FOLLOWED,
     STARTS, FAILURES, MEMORY, CPU, LIMIT_HITS,
 )  # fmt: skip

@@ -14,6 +14,7 @@ from emperor.linux.log_owner import read_end
 from emperor.linux.usage import Usage, proportional_memory, resident_peaks, usage
 from emperor.model.admission import Admission
 from emperor.model.authority import Caller
+from emperor.model.bases_report import Base, BasesReport, LeftOut
 from emperor.model.claims import told_of_aliases
 from emperor.model.history import wake_of
 from emperor.model.lifecycle import SERVING, State
@@ -23,10 +24,7 @@ from emperor.model.settings import Settings, spelled
 from emperor.model.spec import Spec, Stamp
 from emperor.model.status import (
     AppHits,
-    Base,
-    BasesReport,
     EmperorStatus,
-    LeftOut,
     LimitHits,
     Refused,
     Report,
@@ -37,6 +35,7 @@ from emperor.model.status import (
     VassalStatus,
     Wake,
 )
+from emperor.sources.registries import Registry
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.supervisor.slices import slices
@@ -85,6 +84,7 @@ class Reporter:
         self.limit_hits: Callable[[Caller], tuple[LimitHits, ...]] = lambda _: ()
         self.hits_of: Callable[[Spec], tuple[AppHits, ...]] = lambda _: ()
         self.bases: Bases | None = None
+        self.registry: Registry | None = None
 
     def emperor(self, draining_since: datetime | None) -> EmperorStatus:
         """The daemon itself."""
@@ -97,6 +97,7 @@ class Reporter:
             draining_since=draining_since,
             held=self._admission.total,
             turned_away=self._admission.turned_away,
+            registry=self.registry.status() if self.registry else None,
         )
 
     def emperor_for(
@@ -107,7 +108,7 @@ class Reporter:
         if caller.is_administrator:
             return emperor
         held = sum(row.held for row in rows)
-        return replace(emperor, draining_since=None, held=held, turned_away=0)
+        return replace(emperor, draining_since=None, held=held, turned_away=0, registry=None)
 
     def settings_in_effect(self) -> SettingsInEffect:
         """The settings of the daemon."""
@@ -230,6 +231,7 @@ class Reporter:
             places_taken=share.taken if share else None,
             places=share.most if share else None,
             started=(vassal.lead.process.ref.way or None) if vassal.lead else None,
+            not_followed=self.registry.not_followed(spec.domain) if self.registry else None,
             limit_hits=self.hits_of(spec),
             slow_imports=vassal.slow_imports,
         )
@@ -299,6 +301,7 @@ class Reporter:
             uid=spec.owner,
             memory_peak_bytes=measured.peak,
             runs_elsewhere=self._governor.permits.why_not(spec.domain),
+            registry_serial=self.registry.serial_of(vassal) if self.registry else None,
         )
 
     def _wake(self, vassal: Vassal) -> Wake | None:

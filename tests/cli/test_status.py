@@ -9,8 +9,9 @@ from datetime import timedelta
 import pytest
 from rich.cells import cell_len
 
-from emperor.cli.status import Room, awake_first, page
+from emperor.cli.status import Room, awake_first, only, page
 from emperor.cli.table import HEADER, Row, rows, table
+from emperor.model.registry_status import NotFollowed, RegistryStatus
 from emperor.model.status import Report, ReportedState
 from tests.cli.conftest import Ctl
 from tests.cli.fake_emperor import FakeEmperor
@@ -177,6 +178,19 @@ def test_a_machine_that_drains_says_so_in_the_second_line() -> None:
     )
     assert len(_plain(status, height=5)) == 5
     assert not any("draining" in line for line in _plain(report(running(GOAT))))
+
+
+def test_a_registry_that_is_away_and_its_troubles_are_told() -> None:
+    behind = NotFollowed("b.example", "the registry has a lower serial than 7")
+    away = RegistryStatus(NOW - timedelta(minutes=3), "no member answers", 12, 3, (behind,))
+    status = report(running(GOAT))
+    status = replace(status, emperor=replace(status.emperor, registry=away))
+    lines = _plain(status)
+    assert lines[0].endswith(": 1 running, 12 of the registry")
+    assert lines[1].startswith("the registry is not reached for 3m00s: 12 inis that came from it")
+    assert lines[-2:] == ["b.example: the registry has a lower serial than 7", "… and 2 more"]
+    assert len(_plain(status, height=9)) <= 9
+    assert "b.example: the" not in "".join(_plain(only(status, [GOAT])))
 
 
 def test_the_first_line_tells_of_a_flood() -> None:

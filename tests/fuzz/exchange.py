@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from emperor.model.authority import Caller
 from emperor.model.ports import Listener, QueueLength
+from emperor.model.provided import Provided
 from emperor.model.spec import Identity
 from emperor.web.activation import Activation
 from emperor.web.aiohttp_server import web
@@ -59,8 +60,8 @@ async def _nothing_queued(_listener: Listener) -> QueueLength:
     return QueueLength(0, 128)
 
 
-async def _none(_domain: str) -> bool:
-    return False
+async def _none(_host: str, _wildcard: str | None) -> Provided:
+    return Provided.NOTHING
 
 
 def activation_of(fake: FakeEmperor) -> web.Application:

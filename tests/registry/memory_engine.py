@@ -75,7 +75,7 @@ class MemoryEngine:
         held = self._kept.get(key)
         return KeyValue(key, held.value, held.revision) if held else None
 
-    async def page(self, span: Span, limit: int = 500) -> Page:
+    async def page(self, span: Span, limit: int = 500, *, fresh: bool = False) -> Page:
         """The first keys of a span."""
         await self._reach()
         keys = sorted(key for key in self._kept if span.start <= key < span.end)

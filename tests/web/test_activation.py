@@ -15,6 +15,7 @@ from aiohttp.web import Application, Request
 from emperor.model.cause import Cause
 from emperor.model.lifecycle import Event, State
 from emperor.model.ports import Listener, Message, QueueLength
+from emperor.model.provided import Provided
 from emperor.model.refusal import Refusal, RefusalReason
 from emperor.model.settings import Settings
 from emperor.model.snapshot import PendingEvent
@@ -108,8 +109,8 @@ async def front(
     async def measure(_listener: Listener) -> QueueLength:
         return results.pop(0) if len(results) > 1 else results[0]
 
-    async def provide(_domain: str) -> bool:
-        return False
+    async def provide(_host: str, _wildcard: str | None) -> Provided:
+        return Provided.NOTHING
 
     async with asyncio.TaskGroup() as tasks:
         activation = Activation(

@@ -20,6 +20,7 @@ from emperor.model.history import (
     Subject,
 )
 from emperor.model.lifecycle import Event
+from emperor.model.registry_status import RegistryStatus
 from emperor.model.status import LimitHits, Report, ReportedState, TransitionEvent, Wake
 from emperor.uwsgi.start import FORKED
 from emperor.web.exposition import exposition
@@ -38,6 +39,7 @@ REPORT = replace(
     ),
     limit_hits=(LimitHits("alice", "pids-max", 3),),
 )  # fmt: skip
+REPORT = replace(REPORT, emperor=replace(REPORT.emperor, registry=RegistryStatus(None, None, 7, 2)))
 
 
 def _samples(status: Report, tally: Tally | None = None, most: int = 1000) -> dict[str, float]:

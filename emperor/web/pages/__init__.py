@@ -81,6 +81,11 @@ class Page(Enum):
     LATE = Wording(
         503, "Temporarily unavailable", "This site takes too long to start. Please try again."
     )
+    UNSURE = Wording(
+        503,
+        "Temporarily unavailable",
+        "It is not known right now whether there is a site of this name here. Please try again.",
+    )
     STOPPING = Wording(
         503, "Temporarily unavailable", "This site is being stopped. Please try again in a moment."
     )

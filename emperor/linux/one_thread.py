@@ -1,0 +1,30 @@
+"""A thread for work that may wait for a disk, one piece after the other."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class OneThread:
+    """`name` is what debuggers call it."""
+
+    def __init__(self, name: str) -> None:
+        # A signal that it took right before an exec would be lost.
+        block = (signal.SIG_BLOCK, signal.valid_signals())
+        self._executor = ThreadPoolExecutor(1, name, signal.pthread_sigmask, block)
+
+    async def do(self, work: Callable[[], T]) -> T:
+        """What `work` returns, after all that was given before."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    def do_later(self, work: Callable[[], None]) -> None:
+        """Do that too, which raises nothing."""
+        self._executor.submit(work)
+
+    def close(self) -> None:
+        """Take no more; what was given is done yet."""
+        self._executor.shutdown(wait=False)

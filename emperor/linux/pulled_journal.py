@@ -1,0 +1,141 @@
+"""The file that keeps what was pulled from the registry: a line of JSON for each change.
+
+A line is on the disk before the ini that it tells of gets its name, so no ini is pulled that no
+line tells of. Only root can read it. A line that a loss of power has cut off is the last one, and
+the ini that it would tell of never got its name.
+"""
+
+import errno
+import logging
+import os
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from io import FileIO
+from pathlib import Path
+
+import msgspec
+
+from emperor.linux.kept_file import read_kept, replace_kept
+from emperor.model.domain import is_domain
+from emperor.model.pulled import Pulled
+
+log = logging.getLogger("emperord.pulled_journal")
+
+_NAME = "pulled"
+_MODE = 0o600
+# 100,000 domains, each with a line of 300 bytes, and as many outdated lines.
+_MOST_BYTES = 1 << 26
+# The file is written anew when it has so many lines more than are needed.
+_SPARE_LINES = 4096
+
+
+class _UpTo(msgspec.Struct, frozen=True, tag="upto"):
+    """All that was pulled is as the registry had it at this revision, on a machine that was booted
+    then."""
+
+    revision: int
+    boot: str
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER: msgspec.json.Decoder[Pulled | _UpTo] = msgspec.json.Decoder(Pulled | _UpTo)
+
+
+@dataclass
+class Journal:
+    """`boot` is the id of this boot. All methods but `load` raise OSError."""
+
+    folder: Path
+    boot: str
+    domains: dict[str, Pulled] = field(default_factory=dict)
+    """what is kept of each domain; changed by the thread that writes, and read by others"""
+    revision: int = 0
+    """up to which all that is held is as the registry has it; 0: none is known"""
+    has_rebooted: bool = False
+    """whether the machine was booted since the journal was written"""
+    _file: FileIO | None = None
+    _lines: int = 0
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / _NAME
+
+    def load(self) -> None:
+        """Read what an earlier daemon has kept. What cannot be read is logged."""
+        try:
+            lines = read_kept(self._path, _MOST_BYTES).splitlines()
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            log.error(
+                "cannot read %s: %s; the inis that were pulled are served on, as if an"
+                " administrator had placed them",
+                self._path, error,
+            )  # fmt: skip
+            return
+        boot, damaged = self.boot, 0
+        for number, line in enumerate(lines, 1):
+            try:
+                kept = _DECODER.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                damaged += number < len(lines)
+                continue
+            if isinstance(kept, _UpTo):
+                self.revision, boot = kept.revision, kept.boot
+            elif is_domain(kept.domain):
+                self.domains[kept.domain] = kept
+        if damaged:
+            log.error("cannot use %d lines of %s: they are damaged", damaged, self._path)
+        self.has_rebooted = boot != self.boot
+
+    def rewrite(self, kept: Iterable[Pulled]) -> None:
+        """Keep this, and nothing else."""
+        self.domains = {each.domain: each for each in kept}
+        self._compact()
+
+    def append(self, kept: Collection[Pulled]) -> None:
+        """Keep this too; it is on the disk when this returns."""
+        self._write(kept)
+        os.fdatasync(self._opened().fileno())
+        self.domains |= {each.domain: each for each in kept}
+        if self._lines > 2 * len(self.domains) + _SPARE_LINES:
+            self._compact()
+
+    def advance(self, revision: int) -> None:
+        """All is as the registry had it at that revision. After a loss of power an earlier one may
+        be known, which does no harm."""
+        if revision != self.revision:
+            self.revision = revision
+            self._write([_UpTo(revision, self.boot)])
+
+    def close(self) -> None:
+        """What follows opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _write(self, lines: Collection[Pulled | _UpTo]) -> None:
+        file = self._opened()
+        data = b"".join(_ENCODER.encode(line) + b"\n" for line in lines)
+        if file.write(data) < len(data):
+            # What follows must not stand in the line that was cut off.
+            file.close()
+            self._file = None
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+        self._lines += len(lines)
+
+    def _opened(self) -> FileIO:
+        if self._file is None:
+            # It is made anew at each start, so that a line which was cut off has no line after it.
+            self._compact()
+        assert self._file is not None
+        return self._file
+
+    def _compact(self) -> None:
+        lines = [*self.domains.values(), _UpTo(self.revision, self.boot)]
+        replace_kept(self._path, b"".join(_ENCODER.encode(e) + b"\n" for e in lines), _MODE)
+        if self._file is not None:
+            self._file.close()
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._file = FileIO(os.open(self._path, flags), "a")
+        self._lines = len(lines)

@@ -1,0 +1,30 @@
+"""How a daemon stands to the registry of its fleet, as the control API tells it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NotFollowed:
+    """A domain that is not as the registry has it."""
+
+    domain: str
+    """the domain"""
+    why: str
+    """a sentence with the cause and the cure"""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryStatus:
+    """How the daemon stands to the registry of its fleet (`registry-config`)."""
+
+    unreached_since: datetime | None
+    """since when the registry cannot be reached; null: it can"""
+    why: str | None
+    """why it cannot; null: it can"""
+    pulled: int
+    """inis on the disk that came from the registry"""
+    not_followed: int
+    """domains that are not as the registry has them"""
+    examples: tuple[NotFollowed, ...] = ()
+    """the latest of these, at most 100"""

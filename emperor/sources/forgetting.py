@@ -1,0 +1,61 @@
+"""Takes inis off the disk that were pulled and that nobody uses, so that a backend whose slots went
+to others does not keep their domains for ever. The next hit pulls such an ini again."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+from emperor.model.lifecycle import State
+from emperor.sources.pulls import AT_ONCE, Pulls
+from emperor.supervisor.governor import Governor
+from emperor.supervisor.records import Vassal
+from emperor.supervisor.slices import slices
+
+log = logging.getLogger("emperord.forgetting")
+
+# How often it is looked, at most: nobody minds an hour of 30 days.
+_LONGEST_SECONDS = 3600.0
+
+
+class Forgetting:
+    """`after` is how long nobody must have used a vassal that sleeps, in seconds; 0: for ever."""
+
+    def __init__(self, pulls: Pulls, governor: Governor, after: float) -> None:
+        self._pulls = pulls
+        self._governor = governor
+        self._after = after
+
+    async def go_on(self) -> None:
+        """Forget what is due, until this is cancelled."""
+        while self._after:
+            await asyncio.sleep(min(self._after / 4, _LONGEST_SECONDS))
+            try:
+                await self.forget()
+            except Exception:
+                log.exception("cannot forget what nobody uses: a fault in emperord")
+
+    async def forget(self) -> None:
+        """Take off what nobody has used."""
+        async for part in slices(self._pulls.held()):
+            unused = list(self._unused(part))
+            for begin in range(0, len(unused), AT_ONCE):
+                await self._pulls.forget(unused[begin : begin + AT_ONCE])
+
+    def _unused(self, domains: Iterator[str]) -> Iterator[str]:
+        limit = self._governor.wall(self._governor.now()).timestamp() - self._after
+        for domain in domains:
+            kept, vassal = self._pulls.kept(domain), self._governor.vassals.get(domain)
+            if kept is not None and kept.at < limit and self._is_unused(vassal, limit):
+                yield domain
+
+    def _is_unused(self, vassal: Vassal | None, limit: float) -> bool:
+        if vassal is None:
+            return True
+        if vassal.state is not State.PARKED or vassal.children or vassal.in_maintenance:
+            return False
+        moments = [self._governor.wall(vassal.since).timestamp()]
+        if vassal.last_hit is not None:
+            moments.append(self._governor.wall(vassal.last_hit).timestamp())
+        if (connected := vassal.listener.last_connect()) is not None:
+            moments.append(connected)
+        return max(moments) < limit

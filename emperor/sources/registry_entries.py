@@ -1,0 +1,59 @@
+"""Judges what the registry has for a domain: whether this machine may follow it.
+
+Whoever writes to the registry could otherwise have an app run as any user of any backend.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from emperor.linux.placed_file import Owner
+from emperor.model.pulled import Occasion
+from emperor.model.registration import BrokenEntry, Entry, RegisteredIni, Sealed, decoded
+from emperor.model.spec import numeric_id
+from emperor.sources.pulled import Order
+from emperor.sources.registries import Unfit, Users
+
+ROOT = 0
+# Raises BrokenEntry.
+Check = Callable[[Sealed], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """`check` raises BrokenEntry for an entry whose signature does not count."""
+
+    users: Users
+    unfit: Unfit
+    check: Check
+
+    def order(self, domain: str, value: bytes | None, revision: int, occasion: Occasion) -> Order:
+        """What to do about a value that was written at that revision; None: there is none."""
+        if value is None:
+            return Order(domain, revision, occasion)
+        try:
+            sealed = decoded(domain, value)
+            self.check(sealed)
+            owner = self._owner(sealed.entry)
+        except BrokenEntry as error:
+            why = f"cannot use what the registry has for {domain[:100]!r}: {error}"
+            return Order(domain, revision, occasion, problem=why)
+        return Order(domain, revision, occasion, sealed.entry, owner)
+
+    def _owner(self, entry: Entry) -> Owner | None:
+        """The owner of the file; None: the user of the daemon. Raises BrokenEntry."""
+        if not isinstance(entry, RegisteredIni):
+            return None
+        name, daemon = entry.owner, self.users.daemon
+        shown = repr(name[:64])
+        user = self.users.user(name) if numeric_id(name) is None else None
+        if user is None:
+            raise BrokenEntry(f"its owner is {shown}, and there is no user of that name here")
+        if daemon.uid != ROOT:
+            if user.uid != daemon.uid:
+                raise BrokenEntry(f"its owner is {shown}, and emperord is not root here")
+            return None
+        if user.uid == ROOT:
+            raise BrokenEntry(f"its owner is {shown}, and an ini of the registry is never root's")
+        if problem := self.unfit(user):
+            raise BrokenEntry("; ".join(problem))
+        return Owner(user.uid, user.gid)

@@ -1,0 +1,247 @@
+"""Follows the registry: has what is held on the disk be as the registry has it.
+
+One watch tells of changes in the buckets of the domains that are held. They are followed after a
+moment that is another on each backend, so that the apps of a fleet do not all reload at once, and
+in the order in which they were made.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass
+from itertools import islice
+
+from emperor.model.pulled import Occasion
+from emperor.model.registry_keys import Keys
+from emperor.model.settings import SettingsError
+from emperor.registry.port import (
+    CannotReach,
+    Changes,
+    Engine,
+    KeyValue,
+    Missed,
+    RegistryRefused,
+)
+from emperor.registry.reach import Reach
+from emperor.registry.reads import Connection, Reads, answered
+from emperor.sources.grants import Grants
+from emperor.sources.pulled import Order
+from emperor.sources.pulls import AT_ONCE, Pulls
+from emperor.sources.registered import Registered
+from emperor.sources.registry_entries import Entries
+
+log = logging.getLogger("emperord.registry_follower")
+
+# A change is followed after less than this.
+JITTER_SECONDS = 0.4
+# While a backend gets its domains, the watch is not begun anew for each of them.
+_GROWTH_SECONDS = 0.1
+_AGAIN_SECONDS = (0.2, 0.5, 1.0, 2.0)
+# What could not be followed is tried again.
+RETRY_SECONDS = 60.0
+_MOST_RETRIED = 256
+
+Connect = Callable[[], AbstractAsyncContextManager[Connection]]
+
+
+@dataclass(eq=False)
+class Follower:
+    """`connect` may raise SettingsError. `chance` is a random number in [0, 1)."""
+
+    connect: Connect
+    reads: Reads
+    reach: Reach
+    entries: Entries
+    grants: Grants
+    pulls: Pulls
+    registered: Registered
+    chance: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        self._keys = Keys("")
+        # What has changed and is not followed yet: the newest of each domain.
+        self._changed: dict[str, KeyValue | None] = {}
+        self._news = asyncio.Event()
+        # Up to which revision the watch has told all; 0: it must begin at the revision of now.
+        self._told = 0
+        # What has to be read again; and whether that is all, since the watch cannot go on.
+        self._unread: dict[str, None] = {}
+        self._has_missed = False
+        # The earliest revision at which a domain in a new bucket was read.
+        self._grown_from: int | None = None
+        self._limit: asyncio.Timeout | None = None
+        self._failures = 0
+        self.pulls.on_growth = self._grow
+
+    async def follow(self) -> None:
+        """Follow the registry until this is cancelled."""
+        self._unread = dict.fromkeys(await self.pulls.load())
+        self._told = self.pulls.revision
+        self._has_missed = self._told == 0 and bool(self.pulls.used())
+        while True:
+            try:
+                async with self.connect() as connection:
+                    self._keys = connection.keys
+                    self.reads.connect(connection)
+                    await self._watch_for_ever(connection.engine)
+            except (CannotReach, RegistryRefused, SettingsError, OSError) as error:
+                self.reach.tell(error)
+            except Exception as error:
+                log.exception("cannot follow the registry: a fault in emperord")
+                self.reach.tell(error)
+            finally:
+                self.reads.connect(None)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        longest = _AGAIN_SECONDS[min(self._failures, len(_AGAIN_SECONDS) - 1)]
+        self._failures += 1
+        await asyncio.sleep(longest * (1 + self.chance()) / 2)
+
+    async def _watch_for_ever(self, engine: Engine) -> None:
+        while True:
+            try:
+                await self._read_again()
+                await self._watch(engine)
+                self._failures = 0
+            except Missed:
+                log.info("changes of the registry were missed: all that is here is read again")
+                self.pulls.begin_anew()
+                self._has_missed = True
+            except CannotReach as error:
+                self.reach.tell(error)
+                await self._pause()
+
+    async def _read_again(self) -> None:
+        """Read what a watch does not tell."""
+        if self._has_missed:
+            self._unread = dict.fromkeys(self.pulls.used())
+            self._told = 0
+        while some := list(islice(self._unread, AT_ONCE)):
+            read = [answered(each) for each in await self.reads.read_all(some)]
+            await self._carry_out([
+                self._order(name, each.value, each.written or each.revision)
+                for name, each in zip(some, read, strict=True)
+            ])  # fmt: skip
+            for name, each in zip(some, read, strict=True):
+                del self._unread[name]
+                if self._has_missed:
+                    self._told = min(self._told or each.revision, each.revision)
+        self._has_missed = False
+
+    async def _watch(self, engine: Engine) -> None:
+        """Take what changes, until there are more buckets to watch."""
+        if self._grown_from is not None:
+            self._told = min(self._told or self._grown_from, self._grown_from)
+            self._grown_from = None
+        # With no domain it tells whether the registry can be reached.
+        spans = [self._keys.bucket(number) for number in sorted(self.pulls.buckets or {0})]
+        if not self._told:
+            self._told = (await engine.page(spans[0], limit=1)).revision
+        self._limit = limit = asyncio.timeout(None)
+        try:
+            async with (
+                limit,
+                aclosing(engine.watch(spans, self._told)) as stream,
+            ):
+                async for changes in stream:
+                    self._failures = 0
+                    self.reach.tell(None)
+                    self._take(changes)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        finally:
+            self._limit = None
+
+    def _grow(self, revision: int) -> None:
+        """There is another bucket, of which a domain was read at that revision."""
+        self._grown_from = min(self._grown_from or revision, revision)
+        if self._limit is not None and self._limit.when() is None:
+            self._limit.reschedule(asyncio.get_running_loop().time() + _GROWTH_SECONDS)
+
+    def _take(self, changes: Changes) -> None:
+        for entry in changes.written:
+            domain = self._keys.domain(entry.key)
+            self.registered.written(domain)
+            if self.pulls.uses(domain) and self.pulls.is_news(domain, entry.revision):
+                self._changed[domain] = entry
+        for key in changes.gone:
+            domain = self._keys.domain(key)
+            if self.pulls.holds(domain):
+                self._changed[domain] = None
+        self._told = changes.revision
+        if self._changed or self._told != self.pulls.revision:
+            self._news.set()
+
+    async def apply(self) -> None:
+        """Follow changes, until this is cancelled."""
+        while True:
+            await self._news.wait()
+            await asyncio.sleep(self.chance() * JITTER_SECONDS)
+            self._news.clear()
+            changed, self._changed = self._changed, {}
+            # A restarted daemon watches all buckets from there.
+            told = min(self._told, self._grown_from or self._told)
+            try:
+                await self._apply(changed, told)
+            except Exception:
+                log.exception("cannot follow changes of the registry: a fault in emperord")
+                self._has_missed = True
+            else:
+                if not (self.pulls.unfinished or self._unread or self._has_missed):
+                    self.pulls.followed_up_to(told)
+
+    async def _apply(self, changed: dict[str, KeyValue | None], told: int) -> None:
+        left = iter(changed.items())
+        while some := list(islice(left, AT_ONCE)):
+            orders = [
+                self._order(
+                    domain, entry.value if entry else None, entry.revision if entry else told
+                )
+                for domain, entry in some
+            ]
+            await self._carry_out(orders)
+
+    def _order(self, domain: str, value: bytes | None, revision: int) -> Order:
+        # An alias that becomes an ini of its own is wanted, since somebody has asked for it.
+        occasion = Occasion.HIT if self.pulls.alias_of(domain) else Occasion.CHANGE
+        return self.entries.order(domain, value, revision, occasion)
+
+    async def _carry_out(self, orders: Collection[Order]) -> None:
+        """Follow the registry, as far as it can be read which aliases the inis may have."""
+        ready = []
+        for order in orders:
+            try:
+                await self.grants.note(order)
+                ready.append(order)
+            except (CannotReach, RegistryRefused) as error:
+                self.pulls.postpone(order.domain, f"cannot read its aliases: {error}")
+        await self.pulls.carry_out(ready)
+
+    async def retry(self) -> None:
+        """Try again what could not be followed, until this is cancelled."""
+        while True:
+            await self.pulls.complained.wait()
+            await asyncio.sleep(RETRY_SECONDS)
+            if not self.pulls.complaints:
+                self.pulls.complained.clear()
+            elif self.reach.is_reached:
+                await self._retry(list(islice(self.pulls.complaints, _MOST_RETRIED)))
+
+    async def _retry(self, domains: Collection[str]) -> None:
+        orders = []
+        for domain, read in zip(domains, await self.reads.read_all(domains), strict=True):
+            if isinstance(read, Exception):
+                continue
+            revision = read.written or read.revision
+            order = self._order(domain, read.value, revision)
+            if self.pulls.holds(domain):
+                orders.append(order)
+            elif not order.problem:
+                self.pulls.withdraw(domain)  # the next hit pulls it
+        left = iter(orders)
+        while some := list(islice(left, AT_ONCE)):
+            await self._carry_out(some)
+        self._news.set()

@@ -1,0 +1,169 @@
+"""The registry of a fleet as a source of vassals: its parts wired together. Imported only where
+`registry-config` is set."""
+
+import asyncio
+import logging
+import os
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from importlib import import_module
+from itertools import islice
+from pathlib import Path
+
+from emperor.linux.boot import boot_id
+from emperor.linux.pulled_journal import Journal
+from emperor.linux.state_dir import named_state_dir, state_dir
+from emperor.linux.trust import open_to_others
+from emperor.model.provided import Provided
+from emperor.model.registration import Sealed
+from emperor.model.registry_keys import Keys
+from emperor.model.registry_status import NotFollowed, RegistryStatus
+from emperor.model.settings import SettingsError
+from emperor.model.signers import read_signers
+from emperor.registry.access import load_access
+from emperor.registry.etcd import Etcd
+from emperor.registry.reach import Reach
+from emperor.registry.reads import Connection, Reads
+from emperor.sources.files import closing
+from emperor.sources.forgetting import Forgetting
+from emperor.sources.grants import Grants
+from emperor.sources.pulled import PulledInis
+from emperor.sources.pulls import Pulls
+from emperor.sources.registered import Registered
+from emperor.sources.registries import Surroundings
+from emperor.sources.registry_entries import Check, Entries
+from emperor.sources.registry_follower import Follower
+from emperor.supervisor.records import Vassal
+from emperor.supervisor.versions import newest
+
+log = logging.getLogger("emperord.registry_source")
+
+_EXAMPLES = 100
+_EDITED = (
+    "its file was changed on this machine since it came from the registry, which does not change it"
+    " any more; remove the file to have that of the registry again"
+)
+
+
+class Signatures:
+    """Checks signatures, by the file of signers that was read last."""
+
+    def __init__(self) -> None:
+        self._check: Check | None = None
+
+    def load(self, path: Path | None) -> None:
+        """Take the signers of that file; None: entries need no signature. Raises SettingsError."""
+        if path is None:
+            self._check = None
+            return
+        signatures = import_module("emperor.registry.signatures")
+        try:
+            if place := open_to_others(str(path)):
+                raise SettingsError(
+                    f"cannot use {path}: others than root can change {place}, and sign whatever"
+                    f" they like; {closing(place)}"
+                )
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise SettingsError(f"cannot read {path}: {error.strerror}") from error
+        self._check = signatures.Signers(read_signers(text, str(path))).check
+
+    def check(self, sealed: Sealed) -> None:
+        """Raises BrokenEntry for an entry whose signature does not count."""
+        if self._check is not None:
+            self._check(sealed)
+
+
+class RegistrySource:
+    """See `registries.Registry`."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._settings = settings = around.settings
+        self._provisioner = around.provisioner
+        self._tasks = tasks = around.tasks
+        governor, folder = around.governor, around.folder
+        self._running: list[asyncio.Task[None]] = []
+        self._signatures = Signatures()
+        clock = asyncio.get_running_loop().time
+        self._reach = Reach(clock, partial(datetime.now, UTC))
+        journal = Journal(state_dir(os.environ, settings.run_dir), boot_id())
+        self._pulls = Pulls(PulledInis(settings.vassals_dir, journal), journal, folder, clock)
+        entries = Entries(around.users, around.unfit, self._signatures.check)
+        reads = Reads(tasks, clock, self._reach.tell)
+        grants = Grants(reads, entries, self._pulls, around.aliases_in)
+        self._pulls.prepare()
+        folder.grants = self._pulls.grants_of
+        self._registered = Registered(
+            reads, entries, grants, self._pulls, folder, governor, tasks, settings.provision_timeout
+        )
+        self._follower = Follower(
+            self._connection, reads, self._reach, entries, grants, self._pulls, self._registered,
+            random.random,
+        )  # fmt: skip
+        self._forgetting = Forgetting(self._pulls, governor, settings.registry_forget)
+        self.judged = self._registered.judged
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        """An engine, by what the files say now. Raises SettingsError."""
+        assert self._settings.registry_config is not None
+        access = load_access(self._settings.registry_config)
+        self._signatures.load(access.signers_file)
+        async with Etcd(access) as engine:
+            yield Connection(engine, Keys(access.prefix))
+
+    def start(self) -> None:
+        """Follow the registry from now on."""
+        if named_state_dir(os.environ) is None:
+            log.warning(
+                "what is pulled from the registry is noted in run-dir, and no daemon knows after a"
+                " reboot which inis were; set StateDirectory= in the unit"
+            )
+        parts = self._follower.follow, self._follower.apply, self._follower.retry
+        self._running = [
+            self._tasks.create_task(part()) for part in (*parts, self._forgetting.go_on)
+        ]
+
+    def stop(self) -> None:
+        """Change nothing from now on."""
+        self._registered.stop()
+        self._provisioner.stop()
+        for task in self._running:
+            task.cancel()
+        self._pulls.close()
+
+    async def provide(self, host: str, wildcard: str | None) -> Provided:
+        """Search in the registry; if it has nothing, by the provisioning command."""
+        found = await self._registered.provide(host, wildcard)
+        if found is Provided.NOTHING:
+            return await self._provisioner.provide(host, wildcard)
+        return found
+
+    def status(self) -> RegistryStatus:
+        """How the daemon stands to the registry."""
+        complaints = self._pulls.complaints
+        latest = islice(reversed(complaints.items()), _EXAMPLES)
+        return RegistryStatus(
+            unreached_since=self._reach.unreached_since,
+            why=self._reach.why or None,
+            pulled=len(self._pulls.held()),
+            not_followed=len(complaints),
+            examples=tuple(NotFollowed(*item) for item in latest),
+        )
+
+    def serial_of(self, vassal: Vassal) -> int | None:
+        """The serial of the ini of a vassal, unless another file has taken the place of it."""
+        kept = self._pulls.kept(vassal.spec.domain)
+        stamp = newest(vassal)[1]
+        if kept is None or not kept.is_held or stamp is None or stamp.inode != kept.inode:
+            return None
+        return kept.serial
+
+    def not_followed(self, domain: str) -> str | None:
+        """Why the ini of a domain is not as the registry has it; None: it is."""
+        if why := self._pulls.complaints.get(domain):
+            return why
+        return _EDITED if self._pulls.holds(domain) and self._pulls.is_edited(domain) else None

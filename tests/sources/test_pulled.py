@@ -1,0 +1,342 @@
+"""What is pulled, on the real disk: a daemon that is killed between any two steps goes on."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emperor.linux import placed_file, pulled_journal
+from emperor.linux.placed_file import Draft, Owner, digest_of
+from emperor.linux.pulled_journal import Journal
+from emperor.model.pulled import Act, Occasion, OnDisk
+from emperor.model.registration import Entry, RegisteredIni, RegisteredRemoval
+from emperor.sources import pulled
+from emperor.sources.pulled import Order, Outcome, PulledInis
+
+A, B = "a.example", "b.example"
+OWNER = Owner(5, 60)
+
+
+class Killed(BaseException):
+    """The daemon is killed at this point."""
+
+
+class Backend:
+    """A folder of inis and a state directory, and the daemon that has them now."""
+
+    def __init__(self, place: Path, boot: str = "first") -> None:
+        self.folder, self.state = place / "vassals", place / "state"
+        for each in (self.folder, self.state):
+            each.mkdir(exist_ok=True)
+        self.boot = boot
+        self.journal = Journal(self.state, boot)
+        self.start()
+
+    def start(self) -> set[str]:
+        """Another daemon goes on."""
+        self.journal.close()
+        self.journal = Journal(self.state, self.boot)
+        self.journal.load()
+        self.inis = PulledInis(self.folder, self.journal)
+        return self.inis.load()
+
+    def close(self) -> None:
+        self.journal.close()
+
+    def follow(self, entry: Entry, occasion: Occasion = Occasion.HIT) -> Outcome:
+        (outcome,) = self.inis.carry_out([order(entry, occasion)])
+        return outcome
+
+    def path(self, domain: str = A) -> Path:
+        return self.folder / f"{domain}.ini"
+
+    def text(self, domain: str = A) -> str | None:
+        path = self.path(domain)
+        return path.read_text() if path.exists() else None
+
+    def place(self, text: str, domain: str = A) -> None:
+        """An administrator moves an ini into the folder."""
+        draft = self.folder.parent / "draft"
+        draft.write_text(text)
+        draft.rename(self.path(domain))
+
+
+def order(entry: Entry, occasion: Occasion = Occasion.HIT) -> Order:
+    return Order(entry.domain, entry.serial * 10, occasion, entry, OWNER)
+
+
+def ini(serial: int, text: str | None = None, domain: str = A) -> RegisteredIni:
+    return RegisteredIni(domain, serial, "games", text or f"serial = {serial}\n")
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> Iterator[Backend]:
+    with closing(Backend(tmp_path)) as backend:
+        yield backend
+
+
+def test_a_file_has_its_owner_and_nobody_else_can_read_it(backend: Backend) -> None:
+    assert backend.follow(ini(1)).act is Act.WRITE
+    info = backend.path().stat()
+    assert (info.st_uid, info.st_gid, info.st_mode & 0o777) == (5, 60, 0o400)
+    assert (backend.state / "pulled").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in backend.folder.iterdir()] == ["a.example.ini"]
+
+
+def test_a_file_that_came_meanwhile_is_not_overwritten(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Draft.place
+
+    def late(draft: Draft, instead_of: int | None) -> None:
+        backend.place("mine = 1\n")
+        place(draft, instead_of)
+
+    monkeypatch.setattr(Draft, "place", late)
+    backend.follow(ini(1))
+    assert backend.text() == "mine = 1\n"
+    assert not backend.inis.forget([A])
+    backend.start()
+    assert backend.follow(ini(2)).act is Act.NOTHING
+    assert backend.text() == "mine = 1\n"
+    assert [path.name for path in backend.folder.iterdir()] == ["a.example.ini"]
+
+
+def test_a_full_disk_leaves_what_was_there(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend.follow(ini(1))
+
+    def full(_fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("emperor.linux.pulled_journal.os.fdatasync", full)
+    outcome = backend.follow(ini(2))
+    assert outcome.is_unfinished
+    assert outcome.complaint == "cannot follow the registry: No space left on device"
+    assert backend.text() == "serial = 1\n"
+    assert [path.name for path in backend.folder.iterdir()] == ["a.example.ini"]
+    monkeypatch.undo()
+    assert backend.follow(ini(2)).act is Act.WRITE
+    assert backend.text() == "serial = 2\n"
+
+
+@pytest.mark.parametrize("torn", [b"", b"seri\0\0\0\0"])
+def test_what_a_loss_of_power_has_torn_is_fetched_again(backend: Backend, torn: bytes) -> None:
+    backend.follow(ini(1))
+    backend.path().write_bytes(torn)
+    assert backend.start() == set(), "no machine was booted"
+    backend.boot = "second"
+    assert backend.start() == {A}
+    assert backend.follow(ini(1), Occasion.CHANGE).act is Act.WRITE
+    assert backend.text() == "serial = 1\n"
+
+
+def test_a_file_that_a_loss_of_power_brings_back_goes_again(backend: Backend) -> None:
+    backend.follow(ini(1))
+    os.link(backend.path(), backend.state / "kept")
+    backend.follow(RegisteredRemoval(A, 2))
+    os.link(backend.state / "kept", backend.path())
+    backend.start()
+    assert backend.text() is None
+
+
+def test_a_line_that_was_cut_off_costs_nothing_else(backend: Backend) -> None:
+    backend.follow(ini(1))
+    backend.follow(ini(1, domain=B))
+    with (backend.state / "pulled").open("ab") as journal:
+        journal.write(b'{"type":"pulled","dom')
+    backend.start()
+    backend.follow(ini(2))
+    backend.start()
+    assert set(backend.journal.domains) == {A, B}
+    assert backend.text() == "serial = 2\n"
+
+
+def test_the_journal_does_not_grow_without_end(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulled_journal, "_SPARE_LINES", 10)
+    for serial in range(1, 40):
+        backend.follow(ini(serial))
+        backend.inis.advance(serial)
+    assert len((backend.state / "pulled").read_text().splitlines()) < 20
+    backend.start()
+    assert (backend.journal.domains[A].serial, backend.journal.revision) == (39, 39)
+
+
+def test_a_copied_folder_is_followed_still(backend: Backend) -> None:
+    backend.follow(ini(1))
+    data = backend.path().read_bytes()
+    backend.path().rename(backend.state / "old")
+    backend.path().write_bytes(data)
+    backend.start()
+    assert backend.follow(ini(2), Occasion.CHANGE).act is Act.WRITE
+
+
+def test_only_what_is_as_it_was_pulled_is_forgotten(backend: Backend) -> None:
+    backend.follow(ini(1))
+    backend.follow(ini(1, domain=B))
+    backend.path(B).write_text("mine = 1\n")
+    assert backend.inis.forget([A, B, "c.example"]) == [A]
+    assert (backend.text(A), backend.text(B)) == (None, "mine = 1\n")
+    assert backend.inis.state(B) is OnDisk.EDITED
+    assert backend.follow(ini(1), Occasion.CHANGE).act is Act.NOTHING
+    assert backend.follow(ini(1)).act is Act.WRITE
+
+
+def test_what_takes_the_place_of_a_missing_file_is_not_ours(backend: Backend) -> None:
+    backend.follow(ini(1))
+    backend.path().unlink()
+    backend.inis.note_missing(A)
+    backend.path().write_text("mine = 1\n")
+    assert backend.inis.state(A) is OnDisk.FOREIGN
+    assert backend.follow(RegisteredRemoval(A, 2), Occasion.CHANGE).act is Act.NOTHING
+    assert backend.text() == "mine = 1\n"
+
+
+# What happens to a domain. A put and a removal have the next serial; an old entry has a lower one.
+EVENTS = st.lists(
+    st.sampled_from(["put", "remove", "old", "restart", "reboot", "forget", "hit"]), max_size=12
+)
+_STEPS = (
+    (placed_file.Draft, "__init__"), (placed_file.Draft, "place"), (pulled, "remove"),
+    (pulled, "set_aside"), (pulled_journal.Journal, "append"), (pulled_journal.Journal, "advance"),
+)  # fmt: skip
+
+
+@contextmanager
+def killed_at(step: int) -> Iterator[None]:
+    """Each step counts twice: the daemon is killed before or after it."""
+    left = step
+
+    def count() -> None:
+        nonlocal left
+        if left == 0:
+            raise Killed
+        left -= 1
+
+    def counted(work: Callable[..., object]) -> Callable[..., object]:
+        def do(*arguments: object) -> object:
+            count()
+            result = work(*arguments)
+            count()
+            return result
+
+        return do
+
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name in _STEPS:
+            patch.setattr(owner, name, counted(getattr(owner, name)))
+        yield
+
+
+@contextmanager
+def story() -> Iterator["Story"]:
+    with TemporaryDirectory() as place, closing(Backend(Path(place))) as backend:
+        yield Story(backend)
+
+
+class Story:
+    """A registry with one domain, and a backend that follows it."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.now: Entry | None = None
+        self.serial = 0
+
+    def happen(self, event: str) -> None:
+        match event:
+            case "put":
+                self.serial += 1
+                self.now = ini(self.serial)
+                self._told(self.now)
+            case "remove":
+                self.serial += 1
+                self.now = RegisteredRemoval(A, self.serial)
+                self._told(self.now)
+            case "old":
+                kept = self.backend.journal.domains.get(A)
+                if kept and kept.serial > 1:
+                    self.backend.follow(ini(kept.serial - 1, "old = 1\n"))
+            case "restart":
+                self.backend.start()
+            case "reboot":
+                self.backend.boot += "+"
+                self.backend.start()
+            case "forget":
+                self.backend.inis.forget([A])
+            case "hit" if self.now:
+                self.backend.follow(self.now)
+
+    def _told(self, entry: Entry) -> None:
+        """A watch tells of a domain that is held, and then how far it has come."""
+        kept = self.backend.journal.domains.get(A)
+        if kept and kept.is_used:
+            self.backend.follow(entry, Occasion.CHANGE)
+        self.backend.inis.advance(entry.serial * 10)
+
+    def recover(self) -> None:
+        """Another daemon, to which the watch tells what the last one has missed."""
+        self.backend.start()
+        if self.now and self.now.serial * 10 > self.backend.journal.revision:
+            self._told(self.now)
+
+    def check(self) -> None:
+        text = self.backend.text()
+        assert text is None or text == f"serial = {self.serial}\n", "half, old or removed"
+        assert text is None or isinstance(self.now, RegisteredIni)
+        kept = self.backend.journal.domains.get(A)
+        assert (text is not None) == bool(kept and kept.is_held)
+        assert not [path for path in self.backend.folder.iterdir() if path.name != f"{A}.ini"]
+        if self.now:
+            self.backend.follow(self.now)
+            expected = f"serial = {self.serial}\n" if isinstance(self.now, RegisteredIni) else None
+            assert self.backend.text() == expected
+
+
+@given(events=EVENTS)
+def test_whatever_happens_the_disk_is_as_the_registry_says(events: list[str]) -> None:
+    with story() as told:
+        for event in events:
+            told.happen(event)
+        told.check()
+
+
+@given(events=EVENTS, step=st.integers(0, 60))
+def test_a_daemon_may_be_killed_between_any_two_steps(events: list[str], step: int) -> None:
+    with story() as told:
+        with killed_at(step):
+            try:
+                for event in events:
+                    told.happen(event)
+            except Killed:
+                pass
+        told.recover()
+        told.check()
+
+
+@given(events=EVENTS, at=st.integers(0, 12), step=st.integers(0, 60))
+def test_an_administrators_file_outlasts_all(events: list[str], at: int, step: int) -> None:
+    mine = "mine = 1\n"
+    with story() as told:
+        for event in events[:at]:
+            told.happen(event)
+        told.backend.place(mine)
+        with killed_at(step):
+            try:
+                for event in events[at:]:
+                    told.happen(event)
+            except Killed:
+                pass
+        told.recover()
+        assert told.backend.text() == mine
+
+
+def test_a_digest_tells_contents_apart() -> None:
+    assert digest_of(b"a") != digest_of(b"b")
