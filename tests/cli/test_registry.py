@@ -339,7 +339,8 @@ def test_an_import_that_is_interrupted_goes_on_later(
     )  # fmt: skip
 
     def has_begun() -> bool:
-        return "/vassals/" in cluster.etcdctl("get", "--prefix", "/emperord/", "--keys-only")
+        keys = cluster.etcdctl("get", "--prefix", "/emperord/", "--keys-only")
+        return keys.count("/vassals/") > 100  # more than are put at once
 
     eventually(has_begun, what="the first entries")
     process.send_signal(signal.SIGINT)
@@ -352,3 +353,7 @@ def test_an_import_that_is_interrupted_goes_on_later(
     assert result.status == 0
     assert result.out.endswith("0 refused; 1000 of 1000 inis\n")
     assert int(result.out.split()[0]) <= 1_000 - put_before
+
+
+def test_the_key_of_a_domain_is_known_before_it_is_there(registry: Ctl) -> None:
+    assert registry("key", WWW, SHOP).out == f"{KEYS.vassal(WWW)}\n{KEYS.vassal(SHOP)}\n"

@@ -18,6 +18,7 @@ COMMANDS = {
     "import": (f"{_PACKAGE}.importing", "Put all inis of a folder there."),
     "export": (f"{_PACKAGE}.exporting", "Write all inis into a folder."),
     "verify": (f"{_PACKAGE}.verify", "Check all entries: signatures, owners, keys."),
+    "key": (f"{_PACKAGE}.key", "Print the keys in etcd of domains, for permissions."),
     "keygen": (f"{_PACKAGE}.keygen", "Make a key that signs entries."),
 }
 MEANT = {"add": "put", "show": "get", "cat": "get", "ls": "list", "remove": "rm", "delete": "rm"}

@@ -69,8 +69,12 @@ class _Line:
     "--owner", metavar="USER", help="The owner of all of them.  [default: that of each file]"
 )
 @click.option("--replace", is_flag=True, help="Change what the registry has otherwise.")
+@click.option(
+    "--serial", metavar="N", type=click.IntRange(1), default=1,
+    help="Give all of them at least this serial, after a restore from a backup.",
+)  # fmt: skip
 @click.pass_obj
-def import_(place: Place, folder: Path, owner: str | None, replace: bool) -> None:
+def import_(place: Place, folder: Path, owner: str | None, replace: bool, serial: int) -> None:
     """Put each DOMAIN.ini of FOLDER into the registry, for instance /etc/uwsgi/vassals.
 
     What the registry has already is left alone, so a run that was cut off can be repeated. Check
@@ -86,7 +90,8 @@ def import_(place: Place, folder: Path, owner: str | None, replace: bool) -> Non
     line = _Line(count)
     drafts = (_Source(folder / name, owner) for name in names)
     try:
-        run(lambda session: _import(session, drafts, replace, count, line), place.access_file)
+        terms = Terms(least=serial, replaces=replace)
+        run(lambda session: _import(session, drafts, terms, count, line), place.access_file)
     finally:
         line.erase()
         click.echo(str(count))
@@ -131,9 +136,8 @@ class _Source:
 
 
 async def _import(
-    session: Session, sources: Iterator[_Source], replaces: bool, count: _Count, line: _Line
+    session: Session, sources: Iterator[_Source], terms: Terms, count: _Count, line: _Line
 ) -> None:
-    terms = Terms(replaces=replaces)
     async with asyncio.TaskGroup() as tasks:
         # All of them take from one iterator.
         for _ in range(_AT_ONCE):

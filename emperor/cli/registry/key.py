@@ -1,0 +1,26 @@
+"""`emperorctl registry key`: where in etcd the entries of domains are."""
+
+import click
+
+from emperor.cli.failure import Failed
+from emperor.cli.registry.commands import Place
+from emperor.cli.registry.session import as_domain
+from emperor.model.registry_keys import Keys
+from emperor.model.settings import SettingsError
+from emperor.registry.access import load_access
+
+
+@click.command()
+@click.argument("domains", metavar="DOMAIN...", type=as_domain, nargs=-1, required=True)
+@click.pass_obj
+def key(place: Place, domains: tuple[str, ...]) -> None:
+    """Print the key in etcd of each DOMAIN, for its permissions: `etcdctl role grant-permission`.
+
+    It asks nobody; the domain need not be there yet.
+    """
+    try:
+        keys = Keys(load_access(place.access_file).prefix)
+    except SettingsError as error:
+        raise Failed(str(error)) from error
+    for domain in domains:
+        click.echo(keys.vassal(domain))
