@@ -96,6 +96,7 @@ def due(
         for address, member in members.items()
         if policy.take_in
         and address not in table.backends
+        and address not in table.removed
         and not member.drains
         and (attendance.up_for(address, now) or 0.0) >= STAYED_SECONDS
     )

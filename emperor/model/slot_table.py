@@ -5,7 +5,7 @@ A table that names too few backends takes sites down, or moves all of them at on
 refuses a table goes on with its last good one. An operator can force a table; the table says so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -19,6 +19,7 @@ MOST_SLOTS = 65_536
 # Somebody who writes the highest one would end all changes.
 MOST_SERIAL = 10**15
 _LONGEST_VALUE_BYTES = 1 << 20
+_MOST_REMOVED = 1000
 _ONE = Fraction(1)
 
 
@@ -30,13 +31,15 @@ class BrokenTable(Exception):
 class SlotTable:
     """The backend of each slot. Each change adds 1 to `serial`, which begins at 1. `forced` is the
     last serial that an operator has forced, 0 if none. `weights` has those other than 1. `ports`
-    are those of backends without one, for http and for https, if not 80 and 443."""
+    are those of backends without one, for http and for https, if not 80 and 443. `removed` are
+    those that an operator has taken out: no agent takes them in again."""
 
     serial: int
     slots: tuple[str, ...]
     weights: Mapping[str, Fraction]
     ports: tuple[int, int] | None = None
     forced: int = 0
+    removed: tuple[str, ...] = ()
 
     @property
     def backends(self) -> tuple[str, ...]:
@@ -57,6 +60,7 @@ class _Wire(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     weights: dict[str, str] = {}
     ports: tuple[int, int] | None = None
     forced: int = 0
+    removed: tuple[str, ...] = ()
 
 
 def encoded(table: SlotTable) -> bytes:
@@ -65,8 +69,10 @@ def encoded(table: SlotTable) -> bytes:
     weights = {each: spelled_weight(weight) for each, weight in table.weights.items()}
     slots = [number[backend] for backend in table.slots]
     value = msgspec.json.encode(
-        _Wire(table.serial, list(number), slots, weights, table.ports, table.forced)
-    )
+        _Wire(
+            table.serial, list(number), slots, weights, table.ports, table.forced, table.removed
+        )
+    )  # fmt: skip
     decoded(value)
     return value
 
@@ -83,7 +89,7 @@ def decoded(value: bytes) -> SlotTable:
     if not all(0 <= place < len(wire.backends) for place in wire.slots):
         raise BrokenTable("a slot names a backend that the table has not")
     slots = tuple(wire.backends[place] for place in wire.slots)
-    table = SlotTable(wire.serial, slots, weights, wire.ports, wire.forced)
+    table = SlotTable(wire.serial, slots, weights, wire.ports, wire.forced, wire.removed)
     if problem := table_problem(table):
         raise BrokenTable(problem)
     return table
@@ -132,7 +138,17 @@ def with_weights(table: SlotTable, weights: Mapping[str, Fraction]) -> SlotTable
     and few slots move. Raises TooFewSlots."""
     slots = rebalanced(table.slots, weights)
     other = {backend: weight for backend, weight in weights.items() if weight != 1}
-    return replace(table, serial=table.serial + 1, slots=slots, weights=other)
+    removed = tuple(each for each in table.removed if each not in weights)
+    return replace(
+        table, serial=table.serial + 1, slots=slots, weights=other, removed=removed
+    )  # fmt: skip
+
+
+def without(table: SlotTable, backends: Collection[str]) -> SlotTable:
+    """The next table, in which the others have the slots of these. Raises TooFewSlots."""
+    left = {each: weight for each, weight in weights_in(table).items() if each not in backends}
+    removed = dict.fromkeys((*table.removed, *backends))
+    return replace(with_weights(table, left), removed=tuple(removed)[-_MOST_REMOVED:])
 
 
 def with_slot(table: SlotTable, slot: int, backend: str) -> SlotTable:

@@ -146,12 +146,15 @@ def test_a_backend_is_removed(fleet: Ctl, cluster: EtcdCluster) -> None:
     must(fleet("remove", C))
     after = table(cluster)
     assert {pair[0] for pair in moves(before, after)} == {C}
+    assert after.removed == (C,)
     assert abs(after.slots.count(A) - after.slots.count(B)) <= 1
     refused = fleet("remove", B)
     assert "balancers would refuse that: 1 of 2 backends are gone at once" in refused.err
     must(fleet("remove", B, "--force"))
     assert (table(cluster).backends, table(cluster).forced) == ((A,), 3)
     assert "no backend would be left" in fleet("remove", A, "--force").err
+    must(fleet("add", C, "--yes"))
+    assert table(cluster).removed == (B,)
 
 
 @pytest.mark.parametrize(

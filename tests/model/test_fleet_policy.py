@@ -7,7 +7,7 @@ import pytest
 
 from emperor.model.fleet_policy import STAYED_SECONDS, Attendance, Policy, due, next_look
 from emperor.model.member import Capacity, Member
-from emperor.model.slot_table import SlotTable
+from emperor.model.slot_table import SlotTable, with_weights, without
 from emperor.model.slots import stretched
 
 A, B, C, D, E = (f"192.0.2.{number}" for number in range(11, 16))
@@ -79,6 +79,29 @@ def test_a_new_backend_must_stay_for_a_while() -> None:
     assert step.table is not None
     assert step.table.slots.count(D) == 60
     assert due(Policy(), TABLE, up, attendance, 1e9) is None
+
+
+def test_what_an_operator_has_removed_is_not_taken_in_again() -> None:
+    up = members(A, B, C)
+    table = without(TABLE, [C])
+    attendance = Attendance()
+    attendance.note(up.values(), table, 0.0)
+    assert due(TAKES, table, up, attendance, 1e6) is None
+    back = with_weights(table, {A: Fraction(1), B: Fraction(1), C: Fraction(1)})
+    assert back.removed == ()
+
+
+def test_what_a_policy_has_moved_comes_back() -> None:
+    up = members(A, B)
+    attendance = seen((0.0, members(A, B, C)), (10.0, up))
+    step = due(replace(HOUR, take_in=True), TABLE, up, attendance, 4000.0)
+    assert step is not None
+    assert step.table is not None
+    back = members(A, B, C)
+    attendance.note(back.values(), step.table, 4000.0)
+    again = due(TAKES, step.table, back, attendance, 4000.0 + STAYED_SECONDS)
+    assert again is not None
+    assert again.added == (C,)
 
 
 def test_another_machine_at_the_address_begins_anew() -> None:

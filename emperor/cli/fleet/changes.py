@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +13,7 @@ from emperor.cli.rebalance import Wanted, wanted_of, weighed
 from emperor.model.backend_address import address_problem
 from emperor.model.domain import is_domain
 from emperor.model.registration import slot_of
-from emperor.model.slot_table import SlotTable, forced, weights_in, with_slot, with_weights
+from emperor.model.slot_table import SlotTable, forced, weights_in, with_slot, with_weights, without
 from emperor.model.slots import TooFewSlots
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -61,7 +60,7 @@ def add(access_file: Path, /, backends: tuple[str, ...], **how: bool) -> None:
             f"{', '.join(absent)}: not registered, so nobody knows that it is up."
             " Give it its slots all the same?"
         )
-        await change(fleet, shared(table, weights), How(**how),
+        await change(fleet, shared(lambda: with_weights(table, weights), table), How(**how),
                      question if absent else "")  # fmt: skip
 
     run(_add, access_file)
@@ -87,14 +86,14 @@ def remove(access_file: Path, /, backends: tuple[str, ...], **how: bool) -> None
 
     async def _remove(fleet: Fleet) -> None:
         table = fleet.existing()
-        weights = weighed(weights_in(table), (), backends)
+        weighed(weights_in(table), (), backends)  # fails for one that the table has not
         members = fleet.view.members
         serving = [each for each in backends if each in members and not members[each].drains]
         question = (
             f"{', '.join(serving)}: up, and does not drain (`emperorctl drain` there)."
             " Take its slots all the same?"
         )
-        await change(fleet, shared(table, weights), How(**how),
+        await change(fleet, shared(lambda: without(table, backends), table), How(**how),
                      question if serving else "")  # fmt: skip
 
     run(_remove, access_file)
@@ -147,10 +146,10 @@ def confirm(access_file: Path, serial: int | None) -> None:
     run(_confirm, access_file)
 
 
-def shared(table: SlotTable, weights: dict[str, Fraction]) -> SlotTable:
-    """The next table, by these weights. Raises Failed."""
+def shared(make: Callable[[], SlotTable], table: SlotTable) -> SlotTable:
+    """The table that is made of `table`. Raises Failed."""
     try:
-        return with_weights(table, weights)
+        return make()
     except TooFewSlots as error:
         raise Failed(
             f"cannot share out {len(table.slots)} slots: {error} would have none;"
