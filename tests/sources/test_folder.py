@@ -2,108 +2,21 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from emperor.model import reading_budget
 from emperor.model.daemon_record import Outdated
-from emperor.model.definition import BrokenIni, Definition
-from emperor.model.ports import PendingSpec
 from emperor.model.refusal import RefusalReason
-from emperor.model.spec import Spec
 from emperor.sources import folder as folder_module
-from emperor.sources.folder import VassalFolder
 from emperor.supervisor import slices
 from tests.eventually import eventually_async
-from tests.supervisor.fakes import SPEC, World
+from tests.sources.site import FOLLOWED, OWN, Site, site_at
 
 # A user of Debian with a group of its own.
 TENANT, TENANTS_GROUP = 5, 60
-
-# What a spec has that followed the settings, and the idle time of an ini that sets its own.
-_FOLLOWED, _OWN = 77.0, 9
-
-
-class FakeReader:
-    """Reads definitions that are a number, the seconds of `idle`; other texts are broken. After the
-    word "slow" the spec is pending until `answer` is set."""
-
-    def __init__(self) -> None:
-        self.answer = asyncio.Event()
-        self.read_files: list[str] = []
-        self.waiting = self.most_waiting = 0
-
-    def read(self, definition: Definition) -> Spec | PendingSpec:
-        self.read_files.append(definition.file)
-        first, _, rest = definition.data.decode().partition(" ")
-        if first != "slow":
-            return self._spec(definition, first)
-
-        async def wait() -> Spec:
-            self.waiting += 1
-            self.most_waiting = max(self.most_waiting, self.waiting)
-            try:
-                await self.answer.wait()
-            finally:
-                self.waiting -= 1
-            return self._spec(definition, rest)
-
-        return wait
-
-    def follow(self, text: bytes, spec: Spec) -> Spec | None:
-        """A spec that other inis cannot have, unless the ini is about itself."""
-        is_own = text.decode() == str(_OWN)
-        return None if is_own else replace(spec, start_timeout=_FOLLOWED)
-
-    def aliases(self, definition: Definition) -> list[str]:
-        """The words after "for"."""
-        return definition.data.decode().partition(" for ")[2].split()
-
-    def _spec(self, definition: Definition, text: str) -> Spec:
-        if not text.isdecimal():
-            raise BrokenIni("it is no number", "write one", 1)
-        domain = definition.domain
-        return replace(
-            SPEC,
-            domain=domain,
-            ini=definition.file,
-            socket=f"/s/{domain}/socket",
-            idle=int(text),
-        )
-
-
-class Site:
-    """A folder and a governor, which serves one vassal from elsewhere."""
-
-    def __init__(self, path: Path, tasks: asyncio.TaskGroup) -> None:
-        self.path = path
-        self.world = World(vassals_dir=str(path))
-        self.reader = FakeReader()
-        self.folder = VassalFolder(self.world.settings, self.world.governor, self.reader, tasks)
-
-    def write(self, domain: str, text: str) -> None:
-        """Create or replace an ini as `mv` does."""
-        draft = self.path / ".new"
-        draft.write_text(text)
-        draft.rename(self.path / f"{domain}.ini")
-        self.folder.update(f"{domain}.ini")
-
-    def idle(self, domain: str) -> int | None:
-        vassal = self.world.governor.vassals.get(domain)
-        return vassal.spec.idle if vassal else None
-
-    def reason(self, domain: str) -> RefusalReason:
-        return self.folder.refused[domain].reason
-
-
-@asynccontextmanager
-async def site_at(path: Path) -> AsyncIterator[Site]:
-    async with asyncio.TaskGroup() as tasks:
-        yield Site(path, tasks)
 
 
 async def test_an_ini_that_has_not_changed_is_read_once(tmp_path: Path) -> None:
@@ -339,7 +252,7 @@ async def test_after_other_settings_all_inis_are_read_again(tmp_path: Path) -> N
 
 async def test_a_setting_that_specs_take_needs_no_reading(tmp_path: Path) -> None:
     async with site_at(tmp_path) as site:
-        for domain, idle in (("b.example", 5), ("own.example", _OWN), ("mended.example", 6)):
+        for domain, idle in (("b.example", 5), ("own.example", OWN), ("mended.example", 6)):
             site.write(domain, str(idle))
         site.write("mended.example", "broken")
         site.reader.read_files.clear()
@@ -348,7 +261,7 @@ async def test_a_setting_that_specs_take_needs_no_reading(tmp_path: Path) -> Non
         await site.folder.rescan()
         assert sorted(site.reader.read_files) == ["mended.example.ini", "own.example.ini"]
         vassals = site.world.governor.vassals
-        assert vassals["b.example"].spec.start_timeout == _FOLLOWED
+        assert vassals["b.example"].spec.start_timeout == FOLLOWED
         assert site.idle("b.example") == 5
         assert site.idle("mended.example") == 7
 
@@ -362,7 +275,7 @@ async def test_an_app_that_runs_is_reloaded_by_such_a_setting(tmp_path: Path) ->
         site.folder.resume(Outdated.TAKEN)
         await site.folder.rescan()
         assert vassal.state.value == "reloading"
-        assert vassal.spec.start_timeout == _FOLLOWED
+        assert vassal.spec.start_timeout == FOLLOWED
         assert site.reader.read_files == ["b.example.ini"]
 
 

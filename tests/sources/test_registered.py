@@ -1,0 +1,257 @@
+"""What a backend takes from the registry, and what it does while that is away: the real folder and
+disk, and an engine in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emperor.model.provided import Provided
+from emperor.model.registration import Entry, RegisteredAlias, RegisteredIni, RegisteredRemoval
+from emperor.registry.port import Page
+from emperor.registry.reads import AT_ONCE
+from emperor.sources import registry_follower
+from emperor.supervisor import slices
+from tests.eventually import eventually_async
+from tests.registry.memory_engine import MemoryEngine
+from tests.sources.fleet_backend import FleetBackend, backend_of, ini, put
+from tests.traces import public_folder
+
+A, B = "one.example", "two.example"
+
+
+class CountingEngine(MemoryEngine):
+    """Counts reads, and how many there were at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = self.at_once = self.most_at_once = self.watches = 0
+
+    async def page(self, *arguments: object, **more: object) -> Page:
+        self.reads += 1
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            return await super().page(*arguments, **more)  # type: ignore[arg-type]
+        finally:
+            self.at_once -= 1
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test waits for a connection that is tried again."""
+    monkeypatch.setattr(registry_follower, "_AGAIN_SECONDS", (0.001,))
+    monkeypatch.setattr("emperor.registry.reads._PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("emperor.sources.folder.GRACE_SECONDS", 0.01)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with public_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def engine() -> CountingEngine:
+    return CountingEngine()
+
+
+@asynccontextmanager
+async def pulled(place: Path, engine: MemoryEngine, *domains: str) -> AsyncIterator[FleetBackend]:
+    """A backend that has pulled these, with the serial 1."""
+    async with backend_of(place, engine) as backend:
+        await put(engine, *(ini(domain, 1) for domain in domains))
+        for domain in domains:
+            assert await backend.registered.provide(domain) is Provided.VASSAL
+        yield backend
+
+
+async def test_all_first_hits_of_a_domain_share_one_read(
+    place: Path, engine: CountingEngine
+) -> None:
+    async with backend_of(place, engine) as backend:
+        await put(engine, ini(A, 1))
+        await eventually_async(lambda: backend.reach.is_reached)
+        before = engine.reads
+        hits = [backend.registered.provide(A) for _ in range(500)]
+        assert set(await asyncio.gather(*hits)) == {Provided.VASSAL}
+        # One for the domain and one for each wildcard above it, which is asked twice.
+        assert engine.reads - before == 1 + 2 * len(["_.example", "_"])
+        assert backend.idle(A) == 5
+
+
+async def test_a_flood_of_unknown_hosts_is_no_flood_of_reads(
+    place: Path, engine: CountingEngine
+) -> None:
+    async with backend_of(place, engine) as backend:
+        await eventually_async(lambda: backend.reach.is_reached)
+        hosts = [f"{number}.example" for number in range(400)]
+        for _ in range(3):
+            found = await asyncio.gather(*map(backend.registered.provide, hosts))
+            assert set(found) == {Provided.NOTHING}
+        assert engine.most_at_once <= AT_ONCE + 1, "and the follower"
+        assert engine.reads < 3 * len(hosts), "what is not there is remembered"
+
+
+async def test_while_the_registry_is_away_nobody_is_told_no(
+    place: Path, engine: CountingEngine
+) -> None:
+    async with pulled(place, engine, A) as backend:
+        await engine.cut()
+        assert await backend.registered.provide(B) is Provided.UNSURE
+        assert await backend.registered.provide("x.example", "_.example") is Provided.UNSURE
+        await eventually_async(lambda: not backend.reach.is_reached)
+        assert backend.idle(A) == 5
+        await engine.mend()
+        await put(engine, ini(A, 2, "6"))
+        await eventually_async(lambda: backend.idle(A) == 6)
+
+
+async def test_changes_of_many_leave_turns_to_the_loop(
+    place: Path, engine: CountingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    domains = [f"{number}.example" for number in range(100)]
+    async with pulled(place, engine, *domains) as backend:
+        monkeypatch.setattr(slices, "SLICE_SECONDS", 0.0)
+        files = backend.site.reader.read_files
+        files.clear()
+        await put(engine, *(ini(domain, 2, "6") for domain in domains))
+        most, before = 0, 0
+        while len(files) < len(domains):
+            await asyncio.sleep(0)
+            most, before = max(most, len(files) - before), len(files)
+        assert most == 1
+        await eventually_async(lambda: all(backend.idle(domain) == 6 for domain in domains))
+
+
+async def test_what_a_watch_has_missed_is_read_again(place: Path, engine: CountingEngine) -> None:
+    async with pulled(place, engine, A, B) as backend:
+        await eventually_async(lambda: backend.journal.revision == engine.revision)
+    await put(engine, ini(A, 2, "6"), RegisteredRemoval(B, 2))
+    await put(engine, ini("c.example", 1))
+    engine.compact()
+    async with backend_of(place, engine) as backend:
+        await eventually_async(lambda: (backend.idle(A), backend.text(B)) == (6, None))
+
+
+async def test_another_registry_with_lower_revisions_is_followed(place: Path) -> None:
+    first, second = CountingEngine(), CountingEngine()
+    first.revision = 5000
+    async with pulled(place, first, A) as backend:
+        await eventually_async(lambda: backend.journal.revision == first.revision)
+    await put(second, ini(A, 2, "6"))
+    async with backend_of(place, second) as backend:
+        await eventually_async(lambda: backend.idle(A) == 6)
+        await put(second, ini(A, 3, "7"))
+        await eventually_async(lambda: backend.idle(A) == 7)
+
+
+async def test_an_empty_registry_removes_nothing(
+    place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    domains = [f"{number}.example" for number in range(60)]
+    async with pulled(place, CountingEngine(), *domains):
+        pass
+    async with backend_of(place, CountingEngine()) as backend:
+        await eventually_async(lambda: len(backend.pulls.complaints) == len(domains))
+        assert all(backend.idle(domain) == 5 for domain in domains)
+    told = [each for each in caplog.messages if "the registry has no entry for it" in each]
+    assert len(told) == 20, "and a line that there are more"
+
+
+async def test_what_nobody_uses_is_forgotten_and_pulled_again(
+    place: Path, engine: CountingEngine
+) -> None:
+    async with pulled(place, engine, A, B) as backend:
+        await backend.forgetting.forget()
+        assert backend.text(A) == "5", "it was pulled just now"
+        backend.site.world.clock.now += 1e10
+        vassal = backend.site.world.governor.vassals[B]
+        vassal.last_hit = backend.site.world.clock.now
+        await backend.forgetting.forget()
+        assert (backend.text(A), backend.text(B)) == (None, "5")
+        await eventually_async(lambda: backend.idle(A) is None)
+        assert await backend.registered.provide(A) is Provided.VASSAL
+        assert backend.text(A) == "5"
+
+
+async def test_an_alias_of_what_is_gone_is_nothing(place: Path, engine: CountingEngine) -> None:
+    async with backend_of(place, engine) as backend:
+        await put(engine, RegisteredAlias(A, 1, B), RegisteredRemoval(B, 3))
+        assert await backend.registered.provide(A) is Provided.NOTHING
+        assert list(backend.site.path.iterdir()) == []
+
+
+_DOMAINS = (A, B)
+_EVENTS = st.lists(
+    st.sampled_from(["put", "remove", "hit", "cut", "mend", "compact", "restart"]).flatmap(
+        lambda event: st.tuples(st.just(event), st.sampled_from(_DOMAINS))
+    ),
+    max_size=15,
+)
+
+
+class Fleet:
+    """A registry and a backend, to which things happen."""
+
+    def __init__(self, place: Path, stack: AsyncExitStack) -> None:
+        self.place, self.stack = place, stack
+        self.engine = MemoryEngine()
+        self.now: dict[str, Entry] = {}
+        self.had: set[str] = set()
+
+    async def start(self) -> None:
+        self.backend = await self.stack.enter_async_context(backend_of(self.place, self.engine))
+
+    async def happen(self, event: str, domain: str) -> None:
+        serial = self.now[domain].serial + 1 if domain in self.now else 1
+        match event:
+            case "put" | "remove" if not self.engine.is_away:
+                entry = ini(domain, serial, str(serial))
+                self.now[domain] = entry if event == "put" else RegisteredRemoval(domain, serial)
+                await put(self.engine, self.now[domain])
+            case "hit":
+                found = await self.backend.registered.provide(domain)
+                is_known = self.backend.idle(domain) is not None
+                if self.engine.is_away and not is_known:
+                    assert found in {Provided.UNSURE, Provided.NOTHING}
+            case "cut":
+                await self.engine.cut()
+            case "mend":
+                await self.engine.mend()
+            case "compact":
+                self.engine.compact()
+            case "restart":
+                await self.stack.aclose()
+                await self.start()
+
+    def is_right(self) -> bool:
+        """Whether all that is on the disk is as the registry has it."""
+        for domain in _DOMAINS:
+            entry, text = self.now.get(domain), self.backend.text(domain)
+            expected = entry.ini if isinstance(entry, RegisteredIni) else None
+            assert text in {None, expected}, (domain, text, expected)
+            idle = self.backend.idle(domain)
+            assert idle == (None if text is None else int(text)), (domain, idle, text)
+        return True
+
+
+@settings(max_examples=40)
+@given(events=_EVENTS)
+def test_whatever_happens_a_backend_ends_as_the_registry(events: list[tuple[str, str]]) -> None:
+    async def tell(folder: Path) -> None:
+        async with AsyncExitStack() as stack:
+            fleet = Fleet(folder, stack)
+            await fleet.start()
+            for event in events:
+                await fleet.happen(*event)
+            await fleet.engine.mend()
+            await eventually_async(fleet.is_right)
+
+    with TemporaryDirectory() as folder:
+        asyncio.run(tell(Path(folder)))
