@@ -33,6 +33,8 @@ LOG_MODE = 0o640
 _LAST_CAPABILITY = Path("/proc/sys/kernel/cap_last_cap")
 _TRACED_SECONDS = 1.0
 _LONGEST_TRACED_SECONDS = 60.0
+# Python makes the set anew at each question, which takes 50 µs.
+_ALL_SIGNALS = tuple(map(int, signal.valid_signals()))
 
 _CURES = {
     errno.ENOENT: "; is it there, and its interpreter?",
@@ -176,7 +178,7 @@ def _spawn(argv: Sequence[str], env: Mapping[str, str], fds: Mapping[int, int]) 
             setsid=True,
             setsigmask=(),
             # Python ignores SIGPIPE, and what is ignored stays ignored across exec.
-            setsigdef=signal.valid_signals(),
+            setsigdef=_ALL_SIGNALS,
         )
 
 
