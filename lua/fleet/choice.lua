@@ -13,8 +13,9 @@ M.UNREACHABLE = 3
 local BOTH = 4
 
 -- To find the substitutes of a host, all backends are ranked. Their first few are kept for so many
--- hosts, so that requests to a backend that is down cost nearly the same in a fleet of any size.
-local HOSTS, FEW = 2000, 8
+-- hosts, so that requests to a backend that is down cost nearly the same in a fleet of any size. A
+-- worker may need 10 MB for that.
+local HOSTS, FEW = 20000, 8
 
 local function objection(peer, tried)
     local mark = marks.of(peer)

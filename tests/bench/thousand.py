@@ -9,6 +9,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
+from statistics import median
 
 from docs.examples.balancer import render
 from emperor.model.slots import SLOTS, rebalanced, stretched
@@ -18,6 +19,7 @@ from tests.bench.place import place, serving
 from tests.bench.report import Row, row
 from tests.bench.rounds import Bench
 from tests.bench.slots import BACKENDS, Cost, cost_of
+from tests.bench.wrk import wrk
 from tests.eventually import eventually
 from tests.nginx_server import free_ports
 
@@ -49,13 +51,19 @@ class _Fleet:
     """A balancer before backends of which some are down, and hosts of those that are."""
 
     balancer: Balancer
+    log: Path
     probes: Path
+    down: int
     hosts: Sequence[str]
     well: str
 
     def probed(self) -> int:
         """How many probes the backends have answered."""
         return self.probes.read_bytes().count(b"\n")
+
+    def marked_wrongly(self) -> int:
+        """How often a backend was marked that was up: its probe came too late."""
+        return self.log.read_text().count(" is unreachable ") - self.down
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +89,30 @@ def thousand(bench: Bench) -> Iterator[Row]:
         yield row(f"{what}: CPU of the probes in a second", "ms", cpu)
         probes = {name: [rest.probes for rest in each] for name, each in rests.items()}
         yield row(f"{what}: probes answered in a second", "", probes)
+        idle = {name: median(each) for name, each in cpu.items()}
         for title, loads in _loads(stack, fleets).items():
+            for name, load in loads.items():
+                if isinstance(load, Path):
+                    _warm_up(fleets[name].balancer, load)
             sides = {name: partial(cost_of, fleets[name].balancer, loads[name]) for name in fleets}
-            yield from _costs(f"{what}, {title}", bench.paired(title, sides, _ROUNDS))
+            yield from _costs(f"{what}, {title}", bench.paired(title, sides, _ROUNDS), idle)
+        wrong = {name: [float(fleet.marked_wrongly())] for name, fleet in fleets.items()}
+        yield row(f"{what}: times that a well backend was marked", "", wrong)
 
 
-def _costs(what: str, costs: dict[str, list[Cost]]) -> Iterator[Row]:
+def _warm_up(balancer: Balancer, load: Path) -> None:
+    """Ask for each host, and for each once more."""
+    asked = 0
+    while asked < 2 * _HOSTS:
+        asked += wrk(balancer.url, load, _CONNECTIONS).requests
+
+
+def _costs(what: str, costs: dict[str, list[Cost]], idle: dict[str, float]) -> Iterator[Row]:
+    """Rows of what was measured, without what the probes need meanwhile."""
     rates = {name: [cost.rate for cost in each] for name, each in costs.items()}
-    cpu = {name: [cost.cpu for cost in each] for name, each in costs.items()}
+    cpu = {
+        name: [cost.cpu - idle[name] / cost.rate for cost in each] for name, each in costs.items()
+    }
     yield row(what, "/s", rates)
     yield row(f"{what}: CPU of a request", "µs", cpu)
 
@@ -113,7 +137,9 @@ def _fleet(stack: ExitStack, many: int, down: int, address: str) -> _Fleet:
     hosts = (f"app{number}.example" for number in count())
     lost = (host for host in hosts if slots[stock_index(host, SLOTS)] in gone)
     well = (host for host in hosts if slots[stock_index(host, SLOTS)] not in gone)
-    return _Fleet(balancer, folder / "probes.log", list(islice(lost, _HOSTS)), next(well))
+    return _Fleet(
+        balancer, log, folder / "probes.log", down, list(islice(lost, _HOSTS)), next(well)
+    )
 
 
 def _are_marked(log: Path, many: int) -> bool:

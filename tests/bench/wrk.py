@@ -35,5 +35,5 @@ def wrk(url: str, host: str | Path, connections: int) -> Load:
 
 
 def _percentile(percent: int, output: str) -> float:
-    [(value, unit)] = re.findall(rf"^ +{percent}% +([\d.]+)(us|ms|s)$", output, re.MULTILINE)
+    [(value, unit)] = re.findall(rf"^ +{percent}% +([\d.]+)(us|ms|s) *$", output, re.MULTILINE)
     return float(value) * _SECONDS[unit]
