@@ -37,6 +37,7 @@ from tests.bench.registry import registry
 from tests.bench.reload import reload
 from tests.bench.report import Row, compared_table, table
 from tests.bench.rounds import Bench
+from tests.bench.scale import scale
 from tests.bench.shared import shared
 from tests.bench.slots import slots
 from tests.bench.survival import survival
@@ -70,6 +71,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row | Comparison]]] = {
     "slots": slots,
     "thousand": thousand,
     "registry": registry,
+    "scale": scale,
     "tls": tls,
     "hash": placement,
 }
