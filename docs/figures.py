@@ -170,6 +170,14 @@ class Quotes:
         measured = self._row(row)
         return text_of(_known(measured.ours, row, "median of emperord's"), measured.unit)
 
+    def value(self, row: str) -> float:
+        """The median of emperord's as a number in the unit of the row, to compute with."""
+        return _known(self._row(row).ours, row, "median of emperord's")
+
+    def text(self, value: float, unit: str = "") -> str:
+        """A computed figure."""
+        return text_of(value, unit)
+
     def theirs(self, row: str, rival: str) -> str:
         """The median of a rival's, with its unit."""
         value = self._rival(row, rival).value

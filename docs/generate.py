@@ -321,7 +321,9 @@ def _filled(page: Path) -> str:
 
 
 # The pages that quote figures.
-QUOTING = (DOCS.parent / "README.md", DOCS / "fleet.md", DOCS / "reliability.md")
+QUOTING = (
+    DOCS.parent / "README.md", DOCS / "fleet.md", DOCS / "reliability.md", DOCS / "scale.md"
+)  # fmt: skip
 PAGES: dict[Path, Callable[[], str]] = {
     DOCS / "lifecycle.md": lifecycle,
     DOCS / "settings.md": settings,

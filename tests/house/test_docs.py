@@ -39,7 +39,8 @@ MEASURED = re.compile(
 # What looks like one and is none: the setting, or the load of a test, that it quotes.
 SETTINGS_AND_LOADS = {
     "50 requests/s": "the load in tests/systemd/test_survival.py",
-    "1.5 s": "TIMEOUT_MS of lua/health.lua",
+    "1.5 s": "TIMEOUT_MS of lua/health.lua, and READ_SECONDS of emperor/registry/etcd_members.py",
+    "0.4 s": "JITTER_SECONDS of emperor/sources/registry_follower.py",
     "64 MB": "proxy_max_temp_file_size of nginx/loadbalancer.conf",
     "100 MB": "client_max_body_size of nginx/loadbalancer.conf",
 }
