@@ -33,6 +33,7 @@ from tests.bench.neighbours import hogs, slow_boots
 from tests.bench.parked import parked
 from tests.bench.peers.contest import Comparison
 from tests.bench.peers.rows import COMPARISONS
+from tests.bench.pulled import pulled
 from tests.bench.registry import registry
 from tests.bench.reload import reload
 from tests.bench.report import Row, compared_table, table
@@ -71,6 +72,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row | Comparison]]] = {
     "slots": slots,
     "thousand": thousand,
     "registry": registry,
+    "pulled": pulled,
     "scale": scale,
     "tls": tls,
     "hash": placement,

@@ -46,7 +46,6 @@ class OurStart:
     """Starts emperord on a folder of inis. READY=1 says that all sockets listen."""
 
     def __init__(self, folder: Path, size: int) -> None:
-        self._folder = folder
         self._daemon = Daemon(folder)
         for domain in _domains(size):
             path = self._daemon.vassals / f"{domain}.ini"
@@ -54,21 +53,27 @@ class OurStart:
 
     def __call__(self, stack: ExitStack) -> tuple[Start, psutil.Process]:
         """Start it; `stack` ends it."""
-        address = self._folder / "notify"
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
-            notified.settimeout(_PATIENCE_SECONDS)
-            notified.bind(str(address))
-            try:
-                env = os.environ | {"NOTIFY_SOCKET": str(address)}
-                begun = time.perf_counter()
-                command = running(self._daemon.command, self._daemon.log, env)
-                process = psutil.Process(stack.enter_context(command).pid)
-                while b"READY=1" not in notified.recv(4096):
-                    pass
-                took = time.perf_counter() - begun
-            finally:
-                address.unlink()
+        took, process = ready(self._daemon, stack)
         return Start(took, process.memory_info().rss), process
+
+
+def ready(daemon: Daemon, stack: ExitStack) -> tuple[float, psutil.Process]:
+    """Start a daemon, which `stack` ends. Returns the seconds until all its sockets listen."""
+    address = daemon.folder / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.settimeout(_PATIENCE_SECONDS)
+        notified.bind(str(address))
+        try:
+            env = os.environ | {"NOTIFY_SOCKET": str(address)}
+            begun = time.perf_counter()
+            command = running(daemon.command, daemon.log, env)
+            process = psutil.Process(stack.enter_context(command).pid)
+            while b"READY=1" not in notified.recv(4096):
+                pass
+            took = time.perf_counter() - begun
+        finally:
+            address.unlink()
+    return took, process
 
 
 class TheirStart:
