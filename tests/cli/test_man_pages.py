@@ -43,6 +43,14 @@ def test_a_page_renders_without_a_warning_and_fits(page: Path, width: int) -> No
     assert max(map(len, _rendered(page, width).splitlines())) <= width
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_each_synopsis_of_a_page_is_closed(page: Path) -> None:
+    """Without that the next one is set beside it; only newer versions of groff complain."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    opened_and_closed = [line[:3] for line in lines if line.startswith((".SY", ".YS"))]
+    assert opened_and_closed == [".SY", ".YS"] * (len(opened_and_closed) // 2)
+
+
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.name)
 def test_every_setting_stands_in_the_page_with_its_default(key: Key) -> None:
     line = rf"^ +{key.name} = ?{re.escape(key.default)}$"
