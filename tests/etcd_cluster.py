@@ -55,6 +55,8 @@ class Authority:
             folder, "req", "-x509", *_KEY, "-subj", "/CN=etcd of tests", "-days", "2",
             "-keyout", "ca.key", "-out", "ca.pem",
             "-addext", "basicConstraints=critical,CA:TRUE",
+            # From 3.13 on Python asks for what RFC 5280 does.
+            "-addext", "keyUsage=critical,keyCertSign,cRLSign",
         )  # fmt: skip
 
     def issue(
@@ -64,6 +66,7 @@ class Authority:
         names = ",".join([f"DNS:{name}", *(f"IP:{host}" for host in hosts)])
         (self._folder / "extensions").write_text(
             f"subjectAltName={names}\nextendedKeyUsage=serverAuth,clientAuth\n"
+            "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
         )
         _openssl(
             self._folder, "req", *_KEY, "-subj", subject,
