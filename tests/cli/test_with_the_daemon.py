@@ -55,7 +55,7 @@ def test_what_fails_is_told_with_its_cause_and_an_exit_status(daemon: Daemon) ->
     assert f"cannot start {BROKEN}" in err
     assert f"{REFUSED}.ini: there is no section [uwsgi]" in err
     assert "nosuch.py" in _ctl(daemon, "why", BROKEN)[1]
-    assert f"{BROKEN} (tried again" in _ctl(daemon, "status")[1]
+    assert f"{BROKEN} (the next visitor" in _ctl(daemon, "status")[1]
     assert _ctl(daemon, "start", "nobody.example")[0] == 3
     assert _ctl(daemon, "why", REFUSED)[0] == 1
 
