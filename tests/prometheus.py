@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
@@ -77,6 +77,9 @@ class Prometheus:
         """Whether a query has a result now."""
         try:
             found = self.ask("query", query=query, time=time.time())["result"]
+        except HTTPError as refused:
+            refused.close()  # it is an answer, which Python 3.14 misses
+            return False
         except URLError:
             return False
         return any(series["value"][1] != "NaN" for series in found)
