@@ -7,17 +7,32 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
 from emperor.linux.good_inis import GoodInisFile
-from emperor.model import daemon_record
+from emperor.model import (
+    absences,
+    balancer_list,
+    balancer_state,
+    daemon_record,
+    member,
+    once,
+    registration,
+    slot_table,
+)
+from emperor.model.balancer_state import BalancerState, BrokenState
 from emperor.model.definition import BrokenIni
 from emperor.model.domain import canonical_host, is_domain
 from emperor.model.good_ini import GoodIni
+from emperor.model.member import BrokenMember, Capacity, Member
+from emperor.model.once import Holder
 from emperor.model.ports import Message
+from emperor.model.registration import BrokenEntry
+from emperor.model.slot_table import BrokenTable, SlotTable
 from emperor.model.snapshot import Stale, VassalRecord, decoder, encode
 from emperor.model.spec import Stamp
 from emperor.uwsgi.ini import aliases_in, frozen, parse
@@ -123,6 +138,47 @@ def read_a_host(data: bytes) -> None:
             assert canonical_host(name) == name
 
 
+def read_a_registry(data: bytes) -> None:
+    """What anybody with a right to write has put into the registry of a fleet, and the list that a
+    balancer's agent finds."""
+    with suppress(BrokenEntry):
+        registration.encoded(registration.decoded(DOMAIN, data))
+    with suppress(BrokenMember):
+        member.encoded(member.decoded("192.0.2.11", data))
+    with suppress(BrokenState):
+        balancer_state.encoded(balancer_state.decoded("lb1", data))
+    absences.encoded(absences.decoded(data))
+    once.claim(data, Holder("192.0.2.11", "m"))
+    for read in (slot_table.decoded, _list_of):
+        with suppress(BrokenTable):
+            table = read(data)
+            slot_table.objection(table, _TABLE)
+            assert slot_table.decoded(slot_table.encoded(table)) == table
+            assert balancer_list.read(balancer_list.written(table)).slots == table.slots
+
+
+def _list_of(data: bytes) -> SlotTable:
+    return balancer_list.read(data.decode("ascii", errors="replace"))
+
+
+_TABLE = SlotTable(3, ("192.0.2.11", "192.0.2.12"), {"192.0.2.11": Fraction(2)}, (8080, 8443))
+
+
+def _registered() -> list[bytes]:
+    """A value of each kind."""
+    ini = registration.RegisteredIni(DOMAIN, 1, "alice", "[uwsgi]\n")
+    backend = Member("192.0.2.11", "m", Fraction(1), Capacity(4, 8, 0), "0.1.0", 1_700_000_000)
+    return [
+        registration.encoded(registration.Sealed(ini)),
+        member.encoded(backend),
+        balancer_state.encoded(BalancerState("lb1", 3, "no", "0.1.0")),
+        absences.encoded({"192.0.2.11": 1_700_000_000}),
+        once.encoded(Holder("192.0.2.11", "m")),
+        slot_table.encoded(_TABLE),
+        balancer_list.written(_TABLE).encode("ascii"),
+    ]
+
+
 def _kept() -> list[bytes]:
     vassal = VassalRecord(spec("file = /a.py"), 1.0, _STAMP, text=_TALK)
     record = daemon_record.record_of("0.1.0", SETTINGS)
@@ -156,5 +212,6 @@ TARGETS: dict[str, tuple[Callable[[bytes], None], list[bytes]]] = {
     "pipe": (read_a_pipe, [bytes(message.value for message in Message)]),
     "control": (ask_control, _requests()),
     "activate": (ask_activate, [_HIT, _HIT[:110], b"GET /emperord-health"]),
+    "registry": (read_a_registry, _registered()),
     "host": (read_a_host, [b"www.a.example:8080", b"[::1]", b"A.example."]),
 }
