@@ -43,6 +43,8 @@ class Account:
     """What happened. Each is counted by the second in which it did."""
 
     pulls: Counter[int] = field(default_factory=Counter)
+    # By the second and the backend.
+    pulls_of: Counter[tuple[int, str]] = field(default_factory=Counter)
     wakes: Counter[int] = field(default_factory=Counter)
     failed: Counter[int] = field(default_factory=Counter)
     read_again: Counter[int] = field(default_factory=Counter)
@@ -126,6 +128,7 @@ class Day:
         try:
             if backend.asked(domain, self.now):
                 self.account.pulls[second] += 1
+                self.account.pulls_of[second, backend.address] += 1
                 self.watchers[self.registry.buckets[domain]].add(backend.address)
             self.account.wakes[second] += not was_awake
         except CannotReach:

@@ -160,6 +160,7 @@ def _all_disks_empty(day: Day) -> Iterator[Finding]:
 
 def _at_the_end(day: Day) -> Iterator[Finding]:
     account = day.account
+    yield Finding("reads of one backend in a second, at most", max(account.pulls_of.values()))
     yield Finding("cold starts in the day", sum(account.wakes.values()))
     yield Finding("cold starts in a second, at most", max(account.wakes.values()))
     yield Finding("changes in the day", account.changes)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from emperor.model.registration import BUCKETS
+from emperor.registry.reads import AT_ONCE
 from tests.balancer.vectors import stock_index
 from tests.scale.day import Day, Size
 from tests.scale.fleet import Fleet
@@ -139,6 +140,8 @@ def test_a_day_of_a_small_fleet(tmp_path: Path) -> None:
         < 0.01 * seen["5 min without registry: hits"]
     )
     assert seen["all disks empty: reads in the first hour"] <= SMALL.domains
+    # So no read of the day has to wait for another one.
+    assert seen["reads of one backend in a second, at most"] <= AT_ONCE
 
 
 def test_what_is_held_is_served_without_the_registry(tmp_path: Path) -> None:
