@@ -33,6 +33,7 @@ from tests.bench.neighbours import hogs, slow_boots
 from tests.bench.parked import parked
 from tests.bench.peers.contest import Comparison
 from tests.bench.peers.rows import COMPARISONS
+from tests.bench.pull import pull
 from tests.bench.pulled import pulled
 from tests.bench.registry import registry
 from tests.bench.reload import reload
@@ -74,6 +75,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row | Comparison]]] = {
     "registry": registry,
     "pulled": pulled,
     "scale": scale,
+    "pull": pull,
     "tls": tls,
     "hash": placement,
 }

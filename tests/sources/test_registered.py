@@ -230,15 +230,15 @@ class Fleet:
                 await self.stack.aclose()
                 await self.start()
 
-    def is_right(self) -> bool:
-        """Whether all that is on the disk is as the registry has it."""
-        for domain in _DOMAINS:
-            entry, text = self.now.get(domain), self.backend.text(domain)
-            expected = entry.ini if isinstance(entry, RegisteredIni) else None
-            assert text in {None, expected}, (domain, text, expected)
-            idle = self.backend.idle(domain)
-            assert idle == (None if text is None else int(text)), (domain, idle, text)
-        return True
+    def wrong(self) -> list[str]:
+        """The domains whose ini on the disk, or in effect, is not that of the registry."""
+        return [domain for domain in _DOMAINS if not self._is_right(domain)]
+
+    def _is_right(self, domain: str) -> bool:
+        entry, text = self.now.get(domain), self.backend.text(domain)
+        expected = entry.ini if isinstance(entry, RegisteredIni) else None
+        idle = self.backend.idle(domain)
+        return text in {None, expected} and idle == (None if text is None else int(text))
 
 
 @settings(max_examples=40)
@@ -251,7 +251,7 @@ def test_whatever_happens_a_backend_ends_as_the_registry(events: list[tuple[str,
             for event in events:
                 await fleet.happen(*event)
             await fleet.engine.mend()
-            await eventually_async(fleet.is_right)
+            await eventually_async(lambda: fleet.wrong() == [])
 
     with TemporaryDirectory() as folder:
         asyncio.run(tell(Path(folder)))
