@@ -139,22 +139,34 @@ class Registered:
     async def _found(self, host: str, wildcard: str | None) -> tuple[Order | None, int]:
         """The nearest entry for a host, and the revision at which the registry was read. Raises
         CannotReach and RegistryRefused."""
-        names = [n for n in _names(host, wildcard) if not self.reads.is_absent(n)]
+        names = _names(host, wildcard)
         revision = 0
-        for name, outcome in zip(names, await self.reads.read_all(names), strict=True):
-            read = answered(outcome)
-            revision = revision or read.revision
-            if read.value is None:
-                continue
-            order = self._order(name, read)
-            if isinstance(order.entry, RegisteredAlias):
-                read = await self.reads.read(order.entry.alias_of)
-                order = self._order(order.entry.alias_of, read)
-            if order.problem or isinstance(order.entry, RegisteredIni):
-                return order, read.revision
-            if order.entry is not None and self.pulls.kept(order.domain):
-                await self.pulls.carry_out([order])  # an older entry must not come back
+        # Most hosts have an entry of their own, and the wildcards need not be asked for then.
+        for some in (names[:1], names[1:]):
+            asked = [name for name in some if not self.reads.is_absent(name)]
+            for name, outcome in zip(asked, await self.reads.read_all(asked), strict=True):
+                read = answered(outcome)
+                revision = revision or read.revision
+                order, at = await self._usable(name, read)
+                if order is not None:
+                    return order, at
         return None, revision
+
+    async def _usable(self, name: str, read: Read) -> tuple[Order | None, int]:
+        """What is to be pulled or complained of, of what the registry has for a name; and the
+        revision at which it was read."""
+        if read.value is None:
+            return None, read.revision
+        order = self._order(name, read)
+        if isinstance(order.entry, RegisteredAlias):
+            target = order.entry.alias_of
+            read = await self.reads.read(target)
+            order = self._order(target, read)
+        if order.problem or isinstance(order.entry, RegisteredIni):
+            return order, read.revision
+        if order.entry is not None and self.pulls.kept(order.domain):
+            await self.pulls.carry_out([order])  # an older entry must not come back
+        return None, read.revision
 
     def _order(self, name: str, read: Read) -> Order:
         revision = read.written or read.revision
