@@ -1,4 +1,4 @@
-"""What the governor asks of a fleet: which apps may run on this machine."""
+"""What the governor asks of a fleet, which apps may run on this machine, and what it is told."""
 
 from collections.abc import Collection
 from typing import Protocol
@@ -34,3 +34,16 @@ class NoFleet:
     def why_not(self, _domain: str) -> str | None:
         """Nothing prevents it."""
         return None
+
+
+class Permission(Protocol):
+    """What is told to the supervisor."""
+
+    def permit(self, domain: str) -> None:
+        """The app may run here."""
+
+    def forbid(self, domain: str, why: str) -> None:
+        """It may not, any more."""
+
+    def want_again(self, domain: str, why: str) -> None:
+        """What forbade it is over."""

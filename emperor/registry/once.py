@@ -30,7 +30,9 @@ from emperor.model.once import (
     decoded,
     encoded,
 )
+from emperor.model.permits import Permission
 from emperor.model.registry_keys import Keys
+from emperor.model.settings import SettingsError
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Once as Rule
 from emperor.model.spec import Spec
@@ -45,19 +47,6 @@ _ASK_SECONDS = 3.0
 # A new try of an app that never sleeps, and of a watch.
 _RETRY_SECONDS = (2.0, 4.0)
 _TRIES = 5
-
-
-class Permission(Protocol):
-    """What is told to the supervisor."""
-
-    def permit(self, domain: str) -> None:
-        """The app may run here."""
-
-    def forbid(self, domain: str, why: str) -> None:
-        """It may not, any more."""
-
-    def want_again(self, domain: str, why: str) -> None:
-        """What forbade it is over."""
 
 
 class Fence(Protocol):
@@ -179,10 +168,16 @@ class Once:
         self._fence.close()
 
     async def _connected(self) -> None:
-        async with self._connect() as (engine, keys):
-            self._engine, self._keys = engine, keys
-            self._ready.set()
-            await asyncio.Event().wait()
+        while True:
+            try:
+                async with self._connect() as (engine, keys):
+                    self._engine, self._keys = engine, keys
+                    self._ready.set()
+                    await asyncio.Event().wait()
+            except SettingsError as error:
+                # Somebody may be writing the file now.
+                log.warning("cannot ask which apps may run here: %s", error)
+                await asyncio.sleep(LEASE_SECONDS)
 
     # One app.
 

@@ -11,8 +11,10 @@ import pytest
 
 from emperor.model.once import KILL_AFTER_SECONDS, LEASE_SECONDS
 from tests.backend import Daemon, UnixConnection
+from tests.cli.program import finished
 from tests.etcd_cluster import EtcdCluster, etcd_cluster
 from tests.eventually import eventually
+from tests.fdstore import FdStore
 from tests.traces import public_folder
 
 DOMAIN = "a.example"
@@ -76,7 +78,8 @@ class Two:
         return first, second
 
     def has_run_twice(self) -> bool:
-        return (self.folder / "twice").exists()
+        file = self.folder / "twice"
+        return file.exists() and bool(file.read_text())
 
 
 def why_not(daemon: Daemon) -> str | None:
@@ -104,6 +107,7 @@ def two(cluster: EtcdCluster) -> Iterator[Two]:
 
 @contextmanager
 def two_of(cluster: EtcdCluster) -> Iterator[Two]:
+    """Descriptors of both outlive them, as under systemd."""
     with public_folder() as folder, ExitStack() as stack:
         daemons = []
         for number, member in enumerate(cluster.members[:2], 1):
@@ -113,7 +117,8 @@ def two_of(cluster: EtcdCluster) -> Iterator[Two]:
             others = " ".join(cluster.access.endpoints)
             access.write_text(access.read_text().replace(others, member.address.client))
             daemon = Daemon(place, registry_config=str(access), fleet_address=f"192.0.2.{number}")
-            daemon.expect("registry|killed by SIGKILL")
+            daemon.expect("registry|killed by SIGKILL|reaped by another process")
+            daemon.launch = stack.enter_context(FdStore(place / "notify")).start
             daemons.append(stack.enter_context(daemon))
         yield Two(cluster, folder, daemons)
 
@@ -212,6 +217,59 @@ def test_the_next_daemon_of_an_upgrade_goes_on_with_it(two: Two) -> None:
     eventually(lambda: time.monotonic() - began > LEASE_SECONDS)
     assert first.leader(DOMAIN) == pid
     assert two.holder()[0] is first
+
+
+def test_the_next_daemon_after_a_crash_goes_on_with_it(two: Two) -> None:
+    two.drop()
+    first, _ = two.holder()
+    pid = first.leader(DOMAIN)
+    first.crash()
+    began = time.monotonic()
+    eventually(lambda: time.monotonic() - began > LEASE_SECONDS)
+    assert first.leader(DOMAIN) == pid
+    assert two.holder()[0] is first
+
+
+def test_without_its_daemon_it_ends_in_time(two: Two) -> None:
+    two.drop()
+    first, second = two.holder()
+    first.process.kill()
+    first.process.wait()
+    second.until(DOMAIN, "running")
+    assert not two.has_run_twice()
+    first.start()
+    assert two.holder()[0] is second
+
+
+def test_an_ini_of_the_registry_runs_once(two: Two, tmp_path: Path) -> None:
+    ini = tmp_path / "draft.ini"
+    ini.write_text(f"[uwsgi]\nfile = {two.folder}/app.py\n[emperor]\nonce = true\n")
+    access = two.cluster.access_file(tmp_path / "registry.ini")
+    words = ("registry", "--registry", str(access), "put", DOMAIN, str(ini))
+    put = finished(tmp_path, *words, "--owner", "games", "--force")
+    assert put.returncode == 0, put.stderr
+    first, second = two.daemons
+    for name in ("lock", "twice"):
+        (two.folder / name).touch()
+        (two.folder / name).chmod(0o666)
+    assert hit(first).status == 200
+    assert hit(second).status == 503
+    assert "it runs on 192.0.2.1" in (why_not(second) or "")
+    removed = finished(tmp_path, "registry", "--registry", str(access), "rm", DOMAIN)
+    assert removed.returncode == 0, removed.stderr
+    for each in two.daemons:
+        each.until(DOMAIN, None)
+
+
+def test_a_broken_file_stops_no_daemon() -> None:
+    with public_folder() as folder:
+        (folder / "registry.ini").write_text("[registry]\n")
+        with Daemon(folder, registry_config=f"{folder}/registry.ini") as daemon:
+            daemon.expect("registry|may run here")
+            daemon.drop(DOMAIN, daemon.ini(DOMAIN) + "[emperor]\nonce = true\n")
+            daemon.until(DOMAIN, "parked")
+            assert hit(daemon).status == 503
+            assert "the registry cannot be reached" in (why_not(daemon) or "")
 
 
 def test_a_machine_without_a_registry_runs_it_as_any_app() -> None:
