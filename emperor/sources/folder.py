@@ -225,7 +225,7 @@ class VassalFolder:
 
     def _update(self, file: str) -> None:
         domain = file.removesuffix(".ini")
-        if file.startswith(".") or domain == file or not is_domain(domain):
+        if file not in self._stamps and (domain == file or not is_domain(domain)):
             self._update_misnamed(file)
             return
         path = f"{self._path}/{file}"

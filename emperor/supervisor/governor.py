@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Collection, Iterable
 from concurrent.futures import Future
 from datetime import datetime, timedelta
+from functools import partial
 
 from emperor.model.boot_queue import Share
 from emperor.model.cause import Cause, Stop
@@ -367,14 +368,14 @@ class Governor:
     # A vassal of the daemon before.
 
     def _resume_all(self, vassals: Iterable[Vassal]) -> None:
-        for_each(for_each(vassals, self._resume), self._give_up)
+        is_back = Cause("emperord is back", self.now())  # one for thousands that sleep
+        for_each(for_each(vassals, partial(self._resume, is_back)), self._give_up)
         for_each(self._run(), self._give_up)
         self._run()
 
-    def _resume(self, vassal: Vassal) -> None:
+    def _resume(self, is_back: Cause, vassal: Vassal) -> None:
         self._effects.resume(vassal)
-        cause = vassal.queued_for or Cause("emperord is back", self.now())
-        if next_up := self._apply(vassal, cause):
+        if next_up := self._apply(vassal, vassal.queued_for or is_back):
             self.handle(next_up)
         elif vassal.children or vassal.state is not State.PARKED:
             self._finish(vassal)
