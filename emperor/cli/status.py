@@ -233,8 +233,8 @@ def status(
     STARTS  processes started for it
     FAILS   starts that failed in a row
     MEM     resident memory of its processes
-    PEAK    most memory since its process started, as memory-max counts it: with cached
-            files, without what it shares with its base; only with DOMAIN
+    PEAK    the most memory since its process started, as memory-max counts it:
+            with cached files, without what its base shares; only with DOMAIN
     CPU     CPU time of its processes
     WAIT    requests held by emperord + connections queued on its socket
 

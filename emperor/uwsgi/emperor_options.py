@@ -52,7 +52,7 @@ EMPEROR_OPTIONS = (
     _row("emperor-throttle", Kind.MAPPED, "`throttle-first`, a duration such as 1s"),
     _row("emperor-max-throttle", Kind.MAPPED, "`throttle-max`, a duration such as 3m"),
     _row("emperor-no-blacklist", Kind.NONE,
-         "an app that fails is tried again, after `throttle-max` at most"),
+         "a visitor starts a failed app again, after `throttle-max` at most"),
     _row("emperor-curse-tolerance", Kind.MAPPED, "`start-timeout`, a duration such as 60s"),
     _row("emperor-required-heartbeat", Kind.NONE,
          "nothing is asked of an idle app; `harakiri` ends a request that hangs"),
