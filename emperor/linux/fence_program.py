@@ -37,12 +37,16 @@ class _App(NamedTuple):
     deadline: float
 
 
-def _kill(pid: int, app: _App) -> None:
+def _has_ended(app: _App) -> bool:
     poll = select.poll()
     poll.register(app.pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _kill(pid: int, app: _App) -> None:
     with suppress(OSError):
         # The pid is that of the process as long as nobody has waited for it.
-        if not poll.poll(0):
+        if not _has_ended(app):
             signal.pidfd_send_signal(app.pidfd, signal.SIGKILL)
             os.killpg(pid, signal.SIGKILL)
     if app.group:
@@ -67,8 +71,10 @@ class Fence:
         """Kill these, which lead process groups, each at its moment. Beside the pid stands the
         folder of the control group of the app, empty where it has none."""
         wanted = {pid: (group, deadline) for pid, group, deadline in apps}
-        for pid in self._apps.keys() - wanted.keys():
-            os.close(self._apps.pop(pid).pidfd)
+        for pid in list(self._apps):
+            # An earlier process may have had the same number.
+            if pid not in wanted or _has_ended(self._apps[pid]):
+                os.close(self._apps.pop(pid).pidfd)
         for pid, (group, deadline) in wanted.items():
             with suppress(OSError):  # it has ended
                 known = self._apps.get(pid)
