@@ -39,6 +39,8 @@ def pulled(bench: Bench) -> Iterator[Row]:
         access = cluster.access_file(folder / "registry.ini")
         ours = Daemon(folder / "ours", registry_config=str(access), registry_forget="0")
         theirs = Daemon(folder / "folder")
+        for daemon in (ours, theirs):
+            daemon.under = with_state(daemon.folder)
         entries = [_entry(ours, number) for number in range(_SIZE)]
         _pull(ours, entries, asyncio.run(_put(cluster, entries)))
         for entry in entries:
@@ -69,7 +71,6 @@ async def _put(cluster: EtcdCluster, entries: Sequence[RegisteredIni]) -> int:
 
 def _pull(daemon: Daemon, entries: Sequence[RegisteredIni], revision: int) -> None:
     """Write the files and the journal, as after as many first hits."""
-    daemon.under = with_state(daemon.folder)
     inis = PulledInis(daemon.vassals, Journal(daemon.kept, boot_id()))
     inis.load()
     user = pwd.getpwnam(_OWNER)
