@@ -36,7 +36,7 @@ log = logging.getLogger("emperord.registry_follower")
 # A change is followed after less than this.
 JITTER_SECONDS = 0.3
 # While a backend gets its domains, the watch is not begun anew for each of them.
-_GROWTH_SECONDS = 0.1
+_GROWTH_SECONDS = 0.2
 _AGAIN_SECONDS = (0.2, 0.5, 1.0, 2.0)
 # What could not be followed is tried again.
 RETRY_SECONDS = 60.0

@@ -36,6 +36,14 @@ def test_it_tells_how_long_each_phase_of_the_start_took() -> None:
     )
 
 
+def test_it_tells_of_the_registry_that_an_ini_came_from() -> None:
+    pulled = detail(replace(running(GOAT), registry_serial=7))
+    behind = replace(pulled, not_followed="the registry has a lower serial than 7")
+    assert _told(pulled)["ini"].endswith(f"{GOAT}.ini, serial 7 of the registry")
+    assert "the registry has a lower serial than 7" in [text for _, text in facts(behind, NOW)]
+    assert "registry" not in _told(detail(running(GOAT)))["ini"]
+
+
 @pytest.mark.parametrize(
     ("marks", "result"),
     [
