@@ -85,6 +85,26 @@ def test_all_on_the_disk_is_served_on_without_the_registry(
     eventually(lambda: backend.get("unknown.example").status == 200)
 
 
+def test_a_registry_that_hangs_holds_nobody_up(
+    mortal: EtcdCluster, join: Callable[..., Backend]
+) -> None:
+    registry, backend = FleetRegistry(mortal), join(mortal)
+    backend.expect(UNREACHED)
+    registry.ini(A, 1, backend.ini(A))
+    registry.ini(B, 1, backend.ini(B))
+    assert backend.get(A).status == 200
+    for member in mortal.members:
+        member.pause()
+    assert backend.get(B).status == 503
+    assert backend.call("POST", f"/v1/vassals/{A}/sleep")[0] == 200
+    backend.until(A, "parked")
+    assert backend.get(A).status == 200
+    for member in mortal.members:
+        member.resume()
+    eventually(lambda: backend.get(B).status == 200)
+    assert len(backend.lines(UNREACHED)) == 1
+
+
 def test_a_first_hit_pulls_an_ini(cluster: EtcdCluster, join: Callable[..., Backend]) -> None:
     registry, backend = FleetRegistry(cluster), join(cluster)
     registry.ini(A, 7, backend.ini(A))
