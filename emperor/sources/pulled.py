@@ -83,24 +83,30 @@ class PulledInis:
 
     def load(self) -> set[str]:
         """Go on with what an earlier daemon has left, which the journal has read. Returns the
-        domains whose files a loss of power has damaged. Raises OSError."""
+        domains to be read again: a loss of power has damaged their files, or those are back after
+        a time in which changes were not followed. Raises OSError."""
         journal = self._journal
         sweep(self._folder)
         inodes = {domain: inode_at(self._path(domain)) for domain in journal.domains}
         journal.rewrite(_latest(settled(e, inodes[e.domain]) for e in journal.domains.values()))
         present = {d: kept for d, kept in journal.domains.items() if inodes[d] is not None}
         unsettled = {domain for domain, kept in present.items() if not kept.is_held}
-        for domain in sorted(unsettled):
-            self._finish_removal(domain)
-        return self._torn(present) if journal.has_rebooted else set()
+        back = {domain for domain in sorted(unsettled) if self._settle(domain)}
+        return back | (self._torn(present) if journal.has_rebooted else set())
 
-    def _finish_removal(self, domain: str) -> None:
-        """A loss of power brought a file back that was removed."""
+    def _settle(self, domain: str) -> bool:
+        """A file is back. A loss of power has undone a removal, or the folder was on a disk that
+        was not there when the last daemon started. Returns whether it stays."""
         path, kept = self._path(domain), self._journal.domains[domain]
         found = find(path)
-        if found is not None and on_disk(found, kept) is OnDisk.PULLED:
+        if found is None or on_disk(found, kept) is not OnDisk.PULLED:
+            return False
+        if kept.standing is Standing.REMOVED:
             log.info("%s is taken off the disk again", domain, extra=about(domain))
             remove(path, found.inode)
+            return False
+        self._journal.append([msgspec.structs.replace(kept, standing=Standing.HELD)])
+        return True
 
     def _torn(self, present: Collection[str]) -> set[str]:
         domains = self._journal.domains

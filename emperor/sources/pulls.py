@@ -143,11 +143,12 @@ class Pulls:
                 self._grants[kept.alias_of] = self.grants_of(kept.alias_of) | {kept.domain}
 
     def _load(self) -> set[str]:
-        torn = self._inis.load()
-        kept = list(self._journal.domains.values())
-        self.buckets = {bucket_of(each.domain) for each in kept if each.is_used}
-        self._latest = {each.domain: each.revision for each in kept}
-        return torn
+        try:
+            return self._inis.load()
+        finally:
+            kept = list(self._journal.domains.values())
+            self.buckets = {bucket_of(each.domain) for each in kept if each.is_used}
+            self._latest = {each.domain: each.revision for each in kept}
 
     def is_news(self, domain: str, revision: int) -> bool:
         """Whether what was written at that revision is newer than what is known."""

@@ -146,6 +146,22 @@ def test_a_file_that_a_loss_of_power_brings_back_goes_again(backend: Backend) ->
     assert backend.text() is None
 
 
+def test_a_folder_that_was_away_at_a_start_loses_nothing(backend: Backend) -> None:
+    backend.follow(ini(1))
+    away = backend.folder.with_name("away")
+    backend.folder.rename(away)
+    with pytest.raises(FileNotFoundError):
+        backend.start()
+    # The place where a disk is mounted later.
+    backend.folder.mkdir()
+    backend.start()
+    backend.folder.rmdir()
+    away.rename(backend.folder)
+    assert backend.start() == {A}, "it is read again"
+    assert backend.text() == "serial = 1\n"
+    assert backend.follow(ini(2), Occasion.CHANGE).act is Act.WRITE
+
+
 def test_a_line_that_was_cut_off_costs_nothing_else(backend: Backend) -> None:
     backend.follow(ini(1))
     backend.follow(ini(1, domain=B))
