@@ -12,7 +12,7 @@ from typing import Any, Self
 from emperor.model.registry_access import RegistryAccess
 from emperor.model.registry_keys import Span
 from emperor.registry.etcd_http import NoLease, TooLong
-from emperor.registry.etcd_members import PATIENCE_SECONDS, RANGE, Members
+from emperor.registry.etcd_members import PATIENCE_SECONDS, Members
 from emperor.registry.etcd_watch import Past, Watch
 from emperor.registry.etcd_wire import (
     KeptReply,
@@ -129,9 +129,7 @@ class Etcd:
             return
 
     async def _range(self, question: Mapping[str, Any], fresh: bool = False) -> RangeReply:
-        return await self._members.read(
-            RANGE, encoded({**question, "serializable": not fresh}), RangeReply
-        )
+        return await self._members.read(question, fresh)
 
     async def _txn(
         self, expected: Mapping[str, int], changes: list[dict[str, Any]], read: set[str]

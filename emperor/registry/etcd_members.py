@@ -4,10 +4,10 @@ etcd has its tokens in memory. A member that was restarted knows none, and a new
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from emperor.model.registry_access import RegistryAccess
 from emperor.model.settings import SettingsError
@@ -21,7 +21,7 @@ from emperor.registry.etcd_http import (
     TokenIsOld,
     Unanswered,
 )
-from emperor.registry.etcd_wire import Nothing, TokenReply, encoded, range_of
+from emperor.registry.etcd_wire import RangeReply, TokenReply, encoded, range_of
 from emperor.registry.port import CannotReach, RegistryRefused
 
 T = TypeVar("T")
@@ -59,17 +59,20 @@ class Members:
         """The endpoints of all members. The one that answered last is the first."""
         return list(self._order)
 
-    async def read(self, path: str, question: bytes, kind: type[T]) -> T:
-        """What the first member says that answers. Raises CannotReach, RegistryRefused."""
+    async def read(self, question: Mapping[str, Any], fresh: bool = False) -> RangeReply:
+        """What the first member has that answers; `fresh`: by a quorum. Raises CannotReach,
+        RegistryRefused."""
+        encoded_question = encoded({**question, "serializable": not fresh})
         causes: dict[str, str] = {}
         is_late = False
         for member in self.by_preference():
             try:
-                return await self.ask(member, path, question, kind, READ_SECONDS)
+                return await self.ask(member, RANGE, encoded_question, RangeReply, READ_SECONDS)
             except Unanswered as error:
                 causes[member] = str(error)
                 is_late |= isinstance(error, TimedOut)
-        if is_late:
+        if is_late and not fresh:
+            # Without a quorum a fresh read is late as well, and no other token can be had.
             self._token = None
         raise cannot_reach(causes)
 
@@ -97,9 +100,8 @@ class Members:
         """Wait before all members are asked again, and forget the token if it is why none answers:
         a member waits for the state in which it was given, which a registry that was restored may
         never have."""
-        question = encoded({**range_of(self._access.prefix), "serializable": True})
         with suppress(CannotReach, RegistryRefused):
-            await self.read(RANGE, question, Nothing)
+            await self.read(range_of(self._access.prefix))
         await asyncio.sleep(PAUSE_SECONDS)
 
     async def ask(

@@ -145,9 +145,9 @@ class Watch:
         return header.revision < max(self._told) or header.raft_term < self._before.raft_term
 
     async def _newest(self) -> Header:
-        question = encoded({**range_of(self._spans[0].start), "keys_only": True})
+        question = {**range_of(self._spans[0].start), "keys_only": True}
         try:
-            return (await self._members.read(RANGE, question, RangeReply)).header
+            return (await self._members.read(question, fresh=True)).header
         except CannotReach as error:
             raise Unanswered("it is behind, and there is no quorum", was_sent=True) from error
 

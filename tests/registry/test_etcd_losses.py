@@ -87,6 +87,9 @@ async def test_without_a_quorum_reads_are_answered(cluster: EtcdCluster, engine:
         await engine.put({KEY: b"2"}, {KEY: revision})
     with pytest.raises(CannotReach):
         await engine.grant(10)
+    with pytest.raises(CannotReach):
+        await engine.page(KEYS.vassals(), fresh=True)
+    assert await engine.get(KEY) == found, "the token is kept, since no other could be had"
     cluster.members[0].start()
     await asyncio.to_thread(cluster.until_healthy)
     await engine.put({KEY: b"3"}, {})
