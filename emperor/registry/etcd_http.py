@@ -6,9 +6,10 @@ import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from socket import IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL
-from typing import Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 import aiohttp
 import msgspec
@@ -65,6 +66,17 @@ class TokenIsOld(Exception):
     """The member does not know the token."""
 
 
+@dataclass(frozen=True, slots=True)
+class Question(Generic[T]):
+    """What is asked of a member, the kind of its answer, and how long that is waited for."""
+
+    path: str
+    body: bytes
+    kind: type[T]
+    seconds: float = READ_SECONDS
+    needs_leader: bool = False
+
+
 class Http:
     """Connections to members. An async context manager."""
 
@@ -84,23 +96,25 @@ class Http:
         await self._session.close()
         await self._streams.close()
 
-    async def post(self, url: str, question: bytes, kind: type[T], token: str, seconds: float) -> T:
+    async def post(self, member: str, question: Question[T], token: str) -> T:
         """An answer. Raises Unanswered, TokenIsOld, RegistryRefused, CannotReach."""
+        url, body = member + question.path, BytesIO(question.body)
+        headers = _headers(token, question.needs_leader)
         try:
             async with (
-                asyncio.timeout(seconds),
+                asyncio.timeout(question.seconds),
                 self._session.post(
-                    url, data=BytesIO(question), headers=_headers(token), timeout=_TIMEOUT,
+                    url, data=body, headers=headers, timeout=_TIMEOUT,
                     ssl=self._context(), allow_redirects=False,
                 ) as response,
             ):  # fmt: skip
                 status, content = response.status, await _content(response)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise self._unanswered(error, seconds) from error
+            raise self._unanswered(error, question.seconds) from error
         if status != 200:
             raise _failure(content, status)
         try:
-            return msgspec.json.decode(content, type=kind, strict=False)
+            return msgspec.json.decode(content, type=question.kind, strict=False)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             cause = f"its answer is not that of etcd 3.4 or later: {error}"
             raise Unanswered(cause, was_sent=True) from error
@@ -109,7 +123,7 @@ class Http:
     async def stream(self, url: str, question: bytes, token: str) -> AsyncIterator["Lines"]:
         """The lines of an answer that does not end, from a member that has a leader. Raises
         like `post`."""
-        headers = {**_headers(token), "Grpc-Metadata-hasleader": "true"}
+        headers = _headers(token, needs_leader=True)
         response: aiohttp.ClientResponse | None = None
         try:
             try:
@@ -210,8 +224,9 @@ def _failure(content: bytes, status: int) -> Exception:
     return Unanswered(text, was_sent=status >= 500)
 
 
-def _headers(token: str) -> dict[str, str]:
-    return {"Authorization": token} if token else {}
+def _headers(token: str, needs_leader: bool) -> dict[str, str]:
+    headers = {"Authorization": token} if token else {}
+    return {**headers, "Grpc-Metadata-hasleader": "true"} if needs_leader else headers
 
 
 async def _content(response: aiohttp.ClientResponse) -> bytes:

@@ -17,6 +17,7 @@ from emperor.registry.etcd_http import (
     READ_SECONDS,
     Http,
     Lines,
+    Question,
     TimedOut,
     TokenIsOld,
     Unanswered,
@@ -62,12 +63,12 @@ class Members:
     async def read(self, question: Mapping[str, Any], fresh: bool = False) -> RangeReply:
         """What the first member has that answers; `fresh`: by a quorum. Raises CannotReach,
         RegistryRefused."""
-        encoded_question = encoded({**question, "serializable": not fresh})
+        asked = Question(RANGE, encoded({**question, "serializable": not fresh}), RangeReply)
         causes: dict[str, str] = {}
         is_late = False
         for member in self.by_preference():
             try:
-                return await self.ask(member, RANGE, encoded_question, RangeReply, READ_SECONDS)
+                return await self.ask(member, asked)
             except Unanswered as error:
                 causes[member] = str(error)
                 is_late |= isinstance(error, TimedOut)
@@ -76,7 +77,7 @@ class Members:
             self._token = None
         raise cannot_reach(causes)
 
-    async def change(self, path: str, question: bytes, kind: type[T]) -> tuple[T, bool]:
+    async def change(self, path: str, body: bytes, kind: type[T]) -> tuple[T, bool]:
         """The same for a change, for which members are asked until a new leader is elected. Also
         tells whether a member asked before may have made the change."""
         loop = asyncio.get_running_loop()
@@ -87,7 +88,7 @@ class Members:
             for member in self.by_preference():
                 seconds = min(WRITE_SECONDS, max(CONNECT_SECONDS, deadline - loop.time()))
                 try:
-                    answer = await self.ask(member, path, question, kind, seconds)
+                    answer = await self.ask(member, Question(path, body, kind, seconds))
                 except Unanswered as error:
                     may_have_happened |= error.was_sent
                     causes[member] = str(error)
@@ -104,15 +105,13 @@ class Members:
             await self.read(range_of(self._access.prefix))
         await asyncio.sleep(PAUSE_SECONDS)
 
-    async def ask(
-        self, member: str, path: str, question: bytes, kind: type[T], seconds: float
-    ) -> T:
+    async def ask(self, member: str, question: Question[T]) -> T:
         """What one member says. Raises Unanswered, RegistryRefused, CannotReach."""
         with self._judged(member):
             for is_last in (False, True):
                 token = await self._current_token(member)
                 try:
-                    return await self._http.post(member + path, question, kind, token, seconds)
+                    return await self._http.post(member, question, token)
                 except TokenIsOld as error:
                     self._forget(token)
                     if is_last:
@@ -121,9 +120,12 @@ class Members:
             raise AssertionError
 
     @asynccontextmanager
-    async def stream(self, member: str, question: bytes) -> AsyncIterator[Lines]:
-        """The lines of a watch, from a member that has a leader. Raises like `ask`. The block may
-        raise TokenIsOld."""
+    async def stream(self, member: str, key: str, question: bytes) -> AsyncIterator[Lines]:
+        """The lines of a watch that covers this key, from a member that has a leader. Raises like
+        `ask`. The block may raise TokenIsOld."""
+        # A watch is a long question, and a member without a leader would not read it.
+        short = encoded({**range_of(key), "keys_only": True, "serializable": True})
+        await self.ask(member, Question(RANGE, short, RangeReply, needs_leader=True))
         with self._judged(member):
             token = await self._current_token(member)
             try:
@@ -165,10 +167,10 @@ class Members:
             password = await asyncio.to_thread(read_password, password_file)
         except SettingsError as error:
             raise CannotReach(str(error)) from error
-        question = encoded({"name": self._access.user, "password": password})
-        url = f"{member}/v3/auth/authenticate"
+        body = encoded({"name": self._access.user, "password": password})
+        question = Question("/v3/auth/authenticate", body, TokenReply)
         try:
-            return (await self._http.post(url, question, TokenReply, "", READ_SECONDS)).token
+            return (await self._http.post(member, question, "")).token
         except RegistryRefused as error:
             if "authentication is not enabled" in str(error):
                 return ""

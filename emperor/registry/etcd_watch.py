@@ -21,7 +21,7 @@ import msgspec
 
 from emperor.model.registry_keys import Span
 from emperor.model.registry_spans import Spans
-from emperor.registry.etcd_http import READ_SECONDS, Lines, TooLong, Unanswered, failure_of
+from emperor.registry.etcd_http import Lines, Question, TooLong, Unanswered, failure_of
 from emperor.registry.etcd_members import RANGE, Members, cannot_reach
 from emperor.registry.etcd_wire import (
     DENIED,
@@ -91,7 +91,7 @@ class Watch:
             for number, (span, after) in enumerate(zip(self._spans, self._told, strict=True), 1)
         )
         self._quiet.clear()
-        async with self._members.stream(member, question + _BLANKS) as lines:
+        async with self._members.stream(member, self._spans[0].start, question + _BLANKS) as lines:
             missing = len(self._spans)
             while True:
                 if (reply := await self._reply(lines)) is None:
@@ -155,7 +155,7 @@ class Watch:
         """Whether the watches are known to have told more than before, since nothing came for long.
         Raises Unanswered if the member hangs."""
         question = {**range_of(self._spans[0].start), "keys_only": True, "serializable": True}
-        reply = await self._members.ask(member, RANGE, encoded(question), RangeReply, READ_SECONDS)
+        reply = await self._members.ask(member, Question(RANGE, encoded(question), RangeReply))
         is_long = len(self._quiet) == _SILENCES
         before = min(self._told)
         if is_long:

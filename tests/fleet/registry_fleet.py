@@ -1,0 +1,240 @@
+"""A fleet whose inis and slots are in etcd: three members, each with a network of its own, agents
+on the balancers, and backends whose folders are empty at first."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from emperor.model.registration import RegisteredIni, Sealed, encoded
+from emperor.model.registry_keys import Keys
+from emperor.registry.etcd import Etcd
+from tests.backend import APPS
+from tests.etcd_cluster import Address, EtcdCluster, Member, etcd_cluster
+from tests.eventually import eventually
+from tests.fleet.backend import RUNS, Backend
+from tests.fleet.balancer import LIST, Balancer, listing
+from tests.fleet.client import GATE
+from tests.fleet.fleet import BACKENDS, BALANCERS, DOMAINS, RESERVE, Fleet, Rack, serving
+from tests.fleet.logs import Log
+from tests.fleet.machine import Machine
+
+T = TypeVar("T")
+
+KEYS = Keys("/emperord")
+# It exists on every machine, and is no account of the system for min-uid.
+OWNER = "nobody"
+MEMBERS = ("192.0.2.21", "192.0.2.22", "192.0.2.23")
+_STATE = "/var/lib/emperord"
+_WRITTEN = "/var/lib/emperord-balancer/backends.lua"
+# What is said while etcd, or the way to it, is away.
+AWAY = r"cannot (use|follow) the registry|cannot register .* with|lease has ended|down: "
+# An address to which no machine listens.
+_NOWHERE = "02:00:00:00:00:01"
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryFleet(Fleet):
+    """The domains are in the registry alone, until somebody asks for them."""
+
+    etcd: EtcdCluster
+
+    def ask_etcd(self, body: Callable[[Etcd], Awaitable[T]]) -> T:
+        """What comes of asking etcd, from a host on the switch."""
+
+        async def ask() -> T:
+            async with Etcd(self.etcd.access) as engine:
+                return await body(engine)
+
+        return self.client.network.within(lambda: asyncio.run(ask()))
+
+    def put(self, domains: Sequence[str], serial: int = 1) -> None:
+        """Write the inis of many domains, many at a time."""
+
+        async def put(engine: Etcd) -> None:
+            few = asyncio.Semaphore(32)
+
+            async def put_one(domain: str) -> None:
+                entry = RegisteredIni(domain, serial, OWNER, ini(domain))
+                async with few:
+                    await engine.put({KEYS.vassal(domain): encoded(Sealed(entry))}, {})
+
+            await asyncio.gather(*map(put_one, domains))
+
+        self.ask_etcd(put)
+
+    def write(self, key: str, value: bytes) -> None:
+        """Write any value."""
+
+        async def write(engine: Etcd) -> None:
+            await engine.put({key: value}, {})
+
+        self.ask_etcd(write)
+
+    def values(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """What keys have, those that exist."""
+
+        async def read(engine: Etcd) -> dict[str, bytes]:
+            return {key: found.value for key in keys if (found := await engine.get(key))}
+
+        return self.ask_etcd(read)
+
+    @contextmanager
+    def without(self, *members: Member) -> Iterator[None]:
+        """Members are dead until the block is left, after which all have caught up."""
+        for member in members:
+            member.kill()
+        try:
+            yield
+        finally:
+            for member in members:
+                member.start()
+            self.etcd.until_healthy()
+            self.until_registered()
+
+    @contextmanager
+    def unheard_by(self, *hosts: Backend | Balancer) -> Iterator[None]:
+        """What these hosts send to etcd is lost until the block is left."""
+        for host in hosts:
+            for address in MEMBERS:
+                host.machine.must(
+                    "ip", "neigh", "replace", address, "lladdr", _NOWHERE, "dev", "eth0",
+                    "nud", "permanent",
+                )  # fmt: skip
+        try:
+            yield
+        finally:
+            for host in hosts:
+                for address in MEMBERS:
+                    host.machine.must("ip", "neigh", "del", address, "dev", "eth0")
+            self.until_registered()
+
+    def registered(self) -> set[str]:
+        """The addresses of the backends that etcd knows."""
+
+        async def read(engine: Etcd) -> set[str]:
+            page = await engine.page(KEYS.backends(), fresh=True)
+            return {KEYS.address(entry.key) for entry in page.entries}
+
+        return self.ask_etcd(read)
+
+    def until_registered(self, *missing: Backend) -> None:
+        """Wait until etcd has all backends but these."""
+        wanted = {each.address for each in self.backends if each not in missing}
+        eventually(lambda: self.registered() == wanted, what=f"{wanted} are registered")
+
+    def fleet_command(self, *arguments: str) -> str:
+        """What an administrator does with `emperorctl fleet`."""
+        return self.spare.machine.must("emperorctl", "fleet", *arguments)
+
+    def until_placed(self, *backends: Backend) -> None:
+        """Wait until every balancer's list has these backends."""
+        wanted = {backend.address for backend in backends}
+
+        def is_placed() -> bool:
+            found = [
+                {route.backend for route in balancer.routes(_MANY).values()}
+                for balancer in self.balancers
+            ]
+            return found == [wanted] * len(self.balancers)
+
+        eventually(is_placed, what=f"{wanted} have slots")
+
+
+# Enough that each backend has some of them.
+_MANY = [f"any-{number}.example" for number in range(200)]
+
+
+def ini(domain: str) -> str:
+    """An app that notes what it runs."""
+    return (
+        "[uwsgi]\n"
+        f"socket = /var/sockets/{domain}/socket\n"
+        f"file = {APPS / 'plain.py'}\n"
+        "idle = 93600\n"
+        f"env = RUNS={RUNS}\n"
+    )
+
+
+@contextmanager
+def standing_with_a_registry() -> Iterator[RegistryFleet]:
+    """Build a fleet, and take it down. Fails if anything on it does not stop in order."""
+    with ExitStack() as stack:
+        rack = Rack(stack)
+        links = [rack.connect(f"etcd-{address[-2:]}", address) for address in MEMBERS]
+        prefixes = [("nsenter", f"--net={network.path}") for network, _ in links]
+        addresses = [Address(address, 2379, 2380) for address in MEMBERS]
+        etcd = stack.enter_context(etcd_cluster(addresses, prefixes))
+        backends = [RegisteredBackend(*rack.boot(address), address) for address in BACKENDS]
+        balancers = [FollowingBalancer(rack.boot(address)[0], address) for address in BALANCERS]
+        fleet = RegistryFleet(balancers, backends, rack.client(), etcd)
+        fleet.put((*DOMAINS, *RESERVE))
+        for backend in backends:
+            backend.install(BALANCERS, ())
+            backend.register(etcd)
+        for balancer in balancers:
+            balancer.install([backend.address for backend in fleet.listed])
+            balancer.follow(etcd)
+        fleet.fleet_command("slots", "init", _place_list(fleet))
+        with serving(fleet):
+            fleet.until_registered()
+            fleet.until_placed(*fleet.listed)
+            yield fleet
+
+
+def _place_list(fleet: RegistryFleet) -> str:
+    path = "/run/init_backends.lua"
+    text = listing([backend.address for backend in fleet.listed])
+    (fleet.spare.machine.root / path.lstrip("/")).write_text(text)
+    return path
+
+
+class RegisteredBackend(Backend):
+    """A backend that fetches its inis, and registers itself."""
+
+    def register(self, etcd: EtcdCluster) -> None:
+        """Name the registry to it."""
+        etc = self.machine.root / "etc/uwsgi"
+        etcd.access_file(etc / "registry.ini")
+        (etc / "emperord.ini").write_text(
+            "[emperord]\nregistry-config = /etc/uwsgi/registry.ini\n"
+            f"fleet-address = {self.address}\n"
+        )
+        self.machine.must("install", "-d", "-m", "700", _STATE)
+        self.command = ["env", f"STATE_DIRECTORY={_STATE}", "emperord"]
+        # The apps' user writes and reads there.
+        for path in (RUNS, GATE):
+            self.machine.must("chmod", "666", path)
+
+
+class FollowingBalancer(Balancer):
+    """A balancer with an agent."""
+
+    def __init__(self, machine: Machine, address: str) -> None:
+        super().__init__(machine, address)
+        self.agent_log = Log(machine.logs / "agent.log", [" INFO "])
+
+    def follow(self, etcd: EtcdCluster) -> None:
+        """Have it take the list from the registry."""
+        self.machine.must("install", "-d", "/etc/uwsgi", str(Path(_WRITTEN).parent))
+        etcd.access_file(self.machine.root / "etc/uwsgi/registry.ini")
+        with (self.machine.root / LIST.lstrip("/")).open("a") as text:
+            text.write(f'web_server_file = "{_WRITTEN}"\n')
+
+    @property
+    def logs(self) -> list[Log]:
+        """What is judged in the end."""
+        return [self.log, self.agent_log]
+
+    def start(self) -> None:
+        """nginx does not wait for the agent."""
+        super().start()
+        self.machine.start("/var/log/agent.log", "emperord-balancer")
+        eventually(lambda: self.agent_log.lines("is written"), what=f"the agent of {self} follows")
+
+    def stop(self) -> None:
+        """Both."""
+        super().stop()
+        self.machine.must("pkill", "-f", "emperord-balancer")
