@@ -38,6 +38,9 @@ class Backend:
         self.machine = machine
         self.cable = cable
         self.address = address
+        self.command = ["emperord"]
+        # In its run-dir, after a stop.
+        self.kept = {"emperord.lock", "good-inis"}
         self.log = Log(machine.logs / "emperord.log", [" INFO ", *expected_at_a_start()])
         self.nginx_log = Log(machine.logs / "nginx/error.log", [_KNOCK])
         self.access_log = Log(machine.logs / "nginx/access.log")
@@ -76,7 +79,7 @@ class Backend:
     def start_emperord(self) -> None:
         """Start the daemon alone; returns when it serves."""
         starts = len(self._starts())
-        self.machine.start("/var/log/emperord.log", "emperord")
+        self.machine.start("/var/log/emperord.log", *self.command)
         eventually(lambda: len(self._starts()) > starts, what=f"emperord serves on {self}")
 
     def restart_emperord(self) -> None:
@@ -100,7 +103,7 @@ class Backend:
         assert not list((self.machine.root / "var/sockets").iterdir()), "sockets were left behind"
         run_dir = self.machine.root / "run/emperord"
         kept = {path.name for path in run_dir.iterdir()}
-        assert kept == {"emperord.lock", "good-inis"}
+        assert kept == self.kept
 
     def signal_emperord(self, name: str) -> None:
         """Send a signal to the daemon alone."""

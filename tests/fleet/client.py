@@ -60,7 +60,7 @@ class Client:
     """A host of visitors with the network `network`. A context manager."""
 
     def __init__(self, network: Network) -> None:
-        self._network = network
+        self.network = network
         self._numbers = itertools.count()
         self._thread = threading.Thread(target=self._live, name="visitors")
         self._loop = asyncio.new_event_loop()
@@ -117,7 +117,7 @@ class Client:
         return await _request(fresh, name, question)
 
     def _live(self) -> None:
-        self._network.enter()
+        self.network.enter()
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._receive())
 

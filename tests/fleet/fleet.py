@@ -17,8 +17,8 @@ from tests.fleet.traffic import Traffic
 
 # Of TEST-NET-1 (RFC 5737), which is nobody's. The backends but the last are those that
 # lua/init_backends.lua names.
-_BALANCERS = ("192.0.2.1", "192.0.2.2")
-_BACKENDS = ("192.0.2.11", "192.0.2.12", "192.0.2.13", "192.0.2.14")
+BALANCERS = ("192.0.2.1", "192.0.2.2")
+BACKENDS = ("192.0.2.11", "192.0.2.12", "192.0.2.13", "192.0.2.14")
 _CLIENT = "192.0.2.100"
 
 # A prime, so that each domain is asked in every way (traffic.questions).
@@ -151,25 +151,31 @@ class Fleet:
 def standing() -> Iterator[Fleet]:
     """Build a fleet, and take it down. Fails if anything on it does not stop in order."""
     with ExitStack() as stack:
-        rack = _Rack(stack)
-        backends = [rack.backend(address) for address in _BACKENDS]
-        balancers = [rack.balancer(address) for address in _BALANCERS]
-        network, _ = rack.connect("client", _CLIENT)
-        fleet = Fleet(balancers, backends, stack.enter_context(Client(network)))
+        rack = Rack(stack)
+        backends = [Backend(*rack.boot(address), address) for address in BACKENDS]
+        balancers = [Balancer(rack.boot(address)[0], address) for address in BALANCERS]
+        fleet = Fleet(balancers, backends, rack.client())
         for backend in fleet.backends:
-            backend.install(_BALANCERS, (*DOMAINS, *RESERVE))
+            backend.install(BALANCERS, (*DOMAINS, *RESERVE))
         for balancer in fleet.balancers:
             balancer.install([backend.address for backend in fleet.listed])
-        for host in fleet.hosts:
-            host.start()
-        yield fleet
-        for host in fleet.hosts:
-            host.stop()
-        for host in fleet.hosts:
-            host.check_stopped()
+        with serving(fleet):
+            yield fleet
 
 
-class _Rack:
+@contextmanager
+def serving(fleet: Fleet) -> Iterator[None]:
+    """All services of a fleet run. Fails if one of them does not stop in order."""
+    for host in fleet.hosts:
+        host.start()
+    yield
+    for host in fleet.hosts:
+        host.stop()
+    for host in fleet.hosts:
+        host.check_stopped()
+
+
+class Rack:
     """Where machines are put up, to be taken down with the stack."""
 
     def __init__(self, stack: ExitStack) -> None:
@@ -177,19 +183,21 @@ class _Rack:
         self._switch = stack.enter_context(closing(Switch()))
 
     def connect(self, name: str, address: str) -> tuple[Network, Cable]:
+        """A network at that address."""
         network = self._stack.enter_context(closing(Network()))
         return network, self._switch.connect(name, network, address)
 
-    def backend(self, address: str) -> Backend:
-        return Backend(*self._boot(f"backend-{address.rpartition('.')[-1]}", address), address)
-
-    def balancer(self, address: str) -> Balancer:
-        machine, _ = self._boot(f"balancer-{address.rpartition('.')[-1]}", address)
-        return Balancer(machine, address)
-
-    def _boot(self, name: str, address: str) -> tuple[Machine, Cable]:
+    def boot(self, address: str) -> tuple[Machine, Cable]:
+        """A machine at an address of BALANCERS or BACKENDS, which is on."""
+        kind = "balancer" if address in BALANCERS else "backend"
+        name = f"{kind}-{address.rpartition('.')[-1]}"
         network, cable = self.connect(name, address)
         disk = self._stack.enter_context(empty_disk())
         machine = self._stack.enter_context(Machine(name, network, disk))
         machine.power_on()
         return machine, cable
+
+    def client(self) -> Client:
+        """The visitors' host."""
+        network, _ = self.connect("client", _CLIENT)
+        return self._stack.enter_context(Client(network))

@@ -180,7 +180,8 @@ def standing_with_a_registry() -> Iterator[RegistryFleet]:
         fleet.fleet_command("slots", "init", _place_list(fleet))
         with serving(fleet):
             fleet.until_registered()
-            fleet.until_placed(*fleet.listed)
+            for balancer in balancers:
+                balancer.until_it_follows()
             yield fleet
 
 
@@ -204,6 +205,7 @@ class RegisteredBackend(Backend):
         )
         self.machine.must("install", "-d", "-m", "700", _STATE)
         self.command = ["env", f"STATE_DIRECTORY={_STATE}", "emperord"]
+        self.kept = {"emperord.lock"}
         # The apps' user writes and reads there.
         for path in (RUNS, GATE):
             self.machine.must("chmod", "666", path)
@@ -232,6 +234,9 @@ class FollowingBalancer(Balancer):
         """nginx does not wait for the agent."""
         super().start()
         self.machine.start("/var/log/agent.log", "emperord-balancer")
+
+    def until_it_follows(self) -> None:
+        """Wait until its agent has written a list."""
         eventually(lambda: self.agent_log.lines("is written"), what=f"the agent of {self} follows")
 
     def stop(self) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from emperor.model.registration import RegisteredIni, RegisteredRemoval, Sealed, encoded
-from tests.etcd_cluster import Member
 from tests.eventually import eventually
 from tests.fleet.account import Account
+from tests.fleet.backend import Backend
+from tests.fleet.balancer import Balancer
 from tests.fleet.client import Question, Visit
 from tests.fleet.fleet import DOMAINS
 from tests.fleet.registry_fleet import (
@@ -55,7 +56,8 @@ def test_all_domains_are_served_from_the_registry(fleet: RegistryFleet) -> None:
 def test_members_of_etcd_die(fleet: RegistryFleet, loss: str) -> None:
     expect(fleet, AWAY)
     count = {"the leader": 1, "two of three": 2, "all": 3}[loss]
-    members: list[Member] = [fleet.etcd.leader(), *fleet.etcd.followers()][:count]
+    leader = fleet.etcd.leader()
+    members = [leader, *fleet.etcd.followers()][:count]
     traffic = fleet.traffic(2)
     with traffic.flowing():
         with fleet.without(*members):
@@ -69,8 +71,10 @@ def test_hosts_are_cut_off_from_etcd(fleet: RegistryFleet, who: str) -> None:
     """For longer than a lease lasts."""
     expect(fleet, AWAY)
     backend, balancer = fleet.backends[0], fleet.balancers[0]
-    hosts = {"a backend": [backend], "a balancer": [balancer], "both": [backend, balancer]}[who]
-    missing = [each for each in hosts if each is backend]
+    hosts: list[Backend | Balancer]
+    hosts = [backend] if who == "a backend" else [balancer]
+    hosts = [backend, balancer] if who == "both" else hosts
+    missing = [backend] if backend in hosts else []
     homes = [host for host, home in fleet.homes().items() if home is backend]
     traffic = fleet.traffic(2)
     with traffic.flowing():
@@ -157,11 +161,15 @@ def test_a_backend_is_replaced_by_another_one(fleet: RegistryFleet) -> None:
         fleet.fleet_command("add", "--yes", victim.address)
         fleet.fleet_command("remove", "--yes", fleet.spare.address)
         fleet.until_placed(*fleet.listed)
-        fleet.until_back(victim)
+        back = time.monotonic()
         traffic.goes_on(200)
     account = fleet.account(traffic.visits)
     assert not account.failed("GET")
     assert all(visit.was_under_way(killed, gone) for visit in account.failed("POST"))
+    fleet.check_home(account.sent(back))
+    for balancer in fleet.balancers:
+        # What was said of a backend that is taken out is not taken back.
+        balancer.log.turn_over()
 
 
 def test_ten_thousand_domains_are_put_at_once(fleet: RegistryFleet) -> None:
@@ -207,10 +215,10 @@ def test_hostile_and_broken_values_change_nothing(fleet: RegistryFleet) -> None:
             eventually(lambda: log.lines("cannot use the registry's table"))  # noqa: B023
         eventually(lambda: home.log.lines(f" WARNING .*{DOMAINS[2]}"))
         traffic.goes_on(300)
-        for key in bad:
-            fleet.etcd.etcdctl("del", key)
         for key, value in held.items():
             fleet.write(key, value)
+        for key in bad.keys() - held.keys():
+            fleet.etcd.etcdctl("del", key)
         traffic.goes_on(100)
     fleet.check_home(check(fleet, traffic.visits))
 
