@@ -24,13 +24,16 @@ FORMER_LINKS := emperord.socket emperord-control.socket
 INSTALLER := $(if $(DESTDIR),,$(SUDO)) /usr/bin/python3 systemd/install.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-on soak check bench pictures docs install uninstall deb apt-repo clean
+.PHONY: help run run-fleet test test-on soak check bench pictures docs install uninstall deb apt-repo clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 run: .venv/.installed ## run a load balancer, two backends and three sample apps on loopback
 	@$(PYTHON) -m docs.examples.demo
+
+run-fleet: .venv/.installed ## run etcd, two load balancers and four backends in network namespaces, as root
+	@$(PYTHON) -m tests.fleet.show
 
 test: .venv/.installed ## run every test, on all cores
 	$(SUDO) $(PYTHON) -m pytest $(ON_ALL_CORES)
