@@ -12,11 +12,11 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-import aiohttp
 from yarl import URL
 
 from emperor.cli.failure import Failed, NoSuchVassal, Unreachable
 from emperor.cli.records import parse
+from emperor.linux.no_certificates import no_certificates
 from emperor.model.activity import Activity
 from emperor.model.bases_report import BasesReport
 from emperor.model.history import Stats, VassalHistory
@@ -24,6 +24,9 @@ from emperor.model.notice import NoticeTest
 from emperor.model.problem import Problem, ProblemCode
 from emperor.model.seats import MOST_PER_TENANT
 from emperor.model.status import EmperorStatus, SettingsInEffect, VassalDetail
+
+with no_certificates():
+    import aiohttp
 
 # A healthy daemon answers within milliseconds, 10,000 vassals within a second.
 ANSWER_SECONDS = 10.0

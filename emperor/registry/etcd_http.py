@@ -11,12 +11,15 @@ from io import BytesIO
 from socket import IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL
 from typing import Generic, Self, TypeVar
 
-import aiohttp
 import msgspec
 
+from emperor.linux.no_certificates import no_certificates
 from emperor.model.registry_access import RegistryAccess
 from emperor.registry.etcd_wire import ErrorReply, FailedReply, Verdict
 from emperor.registry.port import CannotReach, RegistryRefused
+
+with no_certificates():
+    import aiohttp
 
 T = TypeVar("T")
 

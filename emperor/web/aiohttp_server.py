@@ -4,7 +4,6 @@ The daemon does not use the client. Its import takes a fifth of the time of all 
 and loads all certificates of the system. A daemon that takes over answers nobody meanwhile.
 """
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +11,10 @@ from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING
 
+from emperor.linux.no_certificates import no_certificates
+
 _PACKAGE = "aiohttp"
 _WEB, _ERRORS = "aiohttp.web", "aiohttp.http_exceptions"
-# The variables with which OpenSSL is told another place of the certificates.
-_PLACES = {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
 
 
 def _load() -> None:
@@ -30,7 +29,7 @@ def _load() -> None:
         for name in set(sys.modules) - before:
             if name.startswith(f"{_PACKAGE}."):
                 del sys.modules[name]
-    with _without_certificates():
+    with no_certificates():
         _import_both()
 
 
@@ -54,20 +53,6 @@ def _package_that_did_not_run() -> Iterator[None]:
         yield
     finally:
         del sys.modules[_PACKAGE]
-
-
-@contextmanager
-def _without_certificates() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in _PLACES}
-    os.environ.update(_PLACES)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 if TYPE_CHECKING:

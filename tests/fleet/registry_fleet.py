@@ -14,6 +14,7 @@ from emperor.registry.etcd import Etcd
 from tests.backend import APPS
 from tests.etcd_cluster import Address, EtcdCluster, Member, etcd_cluster
 from tests.eventually import eventually
+from tests.faults.clock import Clock
 from tests.fleet.backend import RUNS, Backend
 from tests.fleet.balancer import LIST, Balancer, listing
 from tests.fleet.client import GATE
@@ -193,7 +194,8 @@ def _place_list(fleet: RegistryFleet) -> str:
 
 
 class RegisteredBackend(Backend):
-    """A backend that fetches its inis, and registers itself."""
+    """A backend that fetches its inis, and registers itself. The wall clock of its daemon can be
+    set."""
 
     def register(self, etcd: EtcdCluster) -> None:
         """Name the registry to it."""
@@ -204,7 +206,8 @@ class RegisteredBackend(Backend):
             f"fleet-address = {self.address}\n"
         )
         self.machine.must("install", "-d", "-m", "700", _STATE)
-        self.command = ["env", f"STATE_DIRECTORY={_STATE}", "emperord"]
+        self.clock = Clock(self.machine.logs)
+        self.command = [*self.clock.under, f"STATE_DIRECTORY={_STATE}", "emperord"]
         self.kept = {"emperord.lock"}
         # The apps' user writes and reads there.
         for path in (RUNS, GATE):

@@ -17,6 +17,7 @@ from tests.fleet.registry_fleet import (
     AWAY,
     KEYS,
     OWNER,
+    RegisteredBackend,
     RegistryFleet,
     ini,
     standing_with_a_registry,
@@ -88,6 +89,21 @@ def test_hosts_are_cut_off_from_etcd(fleet: RegistryFleet, who: str) -> None:
     fleet.check_home(check(fleet, traffic.visits))
     if missing:
         assert not any(visit.failed for visit in kept)
+
+
+def test_the_clock_of_a_backend_jumps(fleet: RegistryFleet) -> None:
+    """By an hour, and beyond the end of etcd's certificates: leases go by another clock."""
+    expect(fleet, AWAY)
+    backend = fleet.backends[0]
+    assert isinstance(backend, RegisteredBackend)
+    traffic = fleet.traffic(2)
+    with traffic.flowing():
+        for seconds in (3600, 1_000_000, -3600):
+            with backend.clock.wrong_by(seconds):
+                traffic.goes_on(200)
+        fleet.until_registered()
+        traffic.goes_on(100)
+    fleet.check_home(check(fleet, traffic.visits))
 
 
 def test_a_backend_dies_and_others_serve_what_they_never_had(fleet: RegistryFleet) -> None:
