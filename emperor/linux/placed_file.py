@@ -40,13 +40,14 @@ def digest_of(data: bytes) -> str:
 
 
 def find(path: Path) -> Found | None:
-    """What is at `path`; a link or a device is a file without a digest. Raises OSError."""
+    """What is at `path`; a link, a device, or a file that its owner holds by a lease (fcntl(2)) is
+    one without a digest. Raises OSError."""
     try:
         fd = os.open(path, _READ)
     except FileNotFoundError:
         return None
     except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.ENXIO):
+        if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EWOULDBLOCK):
             raise
         return Found(os.lstat(path).st_ino, "", is_damaged=False)
     try:

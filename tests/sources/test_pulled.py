@@ -1,6 +1,8 @@
 """What is pulled, on the real disk: a daemon that is killed between any two steps goes on."""
 
+import fcntl
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -124,6 +126,20 @@ def test_a_full_disk_leaves_what_was_there(
     monkeypatch.undo()
     assert backend.follow(ini(2)).act is Act.WRITE
     assert backend.text() == "serial = 2\n"
+
+
+def test_a_tenant_who_holds_the_file_by_a_lease_keeps_no_site(backend: Backend) -> None:
+    backend.follow(ini(1))
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    held = os.open(backend.path(), os.O_RDONLY)
+    try:
+        fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        assert backend.follow(ini(2), Occasion.CHANGE).act is Act.COMPLAIN
+        assert backend.follow(RegisteredRemoval(A, 3), Occasion.CHANGE).act is Act.SET_ASIDE
+        assert backend.text() is None
+    finally:
+        os.close(held)
+        signal.signal(signal.SIGIO, before)
 
 
 @pytest.mark.parametrize("torn", [b"", b"seri\0\0\0\0"])
