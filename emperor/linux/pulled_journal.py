@@ -99,7 +99,11 @@ class Journal:
         os.fdatasync(self._opened().fileno())
         self.domains |= {each.domain: each for each in kept}
         if self._lines > 2 * len(self.domains) + _SPARE_LINES:
-            self._compact()
+            try:
+                self._compact()
+            except OSError as error:
+                # All of it is kept in the file that is too long.
+                log.warning("cannot write %s anew: %s", self._path, error)
 
     def advance(self, revision: int) -> None:
         """All is as the registry had it at that revision. After a loss of power an earlier one may
@@ -134,8 +138,7 @@ class Journal:
     def _compact(self) -> None:
         lines = [*self.domains.values(), _UpTo(self.revision, self.boot)]
         replace_kept(self._path, b"".join(_ENCODER.encode(e) + b"\n" for e in lines), _MODE)
-        if self._file is not None:
-            self._file.close()
+        self.close()
         flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         self._file = FileIO(os.open(self._path, flags), "a")
         self._lines = len(lines)

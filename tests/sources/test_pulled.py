@@ -1,5 +1,6 @@
 """What is pulled, on the real disk: a daemon that is killed between any two steps goes on."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -126,6 +127,22 @@ def test_a_full_disk_leaves_what_was_there(
     monkeypatch.undo()
     assert backend.follow(ini(2)).act is Act.WRITE
     assert backend.text() == "serial = 2\n"
+
+
+def test_a_journal_that_cannot_be_written_anew_is_whole(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pulled_journal, "_SPARE_LINES", 0)
+    for serial in range(1, 6):
+        assert backend.follow(ini(serial)).act is Act.WRITE
+        monkeypatch.setattr(pulled_journal, "replace_kept", full)
+    assert backend.inis.state(A) is OnDisk.PULLED
+    monkeypatch.undo()
+    backend.start()
+    assert backend.follow(RegisteredRemoval(A, 6), Occasion.CHANGE).act is Act.REMOVE
 
 
 def test_a_tenant_who_holds_the_file_by_a_lease_keeps_no_site(backend: Backend) -> None:
