@@ -1,12 +1,17 @@
 """Takes inis off the disk that were pulled and that nobody uses, so that a backend whose slots went
-to others does not keep their domains for ever. The next hit pulls such an ini again."""
+to others does not keep their domains for ever. The next hit pulls such an ini again, so one that
+the registry does not have now is kept: it may be the only copy after a loss of the registry."""
 
 import asyncio
 import logging
 from collections.abc import Iterator
 
 from emperor.model.lifecycle import State
+from emperor.model.pulled import Occasion, Said
+from emperor.registry.reads import Read, Reads
+from emperor.sources.pulled import said_by
 from emperor.sources.pulls import AT_ONCE, Pulls
+from emperor.sources.registry_entries import Entries
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.supervisor.slices import slices
@@ -20,7 +25,11 @@ _LONGEST_SECONDS = 3600.0
 class Forgetting:
     """`after` is how long nobody must have used a vassal that sleeps, in seconds; 0: for ever."""
 
-    def __init__(self, pulls: Pulls, governor: Governor, after: float) -> None:
+    def __init__(
+        self, reads: Reads, entries: Entries, pulls: Pulls, governor: Governor, after: float
+    ) -> None:
+        self._reads = reads
+        self._entries = entries
         self._pulls = pulls
         self._governor = governor
         self._after = after
@@ -39,7 +48,18 @@ class Forgetting:
         async for part in slices(self._pulls.held()):
             unused = list(self._unused(part))
             for begin in range(0, len(unused), AT_ONCE):
-                await self._pulls.forget(unused[begin : begin + AT_ONCE])
+                some = unused[begin : begin + AT_ONCE]
+                read = zip(some, await self._reads.read_all(some), strict=True)
+                safe = [domain for domain, each in read if self._is_there(domain, each)]
+                # Somebody may have asked for one meanwhile.
+                await self._pulls.forget(list(self._unused(iter(safe))))
+
+    def _is_there(self, domain: str, read: Read | Exception) -> bool:
+        """Whether the next hit gets the same ini from the registry."""
+        if isinstance(read, Exception):
+            return False
+        order = self._entries.order(domain, read.value, read.written, Occasion.HIT)
+        return said_by(order, self._pulls.kept(domain)) is Said.SAME_INI
 
     def _unused(self, domains: Iterator[str]) -> Iterator[str]:
         limit = self._governor.wall(self._governor.now()).timestamp() - self._after

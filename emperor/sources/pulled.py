@@ -186,7 +186,7 @@ class PulledInis:
         step = _Step(order, path)
         try:
             step.found = found = find(path)
-            disk, says = on_disk(found, kept), _said(order, kept)
+            disk, says = on_disk(found, kept), said_by(order, kept)
             step.act = act(order.occasion, disk, says)
             if step.act is Act.COMPLAIN:
                 why = order.problem or why_not(disk, says, kept)
@@ -280,7 +280,8 @@ def _gone(order: Order, entry: Entry, kept: Pulled | None) -> Pulled:
     )
 
 
-def _said(order: Order, kept: Pulled | None) -> Said:
+def said_by(order: Order, kept: Pulled | None) -> Said:
+    """What an order has of the registry, beside what is kept of the domain."""
     if order.problem:
         return Said.UNUSABLE
     if order.entry is None:

@@ -103,7 +103,9 @@ class RegistrySource:
             self._connection, reads, self._reach, entries, grants, self._pulls, self._registered,
             random.random,
         )  # fmt: skip
-        self._forgetting = Forgetting(self._pulls, governor, settings.registry_forget)
+        self._forgetting = Forgetting(
+            reads, entries, self._pulls, governor, settings.registry_forget
+        )
         self.judged = self._registered.judged
 
     @asynccontextmanager

@@ -61,7 +61,7 @@ class FleetBackend:
             self._connect, reads, self.reach, entries, grants, self.pulls, self.registered,
             lambda: 0.0,
         )  # fmt: skip
-        self.forgetting = Forgetting(self.pulls, site.world.governor, 3600.0)
+        self.forgetting = Forgetting(reads, entries, self.pulls, site.world.governor, 3600.0)
         site.folder.tell_changes(lambda _: None, self.registered.judged)
 
     @asynccontextmanager

@@ -19,7 +19,7 @@ from emperor.sources import registry_follower
 from emperor.supervisor import slices
 from tests.eventually import eventually_async
 from tests.registry.memory_engine import MemoryEngine
-from tests.sources.fleet_backend import FleetBackend, backend_of, ini, put
+from tests.sources.fleet_backend import KEYS, FleetBackend, backend_of, ini, put
 from tests.traces import public_folder
 
 A, B = "one.example", "two.example"
@@ -177,6 +177,25 @@ async def test_what_nobody_uses_is_forgotten_and_pulled_again(
         await eventually_async(lambda: backend.idle(A) is None)
         assert await backend.registered.provide(A) is Provided.VASSAL
         assert backend.text(A) == "5"
+
+
+@pytest.mark.parametrize("loss", ["nothing", "an old backup", "no answer"])
+async def test_what_the_registry_has_not_is_not_forgotten(
+    place: Path, engine: CountingEngine, loss: str
+) -> None:
+    async with pulled(place, engine, A) as backend:
+        await put(engine, ini(A, 2, "7"))
+        await eventually_async(lambda: backend.idle(A) == 7)
+        match loss:
+            case "nothing":
+                await engine.delete(KEYS.vassal(A), engine.revision)
+            case "an old backup":
+                await put(engine, ini(A, 1))
+            case _:
+                await engine.cut()
+        backend.site.world.clock.now += 1e10
+        await backend.forgetting.forget()
+        assert backend.text(A) == "7"
 
 
 async def test_an_alias_of_what_is_gone_is_nothing(place: Path, engine: CountingEngine) -> None:
