@@ -87,9 +87,9 @@ def bucket_of(host: str) -> int:
 
 def slot_of(host: str, count: int) -> int:
     """The slot of a host name among so many, from 0 on, by the stock hash
-    (lua/get_backend_ip.lua)."""
+    (lua/get_backend_ip.lua). It may be a text that anybody has written into the registry."""
     value = 5381
-    for byte in host.lower().encode():
+    for byte in host.lower().encode(errors="surrogateescape"):
         value = (value * 33 % 2**32) + byte
     return value % count
 

@@ -164,12 +164,14 @@ class Follower:
     def _take(self, changes: Changes) -> None:
         for entry in changes.written:
             domain = self._keys.domain(entry.key)
+            if entry.key != self._keys.vassal(domain):
+                continue  # who may write below one name may not write others
             self.registered.written(domain)
             if self.pulls.uses(domain) and self.pulls.is_news(domain, entry.revision):
                 self._changed[domain] = entry
         for key in changes.gone:
             domain = self._keys.domain(key)
-            if self.pulls.holds(domain):
+            if self.pulls.holds(domain) and key == self._keys.vassal(domain):
                 self._changed[domain] = None
         self._told = changes.revision
         if self._changed or self._told != self.pulls.revision:

@@ -12,7 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emperor.model.provided import Provided
-from emperor.model.registration import Entry, RegisteredAlias, RegisteredIni, RegisteredRemoval
+from emperor.model.registration import (
+    Entry,
+    RegisteredAlias,
+    RegisteredIni,
+    RegisteredRemoval,
+    Sealed,
+    encoded,
+)
 from emperor.registry.port import Page
 from emperor.registry.reads import AT_ONCE
 from emperor.sources import registry_follower
@@ -147,6 +154,18 @@ async def test_another_registry_with_lower_revisions_is_followed(place: Path) ->
     async with backend_of(place, second) as backend:
         await eventually_async(lambda: backend.idle(A) == 6)
         await put(second, ini(A, 3, "7"))
+        await eventually_async(lambda: backend.idle(A) == 7)
+
+
+@pytest.mark.parametrize("below", ["x", "\udcff"])
+async def test_a_key_that_is_elsewhere_changes_nothing(
+    place: Path, engine: CountingEngine, below: str
+) -> None:
+    async with pulled(place, engine, A) as backend:
+        strange = KEYS.vassal(A).removesuffix(A) + below
+        await engine.put({f"{strange}/{A}": encoded(Sealed(RegisteredRemoval(A, 9)))}, {})
+        await eventually_async(lambda: backend.pulls.revision == engine.revision)
+        await put(engine, ini(A, 2, "7"))
         await eventually_async(lambda: backend.idle(A) == 7)
 
 
