@@ -234,6 +234,9 @@ class Follower:
 
     async def _retry(self, domains: Collection[str]) -> None:
         orders = []
+        for domain in domains:
+            # Others have their turn, also if this one is never put right.
+            self.pulls.complaints.move_to_end(domain)
         for domain, read in zip(domains, await self.reads.read_all(domains), strict=True):
             if isinstance(read, Exception):
                 continue

@@ -169,6 +169,19 @@ async def test_a_key_that_is_elsewhere_changes_nothing(
         await eventually_async(lambda: backend.idle(A) == 7)
 
 
+async def test_what_stays_broken_keeps_no_turn_of_others(
+    place: Path, engine: CountingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_follower, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(registry_follower, "_MOST_RETRIED", 1)
+    async with pulled(place, engine, A, B) as backend:
+        await engine.delete(KEYS.vassal(A), engine.revision)
+        await eventually_async(lambda: A in backend.pulls.complaints)
+        backend.pulls.postpone(B, "its aliases could not be read")
+        await eventually_async(lambda: B not in backend.pulls.complaints)
+        assert A in backend.pulls.complaints
+
+
 async def test_an_empty_registry_removes_nothing(
     place: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
