@@ -1,20 +1,17 @@
 """The members of an etcd cluster: which of them is asked, how often, and with which token.
 
-etcd has its tokens in memory. A member that was restarted knows none, and a new one needs a quorum.
+etcd has its tokens in memory. A member that was restarted knows none, and a new one needs a quorum
+(etcd_login).
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from emperor.model.registry_access import RegistryAccess
-from emperor.model.settings import SettingsError
-from emperor.registry.access import read_password
 from emperor.registry.etcd_http import (
     CONNECT_SECONDS,
-    READ_SECONDS,
     Http,
     Lines,
     Question,
@@ -22,7 +19,8 @@ from emperor.registry.etcd_http import (
     TokenIsOld,
     Unanswered,
 )
-from emperor.registry.etcd_wire import RangeReply, TokenReply, encoded, range_of
+from emperor.registry.etcd_login import Login
+from emperor.registry.etcd_wire import RangeReply, encoded, range_of
 from emperor.registry.port import CannotReach, RegistryRefused
 
 T = TypeVar("T")
@@ -46,14 +44,15 @@ class Members:
         self._http = Http(access)
         self._order = list(access.endpoints)
         shuffle(self._order)
-        self._token: str | None = None
-        self._authenticating = asyncio.Lock()
+        self._login = Login(access, self._http)
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
+        await self._login.__aenter__()
         return self
 
     async def __aexit__(self, *error: object) -> None:
+        await self._login.__aexit__(*error)
         await self._http.__aexit__(*error)
 
     def by_preference(self) -> list[str]:
@@ -74,7 +73,7 @@ class Members:
                 is_late |= isinstance(error, TimedOut)
         if is_late and not fresh:
             # Without a quorum a fresh read is late as well, and no other token can be had.
-            self._token = None
+            self._login.forget()
         raise cannot_reach(causes)
 
     async def change(self, path: str, body: bytes, kind: type[T]) -> tuple[T, bool]:
@@ -109,11 +108,11 @@ class Members:
         """What one member says. Raises Unanswered, RegistryRefused, CannotReach."""
         with self._judged(member):
             for is_last in (False, True):
-                token = await self._current_token(member)
+                token = await self._login.token(member)
                 try:
                     return await self._http.post(member, question, token)
                 except TokenIsOld as error:
-                    self._forget(token)
+                    self._login.forget(token)
                     if is_last:
                         cause = "it does not take the token that it gave"
                         raise Unanswered(cause, was_sent=False) from error
@@ -127,12 +126,12 @@ class Members:
         short = encoded({**range_of(key), "keys_only": True, "serializable": True})
         await self.ask(member, Question(RANGE, short, RangeReply, needs_leader=True))
         with self._judged(member):
-            token = await self._current_token(member)
+            token = await self._login.token(member)
             try:
                 async with self._http.stream(member + WATCH, question, token) as lines:
                     yield lines
             except TokenIsOld as error:
-                self._forget(token)
+                self._login.forget(token)
                 raise Unanswered("it does not know the token", was_sent=False) from error
 
     @contextmanager
@@ -146,35 +145,6 @@ class Members:
         if self._order[0] != member:
             self._order.remove(member)
             self._order.insert(0, member)
-
-    def _forget(self, token: str) -> None:
-        if self._token == token:
-            self._token = None
-
-    async def _current_token(self, member: str) -> str:
-        if not self._access.user or self._access.password_file is None:
-            return ""
-        try:
-            async with asyncio.timeout(READ_SECONDS), self._authenticating:
-                if self._token is None:
-                    self._token = await self._new_token(member, self._access.password_file)
-                return self._token
-        except TimeoutError as error:
-            raise TimedOut(READ_SECONDS) from error
-
-    async def _new_token(self, member: str, password_file: Path) -> str:
-        try:
-            password = await asyncio.to_thread(read_password, password_file)
-        except SettingsError as error:
-            raise CannotReach(str(error)) from error
-        body = encoded({"name": self._access.user, "password": password})
-        question = Question("/v3/auth/authenticate", body, TokenReply)
-        try:
-            return (await self._http.post(member, question, "")).token
-        except RegistryRefused as error:
-            if "authentication is not enabled" in str(error):
-                return ""
-            raise
 
 
 def cannot_reach(causes: dict[str, str]) -> CannotReach:
