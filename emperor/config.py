@@ -5,7 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from emperor.model.settings import Settings, SettingsError, read_settings
+from emperor.model.section import SettingsError
+from emperor.model.settings import Settings, read_settings
 
 DEFAULT_CONFIG = "/etc/uwsgi/emperord.ini"
 

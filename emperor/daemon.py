@@ -30,7 +30,8 @@ from emperor.linux.origin import Origin
 from emperor.linux.socket_owner import owners
 from emperor.linux.trust import open_to_others
 from emperor.model.daemon_record import keep_fixed_paths
-from emperor.model.settings import KEYS, Settings, SettingsError
+from emperor.model.section import SettingsError
+from emperor.model.settings import KEYS, Settings
 from emperor.model.snapshot import FORMAT
 from emperor.service import CannotStart, Service, cannot_start
 from emperor.sources.files import open_folder

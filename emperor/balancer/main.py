@@ -21,7 +21,7 @@ from emperor.model.balancer_settings import BalancerSettings, read_balancer_sett
 from emperor.model.balancer_state import BalancerState
 from emperor.model.registry_access import DEFAULT_FILE, RegistryAccess
 from emperor.model.registry_keys import Keys
-from emperor.model.settings import SettingsError
+from emperor.model.section import SettingsError
 from emperor.registry.access import load_access
 from emperor.registry.etcd import Etcd
 

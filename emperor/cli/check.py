@@ -18,7 +18,8 @@ from emperor.cli.failure import Failed
 from emperor.cli.programs import Programs
 from emperor.cli.terminal import edge, show, terminal, wrapped
 from emperor.config import find_uwsgi, load_settings
-from emperor.model.settings import KEYS, Settings, SettingsError
+from emperor.model.section import SettingsError
+from emperor.model.settings import KEYS, Settings
 from emperor.model.spec import WireProtocol
 from emperor.model.status import SettingsInEffect, as_json
 from emperor.model.text import one_line, plain

@@ -14,7 +14,7 @@ from emperor.cli.survey import survey_of
 from emperor.cli.terminal import show, terminal
 from emperor.config import find_uwsgi, load_settings
 from emperor.model.checkup import Remark, Weight, examine
-from emperor.model.settings import SettingsError
+from emperor.model.section import SettingsError
 from emperor.model.status import as_json
 from emperor.model.text import one_line
 

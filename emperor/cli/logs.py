@@ -17,7 +17,7 @@ from emperor.cli.names import tell
 from emperor.cli.tail import follow, last
 from emperor.config import load_settings
 from emperor.model.domain import is_domain
-from emperor.model.settings import SettingsError
+from emperor.model.section import SettingsError
 from emperor.model.text import one_line, plain
 
 

@@ -11,7 +11,7 @@ from emperor.cli.check import STYLE, settings_of_daemon
 from emperor.cli.failure import Failed
 from emperor.cli.terminal import show, terminal
 from emperor.config import load_settings
-from emperor.model.settings import SettingsError
+from emperor.model.section import SettingsError
 from emperor.model.text import one_line, plain
 from emperor.uwsgi.findings import Severity
 from emperor.web.pages import FILES

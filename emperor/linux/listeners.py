@@ -25,7 +25,8 @@ from emperor.linux.leftovers import CLOSED_MODE, bind, link, make_folder, remove
 from emperor.linux.socket_owner import owners
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotListen
-from emperor.model.settings import Settings, SettingsError
+from emperor.model.section import SettingsError
+from emperor.model.settings import Settings
 from emperor.model.snapshot import ListenerRef
 from emperor.model.spec import Activation, Spec
 

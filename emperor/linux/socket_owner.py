@@ -3,7 +3,8 @@
 import grp
 import pwd
 
-from emperor.model.settings import Settings, SettingsError
+from emperor.model.section import SettingsError
+from emperor.model.settings import Settings
 from emperor.model.spec import numeric_id
 
 

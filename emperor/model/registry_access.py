@@ -1,14 +1,12 @@
 """How a machine reaches the registry of its fleet: a table of all keys, and the parser of the file,
 which the daemon, emperorctl and the balancer's agent share."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
+from emperor.model.section import SectionKey, SettingsError, values_of
 from emperor.model.setting_values import optional_path
-from emperor.model.settings import SettingsError, keys_of, line_of
 
 SECTION = "registry"
 DEFAULT_FILE = "/etc/uwsgi/registry.ini"
@@ -28,21 +26,6 @@ class RegistryAccess:
     password_file: Path | None = None
     signers_file: Path | None = None
     signer_key_file: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AccessKey:
-    """One key of the file: its name, its default, how a text becomes a value, and its meaning."""
-
-    name: str
-    default: str
-    parse: Callable[[str], Any]
-    help: str
-
-    @property
-    def field(self) -> str:
-        """The attribute of `RegistryAccess` that holds the value."""
-        return self.name.replace("-", "_")
 
 
 def _endpoints_of(text: str) -> tuple[str, ...]:
@@ -70,20 +53,20 @@ def _prefix_of(text: str) -> str:
 
 
 KEYS = (
-    AccessKey("endpoints", "", _endpoints_of,
+    SectionKey("endpoints", "", _endpoints_of,
         "the members of etcd, with spaces between: https://10.0.0.1:2379 https://10.0.0.2:2379"),
-    AccessKey("prefix", "/emperord", _prefix_of, "all keys of this fleet begin with it"),
-    AccessKey("ca-file", "", optional_path,
+    SectionKey("prefix", "/emperord", _prefix_of, "all keys of this fleet begin with it"),
+    SectionKey("ca-file", "", optional_path,
         "certificates that sign those of the members; by default the system's"),
-    AccessKey("cert-file", "", optional_path,
+    SectionKey("cert-file", "", optional_path,
         "the certificate that this machine shows, if the members ask for one"),
-    AccessKey("key-file", "", optional_path, "the private key of cert-file"),
-    AccessKey("user", "", str, "the user of etcd"),
-    AccessKey("password-file", "", optional_path,
+    SectionKey("key-file", "", optional_path, "the private key of cert-file"),
+    SectionKey("user", "", str, "the user of etcd"),
+    SectionKey("password-file", "", optional_path,
         "a file of root's with the password of that user"),
-    AccessKey("signers-file", "", optional_path,
+    SectionKey("signers-file", "", optional_path,
         "the public keys of those who may sign entries; if set, no other entry is taken"),
-    AccessKey("signer-key-file", "", optional_path,
+    SectionKey("signer-key-file", "", optional_path,
         "the private key with which `emperorctl registry` signs; only where an operator works"),
 )  # fmt: skip
 
@@ -93,24 +76,16 @@ def read_access(text: str, origin: str) -> RegistryAccess:
 
     Raises SettingsError that names the line, the key, and what would be right.
     """
-    written = keys_of(text, origin, SECTION, [key.name for key in KEYS], "emperord(8)")
-    values: dict[str, Any] = {}
-    for key in KEYS:
-        value = written.get(key.name, key.default)
-        try:
-            values[key.field] = key.parse(value)
-        except ValueError as error:
-            line = line_of(key.name, text, SECTION)
-            where = f"{origin}, line {line}" if key.name in written else origin
-            raise SettingsError(
-                f"cannot use {key.name} = {value!r} from {where}: {error}"
-            ) from error
-    access = RegistryAccess(**values)
+    access = RegistryAccess(**values_of(KEYS, text, origin, SECTION, "emperord(8)"))
     for one, other in (("cert-file", "key-file"), ("user", "password-file")):
         for given, missing in ((one, other), (other, one)):
-            if written.get(given) and not written.get(missing):
+            if _is_set(access, given) and not _is_set(access, missing):
                 raise SettingsError(f"cannot use {given} of {origin}: set {missing} too")
     return access
+
+
+def _is_set(access: RegistryAccess, key: str) -> bool:
+    return bool(getattr(access, key.replace("-", "_")))
 
 
 assert [key.field for key in KEYS] == [field.name for field in fields(RegistryAccess)]

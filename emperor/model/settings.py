@@ -1,15 +1,13 @@
 """The settings of emperord: a table of all keys, and the parser of the settings file."""
 
-import configparser
-import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from emperor.model.limits import LIMITS, Amount, Limit, Wanted, contradiction
+from emperor.model.section import SettingsError, keys_of, line_of
 from emperor.model.setting_values import (
     Python,
     absolute_command_of,
@@ -40,10 +38,6 @@ from emperor.model.spec import Activation, Bases, OnChange, Repeat
 from emperor.model.weight import parse_weight, spelled_weight
 
 SECTION = "emperord"
-
-
-class SettingsError(Exception):
-    """A setting cannot be used. The message names the file and the line, or the flag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,58 +275,6 @@ def read_settings(text: str, origin: str, flags: Mapping[str, str]) -> Settings:
 def spelled(settings: Settings) -> dict[str, str]:
     """Each key with its value, as `read_settings` takes it for a flag."""
     return {key.name: key.spell(getattr(settings, key.field)) for key in KEYS}
-
-
-def keys_of(
-    text: str, origin: str, section: str, known: Collection[str], manual: str
-) -> Mapping[str, str]:
-    """The keys of a section of a file named `origin`, each of which must be `known`, with their
-    values; `manual` lists them. Raises SettingsError."""
-    parser = configparser.ConfigParser(interpolation=None)
-    try:
-        parser.read_string(text, origin)
-    except configparser.Error as error:
-        raise SettingsError(f"cannot read {origin}: {_blame(error, text, section)}") from error
-    keys = dict(parser[section]) if parser.has_section(section) else {}
-    for name in keys:
-        if name not in known:
-            similar = get_close_matches(name, known, n=1)
-            cure = f"did you mean {similar[0]}?" if similar else f"{manual} lists the keys"
-            where = f"{origin}: line {line_of(name, text, section)}"
-            raise SettingsError(f"cannot read {where}: there is no key {name!r}; {cure}")
-    return keys
-
-
-def line_of(name: str, text: str, section: str) -> int:
-    """The line of a key of that section, from 1 on."""
-    is_ours = False
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.startswith("["):
-            is_ours = line.startswith(f"[{section}]")
-        elif is_ours and re.split("[=:]", line)[0].strip().lower() == name:
-            return number
-    return 0
-
-
-def _blame(error: configparser.Error, text: str, section: str) -> str:
-    """What is wrong in `text`, in words that say what to do."""
-    match error:
-        case configparser.DuplicateOptionError():
-            return f"line {error.lineno}: {error.option} is set a second time; keep one of the two"
-        case configparser.DuplicateSectionError():
-            number, twice = error.lineno, error.section
-            return f"line {number}: [{twice}] begins a second time; put its keys together"
-        case configparser.MissingSectionHeaderError():
-            number = error.lineno
-            cure = f"stands before any section; put a line [{section}] above it"
-        case configparser.ParsingError():
-            number = error.errors[0][0]
-            cure = "is no setting; write key = value"
-        case _:
-            return str(error)
-    # configparser, too, takes nothing else for the end of a line.
-    line = text.split("\n")[number - 1].strip()
-    return f"line {number}: {line!r} {cure}"
 
 
 assert [key.field for key in KEYS] == [field.name for field in fields(Settings)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from emperor.model.domain import is_domain
 from emperor.model.registration import Entry, RegisteredAlias, RegisteredIni
-from emperor.model.settings import SettingsError
+from emperor.model.section import SettingsError
 
 KEY_BYTES = 32
 PUBLIC = "ed25519"

@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 from emperor.model.registry_access import DEFAULT_FILE, RegistryAccess, read_access
-from emperor.model.settings import SettingsError
+from emperor.model.section import SettingsError
 
 _LONGEST_FILE_BYTES = 64 << 10
 

@@ -10,7 +10,7 @@ import asyncio
 from typing import Self
 
 from emperor.model.registry_access import RegistryAccess
-from emperor.model.settings import SettingsError
+from emperor.model.section import SettingsError
 from emperor.registry.access import read_password
 from emperor.registry.etcd_http import READ_SECONDS, Http, Question, TimedOut, Unanswered
 from emperor.registry.etcd_wire import TokenReply, encoded

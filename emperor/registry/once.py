@@ -32,7 +32,7 @@ from emperor.model.once import (
 )
 from emperor.model.permits import Permission
 from emperor.model.registry_keys import Keys
-from emperor.model.settings import SettingsError
+from emperor.model.section import SettingsError
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Once as Rule
 from emperor.model.spec import Spec

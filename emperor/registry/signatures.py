@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 from emperor.model.registration import BrokenEntry, Entry, Sealed, signed_text
-from emperor.model.settings import SettingsError
+from emperor.model.section import SettingsError
 from emperor.model.signers import PRIVATE, PUBLIC, Signer, is_name_of_signer, key_of, why_not
 
 # A file of one line, and some comments.

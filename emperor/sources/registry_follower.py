@@ -14,7 +14,7 @@ from itertools import islice
 
 from emperor.model.pulled import Occasion
 from emperor.model.registry_keys import Keys
-from emperor.model.settings import SettingsError
+from emperor.model.section import SettingsError
 from emperor.registry.port import (
     CannotReach,
     Changes,

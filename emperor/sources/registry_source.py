@@ -21,7 +21,7 @@ from emperor.model.provided import Provided
 from emperor.model.registration import Sealed
 from emperor.model.registry_keys import Keys
 from emperor.model.registry_status import NotFollowed, RegistryStatus
-from emperor.model.settings import SettingsError
+from emperor.model.section import SettingsError
 from emperor.model.signers import read_signers
 from emperor.registry.access import load_access
 from emperor.registry.etcd import Etcd

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from emperor.linux.trust import others_may_write, who_may_turn
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
-from emperor.model.settings import SettingsError
+from emperor.model.section import SettingsError
 from emperor.model.spec import Spec
 from emperor.uwsgi.ini import LOADERS, SOCKETS, Before, Ini, Option, lines_of, parse, text_of
 from emperor.uwsgi.loaded import who_else

@@ -12,7 +12,7 @@ import pytest
 
 from emperor.linux.listeners import REFUSALS_AT_ONCE, UnixListener
 from emperor.model.ports import CannotListen
-from emperor.model.settings import SettingsError
+from emperor.model.section import SettingsError
 from emperor.model.spec import Activation
 from tests.eventually import eventually_async
 from tests.linux.listening import (

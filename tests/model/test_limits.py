@@ -17,7 +17,8 @@ from emperor.model.limits import (
     within,
 )
 from emperor.model.machine import Machine
-from emperor.model.settings import SettingsError, read_settings
+from emperor.model.section import SettingsError
+from emperor.model.settings import read_settings
 
 MACHINE = Machine(memory_bytes=8 << 30, processes=10_000, descriptors=1000)
 M = 1 << 20

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from emperor.model.registry_access import RegistryAccess, read_access
-from emperor.model.settings import SettingsError
+from emperor.model.section import SettingsError
 
 WHOLE = """
 [registry]

@@ -3,7 +3,8 @@
 import pytest
 
 from emperor.model.duration import FORMS
-from emperor.model.settings import SettingsError, read_settings, spelled
+from emperor.model.section import SettingsError
+from emperor.model.settings import read_settings, spelled
 
 FILE = "/etc/uwsgi/emperord.ini"
 

@@ -5,7 +5,7 @@ from base64 import b64encode
 import pytest
 
 from emperor.model.registration import Entry, RegisteredAlias, RegisteredIni, RegisteredRemoval
-from emperor.model.settings import SettingsError
+from emperor.model.section import SettingsError
 from emperor.model.signers import Signer, read_signers, why_not
 
 KEY = bytes(range(32))

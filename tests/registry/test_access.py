@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from emperor.model.settings import SettingsError
+from emperor.model.section import SettingsError
 from emperor.registry.access import load_access, read_password
 
 

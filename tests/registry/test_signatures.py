@@ -18,7 +18,7 @@ from emperor.model.registration import (
     decoded,
     encoded,
 )
-from emperor.model.settings import SettingsError
+from emperor.model.section import SettingsError
 from emperor.model.signers import read_signers
 from emperor.registry.signatures import Signers, SigningKey, load_key, new_key
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from emperor.handover.gate import Gate
-from emperor.model.settings import SettingsError, read_settings
+from emperor.model.section import SettingsError
+from emperor.model.settings import read_settings
 from emperor.uwsgi.defaults import Defaults, DefaultsFile, read_defaults
 from emperor.uwsgi.ini import Ini, parse
 from emperor.uwsgi.options import uwsgi_options

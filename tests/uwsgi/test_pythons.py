@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from emperor.model.definition import BrokenIni
-from emperor.model.settings import SettingsError, read_settings
+from emperor.model.section import SettingsError
+from emperor.model.settings import read_settings
 from emperor.uwsgi.options import UwsgiOptions, uwsgi_options
 from emperor.uwsgi.pythons import OWN_VERSION, own_python_home
 from tests.uwsgi.house import ALICE, SETTINGS, spec

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from emperor.cli.commands import Commands
-from emperor.model.registry_access import DEFAULT_FILE
+from emperor.cli.registry_option import registry_option
 
 _PACKAGE = "emperor.cli.fleet"
 COMMANDS = {
@@ -20,11 +20,7 @@ MEANT = {"list": "status", "ls": "status", "rm": "remove", "init": "slots", "joi
 
 
 @click.group(cls=Commands, table=COMMANDS, meant=MEANT)
-@click.option(
-    "--registry", "access_file", metavar="FILE", type=click.Path(path_type=Path),
-    default=DEFAULT_FILE, show_default=True, envvar="EMPERORD_REGISTRY", show_envvar=True,
-    help="How to reach the registry.",
-)  # fmt: skip
+@registry_option
 @click.pass_context
 def fleet(context: click.Context, access_file: Path) -> None:
     """Show the backends of a fleet, and say which of them has which slots.

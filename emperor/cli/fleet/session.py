@@ -16,7 +16,7 @@ from emperor.model.balancer_state import BalancerState, BrokenState
 from emperor.model.balancer_state import decoded as state_of
 from emperor.model.registration import slot_of
 from emperor.model.registry_keys import Keys, Span
-from emperor.model.settings import SettingsError
+from emperor.model.section import SettingsError
 from emperor.model.slot_table import (
     BrokenTable,
     SlotTable,

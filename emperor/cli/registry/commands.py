@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from emperor.cli.commands import Commands
-from emperor.model.registry_access import DEFAULT_FILE
+from emperor.cli.registry_option import registry_option
 
 _PACKAGE = "emperor.cli.registry"
 COMMANDS = {
@@ -33,11 +33,7 @@ class Place:
 
 
 @click.group(cls=Commands, table=COMMANDS, meant=MEANT)
-@click.option(
-    "--registry", "access_file", metavar="FILE", type=click.Path(path_type=Path),
-    default=DEFAULT_FILE, show_default=True, envvar="EMPERORD_REGISTRY", show_envvar=True,
-    help="How to reach the registry.",
-)  # fmt: skip
+@registry_option
 @click.pass_context
 def registry(context: click.Context, access_file: Path) -> None:
     """Keep the inis of a fleet in one place, from which each backend fetches what it is asked for.

@@ -18,7 +18,8 @@ from emperor.cli.terminal import edge, show, terminal, wrapped
 from emperor.config import find_uwsgi, load_settings
 from emperor.linux.accounts import SystemAccounts
 from emperor.model.definition import FileOwner
-from emperor.model.settings import Settings, SettingsError
+from emperor.model.section import SettingsError
+from emperor.model.settings import Settings
 from emperor.uwsgi.findings import Severity
 from emperor.uwsgi.resolver import CannotResolve
 

@@ -6,7 +6,7 @@ from emperor.cli.failure import Failed
 from emperor.cli.registry.commands import Place
 from emperor.cli.registry.session import as_domain
 from emperor.model.registry_keys import Keys
-from emperor.model.settings import SettingsError
+from emperor.model.section import SettingsError
 from emperor.registry.access import load_access
 
 

@@ -16,7 +16,7 @@ from emperor.model.registration import BrokenEntry, Entry, RegisteredIni, Sealed
 from emperor.model.registry_access import RegistryAccess
 from emperor.model.registry_change import Clash
 from emperor.model.registry_keys import Keys
-from emperor.model.settings import SettingsError
+from emperor.model.section import SettingsError
 from emperor.model.signers import read_signers
 from emperor.registry.access import load_access
 from emperor.registry.entries import Entries, Found
