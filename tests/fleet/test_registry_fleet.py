@@ -22,6 +22,7 @@ from tests.fleet.registry_fleet import (
     ini,
     standing_with_a_registry,
 )
+from tests.fleet.traffic import Traffic
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,14 @@ def expect(fleet: RegistryFleet, pattern: str) -> None:
     for host in fleet.hosts:
         for log in host.logs:
             log.expect(pattern)
+
+
+def placed(fleet: RegistryFleet, traffic: Traffic, *backends: Backend) -> float:
+    """Wait until each worker of each balancer has a list with these backends; when that was. A
+    worker looks once a second, in which 150 visits come."""
+    fleet.until_placed(*backends)
+    traffic.goes_on(400)
+    return time.monotonic()
 
 
 def check(fleet: RegistryFleet, visits: Sequence[Visit]) -> Account:
@@ -128,14 +137,12 @@ def test_a_backend_is_added_and_taken_out_again(fleet: RegistryFleet) -> None:
     with traffic.flowing():
         before = fleet.homes()
         fleet.fleet_command("add", "--yes", fleet.spare.address)
-        fleet.until_placed(*fleet.backends)
-        added = time.monotonic()
+        added = placed(fleet, traffic, *fleet.backends)
         after = fleet.homes()
         traffic.goes_on(300)
         enough = time.monotonic()
         fleet.fleet_command("remove", "--yes", fleet.spare.address)
-        fleet.until_placed(*fleet.listed)
-        removed = time.monotonic()
+        removed = placed(fleet, traffic, *fleet.listed)
         traffic.goes_on(200)
     account = check(fleet, traffic.visits)
     moved = {host for host in DOMAINS if before[host] is not after[host]}
@@ -176,8 +183,7 @@ def test_a_backend_is_replaced_by_another_one(fleet: RegistryFleet) -> None:
         fleet.until_registered()
         fleet.fleet_command("add", "--yes", victim.address)
         fleet.fleet_command("remove", "--yes", fleet.spare.address)
-        fleet.until_placed(*fleet.listed)
-        back = time.monotonic()
+        back = placed(fleet, traffic, *fleet.listed)
         traffic.goes_on(200)
     account = fleet.account(traffic.visits)
     assert not account.failed("GET")
