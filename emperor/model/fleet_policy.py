@@ -7,7 +7,6 @@ over. An administrator may choose otherwise.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 
 from emperor.model.member import Member
 from emperor.model.slot_table import (
@@ -21,6 +20,8 @@ from emperor.model.slots import TooFewSlots
 
 # A new backend must have been registered for so long without a break.
 STAYED_SECONDS = 30.0
+# Anybody with the role of a backend can register any number of addresses.
+_MOST_ALONE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +103,21 @@ def due(
     )
     if not (removed or added):
         return None
-    weights = {each: weight for each, weight in weights_in(table).items() if each not in removed}
-    weights |= {address: members[address].weight for address in added}
-    return _step(table, weights, added, removed)
+    step = _step(table, members, added, removed)
+    # One backend with an odd address or weight must not keep all others out.
+    parts = (((), removed), *(((each,), ()) for each in added[:_MOST_ALONE]))
+    alone = (_step(table, members, *part) for part in parts if any(part) and not step.table)
+    return next((each for each in alone if each.table), step)
 
 
 def _step(
     table: SlotTable,
-    weights: Mapping[str, Fraction],
+    members: Mapping[str, Member],
     added: tuple[str, ...],
     removed: tuple[str, ...],
 ) -> Step:
+    weights = {each: weight for each, weight in weights_in(table).items() if each not in removed}
+    weights |= {address: members[address].weight for address in added}
     if not weights:
         return Step(None, added, removed, "no backend would be left")
     try:

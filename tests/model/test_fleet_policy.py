@@ -133,3 +133,27 @@ def test_an_address_that_does_not_fit_is_not_taken_in() -> None:
     assert step is not None
     assert step.table is None
     assert "has none" in step.why
+
+
+def test_an_address_that_does_not_fit_keeps_no_change_back() -> None:
+    both = Policy(move_after=3600.0, take_in=True)
+    up = members(A, B, f"{D}:8080")
+    attendance = seen((0.0, up))
+    step = due(both, TABLE, up, attendance, 3600.0)
+    assert step is not None
+    assert step.table is not None
+    assert (step.added, step.removed) == ((), (C,))
+    up = members(A, B, C, f"{D}:8080", E)
+    step = due(both, TABLE, up, seen((0.0, up)), 3600.0)
+    assert step is not None
+    assert step.table is not None
+    assert (step.added, set(step.table.slots)) == ((E,), {A, B, C, E})
+
+
+def test_a_fleet_of_one_takes_in_two_one_after_the_other() -> None:
+    table = SlotTable(5, stretched([A], 240), {})
+    up = members(A, B, C)
+    step = due(TAKES, table, up, seen((0.0, up)), 100.0)
+    assert step is not None
+    assert step.table is not None
+    assert set(step.table.slots) == {A, B}
