@@ -266,6 +266,7 @@ def test_a_folder_goes_into_the_registry_and_back(
     exported = registry("export", str(target))
     assert exported.out == "300 written, 0 were there already, 0 refused\n"
     assert {path.name: (path.owner(), path.read_bytes()) for path in target.iterdir()} == contents
+    assert {path.stat().st_mode & 0o777 for path in target.iterdir()} == {0o600}
     assert registry("export", str(target)).out.startswith("0 written, 300 were there")
 
 

@@ -16,6 +16,8 @@ from emperor.model.text import one_line
 from emperor.registry.entries import found
 
 _NEW = ".emperorctl-export"
+# An ini may hold a password, and its owner may read it.
+_MODE = 0o600
 
 
 @dataclass(slots=True)
@@ -113,12 +115,12 @@ def _replace(folder: int, name: str, data: bytes, owner: pwd.struct_passwd) -> N
     with suppress(FileNotFoundError):
         os.unlink(_NEW, dir_fd=folder)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    fd = os.open(_NEW, flags, 0o644, dir_fd=folder)
+    fd = os.open(_NEW, flags, _MODE, dir_fd=folder)
     try:
         with open(fd, "wb") as file:
             file.write(data)
             file.flush()
-            os.fchmod(fd, 0o644)
+            os.fchmod(fd, _MODE)
             os.fchown(fd, owner.pw_uid, owner.pw_gid)
         os.rename(_NEW, name, src_dir_fd=folder, dst_dir_fd=folder)
     except OSError:
