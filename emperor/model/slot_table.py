@@ -16,8 +16,9 @@ from emperor.model.slots import rebalanced
 from emperor.model.weight import parse_weight, spelled_weight
 
 MOST_SLOTS = 65_536
-# Somebody who writes the highest one would end all changes.
+# Somebody who writes the highest one would end all changes, so balancers take no such leap.
 MOST_SERIAL = 10**15
+MOST_AHEAD = 10**9
 _LONGEST_VALUE_BYTES = 1 << 20
 _MOST_REMOVED = 1000
 _ONE = Fraction(1)
@@ -118,8 +119,8 @@ def _are_ports(http: int, https: int) -> bool:
 
 def objection(table: SlotTable, before: SlotTable) -> str | None:
     """Why a balancer that has `before` does not take `table`, which has no problem by itself."""
-    if table.serial <= before.serial:
-        return f"its serial is {table.serial}, and serial {before.serial} is in use already"
+    if why := _objection_to_serial(table.serial, before.serial):
+        return why
     if before.serial < table.forced <= table.serial:
         return None
     if len(table.slots) != len(before.slots):
@@ -130,6 +131,14 @@ def objection(table: SlotTable, before: SlotTable) -> str | None:
     # A fleet of one machine must be able to grow.
     if (added := len(new - old)) > 1 and 2 * added >= len(new):
         return f"{added} of {len(new)} backends are new at once, half or more"
+    return None
+
+
+def _objection_to_serial(serial: int, before: int) -> str | None:
+    if serial <= before:
+        return f"its serial is {serial}, and serial {before} is in use already"
+    if serial > before + MOST_AHEAD:
+        return f"its serial is {serial}, more than {MOST_AHEAD} above {before} in use"
     return None
 
 

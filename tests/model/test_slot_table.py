@@ -107,6 +107,11 @@ def test_a_serial_only_rises_even_by_force() -> None:
     assert "serial 6 is in use" in str(objection(before([A, B, C]), after))
 
 
+def test_no_table_ends_all_changes() -> None:
+    last = forced(SlotTable(MOST_SERIAL, TABLE.slots, {}))
+    assert "above 5 in use" in str(objection(last, TABLE))
+
+
 def test_a_balancer_that_was_away_takes_what_was_forced() -> None:
     old = before([A, B, C, D])
     half = forced(next_after(old, [A, B]))
