@@ -129,8 +129,10 @@ class Journal:
         self._lines += len(lines)
 
     def _opened(self) -> FileIO:
-        if self._file is None:
+        is_gone = self._file is not None and os.fstat(self._file.fileno()).st_nlink == 0
+        if self._file is None or is_gone:
             # It is made anew at each start, so that a line which was cut off has no line after it.
+            # If somebody has removed it, the next daemon would take all inis for others' files.
             self._compact()
         assert self._file is not None
         return self._file

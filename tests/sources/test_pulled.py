@@ -145,6 +145,16 @@ def test_a_journal_that_cannot_be_written_anew_is_whole(
     assert backend.follow(RegisteredRemoval(A, 6), Occasion.CHANGE).act is Act.REMOVE
 
 
+def test_a_journal_that_was_removed_is_written_anew(backend: Backend) -> None:
+    backend.follow(ini(1))
+    (backend.state / "pulled").unlink()
+    backend.follow(ini(1, domain=B))
+    backend.start()
+    for domain in (A, B):
+        gone = RegisteredRemoval(domain, 2)
+        assert backend.follow(gone, Occasion.CHANGE).act is Act.REMOVE
+
+
 def test_a_tenant_who_holds_the_file_by_a_lease_keeps_no_site(backend: Backend) -> None:
     backend.follow(ini(1))
     before = signal.signal(signal.SIGIO, signal.SIG_IGN)
