@@ -111,6 +111,7 @@ class Member:
             self.process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *self._prefix, *self._command, *more],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,  # which Ctrl-C does not reach
             )  # fmt: skip
 
     def option(self, option: str) -> None:

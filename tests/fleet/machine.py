@@ -124,6 +124,7 @@ class Machine:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
+                start_new_session=True,  # which Ctrl-C does not reach
             )
         assert process.stdout is not None
         with process.stdout as output:

@@ -196,8 +196,13 @@ class Show:
         lines = Text(f"visits answered: {self._answered}, failed: ")
         lines.append(str(self._failed), style="bold red" if self._failed else "bold green")
         lines.append(f", the last one: {self._last}\n")
+        before = ""
         for name in self._hosts:
-            lines.append(f"{name} ", style="bold red" if name in self._down else "green")
+            kind, _, number = name.partition("-")
+            if kind != before:
+                lines.append(f"{kind} ")
+                before = kind
+            lines.append(f"{number} ", style="bold red" if name in self._down else "green")
         down = " ".join(sorted(self._down)) or "none"
         return lines.append(f"\ndown: {down}  {order}")
 

@@ -1,11 +1,14 @@
 """`make run-fleet`, as it is: what it says to paste, hosts that are killed and started again, and
 nothing left after Ctrl-C."""
 
+import os
+import pty
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -97,3 +100,26 @@ def test_an_interrupt_leaves_nothing(show: Show) -> None:
     show.process.send_signal(signal.SIGINT)
     assert show.process.wait(PATIENCE_SECONDS) == 0
     assert not Path(show.folder).exists()
+
+
+def test_ctrl_c_on_a_terminal_reaches_it_alone() -> None:
+    """The terminal sends the signal to each process of the foreground."""
+    terminal, end = pty.openpty()
+    command = ["setsid", "--ctty", sys.executable, "-m", "tests.fleet.show"]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=end, stdout=end, stderr=end)
+    os.close(end)
+    printed = b""
+    try:
+        while b"visits answered" not in printed:
+            printed += os.read(terminal, 65_536)
+        os.write(terminal, b"\x03")
+        with suppress(OSError):  # the end of the terminal
+            while chunk := os.read(terminal, 65_536):
+                printed += chunk
+        assert process.wait(PATIENCE_SECONDS) == 0, printed.decode()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
+    [folder] = re.findall(r"first:  cd (\S+)", printed.decode())
+    assert not Path(folder).exists()
