@@ -28,9 +28,8 @@ class News:
         )
 
     @property
-    def _init(self) -> str:
-        least = f" --serial {self._table.serial + 1}" if self._table else ""
-        return f"`emperorctl fleet slots init --force{least}`"
+    def _least(self) -> str:
+        return f" --serial {self._table.serial + 1}" if self._table else ""
 
     def reached(self) -> None:
         """The registry answers."""
@@ -76,7 +75,8 @@ class News:
         """The registry has none."""
         self._tell(
             logging.WARNING,
-            f"the registry has no table of slots; {self._going_on}; {self._init} makes one",
+            f"the registry has no table of slots; {self._going_on};"
+            f" `emperorctl fleet slots init{self._least}` makes one",
         )
 
     def refused(self, table: SlotTable, why: str) -> None:
@@ -95,7 +95,7 @@ class News:
         self._tell(
             logging.ERROR,
             f"cannot use the registry's table of slots: {why}; {self._going_on};"
-            f" {self._init} makes another one",
+            f" `emperorctl fleet slots init --force{self._least}` makes another one",
         )
 
     def unwritten(self, path: Path, error: Exception) -> None:

@@ -163,7 +163,7 @@ async def test_an_older_table_from_a_backup_is_not_taken(
         assert found
         await engine.delete(KEYS.slots(), found.revision)
         await eventually_async(lambda: "has no table of slots" in caplog.text)
-        assert "init --force --serial 5`" in caplog.text
+        assert "slots init --serial 5`" in caplog.text
         assert balancer.table == newer
 
 
