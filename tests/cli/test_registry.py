@@ -100,6 +100,12 @@ def test_a_domain_that_is_not_there_is_no_vassal(registry: Ctl) -> None:
         assert (result.status, result.err) == (3, f"emperorctl: the registry has no {WWW}\n")
 
 
+def test_who_writes_a_wildcard_with_a_star_is_told_its_name(registry: Ctl) -> None:
+    refused = registry("get", "*.example.com")
+    assert refused.status == 2
+    assert "is named _.example.com" in " ".join(refused.err.split())
+
+
 def test_the_owner_of_the_file_is_that_of_the_app(registry: Ctl, folder: Path) -> None:
     path = ini(folder)
     refused = registry("put", WWW, str(path))

@@ -48,7 +48,7 @@ async def opened(access_file: Path) -> AsyncIterator[Session]:
     except SettingsError as error:
         raise Failed(str(error)) from error
     except CannotReach as error:
-        raise Unreachable(f"cannot reach the registry: {error}") from error
+        raise Unreachable(str(error)) from error
     except RegistryRefused as error:
         raise Failed(str(error)) from error
 
@@ -136,6 +136,10 @@ def aliases_named(domain: str, ini: bytes) -> tuple[str, ...]:
 def as_domain(text: str) -> str:
     """A domain as people write it. Raises BadParameter."""
     domain = text.lower().removesuffix(".")
+    if domain.startswith("*."):
+        raise click.BadParameter(
+            f"{text!r} is no host name; the app of all subdomains is named _{domain[1:]}"
+        )
     if not is_domain(domain):
         raise click.BadParameter(
             f"{text!r} is no host name of a-z, 0-9, _, . and -, and at most {LONGEST_DOMAIN}"
