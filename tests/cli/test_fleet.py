@@ -4,6 +4,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from emperor.model.registry_keys import Keys
 from emperor.model.slot_table import SlotTable, decoded
 from tests.cli.conftest import Ctl, Outcome, listing
 from tests.etcd_cluster import EtcdCluster, etcd_cluster
+from tests.eventually import PATIENCE_SECONDS, eventually
 
 KEYS = Keys("/emperord")
 A, B, C, D, E = (f"192.0.2.{number}" for number in range(11, 16))
@@ -246,7 +248,10 @@ def test_status_shows_who_is_up_and_who_has_what(fleet: Ctl, cluster: EtcdCluste
     assert (fourth["slots"], fourth["share"]) == (0, 0.0)
 
 
-def test_who_has_a_table_is_told(fleet: Ctl, cluster: EtcdCluster) -> None:
+def test_who_has_a_table_is_told(
+    fleet: Ctl, cluster: EtcdCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emperor.cli.fleet.session._WAIT_SECONDS", 0.2)
     three(fleet)
     assert "No balancer tells" in must(fleet("move", "1", B))
     for state in (BalancerState("lb1", 9, "", "0.1.0"), BalancerState("lb2", 1, "no \x1b", "1")):
@@ -261,6 +266,29 @@ def test_who_has_a_table_is_told(fleet: Ctl, cluster: EtcdCluster) -> None:
     assert [
         each["serial"] for each in json.loads(must(fleet("status", "--json")))["balancers"]
     ] == [9, 1]
+
+
+def test_a_problem_from_before_a_table_is_none_with_that_table(
+    fleet: Ctl, cluster: EtcdCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emperor.cli.fleet.session._WAIT_SECONDS", PATIENCE_SECONDS)
+
+    def tell(name: str, serial: int, problem: str) -> None:
+        state = balancer_state.encoded(BalancerState(name, serial, problem, "0.1.0"))
+        cluster.etcdctl("put", KEYS.balancer(name), state.decode())
+
+    def take_the_table_up() -> None:
+        eventually(lambda: KEYS.slots() in cluster.etcdctl("get", "--keys-only", KEYS.slots()))
+        tell("lb2", 1, "")
+        tell("lb1", 1, "")
+
+    tell("lb1", 0, "there is no table")
+    tell("lb2", 0, "there is no table")
+    with ThreadPoolExecutor() as others:
+        others.submit(take_the_table_up)
+        made = fleet("slots", "init", A, B)
+    assert "Balancers that have it: lb1, lb2." in must(made)
+    assert "warning" not in made.err
 
 
 def test_a_hostile_registry_does_not_steer_the_terminal(fleet: Ctl, cluster: EtcdCluster) -> None:
@@ -288,7 +316,9 @@ def test_a_registry_that_is_away_is_told_by_the_status(
 ) -> None:
     away = tmp_path / "away.ini"
     away.write_text("[registry]\nendpoints = https://127.0.0.1:1\n")
-    assert ctl("fleet", "--registry", str(away), "status").status == 4
+    refused = ctl("fleet", "--registry", str(away), "status")
+    assert refused.status == 4
+    assert refused.err.count("cannot reach the registry") == 1
 
 
 def test_two_changes_at_once_are_not_mixed(

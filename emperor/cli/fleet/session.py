@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -51,15 +51,18 @@ class Fleet:
     table: SlotTable | None
     revision: int
 
-    async def balancers(self) -> list[BalancerState]:
-        """What the agents of balancers say; none that cannot be read."""
+    async def balancers(self, after: int = 0) -> list[BalancerState]:
+        """What the agents of balancers say; none that cannot be read. A problem that one has told
+        up to that revision is left out."""
         found = []
         span: Span | None = self.keys.balancers()
         while span:
             page = await self.engine.page(span)
             for entry in page.entries:
                 with suppress(BrokenState):
-                    found.append(state_of(self.keys.address(entry.key), entry.value))
+                    state = state_of(self.keys.address(entry.key), entry.value)
+                    is_new = entry.revision > after
+                    found.append(state if is_new else replace(state, problem=""))
             span = Span(page.following, span.end) if page.following else None
         return found
 
@@ -107,7 +110,7 @@ async def opened(access_file: Path, must_be_whole: bool = True) -> AsyncIterator
     except SettingsError as error:
         raise Failed(str(error)) from error
     except CannotReach as error:
-        raise Unreachable(f"cannot reach the registry: {error}") from error
+        raise Unreachable(str(error)) from error
     except RegistryRefused as error:
         raise Failed(str(error)) from error
 
@@ -175,17 +178,18 @@ async def _write(fleet: Fleet, after: SlotTable) -> int:
 async def _tell_balancers(fleet: Fleet, serial: int, revision: int) -> None:
     """Tell which balancers have taken a table up, and which have not, after some seconds at most.
     It was written at that revision."""
-    known = await fleet.balancers()
-    if not known:
+    if not await fleet.balancers():
         click.echo("No balancer tells which table it has.")
         return
     with suppress(TimeoutError):
         watch = fleet.engine.watch([fleet.keys.balancers()], revision)
         async with asyncio.timeout(_WAIT_SECONDS), aclosing(watch) as news:
             async for _ in news:
-                known = await fleet.balancers()
-                if all(each.serial >= serial or each.problem for each in known):
+                # A problem from before was one with another table, or with none.
+                told = await fleet.balancers(after=revision)
+                if all(each.serial >= serial or each.problem for each in told):
                     break
+    known = await fleet.balancers()
     if have := [plain(each.name) for each in known if each.serial >= serial]:
         click.echo(f"Balancers that have it: {', '.join(have)}.")
     for each in known:
