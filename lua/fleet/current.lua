@@ -63,10 +63,11 @@ function M.begin(path)
     return true
 end
 
--- The file's first line, or nil if it cannot be read.
+-- The file's first line, or nil if it cannot be read. Whoever has written it may have ended no line.
 local function peek(path)
     local file = io.open(path)
-    return file and (read(file, "*l")) or nil
+    local text = file and read(file, written.LONGEST_LINE)
+    return text and text:match("^[^\n]*") or nil
 end
 
 -- One of the workers says what all of them find.

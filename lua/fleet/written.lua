@@ -7,6 +7,7 @@ local M = {}
 local FIRST_LINE = "^%-%- emperord%-balancer writes this file: table (%d+), (%d+) slots of "
 -- Above any that emperord-balancer writes: 65,536 slots.
 M.LONGEST = 4 * 1024 * 1024
+M.LONGEST_LINE = 256
 
 -- The list and its ports (nil: the default ones). For a text that is no such list, nil and why.
 function M.parse(text)

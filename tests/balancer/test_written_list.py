@@ -176,6 +176,18 @@ async def test_a_file_that_cannot_be_used_changes_nothing(
         assert len(complaints()) == 1
 
 
+async def test_a_file_without_an_end_hangs_nothing(folder: Path) -> None:
+    async with followed(folder) as (fleet, file):
+        fleet.balancer.expect("cannot use the backends of")
+        endless = folder / "endless"
+        endless.symlink_to("/dev/zero")
+        endless.replace(file.path)
+        problem = "it does not begin as"
+        await eventually_async(lambda: any(problem in e for e in fleet.balancer.error_lines()))
+        file.write(text(fleet, 2, A, B))
+        await until_taken(fleet, 2)
+
+
 async def test_nothing_in_the_file_is_run(folder: Path) -> None:
     async with followed(folder) as (fleet, file):
         os.chmod(folder, 0o777)
