@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PROGRAM = Path(__file__).with_name("fence_program.py")
+# Its queue has room for ten messages (net.unix.max_dgram_qlen), and the last one counts.
+_PATIENCE_SECONDS = 0.5
 _NOBODY = (errno.ENOENT, errno.ECONNREFUSED)
 
 
@@ -48,7 +50,8 @@ class FenceClient:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.settimeout(_PATIENCE_SECONDS)
 
     def close(self) -> None:
         """Have the process end, if there is one: nothing is to be killed any more."""

@@ -62,6 +62,16 @@ def test_an_app_ends_at_its_deadline_with_all_its_processes(client: FenceClient)
     assert second.wait(30) == -9
 
 
+def test_the_last_of_many_messages_counts(client: FenceClient) -> None:
+    first, second = app(), app()
+    client.tell([Fenced(first.pid, "", now()), Fenced(second.pid, "", now() + 600)])
+    assert first.wait(30) == -9
+    for _ in range(500):
+        client.tell([Fenced(second.pid, "", now() + 600)])
+    client.tell([Fenced(second.pid, "", now())])
+    assert second.wait(30) == -9
+
+
 def test_a_deadline_can_be_moved_and_taken_back(client: FenceClient) -> None:
     first, second = app(), app()
     end = now() + 1
