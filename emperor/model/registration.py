@@ -11,13 +11,13 @@ from typing import Literal
 
 import msgspec
 
+from emperor.model.definition import LONGEST_DEFINITION
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
 
 # Keys of the registry name one of so many buckets, which is the slot of the stock hash in a list of
 # as many slots. So a backend that has its share of the slots watches few buckets.
 BUCKETS = 4096
-# etcd takes 1.5 MiB in a request; JSON may need 6 bytes for one of the text.
-LONGEST_INI_BYTES = 128 << 10
+# JSON may need 6 bytes for one of the text. etcd takes 1.5 MiB in a request.
 _LONGEST_VALUE_BYTES = 1 << 20
 _CONTEXT = "emperord registry 1"
 
@@ -145,6 +145,6 @@ def _entry(domain: str, wire: _Wire) -> Entry:
         return RegisteredAlias(domain, wire.serial, wire.alias_of)
     if not wire.owner or "\0" in wire.owner:
         raise BrokenEntry("it names no owner")
-    if len(wire.ini.encode()) > LONGEST_INI_BYTES:
-        raise BrokenEntry(f"its ini is longer than {LONGEST_INI_BYTES} bytes")
+    if len(wire.ini.encode()) > LONGEST_DEFINITION:
+        raise BrokenEntry(f"its ini is longer than {LONGEST_DEFINITION} bytes")
     return RegisteredIni(domain, wire.serial, wire.owner, wire.ini)
