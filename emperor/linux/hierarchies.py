@@ -77,6 +77,9 @@ def prepare(place: Hierarchy) -> Hierarchy:
     if not place.is_delegated:
         with suppress(FileExistsError):
             os.mkdir(place.base)
+        # Another daemon's may be there where nothing can be written, as in a container.
+        if not os.access(place.base, os.W_OK):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(place.base))
     if not place.is_v2:
         return place
     if not place.is_delegated:

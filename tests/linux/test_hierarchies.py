@@ -1,10 +1,12 @@
 """Where control groups are made: as /proc tells of this process and of what is mounted."""
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from emperor.linux.hierarchies import Hierarchy, places, rank
+from emperor.linux.hierarchies import Hierarchy, places, prepare, rank
 
 V2 = "29 25 0:26 / {at} rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 rw\n"
 V1 = "3{n} 25 0:3{n} {root} {at}/{name} rw,relatime shared:1{n} - cgroup cgroup rw,{name}\n"
@@ -89,3 +91,19 @@ def test_the_names_of_two_run_dirs_never_meet(tmp_path: Path) -> None:
         for base in places("0::/\n", mounts, Path(run_dir), False)
     }
     assert len(names) == 3
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A folder below which nothing can be written, with one in it."""
+    (tmp_path / "base").mkdir()
+    subprocess.run(["mount", "--bind", tmp_path, tmp_path], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", tmp_path], check=True)
+    yield tmp_path
+    subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_a_group_that_is_there_must_be_writable(read_only: Path) -> None:
+    place = Hierarchy(read_only / "base", frozenset({"pids"}), is_v2=False)
+    with pytest.raises(OSError, match="Read-only file system"):
+        prepare(place)
