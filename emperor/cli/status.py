@@ -39,6 +39,15 @@ There is no vassal yet. Drop an ini, named after its domain, into the folder of 
 Root and the members of group emperor see all vassals. Every other user sees its own.
 """
 
+FLEET_HINT = """\
+There is no vassal yet. This backend fetches the ini of a domain from the registry when somebody
+asks for the domain. Put the ini there, on a machine that may:
+
+    emperorctl registry put www.example.com www.example.com.ini --owner USER
+
+Root and the members of group emperor see all vassals. Every other user sees its own.
+"""
+
 NOTHING_FAILED = "No vassal has failed, and every ini is served."
 
 
@@ -138,8 +147,9 @@ def page(report: Report, now: datetime, room: Room, shown: Report | None = None)
     width, height = room.width, room.height
     lines = wrapped(headline(report, now), width)
     lines += [*drained(report, now), *unreached(report, now), Text()]
-    if not report.vassals and not report.refused:
-        return [*lines, *map(Text, HINT.splitlines())]
+    if not report.vassals and not report.refused and not _not_followed(report):
+        hint = FLEET_HINT if report.emperor.registry else HINT
+        return [*lines, *map(Text, hint.splitlines())]
     shown = report if shown is None else shown
     wrong = _bounded_troubles(shown, now, width, height // 3)
     most = max(2, height - len(lines) - len(wrong) - bool(wrong))

@@ -333,3 +333,15 @@ def test_watch_needs_a_terminal(ctl: Ctl) -> None:
     outcome = ctl("status", "--watch")
     assert outcome.status == 2
     assert "--watch needs a terminal" in outcome.err
+
+
+def test_a_backend_without_vassals_tells_what_is_not_followed() -> None:
+    registry = RegistryStatus(None, None, 0, 0, ())
+    empty = report()
+    fresh = replace(empty, emperor=replace(empty.emperor, registry=registry))
+    assert any("emperorctl registry put" in line for line in _plain(fresh, 100))
+    ghost = NotFollowed("ghost.example", "there is no user ghost here")
+    behind = replace(registry, not_followed=1, examples=(ghost,))
+    told = _plain(replace(empty, emperor=replace(empty.emperor, registry=behind)))
+    assert told[-1] == "ghost.example: there is no user ghost here"
+    assert not any("There is no vassal yet" in line for line in told)
