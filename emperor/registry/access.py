@@ -37,6 +37,11 @@ def _text(path: Path, is_secret: bool = False) -> str:
                     f"cannot use {path}: every user may read this secret; chmod o= {path}"
                 )
             content = file.read(_LONGEST_FILE_BYTES + 1)
+    except PermissionError as error:
+        raise SettingsError(
+            f"cannot read {path}: {error.strerror}; a group of this user must be able to read it:"
+            " chgrp GROUP and chmod 640"
+        ) from error
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}") from error
     if len(content) > _LONGEST_FILE_BYTES:

@@ -149,7 +149,10 @@ class ErrorReply(msgspec.Struct):
             return NO_SPACE_CURE
         text = self.message.removeprefix("etcdserver: ").removeprefix("mvcc: ")
         if (self.code or self.grpc_code) == DENIED:
-            return f"{text}; grant the user of registry.ini the right to this prefix"
+            return (
+                f"{text}; grant the user of registry.ini the right to this prefix, or name a user"
+                " there who has it"
+            )
         return text
 
 

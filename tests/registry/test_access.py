@@ -1,5 +1,6 @@
 """The file of the registry and the password on the disk."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,17 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load_access(path)
     with pytest.raises(SettingsError, match="/dev/zero: it is no ordinary file"):
         load_access("/dev/zero")
+
+
+def test_a_user_who_may_not_read_it_is_told_the_cure(tmp_path: Path) -> None:
+    path = tmp_path / "registry.ini"
+    path.touch(mode=0o600)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(SettingsError, match="a group of this user must be able to read it"):
+            load_access(path)
+    finally:
+        os.seteuid(0)
 
 
 def test_a_password_that_every_user_may_read_is_not_used(tmp_path: Path) -> None:
