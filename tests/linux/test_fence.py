@@ -4,6 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -28,8 +29,10 @@ def client(tmp_path: Path) -> Iterator[FenceClient]:
 def child() -> int | None:
     """The pid of the process that kills."""
     for process in psutil.Process().children():
-        if process.status() != psutil.STATUS_ZOMBIE and "fence_program" in str(process.cmdline()):
-            return process.pid
+        # It may end meanwhile.
+        with suppress(psutil.NoSuchProcess):
+            if "fence_program" in str(process.cmdline()):
+                return process.pid
     return None
 
 
@@ -88,7 +91,7 @@ def test_a_deadline_can_be_moved_and_taken_back(client: FenceClient) -> None:
 def test_another_daemon_goes_on_with_the_same_process(client: FenceClient, tmp_path: Path) -> None:
     one = app()
     client.tell([Fenced(one.pid, "", now() + 600)])
-    fence = child()
+    fence = eventually(child)  # a moment after its start it has no command line yet
     other = FenceClient(tmp_path / "once.sock")
     other.tell([Fenced(one.pid, "", now())])
     assert one.wait(30) == -9
@@ -99,7 +102,7 @@ def test_another_daemon_goes_on_with_the_same_process(client: FenceClient, tmp_p
 def test_a_process_that_was_killed_is_made_anew(client: FenceClient) -> None:
     one = app()
     client.tell([Fenced(one.pid, "", now() + 600)])
-    fence = child()
+    fence = eventually(child)  # a moment after its start it has no command line yet
     assert fence
     os.kill(fence, 9)
     os.waitpid(fence, 0)
