@@ -226,6 +226,17 @@ def test_an_ini_that_cannot_be_served_is_refused_at_once(
     eventually(lambda: backend.get(A).status == 200)
 
 
+def test_why_tells_what_of_the_registry_cannot_be_followed(
+    registry: FleetRegistry, backend: Backend
+) -> None:
+    backend.expect("there is no user of that name here")
+    registry.ini(A, 1, backend.ini(A), owner="nobody-of-this-name")
+    assert backend.get(A).status == 503
+    status, problem = backend.call("GET", f"/v1/vassals/{A}")
+    assert (status, problem["code"]) == (404, "no-such-vassal")
+    assert "there is no user of that name here" in problem["detail"]
+
+
 def test_a_removal_removes_and_a_missing_key_does_not(
     registry: FleetRegistry, pulled: Backend
 ) -> None:
