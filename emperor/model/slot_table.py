@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import msgspec
 
-from emperor.model.backend_address import list_problem
+from emperor.model.backend_address import address_problem, canonical, list_problem
 from emperor.model.slots import rebalanced
 from emperor.model.weight import parse_weight, spelled_weight
 
@@ -110,7 +110,18 @@ def table_problem(table: SlotTable) -> str | None:
         return (
             f"its ports are {table.ports[0]} and {table.ports[1]}; two from 1 to 65535 are needed"
         )
-    return list_problem(table.backends)
+    return list_problem(table.backends) or _problem_of_names(table)
+
+
+def _problem_of_names(table: SlotTable) -> str | None:
+    """The list of a balancer, which is Lua, has these names too."""
+    backends = set(table.slots)
+    if stranger := next((each for each in table.weights if each not in backends), None):
+        return f"it has a weight for {stranger[:64]!r}, which is no backend of it"
+    for each in table.removed:
+        if problem := address_problem(each):
+            return f"among those that were removed: {each[:64]!r} {problem}"
+    return None
 
 
 def _are_ports(http: int, https: int) -> bool:
@@ -147,7 +158,8 @@ def with_weights(table: SlotTable, weights: Mapping[str, Fraction]) -> SlotTable
     and few slots move. Raises TooFewSlots."""
     slots = rebalanced(table.slots, weights)
     other = {backend: weight for backend, weight in weights.items() if weight != 1}
-    removed = tuple(each for each in table.removed if each not in weights)
+    there = {canonical(each) for each in weights}
+    removed = tuple(each for each in table.removed if canonical(each) not in there)
     return replace(
         table, serial=table.serial + 1, slots=slots, weights=other, removed=removed
     )  # fmt: skip
