@@ -37,10 +37,22 @@ def address_problem(entry: str) -> str | None:
 
 def canonical(entry: str) -> str:
     """A form that all spellings of a backend share. `entry` has no problem."""
+    address, port = _parts(entry)
+    return f"{address} {port or 'default'}"
+
+
+def is_loopback(entry: str) -> bool:
+    """Whether it leads each balancer to its own machine. `entry` has no problem."""
+    return _parts(entry)[0].is_loopback
+
+
+def _parts(entry: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
+    """The address, as IPv4 where IPv6 writes one, and the port, 0 for none."""
     match = _ENTRY.fullmatch(entry)
     assert match is not None
-    port = int(match[3]) if match[3] else "default"
-    return f"{ipaddress.ip_address(match[1] or match[2])} {port}"
+    address = ipaddress.ip_address(match[1] or match[2])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address, int(match[3] or 0)
 
 
 def list_problem(entries: Collection[str]) -> str | None:

@@ -8,6 +8,7 @@ over. An administrator may choose otherwise.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from emperor.model.backend_address import address_problem, canonical, is_loopback
 from emperor.model.member import Member
 from emperor.model.slot_table import (
     SlotTable,
@@ -17,6 +18,7 @@ from emperor.model.slot_table import (
     with_weights,
 )
 from emperor.model.slots import TooFewSlots
+from emperor.model.weight import spelled_weight
 
 # A new backend must have been registered for so long without a break.
 STAYED_SECONDS = 30.0
@@ -92,22 +94,41 @@ def due(
         if policy.move_after is not None
         and (attendance.down_for(backend, now) or 0.0) >= policy.move_after
     )
-    added = tuple(
+    gone = {canonical(each) for each in table.removed}
+    new = [
         address
         for address, member in members.items()
         if policy.take_in
         and address not in table.backends
-        and address not in table.removed
+        and canonical(address) not in gone
         and not member.drains
         and (attendance.up_for(address, now) or 0.0) >= STAYED_SECONDS
-    )
+    ]
+    whys = {each: _unfit(members[each], table) for each in new}
+    added = tuple(each for each, why in whys.items() if not why)
     if not (removed or added):
-        return None
+        return next((Step(None, (each,), (), why) for each, why in whys.items() if why), None)
     step = _step(table, members, added, removed)
     # One backend with an odd address or weight must not keep all others out.
     parts = (((), removed), *(((each,), ()) for each in added[:_MOST_ALONE]))
     alone = (_step(table, members, *part) for part in parts if any(part) and not step.table)
     return next((each for each in alone if each.table), step)
+
+
+def _unfit(member: Member, table: SlotTable) -> str:
+    """Why a balancer must not take that backend in by itself, whatever else it takes in."""
+    address = member.address
+    if problem := address_problem(address):
+        return f"{address} {problem}"
+    if is_loopback(address):
+        return f"{address} leads each balancer to itself; correct the backend's fleet-address"
+    if member.weight > sum(weights_in(table).values()):
+        weight = spelled_weight(member.weight)
+        return (
+            f"its weight of {weight} would give it more than half of the slots;"
+            f" `emperorctl fleet add {address}={weight}` does so all the same"
+        )
+    return ""
 
 
 def _step(
@@ -117,9 +138,12 @@ def _step(
     removed: tuple[str, ...],
 ) -> Step:
     weights = {each: weight for each, weight in weights_in(table).items() if each not in removed}
-    weights |= {address: members[address].weight for address in added}
-    if not weights:
+    if not (weights or added):
         return Step(None, added, removed, "no backend would be left")
+    gained = {address: members[address].weight for address in added}
+    if gained and sum(gained.values()) > sum(weights.values()):
+        return Step(None, added, removed, "they would have more than half of the slots")
+    weights |= gained
     try:
         after = with_weights(table, weights)
     except TooFewSlots as error:

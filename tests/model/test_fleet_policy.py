@@ -7,7 +7,7 @@ import pytest
 
 from emperor.model.fleet_policy import STAYED_SECONDS, Attendance, Policy, due, next_look
 from emperor.model.member import Capacity, Member
-from emperor.model.slot_table import SlotTable, with_weights, without
+from emperor.model.slot_table import SlotTable, weights_in, with_weights, without
 from emperor.model.slots import stretched
 
 A, B, C, D, E = (f"192.0.2.{number}" for number in range(11, 16))
@@ -89,6 +89,72 @@ def test_what_an_operator_has_removed_is_not_taken_in_again() -> None:
     assert due(TAKES, table, up, attendance, 1e6) is None
     back = with_weights(table, {A: Fraction(1), B: Fraction(1), C: Fraction(1)})
     assert back.removed == ()
+
+
+@pytest.mark.parametrize(
+    ("removed", "registered"),
+    [
+        ("[2001:db8::3]", "[2001:DB8:0::3]"),
+        ("[2001:db8::3]:80", "[2001:DB8::3]:080"),
+        ("192.0.2.19", "[::ffff:c000:213]"),
+    ],
+)
+def test_no_other_spelling_undoes_a_removal(removed: str, registered: str) -> None:
+    port = ":80" if removed.endswith(":80") else ""
+    table = SlotTable(5, stretched([f"{A}{port}", removed, f"{B}{port}"], 240), {})
+    table = without(table, [removed])
+    attendance, up = Attendance(), members(registered)
+    attendance.note(up.values(), table, 0.0)
+    assert due(TAKES, table, up, attendance, 1e6) is None
+    back = with_weights(table, {**weights_in(table), registered: Fraction(1)})
+    assert back.removed == ()
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "127.8.0.1", "[::1]", "[::ffff:7f00:1]", "0.0.0.0", "[::]"]
+)
+def test_the_balancer_itself_is_not_taken_in(address: str) -> None:
+    up = members(A, B, C, address)
+    step = due(TAKES, TABLE, up, seen((0.0, up)), 100.0)
+    assert step is not None
+    assert step.table is None
+    assert "itself" in step.why
+    assert step.added == (address,)
+
+
+def test_a_weight_for_more_than_half_of_the_slots_is_refused() -> None:
+    up = members(A, B, C, D)
+    up[D] = replace(up[D], weight=Fraction(1000))
+    step = due(TAKES, TABLE, up, seen((0.0, up)), 100.0)
+    assert step is not None
+    assert step.table is None
+    assert "more than half" in step.why
+    assert f"fleet add {D}=1000" in step.why
+    up[D] = replace(up[D], weight=Fraction(3))
+    step = due(TAKES, TABLE, up, seen((0.0, up)), 100.0)
+    assert step is not None
+    assert step.table is not None
+    assert step.table.slots.count(D) == 120
+
+
+def test_two_together_take_no_more_than_half_of_the_slots() -> None:
+    up = members(A, B, C, D, E)
+    up |= {each: replace(up[each], weight=Fraction(3)) for each in (D, E)}
+    step = due(TAKES, TABLE, up, seen((0.0, up)), 100.0)
+    assert step is not None
+    assert step.table is not None
+    assert step.added == (D,)
+
+
+def test_many_odd_backends_keep_no_good_one_out() -> None:
+    up = members(A, B, C, *(f"127.0.0.{number}" for number in range(1, 40)))
+    heavy = members(*(f"198.51.100.{number}" for number in range(1, 40)))
+    up |= {each: replace(one, weight=Fraction(4)) for each, one in heavy.items()}
+    up |= members(D)
+    step = due(TAKES, TABLE, up, seen((0.0, up)), 100.0)
+    assert step is not None
+    assert step.table is not None
+    assert step.added == (D,)
 
 
 def test_what_a_policy_has_moved_comes_back() -> None:
