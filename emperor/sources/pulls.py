@@ -57,8 +57,11 @@ class Pulls:
         self._loading = asyncio.Event()
         # Why the registry is not followed, by domain.
         self.complaints: OrderedDict[str, str] = OrderedDict()
-        # The domains that are held and not as the registry has them.
+        # The domains that are held and not as the registry has them. There is a complaint of each,
+        # by which it is tried again.
         self.unfinished: set[str] = set()
+        # Those of the other complaints, the oldest first.
+        self._passing: OrderedDict[str, None] = OrderedDict()
         # At which revision what is known of a domain was written, so that what a watch tells late
         # is not taken for a step back.
         self._latest: dict[str, int] = {}
@@ -170,9 +173,10 @@ class Pulls:
         order, file = outcome.order, f"{outcome.order.domain}.ini"
         self._latest[order.domain] = order.revision
         if outcome.complaint:
-            self._complain(order.domain, outcome.complaint)
             if outcome.is_unfinished or self.holds(order.domain):
-                self.unfinished.add(order.domain)
+                self.postpone(order.domain, outcome.complaint)
+            else:
+                self._complain(order.domain, outcome.complaint)
             return
         self.withdraw(order.domain)
         if outcome.act is Act.WRITE and isinstance(order.entry, RegisteredIni):
@@ -198,20 +202,25 @@ class Pulls:
 
     def postpone(self, domain: str, why: str) -> None:
         """What the registry has for a domain is followed later."""
-        self._complain(domain, why)
         self.unfinished.add(domain)
+        self._complain(domain, why)
 
     def withdraw(self, domain: str) -> None:
         """There is nothing to complain of any more."""
         self.complaints.pop(domain, None)
+        self._passing.pop(domain, None)
         self.unfinished.discard(domain)
 
     def _complain(self, domain: str, why: str) -> None:
         is_new = self.complaints.get(domain) != why
         self.complaints[domain] = why
         self.complained.set()
-        if len(self.complaints) > _MOST_COMPLAINTS:
-            self.unfinished.discard(self.complaints.popitem(last=False)[0])
+        if domain in self.unfinished:
+            self._passing.pop(domain, None)
+        else:
+            self._passing[domain] = None
+        if len(self._passing) > _MOST_COMPLAINTS:
+            del self.complaints[self._passing.popitem(last=False)[0]]
         if not is_new:
             return
         if self._clock() - self._lines_from > _LINES_SECONDS:

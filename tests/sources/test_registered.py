@@ -22,7 +22,7 @@ from emperor.model.registration import (
 )
 from emperor.registry.port import Page
 from emperor.registry.reads import AT_ONCE
-from emperor.sources import registry_follower
+from emperor.sources import pulls, registry_follower
 from emperor.supervisor import slices
 from tests.eventually import eventually_async
 from tests.registry.memory_engine import MemoryEngine
@@ -180,6 +180,26 @@ async def test_what_stays_broken_keeps_no_turn_of_others(
         backend.pulls.postpone(B, "its aliases could not be read")
         await eventually_async(lambda: B not in backend.pulls.complaints)
         assert A in backend.pulls.complaints
+
+
+@pytest.mark.parametrize("others_behind", [0, 15])
+async def test_what_is_behind_outlasts_a_flood_of_complaints(
+    place: Path, engine: CountingEngine, monkeypatch: pytest.MonkeyPatch, others_behind: int
+) -> None:
+    monkeypatch.setattr(pulls, "_MOST_COMPLAINTS", 10)
+    flood = [f"{number}.example" for number in range(20)]
+    async with pulled(place, engine, A) as backend:
+        await engine.put({KEYS.vassal(host): b"broken" for host in flood}, {})
+        for number in range(others_behind):
+            backend.pulls.postpone(f"{number}.org", "its aliases could not be read")
+        await engine.put({KEYS.vassal(A): b"broken"}, {})
+        await eventually_async(lambda: A in backend.pulls.unfinished)
+        for host in flood:
+            assert await backend.registered.provide(host) is Provided.REFUSED
+        assert A in backend.pulls.unfinished
+        assert backend.pulls.unfinished <= backend.pulls.complaints.keys()
+        assert len(backend.pulls.complaints) == others_behind + 1 + 10
+        assert backend.pulls.revision < engine.revision
 
 
 async def test_an_empty_registry_removes_nothing(
