@@ -39,6 +39,22 @@ def digest_of(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
+def seem_placed(folder: Path) -> list[str]:
+    """The names of the inis in the folder that have the mode of placed files. Raises OSError."""
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                if entry.name.endswith(".ini") and _is_like_placed(entry):
+                    found.append(entry.name)
+    return found
+
+
+def _is_like_placed(entry: os.DirEntry[str]) -> bool:
+    mode = entry.stat(follow_symlinks=False).st_mode
+    return stat.S_ISREG(mode) and stat.S_IMODE(mode) == _MODE
+
+
 def find(path: Path) -> Found | None:
     """What is at `path`; a link, a device, or a file that its owner holds by a lease (fcntl(2)) is
     one without a digest. Raises OSError."""

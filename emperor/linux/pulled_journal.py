@@ -53,24 +53,28 @@ class Journal:
     """up to which all that is held is as the registry has it; 0: none is known"""
     has_rebooted: bool = False
     """whether the machine was booted since the journal was written"""
+    is_missing: bool = False
+    """whether there was none, since no daemon has written one or it was lost"""
     _file: FileIO | None = None
     _lines: int = 0
 
     @property
-    def _path(self) -> Path:
+    def path(self) -> Path:
+        """The file."""
         return self.folder / _NAME
 
     def load(self) -> None:
         """Read what an earlier daemon has kept. What cannot be read is logged."""
         try:
-            lines = read_kept(self._path, _MOST_BYTES).splitlines()
+            lines = read_kept(self.path, _MOST_BYTES).splitlines()
         except FileNotFoundError:
+            self.is_missing = True
             return
         except (OSError, ValueError) as error:
             log.error(
                 "cannot read %s: %s; the inis that were pulled are served on, as if an"
                 " administrator had placed them",
-                self._path, error,
+                self.path, error,
             )  # fmt: skip
             return
         boot, damaged = self.boot, 0
@@ -85,7 +89,7 @@ class Journal:
             elif is_domain(kept.domain):
                 self.domains[kept.domain] = kept
         if damaged:
-            log.error("cannot use %d lines of %s: they are damaged", damaged, self._path)
+            log.error("cannot use %d lines of %s: they are damaged", damaged, self.path)
         self.has_rebooted = boot != self.boot
 
     def rewrite(self, kept: Iterable[Pulled]) -> None:
@@ -103,7 +107,7 @@ class Journal:
                 self._compact()
             except OSError as error:
                 # All of it is kept in the file that is too long.
-                log.warning("cannot write %s anew: %s", self._path, error)
+                log.warning("cannot write %s anew: %s", self.path, error)
 
     def advance(self, revision: int) -> None:
         """All is as the registry had it at that revision. After a loss of power an earlier one may
@@ -125,7 +129,7 @@ class Journal:
             # What follows must not stand in the line that was cut off.
             file.close()
             self._file = None
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         self._lines += len(lines)
 
     def _opened(self) -> FileIO:
@@ -139,8 +143,8 @@ class Journal:
 
     def _compact(self) -> None:
         lines = [*self.domains.values(), _UpTo(self.revision, self.boot)]
-        replace_kept(self._path, b"".join(_ENCODER.encode(e) + b"\n" for e in lines), _MODE)
+        replace_kept(self.path, b"".join(_ENCODER.encode(e) + b"\n" for e in lines), _MODE)
         self.close()
         flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._file = FileIO(os.open(self._path, flags), "a")
+        self._file = FileIO(os.open(self.path, flags), "a")
         self._lines = len(lines)

@@ -21,6 +21,7 @@ from emperor.linux.placed_file import (
     find,
     inode_at,
     remove,
+    seem_placed,
     set_aside,
     sweep,
 )
@@ -87,12 +88,25 @@ class PulledInis:
         a time in which changes were not followed. Raises OSError."""
         journal = self._journal
         sweep(self._folder)
+        if journal.is_missing:
+            self._tell_of_loss()
         inodes = {domain: inode_at(self._path(domain)) for domain in journal.domains}
         journal.rewrite(_latest(settled(e, inodes[e.domain]) for e in journal.domains.values()))
         present = {d: kept for d, kept in journal.domains.items() if inodes[d] is not None}
         unsettled = {domain for domain, kept in present.items() if not kept.is_held}
         back = {domain for domain in sorted(unsettled) if self._settle(domain)}
         return back | (self._torn(present) if journal.has_rebooted else set())
+
+    def _tell_of_loss(self) -> None:
+        """The journal is written right after this, so that no later daemon says it again."""
+        if names := seem_placed(self._folder):
+            log.warning(
+                "%d inis in %s seem to be pulled from the registry (mode 0400), %s for instance,"
+                " but %s, which tells of each, is gone: they are served on as an administrator's,"
+                " and the registry changes none of them any more; remove those that the registry"
+                " has, and the next request pulls each anew",
+                len(names), self._folder, min(names), self._journal.path,
+            )  # fmt: skip
 
     def _settle(self, domain: str) -> bool:
         """A file is back. A loss of power has undone a removal, or the folder was on a disk that

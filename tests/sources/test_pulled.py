@@ -145,6 +145,38 @@ def test_a_journal_that_cannot_be_written_anew_is_whole(
     assert backend.follow(RegisteredRemoval(A, 6), Occasion.CHANGE).act is Act.REMOVE
 
 
+def test_a_lost_state_directory_is_told_once_with_the_cure(
+    backend: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend.follow(ini(1))
+    backend.follow(ini(1, domain=B))
+    backend.place("mine = 1\n", "c.example")
+    (backend.folder / "d.example.ini").symlink_to(backend.path(A))
+    backend.start()
+    assert not caplog.messages
+    (backend.state / "pulled").unlink()
+    backend.start()
+    (told,) = caplog.messages
+    assert f"2 inis in {backend.folder} seem to be pulled from the registry" in told
+    assert f"{backend.state}/pulled" in told
+    assert "a.example.ini" in told or "b.example.ini" in told
+    backend.start()
+    assert caplog.messages == [told]
+    for domain in (A, B):
+        assert backend.follow(ini(2, domain=domain)).act is Act.NOTHING
+        backend.path(domain).unlink()
+        assert backend.follow(ini(2, domain=domain)).act is Act.WRITE, "the cure"
+
+
+def test_a_first_start_beside_inis_of_others_says_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "vassals").mkdir()
+    (tmp_path / "vassals" / "a.example.ini").write_text("mine = 1\n")
+    with closing(Backend(tmp_path)):
+        assert not caplog.messages
+
+
 def test_a_journal_that_was_removed_is_written_anew(backend: Backend) -> None:
     backend.follow(ini(1))
     (backend.state / "pulled").unlink()
