@@ -2,13 +2,15 @@
 
 The daemon may be stopped, or hang, for longer than its lease on an app lasts; then only another
 process can end the app. It reads messages from the socket that is its standard input: who is to be
-killed, and when by the clock of the boot, which goes on while the machine sleeps. Each message
-replaces the one before. It imports the standard library alone, and ends if it has nothing to do.
+killed, and when by the clock of the boot, which goes on while the machine sleeps. A long message is
+in a file whose descriptor is sent. Each message replaces the one before. It imports the standard
+library alone, and ends if it has nothing to do.
 """
 
 import ctypes
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -100,8 +102,21 @@ class Fence:
             raise OSError(ctypes.get_errno(), "timerfd_settime")
 
 
+def _next(messages: socket.socket) -> bytes:
+    data, fds, _, _ = socket.recv_fds(messages, _MESSAGE_BYTES, 1)
+    if not fds:
+        return data
+    with open(fds[0], "rb") as file:
+        # Sender and receiver share the position, which is at the end.
+        file.seek(0)
+        return file.read()
+
+
 def main() -> None:
     """Serve until told to end, or until there was nothing to do for a while."""
+    # Each app takes a descriptor.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     messages, fence = socket.socket(fileno=sys.stdin.fileno()), Fence()
     poll = select.poll()
     poll.register(messages, select.POLLIN)
@@ -110,7 +125,7 @@ def main() -> None:
     while not fence.is_empty or time.monotonic() - idle_since < _LINGER_SECONDS:
         ready = {fd for fd, _ in poll.poll(_LINGER_SECONDS * 1000 if fence.is_empty else None)}
         if messages.fileno() in ready:
-            told = json.loads(messages.recv(_MESSAGE_BYTES))
+            told = json.loads(_next(messages))
             if told == "end":
                 return
             fence.take(told)

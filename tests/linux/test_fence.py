@@ -1,6 +1,7 @@
 """A process of its own kills apps at their deadlines."""
 
 import os
+import resource
 import subprocess
 import time
 from collections.abc import Iterator
@@ -73,6 +74,34 @@ def test_the_last_of_many_messages_counts(client: FenceClient) -> None:
         client.tell([Fenced(second.pid, "", now() + 600)])
     client.tell([Fenced(second.pid, "", now())])
     assert second.wait(30) == -9
+
+
+def test_any_number_of_apps_is_told_at_once(client: FenceClient) -> None:
+    first, second = app(), app()
+    # No process has these numbers: pid_max is 4,194,304 at most.
+    others = [Fenced(5_000_000 + number, "", now() + 600) for number in range(20_000)]
+    client.tell([Fenced(first.pid, "", now()), *others, Fenced(second.pid, "", now() + 600)])
+    assert first.wait(30) == -9
+    client.tell([*others, Fenced(second.pid, "", now())])
+    assert second.wait(30) == -9
+
+
+def test_more_apps_are_fenced_than_the_limit_of_open_files_says(
+    client: FenceClient,
+) -> None:
+    limit = max(int(number) for number in os.listdir("/proc/self/fd")) + 10
+    apps = [subprocess.Popen(["sleep", "600"], start_new_session=True) for _ in range(limit + 10)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    try:
+        client.tell([Fenced(each.pid, "", now()) for each in apps])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    try:
+        assert [each.wait(30) for each in apps] == [-9] * len(apps)
+    finally:
+        for each in apps:
+            each.kill()
 
 
 def test_a_deadline_can_be_moved_and_taken_back(client: FenceClient) -> None:
