@@ -10,6 +10,7 @@ import logging
 import os
 from contextlib import suppress
 
+from emperor.model.domain import is_domain
 from emperor.model.log_fields import about
 from emperor.model.wildcard import is_below, is_wildcard
 
@@ -20,6 +21,7 @@ MOST_GUESTS = 1000
 # How a target begins, which tells these links from those of aliases. An earlier daemon may have
 # left some.
 _MARK = "./"
+_STOPS = "it is an alias of {} until that app has ended"
 
 
 class Guests:
@@ -46,7 +48,10 @@ class Guests:
             self.drop(next(iter(hosts)))
         if problem := self._link(host, domain):
             self._forget(host, domain)
-            self._complain(host, domain, problem)
+            owner = self._alias_of(host)
+            # The next request is served when that has ended.
+            level = logging.INFO if owner else logging.WARNING
+            self._complain(level, host, domain, _STOPS.format(owner) if owner else problem)
             return False
         hosts[host] = None
         self._domains[host] = domain
@@ -65,11 +70,21 @@ class Guests:
             return f"cannot make {path}: {error.strerror}"
         return None
 
-    def _complain(self, host: str, domain: str, problem: str) -> None:
+    def _alias_of(self, host: str) -> str | None:
+        """The app that has that host as an alias and a socket still, though its ini is gone."""
+        with suppress(OSError):
+            target = os.readlink(f"{self._sockets}/{host}")
+            if is_domain(target) and os.path.lexists(f"{self._sockets}/{target}/socket"):
+                return target
+        return None
+
+    def _complain(self, level: int, host: str, domain: str, problem: str) -> None:
         # Visitors may ask again and again.
         if problem != self._last_problem:
             self._last_problem = problem
-            log.warning("cannot let %s lead to %s: %s", host, domain, problem, extra=about(domain))
+            log.log(
+                level, "cannot let %s lead to %s: %s", host, domain, problem, extra=about(domain)
+            )
 
     def drop(self, name: str) -> None:
         """Remove the link of the host `name`; of a wildcard, the links of all hosts below it."""

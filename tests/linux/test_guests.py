@@ -55,6 +55,21 @@ def test_what_is_in_the_place_of_a_link_stays(
     assert caplog.text.count("something is in the place") == 3
 
 
+def test_an_alias_of_an_app_that_stops_is_nothing_to_move(
+    guests: Guests, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    (tmp_path / "b.example").mkdir()
+    (tmp_path / "b.example" / "socket").touch()
+    (tmp_path / "a.example.com").symlink_to("b.example")
+    assert not guests.add("a.example.com", WILDCARD)
+    assert "move it away" not in caplog.text
+    assert "an alias of b.example until that app has ended" in caplog.text
+    assert {record.levelname for record in caplog.records} == {"INFO"}
+    (tmp_path / "a.example.com").unlink()
+    assert guests.add("a.example.com", WILDCARD)
+
+
 def test_an_ini_of_its_own_or_a_nearer_wildcard_takes_the_name(
     guests: Guests, tmp_path: Path
 ) -> None:
