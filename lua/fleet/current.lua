@@ -3,8 +3,19 @@
 -- If init_backends.lua sets web_server_file, that file has the list; emperord-balancer writes it.
 -- Each worker takes a new list up within a second, without a reload. What cannot be used changes
 -- nothing. This module is loaded by init_by_lua, so its globals are those of all requests.
+local ffi = require "ffi"
 local backends = require "fleet.backends"
 local written = require "fleet.written"
+
+ffi.cdef [[
+int open(const char *path, int flags, ...);
+long read(int fd, void *data, size_t most);
+int close(int fd);
+char *strerror(int number);
+]]
+local C = ffi.C
+-- O_RDONLY, O_NONBLOCK and O_CLOEXEC; mips has another number for the second.
+local FLAGS = 0x800 + 0x80000
 
 local M = {}
 
@@ -12,20 +23,44 @@ local M = {}
 local first_line
 local complained
 
-local function read(file, what)
-    local found, problem = file:read(what)
-    file:close()
-    return found, problem or "it is empty"
+local function reason()
+    return ffi.string(C.strerror(ffi.errno()))
+end
+
+-- The first bytes of a file, `most` at most; nil and why if there are none. It never waits: io.open
+-- would have all requests of a worker wait for the writer of a FIFO.
+local function read(path, most)
+    local fd = C.open(path, FLAGS)
+    if fd < 0 then
+        return nil, reason()
+    end
+    local data, length, problem = ffi.new("uint8_t[?]", most), 0, nil
+    repeat
+        local got = tonumber(C.read(fd, data + length, most - length))
+        if got < 0 then
+            problem = reason()
+        else
+            length = length + got
+        end
+    until got <= 0 or length == most
+    C.close(fd)
+    if problem or length == 0 then
+        return nil, problem or "it is empty"
+    end
+    return ffi.string(data, length)
+end
+
+local function is_there(path)
+    local fd = C.open(path, FLAGS)
+    if fd >= 0 then
+        C.close(fd)
+    end
+    return fd >= 0
 end
 
 -- The list of the file, its ports, and its first line. If it cannot be used, nil and why.
 local function load(path)
-    local file, problem = io.open(path)
-    if not file then
-        return nil, problem
-    end
-    local text
-    text, problem = read(file, written.LONGEST)
+    local text, problem = read(path, written.LONGEST)
     if not text then
         return nil, problem
     end
@@ -50,11 +85,9 @@ end
 -- At the start of nginx, and at a reload: takes the list of the file. Returns false without a file,
 -- and raises the error in it.
 function M.begin(path)
-    local file = io.open(path)
-    if not file then
+    if not is_there(path) then
         return false
     end
-    file:close()
     local list, ports, line = load(path)
     if not list then
         error(ports, 0)
@@ -65,8 +98,7 @@ end
 
 -- The file's first line, or nil if it cannot be read. Whoever has written it may have ended no line.
 local function peek(path)
-    local file = io.open(path)
-    local text = file and read(file, written.LONGEST_LINE)
+    local text = read(path, written.LONGEST_LINE)
     return text and text:match("^[^\n]*") or nil
 end
 

@@ -188,6 +188,30 @@ async def test_a_file_without_an_end_hangs_nothing(folder: Path) -> None:
         await until_taken(fleet, 2)
 
 
+@pytest.mark.parametrize("has_writer", [False, True])
+async def test_a_fifo_in_the_place_of_the_file_hangs_nothing(
+    folder: Path, has_writer: bool
+) -> None:
+    async with followed(folder) as (fleet, file):
+        fleet.balancer.expect("cannot use the backends of")
+        fifo = folder / "fifo"
+        os.mkfifo(fifo, 0o644)
+        # Both ends: that does not wait.
+        writer = os.open(fifo, os.O_RDWR) if has_writer else None
+        fifo.replace(file.path)
+        try:
+            problem = "Resource temporarily unavailable" if has_writer else "it is empty"
+            await eventually_async(lambda: any(problem in e for e in fleet.balancer.error_lines()))
+            for address in ADDRESSES:
+                [host] = hosts_of(ADDRESSES, address, 1)
+                assert fleet.by(await fleet.ask(Request(host))).address == address
+        finally:
+            # Whoever waits for the other end, waits no more.
+            os.close(os.open(file.path, os.O_RDWR) if writer is None else writer)
+        file.write(text(fleet, 2, A, B))
+        await until_taken(fleet, 2)
+
+
 async def test_nothing_in_the_file_is_run(folder: Path) -> None:
     async with followed(folder) as (fleet, file):
         os.chmod(folder, 0o777)
