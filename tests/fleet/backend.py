@@ -100,7 +100,8 @@ class Backend:
     def check_stopped(self) -> None:
         """Fails if they leave anything behind."""
         eventually(lambda: not self.machine.processes(), what=f"{self} has no process left")
-        assert not list((self.machine.root / "var/sockets").iterdir()), "sockets were left behind"
+        left = sorted(path.name for path in (self.machine.root / "var/sockets").iterdir())
+        assert left == [], "sockets were left behind"
         run_dir = self.machine.root / "run/emperord"
         kept = {path.name for path in run_dir.iterdir()}
         assert kept == self.kept
