@@ -96,7 +96,7 @@ function M.begin(path)
     return true
 end
 
--- The file's first line, or nil if it cannot be read. Whoever has written it may have ended no line.
+-- The first line of the file, or nil if it cannot be read. It may be one without an end.
 local function peek(path)
     local text = read(path, written.LONGEST_LINE)
     return text and text:match("^[^\n]*") or nil
