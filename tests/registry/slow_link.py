@@ -10,6 +10,7 @@ async def slow_link(port: int, delay: float) -> AsyncIterator[int]:
     """The port of a proxy to that port of 127.0.0.1. Each way takes so many seconds, however much
     is under way."""
     tasks: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     async def pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
@@ -35,7 +36,9 @@ async def slow_link(port: int, delay: float) -> AsyncIterator[int]:
                 due.put_nowait((loop.time() + delay, data))
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         there_reader, there_writer = await asyncio.open_connection("127.0.0.1", port)
+        writers.append(there_writer)
         for source, target in ((reader, there_writer), (there_reader, writer)):
             task = asyncio.create_task(pass_on(source, target))
             tasks.add(task)
@@ -46,3 +49,6 @@ async def slow_link(port: int, delay: float) -> AsyncIterator[int]:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    for writer in writers:
+        writer.close()
+    await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
