@@ -7,6 +7,7 @@ A missed limit is shown in red, and is no failure: the tests check what must alw
 import os
 import resource
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from rich.console import Console
 
 from docs.figures import FIGURES
 from docs.generate import write_all
+from emperor.linux.cgroup import V2, hierarchies_of
 from tests.bench.asleep import asleep
 from tests.bench.boot_queue import boot_queue
 from tests.bench.byte_code import byte_code
@@ -79,6 +81,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row | Comparison]]] = {
     "tls": tls,
     "hash": placement,
 }
+_MOUNTS = Path("/proc/self/mountinfo")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WIDTH = 150
 
@@ -127,12 +130,22 @@ def main(names: str, quick: bool, figures: Path | None) -> None:
 
 def _prepare() -> None:
     """Raise the limit on descriptors, since thousands of connections are open at once, let daemons
-    write byte code, which an installed emperord has too, and handle interrupts."""
+    write byte code, which an installed emperord has too, and handle interrupts. Have the kernel
+    move processes between control groups as emperord-apps.service has it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for number in _SIGNALS:
         signal.signal(number, _interrupted)
+    if not _favor_moves():
+        click.echo("favordynmods cannot be set: a cold start waits for its control group", err=True)
+
+
+def _favor_moves() -> bool:
+    """Whether the kernel moves processes without a wait. That lasts until the machine boots."""
+    found = [mount.place for mount in hierarchies_of(_MOUNTS.read_text()) if V2 in mount.names]
+    remount = ["mount", "-o", "remount,favordynmods", *map(str, found[:1])]
+    return bool(found) and subprocess.run(remount, check=False).returncode == 0
 
 
 def _interrupted(_number: int, _frame: FrameType | None) -> None:
