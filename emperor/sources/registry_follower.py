@@ -34,7 +34,7 @@ from emperor.sources.registry_entries import Entries
 log = logging.getLogger("emperord.registry_follower")
 
 # A change is followed after less than this.
-JITTER_SECONDS = 0.3
+JITTER_SECONDS = 0.2
 # While a backend gets its domains, the watch is not begun anew for each of them.
 _GROWTH_SECONDS = 0.2
 _AGAIN_SECONDS = (0.2, 0.5, 1.0, 2.0)
