@@ -20,6 +20,7 @@ from tests.bench.place import place
 from tests.bench.report import Bound, Row, row
 from tests.bench.rounds import ROUNDS, Bench
 from tests.etcd_cluster import EtcdCluster, etcd_cluster
+from tests.eventually import eventually
 
 _KEYS = Keys("/emperord")
 _OWNER = "games"
@@ -98,11 +99,18 @@ def _change(bench: Bench, cluster: EtcdCluster, backends: list[Ours], app: Path)
         http_first_byte(backend.port, domain)
     took = []
     for number in bench.rounds(what):
+        # A change waits for the process of the version before the last one, which still stops.
+        for backend in backends:
+            eventually(partial(_has_one_process, backend, domain))
         begun = put()
         for backend in backends:
             _until(partial(_serves, backend, domain, number + 1), begun)
         took.append(time.perf_counter() - begun)
     return row(what, "ms", {"ours": took}, Bound(1000.0))
+
+
+def _has_one_process(backend: Ours, domain: str) -> bool:
+    return backend.detail(domain)["predecessor_pid"] is None
 
 
 def _serves(backend: Ours, domain: str, version: int) -> bool:
