@@ -118,16 +118,12 @@ class UwsgiLauncher:
             raise CannotLaunch(f"cannot serve on {spec.socket}: it could not be bound again")
         log = os.path.join(self._log_dir, f"{spec.domain}.log")
         spawn_events = self._events(spec, generation, events, log)
+        ref = ProcessRef(runtime=spec.runtime.name, pid=None, pipe_inode=0, log=log)
         try:
-            pipe = Pipe.new(self._loop, partial(self._said, spawn_events))
+            pipe = Pipe.new(self._loop, partial(self._said, spawn_events, ref))
         except OSError as error:
             raise CannotLaunch(f"cannot spawn uWSGI: {error.strerror}") from error
-        ref = ProcessRef(
-            runtime=spec.runtime.name,
-            pid=None,
-            pipe_inode=os.fstat(pipe.far_fd).st_ino,
-            log=log,
-        )
+        ref.pipe_inode = os.fstat(pipe.far_fd).st_ino
         uid = spec.identity.uid if spec.identity else os.geteuid()
         ref.group = group_name(uid, spec.domain, ref.pipe_inode)
         try:
@@ -186,11 +182,11 @@ class UwsgiLauncher:
         self._boot_files.forget(domain)
         on_exit(ended)
 
-    def _said(self, events: SpawnEvents, message: Message) -> None:
+    def _said(self, events: SpawnEvents, ref: ProcessRef, message: Message) -> None:
         if message is Message.ACCEPTING:
             self._boot_files.take(events.spec.domain)
-            for process in self._of(events.spec.domain):
-                self._starter.bases.accepts(process.pid)
+            if ref.pid is not None:
+                self._starter.bases.accepts(ref.pid)
         events.on_message(message)
 
     def _note(self, process: UwsgiProcess) -> None:
