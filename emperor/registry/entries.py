@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from emperor.model.registration import BrokenEntry, Entry, Sealed, decoded, encoded
-from emperor.model.registry_keys import Keys, Span
+from emperor.model.registry_keys import Keys
+from emperor.registry.pages import pages
 from emperor.registry.port import Engine, KeyValue
 
 # An entry may have some hundred KB.
@@ -51,13 +52,9 @@ class Entries:
 
     async def all(self) -> AsyncIterator[KeyValue]:
         """The keys of all domains, page by page, in the order of their buckets."""
-        span = self.keys.vassals()
-        start: str | None = span.start
-        while start is not None:
-            page = await self._engine.page(Span(start, span.end), _PAGE)
+        async for page in pages(self._engine, self.keys.vassals(), _PAGE):
             for each in page.entries:
                 yield each
-            start = page.following
 
 
 def found(domain: str, held: KeyValue) -> Found:

@@ -7,7 +7,8 @@ from contextlib import aclosing
 
 from emperor.model import absences, member
 from emperor.model.member import BrokenMember, Member
-from emperor.model.registry_keys import Keys, Span
+from emperor.model.registry_keys import Keys
+from emperor.registry.pages import pages
 from emperor.registry.port import Changes, Engine, KeyValue
 
 log = logging.getLogger("emperord.fleet_view")
@@ -32,11 +33,8 @@ class FleetView:
         self.table = self.absences = None
         revisions = []
         for span in self._spans:
-            following: str | None = span.start
-            while following is not None:
-                page = await self._engine.page(Span(following, span.end))
+            async for page in pages(self._engine, span):
                 revisions.append(page.revision)
-                following = page.following
                 for entry in page.entries:
                     self._take(entry)
         return min(revisions)

@@ -15,7 +15,7 @@ from emperor.cli.rebalance import summary
 from emperor.model.balancer_state import BalancerState, BrokenState
 from emperor.model.balancer_state import decoded as state_of
 from emperor.model.registration import slot_of
-from emperor.model.registry_keys import Keys, Span
+from emperor.model.registry_keys import Keys
 from emperor.model.section import SettingsError
 from emperor.model.slot_table import (
     BrokenTable,
@@ -31,6 +31,7 @@ from emperor.model.wildcard import is_wildcard
 from emperor.registry.access import load_access
 from emperor.registry.etcd import Etcd
 from emperor.registry.fleet_view import FleetView
+from emperor.registry.pages import pages
 from emperor.registry.port import CannotReach, Engine, Outdated, RegistryRefused
 
 T = TypeVar("T")
@@ -55,15 +56,12 @@ class Fleet:
         """What the agents of balancers say; none that cannot be read. A problem that one has told
         up to that revision is left out."""
         found = []
-        span: Span | None = self.keys.balancers()
-        while span:
-            page = await self.engine.page(span)
+        async for page in pages(self.engine, self.keys.balancers()):
             for entry in page.entries:
                 with suppress(BrokenState):
                     state = state_of(self.keys.address(entry.key), entry.value)
                     is_new = entry.revision > after
                     found.append(state if is_new else replace(state, problem=""))
-            span = Span(page.following, span.end) if page.following else None
         return found
 
     def existing(self) -> SlotTable:
@@ -201,15 +199,12 @@ async def _tell_balancers(fleet: Fleet, serial: int, revision: int) -> None:
 async def _domains(fleet: Fleet, before: SlotTable, after: SlotTable) -> str:
     """How many names in the registry another table moves."""
     total = moved = 0
-    span: Span | None = fleet.keys.vassals()
-    while span:
-        page = await fleet.engine.page(span)
+    async for page in pages(fleet.engine, fleet.keys.vassals()):
         for entry in page.entries:
             domain = fleet.keys.domain(entry.key)
             if not is_wildcard(domain):
                 total += 1
                 moved += _backend(before, domain) != _backend(after, domain)
-        span = Span(page.following, span.end) if page.following else None
     percent = f" ({100 * moved / total:.0f} %)" if total else ""
     return f"{moved} of {total} domains in the registry{percent} would move."
 
