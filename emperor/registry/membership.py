@@ -22,8 +22,6 @@ from emperor.registry.port import CannotReach, Engine, KeyValue, Outdated, Regis
 log = logging.getLogger("emperord.membership")
 
 LEASE_SECONDS = 30
-# Three signs of life within a lease.
-_RENEW_SECONDS = LEASE_SECONDS / 3
 # After a failure, and when a lease is lost: all backends lose theirs at the same moment.
 _RETRY_SECONDS = (1.0, 3.0)
 # How many apps are awake changes all the time, and nobody needs it at once.
@@ -48,6 +46,8 @@ class Membership:
         self._me = me
         self._clock = clock
         self._lease_seconds = lease_seconds
+        # Three signs of life within a lease.
+        self._renew_seconds = lease_seconds / 3
         self._lease: int | None = None
         self._written: Member | None = None
         self._written_at = 0.0
@@ -103,7 +103,7 @@ class Membership:
             raise Outdated(self._key)
         await self._write(self._lease, self._written, self._revision)
         self._registered()
-        return self._lease_seconds / 3
+        return self._renew_seconds
 
     async def _register(self, found: KeyValue | None) -> float:
         """Take the key, unless another machine has it."""
@@ -119,7 +119,7 @@ class Membership:
             raise
         self._lease = lease
         self._registered()
-        return self._lease_seconds / 3
+        return self._renew_seconds
 
     def _wait_for(self, other: Member | None) -> float:
         """The key may be what is left of this machine before a reboot, and end with its lease."""
@@ -131,7 +131,7 @@ class Membership:
                 f"cannot register {self._me().address} with the fleet: another machine has that"
                 f" address{version}; set a fleet-address of its own on each backend"
             )
-        return self._lease_seconds / 3
+        return self._renew_seconds
 
     async def _write(self, lease: int, before: Member | None, revision: int) -> None:
         """Write how the backend is now, if that is another than before or the lease is."""

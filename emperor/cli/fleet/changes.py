@@ -13,7 +13,7 @@ from emperor.cli.rebalance import Wanted, wanted_of, weighed
 from emperor.model.backend_address import address_problem
 from emperor.model.domain import is_domain
 from emperor.model.registration import slot_of
-from emperor.model.slot_table import SlotTable, forced, weights_in, with_slot, with_weights, without
+from emperor.model.slot_table import SlotTable, weights_in, with_slot, with_weights, without
 from emperor.model.slots import TooFewSlots
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -141,7 +141,7 @@ def confirm(access_file: Path, serial: int | None) -> None:
     async def _confirm(fleet: Fleet) -> None:
         table = fleet.existing()
         number = max(table.serial + 1, serial or 1)
-        await change(fleet, forced(replace(table, serial=number)), How(force=True))
+        await change(fleet, replace(table, serial=number), How(force=True))
 
     run(_confirm, access_file)
 

@@ -12,11 +12,11 @@ import click
 
 from emperor.cli.failure import Failed, Unreachable
 from emperor.cli.rebalance import summary
+from emperor.cli.registry_failures import registry_failures
 from emperor.model.balancer_state import BalancerState, BrokenState
 from emperor.model.balancer_state import decoded as state_of
 from emperor.model.registration import slot_of
 from emperor.model.registry_keys import Keys
-from emperor.model.section import SettingsError
 from emperor.model.slot_table import (
     BrokenTable,
     SlotTable,
@@ -32,7 +32,7 @@ from emperor.registry.access import load_access
 from emperor.registry.etcd import Etcd
 from emperor.registry.fleet_view import FleetView
 from emperor.registry.pages import pages
-from emperor.registry.port import CannotReach, Engine, Outdated, RegistryRefused
+from emperor.registry.port import CannotReach, Engine, Outdated
 
 T = TypeVar("T")
 # TAB must not block the shell when the registry hangs.
@@ -87,30 +87,27 @@ class How:
 async def opened(access_file: Path, must_be_whole: bool = True) -> AsyncIterator[Fleet]:
     """The fleet of the registry that the file names. A table that cannot be used counts as none if
     it need not be whole. Raises Failed."""
-    try:
+    with registry_failures():
         access = load_access(access_file)
         async with Etcd(access) as engine:
             keys = Keys(access.prefix)
             view = FleetView(engine, keys)
             await view.read()
             found = view.table
-            table = None
-            if found:
-                try:
-                    table = decoded(found.value)
-                except BrokenTable as error:
-                    if must_be_whole:
-                        raise Failed(
-                            f"cannot use the registry's table of slots: {error};"
-                            " `emperorctl fleet slots init --force` makes another one"
-                        ) from error
+            table = _table(found.value, must_be_whole) if found else None
             yield Fleet(engine, keys, view, table, found.revision if found else 0)
-    except SettingsError as error:
-        raise Failed(str(error)) from error
-    except CannotReach as error:
-        raise Unreachable(str(error)) from error
-    except RegistryRefused as error:
-        raise Failed(str(error)) from error
+
+
+def _table(value: bytes, must_be_whole: bool) -> SlotTable | None:
+    try:
+        return decoded(value)
+    except BrokenTable as error:
+        if not must_be_whole:
+            return None
+        raise Failed(
+            f"cannot use the registry's table of slots: {error};"
+            " `emperorctl fleet slots init --force` makes another one"
+        ) from error
 
 
 def run(body: Callable[[Fleet], Awaitable[T]], access_file: Path, must_be_whole: bool = True) -> T:

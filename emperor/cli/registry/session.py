@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from emperor.cli.failure import Failed, Unreachable
+from emperor.cli.registry_failures import registry_failures
 from emperor.model.definition import LONGEST_DEFINITION
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.registration import BrokenEntry, Entry, RegisteredIni, Sealed
@@ -21,7 +22,7 @@ from emperor.model.signers import read_signers
 from emperor.registry.access import load_access
 from emperor.registry.entries import Entries, Found
 from emperor.registry.etcd import Etcd
-from emperor.registry.port import CannotReach, Outdated, RegistryRefused
+from emperor.registry.port import CannotReach, Outdated
 from emperor.uwsgi.ini import aliases_in
 
 T = TypeVar("T")
@@ -40,17 +41,11 @@ class Session:
 @asynccontextmanager
 async def opened(access_file: Path) -> AsyncIterator[Session]:
     """The registry that the file names. Nothing is sent yet. Raises Failed."""
-    try:
+    with registry_failures():
         access = load_access(access_file)
         seal, signer, check = _signatures(access)
         async with Etcd(access) as engine:
             yield Session(Entries(engine, Keys(access.prefix), seal), signer, check)
-    except SettingsError as error:
-        raise Failed(str(error)) from error
-    except CannotReach as error:
-        raise Unreachable(str(error)) from error
-    except RegistryRefused as error:
-        raise Failed(str(error)) from error
 
 
 def _signatures(
