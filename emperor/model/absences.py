@@ -7,6 +7,8 @@ from typing import Annotated
 
 import msgspec
 
+from emperor.model.json_value import from_json
+
 _LONGEST_VALUE_BYTES = 1 << 20
 _Seconds = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
 
@@ -18,9 +20,9 @@ def encoded(since: Mapping[str, int]) -> bytes:
 
 def decoded(value: bytes) -> dict[str, int]:
     """What the registry has; nothing if that cannot be read."""
-    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    with suppress(ValueError):
         if len(value) <= _LONGEST_VALUE_BYTES:
-            return msgspec.json.decode(value, type=dict[str, _Seconds])
+            return from_json(value, dict[str, _Seconds])
     return {}
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import msgspec
 
+from emperor.model.json_value import from_json
 from emperor.model.slot_table import MOST_SERIAL
 
 _LONGEST_VALUE_BYTES = 4096
@@ -44,7 +45,7 @@ def decoded(name: str, value: bytes) -> BalancerState:
     try:
         if len(value) > _LONGEST_VALUE_BYTES:
             raise BrokenState(f"it has {len(value)} bytes")
-        wire = msgspec.json.decode(value, type=_Wire)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        wire = from_json(value, _Wire)
+    except ValueError as error:
         raise BrokenState(f"it is none of this version of emperord: {error}") from error
     return BalancerState(name, wire.serial, wire.problem, wire.version)

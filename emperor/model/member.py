@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 
 from emperor.model.backend_address import address_problem
+from emperor.model.json_value import from_json
 from emperor.model.weight import parse_weight, spelled_weight
 
 _LONGEST_VALUE_BYTES = 4096
@@ -78,9 +79,9 @@ def decoded(address: str, value: bytes) -> Member:
     if len(value) > _LONGEST_VALUE_BYTES:
         raise BrokenMember(f"it has {len(value)} bytes, and {_LONGEST_VALUE_BYTES} are allowed")
     try:
-        wire = msgspec.json.decode(value, type=_Wire)
+        wire = from_json(value, _Wire)
         weight = parse_weight(wire.weight)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BrokenMember(f"it is no backend of this version of emperord: {error}") from error
     capacity = Capacity(wire.cores, wire.memory, wire.awake)
     return Member(

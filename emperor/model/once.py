@@ -11,6 +11,8 @@ from enum import Enum
 
 import msgspec
 
+from emperor.model.json_value import from_json
+
 # How long another machine waits at most for the place of one that has vanished.
 LEASE_SECONDS = 15
 RENEW_SECONDS = 3.0
@@ -54,6 +56,6 @@ def encoded(holder: Holder) -> bytes:
 def decoded(value: bytes) -> Holder:
     """Who has it; a holder that is none of ours where the value cannot be read."""
     try:
-        return msgspec.json.decode(value, type=Holder)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return from_json(value, Holder)
+    except ValueError:
         return Holder("an unknown machine", "")

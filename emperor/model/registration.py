@@ -13,6 +13,7 @@ import msgspec
 
 from emperor.model.definition import LONGEST_DEFINITION
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
+from emperor.model.json_value import from_json
 
 # Keys of the registry name one of so many buckets, which is the slot of the stock hash in a list of
 # as many slots. So a backend that has its share of the slots watches few buckets.
@@ -128,8 +129,8 @@ def decoded(domain: str, value: bytes) -> Sealed:
     if len(value) > _LONGEST_VALUE_BYTES:
         raise BrokenEntry(f"it has {len(value)} bytes, and {_LONGEST_VALUE_BYTES} are allowed")
     try:
-        wire = msgspec.json.decode(value, type=_Wire)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        wire = from_json(value, _Wire)
+    except ValueError as error:
         raise BrokenEntry(f"it is not an entry of this version of emperord: {error}") from error
     if wire.serial < 1:
         raise BrokenEntry(f"its serial is {wire.serial}; serials begin at 1")

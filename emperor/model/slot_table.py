@@ -12,6 +12,7 @@ from fractions import Fraction
 import msgspec
 
 from emperor.model.backend_address import address_problem, canonical, list_problem
+from emperor.model.json_value import from_json
 from emperor.model.slots import rebalanced
 from emperor.model.weight import parse_weight, spelled_weight
 
@@ -83,9 +84,9 @@ def decoded(value: bytes) -> SlotTable:
     if len(value) > _LONGEST_VALUE_BYTES:
         raise BrokenTable(f"it has {len(value)} bytes, and {_LONGEST_VALUE_BYTES} are allowed")
     try:
-        wire = msgspec.json.decode(value, type=_Wire)
+        wire = from_json(value, _Wire)
         weights = {each: parse_weight(text) for each, text in wire.weights.items()}
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BrokenTable(f"it is no table of this version of emperord: {error}") from error
     if not all(0 <= place < len(wire.backends) for place in wire.slots):
         raise BrokenTable("a slot names a backend that the table has not")
