@@ -5,13 +5,12 @@ A history that cannot be kept is told once, and costs nothing else.
 
 import asyncio
 import logging
-import signal
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from emperor.linux.one_thread import OneThread
 from emperor.model.history import Batch, Choice, NoHistory, Numbers, Past, Pulse
 
 log = logging.getLogger("emperord.history_thread")
@@ -52,9 +51,7 @@ class HistoryThread:
     def __init__(self, make: Callable[[], HistoryStore]) -> None:
         self._make = make
         self._store: HistoryStore | None = None
-        # A signal that it took right before an exec would be lost.
-        block = (signal.SIG_BLOCK, signal.valid_signals())
-        self._executor = ThreadPoolExecutor(1, "history", signal.pthread_sigmask, block)
+        self._thread = OneThread("history")
         self._is_failing = False
 
     async def open(self) -> None:
@@ -67,19 +64,16 @@ class HistoryThread:
 
     async def write(self, batch: Batch) -> None:
         """Write a batch, or log why not."""
-        await self._run(lambda: self._write(batch))
+        await self._thread.do(lambda: self._write(batch))
 
     async def ask(self, question: Callable[[HistoryStore], T]) -> T:
         """What the history answers. Raises NoHistory."""
-        return await self._run(lambda: question(self._made()))
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        return await self._thread.do(lambda: question(self._made()))
 
     async def _patiently(self, work: Callable[[], None]) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):
-                await self._run(work)
+                await self._thread.do(work)
 
     def _made(self) -> HistoryStore:
         if self._store is None:
