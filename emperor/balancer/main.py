@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -43,21 +42,18 @@ async def _run(access: RegistryAccess, settings: BalancerSettings) -> None:
 
             beacon = Beacon(engine, Keys(access.prefix), state)
             agent.tell_changes(beacon.changed)
-            running = asyncio.ensure_future(_both(agent, beacon))
+            stop = asyncio.Event()
             for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, running.cancel)
+                loop.add_signal_handler(number, stop.set)
             # The list of the last run is in use already, whether or not the registry is there.
             notifier.ready()
-            with suppress(asyncio.CancelledError):
-                await running
+            async with asyncio.TaskGroup() as tasks:
+                running = [tasks.create_task(each.run()) for each in (agent, beacon)]
+                await stop.wait()
+                for task in running:
+                    task.cancel()
             notifier.stopping()
             await beacon.leave()
-
-
-async def _both(agent: Agent, beacon: Beacon) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(agent.run())
-        tasks.create_task(beacon.run())
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
