@@ -99,6 +99,23 @@ class Fleet:
             balancer.reload()
         return time.monotonic()
 
+    def check_a_death(self, traffic: Traffic) -> None:
+        """Kill a backend while visitors come, and start it again. Fails unless every GET was
+        answered, and every POST that had not reached that backend."""
+        victim = self.victim()
+        with traffic.flowing():
+            killed = time.monotonic()
+            with victim.dead():
+                gone = time.monotonic()
+                self.until(victim, "unreachable")
+                traffic.goes_on(200)
+            back = self.until_back(victim)
+            traffic.goes_on(200)
+        account = self.account(traffic.visits)
+        assert not account.failed("GET")
+        assert all(visit.was_under_way(killed, gone) for visit in account.failed("POST"))
+        self.check_home(account.sent(back))
+
     def check_home(self, account: Account) -> None:
         """Fails unless each domain was served, by the backend it belongs to alone."""
         assert account.places() == {host: {home} for host, home in self.homes().items()}

@@ -12,19 +12,7 @@ CUSTOMERS = tuple(f"customer-{number:04}.apps.example.net" for number in range(1
 
 
 def test_a_killed_backend_fails_only_the_posts_that_it_had(fleet: Fleet, doors: int) -> None:
-    victim, traffic = fleet.victim(), fleet.traffic(doors)
-    with traffic.flowing():
-        killed = time.monotonic()
-        with victim.dead():
-            gone = time.monotonic()
-            fleet.until(victim, "unreachable")
-            traffic.goes_on(200)
-        back = fleet.until_back(victim)
-        traffic.goes_on(200)
-    account = fleet.account(traffic.visits)
-    assert not account.failed("GET")
-    assert all(visit.was_under_way(killed, gone) for visit in account.failed("POST"))
-    fleet.check_home(account.sent(back))
+    fleet.check_a_death(fleet.traffic(doors))
 
 
 def test_a_cable_that_is_unplugged_for_a_while_fails_nobody(fleet: Fleet) -> None:

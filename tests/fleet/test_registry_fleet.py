@@ -116,20 +116,8 @@ def test_the_clock_of_a_backend_jumps(fleet: RegistryFleet) -> None:
 
 
 def test_a_backend_dies_and_others_serve_what_they_never_had(fleet: RegistryFleet) -> None:
-    victim, traffic = fleet.victim(), fleet.traffic(2)
     expect(fleet, AWAY)
-    with traffic.flowing():
-        killed = time.monotonic()
-        with victim.dead():
-            gone = time.monotonic()
-            fleet.until(victim, "unreachable")
-            traffic.goes_on(200)
-        back = fleet.until_back(victim)
-        traffic.goes_on(200)
-    account = fleet.account(traffic.visits)
-    assert not account.failed("GET")
-    assert all(visit.was_under_way(killed, gone) for visit in account.failed("POST"))
-    fleet.check_home(account.sent(back))
+    fleet.check_a_death(fleet.traffic(2))
 
 
 def test_a_backend_is_added_and_taken_out_again(fleet: RegistryFleet) -> None:
