@@ -132,7 +132,7 @@ def move(access_file: Path, /, slot: str, backend: str, **how: bool) -> None:
 )  # fmt: skip
 @click.pass_obj
 def confirm(access_file: Path, serial: int | None) -> None:
-    """Have balancers take the table as it is, also those that have refused it.
+    """Have all balancers take the table as it is, even if they have refused it.
 
     A balancer refuses a table in which half of the backends or more are gone or new at once. It may
     see several changes as one, if it was away meanwhile.
