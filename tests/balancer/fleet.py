@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 
+import psutil
 from aiohttp import web
 
 from docs.examples.balancer import render
@@ -323,6 +324,15 @@ class Listed:
 PLAIN_LIST = Listed()
 
 
+def _accepted(ports: set[int]) -> list[object]:
+    """The connections that this process has accepted on these ports, and not closed."""
+    return [
+        each
+        for each in psutil.Process().net_connections("tcp")
+        if each.laddr.port in ports and each.status != psutil.CONN_LISTEN
+    ]
+
+
 @asynccontextmanager
 async def running(
     folder: Path,
@@ -336,6 +346,8 @@ async def running(
     http, https = free_ports(2)
     entries = listed.entries([backend.address for backend in backends], http)
     async with AsyncExitStack() as stack:
+        # A handshake that a backend's stop cuts off ends later, when the balancer is gone.
+        stack.push_async_callback(eventually_async, lambda: not _accepted({http, https}))
         for backend in backends:
             backend.ports = (http, https)
             await backend.start()

@@ -32,13 +32,15 @@ def helper(backend: Backend, name: str, how: str) -> str:
 
 
 def left(backend: Backend, name: str) -> list[int]:
-    """The pids of the processes that run the script NAME."""
+    """The pids of the processes that run the script NAME. The script forks; its child, which
+    becomes another program at once, does not count."""
     script = str(backend.folder / name)
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if script in (process.info["cmdline"] or []):
-            found.append(process.pid)
-    return found
+    parents = {
+        process.pid: process.info["ppid"]
+        for process in psutil.process_iter(["cmdline", "ppid"])
+        if script in (process.info["cmdline"] or [])
+    }
+    return [pid for pid, parent in parents.items() if parent not in parents]
 
 
 def start(backend: Backend, **options: str) -> None:
