@@ -1,8 +1,17 @@
-"""Requests per second to a running app, with emperord and without it."""
+"""Requests to a running app, with emperord and without it: how many in a second, and the CPU time
+of each.
 
-from collections.abc import Iterator
+Which process the kernel lets run first depends on their control groups, and the bare uWSGI has that
+of the benchmark. The CPU time does not.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import psutil
 
 from tests.bench.apps import copy_apps, ini
+from tests.bench.cpu import cpu_seconds
 from tests.bench.knock import http_first_byte
 from tests.bench.ours import Ours
 from tests.bench.place import place
@@ -37,6 +46,9 @@ def warm(bench: Bench) -> Iterator[Row]:
                 http_first_byte(port, domain)
             for connections in _CONNECTIONS:
                 yield _row(bench, ports, connections)
+            assert bare.pid is not None
+            pids = {"ours": ours.leader(_DOMAIN), "uWSGI behind the same nginx": bare.pid}
+            yield _cpu_row(bench, ours.port, pids)
 
 
 def _row(bench: Bench, ports: dict[str, int], connections: int) -> Row:
@@ -51,6 +63,24 @@ def _row(bench: Bench, ports: dict[str, int], connections: int) -> Row:
     what = f"warm requests, {connections} at once"
     bound = Bound(0.97, at_least=True, over="uWSGI behind the same nginx")
     return row(what, "/s", bench.paired(what, sides), bound)
+
+
+def _cpu_row(bench: Bench, port: int, masters: dict[str, int]) -> Row:
+    nginx = [each for each in psutil.Process().children(recursive=True) if each.name() == "nginx"]
+    sides: dict[str, Callable[[], float]] = {}
+    for name, domain in zip(masters, (_DOMAIN, _BARE), strict=True):
+        master = psutil.Process(masters[name])
+        busy = [*nginx, master, *master.children(recursive=True)]
+        sides[name] = partial(_cpu_seconds_each, port, domain, busy)
+    what = f"CPU of nginx and the app for a warm request, {max(_CONNECTIONS)} at once"
+    bound = Bound(1.03, over="uWSGI behind the same nginx")
+    return row(what, "µs", bench.paired(what, sides), bound)
+
+
+def _cpu_seconds_each(port: int, domain: str, busy: Sequence[psutil.Process]) -> float:
+    before = sum(map(cpu_seconds, busy))
+    requests = wrk(f"http://127.0.0.1:{port}/", domain, max(_CONNECTIONS)).requests
+    return (sum(map(cpu_seconds, busy)) - before) / requests
 
 
 def _rate(port: int, domain: str, connections: int) -> float:
