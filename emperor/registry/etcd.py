@@ -13,6 +13,7 @@ from emperor.model.registry_access import RegistryAccess
 from emperor.model.registry_keys import Span
 from emperor.registry.etcd_http import NoLease, TooLong
 from emperor.registry.etcd_members import PATIENCE_SECONDS, Members
+from emperor.registry.etcd_rights import naming
 from emperor.registry.etcd_watch import Past, Watch
 from emperor.registry.etcd_wire import (
     KeptReply,
@@ -43,6 +44,7 @@ class Etcd:
     ) -> None:
         self._members = Members(access, patience, shuffle)
         self._past = Past()
+        self._user = access.user
 
     async def __aenter__(self) -> Self:
         await self._members.__aenter__()
@@ -53,27 +55,30 @@ class Etcd:
 
     async def get(self, key: str) -> KeyValue | None:
         """The value of a key; one that is too long to be read is empty."""
-        try:
-            reply = await self._range(range_of(key))
-        except TooLong:
-            reply = await self._range({**range_of(key), "keys_only": True})
+        with naming(self._user, "read", key):
+            try:
+                reply = await self._range(range_of(key))
+            except TooLong:
+                reply = await self._range({**range_of(key), "keys_only": True})
         return reply.kvs[0].key_value() if reply.kvs else None
 
     async def page(self, span: Span, limit: int = 500, *, fresh: bool = False) -> Page:
         """The first keys of a span: fewer than `limit` where their values are long."""
-        while True:
-            question = range_of_span(span.start, span.end, limit)
-            try:
-                reply = await self._range(question, fresh)
-                break
-            except TooLong:
-                if limit == 1:
-                    reply = await self._range({**question, "keys_only": True}, fresh)
-                    break
-                limit //= 2
+        with naming(self._user, "read", span):
+            reply = await self._first(span, limit, fresh)
         entries = tuple(kv.key_value() for kv in reply.kvs)
         following = f"{entries[-1].key}\0" if reply.more and entries else None
         return Page(entries, following, reply.header.revision)
+
+    async def _first(self, span: Span, limit: int, fresh: bool) -> RangeReply:
+        while True:
+            question = range_of_span(span.start, span.end, limit)
+            try:
+                return await self._range(question, fresh)
+            except TooLong:
+                if limit == 1:
+                    return await self._range({**question, "keys_only": True}, fresh)
+                limit //= 2
 
     async def put(
         self, values: Mapping[str, bytes], expected: Mapping[str, int], lease: int | None = None
@@ -103,8 +108,9 @@ class Etcd:
     async def watch(self, spans: Collection[Span], after: int) -> AsyncGenerator[Changes, None]:
         """What changes in these spans after a revision."""
         async with aclosing(Watch(self._members, self._past, spans, after).changes()) as items:
-            async for changes in items:
-                yield changes
+            with naming(self._user, "read", *spans):
+                async for changes in items:
+                    yield changes
 
     async def grant(self, seconds: int) -> int:
         """A new lease. One that nobody learns of ends by itself."""
@@ -135,7 +141,8 @@ class Etcd:
         self, expected: Mapping[str, int], changes: list[dict[str, Any]], read: set[str]
     ) -> tuple[TxnReply, bool]:
         question = encoded(txn(expected, changes, sorted(read)))
-        return await self._members.change("/v3/kv/txn", question, TxnReply)
+        with naming(self._user, "write", *sorted(read)):
+            return await self._members.change("/v3/kv/txn", question, TxnReply)
 
 
 def _id(lease: int) -> bytes:

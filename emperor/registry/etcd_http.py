@@ -15,6 +15,7 @@ import msgspec
 
 from emperor.linux.no_certificates import no_certificates
 from emperor.model.registry_access import RegistryAccess
+from emperor.registry.etcd_rights import Denied
 from emperor.registry.etcd_wire import ErrorReply, FailedReply, Verdict
 from emperor.registry.port import CannotReach, RegistryRefused
 
@@ -207,6 +208,8 @@ def failure_of(reply: ErrorReply) -> Exception:
             return Unanswered(reply.cause(), was_sent=True)
         case Verdict.NO_LEASE:
             return NoLease()
+        case Verdict.DENIED:
+            return Denied()
         case Verdict.GIVE_UP:
             return RegistryRefused(f"the registry refuses it: {reply.cause()}")
 

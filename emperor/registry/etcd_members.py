@@ -30,6 +30,7 @@ WRITE_SECONDS = 4.0
 # An election takes some seconds, in which no member takes a change.
 PATIENCE_SECONDS = 10.0
 PAUSE_SECONDS = 0.2
+_NO_USER = "the registry asks for a user; name one in registry.ini: user and password-file"
 
 
 class Members:
@@ -113,6 +114,8 @@ class Members:
                     return await self._http.post(member, question, token)
                 except TokenIsOld as error:
                     self._login.forget(token)
+                    if not self._access.user:
+                        raise RegistryRefused(_NO_USER) from error
                     if is_last:
                         cause = "it does not take the token that it gave"
                         raise Unanswered(cause, was_sent=False) from error

@@ -31,6 +31,7 @@ class Verdict(Enum):
 
     ASK_ANOTHER = auto()
     AUTHENTICATE = auto()
+    DENIED = auto()
     GIVE_UP = auto()
     NO_LEASE = auto()
 
@@ -141,19 +142,15 @@ class ErrorReply(msgspec.Struct):
             return Verdict.NO_LEASE
         if code in _MEMBER_CANNOT or (code == _EXHAUSTED and _TOO_MANY in self.message):
             return Verdict.ASK_ANOTHER
+        if code == DENIED:
+            return Verdict.DENIED
         return Verdict.GIVE_UP
 
     def cause(self) -> str:
         """It in words, with the cure if there is one."""
         if _NO_SPACE in self.message:
             return NO_SPACE_CURE
-        text = self.message.removeprefix("etcdserver: ").removeprefix("mvcc: ")
-        if (self.code or self.grpc_code) == DENIED:
-            return (
-                f"{text}; grant the user of registry.ini the right to this prefix, or name a user"
-                " there who has it"
-            )
-        return text
+        return self.message.removeprefix("etcdserver: ").removeprefix("mvcc: ")
 
 
 class FailedReply(msgspec.Struct):

@@ -1,7 +1,7 @@
 """An etcd that will not: wrong passwords, rights and certificates, no space, values that are too
 long; and what is said of it."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +49,13 @@ async def test_a_wrong_password_is_refused(cluster: EtcdCluster, tmp_path: Path)
                 await anext(watch)
 
 
+async def test_a_user_that_is_missing_is_asked_for(cluster: EtcdCluster) -> None:
+    access = replace(cluster.access, user="", password_file=None)
+    async with Etcd(access) as engine, aclosing(engine.watch([KEYS.vassals()], 0)) as watch:
+        for asked in (engine.get(KEY), engine.put({KEY: b""}, {}), anext(watch)):
+            assert "asks for a user; name one in registry.ini" in await refusal(asked)
+
+
 async def test_a_password_file_that_is_missing_is_named(
     cluster: EtcdCluster, tmp_path: Path
 ) -> None:
@@ -57,16 +64,33 @@ async def test_a_password_file_that_is_missing_is_named(
             await engine.get(KEY)
 
 
-async def test_other_keys_are_refused(cluster: EtcdCluster) -> None:
+async def test_a_missing_right_is_told_with_user_key_and_cure(
+    cluster: EtcdCluster,
+) -> None:
+    other = Keys("/other")
     async with Etcd(cluster.access) as engine:
         for key in ("/emperore", "/"):
-            with pytest.raises(RegistryRefused, match=r"denied; grant the user.* or name"):
-                await engine.get(key)
-            with pytest.raises(RegistryRefused, match="permission denied"):
-                await engine.put({key: b""}, {})
-        async with aclosing(engine.watch([Keys("/other").vassals()], 0)) as watch:
-            with pytest.raises(RegistryRefused, match="permission denied"):
-                await anext(watch)
+            for may, right, asked in (
+                ("read", "read", engine.get(key)),
+                ("write", "readwrite", engine.put({key: b""}, {})),
+            ):
+                told = await refusal(asked)
+                assert f"user {USER} may not {may} {key}; " in told
+                assert f"`etcdctl role grant-permission ROLE {right} {key}`" in told
+        assert f"may not write {KEY} and /slots; " in await refusal(
+            engine.put({KEY: b"", "/slots": b""}, {})
+        )
+        assert "may not write /a; " in await refusal(engine.delete("/a", 1))
+        cure = "`etcdctl role grant-permission ROLE read --prefix=true /other/vassals/`"
+        assert cure in await refusal(engine.page(other.vassals()))
+        async with aclosing(engine.watch([other.vassals()], 0)) as watch:
+            assert cure in await refusal(anext(watch))
+
+
+async def refusal(asked: Awaitable[object]) -> str:
+    with pytest.raises(RegistryRefused) as refused:
+        await asked
+    return str(refused.value)
 
 
 async def test_a_user_that_is_deleted_under_way_is_refused(cluster: EtcdCluster) -> None:
