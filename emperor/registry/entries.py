@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emperor.model.registration import BrokenEntry, Entry, Sealed, decoded, encoded
 from emperor.model.registry_keys import Keys
@@ -57,8 +57,20 @@ class Entries:
                 yield each
 
 
+def found_at(keys: Keys, held: KeyValue) -> tuple[str, Found]:
+    """The domain of a key among all of them, and what the key has, with the cure of a problem. A
+    key where no backend looks is one."""
+    domain = keys.domain(held.key)
+    right = keys.vassal(domain)
+    if held.key != right:
+        why = f"its key is {held.key}, where no backend looks; it would be {right}: delete it"
+        return domain, Found(None, held.revision, why)
+    each = found(domain, held)
+    return domain, replace(each, problem=f"{each.problem}; put it again") if each.problem else each
+
+
 def found(domain: str, held: KeyValue) -> Found:
-    """What a key has."""
+    """What the key of a domain has."""
     try:
         return Found(decoded(domain, held.value), held.revision)
     except BrokenEntry as error:

@@ -234,6 +234,7 @@ def test_verify_finds_what_no_backend_would_take(
     assert result.status == 1
     assert "its owner nobody-here is no user of this machine" in told["a.example"]
     assert "where no backend looks" in told["b.example"]
+    assert told["c.example"].endswith("; put it again")
     assert "not an entry of this version" in told["c.example"]
     assert "its owner is root" in told["d.example"]
     assert f"it is an alias of {WWW}, whose ini does not name it" in told["e.example"]
@@ -274,6 +275,27 @@ def test_a_folder_goes_into_the_registry_and_back(
     assert {path.name: (path.owner(), path.read_bytes()) for path in target.iterdir()} == contents
     assert {path.stat().st_mode & 0o777 for path in target.iterdir()} == {0o600}
     assert registry("export", str(target)).out.startswith("0 written, 300 were there")
+
+
+def test_a_key_where_no_backend_looks_is_no_ini(
+    registry: Ctl, folder: Path, cluster: EtcdCluster
+) -> None:
+    put(registry, ini(folder))
+    wrong = f"/emperord/vassals/fff/{SHOP}"
+    value = json.dumps({"serial": 1, "owner": OWNER, "ini": "[uwsgi]\n"})
+    for key in (wrong, f"/emperord/vassals/fff/{WWW}", f"/emperord/vassals/{WWW}"):
+        cluster.etcdctl("put", key, value)
+    why = f"its key is {wrong}, where no backend looks; it would be {KEYS.vassal(SHOP)}: delete it"
+    rows = [json.loads(line) for line in registry("list", "--json").out.splitlines()]
+    kinds = sorted((row["domain"], row["kind"]) for row in rows)
+    assert kinds == [(SHOP, "broken"), (WWW, "broken"), (WWW, "broken"), (WWW, "ini")]
+    assert why in [row["problem"] for row in rows]
+    assert why in registry("list").out
+    exported = registry("export", str(folder / "exported"))
+    assert exported.out == "1 written, 0 were there already, 3 refused\n"
+    assert f"cannot export {SHOP}: the entry cannot be used: {why}" in exported.err
+    assert [path.name for path in (folder / "exported").iterdir()] == [f"{WWW}.ini"]
+    assert f"{SHOP}: {why}" in registry("verify").out
 
 
 def test_an_import_changes_and_revives_nothing_by_itself(registry: Ctl, folder: Path) -> None:

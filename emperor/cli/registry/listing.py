@@ -14,7 +14,7 @@ from emperor.model.registration import (
 )
 from emperor.model.status import as_json
 from emperor.model.text import one_line
-from emperor.registry.entries import Found, found
+from emperor.registry.entries import Found, found_at
 
 _ROW = "{:<40} {:<16} {:>7}  {}"
 
@@ -45,8 +45,7 @@ def list_(place: Place, owner: str | None, everything: bool, raw: bool) -> None:
         if not raw:
             click.echo(_ROW.format("DOMAIN", "OWNER", "SERIAL", "").rstrip())
         async for held in session.entries.all():
-            domain = session.entries.keys.domain(held.key)
-            row = row_of(domain, found(domain, held))
+            row = row_of(*found_at(session.entries.keys, held))
             if owner is not None and row.owner != owner:
                 continue
             if everything or row.kind in ("ini", "broken"):

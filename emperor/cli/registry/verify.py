@@ -13,8 +13,7 @@ from emperor.linux.accounts import SystemAccounts
 from emperor.model.definition import LONGEST_DEFINITION
 from emperor.model.registration import RegisteredAlias, RegisteredIni, RegisteredRemoval, Sealed
 from emperor.model.text import one_line
-from emperor.registry.entries import found
-from emperor.registry.port import KeyValue
+from emperor.registry.entries import Found, found_at
 
 
 @dataclass(slots=True)
@@ -57,11 +56,10 @@ def verify(place: Place) -> None:
 async def _verify(session: Session, seen: _Seen) -> None:
     users: dict[str, str] = {}
     async for held in session.entries.all():
-        domain = session.entries.keys.domain(held.key)
-        for problem in _problems(session, domain, held, users):
+        domain, each = found_at(session.entries.keys, held)
+        for problem in _problems(session, each, users):
             seen.tell(domain, problem)
-        sealed = found(domain, held).sealed
-        match sealed and sealed.entry:
+        match each.sealed and each.sealed.entry:
             case RegisteredIni() as entry:
                 seen.inis += 1
                 seen.named |= dict.fromkeys(aliases_of(entry), domain)
@@ -69,16 +67,10 @@ async def _verify(session: Session, seen: _Seen) -> None:
                 seen.aliases[domain] = other
 
 
-def _problems(
-    session: Session, domain: str, held: KeyValue, users: dict[str, str]
-) -> Iterator[str]:
-    each = found(domain, held)
+def _problems(session: Session, each: Found, users: dict[str, str]) -> Iterator[str]:
     if each.sealed is None:
-        yield f"{each.problem}; put it again"
+        yield each.problem
         return
-    right = session.entries.keys.vassal(domain)
-    if held.key != right:
-        yield f"its key is {held.key}, where no backend looks; it would be {right}: delete it"
     if problem := problem_of(session, each.sealed):
         yield problem
     yield from _of_ini(each.sealed, users)
