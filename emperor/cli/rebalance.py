@@ -53,18 +53,21 @@ def wanted_of(value: str) -> Wanted:
 
 
 def weighed(
-    weights: Mapping[str, Fraction], wanted: Sequence[Wanted], removed: Sequence[str]
+    weights: Mapping[str, Fraction],
+    wanted: Sequence[Wanted],
+    removed: Sequence[str],
+    what: str = "list",
 ) -> dict[str, Fraction]:
-    """The weights of the new list. Raises Failed."""
+    """The weights of the new list, or of what else has slots. Raises Failed."""
     new = dict(weights)
     for address in removed:
         if address not in new:
-            raise Failed(f"cannot remove {address}: the list has no such backend")
+            raise Failed(f"cannot remove {address}: the {what} has no such backend")
         del new[address]
     for each in wanted:
         if each.address in new and each.weight is None:
             raise Failed(
-                f"cannot add {each.address}: the list has it; "
+                f"cannot add {each.address}: the {what} has it; "
                 f"{each.address}=2 gives it the weight 2"
             )
         new[each.address] = each.weight or Fraction(1)

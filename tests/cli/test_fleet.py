@@ -18,7 +18,7 @@ from emperor.model.registration import RegisteredIni, Sealed, encoded, slot_of
 from emperor.model.registry_keys import Keys
 from emperor.model.slot_table import SlotTable, decoded
 from tests.cli.conftest import Ctl, Outcome, listing
-from tests.etcd_cluster import EtcdCluster, etcd_cluster
+from tests.etcd_cluster import PASSWORD, USER, EtcdCluster, etcd_cluster
 from tests.eventually import PATIENCE_SECONDS, eventually
 
 KEYS = Keys("/emperord")
@@ -155,6 +155,8 @@ def test_a_backend_is_removed(fleet: Ctl, cluster: EtcdCluster) -> None:
     must(fleet("remove", B, "--force"))
     assert (table(cluster).backends, table(cluster).forced) == ((A,), 3)
     assert "no backend would be left" in fleet("remove", A, "--force").err
+    assert f"cannot remove {E}: the table has no such backend" in fleet("remove", E).err
+    assert f"cannot add {A}: the table has it; {A}=2 gives" in fleet("add", A).err
     must(fleet("add", C, "--yes"))
     assert table(cluster).removed == (B,)
 
@@ -209,6 +211,30 @@ def test_a_slot_is_moved_by_number_and_by_domain(fleet: Ctl, cluster: EtcdCluste
     assert "no slot 4096" in fleet("move", "4096", A).err
     assert "it has none" in fleet("move", "1", E).err
     assert "neither a slot nor a host name" in fleet("move", "a b", A).err
+
+
+def test_what_the_registry_refuses_is_not_told_as_if_done(
+    fleet: Ctl, cluster: EtcdCluster, access_file: Path, ctl: Ctl
+) -> None:
+    read = ("role", "grant-permission", "reader", "--prefix=true", "read", "/emperord/")
+    for command in (("role", "add", "reader"), read, ("user", "add", f"reader:{PASSWORD}"),
+                    ("user", "grant-role", "reader", "reader")):  # fmt: skip
+        cluster.etcdctl(*command)
+    reader = access_file.with_name("reader.ini")
+    reader.write_text(access_file.read_text().replace(f"user = {USER}", "user = reader"))
+
+    def refused(*arguments: str) -> str:
+        outcome = ctl("fleet", "--registry", str(reader), *arguments)
+        assert (outcome.status, outcome.out) == (1, "")
+        return outcome.err
+
+    may_not = "cannot change the slots: the registry refuses it: its user reader may not write"
+    assert may_not in refused("slots", "init", A, B)
+    three(fleet)
+    before = table(cluster)
+    for arguments in (("add", D, "--yes"), ("remove", C), ("move", "1", B), ("confirm",)):
+        assert may_not in refused(*arguments)
+    assert table(cluster) == before
 
 
 def test_confirm_forces_the_table_as_it_is(fleet: Ctl, cluster: EtcdCluster) -> None:

@@ -54,7 +54,7 @@ def add(access_file: Path, /, backends: tuple[str, ...], **how: bool) -> None:
             each if each.weight or each.address in table.backends else _weighed(fleet, each)
             for each in wanted
         ]
-        weights = weighed(weights_in(table), named, ())
+        weights = weighed(weights_in(table), named, (), "table")
         absent = [each.address for each in wanted if each.address not in fleet.view.members]
         question = (
             f"{', '.join(absent)}: not registered, so nobody knows that it is up."
@@ -86,7 +86,7 @@ def remove(access_file: Path, /, backends: tuple[str, ...], **how: bool) -> None
 
     async def _remove(fleet: Fleet) -> None:
         table = fleet.existing()
-        weighed(weights_in(table), (), backends)  # fails for one that the table has not
+        weighed(weights_in(table), (), backends, "table")  # fails for one that the table has not
         members = fleet.view.members
         serving = [each for each in backends if each in members and not members[each].drains]
         question = (
@@ -119,8 +119,8 @@ def move(access_file: Path, /, slot: str, backend: str, **how: bool) -> None:
         before = table.slots[number - 1]
         if before == backend:
             raise Failed(f"slot {number} belongs to {backend} already")
-        click.echo(f"Slot {number}: {before} → {backend}")
-        await change(fleet, with_slot(table, number, backend), How(**how))
+        after = with_slot(table, number, backend)
+        await change(fleet, after, How(**how), told=f"Slot {number}: {before} → {backend}")
 
     run(_move, access_file)
 

@@ -32,7 +32,7 @@ from emperor.registry.access import load_access
 from emperor.registry.etcd import Etcd
 from emperor.registry.fleet_view import FleetView
 from emperor.registry.pages import pages
-from emperor.registry.port import CannotReach, Engine, Outdated
+from emperor.registry.port import CannotReach, Engine, Outdated, RegistryRefused
 
 T = TypeVar("T")
 # TAB must not block the shell when the registry hangs.
@@ -120,8 +120,10 @@ def run(body: Callable[[Fleet], Awaitable[T]], access_file: Path, must_be_whole:
     return asyncio.run(_run())
 
 
-async def change(fleet: Fleet, after: SlotTable, how: How, question: str = "") -> None:
-    """Show what another table changes, and write it. Raises Failed."""
+async def change(
+    fleet: Fleet, after: SlotTable, how: How, question: str = "", told: str = ""
+) -> None:
+    """Write another table, and show what it changes, after the line `told`. Raises Failed."""
     if problem := table_problem(after):
         raise Failed(f"cannot use the new table: {problem}")
     before = fleet.table
@@ -129,20 +131,28 @@ async def change(fleet: Fleet, after: SlotTable, how: How, question: str = "") -
         after = forced(after)
     elif why := objection(after, before):
         raise Failed(f"balancers would refuse that: {why}; --force has them take it")
-    if before is None or len(before.slots) != len(after.slots):
-        click.echo(f"{len(after.slots)} slots of {len(after.backends)} backends.")
-    else:
-        click.echo("\n".join(summary(before.slots, after.slots)))
+    shown = "\n".join([*([told] if told else []), *_difference(before, after)])
     if how.is_dry:
+        click.echo(shown)
         if before:
             click.echo(await _domains(fleet, before, after))
         click.echo("Nothing was changed.")
         return
-    if question and not how.is_sure:
+    is_asked = bool(question) and not how.is_sure
+    if is_asked:
+        click.echo(f"This would change:\n{shown}")
         _ask(question)
     revision = await _write(fleet, after)
+    if not is_asked:
+        click.echo(shown)
     click.echo(f"Table {after.serial} is in the registry.")
     await _tell_balancers(fleet, after.serial, revision)
+
+
+def _difference(before: SlotTable | None, after: SlotTable) -> list[str]:
+    if before is None or len(before.slots) != len(after.slots):
+        return [f"{len(after.slots)} slots of {len(after.backends)} backends."]
+    return summary(before.slots, after.slots)
 
 
 def _ask(question: str) -> None:
@@ -163,6 +173,8 @@ async def _write(fleet: Fleet, after: SlotTable) -> int:
             "cannot change the slots: somebody else has changed them at the same time; look at"
             " `emperorctl fleet status`, then try again"
         ) from error
+    except RegistryRefused as error:
+        raise Failed(f"cannot change the slots: {error}") from error
     except CannotReach as error:
         raise Unreachable(
             f"cannot change the slots: {error}; it may have happened all the same: look at"
