@@ -4,6 +4,7 @@ local backends = require "fleet.backends"
 local current = require "fleet.current"
 local hanging = require "fleet.hanging"
 local probe = require "fleet.probe"
+local shared = require "fleet.shared"
 
 local INTERVAL = 2
 -- How often each worker looks for a new list.
@@ -21,7 +22,7 @@ local function round(premature)
     -- Every worker has this timer, and connections of its own.
     hanging.shut_down(backends.of(web_server_ips, web_backend_ports).peers)
     -- In each interval, the first worker probes for all.
-    if not ngx.shared.backends:add("round", true, INTERVAL * 0.9) then
+    if not shared.add("round", true, INTERVAL * 0.9) then
         return
     end
     local peers = backends.of(web_server_ips, web_backend_ports).peers

@@ -43,6 +43,7 @@ class NginxServer:
         self.conf = conf
         self._error_log = conf.with_name("error.log")
         self._expected = [*expected]
+        self._under: Sequence[str] = ()
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -67,7 +68,7 @@ class NginxServer:
     @property
     def command(self) -> list[str | Path]:
         """What starts it, in the foreground."""
-        return ["nginx", "-e", self._error_log, "-c", self.conf, "-g", "daemon off;"]
+        return [*self._under, "nginx", "-e", self._error_log, "-c", self.conf, "-g", "daemon off;"]
 
     def reload(self) -> None:
         """Have nginx read its configuration again, which takes a moment."""

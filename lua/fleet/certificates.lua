@@ -4,6 +4,7 @@
 --
 -- A file that vanishes or becomes unusable changes nothing for visitors: all workers go on with
 -- what was served last, also after a reload. The log says so once.
+local clock = require "fleet.clock"
 local ffi = require "ffi"
 local lrucache = require "resty.lrucache"
 local ssl = require "ngx.ssl"
@@ -194,7 +195,7 @@ end
 -- The certificate and key of a file, nil without a file. If the file becomes unusable, the previous
 -- certificate and key stay in use.
 local function load(name)
-    local file, now = served:get(name) or useless:get(name) or {}, ngx.now()
+    local file, now = served:get(name) or useless:get(name) or {}, clock.now()
     if file.read_at and now - file.read_at < SECONDS then
         return file.pair
     end

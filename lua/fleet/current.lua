@@ -5,6 +5,7 @@
 -- nothing. This module is loaded by init_by_lua, so its globals are those of all requests.
 local ffi = require "ffi"
 local backends = require "fleet.backends"
+local shared = require "fleet.shared"
 local written = require "fleet.written"
 
 ffi.cdef [[
@@ -105,7 +106,7 @@ end
 -- One of the workers says what all of them find.
 local function say(level, ...)
     local news = table.concat({ ... })
-    if ngx.shared.backends:add("said " .. news, true, 60) then
+    if shared.add("said " .. news, true, 60) then
         ngx.log(level, news)
     end
 end

@@ -5,7 +5,9 @@
 -- backend whose nginx accepts probes and answers none for a while answers no request either. Its
 -- connections are shut down here. nginx then finds them closed, and repeats what may be repeated on
 -- a substitute.
+local clock = require "fleet.clock"
 local ffi = require "ffi"
+local silent = require "fleet.shared"
 
 local M = {}
 
@@ -28,20 +30,18 @@ int inet_pton(int family, const char *text, void *address);
 local C = ffi.C
 local AF_INET, AF_INET6, SHUT_RDWR = 2, 10, 2
 
-local silent = ngx.shared.backends
-
 local function key(peer)
     return "silent " .. peer.key
 end
 
 -- A probe of a peer (fleet.backends) was accepted, and not answered.
 function M.note(peer)
-    silent:add(key(peer), ngx.now())
+    silent.add(key(peer), clock.now())
 end
 
 -- A peer has answered a probe.
 function M.forget(peer)
-    silent:delete(key(peer))
+    silent.delete(key(peer))
 end
 
 -- The address of a connection in the form of `name_of`.
@@ -90,8 +90,8 @@ function M.shut_down(peers)
     local hanging, any = {}, false
     for i = 1, #peers do
         for _, peer in pairs(peers[i]) do
-            local since = silent:get(key(peer))
-            if since and ngx.now() - since >= SILENT then
+            local since = silent.get(key(peer))
+            if since and clock.now() - since >= SILENT then
                 hanging[name_of_peer(peer)], any = true, true
             end
         end

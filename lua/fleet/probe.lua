@@ -1,4 +1,5 @@
 -- Asks a backend for its health.
+local clock = require "fleet.clock"
 local hanging = require "fleet.hanging"
 local marks = require "fleet.marks"
 
@@ -12,10 +13,10 @@ local QUESTION = "GET /emperord-health HTTP/1.0\r\nHost: -emperord-\r\n\r\n"
 -- The beginning of the answer of a peer (fleet.backends). Without an answer: nil, the cause, and
 -- whether the connection was accepted.
 local function ask(peer)
-    local socket, deadline = ngx.socket.tcp(), ngx.now() * 1000 + TIMEOUT_MS
+    local socket, deadline = ngx.socket.tcp(), clock.now() * 1000 + TIMEOUT_MS
     -- The timeout is for all steps together.
     local function limit_time()
-        socket:settimeout(math.max(1, deadline - ngx.now() * 1000))
+        socket:settimeout(math.max(1, deadline - clock.now() * 1000))
     end
     local answer
     limit_time()

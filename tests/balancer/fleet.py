@@ -18,6 +18,7 @@ from docs.examples.balancer import render
 from docs.examples.rewriting import rewrite
 from tests.balancer.vectors import stock_index
 from tests.eventually import eventually_async
+from tests.faults.clock import Clock
 from tests.http_client import Reply, Request, ask
 from tests.nginx_server import NginxServer, free_ports
 
@@ -37,9 +38,20 @@ _PATIENT = {"TIMEOUT_MS = 1500": "TIMEOUT_MS = 15000"}
 _MARK = re.compile(r"backend (\S+) is (unreachable|unwell|well)\b")
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where a balancer runs: an IPv4 address, and perhaps an IPv6 address in brackets; `clock` is
+    its wall clock, if a test sets it."""
+
+    addresses: tuple[str, ...] = ("127.0.0.1",)
+    clock: Clock | None = None
+
+
+PLAIN_MACHINE = Machine()
+
+
 class Balancer(NginxServer):
-    """The shipped balancer on two ports, for http and https, of `addresses`: an IPv4 address, and
-    perhaps an IPv6 address in brackets.
+    """The shipped balancer on two ports, for http and https, of a machine.
 
     A mark is no unexpected line of its error log (the tests compare `marks`), nor is a large body.
     """
@@ -49,7 +61,7 @@ class Balancer(NginxServer):
         folder: Path,
         backends: Sequence[str],
         ports: tuple[int, int],
-        addresses: Sequence[str] = ("127.0.0.1",),
+        machine: Machine = PLAIN_MACHINE,
     ) -> None:
         port, self.tls_port = ports
         expected = [
@@ -58,8 +70,10 @@ class Balancer(NginxServer):
             _MARK.pattern,
             PROBE_CUT_OFF,
         ]
-        conf = render(folder, port, self.tls_port, backends, addresses)
-        super().__init__(conf, addresses[0], port, expected)
+        conf = render(folder, port, self.tls_port, backends, machine.addresses)
+        super().__init__(conf, machine.addresses[0], port, expected)
+        if machine.clock:
+            self._under = machine.clock.under
 
     @property
     def marks(self) -> list[str]:
@@ -339,10 +353,10 @@ async def running(
     backends: Sequence[Backend],
     replaced: Mapping[str, str] = MappingProxyType({}),
     listed: Listed = PLAIN_LIST,
-    ipv6: str | None = None,
+    machine: Machine = PLAIN_MACHINE,
 ) -> AsyncIterator[Fleet]:
     """The backends, and a balancer in front of them; in its configuration and its Lua, what the
-    patterns of `replaced` match is replaced. It may have an IPv6 address too, in brackets."""
+    patterns of `replaced` match is replaced."""
     http, https = free_ports(2)
     entries = listed.entries([backend.address for backend in backends], http)
     async with AsyncExitStack() as stack:
@@ -352,8 +366,7 @@ async def running(
             backend.ports = (http, https)
             await backend.start()
             stack.push_async_callback(backend.stop)
-        addresses = ("127.0.0.1", *([ipv6] if ipv6 else []))
-        balancer = Balancer(folder, entries, (http, https), addresses)
+        balancer = Balancer(folder, entries, (http, https), machine)
         files = [balancer.conf, *(balancer.conf.parent / "lua").rglob("*.lua")]
         rewrite(files, {**_PATIENT, **replaced})
         await stack.enter_async_context(served(balancer))

@@ -11,7 +11,16 @@ import pytest
 from aiohttp import web
 
 from docs.examples.balancer import ROOT
-from tests.balancer.fleet import Backend, Fleet, Frozen, Informing, Listed, running, three
+from tests.balancer.fleet import (
+    Backend,
+    Fleet,
+    Frozen,
+    Informing,
+    Listed,
+    Machine,
+    running,
+    three,
+)
 from tests.eventually import PATIENCE_SECONDS, TookTooLong, eventually, eventually_async
 from tests.http_client import Request, ask, send
 
@@ -96,7 +105,7 @@ async def test_a_backend_with_a_port_is_asked_by_http(folder: Path, address: str
 
 async def test_a_visitor_over_ipv6_is_told_of_by_its_address(folder: Path) -> None:
     backend = Backend("127.0.0.11")
-    async with running(folder, [backend], ipv6="[::1]") as fleet:
+    async with running(folder, [backend], machine=Machine(("127.0.0.1", "[::1]"))) as fleet:
         for port, tls in ((fleet.balancer.port, False), (fleet.balancer.tls_port, True)):
             reply = await asyncio.to_thread(ask, port, Request(HOST), "::1", tls)
             assert fleet.by(reply) is backend

@@ -107,7 +107,7 @@ async def test_a_machine_is_told_of_once_and_well_with_both(folder: Path) -> Non
 
 async def test_http_is_warned_of_where_https_was_never_served(folder: Path) -> None:
     lost, other = two(HttpOnly("127.0.0.11"))
-    old_news = {"NEWS_SECONDS = 30": "NEWS_SECONDS = 0.001"}
+    old_news = {"NEWS_SECONDS = 30": "NEWS_SECONDS = -1"}
     async with running(folder, [lost, other], old_news) as fleet:
         fleet.balancer.expect(REFUSED)
         await eventually_async(lambda: said(fleet, lost) == ["is unreachable over https"])
