@@ -9,8 +9,14 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from emperor.model.registry_access import RegistryAccess
 from tests.eventually import eventually
@@ -55,8 +61,6 @@ class Authority:
             folder, "req", "-x509", *_KEY, "-subj", "/CN=etcd of tests", "-days", "2",
             "-keyout", "ca.key", "-out", "ca.pem",
             "-addext", "basicConstraints=critical,CA:TRUE",
-            # From 3.13 on Python asks for what RFC 5280 does.
-            "-addext", "keyUsage=critical,keyCertSign,cRLSign",
         )  # fmt: skip
 
     def issue(
@@ -74,10 +78,28 @@ class Authority:
         )  # fmt: skip
         _openssl(
             self._folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem",
-            "-CAkey", "ca.key", "-CAcreateserial", "-days", "2" if valid else "-1",
+            "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
             "-extfile", "extensions", "-out", f"{name}.pem",
         )  # fmt: skip
-        return self._folder / f"{name}.pem", self._folder / f"{name}.key"
+        certificate = self._folder / f"{name}.pem"
+        if not valid:
+            certificate.write_bytes(self._expired(certificate.read_bytes()))
+        return certificate, self._folder / f"{name}.key"
+
+    def _expired(self, valid: bytes) -> bytes:
+        """The same certificate, of yesterday. openssl(1) of Debian 13 makes none that has
+        expired by `-days`."""
+        new = x509.load_pem_x509_certificate(valid)
+        key = load_pem_private_key((self._folder / "ca.key").read_bytes(), None)
+        assert isinstance(key, EllipticCurvePrivateKey)
+        draft = (
+            x509.CertificateBuilder(new.issuer, new.subject, new.public_key(), new.serial_number)
+            .not_valid_before(new.not_valid_before_utc - timedelta(days=2))
+            .not_valid_after(new.not_valid_before_utc - timedelta(days=1))
+        )
+        for each in new.extensions:
+            draft = draft.add_extension(each.value, each.critical)
+        return draft.sign(key, SHA256()).public_bytes(Encoding.PEM)
 
 
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")

@@ -152,6 +152,10 @@ class Http:
             access = self._access
             try:
                 self._tls = ssl.create_default_context(cafile=access.ca_file)
+                # From Python 3.13 on this is set, and refuses an authority without the key usage
+                # of RFC 5280, as `openssl req -x509` makes it. A machine whose Debian is upgraded
+                # would lose the registry; etcd itself takes such an authority.
+                self._tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
                 if access.cert_file:
                     self._tls.load_cert_chain(access.cert_file, access.key_file)
             except OSError as error:
@@ -268,6 +272,12 @@ def _words(error: Exception) -> str:
             cause = error.certificate_error
             why = getattr(cause, "verify_message", "") or str(cause)
             return f"its certificate is not valid: {why}"
+        case aiohttp.ClientConnectorSSLError():
+            # Its errno is OpenSSL's, and 1 would read as EPERM.
+            why = getattr(error.os_error, "reason", None) or str(error.os_error)
+            return (
+                f"TLS fails: {why.replace('_', ' ').lower()}; is it https, and what is in its log?"
+            )
         case aiohttp.ClientConnectorError():
             number = error.os_error.errno
             return os.strerror(number) if number else str(error.os_error)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from cryptography.x509 import KeyUsage, load_pem_x509_certificate
 
 from emperor.model.registry_access import RegistryAccess
 from emperor.model.registry_keys import Keys
@@ -149,6 +150,14 @@ async def test_a_certificate_that_expires_and_is_renewed(cluster: EtcdCluster) -
         await engine.get(KEY)
 
 
+async def test_an_authority_without_a_key_usage_is_taken(cluster: EtcdCluster) -> None:
+    """`openssl req -x509` makes such an authority. From 3.13 on Python refuses it by default."""
+    authority = load_pem_x509_certificate(cluster.authority.certificate.read_bytes())
+    assert KeyUsage.oid not in {each.oid for each in authority.extensions}
+    async with Etcd(cluster.access) as engine:
+        await engine.put({KEY: b"1"}, {})
+
+
 async def test_a_file_of_certificates_that_is_missing_is_named(cluster: EtcdCluster) -> None:
     async with Etcd(replace(cluster.access, ca_file=Path("/nonexistent.pem"))) as engine:
         with pytest.raises(CannotReach, match=r"cannot use /nonexistent.pem: No such file"):
@@ -230,6 +239,14 @@ async def stranger() -> AsyncIterator[RegistryAccess]:
     host, port = runner.addresses[0][:2]
     yield RegistryAccess((f"http://{host}:{port}",))
     await runner.cleanup()
+
+
+async def test_a_server_without_tls(stranger: RegistryAccess) -> None:
+    (endpoint,) = stranger.endpoints
+    secure = replace(stranger, endpoints=(endpoint.replace("http:", "https:"),))
+    async with Etcd(secure, 1) as engine:
+        with pytest.raises(CannotReach, match=r"TLS fails: [a-z ]+; is it https"):
+            await engine.get(KEY)
 
 
 async def test_a_server_that_is_no_etcd(stranger: RegistryAccess) -> None:
