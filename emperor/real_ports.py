@@ -29,6 +29,7 @@ from emperor.uwsgi.ini import aliases_in
 from emperor.web.drain import Drain
 
 if TYPE_CHECKING:
+    from emperor.registry.link import Link
     from emperor.registry.once import Once
     from emperor.registry.place import Place
 
@@ -67,25 +68,36 @@ def notes_of(settings: Settings) -> Notes:
     return Notes(Note(settings.run_dir), GoodInisFile(state))
 
 
-def once_of(settings: Settings, tasks: asyncio.TaskGroup) -> "Once | None":
-    """What asks the registry for apps that must not run twice, if there is one. Without a registry
-    nothing of it is imported."""
+def link_of(settings: Settings, tasks: asyncio.TaskGroup) -> "Link | None":
+    """The connection to the registry, if there is one. Without a registry nothing of it is
+    imported."""
     if settings.registry_config is None:
+        return None
+    from emperor.registry.link import Link  # noqa: PLC0415
+
+    return Link(settings.registry_config, tasks)
+
+
+def once_of(settings: Settings, link: "Link | None", tasks: asyncio.TaskGroup) -> "Once | None":
+    """What asks the registry for apps that must not run twice, if there is one."""
+    if link is None:
         return None
     from emperor.registry.place import once  # noqa: PLC0415
 
-    return once(settings, tasks)
+    return once(settings, link, tasks)
 
 
-def place_of(settings: Settings, drain: Drain, vassals: Iterable[Vassal]) -> "Place | None":
-    """The place of this machine in a fleet, if it has one. Without a registry nothing of it is
-    imported. Raises SettingsError."""
-    if not settings.fleet_address:
+def place_of(
+    settings: Settings, link: "Link | None", drain: Drain, vassals: Iterable[Vassal]
+) -> "Place | None":
+    """The place of this machine in a fleet, if it has one."""
+    if link is None or not settings.fleet_address:
         return None
     from emperor.registry.place import Place  # noqa: PLC0415
 
     return Place(
         settings,
+        link,
         drains=lambda: drain.since is not None,
         awake=lambda: sum(bool(vassal.children) for vassal in vassals),
     )
@@ -95,6 +107,7 @@ def registry_for(
     settings: Settings,
     governor: Governor,
     inis: tuple[VassalFolder, SystemAccounts, Gate],
+    link: "Link | None",
     tasks: asyncio.TaskGroup,
 ) -> Registry:
     """Where else inis may come from than from the folder: the registry of a fleet, and the
@@ -102,5 +115,5 @@ def registry_for(
     folder, accounts, gate = inis
     fits = partial(unfit, accounts=accounts, settings=settings)
     command = Provisioner(settings, governor, gate, tasks)
-    around = Surroundings(settings, governor, folder, command, accounts, fits, aliases_in, tasks)
-    return registry_of(around)
+    world = settings, governor, folder, command, accounts, fits
+    return registry_of(Surroundings(*world, aliases_in, tasks, link))

@@ -29,7 +29,7 @@ from emperor.model.settings import Settings
 from emperor.model.snapshot import decoder
 from emperor.notices.wiring import lookout_of, notices_of, standing
 from emperor.permanent import permanent_objects
-from emperor.real_ports import notes_of, once_of, place_of, real_ports, registry_for
+from emperor.real_ports import link_of, notes_of, once_of, place_of, real_ports, registry_for
 from emperor.sources.companion import CompanionWatch
 from emperor.sources.folder import VassalFolder
 from emperor.supervisor.events import EventLog
@@ -89,7 +89,7 @@ class Service:
         self._notifier = handover.notifier
         self._inherited = handover.inherited
         self._tasks = tasks
-        self._events = EventLog()
+        self._events, self._tally = EventLog(), Tally()
         self._accounts = SystemAccounts()
         self._reaper, self._gate = Reaper(loop), Gate()
         self._defaults = DefaultsFile(settings.vassal_defaults).load()
@@ -102,10 +102,10 @@ class Service:
         of_uwsgi, self._bases = uwsgi_runtime(uwsgi, settings, reader, bounds, self._defaults)
         self._runtimes = (of_uwsgi,)
         self.past = Past(settings, named_state_dir(os.environ), loop)
-        self._tally = Tally()
         self.notices = notices_of(settings, bounds, self._gate, tasks, self._tally.notice)
         takers = (self.past.keep, self._tally.take, self.notices.take)
-        self._once = once_of(settings, tasks)
+        self._link = link = link_of(settings, tasks)
+        self._once = once_of(settings, link, tasks)
         ports = real_ports(settings, self._runtimes, self._inherited.bag, takers, self._once)
         self._governor = Governor(settings, ports, self._events)
         self._folder = VassalFolder(settings, self._governor, reader, tasks, notes_of(settings))
@@ -114,7 +114,7 @@ class Service:
         hosts = Hosts(self._governor.vassals, self._folder)
         pacer = Pacer(measured_queue, tasks)
         inis = self._folder, self._accounts, self._gate
-        self._registry = registry = registry_for(settings, self._governor, inis, tasks)
+        self._registry = registry = registry_for(settings, self._governor, inis, link, tasks)
         self._activation = Activation(settings, self._governor, pacer, hosts, registry.provide)
         admission = self._activation.admission
         self._reporter = Reporter(settings, self._governor, hosts, measured_queue, admission)
@@ -125,7 +125,7 @@ class Service:
         vassals, refused = self._governor.vassals, self._folder.refused
         self._status_line = StatusLine(vassals, refused, loop, self._notifier.status)
         self._drain = Drain(settings.run_dir, boot_id(), self._drained)
-        self._place = place_of(settings, self._drain, self._governor.vassals)
+        self._place = place_of(settings, link, self._drain, self._governor.vassals)
         self.health = Health(self._drain)
         self._upgrading, self._stop = asyncio.Lock(), asyncio.Event()
         self._posts: list[Post] = []
@@ -277,6 +277,8 @@ class Service:
         await stop_all(self._governor, hurry, self._expect_exits)
         if self._once:
             await self._once.stop()
+        if self._link:
+            await self._link.close()
         self._status_line.cancel()
         await kept
         await self._bases.close()

@@ -7,11 +7,11 @@ reads that must be fresh.
 import random
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from emperor.model.registry_access import RegistryAccess
 from emperor.model.registry_keys import Span
-from emperor.registry.etcd_http import NoLease, TooLong
+from emperor.registry.etcd_http import NoLease, Question, TooLong
 from emperor.registry.etcd_members import PATIENCE_SECONDS, Members
 from emperor.registry.etcd_rights import naming
 from emperor.registry.etcd_watch import Past, Watch
@@ -29,6 +29,13 @@ from emperor.registry.etcd_wire import (
     txn,
 )
 from emperor.registry.port import Changes, KeyValue, Outdated, Page
+
+T = TypeVar("T")
+
+_WRITE_SECONDS = 4.0
+# A member that hangs is given up before the renewal of a lease is due again (model/once), and then
+# another one is asked first.
+_LEASE_SECONDS = 2.0
 
 
 class Etcd:
@@ -114,15 +121,12 @@ class Etcd:
 
     async def grant(self, seconds: int) -> int:
         """A new lease. One that nobody learns of ends by itself."""
-        reply, _ = await self._members.change(
-            "/v3/lease/grant", encoded({"TTL": str(seconds)}), LeaseReply
-        )
-        return reply.ID
+        return (await self._of_lease("grant", {"TTL": str(seconds)}, LeaseReply)).ID
 
     async def renew(self, lease: int) -> bool:
         """Renew a lease. Returns whether it still existed."""
         try:
-            reply, _ = await self._members.change("/v3/lease/keepalive", _id(lease), KeptReply)
+            reply = await self._of_lease("keepalive", {"ID": str(lease)}, KeptReply)
         except NoLease:
             return False
         return reply.result.TTL > 0
@@ -130,7 +134,7 @@ class Etcd:
     async def revoke(self, lease: int) -> None:
         """End a lease, and with it the keys that have it."""
         try:
-            await self._members.change("/v3/lease/revoke", _id(lease), Nothing)
+            await self._of_lease("revoke", {"ID": str(lease)}, Nothing)
         except NoLease:
             return
 
@@ -141,12 +145,15 @@ class Etcd:
         self, expected: Mapping[str, int], changes: list[dict[str, Any]], read: set[str]
     ) -> tuple[TxnReply, bool]:
         question = encoded(txn(expected, changes, sorted(read)))
+        asked = Question("/v3/kv/txn", question, TxnReply, _WRITE_SECONDS)
         with naming(self._user, "write", *sorted(read)):
-            return await self._members.change("/v3/kv/txn", question, TxnReply)
+            return await self._members.change(asked)
 
-
-def _id(lease: int) -> bytes:
-    return encoded({"ID": str(lease)})
+    async def _of_lease(self, what: str, body: Mapping[str, str], kind: type[T]) -> T:
+        path = f"/v3/lease/{what}"
+        asked = Question(path, encoded(body), kind, _LEASE_SECONDS, is_of_lease=True)
+        answer, _ = await self._members.change(asked)
+        return answer
 
 
 def _outdated(expected: Mapping[str, int], reply: TxnReply) -> Outdated:

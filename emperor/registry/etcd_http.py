@@ -30,7 +30,9 @@ READ_SECONDS = 2.0
 # The largest value that etcd takes by default is 1.5 MiB, in base64 2 MiB.
 LONGEST_REPLY_BYTES = 4 << 20
 # Many domains may be asked for at once.
-_CONNECTIONS_TO_A_MEMBER = 32
+CONNECTIONS_TO_A_MEMBER = 32
+# Two leases of a daemon, each of which is granted, renewed or ended.
+_CONNECTIONS_FOR_LEASES = 4
 # After so long a machine that has vanished counts as gone: 5 + 3 * 3 seconds.
 _KEEPALIVE = ((TCP_KEEPIDLE, 5), (TCP_KEEPINTVL, 3), (TCP_KEEPCNT, 3))
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
@@ -72,13 +74,15 @@ class TokenIsOld(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[T]):
-    """What is asked of a member, the kind of its answer, and how long that is waited for."""
+    """What is asked of a member, the kind of its answer, and how long that is waited for. A lease
+    does not wait for the connections that other questions have."""
 
     path: str
     body: bytes
     kind: type[T]
     seconds: float = READ_SECONDS
     needs_leader: bool = False
+    is_of_lease: bool = False
 
 
 class Http:
@@ -90,24 +94,28 @@ class Http:
 
     async def __aenter__(self) -> Self:
         jar = aiohttp.DummyCookieJar()
-        short = aiohttp.TCPConnector(limit=0, limit_per_host=_CONNECTIONS_TO_A_MEMBER)
+        short = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_TO_A_MEMBER)
+        leases = aiohttp.TCPConnector(limit=0, limit_per_host=_CONNECTIONS_FOR_LEASES)
         long = aiohttp.TCPConnector(limit=0, force_close=True)
         self._session = aiohttp.ClientSession(connector=short, cookie_jar=jar)
+        self._leases = aiohttp.ClientSession(connector=leases, cookie_jar=jar)
         self._streams = aiohttp.ClientSession(connector=long, cookie_jar=jar)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
+        await self._leases.close()
         await self._streams.close()
 
     async def post(self, member: str, question: Question[T], token: str) -> T:
         """An answer. Raises Unanswered, TokenIsOld, RegistryRefused, CannotReach."""
         url, body = member + question.path, BytesIO(question.body)
         headers = _headers(token, question.needs_leader)
+        session = self._leases if question.is_of_lease else self._session
         try:
             async with (
                 asyncio.timeout(question.seconds),
-                self._session.post(
+                session.post(
                     url, data=body, headers=headers, timeout=_TIMEOUT,
                     ssl=self._context(), allow_redirects=False,
                 ) as response,

@@ -7,6 +7,7 @@ etcd has its tokens in memory. A member that was restarted knows none, and a new
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from typing import Any, Self, TypeVar
 
 from emperor.model.registry_access import RegistryAccess
@@ -26,7 +27,6 @@ from emperor.registry.port import CannotReach, RegistryRefused
 T = TypeVar("T")
 
 RANGE, WATCH = "/v3/kv/range", "/v3/watch"
-WRITE_SECONDS = 4.0
 # An election takes some seconds, in which no member takes a change.
 PATIENCE_SECONDS = 10.0
 PAUSE_SECONDS = 0.2
@@ -77,7 +77,7 @@ class Members:
             self._login.forget()
         raise cannot_reach(causes)
 
-    async def change(self, path: str, body: bytes, kind: type[T]) -> tuple[T, bool]:
+    async def change(self, asked: Question[T]) -> tuple[T, bool]:
         """The same for a change, for which members are asked until a new leader is elected. Also
         tells whether a member asked before may have made the change."""
         loop = asyncio.get_running_loop()
@@ -86,9 +86,9 @@ class Members:
         causes: dict[str, str] = {}
         while not causes or loop.time() < deadline:
             for member in self.by_preference():
-                seconds = min(WRITE_SECONDS, max(CONNECT_SECONDS, deadline - loop.time()))
+                seconds = min(asked.seconds, max(CONNECT_SECONDS, deadline - loop.time()))
                 try:
-                    answer = await self.ask(member, Question(path, body, kind, seconds))
+                    answer = await self.ask(member, replace(asked, seconds=seconds))
                 except Unanswered as error:
                     may_have_happened |= error.was_sent
                     causes[member] = str(error)

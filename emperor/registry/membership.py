@@ -16,8 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from emperor.model.member import BrokenMember, Member, decoded, encoded
-from emperor.model.registry_keys import Keys
-from emperor.registry.port import CannotReach, Engine, KeyValue, Outdated, RegistryRefused
+from emperor.registry.port import CannotReach, Connection, KeyValue, Outdated, RegistryRefused
 
 log = logging.getLogger("emperord.membership")
 
@@ -31,20 +30,22 @@ _LEAVE_SECONDS = 2.0
 
 class Membership:
     """One backend. `me` is how it is now; its `since` is the time now, which counts when it is
-    registered. `clock` tells monotonic seconds."""
+    registered. `clock` tells monotonic seconds; `reached` is called with None when the registry has
+    answered, and else with why it has not."""
 
     def __init__(
         self,
-        engine: Engine,
-        keys: Keys,
+        connection: Connection,
         me: Callable[[], Member],
         clock: Callable[[], float],
+        reached: Callable[[Exception | None], None],
         lease_seconds: int = LEASE_SECONDS,
     ) -> None:
-        self._engine = engine
-        self._key = keys.backend(me().address)
+        self._engine = connection.engine
+        self._key = connection.keys.backend(me().address)
         self._me = me
         self._clock = clock
+        self._reached = reached
         self._lease_seconds = lease_seconds
         # Three signs of life within a lease.
         self._renew_seconds = lease_seconds / 3
@@ -66,11 +67,15 @@ class Membership:
             self._news.clear()
             try:
                 wait = await self._step()
+                self._reached(None)
             except Outdated:
                 # Somebody else has written or deleted the key.
                 self._lease = None
                 wait = random.uniform(0.1, 0.5)
-            except (CannotReach, RegistryRefused) as error:
+            except CannotReach as error:
+                self._reached(error)
+                wait = random.uniform(*_RETRY_SECONDS)
+            except RegistryRefused as error:
                 self._tell(
                     f"cannot register {self._me().address} with the fleet: {error}; it serves on,"
                     " and keeps its domains"
@@ -93,7 +98,7 @@ class Membership:
         """Do what is due, and return when to look again. Raises Outdated, and as an engine does."""
         if self._lease is not None and not await self._engine.renew(self._lease):
             log.info("the registry has given up on this backend; registering anew")
-            self._lease = None
+            self._lease, self._told = None, ""
             return random.uniform(0.0, _RETRY_SECONDS[0])
         found = await self._engine.get(self._key)
         if self._lease is None:

@@ -12,7 +12,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Collection
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -32,12 +32,13 @@ from emperor.model.once import (
 )
 from emperor.model.permits import Permission
 from emperor.model.registry_keys import Keys
-from emperor.model.section import SettingsError
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Once as Rule
 from emperor.model.spec import Spec
 from emperor.registry.holders import changes_of_holders
+from emperor.registry.link import Link
 from emperor.registry.port import CannotReach, Engine, Missed, Outdated, RegistryRefused
+from emperor.registry.reach import Asker
 
 log = logging.getLogger("emperord.once")
 
@@ -81,13 +82,14 @@ class Once:
 
     def __init__(
         self,
-        connect: Callable[[], AbstractAsyncContextManager[tuple[Engine, Keys]]],
+        link: Link,
         me: Holder,
         fence: Fence,
         tasks: asyncio.TaskGroup,
         boot_clock: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
     ) -> None:
-        self._connect = connect
+        self._link = link
+        self._reached = link.teller(Asker.ONCE)
         self._me = me
         self._fence = fence
         self._tasks = tasks
@@ -149,35 +151,26 @@ class Once:
     def start(self, permission: Permission) -> None:
         """Ask the registry from now on, and tell what it says."""
         self.permission = permission
-        parts = (self._connected, self._renew, self._watch)
+        parts = (self._connect, self._renew, self._watch)
         self._running = [self._tasks.create_task(part()) for part in parts]
 
     async def stop(self) -> None:
         """The daemon stops for good, and its apps have ended: others may have them."""
         asking = [app.asking for app in self._apps.values() if app.asking]
-        for task in (*self._running[1:], *asking):
+        for task in (*self._running, *asking):
             task.cancel()
         if self._lease is not None and self._engine is not None:
             with suppress(*_AWAY):
                 async with asyncio.timeout(_ASK_SECONDS):
                     await self._engine.revoke(self._lease)
-        for task in self._running:
-            task.cancel()
         if self._stop_timer:
             self._stop_timer.cancel()
         self._fence.close()
 
-    async def _connected(self) -> None:
-        while True:
-            try:
-                async with self._connect() as (engine, keys):
-                    self._engine, self._keys = engine, keys
-                    self._ready.set()
-                    await asyncio.Event().wait()
-            except SettingsError as error:
-                # Somebody may be writing the file now.
-                log.warning("cannot ask which apps may run here: %s", error)
-                await asyncio.sleep(LEASE_SECONDS)
+    async def _connect(self) -> None:
+        connection = await self._link.connection()
+        self._engine, self._keys = connection.engine, connection.keys
+        self._ready.set()
 
     # One app.
 
@@ -191,7 +184,9 @@ class Once:
             async with asyncio.timeout(_ASK_SECONDS):
                 await self._ready.wait()
                 app.why_not = await self._claim(domain, app)
+            self._reached(None)
         except _AWAY as error:
+            self._tell(error)
             app.why_not = None if app.rule is Rule.SOFT else _unreached(error)
             if app.rule is Rule.SOFT:
                 log.warning("%s runs without its lease: %s", domain, error, extra=about(domain))
@@ -346,13 +341,21 @@ class Once:
                 await self._work.wait()
             await asyncio.sleep(RENEW_SECONDS)
             assert self._engine
-            with suppress(*_AWAY):
+            try:
                 async with asyncio.timeout(RENEW_SECONDS), self._granting:
                     sent = self._clock()
                     if self._lease is not None and await self._engine.renew(self._lease):
                         self._confirm(sent)
                     else:
                         self._lose()
+                self._reached(None)
+            except _AWAY as error:
+                self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        """The registry was asked in vain. One that refuses has answered."""
+        if not isinstance(error, RegistryRefused):
+            self._reached(error)
 
     # What other machines do.
 

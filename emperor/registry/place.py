@@ -1,13 +1,13 @@
-"""This machine's place in the fleet, while the daemon runs: the connection to the registry, and the
-registration."""
+"""This machine's place in the fleet, while the daemon runs: it is registered, and holds what must
+not run twice."""
 
 import asyncio
 import logging
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,13 +17,11 @@ from emperor.linux.fence import FenceClient
 from emperor.linux.limits import machine_for_limits
 from emperor.model.member import Capacity, Member
 from emperor.model.once import Holder
-from emperor.model.registry_keys import Keys
 from emperor.model.settings import Settings
-from emperor.registry.access import load_access
-from emperor.registry.etcd import Etcd
+from emperor.registry.link import Link
 from emperor.registry.membership import Membership
 from emperor.registry.once import Once
-from emperor.registry.port import Engine
+from emperor.registry.reach import Asker
 
 log = logging.getLogger("emperord.place")
 
@@ -32,14 +30,17 @@ _MACHINE_ID = Path("/etc/machine-id")
 
 class Place:
     """Registers this backend under `fleet-address`. `drains` tells whether the machine drains, and
-    `awake` how many apps have a process. Raises SettingsError."""
+    `awake` how many apps have a process."""
 
     def __init__(
-        self, settings: Settings, drains: Callable[[], bool], awake: Callable[[], int]
+        self,
+        settings: Settings,
+        link: Link,
+        drains: Callable[[], bool],
+        awake: Callable[[], int],
     ) -> None:
-        assert settings.registry_config is not None
         self._settings = settings
-        self._access = load_access(settings.registry_config)
+        self._link = link
         self._drains = drains
         self._awake = awake
         self._machine = own_machine()
@@ -60,19 +61,18 @@ class Place:
         if self._task:
             self._task.cancel()
             await asyncio.wait([self._task])
+        if self._membership:
+            await self._membership.leave()
 
     async def _run(self) -> None:
-        keys = Keys(self._access.prefix)
-        async with Etcd(self._access) as engine:
-            clock = asyncio.get_running_loop().time
-            self._membership = membership = Membership(engine, keys, self._me, clock)
-            try:
-                await membership.run()
-            except asyncio.CancelledError:
-                await membership.leave()
-            except Exception:
-                # It must not end the daemon.
-                log.exception("cannot stay registered with the fleet: a fault in emperord")
+        connection = await self._link.connection()
+        clock, tell = asyncio.get_running_loop().time, self._link.teller(Asker.MEMBERSHIP)
+        self._membership = Membership(connection, self._me, clock, tell)
+        try:
+            await self._membership.run()
+        except Exception:
+            # It must not end the daemon.
+            log.exception("cannot stay registered with the fleet: a fault in emperord")
 
     def _me(self) -> Member:
         settings = self._settings
@@ -87,20 +87,11 @@ class Place:
         )
 
 
-def once(settings: Settings, tasks: asyncio.TaskGroup) -> Once:
+def once(settings: Settings, link: Link, tasks: asyncio.TaskGroup) -> Once:
     """What lets apps of this machine run that must not run twice in the fleet."""
-    file = settings.registry_config
-    assert file is not None
-    name = settings.fleet_address or socket.gethostname()
-
-    @asynccontextmanager
-    async def connect() -> AsyncIterator[tuple[Engine, Keys]]:
-        access = load_access(file)
-        async with Etcd(access) as engine:
-            yield engine, Keys(access.prefix)
-
+    me = Holder(settings.fleet_address or socket.gethostname(), own_machine())
     fence = FenceClient(settings.run_dir / "once.sock")
-    return Once(connect, Holder(name, own_machine()), fence, tasks)
+    return Once(link, me, fence, tasks)
 
 
 def own_machine() -> str:

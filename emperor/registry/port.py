@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from emperor.model.registry_keys import Span
+from emperor.model.registry_keys import Keys, Span
 
 
 class CannotReach(Exception):
@@ -89,3 +89,11 @@ class Engine(Protocol):
 
     async def revoke(self, lease: int) -> None:
         """End a lease, and with it the keys that have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """An engine that was opened, and the names of its keys."""
+
+    engine: Engine
+    keys: Keys

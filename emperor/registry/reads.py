@@ -10,8 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from emperor.model.registry_keys import Keys
-from emperor.registry.port import CannotReach, Engine, RegistryRefused
+from emperor.registry.port import CannotReach, Connection, RegistryRefused
 
 AT_ONCE = 16
 # More reads than that do not wait: their turn would come after the patience of the first ones.
@@ -33,14 +32,6 @@ class Read:
     value: bytes | None
     revision: int
     written: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """An engine that was opened, and the names of its keys."""
-
-    engine: Engine
-    keys: Keys
 
 
 class Reads:

@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from emperor.model.provided import Provided
 from emperor.model.registry_status import RegistryStatus
@@ -15,6 +15,9 @@ from emperor.sources.folder import VassalFolder
 from emperor.sources.provision import Provisioner
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
+
+if TYPE_CHECKING:
+    from emperor.registry.link import Link
 
 # Why no app may run as a user, and the cure; None: it may.
 Unfit = Callable[[Identity], tuple[str, str] | None]
@@ -89,7 +92,7 @@ class NoRegistry:
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What of the daemon the registry needs. `unfit` tells why no app may run as a user, and
-    `aliases_in` which aliases an ini lists."""
+    `aliases_in` which aliases an ini lists; `link` is None where there is no registry."""
 
     settings: Settings
     governor: Governor
@@ -99,11 +102,12 @@ class Surroundings:
     unfit: Unfit
     aliases_in: Callable[[bytes, str, str], Collection[str]]
     tasks: asyncio.TaskGroup
+    link: "Link | None"
 
 
 def registry_of(around: Surroundings) -> Registry:
     """The registry that the settings name."""
-    if around.settings.registry_config is None:
+    if around.link is None:
         return NoRegistry(around.provisioner)
     made: Registry = import_module("emperor.sources.registry_source").RegistrySource(around)
     return made

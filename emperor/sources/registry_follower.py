@@ -18,13 +18,14 @@ from emperor.model.section import SettingsError
 from emperor.registry.port import (
     CannotReach,
     Changes,
+    Connection,
     Engine,
     KeyValue,
     Missed,
     RegistryRefused,
 )
-from emperor.registry.reach import Reach
-from emperor.registry.reads import Connection, Reads, answered
+from emperor.registry.reach import Asker, Reach
+from emperor.registry.reads import Reads, answered
 from emperor.sources.grants import Grants
 from emperor.sources.pulled import Order
 from emperor.sources.pulls import AT_ONCE, Pulls
@@ -86,10 +87,10 @@ class Follower:
                     self.reads.connect(connection)
                     await self._watch_for_ever(connection.engine)
             except (CannotReach, RegistryRefused, SettingsError, OSError) as error:
-                self.reach.tell(error)
+                self.reach.tell(Asker.WATCH, error)
             except Exception as error:
                 log.exception("cannot follow the registry: a fault in emperord")
-                self.reach.tell(error)
+                self.reach.tell(Asker.WATCH, error)
             finally:
                 self.reads.connect(None)
             await self._pause()
@@ -110,7 +111,7 @@ class Follower:
                 self.pulls.begin_anew()
                 self._has_missed = True
             except CannotReach as error:
-                self.reach.tell(error)
+                self.reach.tell(Asker.WATCH, error)
                 await self._pause()
 
     async def _read_again(self) -> None:
@@ -147,7 +148,7 @@ class Follower:
             ):
                 async for changes in stream:
                     self._failures = 0
-                    self.reach.tell(None)
+                    self.reach.tell(Asker.WATCH, None)
                     self._take(changes)
         except TimeoutError:
             if not limit.expired():

@@ -7,8 +7,6 @@ import os
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from functools import partial
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -19,14 +17,12 @@ from emperor.linux.state_dir import named_state_dir, state_dir
 from emperor.linux.trust import open_to_others
 from emperor.model.provided import Provided
 from emperor.model.registration import Sealed
-from emperor.model.registry_keys import Keys
 from emperor.model.registry_status import NotFollowed, RegistryStatus
 from emperor.model.section import SettingsError
 from emperor.model.signers import read_signers
-from emperor.registry.access import load_access
-from emperor.registry.etcd import Etcd
-from emperor.registry.reach import Reach
-from emperor.registry.reads import Connection, Reads
+from emperor.registry.port import Connection
+from emperor.registry.reach import Asker
+from emperor.registry.reads import Reads
 from emperor.sources.files import closing
 from emperor.sources.forgetting import Forgetting
 from emperor.sources.grants import Grants
@@ -81,18 +77,19 @@ class RegistrySource:
     """See `registries.Registry`."""
 
     def __init__(self, around: Surroundings) -> None:
-        self._settings = settings = around.settings
+        settings = around.settings
         self._provisioner = around.provisioner
         self._tasks = tasks = around.tasks
         governor, folder = around.governor, around.folder
         self._running: list[asyncio.Task[None]] = []
         self._signatures = Signatures()
+        assert around.link is not None
+        self._link = link = around.link
         clock = asyncio.get_running_loop().time
-        self._reach = Reach(clock, partial(datetime.now, UTC))
         journal = Journal(state_dir(os.environ, settings.run_dir), boot_id())
         self._pulls = Pulls(PulledInis(settings.vassals_dir, journal), journal, folder, clock)
         entries = Entries(around.users, around.unfit, self._signatures.check)
-        reads = Reads(tasks, clock, self._reach.tell)
+        reads = Reads(tasks, clock, link.teller(Asker.READS))
         grants = Grants(reads, entries, self._pulls, around.aliases_in)
         self._pulls.prepare()
         folder.grants = self._pulls.grants_of
@@ -100,7 +97,7 @@ class RegistrySource:
             reads, entries, grants, self._pulls, folder, governor, tasks, settings.provision_timeout
         )
         self._follower = Follower(
-            self._connection, reads, self._reach, entries, grants, self._pulls, self._registered,
+            self._connection, reads, link.reach, entries, grants, self._pulls, self._registered,
             random.random,
         )  # fmt: skip
         self._forgetting = Forgetting(
@@ -110,12 +107,10 @@ class RegistrySource:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        """An engine, by what the files say now. Raises SettingsError."""
-        assert self._settings.registry_config is not None
-        access = load_access(self._settings.registry_config)
-        self._signatures.load(access.signers_file)
-        async with Etcd(access) as engine:
-            yield Connection(engine, Keys(access.prefix))
+        """The engine, when it is known who may sign entries. Raises SettingsError."""
+        connection = await self._link.connection()
+        self._signatures.load(await self._link.signers_file())
+        yield connection
 
     def start(self) -> None:
         """Follow the registry from now on."""
@@ -149,8 +144,8 @@ class RegistrySource:
         complaints = self._pulls.complaints
         latest = islice(reversed(complaints.items()), _EXAMPLES)
         return RegistryStatus(
-            unreached_since=self._reach.unreached_since,
-            why=self._reach.why or None,
+            unreached_since=self._link.reach.unreached_since,
+            why=self._link.reach.why or None,
             pulled=len(self._pulls.held()),
             not_followed=len(complaints),
             examples=tuple(NotFollowed(*item) for item in latest),

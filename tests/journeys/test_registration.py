@@ -1,9 +1,12 @@
 """A daemon in the registry of a fleet, on a real etcd."""
 
+import re
 import signal
+import ssl
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -59,15 +62,43 @@ def test_a_daemon_is_registered_while_it_runs(cluster: EtcdCluster, backend: Bac
     assert registered(cluster) is None
 
 
+def test_a_daemon_logs_in_once(cluster: EtcdCluster, backend: Backend) -> None:
+    """For its registration, its inis, and an app that must not run twice."""
+    backend.drop(A, backend.ini(A, idle="0") + "[emperor]\nonce = true\n")
+
+    def logins_of_a_start() -> int:
+        backend.stop()
+        before, registrations = logins(cluster), len(backend.lines("registered"))
+        backend.start()
+        backend.until(A, "running")
+        eventually(lambda: len(backend.lines("registered")) > registrations)
+        assert backend.get("www.example.com").status == 404
+        return logins(cluster) - before
+
+    # A member that is slow has another one asked.
+    eventually(lambda: logins_of_a_start() == 1)
+
+
+def logins(cluster: EtcdCluster) -> int:
+    """How often somebody has given a password to a member. Each gateway calls its own member."""
+    call = re.compile(r'^grpc_server_handled_total\{.*"Authenticate".*\} (\d+)$', re.MULTILINE)
+    tls = ssl.create_default_context(cafile=cluster.authority.certificate)
+    pages = [
+        urlopen(f"{member.address.client}/metrics", context=tls).read().decode()
+        for member in cluster.members
+    ]
+    return sum(int(count) for page in pages for count in call.findall(page))
+
+
 def test_a_daemon_serves_on_without_its_registry(cluster: EtcdCluster, backend: Backend) -> None:
-    backend.expect("cannot register 192.0.2.11 with the fleet|cannot use the registry: ")
+    backend.expect("cannot use the registry: ")
     eventually(lambda: registered(cluster))
     backend.add("www.example.com")
     for member in cluster.members:
         member.kill()
     ctl(backend, "drain")
     assert backend.get("www.example.com").status == 200
-    eventually(lambda: backend.lines("cannot register 192.0.2.11"))
+    eventually(lambda: backend.lines("cannot use the registry: "))
     for member in cluster.members:
         member.start()
     cluster.until_healthy()

@@ -4,12 +4,13 @@ has no gap."""
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import replace
 
 import psutil
 import pytest
 
+from emperor.model.once import LEASE_SECONDS, RENEW_SECONDS
 from emperor.model.registry_keys import Keys
 from emperor.registry.etcd import Etcd
 from emperor.registry.port import CannotReach, Changes
@@ -143,6 +144,22 @@ async def test_a_member_that_hangs_is_left(cluster: EtcdCluster, role: str) -> N
             await eventually_async(lambda: len(history.told) > seen + 50, seconds=15)
             await eventually_async(history.is_complete)
         history.check()
+    await _resume(victim)
+
+
+async def test_a_member_that_hangs_costs_no_lease(cluster: EtcdCluster) -> None:
+    """Another one is asked before the renewal is due again: an app that must not run twice is
+    stopped after two that fail."""
+    victim = cluster.followers()[0]
+    others = [each for each in cluster.members if each is not victim]
+    async with Etcd(cluster.access_to(victim, *others), shuffle=_as_it_is) as engine:
+        lease = await engine.grant(LEASE_SECONDS)
+        victim.pause()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RENEW_SECONDS):
+                await engine.renew(lease)
+        assert engine._members.by_preference()[0] != victim.address.client
+        assert await engine.renew(lease)
     await _resume(victim)
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from emperor.model.registry_keys import Keys, Span
 from emperor.registry import reads as reads_module
-from emperor.registry.port import CannotReach, Page
-from emperor.registry.reads import AT_ONCE, Connection, Read, Reads
+from emperor.registry.port import CannotReach, Connection, Page
+from emperor.registry.reads import AT_ONCE, Read, Reads
 from tests.registry.memory_engine import MemoryEngine
 
 KEYS = Keys("/emperord")

@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.pulled_journal import Journal
 from emperor.model.registration import Entry, RegisteredIni, Sealed, encoded
 from emperor.model.registry_keys import Keys
-from emperor.registry.reach import Reach
-from emperor.registry.reads import Connection, Reads
+from emperor.registry.port import Connection
+from emperor.registry.reach import Asker, Reach
+from emperor.registry.reads import Reads
 from emperor.sources.forgetting import Forgetting
 from emperor.sources.grants import Grants
 from emperor.sources.pulled import PulledInis
@@ -46,12 +48,13 @@ class FleetBackend:
         for folder in (vassals, state):
             folder.mkdir(exist_ok=True)
         self.site = site = Site(vassals, tasks)
-        clock = asyncio.get_running_loop().time
-        self.reach = Reach(clock, lambda: datetime.now(UTC))
+        loop = asyncio.get_running_loop()
+        clock = loop.time
+        self.reach = Reach(clock, lambda: datetime.now(UTC), loop.call_later)
         self.journal = Journal(state, "boot")
         self.pulls = Pulls(PulledInis(vassals, self.journal), self.journal, site.folder, clock)
         entries = Entries(SystemAccounts(), lambda _: None, lambda _: None)
-        reads = Reads(tasks, clock, self.reach.tell)
+        reads = Reads(tasks, clock, partial(self.reach.tell, Asker.READS))
         grants = Grants(reads, entries, self.pulls, lambda *_: ())
         self.pulls.prepare()
         self.registered = Registered(

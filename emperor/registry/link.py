@@ -1,0 +1,75 @@
+"""The connection of a daemon to the registry of its fleet, which all have in common who ask the
+registry: one login, one set of connections, and one place that tells whether it is reached.
+
+It is opened when somebody first asks for it, and stays open until the daemon stops: apps that must
+not run twice need it to the end. What the file says is read once; `systemctl reload` starts anew.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from emperor.model.registry_access import RegistryAccess
+from emperor.model.registry_keys import Keys
+from emperor.model.section import SettingsError
+from emperor.registry.access import load_access
+from emperor.registry.etcd import Etcd
+from emperor.registry.port import Connection
+from emperor.registry.reach import Asker, Reach
+
+# Somebody may be writing the file now.
+_RETRY_SECONDS = (2.0, 4.0)
+
+
+class Link:
+    """The registry that `file` names. `tasks` holds what keeps it open."""
+
+    def __init__(self, file: Path, tasks: asyncio.TaskGroup) -> None:
+        self._file = file
+        self._tasks = tasks
+        self._holding: asyncio.Task[None] | None = None
+        self._opened: asyncio.Future[tuple[Connection, RegistryAccess]] | None = None
+        loop = asyncio.get_running_loop()
+        self.reach = Reach(loop.time, partial(datetime.now, UTC), loop.call_later)
+
+    async def connection(self) -> Connection:
+        """Waits until the file can be read. Nothing is sent yet."""
+        return (await self._both())[0]
+
+    async def signers_file(self) -> Path | None:
+        """Who may sign entries; None: they need no signature. Waits like `connection`."""
+        return (await self._both())[1].signers_file
+
+    def teller(self, asker: Asker) -> Callable[[Exception | None], None]:
+        """What one of those who ask calls after each answer, with None, and after each failure."""
+        return partial(self.reach.tell, asker)
+
+    async def close(self) -> None:
+        """Nobody asks any more."""
+        if self._holding:
+            self._holding.cancel()
+            await asyncio.wait([self._holding])
+
+    async def _both(self) -> tuple[Connection, RegistryAccess]:
+        if self._opened is None:
+            self._opened = asyncio.get_running_loop().create_future()
+            self._holding = self._tasks.create_task(self._hold(self._opened))
+        # One who waits may be cancelled, and others still wait.
+        return await asyncio.shield(self._opened)
+
+    async def _hold(self, opened: "asyncio.Future[tuple[Connection, RegistryAccess]]") -> None:
+        access = await self._access()
+        async with Etcd(access) as engine:
+            opened.set_result((Connection(engine, Keys(access.prefix)), access))
+            await asyncio.Event().wait()
+
+    async def _access(self) -> RegistryAccess:
+        while True:
+            try:
+                return load_access(self._file)
+            except SettingsError as error:
+                self.reach.tell(Asker.WATCH, error)
+                await asyncio.sleep(random.uniform(*_RETRY_SECONDS))

@@ -1,0 +1,88 @@
+"""The connection of a daemon to the registry, on a real etcd."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from emperor.model.registry_access import RegistryAccess
+from emperor.registry import etcd_members
+from emperor.registry.etcd import Etcd
+from emperor.registry.etcd_http import CONNECTIONS_TO_A_MEMBER, Question
+from emperor.registry.etcd_members import RANGE
+from emperor.registry.link import Link
+from emperor.registry.port import Connection
+from tests.etcd_cluster import EtcdCluster, etcd_cluster
+from tests.eventually import eventually_async
+
+# More than there are connections to a member.
+MANY = 2 * CONNECTIONS_TO_A_MEMBER
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[EtcdCluster]:
+    with etcd_cluster() as running:
+        yield running
+
+
+async def test_all_get_the_same_connection(cluster: EtcdCluster, tmp_path: Path) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        link = Link(cluster.access_file(tmp_path / "registry.ini"), tasks)
+        first, second = await asyncio.gather(link.connection(), link.connection())
+        assert first is second
+        await first.engine.grant(5)
+        await link.close()
+
+
+async def test_a_file_that_cannot_be_read_is_waited_for(
+    cluster: EtcdCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "registry.ini"
+    async with asyncio.TaskGroup() as tasks:
+        link = Link(file, tasks)
+        waiting = [tasks.create_task(_connection(link)) for _ in range(2)]
+        await eventually_async(lambda: "cannot read" in link.reach.why)
+        waiting[0].cancel()
+        cluster.access_file(file)
+        assert await waiting[1]
+        await link.close()
+    assert caplog.text.count("cannot use the registry") == 1
+
+
+async def _connection(link: Link) -> Connection:
+    return await link.connection()
+
+
+async def test_a_link_that_nobody_needs_closes(tmp_path: Path) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        await Link(tmp_path / "none", tasks).close()
+
+
+async def test_reads_that_hang_do_not_hold_up_a_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member that answers renewals alone: on a real one both would hang."""
+    monkeypatch.setattr(etcd_members, "Question", partial(Question, seconds=3600.0))
+    asked, lease = Counter[str](), 1
+
+    async def answer(request: web.Request) -> web.Response:
+        asked[request.path] += 1
+        if request.path == RANGE:
+            await asyncio.Event().wait()
+        return web.json_response({"result": {"TTL": "10"}})
+
+    member = TestServer(web.Application())
+    member.app.router.add_post("/{path:.*}", answer)
+    async with (
+        member,
+        Etcd(RegistryAccess((str(member.make_url("")).rstrip("/"),))) as engine,
+        asyncio.TaskGroup() as tasks,
+    ):
+        reads = [tasks.create_task(engine.get("/emperord/a")) for _ in range(MANY)]
+        await eventually_async(lambda: asked[RANGE] == CONNECTIONS_TO_A_MEMBER)
+        assert await engine.renew(lease)
+        for read in reads:
+            read.cancel()
