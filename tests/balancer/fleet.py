@@ -113,6 +113,7 @@ class Backend:
         self.address = address
         self.ports = (0, 0)
         self._runner: web.ServerRunner | None = None
+        self._listening: list[socket.socket] = []
         self.heard: list[Heard] = []
         self.probes: list[Heard] = []
         self.health = 200
@@ -129,24 +130,31 @@ class Backend:
         """Answer on these ports."""
         self._runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=0.01)
         await self._runner.setup()
-        if http:
-            await web.TCPSite(self._runner, self.address, http).start()
-        if https:
-            await web.TCPSite(self._runner, self.address, https, ssl_context=_certificate()).start()
+        for port, tls in ((http, None), (https, _certificate())):
+            if port:
+                family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+                server = socket.create_server((self.address, port), family=family, backlog=128)
+                self._listening.append(server)
+                await web.SockSite(self._runner, server, ssl_context=tls).start()
 
     async def refuse(self) -> None:
         """Refuse connections, and go on with those that are open."""
-        if self._runner is not None:
-            for site in list(self._runner.sites):
-                await site.stop()
+        if self._runner is None:
+            return
+        # asyncio accepts a connection some turns of its loop before a server has it. If the server
+        # is closed in between, nobody closes the connection.
+        for each in self._listening:
+            asyncio.get_running_loop().remove_reader(each)
+        self._listening.clear()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        for site in list(self._runner.sites):
+            await site.stop()
 
     async def stop(self) -> None:
         """Refuse connections, and drop those that are open."""
         if self._runner is not None:
             await self.refuse()
-            # What was accepted a moment ago becomes the runner's in the next turns of the loop.
-            for _ in range(5):
-                await asyncio.sleep(0)
             await self._runner.cleanup()
             self._runner = None
 
