@@ -19,9 +19,9 @@ from emperor.model.history import Fact
 from emperor.model.permits import NoFleet, Permits
 from emperor.model.ports import Ports, Runtime, Store
 from emperor.model.settings import Settings
+from emperor.pull.registry import Registry, Surroundings, registry_of
 from emperor.sources.folder import Notes, VassalFolder
 from emperor.sources.provision import Provisioner
-from emperor.sources.registries import Registry, Surroundings, registry_of
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.uwsgi.identity import unfit

@@ -35,7 +35,7 @@ from emperor.model.status import (
     VassalStatus,
     Wake,
 )
-from emperor.sources.registries import Registry
+from emperor.pull.registry import Registry
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.supervisor.slices import slices

@@ -13,8 +13,8 @@ from emperor.linux.pulled_journal import Journal
 from emperor.model.pulled import Act, Occasion
 from emperor.model.registration import RegisteredIni, Sealed, encoded
 from emperor.model.registry_keys import Keys
+from emperor.pull.pulled_inis import Order, PulledInis
 from emperor.registry.etcd import Etcd
-from emperor.sources.pulled import Order, PulledInis
 from tests.backend import Daemon, with_state
 from tests.bench.parked import Start, ready
 from tests.bench.place import place

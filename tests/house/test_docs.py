@@ -40,7 +40,7 @@ MEASURED = re.compile(
 SETTINGS_AND_LOADS = {
     "50 requests/s": "the load in tests/systemd/test_survival.py",
     "1.5 s": "TIMEOUT_MS of lua/health.lua, and READ_SECONDS of emperor/registry/etcd_members.py",
-    "0.2 s": "JITTER_SECONDS of emperor/sources/registry_follower.py",
+    "0.2 s": "JITTER_SECONDS of emperor/pull/follower.py",
     "64 MB": "proxy_max_temp_file_size of nginx/loadbalancer.conf",
     "100 MB": "client_max_body_size of nginx/loadbalancer.conf",
 }

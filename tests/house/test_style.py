@@ -18,7 +18,9 @@ LAYERS = (
     ("bases", "registry"),
     ("supervisor", "uwsgi"),
     ("notices",),
-    ("handover", "sources", "web"),
+    ("handover", "sources"),
+    ("pull",),
+    ("web",),
     ("config", "permanent", "real_ports", "service"),
     ("balancer", "cli", "daemon"),
     ("start",),
@@ -63,11 +65,6 @@ def test_imports_point_one_way(path: Path) -> None:
             assert layer(name.split(".")[1]) <= own, f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "sources").glob("*.py")), ids=lambda p: p.name)
-def test_a_source_of_vassals_names_no_runtime(path: Path) -> None:
-    assert not {name for name in imported(path) if name.startswith("emperor.uwsgi")}
-
-
 @pytest.mark.parametrize("path", sorted(PURE.glob("*.py")), ids=lambda path: path.name)
 def test_the_model_touches_nothing(path: Path) -> None:
     assert not imported(path) & IMPURE
@@ -80,7 +77,7 @@ def test_the_supervisor_imports_the_model_alone() -> None:
 
 
 def test_sources_import_no_runtime() -> None:
-    for path in (PACKAGE / "sources").glob("*.py"):
+    for path in (*(PACKAGE / "sources").glob("*.py"), *(PACKAGE / "pull").glob("*.py")):
         assert not {name for name in imported(path) if name.startswith("emperor.uwsgi")}, path
 
 

@@ -15,16 +15,16 @@ from emperor.model.provided import Provided
 from emperor.model.pulled import Act, Occasion
 from emperor.model.registration import RegisteredAlias, RegisteredIni
 from emperor.model.wildcard import is_wildcard, names_of
+from emperor.pull.alias_grants import AliasGrants
+from emperor.pull.judge import Judge
+from emperor.pull.local_copy import LocalCopy
+from emperor.pull.pulled_inis import Order
 from emperor.registry.port import CannotReach, RegistryRefused
 from emperor.registry.reads import Read, Reads, answered
-from emperor.sources.grants import Grants
-from emperor.sources.pulled import Order
-from emperor.sources.pulls import Pulls
-from emperor.sources.registry_entries import Entries
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.subscribers import Subscribers
 
-log = logging.getLogger("emperord.registered")
+log = logging.getLogger("emperord.search")
 
 # Hosts for which a wildcard answers, and which may get an entry of their own.
 _MOST_BENEATH = 1000
@@ -44,14 +44,14 @@ class Inis(Protocol):
 
 
 @dataclass(eq=False)
-class Registered:
+class Search:
     """Finds entries for hosts, and has them pulled. `patience` is how long an ini that was pulled
     may take until it is served, in seconds."""
 
     reads: Reads
-    entries: Entries
-    grants: Grants
-    pulls: Pulls
+    judge: Judge
+    grants: AliasGrants
+    local_copy: LocalCopy
     inis: Inis
     governor: Governor
     tasks: asyncio.TaskGroup
@@ -73,7 +73,7 @@ class Registered:
     def judged(self, domain: str) -> None:
         """The ini of that domain was served or refused, or is gone."""
         if not self.inis.has(domain) and not self._is_stopped:
-            self.pulls.is_gone(domain)
+            self.local_copy.is_gone(domain)
         self._judged.notify(domain)
 
     async def provide(self, host: str, wildcard: str | None = None) -> Provided:
@@ -125,12 +125,12 @@ class Registered:
         if order.domain != host and is_wildcard(order.domain):
             self._stay_beneath(host, read)
         await self.grants.note(order)
-        (outcome,) = await self.pulls.carry_out([order])
+        (outcome,) = await self.local_copy.carry_out([order])
         if outcome.is_unfinished:
             return Provided.UNSURE
         if outcome.act is Act.COMPLAIN:
             return Provided.REFUSED
-        self.pulls.grow(order.domain, read)
+        self.local_copy.grow(order.domain, read)
         if not self.inis.has(order.domain) and not self.inis.is_refused(order.domain):
             # Another file came meanwhile and is gone, or the folder is open to others.
             return Provided.UNSURE
@@ -164,13 +164,13 @@ class Registered:
             order = self._order(target, read)
         if order.problem or isinstance(order.entry, RegisteredIni):
             return order, read.revision
-        if order.entry is not None and self.pulls.kept(order.domain):
-            await self.pulls.carry_out([order])  # an older entry must not come back
+        if order.entry is not None and self.local_copy.kept(order.domain):
+            await self.local_copy.carry_out([order])  # an older entry must not come back
         return None, read.revision
 
     def _order(self, name: str, read: Read) -> Order:
         revision = read.written or read.revision
-        return self.entries.order(name, read.value, revision, Occasion.HIT)
+        return self.judge.order(name, read.value, revision, Occasion.HIT)
 
     def _stay_beneath(self, host: str, revision: int) -> None:
         """No entry is for the host itself: a wildcard answers, until the registry tells of one."""
@@ -179,7 +179,7 @@ class Registered:
         if len(self._beneath) > _MOST_BENEATH:
             self._beneath.popitem(last=False)
         if revision:
-            self.pulls.grow(host, revision)
+            self.local_copy.grow(host, revision)
 
     async def _served(self, domain: str) -> Provided:
         """Wait until what was pulled is served or refused: uWSGI may have to read it."""

@@ -18,8 +18,8 @@ from emperor.linux.placed_file import Draft, Owner, digest_of
 from emperor.linux.pulled_journal import Journal
 from emperor.model.pulled import Act, Occasion, OnDisk
 from emperor.model.registration import Entry, RegisteredIni, RegisteredRemoval
-from emperor.sources import pulled
-from emperor.sources.pulled import Order, Outcome, PulledInis
+from emperor.pull import pulled_inis
+from emperor.pull.pulled_inis import Order, Outcome, PulledInis
 
 A, B = "a.example", "b.example"
 OWNER = Owner(5, 60)
@@ -296,8 +296,9 @@ EVENTS = st.lists(
     st.sampled_from(["put", "remove", "old", "restart", "reboot", "forget", "hit"]), max_size=12
 )
 _STEPS = (
-    (placed_file.Draft, "__init__"), (placed_file.Draft, "place"), (pulled, "remove"),
-    (pulled, "set_aside"), (pulled_journal.Journal, "append"), (pulled_journal.Journal, "advance"),
+    (placed_file.Draft, "__init__"), (placed_file.Draft, "place"), (pulled_inis, "remove"),
+    (pulled_inis, "set_aside"), (pulled_journal.Journal, "append"),
+    (pulled_journal.Journal, "advance"),
 )  # fmt: skip
 
 

@@ -43,7 +43,7 @@ from emperor.model.pulled import (
 )
 from emperor.model.registration import Entry, RegisteredAlias, RegisteredIni
 
-log = logging.getLogger("emperord.pulled")
+log = logging.getLogger("emperord.pulled_inis")
 
 # Serials of domains that are gone. The domains of the latest ones are remembered.
 _MOST_GONE = 100_000

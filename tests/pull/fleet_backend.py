@@ -11,16 +11,16 @@ from emperor.linux.accounts import SystemAccounts
 from emperor.linux.pulled_journal import Journal
 from emperor.model.registration import Entry, RegisteredIni, Sealed, encoded
 from emperor.model.registry_keys import Keys
+from emperor.pull.alias_grants import AliasGrants
+from emperor.pull.follower import Follower
+from emperor.pull.forgetting import Forgetting
+from emperor.pull.judge import Judge
+from emperor.pull.local_copy import LocalCopy
+from emperor.pull.pulled_inis import PulledInis
+from emperor.pull.search import Search
 from emperor.registry.port import Connection
 from emperor.registry.reach import Asker, Reach
 from emperor.registry.reads import Reads
-from emperor.sources.forgetting import Forgetting
-from emperor.sources.grants import Grants
-from emperor.sources.pulled import PulledInis
-from emperor.sources.pulls import Pulls
-from emperor.sources.registered import Registered
-from emperor.sources.registry_entries import Entries
-from emperor.sources.registry_follower import Follower
 from tests.registry.memory_engine import MemoryEngine
 from tests.sources.site import Site
 
@@ -52,20 +52,21 @@ class FleetBackend:
         clock = loop.time
         self.reach = Reach(clock, lambda: datetime.now(UTC), loop.call_later)
         self.journal = Journal(state, "boot")
-        self.pulls = Pulls(PulledInis(vassals, self.journal), self.journal, site.folder, clock)
-        entries = Entries(SystemAccounts(), lambda _: None, lambda _: None)
+        inis = PulledInis(vassals, self.journal)
+        self.local_copy = LocalCopy(inis, self.journal, site.folder, clock)
+        judge = Judge(SystemAccounts(), lambda _: None, lambda _: None)
         reads = Reads(tasks, clock, partial(self.reach.tell, Asker.READS))
-        grants = Grants(reads, entries, self.pulls, lambda *_: ())
-        self.pulls.prepare()
-        self.registered = Registered(
-            reads, entries, grants, self.pulls, site.folder, site.world.governor, tasks, 60.0
+        grants = AliasGrants(reads, judge, self.local_copy, lambda *_: ())
+        self.local_copy.prepare()
+        self.search = Search(
+            reads, judge, grants, self.local_copy, site.folder, site.world.governor, tasks, 60.0
         )
         self.follower = Follower(
-            self._connect, reads, self.reach, entries, grants, self.pulls, self.registered,
+            self._connect, reads, self.reach, judge, grants, self.local_copy, self.search,
             lambda: 0.0,
         )  # fmt: skip
-        self.forgetting = Forgetting(reads, entries, self.pulls, site.world.governor, 3600.0)
-        site.folder.tell_changes(lambda _: None, self.registered.judged)
+        self.forgetting = Forgetting(reads, judge, self.local_copy, site.world.governor, 3600.0)
+        site.folder.tell_changes(lambda _: None, self.search.judged)
 
     @asynccontextmanager
     async def _connect(self) -> AsyncIterator[Connection]:
@@ -92,9 +93,9 @@ async def backend_of(place: Path, engine: MemoryEngine) -> AsyncIterator[FleetBa
         try:
             yield backend
         finally:
-            backend.registered.stop()
+            backend.search.stop()
             for task in running:
                 task.cancel()
-            backend.pulls.close()
+            backend.local_copy.close()
             # The thread of a daemon that is killed does nothing more.
-            await asyncio.to_thread(backend.pulls._thread._executor.shutdown)
+            await asyncio.to_thread(backend.local_copy._thread._executor.shutdown)

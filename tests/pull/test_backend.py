@@ -20,13 +20,13 @@ from emperor.model.registration import (
     Sealed,
     encoded,
 )
+from emperor.pull import follower, local_copy
 from emperor.registry.port import Page
 from emperor.registry.reads import AT_ONCE
-from emperor.sources import pulls, registry_follower
 from emperor.supervisor import slices
 from tests.eventually import eventually_async
+from tests.pull.fleet_backend import KEYS, FleetBackend, backend_of, ini, put
 from tests.registry.memory_engine import MemoryEngine
-from tests.sources.fleet_backend import KEYS, FleetBackend, backend_of, ini, put
 from tests.traces import public_folder
 
 A, B = "one.example", "two.example"
@@ -52,7 +52,7 @@ class CountingEngine(MemoryEngine):
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits for a connection that is tried again."""
-    monkeypatch.setattr(registry_follower, "_AGAIN_SECONDS", (0.001,))
+    monkeypatch.setattr(follower, "_AGAIN_SECONDS", (0.001,))
     monkeypatch.setattr("emperor.registry.reads._PAUSE_SECONDS", 0.0)
     monkeypatch.setattr("emperor.sources.folder.GRACE_SECONDS", 0.01)
 
@@ -74,7 +74,7 @@ async def pulled(place: Path, engine: MemoryEngine, *domains: str) -> AsyncItera
     async with backend_of(place, engine) as backend:
         await put(engine, *(ini(domain, 1) for domain in domains))
         for domain in domains:
-            assert await backend.registered.provide(domain) is Provided.VASSAL
+            assert await backend.search.provide(domain) is Provided.VASSAL
         yield backend
 
 
@@ -85,7 +85,7 @@ async def test_all_first_hits_of_a_domain_share_one_read(
         await put(engine, ini(A, 1))
         await eventually_async(lambda: backend.reach.is_reached)
         before = engine.reads
-        hits = [backend.registered.provide(A) for _ in range(500)]
+        hits = [backend.search.provide(A) for _ in range(500)]
         assert set(await asyncio.gather(*hits)) == {Provided.VASSAL}
         assert engine.reads - before == 1
         assert backend.idle(A) == 5
@@ -98,7 +98,7 @@ async def test_a_flood_of_unknown_hosts_is_no_flood_of_reads(
         await eventually_async(lambda: backend.reach.is_reached)
         hosts = [f"{number}.example" for number in range(400)]
         for _ in range(3):
-            found = await asyncio.gather(*map(backend.registered.provide, hosts))
+            found = await asyncio.gather(*map(backend.search.provide, hosts))
             assert set(found) == {Provided.NOTHING}
         assert engine.most_at_once <= AT_ONCE + 1, "and the follower"
         assert engine.reads < 3 * len(hosts), "what is not there is remembered"
@@ -109,8 +109,8 @@ async def test_while_the_registry_is_away_nobody_is_told_no(
 ) -> None:
     async with pulled(place, engine, A) as backend:
         await engine.cut()
-        assert await backend.registered.provide(B) is Provided.UNSURE
-        assert await backend.registered.provide("x.example", "_.example") is Provided.UNSURE
+        assert await backend.search.provide(B) is Provided.UNSURE
+        assert await backend.search.provide("x.example", "_.example") is Provided.UNSURE
         await eventually_async(lambda: not backend.reach.is_reached)
         assert backend.idle(A) == 5
         await engine.mend()
@@ -164,7 +164,7 @@ async def test_a_key_that_is_elsewhere_changes_nothing(
     async with pulled(place, engine, A) as backend:
         strange = KEYS.vassal(A).removesuffix(A) + below
         await engine.put({f"{strange}/{A}": encoded(Sealed(RegisteredRemoval(A, 9)))}, {})
-        await eventually_async(lambda: backend.pulls.revision == engine.revision)
+        await eventually_async(lambda: backend.local_copy.revision == engine.revision)
         await put(engine, ini(A, 2, "7"))
         await eventually_async(lambda: backend.idle(A) == 7)
 
@@ -172,34 +172,34 @@ async def test_a_key_that_is_elsewhere_changes_nothing(
 async def test_what_stays_broken_keeps_no_turn_of_others(
     place: Path, engine: CountingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry_follower, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(registry_follower, "_MOST_RETRIED", 1)
+    monkeypatch.setattr(follower, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(follower, "_MOST_RETRIED", 1)
     async with pulled(place, engine, A, B) as backend:
         await engine.delete(KEYS.vassal(A), engine.revision)
-        await eventually_async(lambda: A in backend.pulls.complaints)
-        backend.pulls.postpone(B, "its aliases could not be read")
-        await eventually_async(lambda: B not in backend.pulls.complaints)
-        assert A in backend.pulls.complaints
+        await eventually_async(lambda: A in backend.local_copy.complaints)
+        backend.local_copy.postpone(B, "its aliases could not be read")
+        await eventually_async(lambda: B not in backend.local_copy.complaints)
+        assert A in backend.local_copy.complaints
 
 
 @pytest.mark.parametrize("others_behind", [0, 15])
 async def test_what_is_behind_outlasts_a_flood_of_complaints(
     place: Path, engine: CountingEngine, monkeypatch: pytest.MonkeyPatch, others_behind: int
 ) -> None:
-    monkeypatch.setattr(pulls, "_MOST_COMPLAINTS", 10)
+    monkeypatch.setattr(local_copy, "_MOST_COMPLAINTS", 10)
     flood = [f"{number}.example" for number in range(20)]
     async with pulled(place, engine, A) as backend:
         await engine.put({KEYS.vassal(host): b"broken" for host in flood}, {})
         for number in range(others_behind):
-            backend.pulls.postpone(f"{number}.org", "its aliases could not be read")
+            backend.local_copy.postpone(f"{number}.org", "its aliases could not be read")
         await engine.put({KEYS.vassal(A): b"broken"}, {})
-        await eventually_async(lambda: A in backend.pulls.unfinished)
+        await eventually_async(lambda: A in backend.local_copy.unfinished)
         for host in flood:
-            assert await backend.registered.provide(host) is Provided.REFUSED
-        assert A in backend.pulls.unfinished
-        assert backend.pulls.unfinished <= backend.pulls.complaints.keys()
-        assert len(backend.pulls.complaints) == others_behind + 1 + 10
-        assert backend.pulls.revision < engine.revision
+            assert await backend.search.provide(host) is Provided.REFUSED
+        assert A in backend.local_copy.unfinished
+        assert backend.local_copy.unfinished <= backend.local_copy.complaints.keys()
+        assert len(backend.local_copy.complaints) == others_behind + 1 + 10
+        assert backend.local_copy.revision < engine.revision
 
 
 async def test_an_empty_registry_removes_nothing(
@@ -209,7 +209,7 @@ async def test_an_empty_registry_removes_nothing(
     async with pulled(place, CountingEngine(), *domains):
         pass
     async with backend_of(place, CountingEngine()) as backend:
-        await eventually_async(lambda: len(backend.pulls.complaints) == len(domains))
+        await eventually_async(lambda: len(backend.local_copy.complaints) == len(domains))
         assert all(backend.idle(domain) == 5 for domain in domains)
     told = [each for each in caplog.messages if "the registry has no entry for it" in each]
     assert len(told) == 20, "and a line that there are more"
@@ -227,7 +227,7 @@ async def test_what_nobody_uses_is_forgotten_and_pulled_again(
         await backend.forgetting.forget()
         assert (backend.text(A), backend.text(B)) == (None, "5")
         await eventually_async(lambda: backend.idle(A) is None)
-        assert await backend.registered.provide(A) is Provided.VASSAL
+        assert await backend.search.provide(A) is Provided.VASSAL
         assert backend.text(A) == "5"
 
 
@@ -253,7 +253,7 @@ async def test_what_the_registry_has_not_is_not_forgotten(
 async def test_an_alias_of_what_is_gone_is_nothing(place: Path, engine: CountingEngine) -> None:
     async with backend_of(place, engine) as backend:
         await put(engine, RegisteredAlias(A, 1, B), RegisteredRemoval(B, 3))
-        assert await backend.registered.provide(A) is Provided.NOTHING
+        assert await backend.search.provide(A) is Provided.NOTHING
         assert list(backend.site.path.iterdir()) == []
 
 
@@ -286,7 +286,7 @@ class Fleet:
                 self.now[domain] = entry if event == "put" else RegisteredRemoval(domain, serial)
                 await put(self.engine, self.now[domain])
             case "hit":
-                found = await self.backend.registered.provide(domain)
+                found = await self.backend.search.provide(domain)
                 is_known = self.backend.idle(domain) is not None
                 if self.engine.is_away and not is_known:
                     assert found in {Provided.UNSURE, Provided.NOTHING}

@@ -15,6 +15,11 @@ from itertools import islice
 from emperor.model.pulled import Occasion
 from emperor.model.registry_keys import Keys
 from emperor.model.section import SettingsError
+from emperor.pull.alias_grants import AliasGrants
+from emperor.pull.judge import Judge
+from emperor.pull.local_copy import AT_ONCE, LocalCopy
+from emperor.pull.pulled_inis import Order
+from emperor.pull.search import Search
 from emperor.registry.port import (
     CannotReach,
     Changes,
@@ -26,13 +31,8 @@ from emperor.registry.port import (
 )
 from emperor.registry.reach import Asker, Reach
 from emperor.registry.reads import Reads, answered
-from emperor.sources.grants import Grants
-from emperor.sources.pulled import Order
-from emperor.sources.pulls import AT_ONCE, Pulls
-from emperor.sources.registered import Registered
-from emperor.sources.registry_entries import Entries
 
-log = logging.getLogger("emperord.registry_follower")
+log = logging.getLogger("emperord.follower")
 
 # A change is followed after less than this.
 JITTER_SECONDS = 0.2
@@ -53,10 +53,10 @@ class Follower:
     connect: Connect
     reads: Reads
     reach: Reach
-    entries: Entries
-    grants: Grants
-    pulls: Pulls
-    registered: Registered
+    judge: Judge
+    grants: AliasGrants
+    local_copy: LocalCopy
+    search: Search
     chance: Callable[[], float]
 
     def __post_init__(self) -> None:
@@ -73,13 +73,13 @@ class Follower:
         self._grown_from: int | None = None
         self._limit: asyncio.Timeout | None = None
         self._failures = 0
-        self.pulls.on_growth = self._grow
+        self.local_copy.on_growth = self._grow
 
     async def follow(self) -> None:
         """Follow the registry until this is cancelled."""
-        self._unread = dict.fromkeys(await self.pulls.load())
-        self._told = self.pulls.revision
-        self._has_missed = self._told == 0 and bool(self.pulls.used())
+        self._unread = dict.fromkeys(await self.local_copy.load())
+        self._told = self.local_copy.revision
+        self._has_missed = self._told == 0 and bool(self.local_copy.used())
         while True:
             try:
                 async with self.connect() as connection:
@@ -108,7 +108,7 @@ class Follower:
                 self._failures = 0
             except Missed:
                 log.info("changes of the registry were missed: all that is here is read again")
-                self.pulls.begin_anew()
+                self.local_copy.begin_anew()
                 self._has_missed = True
             except CannotReach as error:
                 self.reach.tell(Asker.WATCH, error)
@@ -117,7 +117,7 @@ class Follower:
     async def _read_again(self) -> None:
         """Read what a watch does not tell."""
         if self._has_missed:
-            self._unread = dict.fromkeys(self.pulls.used())
+            self._unread = dict.fromkeys(self.local_copy.used())
             self._told = 0
         while some := list(islice(self._unread, AT_ONCE)):
             read = [answered(each) for each in await self.reads.read_all(some)]
@@ -137,7 +137,7 @@ class Follower:
             self._told = min(self._told or self._grown_from, self._grown_from)
             self._grown_from = None
         # With no domain it tells whether the registry can be reached.
-        spans = [self._keys.bucket(number) for number in sorted(self.pulls.buckets or {0})]
+        spans = [self._keys.bucket(number) for number in sorted(self.local_copy.buckets or {0})]
         if not self._told:
             self._told = (await engine.page(spans[0], limit=1)).revision
         self._limit = limit = asyncio.timeout(None)
@@ -167,15 +167,15 @@ class Follower:
             domain = self._keys.domain(entry.key)
             if entry.key != self._keys.vassal(domain):
                 continue  # who may write below one name may not write others
-            self.registered.written(domain)
-            if self.pulls.uses(domain) and self.pulls.is_news(domain, entry.revision):
+            self.search.written(domain)
+            if self.local_copy.uses(domain) and self.local_copy.is_news(domain, entry.revision):
                 self._changed[domain] = entry
         for key in changes.gone:
             domain = self._keys.domain(key)
-            if self.pulls.holds(domain) and key == self._keys.vassal(domain):
+            if self.local_copy.holds(domain) and key == self._keys.vassal(domain):
                 self._changed[domain] = None
         self._told = changes.revision
-        if self._changed or self._told != self.pulls.revision:
+        if self._changed or self._told != self.local_copy.revision:
             self._news.set()
 
     async def apply(self) -> None:
@@ -193,8 +193,8 @@ class Follower:
                 log.exception("cannot follow changes of the registry: a fault in emperord")
                 self._has_missed = True
             else:
-                if not (self.pulls.unfinished or self._unread or self._has_missed):
-                    self.pulls.followed_up_to(told)
+                if not (self.local_copy.unfinished or self._unread or self._has_missed):
+                    self.local_copy.followed_up_to(told)
 
     async def _apply(self, changed: dict[str, KeyValue | None], told: int) -> None:
         left = iter(changed.items())
@@ -209,8 +209,8 @@ class Follower:
 
     def _order(self, domain: str, value: bytes | None, revision: int) -> Order:
         # An alias that becomes an ini of its own is wanted, since somebody has asked for it.
-        occasion = Occasion.HIT if self.pulls.alias_of(domain) else Occasion.CHANGE
-        return self.entries.order(domain, value, revision, occasion)
+        occasion = Occasion.HIT if self.local_copy.alias_of(domain) else Occasion.CHANGE
+        return self.judge.order(domain, value, revision, occasion)
 
     async def _carry_out(self, orders: Collection[Order]) -> None:
         """Follow the registry, as far as it can be read which aliases the inis may have."""
@@ -220,33 +220,33 @@ class Follower:
                 await self.grants.note(order)
                 ready.append(order)
             except (CannotReach, RegistryRefused) as error:
-                self.pulls.postpone(order.domain, f"cannot read its aliases: {error}")
-        await self.pulls.carry_out(ready)
+                self.local_copy.postpone(order.domain, f"cannot read its aliases: {error}")
+        await self.local_copy.carry_out(ready)
 
     async def retry(self) -> None:
         """Try again what could not be followed, until this is cancelled."""
         while True:
-            await self.pulls.complained.wait()
+            await self.local_copy.complained.wait()
             await asyncio.sleep(RETRY_SECONDS)
-            if not self.pulls.complaints:
-                self.pulls.complained.clear()
+            if not self.local_copy.complaints:
+                self.local_copy.complained.clear()
             elif self.reach.is_reached:
-                await self._retry(list(islice(self.pulls.complaints, _MOST_RETRIED)))
+                await self._retry(list(islice(self.local_copy.complaints, _MOST_RETRIED)))
 
     async def _retry(self, domains: Collection[str]) -> None:
         orders = []
         for domain in domains:
             # Others have their turn, also if this one is never put right.
-            self.pulls.complaints.move_to_end(domain)
+            self.local_copy.complaints.move_to_end(domain)
         for domain, read in zip(domains, await self.reads.read_all(domains), strict=True):
             if isinstance(read, Exception):
                 continue
             revision = read.written or read.revision
             order = self._order(domain, read.value, revision)
-            if self.pulls.holds(domain):
+            if self.local_copy.holds(domain):
                 orders.append(order)
             elif not order.problem:
-                self.pulls.withdraw(domain)  # the next hit pulls it
+                self.local_copy.withdraw(domain)  # the next hit pulls it
         left = iter(orders)
         while some := list(islice(left, AT_ONCE)):
             await self._carry_out(some)

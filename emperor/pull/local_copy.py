@@ -13,9 +13,9 @@ from emperor.linux.pulled_journal import Journal
 from emperor.model.log_fields import about
 from emperor.model.pulled import Act, Occasion, OnDisk, Pulled
 from emperor.model.registration import RegisteredIni, bucket_of
-from emperor.sources.pulled import Order, Outcome, PulledInis
+from emperor.pull.pulled_inis import Order, Outcome, PulledInis
 
-log = logging.getLogger("emperord.pulls")
+log = logging.getLogger("emperord.local_copy")
 
 # So many changes have their files written between two turns of the thread, in which a first hit has
 # its own file written.
@@ -39,7 +39,7 @@ class Folder(Protocol):
         """Do so soon, also if they have not changed."""
 
 
-class Pulls:
+class LocalCopy:
     """What was pulled. `clock` tells monotonic seconds."""
 
     def __init__(

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from emperor.model.domain import is_domain
 from emperor.model.pulled import Occasion
 from emperor.model.registration import RegisteredAlias, RegisteredIni
+from emperor.pull.judge import Judge
+from emperor.pull.local_copy import LocalCopy
+from emperor.pull.pulled_inis import Order
 from emperor.registry.reads import Reads, answered
-from emperor.sources.pulled import Order
-from emperor.sources.pulls import Pulls
-from emperor.sources.registry_entries import Entries
 
 # An ini that lists more has its alias entries read in parts.
 _AT_ONCE = 64
@@ -24,12 +24,12 @@ AliasesIn = Callable[[bytes, str, str], Collection[str]]
 
 
 @dataclass(frozen=True)
-class Grants:
+class AliasGrants:
     """Whatever inis are pulled, their aliases are noted first."""
 
     reads: Reads
-    entries: Entries
-    pulls: Pulls
+    judge: Judge
+    local_copy: LocalCopy
     aliases_in: AliasesIn
 
     async def note(self, order: Order) -> None:
@@ -46,7 +46,7 @@ class Grants:
     async def _note(self, names: list[str], domain: str) -> None:
         found = [answered(each) for each in await self.reads.read_all(names)]
         leading = [
-            (self.entries.order(name, read.value, read.written, Occasion.CHANGE), read.revision)
+            (self.judge.order(name, read.value, read.written, Occasion.CHANGE), read.revision)
             for name, read in zip(names, found, strict=True)
             if read.value is not None
         ]
@@ -55,7 +55,7 @@ class Grants:
             for order, revision in leading
             if isinstance(order.entry, RegisteredAlias) and order.entry.alias_of == domain
         }
-        await self.pulls.carry_out([order for order, _ in orders.values()])
+        await self.local_copy.carry_out([order for order, _ in orders.values()])
         for name, (_, revision) in orders.items():
-            if self.pulls.alias_of(name) == domain:
-                self.pulls.grow(name, revision)
+            if self.local_copy.alias_of(name) == domain:
+                self.local_copy.grow(name, revision)

@@ -109,5 +109,5 @@ def registry_of(around: Surroundings) -> Registry:
     """The registry that the settings name."""
     if around.link is None:
         return NoRegistry(around.provisioner)
-    made: Registry = import_module("emperor.sources.registry_source").RegistrySource(around)
+    made: Registry = import_module("emperor.pull.fleet_registry").FleetRegistry(around)
     return made

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 from emperor.model.lifecycle import State
 from emperor.model.pulled import Occasion, Said
+from emperor.pull.judge import Judge
+from emperor.pull.local_copy import AT_ONCE, LocalCopy
+from emperor.pull.pulled_inis import said_by
 from emperor.registry.reads import Read, Reads
-from emperor.sources.pulled import said_by
-from emperor.sources.pulls import AT_ONCE, Pulls
-from emperor.sources.registry_entries import Entries
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.supervisor.slices import slices
@@ -26,11 +26,11 @@ class Forgetting:
     """`after` is how long nobody must have used a vassal that sleeps, in seconds; 0: for ever."""
 
     def __init__(
-        self, reads: Reads, entries: Entries, pulls: Pulls, governor: Governor, after: float
+        self, reads: Reads, judge: Judge, local_copy: LocalCopy, governor: Governor, after: float
     ) -> None:
         self._reads = reads
-        self._entries = entries
-        self._pulls = pulls
+        self._judge = judge
+        self._local_copy = local_copy
         self._governor = governor
         self._after = after
 
@@ -45,26 +45,26 @@ class Forgetting:
 
     async def forget(self) -> None:
         """Take off what nobody has used."""
-        async for part in slices(self._pulls.held()):
+        async for part in slices(self._local_copy.held()):
             unused = list(self._unused(part))
             for begin in range(0, len(unused), AT_ONCE):
                 some = unused[begin : begin + AT_ONCE]
                 read = zip(some, await self._reads.read_all(some), strict=True)
                 safe = [domain for domain, each in read if self._is_there(domain, each)]
                 # Somebody may have asked for one meanwhile.
-                await self._pulls.forget(list(self._unused(iter(safe))))
+                await self._local_copy.forget(list(self._unused(iter(safe))))
 
     def _is_there(self, domain: str, read: Read | Exception) -> bool:
         """Whether the next hit gets the same ini from the registry."""
         if isinstance(read, Exception):
             return False
-        order = self._entries.order(domain, read.value, read.written, Occasion.HIT)
-        return said_by(order, self._pulls.kept(domain)) is Said.SAME_INI
+        order = self._judge.order(domain, read.value, read.written, Occasion.HIT)
+        return said_by(order, self._local_copy.kept(domain)) is Said.SAME_INI
 
     def _unused(self, domains: Iterator[str]) -> Iterator[str]:
         limit = self._governor.wall(self._governor.now()).timestamp() - self._after
         for domain in domains:
-            kept, vassal = self._pulls.kept(domain), self._governor.vassals.get(domain)
+            kept, vassal = self._local_copy.kept(domain), self._governor.vassals.get(domain)
             if kept is not None and kept.at < limit and self._is_unused(vassal, limit):
                 yield domain
 

@@ -20,22 +20,22 @@ from emperor.model.registration import Sealed
 from emperor.model.registry_status import NotFollowed, RegistryStatus
 from emperor.model.section import SettingsError
 from emperor.model.signers import read_signers
+from emperor.pull.alias_grants import AliasGrants
+from emperor.pull.follower import Follower
+from emperor.pull.forgetting import Forgetting
+from emperor.pull.judge import Check, Judge
+from emperor.pull.local_copy import LocalCopy
+from emperor.pull.pulled_inis import PulledInis
+from emperor.pull.registry import Surroundings
+from emperor.pull.search import Search
 from emperor.registry.port import Connection
 from emperor.registry.reach import Asker
 from emperor.registry.reads import Reads
 from emperor.sources.files import closing
-from emperor.sources.forgetting import Forgetting
-from emperor.sources.grants import Grants
-from emperor.sources.pulled import PulledInis
-from emperor.sources.pulls import Pulls
-from emperor.sources.registered import Registered
-from emperor.sources.registries import Surroundings
-from emperor.sources.registry_entries import Check, Entries
-from emperor.sources.registry_follower import Follower
 from emperor.supervisor.records import Vassal
 from emperor.supervisor.versions import newest
 
-log = logging.getLogger("emperord.registry_source")
+log = logging.getLogger("emperord.fleet_registry")
 
 _EXAMPLES = 100
 _EDITED = (
@@ -73,7 +73,7 @@ class Signatures:
             self._check(sealed)
 
 
-class RegistrySource:
+class FleetRegistry:
     """See `registries.Registry`."""
 
     def __init__(self, around: Surroundings) -> None:
@@ -87,23 +87,24 @@ class RegistrySource:
         self._link = link = around.link
         clock = asyncio.get_running_loop().time
         journal = Journal(state_dir(os.environ, settings.run_dir), boot_id())
-        self._pulls = Pulls(PulledInis(settings.vassals_dir, journal), journal, folder, clock)
-        entries = Entries(around.users, around.unfit, self._signatures.check)
+        inis = PulledInis(settings.vassals_dir, journal)
+        self._local_copy = local_copy = LocalCopy(inis, journal, folder, clock)
+        judge = Judge(around.users, around.unfit, self._signatures.check)
         reads = Reads(tasks, clock, link.teller(Asker.READS))
-        grants = Grants(reads, entries, self._pulls, around.aliases_in)
-        self._pulls.prepare()
-        folder.grants = self._pulls.grants_of
-        self._registered = Registered(
-            reads, entries, grants, self._pulls, folder, governor, tasks, settings.provision_timeout
+        grants = AliasGrants(reads, judge, local_copy, around.aliases_in)
+        local_copy.prepare()
+        folder.grants = local_copy.grants_of
+        self._search = Search(
+            reads, judge, grants, local_copy, folder, governor, tasks, settings.provision_timeout
         )
         self._follower = Follower(
-            self._connection, reads, link.reach, entries, grants, self._pulls, self._registered,
+            self._connection, reads, link.reach, judge, grants, self._local_copy, self._search,
             random.random,
         )  # fmt: skip
         self._forgetting = Forgetting(
-            reads, entries, self._pulls, governor, settings.registry_forget
+            reads, judge, self._local_copy, governor, settings.registry_forget
         )
-        self.judged = self._registered.judged
+        self.judged = self._search.judged
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
@@ -126,34 +127,34 @@ class RegistrySource:
 
     def stop(self) -> None:
         """Change nothing from now on."""
-        self._registered.stop()
+        self._search.stop()
         self._provisioner.stop()
         for task in self._running:
             task.cancel()
-        self._pulls.close()
+        self._local_copy.close()
 
     async def provide(self, host: str, wildcard: str | None) -> Provided:
         """Search in the registry; if it has nothing, by the provisioning command."""
-        found = await self._registered.provide(host, wildcard)
+        found = await self._search.provide(host, wildcard)
         if found is Provided.NOTHING:
             return await self._provisioner.provide(host, wildcard)
         return found
 
     def status(self) -> RegistryStatus:
         """How the daemon stands to the registry."""
-        complaints = self._pulls.complaints
+        complaints = self._local_copy.complaints
         latest = islice(reversed(complaints.items()), _EXAMPLES)
         return RegistryStatus(
             unreached_since=self._link.reach.unreached_since,
             why=self._link.reach.why or None,
-            pulled=len(self._pulls.held()),
+            pulled=len(self._local_copy.held()),
             not_followed=len(complaints),
             examples=tuple(NotFollowed(*item) for item in latest),
         )
 
     def serial_of(self, vassal: Vassal) -> int | None:
         """The serial of the ini of a vassal, unless another file has taken the place of it."""
-        kept = self._pulls.kept(vassal.spec.domain)
+        kept = self._local_copy.kept(vassal.spec.domain)
         stamp = newest(vassal)[1]
         if kept is None or not kept.is_held or stamp is None or stamp.inode != kept.inode:
             return None
@@ -161,6 +162,7 @@ class RegistrySource:
 
     def not_followed(self, domain: str) -> str | None:
         """Why the ini of a domain is not as the registry has it; None: it is."""
-        if why := self._pulls.complaints.get(domain):
+        if why := self._local_copy.complaints.get(domain):
             return why
-        return _EDITED if self._pulls.holds(domain) and self._pulls.is_edited(domain) else None
+        copy = self._local_copy
+        return _EDITED if copy.holds(domain) and copy.is_edited(domain) else None

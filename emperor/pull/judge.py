@@ -10,8 +10,8 @@ from emperor.linux.placed_file import Owner
 from emperor.model.pulled import Occasion
 from emperor.model.registration import BrokenEntry, Entry, RegisteredIni, Sealed, decoded
 from emperor.model.spec import numeric_id
-from emperor.sources.pulled import Order
-from emperor.sources.registries import Unfit, Users
+from emperor.pull.pulled_inis import Order
+from emperor.pull.registry import Unfit, Users
 
 ROOT = 0
 # Raises BrokenEntry.
@@ -19,7 +19,7 @@ Check = Callable[[Sealed], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Entries:
+class Judge:
     """`check` raises BrokenEntry for an entry whose signature does not count."""
 
     users: Users
