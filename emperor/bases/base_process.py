@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from emperor.bases.hot_pages import HotPages
-from emperor.bases.order import Imported
+from emperor.bases.order import Import, Imported, Order
 from emperor.bases.spare import Spare, channels, says_something, spare_at
 from emperor.linux.processes import LedProcess
 from emperor.model.ports import Exit
@@ -37,6 +37,12 @@ OnExit = Callable[[Exit], None]
 OnUnfit = Callable[[str], object]
 # Starts the process of a base, which has that socket for its control socket.
 Launch = Callable[[socket.socket, OnExit], LedProcess]
+
+
+def message(of: Import | Order) -> bytes:
+    """What a base or a spare is told, as JSON. Raises UnicodeEncodeError for a path that is no
+    UTF-8."""
+    return msgspec.json.encode(of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +183,6 @@ class BaseProcess:
                 spare = self._ready.popleft()
                 if spare.waits:
                     self.forks += 1
-                    self._fill_up()
                     return spare
                 spare.end()
                 if self._uid is not None:
@@ -224,6 +229,9 @@ class BaseProcess:
         except OSError:
             spare.end()
             return None
+        finally:
+            # Only now: the base takes a core for its fork.
+            self._fill_up()
         channel = spare.channel
         self._starting.add(spare.pid)
         self._ordered.add(channel)

@@ -11,9 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from emperor.bases.base_process import BaseProcess, BaseState, OnExit
+from emperor.bases.base_process import BaseProcess, BaseState, OnExit, message
 from emperor.bases.home_base import HomeBase
-from emperor.bases.order import message
 from emperor.bases.program import Program
 from emperor.bases.request import Home, Request, Sharing
 from emperor.bases.root_base import RootBase

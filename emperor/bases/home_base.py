@@ -9,8 +9,15 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from emperor.bases.base_process import CONTROL_FD, BaseProcess, BaseState, OnExit, OnUnfit
-from emperor.bases.order import Order, Place, message
+from emperor.bases.base_process import (
+    CONTROL_FD,
+    BaseProcess,
+    BaseState,
+    OnExit,
+    OnUnfit,
+    message,
+)
+from emperor.bases.order import Order, Place
 from emperor.bases.request import Request, Sharing
 from emperor.bases.root_base import LONGEST_SECONDS, MOST_FORKS
 from emperor.linux.groups import ControlGroup

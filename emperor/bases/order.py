@@ -74,12 +74,9 @@ class Order:
     modules: Sequence[str] = ()
 
 
-Message = Import | Imported | Order
-
-
-def message(of: Message) -> bytes:
-    """As JSON. Raises UnicodeEncodeError for a path that is no UTF-8."""
-    return json.dumps(asdict(of), ensure_ascii=False, separators=(",", ":")).encode()
+def answer(imported: Imported) -> bytes:
+    """What a base answers, as JSON."""
+    return json.dumps(asdict(imported), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def import_of(data: bytes) -> Import:

@@ -11,12 +11,12 @@ import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from emperor.bases.base_process import CONTROL_FD, BaseProcess, BaseState, OnExit
-from emperor.bases.order import Import, message
+from emperor.bases.base_process import CONTROL_FD, BaseProcess, BaseState, OnExit, message
+from emperor.bases.order import Import
 from emperor.bases.program import Program, Version
 from emperor.bases.standard_library import MODULES
 from emperor.linux.groups import OOM_SCORE_ADJ
-from emperor.linux.proc import has_replaced_files
+from emperor.linux.mapped_files import MappedFiles
 from emperor.linux.processes import LedProcess, Spawner
 from emperor.model.ports import CannotLaunch, Exit
 
@@ -54,6 +54,7 @@ class RootBase:
         self._current: BaseProcess | None = None
         self._coming: BaseProcess | None = None
         self._version: Version = ()
+        self._mapped: MappedFiles | None = None
         self._coming_version: Version = ()
         self._retry: asyncio.TimerHandle | None = None
         self._made = 0.0
@@ -85,6 +86,7 @@ class RootBase:
             self._current.end()
         self._current, self._coming = base, None
         self._version = self._coming_version
+        self._mapped = MappedFiles(base.pid)
         self._made = self._loop.time()
         self._failures, self._last_failure = 0, ""
         self._on_new()
@@ -117,7 +119,7 @@ class RootBase:
         base = self._current
         if base is None:
             return None
-        if self._is_outdated(base):
+        if self._is_outdated():
             self._current = None
             base.end()
             self.make()
@@ -132,10 +134,10 @@ class RootBase:
         if self._current is not None:
             self._current.accepts(app)
 
-    def _is_outdated(self, base: BaseProcess) -> bool:
+    def _is_outdated(self) -> bool:
         with suppress(OSError):
             is_another = self._program.version() != self._version
-            return is_another or has_replaced_files(base.pid)
+            return is_another or self._mapped is None or self._mapped.are_replaced()
         return True
 
     @property

@@ -66,13 +66,6 @@ def _status(pid: int, wanted: str) -> str:
     return ""
 
 
-def has_replaced_files(pid: int) -> bool:
-    """Whether a process of ours has a library or program in memory whose file is replaced by now,
-    as by an upgrade. Raises OSError where the process is gone."""
-    with open(f"/proc/{pid}/maps", "rb") as maps:
-        return any(line.endswith(b" (deleted)\n") and b" /dev/" not in line for line in maps)
-
-
 def children_of(pid: int) -> Iterator[int]:
     """The children of all threads of a process."""
     with suppress(OSError):

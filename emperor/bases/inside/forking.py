@@ -17,7 +17,7 @@ from emperor.bases.inside.place import received
 from emperor.bases.inside.preload import preload
 from emperor.bases.inside.python import restore_python
 from emperor.bases.inside.store import Store
-from emperor.bases.order import Imported, import_of, message, order_of
+from emperor.bases.order import Imported, answer, import_of, order_of
 
 CONTROL_FD = 3
 _MESSAGE_BYTES = 1 << 18
@@ -53,7 +53,7 @@ def _serve(control: socket.socket, imported: Imported, host: Host, store: Store)
     gc.collect()
     gc.freeze()
     with suppress(OSError):  # emperord has ended
-        control.send(message(imported))
+        control.send(answer(imported))
         _fork_spares(control, host, store)
     os._exit(0)
 
