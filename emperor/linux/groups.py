@@ -109,36 +109,47 @@ class ControlGroups:
         return bool(self._hierarchies)
 
     def group(self, name: str) -> "ControlGroup | None":
-        """The group of that name, which need not be there yet. None where groups cannot be made,
-        or for no name."""
+        """The group of that name, which is not made yet. None where groups cannot be made, or for
+        no name."""
         if not self._hierarchies or not name:
             return None
         self._in_use.add(name)
-        self.hits.begin(name)
         return ControlGroup(name, self)
+
+    def adopted(self, name: str) -> "ControlGroup | None":
+        """The same for a group that is there."""
+        group = self.group(name)
+        if group is not None:
+            self.hits.begin(name)
+        return group
 
     def make(self, name: str, limits: Limits) -> None:
         """Make the group and the ones around it, with the limits of its app. Raises
         CannotLaunch."""
         try:
             try:
-                self._make(name, limits)
+                is_new = self._make(name, limits)
             except OSError as error:
                 if error.errno not in _GONE:
                     raise
                 # There is no base group yet, or it is gone: systemd removes it with its unit.
                 for hierarchy in self._hierarchies:
                     prepare(hierarchy)
-                self._make(name, limits)
+                is_new = self._make(name, limits)
         except OSError as error:
             cure = _CURES.get(error.errno or 0, _ANY_CURE)
             raise CannotLaunch(
                 f"cannot make the control group {error.filename}: {error.strerror}; {cure}"
             ) from error
+        self.hits.begin(name, is_new=is_new)
 
     def folders(self, name: str) -> list[Path]:
         """Where the group is, in each hierarchy; in the first one its processes can be listed."""
         return [hierarchy.base / name for hierarchy in self._hierarchies]
+
+    def entrances(self, name: str) -> list[str]:
+        """The files by which a process enters the group."""
+        return [f"{hierarchy.base}/{name}/{_PROCESSES}" for hierarchy in self._hierarchies]
 
     def memory_peak(self, name: str) -> int | None:
         """The most memory that the group has held at once, as its limits count it; None where the
@@ -203,18 +214,22 @@ class ControlGroups:
             if not hierarchy.is_delegated:
                 _remove(hierarchy.base)
 
-    def _make(self, name: str, limits: Limits) -> None:
+    def _make(self, name: str, limits: Limits) -> bool:
+        """Whether it was not there before."""
         tenant, vassal = tenant_of(name), app_of(name)
         limits = within(self._of_tenant, limits)
+        is_new_everywhere = True
         for hierarchy in self._hierarchies:
-            if _mkdir(hierarchy.base / tenant):
+            if _mkdir(f"{hierarchy.base}/{tenant}"):
                 _limit(hierarchy, tenant, Level.TENANT, self._of_tenant, is_new=True)
                 hand_down(hierarchy, tenant)
-            is_new = _mkdir(hierarchy.base / vassal)
+            is_new = _mkdir(f"{hierarchy.base}/{vassal}")
             _limit(hierarchy, vassal, Level.VASSAL, limits, is_new)
             hand_down(hierarchy, vassal)
-            is_new = _mkdir(hierarchy.base / name)
+            is_new = _mkdir(f"{hierarchy.base}/{name}")
             _limit(hierarchy, name, Level.RUN, limits, is_new)
+            is_new_everywhere &= is_new
+        return is_new_everywhere
 
     def _unused(self, hierarchy: Hierarchy) -> list[str]:
         """The groups of an earlier daemon, of one process each."""
@@ -252,7 +267,7 @@ class ControlGroup:
     @property
     def entrances(self) -> list[str]:
         """The files by which a process enters it."""
-        return [f"{folder}/{_PROCESSES}" for folder in self.groups.folders(self.name)]
+        return self.groups.entrances(self.name)
 
     def left_by(self, leader: int) -> int:
         """How many processes it has outside of the process group of that leader, which is dead."""
@@ -304,7 +319,7 @@ def _is_foreign(group: Path) -> bool:
     return False
 
 
-def _mkdir(folder: Path) -> bool:
+def _mkdir(folder: str) -> bool:
     """Whether it was not there before."""
     try:
         os.mkdir(folder)
@@ -320,7 +335,7 @@ def _limit(
         if is_new and written.is_usual:
             continue
         try:
-            put(hierarchy.base / name / written.file, written.value)
+            put(f"{hierarchy.base}/{name}/{written.file}", written.value)
         except FileNotFoundError:
             if not written.is_optional:
                 raise

@@ -65,9 +65,9 @@ class HitCounter:
         self._totals = Counter[tuple[str, Reached]]()
         self._apps = _Apps(now)
 
-    def begin(self, name: str) -> None:
-        """Count from here on for that group."""
-        self._seen[name] = self._counts(name)
+    def begin(self, name: str, *, is_new: bool = False) -> None:
+        """Count from here on for that group. `is_new`: it has just been made."""
+        self._seen[name] = _Counts() if is_new else self._counts(name)
         self._above.begin(name)
 
     def take(self, name: str) -> list[Hit]:

@@ -2,7 +2,8 @@
 facts of it that are kept (model/history.py)."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from emperor.model.cause import Cause
@@ -24,7 +25,7 @@ from emperor.model.history import (
 )
 from emperor.model.lifecycle import DEPARTURES, SERVING, Decision, Event, State
 from emperor.model.ports import Ports, Recorder
-from emperor.model.status import Level
+from emperor.model.status import Level, TransitionEvent
 from emperor.supervisor.events import transition_event
 from emperor.supervisor.records import Child, Occurrence, Vassal
 
@@ -39,13 +40,23 @@ class Chronicle:
         self._wall_clock = ports.wall_clock
         self._keep = ports.history
         self._recorder = recorder
+        self._untold: list[tuple[TransitionEvent, list[Fact]]] = []
 
     def transition(self, before: State, what: Occurrence, decision: Decision, detail: str) -> None:
-        """An event has led a vassal from the state `before` to where it is now."""
+        """An event has led a vassal from the state `before` to where it is now. `tell` tells it."""
         level = Level.WARNING if decision.is_warning else Level.INFO
         event = transition_event(self._wall_clock(), before, what, detail, level)
-        self._recorder.record(event)
-        self._tell(self._facts(before, what, decision))
+        facts: list[Fact] = []
+        self._untold.append((event, facts))
+        with _caught():
+            facts += self._facts(before, what, decision)
+
+    def tell(self) -> None:
+        """Tell the transitions. To write takes time, in which an app could start."""
+        untold, self._untold = self._untold, []
+        for event, facts in untold:
+            self._recorder.record(event)
+            self._tell(facts)
 
     def reply(self, vassal: Vassal, child: Child) -> None:
         """A process has given its first reply."""
@@ -54,15 +65,12 @@ class Chronicle:
 
     def hit(self, vassal: Vassal) -> None:
         """A request has come, and the app does not accept."""
-        self._tell(iter((Hit(_subject(vassal), self._wall_clock()),)))
+        self._tell((Hit(_subject(vassal), self._wall_clock()),))
 
-    def _tell(self, facts: Iterator[Fact]) -> None:
-        try:
+    def _tell(self, facts: Iterable[Fact]) -> None:
+        with _caught():
             for fact in facts:
                 self._keep(fact)
-        except Exception:
-            # What becomes of the vassal counts for more than what is told of it.
-            log.exception("cannot keep what has happened: a fault in emperord")
 
     def _facts(self, before: State, what: Occurrence, decision: Decision) -> Iterator[Fact]:
         vassal, child = what.vassal, what.child
@@ -100,6 +108,15 @@ class Chronicle:
 
     def _wall(self, moment: float) -> datetime:
         return self._wall_clock() + timedelta(seconds=moment - self._clock.time())
+
+
+@contextmanager
+def _caught() -> Iterator[None]:
+    """What becomes of the vassal counts for more than what is told of it."""
+    try:
+        yield
+    except Exception:
+        log.exception("cannot keep what has happened: a fault in emperord")
 
 
 def _subject(vassal: Vassal) -> Subject:

@@ -2,8 +2,7 @@
 
 An event goes one way: *decide* (the table of model/lifecycle.py), *apply* (the world agrees with
 the new posture), *save* (for the next daemon), *notify* (the subscribers of the vassal), *schedule*
-(the apps whose turn it is boot). Events that come meanwhile wait in a queue until this event is
-done.
+(the apps whose turn it is boot). Events that come meanwhile wait in a queue until then.
 """
 
 import logging
@@ -151,8 +150,7 @@ class Governor:
         self.handle(Occurrence(self.vassals[domain], Event.REMOVED, Cause(why, self.now())))
 
     def end_boots(self) -> None:
-        """Let no process boot from here on. Otherwise the apps that wait for their turn would boot
-        in the places of those that are dismissed before them."""
+        """Let no process boot any more: queued apps would boot in the places of dismissed ones."""
         self._scheduler.close()
 
     def dismiss_all(self, vassals: Iterable[Vassal], why: str) -> None:
@@ -299,7 +297,7 @@ class Governor:
             self._finish(vassal)
 
     def _change(self, what: Occurrence, decision: Decision, changed: Turn) -> None:
-        """Write down in the record what was decided, and one line in the log."""
+        """Write down in the record what was decided."""
         vassal, before = what.vassal, what.vassal.state
         why = detail = versions.explained(vassal, what.event, what.why)
         if decision.notes_stop:
@@ -348,6 +346,8 @@ class Governor:
             if vassal.state is State.STARTING:
                 return Occurrence(vassal, Event.FAILED, cause, str(error))
             return successor_failed(vassal, cause, str(error))
+        finally:
+            self.chronicle.tell()
         return None
 
     def _finish(self, vassal: Vassal) -> None:

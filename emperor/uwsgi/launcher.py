@@ -167,7 +167,7 @@ class UwsgiLauncher:
         pipe = Pipe.adopted(pipe_fd, self._loop, spawn_events.on_message)
         ref.pid = pid
         process = UwsgiProcess(pipe, ref, spawn_events, _cannot_spawn_again, self._family)
-        process.group = self._bounds.groups.group(ref.group)
+        process.group = self._bounds.groups.adopted(ref.group)
         self._note(process)
         process.take_over(pidfds[0])
         return process

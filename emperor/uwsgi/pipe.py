@@ -48,7 +48,8 @@ class Pipe:
         near.setblocking(False)
         with contextlib.suppress(OSError):
             near.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 0)
-        loop.add_reader(near, self._readable)
+        # asyncio would print a socket for itself, which asks the kernel four times.
+        loop.add_reader(near.fileno(), self._readable)
 
     @classmethod
     def new(cls, loop: AbstractEventLoop, on_message: Callable[[Message], None]) -> "Pipe":
