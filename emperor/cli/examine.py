@@ -17,7 +17,7 @@ from emperor.linux.access import FileSystem
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.limits import machine, machine_for_limits, somaxconn
 from emperor.linux.network import Network
-from emperor.linux.trust import open_to_others
+from emperor.linux.trust import closing, open_to_others
 from emperor.model.claims import Claims
 from emperor.model.definition import BrokenIni, Definition, FileOwner
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
@@ -25,7 +25,7 @@ from emperor.model.limits import combined
 from emperor.model.settings import Settings
 from emperor.model.spec import Identity, Spec, WireProtocol
 from emperor.model.wildcard import cure_of_name
-from emperor.sources.files import closing, read_ini
+from emperor.sources.files import read_ini
 from emperor.uwsgi.addresses import (
     awaited_ports,
     closed_ports,

@@ -74,6 +74,11 @@ def open_to_others(path: str) -> str | None:
     return None if is_ours else path
 
 
+def closing(place: str) -> str:
+    """What mends a file or folder that others than root can change."""
+    return f"chown root:root {place}, chmod go-w {place}"
+
+
 def who_may_turn(path: str, owner: int) -> str | None:
     """The first folder or link of an absolute path that other users can change than root, the user
     of this process and `owner`, the owner of the file at its end; None where there is none.

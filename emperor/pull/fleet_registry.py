@@ -7,23 +7,17 @@ import os
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import import_module
 from itertools import islice
-from pathlib import Path
 
 from emperor.linux.boot import boot_id
 from emperor.linux.pulled_journal import Journal
 from emperor.linux.state_dir import named_state_dir, state_dir
-from emperor.linux.trust import open_to_others
 from emperor.model.provided import Provided
-from emperor.model.registration import Sealed
 from emperor.model.registry_status import NotFollowed, RegistryStatus
-from emperor.model.section import SettingsError
-from emperor.model.signers import read_signers
 from emperor.pull.alias_grants import AliasGrants
 from emperor.pull.follower import Follower
 from emperor.pull.forgetting import Forgetting
-from emperor.pull.judge import Check, Judge
+from emperor.pull.judge import Judge
 from emperor.pull.local_copy import LocalCopy
 from emperor.pull.pulled_inis import PulledInis
 from emperor.pull.registry import Surroundings
@@ -31,7 +25,7 @@ from emperor.pull.search import Search
 from emperor.registry.port import Connection
 from emperor.registry.reach import Asker
 from emperor.registry.reads import Reads
-from emperor.sources.files import closing
+from emperor.registry.signers_file import load_check
 from emperor.supervisor.records import Vassal
 from emperor.supervisor.versions import newest
 
@@ -44,37 +38,8 @@ _EDITED = (
 )
 
 
-class Signatures:
-    """Checks signatures, by the file of signers that was read last."""
-
-    def __init__(self) -> None:
-        self._check: Check | None = None
-
-    def load(self, path: Path | None) -> None:
-        """Take the signers of that file; None: entries need no signature. Raises SettingsError."""
-        if path is None:
-            self._check = None
-            return
-        signatures = import_module("emperor.registry.signatures")
-        try:
-            if place := open_to_others(str(path)):
-                raise SettingsError(
-                    f"cannot use {path}: others than root can change {place}, and sign whatever"
-                    f" they like; {closing(place)}"
-                )
-            text = path.read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
-            raise SettingsError(f"cannot read {path}: {error.strerror}") from error
-        self._check = signatures.Signers(read_signers(text, str(path))).check
-
-    def check(self, sealed: Sealed) -> None:
-        """Raises BrokenEntry for an entry whose signature does not count."""
-        if self._check is not None:
-            self._check(sealed)
-
-
 class FleetRegistry:
-    """See `registries.Registry`."""
+    """See `registry.Registry`."""
 
     def __init__(self, around: Surroundings) -> None:
         settings = around.settings
@@ -82,14 +47,13 @@ class FleetRegistry:
         self._tasks = tasks = around.tasks
         governor, folder = around.governor, around.folder
         self._running: list[asyncio.Task[None]] = []
-        self._signatures = Signatures()
         assert around.link is not None
         self._link = link = around.link
         clock = asyncio.get_running_loop().time
         journal = Journal(state_dir(os.environ, settings.run_dir), boot_id())
         inis = PulledInis(settings.vassals_dir, journal)
         self._local_copy = local_copy = LocalCopy(inis, journal, folder, clock)
-        judge = Judge(around.users, around.unfit, self._signatures.check)
+        self._judge = judge = Judge(around.users, around.unfit)
         reads = Reads(tasks, clock, link.teller(Asker.READS))
         grants = AliasGrants(reads, judge, local_copy, around.aliases_in)
         local_copy.prepare()
@@ -110,7 +74,7 @@ class FleetRegistry:
     async def _connection(self) -> AsyncIterator[Connection]:
         """The engine, when it is known who may sign entries. Raises SettingsError."""
         connection = await self._link.connection()
-        self._signatures.load(await self._link.signers_file())
+        self._judge.check = load_check(await self._link.signers_file())
         yield connection
 
     def start(self) -> None:

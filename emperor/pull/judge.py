@@ -3,7 +3,6 @@
 Whoever writes to the registry could otherwise have an app run as any user of any backend.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from emperor.linux.placed_file import Owner
@@ -12,19 +11,22 @@ from emperor.model.registration import BrokenEntry, Entry, RegisteredIni, Sealed
 from emperor.model.spec import numeric_id
 from emperor.pull.pulled_inis import Order
 from emperor.pull.registry import Unfit, Users
+from emperor.registry.signers_file import Check
 
 ROOT = 0
-# Raises BrokenEntry.
-Check = Callable[[Sealed], None]
 
 
-@dataclass(frozen=True, slots=True)
+def _unknown(_: Sealed) -> None:
+    raise BrokenEntry("it is not known yet who may sign entries")
+
+
+@dataclass
 class Judge:
     """`check` raises BrokenEntry for an entry whose signature does not count."""
 
     users: Users
     unfit: Unfit
-    check: Check
+    check: Check = _unknown
 
     def order(self, domain: str, value: bytes | None, revision: int, occasion: Occasion) -> Order:
         """What to do about a value that was written at that revision; None: there is none."""

