@@ -1,9 +1,9 @@
 """Remembers which files a boot of an app reads, and has them read ahead at the next one.
 
 After a while the kernel has dropped the files of an app that sleeps. A boot then waits for the disk
-at each module, one after the other. The first worker tells the files (inside.py), once a day: it
-writes into a piece of memory that it shares with the daemon, and that cannot grow. What it writes
-is the app's word, so it is read with the rights of the app's user alone. (linux/read_ahead)
+at each module, one after the other. The first worker tells the files (before_app.py), once a day:
+it writes into a piece of memory that it shares with the daemon, and that cannot grow. What it
+writes is the app's word, so it is read with the rights of the app's user alone. (linux/read_ahead)
 """
 
 import fcntl

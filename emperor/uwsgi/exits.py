@@ -38,7 +38,7 @@ _IMPORT_BY_NAME = "/importlib/__init__.py"
 _EXCEPTION_NAME = re.compile(r"(?:Error|Exception|Warning|Exit|Interrupt)$")
 _VIRTUALENV = re.compile(r"^PEP 405 virtualenv detected: (.*)", re.MULTILINE)
 _PYTHON = re.compile(r"^Python version: (\d+\.\d+)", re.MULTILINE)
-# emperor/uwsgi/inside.py says so before the app is imported.
+# emperor/uwsgi/before_app.py says so before the app is imported.
 _OTHER_PYTHON = re.compile(
     r"^\[emperor\] (?P<cause>\S.* is a virtualenv of Python [\d.]+), and this is (?P<ours>[\d.]+)$",
     re.MULTILINE,

@@ -90,3 +90,15 @@ def test_an_app_with_a_folder_of_its_own_is_left_alone(site: Path, text: str) ->
     seen = facts(site, text)
     assert seen["folder"] == str(site / "site")
     assert seen["kinds"] == ["FileFinder"] * 2
+
+
+def test_its_code_is_compiled_once(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """uWSGI compiles the file that `import` names at each start."""
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(site / "cache"))
+    facts(site, "file = SITE/app.py")
+    [compiled] = (site / "cache").rglob("before_app.*.pyc")
+    before = compiled.stat()
+    facts(site, "file = SITE/app.py")
+    after = compiled.stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+    assert not [*(site / "cache").rglob("inside.*.pyc")]

@@ -98,7 +98,8 @@ def _is_left_to_folders(names: Collection[str]) -> bool:
 
 def _can_list(finder: object, folder: str) -> bool:
     """Whether it finds by the names of files, and a list of them costs less than to look for each
-    name. (inside.py has a finder that never lists a folder, which may be that of 10,000 inis.)"""
+    name. (The finder of emperor/uwsgi/before_app.py lists no folder without need: it may be that of
+    10,000 inis.)"""
     if type(finder) is FileFinder or hasattr(finder, "store"):
         return True
     try:
