@@ -49,7 +49,7 @@ from emperor.uwsgi.included import located, numbered
 from emperor.uwsgi.ini import LOADERS, Ini
 from emperor.uwsgi.jails import unusable_jails
 from emperor.uwsgi.lint import lint
-from emperor.uwsgi.loaded import who_may_change
+from emperor.uwsgi.loaded import missing_file, who_may_change
 from emperor.uwsgi.misread import misread_values
 from emperor.uwsgi.narrow_limits import narrow_limits
 from emperor.uwsgi.paths import unusable_paths
@@ -204,7 +204,7 @@ class Examiner:
         groups = self._files.groups_of(users.bind)
         found = [
             *_ignored_in_others(ini, uwsgi),
-            *refused_values(ini, uwsgi.options, uwsgi.loggers),
+            *refused_values(ini, uwsgi.options, uwsgi.loggers, uwsgi.alarms),
             *unfound_plugins(ini, uwsgi.lacking),
             *misread_values(ini),
             *odd_variables(ini),
@@ -291,6 +291,8 @@ class Examiner:
         try:
             if os.geteuid() not in (ROOT, start.uid):
                 raise CannotResolve(f"it runs as {name_of(start)}", "check it as root")
+            if untrusted and (missing := missing_file(ini, untrusted)):
+                return missing
             if untrusted:
                 cause = f"it runs as root, and others than root can change {untrusted}"
                 raise CannotResolve(cause, "have root own that, or set uid in [emperor]")

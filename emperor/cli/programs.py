@@ -12,12 +12,13 @@ _NONE = Plugins()
 
 @dataclass(frozen=True, slots=True)
 class Uwsgi:
-    """A uWSGI: its options, the version of its Python as 3.11, the names of its loggers, and the
-    plugins that it cannot load."""
+    """A uWSGI: its options, the version of its Python as 3.11, the names of its loggers and of its
+    kinds of alarms, and the plugins that it cannot load."""
 
     options: frozenset[str]
     python: str | None
     loggers: frozenset[str]
+    alarms: frozenset[str]
     lacking: Lacking
 
 
@@ -38,6 +39,6 @@ class Programs:
             if "socket" not in options:
                 raise CannotResolve("it has no option `socket`, so it is no uWSGI")
             python, loggers = await resolver.python(plugins), await resolver.loggers(plugins)
-            lacking = await resolver.lacking(plugins)
-            self._asked[key] = Uwsgi(options, python, loggers, lacking)
+            alarms, lacking = await resolver.alarms(plugins), await resolver.lacking(plugins)
+            self._asked[key] = Uwsgi(options, python, loggers, alarms, lacking)
         return self._asked[key]

@@ -10,15 +10,19 @@ from emperor.linux.network import Listening
 from emperor.model.spec import Identity, Spec
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT
-from emperor.uwsgi.ini import SHARED_SOCKETS, SOCKETS, STATS, Ini
+from emperor.uwsgi.ini import SHARED_SOCKETS, SOCKETS, STATS, Ini, Option
 from emperor.uwsgi.sockets import spelled_address
 from emperor.uwsgi.spec import ROUTERS
 from emperor.uwsgi.users import Users, name_of
+from emperor.uwsgi.values import STARTING_HOOKS
 
 # Less than the kernel takes.
 _LONGEST_PATH_BYTES = 102
 _MASTER_SOCKETS = frozenset({"zerg-server", "setns-socket", "emperor-proxy", "notify-socket"})
 _ADDRESS = "addr="
+_WAITING_HOOK = re.compile(r"!?wait_for_socket:(?P<address>\S+)")
+_POOLS = frozenset({"zergpool", "zerg-pool"})
+_BINDING = SOCKETS | ROUTERS | STATS | SHARED_SOCKETS | _POOLS
 _LAST_PORT = 0xFFFF
 _PORT = re.compile("[0-9]{1,9}")
 _IP = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|\[[\da-fA-F:.]*\]")
@@ -50,18 +54,22 @@ def addresses(ini: Ini) -> Iterator[Address]:
     """The addresses with a port that stands in the ini. The kernel chooses port 0, and a `0` in
     front (core/socket.c)."""
     for option in ini.options:
-        if option.key not in SOCKETS | ROUTERS | STATS | SHARED_SOCKETS:
+        if option.key not in _BINDING:
             continue
-        host, colon, port = _address(option.value).rpartition(":")
-        if colon and _PORT.fullmatch(port) and port[0] != "0" and "://" not in option.value:
-            yield Address(option.key, option.line, "" if host in _ANY else host, int(port))
+        for address in _addresses(option):
+            host, colon, port = address.rpartition(":")
+            if colon and _PORT.fullmatch(port) and port[0] != "0" and "://" not in option.value:
+                yield Address(option.key, option.line, "" if host in _ANY else host, int(port))
 
 
-def _address(value: str) -> str:
-    """The address of `address,certificate,key` or `cert=certificate,addr=address`."""
-    parts = value.split(",")
+def _addresses(option: Option) -> list[str]:
+    """The address of `address,certificate,key` or `cert=certificate,addr=address`, and those of
+    `path:address,address` of a pool."""
+    if option.key in _POOLS:
+        return option.value.partition(":")[2].split(",")
+    parts = option.value.split(",")
     named = (part.removeprefix(_ADDRESS) for part in parts if part.startswith(_ADDRESS))
-    return next(named, parts[0])
+    return [next(named, parts[0])]
 
 
 class Network(Protocol):
@@ -101,14 +109,23 @@ def unusable_addresses(ini: Ini, network: Network) -> Iterator[Finding]:
 def awaited_ports(ini: Ini, network: Network) -> Iterator[Finding]:
     """An error for each port of this machine that uWSGI waits for and where nothing listens."""
     for option in ini.options:
-        host, colon, port = option.value.rpartition(":")
-        if option.key != "wait-for-socket" or not colon or not _PORT.fullmatch(port):
+        awaited = _awaited(option)
+        host, colon, port = awaited.rpartition(":")
+        if not colon or not _PORT.fullmatch(port):
             continue
         is_here = host in _ANY | _LOCAL or (_IP.fullmatch(host) and network.has_address(host))
         if is_here and not network.is_listening("" if host in _ANY else host, int(port)):
-            text = f"nothing listens at {option.value}, so uWSGI waits for it and serves nothing"
+            text = f"nothing listens at {awaited}, so uWSGI waits for it and serves nothing"
             cure = f"start what listens there before the app, or drop {option.key}"
             yield Finding(option.line, Severity.ERROR, text, cure)
+
+
+def _awaited(option: Option) -> str:
+    """The address that uWSGI waits for; empty for another option."""
+    if option.key == "wait-for-socket":
+        return option.value
+    match = _WAITING_HOOK.fullmatch(option.value) if option.key in STARTING_HOOKS else None
+    return match["address"] if match else ""
 
 
 def long_paths(ini: Ini, spec: Spec) -> Iterator[Finding]:

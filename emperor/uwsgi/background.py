@@ -95,9 +95,11 @@ def unusable_background(ini: Ini, folder: str, users: Users, files: Files) -> It
     """A warning for each of them. `folder` is the one in which uWSGI starts."""
     if "chroot" in ini.last:
         return
-    where = Where(users.serve, places(ini.last, folder).folder, files, searched(ini))
+    where = Where(
+        users.serve, places(ini.last, folder).folder, files, searched(ini), ini.is_resolved
+    )
     for option in ini.options:
-        if refers(option.value):
+        if refers(option.value) and not ini.is_resolved:
             continue
         if (read := _JOBS.get(option.key)) and (job := read(option.value)):
             yield from _job(option, job, where)

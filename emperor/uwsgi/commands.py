@@ -3,9 +3,10 @@
 uWSGI gives up if one of these fails (core/uwsgi.c, core/hooks.c).
 """
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emperor.model.spec import Identity
 from emperor.uwsgi.findings import Finding, Severity
@@ -13,6 +14,7 @@ from emperor.uwsgi.hooks import fails
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import Ini, Option, refers
 from emperor.uwsgi.needs import Files
+from emperor.uwsgi.paths import OTHER_PROGRAMS
 from emperor.uwsgi.places import places
 from emperor.uwsgi.programs import Where, judged, searched
 from emperor.uwsgi.users import DELAYED_UNTIL_BOUND, Users, name_of
@@ -42,7 +44,10 @@ _HOOKS: Mapping[str, _Phase] = {
     "hook-accepting1-once": _SERVING,
 }  # fmt: skip
 _EXEC = re.compile("!?exec:(.+)")
+_UWSGI = "uwsgi"
 _AROUND_THE_APP = frozenset({"hook-pre-app", "hook-post-app", "hook-master-start"})
+# uWSGI does these once, however many workers it starts.
+_ONCE = frozenset({"hook-accepting-once", "hook-accepting1-once"})
 # uWSGI does these each time that it would drop the rights of root, before the app is loaded.
 _REPEATED = frozenset({"hook-as-root", "hook-as-user"})
 
@@ -55,23 +60,35 @@ def unusable_commands(ini: Ini, folder: str, users: Users, files: Files) -> Iter
         return
     entered = places(last, folder).folder
     is_delayed = not DELAYED_UNTIL_BOUND.isdisjoint(last)
+    inside = Where(users.load, entered, files, searched(ini), ini.is_resolved)
     for option in ini.options:
         if option.key in _AROUND_THE_APP and option.value.startswith(("exit:", "!exit:")):
             yield _ends(option)
+        if option.key in OTHER_PROGRAMS and _UWSGI not in _program_of(option.value):
+            text = f"{option.key} runs {option.value} in place of uWSGI, and that does not tell"
+            cure = "run that as a service of its own"
+            yield Finding(
+                option.line, Severity.ERROR, f"{text} emperord when it accepts requests", cure
+            )
         phase = _EXECS.get(option.key) or _HOOKS.get(option.key)
-        if refers(option.value):
+        if refers(option.value) and not ini.is_resolved:
             continue
         if option.key in _AROUND_THE_APP and (command := _EXEC.fullmatch(option.value)):
-            yield from _around(option, command[1], Where(users.load, entered, files, searched(ini)))
+            yield from _around(option, command[1], inside)
         if phase is None:
             continue
         is_inside = phase.after_chdir or (phase is _DROPPED and is_delayed)
-        where = Where(phase.user(users), entered if is_inside else folder, files, searched(ini))
+        place = entered if is_inside else folder
+        where = replace(inside, user=phase.user(users), folder=place)
         if option.key in _EXECS:
             yield from _command(option, option.value, where)
         else:
             is_repeated = option.key in _REPEATED and users.load.uid == ROOT
             yield from _hook(option, where, is_repeated)
+
+
+def _program_of(command: str) -> str:
+    return os.path.basename(command.partition(" ")[0])
 
 
 def _hook(option: Option, where: Where, is_repeated: bool) -> Iterator[Finding]:
@@ -104,5 +121,9 @@ def _around(option: Option, command: str, where: Where) -> Iterator[Finding]:
 
 
 def _ends(option: Option) -> Finding:
-    text = f"{option.key} = {option.value} ends uWSGI, so the app does not start"
-    return Finding(option.line, Severity.ERROR, text, f"drop {option.key}")
+    text, severity = "ends uWSGI, so the app does not start", Severity.ERROR
+    if option.key in _ONCE:
+        # The worker in its place does not come to this hook again.
+        text, severity = "ends the first worker, and uWSGI starts another", Severity.WARNING
+    text = f"{option.key} = {option.value} {text}"
+    return Finding(option.line, severity, text, f"drop {option.key}")

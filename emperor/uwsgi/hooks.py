@@ -18,7 +18,8 @@ _NEEDS: Mapping[str, Need] = {
     "unlink": Need.REMOVE, "mkdir": Need.NEW, "writefifo": Need.THERE, "chmod": Need.THERE,
     "sticky": Need.THERE, "chown": Need.THERE, "chown2": Need.THERE, "umount": Need.THERE,
 }  # fmt: skip
-_WAITS = frozenset({"wait_for_fs", "wait_for_file", "wait_for_dir"})
+_WAITS_FOR_SOCKET = "wait_for_socket"
+_WAITS = frozenset({"wait_for_fs", "wait_for_file", "wait_for_dir", _WAITS_FOR_SOCKET})
 # The words of an argument. An action that is not here takes its argument as one path.
 _WORDS: Mapping[str, tuple[str, ...]] = {
     "write": ("FILE", "TEXT"), "writen": ("FILE", "TEXT"), "append": ("FILE", "TEXT"),
@@ -41,6 +42,8 @@ def fails(option: Option, where: Where, is_repeated: bool) -> Iterator[Finding]:
     words = _WORDS.get(action, ())
     if problem := _wrong(option, action, argument, where):
         yield _error(option, problem)
+    elif action == _WAITS_FOR_SOCKET and ":" in argument:
+        return  # `awaited_ports` knows who listens
     elif action in _WAITS and (problem := where.problem_at(Need.THERE, argument)):
         text = f"{problem[0]}, and {option.key} waits for it: the app is not served before it is"
         yield Finding(option.line, Severity.ERROR, f"{text} there", problem[1])

@@ -64,7 +64,7 @@ PLACEHOLDERS = ("%(", "$(", "@(")
 SCHEMES = frozenset({
     "emperor", "http", "data", "sym", "section", "fd", "exec", "call", "callint",
 })  # fmt: skip
-_URLS = tuple(f"{scheme}://" for scheme in sorted(SCHEMES))
+URLS = tuple(f"{scheme}://" for scheme in sorted(SCHEMES))
 _OFF = frozenset({"false", "off", "no", "0"})
 
 
@@ -78,7 +78,7 @@ def leading_number(text: str) -> int:
 
 def refers(value: str) -> bool:
     """Whether only uWSGI can tell what a value stands for."""
-    return value.startswith(_URLS) or any(reference in value for reference in PLACEHOLDERS)
+    return value.startswith(URLS) or any(reference in value for reference in PLACEHOLDERS)
 
 
 def is_off(value: str) -> bool:

@@ -24,7 +24,7 @@ def unusable_jails(
     last = ini.last
     jail = _Jail(folder, users, files)
     for option in ini.options:
-        if refers(option.value):
+        if refers(option.value) and not ini.is_resolved:
             continue
         if option.key == "cgroup" and users.start.uid == ROOT:
             yield from jail.cgroup(option)

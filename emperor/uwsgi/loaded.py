@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from emperor.linux.trust import others_may_write, who_may_turn
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
 from emperor.model.spec import Identity
+from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import (
     LOADERS,
@@ -83,6 +84,22 @@ def find_side_effect(ini: Ini, folder: str, most: int) -> SideEffect | None:
                 # Without its text: we can read files that the readers of this message may not.
                 return SideEffect(0, f"line {number} of {path}")
         pending += _included(lines)
+    return None
+
+
+def missing_file(ini: Ini, path: str) -> Finding | None:
+    """An error if nothing is at the absolute `path`, and uWSGI reads it as it reads the ini."""
+    if os.path.lexists(path):
+        return None
+    for option in ini.options:
+        values = _READ.findall(option.value)
+        values += [option.value] if option.key in LOADERS else []
+        if any(value and path.endswith(f"/{value.lstrip('/')}") for value in values):
+            text = (
+                f"there is no {path}, which {option.key} has uWSGI read, so the app does not start"
+            )
+            cure = f"put the file there, or correct {option.key}"
+            return Finding(option.line, Severity.ERROR, text, cure)
     return None
 
 

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from emperor.model.access import Kind, Way
 from emperor.model.spec import Identity, Spec
 from emperor.uwsgi.findings import Finding, Severity
-from emperor.uwsgi.ini import SOCKETS, STATS, Ini, Option, refers
+from emperor.uwsgi.ini import SOCKETS, STATS, URLS, Ini, Option, refers
 from emperor.uwsgi.needs import Files, Need, problem_at
 from emperor.uwsgi.options import SSL_SOCKETS, Adoption, uwsgi_options
 from emperor.uwsgi.places import places
 from emperor.uwsgi.pythons import named_home
 from emperor.uwsgi.spec import MOUNTED_FILES
 from emperor.uwsgi.users import Users
+from emperor.uwsgi.values import unset_variable, without_value
 
 # Stands for a byte that is not UTF-8.
 _LOST_BYTE = "\ufffd"
@@ -116,6 +117,12 @@ def _interface(value: str) -> list[str]:
     return [f"/sys/class/net/{value}"]
 
 
+def _of_pool(value: str) -> list[str]:
+    """The path of `path:address,address`."""
+    path, colon, _ = value.partition(":")
+    return [path] if colon else []
+
+
 def _before_equals(value: str) -> list[str]:
     return [value.partition("=")[0]]
 
@@ -162,7 +169,7 @@ _INTERFACES = frozenset({
 })  # fmt: skip
 
 _LOGGERS = frozenset({"logger", "log-req", "req-logger", "log", "worker-logger", "worker-log-req"})
-_OTHER_PROGRAMS = frozenset(
+OTHER_PROGRAMS = frozenset(
     f"{who}-binary-patch{arg}" for who in ("privileged", "unprivileged") for arg in ("", "-arg")
 )
 _STATIC = Rule(
@@ -196,6 +203,7 @@ _LISTS: dict[frozenset[str], Rule] = {
     _TLS: _TLS_FILES,
     frozenset({"spooler", "spooler-external"}): _SPOOLER,
     frozenset({"master-fifo"}): _MASTER_SOCKET,
+    frozenset({"zergpool", "zerg-pool"}): replace(_SOCKET, paths=_of_pool),
     frozenset({"static-map", "static-map2"}): _STATIC,
     frozenset({"check-static", "static-check"}): _DOCUMENTS,
     frozenset({"cache2"}): Rule(Need.WRITE, _bind, True, _stores),
@@ -209,12 +217,13 @@ _LISTS: dict[frozenset[str], Rule] = {
     frozenset({"check-mountpoint", "mountpoint-check", "check-mount", "mount-check"}): replace(
         _AWAITED, fails="uWSGI ends as soon as it looks for it"
     ),
-    _OTHER_PROGRAMS: Rule(Need.EXECUTE, _bind, False, _program),
+    OTHER_PROGRAMS: Rule(Need.EXECUTE, _bind, False, _program),
     frozenset({"error-page-403", "error-page-404", "error-page-500"}): replace(
         _SENT, fails="uWSGI sends its own page"
     ),
     _LOGGERS: Rule(Need.WRITE, _serve, True, _of_logger, "its lines are lost", Severity.WARNING),
     frozenset({"plugin", "plugins"}): replace(_LIBRARY, paths=_libraries),
+    frozenset({"need-plugin", "need-plugins"}): Rule(Need.READ, _start, False, _libraries),
     frozenset({"dlopen"}): _LIBRARY,
     frozenset({"mimefile", "mime-file"}): replace(_SENT, fails="uWSGI sends files without a type"),
     frozenset({"upload-progress"}): replace(_SENT, need=Need.FILL, fails="there is no progress"),
@@ -266,20 +275,30 @@ def unusable_paths(
             need = rule.need
             if rule.or_file and files.access(path, user).kind is Kind.FILE:
                 need = Need.READ
+            base = start if rule.after_chdir else folder
             if problem := problem_at(need, path, user, files):
-                text, cure = problem
-                if text.startswith("there is no") and not value.startswith("/"):
-                    base = start if rule.after_chdir else folder
-                    cure = "put it there, or write the path from / on: a relative one begins in"
-                    cure += f" {base}"
-                if rule is _SOCKET:
-                    cure = f"drop {option.key}, as nginx talks to emperord's own socket"
+                text, cure = _explained(option, rule, value, problem, base)
                 if rule is _APP:
                     cure = _without_callable(option, path, user, files) or cure
                 yield Finding(option.line, rule.severity, f"{text}, so {rule.fails}", cure)
             elif rule in _REPLACES and files.access(path, user).kind is Kind.FILE:
                 text = f"uWSGI deletes the file {path}, for {option.key} makes its own there"
                 yield Finding(option.line, Severity.WARNING, text, "name a path that is free")
+
+
+def _explained(
+    option: Option, rule: Rule, value: str, problem: tuple[str, str], base: str | None
+) -> tuple[str, str]:
+    """The text of a problem and its cure, by how the path is written. A relative one begins in
+    `base`."""
+    text, cure = problem
+    if variable := unset_variable(value):
+        return without_value(option, variable)
+    if rule is _SOCKET:
+        return text, f"drop {option.key}, as nginx talks to emperord's own socket"
+    if text.startswith("there is no") and not value.startswith("/"):
+        cure = f"put it there, or write the path from / on: a relative one begins in {base}"
+    return text, cure
 
 
 def _is_package(rule: Rule, path: str, user: Identity, files: Files) -> bool:
@@ -311,10 +330,9 @@ def ruled(ini: Ini, spec: Spec) -> Iterator[tuple[Option, Rule]]:
 
 def resolved_path(value: str, folder: str | None, *, is_resolved: bool = False) -> str | None:
     """The path that a value names, seen from `folder`; None where only uWSGI knows. `is_resolved`:
-    what looks like a variable in the name of the file is a part of it. In a folder it is told of by
-    `unset_variables`."""
-    unknown = os.path.dirname(value) if is_resolved else value
-    if not value or refers(unknown) or _LOST_BYTE in value:
+    what looks like a variable is a part of the path."""
+    is_unknown = value.startswith(URLS) if is_resolved else refers(value)
+    if not value or is_unknown or _LOST_BYTE in value:
         return None
     if folder is None and not value.startswith("/"):
         return None

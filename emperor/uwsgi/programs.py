@@ -49,6 +49,10 @@ _RUN_BY = re.compile(
 )
 # The kernel follows as many scripts that are interpreters of scripts.
 _MOST_SCRIPTS = 4
+# What uWSGI leaves as it is written, since it knows no variable, or no option, of that name.
+_UNSET = re.compile(r"\$\(([\w.-]+)\)")
+_UNSET_OPTION = re.compile(r"%\([\w.-]+\)")
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _EXIT = re.compile(r"exit\s+0*[1-9]\d*\s*")
 
 # The text of a problem, and its cure.
@@ -58,12 +62,13 @@ Problem = tuple[str, str]
 @dataclass(frozen=True, slots=True)
 class Where:
     """Who runs a command, in which folder, and where the shell looks for programs; None where only
-    uWSGI knows that."""
+    uWSGI knows that. `is_resolved`: uWSGI has put in the values of all variables that have one."""
 
     user: Identity
     folder: str | None
     files: Files
     path: Sequence[str] | None
+    is_resolved: bool = False
 
     def problem_at(self, need: Need, path: str) -> Problem | None:
         """Why the user cannot do that at a path; None where that is possible or unknown."""
@@ -89,6 +94,38 @@ class Judgement:
 
 def judged(command: str, where: Where) -> Judgement:
     """What can be said of a command that is not run."""
+    if where.is_resolved and (unset := _UNSET.search(command)):
+        return _without_value(command, unset[0], where)
+    if where.is_resolved and (unset := _UNSET_OPTION.search(_QUOTED.sub("", command))):
+        return Judgement(_no_value(unset[0], "the shell cannot read that"))
+    return _judged(command, where)
+
+
+def _without_value(command: str, unset: str, where: Where) -> Judgement:
+    """What the shell does where uWSGI has no value for a variable: it runs a program of that name,
+    which is not there, and puts nothing in its place."""
+    names = set(_UNSET.findall(command))
+    if any(name in _BUILTINS or where.path is None for name in names) or "'" in command:
+        return Judgement(None)
+    if any(_searched_in(where.path or (), name, where) is None for name in names):
+        return Judgement(None)
+    without = _UNSET.sub("", command).strip()
+    if not without:
+        return Judgement(_no_value(unset, f"the shell finds no program {sorted(names)[0]}"))
+    judgement = _judged(without, where)
+    if judgement.problem is None:
+        return judgement
+    return Judgement(_no_value(unset, judgement.problem[0]))
+
+
+def _no_value(variable: str, consequence: str) -> Problem:
+    cure = "write the value itself"
+    if variable.startswith("%"):
+        cure += ", or set that option above"
+    return f"{variable} has no value, and {consequence}", cure
+
+
+def _judged(command: str, where: Where) -> Judgement:
     is_fine = True
     for written in command.split("&&"):
         part = _EXEC.sub("", _ASSIGNMENTS.sub("", _REDIRECTION.sub("", written).strip()), count=1)

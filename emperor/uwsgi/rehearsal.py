@@ -1,8 +1,9 @@
 """Has uWSGI set up what an ini asks for inside of uWSGI itself, without the app.
 
 uWSGI looks at the value of many options only when it sets them up: caches, farms, alarms, metrics,
-log encoders, memory limits. So it gets these options alone, without an app, a socket or a file of
-the ini, and ends in its hook for the moment when apps are loaded.
+log encoders, memory limits, and the regular expressions of routes. So it gets these options alone,
+without an app, a socket or a file of the ini, and ends in its hook for the moment when apps are
+loaded. A regular expression of any option becomes one of `log-filter`, which acts on nothing.
 """
 
 import re
@@ -12,9 +13,10 @@ from dataclasses import replace
 from emperor.model.spec import Identity
 from emperor.uwsgi.exits import NO_WORKERS, Circumstances, explain_exit
 from emperor.uwsgi.findings import Finding, Severity
-from emperor.uwsgi.ini import Ini, Option, refers
+from emperor.uwsgi.ini import URLS, Ini, Option
 from emperor.uwsgi.plugins import Plugins
 from emperor.uwsgi.resolver import CannotResolve, Resolver
+from emperor.uwsgi.values import EXPRESSIONS
 
 # Options with an effect inside of the uWSGI process alone: they open no file, bind no address, and
 # run nothing before a worker accepts.
@@ -87,11 +89,12 @@ async def _failure(
 
 def _tried(option: Option) -> Option | None:
     """What uWSGI gets of an option; None for an option that has effects outside."""
-    if option.key in _CALLS:
-        return replace(option, key="symcall", value=option.value.partition(" ")[0])
-    if option.key.startswith("hook-") and (match := _CALL.match(option.value)):
-        return replace(option, key="symcall", value=match["name"])
-    if option.key not in _INSIDE or refers(option.value):
+    if option.key in _CALLS or option.key.startswith("hook-"):
+        return _called(option)
+    if EXPRESSIONS.fullmatch(option.key):
+        pattern = option.value.partition(" ")[0]
+        return None if _is_read(pattern) else replace(option, key="log-filter", value=pattern)
+    if option.key not in _INSIDE or _is_read(option.value):
         return None
     if option.key == "cache2":
         parts = option.value.split(",")
@@ -100,3 +103,17 @@ def _tried(option: Option) -> Option | None:
     if option.key != "mule" and any(sign in option.value for sign in _ACTING):
         return None
     return option
+
+
+def _is_read(value: str) -> bool:
+    """Whether uWSGI reads what the value names. It leaves a variable without a value as it is."""
+    return value.startswith(URLS) or "@(" in value
+
+
+def _called(option: Option) -> Option | None:
+    """What has uWSGI look up the function that it would call; None if it calls none."""
+    name = option.value.partition(" ")[0]
+    if option.key not in _CALLS:
+        match = _CALL.match(option.value)
+        name = match["name"] if match else ""
+    return replace(option, key="symcall", value=name) if name else None

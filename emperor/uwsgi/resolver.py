@@ -243,6 +243,12 @@ class Resolver:
         _, _, rest = printed.partition("*** uWSGI loaded loggers ***\n")
         return frozenset(rest.partition("--- end of loggers list ---")[0].split())
 
+    async def alarms(self, plugins: Plugins = _NONE) -> frozenset[str]:
+        """The kinds of alarms that this uWSGI has with these plugins. Raises CannotResolve."""
+        _, printed = await self.rehearse(["--alarm-list"], plugins, None)
+        _, _, rest = printed.partition("*** uWSGI loaded alarms ***\n")
+        return frozenset(rest.partition("--- end of alarms list ---")[0].split())
+
     async def lacking(self, plugins: Plugins) -> Lacking:
         """Those of the plugins that this uWSGI cannot load. Raises CannotResolve."""
         if await self._unable(plugins) is None:

@@ -10,8 +10,6 @@ from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import (
     HOMES,
     PLUGIN_KEYS,
-    SOCKETS,
-    STATS,
     Ini,
     Option,
     is_off,
@@ -25,6 +23,8 @@ _PAIRS = {"mount": "/PATH=FILE", "worker-mount": "/PATH=FILE", "file-write": "FI
 # A number of a signal, one blank, and seconds (core/master.c).
 _TIMERS = frozenset({"timer", "signal-timer", "rbtimer", "signal-rbtimer"})
 _TIMER = re.compile(r"[^ ]* ")
+_POOLS = frozenset({"zergpool", "zerg-pool"})
+_ALARM = re.compile(r"\S+ (?P<kind>[^:]+):.*")
 _LEAST_LIFETIME_SECONDS = 10
 # uWSGI has these loops itself. A plugin's loop has the name of an option of the plugin.
 _LOOPS = frozenset({"simple", "async"})
@@ -45,7 +45,7 @@ _WORDS = dict.fromkeys(("wsgi-env-behaviour", "wsgi-env-behavior"), ("holy", "ch
 _PUSHERS_OF_PLUGINS = frozenset({"file", "mongodb"})
 _PUSHES = frozenset({"stats-push", "stats-pusher"})
 _FILES = frozenset({"file", "wsgi-file"})
-_STARTING_HOOKS = frozenset({
+STARTING_HOOKS = frozenset({
     "hook-asap", "hook-pre-jail", "hook-in-jail", "hook-as-root", "hook-as-user", "hook-pre-app",
     "hook-post-app", "hook-accepting1", "hook-accepting", "hook-post-fork", "hook-master-start",
 })  # fmt: skip
@@ -53,11 +53,6 @@ _STARTING_HOOKS = frozenset({
 _NAMES = frozenset({"file", "wsgi-file", "module", "wsgi", "callable"})
 _RESOLVED = APPS | HOMES | {"chdir", "chdir2", "chroot", "callable", "pyrun"}
 _LISTS = frozenset({"mount", "worker-mount"})
-# Files and sockets that uWSGI makes, in a folder that must be there.
-_MADE = SOCKETS | STATS | {
-    "logto", "logto2", "daemonize", "daemonize2", "pidfile", "pidfile2", "safe-pidfile",
-    "safe-pidfile2", "master-fifo",
-}  # fmt: skip
 _VARIABLE = re.compile(r"[$%]\([\w.-]+\)")
 # With less, an ordinary request of nginx's does not fit: its parameters and a browser's headers.
 _LEAST_BUFFER_BYTES = 1024
@@ -65,11 +60,16 @@ _LEAST_VARS = 20
 # No machine has as much memory. uWSGI takes a negative size for a larger one.
 _TOO_MANY_BYTES = 1 << 40
 # Their values begin with a regular expression. Of its errors, these are the same in PCRE.
-_EXPRESSIONS = re.compile(
+EXPRESSIONS = re.compile(
     r"(?:(?:error|response|final)-)?route(?:-(?:uri|path-info|host|qs|query-string|remote-addr"
     r"|remote-user|user-agent|referer))?|static-expires(?:-uri|-path-info)?(?:-mtime)?"
 )
-_SAME_IN_PCRE = ("missing )", "unbalanced parenthesis", "unterminated character set")
+_SAME_IN_PCRE = (
+    "missing )", "unbalanced parenthesis", "unterminated character set", "nothing to repeat",
+    "multiple repeat",
+)  # fmt: skip
+# This is text for PCRE.
+_NO_REPEAT = "{,"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +96,11 @@ class Values:
 _Rule = Callable[[Values], Iterator[Finding]]
 
 
-def refused_values(ini: Ini, known: Collection[str], loggers: Collection[str]) -> Iterator[Finding]:
-    """An error for each value that keeps uWSGI from starting. `known` are the options of uWSGI, and
-    `loggers` the names of its loggers."""
+def refused_values(
+    ini: Ini, known: Collection[str], loggers: Collection[str], alarms: Collection[str]
+) -> Iterator[Finding]:
+    """An error for each value that keeps uWSGI from starting. `known` are the options of uWSGI,
+    `loggers` the names of its loggers, and `alarms` those of its kinds of alarms."""
     values = Values(ini.last, known)
     for rule in _RULES:
         yield from rule(values)
@@ -113,10 +115,18 @@ def refused_values(ini: Ini, known: Collection[str], loggers: Collection[str]) -
         elif option.value not in _WORDS.get(option.key, (option.value,)):
             cause = f"{option.key} = {option.value} is none of {', '.join(_WORDS[option.key])}"
             yield _error(option.line, cause, f"drop {option.key}")
+        elif option.key in _POOLS and ":" not in option.value:
+            cause = f"{option.key} = {option.value} names no address"
+            yield _error(option.line, cause, f"write {option.key} = PATH:ADDRESS")
         elif option.key == "cache2":
             yield from _cache2(option)
-        elif _EXPRESSIONS.fullmatch(option.key):
+        elif EXPRESSIONS.fullmatch(option.key):
             yield from _expression(option)
+        elif option.key == "alarm" and (match := _ALARM.fullmatch(option.value)):
+            if match["kind"] not in alarms:
+                cause = f"this uWSGI has no alarm of the kind {match['kind']!r}"
+                cure = f"load the plugin that has it, or use one of {', '.join(sorted(alarms))}"
+                yield _error(option.line, cause, cure)
         elif not has_plugins:
             yield from _named(option, loggers)
 
@@ -128,30 +138,37 @@ def _expression(option: Option) -> Iterator[Finding]:
             warnings.simplefilter("ignore")
             re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
-        if str(error).startswith(_SAME_IN_PCRE):
+        if str(error).startswith(_SAME_IN_PCRE) and _NO_REPEAT not in pattern:
             cause = f"{pattern} of {option.key} is no regular expression: {error}"
             yield _error(option.line, cause, "correct it")
 
 
 def unset_variables(ini: Ini) -> Iterator[Finding]:
-    """An error for an app, or a place, with a variable that has no value. uWSGI has resolved the
-    ini, and leaves such a variable as it is written."""
+    """An error for an app, or a place of one, with a variable that has no value. uWSGI has resolved
+    the ini, and leaves such a variable as it is written."""
     for option in ini.options:
-        match = _VARIABLE.search(option.value)
-        counts = option.key in _LISTS | SOCKETS or ini.last[option.key] is option
-        is_needed = option.key in _RESOLVED or (
-            match and option.key in _MADE and "/" in option.value[match.end() :]
-        )
-        if match and counts and is_needed:
-            cause = f"{option.key} = {option.value}: {match[0]} has no value"
-            cure = "write the value itself"
-            if match[0].startswith("%"):
-                cure += ", or set that option above"
-            yield _error(option.line, cause, cure)
+        variable = unset_variable(option.value)
+        counts = option.key in _LISTS or ini.last[option.key] is option
+        if variable and counts and option.key in _RESOLVED:
+            yield _error(option.line, *without_value(option, variable))
         elif option.key in _NAMES and counts and not option.value:
             text = f"{option.key} is empty, so it names no app"
             cure = f"write {option.key} = and the app"
             yield Finding(option.line, Severity.ERROR, text, cure)
+
+
+def unset_variable(value: str) -> str:
+    """The first variable in a value that uWSGI has resolved; empty without one."""
+    match = _VARIABLE.search(value)
+    return match[0] if match else ""
+
+
+def without_value(option: Option, variable: str) -> tuple[str, str]:
+    """What to say of a variable in the value of an option, and the cure."""
+    cure = "write the value itself"
+    if variable.startswith("%"):
+        cure += ", or set that option above"
+    return f"{option.key} = {option.value}: {variable} has no value", cure
 
 
 def _error(line: int, cause: str, cure: str) -> Finding:
@@ -212,7 +229,7 @@ def _named(option: Option, loggers: Collection[str]) -> Iterator[Finding]:
         name = option.value.partition(":")[0]
         cause = f"this uWSGI has no stats pusher {name!r}"
         yield _error(option.line, cause, f"write plugins = stats_pusher_{name} above it")
-    elif option.key in _STARTING_HOOKS:
+    elif option.key in STARTING_HOOKS:
         action, colon, _ = option.value.partition(":")
         if not colon or action.removeprefix("!") not in _HOOKS:
             cause = f"{option.key} = {option.value} names no action of uWSGI's"

@@ -27,6 +27,7 @@ from tests.journeys.ini_case import bad as _bad
 from tests.journeys.ini_case import good as _good
 from tests.journeys.inis_of_people import OF_PEOPLE
 from tests.journeys.inis_of_sources import OF_SOURCES
+from tests.journeys.inis_without_values import WITHOUT_VALUES
 
 _WORKERS = (
     _good("processes", f"{_APP}processes = 2\n"),
@@ -440,7 +441,7 @@ _SET_UP = (
     _good("farm-good", f"{_APP}mule = true\nfarm = a:1\n"),
     _bad("timer", f"{_APP}timer = nosuch\n", "is no SIGNAL SECONDS"),
     _bad("alarm", f"{_APP}alarm = nosuch\n", "invalid alarm syntax: nosuch"),
-    _bad("alarm-kind", f"{_APP}alarm = a nosuch:b\n", "invalid alarm: a nosuch:b"),
+    _bad("alarm-kind", f"{_APP}alarm = a nosuch:b\n", "no alarm of the kind 'nosuch'"),
     _bad("encoder", f"{_APP}log-encoder = nosuch\n", 'log encoder "nosuch" not found'),
     _good("encoder-good", f"{_APP}log-encoder = prefix a\n"),
     _bad("statsd", f"{_APP}stats-push = statsd:127.0.0.1:PORT\n", "; correct stats-push"),
@@ -497,4 +498,5 @@ CASES = (
     + _OTHERS
     + OF_PEOPLE
     + OF_SOURCES
+    + WITHOUT_VALUES
 )

@@ -36,6 +36,14 @@ _ADDRESSES = (
     good("address-name", f"{APP}http-socket = localhost:PORT\n"),
     bad("awaited", f"{APP}wait-for-socket = 127.0.0.1:PORT\n", "nothing listens at 127.0.0.1:"),
     good("awaited-there", f"{APP}wait-for-socket = 127.0.0.1:TAKEN\n"),
+    bad("awaited-hook", f"{APP}hook-as-user = wait_for_socket:127.0.0.1:PORT\n", "nothing listens"),
+    good("awaited-hook-there", f"{APP}hook-as-user = wait_for_socket:127.0.0.1:TAKEN\n"),
+    bad("awaited-hook-path", f"{APP}hook-asap = wait_for_socket:SITE/no\n", "there is no SITE/no"),
+    bad("pool-address", f"{APP}zergpool = SITE/var/pool:192.0.2.7:PORT\n", "no address 192.0.2.7"),
+    bad("pool-taken", f"{APP}zerg-pool = SITE/var/pool:127.0.0.1:TAKEN\n", "listens at 127.0.0.1"),
+    bad("pool-folder", f"{APP}zergpool = SITE/no/pool:127.0.0.1:PORT\n", "there is no folder SITE"),
+    bad("pool-path", f"{APP}zergpool = SITE/var/pool2\n", "names no address, so the app does not"),
+    good("pool", f"{APP}zergpool = SITE/var/pool1:127.0.0.1:PORT\n"),
 )
 # What uWSGI does before the app, and much of it only as root.
 _STARTS = (
@@ -172,6 +180,8 @@ _FILES = (
     bad("flock-closed", f"{APP}flock2 = SITE/one\n{AS_WEB}", "games may not write to SITE/one"),
     bad("in-cache", f"{APP}cache2 = name=a,items=9\nload-file-in-cache = SITE/no\n", "no SITE/no,"),
     bad("patch", f"{APP}privileged-binary-patch = SITE/no\n", "there is no program SITE/no, so"),
+    bad("patch-there", f"{APP}privileged-binary-patch-arg = sleep 99\n", "in place of uWSGI"),
+    bad("read-no", f"{APP}a = @(SITE/sticky/no)\n", ":3: error: there is no SITE/sticky/no, which"),
     bad(
         "mountpoint", f"{APP}check-mountpoint = SITE/no\n", "uWSGI ends as soon as it looks for it"
     ),
@@ -179,6 +189,7 @@ _FILES = (
     good(
         "plugin-no", f"{APP}plugin = SITE/no_plugin.so\n", ":3: warning: there is no SITE/no_plug"
     ),
+    bad("plugin-needed-path", f"{APP}need-plugin = SITE/no\n", "there is no SITE/no_plugin.so, so"),
     good("plugin-name", f"{APP}plugins = SITE/no\n", "no SITE/no_plugin.so, so uWSGI goes on with"),
     good("library-no", f"{APP}dlopen = SITE/no.so\n", "no SITE/no.so, so uWSGI goes on without it"),
     good("error-page", f"{APP}error-page-404 = SITE/no\n", "SITE/no, so uWSGI sends its own page"),
@@ -194,6 +205,23 @@ _FILES = (
     bad(
         "pusher", f"{APP}stats-push = file:path=SITE/no\n", "this uWSGI has no stats pusher 'file'"
     ),
+)
+# What uWSGI and PCRE know, and what they do not.
+_KINDS = (
+    bad("alarm-xmpp", f"{APP}alarm = a xmpp:me@a.example;secret;you@a.example\n", "kind 'xmpp'"),
+    bad("alarm-curl", f"{APP}plugins = alarm_curl\nalarm = a curl:http://a.example\n", "'curl'"),
+    good("alarm-log", f"{APP}alarm = a log:\n"),
+    bad("route-star", f"{APP}route = *\\.jpg log:a\n", "nothing to repeat"),
+    bad("route-plus", f"{APP}static-expires = ^+ 30\n", "no regular expression: nothing to repeat"),
+    bad("route-twice", f"{APP}route = a** log:a\n", "no regular expression: multiple repeat"),
+    bad(
+        "route-names", f"{APP}route-host = (?P<a>b)(?P<a>c) log:a\n", ":3: error: cannot use a reg"
+    ),
+    bad("route-escape", f"{APP}route = \\x{{zz}} log:a\n", "cannot use a regular expression"),
+    good("route-branches", f"{APP}route = (?|(a)|(b)) log:a\n"),
+    good("route-possessive", f"{APP}route = a*+\\d++ log:a\n"),
+    good("route-braces", f"{APP}route = a{{,3}} log:a\n"),
+    good("hook-once", f"{APP}hook-accepting-once = exit:\n", "ends the first worker, and uWSGI st"),
 )
 # One finding for each cause, with its line and cure.
 _TOLD_ONCE = (
@@ -317,6 +345,7 @@ _WRITTEN = (
 )
 
 OF_PEOPLE: tuple[Case, ...] = (
+    *_KINDS,
     *_SIZES,
     *_ADDRESSES,
     *_STARTS,

@@ -65,7 +65,11 @@ _VARIABLES = (
     bad("unset-chdir2", f"{APP}chdir2 = $(NO_SUCH)\n", "$(NO_SUCH) has no value"),
     bad("unset-logto", f"{APP}logto = SITE/$(NO_SUCH)/a.log\n", "$(NO_SUCH) has no value"),
     bad("unset-socket", f"{APP}socket = SITE/$(NO_SUCH)/a.sock\n", "$(NO_SUCH) has no value"),
-    bad("unset-closed", f"chdir = SITE\n{APP}http-socket = $(NO_SUCH)\n{AS_WEB}", "not make files"),
+    bad(
+        "unset-closed",
+        f"chdir = SITE\n{APP}http-socket = $(NO_SUCH)\n{AS_WEB}",
+        "$(NO_SUCH) has no value",
+    ),
     good("unset-there", f"chdir = SITE/run\n{APP}socket = $(NO_SUCH)\n{AS_WEB}"),
     good("unset-port", f"{APP}http-socket = :$(NO_SUCH)\n"),
     good("unset-number", f"{APP}threads = $(NO_SUCH)\nharakiri = $(NO_SUCH)\n"),
