@@ -28,6 +28,6 @@ MODULES = (
     "types", "typing", "unicodedata", "unittest.mock", "urllib", "urllib.error", "urllib.parse",
     "urllib.request", "urllib.response", "urllib.robotparser", "uu", "uuid", "warnings",
     "weakref", "wsgiref", "wsgiref.handlers", "wsgiref.headers", "wsgiref.simple_server",
-    "wsgiref.util", "xml.dom.minidom", "xml.etree.ElementTree", "xml.sax", "xml.sax.saxutils",
-    "xmlrpc.client", "zipfile", "zipimport", "zlib", "zoneinfo",
+    "wsgiref.types", "wsgiref.util", "xml.dom.minidom", "xml.etree.ElementTree", "xml.sax",
+    "xml.sax.saxutils", "xmlrpc.client", "zipfile", "zipimport", "zlib", "zoneinfo",
 )  # fmt: skip
