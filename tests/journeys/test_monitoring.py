@@ -23,9 +23,13 @@ QUERIES = {
 
 
 @pytest.fixture
-def backend(start: Callable[..., Backend]) -> Backend:
-    """A backend on which apps wake, sleep and fail, and which holds few requests."""
-    backend = start(max_held="1")
+def backend(start: Callable[..., Backend], tmp_path: Path) -> Backend:
+    """A backend on which apps wake, sleep and fail, which holds few requests, and whose registry is
+    away."""
+    access = tmp_path / "registry.ini"
+    access.write_text("[registry]\nendpoints = https://127.0.0.1:1\n")
+    backend = start(max_held="1", registry_config=str(access))
+    backend.expect("cannot use the registry|is noted in run-dir")
     backend.expect("missing.example: .* → ")
     backend.expect("max-held")
     backend.add("a.example")

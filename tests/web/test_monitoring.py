@@ -24,6 +24,7 @@ from emperor.model.history import (
     Subject,
 )
 from emperor.model.lifecycle import Event
+from emperor.model.registry_status import RegistryStatus
 from emperor.model.status import LimitHits, ReportedState, TransitionEvent, Wake
 from emperor.uwsgi.start import FORKED
 from emperor.web.exposition import exposition
@@ -67,7 +68,9 @@ class Daemon:
         now = report(replace(running("a.example"), starts=number), throttled("b.example"))
         now = replace(
             now,
-            emperor=replace(now.emperor, turned_away=number),
+            emperor=replace(
+                now.emperor, turned_away=number, registry=RegistryStatus(None, None, 3, 1)
+            ),
             limit_hits=(LimitHits("alice", "memory-max", number),),
         )
         return exposition(now, self._tally.counted(), 1000, accept)
@@ -159,6 +162,10 @@ FIRING: dict[str, tuple[str, dict[str, str]]] = {
         {f'emperord_limit_hits_total{{{LABELS},limit="pids-max",tenant="alice"}}': "0 0 3x400"},
     ),
     "EmperordInisRefused": ("1h", {f"emperord_refused_inis{{{LABELS}}}": "1x400"}),
+    "EmperordRegistryAway": (
+        "1h", {f"emperord_registry_reached{{{LABELS}}}": "1 1 0x400"},
+    ),
+    "EmperordNotFollowed": ("1h", {f"emperord_not_followed_domains{{{LABELS}}}": "0 0 2x400"}),
     "EmperordDrains": ("5h", {f"emperord_draining{{{LABELS}}}": "1x400"}),
     "EmperordMaintenance": ("25h", {f"emperord_vassals_in_maintenance{{{LABELS}}}": "1x2000"}),
 }  # fmt: skip
