@@ -236,7 +236,7 @@ def test_hostile_and_broken_values_change_nothing(fleet: RegistryFleet) -> None:
 def test_the_registry_is_restored_from_an_old_backup(fleet: RegistryFleet) -> None:
     """It knows neither the newest domain nor that another one was removed, and has a lower serial
     of a third."""
-    expect(fleet, f"{AWAY}| WARNING (site|late|early)-|the registry cannot tell")
+    expect(fleet, rf"{AWAY}| WARNING (site-\d+|late|early)\.example: |the registry cannot tell")
     late, early = "late.example", "early.example"
     fleet.put([early])
     door = fleet.balancers[0].address
