@@ -23,6 +23,14 @@ KILL_AFTER_SECONDS = 12.0
 # An app of an earlier daemon lives, so its deadline has not passed yet; until its lease is renewed,
 # this much more is within the lease for certain.
 ADOPT_SECONDS = 2.5
+# A machine to which visitors of an app come, while another one runs it, says so this often at most;
+# and the other one looks for that as often.
+WISH_SECONDS = 15.0
+WISH_LEASE_SECONDS = 60
+# Nobody comes to a machine any more when nobody has come for so long.
+_QUIET_SECONDS = 30.0
+# Where visitors come to both by turns, an app does not go to and fro.
+_AGAIN_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,13 @@ def claim(found: bytes | None, me: Holder) -> Claim:
     if found is None:
         return Claim.TAKE
     return Claim.RESUME if decoded(found) == me else Claim.LEAVE
+
+
+def gives_away(since_visitor: float | None, since_given: float) -> bool:
+    """Whether the machine that runs an app gives it to another one, to which visitors come. So long
+    ago its own last visitor came (None: none has), and it gave the app away before."""
+    is_quiet = since_visitor is None or since_visitor >= _QUIET_SECONDS
+    return is_quiet and since_given >= _AGAIN_SECONDS
 
 
 def encoded(holder: Holder) -> bytes:

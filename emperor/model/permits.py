@@ -20,6 +20,9 @@ class Permits(Protocol):
     def why_not(self, domain: str) -> str | None:
         """Why an app may not run here; None: it may, or nobody knows yet."""
 
+    def turned_away(self, domain: str) -> None:
+        """A visitor was told that an app does not run here."""
+
 
 class NoFleet:
     """A machine of its own: every app may run."""
@@ -35,6 +38,9 @@ class NoFleet:
         """Nothing prevents it."""
         return None
 
+    def turned_away(self, _domain: str) -> None:
+        """That happens to nobody."""
+
 
 class Permission(Protocol):
     """What is told to the supervisor."""
@@ -47,3 +53,6 @@ class Permission(Protocol):
 
     def want_again(self, domain: str, why: str) -> None:
         """What forbade it is over."""
+
+    def since_visitor(self, domain: str) -> float | None:
+        """Seconds since somebody last wanted the app here; None: nobody has."""

@@ -73,8 +73,16 @@ class Keys:
         return f"{self.prefix}/once/{domain}"
 
     def onces(self) -> Span:
-        """All apps that run, and must not run twice."""
+        """All apps that run, and must not run twice; and the wishes."""
         return _below(f"{self.prefix}/once/")
+
+    def wish(self, domain: str) -> str:
+        """A backend to which visitors of such an app come while another one runs it."""
+        return f"{self.prefix}/once/wanted/{domain}"
+
+    def wishes(self) -> Span:
+        """All of these."""
+        return _below(f"{self.prefix}/once/wanted/")
 
     def domain(self, key: str) -> str:
         """The domain of a key of `vassals`."""

@@ -1,12 +1,12 @@
 """Follows which machines hold the apps that must not run twice."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import aclosing
 
 from emperor.model.once import Holder, decoded
 from emperor.model.registry_keys import Keys
 from emperor.registry.pages import pages
-from emperor.registry.port import Engine
+from emperor.registry.port import Engine, KeyValue
 
 # The holders of domains, and the domains that nobody holds any more.
 Change = tuple[Mapping[str, Holder], Collection[str] | None]
@@ -17,9 +17,17 @@ async def changes_of_holders(engine: Engine, keys: Keys) -> AsyncIterator[Change
     watch raises."""
     span = keys.onces()
     read = [page async for page in pages(engine, span)]
-    holders = (each for page in read for each in page.entries)
-    yield {keys.domain(each.key): decoded(each.value) for each in holders}, None
+    yield _holders(keys, [each for page in read for each in page.entries]), None
     async with aclosing(engine.watch([span], read[0].revision)) as watch:
         async for news in watch:
-            held = {keys.domain(each.key): decoded(each.value) for each in news.written}
-            yield held, [keys.domain(key) for key in news.gone]
+            gone = [keys.domain(key) for key in news.gone if key == keys.once(keys.domain(key))]
+            yield _holders(keys, news.written), gone
+
+
+def _holders(keys: Keys, entries: Iterable[KeyValue]) -> dict[str, Holder]:
+    """By domain, without the wishes."""
+    return {
+        domain: decoded(each.value)
+        for each in entries
+        if each.key == keys.once(domain := keys.domain(each.key))
+    }

@@ -13,8 +13,6 @@ import random
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Protocol
 
 from emperor.linux.fence import Fenced
 from emperor.model.log_fields import about
@@ -24,11 +22,13 @@ from emperor.model.once import (
     LEASE_SECONDS,
     RENEW_SECONDS,
     STOP_AFTER_SECONDS,
+    WISH_SECONDS,
     Claim,
     Holder,
     claim,
     decoded,
     encoded,
+    gives_away,
 )
 from emperor.model.permits import Permission
 from emperor.model.registry_keys import Keys
@@ -37,8 +37,10 @@ from emperor.model.spec import Once as Rule
 from emperor.model.spec import Spec
 from emperor.registry.holders import changes_of_holders
 from emperor.registry.link import Link
+from emperor.registry.once_app import App, Fence, goes_to, runs_on, unreached
 from emperor.registry.port import CannotReach, Engine, Missed, Outdated, RegistryRefused
 from emperor.registry.reach import Asker
+from emperor.registry.wishes import Wishes
 
 log = logging.getLogger("emperord.once")
 
@@ -46,34 +48,9 @@ _AWAY = (CannotReach, RegistryRefused, TimeoutError)
 # So long a visitor waits for a registry that does not answer.
 _ASK_SECONDS = 3.0
 # A new try of an app that never sleeps, and of a watch.
-_RETRY_SECONDS = (2.0, 4.0)
-_TRIES = 5
-
-
-class Fence(Protocol):
-    """Kills apps at a deadline."""
-
-    def tell(self, apps: Collection[Fenced]) -> None:
-        """Kill each of these at its deadline, and no others. Raises OSError."""
-
-    def close(self) -> None:
-        """Kill none."""
-
-
-@dataclass(slots=True)
-class _App:
-    """One app. `revision` is that of its key while it may run here; 0: it runs without a key.
-    `why_not`: why it may not. `is_cut_off`: because the lease could not be renewed. `groups` has
-    the control group of each of its processes, and `deadline` is when these are killed, None: with
-    the lease."""
-
-    rule: Rule
-    revision: int | None = None
-    why_not: str | None = None
-    is_cut_off: bool = False
-    groups: dict[int, str] = field(default_factory=dict)
-    deadline: float | None = None
-    asking: asyncio.Task[None] | None = field(default=None, repr=False)
+_RETRY_SECONDS, _TRIES = (2.0, 4.0), 5
+# So long an app that was given away is left to the other machine.
+_TAKE_SECONDS = 10.0
 
 
 class Once:
@@ -96,7 +73,7 @@ class Once:
         self._clock = boot_clock
         self._loop = asyncio.get_running_loop()
         self.permission: Permission | None = None
-        self._apps: dict[str, _App] = {}
+        self._apps: dict[str, App] = {}
         self._engine: Engine | None = None
         self._keys = Keys("")
         self._lease: int | None = None
@@ -106,6 +83,7 @@ class Once:
         self._work = asyncio.Event()
         self._ready = asyncio.Event()
         self._running: list[asyncio.Task[None]] = []
+        self._wishes = Wishes(link, me, tasks)
 
     # What the governor asks and tells (model/ports.Permits).
 
@@ -114,7 +92,8 @@ class Once:
         if spec.once is Rule.NO:
             return True
         app = self._app(spec)
-        if app.revision is not None and (self._is_sure() or app.rule is Rule.SOFT):
+        is_sure = self._is_sure() or app.rule is Rule.SOFT
+        if app.revision is not None and is_sure and not app.goes_to:
             return True
         if app.asking is None:
             app.asking = self._tasks.create_task(self._ask(spec.domain, app))
@@ -146,12 +125,16 @@ class Once:
         app = self._apps.get(domain)
         return app.why_not if app else None
 
+    def turned_away(self, domain: str) -> None:
+        """A visitor was told why an app does not run here."""
+        self._wishes.tell(domain)
+
     # The life of the connection.
 
     def start(self, permission: Permission) -> None:
         """Ask the registry from now on, and tell what it says."""
         self.permission = permission
-        parts = (self._connect, self._renew, self._watch)
+        parts = (self._connect, self._renew, self._watch, self._give_away)
         self._running = [self._tasks.create_task(part()) for part in parts]
 
     async def stop(self) -> None:
@@ -174,12 +157,12 @@ class Once:
 
     # One app.
 
-    def _app(self, spec: Spec) -> _App:
-        app = self._apps.setdefault(spec.domain, _App(spec.once))
+    def _app(self, spec: Spec) -> App:
+        app = self._apps.setdefault(spec.domain, App(spec.once))
         app.rule = spec.once
         return app
 
-    async def _ask(self, domain: str, app: _App) -> None:
+    async def _ask(self, domain: str, app: App) -> None:
         try:
             async with asyncio.timeout(_ASK_SECONDS):
                 await self._ready.wait()
@@ -187,7 +170,7 @@ class Once:
             self._reached(None)
         except _AWAY as error:
             self._tell(error)
-            app.why_not = None if app.rule is Rule.SOFT else _unreached(error)
+            app.why_not = None if app.rule is Rule.SOFT else unreached(error)
             if app.rule is Rule.SOFT:
                 log.warning("%s runs without its lease: %s", domain, error, extra=about(domain))
                 app.revision = app.revision or 0
@@ -198,19 +181,23 @@ class Once:
             app.deadline, app.is_cut_off = None, False
             self._tell_fence()
             self.permission.permit(domain)
+        elif app.goes_to:
+            self.permission.forbid(domain, app.why_not)
         else:
             self._forbid(domain, app)
         self._work.set()
 
-    async def _claim(self, domain: str, app: _App) -> str | None:
+    async def _claim(self, domain: str, app: App) -> str | None:
         """Take the key of an app. Returns why it may not run here. Raises what engines raise."""
         assert self._engine
+        if app.goes_to:
+            return goes_to(app.goes_to)
         key = self._keys.once(domain)
         for _ in range(_TRIES):
             lease = await self._own_lease()
             found = await self._engine.get(key)
             if claim(found.value if found else None, self._me) is Claim.LEAVE and found:
-                return _runs_on(decoded(found.value).address)
+                return runs_on(decoded(found.value).address)
             expected = {key: found.revision if found else 0}
             try:
                 app.revision = await self._engine.put({key: encoded(self._me)}, expected, lease)
@@ -219,9 +206,9 @@ class Once:
             return None
         return "other machines try to run it, and it may run once in the fleet"
 
-    async def _give_up(self, domain: str, app: _App) -> None:
+    async def _give_up(self, domain: str, app: App) -> None:
         """It has no process any more: another machine may run it."""
-        assert self._engine
+        assert self._engine and self.permission
         revision, app.revision = app.revision, None
         try:
             with suppress(Outdated, *_AWAY):
@@ -230,13 +217,14 @@ class Once:
                         await self._engine.delete(self._keys.once(domain), revision)
         finally:
             app.asking = None
+        if app.goes_to and not app.groups:
+            self._loop.call_later(_TAKE_SECONDS, self._has_given, domain, app)
         if app.groups or app.why_not is not None:
             return
         self._apps.pop(domain, None)
-        assert self.permission
         self.permission.permit(domain)  # it asks again, if it waits meanwhile
 
-    def _forbid(self, domain: str, app: _App) -> None:
+    def _forbid(self, domain: str, app: App) -> None:
         app.revision = None
         self._work.set()
         log.info("%s is not run here: %s", domain, app.why_not, extra=about(domain))
@@ -246,7 +234,7 @@ class Once:
     def _free(self, domain: str) -> None:
         """Nobody holds it any more."""
         app = self._apps.get(domain)
-        if app is None or app.why_not is None:
+        if app is None or app.why_not is None or app.goes_to:
             return
         app.why_not, app.is_cut_off = None, False
         self._want_again(domain)
@@ -254,6 +242,33 @@ class Once:
     def _want_again(self, domain: str) -> None:
         assert self.permission
         self.permission.want_again(domain, "it may run on this machine again")
+
+    async def _give_away(self) -> None:
+        """Give apps to other machines, to which their visitors come."""
+        await self._ready.wait()
+        while True:
+            if not any(app.revision for app in self._apps.values()):
+                self._work.clear()
+                await self._work.wait()
+            await asyncio.sleep(WISH_SECONDS)
+            for domain, address in (await self._wishes.of_others()).items():
+                app = self._apps.get(domain)
+                if app and app.revision and app.groups and app.asking is None:
+                    self._give(domain, app, address)
+
+    def _give(self, domain: str, app: App, address: str) -> None:
+        """The key goes when its last process has ended (`settled`)."""
+        assert self.permission
+        if gives_away(self.permission.since_visitor(domain), self._clock() - app.given_at):
+            app.goes_to, app.why_not, app.given_at = address, goes_to(address), self._clock()
+            log.info("%s: %s", domain, app.why_not, extra=about(domain))
+            self.permission.forbid(domain, app.why_not)
+
+    def _has_given(self, domain: str, app: App) -> None:
+        """The other machine has had its time to take it."""
+        if app.goes_to:
+            app.goes_to = ""
+            self._free(domain)
 
     # The lease.
 
@@ -314,14 +329,14 @@ class Once:
         self._cut_off()
         soon = self._clock() + LEASE_SECONDS - KILL_AFTER_SECONDS
         for app in self._apps.values():
-            app.is_cut_off = False
+            app.is_cut_off, app.goes_to = False, ""
             app.deadline = None if app.deadline is None else min(app.deadline, soon)
         self._tell_fence()
         for domain, app in list(self._apps.items()):
             if app.revision is not None and app.asking is None:
                 app.asking = self._tasks.create_task(self._claim_again(domain, app))
 
-    async def _claim_again(self, domain: str, app: _App) -> None:
+    async def _claim_again(self, domain: str, app: App) -> None:
         """Take the key of an app with `once = soft` that runs on without a lease."""
         try:
             async with asyncio.timeout(_ASK_SECONDS):
@@ -375,18 +390,10 @@ class Once:
         async for held, gone in changes_of_holders(self._engine, self._keys):
             for domain, app in self._apps.items():
                 if app.why_not and held.get(domain, self._me) != self._me:
-                    app.why_not, app.is_cut_off = _runs_on(held[domain].address), False
+                    app.why_not, app.is_cut_off = runs_on(held[domain].address), False
+                    app.goes_to = ""
             for domain in list(self._apps) if gone is None else gone:
                 if domain not in held:
                     self._free(domain)
             if not any(app.why_not for app in self._apps.values()):
                 return
-
-
-def _runs_on(address: str) -> str:
-    return f"it runs on {address}, and may run once in the fleet"
-
-
-def _unreached(error: BaseException) -> str:
-    why = str(error) or "it does not answer"
-    return f"the registry cannot be reached ({why}), and it may run once in the fleet"

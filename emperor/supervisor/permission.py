@@ -33,3 +33,16 @@ class Permission:
         if vassal and vassal.spec.never_sleeps and vassal.state in RESTS:
             cause = Cause(why, self._governor.now(), nobody_waits=True)
             self._governor.handle(Occurrence(vassal, Event.DEMAND, cause))
+
+    def since_visitor(self, domain: str) -> float | None:
+        """Seconds since the last hit or connection; None: there was none."""
+        if (vassal := self._governor.vassals.get(domain)) is None:
+            return None
+        now, seconds = self._governor.now(), []
+        if vassal.last_hit is not None:
+            seconds.append(now - vassal.last_hit)
+        if (connected := vassal.listener.last_connect()) is not None:
+            seconds.append(self._governor.wall(now).timestamp() - connected)
+            # The kernel notes only the first one after each look.
+            vassal.listener.note_next_connect()
+        return min(seconds, default=None)

@@ -180,11 +180,15 @@ class Activation:
             now = self._governor.now()
             return self._respond(turned_away(vassal, hit, now) or failed, hit)
         if vassal.state not in SERVING and self._governor.permits.why_not(vassal.spec.domain):
-            return self._respond(Answer(Page.ELSEWHERE), hit)
+            return self._elsewhere(hit, vassal.spec.domain)
         if hit.tries <= 1:
             self._governor.chronicle.hit(vassal)
         self._demand(vassal, hit)
         return await self._hold(hit, vassal.spec.domain, held, came)
+
+    def _elsewhere(self, hit: Hit, domain: str) -> web.Response:
+        self._governor.permits.turned_away(domain)
+        return self._respond(Answer(Page.ELSEWHERE), hit)
 
     async def _provided(
         self, host: str, wildcard: str | None, without: Vassal | Answer
@@ -281,7 +285,7 @@ class Activation:
                 return self._respond(STOPPED, hit)
             decision = outcome(vassal, self._governor.now())
             if not isinstance(decision, Run) and self._governor.permits.why_not(domain):
-                return self._respond(Answer(Page.ELSEWHERE), hit)
+                return self._elsewhere(hit, domain)
             match decision:
                 case Run(listener):
                     response = await self._run(hit, domain, listener)

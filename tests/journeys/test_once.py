@@ -149,6 +149,19 @@ def test_it_sleeps_and_wakes_where_visitors_are(two: Two) -> None:
         eventually(lambda: why_not(other) is None, what="the key is free")  # noqa: B023
 
 
+@pytest.mark.parametrize("idle", ["0", "93600"])
+def test_it_goes_where_its_visitors_are(two: Two, idle: str) -> None:
+    """As a substitute has it when its own backend is back, and balancers send visitors there."""
+    two.drop(idle=idle)
+    assert hit(two.daemons[0]).status in (200, 503)
+    first, second = sorted(two.daemons, key=lambda each: each not in two.running())
+    # Nobody comes to the first one any more.
+    eventually(lambda: hit(second).status == 200, what="it runs on the other one", seconds=90)
+    assert second.state(DOMAIN) == "running"
+    assert hit(first).status == 503
+    assert "it runs on 192.0.2." in (why_not(first) or "")
+
+
 def test_a_daemon_that_hangs_loses_it_in_time(two: Two) -> None:
     two.drop()
     first, second = two.holder()

@@ -1,5 +1,7 @@
 """Which machine of a fleet may run an app that must not run twice."""
 
+from math import inf
+
 import pytest
 
 from emperor.model.once import (
@@ -13,6 +15,7 @@ from emperor.model.once import (
     claim,
     decoded,
     encoded,
+    gives_away,
 )
 
 ME, OTHER = Holder("192.0.2.1", "a"), Holder("192.0.2.2", "b")
@@ -43,3 +46,22 @@ def test_an_app_ends_before_its_lease() -> None:
     assert 2 * RENEW_SECONDS < STOP_AFTER_SECONDS < KILL_AFTER_SECONDS < LEASE_SECONDS
     # The daemon before has renewed the lease, or its app is dead by now.
     assert KILL_AFTER_SECONDS + ADOPT_SECONDS < LEASE_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("since_visitor", "since_given", "answer"),
+    [
+        (None, inf, True),
+        (0.0, inf, False),
+        (29.9, inf, False),
+        (30.0, inf, True),
+        # It came back, so visitors come to both: it stays for a while.
+        (30.0, 30.0, False),
+        (None, 599.9, False),
+        (30.0, 600.0, True),
+    ],
+)
+def test_an_app_goes_where_its_visitors_are(
+    since_visitor: float | None, since_given: float, answer: bool
+) -> None:
+    assert gives_away(since_visitor, since_given) is answer

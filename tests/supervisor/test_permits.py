@@ -33,6 +33,9 @@ class FakePermits:
     def why_not(self, _domain: str) -> str | None:
         return self.reason
 
+    def turned_away(self, _domain: str) -> None:
+        raise AssertionError
+
 
 class Fleet(World):
     """A machine of a fleet."""
@@ -93,6 +96,15 @@ def test_an_app_that_never_sleeps_is_back_when_it_may_be() -> None:
     fleet.launcher.last.accepts()
     assert fleet.state == "running"
     Fleet().permission.want_again("unknown.example", "")
+
+
+def test_it_is_known_when_somebody_wanted_an_app() -> None:
+    fleet = Fleet()
+    assert fleet.permission.since_visitor(DOMAIN) is None
+    assert fleet.permission.since_visitor("unknown.example") is None
+    fleet.hit()
+    fleet.clock.advance(40.0)
+    assert fleet.permission.since_visitor(DOMAIN) == 40.0
 
 
 def test_an_order_to_start_tells_why_the_app_does_not() -> None:

@@ -1,0 +1,53 @@
+"""An app that must not run twice, as a machine of the fleet knows it, and why it may not run."""
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from math import inf
+from typing import Protocol
+
+from emperor.linux.fence import Fenced
+from emperor.model.spec import Once as Rule
+
+
+class Fence(Protocol):
+    """Kills apps at a deadline."""
+
+    def tell(self, apps: Collection[Fenced]) -> None:
+        """Kill each of these at its deadline, and no others. Raises OSError."""
+
+    def close(self) -> None:
+        """Kill none."""
+
+
+@dataclass(slots=True)
+class App:
+    """One app. `revision` is that of its key while it may run here; 0: it runs without a key.
+    `why_not`: why it may not. `is_cut_off`: because the lease could not be renewed. `groups` has
+    the control group of each of its processes, and `deadline` is when these are killed, None: with
+    the lease. `goes_to` is the machine that gets it when its processes have ended, and
+    `given_at` is when one was to get it last."""
+
+    rule: Rule
+    revision: int | None = None
+    why_not: str | None = None
+    is_cut_off: bool = False
+    groups: dict[int, str] = field(default_factory=dict)
+    deadline: float | None = None
+    goes_to: str = ""
+    given_at: float = -inf
+    asking: asyncio.Task[None] | None = field(default=None, repr=False)
+
+
+def runs_on(address: str) -> str:
+    return f"it runs on {address}, and may run once in the fleet"
+
+
+def unreached(error: BaseException) -> str:
+    why = str(error) or "it does not answer"
+    return f"the registry cannot be reached ({why}), and it may run once in the fleet"
+
+
+def goes_to(address: str) -> str:
+    """It is given to another machine."""
+    return f"it goes to {address}, where its visitors are, and may run once in the fleet"
