@@ -125,9 +125,10 @@ again; the command stands with each part.
 """
 
 _WAYS = """\
-- **emperord**: with the nginx configuration that it ships. Apps start by exec. With
-  **bases** they are forked from a base that has imported the standard library
-  ([bases.md](bases.md)).
+- **emperord**: as it is installed, with the nginx configuration that it ships. Apps run as a user
+  of their own. They are forked from a base that has imported the standard library
+  ([bases.md](bases.md)); with a **base of the virtualenv** from one that has imported the framework
+  too, as when a second app of a virtual environment starts; and **by exec** with `bases = off`.
 - **uWSGI's Emperor**: with `emperor-on-demand-directory` and `listen = 4096`, behind nginx.
 - **systemd-socket-activate, uWSGI** and **gunicorn**: one process for each app that waits for the
   first connection and becomes the server, behind nginx. gunicorn has one synchronous worker.

@@ -29,6 +29,8 @@ def place(parent: Path = DISK) -> Iterator[Path]:
         yield folder
     finally:
         _end_all_in(folder)
+        # To the logs of users' apps one can only append, also when the daemon was killed.
+        subprocess.run(["chattr", "-R", "-f", "-a", folder], check=False)
         shutil.rmtree(folder)
 
 

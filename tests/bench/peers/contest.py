@@ -140,7 +140,7 @@ def contest(
         except Exception as error:
             if name == first:
                 raise
-            into.absent[name] = f"not measured: {error}"
+            into.absent[name] = f"not measured: {str(error) or repr(error)}"
             into.seen.pop(name, None)
             names.remove(name)
             return []

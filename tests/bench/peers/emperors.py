@@ -10,6 +10,7 @@ from typing import ClassVar
 import psutil
 
 from docs.examples.backend import render
+from tests.backend import with_state
 from tests.bench.apps import ini
 from tests.bench.ours import Ours
 from tests.bench.peers.peer import Peer, Site
@@ -19,10 +20,14 @@ from tests.eventually import eventually
 from tests.fdstore import FdStore
 
 _END_SECONDS = 30.0
+_USER = "nobody"
+# Enough for a base, and for what it learns of the pages that apps write to.
+_RAN_EARLIER = 4
 
 
 class Emperord(Peer):
-    """emperord and the nginx configuration that it ships. Apps start by exec."""
+    """emperord as it is installed, and the nginx configuration that it ships. The apps have a user
+    of their own, and are forked from a base of the standard library: none has run yet."""
 
     name = "emperord"
     flags: ClassVar[Mapping[str, str]] = {}
@@ -30,6 +35,7 @@ class Emperord(Peer):
     def __init__(self, folder: Path, sites: Sequence[Site]) -> None:
         super().__init__(folder, sites)
         self._ours = Ours(self.folder, **self.flags)
+        self._ours.under = with_state(self.folder)
 
     @property
     def port(self) -> int:
@@ -52,7 +58,7 @@ class Emperord(Peer):
 
     def drop(self, site: Site) -> None:
         text = self._ours.ini(site.domain, str(site.app), idle=str(site.idle))
-        self._ours.drop(site.domain, text)
+        self._ours.drop(site.domain, f"{text}[emperor]\nuid = {_USER}\n")
 
     def reload(self, domain: str) -> None:
         os.utime(self._ours.vassals / f"{domain}.ini")
@@ -76,11 +82,29 @@ class Emperord(Peer):
             self._process.wait()
 
 
-class EmperordForked(Emperord):
-    """The same with apps that are forked from a base."""
+class EmperordByExec(Emperord):
+    """The same without bases."""
 
-    name = "emperord, bases"
-    flags: ClassVar[Mapping[str, str]] = {"bases": "auto"}
+    name = "emperord, by exec"
+    flags: ClassVar[Mapping[str, str]] = {"bases": "off"}
+
+
+class EmperordAtHome(Emperord):
+    """The same with a base of the virtual environment, as there is one where some of the apps have
+    run before. They sleep again."""
+
+    name = "emperord, base of the virtualenv"
+
+    def start(self) -> None:
+        super().start()
+        earlier = [site.domain for site in self.sites[:_RAN_EARLIER]]
+        for domain in earlier:
+            self.first_byte(domain)
+        self._ours.until_base_of(_USER)
+        for domain in earlier:
+            self._ours.call("POST", f"/v1/vassals/{domain}/sleep")
+        what = "they sleep again"
+        eventually(lambda: {self._ours.state(each) for each in earlier} == {"parked"}, what=what)
 
 
 class Emperor(Peer):
