@@ -6,7 +6,7 @@ An app is forked from the deepest base that fits it.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -29,8 +29,13 @@ log = logging.getLogger("emperord.bases")
 _MOST_MODULES = 1500
 # So many apps of one home make its base worth its memory.
 _ENOUGH_APPS = 2
-# They import so many modules that the first base does not have.
+# A base imports what these have imported that started last.
+_MOST_APPS = 8
+# They import so many modules that the first base does not have, or an app so many that its base
+# does not have.
 _ENOUGH_MODULES = 10
+# A base is made anew for more modules at most so often.
+_LEARNING_SECONDS = 600.0
 # For all users, and for one.
 _MOST_BASES, _MOST_OF_ONE = 16, 4
 # A base that nobody has used for so long is ended.
@@ -77,7 +82,10 @@ class Bases:
             # Those of homes have the memory of the one before.
             self._root = RootBase(program, environment, spawner, self._end_all)
         self._of_homes: dict[Home, HomeBase] = {}
-        self._apps: dict[Home, dict[str, None]] = {}
+        # Each takes the place of the one in `_of_homes` when it can fork.
+        self._coming: dict[Home, HomeBase] = {}
+        # When the latest apps of each home have started.
+        self._apps: dict[Home, dict[str, float]] = {}
         self._not_before: dict[Home, float] = {}
         self._ending: set[HomeBase] = set()
         self._is_closed = False
@@ -132,31 +140,39 @@ class Bases:
     def _note(self, sharing: Sharing) -> None:
         """An app of that home starts."""
         home = sharing.home
-        if self._modules_of is None or home in self._of_homes:
+        if self._modules_of is None:
             return
         apps = self._apps.setdefault(home, {})
+        now = self._loop.time()
         apps.pop(sharing.domain, None)
-        apps[sharing.domain] = None
-        _keep_latest(apps, _ENOUGH_APPS)
+        apps[sharing.domain] = now
+        _keep_latest(apps, _MOST_APPS)
         _keep_latest(self._apps, _MOST_HOMES)
         _keep_latest(self._not_before, _MOST_HOMES)
-        if len(apps) >= _ENOUGH_APPS and self._loop.time() >= self._not_before.get(home, 0.0):
-            self._not_before[home] = self._loop.time() + _CALM_SECONDS
-            self._loop.call_later(_CALM_SECONDS, self._make_for, sharing, [*apps])
+        if len(apps) >= _ENOUGH_APPS and now >= self._not_before.get(home, 0.0):
+            self._not_before[home] = now + _CALM_SECONDS
+            self._loop.call_later(_CALM_SECONDS, self._make_for, sharing, now)
 
-    def _make_for(self, sharing: Sharing, apps: Sequence[str]) -> None:
+    def _make_for(self, sharing: Sharing, since: float) -> None:
+        """Make the base of that home, or a new one if apps that started since then import much that
+        it lacks."""
         home = sharing.home
-        is_there = home in self._of_homes or self._is_closed
-        if self._modules_of is None or is_there or self._is_memory_short():
+        is_coming = home in self._coming or self._is_closed
+        if self._modules_of is None or is_coming or self._is_memory_short():
             return
-        names = dict.fromkeys(name for app in apps for name in self._modules_of(app))
-        modules = [*names][:_MOST_MODULES]
-        known = self._root.modules if self._root is not None else ()
-        if len({*modules}.difference(known)) < _ENOUGH_MODULES:
+        there, apps = self._of_homes.get(home), self._apps.get(home, {})
+        if there is not None:
+            new = self._modules(app for app, started in apps.items() if started >= since)
+            if self._lacks_few(new, there.asked_for):
+                return
+            self._not_before[home] = self._loop.time() + _LEARNING_SECONDS
+        modules = self._modules(reversed(apps))
+        if self._lacks_few(modules, there.asked_for if there is not None else ()):
             return
-        self._make_room(home)
+        if there is None:
+            self._make_room(home)
         try:
-            base = HomeBase(sharing, modules, self._become, self._loop, self._ended)
+            base = HomeBase(sharing, modules, self._become, self._loop, self)
         except (OSError, CannotLaunch, UnicodeEncodeError) as error:
             log.warning(
                 "cannot make a base of %s: %s; its apps are forked from that of the standard"
@@ -164,9 +180,20 @@ class Bases:
             )  # fmt: skip
             self._not_before[home] = self._loop.time() + _DELAY_SECONDS
             return
-        self._of_homes[home] = base
+        (self._of_homes if there is None else self._coming)[home] = base
         if self._look is None:
             self._look = self._loop.call_later(_UNUSED_SECONDS, self._end_unused)
+
+    def _modules(self, apps: Iterable[str]) -> list[str]:
+        """Those that these apps have imported."""
+        of = self._modules_of
+        names = dict.fromkeys(name for app in apps for name in of(app)) if of is not None else {}
+        return [*names][:_MOST_MODULES]
+
+    def _lacks_few(self, modules: Sequence[str], of_home: Collection[str]) -> bool:
+        """Whether a base that has asked for `of_home` would gain little by these modules."""
+        of_root = self._root.modules if self._root is not None else ()
+        return len({*modules}.difference(of_home, of_root)) < _ENOUGH_MODULES
 
     def _make_room(self, home: Home) -> None:
         """End a base if there are too many: the user's, or any, that was unused for longest."""
@@ -179,20 +206,33 @@ class Bases:
         root = self._fresh_root()
         return root.start(order, fds, on_exit, lambda _: None) if root is not None else None
 
-    def _ended(self, base: HomeBase) -> None:
+    def on_ready(self, base: HomeBase) -> None:
+        """It can fork."""
+        for home in [home for home, each in self._coming.items() if each is base]:
+            if home in self._of_homes:
+                self._end_one(self._of_homes.pop(home))
+            self._of_homes[home] = self._coming.pop(home)
+
+    def on_end(self, base: HomeBase) -> None:
+        """It has exited."""
         self._ending.discard(base)
-        for home in [home for home, each in self._of_homes.items() if each is base]:
-            del self._of_homes[home]
-            self._not_before[home] = self._loop.time() + _DELAY_SECONDS
+        for bases in (self._of_homes, self._coming):
+            for home in [home for home, each in bases.items() if each is base]:
+                del bases[home]
+                self._not_before[home] = self._loop.time() + _DELAY_SECONDS
 
     def _end(self, home: Home) -> None:
-        base = self._of_homes.pop(home)
+        for bases in (self._of_homes, self._coming):
+            if home in bases:
+                self._end_one(bases.pop(home))
+
+    def _end_one(self, base: HomeBase) -> None:
         self._ending.add(base)
         base.end()
 
     def _end_all(self) -> None:
         """End those of homes."""
-        for home in [*self._of_homes]:
+        for home in {*self._of_homes, *self._coming}:
             self._end(home)
 
     def _end_unused(self) -> None:

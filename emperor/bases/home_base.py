@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Protocol
 
 from emperor.bases.base_process import (
     CONTROL_FD,
@@ -34,8 +35,18 @@ _OUTPUTS = (1, 2)
 Become = Callable[[bytes, Sequence[int], OnExit], LedProcess | None]
 
 
+class Keeper(Protocol):
+    """Is told what becomes of a base."""
+
+    def on_ready(self, base: "HomeBase") -> None:
+        """It can fork."""
+
+    def on_end(self, base: "HomeBase") -> None:
+        """It has exited."""
+
+
 class HomeBase:
-    """From its making to its end; there may be another one after it. `on_end` is called then."""
+    """From its making to its end; there may be another one after it."""
 
     def __init__(
         self,
@@ -43,14 +54,15 @@ class HomeBase:
         modules: Sequence[str],
         become: Become,
         loop: asyncio.AbstractEventLoop,
-        on_end: Callable[["HomeBase"], object],
+        keeper: Keeper,
     ) -> None:
         """Raises CannotLaunch and OSError."""
         self._sharing = sharing
+        self.asked_for = frozenset(modules)
         self._modules = modules
         self._become = become
         self._loop = loop
-        self._on_end = on_end
+        self._keeper = keeper
         self._is_ready = self._is_ended = self.is_stale = False
         self._group: ControlGroup | None = sharing.group()
         self.last_used = loop.time()
@@ -134,6 +146,7 @@ class HomeBase:
         """It can fork."""
         self._is_ready = True
         self._made = self._loop.time()
+        self._keeper.on_ready(self)
 
     def on_end(self, base: BaseProcess, ended: Exit) -> None:
         """It has exited."""
@@ -147,7 +160,7 @@ class HomeBase:
             )
         self._is_ready = False
         self._close_group()
-        self._on_end(self)
+        self._keeper.on_end(self)
 
     def _close_group(self) -> None:
         if self._group is not None:

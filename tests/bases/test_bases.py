@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from emperor.bases.base_process import BaseState
 from emperor.bases.bases import Bases
 from emperor.bases.order import App, Order, Place, User
 from emperor.bases.program import Program, own_program
@@ -175,6 +176,39 @@ RARE = (
     "filecmp", "ftplib", "mailbox", "modulefinder", "plistlib", "poplib", "profile", "pstats",
     "shelve", "tabnanny", "trace", "wave", "zipapp",
 )  # fmt: skip
+OTHERS = (
+    "compileall", "curses.ascii", "dbm", "dbm.dumb", "doctest", "json.tool", "pyclbr",
+    "sqlite3.dump", "tomllib", "tracemalloc", "wsgiref.validate", "xml.dom.pulldom",
+    "xmlrpc.server",
+)  # fmt: skip
+
+
+def sharing_of(domain: str) -> Sharing:
+    """That of an app of a user's, in one home."""
+    nobody = pwd.getpwnam("nobody")
+    home = Home("/usr", User(nobody.pw_uid, nobody.pw_gid, "nobody"), True, (100, 100))
+    return Sharing(home, domain, frozenset(), {}, lambda: None)
+
+
+async def test_a_base_of_a_home_learns_what_a_later_app_imports(program: Program) -> None:
+    modules = {"a.example": RARE, "b.example": RARE, "c.example": OTHERS}
+    bases = Bases(program, {}, Spawner(asyncio.get_running_loop()), modules.__getitem__)
+    bases.make()
+    await eventually_async(lambda: has_spares(bases))
+
+    def of_home() -> list[BaseState]:
+        return [state for state in bases.states() if state.home]
+
+    for domain in ("a.example", "b.example"):
+        start(bases, sharing=sharing_of(domain))
+    await eventually_async(lambda: [state.modules for state in of_home() if state.spares])
+    [first] = of_home()
+    assert {*RARE} <= {*first.modules}
+    assert not {*OTHERS} & {*first.modules}
+    start(bases, sharing=sharing_of("c.example"))
+    await eventually_async(lambda: [each.pid for each in of_home() if each.pid != first.pid])
+    await eventually_async(lambda: {*RARE, *OTHERS} <= {*of_home()[0].modules})
+    await bases.close()
 
 
 async def test_a_base_of_a_home_ends_when_memory_is_short(program: Program) -> None:
@@ -183,10 +217,8 @@ async def test_a_base_of_a_home_ends_when_memory_is_short(program: Program) -> N
     bases = Bases(program, {}, Spawner(loop), lambda _: RARE, lambda: is_short)
     bases.make()
     await eventually_async(lambda: has_spares(bases))
-    nobody = pwd.getpwnam("nobody")
-    home = Home("/usr", User(nobody.pw_uid, nobody.pw_gid, "nobody"), True, (100, 100))
     for domain in ("a.example", "b.example"):
-        start(bases, sharing=Sharing(home, domain, frozenset(), {}, lambda: None))
+        start(bases, sharing=sharing_of(domain))
     await eventually_async(lambda: [state.home for state in bases.states()] == ["", "/usr"])
     is_short = True
     assert start(bases) is not None
