@@ -64,6 +64,12 @@ def drop(backend: Backend, domain: str, home: Path, *lines: str, user: str = "no
     backend.drop(domain, "\n".join([*text, "[emperor]", f"uid = {user}", ""]))
 
 
+def dropped(backend: Backend, home: Path, *domains: str) -> tuple[str, ...]:
+    for domain in domains:
+        drop(backend, domain, home)
+    return domains
+
+
 def told(backend: Backend, domain: str) -> Any:
     reply = backend.get(domain)
     assert reply.status == 200, reply.text
@@ -159,7 +165,7 @@ BAD = {
     "umask": ("import os\nos.umask(0o077)", "umask"),
     "limit": ("import sys\nsys.setrecursionlimit(5000)", "limits of Python"),
     "timeout": ("import socket\nsocket.setdefaulttimeout(3)", "limits of Python"),
-    "warnings": ("import warnings\nwarnings.simplefilter('ignore')", "warnings"),
+    "warnings": ("import warnings\nwarnings.simplefilter('ignore', append=True)", "warnings"),
     "log": ("import logging\nlogging.root.setLevel(10)", "log"),
     "hook": ("import threading\nthreading.excepthook = print", "hooks"),
     "json": ("import json\njson.JSONEncoder.default = str", "other modules"),
@@ -177,7 +183,10 @@ GOOD = {
     "second": "import good_first\nname = 1\n",
     "first": "from good_second import name\n",
     "own_file": "kept = open(__file__).read()\n",
+    "filter": "import warnings\nwarnings.filterwarnings('ignore', 'much', BytesWarning, 'x.*')\n",
 }
+# A package in which each module would have to be left out by a trial of its own.
+CROWD = [f"crowd.one{number}" for number in range(20)]
 
 
 def test_a_base_does_without_modules_that_a_fork_would_lack(backend: Backend, home: Path) -> None:
@@ -185,10 +194,14 @@ def test_a_base_does_without_modules_that_a_fork_would_lack(backend: Backend, ho
     modules |= {f"good_{name}": code for name, code in GOOD.items()}
     for name, code in modules.items():
         (packages(home) / f"{name}.py").write_text(f"{code}\n")
+    (packages(home) / "crowd").mkdir()
+    for name in ("crowd.__init__", *CROWD):
+        code = "kept = open('/etc/hostname')\n" if name.endswith("__init__") else ""
+        (packages(home) / f"{name.replace('.', '/')}.py").write_text(code)
     app = home.parent / "app.py"
     # The app says that it has imported them all, as a tenant may.
     app.write_text(
-        f"import sys, importlib.util\nfor name in {[*modules]}:\n"
+        f"import sys, importlib.util\nfor name in {[*CROWD, *modules]}:\n"
         "    spec = importlib.util.find_spec(name)\n"
         "    sys.modules[name] = importlib.util.module_from_spec(spec)\n" + APP
     )
@@ -198,7 +211,47 @@ def test_a_base_does_without_modules_that_a_fork_would_lack(backend: Backend, ho
         assert why in left_out[f"bad_{name}"], name
         assert f"bad_{name}" not in base["modules"]
     assert {"extra", *(f"good_{name}" for name in GOOD)} <= {*base["modules"]}
+    assert not {*CROWD} & {*base["modules"]}
     assert told(backend, ONE)["imported_by"] == base["pid"]
+
+
+FILTERING = """
+import warnings
+warnings.simplefilter("error", DeprecationWarning)
+from filtering import inner
+warnings.filterwarnings("ignore", "some .*", UserWarning, "filtering")
+"""
+INNER = "import warnings\nwarnings.simplefilter('always', ImportWarning)\n"
+FILTERED = """
+import json, warnings
+before = [str(each) for each in warnings.filters]
+NAMED = [str(each) for each in warnings.filters]
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/json")])
+    told = {"imported_by": 1, "before": before, "filters": NAMED}
+    return [json.dumps(told).encode()]
+"""
+
+
+def test_an_app_gets_the_filters_of_warnings_of_what_it_imports(
+    backend: Backend, home: Path
+) -> None:
+    add_package(packages(home), "filtering", FILTERING)
+    (packages(home) / "filtering" / "inner.py").write_text(INNER)
+    app = home.parent / "app.py"
+    app.write_text(
+        FILTERED.replace("NAMED", "import filtering\nafter", 1).replace("NAMED", "after")
+    )
+    usual = [told(backend, domain) for domain in dropped(backend, home, ONE, OTHER)]
+    assert len(usual[0]["filters"]) == len(usual[0]["before"]) + 3
+    base = shared(backend, home)
+    assert {"filtering", "filtering.inner"} <= {*base["modules"]}
+    seen = told(backend, ONE)
+    assert backend.started(ONE) == f"forked from a base of {home}"
+    assert seen == usual[0], "as without a base"
+    app.write_text(FILTERED.replace("NAMED", "after"))
+    assert told(backend, OTHER)["filters"] == seen["before"], "it does not import the package"
+    assert backend.started(OTHER) == f"forked from a base of {home}"
 
 
 def test_what_pth_files_do_is_left_to_each_app(backend: Backend, home: Path) -> None:

@@ -79,7 +79,7 @@ class Effects:
                 sys.getrecursionlimit(), sys.getswitchinterval(), socket.getdefaulttimeout(),
                 gc.isenabled(), gc.get_threshold(), len(gc.callbacks),
             ),
-            "changes the filters of warnings": [*map(id, warnings.filters)],
+            "changes the filters of warnings": _Filters(),
             "changes the log of all": (
                 logging.root.level, [*map(id, logging.root.handlers)], logging.root.manager.disable,
             ),
@@ -127,6 +127,21 @@ class Effects:
                 counts[_NETWORK] += 1
 
         sys.addaudithook(hook)
+
+
+class _Filters:
+    """The filters of warnings. One that is put before all others is no change: each app gets it
+    with the module that has added it."""
+
+    def __init__(self) -> None:
+        self._ids = [*map(id, warnings.filters)]
+
+    def __eq__(self, before: object) -> bool:
+        if not isinstance(before, _Filters):
+            return NotImplemented
+        return self._ids[len(self._ids) - len(before._ids) :] == before._ids
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _umask() -> int:

@@ -1,4 +1,4 @@
-"""Notes which modules each module imports at its own import.
+"""Notes which modules each module imports at its own import, and which filters of warnings it adds.
 
 It imports nothing that Python has not loaded by itself: what is imported before it is there would
 not be noted.
@@ -9,21 +9,27 @@ import sys
 
 MYPY = False  # typing is not loaded yet
 if MYPY:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from types import FrameType, ModuleType
-    from typing import Any
+    from typing import Any, TypeAlias
+
+    # action, message, category, module and line, as in warnings.filters
+    Filter: TypeAlias = tuple[str, Any, Any, Any, int]
 
 _MACHINERY = ("importlib._bootstrap", "_frozen_importlib")
 
 
 class Needs:
-    """The modules that each module has imported."""
+    """The modules that each module has imported, and its filters of warnings."""
 
     def __init__(self) -> None:
         self._of: dict[str, set[str]] = {}
         # Those that were not found, without those of a package, which cannot come from elsewhere.
         self.missing: set[str] = set()
         self._importing: list[str] = []
+        self._filters: Callable[[], Sequence[Filter]] = lambda: ()
+        self._all_filters: list[Filter] = []
+        self._added_by: dict[int, str] = {}
         self._original = builtins.__import__
 
     def of(self, name: str) -> "set[str]":
@@ -31,13 +37,20 @@ class Needs:
         package."""
         return self._of.get(name, set())
 
-    def begin(self) -> None:
-        """Note all imports from now on."""
+    def filters_of(self, names: "Collection[str]") -> "list[Filter]":
+        """The filters of warnings that these modules have added, the earliest first."""
+        latest_first = [each for each in self._all_filters if self._added_by[id(each)] in names]
+        return latest_first[::-1]
+
+    def begin(self, filters: "Callable[[], Sequence[Filter]]" = lambda: ()) -> None:
+        """Note all imports from now on. `filters` are those of warnings."""
+        self._filters = filters
         self._original, builtins.__import__ = builtins.__import__, self._import
 
     def end(self) -> None:
         """Note no more."""
         builtins.__import__ = self._original
+        self._all_filters = [each for each in self._filters() if id(each) in self._added_by]
         for name, needed in self._of.items():
             if package := name.rpartition(".")[0]:
                 needed.add(package)
@@ -55,7 +68,7 @@ class Needs:
         if package and package not in sys.modules:
             # A package may put modules into sys.modules, as collections does since Python 3.13.
             self._import(package)
-        before = set(sys.modules)
+        before, filters = set(sys.modules), len(self._filters())
         self._importing.append(wanted)
         try:
             return self._original(name, globals, locals, fromlist or (), level)
@@ -68,9 +81,16 @@ class Needs:
             self._importing.pop()
             # A module in C, or one that calls importlib, imports without a statement.
             new = sys.modules.keys() - before
+            self._note_filters(wanted, filters)
             self._of.setdefault(wanted, set()).update(new - {wanted})
             named = {wanted, *(f"{wanted}.{item}" for item in fromlist or ())}
             self._of.setdefault(importer, set()).update(new | (named & sys.modules.keys()))
+
+    def _note_filters(self, name: str, before: int) -> None:
+        """A filter is put before all others. What the module has imported has noted its own."""
+        filters = self._filters()
+        for each in filters[: max(0, len(filters) - before)]:
+            self._added_by.setdefault(id(each), name)
 
     def _importer(self) -> str:
         """The module that is imported just now and has led to this import, be it by a function of

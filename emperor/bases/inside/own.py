@@ -6,6 +6,7 @@ Nothing of a virtual environment is imported as another user.
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -55,15 +56,17 @@ def become_base(order: Order, fds: list[int], channel: int, host: Host, store: S
     host.home = place.home
     host.is_fresh = _freshness(place.home)
     loaded = frozenset(sys.modules)
-    store.needs.begin()
+    store.needs.begin(lambda: warnings.filters)
     left_out = unfit_modules(modules, store.needs)
     begun = time.time_ns()
     plain = vars(os.environ)["_data"]
     noted = Noted(plain)
     vars(os.environ)["_data"] = noted
-    left_out |= preload([name for name in modules if name not in left_out])
+    # Each app gets the filters of what it imports. (The module is kept, and not loaded.)
+    with warnings.catch_warnings(module=warnings):
+        left_out |= preload([name for name in modules if name not in left_out])
+        store.needs.end()
     vars(os.environ)["_data"] = plain
-    store.needs.end()
     store.put_away(loaded, begun)
     # "" stands for all.
     variables = tuple(noted.read) if len(noted.read) <= _MOST_TOLD else ("",)

@@ -6,8 +6,9 @@ Python imports the module anew. So an app finds its own `secrets.py`, in whateve
 it is, and so does each module of the standard library that needs it.
 """
 
+import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from importlib.machinery import (
     ExtensionFileLoader,
     FileFinder,
@@ -109,7 +110,15 @@ class Store:
             package, _, attribute = each.rpartition(".")
             if each in self._attributes.get(package, ()):
                 setattr(sys.modules[package], attribute, sys.modules[each])
+        self._filter_warnings(closure)
         return True
+
+    def _filter_warnings(self, names: Collection[str]) -> None:
+        """Add the filters that these modules have added in the base."""
+        for action, message, category, where, line in self.needs.filters_of(names):
+            sys.modules["warnings"].filterwarnings(
+                action, _pattern(message), category, _pattern(where), line
+            )
 
     def _show_submodules(self, package: str) -> None:
         """Have a package show those that are loaded, and no others."""
@@ -205,6 +214,11 @@ def _spec(module: ModuleType) -> ModuleSpec | None:
     # What stands in sys.modules may be no module.
     spec: ModuleSpec | None = getattr(module, "__spec__", None)
     return spec
+
+
+def _pattern(compiled: re.Pattern[str] | None) -> str:
+    """What filterwarnings() is told, which compiles it."""
+    return compiled.pattern if compiled is not None else ""
 
 
 def _is_searched_for(name: str, module: ModuleType) -> bool:

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from emperor.bases.inside.effects import Effects
@@ -17,7 +17,9 @@ from emperor.bases.inside.needs import Needs
 
 _MOST_TRIALS = 8
 _TRIAL_SECONDS = 20.0
+# A package of which more modules are unfit is left out; after so many trials, one is enough.
 _FEW = 2
+_PATIENT_TRIALS = 4
 _MOST_BYTES = 1 << 20
 _CHUNK = 65536
 _BEGUN, _BAD, _DONE = "+", "-", "."
@@ -26,8 +28,9 @@ _BEGUN, _BAD, _DONE = "+", "-", "."
 def unfit_modules(names: Sequence[str], needs: Needs) -> dict[str, str]:
     """Those of these modules that a base must not import, each with the reason."""
     left_out: dict[str, str] = {}
-    for _ in range(_MOST_TRIALS):
-        found = _try([name for name in names if name not in left_out], needs)
+    for trial in range(_MOST_TRIALS):
+        few = _FEW if trial < _PATIENT_TRIALS else 0
+        found = _try([name for name in names if name not in left_out], needs, few)
         if not found:
             return left_out
         # What another module had imported already was not seen alone.
@@ -35,14 +38,14 @@ def unfit_modules(names: Sequence[str], needs: Needs) -> dict[str, str]:
     return dict.fromkeys(names, "too many modules cannot be imported in a base")
 
 
-def _try(names: Sequence[str], needs: Needs) -> dict[str, str]:
+def _try(names: Sequence[str], needs: Needs, few: int) -> dict[str, str]:
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         with suppress(BaseException):
             os.setsid()
             os.close(reader)
-            _import_each(names, needs, writer)
+            _import_each(names, needs, few, writer)
         os._exit(0)
     os.close(writer)
     told = _read_all(reader)
@@ -85,9 +88,10 @@ def _read_all(reader: int) -> bytes:
     return told
 
 
-def _import_each(names: Sequence[str], needs: Needs, writer: int) -> None:
+def _import_each(names: Sequence[str], needs: Needs, few: int, writer: int) -> None:
     bad: dict[str, str] = {}
     failed: dict[str, str] = {}
+    packages: set[str] = set()
     effects = Effects()
     effects.watch()
     for name in names:
@@ -99,21 +103,43 @@ def _import_each(names: Sequence[str], needs: Needs, writer: int) -> None:
             failed[name] = _one_line(f"{type(error).__name__}: {error}")
         if done := effects.since(before):
             bad[name] = f"it {done}"
+            # The package may have done it, and would do it again for each of its modules.
+            packages.add(_first_loaded(name, loaded))
         elif _has_own_random(sys.modules.keys() - loaded):
             bad[name] = "it has random numbers of its own"
     # Of modules that import each other, one that is named first may fail, and succeed by another.
     bad |= {name: why for name, why in failed.items() if name not in sys.modules}
-    packages = Counter(name.partition(".")[0] for name in bad if name not in failed)
+    unfit = Counter(_top(name) for name in bad if name not in failed)
+    # At the next trial others of its modules would do it.
+    packages |= {package for package, count in unfit.items() if count > few}
     for name in names:
-        package = name.partition(".")[0]
-        if name not in bad and packages[package] > _FEW:
-            # At the next trial others of its modules would do it.
+        if name not in bad and (package := next(_within(name, packages), None)):
             bad[name] = f"it belongs to {package}"
         elif name not in bad and (why := next(_reached(name, bad, needs), None)):
             bad[name] = f"it needs {why}"
     for name, reason in bad.items():
         os.write(writer, f"{_BAD}{name}\t{reason}\n".encode())
     os.write(writer, f"{_DONE}\n".encode())
+
+
+def _with_packages(name: str) -> Iterator[str]:
+    """The packages that a module is in, the outermost first, and itself."""
+    for end in [at for at, letter in enumerate(name) if letter == "."]:
+        yield name[:end]
+    yield name
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _first_loaded(name: str, before: Container[str]) -> str:
+    """The outermost package that the import of a module has loaded, or the module itself."""
+    return next((each for each in _with_packages(name) if each not in before), name)
+
+
+def _within(name: str, packages: Container[str]) -> Iterator[str]:
+    return (each for each in _with_packages(name) if each in packages)
 
 
 def _has_own_random(names: Iterable[str]) -> bool:
