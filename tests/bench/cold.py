@@ -7,10 +7,10 @@ from itertools import count
 from pathlib import Path
 
 from tests.backend import with_state
-from tests.bench.apps import FRAMEWORKS, copy_apps, ini
+from tests.bench.apps import FRAMEWORKS, copy_apps, ini, virtualenv
 from tests.bench.knock import http_first_byte, uwsgi_first_byte
 from tests.bench.ours import Ours
-from tests.bench.place import place
+from tests.bench.place import TMPFS, place
 from tests.bench.report import Bound, Row, row
 from tests.bench.rivals import Bare, Incumbent, PlainNginx
 from tests.bench.rounds import ROUNDS, Bench
@@ -35,18 +35,19 @@ class Stand:
     them."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self._apps = copy_apps(folder)
+        self._apps, home = copy_apps(folder), virtualenv(folder)
         self._folder = folder
+        _have_run_dir_in_memory(folder, stack)
         self.ours = Ours(folder, bases="auto")
         self.incumbent = Incumbent(folder)
         domains = [(app, self._domain(app, n)) for app in FRAMEWORKS for n in range(_STARTS)]
         for app, domain in domains:
-            text = self.ours.ini(domain, str(self._apps[app]))
+            text = self.ours.ini(domain, str(self._apps[app]), virtualenv=str(home))
             self.ours.drop(domain, text)
             exec_domain = f"{_BY_EXEC}{domain}"
-            text = self.ours.ini(exec_domain, str(self._apps[app]))
+            text = self.ours.ini(exec_domain, str(self._apps[app]), virtualenv=str(home))
             self.ours.drop(exec_domain, f"{text}[emperor]\nbases = off\n")
-            self.incumbent.drop(domain, ini(self._apps[app]))
+            self.incumbent.drop(domain, ini(self._apps[app], home=home))
         self.plain = PlainNginx(folder, folder / "bare")
         for side in (self.ours, self.incumbent, self.plain):
             stack.enter_context(side)
@@ -98,14 +99,15 @@ class HomeStand:
     """Sleeping apps of emperord that have a base of their virtual environment, and bare uWSGI."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
-        apps = copy_apps(folder)
+        apps, home = copy_apps(folder), virtualenv(folder)
         self._folder = folder
+        _have_run_dir_in_memory(folder, stack)
         self.ours = Ours(folder)
         self.ours.under = with_state(folder)
         for app, user in _USERS.items():
             for number in range(_STARTS + _ENOUGH_APPS):
                 domain = self.domain(app, number)
-                text = self.ours.ini(domain, str(apps[app]))
+                text = self.ours.ini(domain, str(apps[app]), virtualenv=str(home))
                 self.ours.drop(domain, f"{text}[emperor]\nuid = {user}\n")
         self.plain = PlainNginx(folder, folder / "bare")
         for side in (self.ours, self.plain):
@@ -160,6 +162,11 @@ def through_nginx(bench: Bench) -> Iterator[Row]:
             }
             what = f"cold start through nginx, {app}"
             yield row(what, "ms", bench.paired(what, sides))
+
+
+def _have_run_dir_in_memory(folder: Path, stack: ExitStack) -> None:
+    """As /run is on Debian."""
+    (folder / "run").symlink_to(stack.enter_context(place(TMPFS)))
 
 
 def _knock_alone(listener: Callable[[str], Path], domain: str) -> float:

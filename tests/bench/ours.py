@@ -31,8 +31,9 @@ class Ours(Daemon):
         self._stack.close()
 
     def ini(self, domain: str, app: str = "plain.py", **options: str) -> str:
-        """The lines for an app that imports a framework of the checkout's environment."""
-        return super().ini(domain, app, virtualenv=sys.prefix, **options)
+        """The lines for an app that imports a framework, of the checkout's environment if no other
+        one is named."""
+        return super().ini(domain, app, **{"virtualenv": sys.prefix} | options)
 
     def listener(self, domain: str) -> Path:
         """The domain's socket."""
