@@ -105,13 +105,16 @@ def module_names() -> "Iterator[str]":
             yield "=" + name
 
 
-def after_fork(fd: int) -> None:
-    """Have the first worker tell the files of the app, once it is forked."""
+def after_first_answer(fd: int) -> None:
+    """Have the first worker tell the files of the app, once it has answered a request: nobody waits
+    for that. uWSGI calls the hook after each request."""
     os.set_inheritable(fd, False)
     memory = os.fstat(fd)
+    untold = [True]
 
     def hook() -> None:
-        if uwsgi.worker_id() == 1:
+        if untold and uwsgi.worker_id() == 1:
+            untold.clear()
             try:
                 # The app may have closed it, and opened something else.
                 if os.path.samestat(os.fstat(fd), memory):
@@ -119,8 +122,8 @@ def after_fork(fd: int) -> None:
             except Exception as error:
                 sys.stderr.write(f"[emperor] cannot tell the files of the app: {error}\n")
 
-    uwsgi.post_fork_hook = hook
+    uwsgi.after_req_hook = hook
 
 
 if "EMPERORD_FILES_FD" in os.environ:
-    after_fork(int(os.environ.pop("EMPERORD_FILES_FD")))
+    after_first_answer(int(os.environ.pop("EMPERORD_FILES_FD")))

@@ -1,9 +1,10 @@
 """Remembers which files a boot of an app reads, and has them read ahead at the next one.
 
 After a while the kernel has dropped the files of an app that sleeps. A boot then waits for the disk
-at each module, one after the other. The first worker tells the files (before_app.py), once a day:
-it writes into a piece of memory that it shares with the daemon, and that cannot grow. What it
-writes is the app's word, so it is read with the rights of the app's user alone. (linux/read_ahead)
+at each module, one after the other. The first worker tells the files (before_app.py), once a day,
+when it has answered a request. It writes into a piece of memory that it shares with the daemon, and
+that cannot grow. What it writes is the app's word, so it is read with the rights of the app's user
+alone. (linux/read_ahead)
 """
 
 import fcntl
@@ -83,12 +84,12 @@ class BootFiles:
         return None if self._folder is None or spec.drops_to else self._folder / spec.domain
 
     def take(self, domain: str) -> None:
-        """The app accepts: keep what it has written."""
+        """The app has answered, or has ended: keep what it has written, if it has."""
         if self._folder is None or domain not in self._asked:
             return
         data = os.pread(self._asked[domain], _MOST_BYTES, 0).rstrip(b"\0")
-        self.forget(domain)
         if data:
+            self.forget(domain)
             draft = self._folder / _DRAFT
             with suppress(OSError):
                 draft.write_bytes(zlib.compress(data, 1))

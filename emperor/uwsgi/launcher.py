@@ -179,14 +179,15 @@ class UwsgiLauncher:
         return SpawnEvents(spec, generation, events, around)
 
     def _exited(self, domain: str, on_exit: Callable[[Exit], None], ended: Exit) -> None:
+        self._boot_files.take(domain)
         self._boot_files.forget(domain)
         on_exit(ended)
 
     def _said(self, events: SpawnEvents, ref: ProcessRef, message: Message) -> None:
-        if message is Message.ACCEPTING:
+        if message is Message.FIRST_REPLY:
             self._boot_files.take(events.spec.domain)
-            if ref.pid is not None:
-                self._starter.bases.accepts(ref.pid)
+        elif message is Message.ACCEPTING and ref.pid is not None:
+            self._starter.bases.accepts(ref.pid)
         events.on_message(message)
 
     def _note(self, process: UwsgiProcess) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from emperor.uwsgi.boot_files import VARIABLE, listed
 from tests.backend import Backend
+from tests.eventually import eventually
 
 _APP = """
 import json, os
@@ -26,10 +27,13 @@ def test_the_files_of_a_boot_are_remembered(start: Callable[..., Backend], folde
     lines = f"[uwsgi]\nchdir = {folder}/app\nmodule = seen\n[emperor]\nuid = games\n"
     backend.drop("a.localhost", lines)
     backend.until("a.localhost", "parked")
-    variables, links = json.loads(backend.get("a.localhost").body)
+    variables, _ = json.loads(backend.get("a.localhost").body)
     assert VARIABLE not in variables
+    path = folder / "state" / "read-ahead" / "a.localhost"
+    eventually(path.exists, what="the list of the files")
+    _, links = json.loads(backend.get("a.localhost").body)
     assert not [link for link in links if "emperord-files" in link]
-    files = listed(folder / "state" / "read-ahead" / "a.localhost")
+    files = listed(path)
     assert len(files) > 30
     names = {Path(file).name.partition(".")[0] for file in files}
     assert names >= {"seen", "libc"}

@@ -13,7 +13,7 @@ SPEC = spec("file = /srv/a/app.py")
 
 
 def told(folder: Path, data: bytes) -> BootFiles:
-    """The lists, after an app has written that at its start, and accepts."""
+    """The lists, after an app has written that, and has answered."""
     files = BootFiles(folder)
     fd = files.begin(SPEC)
     assert fd is not None
@@ -48,6 +48,8 @@ def test_an_app_cannot_take_memory_by_it(tmp_path: Path) -> None:
     with pytest.raises(PermissionError):
         os.ftruncate(theirs, 1 << 30)
     files.take(DOMAIN)
+    assert os.fstat(theirs).st_size > 0, "it may still write"
+    files.forget(DOMAIN)
     assert os.fstat(theirs).st_size == 0
     with pytest.raises(PermissionError):
         os.write(theirs, b"x")
