@@ -8,9 +8,11 @@ killed test leaves nothing that runs.
 """
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -75,13 +77,21 @@ class Machine:
         self._network = network
         self._disk = disk
         self._disk.chmod(0o755)
-        for folder in ("etc", "var", "work-etc", "work-var", "log/nginx"):
-            (self._disk / folder).mkdir(parents=True)
-        self._hide_installation()
+        (self._disk / "log/nginx").mkdir(parents=True)
+        self.replace()
         self._process: subprocess.Popen[bytes] | None = None
         self._init = 0
         self._groups: list[Path] = []
         self._while_on = ExitStack()
+
+    def replace(self) -> None:
+        """Put another machine in its place, while it is off: all is new but the logs, which tests
+        read."""
+        for folder in ("etc", "var", "work-etc", "work-var"):
+            shutil.rmtree(self._disk / folder, ignore_errors=True)
+            (self._disk / folder).mkdir()
+        (self._disk / "etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
+        self._hide_installation()
 
     def _hide_installation(self) -> None:
         """An overlay hides what its upper folder has a device of these numbers for."""

@@ -53,9 +53,10 @@ class Cable:
     """From a port of the switch to a host. Pulled, it swallows what is sent, and tells nobody but
     the host's own interface."""
 
-    def __init__(self, switch: Network, port: int) -> None:
-        self._switch = switch
-        self._port = port
+    def __init__(self, switch: Network, bridge: int, port: int) -> None:
+        self.switch = switch
+        self.bridge = bridge
+        self.port = port
 
     def pull(self) -> None:
         """Packets are lost from now on."""
@@ -68,9 +69,9 @@ class Cable:
     def _set(self, state: str) -> None:
         def act() -> None:
             with IPRoute() as links:
-                links.link("set", index=self._port, state=state)
+                links.link("set", index=self.port, state=state)
 
-        self._switch.within(act)
+        self.switch.within(act)
 
 
 class Switch:
@@ -94,7 +95,7 @@ class Switch:
 
         port = self._network.within(lay)
         network.within(lambda: _set_up(address))
-        return Cable(self._network, port)
+        return Cable(self._network, self._bridge, port)
 
     def close(self) -> None:
         """The bridge vanishes, and the cables with it."""
