@@ -260,6 +260,12 @@ class EtcdCluster:
         assert leader
         return leader
 
+    def lead(self, member: Member) -> None:
+        """Have the others follow it."""
+        if member is not self.leader():
+            number = self._status(member, "MemberID")
+            self.etcdctl("move-leader", f"{number:x}", member=self.leader())
+
     def followers(self) -> list[Member]:
         """The others that are up."""
         leader = self.leader()
@@ -318,6 +324,10 @@ class EtcdCluster:
         printed = self.try_etcdctl(*command, as_root=False, member=member).stdout
         found = re.search(rf'^"{field}" : (\d+)$', printed, re.MULTILINE)
         return int(found[1]) if found else 0
+
+    def size(self, member: Member) -> int:
+        """How many bytes its database has."""
+        return self._status(member, "DBSize")
 
     def _alive(self) -> "list[subprocess.Popen[bytes]]":
         return [each.process for each in self.members if each.process]

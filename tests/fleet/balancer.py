@@ -31,6 +31,7 @@ class Balancer:
     def __init__(self, machine: Machine, address: str) -> None:
         self.machine = machine
         self.address = address
+        self.command = ["nginx"]
         self.log = Log(machine.logs / "nginx/error.log", [r" \[notice\] ", PROBE_CUT_OFF])
 
     def __repr__(self) -> str:
@@ -60,7 +61,7 @@ class Balancer:
 
     def start(self) -> None:
         """Returns when it listens."""
-        self.machine.must("nginx")
+        self.machine.must(*self.command)
 
     def stop(self) -> None:
         """Tell it to stop in order; `check_stopped` waits until it has."""

@@ -1,8 +1,8 @@
 """A fleet: balancers, backends and a host of visitors, each with its own network, on one switch."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -25,6 +25,9 @@ _CLIENT = "192.0.2.100"
 DOMAINS = tuple(f"site-{number:02}.example" for number in range(17))
 # Served as well, but nobody asks for them unless a test does.
 RESERVE = tuple(f"reserve-{number}.example" for number in range(8))
+
+# A backend is dead as long as this is entered.
+Death = Callable[[Backend], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +102,13 @@ class Fleet:
             balancer.reload()
         return time.monotonic()
 
-    def check_a_death(self, traffic: Traffic) -> None:
+    def check_a_death(self, traffic: Traffic, dead: Death = Backend.dead) -> None:
         """Kill a backend while visitors come, and start it again. Fails unless every GET was
         answered, and every POST that had not reached that backend."""
         victim = self.victim()
         with traffic.flowing():
             killed = time.monotonic()
-            with victim.dead():
+            with dead(victim):
                 gone = time.monotonic()
                 self.until(victim, "unreachable")
                 traffic.goes_on(200)

@@ -2,8 +2,9 @@
 on the balancers, and backends whose folders are empty at first."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -11,16 +12,22 @@ from typing import TypeVar
 from emperor.model.registration import RegisteredIni, Sealed, encoded
 from emperor.model.registry_keys import Keys
 from emperor.registry.etcd import Etcd
+from emperor.registry.port import RegistryRefused
 from tests.backend import APPS
 from tests.etcd_cluster import Address, EtcdCluster, Member, etcd_cluster
 from tests.eventually import eventually
 from tests.faults.clock import Clock
+from tests.fleet.account import Account
 from tests.fleet.backend import RUNS, Backend
 from tests.fleet.balancer import LIST, Balancer, listing
-from tests.fleet.client import GATE
+from tests.fleet.client import GATE, Visit
+from tests.fleet.detour import slow
 from tests.fleet.fleet import BACKENDS, BALANCERS, DOMAINS, RESERVE, Fleet, Rack, serving
 from tests.fleet.logs import Log
 from tests.fleet.machine import Machine
+from tests.fleet.network import Cable
+from tests.fleet.traffic import Traffic
+from tests.fleet.uptime import up_for_longer
 
 T = TypeVar("T")
 
@@ -32,6 +39,13 @@ _STATE = "/var/lib/emperord"
 _WRITTEN = "/var/lib/emperord-balancer/backends.lua"
 # What is said while etcd, or the way to it, is away.
 AWAY = r"cannot (use|follow) the registry|cannot register .* with|lease has ended|down: "
+# Leases go by the monotonic clock of etcd's leader, which begins with the boot of its machine: by
+# how much those of the members are ahead.
+_UPTIMES = (0, 86_400, 8_640_000)
+_AS_BY_DEFAULT = ("--heartbeat-interval=100", "--election-timeout=1000")
+# Where apps note that they run.
+BEATS = "/var/log/beats"
+_FILLER = "/emperord/filler"
 # An address to which no machine listens.
 _NOWHERE = "02:00:00:00:00:01"
 
@@ -40,7 +54,30 @@ _NOWHERE = "02:00:00:00:00:01"
 class RegistryFleet(Fleet):
     """The domains are in the registry alone, until somebody asks for them."""
 
+    balancers: "Sequence[FollowingBalancer]"
+    backends: "Sequence[RegisteredBackend]"
     etcd: EtcdCluster
+    cables: Sequence[Cable]
+
+    def expect(self, pattern: str) -> None:
+        """Each host may say that."""
+        for host in self.hosts:
+            for log in host.logs:
+                log.expect(pattern)
+
+    def check(self, visits: Sequence[Visit]) -> Account:
+        """None has failed."""
+        account = self.account(visits)
+        assert not account.failed("GET")
+        assert not account.failed("POST")
+        return account
+
+    def placed(self, traffic: Traffic, *backends: Backend) -> float:
+        """Wait until each worker of each balancer has a list with these backends; when that was.
+        A worker looks once a second, in which 150 visits come."""
+        self.until_placed(*backends)
+        traffic.goes_on(400)
+        return time.monotonic()
 
     def ask_etcd(self, body: Callable[[Etcd], Awaitable[T]]) -> T:
         """What comes of asking etcd, from a host on the switch."""
@@ -94,6 +131,75 @@ class RegistryFleet(Fleet):
                 member.start()
             self.etcd.until_healthy()
             self.until_registered()
+
+    @contextmanager
+    def hanging(self, *members: Member) -> Iterator[None]:
+        """Members do not run until the block is left, as in a machine that is suspended."""
+        for member in members:
+            member.pause()
+        try:
+            yield
+        finally:
+            for member in members:
+                member.resume()
+            self.etcd.until_healthy()
+            self.until_registered()
+
+    @contextmanager
+    def slow(self, seconds: float) -> Iterator[None]:
+        """What members send arrives so many seconds later, until the block is left."""
+        with ExitStack() as stack:
+            for cable in self.cables:
+                stack.enter_context(slow(cable, seconds))
+            yield
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """etcd's space is used up until the block is left, and then made as its documentation
+        says."""
+        size = max(map(self.etcd.size, self.etcd.members))
+        self.restart_etcd(f"--quota-backend-bytes={size + (256 << 10)}")
+        with suppress(RegistryRefused):
+            while True:
+                self.write(_FILLER, bytes(64 << 10))
+        try:
+            yield
+        finally:
+            self.etcd.etcdctl("del", _FILLER)
+            self.compact()
+            self.etcd.etcdctl("defrag")
+            self.etcd.etcdctl("alarm", "disarm")
+            self.write(_FILLER, b"")
+            self.restart_etcd()
+
+    def compact(self) -> None:
+        """Have etcd forget what was before now."""
+
+        async def revision(engine: Etcd) -> int:
+            return (await engine.page(KEYS.vassals(), 1, fresh=True)).revision
+
+        self.etcd.etcdctl("compact", str(self.ask_etcd(revision)))
+
+    def restart_etcd(self, *options: str) -> None:
+        """All members at once; no connection outlives it."""
+        for member in self.etcd.members:
+            member.kill()
+        for member in self.etcd.members:
+            member.start(*options)
+        self.etcd.until_healthy()
+
+    @contextmanager
+    def replaced(self, backend: Backend) -> Iterator[None]:
+        """A backend is dead until the block is left; then another machine has its address."""
+        backend.machine.power_off()
+        try:
+            yield
+        finally:
+            backend.machine.replace()
+            backend.machine.power_on()
+            backend.install(BALANCERS, ())
+            self.backends[self.backends.index(backend)].register(self.etcd)
+            backend.start()
 
     @contextmanager
     def unheard_by(self, *hosts: Backend | Balancer) -> Iterator[None]:
@@ -165,12 +271,17 @@ def standing_with_a_registry() -> Iterator[RegistryFleet]:
     with ExitStack() as stack:
         rack = Rack(stack)
         links = [rack.connect(f"etcd-{address[-2:]}", address) for address in MEMBERS]
-        prefixes = [("nsenter", f"--net={network.path}") for network, _ in links]
+        prefixes = [
+            ("nsenter", f"--net={network.path}", *stack.enter_context(up_for_longer(seconds)))
+            for (network, _), seconds in zip(links, _UPTIMES, strict=True)
+        ]
         addresses = [Address(address, 2379, 2380) for address in MEMBERS]
-        etcd = stack.enter_context(etcd_cluster(addresses, prefixes))
+        etcd = stack.enter_context(etcd_cluster(addresses, prefixes, _AS_BY_DEFAULT))
         backends = [RegisteredBackend(*rack.boot(address), address) for address in BACKENDS]
         balancers = [FollowingBalancer(rack.boot(address)[0], address) for address in BALANCERS]
-        fleet = RegistryFleet(balancers, backends, rack.client(), etcd)
+        fleet = RegistryFleet(
+            balancers, backends, rack.client(), etcd, [cable for _, cable in links]
+        )
         fleet.put((*DOMAINS, *RESERVE))
         for backend in backends:
             backend.install(BALANCERS, ())
@@ -193,6 +304,14 @@ def _place_list(fleet: RegistryFleet) -> str:
     return path
 
 
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """That a process ran at that time of the monotonic clock (tests/apps/beats.py)."""
+
+    pid: int
+    at: float
+
+
 class RegisteredBackend(Backend):
     """A backend that fetches its inis, and registers itself. The wall clock of its daemon can be
     set."""
@@ -210,15 +329,24 @@ class RegisteredBackend(Backend):
         self.command = [*self.clock.under, f"STATE_DIRECTORY={_STATE}", "emperord"]
         self.kept = {"emperord.lock"}
         # The apps' user writes and reads there.
-        for path in (RUNS, GATE):
+        self.machine.must("touch", BEATS)
+        for path in (RUNS, GATE, BEATS):
             self.machine.must("chmod", "666", path)
+
+    def beats(self, domain: str) -> list[Beat]:
+        """What such an app has noted here."""
+        lines = (self.machine.logs / Path(BEATS).name).read_text().splitlines()
+        beats = [line.split() for line in lines]
+        return [Beat(int(pid), float(at)) for name, pid, at in beats if name == domain]
 
 
 class FollowingBalancer(Balancer):
-    """A balancer with an agent."""
+    """A balancer with an agent. Their wall clock can be set."""
 
     def __init__(self, machine: Machine, address: str) -> None:
         super().__init__(machine, address)
+        self.clock = Clock(machine.logs)
+        self.command = [*self.clock.under, "nginx"]
         self.agent_log = Log(machine.logs / "agent.log", [" INFO "])
 
     def follow(self, etcd: EtcdCluster) -> None:
@@ -236,7 +364,7 @@ class FollowingBalancer(Balancer):
     def start(self) -> None:
         """nginx does not wait for the agent."""
         super().start()
-        self.machine.start("/var/log/agent.log", "emperord-balancer")
+        self.machine.start("/var/log/agent.log", *self.clock.under, "emperord-balancer")
 
     def until_it_follows(self) -> None:
         """Wait until its agent has written a list."""

@@ -1,28 +1,26 @@
-"""A fleet whose inis and slots are in etcd, under load: what happens to etcd, or to the way there,
-fails no visit."""
+"""A fleet whose inis and slots are in etcd, under load: backends that come, hang, die and go, and
+whatever is written to etcd."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
+from emperor.model import member
 from emperor.model.registration import RegisteredIni, RegisteredRemoval, Sealed, encoded
 from tests.eventually import eventually
-from tests.fleet.account import Account
-from tests.fleet.backend import Backend
-from tests.fleet.balancer import Balancer
-from tests.fleet.client import Question, Visit
+from tests.fleet.client import Question
 from tests.fleet.fleet import DOMAINS
 from tests.fleet.registry_fleet import (
     AWAY,
+    BEATS,
     KEYS,
     OWNER,
-    RegisteredBackend,
     RegistryFleet,
     ini,
     standing_with_a_registry,
 )
-from tests.fleet.traffic import Traffic
 
 
 @pytest.fixture(scope="module")
@@ -32,91 +30,22 @@ def standing_fleet() -> Iterator[RegistryFleet]:
         yield fleet
 
 
-def expect(fleet: RegistryFleet, pattern: str) -> None:
-    """Each host may say that."""
-    for host in fleet.hosts:
-        for log in host.logs:
-            log.expect(pattern)
-
-
-def placed(fleet: RegistryFleet, traffic: Traffic, *backends: Backend) -> float:
-    """Wait until each worker of each balancer has a list with these backends; when that was. A
-    worker looks once a second, in which 150 visits come."""
-    fleet.until_placed(*backends)
-    traffic.goes_on(400)
-    return time.monotonic()
-
-
-def check(fleet: RegistryFleet, visits: Sequence[Visit]) -> Account:
-    """None has failed."""
-    account = fleet.account(visits)
-    assert not account.failed("GET")
-    assert not account.failed("POST")
-    return account
+def once(domain: str) -> str:
+    """An app that never sleeps, and must not run twice."""
+    talks = ini(domain).replace("plain.py", "beats.py").replace("idle = 93600\n", "")
+    options = f"enable-threads = true\nenv = BEATS={BEATS}\nenv = DOMAIN={domain}\n"
+    return f"{talks}{options}[emperor]\nonce = true\nalways = true\n"
 
 
 def test_all_domains_are_served_from_the_registry(fleet: RegistryFleet) -> None:
     traffic = fleet.traffic(2)
     with traffic.flowing():
         traffic.goes_on(200)
-    fleet.check_home(check(fleet, traffic.visits))
-
-
-@pytest.mark.parametrize("loss", ["the leader", "two of three", "all"])
-def test_members_of_etcd_die(fleet: RegistryFleet, loss: str) -> None:
-    expect(fleet, AWAY)
-    count = {"the leader": 1, "two of three": 2, "all": 3}[loss]
-    leader = fleet.etcd.leader()
-    members = [leader, *fleet.etcd.followers()][:count]
-    traffic = fleet.traffic(2)
-    with traffic.flowing():
-        with fleet.without(*members):
-            traffic.goes_on(600)
-        traffic.goes_on(200)
-    fleet.check_home(check(fleet, traffic.visits))
-
-
-@pytest.mark.parametrize("who", ["a backend", "a balancer", "both"])
-def test_hosts_are_cut_off_from_etcd(fleet: RegistryFleet, who: str) -> None:
-    """For longer than a lease lasts."""
-    expect(fleet, AWAY)
-    backend, balancer = fleet.backends[0], fleet.balancers[0]
-    hosts: list[Backend | Balancer]
-    hosts = [backend] if who == "a backend" else [balancer]
-    hosts = [backend, balancer] if who == "both" else hosts
-    missing = [backend] if backend in hosts else []
-    homes = [host for host, home in fleet.homes().items() if home is backend]
-    traffic = fleet.traffic(2)
-    with traffic.flowing():
-        with fleet.unheard_by(*hosts):
-            if missing:
-                fleet.until_registered(*missing)
-            traffic.goes_on(200)
-            if missing:
-                kept = fleet.client.ask([Question(host, backend.address) for host in homes])
-        traffic.goes_on(200)
-    fleet.check_home(check(fleet, traffic.visits))
-    if missing:
-        assert not any(visit.failed for visit in kept)
-
-
-def test_the_clock_of_a_backend_jumps(fleet: RegistryFleet) -> None:
-    """By an hour, and beyond the end of etcd's certificates: leases go by another clock."""
-    expect(fleet, AWAY)
-    backend = fleet.backends[0]
-    assert isinstance(backend, RegisteredBackend)
-    traffic = fleet.traffic(2)
-    with traffic.flowing():
-        for seconds in (3600, 1_000_000, -3600):
-            with backend.clock.wrong_by(seconds):
-                traffic.goes_on(200)
-        fleet.until_registered()
-        traffic.goes_on(100)
-    fleet.check_home(check(fleet, traffic.visits))
+    fleet.check_home(fleet.check(traffic.visits))
 
 
 def test_a_backend_dies_and_others_serve_what_they_never_had(fleet: RegistryFleet) -> None:
-    expect(fleet, AWAY)
+    fleet.expect(AWAY)
     fleet.check_a_death(fleet.traffic(2))
 
 
@@ -125,14 +54,14 @@ def test_a_backend_is_added_and_taken_out_again(fleet: RegistryFleet) -> None:
     with traffic.flowing():
         before = fleet.homes()
         fleet.fleet_command("add", "--yes", fleet.spare.address)
-        added = placed(fleet, traffic, *fleet.backends)
+        added = fleet.placed(traffic, *fleet.backends)
         after = fleet.homes()
         traffic.goes_on(300)
         enough = time.monotonic()
         fleet.fleet_command("remove", "--yes", fleet.spare.address)
-        removed = placed(fleet, traffic, *fleet.listed)
+        removed = fleet.placed(traffic, *fleet.listed)
         traffic.goes_on(200)
-    account = check(fleet, traffic.visits)
+    account = fleet.check(traffic.visits)
     moved = {host for host in DOMAINS if before[host] is not after[host]}
     assert {after[host] for host in moved} == {fleet.spare}
     assert account.sent(added, enough).places() == {host: {after[host]} for host in DOMAINS}
@@ -151,14 +80,14 @@ def test_a_backend_is_drained(fleet: RegistryFleet) -> None:
             undrained = time.monotonic()
         fleet.until_back(victim)
         traffic.goes_on(200)
-    account = check(fleet, traffic.visits)
+    account = fleet.check(traffic.visits)
     fleet.check_away(victim, account.sent(noticed, undrained))
 
 
 def test_a_backend_is_replaced_by_another_one(fleet: RegistryFleet) -> None:
     """It is gone for good; the next one has its place before anybody has taken it out."""
     victim, traffic = fleet.victim(), fleet.traffic(2)
-    expect(fleet, AWAY)
+    fleet.expect(AWAY)
     with traffic.flowing():
         killed = time.monotonic()
         with victim.dead():
@@ -171,7 +100,7 @@ def test_a_backend_is_replaced_by_another_one(fleet: RegistryFleet) -> None:
         fleet.until_registered()
         fleet.fleet_command("add", "--yes", victim.address)
         fleet.fleet_command("remove", "--yes", fleet.spare.address)
-        back = placed(fleet, traffic, *fleet.listed)
+        back = fleet.placed(traffic, *fleet.listed)
         traffic.goes_on(200)
     account = fleet.account(traffic.visits)
     assert not account.failed("GET")
@@ -180,6 +109,53 @@ def test_a_backend_is_replaced_by_another_one(fleet: RegistryFleet) -> None:
     for balancer in fleet.balancers:
         # What was said of a backend that is taken out is not taken back.
         balancer.log.turn_over()
+
+
+def test_a_backend_is_replaced_at_its_address(fleet: RegistryFleet) -> None:
+    """The other machine has nothing but the address, and fetches what it is asked for."""
+    fleet.expect(AWAY)
+    address = fleet.backends[0].address
+    key = KEYS.backend(address)
+
+    def machines() -> set[str]:
+        return {member.decoded(address, found).machine for found in fleet.values([key]).values()}
+
+    before = machines()
+    assert before
+    fleet.check_a_death(fleet.traffic(2), fleet.replaced)
+    eventually(lambda: machines() - before, what="the other machine is registered")
+
+
+@pytest.mark.parametrize("what", ["its daemon", "all of it"])
+def test_an_app_with_once_leaves_a_backend_that_hangs(fleet: RegistryFleet, what: str) -> None:
+    """Its app goes on if the daemon alone hangs, until it is killed in time."""
+    fleet.expect(f"{AWAY}|killed by SIGKILL")
+    domain, (first, second, *_) = f"once-{len(what)}.example", fleet.backends
+    fleet.victim()
+    first.nginx_log.expect('"GET /emperord-health ')
+    fleet.write(KEYS.vassal(domain), encoded(Sealed(RegisteredIni(domain, 1, OWNER, once(domain)))))
+    traffic = fleet.traffic(2)
+    with traffic.flowing():
+        for backend, status in ((first, 200), (second, 503)):
+            [answer] = fleet.client.ask([Question(domain, backend.address)])
+            assert answer.status == status
+        eventually(lambda: first.beats(domain), what="it runs on the first one")
+        with first.stuck() if what == "its daemon" else first.frozen():
+            noticed = fleet.until(first, "unwell" if what == "its daemon" else "unreachable")
+            eventually(lambda: second.beats(domain), what="it runs on the other one")
+            traffic.goes_on(200)
+        back = fleet.until_back(first)
+        traffic.goes_on(200)
+    fleet.write(KEYS.vassal(domain), encoded(Sealed(RegisteredRemoval(domain, 2))))
+    account = fleet.account(traffic.visits)
+    assert not account.failed("GET")
+    assert not account.sent(noticed).failed("POST")
+    fleet.check_home(account.sent(back))
+    [pid] = {beat.pid for beat in first.beats(domain)}
+    alive = partial(first.machine.run, "kill", "-0", str(pid))
+    eventually(lambda: alive().returncode != 0, what="the first one is killed")
+    if what == "its daemon":
+        assert first.beats(domain)[-1].at < second.beats(domain)[0].at
 
 
 def test_ten_thousand_domains_are_put_at_once(fleet: RegistryFleet) -> None:
@@ -192,14 +168,12 @@ def test_ten_thousand_domains_are_put_at_once(fleet: RegistryFleet) -> None:
         first = fleet.client.ask(sample)
         traffic.goes_on(100)
     print(f"put by {put:.1f}")
-    fleet.check_home(check(fleet, traffic.visits))
+    fleet.check_home(fleet.check(traffic.visits))
     assert not [visit for visit in first if visit.failed]
 
 
 def test_hostile_and_broken_values_change_nothing(fleet: RegistryFleet) -> None:
-    expect(
-        fleet, r" WARNING site-|cannot use the registry's table|cannot use what the registry has"
-    )
+    fleet.expect(r" WARNING site-|cannot use the registry's table|cannot use what the registry has")
     bad = {
         KEYS.vassal(DOMAINS[0]): b"\xff\x00 no JSON",
         KEYS.vassal(DOMAINS[1]): b"x" * (1 << 20),
@@ -230,30 +204,3 @@ def test_hostile_and_broken_values_change_nothing(fleet: RegistryFleet) -> None:
         for key in bad.keys() - held.keys():
             fleet.etcd.etcdctl("del", key)
         traffic.goes_on(100)
-    fleet.check_home(check(fleet, traffic.visits))
-
-
-def test_the_registry_is_restored_from_an_old_backup(fleet: RegistryFleet) -> None:
-    """It knows neither the newest domain nor that another one was removed, and has a lower serial
-    of a third."""
-    expect(fleet, rf"{AWAY}| WARNING (site-\d+|late|early)\.example: |the registry cannot tell")
-    late, early = "late.example", "early.example"
-    fleet.put([early])
-    door = fleet.balancers[0].address
-    assert not fleet.client.ask([Question(early, door)])[0].failed
-    backup = fleet.etcd.save()
-    fleet.put([late])
-    fleet.put([DOMAINS[0]], serial=7)
-    fleet.write(KEYS.vassal(early), encoded(Sealed(RegisteredRemoval(early, 2))))
-    assert not fleet.client.ask([Question(late, door)])[0].failed
-    eventually(lambda: fleet.client.ask([Question(early, door)])[0].status == 404)
-    traffic = fleet.traffic(2)
-    with traffic.flowing():
-        fleet.etcd.restore(backup)
-        fleet.until_registered()
-        traffic.goes_on(300)
-        asked = fleet.client.ask([Question(late, door), Question(early, door)])
-        traffic.goes_on(100)
-    fleet.check_home(check(fleet, traffic.visits))
-    assert not asked[0].failed, "a key that is missing removes nothing"
-    fleet.put(DOMAINS, serial=8)
