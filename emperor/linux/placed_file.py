@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from emperor.model.pulled import Found
+from emperor.linux.pull_mark import mark
+from emperor.model.pulled import Found, Pulled
 
 _DRAFT, _ASIDE = ".pulled", ".aside"
 _MOST_BYTES = 1 << 20
@@ -104,6 +105,10 @@ class Draft:
         except OSError:
             self.close()
             raise
+
+    def mark(self, pulled: Pulled) -> None:
+        """Have the file tell what it is."""
+        mark(self._draft, pulled)
 
     def place(self, instead_of: int | None) -> None:
         """Give it its name, which the file with that inode has until now; None: which nothing has.

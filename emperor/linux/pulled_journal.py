@@ -54,7 +54,8 @@ class Journal:
     has_rebooted: bool = False
     """whether the machine was booted since the journal was written"""
     is_missing: bool = False
-    """whether there was none, since no daemon has written one or it was lost"""
+    """whether there was none, since no daemon has written one or it was lost, or none that can be
+    read"""
     _file: FileIO | None = None
     _lines: int = 0
 
@@ -71,11 +72,8 @@ class Journal:
             self.is_missing = True
             return
         except (OSError, ValueError) as error:
-            log.error(
-                "cannot read %s: %s; the inis that were pulled are served on, as if an"
-                " administrator had placed them",
-                self.path, error,
-            )  # fmt: skip
+            log.error("cannot read %s: %s", self.path, error)
+            self.is_missing = True
             return
         boot, damaged = self.boot, 0
         for number, line in enumerate(lines, 1):

@@ -25,6 +25,7 @@ from emperor.linux.placed_file import (
     set_aside,
     sweep,
 )
+from emperor.linux.pull_mark import marked
 from emperor.linux.pulled_journal import Journal
 from emperor.model.log_fields import about
 from emperor.model.pulled import (
@@ -88,8 +89,9 @@ class PulledInis:
         a time in which changes were not followed. Raises OSError."""
         journal = self._journal
         sweep(self._folder)
+        known = self._take_marks()
         if journal.is_missing:
-            self._tell_of_loss()
+            self._tell_of_loss(known)
         inodes = {domain: inode_at(self._path(domain)) for domain in journal.domains}
         journal.rewrite(_latest(settled(e, inodes[e.domain]) for e in journal.domains.values()))
         present = {d: kept for d, kept in journal.domains.items() if inodes[d] is not None}
@@ -97,9 +99,27 @@ class PulledInis:
         back = {domain for domain in sorted(unsettled) if self._settle(domain)}
         return back | (self._torn(present) if journal.has_rebooted else set())
 
-    def _tell_of_loss(self) -> None:
+    def _take_marks(self) -> set[str]:
+        """Take from the inis themselves what the journal does not have, or has as it was before.
+        Returns the names of these inis."""
+        found = {}
+        for each in marked(self._folder):
+            kept = self._journal.domains.get(each.domain)
+            if kept is None or kept.serial < each.serial:
+                found[each.domain] = each
+        if found:
+            log.warning(
+                "%s does not have the latest of %d inis from the registry, %s for instance: it was"
+                " lost, or is an old one; what it lacks is taken from the marks of these inis",
+                self._journal.path, len(found), min(found),
+            )  # fmt: skip
+            self._journal.domains |= found
+            self._journal.has_rebooted = True  # one may be damaged
+        return {f"{domain}.ini" for domain in found}
+
+    def _tell_of_loss(self, known: Collection[str]) -> None:
         """The journal is written right after this, so that no later daemon says it again."""
-        if names := seem_placed(self._folder):
+        if names := [name for name in seem_placed(self._folder) if name not in known]:
             log.warning(
                 "%d inis in %s seem to be pulled from the registry (mode 0400), %s for instance,"
                 " but %s, which tells of each, is gone: they are served on as an administrator's,"
@@ -209,6 +229,7 @@ class PulledInis:
                 data = order.entry.ini.encode()
                 step.draft = Draft(path, data, order.owner)
                 step.kept, step.before = _written(order, data, step.draft.inode, kept), kept
+                step.draft.mark(step.kept)
             elif order.entry is not None and step.act in _TAKES_OFF:
                 step.kept = _gone(order, order.entry, kept)
         except OSError as error:

@@ -4,6 +4,8 @@ import errno
 import fcntl
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -77,6 +79,10 @@ def ini(serial: int, text: str | None = None, domain: str = A) -> RegisteredIni:
     return RegisteredIni(domain, serial, "games", text or f"serial = {serial}\n")
 
 
+def no_xattr(*_: object, **_more: object) -> None:
+    raise OSError(errno.ENOTSUP, "Operation not supported")
+
+
 @pytest.fixture
 def backend(tmp_path: Path) -> Iterator[Backend]:
     with closing(Backend(tmp_path)) as backend:
@@ -145,9 +151,80 @@ def test_a_journal_that_cannot_be_written_anew_is_whole(
     assert backend.follow(RegisteredRemoval(A, 6), Occasion.CHANGE).act is Act.REMOVE
 
 
-def test_a_lost_state_directory_is_told_once_with_the_cure(
-    backend: Backend, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("loss", ["the journal", "its content", "what is newest in it"])
+def test_an_ini_tells_itself_what_a_lost_journal_has(
+    backend: Backend, caplog: pytest.LogCaptureFixture, loss: str
 ) -> None:
+    journal = backend.state / "pulled"
+    backend.follow(ini(4))
+    old = journal.read_bytes()
+    backend.follow(ini(5))
+    backend.follow(ini(1, domain=B))
+    match loss:
+        case "the journal":
+            journal.unlink()
+        case "its content":
+            journal.write_bytes(b"\0" * 4096)
+        case _:
+            journal.write_bytes(old)
+    backend.start()
+    assert "2 inis from the registry, a.example for instance" in caplog.text
+    assert backend.follow(ini(4), Occasion.CHANGE).act is Act.COMPLAIN, "serials only rise"
+    assert backend.follow(ini(6), Occasion.CHANGE).act is Act.WRITE
+    assert backend.follow(RegisteredRemoval(B, 2), Occasion.CHANGE).act is Act.REMOVE
+    caplog.clear()
+    backend.start()
+    assert not caplog.messages
+
+
+def test_a_mark_makes_no_file_of_an_administrator_a_pulled_one(backend: Backend) -> None:
+    """He may have begun with a copy, with all that is on it."""
+    backend.follow(ini(5))
+    copy = backend.folder.parent / "copy"
+    subprocess.run(["cp", "-a", backend.path(), copy], check=True)
+    subprocess.run(["cp", "-a", copy, backend.path(B)], check=True)
+    copy.chmod(0o600)
+    copy.write_text("mine = 1\n")
+    copy.replace(backend.path())
+    (backend.state / "pulled").unlink()
+    backend.start()
+    for domain in (A, B):
+        assert backend.inis.state(domain) is OnDisk.FOREIGN
+        assert backend.follow(ini(6, domain=domain)).act is Act.NOTHING
+
+
+def test_no_tenant_can_mark_an_ini(backend: Backend) -> None:
+    """It is the tenant's own, and a high serial would keep the registry from changing it."""
+    backend.follow(ini(5))
+    name, forged = "trusted.emperord.pulled", f'{{"domain":"{A}","serial":9,"revision":9}}'
+    script = f"import os; os.chmod(0, 0o600); os.setxattr(0, {name!r}, {forged!r}.encode())"
+    tenant = ["setpriv", f"--reuid={OWNER.uid}", "--clear-groups", sys.executable, "-c", script]
+    with backend.path().open("rb") as file:
+        tried = subprocess.run(tenant, stdin=file, capture_output=True, check=False)
+    assert b"Operation not permitted" in tried.stderr
+    assert backend.path().stat().st_mode & 0o777 == 0o600, "it is the tenant's own"
+
+
+@pytest.mark.parametrize("gone", ["forgotten", "removed"])
+def test_an_old_backup_of_the_registry_brings_nothing_back(backend: Backend, gone: str) -> None:
+    backend.follow(ini(5))
+    if gone == "forgotten":
+        assert backend.inis.forget([A]) == [A]
+    else:
+        backend.follow(RegisteredRemoval(A, 6), Occasion.CHANGE)
+    backend.start()
+    for occasion in Occasion:
+        backend.follow(ini(4), occasion)
+        assert backend.text() is None
+    assert "lower serial" in backend.follow(ini(4)).complaint
+    assert backend.follow(ini(7)).act is Act.WRITE
+
+
+def test_a_lost_state_directory_is_told_once_with_the_cure(
+    backend: Backend, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a file system that has no such attributes."""
+    monkeypatch.setattr(os, "setxattr", no_xattr)
     backend.follow(ini(1))
     backend.follow(ini(1, domain=B))
     backend.place("mine = 1\n", "c.example")
