@@ -204,3 +204,4 @@ def test_hostile_and_broken_values_change_nothing(fleet: RegistryFleet) -> None:
         for key in bad.keys() - held.keys():
             fleet.etcd.etcdctl("del", key)
         traffic.goes_on(100)
+    fleet.check_home(fleet.check(traffic.visits))
