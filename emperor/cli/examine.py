@@ -23,7 +23,7 @@ from emperor.model.definition import BrokenIni, Definition, FileOwner
 from emperor.model.domain import LONGEST_DOMAIN, is_domain
 from emperor.model.limits import combined
 from emperor.model.settings import Settings
-from emperor.model.spec import Identity, Spec, WireProtocol
+from emperor.model.spec import Bases, Identity, Spec, WireProtocol
 from emperor.model.wildcard import cure_of_name
 from emperor.sources.files import read_ini
 from emperor.uwsgi.addresses import (
@@ -248,7 +248,8 @@ class Examiner:
         yield from unreadable_urls(ini, Where(users.load, start, self._files, searched(ini)))
         yield from too_many(ini, spec, self._machine)
         limits = combined(self._settings.limits(), spec.limits, machine_for_limits())
-        yield from narrow_limits(ini, spec, limits)
+        has_bases = self._settings.bases is not Bases.OFF
+        yield from narrow_limits(ini, spec, limits, has_bases=has_bases)
         yield from unanswered(ini, home, users, self._files)
         yield from long_paths(ini, spec)
         yield from closed_ports(ini, users, self._first_open_port)

@@ -22,6 +22,7 @@ import select
 import socket
 import sys
 from importlib.machinery import PathFinder
+from importlib.util import cache_from_source
 from typing import Any
 
 # The name that uWSGI itself provides. `uwsgidecorators` is a file beside it, in its own Python.
@@ -74,7 +75,11 @@ def main() -> None:
                 tell(number, "no-loader" if loader else "no-module", missing)
         elif load["loop"] and modules.lack(load["loop"]):
             tell(number, "no-loop", load["loop"])
-        elif text is not None:
+        elif text is None:
+            # A missing file is told by its path. Python needs no source that it has compiled.
+            if module and os.path.exists(source) and not os.path.exists(cache_from_source(source)):
+                tell(number, "no-read", "", source)
+        else:
             shown = "" if load["code"] else source
             look_at(number, text, shown, load, modules)
         if source is not None:

@@ -8,6 +8,7 @@ argument. Only the packages of the system are read as each Python of the system 
 
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -52,9 +53,15 @@ _LOADERS = {
 _OF_WSGI = 2
 _PATHS = frozenset({"pythonpath", "python-path", "pp"})
 # With these modules are found, or made, in ways that only uWSGI knows.
-_UNKNOWN = frozenset({
-    "chroot", "py-programname", "py-program-name", "hook-asap", "hook-pre-app", "exec-pre-app",
-})  # fmt: skip
+_UNKNOWN = frozenset({"chroot", "py-programname", "py-program-name"})
+_BEFORE_THE_APP = frozenset({"hook-asap", "hook-pre-app", "exec-pre-app"})
+# Hooks and commands that make no modules. Many inis have those of Django.
+_MAKES_NONE = re.compile(
+    r"!?(?:print|log|alarm|chmod|chown2?|sticky|wait_for_\w+):.*"
+    r"|(?:!?(?:safe)?exec:)?(?:(?:\S*/)?python[\d.]*\s+)?(?:\S*/)?(?:manage\.py\s+(?:migrate|check"
+    r"|collectstatic|compilemessages|createcachetable|loaddata)|echo|true|sleep|chmod|chown)"
+    r"(?:\s[^;|&`$()<>]*)?"
+)
 # With these the app may find other modules than the search does.
 _RENAMING = frozenset({"pymodule-alias", "post-pymodule-alias", "pyshell"})
 _PATH_VARIABLE = "PYTHONPATH="
@@ -105,13 +112,13 @@ APP_FAILS = Consequence("the app does not start", Severity.ERROR)
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What keeps the load of that number from being loaded: `no-module`, `syntax`, `no-import`,
-    `no-callable`, `no-call`, `no-loader`, `no-loop` or `no-answer`, with the name that is missing,
-    and the source and line where that was seen."""
+    `no-callable`, `no-call`, `no-loader`, `no-loop`, `no-answer` or `no-read`, with the name that
+    is missing, and the source and line where that was seen."""
 
     number: int
     problem: Literal[
         "no-module", "syntax", "no-import", "no-callable", "no-call", "no-loader", "no-loop",
-        "no-answer",
+        "no-answer", "no-read",
     ]  # fmt: skip
     name: str
     source: str
@@ -123,7 +130,7 @@ def search_of(ini: Ini, folder: str, version: str, is_own_python: bool) -> Searc
     Python in uWSGI. `is_own_python`: without a home it is the system's."""
     last = ini.last
     start = places(last, folder).folder
-    if start is None or _UNKNOWN & last.keys():
+    if start is None or _UNKNOWN & last.keys() or any(map(_may_make_modules, ini.options)):
         return None
     paths = [each.value for each in ini.options if each.key in _PATHS]
     for each in ini.options:
@@ -137,6 +144,10 @@ def search_of(ini: Ini, folder: str, version: str, is_own_python: bool) -> Searc
     if packages is None or (home is None and not is_own_python):
         return None
     return Search((start, *(os.path.join(start, each) for each in paths), *packages), home is None)
+
+
+def _may_make_modules(option: Option) -> bool:
+    return option.key in _BEFORE_THE_APP and not _MAKES_NONE.fullmatch(option.value)
 
 
 def loads_of(ini: Ini, search: Search, files: Files) -> list[tuple[Option, Load]]:
@@ -274,6 +285,9 @@ def unloadable(
         "no-answer": (
             f"uWSGI gets no source from {problem.name}, as it waits for no connection",
             "copy the app to a file of this machine",
+        ),
+        "no-read": (
+            f"the user of the app may not read {problem.source}", "change its owner or mode",
         ),
         "no-callable": (
             f"{problem.source} defines no {problem.name}",

@@ -2,6 +2,7 @@
 settings, its section [emperor] and `max-fd` (measured on 2.0.31)."""
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
 from emperor.model.limits import Amount, Limits, spelled
 from emperor.model.spec import Spec
@@ -12,9 +13,23 @@ from emperor.uwsgi.options import uwsgi_options
 from emperor.uwsgi.spec import ROUTERS
 
 _MEGABYTE = 1 << 20
-# uWSGI with Python and an app that imports nothing, where Python's own modules are those of a base,
-# and where they are not. Each fork adds to that.
-_FORKED_BYTES, _EXECUTED_BYTES, _WORKER_BYTES = 6 * _MEGABYTE, 8 * _MEGABYTE, 150 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What uWSGI takes with Python and an app that imports nothing. With less than `least_bytes`,
+    and `least_worker_bytes` for each further one of the first `counted` workers, it does not start.
+    Each worker takes `worker_bytes` when it accepts, and above the limit the kernel kills some."""
+
+    least_bytes: int
+    least_worker_bytes: int
+    counted: int
+    worker_bytes: int
+
+
+# Python's own modules are those of a base, or they are not.
+_FORKED = _Memory(6 * _MEGABYTE, 150 << 10, 1 << 20, 2 * _MEGABYTE)
+_EXECUTED = _Memory(8 * _MEGABYTE, 3 * _MEGABYTE, 8, 3 * _MEGABYTE)
 # Pairs of sockets, of which uWSGI makes one for each worker and each spooler, and two for each
 # mule, before it starts the first one. It has seven descriptors besides, and one for a connection.
 _OWN_DESCRIPTORS, _DESCRIPTORS_EACH, _DESCRIPTORS_OF_MULE = 8, 2, 4
@@ -25,22 +40,32 @@ _MULES = frozenset({"mule"})
 _DAEMONS = frozenset(key for key in HELPERS if "attach" in key)
 
 
-def narrow_limits(ini: Ini, spec: Spec, limits: Limits) -> Iterator[Finding]:
+def narrow_limits(ini: Ini, spec: Spec, limits: Limits, *, has_bases: bool) -> Iterator[Finding]:
     """A finding for each limit that is too narrow. The ini is resolved, and `limits` are those that
-    hold for the app."""
-    yield from _memory(ini, spec, limits.memory_max)
+    hold for the app. `has_bases`: apps are forked from bases where they can be."""
+    is_forked = has_bases and not uwsgi_options(spec).by_exec
+    yield from _memory(ini, _FORKED if is_forked else _EXECUTED, limits.memory_max)
     yield from _processes(ini, limits.pids_max)
     yield from _open_files(ini, spec, limits.nofile)
 
 
-def _memory(ini: Ini, spec: Spec, limit: int | None) -> Iterator[Finding]:
-    workers = _number(ini, WORKERS)
-    least = _EXECUTED_BYTES if uwsgi_options(spec).by_exec else _FORKED_BYTES
-    least += _WORKER_BYTES * (workers - 1)
-    if limit is not None and limit < least:
+def _memory(ini: Ini, memory: _Memory, limit: int | None) -> Iterator[Finding]:
+    if limit is None:
+        return
+    is_cheap = "cheaper" in ini.last and not is_off(ini.last["cheaper"].value)
+    workers = _number(ini, {"cheaper-initial", "cheaper"} if is_cheap else WORKERS)
+    least = memory.least_bytes + memory.least_worker_bytes * (min(workers, memory.counted) - 1)
+    usual = memory.least_bytes + memory.worker_bytes * (workers - 1)
+    if limit < least:
         text = f"memory-max = {_size(limit)} is too little: uWSGI and Python alone take"
         text += f" {-(-least // _MEGABYTE)} MB, so the app does not start"
         yield _error(ini, "memory-max", text)
+    elif limit < usual:
+        text = f"memory-max = {_size(limit)} is too little for {workers} workers, which take"
+        text += f" {usual // _MEGABYTE} MB with an app that imports nothing: the kernel kills some"
+        yield Finding(
+            _line(ini, "memory-max"), Severity.WARNING, text, "raise it, or lower processes"
+        )
 
 
 def _processes(ini: Ini, limit: int | None) -> Iterator[Finding]:

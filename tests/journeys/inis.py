@@ -354,6 +354,22 @@ _OURS = (
     _bad("unclosed", f"{_APP}[other\n", "does not end in ]"),
 )  # fmt: skip
 _MORE = (
+    _bad(
+        "module-closed",
+        f"chdir = SITE\nmodule = secret\n{_AS_WEB}",
+        "app may not read SITE/secret.p",
+    ),
+    _bad("module-init", "chdir = SITE\nmodule = wsgi-package.no\n", "no module wsgi-package.no in"),
+    _bad(
+        "module-migrate",
+        "chdir = SITE\nhook-pre-app = exec:./manage.py migrate\nmodule = nosuch\n",
+        "there is no module nosuch in",
+    ),
+    _good(
+        "module-made",
+        "pythonpath = SITE/run\nhook-asap = write:SITE/run/made.py "
+        "from app import *\npythonpath = SITE\nmodule = made\n",
+    ),
     _good("module-dotted", "chdir = SITE\nmodule = package.wsgi:application\n"),
     _good("wsgi", "chdir = SITE\nwsgi = app\n"),
     _good("callable", f"{_APP}callable = application\n"),

@@ -85,6 +85,19 @@ _LIMITS = (
     bad("memory-1", f"{APP}[emperor]\nmemory-max = 1M\n", "= 1M is too little: uWSGI and Python"),
     bad("memory-exec", f"{APP}[emperor]\nmemory-max = 7M\nbases = off\n", "alone take 8 MB, so"),
     bad("memory-20", f"{APP}processes = 20\n[emperor]\nmemory-max = 8M\n", "8M is too little"),
+    bad("memory-exec-9", f"{APP}processes = 2\n[emperor]\nmemory-max = 9M\nbases = off\n", "11 MB"),
+    bad(
+        "memory-exec-14", f"{APP}processes = 9\n[emperor]\nmemory-max = 14M\nbases = off\n", "29 M"
+    ),
+    good(
+        "memory-cheaper",
+        f"{APP}processes = 9\ncheaper = 1\n[emperor]\nmemory-max = 14M\nbases = off\n",
+    ),
+    good("memory-exec-40", f"{APP}processes = 4\n[emperor]\nmemory-max = 40M\nbases = off\n"),
+    good(
+        "memory-8-workers",
+        f"{APP}processes = 8\n[emperor]\nmemory-max = 40M\n",
+    ),
     good("memory-12", f"{APP}[emperor]\nmemory-max = 12M\n"),
     bad(
         "pids-spooler", f"{APP}spooler = SITE/var\n[emperor]\npids-max = 2\n", "2 is too small for"
