@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from emperor.uwsgi.causes import RULES
-from emperor.uwsgi.cures import ANY_EXCEPTION, CURES, EXCEPTIONS, OTHER_PYTHON, SIGNALS
+from emperor.uwsgi.cures import ANY_EXCEPTION, CIRCULAR, CURES, EXCEPTIONS, OTHER_PYTHON, SIGNALS
 
 _COLUMNS = 100
 
@@ -49,7 +49,8 @@ tests/journeys/ways_to_fail.py has an ini for each kind of failure, and its sent
 
 ## Exceptions while the app is loaded
 
-`cannot load the app: EXCEPTION (FILE, line N); CURE`, with the innermost line of the traceback.
+`cannot load the app: EXCEPTION (FILE, line N); CURE`, with the innermost line of the traceback. An
+exception from which another one is raised follows that one, after `since`. The cure is for it.
 
 | exception | cure |
 |---|---|
@@ -74,6 +75,7 @@ def causes() -> str:
             {
                 **EXCEPTIONS,
                 "both, in a virtualenv of another Python": OTHER_PYTHON,
+                "ImportError, in a circle": CIRCULAR,
                 "any, with an error of a full disk or the like": "as for that error of the kernel",
                 "any other": ANY_EXCEPTION,
             }

@@ -32,7 +32,16 @@ EXCEPTIONS: Mapping[str, str] = {
     "FileNotFoundError": "create it, or correct the path",
     "PermissionError": "let the app's user in: each folder of the path counts",
     "SystemExit": "the app ends itself there",
+    "ConnectionRefusedError": "start the server that it connects to, or correct the address",
+    "TimeoutError": "does the server that it waits for answer?",
+    "OperationalError": "is its database there, and may the app's user use it?",
+    "EOFError": "it asks for input, and gets none: write the answer into its settings",
 }
+# The cure for modules that need each other while they are loaded, and the words of the exception.
+CIRCULAR, IN_A_CIRCLE = (
+    "two modules import each other; import one of them later",
+    "partially initialized module",
+)
 # The cure for a module that is missing in a virtual environment of another Python.
 OTHER_PYTHON = "make it anew by python{python} -m venv, as its user"
 # Errors of the kernel whose cure above holds for an exception too.
@@ -55,6 +64,9 @@ SIGNALS: Mapping[str, str] = {
     "SIGXCPU": "its limit on CPU time (RLIMIT_CPU)",
     "SIGXFSZ": "its limit on the size of files (RLIMIT_FSIZE)",
     "SIGSYS": "a system call that a filter forbids (SystemCallFilter=)",
+    "SIGALRM": "a timer that the app has set itself (alarm, setitimer)",
+    "SIGPIPE": "it wrote to a pipe or socket that nobody reads",
+    "SIGTRAP": "a breakpoint, or an assertion of compiled code",
     "SIGTERM": "by another process, or by hand",
     "SIGINT": "by another process, or by hand",
     "SIGQUIT": "by another process, or by hand",

@@ -14,8 +14,10 @@ from emperor.uwsgi.command import VACUUM_GUARD
 from emperor.uwsgi.cures import (
     ANY_ERROR,
     ANY_EXCEPTION,
+    CIRCULAR,
     CURES,
     EXCEPTIONS,
+    IN_A_CIRCLE,
     OF_EXCEPTIONS,
     OTHER_PYTHON,
     SIGNALS,
@@ -29,10 +31,15 @@ _EXITS = {_CANNOT_LOAD: "the app could not be loaded", _GAVE_UP: "uWSGI gave up"
 
 # The line that ends a traceback. uWSGI prints it alone where `module` itself cannot be found.
 _RAISED = re.compile(
-    r"^(?P<class>(?:\w[\w-]*\.)*(?P<name>[A-Z]\w*))(?::[ ](?P<what>.*))?$", re.MULTILINE
+    r"^(?:[ ]{2}\|[ ])?"  # of a group of exceptions
+    r"(?P<text>(?:\w[\w-]*\.)*(?P<name>[A-Z]\w*)(?::[ ].*)?)$",
+    re.MULTILINE,
 )
 _TRACEBACK = "Traceback (most recent call last):"
-_FRAME = re.compile(r'^  File "(?P<file>[^<"][^"]*)", line (?P<line>\d+)', re.MULTILINE)
+_DIRECT_CAUSE = "The above exception was the direct cause of the following exception:"
+# The name that uWSGI gives to the module of `file`.
+_OWN_MODULE = re.compile(r"^uwsgi_file_[^.:\s]+\.")
+_FRAME = re.compile(r'^(?:  \| )?  File "(?P<file>[^<"][^"]*)", line (?P<line>\d+)', re.MULTILINE)
 # Says nothing of who has named the module: import_module() of any framework.
 _IMPORT_BY_NAME = "/importlib/__init__.py"
 _EXCEPTION_NAME = re.compile(r"(?:Error|Exception|Warning|Exit|Interrupt)$")
@@ -72,6 +79,8 @@ _ELSEWHERE = "its log does not say why, so look where logto or daemonize of the 
 _NO_ROOM = "its log does not say why, since the disk of the log is full; free space there"
 # uWSGI prints this before it loads the app (uwsgi_start of core/uwsgi.c).
 NO_WORKERS = "*** Operational MODE: no-workers ***"
+# It prints this before it loads the app, and that when the app is loaded.
+_LOADING, _SPAWNED = "*** Operational MODE: ", "spawned uWSGI "
 _RESPAWNED = "Respawned uWSGI worker"
 _ENDED_ITSELF = "{} ended itself, by sys.exit() or os._exit() perhaps"
 _LONGEST_WORD, _LONGEST = 160, 500
@@ -118,7 +127,7 @@ def explain_exit(
     """Why a uWSGI ended, "cannot X: cause; cure" as far as the table of causes knows it, else its
     exit status and the last line of its output that is no chatter."""
     printed = _bounded(printed)
-    if ended.code == 0 or killed is Killed.TOLD:
+    if killed is Killed.TOLD or (ended.code == 0 and not _ends_in_the_app(printed)):
         return str(ended)
     if around.hit:
         return around.hit
@@ -135,6 +144,11 @@ def explain_exit(
         # An earlier emperord started it, and it may have printed this long ago.
         return f"{ended}; {cause}"
     return cause or _by_status(ended, printed, around)
+
+
+def _ends_in_the_app(printed: str) -> bool:
+    """Whether a uWSGI that ended with success was loading the app, and printed no other end."""
+    return _LOADING in printed.rpartition(_SPAWNED)[2] and "FATAL" not in printed
 
 
 def cause_of(printed: str) -> str:
@@ -254,13 +268,29 @@ def _raised(printed: str) -> re.Match[str] | None:
 
 
 def _exception(raised: re.Match[str], printed: str) -> str:
-    text, place = raised[0][:_LONGEST_WORD], _place(printed, raised.start())
+    text, place = _named(raised), _place(printed, raised.start())
     # uWSGI may have started more than once in the same process.
     other = _OTHER_PYTHON.search(printed, max(0, printed.rfind("Python version: ")))
     if other and raised["name"] in _NOT_FOUND:
         cause, cure = other["cause"], OTHER_PYTHON.format(python=other["ours"])
         return f"cannot load the app: {text}{place}: {cause}; {cure}"[:_LONGEST]
-    return f"cannot load the app: {text}{place}; {_exception_cure(raised, printed)}"[:_LONGEST]
+    first = _first_of_chain(raised, printed)
+    since = f", since {_named(first)}" if first else ""
+    cure = _exception_cure(first or raised, printed)
+    return f"cannot load the app: {text}{place}{since}; {cure}"[:_LONGEST]
+
+
+def _named(raised: re.Match[str]) -> str:
+    return _OWN_MODULE.sub("", raised["text"])[:_LONGEST_WORD]
+
+
+def _first_of_chain(raised: re.Match[str], printed: str) -> re.Match[str] | None:
+    """The exception from which that one was raised, and so on; None if it was raised by itself."""
+    first, end = None, printed.rfind(_TRACEBACK, 0, raised.start())
+    while end > 0 and (said := printed[:end].rstrip()).endswith(_DIRECT_CAUSE):
+        first = _raised(said)
+        end = printed.rfind(_TRACEBACK, 0, first.start()) if first else -1
+    return first
 
 
 def _place(printed: str, end: int) -> str:
@@ -279,6 +309,8 @@ def _ends_traceback(printed: str, at: int) -> bool:
 
 
 def _exception_cure(raised: re.Match[str], printed: str) -> str:
+    if IN_A_CIRCLE in raised[0]:
+        return CIRCULAR
     for error in OF_EXCEPTIONS:
         if error in raised[0]:
             return CURES[error]

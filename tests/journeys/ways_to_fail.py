@@ -256,6 +256,18 @@ HOOKS = (
         "hook-as-user = explode:now",
     ),
     Failure(
+        "hook-mkdir",
+        "cannot do mkdir:{site}/nowhere/a of a hook: uwsgi_hook_mkdir(): No such file or directory;"
+        " correct it, or drop that hook",
+        "hook-asap = mkdir:{site}/nowhere/a",
+    ),
+    Failure(
+        "hook-rpc",
+        "cannot do rpc:nosuch of a hook: local rpc subsystem is still not initialized !!!; correct"
+        " it, or drop that hook",
+        "hook-as-user = rpc:nosuch",
+    ),
+    Failure(
         "hook-function-missing",
         "cannot call the function 'no_such_function' of a hook: uWSGI has none of that name;"
         " correct it, or load the plugin that has it",
@@ -433,7 +445,51 @@ APPS = (
     ),
 )
 
+EXCEPTIONS = (
+    Failure(
+        "raised-from-another",
+        "cannot load the app: RuntimeError: no Django ({site}/app.py, line 4), since"
+        " ModuleNotFoundError: No module named 'nobody_has_this'; " + _INSTALL,
+        app="try:\n    import nobody_has_this\nexcept ImportError as error:\n"
+        "    raise RuntimeError('no Django') from error\n",
+    ),
+    Failure(
+        "several-exceptions",
+        "cannot load the app: ExceptionGroup: several (2 sub-exceptions) ({site}/app.py, line 1);"
+        " mend that; its log has the traceback",
+        app="raise ExceptionGroup('several', [ValueError('one'), KeyError('two')])\n",
+    ),
+    Failure(
+        "own-exception",
+        "cannot load the app: NotConfigured: no SECRET_KEY ({site}/app.py, line 2); mend that; its"
+        " log has the traceback",
+        app="class NotConfigured(Exception): pass\nraise NotConfigured('no SECRET_KEY')\n",
+    ),
+    Failure(
+        "database-missing",
+        "cannot load the app: sqlite3.OperationalError: unable to open database file"
+        " ({site}/app.py, line 2); is its database there, and may the app's user use it?",
+        app="import sqlite3\nsqlite3.connect('{site}/nowhere/db')\n",
+    ),
+    Failure(
+        "asks-for-input",
+        "cannot load the app: EOFError: EOF when reading a line ({site}/app.py, line 1); it asks"
+        " for input, and gets none: write the answer into its settings",
+        app="input('password: ')\n",
+    ),
+)
+
 ENDS = (
+    Failure(
+        "ended-in-peace",
+        "the app ended itself (exit status 0), by sys.exit() or os._exit() perhaps",
+        app="import sys\nsys.exit(0)\n",
+    ),
+    Failure(
+        "own-timer",
+        "killed by SIGALRM: a timer that the app has set itself (alarm, setitimer)",
+        app="import signal\nsignal.alarm(1)\nsignal.pause()\n",
+    ),
     Failure(
         "segmentation-fault",
         "cannot go on: Segmentation Fault in compiled code, of the app or of a module that it"
@@ -593,4 +649,4 @@ WORKERS = (
     ),
 )
 
-FAILURES = (*SOCKETS, *PLACES, *USERS, *HOOKS, *OPTIONS, *APPS, *ENDS)
+FAILURES = (*SOCKETS, *PLACES, *USERS, *HOOKS, *OPTIONS, *APPS, *EXCEPTIONS, *ENDS)

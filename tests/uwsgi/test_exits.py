@@ -98,7 +98,14 @@ AROUND = Circumstances(lambda address: f"by what listens at {address}", ("127.0.
          " perhaps"),
         (Exit(unknown="init reaped it"), IMPORT,
          f"exit status unknown: init reaped it; {FLASK}; {INSTALL}"),
-        (Exit(code=0), IMPORT, "exit status 0"),
+        (Exit(code=0), IMPORT + "spawned uWSGI master process (pid: 7)\n", "exit status 0"),
+        (Exit(code=22), "Traceback (most recent call last):\n  File \"/a.py\", line 1, in <m>\n"
+         "ImportError: cannot import name 'b' from partially initialized module 'a' (/a.py)\n",
+         "cannot load the app: ImportError: cannot import name 'b' from partially initialized"
+         " module 'a' (/a.py) (/a.py, line 1); two modules import each other; import one of them"
+         " later"),
+        (Exit(code=0), "*** Operational MODE: single process ***\n",
+         "the app ended itself (exit status 0), by sys.exit() or os._exit() perhaps"),
         # An app that served may have printed such lines long ago.
         (Exit(signal="SIGKILL"), IMPORT,
          "killed by SIGKILL: by the kernel for lack of memory (journalctl -k tells), or by hand"),

@@ -1,0 +1,26 @@
+"""A rule about what a failing uWSGI prints: one row of the table in causes.py."""
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`pattern` is searched in the output, line by line. `sentence` can contain the names of its
+    groups; {cure} is the cure for its group `error`, {holder} is what has `address`, and {bound}
+    are the addresses that the ini has uWSGI bind. `is_vague`: it says little, so that it counts if
+    no other rule matches."""
+
+    pattern: re.Pattern[str]
+    sentence: str
+    source: str
+    is_vague: bool = False
+
+
+# uWSGI's uwsgi_error(): "CALL: STRERROR [FILE line N]".
+ERROR = r"(?P<error>[^\[\n]+?) \[[\w/]+\.c line \d+\]"
+
+
+def rule(pattern: str, sentence: str, source: str, is_vague: bool = False) -> Rule:
+    """The rule of a pattern. Each line has a start and an end."""
+    return Rule(re.compile(pattern, re.MULTILINE), sentence, source, is_vague)
