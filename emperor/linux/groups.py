@@ -220,16 +220,22 @@ class ControlGroups:
         limits = within(self._of_tenant, limits)
         is_new_everywhere = True
         for hierarchy in self._hierarchies:
-            if _mkdir(f"{hierarchy.base}/{tenant}"):
-                _limit(hierarchy, tenant, Level.TENANT, self._of_tenant, is_new=True)
-                hand_down(hierarchy, tenant)
-            is_new = _mkdir(f"{hierarchy.base}/{vassal}")
+            try:
+                is_new = _mkdir(f"{hierarchy.base}/{vassal}")
+            except FileNotFoundError:
+                self._make_tenant(hierarchy, tenant)
+                is_new = _mkdir(f"{hierarchy.base}/{vassal}")
             _limit(hierarchy, vassal, Level.VASSAL, limits, is_new)
             hand_down(hierarchy, vassal)
             is_new = _mkdir(f"{hierarchy.base}/{name}")
             _limit(hierarchy, name, Level.RUN, limits, is_new)
             is_new_everywhere &= is_new
         return is_new_everywhere
+
+    def _make_tenant(self, hierarchy: Hierarchy, tenant: str) -> None:
+        if _mkdir(f"{hierarchy.base}/{tenant}"):
+            _limit(hierarchy, tenant, Level.TENANT, self._of_tenant, is_new=True)
+            hand_down(hierarchy, tenant)
 
     def _unused(self, hierarchy: Hierarchy) -> list[str]:
         """The groups of an earlier daemon, of one process each."""
