@@ -127,7 +127,8 @@ class Once:
 
     def turned_away(self, domain: str) -> None:
         """A visitor was told why an app does not run here."""
-        self._wishes.tell(domain)
+        if self._apps[domain].runs_elsewhere:
+            self._wishes.tell(domain)
 
     # The life of the connection.
 
@@ -154,8 +155,6 @@ class Once:
         connection = await self._link.connection()
         self._engine, self._keys = connection.engine, connection.keys
         self._ready.set()
-
-    # One app.
 
     def _app(self, spec: Spec) -> App:
         app = self._apps.setdefault(spec.domain, App(spec.once))

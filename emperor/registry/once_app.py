@@ -9,6 +9,8 @@ from typing import Protocol
 from emperor.linux.fence import Fenced
 from emperor.model.spec import Once as Rule
 
+_RUNS_ON = "it runs on "
+
 
 class Fence(Protocol):
     """Kills apps at a deadline."""
@@ -38,9 +40,14 @@ class App:
     given_at: float = -inf
     asking: asyncio.Task[None] | None = field(default=None, repr=False)
 
+    @property
+    def runs_elsewhere(self) -> bool:
+        """Whether another machine is known to run it; else it may be that the registry is away."""
+        return (self.why_not or "").startswith(_RUNS_ON)
+
 
 def runs_on(address: str) -> str:
-    return f"it runs on {address}, and may run once in the fleet"
+    return f"{_RUNS_ON}{address}, and may run once in the fleet"
 
 
 def unreached(error: BaseException) -> str:
