@@ -23,7 +23,8 @@ log = logging.getLogger("emperord.membership")
 LEASE_SECONDS = 30
 # After a failure, and when a lease is lost: all backends lose theirs at the same moment.
 _RETRY_SECONDS = (1.0, 3.0)
-# How many apps are awake changes all the time, and nobody needs it at once.
+# How many apps are awake changes all the time, and nobody needs it at once. Whether any is, people
+# look at first.
 _AWAKE_SECONDS = 60.0
 _LEAVE_SECONDS = 2.0
 
@@ -153,6 +154,8 @@ class Membership:
         before = self._written
         if before is None or self._clock() - self._written_at >= _AWAKE_SECONDS:
             return now == before
+        if bool(now.capacity.awake) != bool(before.capacity.awake):
+            return False
         return now == replace(before, capacity=now.capacity)
 
     def _record(self, found: KeyValue | None) -> Member | None:

@@ -274,6 +274,13 @@ def test_status_shows_who_is_up_and_who_has_what(fleet: Ctl, cluster: EtcdCluste
     assert (fourth["slots"], fourth["share"]) == (0, 0.0)
 
 
+def test_status_shows_backends_in_the_order_of_addresses(fleet: Ctl, cluster: EtcdCluster) -> None:
+    must(fleet("slots", "init", B, "192.0.2.9", "[2001:db8::9]", A))
+    up(cluster, "192.0.2.100", E)
+    shown = [line.split()[0] for line in must(fleet("status")).splitlines()[1:7]]
+    assert shown == ["192.0.2.9", A, B, "[2001:db8::9]", E, "192.0.2.100"]
+
+
 def test_who_has_a_table_is_told(
     fleet: Ctl, cluster: EtcdCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

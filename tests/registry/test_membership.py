@@ -96,6 +96,16 @@ async def test_apps_that_wake_cause_no_writes() -> None:
         assert engine.puts == 2
 
 
+async def test_the_first_app_that_wakes_is_told_soon() -> None:
+    engine = MemoryEngine()
+    async with up(engine, replace(HERE, capacity=replace(HERE.capacity, awake=0))) as machine:
+        await until(engine, bool)
+        for awake in (3, 0):
+            machine.now = replace(HERE, capacity=replace(HERE.capacity, awake=awake))
+            await until(engine, lambda found, awake=awake: found is not None  # type: ignore[misc]
+                        and found.capacity.awake == awake)  # fmt: skip
+
+
 async def test_a_lost_lease_is_made_anew() -> None:
     engine = MemoryEngine()
     async with up(engine):

@@ -1,6 +1,7 @@
 """`emperorctl fleet status`: which backends are up, and which slots they have."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,11 +61,12 @@ class FleetStatus:
 
 
 def status_of(fleet: Fleet, balancers: Sequence[BalancerState]) -> FleetStatus:
-    """The fleet as the registry has it: the backends of the table, then the new ones."""
+    """The fleet as the registry has it: the backends of the table, then the new ones, each in the
+    order of their addresses."""
     table = fleet.table
     total = len(table.slots) if table else 0
-    listed = table.backends if table else ()
-    new = sorted(each for each in fleet.view.members if each not in listed)
+    listed = sorted(table.backends if table else (), key=_by_numbers)
+    new = sorted((each for each in fleet.view.members if each not in listed), key=_by_numbers)
     counts = Counter(table.slots if table else ())
     return FleetStatus(
         table.serial if table else None,
@@ -72,6 +74,11 @@ def status_of(fleet: Fleet, balancers: Sequence[BalancerState]) -> FleetStatus:
         tuple(_backend(fleet, each, counts[each], total) for each in (*listed, *new)),
         tuple(balancers),
     )
+
+
+def _by_numbers(address: str) -> list[str | int]:
+    """Has 192.0.2.9 come before 192.0.2.10. Words and numbers take turns in it."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", address)]
 
 
 def _backend(fleet: Fleet, address: str, slots: int, total: int) -> FleetBackend:
