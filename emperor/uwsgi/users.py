@@ -4,6 +4,7 @@ uWSGI starts as the user whom emperord chooses. If that is root, `uid` and `gid`
 it before uWSGI enters `chdir`, unless an option delays that (uwsgi_as_root of core/utils.c).
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,12 @@ from emperor.uwsgi.ini import Ini, Option, with_declared
 
 _DELAYED = frozenset({"master-as-root", "drop-after-apps", "drop-privileges-after-apps"})
 DELAYED_UNTIL_BOUND = _DELAYED | {"chown-socket", "drop-after-init"}
+# uWSGI ends if one of these fails.
+_FATAL_HOOKS = frozenset({
+    "hook-asap", "hook-pre-jail", "hook-in-jail", "hook-as-root", "hook-as-user", "hook-post-fork",
+    "hook-accepting", "hook-accepting1", "hook-accepting-once", "hook-accepting1-once",
+})  # fmt: skip
+_CHOWN = re.compile(r"!?chown:\S+ (?P<user>\S+) (?P<group>\S+)")
 _CHANGES = frozenset({"uid", "gid", "add-gid", "immediate-uid", "immediate-gid"})
 
 
@@ -108,6 +115,21 @@ def unknown_users(ini: Ini, start: Identity, accounts: Accounts) -> Iterator[Fin
         if option.key == "add-gid" and start.uid == ROOT and accounts.group(option.value) is None:
             text = f"there is no group {option.value!r}, so the app does not start"
             yield Finding(option.line, Severity.ERROR, text, "create it, or correct add-gid")
+        elif option.key in _FATAL_HOOKS and (match := _CHOWN.fullmatch(option.value)):
+            yield from _unknown_owner(option, match["user"], match["group"], accounts)
+
+
+def _unknown_owner(option: Option, user: str, group: str, accounts: Accounts) -> Iterator[Finding]:
+    """An error for a user or group of a hook that is not there. The hook takes no numbers."""
+    found = (("user", user, accounts.user(user)), ("group", group, accounts.group(group)))
+    for kind, name, account in found:
+        if name.isdecimal():
+            text = f"uWSGI looks for a {kind} with the name {name}, so the app does not start"
+            yield Finding(option.line, Severity.ERROR, text, "write the name, or use chown2:")
+        elif account is None:
+            text = f"there is no {kind} {name!r}, so the app does not start"
+            cure = f"create it, or correct {option.key}"
+            yield Finding(option.line, Severity.ERROR, text, cure)
 
 
 def _is_other(key: str, value: str, start: Identity) -> bool:

@@ -67,6 +67,21 @@ _STARTS = (
     bad("chmod-mode", f"{APP}hook-asap = chmod:SITE/empty x\n", "has no mode as 644"),
     bad("chmod-other", f"{APP}hook-asap = chmod:SITE/empty 644\n{AS_WEB}", "does not own"),
     bad("hook-chown", f"{APP}hook-asap = chown:SITE/empty root\n", "is no chown:FILE USER GROUP"),
+    bad(
+        "chown-user", f"{APP}hook-asap = chown:SITE/empty nosuch games\n", "there is no user 'nosu"
+    ),
+    bad(
+        "hook-chown-group",
+        f"{APP}hook-as-user = chown:SITE/empty games nosuch\n",
+        "there is no group",
+    ),
+    bad(
+        "hook-chown-number",
+        f"{APP}hook-asap = chown:SITE/empty 5 60\n",
+        "a user with the name 5, so",
+    ),
+    good("hook-chown-good", f"{APP}hook-asap = chown:SITE/var games games\n"),
+    good("hook-chown-around", f"{APP}hook-pre-app = chown:SITE/empty nosuch games\n"),
     bad("sticky-no", f"{APP}hook-asap = sticky:SITE/no\n", "there is no SITE/no"),
     bad("umount-no", f"{APP}hook-asap = umount:SITE/no\n", "there is no SITE/no"),
     bad("rpc-early", f"{APP}hook-asap = rpc:nosuch\n", "comes before uWSGI knows any function"),
