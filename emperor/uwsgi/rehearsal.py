@@ -35,6 +35,8 @@ _INSIDE = frozenset({
 _OUTSIDE_PARTS = frozenset({
     "store", "node", "nodes", "sync", "udp", "udp_servers", "udp_server", "udpservers", "udpserver",
 })  # fmt: skip
+# The semaphores of this engine outlive a uWSGI that ends in a hook.
+_LEFT_IN_THE_KERNEL = "ipcsem"
 # Kinds of alarms and metrics that act when they are set up.
 _ACTING = ("xmpp:", "curl:", "udp:", "file=", "fd=", "/")
 # A function that uWSGI calls. It looks the name up for `symcall` without calling it.
@@ -94,7 +96,8 @@ def _tried(option: Option) -> Option | None:
     if EXPRESSIONS.fullmatch(option.key):
         pattern = option.value.partition(" ")[0]
         return None if _is_read(pattern) else replace(option, key="log-filter", value=pattern)
-    if option.key not in _INSIDE or _is_read(option.value):
+    is_left = option.key == "lock-engine" and option.value == _LEFT_IN_THE_KERNEL
+    if option.key not in _INSIDE or is_left or _is_read(option.value):
         return None
     if option.key == "cache2":
         parts = option.value.split(",")

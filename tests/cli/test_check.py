@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shlex
 import socket
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 
 from tests.cli.conftest import Ctl, Outcome
 from tests.cli.fake_emperor import FakeEmperor
-from tests.cli.program import on_terminal
+from tests.cli.program import ENVIRONMENT, command, on_terminal
 from tests.cli.records import GOAT
 from tests.eventually import PATIENCE_SECONDS
 from tests.traces import public_folder
@@ -67,6 +69,19 @@ def test_the_ini_of_the_talk_can_be_served(desk: Desk) -> None:
 def test_a_good_ini_gets_no_finding(desk: Desk) -> None:
     path = desk.write("a.example.ini", GOOD)
     assert desk.check(path).out == f"{path}: would be served at /var/sockets/a.example/socket\n"
+
+
+def test_no_semaphore_is_left_in_the_kernel(desk: Desk) -> None:
+    path = desk.write("a.example.ini", "[uwsgi]\nfile = app.py\nlock-engine = ipcsem\n")
+    settings = str(desk.folder / "emperord.conf")
+    checking = shlex.join(command(desk.folder, "check", "--config", settings, path))
+    counting = f"{checking} >&2; cat /proc/sysvipc/sem"
+    found = subprocess.run(
+        ["unshare", "--ipc", "sh", "-c", counting], env=ENVIRONMENT, capture_output=True, text=True,
+        timeout=PATIENCE_SECONDS, check=True,
+    )  # fmt: skip
+    assert "would be served" in found.stderr
+    assert len(found.stdout.splitlines()) == 1  # the head of the table
 
 
 def test_a_folder_that_others_can_write_is_an_error(desk: Desk) -> None:
