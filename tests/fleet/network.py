@@ -21,10 +21,14 @@ INTERFACE = "eth0"
 
 
 class Network:
-    """The network of one host. `within` acts in it; `close` gives it up."""
+    """The network of one host: a new one, or that of a process. `within` acts in it; `close` gives
+    it up."""
 
-    def __init__(self) -> None:
-        self.fd = _in_thread(_leave_for_a_new_one)
+    def __init__(self, pid: int | None = None) -> None:
+        if pid is None:
+            self.fd = _in_thread(_leave_for_a_new_one)
+        else:
+            self.fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
     @property
     def path(self) -> str:

@@ -2,9 +2,10 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from emperor import __version__
 from tests.systemd.box import Box, booted
@@ -44,10 +45,13 @@ def _build_next(package: Path, tree: Path, following: Path) -> None:
 
 
 @contextmanager
-def with_packages(packages: Path) -> Iterator[Box]:
-    """A machine with the packages on its disk, none installed."""
+def with_packages(
+    packages: Path, more: Mapping[str, Path | str] = MappingProxyType({})
+) -> Iterator[Box]:
+    """A machine with the packages on its disk, none installed, and what `more` names, as `booted`
+    takes it."""
     # Containers often forbid packages to start what they bring. This one cannot be run.
-    tree: dict[str, Path | str] = {"/usr/sbin/policy-rc.d": ""}
+    tree: dict[str, Path | str] = {"/usr/sbin/policy-rc.d": "", **more}
     binds = {str(ROOT): ROOT, str(PLACE): packages}
     with public_folder() as folder, booted(folder, tree, binds) as box:
         yield box

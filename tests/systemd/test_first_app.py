@@ -7,28 +7,23 @@ from tests.eventually import eventually
 from tests.systemd.box import Box
 from tests.systemd.installation import ROOT
 from tests.systemd.packages import EMPEROR, install
+from tests.systemd.shown import pattern
 
 PAGE = ROOT / "docs" / "first-app.md"
 STEP = re.compile(r"(?ms)^```sh\n(?P<commands>.*?)^```\n(?:\n```text\n(?P<output>.*?)^```\n)?")
 
 
-# A number, a moment or an address, perhaps with its unit, or the id of a request.
-VARIES = re.compile(r"\b[0-9a-f]{32}\b|(?<![\w-])(?:::)?\d[\w.:-]*(?: m?s\b)?")
 # What only looks may be done again, until the state is as the page says.
 LOOKS = ("emperorctl status", "emperorctl why")
-
-
-def pattern(output: str) -> str:
-    """Matches an output of the page on one line, but for numbers, moments and ids of requests, and
-    with anything in the place of three dots."""
-    parts = [re.escape(part) for part in VARIES.split(" ".join(output.split()))]
-    return f"(?:{VARIES.pattern})".join(parts).replace("…", ".*")
 
 
 def test_an_output_differs_in_numbers_only() -> None:
     shown = pattern("up 2m09s (2026-11-29 12:44:41), 0.7 ms, from 127.0.0.1: a.b …\n")
     assert re.fullmatch(shown, "up 1s (2027-01-02 10:00:00), 1.2 s, from ::1: a.b and so on")
     assert not re.fullmatch(shown, "up 1s (2027-01-02 10:00:00), 1.2 s, from ::1: axb and so on")
+    shown = pattern("192.0.2.11: 3 → 5 slots")
+    assert re.fullmatch(shown, "192.0.2.11: 30 → 50 slots")
+    assert not re.fullmatch(shown, "192.0.2.12: 3 → 5 slots")
 
 
 def test_the_tutorial_works_word_for_word(machine: Box) -> None:
