@@ -24,6 +24,20 @@ from tests.traces import public_folder
 
 USER, PASSWORD = "emperord", "the-password-of-the-fleet"
 ROOT_PASSWORD = "the-password-of-root"
+# As docs/fleet.md has them: of a backend, and of a load balancer.
+RIGHTS = [
+    ("role", "add", "backend"),
+    ("role", "grant-permission", "backend", "--prefix=true", "read", "/emperord/"),
+    ("role", "grant-permission", "backend", "--prefix=true", "readwrite", "/emperord/backends/"),
+    ("role", "grant-permission", "backend", "--prefix=true", "readwrite", "/emperord/once/"),
+    ("role", "add", "balancer"),
+    ("role", "grant-permission", "balancer", "--prefix=true", "read", "/emperord/backends/"),
+    ("role", "grant-permission", "balancer", "read", "/emperord/slots"),
+    ("role", "grant-permission", "balancer", "readwrite", "/emperord/absences"),
+    ("role", "grant-permission", "balancer", "--prefix=true", "readwrite", "/emperord/balancers/"),
+    *(("user", "add", f"{name}:{PASSWORD}") for name in ("backend", "balancer")),
+    *(("user", "grant-role", name, name) for name in ("backend", "balancer")),
+]
 # With this option members ask clients for a certificate.
 WITH_CERTIFICATES = "--client-cert-auth"
 # An election takes a fifth of what it takes by default, so tests take less time.
@@ -208,9 +222,9 @@ class EtcdCluster:
         """The same, with these members alone."""
         return replace(self.access, endpoints=tuple(each.address.client for each in members))
 
-    def access_file(self, path: Path) -> Path:
-        """That access as a file for `registry-config`."""
-        access = self.access
+    def access_file(self, path: Path, user: str = USER) -> Path:
+        """That access as a file for `registry-config`; or that of another user of RIGHTS."""
+        access = replace(self.access, user=user)
         path.write_text(
             f"[registry]\nendpoints = {' '.join(access.endpoints)}\nca-file = {access.ca_file}\n"
             f"user = {access.user}\npassword-file = {access.password_file}\n"

@@ -14,7 +14,7 @@ from emperor.model.registry_keys import Keys
 from emperor.registry.etcd import Etcd
 from emperor.registry.port import RegistryRefused
 from tests.backend import APPS
-from tests.etcd_cluster import Address, EtcdCluster, Member, etcd_cluster
+from tests.etcd_cluster import RIGHTS, USER, Address, EtcdCluster, Member, etcd_cluster
 from tests.eventually import eventually
 from tests.faults.clock import Clock
 from tests.fleet.account import Account
@@ -234,7 +234,8 @@ class RegistryFleet(Fleet):
 
     def fleet_command(self, *arguments: str) -> str:
         """What an administrator does with `emperorctl fleet`."""
-        return self.spare.machine.must("emperorctl", "fleet", *arguments)
+        access = "--registry=/etc/uwsgi/operator.ini"
+        return self.spare.machine.must("emperorctl", "fleet", access, *arguments)
 
     def until_placed(self, *backends: Backend) -> None:
         """Wait until every balancer's list has these backends."""
@@ -266,8 +267,9 @@ def ini(domain: str) -> str:
 
 
 @contextmanager
-def standing_with_a_registry() -> Iterator[RegistryFleet]:
-    """Build a fleet, and take it down. Fails if anything on it does not stop in order."""
+def standing_with_a_registry(is_limited: bool = False) -> Iterator[RegistryFleet]:
+    """Build a fleet, and take it down. Fails if anything on it does not stop in order. Backends and
+    balancers have all rights in etcd, or, `is_limited`, those that docs/fleet.md gives them."""
     with ExitStack() as stack:
         rack = Rack(stack)
         links = [rack.connect(f"etcd-{address[-2:]}", address) for address in MEMBERS]
@@ -283,12 +285,14 @@ def standing_with_a_registry() -> Iterator[RegistryFleet]:
             balancers, backends, rack.client(), etcd, [cable for _, cable in links]
         )
         fleet.put((*DOMAINS, *RESERVE))
+        for command in RIGHTS if is_limited else ():
+            etcd.etcdctl(*command)
         for backend in backends:
             backend.install(BALANCERS, ())
-            backend.register(etcd)
+            backend.register(etcd, "backend" if is_limited else USER)
         for balancer in balancers:
             balancer.install([backend.address for backend in fleet.listed])
-            balancer.follow(etcd)
+            balancer.follow(etcd, "balancer" if is_limited else USER)
         fleet.fleet_command("slots", "init", _place_list(fleet))
         with serving(fleet):
             fleet.until_registered()
@@ -316,10 +320,11 @@ class RegisteredBackend(Backend):
     """A backend that fetches its inis, and registers itself. The wall clock of its daemon can be
     set."""
 
-    def register(self, etcd: EtcdCluster) -> None:
-        """Name the registry to it."""
+    def register(self, etcd: EtcdCluster, user: str = USER) -> None:
+        """Name the registry to it, where it is that user."""
         etc = self.machine.root / "etc/uwsgi"
-        etcd.access_file(etc / "registry.ini")
+        etcd.access_file(etc / "registry.ini", user)
+        etcd.access_file(etc / "operator.ini")
         (etc / "emperord.ini").write_text(
             "[emperord]\nregistry-config = /etc/uwsgi/registry.ini\n"
             f"fleet-address = {self.address}\n"
@@ -349,10 +354,10 @@ class FollowingBalancer(Balancer):
         self.command = [*self.clock.under, "nginx"]
         self.agent_log = Log(machine.logs / "agent.log", [" INFO "])
 
-    def follow(self, etcd: EtcdCluster) -> None:
-        """Have it take the list from the registry."""
+    def follow(self, etcd: EtcdCluster, user: str = USER) -> None:
+        """Have it take the list from the registry, where it is that user."""
         self.machine.must("install", "-d", "/etc/uwsgi", str(Path(_WRITTEN).parent))
-        etcd.access_file(self.machine.root / "etc/uwsgi/registry.ini")
+        etcd.access_file(self.machine.root / "etc/uwsgi/registry.ini", user)
         with (self.machine.root / LIST.lstrip("/")).open("a") as text:
             text.write(f'web_server_file = "{_WRITTEN}"\n')
 

@@ -37,19 +37,19 @@ TEXT = """\
 A fleet runs: etcd-1 to -3 keep the inis, balancer-1 and -2 follow them, and
 backend-11 to -14 fetch what they are asked for. {visits} visits a second come.
 In another terminal, as root, first:  cd {folder}
-  ./on backend-11 emperorctl fleet status
-  ./on backend-11 emperorctl registry list
+  ./on operator emperorctl fleet status
+  ./on operator emperorctl registry list
   ./on visitor curl -sH 'Host: site-00.example' http://192.0.2.1/
 Kill any of them, or several, and see below who notices; then start it again:
   ./kill etcd-1                     ./start etcd-1
   ./kill balancer-1                 ./start balancer-1
   ./kill backend-11                 ./start backend-11
 Put a domain. The backend that is asked for it fetches it:
-  ./on backend-12 emperorctl registry put new.example new.ini --owner nobody
+  ./on operator emperorctl registry put new.example new.ini --owner nobody
   ./on visitor curl -sH 'Host: new.example' http://192.0.2.2/
 backend-14 has no slots yet. Give it its share, and take it out again:
-  ./on backend-12 emperorctl fleet add 192.0.2.14 --yes
-  ./on backend-12 emperorctl fleet remove 192.0.2.14 --yes
+  ./on operator emperorctl fleet add 192.0.2.14 --yes
+  ./on operator emperorctl fleet remove 192.0.2.14 --yes
 Ctrl-C stops everything and removes its files.
 """
 _ON = """\
@@ -57,12 +57,14 @@ _ON = """\
 # Runs a command on a host of the fleet.
 name=$1
 shift
+[ "$name" != operator ] || set -- env EMPERORD_REGISTRY="{folder}/operator.ini" "$@"
 exec nsenter $(cat "{folder}/hosts/$name") --wdns="{folder}" env PATH="{path}" "$@"
 """
 _ORDER = """\
 #!/bin/sh
 # Has the fleet {order} a host.
-[ -e "{folder}/hosts/$1" ] && [ "$1" != visitor ] || {{ echo "there is no host $1" >&2; exit 2; }}
+is_host() {{ [ -e "{folder}/hosts/$1" ] && [ "$1" != visitor ] && [ "$1" != operator ]; }}
+is_host "$1" || {{ echo "there is no host $1" >&2; exit 2; }}
 echo "{order} $1" >"{folder}/orders"
 """
 
@@ -76,7 +78,11 @@ def main() -> None:
         signal.signal(number, signal.default_int_handler)
     host.leave()
     print("Preparing etcd, two balancers and four backends ...", flush=True)
-    with suppress(KeyboardInterrupt), standing_with_a_registry() as fleet, _folder() as folder:
+    with (
+        suppress(KeyboardInterrupt),
+        standing_with_a_registry(is_limited=True) as fleet,
+        _folder() as folder,
+    ):
         show = Show(fleet, folder)
         with show.visitors():
             show.run()
@@ -114,7 +120,9 @@ class Show:
         self._down: set[str] = set()
         for name in self._hosts:
             self._note(name)
-        self._write("visitor", f"--net={fleet.client.network.path}")
+        for name in ("visitor", "operator"):
+            self._write(name, f"--net={fleet.client.network.path}")
+        fleet.etcd.access_file(folder / "operator.ini")
 
     def _note(self, name: str) -> None:
         """How to get into a host, for nsenter(1)."""

@@ -73,6 +73,17 @@ def test_its_text_fits_a_terminal(show: Show) -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_apps_that_are_awake_are_seen_soon(show: Show) -> None:
+    def awake() -> bool:
+        rows = re.findall(
+            r"192\.0\.2\.1[123] .*% +(\d+) ", show.paste("./on operator emperorctl fleet status")
+        )
+        return len(rows) == 3 and "0" not in rows
+
+    # It was one minute before, and a lease is renewed each 10 s.
+    eventually(awake, seconds=PATIENCE_SECONDS / 2)
+
+
 def test_hosts_are_killed_and_start_again(show: Show) -> None:
     for name in ("etcd-1", "balancer-1", "backend-11"):
         assert show.order(f"./kill {name}") == name
@@ -80,20 +91,27 @@ def test_hosts_are_killed_and_start_again(show: Show) -> None:
     assert show.failed() == {"0"}
 
 
+def test_a_backend_has_no_rights_of_an_operator(show: Show) -> None:
+    put = "emperorctl registry put new.example new.ini --owner nobody"
+    refused = subprocess.run(
+        f"./on backend-12 {put}", shell=True, cwd=show.folder, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert "cannot put new.example: the registry refuses it: its user backend" in refused.stderr
+
+
 def test_a_domain_is_put_and_served(show: Show) -> None:
     [put] = re.findall(r"^  (./on .* registry put .*)$", show.printed, re.M)
     [ask] = re.findall(r"^  (./on visitor curl .*new\.example.*)$", show.printed, re.M)
     show.paste(put)
     assert "new.example" in show.paste(ask)
-    assert "new.example" in show.paste("./on backend-11 emperorctl registry list")
+    assert "new.example" in show.paste("./on operator emperorctl registry list")
 
 
 def test_a_backend_gets_its_share(show: Show) -> None:
-    show.paste("./on backend-12 emperorctl fleet add 192.0.2.14 --yes")
-    assert re.search(
-        r"192\.0\.2\.14 .* 1023 ", show.paste("./on backend-11 emperorctl fleet status")
-    )
-    show.paste("./on backend-12 emperorctl fleet remove 192.0.2.14 --yes")
+    show.paste("./on operator emperorctl fleet add 192.0.2.14 --yes")
+    assert re.search(r"192\.0\.2\.14 .* 1023 ", show.paste("./on operator emperorctl fleet status"))
+    show.paste("./on operator emperorctl fleet remove 192.0.2.14 --yes")
 
 
 def test_an_interrupt_leaves_nothing(show: Show) -> None:

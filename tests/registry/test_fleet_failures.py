@@ -1,6 +1,7 @@
 """Backends and tables of slots on an etcd that loses members, its quorum, and its time."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -20,26 +21,20 @@ from emperor.model.slots import stretched
 from emperor.registry.etcd import Etcd
 from emperor.registry.membership import Membership
 from emperor.registry.port import CannotReach, Connection, RegistryRefused
-from tests.etcd_cluster import PASSWORD, EtcdCluster, etcd_cluster
+from tests.etcd_cluster import RIGHTS, EtcdCluster, etcd_cluster
 from tests.eventually import eventually_async
 
 KEYS = Keys("/emperord")
 A, B, C = (f"192.0.2.{number}" for number in range(11, 14))
-# As docs/fleet.md has them.
-RIGHTS = [
-    ("role", "add", "backend"),
-    ("role", "grant-permission", "backend", "--prefix=true", "read", "/emperord/"),
-    ("role", "grant-permission", "backend", "--prefix=true", "readwrite", "/emperord/backends/"),
-    ("role", "grant-permission", "backend", "--prefix=true", "readwrite", "/emperord/once/"),
-    ("role", "add", "balancer"),
-    ("role", "grant-permission", "balancer", "--prefix=true", "read", "/emperord/backends/"),
-    ("role", "grant-permission", "balancer", "read", "/emperord/slots"),
-    ("role", "grant-permission", "balancer", "readwrite", "/emperord/absences"),
-    ("role", "grant-permission", "balancer", "--prefix=true", "readwrite", "/emperord/balancers/"),
-    *(("user", "add", f"{name}:{PASSWORD}") for name in ("backend", "balancer")),
-    *(("user", "grant-role", name, name) for name in ("backend", "balancer")),
-]
 TABLE = SlotTable(3, stretched([A, B, C], 240), {})
+
+
+@pytest.mark.parametrize("page", ["fleet.md", "first-fleet.md"])
+def test_a_page_gives_these_rights(page: str) -> None:
+    text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+    grants = [" ".join(("etcdctl", *each)) for each in RIGHTS if "grant-permission" in each]
+    given = re.findall(r"(?m)^etcdctl role grant-permission (?:backend|balancer) .*$", text)
+    assert given == grants
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from emperor.model.registry_keys import Keys
 from emperor.registry.access import load_access
 from emperor.registry.entries import Entries, Found
 from emperor.registry.etcd import Etcd
-from emperor.registry.port import CannotReach, Outdated
+from emperor.registry.port import CannotReach, Outdated, RegistryRefused
 from emperor.registry.signers_file import Check, load_check
 from emperor.uwsgi.ini import aliases_in
 
@@ -88,6 +88,8 @@ async def written(change: Awaitable[T], doing: str, domain: str) -> T:
         raise Failed(
             f"cannot {doing}: somebody else has changed it at the same time; {look}, then try again"
         ) from error
+    except RegistryRefused as error:
+        raise Failed(f"cannot {doing}: {error}") from error
     except CannotReach as error:
         raise Unreachable(
             f"cannot {doing}: {error}; it may have been written all the same: {look}"
