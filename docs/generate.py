@@ -11,8 +11,10 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Collection
+from fractions import Fraction
 from functools import partial
 from importlib.util import find_spec
+from operator import ne
 from pathlib import Path
 
 import jinja2
@@ -50,6 +52,7 @@ from emperor.model.lifecycle import (
 )
 from emperor.model.posture import POSTURE
 from emperor.model.settings import KEYS, Key
+from emperor.model.slots import rebalanced
 
 DOCS = Path(__file__).parent
 _COLUMNS = 100
@@ -293,14 +296,27 @@ def _line(key: Key) -> str:
     return f";{key.name} = {key.default}".rstrip()
 
 
-def journey() -> str:
-    """The whole of journey.svg, whose template says a box and an arrow once."""
+def drawn(name: str, **told: object) -> str:
+    """The whole of a picture that has a template, which gets what is `told`; parts.svg.j2 says a
+    box and an arrow once."""
     pictures = jinja2.Environment(
         loader=jinja2.FileSystemLoader(DOCS / "pictures"),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
-    return pictures.get_template("journey.svg.j2").render()
+    return pictures.get_template(f"{name}.svg.j2").render(**told)
+
+
+def picture_of_slots() -> str:
+    """The whole of slots.svg: of 20 slots, by the code that shares out those of a fleet."""
+    hashes = range(20)
+    four, five = ([each % count + 1 for each in hashes] for count in (4, 5))
+    names = [str(each) for each in four]
+    after = rebalanced(names, dict.fromkeys(map(str, range(1, 6)), Fraction(1)))
+    return drawn(
+        "slots", before=four, after=[int(each) for each in after], four=four, five=five,
+        moved=lambda one, other: sum(map(ne, one, other)),
+    )  # fmt: skip
 
 
 def picture_of_states() -> str:
@@ -324,6 +340,7 @@ def _filled(page: Path) -> str:
 QUOTING = (
     DOCS.parent / "README.md", DOCS / "fleet.md", DOCS / "reliability.md", DOCS / "scale.md"
 )  # fmt: skip
+_DRAWN = ("journey", "fleet", "pull")
 PAGES: dict[Path, Callable[[], str]] = {
     DOCS / "lifecycle.md": lifecycle,
     DOCS / "settings.md": settings,
@@ -336,7 +353,8 @@ PAGES: dict[Path, Callable[[], str]] = {
     DOCS / "monitoring" / "emperord.rules.yml": monitoring_files.rules,
     DOCS / "monitoring" / "board.json": monitoring_files.board,
     DOCS / "examples" / "emperord.ini": config,
-    PICTURES / "journey.svg": journey,
+    **{PICTURES / f"{name}.svg": partial(drawn, name) for name in _DRAWN},
+    PICTURES / "slots.svg": picture_of_slots,
     PICTURES / "states.svg": picture_of_states,
     PICTURES / "status.svg": partial(terminal, "status", "emperorctl status"),
     PICTURES / "why.svg": partial(terminal, "why", "emperorctl why shop.example.com"),
