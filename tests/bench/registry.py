@@ -5,7 +5,6 @@ import asyncio
 import base64
 import json
 import random
-import ssl
 import subprocess
 import time
 import urllib.request
@@ -217,7 +216,7 @@ async def _read(access: RegistryAccess, keys: Sequence[str], at_once: int) -> li
 def _script(cluster: EtcdCluster, keys: Sequence[str], folder: Path) -> Path:
     """A script of wrk that gets these keys. All members take a token for a while."""
     question = json.dumps({"name": USER, "password": PASSWORD}).encode()
-    tls = ssl.create_default_context(cafile=cluster.authority.certificate)
+    tls = cluster.trusting()
     url = f"{cluster.members[0].address.client}/v3/auth/authenticate"
     with urllib.request.urlopen(url, question, context=tls) as reply:
         token = json.load(reply)["token"]

@@ -2,7 +2,6 @@
 
 import re
 import signal
-import ssl
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -82,7 +81,7 @@ def test_a_daemon_logs_in_once(cluster: EtcdCluster, backend: Backend) -> None:
 def logins(cluster: EtcdCluster) -> int:
     """How often somebody has given a password to a member. Each gateway calls its own member."""
     call = re.compile(r'^grpc_server_handled_total\{.*"Authenticate".*\} (\d+)$', re.MULTILINE)
-    tls = ssl.create_default_context(cafile=cluster.authority.certificate)
+    tls = cluster.trusting()
     pages = [
         urlopen(f"{member.address.client}/metrics", context=tls).read().decode()
         for member in cluster.members
