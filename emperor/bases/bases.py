@@ -160,6 +160,8 @@ class Bases:
         is_coming = home in self._coming or self._is_closed
         if self._modules_of is None or is_coming or self._is_memory_short():
             return
+        if self._fresh_root() is None:  # it is made anew; the next app asks again
+            return
         there, apps = self._of_homes.get(home), self._apps.get(home, {})
         if there is not None:
             new = self._modules(app for app, started in apps.items() if started >= since)

@@ -211,6 +211,28 @@ async def test_a_base_of_a_home_learns_what_a_later_app_imports(program: Program
     await bases.close()
 
 
+async def test_a_base_of_a_home_waits_for_that_of_the_standard_library(
+    program: Program, caplog: pytest.LogCaptureFixture
+) -> None:
+    is_due = asyncio.Event()
+
+    def is_memory_short() -> bool:
+        is_due.set()
+        return False
+
+    spawner = Spawner(asyncio.get_running_loop())
+    bases = Bases(program, {}, spawner, lambda _: RARE, is_memory_short)
+    for domain in ("a.example", "b.example"):
+        assert start(bases, sharing=sharing_of(domain)) is None
+    await eventually_async(is_due.is_set)
+    assert not caplog.records
+    bases.make()
+    await eventually_async(lambda: has_spares(bases))
+    assert start(bases, sharing=sharing_of("a.example")) is not None
+    await eventually_async(lambda: [state.home for state in bases.states()] == ["", "/usr"])
+    await bases.close()
+
+
 async def test_a_base_of_a_home_ends_when_memory_is_short(program: Program) -> None:
     is_short = False
     loop = asyncio.get_running_loop()
