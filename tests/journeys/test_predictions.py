@@ -266,7 +266,13 @@ def test_check_predicts_whether_the_app_answers(outcome: Outcome, case: Case) ->
     assert world.named(case.says) in "\n".join(lines)
 
 
-@pytest.mark.parametrize("case", random.Random(10).sample(CASES, 5), ids=lambda case: case.name)
+# What it makes at its start is there afterwards.
+REPEATABLE = [case for case in CASES if "mkdir:" not in case.text]
+
+
+@pytest.mark.parametrize(
+    "case", random.Random(10).sample(REPEATABLE, 5), ids=lambda case: case.name
+)
 def test_the_exit_status_says_the_same(outcome: Outcome, case: Case) -> None:
     world = outcome.world
     inis = [world.ini(name) for name in (case.after, case.name) if name]

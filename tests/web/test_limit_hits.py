@@ -30,7 +30,7 @@ async def groups(tmp_path: Path) -> ControlGroups:
     hierarchy = Hierarchy(tmp_path, frozenset({"pids"}), is_v2=True)
     groups = ControlGroups(Hierarchies((hierarchy,)), Limits(), asyncio.get_running_loop())
     for uid in (DAEMON, NAMELESS):
-        group = groups.group(f"uid-{uid}/v-a.example/1")
+        group = groups.adopted(f"uid-{uid}/v-a.example/1")
         assert group
         folder = tmp_path / group.name
         folder.mkdir(parents=True)
