@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeVar
 
 from emperor.bases.base_process import BaseProcess, BaseState, OnExit, message
@@ -26,7 +27,7 @@ V = TypeVar("V")
 log = logging.getLogger("emperord.bases")
 
 # Their names must fit into one message, and so must the reasons for which they are left out.
-_MOST_MODULES = 1500
+_MOST_MODULES = 2500
 # So many apps of one home make its base worth its memory.
 _ENOUGH_APPS = 2
 # A base imports what these have imported that started last.
@@ -168,7 +169,7 @@ class Bases:
             if self._lacks_few(new, there.asked_for):
                 return
             self._not_before[home] = self._loop.time() + _LEARNING_SECONDS
-        modules = self._modules(reversed(apps))
+        modules = self._modules(apps)
         if self._lacks_few(modules, there.asked_for if there is not None else ()):
             return
         if there is None:
@@ -187,10 +188,10 @@ class Bases:
             self._look = self._loop.call_later(_UNUSED_SECONDS, self._end_unused)
 
     def _modules(self, apps: Iterable[str]) -> list[str]:
-        """Those that these apps have imported."""
-        of = self._modules_of
-        names = dict.fromkeys(name for app in apps for name in of(app)) if of is not None else {}
-        return [*names][:_MOST_MODULES]
+        """Those that these apps have imported. If they are too many, the largest app lacks some."""
+        assert self._modules_of
+        lists = sorted((self._modules_of(app) for app in apps), key=len)
+        return [*dict.fromkeys(chain.from_iterable(lists))][:_MOST_MODULES]
 
     def _lacks_few(self, modules: Sequence[str], of_home: Collection[str]) -> bool:
         """Whether a base that has asked for `of_home` would gain little by these modules."""

@@ -81,11 +81,12 @@ class Peer(ABC):
     def memory(self, without: Collection[str]) -> int:
         """The proportional set size (PSS) of all its processes except those of these names, in
         bytes."""
-        return sum(
-            process.memory_full_info().pss
-            for process in self._processes()
-            if process.name() not in without
-        )
+        total = 0
+        for process in self._processes():
+            with suppress(psutil.NoSuchProcess):  # a process that a base tries modules in
+                if process.name() not in without:
+                    total += process.memory_full_info().pss
+        return total
 
     def __enter__(self) -> Self:
         try:
