@@ -211,7 +211,7 @@ async def test_a_base_of_a_home_learns_what_a_later_app_imports(program: Program
     await bases.close()
 
 
-async def test_a_base_of_a_home_waits_for_that_of_the_standard_library(
+async def test_a_base_of_a_home_waits_for_the_first_base(
     program: Program, caplog: pytest.LogCaptureFixture
 ) -> None:
     is_due = asyncio.Event()
