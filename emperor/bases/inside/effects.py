@@ -41,6 +41,7 @@ _OFTEN_CHANGED = (
     threading,
 )
 _DRAWS, _PID = "draws random numbers", "asks for its pid"
+_FILTERS = "changes the filters of warnings"
 _FILES, _NETWORK = "reads or writes other files", "uses the network"
 # What any Python reads, too.
 _OF_THE_SYSTEM = ("/usr/", "/proc/", "/sys/devices/system/cpu", "/dev/null", "/etc/localtime",
@@ -79,7 +80,7 @@ class Effects:
                 sys.getrecursionlimit(), sys.getswitchinterval(), socket.getdefaulttimeout(),
                 gc.isenabled(), gc.get_threshold(), len(gc.callbacks),
             ),
-            "changes the filters of warnings": _Filters(),
+            _FILTERS: tuple(map(id, warnings.filters)),
             "changes the log of all": (
                 logging.root.level, [*map(id, logging.root.handlers)], logging.root.manager.disable,
             ),
@@ -89,7 +90,10 @@ class Effects:
 
     def since(self, before: State, but: Collection[str] = ()) -> str:
         """What was done since then, in words; empty for nothing."""
-        now = self.state()
+        now = {**self.state()}
+        # One that is put before all others is no change: each app gets it with its module.
+        if _adds_filters_alone(before[_FILTERS], now[_FILTERS]):
+            now[_FILTERS] = before[_FILTERS]
         return next((what for what in now if now[what] != before.get(what) and what not in but), "")
 
     def _replaced_attributes(self) -> int:
@@ -129,19 +133,9 @@ class Effects:
         sys.addaudithook(hook)
 
 
-class _Filters:
-    """The filters of warnings. One that is put before all others is no change: each app gets it
-    with the module that has added it."""
-
-    def __init__(self) -> None:
-        self._ids = [*map(id, warnings.filters)]
-
-    def __eq__(self, before: object) -> bool:
-        if not isinstance(before, _Filters):
-            return NotImplemented
-        return self._ids[len(self._ids) - len(before._ids) :] == before._ids
-
-    __hash__ = None  # type: ignore[assignment]
+def _adds_filters_alone(before: object, now: object) -> bool:
+    assert isinstance(before, tuple) and isinstance(now, tuple)
+    return bool(now[len(now) - len(before) :] == before)
 
 
 def _umask() -> int:
