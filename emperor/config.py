@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from emperor.model.section import SettingsError
+from emperor.model.section import SettingsError, not_utf8
 from emperor.model.settings import Settings, read_settings
 
 DEFAULT_CONFIG = "/etc/uwsgi/emperord.ini"
@@ -27,10 +27,7 @@ def load_settings(config: str | None, flags: dict[str, str]) -> Settings:
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise SettingsError(
-            f"cannot read {path}: line {line}: it is not UTF-8 text; save it as UTF-8"
-        ) from error
+        raise not_utf8(str(path), error) from error
     return read_settings(text, path, flags)
 
 

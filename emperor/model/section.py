@@ -12,6 +12,12 @@ class SettingsError(Exception):
     """A setting cannot be used. The message names the file and the line, or the flag."""
 
 
+def not_utf8(file: str, error: UnicodeDecodeError) -> SettingsError:
+    """Why the text of that file cannot be read."""
+    line = error.object.count(b"\n", 0, error.start) + 1
+    return SettingsError(f"cannot read {file}: line {line}: it is not UTF-8 text; save it as UTF-8")
+
+
 @dataclass(frozen=True, slots=True)
 class SectionKey:
     """A key: its name, its default, how a text becomes a value, and its meaning."""

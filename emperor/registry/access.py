@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 from emperor.model.registry_access import DEFAULT_FILE, RegistryAccess, read_access
-from emperor.model.section import SettingsError
+from emperor.model.section import SettingsError, not_utf8
 
 _LONGEST_FILE_BYTES = 64 << 10
 
@@ -49,7 +49,4 @@ def _text(path: Path, is_secret: bool = False) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise SettingsError(
-            f"cannot read {path}: line {line}: it is not UTF-8 text; save it as UTF-8"
-        ) from error
+        raise not_utf8(str(path), error) from error

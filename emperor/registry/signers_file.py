@@ -6,7 +6,7 @@ from pathlib import Path
 
 from emperor.linux.trust import closing, open_to_others
 from emperor.model.registration import Sealed
-from emperor.model.section import SettingsError
+from emperor.model.section import SettingsError, not_utf8
 from emperor.model.signers import read_signers
 
 # Raises BrokenEntry for an entry whose signature does not count.
@@ -30,8 +30,5 @@ def load_check(path: Path | None) -> Check:
     except OSError as error:
         raise SettingsError(f"cannot read signers-file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise SettingsError(
-            f"cannot read signers-file {path}: line {line}: it is not UTF-8 text; save it as UTF-8"
-        ) from error
+        raise not_utf8(f"signers-file {path}", error) from error
     return Signers(read_signers(text, str(path))).check
