@@ -133,13 +133,15 @@ class Follower:
 
     async def _watch(self, engine: Engine) -> None:
         """Take what changes, until there are more buckets to watch."""
-        if self._grown_from is not None:
-            self._told = min(self._told or self._grown_from, self._grown_from)
-            self._grown_from = None
-        # With no domain it tells whether the registry can be reached.
-        spans = [self._keys.bucket(number) for number in sorted(self.local_copy.buckets or {0})]
         if not self._told:
-            self._told = (await engine.page(spans[0], limit=1)).revision
+            # With no domain it tells whether the registry can be reached.
+            first = self._keys.bucket(min(self.local_copy.buckets, default=0))
+            self._told = (await engine.page(first, limit=1)).revision
+        # From here to the limit nothing waits: a bucket that came meanwhile would not be watched.
+        if self._grown_from is not None:
+            self._told = min(self._told, self._grown_from)
+            self._grown_from = None
+        spans = [self._keys.bucket(number) for number in sorted(self.local_copy.buckets or {0})]
         self._limit = limit = asyncio.timeout(None)
         try:
             async with (

@@ -20,6 +20,7 @@ from emperor.model.registration import (
     Sealed,
     encoded,
 )
+from emperor.model.registry_keys import Span
 from emperor.pull import follower, local_copy
 from emperor.registry.port import Page
 from emperor.registry.reads import AT_ONCE
@@ -47,6 +48,20 @@ class CountingEngine(MemoryEngine):
             return await super().page(*arguments, **more)  # type: ignore[arg-type]
         finally:
             self.at_once -= 1
+
+
+class LateEngine(MemoryEngine):
+    """Answers the first question, which is where a watch may begin, only when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_asked, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    async def page(self, span: Span, limit: int = 500, *, fresh: bool = False) -> Page:
+        if not self.is_asked.is_set():
+            self.is_asked.set()
+            await self.may_answer.wait()
+        return await super().page(span, limit, fresh=fresh)
 
 
 @pytest.fixture(autouse=True)
@@ -143,6 +158,17 @@ async def test_what_a_watch_has_missed_is_read_again(place: Path, engine: Counti
     engine.compact()
     async with backend_of(place, engine) as backend:
         await eventually_async(lambda: (backend.idle(A), backend.text(B)) == (6, None))
+
+
+async def test_what_is_pulled_while_a_watch_begins_is_followed(place: Path) -> None:
+    engine = LateEngine()
+    async with backend_of(place, engine) as backend:
+        await engine.is_asked.wait()
+        await put(engine, ini(A, 1))
+        assert await backend.search.provide(A) is Provided.VASSAL
+        engine.may_answer.set()
+        await put(engine, ini(A, 2, "7"))
+        await eventually_async(lambda: backend.idle(A) == 7)
 
 
 async def test_another_registry_with_lower_revisions_is_followed(place: Path) -> None:
