@@ -5,14 +5,14 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Collection
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 from emperor import __version__
 from emperor.handover.gate import Gate
-from emperor.handover.upgrade import CannotUpgrade, Handover, no_commands
+from emperor.handover.upgrade import Handover
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.append_only import release_others
 from emperor.linux.boot import boot_id
@@ -32,6 +32,7 @@ from emperor.permanent import permanent_objects
 from emperor.real_ports import link_of, notes_of, once_of, place_of, real_ports, registry_for
 from emperor.sources.companion import CompanionWatch
 from emperor.sources.folder import VassalFolder
+from emperor.succession import Kept, Succession
 from emperor.supervisor.events import EventLog
 from emperor.supervisor.fair_log import fair_log
 from emperor.supervisor.governor import Governor
@@ -62,15 +63,13 @@ from emperor.web.reached import hits_of_app, limit_hits
 from emperor.web.report import Reporter
 from emperor.web.server import serve
 from emperor.web.stand_in import NAME as STAND_IN
-from emperor.web.stand_in import Post, Question, Reply, relieve, stand_in
+from emperor.web.stand_in import Post, Question, Reply, relieve
 from emperor.web.tally import Tally
 
 log = logging.getLogger("emperord.service")
 
 # For the rest of the stop, after the last process was killed.
 _AFTER_STOPPING_SECONDS = 15.0
-# A client that does not read its answer delays an upgrade by no more than this.
-_BEFORE_EXEC_SECONDS = 2.0
 
 
 class CannotStart(Exception):
@@ -127,14 +126,14 @@ class Service:
         self._drain = Drain(settings.run_dir, boot_id(), self._drained)
         self._place = place_of(settings, link, self._drain, self._governor.vassals)
         self.health = Health(self._drain)
-        self._upgrading, self._stop = asyncio.Lock(), asyncio.Event()
-        self._posts: list[Post] = []
+        kept = Kept(self._governor, self.past, self.notices, self._gate)
+        self._succession = Succession(handover, kept)
         self._is_rescanning = self._must_rescan = False
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event, upgrade: asyncio.Event) -> None:
         """Start, serve until `stop`, then stop all processes; `hurry` kills those that are
         left. `upgrade` asks for the version that is installed now. Raises CannotStart."""
-        self._stop = stop
+        self._succession.stop = stop
         self._look_out()
         self._reaper.start(is_first=self._inherited.is_new)
         async with AsyncExitStack() as stack:
@@ -153,7 +152,7 @@ class Service:
             if self._place:
                 self._place.join(self._tasks)
             background = [
-                self._tasks.create_task(self._upgrade_when(upgrade)),
+                self._tasks.create_task(self._succession.upgrade_when(upgrade)),
                 self._tasks.create_task(self._feed_watchdog()),
             ]
             await stop.wait()
@@ -259,7 +258,7 @@ class Service:
             listener = stack.enter_context(endpoint(settings.run_dir / name, access, passed))
             self._inherited.pass_on(name, listener.fileno(), passed is None or passed.is_ours)
             server = await stack.enter_async_context(serve(app, listener, most, guard))
-            self._posts.append(Post(name, listener, reply, server.leave))
+            self._succession.posts.append(Post(name, listener, reply, server.leave))
             for accepted_on, connection in passed_on:
                 if accepted_on == name:
                     server.take(connection)
@@ -298,48 +297,10 @@ class Service:
             )  # fmt: skip
             self._notifier.extend_timeout(longest + _AFTER_STOPPING_SECONDS)
 
-    async def _upgrade_when(self, asked: asyncio.Event) -> None:
-        while True:
-            await asked.wait()
-            asked.clear()
-            with suppress(CannotUpgrade):  # it is logged
-                await self.upgrade(_nothing)
-
     async def upgrade(self, before_exec: Callable[[], Awaitable[None]]) -> NoReturn:
         """Become the version that is installed now. `before_exec` is awaited when nothing but the
         exec is left to do. Raises CannotUpgrade, and then nothing has changed."""
-        async with self._upgrading:
-            try:
-                await self._upgrade(before_exec)
-            except CannotUpgrade as error:
-                self.notices.stay()
-                level = logging.INFO if self._stop.is_set() else logging.ERROR
-                log.log(level, "cannot upgrade: %s; all stays as it is", error)
-                raise
-
-    async def _upgrade(self, before_exec: Callable[[], Awaitable[None]]) -> NoReturn:
-        await self._handover.prove()
-        # The output of a child process would be lost, and the new version would run it again.
-        async with no_commands(self._gate), self._handover.signals_blocked():
-            self._require_all_saved()
-            if self._stop.is_set():
-                raise CannotUpgrade("emperord stops")
-            self.notices.leave()
-            await self.past.close()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_BEFORE_EXEC_SECONDS):
-                    await before_exec()
-            self._require_all_saved()
-            log.info("upgrading: the new version can start, and takes over now")
-            with stand_in(self._posts) as fds:
-                self._handover.run_new_version(fds)
-
-    def _require_all_saved(self) -> None:
-        """Raise CannotUpgrade if the new version could not go on with a vassal."""
-        checkpoint = self._governor.checkpoint
-        checkpoint.retry(self._governor.vassals)
-        if checkpoint.missing:
-            raise CannotUpgrade(f"the state of {min(checkpoint.missing)} cannot be kept")
+        await self._succession.upgrade(before_exec)
 
     async def rescan(self) -> None:
         """Read the folder of inis again, and bind sockets again whose path was removed."""
@@ -389,7 +350,3 @@ def cannot_start(error: OSError) -> CannotStart:
     is_denied = isinstance(error, PermissionError) and os.geteuid() != 0
     cure = "; start emperord as root" if is_denied else ""
     return CannotStart(f"cannot start: {where}{error.strerror or error}{cure}")
-
-
-async def _nothing() -> None:
-    pass

@@ -21,7 +21,6 @@ from emperor.model.once import (
     KILL_AFTER_SECONDS,
     LEASE_SECONDS,
     RENEW_SECONDS,
-    STOP_AFTER_SECONDS,
     WISH_SECONDS,
     Claim,
     Holder,
@@ -38,6 +37,7 @@ from emperor.model.spec import Spec
 from emperor.registry.holders import changes_of_holders
 from emperor.registry.link import Link
 from emperor.registry.once_app import App, Fence, goes_to, runs_on, unreached
+from emperor.registry.once_lease import OnceLease
 from emperor.registry.port import CannotReach, Engine, Missed, Outdated, RegistryRefused
 from emperor.registry.reach import Asker
 from emperor.registry.wishes import Wishes
@@ -76,10 +76,7 @@ class Once:
         self._apps: dict[str, App] = {}
         self._engine: Engine | None = None
         self._keys = Keys("")
-        self._lease: int | None = None
-        self._granting = asyncio.Lock()
-        self._renewed = 0.0
-        self._stop_timer: asyncio.TimerHandle | None = None
+        self._lease = OnceLease(boot_clock, self._confirmed, self._cut_off, self._lost)
         self._work = asyncio.Event()
         self._ready = asyncio.Event()
         self._running: list[asyncio.Task[None]] = []
@@ -92,7 +89,7 @@ class Once:
         if spec.once is Rule.NO:
             return True
         app = self._app(spec)
-        is_sure = self._is_sure() or app.rule is Rule.SOFT
+        is_sure = self._lease.is_sure() or app.rule is Rule.SOFT
         if app.revision is not None and is_sure and not app.goes_to:
             return True
         if app.asking is None:
@@ -143,12 +140,11 @@ class Once:
         asking = [app.asking for app in self._apps.values() if app.asking]
         for task in (*self._running, *asking):
             task.cancel()
-        if self._lease is not None and self._engine is not None:
+        if self._engine is not None:
             with suppress(*_AWAY):
                 async with asyncio.timeout(_ASK_SECONDS):
-                    await self._engine.revoke(self._lease)
-        if self._stop_timer:
-            self._stop_timer.cancel()
+                    await self._lease.end(self._engine)
+        self._lease.close()
         self._fence.close()
 
     async def _connect(self) -> None:
@@ -193,7 +189,7 @@ class Once:
             return goes_to(app.goes_to)
         key = self._keys.once(domain)
         for _ in range(_TRIES):
-            lease = await self._own_lease()
+            lease = await self._lease.held(self._engine)
             found = await self._engine.get(key)
             if claim(found.value if found else None, self._me) is Claim.LEAVE and found:
                 return runs_on(decoded(found.value).address)
@@ -269,30 +265,9 @@ class Once:
             app.goes_to = ""
             self._free(domain)
 
-    # The lease.
+    # What becomes of the lease.
 
-    def _is_sure(self) -> bool:
-        """Whether no other machine can have the lease."""
-        return self._lease is not None and self._clock() < self._renewed + STOP_AFTER_SECONDS
-
-    async def _own_lease(self) -> int:
-        assert self._engine
-        async with self._granting:
-            if self._lease is None or not self._is_sure():
-                sent = self._clock()
-                if self._lease is None or not await self._engine.renew(self._lease):
-                    self._lose()
-                    self._lease = await self._engine.grant(LEASE_SECONDS)
-                self._confirm(sent)
-            return self._lease
-
-    def _confirm(self, sent: float) -> None:
-        """The lease holds for its whole time from `sent` on."""
-        self._renewed = sent
-        if self._stop_timer:
-            self._stop_timer.cancel()
-        delay = max(0.0, sent + STOP_AFTER_SECONDS - self._clock())
-        self._stop_timer = self._loop.call_later(delay, self._cut_off)
+    def _confirmed(self) -> None:
         self._tell_fence()
         for domain, app in list(self._apps.items()):
             if app.is_cut_off:
@@ -300,7 +275,7 @@ class Once:
         self._work.set()
 
     def _tell_fence(self) -> None:
-        of_lease = self._renewed + KILL_AFTER_SECONDS
+        of_lease = self._lease.kill_at
         fenced = [
             Fenced(pid, group, of_lease if app.deadline is None else app.deadline)
             for app in self._apps.values()
@@ -319,12 +294,11 @@ class Once:
                 app.why_not = "its lease could not be renewed, and it may run once in the fleet"
                 app.is_cut_off = True
                 # A later lease does not move it: another machine may have the app by then.
-                app.deadline = self._renewed + KILL_AFTER_SECONDS
+                app.deadline = self._lease.kill_at
                 self._forbid(domain, app)
 
-    def _lose(self) -> None:
+    def _lost(self) -> None:
         """The lease has ended: whoever asks first has the apps."""
-        self._lease = None
         self._cut_off()
         soon = self._clock() + LEASE_SECONDS - KILL_AFTER_SECONDS
         for app in self._apps.values():
@@ -356,12 +330,7 @@ class Once:
             await asyncio.sleep(RENEW_SECONDS)
             assert self._engine
             try:
-                async with asyncio.timeout(RENEW_SECONDS), self._granting:
-                    sent = self._clock()
-                    if self._lease is not None and await self._engine.renew(self._lease):
-                        self._confirm(sent)
-                    else:
-                        self._lose()
+                await self._lease.renew(self._engine)
                 self._reached(None)
             except _AWAY as error:
                 self._tell(error)

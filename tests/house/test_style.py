@@ -21,7 +21,7 @@ LAYERS = (
     ("handover", "sources"),
     ("pull",),
     ("web",),
-    ("config", "permanent", "real_ports", "service"),
+    ("config", "permanent", "real_ports", "service", "succession"),
     ("balancer", "cli", "daemon"),
     ("start",),
 )

@@ -1,0 +1,91 @@
+"""How this daemon gives its place to the version that is installed now: it pauses what an exec must
+not interrupt, leaves what the next version needs, and has a stand-in answer meanwhile."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NoReturn
+
+from emperor.handover.gate import Gate
+from emperor.handover.upgrade import CannotUpgrade, Handover, no_commands
+from emperor.notices.notices import Notices
+from emperor.supervisor.governor import Governor
+from emperor.web.past import Past
+from emperor.web.stand_in import Post, stand_in
+
+log = logging.getLogger("emperord.succession")
+
+# A client that does not read its answer delays an upgrade by no more than this.
+_BEFORE_EXEC_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the next version goes on with, or must not interrupt."""
+
+    governor: Governor
+    past: Past
+    notices: Notices
+    gate: Gate
+
+
+class Succession:
+    """Of one daemon. `stop` is set when the daemon is to stop for good, and `posts` are the sockets
+    that the stand-in answers on."""
+
+    def __init__(self, handover: Handover, kept: Kept) -> None:
+        self._handover = handover
+        self._kept = kept
+        self._upgrading = asyncio.Lock()
+        self.stop = asyncio.Event()
+        self.posts: list[Post] = []
+
+    async def upgrade_when(self, asked: asyncio.Event) -> None:
+        """Upgrade each time somebody asks, until this is cancelled."""
+        while True:
+            await asked.wait()
+            asked.clear()
+            with suppress(CannotUpgrade):  # it is logged
+                await self.upgrade(_nothing)
+
+    async def upgrade(self, before_exec: Callable[[], Awaitable[None]]) -> NoReturn:
+        """As of `Service`. Raises CannotUpgrade, and then nothing has changed."""
+        async with self._upgrading:
+            try:
+                await self._upgrade(before_exec)
+            except CannotUpgrade as error:
+                self._kept.notices.stay()
+                level = logging.INFO if self.stop.is_set() else logging.ERROR
+                log.log(level, "cannot upgrade: %s; all stays as it is", error)
+                raise
+
+    async def _upgrade(self, before_exec: Callable[[], Awaitable[None]]) -> NoReturn:
+        await self._handover.prove()
+        # The output of a child process would be lost, and the new version would run it again.
+        async with no_commands(self._kept.gate), self._handover.signals_blocked():
+            self._require_all_saved()
+            if self.stop.is_set():
+                raise CannotUpgrade("emperord stops")
+            self._kept.notices.leave()
+            await self._kept.past.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_BEFORE_EXEC_SECONDS):
+                    await before_exec()
+            self._require_all_saved()
+            log.info("upgrading: the new version can start, and takes over now")
+            with stand_in(self.posts) as fds:
+                self._handover.run_new_version(fds)
+
+    def _require_all_saved(self) -> None:
+        """Raise CannotUpgrade if the new version could not go on with a vassal."""
+        governor = self._kept.governor
+        governor.checkpoint.retry(governor.vassals)
+        if governor.checkpoint.missing:
+            missing = min(governor.checkpoint.missing)
+            raise CannotUpgrade(f"the state of {missing} cannot be kept")
+
+
+async def _nothing() -> None:
+    pass
