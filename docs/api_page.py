@@ -34,7 +34,7 @@ from emperor.model.notice import (
 )
 from emperor.model.problem import Problem, ProblemCode
 from emperor.model.refusal import MEANING as REASONS
-from emperor.model.registry_status import NotFollowed, RegistryStatus
+from emperor.model.registry_status import MembershipStatus, NotFollowed, RegistryStatus
 from emperor.model.seats import BURST, MOST_PER_TENANT, PER_SECOND
 from emperor.model.slow_imports import SlowImport
 from emperor.model.status import (
@@ -62,8 +62,8 @@ from emperor.web.server import IDLE_SECONDS
 
 WIDTH = 100
 RECORDS = (
-    Report, EmperorStatus, RegistryStatus, NotFollowed, VassalStatus, Refused, LimitHits,
-    VassalDetail, AppHits, SlowImport,
+    Report, EmperorStatus, RegistryStatus, NotFollowed, MembershipStatus, VassalStatus, Refused,
+    LimitHits, VassalDetail, AppHits, SlowImport,
     Wake, Stop,
     TransitionEvent, VassalHistory, PastStart, PastStop, Hour, Stats, VassalStats,
     Activity, Active, TenantCounts,

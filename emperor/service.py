@@ -32,7 +32,7 @@ from emperor.permanent import permanent_objects
 from emperor.real_ports import link_of, notes_of, once_of, place_of, real_ports, registry_for
 from emperor.sources.companion import CompanionWatch
 from emperor.sources.folder import VassalFolder
-from emperor.succession import Kept, Succession
+from emperor.succession import Succession
 from emperor.supervisor.events import EventLog
 from emperor.supervisor.fair_log import fair_log
 from emperor.supervisor.governor import Governor
@@ -119,15 +119,15 @@ class Service:
         self._reporter = Reporter(settings, self._governor, hosts, measured_queue, admission)
         reached = partial(limit_hits, bounds.groups, self._accounts, turned_away=admission.hits)
         self._reporter.limit_hits, self._reporter.bases = reached, self._bases
-        self._reporter.registry = registry
         self._reporter.hits_of = partial(hits_of_app, bounds.groups)
         vassals, refused = self._governor.vassals, self._folder.refused
         self._status_line = StatusLine(vassals, refused, loop, self._notifier.status)
         self._drain = Drain(settings.run_dir, boot_id(), self._drained)
         self._place = place_of(settings, link, self._drain, self._governor.vassals)
+        membership = self._place.status if self._place else None
+        self._reporter.registry, self._reporter.membership = registry, membership
         self.health = Health(self._drain)
-        kept = Kept(self._governor, self.past, self.notices, self._gate)
-        self._succession = Succession(handover, kept)
+        self._succession = Succession(handover, self._governor, self.past, self.notices, self._gate)
         self._is_rescanning = self._must_rescan = False
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event, upgrade: asyncio.Event) -> None:

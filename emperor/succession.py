@@ -5,7 +5,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import NoReturn
 
 from emperor.handover.gate import Gate
@@ -21,23 +20,18 @@ log = logging.getLogger("emperord.succession")
 _BEFORE_EXEC_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What the next version goes on with, or must not interrupt."""
-
-    governor: Governor
-    past: Past
-    notices: Notices
-    gate: Gate
-
-
 class Succession:
     """Of one daemon. `stop` is set when the daemon is to stop for good, and `posts` are the sockets
     that the stand-in answers on."""
 
-    def __init__(self, handover: Handover, kept: Kept) -> None:
+    def __init__(
+        self, handover: Handover, governor: Governor, past: Past, notices: Notices, gate: Gate
+    ) -> None:
         self._handover = handover
-        self._kept = kept
+        self._governor = governor
+        self._past = past
+        self._notices = notices
+        self._gate = gate
         self._upgrading = asyncio.Lock()
         self.stop = asyncio.Event()
         self.posts: list[Post] = []
@@ -56,7 +50,7 @@ class Succession:
             try:
                 await self._upgrade(before_exec)
             except CannotUpgrade as error:
-                self._kept.notices.stay()
+                self._notices.stay()
                 level = logging.INFO if self.stop.is_set() else logging.ERROR
                 log.log(level, "cannot upgrade: %s; all stays as it is", error)
                 raise
@@ -64,12 +58,12 @@ class Succession:
     async def _upgrade(self, before_exec: Callable[[], Awaitable[None]]) -> NoReturn:
         await self._handover.prove()
         # The output of a child process would be lost, and the new version would run it again.
-        async with no_commands(self._kept.gate), self._handover.signals_blocked():
+        async with no_commands(self._gate), self._handover.signals_blocked():
             self._require_all_saved()
             if self.stop.is_set():
                 raise CannotUpgrade("emperord stops")
-            self._kept.notices.leave()
-            await self._kept.past.close()
+            self._notices.leave()
+            await self._past.close()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_BEFORE_EXEC_SECONDS):
                     await before_exec()
@@ -80,11 +74,10 @@ class Succession:
 
     def _require_all_saved(self) -> None:
         """Raise CannotUpgrade if the new version could not go on with a vassal."""
-        governor = self._kept.governor
-        governor.checkpoint.retry(governor.vassals)
-        if governor.checkpoint.missing:
-            missing = min(governor.checkpoint.missing)
-            raise CannotUpgrade(f"the state of {missing} cannot be kept")
+        checkpoint = self._governor.checkpoint
+        checkpoint.retry(self._governor.vassals)
+        if checkpoint.missing:
+            raise CannotUpgrade(f"the state of {min(checkpoint.missing)} cannot be kept")
 
 
 async def _nothing() -> None:

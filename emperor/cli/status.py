@@ -102,6 +102,20 @@ def unreached(report: Report, now: datetime) -> list[Text]:
     ]
 
 
+def unregistered(report: Report) -> list[Text]:
+    """A line while the fleet's registry answers, and this machine is not registered there."""
+    emperor = report.emperor
+    is_away = emperor.registry is not None and emperor.registry.unreached_since is not None
+    if emperor.membership is None or emperor.membership.why is None or is_away:
+        return []
+    return [
+        Text.assemble(
+            ("not confirmed as a backend of the fleet", "bold yellow"),
+            f": {text.one_line(emperor.membership.why)}",
+        )
+    ]
+
+
 def _not_followed(report: Report) -> Sequence[NotFollowed]:
     """The domains that are not as the registry of the fleet has them."""
     return report.emperor.registry.examples if report.emperor.registry else ()
@@ -146,7 +160,7 @@ def page(report: Report, now: datetime, room: Room, shown: Report | None = None)
     not all. An error has as many lines as it needs: its cure is at its end."""
     width, height = room.width, room.height
     lines = wrapped(headline(report, now), width)
-    lines += [*drained(report, now), *unreached(report, now), Text()]
+    lines += [*drained(report, now), *unreached(report, now), *unregistered(report), Text()]
     if not report.vassals and not report.refused and not _not_followed(report):
         hint = FLEET_HINT if report.emperor.registry else HINT
         return [*lines, *map(Text, hint.splitlines())]

@@ -15,6 +15,21 @@ class NotFollowed:
 
 
 @dataclass(frozen=True, slots=True)
+class MembershipStatus:
+    """The registration of this machine with its fleet (`fleet-address`)."""
+
+    is_registered: bool
+    """whether the registry has this machine, with a lease that cannot have ended yet"""
+    confirmed_at: datetime | None
+    """when the registry was last asked to confirm that, and did; null: not since the daemon
+    started"""
+    failures: int
+    """how often that has failed since the daemon started"""
+    why: str | None
+    """why it failed the last time; null: it has not, or was confirmed since"""
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryStatus:
     """How the daemon stands to the registry of its fleet (`registry-config`)."""
 

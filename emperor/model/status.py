@@ -12,7 +12,7 @@ from typing import Any
 
 from emperor.model.lifecycle import Event, State
 from emperor.model.refusal import RefusalReason
-from emperor.model.registry_status import RegistryStatus
+from emperor.model.registry_status import MembershipStatus, RegistryStatus
 from emperor.model.slow_imports import SlowImport
 from emperor.model.spec import Activation
 
@@ -63,6 +63,8 @@ class EmperorStatus:
     """requests answered 503 since the daemon started, because too many were held"""
     registry: RegistryStatus | None = None
     """the registry of the fleet; null: there is none, or the caller is no administrator"""
+    membership: MembershipStatus | None = None
+    """the registration with the fleet; null: there is none, or the caller is no administrator"""
 
 
 @dataclass(frozen=True, slots=True)

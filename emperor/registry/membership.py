@@ -14,8 +14,10 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from emperor.model.member import BrokenMember, Member, decoded, encoded
+from emperor.model.registry_status import MembershipStatus
 from emperor.registry.port import CannotReach, Connection, KeyValue, Outdated, RegistryRefused
 
 log = logging.getLogger("emperord.membership")
@@ -56,6 +58,8 @@ class Membership:
         self._revision = 0
         self._occupied_since: float | None = None
         self._told = ""
+        self._confirmed_at: float | None = None
+        self._failures, self._why = 0, ""
         self._news = asyncio.Event()
 
     def changed(self) -> None:
@@ -74,9 +78,11 @@ class Membership:
                 self._lease = None
                 wait = random.uniform(0.1, 0.5)
             except CannotReach as error:
+                self._failed(str(error))
                 self._reached(error)
                 wait = random.uniform(*_RETRY_SECONDS)
             except RegistryRefused as error:
+                self._failed(str(error))
                 self._tell(
                     f"cannot register {self._me().address} with the fleet: {error}; it serves on,"
                     " and keeps its domains"
@@ -85,6 +91,18 @@ class Membership:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._news.wait()
+
+    def status(self, now: datetime) -> MembershipStatus:
+        """Whether it is registered; `now` is the time of day."""
+        if self._confirmed_at is None:
+            return MembershipStatus(False, None, self._failures, self._why or None)
+        ago = self._clock() - self._confirmed_at
+        return MembershipStatus(
+            self._lease is not None and ago < self._lease_seconds,
+            now - timedelta(seconds=ago),
+            self._failures,
+            self._why or None,
+        )
 
     async def leave(self) -> None:
         """Say that this backend is gone: it stops for good. `run` was cancelled."""
@@ -97,21 +115,22 @@ class Membership:
 
     async def _step(self) -> float:
         """Do what is due, and return when to look again. Raises Outdated, and as an engine does."""
+        asked_at = self._clock()
         if self._lease is not None and not await self._engine.renew(self._lease):
             log.info("the registry has given up on this backend; registering anew")
             self._lease, self._told = None, ""
             return random.uniform(0.0, _RETRY_SECONDS[0])
         found = await self._engine.get(self._key)
         if self._lease is None:
-            return await self._register(found)
+            return await self._register(found, asked_at)
         # Any member may have answered, and one that is behind tells an older state.
         if found is None or found.revision > self._revision:
             raise Outdated(self._key)
         await self._write(self._lease, self._written, self._revision)
-        self._registered()
+        self._registered(asked_at)
         return self._renew_seconds
 
-    async def _register(self, found: KeyValue | None) -> float:
+    async def _register(self, found: KeyValue | None, asked_at: float) -> float:
         """Take the key, unless another machine has it."""
         before = self._record(found)
         if found and (before is None or before.machine != self._me().machine):
@@ -124,7 +143,7 @@ class Membership:
             await self._engine.revoke(lease)
             raise
         self._lease = lease
-        self._registered()
+        self._registered(asked_at)
         return self._renew_seconds
 
     def _wait_for(self, other: Member | None) -> float:
@@ -133,10 +152,12 @@ class Membership:
             self._occupied_since = self._clock()
         if self._clock() - self._occupied_since > 1.2 * self._lease_seconds:
             version = f", with emperord {other.version}" if other else ""
-            self._tell(
-                f"cannot register {self._me().address} with the fleet: another machine has that"
-                f" address{version}; set a fleet-address of its own on each backend"
+            why = (
+                f"another machine has that address{version}; set a fleet-address of its own on each"
+                " backend"
             )
+            self._failed(why)
+            self._tell(f"cannot register {self._me().address} with the fleet: {why}")
         return self._renew_seconds
 
     async def _write(self, lease: int, before: Member | None, revision: int) -> None:
@@ -166,7 +187,12 @@ class Membership:
             return decoded(self._me().address, found.value)
         return None
 
-    def _registered(self) -> None:
+    def _failed(self, why: str) -> None:
+        self._failures += 1
+        self._why = why or "it does not answer"
+
+    def _registered(self, asked_at: float) -> None:
+        self._confirmed_at, self._why = asked_at, ""
         if self._told != "registered":
             self._told = "registered"
             log.info("registered %s with the fleet", self._me().address)

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from emperor.linux.fence import FenceClient
 from emperor.linux.limits import machine_for_limits
 from emperor.model.member import Capacity, Member
 from emperor.model.once import Holder
+from emperor.model.registry_status import MembershipStatus
 from emperor.model.settings import Settings
 from emperor.registry.link import Link
 from emperor.registry.membership import Membership
@@ -55,6 +57,13 @@ class Place:
         """The machine drains, or does no longer."""
         if self._membership:
             self._membership.changed()
+
+    def status(self) -> MembershipStatus:
+        """Whether this machine is registered."""
+        if self._membership is None:
+            why = None if self._link.reach.is_reached else self._link.reach.why
+            return MembershipStatus(False, None, 0, why)
+        return self._membership.status(datetime.now(UTC))
 
     async def leave(self) -> None:
         """The daemon stops for good."""

@@ -17,10 +17,12 @@ from prometheus_client.core import (
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
+from emperor.model.registry_status import MembershipStatus
 from emperor.model.status import Report, ReportedState, VassalStatus
 from emperor.web.metrics import (
     ALL_MEMORY,
     BUILD,
+    CONFIRMED,
     CPU,
     DRAINING,
     FAILING,
@@ -33,8 +35,10 @@ from emperor.web.metrics import (
     PULLED,
     REACHED,
     REFUSED,
+    REGISTERED,
     STARTS,
     TURNED_AWAY,
+    UNCONFIRMED,
     VASSALS,
     Described,
 )
@@ -78,6 +82,7 @@ class _Snapshot(Collector):
                 gauge = _gauge(described)
                 gauge.add_metric([], value)
                 yield gauge
+        yield from _membership(emperor.membership)
         turned_away = _counter(TURNED_AWAY)
         turned_away.add_metric([], emperor.turned_away)
         yield turned_away
@@ -100,6 +105,17 @@ class _Snapshot(Collector):
         for state in ReportedState:
             family.add_metric([state.value], counted[state])
         return family
+
+
+def _membership(status: MembershipStatus | None) -> Iterator[Metric]:
+    if status is None:
+        return
+    registered, confirmed, failures = _gauge(REGISTERED), _gauge(CONFIRMED), _counter(UNCONFIRMED)
+    registered.add_metric([], status.is_registered)
+    if status.confirmed_at:
+        confirmed.add_metric([], status.confirmed_at.timestamp())
+    failures.add_metric([], status.failures)
+    yield from (registered, confirmed, failures)
 
 
 def _chosen(vassals: Collection[VassalStatus], most: int) -> list[VassalStatus]:

@@ -124,9 +124,23 @@ NOT_FOLLOWED = Described(
     "Domains that are not as the registry has them: what it has is broken or refused, or is behind",
 )  # fmt: skip
 
+REGISTERED = Described(
+    "emperord_fleet_registered", Kind.GAUGE,
+    "1 while the registry has this machine, with a lease that cannot have ended yet, else 0; there"
+    " is none of it without a fleet-address",
+)  # fmt: skip
+CONFIRMED = Described(
+    "emperord_fleet_confirmed_timestamp_seconds", Kind.GAUGE,
+    "When the registry last confirmed that",
+)  # fmt: skip
+UNCONFIRMED = Described(
+    "emperord_fleet_failures_total", Kind.COUNTER,
+    "How often the registry was asked in vain to register this machine, or to confirm that",
+)  # fmt: skip
+
 METRICS = (
     BUILD, VASSALS, FAILING, IN_MAINTENANCE, REFUSED, DRAINING, HELD, TURNED_AWAY, HELD_SECONDS,
     START, STARTED, WAKES, PHASES, ENDS, NOTICES, ALL_MEMORY,
-    REACHED, PULLED, NOT_FOLLOWED,
+    REACHED, PULLED, NOT_FOLLOWED, REGISTERED, CONFIRMED, UNCONFIRMED,
     STARTS, FAILURES, MEMORY, CPU, LIMIT_HITS,
 )  # fmt: skip

@@ -20,6 +20,7 @@ from emperor.model.history import wake_of
 from emperor.model.lifecycle import SERVING, State
 from emperor.model.limit_hits import tells_limit
 from emperor.model.ports import Listener, Process, QueueLength
+from emperor.model.registry_status import MembershipStatus
 from emperor.model.settings import Settings, spelled
 from emperor.model.spec import Spec, Stamp
 from emperor.model.status import (
@@ -85,6 +86,7 @@ class Reporter:
         self.hits_of: Callable[[Spec], tuple[AppHits, ...]] = lambda _: ()
         self.bases: Bases | None = None
         self.registry: Registry | None = None
+        self.membership: Callable[[], MembershipStatus] | None = None
 
     def emperor(self, draining_since: datetime | None) -> EmperorStatus:
         """The daemon itself."""
@@ -98,6 +100,7 @@ class Reporter:
             held=self._admission.total,
             turned_away=self._admission.turned_away,
             registry=self.registry.status() if self.registry else None,
+            membership=self.membership() if self.membership else None,
         )
 
     def emperor_for(
@@ -108,7 +111,8 @@ class Reporter:
         if caller.is_administrator:
             return emperor
         held = sum(row.held for row in rows)
-        return replace(emperor, draining_since=None, held=held, turned_away=0, registry=None)
+        ours = replace(emperor, registry=None, membership=None)
+        return replace(ours, draining_since=None, held=held, turned_away=0)
 
     def settings_in_effect(self) -> SettingsInEffect:
         """The settings of the daemon."""

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from emperor.cli.status import Room, awake_first, only, page
 from emperor.cli.table import HEADER, Row, rows, table
-from emperor.model.registry_status import NotFollowed, RegistryStatus
+from emperor.model.registry_status import MembershipStatus, NotFollowed, RegistryStatus
 from emperor.model.status import Report, ReportedState
 from tests.cli.conftest import Ctl
 from tests.cli.fake_emperor import FakeEmperor
@@ -191,6 +191,21 @@ def test_a_registry_that_is_away_and_its_troubles_are_told() -> None:
     assert lines[-2:] == ["b.example: the registry has a lower serial than 7", "… and 2 more"]
     assert len(_plain(status, height=9)) <= 9
     assert "b.example: the" not in "".join(_plain(only(status, [GOAT])))
+
+
+def test_it_says_why_this_machine_is_no_backend_of_the_fleet() -> None:
+    reached, status = RegistryStatus(None, None, 12, 0), report(running(GOAT))
+    taken = MembershipStatus(False, None, 4, "another machine has that address")
+
+    def told(registry: RegistryStatus, membership: MembershipStatus) -> str:
+        emperor = replace(status.emperor, registry=registry, membership=membership)
+        return "\n".join(_plain(replace(status, emperor=emperor)))
+
+    line = "not confirmed as a backend of the fleet: another machine has that address"
+    assert line in told(reached, taken)
+    assert "as a backend" not in told(reached, MembershipStatus(True, NOW, 4, None))
+    away = replace(reached, unreached_since=NOW, why="no member answers")
+    assert "as a backend" not in told(away, taken), "one line says it"
 
 
 def test_the_first_line_tells_of_a_flood() -> None:

@@ -28,7 +28,7 @@ def backend(start: Callable[..., Backend], tmp_path: Path) -> Backend:
     away."""
     access = tmp_path / "registry.ini"
     access.write_text("[registry]\nendpoints = https://127.0.0.1:1\n")
-    backend = start(max_held="1", registry_config=str(access))
+    backend = start(max_held="1", registry_config=str(access), fleet_address="192.0.2.11")
     backend.expect("cannot use the registry|is noted in run-dir")
     backend.expect("missing.example: .* → ")
     backend.expect("max-held")

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from fractions import Fraction
 
 import pytest
 
 from emperor.model.member import Capacity, Member, decoded
 from emperor.model.registry_keys import Keys
+from emperor.model.registry_status import MembershipStatus
 from emperor.registry.membership import Membership
 from emperor.registry.port import CannotReach, Connection
 from tests.eventually import eventually_async
@@ -39,6 +41,9 @@ class Machine:
 
     def is_cut_off(self) -> bool:
         return bool(self.told) and isinstance(self.told[-1], CannotReach)
+
+    def status(self) -> MembershipStatus:
+        return self.membership.status(datetime.now(UTC))
 
     def change(self, **changes: object) -> None:
         self.now = replace(self.now, **changes)  # type: ignore[arg-type]
@@ -168,6 +173,32 @@ async def test_the_next_daemon_goes_on_with_the_key() -> None:
             assert registered(engine) == replace(HERE, version="0.2.0")
         watching.cancel()
     assert gone == []
+
+
+async def test_it_tells_how_it_stands() -> None:
+    engine = MemoryEngine()
+    await engine.cut()
+    async with up(engine) as machine:
+        await eventually_async(machine.is_cut_off)
+        before = machine.status()
+        assert (before.is_registered, before.confirmed_at) == (False, None)
+        assert before.failures
+        assert before.why
+        await engine.mend()
+        machine.membership.changed()
+        await eventually_async(lambda: machine.status().is_registered)
+        confirmed = machine.status()
+        assert confirmed.why is None
+        assert confirmed.confirmed_at
+        await engine.cut()
+        await eventually_async(lambda: not machine.status().is_registered)
+        assert machine.status().why
+        assert machine.status().failures > confirmed.failures
+        await engine.mend()
+        await eventually_async(lambda: machine.status().is_registered)
+        async with up(engine, replace(HERE, machine="there")) as other:
+            await eventually_async(lambda: "another machine" in (other.status().why or ""))
+            assert not other.status().is_registered
 
 
 async def test_two_machines_do_not_fight_over_an_address(

@@ -20,7 +20,7 @@ from emperor.model.history import (
     Subject,
 )
 from emperor.model.lifecycle import Event
-from emperor.model.registry_status import RegistryStatus
+from emperor.model.registry_status import MembershipStatus, RegistryStatus
 from emperor.model.status import LimitHits, Report, ReportedState, TransitionEvent, Wake
 from emperor.uwsgi.start import FORKED
 from emperor.web.exposition import exposition
@@ -39,7 +39,14 @@ REPORT = replace(
     ),
     limit_hits=(LimitHits("alice", "pids-max", 3),),
 )  # fmt: skip
-REPORT = replace(REPORT, emperor=replace(REPORT.emperor, registry=RegistryStatus(None, None, 7, 2)))
+REPORT = replace(
+    REPORT,
+    emperor=replace(
+        REPORT.emperor,
+        registry=RegistryStatus(None, None, 7, 2),
+        membership=MembershipStatus(True, NOW, 3, None),
+    ),
+)
 
 
 def _samples(status: Report, tally: Tally | None = None, most: int = 1000) -> dict[str, float]:
@@ -127,6 +134,23 @@ def test_a_drain_and_a_flood_are_in_the_metrics() -> None:
     assert samples["emperord_draining"] == 1
     assert samples["emperord_held_requests"] == 7
     assert samples["emperord_turned_away_requests_total"] == 12
+
+
+def test_a_machine_without_a_fleet_has_no_metrics_of_one() -> None:
+    names = {name for name in _samples(report(running("a.example"))) if "_fleet_" in name}
+    assert names == set()
+
+
+def test_a_registration_is_in_the_metrics() -> None:
+    assert {name: value for name, value in _samples(REPORT).items() if "_fleet_" in name} == {
+        "emperord_fleet_registered": 1,
+        "emperord_fleet_confirmed_timestamp_seconds": NOW.timestamp(),
+        "emperord_fleet_failures_total": 3,
+    }
+    never = replace(REPORT.emperor, membership=MembershipStatus(False, None, 0, None))
+    samples = _samples(replace(REPORT, emperor=never))
+    assert samples["emperord_fleet_registered"] == 0
+    assert "emperord_fleet_confirmed_timestamp_seconds" not in samples
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from emperor.model.history import (
     Subject,
 )
 from emperor.model.lifecycle import Event
-from emperor.model.registry_status import RegistryStatus
+from emperor.model.registry_status import MembershipStatus, RegistryStatus
 from emperor.model.status import LimitHits, ReportedState, TransitionEvent, Wake
 from emperor.uwsgi.start import FORKED
 from emperor.web.exposition import exposition
@@ -69,7 +69,10 @@ class Daemon:
         now = replace(
             now,
             emperor=replace(
-                now.emperor, turned_away=number, registry=RegistryStatus(None, None, 3, 1)
+                now.emperor,
+                turned_away=number,
+                registry=RegistryStatus(None, None, 3, 1),
+                membership=MembershipStatus(True, NOW, number, None),
             ),
             limit_hits=(LimitHits("alice", "memory-max", number),),
         )
@@ -164,6 +167,10 @@ FIRING: dict[str, tuple[str, dict[str, str]]] = {
     "EmperordInisRefused": ("1h", {f"emperord_refused_inis{{{LABELS}}}": "1x400"}),
     "EmperordRegistryAway": (
         "1h", {f"emperord_registry_reached{{{LABELS}}}": "1 1 0x400"},
+    ),
+    "EmperordNotRegistered": (
+        "1h", {f"emperord_fleet_registered{{{LABELS}}}": "1 1 0x400",
+               f"emperord_registry_reached{{{LABELS}}}": "1x400"},
     ),
     "EmperordNotFollowed": ("1h", {f"emperord_not_followed_domains{{{LABELS}}}": "0 0 2x400"}),
     "EmperordDrains": ("5h", {f"emperord_draining{{{LABELS}}}": "1x400"}),
