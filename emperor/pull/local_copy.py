@@ -151,7 +151,9 @@ class LocalCopy:
         finally:
             kept = list(self._journal.domains.values())
             self.buckets = {bucket_of(each.domain) for each in kept if each.is_used}
-            self._latest = {each.domain: each.revision for each in kept}
+            # Those of a registry in the place of which there is another one count for nothing.
+            known = [each for each in kept if each.revision <= self._journal.revision]
+            self._latest = {each.domain: each.revision for each in known}
 
     def is_news(self, domain: str, revision: int) -> bool:
         """Whether what was written at that revision is newer than what is known."""

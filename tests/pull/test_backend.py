@@ -171,6 +171,24 @@ async def test_what_is_pulled_while_a_watch_begins_is_followed(place: Path) -> N
         await eventually_async(lambda: backend.idle(A) == 7)
 
 
+async def test_a_registry_made_anew_is_followed_also_after_a_restart(
+    place: Path, engine: CountingEngine
+) -> None:
+    """Its revisions are lower than those at which the inis were pulled."""
+    engine.revision = 5000
+    second = CountingEngine()
+    second.revision = 10
+    async with pulled(place, engine, A) as backend:
+        await eventually_async(lambda: backend.journal.revision == engine.revision)
+    await put(second, ini(A, 1))
+    async with backend_of(place, second) as backend:
+        await eventually_async(lambda: backend.journal.revision == second.revision)
+    async with backend_of(place, second) as backend:
+        await eventually_async(lambda: backend.reach.is_reached)
+        await put(second, ini(A, 2, "7"))
+        await eventually_async(lambda: backend.idle(A) == 7)
+
+
 async def test_another_registry_with_lower_revisions_is_followed(place: Path) -> None:
     first, second = CountingEngine(), CountingEngine()
     first.revision = 5000
