@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from emperor.model.pulled import Occasion
+from emperor.model.registration import bucket_of
 from emperor.model.registry_keys import Keys
 from emperor.model.section import SettingsError
 from emperor.pull.alias_grants import AliasGrants
@@ -69,7 +70,11 @@ class Follower:
         # What has to be read again; and whether that is all, since the watch cannot go on.
         self._unread: dict[str, None] = {}
         self._has_missed = False
-        # The earliest revision at which a domain in a new bucket was read.
+        # From which revision on the watch has told all.
+        self._begun = 0
+        # At which revision a bucket was last told of a domain that nobody used here.
+        self._unused: dict[int, int] = {}
+        # The earliest revision at which a domain was read of which the watch has not told all.
         self._grown_from: int | None = None
         self._limit: asyncio.Timeout | None = None
         self._failures = 0
@@ -78,7 +83,7 @@ class Follower:
     async def follow(self) -> None:
         """Follow the registry until this is cancelled."""
         self._unread = dict.fromkeys(await self.local_copy.load())
-        self._told = self.local_copy.revision
+        self._told = self._begun = self.local_copy.revision
         self._has_missed = self._told == 0 and bool(self.local_copy.used())
         while True:
             try:
@@ -108,7 +113,8 @@ class Follower:
                 self._failures = 0
             except Missed:
                 log.info("changes of the registry were missed: all that is here is read again")
-                self.local_copy.begin_anew()
+                self._changed.clear()
+                await self.local_copy.begin_anew()
                 self._has_missed = True
             except CannotReach as error:
                 self.reach.tell(Asker.WATCH, error)
@@ -118,7 +124,7 @@ class Follower:
         """Read what a watch does not tell."""
         if self._has_missed:
             self._unread = dict.fromkeys(self.local_copy.used())
-            self._told = 0
+            self._told = self._begun = 0
         while some := list(islice(self._unread, AT_ONCE)):
             read = [answered(each) for each in await self.reads.read_all(some)]
             await self._carry_out([
@@ -128,7 +134,7 @@ class Follower:
             for name, each in zip(some, read, strict=True):
                 del self._unread[name]
                 if self._has_missed:
-                    self._told = min(self._told or each.revision, each.revision)
+                    self._told = self._begun = min(self._told or each.revision, each.revision)
         self._has_missed = False
 
     async def _watch(self, engine: Engine) -> None:
@@ -136,10 +142,11 @@ class Follower:
         if not self._told:
             # With no domain it tells whether the registry can be reached.
             first = self._keys.bucket(min(self.local_copy.buckets, default=0))
-            self._told = (await engine.page(first, limit=1)).revision
+            self._told = self._begun = (await engine.page(first, limit=1)).revision
         # From here to the limit nothing waits: a bucket that came meanwhile would not be watched.
         if self._grown_from is not None:
             self._told = min(self._told, self._grown_from)
+            self._begun = min(self._begun, self._told)
             self._grown_from = None
         spans = [self._keys.bucket(number) for number in sorted(self.local_copy.buckets or {0})]
         self._limit = limit = asyncio.timeout(None)
@@ -158,8 +165,12 @@ class Follower:
         finally:
             self._limit = None
 
-    def _grow(self, revision: int) -> None:
-        """There is another bucket, of which a domain was read at that revision."""
+    def _grow(self, bucket: int, is_new: bool, revision: int) -> None:
+        """A domain of a bucket, which may be a new one, is used as it was at that revision. What
+        has changed since may have been told when nobody used it, or by no watch at all."""
+        known_from = max(self._begun, self._unused.get(bucket, 0))
+        if self._limit is not None and not is_new and revision >= known_from:
+            return
         self._grown_from = min(self._grown_from or revision, revision)
         if self._limit is not None and self._limit.when() is None:
             self._limit.reschedule(asyncio.get_running_loop().time() + _GROWTH_SECONDS)
@@ -170,7 +181,9 @@ class Follower:
             if entry.key != self._keys.vassal(domain):
                 continue  # who may write below one name may not write others
             self.search.written(domain)
-            if self.local_copy.uses(domain) and self.local_copy.is_news(domain, entry.revision):
+            if not self.local_copy.uses(domain):
+                self._unused[bucket_of(domain)] = entry.revision
+            elif self.local_copy.is_news(domain, entry.revision):
                 self._changed[domain] = entry
         for key in changes.gone:
             domain = self._keys.domain(key)
@@ -189,13 +202,16 @@ class Follower:
             changed, self._changed = self._changed, {}
             # A restarted daemon watches all buckets from there.
             told = min(self._told, self._grown_from or self._told)
+            # What is pulled now may be older.
+            is_sure = not self.search.is_busy
             try:
                 await self._apply(changed, told)
             except Exception:
                 log.exception("cannot follow changes of the registry: a fault in emperord")
                 self._has_missed = True
             else:
-                if not (self.local_copy.unfinished or self._unread or self._has_missed):
+                unread = self._unread or self._has_missed
+                if is_sure and not (self.local_copy.unfinished or unread):
                     self.local_copy.followed_up_to(told)
 
     async def _apply(self, changed: dict[str, KeyValue | None], told: int) -> None:
@@ -233,7 +249,10 @@ class Follower:
             if not self.local_copy.complaints:
                 self.local_copy.complained.clear()
             elif self.reach.is_reached:
-                await self._retry(list(islice(self.local_copy.complaints, _MOST_RETRIED)))
+                try:
+                    await self._retry(list(islice(self.local_copy.complaints, _MOST_RETRIED)))
+                except Exception:
+                    log.exception("cannot follow what could not be followed: a fault in emperord")
 
     async def _retry(self, domains: Collection[str]) -> None:
         orders = []

@@ -67,8 +67,9 @@ class LocalCopy:
         self._latest: dict[str, int] = {}
         # Where the domains are that are held.
         self.buckets: set[int] = set()
-        # Is called when there is one more, with the revision at which a domain in it was read.
-        self.on_growth: Callable[[int], None] = lambda _: None
+        # Is called when a domain is used, with its bucket, whether that is a new one, and the
+        # revision at which the domain was read.
+        self.on_growth: Callable[[int, bool, int], None] = lambda *_: None
         # The aliases of each domain, and the domain of each alias.
         self._grants: dict[str, frozenset[str]] = {}
         self._targets: dict[str, str] = {}
@@ -159,21 +160,29 @@ class LocalCopy:
         """Whether what was written at that revision is newer than what is known."""
         return revision > self._latest.get(domain, 0)
 
-    def begin_anew(self) -> None:
+    async def begin_anew(self) -> None:
         """The registry is another one, or an older one: its revisions mean nothing any more."""
+        await self._thread.do(lambda: None)  # what it does now is of the one before
         self._latest.clear()
 
     async def carry_out(self, orders: Collection[Order]) -> list[Outcome]:
-        """Follow the registry."""
+        """Follow the registry. What was read before a newer entry of its domain, which is followed
+        already, changes nothing."""
         await self._loading.wait()
-        outcomes = await self._thread.do(lambda: self._inis.carry_out(orders))
+        current = [order for order in orders if not self._is_late(order)]
+        for order in current:
+            self._latest[order.domain] = max(self._latest.get(order.domain, 0), order.revision)
+        outcomes = await self._thread.do(lambda: self._inis.carry_out(current))
         for outcome in outcomes:
             self._take(outcome)
         return outcomes
 
+    def _is_late(self, order: Order) -> bool:
+        is_wanted = order.occasion is Occasion.HIT
+        return not is_wanted and order.revision < self._latest.get(order.domain, 0)
+
     def _take(self, outcome: Outcome) -> None:
         order, file = outcome.order, f"{outcome.order.domain}.ini"
-        self._latest[order.domain] = order.revision
         if outcome.complaint:
             if outcome.is_unfinished or self.holds(order.domain):
                 self.postpone(order.domain, outcome.complaint)
@@ -198,9 +207,9 @@ class LocalCopy:
     def grow(self, domain: str, revision: int) -> None:
         """Have changes of that domain be told from that revision on."""
         bucket = bucket_of(domain)
-        if bucket not in self.buckets:
-            self.buckets.add(bucket)
-            self.on_growth(revision)
+        is_new = bucket not in self.buckets
+        self.buckets.add(bucket)
+        self.on_growth(bucket, is_new, revision)
 
     def postpone(self, domain: str, why: str) -> None:
         """What the registry has for a domain is followed later."""

@@ -87,6 +87,11 @@ class Search:
         await asyncio.wait([task])
         return Provided.NOTHING if task.cancelled() else task.result()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something may be pulled now, as the registry had it a moment ago."""
+        return bool(self._searches)
+
     def _start(self, host: str, wildcard: str | None) -> asyncio.Task[Provided]:
         """The search for a host, which all share who want it."""
         key = host, wildcard

@@ -4,6 +4,7 @@ disk, and an engine in memory."""
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,16 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emperor.model.provided import Provided
+from emperor.model.pulled import Occasion
 from emperor.model.registration import (
     Entry,
     RegisteredAlias,
     RegisteredIni,
     RegisteredRemoval,
     Sealed,
+    bucket_of,
     encoded,
 )
 from emperor.model.registry_keys import Span
 from emperor.pull import follower, local_copy
+from emperor.pull.pulled_inis import Order
 from emperor.registry.port import Page
 from emperor.registry.reads import AT_ONCE
 from emperor.supervisor import slices
@@ -62,6 +66,23 @@ class LateEngine(MemoryEngine):
             self.is_asked.set()
             await self.may_answer.wait()
         return await super().page(span, limit, fresh=fresh)
+
+
+class SlowEngine(MemoryEngine):
+    """Answers the last question about some key late, with what it had when it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slow = ""
+        self.is_asked, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    async def page(self, span: Span, limit: int = 500, *, fresh: bool = False) -> Page:
+        answer = await super().page(span, limit, fresh=fresh)
+        if span.start == self.slow and (answer.entries or fresh):
+            self.slow = ""
+            self.is_asked.set()
+            await self.may_answer.wait()
+        return answer
 
 
 @pytest.fixture(autouse=True)
@@ -171,6 +192,44 @@ async def test_what_is_pulled_while_a_watch_begins_is_followed(place: Path) -> N
         await eventually_async(lambda: backend.idle(A) == 7)
 
 
+async def test_a_change_while_a_domain_is_pulled_is_followed(place: Path) -> None:
+    """Its bucket is watched already, since it was here before."""
+    engine = SlowEngine()
+    async with pulled(place, engine, A, B) as backend:
+        (place / "vassals" / f"{A}.ini").unlink()
+        backend.site.folder.changed([f"{A}.ini"])
+        await eventually_async(lambda: backend.idle(A) is None and not backend.local_copy.holds(A))
+        engine.slow = KEYS.vassal(A)
+        hit = asyncio.create_task(backend.search.provide(A))
+        await engine.is_asked.wait()
+        await put(engine, ini(A, 2, "7"))
+        await put(engine, ini(B, 2, "6"))
+        await eventually_async(lambda: backend.idle(B) == 6)
+        engine.may_answer.set()
+        assert await hit is Provided.VASSAL
+        await eventually_async(lambda: backend.idle(A) == 7)
+
+
+async def test_what_comes_while_a_wildcard_answers_is_pulled(place: Path) -> None:
+    """A domain of that bucket is here, so that it is watched already."""
+    engine = SlowEngine()
+    host = next(
+        name
+        for name in (f"h{number}.{A}" for number in count())
+        if bucket_of(name) == bucket_of(f"_.{A}")
+    )
+    async with pulled(place, engine, f"_.{A}", B) as backend:
+        engine.slow = KEYS.vassal(host)
+        hit = asyncio.create_task(backend.search.provide(host, f"_.{A}"))
+        await engine.is_asked.wait()
+        await put(engine, ini(host, 1, "7"))
+        await put(engine, ini(B, 2, "6"))
+        await eventually_async(lambda: backend.idle(B) == 6)
+        engine.may_answer.set()
+        await hit
+        await eventually_async(lambda: backend.idle(host) == 7)
+
+
 async def test_a_registry_made_anew_is_followed_also_after_a_restart(
     place: Path, engine: CountingEngine
 ) -> None:
@@ -187,6 +246,17 @@ async def test_a_registry_made_anew_is_followed_also_after_a_restart(
         await eventually_async(lambda: backend.reach.is_reached)
         await put(second, ini(A, 2, "7"))
         await eventually_async(lambda: backend.idle(A) == 7)
+
+
+async def test_what_was_read_before_a_newer_change_is_no_step_back(
+    place: Path, engine: CountingEngine
+) -> None:
+    async with pulled(place, engine, A) as backend:
+        for serial in (3, 2):
+            order = Order(A, 100 + serial, Occasion.CHANGE, ini(A, serial, f"{serial}"))
+            await backend.local_copy.carry_out([order])
+        assert not backend.local_copy.complaints
+        await eventually_async(lambda: backend.idle(A) == 3)
 
 
 async def test_another_registry_with_lower_revisions_is_followed(place: Path) -> None:
