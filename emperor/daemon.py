@@ -27,6 +27,7 @@ from emperor.linux.limits import raise_open_files
 from emperor.linux.lock import AlreadyRunning, RunLock
 from emperor.linux.notify import Notifier
 from emperor.linux.origin import Origin
+from emperor.linux.signals import on_signal
 from emperor.linux.socket_owner import owners
 from emperor.linux.trust import open_to_others
 from emperor.model.daemon_record import keep_fixed_paths
@@ -97,7 +98,7 @@ async def _serve(settings: Settings, uwsgi: Path, handover: Handover) -> None:
         (signal.SIGINT, on_stop),
         (signal.SIGHUP, upgrade.set),
     ):
-        loop.add_signal_handler(number, act)
+        on_signal(loop, number, act)
     # Before an exec the earlier version blocks signals, so that none is lost.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     # A signal that a thread of this pool took right before an exec would be lost.

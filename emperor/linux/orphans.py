@@ -30,6 +30,7 @@ from emperor.linux.proc import (
     state_fields,
     user_of,
 )
+from emperor.linux.signals import on_signal
 
 log = logging.getLogger("emperord.orphans")
 
@@ -101,7 +102,7 @@ class Reaper:
         # A shell that became this process by exec may have started children of its own.
         self._spared = descendants(os.getpid()) if is_first else []
         adopt_orphans()
-        self._loop.add_signal_handler(signal.SIGCHLD, self._look)
+        on_signal(self._loop, signal.SIGCHLD, self._look)
         self._look()
 
     def end(self) -> int:
