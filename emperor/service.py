@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from emperor import __version__
+from emperor.failure import CannotStart
 from emperor.handover.gate import Gate
 from emperor.handover.upgrade import Handover
 from emperor.linux.accounts import SystemAccounts
@@ -70,10 +71,6 @@ log = logging.getLogger("emperord.service")
 
 # For the rest of the stop, after the last process was killed.
 _AFTER_STOPPING_SECONDS = 15.0
-
-
-class CannotStart(Exception):
-    """Why the daemon does not start; the message names the cause and, if there is one, the cure."""
 
 
 class Service:

@@ -21,8 +21,8 @@ LAYERS = (
     ("handover", "sources"),
     ("pull",),
     ("web",),
-    ("config", "permanent", "real_ports", "service", "succession"),
-    ("balancer", "cli", "daemon"),
+    ("config", "failure", "permanent", "real_ports", "service", "succession"),
+    ("balancer", "cli", "daemon", "process"),
     ("start",),
 )
 # The model may not import these.

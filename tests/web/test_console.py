@@ -562,7 +562,7 @@ def test_no_request_is_a_fault(emperor: FakeEmperor, path: str) -> None:
 
 def test_nobody_pays_for_a_console_that_is_not_opened() -> None:
     script = (
-        "import sys; from emperor.start import load; load();"
+        "import sys; from emperor import process;"
         "print([name for name in sys.modules if name.startswith('emperor.web.console.')])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)

@@ -11,6 +11,7 @@ _SCRIPT = f"""
 import gc, json, sys
 from emperor.start import load
 load()
+from emperor import process
 print(json.dumps({{
     "collects": gc.isenabled(),
     "late": sorted({_LATER} & sys.modules.keys()),
@@ -25,6 +26,23 @@ from aiohttp import web, http_exceptions
 print(json.dumps({
     "has_its_client": aiohttp.ClientSession.__module__ == "aiohttp.client",
     "is_the_same_server": web is ours and ours.Application is web.Application,
+}))
+"""
+_TLS_AFTERWARDS = """
+import json, sys
+from emperor.linux.no_openssl import no_openssl
+with no_openssl():
+    from emperor import process
+openssl = {"ssl", "_ssl", "_hashlib"}
+maps = open("/proc/self/maps").read()
+before = sorted(openssl & sys.modules.keys())
+import hashlib, http.client, ssl, urllib.request
+import prometheus_client
+print(json.dumps({
+    "before": before,
+    "libraries": [name for name in ("libssl", "libcrypto", "libstdc++") if name in maps],
+    "hash": hashlib.sha256(b"").hexdigest()[:8],
+    "https": [hasattr(http.client, "HTTPSConnection"), hasattr(urllib.request, "HTTPSHandler")],
 }))
 """
 # Such a server cannot be imported before the client.
@@ -58,6 +76,15 @@ def told_by(script: str) -> dict[str, Any]:
 
 def test_the_daemon_imports_only_what_it_needs_at_once() -> None:
     assert told_by(_SCRIPT) == {"collects": False, "late": [], "of a registry": []}
+
+
+def test_who_needs_openssl_gets_it_later() -> None:
+    assert told_by(_TLS_AFTERWARDS) == {
+        "before": [],
+        "libraries": [],
+        "hash": "e3b0c442",
+        "https": [True, True],
+    }
 
 
 def test_who_needs_the_client_of_aiohttp_gets_it() -> None:
