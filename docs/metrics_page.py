@@ -3,14 +3,16 @@
 import textwrap
 from collections.abc import Iterable
 
-from emperor.web.metrics import METRICS, PHASE_BUCKETS_SECONDS, START_BUCKETS_SECONDS
+from emperor.balancer.metrics import METRICS as BALANCER_METRICS
+from emperor.web.metrics import METRICS, PHASE_BUCKETS_SECONDS, START_BUCKETS_SECONDS, Described
 
 _COLUMNS = 100
 
 _PAGE = """\
 # Metrics
 
-<!-- Written by `make docs` from emperor/web/metrics.py; do not edit. -->
+<!-- Written by `make docs` from emperor/web/metrics.py and emperor/balancer/metrics.py; do not
+edit. -->
 
 `GET /metrics` on `control.sock` answers in Prometheus' text format, or as OpenMetrics if `Accept`
 asks for that. [monitoring](monitoring/README.md) says how Prometheus gets it, and has alerts and a
@@ -29,18 +31,28 @@ board. [api.md](api.md) says what is stable.
 A histogram has the series `_bucket`, `_sum` and `_count`, and buckets up to these seconds:
 {buckets}.
 That of the phases has {phase_buckets} before these.
+
+## A load balancer
+
+`emperord-balancer` keeps these in a file ([monitoring](
+monitoring/README.md#the-backends-and-balancers-of-a-fleet)):
+
+{balancer_metrics}
 """
 
 
 def metrics() -> str:
     """The whole of metrics.md."""
     return _PAGE.format(
-        metrics="\n".join(
-            _item(each.name, each.kind.value, each.labels, each.help) for each in METRICS
-        ),
+        metrics=_items(METRICS),
+        balancer_metrics=_items(BALANCER_METRICS),
         buckets=_bounds(START_BUCKETS_SECONDS[:-1]),
         phase_buckets=_bounds(PHASE_BUCKETS_SECONDS[: -len(START_BUCKETS_SECONDS)]),
     )
+
+
+def _items(metrics: Iterable[Described]) -> str:
+    return "\n".join(_item(each.name, each.kind.value, each.labels, each.help) for each in metrics)
 
 
 def _item(name: str, kind: str, labels: tuple[str, ...], meaning: str) -> str:

@@ -8,11 +8,14 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
+from emperor import __version__
 from emperor.balancer.list_file import ListFile, NotOurs
+from emperor.balancer.metrics import Numbers, Presence
 from emperor.balancer.news import News
 from emperor.model import absences
 from emperor.model.fleet_policy import Attendance, Policy, due, next_look
@@ -63,8 +66,29 @@ class Agent:
         """Why the registry's table is another one; empty if it is not."""
         return self._news.problem
 
+    def numbers(self, now: float) -> Numbers:
+        """How it is, for its metrics; `now` is in seconds since the epoch."""
+        news, table = self._news, self._good
+        return Numbers(
+            version=__version__,
+            now=now,
+            is_reached=news.is_reached,
+            serial=table.serial if table else 0,
+            since=self._file.written_at() if table else None,
+            trouble=news.trouble,
+            last=news.last,
+            backends=self._presence(table) if news.is_reached and table else None,
+        )
+
+    def _presence(self, table: SlotTable) -> Mapping[Presence, int]:
+        found = (self._view.members.get(each) for each in table.backends)
+        return Counter(
+            Presence.DOWN if each is None else Presence.DRAINS if each.drains else Presence.UP
+            for each in found
+        )
+
     def tell_changes(self, told: Callable[[], None]) -> None:
-        """Call this whenever either may be another one."""
+        """Call this whenever either may be another one, or the registry is lost."""
         self._told = told
 
     async def run(self) -> None:
@@ -77,6 +101,7 @@ class Agent:
             except* Missed:
                 self._news.missed()
             self._attendance.forget()
+            self._told()
             await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
 
     async def _follow(self) -> None:
@@ -136,6 +161,7 @@ class Agent:
             wait = None if self._is_written else _WRITE_AGAIN_SECONDS
             if table := self._table_in_use():
                 await self._change(table)
+                self._told()
                 await self._note_absences(table)
                 now = self._clock()
                 members = self._view.members

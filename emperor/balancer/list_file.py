@@ -4,6 +4,7 @@ The file is the last good table: it is read at the start, so that nothing else h
 """
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 
 from emperor.linux.kept_file import replace_kept
@@ -35,6 +36,12 @@ class ListFile:
         except BrokenTable as error:
             log.warning("cannot use %s: %s; the next table is taken as it is", self.path, error)
             return None
+
+    def written_at(self) -> float | None:
+        """When it got its content, in seconds since the epoch; None: it is not there."""
+        with suppress(OSError):
+            return self.path.stat().st_mtime
+        return None
 
     def replace(self, table: SlotTable) -> None:
         """Write the table, as a whole or not at all. Raises NotOurs, OSError."""

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from emperor import __version__
 from emperor.balancer.agent import Agent
 from emperor.balancer.beacon import Beacon
 from emperor.balancer.list_file import ListFile, NotOurs
+from emperor.balancer.metrics_file import MetricsFile
 from emperor.linux.journal import log_handler
 from emperor.linux.notify import Notifier
 from emperor.model.balancer_settings import BalancerSettings, read_balancer_settings
@@ -41,14 +43,20 @@ async def _run(access: RegistryAccess, settings: BalancerSettings) -> None:
                 return BalancerState(name, serial, agent.problem, __version__)
 
             beacon = Beacon(engine, Keys(access.prefix), state)
-            agent.tell_changes(beacon.changed)
+            metrics = MetricsFile(settings.metrics, lambda: agent.numbers(time.time()))
+
+            def changed() -> None:
+                beacon.changed()
+                metrics.changed()
+
+            agent.tell_changes(changed)
             stop = asyncio.Event()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)
             # The list of the last run is in use already, whether or not the registry is there.
             notifier.ready()
             async with asyncio.TaskGroup() as tasks:
-                running = [tasks.create_task(each.run()) for each in (agent, beacon)]
+                running = [tasks.create_task(each.run()) for each in (agent, beacon, metrics)]
                 await stop.wait()
                 for task in running:
                     task.cancel()

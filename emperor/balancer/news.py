@@ -1,21 +1,30 @@
 """What the log of the agent says: one line for each change, and none for what stays as it is."""
 
 import logging
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from emperor.balancer.metrics import Trouble
 from emperor.model.fleet_policy import Step
 from emperor.model.member import Member
 from emperor.model.slot_table import SlotTable, moved
 
 log = logging.getLogger("emperord.news")
 
+# All others are errors.
+_LEVELS = {Trouble.MISSING: logging.WARNING, Trouble.UNMOVED: logging.WARNING}
+
 
 class News:
-    """`table` is the one at the start."""
+    """`table` is the one at the start; `now` tells seconds since the epoch."""
 
-    def __init__(self, table: SlotTable | None) -> None:
+    def __init__(self, table: SlotTable | None, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self.trouble: Trouble | None = None
+        # When each trouble last began.
+        self.last: dict[Trouble, float] = {}
         self._table = table
         self._members: dict[str, Member] | None = None
         self.problem = ""
@@ -31,6 +40,11 @@ class News:
     def _least(self) -> str:
         return f" --serial {self._table.serial + 1}" if self._table else ""
 
+    @property
+    def is_reached(self) -> bool:
+        """Whether the registry answers."""
+        return self._contact == ""
+
     def reached(self) -> None:
         """The registry answers."""
         if self._contact is None or self._contact:
@@ -41,7 +55,7 @@ class News:
         """The registry does not answer, or refuses."""
         if not self._contact:
             log.warning("cannot follow the registry: %s; %s", error, self._going_on)
-        self._contact = str(error)
+        self._contact = str(error) or type(error).__name__
 
     def missed(self) -> None:
         """Some changes cannot be had any more."""
@@ -67,6 +81,7 @@ class News:
     def taken(self, table: SlotTable) -> None:
         """nginx has this table."""
         before, self._table, self.problem = self._table, table, ""
+        self.trouble = None
         if before and before.serial == table.serial:
             return
         log.info("table %d is written: %s", table.serial, _difference(before, table))
@@ -74,7 +89,7 @@ class News:
     def no_table(self) -> None:
         """The registry has none."""
         self._tell(
-            logging.WARNING,
+            Trouble.MISSING,
             f"the registry has no table of slots; {self._going_on};"
             f" `emperorctl fleet slots init{self._least}` makes one",
         )
@@ -85,7 +100,7 @@ class News:
         if self._table and table.serial < self._table.serial:
             cure += f" --serial {self._table.serial + 1}"
         self._tell(
-            logging.ERROR,
+            Trouble.REFUSED,
             f"cannot use table {table.serial} of the registry: {why}; {self._going_on}; {cure}`"
             " has balancers take it",
         )
@@ -93,7 +108,7 @@ class News:
     def broken(self, why: str) -> None:
         """What the registry has is no table."""
         self._tell(
-            logging.ERROR,
+            Trouble.BROKEN,
             f"cannot use the registry's table of slots: {why}; {self._going_on};"
             f" `emperorctl fleet slots init --force{self._least}` makes another one",
         )
@@ -101,7 +116,7 @@ class News:
     def unwritten(self, path: Path, error: Exception) -> None:
         """The file cannot be replaced."""
         cause = error.strerror if isinstance(error, OSError) else str(error)
-        self._tell(logging.ERROR, f"cannot write {path}: {cause}; {self._going_on}")
+        self._tell(Trouble.UNWRITTEN, f"cannot write {path}: {cause}; {self._going_on}")
 
     def done(self, step: Step) -> None:
         """The agent has changed the table."""
@@ -113,13 +128,13 @@ class News:
     def undone(self, step: Step) -> None:
         """The agent may not."""
         wanted = ", ".join([*step.added, *step.removed])
-        self._tell(logging.WARNING, f"cannot move slots for {wanted}: {step.why}")
+        self._tell(Trouble.UNMOVED, f"cannot move slots for {wanted}: {step.why}")
 
-    def _tell(self, level: int, problem: str) -> None:
+    def _tell(self, trouble: Trouble, problem: str) -> None:
         """Once, until it is another one."""
         if self.problem != problem:
-            self.problem = problem
-            log.log(level, "%s", problem)
+            self.problem, self.trouble, self.last[trouble] = problem, trouble, self._now()
+            log.log(_LEVELS.get(trouble, logging.ERROR), "%s", problem)
 
 
 def _difference(before: SlotTable | None, now: SlotTable) -> str:

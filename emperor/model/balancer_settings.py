@@ -7,7 +7,7 @@ from pathlib import Path
 from emperor.model.duration import parse_duration
 from emperor.model.fleet_policy import Policy
 from emperor.model.section import SectionKey, values_of
-from emperor.model.setting_values import boolean, path_of
+from emperor.model.setting_values import boolean, optional_path, path_of
 
 SECTION = "balancer"
 _NEVER = "never"
@@ -20,6 +20,12 @@ class BalancerSettings:
     list_file: Path
     take_in: bool
     move_after: float | None
+    metrics_file: Path | None
+
+    @property
+    def metrics(self) -> Path:
+        """The file with the metrics."""
+        return self.metrics_file or self.list_file.with_name("metrics.prom")
 
     @property
     def policy(self) -> Policy:
@@ -43,6 +49,8 @@ KEYS = (
         "a new backend that has been registered for 30 s gets its share of the slots"),
     SectionKey("move-after", _NEVER, _time_of,
         "the slots of a backend that is down for so long go to the others: 1h, or never"),
+    SectionKey("metrics-file", "", optional_path,
+        "the agent's metrics, for node_exporter; by default metrics.prom beside list-file"),
 )  # fmt: skip
 
 

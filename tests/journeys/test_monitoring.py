@@ -19,6 +19,7 @@ QUERIES = {
     f"{panel['title']} {target['refId']}": target["expr"]
     for panel in BOARD["panels"]
     for target in panel["targets"]
+    if "emperord_balancer_" not in target["expr"]
 }
 
 

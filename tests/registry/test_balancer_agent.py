@@ -12,6 +12,7 @@ import pytest
 from emperor.balancer.agent import Agent
 from emperor.balancer.beacon import Beacon
 from emperor.balancer.list_file import ListFile, NotOurs
+from emperor.balancer.metrics import Numbers, Presence, Trouble
 from emperor.model import absences, balancer_state, member, slot_table
 from emperor.model.balancer_list import MARK, read, written
 from emperor.model.balancer_state import BalancerState
@@ -47,6 +48,12 @@ class Balancer:
     engine: MemoryEngine
     path: Path
     clock: Clock
+    agent: Agent
+
+    @property
+    def numbers(self) -> Numbers:
+        """What its metrics tell."""
+        return self.agent.numbers(0.0)
 
     @property
     def table(self) -> SlotTable | None:
@@ -107,7 +114,7 @@ async def running(
     agent = Agent(engine, KEYS, ListFile(path), policy, clock)
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(agent.run())
-        yield Balancer(engine, path, clock)
+        yield Balancer(engine, path, clock, agent)
         task.cancel()
 
 
@@ -273,6 +280,45 @@ async def test_a_disk_without_room_keeps_the_old_list(
         await asyncio.to_thread(draft.rmdir)
         await balancer.up(A)
         await balancer.until(4)
+
+
+async def test_its_metrics_tell_which_table_nginx_has(engine: MemoryEngine, path: Path) -> None:
+    async with running(engine, path) as balancer:
+        await balancer.up(A, B)
+        await balancer.until(3)
+        await eventually_async(
+            lambda: balancer.numbers.backends == {Presence.UP: 2, Presence.DOWN: 1}
+        )
+        assert (balancer.numbers.is_reached, balancer.numbers.serial) == (True, 3)
+        assert balancer.numbers.since is not None
+        assert (balancer.numbers.trouble, balancer.numbers.last) == (None, {})
+        await engine.cut()
+        await eventually_async(lambda: not balancer.numbers.is_reached)
+        assert balancer.numbers.backends is None
+        assert balancer.numbers.serial == 3
+        await engine.mend()
+        await eventually_async(lambda: balancer.numbers.is_reached)
+
+
+async def test_its_metrics_tell_why_nginx_has_another_table(
+    engine: MemoryEngine, path: Path
+) -> None:
+    async with running(engine, path) as balancer:
+        await balancer.until(3)
+        half = slot_table.encoded(with_weights(TABLE, {A: ONE}))
+        for value, trouble in ((b"{}", Trouble.BROKEN), (half, Trouble.REFUSED)):
+            await engine.put({KEYS.slots(): value}, {})
+            await eventually_async(
+                lambda trouble=trouble: balancer.numbers.trouble is trouble  # type: ignore[misc]
+            )
+        found = await engine.get(KEYS.slots())
+        assert found
+        await engine.delete(KEYS.slots(), found.revision)
+        await eventually_async(lambda: balancer.numbers.trouble is Trouble.MISSING)
+        await balancer.put(with_slot(TABLE, 1, B))
+        await balancer.until(4)
+        await eventually_async(lambda: balancer.numbers.trouble is None)
+        assert balancer.numbers.last.keys() == {Trouble.BROKEN, Trouble.REFUSED, Trouble.MISSING}
 
 
 async def test_a_balancer_tells_which_table_it_has(engine: MemoryEngine) -> None:

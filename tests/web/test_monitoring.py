@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from docs.monitoring_files import ALERTS, PANELS
+from emperor.balancer import metrics as agent
 from emperor.model.history import (
     CauseKind,
     Outcome,
@@ -37,6 +38,12 @@ from tests.prometheus import Prometheus, served, spelled
 DOCS = Path(__file__).parents[2] / "docs" / "monitoring"
 RULES = DOCS / "emperord.rules.yml"
 SUBJECT = Subject("a.example", None)
+# The machine is a load balancer too.
+AGENT = agent.Numbers(
+    "0.1.0", NOW.timestamp(), True, 7, NOW.timestamp(), None, {agent.Trouble.REFUSED: 1e9},
+    {agent.Presence.UP: 2, agent.Presence.DOWN: 1},
+)  # fmt: skip
+_END = b"# EOF\n"
 
 
 class Daemon:
@@ -76,7 +83,8 @@ class Daemon:
             ),
             limit_hits=(LimitHits("alice", "memory-max", number),),
         )
-        return exposition(now, self._tally.counted(), 1000, accept)
+        body, kind = exposition(now, self._tally.counted(), 1000, accept)
+        return body.removesuffix(_END) + agent.exposition(AGENT).encode() + _END, kind
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +181,18 @@ FIRING: dict[str, tuple[str, dict[str, str]]] = {
                f"emperord_registry_reached{{{LABELS}}}": "1x400"},
     ),
     "EmperordNotFollowed": ("1h", {f"emperord_not_followed_domains{{{LABELS}}}": "0 0 2x400"}),
+    "EmperordAgentDown": (
+        "1h", {f"emperord_balancer_alive_timestamp_seconds{{{LABELS}}}": "0 60 120 120x400"},
+    ),
+    "EmperordAgentCutOff": (
+        "1h", {f"emperord_balancer_registry_reached{{{LABELS}}}": "1 1 0x400"},
+    ),
+    "EmperordTableTrouble": (
+        "1h", {f'emperord_balancer_table_trouble{{{LABELS},kind="refused"}}': "0 0 1x400"},
+    ),
+    "EmperordBackendsDown": (
+        "1h", {f'emperord_balancer_backends{{{LABELS},state="down"}}': "0 0 2x400"},
+    ),
     "EmperordDrains": ("5h", {f"emperord_draining{{{LABELS}}}": "1x400"}),
     "EmperordMaintenance": ("25h", {f"emperord_vassals_in_maintenance{{{LABELS}}}": "1x2000"}),
 }  # fmt: skip
