@@ -338,7 +338,8 @@ def _filled(page: Path) -> str:
 
 # The pages that quote figures.
 QUOTING = (
-    DOCS.parent / "README.md", DOCS / "fleet.md", DOCS / "reliability.md", DOCS / "scale.md"
+    DOCS.parent / "README.md", DOCS / "fleet.md", DOCS / "reliability.md", DOCS / "scale.md",
+    DOCS / "console.md",
 )  # fmt: skip
 _DRAWN = ("journey", "fleet", "pull")
 PAGES: dict[Path, Callable[[], str]] = {

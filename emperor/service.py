@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from emperor.model.authority import Caller
 from emperor.model.daemon_record import Outdated, outdated
 from emperor.model.duration import format_duration
 from emperor.model.settings import Settings
+from emperor.model.share import Share
 from emperor.model.snapshot import decoder
 from emperor.notices.wiring import lookout_of, notices_of, standing
 from emperor.permanent import permanent_objects
@@ -298,6 +299,11 @@ class Service:
         """Become the version that is installed now. `before_exec` is awaited when nothing but the
         exec is left to do. Raises CannotUpgrade, and then nothing has changed."""
         await self._succession.upgrade(before_exec)
+
+    @property
+    def share(self) -> Callable[[Sequence[tuple[str, ...]]], Awaitable[Share]] | None:
+        """See `emperor.web.daemon.Daemon`."""
+        return self._place.share if self._place else None
 
     async def rescan(self) -> None:
         """Read the folder of inis again, and bind sockets again whose path was removed."""

@@ -1,11 +1,11 @@
-"""The table of slots that all load balancers of a fleet share: its form as bytes, its changes, and
-whether a table that arrives makes sense after the one before.
+"""The table of slots that all load balancers of a fleet share: its form as bytes, its changes,
+whether a table that arrives makes sense after the one before, and what belongs to a backend.
 
 A table that names too few backends takes sites down, or moves all of them at once. A balancer that
 refuses a table goes on with its last good one. An operator can force a table; the table says so.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -13,8 +13,11 @@ import msgspec
 
 from emperor.model.backend_address import address_problem, canonical, list_problem
 from emperor.model.json_value import from_json
+from emperor.model.registration import slot_of
+from emperor.model.share import Elsewhere, Share
 from emperor.model.slots import rebalanced
 from emperor.model.weight import parse_weight, spelled_weight
+from emperor.model.wildcard import is_wildcard
 
 MOST_SLOTS = 65_536
 # Somebody who writes the highest one would end all changes, so balancers take no such leap.
@@ -195,3 +198,23 @@ def moved(old: Sequence[str], new: Sequence[str]) -> int:
     if len(old) != len(new):
         return len(new)
     return sum(a != b for a, b in zip(old, new, strict=True))
+
+
+def share_of(table: SlotTable, address: str, served: Iterable[tuple[str, ...]]) -> Share:
+    """`served` has the hosts of each ini, its domain first. It belongs here if one of them does:
+    each host is hashed alone, also an alias."""
+    own = wildcards = 0
+    elsewhere = []
+    count = len(table.slots)
+    for hosts in served:
+        backends = [
+            table.slots[slot_of(host, count)] for host in hosts if not is_wildcard(host)
+        ]  # fmt: skip
+        if address in backends:
+            own += 1
+        elif is_wildcard(hosts[0]):
+            wildcards += 1
+        else:
+            elsewhere.append(Elsewhere(hosts[0], backends[0]))
+    slots = table.slots.count(address)
+    return Share(table.serial, address, slots, count, own, wildcards, tuple(elsewhere))

@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -20,9 +20,11 @@ from emperor.model.member import Capacity, Member
 from emperor.model.once import Holder
 from emperor.model.registry_status import MembershipStatus
 from emperor.model.settings import Settings
+from emperor.model.share import Share
 from emperor.registry.link import Link
 from emperor.registry.membership import Membership
 from emperor.registry.once import Once
+from emperor.registry.own_share import own_share
 from emperor.registry.reach import Asker
 
 log = logging.getLogger("emperord.place")
@@ -64,6 +66,11 @@ class Place:
             why = None if self._link.reach.is_reached else self._link.reach.why
             return MembershipStatus(False, None, 0, why)
         return self._membership.status(datetime.now(UTC))
+
+    async def share(self, served: Sequence[tuple[str, ...]]) -> Share:
+        """Which of the domains that are served belong here: the hosts of each ini, its domain
+        first. Raises NoShare."""
+        return await own_share(self._link, self._settings.fleet_address, served)
 
     async def leave(self) -> None:
         """The daemon stops for good."""

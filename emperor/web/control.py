@@ -7,12 +7,11 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any
 
 from emperor.handover.upgrade import CannotUpgrade
 from emperor.model.activity import MOST_MEASURED, MOST_ROWS, Activity
@@ -23,18 +22,16 @@ from emperor.model.log_fields import about
 from emperor.model.problem import ProblemCode
 from emperor.model.refusal import Refusal
 from emperor.model.status import Report, UpgradeAccepted, as_json
-from emperor.notices.notices import Notices
 from emperor.supervisor.events import EventLog
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import OrderOutcome, Result, Vassal
 from emperor.supervisor.slices import slices
 from emperor.web.activity import ActivityReporter, Asked
 from emperor.web.aiohttp_server import web
+from emperor.web.daemon import Daemon
 from emperor.web.drain import Drain
-from emperor.web.health import Health
 from emperor.web.hosts import Absence
 from emperor.web.log_streams import LogStreams
-from emperor.web.past import Past
 from emperor.web.problems import ApiError, moment, number
 from emperor.web.report import Reporter
 from emperor.web.stand_in import Question, Reply
@@ -62,29 +59,6 @@ _MOST_NAMES = 10_000
 TALLY = web.AppKey("tally", Tally)
 log = logging.getLogger("emperord.control")
 _VASSAL_PATH = re.compile(r"/v1/vassals/(?P<domain>[\w.-]+)")
-
-
-class Daemon(Protocol):
-    """What the whole daemon has, and can be ordered to do."""
-
-    @property
-    def past(self) -> Past:
-        """The history of the vassals."""
-
-    @property
-    def health(self) -> Health:
-        """What load balancers are told."""
-
-    @property
-    def notices(self) -> Notices:
-        """What an administrator is told."""
-
-    async def rescan(self) -> None:
-        """Read the folder of inis again."""
-
-    async def upgrade(self, before_exec: Callable[[], Awaitable[None]]) -> None:
-        """Become the version that is installed now. `before_exec` is awaited when nothing but the
-        exec is left to do. Raises CannotUpgrade."""
 
 
 class Control:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from emperor.model.lifecycle import Event
 from emperor.model.ports import Listener, Ports, QueueLength
 from emperor.model.posture import Role
 from emperor.model.refusal import Refusal, RefusalReason
+from emperor.model.share import Share
 from emperor.model.spec import Spec
 from emperor.model.status import EmperorStatus, ReportedState, TransitionEvent
 from emperor.notices.kept import KeptNotices
@@ -121,6 +122,7 @@ class FakeEmperor:
         )
         drain = Drain(run_dir, "boot")
         self.health = Health(drain)
+        self.share: Callable[[Sequence[tuple[str, ...]]], Awaitable[Share]] | None = None
         self.control = Control(self.governor, self.reporter, self.events, drain, self)
         self.caller = Caller(0, is_administrator=True)
         self.application = application(self.control, _Callers(self), Tally())

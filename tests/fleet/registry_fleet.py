@@ -2,6 +2,7 @@
 on the balancers, and backends whose folders are empty at first."""
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -337,6 +338,13 @@ class RegisteredBackend(Backend):
         self.machine.must("touch", BEATS)
         for path in (RUNS, GATE, BEATS):
             self.machine.must("chmod", "666", path)
+
+    def shown_elsewhere(self) -> dict[str, str]:
+        """Which of its domains belong to which other backends, as its console tells."""
+        unix = "--unix-socket", "/run/emperord/control.sock"
+        page = self.machine.must("curl", "-sf", *unix, "http://localhost/console/fleet")
+        assert f"slots name this machine, {self.address}." in page
+        return dict(re.findall(r'<a href="[^"]*">([^<]*)</a></th><td>([^<]*)</td>', page))
 
     def beats(self, domain: str) -> list[Beat]:
         """What such an app has noted here."""

@@ -59,11 +59,15 @@ def test_a_backend_is_added_and_taken_out_again(fleet: RegistryFleet) -> None:
         traffic.goes_on(300)
         enough = time.monotonic()
         fleet.fleet_command("remove", "--yes", fleet.spare.address)
+        elsewhere = {backend: backend.shown_elsewhere() for backend in fleet.backends}
         removed = fleet.placed(traffic, *fleet.listed)
         traffic.goes_on(200)
     account = fleet.check(traffic.visits)
     moved = {host for host in DOMAINS if before[host] is not after[host]}
     assert {after[host] for host in moved} == {fleet.spare}
+    for backend, shown in elsewhere.items():
+        left = {host: fleet.spare.address for host in moved if before[host] is backend}
+        assert shown == left, f"the console of {backend}"
     assert account.sent(added, enough).places() == {host: {after[host]} for host in DOMAINS}
     places = account.sent(removed).places()
     assert not any(fleet.spare in served for served in places.values())

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from emperor.model import balancer_list
 from emperor.model.registration import slot_of
+from emperor.model.share import Elsewhere, Share
 from emperor.model.slot_table import (
     MOST_SERIAL,
     BrokenTable,
@@ -17,6 +18,7 @@ from emperor.model.slot_table import (
     forced,
     moved,
     objection,
+    share_of,
     weights_in,
     with_slot,
     with_weights,
@@ -158,3 +160,22 @@ def test_a_slot_is_moved_alone() -> None:
 def test_a_list_that_is_cut_off_is_not_read(cut: int) -> None:
     with pytest.raises(BrokenTable):
         balancer_list.read(balancer_list.written(TABLE)[:cut])
+
+
+def test_a_backend_knows_which_of_its_domains_are_its_own() -> None:
+    one, two = (f"{host}.example" for host in "ab")
+    table = SlotTable(7, (A, B), {})
+    at = {host: table.slots[slot_of(host, 2)] for host in (one, two)}
+    assert set(at.values()) == {A, B}
+    served = [(one,), (two,), (two, one), ("_.example",), ("_.c.example", one)]
+    assert share_of(table, at[one], served) == Share(
+        7, at[one], 1, 2, own=3, wildcards=1, elsewhere=(Elsewhere(two, at[two]),)
+    )
+
+
+@given(tables(), st.lists(st.sampled_from(["a.example", "b.example", "c.d.example"]), unique=True))
+def test_each_domain_belongs_to_one_backend(table: SlotTable, domains: list[str]) -> None:
+    shares = [share_of(table, each, [(domain,) for domain in domains]) for each in table.backends]
+    assert sum(each.own for each in shares) == len(domains)
+    assert sum(each.slots for each in shares) == len(table.slots)
+    assert all(each.own + len(each.elsewhere) == len(domains) for each in shares)

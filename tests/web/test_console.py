@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape, unescape
@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import pytest
 
 from emperor.model.authority import NOBODY, Caller
+from emperor.model.share import Elsewhere, NoShare, Share
 from emperor.model.spec import Identity
 from emperor.model.status import AppHits, LimitHits
 from emperor.web.aiohttp_server import web
@@ -238,6 +239,34 @@ def test_a_drain_is_asked_back_and_ended(emperor: FakeEmperor) -> None:
     assert "This machine drains since" in get(emperor, "").text
     assert order(emperor, "undrain", get(emperor, "fleet").token).status == 303
     assert "This machine takes requests." in get(emperor, "fleet").text
+
+
+def test_the_fleet_page_tells_which_domains_belong_here(emperor: FakeEmperor) -> None:
+    assert "emperord does not know" in get(emperor, "fleet").text
+    asked: list[Sequence[tuple[str, ...]]] = []
+
+    async def share(served: Sequence[tuple[str, ...]]) -> Share:
+        asked.append(served)
+        foreign = [Elsewhere(f"<{number}>.example", "192.0.2.12") for number in range(101)]
+        return Share(7, "192.0.2.11", 1024, 4096, 2, 0, tuple(foreign))
+
+    emperor.share = share
+    text = get(emperor, "fleet").text
+    assert "1024 of 4096 slots name this machine, 192.0.2.11" in text
+    assert "2 belong to it, and 101 to other backends." in text
+    assert "The first 100 of them." in text
+    assert "&lt;99&gt;.example</a></th><td>192.0.2.12" in text
+    assert not re.search(r"<99>|100&gt;", text)
+    assert list(asked[0])[:2] == [("a.example",), ("b.example",)]
+
+
+def test_the_fleet_page_tells_why_nobody_knows_what_is_here(emperor: FakeEmperor) -> None:
+    async def share(_: Sequence[tuple[str, ...]]) -> Share:
+        raise NoShare("the registry has not answered for 2 seconds")
+
+    emperor.share = share
+    told = "Nobody can tell now which domains belong here: the registry has not answered for 2 sec"
+    assert told in get(emperor, "fleet").text
 
 
 @pytest.mark.parametrize("path", ["", "vassals", "vassals/mallory.example"])

@@ -1,10 +1,16 @@
 """The page about this machine among others: its drain, and what load balancers ask of it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from emperor.model.share import Elsewhere, NoShare, Share
+from emperor.supervisor.records import Vassal
 from emperor.web.console.orders import OrderText
+from emperor.web.daemon import Daemon
 from emperor.web.health import Probe
+
+_MOST_ELSEWHERE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +24,28 @@ class Fleet:
     probes: tuple[Probe, ...]
     domains: int
     refused: int
+    belonging: "Belonging | None"
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """Which domains belong to this machine. `problem` tells why nobody knows; else it is empty."""
+
+    share: Share | None
+    problem: str = ""
+
+    @property
+    def listed(self) -> tuple[Elsewhere, ...]:
+        """Those that the page names of the domains that belong elsewhere."""
+        return self.share.elsewhere[:_MOST_ELSEWHERE] if self.share else ()
+
+
+async def belonging(daemon: Daemon, vassals: Iterable[Vassal]) -> Belonging | None:
+    """Which of these belong to this machine; None: it has no place in a fleet with a registry."""
+    if daemon.share is None:
+        return None
+    specs = [vassal.spec for vassal in vassals]
+    try:
+        return Belonging(await daemon.share([(spec.domain, *spec.aliases) for spec in specs]))
+    except NoShare as error:
+        return Belonging(None, str(error))

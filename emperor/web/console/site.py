@@ -217,6 +217,7 @@ class Site:
             probes=tuple(control.daemon.health.probes()),
             domains=len(control.governor.vassals),
             refused=len(control.reporter.hosts.refused),
+            belonging=await fleet.belonging(control.daemon, control.governor.vassals),
         )
         return await self._html("fleet", self._frame(request, caller, "Fleet", "fleet"), view)
 
