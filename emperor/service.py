@@ -17,6 +17,7 @@ from emperor.handover.upgrade import Handover
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.append_only import release_others
 from emperor.linux.boot import boot_id
+from emperor.linux.heap import give_back
 from emperor.linux.limits import descriptors, somaxconn
 from emperor.linux.log_bound import LogBound
 from emperor.linux.orphans import Reaper
@@ -199,6 +200,8 @@ class Service:
                 async for part in slices(asleep):
                     self._governor.resume(part)
             await self._folder.rescan()
+        # The lists and texts by which thousands of inis were read.
+        give_back()
         if not has_predecessor:
             await opening
             await self._serve_http(stack)
