@@ -9,9 +9,6 @@ import select
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 
-# A function and its arguments, in one tuple: there is one for each sleeping app.
-_Call = tuple[Callable[..., object], *tuple[object, ...]]
-
 
 class Connections:
     """The descriptors of listeners that are watched, each with what is called."""
@@ -19,27 +16,43 @@ class Connections:
     def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = loop
         self._epoll = select.epoll()
-        self._calls: dict[int, _Call] = {}
+        # The argument of each descriptor, by the function. There are few functions, and a tuple for
+        # each of thousands of sleeping apps would have 64 bytes.
+        self._watched: dict[Callable[..., object], dict[int, object]] = {}
+        # Those that a call of this turn is about, unless a call before it has ended that.
+        self._pending: set[int] = set()
         loop.add_reader(self._epoll.fileno(), self._read)
 
-    def watch(self, fd: int, function: Callable[..., object], *args: object) -> None:
-        """Call `function(*args)` in each turn of the loop in which a connection is pending, until
-        `unwatch`, which must come before the descriptor is closed."""
-        if fd not in self._calls:
+    def watch(self, fd: int, function: Callable[..., object], argument: object) -> None:
+        """Call `function(argument)` in each turn of the loop in which a connection is pending,
+        until `unwatch`, which must come before the descriptor is closed."""
+        if not self._forget(fd):
             self._epoll.register(fd, select.EPOLLIN)
-        self._calls[fd] = (function, *args)
+        self._watched.setdefault(function, {})[fd] = argument
 
     def unwatch(self, fd: int) -> None:
         """Harmless when it is not watched."""
-        if self._calls.pop(fd, None):
+        if self._forget(fd):
+            # The next listener may have that number.
+            self._pending.discard(fd)
             self._epoll.unregister(fd)
+
+    def _forget(self, fd: int) -> bool:
+        for arguments in self._watched.values():
+            if fd in arguments:
+                del arguments[fd]
+                return True
+        return False
 
     def _read(self) -> None:
         for fd, _ in self._epoll.poll(0):
-            self._loop.call_soon(self._call, fd, self._calls[fd])
+            self._pending.add(fd)
+            self._loop.call_soon(self._call, fd)
 
-    def _call(self, fd: int, call: _Call) -> None:
-        # Another call of this turn may have ended it, and watch a new listener with that number.
-        if self._calls.get(fd) is call:
-            function, *args = call
-            function(*args)
+    def _call(self, fd: int) -> None:
+        if fd in self._pending:
+            self._pending.remove(fd)
+            for function, arguments in self._watched.items():
+                if fd in arguments:
+                    function(arguments[fd])
+                    return

@@ -241,11 +241,11 @@ class UnixListener:
                 extra=about(self._domain),
             )
 
-    def watch(self, on_connection: Callable[..., object], /, *args: object) -> None:
-        """Call `on_connection(*args)` while a connection is pending. The kernel reports a state and
-        not an event, so the callback must empty the queue or call `unwatch`."""
+    def watch(self, on_connection: Callable[..., object], argument: object, /) -> None:
+        """Call `on_connection(argument)` while a connection is pending. The kernel reports a state
+        and not an event, so the callback must empty the queue or call `unwatch`."""
         if not self._is_closed():
-            self._common.connections.watch(self._fd, on_connection, *args)
+            self._common.connections.watch(self._fd, on_connection, argument)
 
     def unwatch(self) -> None:
         """Leave pending connections to the app. Harmless when nothing is watched."""

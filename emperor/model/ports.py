@@ -153,8 +153,8 @@ class Listener(Protocol):
         Raises CannotListen, and then nothing was changed.
         """
 
-    def watch(self, on_connection: Callable[..., object], /, *args: object) -> None:
-        """Call `on_connection(*args)` while a connection is pending, until `unwatch`."""
+    def watch(self, on_connection: Callable[..., object], argument: object, /) -> None:
+        """Call `on_connection(argument)` while a connection is pending, until `unwatch`."""
 
     def unwatch(self) -> None:
         """Leave pending connections to the app. Harmless when nothing is watched."""

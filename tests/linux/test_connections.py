@@ -40,11 +40,11 @@ async def test_a_fault_in_one_call_leaves_the_others(pairs: list[Pair]) -> None:
     loop.set_exception_handler(lambda _, context: faults.append(str(context["exception"])))
     connections, called = Connections(loop), list[int]()
 
-    def fail() -> None:
-        connections.unwatch(pairs[0][0].fileno())
+    def fail(failing: socket.socket) -> None:
+        connections.unwatch(failing.fileno())
         raise ValueError("a fault")
 
-    connections.watch(pairs[0][0].fileno(), fail)
+    connections.watch(pairs[0][0].fileno(), fail, pairs[0][0])
     connections.watch(pairs[1][0].fileno(), called.append, 1)
     for _, there in pairs:
         there.send(b"x")
@@ -57,18 +57,34 @@ async def test_a_number_that_is_used_again_gets_no_old_call(pairs: list[Pair]) -
     connections, called = Connections(asyncio.get_running_loop()), list[str]()
     (first, _), (second, _), (new, _) = pairs
 
-    def replace(here: socket.socket, other: socket.socket) -> None:
+    def replace(other: socket.socket) -> None:
         called.append("replaced")
-        for end in (here, other):
+        for end in (first, second):
             connections.unwatch(end.fileno())
         os.dup2(new.fileno(), other.fileno())
         connections.watch(other.fileno(), called.append, "a call for nothing")
 
-    connections.watch(first.fileno(), replace, first, second)
-    connections.watch(second.fileno(), replace, second, first)
+    connections.watch(first.fileno(), replace, second)
+    connections.watch(second.fileno(), replace, first)
     for _, there in pairs[:2]:
         there.send(b"x")
     await eventually_async(lambda: called)
     for _ in range(3):
         await asyncio.sleep(0)
     assert called == ["replaced"]
+
+
+async def test_another_function_takes_the_place_of_the_first(pairs: list[Pair]) -> None:
+    connections, called = Connections(asyncio.get_running_loop()), list[str]()
+    (here, there), *_ = pairs
+    connections.watch(here.fileno(), pytest.fail, "it is not watched for that any more")
+    connections.watch(here.fileno(), called.append, "the second function")
+    there.send(b"x")
+    await eventually_async(lambda: called)
+    assert set(called) == {"the second function"}
+    connections.unwatch(here.fileno())
+    connections.unwatch(here.fileno())
+    seen = list(called)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert called == seen

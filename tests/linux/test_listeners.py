@@ -309,10 +309,10 @@ async def test_another_socket_in_its_place_is_noticed_and_kept(house: House) -> 
 
 async def test_an_end_takes_the_folder_and_a_second_one_does_no_harm(house: House) -> None:
     listener = house.listen()
-    listener.watch(print)
+    listener.watch(print, "a visitor")
     listener.close()
     listener.close()
-    listener.watch(print)
+    listener.watch(print, "a visitor")
     listener.unwatch()
     assert os.listdir(house.sockets) == []
 

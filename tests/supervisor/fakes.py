@@ -244,8 +244,8 @@ class FakeListener:
     def apply(self, spec: Spec) -> None:
         self.spec = spec
 
-    def watch(self, on_connection: Callable[..., object], /, *args: object) -> None:
-        self._watcher = lambda: on_connection(*args)
+    def watch(self, on_connection: Callable[..., object], argument: object, /) -> None:
+        self._watcher = lambda: on_connection(argument)
 
     def unwatch(self) -> None:
         self._watcher = None
