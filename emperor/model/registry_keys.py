@@ -72,6 +72,10 @@ class Keys:
         """The backend that may run what must not run twice; the key has its lease."""
         return f"{self.prefix}/once/{domain}"
 
+    def once_alone(self, domain: str) -> Span:
+        """That key, as a span to read."""
+        return Span(self.once(domain), f"{self.once(domain)}\0")
+
     def onces(self) -> Span:
         """All apps that run, and must not run twice; and the wishes."""
         return _below(f"{self.prefix}/once/")

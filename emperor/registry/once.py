@@ -22,23 +22,19 @@ from emperor.model.once import (
     LEASE_SECONDS,
     RENEW_SECONDS,
     WISH_SECONDS,
-    Claim,
     Holder,
-    claim,
-    decoded,
-    encoded,
     gives_away,
 )
 from emperor.model.permits import Permission
-from emperor.model.registry_keys import Keys
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Once as Rule
 from emperor.model.spec import Spec
 from emperor.registry.holders import changes_of_holders
 from emperor.registry.link import Link
 from emperor.registry.once_app import App, Fence, goes_to, runs_on, unreached
+from emperor.registry.once_keys import OnceKeys
 from emperor.registry.once_lease import OnceLease
-from emperor.registry.port import CannotReach, Engine, Missed, Outdated, RegistryRefused
+from emperor.registry.port import CannotReach, Missed, RegistryRefused
 from emperor.registry.reach import Asker
 from emperor.registry.wishes import Wishes
 
@@ -48,7 +44,7 @@ _AWAY = (CannotReach, RegistryRefused, TimeoutError)
 # So long a visitor waits for a registry that does not answer.
 _ASK_SECONDS = 3.0
 # A new try of an app that never sleeps, and of a watch.
-_RETRY_SECONDS, _TRIES = (2.0, 4.0), 5
+_RETRY_SECONDS = (2.0, 4.0)
 # So long an app that was given away is left to the other machine.
 _TAKE_SECONDS = 10.0
 
@@ -74,8 +70,7 @@ class Once:
         self._loop = asyncio.get_running_loop()
         self.permission: Permission | None = None
         self._apps: dict[str, App] = {}
-        self._engine: Engine | None = None
-        self._keys = Keys("")
+        self._keys: OnceKeys | None = None
         self._lease = OnceLease(boot_clock, self._confirmed, self._cut_off, self._lost)
         self._work = asyncio.Event()
         self._ready = asyncio.Event()
@@ -98,9 +93,11 @@ class Once:
 
     def settled(self, spec: Spec, processes: Collection[ProcessRef], *, waits: bool) -> None:
         """Have its processes fenced; give the app up when it has none."""
-        if spec.once is Rule.NO and spec.domain not in self._apps:
+        if spec.once is Rule.NO:
+            self._forget(spec.domain)
             return
         app = self._app(spec)
+        app.waits = waits or any(process.pid is None for process in processes)
         before, app.groups = app.groups, {r.pid: r.group for r in processes if r.pid is not None}
         is_new = app.revision is None and app.why_not is None and app.asking is None
         if app.groups and is_new:
@@ -109,13 +106,35 @@ class Once:
             app.asking = self._tasks.create_task(self._ask(spec.domain, app))
         if app.groups != before:
             self._tell_fence()
-        if app.groups or waits or app.asking:
+        self._give_up_unused(spec.domain, app)
+        if not (app.is_used or app.waits) and app.why_not is None and before:
+            self._loop.call_soon(self._want_again, spec.domain)
+
+    def _give_up_unused(self, domain: str, app: App) -> None:
+        """Its last process has ended, and none is to come."""
+        if app.groups or app.waits or app.asking:
             return
         app.deadline = None
         if app.revision is not None:
-            app.asking = self._tasks.create_task(self._give_up(spec.domain, app))
-        elif app.why_not is None and before:
-            self._loop.call_soon(self._want_again, spec.domain)
+            app.asking = self._tasks.create_task(self._give_up(domain, app))
+
+    def _forget(self, domain: str) -> None:
+        """Its ini does not say any more that it must not run twice."""
+        if (app := self._apps.pop(domain, None)) is None:
+            return
+        if app.asking:
+            app.asking.cancel()
+        if self._keys and app.is_used:
+            self._keys.leave(domain)
+        if app.groups:
+            self._tell_fence()
+        self._work.set()
+        self._loop.call_soon(self._is_free, domain)
+
+    def _is_free(self, domain: str) -> None:
+        if self.permission:
+            self.permission.permit(domain)
+            self._want_again(domain)
 
     def why_not(self, domain: str) -> str | None:
         """Why an app may not run here."""
@@ -140,16 +159,15 @@ class Once:
         asking = [app.asking for app in self._apps.values() if app.asking]
         for task in (*self._running, *asking):
             task.cancel()
-        if self._engine is not None:
+        if self._keys is not None:
             with suppress(*_AWAY):
                 async with asyncio.timeout(_ASK_SECONDS):
-                    await self._lease.end(self._engine)
+                    await self._lease.end(self._keys.engine)
         self._lease.close()
         self._fence.close()
 
     async def _connect(self) -> None:
-        connection = await self._link.connection()
-        self._engine, self._keys = connection.engine, connection.keys
+        self._keys = OnceKeys(await self._link.connection(), self._me, self._lease)
         self._ready.set()
 
     def _app(self, spec: Spec) -> App:
@@ -180,38 +198,32 @@ class Once:
             self.permission.forbid(domain, app.why_not)
         else:
             self._forbid(domain, app)
+        self._give_up_unused(domain, app)
         self._work.set()
 
     async def _claim(self, domain: str, app: App) -> str | None:
         """Take the key of an app. Returns why it may not run here. Raises what engines raise."""
-        assert self._engine
+        assert self._keys
         if app.goes_to:
             return goes_to(app.goes_to)
-        key = self._keys.once(domain)
-        for _ in range(_TRIES):
-            lease = await self._lease.held(self._engine)
-            found = await self._engine.get(key)
-            if claim(found.value if found else None, self._me) is Claim.LEAVE and found:
-                return runs_on(decoded(found.value).address)
-            expected = {key: found.revision if found else 0}
-            try:
-                app.revision = await self._engine.put({key: encoded(self._me)}, expected, lease)
-            except Outdated:
-                continue
-            return None
-        return "other machines try to run it, and it may run once in the fleet"
+        match await self._keys.take(domain):
+            case int(revision):
+                app.revision = revision
+                return None
+            case why:
+                return why
 
     async def _give_up(self, domain: str, app: App) -> None:
         """It has no process any more: another machine may run it."""
-        assert self._engine and self.permission
-        revision, app.revision = app.revision, None
+        assert self._keys and self.permission
+        revision, app.revision = app.revision or 0, None
         try:
-            with suppress(Outdated, *_AWAY):
+            with suppress(*_AWAY):
                 async with asyncio.timeout(_ASK_SECONDS):
-                    if revision:
-                        await self._engine.delete(self._keys.once(domain), revision)
+                    await self._keys.give_up(domain, revision)
         finally:
             app.asking = None
+            self._work.set()
         if app.goes_to and not app.groups:
             self._loop.call_later(_TAKE_SECONDS, self._has_given, domain, app)
         if app.groups or app.why_not is not None:
@@ -295,7 +307,11 @@ class Once:
                 app.is_cut_off = True
                 # A later lease does not move it: another machine may have the app by then.
                 app.deadline = self._lease.kill_at
+                if self._keys:
+                    self._keys.leave(domain)
                 self._forbid(domain, app)
+            elif app.revision:
+                app.revision = 0
 
     def _lost(self) -> None:
         """The lease has ended: whoever asks first has the apps."""
@@ -305,8 +321,11 @@ class Once:
             app.is_cut_off, app.goes_to = False, ""
             app.deadline = None if app.deadline is None else min(app.deadline, soon)
         self._tell_fence()
+        self._claim_missing()
+
+    def _claim_missing(self) -> None:
         for domain, app in list(self._apps.items()):
-            if app.revision is not None and app.asking is None:
+            if app.revision == 0 and app.asking is None:
                 app.asking = self._tasks.create_task(self._claim_again(domain, app))
 
     async def _claim_again(self, domain: str, app: App) -> None:
@@ -315,25 +334,32 @@ class Once:
             async with asyncio.timeout(_ASK_SECONDS):
                 app.why_not = await self._claim(domain, app)
         except _AWAY:
-            return
+            pass  # it is tried again when the lease was renewed
         finally:
             app.asking = None
         if app.why_not:
             self._forbid(domain, app)
+        self._give_up_unused(domain, app)
 
     async def _renew(self) -> None:
         await self._ready.wait()
         while True:
             self._work.clear()
-            if not any(a.revision is not None or a.is_cut_off for a in self._apps.values()):
+            assert self._keys
+            needs_lease = any(a.revision is not None or a.is_cut_off for a in self._apps.values())
+            if not needs_lease and not self._keys.has_left:
                 await self._work.wait()
             await asyncio.sleep(RENEW_SECONDS)
-            assert self._engine
             try:
-                await self._lease.renew(self._engine)
+                await self._lease.renew(self._keys.engine)
+                self._claim_missing()
+                await self._keys.give_back(self._uses)
                 self._reached(None)
             except _AWAY as error:
                 self._tell(error)
+
+    def _uses(self, domain: str) -> bool:
+        return domain in self._apps and self._apps[domain].is_used
 
     def _tell(self, error: Exception) -> None:
         """The registry was asked in vain. One that refuses has answered."""
@@ -354,8 +380,8 @@ class Once:
 
     async def _follow(self) -> None:
         """Learn which apps nobody holds any more, as long as this machine may not run some."""
-        assert self._engine
-        async for held, gone in changes_of_holders(self._engine, self._keys):
+        assert self._keys
+        async for held, gone in changes_of_holders(self._keys.engine, self._keys.names):
             for domain, app in self._apps.items():
                 if app.why_not and held.get(domain, self._me) != self._me:
                     app.why_not, app.is_cut_off = runs_on(held[domain].address), False

@@ -25,20 +25,26 @@ class Fence(Protocol):
 @dataclass(slots=True)
 class App:
     """One app. `revision` is that of its key while it may run here; 0: it runs without a key.
-    `why_not`: why it may not. `is_cut_off`: because the lease could not be renewed. `groups` has
-    the control group of each of its processes, and `deadline` is when these are killed, None: with
-    the lease. `goes_to` is the machine that gets it when its processes have ended, and
-    `given_at` is when one was to get it last."""
+    `why_not`: why it may not. `waits`: it waits for its turn to boot. `is_cut_off`: because the
+    lease could not be renewed. `groups` has the control group of each of its processes, and
+    `deadline` is when these are killed, None: with the lease. `goes_to` is the machine that gets it
+    when its processes have ended, and `given_at` is when one was to get it last."""
 
     rule: Rule
     revision: int | None = None
     why_not: str | None = None
+    waits: bool = False
     is_cut_off: bool = False
     groups: dict[int, str] = field(default_factory=dict)
     deadline: float | None = None
     goes_to: str = ""
     given_at: float = -inf
     asking: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether its key is of use here, or may be soon."""
+        return bool(self.groups) or self.revision is not None or self.asking is not None
 
     @property
     def runs_elsewhere(self) -> bool:

@@ -1,0 +1,227 @@
+"""The key of an app that must not run twice: who has it where answers of the registry are lost. Two
+machines without processes, and an engine in memory; tests/journeys/test_once.py has the rest."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from emperor.linux.fence import Fenced
+from emperor.model.once import Holder, decoded
+from emperor.model.registry_keys import Keys
+from emperor.model.snapshot import ProcessRef
+from emperor.model.spec import Once as Rule
+from emperor.model.spec import Spec
+from emperor.registry import once, once_lease
+from emperor.registry.link import Link
+from emperor.registry.once import Once
+from emperor.registry.port import CannotReach, Connection
+from emperor.registry.reach import Asker
+from tests.eventually import eventually_async
+from tests.registry.memory_engine import MemoryEngine
+from tests.supervisor.fakes import SPEC
+
+KEYS = Keys("/emperord")
+A, B = "a.example", "b.example"
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(once, "_ASK_SECONDS", 0.1)
+    monkeypatch.setattr(once, "RENEW_SECONDS", 0.02)
+    monkeypatch.setattr(once, "WISH_SECONDS", 0.02)
+    monkeypatch.setattr(once, "_RETRY_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr(once_lease, "RENEW_SECONDS", 0.1)
+
+
+class LossyEngine(MemoryEngine):
+    """Does what it is told, and loses answers. Until it is `awake` it writes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loses = False
+        self.awake = asyncio.Event()
+        self.awake.set()
+
+    async def put(
+        self, values: Mapping[str, bytes], expected: Mapping[str, int], lease: int | None = None
+    ) -> int:
+        await self.awake.wait()
+        written = await super().put(values, expected, lease)
+        if self.loses:
+            raise CannotReach("no answer")
+        return written
+
+    async def delete(self, key: str, expected: int) -> int:
+        if self.loses:
+            raise CannotReach("no answer")
+        return await super().delete(key, expected)
+
+
+class NoFence:
+    """Kills nobody."""
+
+    def tell(self, apps: Collection[Fenced]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class ToEngine:
+    """A connection that is open."""
+
+    def __init__(self, engine: MemoryEngine) -> None:
+        self._engine = engine
+
+    async def connection(self) -> Connection:
+        return Connection(self._engine, KEYS)
+
+    def teller(self, _asker: Asker) -> Callable[[Exception | None], None]:
+        return lambda _: None
+
+
+class Machine:
+    """A machine of a fleet; `running` are the apps that have a process, and `waiting` those that
+    wait for their turn. `always` never sleep."""
+
+    def __init__(self, name: str, engine: MemoryEngine, tasks: asyncio.TaskGroup) -> None:
+        self.me = Holder(name, name)
+        self.once = Once(cast(Link, ToEngine(engine)), self.me, NoFence(), tasks)
+        self.always: set[str] = set()
+        self.running: set[str] = set()
+        self.waiting: set[str] = set()
+        self.rules: dict[str, Rule] = {}
+
+    def spec(self, domain: str) -> Spec:
+        return replace(SPEC, domain=domain, once=self.rules.get(domain, Rule.STRICT))
+
+    def want(self, domain: str) -> None:
+        """Somebody wants it, as far as emperord asks for it then (web/activation)."""
+        if domain not in self.running and self.once.why_not(domain) is None:
+            (self.running if self.once.has(self.spec(domain)) else self.waiting).add(domain)
+            self.settle(domain)
+
+    def has(self, domain: str) -> bool:
+        """Somebody wants it again and again; whether it runs."""
+        self.want(domain)
+        return domain in self.running
+
+    def stop(self, domain: str) -> None:
+        """It sleeps, or is not wanted any more."""
+        self.running.discard(domain)
+        self.waiting.discard(domain)
+        self.settle(domain)
+
+    def settle(self, domain: str) -> None:
+        refs = [ProcessRef("fake", 4711, 1, "/log")] if domain in self.running else []
+        self.once.settled(self.spec(domain), refs, waits=domain in self.waiting)
+
+    def permit(self, domain: str) -> None:
+        if domain in self.waiting and self.once.has(self.spec(domain)):
+            self.waiting.discard(domain)
+            self.running.add(domain)
+            self.settle(domain)
+
+    def forbid(self, domain: str, why: str) -> None:
+        assert why
+        self.stop(domain)
+
+    def want_again(self, domain: str, why: str) -> None:
+        assert why
+        if domain in self.always:
+            self.want(domain)
+
+    def since_visitor(self, _domain: str) -> float | None:
+        return None
+
+
+@pytest.fixture
+def engine() -> LossyEngine:
+    return LossyEngine()
+
+
+@asynccontextmanager
+async def fleet(engine: MemoryEngine) -> AsyncIterator[tuple[Machine, Machine]]:
+    """Two machines. The first one has another app, so that its lease lives."""
+    async with asyncio.TaskGroup() as tasks:
+        machines = Machine("one", engine, tasks), Machine("two", engine, tasks)
+        for each in machines:
+            each.once.start(each)
+        machines[0].want(B)
+        await eventually_async(lambda: B in machines[0].running)
+        yield machines
+        for each in machines:
+            await each.once.stop()
+
+
+def holder(engine: MemoryEngine) -> str | None:
+    """The machine that has the key of A."""
+    value = engine.value(KEYS.once(A))
+    return decoded(value).machine if value else None
+
+
+@pytest.mark.parametrize("always", [True, False])
+async def test_a_key_whose_answer_was_lost_blocks_nobody(engine: LossyEngine, always: bool) -> None:
+    async with fleet(engine) as (one, two):
+        if always:
+            one.always.add(A)
+        engine.loses = True
+        one.want(A)
+        await eventually_async(lambda: one.once.why_not(A) and holder(engine) == "one")
+        engine.loses = False
+        if always:
+            await eventually_async(lambda: A in one.running)
+        else:
+            await eventually_async(lambda: two.has(A))
+
+
+async def test_a_key_that_could_not_be_given_up_goes_later(engine: LossyEngine) -> None:
+    async with fleet(engine) as (one, two):
+        one.want(A)
+        await eventually_async(lambda: A in one.running)
+        engine.loses = True
+        one.stop(A)
+        await eventually_async(lambda: one.once._apps.get(A) is None)
+        engine.loses = False
+        await eventually_async(lambda: two.has(A))
+
+
+async def test_one_that_runs_without_its_key_takes_it_later(engine: LossyEngine) -> None:
+    async with fleet(engine) as (one, _two):
+        one.rules[A] = Rule.SOFT
+        engine.awake.clear()
+        one.want(A)
+        await eventually_async(lambda: A in one.running)
+        assert holder(engine) is None
+        engine.awake.set()
+        await eventually_async(lambda: holder(engine) == "one")
+        one.stop(A)
+        await eventually_async(lambda: holder(engine) is None)
+
+
+async def test_a_key_that_comes_when_nobody_wants_it_any_more_goes(engine: LossyEngine) -> None:
+    async with fleet(engine) as (one, _two):
+        engine.awake.clear()
+        one.want(A)
+        one.stop(A)
+        engine.awake.set()
+        await eventually_async(lambda: engine.puts == 2)
+        await eventually_async(lambda: holder(engine) is None)
+
+
+async def test_an_app_that_may_run_twice_now_runs_at_once(engine: LossyEngine) -> None:
+    async with fleet(engine) as (one, two):
+        one.want(A)
+        await eventually_async(lambda: A in one.running)
+        two.want(A)
+        await eventually_async(lambda: two.once.why_not(A))
+        for each in (one, two):
+            each.rules[A] = Rule.NO
+            each.settle(A)
+        two.want(A)
+        assert A in two.running
+        await eventually_async(lambda: holder(engine) is None)
