@@ -133,6 +133,8 @@ class Service:
         """Start, serve until `stop`, then stop all processes; `hurry` kills those that are
         left. `upgrade` asks for the version that is installed now. Raises CannotStart."""
         self._succession.stop = stop
+        if self._link:
+            self._succession.objection = self._link.refusal
         self._look_out()
         self._reaper.start(is_first=self._inherited.is_new)
         async with AsyncExitStack() as stack:

@@ -22,7 +22,8 @@ _BEFORE_EXEC_SECONDS = 2.0
 
 class Succession:
     """Of one daemon. `stop` is set when the daemon is to stop for good, and `posts` are the sockets
-    that the stand-in answers on."""
+    that the stand-in answers on. `objection` says why no other version can go on with what this one
+    has, empty if one can."""
 
     def __init__(
         self, handover: Handover, governor: Governor, past: Past, notices: Notices, gate: Gate
@@ -35,6 +36,7 @@ class Succession:
         self._upgrading = asyncio.Lock()
         self.stop = asyncio.Event()
         self.posts: list[Post] = []
+        self.objection: Callable[[], str] = lambda: ""
 
     async def upgrade_when(self, asked: asyncio.Event) -> None:
         """Upgrade each time somebody asks, until this is cancelled."""
@@ -57,6 +59,8 @@ class Succession:
 
     async def _upgrade(self, before_exec: Callable[[], Awaitable[None]]) -> NoReturn:
         await self._handover.prove()
+        if why := self.objection():
+            raise CannotUpgrade(why)
         # The output of a child process would be lost, and the new version would run it again.
         async with no_commands(self._gate), self._handover.signals_blocked():
             self._require_all_saved()

@@ -116,6 +116,14 @@ def unregistered(report: Report) -> list[Text]:
     ]
 
 
+def changed_file(report: Report) -> list[Text]:
+    """A line while the file that says how to reach the registry is another than the one in use."""
+    registry = report.emperor.registry
+    if registry is None or registry.changed_file is None:
+        return []
+    return [Text(text.one_line(registry.changed_file), "bold yellow")]
+
+
 def _not_followed(report: Report) -> Sequence[NotFollowed]:
     """The domains that are not as the registry of the fleet has them."""
     return report.emperor.registry.examples if report.emperor.registry else ()
@@ -160,7 +168,8 @@ def page(report: Report, now: datetime, room: Room, shown: Report | None = None)
     not all. An error has as many lines as it needs: its cure is at its end."""
     width, height = room.width, room.height
     lines = wrapped(headline(report, now), width)
-    lines += [*drained(report, now), *unreached(report, now), *unregistered(report), Text()]
+    lines += [*drained(report, now), *unreached(report, now)]
+    lines += [*unregistered(report), *changed_file(report), Text()]
     if not report.vassals and not report.refused and not _not_followed(report):
         hint = FLEET_HINT if report.emperor.registry else HINT
         return [*lines, *map(Text, hint.splitlines())]

@@ -43,3 +43,6 @@ class RegistryStatus:
     """domains that are not as the registry has them"""
     examples: tuple[NotFollowed, ...] = ()
     """the latest of these, at most 100"""
+    changed_file: str | None = None
+    """how the file of `registry-config` differs from what is in use: a sentence; null: it does
+    not"""

@@ -114,6 +114,7 @@ class FleetRegistry:
             pulled=len(self._local_copy.held()),
             not_followed=len(complaints),
             examples=tuple(NotFollowed(*item) for item in latest),
+            changed_file=self._link.news(),
         )
 
     def serial_of(self, vassal: Vassal) -> int | None:

@@ -1,9 +1,8 @@
-"""HTTPS to one member of etcd: certificates, how long it is waited for, how much of an answer is
-read, and what a failure is called."""
+"""HTTPS to one member of etcd: how long it is waited for, how much of an answer is read, and what a
+failure is called."""
 
 import asyncio
 import os
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ import msgspec
 from emperor.linux.no_certificates import no_certificates
 from emperor.model.registry_access import RegistryAccess
 from emperor.registry.etcd_rights import Denied
+from emperor.registry.etcd_tls import Certificates
 from emperor.registry.etcd_wire import ErrorReply, FailedReply, Verdict
-from emperor.registry.port import CannotReach, RegistryRefused
+from emperor.registry.port import RegistryRefused
 
 with no_certificates():
     import aiohttp
@@ -89,8 +89,7 @@ class Http:
     """Connections to members. An async context manager."""
 
     def __init__(self, access: RegistryAccess) -> None:
-        self._access = access
-        self._tls: ssl.SSLContext | None = None
+        self._certificates = Certificates(access)
 
     async def __aenter__(self) -> Self:
         jar = aiohttp.DummyCookieJar()
@@ -117,7 +116,7 @@ class Http:
                 asyncio.timeout(question.seconds),
                 session.post(
                     url, data=body, headers=headers, timeout=_TIMEOUT,
-                    ssl=self._context(), allow_redirects=False,
+                    ssl=self._certificates.context(), allow_redirects=False,
                 ) as response,
             ):  # fmt: skip
                 status, content = response.status, await _content(response)
@@ -142,7 +141,7 @@ class Http:
                 async with asyncio.timeout(READ_SECONDS):
                     response = await self._streams.post(
                         url, data=question, headers=headers, timeout=_TIMEOUT,
-                        ssl=self._context(), allow_redirects=False,
+                        ssl=self._certificates.context(), allow_redirects=False,
                     )  # fmt: skip
                     if response.status != 200:
                         raise _failure(await _content(response), response.status)
@@ -154,32 +153,13 @@ class Http:
             if response is not None:
                 _abort(response)
 
-    def _context(self) -> ssl.SSLContext:
-        """Raises CannotReach."""
-        if self._tls is None:
-            access = self._access
-            try:
-                self._tls = ssl.create_default_context(cafile=access.ca_file)
-                # From Python 3.13 on this is set, and refuses an authority without the key usage
-                # of RFC 5280, as `openssl req -x509` makes it. A machine whose Debian is upgraded
-                # would lose the registry; etcd itself takes such an authority.
-                self._tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
-                if access.cert_file:
-                    self._tls.load_cert_chain(access.cert_file, access.key_file)
-            except OSError as error:
-                files = (access.ca_file, access.cert_file, access.key_file)
-                names = " and ".join(str(file) for file in files if file)
-                raise CannotReach(f"cannot use {names}: {error.strerror or error}") from error
-        return self._tls
-
     def _unanswered(self, error: Exception, seconds: float) -> Unanswered:
         match error:
             case aiohttp.ConnectionTimeoutError():
                 return Unanswered(f"no connection within {CONNECT_SECONDS:g} s", was_sent=False)
             case TimeoutError():
                 return TimedOut(seconds)
-        # The files may be renewed before those that were read expire.
-        self._tls = None
+        self._certificates.recheck()
         was_sent = not isinstance(error, aiohttp.ClientConnectorError)
         return Unanswered(_words(error), was_sent)
 

@@ -2,14 +2,18 @@
 registry: one login, one set of connections, and one place that tells whether it is reached.
 
 It is opened when somebody first asks for it, and stays open until the daemon stops: apps that must
-not run twice need it to the end. What the file says is read once; `systemctl reload` starts anew.
+not run twice need it to the end. What the file says is read once. A reload replaces the daemon by a
+new one, which reads it anew; `refusal` says what no reload can take up.
 """
 
 import asyncio
+import os
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from os.path import samestat
 from pathlib import Path
 
 from emperor.model.registry_access import RegistryAccess
@@ -18,10 +22,17 @@ from emperor.model.section import SettingsError
 from emperor.registry.access import load_access
 from emperor.registry.etcd import Etcd
 from emperor.registry.port import Connection
+from emperor.registry.proof import proven
 from emperor.registry.reach import Asker, Reach
 
 # Somebody may be writing the file now.
 _RETRY_SECONDS = (2.0, 4.0)
+
+
+def _info(file: Path) -> os.stat_result | None:
+    with suppress(OSError):
+        return file.stat()
+    return None
 
 
 class Link:
@@ -32,6 +43,9 @@ class Link:
         self._tasks = tasks
         self._holding: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[tuple[Connection, RegistryAccess]] | None = None
+        self._access: RegistryAccess | None = None
+        # The file as it was last judged, and what `news` says of it.
+        self._judged: tuple[os.stat_result | None, str | None] = None, None
         loop = asyncio.get_running_loop()
         self.reach = Reach(loop.time, partial(datetime.now, UTC), loop.call_later)
 
@@ -42,6 +56,38 @@ class Link:
     async def signers_file(self) -> Path | None:
         """Who may sign entries; None: they need no signature. Waits like `connection`."""
         return (await self._both())[1].signers_file
+
+    def refusal(self) -> str:
+        """Why a new daemon could not go on with what the file says now; empty if it can."""
+        try:
+            now = proven(self._file)
+        except SettingsError as error:
+            return str(error)
+        if self._access and now.prefix != self._access.prefix:
+            return (
+                f"cannot use the prefix {now.prefix} of {self._file} in the place of"
+                f" {self._access.prefix}: this machine holds what is below that; stop emperord,"
+                " then start it"
+            )
+        return ""
+
+    def news(self) -> str | None:
+        """How the file differs from what is in use; None: it does not."""
+        if self._access is None:
+            return None
+        before, news = self._judged
+        now = _info(self._file)
+        if not (before and now and samestat(before, now) and before.st_mtime_ns == now.st_mtime_ns):
+            news = self._judge(self._access)
+            self._judged = now, news
+        return news
+
+    def _judge(self, in_use: RegistryAccess) -> str | None:
+        if why := self.refusal():
+            return f"{why}; what was read before is still in use"
+        if load_access(self._file) == in_use:
+            return None
+        return f"{self._file} has changed: `systemctl reload emperord` takes it up"
 
     def teller(self, asker: Asker) -> Callable[[Exception | None], None]:
         """What one of those who ask calls after each answer, with None, and after each failure."""
@@ -61,12 +107,12 @@ class Link:
         return await asyncio.shield(self._opened)
 
     async def _hold(self, opened: "asyncio.Future[tuple[Connection, RegistryAccess]]") -> None:
-        access = await self._access()
+        self._access = access = await self._read()
         async with Etcd(access) as engine:
             opened.set_result((Connection(engine, Keys(access.prefix)), access))
             await asyncio.Event().wait()
 
-    async def _access(self) -> RegistryAccess:
+    async def _read(self) -> RegistryAccess:
         while True:
             try:
                 return load_access(self._file)

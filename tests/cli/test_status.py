@@ -208,6 +208,13 @@ def test_it_says_why_this_machine_is_no_backend_of_the_fleet() -> None:
     assert "as a backend" not in told(away, taken), "one line says it"
 
 
+def test_it_says_that_the_file_of_the_registry_has_changed() -> None:
+    status = report(running(GOAT))
+    registry = RegistryStatus(None, None, 12, 0, changed_file="cannot use registry.ini: line 2")
+    told = _plain(replace(status, emperor=replace(status.emperor, registry=registry)))
+    assert told[1] == "cannot use registry.ini: line 2"
+
+
 def test_the_first_line_tells_of_a_flood() -> None:
     status = report(running("a.example"))
     status = replace(status, emperor=replace(status.emperor, held=5000, turned_away=12))

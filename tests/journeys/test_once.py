@@ -77,6 +77,10 @@ class Two:
         first, second = sorted(self.daemons, key=lambda each: each not in self.running())
         return first, second
 
+    def access_file(self, daemon: Daemon) -> Path:
+        """By which it reaches the registry."""
+        return self.folder / f"b{self.daemons.index(daemon) + 1}" / "registry.ini"
+
     def has_run_twice(self) -> bool:
         file = self.folder / "twice"
         return file.exists() and bool(file.read_text())
@@ -86,6 +90,12 @@ def why_not(daemon: Daemon) -> str | None:
     vassal = daemon.vassal(DOMAIN)
     found = vassal and vassal["runs_elsewhere"]
     return found or None
+
+
+def changed_file(daemon: Daemon) -> str:
+    """What its status says of the file by which it reaches the registry."""
+    _, status = daemon.call("GET", "/v1/status")
+    return status["emperor"]["registry"]["changed_file"] or ""
 
 
 def hit(daemon: Daemon) -> HTTPResponse:
@@ -230,6 +240,51 @@ def test_the_next_daemon_of_an_upgrade_goes_on_with_it(two: Two) -> None:
     began = time.monotonic()
     eventually(lambda: time.monotonic() - began > LEASE_SECONDS)
     assert first.leader(DOMAIN) == pid
+    assert two.holder()[0] is first
+
+
+def test_a_reload_takes_up_another_registry_ini(two: Two) -> None:
+    two.drop()
+    first, _ = two.holder()
+    pid = first.leader(DOMAIN)
+    file = two.access_file(first)
+    before, third = two.cluster.members[two.daemons.index(first)], two.cluster.members[2]
+    file.write_text(file.read_text().replace(before.address.client, third.address.client))
+    assert "`systemctl reload emperord` takes it up" in changed_file(first)
+    first.process.send_signal(signal.SIGHUP)
+    eventually(lambda: first.lines("took over 1 vassals"))
+    before.pause()
+    began = time.monotonic()
+    try:
+        eventually(lambda: time.monotonic() - began > LEASE_SECONDS)
+        assert first.leader(DOMAIN) == pid
+    finally:
+        before.resume()
+    assert not changed_file(first)
+    assert two.holder()[0] is first
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [("\nwrong\n", "registry.ini"), ("\nprefix = /other\n", "cannot use the prefix /other of ")],
+    ids=["broken", "prefix"],
+)
+def test_a_reload_that_cannot_take_it_up_is_refused(two: Two, change: str, why: str) -> None:
+    two.drop()
+    first, _ = two.holder()
+    pid, daemon = first.leader(DOMAIN), first.process.pid
+    first.expect("cannot upgrade: ")
+    file = two.access_file(first)
+    text = file.read_text()
+    file.write_text(text + change)
+    first.process.send_signal(signal.SIGHUP)
+    [line] = eventually(lambda: first.lines("cannot upgrade: ")) or []
+    assert why in line
+    assert why in changed_file(first)
+    assert "what was read before is still in use" in changed_file(first)
+    file.write_text(text)
+    assert not changed_file(first)
+    assert (first.leader(DOMAIN), first.process.pid) == (pid, daemon)
     assert two.holder()[0] is first
 
 

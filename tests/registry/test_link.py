@@ -86,3 +86,29 @@ async def test_reads_that_hang_do_not_hold_up_a_renewal(monkeypatch: pytest.Monk
         assert await engine.renew(lease)
         for read in reads:
             read.cancel()
+
+
+async def test_it_tells_how_the_file_differs_from_what_is_in_use(
+    cluster: EtcdCluster, tmp_path: Path
+) -> None:
+    file = cluster.access_file(tmp_path / "registry.ini")
+    text = await asyncio.to_thread(file.read_text)
+    async with asyncio.TaskGroup() as tasks:
+        link = Link(file, tasks)
+        await link.connection()
+        assert (link.refusal(), link.news()) == ("", None)
+        for change, told in (
+            ("\nprefix = /other\n", "cannot use the prefix /other of "),
+            ("\nsigners-file = /nonexistent\n", "cannot read signers-file /nonexistent"),
+            ("\ncert-file = /no.pem\nkey-file = /no.key\n", "and /no.pem and /no.key, which "),
+            ("\nwrong\n", "what was read before is still in use"),
+        ):
+            await asyncio.to_thread(file.write_text, text + change)
+            assert told in (link.news() or "")
+            assert link.refusal()
+        await asyncio.to_thread(file.write_text, f"{text}signer-key-file = /another\n")
+        assert "`systemctl reload emperord` takes it up" in (link.news() or "")
+        assert link.refusal() == ""
+        await asyncio.to_thread(file.write_text, text)
+        assert link.news() is None
+        await link.close()

@@ -1,0 +1,70 @@
+"""The certificates for connections to etcd, which are renewed on the disk while this program runs.
+
+Files that have changed are used from the next connection on, so that a certificate is renewed
+before the old one expires. Files that cannot be used change nothing.
+"""
+
+import logging
+import ssl
+from contextlib import suppress
+from pathlib import Path
+
+from emperor.model.registry_access import RegistryAccess
+from emperor.registry.port import CannotReach
+
+log = logging.getLogger("emperord.etcd_tls")
+
+# What tells one content of the files from another one.
+_Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+class Certificates:
+    """Those that `access` names."""
+
+    def __init__(self, access: RegistryAccess) -> None:
+        self._access = access
+        files = (access.ca_file, access.cert_file, access.key_file)
+        self._files = [file for file in files if file]
+        self._context: ssl.SSLContext | None = None
+        self._stamp: _Stamp | None = None
+        self._refused: _Stamp | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """For the next connection. Raises CannotReach while none can be made."""
+        stamp = tuple(map(_stamp_of, self._files))
+        if self._context and stamp in (self._stamp, self._refused):
+            return self._context
+        try:
+            self._context, self._stamp, self._refused = made(self._access), stamp, None
+        except OSError as error:
+            names = " and ".join(map(str, self._files))
+            problem = f"cannot use {names}: {error.strerror or error}"
+            if self._context is None:
+                raise CannotReach(problem) from error
+            self._refused = stamp
+            log.warning("%s; going on with what was there before", problem)
+        return self._context
+
+    def recheck(self) -> None:
+        """A connection has failed: the certificates of the system may have changed, which have no
+        file here."""
+        self._stamp = self._refused = None
+
+
+def made(access: RegistryAccess) -> ssl.SSLContext:
+    """Of the files as they are now. Raises OSError."""
+    context = ssl.create_default_context(cafile=access.ca_file)
+    # From Python 3.13 on this is set, and refuses an authority without the key usage of RFC 5280,
+    # as `openssl req -x509` makes it. A machine whose Debian is upgraded would lose the registry;
+    # etcd itself takes such an authority.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if access.cert_file:
+        context.load_cert_chain(access.cert_file, access.key_file)
+    return context
+
+
+def _stamp_of(file: Path) -> tuple[int, int, int] | None:
+    with suppress(OSError):
+        info = file.stat()
+        return info.st_ino, info.st_mtime_ns, info.st_size
+    return None
