@@ -214,20 +214,22 @@ def settled(kept: Pulled, inode: int | None) -> Pulled:
 def why_not(disk: OnDisk, said: Said, kept: Pulled | None) -> str:
     """Why the registry is not followed, as a sentence with the cure."""
     followed = kept.serial if kept else 0
+    # Without a serial the registry would count on from what it has, which may be less.
+    newer = f"--serial {followed + 1}"
     if said is Said.MISSING:
         return (
-            "the registry has no entry for it, and what is here is served on; put it again, or"
-            " remove it with `emperorctl registry rm`"
+            "the registry has no entry for it, and what is here is served on; put it again with"
+            f" {newer}, or remove it by `emperorctl registry rm {newer}`"
         )
     if said is Said.BEHIND:
         return (
             f"the registry has a lower serial than {followed}, which was followed here; was it"
-            " restored from a backup? put the entry again"
+            f" restored from a backup? put the entry again with {newer}"
         )
     if said is Said.RIVAL:
         return (
             f"the registry has another entry of serial {followed} than was followed here; was it"
-            " restored from a backup? put the entry again"
+            f" restored from a backup? put the entry again with {newer}"
         )
     if disk is OnDisk.EDITED:
         return (

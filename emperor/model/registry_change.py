@@ -73,16 +73,18 @@ def put(wanted: Wanted, held: Held) -> tuple[Entry, ...]:
     return tuple(changes)
 
 
-def remove(domain: str, aliases: Collection[str], held: Held) -> tuple[Entry, ...]:
+def remove(
+    domain: str, aliases: Collection[str], held: Held, least_serial: int = 1
+) -> tuple[Entry, ...]:
     """What has to be written to take out a domain, whose ini has these aliases; nothing if that is
-    done. Raises Clash."""
+    done with a serial of at least that. Raises Clash."""
     present = _entry(held, domain)
     if isinstance(present, RegisteredAlias):
         other = present.alias_of
         raise Clash(f"it is an alias of {other}; put the ini of {other} without it")
-    if isinstance(present, RegisteredRemoval):
+    if isinstance(present, RegisteredRemoval) and present.serial >= least_serial:
         return ()
-    removal = RegisteredRemoval(domain, _next(held, domain))
+    removal = RegisteredRemoval(domain, max(_next(held, domain), least_serial))
     return (removal, *_removals(domain, aliases, held))
 
 

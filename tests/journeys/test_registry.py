@@ -242,7 +242,8 @@ def test_a_removal_removes_and_a_missing_key_does_not(
 ) -> None:
     pulled.expect("the registry has no entry for it")
     registry.lose(A)
-    eventually(lambda: pulled.detail(A)["not_followed"])
+    why = eventually(lambda: pulled.detail(A)["not_followed"])
+    assert "remove it by `emperorctl registry rm --serial 6`" in why
     assert pulled.get(A).status == 200
     registry.remove(A, 6)
     eventually(lambda: pulled.get(A).status == 404)

@@ -98,5 +98,7 @@ def test_a_removal_takes_its_aliases_with_it() -> None:
         RegisteredRemoval(SHOP, 3),
     )
     assert remove(WWW, [], held(RegisteredRemoval(WWW, 4))) == ()
+    assert remove(WWW, [], held(RegisteredRemoval(WWW, 4)), 6) == (RegisteredRemoval(WWW, 6),)
+    assert remove(WWW, [], {}, 6) == (RegisteredRemoval(WWW, 6),)
     with pytest.raises(Clash, match=f"an alias of {WWW}"):
         remove(SHOP, [], held(alias))
