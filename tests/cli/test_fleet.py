@@ -287,6 +287,7 @@ def test_who_has_a_table_is_told(
     monkeypatch.setattr("emperor.cli.fleet.session._WAIT_SECONDS", 0.2)
     three(fleet)
     assert "No balancer tells" in must(fleet("move", "1", B))
+    assert "No balancer tells" in must(fleet("status"))
     for state in (BalancerState("lb1", 9, "", "0.1.0"), BalancerState("lb2", 1, "no \x1b", "1")):
         cluster.etcdctl("put", KEYS.balancer(state.name), balancer_state.encoded(state).decode())
     moved = fleet("move", "1", C)
@@ -324,6 +325,27 @@ def test_a_problem_from_before_a_table_is_none_with_that_table(
     assert "warning" not in made.err
 
 
+def test_a_balancer_that_refuses_a_first_table_has_it_not(
+    fleet: Ctl, cluster: EtcdCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emperor.cli.fleet.session._WAIT_SECONDS", PATIENCE_SECONDS)
+
+    def tell(problem: str) -> None:
+        state = balancer_state.encoded(BalancerState("lb1", 7, problem, "0.1.0"))
+        cluster.etcdctl("put", KEYS.balancer("lb1"), state.decode())
+
+    def refuse_the_table() -> None:
+        eventually(lambda: KEYS.slots() in cluster.etcdctl("get", "--keys-only", KEYS.slots()))
+        tell("its serial is 1, and serial 7 is in use already")
+
+    tell("there is no table")
+    with ThreadPoolExecutor() as others:
+        others.submit(refuse_the_table)
+        made = fleet("slots", "init", A, B)
+    assert "Balancers that have it" not in must(made)
+    assert "lb1 does not have it: its serial is 1, and serial 7 is in use already" in made.err
+
+
 def test_a_hostile_registry_does_not_steer_the_terminal(fleet: Ctl, cluster: EtcdCluster) -> None:
     three(fleet)
     record = member.encoded(
@@ -333,7 +355,7 @@ def test_a_hostile_registry_does_not_steer_the_terminal(fleet: Ctl, cluster: Etc
     cluster.etcdctl("put", KEYS.backend("evil\x1b[2J"), record)
     shown = must(fleet("status"))
     assert "\x1b" not in shown
-    assert len(shown.splitlines()) == 5
+    assert len(shown.splitlines()) == 6
 
 
 def test_without_a_table_the_cure_is_told(fleet: Ctl) -> None:

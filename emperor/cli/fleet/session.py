@@ -35,6 +35,7 @@ from emperor.registry.pages import pages
 from emperor.registry.port import CannotReach, Engine, Outdated, RegistryRefused
 
 T = TypeVar("T")
+NO_BALANCER = "No balancer tells which table it has."
 # TAB must not block the shell when the registry hangs.
 _COMPLETION_SECONDS = 1.0
 # A balancer takes a table up in milliseconds, and its nginx within a second.
@@ -186,7 +187,7 @@ async def _tell_balancers(fleet: Fleet, serial: int, revision: int) -> None:
     """Tell which balancers have taken a table up, and which have not, after some seconds at most.
     It was written at that revision."""
     if not await fleet.balancers():
-        click.echo("No balancer tells which table it has.")
+        click.echo(NO_BALANCER)
         return
     with suppress(TimeoutError):
         watch = fleet.engine.watch([fleet.keys.balancers()], revision)
@@ -194,15 +195,21 @@ async def _tell_balancers(fleet: Fleet, serial: int, revision: int) -> None:
             async for _ in news:
                 # A problem from before was one with another table, or with none.
                 told = await fleet.balancers(after=revision)
-                if all(each.serial >= serial or each.problem for each in told):
+                if all(each.serial == serial or each.problem for each in told):
                     break
     known = await fleet.balancers()
-    if have := [plain(each.name) for each in known if each.serial >= serial]:
+    lacking = [each for each in known if not _has(each, serial)]
+    if have := [plain(each.name) for each in known if each not in lacking]:
         click.echo(f"Balancers that have it: {', '.join(have)}.")
-    for each in known:
-        if each.serial < serial:
-            why = plain(each.problem) or f"it has table {each.serial}, and does not say why"
-            click.echo(f"warning: {plain(each.name)} does not have it: {why}", err=True)
+    for each in lacking:
+        why = plain(each.problem) or f"it has table {each.serial}, and does not say why"
+        click.echo(f"warning: {plain(each.name)} does not have it: {why}", err=True)
+
+
+def _has(state: BalancerState, serial: int) -> bool:
+    """Whether it has that table, or a newer one of the same registry. One that has followed a
+    registry which was lost may have a higher serial, and refuses the table."""
+    return state.serial == serial or (state.serial > serial and not state.problem)
 
 
 async def _domains(fleet: Fleet, before: SlotTable, after: SlotTable) -> str:

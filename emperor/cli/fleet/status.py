@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from emperor.cli.fleet.session import Fleet, run
+from emperor.cli.fleet.session import NO_BALANCER, Fleet, run
 from emperor.cli.terminal import show, terminal
 from emperor.model import text
 from emperor.model.balancer_state import BalancerState
@@ -144,7 +144,10 @@ def lines(found: FleetStatus, now: datetime) -> list[Text]:
             line.stylize("bold")
         shown.append(line)
     table = f"Table {found.serial}, {found.slots} slots." if found.serial else _NO_TABLE
-    return [*shown, Text(table), *(_balancer(each, found.serial) for each in found.balancers)]
+    balancers = [_balancer(each, found.serial) for each in found.balancers]
+    if found.serial and not balancers:
+        balancers = [Text(NO_BALANCER, "yellow")]
+    return [*shown, Text(table), *balancers]
 
 
 def _balancer(state: BalancerState, serial: int | None) -> Text:
