@@ -135,13 +135,26 @@ def test_the_page_works_from_its_beginning_to_its_end(machine: Machine) -> None:
     machine.run(keys)
     (tenants,) = blocks("sh", "Tenants")
     assert machine.run(exports() + tenants, **as_root).startswith("/emperord/vassals/")
-    (backup,) = blocks("sh", "Backup")
+    backup, restore = blocks("sh", "Backup")
     machine.run(exports() + backup, **as_root)
     assert (machine.folder / "registry.db").stat().st_size > 0
+    restored(machine, restore)
     machine.run("emperorctl registry import --replace --serial 1000 copy")
     assert "serial     1000" in machine.run("emperorctl registry get --long a.example")
     limited_to_its_own_names(machine)
     a_limited_signer(machine)
+
+
+def restored(machine: Machine, script: str) -> None:
+    """A member is restored as the page says, into a folder of the test."""
+    (settings,) = blocks("ini", "Setting up etcd")
+    variables = dict(line.split("=", 1) for line in machine.here(settings).splitlines())
+    others = ("set -a", "mv ", "chown ", "systemctl ")
+    lines = [line for line in script.splitlines() if not line.startswith(others)]
+    assert len(lines) == len(script.splitlines()) - len(others)
+    place = machine.folder / "restored"
+    machine.run("\n".join(lines).replace("/var/lib/etcd/default", str(place)), **variables)
+    assert (place / "member" / "snap" / "db").exists()
 
 
 def limited_to_its_own_names(machine: Machine) -> None:
