@@ -93,10 +93,9 @@ class UwsgiOptions(RuntimeOptions):
         return self.adoption is Adoption.BY_FD
 
 
-@lru_cache(maxsize=64)
-def shared(options: UwsgiOptions) -> UwsgiOptions:
-    """One object for all equal options, if they are common: 10,000 of them take 0.8 MB."""
-    return options
+# One object for all equal options, if they are common: 10,000 of them take 0.8 MB, and to make them
+# takes 5 µs each.
+shared = lru_cache(maxsize=64)(UwsgiOptions)
 
 
 def uwsgi_options(spec: Spec) -> UwsgiOptions:

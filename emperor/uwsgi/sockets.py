@@ -69,7 +69,7 @@ def socket_of(domain: str, ini: Ini, settings: Settings, last: Mapping[str, Opti
             address = normal_address(option, where)
         else:
             continue
-        if own_address in (address, os.path.normpath(spelled_address(option))):
+        if address == own_address or os.path.normpath(spelled_address(option)) == own_address:
             own = own or option
         elif address is not None:
             _refuse_neighbours(domain, option, address.removeprefix(f"{root}/"))

@@ -140,24 +140,22 @@ def spec_of(definition: Definition, ini: Ini, settings: Settings, accounts: Acco
 def _runtime(ini: Ini, settings: Settings, socket: Socket, idle: int, binary: str) -> UwsgiOptions:
     last = ini.last
     return shared(
-        UwsgiOptions(
-            socket_option=socket.option,
-            names_socket=socket.is_named,
-            adoption=socket.adoption,
-            need_app=_needs_app(settings, last.keys()),
-            overrules_idle="idle" in last and whole_number(last["idle"]) != idle,
-            counts_workers=any(is_computed(last[key]) for key in WORKERS & last.keys()),
-            binary=binary,
-            python_home=python_home_of(ini, settings, binary),
-            defaults=ini.before.digest if ini.before else "",
-            can_pause=_can_pause(last),
-            may_be_dying=not _DEADLY_HOOKS.isdisjoint(last),
-            vacuums=_vacuums(last, socket.foreign),
-            pidfiles=_pidfiles(last, str(settings.vassals_dir)),
-            home=_home(ini, str(settings.vassals_dir)),
-            by_exec=_by_exec(ini, settings, binary),
-            variables=variables_of(ini),
-        )
+        socket_option=socket.option,
+        names_socket=socket.is_named,
+        adoption=socket.adoption,
+        need_app=_needs_app(settings, last.keys()),
+        overrules_idle="idle" in last and whole_number(last["idle"]) != idle,
+        counts_workers=any(is_computed(last[key]) for key in WORKERS & last.keys()),
+        binary=binary,
+        python_home=python_home_of(ini, settings, binary),
+        defaults=ini.before.digest if ini.before else "",
+        can_pause=_can_pause(last),
+        may_be_dying=not _DEADLY_HOOKS.isdisjoint(last),
+        vacuums=_vacuums(last, socket.foreign),
+        pidfiles=_pidfiles(last, str(settings.vassals_dir)),
+        home=_home(ini, str(settings.vassals_dir)),
+        by_exec=_by_exec(ini, settings, binary),
+        variables=variables_of(ini),
     )
 
 
