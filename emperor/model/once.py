@@ -6,6 +6,7 @@ counts from the moment at which it sent the last renewal that was answered. The 
 a later moment, so by its own clock the machine stops too early and never too late.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
@@ -29,8 +30,10 @@ WISH_SECONDS = 15.0
 WISH_LEASE_SECONDS = 60
 # Nobody comes to a machine any more when nobody has come for so long.
 _QUIET_SECONDS = 30.0
-# Where visitors come to both by turns, an app does not go to and fro.
-_AGAIN_SECONDS = 600.0
+# Where visitors come to several machines by turns, an app does not go to and fro, nor around.
+GIVEN_SECONDS = 600
+# Of an address, for people.
+_LONGEST_ADDRESS = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,9 @@ class Holder:
 
     address: str
     machine: str
+
+
+UNKNOWN = Holder("an unknown machine", "")
 
 
 class Claim(Enum):
@@ -56,11 +62,10 @@ def claim(found: bytes | None, me: Holder) -> Claim:
     return Claim.RESUME if decoded(found) == me else Claim.LEAVE
 
 
-def gives_away(since_visitor: float | None, since_given: float) -> bool:
+def gives_away(since_visitor: float | None) -> bool:
     """Whether the machine that runs an app gives it to another one, to which visitors come. So long
-    ago its own last visitor came (None: none has), and it gave the app away before."""
-    is_quiet = since_visitor is None or since_visitor >= _QUIET_SECONDS
-    return is_quiet and since_given >= _AGAIN_SECONDS
+    ago its own last visitor came; None: none has."""
+    return since_visitor is None or since_visitor >= _QUIET_SECONDS
 
 
 def encoded(holder: Holder) -> bytes:
@@ -70,7 +75,8 @@ def encoded(holder: Holder) -> bytes:
 
 def decoded(value: bytes) -> Holder:
     """Who has it; a holder that is none of ours where the value cannot be read."""
-    try:
-        return from_json(value, Holder)
-    except ValueError:
-        return Holder("an unknown machine", "")
+    with suppress(ValueError):
+        holder = from_json(value, Holder)
+        if len(holder.address) <= _LONGEST_ADDRESS and holder.address.isprintable():
+            return holder
+    return UNKNOWN

@@ -88,6 +88,11 @@ class Keys:
         """All of these."""
         return _below(f"{self.prefix}/once/wanted/")
 
+    def given(self, domain: str) -> str:
+        """The machine that has given such an app to another one a while ago; the key has a lease of
+        its own."""
+        return f"{self.prefix}/once/given/{domain}"
+
     def domain(self, key: str) -> str:
         """The domain of a key of `vassals`."""
         return key.rpartition("/")[2]

@@ -259,15 +259,21 @@ class Once:
                 await self._work.wait()
             await asyncio.sleep(WISH_SECONDS)
             for domain, address in (await self._wishes.of_others()).items():
-                app = self._apps.get(domain)
-                if app and app.revision and app.groups and app.asking is None:
-                    self._give(domain, app, address)
+                if self._can_give(domain) and await self._wishes.may_go(domain):
+                    self._give(domain, address)
 
-    def _give(self, domain: str, app: App, address: str) -> None:
+    def _can_give(self, domain: str) -> bool:
+        assert self.permission
+        app = self._apps.get(domain)
+        runs = app and app.revision and app.groups and app.asking is None
+        return bool(runs) and gives_away(self.permission.since_visitor(domain))
+
+    def _give(self, domain: str, address: str) -> None:
         """The key goes when its last process has ended (`settled`)."""
         assert self.permission
-        if gives_away(self.permission.since_visitor(domain), self._clock() - app.given_at):
-            app.goes_to, app.why_not, app.given_at = address, goes_to(address), self._clock()
+        if self._can_give(domain):
+            app = self._apps[domain]
+            app.goes_to, app.why_not = address, goes_to(address)
             log.info("%s: %s", domain, app.why_not, extra=about(domain))
             self.permission.forbid(domain, app.why_not)
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from math import inf
 from typing import Protocol
 
 from emperor.linux.fence import Fenced
@@ -28,7 +27,7 @@ class App:
     `why_not`: why it may not. `waits`: it waits for its turn to boot. `is_cut_off`: because the
     lease could not be renewed. `groups` has the control group of each of its processes, and
     `deadline` is when these are killed, None: with the lease. `goes_to` is the machine that gets it
-    when its processes have ended, and `given_at` is when one was to get it last."""
+    when its processes have ended."""
 
     rule: Rule
     revision: int | None = None
@@ -38,7 +37,6 @@ class App:
     groups: dict[int, str] = field(default_factory=dict)
     deadline: float | None = None
     goes_to: str = ""
-    given_at: float = -inf
     asking: asyncio.Task[None] | None = field(default=None, repr=False)
 
     @property

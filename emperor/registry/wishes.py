@@ -3,12 +3,22 @@
 The load balancers send them there, where they are answered 503.
 
 A wish is a key with a lease of its own, which nobody renews: it ends when nobody comes any more.
+Anybody could have an app go around in the fleet, with a visit now and then to each machine that
+answers for one of its host names. So a key tells all machines for a while that it went.
 """
 
 import asyncio
 from contextlib import suppress
 
-from emperor.model.once import WISH_LEASE_SECONDS, WISH_SECONDS, Holder, decoded, encoded
+from emperor.model.once import (
+    GIVEN_SECONDS,
+    UNKNOWN,
+    WISH_LEASE_SECONDS,
+    WISH_SECONDS,
+    Holder,
+    decoded,
+    encoded,
+)
 from emperor.registry.link import Link
 from emperor.registry.pages import pages
 from emperor.registry.port import CannotReach, Outdated, RegistryRefused
@@ -50,6 +60,18 @@ class Wishes:
         with suppress(*_AWAY):
             async for page in pages(connection.engine, connection.keys.wishes()):
                 for entry in page.entries:
-                    if (holder := decoded(entry.value)) != self._me:
+                    if (holder := decoded(entry.value)) not in (self._me, UNKNOWN):
                         found[connection.keys.domain(entry.key)] = holder.address
         return found
+
+    async def may_go(self, domain: str) -> bool:
+        """Note that an app goes to another machine. Returns False if one has gone lately, or if the
+        registry does not answer."""
+        connection = await self._link.connection()
+        engine, key = connection.engine, connection.keys.given(domain)
+        with suppress(*_AWAY):
+            if await engine.get(key) is None:
+                lease = await engine.grant(GIVEN_SECONDS)
+                await engine.put({key: encoded(self._me)}, {key: 0}, lease)
+                return True
+        return False

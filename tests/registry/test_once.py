@@ -2,6 +2,7 @@
 machines without processes, and an engine in memory; tests/journeys/test_once.py has the rest."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import cast
 import pytest
 
 from emperor.linux.fence import Fenced
-from emperor.model.once import Holder, decoded
+from emperor.model.once import Holder, decoded, encoded
 from emperor.model.registry_keys import Keys
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Once as Rule
@@ -18,7 +19,7 @@ from emperor.model.spec import Spec
 from emperor.registry import once, once_lease
 from emperor.registry.link import Link
 from emperor.registry.once import Once
-from emperor.registry.port import CannotReach, Connection
+from emperor.registry.port import CannotReach, Connection, KeyValue
 from emperor.registry.reach import Asker
 from tests.eventually import eventually_async
 from tests.registry.memory_engine import MemoryEngine
@@ -43,6 +44,7 @@ class LossyEngine(MemoryEngine):
     def __init__(self) -> None:
         super().__init__()
         self.loses = False
+        self._reads: Counter[str] = Counter()
         self.awake = asyncio.Event()
         self.awake.set()
 
@@ -54,6 +56,14 @@ class LossyEngine(MemoryEngine):
         if self.loses:
             raise CannotReach("no answer")
         return written
+
+    async def get(self, key: str) -> KeyValue | None:
+        self._reads[key] += 1
+        return await super().get(key)
+
+    def reads_of(self, key: str) -> int:
+        """How often that key was read."""
+        return self._reads[key]
 
     async def delete(self, key: str, expected: int) -> int:
         if self.loses:
@@ -225,3 +235,26 @@ async def test_an_app_that_may_run_twice_now_runs_at_once(engine: LossyEngine) -
         two.want(A)
         assert A in two.running
         await eventually_async(lambda: holder(engine) is None)
+
+
+async def test_stray_visits_do_not_have_an_app_go_around(engine: LossyEngine) -> None:
+    """Nobody comes to the machine that runs it, as far as that sees."""
+    async with fleet(engine) as (one, two):
+        one.want(A)
+        await eventually_async(lambda: A in one.running)
+        two.want(A)
+        await eventually_async(lambda: two.once.why_not(A))
+        two.once.turned_away(A)
+        await eventually_async(lambda: two.has(A))
+        one.want(A)
+        await eventually_async(lambda: "it runs on two" in (one.once.why_not(A) or ""))
+        one.once.turned_away(A)
+        await eventually_async(lambda: engine.value(KEYS.wish(A)) == encoded(one.me))
+        for _ in range(3):
+            reads = engine.reads_of(KEYS.given(A))
+            await eventually_async(lambda: engine.reads_of(KEYS.given(A)) > reads)  # noqa: B023
+        assert A in two.running
+        lease = engine.lease_of(KEYS.given(A))
+        assert lease is not None
+        await engine.end(lease)
+        await eventually_async(lambda: one.has(A))
