@@ -1,6 +1,7 @@
 """How a machine reaches the registry of its fleet: a table of all keys, and the parser of the file,
 which the daemon, emperorctl and the balancer's agent share."""
 
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -76,6 +77,10 @@ def read_access(text: str, origin: str) -> RegistryAccess:
 
     Raises SettingsError that names the line, the key, and what would be right.
     """
+    if re.search(r"(?m)^\[", text) and not re.search(rf"(?m)^\[{SECTION}\]", text):
+        raise SettingsError(
+            f"cannot use {origin}: it has no section [{SECTION}]; put its keys there"
+        )
     access = RegistryAccess(**values_of(KEYS, text, origin, SECTION, "emperord(8)"))
     for one, other in (("cert-file", "key-file"), ("user", "password-file")):
         for given, missing in ((one, other), (other, one)):

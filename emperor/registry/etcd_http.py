@@ -3,6 +3,7 @@ failure is called."""
 
 import asyncio
 import os
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ CONNECTIONS_TO_A_MEMBER = 32
 _CONNECTIONS_FOR_LEASES = 4
 # After so long a machine that has vanished counts as gone: 5 + 3 * 3 seconds.
 _KEEPALIVE = ((TCP_KEEPIDLE, 5), (TCP_KEEPINTVL, 3), (TCP_KEEPCNT, 3))
+# Codes of OpenSSL for a certificate that nobody known has signed.
+_UNKNOWN_AUTHORITY = (18, 19, 20, 21)
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
 
 
@@ -259,7 +262,9 @@ def _words(error: Exception) -> str:
         case aiohttp.ClientConnectorCertificateError():
             cause = error.certificate_error
             why = getattr(cause, "verify_message", "") or str(cause)
-            return f"its certificate is not valid: {why}"
+            is_unknown = getattr(cause, "verify_code", 0) in _UNKNOWN_AUTHORITY
+            cure = "; name the authority that has signed it in ca-file" if is_unknown else ""
+            return f"its certificate is not valid: {why}{cure}"
         case aiohttp.ClientConnectorSSLError():
             # Its errno is OpenSSL's, and 1 would read as EPERM.
             why = getattr(error.os_error, "reason", None) or str(error.os_error)
@@ -269,5 +274,9 @@ def _words(error: Exception) -> str:
         case aiohttp.ClientConnectorError():
             number = error.os_error.errno
             return os.strerror(number) if number else str(error.os_error)
+        case _ if isinstance(error.__cause__, ssl.SSLError) and error.__cause__.reason:
+            why = error.__cause__.reason.replace("_", " ").lower()
+            asks = "; if it wants a certificate, set cert-file and key-file, or name its port for"
+            return f"TLS fails: {why}" + (f"{asks} clients" if "certificate" in why else "")
         case _:
             return str(error) or type(error).__name__

@@ -86,4 +86,9 @@ class Login:
         except RegistryRefused as error:
             if "authentication is not enabled" in str(error):
                 return ""
+            if "authentication failed" in str(error):
+                raise RegistryRefused(
+                    f"the registry refuses it: authentication failed for user {self._access.user};"
+                    f" correct user, or the password in {self._access.password_file}"
+                ) from error
             raise

@@ -22,7 +22,7 @@ from emperor.registry.etcd_http import (
 )
 from emperor.registry.etcd_login import Login
 from emperor.registry.etcd_wire import RangeReply, encoded, range_of
-from emperor.registry.port import CannotReach, RegistryRefused
+from emperor.registry.port import CannotReach, RegistryRefused, Unsure
 
 T = TypeVar("T")
 
@@ -79,7 +79,7 @@ class Members:
 
     async def change(self, asked: Question[T]) -> tuple[T, bool]:
         """The same for a change, for which members are asked until a new leader is elected. Also
-        tells whether a member asked before may have made the change."""
+        tells whether a member asked before may have made the change. Raises Unsure too."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.patience
         may_have_happened = False
@@ -95,7 +95,8 @@ class Members:
                 else:
                     return answer, may_have_happened
             await self.pause()
-        raise cannot_reach(causes)
+        failure = cannot_reach(causes)
+        raise Unsure(str(failure)) if may_have_happened else failure
 
     async def pause(self) -> None:
         """Wait before all members are asked again, and forget the token if it is why none answers:

@@ -28,9 +28,9 @@ def naming(user: str, may: str, *wanted: str | Span) -> Iterator[None]:
         right = "read" if may == "read" else "readwrite"
         first = plain(_argument(wanted[0]))
         raise RegistryRefused(
-            f"the registry refuses it: its user {user} may not {may} {_names(wanted)}; give that"
-            f" user a role with the right (`etcdctl role grant-permission ROLE {right} {first}`),"
-            " or name another user in registry.ini"
+            f"the registry refuses it: its user {user} may not {may} {_names(wanted)}; name a user"
+            " in registry.ini who may, or give this one a role with the right"
+            f" (`etcdctl role grant-permission ROLE {right} {first}`)"
         ) from error
 
 

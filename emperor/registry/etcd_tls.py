@@ -38,7 +38,7 @@ class Certificates:
             self._context, self._stamp, self._refused = made(self._access), stamp, None
         except OSError as error:
             names = " and ".join(map(str, self._files))
-            problem = f"cannot use {names}: {error.strerror or error}"
+            problem = f"cannot use {names}: {why_of(error)}"
             if self._context is None:
                 raise CannotReach(problem) from error
             self._refused = stamp
@@ -61,6 +61,13 @@ def made(access: RegistryAccess) -> ssl.SSLContext:
     if access.cert_file:
         context.load_cert_chain(access.cert_file, access.key_file)
     return context
+
+
+def why_of(error: OSError) -> str:
+    """Why files cannot be used, in words."""
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.replace("_", " ").lower()
+    return error.strerror or str(error)
 
 
 def _stamp_of(file: Path) -> tuple[int, int, int] | None:

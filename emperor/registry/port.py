@@ -9,7 +9,11 @@ from emperor.model.registry_keys import Keys, Span
 
 class CannotReach(Exception):
     """No member of the registry answered, or it has no quorum; the message says which and why.
-    Whether a change that was asked for has happened is not known."""
+    What was asked for has not happened, unless it is Unsure."""
+
+
+class Unsure(CannotReach):
+    """A change was sent, and nobody has answered: whether it has happened is not known."""
 
 
 class RegistryRefused(Exception):

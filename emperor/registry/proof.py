@@ -6,7 +6,7 @@ from pathlib import Path
 from emperor.model.registry_access import RegistryAccess
 from emperor.model.section import SettingsError
 from emperor.registry.access import load_access, read_password
-from emperor.registry.etcd_tls import made
+from emperor.registry.etcd_tls import made, why_of
 from emperor.registry.signers_file import load_check
 
 
@@ -18,9 +18,7 @@ def proven(file: Path) -> RegistryAccess:
     except OSError as error:
         files = (access.ca_file, access.cert_file, access.key_file)
         names = " and ".join(str(each) for each in files if each)
-        raise SettingsError(
-            f"cannot use {names}, which {file} names: {error.strerror or error}"
-        ) from error
+        raise SettingsError(f"cannot use {names}, which {file} names: {why_of(error)}") from error
     if access.password_file:
         read_password(access.password_file)
     load_check(access.signers_file)

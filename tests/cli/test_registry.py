@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -99,6 +100,18 @@ def test_a_domain_that_is_not_there_is_no_vassal(registry: Ctl) -> None:
         result = registry(*arguments)
         assert result.status == 3
         assert result.err.startswith(f"emperorctl: the registry has no {WWW}")
+
+
+def test_what_was_not_sent_is_not_told_to_be_written(
+    registry: Ctl, access_file: Path, folder: Path
+) -> None:
+    text = access_file.read_text()
+    access_file.write_text(re.sub("(?m)^endpoints.*", "endpoints = https://127.0.0.1:1", text))
+    refused = put(registry, ini(folder))
+    assert "127.0.0.1:1: Connection refused\n" in refused.err
+    assert registry("list").out == "", "a header alone would look like an empty registry"
+    access_file.write_text(text)
+    assert registry("list").out == "DOMAIN" + " " * 35 + "OWNER" + " " * 13 + "SERIAL\n"
 
 
 def test_what_a_restored_registry_lacks_can_be_taken_out(registry: Ctl) -> None:

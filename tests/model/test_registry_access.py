@@ -41,6 +41,11 @@ def test_the_endpoints_are_enough() -> None:
     assert read_access(text, "") == RegistryAccess(("http://127.0.0.1:2379",))
 
 
+def test_a_section_of_another_name_is_no_empty_one() -> None:
+    with pytest.raises(SettingsError, match=r"registry.ini: it has no section \[registry\]"):
+        read_access("[registri]\nendpoints = https://a:1", "registry.ini")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -41,7 +41,8 @@ async def test_a_wrong_password_is_refused(cluster: EtcdCluster, tmp_path: Path)
     (tmp_path / "password").chmod(0o600)
     access = replace(cluster.access, password_file=tmp_path / "password")
     async with Etcd(access) as engine:
-        with pytest.raises(RegistryRefused, match="authentication failed"):
+        told = f"authentication failed for user {USER}; .* the password in {tmp_path}/password"
+        with pytest.raises(RegistryRefused, match=told):
             await engine.get(KEY)
         with pytest.raises(RegistryRefused, match="authentication failed"):
             await engine.put({KEY: b""}, {})
@@ -126,10 +127,26 @@ async def test_a_new_password_is_read_from_its_file(cluster: EtcdCluster, tmp_pa
             cluster.set_password(PASSWORD)
 
 
+async def test_a_file_without_a_certificate_is_told_in_words(
+    cluster: EtcdCluster, tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_text("none\n")
+    async with Etcd(replace(cluster.access, ca_file=tmp_path / "ca.pem"), 1) as engine:
+        with pytest.raises(CannotReach, match=r"ca\.pem: no certificate or crl found$"):
+            await engine.get(KEY)
+
+
+async def test_the_port_for_other_members_wants_a_certificate(cluster: EtcdCluster) -> None:
+    peers = tuple(each.address.peer for each in cluster.members)
+    async with Etcd(replace(cluster.access, endpoints=peers), 1) as engine:
+        with pytest.raises(CannotReach, match=r"TLS fails: .*certificate.* port for clients"):
+            await engine.get(KEY)
+
+
 async def test_certificates_of_another_authority(cluster: EtcdCluster, tmp_path: Path) -> None:
     other = Authority(tmp_path / "other")
     async with Etcd(replace(cluster.access, ca_file=other.certificate), 1) as engine:
-        with pytest.raises(CannotReach, match=r"its certificate is not valid: .*issuer"):
+        with pytest.raises(CannotReach, match=r"is not valid: .*issuer.*; name .* in ca-file"):
             await engine.get(KEY)
         async with aclosing(engine.watch([KEYS.vassals()], 0)) as watch:
             with pytest.raises(CannotReach, match="its certificate is not valid"):

@@ -32,7 +32,7 @@ from emperor.registry.access import load_access
 from emperor.registry.etcd import Etcd
 from emperor.registry.fleet_view import FleetView
 from emperor.registry.pages import pages
-from emperor.registry.port import CannotReach, Engine, Outdated, RegistryRefused
+from emperor.registry.port import CannotReach, Engine, Outdated, RegistryRefused, Unsure
 
 T = TypeVar("T")
 NO_BALANCER = "No balancer tells which table it has."
@@ -176,11 +176,13 @@ async def _write(fleet: Fleet, after: SlotTable) -> int:
         ) from error
     except RegistryRefused as error:
         raise Failed(f"cannot change the slots: {error}") from error
-    except CannotReach as error:
+    except Unsure as error:
         raise Unreachable(
             f"cannot change the slots: {error}; it may have happened all the same: look at"
             " `emperorctl fleet status`"
         ) from error
+    except CannotReach as error:
+        raise Unreachable(f"cannot change the slots: {error}") from error
 
 
 async def _tell_balancers(fleet: Fleet, serial: int, revision: int) -> None:

@@ -42,16 +42,26 @@ def list_(place: Place, owner: str | None, everything: bool, raw: bool) -> None:
     """List the domains of the registry, in the order of its buckets."""
 
     async def _list(session: Session) -> None:
-        if not raw:
-            click.echo(_ROW.format("DOMAIN", "OWNER", "SERIAL", "").rstrip())
+        # The header of a registry that does not answer would look like an empty one.
+        is_begun = False
         async for held in session.entries.all():
+            is_begun = is_begun or _begun(raw)
             row = row_of(*found_at(session.entries.keys, held))
             if owner is not None and row.owner != owner:
                 continue
             if everything or row.kind in ("ini", "broken"):
                 click.echo(json.dumps(as_json(row)) if raw else _line(row))
+        if not is_begun:
+            _begun(raw)
 
     run(_list, place.access_file)
+
+
+def _begun(raw: bool) -> bool:
+    """Print the header, which JSON does not have."""
+    if not raw:
+        click.echo(_ROW.format("DOMAIN", "OWNER", "SERIAL", "").rstrip())
+    return True
 
 
 def row_of(domain: str, each: Found) -> EntryInJson:

@@ -20,7 +20,7 @@ from emperor.model.registry_keys import Keys
 from emperor.registry.access import load_access
 from emperor.registry.entries import Entries, Found
 from emperor.registry.etcd import Etcd
-from emperor.registry.port import CannotReach, Outdated, RegistryRefused
+from emperor.registry.port import CannotReach, Outdated, RegistryRefused, Unsure
 from emperor.registry.signers_file import Check, load_check
 from emperor.uwsgi.ini import aliases_in
 
@@ -90,10 +90,12 @@ async def written(change: Awaitable[T], doing: str, domain: str) -> T:
         ) from error
     except RegistryRefused as error:
         raise Failed(f"cannot {doing}: {error}") from error
-    except CannotReach as error:
+    except Unsure as error:
         raise Unreachable(
             f"cannot {doing}: {error}; it may have been written all the same: {look}"
         ) from error
+    except CannotReach as error:
+        raise Unreachable(f"cannot {doing}: {error}") from error
 
 
 def usable(domain: str, found: Found) -> Sealed | None:
