@@ -113,7 +113,7 @@ class Backend:
         self.address = address
         self.ports = (0, 0)
         self._runner: web.ServerRunner | None = None
-        self._listening: list[socket.socket] = []
+        self._listening: dict[int, tuple[socket.socket, web.SockSite]] = {}
         self.heard: list[Heard] = []
         self.probes: list[Heard] = []
         self.health = 200
@@ -134,21 +134,21 @@ class Backend:
             if port:
                 family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
                 server = socket.create_server((self.address, port), family=family, backlog=128)
-                self._listening.append(server)
-                await web.SockSite(self._runner, server, ssl_context=tls).start()
+                site = web.SockSite(self._runner, server, ssl_context=tls)
+                self._listening[port] = server, site
+                await site.start()
 
-    async def refuse(self) -> None:
-        """Refuse connections, and go on with those that are open."""
-        if self._runner is None:
-            return
+    async def refuse(self, *ports: int) -> None:
+        """Refuse connections on these ports, by default on all, and go on with those that are
+        open."""
+        refusing = [self._listening.pop(port) for port in ports or list(self._listening)]
         # asyncio accepts a connection some turns of its loop before a server has it. If the server
         # is closed in between, nobody closes the connection.
-        for each in self._listening:
-            asyncio.get_running_loop().remove_reader(each)
-        self._listening.clear()
+        for server, _ in refusing:
+            asyncio.get_running_loop().remove_reader(server)
         for _ in range(5):
             await asyncio.sleep(0)
-        for site in list(self._runner.sites):
+        for _, site in refusing:
             await site.stop()
 
     async def stop(self) -> None:

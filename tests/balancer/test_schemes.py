@@ -62,8 +62,7 @@ async def test_a_dead_port_for_http_leaves_https_alone(folder: Path) -> None:
     async with running(folder, [half, other]) as fleet:
         fleet.balancer.expect(REFUSED)
         [host] = fleet.hosts(half, 1)
-        await half.stop()
-        await half.listen(None, half.ports[1])
+        await half.refuse(half.ports[0])
         port = fleet.balancer.tls_port
         for _ in range(2):
             assert fleet.by(await fleet.ask(Request(host))) is other
