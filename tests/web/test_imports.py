@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
-_LATER = {"aiohttp.client", "prometheus_client", "psutil", "statistics"}
+_LATER = {"aiohttp.client", "jinja2", "prometheus_client", "psutil", "statistics"}
 _SCRIPT = f"""
 import gc, json, sys
 from emperor.start import load

@@ -2,11 +2,13 @@
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from emperor.web import pages
 from emperor.web.pages import Page, Pages, Visit
 from emperor.web.pages.own_pages import DEEPEST, LARGEST, BrokenPage, compiled
 from tests.traces import public_folder
@@ -132,3 +134,42 @@ def test_a_page_that_others_may_have_written_is_not_used(
     assert f"others than root can change {page.parent}" in refusal()
     page.parent.chmod(0o755)
     assert shown(folder / "pages") == "ok"
+
+
+HOSTILE = ("", "<b>&\"'", "{{ title }}", "{% if title %}", "\\1", "  ")
+
+
+@pytest.mark.parametrize("page", Page)
+@pytest.mark.parametrize("text", HOSTILE)
+def test_emperords_own_page_is_what_jinja_makes_of_it(folder: Path, page: Page, text: str) -> None:
+    """Apart from the two ways to write a quote."""
+    source = (Path(pages.__file__).parent / "page.html").read_text()
+    visit = Visit(text, text[::-1], None, text)
+    values = {
+        "status": page.value.status, "title": page.value.title, "text": page.value.text,
+        "estimate": text, "refresh_seconds": page.value.refresh_seconds, "domain": text,
+        "request_id": text[::-1],
+    }  # fmt: skip
+    with_jinja = compiled(source.removesuffix("\n")).render(values)
+    quoted = with_jinja.replace("&#34;", "&quot;").replace("&#39;", "&#x27;")
+    assert shown(folder / "none", page, visit).removesuffix("\n") == quoted
+
+
+def test_a_folder_that_comes_later_is_used(folder: Path) -> None:
+    own = folder / "pages"
+    later = Pages(own)
+    assert "<h1>No such site</h1>" in later.html(Page.UNKNOWN, VISIT)
+    own.mkdir()
+    (own / "404.html").write_text("ours")
+    assert later.html(Page.UNKNOWN, VISIT) == "ours"
+
+
+def test_libraries_that_do_not_fit_cost_own_pages_alone(
+    folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "emperor.web.pages.own_pages", None)
+    (folder / "404.html").write_text("ours")
+    without = Pages(folder)
+    for _ in range(2):
+        assert "<h1>No such site</h1>" in without.html(Page.UNKNOWN, VISIT)
+    assert caplog.text.count("; run `emperorctl upgrade`") == 1

@@ -4,14 +4,19 @@ Text of a visitor or a tenant is escaped. No page tells the cause of a failure. 
 the pages that an administrator writes.
 """
 
+import html
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
 from emperor.model.unavailable import MAINTENANCE_RETRY_SECONDS
-from emperor.web.pages.own_pages import OwnPages
+from emperor.web.pages.late_pages import LatePages
+
+# What emperord's own page has of Jinja2's language.
+_BLOCK = re.compile(r"(?:\s*\{%-|\{%) if (\w+) %\}(.*?)(?:\s*\{%-|\{%) endif %\}", re.DOTALL)
+_NAME = re.compile(r"\{\{ (\w+) \}\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,28 +115,31 @@ class Pages:
     """Renders pages: those in the folder `own`, or else emperord's."""
 
     def __init__(self, own: Path) -> None:
-        self._own = OwnPages(own)
-        environment = Environment(
-            loader=PackageLoader("emperor.web", "pages"),
-            autoescape=select_autoescape(["html"]),
-            undefined=StrictUndefined,
-        )
-        self._template = environment.get_template("page.html")
+        self._own = LatePages(own)
+        self._page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
 
     def html(self, page: Page, visit: Visit) -> str:
         """The page for a browser."""
         wording = page.value
-        template = self._own.find(wording.file, visit.vassal) or self._template
-        return template.render(
-            status=wording.status,
-            title=wording.title,
-            text=wording.text,
-            estimate=visit.estimate,
-            refresh_seconds=wording.refresh_seconds,
-            domain=visit.domain,
-            request_id=visit.request_id,
-        )
+        values: dict[str, str | int | None] = {
+            "status": wording.status,
+            "title": wording.title,
+            "text": wording.text,
+            "estimate": visit.estimate,
+            "refresh_seconds": wording.refresh_seconds,
+            "domain": visit.domain,
+            "request_id": visit.request_id,
+        }
+        template = self._own.find(wording.file, visit.vassal)
+        return template.render(values) if template else filled(self._page, values)
 
     def text(self, page: Page) -> str:
         """The page for a program."""
         return f"{page.value.title}. {page.value.text}\n"
+
+
+def filled(source: str, values: Mapping[str, str | int | None]) -> str:
+    """What Jinja2 makes of a page that has `{{ NAME }}` and blocks of `{% if NAME %}` alone, none
+    in another."""
+    shown = _BLOCK.sub(lambda block: block[2] if values[block[1]] else "", source)
+    return _NAME.sub(lambda name: html.escape(str(values[name[1]])), shown)
