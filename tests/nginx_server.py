@@ -29,6 +29,13 @@ def free_ports(count: int) -> list[int]:
         return [probe.getsockname()[1] for probe in probes]
 
 
+def nginx_version() -> tuple[int, ...]:
+    """The version of this machine's nginx, as (1, 22, 1)."""
+    said = subprocess.run(["nginx", "-v"], stderr=subprocess.PIPE, text=True, check=True).stderr
+    [version] = re.findall(r"nginx/([0-9.]+)", said)
+    return tuple(map(int, version.split(".")))
+
+
 class NginxServer:
     """nginx with workers of www-data that runs `conf` and listens on a port of an address. `conf`
     names nginx.pid and error.log beside itself.

@@ -23,8 +23,11 @@ from tests.balancer.fleet import (
 )
 from tests.eventually import PATIENCE_SECONDS, TookTooLong, eventually, eventually_async
 from tests.http_client import Request, ask, send
+from tests.nginx_server import nginx_version
 
 HOST = "app.example"
+# Since 1.29 nginx reads on after a 103, as HTTP wants it.
+KNOWS_HINTS = nginx_version() >= (1, 29)
 CLAIMS = re.findall(
     r'^ +proxy_set_header (\S+) +"";$',
     (ROOT / "nginx" / "loadbalancer.conf").read_text(),
@@ -58,7 +61,6 @@ async def test_what_a_client_says_about_itself_is_replaced(fleet: Fleet, tls: bo
 
 async def test_what_only_a_server_in_front_may_say_is_removed(fleet: Fleet) -> None:
     claims = dict.fromkeys([*CLAIMS, "X-Own"], "claimed")
-    del claims["Connection"]
     [heard] = fleet.by(await fleet.ask(Request(HOST, headers=claims))).heard
     assert {name for name, value in heard.headers.items() if value == "claimed"} == {"x-own"}
 
@@ -177,7 +179,14 @@ def _upgrade(port: int, tls: bool) -> bytes:
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-@pytest.mark.parametrize("status", ["100 Continue", "101 Switching Protocols", "103 Early Hints"])
+@pytest.mark.parametrize(
+    "status",
+    [
+        "100 Continue",
+        "101 Switching Protocols",
+        pytest.param("103 Early Hints", marks=pytest.mark.skipif(KNOWS_HINTS, reason="it waits")),
+    ],
+)
 async def test_a_status_that_ends_no_reply_ends_the_connection(
     folder: Path, status: str, tls: bool
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import re
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -59,13 +60,21 @@ async def test_what_nginx_takes_for_malformed_is_400(
 @pytest.mark.parametrize(
     "host",
     [
-        "%2e%2e", "$(id).com", "a;b", "a'b\"c", "a@b.com", "[::1]", "münchen.de", ".example.com",
+        "%2e%2e", "$(id).com", "a;b", "[::1]", ".example.com",
         "-a.example", "a-.example", "a*b", "~", f"{'a' * 64}.example", f"{LONGEST}b", "a." * 150,
     ],
 )  # fmt: skip
 async def test_what_can_be_no_domain_is_421(nginx: Nginx, unknown: StubDaemon, host: str) -> None:
     reply = await get_from(nginx, host.encode())
     assert (reply.status, reply.text) == (421, "No such host is served here.\n")
+    assert unknown.asked == []
+
+
+@pytest.mark.parametrize("host", ["a'b\"c", "a@b.com", "münchen.de"])
+async def test_what_a_newer_nginx_refuses_is_not_served(
+    nginx: Nginx, unknown: StubDaemon, host: str
+) -> None:
+    assert (await get_from(nginx, host.encode())).status in (400, 421)
     assert unknown.asked == []
 
 
@@ -106,8 +115,9 @@ async def test_emperorctl_spells_a_host_as_nginx_does(nginx: Nginx, unknown: Stu
     spellings_of_nginx = spelled()
     for host in hosts:
         if host in refused:
-            with pytest.raises(ValueError, match="it "):
-                canonical_host(host)
+            # nginx 1.30 refuses more than 1.22.
+            with suppress(ValueError):
+                assert not is_domain(canonical_host(host)), host
         else:
             assert canonical_host(host) == spellings_of_nginx[host], host
 

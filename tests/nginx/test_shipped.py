@@ -12,7 +12,7 @@ from docs.examples.backend import SHIPPED, render
 from emperor.web.hit import Hit
 
 # HTTP needs these, and the daemon's server reads them.
-OF_HTTP = {"Host", "Content-Length"}
+OF_HTTP = {"Connection", "Host", "Content-Length"}
 
 
 class Headers(dict[str, str]):
