@@ -26,7 +26,7 @@ from emperor.model import text
 from emperor.model.facts import start_again
 from emperor.model.registry_status import NotFollowed
 from emperor.model.selection import matches
-from emperor.model.status import Report, as_json
+from emperor.model.status import Report, VassalStatus, as_json
 
 REFRESH_SECONDS = 1.0
 
@@ -129,6 +129,11 @@ def _not_followed(report: Report) -> Sequence[NotFollowed]:
     return report.emperor.registry.examples if report.emperor.registry else ()
 
 
+def _elsewhere(report: Report) -> Sequence[VassalStatus]:
+    """Those that must not run twice in the fleet, and may not run on this machine."""
+    return [each for each in report.vassals if each.runs_elsewhere]
+
+
 def failed(report: Report) -> Report:
     """The part of the report that needs an administrator: vassals with an error, and inis that are
     not served."""
@@ -138,7 +143,8 @@ def failed(report: Report) -> Report:
 
 
 def troubles(report: Report, now: datetime) -> Iterator[Text]:
-    """A line for each vassal with an error, and for each ini that is not served."""
+    """A line for each vassal with an error, for each ini that is not served or not as the registry
+    has it, and for each app that may not run here."""
     for vassal in failed(report).vassals:
         yield Text.assemble(
             (text.plain(vassal.name), "bold"),
@@ -150,6 +156,11 @@ def troubles(report: Report, now: datetime) -> Iterator[Text]:
     for ini in report.refused:
         yield Text.assemble(
             ("not served", "bold"), f": {text.one_line(text.naming(ini.file, ini.error))}"
+        )
+    for vassal in _elsewhere(report):
+        yield Text.assemble(
+            (text.plain(vassal.name), "bold"),
+            f": it may not run here: {text.one_line(vassal.runs_elsewhere or '')}",
         )
 
 
@@ -192,7 +203,7 @@ def page(report: Report, now: datetime, room: Room, shown: Report | None = None)
 
 def _bounded_troubles(report: Report, now: datetime, width: int, limit: int) -> list[Text]:
     """The troubles in at most `limit` lines, the first ones whole where that is possible."""
-    left = len(failed(report).vassals) + len(report.refused)
+    left = len(failed(report).vassals) + len(report.refused) + len(_elsewhere(report))
     left += report.emperor.registry.not_followed if report.emperor.registry else 0
     lines: list[Text] = []
     for trouble in troubles(report, now):
@@ -271,8 +282,8 @@ def status(
     CPU     CPU time of its processes
     WAIT    requests held by emperord + connections queued on its socket
 
-    Below the table: the last error of a vassal, and every ini that is not served. A terminal that
-    is too narrow gets fewer columns.
+    Below the table: the last error of a vassal, every ini that is not served, and why an app that
+    runs once in the fleet may not run here. A terminal that is too narrow gets fewer columns.
     """
     if not watch:
         asyncio.run(_print(run_dir, domains, is_failed, raw))

@@ -14,6 +14,7 @@ def facts(detail: VassalDetail, now: datetime) -> list[tuple[str, str]]:
     status = detail.status
     rows = [
         ("state", f"{status.state.value} for {since(status.state_since, now)}{_process(detail)}"),
+        ("", f"it may not run here: {status.runs_elsewhere}" if status.runs_elsewhere else ""),
         ("memory", _peak(status)),
         ("closed", _closed(status, now)),
         ("woken", _woken(detail.wake, now)),

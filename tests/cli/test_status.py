@@ -193,6 +193,17 @@ def test_a_registry_that_is_away_and_its_troubles_are_told() -> None:
     assert "b.example: the" not in "".join(_plain(only(status, [GOAT])))
 
 
+def test_it_says_where_an_app_runs_that_runs_once() -> None:
+    held = replace(parked("once.example"), runs_elsewhere="it runs on 192.0.2.11")
+    status = report(running(GOAT), held)
+    line = "once.example: it may not run here: it runs on 192.0.2.11"
+    assert _plain(status)[-1] == line
+    assert "failed" not in _plain(status)[0]
+    assert line not in _plain(only(status, [GOAT]))
+    crowd = [replace(held, name=f"{number}.example") for number in range(30)]
+    assert _plain(report(*crowd), height=20)[-1].endswith(" more")
+
+
 def test_it_says_why_this_machine_is_no_backend_of_the_fleet() -> None:
     reached, status = RegistryStatus(None, None, 12, 0), report(running(GOAT))
     taken = MembershipStatus(False, None, 4, "another machine has that address")

@@ -44,6 +44,12 @@ def test_it_tells_of_the_registry_that_an_ini_came_from() -> None:
     assert "registry" not in _told(detail(running(GOAT)))["ini"]
 
 
+def test_it_tells_where_an_app_runs_that_runs_once() -> None:
+    held = detail(replace(parked(GOAT), runs_elsewhere="it runs on 192.0.2.11"))
+    assert ("", "it may not run here: it runs on 192.0.2.11") in facts(held, NOW)
+    assert not any("may not run here" in text for _, text in facts(detail(parked(GOAT)), NOW))
+
+
 @pytest.mark.parametrize(
     ("marks", "result"),
     [
