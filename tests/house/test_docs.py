@@ -18,7 +18,9 @@ from emperor.cli.placement import Placement, Rule
 from emperor.cli.route import route_of
 from emperor.cli.table import HEADER, PEAK
 from emperor.model import status
+from emperor.model.balancer_settings import KEYS as BALANCER_KEYS
 from emperor.model.problem import ProblemCode
+from emperor.model.registry_access import KEYS as REGISTRY_KEYS
 from emperor.model.settings import KEYS, read_settings
 from emperor.uwsgi.spec import EMPEROR_KEYS
 from tests.bench.peers.rows import COMPARISONS
@@ -81,6 +83,19 @@ def test_the_manual_page_has_every_key_of_its_section() -> None:
     vassals = vassals.partition("\n.SH")[0]
     assert [key.name for key in KEYS if not _stands_in(settings, key.name)] == []
     assert [name for name in EMPEROR_KEYS if not _stands_in(vassals, name)] == []
+
+
+def test_each_key_of_a_registry_and_of_a_balancer_is_told() -> None:
+    manuals = ROOT / "docs" / "man"
+    page = (manuals / "emperord.8").read_text(encoding="utf-8").replace("\\-", "-")
+    section = page.partition('.SH "THE REGISTRY"\n')[2].partition("\n.SH")[0]
+    table = (ROOT / "docs/registry.md").read_text(encoding="utf-8").partition("## Each machine")[2]
+    rows = "\n".join(re.findall(r"(?m)^\| ([^|]+) \|", table.partition("\n## ")[0]))
+    for key in REGISTRY_KEYS:
+        assert _stands_in(section, key.name)
+        assert _stands_in(rows, key.name)
+    agent = (manuals / "emperord-balancer.8").read_text(encoding="utf-8").replace("\\-", "-")
+    assert [key.name for key in BALANCER_KEYS if not _stands_in(agent, key.name)] == []
 
 
 def test_the_settings_page_has_every_key_of_a_vassal() -> None:
