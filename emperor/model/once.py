@@ -24,12 +24,14 @@ KILL_AFTER_SECONDS = 12.0
 # An app of an earlier daemon lives, so its deadline has not passed yet; until its lease is renewed,
 # this much more is within the lease for certain.
 ADOPT_SECONDS = 2.5
-# A machine to which visitors of an app come, while another one runs it, says so this often at most;
-# and the other one looks for that as often.
-WISH_SECONDS = 15.0
+# A machine to which visitors of an app come, while another one runs it, says so this often at most:
+# first the other one has to find out that they come there and not to itself.
+_WISH_SECONDS, _WISH_LATER_SECONDS = 1.0, 15.0
+_SOON = 5
 WISH_LEASE_SECONDS = 60
-# Nobody comes to a machine any more when nobody has come for so long.
-_QUIET_SECONDS = 30.0
+# Visitors come there, and not here, when that has been so for this time. More than it takes a load
+# balancer to find that a backend is well again, which it has passed over for a moment.
+_LASTING_SECONDS = 3.0
 # Where visitors come to several machines by turns, an app does not go to and fro, nor around.
 GIVEN_SECONDS = 600
 # Of an address, for people.
@@ -47,6 +49,14 @@ class Holder:
 UNKNOWN = Holder("an unknown machine", "")
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Visitors of an app come to the machine with that address, and since then to no other."""
+
+    address: str
+    since: float
+
+
 class Claim(Enum):
     """What a machine may do about an app."""
 
@@ -62,10 +72,24 @@ def claim(found: bytes | None, me: Holder) -> Claim:
     return Claim.RESUME if decoded(found) == me else Claim.LEAVE
 
 
-def gives_away(since_visitor: float | None) -> bool:
-    """Whether the machine that runs an app gives it to another one, to which visitors come. So long
-    ago its own last visitor came; None: none has."""
-    return since_visitor is None or since_visitor >= _QUIET_SECONDS
+def wish_delay(told: int) -> float:
+    """After how long a machine says again that visitors come to it, when it has so often."""
+    return _WISH_SECONDS if told < _SOON else _WISH_LATER_SECONDS
+
+
+def wish_after(before: Wish | None, address: str, now: float, since_visitor: float | None) -> Wish:
+    """What the machine that runs an app knows when it hears that a visitor has come to `address`.
+    So long ago its own last visitor came; None: none has."""
+    if before is None or before.address != address:
+        return Wish(address, now)
+    came_here = since_visitor is not None and now - since_visitor > before.since
+    return Wish(address, now) if came_here else before
+
+
+def gives_away(wished_for: float) -> bool:
+    """Whether the machine that runs an app gives it to another one, to which visitors have come for
+    so long, and none here. A single visitor there moves nothing, whenever he comes."""
+    return wished_for >= _LASTING_SECONDS
 
 
 def encoded(holder: Holder) -> bytes:

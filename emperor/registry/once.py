@@ -21,14 +21,13 @@ from emperor.model.once import (
     KILL_AFTER_SECONDS,
     LEASE_SECONDS,
     RENEW_SECONDS,
-    WISH_SECONDS,
     Holder,
-    gives_away,
 )
 from emperor.model.permits import Permission
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Once as Rule
 from emperor.model.spec import Spec
+from emperor.registry.giving import Giving
 from emperor.registry.holders import changes_of_holders
 from emperor.registry.link import Link
 from emperor.registry.once_app import App, Fence, goes_to, runs_on, unreached
@@ -253,29 +252,23 @@ class Once:
     async def _give_away(self) -> None:
         """Give apps to other machines, to which their visitors come."""
         await self._ready.wait()
+        assert self.permission
+        visitors = self.permission.since_visitor
+        giving = Giving(self._wishes, self._apps, self._clock, visitors, self._give)
         while True:
-            if not any(app.revision for app in self._apps.values()):
+            while not giving.is_needed:
                 self._work.clear()
                 await self._work.wait()
-            await asyncio.sleep(WISH_SECONDS)
-            for domain, address in (await self._wishes.of_others()).items():
-                if self._can_give(domain) and await self._wishes.may_go(domain):
-                    self._give(domain, address)
+            with suppress(Missed, *_AWAY):
+                await giving.follow()
+            await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
 
-    def _can_give(self, domain: str) -> bool:
-        assert self.permission
-        app = self._apps.get(domain)
-        runs = app and app.revision and app.groups and app.asking is None
-        return bool(runs) and gives_away(self.permission.since_visitor(domain))
-
-    def _give(self, domain: str, address: str) -> None:
+    def _give(self, domain: str, app: App, address: str) -> None:
         """The key goes when its last process has ended (`settled`)."""
         assert self.permission
-        if self._can_give(domain):
-            app = self._apps[domain]
-            app.goes_to, app.why_not = address, goes_to(address)
-            log.info("%s: %s", domain, app.why_not, extra=about(domain))
-            self.permission.forbid(domain, app.why_not)
+        app.goes_to, app.why_not = address, goes_to(address)
+        log.info("%s: %s", domain, app.why_not, extra=about(domain))
+        self.permission.forbid(domain, app.why_not)
 
     def _has_given(self, domain: str, app: App) -> None:
         """The other machine has had its time to take it."""

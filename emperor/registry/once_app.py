@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from emperor.linux.fence import Fenced
+from emperor.model.once import Wish
 from emperor.model.spec import Once as Rule
 
 _RUNS_ON = "it runs on "
@@ -26,8 +27,9 @@ class App:
     """One app. `revision` is that of its key while it may run here; 0: it runs without a key.
     `why_not`: why it may not. `waits`: it waits for its turn to boot. `is_cut_off`: because the
     lease could not be renewed. `groups` has the control group of each of its processes, and
-    `deadline` is when these are killed, None: with the lease. `goes_to` is the machine that gets it
-    when its processes have ended."""
+    `deadline` is when these are killed, None: with the lease. `wish` is where else its visitors
+    come, `wish_revision` when that was last heard. `goes_to` is the machine that gets it when its
+    processes have ended."""
 
     rule: Rule
     revision: int | None = None
@@ -36,6 +38,8 @@ class App:
     is_cut_off: bool = False
     groups: dict[int, str] = field(default_factory=dict)
     deadline: float | None = None
+    wish: Wish | None = None
+    wish_revision: int = 0
     goes_to: str = ""
     asking: asyncio.Task[None] | None = field(default=None, repr=False)
 

@@ -2,26 +2,28 @@
 
 The load balancers send them there, where they are answered 503.
 
-A wish is a key with a lease of its own, which nobody renews: it ends when nobody comes any more.
+A wish is a key with a lease that nobody renews: it ends when nobody comes any more. Each time that
+it is written, a visitor has come since the time before.
 Anybody could have an app go around in the fleet, with a visit now and then to each machine that
 answers for one of its host names. So a key tells all machines for a while that it went.
 """
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 
 from emperor.model.once import (
     GIVEN_SECONDS,
     UNKNOWN,
     WISH_LEASE_SECONDS,
-    WISH_SECONDS,
     Holder,
     decoded,
     encoded,
+    wish_delay,
 )
 from emperor.registry.link import Link
 from emperor.registry.pages import pages
-from emperor.registry.port import CannotReach, Outdated, RegistryRefused
+from emperor.registry.port import CannotReach, Engine, Outdated, RegistryRefused
 
 _AWAY = (CannotReach, RegistryRefused, Outdated)
 
@@ -33,36 +35,58 @@ class Wishes:
         self._link = link
         self._me = me
         self._tasks = tasks
-        self._told: set[str] = set()
+        self._loop = asyncio.get_running_loop()
+        # How often an app was told of, and when that was the last time.
+        self._told: dict[str, tuple[int, float]] = {}
+        self._granting = asyncio.Lock()
+        self._lease: int | None = None
+        self._granted_at = 0.0
 
     def tell(self, domain: str) -> None:
         """A visitor of that app has come to this machine. However many come, that is told a few
-        times a minute."""
-        if domain not in self._told:
-            self._told.add(domain)
-            asyncio.get_running_loop().call_later(WISH_SECONDS, self._told.discard, domain)
-            self._tasks.create_task(self._tell(domain))
+        times a minute, and each second at first."""
+        now = self._loop.time()
+        count, at = self._told.get(domain, (0, now - WISH_LEASE_SECONDS))
+        if now - at >= WISH_LEASE_SECONDS:
+            count = 0
+        elif now - at < wish_delay(count):
+            return
+        self._told[domain] = count + 1, now
+        self._tasks.create_task(self._tell(domain))
 
     async def _tell(self, domain: str) -> None:
         connection = await self._link.connection()
-        engine, key = connection.engine, connection.keys.wish(domain)
-        with suppress(*_AWAY):
-            found = await engine.get(key)
-            lease = await engine.grant(WISH_LEASE_SECONDS)
-            expected = {key: found.revision if found else 0}
-            await engine.put({key: encoded(self._me)}, expected, lease)
+        try:
+            lease = await self._own_lease(connection.engine)
+            value = {connection.keys.wish(domain): encoded(self._me)}
+            await connection.engine.put(value, {}, lease)
+        except _AWAY:
+            self._lease = None
 
-    async def of_others(self) -> dict[str, str]:
-        """The address of a machine to which visitors of an app come, for each such app. None while
-        the registry does not answer."""
+    async def _own_lease(self, engine: Engine) -> int:
+        """One for all wishes, which lasts for half of its time at least."""
+        async with self._granting:
+            now = self._loop.time()
+            if self._lease is None or now - self._granted_at > WISH_LEASE_SECONDS / 2:
+                self._lease, self._granted_at = await engine.grant(WISH_LEASE_SECONDS), now
+            return self._lease
+
+    async def of_others(self) -> AsyncGenerator[tuple[str, str, int], None]:
+        """An app, the address of a machine to which a visitor of it has come, and the revision of
+        that: first what the registry has, then whenever it happens. Raises what a watch raises."""
         connection = await self._link.connection()
-        found = {}
-        with suppress(*_AWAY):
-            async for page in pages(connection.engine, connection.keys.wishes()):
-                for entry in page.entries:
+        engine, keys = connection.engine, connection.keys
+        span = keys.wishes()
+        read = [page async for page in pages(engine, span)]
+        known = [entry for page in read for entry in page.entries]
+        async with aclosing(engine.watch([span], read[0].revision)) as watch:
+            for entry in known:
+                if (holder := decoded(entry.value)) not in (self._me, UNKNOWN):
+                    yield keys.domain(entry.key), holder.address, entry.revision
+            async for news in watch:
+                for entry in news.written:
                     if (holder := decoded(entry.value)) not in (self._me, UNKNOWN):
-                        found[connection.keys.domain(entry.key)] = holder.address
-        return found
+                        yield keys.domain(entry.key), holder.address, entry.revision
 
     async def may_go(self, domain: str) -> bool:
         """Note that an app goes to another machine. Returns False if one has gone lately, or if the

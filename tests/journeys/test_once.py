@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from emperor.model.once import KILL_AFTER_SECONDS, LEASE_SECONDS
+from emperor.model.registry_keys import Keys
 from tests.backend import Daemon, UnixConnection
 from tests.cli.program import finished
 from tests.etcd_cluster import EtcdCluster, etcd_cluster
@@ -170,6 +171,25 @@ def test_it_goes_where_its_visitors_are(two: Two, idle: str) -> None:
     assert second.state(DOMAIN) == "running"
     assert hit(first).status == 503
     assert "it runs on 192.0.2." in (why_not(first) or "")
+
+
+def test_one_stray_visitor_moves_nothing(two: Two) -> None:
+    two.drop()
+    first, second = two.holder()
+    pid = first.leader(DOMAIN)
+    assert hit(second).status == 503
+    wish = Keys("/emperord").wish(DOMAIN)
+    eventually(lambda: two.cluster.etcdctl("get", "--print-value-only", wish).strip())
+    began = time.monotonic()
+    eventually(lambda: time.monotonic() - began > 6)
+    # It stays also where the next one comes after one has come here.
+    assert hit(first).status == 200
+    assert hit(second).status == 503
+    began = time.monotonic()
+    eventually(lambda: time.monotonic() - began > 3)
+    assert first.leader(DOMAIN) == pid
+    # Now two have come there, and none here.
+    eventually(lambda: hit(second).status == 200, what="it runs on the other one")
 
 
 def test_a_daemon_that_hangs_loses_it_in_time(two: Two) -> None:

@@ -1,0 +1,61 @@
+"""Finds out that an app that must not run twice is to go to another machine of the fleet, where its
+visitors come: load balancers send them there when that machine is back."""
+
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+
+from emperor.model.once import gives_away, wish_after
+from emperor.registry.once_app import App
+from emperor.registry.wishes import Wishes
+
+
+class Giving:
+    """Judges what is heard of the `apps` of this machine. `clock` tells seconds, `since_visitor`
+    how long ago the last visitor of an app came here, and `give` is told to what address an app is
+    to go."""
+
+    def __init__(
+        self,
+        wishes: Wishes,
+        apps: Mapping[str, App],
+        clock: Callable[[], float],
+        since_visitor: Callable[[str], float | None],
+        give: Callable[[str, App, str], None],
+    ) -> None:
+        self._wishes = wishes
+        self._apps = apps
+        self._clock = clock
+        self._since_visitor = since_visitor
+        self._give = give
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether this machine holds an app."""
+        return any(app.revision for app in self._apps.values())
+
+    async def follow(self) -> None:
+        """Listen for as long as that is needed. Raises what a watch raises."""
+        async with aclosing(self._wishes.of_others()) as wishes:
+            async for domain, address, revision in wishes:
+                app = self._apps.get(domain)
+                # When the watch begins anew, what was heard before is told again.
+                if app and app.wish_revision != revision:
+                    app.wish_revision = revision
+                    await self._hear(domain, app, address)
+                if not self.is_needed:
+                    return
+
+    async def _hear(self, domain: str, app: App, address: str) -> None:
+        if not self._is_to_go(domain, app, address) or not await self._wishes.may_go(domain):
+            return
+        # Somebody may have come here meanwhile.
+        if self._is_to_go(domain, app, address):
+            app.wish = None
+            self._give(domain, app, address)
+
+    def _is_to_go(self, domain: str, app: App, address: str) -> bool:
+        if not app.revision or not app.groups or app.asking is not None:
+            return False
+        now = self._clock()
+        app.wish = wish_after(app.wish, address, now, self._since_visitor(domain))
+        return gives_away(now - app.wish.since)

@@ -1,0 +1,62 @@
+"""What a machine tells the one that runs an app of visitors that come to it, on a real etcd."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from emperor.model.once import Holder
+from emperor.registry.link import Link
+from emperor.registry.wishes import Wishes
+from tests.etcd_cluster import EtcdCluster, etcd_cluster
+from tests.eventually import eventually_async
+
+HERE, THERE = Holder("192.0.2.1", "a"), Holder("192.0.2.2", "b")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[EtcdCluster]:
+    with etcd_cluster(size=1) as running:
+        yield running
+
+
+async def test_visitors_are_heard_of_at_once_and_not_each(
+    cluster: EtcdCluster, tmp_path: Path
+) -> None:
+    heard: list[tuple[str, str]] = []
+    revisions: list[int] = []
+    async with asyncio.TaskGroup() as tasks:
+        link = Link(cluster.access_file(tmp_path / "registry.ini"), tasks)
+        here, there = Wishes(link, HERE, tasks), Wishes(link, THERE, tasks)
+
+        async def listen() -> None:
+            async for domain, address, revision in here.of_others():
+                heard.append((domain, address))
+                revisions.append(revision)
+
+        there.tell("early.example")
+        await eventually_async(lambda: "early.example" in known(cluster))
+        listening = tasks.create_task(listen())
+        await eventually_async(lambda: heard == [("early.example", THERE.address)])
+        for _ in range(100):
+            there.tell("a.example")
+            here.tell("own.example")
+        await eventually_async(lambda: "own.example" in known(cluster))
+        there.tell("b.example")
+        await eventually_async(lambda: ("b.example", THERE.address) in heard)
+        assert [domain for domain, _ in heard] == ["early.example", "a.example", "b.example"]
+
+        def again() -> bool:
+            there.tell("a.example")
+            return heard.count(("a.example", THERE.address)) == 2
+
+        await eventually_async(again)
+        assert revisions == sorted(set(revisions))
+        listening.cancel()
+        await link.close()
+
+
+def known(cluster: EtcdCluster) -> str:
+    """The keys of all wishes."""
+    return cluster.etcdctl("get", "--prefix", "--keys-only", "/emperord/once/wanted/")
