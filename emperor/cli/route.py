@@ -66,7 +66,7 @@ def line(route: Route, total: int, slots: int) -> Text:
 )  # fmt: skip
 @click.option(
     "--backends", metavar="FILE", required=True, type=click.Path(path_type=Path),
-    help="The load balancer's list, init_backends.lua.",
+    help="The load balancer's list, init_backends.lua; `emperorctl fleet route` needs none.",
 )  # fmt: skip
 @placement_option
 @click.option("--json", "raw", is_flag=True, help="JSON, with the Lua files that were run.")

@@ -213,6 +213,21 @@ def test_a_slot_is_moved_by_number_and_by_domain(fleet: Ctl, cluster: EtcdCluste
     assert "neither a slot nor a host name" in fleet("move", "a b", A).err
 
 
+def test_a_host_is_routed_by_the_table_of_the_registry(fleet: Ctl, cluster: EtcdCluster) -> None:
+    three(fleet)
+    up(cluster, A)
+    up(cluster, B, drains=True)
+    slot = slot_of("shop.example", 4095) + 1
+    if table(cluster).slots[slot - 1] != C:
+        must(fleet("move", str(slot), C))
+    shown = must(fleet("route", "Shop.example."))
+    assert shown.startswith(f"shop.example: {C} (down) (3 of 3; slot {slot} of 4095), then ")
+    assert sorted(shown.partition("then ")[2].strip().split(", ")) == [A, f"{B} (drains)"]
+    refused = fleet("route", "shop.example", "a b")
+    assert (refused.status, refused.out) == (1, shown)
+    assert "nginx answers 400" in refused.err
+
+
 def test_what_the_registry_refuses_is_not_told_as_if_done(
     fleet: Ctl, cluster: EtcdCluster, access_file: Path, ctl: Ctl
 ) -> None:

@@ -10,13 +10,21 @@ from emperor.cli.registry_option import registry_option
 _PACKAGE = "emperor.cli.fleet"
 COMMANDS = {
     "status": (f"{_PACKAGE}.status", "Show which backends are up, and their slots."),
+    "route": (f"{_PACKAGE}.route", "Show which backend a host belongs to."),
     "slots": (f"{_PACKAGE}.slots", "Make the table of slots, or print it."),
     "add": (f"{_PACKAGE}.changes", "Give backends their share of the slots."),
     "remove": (f"{_PACKAGE}.changes", "Give the slots of backends to the others."),
     "move": (f"{_PACKAGE}.changes", "Give one slot to another backend."),
     "confirm": (f"{_PACKAGE}.changes", "Have balancers take the table that they refuse."),
 }
-MEANT = {"list": "status", "ls": "status", "rm": "remove", "init": "slots", "join": "add"}
+MEANT = {
+    "list": "status",
+    "ls": "status",
+    "rm": "remove",
+    "init": "slots",
+    "join": "add",
+    "where": "route",
+}
 
 
 @click.group(cls=Commands, table=COMMANDS, meant=MEANT)
@@ -27,6 +35,7 @@ def fleet(context: click.Context, access_file: Path) -> None:
 
     \b
     emperorctl fleet status
+    emperorctl fleet route www.example.com
     emperorctl fleet slots init /etc/nginx/lua/init_backends.lua
     emperorctl fleet add 192.0.2.14 --dry-run
     emperorctl fleet remove 192.0.2.12
