@@ -28,6 +28,8 @@ from emperor.registry.etcd import Etcd
 
 log = logging.getLogger("emperord.main")
 
+_PROGRAM = "emperord-balancer"
+
 
 async def _run(access: RegistryAccess, settings: BalancerSettings) -> None:
     """Follow the registry until a signal. Raises NotOurs, OSError."""
@@ -65,7 +67,7 @@ async def _run(access: RegistryAccess, settings: BalancerSettings) -> None:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="emperord-balancer")
+@click.version_option(__version__, prog_name=_PROGRAM)
 @click.option(
     "--config", metavar="FILE", type=click.Path(path_type=Path), default=DEFAULT_FILE,
     show_default=True, help="How to reach the registry, and in [balancer] what to do.",
@@ -76,7 +78,7 @@ def main(config: Path) -> None:
     See emperord-balancer(8).
     """
     root = logging.getLogger()
-    root.addHandler(log_handler(os.environ))
+    root.addHandler(log_handler(os.environ, _PROGRAM))
     root.setLevel(logging.INFO)
     try:
         access = load_access(config)

@@ -15,6 +15,7 @@ import time
 from array import array
 from collections.abc import Mapping
 
+PROGRAM = "emperord"
 SOCKET = "/run/systemd/journal/socket"
 # What apps and inis bring into a line must not steer a terminal, nor fill a disk. Marks of writing
 # direction, and separators of lines, would show a line as another one.
@@ -67,13 +68,16 @@ class PrefixFormatter(SafeFormatter):
 
 
 class JournalHandler(logging.Handler):
-    """Sends each record to the journal, or gives it to `fallback`."""
+    """Sends each record to the journal, as of that `program`, or gives it to `fallback`."""
 
-    def __init__(self, fallback: logging.Handler, address: str = SOCKET) -> None:
+    def __init__(
+        self, fallback: logging.Handler, address: str = SOCKET, program: str = PROGRAM
+    ) -> None:
         super().__init__()
         self.setFormatter(SafeFormatter("%(message)s"))
         self._fallback = fallback
         self._address = address
+        self._program = program
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         timeout = struct.pack("ll", 0, round(SEND_SECONDS * 1e6))
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
@@ -99,7 +103,7 @@ class JournalHandler(logging.Handler):
         fields = {
             "MESSAGE": self.format(record),
             "PRIORITY": str(_priority(record.levelno)),
-            "SYSLOG_IDENTIFIER": "emperord",
+            "SYSLOG_IDENTIFIER": self._program,
             "LOGGER": record.name,
         }
         for name in _FIELDS:
@@ -128,12 +132,13 @@ class JournalHandler(logging.Handler):
             self._socket.sendmsg([], [rights], flags, self._address)
 
 
-def log_handler(environment: Mapping[str, str]) -> logging.Handler:
-    """Logs to the journal if stderr leads there, and otherwise to stderr."""
+def log_handler(environment: Mapping[str, str], program: str = PROGRAM) -> logging.Handler:
+    """Logs to the journal, under the name of the program, if stderr leads there, and otherwise to
+    stderr."""
     handler = logging.StreamHandler()
     if is_stderr_journal(environment):
         handler.setFormatter(PrefixFormatter("%(message)s"))
-        return JournalHandler(fallback=handler)
+        return JournalHandler(fallback=handler, program=program)
     handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(message)s"))
     return handler
 

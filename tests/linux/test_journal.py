@@ -94,6 +94,15 @@ def test_a_record_has_fields_beside_the_sentence(journald: Journald, log: loggin
     }
 
 
+def test_the_agent_of_a_balancer_has_a_name_of_its_own(journald: Journald, tmp_path: Path) -> None:
+    log = logging.Logger("emperord.news")
+    address = str(tmp_path / "socket")
+    with closing(JournalHandler(logging.StreamHandler(), address, "emperord-balancer")) as handler:
+        log.addHandler(handler)
+        log.info("table 1 is written")
+        assert journald.next()["SYSLOG_IDENTIFIER"] == "emperord-balancer"
+
+
 def test_a_record_without_fields_has_none(journald: Journald, log: logging.Logger) -> None:
     log.info("serving")
     assert journald.next().keys() == {"MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "LOGGER"}
