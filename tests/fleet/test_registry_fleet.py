@@ -57,9 +57,9 @@ def test_a_backend_is_added_and_taken_out_again(fleet: RegistryFleet) -> None:
         added = fleet.placed(traffic, *fleet.backends)
         after = fleet.homes()
         traffic.goes_on(300)
+        elsewhere = {backend: backend.shown_elsewhere() for backend in fleet.backends}
         enough = time.monotonic()
         fleet.fleet_command("remove", "--yes", fleet.spare.address)
-        elsewhere = {backend: backend.shown_elsewhere() for backend in fleet.backends}
         removed = fleet.placed(traffic, *fleet.listed)
         traffic.goes_on(200)
     account = fleet.check(traffic.visits)
