@@ -70,7 +70,8 @@ class News:
                 log.warning("down: %s; their slots stay theirs", ", ".join(missing))
             return
         for address in before.keys() - now.keys():
-            log.warning("%s is down: its lease has ended; its slots stay its own", address)
+            keeps = "; its slots stay its own" if table and address in table.backends else ""
+            log.warning("%s is down: its lease has ended%s", address, keeps)
         for address, member in now.items():
             was = before.get(address)
             if was is None:

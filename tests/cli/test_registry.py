@@ -214,7 +214,9 @@ def test_signers_decide_what_may_be_put(
     put(registry, ini(folder), "unsigned.example")
     made = registry("keygen", "ops", str(tmp_path / "ops.key"))
     assert made.status == 0
-    assert registry("keygen", "ops", str(tmp_path / "ops.key")).status == 1
+    again = registry("keygen", "ops", str(tmp_path / "ops.key"))
+    assert (again.status, again.out) == (1, "")
+    assert "it is there, and may be a key in use; name another file" in again.err
     (tmp_path / "signers").write_text(f"{made.out.strip()} domains=*.example.com\n")
     with access_file.open("a") as file:
         file.write(f"signers-file = {tmp_path}/signers\n")

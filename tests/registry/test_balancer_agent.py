@@ -227,7 +227,13 @@ async def test_a_backend_that_is_down_keeps_its_slots(
         await balancer.until(3)
         await eventually_async(lambda: f"{C} is up" in caplog.text)
         await balancer.down(C)
-        await eventually_async(lambda: f"{C} is down" in caplog.text)
+        await eventually_async(
+            lambda: f"{C} is down: its lease has ended; its slots stay its own" in caplog.messages
+        )
+        await balancer.up(D)
+        await eventually_async(lambda: f"{D} is up" in caplog.text)
+        await balancer.down(D)
+        await eventually_async(lambda: f"{D} is down: its lease has ended" in caplog.messages)
         await eventually_async(
             lambda: C in absences.decoded(engine.value(KEYS.absences()) or b"{}")
         )

@@ -26,6 +26,10 @@ def keygen(name: str, file: Path) -> None:
     key = new_key(name)
     try:
         key.save(file)
+    except FileExistsError as error:
+        raise Failed(
+            f"cannot write {file}: it is there, and may be a key in use; name another file"
+        ) from error
     except OSError as error:
         raise Failed(f"cannot write {file}: {error.strerror}") from error
     click.echo(key.public_line)
