@@ -23,6 +23,7 @@ from emperor.linux.discard import SentDescriptors, close_unread, take
 from emperor.linux.guests import Guests
 from emperor.linux.leftovers import CLOSED_MODE, bind, link, make_folder, remove_if_empty
 from emperor.linux.socket_owner import owners
+from emperor.linux.stamps import same
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotListen
 from emperor.model.section import SettingsError
@@ -142,7 +143,7 @@ class UnixListener:
         self._domain = spec.domain
         self._path = spec.socket
         self._fd = fd
-        self._device = ref.device
+        self._device = same(ref.device)
         self._inode = ref.inode
         self._bound_at = ref.bound_at
         self._activation = spec.activation
@@ -194,12 +195,8 @@ class UnixListener:
             os.chown(folder, *self._common.folder_owner, follow_symlinks=False)
             os.chown(self._path, *owner, follow_symlinks=False)
         except OSError as error:
-            log.error(
-                "cannot change the owner of %s: %s",
-                self._path,
-                error.strerror,
-                extra=about(self._domain),
-            )
+            why, extra = error.strerror, about(self._domain)
+            log.error("cannot change the owner of %s: %s", self._path, why, extra=extra)
 
     def open_door(self) -> None:
         """Let the users connect whom the mode of the settings allows."""

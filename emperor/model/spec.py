@@ -7,6 +7,8 @@ from enum import Enum
 from operator import attrgetter
 from typing import Any
 
+from msgspec import Struct
+
 from emperor.model.limits import Own
 
 # sun_path holds 108 bytes with the closing NUL (unix(7)).
@@ -85,9 +87,10 @@ class Identity:
     home: str = field(default="/", compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """Tells one version of an ini from the next, and names the owner of the file."""
+class Stamp(Struct, frozen=True, gc=False):
+    """Tells one version of an ini from the next, and names the owner of the file.
+
+    There is one for each ini, so it has no header for the garbage collector."""
 
     inode: int
     mtime_ns: int

@@ -71,7 +71,7 @@ def test_other_settings_are_no_event_of_an_app_that_sleeps() -> None:
     assert (told, len(world.recorder.events)) == ([5], recorded)
     world.crash()
     assert world.vassal.spec.idle == 5
-    world.governor.revise(replace(SPEC, idle=5), replace(STAMP, size=4))
+    world.governor.revise(replace(SPEC, idle=5), Stamp(1, 2, 4, 0, 0))
     assert world.recorder.events[-1].event is Event.REVISED
 
 
