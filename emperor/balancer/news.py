@@ -10,6 +10,7 @@ from emperor.balancer.metrics import Trouble
 from emperor.model.fleet_policy import Step
 from emperor.model.member import Member
 from emperor.model.slot_table import SlotTable, moved
+from emperor.model.text import by_numbers
 
 log = logging.getLogger("emperord.news")
 
@@ -144,5 +145,6 @@ def _difference(before: SlotTable | None, now: SlotTable) -> str:
         return f"{len(now.slots)} slots of {len(counts)} backends"
     old = Counter(before.slots)
     changed = [each for each in {**old, **counts} if old[each] != counts[each]]
+    changed.sort(key=by_numbers)
     parts = [f"{each} {old[each]} → {counts[each]}" for each in changed]
     return "; ".join([*parts, f"{moved(before.slots, now.slots)} of {len(now.slots)} slots move"])

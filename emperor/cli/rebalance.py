@@ -16,6 +16,7 @@ from emperor.cli.placement import Placement, Rule
 from emperor.model.balancer_list import lua
 from emperor.model.slot_table import MOST_SLOTS
 from emperor.model.slots import TooFewSlots, rebalanced, stretched, usual_count, weights_of
+from emperor.model.text import by_numbers
 from emperor.model.weight import parse_weight
 
 _HEAD = """\
@@ -81,6 +82,7 @@ def summary(old: Sequence[str], new: Sequence[str]) -> list[str]:
     before, after = Counter(old), Counter(new)
     moved = sum(a != b for a, b in zip(old, new, strict=True))
     changed = [each for each in {**before, **after} if before[each] != after[each]]
+    changed.sort(key=by_numbers)
     lines = [f"{each}: {before[each]} → {after[each]} slots" for each in changed]
     return [*lines, f"{moved} of {len(new)} slots change their backend."]
 

@@ -1,6 +1,7 @@
 """How a value reads, on a terminal and in the console. Pure, and the one gate for text that apps
 and inis wrote."""
 
+import re
 from datetime import datetime
 
 NOTHING = "-"
@@ -21,6 +22,11 @@ def plain(text: str, keep: str = "") -> str:
 def one_line(text: str) -> str:
     """`plain`, with any run of white space as one blank."""
     return plain(" ".join(text.split()))
+
+
+def by_numbers(address: str) -> list[str | int]:
+    """Has 192.0.2.9 come before 192.0.2.10. Words and numbers take turns in it."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", address)]
 
 
 def naming(name: str, message: str) -> str:

@@ -129,6 +129,14 @@ def test_a_new_backend_gets_its_share_and_nothing_else_moves(
     assert 1023 <= table(cluster).slots.count(D) <= 1024
 
 
+def test_what_changes_is_told_in_the_order_of_addresses(fleet: Ctl) -> None:
+    must(fleet("slots", "init", C, "192.0.2.9", A))
+    told = must(fleet("add", "192.0.2.100", "--yes"))
+    assert [line.partition(":")[0] for line in told.splitlines()[:4]] == [
+        "192.0.2.9", A, C, "192.0.2.100",
+    ]  # fmt: skip
+
+
 def test_a_dry_run_counts_the_domains_of_the_registry(fleet: Ctl, cluster: EtcdCluster) -> None:
     must(fleet("slots", "init", A, B, C, "--slots", "12"))
     for number in range(30):

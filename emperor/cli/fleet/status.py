@@ -1,7 +1,6 @@
 """`emperorctl fleet status`: which backends are up, and which slots they have."""
 
 import json
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,8 +64,8 @@ def status_of(fleet: Fleet, balancers: Sequence[BalancerState]) -> FleetStatus:
     order of their addresses."""
     table = fleet.table
     total = len(table.slots) if table else 0
-    listed = sorted(table.backends if table else (), key=_by_numbers)
-    new = sorted((each for each in fleet.view.members if each not in listed), key=_by_numbers)
+    listed = sorted(table.backends if table else (), key=text.by_numbers)
+    new = sorted((each for each in fleet.view.members if each not in listed), key=text.by_numbers)
     counts = Counter(table.slots if table else ())
     return FleetStatus(
         table.serial if table else None,
@@ -74,11 +73,6 @@ def status_of(fleet: Fleet, balancers: Sequence[BalancerState]) -> FleetStatus:
         tuple(_backend(fleet, each, counts[each], total) for each in (*listed, *new)),
         tuple(balancers),
     )
-
-
-def _by_numbers(address: str) -> list[str | int]:
-    """Has 192.0.2.9 come before 192.0.2.10. Words and numbers take turns in it."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", address)]
 
 
 def _backend(fleet: Fleet, address: str, slots: int, total: int) -> FleetBackend:
