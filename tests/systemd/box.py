@@ -41,6 +41,13 @@ cp -a "$BOX/tree/." "$BOX/root"
 exec "$@"
 """
 
+# nspawn mounts the controllers of cgroups v1 read-only, and a machine has them writable.
+_WRITABLE = """
+for place in /sys/fs/cgroup/*; do
+  ! mountpoint -q $place || mount -o remount,bind,rw $place
+done
+"""
+
 # What an administrator may have put on this machine. The box must not have it.
 _HIDDEN = (
     *FOLDERS,
@@ -101,10 +108,12 @@ class Box:
 @dataclass(frozen=True, slots=True)
 class Base:
     """What a box is made of: the root folder below its overlay, and the version of cgroups that it
-    sees, if not that which nspawn gives it by itself."""
+    sees, if not that which nspawn gives it by itself. `has_limits`: memory and processes can be
+    limited in it with cgroups v1 as well."""
 
     root: Path = Path("/")
     cgroups: Cgroups | None = None
+    has_limits: bool = False
 
 
 @contextmanager
@@ -123,11 +132,15 @@ def booted(
         (folder / name).mkdir()
     _plant(folder / "tree", tree)
     with ExitStack() as stack:
-        groups = stack.enter_context(groups_named(folder.name))
+        groups = stack.enter_context(groups_named(folder.name, base.has_limits))
         told = stack.enter_context(_told(folder / "notify"))
         process = _nspawn(folder, groups, binds, base)
         stack.callback(_halt, process, folder)
-        yield Box(_leader_of(told, process, folder))
+        box = Box(_leader_of(told, process, folder))
+        if base.has_limits:
+            box.must("sh", "-euc", _WRITABLE)
+            box.must("systemctl", "daemon-reexec")
+        yield box
 
 
 def _plant(root: Path, tree: Mapping[str, Path | str]) -> None:

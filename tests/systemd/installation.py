@@ -19,7 +19,9 @@ def install(root: Path) -> None:
 
 
 @contextmanager
-def with_emperord(installed: Path, cgroups: Cgroups | None = None) -> Iterator[Box]:
+def with_emperord(
+    installed: Path, cgroups: Cgroups | None = None, has_limits: bool = False
+) -> Iterator[Box]:
     """A machine with this installation and with nginx as on a backend. The checkout lies at its
     usual path, for tests/apps."""
     tree: dict[str, Path | str] = {
@@ -28,7 +30,8 @@ def with_emperord(installed: Path, cgroups: Cgroups | None = None) -> Iterator[B
         "/etc/nginx/nginx.conf": ROOT / "nginx" / "backend.conf",
     }
     binds = {str(ROOT): ROOT, "/opt/emperord": installed / "opt/emperord"}
-    with public_folder() as folder, booted(folder, tree, binds, Base(cgroups=cgroups)) as box:
+    base = Base(cgroups=cgroups, has_limits=has_limits)
+    with public_folder() as folder, booted(folder, tree, binds, base) as box:
         box.must("systemd-sysusers")
         box.must("systemd-tmpfiles", "--create", "emperord.conf")
         yield box
