@@ -15,6 +15,8 @@ REPO := build/apt
 KEY := build/apt-key.asc
 MINUTES := 30
 ROWS :=
+HOSTS :=
+ATTACKS :=
 SUITE := trixie
 CGROUP := v2
 ROOTS := build/roots
@@ -24,7 +26,7 @@ FORMER_LINKS := emperord.socket emperord-control.socket
 INSTALLER := $(if $(DESTDIR),,$(SUDO)) /usr/bin/python3 systemd/install.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-fleet test test-on soak check bench pictures docs install uninstall deb apt-repo clean
+.PHONY: help run run-fleet test test-on soak check bench attacks pictures docs install uninstall deb apt-repo clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -56,6 +58,10 @@ check: .venv/.installed ## check format, lint and types, and run the quick tests
 bench: .venv/.installed ## measure against all peers (ROWS), write docs/benchmarks.md and its plots
 	@.ci/install bench
 	$(SUDO) $(PYTHON) -m tests.bench --rows '$(ROWS)'
+
+attacks: .venv/.installed ## attack emperord, uWSGI's Emperor, units and Passenger (HOSTS, ATTACKS), as root
+	@.ci/install bench
+	$(SUDO) $(PYTHON) -m tests.attacks.rivals --hosts "$(HOSTS)" --attacks '$(ATTACKS)'
 
 pictures: .venv/.installed ## take the pictures of the console in docs/, in a browser
 	$(SUDO) $(PYTHON) -m tests.browser.pictures

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import jinja2
 
-from docs import figures, monitoring_files
+from docs import attacks, figures, monitoring_files
 from docs.api_page import api
 from docs.benchmarks_page import benchmarks
 from docs.captures import PICTURES, terminal
@@ -362,6 +362,7 @@ PAGES: dict[Path, Callable[[], str]] = {
     PICTURES / "top.svg": partial(terminal, "top", "emperorctl top"),
     PICTURES / "check.svg": partial(terminal, "check", "emperorctl check draft.example.com.ini"),
     **{page: partial(_filled, page) for page in QUOTING},
+    DOCS / "security.md": partial(attacks.filled, DOCS / "security.md"),
 }
 
 
