@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
-from emperor.linux.fence import Fenced
 from emperor.model.log_fields import about
 from emperor.model.once import (
     ADOPT_SECONDS,
@@ -30,7 +29,7 @@ from emperor.model.spec import Spec
 from emperor.registry.giving import Giving
 from emperor.registry.holders import changes_of_holders
 from emperor.registry.link import Link
-from emperor.registry.once_app import App, Fence, goes_to, runs_on, unreached
+from emperor.registry.once_app import App, Fence, fenced, goes_to, runs_on, unreached
 from emperor.registry.once_keys import OnceKeys
 from emperor.registry.once_lease import OnceLease
 from emperor.registry.port import CannotReach, Missed, RegistryRefused
@@ -74,6 +73,7 @@ class Once:
         self._work = asyncio.Event()
         self._ready = asyncio.Event()
         self._running: list[asyncio.Task[None]] = []
+        self._following: asyncio.Timeout | None = None
         self._wishes = Wishes(link, me, tasks)
 
     # What the governor asks and tells (model/ports.Permits).
@@ -233,6 +233,9 @@ class Once:
     def _forbid(self, domain: str, app: App) -> None:
         app.revision = None
         self._work.set()
+        if not app.runs_elsewhere and self._following and self._following.when() is None:
+            # No change may tell that nobody has its key.
+            self._following.reschedule(self._loop.time() + random.uniform(*_RETRY_SECONDS))
         log.info("%s is not run here: %s", domain, app.why_not, extra=about(domain))
         assert self.permission
         self.permission.forbid(domain, app.why_not or "")
@@ -286,17 +289,11 @@ class Once:
         self._work.set()
 
     def _tell_fence(self) -> None:
-        of_lease = self._lease.kill_at
-        fenced = [
-            Fenced(pid, group, of_lease if app.deadline is None else app.deadline)
-            for app in self._apps.values()
-            if app.rule is Rule.STRICT
-            for pid, group in app.groups.items()
-        ]
+        processes = fenced(self._apps.values(), self._lease.kill_at)
         try:
-            self._fence.tell(fenced)
+            self._fence.tell(processes)
         except OSError as error:
-            log.error("cannot fence %d processes: %s", len(fenced), error)
+            log.error("cannot fence %d processes: %s", len(processes), error)
 
     def _cut_off(self) -> None:
         """The lease was not renewed in time, and may end before it is."""
@@ -374,7 +371,9 @@ class Once:
                 self._work.clear()
                 await self._work.wait()
             with suppress(Missed, *_AWAY):
-                await self._follow()
+                async with asyncio.timeout(None) as self._following:
+                    await self._follow()
+            self._following = None
             await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
 
     async def _follow(self) -> None:

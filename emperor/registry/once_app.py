@@ -1,7 +1,7 @@
 """An app that must not run twice, as a machine of the fleet knows it, and why it may not run."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -52,6 +52,17 @@ class App:
     def runs_elsewhere(self) -> bool:
         """Whether another machine is known to run it; else it may be that the registry is away."""
         return (self.why_not or "").startswith(_RUNS_ON)
+
+
+def fenced(apps: Iterable[App], of_lease: float) -> list[Fenced]:
+    """Which processes are to be killed, and when: those without a deadline of their own with the
+    lease."""
+    return [
+        Fenced(pid, group, of_lease if app.deadline is None else app.deadline)
+        for app in apps
+        if app.rule is Rule.STRICT
+        for pid, group in app.groups.items()
+    ]
 
 
 def runs_on(address: str) -> str:

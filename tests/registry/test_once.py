@@ -192,6 +192,19 @@ async def test_a_key_whose_answer_was_lost_blocks_nobody(engine: LossyEngine, al
             await eventually_async(lambda: two.has(A))
 
 
+async def test_one_that_was_refused_for_the_registry_may_run_later(engine: LossyEngine) -> None:
+    """Another one runs elsewhere, so that this machine watches already who has which."""
+    async with fleet(engine) as (one, two):
+        two.want(B)
+        await eventually_async(lambda: two.once.why_not(B))
+        engine.awake.clear()
+        two.want(A)
+        await eventually_async(lambda: "cannot be reached" in (two.once.why_not(A) or ""))
+        engine.awake.set()
+        await eventually_async(lambda: two.has(A))
+        assert one.me.machine in (two.once.why_not(B) or "")
+
+
 async def test_a_key_that_could_not_be_given_up_goes_later(engine: LossyEngine) -> None:
     async with fleet(engine) as (one, two):
         one.want(A)
