@@ -16,8 +16,10 @@ from tests.eventually import eventually
 from tests.http_client import Reply, Request, ask, send
 from tests.nginx.conftest import App
 from tests.nginx.stub_daemon import StubDaemon
-from tests.nginx_server import Nginx
+from tests.nginx_server import Nginx, nginx_version
 
+# nginx 1.30 refuses more than 1.22 does, such as a port that is no number. 1.26 does not yet.
+IS_STRICTER = nginx_version() >= (1, 27)
 LONGEST = f"{'a' * 63}.{'b' * (LONGEST_DOMAIN - 64)}"
 
 
@@ -115,9 +117,8 @@ async def test_emperorctl_spells_a_host_as_nginx_does(nginx: Nginx, unknown: Stu
     spellings_of_nginx = spelled()
     for host in hosts:
         if host in refused:
-            # nginx 1.30 refuses more than 1.22.
-            with suppress(ValueError):
-                assert not is_domain(canonical_host(host)), host
+            with suppress(ValueError) if IS_STRICTER else pytest.raises(ValueError, match="it "):
+                canonical_host(host)
         else:
             assert canonical_host(host) == spellings_of_nginx[host], host
 
