@@ -153,6 +153,16 @@ while True:
     connection.send(b"GET /v1/status HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
     connection.recv(100000)
 """
+# The daemon cannot get rid of its answers.
+DEAF = """\
+import socket, sys
+connection = socket.socket(socket.AF_UNIX)
+connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+connection.connect(sys.argv[1])
+print("begun", flush=True)
+while True:
+    connection.sendall(b"GET /v1/vassals/mallory.example/log HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+"""
 
 
 @contextmanager
@@ -182,13 +192,24 @@ def _attack(script: str, *words: str, times: int = 1) -> Iterator[None]:
             1,
         ),
         (HOLD, ("GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n",), 1),
+        (HOLD, (f"GET /v1/vassals/{MINE}/log?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n",), 1),
         (BUSY, (), 20),
+        (DEAF, (), 20),
     ],
-    ids=["silent", "half a request", "half a body", "event streams", "busy clients"],
+    ids=[
+        "silent",
+        "half a request",
+        "half a body",
+        "event streams",
+        "log streams",
+        "busy clients",
+        "clients that read nothing",
+    ],
 )
 def test_a_tenants_connections_keep_nobody_out(
     tenants: Tenants, control: Path, script: str, words: tuple[str, ...], times: int
 ) -> None:
+    assert ask(MALLORY, control, "POST", f"/v1/vassals/{MINE}/start")[0] == 200  # it has a log
     with _attack(script, str(control), *words, times=times):
         longest = 0.0
         for _ in range(20):
@@ -199,6 +220,7 @@ def test_a_tenants_connections_keep_nobody_out(
         assert _names(ask_json(ALICE, control, "/v1/status")) == [HERS]
         assert tenants.fds < 300
     eventually(lambda: ask_json(MALLORY, control, "/v1/status"), what="its seats are free again")
+    assert ask(MALLORY, control, "POST", f"/v1/vassals/{MINE}/sleep")[0] == 200
 
 
 def test_a_flood_of_connections_keeps_nobody_out(tenants: Tenants, control: Path) -> None:
