@@ -347,7 +347,15 @@ def forbidden(operation: Operation, caller: Caller) -> str:
 
 
 def _exposition(report: Report, counted: Counted, most: int, accept: str) -> tuple[bytes, str]:
-    write = import_module("emperor.web.exposition").exposition
+    try:
+        write = import_module("emperor.web.exposition").exposition
+    except ImportError as error:
+        # The modules on the disk are of a newer version.
+        raise ApiError(
+            ProblemCode.INTERNAL_ERROR,
+            f"cannot show metrics: {error}; if emperord was installed anew since it started, run"
+            " `emperorctl upgrade`",
+        ) from error
     body, content_type = write(report, counted, most, accept)
     return body, content_type
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -248,6 +249,18 @@ def test_a_report_of_many_leaves_turns_to_the_loop(tmp_path: Path) -> None:
 
     emperor.loop.run_until_complete(ask())
     emperor.loop.close()
+
+
+def test_metrics_that_do_not_fit_the_daemon_say_so(
+    emperor: FakeEmperor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "emperor.web.exposition", None)
+    connection = UnixConnection(emperor.run_dir / "control.sock")
+    connection.request("GET", "/metrics")
+    reply = connection.getresponse()
+    assert reply.status == 500
+    assert b"run `emperorctl upgrade`" in reply.read()
+    connection.close()
 
 
 def test_metrics_are_openmetrics_for_who_accepts_that(emperor: FakeEmperor) -> None:
