@@ -55,8 +55,10 @@ Ctrl-C stops everything and removes its files.
 _ON = """\
 #!/bin/sh
 # Runs a command on a host of the fleet.
-name=$1
+name=${{1:?}}
 shift
+# Without this, nsenter would have nothing to enter, and run the command on this machine.
+[ -e "{folder}/hosts/$name" ] || {{ echo "there is no host $name" >&2; exit 2; }}
 [ "$name" != operator ] || set -- env EMPERORD_REGISTRY="{folder}/operator.ini" "$@"
 exec nsenter $(cat "{folder}/hosts/$name") --wdns="{folder}" env PATH="{path}" "$@"
 """

@@ -91,6 +91,14 @@ def test_hosts_are_killed_and_start_again(show: Show) -> None:
     assert show.failed() == {"0"}
 
 
+def test_a_host_of_another_name_runs_nothing_on_this_machine(show: Show) -> None:
+    asked = subprocess.run(
+        [show.folder + "/on", "balancer-9", "ls"], capture_output=True, text=True, check=False
+    )
+    assert (asked.returncode, asked.stdout) == (2, "")
+    assert asked.stderr == "there is no host balancer-9\n"
+
+
 def test_a_backend_has_no_rights_of_an_operator(show: Show) -> None:
     put = "emperorctl registry put new.example new.ini --owner nobody"
     refused = subprocess.run(
