@@ -69,8 +69,9 @@ async def _run(access: RegistryAccess, settings: BalancerSettings) -> None:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=_PROGRAM)
 @click.option(
-    "--config", metavar="FILE", type=click.Path(path_type=Path), default=DEFAULT_FILE,
-    show_default=True, help="How to reach the registry, and in [balancer] what to do.",
+    "--config", metavar="FILE", type=click.Path(path_type=Path, readable=False),
+    default=DEFAULT_FILE, show_default=True,
+    help="How to reach the registry, and in [balancer] what to do.",
 )  # fmt: skip
 def main(config: Path) -> None:
     """Write the list of backends for nginx on a load balancer, as the registry of the fleet has it.

@@ -29,7 +29,7 @@ from emperor.model.nginx_conf import nginx_facts, refusal
 from emperor.model.settings import Settings
 from emperor.model.spec import Identity
 from emperor.model.status import EmperorStatus, Report
-from emperor.model.survey import IniFile, NginxFacts, Place, Service, Survey, Value
+from emperor.model.survey import Agent, IniFile, NginxFacts, Place, Service, Survey, Value
 from emperor.sources.files import read_ini
 from emperor.uwsgi.identity import ROOT, identity_of
 from emperor.uwsgi.ini import parse
@@ -55,6 +55,7 @@ def survey_of(run_dir: Path, settings: Settings, uwsgi: Path) -> Survey:
         uwsgi_version=_uwsgi_version(uwsgi),
         controllers=_controllers(),
         swap_bytes=_swap_bytes(),
+        agent=_agent(),
     )
 
 
@@ -96,7 +97,17 @@ def _service(run_dir: Path) -> Service | None:
     except Failed:
         return None
     files = _open_files_of(status.pid)
-    return None if files is None else Service(status.version, files)
+    return None if files is None else Service(status.version, files, _fleet_problem(status))
+
+
+def _fleet_problem(status: EmperorStatus) -> str:
+    """What separates the daemon from its fleet; empty for nothing, and where there is none."""
+    registry, membership = status.registry, status.membership
+    if registry is not None and registry.why is not None:
+        return f"the registry of the fleet is not reached: {registry.why}"
+    if membership is not None and membership.why is not None:
+        return f"this machine is not confirmed as a backend of the fleet: {membership.why}"
+    return ""
 
 
 async def _ask(run_dir: Path) -> EmperorStatus:
@@ -161,6 +172,20 @@ def _nginx() -> NginxFacts | None:
     if os.geteuid() != ROOT:
         return None
     return NginxFacts(refusal(done.stderr))
+
+
+def _agent() -> Agent | None:
+    """That of a load balancer; None where it is not enabled."""
+    if not _is("enabled", "emperord-balancer.service"):
+        return None
+    is_alone = not _is("enabled", "emperord.service")
+    return Agent(_is("active", "emperord-balancer.service"), is_alone)
+
+
+def _is(state: str, unit: str) -> bool:
+    """Whether systemd has a unit enabled, or active."""
+    done = _run("systemctl", f"is-{state}", "--quiet", unit)
+    return done is not None and done.returncode == 0
 
 
 def _unit() -> Iterable[Value]:

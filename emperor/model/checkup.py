@@ -112,6 +112,7 @@ def examine(survey: Survey) -> list[Remark]:
         *_wishes(_SYSCTLS, survey.sysctls, "{name} is {text}: {why}"),
         *_unit(survey),
         *_service(survey),
+        *_agent(survey),
         *_machine(survey),
     ]
     return sorted(found, key=lambda remark: remark.weight is not Weight.OPEN)
@@ -208,6 +209,8 @@ def _nginx(survey: Survey) -> Iterator[Remark]:
             "name only load balancers in emperord/balancers.conf",
         )
     asks, starts = nginx.asks_seconds, survey.settings.start_timeout
+    if survey.is_balancer:
+        return
     if asks is None:
         yield _note(
             "nginx does not ask emperord for apps that sleep",
@@ -249,6 +252,8 @@ def _unit(survey: Survey) -> Iterator[Remark]:
 
 def _service(survey: Survey) -> Iterator[Remark]:
     service = survey.service
+    if survey.is_balancer:
+        return
     if service is None:
         yield _open(
             "emperord does not answer, or lets you not ask: apps that sleep do not start",
@@ -266,6 +271,20 @@ def _service(survey: Survey) -> Iterator[Remark]:
             f"emperord may have {service.open_files} open files, and {len(survey.inis)} inis need"
             f" {wanted}",
             f"set LimitNOFILE={2 * wanted} with `systemctl edit emperord`",
+        )
+    if service.fleet_problem:
+        yield _open(
+            service.fleet_problem, "mend that, or the file that registry-config names; then"
+            " systemctl reload emperord"
+        )  # fmt: skip
+
+
+def _agent(survey: Survey) -> Iterator[Remark]:
+    if survey.agent and not survey.agent.is_active:
+        yield _open(
+            "emperord-balancer does not run: nginx keeps the list of backends that it has",
+            "`journalctl --unit emperord-balancer` says why; then systemctl restart"
+            " emperord-balancer",
         )
 
 

@@ -50,17 +50,28 @@ class NginxFacts:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The daemon that runs. `version` is its own, and `open_files` its limit."""
+    """The daemon that runs. `version` is its own, and `open_files` its limit. `fleet_problem` is
+    what separates it from its fleet, empty for nothing."""
 
     version: str
     open_files: int
+    fleet_problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """emperord-balancer, where it is enabled. `is_alone`: emperord is not enabled beside it, as on
+    a load balancer."""
+
+    is_active: bool
+    is_alone: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
     """All of it. `members` are the users in the sockets' group, `operators` those in emperor's
     group. `uwsgi_version` is empty if uWSGI does not run; `controllers` are those of which each
-    vassal can have limits."""
+    vassal can have limits. `agent` is None where emperord-balancer is not enabled."""
 
     settings: Settings
     version: str
@@ -75,3 +86,9 @@ class Survey:
     uwsgi_version: str
     controllers: frozenset[str]
     swap_bytes: int
+    agent: Agent | None = None
+
+    @property
+    def is_balancer(self) -> bool:
+        """Whether no app is to run on this machine."""
+        return self.service is None and self.agent is not None and self.agent.is_alone

@@ -6,7 +6,7 @@ import pytest
 
 from emperor.model.checkup import PROPERTIES, SYSCTLS, Weight, examine
 from emperor.model.settings import read_settings
-from emperor.model.survey import IniFile, NginxFacts, Place, Service, Survey, Value
+from emperor.model.survey import Agent, IniFile, NginxFacts, Place, Service, Survey, Value
 
 GOOD_SYSCTLS = {
     "fs.protected_hardlinks": "1", "fs.protected_symlinks": "1", "fs.protected_fifos": "2",
@@ -41,6 +41,13 @@ GOOD = Survey(
     controllers=frozenset({"cpu", "memory", "pids"}),
     swap_bytes=1,
 )
+
+
+# It has the package emperord, whose daemon does not run there.
+BALANCER = replace(
+    GOOD, service=None, inis=(), nginx=NginxFacts("", "www-data"), unit=(),
+    agent=Agent(is_active=True, is_alone=True),
+)  # fmt: skip
 
 
 def test_a_machine_in_order_needs_no_remark() -> None:
@@ -99,6 +106,12 @@ OPEN, NOTE = Weight.OPEN, Weight.NOTE
         (replace(GOOD, service=None), OPEN, "emperord does not answer"),
         (replace(GOOD, service=Service("0.9", 65536)), NOTE, "emperord 0.9 runs, and 1.0 is"),
         (replace(GOOD, service=Service("1.0", 1024)), OPEN, "may have 1024 open files"),
+        (replace(GOOD, service=Service("1.0", 65536, "no member")), OPEN, "no member"),
+        (replace(GOOD, agent=Agent(is_active=False, is_alone=False)), OPEN, "-balancer does not"),
+        (replace(GOOD, agent=Agent(is_active=True, is_alone=False)), None, ""),
+        (replace(BALANCER, agent=Agent(is_active=False, is_alone=True)), OPEN, "-balancer does"),
+        (BALANCER, None, ""),
+        (replace(GOOD, service=None, agent=Agent(True, False)), OPEN, "emperord does not"),
         (replace(GOOD, uwsgi_version=""), OPEN, "uWSGI does not run"),
         (replace(GOOD, uwsgi_version="2.0.19.1"), OPEN, "uWSGI is 2.0.19.1"),
         (replace(GOOD, uwsgi_version="2.1-dev"), None, ""),

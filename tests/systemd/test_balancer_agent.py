@@ -22,15 +22,29 @@ def test_it_runs_as_a_user_of_its_own_without_a_registry(box: Box) -> None:
     box.must("sh", "-c", _SET_UP)
     said = "cannot follow the registry"
     eventually(lambda: said in journal(box, "--unit=emperord-balancer"))
-    assert "going on with table 7" in journal(box, "--unit=emperord-balancer")
+    assert "going on with table 7" in journal(box, "--identifier=emperord-balancer")
     assert box.must("systemctl", "is-active", "emperord-balancer").strip() == "active"
     pid = box.must("systemctl", "show", "--property=MainPID", "--value", "emperord-balancer")
     user = box.must("ps", "-o", "user:32=", "-p", pid.strip()).strip()
     assert user == "emperord-balancer"
     assert "192.0.2.11" in box.must("setpriv", "--reuid=www-data", "--clear-groups", "cat", _LIST)
+    box.must("systemctl", "disable", "emperord")
+    box.must("systemctl", "enable", "emperord-balancer")
+    box.run("systemctl", "stop", "emperord.socket", "emperord-control.socket", "emperord")
+    told = box.run("emperorctl", "doctor").stdout
+    assert "emperord does not answer" not in told
+    assert "emperord-balancer" not in told
     box.must("systemctl", "stop", "emperord-balancer")
+    assert "open: emperord-balancer does not run" in box.run("emperorctl", "doctor").stdout
     shown = box.must("systemctl", "show", "--property=Result", "--value", "emperord-balancer")
     assert shown.strip() == "success"
+
+
+def test_settings_that_it_may_not_read_are_told_with_the_cure(box: Box) -> None:
+    box.must("install", "-m", "600", "/dev/null", "/etc/uwsgi/registry.ini")
+    box.run("systemctl", "start", "--no-block", "emperord-balancer")
+    said = "cannot read /etc/uwsgi/registry.ini: Permission denied; a group of this user must"
+    eventually(lambda: said in journal(box, "--unit=emperord-balancer"))
 
 
 def test_its_unit_leaves_little_open(box: Box) -> None:
