@@ -28,7 +28,7 @@ from emperor.registry.etcd_wire import (
     range_of_span,
     txn,
 )
-from emperor.registry.port import Changes, KeyValue, Outdated, Page
+from emperor.registry.port import CannotReach, Changes, KeyValue, Outdated, Page
 
 T = TypeVar("T")
 
@@ -156,9 +156,9 @@ class Etcd:
         return answer
 
 
-def _outdated(expected: Mapping[str, int], reply: TxnReply) -> Outdated:
+def _outdated(expected: Mapping[str, int], reply: TxnReply) -> Outdated | CannotReach:
     found = reply.found()
     for key, revision in expected.items():
         if (found[key].mod_revision if key in found else 0) != revision:
             return Outdated(key)
-    raise AssertionError("etcd failed a transaction whose keys are as expected")
+    return CannotReach("cannot reach the registry: its answer is not that of etcd")

@@ -11,13 +11,11 @@ from io import BytesIO
 from socket import IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL
 from typing import Generic, Self, TypeVar
 
-import msgspec
-
 from emperor.linux.no_certificates import no_certificates
 from emperor.model.registry_access import RegistryAccess
 from emperor.registry.etcd_rights import Denied
 from emperor.registry.etcd_tls import Certificates
-from emperor.registry.etcd_wire import ErrorReply, FailedReply, Verdict
+from emperor.registry.etcd_wire import ErrorReply, FailedReply, Verdict, wire_of
 from emperor.registry.port import RegistryRefused
 
 with no_certificates():
@@ -128,8 +126,8 @@ class Http:
         if status != 200:
             raise _failure(content, status)
         try:
-            return msgspec.json.decode(content, type=question.kind, strict=False)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return wire_of(content, question.kind)
+        except ValueError as error:
             cause = f"its answer is not that of etcd 3.4 or later: {error}"
             raise Unanswered(cause, was_sent=True) from error
 
@@ -211,8 +209,8 @@ def failure_of(reply: ErrorReply) -> Exception:
 
 def _failure(content: bytes, status: int) -> Exception:
     try:
-        reply = msgspec.json.decode(content, type=FailedReply).reply()
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        reply = wire_of(content, FailedReply).reply()
+    except ValueError:
         reply = None
     if reply is not None:
         return failure_of(reply)

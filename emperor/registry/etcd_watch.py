@@ -17,8 +17,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import groupby
 
-import msgspec
-
 from emperor.model.registry_keys import Span
 from emperor.model.registry_spans import Spans
 from emperor.registry.etcd_http import Lines, Question, TooLong, Unanswered, failure_of
@@ -35,6 +33,7 @@ from emperor.registry.etcd_wire import (
     range_of,
     text_of,
     watch_of,
+    wire_of,
 )
 from emperor.registry.port import CannotReach, Changes, Missed
 
@@ -121,8 +120,8 @@ class Watch:
             raise Missed("a change is too long to be read; read all by pages") from error
         self._quiet.clear()
         try:
-            decoded = msgspec.json.decode(line, type=WatchLine, strict=False)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            decoded = wire_of(line, WatchLine)
+        except ValueError as error:
             raise Unanswered(f"its answer is not that of etcd: {error}", was_sent=True) from error
         if decoded.error is not None:
             raise failure_of(decoded.error)

@@ -5,12 +5,14 @@ Keys and values are base64, 64-bit numbers are strings, and what is zero is left
 
 from collections.abc import Mapping
 from enum import Enum, auto
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from emperor.model.registry_keys import Span
 from emperor.registry.port import KeyValue
+
+T = TypeVar("T")
 
 # Codes of gRPC that an answer may have.
 _DEADLINE, _NOT_FOUND, DENIED, _EXHAUSTED = 4, 5, 7, 8
@@ -172,6 +174,20 @@ class WatchLine(msgspec.Struct):
 
     result: WatchReply | None = None
     error: ErrorReply | None = None
+
+
+def wire_of(content: bytes, kind: type[T]) -> T:
+    """What was sent, as that type. Raises ValueError if it is none, as of a server that is no
+    etcd."""
+    try:
+        found = msgspec.json.decode(content, type=kind, strict=False)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    if isinstance(found, RangeReply | TxnReply) and not found.header.revision:
+        raise ValueError("it has no revision")
+    if isinstance(found, LeaseReply) and not found.ID:
+        raise ValueError("it has no lease")
+    return found
 
 
 def text_of(key: bytes) -> str:
