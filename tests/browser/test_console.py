@@ -147,8 +147,9 @@ def test_a_page_is_live_again_when_the_daemon_is_back(site: Site, desk: Desk) ->
     page.route(events, lambda route: route.fulfill(status=502))
     desk.go(f"vassals/{SHOP}")
     expect(page.locator("#live")).to_contain_text("it is tried again")
+    expect(page.locator("#live")).to_be_in_viewport()
     page.unroute(events)
-    expect(page.locator("body[data-live=yes]")).to_have_count(1)
+    expect(page.locator("body[data-live=yes]:not([data-lost])")).to_have_count(1)
     expect(page.locator("body")).to_have_attribute("data-refreshed", re.compile(r"\d"))
 
 

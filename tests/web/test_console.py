@@ -132,7 +132,9 @@ def test_no_answer_lets_a_page_reach_anything_else(emperor: FakeEmperor, path: s
 def test_the_overview_tells_what_needs_a_person(emperor: FakeEmperor) -> None:
     emperor.failing["a.example"] = "exit status 22: ModuleNotFoundError: No module named 'flask'"
     token = get(emperor, "vassals/a.example").token
-    assert order(emperor, "vassals/a.example/start", token).status == 502
+    failed = order(emperor, "vassals/a.example/start", token)
+    assert failed.status == 502
+    assert 'vassals/a.example">a.example</a>' in failed.text
     answer = get(emperor, "")
     troubles = answer.part("troubles")
     assert "broken.example.ini not served cannot read it: binary; write text" in troubles

@@ -23,7 +23,7 @@ from emperor.model.history import (
 )
 from emperor.model.limits import Limits
 from emperor.model.refusal import RefusalReason
-from emperor.model.status import AppHits, ReportedState, Wake
+from emperor.model.status import AppHits, ReportedState, Stop, Wake
 from emperor.model.text import since, until
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.web.console import ini_view
@@ -31,7 +31,7 @@ from emperor.web.console.forgery import Tokens, is_foreign
 from emperor.web.console.overview import not_served, plots, troubles, waiting
 from emperor.web.console.plots import HEIGHT, WIDTH, phase_bar, spans, starts_plot, wakes_plot
 from emperor.web.console.story import latest, story
-from emperor.web.console.vassal import fact_of, limit_rows, orders_for, why_slow
+from emperor.web.console.vassal import accepted, fact_of, limit_rows, orders_for, why_slow
 from emperor.web.console.vassals import Wanted, wanted_of
 from tests.cli.records import NOW, before, detail, parked, refused, running, throttled
 from tests.supervisor.fakes import settings
@@ -191,17 +191,25 @@ def test_what_boots_stands_in_the_order_of_the_queue() -> None:
     ],
 )
 def test_a_slow_start_is_put_down_to_a_phase(marks: tuple[float | None, ...], phase: str) -> None:
-    told = why_slow([start(*marks)] * 3)
+    told = why_slow([wake(NOW, *marks)] * 3)
     assert told.startswith("Half of its last 3 starts took ")
     assert f"% of it in the phase {phase}. " in told
 
 
 def test_a_start_within_a_second_is_not_slow() -> None:
-    fast, slow = took(300), took(5000)
+    fast, slow = took(300).wake, took(5000).wake
     assert why_slow([]) == why_slow([fast]) == why_slow([slow, fast, fast]) == ""
-    assert why_slow([start(None, None, 1, 9000, outcome=Outcome.FAILED, error="e")]) == ""
     # Only the last ones count.
     assert why_slow([*[fast] * 20, *[slow] * 10]) != ""
+
+
+def test_starts_that_accepted_are_those_that_may_be_slow() -> None:
+    shown, slow = detail(running("a.example")), took(5000)
+    assert accepted(shown, past(slow, replace(slow, outcome=Outcome.FAILED))) == (slow.wake,)
+    none = replace(past(), why_none="history-max-rows is 0")
+    assert accepted(shown, none) == (shown.wake,)
+    failed = replace(slow.wake, accepting_ms=None)
+    assert accepted(replace(shown, wake=failed), none) == ()
 
 
 def test_the_story_has_starts_and_stops_the_latest_first() -> None:
@@ -264,8 +272,17 @@ def test_a_boot_is_in_the_story_before_it_ends() -> None:
 
 def test_without_a_history_the_last_start_and_stop_are_told() -> None:
     none = replace(past(), why_none="history-max-rows is 0")
-    titles = [each.title for each in story(detail(running("a.example")), none)]
-    assert titles == ["started", "stopped"]
+    shown = detail(running("a.example"))
+    assert [each.title for each in story(shown, none)] == ["started", "stopped"]
+    last = replace(took(900).wake, by="emperorctl restart by uid 0")
+    stop = Stop(last.at + timedelta(milliseconds=3), last.by)
+    restarted = replace(shown, wake=last, last_stop=stop)
+    assert [each.title for each in story(restarted, none)] == ["restarted"]
+    status = replace(parked("a.example"), last_error="no module")
+    failed = replace(shown, wake=wake(NOW, None, None, 1), last_stop=None, status=status)
+    assert [(each.title, each.text) for each in story(failed, none)] == [
+        ("start failed", "no module")
+    ]
 
 
 def test_a_remark_on_a_line_that_is_left_out_is_kept(

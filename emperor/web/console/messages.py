@@ -18,11 +18,12 @@ CURES = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why there is no other page."""
+    """Why there is no other page. `vassal` is the one that an order was for; empty: none."""
 
     title: str
     detail: str
     cure: str
+    vassal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,9 @@ class Site:
     ) -> web.StreamResponse:
         title = TITLES.get(error.code, error.code.title)
         frame = self._frame(request, caller, title, "")
-        view = Problem(title, str(error), CURES.get(error.code, ""))
+        failed = error.code is ProblemCode.ORDER_FAILED
+        vassal = request.match_info["domain"] if failed else ""
+        view = Problem(title, str(error), CURES.get(error.code, ""), vassal)
         return await self._html("problem", frame, view, error.code.status)
 
     async def overview(self, request: web.Request, caller: Caller) -> web.StreamResponse:

@@ -112,21 +112,39 @@ def stopped(stop: PastStop) -> Entry:
 
 def story(detail: VassalDetail, history: VassalHistory) -> tuple[Entry, ...]:
     """What happened to a vassal, the latest first."""
-    wake, stop = detail.wake, detail.last_stop
+    wake = detail.wake
     wakes = [each.wake for each in history.starts if each.outcome is not Outcome.FAILED]
     longest = max((_length(each) for each in (*wakes, *([wake] if wake else []))), default=0.0)
     entries = _with_restarts(history, longest)
     known = {start.wake.at for start in history.starts}
     boots = detail.status.state in (ReportedState.STARTING, ReportedState.RELOADING)
     # The history has a start when it has ended.
-    if wake and wake.at not in known and (boots or history.why_none is not None):
-        title = "boots now" if boots else "started"
+    if boots and wake and wake.at not in known:
         parts = phase_bar(wake, longest)
-        entries.append(Entry(wake.at, "started", title, "", visitor_of(wake), parts))
-    if stop and history.why_none is not None:
-        entries.append(Entry(stop.at, "slept", "stopped", stop.reason))
+        entries.append(Entry(wake.at, "started", "boots now", "", visitor_of(wake), parts))
+    if history.why_none is not None:
+        entries += _last_ones(detail, boots, longest)
     entries.sort(key=lambda entry: entry.at, reverse=True)
     return tuple(folded(entries)[:MOST_ENTRIES])
+
+
+def _last_ones(detail: VassalDetail, boots: bool, longest: float) -> list[Entry]:
+    """The last start and stop, which the daemon knows without a history."""
+    wake, stop, entries = detail.wake, detail.last_stop, []
+    restart = bool(wake and stop and _is_same_order(stop.reason, stop.at, wake))
+    if wake and not boots:
+        error = detail.status.last_error
+        failed = error is not None and wake.accepting_ms is None
+        kind, title = _STARTS[Outcome.FAILED if failed else Outcome.ACCEPTED]
+        entry = Entry(
+            wake.at, kind, "restarted" if restart and not failed else title,
+            (error or "") if failed else "", visitor_of(wake),
+            () if failed else phase_bar(wake, longest),
+        )  # fmt: skip
+        entries.append(entry)
+    if stop and not restart:
+        entries.append(Entry(stop.at, "slept", "stopped", stop.reason))
+    return entries
 
 
 def _length(wake: Wake) -> float:
@@ -151,11 +169,11 @@ def _with_restarts(history: VassalHistory, longest: float) -> list[Entry]:
 
 
 def _is_restart(stop: PastStop, start: PastStart) -> bool:
-    return (
-        stop.kind is StopKind.STOPPED
-        and stop.reason == start.wake.by
-        and abs(stop.at - start.wake.at) < _SAME_ORDER
-    )
+    return stop.kind is StopKind.STOPPED and _is_same_order(stop.reason, stop.at, start.wake)
+
+
+def _is_same_order(reason: str, at: datetime, wake: Wake) -> bool:
+    return reason == wake.by and abs(at - wake.at) < _SAME_ORDER
 
 
 def folded(entries: Iterable[Entry]) -> list[Entry]:

@@ -11,13 +11,12 @@ from emperor.model.estimate import SLOW_SECONDS
 from emperor.model.facts import Again, facts, start_again
 from emperor.model.history import (
     Outcome,
-    PastStart,
     Phase,
     VassalHistory,
     phases_of,
 )
 from emperor.model.limits import LIMITS, Limit, Limits
-from emperor.model.status import AppHits, ReportedState, VassalDetail, VassalStatus
+from emperor.model.status import AppHits, ReportedState, VassalDetail, VassalStatus, Wake
 from emperor.model.text import memory, since, until
 from emperor.web.console.ini_view import IniView
 from emperor.web.console.orders import ORDERS, OrderText
@@ -118,14 +117,21 @@ _SLOW = {
 }
 
 
-def why_slow(starts: Sequence[PastStart]) -> str:
+def accepted(detail: VassalDetail, history: VassalHistory) -> tuple[Wake, ...]:
+    """The starts that ended with an app that accepted. Without a history the last one is known."""
+    if history.why_none is None:
+        return tuple(start.wake for start in history.starts if start.outcome is Outcome.ACCEPTED)
+    wake = detail.wake
+    return (wake,) if wake and wake.accepting_ms is not None else ()
+
+
+def why_slow(wakes: Sequence[Wake]) -> str:
     """In which phase the last starts of an app spend most of their time, if they are slow: half of
-    them take a second or more. Empty: they are not."""
+    them take a second or more. Empty: they are not. These starts have accepted."""
     waits = [
-        [(phase, took) for phase, took in phases_of(start.wake) if phase in _SLOW]
-        for start in starts
-        if start.outcome is Outcome.ACCEPTED
-    ][-LAST_STARTS:]
+        [(phase, took) for phase, took in phases_of(wake) if phase in _SLOW]
+        for wake in wakes[-LAST_STARTS:]
+    ]
     totals = [sum(took for _, took in wait) for wait in waits]
     if not totals or (usual := median(totals)) < _SLOW_MS:
         return ""
@@ -202,7 +208,7 @@ def page(
     return VassalPage(
         detail=detail,
         last=latest(entries),
-        slow=why_slow(history.starts),
+        slow=why_slow(accepted(detail, history)),
         # What is wrong and what is slow stand above them.
         facts=tuple(
             fact_of(label, text, detail, now)

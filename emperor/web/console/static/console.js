@@ -19,6 +19,12 @@ function tell(text) {
   if (live && live.textContent !== text) live.textContent = text;
 }
 
+// `emperorctl console` may have ended, or a proxy, or emperord: the browser cannot tell.
+function lose() {
+  body.dataset.lost = "yes";
+  tell("Not live: the console does not answer; it is tried again. The page is as it was.");
+}
+
 // The same characters are written out as by the server: those that could reorder or hide others.
 function visible(text) {
   return text.replace(/[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu, (char) =>
@@ -46,6 +52,8 @@ function setClock(page) {
 }
 
 function tick() {
+  // What nobody tells any more does not grow older as if it were so.
+  if (body.dataset.lost) return;
   const now = Date.now() + ahead;
   for (const each of document.querySelectorAll("time[data-age], time[data-left]")) {
     const age = now - Date.parse(each.dateTime);
@@ -104,6 +112,7 @@ async function refresh() {
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
     if (answer.ok) {
+      delete body.dataset.lost;
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       setClock(fresh);
       replaceParts(fresh);
@@ -114,7 +123,7 @@ async function refresh() {
       tell(`Not live: the page is refused with status ${answer.status}.`);
     }
   } catch {
-    tell("Not live: emperord does not answer.");
+    lose();
   } finally {
     isRefreshing = false;
     refreshedAt = performance.now();
@@ -137,6 +146,7 @@ function listen() {
   source = new EventSource(body.dataset.events);
   source.onopen = () => {
     tell("Live.");
+    delete body.dataset.lost;
     body.dataset.live = "yes";
     if (hasMissed) {
       soon();
@@ -147,7 +157,7 @@ function listen() {
   source.onerror = () => {
     hasMissed = true;
     delete body.dataset.live;
-    tell("Not live: emperord does not answer; it is tried again.");
+    lose();
     // A browser connects again by itself, but not after an answer that is an error, as of a proxy
     // while emperord is away.
     if (source.readyState === EventSource.CLOSED) {
