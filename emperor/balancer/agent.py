@@ -133,10 +133,11 @@ class Agent:
         except BrokenTable as error:
             self._news.broken(str(error))
             return
-        if good and _is_same(table, good):
+        is_same = good is not None and _is_same(table, good)
+        if is_same and self._file.is_there:
             self._good = table
             self._news.taken(table)
-        elif good and (why := objection(table, good)):
+        elif good and not is_same and (why := objection(table, good)):
             self._news.refused(table, why)
         else:
             self._use(table)

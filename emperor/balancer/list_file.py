@@ -26,6 +26,11 @@ class ListFile:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @property
+    def is_there(self) -> bool:
+        """Whether nginx would find it at its next start."""
+        return self.path.exists()
+
     def load(self) -> SlotTable | None:
         """The table in it; None if there is none that can be used. Raises NotOurs, OSError."""
         text = self._text()

@@ -96,6 +96,11 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
+def remove(path: Path) -> None:
+    """Somebody removes the file."""
+    path.unlink()
+
+
 def holds(path: Path, table: SlotTable) -> bool:
     """The file is that of the table, whatever was in it, for everybody to read."""
     return path.read_text() == written(table) and path.stat().st_mode & 0o777 == 0o644
@@ -128,6 +133,16 @@ async def engine() -> MemoryEngine:
     engine = MemoryEngine()
     await engine.put({KEYS.slots(): slot_table.encoded(TABLE)}, {})
     return engine
+
+
+async def test_a_list_that_was_removed_is_written_again(engine: MemoryEngine, path: Path) -> None:
+    """nginx would start with another one."""
+    async with running(engine, path) as balancer:
+        await balancer.until(3)
+        remove(path)
+        await balancer.up(D)
+        await balancer.until(3)
+        assert holds(path, TABLE)
 
 
 async def test_a_table_is_written_and_each_change_of_it(engine: MemoryEngine, path: Path) -> None:
