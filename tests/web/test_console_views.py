@@ -267,7 +267,8 @@ def test_a_fact_has_its_time_apart_since_it_goes_on() -> None:
 
 def test_a_boot_is_in_the_story_before_it_ends() -> None:
     starting = replace(parked("a.example"), state=ReportedState.STARTING)
-    assert [each.title for each in story(detail(starting), past())] == ["boots now"]
+    [entry] = story(detail(starting), past())
+    assert (entry.title, entry.phases) == ("boots now", ())
 
 
 def test_without_a_history_the_last_start_and_stop_are_told() -> None:

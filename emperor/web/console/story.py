@@ -120,8 +120,8 @@ def story(detail: VassalDetail, history: VassalHistory) -> tuple[Entry, ...]:
     boots = detail.status.state in (ReportedState.STARTING, ReportedState.RELOADING)
     # The history has a start when it has ended.
     if boots and wake and wake.at not in known:
-        parts = phase_bar(wake, longest)
-        entries.append(Entry(wake.at, "started", "boots now", "", visitor_of(wake), parts))
+        # A bar of the phases that have ended would look like a whole start.
+        entries.append(Entry(wake.at, "started", "boots now", "", visitor_of(wake)))
     if history.why_none is not None:
         entries += _last_ones(detail, boots, longest)
     entries.sort(key=lambda entry: entry.at, reverse=True)
