@@ -35,6 +35,7 @@ ATTACKS = (
     Attack("to write a line into her log", logs.forge_log),
     Attack("spoofed headers of a visitor", visitors.headers),
     Attack("two answers to one request", visitors.two_answers),
+    Attack("a disk, by bodies for a made-up host", visitors.body),
     Attack("memory without end", shares.memory),
     Attack("processes without end", shares.processes),
     Attack("the CPU", shares.cpu),

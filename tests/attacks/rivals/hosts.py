@@ -18,6 +18,7 @@ worker_rlimit_nofile 20000;
 pid /run/nginx.pid;
 events { worker_connections 16384; }
 http {
+    client_max_body_size 100m;  # as on emperord's nginx
     server {
         listen 127.0.0.1:80;
         location / {

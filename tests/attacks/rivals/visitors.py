@@ -196,3 +196,28 @@ def two_answers(host: Host) -> Outcome:
     if "forged" in read and lines[-1].startswith("200"):
         return succeeded("a front that keeps connections takes its body for the next answer")
     return held(f"the visitor gets {lines[0] if lines else 'no answer'}")
+
+
+_BODY = """\
+import os, select, socket
+def free():
+    return sum(info.f_bavail * info.f_frsize for info in map(os.statvfs, ("/var", "/tmp")))
+client = socket.create_connection(("127.0.0.1", 80), 20)
+head = b"POST / HTTP/1.1\\r\\nHost: made-up.example\\r\\nContent-Length: 100000000\\r\\n\\r\\n"
+client.sendall(head)
+sent, before = 0, free()
+try:
+    while sent < 90_000_000 and not select.select([client], [], [], 0)[0]:
+        sent += client.send(bytes(65536))
+except OSError:
+    pass
+select.select([client], [], [], 2)
+print((before - free()) // 1_000_000)
+"""
+
+
+def body(host: Host) -> Outcome:
+    """90 of the 100 MB of a body for a host that is not served, and no more of it."""
+    stored = int(host.box.must("/usr/bin/python3", "-c", _BODY))
+    said = f"of 90 MB for a made-up host, {max(stored, 0)} MB are stored"
+    return succeeded(said) if stored > 80 else held(said)
