@@ -5,6 +5,7 @@ from tests.systemd.box import Box
 from tests.systemd.service import journal
 
 _LIST = "/var/lib/emperord-balancer/backends.lua"
+_METRICS = "/var/lib/emperord-balancer/metrics.prom"
 _SET_UP = f"""
 set -e
 printf '[registry]\\nendpoints = https://127.0.0.1:1\\n' >/etc/uwsgi/registry.ini
@@ -28,6 +29,9 @@ def test_it_runs_as_a_user_of_its_own_without_a_registry(box: Box) -> None:
     user = box.must("ps", "-o", "user:32=", "-p", pid.strip()).strip()
     assert user == "emperord-balancer"
     assert "192.0.2.11" in box.must("setpriv", "--reuid=www-data", "--clear-groups", "cat", _LIST)
+    metrics = box.must("setpriv", "--reuid=nobody", "--clear-groups", "cat", _METRICS)
+    assert "emperord_balancer_table_serial 7.0" in metrics
+    assert "emperord_balancer_registry_reached 0.0" in metrics
     box.must("systemctl", "disable", "emperord")
     box.must("systemctl", "enable", "emperord-balancer")
     box.run("systemctl", "stop", "emperord.socket", "emperord-control.socket", "emperord")
