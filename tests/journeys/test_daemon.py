@@ -67,13 +67,13 @@ def test_an_error_before_it_is_ready_is_one_sentence(folder: Path) -> None:
 
 FAILING = """\
 from emperor.daemon import main
-from emperor.service import Service
+from emperor.succession import Succession
 
-async def fail(service, upgrade):
+async def fail(succession, upgrade):
     await upgrade.wait()
     raise OSError(5, "nobody foresaw this")
 
-Service._upgrade_when = fail
+Succession.upgrade_when = fail
 main()
 """
 
@@ -261,7 +261,7 @@ def test_a_provision_command_ends_at_its_timeout(folder: Path, start: Start) -> 
     backend = start(provision_command=str(command), provision_timeout="200ms")
     backend.expect("cannot provision new.example: there is no vassal after 200ms")
     assert backend.get("new.example").status == 404
-    assert not backend.children()
+    eventually(lambda: not backend.children(), what="the command is reaped with its children")
 
 
 def test_hosts_that_wait_for_provisioning_delay_no_site(folder: Path, start: Start) -> None:
