@@ -19,6 +19,7 @@ from emperor.model.authority import NOBODY, Caller
 from emperor.model.share import Elsewhere, NoShare, Share
 from emperor.model.spec import Identity
 from emperor.model.status import AppHits, LimitHits
+from emperor.uwsgi.findings import Finding, Severity
 from emperor.web.aiohttp_server import web
 from emperor.web.console import ROUTES
 from emperor.web.console.site import HANDLERS
@@ -32,6 +33,8 @@ ROOT = Caller(0, is_administrator=True)
 # What a visitor or a tenant writes, with what it must not become in a page.
 HOSTILE = "<script>alert(1)</script>\u202egnp.exe\x1b[31m"
 VISIBLE = escape("<script>alert(1)</script>", quote=False) + r"\u202egnp.exe\x1b[31m"
+
+_BAD = Finding(2, Severity.WARNING, "bad", "mend it")
 
 
 @dataclass(frozen=True)
@@ -241,6 +244,24 @@ def test_a_drain_is_asked_back_and_ended(emperor: FakeEmperor) -> None:
     assert "This machine drains since" in get(emperor, "").text
     assert order(emperor, "undrain", get(emperor, "fleet").token).status == 303
     assert "This machine takes requests." in get(emperor, "fleet").text
+
+
+@pytest.mark.parametrize(
+    ("found", "told"), [([], "There is no remark"), ([_BAD], "The remarks are about its text")]
+)
+def test_an_ini_is_shown_with_remarks_and_without(
+    emperor: FakeEmperor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    found: list[Finding],
+    told: str,
+) -> None:
+    monkeypatch.setattr("emperor.web.console.ini_view.findings", lambda *_: found)
+    ini = tmp_path / "shown.example.ini"
+    ini.write_text("[uwsgi]\nfile = a.py\n")
+    emperor.serve("shown.example", ini=str(ini))
+    answer = get(emperor, "vassals/shown.example")
+    assert (answer.status, told in answer.part("ini")) == (200, True)
 
 
 def test_the_fleet_page_tells_which_domains_belong_here(emperor: FakeEmperor) -> None:

@@ -51,6 +51,11 @@ class IniView:
     why_none: str = ""
     left_out: int = 0
 
+    @property
+    def has_remarks(self) -> bool:
+        """Whether `check` has anything to say of a line."""
+        return any(line.remarks for line in self.lines)
+
 
 def may_read(path: str, uid: int, accounts: SystemAccounts) -> bool:
     """Whether that user can read the file by itself."""
