@@ -208,7 +208,8 @@ def test_changes_are_compacted_before_hosts_hear_of_them(fleet: RegistryFleet) -
             eventually(taken, what=f"{each} has the table")
         traffic.goes_on(200)
     fleet.check(traffic.visits)
-    assert balancer.agent_log.lines("cannot tell all that has changed")
+    # It reads all anew for that, or because nobody has answered for long.
+    assert balancer.agent_log.lines("cannot tell all that has changed|the registry is reached;")
 
 
 def test_the_registry_is_restored_from_an_old_backup(fleet: RegistryFleet) -> None:
