@@ -1,18 +1,21 @@
 """A cold start: from connect() on the listener to the first byte of the answer."""
 
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from itertools import count
 from pathlib import Path
 
+from emperor.bases.standard_library import MODULES
 from tests.backend import with_state
 from tests.bench.apps import FRAMEWORKS, copy_apps, ini, virtualenv
 from tests.bench.knock import http_first_byte, uwsgi_first_byte
 from tests.bench.ours import Ours
 from tests.bench.place import TMPFS, place
 from tests.bench.report import Bound, Row, row
-from tests.bench.rivals import Bare, Incumbent, PlainNginx
+from tests.bench.rivals import Bare, Incumbent, PlainFork, PlainNginx
 from tests.bench.rounds import ROUNDS, Bench
 
 _STARTS = ROUNDS + 1
@@ -25,6 +28,15 @@ _BOUNDS_AT_HOME = {"Flask": 0.11, "Django": 0.16}
 # Each has a base of its own.
 _USERS = {"Flask": "nobody", "Django": "games"}
 _ENOUGH_APPS = 2
+# A fork without all that keeps apps apart.
+_PLAIN_FORK = "a plain fork"
+_TELL_IMPORTS = """\
+import sys
+before = {*sys.modules}
+sys.path.insert(0, ".")
+import application
+print("\\n".join(sys.modules.keys() - before - {"application"}))
+"""
 # A base makes up for a spare that it has given away, and the spare prepares itself.
 _ALONE_SECONDS = 1.5
 
@@ -51,6 +63,7 @@ class Stand:
         self.plain = PlainNginx(folder, folder / "bare")
         for side in (self.ours, self.incumbent, self.plain):
             stack.enter_context(side)
+        self.fork = stack.enter_context(PlainFork(home / "bin" / "python", MODULES))
         for _, domain in domains:
             self.incumbent.until_listening(domain)
 
@@ -59,12 +72,13 @@ class Stand:
         numbers = count()
         return lambda: self._domain(app, next(numbers))
 
-    def bare(self, app: str) -> Bare:
-        """The app without an emperor, behind `plain`. It binds the socket of its ini too: the one
-        of an app of emperord's that has started by then."""
+    def bare(self, app: str, fork: PlainFork | None = None) -> Bare:
+        """The app without an emperor, behind `plain`, or as such a fork. It binds the socket of its
+        ini too: the one of an app of emperord's that has started by then."""
         domain = f"{_BY_EXEC}{self._domain(app, 0)}"
         vassal = self.ours.vassals / f"{domain}.ini"
-        return Bare(vassal, self._folder / "bare" / f"{domain}.socket")
+        spawn = fork.spawn if fork else None
+        return Bare(vassal, self._folder / "bare" / f"{domain}.socket", spawn)
 
     @staticmethod
     def _domain(app: str, number: int) -> str:
@@ -89,6 +103,7 @@ def on_the_listener(bench: Bench) -> Iterator[Row]:
             sides = {
                 "ours": lambda forked=forked: _knock_alone(stand.ours.listener, forked()),
                 "bare uWSGI": lambda app=app: _bare(stand.bare(app)),
+                _PLAIN_FORK: lambda app=app: _bare(stand.bare(app, stand.fork)),
             }
             what = f"cold start from a base, {app}"
             bound = Bound(_BOUNDS[app], over="bare uWSGI")
@@ -99,7 +114,7 @@ class HomeStand:
     """Sleeping apps of emperord that have a base of their virtual environment, and bare uWSGI."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
-        apps, home = copy_apps(folder), virtualenv(folder)
+        self._apps, self._home = apps, home = copy_apps(folder), virtualenv(folder)
         self._folder = folder
         _have_run_dir_in_memory(folder, stack)
         self.ours = Ours(folder)
@@ -119,12 +134,22 @@ class HomeStand:
             _knock(self.ours.listener, self.domain(app, number))
         self.ours.until_base_of(_USERS[app])
 
-    def bare(self, app: str) -> Bare:
-        """The app without an emperor. It binds the socket of its ini too: of an app that has
-        started."""
+    def bare(self, app: str, fork: PlainFork | None = None) -> Bare:
+        """The app without an emperor, or as such a fork. It binds the socket of its ini too: of an
+        app that has started."""
         domain = self.domain(app, 0)
         vassal = self.ours.vassals / f"{domain}.ini"
-        return Bare(vassal, self._folder / "bare" / f"{domain}.socket")
+        spawn = fork.spawn if fork else None
+        return Bare(vassal, self._folder / "bare" / f"{domain}.socket", spawn)
+
+    def plain_fork(self, app: str) -> PlainFork:
+        """A plain interpreter that has imported all that the app imports."""
+        python = self._home / "bin" / "python"
+        command = [str(python), "-c", _TELL_IMPORTS]
+        told = subprocess.run(
+            command, cwd=self._apps[app].parent, capture_output=True, text=True, check=True
+        )
+        return PlainFork(python, told.stdout.split())
 
     @staticmethod
     def domain(app: str, number: int) -> str:
@@ -140,13 +165,15 @@ def from_a_base_of_their_home(bench: Bench) -> Iterator[Row]:
             stand.make_base(app)
             numbers = count(_ENOUGH_APPS)
             domains = (stand.domain(app, number) for number in numbers)
-            sides = {
-                "ours": lambda domains=domains: _knock_alone(stand.ours.listener, next(domains)),
-                "bare uWSGI": lambda app=app: _bare(stand.bare(app)),
+            sides: dict[str, Callable[[], float]] = {
+                "ours": partial(_knock_next, stand.ours.listener, domains),
+                "bare uWSGI": partial(_made, partial(stand.bare, app)),
             }
             what = f"cold start from a base of its virtualenv, {app}"
             bound = Bound(_BOUNDS_AT_HOME[app], over="bare uWSGI")
-            yield row(what, "ms", bench.paired(what, sides), bound)
+            with stand.plain_fork(app) as fork:
+                sides[_PLAIN_FORK] = partial(_made, partial(stand.bare, app, fork))
+                yield row(what, "ms", bench.paired(what, sides), bound)
 
 
 def through_nginx(bench: Bench) -> Iterator[Row]:
@@ -177,6 +204,14 @@ def _knock_alone(listener: Callable[[str], Path], domain: str) -> float:
 
 def _knock(listener: Callable[[str], Path], domain: str) -> float:
     return uwsgi_first_byte(listener(domain), domain)
+
+
+def _knock_next(listener: Callable[[str], Path], domains: Iterator[str]) -> float:
+    return _knock_alone(listener, next(domains))
+
+
+def _made(bare: Callable[[], Bare]) -> float:
+    return _bare(bare())
 
 
 def _bare(bare: Bare, port: int | None = None) -> float:

@@ -4,8 +4,10 @@ import fcntl
 import os
 import signal
 import socket
+import subprocess
 import sys
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
@@ -22,16 +24,21 @@ from tests.nginx_server import free_ports
 UWSGI = Path(sys.executable).with_name("uwsgi")
 _BACKLOG = 4096
 _ABOVE_OURS = 64
+_LONGEST_ANSWER = 100
 
 
 class Bare:
     """An app on an existing listening socket, started with emperord's command but without an
     emperor: the lower bound of a cold start. A context manager; `pid` is that of the app's master,
-    None while it does not run."""
+    None while it does not run. `spawn` gets uWSGI's options, the listener and the path of the log,
+    and returns the pid."""
 
-    def __init__(self, ini: Path, path: Path) -> None:
+    def __init__(
+        self, ini: Path, path: Path, spawn: Callable[[Sequence[str], int, str], int] | None = None
+    ) -> None:
         self.path = path
         self._ini = ini
+        self._spawn = spawn or _spawn
         self.pid: int | None = None
 
     def __enter__(self) -> Self:
@@ -45,31 +52,69 @@ class Bare:
     def __exit__(self, *_: object) -> None:
         if self.pid is not None:
             os.killpg(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+            with suppress(ChildProcessError):  # of another process
+                os.waitpid(self.pid, 0)
         self._socket.close()
         self.path.unlink()
 
     def start(self) -> None:
         """Spawn the app. Returns before the app accepts."""
         spec = Spec(self.path.stem, str(self._ini), str(self.path), UwsgiOptions(need_app=True))
-        log = f"{self._ini}.log"
-        # dup2 of a descriptor to itself would not clear close-on-exec.
-        listener = fcntl.fcntl(self._socket, fcntl.F_DUPFD_CLOEXEC, _ABOVE_OURS)
-        try:
-            self.pid = os.posix_spawn(
-                UWSGI,
-                argv(str(UWSGI), spec, Copy(spec.ini)),
-                environment_of(own_user(), os.environ),
-                file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
-                    (os.POSIX_SPAWN_DUP2, 1, 2),
-                    (os.POSIX_SPAWN_DUP2, listener, LISTENER_FD),
-                ],
-                setsid=True,
+        options = argv(str(UWSGI), spec, Copy(spec.ini))[1:]
+        self.pid = self._spawn(options, self._socket.fileno(), f"{self._ini}.log")
+
+
+def _spawn(options: Sequence[str], listener: int, log: str) -> int:
+    # dup2 of a descriptor to itself would not clear close-on-exec.
+    listener = fcntl.fcntl(listener, fcntl.F_DUPFD_CLOEXEC, _ABOVE_OURS)
+    try:
+        return os.posix_spawn(
+            UWSGI,
+            [str(UWSGI), *options],
+            environment_of(own_user(), os.environ),
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+                (os.POSIX_SPAWN_DUP2, listener, LISTENER_FD),
+            ],
+            setsid=True,
+        )
+    finally:
+        os.close(listener)
+
+
+class PlainFork:
+    """Starts apps as forks of a plain interpreter (tests/bench/plain_fork.py) that has imported
+    these modules: the lower bound of a start from a base. A context manager."""
+
+    def __init__(self, python: Path, modules: Sequence[str]) -> None:
+        self._command = [str(python), str(Path(__file__).with_name("plain_fork.py"))]
+        self._modules = modules
+
+    def __enter__(self) -> Self:
+        self._control, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with far:
+            fds = str(far.fileno()), str(LISTENER_FD)
+            self._process = subprocess.Popen(
+                [*self._command, *fds, *self._modules],
+                pass_fds=[far.fileno()],
+                env=environment_of(own_user(), os.environ),
             )
-        finally:
-            os.close(listener)
+        if self._control.recv(_LONGEST_ANSWER) != b"ready":
+            raise ConnectionError("cannot measure: the plain interpreter does not start")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._control.close()
+        self._process.wait()
+
+    def spawn(self, options: Sequence[str], listener: int, log: str) -> int:
+        """See `Bare`."""
+        with open(log, "ab") as output:
+            fds = [listener, output.fileno()]
+            socket.send_fds(self._control, ["\0".join(options).encode()], fds)
+            return int(self._control.recv(_LONGEST_ANSWER))
 
 
 class Incumbent:
