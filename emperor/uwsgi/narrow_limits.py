@@ -18,18 +18,21 @@ _MEGABYTE = 1 << 20
 @dataclass(frozen=True, slots=True)
 class _Memory:
     """What uWSGI takes with Python and an app that imports nothing. With less than `least_bytes`,
-    and `least_worker_bytes` for each further one of the first `counted` workers, it does not start.
-    Each worker takes `worker_bytes` when it accepts, and above the limit the kernel kills some."""
+    and `least_worker_bytes` for each further one of the first `counted` workers, it starts with no
+    Python. Some take `usual_bytes`. Each worker takes `worker_bytes` when it accepts, and above the
+    limit the kernel kills some."""
 
     least_bytes: int
+    usual_bytes: int
     least_worker_bytes: int
     counted: int
     worker_bytes: int
 
 
 # Python's own modules are those of a base, or they are not.
-_FORKED = _Memory(6 * _MEGABYTE, 150 << 10, 1 << 20, 2 * _MEGABYTE)
-_EXECUTED = _Memory(8 * _MEGABYTE, 3 * _MEGABYTE, 8, 3 * _MEGABYTE)
+_FORKED = _Memory(6 * _MEGABYTE, 6 * _MEGABYTE, 150 << 10, 1 << 20, 2 * _MEGABYTE)
+# Python 3.13 takes less than 3.11.
+_EXECUTED = _Memory(7 * _MEGABYTE, 8 * _MEGABYTE, 2 * _MEGABYTE, 8, 3 * _MEGABYTE)
 # Pairs of sockets, of which uWSGI makes one for each worker and each spooler, and two for each
 # mule, before it starts the first one. It has seven descriptors besides, and one for a connection.
 _OWN_DESCRIPTORS, _DESCRIPTORS_EACH, _DESCRIPTORS_OF_MULE = 8, 2, 4
@@ -55,14 +58,15 @@ def _memory(ini: Ini, memory: _Memory, limit: int | None) -> Iterator[Finding]:
     is_cheap = "cheaper" in ini.last and not is_off(ini.last["cheaper"].value)
     workers = _number(ini, {"cheaper-initial", "cheaper"} if is_cheap else WORKERS)
     least = memory.least_bytes + memory.least_worker_bytes * (min(workers, memory.counted) - 1)
-    usual = memory.least_bytes + memory.worker_bytes * (workers - 1)
+    usual = memory.usual_bytes + memory.worker_bytes * (workers - 1)
     if limit < least:
         text = f"memory-max = {_size(limit)} is too little: uWSGI and Python alone take"
         text += f" {-(-least // _MEGABYTE)} MB, so the app does not start"
         yield _error(ini, "memory-max", text)
     elif limit < usual:
-        text = f"memory-max = {_size(limit)} is too little for {workers} workers, which take"
-        text += f" {usual // _MEGABYTE} MB with an app that imports nothing: the kernel kills some"
+        them = f"{workers} workers, which take" if workers > 1 else "a worker, which takes"
+        text = f"memory-max = {_size(limit)} is too little for {them} {usual // _MEGABYTE} MB with"
+        text += " an app that imports nothing: the kernel kills some"
         yield Finding(
             _line(ini, "memory-max"), Severity.WARNING, text, "raise it, or lower processes"
         )

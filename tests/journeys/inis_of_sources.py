@@ -83,11 +83,15 @@ _VARIABLES = (
 # Limits in which uWSGI has no place.
 _LIMITS = (
     bad("memory-1", f"{APP}[emperor]\nmemory-max = 1M\n", "= 1M is too little: uWSGI and Python"),
-    bad("memory-exec", f"{APP}[emperor]\nmemory-max = 7M\nbases = off\n", "alone take 8 MB, so"),
+    bad("memory-exec", f"{APP}[emperor]\nmemory-max = 6M\nbases = off\n", "alone take 7 MB, so"),
     bad("memory-20", f"{APP}processes = 20\n[emperor]\nmemory-max = 8M\n", "8M is too little"),
-    bad("memory-exec-9", f"{APP}processes = 2\n[emperor]\nmemory-max = 9M\nbases = off\n", "11 MB"),
     bad(
-        "memory-exec-14", f"{APP}processes = 9\n[emperor]\nmemory-max = 14M\nbases = off\n", "29 M"
+        "memory-exec-8",
+        f"{APP}processes = 2\n[emperor]\nmemory-max = 8M\nbases = off\n",
+        "take 9 MB",
+    ),
+    bad(
+        "memory-exec-14", f"{APP}processes = 9\n[emperor]\nmemory-max = 14M\nbases = off\n", "21 M"
     ),
     good(
         "memory-cheaper",
