@@ -26,6 +26,7 @@ MOST_AHEAD = 10**9
 _LONGEST_VALUE_BYTES = 1 << 20
 _MOST_REMOVED = 1000
 _ONE = Fraction(1)
+NO_TABLE = "the registry has no table of slots; `emperorctl fleet slots init` makes one"
 
 
 class BrokenTable(Exception):
@@ -50,6 +51,10 @@ class SlotTable:
     def backends(self) -> tuple[str, ...]:
         """All backends, each once, in the order of their first slots."""
         return tuple(dict.fromkeys(self.slots))
+
+    def backend_of(self, host: str) -> str:
+        """The backend to which a host name belongs."""
+        return self.slots[slot_of(host, len(self.slots))]
 
     def weight(self, backend: str) -> Fraction:
         """The weight of a backend."""
@@ -205,16 +210,13 @@ def share_of(table: SlotTable, address: str, served: Iterable[tuple[str, ...]]) 
     each host is hashed alone, also an alias."""
     own = wildcards = 0
     elsewhere = []
-    count = len(table.slots)
     for hosts in served:
-        backends = [
-            table.slots[slot_of(host, count)] for host in hosts if not is_wildcard(host)
-        ]  # fmt: skip
+        backends = [table.backend_of(host) for host in hosts if not is_wildcard(host)]
         if address in backends:
             own += 1
         elif is_wildcard(hosts[0]):
             wildcards += 1
         else:
             elsewhere.append(Elsewhere(hosts[0], backends[0]))
-    slots = table.slots.count(address)
-    return Share(table.serial, address, slots, count, own, wildcards, tuple(elsewhere))
+    slots, all_slots = table.slots.count(address), len(table.slots)
+    return Share(table.serial, address, slots, all_slots, own, wildcards, tuple(elsewhere))

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from emperor.model.share import NoShare, Share
-from emperor.model.slot_table import BrokenTable, SlotTable, decoded, share_of
+from emperor.model.slot_table import NO_TABLE, BrokenTable, SlotTable, decoded, share_of
 from emperor.registry.link import Link
 from emperor.registry.port import CannotReach, RegistryRefused
 
@@ -30,7 +30,7 @@ async def _table(link: Link) -> SlotTable:
     except (CannotReach, RegistryRefused) as error:
         raise NoShare(f"cannot read the table of slots: {error}") from error
     if found is None:
-        raise NoShare("the registry has no table of slots; `emperorctl fleet slots init` makes one")
+        raise NoShare(NO_TABLE)
     try:
         return decoded(found.value)
     except BrokenTable as error:

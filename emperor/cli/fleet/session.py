@@ -15,9 +15,9 @@ from emperor.cli.rebalance import summary
 from emperor.cli.registry_failures import registry_failures
 from emperor.model.balancer_state import BalancerState, BrokenState
 from emperor.model.balancer_state import decoded as state_of
-from emperor.model.registration import slot_of
 from emperor.model.registry_keys import Keys
 from emperor.model.slot_table import (
+    NO_TABLE,
     BrokenTable,
     SlotTable,
     decoded,
@@ -68,9 +68,7 @@ class Fleet:
     def existing(self) -> SlotTable:
         """The table. Raises Failed."""
         if self.table is None:
-            raise Failed(
-                "the registry has no table of slots; `emperorctl fleet slots init` makes one"
-            )
+            raise Failed(NO_TABLE)
         return self.table
 
 
@@ -222,13 +220,9 @@ async def _domains(fleet: Fleet, before: SlotTable, after: SlotTable) -> str:
             domain = fleet.keys.domain(entry.key)
             if not is_wildcard(domain):
                 total += 1
-                moved += _backend(before, domain) != _backend(after, domain)
+                moved += before.backend_of(domain) != after.backend_of(domain)
     percent = f" ({100 * moved / total:.0f} %)" if total else ""
     return f"{moved} of {total} domains in the registry{percent} would move."
-
-
-def _backend(table: SlotTable, domain: str) -> str:
-    return table.slots[slot_of(domain, len(table.slots))]
 
 
 def complete_backend(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
