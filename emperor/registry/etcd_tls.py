@@ -6,16 +6,15 @@ before the old one expires. Files that cannot be used change nothing.
 
 import logging
 import ssl
-from contextlib import suppress
-from pathlib import Path
 
+from emperor.linux.stamps import stamp_at
 from emperor.model.registry_access import RegistryAccess
+from emperor.model.spec import Stamp
 from emperor.registry.port import CannotReach
 
 log = logging.getLogger("emperord.etcd_tls")
 
-# What tells one content of the files from another one.
-_Stamp = tuple[tuple[int, int, int] | None, ...]
+_Stamps = tuple[Stamp | None, ...]
 
 
 class Certificates:
@@ -26,12 +25,12 @@ class Certificates:
         files = (access.ca_file, access.cert_file, access.key_file)
         self._files = [file for file in files if file]
         self._context: ssl.SSLContext | None = None
-        self._stamp: _Stamp | None = None
-        self._refused: _Stamp | None = None
+        self._stamp: _Stamps | None = None
+        self._refused: _Stamps | None = None
 
     def context(self) -> ssl.SSLContext:
         """For the next connection. Raises CannotReach while none can be made."""
-        stamp = tuple(map(_stamp_of, self._files))
+        stamp = tuple(map(stamp_at, self._files))
         if self._context and stamp in (self._stamp, self._refused):
             return self._context
         try:
@@ -68,10 +67,3 @@ def why_of(error: OSError) -> str:
     if isinstance(error, ssl.SSLError) and error.reason:
         return error.reason.replace("_", " ").lower()
     return error.strerror or str(error)
-
-
-def _stamp_of(file: Path) -> tuple[int, int, int] | None:
-    with suppress(OSError):
-        info = file.stat()
-        return info.st_ino, info.st_mtime_ns, info.st_size
-    return None

@@ -7,18 +7,17 @@ new one, which reads it anew; `refusal` says what no reload can take up.
 """
 
 import asyncio
-import os
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from os.path import samestat
 from pathlib import Path
 
+from emperor.linux.stamps import stamp_at
 from emperor.model.registry_access import RegistryAccess
 from emperor.model.registry_keys import Keys
 from emperor.model.section import SettingsError
+from emperor.model.spec import Stamp
 from emperor.registry.access import load_access
 from emperor.registry.etcd import Etcd
 from emperor.registry.port import Connection
@@ -27,12 +26,6 @@ from emperor.registry.reach import Asker, Reach
 
 # Somebody may be writing the file now.
 _RETRY_SECONDS = (2.0, 4.0)
-
-
-def _info(file: Path) -> os.stat_result | None:
-    with suppress(OSError):
-        return file.stat()
-    return None
 
 
 class Link:
@@ -45,7 +38,7 @@ class Link:
         self._opened: asyncio.Future[tuple[Connection, RegistryAccess]] | None = None
         self._access: RegistryAccess | None = None
         # The file as it was last judged, and what `news` says of it.
-        self._judged: tuple[os.stat_result | None, str | None] = None, None
+        self._judged: tuple[Stamp | None, str | None] = None, None
         loop = asyncio.get_running_loop()
         self.reach = Reach(loop.time, partial(datetime.now, UTC), loop.call_later)
 
@@ -76,8 +69,8 @@ class Link:
         if self._access is None:
             return None
         before, news = self._judged
-        now = _info(self._file)
-        if not (before and now and samestat(before, now) and before.st_mtime_ns == now.st_mtime_ns):
+        now = stamp_at(self._file)
+        if now is None or now != before:
             news = self._judge(self._access)
             self._judged = now, news
         return news
