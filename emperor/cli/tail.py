@@ -63,11 +63,13 @@ def _rest(file: FileIO) -> Iterator[bytes]:
 
 def _skip_hole(file: FileIO) -> bool:
     """Seek to the next byte that was written. Returns whether there is one."""
+    # The end before the search: what is appended after it must not be skipped.
+    at, end = file.tell(), os.fstat(file.fileno()).st_size
     try:
-        file.seek(file.tell(), os.SEEK_DATA)
+        file.seek(at, os.SEEK_DATA)
     except OSError as error:
         if error.errno == errno.ENXIO:
-            file.seek(0, os.SEEK_END)
+            file.seek(max(at, end))
             return False
     return True
 

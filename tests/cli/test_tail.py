@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,25 @@ def test_a_file_without_any_newline_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"x" * (3 * tail.BLOCK))
     assert b"".join(tail.last(path, 5)) == path.read_bytes()
+
+
+def test_what_is_appended_while_a_hole_is_looked_for_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"one\n")
+
+    class WrittenToMeanwhile(FileIO):
+        """A file that grows just after the reader was told that nothing more is in it."""
+
+        def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+            try:
+                return super().seek(position, whence)
+            except OSError:
+                with path.open("ab") as log:
+                    log.write(b"two\n")
+                raise
+
+    monkeypatch.setattr(tail, "FileIO", WrittenToMeanwhile)
+    pieces = tail.follow(path, 5)
+    assert [next(pieces), next(pieces)] == [b"one\n", b"two\n"]
