@@ -2,6 +2,7 @@
 nothing is lost when either is away."""
 
 import asyncio
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -44,10 +45,10 @@ class Program:
     def __init__(self, folder: Path, cluster: EtcdCluster) -> None:
         self.file = folder / "backends.lua"
         self._log = folder / "agent.log"
-        config = cluster.access_file(folder / "registry.ini")
-        with config.open("a") as text:
+        self.config = cluster.access_file(folder / "registry.ini")
+        with self.config.open("a") as text:
             text.write(f"[balancer]\nlist-file = {self.file}\n")
-        self._command = [str(BIN / "emperord-balancer"), f"--config={config}"]
+        self._command = [str(BIN / "emperord-balancer"), f"--config={self.config}"]
 
     def start(self) -> None:
         with self._log.open("ab") as log:
@@ -56,6 +57,19 @@ class Program:
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(30) == 0
+
+    def reload(self, before: str, after: str) -> None:
+        """Change a text of its file, and tell it."""
+        text = self.config.read_text()
+        assert before in text
+        self.config.write_text(text.replace(before, after))
+        self.process.send_signal(signal.SIGHUP)
+
+    def check(self) -> subprocess.CompletedProcess[str]:
+        """What the command says of its file."""
+        return subprocess.run(
+            [*self._command, "--check"], capture_output=True, text=True, check=False
+        )
 
     def until_said(self, text: str) -> None:
         eventually(lambda: text in self._log.read_text(), alive=[self.process], what=text)
@@ -102,6 +116,10 @@ async def test_the_table_reaches_nginx_and_outlasts_all_else(
             await write(cluster, table)
             await until_placed(fleet, table)
             await asyncio.to_thread(without_etcd, cluster, program)
+            # The kernel ends a member together with the thread that has started it.
+            for member in cluster.members:
+                member.start()
+            await asyncio.to_thread(with_etcd, cluster, program)
             await until_placed(fleet, table)
             table = with_slot(table, stock_index(HOSTS[0], SLOTS) + 1, A)
             await write(cluster, table)
@@ -130,23 +148,83 @@ async def write(cluster: EtcdCluster, table: SlotTable) -> None:
 
 
 def without_etcd(cluster: EtcdCluster, program: Program) -> None:
-    """The agent starts while etcd is down, and etcd comes back."""
+    """The agent starts while etcd is down."""
     for member in cluster.members:
         member.kill()
     program.until_said("cannot follow the registry")
     program.stop()
     program.start()
     eventually(lambda: program.log.count("going on with table 2") >= 2)
-    for member in cluster.members:
-        member.start()
+
+
+def with_etcd(cluster: EtcdCluster, program: Program) -> None:
+    """It is back."""
     cluster.until_healthy()
     eventually(lambda: program.log.count("the registry is reached") == 2)
+
+
+async def test_a_reload_takes_up_a_changed_file(cluster: EtcdCluster, folder: Path) -> None:
+    program = Program(folder, cluster)
+    await write(cluster, SlotTable(1, stretched([A, B, C], SLOTS), {}))
+    await asyncio.to_thread(program.start)
+    await eventually_async(program.file.exists)
+    other = folder / "other.lua"
+    await asyncio.to_thread(program.reload, "backends.lua", "other.lua")
+    await eventually_async(lambda: other.exists() and "table 1," in other.read_text())
+    assert f"what {program.config} says now is in use" in program.log
+    program.file.unlink()
+    await write(cluster, SlotTable(2, stretched([A, B, C], SLOTS), {}))
+    await eventually_async(lambda: "table 2," in other.read_text())
+    await eventually_async(lambda: '"serial":2' in balancers(cluster))
+    await asyncio.to_thread(program.stop)
+    assert not program.file.exists()
+    assert balancers(cluster) == ""
+    assert "Traceback" not in program.log
+
+
+WRONG = {
+    "a broken line": ("[balancer]", "[balancer]\ntake-in = perhaps", "take-in"),
+    "no certificates": ("ca.pem", "none.pem", "none.pem"),
+    "a file of somebody else": ("backends.lua", "theirs.lua", "somebody else has written it"),
+}
+
+
+@pytest.mark.parametrize("how", WRONG)
+async def test_a_file_that_cannot_be_used_changes_nothing(
+    cluster: EtcdCluster, folder: Path, how: str
+) -> None:
+    program = Program(folder, cluster)
+    (folder / "theirs.lua").write_text('web_server_ips = { "192.0.2.11" }\n')
+    await write(cluster, SlotTable(1, stretched([A, B, C], SLOTS), {}))
+    await asyncio.to_thread(program.start)
+    await eventually_async(program.file.exists)
+    assert (await asyncio.to_thread(program.check)).returncode == 0
+    before, after, cause = WRONG[how]
+    await asyncio.to_thread(program.reload, before, after)
+    await asyncio.to_thread(program.until_said, "what was read before is still in use")
+    assert cause in program.log
+    checked = await asyncio.to_thread(program.check)
+    assert checked.returncode == os.EX_CONFIG
+    assert cause in checked.stderr
+    await write(cluster, SlotTable(2, stretched([A, B, C], SLOTS), {}))
+    await eventually_async(lambda: "table 2," in program.file.read_text())
+    await asyncio.to_thread(program.stop)
+    assert "Traceback" not in program.log
 
 
 def test_it_says_what_is_wrong_with_its_settings(cluster: EtcdCluster, folder: Path) -> None:
     program = Program(folder, cluster)
     program.file.write_text('web_server_ips = { "192.0.2.11" }\n')
     program.start()
-    assert program.process.wait(30) == 1
-    assert "somebody else has written it" in program.log
+    assert program.process.wait(30) == os.EX_CONFIG
+    assert program.log.count("somebody else has written it") == 1
+    assert "Traceback" not in program.log
+
+
+def test_a_list_that_it_cannot_read_is_told_once(cluster: EtcdCluster, folder: Path) -> None:
+    program = Program(folder, cluster)
+    program.file.mkdir()
+    program.start()
+    assert program.process.wait(30) == os.EX_CONFIG
+    assert f"cannot use {program.file}: Is a directory" in program.log
     assert "Traceback" not in program.log

@@ -25,8 +25,7 @@ def test_it_runs_as_a_user_of_its_own_without_a_registry(box: Box) -> None:
     eventually(lambda: said in journal(box, "--unit=emperord-balancer"))
     assert "going on with table 7" in journal(box, "--identifier=emperord-balancer")
     assert box.must("systemctl", "is-active", "emperord-balancer").strip() == "active"
-    pid = box.must("systemctl", "show", "--property=MainPID", "--value", "emperord-balancer")
-    user = box.must("ps", "-o", "user:32=", "-p", pid.strip()).strip()
+    user = box.must("ps", "-o", "user:32=", "-p", _shown(box, "MainPID")).strip()
     assert user == "emperord-balancer"
     assert "192.0.2.11" in box.must("setpriv", "--reuid=www-data", "--clear-groups", "cat", _LIST)
     metrics = box.must("setpriv", "--reuid=nobody", "--clear-groups", "cat", _METRICS)
@@ -40,15 +39,39 @@ def test_it_runs_as_a_user_of_its_own_without_a_registry(box: Box) -> None:
     assert "emperord-balancer" not in told
     box.must("systemctl", "stop", "emperord-balancer")
     assert "open: emperord-balancer does not run" in box.run("emperorctl", "doctor").stdout
-    shown = box.must("systemctl", "show", "--property=Result", "--value", "emperord-balancer")
-    assert shown.strip() == "success"
+    assert _shown(box, "Result") == "success"
 
 
-def test_settings_that_it_may_not_read_are_told_with_the_cure(box: Box) -> None:
+def test_a_file_that_cannot_be_used_is_told_once(box: Box) -> None:
     box.must("install", "-m", "600", "/dev/null", "/etc/uwsgi/registry.ini")
-    box.run("systemctl", "start", "--no-block", "emperord-balancer")
+    assert box.run("systemctl", "start", "emperord-balancer").returncode != 0
     said = "cannot read /etc/uwsgi/registry.ini: Permission denied; a group of this user must"
-    eventually(lambda: said in journal(box, "--unit=emperord-balancer"))
+    assert journal(box, "--unit=emperord-balancer").count(said) == 1
+    assert _shown(box, "ActiveState") == "failed"
+    assert _shown(box, "NRestarts") == "0"
+    box.must("sh", "-c", _SET_UP)
+    assert _shown(box, "ActiveState") == "active"
+
+
+def test_a_reload_takes_up_a_changed_file_or_fails(box: Box) -> None:
+    box.must("sh", "-c", _SET_UP)
+    pid = _shown(box, "MainPID")
+    box.must("sh", "-c", "echo 'user = nobody' >>/etc/uwsgi/registry.ini")
+    assert box.run("systemctl", "reload", "emperord-balancer").returncode != 0
+    said = "cannot use user of /etc/uwsgi/registry.ini: set password-file too"
+    assert said in journal(box, "--identifier=emperord-balancer")
+    assert _shown(box, "ActiveState") == "active"
+    box.must("sed", "-i", "s/^user.*/prefix = \\/other/", "/etc/uwsgi/registry.ini")
+    box.must("systemctl", "reload", "emperord-balancer")
+    said = "what /etc/uwsgi/registry.ini says now is in use"
+    eventually(lambda: said in journal(box, "--identifier=emperord-balancer"))
+    assert _shown(box, "MainPID") == pid
+
+
+def _shown(box: Box, name: str) -> str:
+    return box.must(
+        "systemctl", "show", f"--property={name}", "--value", "emperord-balancer"
+    ).strip()
 
 
 def test_its_unit_leaves_little_open(box: Box) -> None:
