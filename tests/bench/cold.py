@@ -20,6 +20,8 @@ from tests.bench.rounds import ROUNDS, Bench
 
 _STARTS = ROUNDS + 1
 _BY_EXEC = "exec-"
+# The folder of the sockets of apps without an emperor.
+_BARE = "bare"
 # Of a base that has imported the standard library alone, to a bare uWSGI.
 _BOUNDS = {"trivial": 0.37, "Flask": 0.45, "Django": 0.50}
 _BOUND_BY_EXEC = 1.02
@@ -48,7 +50,6 @@ class Stand:
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._apps, home = copy_apps(folder), virtualenv(folder)
-        self._folder = folder
         _have_run_dir_in_memory(folder, stack)
         self.ours = Ours(folder, bases="auto")
         self.incumbent = Incumbent(folder)
@@ -60,7 +61,7 @@ class Stand:
             text = self.ours.ini(exec_domain, str(self._apps[app]), virtualenv=str(home))
             self.ours.drop(exec_domain, f"{text}[emperor]\nbases = off\n")
             self.incumbent.drop(domain, ini(self._apps[app], home=home))
-        self.plain = PlainNginx(folder, folder / "bare")
+        self.plain = PlainNginx(folder, folder / _BARE)
         for side in (self.ours, self.incumbent, self.plain):
             stack.enter_context(side)
         self.fork = stack.enter_context(PlainFork(home / "bin" / "python", MODULES))
@@ -73,12 +74,8 @@ class Stand:
         return lambda: self._domain(app, next(numbers))
 
     def bare(self, app: str, fork: PlainFork | None = None) -> Bare:
-        """The app without an emperor, behind `plain`, or as such a fork. It binds the socket of its
-        ini too: the one of an app of emperord's that has started by then."""
-        domain = f"{_BY_EXEC}{self._domain(app, 0)}"
-        vassal = self.ours.vassals / f"{domain}.ini"
-        spawn = fork.spawn if fork else None
-        return Bare(vassal, self._folder / "bare" / f"{domain}.socket", spawn)
+        """The app without an emperor, behind `plain`, or as such a fork."""
+        return _without_emperor(self.ours, f"{_BY_EXEC}{self._domain(app, 0)}", fork)
 
     @staticmethod
     def _domain(app: str, number: int) -> str:
@@ -115,32 +112,30 @@ class HomeStand:
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._apps, self._home = apps, home = copy_apps(folder), virtualenv(folder)
-        self._folder = folder
         _have_run_dir_in_memory(folder, stack)
         self.ours = Ours(folder)
         self.ours.under = with_state(folder)
         for app, user in _USERS.items():
             for number in range(_STARTS + _ENOUGH_APPS):
-                domain = self.domain(app, number)
+                domain = self._domain(app, number)
                 text = self.ours.ini(domain, str(apps[app]), virtualenv=str(home))
                 self.ours.drop(domain, f"{text}[emperor]\nuid = {user}\n")
-        self.plain = PlainNginx(folder, folder / "bare")
-        for side in (self.ours, self.plain):
-            stack.enter_context(side)
+        stack.enter_context(self.ours)
 
     def make_base(self, app: str) -> None:
         """Start the apps that make a base worth it, and wait for that."""
         for number in range(_ENOUGH_APPS):
-            _knock(self.ours.listener, self.domain(app, number))
+            _knock(self.ours.listener, self._domain(app, number))
         self.ours.until_base_of(_USERS[app])
 
+    def fresh(self, app: str) -> Callable[[], str]:
+        """A function that returns the next unused domain of an app."""
+        numbers = count(_ENOUGH_APPS)
+        return lambda: self._domain(app, next(numbers))
+
     def bare(self, app: str, fork: PlainFork | None = None) -> Bare:
-        """The app without an emperor, or as such a fork. It binds the socket of its ini too: of an
-        app that has started."""
-        domain = self.domain(app, 0)
-        vassal = self.ours.vassals / f"{domain}.ini"
-        spawn = fork.spawn if fork else None
-        return Bare(vassal, self._folder / "bare" / f"{domain}.socket", spawn)
+        """The app without an emperor, or as such a fork."""
+        return _without_emperor(self.ours, self._domain(app, 0), fork)
 
     def plain_fork(self, app: str) -> PlainFork:
         """A plain interpreter that has imported all that the app imports."""
@@ -152,8 +147,7 @@ class HomeStand:
         return PlainFork(python, told.stdout.split())
 
     @staticmethod
-    def domain(app: str, number: int) -> str:
-        """The name of one of them."""
+    def _domain(app: str, number: int) -> str:
         return f"home-{FRAMEWORKS[app]}{number}.localhost"
 
 
@@ -163,16 +157,16 @@ def from_a_base_of_their_home(bench: Bench) -> Iterator[Row]:
         stand = HomeStand(folder, stack)
         for app in _USERS:
             stand.make_base(app)
-            numbers = count(_ENOUGH_APPS)
-            domains = (stand.domain(app, number) for number in numbers)
-            sides: dict[str, Callable[[], float]] = {
-                "ours": partial(_knock_next, stand.ours.listener, domains),
-                "bare uWSGI": partial(_made, partial(stand.bare, app)),
-            }
+            our = stand.fresh(app)
             what = f"cold start from a base of its virtualenv, {app}"
             bound = Bound(_BOUNDS_AT_HOME[app], over="bare uWSGI")
             with stand.plain_fork(app) as fork:
-                sides[_PLAIN_FORK] = partial(_made, partial(stand.bare, app, fork))
+                forked = partial(stand.bare, app, fork)
+                sides = {
+                    "ours": lambda our=our: _knock_alone(stand.ours.listener, our()),
+                    "bare uWSGI": lambda app=app: _bare(stand.bare(app)),
+                    _PLAIN_FORK: lambda forked=forked: _bare(forked()),
+                }
                 yield row(what, "ms", bench.paired(what, sides), bound)
 
 
@@ -206,12 +200,12 @@ def _knock(listener: Callable[[str], Path], domain: str) -> float:
     return uwsgi_first_byte(listener(domain), domain)
 
 
-def _knock_next(listener: Callable[[str], Path], domains: Iterator[str]) -> float:
-    return _knock_alone(listener, next(domains))
-
-
-def _made(bare: Callable[[], Bare]) -> float:
-    return _bare(bare())
+def _without_emperor(ours: Ours, domain: str, fork: PlainFork | None) -> Bare:
+    """The app of a domain of emperord's that has started by then, since uWSGI binds the socket that
+    its ini names too."""
+    spawn = fork.spawn if fork else None
+    socket = ours.folder / _BARE / f"{domain}.socket"
+    return Bare(ours.vassals / f"{domain}.ini", socket, spawn)
 
 
 def _bare(bare: Bare, port: int | None = None) -> float:
