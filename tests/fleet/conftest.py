@@ -10,13 +10,16 @@ import psutil
 import pytest
 
 from tests.fleet.fleet import Fleet, standing
+from tests.fleet.registry_fleet import standing_with_a_registry
 
 
 @pytest.fixture(scope="module")
-def standing_fleet() -> Iterator[Fleet]:
-    """Built at the first test of a module, taken down after its last; leaves nothing behind."""
+def standing_fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
+    """Built at the first test of a module, taken down after its last; leaves nothing behind. The
+    mark `registry` of the module gives it a registry."""
+    has_registry = request.node.get_closest_marker("registry")
     before = _footprint()
-    with standing() as fleet:
+    with standing_with_a_registry() if has_registry else standing() as fleet:
         yield fleet
     assert _footprint() == before
 

@@ -2,7 +2,6 @@
 whatever is written to etcd."""
 
 import time
-from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -12,22 +11,9 @@ from emperor.model.registration import RegisteredIni, RegisteredRemoval, Sealed,
 from tests.eventually import eventually
 from tests.fleet.client import Question
 from tests.fleet.fleet import DOMAINS
-from tests.fleet.registry_fleet import (
-    AWAY,
-    BEATS,
-    KEYS,
-    OWNER,
-    RegistryFleet,
-    ini,
-    standing_with_a_registry,
-)
+from tests.fleet.registry_fleet import AWAY, BEATS, KEYS, OWNER, RegistryFleet, ini
 
-
-@pytest.fixture(scope="module")
-def standing_fleet() -> Iterator[RegistryFleet]:
-    """Built at the first test of the module."""
-    with standing_with_a_registry() as fleet:
-        yield fleet
+pytestmark = pytest.mark.registry
 
 
 def once(domain: str) -> str:

@@ -1,7 +1,6 @@
 """What happens to etcd, to the way there and to clocks fails no visit to a fleet under load."""
 
 import time
-from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -15,23 +14,11 @@ from tests.fleet.backend import Backend
 from tests.fleet.balancer import Balancer
 from tests.fleet.client import Question
 from tests.fleet.fleet import DOMAINS
-from tests.fleet.registry_fleet import (
-    AWAY,
-    KEYS,
-    OWNER,
-    RegistryFleet,
-    ini,
-    standing_with_a_registry,
-)
+from tests.fleet.registry_fleet import AWAY, KEYS, OWNER, RegistryFleet, ini
 from tests.fleet.traffic import Traffic
 from tests.fleet.uptime import CAN_DIFFER
 
-
-@pytest.fixture(scope="module")
-def standing_fleet() -> Iterator[RegistryFleet]:
-    """Built at the first test of the module."""
-    with standing_with_a_registry() as fleet:
-        yield fleet
+pytestmark = pytest.mark.registry
 
 
 def outlast_a_lease(traffic: Traffic) -> None:
