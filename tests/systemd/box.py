@@ -163,7 +163,9 @@ def _plant(root: Path, tree: Mapping[str, Path | str]) -> None:
 def _nspawn(
     folder: Path, groups: list[Path], binds: Mapping[str, Path], base: Base
 ) -> "subprocess.Popen[bytes]":
+    # At SIGTERM nspawn halts the box, also when whoever runs the tests was killed.
     command = [
+        "setpriv", "--pdeathsig", "TERM",
         "unshare", "--mount", "--propagation", "private", "sh", "-euc", _BOOT, "sh",
         "systemd-nspawn", "--quiet", "--boot", f"--directory={folder}/root",
         f"--machine={uuid4().hex}", "--register=no", "--keep-unit", "--private-network",

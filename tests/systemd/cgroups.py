@@ -51,15 +51,24 @@ _LIMITING = ("cpu", "blkio", "memory", "pids")
 def groups_named(name: str, are_limiting: bool = False) -> Iterator[list[Path]]:
     """A cgroup of that name in each hierarchy by which systemd may track processes. `are_limiting`:
     and in each in which emperord limits them."""
-    places = [_BESIDE, _V1, _TOP]
-    if are_limiting:
-        places += dict.fromkeys(Path(_TOP, controller).resolve() for controller in _LIMITING)
-    groups = [Path(place, name) for place in places if _is_hierarchy(place)]
+    groups = _groups(name, are_limiting)
     for group in groups:
         group.mkdir()
     try:
         yield groups
     finally:
-        for group in groups:
-            for folder, _, _ in os.walk(group, topdown=False):
-                eventually(partial(removed, Path(folder)), what=f"{folder} is empty")
+        remove_groups(name, are_limiting)
+
+
+def remove_groups(name: str, are_limiting: bool = False) -> None:
+    """Remove what `groups_named` has made, as soon as nothing runs there."""
+    for group in _groups(name, are_limiting):
+        for folder, _, _ in os.walk(group, topdown=False):
+            eventually(partial(removed, Path(folder)), what=f"{folder} is empty")
+
+
+def _groups(name: str, are_limiting: bool) -> list[Path]:
+    places = [_BESIDE, _V1, _TOP]
+    if are_limiting:
+        places += dict.fromkeys(Path(_TOP, controller).resolve() for controller in _LIMITING)
+    return [Path(place, name) for place in places if _is_hierarchy(place)]
