@@ -3,11 +3,12 @@
 The arrows come from the table of the life-cycle, and their places from this module.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import starmap
 from math import hypot
 
-from emperor.model.lifecycle import State
+from docs.lifecycle_page import transitions
+from emperor.model.lifecycle import TABLE, State
 
 # The middle of each box, in pixels.
 _PLACES = {
@@ -56,13 +57,25 @@ stopped, then its socket is removed.</text>
 """
 
 
-def states(edges: Mapping[tuple[State, State], list[str]]) -> str:
-    """The picture. `edges` has the names of the events by the states that they lead from and to."""
-    shown = {pair: names for pair, names in edges.items() if State.REMOVED not in pair}
+def states() -> str:
+    """The whole of states.svg."""
+    shown = {pair: names for pair, names in _events().items() if State.REMOVED not in pair}
     return _SVG.format(
         arrows="\n".join(starmap(_arrow, shown.items())),
         boxes="\n".join(_box(state) for state in _PLACES),
     )
+
+
+def _events() -> dict[tuple[State, State], list[str]]:
+    """The names of the events, by the states that they lead from and to."""
+    events: dict[tuple[State, State], list[str]] = {}
+    for state, row in TABLE.items():
+        for event, cell in row.items():
+            for transition in transitions(cell):
+                names = events.setdefault((state, transition.to), [])
+                if transition.to is not state and event.value not in names:
+                    names.append(event.value)
+    return {pair: names for pair, names in events.items() if names}
 
 
 def _box(state: State) -> str:

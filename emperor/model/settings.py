@@ -224,7 +224,7 @@ KEYS = (
         "programs with setuid, setgid or capabilities give apps no further rights"),
     Key("min-uid", "1000", "UID", uid_of,
         "no app runs as a user below it: accounts of the system, such as www-data"),
-    # The file of a new installation says false (docs/generate.py). An upgrade must not stop sites.
+    # A new installation gets false (docs/settings_page.py). An upgrade must not stop sites.
     Key("allow-root", "true", "BOOL", boolean, "apps of inis of root's may run as root"),
     Key("byte-compile", "true", "BOOL", boolean,
         "compile the Python of a new or changed app in the background"),
