@@ -6,6 +6,7 @@ counts from the moment at which it sent the last renewal that was answered. The 
 a later moment, so by its own clock the machine stops too early and never too late.
 """
 
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -65,11 +66,11 @@ class Claim(Enum):
     LEAVE = "another machine has it"
 
 
-def claim(found: bytes | None, me: Holder) -> Claim:
-    """What to do where the registry has that for the app."""
+def claim(found: bytes | None, me: Collection[Holder]) -> Claim:
+    """What a machine of these names does where the registry has that for the app."""
     if found is None:
         return Claim.TAKE
-    return Claim.RESUME if decoded(found) == me else Claim.LEAVE
+    return Claim.RESUME if decoded(found) in me else Claim.LEAVE
 
 
 def wish_delay(told: int) -> float:

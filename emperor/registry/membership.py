@@ -45,7 +45,10 @@ class Membership:
         lease_seconds: int = LEASE_SECONDS,
     ) -> None:
         self._engine = connection.engine
+        self._keys = connection.keys
         self._key = connection.keys.backend(me().address)
+        # Under which the daemon before was registered, if that was another one.
+        self.address_before = ""
         self._me = me
         self._clock = clock
         self._reached = reached
@@ -132,7 +135,7 @@ class Membership:
 
     async def _register(self, found: KeyValue | None, asked_at: float) -> float:
         """Take the key, unless another machine has it."""
-        before = self._record(found)
+        before = _record(self._me().address, found)
         if found and (before is None or before.machine != self._me().machine):
             return self._wait_for(before)
         self._occupied_since = None
@@ -144,7 +147,21 @@ class Membership:
             raise
         self._lease = lease
         self._registered(asked_at)
+        await self._leave_address_before()
         return self._renew_seconds
+
+    async def _leave_address_before(self) -> None:
+        """Else this machine would be there twice, until the lease of the daemon before ends."""
+        address, self.address_before = self.address_before, ""
+        if not address:
+            return
+        key = self._keys.backend(address)
+        with suppress(Outdated, CannotReach, RegistryRefused):
+            found = await self._engine.get(key)
+            record = _record(address, found)
+            if found and record and record.machine == self._me().machine:
+                await self._engine.delete(key, found.revision)
+                log.info("%s is not the address of this backend any more", address)
 
     def _wait_for(self, other: Member | None) -> float:
         """The key may be what is left of this machine before a reboot, and end with its lease."""
@@ -179,14 +196,6 @@ class Membership:
             return False
         return now == replace(before, capacity=now.capacity)
 
-    def _record(self, found: KeyValue | None) -> Member | None:
-        """What the registry has of this address, None if it cannot be read."""
-        if found is None:
-            return None
-        with suppress(BrokenMember):
-            return decoded(self._me().address, found.value)
-        return None
-
     def _failed(self, why: str) -> None:
         self._failures += 1
         self._why = why or "it does not answer"
@@ -202,3 +211,12 @@ class Membership:
         if self._told != problem:
             self._told = problem
             log.warning("%s", problem)
+
+
+def _record(address: str, found: KeyValue | None) -> Member | None:
+    """What the registry has of an address, None if it cannot be read."""
+    if found is None:
+        return None
+    with suppress(BrokenMember):
+        return decoded(address, found.value)
+    return None

@@ -20,7 +20,6 @@ from emperor.model.once import (
     KILL_AFTER_SECONDS,
     LEASE_SECONDS,
     RENEW_SECONDS,
-    Holder,
 )
 from emperor.model.permits import Permission
 from emperor.model.snapshot import ProcessRef
@@ -32,6 +31,7 @@ from emperor.registry.link import Link
 from emperor.registry.once_app import App, Fence, fenced, goes_to, runs_on, unreached
 from emperor.registry.once_keys import OnceKeys
 from emperor.registry.once_lease import OnceLease
+from emperor.registry.own_names import OwnNames
 from emperor.registry.port import CannotReach, Missed, RegistryRefused
 from emperor.registry.reach import Asker
 from emperor.registry.wishes import Wishes
@@ -54,7 +54,7 @@ class Once:
     def __init__(
         self,
         link: Link,
-        me: Holder,
+        me: OwnNames,
         fence: Fence,
         tasks: asyncio.TaskGroup,
         boot_clock: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
@@ -74,7 +74,7 @@ class Once:
         self._ready = asyncio.Event()
         self._running: list[asyncio.Task[None]] = []
         self._following: asyncio.Timeout | None = None
-        self._wishes = Wishes(link, me, tasks)
+        self._wishes = Wishes(link, me.now, tasks)
 
     # What the governor asks and tells (model/ports.Permits).
 
@@ -164,6 +164,7 @@ class Once:
                     await self._lease.end(self._keys.engine)
         self._lease.close()
         self._fence.close()
+        self._me.forget()
 
     async def _connect(self) -> None:
         self._keys = OnceKeys(await self._link.connection(), self._me, self._lease)
@@ -381,7 +382,7 @@ class Once:
         assert self._keys
         async for held, gone in changes_of_holders(self._keys.engine, self._keys.names):
             for domain, app in self._apps.items():
-                if app.why_not and held.get(domain, self._me) != self._me:
+                if app.why_not and held.get(domain, self._me.now) not in self._me.all:
                     app.why_not, app.is_cut_off = runs_on(held[domain].address), False
                     app.goes_to = ""
             for domain in list(self._apps) if gone is None else gone:

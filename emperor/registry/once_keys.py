@@ -7,10 +7,11 @@ would keep the app from all machines for as long. Therefore it is given back lat
 
 from collections.abc import Callable
 
-from emperor.model.once import Claim, Holder, claim, decoded, encoded
+from emperor.model.once import Claim, claim, decoded, encoded
 from emperor.model.registry_keys import Keys
 from emperor.registry.once_app import runs_on
 from emperor.registry.once_lease import OnceLease
+from emperor.registry.own_names import OwnNames
 from emperor.registry.port import Connection, Engine, Outdated
 
 _TRIES = 5
@@ -19,10 +20,11 @@ _TRIES = 5
 class OnceKeys:
     """Those of a connection that is open."""
 
-    def __init__(self, connection: Connection, me: Holder, lease: OnceLease) -> None:
+    def __init__(self, connection: Connection, me: OwnNames, lease: OnceLease) -> None:
         self.engine: Engine = connection.engine
         self.names: Keys = connection.keys
-        self._me = me
+        self._me = me.now
+        self._own = me.all
         self._lease = lease
         # Those that may be this machine's, with no app of it that runs by them.
         self._left: set[str] = set()
@@ -39,7 +41,7 @@ class OnceKeys:
         for _ in range(_TRIES):
             lease = await self._lease.held(self.engine)
             found = await self.engine.get(key)
-            if claim(found.value if found else None, self._me) is Claim.LEAVE and found:
+            if claim(found.value if found else None, self._own) is Claim.LEAVE and found:
                 return runs_on(decoded(found.value).address)
             expected = {key: found.revision if found else 0}
             self._left.add(domain)

@@ -4,32 +4,25 @@ not run twice."""
 import asyncio
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
-from hashlib import sha256
-from pathlib import Path
 
 from emperor import __version__
-from emperor.linux.boot import boot_id
 from emperor.linux.fence import FenceClient
 from emperor.linux.limits import machine_for_limits
 from emperor.model.member import Capacity, Member
-from emperor.model.once import Holder
 from emperor.model.registry_status import MembershipStatus
 from emperor.model.settings import Settings
 from emperor.model.share import Share
 from emperor.registry.link import Link
 from emperor.registry.membership import Membership
 from emperor.registry.once import Once
+from emperor.registry.own_names import own_names
 from emperor.registry.own_share import own_share
 from emperor.registry.reach import Asker
 
 log = logging.getLogger("emperord.place")
-
-_MACHINE_ID = Path("/etc/machine-id")
 
 
 class Place:
@@ -47,7 +40,7 @@ class Place:
         self._link = link
         self._drains = drains
         self._awake = awake
-        self._machine = own_machine()
+        self._names = own_names(settings)
         self._membership: Membership | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -84,6 +77,8 @@ class Place:
         connection = await self._link.connection()
         clock, tell = asyncio.get_running_loop().time, self._link.teller(Asker.MEMBERSHIP)
         self._membership = Membership(connection, self._me, clock, tell)
+        if self._names.before:
+            self._membership.address_before = self._names.before.address
         try:
             await self._membership.run()
         except Exception:
@@ -94,7 +89,7 @@ class Place:
         settings = self._settings
         return Member(
             settings.fleet_address,
-            self._machine,
+            self._names.now.machine,
             settings.fleet_weight,
             Capacity(os.cpu_count() or 1, machine_for_limits().memory_bytes, self._awake()),
             __version__,
@@ -105,15 +100,5 @@ class Place:
 
 def once(settings: Settings, link: Link, tasks: asyncio.TaskGroup) -> Once:
     """What lets apps of this machine run that must not run twice in the fleet."""
-    me = Holder(settings.fleet_address or socket.gethostname(), own_machine())
     fence = FenceClient(settings.run_dir / "once.sock")
-    return Once(link, me, fence, tasks)
-
-
-def own_machine() -> str:
-    """What tells this machine from another one. A clone may have the same id, and containers of one
-    machine have its boot in common."""
-    with suppress(OSError):
-        text = _MACHINE_ID.read_text(encoding="ascii", errors="replace") + boot_id()
-        return sha256(text.encode()).hexdigest()[:16]
-    return sha256(boot_id().encode()).hexdigest()[:16]
+    return Once(link, own_names(settings), fence, tasks)

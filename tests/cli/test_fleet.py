@@ -94,6 +94,16 @@ def test_a_plain_list_becomes_a_table_and_no_domain_moves(
         assert old.backend(host) == new.backend(host)
 
 
+def test_a_machine_keeps_its_slots_under_another_address(
+    fleet: Ctl, cluster: EtcdCluster, tmp_path: Path
+) -> None:
+    three(fleet)
+    before, listed = table(cluster), tmp_path / "backends.lua"
+    listed.write_text(must(fleet("slots", "show")).replace(f'"{A}"', f'"{D}"'))
+    must(fleet("slots", "init", "--force", str(listed)))
+    assert table(cluster).slots == tuple(D if each == A else each for each in before.slots)
+
+
 def test_a_second_table_needs_force_and_has_a_higher_serial(
     fleet: Ctl, cluster: EtcdCluster
 ) -> None:

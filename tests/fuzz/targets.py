@@ -148,7 +148,7 @@ def read_a_registry(data: bytes) -> None:
     with suppress(BrokenState):
         balancer_state.encoded(balancer_state.decoded("lb1", data))
     absences.encoded(absences.decoded(data))
-    once.claim(data, Holder("192.0.2.11", "m"))
+    once.claim(data, [Holder("192.0.2.11", "m")])
     for read in (slot_table.decoded, _list_of):
         with suppress(BrokenTable):
             table = read(data)

@@ -61,6 +61,31 @@ def test_a_daemon_is_registered_while_it_runs(cluster: EtcdCluster, backend: Bac
     assert registered(cluster) is None
 
 
+def test_a_new_address_takes_the_place_of_the_one_before(
+    cluster: EtcdCluster, folder: Path, start: Start
+) -> None:
+    """Its app that must not run twice runs on."""
+    access, config = cluster.access_file(folder / "registry.ini"), folder / "emperord.ini"
+    config.write_text(f"[emperord]\nfleet-address = {A}\n")
+    backend = start(learns=True, registry_config=str(access), config=str(config))
+    backend.drop(A, backend.ini(A, idle="0") + "[emperor]\nonce = true\n")
+    backend.until(A, "running")
+    eventually(lambda: registered(cluster))
+    pid = backend.leader(A)
+    config.write_text("[emperord]\nfleet-address = 192.0.2.12\n")
+    backend.process.send_signal(signal.SIGHUP)
+    eventually(lambda: backend.lines("registered 192.0.2.12 with the fleet"))
+    eventually(lambda: backend.lines("192.0.2.11 is not the address of this backend any more"))
+    assert registered(cluster) is None
+    key = Keys("/emperord").once(A)
+    held = ("get", "--print-value-only", key)
+    eventually(lambda: "192.0.2.12" in cluster.etcdctl(*held))
+    assert backend.leader(A) == pid
+    assert not backend.lines("is not run here")
+    backend.stop()
+    assert cluster.etcdctl("get", "--prefix", "--keys-only", "/emperord/backends/").strip() == ""
+
+
 def test_a_daemon_logs_in_once(cluster: EtcdCluster, backend: Backend) -> None:
     """For its registration, its inis, and an app that must not run twice."""
     backend.drop(A, backend.ini(A, idle="0") + "[emperor]\nonce = true\n")

@@ -35,7 +35,7 @@ ME, OTHER = Holder("192.0.2.1", "a"), Holder("192.0.2.2", "b")
     ],
 )
 def test_only_what_nobody_else_has_is_taken(found: bytes | None, answer: Claim) -> None:
-    assert claim(found, ME) is answer
+    assert claim(found, {ME}) is answer
 
 
 def test_a_holder_is_read_as_it_was_written() -> None:

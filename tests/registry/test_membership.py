@@ -201,6 +201,19 @@ async def test_it_tells_how_it_stands() -> None:
             assert not other.status().is_registered
 
 
+@pytest.mark.parametrize(("machine", "is_left"), [("here", False), ("there", True)])
+async def test_it_is_registered_under_one_address(machine: str, is_left: bool) -> None:
+    """The daemon before had another address, which another machine may have by now."""
+    engine = MemoryEngine()
+    async with up(engine, replace(HERE, machine=machine)):
+        await until(engine, bool)
+    later = Machine(engine, replace(HERE, address="192.0.2.12"))
+    later.membership.address_before = A
+    await later.membership._step()
+    assert engine.value(KEYS.backend("192.0.2.12"))
+    assert bool(registered(engine)) is is_left
+
+
 async def test_two_machines_do_not_fight_over_an_address(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

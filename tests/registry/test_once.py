@@ -20,6 +20,7 @@ from emperor.model.spec import Spec
 from emperor.registry import once, once_lease
 from emperor.registry.link import Link
 from emperor.registry.once import Once
+from emperor.registry.own_names import OwnNames
 from emperor.registry.port import CannotReach, Connection, KeyValue
 from emperor.registry.reach import Asker
 from tests.eventually import eventually_async
@@ -103,7 +104,7 @@ class Machine:
 
     def __init__(self, name: str, engine: MemoryEngine, tasks: asyncio.TaskGroup) -> None:
         self.me = Holder(name, name)
-        self.once = Once(cast(Link, ToEngine(engine)), self.me, NoFence(), tasks)
+        self.once = Once(cast(Link, ToEngine(engine)), OwnNames(self.me), NoFence(), tasks)
         self.always: set[str] = set()
         self.running: set[str] = set()
         self.waiting: set[str] = set()
