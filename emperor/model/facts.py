@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from emperor.model.policy import SETTLED_SECONDS
 from emperor.model.slow_imports import told
 from emperor.model.status import ReportedState, Stop, VassalDetail, VassalStatus, Wake
 from emperor.model.text import clock, cpu, duration, memory, one_line, since, until
-from emperor.model.wake import phases, who
+from emperor.model.wake import WOKEN_BY, phases, who
 
 
 def facts(detail: VassalDetail, now: datetime) -> list[tuple[str, str]]:
@@ -15,12 +16,12 @@ def facts(detail: VassalDetail, now: datetime) -> list[tuple[str, str]]:
     rows = [
         ("state", f"{status.state.value} for {since(status.state_since, now)}{_process(detail)}"),
         ("", f"it may not run here: {status.runs_elsewhere}" if status.runs_elsewhere else ""),
-        ("memory", _peak(status)),
+        ("memory", _memory(status)),
         ("closed", _closed(status, now)),
-        ("woken", _woken(detail.wake, now)),
+        (_label_of_start(detail.wake), _woken(detail.wake, now)),
         ("took", phases(detail.wake)),
         ("imports", told(detail.slow_imports)),
-        ("started", detail.started or ""),
+        ("process", detail.started or ""),
         ("last hit", status.last_hit_at and f"{since(status.last_hit_at, now)} ago"),
         ("waiting", _waiting(status)),
         ("stopped", _stopped(detail.last_stop, now)),
@@ -57,20 +58,26 @@ def _process(detail: VassalDetail) -> str:
     status = detail.status
     text = "" if status.pid is None else f", pid {status.pid}"
     if status.boot_position is not None:
-        text += f", number {status.boot_position} in the queue of apps to boot (max-starting)"
+        text += f", number {status.boot_position} in the queue of starts (max-starting)"
         if detail.places is not None:
             text += f": apps of its user have {detail.places_taken} of {detail.places} places"
     if status.rss_bytes is not None:
-        text += f", {memory(status.rss_bytes)} of memory, {cpu(status.cpu_seconds)} of CPU time"
+        text += f", {cpu(status.cpu_seconds)} of CPU time"
     if detail.predecessor_pid is not None:
         text += f"; its predecessor, pid {detail.predecessor_pid}, finishes its requests"
     return text
 
 
-def _peak(status: VassalStatus) -> str:
-    """What of a limit on its memory it has used, which is no part of what is resident."""
-    peak = status.memory_peak_bytes
-    return "" if peak is None else f"{memory(peak)} at most, as memory-max counts it"
+def _memory(status: VassalStatus) -> str:
+    """What is resident, and the most that a limit has counted, which may be less: each says what it
+    is."""
+    parts = []
+    if status.rss_bytes is not None:
+        parts.append(f"{memory(status.rss_bytes)} resident, shared pages counted in each process")
+    if status.memory_peak_bytes is not None:
+        peak = memory(status.memory_peak_bytes)
+        parts.append(f"at most {peak} as memory-max counts it, without its base")
+    return "; ".join(parts)
 
 
 def _source(status: VassalStatus) -> str:
@@ -101,7 +108,7 @@ def _newer(detail: VassalDetail, now: datetime) -> str:
         return ""
     text = f"a newer version, written {_ago(detail.newer_ini_written_at, now)}, "
     if detail.status.state is ReportedState.RELOADING:
-        return text + "boots beside it"
+        return text + "starts beside it"
     pid = detail.predecessor_pid or detail.status.pid
     return text + f"waits until pid {pid} has finished its requests"
 
@@ -111,6 +118,11 @@ def _ini_error(detail: VassalDetail) -> str:
     if detail.ini_error is None or detail.failed_ini_written_at is not None:
         return detail.ini_error or ""
     return f"{detail.ini_error}; the version before it is in service"
+
+
+def _label_of_start(wake: Wake | None) -> str:
+    """Only visitors wake an app; an order or a change starts it."""
+    return "woken" if wake is None or wake.by in WOKEN_BY else "started"
 
 
 def _woken(wake: Wake | None, now: datetime) -> str:
@@ -149,10 +161,19 @@ def _sleeps_never(status: VassalStatus) -> str:
 def _failed(status: VassalStatus, now: datetime) -> str:
     if not status.consecutive_failures:
         return ""
-    text = f"{status.consecutive_failures} in a row, of {status.starts} starts"
+    number = status.consecutive_failures
+    row = " in a row" if number > 1 else ""
+    text = (
+        f"{_times(number)}{row}, counted anew after an order to start it, a change of its ini, or"
+        f" {duration(SETTLED_SECONDS)} of service; started {_times(status.starts)} in all"
+    )
     if (again := start_again(status)) is None:
         return text
     return f"{text}; {again.told(now)}, emperorctl start at once"
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 @dataclass(frozen=True, slots=True)

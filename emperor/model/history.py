@@ -116,7 +116,7 @@ class Phase(Enum):
     DRAIN = "drain"
     """until the old process had ended"""
     TURN = "turn"
-    """in the queue of apps to boot"""
+    """in the queue of starts"""
     SPAWN = "spawn"
     """until the process was started"""
     LOAD = "load"

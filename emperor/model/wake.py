@@ -24,7 +24,7 @@ def who(wake: Wake) -> str:
 
 _PHASES = {
     Phase.DRAIN: "until the old process had ended",
-    Phase.TURN: "in the queue of apps to boot",
+    Phase.TURN: "in the queue of starts",
     Phase.SPAWN: "to spawn",
     Phase.LOAD: "to load the app",
     Phase.ACCEPT: "to accept",

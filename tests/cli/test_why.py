@@ -68,7 +68,7 @@ def test_what_a_start_waited_for_is_no_time_to_spawn() -> None:
     wake = Wake("hit", None, None, None, None, None, NOW, 35258.0, None, 35400.0, None)
     drained = replace(wake, drained_ms=35000.0, turn_ms=35256.8)
     assert phases(drained) == (
-        "35000 ms until the old process had ended, 257 ms in the queue of apps to boot,"
+        "35000 ms until the old process had ended, 257 ms in the queue of starts,"
         " 1.2 ms to spawn, 142 ms to accept: 35400 ms in all"
     )
 
@@ -132,8 +132,9 @@ def test_a_failure_has_its_cause_the_retry_and_the_log() -> None:
     of = replace(detail(throttled(GOAT)), log_tail=("Traceback:", "\tboom"))
     result = _told(of)
     assert result["failed"] == (
-        "5 in a row, of 5 starts; the next visitor after 12s starts it again, emperorctl start at"
-        " once"
+        "5 times in a row, counted anew after an order to start it, a change of its ini, or 10s of"
+        " service; started 5 times in all; the next visitor after 12s starts it again, emperorctl"
+        " start at once"
     )
     assert result["cause"] == "exit status 22: ModuleNotFoundError: No module named 'flask'"
     assert [line.plain for line in story(of, NOW)][-3:] == [
@@ -196,7 +197,7 @@ def test_a_draining_predecessor_and_the_waiting_are_told() -> None:
 
 def test_one_that_waits_for_its_turn_says_so() -> None:
     result = replace(parked(GOAT), state=ReportedState.STARTING, boot_position=3)
-    queued = ", number 3 in the queue of apps to boot (max-starting)"
+    queued = ", number 3 in the queue of starts (max-starting)"
     assert _told(detail(result))["state"].endswith(queued)
     of_three = replace(detail(result), places_taken=3, places=3)
     assert _told(of_three)["state"].endswith(f"{queued}: apps of its user have 3 of 3 places")
@@ -231,13 +232,41 @@ def test_foreign_text_cannot_steer_the_terminal() -> None:
     assert all(line.plain.isprintable() for line in story(of, NOW + timedelta(days=1)))
 
 
+def test_one_failure_of_many_starts_is_counted_plainly() -> None:
+    """As after an order to start it: the row begins anew, and the starts count on."""
+    status = replace(throttled(GOAT), consecutive_failures=1, starts=11)
+    failed = _told(detail(status))["failed"]
+    assert failed.startswith("once, counted anew after an order to start it, ")
+    assert "; started 11 times in all; " in failed
+
+
+def test_each_number_of_memory_says_what_it_is() -> None:
+    """The limit counts less than what is resident: the most may be below what there is now."""
+    status = replace(running(GOAT), rss_bytes=60 << 20, memory_peak_bytes=6 << 20)
+    told = _told(detail(status))
+    assert told["memory"] == (
+        "60M resident, shared pages counted in each process;"
+        " at most 6.0M as memory-max counts it, without its base"
+    )
+    assert "60M" not in told["state"]
+    assert "memory" not in _told(detail(parked(GOAT)))
+
+
+def test_an_order_starts_an_app_and_only_a_visitor_wakes_it() -> None:
+    found = detail(running(GOAT))
+    assert found.wake
+    told = _told(replace(found, wake=replace(found.wake, by="emperorctl start by uid 0")))
+    assert "woken" not in told
+    assert "emperorctl start by uid 0" in told["started"]
+
+
 def test_the_story_is_printed(emperor: FakeEmperor, ctl: Ctl) -> None:
     emperor.serve(GOAT)
     ctl("start", GOAT)
     outcome = ctl("why", GOAT)
     assert outcome.status == 0
-    assert outcome.out.startswith(f"{GOAT}\n  state   running for ")
-    assert "pid 100, 37M of memory, 0.4s of CPU time" in outcome.out
+    assert outcome.out.startswith(f"{GOAT}\n  state    running for ")
+    assert "pid 100, 0.4s of CPU time" in outcome.out
     assert ": emperorctl start by uid 0\n" in outcome.out
 
 
