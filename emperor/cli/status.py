@@ -55,17 +55,17 @@ def headline(report: Report, now: datetime) -> Text:
     """The daemon in a line, how many vassals are in which state, and how many need an
     administrator."""
     emperor = report.emperor
-    counts = Counter(vassal.state for vassal in report.vassals)
-    states = ", ".join(f"{counts[state]} {state.value}" for state in STYLE if counts[state])
+    counts = Counter(each.state for each in report.vassals if each.maintenance_since is None)
+    parts = [f"{counts[state]} {state.value}" for state in STYLE if counts[state]]
+    if closed := len(report.vassals) - counts.total():
+        parts.append(f"{closed} in maintenance")
     pulled = f", {emperor.registry.pulled} of the registry" if emperor.registry else ""
     held = f", {emperor.held} held" if emperor.held else ""
-    count = sum(vassal.maintenance_since is not None for vassal in report.vassals)
-    closed = f", {count} in maintenance" if count else ""
     away = f", {emperor.turned_away} turned away" if emperor.turned_away else ""
     line = Text(
         f"emperord {text.plain(emperor.version)}, pid {emperor.pid},"
-        f" up {text.since(emperor.started_at, now)}: {states or 'no vassals'}{pulled}{closed}{held}"
-        f"{away}"
+        f" up {text.since(emperor.started_at, now)}: {', '.join(parts) or 'no vassals'}"
+        f"{pulled}{held}{away}"
     )
     bad = failed(report)
     for count, what in ((len(bad.vassals), "failed"), (len(bad.refused), "not served")):
@@ -269,7 +269,7 @@ def status(
     """Show what every vassal does, or each DOMAIN alone, which may be a shell pattern in quotes.
 
     \b
-    STATE   what it does; starting #3: the third in the queue of apps to boot;
+    STATE   what it does; starting #3: the third in the queue of starts;
             parked (maintenance): visitors get 503
     FOR     time since it got into this state
     HIT     time since it was last used

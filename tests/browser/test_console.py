@@ -87,10 +87,10 @@ def test_vassals_are_searched_filtered_and_sorted(desk: Desk) -> None:
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_role("link", name=BROKEN)).to_be_visible()
     page.get_by_label("Search", exact=True).fill("")
-    page.get_by_label("State", exact=True).select_option("throttled")
+    page.get_by_label("State", exact=True).select_option("failed")
     page.get_by_role("button", name="Show").click()
     expect(rows).to_have_count(2)
-    assert "state=throttled" in page.url, "a view has an address"
+    assert "state=failed" in page.url, "a view has an address"
     page.goto(page.url)
     expect(rows).to_have_count(2)
     page.get_by_label("State", exact=True).select_option("")
@@ -99,6 +99,18 @@ def test_vassals_are_searched_filtered_and_sorted(desk: Desk) -> None:
     expect(rows).to_have_count(2)
     page.get_by_role("link", name=SHOP).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(SHOP)
+
+
+def test_a_filter_that_works_at_once_has_a_way_back(desk: Desk) -> None:
+    page = desk.go("vassals")
+    rows, every = page.locator("table.vassals tbody tr"), page.get_by_role("link", name="All")
+    before = rows.count()
+    expect(every).to_have_count(0)
+    page.get_by_label("State", exact=True).select_option("failed")
+    expect(rows).to_have_count(2)
+    every.click()
+    expect(rows).to_have_count(before)
+    expect(page.get_by_label("State", exact=True)).to_have_value("")
 
 
 def test_a_wake_arrives_live_and_the_app_is_restarted(site: Site, desk: Desk) -> None:

@@ -54,6 +54,13 @@ def test_one_in_line_has_its_number_beside_its_state() -> None:
     assert row.state == "starting #3"
 
 
+def test_maintenance_is_counted_once_and_not_as_parked() -> None:
+    closed = replace(parked("b.example"), maintenance_since=NOW)
+    line = _plain(report(running(GOAT), parked("a.example"), closed))[0]
+    assert line.endswith(": 1 running, 1 parked, 1 in maintenance")
+    assert _plain(report(closed))[0].endswith(": 1 in maintenance")
+
+
 def test_waiting_requests_are_those_held_and_those_queued() -> None:
     (row,) = rows(report(replace(running(GOAT), held=3, queued=12)), NOW)
     assert row.waiting == "3+12"

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import pytest
 
 from emperor.model.authority import NOBODY, Caller
+from emperor.model.lifecycle import State
 from emperor.model.share import Elsewhere, NoShare, Share
 from emperor.model.spec import Identity
 from emperor.model.status import AppHits, LimitHits
@@ -56,7 +57,8 @@ class Answer:
         """The section of that id, as text without tags."""
         found = re.search(rf'<section id="{name}".*?</section>', self.text, re.DOTALL)
         assert found, self.text
-        return " ".join(unescape(re.sub("<[^>]*>", " ", found[0])).split())
+        text = " ".join(unescape(re.sub("<[^>]*>", " ", found[0])).split())
+        return text.replace("\N{EN DASH}", "-")
 
 
 @pytest.fixture
@@ -142,8 +144,8 @@ def test_the_overview_tells_what_needs_a_person(emperor: FakeEmperor) -> None:
     troubles = answer.part("troubles")
     assert "broken.example.ini not served cannot read it: binary; write text" in troubles
     assert "ModuleNotFoundError: No module named 'flask'" in troubles
-    assert re.search("a.example throttled; the next visitor after [0-9]s starts it again", troubles)
-    assert re.search("parked 3 .* throttled 1 ", answer.part("states"))
+    assert re.search("a.example failed; the next visitor after [0-9]s starts it again", troubles)
+    assert " failed 1 1 - parked 3 - -" in answer.part("states")
 
 
 def test_all_that_is_not_served_is_on_pages_of_its_own(emperor: FakeEmperor) -> None:
@@ -365,13 +367,37 @@ def test_a_log_without_line_breaks_is_answered_in_part(emperor: FakeEmperor) -> 
 def test_a_broken_app_that_sleeps_is_marked_as_failed(emperor: FakeEmperor) -> None:
     """It is parked between two tries, and nothing but the mark tells it from a healthy one."""
     emperor.governor.vassals["a.example"].last_error = "exit status 22"
-    assert "parked failed" in get(emperor, "vassals?q=a.example").part("list")
-    assert "parked failed" not in get(emperor, "vassals?q=b.example").part("list")
-    assert "parked failed" in get(emperor, "vassals/a.example").part("now")
+    assert "failed parked" in get(emperor, "vassals?q=a.example").part("list")
+    assert "failed parked" not in get(emperor, "vassals?q=b.example").part("list")
+    assert "failed parked" in get(emperor, "vassals/a.example").part("now")
     overview = get(emperor, "")
-    assert re.search("With an error Memory parked 4 1 ", overview.part("states"))
-    [link] = re.findall(r'href="\./(vassals\?state=parked[^"]*trouble=1)"', overview.text)
+    assert re.search("With an error Memory failed 1 1 - parked 3 - ", overview.part("states"))
+    [link] = re.findall(r'href="\./(vassals\?state=failed[^"]*trouble=1)"', overview.text)
     assert " of 1 (4 in all)" in get(emperor, unescape(link)).part("list")
+
+
+def test_the_failed_are_found_before_and_after_their_delay(emperor: FakeEmperor) -> None:
+    """A filter by `throttled` would lose an app when its delay has passed."""
+    vassal = emperor.governor.vassals["a.example"]
+    vassal.last_error = "exit status 22"
+    for state in (State.THROTTLED, State.PARKED):
+        vassal.state = state
+        for query in ("state=failed", "state=throttled"):
+            found = get(emperor, f"vassals?{query}")
+            assert re.findall(r'id="v-([^"]*)"', found.text) == ["a.example"], (state, query)
+            assert '<option value="failed" selected>' in found.text
+        assert "a.example" not in get(emperor, "vassals?state=parked").part("list")
+
+
+def test_maintenance_is_counted_as_such(emperor: FakeEmperor) -> None:
+    question = get(emperor, "vassals/a.example/maintenance-on")
+    assert order(emperor, "vassals/a.example/maintenance-on", question.token).status == 303
+    overview = get(emperor, "")
+    assert " maintenance 1 - - parked 3 " in overview.part("states")
+    closed = get(emperor, "vassals?state=maintenance")
+    assert re.findall(r'id="v-([^"]*)"', closed.text) == ["a.example"]
+    assert "a.example maintenance -" in closed.part("list")
+    assert "a.example" not in get(emperor, "vassals?state=parked").part("list")
 
 
 def test_an_error_is_searched_for_as_a_name_is(emperor: FakeEmperor) -> None:
@@ -382,7 +408,7 @@ def test_an_error_is_searched_for_as_a_name_is(emperor: FakeEmperor) -> None:
 
     for text in ("read /srv/a.PY", "No Permission", "/srv/"):
         assert " of 1 (4 in all)" in found(text), text
-        assert "a.example parked failed" in found(text)
+        assert "a.example failed parked" in found(text)
     assert 'value="read /srv/a.PY"' in get(emperor, "vassals?q=read+/srv/a.PY").text
     # An ini that is not served has no row, and is told where it is looked for.
     assert "Not served, found too broken.example.ini" in found("BINARY")

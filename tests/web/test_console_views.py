@@ -30,6 +30,7 @@ from emperor.web.console import ini_view
 from emperor.web.console.forgery import Tokens, is_foreign
 from emperor.web.console.overview import not_served, plots, troubles, waiting
 from emperor.web.console.plots import HEIGHT, WIDTH, phase_bar, spans, starts_plot, wakes_plot
+from emperor.web.console.shown_state import ShownState
 from emperor.web.console.story import latest, story
 from emperor.web.console.vassal import accepted, fact_of, limit_rows, orders_for, why_slow
 from emperor.web.console.vassals import Wanted, wanted_of
@@ -160,11 +161,23 @@ def test_phases_stand_side_by_side_on_the_scale_of_the_page() -> None:
 
 def test_what_is_down_needs_a_person_before_what_only_complains() -> None:
     complains = replace(running("a.example"), last_error="its ini is broken")
-    found = troubles([complains, throttled("z.example"), parked("b.example")])
+    tries = replace(throttled("c.example"), state=ReportedState.STARTING)
+    shown = {"a.example": ShownState.RUNNING, "b.example": ShownState.PARKED,
+             "c.example": ShownState.STARTING, "z.example": ShownState.FAILED}  # fmt: skip
+    found = troubles([complains, throttled("z.example"), parked("b.example"), tries], shown)
     assert [(each.subject, each.note, each.again) for each in found] == [
-        ("z.example", "throttled", start_again(throttled("z.example"))),
+        ("c.example", "starting", start_again(tries)),
+        ("z.example", "failed", start_again(throttled("z.example"))),
         ("a.example", "running", None),
     ]
+
+
+def test_a_failed_app_keeps_its_place_as_its_delay_ends() -> None:
+    first, second = throttled("a.example"), throttled("b.example")
+    shown = dict.fromkeys(("a.example", "b.example"), ShownState.FAILED)
+    tried = replace(first, state=ReportedState.PARKED, retry_at=None)
+    for rows in ([first, second], [tried, second]):
+        assert [each.subject for each in troubles(rows, shown)] == ["a.example", "b.example"]
 
 
 def test_an_ini_with_a_name_of_no_host_has_no_page() -> None:
@@ -178,7 +191,8 @@ def test_what_boots_stands_in_the_order_of_the_queue() -> None:
     starting = replace(parked("a.example"), state=ReportedState.STARTING)
     rows = [replace(starting, boot_position=2), replace(starting, name="b", boot_position=1),
             replace(running("c"), held=3), running("d")]  # fmt: skip
-    assert [each.status.name for each in waiting(rows, {})] == ["c", "b", "a.example"]
+    shown = dict.fromkeys(("a.example", "b", "c", "d"), ShownState.STARTING)
+    assert [each.status.name for each in waiting(rows, shown, {})] == ["c", "b", "a.example"]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from emperor.model.status import (
 )
 from emperor.supervisor.records import Vassal
 from emperor.web.console.plots import Plot, share, spans, starts_plot
+from emperor.web.console.shown_state import ShownState, shown_state
 from emperor.web.console.tenants import Names, largest_first, uid_text
 
 MOST_TROUBLES = 25
@@ -31,7 +32,7 @@ BY_MINUTE, MINUTES = timedelta(minutes=1), 60
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """A vassal that boots slowly: the usual seconds, and what takes most of them; empty: that was
+    """A vassal that starts slowly: the usual seconds, and what takes most of them; empty: that was
     not measured yet."""
 
     name: str
@@ -42,22 +43,24 @@ class Slow:
 @dataclass(slots=True)
 class Census:
     """What is counted of all vassals without a look at each of them. `noted` are those of which
-    there is more to tell, and `slow` are those that boot slowly."""
+    there is more to tell, `shown` has the states of these, and `slow` are those that start
+    slowly."""
 
-    states: Counter[ReportedState] = field(default_factory=Counter)
+    states: Counter[ShownState] = field(default_factory=Counter)
     owners: Counter[int | None] = field(default_factory=Counter)
-    closed: int = 0
     noted: list[Vassal] = field(default_factory=list)
+    shown: dict[str, ShownState] = field(default_factory=dict)
     slow: list[Slow] = field(default_factory=list)
 
     def count(self, vassals: Iterable[Vassal]) -> None:
         """Count these too."""
         for vassal in vassals:
-            self.states[vassal.reported_state] += 1
+            state = shown_state(vassal)
+            self.states[state] += 1
             self.owners[vassal.spec.owner] += 1
-            self.closed += vassal.in_maintenance
             if is_noted(vassal):
                 self.noted.append(vassal)
+                self.shown[vassal.spec.domain] = state
             if vassal.boots and (seconds := usual(vassal.boots)) >= SLOW_SECONDS:
                 found = told(vassal.slow_imports[:1])
                 self.slow.append(Slow(vassal.spec.domain, seconds, found))
@@ -121,9 +124,10 @@ class OfTenant:
 
 @dataclass(frozen=True, slots=True)
 class Starting:
-    """A vassal that boots, or for which somebody waits."""
+    """A vassal that starts, or for which somebody waits."""
 
     status: VassalStatus
+    shown: ShownState
     cause: str
 
 
@@ -136,7 +140,6 @@ class Overview:
     machine: str
     is_administrator: bool
     total: int
-    closed: int
     states: tuple[OfState, ...]
     tenants: tuple[OfTenant, ...]
     more_tenants: int
@@ -154,12 +157,17 @@ class Overview:
     why_no_history: str | None
 
 
-def troubles(rows: Iterable[VassalStatus]) -> list[Trouble]:
-    """The vassals that need a person: first those that are down, then the rest."""
+# A failed app is tried again all the time, and keeps its place meanwhile.
+_DOWN = frozenset({ShownState.FAILED, ShownState.STARTING})
+
+
+def troubles(rows: Iterable[VassalStatus], shown: Mapping[str, ShownState]) -> list[Trouble]:
+    """The vassals that need a person: first those that are down, then the rest. `shown` has their
+    states."""
     failing = [row for row in rows if row.last_error is not None]
-    failing.sort(key=lambda row: (row.state is not ReportedState.THROTTLED, row.name))
+    failing.sort(key=lambda row: (shown[row.name] not in _DOWN, row.name))
     return [
-        Trouble(row.name, row.name, row.last_error or "", row.state.value, start_again(row))
+        Trouble(row.name, row.name, row.last_error or "", shown[row.name].value, start_again(row))
         for row in failing
     ]
 
@@ -179,11 +187,12 @@ def not_served(refused: Iterable[Refused]) -> tuple[Trouble, ...]:
 
 def of_states(census: Census, rows: Iterable[VassalStatus]) -> tuple[OfState, ...]:
     """A line for each state that some vassal has."""
-    memory: Counter[ReportedState] = Counter()
-    failing: Counter[ReportedState] = Counter()
+    memory: Counter[ShownState] = Counter()
+    failing: Counter[ShownState] = Counter()
     for row in rows:
-        memory[row.state] += row.rss_bytes or 0
-        failing[row.state] += row.last_error is not None
+        state = census.shown[row.name]
+        memory[state] += row.rss_bytes or 0
+        failing[state] += row.last_error is not None
     most = max(memory.values(), default=0)
     return tuple(
         OfState(
@@ -193,7 +202,7 @@ def of_states(census: Census, rows: Iterable[VassalStatus]) -> tuple[OfState, ..
             memory[state],
             share(memory[state], most),
         )
-        for state in ReportedState
+        for state in ShownState
         if census.states[state]
     )
 
@@ -230,18 +239,20 @@ _BOOTING = frozenset({ReportedState.STARTING, ReportedState.RELOADING})
 
 
 def cause_of(vassal: Vassal) -> str:
-    """For whom or what a vassal boots; empty: it does not."""
+    """For whom or what a vassal starts; empty: it does not."""
     if vassal.reported_state not in _BOOTING:
         return ""
     boot = vassal.last_boot
     return str(vassal.queued_for or (boot.cause if boot else ""))
 
 
-def waiting(rows: Iterable[VassalStatus], causes: Mapping[str, str]) -> list[Starting]:
-    """The vassals that boot, in the order of the queue, and others for which somebody waits."""
+def waiting(
+    rows: Iterable[VassalStatus], shown: Mapping[str, ShownState], causes: Mapping[str, str]
+) -> list[Starting]:
+    """The vassals that start, in the order of the queue, and others for which somebody waits."""
     found = [row for row in rows if row.state in _BOOTING or row.held or row.queued]
     found.sort(key=lambda row: (row.boot_position or 0, row.state_since))
-    return [Starting(row, causes.get(row.name, "")) for row in found]
+    return [Starting(row, shown[row.name], causes.get(row.name, "")) for row in found]
 
 
 def plots(pulse: Pulse, now: datetime) -> tuple[Plot | None, Plot | None]:
@@ -275,8 +286,9 @@ def overview(
     seen: Seen, names: Names, machine: str, is_administrator: bool, now: datetime
 ) -> Overview:
     """The view of the page."""
-    wrong = troubles(seen.rows)
-    starting = waiting(seen.rows, seen.causes)
+    shown = seen.census.shown
+    wrong = troubles(seen.rows, shown)
+    starting = waiting(seen.rows, shown, seen.causes)
     slow = sorted(seen.census.slow, key=lambda each: (-each.seconds, each.name))
     day, hour = plots(seen.pulse, now)
     return Overview(
@@ -284,7 +296,6 @@ def overview(
         machine=machine,
         is_administrator=is_administrator,
         total=seen.census.states.total(),
-        closed=seen.census.closed,
         states=of_states(seen.census, seen.rows),
         tenants=of_tenants(seen.census, seen.rows, names),
         more_tenants=max(0, len(seen.census.owners) - _MOST_TENANTS),

@@ -30,6 +30,7 @@ from emperor.web.console.messages import CURES, TITLES, Problem, Question
 from emperor.web.console.orders import DRAIN, ORDERS
 from emperor.web.console.person import person
 from emperor.web.console.rendering import Frame, Renderer
+from emperor.web.console.shown_state import shown_state
 from emperor.web.console.tenants import Names
 from emperor.web.control import Control, forbidden, require, require_done
 from emperor.web.problems import ApiError, number
@@ -143,10 +144,12 @@ class Site:
         )
         spec, settings = found.spec, reporter.settings
         reader = None if caller.is_administrator else caller.uid
+        shown = shown_state(found)
 
         def view() -> vassal.VassalPage:
             of_machine = machine_for_limits()
             rest = vassal.Rest(
+                shown=shown,
                 log=_log_lines(detail.log, reader),
                 ini=ini_view.view(detail.ini, caller.uid, spec, settings, self._accounts),
                 limits=vassal.limit_rows(

@@ -21,6 +21,7 @@ from emperor.model.text import memory, since, until
 from emperor.web.console.ini_view import IniView
 from emperor.web.console.orders import ORDERS, OrderText
 from emperor.web.console.plots import Plot, wakes_plot
+from emperor.web.console.shown_state import ShownState
 from emperor.web.console.story import Entry, latest, story
 
 LAST_STARTS = 10
@@ -60,6 +61,7 @@ def fact_of(label: str, text: str, detail: VassalDetail, now: datetime) -> Fact:
         "state": status.state_since,
         "closed": status.maintenance_since,
         "woken": detail.wake.at if detail.wake else None,
+        "started": detail.wake.at if detail.wake else None,
         "last hit": status.last_hit_at,
         "stopped": detail.last_stop.at if detail.last_stop else None,
         "ini": detail.ini_written_at,
@@ -83,6 +85,7 @@ class VassalPage:
     read."""
 
     detail: VassalDetail
+    shown: ShownState
     last: str
     slow: str
     facts: tuple[Fact, ...]
@@ -207,6 +210,7 @@ def page(
     entries = story(detail, history)
     return VassalPage(
         detail=detail,
+        shown=rest.shown,
         last=latest(entries),
         slow=why_slow(accepted(detail, history)),
         # What is wrong and what is slow stand above them.
@@ -229,6 +233,7 @@ def page(
 class Rest:
     """What the page has beside the records of the API."""
 
+    shown: ShownState
     log: tuple[str, ...] | None
     ini: IniView
     limits: tuple[LimitRow, ...]

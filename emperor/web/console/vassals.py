@@ -11,32 +11,20 @@ from emperor.model.status import Refused, ReportedState, VassalStatus
 from emperor.supervisor.records import Vassal
 from emperor.uwsgi.start import FORKED
 from emperor.web.console.overview import Trouble, is_noted, not_served
+from emperor.web.console.shown_state import ShownState, shown_state
 from emperor.web.console.tenants import uid_text, wanted_tenant
 
 ROWS = 100
 _LONGEST_WORD = 253
 _MOST_REFUSED = 10
-CLOSED = "maintenance"
-STATES = (*(state.value for state in ReportedState if state is not ReportedState.NAPPING), CLOSED)
+STATES = tuple(state.value for state in ShownState)
+# A link that somebody has kept of an earlier version: an app is so until its delay has passed.
+_EARLIER_STATES = {ReportedState.THROTTLED.value: ShownState.FAILED.value}
 RUNTIMES = {"base": "forked from a base", "exec": "started by exec"}
 SORTS = ("name", "state", "hit", "wakes", "wake", "memory")
 # What these sort by is kept in the history.
 BY_STATS = frozenset({"wakes", "wake"})
-# What runs or fails comes first.
-_STATE_ORDER = {
-    state: place
-    for place, state in enumerate(
-        (
-            ReportedState.THROTTLED,
-            ReportedState.STARTING,
-            ReportedState.RELOADING,
-            ReportedState.RUNNING,
-            ReportedState.STOPPING,
-            ReportedState.NAPPING,
-            ReportedState.PARKED,
-        )
-    )
-}
+_STATE_ORDER = {state: place for place, state in enumerate(ShownState)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +73,10 @@ class Wanted:
 
 def wanted_of(query: Mapping[str, str]) -> Wanted:
     """What a query asks for; what it cannot mean is left out."""
-    page = query.get("page", "")
+    page, state = query.get("page", ""), query.get("state", "")
     return Wanted(
         q=query.get("q", "").strip()[:_LONGEST_WORD],
-        state=_one_of(query.get("state", ""), STATES),
+        state=_one_of(_EARLIER_STATES.get(state, state), STATES),
         tenant=wanted_tenant(query.get("tenant", "")),
         runtime=_one_of(query.get("runtime", ""), RUNTIMES),
         trouble="1" if query.get("trouble") else "",
@@ -123,9 +111,7 @@ def is_wanted(vassal: Vassal, wanted: Wanted, error_of: Callable[[Vassal], str |
     """Whether a vassal is in the view. Its `tenant` is as Names.uid_text has it. `error_of` tells
     what is wrong with one, which takes long for thousands."""
     spec = vassal.spec
-    if wanted.state == CLOSED and not vassal.in_maintenance:
-        return False
-    if wanted.state not in ("", CLOSED) and vassal.reported_state.value != wanted.state:
+    if wanted.state and shown_state(vassal).value != wanted.state:
         return False
     if wanted.tenant and uid_text(spec.owner) != wanted.tenant:
         return False
@@ -162,6 +148,7 @@ class Row:
     """A vassal of the list, and why it is in its state."""
 
     status: VassalStatus
+    shown: ShownState
     wakes: int
     median_wake_ms: float | None
     why: str
@@ -176,7 +163,7 @@ def why(status: VassalStatus, vassal: Vassal) -> str:
     if status.last_error is not None:
         return status.last_error
     if status.boot_position is not None:
-        return f"number {status.boot_position} in the queue to boot, for {vassal.queued_for}"
+        return f"number {status.boot_position} in the queue of starts, for {vassal.queued_for}"
     boot = vassal.last_boot
     match status.state:
         case ReportedState.PARKED | ReportedState.STOPPING:
@@ -192,7 +179,7 @@ def ordered(
     are sorted by, by domain: the largest first, and last those without one. Takes milliseconds."""
     found, sort = sorted(vassals, key=lambda vassal: vassal.spec.domain), wanted.sort
     if sort == "state":
-        found.sort(key=lambda vassal: _STATE_ORDER[vassal.reported_state])
+        found.sort(key=lambda vassal: _STATE_ORDER[shown_state(vassal)])
     elif sort != "name":
         found.sort(key=lambda vassal: -numbers.get(vassal.spec.domain, 0.0))
     return found[::-1] if wanted.reverse else found
@@ -267,6 +254,7 @@ def row_of(status: VassalStatus, vassal: Vassal, stats: VassalStats | None, tena
     """The row of a vassal."""
     return Row(
         status=status,
+        shown=shown_state(vassal),
         wakes=stats.wakes if stats else 0,
         median_wake_ms=stats.median_wake_ms if stats else None,
         why=why(status, vassal),
