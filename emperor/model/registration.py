@@ -3,7 +3,8 @@
 Whoever may write to the registry could otherwise name any user of any backend as the owner of an
 ini. So an entry is checked like an ini of the folder, and may have to be signed (`Sealed`). A
 backend never goes back to a lower serial: neither an old backup of the registry nor an old entry
-that somebody writes again undoes a change.
+that somebody writes again undoes a change. A serial has a limit that rises with time, so there is
+always a higher one: nobody can put an entry that no other can follow.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ BUCKETS = 4096
 # JSON may need 6 bytes for one of the text. etcd takes 1.5 MiB in a request.
 _LONGEST_VALUE_BYTES = 1 << 20
 _CONTEXT = "emperord registry 1"
+# Clocks of machines may run apart by less than this.
+_CLOCKS_SECONDS = 86_400
+# Whatever the clock says.
+_HIGHEST_SERIAL = 2**53
 
 
 class BrokenEntry(Exception):
@@ -133,8 +138,20 @@ def decoded(domain: str, value: bytes) -> Sealed:
     except ValueError as error:
         raise BrokenEntry(f"it is not an entry of this version of emperord: {error}") from error
     if wire.serial < 1:
-        raise BrokenEntry(f"its serial is {wire.serial}; serials begin at 1")
+        raise BrokenEntry("its serial is below 1, where serials begin")
+    if wire.serial > _HIGHEST_SERIAL:
+        raise BrokenEntry(f"its serial is above {_HIGHEST_SERIAL}, the highest of all")
     return Sealed(_entry(domain, wire), wire.signer, wire.signature)
+
+
+def refuse_serial_beyond(entry: Entry, now: float) -> None:
+    """Raises BrokenEntry if its serial is above the time in seconds since 1970, which is `now`."""
+    highest = int(now) + _CLOCKS_SECONDS
+    if entry.serial > highest:
+        raise BrokenEntry(
+            f"its serial is {entry.serial}, and {highest} is the highest today (the seconds since"
+            " 1970, and a day)"
+        )
 
 
 def _entry(domain: str, wire: _Wire) -> Entry:

@@ -3,11 +3,20 @@
 Whoever writes to the registry could otherwise have an app run as any user of any backend.
 """
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from emperor.linux.placed_file import Owner
 from emperor.model.pulled import Occasion
-from emperor.model.registration import BrokenEntry, Entry, RegisteredIni, Sealed, decoded
+from emperor.model.registration import (
+    BrokenEntry,
+    Entry,
+    RegisteredIni,
+    Sealed,
+    decoded,
+    refuse_serial_beyond,
+)
 from emperor.model.spec import numeric_id
 from emperor.pull.pulled_inis import Order
 from emperor.pull.registry import Unfit, Users
@@ -22,11 +31,13 @@ def _unknown(_: Sealed) -> None:
 
 @dataclass
 class Judge:
-    """`check` raises BrokenEntry for an entry whose signature does not count."""
+    """`check` raises BrokenEntry for an entry whose signature does not count. `now` tells seconds
+    since the epoch."""
 
     users: Users
     unfit: Unfit
     check: Check = _unknown
+    now: Callable[[], float] = time.time
 
     def order(self, domain: str, value: bytes | None, revision: int, occasion: Occasion) -> Order:
         """What to do about a value that was written at that revision; None: there is none."""
@@ -35,6 +46,7 @@ class Judge:
         try:
             sealed = decoded(domain, value)
             self.check(sealed)
+            refuse_serial_beyond(sealed.entry, self.now())
             owner = self._owner(sealed.entry)
         except BrokenEntry as error:
             why = f"cannot use what the registry has for {domain[:100]!r}: {error}"

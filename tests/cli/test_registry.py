@@ -268,6 +268,21 @@ def test_verify_finds_what_no_backend_would_take(
     assert details(registry, "c.example")["serial"] == 7
 
 
+def test_a_serial_that_none_can_follow_is_refused(
+    registry: Ctl, folder: Path, cluster: EtcdCluster
+) -> None:
+    refused = put(registry, ini(folder), WWW, "--serial", str(10**12))
+    assert refused.status == 1
+    assert f"cannot put {WWW}: its serial is {10**12}, and " in refused.err
+    assert "Traceback" not in put(registry, ini(folder), WWW, "--serial", "9" * 5000).err
+    value = json.dumps({"serial": 10**12, "owner": OWNER, "ini": "[uwsgi]\n"})
+    cluster.etcdctl("put", KEYS.vassal(WWW), value)
+    assert "is the highest today" in registry("verify").out
+    assert "is the highest today" in put(registry, ini(folder), WWW).err
+    assert put(registry, ini(folder), WWW, "--serial", "7").status == 0
+    assert details(registry)["serial"] == 7
+
+
 def test_a_folder_goes_into_the_registry_and_back(
     registry: Ctl, folder: Path, tmp_path: Path
 ) -> None:

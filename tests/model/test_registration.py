@@ -1,5 +1,7 @@
 """What the registry keeps: every entry survives its form as bytes, and nothing else is taken."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,13 +17,14 @@ from emperor.model.registration import (
     bucket_of,
     decoded,
     encoded,
+    refuse_serial_beyond,
     signed_text,
 )
 from emperor.model.registry_keys import Keys, Span
 from tests.balancer.vectors import VECTORS
 
 SHOP = "shop.example.com"
-_SERIALS = st.integers(min_value=1, max_value=2**62)
+_SERIALS = st.integers(min_value=1, max_value=2**53)
 _INIS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 ENTRIES = st.one_of(
     st.builds(RegisteredIni, st.just(SHOP), _SERIALS, st.just("alice"), _INIS),
@@ -55,7 +58,11 @@ def test_a_bucket_is_the_slot_of_the_stock_hash(host: str) -> None:
         (b'{"serial": 1, "owner": "alice", "ini": 5}', "not an entry"),
         (b'{"serial": 1, "owner": "alice", "shell": "sh"}', "not an entry"),
         (b'{"serial": 1, "kind": "script"}', "not an entry"),
-        (b'{"serial": 0, "owner": "alice"}', "begin at 1"),
+        (b'{"serial": 0, "owner": "alice"}', "below 1"),
+        (b'{"serial": 9007199254740993, "owner": "alice"}', "above 9007199254740992"),
+        (b'{"serial": ' + b"9" * 4000 + b', "owner": "alice"}', "above 9007199254740992"),
+        (b'{"serial": ' + b"9" * 9000 + b', "owner": "alice"}', "not an entry"),
+        (b'{"serial": -' + b"9" * 4000 + b', "owner": "alice"}', "below 1"),
         (b'{"serial": 1}', "no owner"),
         (b'{"serial": 1, "owner": "a\\u0000b"}', "no owner"),
         (b'{"serial": 1, "kind": "alias"}', "no other domain"),
@@ -86,3 +93,13 @@ def test_the_keys_of_a_bucket_are_a_span() -> None:
     assert span.start < keys.vassal(SHOP) < span.end
     assert keys.vassals().start < span.start < span.end <= keys.vassals().end
     assert keys.domain(keys.vassal(SHOP)) == SHOP
+
+
+def test_there_is_always_a_higher_serial() -> None:
+    now = 1_800_000_000.5
+    highest = RegisteredRemoval("www.example.com", 1_800_086_400)
+    refuse_serial_beyond(highest, now)
+    following = replace(highest, serial=highest.serial + 1)
+    with pytest.raises(BrokenEntry, match="1800086400 is the highest today"):
+        refuse_serial_beyond(following, now)
+    refuse_serial_beyond(following, now + 1)

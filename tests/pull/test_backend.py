@@ -283,6 +283,22 @@ async def test_a_key_that_is_elsewhere_changes_nothing(
         await eventually_async(lambda: backend.idle(A) == 7)
 
 
+async def test_no_serial_is_so_high_that_none_can_follow(
+    place: Path, engine: CountingEngine
+) -> None:
+    async with backend_of(place, engine) as backend:
+        await put(engine, ini(A, 1))
+        assert await backend.search.provide(A) is Provided.VASSAL
+        await put(engine, ini(A, 2**50, "6"), ini(B, 2**50))
+        await eventually_async(lambda: A in backend.local_copy.complaints)
+        assert "is the highest today" in backend.local_copy.complaints[A]
+        assert await backend.search.provide(B) is Provided.REFUSED
+        assert (backend.idle(A), backend.text(B)) == (5, None)
+        await put(engine, ini(A, 2, "7"), ini(B, 1))
+        await eventually_async(lambda: backend.idle(A) == 7)
+        assert await backend.search.provide(B) is Provided.VASSAL
+
+
 async def test_what_stays_broken_keeps_no_turn_of_others(
     place: Path, engine: CountingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

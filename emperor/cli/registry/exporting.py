@@ -13,7 +13,6 @@ from emperor.cli.registry.commands import Place
 from emperor.cli.registry.session import Session, run
 from emperor.model.registration import RegisteredIni
 from emperor.model.text import one_line
-from emperor.registry.entries import found_at
 
 _NEW = ".emperorctl-export"
 # An ini may hold a password, and its owner may read it.
@@ -58,7 +57,7 @@ def export(place: Place, folder: Path, replace: bool) -> None:
 
 async def _export(session: Session, folder: int, replaces: bool, count: _Count) -> None:
     async for held in session.entries.all():
-        domain, each = found_at(session.entries.keys, held)
+        domain, each = session.entries.found_at(held)
         try:
             if each.sealed is None:
                 raise Failed(f"the entry cannot be used: {each.problem}")

@@ -14,7 +14,7 @@ from emperor.model.registration import (
 )
 from emperor.model.status import as_json
 from emperor.model.text import one_line
-from emperor.registry.entries import Found, found_at
+from emperor.registry.entries import Found
 
 _ROW = "{:<40} {:<16} {:>7}  {}"
 
@@ -46,7 +46,7 @@ def list_(place: Place, owner: str | None, everything: bool, raw: bool) -> None:
         is_begun = False
         async for held in session.entries.all():
             is_begun = is_begun or _begun(raw)
-            row = row_of(*found_at(session.entries.keys, held))
+            row = row_of(*session.entries.found_at(held))
             if owner is not None and row.owner != owner:
                 continue
             if everything or row.kind in ("ini", "broken"):

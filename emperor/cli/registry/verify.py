@@ -13,7 +13,7 @@ from emperor.linux.accounts import SystemAccounts
 from emperor.model.definition import LONGEST_DEFINITION
 from emperor.model.registration import RegisteredAlias, RegisteredIni, RegisteredRemoval, Sealed
 from emperor.model.text import one_line
-from emperor.registry.entries import Found, found_at
+from emperor.registry.entries import Found
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ def verify(place: Place) -> None:
 async def _verify(session: Session, seen: _Seen) -> None:
     users: dict[str, str] = {}
     async for held in session.entries.all():
-        domain, each = found_at(session.entries.keys, held)
+        domain, each = session.entries.found_at(held)
         for problem in _problems(session, each, users):
             seen.tell(domain, problem)
         match each.sealed and each.sealed.entry:
