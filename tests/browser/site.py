@@ -38,6 +38,11 @@ class Site(Tenants):
         """A visitor's request. Returns the status of the answer."""
         return self.get(domain, path, {"User-Agent": AGENT, "Accept": "text/html"}).status
 
+    def put_to_sleep(self, domain: str) -> None:
+        """Have an app sleep."""
+        self.call("POST", f"/v1/vassals/{domain}/sleep")
+        self.until(domain, "parked")
+
 
 def many(folder: Path, number: int) -> None:
     """Inis of so many apps that sleep, in the folder of inis."""

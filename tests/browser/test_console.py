@@ -113,6 +113,56 @@ def test_a_filter_that_works_at_once_has_a_way_back(desk: Desk) -> None:
     expect(page.get_by_label("State", exact=True)).to_have_value("")
 
 
+def order_of(page: Page) -> list[str]:
+    """The domains of the list, from above."""
+    return page.locator("table.vassals tbody th").all_inner_texts()
+
+
+def test_rows_keep_their_places_until_one_sorts_again(site: Site, desk: Desk) -> None:
+    site.put_to_sleep(QUIET)
+    page = desk.go("vassals?sort=state")
+    expect(page.locator("body[data-live=yes]")).to_have_count(1)
+    moved, before = page.get_by_role("button", name="Sort again"), order_of(page)
+    expect(moved).to_be_hidden()
+    assert site.visit(QUIET) == 200
+    row = page.locator("tbody tr", has=page.get_by_role("link", name=QUIET))
+    expect(row).to_contain_text("running")
+    assert order_of(page) == before
+    expect(moved).to_be_visible()
+    moved.press("Enter")
+    expect(moved).to_be_hidden()
+    assert order_of(page).index(QUIET) < before.index(QUIET)
+    assert page.evaluate("document.activeElement.closest('#list') !== null")
+
+
+def test_a_row_that_leaves_a_filter_keeps_its_place(site: Site, desk: Desk) -> None:
+    site.put_to_sleep(QUIET)
+    page = desk.go("vassals?state=parked")
+    expect(page.locator("body[data-live=yes]")).to_have_count(1)
+    before = order_of(page)
+    site.visit(QUIET)
+    row = page.locator("tbody tr", has=page.get_by_role("link", name=QUIET))
+    expect(row).to_contain_text("no longer here")
+    assert order_of(page) == before
+    site.put_to_sleep(QUIET)
+    expect(row).to_contain_text("parked")
+    assert order_of(page) == before
+
+
+def test_a_click_arrives_while_the_page_changes(site: Site, desk: Desk) -> None:
+    """What is under the pointer must not be another element when the button is let go."""
+    site.put_to_sleep(QUIET)
+    page = desk.go("vassals")
+    expect(page.locator("body[data-live=yes]")).to_have_count(1)
+    page.get_by_role("link", name=SHOP).hover()
+    page.mouse.down()
+    with page.expect_response(re.compile("/console/vassals$")) as answer:
+        site.visit(QUIET)
+    answer.value.finished()
+    page.mouse.up()
+    expect(page).to_have_url(re.compile(f"/console/vassals/{SHOP}$"))
+
+
 def test_a_wake_arrives_live_and_the_app_is_restarted(site: Site, desk: Desk) -> None:
     page = desk.go(f"vassals/{BLOG}")
     now = page.locator("#now")
@@ -186,6 +236,36 @@ def test_the_keyboard_is_enough(site: Site, desk: Desk) -> None:
     tab_to(page, "Cancel")
     page.keyboard.press("Enter")
     expect(heading).to_have_text(SHOP)
+
+
+def test_a_table_that_fits_is_no_stop_of_the_keyboard(desk: Desk) -> None:
+    page = desk.go(f"vassals/{SHOP}")
+    expect(page.locator("body[data-live=yes]")).to_have_count(1)
+    expect(page.locator(".scroll[tabindex]")).to_have_count(0)
+    page.set_viewport_size({"width": 120, "height": 600})
+    expect(page.locator(".scroll[tabindex='0']")).not_to_have_count(0)
+
+
+def test_after_an_order_tab_goes_on_where_it_was_given(site: Site, desk: Desk) -> None:
+    site.put_to_sleep(QUIET)
+    page = desk.go(f"vassals/{QUIET}")
+    tab_to(page, "Start")
+    page.keyboard.press("Enter")
+    expect(page.locator("#now")).to_contain_text("running")
+    page.keyboard.press("Tab")
+    assert page.evaluate(_FOCUSED)[1] == "Reload"
+
+
+def test_the_focus_stays_near_where_its_button_has_gone(site: Site, desk: Desk) -> None:
+    site.put_to_sleep(QUIET)
+    page = desk.go(f"vassals/{QUIET}")
+    expect(page.locator("body[data-live=yes]")).to_have_count(1)
+    tab_to(page, "Start")
+    site.visit(QUIET)
+    expect(page.get_by_role("button", name="Start")).to_have_count(0)
+    assert page.evaluate(_FOCUSED)[0] == "now"
+    page.keyboard.press("Tab")
+    assert page.evaluate(_FOCUSED)[1] == "Reload"
 
 
 def test_the_focus_stays_where_a_part_of_the_page_is_new(site: Site, desk: Desk) -> None:

@@ -170,7 +170,7 @@ def test_a_page_of_a_vassal_has_its_state_and_its_orders(emperor: FakeEmperor) -
 def test_an_order_is_carried_out_and_the_vassal_shown(emperor: FakeEmperor) -> None:
     token = get(emperor, "vassals/a.example").token
     answer = order(emperor, "vassals/a.example/start", token)
-    assert (answer.status, answer.headers["location"]) == (303, "../a.example")
+    assert (answer.status, answer.headers["location"]) == (303, "../a.example#now")
     assert "running" in get(emperor, "vassals/a.example").part("now")
     [started, *_] = emperor.events.recent_of(["a.example"])
     assert started.detail.startswith("console start by uid 0")
@@ -241,7 +241,7 @@ def test_a_page_is_read_without_an_effect(emperor: FakeEmperor) -> None:
 def test_a_drain_is_asked_back_and_ended(emperor: FakeEmperor) -> None:
     question = get(emperor, "drain")
     answer = order(emperor, "drain", question.token)
-    assert (answer.status, answer.headers["location"]) == (303, "fleet")
+    assert (answer.status, answer.headers["location"]) == (303, "fleet#drain")
     assert "This machine drains since" in get(emperor, "fleet").text
     assert "This machine drains since" in get(emperor, "").text
     assert order(emperor, "undrain", get(emperor, "fleet").token).status == 303

@@ -185,7 +185,7 @@ class Site:
         domain = found.spec.domain
         require(caller, Operation(order.name), found.spec.owner, domain)
         frame = self._frame(request, caller, f"{order.button}: {domain}", "vassals")
-        back = f"../{quote(domain, safe='')}"
+        back = f"../{quote(domain, safe='')}#now"
         return await self._html("ask", frame, Question(order, domain, order.name, back))
 
     async def order(self, request: web.Request, caller: Caller) -> web.StreamResponse:
@@ -206,7 +206,7 @@ class Site:
         await asyncio.wait({outcome}, timeout=_PATIENCE_SECONDS)
         if outcome.done():
             require_done(order.name, domain, outcome.result())
-        return _to(f"../{quote(host, safe='')}")
+        return _to(f"../{quote(host, safe='')}#now")
 
     async def fleet(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """This machine among others."""
@@ -232,7 +232,7 @@ class Site:
         self._require_administrator(caller, Operation(order.name))
         machine = os.uname().nodename
         frame = self._frame(request, caller, f"{order.button}: {machine}", "fleet")
-        return await self._html("ask", frame, Question(order, machine, order.name, "fleet"))
+        return await self._html("ask", frame, Question(order, machine, order.name, "fleet#drain"))
 
     async def drain(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """Begin or end the drain of this machine."""
@@ -244,7 +244,7 @@ class Site:
         log.info("console %s by uid %d%s", order.name, caller.uid, of_whom)
         control = self._control
         await (control.drain if order.name == "drain" else control.undrain)(request, caller)
-        return _to("fleet")
+        return _to("fleet#drain")
 
     async def events(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """What happens, as it happens."""

@@ -76,25 +76,81 @@ function place(element) {
   return name ? `[${name}="${CSS.escape(element.getAttribute(name))}"]` : null;
 }
 
+// Rows keep their places until the reader has them sorted again, so that none moves under the
+// pointer. New ones come last. Those that have gone from a list (data-places=gone) stay, and say so.
+function keepPlaces(fresh) {
+  for (const other of fresh.querySelectorAll("[data-places]")) {
+    const mine = document.getElementById(other.id);
+    if (!mine?.hasAttribute("data-places")) continue;
+    const left = new Map([...other.children].map((row) => [row.dataset.key, row]));
+    const sorted = [...left.keys()].join("\n");
+    const rows = [];
+    for (const row of mine.children) {
+      const same = left.get(row.dataset.key);
+      if (same) {
+        if ("late" in row.dataset) same.dataset.late = "";
+        rows.push(same);
+        left.delete(row.dataset.key);
+      } else if (other.dataset.places === "gone" && !("late" in row.dataset)) {
+        rows.push(gone(row));
+      }
+    }
+    for (const row of left.values()) {
+      row.dataset.late = "";
+      rows.push(row);
+    }
+    if (rows.map((row) => row.dataset.key).join("\n") === sorted) continue;
+    other.replaceChildren(...rows);
+    fresh.getElementById(`sort-${other.id}`)?.parentElement.classList.add("shown");
+  }
+}
+
+function gone(row) {
+  const copy = row.cloneNode(true);
+  copy.className = "gone";
+  const is = copy.querySelector(".is");
+  if (is) is.textContent = "no longer here";
+  return copy;
+}
+
+// A table that does not fit is scrolled by the keyboard too; one that fits is no stop of it.
+function reachTables() {
+  for (const each of document.querySelectorAll(".scroll")) {
+    if (each.scrollWidth > each.clientWidth) each.tabIndex = 0;
+    else each.removeAttribute("tabindex");
+  }
+}
+
 function replaceParts(fresh) {
+  keepPlaces(fresh);
   for (const part of document.querySelectorAll("[data-live]")) {
     const other = fresh.getElementById(part.id);
     if (!other || other.outerHTML === part.outerHTML) continue;
     // What somebody has marked to copy is left alone until the mark is gone.
     if (isMarked(part)) continue;
-    const focused = part.contains(document.activeElement) ? place(document.activeElement) : null;
+    const hasFocus = part !== document.activeElement && part.contains(document.activeElement);
+    const focused = hasFocus ? place(document.activeElement) : null;
+    const isFocused = part === document.activeElement;
     const scrolled = [...part.querySelectorAll(".scroll, pre")].map((each) => [each.scrollLeft, each.scrollTop]);
     part.replaceWith(document.adoptNode(other));
     [...other.querySelectorAll(".scroll, pre")].forEach((each, number) => {
       if (scrolled[number]) [each.scrollLeft, each.scrollTop] = scrolled[number];
     });
     if (focused) other.querySelector(focused)?.focus({ preventScroll: true });
+    // What had the focus has gone: Tab goes on from this part of the page.
+    if (isFocused || (hasFocus && !other.contains(document.activeElement))) {
+      other.tabIndex = -1;
+      other.focus({ preventScroll: true });
+    }
   }
+  reachTables();
 }
 
 // What has happened last, which a screen reader is told with the refresh: events may be many.
 let news = "";
 let isRefreshing = false;
+// Between the two halves of a click nothing is replaced: it would reach neither the old nor the new.
+let isPressed = false;
 let isOutdated = false;
 let timer = 0;
 let refreshedAt = performance.now();
@@ -111,9 +167,12 @@ async function refresh() {
   const begun = performance.now();
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
-    if (answer.ok) {
+    const text = answer.ok ? await answer.text() : "";
+    if (isPressed) {
+      isOutdated = true;
+    } else if (answer.ok) {
       delete body.dataset.lost;
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = new DOMParser().parseFromString(text, "text/html");
       setClock(fresh);
       replaceParts(fresh);
       showLog(fresh);
@@ -242,10 +301,15 @@ function showLog(fresh) {
   if (!mine && other) document.getElementById("log").replaceWith(document.adoptNode(other.closest("#log")));
 }
 
+function sortAgain(rows) {
+  document.getElementById(rows)?.removeAttribute("data-places");
+}
+
 // The list follows what is typed and chosen.
 function searchAtOnce(form) {
   let typing = 0;
   const show = () => {
+    sortAgain("rows");
     const wanted = [...new FormData(form)]
       .filter(([name, value]) => value !== "" && !(name === "sort" && value === "name"));
     history.replaceState(null, "", `?${new URLSearchParams(wanted)}`);
@@ -257,8 +321,19 @@ function searchAtOnce(form) {
   });
 }
 
+reachTables();
+addEventListener("resize", reachTables);
 if (body.dataset.events) {
   setClock(document);
+  addEventListener("pointerdown", () => { isPressed = true; });
+  for (const end of ["pointerup", "pointercancel", "blur"]) {
+    addEventListener(end, () => { isPressed = false; });
+  }
+  addEventListener("click", ({ target }) => {
+    if (!target.dataset?.sorts) return;
+    sortAgain(target.dataset.sorts);
+    refresh();
+  });
   setInterval(tick, 1000);
   listen();
   document.addEventListener("visibilitychange", () => {
