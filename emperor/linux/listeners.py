@@ -20,10 +20,10 @@ from dataclasses import dataclass
 
 from emperor.linux.connections import Connections
 from emperor.linux.discard import SentDescriptors, close_unread, take
-from emperor.linux.guests import Guests
 from emperor.linux.leftovers import CLOSED_MODE, bind, link, make_folder, remove_if_empty
 from emperor.linux.socket_owner import owners
 from emperor.linux.stamps import same
+from emperor.linux.wildcard_links import WildcardLinks
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotListen
 from emperor.model.section import SettingsError
@@ -46,7 +46,7 @@ class _Common:
 
     connections: Connections
     sockets: str
-    guests: Guests
+    wildcard_links: WildcardLinks
     folder_owner: tuple[int, int]
     socket_owner: tuple[int, int]
     open_mode: int
@@ -62,11 +62,11 @@ class UnixListeners:
         uid, gid = owners(settings)
         sockets = os.fspath(settings.sockets_dir)
         _make_sockets(sockets)
-        guests = Guests(sockets)
+        wildcard_links = WildcardLinks(sockets)
         self._common = _Common(
             Connections(loop),
             sockets,
-            guests,
+            wildcard_links,
             (os.geteuid(), gid),
             (uid, gid),
             settings.socket_mode,
@@ -81,7 +81,7 @@ class UnixListeners:
         """
         common = self._common
         for name in (spec.domain, *spec.aliases):
-            common.guests.drop(name)
+            common.wildcard_links.drop(name)
         folder = f"{common.sockets}/{spec.domain}"
         try:
             try:
@@ -95,7 +95,7 @@ class UnixListeners:
 
     def unlink(self, name: str) -> None:
         """Remove the link of the host `name`; of a wildcard, the links of all hosts below it."""
-        self._common.guests.drop(name)
+        self._common.wildcard_links.drop(name)
 
     def _listen(self, spec: Spec) -> "UnixListener":
         with bind(spec.socket) as bound:
@@ -169,7 +169,7 @@ class UnixListener:
         """
         try:
             for alias in set(spec.aliases) - set(self._aliases):
-                self._common.guests.drop(alias)
+                self._common.wildcard_links.drop(alias)
             self._link_aliases(spec.aliases)
         except OSError as error:
             raise _cannot_listen(self._path, error) from error
@@ -212,12 +212,12 @@ class UnixListener:
 
     def link(self, host: str) -> bool:
         """Have nginx find this socket by `host` until the door closes. Returns whether it does."""
-        return self._common.guests.add(host, self._domain)
+        return self._common.wildcard_links.add(host, self._domain)
 
     def _set_door(self, is_open: bool, barred: bool = False) -> None:
         self._open, self._barred = is_open, barred
         if not is_open:
-            self._common.guests.drop_all(self._domain)
+            self._common.wildcard_links.drop_all(self._domain)
         self._set_mode()
 
     def _set_mode(self) -> None:
@@ -314,7 +314,7 @@ class UnixListener:
         if self._is_closed():
             return
         self.unwatch()
-        self._common.guests.drop_all(self._domain)
+        self._common.wildcard_links.drop_all(self._domain)
         self._unlink_aliases(self._aliases)
         if self._info() is not None:  # after close(2) the inode's number could be another's
             try:

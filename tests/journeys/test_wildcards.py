@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from emperor.linux.guests import MOST_GUESTS
+from emperor.linux.wildcard_links import MOST_LINKS
 from tests.backend import APPS, Backend
 from tests.eventually import eventually
 from tests.journeys.visits import visit_all
@@ -100,10 +100,10 @@ def test_a_wildcard_under_socket_activation_wakes(backend: Backend) -> None:
 
 def test_made_up_hosts_fill_neither_the_folder_nor_the_memory(wildcard: Backend) -> None:
     assert served_by(wildcard, "a.example.com")
-    hosts = [f"made-up-{number}.example.com" for number in range(MOST_GUESTS + 100)]
+    hosts = [f"made-up-{number}.example.com" for number in range(MOST_LINKS + 100)]
     for first in range(0, len(hosts), 100):
         some = hosts[first : first + 100]
         assert asyncio.run(visit_all(wildcard, some)) == {200: 100}
-    assert len(links(wildcard)) == MOST_GUESTS
+    assert len(links(wildcard)) == MOST_LINKS
     assert "a.example.com" not in links(wildcard)
     assert served_by(wildcard, "a.example.com")

@@ -14,17 +14,17 @@ from emperor.model.domain import is_domain
 from emperor.model.log_fields import about
 from emperor.model.wildcard import is_below, is_wildcard
 
-log = logging.getLogger("emperord.guests")
+log = logging.getLogger("emperord.wildcard_links")
 
 # Links for one wildcard.
-MOST_GUESTS = 1000
+MOST_LINKS = 1000
 # How a target begins, which tells these links from those of aliases. An earlier daemon may have
 # left some.
 _MARK = "./"
 _STOPS = "it is an alias of {} until that app has ended"
 
 
-class Guests:
+class WildcardLinks:
     """The links beneath the folder `sockets`."""
 
     def __init__(self, sockets: str) -> None:
@@ -44,7 +44,7 @@ class Guests:
             self.drop(host)
         hosts = self._hosts.setdefault(domain, {})
         hosts.pop(host, None)
-        if len(hosts) >= MOST_GUESTS:
+        if len(hosts) >= MOST_LINKS:
             self.drop(next(iter(hosts)))
         if problem := self._link(host, domain):
             self._forget(host, domain)
