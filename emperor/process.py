@@ -18,10 +18,10 @@ from emperor.handover.inherited import Inherited, claim
 from emperor.handover.installed import Installed
 from emperor.handover.upgrade import Handover
 from emperor.linux.cgroup import kill_others, service_group
+from emperor.linux.invocation import Invocation
 from emperor.linux.limits import raise_open_files
 from emperor.linux.lock import RunLock
 from emperor.linux.notify import Notifier
-from emperor.linux.origin import Origin
 from emperor.linux.signals import on_signal
 from emperor.linux.socket_owner import owners
 from emperor.linux.trust import open_to_others
@@ -143,7 +143,7 @@ def run(settings: Settings, config: str | None, flags: dict[str, str]) -> None:
     ready."""
     # What is made until the service has started lives as long as the daemon: see its `_start`.
     gc.disable()
-    origin = Origin.of_this_process()
+    invocation = Invocation.of_this_process()
     uwsgi = find_uwsgi(settings.uwsgi_binary)
     _refuse_open_folder(settings.vassals_dir)
     _prepare_process()
@@ -152,10 +152,10 @@ def run(settings: Settings, config: str | None, flags: dict[str, str]) -> None:
             notifier, inherited, settings = _inherit(stack, settings)
         except OSError as error:
             raise cannot_start(error) from error
-        place = os.path.join(origin.folder, config) if config else None
+        place = os.path.join(invocation.folder, config) if config else None
         objection = partial(_objection, place, flags)
-        installed = Installed(origin.command[0], start.BEGUN)
-        handover = Handover(origin, notifier, inherited, installed, objection)
+        installed = Installed(invocation.command[0], start.BEGUN)
+        handover = Handover(invocation, notifier, inherited, installed, objection)
         try:
             asyncio.run(_serve(settings, uwsgi, handover))
         except ExceptionGroup as error:

@@ -12,11 +12,12 @@ from typing import NoReturn
 
 from emperor import __version__
 from emperor.failure import CannotStart
+from emperor.gc_freeze import frozen_objects
 from emperor.handover.gate import Gate
 from emperor.handover.upgrade import Handover
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.append_only import release_others
-from emperor.linux.boot import boot_id
+from emperor.linux.boot_id import boot_id
 from emperor.linux.heap import give_back
 from emperor.linux.limits import descriptors, somaxconn
 from emperor.linux.log_bound import LogBound
@@ -31,7 +32,6 @@ from emperor.model.settings import Settings
 from emperor.model.share import Share
 from emperor.model.snapshot import decoder
 from emperor.notices.wiring import lookout_of, notices_of, standing
-from emperor.permanent import permanent_objects
 from emperor.real_ports import link_of, notes_of, once_of, place_of, real_ports, registry_for
 from emperor.sources.companion import CompanionWatch
 from emperor.sources.folder import VassalFolder
@@ -92,7 +92,7 @@ class Service:
         self._reaper, self._gate = Reaper(loop), Gate()
         self._defaults = DefaultsFile(settings.vassal_defaults).load()
         limits = settings.limits(), settings.limits("tenant_")
-        bounds = bounds_of(*limits, settings.run_dir, handover.origin.open_files, loop)
+        bounds = bounds_of(*limits, settings.run_dir, handover.invocation.open_files, loop)
         self._groups, self._copies = bounds.groups, copies_of(settings)
         place = Place(self._copies, bounds)
         resolver = Resolver(uwsgi, settings.vassals_dir, self._gate, place=place)
@@ -191,7 +191,7 @@ class Service:
         stack.enter_context(self._events.reader(self._tally.read))
         stack.enter_context(self._events.reader(self._spare_time.on_event))
         stack.enter_context(fair_log(self._governor.vassals, self._loop.time))
-        with permanent_objects():
+        with frozen_objects():
             asleep, has_predecessor = self._take_over()
             if has_predecessor:
                 # The vassals of the earlier daemon are served from here on. What has changed since

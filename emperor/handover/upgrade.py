@@ -20,8 +20,8 @@ from emperor.handover.inherited import READER, WRITER, Inherited
 from emperor.handover.installed import Installed
 from emperor.linux.commands import EndlessOutput, run_command
 from emperor.linux.inheritance import bequeath
+from emperor.linux.invocation import Invocation
 from emperor.linux.notify import Notifier
-from emperor.linux.origin import Origin
 from emperor.model.ports import CannotLaunch
 from emperor.model.snapshot import FORMAT
 
@@ -44,7 +44,7 @@ class Handover:
     """How this process was started, what it inherited, and how the next version takes over.
     `objection` is what this version has against the settings as they are now, empty if nothing."""
 
-    origin: Origin
+    invocation: Invocation
     notifier: Notifier
     inherited: Inherited
     installed: Installed
@@ -68,10 +68,10 @@ class Handover:
     async def _run_proof(self) -> str:
         """Have the new version import everything, read its settings and look at what it would
         inherit. Returns its last line where it cannot start. Raises CannotUpgrade."""
-        command = [*self.origin.command, "--prove", str(FORMAT)]
+        command = [*self.invocation.command, "--prove", str(FORMAT)]
         try:
             ended, printed = await run_command(
-                ["env", "-C", self.origin.folder, *command], os.environ, _LONGEST_OUTPUT
+                ["env", "-C", self.invocation.folder, *command], os.environ, _LONGEST_OUTPUT
             )
         except (CannotLaunch, EndlessOutput) as error:
             raise CannotUpgrade(f"cannot run {command[0]}: {error}") from error
@@ -96,12 +96,12 @@ class Handover:
         """Become the new version now, with `signals_blocked`, and leave it these descriptors by
         name beside the bag. Raises CannotUpgrade, and then nothing has changed."""
         self.notifier.reloading()
-        program, *_ = self.origin.command
+        program, *_ = self.invocation.command
         try:
             with self._original_surroundings():
                 bag = dict(zip((READER, WRITER), self.inherited.bag.ends, strict=True))
                 name, value = bequeath(bag | fds)
-                os.execve(program, self.origin.command, os.environ | {name: value})
+                os.execve(program, self.invocation.command, os.environ | {name: value})
         except OSError as error:
             raise CannotUpgrade(f"cannot run {program}: {error.strerror}") from error
         finally:
@@ -111,9 +111,9 @@ class Handover:
     def _original_surroundings(self) -> Iterator[None]:
         """The working directory and the limits that this process was started with."""
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-        os.chdir(self.origin.folder)
+        os.chdir(self.invocation.folder)
         try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, self.origin.open_files)
+            resource.setrlimit(resource.RLIMIT_NOFILE, self.invocation.open_files)
             yield
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)

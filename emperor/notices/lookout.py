@@ -1,5 +1,5 @@
 """Looks, with the rescan of the inis, that is once a minute, at what nothing reports: limits that
-apps have reached, and file systems that are short of room."""
+apps have reached, and file systems that are short of space."""
 
 import asyncio
 import logging
@@ -8,10 +8,10 @@ from contextlib import suppress
 from math import inf
 from pathlib import Path
 
+from emperor.linux.free_space import free_space_at
 from emperor.linux.groups import ControlGroups
-from emperor.linux.room import room_at
+from emperor.model.free_space import FreeSpace, shortage
 from emperor.model.notice import Incident, NoticeKind, NoticeSubject
-from emperor.model.room import Room, shortage
 from emperor.model.status import LimitHits
 from emperor.notices.notices import Notices
 from emperor.supervisor.slices import slices
@@ -56,7 +56,7 @@ class Lookout:
     async def _look(self) -> None:
         try:
             await self._look_at_limits()
-            self._judge(await asyncio.to_thread(_rooms, self._folders))
+            self._judge(await asyncio.to_thread(_spaces, self._folders))
         except Exception:
             # It must not end the daemon; the next look comes with the next rescan.
             log.exception("cannot look at limits and disks: a fault in emperord")
@@ -75,20 +75,20 @@ class Lookout:
                 self._notices.note(Incident(NoticeKind.LIMIT_REACHED, subject))
         self._hits = hits
 
-    def _judge(self, rooms: Mapping[Path, Room]) -> None:
-        for folder, room in rooms.items():
-            short = shortage(room, folder in self._short)
-            detail = short or f"{room.free_bytes >> 20} MB are free"
+    def _judge(self, spaces: Mapping[Path, FreeSpace]) -> None:
+        for folder, space in spaces.items():
+            short = shortage(space, folder in self._short)
+            detail = short or f"{space.free_bytes >> 20} MB are free"
             subject = NoticeSubject(str(folder), None, detail)
             self._notices.note(Incident(NoticeKind.DISK_SHORT, subject, is_over=short is None))
             (self._short.discard if short is None else self._short.add)(folder)
 
 
-def _rooms(folders: Collection[Path]) -> dict[Path, Room]:
-    """The room of each file system, by the first of the folders on it."""
-    found: dict[int, tuple[Path, Room]] = {}
+def _spaces(folders: Collection[Path]) -> dict[Path, FreeSpace]:
+    """The space of each file system, by the first of the folders on it."""
+    found: dict[int, tuple[Path, FreeSpace]] = {}
     for folder in folders:
         with suppress(OSError):  # it is not there, or its disk does not answer
-            room = room_at(folder)
-            found.setdefault(room.device, (folder, room))
+            space = free_space_at(folder)
+            found.setdefault(space.device, (folder, space))
     return dict(found.values())

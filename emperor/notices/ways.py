@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 
 from emperor import __version__
 from emperor.linux.group_names import group_name
-from emperor.linux.modest import run_briefly
 from emperor.linux.processes import without_capabilities
+from emperor.linux.timed_command import run_timed
 from emperor.linux.trust import open_to_others
 from emperor.model.notice import Notice, brief
 from emperor.model.ports import CannotLaunch
@@ -170,7 +170,7 @@ async def _run(bounds: Bounds, argv: Sequence[str], given: str) -> tuple[Outcome
     try:
         with bounds.command(name) as enter:
             command = enter(["env", "-C", "/", *argv])
-            ended, printed = await run_briefly(
+            ended, printed = await run_timed(
                 command, os.environ, _LONGEST_OUTPUT, SECONDS, given.encode()
             )
     except (CannotLaunch, OSError) as error:

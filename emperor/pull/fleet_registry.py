@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import islice
 
-from emperor.linux.boot import boot_id
+from emperor.linux.boot_id import boot_id
 from emperor.linux.pulled_journal import Journal
 from emperor.linux.state_dir import named_state_dir, state_dir
 from emperor.model.provided import Provided

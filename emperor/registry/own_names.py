@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-from emperor.linux.boot import boot_id
+from emperor.linux.boot_id import boot_id
 from emperor.linux.kept_file import read_kept, replace_kept
 from emperor.model.once import Holder
 from emperor.model.settings import Settings

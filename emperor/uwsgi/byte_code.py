@@ -20,8 +20,8 @@ import msgspec
 
 from emperor.linux.accounts import own_user
 from emperor.linux.group_names import group_name
-from emperor.linux.modest import run_modestly
 from emperor.linux.processes import as_identity, without_capabilities
+from emperor.linux.timed_command import run_at_idle_priority
 from emperor.model.definition import BrokenIni, Definition, FileOwner
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotLaunch, Gate
@@ -180,7 +180,7 @@ class ByteCompiler:
         with self._bounds.background(name) as enter:
             argv = enter(["env", "-C", "/", *_FIRST_TO_GO, *argv])
             environment = environment_of(user if is_other else own_user(), os.environ)
-            ended, printed = await run_modestly(
+            ended, printed = await run_at_idle_priority(
                 argv, environment, _LONGEST_OUTCOME, _LONGEST_SECONDS
             )
         how = str(ended) if ended else "it cannot be killed"

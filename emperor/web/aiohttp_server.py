@@ -18,8 +18,8 @@ from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING
 
+from emperor.linux.environ import variables_set
 from emperor.linux.no_certificates import no_certificates
-from emperor.linux.variables import variables
 
 _PACKAGE = "aiohttp"
 _WEB, _ERRORS = "aiohttp.web", "aiohttp.http_exceptions"
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from aiohttp.http_exceptions import HttpProcessingError
 else:
     mimetypes.knownfiles.clear()
-    with variables(_PYTHON_LISTS):
+    with variables_set(_PYTHON_LISTS):
         _load()
     # An import statement would import the package for it.
     web, HttpProcessingError = sys.modules[_WEB], sys.modules[_ERRORS].HttpProcessingError

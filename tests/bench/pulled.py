@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
 
-from emperor.linux.boot import boot_id
+from emperor.linux.boot_id import boot_id
 from emperor.linux.placed_file import Owner
 from emperor.linux.pulled_journal import Journal
 from emperor.model.pulled import Act, Occasion

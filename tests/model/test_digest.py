@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emperor.model.digest import GAP_SECONDS, LONGEST_WAIT_SECONDS, QUIET_SECONDS, Digest
+from emperor.model.free_space import FreeSpace, shortage
 from emperor.model.notice import (
     LONGEST_TEXT,
     MOST_SUBJECTS,
@@ -20,7 +21,6 @@ from emperor.model.notice import (
     brief,
     retry_seconds,
 )
-from emperor.model.room import Room, shortage
 
 FAILED, RECOVERED = NoticeKind.APP_FAILED, NoticeKind.APP_RECOVERED
 SETTLES = RULES[FAILED].settle_seconds
@@ -225,15 +225,15 @@ GB = 1 << 30
 @pytest.mark.parametrize(
     ("room", "was_short", "told"),
     [
-        (Room(1, 1 * GB, 20 * GB, 9, 10), False, None),  # five percent
-        (Room(1, 1 * GB - 1, 20 * GB, 9, 10), False, "1023 MB of 20480 MB are free"),
-        (Room(1, 3 * GB, 4096 * GB, 9, 10), False, None),  # less than five percent, but enough
-        (Room(1, 2 * GB - 1, 4096 * GB, 9, 10), False, "2047 MB of 4194304 MB are free"),
-        (Room(1, 10 * GB, 20 * GB, 19, 1000), False, "19 of 1000 inodes are free"),
-        (Room(1, 10 * GB, 20 * GB, 0, 0), False, None),  # btrfs counts none
-        (Room(1, 1 * GB, 20 * GB, 9, 10), True, "1024 MB of 20480 MB are free"),
-        (Room(1, 2 * GB, 20 * GB, 9, 10), True, None),
+        (FreeSpace(1, 1 * GB, 20 * GB, 9, 10), False, None),  # five percent
+        (FreeSpace(1, 1 * GB - 1, 20 * GB, 9, 10), False, "1023 MB of 20480 MB are free"),
+        (FreeSpace(1, 3 * GB, 4096 * GB, 9, 10), False, None),  # less than five percent, but enough
+        (FreeSpace(1, 2 * GB - 1, 4096 * GB, 9, 10), False, "2047 MB of 4194304 MB are free"),
+        (FreeSpace(1, 10 * GB, 20 * GB, 19, 1000), False, "19 of 1000 inodes are free"),
+        (FreeSpace(1, 10 * GB, 20 * GB, 0, 0), False, None),  # btrfs counts none
+        (FreeSpace(1, 1 * GB, 20 * GB, 9, 10), True, "1024 MB of 20480 MB are free"),
+        (FreeSpace(1, 2 * GB, 20 * GB, 9, 10), True, None),
     ],
 )
-def test_a_file_system_is_short(room: Room, was_short: bool, told: str | None) -> None:
+def test_a_file_system_is_short(room: FreeSpace, was_short: bool, told: str | None) -> None:
     assert shortage(room, was_short) == told

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from emperor.linux.boot import boot_id
+from emperor.linux.boot_id import boot_id
 from emperor.web.drain import Drain
 from emperor.web.health import HEALTH_PATH, Health, Probe
 

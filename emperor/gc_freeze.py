@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def permanent_objects() -> Iterator[None]:
+def frozen_objects() -> Iterator[None]:
     """Exempt the objects that the block makes from garbage collection, now and later. They live as
     long as the daemon (measured: 0.1 s of a start with 10,000 vassals)."""
     gc.disable()

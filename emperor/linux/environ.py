@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def variables(given: Mapping[str, str]) -> Iterator[None]:
+def variables_set(given: Mapping[str, str]) -> Iterator[None]:
     """Set them, and put back what was there."""
     before = {name: os.environ.get(name) for name in given}
     os.environ.update(given)

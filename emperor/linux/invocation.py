@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class Invocation:
     """`command` begins with the absolute path of a program; `folder` is where it was given, and
     `open_files` the soft and hard limits that were (RLIMIT_NOFILE)."""
 
@@ -16,8 +16,8 @@ class Origin:
     open_files: tuple[int, int]
 
     @classmethod
-    def of_this_process(cls) -> "Origin":
-        """The origin of this process. Call it before the process changes its folder or limits."""
+    def of_this_process(cls) -> "Invocation":
+        """That of this process. Call it before the process changes its folder or limits."""
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         return cls(_command(sys.orig_argv, sys.argv[0]), os.getcwd(), limits)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from emperor.linux.modest import run_modestly
+from emperor.linux.timed_command import run_at_idle_priority
 from tests.eventually import PATIENCE_SECONDS, eventually
 
 _TELL = "import json, os; print(json.dumps(os.sched_getscheduler(0)))"
@@ -17,23 +17,25 @@ _STUBBORN = "trap '' TERM; echo $$ >{0}; while :; do sleep 1; done"
 
 async def test_it_runs_at_idle_priority() -> None:
     argv = ["sh", "-c", f"ionice; {sys.executable} -c '{_TELL}'"]
-    ended, printed = await run_modestly(argv, {}, 100, PATIENCE_SECONDS)
+    ended, printed = await run_at_idle_priority(argv, {}, 100, PATIENCE_SECONDS)
     assert ended is not None and ended.code == 0
     disk, cpu = printed.decode().splitlines()
     assert (disk, json.loads(cpu)) == ("idle", os.SCHED_IDLE)
 
 
 async def test_no_more_of_the_output_is_read_than_asked_for() -> None:
-    _, printed = await run_modestly(["sh", "-c", "yes | head -1000"], {}, 10, PATIENCE_SECONDS)
+    _, printed = await run_at_idle_priority(
+        ["sh", "-c", "yes | head -1000"], {}, 10, PATIENCE_SECONDS
+    )
     assert printed == b"y\n" * 5
 
 
 async def test_a_command_that_ignores_sigterm_ends(tmp_path: Path) -> None:
     file = tmp_path / "pid"
     argv = ["sh", "-c", _STUBBORN.format(file)]
-    ended, _ = await run_modestly(argv, os.environ, 10, 0.5)
+    ended, _ = await run_at_idle_priority(argv, os.environ, 10, 0.5)
     assert ended is not None and ended.signal == "SIGKILL"
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.5):
-            await run_modestly(argv, os.environ, 10, PATIENCE_SECONDS)
+            await run_at_idle_priority(argv, os.environ, 10, PATIENCE_SECONDS)
     eventually(lambda: not os.path.exists(f"/proc/{file.read_text().strip()}"))

@@ -1,13 +1,13 @@
-"""How much room a file system has."""
+"""How much space of a file system is free."""
 
 import os
 
-from emperor.model.room import Room
+from emperor.model.free_space import FreeSpace
 
 
-def room_at(folder: os.PathLike[str]) -> Room:
+def free_space_at(folder: os.PathLike[str]) -> FreeSpace:
     """Of the file system that the folder is on. It may take as long as the disk. Raises OSError."""
     device, found = os.stat(folder).st_dev, os.statvfs(folder)
     unit = found.f_frsize
     free, all_of_it = found.f_bavail * unit, found.f_blocks * unit
-    return Room(device, free, all_of_it, found.f_favail, found.f_files)
+    return FreeSpace(device, free, all_of_it, found.f_favail, found.f_files)

@@ -13,18 +13,18 @@ from emperor.linux.processes import LedProcess, spawn
 from emperor.model.ports import Exit
 
 # ioprio_set(2) and sched(7).
-MODESTLY = ("chrt", "-i", "0", "ionice", "-c", "3")
+_AT_IDLE_PRIORITY = ("chrt", "-i", "0", "ionice", "-c", "3")
 _TO_END_SECONDS = 1.0
 
 
-async def run_modestly(
+async def run_at_idle_priority(
     argv: Sequence[str], env: Mapping[str, str], longest_bytes: int, seconds: float
 ) -> tuple[Exit | None, bytes]:
-    """The same as `run_briefly`, at idle priority."""
-    return await run_briefly([*MODESTLY, *argv], env, longest_bytes, seconds)
+    """The same as `run_timed`, at idle priority."""
+    return await run_timed([*_AT_IDLE_PRIORITY, *argv], env, longest_bytes, seconds)
 
 
-async def run_briefly(
+async def run_timed(
     argv: Sequence[str],
     env: Mapping[str, str],
     longest_bytes: int,
