@@ -336,10 +336,6 @@ class EtcdCluster:
                 return member
         return None
 
-    def has_leader(self, member: Member) -> bool:
-        """Whether a member that is up knows one."""
-        return self._status(member, "Leader") != 0
-
     def _status(self, member: Member, field: str) -> int:
         command = ("endpoint", "status", "--write-out=fields")
         printed = self.try_etcdctl(*command, as_root=False, member=member).stdout

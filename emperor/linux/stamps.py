@@ -25,11 +25,3 @@ def stamp_at(path: Path) -> Stamp | None:
         return stamp_of(path.stat())
     except OSError:
         return None
-
-
-def has_stamp(path: str, stamp: Stamp | None) -> bool:
-    """Whether the file at `path` is that very version; False where there is none."""
-    try:
-        return stamp_of(os.stat(path)) == stamp
-    except OSError:
-        return False

@@ -102,10 +102,6 @@ class Act(Enum):
     COMPLAIN = "change nothing, and tell it"
 
 
-_HIT, _CHANGE = Occasion.HIT, Occasion.CHANGE
-_EVER = (_HIT, _CHANGE)
-
-
 def _table(*rows: tuple[OnDisk, Said, Act]) -> dict[tuple[OnDisk, Said], Act]:
     return {(disk, said): act for disk, said, act in rows}
 

@@ -157,12 +157,8 @@ _SPOOLER = Rule(Need.SPOOL, _start, False, _whole)
 
 _STORE = Rule(Need.WRITE, _bind, True, _whole)
 _AWAITED = Rule(Need.THERE, _bind, False, _whole, "uWSGI waits for it and serves nothing")
-_MOUNTED = replace(_AWAITED, fails="uWSGI ends as soon as it looks for it")
-_LOCK = Rule(Need.LOCK, _start, False, _whole)
-_CACHED = Rule(Need.READ, _bind, True, _behind_cache)
 _SENT = Rule(Need.READ, _serve, True, _whole, severity=Severity.WARNING)
 _LIBRARY = Rule(Need.READ, _start, False, _program, "uWSGI goes on without it", Severity.WARNING)
-_PAGE = replace(_SENT, fails="uWSGI sends its own page")
 
 _INTERFACES = frozenset({
     "wait-for-interface", "wait-for-iface", "wait-interface", "wait-iface",

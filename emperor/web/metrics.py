@@ -1,4 +1,4 @@
-"""What the metrics are called and mean. docs/api.md is written from the table METRICS."""
+"""What the metrics are called and mean. docs/metrics.md is written from the table METRICS."""
 
 from dataclasses import dataclass
 from enum import Enum
