@@ -13,6 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from emperor.model.activity import Active, Activity, TenantCounts
 from emperor.model.authority import SCOPE, Caller, Operation, Scope, Verdict
 from emperor.model.bases_report import Base, BasesReport, LeftOut
+from emperor.model.client_limits import BURST, MOST_PER_TENANT, PER_SECOND
 from emperor.model.events import MEANING as EVENTS
 from emperor.model.history import (
     CauseKind,
@@ -35,7 +36,6 @@ from emperor.model.notice import (
 from emperor.model.problem import Problem, ProblemCode
 from emperor.model.refusal import MEANING as REASONS
 from emperor.model.registry_status import MembershipStatus, NotFollowed, RegistryStatus
-from emperor.model.seats import BURST, MOST_PER_TENANT, PER_SECOND
 from emperor.model.slow_imports import SlowImport
 from emperor.model.status import (
     AppHits,

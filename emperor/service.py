@@ -31,7 +31,7 @@ from emperor.model.duration import format_duration
 from emperor.model.settings import Settings
 from emperor.model.share import Share
 from emperor.model.snapshot import decoder
-from emperor.notices.wiring import lookout_of, notices_of, standing
+from emperor.notices.wiring import limits_and_disks_of, notices_of, standing
 from emperor.real_ports import link_of, notes_of, once_of, place_of, real_ports, registry_for
 from emperor.sources.companion import CompanionWatch
 from emperor.sources.folder import VassalFolder
@@ -172,7 +172,9 @@ class Service:
         """Let the notices see what they tell of."""
         self.notices.standing = partial(standing, self._governor.vassals, self._folder.refused)
         reached = partial(self._reporter.limit_hits, Caller(0, is_administrator=True))
-        self._lookout = lookout_of(self._settings, self.notices, self._groups, reached)
+        self._limits_and_disks = limits_and_disks_of(
+            self._settings, self.notices, self._groups, reached
+        )
 
     async def _start(self, stack: AsyncExitStack) -> bool:
         """Go on with the vassals of an earlier daemon, make the others, and listen. Returns whether
@@ -338,7 +340,7 @@ class Service:
             while self._must_rescan:
                 self._must_rescan = False
                 await self.rescan()
-                self._lookout.look(self._tasks)
+                self._limits_and_disks.look(self._tasks)
         except Exception:
             # It must not end the daemon; the next rescan comes within a minute.
             log.exception("cannot read the folder of inis: a fault in emperord")

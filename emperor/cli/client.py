@@ -19,10 +19,10 @@ from emperor.cli.records import parse
 from emperor.linux.no_certificates import no_certificates
 from emperor.model.activity import Activity
 from emperor.model.bases_report import BasesReport
+from emperor.model.client_limits import MOST_PER_TENANT
 from emperor.model.history import Stats, VassalHistory
 from emperor.model.notice import NoticeTest
 from emperor.model.problem import Problem, ProblemCode
-from emperor.model.seats import MOST_PER_TENANT
 from emperor.model.status import EmperorStatus, SettingsInEffect, VassalDetail
 
 with no_certificates():

@@ -14,7 +14,7 @@ from emperor.model.refusal import Refusal
 from emperor.model.settings import Settings
 from emperor.notices.channel import Channel, Count, Passage, World
 from emperor.notices.kept import KeptNotices
-from emperor.notices.lookout import Lookout, Reached
+from emperor.notices.limits_and_disks import LimitsAndDisks, Reached
 from emperor.notices.notices import Notices, Standing
 from emperor.notices.ways import ways_of
 from emperor.supervisor.vassals import Vassals
@@ -34,13 +34,13 @@ def notices_of(
     return Notices(channels, kept, asyncio.get_running_loop())
 
 
-def lookout_of(
+def limits_and_disks_of(
     settings: Settings, notices: Notices, groups: ControlGroups, reached: Reached
-) -> Lookout:
+) -> LimitsAndDisks:
     """Watches the file systems that the daemon writes to."""
     kept = named_state_dir(os.environ)
     folders = [settings.log_dir, settings.run_dir, *([kept] if kept else [])]
-    return Lookout(notices, groups, reached, folders)
+    return LimitsAndDisks(notices, groups, reached, folders)
 
 
 def standing(vassals: Vassals, refused: Mapping[str, Refusal], domain: str) -> Standing:

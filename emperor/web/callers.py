@@ -10,9 +10,9 @@ from contextlib import suppress
 from emperor.linux.limits import descriptors
 from emperor.linux.peer import Connection, peer_of
 from emperor.model.authority import Administrators, Caller
+from emperor.model.client_limits import MOST_PER_TENANT, ClientLimits
 from emperor.model.fd_budget import FdBudget
 from emperor.model.problem import CONTENT_TYPE, ProblemCode, problem
-from emperor.model.seats import MOST_PER_TENANT, Seats
 from emperor.model.status import as_json
 from emperor.supervisor.vassals import Vassals
 from emperor.web.aiohttp_server import web
@@ -38,7 +38,7 @@ _WANTS_PAGE = re.compile(rb"\r\naccept:[^\r\n]*\btext/html\b", re.IGNORECASE)
 
 
 def _too_many(content_type: str, body: str) -> bytes:
-    """The answer to a connection that gets no seat."""
+    """The answer to a connection that is not served."""
     head = (
         f"HTTP/1.1 {_CODE.status} Too Many Requests\r\nContent-Type: {content_type}\r\n"
         f"Content-Length: {len(body)}\r\nContent-Security-Policy: default-src 'none'\r\n"
@@ -74,7 +74,7 @@ class Callers:
         self._administrators = administrators
         self._budget = budget
         self._has_vassals = has_vassals
-        self._seats = Seats(budget.tenants)
+        self._limits = ClientLimits(budget.tenants)
 
     def caller(self, request: web.Request) -> Caller:
         """Who has connected. Raises ConnectionError where the client has left."""
@@ -90,7 +90,7 @@ class Callers:
         """Wait while this caller has asked more often than a tenant may."""
         if not caller.is_administrator:
             now = asyncio.get_running_loop().time()
-            await asyncio.sleep(self._seats.delay(caller.uid, now))
+            await asyncio.sleep(self._limits.delay(caller.uid, now))
 
     def admit(
         self, connection: socket.socket, protocol: Callable[[], asyncio.Protocol]
@@ -104,14 +104,14 @@ class Callers:
             return None
         if caller.is_administrator:
             return protocol
-        seat = None
+        served = None
         if connection.fileno() < self._budget.held:
             is_stranger = not self._has_vassals(caller.uid)
-            seat = self._seats.take(caller.uid, is_stranger=is_stranger)
-        if seat is None:
+            served = self._limits.take(caller.uid, is_stranger=is_stranger)
+        if served is None:
             _refuse(connection)
             return None
-        return lambda: _Seated(protocol(), lambda: self._seats.leave(seat))
+        return lambda: _Limited(protocol(), lambda: self._limits.leave(served))
 
     def of(self, connection: Connection) -> Caller:
         """Who is at the other end. Raises OSError."""
@@ -126,7 +126,7 @@ def callers_of(gid: int | None, daemon: int, vassals: Vassals) -> Callers:
     return Callers(administrators, descriptors(), lambda uid: bool(vassals.owned_by(uid)))
 
 
-class _Seated(asyncio.Protocol):
+class _Limited(asyncio.Protocol):
     """Passes all on to another protocol, and tells when the connection has ended."""
 
     def __init__(self, inner: asyncio.Protocol, leave: Callable[[], None]) -> None:

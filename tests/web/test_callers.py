@@ -11,7 +11,7 @@ import pytest
 
 from emperor.linux.limits import descriptors
 from emperor.model.authority import Administrators
-from emperor.model.seats import MOST_PER_TENANT
+from emperor.model.client_limits import MOST_PER_TENANT
 from emperor.web import server
 from emperor.web.aiohttp_server import web
 from emperor.web.callers import Callers

@@ -16,7 +16,7 @@ from emperor.model.status import LimitHits
 from emperor.notices.notices import Notices
 from emperor.supervisor.slices import slices
 
-log = logging.getLogger("emperord.lookout")
+log = logging.getLogger("emperord.limits_and_disks")
 
 Reached = Callable[[], Collection[LimitHits]]
 
@@ -24,7 +24,7 @@ Reached = Callable[[], Collection[LimitHits]]
 _LEAST_SECONDS = 30.0
 
 
-class Lookout:
+class LimitsAndDisks:
     """`folders` are those whose file systems are watched. `reached` tells the limits that were
     reached since the daemon started."""
 

@@ -10,16 +10,16 @@ PER_SECOND = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
-    """The place of one connection. A stranger is a user without a vassal."""
+class Connection:
+    """One connection that is served. A stranger is a user without a vassal."""
 
     uid: int
     is_stranger: bool
 
 
-class Seats:
-    """Counts the connections of each tenant. Administrators need no seat. `most` is the limit for
-    all tenants together. Strangers have half of it: one user can have thousands of uids
+class ClientLimits:
+    """Counts the connections of each tenant. Those of administrators are not counted. `most` is the
+    limit for all tenants together. Strangers have half of it: one user can have thousands of uids
     (subuid(5)), and must not keep the tenants out with them."""
 
     def __init__(self, most: int) -> None:
@@ -29,8 +29,8 @@ class Seats:
         # The moment until which the requests of a tenant so far would take at PER_SECOND.
         self._busy_until: dict[int, float] = {}
 
-    def take(self, uid: int, *, is_stranger: bool) -> Seat | None:
-        """A seat for a connection of that user; None where it cannot be served."""
+    def take(self, uid: int, *, is_stranger: bool) -> Connection | None:
+        """Count a connection of that user; None where it cannot be served."""
         if self._taken[uid] >= MOST_PER_TENANT or self._total >= self._most:
             return None
         if is_stranger and self._strangers >= self._most // 2:
@@ -38,15 +38,15 @@ class Seats:
         self._taken[uid] += 1
         self._total += 1
         self._strangers += is_stranger
-        return Seat(uid, is_stranger)
+        return Connection(uid, is_stranger)
 
-    def leave(self, seat: Seat) -> None:
+    def leave(self, connection: Connection) -> None:
         """The connection has ended."""
         self._total -= 1
-        self._strangers -= seat.is_stranger
-        self._taken[seat.uid] -= 1
-        if not self._taken[seat.uid]:
-            del self._taken[seat.uid]
+        self._strangers -= connection.is_stranger
+        self._taken[connection.uid] -= 1
+        if not self._taken[connection.uid]:
+            del self._taken[connection.uid]
 
     def delay(self, uid: int, now: float) -> float:
         """How many seconds the next request of that user has to wait. `now` is in monotonic
