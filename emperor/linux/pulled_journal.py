@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from emperor.linux.kept_file import read_kept, replace_kept
+from emperor.model.cluster_state import UNKNOWN, ClusterState
 from emperor.model.domain import is_domain
 from emperor.model.pulled import Pulled
 
@@ -31,10 +32,12 @@ _SPARE_LINES = 4096
 
 class _UpTo(msgspec.Struct, frozen=True, tag="upto"):
     """All that was pulled is as the registry had it at this revision, on a machine that was booted
-    then."""
+    then; and the state of its cluster, 0: not known."""
 
     revision: int
     boot: str
+    cluster: int = 0
+    elections: int = 0
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -51,6 +54,8 @@ class Journal:
     """what is kept of each domain; changed by the thread that writes, and read by others"""
     revision: int = 0
     """up to which all that is held is as the registry has it; 0: none is known"""
+    state: ClusterState = UNKNOWN
+    """which registry that is"""
     has_rebooted: bool = False
     """whether the machine was booted since the journal was written"""
     is_missing: bool = False
@@ -84,6 +89,7 @@ class Journal:
                 continue
             if isinstance(kept, _UpTo):
                 self.revision, boot = kept.revision, kept.boot
+                self.state = ClusterState(kept.cluster, kept.elections)
             elif is_domain(kept.domain):
                 self.domains[kept.domain] = kept
         if damaged:
@@ -107,12 +113,15 @@ class Journal:
                 # All of it is kept in the file that is too long.
                 log.warning("cannot write %s anew: %s", self.path, error)
 
-    def advance(self, revision: int) -> None:
-        """All is as the registry had it at that revision. After a loss of power an earlier one may
-        be known, which does no harm."""
-        if revision != self.revision:
-            self.revision = revision
-            self._write([_UpTo(revision, self.boot)])
+    def advance(self, revision: int, state: ClusterState) -> None:
+        """All is as the registry in that state had it at that revision. After a loss of power an
+        earlier one may be known, which does no harm."""
+        if (revision, state) != (self.revision, self.state):
+            self.revision, self.state = revision, state
+            self._write([self._up_to()])
+
+    def _up_to(self) -> _UpTo:
+        return _UpTo(self.revision, self.boot, self.state.cluster, self.state.elections)
 
     def close(self) -> None:
         """What follows opens it again."""
@@ -140,7 +149,7 @@ class Journal:
         return self._file
 
     def _compact(self) -> None:
-        lines = [*self.domains.values(), _UpTo(self.revision, self.boot)]
+        lines = [*self.domains.values(), self._up_to()]
         replace_kept(self.path, b"".join(_ENCODER.encode(e) + b"\n" for e in lines), _MODE)
         self.close()
         flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC

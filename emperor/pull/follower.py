@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from itertools import islice
 
+from emperor.model.cluster_state import UNKNOWN
 from emperor.model.pulled import Occasion
 from emperor.model.registration import bucket_of
 from emperor.model.registry_keys import Keys
@@ -67,6 +68,8 @@ class Follower:
         self._news = asyncio.Event()
         # Up to which revision the watch has told all; 0: it must begin at the revision of now.
         self._told = 0
+        # Of the registry to which these belong.
+        self._state = UNKNOWN
         # What has to be read again; and whether that is all, since the watch cannot go on.
         self._unread: dict[str, None] = {}
         self._has_missed = False
@@ -84,6 +87,7 @@ class Follower:
         """Follow the registry until this is cancelled."""
         self._unread = dict.fromkeys(await self.local_copy.load())
         self._told = self._begun = self.local_copy.revision
+        self._state = self.local_copy.state
         self._has_missed = self._told == 0 and bool(self.local_copy.used())
         while True:
             try:
@@ -114,6 +118,7 @@ class Follower:
             except Missed:
                 log.info("changes of the registry were missed: all that is here is read again")
                 self._changed.clear()
+                self._state = UNKNOWN
                 await self.local_copy.begin_anew()
                 self._has_missed = True
             except CannotReach as error:
@@ -153,7 +158,7 @@ class Follower:
         try:
             async with (
                 limit,
-                aclosing(engine.watch(spans, self._told)) as stream,
+                aclosing(engine.watch(spans, self._told, self._state)) as stream,
             ):
                 async for changes in stream:
                     self._failures = 0
@@ -190,7 +195,10 @@ class Follower:
             if self.local_copy.holds(domain) and key == self._keys.vassal(domain):
                 self._changed[domain] = None
         self._told = changes.revision
-        if self._changed or self._told != self.local_copy.revision:
+        if changes.state != UNKNOWN:
+            self._state = changes.state
+        known = self.local_copy.revision, self.local_copy.state
+        if self._changed or (self._told, self._state) != known:
             self._news.set()
 
     async def apply(self) -> None:
@@ -202,6 +210,7 @@ class Follower:
             changed, self._changed = self._changed, {}
             # A restarted daemon watches all buckets from there.
             told = min(self._told, self._grown_from or self._told)
+            state = self._state
             # What is pulled now may be older.
             is_sure = not self.search.is_busy
             try:
@@ -212,7 +221,7 @@ class Follower:
             else:
                 unread = self._unread or self._has_missed
                 if is_sure and not (self.local_copy.unfinished or unread):
-                    self.local_copy.followed_up_to(told)
+                    self.local_copy.followed_up_to(told, state)
 
     async def _apply(self, changed: dict[str, KeyValue | None], told: int) -> None:
         left = iter(changed.items())

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from emperor.linux.one_thread import OneThread
 from emperor.linux.pulled_journal import Journal
+from emperor.model.cluster_state import ClusterState
 from emperor.model.log_fields import about
 from emperor.model.pulled import Act, Occasion, OnDisk, Pulled
 from emperor.model.registration import RegisteredIni, bucket_of
@@ -82,6 +83,11 @@ class LocalCopy:
     def revision(self) -> int:
         """Up to which all that is held is as the registry has it."""
         return self._journal.revision
+
+    @property
+    def state(self) -> ClusterState:
+        """Of the registry that had it so."""
+        return self._journal.state
 
     def held(self) -> list[str]:
         """The domains whose inis were pulled and are on the disk."""
@@ -242,10 +248,10 @@ class LocalCopy:
         elif self._lines == _MOST_LINES + 1:
             log.warning("more of that within a minute is not logged; `emperorctl status` counts it")
 
-    def followed_up_to(self, revision: int) -> None:
-        """All that is held is as the registry had it at that revision."""
-        if revision != self._journal.revision:
-            self._thread.do_later(lambda: self._inis.advance(revision))
+    def followed_up_to(self, revision: int, state: ClusterState) -> None:
+        """All that is held is as the registry in that state had it at that revision."""
+        if (revision, state) != (self.revision, self.state):
+            self._thread.do_later(lambda: self._inis.advance(revision, state))
 
     async def forget(self, domains: Collection[str]) -> None:
         """Take inis off the disk that nobody has used."""

@@ -27,6 +27,7 @@ from emperor.linux.placed_file import (
 )
 from emperor.linux.pull_mark import marked
 from emperor.linux.pulled_journal import Journal
+from emperor.model.cluster_state import UNKNOWN, ClusterState
 from emperor.model.log_fields import about
 from emperor.model.pulled import (
     Act,
@@ -165,10 +166,10 @@ class PulledInis:
                 step.fail(problem)
         return [step.outcome or Outcome(step.order, step.act) for step in steps]
 
-    def advance(self, revision: int) -> None:
-        """All that is held is as the registry had it at that revision."""
+    def advance(self, revision: int, state: ClusterState = UNKNOWN) -> None:
+        """All that is held is as the registry in that state had it at that revision."""
         try:
-            self._journal.advance(revision)
+            self._journal.advance(revision, state)
         except OSError as error:
             log.warning("cannot keep up to where the registry was followed: %s", error)
 

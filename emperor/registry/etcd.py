@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
 from typing import Any, Self, TypeVar
 
+from emperor.model.cluster_state import UNKNOWN, ClusterState
 from emperor.model.registry_access import RegistryAccess
 from emperor.model.registry_keys import Span
 from emperor.registry.etcd_http import NoLease, Question, TooLong
@@ -112,9 +113,13 @@ class Etcd:
             return reply.header.revision
         raise _outdated({key: expected}, reply)
 
-    async def watch(self, spans: Collection[Span], after: int) -> AsyncGenerator[Changes, None]:
+    async def watch(
+        self, spans: Collection[Span], after: int, state: ClusterState = UNKNOWN
+    ) -> AsyncGenerator[Changes, None]:
         """What changes in these spans after a revision."""
-        async with aclosing(Watch(self._members, self._past, spans, after).changes()) as items:
+        watch = Watch(self._members, self._past, spans, after)
+        watch.expect(state)
+        async with aclosing(watch.changes()) as items:
             with naming(self._user, "read", *spans):
                 async for changes in items:
                     yield changes

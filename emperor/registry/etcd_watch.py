@@ -14,9 +14,10 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Collection, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 
+from emperor.model.cluster_state import UNKNOWN, ClusterState
 from emperor.model.registry_keys import Span
 from emperor.model.registry_spans import Spans
 from emperor.registry.etcd_http import Lines, Question, TooLong, Unanswered, failure_of
@@ -51,7 +52,7 @@ class Past:
     """The newest state of the registry that the watches of an engine have seen: what comes later
     must not be older."""
 
-    newest: Header = field(default_factory=Header)
+    newest: ClusterState = UNKNOWN
 
 
 class Watch:
@@ -65,6 +66,11 @@ class Watch:
         self._spans = self._wanted.covered_by(MOST_WATCHES)
         self._told = [after] * len(self._spans)
         self._quiet: deque[int] = deque(maxlen=_SILENCES)
+
+    def expect(self, state: ClusterState) -> None:
+        """The revision after which it tells is of that; UNKNOWN: of what was seen last."""
+        if state != UNKNOWN:
+            self._before = state
 
     async def changes(self) -> AsyncGenerator[Changes, None]:
         """Until it is closed. Raises CannotReach, RegistryRefused, Missed."""
@@ -103,7 +109,7 @@ class Watch:
                 elif reply.created:
                     if missing == len(self._spans):
                         await self._compare(reply.header)
-                        yield Changes(min(self._told))
+                        yield Changes(min(self._told), state=self._before)
                     missing -= 1
                 else:
                     for changes in self._news(reply):
@@ -129,19 +135,19 @@ class Watch:
 
     async def _compare(self, header: Header) -> None:
         """Raises Missed if the registry is another or an older one. A follower may be behind."""
-        if self._before.cluster_id not in (0, header.cluster_id):
-            self._past.newest = header
+        if self._before.cluster not in (0, header.cluster_id):
+            self._past.newest = _state_of(header)
             raise Missed("it is another cluster than before")
         if self._is_older(header):
             newest = await self._newest()
             if self._is_older(newest):
-                self._past.newest = newest
+                self._past.newest = _state_of(newest)
                 raise Missed("the registry was restored from an older state")
             header = newest
-        self._before = self._past.newest = header
+        self._before = self._past.newest = _state_of(header)
 
     def _is_older(self, header: Header) -> bool:
-        return header.revision < max(self._told) or header.raft_term < self._before.raft_term
+        return header.revision < max(self._told) or header.raft_term < self._before.elections
 
     async def _newest(self) -> Header:
         question = {**range_of(self._spans[0].start), "keys_only": True}
@@ -178,6 +184,10 @@ class Watch:
                 )
         if not reply.events:
             yield Changes(min(self._told))
+
+
+def _state_of(header: Header) -> ClusterState:
+    return ClusterState(header.cluster_id, header.raft_term)
 
 
 def _end_of(reply: WatchReply) -> Exception:

@@ -1,9 +1,10 @@
 """What emperord needs of the engine behind a registry. `etcd` is the engine that there is."""
 
 from collections.abc import AsyncGenerator, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from emperor.model.cluster_state import UNKNOWN, ClusterState
 from emperor.model.registry_keys import Keys, Span
 
 
@@ -47,11 +48,12 @@ class Page:
 class Changes:
     """What one transaction changed, in the order of revisions; and which keys are gone: deleted, or
     the lease that they had has ended. Up to `revision` all has been told; an item without changes
-    tells only that."""
+    tells only that. The first item of a stream has the state of the cluster."""
 
     revision: int
     written: tuple[KeyValue, ...] = ()
     gone: tuple[str, ...] = ()
+    state: ClusterState = field(default=UNKNOWN, compare=False)
 
 
 class Missed(Exception):
@@ -79,8 +81,11 @@ class Engine(Protocol):
     async def delete(self, key: str, expected: int) -> int:
         """Delete a key that has this revision. Returns the new revision. Raises Outdated."""
 
-    def watch(self, spans: Collection[Span], after: int) -> AsyncGenerator[Changes, None]:
-        """What changes after a revision, until the caller closes it (`contextlib.aclosing`). Goes
+    def watch(
+        self, spans: Collection[Span], after: int, state: ClusterState = UNKNOWN
+    ) -> AsyncGenerator[Changes, None]:
+        """What changes after a revision of the registry that was in this `state`, UNKNOWN: as this
+        engine saw it last. Until the caller closes it (`contextlib.aclosing`). Goes
         on by itself, without a gap, when a member is lost. The first item tells that the watch
         began. Raises Missed. A watch that begins after the `revision` of the last item misses
         nothing, and may tell again what this one has told."""

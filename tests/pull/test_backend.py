@@ -271,6 +271,29 @@ async def test_another_registry_with_lower_revisions_is_followed(place: Path) ->
         await eventually_async(lambda: backend.idle(A) == 7)
 
 
+@pytest.mark.parametrize("is_held_now", [True, False])
+async def test_another_registry_with_higher_revisions_is_followed(
+    place: Path, is_held_now: bool
+) -> None:
+    """A watch of it would tell nothing of what was put before."""
+    first, second = CountingEngine(), CountingEngine()
+    second.cluster = 2
+    async with pulled(place, first, A) as backend:
+        await eventually_async(lambda: backend.journal.revision == first.revision)
+    removal = RegisteredRemoval(A, 2)
+    await put(second, ini(A, 2, "6") if is_held_now else removal)
+    second.revision = first.revision + 1000
+    async with backend_of(place, second) as backend:
+        await eventually_async(lambda: backend.idle(A) == (6 if is_held_now else None))
+        await eventually_async(lambda: backend.journal.revision == second.revision)
+    second.cluster = 3
+    async with backend_of(place, second) as backend:
+        await put(second, ini(A, 3, "7"))
+        await eventually_async(lambda: backend.reach.is_reached)
+        if is_held_now:
+            await eventually_async(lambda: backend.idle(A) == 7)
+
+
 @pytest.mark.parametrize("below", ["x", "\udcff"])
 async def test_a_key_that_is_elsewhere_changes_nothing(
     place: Path, engine: CountingEngine, below: str

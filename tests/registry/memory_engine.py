@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 
+from emperor.model.cluster_state import UNKNOWN, ClusterState
 from emperor.model.registry_keys import Span
 from emperor.registry.port import CannotReach, Changes, KeyValue, Missed, Outdated, Page
 
@@ -24,6 +25,7 @@ class MemoryEngine:
 
     def __init__(self) -> None:
         self.revision = 1
+        self.cluster = 1
         self.leases: set[int] = set()
         self.puts = 0
         self._away = False
@@ -101,12 +103,16 @@ class MemoryEngine:
         self._expect({key: expected})
         return await self._change({}, (key,), None)
 
-    async def watch(self, spans: Collection[Span], after: int) -> AsyncGenerator[Changes, None]:
+    async def watch(
+        self, spans: Collection[Span], after: int, state: ClusterState = UNKNOWN
+    ) -> AsyncGenerator[Changes, None]:
         """What changes after a revision."""
         await self._reach()
         if after < self._compacted or after > self.revision:
             raise Missed
-        yield Changes(after)
+        if state.cluster not in (0, self.cluster):
+            raise Missed
+        yield Changes(after, state=ClusterState(self.cluster))
         while True:
             async with self._news:
                 while not self._away and self.revision <= after:

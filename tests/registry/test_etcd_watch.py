@@ -103,6 +103,26 @@ async def test_another_cluster_at_the_same_addresses(cluster: EtcdCluster) -> No
                     assert not changes.written
 
 
+async def test_another_cluster_after_a_restart_of_the_daemon(cluster: EtcdCluster) -> None:
+    """It has more revisions than the one before, and has told all to another watch already."""
+    async with Etcd(cluster.access) as engine:
+        start = await engine.put({KEY: b"1"}, {})
+        async with aclosing(engine.watch(ALL, start)) as watch:
+            before = (await anext(watch)).state
+    assert before.cluster
+    assert before.elections
+    async with Etcd(cluster.access) as engine:
+        async with aclosing(engine.watch(ALL, start, before)) as watch:
+            assert (await anext(watch)).state.cluster == before.cluster
+        for other in (
+            replace(before, cluster=before.cluster + 1),
+            replace(before, elections=before.elections + 100),
+        ):
+            async with aclosing(engine.watch(ALL, start, other)) as watch:
+                with pytest.raises(Missed, match=r"another cluster|restored"):
+                    await anext(watch)
+
+
 async def test_ranges_that_a_watch_does_not_want_are_not_told(cluster: EtcdCluster) -> None:
     """Many buckets are watched as fewer ranges."""
     wanted = [KEYS.bucket(number) for number in range(0, 4096, 16)]
