@@ -155,6 +155,12 @@ def test_the_architecture_names_every_module(package: Path) -> None:
     assert modules <= set(named)
 
 
+def test_the_page_for_contributors_names_every_folder_of_tests() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    folders = {path.parent.name for path in ROOT.glob("tests/*/test_*.py")}
+    assert folders == set(re.findall(r"`tests/(\w+)`", page)) - {"bench", "apps"}
+
+
 def test_the_pictured_host_belongs_where_it_is_shown() -> None:
     placement = Placement(ROOT / "lua" / "init_backends.lua", Rule.STOCK)
     route = route_of("example.com", placement)
