@@ -151,7 +151,7 @@ def test_the_architecture_names_every_module(package: Path) -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     tree = re.findall(r"(?ms)^  (\w+)/ (.*?)(?=^  \w|^```)", page)
     named = re.findall(r"\w+", dict(tree)[package.name])
-    modules = {path.stem for path in package.glob("*.py")} - {"__init__"}
+    modules = {path.stem for path in package.rglob("*.py")} - {"__init__"}
     assert modules <= set(named)
 
 
