@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from emperor.linux.proc import STATE, state_fields
+from emperor.linux.proc import state_of
 
 _CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7)
 _DYING_SECONDS = 0.1
 _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
-_STOPPED = ("T", "t", "Z", "X", "x")
+_GONE_OR_STOPPED = ("", "T", "t", "Z", "X", "x")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class Spare:
             is_dead = os.waitid(os.P_PIDFD, self.pidfd, _LOOK) is not None
         except ChildProcessError:  # it was reaped, or was never forked from a base of ours
             return False
-        fields = () if is_dead else state_fields(self.pid)
-        return bool(fields) and fields[STATE] not in _STOPPED
+        # It may be a tenant's, which can have the kernel wait for it (linux/ask).
+        return not is_dead and state_of(self.pid) not in _GONE_OR_STOPPED
 
     def give(self, message: bytes, fds: Sequence[int]) -> None:
         """Have it become the app of that order. Raises OSError."""

@@ -48,7 +48,12 @@ def user_of(pid: int) -> int | None:
 
 def is_dead(pid: int) -> bool:
     """Whether a process is gone, or only waits to be reaped."""
-    return _status(pid, "State")[:1] in ("", "Z", "X")
+    return state_of(pid) in ("", "Z", "X")
+
+
+def state_of(pid: int) -> str:
+    """The letter for the state of a process; empty where it is gone. It does not wait."""
+    return _status(pid, "State")[:1]
 
 
 def catches(pid: int, number: int) -> bool:

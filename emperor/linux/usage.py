@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
 
 from emperor.linux.ask import ask_each
 from emperor.linux.proc import RSS_PAGES, USED_TICKS, state_fields
@@ -106,10 +105,7 @@ def _kilobytes(pid: int, name: str, key: bytes) -> tuple[int, int] | None:
 
 def proportional_memory(pids: Collection[int]) -> int | None:
     """The memory of these processes in bytes, of which a page that several processes share counts
-    in part (PSS, proc(5)); None where it cannot be read. It takes long, so call it in a thread."""
-    psutil = import_module("psutil")
-    try:
-        total: int = sum(psutil.Process(pid).memory_full_info().pss for pid in pids)
-    except psutil.Error:
-        return None
-    return total
+    in part (PSS, proc(5)); None where it cannot be read, or the kernel does not tell it in time. It
+    takes long, so call it in a thread."""
+    sizes = ask_each(tuple(pids), _proportional_of)
+    return sum(size for _, size in sizes) if len(sizes) == len(pids) else None
