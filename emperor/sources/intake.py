@@ -254,10 +254,15 @@ class Intake:
         self.refuse(Refusal(spec.domain, spec.ini, reason, message, spec.owner))
 
     def refuse(self, refusal: Refusal) -> None:
-        """Do not serve this version of an ini. A version that is in service stays so."""
+        """Do not serve this version of an ini. A version that is in service stays so, unless it is
+        another tenant's, who would go on with visitors that are not his any more."""
         if self._is_closed:  # the end of the daemon may be the cause: it kills a uWSGI that reads
             return
         vassal = self._governor.vassals.get(refusal.domain)
+        if vassal is not None and _is_of_another_tenant(refusal, vassal):
+            if vassal.state is not State.REMOVED:
+                self._dismiss(vassal.spec, "its ini belongs to another user now")
+            vassal = None
         if vassal is None or vassal.state is State.REMOVED:
             self._refusals.add(refusal)
             self._governor.refuse_wildcard(refusal.domain)
@@ -332,6 +337,13 @@ def _needs_another_listener(served: Spec, new: Spec) -> str | None:
         return "the path of its socket has changed"
     # Processes of the old user could keep a descriptor of the listener, and answer visitors.
     return "it runs as another user now" if served.runs_as != new.runs_as else None
+
+
+def _is_of_another_tenant(refusal: Refusal, vassal: Vassal) -> bool:
+    """Whether an ini that cannot be served has come to another tenant. An ini of root's may have
+    named any user before it broke."""
+    before, now = vassal.spec.owner, refusal.owner
+    return before is not None and now not in (None, ROOT, before)
 
 
 def _has_better_right(spec: Spec, holder: Vassal, conflict: Conflict, *, is_good: bool) -> bool:

@@ -31,6 +31,24 @@ def test_an_ini_that_mallory_can_write_is_refused(tenants: Tenants, owner: str, 
     eventually(lambda: "open.example" not in tenants.refusals())
 
 
+@pytest.mark.parametrize("fault", ["broken", "a conflict"])
+def test_mallory_keeps_no_site_by_a_refused_ini(tenants: Tenants, fault: str) -> None:
+    tenants.expect("cannot serve given.example.ini")
+    claim = f"@{tenants.folder.name}"
+    tenants.host(MALLORY, "claim.example", http_socket=claim)
+    tenants.host(MALLORY, "given.example")
+    assert tenants.get("given.example").status == 200
+    options = {"emperor": "idle = soon"} if fault == "broken" else {"http_socket": claim}
+    tenants.drop_of(ALICE, "given.example", **options)
+    assert "cannot serve" in str(eventually(lambda: tenants.refusals().get("given.example")))
+    assert tenants.get("given.example").status == 503
+    tenants.until("given.example", None)
+    tenants.host(ALICE, "given.example")
+    for domain in ("claim.example", "given.example"):
+        tenants.remove(domain)
+        tenants.until(domain, None)
+
+
 def test_mallory_changes_no_ini_in_an_open_folder(tenants: Tenants) -> None:
     tenants.expect("others than root can change")
     tenants.add("root.example")
