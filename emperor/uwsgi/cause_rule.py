@@ -20,6 +20,10 @@ class Rule:
 # uWSGI's uwsgi_error(): "CALL: STRERROR [FILE line N]".
 ERROR = r"(?P<error>[^\[\n]+?) \[[\w/]+\.c line \d+\]"
 
+# What uWSGI and Python print between two lines of one failure. Without a bound, lines that an app
+# prints would take time with the third power of their number.
+SOME_LINES = r"(?:.*\n){0,40}?"
+
 
 def rule(pattern: str, sentence: str, source: str, is_vague: bool = False) -> Rule:
     """The rule of a pattern. Each line has a start and an end."""

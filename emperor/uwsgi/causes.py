@@ -7,7 +7,7 @@ docs/causes.md is made from this table.
 
 from collections.abc import Sequence
 
-from emperor.uwsgi.cause_rule import ERROR, Rule, rule
+from emperor.uwsgi.cause_rule import ERROR, SOME_LINES, Rule, rule
 
 _SOCKETS = (
     rule(
@@ -165,7 +165,7 @@ _USERS = (
 
 _HOOKS = (
     rule(
-        r"^(?:running \"(?P<hook>.*)\" \((?P<phase>.*)\) ?\.\.\.\n(?P<said>(?:.*\n){0,9}?))?"
+        r"^(?:running \"(?P<hook>.*)\" \((?P<phase>[^()\n]*)\) ?\.\.\.\n(?P<said>(?:.*\n){0,9}?))?"
         r"command \"(?P<command>.*)\" exited with non-zero code: (?P<code>\d+)",
         'cannot run the command of {option}: command "{command}" exited with non-zero code'
         " {code}{said}; mend that command, or drop {option}",
@@ -183,7 +183,7 @@ _HOOKS = (
         "core/hooks.c: uwsgi_hook_call; core/uwsgi.c: uwsgi_init_all_apps",
     ),
     rule(
-        r"^running \"(?P<hook>(?!!?(?:safe)?exec:).*)\" \(.*\) ?\.\.\.\n"
+        r"^running \"(?P<hook>(?!!?(?:safe)?exec:).*)\" \([^()\n]*\) ?\.\.\.\n"
         r"(?P<what>.*?)(?: \[[\w/]+\.c line \d+\])?\n.*FATAL hook failed",
         "cannot do {hook} of a hook: {what}; correct it, or drop that hook",
         "core/hooks.c: uwsgi_hooks_run",
@@ -299,21 +299,25 @@ _MEMORY = (
 
 _APP = (
     rule(
-        r"^chroot\(\) to (?P<path>.*)\n(?:.*\n)*?.*!!! Python Home is not a directory: .*\n"
-        r"(?:.*\n)*?.*Fatal Python error: .*(?:\n.*){0,2}",
+        r"^chroot\(\) to (?P<path>.*)\n"
+        + SOME_LINES
+        + r".*!!! Python Home is not a directory: .*\n"
+        r"" + SOME_LINES + r".*Fatal Python error: .*(?:\n.*){0,2}",
         "cannot start Python: its library is not in the folder {path} of chroot; put Python there,"
         " or drop chroot",
         "plugins/python/python_plugin.c: uwsgi_python_init",
     ),
     rule(
-        r"!!! Python Home is not a directory: (?P<path>.*) !!!\n(?:.*\n)*?.*"
+        r"!!! Python Home is not a directory: (?P<path>.*) !!!\n" + SOME_LINES + r".*"
         r"Fatal Python error: .*(?:\n.*){0,2}",
         "cannot start Python: the virtualenv {path} is not there; create it, or correct virtualenv"
         " or home",
         "plugins/python/python_plugin.c: uwsgi_python_init",
     ),
     rule(
-        r"^Set PythonHome to (?P<path>.*)\n(?:.*\n)*?.*Fatal Python error: .*(?:\n.*){0,2}",
+        r"^Set PythonHome to (?P<path>.*)\n"
+        + SOME_LINES
+        + r".*Fatal Python error: .*(?:\n.*){0,2}",
         "cannot start Python: {path} is no virtualenv of this Python; create it anew with the"
         " Python of uWSGI, or correct virtualenv or home",
         "plugins/python/python_plugin.c: uwsgi_python_init",

@@ -69,6 +69,8 @@ def _text(data: bytes) -> str:
 def _slow(lines: list[str], now: float) -> Iterator[SlowImport]:
     """The packages of the lines that count, the slowest first. Raises ValueError."""
     begun, total, own_file = lines[0].split("\t", 2)
+    if not 0 <= float(begun) <= now:
+        raise ValueError(f"it cannot have begun at {begun}")
     whole = max(1.0, (now - float(begun)) * 1000)
     found = [_package(line, whole) for line in lines[1 : _MOST_PACKAGES + 1]]
     if own_file:

@@ -170,6 +170,19 @@ def test_a_traceback_of_thousands_of_lines_is_read_quickly() -> None:
     _is_read_quickly("Traceback (most recent call last):\n" + "A\n" * 8000)
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["chroot() to /a"] * 70 + ["!!! Python Home is not a directory: /a !!!"] * 130,
+        ["chroot() to /a", "!!! Python Home is not a directory: /a !!!"] * 100,
+        ["Set PythonHome to /a", "Fatal Python error"] * 100,
+        ['running "' + '" (' * 70 + ") ..."] * 200,
+    ],
+)
+def test_lines_of_one_failure_without_end_are_read_quickly(lines: list[str]) -> None:
+    _is_read_quickly("".join(f"{line:<210}\n" for line in lines))
+
+
 def test_a_long_line_still_tells_the_cause() -> None:
     printed = f"ValueError: {'x' * 9000}\nopen(): {'y' * 9000}\n"
     assert "ValueError: xxx" in explain_exit(Exit(code=22), printed, AROUND)

@@ -134,6 +134,7 @@ async def test_an_app_may_close_what_it_does_not_know(house: House) -> None:
     [
         b"", b"\xff\xfe", b"1", b"nan\tnan\t/x", b"1\t1\t/x\ninf\t1\ta\t", b"1\t1\t/x\n1\t-1\ta\t",
         b"1\t1\t/x\n1e9\t1\ta\t", b"1\t1\t/x\nx", b"1\t1\t/x\n" + b"9" * 5000,
+        b"-1e304\t0\t/x", b"1e304\t0\t/x",
     ],
 )  # fmt: skip
 def test_an_app_cannot_write_what_cannot_be_told(written: bytes) -> None:
