@@ -66,15 +66,17 @@ def find(path: Path) -> Found | None:
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EWOULDBLOCK):
             raise
-        return Found(os.lstat(path).st_ino, "", is_damaged=False)
+        info = os.lstat(path)
+        return Found(info.st_ino, "", is_damaged=False, owner=info.st_uid)
     try:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode):
-            return Found(info.st_ino, "", is_damaged=False)
+            return Found(info.st_ino, "", is_damaged=False, owner=info.st_uid)
         data = os.read(fd, _MOST_BYTES)
     finally:
         os.close(fd)
-    return Found(info.st_ino, digest_of(data), is_damaged=not data or b"\0" in data)
+    is_damaged = not data or b"\0" in data
+    return Found(info.st_ino, digest_of(data), is_damaged, info.st_uid)
 
 
 def inode_at(path: Path) -> int | None:

@@ -54,11 +54,13 @@ class Pulled(msgspec.Struct, frozen=True, omit_defaults=True, tag="pulled"):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The file DOMAIN.ini. `is_damaged`: it is empty or holds a NUL, as after a loss of power."""
+    """The file DOMAIN.ini, and the uid of its owner. `is_damaged`: it is empty or holds a NUL, as
+    after a loss of power."""
 
     inode: int
     digest: str
     is_damaged: bool
+    owner: int = 0
 
 
 class OnDisk(Enum):
@@ -68,6 +70,7 @@ class OnDisk(Enum):
     PULLED = "an ini as it was pulled"
     TORN = "an ini that was pulled, and that a loss of power has damaged"
     EDITED = "an ini that was pulled and then changed in place on this machine"
+    EDITED_BY_ANOTHER = "the same, of another owner than the registry has for it"
     FOREIGN = "an ini that is not from the registry"
 
 
@@ -98,6 +101,7 @@ class Act(Enum):
     WRITE = "write the ini"
     REMOVE = "take the ini off the disk"
     SET_ASIDE = "take the ini off the disk, and keep its text beside"
+    REPLACE = "write the ini, and keep the text of the one before beside"
     NOTE = "remember the serial"
     COMPLAIN = "change nothing, and tell it"
 
@@ -143,6 +147,15 @@ _ACTS: Mapping[tuple[OnDisk, Said], Act] = _table(
     (OnDisk.EDITED, Said.NEWER_INI, Act.COMPLAIN),
     (OnDisk.EDITED, Said.SAME_GONE, Act.SET_ASIDE),
     (OnDisk.EDITED, Said.NEWER_GONE, Act.SET_ASIDE),
+    # Nor one that was given to another owner.
+    (OnDisk.EDITED_BY_ANOTHER, Said.MISSING, Act.COMPLAIN),
+    (OnDisk.EDITED_BY_ANOTHER, Said.UNUSABLE, Act.COMPLAIN),
+    (OnDisk.EDITED_BY_ANOTHER, Said.BEHIND, Act.COMPLAIN),
+    (OnDisk.EDITED_BY_ANOTHER, Said.RIVAL, Act.COMPLAIN),
+    (OnDisk.EDITED_BY_ANOTHER, Said.SAME_INI, Act.NOTHING),
+    (OnDisk.EDITED_BY_ANOTHER, Said.NEWER_INI, Act.REPLACE),
+    (OnDisk.EDITED_BY_ANOTHER, Said.SAME_GONE, Act.SET_ASIDE),
+    (OnDisk.EDITED_BY_ANOTHER, Said.NEWER_GONE, Act.SET_ASIDE),
     *((OnDisk.FOREIGN, said, Act.NOTHING) for said in Said),
 )
 _AT_HIT: Mapping[tuple[OnDisk, Said], Act] = _table(
@@ -161,8 +174,9 @@ def act(occasion: Occasion, disk: OnDisk, said: Said) -> Act:
     return at_hit or _ACTS[disk, said]
 
 
-def on_disk(found: Found | None, kept: Pulled | None) -> OnDisk:
-    """What a file is, beside what is kept of the domain."""
+def on_disk(found: Found | None, kept: Pulled | None, owner: int | None = None) -> OnDisk:
+    """What a file is, beside what is kept of the domain. `owner` is the uid that the registry has
+    for it; None: it has none."""
     if found is None:
         return OnDisk.ABSENT
     if kept is None:
@@ -176,7 +190,14 @@ def on_disk(found: Found | None, kept: Pulled | None) -> OnDisk:
         return OnDisk.PULLED
     if found.inode != kept.inode:
         return OnDisk.FOREIGN
-    return OnDisk.TORN if found.is_damaged else OnDisk.EDITED
+    return _changed(found, owner)
+
+
+def _changed(found: Found, owner: int | None) -> OnDisk:
+    """What a file is that was pulled and has another content by now."""
+    if found.is_damaged:
+        return OnDisk.TORN
+    return OnDisk.EDITED if owner in (None, found.owner) else OnDisk.EDITED_BY_ANOTHER
 
 
 def said(entry: Entry, kept: Pulled | None, digest: str) -> Said:

@@ -14,7 +14,7 @@ from emperor.model.cluster_state import ClusterState
 from emperor.model.log_fields import about
 from emperor.model.pulled import Act, Occasion, OnDisk, Pulled
 from emperor.model.registration import RegisteredIni, bucket_of
-from emperor.pull.pulled_inis import Order, Outcome, PulledInis
+from emperor.pull.pulled_inis import PUTS, Order, Outcome, PulledInis
 
 log = logging.getLogger("emperord.local_copy")
 
@@ -196,7 +196,7 @@ class LocalCopy:
                 self._complain(order.domain, outcome.complaint)
             return
         self.withdraw(order.domain)
-        if outcome.act is Act.WRITE and isinstance(order.entry, RegisteredIni):
+        if outcome.act in PUTS and isinstance(order.entry, RegisteredIni):
             log.info(
                 "%s: the ini of serial %d came from the registry",
                 order.domain, order.entry.serial, extra=about(order.domain),

@@ -49,6 +49,7 @@ log = logging.getLogger("emperord.pulled_inis")
 
 # Serials of domains that are gone. The domains of the latest ones are remembered.
 _MOST_GONE = 100_000
+PUTS = frozenset({Act.WRITE, Act.REPLACE})
 _TAKES_OFF = frozenset({Act.REMOVE, Act.SET_ASIDE, Act.NOTE})
 
 
@@ -221,12 +222,13 @@ class PulledInis:
         step = _Step(order, path)
         try:
             step.found = found = find(path)
-            disk, says = on_disk(found, kept), said_by(order, kept)
+            owner = order.owner.uid if order.owner else None
+            disk, says = on_disk(found, kept, owner), said_by(order, kept)
             step.act = act(order.occasion, disk, says)
             if step.act is Act.COMPLAIN:
                 why = order.problem or why_not(disk, says, kept)
                 step.outcome = Outcome(order, step.act, why)
-            elif step.act is Act.WRITE and isinstance(order.entry, RegisteredIni):
+            elif step.act in PUTS and isinstance(order.entry, RegisteredIni):
                 data = order.entry.ini.encode()
                 step.draft = Draft(path, data, order.owner)
                 step.kept, step.before = _written(order, data, step.draft.inode, kept), kept
@@ -250,17 +252,15 @@ class PulledInis:
         """Give a new file its name, or take one off."""
         inode = step.found.inode if step.found else None
         try:
+            if step.act is Act.REPLACE and inode is not None:
+                _set_aside(step, inode, "was given to another owner in the registry")
+                inode = None
             if step.draft:
                 step.draft.place(inode)
             elif step.act is Act.REMOVE and inode is not None:
                 remove(step.path, inode)
             elif step.act is Act.SET_ASIDE and inode is not None:
-                domain, aside = step.order.domain, set_aside(step.path, inode)
-                log.warning(
-                    "%s was removed from the registry, and its ini had been changed on this"
-                    " machine: it is kept as %s",
-                    domain, aside, extra=about(domain),
-                )  # fmt: skip
+                _set_aside(step, inode, "was removed from the registry")
         except (OSError, Taken) as error:
             step.fail(error)
             if step.kept and step.draft:
@@ -294,6 +294,15 @@ class _Step:
         where = f" {error.filename}" if error.filename else ""
         why = f"cannot follow the registry: {error.strerror}{where}"
         self.outcome = Outcome(self.order, Act.COMPLAIN, why, is_unfinished=True)
+
+
+def _set_aside(step: _Step, inode: int, why: str) -> None:
+    """Raises OSError and Taken."""
+    domain, aside = step.order.domain, set_aside(step.path, inode)
+    log.warning(
+        "%s %s, and its ini had been changed on this machine: it is kept as %s",
+        domain, why, aside, extra=about(domain),
+    )  # fmt: skip
 
 
 def _written(order: Order, data: bytes, inode: int, kept: Pulled | None) -> Pulled:

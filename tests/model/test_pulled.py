@@ -27,13 +27,13 @@ _FORGOTTEN = Pulled(_A, 5, 50, "digest", inode=7, standing=Standing.FORGOTTEN)
 
 _CELLS = list(product(Occasion, OnDisk, Said))
 # What takes the file away, or puts another one there.
-_CHANGES = {Act.WRITE, Act.REMOVE, Act.SET_ASIDE}
+_CHANGES = {Act.WRITE, Act.REMOVE, Act.SET_ASIDE, Act.REPLACE}
 
 # Each cell once: rows by what is on the disk, columns in the order of Said. A stroke separates what
 # differs at a hit.
 _LETTERS = {
     "-": Act.NOTHING, "W": Act.WRITE, "R": Act.REMOVE, "A": Act.SET_ASIDE, "N": Act.NOTE,
-    "C": Act.COMPLAIN,
+    "C": Act.COMPLAIN, "P": Act.REPLACE,
 }  # fmt: skip
 _EXPECTED = {
     (Occasion.CHANGE, OnDisk.ABSENT): "- - - - - - - N",
@@ -44,6 +44,8 @@ _EXPECTED = {
     (Occasion.HIT, OnDisk.TORN): "C C C C W W R R",
     (Occasion.CHANGE, OnDisk.EDITED): "C C C C - C A A",
     (Occasion.HIT, OnDisk.EDITED): "C C C C - C A A",
+    (Occasion.CHANGE, OnDisk.EDITED_BY_ANOTHER): "C C C C - P A A",
+    (Occasion.HIT, OnDisk.EDITED_BY_ANOTHER): "C C C C - P A A",
     (Occasion.CHANGE, OnDisk.FOREIGN): "- - - - - - - -",
     (Occasion.HIT, OnDisk.FOREIGN): "- - - - - - - -",
 }
@@ -81,6 +83,7 @@ def test_each_complaint_has_its_words(occasion: Occasion, disk: OnDisk, says: Sa
         # Copied to another disk.
         (Found(8, "digest", False), _KEPT, OnDisk.PULLED),
         (Found(7, "other", False), _KEPT, OnDisk.EDITED),
+        (Found(7, "other", False, owner=9), _KEPT, OnDisk.EDITED_BY_ANOTHER),
         (Found(7, "other", True), _KEPT, OnDisk.TORN),
         (Found(8, "other", False), _KEPT, OnDisk.FOREIGN),
         (Found(8, "other", True), _KEPT, OnDisk.FOREIGN),
@@ -94,7 +97,7 @@ def test_each_complaint_has_its_words(occasion: Occasion, disk: OnDisk, says: Sa
     ],
 )
 def test_what_a_file_is(found: Found | None, kept: Pulled | None, expected: OnDisk) -> None:
-    assert on_disk(found, kept) is expected
+    assert on_disk(found, kept, owner=0) is expected
 
 
 def _ini(serial: int) -> RegisteredIni:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -276,6 +277,28 @@ def test_a_tenant_who_holds_the_file_by_a_lease_keeps_no_site(backend: Backend) 
     finally:
         os.close(held)
         signal.signal(signal.SIGIO, before)
+
+
+@pytest.mark.parametrize("attack", ["changed", "changed and then torn", "a lease"])
+def test_a_tenant_keeps_no_site_that_was_given_to_another(backend: Backend, attack: str) -> None:
+    backend.follow(ini(1))
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    held = os.open(backend.path(), os.O_RDONLY)
+    try:
+        if attack == "a lease":
+            fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        else:
+            backend.path().write_bytes(b"mine = 1\n" + b"\0" * attack.endswith("torn"))
+        given = replace(order(ini(2), Occasion.CHANGE), owner=Owner(7, 7))
+        (outcome,) = backend.inis.carry_out([given])
+        assert not outcome.complaint
+    finally:
+        os.close(held)
+        signal.signal(signal.SIGIO, before)
+    assert backend.text() == "serial = 2\n"
+    assert backend.path().stat().st_uid == 7
+    assert backend.start() == set()
+    assert backend.inis.state(A) is OnDisk.PULLED
 
 
 @pytest.mark.parametrize("torn", [b"", b"seri\0\0\0\0"])
