@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from emperor import __version__
 from emperor.failure import CannotStart
+from emperor.fair_cpu import FairCpu
 from emperor.gc_freeze import frozen_objects
 from emperor.handover.gate import Gate
 from emperor.handover.upgrade import Handover
@@ -82,10 +83,8 @@ class Service:
         self, settings: Settings, uwsgi: Path, handover: Handover, tasks: asyncio.TaskGroup
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
-        self._settings = settings
-        self._handover = handover
-        self._notifier = handover.notifier
-        self._inherited = handover.inherited
+        self._settings, self._handover = settings, handover
+        self._notifier, self._inherited = handover.notifier, handover.inherited
         self._tasks = tasks
         self._events, self._tally = EventLog(), Tally()
         self._accounts = SystemAccounts()
@@ -94,6 +93,7 @@ class Service:
         limits = settings.limits(), settings.limits("tenant_")
         bounds = bounds_of(*limits, settings.run_dir, handover.invocation.open_files, loop)
         self._groups, self._copies = bounds.groups, copies_of(settings)
+        self._fair_cpu = FairCpu(bounds.groups.marks, self._accounts.name, tasks)
         place = Place(self._copies, bounds)
         resolver = Resolver(uwsgi, settings.vassals_dir, self._gate, place=place)
         reader = UwsgiReader(settings, self._accounts, resolver, somaxconn(), self._defaults)
@@ -119,6 +119,7 @@ class Service:
         reached = partial(limit_hits, bounds.groups, self._accounts, turned_away=admission.hits)
         self._reporter.limit_hits, self._reporter.bases = reached, self._bases
         self._reporter.hits_of = partial(hits_of_app, bounds.groups)
+        self._reporter.yielding = self._fair_cpu.yielding
         vassals, refused = self._governor.vassals, self._folder.refused
         self._status_line = StatusLine(vassals, refused, loop, self._notifier.status)
         self._drain = Drain(settings.run_dir, boot_id(), self._drained)
@@ -150,6 +151,8 @@ class Service:
                 await self._restore_listeners()
             self._status_line.tell()
             self._handover.installed.note()
+            if self._settings.cpu_yield:
+                self._fair_cpu.start()
             if self._place:
                 self._place.join(self._tasks)
             background = [
@@ -270,6 +273,7 @@ class Service:
 
     async def _shut_down(self, hurry: asyncio.Event) -> None:
         """Answer all who are held, and return when the last process has ended."""
+        self._fair_cpu.close()
         self._spare_time.close()
         self.health.stop()
         if self._place:

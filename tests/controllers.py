@@ -15,6 +15,12 @@ def expected_at_a_start() -> list[str]:
     return [] if is_v1 else ["WARNING cannot limit [a-z, ]+ of apps: "]
 
 
+# Where the kernel does not tell who waits for the CPU, nobody yields it.
+needs_yielding = pytest.mark.skipif(
+    not Path("/proc/pressure/cpu").exists() or not Path(_GROUPS, "cpu/cpu.idle").exists(),
+    reason="this kernel has no PSI, or no cpu.idle",
+)
+
 # A hog without a limit would take what others on this machine need.
 needs_controllers = pytest.mark.skipif(
     bool(expected_at_a_start()), reason="a daemon that is no service of systemd limits nothing here"

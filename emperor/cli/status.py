@@ -88,6 +88,20 @@ def drained(report: Report, now: datetime) -> list[Text]:
     ]
 
 
+def yielding(report: Report) -> list[Text]:
+    """A line while apps of users yield the CPU."""
+    users = report.emperor.yielding
+    if not users:
+        return []
+    names = ", ".join(map(text.plain, users))
+    return [
+        Text.assemble(
+            (f"{names} yield{'s' * (len(users) == 1)} the CPU", "bold yellow"),
+            " to others, while the apps take all that they can get",
+        )
+    ]
+
+
 def unreached(report: Report, now: datetime) -> list[Text]:
     """A line while the registry of the fleet does not answer."""
     status = report.emperor.registry
@@ -180,7 +194,7 @@ def page(report: Report, now: datetime, room: Room, shown: Report | None = None)
     width, height = room.width, room.height
     lines = wrapped(headline(report, now), width)
     lines += [*drained(report, now), *unreached(report, now)]
-    lines += [*unregistered(report), *changed_file(report), Text()]
+    lines += [*unregistered(report), *changed_file(report), *yielding(report), Text()]
     if not report.vassals and not report.refused and not _not_followed(report):
         hint = FLEET_HINT if report.emperor.registry else HINT
         return [*lines, *map(Text, hint.splitlines())]

@@ -21,6 +21,8 @@ from emperor.cli.records import parse as parse_record
 from emperor.config import DEFAULT_CONFIG
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.cgroup import V2, groups_of, hierarchies_of
+from emperor.linux.cpu_marks import MARK
+from emperor.linux.cpu_pressure import PRESSURE
 from emperor.linux.hierarchies import NAMES_IN_V1
 from emperor.linux.trust import others_may_write, who_may_turn
 from emperor.model.checkup import PROPERTIES, SYSCTLS
@@ -56,6 +58,7 @@ def survey_of(run_dir: Path, settings: Settings, uwsgi: Path) -> Survey:
         controllers=_controllers(),
         swap_bytes=_swap_bytes(),
         agent=_agent(),
+        cannot_yield=_cannot_yield(),
     )
 
 
@@ -221,6 +224,18 @@ def _controllers() -> frozenset[str]:
             if V2 in mount.names:
                 found |= set((mount.place / "cgroup.controllers").read_text().split())
     return frozenset(found)
+
+
+def _cannot_yield() -> str:
+    """Why no tenant can yield the CPU on this machine, in words; empty if it can."""
+    if not PRESSURE.exists():
+        return f"the kernel does not tell who waits for it ({PRESSURE})"
+    with suppress(OSError):
+        for mount in hierarchies_of(Path("/proc/self/mountinfo").read_text()):
+            # The root group of v2 has no such file, and those around services have.
+            if any(any(mount.place.glob(each)) for each in (MARK, f"*/{MARK}")):
+                return ""
+    return f"no control group has the file {MARK}"
 
 
 def _swap_bytes() -> int:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from emperor.linux import cgroup
 from emperor.linux.cgroup import kill_members, kill_others, members
+from emperor.linux.cpu_marks import CpuMarks
 from emperor.linux.group_names import app_of, tenant_of
 from emperor.linux.hierarchies import (
     Hierarchies,
@@ -100,6 +101,7 @@ class ControlGroups:
         self._hierarchies = hierarchies.usable
         self._of_tenant = of_tenant
         self.hits = HitCounter(hierarchies.usable)
+        self.marks = CpuMarks(hierarchies.usable, of_tenant)
         self._loop = loop
         self._in_use: set[str] = set()
 
@@ -184,6 +186,7 @@ class ControlGroups:
         """End the groups of an earlier daemon that no process of ours is in, and wait for that. The
         tenants that stay get the limits of this daemon."""
         killed: set[int] = set()
+        self.marks.clear()
         for hierarchy in self._hierarchies:
             for run in self._unused(hierarchy):
                 with suppress(OSError):  # it is gone

@@ -301,6 +301,11 @@ def _machine(survey: Survey) -> Iterator[Remark]:
             f"no app can have a limit of {', '.join(missing)}: no control group has it",
             "boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1)",
         )
+    if survey.settings.cpu_yield and survey.cannot_yield:
+        yield _note(
+            f"no tenant that takes all of the CPU yields it to others: {survey.cannot_yield}",
+            "run Linux 5.15 or later, and boot it with psi=1",
+        )
     backlog = survey.settings.backlog
     somaxconn = next((v.text for v in survey.sysctls if v.name == "net.core.somaxconn"), "")
     if somaxconn.isdecimal() and int(somaxconn) < backlog:

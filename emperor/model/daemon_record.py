@@ -19,7 +19,7 @@ _NOT_IN_SPECS = frozenset({
     "page_after", "max_held", "max_held_per_domain", "max_starting", "max_running",
     "throttle_first", "throttle_max", "provision_command", "provision_timeout",
     "registry_forget", "notify_command", "notify_url", "notify_secret_file",
-    "wake_header",
+    "wake_header", "cpu_yield",
     "log_max_size", "pages_dir", "control_group", "socket_mode",
     "history_max_age", "history_max_rows", "metrics_vassals",
     "registry_config", "fleet_address", "fleet_weight",

@@ -100,6 +100,7 @@ class Settings:
     tenant_cpu_weight: int
     tenant_cpu_max: int
     tenant_io_weight: int
+    cpu_yield: bool
     control_group: str
     no_new_privs: bool
     min_uid: int
@@ -218,6 +219,8 @@ KEYS = (
     *(_key(limit, "", limit.default, f"of each app: {limit.help}") for limit in LIMITS),
     *(_key(limit, "tenant-", limit.of_tenant, f"{limit.name} of all apps of one user together")
       for limit in LIMITS if limit.of_tenant is not None),
+    Key("cpu-yield", "true", "BOOL", boolean,
+        "a user whose apps take all of the CPU yields it to others meanwhile"),
     Key("control-group", "emperor", "GROUP", str,
         "group of the administrators, who may do all with `emperorctl`"),
     Key("no-new-privs", "true", "BOOL", boolean,

@@ -65,6 +65,9 @@ class EmperorStatus:
     """the registry of the fleet; null: there is none, or the caller is no administrator"""
     membership: MembershipStatus | None = None
     """the registration with the fleet; null: there is none, or the caller is no administrator"""
+    yielding: tuple[str, ...] = ()
+    """users whose apps take all of the CPU now, and so yield it to others (`cpu-yield`); a tenant
+    is told of itself alone"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,8 @@ class Agent:
 class Survey:
     """All of it. `members` are the users in the sockets' group, `operators` those in emperor's
     group. `uwsgi_version` is empty if uWSGI does not run; `controllers` are those of which each
-    vassal can have limits. `agent` is None where emperord-balancer is not enabled."""
+    vassal can have limits. `agent` is None where emperord-balancer is not enabled. `cannot_yield`
+    is why no tenant can yield the CPU, empty if it can."""
 
     settings: Settings
     version: str
@@ -87,6 +88,7 @@ class Survey:
     controllers: frozenset[str]
     swap_bytes: int
     agent: Agent | None = None
+    cannot_yield: str = ""
 
     @property
     def is_balancer(self) -> bool:

@@ -40,6 +40,7 @@ from emperor.web.metrics import (
     TURNED_AWAY,
     UNCONFIRMED,
     VASSALS,
+    YIELDING,
     Described,
 )
 from emperor.web.tally import Counted, Series
@@ -69,6 +70,7 @@ class _Snapshot(Collector):
             (DRAINING, emperor.draining_since is not None),
             (HELD, emperor.held),
             (ALL_MEMORY, sum(vassal.rss_bytes or 0 for vassal in vassals)),
+            (YIELDING, len(emperor.yielding)),
         ):
             gauge = _gauge(described)
             gauge.add_metric([], value)

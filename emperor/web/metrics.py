@@ -105,6 +105,11 @@ LIMIT_HITS = Described(
     ("limit", "tenant"),
 )  # fmt: skip
 
+YIELDING = Described(
+    "emperord_yielding_tenants", Kind.GAUGE,
+    "Users whose apps take all of the CPU now, and so yield it to others",
+)  # fmt: skip
+
 NOTICES = Described(
     "emperord_notices_total", Kind.COUNTER,
     "Notices, by the setting that says where to, and what came of them: sent; failed, given up;"
@@ -142,5 +147,5 @@ METRICS = (
     BUILD, VASSALS, FAILING, IN_MAINTENANCE, REFUSED, DRAINING, HELD, TURNED_AWAY, HELD_SECONDS,
     START, STARTED, WAKES, PHASES, ENDS, NOTICES, ALL_MEMORY,
     REACHED, PULLED, NOT_FOLLOWED, REGISTERED, CONFIRMED, UNCONFIRMED,
-    STARTS, FAILURES, MEMORY, CPU, LIMIT_HITS,
+    STARTS, FAILURES, MEMORY, CPU, LIMIT_HITS, YIELDING,
 )  # fmt: skip

@@ -83,6 +83,8 @@ class Reporter:
         self.printed = Subscribers()
         # What those tenants have reached until now that exist for a caller.
         self.limit_hits: Callable[[Caller], tuple[LimitHits, ...]] = lambda _: ()
+        # Which of them yield the CPU now.
+        self.yielding: Callable[[Caller], tuple[str, ...]] = lambda _: ()
         self.hits_of: Callable[[Spec], tuple[AppHits, ...]] = lambda _: ()
         self.bases: Bases | None = None
         self.registry: Registry | None = None
@@ -107,7 +109,7 @@ class Reporter:
         self, caller: Caller, rows: Iterable[VassalStatus], draining_since: datetime | None
     ) -> EmperorStatus:
         """The same, as it is told to that caller, whose vassals have these rows."""
-        emperor = self.emperor(draining_since)
+        emperor = replace(self.emperor(draining_since), yielding=self.yielding(caller))
         if caller.is_administrator:
             return emperor
         held = sum(row.held for row in rows)

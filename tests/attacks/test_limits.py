@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests.attacks.tenants import ALICE, MALLORY, UIDS, Tenants, groups, hits
-from tests.controllers import needs_controllers
+from tests.controllers import needs_controllers, needs_yielding
 from tests.eventually import eventually
 from tests.linux.control_groups import removed
 
@@ -91,6 +91,59 @@ def test_a_cpu_hog_gets_the_share_of_one_tenant(tenants: Tenants) -> None:
     eventually(lambda: computed(tenants, ALICE) > before[0] + 0.5, what="alice has computed")
     hers, his = computed(tenants, ALICE) - before[0], computed(tenants, MALLORY) - before[1]
     assert hers > 3 * his / 8, "one process of hers has the share of several of his"
+    for domain in ("alice.example", "mallory.example"):
+        tenants.remove(domain)
+        tenants.until(domain, None)
+
+
+def yielding(tenants: Tenants) -> list[str]:
+    """Which users yield the CPU, by what `emperorctl status` is told."""
+    told = tenants.call("GET", "/v1/status")[1]["emperor"]["yielding"]
+    assert isinstance(told, list)
+    return told
+
+
+def marks(tenants: Tenants, tenant: str) -> set[str]:
+    """What the kernel says of it: 1 for a tenant that yields."""
+    files = [group / "cpu.idle" for group in groups(tenants.folder)]
+    name = f"uid-{UIDS[tenant]}"
+    return {
+        file.read_text().strip() for file in files if file.exists() and file.parent.name == name
+    }
+
+
+def computes(tenants: Tenants, tenant: str, domain: str) -> None:
+    """Host an app of that tenant's, and have it compute without end."""
+    tenants.host(tenant, domain, "hog.py")
+    assert tenants.get(domain, "/cpu").status == 200
+
+
+@needs_controllers
+@needs_yielding
+@pytest.mark.usefixtures("alice")
+def test_a_cpu_hog_yields_to_its_neighbour(tenants: Tenants) -> None:
+    computes(tenants, MALLORY, "mallory.example")
+    eventually(lambda: yielding(tenants) == [MALLORY] and marks(tenants, MALLORY) == {"1"})
+    assert marks(tenants, ALICE) == {"0"}
+    assert "games takes all of the CPU that it can get: it yields" in tenants.log.read_text()
+    tenants.call("POST", "/v1/vassals/mallory.example/sleep")
+    eventually(lambda: not yielding(tenants))
+
+
+@needs_controllers
+@needs_yielding
+def test_who_yields_gets_its_share_beside_another_hog(tenants: Tenants) -> None:
+    """A tenant cannot have its neighbour yield, and then take what that one leaves."""
+    computes(tenants, ALICE, "alice.example")
+    eventually(lambda: yielding(tenants) == [ALICE])
+    computes(tenants, MALLORY, "mallory.example")
+    before = computed(tenants, ALICE), computed(tenants, MALLORY)
+
+    def has_her_share() -> bool:
+        hers, his = computed(tenants, ALICE) - before[0], computed(tenants, MALLORY) - before[1]
+        return his > 0.5 and hers > his / 2
+
+    eventually(has_her_share)
     for domain in ("alice.example", "mallory.example"):
         tenants.remove(domain)
         tenants.until(domain, None)

@@ -239,6 +239,14 @@ def test_the_first_line_tells_of_a_flood() -> None:
     assert _plain(status)[0].endswith(": 1 running, 5000 held, 12 turned away")
 
 
+def test_it_says_who_yields_the_cpu() -> None:
+    status = report(running("a.example"))
+    for users, said in ((("bob",), "bob yields"), (("al", "bob"), "al, bob yield")):
+        emperor = replace(status.emperor, yielding=users)
+        line = _plain(replace(status, emperor=emperor))[1]
+        assert line.startswith(f"{said} the CPU to others, while the apps take all")
+
+
 def test_without_vassals_it_says_how_to_add_one() -> None:
     assert any("mv www.example.com.ini /etc/uwsgi/vassals/" in line for line in _plain(report()))
 

@@ -21,7 +21,7 @@ LAYERS = (
     ("handover", "sources"),
     ("pull",),
     ("web",),
-    ("config", "failure", "gc_freeze", "real_ports", "service", "succession"),
+    ("config", "failure", "fair_cpu", "gc_freeze", "real_ports", "service", "succession"),
     ("balancer", "cli", "daemon", "process"),
     ("start",),
 )

@@ -121,6 +121,7 @@ OPEN, NOTE = Weight.OPEN, Weight.NOTE
             "net.core.somaxconn is 128",
         ),
         (replace(GOOD, swap_bytes=0), NOTE, "no swap"),
+        (replace(GOOD, cannot_yield="no file"), NOTE, "yields it to others: no file"),
         *(
             (replace(GOOD, sysctls=values(GOOD_SYSCTLS, **{name: "0"})), None, f"{name} is 0: ")
             for name in GOOD_SYSCTLS

@@ -130,10 +130,12 @@ def test_a_report_becomes_samples() -> None:
 
 def test_a_drain_and_a_flood_are_in_the_metrics() -> None:
     emperor = replace(REPORT.emperor, draining_since=datetime.now(UTC), held=7, turned_away=12)
+    emperor = replace(emperor, yielding=("alice", "bob"))
     samples = _samples(replace(REPORT, emperor=emperor))
     assert samples["emperord_draining"] == 1
     assert samples["emperord_held_requests"] == 7
     assert samples["emperord_turned_away_requests_total"] == 12
+    assert samples["emperord_yielding_tenants"] == 2
 
 
 def test_a_machine_without_a_fleet_has_no_metrics_of_one() -> None:
