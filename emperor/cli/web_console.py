@@ -21,7 +21,7 @@ from emperor.linux.limits import descriptors
 from emperor.linux.loopback_peer import user_of
 from emperor.model.console_gate import BrowserGate, NginxGate
 from emperor.web.accept import MakeProtocol
-from emperor.web.server import Doorkeeper, serve
+from emperor.web.server import ConnectionFilter, serve
 
 ADDRESS = "127.0.0.1"
 # Without a request for so long, the console for nginx ends; its socket unit starts it again.
@@ -75,10 +75,10 @@ async def _for_one_browser(control_socket: Path, port: int | None, no_browser: b
             if not no_browser:
                 open_in_browser(link, os.environ)
 
-        await _serve(proxy, listener, door=Door(users(os.environ)), begin=begin)
+        await _serve(proxy, listener, callers=UsersOnly(users(os.environ)), begin=begin)
 
 
-class Door:
+class UsersOnly:
     """Serves connections of processes of `users` alone. Other users of the machine can see the link
     in a list of processes, and a browser sends a cookie of 127.0.0.1 to their servers there, too.
     Their connections are closed at once, so that they hold no descriptor."""
@@ -102,7 +102,7 @@ async def _serve(
     proxy: Proxy,
     listener: socket.socket,
     idle: float | None = None,
-    door: Doorkeeper | None = None,
+    callers: ConnectionFilter | None = None,
     begin: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until a signal, or until no request has come for `idle` seconds."""
@@ -115,19 +115,19 @@ async def _serve(
     begin()
     # Each request needs a connection to the daemon, too.
     most = descriptors().limit // 2
-    async with serve(proxy.application(), listener, most, door, _SHUTDOWN_SECONDS):
+    async with serve(proxy.application(), listener, most, callers, _SHUTDOWN_SECONDS):
         with suppress(TimeoutError):
-            async with asyncio.timeout(idle) as alarm:
+            async with asyncio.timeout(idle) as timeout:
                 if idle:
-                    proxy.on_request = lambda: _put_off(alarm, None if proxy.running else idle)
+                    proxy.on_request = lambda: _postpone(timeout, None if proxy.running else idle)
                 await ended.wait()
 
 
-def _put_off(alarm: asyncio.Timeout, seconds: float | None) -> None:
-    """Have the alarm ring after these seconds from now; None: not at all. At the end, when streams
-    are still cancelled, it has rung or is over."""
+def _postpone(timeout: asyncio.Timeout, seconds: float | None) -> None:
+    """Have it pass after these seconds from now; None: not at all. At the end, when streams are
+    still cancelled, it has passed or is over."""
     with suppress(RuntimeError):
-        alarm.reschedule(None if seconds is None else asyncio.get_running_loop().time() + seconds)
+        timeout.reschedule(None if seconds is None else asyncio.get_running_loop().time() + seconds)
 
 
 def _listener(port: int) -> socket.socket:

@@ -271,7 +271,7 @@ class Intake:
                 "%s; the previous version stays in service",
                 refusal.message, extra=about(refusal.domain),
             )  # fmt: skip
-            self._governor.complain(refusal.domain, refusal.message)
+            self._governor.note_broken_ini(refusal.domain, refusal.message)
             self._complained.add(refusal.domain)
         self.on_judged(refusal.domain)
 

@@ -136,7 +136,7 @@ class Governor:
         self._start_if_always_on(vassal)
         self.checkpoint.save(vassal)
 
-    def complain(self, domain: str, error: str) -> None:
+    def note_broken_ini(self, domain: str, error: str) -> None:
         """Note that the ini became broken, while the last good spec stays in service."""
         self.vassals[domain].ini_error = error
         self.checkpoint.save(self.vassals[domain])
@@ -178,13 +178,13 @@ class Governor:
         self.handle(Occurrence(vassal, event, Cause(by, self.now(), person=True)))
         return order.outcome
 
-    def renew(self, vassal: Vassal) -> None:
+    def kill_and_rebind(self, vassal: Vassal) -> None:
         """Kill its processes, and bind another listener: nothing of them accepts any more, wherever
         they have passed the old one. An order to restart follows."""
         self._effects.kill(vassal)
         self._effects.replace_listener(vassal)
 
-    def hurry(self) -> None:
+    def kill_all(self) -> None:
         """Kill the processes that have not stopped yet."""
         for_each(self.vassals, self._effects.kill)
 

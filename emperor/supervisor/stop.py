@@ -41,4 +41,4 @@ async def stop_all(
 
 async def _kill_when(hurry: asyncio.Event, governor: Governor) -> None:
     await hurry.wait()
-    governor.hurry()
+    governor.kill_all()

@@ -211,7 +211,7 @@ def write(target: str, code: "CodeType", source: os.stat_result) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 
 
-def be_modest() -> None:
+def limit_resources() -> None:
     """Run when nothing else wants the CPU, and with little memory."""
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
@@ -239,7 +239,7 @@ def main() -> None:
     asked = json.loads(sys.argv[1])
     if list(sys.version_info[:2]) != asked["version"]:
         return
-    be_modest()
+    limit_resources()
     sys.pycache_prefix = asked["prefix"] or None
     compiler = Compiler(asked)
     stopped = ""

@@ -180,7 +180,7 @@ class Control:
             # It may have another owner by now.
             vassal = self._to_order(host, name, caller)
             if name == _RENEWS:
-                self.governor.renew(vassal)
+                self.governor.kill_and_rebind(vassal)
             order = self.governor.order(vassal, ORDERS[name], by)
         except OSError as error:
             raise ApiError(

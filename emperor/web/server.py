@@ -19,7 +19,7 @@ IDLE_SECONDS = 75.0
 _LOG = logging.getLogger("emperord.server")
 
 
-class Doorkeeper(Protocol):
+class ConnectionFilter(Protocol):
     """Decides whose connections are served."""
 
     def admit(self, connection: socket.socket, protocol: MakeProtocol) -> MakeProtocol | None:
@@ -55,7 +55,7 @@ async def serve(
     app: web.Application,
     listener: socket.socket,
     most_descriptors: int,
-    callers: Doorkeeper | None = None,
+    callers: ConnectionFilter | None = None,
     shutdown_seconds: float = _SHUTDOWN_SECONDS,
 ) -> AsyncIterator[Server]:
     """Serve until the block ends. While `most_descriptors` are in use, further connections wait in

@@ -154,7 +154,7 @@ def test_a_fresh_restart_has_another_listener_and_kills(is_booting: bool) -> Non
     else:
         world.run()
     process, old = world.launcher.last, world.listener
-    world.governor.renew(world.vassal)
+    world.governor.kill_and_rebind(world.vassal)
     restarted = order(world, Event.RESTART)
     assert f"kill {process.pid}" in world.actions
     assert old.is_shut
@@ -169,7 +169,7 @@ def test_a_fresh_restart_has_another_listener_and_kills(is_booting: bool) -> Non
 def test_a_fresh_restart_wakes_an_app_that_sleeps() -> None:
     world = World()
     old = world.listener
-    world.governor.renew(world.vassal)
+    world.governor.kill_and_rebind(world.vassal)
     restarted = order(world, Event.RESTART)
     world.launcher.last.accepts()
     assert restarted.result(0) == OrderOutcome(Result.DONE)
