@@ -26,6 +26,7 @@ from emperor.linux.stamps import same
 from emperor.linux.wildcard_links import WildcardLinks
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotListen
+from emperor.model.posture import Door
 from emperor.model.section import SettingsError
 from emperor.model.settings import Settings
 from emperor.model.snapshot import ListenerRef
@@ -127,14 +128,13 @@ class UnixListener:
     __slots__ = (
         "_activation",
         "_aliases",
-        "_barred",
         "_bound_at",
         "_common",
         "_device",
         "_domain",
+        "_door",
         "_fd",
         "_inode",
-        "_open",
         "_path",
     )
 
@@ -148,8 +148,7 @@ class UnixListener:
         self._bound_at = ref.bound_at
         self._activation = spec.activation
         self._aliases: tuple[str, ...] = ()
-        self._open = False
-        self._barred = False
+        self._door = Door.CLOSED
 
     @property
     def fd(self) -> int:
@@ -200,28 +199,29 @@ class UnixListener:
 
     def open_door(self) -> None:
         """Let the users connect whom the mode of the settings allows."""
-        self._set_door(is_open=True)
+        self._set_door(Door.OPEN)
 
     def close_door(self) -> None:
         """Let only root connect. Under `activation = socket` the door stays open."""
-        self._set_door(is_open=False)
+        self._set_door(Door.CLOSED)
 
     def bar_door(self) -> None:
         """Let only root connect, under `activation = socket` too."""
-        self._set_door(is_open=False, barred=True)
+        self._set_door(Door.BARRED)
 
     def link(self, host: str) -> bool:
         """Have nginx find this socket by `host` until the door closes. Returns whether it does."""
         return self._common.wildcard_links.add(host, self._domain)
 
-    def _set_door(self, is_open: bool, barred: bool = False) -> None:
-        self._open, self._barred = is_open, barred
-        if not is_open:
+    def _set_door(self, door: Door) -> None:
+        self._door = door
+        if door is not Door.OPEN:
             self._common.wildcard_links.drop_all(self._domain)
         self._set_mode()
 
     def _set_mode(self) -> None:
-        is_open = self._open or (self._activation is Activation.SOCKET and not self._barred)
+        stays_open = self._activation is Activation.SOCKET and self._door is Door.CLOSED
+        is_open = self._door is Door.OPEN or stays_open
         wanted = self._common.open_mode if is_open else CLOSED_MODE
         info = self._info()
         if info is None or stat.S_IMODE(info.st_mode) == wanted:
