@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from emperor.model.admission import Bursts
 from emperor.model.notice import Notice, retry_seconds
-from emperor.notices.ways import Outcome, Way
+from emperor.notices.ways import Outcome, Result, Way
 
 log = logging.getLogger("emperord.channel")
 
@@ -103,7 +103,9 @@ class Channel:
         while True:
             outcome = await self._world.passage.repeat(partial(self._attempt, notice))
             tried += 1
-            pause = retry_seconds(tried, self._world.chance()) if outcome.may_retry else None
+            pause = None
+            if outcome.result is Result.RETRY:
+                pause = retry_seconds(tried, self._world.chance())
             self._tell(outcome, pause)
             if outcome.is_sent or pause is None:
                 return outcome.is_sent
@@ -115,7 +117,7 @@ class Channel:
         except Exception as error:
             # It must not end the daemon.
             log.exception("cannot send a notice: a fault in emperord")
-            return Outcome(False, False, f"a fault in emperord: {type(error).__name__}")
+            return Outcome(Result.FAILED, f"a fault in emperord: {type(error).__name__}")
 
     def _tell(self, outcome: Outcome, pause: float | None) -> None:
         """One line when sending begins to fail, and one when it works again."""

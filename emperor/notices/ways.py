@@ -12,9 +12,10 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -42,13 +43,30 @@ _SECRET_BYTES = range(16, 4097)
 TIMESTAMP, SIGNATURE = "X-Emperord-Timestamp", "X-Emperord-Signature"
 
 
+class Result(Enum):
+    """What came of one attempt to send a notice: `RETRY` and `FAILED` tell whether another one may
+    follow."""
+
+    SENT = "sent"
+    RETRY = "not sent, and may be tried again"
+    FAILED = "not sent"
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one attempt to send a notice. `why` is the reason in words."""
+    """A result, and the reason in words."""
 
-    is_sent: bool
-    may_retry: bool
+    result: Result
     why: str
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether the notice was sent."""
+        return self.result is Result.SENT
+
+
+# By the exit status of a command, and of post.py.
+_RESULTS: Mapping[int | None, Result] = {os.EX_OK: Result.SENT, os.EX_TEMPFAIL: Result.RETRY}
 
 
 class Way(Protocol):
@@ -85,9 +103,9 @@ class ByCommand:
         """Run it. It may be run again if it ends with 75 (EX_TEMPFAIL), and not if it was killed: a
         mail may be on its way."""
         if problem := await asyncio.to_thread(_objection, self._command[0]):
-            return Outcome(False, False, problem)
+            return Outcome(Result.FAILED, problem)
         outcome, was_killed = await _run(self._bounds, self._command, f"{body_of(notice)}\n")
-        return replace(outcome, may_retry=outcome.may_retry and not was_killed)
+        return replace(outcome, result=Result.FAILED) if was_killed else outcome
 
 
 class ByPost:
@@ -108,9 +126,9 @@ class ByPost:
         try:
             secret = await asyncio.to_thread(read_secret, self._secret_file)
         except OSError as error:
-            return Outcome(False, True, f"cannot read {self._secret_file}: {error.strerror}")
+            return Outcome(Result.RETRY, f"cannot read {self._secret_file}: {error.strerror}")
         except ValueError as error:
-            return Outcome(False, True, f"cannot use {self._secret_file}: {error}")
+            return Outcome(Result.RETRY, f"cannot use {self._secret_file}: {error}")
         body = body_of(notice)
         headers = {
             "Content-Type": "application/json",
@@ -174,11 +192,11 @@ async def _run(bounds: Bounds, argv: Sequence[str], given: str) -> tuple[Outcome
                 command, os.environ, _LONGEST_OUTPUT, SECONDS, given.encode()
             )
     except (CannotLaunch, OSError) as error:
-        return Outcome(False, True, str(error)), False
+        return Outcome(Result.RETRY, str(error)), False
     if ended is None or ended.signal is not None:
         how = str(ended) if ended else "it cannot be killed"
-        return Outcome(False, True, f"{how}; it may take {SECONDS:g} s"), True
+        return Outcome(Result.RETRY, f"{how}; it may take {SECONDS:g} s"), True
     lines = printed.decode(errors="replace").split("\n")
     said = next((line for line in reversed(lines) if line.strip()), "")
     why = brief(said or str(ended), _LONGEST_REASON)
-    return Outcome(ended.code == os.EX_OK, ended.code == os.EX_TEMPFAIL, why), False
+    return Outcome(_RESULTS.get(ended.code, Result.FAILED), why), False

@@ -10,14 +10,14 @@ import pytest
 
 from emperor.model.notice import Notice, NoticeKind
 from emperor.notices.channel import MOST_WAITING, Channel, World
-from emperor.notices.ways import Outcome
+from emperor.notices.ways import Outcome, Result
 from tests.eventually import eventually_async
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SENT, AGAIN, REFUSED = (
-    Outcome(True, False, "HTTP 204"),
-    Outcome(False, True, "HTTP 500"),
-    Outcome(False, False, "HTTP 404"),
+    Outcome(Result.SENT, "HTTP 204"),
+    Outcome(Result.RETRY, "HTTP 500"),
+    Outcome(Result.FAILED, "HTTP 404"),
 )
 
 

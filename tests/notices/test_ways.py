@@ -16,7 +16,7 @@ from emperor.linux.limits import machine_for_limits
 from emperor.model.limits import Wanted
 from emperor.model.notice import Notice, NoticeKind, NoticeSubject
 from emperor.notices import ways
-from emperor.notices.ways import ByCommand, ByPost, Outcome, body_of, read_secret
+from emperor.notices.ways import ByCommand, ByPost, Outcome, Result, body_of, read_secret
 from emperor.uwsgi.bounds import Bounds
 from tests.etcd_cluster import Authority
 
@@ -117,15 +117,15 @@ def _secret(folder: Path) -> Path:
     ("scheme", "answer", "expected"),
     [
         ("http", says("HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"),
-         Outcome(True, False, "HTTP 200")),
-        ("http", says("HTTP/1.1 204 No Content\r\n\r\n"), Outcome(True, False, "HTTP 204")),
+         Outcome(Result.SENT, "HTTP 200")),
+        ("http", says("HTTP/1.1 204 No Content\r\n\r\n"), Outcome(Result.SENT, "HTTP 204")),
         ("http", says("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n"),
-         Outcome(False, False, "HTTP 302")),
-        ("http", says("HTTP/1.1 404 Not Found\r\n\r\n"), Outcome(False, False, "HTTP 404")),
-        ("http", says("HTTP/1.1 429 Too Many\r\n\r\n"), Outcome(False, True, "HTTP 429")),
-        ("http", says("HTTP/1.1 500 Fault\r\n\r\n"), Outcome(False, True, "HTTP 500")),
-        ("http", says("\x1b[2J\n"), Outcome(False, True, r"\x1b[2J")),
-        ("http", hangs, Outcome(False, True, "timed out")),
+         Outcome(Result.FAILED, "HTTP 302")),
+        ("http", says("HTTP/1.1 404 Not Found\r\n\r\n"), Outcome(Result.FAILED, "HTTP 404")),
+        ("http", says("HTTP/1.1 429 Too Many\r\n\r\n"), Outcome(Result.RETRY, "HTTP 429")),
+        ("http", says("HTTP/1.1 500 Fault\r\n\r\n"), Outcome(Result.RETRY, "HTTP 500")),
+        ("http", says("\x1b[2J\n"), Outcome(Result.RETRY, r"\x1b[2J")),
+        ("http", hangs, Outcome(Result.RETRY, "timed out")),
         ("https", is_no_tls, None),
     ],
 )  # fmt: skip
@@ -135,7 +135,7 @@ async def test_what_comes_of_a_request(
     with answering(answer) as port:
         way = ByPost(f"{scheme}://127.0.0.1:{port}/x", _secret(tmp_path), bounds)
         outcome = await way.send(NOTICE, NOW)
-    assert outcome == (expected or Outcome(False, True, outcome.why))
+    assert outcome == (expected or Outcome(Result.RETRY, outcome.why))
 
 
 async def test_a_server_that_drips_is_left_in_time(
@@ -146,7 +146,7 @@ async def test_a_server_that_drips_is_left_in_time(
         outcome = await ByPost(f"http://127.0.0.1:{port}", _secret(tmp_path), bounds).send(
             NOTICE, NOW
         )
-    assert outcome == Outcome(False, True, "killed by SIGTERM; it may take 1 s")
+    assert outcome == Outcome(Result.RETRY, "killed by SIGTERM; it may take 1 s")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ async def test_a_peer_that_is_not_there_may_come(
         port = free.getsockname()[1]
     way = ByPost(url.format(port), _secret(tmp_path), bounds)
     outcome = await way.send(NOTICE, NOW)
-    assert (outcome.is_sent, outcome.may_retry) == (False, True)
+    assert outcome.result is Result.RETRY
     assert why in outcome.why
 
 
@@ -187,11 +187,11 @@ async def test_a_certificate_must_be_valid_for_the_host(
     with answering(answer) as port:
         secret = _secret(tmp_path)
         outcome = await ByPost(f"https://localhost:{port}", secret, bounds).send(NOTICE, NOW)
-        assert (outcome.is_sent, outcome.may_retry) == (False, True)
+        assert outcome.result is Result.RETRY
         assert outcome.why.startswith("its certificate is not valid: unable to get local")
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
         outcome = await ByPost(f"https://localhost:{port}", secret, bounds).send(NOTICE, NOW)
-        assert outcome == Outcome(True, False, "HTTP 204")
+        assert outcome == Outcome(Result.SENT, "HTTP 204")
         outcome = await ByPost(f"https://127.0.0.1:{port}", secret, bounds).send(NOTICE, NOW)
         assert "not valid for '127.0.0.1'" in outcome.why
 
@@ -224,7 +224,7 @@ async def test_a_secret_that_cannot_be_read_is_told(tmp_path: Path, bounds: Boun
     way = ByPost("http://user:word@127.0.0.1:1/token?x", tmp_path / "none", bounds)
     outcome = await way.send(NOTICE, NOW)
     assert outcome == Outcome(
-        False, True, f"cannot read {tmp_path}/none: No such file or directory"
+        Result.RETRY, f"cannot read {tmp_path}/none: No such file or directory"
     )
     assert way.where == "http://127.0.0.1:1", "the log has neither the token nor the word"
 
@@ -239,15 +239,15 @@ def _command(folder: Path, script: str) -> str:
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        ('cat >"$1"; pwd', Outcome(True, False, "/")),
-        ("exit 0", Outcome(True, False, "exit status 0")),  # its input is not read
-        ("echo no mail today >&2; exit 75", Outcome(False, True, "no mail today")),
+        ('cat >"$1"; pwd', Outcome(Result.SENT, "/")),
+        ("exit 0", Outcome(Result.SENT, "exit status 0")),  # its input is not read
+        ("echo no mail today >&2; exit 75", Outcome(Result.RETRY, "no mail today")),
         (
             "printf 'no\\033[2J such user\\n\\n'; exit 67",
-            Outcome(False, False, r"no\x1b[2J such user"),
+            Outcome(Result.FAILED, r"no\x1b[2J such user"),
         ),
-        ("sleep 1000", Outcome(False, False, "killed by SIGTERM; it may take 1 s")),
-        ("kill -9 $$", Outcome(False, False, "killed by SIGKILL; it may take 1 s")),
+        ("sleep 1000", Outcome(Result.FAILED, "killed by SIGTERM; it may take 1 s")),
+        ("kill -9 $$", Outcome(Result.FAILED, "killed by SIGKILL; it may take 1 s")),
     ],
 )
 async def test_what_comes_of_a_command(
@@ -269,5 +269,5 @@ async def test_a_command_that_others_can_change_is_not_run(tmp_path: Path, bound
         (f"{tmp_path}/none", f"cannot run {tmp_path}/none: No such file or directory"),
     ):
         outcome = await ByCommand((path, str(tmp_path / "ran")), bounds).send(NOTICE, NOW)
-        assert outcome == Outcome(False, False, why)
+        assert outcome == Outcome(Result.FAILED, why)
     assert not (tmp_path / "ran").exists()
