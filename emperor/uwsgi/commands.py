@@ -5,10 +5,9 @@ uWSGI gives up if one of these fails (core/uwsgi.c, core/hooks.c).
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from emperor.model.spec import Identity
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.hooks import fails
 from emperor.uwsgi.identity import ROOT
@@ -17,31 +16,27 @@ from emperor.uwsgi.needs import Files
 from emperor.uwsgi.paths import OTHER_PROGRAMS
 from emperor.uwsgi.places import places
 from emperor.uwsgi.programs import Where, judged, searched
-from emperor.uwsgi.users import DELAYED_UNTIL_BOUND, Users, name_of
+from emperor.uwsgi.users import (
+    DELAYED_UNTIL_BOUND,
+    LOAD,
+    LOAD_BEFORE_CHDIR,
+    SERVE,
+    START,
+    Phase,
+    Users,
+    name_of,
+)
 
-
-@dataclass(frozen=True, slots=True)
-class _Phase:
-    """When uWSGI does it: who it is then, and whether it has entered `chdir`."""
-
-    user: Callable[[Users], Identity]
-    after_chdir: bool
-
-
-_EARLY = _Phase(lambda users: users.start, False)
-_DROPPED = _Phase(lambda users: users.load, False)
-_LATE = _Phase(lambda users: users.load, True)
-_SERVING = _Phase(lambda users: users.serve, True)
-_EXECS: Mapping[str, _Phase] = {
-    "exec-asap": _EARLY, "exec-pre-jail": _EARLY, "exec-in-jail": _EARLY, "exec-as-root": _EARLY,
-    "exec-as-user": _DROPPED, "exec-pre-app": _LATE, "exec-post-app": _LATE,
+_EXECS: Mapping[str, Phase] = {
+    "exec-asap": START, "exec-pre-jail": START, "exec-in-jail": START, "exec-as-root": START,
+    "exec-as-user": LOAD_BEFORE_CHDIR, "exec-pre-app": LOAD, "exec-post-app": LOAD,
 }  # fmt: skip
 # After the hooks around the app uWSGI goes on even if they fail.
-_HOOKS: Mapping[str, _Phase] = {
-    "hook-asap": _EARLY, "hook-pre-jail": _EARLY, "hook-in-jail": _EARLY, "hook-as-root": _EARLY,
-    "hook-as-user": _DROPPED, "hook-post-fork": _SERVING, "hook-accepting": _SERVING,
-    "hook-accepting1": _SERVING, "hook-accepting-once": _SERVING,
-    "hook-accepting1-once": _SERVING,
+_HOOKS: Mapping[str, Phase] = {
+    "hook-asap": START, "hook-pre-jail": START, "hook-in-jail": START, "hook-as-root": START,
+    "hook-as-user": LOAD_BEFORE_CHDIR, "hook-post-fork": SERVE, "hook-accepting": SERVE,
+    "hook-accepting1": SERVE, "hook-accepting-once": SERVE,
+    "hook-accepting1-once": SERVE,
 }  # fmt: skip
 _EXEC = re.compile("!?exec:(.+)")
 _UWSGI = "uwsgi"
@@ -77,7 +72,7 @@ def unusable_commands(ini: Ini, folder: str, users: Users, files: Files) -> Iter
             yield from _around(option, command[1], inside)
         if phase is None:
             continue
-        is_inside = phase.after_chdir or (phase is _DROPPED and is_delayed)
+        is_inside = phase.after_chdir or (phase is LOAD_BEFORE_CHDIR and is_delayed)
         place = entered if is_inside else folder
         where = replace(inside, user=phase.user(users), folder=place)
         if option.key in _EXECS:

@@ -19,7 +19,7 @@ from emperor.uwsgi.options import SSL_SOCKETS, Adoption, uwsgi_options
 from emperor.uwsgi.places import places
 from emperor.uwsgi.pythons import named_home
 from emperor.uwsgi.spec import MOUNTED_FILES
-from emperor.uwsgi.users import Users
+from emperor.uwsgi.users import BIND, BIND_BEFORE_CHDIR, LOAD, SERVE, START, Phase, Users
 from emperor.uwsgi.values import unset_variable, without_value
 
 # Stands for a byte that is not UTF-8.
@@ -30,13 +30,11 @@ _TLS = SSL_SOCKETS | {"https", "https2"}
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What uWSGI needs of the paths in the value of an option. `user` chooses who needs it, and
-    `after_chdir` tells whether a relative path begins in `chdir`. `fails`: what happens else.
-    `or_file`: a file will do in place of a folder."""
+    """What uWSGI needs of the paths in the value of an option, and when. `fails`: what happens
+    else. `or_file`: a file will do in place of a folder."""
 
     need: Need
-    user: Callable[[Users], Identity]
-    after_chdir: bool
+    phase: Phase
     paths: Callable[[str], list[str]]
     fails: str = "the app does not start"
     severity: Severity = Severity.ERROR
@@ -127,38 +125,22 @@ def _before_equals(value: str) -> list[str]:
     return [value.partition("=")[0]]
 
 
-def _start(users: Users) -> Identity:
-    return users.start
-
-
-def _bind(users: Users) -> Identity:
-    return users.bind
-
-
-def _load(users: Users) -> Identity:
-    return users.load
-
-
-def _serve(users: Users) -> Identity:
-    return users.serve
-
-
-_LOG = Rule(Need.WRITE, _start, False, _unless_address)
-_LATER_LOG = Rule(Need.WRITE, _bind, False, _unless_address)
-_LATER_PIDFILE = Rule(Need.WRITE, _bind, True, _whole)
-_APP = Rule(Need.READ, _load, True, _whole)
-_HOME = Rule(Need.ENTER, _load, True, _whole)
-_SOCKET = Rule(Need.BIND, _bind, True, _first_of_list)
-_MASTER_SOCKET = Rule(Need.BIND, _serve, True, _unless_address)
+_LOG = Rule(Need.WRITE, START, _unless_address)
+_LATER_LOG = Rule(Need.WRITE, BIND_BEFORE_CHDIR, _unless_address)
+_LATER_PIDFILE = Rule(Need.WRITE, BIND, _whole)
+_APP = Rule(Need.READ, LOAD, _whole)
+_HOME = Rule(Need.ENTER, LOAD, _whole)
+_SOCKET = Rule(Need.BIND, BIND, _first_of_list)
+_MASTER_SOCKET = Rule(Need.BIND, SERVE, _unless_address)
 # uWSGI removes what has the name of these.
 _REPLACES = (_SOCKET, _MASTER_SOCKET)
-_TLS_FILES = Rule(Need.READ, _start, False, _certificates)
-_SPOOLER = Rule(Need.SPOOL, _start, False, _whole)
+_TLS_FILES = Rule(Need.READ, START, _certificates)
+_SPOOLER = Rule(Need.SPOOL, START, _whole)
 
-_STORE = Rule(Need.WRITE, _bind, True, _whole)
-_AWAITED = Rule(Need.THERE, _bind, False, _whole, "uWSGI waits for it and serves nothing")
-_SENT = Rule(Need.READ, _serve, True, _whole, severity=Severity.WARNING)
-_LIBRARY = Rule(Need.READ, _start, False, _program, "uWSGI goes on without it", Severity.WARNING)
+_STORE = Rule(Need.WRITE, BIND, _whole)
+_AWAITED = Rule(Need.THERE, BIND_BEFORE_CHDIR, _whole, "uWSGI waits for it and serves nothing")
+_SENT = Rule(Need.READ, SERVE, _whole, severity=Severity.WARNING)
+_LIBRARY = Rule(Need.READ, START, _program, "uWSGI goes on without it", Severity.WARNING)
 
 _INTERFACES = frozenset({
     "wait-for-interface", "wait-for-iface", "wait-interface", "wait-iface",
@@ -169,28 +151,28 @@ OTHER_PROGRAMS = frozenset(
     f"{who}-binary-patch{arg}" for who in ("privileged", "unprivileged") for arg in ("", "-arg")
 )
 _STATIC = Rule(
-    Need.ENTER, _serve, True, _of_map, "its files are not found", Severity.WARNING, or_file=True
+    Need.ENTER, SERVE, _of_map, "its files are not found", Severity.WARNING, or_file=True
 )
-_DOCUMENTS = Rule(Need.ENTER, _serve, True, _whole, "its files are not found", Severity.WARNING)
+_DOCUMENTS = Rule(Need.ENTER, SERVE, _whole, "its files are not found", Severity.WARNING)
 
 # Of these the last value counts; of equal keys in a group, the last of all.
 _SCALARS: dict[tuple[str, ...], Rule] = {
     ("logto", "daemonize"): _LOG,
     ("logto2",): _LATER_LOG,
-    ("daemonize2",): Rule(Need.WRITE, _serve, True, _unless_address),
-    ("pidfile",): Rule(Need.WRITE, _start, False, _whole),
-    ("safe-pidfile",): Rule(Need.WRITE, _serve, True, _whole),
+    ("daemonize2",): Rule(Need.WRITE, SERVE, _unless_address),
+    ("pidfile",): Rule(Need.WRITE, START, _whole),
+    ("safe-pidfile",): Rule(Need.WRITE, SERVE, _whole),
     ("pidfile2",): _LATER_PIDFILE,
     ("safe-pidfile2",): _LATER_PIDFILE,
-    ("chdir",): Rule(Need.ENTER, _bind, False, _whole),
-    ("chdir2",): Rule(Need.ENTER, _serve, True, _whole),
+    ("chdir",): Rule(Need.ENTER, BIND_BEFORE_CHDIR, _whole),
+    ("chdir2",): Rule(Need.ENTER, SERVE, _whole),
     ("file", "wsgi-file"): _APP,
     tuple(STATS): _MASTER_SOCKET,
     **{(key,): _MASTER_SOCKET for key in ("zerg-server", "notify-socket", "setns-socket")},
     ("spooler-chdir",): Rule(
-        Need.ENTER, _serve, True, _whole, "its tasks run in another folder", Severity.WARNING
+        Need.ENTER, SERVE, _whole, "its tasks run in another folder", Severity.WARNING
     ),
-    ("metrics-dir",): Rule(Need.FILL, _load, True, _whole),
+    ("metrics-dir",): Rule(Need.FILL, LOAD, _whole),
     ("cache-store",): _STORE,
     ("queue-store",): _STORE,
 }
@@ -202,33 +184,31 @@ _LISTS: dict[frozenset[str], Rule] = {
     frozenset({"zergpool", "zerg-pool"}): replace(_SOCKET, paths=_of_pool),
     frozenset({"static-map", "static-map2"}): _STATIC,
     frozenset({"check-static", "static-check"}): _DOCUMENTS,
-    frozenset({"cache2"}): Rule(Need.WRITE, _bind, True, _stores),
-    frozenset({"file-write"}): Rule(Need.WRITE, _start, False, _before_equals),
-    frozenset({"flock", "flock-wait", "flock2", "flock-wait2"}): Rule(
-        Need.LOCK, _start, False, _whole
-    ),
+    frozenset({"cache2"}): Rule(Need.WRITE, BIND, _stores),
+    frozenset({"file-write"}): Rule(Need.WRITE, START, _before_equals),
+    frozenset({"flock", "flock-wait", "flock2", "flock-wait2"}): Rule(Need.LOCK, START, _whole),
     frozenset({"load-file-in-cache", "load-file-in-cache-gzip"}): Rule(
-        Need.READ, _bind, True, _behind_cache
+        Need.READ, BIND, _behind_cache
     ),
     frozenset({"check-mountpoint", "mountpoint-check", "check-mount", "mount-check"}): replace(
         _AWAITED, fails="uWSGI ends as soon as it looks for it"
     ),
-    OTHER_PROGRAMS: Rule(Need.EXECUTE, _bind, False, _program),
+    OTHER_PROGRAMS: Rule(Need.EXECUTE, BIND_BEFORE_CHDIR, _program),
     frozenset({"error-page-403", "error-page-404", "error-page-500"}): replace(
         _SENT, fails="uWSGI sends its own page"
     ),
-    _LOGGERS: Rule(Need.WRITE, _serve, True, _of_logger, "its lines are lost", Severity.WARNING),
+    _LOGGERS: Rule(Need.WRITE, SERVE, _of_logger, "its lines are lost", Severity.WARNING),
     frozenset({"plugin", "plugins"}): replace(_LIBRARY, paths=_libraries),
-    frozenset({"need-plugin", "need-plugins"}): Rule(Need.READ, _start, False, _libraries),
+    frozenset({"need-plugin", "need-plugins"}): Rule(Need.READ, START, _libraries),
     frozenset({"dlopen"}): _LIBRARY,
     frozenset({"mimefile", "mime-file"}): replace(_SENT, fails="uWSGI sends files without a type"),
     frozenset({"upload-progress"}): replace(_SENT, need=Need.FILL, fails="there is no progress"),
-    frozenset({"envdir"}): Rule(Need.ENTER, _start, False, _whole),
-    frozenset({"sharedarea"}): Rule(Need.READ, _bind, True, _files_of_area),
+    frozenset({"envdir"}): Rule(Need.ENTER, START, _whole),
+    frozenset({"sharedarea"}): Rule(Need.READ, BIND, _files_of_area),
     _INTERFACES: replace(_AWAITED, paths=_interface),
     frozenset({"wait-for-socket"}): replace(_AWAITED, paths=_unless_address),
     frozenset({"wait-for-fs", "wait-for-file", "wait-for-dir", "wait-for-mountpoint"}): _AWAITED,
-    frozenset({"mount", "worker-mount"}): Rule(Need.READ, _load, True, _of_mount),
+    frozenset({"mount", "worker-mount"}): Rule(Need.READ, LOAD, _of_mount),
 }
 # Without a value, uWSGI goes on with none of these.
 _NEVER_EMPTY = frozenset({
@@ -256,7 +236,7 @@ def unusable_paths(
     if start is not None and "chdir" in last and problem_at(Need.ENTER, start, users.bind, files):
         start = None
     for option, rule in ruled(ini, spec):
-        user = rule.user(users)
+        user = rule.phase.user(users)
         if not option.value and option.key in _NEVER_EMPTY:
             cure = f"name a path, or drop {option.key}"
             yield Finding(
@@ -264,14 +244,14 @@ def unusable_paths(
             )
         for value in rule.paths(option.value):
             path = resolved_path(
-                value, start if rule.after_chdir else folder, is_resolved=ini.is_resolved
+                value, start if rule.phase.after_chdir else folder, is_resolved=ini.is_resolved
             )
             if path is None or path == spec.socket or _is_package(rule, path, user, files):
                 continue
             need = rule.need
             if rule.or_file and files.access(path, user).kind is Kind.FILE:
                 need = Need.READ
-            base = start if rule.after_chdir else folder
+            base = start if rule.phase.after_chdir else folder
             if problem := problem_at(need, path, user, files):
                 text, cure = _explained(option, rule, value, problem, base)
                 if rule is _APP:

@@ -36,9 +36,9 @@ def _written_by_root(
 ) -> Iterator[tuple[Option, str]]:
     start = places(ini.last, folder).folder
     for option, rule in ruled(ini, spec):
-        if rule.user(users).uid == ROOT and rule.need in _WRITTEN:
+        if rule.phase.user(users).uid == ROOT and rule.need in _WRITTEN:
             for value in rule.paths(option.value):
-                path = resolved_path(value, start if rule.after_chdir else folder)
+                path = resolved_path(value, start if rule.phase.after_chdir else folder)
                 if path is not None and path != spec.socket:
                     yield option, path
 

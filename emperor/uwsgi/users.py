@@ -5,7 +5,7 @@ it before uWSGI enters `chdir`, unless an option delays that (uwsgi_as_root of c
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from emperor.model.spec import Identity, Spec, numeric_id
@@ -33,6 +33,23 @@ class Users:
     bind: Identity
     load: Identity
     serve: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A part of a start of uWSGI: who it is then, and whether it has entered `chdir`, in which
+    relative paths begin from then on."""
+
+    user: Callable[[Users], Identity]
+    after_chdir: bool
+
+
+START = Phase(lambda users: users.start, False)
+BIND_BEFORE_CHDIR = Phase(lambda users: users.bind, False)
+BIND = Phase(lambda users: users.bind, True)
+LOAD_BEFORE_CHDIR = Phase(lambda users: users.load, False)
+LOAD = Phase(lambda users: users.load, True)
+SERVE = Phase(lambda users: users.serve, True)
 
 
 def name_of(user: Identity) -> str:
