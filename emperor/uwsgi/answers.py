@@ -10,7 +10,8 @@ from emperor.uwsgi.ini import PLUGIN_KEYS, Ini, Option, is_off, refers
 from emperor.uwsgi.needs import Files, Need, problem_at
 from emperor.uwsgi.places import places
 from emperor.uwsgi.routes import jumps
-from emperor.uwsgi.spec import APPS, MOUNTED_FILES
+from emperor.uwsgi.runtime_options import APPS
+from emperor.uwsgi.spec import MOUNTED_FILES
 from emperor.uwsgi.users import Users
 
 _MOUNTS = frozenset({"mount", "worker-mount"})

@@ -33,7 +33,8 @@ from emperor.uwsgi.loops import is_gevent
 from emperor.uwsgi.needs import Files
 from emperor.uwsgi.places import places
 from emperor.uwsgi.pythons import named_home
-from emperor.uwsgi.spec import APPS, MOUNTED_FILES
+from emperor.uwsgi.runtime_options import APPS
+from emperor.uwsgi.spec import MOUNTED_FILES
 from emperor.uwsgi.urls import HTTP
 
 _LOOKER = Path(__file__).with_name("app_source.py")

@@ -23,7 +23,8 @@ from emperor.linux.access import let_read
 from emperor.model.ports import CannotLaunch
 from emperor.model.settings import Settings
 from emperor.model.spec import Identity
-from emperor.uwsgi.ini import Before, frozen
+from emperor.uwsgi.ini import Before
+from emperor.uwsgi.magic import frozen
 
 FOLDER_MODE = 0o711
 _FILE_MODE, _PUBLIC_MODE = 0o400, 0o444

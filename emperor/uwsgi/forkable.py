@@ -27,7 +27,10 @@ _PROCESS = frozenset({
 _BUILDS = frozenset({"stats-push", "stats-pusher"})
 # With these the ini says more than its options do.
 _UNKNOWN = frozenset({"declare-option"})
-_BY_EXEC = _PYTHON | _PROCESS | _BUILDS | _UNKNOWN | OTHER_LOOPS
+_ALWAYS = _PYTHON | _PROCESS | _BUILDS | _UNKNOWN | OTHER_LOOPS
+# All by which an app may have to start by exec.
+BY_EXEC = _ALWAYS | PLUGIN_KEYS | HOMES | {"env"}
+VARIABLES = frozenset({"env", "unenv"})
 # uWSGI has these, or goes on without them.
 _OWN_PLUGINS = frozenset({"python", "python3", "http"})
 # Variables that Python and OpenSSL read when they start.
@@ -45,7 +48,7 @@ def why_by_exec(ini: Ini) -> str:
 
 def variables_of(ini: Ini) -> tuple[str, ...]:
     """The variables of the environment that the ini sets or unsets."""
-    values = (option.value for option in ini.options if option.key in ("env", "unenv"))
+    values = (option.value for option in ini.options if option.key in VARIABLES)
     return tuple(value.partition("=")[0] for value in values)
 
 
@@ -59,4 +62,4 @@ def _needs_exec(option: Option) -> bool:
         return is_early or (is_locale and not value.lower().endswith(_UTF_8))
     if key in HOMES:
         return refers(value) or not value
-    return key in _BY_EXEC and not is_off(value)
+    return key in _ALWAYS and not is_off(value)

@@ -6,13 +6,13 @@ names it, and uWSGI has to resolve the ini.
 """
 
 import codecs
-import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
+from emperor.uwsgi.magic import JOINT, replace_magic
 from emperor.uwsgi.options import PROTOCOLS
 
 SOCKETS = frozenset(PROTOCOLS)
@@ -43,16 +43,11 @@ _VALUES = SOCKETS | SHARED_SOCKETS | PROTOCOL_KEYS | NUMBERS | {"idle", "listen"
 # And the values of these where a socket is relative to them.
 _FOLDERS = frozenset({"chdir", "chroot"})
 _RESOLVED_KEYS = LOADERS | BLOCKS | {"set"}
-# Host, time, version, cores, user, group, binary, inode: only the running uWSGI knows these.
-_KNOWN_TO_UWSGI = b"htTVkuUgGbiI"
 _BLANKS = " \t\r"
-_MAGIC = re.compile(rb"%(.?)", re.DOTALL)
 _ATOI = re.compile(r"\s*([+-]?\d{1,18})", re.ASCII)
 _QUOTES_SOCKET = re.compile(rf"%\((?:{'|'.join(sorted(SOCKETS))})[ )]")
 # The section of uWSGI, or ours, with a comment behind it or without the bracket at its end.
 _NEARLY = re.compile(r"\[(uwsgi|\s*emperor\s*)(?:\]|$)")
-# Marks where a `%` at the end of a line joined it to the next one, until the lines are counted.
-_JOINT = "\0"
 
 
 # uWSGI gives a declared option the words of its value as $1, $2 and so on.
@@ -74,6 +69,11 @@ def leading_number(text: str) -> int:
     same, which is then one object."""
     match = _ATOI.match(text)
     return int(match[1]) if match else 0
+
+
+def of_emperor(key: str) -> str:
+    """The name of a key of [emperor] among the keys of all options, which begin with no bracket."""
+    return f"[emperor] {key}"
 
 
 def refers(value: str) -> bool:
@@ -142,7 +142,12 @@ class Ini:
 
     def attribute(self, key: str) -> Option | None:
         """The last option `key` of [emperor], which is the one that counts."""
-        return self._attributes.get(key)
+        return self._attributes.get(key) if self.emperor else None
+
+    @property
+    def names(self) -> Collection[str]:
+        """The keys of all options. Those of [emperor] are as `of_emperor` has them."""
+        return {*self.last, *map(of_emperor, self._attributes)} if self.emperor else self.last
 
     def last_of(self, keys: Collection[str]) -> Option | None:
         """The last option that has one of these keys."""
@@ -189,7 +194,7 @@ def text_of(data: bytes, name: str, folder: str) -> str:
     if nul >= 0:
         line = text.count("\n", 0, nul) + 1
         raise BrokenIni("it has a NUL byte", "put an ini there, not a binary", line)
-    return _replace_magic(data, name, folder) if "%" in text else text
+    return replace_magic(data, name, folder) if "%" in text else text
 
 
 def lines_of(text: str) -> Iterator[tuple[int, str]]:
@@ -200,9 +205,9 @@ def lines_of(text: str) -> Iterator[tuple[int, str]]:
         number = following
         following += 1
         line = raw.strip(_BLANKS)
-        if _JOINT in line:
-            following += line.count(_JOINT)
-            line = line.replace(_JOINT, "").strip(_BLANKS)
+        if JOINT in line:
+            following += line.count(JOINT)
+            line = line.replace(JOINT, "").strip(_BLANKS)
         if line and line[0] not in ";#":
             yield number, line
 
@@ -310,44 +315,10 @@ def _is_relative_socket(option: Option) -> bool:
     return option.key in SOCKETS and option.value[:1] not in "/@=" and ":" not in option.value
 
 
-def frozen(data: bytes, path: str, first: str = "") -> bytes:
-    """A text that means the same to uWSGI wherever it is: the `%x` that depend on the path of the
-    file are replaced, and others stay as they are. `path` is the real path of the file, and `first`
-    that of the ini, for a file that uWSGI reads before the ini. Capitals refer to the ini, and
-    uWSGI starts in its folder."""
-    if b"%" not in data:
-        return data
-    own, of_first = (_magic_table_of(each) for each in (path, first or path))
-    table = {**own, b"v": of_first[b"v"]}
-    if first:
-        table[b"o"] = os.fsencode(path)  # it is included by its path
-    table |= {letter: value for letter, value in of_first.items() if letter.isupper()}
-    kept = {b"%c" % letter for letter in _KNOWN_TO_UWSGI} | {b"(", b"\n"}
-    return _MAGIC.sub(
-        lambda match: (
-            match[0] if match[1] in kept else table.get(match[1], b"").replace(b"%", b"%%")
-        ),
-        data,
-    )
-
-
-def _magic_table_of(path: str) -> dict[bytes, bytes]:
-    folder, name = os.path.split(os.fsencode(path))
-    return _magic_table(name, folder)
-
-
-def _path_hash(path: bytes) -> bytes:
-    """Do as djb33x_hash of core/utils.c, whose characters have a sign."""
-    number = 5381
-    for byte in path:
-        number = (33 * number ^ (byte - 256 if byte > 127 else byte)) & 0xFFFFFFFF
-    return number.to_bytes(4, "little").hex().upper().encode()
-
-
 def is_written(option: Option, text: str) -> bool:
     """Whether the line of that option, in a text of `text_of`, says just this, so `with_values` can
     replace the value. It does not where lines are joined, nor for an option of another file."""
-    if _JOINT in text:
+    if JOINT in text:
         return False
     line = next((line for number, line in lines_of(text) if number == option.line), "")
     key, _, value = line.partition("=")
@@ -361,39 +332,3 @@ def with_values(data: bytes, values: Mapping[int, str]) -> bytes:
         key, _, _ = lines[number - 1].partition(b"=")
         lines[number - 1] = b"%s= %s" % (key, value.encode())
     return b"\n".join(lines)
-
-
-def _replace_magic(data: bytes, name: str, folder: str) -> str:
-    """Do as magic_sub of core/utils.c: each `%` with the byte behind it is replaced or dropped."""
-    table = _magic_table(os.fsencode(name), os.fsencode(folder))
-    replaced = _MAGIC.sub(lambda match: table.get(match[1], b""), data)
-    return replaced.decode(errors="replace")
-
-
-def _magic_table(name: bytes, folder: bytes) -> dict[bytes, bytes]:
-    """Do as config_magic_table_fill of core/uwsgi.c. A capital refers to the first file that uWSGI
-    reads, which is this one."""
-    stem, dot, suffix = name.rpartition(b".")
-    parts = [part for part in folder.split(b"/") if part]
-    of_file = {
-        b"o": name,
-        b"p": folder + b"/" + name,
-        b"s": name,
-        b"d": folder + b"/",
-        b"c": parts[-1] if parts else b"",
-        b"e": suffix if dot else b"",
-        b"n": stem if dot else name,
-        b"j": _path_hash(folder + b"/" + name),
-    }
-    only_uwsgi_knows = {b"%c" % letter: b"%%%c" % letter for letter in _KNOWN_TO_UWSGI}
-    return {
-        **only_uwsgi_knows,
-        **of_file,
-        **{letter.upper(): value for letter, value in of_file.items()},
-        **{b"%d" % index: part for index, part in enumerate(parts[:10])},
-        b"v": folder,
-        b"%": b"%",
-        b"(": b"%(",
-        b"[": b"\033",
-        b"\n": _JOINT.encode(),
-    }

@@ -5,7 +5,7 @@ do what they always do, such as vacuum, touch-reload, processes, cheaper or hara
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from emperor.model.definition import BrokenIni
@@ -17,147 +17,21 @@ from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import (
     BLOCKS,
     LOADERS,
-    SHARED_SOCKETS,
+    PROTOCOL_KEYS,
     SOCKETS,
     Ini,
     Option,
-    is_off,
-    leading_number,
+    of_emperor,
 )
 from emperor.uwsgi.lost_app import LostApp, lost_app
-from emperor.uwsgi.once import HELPERS
-from emperor.uwsgi.options import PACKET_BYTES, Adoption, uwsgi_options
+from emperor.uwsgi.numbers import whole_number
+from emperor.uwsgi.option_rules import DECLARE, ERRORS_OF, RULES_OF, findings_of_options
 from emperor.uwsgi.places import places
 from emperor.uwsgi.routes import answering_route, is_for_all, silent_route
+from emperor.uwsgi.rules_by_name import RulesByName
+from emperor.uwsgi.runtime_options import APPS
 from emperor.uwsgi.sockets import normal_address, shared_socket, spelled_address, spoken
-from emperor.uwsgi.spec import APPS, EMPEROR_KEYS, ROUTERS, whole_number
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """A finding about each option with one of `keys`, if `applies` to its value and the spec. The
-    texts can contain `{key}`, `{value}`, `{domain}`, `{socket}` and `{idle}`."""
-
-    keys: Collection[str]
-    severity: Severity
-    text: str
-    cure: str
-    applies: Callable[[str, Spec], bool] = lambda value, spec: True
-
-
-def _is_off(value: str, _: Spec) -> bool:
-    return is_off(value)
-
-
-def _is_on(value: str, spec: Spec) -> bool:
-    return not _is_off(value, spec)
-
-
-def _by_name(_: str, spec: Spec) -> bool:
-    return uwsgi_options(spec).adoption is Adoption.BY_NAME
-
-
-def _is_no_number(value: str, _: Spec) -> bool:
-    return not value.isdecimal()
-
-
-def _is_narrow(value: str, spec: Spec) -> bool:
-    return value.isdecimal() and spec.head_bytes < PACKET_BYTES
-
-
-def _makes_no_socket(_: str, spec: Spec) -> bool:
-    return not any(address.startswith(("/", "@")) for address in spec.foreign_sockets)
-
-
-def _sleeps(_: str, spec: Spec) -> bool:
-    return spec.idle > 0
-
-
-_ENVIRONMENT = re.compile(r"(?:UWSGI_(?:RELOADS|EMPEROR)|LISTEN_|NOTIFY_)\w*\s*=")
-
-# With 10 the worker hangs at its first connection, and with 20 it serves (measured).
-_LEAST_DESCRIPTORS = 20
-DECLARE = frozenset({"declare-option", "declare-option2"})
-_RULES = (
-    _Rule({"master"}, Severity.NOTE,
-          "emperord runs it with a master all the same, which obeys its orders",
-          "drop master = {value}", _is_off),
-    _Rule({"cheap"}, Severity.NOTE,
-          "emperord runs it with cheap=false, since the first request starts it",
-          "drop cheap; an unused app costs nothing here anyway", _is_on),
-    _Rule({"worker-exec", "worker-exec2", "python-worker-override"}, Severity.ERROR,
-          "{key} replaces the worker that would tell emperord that the app accepts",
-          "let uWSGI load the app, by module or file"),
-    _Rule({"pyrun", "py", "python"}, Severity.ERROR,
-          "{key} runs {value} in place of each worker, so none accepts a request",
-          "run that script as a service of its own, or load it by import"),
-    _Rule({"pyshell"}, Severity.ERROR,
-          "{key} runs a shell in place of the first worker, and there is no terminal",
-          "drop {key}"),
-    _Rule({"version", "dump-options", "help", "usage", "cflags", "python-version", "dot-h",
-           "config-py", "build-plugin", "test", "ping", "nagios", "extract", "connect-and-read"},
-          Severity.ERROR, "{key} makes uWSGI print something and end", "drop {key}"),
-    _Rule({"stop", "reload", "pause", "suspend", "resume", "signal"}, Severity.ERROR,
-          "{key} makes uWSGI send a signal to another process and end", "drop {key}"),
-    _Rule({"refork", "re-fork", "refork-as-root", "re-fork-as-root", "refork-post-jail",
-           "re-fork-post-jail"}, Severity.ERROR,
-          "{key} makes uWSGI fork and end, which is the end of the app for emperord",
-          "drop {key}"),
-    _Rule({"max-fd"}, Severity.ERROR,
-          "max-fd = {value} leaves uWSGI no descriptor for a connection", "drop max-fd",
-          lambda value, _: 0 < leading_number(value) < _LEAST_DESCRIPTORS),
-    _Rule({"zerg", "emperor", "no-server"}, Severity.ERROR,
-          "with {key} this is no app that serves a socket of its own",
-          "run it as a service of its own, outside of emperord"),
-    _Rule(SHARED_SOCKETS, Severity.ERROR,
-          "{key} is not set up here for gevent, asyncio and the like: uWSGI takes its start for a "
-          "reload", "use a plain socket, or none", _by_name),
-    _Rule({"pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2"}, Severity.WARNING,
-          "{key} is not written here for gevent, asyncio and the like: uWSGI takes its start for a "
-          "reload", "use `emperorctl status --json`, which has the pid", _by_name),
-    _Rule({"daemonize", "daemonize2", "logto", "logto2", "logger", "log-syslog", "log-socket"},
-          Severity.WARNING, "its output goes to {value}, and `emperorctl logs {domain}` lacks it",
-          "drop {key}"),
-    _Rule({"shutdown-sockets"}, Severity.NOTE,
-          "{key} is switched off here: it would shut the socket that emperord keeps", "drop {key}",
-          _is_on),
-    _Rule({"die-on-idle"}, Severity.NOTE,
-          "die-on-idle is always on here, so that nothing of a sleeping app stays in memory",
-          "set always = true in [emperor] for an app that must not sleep", _is_off),
-    _Rule({"chmod-socket", "chmod", "chown-socket"}, Severity.NOTE,
-          "{key} has no effect on a socket that emperord makes",
-          "see socket-owner, socket-group and socket-mode in emperord.ini", _makes_no_socket),
-    _Rule(HELPERS | {"timer", "rbtimer", "signal-timer", "signal-rbtimer"}, Severity.WARNING,
-          "what {key} starts does not run while the app sleeps, after {idle} without a request",
-          "set always = true in [emperor] if it must run always, or run it as a service of its own",
-          _sleeps),
-    _Rule(ROUTERS, Severity.WARNING, "{key} answers at {value} while the app is awake, but a "
-          "request there does not wake it", "let nginx pass requests to {socket}"),
-    _Rule({"touch-reload", "fs-reload", "fs-brutal-reload", "py-autoreload", "python-autoreload",
-           "py-auto-reload", "python-auto-reload"}, Severity.NOTE,
-          "{key} has uWSGI start anew in place: a version that cannot start takes the site down",
-          "use `emperorctl reload {domain}`, or touch the ini: the old version then serves on"),
-    _Rule({"env"}, Severity.WARNING, "emperord sets {value} for uWSGI itself",
-          "drop that env", lambda value, _: _ENVIRONMENT.match(value) is not None),
-    _Rule(DECLARE, Severity.NOTE,
-          "emperord does not see the options that {value} stands for",
-          "write out socket, idle and the app"),
-    _Rule({"idle"}, Severity.WARNING, "uWSGI reads only the digits of {value!r}, as seconds",
-          "write a whole number of seconds, or move idle to [emperor]", _is_no_number),
-    _Rule({"buffer-size"}, Severity.NOTE,
-          "a request whose headers and parameters are above {value} bytes gets 431; by default, an "
-          "app here takes 65535", "drop buffer-size", _is_narrow),
-)  # fmt: skip
-
-_RULES_OF = {
-    key: tuple(rule for rule in _RULES if key in rule.keys)
-    for key in frozenset[str]().union(*(rule.keys for rule in _RULES))
-}
-_ERRORS_OF = {
-    key: errors
-    for key, rules in _RULES_OF.items()
-    if (errors := tuple(rule for rule in rules if rule.severity is Severity.ERROR))
-}
+from emperor.uwsgi.spec import EMPEROR_KEYS
 
 # These answer requests too, beside the apps that `need-app` knows. Without an index, files alone
 # answer no request for `/`.
@@ -179,7 +53,7 @@ _SCALARS = APPS - {"mount", "worker-mount"} | {
     "virtualenv", "venv", "uid", "gid", "harakiri", "need-app", "protocol", "loop", "gevent",
 }  # fmt: skip
 # Options of uWSGI, of which some are spelled like an option that names an app.
-_SPELLED_RIGHT = _SCALARS | _RULES_OF.keys() | {"pidfile", "touch-reload", "route", "legion"}
+_SPELLED_RIGHT = _SCALARS | RULES_OF.keys() | {"pidfile", "touch-reload", "route", "legion"}
 _ENDS = frozenset({"end", "endif", "end-if", "endfor", "end-for"})
 _COMMENT = re.compile(r"\s[;#]")
 # In the values of these, ; and # have a meaning of their own.
@@ -189,21 +63,36 @@ _SHELL = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """An ini, and what `lint` looks at beside it."""
+
+    ini: Ini
+    spec: Spec
+    settings: Settings
+    somaxconn: int
+
+
+_Finder = Callable[[_Case], Iterator[Finding]]
+
+
 def lint(ini: Ini, spec: Spec, settings: Settings, somaxconn: int) -> list[Finding]:
     """All findings about `ini`, by line. `spec` is made of it. `somaxconn` is the kernel's
     net.core.somaxconn. An ini that needs uWSGI must be resolved already."""
+    case = _Case(ini, spec, settings, somaxconn)
     findings = [
-        *_options(ini, spec, _RULES_OF),
+        *findings_of_options(ini, spec, RULES_OF),
         *_of_the_emperor(ini),
         *_comments(ini),
-        *_sockets(ini, spec, settings),
-        *_backlog(ini, spec, somaxconn),
+        *_sockets(case),
+        *_backlog(case),
         *_duplicates(ini.options, _SCALARS),
         *_duplicates(ini.emperor, EMPEROR_KEYS),
         *_attributes(ini),
-        *_timeouts(ini, spec),
+        *_timeouts(case),
         *_open_block(ini),
-        *_whole(ini, spec),
+        *_app(case),
+        *_root(ini, spec),
     ]
     return sorted(findings, key=lambda finding: finding.line)
 
@@ -211,13 +100,8 @@ def lint(ini: Ini, spec: Spec, settings: Settings, somaxconn: int) -> list[Findi
 def refuse_unservable(ini: Ini, spec: Spec, settings: Settings, somaxconn: int) -> None:
     """Raise BrokenIni, with the first error that `lint` would find, for a definition that cannot
     serve. The daemon refuses the definition for it, and `emperorctl check` prints the same."""
-    findings = [
-        *_options(ini, spec, _ERRORS_OF),
-        *_sockets(ini, spec, settings),
-        *_backlog(ini, spec, somaxconn),
-        *_timeouts(ini, spec),
-        *_whole(ini, spec),
-    ]
+    case = _Case(ini, spec, settings, somaxconn)
+    findings = [found for find in (*_ERRORS.about(ini), _app) for found in find(case)]
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     if errors:
         first = min(errors, key=lambda finding: finding.line)
@@ -230,17 +114,8 @@ def _stood_for(ini: Ini) -> set[str]:
     return {part.partition("=")[0] for value in declared for part in value.split(";")}
 
 
-def _options(ini: Ini, spec: Spec, rules_of: Mapping[str, tuple[_Rule, ...]]) -> Iterator[Finding]:
-    for option in ini.options:
-        for rule in rules_of.get(option.key, ()):
-            if rule.applies(option.value, spec):
-                words = {
-                    "key": option.key, "value": option.value,
-                    "domain": spec.domain, "socket": spec.socket,
-                    "idle": format_duration(spec.idle),
-                }  # fmt: skip
-                text, cure = rule.text.format(**words), rule.cure.format(**words)
-                yield Finding(option.line, rule.severity, text, cure)
+def _unservable_options(case: _Case) -> Iterator[Finding]:
+    return findings_of_options(case.ini, case.spec, ERRORS_OF)
 
 
 def _of_the_emperor(ini: Ini) -> Iterator[Finding]:
@@ -258,8 +133,9 @@ def _comments(ini: Ini) -> Iterator[Finding]:
             yield Finding(option.line, Severity.WARNING, text, "put comments on lines of their own")
 
 
-def _sockets(ini: Ini, spec: Spec, settings: Settings) -> Iterator[Finding]:
-    where = places(ini.last, str(settings.vassals_dir))
+def _sockets(case: _Case) -> Iterator[Finding]:
+    ini, spec = case.ini, case.spec
+    where = places(ini.last, str(case.settings.vassals_dir))
     for option in ini.options:
         if option.key not in SOCKETS:
             continue
@@ -296,7 +172,8 @@ def _own_socket(option: Option, ini: Ini, spec: Spec) -> Iterator[Finding]:
         yield Finding(option.line, Severity.WARNING, text, cure)
 
 
-def _backlog(ini: Ini, spec: Spec, somaxconn: int) -> Iterator[Finding]:
+def _backlog(case: _Case) -> Iterator[Finding]:
+    ini, spec, somaxconn = case.ini, case.spec, case.somaxconn
     listens = [option for option in ini.options if option.key == "listen"]
     cure = f"raise net.core.somaxconn by sysctl, or ask for {somaxconn}"
     if listens and spec.foreign_sockets and whole_number(listens[-1]) > somaxconn:
@@ -328,9 +205,10 @@ def _attributes(ini: Ini) -> Iterator[Finding]:
             yield Finding(option.line, Severity.WARNING, text, cure)
 
 
-def _timeouts(ini: Ini, spec: Spec) -> Iterator[Finding]:
+def _timeouts(case: _Case) -> Iterator[Finding]:
+    spec = case.spec
     effective = {"start-timeout": spec.start_timeout, "stop-timeout": spec.stop_timeout}
-    for option in ini.emperor:
+    for option in case.ini.emperor:
         if option.key in effective and parse_duration(option.value) > effective[option.key]:
             limit = format_duration(effective[option.key])
             text = f"{option.key} = {option.value} counts as {limit} in a tenant's ini"
@@ -357,8 +235,18 @@ def _open_block(ini: Ini) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _whole(ini: Ini, spec: Spec) -> Iterator[Finding]:
-    keys = {option.key for option in ini.options}
+# All that may find an error, but for `_app`.
+_ERRORS: RulesByName[_Finder] = RulesByName({
+    _unservable_options: ERRORS_OF.keys(),
+    _sockets: PROTOCOL_KEYS | {"raw-socket"},
+    _backlog: {"listen"},
+    _timeouts: {of_emperor("start-timeout")},
+})  # fmt: skip
+
+
+def _app(case: _Case) -> Iterator[Finding]:
+    ini = case.ini
+    keys = ini.last.keys()
     if keys.isdisjoint(ANSWERS) and _stood_for(ini).isdisjoint(ANSWERS):
         yield from _without_app(ini)
     elif (named := [ini.last[key] for key in APPS & keys]) and not any(
@@ -367,7 +255,10 @@ def _whole(ini: Ini, spec: Spec) -> Iterator[Finding]:
         option = min(named, key=lambda each: each.line)
         text = f"{option.key} is empty, so it names no app"
         yield Finding(option.line, Severity.ERROR, text, f"write {option.key} = and the app")
-    if (spec.identity is None or spec.identity.uid == 0) and "uid" not in keys:
+
+
+def _root(ini: Ini, spec: Spec) -> Iterator[Finding]:
+    if (spec.identity is None or spec.identity.uid == 0) and "uid" not in ini.last:
         reason = "[emperor] names root" if ini.attribute("uid") else "it names no user"
         text = f"{reason}, so the app runs as root"
         yield Finding(0, Severity.WARNING, text, "set uid in a section [emperor] to another user")

@@ -7,13 +7,13 @@ an ini with `chroot`.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 from emperor.model.access import Kind, Way
 from emperor.model.spec import Identity, Spec
 from emperor.uwsgi.findings import Finding, Severity
-from emperor.uwsgi.ini import SOCKETS, STATS, URLS, Ini, Option, refers
+from emperor.uwsgi.ini import HOMES, SOCKETS, STATS, URLS, Ini, Option, refers
 from emperor.uwsgi.needs import Files, Need, problem_at
 from emperor.uwsgi.options import SSL_SOCKETS, Adoption, uwsgi_options
 from emperor.uwsgi.places import places
@@ -222,6 +222,14 @@ _LISTED: dict[str, tuple[Rule, ...]] = {
     for key in frozenset().union(*_LISTS)
 }
 _UNUSED_BY_NAME = frozenset({"pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2"})
+
+
+def keys_with(needs: Collection[Need]) -> frozenset[str]:
+    """The options with a rule of one of these needs."""
+    scalars = {key for key, keys in _SCALARS_WITH.items() if _SCALARS[keys].need in needs}
+    lists = {key for key, rules in _LISTED.items() if any(rule.need in needs for rule in rules)}
+    homes = HOMES if _HOME.need in needs else ()
+    return frozenset({*scalars, *lists, *homes})
 
 
 def unusable_paths(

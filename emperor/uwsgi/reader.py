@@ -35,7 +35,7 @@ from emperor.uwsgi.plugins import plugins_of
 from emperor.uwsgi.pythons import binary_of
 from emperor.uwsgi.reading_slots import ReadingSlots
 from emperor.uwsgi.resolver import AT_ONCE, CannotResolve, Resolver
-from emperor.uwsgi.root_paths import led_elsewhere
+from emperor.uwsgi.root_paths import led_elsewhere, writes_paths
 from emperor.uwsgi.spec import spec_of
 from emperor.uwsgi.unknown import answers_by_plugins, refuse_without_plugins
 from emperor.uwsgi.users import drops_to_of, users_of
@@ -146,7 +146,7 @@ class UwsgiReader:
     def _refuse_led_elsewhere(self, ini: Ini, spec: Spec) -> None:
         """Raise BrokenIni for a path that uWSGI writes as root, and others can lead elsewhere."""
         start = spec.identity or self.accounts.daemon
-        if start.uid == ROOT:
+        if start.uid == ROOT and writes_paths(ini, spec):
             users = users_of(ini, start, self.accounts)
             for found in led_elsewhere(ini, spec, str(self._settings.vassals_dir), users):
                 raise BrokenIni(found.text, found.cure, found.line)

@@ -13,13 +13,19 @@ from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import Ini, Option
 from emperor.uwsgi.needs import Need
-from emperor.uwsgi.paths import resolved_path, ruled
+from emperor.uwsgi.paths import keys_with, resolved_path, ruled
 from emperor.uwsgi.places import places
 from emperor.uwsgi.users import Users
 
 _WRITTEN = frozenset({
     Need.WRITE, Need.BIND, Need.SPOOL, Need.FILL, Need.NEW, Need.REMOVE,
 })  # fmt: skip
+_WRITES = keys_with(_WRITTEN)
+
+
+def writes_paths(ini: Ini, spec: Spec) -> bool:
+    """Whether uWSGI may write a path that the ini names. emperord binds the app's own socket."""
+    return any(option.key in _WRITES and option.value != spec.socket for option in ini.options)
 
 
 def led_elsewhere(ini: Ini, spec: Spec, folder: str, users: Users) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ an option, as on `idle`, the option in [uwsgi] wins.
 """
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +14,8 @@ from emperor.model.domain import is_domain
 from emperor.model.limits import BY_NAME
 from emperor.model.setting_values import boolean
 from emperor.model.settings import KEYS, Settings
-from emperor.model.spec import Bases, OnChange, Spec
+from emperor.model.spec import OnChange, Spec
 from emperor.uwsgi.command import BEHIND_INI
-from emperor.uwsgi.forkable import variables_of, why_by_exec
 from emperor.uwsgi.identity import (
     Accounts,
     identity_of,
@@ -33,17 +32,18 @@ from emperor.uwsgi.ini import (
     is_computed,
     is_off,
     leading_number,
-    refers,
     split_names,
     with_declared,
 )
-from emperor.uwsgi.loops import GREENLETS, OTHER_LOOPS, async_in_threads, is_gevent
+from emperor.uwsgi.loops import GREENLETS, async_in_threads, is_gevent
+from emperor.uwsgi.numbers import whole_number
 from emperor.uwsgi.once import HELPERS, once_of
-from emperor.uwsgi.options import PACKET_BYTES, UwsgiOptions, shared
+from emperor.uwsgi.options import PACKET_BYTES
 from emperor.uwsgi.own_limits import own_limits
-from emperor.uwsgi.places import places
-from emperor.uwsgi.pythons import binary_of, named_home, python_home_of
-from emperor.uwsgi.sockets import Socket, refuse_path, socket_of
+from emperor.uwsgi.pythons import binary_of
+from emperor.uwsgi.rules_by_name import RulesByName
+from emperor.uwsgi.runtime_options import runtime_options
+from emperor.uwsgi.sockets import refuse_path, socket_of
 from emperor.uwsgi.users import drops_to_of, users_of
 
 # The settings that [emperor] may override for one vassal.
@@ -61,31 +61,16 @@ EMPEROR_KEYS = frozenset(_OVERRIDES) | BY_NAME.keys() | {
     "uwsgi-binary",
 }  # fmt: skip
 
-# The least number of each option; 0 for all others. The largest is that of C's int.
-_LEAST = dict.fromkeys(WORKERS, 1) | dict.fromkeys(GREENLETS, 2)
-_LARGEST = 2**31 - 1
-# The master runs these before it has workers, and kills none when they fail.
-_DEADLY_HOOKS = frozenset({"hook-pre-app", "hook-post-app"})
 ROUTERS = frozenset({
     "http", "httprouter", "https", "https2", "http-to-https", "fastrouter", "rawrouter",
     "sslrouter", "sslrouter2",
 })  # fmt: skip
 _SINGLE = HELPERS | ROUTERS | SHARED_SOCKETS | {"udp", "zerg-server", "flock", "flock2"}
-# What vacuum() of core/uwsgi.c deletes by its path, whosoever it is by then. Of the request sockets
-# it deletes those that it has bound itself, also where a successor has taken them over.
-_PIDFILES = frozenset({"pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2"})
-_VACUUMED = _PIDFILES | STATS
 # With these uWSGI binds the paths of its master again before it knows that the app can be loaded.
 _LAZY = frozenset({"lazy", "lazy-apps"})
 _OF_MASTER = STATS | {"master-fifo"}
 _MAY_BE_SINGLE = _SINGLE | _OF_MASTER
 
-# These load an app before the workers run (init_apps of plugins/python, mountpoints of the core),
-# so `need-app` notices a failure.
-APPS = frozenset({
-    "file", "wsgi-file", "module", "wsgi", "eval", "mount", "worker-mount", "paste", "ini-paste",
-    "ini-paste-logged", "pecan", "web3", "pump", "wsgi-lite", "psgi", "rack", "rails",
-})  # fmt: skip
 # uwsgi_mount_loader of plugins/python/pyloader.c takes what else is mounted for modules.
 MOUNTED_FILES = (".py", ".wsgi")
 
@@ -100,8 +85,8 @@ def spec_of(definition: Definition, ini: Ini, settings: Settings, accounts: Acco
     last = ini.last
     is_trusted = is_administrator(owner, accounts)
     settings = overridden(settings, ini, is_roots=is_trusted)
-    _refuse_forbidden_options(ini)
-    _refuse_no_workers(ini, last)
+    for refuse in _REFUSALS.about(ini):
+        refuse(ini)
     socket = socket_of(domain, ini, settings, last)
     single = len(socket.inherited) < len(socket.foreign) or cannot_run_twice(last) is not None
     identity = identity_of(ini, owner, accounts, settings)
@@ -110,11 +95,12 @@ def spec_of(definition: Definition, ini: Ini, settings: Settings, accounts: Acco
     if drops_to:
         refuse_dropped(users_of(ini, starts_as, accounts).serve, ini, accounts, settings)
     idle = _idle(ini, settings, last.get("idle"))
+    binary = binary_of(ini, settings, owner, accounts)
     return Spec(
         domain=domain,
         ini=ini.name,
         socket=socket.path,
-        runtime=_runtime(ini, settings, socket, idle, binary_of(ini, settings, owner, accounts)),
+        runtime=runtime_options(ini, settings, socket, idle, binary),
         protocol=socket.protocol,
         activation=settings.activation,
         on_change=(
@@ -135,46 +121,6 @@ def spec_of(definition: Definition, ini: Ini, settings: Settings, accounts: Acco
         once=once_of(ini, last),
         limits=own_limits(ini, is_trusted) if ini.emperor else None,
     )
-
-
-def _runtime(ini: Ini, settings: Settings, socket: Socket, idle: int, binary: str) -> UwsgiOptions:
-    last = ini.last
-    return shared(
-        socket_option=socket.option,
-        names_socket=socket.is_named,
-        adoption=socket.adoption,
-        need_app=_needs_app(settings, last.keys()),
-        overrules_idle="idle" in last and whole_number(last["idle"]) != idle,
-        counts_workers=any(is_computed(last[key]) for key in WORKERS & last.keys()),
-        binary=binary,
-        python_home=python_home_of(ini, settings, binary),
-        defaults=ini.before.digest if ini.before else "",
-        can_pause=_can_pause(last),
-        may_be_dying=not _DEADLY_HOOKS.isdisjoint(last),
-        vacuums=_vacuums(last, socket.foreign),
-        pidfiles=_pidfiles(last, str(settings.vassals_dir)),
-        home=_home(ini, str(settings.vassals_dir)),
-        by_exec=_by_exec(ini, settings, binary),
-        variables=variables_of(ini),
-    )
-
-
-def _home(ini: Ini, start: str) -> str:
-    """The home of Python that the ini names for a uWSGI that starts in the folder `start`, where we
-    know it; empty for none."""
-    named = named_home(ini)
-    if named is None or not named.value or refers(named.value):
-        return ""
-    return os.path.normpath(os.path.join(places(ini.last, start).folder or "/", named.value))
-
-
-def _by_exec(ini: Ini, settings: Settings, binary: str) -> str:
-    """For which option the app cannot be forked from a base; empty if it can be."""
-    if binary:
-        return f"uwsgi-binary = {binary}"
-    if settings.bases is Bases.OFF:
-        return "bases = off" if ini.attribute("bases") else ""
-    return why_by_exec(ini)
 
 
 def _idle(ini: Ini, settings: Settings, of_uwsgi: Option | None) -> int:
@@ -209,10 +155,6 @@ def _head_bytes(size: Option | None) -> int:
     return number if 0 <= number < PACKET_BYTES else PACKET_BYTES
 
 
-def _needs_app(settings: Settings, keys: Collection[str]) -> bool:
-    return settings.need_app and "need-app" not in keys and not APPS.isdisjoint(keys)
-
-
 def _refuse_forbidden_options(ini: Ini) -> None:
     """Raise BrokenIni if the ini keeps uWSGI from taking the options that emperord gives it."""
     for name in ("whitelist", "blacklist"):
@@ -227,28 +169,35 @@ def _refuse_forbidden_options(ini: Ini) -> None:
             )
 
 
-def _refuse_no_workers(ini: Ini, last: Mapping[str, Option]) -> None:
+def _refuse_no_workers(ini: Ini) -> None:
     """Raise BrokenIni if no worker would accept requests. The emperor pipe tells nothing of that:
     uWSGI says that the app is loaded, and waits for orders, or for workers that die."""
-    workers = ini.last_of(WORKERS) if "declare-option" not in last else _declared_workers(ini)
+    workers = ini.last_of(WORKERS) if "declare-option" not in ini.last else _declared_workers(ini)
     if workers and not workers.value.startswith(ONE_PER_CORE) and _is_zero(workers):
         raise workers.broken(
             f"{_nothing(workers)}, so no worker accepts requests",
             f"write a number, or {workers.key} = {ONE_PER_CORE} for one worker per core",
         )
-    limit = last.get("limit-nproc")
+
+
+def _refuse_one_process(ini: Ini) -> None:
+    limit = ini.last.get("limit-nproc")
     if limit and leading_number(limit.value) == 1:
         raise limit.broken("limit-nproc = 1 leaves the master without a worker", "raise it")
-    if switching := async_in_threads(last):
+
+
+def _refuse_async_in_threads(ini: Ini) -> None:
+    if switching := async_in_threads(ini.last):
         cause = "uWSGI's loop for async does not run in threads, so no request has an answer"
         raise switching.broken(cause, "drop async or threads")
-    if is_gevent(last):
-        _refuse_no_greenlets(last["gevent" if "gevent" in last else "loop"], ini)
 
 
-def _refuse_no_greenlets(gevent: Option, ini: Ini) -> None:
-    """Raise BrokenIni if a worker could handle no request. The loop needs `async` of 2 or more,
-    which `gevent` sets too (plugins/gevent)."""
+def _refuse_no_greenlets(ini: Ini) -> None:
+    """Raise BrokenIni if a worker could handle no request. The loop of gevent needs `async` of 2 or
+    more, which `gevent` sets too (plugins/gevent)."""
+    if not is_gevent(ini.last):
+        return
+    gevent = ini.last["gevent" if "gevent" in ini.last else "loop"]
     greenlets = ini.last_of(GREENLETS) or gevent
     cure = "write the number of requests that each one may handle at once, as gevent = 100"
     if greenlets is gevent and gevent.key == "loop":
@@ -282,31 +231,14 @@ def _nothing(option: Option) -> str:
     return f"{option.key} = {option.value} counts as 0"
 
 
-def _vacuums(last: Mapping[str, Option], foreign: Collection[str]) -> bool:
-    """Whether uWSGI deletes files or sockets at its end that a successor may need."""
-    is_on = "vacuum" in last and not is_off(last["vacuum"].value)
-    makes_paths = any(address.startswith("/") for address in foreign)
-    return is_on and (makes_paths or not _VACUUMED.isdisjoint(last))
-
-
-def _can_pause(last: Mapping[str, Option]) -> bool:
-    """Whether a worker has one thread and the loop of uWSGI, which looks for a pause between two
-    requests (wsgi_req_setup of core/utils.c)."""
-    threads = last.get("threads")
-    is_single = threads is None or (not is_computed(threads) and leading_number(threads.value) <= 1)
-    return is_single and OTHER_LOOPS.isdisjoint(last)
-
-
-def _pidfiles(last: Mapping[str, Option], start: str) -> tuple[str, ...]:
-    """Where a uWSGI that starts in the folder `start` writes its pid: some of them before it
-    changes folder, some after that."""
-    if _PIDFILES.isdisjoint(last):
-        return ()
-    named = [last[key].value for key in sorted(_PIDFILES & last.keys())]
-    known = [value for value in named if value and not refers(value)]
-    where = places(last, start)
-    starts = [os.path.normpath(os.path.join(start, value)) for value in known]
-    return tuple(dict.fromkeys([*starts, *map(where.bound, known)]))
+# All that an ini may be refused for by options alone.
+_REFUSALS: RulesByName[Callable[[Ini], None]] = RulesByName({
+    _refuse_forbidden_options: {"whitelist", "blacklist"},
+    _refuse_no_workers: WORKERS | {"declare-option"},
+    _refuse_one_process: {"limit-nproc"},
+    _refuse_async_in_threads: {"async"},
+    _refuse_no_greenlets: {"gevent", "loop"},
+})  # fmt: skip
 
 
 def cannot_run_twice(last: Mapping[str, Option]) -> Option | None:
@@ -320,16 +252,6 @@ def cannot_run_twice(last: Mapping[str, Option]) -> Option | None:
     if any(not is_off(last[key].value) for key in _LAZY & last.keys()):
         single += [last[key] for key in _OF_MASTER & last.keys()]
     return min(single, key=lambda option: option.line, default=None)
-
-
-def whole_number(option: Option) -> int:
-    """The number as uWSGI reads it. Raises BrokenIni where uWSGI would refuse to start."""
-    value = leading_number(option.value)
-    if not 0 <= value <= _LARGEST:
-        least = _LEAST.get(option.key, 0)
-        cure = f"use {least} or more" if value < 0 else f"use {_LARGEST} or less"
-        raise option.broken(f"{option.key} = {option.value} is out of range", cure)
-    return value
 
 
 def overridden(settings: Settings, ini: Ini, is_roots: bool) -> Settings:

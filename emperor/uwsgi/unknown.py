@@ -9,9 +9,11 @@ from emperor.uwsgi.emperor_options import EXPLAINED
 from emperor.uwsgi.features import missing_feature
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import PLUGIN_KEYS, Ini, Option
-from emperor.uwsgi.lint import ANSWERS, DECLARE
+from emperor.uwsgi.lint import ANSWERS
+from emperor.uwsgi.option_rules import DECLARE
 from emperor.uwsgi.plugins import plugins_of
-from emperor.uwsgi.spec import APPS, EMPEROR_KEYS
+from emperor.uwsgi.runtime_options import APPS
+from emperor.uwsgi.spec import EMPEROR_KEYS
 
 # A line without `=`, or with one in the wrong place.
 _WORDS = re.compile(r"([^\s:]+)(?:\s*:\s*|\s+)(.*)")
@@ -36,9 +38,10 @@ _MOST_COMPARED = 100
 def answers_by_plugins(ini: Ini) -> bool:
     """Whether only options of plugins answer requests, and uWSGI can be asked by the names of the
     plugins whether it has these options."""
-    keys = {option.key for option in ini.options}
-    answers = keys & ANSWERS
-    if not answers or not answers <= _OF_PLUGINS or not keys.isdisjoint(_MORE_OPTIONS):
+    keys = ini.last.keys()
+    if _OF_PLUGINS.isdisjoint(keys):
+        return False
+    if not ANSWERS & keys <= _OF_PLUGINS or not _MORE_OPTIONS.isdisjoint(keys):
         return False
     return not any(option.key in PLUGIN_KEYS and "/" in option.value for option in ini.options)
 

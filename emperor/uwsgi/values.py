@@ -15,7 +15,8 @@ from emperor.uwsgi.ini import (
     is_off,
     leading_number,
 )  # fmt: skip
-from emperor.uwsgi.spec import APPS, whole_number
+from emperor.uwsgi.numbers import whole_number
+from emperor.uwsgi.runtime_options import APPS
 
 _CACHE_SIZES = frozenset({"items", "maxitems", "max_items"})
 # Options that need both sides of a `=`.

@@ -35,8 +35,9 @@ from emperor.model.registration import BrokenEntry
 from emperor.model.slot_table import BrokenTable, SlotTable
 from emperor.model.snapshot import Stale, VassalRecord, decoder, encode
 from emperor.model.spec import Stamp
-from emperor.uwsgi.ini import aliases_in, frozen, parse
+from emperor.uwsgi.ini import aliases_in, parse
 from emperor.uwsgi.lint import refuse_unservable
+from emperor.uwsgi.magic import frozen
 from emperor.uwsgi.options import UwsgiOptions
 from emperor.uwsgi.pipe import Pipe
 from emperor.uwsgi.spec import spec_of
