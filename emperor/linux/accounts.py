@@ -86,21 +86,23 @@ class SystemAccounts:
 
     All users that can be listed are read at once: a getpwuid(3) for each of 10,000 tenants would
     read the whole of passwd each time. They are read again after a change of passwd. Users whom a
-    directory service does not list are looked up one by one.
+    directory service does not list are looked up one by one. The number of a group that was found
+    is kept until the file of groups changes.
     """
 
     def __init__(self) -> None:
         self._version: Version | None = None
+        # By name and by number.
         self._users: dict[str, Identity] = {}
+        self._groups_version: Version | None = None
+        self._groups: dict[str, int] = {}
         self.daemon = own_user()
         self._memberships = Memberships()
 
     def user(self, name: str) -> Identity | None:
         """The user with its primary group; None when there is none."""
         if (version := _version(_USERS)) != self._version:
-            entries = reversed(pwd.getpwall())
-            self._version = version
-            self._users = {str(entry.pw_uid): _identity(entry) for entry in entries}
+            self._version, self._users = version, _all_users()
         if name in self._users:
             return self._users[name]
         try:
@@ -120,7 +122,14 @@ class SystemAccounts:
 
     def group(self, name: str) -> int | None:
         """The gid of that group, a number as it is; None when there is no such name."""
-        return group_id(name)
+        if (number := numeric_id(name)) is not None:
+            return number
+        if (version := _version(_GROUPS)) != self._groups_version:
+            self._groups_version, self._groups = version, {}
+        found = self._groups.get(name)
+        if found is None and (found := group_id(name)) is not None:
+            self._groups[name] = found
+        return found
 
 
 def group_id(name: str) -> int | None:
@@ -130,6 +139,14 @@ def group_id(name: str) -> int | None:
         return grp.getgrnam(name).gr_gid if number is None else number
     except KeyError:
         return None
+
+
+def _all_users() -> dict[str, Identity]:
+    """The users that can be listed, by name and by number. Of several with the same, the first one
+    counts. A name that could be a number counts as that number alone."""
+    found = [_identity(entry) for entry in reversed(pwd.getpwall())]
+    by_name = {user.user: user for user in found if user.user and numeric_id(user.user) is None}
+    return by_name | {str(user.uid): user for user in found}
 
 
 def _version(path: str) -> Version:
