@@ -102,15 +102,18 @@ class UnixListeners:
         with bind(spec.socket) as bound:
             info = os.lstat(spec.socket)
             ref = ListenerRef(info.st_ino, info.st_dev, info.st_atime_ns)
-            listener = UnixListener(self._common, spec, bound.detach(), ref)
-        try:
-            os.chown(spec.socket, *self._common.socket_owner, follow_symlinks=False)
-            listener.apply(spec)
-            if spec.is_always_open:
-                listener.close_door()
-        except BaseException:
-            listener.close()
-            raise
+            listener = UnixListener(self._common, spec, bound.fileno(), ref)
+            try:
+                bound.listen(spec.backlog)
+                os.chown(spec.socket, *self._common.socket_owner, follow_symlinks=False)
+                listener.link_aliases(spec.aliases)
+                if spec.is_always_open:
+                    listener.close_door()
+            except BaseException:
+                listener.close()
+                raise
+            finally:
+                bound.detach()  # the descriptor is the listener's
         return listener
 
     def adopt(self, spec: Spec, ref: ListenerRef | None, fd: int) -> "UnixListener":
@@ -169,11 +172,11 @@ class UnixListener:
         try:
             for alias in set(spec.aliases) - set(self._aliases):
                 self._common.wildcard_links.drop(alias)
-            self._link_aliases(spec.aliases)
+            former = self._aliases
+            self.link_aliases(spec.aliases)
         except OSError as error:
             raise _cannot_listen(self._path, error) from error
-        self._unlink_aliases(alias for alias in self._aliases if alias not in spec.aliases)
-        self._aliases = spec.aliases
+        self._unlink_aliases(alias for alias in former if alias not in spec.aliases)
         if self._is_closed():
             raise CannotListen(f"cannot listen on {self._path}: it could not be bound again")
         with self._as_socket() as bound:
@@ -230,13 +233,8 @@ class UnixListener:
             os.chmod(self._path, wanted)
         except OSError as error:
             # A door that does not move is better than half of a transition.
-            log.error(
-                "cannot set the mode of %s to %04o: %s",
-                self._path,
-                wanted,
-                error.strerror,
-                extra=about(self._domain),
-            )
+            why, extra = error.strerror, about(self._domain)
+            log.error("cannot set the mode of %s to %04o: %s", self._path, wanted, why, extra=extra)
 
     def watch(self, on_connection: Callable[..., object], argument: object, /) -> None:
         """Call `on_connection(argument)` while a connection is pending. The kernel reports a state
@@ -341,7 +339,9 @@ class UnixListener:
         finally:
             bound.detach()
 
-    def _link_aliases(self, aliases: Iterable[str]) -> None:
+    def link_aliases(self, aliases: tuple[str, ...]) -> None:
+        """Have nginx find this socket by these hosts too, for good. Raises CannotListen and
+        OSError, and then nothing was changed."""
         made: list[str] = []
         try:
             for alias in aliases:
@@ -350,6 +350,7 @@ class UnixListener:
         except BaseException:
             self._unlink_aliases(made)
             raise
+        self._aliases = aliases
 
     def _unlink_aliases(self, aliases: Iterable[str]) -> None:
         for alias in aliases:

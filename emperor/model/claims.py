@@ -63,6 +63,8 @@ class Claims:
 
     def without_taken(self, spec: Spec) -> Spec:
         """`spec` without the aliases that another ini has."""
+        if not spec.aliases:
+            return spec
         taken = tuple(
             alias for alias in spec.aliases if self._hosts.get(alias, spec.ini) != spec.ini
         )
@@ -75,7 +77,8 @@ class Claims:
     def take(self, spec: Spec) -> None:
         """Note the claims of `spec` in place of those of its earlier version."""
         is_larger = spec.aliases or spec.foreign_sockets or spec.ini in self._larger
-        if not is_larger and self._hosts.get(spec.domain) == spec.ini:
+        if not is_larger:
+            self._hosts[spec.domain] = spec.ini
             return
         self.release(spec)
         self._hosts |= dict.fromkeys((spec.domain, *spec.aliases), spec.ini)

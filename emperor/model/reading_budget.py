@@ -21,6 +21,10 @@ class ReadingBudget:
         # The credit, and since when it grows, in monotonic seconds.
         self._credits: dict[str, tuple[float, float]] = {}
 
+    def __contains__(self, file: str) -> bool:
+        """Whether the file was read lately, and may have to wait."""
+        return file in self._credits
+
     def wait(self, file: str, now: float) -> float:
         """How many seconds are left until the file may be read."""
         credit = self._credit(file, now)

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+_NONE = frozenset[str]()
+
 
 class Aliases:
     """The aliases of each file."""
@@ -13,7 +15,9 @@ class Aliases:
 
     def note(self, file: str, aliases: Iterable[str]) -> frozenset[str]:
         """Replace those of a file. Returns those that are new."""
-        before, now = self._by_file.pop(file, frozenset[str]()), frozenset(aliases)
+        before, now = self._by_file.pop(file, _NONE), frozenset(aliases)
+        if not (before or now):
+            return _NONE  # as of thousands
         for alias in before - now:
             files = self._files[alias]
             del files[file]

@@ -33,12 +33,13 @@ def open_folder(folder: str, place: str) -> str:
     )
 
 
-def read_ini(path: str) -> IniFile:
+def read_ini(path: str, seen: os.stat_result | None = None) -> IniFile:
     """Read the ini at `path`. Raises OSError and BrokenIni. Never waits for a pipe or a device.
 
-    The name is opened once, and what is said of the file is said of what was opened.
+    The name is opened once, and what is said of the file is said of what was opened. `seen` is its
+    status of a moment ago, where the caller has that.
     """
-    fd, is_link = _open(path)
+    fd, is_link = _open(path, seen or os.stat(path))
     try:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode):
@@ -58,10 +59,10 @@ def read_ini(path: str) -> IniFile:
     return IniFile(data, stamp_of(info))
 
 
-def _open(path: str) -> tuple[int, bool]:
+def _open(path: str, seen: os.stat_result) -> tuple[int, bool]:
     """A descriptor, and whether the path is a link. Raises OSError and BrokenIni."""
     # To open a device may have effects of its own.
-    if not stat.S_ISREG(os.stat(path).st_mode):
+    if not stat.S_ISREG(seen.st_mode):
         raise BrokenIni("it is not a file")
     try:
         return os.open(path, _FLAGS | os.O_NOFOLLOW), False

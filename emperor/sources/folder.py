@@ -230,7 +230,8 @@ class VassalFolder:
             return
         path = f"{self._path}/{file}"
         try:
-            stamp = stamp_of(os.stat(path))
+            seen = os.stat(path)
+            stamp = stamp_of(seen)
             self._missing.pop(file, None)
             if self._stamps.get(file) == stamp and (
                 file not in self._outdated or self._follow(domain, file, stamp)
@@ -241,7 +242,7 @@ class VassalFolder:
             earlier = self._earlier.take(file, stamp)
             if earlier and earlier.stamp != stamp:
                 self._serve_earlier(domain, earlier)
-            ini = read_ini(path)
+            ini = read_ini(path, seen)
             self._outdated.discard(file)
         except FileNotFoundError:
             # A rescan forgets the stamp of an ini that is broken, while an older version serves.
@@ -255,9 +256,11 @@ class VassalFolder:
             self._refuse(file, RefusalReason.BAD_FILE, message, stamp.uid)
         else:
             self._stamps[file] = ini.stamp
-            began = time.thread_time()
-            self._read(domain, file, ini, is_good=bool(earlier and earlier.stamp == ini.stamp))
-            self._spend(file, time.thread_time() - began)
+            is_good = earlier is not None and earlier.stamp == ini.stamp
+            began = None if self._is_scanning else time.thread_time()
+            self._read(domain, file, ini, is_good=is_good)
+            if began is not None:
+                self._spend(file, time.thread_time() - began)
 
     def _follow(self, domain: str, file: str, stamp: Stamp) -> bool:
         """Have a vassal follow the settings by the text that was kept of its ini. Returns whether
@@ -278,6 +281,8 @@ class VassalFolder:
 
     def _must_rest(self, file: str) -> bool:
         """Whether a file was read so often that it has to wait. It is updated after that."""
+        if file not in self._budget:
+            return False
         loop = asyncio.get_running_loop()
         wait = self._budget.wait(file, loop.time())
         if wait and file not in self._resting:

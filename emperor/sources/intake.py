@@ -190,6 +190,8 @@ class Intake:
             (conflict, self._governor.vassals.get(conflict.holder.removesuffix(".ini")))
             for conflict in self._claims.conflicts(spec)
         ]
+        if not conflicts:
+            return None
         for conflict, holder in conflicts:
             if holder is None or not _has_better_right(spec, holder, conflict, is_good=is_good):
                 return conflict

@@ -69,7 +69,8 @@ class Vassals:
         if vassal.spec.domain not in self._vassals:
             self._owners[vassal.spec.owner] += 1
         self._vassals[vassal.spec.domain] = vassal
-        self._aliases |= dict.fromkeys(vassal.spec.aliases, vassal.spec.domain)
+        for alias in vassal.spec.aliases:
+            self._aliases[alias] = vassal.spec.domain
 
     def drop_aliases(self, vassal: Vassal) -> None:
         """Find the vassal by its domain alone, until it is added again."""
