@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.balancer.fleet import Fleet, running, three
+from tests.balancer.backends import three
+from tests.balancer.fleet import Fleet, running
 from tests.balancer.lua import Lua, copy_of_the_lua, inside_nginx, plain
 from tests.traces import public_folder
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.balancer.backends import three
 from tests.balancer.certificates import (
     DEFAULT,
     NAME,
@@ -19,7 +20,7 @@ from tests.balancer.certificates import (
     trusting,
     until,
 )
-from tests.balancer.fleet import running, three
+from tests.balancer.fleet import running
 from tests.eventually import eventually
 
 

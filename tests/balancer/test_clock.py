@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from tests.balancer.backends import three
 from tests.balancer.certificates import NAME, Counter, make
-from tests.balancer.fleet import BROKE_OFF, REFUSED, Fleet, Machine, running, three
+from tests.balancer.fleet import BROKE_OFF, REFUSED, Fleet, Machine, running
 from tests.eventually import eventually_async
 from tests.faults.clock import Clock
 from tests.http_client import Request

@@ -7,16 +7,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.balancer.fleet import (
-    ADDRESSES,
-    BROKE_OFF,
-    REFUSED,
-    Backend,
-    BlackHole,
-    Fleet,
-    running,
-    three,
-)
+from tests.balancer.backends import ADDRESSES, Backend, BlackHole, three
+from tests.balancer.fleet import BROKE_OFF, REFUSED, Fleet, running
 from tests.balancer.lua import Lua
 from tests.eventually import eventually, eventually_async
 from tests.http_client import Request, ask

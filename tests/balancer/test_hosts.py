@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from docs.examples.rewriting import rewrite
-from tests.balancer.fleet import ADDRESSES, Balancer, served
+from tests.balancer.backends import ADDRESSES
+from tests.balancer.fleet import Balancer, served
 from tests.balancer.vectors import VECTORS, stock_index
 from tests.eventually import eventually_async
 from tests.http_client import Reply, send

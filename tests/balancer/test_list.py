@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from docs.examples.balancer import render
-from tests.balancer.fleet import Backend, Balancer, Fleet, Listed, running
+from tests.balancer.backends import Backend
+from tests.balancer.fleet import Balancer, Fleet, Listed, running
 from tests.balancer.lua import Lua
 from tests.balancer.wrong_lists import WRONG
 from tests.eventually import eventually, eventually_async

@@ -11,16 +11,8 @@ import pytest
 from aiohttp import web
 
 from docs.examples.balancer import ROOT
-from tests.balancer.fleet import (
-    Backend,
-    Fleet,
-    Frozen,
-    Informing,
-    Listed,
-    Machine,
-    running,
-    three,
-)
+from tests.balancer.backends import Backend, Frozen, Informing, three
+from tests.balancer.fleet import Fleet, Listed, Machine, running
 from tests.eventually import PATIENCE_SECONDS, TookTooLong, eventually, eventually_async
 from tests.http_client import Request, ask, send
 from tests.nginx_server import nginx_version

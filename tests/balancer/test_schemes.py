@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from tests.balancer.fleet import REFUSED, Backend, Fleet, Frozen, Mute, running
+from tests.balancer.backends import Backend, Frozen, Mute
+from tests.balancer.fleet import REFUSED, Fleet, running
 from tests.eventually import eventually, eventually_async
 from tests.http_client import Request, ask
 

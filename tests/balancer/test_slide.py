@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from docs.examples.balancer import ROOT
-from tests.balancer.fleet import ADDRESSES, REFUSED, running, served, three
+from tests.balancer.backends import ADDRESSES, three
+from tests.balancer.fleet import REFUSED, running, served
 from tests.balancer.lua import Lua
 from tests.balancer.vectors import VECTORS, stock_index
 from tests.http_client import Request, ask

@@ -6,16 +6,8 @@ import pytest
 
 from emperor.cli.main import run
 from emperor.cli.placement import Placement, Rule
-from tests.balancer.fleet import (
-    ADDRESSES,
-    BROKE_OFF,
-    REFUSED,
-    Backend,
-    Fleet,
-    Listed,
-    running,
-    three,
-)
+from tests.balancer.backends import ADDRESSES, Backend, three
+from tests.balancer.fleet import BROKE_OFF, REFUSED, Fleet, Listed, running
 from tests.balancer.lua import Lua
 from tests.balancer.vectors import stock_index
 from tests.eventually import eventually_async

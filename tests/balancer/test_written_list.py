@@ -15,7 +15,8 @@ from emperor.cli.placement import Placement, Rule
 from emperor.model.balancer_list import written
 from emperor.model.slot_table import SlotTable
 from emperor.model.slots import stretched
-from tests.balancer.fleet import ADDRESSES, REFUSED, Fleet, running, three
+from tests.balancer.backends import ADDRESSES, three
+from tests.balancer.fleet import REFUSED, Fleet, running
 from tests.balancer.vectors import stock_index
 from tests.eventually import eventually_async
 from tests.http_client import Request

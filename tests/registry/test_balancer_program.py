@@ -15,7 +15,8 @@ from emperor.model.slot_table import SlotTable, encoded, forced, with_slot, with
 from emperor.model.slots import stretched
 from emperor.registry.etcd import Etcd
 from tests.backend import BIN
-from tests.balancer.fleet import ADDRESSES, Fleet, running, three
+from tests.balancer.backends import ADDRESSES, three
+from tests.balancer.fleet import Fleet, running
 from tests.balancer.vectors import stock_index
 from tests.etcd_cluster import EtcdCluster, etcd_cluster
 from tests.eventually import eventually, eventually_async
