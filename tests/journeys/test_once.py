@@ -33,6 +33,12 @@ def application(environ, start_response):
 """
 
 
+def outlast(seconds: float) -> None:
+    """Return when so much time has passed, as a lease needs to end for instance."""
+    began = time.monotonic()
+    eventually(lambda: time.monotonic() - began > seconds)
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[EtcdCluster]:
     with etcd_cluster() as running:
@@ -182,13 +188,11 @@ def test_one_stray_visitor_moves_nothing(two: Two) -> None:
     assert hit(second).status == 503
     wish = Keys("/emperord").wish(DOMAIN)
     eventually(lambda: two.cluster.etcdctl("get", "--print-value-only", wish).strip())
-    began = time.monotonic()
-    eventually(lambda: time.monotonic() - began > 6)
+    outlast(6)
     # It stays also where the next one comes after one has come here.
     assert hit(first).status == 200
     assert hit(second).status == 503
-    began = time.monotonic()
-    eventually(lambda: time.monotonic() - began > 3)
+    outlast(3)
     assert first.leader(DOMAIN) == pid
     # Now two have come there, and none here.
     eventually(lambda: hit(second).status == 200, what="it runs on the other one")
@@ -247,8 +251,7 @@ def test_a_restart_of_etcd_stops_nothing(two: Two) -> None:
     for member in two.cluster.members:
         member.start()
     two.cluster.until_healthy()
-    began = time.monotonic()
-    eventually(lambda: time.monotonic() - began > LEASE_SECONDS)
+    outlast(LEASE_SECONDS)
     assert first.leader(DOMAIN) == pid
     assert two.holder()[0] is first
 
@@ -259,8 +262,7 @@ def test_the_next_daemon_of_an_upgrade_goes_on_with_it(two: Two) -> None:
     pid = first.leader(DOMAIN)
     first.process.send_signal(signal.SIGHUP)
     eventually(lambda: first.lines("took over 1 vassals"))
-    began = time.monotonic()
-    eventually(lambda: time.monotonic() - began > LEASE_SECONDS)
+    outlast(LEASE_SECONDS)
     assert first.leader(DOMAIN) == pid
     assert two.holder()[0] is first
 
@@ -315,8 +317,7 @@ def test_the_next_daemon_after_a_crash_goes_on_with_it(two: Two) -> None:
     first, _ = two.holder()
     pid = first.leader(DOMAIN)
     first.crash()
-    began = time.monotonic()
-    eventually(lambda: time.monotonic() - began > LEASE_SECONDS)
+    outlast(LEASE_SECONDS)
     assert first.leader(DOMAIN) == pid
     assert two.holder()[0] is first
 

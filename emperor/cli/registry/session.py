@@ -80,16 +80,12 @@ async def written(change: Awaitable[T], doing: str, domain: str) -> T:
     look = f"look at it with `emperorctl registry get --long {domain}`"
     try:
         return await change
-    except Clash as error:
-        raise Failed(f"cannot {doing}: {error}") from error
-    except BrokenEntry as error:
+    except (BrokenEntry, Clash, RegistryRefused) as error:
         raise Failed(f"cannot {doing}: {error}") from error
     except Outdated as error:
         raise Failed(
             f"cannot {doing}: somebody else has changed it at the same time; {look}, then try again"
         ) from error
-    except RegistryRefused as error:
-        raise Failed(f"cannot {doing}: {error}") from error
     except Unsure as error:
         raise Unreachable(
             f"cannot {doing}: {error}; it may have been written all the same: {look}"
