@@ -136,7 +136,7 @@ class Service:
         self._succession.stop = stop
         if self._link:
             self._succession.objection = self._link.refusal
-        self._look_out()
+        self._wire_notices()
         self._reaper.start(is_first=self._inherited.is_new)
         async with AsyncExitStack() as stack:
             try:
@@ -171,7 +171,7 @@ class Service:
         if self._place:
             self._place.changed()
 
-    def _look_out(self) -> None:
+    def _wire_notices(self) -> None:
         """Let the notices see what they tell of."""
         self.notices.standing = partial(standing, self._governor.vassals, self._folder.refused)
         reached = partial(self._reporter.limit_hits, Caller(0, is_administrator=True))

@@ -155,6 +155,12 @@ def test_the_architecture_names_every_module(package: Path) -> None:
     assert modules <= set(named)
 
 
+def test_the_architecture_names_the_modules_in_no_package() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    modules = {path.stem for path in ROOT.glob("emperor/*.py")} - {"__init__"}
+    assert modules == set(re.findall(r"(?m)^  (\w+)   *\w", page)) & modules
+
+
 def test_the_page_for_contributors_names_every_folder_of_tests() -> None:
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     folders = {path.parent.name for path in ROOT.glob("tests/*/test_*.py")}
