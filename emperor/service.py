@@ -37,13 +37,13 @@ from emperor.real_ports import link_of, notes_of, once_of, place_of, real_ports,
 from emperor.sources.companion import CompanionWatch
 from emperor.sources.folder import VassalFolder
 from emperor.succession import Succession
+from emperor.supervisor.background_work import BackgroundWork
 from emperor.supervisor.events import EventLog
 from emperor.supervisor.fair_log import fair_log
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.permission import Permission
 from emperor.supervisor.records import Child, Vassal
 from emperor.supervisor.slices import slices
-from emperor.supervisor.spare_time import SpareTime
 from emperor.supervisor.status_line import StatusLine
 from emperor.supervisor.stop import stop_all
 from emperor.uwsgi.bounds import bounds_of
@@ -108,7 +108,7 @@ class Service:
         self._governor = Governor(settings, ports, self._events)
         self._folder = VassalFolder(settings, self._governor, reader, tasks, notes_of(settings))
         compile_app = ByteCompiler(settings, reader, bounds, self._gate).compile
-        self._spare_time = SpareTime(self._governor.vassals, compile_app, loop, tasks)
+        self._background_work = BackgroundWork(self._governor.vassals, compile_app, loop, tasks)
         hosts = Hosts(self._governor.vassals, self._folder)
         pacer = Pacer(measured_queue, tasks)
         inis = self._folder, self._accounts, self._gate
@@ -194,7 +194,7 @@ class Service:
         if path := settings.vassal_defaults:
             stack.callback(CompanionWatch(path, self._loop, self._reread_defaults).close)
         stack.enter_context(self._events.reader(self._tally.read))
-        stack.enter_context(self._events.reader(self._spare_time.on_event))
+        stack.enter_context(self._events.reader(self._background_work.on_event))
         stack.enter_context(fair_log(self._governor.vassals, self._loop.time))
         with frozen_objects():
             asleep, has_predecessor = self._take_over()
@@ -214,7 +214,7 @@ class Service:
             await self._serve_http(stack)
         self._inherited.commit(self._settings)
         self._registry.start()
-        self._folder.tell_changes(self._spare_time.note, self._judged)
+        self._folder.tell_changes(self._background_work.note, self._judged)
         self.notices.resume()
         stack.enter_context(self._events.reader(self._status_line.tell_soon))
         return has_predecessor
@@ -274,7 +274,7 @@ class Service:
     async def _shut_down(self, hurry: asyncio.Event) -> None:
         """Answer all who are held, and return when the last process has ended."""
         self._fair_cpu.close()
-        self._spare_time.close()
+        self._background_work.close()
         self.health.stop()
         if self._place:
             await self._place.leave()

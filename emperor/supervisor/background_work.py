@@ -13,7 +13,7 @@ from emperor.model.spec import Spec
 from emperor.model.status import ReportedState, TransitionEvent
 from emperor.supervisor.vassals import Vassals
 
-log = logging.getLogger("emperord.spare_time")
+log = logging.getLogger("emperord.background_work")
 
 # A person who edits an ini, or drops some, does not wait for us meanwhile.
 DELAY_SECONDS = 5.0
@@ -23,7 +23,7 @@ _BOOTING = frozenset({ReportedState.STARTING, ReportedState.RELOADING})
 Work = Callable[[Spec, bytes, FileOwner], Awaitable[None]]
 
 
-class SpareTime:
+class BackgroundWork:
     """Does `work` on the vassals that were noted."""
 
     def __init__(

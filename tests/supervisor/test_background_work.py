@@ -8,8 +8,8 @@ from emperor.model.definition import FileOwner
 from emperor.model.lifecycle import Event
 from emperor.model.spec import Identity, Spec, Stamp
 from emperor.model.status import ReportedState, TransitionEvent
+from emperor.supervisor.background_work import DELAY_SECONDS, BackgroundWork
 from emperor.supervisor.records import Vassal
-from emperor.supervisor.spare_time import DELAY_SECONDS, SpareTime
 from emperor.supervisor.vassals import Vassals
 from tests.supervisor.fakes import ActionLog, FakeClock, FakeListener, FakeOptions
 
@@ -30,7 +30,7 @@ class World:
         for name in names:
             vassals.add(_vassal(name))
         self.vassals = vassals
-        self.spare = SpareTime(vassals, self._work, self.clock, tasks)
+        self.spare = BackgroundWork(vassals, self._work, self.clock, tasks)
 
     async def _work(self, spec: Spec, text: bytes, owner: FileOwner) -> None:
         assert (text, owner) == (b"text", FileOwner(4, 5))
