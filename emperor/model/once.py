@@ -33,6 +33,8 @@ WISH_LEASE_SECONDS = 60
 # Visitors come there, and not here, when that has been so for this time. More than it takes a load
 # balancer to find that a backend is well again, which it has passed over for a moment.
 _LASTING_SECONDS = 3.0
+# So long an app that was given away is left to the other machine.
+HANDOVER_SECONDS = 10
 # Where visitors come to several machines by turns, an app does not go to and fro, nor around.
 GIVEN_SECONDS = 600
 # Of an address, for people.

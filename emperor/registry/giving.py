@@ -4,14 +4,14 @@ visitors come: load balancers send them there when that machine is back."""
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 
-from emperor.model.once import gives_away, wish_after
+from emperor.model.once import Holder, gives_away, wish_after
 from emperor.registry.once_app import App
 from emperor.registry.wishes import Wishes
 
 
 class Giving:
     """Judges what is heard of the `apps` of this machine. `clock` tells seconds, `since_visitor`
-    how long ago the last visitor of an app came here, and `give` is told to what address an app is
+    how long ago the last visitor of an app came here, and `give` is told to which machine an app is
     to go."""
 
     def __init__(
@@ -20,7 +20,7 @@ class Giving:
         apps: Mapping[str, App],
         clock: Callable[[], float],
         since_visitor: Callable[[str], float | None],
-        give: Callable[[str, App, str], None],
+        give: Callable[[str, App, Holder], None],
     ) -> None:
         self._wishes = wishes
         self._apps = apps
@@ -36,22 +36,22 @@ class Giving:
     async def follow(self) -> None:
         """Listen for as long as that is needed. Raises what a watch raises."""
         async with aclosing(self._wishes.of_others()) as wishes:
-            async for domain, address, revision in wishes:
+            async for domain, other, revision in wishes:
                 app = self._apps.get(domain)
                 # When the watch begins anew, what was heard before is told again.
                 if app and app.wish_revision != revision:
                     app.wish_revision = revision
-                    await self._hear(domain, app, address)
+                    await self._hear(domain, app, other)
                 if not self.is_needed:
                     return
 
-    async def _hear(self, domain: str, app: App, address: str) -> None:
-        if not self._is_to_go(domain, app, address) or not await self._wishes.may_go(domain):
+    async def _hear(self, domain: str, app: App, other: Holder) -> None:
+        if not self._is_to_go(domain, app, other.address) or not await self._wishes.may_go(domain):
             return
         # Somebody may have come here meanwhile.
-        if self._is_to_go(domain, app, address):
+        if self._is_to_go(domain, app, other.address):
             app.wish = None
-            self._give(domain, app, address)
+            self._give(domain, app, other)
 
     def _is_to_go(self, domain: str, app: App, address: str) -> bool:
         if not app.revision or not app.groups or app.asking is not None:

@@ -17,18 +17,20 @@ from contextlib import suppress
 from emperor.model.log_fields import about
 from emperor.model.once import (
     ADOPT_SECONDS,
+    HANDOVER_SECONDS,
     KILL_AFTER_SECONDS,
     LEASE_SECONDS,
     RENEW_SECONDS,
+    Holder,
 )
 from emperor.model.permits import Permission
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Once as Rule
 from emperor.model.spec import Spec
+from emperor.registry.elsewhere import Elsewhere
 from emperor.registry.giving import Giving
-from emperor.registry.holders import changes_of_holders
 from emperor.registry.link import Link
-from emperor.registry.once_app import App, Fence, fenced, goes_to, runs_on, unreached
+from emperor.registry.once_app import App, Fence, fenced, goes_to, unreached
 from emperor.registry.once_keys import OnceKeys
 from emperor.registry.once_lease import OnceLease
 from emperor.registry.own_names import OwnNames
@@ -41,10 +43,8 @@ log = logging.getLogger("emperord.once")
 _AWAY = (CannotReach, RegistryRefused, TimeoutError)
 # So long a visitor waits for a registry that does not answer.
 _ASK_SECONDS = 3.0
-# A new try of an app that never sleeps, and of a watch.
+# A new try of a watch.
 _RETRY_SECONDS = (2.0, 4.0)
-# So long an app that was given away is left to the other machine.
-_TAKE_SECONDS = 10.0
 
 
 class Once:
@@ -73,7 +73,7 @@ class Once:
         self._work = asyncio.Event()
         self._ready = asyncio.Event()
         self._running: list[asyncio.Task[None]] = []
-        self._following: asyncio.Timeout | None = None
+        self._elsewhere = Elsewhere(self._apps, me, self._free, self._work)
         self._wishes = Wishes(link, me.now, tasks)
 
     # What the governor asks and tells (model/ports.Permits).
@@ -170,6 +170,11 @@ class Once:
         self._keys = OnceKeys(await self._link.connection(), self._me, self._lease)
         self._ready.set()
 
+    async def _watch(self) -> None:
+        await self._ready.wait()
+        assert self._keys
+        await self._elsewhere.follow(self._keys.engine, self._keys.names)
+
     def _app(self, spec: Spec) -> App:
         app = self._apps.setdefault(spec.domain, App(spec.once))
         app.rule = spec.once
@@ -209,6 +214,9 @@ class Once:
         match await self._keys.take(domain):
             case int(revision):
                 app.revision = revision
+                if app.given_at is not None and self._clock() - app.given_at < HANDOVER_SECONDS:
+                    self._wishes.came(domain)
+                app.given_at = None
                 return None
             case why:
                 return why
@@ -220,12 +228,15 @@ class Once:
         try:
             with suppress(*_AWAY):
                 async with asyncio.timeout(_ASK_SECONDS):
-                    await self._keys.give_up(domain, revision)
+                    if app.goes_to and revision:
+                        await self._keys.hand_over(domain, revision, app.goes_to)
+                    else:
+                        await self._keys.give_up(domain, revision)
         finally:
             app.asking = None
             self._work.set()
         if app.goes_to and not app.groups:
-            self._loop.call_later(_TAKE_SECONDS, self._has_given, domain, app)
+            self._loop.call_later(HANDOVER_SECONDS, self._has_given, domain, app)
         if app.groups or app.why_not is not None:
             return
         self._apps.pop(domain, None)
@@ -234,19 +245,19 @@ class Once:
     def _forbid(self, domain: str, app: App) -> None:
         app.revision = None
         self._work.set()
-        if not app.runs_elsewhere and self._following and self._following.when() is None:
-            # No change may tell that nobody has its key.
-            self._following.reschedule(self._loop.time() + random.uniform(*_RETRY_SECONDS))
+        if not app.runs_elsewhere:
+            self._elsewhere.look_again()
         log.info("%s is not run here: %s", domain, app.why_not, extra=about(domain))
         assert self.permission
         self.permission.forbid(domain, app.why_not or "")
 
-    def _free(self, domain: str) -> None:
-        """Nobody holds it any more."""
+    def _free(self, domain: str, is_given: bool = False) -> None:
+        """Nobody holds it any more, or it `is_given` to this machine."""
         app = self._apps.get(domain)
         if app is None or app.why_not is None or app.goes_to:
             return
         app.why_not, app.is_cut_off = None, False
+        app.given_at = self._clock() if is_given else None
         self._want_again(domain)
 
     def _want_again(self, domain: str) -> None:
@@ -267,17 +278,17 @@ class Once:
                 await giving.follow()
             await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
 
-    def _give(self, domain: str, app: App, address: str) -> None:
+    def _give(self, domain: str, app: App, to: Holder) -> None:
         """The key goes when its last process has ended (`settled`)."""
         assert self.permission
-        app.goes_to, app.why_not = address, goes_to(address)
+        app.goes_to, app.why_not = to, goes_to(to)
         log.info("%s: %s", domain, app.why_not, extra=about(domain))
         self.permission.forbid(domain, app.why_not)
 
     def _has_given(self, domain: str, app: App) -> None:
         """The other machine has had its time to take it."""
         if app.goes_to:
-            app.goes_to = ""
+            app.goes_to = None
             self._free(domain)
 
     # What becomes of the lease.
@@ -315,7 +326,7 @@ class Once:
         self._cut_off()
         soon = self._clock() + LEASE_SECONDS - KILL_AFTER_SECONDS
         for app in self._apps.values():
-            app.is_cut_off, app.goes_to = False, ""
+            app.is_cut_off, app.goes_to = False, None
             app.deadline = None if app.deadline is None else min(app.deadline, soon)
         self._tell_fence()
         self._claim_missing()
@@ -362,31 +373,3 @@ class Once:
         """The registry was asked in vain. One that refuses has answered."""
         if not isinstance(error, RegistryRefused):
             self._reached(error)
-
-    # What other machines do.
-
-    async def _watch(self) -> None:
-        await self._ready.wait()
-        while True:
-            while not any(app.why_not for app in self._apps.values()):
-                self._work.clear()
-                await self._work.wait()
-            with suppress(Missed, *_AWAY):
-                async with asyncio.timeout(None) as self._following:
-                    await self._follow()
-            self._following = None
-            await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
-
-    async def _follow(self) -> None:
-        """Learn which apps nobody holds any more, as long as this machine may not run some."""
-        assert self._keys
-        async for held, gone in changes_of_holders(self._keys.engine, self._keys.names):
-            for domain, app in self._apps.items():
-                if app.why_not and held.get(domain, self._me.now) not in self._me.all:
-                    app.why_not, app.is_cut_off = runs_on(held[domain].address), False
-                    app.goes_to = ""
-            for domain in list(self._apps) if gone is None else gone:
-                if domain not in held:
-                    self._free(domain)
-            if not any(app.why_not for app in self._apps.values()):
-                return

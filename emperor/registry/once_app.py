@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from emperor.linux.fence import Fenced
-from emperor.model.once import Wish
+from emperor.model.once import Holder, Wish
 from emperor.model.spec import Once as Rule
 
 _RUNS_ON = "it runs on "
@@ -29,7 +29,7 @@ class App:
     lease could not be renewed. `groups` has the control group of each of its processes, and
     `deadline` is when these are killed, None: with the lease. `wish` is where else its visitors
     come, `wish_revision` when that was last heard. `goes_to` is the machine that gets it when its
-    processes have ended."""
+    processes have ended; `given_at` is when another machine gave it to this one."""
 
     rule: Rule
     revision: int | None = None
@@ -40,7 +40,8 @@ class App:
     deadline: float | None = None
     wish: Wish | None = None
     wish_revision: int = 0
-    goes_to: str = ""
+    goes_to: Holder | None = None
+    given_at: float | None = None
     asking: asyncio.Task[None] | None = field(default=None, repr=False)
 
     @property
@@ -74,6 +75,6 @@ def unreached(error: BaseException) -> str:
     return f"the registry cannot be reached ({why}), and it may run once in the fleet"
 
 
-def goes_to(address: str) -> str:
+def goes_to(other: Holder) -> str:
     """It is given to another machine."""
-    return f"it goes to {address}, where its visitors are, and may run once in the fleet"
+    return f"it goes to {other.address}, where its visitors are, and may run once in the fleet"

@@ -6,8 +6,9 @@ would keep the app from all machines for as long. Therefore it is given back lat
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 
-from emperor.model.once import Claim, claim, decoded, encoded
+from emperor.model.once import HANDOVER_SECONDS, Claim, Holder, claim, decoded, encoded
 from emperor.model.registry_keys import Keys
 from emperor.registry.once_app import runs_on
 from emperor.registry.once_lease import OnceLease
@@ -59,6 +60,16 @@ class OnceKeys:
         self._left.add(domain)
         if revision:
             await self._delete(domain, revision)
+
+    async def hand_over(self, domain: str, revision: int, to: Holder) -> None:
+        """Let that machine have the key, which had this revision, and nobody else for a while.
+        Raises what engines raise."""
+        self._left.add(domain)
+        lease = await self.engine.grant(HANDOVER_SECONDS)
+        key = self.names.once(domain)
+        with suppress(Outdated):  # somebody has taken it meanwhile
+            await self.engine.put({key: encoded(to)}, {key: revision}, lease)
+        self._left.discard(domain)
 
     def leave(self, domain: str) -> None:
         """The app does not run by its key any more, which is given back later."""

@@ -5,7 +5,9 @@ The load balancers send them there, where they are answered 503.
 A wish is a key with a lease that nobody renews: it ends when nobody comes any more. Each time that
 it is written, a visitor has come since the time before.
 Anybody could have an app go around in the fleet, with a visit now and then to each machine that
-answers for one of its host names. So a key tells all machines for a while that it went.
+answers for one of its host names. So a key tells all for a while that it goes. The machine
+that takes it deletes the key, and does not give it away itself for as long. When that one fails,
+nothing keeps the app from returning to it later.
 """
 
 import asyncio
@@ -38,6 +40,8 @@ class Wishes:
         self._loop = asyncio.get_running_loop()
         # How often an app was told of, and when that was the last time.
         self._told: dict[str, tuple[int, float]] = {}
+        # When an app has come to this machine, as its visitors wished.
+        self._came: dict[str, float] = {}
         self._granting = asyncio.Lock()
         self._lease: int | None = None
         self._granted_at = 0.0
@@ -71,9 +75,9 @@ class Wishes:
                 self._lease, self._granted_at = await engine.grant(WISH_LEASE_SECONDS), now
             return self._lease
 
-    async def of_others(self) -> AsyncGenerator[tuple[str, str, int], None]:
-        """An app, the address of a machine to which a visitor of it has come, and the revision of
-        that: first what the registry has, then whenever it happens. Raises what a watch raises."""
+    async def of_others(self) -> AsyncGenerator[tuple[str, Holder, int], None]:
+        """An app, a machine to which a visitor of it has come, and the revision of that: first what
+        the registry has, then whenever it happens. Raises what a watch raises."""
         connection = await self._link.connection()
         engine, keys = connection.engine, connection.keys
         span = keys.wishes()
@@ -82,20 +86,39 @@ class Wishes:
         async with aclosing(engine.watch([span], read[0].revision)) as watch:
             for entry in known:
                 if (holder := decoded(entry.value)) not in (self._me, UNKNOWN):
-                    yield keys.domain(entry.key), holder.address, entry.revision
+                    yield keys.domain(entry.key), holder, entry.revision
             async for news in watch:
                 for entry in news.written:
                     if (holder := decoded(entry.value)) not in (self._me, UNKNOWN):
-                        yield keys.domain(entry.key), holder.address, entry.revision
+                        yield keys.domain(entry.key), holder, entry.revision
 
     async def may_go(self, domain: str) -> bool:
-        """Note that an app goes to another machine. Returns False if one has gone lately, or if the
+        """Note that an app goes to another machine. Returns False if it has gone lately, or if the
         registry does not answer."""
         connection = await self._link.connection()
         engine, key = connection.engine, connection.keys.given(domain)
         with suppress(*_AWAY):
-            if await engine.get(key) is None:
+            if await engine.get(key) is None and not self._has_come(domain):
                 lease = await engine.grant(GIVEN_SECONDS)
                 await engine.put({key: encoded(self._me)}, {key: 0}, lease)
                 return True
         return False
+
+    def came(self, domain: str) -> None:
+        """Another machine has given that app to this one, which has it now."""
+        now = self._loop.time()
+        self._came = {d: at for d, at in self._came.items() if now - at < GIVEN_SECONDS}
+        self._came[domain] = now
+        self._tasks.create_task(self._note_arrival(domain))
+
+    def _has_come(self, domain: str) -> bool:
+        came = self._came.get(domain)
+        return came is not None and self._loop.time() - came < GIVEN_SECONDS
+
+    async def _note_arrival(self, domain: str) -> None:
+        connection = await self._link.connection()
+        engine, key = connection.engine, connection.keys.given(domain)
+        # Else it is there until its lease ends.
+        with suppress(*_AWAY):
+            if found := await engine.get(key):
+                await engine.delete(key, found.revision)

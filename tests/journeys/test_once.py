@@ -181,6 +181,17 @@ def test_it_goes_where_its_visitors_are(two: Two, idle: str) -> None:
     eventually(lambda: "it runs on 192.0.2." in (why_not(first) or ""))
 
 
+def test_it_returns_also_when_its_backend_was_restarted_again(two: Two) -> None:
+    two.drop()
+    substitute, own = two.holder()
+    for _ in range(2):
+        eventually(lambda: hit(own).status == 200, what="it returns", seconds=60)
+        substitute.until(DOMAIN, "parked")
+        own.stop()
+        substitute.until(DOMAIN, "running")
+        own.start()
+
+
 def test_one_stray_visitor_moves_nothing(two: Two) -> None:
     two.drop()
     first, second = two.holder()

@@ -17,7 +17,7 @@ from emperor.model.registry_keys import Keys
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Once as Rule
 from emperor.model.spec import Spec
-from emperor.registry import once, once_lease
+from emperor.registry import elsewhere, once, once_lease, wishes
 from emperor.registry.link import Link
 from emperor.registry.once import Once
 from emperor.registry.own_names import OwnNames
@@ -35,7 +35,8 @@ A, B = "a.example", "b.example"
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(once, "_ASK_SECONDS", 0.1)
     monkeypatch.setattr(once, "RENEW_SECONDS", 0.02)
-    monkeypatch.setattr(once, "_RETRY_SECONDS", (0.01, 0.02))
+    for module in (once, elsewhere):
+        monkeypatch.setattr(module, "_RETRY_SECONDS", (0.01, 0.02))
     monkeypatch.setattr(once_lease, "RENEW_SECONDS", 0.1)
     monkeypatch.setattr(once_model, "_WISH_SECONDS", 0.01)
     monkeypatch.setattr(once_model, "_WISH_LATER_SECONDS", 0.01)
@@ -100,12 +101,14 @@ class ToEngine:
 
 class Machine:
     """A machine of a fleet; `running` are the apps that have a process, and `waiting` those that
-    wait for their turn. `always` never sleep."""
+    wait for their turn. `always` never sleep. One that `is_deaf` does not hear that it may have an
+    app again."""
 
     def __init__(self, name: str, engine: MemoryEngine, tasks: asyncio.TaskGroup) -> None:
         self.me = Holder(name, name)
         self.once = Once(cast(Link, ToEngine(engine)), OwnNames(self.me), NoFence(), tasks)
         self.always: set[str] = set()
+        self.is_deaf = False
         self.running: set[str] = set()
         self.waiting: set[str] = set()
         self.rules: dict[str, Rule] = {}
@@ -115,7 +118,7 @@ class Machine:
 
     def want(self, domain: str) -> None:
         """Somebody wants it, as far as emperord asks for it then (web/activation)."""
-        if domain not in self.running and self.once.why_not(domain) is None:
+        if domain not in self.running and self.once.why_not(domain) is None and not self.is_deaf:
             (self.running if self.once.has(self.spec(domain)) else self.waiting).add(domain)
             self.settle(domain)
 
@@ -261,24 +264,91 @@ def comes(machine: "Machine") -> bool:
     return machine.has(A)
 
 
-async def test_stray_visits_do_not_have_an_app_go_around(engine: LossyEngine) -> None:
+async def runs_on(machine: "Machine", other: "Machine") -> None:
+    """The app runs on a machine, as the other one knows."""
+    machine.want(A)
+    await eventually_async(lambda: A in machine.running)
+    other.want(A)
+    await eventually_async(lambda: "it runs on" in (other.once.why_not(A) or ""))
+
+
+async def test_stray_visits_do_not_have_an_app_go_around(
+    engine: LossyEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody comes to the machine that runs it, as far as that sees."""
     async with fleet(engine) as (one, two):
-        one.want(A)
-        await eventually_async(lambda: A in one.running)
-        two.want(A)
-        await eventually_async(lambda: two.once.why_not(A))
+        await runs_on(one, two)
         await eventually_async(lambda: comes(two))
         one.want(A)
         await eventually_async(lambda: "it runs on two" in (one.once.why_not(A) or ""))
-        for _ in range(3):
-            reads = engine.reads_of(KEYS.given(A))
-            await eventually_async(
-                lambda: comes(one) or engine.reads_of(KEYS.given(A)) > reads  # noqa: B023
-            )
+        await stray_visits_move_nothing(engine, one)
         assert engine.value(KEYS.wish(A)) == encoded(one.me)
         assert A in two.running
-        lease = engine.lease_of(KEYS.given(A))
+        monkeypatch.setattr(wishes, "GIVEN_SECONDS", 0.01)
+        await eventually_async(lambda: comes(one))
+
+
+async def stray_visits_move_nothing(engine: LossyEngine, machine: "Machine") -> None:
+    """Whoever has the app looks whether one has gone lately, and it stays."""
+    for _ in range(3):
+        reads = engine.reads_of(KEYS.given(A))
+        await eventually_async(
+            lambda: comes(machine) or engine.reads_of(KEYS.given(A)) > reads  # noqa: B023
+        )
+    assert A not in machine.running
+
+
+async def test_an_app_that_nobody_takes_does_not_go_around(engine: LossyEngine) -> None:
+    """The visitors whom it was to follow come no more."""
+    async with fleet(engine) as (one, two):
+        await runs_on(one, two)
+        two.is_deaf = True
+        await eventually_async(lambda: comes(two) or holder(engine) == "two")
+        lease = engine.lease_of(KEYS.once(A))
         assert lease is not None
         await engine.end(lease)
-        await eventually_async(lambda: comes(one))
+        two.is_deaf = False
+        await eventually_async(lambda: one.has(A))
+        two.want(A)
+        await eventually_async(lambda: "it runs on one" in (two.once.why_not(A) or ""))
+        await stray_visits_move_nothing(engine, two)
+        assert A in one.running
+
+
+async def test_an_app_returns_a_second_time_at_once(engine: LossyEngine) -> None:
+    """Its own machine is restarted twice: each time another one has it meanwhile."""
+    async with asyncio.TaskGroup() as tasks:
+        one = Machine("one", engine, tasks)
+        one.once.start(one)
+        one.want(A)
+        await eventually_async(lambda: A in one.running)
+        for _ in range(2):
+            own = Machine("own", engine, tasks)
+            own.once.start(own)
+            own.want(A)
+            await eventually_async(lambda: "it runs on one" in (own.once.why_not(A) or ""))  # noqa: B023
+            await eventually_async(lambda: comes(own))  # noqa: B023
+            own.stop(A)
+            await own.once.stop()
+            await eventually_async(lambda: one.has(A))
+        await one.once.stop()
+
+
+async def test_it_goes_to_the_machine_that_asks_for_it(engine: LossyEngine) -> None:
+    """Others want it at all times, and would be as fast."""
+    async with asyncio.TaskGroup() as tasks:
+        one, *others, two = machines = [Machine(f"m{n}", engine, tasks) for n in range(8)]
+        for each in machines:
+            each.once.start(each)
+            each.always.add(A)
+        one.want(A)
+        await eventually_async(lambda: A in one.running)
+        for each in machines[1:]:
+            each.want(A)
+        await eventually_async(
+            lambda: all("it runs on m0" in (each.once.why_not(A) or "") for each in machines[1:])
+        )
+        await eventually_async(lambda: comes(two) or any(A in each.running for each in others))
+        assert A in two.running
+        for each in machines:
+            await each.once.stop()

@@ -31,8 +31,8 @@ async def test_visitors_are_heard_of_at_once_and_not_each(
         here, there = Wishes(link, HERE, tasks), Wishes(link, THERE, tasks)
 
         async def listen() -> None:
-            async for domain, address, revision in here.of_others():
-                heard.append((domain, address))
+            async for domain, other, revision in here.of_others():
+                heard.append((domain, other.address))
                 revisions.append(revision)
 
         there.tell("early.example")
