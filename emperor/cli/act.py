@@ -54,7 +54,7 @@ def outcome(detail: VassalDetail) -> str:
 @targets_arguments
 @click.pass_obj
 def start(run_dir: Path, words: tuple[str, ...], everything: bool) -> None:
-    """Wake each DOMAIN and wait until it accepts requests. A throttled app is tried at once.
+    """Start each DOMAIN and wait until it accepts requests. A throttled app is tried at once.
 
     A DOMAIN may be a shell pattern in quotes, as '*.example.com'. A pattern that matches nothing is
     an error.
@@ -105,7 +105,7 @@ def restart(run_dir: Path, words: tuple[str, ...], everything: bool, is_fresh: b
 @targets_arguments
 @click.pass_obj
 def reload(run_dir: Path, words: tuple[str, ...], everything: bool) -> None:
-    """Boot a new process beside the running one of each DOMAIN. It takes over when it accepts
+    """Start a new process beside the running one of each DOMAIN. It takes over when it accepts
     requests. If it fails, the old one goes on serving. A DOMAIN that sleeps stays asleep."""
     asyncio.run(_act_on_all(run_dir, Action.RELOAD, targets(words, everything)))
 

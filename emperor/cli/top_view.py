@@ -305,7 +305,7 @@ def _row(sample: Sample, each: Active, name_width: int) -> Text:
 
 
 def _tenants(sample: Sample, user: Callable[[int | None], str]) -> list[Text]:
-    lines = [Text(f"{'TENANT':16}   CPU%   MEM  AWAKE STARTS  FAIL ASLEEP", style="bold")]
+    lines = [Text(f"{'TENANT':16}   CPU%   MEM  AWAKE STARTING  FAIL ASLEEP", style="bold")]
     used: dict[int | None, tuple[float, int]] = {}
     for each in sample.activity.vassals:
         cpu, memory = used.get(each.status.uid, (0.0, 0))
@@ -317,10 +317,10 @@ def _tenants(sample: Sample, user: Callable[[int | None], str]) -> list[Text]:
         name = set_cell_size(text.middle(text.plain(user(counts.uid)), 16), 16)
         line = Text(
             f"{name} {cpu:6.1f} {text.memory(memory or None):>5} {counts.running:6}"
-            f" {counts.starting:6} {counts.throttled:5} {counts.parked:6}"
+            f" {counts.starting:8} {counts.throttled:5} {counts.parked:6}"
         )
         if counts.throttled:
-            line.stylize(STYLE[ReportedState.THROTTLED], 37, 42)
+            line.stylize(STYLE[ReportedState.THROTTLED], 39, 44)
         lines.append(line)
     return lines
 

@@ -56,7 +56,7 @@ def test_the_console_names_the_causes_of_failures(backend: Backend) -> None:
     eventually(lambda: "hog.example" in page(backend), what="the kill is told")
 
     overview = page(backend)
-    assert re.search("missing.example (throttled|parked).* cannot load the app: Module", overview)
+    assert re.search("missing.example failed.* cannot load the app: Module", overview)
     assert "memory-max = 60M is reached, and the kernel killed a process; raise" in overview
     assert re.search(r"root memory-max [1-9]", overview)
     assert re.search("The last 60 minutes: [3-9] starts, [1-9] failure", overview)

@@ -450,6 +450,19 @@ def test_the_list_is_searched_filtered_and_sorted(emperor: FakeEmperor) -> None:
     assert shown("page=99999999") == every
 
 
+def test_the_pages_have_one_word_for_a_start(emperor: FakeEmperor) -> None:
+    """They call it neither a boot nor, where nobody waits for it, a wake; a limit is reached, and a
+    hit is a request."""
+    emperor.governor.vassals["a.example"].boots = (3.0,)
+    order(emperor, "vassals/a.example/start", get(emperor, "vassals/a.example").token)
+    for path in ("", "vassals", "vassals/a.example", "vassals/b.example"):
+        page = get(emperor, path).text
+        main = unescape(re.sub("<[^>]*>", " ", page[page.index("<main") : page.index("</main")]))
+        assert not re.search(r"\bboot", main, re.IGNORECASE), path
+        assert {*re.findall(r"(\w+) hits?\b", main)} <= {"Last", "last", "a", "next"}, path
+        assert "woken emperorctl" not in " ".join(main.split()), path
+
+
 def test_limits_lead_to_the_apps_that_reached_them(emperor: FakeEmperor) -> None:
     hits = (
         LimitHits("alice", "memory-max", 3, ("alice.example",)),
@@ -462,7 +475,8 @@ def test_limits_lead_to_the_apps_that_reached_them(emperor: FakeEmperor) -> None
     assert "alice memory-max 3 alice.example alice max-held 1 " in overview.part("limits")
     assert 'href="./vassals/alice.example"' in overview.text
     assert re.search(
-        r"memory-max \S+ \S+ 2 \d+s", get(emperor, "vassals/alice.example").part("limits")
+        r"memory-max \S+ \S+ \S+ 2 times, last \d+s ago",
+        get(emperor, "vassals/alice.example").part("limits"),
     )
     assert " 0s" not in get(emperor, "vassals/a.example").part("limits")
 

@@ -282,7 +282,7 @@ def test_a_fact_has_its_time_apart_since_it_goes_on() -> None:
 def test_a_boot_is_in_the_story_before_it_ends() -> None:
     starting = replace(parked("a.example"), state=ReportedState.STARTING)
     [entry] = story(detail(starting), past())
-    assert (entry.title, entry.phases) == ("boots now", ())
+    assert (entry.title, entry.phases) == ("starts now", ())
 
 
 def test_without_a_history_the_last_start_and_stop_are_told() -> None:

@@ -134,23 +134,28 @@ def wakes_plot(starts: Sequence[PastStart]) -> Plot | None:
     summary = "The last wake" if len(waits) == 1 else f"The last {len(waits)} wakes"
     if len(accepted) > 1:
         half = median(accepted)
-        summary += f": half of them within {milliseconds(half)}, the longest {milliseconds(most)}"
+        summary += f": half of them within {took(half)}, the longest {took(most)}"
     elif accepted:
-        summary += f": {milliseconds(accepted[0])}"
+        summary += f": {took(accepted[0])}"
     if failed:
         summary += f"; {failed} failed"
-    return Plot(bars, (), milliseconds(most) if most else "", summary)
+    return Plot(bars, (), took(most) if most else "", summary)
+
+
+def took(spent: float) -> str:
+    """Milliseconds, as seconds where these are shorter."""
+    return milliseconds(spent) if spent < 1000 else f"{spent / 1000:.1f} s"
 
 
 def _waited(start: PastStart) -> float:
     """Milliseconds until the app accepted, or as far as it came."""
-    return sum(took for phase, took in phases_of(start.wake) if phase is not Phase.FIRST_REPLY)
+    return sum(spent for phase, spent in phases_of(start.wake) if phase is not Phase.FIRST_REPLY)
 
 
 def _told(start: PastStart, wait: float) -> str:
     if start.outcome is Outcome.FAILED:
         return "it failed"
-    return milliseconds(wait)
+    return took(wait)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +173,9 @@ def phase_bar(wake: Wake, longest: float) -> tuple[Part, ...]:
     found = phases_of(wake)
     parts: list[Part] = []
     x = 0.0
-    for phase, took in found:
-        width = WIDTH * took / longest if longest else 0.0
-        parts.append(Part(phase.value, round(x, 1), round(width, 1), milliseconds(took)))
+    for phase, spent in found:
+        width = WIDTH * spent / longest if longest else 0.0
+        parts.append(Part(phase.value, round(x, 1), round(width, 1), took(spent)))
         x += width
     return tuple(parts)
 

@@ -14,8 +14,8 @@ from emperor.model.history import (
 )
 from emperor.model.status import ReportedState, VassalDetail, Wake
 from emperor.model.text import clock, duration
-from emperor.model.wake import WOKEN_BY, milliseconds
-from emperor.web.console.plots import Part, phase_bar
+from emperor.model.wake import WOKEN_BY
+from emperor.web.console.plots import Part, phase_bar, took
 
 MOST_ENTRIES = 40
 # An order or a change has a process stopped and the next one started for the same reason.
@@ -90,11 +90,6 @@ def started(start: PastStart, longest: float) -> Entry:
     )
 
 
-def took(spent: float) -> str:
-    """Milliseconds, as seconds where these are shorter."""
-    return milliseconds(spent) if spent < 1000 else f"{spent / 1000:.1f} s"
-
-
 _STOPS = {
     StopKind.STOPPED: ("slept", "put to sleep"),
     StopKind.ENDED: ("slept", "ended"),
@@ -121,7 +116,7 @@ def story(detail: VassalDetail, history: VassalHistory) -> tuple[Entry, ...]:
     # The history has a start when it has ended.
     if boots and wake and wake.at not in known:
         # A bar of the phases that have ended would look like a whole start.
-        entries.append(Entry(wake.at, "started", "boots now", "", visitor_of(wake)))
+        entries.append(Entry(wake.at, "started", "starts now", "", visitor_of(wake)))
     if history.why_none is not None:
         entries += _last_ones(detail, boots, longest)
     entries.sort(key=lambda entry: entry.at, reverse=True)

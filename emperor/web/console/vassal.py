@@ -111,7 +111,7 @@ class VassalPage:
 _SLOW_MS = 1000 * SLOW_SECONDS
 _SLOW = {
     Phase.DRAIN: "In it the process before it finishes its requests",
-    Phase.TURN: "In it it waits for its turn to boot, since other apps boot (max-starting)",
+    Phase.TURN: "In it it waits for its turn to start, since other apps start (max-starting)",
     Phase.SPAWN: "In it uWSGI is started, which takes so long only where the machine is short"
     " of CPU, memory or disk",
     Phase.LOAD: "In it the app is loaded: what its modules do as they are imported takes the time",

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
+from emperor.model.cause import Cause
 from emperor.model.history import VassalStats
 from emperor.model.status import Refused, ReportedState, VassalStatus
 from emperor.supervisor.records import Vassal
@@ -169,7 +170,12 @@ def why(status: VassalStatus, vassal: Vassal) -> str:
         case ReportedState.PARKED | ReportedState.STOPPING:
             return vassal.last_stop.why if vassal.last_stop else "not used yet"
         case _:
-            return str(boot.cause) if boot else ""
+            return _briefly(boot.cause) if boot else ""
+
+
+def _briefly(cause: Cause) -> str:
+    """Without the agent, which has the length of all the rest; the page of the vassal tells it."""
+    return str(replace(cause, agent=None))
 
 
 def ordered(
@@ -205,7 +211,7 @@ COLUMNS = (
     Column("name", "Domain"),
     Column("state", "State"),
     Column("hit", "Last hit"),
-    Column("wakes", "Starts in 24 h", is_number=True),
+    Column("wakes", "Wakes in 24 h", is_number=True),
     Column("wake", "Median wake", is_number=True),
     Column("memory", "Memory", is_number=True),
 )

@@ -101,8 +101,17 @@ function keepPlaces(fresh) {
     }
     if (rows.map((row) => row.dataset.key).join("\n") === sorted) continue;
     other.replaceChildren(...rows);
-    fresh.getElementById(`sort-${other.id}`)?.parentElement.classList.add("shown");
+    offerToSort(fresh, other.id);
   }
+}
+
+function offerToSort(fresh, rows) {
+  const button = fresh.createElement("button");
+  button.type = "button";
+  button.id = `sort-${rows}`;
+  button.dataset.sorts = rows;
+  button.textContent = "The order has changed: sort again";
+  fresh.getElementById(`moved-${rows}`)?.replaceChildren(button);
 }
 
 function gone(row) {
