@@ -74,16 +74,18 @@ def put(wanted: Wanted, held: Held) -> tuple[Entry, ...]:
 
 
 def remove(
-    domain: str, aliases: Collection[str], held: Held, least_serial: int = 1
+    domain: str, aliases: Collection[str], held: Held, least_serial: int = 1, signer: str = ""
 ) -> tuple[Entry, ...]:
     """What has to be written to take out a domain, whose ini has these aliases; nothing if that is
-    done with a serial of at least that. Raises Clash."""
+    done with a serial of at least that, and signed by who signs now. Raises Clash."""
     present = _entry(held, domain)
     if isinstance(present, RegisteredAlias):
         other = present.alias_of
         raise Clash(f"it is an alias of {other}; put the ini of {other} without it")
     if isinstance(present, RegisteredRemoval) and present.serial >= least_serial:
-        return ()
+        sealed = held[domain]
+        if not signer or (sealed and sealed.signer == signer):
+            return ()
     removal = RegisteredRemoval(domain, max(_next(held, domain), least_serial))
     return (removal, *_removals(domain, aliases, held))
 

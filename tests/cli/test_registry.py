@@ -239,6 +239,31 @@ def test_signers_decide_what_may_be_put(
     assert "others can read it (mode 0644)" in put(registry, ini(folder)).err
 
 
+def test_a_new_key_signs_all_that_the_one_before_has_signed(
+    registry: Ctl, folder: Path, access_file: Path, tmp_path: Path
+) -> None:
+    text, lines = access_file.read_text(), []
+    for name in ("first", "second"):
+        lines.append(registry("keygen", name, str(tmp_path / name)).out)
+        access_file.write_text(f"{text}signer-key-file = {tmp_path}/{name}\n")
+        if name == "first":
+            put(registry, ini(folder, "[emperor]", f"aliases = {SHOP}"))
+            put(registry, ini(folder), "gone.example")
+            assert registry("rm", "gone.example").out == "gone.example: taken out (serial 2)\n"
+    (tmp_path / "signers").write_text(lines[1])
+    with access_file.open("a") as file:
+        file.write(f"signers-file = {tmp_path}/signers\n")
+    assert registry("export", str(tmp_path / "copy")).status == 0
+    assert registry("import", "--replace", str(tmp_path / "copy")).status == 0
+    told = registry("verify").out
+    assert "gone.example: it is signed by 'first'" in told
+    assert "`emperorctl registry rm gone.example` signs its removal anew" in told
+    assert WWW not in told
+    assert registry("rm", "gone.example").out == "gone.example: taken out (serial 3)\n"
+    assert registry("rm", "gone.example").out == "gone.example: was taken out before (serial 3)\n"
+    assert registry("verify").status == 0
+
+
 def test_verify_finds_what_no_backend_would_take(
     registry: Ctl, folder: Path, cluster: EtcdCluster
 ) -> None:

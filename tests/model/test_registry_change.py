@@ -99,6 +99,9 @@ def test_a_removal_takes_its_aliases_with_it() -> None:
     )
     assert remove(WWW, [], held(RegisteredRemoval(WWW, 4))) == ()
     assert remove(WWW, [], held(RegisteredRemoval(WWW, 4)), 6) == (RegisteredRemoval(WWW, 6),)
+    assert remove(WWW, [], held(RegisteredRemoval(WWW, 4)), signer="ops") == (
+        RegisteredRemoval(WWW, 5),
+    )
     assert remove(WWW, [], {}, 6) == (RegisteredRemoval(WWW, 6),)
     with pytest.raises(Clash, match=f"an alias of {WWW}"):
         remove(SHOP, [], held(alias))

@@ -52,7 +52,7 @@ async def _remove(session: Session, domain: str, least_serial: int) -> str:
     aliases = aliases_of(sealed.entry if sealed else None)
     others = await session.entries.get_all(aliases)
     held = {name: each.sealed for name, each in others.items()}
-    changes = remove(domain, aliases, held | {domain: sealed}, least_serial)
+    changes = remove(domain, aliases, held | {domain: sealed}, least_serial, session.signer)
     if not changes:
         assert sealed
         return f"{domain}: was taken out before (serial {sealed.entry.serial})"

@@ -72,6 +72,9 @@ def _problems(session: Session, each: Found, users: dict[str, str]) -> Iterator[
         yield each.problem
         return
     if problem := problem_of(session, each.sealed):
+        entry = each.sealed.entry
+        if isinstance(entry, RegisteredRemoval):
+            problem += f"; `emperorctl registry rm {entry.domain}` signs its removal anew"
         yield problem
     yield from _of_ini(each.sealed, users)
 
