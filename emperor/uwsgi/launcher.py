@@ -58,7 +58,7 @@ class _Passed:
     import_times: ImportTimes
 
 
-class _Door:
+class _SocketGroup:
     """The group of the sockets, whose members may connect to all apps."""
 
     def __init__(self, name: str) -> None:
@@ -94,7 +94,7 @@ class UwsgiLauncher:
         self._bounds = bounds
         self._vassals = settings.vassals_dir
         self._user = own_user()
-        self._door, self._registered = _Door(settings.socket_group), Registered()
+        self._socket_group, self._registered = _SocketGroup(settings.socket_group), Registered()
         self._copies = copies_of(settings)
         self._boot_files = starter.boot_files
         self._log_dir = settings.log_dir
@@ -257,7 +257,7 @@ class UwsgiLauncher:
 
     def _require(self, user: Identity) -> None:
         """Raise CannotLaunch where an app may not run as that user now."""
-        self._door.refuse(user)
+        self._socket_group.refuse(user)
         if another := self._registered.why_another(user):
             raise CannotLaunch(f"cannot start the app: {another}; touch its ini")
 
