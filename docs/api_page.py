@@ -10,6 +10,7 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from docs.folding import folded, folded_item
 from emperor.model.activity import Active, Activity, TenantCounts
 from emperor.model.authority import SCOPE, Caller, Operation, Scope, Verdict
 from emperor.model.bases_report import Base, BasesReport, LeftOut
@@ -60,7 +61,6 @@ from emperor.web.endpoints import ENDPOINTS, Endpoint
 from emperor.web.pages import Page
 from emperor.web.server import IDLE_SECONDS
 
-WIDTH = 100
 RECORDS = (
     Report, EmperorStatus, RegistryStatus, NotFollowed, MembershipStatus, VassalStatus, Refused,
     LimitHits, VassalDetail, AppHits, SlowImport,
@@ -284,14 +284,14 @@ def _endpoint(endpoint: Endpoint) -> str:
     answer = endpoint.answer
     body = answer if isinstance(answer, str) else _type(answer)
     lines = [
-        f"### {endpoint.method} {endpoint.path}", "", *_wrapped(endpoint.summary), "",
-        *_wrapped(f"- Answer: {endpoint.status}, {body}.", "  "),
+        f"### {endpoint.method} {endpoint.path}", "", folded(endpoint.summary), "",
+        folded_item(f"- Answer: {endpoint.status}, {body}."),
     ]  # fmt: skip
     for name, meaning in endpoint.parameters:
-        lines += _wrapped(f"- Parameter `{name}`: {meaning}.", "  ")
+        lines.append(folded_item(f"- Parameter `{name}`: {meaning}."))
     if endpoint.problems:
         codes = ", ".join(f"`{code.code}`" for code in endpoint.problems)
-        lines += _wrapped(f"- Errors: {codes}.", "  ")
+        lines.append(folded_item(f"- Errors: {codes}."))
     return "\n".join(lines)
 
 
@@ -344,7 +344,7 @@ def _record(record: type) -> str:
 
 def _docstring(kind: type) -> str:
     assert kind.__doc__
-    return "\n".join(_wrapped(" ".join(kind.__doc__.split())))
+    return folded(" ".join(kind.__doc__.split()))
 
 
 def _enumerations() -> Iterable[str]:
@@ -373,13 +373,4 @@ def _type(kind: Any) -> str:
 
 
 def _list(items: Iterable[tuple[str, str]]) -> str:
-    lines: list[str] = []
-    for term, text in items:
-        lines += _wrapped(f"- {term}: {text}", "  ")
-    return "\n".join(lines)
-
-
-def _wrapped(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(
-        text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
+    return "\n".join(folded_item(f"- {term}: {text}") for term, text in items)

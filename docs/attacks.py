@@ -4,16 +4,16 @@
 """
 
 import re
-import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from docs.folding import folded_item
+
 DOCS = Path(__file__).parent
 ATTACKS = DOCS / "attacks.json"
 _BLOCK = re.compile(r"(?s)(?<=<!-- attacks -->\n).*?(?=<!-- end of attacks -->)")
-_COLUMNS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,8 @@ def rendered(attacks: Attacks) -> str:
         ),
     ]
     seen = [f"- **{name}**: {_seen(hosts, name)}." for name in names]
-    return "\n".join([*map(_folded, setups), "", *rows, "", "What was seen:", "",
-                      *map(_folded, seen)])  # fmt: skip
+    return "\n".join([*map(folded_item, setups), "", *rows, "", "What was seen:", "",
+                      *map(folded_item, seen)])  # fmt: skip
 
 
 def _word(host: Attacked, name: str) -> str:
@@ -106,8 +106,3 @@ def _seen(hosts: dict[str, Attacked], name: str) -> str:
         if name in attacked.outcomes:
             by_told.setdefault(attacked.outcomes[name].told, []).append(host)
     return "; ".join(f"{', '.join(names)}: {told}" for told, names in by_told.items())
-
-
-def _folded(item: str) -> str:
-    return textwrap.fill(item, _COLUMNS, subsequent_indent="  ", break_on_hyphens=False,
-                         break_long_words=False)  # fmt: skip

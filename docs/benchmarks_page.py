@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,9 @@ from pathlib import Path
 import msgspec
 
 from docs.figures import DOCS, FIGURES, Compared, Figures, Machine, Side, read, rendered, text_of
+from docs.folding import folded, folded_item
 
 PICTURES = DOCS / "pictures" / "benchmarks"
-_COLUMNS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +155,7 @@ def page(figures: Figures) -> str:
     """The page of these figures."""
     parts = [
         _HEAD.format(
-            machine=_folded(_machine(figures)),
+            machine=folded(_machine(figures)),
             ways=_WAYS,
             behind="\n".join(_behind(figures.compared)),
         )
@@ -232,7 +231,7 @@ def _behind(compared: Mapping[str, Compared]) -> Iterator[str]:
         mine = " or ".join(_figure(side.median, row.unit) for side in ours.values())
         close = any(_overlap(side, best_side) for side in ours.values())
         remark = "; the spreads overlap" if close else ""
-        yield _folded(f"- {what}: {name} {theirs}, emperord {mine}{remark}", indent="  ")
+        yield folded_item(f"- {what}: {name} {theirs}, emperord {mine}{remark}")
     if none:
         yield "In none of the rows below."
 
@@ -246,7 +245,7 @@ def _overlap(one: Side, other: Side) -> bool:
 def _section(section: Section, rows: Mapping[str, Compared]) -> Iterator[str]:
     yield f"## {section.title}\n"
     yield f"`make bench ROWS={section.rows}`\n"
-    yield _folded(section.text) + "\n"
+    yield folded(section.text) + "\n"
     yield f"![{section.title}]({picture(section).relative_to(DOCS)})\n"
     for what, row in rows.items():
         yield from _table(what, row)
@@ -266,7 +265,7 @@ def _table(what: str, row: Compared) -> Iterator[str]:
     yield ""
     remarks = [(name, side.note) for name, side in row.sides.items() if side.note]
     for name, note in remarks:
-        yield _folded(f"- {name}: {note}", indent="  ")
+        yield folded_item(f"- {name}: {note}")
     if remarks:
         yield ""
 
@@ -281,9 +280,3 @@ def _line(name: str, side: Side, row: Compared, has_ratio: bool) -> str:
 
 def _figure(value: float | None, unit: str) -> str:
     return "-" if value is None else text_of(value, unit)
-
-
-def _folded(text: str, indent: str = "") -> str:
-    return textwrap.fill(
-        text, _COLUMNS, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
-    )

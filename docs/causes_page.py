@@ -1,13 +1,11 @@
 """Writes causes.md from the table of causes: the sentences of `emperorctl status` and `why`."""
 
 import re
-import textwrap
 from collections.abc import Iterator, Mapping
 
+from docs.folding import folded_item
 from emperor.uwsgi.causes import RULES
 from emperor.uwsgi.cures import ANY_EXCEPTION, CIRCULAR, CURES, EXCEPTIONS, OTHER_PYTHON, SIGNALS
-
-_COLUMNS = 100
 
 _PAGE = """\
 # Why an app failed
@@ -88,18 +86,8 @@ def _rules() -> Iterator[str]:
     for rule in RULES:
         vague = ", vague" if rule.is_vague else ""
         sentence = re.sub(r"\{(\w+)(?:!r)?\}", r"{\1}", rule.sentence).replace("`", "'")
-        yield _item(f"- `{sentence}`")
-        yield _item(f"  ({rule.source}{vague})")
-
-
-def _item(text: str) -> str:
-    return textwrap.fill(
-        text,
-        _COLUMNS,
-        subsequent_indent="  ",
-        break_on_hyphens=False,
-        break_long_words=False,
-    )
+        yield folded_item(f"- `{sentence}`")
+        yield folded_item(f"  ({rule.source}{vague})")
 
 
 def _rows(table: Mapping[str, str]) -> str:

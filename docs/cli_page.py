@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import click
 
+from docs.folding import folded, folded_item
 from emperor.cli.commands import Commands
 from emperor.cli.main import COMMANDS, emperorctl
 
-_COLUMNS = 100
 # click's mark of a paragraph whose lines stay as they are.
 _AS_IT_IS = "\b\n"
 
@@ -57,7 +57,7 @@ def _told(command: click.Command, name: str) -> Iterator[str]:
     words += [_value(each) for each in command.params if isinstance(each, click.Argument)]
     words += ["COMMAND"] if isinstance(command, Commands) else []
     yield f"{'###' if ' ' in name else '##'} {name}"
-    yield f"```text\n{_folded(' '.join(['emperorctl', name, *words]), '  ')}\n```"
+    yield f"```text\n{folded(' '.join(['emperorctl', name, *words]), '  ')}\n```"
     yield from (_paragraph(each) for each in inspect.cleandoc(command.help or "").split("\n\n"))
     if options:
         yield "\n".join(_option(each) for each in options)
@@ -66,7 +66,7 @@ def _told(command: click.Command, name: str) -> Iterator[str]:
 def _paragraph(text: str) -> str:
     if text.startswith(_AS_IT_IS):
         return f"```text\n{textwrap.dedent(text.removeprefix(_AS_IT_IS))}\n```"
-    return _folded(_as_text(text))
+    return folded(_as_text(text))
 
 
 def _value(parameter: click.Parameter) -> str:
@@ -83,15 +83,9 @@ def _spelled(option: click.Option) -> str:
 
 def _option(option: click.Option) -> str:
     short = "".join(f"`{each}`, " for each in option.opts[:-1])
-    return _folded(f"- {short}`{_spelled(option)}`: {_as_text(option.help or '')}", "  ")
+    return folded_item(f"- {short}`{_spelled(option)}`: {_as_text(option.help or '')}")
 
 
 def _as_text(text: str) -> str:
     """A text of the terminal as Markdown, where the stars of patterns would be marks."""
     return re.sub(r"'([^' ]*\*[^' ]*)'", r"`'\1'`", " ".join(text.split()))
-
-
-def _folded(text: str, indent: str = "") -> str:
-    return textwrap.fill(
-        text, _COLUMNS, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
-    )

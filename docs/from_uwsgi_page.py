@@ -1,10 +1,7 @@
 """Writes docs/from-uwsgi.md from the table in emperor/uwsgi/emperor_options.py."""
 
-import textwrap
-
+from docs.folding import folded_item
 from emperor.uwsgi.emperor_options import EMPEROR_OPTIONS, Kind
-
-_COLUMNS = 100
 
 _PAGE = """\
 # From uWSGI's Emperor
@@ -58,8 +55,6 @@ def from_uwsgi() -> str:
     for option in EMPEROR_OPTIONS:
         names = ", ".join(f"`{name}`" for name in option.names)
         item = f"- {names}: {option.here}"
-        items[option.kind].append(
-            textwrap.fill(item, _COLUMNS, subsequent_indent="  ", break_on_hyphens=False)
-        )
+        items[option.kind].append(folded_item(item))
     texts = {kind.name.lower(): "\n".join(lines) for kind, lines in items.items()}
     return _PAGE.format(**texts)

@@ -1,9 +1,9 @@
 """Writes lifecycle.md from the table of the life of a vassal."""
 
 import re
-import textwrap
 from collections.abc import Collection
 
+from docs.folding import folded_item
 from emperor.model.events import MEANING
 from emperor.model.lifecycle import (
     DEPARTURES,
@@ -27,8 +27,6 @@ from emperor.model.lifecycle import (
     Transition,
 )
 from emperor.model.posture import POSTURE
-
-_COLUMNS = 100
 
 _PAGE = """\
 # The life of a vassal
@@ -134,8 +132,7 @@ def lifecycle() -> str:
 
 
 def _folded(item: re.Match[str]) -> str:
-    text = " ".join(item[0].split())
-    return textwrap.fill(text, _COLUMNS, subsequent_indent="  ", break_on_hyphens=False)
+    return folded_item(" ".join(item[0].split()))
 
 
 def _listed(members: Collection[Event] | Collection[State]) -> str:

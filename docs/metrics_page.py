@@ -1,12 +1,10 @@
 """Writes docs/metrics.md from the table of metrics in emperor/web/metrics.py."""
 
-import textwrap
 from collections.abc import Iterable
 
+from docs.folding import folded_item
 from emperor.balancer.metrics import METRICS as BALANCER_METRICS
 from emperor.web.metrics import METRICS, PHASE_BUCKETS_SECONDS, START_BUCKETS_SECONDS, Described
-
-_COLUMNS = 100
 
 _PAGE = """\
 # Metrics
@@ -57,10 +55,7 @@ def _items(metrics: Iterable[Described]) -> str:
 
 def _item(name: str, kind: str, labels: tuple[str, ...], meaning: str) -> str:
     suffix = "".join(f", label `{label}`" for label in labels)
-    text = f"- `{name}` ({kind}{suffix}): {meaning}"
-    return textwrap.fill(
-        text, _COLUMNS, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-    )
+    return folded_item(f"- `{name}` ({kind}{suffix}): {meaning}")
 
 
 def _bounds(bounds: Iterable[float]) -> str:
