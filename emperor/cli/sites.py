@@ -6,7 +6,6 @@ start of nginx does not fail for it.
 
 import os
 import re
-import stat
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from rich.text import Text
 from emperor.cli.check import STYLE
 from emperor.cli.failure import Failed
 from emperor.cli.terminal import show, terminal
-from emperor.linux.trust import others_may_write, who_may_turn
+from emperor.linux.roots_file import read_roots
 from emperor.model.domain import is_domain
 from emperor.model.nginx_conf import refusal
 from emperor.model.sites import BrokenBase, Choice, Complaint, Sites, choose, server_block
@@ -124,16 +123,7 @@ def read_sites(folder: Path) -> tuple[Sites, Mapping[str, Complaint]]:
 
 def _read(path: Path) -> str:
     """The text of a file that only root can change. Raises OSError and ValueError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:
-        info = os.fstat(descriptor)
-        if not stat.S_ISREG(info.st_mode):
-            raise ValueError("it is not a file")
-        if info.st_uid != 0 or others_may_write(info, descriptor):
-            raise ValueError("others than root can change it; have root own it, with mode 0644")
-        if where := who_may_turn(str(path.absolute()), 0):
-            raise ValueError(f"others than root can change {where}; have root own that")
-        data = file.read(LARGEST + 1)
+    data = read_roots(path, LARGEST + 1)
     if len(data) > LARGEST:
         raise ValueError("it has more than 1 MB")
     return data.decode()

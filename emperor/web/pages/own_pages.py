@@ -6,14 +6,13 @@ logged with the line, and the page is emperord's own meanwhile.
 
 import logging
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined, Template, TemplateError, TemplateSyntaxError, nodes
 
-from emperor.linux.trust import others_may_write, who_may_turn
+from emperor.linux.roots_file import read_roots
 
 log = logging.getLogger("emperord.own_pages")
 
@@ -75,18 +74,12 @@ def _check(node: nodes.Node, depth: int) -> None:
 def read(folder: Path, path: Path) -> str:
     """The text of a page below `folder`, which only root can change. Raises OSError, and
     BrokenPage."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:
-        info = os.fstat(descriptor)
-        if not stat.S_ISREG(info.st_mode):
-            raise BrokenPage("it is not a file")
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise BrokenPage(f"it is a link to a file outside {folder}; copy the file")
-        if info.st_uid not in (0, os.geteuid()) or others_may_write(info, descriptor):
-            raise BrokenPage("others than root can change it; have root own it, with mode 0644")
-        if where := who_may_turn(str(path), 0):
-            raise BrokenPage(f"others than root can change {where}; have root own that")
-        data = file.read(LARGEST + 1)
+    try:
+        data = read_roots(path, LARGEST + 1, (0, os.geteuid()))
+    except ValueError as error:
+        raise BrokenPage(str(error)) from error
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise BrokenPage(f"it is a link to a file outside {folder}; copy the file")
     if len(data) > LARGEST:
         raise BrokenPage(f"it has more than {LARGEST // 1024} KB")
     try:
