@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from msgspec import structs
+
 from emperor.linux.trust import others_may_write, who_may_turn
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
 from emperor.model.section import SettingsError
@@ -60,7 +62,7 @@ def read_defaults(path: Path) -> Defaults:
         raise ini.emperor[0].broken("it has a section [emperor]", "write that to emperord.ini")
     digest = hashlib.blake2b(data, digest_size=_DIGEST_BYTES).hexdigest()
     options = tuple(Option(option.key, option.value, 0) for option in ini.options)
-    reason = ini.needs_uwsgi and replace(ini.needs_uwsgi, line=0)
+    reason = ini.needs_uwsgi and structs.replace(ini.needs_uwsgi, line=0)
     return Defaults(
         replace(ini, options=options, needs_uwsgi=reason), Before(str(path), digest, data)
     )

@@ -42,8 +42,10 @@ _UTF_8 = ("utf-8", "utf8")
 def why_by_exec(ini: Ini) -> str:
     """The first option of the ini for which its app starts by exec; empty where it can be
     forked."""
-    options = (option for option in ini.options if _needs_exec(option))
-    return next((f"{option.key} = {option.value}" for option in options), "")
+    for option in ini.options:
+        if option.key in BY_EXEC and _needs_exec(option):
+            return f"{option.key} = {option.value}"
+    return ""
 
 
 def variables_of(ini: Ini) -> tuple[str, ...]:
@@ -62,4 +64,4 @@ def _needs_exec(option: Option) -> bool:
         return is_early or (is_locale and not value.lower().endswith(_UTF_8))
     if key in HOMES:
         return refers(value) or not value
-    return key in _ALWAYS and not is_off(value)
+    return not is_off(value)

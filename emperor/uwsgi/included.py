@@ -9,6 +9,8 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from emperor.linux.commands import EndlessOutput, run_command
 from emperor.linux.processes import as_identity
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni
@@ -28,7 +30,7 @@ def numbered(ini: Ini, below: int = 0) -> Ini:
     """The ini with another line, below `below`, for each option of another file."""
     first = below - len(ini.options)
     options = [
-        option if option.line else replace(option, line=first + index)
+        option if option.line else structs.replace(option, line=first + index)
         for index, option in enumerate(ini.options)
     ]
     return replace(ini, options=tuple(options))

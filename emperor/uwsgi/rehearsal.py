@@ -8,7 +8,8 @@ loaded. A regular expression of any option becomes one of `log-filter`, which ac
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec import structs
 
 from emperor.model.spec import Identity
 from emperor.uwsgi.exits import NO_WORKERS, Circumstances, explain_exit
@@ -95,14 +96,16 @@ def _tried(option: Option) -> Option | None:
         return _called(option)
     if EXPRESSIONS.fullmatch(option.key):
         pattern = option.value.partition(" ")[0]
-        return None if _is_read(pattern) else replace(option, key="log-filter", value=pattern)
+        return (
+            None if _is_read(pattern) else structs.replace(option, key="log-filter", value=pattern)
+        )
     is_left = option.key == "lock-engine" and option.value == _LEFT_IN_THE_KERNEL
     if option.key not in _INSIDE or is_left or _is_read(option.value):
         return None
     if option.key == "cache2":
         parts = option.value.split(",")
         kept = [part for part in parts if part.partition("=")[0] not in _OUTSIDE_PARTS]
-        return replace(option, value=",".join(kept))
+        return structs.replace(option, value=",".join(kept))
     if option.key != "mule" and any(sign in option.value for sign in _ACTING):
         return None
     return option
@@ -119,4 +122,4 @@ def _called(option: Option) -> Option | None:
     if option.key not in _CALLS:
         match = _CALL.match(option.value)
         name = match["name"] if match else ""
-    return replace(option, key="symcall", value=name) if name else None
+    return structs.replace(option, key="symcall", value=name) if name else None

@@ -32,6 +32,7 @@ _NEEDS_NAME = frozenset({
 _MOST_SOCKETS = 64
 # They are passed to uWSGI with four other descriptors (linux/spawn_thread).
 MOST_INHERITED = 8
+_NAMING = SOCKETS | SHARED_SOCKETS
 # uWSGI reads `protocol` for this option alone.
 _DEFAULT_PROTOCOL = "socket"
 
@@ -58,23 +59,24 @@ def socket_of(domain: str, ini: Ini, settings: Settings, last: Mapping[str, Opti
     """
     root = os.path.normpath(settings.sockets_dir)
     own_address = f"{root}/{domain}/socket"
-    where = places(last, str(settings.vassals_dir))
-    _refuse_too_many(ini)
+    named = [option for option in ini.options if option.key in _NAMING]
+    _refuse_too_many(named)
     own: Option | None = None
     foreign: list[tuple[str, Option]] = []
-    for option in ini.options:
-        if option.key in SHARED_SOCKETS:
-            address = normal_address(option, Places(where.start, where.start))
-        elif option.key in SOCKETS:
-            address = normal_address(option, where)
-        else:
+    for option in named:
+        if option.value == own_address:  # as of thousands
+            own = own or option
             continue
+        where = places(last, str(settings.vassals_dir))
+        if option.key in SHARED_SOCKETS:
+            where = Places(where.start, where.start)
+        address = normal_address(option, where)
         if address == own_address or os.path.normpath(spelled_address(option)) == own_address:
             own = own or option
         elif address is not None:
             _refuse_neighbours(domain, option, address.removeprefix(f"{root}/"))
             foreign.append((address, option))
-    _refuse_unusable(own, ini)
+    _refuse_unusable(own, named, ini)
     if own is None:
         refuse_path(None, own_address)
         uwsgi, by_fd = WireProtocol.UWSGI, Adoption.BY_FD
@@ -107,22 +109,21 @@ def _inherited(foreign: Sequence[tuple[str, Option]], ini: Ini) -> Iterator[Inhe
             yield InheritedSocket(address, option.value, option.line)
 
 
-def _refuse_too_many(ini: Ini) -> None:
-    sockets = [each for each in ini.options if each.key in SOCKETS or each.key in SHARED_SOCKETS]
+def _refuse_too_many(sockets: Sequence[Option]) -> None:
     if len(sockets) > _MOST_SOCKETS:
         raise sockets[_MOST_SOCKETS].broken(
             f"it has {len(sockets)} sockets, and emperord takes {_MOST_SOCKETS}", "drop the others"
         )
 
 
-def _refuse_unusable(own: Option | None, ini: Ini) -> None:
+def _refuse_unusable(own: Option | None, named: Sequence[Option], ini: Ini) -> None:
     """Raise BrokenIni for a protocol or a shared socket that uWSGI would not find."""
     if own is not None and own.key in SHARED_SOCKETS:
         raise own.broken(
             f"{own.key} = {own.value} would replace the socket that emperord listens on",
             f"write socket = {own.value}",
         )
-    for option in ini.options:
+    for option in named:
         if option.key in SOCKETS:
             if option.value == "":
                 raise option.broken(
