@@ -31,6 +31,10 @@ class ListFile:
         """Whether nginx would find it at its next start."""
         return self.path.exists()
 
+    def check(self) -> None:
+        """Raises NotOurs, OSError if it cannot be replaced by a table."""
+        self._text()
+
     def load(self) -> SlotTable | None:
         """The table in it; None if there is none that can be used. Raises NotOurs, OSError."""
         text = self._text()

@@ -45,7 +45,7 @@ def wanted(config: Path) -> Wanted:
     settings = read_balancer_settings(config.read_text(encoding="utf-8"), str(config))
     file = ListFile(settings.list_file)
     try:
-        file.load()
+        file.check()
     except NotOurs as error:
         raise SettingsError(str(error)) from error
     except OSError as error:

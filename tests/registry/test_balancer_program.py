@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from emperor.model.balancer_list import MARK
 from emperor.model.registry_keys import Keys
 from emperor.model.slot_table import SlotTable, encoded, forced, with_slot, with_weights
 from emperor.model.slots import stretched
@@ -220,6 +221,15 @@ def test_it_says_what_is_wrong_with_its_settings(cluster: EtcdCluster, folder: P
     assert program.process.wait(30) == os.EX_CONFIG
     assert program.log.count("somebody else has written it") == 1
     assert "Traceback" not in program.log
+
+
+def test_a_damaged_list_is_told_once(cluster: EtcdCluster, folder: Path) -> None:
+    program = Program(folder, cluster)
+    program.file.write_text(f"{MARK}: table 7\n")
+    program.start()
+    program.until_said("the registry is reached")
+    program.stop()
+    assert program.log.count("the next table is taken as it is") == 1
 
 
 def test_a_list_that_it_cannot_read_is_told_once(cluster: EtcdCluster, folder: Path) -> None:
