@@ -6,6 +6,7 @@ An app is forked from the deepest base that fits it.
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -49,8 +50,9 @@ _DYING_SECONDS = 5.0
 # Homes of which the apps are remembered.
 _MOST_HOMES = 10_000
 
-# The modules that an app had imported when it started last, except those that are its own.
-ModulesOf = Callable[[str], Sequence[str]]
+# The modules that an app of that user had imported when it started last, except those that are its
+# own.
+ModulesOf = Callable[[str, int], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +167,11 @@ class Bases:
             return
         there, apps = self._of_homes.get(home), self._apps.get(home, {})
         if there is not None:
-            new = self._modules(app for app, started in apps.items() if started >= since)
+            new = self._modules(home, (app for app, at in apps.items() if at >= since))
             if self._lacks_few(new, there.asked_for):
                 return
             self._not_before[home] = self._loop.time() + _LEARNING_SECONDS
-        modules = self._modules(apps)
+        modules = self._modules(home, apps)
         if self._lacks_few(modules, there.asked_for if there is not None else ()):
             return
         if there is None:
@@ -187,10 +189,11 @@ class Bases:
         if self._look is None:
             self._look = self._loop.call_later(_UNUSED_SECONDS, self._end_unused)
 
-    def _modules(self, apps: Iterable[str]) -> list[str]:
+    def _modules(self, home: Home, apps: Iterable[str]) -> list[str]:
         """Those that these apps have imported. If they are too many, the largest app lacks some."""
         assert self._modules_of
-        lists = sorted((self._modules_of(app) for app in apps), key=len)
+        user = home.user.uid if home.user else os.geteuid()
+        lists = sorted((self._modules_of(app, user) for app in apps), key=len)
         return [*dict.fromkeys(chain.from_iterable(lists))][:_MOST_MODULES]
 
     def _lacks_few(self, modules: Sequence[str], of_home: Collection[str]) -> bool:

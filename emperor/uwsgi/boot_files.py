@@ -34,12 +34,13 @@ _DRAFT = ".draft"
 
 class BootFiles:
     """The lists of files, one for each app, in `folder`; nothing is done without one. They name the
-    modules, too, which a base may import ahead."""
+    modules, too, which a base may import ahead. Each belongs to the user whose app has written it,
+    and is for no other user: a domain may go from one tenant to another."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        # What each app that starts writes to.
-        self._asked: dict[str, int] = {}
+        # What each app that starts writes to, and its user.
+        self._asked: dict[str, tuple[int, int]] = {}
         self._ahead = ReadAhead()
         if folder is not None:
             with suppress(OSError):
@@ -61,7 +62,8 @@ class BootFiles:
         if path is None:
             return None
         with suppress(OSError):
-            if 0 <= time.time() - path.stat().st_mtime < _FRESH_SECONDS:
+            is_fresh = 0 <= time.time() - path.stat().st_mtime < _FRESH_SECONDS
+            if is_fresh and _is_of(path, _user_of(spec)):
                 return None
         try:
             fd = os.memfd_create("emperord-files", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -69,14 +71,14 @@ class BootFiles:
             return None
         os.ftruncate(fd, _MOST_BYTES)
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-        self._asked[spec.domain] = fd
+        self._asked[spec.domain] = fd, _user_of(spec)
         return fd
 
     def started(self, spec: Spec) -> None:
         """The process has been started: read its files ahead. Before that, the thread would only
         take Python's lock from the start itself."""
         path = self._list_of(spec)
-        if path is not None and path.exists():
+        if path is not None and _is_of(path, _user_of(spec)):
             self._ahead.begin(spec.identity, partial(listed, path))
 
     def _list_of(self, spec: Spec) -> Path | None:
@@ -87,24 +89,40 @@ class BootFiles:
         """The app has answered, or has ended: keep what it has written, if it has."""
         if self._folder is None or domain not in self._asked:
             return
-        data = os.pread(self._asked[domain], _MOST_BYTES, 0).rstrip(b"\0")
+        fd, user = self._asked[domain]
+        data = os.pread(fd, _MOST_BYTES, 0).rstrip(b"\0")
         if data:
             self.forget(domain)
             draft = self._folder / _DRAFT
             with suppress(OSError):
                 draft.write_bytes(zlib.compress(data, 1))
+                os.chown(draft, user, -1)
                 draft.rename(self._folder / domain)
 
-    def modules(self, domain: str) -> list[str]:
-        """The names of the modules that the app had imported, as it has said."""
-        return _modules(self._folder / domain) if self._folder is not None else []
+    def modules(self, domain: str, user: int) -> list[str]:
+        """The names of the modules that the app had imported, as it has said, if it ran as that
+        user."""
+        path = self._folder / domain if self._folder is not None else None
+        return _modules(path) if path is not None and _is_of(path, user) else []
 
     def forget(self, domain: str) -> None:
         """Expect no list of that app any more."""
-        if (fd := self._asked.pop(domain, None)) is not None:
+        if domain in self._asked:
+            fd, _ = self._asked.pop(domain)
             # The app has it for as long as it runs.
             os.ftruncate(fd, 0)
             os.close(fd)
+
+
+def _user_of(spec: Spec) -> int:
+    return spec.identity.uid if spec.identity else os.geteuid()
+
+
+def _is_of(path: Path, user: int) -> bool:
+    """Whether there is a list that an app of that user has written."""
+    with suppress(OSError):
+        return path.stat().st_uid == user
+    return False
 
 
 def listed(path: Path) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from emperor.model.spec import Identity, Spec
 from emperor.uwsgi.boot_files import BootFiles, listed
 from tests.uwsgi.house import DOMAIN, spec
 
@@ -28,6 +29,22 @@ def test_an_app_is_asked_once_a_day(tmp_path: Path) -> None:
     assert files.begin(SPEC) is None
     os.utime(tmp_path / DOMAIN, (1, 1))
     assert files.begin(SPEC) is not None
+    files.forget(DOMAIN)
+
+
+def test_a_list_of_one_tenant_is_for_no_other(tmp_path: Path) -> None:
+    def of(uid: int) -> Spec:
+        return replace(SPEC, identity=Identity(uid, uid, None))
+
+    files = BootFiles(tmp_path)
+    fd = files.begin(of(5))
+    assert fd is not None
+    os.pwrite(fd, b"/hers/file\n=module", 0)
+    files.take(DOMAIN)
+    assert files.modules(DOMAIN, 5) == ["module"]
+    assert files.modules(DOMAIN, 7) == []
+    assert files.begin(of(5)) is None, "it is fresh"
+    assert files.begin(of(7)) is not None
     files.forget(DOMAIN)
 
 
