@@ -16,6 +16,7 @@ from emperor.bases.hot_pages import HotPages
 from emperor.bases.order import Import, Imported, Order
 from emperor.bases.spare import Spare, channels, says_something, spare_at
 from emperor.linux.processes import LedProcess
+from emperor.model.json_value import from_json
 from emperor.model.ports import Exit
 from emperor.model.text import one_line
 
@@ -31,6 +32,7 @@ _LOADING_SECONDS = 60.0
 _FORKING_SECONDS = 5.0
 _ANSWER_BYTES = 1 << 18
 _REPORT_BYTES = 512
+_LONGEST_PROBLEM = 500
 
 OnExit = Callable[[Exit], None]
 # Is called with the reason for which a spare leaves its order to the program uwsgi.
@@ -138,10 +140,9 @@ class BaseProcess:
     def _answered(self, overdue: asyncio.TimerHandle) -> None:
         overdue.cancel()
         self._loop.remove_reader(self._control)
-        with suppress(OSError, msgspec.MsgspecError):
-            data = self._control.recv(_ANSWER_BYTES)
-            self.imported = msgspec.json.decode(data, type=Imported)
-            self.problem = self.imported.problem
+        with suppress(OSError, ValueError):
+            self.imported = from_json(self._control.recv(_ANSWER_BYTES), Imported)
+            self.problem = one_line(self.imported.problem)[:_LONGEST_PROBLEM]
             if not self.imported.problem:
                 self._fill_up()
                 return

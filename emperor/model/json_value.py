@@ -7,7 +7,7 @@ import msgspec
 T = TypeVar("T")
 
 
-def from_json(value: bytes, kind: type[T]) -> T:
+def from_json(value: bytes | str, kind: type[T]) -> T:
     """The value as that type. Raises ValueError, also where it is nested so deeply that no decoder
     gets through."""
     try:

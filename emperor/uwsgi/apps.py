@@ -15,12 +15,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
 from emperor.linux.commands import EndlessOutput, run_command
 from emperor.linux.processes import as_identity
 from emperor.linux.trust import who_may_turn
 from emperor.model.access import Kind
+from emperor.model.json_value import from_json
 from emperor.model.ports import CannotLaunch
 from emperor.model.spec import Identity
 from emperor.uwsgi.alternatives import MOUNTS, App, apps_in
@@ -253,7 +252,7 @@ def problems_in(printed: str, count: int) -> Sequence[Problem]:
     """The problems that the program has printed about `count` loads. It runs as the user of the
     app, who may have changed what it prints."""
     try:
-        found = [msgspec.json.decode(line, type=Problem) for line in printed.splitlines()]
+        found = [from_json(line, Problem) for line in printed.splitlines()]
     except ValueError:
         return ()
     return [each for each in found if 0 <= each.number < count]

@@ -16,13 +16,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import msgspec
-
 from emperor.linux.accounts import own_user
 from emperor.linux.group_names import group_name
 from emperor.linux.processes import as_identity, without_capabilities
 from emperor.linux.timed_command import run_at_idle_priority
 from emperor.model.definition import BrokenIni, Definition, FileOwner
+from emperor.model.json_value import from_json
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotLaunch, Gate
 from emperor.model.settings import Settings
@@ -190,7 +189,7 @@ class ByteCompiler:
 def outcome_in(printed: bytes) -> Outcome | None:
     """What the program has printed, as far as it can be true; None for anything else."""
     try:
-        outcome = msgspec.json.decode(printed.splitlines()[-1], type=Outcome)
+        outcome = from_json(printed.splitlines()[-1], Outcome)
     except (ValueError, IndexError):
         return None
     if max(outcome.compiled, *outcome.others, 0) > _LARGEST_NUMBER:

@@ -9,22 +9,23 @@ import pytest
 from tests.attacks.slow_files import slow_files
 from tests.attacks.tenants import ALICE, MALLORY, Tenants
 from tests.backend import with_state
+from tests.eventually import eventually
 from tests.nginx_server import Nginx
 from tests.virtualenv import add_package, make_virtualenv
 
 ONE, OTHER, HERS = "one.example", "other.example", "alice.example"
-# Runs in the base, before all of its modules, and has its spares do something else than to wait.
+# Runs in the base, before all of its modules, and has it and its spares do something else.
 TAKES_OVER = """\
-import os, sys
-def wait(pages, channel):
+import json, os, sys
 {}
 frame = sys._getframe()
 while frame is not None:
     if frame.f_globals.get("__name__") == "emperor.bases.inside.forking":
-        frame.f_globals["fault_in"] = wait
+        frame.f_globals.update({})
     frame = frame.f_back
 """
 HANGS = """\
+def fault_in(pages, channel):
     os.open({!r}, os.O_RDONLY | os.O_CLOEXEC)
     os.execv("/bin/sleep", ["sleep", "600"])
 """
@@ -49,9 +50,9 @@ def tenants(folder: Path) -> Iterator[Tenants]:
 
 
 @pytest.fixture
-def home(folder: Path) -> Path:
-    """A virtual environment of mallory's."""
-    home = folder / "venv"
+def home(folder: Path, tmp_path: Path) -> Path:
+    """A virtual environment of mallory's, one for each test."""
+    home = folder / tmp_path.name
     packages = make_virtualenv(home)
     add_package(packages, "extra", "")
     (packages / "own.pth").write_text("import own\n")
@@ -61,9 +62,34 @@ def home(folder: Path) -> Path:
 
 
 def take_over(home: Path, lines: str) -> None:
-    """Have the spares of its base do these lines."""
+    """Have its base use the function of these lines in the place of its own."""
     [own] = home.glob("lib/python3*/site-packages/own.py")
-    own.write_text(TAKES_OVER.format(lines))
+    name = lines.partition("def ")[2].partition("(")[0]
+    own.write_text(TAKES_OVER.format(lines, f"{name}={name}"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["b''", "b'no JSON'", "b'{\"x\":' + b'[' * 100_000",
+     "json.dumps(dict(modules=(), left_out={}, problem='x\\n\\x1b[2J' * 20_000)).encode()"],
+    ids=["nothing", "no JSON", "lists in lists", "a long problem"],
+)  # fmt: skip
+def test_what_a_base_says_is_the_word_of_a_tenant(
+    tenants: Tenants, folder: Path, home: Path, said: str
+) -> None:
+    told = f"cannot fork apps from a base of {home}"
+    tenants.expect(told)
+    take_over(home, f"def answer(imported):\n    return {said}\n")
+    domains = [f"{name}-{home.name}" for name in (ONE, OTHER)]
+    for domain in domains:
+        tenants.host(MALLORY, domain, file=f"{folder}/app.py", home=str(home))
+        assert tenants.get(domain).status == 200
+    [line] = eventually(lambda: tenants.lines(told), what="the base is given up")
+    assert len(line) < 1000
+    assert "\x1b" not in line
+    for domain in domains:
+        tenants.remove(domain)
+        tenants.until(domain, None)
 
 
 @pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="nobody has such a file system here")

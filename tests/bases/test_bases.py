@@ -192,7 +192,7 @@ def sharing_of(domain: str) -> Sharing:
 
 async def test_a_base_of_a_home_learns_what_a_later_app_imports(program: Program) -> None:
     modules = {"a.example": RARE, "b.example": RARE, "c.example": OTHERS}
-    bases = Bases(program, {}, Spawner(asyncio.get_running_loop()), modules.__getitem__)
+    bases = Bases(program, {}, Spawner(asyncio.get_running_loop()), lambda app, _: modules[app])
     bases.make()
     await eventually_async(lambda: has_spares(bases))
 
@@ -221,7 +221,7 @@ async def test_a_base_of_a_home_waits_for_the_first_base(
         return False
 
     spawner = Spawner(asyncio.get_running_loop())
-    bases = Bases(program, {}, spawner, lambda _: RARE, is_memory_short)
+    bases = Bases(program, {}, spawner, lambda *_: RARE, is_memory_short)
     for domain in ("a.example", "b.example"):
         assert start(bases, sharing=sharing_of(domain)) is None
     await eventually_async(is_due.is_set)
@@ -236,7 +236,7 @@ async def test_a_base_of_a_home_waits_for_the_first_base(
 async def test_a_base_of_a_home_ends_when_memory_is_short(program: Program) -> None:
     is_short = False
     loop = asyncio.get_running_loop()
-    bases = Bases(program, {}, Spawner(loop), lambda _: RARE, lambda: is_short)
+    bases = Bases(program, {}, Spawner(loop), lambda *_: RARE, lambda: is_short)
     bases.make()
     await eventually_async(lambda: has_spares(bases))
     for domain in ("a.example", "b.example"):

@@ -31,6 +31,10 @@ def test_another_line_before_it_is_no_harm() -> None:
     assert outcome_in(b"a warning\n" + json.dumps(_GOOD).encode()) is not None
 
 
-@pytest.mark.parametrize("printed", [b"", b"\n", b"{}", b"killed\n", b"\xff"])
+# No decoder gets through.
+_NESTED = b'{"more": ' + b"[" * 10_000
+
+
+@pytest.mark.parametrize("printed", [b"", b"\n", b"{}", b"killed\n", b"\xff", _NESTED])
 def test_anything_else_is_no_answer(printed: bytes) -> None:
     assert outcome_in(printed) is None

@@ -44,6 +44,7 @@ async def test_an_included_pipe_does_not_hold_check_up(
         ('{"number": 0, "problem": "syntax"}', []),
         ('{"number": 0, "problem": "syntax", "name": 3, "source": [], "line": "x"}', []),
         ("rubbish", []),
+        ('{"more": ' + "[" * 10_000, []),
         ("\n", []),
     ],
 )
