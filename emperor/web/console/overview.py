@@ -22,10 +22,10 @@ from emperor.web.console.plots import Plot, share, spans, starts_plot
 from emperor.web.console.shown_state import ShownState, shown_state
 from emperor.web.console.tenants import Names, largest_first, uid_text
 
-MOST_TROUBLES = 25
+MOST_TROUBLES = 10
 _MOST_BOOTS = 25
 _MOST_SLOW = 10
-_MOST_TENANTS = 15
+_MOST_TENANTS = 10
 BY_HOUR, HOURS = timedelta(hours=1), 24
 BY_MINUTE, MINUTES = timedelta(minutes=1), 60
 

@@ -110,7 +110,7 @@ function offerToSort(fresh, rows) {
   button.type = "button";
   button.id = `sort-${rows}`;
   button.dataset.sorts = rows;
-  button.textContent = "The order has changed: sort again";
+  button.textContent = "Order changed: sort again";
   fresh.getElementById(`moved-${rows}`)?.replaceChildren(button);
 }
 
@@ -122,11 +122,21 @@ function gone(row) {
   return copy;
 }
 
-// A table that does not fit is scrolled by the keyboard too; one that fits is no stop of it.
-function reachTables() {
+// A table that does not fit is scrolled by the keyboard too; one that fits is no stop of it. The
+// browser tells when it has laid them out: to ask it earlier would make it do so once more.
+const sizes = new ResizeObserver((changed) => {
+  for (const { target } of changed) {
+    const box = target.closest(".scroll");
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  }
+});
+
+function watchTables() {
+  sizes.disconnect();
   for (const each of document.querySelectorAll(".scroll")) {
-    if (each.scrollWidth > each.clientWidth) each.tabIndex = 0;
-    else each.removeAttribute("tabindex");
+    sizes.observe(each);
+    sizes.observe(each.firstElementChild);
   }
 }
 
@@ -152,7 +162,7 @@ function replaceParts(fresh) {
       other.focus({ preventScroll: true });
     }
   }
-  reachTables();
+  watchTables();
 }
 
 // What has happened last, which a screen reader is told with the refresh: events may be many.
@@ -330,8 +340,7 @@ function searchAtOnce(form) {
   });
 }
 
-reachTables();
-addEventListener("resize", reachTables);
+watchTables();
 if (body.dataset.events) {
   setClock(document);
   addEventListener("pointerdown", () => { isPressed = true; });
