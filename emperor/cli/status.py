@@ -26,7 +26,7 @@ from emperor.model import text
 from emperor.model.facts import start_again
 from emperor.model.registry_status import NotFollowed
 from emperor.model.selection import matches
-from emperor.model.status import Report, VassalStatus, as_json
+from emperor.model.status import Report, ReportedState, VassalStatus, as_json
 
 REFRESH_SECONDS = 1.0
 
@@ -241,9 +241,16 @@ def _bounded(lines: list[Text], limit: int, hidden: int = 0) -> list[Text]:
 
 
 def awake_first(report: Report) -> Report:
-    """The report, with the vassals that need watching on top."""
+    """The report, with the vassals that need watching on top. One that has failed keeps its place
+    when its delay has passed."""
     order = {state: place for place, state in enumerate(STYLE)}
-    ordered = sorted(report.vassals, key=lambda vassal: (order[vassal.state], vassal.name))
+
+    def key(vassal: VassalStatus) -> tuple[int, str]:
+        is_parked = vassal.state is ReportedState.PARKED
+        has_failed = is_parked and vassal.consecutive_failures > 0
+        return order[ReportedState.THROTTLED if has_failed else vassal.state], vassal.name
+
+    ordered = sorted(report.vassals, key=key)
     return replace(report, vassals=tuple(ordered))
 
 

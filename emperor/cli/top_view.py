@@ -226,10 +226,13 @@ def report(sample: Sample, width: int) -> list[Text]:
 def _headline(sample: Sample) -> Text:
     emperor = sample.activity.emperor
     total = total_of(sample.activity.tenants)
-    states = ", ".join(f"{number} {state}" for state, number in total.items() if number)
+    closed = total.pop("maintenance")
+    parts = [f"{number} {state}" for state, number in total.items() if number]
+    if closed:
+        parts.append(f"{closed} in maintenance")
     line = Text(
         f"emperord {text.plain(emperor.version)},"
-        f" up {text.since(emperor.started_at, sample.now)}: {states or 'no vassals'}"
+        f" up {text.since(emperor.started_at, sample.now)}: {', '.join(parts) or 'no vassals'}"
     )
     if failed := sum(each.status.last_error is not None for each in sample.activity.vassals):
         line.append("; ").append(f"{failed} failed", style="bold red")

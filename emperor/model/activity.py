@@ -5,7 +5,7 @@ docs/api.md takes the text below a field as its meaning.
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from emperor.model.status import EmperorStatus, ReportedState, VassalStatus
 
@@ -45,6 +45,8 @@ class TenantCounts:
     """reserved for a later version"""
     parked: int
     """sleep"""
+    maintenance: int = 0
+    """are in maintenance: visitors get 503, and nothing starts them; counted in no other field"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,10 @@ class Activity:
     """how many more there are than `most`"""
 
 
-def counts_of(uid: int | None, states: Counter[ReportedState]) -> TenantCounts:
-    """The states of the vassals of a user, counted."""
+def counts_of(
+    uid: int | None, states: Counter[ReportedState], maintenance: int = 0
+) -> TenantCounts:
+    """The states of the vassals of a user, counted, without those in `maintenance`."""
     return TenantCounts(
         uid,
         running=states[ReportedState.RUNNING],
@@ -72,13 +76,17 @@ def counts_of(uid: int | None, states: Counter[ReportedState]) -> TenantCounts:
         throttled=states[ReportedState.THROTTLED],
         napping=states[ReportedState.NAPPING],
         parked=states[ReportedState.PARKED],
+        maintenance=maintenance,
     )
+
+
+_COUNTED = tuple(field.name for field in fields(TenantCounts) if field.name != "uid")
 
 
 def total_of(tenants: Iterable[TenantCounts]) -> Counter[str]:
     """How many vassals are in which state, by the names of the fields."""
     total: Counter[str] = Counter()
     for each in tenants:
-        for state in ("running", "starting", "stopping", "throttled", "napping", "parked"):
+        for state in _COUNTED:
             total[state] += getattr(each, state)
     return total

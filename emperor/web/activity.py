@@ -54,22 +54,27 @@ class ActivityReporter:
         self, draining_since: datetime | None, caller: Caller, asked: Asked
     ) -> Activity:
         """What exists of it for the caller."""
-        states, chosen = await self._choose(caller, asked.match)
+        states, closed, chosen = await self._choose(caller, asked.match)
         chosen.sort(key=_rank)
         rows = await self._reporter.rows(chosen[: asked.most], caller)
         memory = await self._memory(rows, asked.measured)
         return Activity(
             emperor=self._reporter.emperor_for(caller, rows, draining_since),
-            tenants=tuple(counts_of(uid, states[uid]) for uid in sorted(states, key=_uid)),
+            tenants=tuple(
+                counts_of(uid, states[uid], closed[uid])
+                for uid in sorted(states.keys() | closed.keys(), key=_uid)
+            ),
             vassals=tuple(Active(row, memory.get(row.name), self._reason(row)) for row in rows),
             left_out=max(0, len(chosen) - asked.most),
         )
 
     async def _choose(
         self, caller: Caller, match: str
-    ) -> tuple[dict[int | None, Counter[ReportedState]], list[Vassal]]:
-        """The vassals to tell of, and how many of each tenant are in which state."""
+    ) -> tuple[defaultdict[int | None, Counter[ReportedState]], Counter[int | None], list[Vassal]]:
+        """How many vassals of each tenant are in which state, how many are in maintenance instead,
+        and the vassals to tell of."""
         parked: Counter[int | None] = Counter()
+        closed: Counter[int | None] = Counter()
         states: defaultdict[int | None, Counter[ReportedState]] = defaultdict(Counter)
         chosen: list[Vassal] = []
         every = tuple(self._reporter.visible(caller))
@@ -77,9 +82,12 @@ class ActivityReporter:
             # Most sleep. For those this loop does as little as it can.
             for vassal in every[first : first + _IN_A_TURN]:
                 if vassal.state is State.PARKED:
-                    parked[vassal.spec.owner] += 1
+                    counted = closed if vassal.in_maintenance else parked
+                    counted[vassal.spec.owner] += 1
                     if not match and vassal.last_error is None and vassal.ini_error is None:
                         continue
+                elif vassal.in_maintenance:
+                    closed[vassal.spec.owner] += 1
                 else:
                     states[vassal.spec.owner][vassal.reported_state] += 1
                 error = vassal.last_error or vassal.ini_error or ""
@@ -88,7 +96,7 @@ class ActivityReporter:
             await asyncio.sleep(0)
         for uid, number in parked.items():
             states[uid][ReportedState.PARKED] = number
-        return states, chosen
+        return states, closed, chosen
 
     async def _memory(
         self, rows: Collection[VassalStatus], measured: Collection[str]

@@ -262,6 +262,16 @@ def test_a_screen_is_never_overfull_and_says_what_it_leaves_out(height: int) -> 
     assert "broken0.example" in lines[3]
 
 
+def test_a_failed_app_keeps_its_place_as_its_delay_ends() -> None:
+    rest = (parked("a.example"), running("r.example"), throttled("z.example"))
+    failed = throttled("f.example")
+    pardoned = replace(failed, state=ReportedState.PARKED, retry_at=None)
+    for each in (failed, pardoned):
+        found = awake_first(report(*rest, each)).vassals
+        names = ["f.example", "z.example", "r.example", "a.example"]
+        assert [vassal.name for vassal in found] == names
+
+
 def test_a_screen_that_is_large_enough_leaves_nothing_out() -> None:
     status = report(running("a"), throttled("b"))
     assert _plain(status, height=len(_plain(status))) == _plain(status)

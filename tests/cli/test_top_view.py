@@ -141,6 +141,13 @@ def test_q_quits_but_is_a_letter_in_a_filter() -> None:
     assert pressed("/q")[1] is None
 
 
+def test_maintenance_is_counted_as_such() -> None:
+    counts = TenantCounts(None, 1, 0, 0, 0, 0, 3, maintenance=2)
+    sample = replace(SAMPLE, activity=replace(SAMPLE.activity, tenants=(counts,)))
+    head = screen(sample, VIEW, SIZE, str)[0].plain
+    assert ": 1 running, 3 parked, 2 in maintenance; 1 failed" in head
+
+
 def test_tenants_have_what_their_vassals_have() -> None:
     shown = lines(View(by_tenant=True))
     assert shown[3].split() == ["userNone", "99.0", "5.0M", "1", "0", "0", "9990"]

@@ -99,6 +99,13 @@ def test_an_order_that_fails_says_why(emperor: FakeEmperor) -> None:
     assert problem["detail"] == "cannot start a.example: exit status 22"
 
 
+def test_activity_counts_maintenance_as_such(emperor: FakeEmperor) -> None:
+    emperor.serve("closed.example")
+    assert _call(emperor, "POST", "/v1/vassals/closed.example/maintenance-on")[0] == 200
+    [counts] = _call(emperor, "GET", "/v1/activity")[2]["tenants"]
+    assert (counts["parked"], counts["maintenance"]) == (1, 1)
+
+
 def test_activity_is_of_what_does_something_or_was_asked_for(emperor: FakeEmperor) -> None:
     emperor.serve("b.example", "c.example", "d.example")
     emperor.failing["b.example"] = "exit status 22"
