@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from emperor.cli.actions import Action
 from emperor.cli.arguments import targets, targets_arguments
-from emperor.cli.client import Action, Client, connect
+from emperor.cli.client import Client, connect
 from emperor.cli.failure import Failed, Unreachable
 from emperor.cli.names import no_such_vassal, resolve
 from emperor.cli.progress import Progress

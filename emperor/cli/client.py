@@ -7,13 +7,13 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
-from enum import Enum
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from yarl import URL
 
+from emperor.cli.actions import Action
 from emperor.cli.failure import Failed, NoSuchVassal, Unreachable
 from emperor.cli.records import parse
 from emperor.linux.no_certificates import no_certificates
@@ -40,18 +40,6 @@ _CAUSE = {
 }
 _RETRY_SECONDS = 0.005
 _QUEUE_IS_FULL = (errno.EAGAIN, errno.ENOTCONN)
-
-
-class Action(Enum):
-    """An order to a vassal."""
-
-    START = "start"
-    SLEEP = "sleep"
-    RESTART = "restart"
-    RESTART_FRESH = "restart-fresh"
-    RELOAD = "reload"
-    MAINTENANCE_ON = "maintenance-on"
-    MAINTENANCE_OFF = "maintenance-off"
 
 
 class Client:

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from emperor.cli.client import Action, Client, connect
+from emperor.cli.client import Client, connect
 from emperor.cli.failure import Failed
 from emperor.cli.terminal import show, terminal
 from emperor.cli.top_view import (
@@ -227,7 +227,7 @@ class _Screen:
         what = f"{command.act.value} {command.name}"
         self._tell(f"{what} …", live)
         try:
-            detail = await client.act(command.name, Action(command.act.value))
+            detail = await client.act(command.name, command.act)
         except Failed as error:
             self._tell(str(error), live)
         else:

@@ -9,6 +9,7 @@ from enum import Enum
 from rich.cells import set_cell_size
 from rich.text import Text
 
+from emperor.cli.actions import Action
 from emperor.cli.table import STYLE
 from emperor.cli.terminal import wrapped
 from emperor.model import text
@@ -29,15 +30,7 @@ class Order(Enum):
     NAME = "NAME"
 
 
-class Act(Enum):
-    """An order to the selected vassal, as emperorctl names it."""
-
-    START = "start"
-    SLEEP = "sleep"
-    RESTART = "restart"
-
-
-_ACTS = {"a": Act.START, "z": Act.SLEEP, "r": Act.RESTART}
+_ACTIONS = {"a": Action.START, "z": Action.SLEEP, "r": Action.RESTART}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +55,7 @@ class View:
     typing: bool = False
     by_tenant: bool = False
     selected: str | None = None
-    asked: Act | None = None
+    asked: Action | None = None
     message: str = ""
 
 
@@ -71,7 +64,7 @@ class Command:
     """What a key asks of the program: to end, or to give the daemon an order."""
 
     quits: bool = False
-    act: Act | None = None
+    act: Action | None = None
     name: str = ""
 
 
@@ -91,9 +84,9 @@ def press(view: View, key: str, names: Sequence[str], page: int) -> tuple[View, 
         here = names.index(view.selected) if view.selected in names else 0
         there = min(max(here + _MOVES[key](page, len(names)), 0), len(names) - 1)
         return replace(view, selected=names[there]), None
-    if key in _ACTS and not view.by_tenant:
+    if key in _ACTIONS and not view.by_tenant:
         chosen = view.selected if view.selected in names else next(iter(names), None)
-        return replace(view, asked=_ACTS[key] if chosen else None, selected=chosen), None
+        return replace(view, asked=_ACTIONS[key] if chosen else None, selected=chosen), None
     return _toggled(view, key), None
 
 

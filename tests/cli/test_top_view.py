@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emperor.cli.actions import Action
 from emperor.cli.top_view import (
     KEYS,
-    Act,
     Command,
     Order,
     Sample,
@@ -119,8 +119,10 @@ def test_keys_move_the_selection(keys: str, selected: str) -> None:
     assert pressed(keys)[0].selected == selected
 
 
-@pytest.mark.parametrize(("key", "act"), [("a", Act.START), ("z", Act.SLEEP), ("r", Act.RESTART)])
-def test_an_order_needs_a_yes(key: str, act: Act) -> None:
+@pytest.mark.parametrize(
+    ("key", "act"), [("a", Action.START), ("z", Action.SLEEP), ("r", Action.RESTART)]
+)
+def test_an_order_needs_a_yes(key: str, act: Action) -> None:
     view, command = pressed(f"j{key}")
     assert command is None
     assert lines(view)[-1] == f"{act.value} a.example? (y/n)"
@@ -131,7 +133,7 @@ def test_an_order_needs_a_yes(key: str, act: Act) -> None:
 
 
 def test_an_order_without_a_selection_is_for_the_first_row() -> None:
-    assert pressed("ry")[1] == Command(act=Act.RESTART, name="c.example")
+    assert pressed("ry")[1] == Command(act=Action.RESTART, name="c.example")
     assert pressed("/nothing\rry")[1] is None
     assert pressed("try")[1] is None, "tenants take no orders"
 
