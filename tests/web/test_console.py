@@ -164,7 +164,7 @@ def test_a_page_of_a_vassal_has_its_state_and_its_orders(emperor: FakeEmperor) -
     assert answer.status == 200
     assert "parked" in answer.part("now")
     assert 'action="../vassals/a.example/start"' in answer.text
-    assert 'href="../vassals/a.example/maintenance-on"' in answer.text
+    assert 'href="../vassals/a.example/maintenance-on#ask"' in answer.text
 
 
 def test_an_order_is_carried_out_and_the_vassal_shown(emperor: FakeEmperor) -> None:
