@@ -36,17 +36,12 @@ from emperor.web.past import Past
 from emperor.web.report import Reporter
 from emperor.web.tally import Tally
 from tests.eventually import PATIENCE_SECONDS
-from tests.supervisor.fakes import (
-    ActionLog,
-    FakeClock,
-    FakeLauncher,
-    FakeListeners,
-    FakeNote,
-    FakeOptions,
-    FakeProcess,
-    FakeStore,
-    settings,
-)
+from tests.supervisor.action_log import ActionLog
+from tests.supervisor.fake_clock import FakeClock
+from tests.supervisor.fake_launcher import FakeLauncher, FakeOptions, FakeProcess
+from tests.supervisor.fake_listeners import FakeListeners
+from tests.supervisor.fake_store import FakeNote, FakeStore
+from tests.supervisor.world import settings
 
 
 async def _nothing_queued(_listener: Listener) -> QueueLength:

@@ -19,7 +19,7 @@ from emperor.web.health import Health
 from emperor.web.hosts import Hosts
 from emperor.web.pace import Pacer
 from tests.cli.fake_emperor import FakeEmperor
-from tests.supervisor.fakes import settings
+from tests.supervisor.world import settings
 
 ALICE, MALLORY = 1001, 1002
 CALLERS = (Caller(0, is_administrator=True), Caller(MALLORY, is_administrator=False))

@@ -14,7 +14,7 @@ from typing import Any
 from emperor.linux.listeners import UnixListener, UnixListeners
 from emperor.model.settings import read_settings
 from emperor.model.spec import Spec
-from tests.supervisor.fakes import SPEC
+from tests.supervisor.world import SPEC
 
 NGINX = (33, 33)
 TENANT = (12345, 12345)

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 import pytest
 
 from emperor.model.claims import Claims
-from tests.supervisor.fakes import SPEC
+from tests.supervisor.world import SPEC
 
 OTHER = replace(SPEC, domain="b.example", ini="b.example.ini", socket="/s/b.example/socket")
 LARGE = replace(SPEC, aliases=("c.example", "d.example"), foreign_sockets=("127.0.0.1:9000",))

@@ -9,7 +9,7 @@ import pytest
 
 from emperor.model.daemon_record import _NOT_IN_SPECS, TAKEN, Outdated, outdated, record_of
 from emperor.model.settings import Settings
-from tests.supervisor.fakes import settings
+from tests.supervisor.world import settings
 
 NAMES = [field.name for field in fields(Settings)]
 READERS = Path(__file__).parents[2] / "emperor" / "uwsgi"

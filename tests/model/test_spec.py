@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from emperor.model.spec import InheritedSocket, OnChange, Spec
-from tests.supervisor.fakes import SPEC
+from tests.supervisor.world import SPEC
 
 PORT = InheritedSocket("127.0.0.1:3031", "127.0.0.1:3031", 2)
 ANY_HOST = InheritedSocket("0.0.0.0:3031", ":3031", 2)

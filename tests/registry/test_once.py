@@ -25,7 +25,7 @@ from emperor.registry.port import CannotReach, Connection, KeyValue
 from emperor.registry.reach import Asker
 from tests.eventually import eventually_async
 from tests.registry.memory_engine import MemoryEngine
-from tests.supervisor.fakes import SPEC
+from tests.supervisor.world import SPEC
 
 KEYS = Keys("/emperord")
 A, B = "a.example", "b.example"

@@ -7,7 +7,7 @@ import pytest
 from emperor.model.once import Holder
 from emperor.registry import own_names as module
 from emperor.registry.own_names import OwnNames, own_machine, own_names
-from tests.supervisor.fakes import settings
+from tests.supervisor.world import settings
 
 A, B, C = (Holder(f"192.0.2.{number}", own_machine()) for number in (11, 12, 13))
 

@@ -11,7 +11,7 @@ from emperor.model.ports import PendingSpec
 from emperor.model.refusal import RefusalReason
 from emperor.model.spec import Spec
 from emperor.sources.folder import VassalFolder
-from tests.supervisor.fakes import SPEC, World
+from tests.supervisor.world import SPEC, World
 
 # What a spec has that followed the settings, and the idle time of an ini that sets its own.
 FOLLOWED, OWN = 77.0, 9

@@ -12,7 +12,7 @@ from emperor.model.spec import Identity, Spec, Stamp
 from emperor.sources import intake as intake_module
 from emperor.sources.intake import Intake
 from tests.eventually import eventually_async
-from tests.supervisor.fakes import SPEC, World
+from tests.supervisor.world import SPEC, World
 
 STAMP = Stamp(1, 2, 3, 0, 0)
 OTHER = replace(SPEC, domain="b.example", ini="b.example.ini", socket="/s/b.example/socket")

@@ -7,7 +7,8 @@ import pytest
 from emperor.model.lifecycle import Event
 from emperor.model.policy import MOST_EARLY_ENDS
 from emperor.model.ports import Exit
-from tests.supervisor.fakes import SPEC, FakeProcess, World
+from tests.supervisor.fake_launcher import FakeProcess
+from tests.supervisor.world import SPEC, World
 
 ALWAYS = replace(SPEC, idle=0)
 

@@ -11,7 +11,10 @@ from emperor.model.status import ReportedState, TransitionEvent
 from emperor.supervisor.background_work import DELAY_SECONDS, BackgroundWork
 from emperor.supervisor.records import Vassal
 from emperor.supervisor.vassals import Vassals
-from tests.supervisor.fakes import ActionLog, FakeClock, FakeListener, FakeOptions
+from tests.supervisor.action_log import ActionLog
+from tests.supervisor.fake_clock import FakeClock
+from tests.supervisor.fake_launcher import FakeOptions
+from tests.supervisor.fake_listeners import FakeListener
 
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
 

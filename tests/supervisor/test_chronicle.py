@@ -19,7 +19,7 @@ from emperor.model.history import (
 from emperor.model.lifecycle import Event
 from emperor.model.ports import Exit, Message
 from emperor.model.spec import Identity
-from tests.supervisor.fakes import SPEC, World
+from tests.supervisor.world import SPEC, World
 
 
 def _told(facts: list[Fact]) -> list[str]:

@@ -10,7 +10,7 @@ from emperor.model.lifecycle import Event, State
 from emperor.model.status import TransitionEvent
 from emperor.supervisor.events import REMEMBERED, EventLog, transition_event
 from emperor.supervisor.records import Occurrence
-from tests.supervisor.fakes import World
+from tests.supervisor.world import World
 
 
 def test_a_fault_of_a_reader_leaves_the_others_alone(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from emperor.model.lifecycle import Event
 from emperor.model.ports import Message
-from tests.supervisor.fakes import SPEC, FakeOptions, World
+from tests.supervisor.fake_launcher import FakeOptions
+from tests.supervisor.world import SPEC, World
 
 
 def test_each_failed_start_doubles_the_throttle() -> None:

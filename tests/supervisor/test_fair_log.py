@@ -6,7 +6,7 @@ import pytest
 
 from emperor.model.log_fields import about
 from emperor.supervisor.fair_log import fair_log
-from tests.supervisor.fakes import World
+from tests.supervisor.world import World
 
 
 @pytest.fixture

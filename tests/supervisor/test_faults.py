@@ -15,7 +15,9 @@ from emperor.model.posture import POSTURE, Connections, Door, Role
 from emperor.model.spec import OnChange
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Child, Vassal
-from tests.supervisor.fakes import FakeListener, FakeProcess, World
+from tests.supervisor.fake_launcher import FakeProcess
+from tests.supervisor.fake_listeners import FakeListener
+from tests.supervisor.world import World
 
 DOMAINS = ("a.example", "b.example", "c.example")
 _BOOT = (Message.LOADED, Message.ACCEPTING)

@@ -11,7 +11,7 @@ from emperor.model.ports import CannotListen, Message
 from emperor.model.spec import Stamp
 from emperor.model.status import ReportedState
 from emperor.supervisor.records import Occurrence
-from tests.supervisor.fakes import SPEC, World
+from tests.supervisor.world import SPEC, World
 
 STAMP = Stamp(1, 2, 3, 0, 0)
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from emperor.model.history import MOST_WAITING, Batch, Hit, PastStop, StopKind, Stopped, Subject
 from emperor.supervisor.history import DELAY_SECONDS, History
-from tests.supervisor.fakes import FakeClock
+from tests.supervisor.fake_clock import FakeClock
 
 A = Subject("a.example", 1000)
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)

@@ -14,7 +14,8 @@ from emperor.model.spec import Activation, Spec
 from emperor.supervisor.maintenance import Maintenance
 from emperor.supervisor.records import Result
 from tests.eventually import eventually_async
-from tests.supervisor.fakes import SPEC, FakeNote, World
+from tests.supervisor.fake_store import FakeNote
+from tests.supervisor.world import SPEC, World
 
 ALWAYS = replace(SPEC, idle=0)
 SOCKET = replace(SPEC, activation=Activation.SOCKET)

@@ -6,7 +6,7 @@ import pytest
 
 from emperor.model.lifecycle import Event
 from emperor.supervisor.records import OrderOutcome, Result
-from tests.supervisor.fakes import World
+from tests.supervisor.world import World
 
 
 def order(world: World, event: Event) -> Future[OrderOutcome]:

@@ -8,7 +8,7 @@ from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Once, Spec
 from emperor.supervisor.permission import Permission
 from emperor.supervisor.records import OrderOutcome, Result
-from tests.supervisor.fakes import SPEC, World
+from tests.supervisor.world import SPEC, World
 
 DOMAIN = SPEC.domain
 

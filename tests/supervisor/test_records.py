@@ -23,7 +23,8 @@ from emperor.model.snapshot import (
 )
 from emperor.model.spec import Stamp
 from emperor.supervisor.records import Child, Vassal
-from tests.supervisor.fakes import RUNTIMES, SPEC, World
+from tests.supervisor.fake_launcher import RUNTIMES
+from tests.supervisor.world import SPEC, World
 
 CAUSE = Cause("hit", 1.0, "203.0.113.9", "7f3c0a", person=True)
 BOOT = Boot(CAUSE, 2.0, 3.0, 4.0, 5.0)

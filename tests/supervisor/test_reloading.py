@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from emperor.model.lifecycle import Event
 from emperor.model.spec import OnChange
-from tests.supervisor.fakes import SPEC, World
+from tests.supervisor.world import SPEC, World
 
 
 def test_an_ini_that_changes_does_not_wake_a_sleeping_app() -> None:

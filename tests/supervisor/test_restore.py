@@ -16,7 +16,9 @@ from emperor.model.lifecycle import Event
 from emperor.model.ports import Message, StoreEntry
 from emperor.model.snapshot import decoder, encode
 from emperor.model.spec import OnChange, Stamp
-from tests.supervisor.fakes import Crash, FakeProcess, World
+from tests.supervisor.action_log import Crash
+from tests.supervisor.fake_launcher import FakeProcess
+from tests.supervisor.world import World
 
 STAMP = Stamp(1, 2, 3, 0, 0)
 

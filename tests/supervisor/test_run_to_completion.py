@@ -5,7 +5,7 @@ from collections.abc import Callable
 from emperor.model.cause import Cause
 from emperor.model.lifecycle import Event, State
 from emperor.supervisor.records import Vassal
-from tests.supervisor.fakes import World
+from tests.supervisor.world import World
 
 
 def seen_when_notified(world: World, vassal: Vassal, look: Callable[[], object]) -> list[object]:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.supervisor.fakes import SPEC, OtherOptions, World
+from tests.supervisor.fake_launcher import OtherOptions
+from tests.supervisor.world import SPEC, World
 
 OPTIONS = OtherOptions(interpreter="python3.14")
 OTHER = replace(SPEC, runtime=OPTIONS)

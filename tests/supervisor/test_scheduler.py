@@ -10,7 +10,9 @@ from emperor.model.lifecycle import Event
 from emperor.model.policy import LONG_UNUSED_SECONDS
 from emperor.model.spec import Identity, OnChange, Spec
 from emperor.supervisor.records import Vassal
-from tests.supervisor.fakes import CORES, FakeListener, FakeProcess, World
+from tests.supervisor.fake_launcher import FakeProcess
+from tests.supervisor.fake_listeners import FakeListener
+from tests.supervisor.world import CORES, World
 
 ALICE, BOB, MALLORY = (Identity(uid, uid, None) for uid in (1001, 1002, 1003))
 

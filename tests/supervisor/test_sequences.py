@@ -14,7 +14,9 @@ from emperor.model.ports import Message
 from emperor.model.posture import POSTURE, Connections, Door, Role
 from emperor.model.spec import OnChange, Stamp
 from emperor.supervisor.records import Vassal
-from tests.supervisor.fakes import Crash, FakeProcess, World
+from tests.supervisor.action_log import Crash
+from tests.supervisor.fake_launcher import FakeProcess
+from tests.supervisor.world import World
 
 ORDERS = (
     Event.START, Event.RESTART, Event.REVISED, Event.IDLE, Event.MAINTENANCE_ON,

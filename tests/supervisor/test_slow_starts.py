@@ -2,7 +2,7 @@
 
 from emperor.model.ports import Message
 from emperor.model.slow_imports import SlowImport
-from tests.supervisor.fakes import World
+from tests.supervisor.world import World
 
 REPORTS = SlowImport("shop.reports", 1900.0, 95, 1, "shop")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from emperor.model.policy import BIND_AGAIN_SECONDS
-from tests.supervisor.fakes import World
+from tests.supervisor.world import World
 
 
 def test_a_socket_that_uwsgi_replaced_is_never_opened() -> None:

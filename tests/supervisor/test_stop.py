@@ -10,7 +10,7 @@ from emperor.supervisor import slices
 from emperor.supervisor.records import Child
 from emperor.supervisor.stop import stop_all
 from tests.eventually import eventually_async
-from tests.supervisor.fakes import World
+from tests.supervisor.world import World
 
 MANY = 60
 

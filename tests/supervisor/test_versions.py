@@ -7,7 +7,8 @@ import pytest
 from emperor.model.lifecycle import Event
 from emperor.model.spec import Identity, OnChange, Spec, Stamp
 from emperor.supervisor.records import Result
-from tests.supervisor.fakes import SPEC, FakeProcess, World
+from tests.supervisor.fake_launcher import FakeProcess
+from tests.supervisor.world import SPEC, World
 
 NEWER = replace(SPEC, idle=5)
 GOOD_TEXT, NEWER_TEXT = b"[uwsgi]\nfile = a.py\n", b"[uwsgi]\nfile = a.p\n"

@@ -7,7 +7,7 @@ import pytest
 from emperor.model.lifecycle import Event
 from emperor.model.ports import Message
 from emperor.model.spec import OnChange
-from tests.supervisor.fakes import SPEC, World
+from tests.supervisor.world import SPEC, World
 
 
 def test_a_sleeping_vassal_is_a_watched_socket_and_nothing_else() -> None:

@@ -30,7 +30,8 @@ from emperor.web.hosts import Hosts
 from emperor.web.pace import Pacer
 from emperor.web.pages import Page
 from tests.eventually import eventually_async
-from tests.supervisor.fakes import SPEC, FakeListener, World, settings
+from tests.supervisor.fake_listeners import FakeListener
+from tests.supervisor.world import SPEC, World, settings
 
 Client = TestClient[Request, Application]
 

@@ -35,7 +35,7 @@ from emperor.web.console.story import latest, story
 from emperor.web.console.vassal import accepted, fact_of, limit_rows, orders_for, why_slow
 from emperor.web.console.vassals import Wanted, wanted_of
 from tests.cli.records import NOW, before, detail, parked, refused, running, throttled
-from tests.supervisor.fakes import settings
+from tests.supervisor.world import settings
 from tests.uwsgi.house import spec
 
 ROOT = Caller(0, is_administrator=True)

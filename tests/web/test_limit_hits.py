@@ -16,7 +16,7 @@ from emperor.model.limits import Limits
 from emperor.model.spec import Identity
 from emperor.model.status import LimitHits
 from emperor.web.reached import hits_of_app, limit_hits
-from tests.supervisor.fakes import SPEC
+from tests.supervisor.world import SPEC
 
 DAEMON, NAMELESS = 1, 4_000_123
 OF_DAEMON = LimitHits("daemon", "pids-max", 2, ("a.example",))
