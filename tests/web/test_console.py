@@ -153,7 +153,7 @@ def test_all_that_is_not_served_is_on_pages_of_its_own(emperor: FakeEmperor) -> 
         emperor.refuse(f"r{number:03}.example", f"line {number}: no app")
     assert "142 more inis are not served" in get(emperor, "").part("troubles")
     first, second = get(emperor, "refused"), get(emperor, "refused?page=2")
-    assert "152 . An ini is read again" in first.part("list")
+    assert "152 inis. Each is read again" in first.part("list")
     assert "r097.example.ini not served line 97: no app" in first.part("list")
     assert "r098.example.ini" in second.part("list")
     assert get(emperor, "refused?page=9").part("list") == second.part("list")
@@ -397,6 +397,11 @@ def test_maintenance_is_counted_as_such(emperor: FakeEmperor) -> None:
     closed = get(emperor, "vassals?state=maintenance")
     assert re.findall(r'id="v-([^"]*)"', closed.text) == ["a.example"]
     assert "a.example maintenance -" in closed.part("list")
+    # It has slept for longer.
+    emperor.governor.vassals["a.example"].since -= 6 * 3600
+    now = get(emperor, "vassals/a.example").part("now")
+    assert re.match(r"maintenance for \d+s : visitors get 503 ", now)
+    assert "parked for 6h" in now
     assert "a.example" not in get(emperor, "vassals?state=parked").part("list")
 
 
