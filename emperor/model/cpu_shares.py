@@ -80,7 +80,8 @@ class Yielding:
         }
         modest = self.modest + 1 if is_modest else 0
         tenants = frozenset(each for each, looks in greedy.items() if looks >= with_tenants.needed)
-        all_apps = bool(tenants) and modest >= with_all_apps.needed
+        # Other programs come in bursts more often than tenants do, and all apps wait for them.
+        all_apps = bool(tenants) and modest >= 2 * with_all_apps.needed
         return Yielding(tenants, all_apps, greedy, modest, with_tenants, with_all_apps)
 
     def relieved(self) -> "Yielding":

@@ -67,8 +67,10 @@ TWO_HOGS = {**HOG, "other": EVERYTHING}
 
 
 def test_a_hog_yields_and_with_it_all_apps_to_the_rest() -> None:
-    yielding = after(2, HOG)
-    assert (set(yielding.tenants), yielding.all_apps) == ({"hog"}, True)
+    assert not after(1, HOG).tenants
+    for looks, all_apps in ((2, False), (4, True), (40, True)):
+        yielding = after(looks, HOG)
+        assert (set(yielding.tenants), yielding.all_apps) == ({"hog"}, all_apps)
 
 
 def test_a_start_that_takes_all_for_a_moment_does_not_yield() -> None:
