@@ -26,7 +26,7 @@ log = logging.getLogger("emperord.watch")
 _BYTES_AT_ONCE = 1 << 16
 _READS_AT_ONCE = 8
 # A tenant can change its ini a million times a second. So many readings at once, and in a second.
-_READS = 20, 10.0
+_READS = 20, 4.0
 # The kernel drops events then, and all inis have to be looked at.
 _OVERFLOWS = 2, 0.2
 # struct inotify_event: wd, mask, cookie, and the length of the name that follows.

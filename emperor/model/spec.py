@@ -98,6 +98,10 @@ class Stamp(Struct, frozen=True, gc=False):
     uid: int
     gid: int
 
+    def is_of_another_file(self, other: "Stamp") -> bool:
+        """Whether the file was replaced, or has another owner."""
+        return (self.inode, self.uid, self.gid) != (other.inode, other.uid, other.gid)
+
 
 @dataclass(frozen=True, slots=True)
 class InheritedSocket:

@@ -85,8 +85,6 @@ class VassalFolder:
         # Until when an ini that was found missing may come back, in seconds of the loop.
         self._missing: dict[str, float] = {}
         self._budget = ReadingBudget()
-        # The files that are updated when their budget allows it.
-        self._resting: set[str] = set()
         self._is_scanning = False
         # What others can change, and so the folder.
         self._open_place: str | None = None
@@ -237,7 +235,7 @@ class VassalFolder:
                 file not in self._outdated or self._follow(domain, file, stamp)
             ):
                 return
-            if self._must_rest(file):
+            if self._must_rest(file, stamp):
                 return
             earlier = self._earlier.take(file, stamp)
             if earlier and earlier.stamp != stamp:
@@ -279,19 +277,20 @@ class VassalFolder:
         owner, granted = FileOwner(stamp.uid, stamp.gid), self.grants(domain)
         return Definition(domain, file, self._real_path, text, owner, granted)
 
-    def _must_rest(self, file: str) -> bool:
-        """Whether a file was read so often that it has to wait. It is updated after that."""
+    def _must_rest(self, file: str, stamp: Stamp) -> bool:
+        """Whether a file was read so often, or others of its owner's, that it has to wait. It is
+        updated after that. Only root replaces a file, or gives it to another owner."""
         if file not in self._budget:
             return False
-        loop = asyncio.get_running_loop()
-        wait = self._budget.wait(file, loop.time())
-        if wait and file not in self._resting:
-            self._resting.add(file)
+        known, loop = self._stamps.get(file), asyncio.get_running_loop()
+        by_root = known is not None and known.is_of_another_file(stamp)
+        wait = self._budget.turn(file, None if by_root else stamp.uid, loop.time())
+        if wait:
             loop.call_later(wait, self._end_rest, file)
-        return wait > 0
+        return wait != 0
 
     def _end_rest(self, file: str) -> None:
-        self._resting.discard(file)
+        self._budget.end(file)
         self.changed([file])
 
     def _spend(self, file: str, seconds: float) -> None:

@@ -172,6 +172,24 @@ def test_a_storm_of_touches_costs_its_author_alone(tenants: Tenants, hers: str) 
         tenants.until(domain, None)
 
 
+def test_a_storm_of_touches_of_many_inis_costs_as_one(tenants: Tenants, hers: str) -> None:
+    inis = [f"mallory{number}.example" for number in range(60)]
+    for domain in inis:
+        tenants.drop_of(MALLORY, domain)
+    for domain in inis:
+        tenants.until(domain, "parked")
+    began = time.monotonic()
+    with touching(tenants, *inis):
+        wakes(tenants, hers)
+    # The first reading of each, those in a row, and five a second.
+    most = len(inis) + 100 + 10 * (time.monotonic() - began)
+    assert len(tenants.lines("mallory.* its ini changed")) <= most
+    for domain in inis:
+        tenants.remove(domain)
+    for domain in inis:
+        tenants.until(domain, None)
+
+
 def test_a_storm_of_bytes_costs_its_author_alone(tenants: Tenants, hers: str) -> None:
     told = "mallory0.example: it sends bytes to emperord without end"
     tenants.expect(told)

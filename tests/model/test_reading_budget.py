@@ -36,3 +36,39 @@ def test_one_file_costs_no_other_and_waits_ten_seconds_at_most() -> None:
     assert budget.wait("a.ini", 5.0) > 0
     budget.forget_full(100.0)
     assert budget.wait("a.ini", 0.0) == 0, "nothing of it is kept"
+
+
+def test_many_files_of_a_tenant_have_one_credit() -> None:
+    files = [f"{number}.ini" for number in range(200)]
+    read, waits = dict.fromkeys((*files, "other.ini", "roots.ini"), 0), dict[str, float]()
+    budget = ReadingBudget()
+    for tick in range(600):
+        now = 1000 + tick / 10
+        for file in [file for file, until in waits.items() if until <= now]:
+            del waits[file]
+            budget.end(file)
+        tenants = {"other.ini": 7, "roots.ini": 0}
+        if tick % 50 == 0:
+            budget.forget_full(now)
+        for file in read:
+            wait = budget.turn(file, tenants.get(file, 5), now) if file in budget else 0.0
+            if wait:
+                waits[file] = now + wait
+            elif wait == 0.0:
+                budget.spend(file, 0.001, now)
+                read[file] += 1
+    of_tenant = sum(read[file] for file in files)
+    assert of_tenant == pytest.approx(200 + 100 + 60 * 5, abs=30), "the first of each is free"
+    assert min(read[file] for file in files) >= 2, "each one has its turn"
+    alone = len(readings(0.001, 60))
+    assert read["other.ini"] == pytest.approx(alone, abs=6), "another tenant waits for none of them"
+    assert read["roots.ini"] == pytest.approx(alone, abs=6)
+
+
+def test_a_file_that_root_replaces_waits_for_no_others() -> None:
+    budget = ReadingBudget()
+    budget.spend("a.ini", 0.001, 0.0)
+    waits = [budget.turn("a.ini", 5, 0.0) for _ in range(101)]
+    assert waits[-1] == pytest.approx(0.2)
+    assert budget.turn("a.ini", 5, 0.0) is None
+    assert budget.turn("a.ini", None, 0.0) == 0
