@@ -102,7 +102,7 @@ class SystemAccounts:
     def user(self, name: str) -> Identity | None:
         """The user with its primary group; None when there is none."""
         if (version := _version(_USERS)) != self._version:
-            self._version, self._users = version, _all_users()
+            self._users, self._version = _all_users(), version
         if name in self._users:
             return self._users[name]
         try:
@@ -125,10 +125,11 @@ class SystemAccounts:
         if (number := numeric_id(name)) is not None:
             return number
         if (version := _version(_GROUPS)) != self._groups_version:
-            self._groups_version, self._groups = version, {}
-        found = self._groups.get(name)
+            self._groups, self._groups_version = {}, version
+        groups = self._groups  # another thread may find that the file has changed
+        found = groups.get(name)
         if found is None and (found := group_id(name)) is not None:
-            self._groups[name] = found
+            groups[name] = found
         return found
 
 

@@ -88,6 +88,8 @@ class WildcardLinks:
 
     def drop(self, name: str) -> None:
         """Remove the link of the host `name`; of a wildcard, the links of all hosts below it."""
+        if not self._domains:
+            return
         below = [name] if name in self._domains else []
         if is_wildcard(name):
             below += [host for host in self._domains if is_below(host, name)]

@@ -2,6 +2,9 @@
 
 import os
 import pwd
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +30,28 @@ def test_groups_are_found_by_name_and_taken_by_number() -> None:
     assert accounts.group("root") == 0
     assert accounts.group("4711") == 4711
     assert accounts.group("no such group") is None
+
+
+# Finds a group, gives it another number, and finds it again.
+_CHANGED = """
+from pathlib import Path
+from emperor.linux.accounts import SystemAccounts
+accounts, groups = SystemAccounts(), Path("/etc/group")
+print(accounts.group("sites"), accounts.group("sites"))
+groups.write_text(groups.read_text().replace("sites:x:4711:", "sites:x:4712:"))
+print(accounts.group("sites"))
+groups.write_text(groups.read_text().replace("sites:x:4712:", "shops:x:4712:"))
+print(accounts.group("sites"), accounts.group("shops"))
+"""
+
+
+def test_a_group_is_looked_up_again_when_its_file_has_changed(tmp_path: Path) -> None:
+    groups = tmp_path / "group"
+    groups.write_text(Path("/etc/group").read_text(encoding="utf-8") + "sites:x:4711:\n")
+    mounted = f'mount --bind {groups} /etc/group && exec "$@"'
+    command = ["unshare", "--mount", "sh", "-c", mounted, "sh", sys.executable, "-c", _CHANGED]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert printed.stdout.split() == ["4711", "4711", "4712", "None", "4712"]
 
 
 def test_the_daemon_is_who_runs_this() -> None:
