@@ -29,6 +29,7 @@ def sites(tenants: Tenants) -> Iterator[None]:
     tenants.drop_of(MALLORY, REFUSED, emperor=f"idle = {WORDS}")
     tenants.host(ALICE, HERS)
     headers = f"Host: {HERS}\r\nUser-Agent: {WORDS}\r\nX-Request-Id: {WORDS}\r\n"
+    headers += f"Traceparent: {WORDS}\r\nReferer: {WORDS}\r\nX-Emperord-Wake: {WORDS}\r\n"
     # nginx refuses a path with characters below 0x20.
     request = f"GET /\x9b\u202ewords HTTP/1.0\r\n{headers}\r\n"
     assert send(tenants.nginx.port, request.encode()).status == 200
@@ -41,6 +42,7 @@ def sites(tenants: Tenants) -> Iterator[None]:
 
 def test_no_command_sends_words_that_steer_a_terminal(tenants: Tenants) -> None:
     lines = ["status", *(f"why {domain}" for domain in (FAILS, REFUSED, HERS)), "status --json"]
+    lines += ["events --once", "events --once --json", "stats", "stats --json", "bases --modules"]
     printed = "".join(each.out + each.err for each in emperorctl("root", tenants.run_dir, *lines))
     assert printed.count("x1b[2J") > 4
     assert steering(printed) == set()
