@@ -182,7 +182,9 @@ class Search:
         self._beneath[host] = None
         self._beneath.move_to_end(host)
         if len(self._beneath) > _MOST_BENEATH:
-            self._beneath.popitem(last=False)
+            forgotten, _ = self._beneath.popitem(last=False)
+            # An entry for it would not be noticed. So its next request asks again.
+            self.governor.refuse_wildcard(forgotten)
         if revision:
             self.local_copy.grow(host, revision)
 

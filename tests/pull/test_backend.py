@@ -24,7 +24,7 @@ from emperor.model.registration import (
     encoded,
 )
 from emperor.model.registry_keys import Span
-from emperor.pull import follower, local_copy
+from emperor.pull import follower, local_copy, search
 from emperor.pull.pulled_inis import Order
 from emperor.registry.port import Page
 from emperor.registry.reads import AT_ONCE
@@ -228,6 +228,21 @@ async def test_what_comes_while_a_wildcard_answers_is_pulled(place: Path) -> Non
         engine.may_answer.set()
         await hit
         await eventually_async(lambda: backend.idle(host) == 7)
+
+
+async def test_a_host_that_was_forgotten_is_asked_for_again(
+    place: Path, engine: CountingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody can make up hosts of a wildcard."""
+    monkeypatch.setattr(search, "_MOST_BENEATH", 2)
+    async with pulled(place, engine, f"_.{A}", f"_.{B}") as backend:
+        unlinked = backend.site.world.listeners.unlinked
+        hers = f"hers.{A}"
+        assert await backend.search.provide(hers, f"_.{A}") is Provided.NOTHING
+        for number in range(2):
+            assert hers not in unlinked
+            assert await backend.search.provide(f"h{number}.{B}", f"_.{B}") is Provided.NOTHING
+        assert hers in unlinked
 
 
 async def test_a_registry_made_anew_is_followed_also_after_a_restart(
