@@ -68,8 +68,10 @@ class Yielding:
     def after(self, used: Used) -> "Yielding":
         """Who yields after a further look."""
         is_modest = used.rest < _MODEST * used.capacity
-        with_all_apps = self.with_all_apps.after(self.all_apps, self.all_apps and not is_modest)
-        is_harmful = any(_is_starved(tenant, used) for tenant in self.tenants)
+        is_full = used.apps + used.rest >= _FULL * used.capacity
+        are_starved = self.all_apps and is_full and not is_modest
+        with_all_apps = self.with_all_apps.after(self.all_apps, are_starved)
+        is_harmful = is_full and any(_is_starved(tenant, used) for tenant in self.tenants)
         with_tenants = self.with_tenants.after(bool(self.tenants), is_harmful)
         if is_harmful:
             return Yielding(with_tenants=with_tenants, with_all_apps=with_all_apps)
@@ -108,9 +110,8 @@ def _is_greedy(tenant: str, used: Used, bound: float) -> bool:
 
 
 def _is_starved(tenant: str, used: Used) -> bool:
-    is_full = used.apps + used.rest >= _FULL * used.capacity
     amount = used.tenants.get(tenant)
-    return is_full and amount is not None and amount < _STARVED * _share_of(tenant, used)
+    return amount is not None and amount < _STARVED * _share_of(tenant, used)
 
 
 def _share_of(tenant: str, used: Used) -> float:

@@ -117,6 +117,13 @@ def test_who_yields_gets_its_share_back_from_a_second_hog() -> None:
     assert after(4, TWO_HOGS, begun=yielding).tenants == {"hog", "other"}
 
 
+def test_a_hog_that_ends_while_others_work_has_harmed_nobody() -> None:
+    begun = after(9, HOG)
+    ended = after(1, {"hog": LIGHT, "light": LIGHT}, rest=0.5, begun=begun)
+    assert (ended.tenants, ended.all_apps) == (frozenset(), False)
+    assert after(4, HOG, begun=ended).all_apps
+
+
 def test_it_takes_longer_each_time_that_somebody_was_harmed() -> None:
     patience = Patience()
     for needed in (4, 8, 16, 32, 64, 64):
