@@ -35,6 +35,7 @@ class FairCpu:
         self._waited = 0.0
         self._yielding = Yielding()
         self._told: dict[str, float] = {}
+        self._problem: str | None = None
 
     def yielding(self, caller: Caller) -> tuple[str, ...]:
         """The names of the users that yield now, as far as they exist for the caller."""
@@ -67,10 +68,8 @@ class FairCpu:
         try:
             await self._look_while_somebody_waits()
         except OSError as error:
+            # Perhaps for now alone: no descriptor may be left. The next wait is another try.
             self._tell_why_not(error)
-            if self._pressure is not None:
-                self._pressure.close()
-                self._pressure = None
         except Exception:
             # It must not end the daemon.
             log.exception("cannot share the CPU: a fault in emperord")
@@ -107,8 +106,7 @@ class FairCpu:
             )
 
     def _tell_why_not(self, error: OSError) -> None:
-        where = f"{error.filename}: " if error.filename else ""
-        log.info(
-            "cannot have a tenant that takes all of the CPU yield to others: %s%s",
-            where, error.strerror,
-        )  # fmt: skip
+        problem = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        if problem != self._problem:
+            self._problem = problem
+            log.info("cannot have a tenant that takes all of the CPU yield to others: %s", problem)

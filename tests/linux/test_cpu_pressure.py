@@ -1,14 +1,20 @@
 """The kernel tells the loop when processes wait for the CPU."""
 
 import asyncio
+import errno
 import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from emperor.fair_cpu import FairCpu
+from emperor.linux.cpu_marks import CpuMarks, Look
 from emperor.linux.cpu_pressure import PRESSURE, CpuPressure
+from emperor.linux.hierarchies import Hierarchy
+from emperor.model.limits import Limits
 from tests.eventually import eventually_async
 
 needs_psi = pytest.mark.skipif(not PRESSURE.exists(), reason="this kernel has no PSI")
@@ -46,3 +52,37 @@ async def test_nothing_is_left_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OSError, match="Invalid argument"):
         CpuPressure(asyncio.get_running_loop(), lambda: None)
     assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+class WithoutDescriptors(CpuMarks):
+    """The groups of a daemon that has no descriptor left."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__((Hierarchy(folder, frozenset({"cpu"}), is_v2=True),), Limits())
+        self.looks = 0
+
+    def look(self) -> Look | None:
+        self.looks += 1
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "/proc/stat")
+
+
+@needs_psi
+async def test_a_look_that_failed_is_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    marks = WithoutDescriptors(tmp_path)
+    with caplog.at_level("INFO"), two_on_one_core():
+        async with asyncio.TaskGroup() as tasks:
+            fair = FairCpu(marks, str, tasks)
+            fair.start()
+            try:
+                await eventually_async(lambda: marks.looks > 1)
+            finally:
+                fair.close()
+    [told] = [
+        record.getMessage() for record in caplog.records if record.name == "emperord.fair_cpu"
+    ]
+    assert told == (
+        "cannot have a tenant that takes all of the CPU yield to others:"
+        " /proc/stat: Too many open files"
+    )
