@@ -89,7 +89,7 @@ def put_a_pipe(path: Path, _: str) -> None:
 def put_a_link(path: Path, text: str) -> None:
     (path.parent / "target").write_text(text)
     path.symlink_to(path.parent / "target")
-    os.chown(path.parent / "target", UIDS[MALLORY], -1)
+    os.chown(path.parent / "target", UIDS[ALICE], -1)
 
 
 @pytest.mark.parametrize("put", [put_a_file, put_a_pipe, put_a_link])

@@ -25,7 +25,7 @@ from emperor.web.console.tenants import Names, largest_first, uid_text
 MOST_TROUBLES = 10
 _MOST_BOOTS = 25
 _MOST_SLOW = 10
-_MOST_TENANTS = 10
+MOST_TENANTS = 10
 BY_HOUR, HOURS = timedelta(hours=1), 24
 BY_MINUTE, MINUTES = timedelta(minutes=1), 60
 
@@ -224,7 +224,7 @@ def of_tenants(census: Census, rows: Iterable[VassalStatus], names: Names) -> tu
             memory[uid],
             share(memory[uid], most),
         )
-        for uid in largest_first(census.owners, memory, census.owners)[:_MOST_TENANTS]
+        for uid in largest_first(census.owners, memory, census.owners)[:MOST_TENANTS]
     )
 
 
@@ -298,7 +298,7 @@ def overview(
         total=seen.census.states.total(),
         states=of_states(seen.census, seen.rows),
         tenants=of_tenants(seen.census, seen.rows, names),
-        more_tenants=max(0, len(seen.census.owners) - _MOST_TENANTS),
+        more_tenants=max(0, len(seen.census.owners) - MOST_TENANTS),
         verdict=verdict(
             len(wrong) + len(seen.refused) + seen.more_refused,
             seen.census.states.total() + len(seen.refused) + seen.more_refused,
