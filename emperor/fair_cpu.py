@@ -79,10 +79,11 @@ class FairCpu:
 
     async def _look_while_somebody_waits(self) -> None:
         before = await asyncio.to_thread(self._marks.look)
-        while self._loop.time() < self._waited + _RELIEVED_SECONDS:
+        # Without an app that runs there is nobody to yield.
+        while before and before.tenants and self._loop.time() < self._waited + _RELIEVED_SECONDS:
             await asyncio.sleep(_LOOK_SECONDS)
             now = await asyncio.to_thread(self._marks.look)
-            if before and now:
+            if now:
                 self._take(self._yielding.after(now.since(before)))
             before = now
 

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -86,3 +86,37 @@ async def test_a_look_that_failed_is_tried_again(
         "cannot have a tenant that takes all of the CPU yield to others:"
         " /proc/stat: Too many open files"
     )
+
+
+class WithoutApps(CpuMarks):
+    """The groups of a daemon whose apps all sleep."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__((Hierarchy(folder, frozenset({"cpu"}), is_v2=True),), Limits())
+        self.looks = 0
+
+    def look(self) -> Look | None:
+        self.looks += 1
+        return Look(at=float(self.looks), idle=1.0, busy=1.0, apps=0.0, tenants={})
+
+
+class OneWait:
+    """Tells once that somebody waits."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, waited: Callable[[], None]) -> None:
+        loop.call_soon(waited)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+async def test_while_all_apps_sleep_one_look_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emperor.fair_cpu.CpuPressure", OneWait)
+    marks = WithoutApps(tmp_path)
+    # The group of tasks ends when nobody looks any more.
+    async with asyncio.TaskGroup() as tasks:
+        FairCpu(marks, str, tasks).start()
+        await eventually_async(lambda: marks.looks > 0)
+    assert marks.looks == 1
