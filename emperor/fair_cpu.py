@@ -1,4 +1,5 @@
-"""Has tenants that take all of the CPU yield it to others. Looks only while somebody waits."""
+"""Has tenants that take all of the CPU yield it to others. Looks only while somebody waits, and has
+the kernel tell that only while apps run."""
 
 import asyncio
 import logging
@@ -21,7 +22,7 @@ _SILENT_SECONDS = 60.0
 
 
 class FairCpu:
-    """`name` tells the name of a user."""
+    """`name` tells the name of a user. `app_starts` is to be called before each start."""
 
     def __init__(
         self, marks: CpuMarks, name: Callable[[int], str], tasks: asyncio.TaskGroup
@@ -30,6 +31,8 @@ class FairCpu:
         self._name = name
         self._tasks = tasks
         self._loop = asyncio.get_running_loop()
+        self._is_on = False
+        self._has_started_app = False
         self._pressure: CpuPressure | None = None
         self._looking: asyncio.Task[None] | None = None
         self._waited = 0.0
@@ -43,21 +46,40 @@ class FairCpu:
         return tuple(sorted(self._name(uid) for uid in uids if caller.sees(uid)))
 
     def start(self) -> None:
-        """Begin to act, where the kernel tells who waits."""
+        """Begin to act, where groups can be marked and the kernel tells who waits."""
         try:
             self._marks.check()
+        except OSError as error:
+            self._tell_why_not(error)
+            return
+        self._is_on = True
+        if self._has_started_app:
+            self._watch()
+
+    def app_starts(self) -> None:
+        """An app is about to have a process, or an earlier daemon's has one."""
+        self._has_started_app = True
+        if self._is_on and self._pressure is None:
+            self._watch()
+
+    def close(self) -> None:
+        """End it: nobody yields any more."""
+        self._is_on = False
+        self._unwatch()
+        if self._looking is not None:
+            self._looking.cancel()
+        self._take(self._yielding.relieved())
+
+    def _watch(self) -> None:
+        try:
             self._pressure = CpuPressure(self._loop, self._on_pressure)
         except OSError as error:
             self._tell_why_not(error)
 
-    def close(self) -> None:
-        """End it: nobody yields any more."""
+    def _unwatch(self) -> None:
         if self._pressure is not None:
             self._pressure.close()
             self._pressure = None
-        if self._looking is not None:
-            self._looking.cancel()
-        self._take(self._yielding.relieved())
 
     def _on_pressure(self) -> None:
         self._waited = self._loop.time()
@@ -78,8 +100,11 @@ class FairCpu:
             self._take(self._yielding.relieved())
 
     async def _look_while_somebody_waits(self) -> None:
+        self._has_started_app = False
         before = await asyncio.to_thread(self._marks.look)
-        # Without an app that runs there is nobody to yield.
+        if not (before and before.tenants) and not self._has_started_app:
+            # All apps sleep, and there is nobody to yield.
+            self._unwatch()
         while before and before.tenants and self._loop.time() < self._waited + _RELIEVED_SECONDS:
             await asyncio.sleep(_LOOK_SECONDS)
             now = await asyncio.to_thread(self._marks.look)

@@ -83,9 +83,8 @@ class Service:
         self, settings: Settings, uwsgi: Path, handover: Handover, tasks: asyncio.TaskGroup
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
-        self._settings, self._handover = settings, handover
+        self._settings, self._handover, self._tasks = settings, handover, tasks
         self._notifier, self._inherited = handover.notifier, handover.inherited
-        self._tasks = tasks
         self._events, self._tally = EventLog(), Tally()
         self._accounts = SystemAccounts()
         self._reaper, self._gate = Reaper(loop), Gate()
@@ -94,6 +93,7 @@ class Service:
         bounds = bounds_of(*limits, settings.run_dir, handover.invocation.open_files, loop)
         self._groups, self._copies = bounds.groups, copies_of(settings)
         self._fair_cpu = FairCpu(bounds.groups.marks, self._accounts.name, tasks)
+        bounds.groups.on_use = self._fair_cpu.app_starts
         place = Place(self._copies, bounds)
         resolver = Resolver(uwsgi, settings.vassals_dir, self._gate, place=place)
         reader = UwsgiReader(settings, self._accounts, resolver, somaxconn(), self._defaults)

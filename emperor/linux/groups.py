@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from asyncio import AbstractEventLoop
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +104,8 @@ class ControlGroups:
         self.marks = CpuMarks(hierarchies.usable, of_tenant)
         self._loop = loop
         self._in_use: set[str] = set()
+        # To be called when a process gets a group, or has one.
+        self.on_use: Callable[[], None] = lambda: None
 
     @property
     def can_make(self) -> bool:
@@ -116,6 +118,7 @@ class ControlGroups:
         if not self._hierarchies or not name:
             return None
         self._in_use.add(name)
+        self.on_use()
         return ControlGroup(name, self)
 
     def adopted(self, name: str) -> "ControlGroup | None":

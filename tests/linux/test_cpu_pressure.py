@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -74,6 +75,7 @@ async def test_a_look_that_failed_is_tried_again(
     with caplog.at_level("INFO"), two_on_one_core():
         async with asyncio.TaskGroup() as tasks:
             fair = FairCpu(marks, str, tasks)
+            fair.app_starts()
             fair.start()
             try:
                 await eventually_async(lambda: marks.looks > 1)
@@ -101,22 +103,33 @@ class WithoutApps(CpuMarks):
 
 
 class OneWait:
-    """Tells once that somebody waits."""
+    """Tells once that somebody waits. `open` are those that are not closed."""
+
+    open: ClassVar[list["OneWait"]] = []
 
     def __init__(self, loop: asyncio.AbstractEventLoop, waited: Callable[[], None]) -> None:
         loop.call_soon(waited)
+        self.open.append(self)
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Tell nothing more."""
+        self.open.remove(self)
 
 
-async def test_while_all_apps_sleep_one_look_is_enough(
+async def test_nothing_is_watched_while_all_apps_sleep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("emperor.fair_cpu.CpuPressure", OneWait)
     marks = WithoutApps(tmp_path)
     # The group of tasks ends when nobody looks any more.
     async with asyncio.TaskGroup() as tasks:
-        FairCpu(marks, str, tasks).start()
-        await eventually_async(lambda: marks.looks > 0)
-    assert marks.looks == 1
+        fair = FairCpu(marks, str, tasks)
+        fair.start()
+        assert OneWait.open == []
+        for looks in (1, 2):
+            fair.app_starts()
+            assert len(OneWait.open) == 1
+            await eventually_async(lambda: OneWait.open == [])
+            assert marks.looks == looks
+    fair.close()
+    assert (marks.looks, OneWait.open) == (2, [])
