@@ -31,7 +31,6 @@ class FairCpu:
         self._name = name
         self._tasks = tasks
         self._loop = asyncio.get_running_loop()
-        self._is_on = False
         self._has_started_app = False
         self._pressure: CpuPressure | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -49,37 +48,26 @@ class FairCpu:
         """Begin to act, where groups can be marked and the kernel tells who waits."""
         try:
             self._marks.check()
+            self._pressure = CpuPressure(self._loop, self._on_pressure)
         except OSError as error:
             self._tell_why_not(error)
-            return
-        self._is_on = True
         if self._has_started_app:
-            self._watch()
+            self.app_starts()
 
     def app_starts(self) -> None:
         """An app is about to have a process, or an earlier daemon's has one."""
         self._has_started_app = True
-        if self._is_on and self._pressure is None:
-            self._watch()
+        if self._pressure is not None:
+            self._pressure.resume()
 
     def close(self) -> None:
         """End it: nobody yields any more."""
-        self._is_on = False
-        self._unwatch()
-        if self._looking is not None:
-            self._looking.cancel()
-        self._take(self._yielding.relieved())
-
-    def _watch(self) -> None:
-        try:
-            self._pressure = CpuPressure(self._loop, self._on_pressure)
-        except OSError as error:
-            self._tell_why_not(error)
-
-    def _unwatch(self) -> None:
         if self._pressure is not None:
             self._pressure.close()
             self._pressure = None
+        if self._looking is not None:
+            self._looking.cancel()
+        self._take(self._yielding.relieved())
 
     def _on_pressure(self) -> None:
         self._waited = self._loop.time()
@@ -102,9 +90,9 @@ class FairCpu:
     async def _look_while_somebody_waits(self) -> None:
         self._has_started_app = False
         before = await asyncio.to_thread(self._marks.look)
-        if not (before and before.tenants) and not self._has_started_app:
+        if self._pressure and not (before and before.tenants) and not self._has_started_app:
             # All apps sleep, and there is nobody to yield.
-            self._unwatch()
+            self._pressure.pause()
         while before and before.tenants and self._loop.time() < self._waited + _RELIEVED_SECONDS:
             await asyncio.sleep(_LOOK_SECONDS)
             now = await asyncio.to_thread(self._marks.look)

@@ -14,12 +14,14 @@ _STALLED_SECONDS = 0.05
 
 
 class CpuPressure:
-    """Calls `waited` once in a window at most in which some process has waited so long. Costs
-    nothing while none waits. Raises OSError where the kernel has no PSI."""
+    """Calls `waited` once in a window at most in which some process has waited so long, between
+    `resume` and `pause`. Costs nothing while none waits. Raises OSError where the kernel has no
+    PSI."""
 
     def __init__(self, loop: AbstractEventLoop, waited: Callable[[], None]) -> None:
         self._loop = loop
         self._waited = waited
+        self._is_paused = True
         self._trigger = os.open(PRESSURE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             stalled, window = (round(each * 1e6) for each in (_STALLED_SECONDS, WINDOW_SECONDS))
@@ -30,11 +32,21 @@ class CpuPressure:
         except OSError:
             os.close(self._trigger)
             raise
-        loop.add_reader(self._events.fileno(), self._on_event)
+
+    def resume(self) -> None:
+        """Tell of waits from here on, and of one that nobody was told of."""
+        if self._is_paused:
+            self._is_paused = False
+            self._loop.add_reader(self._events.fileno(), self._on_event)
+
+    def pause(self) -> None:
+        """Wake nobody up."""
+        self._is_paused = True
+        self._loop.remove_reader(self._events.fileno())
 
     def close(self) -> None:
         """Call nobody any more."""
-        self._loop.remove_reader(self._events.fileno())
+        self.pause()
         self._events.close()
         os.close(self._trigger)
 

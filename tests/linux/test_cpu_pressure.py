@@ -38,6 +38,7 @@ def two_on_one_core() -> Iterator[None]:
 async def test_the_loop_is_told_again_and_again_that_somebody_waits() -> None:
     told: list[None] = []
     pressure = CpuPressure(asyncio.get_running_loop(), lambda: told.append(None))
+    pressure.resume()
     try:
         with two_on_one_core():
             await eventually_async(lambda: len(told) > 1)
@@ -103,20 +104,27 @@ class WithoutApps(CpuMarks):
 
 
 class OneWait:
-    """Tells once that somebody waits. `open` are those that are not closed."""
+    """Tells once that somebody waits, each time that it is asked to."""
 
-    open: ClassVar[list["OneWait"]] = []
+    is_paused: ClassVar[bool] = True
 
     def __init__(self, loop: asyncio.AbstractEventLoop, waited: Callable[[], None]) -> None:
-        loop.call_soon(waited)
-        self.open.append(self)
+        self._loop = loop
+        self._waited = waited
 
-    def close(self) -> None:
+    def resume(self) -> None:
+        """Tell of a wait."""
+        OneWait.is_paused = False
+        self._loop.call_soon(self._waited)
+
+    def pause(self) -> None:
         """Tell nothing more."""
-        self.open.remove(self)
+        OneWait.is_paused = True
+
+    close = pause
 
 
-async def test_nothing_is_watched_while_all_apps_sleep(
+async def test_nobody_is_woken_while_all_apps_sleep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("emperor.fair_cpu.CpuPressure", OneWait)
@@ -125,11 +133,11 @@ async def test_nothing_is_watched_while_all_apps_sleep(
     async with asyncio.TaskGroup() as tasks:
         fair = FairCpu(marks, str, tasks)
         fair.start()
-        assert OneWait.open == []
+        assert OneWait.is_paused
         for looks in (1, 2):
             fair.app_starts()
-            assert len(OneWait.open) == 1
-            await eventually_async(lambda: OneWait.open == [])
+            assert not OneWait.is_paused
+            await eventually_async(lambda: OneWait.is_paused)
             assert marks.looks == looks
     fair.close()
-    assert (marks.looks, OneWait.open) == (2, [])
+    assert marks.looks == 2
