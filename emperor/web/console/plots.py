@@ -24,8 +24,6 @@ _LEAST = 2
 _MOST_WAKES = 60
 # Of a start that failed, whose length nobody waited for.
 _MARK = 8
-# Room under the bars for the names of moments.
-BASE = HEIGHT + 14
 
 
 @dataclass(frozen=True, slots=True)
