@@ -20,8 +20,7 @@ from emperor.cli.names import tell
 from emperor.cli.terminal import edge, show, terminal
 from emperor.model.history import Hour, Stats, VassalStats
 from emperor.model.status import as_json
-from emperor.model.text import NOTHING, clock, middle, plain
-from emperor.model.wake import milliseconds
+from emperor.model.text import NOTHING, clock, middle, milliseconds, plain
 
 # Beyond this, a line is a day.
 _BY_THE_HOUR = timedelta(days=2, hours=1)

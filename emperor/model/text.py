@@ -70,6 +70,16 @@ def until(moment: datetime | None, now: datetime) -> str:
     return NOTHING if moment is None else duration((moment - now).total_seconds())
 
 
+def milliseconds(number: float) -> str:
+    """A number of them as text."""
+    return f"{number:.1f} ms" if number < 10 else f"{number:.0f} ms"
+
+
+def took(spent: float) -> str:
+    """How long something took, given in milliseconds; from a second on, in seconds."""
+    return milliseconds(spent) if spent < 1000 else f"{spent / 1000:.1f} s"
+
+
 def memory(size: int | None) -> str:
     """At most four characters: 512K, 37M, 1.2G."""
     if size is None:

@@ -2,6 +2,7 @@
 
 from emperor.model.history import Phase, phases_of
 from emperor.model.status import Wake
+from emperor.model.text import milliseconds
 
 WOKEN_BY = {"hit": "a hit", "connection": "a connection on its socket"}
 
@@ -38,8 +39,3 @@ def phases(wake: Wake | None) -> str:
     parts = [f"{milliseconds(took)} {_PHASES[phase]}" for phase, took in found]
     total = sum(took for _, took in found)
     return f"{', '.join(parts)}: {milliseconds(total)} in all" if len(parts) > 1 else "".join(parts)
-
-
-def milliseconds(number: float) -> str:
-    """A number of them as text."""
-    return f"{number:.1f} ms" if number < 10 else f"{number:.0f} ms"

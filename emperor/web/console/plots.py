@@ -15,7 +15,7 @@ from emperor.model.history import (
     phases_of,
 )
 from emperor.model.status import Wake
-from emperor.model.wake import milliseconds
+from emperor.model.text import took
 
 WIDTH, HEIGHT = 600, 80
 _GAP = 1
@@ -138,11 +138,6 @@ def wakes_plot(starts: Sequence[PastStart]) -> Plot | None:
     if failed:
         summary += f"; {failed} failed"
     return Plot(bars, (), took(most) if most else "", summary)
-
-
-def took(spent: float) -> str:
-    """Milliseconds, as seconds where these are shorter."""
-    return milliseconds(spent) if spent < 1000 else f"{spent / 1000:.1f} s"
 
 
 def _waited(start: PastStart) -> float:

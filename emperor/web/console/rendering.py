@@ -16,7 +16,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from emperor.model import text
 from emperor.model.slow_imports import told
-from emperor.web.console.plots import took
 
 _CONTENT_TYPES = {
     "console.css": "text/css",
@@ -114,7 +113,7 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     "duration": text.duration,
     "clock": text.clock,
     "cpu": text.cpu,
-    "took": took,
+    "took": text.took,
     "iso": _iso,
     "query": _query,
     "slow_import": lambda each: told((each,)),

@@ -13,9 +13,9 @@ from emperor.model.history import (
     phases_of,
 )
 from emperor.model.status import ReportedState, VassalDetail, Wake
-from emperor.model.text import clock, duration
+from emperor.model.text import clock, duration, took
 from emperor.model.wake import WOKEN_BY
-from emperor.web.console.plots import Part, phase_bar, took
+from emperor.web.console.plots import Part, phase_bar
 
 MOST_ENTRIES = 40
 # An order or a change has a process stopped and the next one started for the same reason.

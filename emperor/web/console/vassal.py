@@ -17,7 +17,7 @@ from emperor.model.history import (
 )
 from emperor.model.limits import LIMITS, Limit, Limits
 from emperor.model.status import AppHits, ReportedState, VassalDetail, VassalStatus, Wake
-from emperor.model.text import memory, since, until
+from emperor.model.text import memory, since, took, until
 from emperor.web.console.ini_view import IniView
 from emperor.web.console.orders import ORDERS, OrderText
 from emperor.web.console.plots import Plot, wakes_plot
@@ -132,29 +132,24 @@ def why_slow(wakes: Sequence[Wake]) -> str:
     """In which phase the last starts of an app spend most of their time, if they are slow: half of
     them take a second or more. Empty: they are not. These starts have accepted."""
     waits = [
-        [(phase, took) for phase, took in phases_of(wake) if phase in _SLOW]
+        [(phase, spent) for phase, spent in phases_of(wake) if phase in _SLOW]
         for wake in wakes[-LAST_STARTS:]
     ]
-    totals = [sum(took for _, took in wait) for wait in waits]
+    totals = [sum(spent for _, spent in wait) for wait in waits]
     if not totals or (usual := median(totals)) < _SLOW_MS:
         return ""
     of_phases: Counter[Phase] = Counter()
     for wait in waits:
-        for phase, took in wait:
-            of_phases[phase] += round(took)
-    [(phase, took)] = of_phases.most_common(1)
-    share = round(100 * took / sum(totals))
+        for phase, spent in wait:
+            of_phases[phase] += round(spent)
+    [(phase, longest)] = of_phases.most_common(1)
+    share = round(100 * longest / sum(totals))
     many = (
         f"Half of its last {len(totals)} starts took" if len(totals) > 1 else "Its last start took"
     )
     more = " or more" if len(totals) > 1 else ""
-    text = f"{many} {seconds(usual)}{more}, {share} % of it in the phase {phase.value}"
+    text = f"{many} {took(usual)}{more}, {share} % of it in the phase {phase.value}"
     return f"{text}. {_SLOW[phase]}"
-
-
-def seconds(milliseconds: float) -> str:
-    """A time that visitors notice."""
-    return f"{milliseconds / 1000:.1f} s"
 
 
 def limit_rows(
