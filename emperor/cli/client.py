@@ -13,11 +13,11 @@ from urllib.parse import quote, urlencode
 
 from yarl import URL
 
-from emperor.cli.actions import Action
 from emperor.cli.failure import Failed, NoSuchVassal, Unreachable
 from emperor.cli.records import parse
 from emperor.linux.no_certificates import no_certificates
 from emperor.model.activity import Activity
+from emperor.model.authority import Operation
 from emperor.model.bases_report import BasesReport
 from emperor.model.client_limits import MOST_PER_TENANT
 from emperor.model.history import Stats, VassalHistory
@@ -102,10 +102,10 @@ class Client:
             async for piece in response.content.iter_any():
                 yield piece
 
-    async def act(self, domain: str, action: Action) -> VassalDetail:
+    async def order(self, domain: str, order: Operation) -> VassalDetail:
         """Give an order, and return the vassal when it is carried out. The daemon limits the time
         by its start-timeout and stop-timeout. Raises NoSuchVassal too."""
-        path = f"{_path(domain)}/{action.value}"
+        path = f"{_path(domain)}/{order.value}"
         async with self._request("POST", path, None) as response:
             return parse(VassalDetail, await response.read())
 

@@ -218,16 +218,16 @@ class _Screen:
                 self._wanted.set()
             if command and command.quits:
                 self._is_over.set()
-            elif command and command.act:
+            elif command and command.order:
                 self._begin(self._act(command, live, client))
         self._draw(live)
 
     async def _act(self, command: Command, live: Live, client: Client) -> None:
-        assert command.act
-        what = f"{command.act.value} {command.name}"
+        assert command.order
+        what = f"{command.order.value} {command.name}"
         self._tell(f"{what} …", live)
         try:
-            detail = await client.act(command.name, command.act)
+            detail = await client.order(command.name, command.order)
         except Failed as error:
             self._tell(str(error), live)
         else:

@@ -9,17 +9,17 @@ from enum import Enum
 from rich.cells import set_cell_size
 from rich.text import Text
 
-from emperor.cli.actions import Action
 from emperor.cli.table import STYLE
 from emperor.cli.terminal import wrapped
 from emperor.model import text
 from emperor.model.activity import Active, Activity, total_of
+from emperor.model.authority import Operation
 from emperor.model.status import ReportedState
 
 KEYS = "q quit  ↑↓ select  o order  / filter  t tenants  a start  z sleep  r restart"
 
 
-class Order(Enum):
+class SortKey(Enum):
     """What the rows are sorted by: the heading of the column."""
 
     STATE = "STATE"
@@ -30,7 +30,7 @@ class Order(Enum):
     NAME = "NAME"
 
 
-_ACTIONS = {"a": Action.START, "z": Action.SLEEP, "r": Action.RESTART}
+_ORDERS = {"a": Operation.START, "z": Operation.SLEEP, "r": Operation.RESTART}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,12 @@ class View:
     """How somebody looks at it. `typing`: keys go into the filter. `asked`: an order that needs a
     yes first."""
 
-    order: Order = Order.STATE
+    sort_key: SortKey = SortKey.STATE
     needle: str = ""
     typing: bool = False
     by_tenant: bool = False
     selected: str | None = None
-    asked: Action | None = None
+    asked: Operation | None = None
     message: str = ""
 
 
@@ -64,7 +64,7 @@ class Command:
     """What a key asks of the program: to end, or to give the daemon an order."""
 
     quits: bool = False
-    act: Action | None = None
+    order: Operation | None = None
     name: str = ""
 
 
@@ -73,7 +73,7 @@ def press(view: View, key: str, names: Sequence[str], page: int) -> tuple[View, 
     of which `page` fit on the screen."""
     if view.asked:
         is_yes = key in ("y", "Y") and view.selected is not None
-        command = Command(act=view.asked, name=view.selected or "") if is_yes else None
+        command = Command(order=view.asked, name=view.selected or "") if is_yes else None
         return replace(view, asked=None, message="" if is_yes else "nothing was done"), command
     if view.typing:
         return _typed(view, key), None
@@ -84,9 +84,9 @@ def press(view: View, key: str, names: Sequence[str], page: int) -> tuple[View, 
         here = names.index(view.selected) if view.selected in names else 0
         there = min(max(here + _MOVES[key](page, len(names)), 0), len(names) - 1)
         return replace(view, selected=names[there]), None
-    if key in _ACTIONS and not view.by_tenant:
+    if key in _ORDERS and not view.by_tenant:
         chosen = view.selected if view.selected in names else next(iter(names), None)
-        return replace(view, asked=_ACTIONS[key] if chosen else None, selected=chosen), None
+        return replace(view, asked=_ORDERS[key] if chosen else None, selected=chosen), None
     return _toggled(view, key), None
 
 
@@ -114,11 +114,11 @@ def _typed(view: View, key: str) -> View:
 
 
 def _toggled(view: View, key: str) -> View:
-    orders = list(Order)
+    sort_keys = list(SortKey)
     match key:
         case "o":
-            following = orders[(orders.index(view.order) + 1) % len(orders)]
-            return replace(view, order=following)
+            following = sort_keys[(sort_keys.index(view.sort_key) + 1) % len(sort_keys)]
+            return replace(view, sort_key=following)
         case "/":
             return replace(view, typing=True)
         case "t":
@@ -142,12 +142,12 @@ def rows_of(sample: Sample, view: View) -> list[Active]:
         # What needs a person comes first.
         state = -1 if each.status.last_error else ranks[each.status.state]
         value = {
-            Order.CPU: sample.cpu.get(name, 0.0),
-            Order.MEMORY: memory_of(sample, each) or 0,
-            Order.WAITING: waiting(each),
-            Order.WAKES: sample.wakes.get(name, 0),
-        }.get(view.order, 0)
-        return -value, 0 if view.order is Order.NAME else state, name
+            SortKey.CPU: sample.cpu.get(name, 0.0),
+            SortKey.MEMORY: memory_of(sample, each) or 0,
+            SortKey.WAITING: waiting(each),
+            SortKey.WAKES: sample.wakes.get(name, 0),
+        }.get(view.sort_key, 0)
+        return -value, 0 if view.sort_key is SortKey.NAME else state, name
 
     return sorted(found, key=key)
 
@@ -265,7 +265,7 @@ def _vassals(sample: Sample, view: View, width: int, most: int) -> list[Text]:
 
 def _head(view: View, name_width: int) -> Text:
     cells = [("NAME", name_width), *_WIDTHS]
-    marked = view.order.value
+    marked = view.sort_key.value
     shown = [
         (f"{name}↓" if name == marked else name).ljust(width)
         if name in ("NAME", "STATE")

@@ -2,22 +2,13 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from fnmatch import fnmatchcase
-from typing import assert_never
 
+from emperor.model.authority import Operation
 from emperor.model.status import ReportedState, VassalStatus
 
 # No host name has one of these.
 _WILDCARDS = frozenset("*?[")
-
-
-class Order(Enum):
-    """What a selection is for."""
-
-    START = "start"
-    RESTART = "restart"
-    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +41,7 @@ def unmatched(words: Iterable[str], names: Collection[str]) -> list[str]:
     ]
 
 
-def select(words: Sequence[str], vassals: Collection[VassalStatus], order: Order) -> Selection:
+def select(words: Sequence[str], vassals: Collection[VassalStatus], order: Operation) -> Selection:
     """The vassals that `words` name, each once and in the order of the words. A domain is taken as
     it is, whether there is such a vassal or not."""
     chosen: dict[str, None] = {}
@@ -72,15 +63,14 @@ def select(words: Sequence[str], vassals: Collection[VassalStatus], order: Order
     return Selection(tuple(chosen), left, tuple(unknown))
 
 
-def _spares(order: Order, vassal: VassalStatus) -> bool:
+def _spares(order: Operation, vassal: VassalStatus) -> bool:
     """Whether an order to many vassals leaves this one alone. Nobody wants to wake thousands of
     apps by a restart of those that run."""
     is_closed = vassal.maintenance_since is not None
     match order:
-        case Order.START:
+        case Operation.START:
             return is_closed
-        case Order.RESTART:
+        case Operation.RESTART | Operation.RESTART_FRESH:
             return is_closed or vassal.state is ReportedState.PARKED
-        case Order.OTHER:
+        case _:
             return False
-    assert_never(order)

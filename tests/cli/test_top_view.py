@@ -6,12 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emperor.cli.actions import Action
 from emperor.cli.top_view import (
     KEYS,
     Command,
-    Order,
     Sample,
+    SortKey,
     View,
     keys_of,
     press,
@@ -20,6 +19,7 @@ from emperor.cli.top_view import (
     screen,
 )
 from emperor.model.activity import Active, Activity, TenantCounts
+from emperor.model.authority import Operation
 from emperor.model.status import VassalStatus
 from tests.cli.records import NOW, parked, running, throttled
 from tests.cli.records import report as status_report
@@ -83,22 +83,22 @@ def test_a_screen_of_80_by_24_has_what_matters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("order", "expected"),
+    ("sort_key", "expected"),
     [
-        (Order.STATE, "c a b"), (Order.CPU, "b a c"), (Order.MEMORY, "a b c"),
-        (Order.WAITING, "b c a"), (Order.WAKES, "a c b"), (Order.NAME, "a b c"),
+        (SortKey.STATE, "c a b"), (SortKey.CPU, "b a c"), (SortKey.MEMORY, "a b c"),
+        (SortKey.WAITING, "b c a"), (SortKey.WAKES, "a c b"), (SortKey.NAME, "a b c"),
     ],
 )  # fmt: skip
-def test_rows_are_sorted_by_what_is_chosen(order: Order, expected: str) -> None:
-    assert names(View(order=order)) == expected
+def test_rows_are_sorted_by_what_is_chosen(sort_key: SortKey, expected: str) -> None:
+    assert names(View(sort_key=sort_key)) == expected
 
 
 def test_o_goes_through_all_orders() -> None:
     view, seen = View(), []
-    for _ in Order:
-        seen.append(view.order)
+    for _ in SortKey:
+        seen.append(view.sort_key)
         view, _ = press(view, "o", (), 10)
-    assert (seen, view.order) == (list(Order), Order.STATE)
+    assert (seen, view.sort_key) == (list(SortKey), SortKey.STATE)
 
 
 def test_a_filter_is_typed_kept_and_cleared() -> None:
@@ -120,20 +120,20 @@ def test_keys_move_the_selection(keys: str, selected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "act"), [("a", Action.START), ("z", Action.SLEEP), ("r", Action.RESTART)]
+    ("key", "order"), [("a", Operation.START), ("z", Operation.SLEEP), ("r", Operation.RESTART)]
 )
-def test_an_order_needs_a_yes(key: str, act: Action) -> None:
+def test_an_order_needs_a_yes(key: str, order: Operation) -> None:
     view, command = pressed(f"j{key}")
     assert command is None
-    assert lines(view)[-1] == f"{act.value} a.example? (y/n)"
-    assert pressed("y", view)[1] == Command(act=act, name="a.example")
+    assert lines(view)[-1] == f"{order.value} a.example? (y/n)"
+    assert pressed("y", view)[1] == Command(order=order, name="a.example")
     for no in ("n", "\r", "q", "\x1b", "r"):
         after, command = pressed(no, view)
         assert (command, after.asked, after.message) == (None, None, "nothing was done")
 
 
 def test_an_order_without_a_selection_is_for_the_first_row() -> None:
-    assert pressed("ry")[1] == Command(act=Action.RESTART, name="c.example")
+    assert pressed("ry")[1] == Command(order=Operation.RESTART, name="c.example")
     assert pressed("/nothing\rry")[1] is None
     assert pressed("try")[1] is None, "tenants take no orders"
 
@@ -161,7 +161,7 @@ def test_the_selected_row_stays_on_the_screen(height: int) -> None:
     many = tuple(active(running(f"s{number:03}.example")) for number in range(200))
     sample = replace(SAMPLE, activity=replace(SAMPLE.activity, vassals=many))
     for selected in ("s000.example", "s077.example", "s199.example"):
-        view = View(selected=selected, order=Order.NAME)
+        view = View(selected=selected, sort_key=SortKey.NAME)
         shown = screen(sample, view, (60, height), str)
         assert len(shown) == height
         assert sum(line.plain.startswith(f"{selected} ") for line in shown) == 1

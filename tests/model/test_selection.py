@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from emperor.model.selection import Order, is_pattern, select
+from emperor.model.authority import Operation
+from emperor.model.selection import is_pattern, select
 from tests.cli.records import NOW, parked, running, throttled
 
 VASSALS = (
@@ -35,19 +36,20 @@ ALL = ("a.example.com", "b.example.com", "c.example.com", "closed.example.com", 
 def test_words_select_each_vassal_once(
     words: tuple[str, ...], domains: tuple[str, ...], unmatched: tuple[str, ...]
 ) -> None:
-    selection = select(words, VASSALS, Order.OTHER)
+    selection = select(words, VASSALS, Operation.RELOAD)
     assert (selection.domains, selection.unmatched, selection.spared) == (domains, unmatched, ())
 
 
 @pytest.mark.parametrize(
     ("order", "spared"),
     [
-        (Order.START, {"closed.example.com"}),
-        (Order.RESTART, {"b.example.com", "closed.example.com"}),
-        (Order.OTHER, set()),
+        (Operation.START, {"closed.example.com"}),
+        (Operation.RESTART, {"b.example.com", "closed.example.com"}),
+        (Operation.RESTART_FRESH, {"b.example.com", "closed.example.com"}),
+        (Operation.RELOAD, set()),
     ],
 )
-def test_an_order_to_many_spares_who_must_not_start(order: Order, spared: set[str]) -> None:
+def test_an_order_to_many_spares_who_must_not_start(order: Operation, spared: set[str]) -> None:
     selection = select(("*",), VASSALS, order)
     assert {vassal.name for vassal in selection.spared} == spared
     assert set(selection.domains) == set(ALL) - spared

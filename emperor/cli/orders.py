@@ -7,30 +7,25 @@ from pathlib import Path
 
 import click
 
-from emperor.cli.actions import Action
 from emperor.cli.arguments import targets, targets_arguments
 from emperor.cli.client import Client, connect
 from emperor.cli.failure import Failed, Unreachable
 from emperor.cli.names import no_such_vassal, resolve
 from emperor.cli.progress import Progress
 from emperor.cli.records import parse
-from emperor.model.selection import Order, Selection, is_pattern, select
+from emperor.model.authority import Operation
+from emperor.model.selection import Selection, is_pattern, select
 from emperor.model.status import Report, VassalDetail, VassalStatus
 from emperor.model.text import naming, plain
 
 DOING = {
-    Action.START: "starting",
-    Action.SLEEP: "putting to sleep",
-    Action.RESTART: "restarting",
-    Action.RESTART_FRESH: "restarting",
-    Action.RELOAD: "reloading",
-    Action.MAINTENANCE_ON: "beginning the maintenance of",
-    Action.MAINTENANCE_OFF: "ending the maintenance of",
-}
-ORDERS = {
-    Action.START: Order.START,
-    Action.RESTART: Order.RESTART,
-    Action.RESTART_FRESH: Order.RESTART,
+    Operation.START: "starting",
+    Operation.SLEEP: "putting to sleep",
+    Operation.RESTART: "restarting",
+    Operation.RESTART_FRESH: "restarting",
+    Operation.RELOAD: "reloading",
+    Operation.MAINTENANCE_ON: "beginning the maintenance of",
+    Operation.MAINTENANCE_OFF: "ending the maintenance of",
 }
 STOP_IS_SLEEP = "emperorctl: stop is the same as sleep: the next hit wakes the app again"
 
@@ -60,7 +55,7 @@ def start(run_dir: Path, words: tuple[str, ...], everything: bool) -> None:
     A DOMAIN may be a shell pattern in quotes, as '*.example.com'. A pattern that matches nothing is
     an error.
     """
-    asyncio.run(_act_on_all(run_dir, Action.START, targets(words, everything)))
+    asyncio.run(_order_all(run_dir, Operation.START, targets(words, everything)))
 
 
 @click.command()
@@ -72,7 +67,7 @@ def sleep(run_dir: Path, words: tuple[str, ...], everything: bool) -> None:
 
     The next hit wakes it again. `emperorctl maintenance` closes a site.
     """
-    asyncio.run(_act_on_all(run_dir, Action.SLEEP, targets(words, everything)))
+    asyncio.run(_order_all(run_dir, Operation.SLEEP, targets(words, everything)))
 
 
 @click.command()
@@ -82,7 +77,7 @@ def stop(run_dir: Path, words: tuple[str, ...], everything: bool) -> None:
     """The same as `emperorctl sleep`: the next hit wakes DOMAIN again. `emperorctl maintenance`
     closes a site."""
     click.echo(STOP_IS_SLEEP, err=True)
-    asyncio.run(_act_on_all(run_dir, Action.SLEEP, targets(words, everything)))
+    asyncio.run(_order_all(run_dir, Operation.SLEEP, targets(words, everything)))
 
 
 @click.command()
@@ -98,8 +93,8 @@ def restart(run_dir: Path, words: tuple[str, ...], everything: bool, is_fresh: b
     A DOMAIN may be a shell pattern in quotes, as '*.example.com'. A pattern, or --all, leaves
     sleeping apps alone.
     """
-    action = Action.RESTART_FRESH if is_fresh else Action.RESTART
-    asyncio.run(_act_on_all(run_dir, action, targets(words, everything)))
+    order = Operation.RESTART_FRESH if is_fresh else Operation.RESTART
+    asyncio.run(_order_all(run_dir, order, targets(words, everything)))
 
 
 @click.command()
@@ -108,7 +103,7 @@ def restart(run_dir: Path, words: tuple[str, ...], everything: bool, is_fresh: b
 def reload(run_dir: Path, words: tuple[str, ...], everything: bool) -> None:
     """Start a new process beside the running one of each DOMAIN. It takes over when it accepts
     requests. If it fails, the old one goes on serving. A DOMAIN that sleeps stays asleep."""
-    asyncio.run(_act_on_all(run_dir, Action.RELOAD, targets(words, everything)))
+    asyncio.run(_order_all(run_dir, Operation.RELOAD, targets(words, everything)))
 
 
 @click.command()
@@ -122,23 +117,23 @@ def maintenance(run_dir: Path, words: tuple[str, ...], everything: bool, switch:
     `on` waits until its process has finished its requests and has ended. The maintenance lasts
     until `off`, over restarts of emperord and reboots.
     """
-    action = Action.MAINTENANCE_ON if switch == "on" else Action.MAINTENANCE_OFF
-    asyncio.run(_act_on_all(run_dir, action, targets(words, everything)))
+    order = Operation.MAINTENANCE_ON if switch == "on" else Operation.MAINTENANCE_OFF
+    asyncio.run(_order_all(run_dir, order, targets(words, everything)))
 
 
-async def _act_on_all(run_dir: Path, action: Action, words: Sequence[str]) -> None:
+async def _order_all(run_dir: Path, order: Operation, words: Sequence[str]) -> None:
     async with connect(run_dir) as client:
         names = await resolve(client, words)
         selection = Selection(names)
         if is_many := any(map(is_pattern, names)):
             report = parse(Report, await client.status())
-            selection = select(names, report.vassals, ORDERS.get(action, Order.OTHER))
+            selection = select(names, report.vassals, order)
         for vassal in selection.spared:
             click.echo(f"{_state(vassal)}, left alone")
-        progress = Progress(DOING[action], selection.domains)
+        progress = Progress(DOING[order], selection.domains)
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(_act(client, action, domain, progress))
+                group.create_task(_order(client, order, domain, progress))
                 for domain in selection.domains
             ]
     failures: list[Failed] = [no_such_vassal(pattern) for pattern in selection.unmatched]
@@ -157,10 +152,12 @@ def count(done: int, failed: int, spared: int) -> str:
     return ", ".join(parts)
 
 
-async def _act(client: Client, action: Action, domain: str, progress: Progress) -> Failed | None:
-    """Act on one vassal. A failure is returned, since raising it would cancel the others."""
+async def _order(
+    client: Client, order: Operation, domain: str, progress: Progress
+) -> Failed | None:
+    """Give one vassal the order. A failure is returned: raising it would cancel the others."""
     try:
-        detail = await client.act(domain, action)
+        detail = await client.order(domain, order)
     except Unreachable as failure:
         progress.done(domain, "")
         return failure

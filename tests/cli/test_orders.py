@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from emperor.cli.act import STOP_IS_SLEEP, outcome
+from emperor.cli.orders import STOP_IS_SLEEP, outcome
 from tests.cli.conftest import Ctl
 from tests.cli.fake_emperor import FakeEmperor
 from tests.cli.program import on_terminal
