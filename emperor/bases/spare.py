@@ -34,7 +34,7 @@ class Spare:
             is_dead = os.waitid(os.P_PIDFD, self.pidfd, _LOOK) is not None
         except ChildProcessError:  # it was reaped, or was never forked from a base of ours
             return False
-        # It may be a tenant's, which can have the kernel wait for it (linux/ask).
+        # It may be a tenant's, which can have the kernel wait for it (linux/timed_query).
         return not is_dead and state_of(self.pid) not in _GONE_OR_STOPPED
 
     def give(self, message: bytes, fds: Sequence[int]) -> None:

@@ -19,7 +19,7 @@ from emperor.handover.gate import Gate
 from emperor.handover.inherited import READER, WRITER, Inherited
 from emperor.handover.installed import Installed
 from emperor.linux.commands import EndlessOutput, run_command
-from emperor.linux.inheritance import bequeath
+from emperor.linux.inheritance import keep_across_exec
 from emperor.linux.invocation import Invocation
 from emperor.linux.notify import Notifier
 from emperor.model.ports import CannotLaunch
@@ -100,7 +100,7 @@ class Handover:
         try:
             with self._original_surroundings():
                 bag = dict(zip((READER, WRITER), self.inherited.bag.ends, strict=True))
-                name, value = bequeath(bag | fds)
+                name, value = keep_across_exec(bag | fds)
                 os.execve(program, self.invocation.command, os.environ | {name: value})
         except OSError as error:
             raise CannotUpgrade(f"cannot run {program}: {error.strerror}") from error

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from emperor.linux.ask import ask_each
+from emperor.linux.timed_query import ask_each
 
 # CPU time, for which the event loop waits.
 LIMIT_SECONDS = 0.03

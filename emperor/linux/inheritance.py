@@ -21,7 +21,7 @@ def inherited(environment: MutableMapping[str, str]) -> dict[str, int]:
     return found
 
 
-def bequeath(fds: Mapping[str, int]) -> tuple[str, str]:
+def keep_across_exec(fds: Mapping[str, int]) -> tuple[str, str]:
     """Keep these open across execv(2). Returns the variable that lists them: name and value."""
     for fd in fds.values():
         os.set_inheritable(fd, True)

@@ -19,10 +19,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from emperor.linux.connections import Connections
-from emperor.linux.discard import SentDescriptors, close_unread, take
 from emperor.linux.leftovers import CLOSED_MODE, bind, link, make_folder, remove_if_empty
 from emperor.linux.socket_owner import owners
 from emperor.linux.stamps import same
+from emperor.linux.unwanted_fds import SentDescriptors, close_unread, take
 from emperor.linux.wildcard_links import WildcardLinks
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotListen

@@ -2,7 +2,7 @@
 
 The other process is an app, which may change its descriptors at any moment. So each duplicate is
 looked at before it is used, and is closed in a thread: close(2) may block for as long as the app
-likes (linux/discard).
+likes (linux/unwanted_fds).
 """
 
 import ctypes
@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 
-from emperor.linux.ask import ask
-from emperor.linux.discard import close_elsewhere
+from emperor.linux.timed_query import ask
+from emperor.linux.unwanted_fds import close_elsewhere
 
 # pidfd_getfd of asm-generic/unistd.h, which x86-64 and aarch64 share. Python 3.11 has no function.
 _PIDFD_GETFD = 438

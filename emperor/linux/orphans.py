@@ -19,7 +19,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from emperor.linux.ask import ask, ask_each, when_answered
 from emperor.linux.proc import (
     BORN_TICKS,
     STATE,
@@ -31,6 +30,7 @@ from emperor.linux.proc import (
     user_of,
 )
 from emperor.linux.signals import on_signal
+from emperor.linux.timed_query import ask, ask_each, when_answered
 
 log = logging.getLogger("emperord.orphans")
 

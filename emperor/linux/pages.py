@@ -43,7 +43,7 @@ NOTHING_USED = Used(frozenset(), frozenset())
 
 def used_since_fork(child: int, parent: int) -> Used:
     """What a process has used since it was forked from another one that still runs. Raises OSError.
-    May wait, see linux/ask."""
+    May wait, see linux/timed_query."""
     written: set[int] = set()
     read: set[int] = set()
     with (

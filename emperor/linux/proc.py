@@ -1,5 +1,5 @@
 """Reads what the kernel tells of a process in /proc, see proc(5). What may wait for the process
-says so: ask for it by linux/ask."""
+says so: ask for it by linux/timed_query."""
 
 import os
 from collections.abc import Iterator

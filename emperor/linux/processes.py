@@ -23,9 +23,9 @@ from functools import lru_cache, partial
 from math import inf
 from pathlib import Path
 
-from emperor.linux.ask import ask_each
 from emperor.linux.proc import BORN_TICKS, catches, children_of_thread, has_socket, state_fields
 from emperor.linux.spawn_thread import SpawnThread
+from emperor.linux.timed_query import ask_each
 from emperor.model.ports import CannotLaunch, Exit
 from emperor.model.spec import Identity
 

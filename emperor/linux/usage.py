@@ -6,8 +6,8 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
-from emperor.linux.ask import ask_each
 from emperor.linux.proc import RSS_PAGES, USED_TICKS, state_fields
+from emperor.linux.timed_query import ask_each
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS_IN_A_SECOND = os.sysconf("SC_CLK_TCK")

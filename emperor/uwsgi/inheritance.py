@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from emperor.linux.discard import close_elsewhere
 from emperor.linux.listening import listening_sockets
+from emperor.linux.unwanted_fds import close_elsewhere
 from emperor.model.ports import CannotLaunch
 from emperor.model.spec import InheritedSocket, Spec
 

@@ -2,7 +2,7 @@
 
 An app can write to the pipe, as fast as it likes: then it is read a few times a second. It can send
 descriptors along with a byte (SCM_RIGHTS). uWSGI never does so, and what may become of them is in
-linux/discard. So the pipe of such an app is not read on.
+linux/unwanted_fds. So the pipe of such an app is not read on.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import socket
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
 
-from emperor.linux.discard import SentDescriptors, close_unread, peek
+from emperor.linux.unwanted_fds import SentDescriptors, close_unread, peek
 from emperor.model.allowance import Allowance
 from emperor.model.ports import Message
 

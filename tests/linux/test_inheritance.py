@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from emperor.linux.inheritance import bequeath, inherited
+from emperor.linux.inheritance import inherited, keep_across_exec
 
 PID = str(os.getpid())
 TELL = """
@@ -68,7 +68,7 @@ def test_variables_for_another_process_pass_nothing(
 
 def test_what_is_left_to_the_next_is_found_by_it() -> None:
     read_end, write_end = os.pipe()
-    name, value = bequeath({"reader": read_end, "writer": write_end})
+    name, value = keep_across_exec({"reader": read_end, "writer": write_end})
     assert os.get_inheritable(read_end)
     assert os.get_inheritable(write_end)
     environment = {name: value}

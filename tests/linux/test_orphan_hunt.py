@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from emperor.linux import ask, orphans
+from emperor.linux import orphans, timed_query
 from emperor.linux.orphans import Family, Mark, OrphanHunt
 from emperor.linux.proc import state_fields
 from tests.eventually import eventually_async
@@ -26,7 +26,7 @@ def marked(value: str) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 async def test_a_silent_process_ends_once_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ask, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(timed_query, "PATIENCE_SECONDS", 0.05)
     answers = threading.Event()
     with marked("1") as silent, marked("1") as talking, marked("2") as stranger:
 

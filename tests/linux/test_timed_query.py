@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from emperor.linux import ask as module
-from emperor.linux.ask import ask, ask_each, when_answered
+from emperor.linux import timed_query as module
+from emperor.linux.timed_query import ask, ask_each, when_answered
 from tests.eventually import eventually
 
 
