@@ -32,7 +32,7 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class _Expected:
     """What the text of a value should be. `why` is what happens otherwise."""
 
     name: str
@@ -54,52 +54,52 @@ def _equals(*wanted: str) -> Callable[[str], bool]:
 
 
 _SYSCTLS = (
-    _Wish("fs.protected_hardlinks", _at_least(1), Weight.OPEN,
+    _Expected("fs.protected_hardlinks", _at_least(1), Weight.OPEN,
           "a tenant can link another's file into a folder of its own, and have nginx send it",
           "sysctl -w fs.protected_hardlinks=1"),
-    _Wish("fs.protected_symlinks", _at_least(1), Weight.OPEN,
+    _Expected("fs.protected_symlinks", _at_least(1), Weight.OPEN,
           "a tenant's link in /tmp leads other users to another file",
           "sysctl -w fs.protected_symlinks=1"),
-    _Wish("fs.protected_fifos", _at_least(1), Weight.NOTE,
+    _Expected("fs.protected_fifos", _at_least(1), Weight.NOTE,
           "a tenant's pipe in /tmp can take what another user writes",
           "sysctl -w fs.protected_fifos=1"),
-    _Wish("fs.protected_regular", _at_least(1), Weight.NOTE,
+    _Expected("fs.protected_regular", _at_least(1), Weight.NOTE,
           "a tenant's file in /tmp can take what another user writes",
           "sysctl -w fs.protected_regular=2"),
-    _Wish("kernel.unprivileged_bpf_disabled", _at_least(1), Weight.NOTE,
+    _Expected("kernel.unprivileged_bpf_disabled", _at_least(1), Weight.NOTE,
           "every tenant can load programs into the kernel",
           "sysctl -w kernel.unprivileged_bpf_disabled=1"),
-    _Wish("kernel.pid_max", _at_least(65536), Weight.NOTE,
+    _Expected("kernel.pid_max", _at_least(65536), Weight.NOTE,
           "many apps can use all process ids up, and then nothing starts",
           "sysctl -w kernel.pid_max=4194304"),
 )  # fmt: skip
 
 _UNIT = (
-    _Wish("NeedDaemonReload", _equals("no"), Weight.OPEN,
+    _Expected("NeedDaemonReload", _equals("no"), Weight.OPEN,
           "systemd has not read the units that are installed", "systemctl daemon-reload"),
-    _Wish("KillMode", _equals("process"), Weight.OPEN,
+    _Expected("KillMode", _equals("process"), Weight.OPEN,
           "systemd ends all apps when the daemon ends", "set KillMode=process"),
-    _Wish("Restart", _equals("always"), Weight.OPEN,
+    _Expected("Restart", _equals("always"), Weight.OPEN,
           "a daemon that dies stays dead", "set Restart=always"),
-    _Wish("NotifyAccess", _equals("main"), Weight.OPEN,
+    _Expected("NotifyAccess", _equals("main"), Weight.OPEN,
           "apps can speak to systemd in the daemon's name", "set NotifyAccess=main"),
-    _Wish("FileDescriptorStoreMax", _at_least(2), Weight.OPEN,
+    _Expected("FileDescriptorStoreMax", _at_least(2), Weight.OPEN,
           "a crash of the daemon loses the sockets", "set FileDescriptorStoreMax=8"),
-    _Wish("OOMPolicy", _equals("continue"), Weight.OPEN,
+    _Expected("OOMPolicy", _equals("continue"), Weight.OPEN,
           "systemd stops all apps when one runs out of memory", "set OOMPolicy=continue"),
-    _Wish("OOMScoreAdjust", lambda text: text.startswith("-"), Weight.OPEN,
+    _Expected("OOMScoreAdjust", lambda text: text.startswith("-"), Weight.OPEN,
           "the kernel may end the daemon for the memory of an app", "set OOMScoreAdjust=-900"),
-    _Wish("TasksMax", _equals("infinity"), Weight.NOTE,
+    _Expected("TasksMax", _equals("infinity"), Weight.NOTE,
           "the processes of all apps together are limited", "set TasksMax=infinity"),
-    _Wish("ProtectProc", _equals("invisible"), Weight.OPEN,
+    _Expected("ProtectProc", _equals("invisible"), Weight.OPEN,
           "tenants see each other's processes and command lines", "set ProtectProc=invisible"),
-    _Wish("ProtectSystem", _equals("yes", "full", "strict"), Weight.NOTE,
+    _Expected("ProtectSystem", _equals("yes", "full", "strict"), Weight.NOTE,
           "an app that runs as root can write to /usr", "set ProtectSystem=yes"),
 )  # fmt: skip
 
 # What the tables, and the rules below, look at.
-SYSCTLS = (*(wish.name for wish in _SYSCTLS), "net.core.somaxconn")
-PROPERTIES = (*(wish.name for wish in _UNIT), "DropInPaths")
+SYSCTLS = (*(each.name for each in _SYSCTLS), "net.core.somaxconn")
+PROPERTIES = (*(each.name for each in _UNIT), "DropInPaths")
 
 
 def examine(survey: Survey) -> list[Remark]:
@@ -109,7 +109,7 @@ def examine(survey: Survey) -> list[Remark]:
         *_inis(survey),
         *_accounts(survey),
         *_nginx(survey),
-        *_wishes(_SYSCTLS, survey.sysctls, "{name} is {text}: {why}"),
+        *_unmet(_SYSCTLS, survey.sysctls, "{name} is {text}: {why}"),
         *_unit(survey),
         *_service(survey),
         *_agent(survey),
@@ -233,17 +233,17 @@ def _is_anybodys(address: str) -> bool:
     return network.is_loopback or network.prefixlen == 0
 
 
-def _wishes(wishes: Iterable[_Wish], values: Iterable[Value], form: str) -> Iterator[Remark]:
+def _unmet(expected: Iterable[_Expected], values: Iterable[Value], form: str) -> Iterator[Remark]:
     texts = {value.name: value.text for value in values}
-    for wish in wishes:
-        text = texts.get(wish.name)
-        if text is not None and not wish.is_met(text):
-            said = form.format(name=wish.name, text=text or "empty", why=wish.why)
-            yield Remark(wish.weight, said, wish.cure)
+    for each in expected:
+        text = texts.get(each.name)
+        if text is not None and not each.is_met(text):
+            said = form.format(name=each.name, text=text or "empty", why=each.why)
+            yield Remark(each.weight, said, each.cure)
 
 
 def _unit(survey: Survey) -> Iterator[Remark]:
-    yield from _wishes(_UNIT, survey.unit, "emperord.service has {name}={text}: {why}")
+    yield from _unmet(_UNIT, survey.unit, "emperord.service has {name}={text}: {why}")
     dropped = next((value.text for value in survey.unit if value.name == "DropInPaths"), "")
     if dropped:
         yield _note(f"emperord.service is changed by {_some(dropped.split())}",

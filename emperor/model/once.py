@@ -27,16 +27,16 @@ KILL_AFTER_SECONDS = 12.0
 ADOPT_SECONDS = 2.5
 # A machine to which visitors of an app come, while another one runs it, says so this often at most:
 # first the other one has to find out that they come there and not to itself.
-_WISH_SECONDS, _WISH_LATER_SECONDS = 1.0, 15.0
+_REQUEST_SECONDS, _REQUEST_LATER_SECONDS = 1.0, 15.0
 _SOON = 5
-WISH_LEASE_SECONDS = 60
+REQUEST_LEASE_SECONDS = 60
 # Visitors come there, and not here, when that has been so for this time. More than it takes a load
 # balancer to find that a backend is well again, which it has passed over for a moment.
 _LASTING_SECONDS = 3.0
 # So long an app that was given away is left to the other machine.
 HANDOVER_SECONDS = 10
 # Where visitors come to several machines by turns, an app does not go to and fro, nor around.
-GIVEN_SECONDS = 600
+MIGRATED_SECONDS = 600
 # Of an address, for people.
 _LONGEST_ADDRESS = 255
 
@@ -53,7 +53,7 @@ UNKNOWN = Holder("an unknown machine", "")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class MigrationRequest:
     """Visitors of an app come to the machine with that address, and since then to no other."""
 
     address: str
@@ -75,24 +75,26 @@ def claim(found: bytes | None, me: Collection[Holder]) -> Claim:
     return Claim.RESUME if decoded(found) in me else Claim.LEAVE
 
 
-def wish_delay(told: int) -> float:
+def request_delay(told: int) -> float:
     """After how long a machine says again that visitors come to it, when it has so often."""
-    return _WISH_SECONDS if told < _SOON else _WISH_LATER_SECONDS
+    return _REQUEST_SECONDS if told < _SOON else _REQUEST_LATER_SECONDS
 
 
-def wish_after(before: Wish | None, address: str, now: float, since_visitor: float | None) -> Wish:
+def request_after(
+    before: MigrationRequest | None, address: str, now: float, since_visitor: float | None
+) -> MigrationRequest:
     """What the machine that runs an app knows when it hears that a visitor has come to `address`.
     So long ago its own last visitor came; None: none has."""
     if before is None or before.address != address:
-        return Wish(address, now)
+        return MigrationRequest(address, now)
     came_here = since_visitor is not None and now - since_visitor > before.since
-    return Wish(address, now) if came_here else before
+    return MigrationRequest(address, now) if came_here else before
 
 
-def gives_away(wished_for: float) -> bool:
+def migrates(requested_for: float) -> bool:
     """Whether the machine that runs an app gives it to another one, to which visitors have come for
     so long, and none here. A single visitor there moves nothing, whenever he comes."""
-    return wished_for >= _LASTING_SECONDS
+    return requested_for >= _LASTING_SECONDS
 
 
 def encoded(holder: Holder) -> bytes:

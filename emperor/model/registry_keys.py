@@ -76,19 +76,19 @@ class Keys:
         """That key, as a span to read."""
         return Span(self.once(domain), f"{self.once(domain)}\0")
 
-    def onces(self) -> Span:
-        """All apps that run, and must not run twice; and the wishes."""
+    def holders(self) -> Span:
+        """All apps that run, and must not run twice; and the requests for a migration."""
         return _below(f"{self.prefix}/once/")
 
-    def wish(self, domain: str) -> str:
+    def migration_request(self, domain: str) -> str:
         """A backend to which visitors of such an app come while another one runs it."""
         return f"{self.prefix}/once/wanted/{domain}"
 
-    def wishes(self) -> Span:
+    def migration_requests(self) -> Span:
         """All of these."""
         return _below(f"{self.prefix}/once/wanted/")
 
-    def given(self, domain: str) -> str:
+    def migrated(self, domain: str) -> str:
         """The machine that has given such an app to another one a while ago; the key has a lease of
         its own."""
         return f"{self.prefix}/once/given/{domain}"

@@ -15,7 +15,7 @@ Change = tuple[Mapping[str, Holder], Collection[str] | None]
 async def changes_of_holders(engine: Engine, keys: Keys) -> AsyncIterator[Change]:
     """First all holders, with None: nobody holds any other domain. Then what changes. Raises what a
     watch raises."""
-    span = keys.onces()
+    span = keys.holders()
     read = [page async for page in pages(engine, span)]
     yield _holders(keys, [each for page in read for each in page.entries]), None
     async with aclosing(engine.watch([span], read[0].revision)) as watch:
@@ -25,7 +25,7 @@ async def changes_of_holders(engine: Engine, keys: Keys) -> AsyncIterator[Change
 
 
 def _holders(keys: Keys, entries: Iterable[KeyValue]) -> dict[str, Holder]:
-    """By domain, without the wishes."""
+    """By domain, without the requests for a migration."""
     return {
         domain: decoded(each.value)
         for each in entries

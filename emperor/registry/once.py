@@ -27,16 +27,16 @@ from emperor.model.permits import Permission
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Once as Rule
 from emperor.model.spec import Spec
-from emperor.registry.elsewhere import Elsewhere
-from emperor.registry.giving import Giving
+from emperor.registry.blocked_apps import BlockedApps
 from emperor.registry.link import Link
+from emperor.registry.migration import Migration
+from emperor.registry.migration_requests import MigrationRequests
 from emperor.registry.once_app import App, Fence, fenced, goes_to, unreached
 from emperor.registry.once_keys import OnceKeys
 from emperor.registry.once_lease import OnceLease
 from emperor.registry.own_names import OwnNames
 from emperor.registry.port import CannotReach, Missed, RegistryRefused
 from emperor.registry.reach import Asker
-from emperor.registry.wishes import Wishes
 
 log = logging.getLogger("emperord.once")
 
@@ -73,8 +73,8 @@ class Once:
         self._work = asyncio.Event()
         self._ready = asyncio.Event()
         self._running: list[asyncio.Task[None]] = []
-        self._elsewhere = Elsewhere(self._apps, me, self._free, self._work)
-        self._wishes = Wishes(link, me.now, tasks)
+        self._blocked = BlockedApps(self._apps, me, self._free, self._work)
+        self._requests = MigrationRequests(link, me.now, tasks)
 
     # What the governor asks and tells (model/ports.Permits).
 
@@ -143,7 +143,7 @@ class Once:
     def turned_away(self, domain: str) -> None:
         """A visitor was told why an app does not run here."""
         if self._apps[domain].runs_elsewhere:
-            self._wishes.tell(domain)
+            self._requests.tell(domain)
 
     # The life of the connection.
 
@@ -173,7 +173,7 @@ class Once:
     async def _watch(self) -> None:
         await self._ready.wait()
         assert self._keys
-        await self._elsewhere.follow(self._keys.engine, self._keys.names)
+        await self._blocked.follow(self._keys.engine, self._keys.names)
 
     def _app(self, spec: Spec) -> App:
         app = self._apps.setdefault(spec.domain, App(spec.once))
@@ -215,7 +215,7 @@ class Once:
             case int(revision):
                 app.revision = revision
                 if app.given_at is not None and self._clock() - app.given_at < HANDOVER_SECONDS:
-                    self._wishes.came(domain)
+                    self._requests.came(domain)
                 app.given_at = None
                 return None
             case why:
@@ -246,7 +246,7 @@ class Once:
         app.revision = None
         self._work.set()
         if not app.runs_elsewhere:
-            self._elsewhere.look_again()
+            self._blocked.look_again()
         log.info("%s is not run here: %s", domain, app.why_not, extra=about(domain))
         assert self.permission
         self.permission.forbid(domain, app.why_not or "")
@@ -269,13 +269,13 @@ class Once:
         await self._ready.wait()
         assert self.permission
         visitors = self.permission.since_visitor
-        giving = Giving(self._wishes, self._apps, self._clock, visitors, self._give)
+        migration = Migration(self._requests, self._apps, self._clock, visitors, self._give)
         while True:
-            while not giving.is_needed:
+            while not migration.is_needed:
                 self._work.clear()
                 await self._work.wait()
             with suppress(Missed, *_AWAY):
-                await giving.follow()
+                await migration.follow()
             await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
 
     def _give(self, domain: str, app: App, to: Holder) -> None:

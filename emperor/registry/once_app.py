@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from emperor.linux.fence import Fenced
-from emperor.model.once import Holder, Wish
+from emperor.model.once import Holder, MigrationRequest
 from emperor.model.spec import Once as Rule
 
 _RUNS_ON = "it runs on "
@@ -27,9 +27,9 @@ class App:
     """One app. `revision` is that of its key while it may run here; 0: it runs without a key.
     `why_not`: why it may not. `waits`: it waits for its turn to boot. `is_cut_off`: because the
     lease could not be renewed. `groups` has the control group of each of its processes, and
-    `deadline` is when these are killed, None: with the lease. `wish` is where else its visitors
-    come, `wish_revision` when that was last heard. `goes_to` is the machine that gets it when its
-    processes have ended; `given_at` is when another machine gave it to this one."""
+    `deadline` is when these are killed, None: with the lease. `request` is where else its visitors
+    come, `request_revision` when that was last heard. `goes_to` is the machine that gets it when
+    its processes have ended; `given_at` is when another machine gave it to this one."""
 
     rule: Rule
     revision: int | None = None
@@ -38,8 +38,8 @@ class App:
     is_cut_off: bool = False
     groups: dict[int, str] = field(default_factory=dict)
     deadline: float | None = None
-    wish: Wish | None = None
-    wish_revision: int = 0
+    request: MigrationRequest | None = None
+    request_revision: int = 0
     goes_to: Holder | None = None
     given_at: float | None = None
     asking: asyncio.Task[None] | None = field(default=None, repr=False)

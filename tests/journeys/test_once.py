@@ -118,7 +118,7 @@ def hit(daemon: Daemon) -> HTTPResponse:
 @pytest.fixture
 def two(cluster: EtcdCluster) -> Iterator[Two]:
     # It says for ten minutes that the app went to another machine, and other tests move it too.
-    cluster.etcdctl("del", Keys("/emperord").given(DOMAIN))
+    cluster.etcdctl("del", Keys("/emperord").migrated(DOMAIN))
     with two_of(cluster) as pair:
         yield pair
         assert not pair.has_run_twice()
@@ -197,8 +197,8 @@ def test_one_stray_visitor_moves_nothing(two: Two) -> None:
     first, second = two.holder()
     pid = first.leader(DOMAIN)
     assert hit(second).status == 503
-    wish = Keys("/emperord").wish(DOMAIN)
-    eventually(lambda: two.cluster.etcdctl("get", "--print-value-only", wish).strip())
+    key = Keys("/emperord").migration_request(DOMAIN)
+    eventually(lambda: two.cluster.etcdctl("get", "--print-value-only", key).strip())
     outlast(6)
     # It stays also where the next one comes after one has come here.
     assert hit(first).status == 200

@@ -10,13 +10,13 @@ from emperor.model.once import (
     STOP_AFTER_SECONDS,
     Claim,
     Holder,
-    Wish,
+    MigrationRequest,
     claim,
     decoded,
     encoded,
-    gives_away,
-    wish_after,
-    wish_delay,
+    migrates,
+    request_after,
+    request_delay,
 )
 
 ME, OTHER = Holder("192.0.2.1", "a"), Holder("192.0.2.2", "b")
@@ -51,10 +51,10 @@ def test_an_app_ends_before_its_lease() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wished_for", "answer"), [(0.0, False), (2.9, False), (3.0, True), (3600.0, True)]
+    ("requested_for", "answer"), [(0.0, False), (2.9, False), (3.0, True), (3600.0, True)]
 )
-def test_an_app_goes_where_its_visitors_are(wished_for: float, answer: bool) -> None:
-    assert gives_away(wished_for) is answer
+def test_an_app_goes_where_its_visitors_are(requested_for: float, answer: bool) -> None:
+    assert migrates(requested_for) is answer
 
 
 @pytest.mark.parametrize(
@@ -62,24 +62,24 @@ def test_an_app_goes_where_its_visitors_are(wished_for: float, answer: bool) -> 
     [
         (None, None, 100.0),
         (None, 5.0, 100.0),
-        (Wish("there", 90.0), None, 90.0),
-        (Wish("there", 90.0), 30.0, 90.0),
-        (Wish("there", 90.0), 10.0, 90.0),
+        (MigrationRequest("there", 90.0), None, 90.0),
+        (MigrationRequest("there", 90.0), 30.0, 90.0),
+        (MigrationRequest("there", 90.0), 10.0, 90.0),
         # One came here meanwhile.
-        (Wish("there", 90.0), 9.9, 100.0),
-        (Wish("there", 90.0), 0.0, 100.0),
-        (Wish("elsewhere", 90.0), None, 100.0),
+        (MigrationRequest("there", 90.0), 9.9, 100.0),
+        (MigrationRequest("there", 90.0), 0.0, 100.0),
+        (MigrationRequest("elsewhere", 90.0), None, 100.0),
     ],
 )
 def test_visitors_are_there_since_the_last_one_was_here(
-    before: Wish | None, since_visitor: float | None, since: float
+    before: MigrationRequest | None, since_visitor: float | None, since: float
 ) -> None:
-    assert wish_after(before, "there", 100.0, since_visitor) == Wish("there", since)
+    assert request_after(before, "there", 100.0, since_visitor) == MigrationRequest("there", since)
 
 
 def test_visitors_are_told_of_soon_at_first() -> None:
-    delays = [wish_delay(told) for told in range(20)]
+    delays = [request_delay(told) for told in range(20)]
     assert delays == sorted(delays)
     first = [sum(delays[:number]) for number in range(len(delays))]
-    assert any(gives_away(seconds) for seconds in first[:5])
+    assert any(migrates(seconds) for seconds in first[:5])
     assert delays[-1] > 10 * delays[0]

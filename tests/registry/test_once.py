@@ -17,7 +17,7 @@ from emperor.model.registry_keys import Keys
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Once as Rule
 from emperor.model.spec import Spec
-from emperor.registry import elsewhere, once, once_lease, wishes
+from emperor.registry import blocked_apps, migration_requests, once, once_lease
 from emperor.registry.link import Link
 from emperor.registry.once import Once
 from emperor.registry.own_names import OwnNames
@@ -35,11 +35,11 @@ A, B = "a.example", "b.example"
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(once, "_ASK_SECONDS", 0.1)
     monkeypatch.setattr(once, "RENEW_SECONDS", 0.02)
-    for module in (once, elsewhere):
+    for module in (once, blocked_apps):
         monkeypatch.setattr(module, "_RETRY_SECONDS", (0.01, 0.02))
     monkeypatch.setattr(once_lease, "RENEW_SECONDS", 0.1)
-    monkeypatch.setattr(once_model, "_WISH_SECONDS", 0.01)
-    monkeypatch.setattr(once_model, "_WISH_LATER_SECONDS", 0.01)
+    monkeypatch.setattr(once_model, "_REQUEST_SECONDS", 0.01)
+    monkeypatch.setattr(once_model, "_REQUEST_LATER_SECONDS", 0.01)
     monkeypatch.setattr(once_model, "_LASTING_SECONDS", 0.05)
 
 
@@ -282,18 +282,18 @@ async def test_stray_visits_do_not_have_an_app_go_around(
         one.want(A)
         await eventually_async(lambda: "it runs on two" in (one.once.why_not(A) or ""))
         await stray_visits_move_nothing(engine, one)
-        assert engine.value(KEYS.wish(A)) == encoded(one.me)
+        assert engine.value(KEYS.migration_request(A)) == encoded(one.me)
         assert A in two.running
-        monkeypatch.setattr(wishes, "GIVEN_SECONDS", 0.01)
+        monkeypatch.setattr(migration_requests, "MIGRATED_SECONDS", 0.01)
         await eventually_async(lambda: comes(one))
 
 
 async def stray_visits_move_nothing(engine: LossyEngine, machine: "Machine") -> None:
     """Whoever has the app looks whether one has gone lately, and it stays."""
     for _ in range(3):
-        reads = engine.reads_of(KEYS.given(A))
+        reads = engine.reads_of(KEYS.migrated(A))
         await eventually_async(
-            lambda: comes(machine) or engine.reads_of(KEYS.given(A)) > reads  # noqa: B023
+            lambda: comes(machine) or engine.reads_of(KEYS.migrated(A)) > reads  # noqa: B023
         )
     assert A not in machine.running
 

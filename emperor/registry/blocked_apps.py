@@ -16,7 +16,7 @@ from emperor.registry.port import CannotReach, Engine, Missed, RegistryRefused
 _RETRY_SECONDS = (2.0, 4.0)
 
 
-class Elsewhere:
+class BlockedApps:
     """`apps` are those that this machine, `me`, knows. `free` is told of one that may run here
     again, and whether it was given to this machine. `news` is set when `apps` may have changed."""
 

@@ -2,10 +2,11 @@
 
 The load balancers send them there, where they are answered 503.
 
-A wish is a key with a lease that nobody renews: it ends when nobody comes any more. Each time that
-it is written, a visitor has come since the time before.
+A request is a key with a lease that nobody renews: it ends when nobody comes any more. Each time
+that it is written, a visitor has come since the time before.
+
 Anybody could have an app go around in the fleet, with a visit now and then to each machine that
-answers for one of its host names. So a key tells all for a while that it goes. The machine
+answers for one of its host names. So a key tells all for a while that it migrates. The machine
 that takes it deletes the key, and does not give it away itself for as long. When that one fails,
 nothing keeps the app from returning to it later.
 """
@@ -15,13 +16,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 
 from emperor.model.once import (
-    GIVEN_SECONDS,
+    MIGRATED_SECONDS,
+    REQUEST_LEASE_SECONDS,
     UNKNOWN,
-    WISH_LEASE_SECONDS,
     Holder,
     decoded,
     encoded,
-    wish_delay,
+    request_delay,
 )
 from emperor.registry.link import Link
 from emperor.registry.pages import pages
@@ -30,7 +31,7 @@ from emperor.registry.port import CannotReach, Engine, Outdated, RegistryRefused
 _AWAY = (CannotReach, RegistryRefused, Outdated)
 
 
-class Wishes:
+class MigrationRequests:
     """Those of this machine, and of others."""
 
     def __init__(self, link: Link, me: Holder, tasks: asyncio.TaskGroup) -> None:
@@ -40,7 +41,7 @@ class Wishes:
         self._loop = asyncio.get_running_loop()
         # How often an app was told of, and when that was the last time.
         self._told: dict[str, tuple[int, float]] = {}
-        # When an app has come to this machine, as its visitors wished.
+        # When an app has migrated to this machine.
         self._came: dict[str, float] = {}
         self._granting = asyncio.Lock()
         self._lease: int | None = None
@@ -50,10 +51,10 @@ class Wishes:
         """A visitor of that app has come to this machine. However many come, that is told a few
         times a minute, and each second at first."""
         now = self._loop.time()
-        count, at = self._told.get(domain, (0, now - WISH_LEASE_SECONDS))
-        if now - at >= WISH_LEASE_SECONDS:
+        count, at = self._told.get(domain, (0, now - REQUEST_LEASE_SECONDS))
+        if now - at >= REQUEST_LEASE_SECONDS:
             count = 0
-        elif now - at < wish_delay(count):
+        elif now - at < request_delay(count):
             return
         self._told[domain] = count + 1, now
         self._tasks.create_task(self._tell(domain))
@@ -62,17 +63,17 @@ class Wishes:
         connection = await self._link.connection()
         try:
             lease = await self._own_lease(connection.engine)
-            value = {connection.keys.wish(domain): encoded(self._me)}
+            value = {connection.keys.migration_request(domain): encoded(self._me)}
             await connection.engine.put(value, {}, lease)
         except _AWAY:
             self._lease = None
 
     async def _own_lease(self, engine: Engine) -> int:
-        """One for all wishes, which lasts for half of its time at least."""
+        """One for all requests, which lasts for half of its time at least."""
         async with self._granting:
             now = self._loop.time()
-            if self._lease is None or now - self._granted_at > WISH_LEASE_SECONDS / 2:
-                self._lease, self._granted_at = await engine.grant(WISH_LEASE_SECONDS), now
+            if self._lease is None or now - self._granted_at > REQUEST_LEASE_SECONDS / 2:
+                self._lease, self._granted_at = await engine.grant(REQUEST_LEASE_SECONDS), now
             return self._lease
 
     async def of_others(self) -> AsyncGenerator[tuple[str, Holder, int], None]:
@@ -80,7 +81,7 @@ class Wishes:
         the registry has, then whenever it happens. Raises what a watch raises."""
         connection = await self._link.connection()
         engine, keys = connection.engine, connection.keys
-        span = keys.wishes()
+        span = keys.migration_requests()
         read = [page async for page in pages(engine, span)]
         known = [entry for page in read for entry in page.entries]
         async with aclosing(engine.watch([span], read[0].revision)) as watch:
@@ -92,14 +93,14 @@ class Wishes:
                     if (holder := decoded(entry.value)) not in (self._me, UNKNOWN):
                         yield keys.domain(entry.key), holder, entry.revision
 
-    async def may_go(self, domain: str) -> bool:
-        """Note that an app goes to another machine. Returns False if it has gone lately, or if the
-        registry does not answer."""
+    async def may_migrate(self, domain: str) -> bool:
+        """Note that an app migrates to another machine. Returns False if it has done so lately, or
+        if the registry does not answer."""
         connection = await self._link.connection()
-        engine, key = connection.engine, connection.keys.given(domain)
+        engine, key = connection.engine, connection.keys.migrated(domain)
         with suppress(*_AWAY):
             if await engine.get(key) is None and not self._has_come(domain):
-                lease = await engine.grant(GIVEN_SECONDS)
+                lease = await engine.grant(MIGRATED_SECONDS)
                 await engine.put({key: encoded(self._me)}, {key: 0}, lease)
                 return True
         return False
@@ -107,17 +108,17 @@ class Wishes:
     def came(self, domain: str) -> None:
         """Another machine has given that app to this one, which has it now."""
         now = self._loop.time()
-        self._came = {d: at for d, at in self._came.items() if now - at < GIVEN_SECONDS}
+        self._came = {d: at for d, at in self._came.items() if now - at < MIGRATED_SECONDS}
         self._came[domain] = now
         self._tasks.create_task(self._note_arrival(domain))
 
     def _has_come(self, domain: str) -> bool:
         came = self._came.get(domain)
-        return came is not None and self._loop.time() - came < GIVEN_SECONDS
+        return came is not None and self._loop.time() - came < MIGRATED_SECONDS
 
     async def _note_arrival(self, domain: str) -> None:
         connection = await self._link.connection()
-        engine, key = connection.engine, connection.keys.given(domain)
+        engine, key = connection.engine, connection.keys.migrated(domain)
         # Else it is there until its lease ends.
         with suppress(*_AWAY):
             if found := await engine.get(key):

@@ -8,7 +8,7 @@ import pytest
 
 from emperor.model.once import Holder
 from emperor.registry.link import Link
-from emperor.registry.wishes import Wishes
+from emperor.registry.migration_requests import MigrationRequests
 from tests.etcd_cluster import EtcdCluster, etcd_cluster
 from tests.eventually import eventually_async
 
@@ -28,7 +28,7 @@ async def test_visitors_are_heard_of_at_once_and_not_each(
     revisions: list[int] = []
     async with asyncio.TaskGroup() as tasks:
         link = Link(cluster.access_file(tmp_path / "registry.ini"), tasks)
-        here, there = Wishes(link, HERE, tasks), Wishes(link, THERE, tasks)
+        here, there = MigrationRequests(link, HERE, tasks), MigrationRequests(link, THERE, tasks)
 
         async def listen() -> None:
             async for domain, other, revision in here.of_others():
@@ -58,5 +58,5 @@ async def test_visitors_are_heard_of_at_once_and_not_each(
 
 
 def known(cluster: EtcdCluster) -> str:
-    """The keys of all wishes."""
+    """The keys of all requests."""
     return cluster.etcdctl("get", "--prefix", "--keys-only", "/emperord/once/wanted/")

@@ -1,28 +1,28 @@
-"""Finds out that an app that must not run twice is to go to another machine of the fleet, where its
+"""Decides that an app that must not run twice migrates to another machine of the fleet, where its
 visitors come: load balancers send them there when that machine is back."""
 
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 
-from emperor.model.once import Holder, gives_away, wish_after
+from emperor.model.once import Holder, migrates, request_after
+from emperor.registry.migration_requests import MigrationRequests
 from emperor.registry.once_app import App
-from emperor.registry.wishes import Wishes
 
 
-class Giving:
+class Migration:
     """Judges what is heard of the `apps` of this machine. `clock` tells seconds, `since_visitor`
     how long ago the last visitor of an app came here, and `give` is told to which machine an app is
     to go."""
 
     def __init__(
         self,
-        wishes: Wishes,
+        requests: MigrationRequests,
         apps: Mapping[str, App],
         clock: Callable[[], float],
         since_visitor: Callable[[str], float | None],
         give: Callable[[str, App, Holder], None],
     ) -> None:
-        self._wishes = wishes
+        self._requests = requests
         self._apps = apps
         self._clock = clock
         self._since_visitor = since_visitor
@@ -35,27 +35,29 @@ class Giving:
 
     async def follow(self) -> None:
         """Listen for as long as that is needed. Raises what a watch raises."""
-        async with aclosing(self._wishes.of_others()) as wishes:
-            async for domain, other, revision in wishes:
+        async with aclosing(self._requests.of_others()) as requests:
+            async for domain, other, revision in requests:
                 app = self._apps.get(domain)
                 # When the watch begins anew, what was heard before is told again.
-                if app and app.wish_revision != revision:
-                    app.wish_revision = revision
+                if app and app.request_revision != revision:
+                    app.request_revision = revision
                     await self._hear(domain, app, other)
                 if not self.is_needed:
                     return
 
     async def _hear(self, domain: str, app: App, other: Holder) -> None:
-        if not self._is_to_go(domain, app, other.address) or not await self._wishes.may_go(domain):
+        if not self._is_to_go(domain, app, other.address) or not await self._requests.may_migrate(
+            domain
+        ):
             return
         # Somebody may have come here meanwhile.
         if self._is_to_go(domain, app, other.address):
-            app.wish = None
+            app.request = None
             self._give(domain, app, other)
 
     def _is_to_go(self, domain: str, app: App, address: str) -> bool:
         if not app.revision or not app.groups or app.asking is not None:
             return False
         now = self._clock()
-        app.wish = wish_after(app.wish, address, now, self._since_visitor(domain))
-        return gives_away(now - app.wish.since)
+        app.request = request_after(app.request, address, now, self._since_visitor(domain))
+        return migrates(now - app.request.since)
