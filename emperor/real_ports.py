@@ -29,9 +29,9 @@ from emperor.uwsgi.ini import aliases_in
 from emperor.web.drain import Drain
 
 if TYPE_CHECKING:
+    from emperor.registry.daemon_membership import DaemonMembership
     from emperor.registry.link import Link
     from emperor.registry.once import Once
-    from emperor.registry.place import Place
 
 
 def real_ports(
@@ -82,20 +82,20 @@ def once_of(settings: Settings, link: "Link | None", tasks: asyncio.TaskGroup) -
     """What asks the registry for apps that must not run twice, if there is one."""
     if link is None:
         return None
-    from emperor.registry.place import once  # noqa: PLC0415
+    from emperor.registry.daemon_membership import once  # noqa: PLC0415
 
     return once(settings, link, tasks)
 
 
-def place_of(
+def membership_of(
     settings: Settings, link: "Link | None", drain: Drain, vassals: Iterable[Vassal]
-) -> "Place | None":
-    """The place of this machine in a fleet, if it has one."""
+) -> "DaemonMembership | None":
+    """What keeps this machine registered with its fleet, if it belongs to one."""
     if link is None or not settings.fleet_address:
         return None
-    from emperor.registry.place import Place  # noqa: PLC0415
+    from emperor.registry.daemon_membership import DaemonMembership  # noqa: PLC0415
 
-    return Place(
+    return DaemonMembership(
         settings,
         link,
         drains=lambda: drain.since is not None,

@@ -33,7 +33,7 @@ from emperor.model.settings import Settings
 from emperor.model.share import Share
 from emperor.model.snapshot import decoder
 from emperor.notices.wiring import limits_and_disks_of, notices_of, standing
-from emperor.real_ports import link_of, notes_of, once_of, place_of, real_ports, registry_for
+from emperor.real_ports import link_of, membership_of, notes_of, once_of, real_ports, registry_for
 from emperor.sources.companion import CompanionWatch
 from emperor.sources.folder import VassalFolder
 from emperor.succession import Succession
@@ -51,7 +51,7 @@ from emperor.uwsgi.byte_code import ByteCompiler
 from emperor.uwsgi.copies import copies_of
 from emperor.uwsgi.defaults import DefaultsFile
 from emperor.uwsgi.reader import UwsgiReader
-from emperor.uwsgi.resolver import Place, Resolver
+from emperor.uwsgi.resolver import Confinement, Resolver
 from emperor.uwsgi.runtime import uwsgi_runtime
 from emperor.web.activation import Activation
 from emperor.web.callers import callers_of
@@ -94,8 +94,8 @@ class Service:
         self._groups, self._copies = bounds.groups, copies_of(settings)
         self._fair_cpu = FairCpu(bounds.groups.marks, self._accounts.name, tasks)
         bounds.groups.on_use = self._fair_cpu.app_starts
-        place = Place(self._copies, bounds)
-        resolver = Resolver(uwsgi, settings.vassals_dir, self._gate, place=place)
+        confinement = Confinement(self._copies, bounds)
+        resolver = Resolver(uwsgi, settings.vassals_dir, self._gate, confinement=confinement)
         reader = UwsgiReader(settings, self._accounts, resolver, somaxconn(), self._defaults)
         of_uwsgi, self._bases = uwsgi_runtime(uwsgi, settings, reader, bounds, self._defaults)
         self._runtimes = (of_uwsgi,)
@@ -123,9 +123,9 @@ class Service:
         vassals, refused = self._governor.vassals, self._folder.refused
         self._status_line = StatusLine(vassals, refused, loop, self._notifier.status)
         self._drain = Drain(settings.run_dir, boot_id(), self._drained)
-        self._place = place_of(settings, link, self._drain, self._governor.vassals)
-        membership = self._place.status if self._place else None
-        self._reporter.registry, self._reporter.membership = registry, membership
+        self._membership = membership_of(settings, link, self._drain, self._governor.vassals)
+        status = self._membership.status if self._membership else None
+        self._reporter.registry, self._reporter.membership = registry, status
         self.health = Health(self._drain)
         self._succession = Succession(handover, self._governor, self.past, self.notices, self._gate)
         self._is_rescanning = self._must_rescan = False
@@ -153,8 +153,8 @@ class Service:
             self._handover.installed.note()
             if self._settings.cpu_yield:
                 self._fair_cpu.start()
-            if self._place:
-                self._place.join(self._tasks)
+            if self._membership:
+                self._membership.join(self._tasks)
             background = [
                 self._tasks.create_task(self._succession.upgrade_when(upgrade)),
                 self._tasks.create_task(self._feed_watchdog()),
@@ -168,8 +168,8 @@ class Service:
 
     def _drained(self, is_over: bool) -> None:
         self.notices.drained(is_over)
-        if self._place:
-            self._place.changed()
+        if self._membership:
+            self._membership.changed()
 
     def _wire_notices(self) -> None:
         """Let the notices see what they tell of."""
@@ -276,8 +276,8 @@ class Service:
         self._fair_cpu.close()
         self._background_work.close()
         self.health.stop()
-        if self._place:
-            await self._place.leave()
+        if self._membership:
+            await self._membership.leave()
         self._activation.stop()
         self._registry.stop()
         self.notices.close()
@@ -314,7 +314,7 @@ class Service:
     @property
     def share(self) -> Callable[[Sequence[tuple[str, ...]]], Awaitable[Share]] | None:
         """See `emperor.web.daemon.Daemon`."""
-        return self._place.share if self._place else None
+        return self._membership.share if self._membership else None
 
     async def rescan(self) -> None:
         """Read the folder of inis again, and bind sockets again whose path was removed."""

@@ -31,7 +31,7 @@ from emperor.model.nginx_conf import nginx_facts, refusal
 from emperor.model.settings import Settings
 from emperor.model.spec import Identity
 from emperor.model.status import EmperorStatus, Report
-from emperor.model.survey import Agent, IniFile, NginxFacts, Place, Service, Survey, Value
+from emperor.model.survey import Agent, CheckedPath, IniFile, NginxFacts, Service, Survey, Value
 from emperor.sources.files import read_ini
 from emperor.uwsgi.identity import ROOT, identity_of
 from emperor.uwsgi.ini import parse
@@ -46,7 +46,7 @@ def survey_of(run_dir: Path, settings: Settings, uwsgi: Path) -> Survey:
     return Survey(
         settings=settings,
         version=__version__,
-        places=tuple(_places(settings, DEFAULT_CONFIG, uwsgi)),
+        paths=tuple(_paths(settings, DEFAULT_CONFIG, uwsgi)),
         inis=tuple(_inis(settings)),
         sysctls=tuple(_sysctls()),
         members=_members_of(settings.socket_group),
@@ -118,7 +118,7 @@ async def _ask(run_dir: Path) -> EmperorStatus:
         return parse_record(Report, await client.status()).emperor
 
 
-def _places(settings: Settings, config: str, uwsgi: Path) -> Iterator[Place]:
+def _paths(settings: Settings, config: str, uwsgi: Path) -> Iterator[CheckedPath]:
     """emperord's files and folders, as far as they are there."""
     roles = (
         (settings.vassals_dir, "the folder of inis"),
@@ -136,15 +136,15 @@ def _places(settings: Settings, config: str, uwsgi: Path) -> Iterator[Place]:
     for path, role in roles:
         with suppress(OSError):
             if path is not None:
-                yield _place(str(path), role)
+                yield _checked(str(path), role)
 
 
-def _place(path: str, role: str) -> Place:
+def _checked(path: str, role: str) -> CheckedPath:
     info = os.stat(path)
     changer = who_may_turn(path, ROOT) or ""
     if not changer and (info.st_uid != ROOT or others_may_write(info, path)):
         changer = path
-    return Place(path, role, changer, bool(info.st_mode & stat.S_IROTH))
+    return CheckedPath(path, role, changer, bool(info.st_mode & stat.S_IROTH))
 
 
 def _sysctls() -> Iterator[Value]:

@@ -22,7 +22,7 @@ MOST_FOLLOWED = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LogPosition:
     """How far a log was read: the file, by device and inode, and the offset of the next byte."""
 
     file: tuple[int, int]
@@ -31,10 +31,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Bytes of a log, and the place after them."""
+    """Bytes of a log, and the position after them."""
 
     text: bytes
-    end: Place
+    end: LogPosition
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -70,15 +70,15 @@ def read_end(path: str, lines: int, reader: int | None, most: int = MOST_READ) -
     with suppress(OSError), _opened_for(reader, path) as (fd, info):
         found = os.pread(fd, most, max(0, info.st_size - most)).splitlines(keepends=True)
         last = b"".join(found[len(found) - min(lines, len(found)) :])
-        return Part(last, Place(_file(info), info.st_size))
+        return Part(last, LogPosition(_file(info), info.st_size))
     return None
 
 
-def find_end(path: str, lines: int, reader: int | None) -> tuple[Place, Place] | None:
+def find_end(path: str, lines: int, reader: int | None) -> tuple[LogPosition, LogPosition] | None:
     """Where the last lines of a log begin, among its last MOST_READ bytes, and where they end.
     Returns None where there is no log, or none of that user; for None, an administrator."""
     with suppress(OSError), _opened_for(reader, path) as (fd, info):
-        end = Place(_file(info), info.st_size)
+        end = LogPosition(_file(info), info.st_size)
         return replace(end, offset=_beginning(fd, info.st_size, lines)), end
     return None
 
@@ -103,9 +103,9 @@ def _beginning(fd: int, size: int, lines: int) -> int:
     return least
 
 
-def read_piece(path: str, start: Place, end: Place, reader: int | None) -> Part:
-    """At most MOST_AT_ONCE bytes of a log between two places. Nothing where the log was truncated,
-    is another file by now, or is not this user's."""
+def read_piece(path: str, start: LogPosition, end: LogPosition, reader: int | None) -> Part:
+    """At most MOST_AT_ONCE bytes of a log between two positions. Nothing where the log was
+    truncated, is another file by now, or is not this user's."""
     with suppress(OSError), _opened_for(reader, path) as (fd, info):
         if start.file == _file(info):
             text = os.pread(fd, min(MOST_AT_ONCE, end.offset - start.offset), start.offset)
@@ -113,7 +113,7 @@ def read_piece(path: str, start: Place, end: Place, reader: int | None) -> Part:
     return Part(b"", start)
 
 
-def read_on(path: str, start: Place, reader: int | None, most: int = MOST_FOLLOWED) -> Part:
+def read_on(path: str, start: LogPosition, reader: int | None, most: int = MOST_FOLLOWED) -> Part:
     """What was appended to a log since it was read up to `start`, for that user. A log that was
     truncated, or that is another file by now, is read from its beginning. Of more than `most` bytes
     the last lines are read, after a line about the bytes before them. A log that is not there, or
@@ -123,7 +123,7 @@ def read_on(path: str, start: Place, reader: int | None, most: int = MOST_FOLLOW
         begin = start.offset if is_same else 0
         left_out = max(0, info.st_size - begin - most)
         text = os.pread(fd, most, begin + left_out)
-        end = Place(_file(info), begin + left_out + len(text))
+        end = LogPosition(_file(info), begin + left_out + len(text))
         return Part(_without_half_a_line(text, left_out) if left_out else text, end)
     return Part(b"", start)
 

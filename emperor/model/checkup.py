@@ -105,7 +105,7 @@ PROPERTIES = (*(each.name for each in _UNIT), "DropInPaths")
 def examine(survey: Survey) -> list[Remark]:
     """All remarks, what is open first."""
     found = [
-        *_places(survey),
+        *_paths(survey),
         *_inis(survey),
         *_accounts(survey),
         *_nginx(survey),
@@ -126,17 +126,17 @@ def _note(text: str, cure: str) -> Remark:
     return Remark(Weight.NOTE, text, cure)
 
 
-def _places(survey: Survey) -> Iterator[Remark]:
-    for place in survey.places:
-        if place.changer:
+def _paths(survey: Survey) -> Iterator[Remark]:
+    for each in survey.paths:
+        if each.changer:
             yield _open(
-                f"others than root can change {place.changer}, and so {place.role}",
-                f"chown root:root {place.changer}; chmod go-w {place.changer}",
+                f"others than root can change {each.changer}, and so {each.role}",
+                f"chown root:root {each.changer}; chmod go-w {each.changer}",
             )
-        if place.is_open and place.path == str(survey.settings.vassals_dir):
+        if each.is_open and each.path == str(survey.settings.vassals_dir):
             yield _note(
-                f"every user can list {place.role}, and read the inis there that others may read",
-                f"chmod 0711 {place.path}",
+                f"every user can list {each.role}, and read the inis there that others may read",
+                f"chmod 0711 {each.path}",
             )
 
 

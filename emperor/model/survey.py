@@ -7,7 +7,7 @@ from emperor.model.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CheckedPath:
     """A file or folder of emperord's. `role` is what it is, in words. `changer` is the file or
     folder on the way to it that others than root can change, empty for none. `is_open`: every user
     may list or read it."""
@@ -76,7 +76,7 @@ class Survey:
 
     settings: Settings
     version: str
-    places: Sequence[Place]
+    paths: Sequence[CheckedPath]
     inis: Sequence[IniFile]
     sysctls: Sequence[Value]
     members: Sequence[str]

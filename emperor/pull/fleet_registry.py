@@ -23,7 +23,7 @@ from emperor.pull.pulled_inis import PulledInis
 from emperor.pull.registry import Surroundings
 from emperor.pull.search import Search
 from emperor.registry.port import Connection
-from emperor.registry.reach import Asker
+from emperor.registry.reachability import Asker
 from emperor.registry.reads import Reads
 from emperor.registry.signers_file import load_check
 from emperor.supervisor.records import Vassal
@@ -62,8 +62,8 @@ class FleetRegistry:
             reads, judge, grants, local_copy, folder, governor, tasks, settings.provision_timeout
         )
         self._follower = Follower(
-            self._connection, reads, link.reach, judge, grants, self._local_copy, self._search,
-            random.random,
+            self._connection, reads, link.reachability, judge, grants, self._local_copy,
+            self._search, random.random,
         )  # fmt: skip
         self._forgetting = Forgetting(
             reads, judge, self._local_copy, governor, settings.registry_forget
@@ -109,8 +109,8 @@ class FleetRegistry:
         complaints = self._local_copy.complaints
         latest = islice(reversed(complaints.items()), _EXAMPLES)
         return RegistryStatus(
-            unreached_since=self._link.reach.unreached_since,
-            why=self._link.reach.why or None,
+            unreached_since=self._link.reachability.unreached_since,
+            why=self._link.reachability.why or None,
             pulled=len(self._local_copy.held()),
             not_followed=len(complaints),
             examples=tuple(NotFollowed(*item) for item in latest),

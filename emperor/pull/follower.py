@@ -31,7 +31,7 @@ from emperor.registry.port import (
     Missed,
     RegistryRefused,
 )
-from emperor.registry.reach import Asker, Reach
+from emperor.registry.reachability import Asker, Reachability
 from emperor.registry.reads import Reads, answered
 
 log = logging.getLogger("emperord.follower")
@@ -54,7 +54,7 @@ class Follower:
 
     connect: Connect
     reads: Reads
-    reach: Reach
+    reachability: Reachability
     judge: Judge
     grants: AliasGrants
     local_copy: LocalCopy
@@ -96,10 +96,10 @@ class Follower:
                     self.reads.connect(connection)
                     await self._watch_for_ever(connection.engine)
             except (CannotReach, RegistryRefused, SettingsError, OSError) as error:
-                self.reach.tell(Asker.WATCH, error)
+                self.reachability.tell(Asker.WATCH, error)
             except Exception as error:
                 log.exception("cannot follow the registry: a fault in emperord")
-                self.reach.tell(Asker.WATCH, error)
+                self.reachability.tell(Asker.WATCH, error)
             finally:
                 self.reads.connect(None)
             await self._pause()
@@ -122,7 +122,7 @@ class Follower:
                 await self.local_copy.begin_anew()
                 self._has_missed = True
             except CannotReach as error:
-                self.reach.tell(Asker.WATCH, error)
+                self.reachability.tell(Asker.WATCH, error)
                 await self._pause()
 
     async def _read_again(self) -> None:
@@ -162,7 +162,7 @@ class Follower:
             ):
                 async for changes in stream:
                     self._failures = 0
-                    self.reach.tell(Asker.WATCH, None)
+                    self.reachability.tell(Asker.WATCH, None)
                     self._take(changes)
         except TimeoutError:
             if not limit.expired():
@@ -257,7 +257,7 @@ class Follower:
             await asyncio.sleep(RETRY_SECONDS)
             if not self.local_copy.complaints:
                 self.local_copy.complained.clear()
-            elif self.reach.is_reached:
+            elif self.reachability.is_reached:
                 try:
                     await self._retry(list(islice(self.local_copy.complaints, _MOST_RETRIED)))
                 except Exception:

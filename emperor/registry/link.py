@@ -22,7 +22,7 @@ from emperor.registry.access import load_access
 from emperor.registry.etcd import Etcd
 from emperor.registry.port import Connection
 from emperor.registry.proof import proven
-from emperor.registry.reach import Asker, Reach
+from emperor.registry.reachability import Asker, Reachability
 
 # Somebody may be writing the file now.
 _RETRY_SECONDS = (2.0, 4.0)
@@ -40,7 +40,7 @@ class Link:
         # The file as it was last judged, and what `news` says of it.
         self._judged: tuple[Stamp | None, str | None] = None, None
         loop = asyncio.get_running_loop()
-        self.reach = Reach(loop.time, partial(datetime.now, UTC), loop.call_later)
+        self.reachability = Reachability(loop.time, partial(datetime.now, UTC), loop.call_later)
 
     async def connection(self) -> Connection:
         """Waits until the file can be read. Nothing is sent yet."""
@@ -84,7 +84,7 @@ class Link:
 
     def teller(self, asker: Asker) -> Callable[[Exception | None], None]:
         """What one of those who ask calls after each answer, with None, and after each failure."""
-        return partial(self.reach.tell, asker)
+        return partial(self.reachability.tell, asker)
 
     async def close(self) -> None:
         """Nobody asks any more."""
@@ -110,5 +110,5 @@ class Link:
             try:
                 return load_access(self._file)
             except SettingsError as error:
-                self.reach.tell(Asker.WATCH, error)
+                self.reachability.tell(Asker.WATCH, error)
                 await asyncio.sleep(random.uniform(*_RETRY_SECONDS))

@@ -36,7 +36,7 @@ from emperor.registry.once_keys import OnceKeys
 from emperor.registry.once_lease import OnceLease
 from emperor.registry.own_names import OwnNames
 from emperor.registry.port import CannotReach, Missed, RegistryRefused
-from emperor.registry.reach import Asker
+from emperor.registry.reachability import Asker
 
 log = logging.getLogger("emperord.once")
 

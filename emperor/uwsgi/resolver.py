@@ -74,7 +74,7 @@ class CannotResolve(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Confinement:
     """Where a daemon has uWSGI read inis: the copies, and what holds the processes."""
 
     copies: IniCopies
@@ -84,8 +84,8 @@ class Place:
 class Resolver:
     """Runs the binary `uwsgi` on inis of `folder`, a few at once, each for at most `seconds`.
 
-    It reads the inis in `place`, or else copies in a temporary folder, held by nothing but time. No
-    run begins while `gate` is closed. A run that is going on then is repeated.
+    It reads the inis in `confinement`, or else copies in a temporary folder, held by nothing but
+    time. No run begins while `gate` is closed. A run that is going on then is repeated.
     """
 
     def __init__(
@@ -94,11 +94,11 @@ class Resolver:
         folder: Path,
         gate: Gate,
         seconds: float = TIMEOUT_SECONDS,
-        place: Place | None = None,
+        confinement: Confinement | None = None,
     ) -> None:
         self._uwsgi = str(uwsgi)
         self._folder = str(folder)
-        self._place = place
+        self._confinement = confinement
         self._gate = gate
         self._seconds = seconds
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -188,12 +188,12 @@ class Resolver:
     def _copied(self, ini: Ini, key: str, identity: Identity | None) -> Iterator[Copy]:
         """A copy of the judged bytes, while uWSGI reads it. Raises CannotResolve."""
         with ExitStack() as stack:
-            if self._place is None:
+            if self._confinement is None:
                 folder = Path(stack.enter_context(TemporaryDirectory(prefix="emperord-")))
                 folder.chmod(FOLDER_MODE)
                 copies = IniCopies(Path(self._folder), folder)
             else:
-                copies = self._place.copies
+                copies = self._confinement.copies
             try:
                 copy = copies.make(ini.name, ini.data, ini.before, key, identity)
             except CannotLaunch as error:
@@ -285,11 +285,11 @@ class Resolver:
 
     def _held(self, ini: Ini, key: str, identity: Identity | None) -> AbstractContextManager[Enter]:
         """What holds the processes that read the ini: an include may run anything."""
-        if self._place is None:
+        if self._confinement is None:
             return nullcontext(as_it_is)
         uid = identity.uid if identity else os.geteuid()
         domain = ini.name.removesuffix(".ini")
-        return self._place.bounds.reading(group_name(uid, domain, int(key, 16)))
+        return self._confinement.bounds.reading(group_name(uid, domain, int(key, 16)))
 
     async def _run(
         self,

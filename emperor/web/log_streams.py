@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from emperor.linux.log_owner import Part, Place, find_end, read_on, read_piece
+from emperor.linux.log_owner import LogPosition, Part, find_end, read_on, read_piece
 from emperor.model.authority import Caller
 from emperor.model.problem import ProblemCode
 from emperor.supervisor.records import Vassal
@@ -53,7 +53,7 @@ class LogStreams:
         response: web.StreamResponse,
         caller: Caller,
         is_written: asyncio.Event,
-        end: Place,
+        end: LogPosition,
     ) -> None:
         """Write what is appended after that place."""
         more: Part | None = Part(b"", end)
@@ -73,7 +73,7 @@ class LogStreams:
 
     async def _end(
         self, vassal: Vassal, path: str, caller: Caller, lines: int
-    ) -> tuple[Place, Place]:
+    ) -> tuple[LogPosition, LogPosition]:
         found = await asyncio.to_thread(find_end, path, lines, _reader(caller))
         if found is None:
             why = (
@@ -104,7 +104,7 @@ class LogStreams:
             self._followers.discard(is_written)
 
 
-async def _piece(path: str, start: Place, end: Place, caller: Caller) -> Part:
+async def _piece(path: str, start: LogPosition, end: LogPosition, caller: Caller) -> Part:
     return await asyncio.to_thread(read_piece, path, start, end, _reader(caller))
 
 

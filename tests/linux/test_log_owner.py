@@ -8,7 +8,7 @@ import pytest
 from emperor.linux.log_owner import (
     MOST_AT_ONCE,
     MOST_READ,
-    Place,
+    LogPosition,
     find_end,
     open_log_of,
     read_end,
@@ -38,7 +38,7 @@ def _last(path: str, lines: int, reader: int | None) -> bytes | None:
     return part.text if part else None
 
 
-def _place(log: Path) -> Place:
+def _place(log: Path) -> LogPosition:
     """The end of the log as it is."""
     part = read_end(str(log), 0, None)
     assert part

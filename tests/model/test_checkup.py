@@ -6,7 +6,7 @@ import pytest
 
 from emperor.model.checkup import PROPERTIES, SYSCTLS, Weight, examine
 from emperor.model.settings import read_settings
-from emperor.model.survey import Agent, IniFile, NginxFacts, Place, Service, Survey, Value
+from emperor.model.survey import Agent, CheckedPath, IniFile, NginxFacts, Service, Survey, Value
 
 GOOD_SYSCTLS = {
     "fs.protected_hardlinks": "1", "fs.protected_symlinks": "1", "fs.protected_fifos": "2",
@@ -24,12 +24,12 @@ def values(good: dict[str, str], **other: str) -> tuple[Value, ...]:
     return tuple(Value(name, text) for name, text in (good | other).items())
 
 
-VASSALS = Place("/etc/uwsgi/vassals", "the folder of inis", "", is_open=False)
+VASSALS = CheckedPath("/etc/uwsgi/vassals", "the folder of inis", "", is_open=False)
 NGINX = NginxFacts("", "www-data", 300.0, ("192.0.2.1",))
 GOOD = Survey(
     settings=read_settings("", "", {}),
     version="1.0",
-    places=(VASSALS,),
+    paths=(VASSALS,),
     inis=(IniFile("a.example.ini", "ann", is_open=False),),
     sysctls=values(GOOD_SYSCTLS),
     members=("www-data",),
@@ -57,7 +57,7 @@ def test_a_machine_in_order_needs_no_remark() -> None:
 
 
 def test_what_cannot_be_seen_is_no_fault_of_the_machine() -> None:
-    unseen = replace(GOOD, places=(), inis=(), sysctls=(), members=(), nginx=None, unit=())
+    unseen = replace(GOOD, paths=(), inis=(), sysctls=(), members=(), nginx=None, unit=())
     assert examine(unseen) == []
 
 
@@ -72,10 +72,10 @@ OPEN, NOTE = Weight.OPEN, Weight.NOTE
     ("survey", "weight", "part"),
     [
         (
-            replace(GOOD, places=(replace(VASSALS, changer="/etc/uwsgi"),)), OPEN,
+            replace(GOOD, paths=(replace(VASSALS, changer="/etc/uwsgi"),)), OPEN,
             "others than root can change /etc/uwsgi, and so the folder of inis",
         ),
-        (replace(GOOD, places=(replace(VASSALS, is_open=True),)), NOTE, "every user can list"),
+        (replace(GOOD, paths=(replace(VASSALS, is_open=True),)), NOTE, "every user can list"),
         (replace(GOOD, inis=(ini("b.ini", "bob", True),)), OPEN, "other users can write b.ini"),
         (replace(GOOD, inis=(ini("b.ini", "root"),)), OPEN, "an app runs as root by b.ini"),
         (

@@ -19,7 +19,7 @@ from emperor.pull.local_copy import LocalCopy
 from emperor.pull.pulled_inis import PulledInis
 from emperor.pull.search import Search
 from emperor.registry.port import Connection
-from emperor.registry.reach import Asker, Reach
+from emperor.registry.reachability import Asker, Reachability
 from emperor.registry.reads import Reads
 from tests.registry.memory_engine import MemoryEngine
 from tests.sources.site import Site
@@ -50,19 +50,19 @@ class FleetBackend:
         self.site = site = Site(vassals, tasks)
         loop = asyncio.get_running_loop()
         clock = loop.time
-        self.reach = Reach(clock, lambda: datetime.now(UTC), loop.call_later)
+        self.reachability = Reachability(clock, lambda: datetime.now(UTC), loop.call_later)
         self.journal = Journal(state, "boot")
         inis = PulledInis(vassals, self.journal)
         self.local_copy = LocalCopy(inis, self.journal, site.folder, clock)
         judge = Judge(SystemAccounts(), lambda _: None, lambda _: None)
-        reads = Reads(tasks, clock, partial(self.reach.tell, Asker.READS))
+        reads = Reads(tasks, clock, partial(self.reachability.tell, Asker.READS))
         grants = AliasGrants(reads, judge, self.local_copy, lambda *_: ())
         self.local_copy.prepare()
         self.search = Search(
             reads, judge, grants, self.local_copy, site.folder, site.world.governor, tasks, 60.0
         )
         self.follower = Follower(
-            self._connect, reads, self.reach, judge, grants, self.local_copy, self.search,
+            self._connect, reads, self.reachability, judge, grants, self.local_copy, self.search,
             lambda: 0.0,
         )  # fmt: skip
         self.forgetting = Forgetting(reads, judge, self.local_copy, site.world.governor, 3600.0)

@@ -119,7 +119,7 @@ async def test_all_first_hits_of_a_domain_share_one_read(
 ) -> None:
     async with backend_of(place, engine) as backend:
         await put(engine, ini(A, 1))
-        await eventually_async(lambda: backend.reach.is_reached)
+        await eventually_async(lambda: backend.reachability.is_reached)
         before = engine.reads
         hits = [backend.search.provide(A) for _ in range(500)]
         assert set(await asyncio.gather(*hits)) == {Provided.VASSAL}
@@ -131,7 +131,7 @@ async def test_a_flood_of_unknown_hosts_is_no_flood_of_reads(
     place: Path, engine: CountingEngine
 ) -> None:
     async with backend_of(place, engine) as backend:
-        await eventually_async(lambda: backend.reach.is_reached)
+        await eventually_async(lambda: backend.reachability.is_reached)
         hosts = [f"{number}.example" for number in range(400)]
         for _ in range(3):
             found = await asyncio.gather(*map(backend.search.provide, hosts))
@@ -147,7 +147,7 @@ async def test_while_the_registry_is_away_nobody_is_told_no(
         await engine.cut()
         assert await backend.search.provide(B) is Provided.UNSURE
         assert await backend.search.provide("x.example", "_.example") is Provided.UNSURE
-        await eventually_async(lambda: not backend.reach.is_reached)
+        await eventually_async(lambda: not backend.reachability.is_reached)
         assert backend.idle(A) == 5
         await engine.mend()
         await put(engine, ini(A, 2, "6"))
@@ -258,7 +258,7 @@ async def test_a_registry_made_anew_is_followed_also_after_a_restart(
     async with backend_of(place, second) as backend:
         await eventually_async(lambda: backend.journal.revision == second.revision)
     async with backend_of(place, second) as backend:
-        await eventually_async(lambda: backend.reach.is_reached)
+        await eventually_async(lambda: backend.reachability.is_reached)
         await put(second, ini(A, 2, "7"))
         await eventually_async(lambda: backend.idle(A) == 7)
 
@@ -304,7 +304,7 @@ async def test_another_registry_with_higher_revisions_is_followed(
     second.cluster = 3
     async with backend_of(place, second) as backend:
         await put(second, ini(A, 3, "7"))
-        await eventually_async(lambda: backend.reach.is_reached)
+        await eventually_async(lambda: backend.reachability.is_reached)
         if is_held_now:
             await eventually_async(lambda: backend.idle(A) == 7)
 

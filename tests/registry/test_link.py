@@ -46,7 +46,7 @@ async def test_a_file_that_cannot_be_read_is_waited_for(
     async with asyncio.TaskGroup() as tasks:
         link = Link(file, tasks)
         waiting = [tasks.create_task(_connection(link)) for _ in range(2)]
-        await eventually_async(lambda: "cannot read" in link.reach.why)
+        await eventually_async(lambda: "cannot read" in link.reachability.why)
         waiting[0].cancel()
         cluster.access_file(file)
         assert await waiting[1]

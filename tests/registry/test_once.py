@@ -22,7 +22,7 @@ from emperor.registry.link import Link
 from emperor.registry.once import Once
 from emperor.registry.own_names import OwnNames
 from emperor.registry.port import CannotReach, Connection, KeyValue
-from emperor.registry.reach import Asker
+from emperor.registry.reachability import Asker
 from tests.eventually import eventually_async
 from tests.registry.memory_engine import MemoryEngine
 from tests.supervisor.world import SPEC

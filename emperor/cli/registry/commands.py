@@ -25,7 +25,7 @@ MEANT = {"add": "put", "show": "get", "cat": "get", "ls": "list", "remove": "rm"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RegistryOptions:
     """Where the daemon's run-dir is, and the file that says how to reach the registry."""
 
     run_dir: Path
@@ -47,4 +47,4 @@ def registry(context: click.Context, access_file: Path) -> None:
     The registry is a cluster of etcd. Each change of a domain has a serial, and replaces only what
     it was made from.
     """
-    context.obj = Place(context.obj, access_file)
+    context.obj = RegistryOptions(context.obj, access_file)

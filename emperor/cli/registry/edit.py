@@ -7,7 +7,7 @@ import click
 
 from emperor.cli.arguments import complete_domain
 from emperor.cli.failure import Failed
-from emperor.cli.registry.commands import Place
+from emperor.cli.registry.commands import RegistryOptions
 from emperor.cli.registry.drafts import CONFIG, Draft, checked
 from emperor.cli.registry.get import found_ini
 from emperor.cli.registry.put import Terms, put_one, told
@@ -21,13 +21,13 @@ from emperor.cli.registry.session import Session, as_domain, run, written
 @click.option("--force", is_flag=True, help="Put an ini that is broken, or cannot be checked.")
 @CONFIG
 @click.pass_obj
-def edit(place: Place, domain: str, force: bool, config: str | None) -> None:
+def edit(options: RegistryOptions, domain: str, force: bool, config: str | None) -> None:
     """Open the ini of DOMAIN in your editor ($EDITOR), and put what you save.
 
     It is refused if somebody else has changed it meanwhile. A draft that is refused stays in a
     file, whose name is printed.
     """
-    _, entry = run(lambda session: found_ini(session, domain), place.access_file)
+    _, entry = run(lambda session: found_ini(session, domain), options.access_file)
     text = click.edit(entry.ini, extension=".ini", require_save=False)
     if text is None or text == entry.ini:
         click.echo(f"{entry.domain}: not changed")
@@ -39,8 +39,8 @@ def edit(place: Place, domain: str, force: bool, config: str | None) -> None:
         return told(draft.domain, await written(change, f"put {domain}", domain), session)
 
     try:
-        checked(draft, place.run_dir, config, is_forced=force)
-        click.echo(run(_put, place.access_file))
+        checked(draft, options.run_dir, config, is_forced=force)
+        click.echo(run(_put, options.access_file))
     except Failed as error:
         with tempfile.NamedTemporaryFile(
             "wb", prefix=f"{entry.domain}-", suffix=".ini", delete=False

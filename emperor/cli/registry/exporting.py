@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from emperor.cli.failure import Failed
-from emperor.cli.registry.commands import Place
+from emperor.cli.registry.commands import RegistryOptions
 from emperor.cli.registry.session import Session, run
 from emperor.model.registration import RegisteredIni
 from emperor.model.text import one_line
@@ -32,7 +32,7 @@ class _Count:
 @click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
 @click.option("--replace", is_flag=True, help="Replace files that differ.")
 @click.pass_obj
-def export(place: Place, folder: Path, replace: bool) -> None:
+def export(options: RegistryOptions, folder: Path, replace: bool) -> None:
     """Write the ini of each domain into FOLDER, as DOMAIN.ini of its owner.
 
     `emperorctl registry import` puts them back as they were. A file that differs is left alone,
@@ -46,7 +46,7 @@ def export(place: Place, folder: Path, replace: bool) -> None:
         raise Failed(f"cannot write to {folder}: {error.strerror}") from error
     count = _Count()
     try:
-        run(lambda session: _export(session, handle, replace, count), place.access_file)
+        run(lambda session: _export(session, handle, replace, count), options.access_file)
     finally:
         os.close(handle)
         words = f"{count.written} written, {count.same} were there already"

@@ -8,7 +8,7 @@ import click
 
 from emperor.cli.arguments import complete_domain
 from emperor.cli.failure import Failed, NoSuchVassal
-from emperor.cli.registry.commands import Place
+from emperor.cli.registry.commands import RegistryOptions
 from emperor.cli.registry.session import Session, aliases_of, as_domain, run
 from emperor.model.registration import (
     BrokenEntry,
@@ -70,7 +70,7 @@ def problem_of(session: Session, sealed: Sealed) -> str | None:
 @click.option("--long", "is_long", is_flag=True, help="Owner, serial and signer instead.")
 @click.option("--json", "raw", is_flag=True, help="JSON: all of it.")
 @click.pass_obj
-def get(place: Place, domain: str, is_long: bool, raw: bool) -> None:
+def get(options: RegistryOptions, domain: str, is_long: bool, raw: bool) -> None:
     """Print the ini of DOMAIN as it is in the registry."""
 
     async def _get(session: Session) -> IniInJson:
@@ -85,7 +85,7 @@ def get(place: Place, domain: str, is_long: bool, raw: bool) -> None:
             entry.ini,
         )
 
-    found = run(_get, place.access_file)
+    found = run(_get, options.access_file)
     if raw:
         click.echo(json.dumps(as_json(found)))
     elif is_long:

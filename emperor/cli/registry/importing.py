@@ -12,7 +12,7 @@ import click
 
 from emperor.cli.failure import Failed, Unreachable
 from emperor.cli.progress import ERASE_LINE
-from emperor.cli.registry.commands import Place
+from emperor.cli.registry.commands import RegistryOptions
 from emperor.cli.registry.drafts import Draft, refuse_owner
 from emperor.cli.registry.put import Terms, put_one
 from emperor.cli.registry.session import Session, run, written
@@ -74,7 +74,9 @@ class _Line:
     help="Give all of them at least this serial, after a restore from a backup.",
 )  # fmt: skip
 @click.pass_obj
-def import_(place: Place, folder: Path, owner: str | None, replace: bool, serial: int) -> None:
+def import_(
+    options: RegistryOptions, folder: Path, owner: str | None, replace: bool, serial: int
+) -> None:
     """Put each DOMAIN.ini of FOLDER into the registry, for instance /etc/uwsgi/vassals.
 
     What the registry has already is left alone, so a run that was cut off can be repeated. Check
@@ -91,7 +93,7 @@ def import_(place: Place, folder: Path, owner: str | None, replace: bool, serial
     drafts = (_Source(folder / name, owner) for name in names)
     try:
         terms = Terms(least=serial, replaces=replace)
-        run(lambda session: _import(session, drafts, terms, count, line), place.access_file)
+        run(lambda session: _import(session, drafts, terms, count, line), options.access_file)
     finally:
         line.erase()
         click.echo(str(count))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import click
 
-from emperor.cli.registry.commands import Place
+from emperor.cli.registry.commands import RegistryOptions
 from emperor.cli.registry.session import Session, run
 from emperor.model.registration import (
     RegisteredAlias,
@@ -38,7 +38,7 @@ class EntryInJson:
 @click.option("--all", "everything", is_flag=True, help="Aliases and removed domains too.")
 @click.option("--json", "raw", is_flag=True, help="JSON: an object in each line.")
 @click.pass_obj
-def list_(place: Place, owner: str | None, everything: bool, raw: bool) -> None:
+def list_(options: RegistryOptions, owner: str | None, everything: bool, raw: bool) -> None:
     """List the domains of the registry, in the order of its buckets."""
 
     async def _list(session: Session) -> None:
@@ -54,7 +54,7 @@ def list_(place: Place, owner: str | None, everything: bool, raw: bool) -> None:
         if not is_begun:
             _begun(raw)
 
-    run(_list, place.access_file)
+    run(_list, options.access_file)
 
 
 def _begun(raw: bool) -> bool:

@@ -10,7 +10,7 @@ import click
 
 from emperor.cli.arguments import complete_domain
 from emperor.cli.failure import Failed
-from emperor.cli.registry.commands import Place
+from emperor.cli.registry.commands import RegistryOptions
 from emperor.cli.registry.drafts import CONFIG, Draft, checked, refuse_owner
 from emperor.cli.registry.session import (
     Session,
@@ -140,7 +140,7 @@ class _How(TypedDict):
 )  # fmt: skip
 @CONFIG
 @click.pass_obj
-def put(place: Place, domain: str, ini: Path, **how: Unpack[_How]) -> None:
+def put(options: RegistryOptions, domain: str, ini: Path, **how: Unpack[_How]) -> None:
     """Put the ini of DOMAIN into the registry, or change it, together with its aliases.
 
     INI is a file, or - for standard input. It is checked as by `emperorctl check` on this machine.
@@ -149,9 +149,9 @@ def put(place: Place, domain: str, ini: Path, **how: Unpack[_How]) -> None:
     """
     draft = read_draft(domain, ini, how["owner"])
     refuse_owner(draft.owner, f"cannot put {domain}")
-    checked(draft, place.run_dir, how["config"], is_forced=how["force"])
+    checked(draft, options.run_dir, how["config"], is_forced=how["force"])
     terms = Terms(how["expect"], how["serial"])
-    click.echo(run(lambda session: _put(session, draft, terms), place.access_file))
+    click.echo(run(lambda session: _put(session, draft, terms), options.access_file))
 
 
 async def _put(session: Session, draft: Draft, terms: Terms) -> str:

@@ -4,7 +4,7 @@ import click
 
 from emperor.cli.arguments import complete_domain
 from emperor.cli.failure import Failed, NoSuchVassal
-from emperor.cli.registry.commands import Place
+from emperor.cli.registry.commands import RegistryOptions
 from emperor.cli.registry.session import Session, aliases_of, as_domain, run, usable, written
 from emperor.model.registry_change import remove
 
@@ -20,7 +20,7 @@ from emperor.model.registry_change import remove
     " from a backup.",
 )  # fmt: skip
 @click.pass_obj
-def rm(place: Place, domains: tuple[str, ...], serial: int) -> None:
+def rm(options: RegistryOptions, domains: tuple[str, ...], serial: int) -> None:
     """Take each DOMAIN out of the registry, with its aliases.
 
     Each backend that has it stops its app and removes its ini. The registry keeps a note of the
@@ -37,7 +37,7 @@ def rm(place: Place, domains: tuple[str, ...], serial: int) -> None:
                 failures.append(error)
         return failures
 
-    if failures := run(_rm, place.access_file):
+    if failures := run(_rm, options.access_file):
         raise ExceptionGroup("cannot take out", failures)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import click
 
 from emperor.cli.failure import Failed
-from emperor.cli.registry.commands import Place
+from emperor.cli.registry.commands import RegistryOptions
 from emperor.cli.registry.get import problem_of
 from emperor.cli.registry.session import Session, aliases_of, run
 from emperor.linux.accounts import SystemAccounts
@@ -34,14 +34,14 @@ class _Seen:
 
 @click.command()
 @click.pass_obj
-def verify(place: Place) -> None:
+def verify(options: RegistryOptions) -> None:
     """Check all entries: whether they can be read, are in the right bucket, signed by a signer who
     may, and of a user of this machine; and whether aliases and inis fit together.
 
     Run it on a backend, which has the users. The exit status is 1 if there is a problem.
     """
     seen = _Seen()
-    run(lambda session: _verify(session, seen), place.access_file)
+    run(lambda session: _verify(session, seen), options.access_file)
     for alias, domain in seen.aliases.items():
         if seen.named.get(alias) != domain:
             seen.tell(alias, f"it is an alias of {domain}, whose ini does not name it; put that")

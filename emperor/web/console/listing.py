@@ -56,10 +56,10 @@ class Listing:
                 vassals.row_of(row, records[row.name], stats.get(row.name), self._names.of(row.uid))
                 for row in statuses
             )
-            place = vassals.Place(len(ordered), owners.total(), first, len(rows))
+            pagination = vassals.Pagination(len(ordered), owners.total(), first, len(rows))
             has_more = len(owners) > MOST_OFFERED
             return vassals.List(
-                replace(wanted, page=page), rows, tenants, has_more, place, exact,
+                replace(wanted, page=page), rows, tenants, has_more, pagination, exact,
                 vassals.refused_like(wanted, refused), now,
             )  # fmt: skip
 

@@ -218,7 +218,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Pagination:
     """Where a page stands in the list: `number` vassals are in the view, of `total` in all; so many
     are before the page, and so many on it."""
 
@@ -242,7 +242,7 @@ class List:
     rows: tuple[Row, ...]
     tenants: tuple[tuple[str, str], ...]
     has_more_tenants: bool
-    place: Place
+    pagination: Pagination
     exact: str
     not_served: tuple[Trouble, ...]
     now: datetime

@@ -1,5 +1,5 @@
-"""This machine's place in the fleet, while the daemon runs: it is registered, and holds what must
-not run twice."""
+"""Keeps this machine registered with its fleet while the daemon runs, and wires what lets apps run
+that must not run twice."""
 
 import asyncio
 import logging
@@ -20,12 +20,12 @@ from emperor.registry.membership import Membership
 from emperor.registry.once import Once
 from emperor.registry.own_names import own_names
 from emperor.registry.own_share import own_share
-from emperor.registry.reach import Asker
+from emperor.registry.reachability import Asker
 
-log = logging.getLogger("emperord.place")
+log = logging.getLogger("emperord.daemon_membership")
 
 
-class Place:
+class DaemonMembership:
     """Registers this backend under `fleet-address`. `drains` tells whether the machine drains, and
     `awake` how many apps have a process."""
 
@@ -56,7 +56,7 @@ class Place:
     def status(self) -> MembershipStatus:
         """Whether this machine is registered."""
         if self._membership is None:
-            why = None if self._link.reach.is_reached else self._link.reach.why
+            why = None if self._link.reachability.is_reached else self._link.reachability.why
             return MembershipStatus(False, None, 0, why)
         return self._membership.status(datetime.now(UTC))
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from emperor.registry.port import CannotReach
-from emperor.registry.reach import Asker, Reach
+from emperor.registry.reachability import Asker, Reachability
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 AWAY = CannotReach("no member answers")
@@ -18,7 +18,7 @@ class World:
     def __init__(self) -> None:
         self.seconds = 0.0
         self._later: list[tuple[float, Callable[[], None]]] = []
-        self.reach = Reach(
+        self.reachability = Reachability(
             lambda: self.seconds, lambda: START + timedelta(seconds=self.seconds), self._call_later
         )
 
@@ -38,10 +38,10 @@ class World:
 def world() -> World:
     """The registry was reached some time ago."""
     made = World()
-    assert made.reach.unreached_since == START
-    made.reach.tell(Asker.MEMBERSHIP, None)
+    assert made.reachability.unreached_since == START
+    made.reachability.tell(Asker.MEMBERSHIP, None)
     made.pass_on(60.0)
-    assert made.reach.is_reached
+    assert made.reachability.is_reached
     return made
 
 
@@ -50,50 +50,50 @@ def test_an_outage_is_told_once_whoever_notices_it(
 ) -> None:
     caplog.set_level("INFO")
     for asker in Asker:
-        world.reach.tell(asker, AWAY)
+        world.reachability.tell(asker, AWAY)
     assert caplog.text.count("cannot use the registry: no member answers") == 1
-    assert world.reach.unreached_since == START + timedelta(seconds=60)
+    assert world.reachability.unreached_since == START + timedelta(seconds=60)
     world.pass_on(60.0)
     for asker in Asker:
-        world.reach.tell(asker, None)
+        world.reachability.tell(asker, None)
     assert caplog.text.count("reached again") == 1
-    assert world.reach.is_reached
+    assert world.reachability.is_reached
 
 
 def test_reads_that_are_answered_do_not_hide_what_fails(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    world.reach.tell(Asker.WATCH, AWAY)
+    world.reachability.tell(Asker.WATCH, AWAY)
     for _ in range(3):
         world.pass_on(60.0)
-        world.reach.tell(Asker.READS, None)
-        world.reach.tell(Asker.WATCH, AWAY)
-    assert not world.reach.is_reached
+        world.reachability.tell(Asker.READS, None)
+        world.reachability.tell(Asker.WATCH, AWAY)
+    assert not world.reachability.is_reached
     assert "again" not in caplog.text
 
 
 def test_a_watch_that_goes_on_tells_for_those_who_ask_seldom(world: World) -> None:
     for asker in (Asker.READS, Asker.ONCE):
-        world.reach.tell(asker, AWAY)
+        world.reachability.tell(asker, AWAY)
     world.pass_on(60.0)
-    world.reach.tell(Asker.WATCH, None)
-    assert world.reach.is_reached
+    world.reachability.tell(Asker.WATCH, None)
+    assert world.reachability.is_reached
 
 
 def test_an_answer_right_after_a_failure_counts_after_a_moment(world: World) -> None:
     """Nothing may ask again for hours."""
-    world.reach.tell(Asker.WATCH, AWAY)
-    world.reach.tell(Asker.WATCH, None)
-    assert not world.reach.is_reached
+    world.reachability.tell(Asker.WATCH, AWAY)
+    world.reachability.tell(Asker.WATCH, None)
+    assert not world.reachability.is_reached
     world.pass_on(60.0)
-    assert world.reach.is_reached
+    assert world.reachability.is_reached
 
 
 def test_a_failure_meanwhile_counts(world: World) -> None:
-    world.reach.tell(Asker.READS, AWAY)
-    world.reach.tell(Asker.READS, None)
+    world.reachability.tell(Asker.READS, AWAY)
+    world.reachability.tell(Asker.READS, None)
     world.pass_on(1.0)
-    world.reach.tell(Asker.READS, AWAY)
+    world.reachability.tell(Asker.READS, AWAY)
     world.pass_on(60.0)
-    assert not world.reach.is_reached
+    assert not world.reachability.is_reached

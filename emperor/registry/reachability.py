@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import Enum
 from functools import partial
 
-log = logging.getLogger("emperord.reach")
+log = logging.getLogger("emperord.reachability")
 
 # A registry that answers some questions and not others is not told as reached each time.
 _STEADY_SECONDS = 2.0
@@ -31,7 +31,7 @@ class Asker(Enum):
 _OCCASIONAL = (Asker.READS, Asker.ONCE)
 
 
-class Reach:
+class Reachability:
     """`clock` tells monotonic seconds, `now` the time of day, and `later` calls what it is given
     after some seconds."""
 
