@@ -60,8 +60,8 @@ class BlockedApps:
             for domain, app in list(self._apps.items()):
                 if app.why_not is None or domain not in held:
                     continue
-                if held[domain] not in self._me.all:
-                    app.why_not, app.is_cut_off = runs_on(held[domain].address), False
+                if (holder := held[domain]) not in self._me.all:
+                    app.why_not, app.is_cut_off = runs_on(holder, self._me.now.address), False
                     app.goes_to = None
                 elif app.runs_elsewhere:
                     self._free(domain, True)

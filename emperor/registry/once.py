@@ -158,13 +158,13 @@ class Once:
         asking = [app.asking for app in self._apps.values() if app.asking]
         for task in (*self._running, *asking):
             task.cancel()
-        if self._keys is not None:
-            with suppress(*_AWAY):
-                async with asyncio.timeout(_ASK_SECONDS):
+        with suppress(*_AWAY):
+            async with asyncio.timeout(_ASK_SECONDS):
+                if self._keys is not None:
                     await self._lease.end(self._keys.engine)
+            self._me.forget()
         self._lease.close()
         self._fence.close()
-        self._me.forget()
 
     async def _connect(self) -> None:
         self._keys = OnceKeys(await self._link.connection(), self._me, self._lease)

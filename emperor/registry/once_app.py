@@ -66,8 +66,13 @@ def fenced(apps: Iterable[App], of_lease: float) -> list[Fenced]:
     ]
 
 
-def runs_on(address: str) -> str:
-    return f"{_RUNS_ON}{address}, and may run once in the fleet"
+def runs_on(other: Holder, own_address: str) -> str:
+    if other.address == own_address:
+        return (
+            f"{_RUNS_ON}another machine that is {other.address} too, and may run once in the fleet;"
+            " set a fleet-address of its own on each backend"
+        )
+    return f"{_RUNS_ON}{other.address}, and may run once in the fleet"
 
 
 def unreached(error: BaseException) -> str:

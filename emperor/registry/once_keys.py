@@ -43,7 +43,7 @@ class OnceKeys:
             lease = await self._lease.held(self.engine)
             found = await self.engine.get(key)
             if claim(found.value if found else None, self._own) is Claim.LEAVE and found:
-                return runs_on(decoded(found.value).address)
+                return runs_on(decoded(found.value), self._me.address)
             expected = {key: found.revision if found else 0}
             self._left.add(domain)
             try:

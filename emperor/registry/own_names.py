@@ -3,12 +3,16 @@ settings.
 
 What the daemon before has in the registry is still this machine's then. A file in run-dir tells the
 next daemon of the name, until the machine boots again.
+
+Containers that were made from one image, on one machine, have the same /etc/machine-id and the same
+boot of the kernel. So the first daemon draws an id, which that file keeps for those after it.
 """
 
 import logging
+import secrets
 import socket
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -45,26 +49,33 @@ class OwnNames:
 
 def own_names(settings: Settings) -> OwnNames:
     """Those of the daemon with these settings. The next one is told of them too."""
-    machine, name = own_machine(), settings.fleet_address or socket.gethostname()
+    name = settings.fleet_address or socket.gethostname()
     note = settings.run_dir / "fleet-names"
     noted = _read(note)
-    names = replace(_names(noted, machine, name), note=note)
-    words = [machine, name, *([names.before.address] if names.before else [])]
-    if words != noted:
-        try:
-            replace_kept(note, f"{' '.join(words)}\n".encode())
-        except OSError as error:
-            log.warning("cannot write %s: %s", note, error.strerror)
-    return names
+    is_known = bool(noted) and _is_of_this_boot(noted[0])
+    machine = noted[0] if is_known else f"{own_machine()}-{secrets.token_hex(8)}"
+    earlier = [each for each in noted[1:] if is_known and each != name][:1]
+    words = [machine, name, *earlier]
+    if words != noted and not _is_written(note, words) and not is_known:
+        # Each part of the daemon that asks must get the same.
+        return OwnNames(Holder(name, own_machine()))
+    return OwnNames(Holder(name, machine), Holder(earlier[0], machine) if earlier else None, note)
 
 
-def _names(noted: list[str], machine: str, name: str) -> OwnNames:
-    now = Holder(name, machine)
-    match noted:
-        case [same, last, *earlier] if same == machine:
-            others = [each for each in (last, *earlier) if each != name]
-            return OwnNames(now, Holder(others[0], machine) if others else None)
-    return OwnNames(now)
+def _is_of_this_boot(machine: str) -> bool:
+    """Whether a daemon of this machine has noted this id since the machine has booted. One of an
+    earlier version drew none."""
+    own = own_machine()
+    return machine == own or machine.startswith(f"{own}-")
+
+
+def _is_written(note: Path, words: list[str]) -> bool:
+    try:
+        replace_kept(note, f"{' '.join(words)}\n".encode())
+    except OSError as error:
+        log.warning("cannot write %s: %s", note, error.strerror)
+        return False
+    return True
 
 
 def _read(note: Path) -> list[str]:
@@ -78,8 +89,7 @@ def _read(note: Path) -> list[str]:
 
 
 def own_machine() -> str:
-    """What tells this machine from another one. A clone may have the same id, and containers of one
-    machine have its boot in common."""
+    """What all daemons on this machine have in common, until it boots again."""
     with suppress(OSError):
         text = _MACHINE_ID.read_text(encoding="ascii", errors="replace") + boot_id()
         return sha256(text.encode()).hexdigest()[:16]

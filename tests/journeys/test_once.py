@@ -19,6 +19,7 @@ from tests.fdstore import FdStore
 from tests.traces import public_folder
 
 DOMAIN = "a.example"
+ADDRESSES = ("192.0.2.1", "192.0.2.2")
 # The kernel ends the lock with the last process of the app.
 APP = """\
 import fcntl
@@ -125,7 +126,7 @@ def two(cluster: EtcdCluster) -> Iterator[Two]:
 
 
 @contextmanager
-def two_of(cluster: EtcdCluster) -> Iterator[Two]:
+def two_of(cluster: EtcdCluster, addresses: tuple[str, str] = ADDRESSES) -> Iterator[Two]:
     """Descriptors of both outlive them, as under systemd."""
     with public_folder() as folder, ExitStack() as stack:
         daemons = []
@@ -135,7 +136,8 @@ def two_of(cluster: EtcdCluster) -> Iterator[Two]:
             access = cluster.access_file(place / "registry.ini")
             others = " ".join(cluster.access.endpoints)
             access.write_text(access.read_text().replace(others, member.address.client))
-            daemon = Daemon(place, registry_config=str(access), fleet_address=f"192.0.2.{number}")
+            address = addresses[number - 1]
+            daemon = Daemon(place, registry_config=str(access), fleet_address=address)
             daemon.expect("registry|killed by SIGKILL|reaped by another process")
             daemon.launch = stack.enter_context(FdStore(place / "notify")).start
             daemons.append(stack.enter_context(daemon))
@@ -155,6 +157,27 @@ def test_it_runs_on_one_machine_and_moves_when_that_stops(two: Two) -> None:
     second.until(DOMAIN, "running")
     assert time.monotonic() - began < LEASE_SECONDS
     assert why_not(second) is None
+
+
+def test_two_containers_of_one_image_run_it_once(cluster: EtcdCluster) -> None:
+    """They have one machine-id, one boot of the kernel, and perhaps one name."""
+    with two_of(cluster, ("192.0.2.3", "192.0.2.3")) as two:
+        two.drop()
+
+        def is_told() -> bool:
+            [*told] = filter(None, map(why_not, two.daemons))
+            return len(two.running()) == 1 and "another machine that is 192.0.2.3 too" in told[0]
+
+        eventually(lambda: any(map(why_not, two.daemons)), what="one is turned away")
+        eventually(is_told, what="it is told why")
+        # The other one's key stays as it is when one stops.
+        [first] = two.running()
+        [second] = [each for each in two.daemons if each is not first]
+        pid = first.leader(DOMAIN)
+        second.stop()
+        outlast(KILL_AFTER_SECONDS)
+        assert first.leader(DOMAIN) == pid
+        assert not two.has_run_twice()
 
 
 def test_it_sleeps_and_wakes_where_visitors_are(two: Two) -> None:
