@@ -15,10 +15,12 @@ FARTHEST = 16 * 1024 * 1024
 
 
 def last(path: Path, lines: int) -> Iterator[bytes]:
-    """The last `lines` lines of the file, in pieces. Raises OSError."""
+    """The last `lines` lines of the file as it is now, in pieces: an app may write faster than they
+    are shown. Raises OSError."""
     with FileIO(path) as file:
-        _seek_to_last(file, lines)
-        yield from _rest(file)
+        end = _seek_to_last(file, lines)
+        while _skip_hole(file) and (block := file.read(max(0, min(BLOCK, end - file.tell())))):
+            yield block
 
 
 def follow(path: Path, lines: int) -> Iterator[bytes]:
@@ -81,8 +83,9 @@ def _is_replaced(file: FileIO, path: Path) -> bool:
         return False
 
 
-def _seek_to_last(file: FileIO, lines: int) -> None:
-    """Seek to where the last `lines` lines begin, with one block in memory however long those."""
+def _seek_to_last(file: FileIO, lines: int) -> int:
+    """Seek to where the last `lines` lines begin, with one block in memory however long those.
+    Returns where the file ends."""
     end = position = file.seek(0, os.SEEK_END)
     nearest = max(0, end - FARTHEST)
     while lines and position > nearest:
@@ -97,3 +100,4 @@ def _seek_to_last(file: FileIO, lines: int) -> None:
             file.seek(position + at + 1)
     if lines:
         file.seek(nearest)
+    return end

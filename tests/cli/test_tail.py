@@ -63,3 +63,16 @@ def test_what_is_appended_while_a_hole_is_looked_for_is_read(
     monkeypatch.setattr(tail, "FileIO", WrittenToMeanwhile)
     pieces = tail.follow(path, 5)
     assert [next(pieces), next(pieces)] == [b"one\n", b"two\n"]
+
+
+def test_a_file_that_grows_without_end_ends(tmp_path: Path) -> None:
+    """An app may print faster than a terminal shows it."""
+    path = tmp_path / "log"
+    path.write_bytes(b"one\ntwo\n")
+    read = b""
+    with path.open("ab", buffering=0) as log:
+        for piece in tail.last(path, 1):
+            read += piece
+            assert len(read) < 1000
+            log.write(b"more\n")
+    assert read == b"two\n"
