@@ -122,10 +122,18 @@ def _membership(status: MembershipStatus | None) -> Iterator[Metric]:
 
 def _chosen(vassals: Collection[VassalStatus], most: int) -> list[VassalStatus]:
     """At most so many vassals that have started once, by name: those that fail first, and then
-    those with the most starts. These hardly change from one scrape to the next."""
+    those with the most starts. These hardly change from one scrape to the next. Each tenant has its
+    share before another one has more than that."""
     started = [vassal for vassal in vassals if vassal.starts]
     started.sort(key=lambda each: (each.consecutive_failures == 0, -each.starts, each.name))
-    return sorted(started[:most], key=lambda each: each.name)
+    share = max(1, most // max(1, len({each.uid for each in started})))
+    seen = Counter[int | None]()
+    within: list[VassalStatus] = []
+    beyond: list[VassalStatus] = []
+    for each in started:
+        (within if seen[each.uid] < share else beyond).append(each)
+        seen[each.uid] += 1
+    return sorted([*within, *beyond][:most], key=lambda each: each.name)
 
 
 def _vassals(vassals: Collection[VassalStatus]) -> Iterator[Metric]:

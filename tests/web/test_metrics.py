@@ -236,3 +236,14 @@ def test_the_failing_and_the_busiest_have_metrics_of_their_own() -> None:
         assert [name.partition(".")[0] for name in shown] == names
         assert samples["emperord_failing_vassals"] == 1
         assert samples["emperord_resident_memory_bytes"] == 3 * 37 * 2**20, "of all"
+
+
+def test_failing_apps_hide_none_of_a_neighbours() -> None:
+    theirs = [replace(throttled(f"{number}.mallory.example"), uid=1001) for number in range(9)]
+    hers = [replace(running(f"{number}.alice.example"), uid=1002) for number in range(2)]
+    found = {
+        name.partition("vassal=")[2]
+        for name in _samples(report(*theirs, *hers), most=5)
+        if name.startswith("emperord_vassal_starts_total")
+    }
+    assert found == {*(each.name for each in hers), *(each.name for each in theirs[:3])}
