@@ -57,12 +57,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """What a spare becomes: `binary` is the program uwsgi, and `arguments` are for it. `is_by_exec`
-    is whether it must be this program."""
+    """What a spare becomes: `binary` is the program uwsgi, and `arguments` are for it."""
 
     binary: str
     arguments: Sequence[str]
-    is_by_exec: bool
 
 
 @dataclass(frozen=True, slots=True)

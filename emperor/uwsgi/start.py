@@ -57,13 +57,11 @@ class Starter:
         """The process of the app; `on_way` is told, in words, how it was started. Raises
         CannotLaunch and OSError."""
         why = start.by_exec or self.bases.why_none
-        # A spare that becomes a program is there sooner than one that is started by programs.
-        if not self.bases.why_none:
+        if not why:
             if forked := self._fork(start, on_exit, on_way):
-                way = f"{FORKED} of {forked.home}" if forked.home else FORKED
-                on_way(f"{BY_EXEC}: {why}" if why else way)
+                on_way(f"{FORKED} of {forked.home}" if forked.home else FORKED)
                 return forked.process
-            why = why or "no base could fork it"
+            why = "no base could fork it"
         process = self._exec(start, on_exit)
         on_way(f"{BY_EXEC}: {why}")
         return process
@@ -86,7 +84,7 @@ class Starter:
                 order=_order(start),
                 fds=[*start.fds.values()],
                 entrances=entrances,
-                sharing=None if start.by_exec else start.sharing,
+                sharing=start.sharing,
                 on_exit=on_exit,
                 on_unfit=lambda why: on_way(f"{BY_EXEC}: {why}"),
             )
@@ -114,7 +112,7 @@ def _order(start: Start) -> Order:
         targets=tuple(start.fds),
         entrances=start.entrances,
     )
-    return Order(place, App(start.command[0], start.command[1:], bool(start.by_exec)))
+    return Order(place, App(start.command[0], start.command[1:]))
 
 
 def user_of(who: Identity | None) -> User | None:

@@ -34,7 +34,7 @@ PLACE = Place(
     targets=(1, 2),
     entrances=(),
 )
-ORDER = Order(PLACE, App("/bin/true", (), is_by_exec=False))
+ORDER = Order(PLACE, App("/bin/true", ()))
 
 
 @pytest.fixture(autouse=True)

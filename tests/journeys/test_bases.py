@@ -234,6 +234,22 @@ def test_why_says_why_an_app_was_not_forked(backend: Backend, line: str) -> None
     assert backend.started(BY_EXEC) == f"by exec: {REASONS[line]}"
 
 
+def test_a_start_by_exec_takes_no_spare(backend: Backend) -> None:
+    ready(backend)
+    drop(backend, BY_EXEC, f"file = {APPS}/plain.py", emperor=("bases = off",))
+    assert backend.get(BY_EXEC).status == 200
+    assert forks(backend) == 0
+    drop(backend, FORKED, f"file = {APPS}/plain.py")
+    assert backend.get(FORKED).status == 200
+    assert forks(backend) == 1
+
+
+def forks(backend: Backend) -> int:
+    _, answer = backend.call("GET", "/v1/bases")
+    count: int = answer["bases"][0]["apps"]
+    return count
+
+
 def test_a_home_of_another_python_starts_by_exec(backend: Backend, folder: Path) -> None:
     ready(backend)
     home = folder / "old"

@@ -26,8 +26,6 @@ def become_app(order: Order, fds: list[int], channel: int, host: Host, store: St
     command = [app.binary, *app.arguments]
     host.rename(os.path.basename(app.binary), command, place.environment)
     take_user(place.user, groups, place.no_new_privs)
-    if app.is_by_exec:
-        _execute(command, place.environment)
     try:
         is_set_up = place.home == host.home
         if is_set_up and not host.is_fresh():
