@@ -56,19 +56,19 @@ from emperor.uwsgi.runtime import uwsgi_runtime
 from emperor.web.activation import Activation
 from emperor.web.callers import callers_of
 from emperor.web.control import Control
+from emperor.web.counters import Counters
 from emperor.web.drain import Drain
 from emperor.web.endpoint import EVERYBODY, endpoint, group_access
 from emperor.web.endpoints import application
 from emperor.web.health import Health
+from emperor.web.history import HistoryAccess
 from emperor.web.hosts import Hosts
+from emperor.web.limit_hits import hits_of_app, limit_hits
 from emperor.web.pace import Pacer
-from emperor.web.past import Past
-from emperor.web.reached import hits_of_app, limit_hits
 from emperor.web.report import Reporter
 from emperor.web.server import serve
 from emperor.web.stand_in import NAME as STAND_IN
 from emperor.web.stand_in import Post, Question, Reply, relieve
-from emperor.web.tally import Tally
 
 log = logging.getLogger("emperord.service")
 
@@ -85,7 +85,7 @@ class Service:
         self._loop = loop = asyncio.get_running_loop()
         self._settings, self._handover, self._tasks = settings, handover, tasks
         self._notifier, self._inherited = handover.notifier, handover.inherited
-        self._events, self._tally = EventLog(), Tally()
+        self._events, self._counters = EventLog(), Counters()
         self._accounts = SystemAccounts()
         self._reaper, self._gate = Reaper(loop), Gate()
         self._defaults = DefaultsFile(settings.vassal_defaults).load()
@@ -99,9 +99,9 @@ class Service:
         reader = UwsgiReader(settings, self._accounts, resolver, somaxconn(), self._defaults)
         of_uwsgi, self._bases = uwsgi_runtime(uwsgi, settings, reader, bounds, self._defaults)
         self._runtimes = (of_uwsgi,)
-        self.past = Past(settings, named_state_dir(os.environ), loop)
-        self.notices = notices_of(settings, bounds, self._gate, tasks, self._tally.notice)
-        takers = (self.past.keep, self._tally.take, self.notices.take)
+        self.history = HistoryAccess(settings, named_state_dir(os.environ), loop)
+        self.notices = notices_of(settings, bounds, self._gate, tasks, self._counters.notice)
+        takers = (self.history.keep, self._counters.take, self.notices.take)
         self._link = link = link_of(settings, tasks)
         self._once = once_of(settings, link, tasks)
         ports = real_ports(settings, self._runtimes, self._inherited.bag, takers, self._once)
@@ -127,7 +127,9 @@ class Service:
         status = self._membership.status if self._membership else None
         self._reporter.registry, self._reporter.membership = registry, status
         self.health = Health(self._drain)
-        self._succession = Succession(handover, self._governor, self.past, self.notices, self._gate)
+        self._succession = Succession(
+            handover, self._governor, self.history, self.notices, self._gate
+        )
         self._is_rescanning = self._must_rescan = False
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event, upgrade: asyncio.Event) -> None:
@@ -186,14 +188,14 @@ class Service:
         if self._once:
             self._once.start(Permission(self._governor))
         self._bases.make()
-        opening = self._tasks.create_task(self.past.open())
+        opening = self._tasks.create_task(self.history.open())
         stack.callback(FolderWatch(settings.vassals_dir, self._loop, self._changed).close)
         readers = (self._governor.on_printed, self._reporter.printed.notify)
         logs = LogBound(settings.log_dir, settings.log_max_size, self._loop, *readers)
         stack.callback(logs.close)
         if path := settings.vassal_defaults:
             stack.callback(CompanionWatch(path, self._loop, self._reread_defaults).close)
-        stack.enter_context(self._events.reader(self._tally.read))
+        stack.enter_context(self._events.reader(self._counters.read))
         stack.enter_context(self._events.reader(self._background_work.on_event))
         stack.enter_context(fair_log(self._governor.vassals, self._loop.time))
         with frozen_objects():
@@ -248,9 +250,9 @@ class Service:
         control = Control(self._governor, self._reporter, self._events, self._drain, self)
         administrators = self._accounts.group(settings.control_group)
         callers = callers_of(administrators, self._accounts.daemon.uid, self._governor.vassals)
-        orders = application(control, callers, self._tally)
+        orders = application(control, callers, self._counters)
         hits = self._activation.application(self.health)
-        hits.middlewares.append(self._tally.held)
+        hits.middlewares.append(self._counters.held)
         nginx = group_access(self._accounts.group(settings.socket_group))
         standing_in = self._inherited.pop(STAND_IN)
         passed_on = await relieve(standing_in.fd) if standing_in else []
@@ -290,7 +292,7 @@ class Service:
         self._status_line.cancel()
         await kept
         await self._bases.close()
-        await self.past.close()
+        await self.history.close()
         await asyncio.to_thread(self._groups.close)
         if killed := await asyncio.to_thread(self._reaper.end):
             log.info("killed %d processes that the apps have left", killed)

@@ -11,7 +11,7 @@ from emperor.handover.gate import Gate
 from emperor.handover.upgrade import CannotUpgrade, Handover, no_commands
 from emperor.notices.notices import Notices
 from emperor.supervisor.governor import Governor
-from emperor.web.past import Past
+from emperor.web.history import HistoryAccess
 from emperor.web.stand_in import Post, stand_in
 
 log = logging.getLogger("emperord.succession")
@@ -26,11 +26,16 @@ class Succession:
     has, empty if one can."""
 
     def __init__(
-        self, handover: Handover, governor: Governor, past: Past, notices: Notices, gate: Gate
+        self,
+        handover: Handover,
+        governor: Governor,
+        history: HistoryAccess,
+        notices: Notices,
+        gate: Gate,
     ) -> None:
         self._handover = handover
         self._governor = governor
-        self._past = past
+        self._history = history
         self._notices = notices
         self._gate = gate
         self._upgrading = asyncio.Lock()
@@ -67,7 +72,7 @@ class Succession:
             if self.stop.is_set():
                 raise CannotUpgrade("emperord stops")
             self._notices.leave()
-            await self._past.close()
+            await self._history.close()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_BEFORE_EXEC_SECONDS):
                     await before_exec()

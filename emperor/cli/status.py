@@ -23,10 +23,10 @@ from emperor.cli.records import parse
 from emperor.cli.table import STYLE, rows, table
 from emperor.cli.terminal import edge, show, terminal, wrapped
 from emperor.model import text
-from emperor.model.facts import start_again
 from emperor.model.registry_status import NotFollowed
 from emperor.model.selection import matches
 from emperor.model.status import Report, ReportedState, VassalStatus, as_json
+from emperor.model.vassal_text import next_start
 
 REFRESH_SECONDS = 1.0
 
@@ -162,7 +162,7 @@ def troubles(report: Report, now: datetime) -> Iterator[Text]:
     for vassal in failed(report).vassals:
         yield Text.assemble(
             (text.plain(vassal.name), "bold"),
-            f" ({again.told(now)})" if (again := start_again(vassal)) else "",
+            f" ({again.told(now)})" if (again := next_start(vassal)) else "",
             f": {text.one_line(vassal.last_error or '')}",
         )
     for domain in _not_followed(report):

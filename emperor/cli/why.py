@@ -12,13 +12,13 @@ from rich.text import Text
 from emperor.cli.arguments import domain_argument
 from emperor.cli.client import connect
 from emperor.cli.failure import Failed
+from emperor.cli.history_lines import history_lines
 from emperor.cli.names import tell
-from emperor.cli.past import story_of_the_past
 from emperor.cli.table import STYLE
 from emperor.cli.terminal import edge, show, terminal, wrapped
-from emperor.model.facts import facts
 from emperor.model.status import VassalDetail, as_json
 from emperor.model.text import plain
+from emperor.model.vassal_text import facts
 
 
 def story(detail: VassalDetail, now: datetime, width: int = sys.maxsize) -> list[Text]:
@@ -74,4 +74,4 @@ async def _why_until_now(run_dir: Path, domain: str, raw: bool) -> None:
     else:
         tell(domain, detail)
         console = terminal()
-        show(console, story_of_the_past(history, edge(console)))
+        show(console, history_lines(history, edge(console)))

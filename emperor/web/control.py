@@ -28,6 +28,7 @@ from emperor.supervisor.records import OrderOutcome, Result, Vassal
 from emperor.supervisor.slices import slices
 from emperor.web.activity import ActivityReporter, Asked
 from emperor.web.aiohttp_server import web
+from emperor.web.counters import Counted, Counters
 from emperor.web.daemon import Daemon
 from emperor.web.drain import Drain
 from emperor.web.hosts import Absence
@@ -36,7 +37,6 @@ from emperor.web.problems import ApiError, moment, number
 from emperor.web.report import Reporter
 from emperor.web.stand_in import Question, Reply
 from emperor.web.streams import JSON_LINES, SERVER_SENT, Streams
-from emperor.web.tally import Counted, Tally
 
 ORDERS = {
     "start": Event.START,
@@ -56,7 +56,7 @@ STATS_SECONDS = 86_400
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 # SQLite takes no more values in a question.
 _MOST_NAMES = 10_000
-TALLY = web.AppKey("tally", Tally)
+COUNTERS = web.AppKey("counters", Counters)
 log = logging.getLogger("emperord.control")
 _VASSAL_PATH = re.compile(r"/v1/vassals/(?P<domain>[\w.-]+)")
 
@@ -129,13 +129,13 @@ class Control:
         name = found.spec.domain
         since, most = moment(request, "since", _BEGINNING), number(request, "most", PAST_ENTRIES)
         most = min(most, MOST_ENTRIES)
-        return await _json_of_lists(await self.daemon.past.of_vassal(name, caller, since, most))
+        return await _json_of_lists(await self.daemon.history.of_vassal(name, caller, since, most))
 
     async def stats(self, request: web.Request, caller: Caller) -> web.Response:
         """Vassals in numbers."""
         since = moment(request, "since", self._wall() - timedelta(seconds=STATS_SECONDS))
         names = request.query.getall("domain", [])[:_MOST_NAMES]
-        return await _json_of_lists(await self.daemon.past.stats(names, caller, since))
+        return await _json_of_lists(await self.daemon.history.stats(names, caller, since))
 
     async def log(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """The end of the log of a vassal, and what is appended."""
@@ -248,14 +248,14 @@ class Control:
     async def metrics(self, request: web.Request, caller: Caller) -> web.Response:
         """Prometheus' text format, or OpenMetrics."""
         report = await self.reporter.report(self._drain.since, caller)
-        tally = request.app[TALLY] if caller.is_administrator else Tally()
+        counters = request.app[COUNTERS] if caller.is_administrator else Counters()
         most, accept = (
             self.reporter.most_in_metrics,
             ",".join(request.headers.getall("Accept", [])),
         )
         # Thousands of vassals have many thousand samples, and a thread lets the loop go on.
         body, content_type = await asyncio.to_thread(
-            _exposition, report, tally.counted(), most, accept
+            _exposition, report, counters.counted(), most, accept
         )
         return web.Response(body=body, headers={"Content-Type": content_type})
 

@@ -6,14 +6,14 @@ from typing import Protocol
 from emperor.model.share import Share
 from emperor.notices.notices import Notices
 from emperor.web.health import Health
-from emperor.web.past import Past
+from emperor.web.history import HistoryAccess
 
 
 class Daemon(Protocol):
     """What the whole daemon has, and can be ordered to do."""
 
     @property
-    def past(self) -> Past:
+    def history(self) -> HistoryAccess:
         """The history of the vassals."""
 
     @property

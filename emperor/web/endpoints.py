@@ -23,16 +23,16 @@ from emperor.web.aiohttp_server import web
 from emperor.web.console import Callers, add_console
 from emperor.web.control import (
     ACTIVE_ROWS,
+    COUNTERS,
     MOST_ENTRIES,
     ORDERS,
     PAST_ENTRIES,
-    TALLY,
     Control,
     forbidden,
 )
+from emperor.web.counters import Counters
 from emperor.web.log_streams import LOG_LINES
 from emperor.web.problems import ApiError, problems
-from emperor.web.tally import Tally
 
 log = logging.getLogger("emperord.endpoints")
 
@@ -183,10 +183,10 @@ ENDPOINTS = (
 )  # fmt: skip
 
 
-def application(control: Control, callers: Callers, tally: Tally) -> web.Application:
-    """The aiohttp application; the `tally` is for its metrics."""
+def application(control: Control, callers: Callers, counters: Counters) -> web.Application:
+    """The aiohttp application; the `counters` are for its metrics."""
     app = web.Application(middlewares=[problems])
-    app[TALLY] = tally
+    app[COUNTERS] = counters
     app.on_shutdown.append(control.end_streams)
     for endpoint in ENDPOINTS:
         app.router.add_route(

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from emperor.model.registry_status import MembershipStatus
 from emperor.model.status import Report, ReportedState, VassalStatus
+from emperor.web.counters import Counted, Series
 from emperor.web.metrics import (
     ALL_MEMORY,
     BUILD,
@@ -43,7 +44,6 @@ from emperor.web.metrics import (
     YIELDING,
     Described,
 )
-from emperor.web.tally import Counted, Series
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -28,13 +28,13 @@ from emperor.supervisor.events import EventLog
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.web.control import Control
+from emperor.web.counters import Counters
 from emperor.web.drain import Drain
 from emperor.web.endpoints import application
 from emperor.web.health import Health
+from emperor.web.history import HistoryAccess
 from emperor.web.hosts import Hosts
-from emperor.web.past import Past
 from emperor.web.report import Reporter
-from emperor.web.tally import Tally
 from tests.eventually import PATIENCE_SECONDS
 from tests.supervisor.action_log import ActionLog
 from tests.supervisor.fake_clock import FakeClock
@@ -81,7 +81,7 @@ class FakeEmperor:
         chosen = settings(log_dir=str(run_dir / "logs"), sockets_dir=str(self.sockets_dir))
         actions = ActionLog()
         clock = FakeClock()
-        self.past = Past(chosen, run_dir, clock)
+        self.history = HistoryAccess(chosen, run_dir, clock)
         self.loop = asyncio.new_event_loop()
         self.notices = Notices((), KeptNotices(run_dir), self.loop)
         ports = Ports(
@@ -89,7 +89,7 @@ class FakeEmperor:
             launchers={"fake": FakeLauncher(actions)},
             store=FakeStore(actions),
             maintenance=FakeNote(),
-            history=self.past.keep,
+            history=self.history.keep,
             clock=clock,
             wall_clock=partial(datetime.now, UTC),
             chance=lambda: 0.5,
@@ -120,7 +120,7 @@ class FakeEmperor:
         self.share: Callable[[Sequence[tuple[str, ...]]], Awaitable[Share]] | None = None
         self.control = Control(self.governor, self.reporter, self.events, drain, self)
         self.caller = Caller(0, is_administrator=True)
-        self.application = application(self.control, _Callers(self), Tally())
+        self.application = application(self.control, _Callers(self), Counters())
         self.application.on_response_prepare.append(self._end_with_events)
         self.ends_with_events = False
 
@@ -212,7 +212,7 @@ def listening(emperor: FakeEmperor) -> Iterator[None]:
     finally:
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
         if (emperor.run_dir / "history.db").exists():
-            asyncio.run_coroutine_threadsafe(emperor.past.close(), loop).result()
+            asyncio.run_coroutine_threadsafe(emperor.history.close(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

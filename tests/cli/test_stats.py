@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from emperor.cli.past import story_of_the_past
+from emperor.cli.history_lines import history_lines
 from emperor.cli.stats import page
 from emperor.model.history import (
     CauseKind,
@@ -41,7 +41,7 @@ HISTORY = VassalHistory(
 
 
 def _lines(history: VassalHistory, width: int = 1000) -> list[str]:
-    return [line.plain for line in story_of_the_past(history, width)]
+    return [line.plain for line in history_lines(history, width)]
 
 
 def test_a_start_and_a_stop_are_told_in_their_order() -> None:

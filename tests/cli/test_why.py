@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from emperor.cli.why import story
-from emperor.model.facts import facts
 from emperor.model.slow_imports import SlowImport
 from emperor.model.status import AppHits, ReportedState, VassalDetail, VassalStatus, Wake
-from emperor.model.wake import phases
+from emperor.model.vassal_text import facts
+from emperor.model.wake_text import phases
 from tests.cli.conftest import Ctl
 from tests.cli.fake_emperor import FakeEmperor
 from tests.cli.records import GOAT, NOW, before, detail, parked, running, throttled

@@ -606,7 +606,7 @@ def test_a_history_that_hangs_keeps_nobody_from_the_pages(
         await asyncio.Event().wait()
 
     for name in ("pulse", "of_vassal", "stats"):
-        monkeypatch.setattr(emperor.past, name, hang)
+        monkeypatch.setattr(emperor.history, name, hang)
     monkeypatch.setattr("emperor.web.console.history.PATIENCE_SECONDS", 0.01)
     assert "There is no history: it does not answer" in get(emperor, "").part("plots")
     assert get(emperor, "vassals?sort=wakes").status == 200

@@ -9,7 +9,6 @@ import pytest
 
 from emperor.linux.accounts import SystemAccounts
 from emperor.model.authority import Caller
-from emperor.model.facts import facts, start_again
 from emperor.model.history import (
     CauseKind,
     Hour,
@@ -25,6 +24,7 @@ from emperor.model.limits import Limits
 from emperor.model.refusal import RefusalReason
 from emperor.model.status import AppHits, ReportedState, Stop, Wake
 from emperor.model.text import since, until
+from emperor.model.vassal_text import facts, next_start
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.web.console import ini_view
 from emperor.web.console.forgery import Tokens, is_foreign
@@ -166,8 +166,8 @@ def test_what_is_down_needs_a_person_before_what_only_complains() -> None:
              "c.example": ShownState.STARTING, "z.example": ShownState.FAILED}  # fmt: skip
     found = troubles([complains, throttled("z.example"), parked("b.example"), tries], shown)
     assert [(each.subject, each.note, each.again) for each in found] == [
-        ("c.example", "starting", start_again(tries)),
-        ("z.example", "failed", start_again(throttled("z.example"))),
+        ("c.example", "starting", next_start(tries)),
+        ("z.example", "failed", next_start(throttled("z.example"))),
         ("a.example", "running", None),
     ]
 

@@ -15,7 +15,7 @@ from emperor.model.authority import Caller
 from emperor.model.limits import Limits
 from emperor.model.spec import Identity
 from emperor.model.status import LimitHits
-from emperor.web.reached import hits_of_app, limit_hits
+from emperor.web.limit_hits import hits_of_app, limit_hits
 from tests.supervisor.world import SPEC
 
 DAEMON, NAMELESS = 1, 4_000_123

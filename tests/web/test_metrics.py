@@ -23,9 +23,9 @@ from emperor.model.lifecycle import Event
 from emperor.model.registry_status import MembershipStatus, RegistryStatus
 from emperor.model.status import LimitHits, Report, ReportedState, TransitionEvent, Wake
 from emperor.uwsgi.start import FORKED
+from emperor.web.counters import Counters
 from emperor.web.exposition import exposition
 from emperor.web.metrics import HELD_SECONDS, METRICS
-from emperor.web.tally import Tally
 from tests.cli.records import NOW, parked, refused, report, running, throttled
 
 SUBJECT = Subject("a.example", None)
@@ -49,9 +49,11 @@ REPORT = replace(
 )
 
 
-def _samples(status: Report, tally: Tally | None = None, most: int = 1000) -> dict[str, float]:
+def _samples(
+    status: Report, counters: Counters | None = None, most: int = 1000
+) -> dict[str, float]:
     """The values by name and labels, as Prometheus reads them."""
-    body, _ = exposition(status, (tally or Tally()).counted(), most)
+    body, _ = exposition(status, (counters or Counters()).counted(), most)
     return {
         sample.name + "".join(f" {name}={value}" for name, value in sample.labels.items()):
             sample.value
@@ -76,13 +78,13 @@ def _start(
     return Started(SUBJECT, 1, PastStart(wake, cause, outcome, started, None), 0.06)
 
 
-def _full() -> Tally:
-    """A tally in which every histogram has a series."""
-    tally = Tally()
-    tally.read(_event(0.06))
-    tally.take(_start())
-    tally._times[HELD_SECONDS].add(0.06, "200")
-    return tally
+def _full() -> Counters:
+    """Counters in which every histogram has a series."""
+    counters = Counters()
+    counters.read(_event(0.06))
+    counters.take(_start())
+    counters._times[HELD_SECONDS].add(0.06, "200")
+    return counters
 
 
 @pytest.mark.parametrize("accept", ["", "text/plain;version=0.0.4", OPENMETRICS])
@@ -159,9 +161,11 @@ def test_a_registration_is_in_the_metrics() -> None:
     ("seconds", "first"), [(0.0, "0.025"), (0.025, "0.025"), (0.026, "0.05"), (99.0, "+Inf")]
 )
 def test_a_start_counts_in_each_bucket_that_holds_it(seconds: float, first: str) -> None:
-    tally = Tally()
-    tally.read(_event(seconds))
-    samples = {name: value for name, value in _samples(REPORT, tally).items() if "_start_s" in name}
+    counters = Counters()
+    counters.read(_event(seconds))
+    samples = {
+        name: value for name, value in _samples(REPORT, counters).items() if "_start_s" in name
+    }
     counts = {name.split("le=")[1]: value for name, value in samples.items() if " le=" in name}
     bounds = list(counts)
     for bound, count in counts.items():
@@ -171,17 +175,17 @@ def test_a_start_counts_in_each_bucket_that_holds_it(seconds: float, first: str)
 
 
 def test_an_event_that_ends_no_start_is_not_counted() -> None:
-    tally = Tally()
-    tally.read(_event(None))
-    assert _samples(REPORT, tally)["emperord_start_seconds_count"] == 0
+    counters = Counters()
+    counters.read(_event(None))
+    assert _samples(REPORT, counters)["emperord_start_seconds_count"] == 0
 
 
 def test_a_wake_counts_by_its_phases() -> None:
-    tally = Tally()
-    tally.take(start := _start())
+    counters = Counters()
+    counters.take(start := _start())
     reply = replace(start.start, wake=replace(start.start.wake, first_reply_ms=75.0))
-    tally.take(Replied(SUBJECT, 1, reply))
-    samples = _samples(REPORT, tally)
+    counters.take(Replied(SUBJECT, 1, reply))
+    samples = _samples(REPORT, counters)
     sums = {phase: samples[f"emperord_wake_phase_seconds_sum phase={phase} runtime=base"]
             for phase in ("turn", "spawn", "load", "accept", "first-reply")}  # fmt: skip
     assert sums == pytest.approx(
@@ -206,10 +210,10 @@ def test_a_wake_counts_by_its_phases() -> None:
     ids=["order", "connection", "failure", "abandoned"],
 )  # fmt: skip
 def test_a_start_counts_by_its_cause(start: Started, labels: str, is_wake: bool) -> None:
-    tally = Tally()
-    before = _samples(REPORT, tally)[f"emperord_starts_total {labels}"]
-    tally.take(start)
-    samples = _samples(REPORT, tally)
+    counters = Counters()
+    before = _samples(REPORT, counters)[f"emperord_starts_total {labels}"]
+    counters.take(start)
+    samples = _samples(REPORT, counters)
     assert (before, samples[f"emperord_starts_total {labels}"]) == (0, 1)
     assert any(name.startswith("emperord_wake_seconds") for name in samples) == is_wake
     has_phases = is_wake and start.start.outcome is Outcome.ACCEPTED
@@ -217,9 +221,9 @@ def test_a_start_counts_by_its_cause(start: Started, labels: str, is_wake: bool)
 
 
 def test_the_end_of_a_service_counts_by_its_kind() -> None:
-    tally = Tally()
-    tally.take(Stopped(SUBJECT, PastStop(NOW, StopKind.DIED, "killed by SIGKILL", 3.0)))
-    samples = _samples(REPORT, tally)
+    counters = Counters()
+    counters.take(Stopped(SUBJECT, PastStop(NOW, StopKind.DIED, "killed by SIGKILL", 3.0)))
+    samples = _samples(REPORT, counters)
     stops = {kind.value: samples[f"emperord_stops_total kind={kind.value}"] for kind in StopKind}
     assert stops == {"stopped": 0, "ended": 0, "died": 1}
 

@@ -28,9 +28,9 @@ from emperor.model.lifecycle import Event
 from emperor.model.registry_status import MembershipStatus, RegistryStatus
 from emperor.model.status import LimitHits, ReportedState, TransitionEvent, Wake
 from emperor.uwsgi.start import FORKED
+from emperor.web.counters import Counters
 from emperor.web.exposition import exposition
 from emperor.web.metrics import HELD_SECONDS
-from emperor.web.tally import Tally
 from tests.cli.records import NOW, report, running, throttled
 from tests.eventually import eventually
 from tests.prometheus import Prometheus, served, spelled
@@ -51,7 +51,7 @@ class Daemon:
 
     def __init__(self) -> None:
         self.asked_for = ""
-        self._tally = Tally()
+        self._counters = Counters()
         self._scrapes = 0
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
@@ -62,16 +62,16 @@ class Daemon:
         wake = Wake("hit", None, None, None, None, None, NOW, 2.0, 52.0, 60.0, None, None, 1.0)
         start = PastStart(wake, CauseKind.HIT, Outcome.ACCEPTED, FORKED, None)
         starting, running_now = ReportedState.STARTING, ReportedState.RUNNING
-        self._tally.read(
+        self._counters.read(
             TransitionEvent(
                 number, NOW, "a.example", Event.ACCEPTING, starting, running_now, 0.06, ""
             )
         )
-        self._tally.take(Started(SUBJECT, number, start, 0.06))
+        self._counters.take(Started(SUBJECT, number, start, 0.06))
         reply = replace(start, wake=replace(wake, first_reply_ms=75.0))
-        self._tally.take(Replied(SUBJECT, number, reply))
-        self._tally.take(Stopped(SUBJECT, PastStop(NOW, StopKind.DIED, "killed", 1.0)))
-        self._tally._times[HELD_SECONDS].add(0.06, "200")
+        self._counters.take(Replied(SUBJECT, number, reply))
+        self._counters.take(Stopped(SUBJECT, PastStop(NOW, StopKind.DIED, "killed", 1.0)))
+        self._counters._times[HELD_SECONDS].add(0.06, "200")
         now = report(replace(running("a.example"), starts=number), throttled("b.example"))
         now = replace(
             now,
@@ -83,7 +83,7 @@ class Daemon:
             ),
             limit_hits=(LimitHits("alice", "memory-max", number),),
         )
-        body, kind = exposition(now, self._tally.counted(), 1000, accept)
+        body, kind = exposition(now, self._counters.counted(), 1000, accept)
         return body.removesuffix(_END) + agent.exposition(AGENT).encode() + _END, kind
 
 

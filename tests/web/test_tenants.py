@@ -229,7 +229,7 @@ def test_its_history_is_what_happened_while_the_app_was_its_own(emperor: FakeEmp
     for order in ("start", "sleep"):
         assert _as_root(emperor, "POST", f"/v1/vassals/mallory.example/{order}")[0] == 200
     subject = Subject("mallory.example", ALICE)
-    emperor.past.keep(Stopped(subject, PastStop(NOW, StopKind.DIED, "a secret of alice", 1.0)))
+    emperor.history.keep(Stopped(subject, PastStop(NOW, StopKind.DIED, "a secret of alice", 1.0)))
     told = _json(emperor, "/v1/vassals/mallory.example/history")
     assert [stop["kind"] for stop in told["stops"]] == ["stopped"]
     every = json.loads(_as_root(emperor, "GET", "/v1/vassals/mallory.example/history")[1])

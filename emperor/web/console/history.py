@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from emperor.model.authority import Caller
 from emperor.model.history import Pulse, VassalHistory, VassalStats
-from emperor.web.past import Past
+from emperor.web.history import HistoryAccess
 
 T = TypeVar("T")
 
@@ -19,19 +19,19 @@ _LATE = "it does not answer; its disk may hang"
 class PatientHistory:
     """What the history answers within a moment, or that it does not."""
 
-    def __init__(self, past: Past) -> None:
-        self._past = past
+    def __init__(self, history: HistoryAccess) -> None:
+        self._history = history
 
     async def pulse(self, caller: Caller, day: datetime, hour: datetime) -> Pulse:
         """The hours since `day`, and the minutes since `hour`."""
-        asked = self._past.pulse(caller, day, hour)
+        asked = self._history.pulse(caller, day, hour)
         return await _soon(asked, lambda: Pulse((), (), _LATE))
 
     async def of_vassal(
         self, name: str, caller: Caller, since: datetime, most: int
     ) -> VassalHistory:
         """The history of a vassal from `since` on, at most so many starts and stops of it."""
-        asked = self._past.of_vassal(name, caller, since, most)
+        asked = self._history.of_vassal(name, caller, since, most)
         return await _soon(asked, lambda: VassalHistory(name, None, (), (), (), _LATE))
 
     async def stats(
@@ -40,7 +40,7 @@ class PatientHistory:
         """These vassals in numbers, or all; none where the history does not answer."""
 
         async def asked() -> tuple[VassalStats, ...]:
-            return (await self._past.stats(names, caller, since)).vassals
+            return (await self._history.stats(names, caller, since)).vassals
 
         return await _soon(asked(), lambda: ())
 

@@ -22,9 +22,9 @@ _DAY = timedelta(days=1)
 class Listing:
     """The list of vassals."""
 
-    def __init__(self, reporter: Reporter, past: PatientHistory, names: Names) -> None:
+    def __init__(self, reporter: Reporter, history: PatientHistory, names: Names) -> None:
         self._reporter = reporter
-        self._past = past
+        self._history = history
         self._names = names
 
     async def view(self, wanted: vassals.Wanted, caller: Caller, now: datetime) -> vassals.List:
@@ -71,7 +71,7 @@ class Listing:
         """What these vassals are sorted by, if it is a number."""
         reporter, numbers = self._reporter, dict[str, float]()
         if sort in vassals.BY_STATS:
-            stats = await self._past.stats((), caller, now - _DAY)
+            stats = await self._history.stats((), caller, now - _DAY)
             numbers = await asyncio.to_thread(vassals.by_stats, stats, sort)
         elif sort == "memory":
             rows = await reporter.rows([each for each in found if each.children], caller)
@@ -89,5 +89,5 @@ class Listing:
         """The last day of these vassals in numbers."""
         if not names:
             return {}
-        stats = await self._past.stats(names, caller, now - _DAY)
+        stats = await self._history.stats(names, caller, now - _DAY)
         return {each.name: each for each in stats}

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from emperor.model.estimate import SLOW_SECONDS, usual
-from emperor.model.facts import Again, start_again
 from emperor.model.history import Pulse
 from emperor.model.refusal import RefusalReason
 from emperor.model.slow_imports import told
@@ -17,6 +16,7 @@ from emperor.model.status import (
     ReportedState,
     VassalStatus,
 )
+from emperor.model.vassal_text import NextStart, next_start
 from emperor.supervisor.records import Vassal
 from emperor.web.console.plots import Plot, share, spans, starts_plot
 from emperor.web.console.shown_state import ShownState, shown_state
@@ -85,7 +85,7 @@ class Trouble:
     subject: str
     text: str
     note: str = ""
-    again: Again | None = None
+    again: NextStart | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def troubles(rows: Iterable[VassalStatus], shown: Mapping[str, ShownState]) -> l
     failing = [row for row in rows if row.last_error is not None]
     failing.sort(key=lambda row: (shown[row.name] not in _DOWN, row.name))
     return [
-        Trouble(row.name, row.name, row.last_error or "", shown[row.name].value, start_again(row))
+        Trouble(row.name, row.name, row.last_error or "", shown[row.name].value, next_start(row))
         for row in failing
     ]
 

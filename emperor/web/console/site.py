@@ -58,10 +58,10 @@ class Site:
         self._control = control
         self._renderer = Renderer()
         self._tokens = Tokens()
-        self._past = PatientHistory(control.daemon.past)
+        self._history = PatientHistory(control.daemon.history)
         self._accounts = SystemAccounts()
         self._names = Names(self._accounts)
-        self._listing = Listing(control.reporter, self._past, self._names)
+        self._listing = Listing(control.reporter, self._history, self._names)
 
     async def answer(self, name: str, request: web.Request, caller: Caller) -> web.StreamResponse:
         """The answer of the handler of that name; a page that says why where it has none."""
@@ -97,7 +97,7 @@ class Site:
         async for part in slices(census.noted):
             causes |= {each.spec.domain: overview.cause_of(each) for each in part}
         refused = reporter.names_of_refused(caller)
-        pulse = await self._past.pulse(caller, now - _DAY, now - overview.BY_HOUR)
+        pulse = await self._history.pulse(caller, now - _DAY, now - overview.BY_HOUR)
         seen = overview.Seen(
             emperor=reporter.emperor_for(caller, rows, self._control.draining_since),
             census=census,
@@ -139,7 +139,7 @@ class Site:
         found = self._control.found(request.match_info["domain"], caller, Operation.DETAIL)
         reporter, now = self._control.reporter, self._now()
         detail = await reporter.detail(found, caller)
-        history = await self._past.of_vassal(
+        history = await self._history.of_vassal(
             found.spec.domain, caller, _BEGINNING, vassal.PAST_STARTS
         )
         spec, settings = found.spec, reporter.settings

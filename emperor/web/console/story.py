@@ -14,7 +14,7 @@ from emperor.model.history import (
 )
 from emperor.model.status import ReportedState, VassalDetail, Wake
 from emperor.model.text import clock, duration, took
-from emperor.model.wake import WOKEN_BY
+from emperor.model.wake_text import WOKEN_BY
 from emperor.web.console.plots import Part, phase_bar
 
 MOST_ENTRIES = 40

@@ -8,7 +8,6 @@ from statistics import median
 
 from emperor.model.authority import Caller, Operation, Verdict
 from emperor.model.estimate import SLOW_SECONDS
-from emperor.model.facts import Again, facts, start_again
 from emperor.model.history import (
     Outcome,
     Phase,
@@ -18,6 +17,7 @@ from emperor.model.history import (
 from emperor.model.limits import LIMITS, Limit, Limits
 from emperor.model.status import AppHits, ReportedState, VassalDetail, VassalStatus, Wake
 from emperor.model.text import memory, since, took, until
+from emperor.model.vassal_text import NextStart, facts, next_start
 from emperor.web.console.ini_view import IniView
 from emperor.web.console.orders import ORDERS, OrderText
 from emperor.web.console.plots import Plot, wakes_plot
@@ -66,7 +66,7 @@ def fact_of(label: str, text: str, detail: VassalDetail, now: datetime) -> Fact:
         "stopped": detail.last_stop.at if detail.last_stop else None,
         "ini": detail.ini_written_at,
     }
-    again = start_again(status)
+    again = next_start(status)
     lefts = {"sleeps": status.reap_at, "failed": again.at if again else None}
     is_left = label in lefts
     moment = lefts[label] if is_left else ages.get(label)
@@ -103,9 +103,9 @@ class VassalPage:
         return self.detail.status
 
     @property
-    def again(self) -> Again | None:
+    def again(self) -> NextStart | None:
         """Who starts it again after a failure."""
-        return start_again(self.status)
+        return next_start(self.status)
 
 
 _SLOW_MS = 1000 * SLOW_SECONDS

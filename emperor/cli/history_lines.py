@@ -9,12 +9,12 @@ from rich.text import Text
 from emperor.cli.terminal import wrapped
 from emperor.model.history import Outcome, PastStart, PastStop, StopKind, VassalHistory
 from emperor.model.text import clock, duration, one_line, plain
-from emperor.model.wake import phases, who
+from emperor.model.wake_text import phases, who
 
 _MARGIN = " " * 21
 
 
-def story_of_the_past(history: VassalHistory, width: int = sys.maxsize) -> list[Text]:
+def history_lines(history: VassalHistory, width: int = sys.maxsize) -> list[Text]:
     """All that `emperorctl why --history` prints, in lines of at most `width` cells."""
     lines = [Text(plain(history.name), style="bold")]
     entries = sorted(_entries(history), key=lambda entry: entry[0])

@@ -23,7 +23,7 @@ _NO_FOLDER = "emperord has no folder for it: systemd names that by StateDirector
 _UNREADABLE = "emperord keeps no history, or cannot read it now"
 
 
-class Past:
+class HistoryAccess:
     """The history in the file of `folder`, or none where there is no such folder or the settings
     want none."""
 

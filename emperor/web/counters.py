@@ -82,14 +82,14 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A moment of a tally: the series of each histogram, and the value of each counter by its
+    """A moment of the counters: the series of each histogram, and the value of each counter by its
     labels."""
 
     times: dict[Described, tuple[Series, ...]]
     numbers: dict[Described, dict[Labels, int]]
 
 
-class Tally:
+class Counters:
     """Counts events, facts and requests. What may happen is counted from 0 on: Prometheus does not
     see the first of what was not there before."""
 

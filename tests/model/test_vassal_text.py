@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from emperor.model.facts import start_again
 from emperor.model.status import ReportedState, VassalStatus
+from emperor.model.vassal_text import next_start
 from tests.cli.records import NOW, parked, running, throttled
 
 FAILED = throttled("a.example")
@@ -28,5 +28,5 @@ FAILED = throttled("a.example")
 def test_it_is_told_who_starts_an_app_again_that_has_failed(
     status: VassalStatus, told: str | None
 ) -> None:
-    again = start_again(status)
+    again = next_start(status)
     assert (again.told(NOW) if again else None) == told

@@ -7,7 +7,7 @@ from emperor.model.policy import SETTLED_SECONDS
 from emperor.model.slow_imports import told
 from emperor.model.status import ReportedState, Stop, VassalDetail, VassalStatus, Wake
 from emperor.model.text import clock, cpu, duration, memory, one_line, since, until
-from emperor.model.wake import WOKEN_BY, phases, who
+from emperor.model.wake_text import WOKEN_BY, phases, who
 
 
 def facts(detail: VassalDetail, now: datetime) -> list[tuple[str, str]]:
@@ -167,7 +167,7 @@ def _failed(status: VassalStatus, now: datetime) -> str:
         f"{_times(number)}{row}, counted anew after an order to start it, a change of its ini, or"
         f" {duration(SETTLED_SECONDS)} of service; started {_times(status.starts)} in all"
     )
-    if (again := start_again(status)) is None:
+    if (again := next_start(status)) is None:
         return text
     return f"{text}; {again.told(now)}, emperorctl start at once"
 
@@ -177,7 +177,7 @@ def _times(number: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class NextStart:
     """Who starts an app again that has failed, in words around the time that is left until `at`.
     None: all of the text is `before`."""
 
@@ -190,15 +190,15 @@ class Again:
         return f"{self.before}{until(self.at, now) if self.at else ''}{self.after}"
 
 
-def start_again(status: VassalStatus) -> Again | None:
+def next_start(status: VassalStatus) -> NextStart | None:
     """Who starts the app again; None where its last start has not failed, or nobody does. The end
     of a throttle starts an app that runs always; for any other it only lets visitors do so."""
     if not status.consecutive_failures or status.maintenance_since is not None:
         return None
     if status.retry_at is not None and not status.idle_seconds:
-        return Again("it starts again in ", status.retry_at)
+        return NextStart("it starts again in ", status.retry_at)
     if status.retry_at is not None:
-        return Again("the next visitor after ", status.retry_at, " starts it again")
+        return NextStart("the next visitor after ", status.retry_at, " starts it again")
     if status.state is ReportedState.PARKED:
-        return Again("the next visitor starts it again")
+        return NextStart("the next visitor starts it again")
     return None
