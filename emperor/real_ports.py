@@ -3,7 +3,7 @@
 import asyncio
 import os
 import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,22 +16,18 @@ from emperor.linux.lock import Note
 from emperor.linux.maintenance_note import maintenance_file
 from emperor.linux.state_dir import state_dir
 from emperor.model.history import Fact
-from emperor.model.permits import NoFleet, Permits
+from emperor.model.permits import Permits
 from emperor.model.ports import Ports, Runtime, Store
 from emperor.model.settings import Settings
 from emperor.pull.registry import Registry, Surroundings, registry_of
 from emperor.sources.folder import Notes, VassalFolder
 from emperor.sources.provision import Provisioner
 from emperor.supervisor.governor import Governor
-from emperor.supervisor.records import Vassal
 from emperor.uwsgi.identity import unfit
 from emperor.uwsgi.ini import aliases_in
-from emperor.web.drain import Drain
 
 if TYPE_CHECKING:
-    from emperor.registry.daemon_membership import DaemonMembership
     from emperor.registry.link import Link
-    from emperor.registry.once import Once
 
 
 def real_ports(
@@ -39,7 +35,7 @@ def real_ports(
     runtimes: Collection[Runtime],
     store: Store,
     takers: Collection[Callable[[Fact], None]],
-    permits: Permits | None,
+    permits: Permits,
 ) -> Ports:
     """The real world, for the governor. The `takers` are told each fact."""
     loop = asyncio.get_running_loop()
@@ -58,7 +54,7 @@ def real_ports(
         wall_clock=partial(datetime.now, UTC),
         chance=random.random,
         cores=len(os.sched_getaffinity(0)),
-        permits=permits or NoFleet(),
+        permits=permits,
     )
 
 
@@ -66,41 +62,6 @@ def notes_of(settings: Settings) -> Notes:
     """What the folder of inis keeps of an earlier daemon."""
     state = state_dir(os.environ, settings.run_dir)
     return Notes(Note(settings.run_dir), GoodInisFile(state))
-
-
-def link_of(settings: Settings, tasks: asyncio.TaskGroup) -> "Link | None":
-    """The connection to the registry, if there is one. Without a registry nothing of it is
-    imported."""
-    if settings.registry_config is None:
-        return None
-    from emperor.registry.link import Link  # noqa: PLC0415
-
-    return Link(settings.registry_config, tasks)
-
-
-def once_of(settings: Settings, link: "Link | None", tasks: asyncio.TaskGroup) -> "Once | None":
-    """What asks the registry for apps that must not run twice, if there is one."""
-    if link is None:
-        return None
-    from emperor.registry.daemon_membership import once  # noqa: PLC0415
-
-    return once(settings, link, tasks)
-
-
-def membership_of(
-    settings: Settings, link: "Link | None", drain: Drain, vassals: Iterable[Vassal]
-) -> "DaemonMembership | None":
-    """What keeps this machine registered with its fleet, if it belongs to one."""
-    if link is None or not settings.fleet_address:
-        return None
-    from emperor.registry.daemon_membership import DaemonMembership  # noqa: PLC0415
-
-    return DaemonMembership(
-        settings,
-        link,
-        drains=lambda: drain.since is not None,
-        awake=lambda: sum(bool(vassal.children) for vassal in vassals),
-    )
 
 
 def registry_for(

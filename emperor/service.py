@@ -13,6 +13,7 @@ from typing import NoReturn
 from emperor import __version__
 from emperor.failure import CannotStart
 from emperor.fair_cpu import FairCpu
+from emperor.fleet import Fleet
 from emperor.gc_freeze import frozen_objects
 from emperor.handover.gate import Gate
 from emperor.handover.upgrade import Handover
@@ -25,7 +26,6 @@ from emperor.linux.log_bound import LogBound
 from emperor.linux.orphans import Reaper
 from emperor.linux.queues import measured_queue
 from emperor.linux.state_dir import named_state_dir
-from emperor.linux.watch import Changes, FolderWatch
 from emperor.model.authority import Caller
 from emperor.model.daemon_record import Outdated, outdated
 from emperor.model.duration import format_duration
@@ -33,8 +33,8 @@ from emperor.model.settings import Settings
 from emperor.model.share import Share
 from emperor.model.snapshot import decoder
 from emperor.notices.wiring import limits_and_disks_of, notices_of, standing
-from emperor.real_ports import link_of, membership_of, notes_of, once_of, real_ports, registry_for
-from emperor.sources.companion import CompanionWatch
+from emperor.real_ports import notes_of, real_ports, registry_for
+from emperor.rescans import Rescans
 from emperor.sources.folder import VassalFolder
 from emperor.succession import Succession
 from emperor.supervisor.background_work import BackgroundWork
@@ -102,42 +102,37 @@ class Service:
         self.history = HistoryAccess(settings, named_state_dir(os.environ), loop)
         self.notices = notices_of(settings, bounds, self._gate, tasks, self._counters.notice)
         takers = (self.history.keep, self._counters.take, self.notices.take)
-        self._link = link = link_of(settings, tasks)
-        self._once = once_of(settings, link, tasks)
-        ports = real_ports(settings, self._runtimes, self._inherited.bag, takers, self._once)
+        self._fleet = Fleet(settings, tasks)
+        bag, permits = self._inherited.bag, self._fleet.permits
+        ports = real_ports(settings, self._runtimes, bag, takers, permits)
         self._governor = Governor(settings, ports, self._events)
         self._folder = VassalFolder(settings, self._governor, reader, tasks, notes_of(settings))
+        self._rescans = Rescans(settings, self._governor, self._folder, self._defaults, tasks)
         compile_app = ByteCompiler(settings, reader, bounds, self._gate).compile
         self._background_work = BackgroundWork(self._governor.vassals, compile_app, loop, tasks)
         hosts = Hosts(self._governor.vassals, self._folder)
         pacer = Pacer(measured_queue, tasks)
         inis = self._folder, self._accounts, self._gate
-        self._registry = registry = registry_for(settings, self._governor, inis, link, tasks)
-        self._activation = Activation(settings, self._governor, pacer, hosts, registry.provide)
+        self._registry = registry_for(settings, self._governor, inis, self._fleet.link, tasks)
+        provide = self._registry.provide
+        self._activation = Activation(settings, self._governor, pacer, hosts, provide)
         admission = self._activation.admission
         self._reporter = Reporter(settings, self._governor, hosts, measured_queue, admission)
-        reached = partial(limit_hits, bounds.groups, self._accounts, turned_away=admission.hits)
-        self._reporter.limit_hits, self._reporter.bases = reached, self._bases
-        self._reporter.hits_of = partial(hits_of_app, bounds.groups)
-        self._reporter.yielding = self._fair_cpu.yielding
         vassals, refused = self._governor.vassals, self._folder.refused
         self._status_line = StatusLine(vassals, refused, loop, self._notifier.status)
         self._drain = Drain(settings.run_dir, boot_id(), self._drained)
-        self._membership = membership_of(settings, link, self._drain, self._governor.vassals)
-        status = self._membership.status if self._membership else None
-        self._reporter.registry, self._reporter.membership = registry, status
+        self._fleet.add_member(self._drain, self._governor.vassals)
         self.health = Health(self._drain)
         self._succession = Succession(
             handover, self._governor, self.history, self.notices, self._gate
         )
-        self._is_rescanning = self._must_rescan = False
+        self._wire_reporter()
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event, upgrade: asyncio.Event) -> None:
         """Start, serve until `stop`, then stop all processes; `hurry` kills those that are
         left. `upgrade` asks for the version that is installed now. Raises CannotStart."""
         self._succession.stop = stop
-        if self._link:
-            self._succession.objection = self._link.refusal
+        self._succession.objection = self._fleet.refusal
         self._wire_notices()
         self._reaper.start(is_first=self._inherited.is_new)
         async with AsyncExitStack() as stack:
@@ -150,13 +145,12 @@ class Service:
                 "serving %d vassals of %s", len(self._governor.vassals), self._settings.vassals_dir
             )
             if has_predecessor:
-                await self._restore_listeners()
+                await self._rescans.restore_listeners()
             self._status_line.tell()
             self._handover.installed.note()
             if self._settings.cpu_yield:
                 self._fair_cpu.start()
-            if self._membership:
-                self._membership.join(self._tasks)
+            self._fleet.join()
             background = [
                 self._tasks.create_task(self._succession.upgrade_when(upgrade)),
                 self._tasks.create_task(self._feed_watchdog()),
@@ -170,8 +164,19 @@ class Service:
 
     def _drained(self, is_over: bool) -> None:
         self.notices.drained(is_over)
-        if self._membership:
-            self._membership.changed()
+        self._fleet.drained()
+
+    def _wire_reporter(self) -> None:
+        """Let the reporter see what it tells of beside vassals."""
+        turned_away = self._activation.admission.hits
+        self._reporter.limit_hits = partial(
+            limit_hits, self._groups, self._accounts, turned_away=turned_away
+        )
+        self._reporter.hits_of = partial(hits_of_app, self._groups)
+        self._reporter.bases = self._bases
+        self._reporter.yielding = self._fair_cpu.yielding
+        self._reporter.registry = self._registry
+        self._reporter.membership = self._fleet.membership
 
     def _wire_notices(self) -> None:
         """Let the notices see what they tell of."""
@@ -185,16 +190,15 @@ class Service:
         """Go on with the vassals of an earlier daemon, make the others, and listen. Returns whether
         an earlier daemon left vassals."""
         settings = self._settings
-        if self._once:
-            self._once.start(Permission(self._governor))
+        self._fleet.start(Permission(self._governor))
         self._bases.make()
         opening = self._tasks.create_task(self.history.open())
-        stack.callback(FolderWatch(settings.vassals_dir, self._loop, self._changed).close)
+        self._rescans.changed = self._status_line.tell_soon
+        self._rescans.looked = partial(self._limits_and_disks.look, self._tasks)
+        stack.enter_context(self._rescans.watching())
         readers = (self._governor.on_printed, self._reporter.printed.notify)
         logs = LogBound(settings.log_dir, settings.log_max_size, self._loop, *readers)
         stack.callback(logs.close)
-        if path := settings.vassal_defaults:
-            stack.callback(CompanionWatch(path, self._loop, self._reread_defaults).close)
         stack.enter_context(self._events.reader(self._counters.read))
         stack.enter_context(self._events.reader(self._background_work.on_event))
         stack.enter_context(fair_log(self._governor.vassals, self._loop.time))
@@ -278,17 +282,13 @@ class Service:
         self._fair_cpu.close()
         self._background_work.close()
         self.health.stop()
-        if self._membership:
-            await self._membership.leave()
+        await self._fleet.leave()
         self._activation.stop()
         self._registry.stop()
         self.notices.close()
         kept = self._folder.close()
         await stop_all(self._governor, hurry, self._expect_exits)
-        if self._once:
-            await self._once.stop()
-        if self._link:
-            await self._link.close()
+        await self._fleet.close()
         self._status_line.cancel()
         await kept
         await self._bases.close()
@@ -316,42 +316,11 @@ class Service:
     @property
     def share(self) -> Callable[[Sequence[tuple[str, ...]]], Awaitable[Share]] | None:
         """See `emperor.web.daemon.Daemon`."""
-        return self._membership.share if self._membership else None
+        return self._fleet.share
 
     async def rescan(self) -> None:
         """Read the folder of inis again, and bind sockets again whose path was removed."""
-        await self._folder.rescan()
-        await self._restore_listeners()
-
-    async def _restore_listeners(self) -> None:
-        async for part in slices(self._governor.vassals):
-            self._governor.restore_listeners(part)
-
-    def _reread_defaults(self) -> None:
-        if self._defaults.reload():
-            log.info("%s has changed: all inis are read again", self._settings.vassal_defaults)
-            self._folder.outdate()
-            self._changed(Changes(everything=True))
-
-    def _changed(self, changes: Changes) -> None:
-        self._folder.changed(changes.names)
-        self._must_rescan |= changes.everything
-        if self._must_rescan and not self._is_rescanning:
-            self._is_rescanning = True
-            self._tasks.create_task(self._rescan_after_change())
-        self._status_line.tell_soon()
-
-    async def _rescan_after_change(self) -> None:
-        try:
-            while self._must_rescan:
-                self._must_rescan = False
-                await self.rescan()
-                self._limits_and_disks.look(self._tasks)
-        except Exception:
-            # It must not end the daemon; the next rescan comes within a minute.
-            log.exception("cannot read the folder of inis: a fault in emperord")
-        finally:
-            self._is_rescanning = False
+        await self._rescans.rescan()
 
     async def _feed_watchdog(self) -> None:
         """Send signs of life. A loop that hangs sends none, and systemd restarts the daemon."""

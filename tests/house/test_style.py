@@ -21,7 +21,17 @@ LAYERS = (
     ("handover", "sources"),
     ("pull",),
     ("web",),
-    ("config", "failure", "fair_cpu", "gc_freeze", "real_ports", "service", "succession"),
+    (
+        "config",
+        "failure",
+        "fair_cpu",
+        "fleet",
+        "gc_freeze",
+        "real_ports",
+        "rescans",
+        "service",
+        "succession",
+    ),
     ("balancer", "cli", "daemon", "process"),
     ("start",),
 )

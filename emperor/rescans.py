@@ -1,0 +1,85 @@
+"""Has the folder of inis read again: after a change in it, once a minute, when the file of defaults
+has changed, and by an order."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from emperor.linux.watch import Changes, FolderWatch
+from emperor.model.settings import Settings
+from emperor.sources.companion import CompanionWatch
+from emperor.sources.folder import VassalFolder
+from emperor.supervisor.governor import Governor
+from emperor.supervisor.slices import slices
+from emperor.uwsgi.defaults import DefaultsFile
+
+log = logging.getLogger("emperord.rescans")
+
+
+class Rescans:
+    """Those of one daemon. `changed` is called when inis have changed, and `looked` after each
+    rescan that nobody has ordered."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        governor: Governor,
+        folder: VassalFolder,
+        defaults: DefaultsFile,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._settings = settings
+        self._governor = governor
+        self._folder = folder
+        self._defaults = defaults
+        self._tasks = tasks
+        self.changed: Callable[[], None] = lambda: None
+        self.looked: Callable[[], None] = lambda: None
+        self._is_due = self._is_running = False
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Notice changes until the block is left."""
+        loop = asyncio.get_running_loop()
+        with ExitStack() as stack:
+            stack.callback(FolderWatch(self._settings.vassals_dir, loop, self._note).close)
+            if path := self._settings.vassal_defaults:
+                stack.callback(CompanionWatch(path, loop, self._reread_defaults).close)
+            yield
+
+    async def rescan(self) -> None:
+        """Read the folder of inis again, and bind sockets again whose path was removed."""
+        await self._folder.rescan()
+        await self.restore_listeners()
+
+    async def restore_listeners(self) -> None:
+        """Bind sockets again whose path was removed."""
+        async for part in slices(self._governor.vassals):
+            self._governor.restore_listeners(part)
+
+    def _reread_defaults(self) -> None:
+        if self._defaults.reload():
+            log.info("%s has changed: all inis are read again", self._settings.vassal_defaults)
+            self._folder.outdate()
+            self._note(Changes(everything=True))
+
+    def _note(self, changes: Changes) -> None:
+        self._folder.changed(changes.names)
+        self._is_due |= changes.everything
+        if self._is_due and not self._is_running:
+            self._is_running = True
+            self._tasks.create_task(self._rescan_while_due())
+        self.changed()
+
+    async def _rescan_while_due(self) -> None:
+        try:
+            while self._is_due:
+                self._is_due = False
+                await self.rescan()
+                self.looked()
+        except Exception:
+            # It must not end the daemon; the next rescan comes within a minute.
+            log.exception("cannot read the folder of inis: a fault in emperord")
+        finally:
+            self._is_running = False
