@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.attacks.framings import FRAMINGS
 from tests.attacks.tenants import ALICE, MALLORY, UIDS, Tenants
 from tests.eventually import PATIENCE_SECONDS
 
@@ -26,24 +27,6 @@ ONLY_HEADERS = {
     "HTTP_UWSGI_FILE", "HTTP_UWSGI_MODULE", "HTTP_UWSGI_CHDIR", "HTTP_DOCUMENT_ROOT",
     "HTTP_X_DOMAIN", "HTTP_X_TRY", "HTTP_X_MAY_RUN", "HTTP_X_ACCEL_REDIRECT",
     "HTTP_X_ACCEL_INTERNAL", "HTTP_X_SENDFILE", "HTTP_HTTPS",
-}  # fmt: skip
-INNER = f"GET /inner HTTP/1.1\r\nHost: {HERS}\r\n\r\n"
-SIZE = len(INNER)
-CHUNKED = "Transfer-Encoding: chunked"
-# The headers of a POST, its body, and the status. INNER is to be taken for a request.
-FRAMINGS = {
-    "length and chunks": (f"Content-Length: {SIZE + 5}\r\n{CHUNKED}", f"0\r\n\r\n{INNER}", 400),
-    "two lengths": (f"Content-Length: 0\r\nContent-Length: {SIZE}", INNER, 400),
-    "list of lengths": (f"Content-Length: 0, {SIZE}", INNER, 400),
-    "signed length": (f"Content-Length: +{SIZE}", INNER, 400),
-    "unknown coding": ("Transfer-Encoding: xchunked", f"0\r\n\r\n{INNER}", 501),
-    "two codings": (f"{CHUNKED}\r\nTransfer-Encoding: identity", f"0\r\n\r\n{INNER}", 400),
-    "odd blank": (f"{CHUNKED}\x0b", f"0\r\n\r\n{INNER}", 501),
-    "blank and colon": (f"Transfer-Encoding : chunked\r\nContent-Length: {SIZE}", INNER, 400),
-    "endless chunk": (CHUNKED, f"fffffffffffffffff\r\n{INNER}\r\n0\r\n\r\n", 400),
-    "folded line": (f"X-Folded: a\r\n Content-Length: {SIZE}", INNER, 400),
-    "part of a chunk": (CHUNKED, f"{SIZE:x};a\r\n{INNER}\r\n0\r\n\r\n", 200),
-    "body": (f"Content-Length: {SIZE}", INNER, 200),
 }  # fmt: skip
 # A request, the status, and what it ran.
 LINES = {
