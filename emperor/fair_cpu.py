@@ -1,15 +1,19 @@
-"""Has tenants that take all of the CPU yield it to others. Looks only while somebody waits, and has
-the kernel tell that only while apps run."""
+"""Looks at what tenants do while somebody waits for the CPU: who takes all of it yields to others,
+and who goes on forking at a limit is refused early. The kernel tells of waits only while apps
+run."""
 
 import asyncio
 import logging
 from collections.abc import Callable
 
+from emperor.early_refusal import EarlyRefusal
 from emperor.linux.cpu_marks import CpuMarks
 from emperor.linux.cpu_pressure import WINDOW_SECONDS, CpuPressure
 from emperor.linux.group_names import uid_of
 from emperor.model.authority import Caller
 from emperor.model.cpu_shares import Yielding
+from emperor.model.log_pause import LogPause
+from emperor.uwsgi.bounds import Bounds
 
 log = logging.getLogger("emperord.fair_cpu")
 
@@ -25,9 +29,14 @@ class FairCpu:
     """`name` tells the name of a user. `app_starts` is to be called before each start."""
 
     def __init__(
-        self, marks: CpuMarks, name: Callable[[int], str], tasks: asyncio.TaskGroup
+        self,
+        marks: CpuMarks,
+        early_refusal: EarlyRefusal,
+        name: Callable[[int], str],
+        tasks: asyncio.TaskGroup,
     ) -> None:
         self._marks = marks
+        self._early_refusal = early_refusal
         self._name = name
         self._tasks = tasks
         self._loop = asyncio.get_running_loop()
@@ -36,7 +45,7 @@ class FairCpu:
         self._looking: asyncio.Task[None] | None = None
         self._waited = 0.0
         self._yielding = Yielding()
-        self._told: dict[str, float] = {}
+        self._pause = LogPause(_SILENT_SECONDS)
         self._problem: str | None = None
 
     def yielding(self, caller: Caller) -> tuple[str, ...]:
@@ -67,7 +76,7 @@ class FairCpu:
             self._pressure = None
         if self._looking is not None:
             self._looking.cancel()
-        self._take(self._yielding.relieved())
+        self._end()
 
     def _on_pressure(self) -> None:
         self._waited = self._loop.time()
@@ -85,7 +94,7 @@ class FairCpu:
             log.exception("cannot share the CPU: a fault in emperord")
         finally:
             self._looking = None
-            self._take(self._yielding.relieved())
+            self._end()
 
     async def _look_while_somebody_waits(self) -> None:
         self._has_started_app = False
@@ -93,12 +102,25 @@ class FairCpu:
         if self._pressure and not (before and before.tenants) and not self._has_started_app:
             # All apps sleep, and there is nobody to yield.
             self._pressure.pause()
-        while before and before.tenants and self._loop.time() < self._waited + _RELIEVED_SECONDS:
+        while before and before.tenants and not self._is_relieved:
             await asyncio.sleep(_LOOK_SECONDS)
             now = await asyncio.to_thread(self._marks.look)
             if now:
-                self._take(self._yielding.after(now.since(before)))
+                used = now.since(before)
+                self._take(self._yielding.after(used))
+                await self._early_refusal.look(used)
             before = now
+
+    @property
+    def _is_relieved(self) -> bool:
+        """Whether nobody waits for the CPU. Who is refused early costs no CPU that others wait for,
+        and would begin again."""
+        is_over = self._loop.time() >= self._waited + _RELIEVED_SECONDS
+        return is_over and not self._early_refusal.is_active
+
+    def _end(self) -> None:
+        self._take(self._yielding.relieved())
+        self._early_refusal.close()
 
     def _take(self, yielding: Yielding) -> None:
         if yielding.tenants or self._yielding.tenants:
@@ -108,12 +130,7 @@ class FairCpu:
         self._yielding = yielding
 
     def _tell(self, tenant: str) -> None:
-        now = self._loop.time()
-        self._told = {
-            each: when for each, when in self._told.items() if now < when + _SILENT_SECONDS
-        }
-        if tenant not in self._told:
-            self._told[tenant] = now
+        if self._pause.ends(tenant, self._loop.time()):
             log.info(
                 "%s takes all of the CPU that it can get: it yields to others while it does",
                 self._name(uid_of(tenant)),
@@ -124,3 +141,10 @@ class FairCpu:
         if problem != self._problem:
             self._problem = problem
             log.info("cannot have a tenant that takes all of the CPU yield to others: %s", problem)
+
+
+def fair_cpu_of(bounds: Bounds, name: Callable[[int], str], tasks: asyncio.TaskGroup) -> FairCpu:
+    """One for the apps in these groups, which tell it of each start."""
+    fair_cpu = FairCpu(bounds.groups.marks, EarlyRefusal(bounds, tasks), name, tasks)
+    bounds.groups.on_use = fair_cpu.app_starts
+    return fair_cpu

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from emperor import __version__
 from emperor.failure import CannotStart
-from emperor.fair_cpu import FairCpu
+from emperor.fair_cpu import fair_cpu_of
 from emperor.fleet import Fleet
 from emperor.gc_freeze import frozen_objects
 from emperor.handover.gate import Gate
@@ -92,8 +92,7 @@ class Service:
         limits = settings.limits(), settings.limits("tenant_")
         bounds = bounds_of(*limits, settings.run_dir, handover.invocation.open_files, loop)
         self._groups, self._copies = bounds.groups, copies_of(settings)
-        self._fair_cpu = FairCpu(bounds.groups.marks, self._accounts.name, tasks)
-        bounds.groups.on_use = self._fair_cpu.app_starts
+        self._fair_cpu = fair_cpu_of(bounds, self._accounts.name, tasks)
         confinement = Confinement(self._copies, bounds)
         resolver = Resolver(uwsgi, settings.vassals_dir, self._gate, confinement=confinement)
         reader = UwsgiReader(settings, self._accounts, resolver, somaxconn(), self._defaults)

@@ -19,6 +19,7 @@ from pathlib import Path
 from emperor.linux import cgroup
 from emperor.linux.cgroup import kill_members, kill_others, members
 from emperor.linux.cpu_marks import CpuMarks
+from emperor.linux.fork_counts import ForkCounts
 from emperor.linux.group_names import app_of, tenant_of
 from emperor.linux.hierarchies import (
     Hierarchies,
@@ -102,6 +103,7 @@ class ControlGroups:
         self._of_tenant = of_tenant
         self.hits = HitCounter(hierarchies.usable)
         self.marks = CpuMarks(hierarchies.usable, of_tenant)
+        self.forks = ForkCounts(hierarchies.usable)
         self._loop = loop
         self._in_use: set[str] = set()
         # To be called when a process gets a group, or has one.

@@ -121,6 +121,16 @@ def number_in(file: Path) -> int | None:
     return None
 
 
+def value_in(file: Path, key: str) -> int:
+    """The number beside a key, 0 where there is none."""
+    with suppress(OSError):
+        for line in file.read_text().splitlines():
+            word, _, number = line.partition(" ")
+            if word == key:
+                return int(number)
+    return 0
+
+
 def _places(environment: Mapping[str, str], run_dir: Path) -> Iterator[Hierarchy]:
     groups = Path("/proc/self/cgroup").read_text()
     mounts = Path("/proc/self/mountinfo").read_text()

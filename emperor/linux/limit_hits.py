@@ -4,12 +4,11 @@ killed a process for its memory, and how often it has refused a fork."""
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from emperor.linux.group_names import app_of, tenant_of
-from emperor.linux.hierarchies import Hierarchy, number_in
+from emperor.linux.hierarchies import Hierarchy, number_in, value_in
 from emperor.model.limit_hits import Hit, Reached
 
 
@@ -145,9 +144,9 @@ class HitCounter:
         killed = refused = 0
         if self._memory:
             file = "memory.events" if self._memory.is_v2 else "memory.oom_control"
-            killed = _value(self._memory.base / name / file, "oom_kill")
+            killed = value_in(self._memory.base / name / file, "oom_kill")
         if self._pids:
-            refused = _value(self._pids.base / name / "pids.events", "max")
+            refused = value_in(self._pids.base / name / "pids.events", "max")
         return _Counts(killed, refused)
 
     def _memory_limit(self, name: str) -> Hit:
@@ -156,7 +155,7 @@ class HitCounter:
         limit = "memory.max" if self._memory.is_v2 else "memory.limit_in_bytes"
         for group, reached in _around(self._memory, name, Reached.MEMORY, Reached.TENANT_MEMORY):
             if self._memory.is_v2:
-                was_full = _value(group / "memory.events.local", "oom")
+                was_full = value_in(group / "memory.events.local", "oom")
             else:
                 was_full = number_in(group / "memory.failcnt") or 0
             if was_full:
@@ -219,7 +218,7 @@ class _RefusedAbove:
 def _refused_for(group: Path) -> int:
     """How many forks were refused for the limit of that very group; 0 where the kernel does not
     tell."""
-    return _value(group / "pids.events.local", "max")
+    return value_in(group / "pids.events.local", "max")
 
 
 def _around(
@@ -227,13 +226,3 @@ def _around(
 ) -> Iterator[tuple[Path, Reached]]:
     yield hierarchy.base / name, own
     yield hierarchy.base / tenant_of(name), of_tenant
-
-
-def _value(file: Path, key: str) -> int:
-    """The number beside a key, 0 where there is none."""
-    with suppress(OSError):
-        for line in file.read_text().splitlines():
-            word, _, number = line.partition(" ")
-            if word == key:
-                return int(number)
-    return 0

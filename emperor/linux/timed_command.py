@@ -50,6 +50,32 @@ async def run_timed(
         return ended, os.pread(fd, longest_bytes, 0)
 
 
+async def run_while_wanted(argv: Sequence[str], env: Mapping[str, str]) -> None:
+    """Run `argv` until it ends, or the call is cancelled. Its input ends then, and whenever this
+    process does; it must end by that, or is killed after a while. Raises CannotLaunch and
+    OSError."""
+    loop = asyncio.get_running_loop()
+    exited: asyncio.Future[Exit] = loop.create_future()
+    theirs, ours = os.pipe2(os.O_CLOEXEC)
+    try:
+        with _memory("output") as output:
+            fd = output.fileno()
+            child = spawn(argv, env, {0: theirs, 1: fd, 2: fd}, loop, exited.set_result)
+    except BaseException:
+        os.close(ours)
+        raise
+    finally:
+        os.close(theirs)
+    try:
+        await asyncio.wait([exited])
+    finally:
+        os.close(ours)
+        try:
+            await asyncio.wait([exited], timeout=_TO_END_SECONDS)
+        finally:
+            await _end(child, exited)
+
+
 def _memory(name: str) -> IO[bytes]:
     """A file in memory."""
     return os.fdopen(os.memfd_create(f"emperord-{name}", os.MFD_CLOEXEC), "r+b", buffering=0)

@@ -24,6 +24,7 @@ LAYERS = (
     (
         "config",
         "failure",
+        "early_refusal",
         "fair_cpu",
         "fleet",
         "gc_freeze",

@@ -3,35 +3,33 @@
 import asyncio
 import errno
 import os
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+from emperor.early_refusal import EarlyRefusal
 from emperor.fair_cpu import FairCpu
 from emperor.linux.cpu_marks import CpuMarks, Look
 from emperor.linux.cpu_pressure import PRESSURE, CpuPressure
 from emperor.linux.hierarchies import Hierarchy
-from emperor.model.limits import Limits
+from emperor.model.limits import Limits, Wanted
+from emperor.uwsgi.bounds import bounds_of
 from tests.eventually import eventually_async
+from tests.linux.busy_core import two_on_one_core
 
 needs_psi = pytest.mark.skipif(not PRESSURE.exists(), reason="this kernel has no PSI")
 
 
-@contextmanager
-def two_on_one_core() -> Iterator[None]:
-    """Two processes that compute on the same core, so that one waits."""
-    core = str(min(os.sched_getaffinity(0)))
-    command = ["taskset", "--cpu-list", core, "sh", "-c", "while :; do :; done"]
-    with subprocess.Popen(command) as one, subprocess.Popen(command) as other:
-        try:
-            yield
-        finally:
-            one.kill()
-            other.kill()
+@pytest.fixture
+async def early_refusal(tmp_path: Path) -> AsyncIterator[EarlyRefusal]:
+    """Of a daemon without apps."""
+    loop = asyncio.get_running_loop()
+    bounds = bounds_of(Wanted(), Wanted(), tmp_path, (1024, 1024), loop)
+    async with asyncio.TaskGroup() as tasks:
+        yield EarlyRefusal(bounds, tasks)
+    bounds.groups.close()
 
 
 @needs_psi
@@ -70,12 +68,12 @@ class WithoutDescriptors(CpuMarks):
 
 @needs_psi
 async def test_a_look_that_failed_is_tried_again(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, early_refusal: EarlyRefusal, caplog: pytest.LogCaptureFixture
 ) -> None:
     marks = WithoutDescriptors(tmp_path)
     with caplog.at_level("INFO"), two_on_one_core():
         async with asyncio.TaskGroup() as tasks:
-            fair = FairCpu(marks, str, tasks)
+            fair = FairCpu(marks, early_refusal, str, tasks)
             fair.app_starts()
             fair.start()
             try:
@@ -125,13 +123,13 @@ class OneWait:
 
 
 async def test_nobody_is_woken_while_all_apps_sleep(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, early_refusal: EarlyRefusal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("emperor.fair_cpu.CpuPressure", OneWait)
     marks = WithoutApps(tmp_path)
     # The group of tasks ends when nobody looks any more.
     async with asyncio.TaskGroup() as tasks:
-        fair = FairCpu(marks, str, tasks)
+        fair = FairCpu(marks, early_refusal, str, tasks)
         fair.start()
         assert OneWait.is_paused
         for looks in (1, 2):

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from emperor.linux.timed_command import run_at_idle_priority
-from tests.eventually import PATIENCE_SECONDS, eventually
+from emperor.linux.timed_command import run_at_idle_priority, run_while_wanted
+from emperor.model.ports import CannotLaunch
+from tests.eventually import PATIENCE_SECONDS, eventually, eventually_async
 
 _TELL = "import json, os; print(json.dumps(os.sched_getscheduler(0)))"
 _STUBBORN = "trap '' TERM; echo $$ >{0}; while :; do sleep 1; done"
@@ -39,3 +40,35 @@ async def test_a_command_that_ignores_sigterm_ends(tmp_path: Path) -> None:
         async with asyncio.timeout(0.5):
             await run_at_idle_priority(argv, os.environ, 10, PATIENCE_SECONDS)
     eventually(lambda: not os.path.exists(f"/proc/{file.read_text().strip()}"))
+
+
+async def until_written(file: Path) -> None:
+    await eventually_async(lambda: file.exists() and file.read_text())
+
+
+async def test_the_input_of_a_command_ends_when_nobody_wants_it(tmp_path: Path) -> None:
+    begun, ended = tmp_path / "begun", tmp_path / "ended"
+    argv = ["sh", "-c", f"echo yes >{begun}; cat; echo yes >{ended}"]
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(run_while_wanted(argv, os.environ))
+        await until_written(begun)
+        running.cancel()
+    assert ended.read_text() == "yes\n"
+
+
+async def test_a_command_that_reads_no_input_is_killed(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    async with asyncio.TaskGroup() as tasks:
+        argv = ["sh", "-c", _STUBBORN.format(file)]
+        running = tasks.create_task(run_while_wanted(argv, os.environ))
+        await until_written(file)
+        running.cancel()
+    eventually(lambda: not os.path.exists(f"/proc/{file.read_text().strip()}"))
+
+
+async def test_a_command_may_end_before_that() -> None:
+    before = sorted(os.listdir("/proc/self/fd"))
+    await run_while_wanted(["true"], os.environ)
+    with pytest.raises(CannotLaunch):
+        await run_while_wanted(["/nowhere"], os.environ)
+    assert sorted(os.listdir("/proc/self/fd")) == before

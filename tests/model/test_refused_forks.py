@@ -1,0 +1,72 @@
+"""Whose forks are refused early."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emperor.model.refused_forks import ForkingOn, Forks
+
+APP = "uid-5/v-a.example/7"
+SECONDS = 0.5
+MANY, FEW = 5, 4
+
+
+def after(*looks: tuple[int, bool], begun: ForkingOn | None = None) -> list[bool]:
+    """Whether the forks of one app are refused early after each look: how many were refused until
+    then, and whether it was full."""
+    forking_on, found = begun or ForkingOn(), []
+    for refused, is_full in looks:
+        forking_on = forking_on.after(SECONDS, {APP: Forks(refused, is_full)})
+        found.append(APP in forking_on.apps)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("looks", "expected"),
+    [
+        pytest.param([(90, True), (95, True), (100, True)], [False, False, True], id="much twice"),
+        pytest.param([(0, True), (5, True), (5, True)], [False] * 3, id="much once"),
+        pytest.param([(0, True), (4, True), (8, True)], [False] * 3, id="little"),
+        pytest.param([(90, True), (90, True)], [False] * 2, id="before the first look"),
+        pytest.param([(0, True), (9, True), (9, True), (18, True)], [False] * 4, id="in turns"),
+        pytest.param([(0, True), (9, False), (18, True)], [False] * 3, id="has had room"),
+        pytest.param(
+            [(0, True), (9, True), (18, True), (18, True), (18, False), (18, True)],
+            [False, False, True, True, False, False],
+            id="until it has room",
+        ),
+    ],
+)
+def test_who_is_refused_much_at_two_looks_in_a_row(
+    looks: Sequence[tuple[int, bool]], expected: Sequence[bool]
+) -> None:
+    assert after(*looks) == expected
+
+
+def test_an_app_that_is_gone_is_forgotten() -> None:
+    held = ForkingOn(frozenset({APP}), {APP: 9}, {APP: 2})
+    assert held.after(SECONDS, {}) == ForkingOn()
+
+
+@given(st.lists(st.tuples(st.integers(0, FEW), st.booleans())))
+def test_who_is_refused_little_is_never_refused_early(
+    looks: Sequence[tuple[int, bool]],
+) -> None:
+    total, told = 0, []
+    for refused, is_full in looks:
+        total += refused
+        told.append((total, is_full))
+    assert not any(after(*told))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3 * MANY), st.booleans())))
+def test_nobody_with_room_is_refused_early(looks: Sequence[tuple[int, bool]]) -> None:
+    total, told = 0, []
+    for refused, is_full in looks:
+        total += refused
+        told.append((total, is_full))
+    assert not any(
+        held for held, (_, is_full) in zip(after(*told), looks, strict=True) if not is_full
+    )
