@@ -29,7 +29,7 @@ print(answer.read().decode())
 _AS_USER = """\
 import contextlib, importlib, io, json, os, sys
 from emperor.cli import main
-for name in ("act", "drain", "logs", "status", "why"):
+for name in ("orders", "drain", "logs", "status", "why"):
     importlib.import_module(f"emperor.cli.{name}")
 uid, run_dir, *lines = sys.argv[1:]
 os.setgroups([])
