@@ -18,12 +18,9 @@ from emperor import __version__
 from emperor.cli.client import connect
 from emperor.cli.failure import Failed
 from emperor.cli.records import parse as parse_record
+from emperor.cli.survey_groups import cannot_yield, controllers
 from emperor.config import DEFAULT_CONFIG
 from emperor.linux.accounts import SystemAccounts
-from emperor.linux.cgroup import V2, groups_of, hierarchies_of
-from emperor.linux.cpu_marks import MARK
-from emperor.linux.cpu_pressure import PRESSURE
-from emperor.linux.hierarchies import NAMES_IN_V1
 from emperor.linux.trust import others_may_write, who_may_turn
 from emperor.model.checkup import PROPERTIES, SYSCTLS
 from emperor.model.definition import BrokenIni
@@ -31,34 +28,46 @@ from emperor.model.nginx_conf import nginx_facts, refusal
 from emperor.model.settings import Settings
 from emperor.model.spec import Identity
 from emperor.model.status import EmperorStatus, Report
-from emperor.model.survey import Agent, CheckedPath, IniFile, NginxFacts, Service, Survey, Value
+from emperor.model.survey import (
+    Agent,
+    CheckedPath,
+    CheckedSocket,
+    IniFile,
+    NginxFacts,
+    Service,
+    Survey,
+    Value,
+)
 from emperor.sources.files import read_ini
 from emperor.uwsgi.identity import ROOT, identity_of
 from emperor.uwsgi.ini import parse
 from emperor.uwsgi.users import users_of
 
 _OPERATORS = "emperor"
+_CONSOLE = Path("/run/emperord-console.sock")
 _SECONDS = 20.0
 
 
 def survey_of(run_dir: Path, settings: Settings, uwsgi: Path) -> Survey:
     """All that this user can see."""
+    status = _status(run_dir)
     return Survey(
         settings=settings,
         version=__version__,
         paths=tuple(_paths(settings, DEFAULT_CONFIG, uwsgi)),
+        sockets=tuple(_sockets(run_dir)),
         inis=tuple(_inis(settings)),
         sysctls=tuple(_sysctls()),
         members=_members_of(settings.socket_group),
         operators=_members_of(_OPERATORS),
         nginx=_nginx(),
         unit=tuple(_unit()),
-        service=_service(run_dir),
+        service=_service(status) if status else None,
         uwsgi_version=_uwsgi_version(uwsgi),
-        controllers=_controllers(),
+        controllers=controllers(run_dir, status.pid if status else None),
         swap_bytes=_swap_bytes(),
         agent=_agent(),
-        cannot_yield=_cannot_yield(),
+        cannot_yield=cannot_yield(),
     )
 
 
@@ -92,13 +101,17 @@ def _user(path: Path, accounts: SystemAccounts, settings: Settings) -> str | Non
     return users_of(ini, identity or accounts.daemon, accounts).serve.user
 
 
-def _service(run_dir: Path) -> Service | None:
+def _status(run_dir: Path) -> EmperorStatus | None:
+    """What the daemon says of itself; None if it does not answer."""
     if not (run_dir / "control.sock").exists():
         return None
     try:
-        status = asyncio.run(_ask(run_dir))
+        return asyncio.run(_ask(run_dir))
     except Failed:
         return None
+
+
+def _service(status: EmperorStatus) -> Service | None:
     files = _open_files_of(status.pid)
     return None if files is None else Service(status.version, files, _fleet_problem(status))
 
@@ -145,6 +158,17 @@ def _checked(path: str, role: str) -> CheckedPath:
     if not changer and (info.st_uid != ROOT or others_may_write(info, path)):
         changer = path
     return CheckedPath(path, role, changer, bool(info.st_mode & stat.S_IROTH))
+
+
+def _sockets(run_dir: Path) -> Iterator[CheckedSocket]:
+    """Those that are for nginx alone, as far as they are there."""
+    for path, gain, unit in (
+        (run_dir / "activate.sock", "start every app, under any address", "emperord.socket"),
+        (_CONSOLE, "give every order, under any name", "emperord-console.socket"),
+    ):
+        with suppress(OSError):
+            is_open = bool(path.stat().st_mode & stat.S_IWOTH)
+            yield CheckedSocket(str(path), gain, unit, is_open)
 
 
 def _sysctls() -> Iterator[Value]:
@@ -212,30 +236,6 @@ def _open_files_of(pid: int) -> int | None:
         return resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
     except OSError:
         return None
-
-
-def _controllers() -> frozenset[str]:
-    """The controllers of control groups that this machine has, by their names in v2."""
-    found: set[str] = set()
-    with suppress(OSError):
-        for names, _ in groups_of(Path("/proc/self/cgroup").read_text()):
-            found |= {NAMES_IN_V1[name] for name in names & NAMES_IN_V1.keys()}
-        for mount in hierarchies_of(Path("/proc/self/mountinfo").read_text()):
-            if V2 in mount.names:
-                found |= set((mount.place / "cgroup.controllers").read_text().split())
-    return frozenset(found)
-
-
-def _cannot_yield() -> str:
-    """Why no tenant can yield the CPU on this machine, in words; empty if it can."""
-    if not PRESSURE.exists():
-        return f"the kernel does not tell who waits for it ({PRESSURE})"
-    with suppress(OSError):
-        for mount in hierarchies_of(Path("/proc/self/mountinfo").read_text()):
-            # The root group of v2 has no such file, and those around services have.
-            if any(any(mount.place.glob(each)) for each in (MARK, f"*/{MARK}")):
-                return ""
-    return f"no control group has the file {MARK}"
 
 
 def _swap_bytes() -> int:

@@ -97,6 +97,27 @@ _UNIT = (
           "an app that runs as root can write to /usr", "set ProtectSystem=yes"),
 )  # fmt: skip
 
+# What it costs that the control groups of the apps lack a controller.
+_COSTS = {
+    "memory": (
+        Weight.OPEN, "an app can take the memory of all others; memory-max has no effect"
+    ),
+    "pids": (
+        Weight.OPEN,
+        "an app can start so many processes that no other one starts; pids-max has no effect",
+    ),
+    "cpu": (
+        Weight.OPEN,
+        "an app that computes takes the CPU from all others, and no tenant yields; cpu-weight and"
+        " cpu-max have no effect",
+    ),
+    "io": (
+        Weight.NOTE,
+        "an app that reads and writes much takes the disks from all others; io-weight has no"
+        " effect",
+    ),
+}  # fmt: skip
+
 # What the tables, and the rules below, look at.
 SYSCTLS = (*(each.name for each in _SYSCTLS), "net.core.somaxconn")
 PROPERTIES = (*(each.name for each in _UNIT), "DropInPaths")
@@ -106,6 +127,7 @@ def examine(survey: Survey) -> list[Remark]:
     """All remarks, what is open first."""
     found = [
         *_paths(survey),
+        *_sockets(survey),
         *_inis(survey),
         *_accounts(survey),
         *_nginx(survey),
@@ -137,6 +159,16 @@ def _paths(survey: Survey) -> Iterator[Remark]:
             yield _note(
                 f"every user can list {each.role}, and read the inis there that others may read",
                 f"chmod 0711 {each.path}",
+            )
+
+
+def _sockets(survey: Survey) -> Iterator[Remark]:
+    for each in survey.sockets:
+        if each.is_open:
+            yield _open(
+                f"every user may connect to {each.path}, and so {each.gain}",
+                f"`systemctl cat {each.unit}` says who has changed SocketMode=0660; then systemctl"
+                f" restart {each.unit}",
             )
 
 
@@ -207,6 +239,12 @@ def _nginx(survey: Survey) -> Iterator[Remark]:
             f"nginx believes the X-Forwarded-For of {_some(believed)}, which every app can connect"
             " from",
             "name only load balancers in emperord/balancers.conf",
+        )
+    if nginx.shows_console:
+        yield _open(
+            "nginx passes everybody to the console, where visitors are administrators",
+            "have that server ask who visits, by auth_basic or ssl_verify_client, without `satisfy"
+            " any`",
         )
     asks, starts = nginx.asks_seconds, survey.settings.start_timeout
     if survey.is_balancer:
@@ -296,16 +334,7 @@ def _machine(survey: Survey) -> Iterator[Remark]:
         yield _open(
             f"uWSGI is {version}, which emperord is not written for", "install 2.0.26 or newer"
         )
-    if missing := sorted({"cpu", "memory", "pids"} - survey.controllers):
-        yield _open(
-            f"no app can have a limit of {', '.join(missing)}: no control group has it",
-            "boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1)",
-        )
-    if survey.settings.cpu_yield and survey.cannot_yield:
-        yield _note(
-            f"no tenant that takes all of the CPU yields it to others: {survey.cannot_yield}",
-            "run Linux 5.15 or later, and boot it with psi=1",
-        )
+    yield from _controllers(survey)
     backlog = survey.settings.backlog
     somaxconn = next((v.text for v in survey.sysctls if v.name == "net.core.somaxconn"), "")
     if somaxconn.isdecimal() and int(somaxconn) < backlog:
@@ -317,3 +346,20 @@ def _machine(survey: Survey) -> Iterator[Remark]:
     if survey.swap_bytes == 0:
         yield _note("there is no swap: what sleeping processes do not use stays in memory",
                     "add swap, or zram")  # fmt: skip
+
+
+def _controllers(survey: Survey) -> Iterator[Remark]:
+    for name, (weight, cost) in _COSTS.items():
+        if name not in survey.controllers:
+            yield Remark(
+                weight,
+                f"the control groups of apps have no controller {name}: {cost}",
+                f"boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1), and without"
+                f" cgroup_disable={name}",
+            )
+    can_mark = "cpu" in survey.controllers
+    if survey.settings.cpu_yield and survey.cannot_yield and can_mark:
+        yield _note(
+            f"no tenant that takes all of the CPU yields it to others: {survey.cannot_yield}",
+            "run Linux 5.15 or later, and boot it with psi=1 and cgroup v2",
+        )

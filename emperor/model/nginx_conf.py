@@ -1,7 +1,7 @@
 """Reads what `nginx -T` prints: nginx's whole configuration, or why nginx refuses it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from emperor.model.survey import NginxFacts
@@ -12,6 +12,7 @@ _TOKEN = re.compile(
     r"""|(?:\\.|\$\{[^}]*\}|[^\s{};"'\\])+""",
     re.DOTALL,
 )
+_CONSOLE = "emperord/console.conf"
 _REFUSED = re.compile(r"\[emerg\] (?:\d+#\d+: )?(?P<text>.*)")
 _TIME = re.compile(r"(\d+)(ms|[smhdwMy]?)")
 _SECONDS = {
@@ -55,7 +56,13 @@ def refusal(stderr: str) -> str:
 def nginx_facts(text: str) -> NginxFacts:
     """What `emperorctl doctor` wants to know of the configuration."""
     user, asks, trusted = "", None, []
+    # The directives of each server { } itself.
+    servers: list[list[tuple[str, ...]]] = []
     for directive in directives(text):
+        if directive.words == ("server",):
+            servers.append([])
+        elif directive.words and directive.blocks[-1:] == (("server",),):
+            servers[-1].append(directive.words)
         match directive.words:
             case ("user", name, *_) if not directive.blocks:
                 user = name
@@ -63,7 +70,21 @@ def nginx_facts(text: str) -> NginxFacts:
                 trusted.append(address)
             case ("proxy_read_timeout", time) if ("location", "@fallback") in directive.blocks:
                 asks = min(_seconds(time), asks or _seconds(time))
-    return NginxFacts("", user, asks, tuple(dict.fromkeys(trusted)))
+    return NginxFacts(
+        "", user, asks, tuple(dict.fromkeys(trusted)), any(map(_shows_console, servers))
+    )
+
+
+def _shows_console(server: Collection[tuple[str, ...]]) -> bool:
+    """Whether this server passes everybody to the console (nginx/console.conf)."""
+    if not any(words[0] == "include" and words[-1].endswith(_CONSOLE) for words in server):
+        return False
+    asks = any(
+        words[:2] == ("ssl_verify_client", "on")
+        or (words[0] == "auth_basic" and words[1:] != ("off",))
+        for words in server
+    )
+    return not asks or ("satisfy", "any") in server
 
 
 def _seconds(time: str) -> float:

@@ -19,6 +19,17 @@ class CheckedPath:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckedSocket:
+    """A socket that is not for every user. `gain` is what somebody gets who connects to it, and
+    `unit` the unit of systemd that makes it; `is_open`: every user may connect."""
+
+    path: str
+    gain: str
+    unit: str
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
 class IniFile:
     """An ini of the folder. `user` is the name of the user that the app runs as, as far as the ini
     tells without uWSGI; `is_open`: other users can write it."""
@@ -40,12 +51,14 @@ class Value:
 class NginxFacts:
     """nginx's configuration. `refusal` is why nginx refuses it, empty if it does not; the rest is
     empty then. `asks_seconds`: how long it waits for emperord's answer. `trusted`: the addresses
-    whose X-Forwarded-For it believes."""
+    whose X-Forwarded-For it believes. `shows_console`: some server passes visitors to the console,
+    and does not ask who they are."""
 
     refusal: str
     user: str = ""
     asks_seconds: float | None = None
     trusted: tuple[str, ...] = ()
+    shows_console: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +83,14 @@ class Agent:
 @dataclass(frozen=True, slots=True)
 class Survey:
     """All of it. `members` are the users in the sockets' group, `operators` those in emperor's
-    group. `uwsgi_version` is empty if uWSGI does not run; `controllers` are those of which each
-    vassal can have limits. `agent` is None where emperord-balancer is not enabled. `cannot_yield`
+    group. `uwsgi_version` is empty if uWSGI does not run; `controllers` are those by which
+    vassals can have limits. `agent` is None where emperord-balancer is not enabled. `cannot_yield`
     is why no tenant can yield the CPU, empty if it can."""
 
     settings: Settings
     version: str
     paths: Sequence[CheckedPath]
+    sockets: Sequence[CheckedSocket]
     inis: Sequence[IniFile]
     sysctls: Sequence[Value]
     members: Sequence[str]

@@ -6,8 +6,18 @@ import pytest
 
 from emperor.model.checkup import PROPERTIES, SYSCTLS, Weight, examine
 from emperor.model.settings import read_settings
-from emperor.model.survey import Agent, CheckedPath, IniFile, NginxFacts, Service, Survey, Value
+from emperor.model.survey import (
+    Agent,
+    CheckedPath,
+    CheckedSocket,
+    IniFile,
+    NginxFacts,
+    Service,
+    Survey,
+    Value,
+)
 
+CONTROLLERS = frozenset({"cpu", "io", "memory", "pids"})
 GOOD_SYSCTLS = {
     "fs.protected_hardlinks": "1", "fs.protected_symlinks": "1", "fs.protected_fifos": "2",
     "fs.protected_regular": "2", "kernel.unprivileged_bpf_disabled": "2",
@@ -25,11 +35,13 @@ def values(good: dict[str, str], **other: str) -> tuple[Value, ...]:
 
 
 VASSALS = CheckedPath("/etc/uwsgi/vassals", "the folder of inis", "", is_open=False)
+DOOR = CheckedSocket("/run/a.sock", "start every app", "a.socket", is_open=True)
 NGINX = NginxFacts("", "www-data", 300.0, ("192.0.2.1",))
 GOOD = Survey(
     settings=read_settings("", "", {}),
     version="1.0",
     paths=(VASSALS,),
+    sockets=(),
     inis=(IniFile("a.example.ini", "ann", is_open=False),),
     sysctls=values(GOOD_SYSCTLS),
     members=("www-data",),
@@ -38,7 +50,7 @@ GOOD = Survey(
     unit=values(GOOD_UNIT),
     service=Service("1.0", 65536),
     uwsgi_version="2.0.31",
-    controllers=frozenset({"cpu", "memory", "pids"}),
+    controllers=CONTROLLERS,
     swap_bytes=1,
 )
 
@@ -115,7 +127,16 @@ OPEN, NOTE = Weight.OPEN, Weight.NOTE
         (replace(GOOD, uwsgi_version=""), OPEN, "uWSGI does not run"),
         (replace(GOOD, uwsgi_version="2.0.19.1"), OPEN, "uWSGI is 2.0.19.1"),
         (replace(GOOD, uwsgi_version="2.1-dev"), None, ""),
-        (replace(GOOD, controllers=frozenset()), OPEN, "a limit of cpu, memory, pids"),
+        (replace(GOOD, controllers=CONTROLLERS - {"memory"}), OPEN, "memory: an app can take"),
+        (replace(GOOD, controllers=CONTROLLERS - {"pids"}), OPEN, "that no other one starts"),
+        (replace(GOOD, controllers=CONTROLLERS - {"io"}), NOTE, "takes the disks from all"),
+        (
+            replace(GOOD, controllers=CONTROLLERS - {"cpu"}, cannot_yield="no file"), OPEN,
+            "takes the CPU from all others, and no tenant yields",
+        ),
+        (replace(GOOD, sockets=(DOOR,)), OPEN, "may connect to /run/a.sock, and so start every"),
+        (replace(GOOD, sockets=(replace(DOOR, is_open=False),)), None, ""),
+        (replace(GOOD, nginx=replace(NGINX, shows_console=True)), OPEN, "everybody to the console"),
         (
             replace(GOOD, sysctls=values(GOOD_SYSCTLS, **{"net.core.somaxconn": "128"})), NOTE,
             "net.core.somaxconn is 128",

@@ -42,3 +42,21 @@ def test_the_shortest_wait_counts() -> None:
     locations = [f"location @fallback {{ proxy_read_timeout {time}s; }}" for time in (9, 8)]
     facts = nginx_facts("set_real_ip_from ::1; " * 2 + " ".join(locations))
     assert (facts.asks_seconds, facts.trusted) == (8, ("::1",))
+
+
+@pytest.mark.parametrize(
+    ("change", "shows"),
+    [
+        (("", ""), False),
+        (("auth_basic ", "# auth_basic "), True),
+        (('auth_basic "emperord";', "auth_basic off;"), True),
+        (("limit_req_status 429;", "satisfy any;"), True),
+        (("auth_basic ", "ssl_verify_client on; # "), False),
+        (("auth_basic ", "ssl_verify_client optional; # "), True),
+    ],
+)
+def test_a_console_for_everybody_is_seen(change: tuple[str, str], shows: bool) -> None:
+    text = (SHIPPED / "console.conf").read_text()
+    assert change[0] in text
+    other = "server { auth_basic secret; ; listen 80; }"
+    assert nginx_facts(f"http {{ {other} {text.replace(*change)} }}").shows_console is shows
