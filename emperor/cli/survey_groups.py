@@ -1,6 +1,7 @@
 """Looks for `emperorctl doctor` at the control groups in which a daemon has its apps, or could have
 them. Changes nothing."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,26 +11,44 @@ from emperor.linux.cpu_pressure import PRESSURE
 from emperor.linux.hierarchies import CONTROLLERS, places
 
 _PROC = Path("/proc")
+_ROOT = 0
 _CPU, _TIME_OF_CPU = "cpu", "cpuacct"
 
 
 def controllers(run_dir: Path, pid: int | None, proc: Path = _PROC) -> frozenset[str]:
     """The controllers, by their names in v2, of the groups in which the daemon `pid` has its apps;
-    without a daemon, those that this machine has."""
+    without a daemon, those that this machine has. Users other than root do not see all."""
     process = proc / str(pid or "self")
     found: set[str] = set()
     with suppress(OSError):
         groups, mounts = (process / "cgroup").read_text(), (process / "mountinfo").read_text()
         is_service = any(path.suffix == ".service" for _, path in groups_of(groups))
         for each in places(groups, mounts, run_dir, is_service):
-            if not each.is_v2:
+            if pid is None:
+                found |= frozenset() if each.is_v2 else each.controllers
+            elif each.is_v2:
+                found |= _handed_down(each.base)
+            elif _is_writable(process, each.base):
                 found |= each.controllers
-            elif pid is not None:
-                found |= _listed(each.base / "cgroup.subtree_control")
         if pid is None:
             for mount in hierarchies_of(mounts):
                 found |= _listed(mount.place / "cgroup.controllers")
     return frozenset(found)
+
+
+def _handed_down(base: Path) -> frozenset[str]:
+    """What the groups below `base` get, which is not there before the first app."""
+    if base.is_dir():
+        return _listed(base / "cgroup.subtree_control")
+    return _listed(base.parent / "cgroup.controllers")
+
+
+def _is_writable(process: Path, base: Path) -> bool:
+    """Whether a daemon of root's can make groups below `base`, as it sees that."""
+    if os.geteuid() != _ROOT:
+        return True  # as far as this user can see
+    seen = Path(f"{process}/root{base}")
+    return os.access(seen if seen.is_dir() else seen.parent, os.W_OK)
 
 
 def _listed(file: Path) -> frozenset[str]:

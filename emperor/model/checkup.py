@@ -354,8 +354,8 @@ def _controllers(survey: Survey) -> Iterator[Remark]:
             yield Remark(
                 weight,
                 f"the control groups of apps have no controller {name}: {cost}",
-                f"boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1), and without"
-                f" cgroup_disable={name}",
+                f"boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1) and without"
+                f" cgroup_disable={name}, or let a container write its control groups",
             )
     can_mark = "cpu" in survey.controllers
     if survey.settings.cpu_yield and survey.cannot_yield and can_mark:

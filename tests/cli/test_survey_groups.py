@@ -19,6 +19,8 @@ class Machine:
         self.groups = folder / "cgroup"
         self.pressure = folder / "pressure"
         self.pressure.touch()
+        (self.proc / str(PID)).mkdir(parents=True)
+        (self.proc / str(PID) / "root").symlink_to("/")
         self._mounts: list[str] = []
 
     def mount(self, name: str, kind: str, options: str) -> None:

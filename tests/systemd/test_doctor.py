@@ -1,10 +1,11 @@
 """`emperorctl doctor` on a machine with emperord and nginx as shipped."""
 
 import json
+import re
 
 from tests.eventually import eventually
 from tests.systemd.box import Box
-from tests.systemd.service import add, show, write
+from tests.systemd.service import add, journal, show, write
 
 DROP_IN = "/etc/systemd/system/emperord.service.d/mine.conf"
 
@@ -24,6 +25,10 @@ def test_a_new_installation_has_nothing_open(box: Box) -> None:
     add(box, "app.example", more="[emperor]\nuid = nobody\ngid = nogroup")
     assert remarks(box)["open"] == []
     assert box.must("stat", "--format=%a %U:%G", "/etc/uwsgi/vassals") == "711 root:root\n"
+    # A machine may have other control groups than this one. The daemon knows what it could make.
+    told = re.search(r"cannot limit (.*) of apps", journal(box, "--unit=emperord"))
+    missing = re.findall(r"have no controller (\w+)", box.run("emperorctl", "doctor").stdout)
+    assert sorted(missing) == (told[1].split(", ") if told else [])
 
     box.must("usermod", "--append", "--groups", "www-data", "games")
     write(box, "/etc/nginx/emperord/balancers.conf", "set_real_ip_from 127.0.0.1;\n"
