@@ -14,9 +14,9 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from emperor import __version__
+from emperor.balancer.agent_log import AgentLog
 from emperor.balancer.list_file import ListFile, NotOurs
 from emperor.balancer.metrics import Numbers, Presence
-from emperor.balancer.news import News
 from emperor.model import absences
 from emperor.model.fleet_policy import Attendance, Policy, due, next_look
 from emperor.model.registry_keys import Keys
@@ -50,7 +50,7 @@ class Agent:
         self._view = FleetView(engine, keys)
         self._attendance = Attendance()
         self._good = file.load()
-        self._news = News(self._good)
+        self._news = AgentLog(self._good)
         self._changed = asyncio.Event()
         self._told: Callable[[], None] = lambda: None
         self._is_written = True

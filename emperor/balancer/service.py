@@ -14,9 +14,9 @@ from pathlib import Path
 
 from emperor import __version__
 from emperor.balancer.agent import Agent
-from emperor.balancer.beacon import Beacon
 from emperor.balancer.list_file import ListFile, NotOurs
 from emperor.balancer.metrics_file import MetricsFile
+from emperor.balancer.state_publisher import StatePublisher
 from emperor.linux.notify import Notifier
 from emperor.model.balancer_settings import BalancerSettings, read_balancer_settings
 from emperor.model.balancer_state import BalancerState
@@ -89,24 +89,24 @@ class Service:
                 serial = agent.table.serial if agent.table else 0
                 return BalancerState(name, serial, agent.problem, __version__)
 
-            beacon = Beacon(engine, keys, state)
+            publisher = StatePublisher(engine, keys, state)
             metrics = MetricsFile(now.settings.metrics, lambda: agent.numbers(time.time()))
 
             def changed() -> None:
-                beacon.changed()
+                publisher.changed()
                 metrics.changed()
 
             agent.tell_changes(changed)
             # The list of the last run is in use already, whether or not the registry is there.
             self._notifier.ready()
             async with asyncio.TaskGroup() as tasks:
-                running = [tasks.create_task(each.run()) for each in (agent, beacon, metrics)]
+                running = [tasks.create_task(each.run()) for each in (agent, publisher, metrics)]
                 following = await self._changed_file()
                 for task in running:
                     task.cancel()
             if following is None:
                 self._notifier.stopping()
-                await beacon.leave()
+                await publisher.leave()
             return following
 
     async def _changed_file(self) -> Wanted | None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
 
-from emperor.linux.pages import NOTHING_USED, Used, used_since_fork
 from emperor.linux.timed_query import ask
+from emperor.linux.used_pages import NOTHING_USED, Used, used_since_fork
 
 # What all of so many apps have used is what the next one will use.
 _ENOUGH_APPS = 3

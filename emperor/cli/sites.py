@@ -17,7 +17,7 @@ from rich.text import Text
 from emperor.cli.check import STYLE
 from emperor.cli.failure import Failed
 from emperor.cli.terminal import show, terminal
-from emperor.linux.roots_file import read_roots
+from emperor.linux.root_owned_file import read_roots
 from emperor.model.domain import is_domain
 from emperor.model.nginx_conf import refusal
 from emperor.model.sites import BrokenBase, Choice, Complaint, Sites, choose, server_block

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from emperor.model.domain import is_domain
 from emperor.model.pulled import Occasion
 from emperor.model.registration import RegisteredAlias, RegisteredIni
-from emperor.pull.judge import Judge
 from emperor.pull.local_copy import LocalCopy
 from emperor.pull.pulled_inis import Order
+from emperor.pull.verification import Verifier
 from emperor.registry.reads import Reads, answered
 
 # An ini that lists more has its alias entries read in parts.
@@ -28,7 +28,7 @@ class AliasGrants:
     """Whatever inis are pulled, their aliases are noted first."""
 
     reads: Reads
-    judge: Judge
+    verifier: Verifier
     local_copy: LocalCopy
     aliases_in: AliasesIn
 
@@ -46,7 +46,7 @@ class AliasGrants:
     async def _note(self, names: list[str], domain: str) -> None:
         found = [answered(each) for each in await self.reads.read_all(names)]
         leading = [
-            (self.judge.order(name, read.value, read.written, Occasion.CHANGE), read.revision)
+            (self.verifier.order(name, read.value, read.written, Occasion.CHANGE), read.revision)
             for name, read in zip(names, found, strict=True)
             if read.value is not None
         ]

@@ -16,12 +16,12 @@ from emperor.model.provided import Provided
 from emperor.model.registry_status import NotFollowed, RegistryStatus
 from emperor.pull.alias_grants import AliasGrants
 from emperor.pull.follower import Follower
-from emperor.pull.forgetting import Forgetting
-from emperor.pull.judge import Judge
 from emperor.pull.local_copy import LocalCopy
 from emperor.pull.pulled_inis import PulledInis
 from emperor.pull.registry import Surroundings
 from emperor.pull.search import Search
+from emperor.pull.unused_inis import UnusedInis
+from emperor.pull.verification import Verifier
 from emperor.registry.port import Connection
 from emperor.registry.reachability import Asker
 from emperor.registry.reads import Reads
@@ -53,20 +53,20 @@ class FleetRegistry:
         journal = Journal(state_dir(os.environ, settings.run_dir), boot_id())
         inis = PulledInis(settings.vassals_dir, journal)
         self._local_copy = local_copy = LocalCopy(inis, journal, folder, clock)
-        self._judge = judge = Judge(around.users, around.unfit)
+        self._verifier = verifier = Verifier(around.users, around.unfit)
         reads = Reads(tasks, clock, link.teller(Asker.READS))
-        grants = AliasGrants(reads, judge, local_copy, around.aliases_in)
+        grants = AliasGrants(reads, verifier, local_copy, around.aliases_in)
         local_copy.prepare()
         folder.grants = local_copy.grants_of
         self._search = Search(
-            reads, judge, grants, local_copy, folder, governor, tasks, settings.provision_timeout
+            reads, verifier, grants, local_copy, folder, governor, tasks, settings.provision_timeout
         )
         self._follower = Follower(
-            self._connection, reads, link.reachability, judge, grants, self._local_copy,
+            self._connection, reads, link.reachability, verifier, grants, self._local_copy,
             self._search, random.random,
         )  # fmt: skip
-        self._forgetting = Forgetting(
-            reads, judge, self._local_copy, governor, settings.registry_forget
+        self._unused_inis = UnusedInis(
+            reads, verifier, self._local_copy, governor, settings.registry_forget
         )
         self.judged = self._search.judged
 
@@ -74,7 +74,7 @@ class FleetRegistry:
     async def _connection(self) -> AsyncIterator[Connection]:
         """The engine, when it is known who may sign entries. Raises SettingsError."""
         connection = await self._link.connection()
-        self._judge.check = load_check(await self._link.signers_file())
+        self._verifier.check = load_check(await self._link.signers_file())
         yield connection
 
     def start(self) -> None:
@@ -86,7 +86,7 @@ class FleetRegistry:
             )
         parts = self._follower.follow, self._follower.apply, self._follower.retry
         self._running = [
-            self._tasks.create_task(part()) for part in (*parts, self._forgetting.go_on)
+            self._tasks.create_task(part()) for part in (*parts, self._unused_inis.run)
         ]
 
     def stop(self) -> None:

@@ -18,10 +18,10 @@ from emperor.model.registration import bucket_of
 from emperor.model.registry_keys import Keys
 from emperor.model.section import SettingsError
 from emperor.pull.alias_grants import AliasGrants
-from emperor.pull.judge import Judge
 from emperor.pull.local_copy import AT_ONCE, LocalCopy
 from emperor.pull.pulled_inis import Order
 from emperor.pull.search import Search
+from emperor.pull.verification import Verifier
 from emperor.registry.port import (
     CannotReach,
     Changes,
@@ -55,7 +55,7 @@ class Follower:
     connect: Connect
     reads: Reads
     reachability: Reachability
-    judge: Judge
+    verifier: Verifier
     grants: AliasGrants
     local_copy: LocalCopy
     search: Search
@@ -237,7 +237,7 @@ class Follower:
     def _order(self, domain: str, value: bytes | None, revision: int) -> Order:
         # An alias that becomes an ini of its own is wanted, since somebody has asked for it.
         occasion = Occasion.HIT if self.local_copy.alias_of(domain) else Occasion.CHANGE
-        return self.judge.order(domain, value, revision, occasion)
+        return self.verifier.order(domain, value, revision, occasion)
 
     async def _carry_out(self, orders: Collection[Order]) -> None:
         """Follow the registry, as far as it can be read which aliases the inis may have."""

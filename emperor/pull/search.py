@@ -16,9 +16,9 @@ from emperor.model.pulled import Act, Occasion
 from emperor.model.registration import RegisteredAlias, RegisteredIni
 from emperor.model.wildcard import is_wildcard, names_of
 from emperor.pull.alias_grants import AliasGrants
-from emperor.pull.judge import Judge
 from emperor.pull.local_copy import LocalCopy
 from emperor.pull.pulled_inis import Order
+from emperor.pull.verification import Verifier
 from emperor.registry.port import CannotReach, RegistryRefused
 from emperor.registry.reads import Read, Reads, answered
 from emperor.supervisor.governor import Governor
@@ -49,7 +49,7 @@ class Search:
     may take until it is served, in seconds."""
 
     reads: Reads
-    judge: Judge
+    verifier: Verifier
     grants: AliasGrants
     local_copy: LocalCopy
     inis: Inis
@@ -175,7 +175,7 @@ class Search:
 
     def _order(self, name: str, read: Read) -> Order:
         revision = read.written or read.revision
-        return self.judge.order(name, read.value, revision, Occasion.HIT)
+        return self.verifier.order(name, read.value, revision, Occasion.HIT)
 
     def _stay_beneath(self, host: str, revision: int) -> None:
         """No entry is for the host itself: a wildcard answers, until the registry tells of one."""

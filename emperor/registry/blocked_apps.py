@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from emperor.model.registry_keys import Keys
-from emperor.registry.holders import changes_of_holders
 from emperor.registry.once_app import App, runs_on
+from emperor.registry.once_holders import changes_of_holders
 from emperor.registry.own_names import OwnNames
 from emperor.registry.port import CannotReach, Engine, Missed, RegistryRefused
 

@@ -14,7 +14,7 @@ from emperor.model.registration import (
     refuse_serial_beyond,
 )
 from emperor.model.registry_keys import Keys
-from emperor.registry.pages import pages
+from emperor.registry.paging import pages
 from emperor.registry.port import Engine, KeyValue
 
 # An entry may have some hundred KB.

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from emperor.model import absences, member
 from emperor.model.member import BrokenMember, Member
 from emperor.model.registry_keys import Keys
-from emperor.registry.pages import pages
+from emperor.registry.paging import pages
 from emperor.registry.port import Changes, Engine, KeyValue
 
 log = logging.getLogger("emperord.fleet_view")

@@ -25,7 +25,7 @@ from emperor.model.once import (
     request_delay,
 )
 from emperor.registry.link import Link
-from emperor.registry.pages import pages
+from emperor.registry.paging import pages
 from emperor.registry.port import CannotReach, Engine, Outdated, RegistryRefused
 
 _AWAY = (CannotReach, RegistryRefused, Outdated)

@@ -22,10 +22,10 @@ from emperor.model.settings import Settings
 from emperor.model.spec import Spec, Stamp
 from emperor.model.wildcard import cure_of_name
 from emperor.sources.aliases import Aliases
-from emperor.sources.earlier import EarlierVersions, Keep
+from emperor.sources.claim_holders import Note
 from emperor.sources.files import IniFile, open_folder, read_ini
+from emperor.sources.good_versions import GoodVersions, Keep
 from emperor.sources.intake import Intake
-from emperor.sources.winners import Note
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.slices import Backlog, slices
 
@@ -34,7 +34,7 @@ log = logging.getLogger("emperord.folder")
 # Editors write a new file and rename it, or rename the old file and write a new one. An ini that is
 # back within this time was never gone.
 GRACE_SECONDS = 0.2
-# uWSGI may have to read winners of a conflict. Inis on which it hangs delay the others, and a stop,
+# uWSGI may have to read holders of a conflict. Inis on which it hangs delay the others, and a stop,
 # by no more than this.
 _WINNERS_SECONDS = 10.0
 # A disk that hangs delays a stop by no more than this.
@@ -47,7 +47,7 @@ _DRAFT = re.compile(r"\..*|.*~|#.*#|4913|sed[A-Za-z0-9]{6}|XX[A-Za-z0-9]{6}", re
 class Notes:
     """What later daemons are told: which inis won a conflict, and the good version of each."""
 
-    winners: Note | None = None
+    claim_holders: Note | None = None
     good_inis: Keep | None = None
 
 
@@ -70,8 +70,8 @@ class VassalFolder:
         self._reader = reader
         self._tasks = tasks
         self._governor = governor
-        self._intake = Intake(governor, self.read_anew, notes.winners)
-        self._earlier = EarlierVersions(notes.good_inis)
+        self._intake = Intake(governor, self.read_anew, notes.claim_holders)
+        self._good_versions = GoodVersions(notes.good_inis)
         # The reading of each file that takes time.
         self._pending: dict[str, asyncio.Task[None]] = {}
         # None: the ini is known, and has to be read again.
@@ -160,11 +160,11 @@ class VassalFolder:
             self._is_scanning = False
         self._budget.forget_full(asyncio.get_running_loop().time())
         self._intake.end_scan()
-        self._earlier.drop()
+        self._good_versions.drop()
 
     async def _update_all(self, files: Collection[str]) -> None:
-        winners = [file for file in self._intake.earlier_winners if file in files]
-        self._update_each(iter(winners))
+        holders = [file for file in self._intake.earlier_claim_holders if file in files]
+        self._update_each(iter(holders))
         if self._pending:
             await asyncio.wait(self._pending.values(), timeout=_WINNERS_SECONDS)
         async for part in slices(files):
@@ -178,7 +178,7 @@ class VassalFolder:
         """Admit and revise nothing from now on, since the daemon stops. Await the result for the
         good versions to be kept for the next daemon."""
         self._intake.close()
-        saving = self._earlier.save(self._governor.vassals)
+        saving = self._good_versions.save(self._governor.vassals)
         return asyncio.to_thread(saving.join, _SAVE_SECONDS)
 
     def changed(self, files: Iterable[str]) -> None:
@@ -237,7 +237,7 @@ class VassalFolder:
                 return
             if self._must_rest(file, stamp):
                 return
-            earlier = self._earlier.take(file, stamp)
+            earlier = self._good_versions.take(file, stamp)
             if earlier and earlier.stamp != stamp:
                 self._serve_earlier(domain, earlier)
             ini = read_ini(path, seen)

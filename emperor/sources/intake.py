@@ -19,8 +19,8 @@ from emperor.model.log_fields import about
 from emperor.model.ports import CannotListen
 from emperor.model.refusal import Refusal, RefusalReason
 from emperor.model.spec import Spec, Stamp
+from emperor.sources.claim_holders import ClaimHolders, Note
 from emperor.sources.refusals import Refusals
-from emperor.sources.winners import Note, Winners
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.supervisor.versions import newest
@@ -46,7 +46,7 @@ class Intake:
         self._governor = governor
         self._retry = retry
         self._claims = Claims()
-        self._winners = Winners(note)
+        self._claim_holders = ClaimHolders(note)
         self._refusals = Refusals()
         # The domains whose ini is broken while an older version serves, and some mended ones.
         self._complained: set[str] = set()
@@ -82,9 +82,9 @@ class Intake:
         return self._is_closed
 
     @property
-    def earlier_winners(self) -> tuple[str, ...]:
+    def earlier_claim_holders(self) -> tuple[str, ...]:
         """The inis that had what other inis claim, when an earlier daemon ended."""
-        return self._winners.earlier
+        return self._claim_holders.earlier
 
     def close(self) -> None:
         """Admit and revise nothing from now on."""
@@ -126,7 +126,7 @@ class Intake:
     def end_scan(self) -> None:
         """All inis were read. From now on each new vassal gets a line in the log."""
         self._logs_each = True
-        self._winners.save()
+        self._claim_holders.save()
         self._log_beyond_limit()
 
     def serve(self, spec: Spec, stamp: Stamp, text: bytes = b"", *, is_good: bool = False) -> None:
@@ -135,11 +135,11 @@ class Intake:
         if self._is_closed:
             return
         if conflict := self._conflict_after_claim(spec, is_good=is_good):
-            self._winners.add(spec.ini, conflict.holder)
+            self._claim_holders.add(spec.ini, conflict.holder)
             self._refuse_conflict(spec, conflict)
-            self._save_winners()
+            self._save_holders()
             return
-        self._drop_winner(spec.ini)
+        self._drop_holder(spec.ini)
         spec = self._claims.without_taken(spec)
         vassal = self._governor.vassals.get(spec.domain)
         if vassal is None and len(self._governor.vassals) >= self._most:
@@ -235,14 +235,14 @@ class Intake:
         if before != self._problem(spec.domain):
             log.info("%s: %s has it", spec.ini, conflict.holder, extra=about(spec.domain))
 
-    def _drop_winner(self, file: str) -> None:
-        if self._winners.drop(file):
-            self._save_winners()
+    def _drop_holder(self, file: str) -> None:
+        if self._claim_holders.drop(file):
+            self._save_holders()
 
-    def _save_winners(self) -> None:
+    def _save_holders(self) -> None:
         """During the first scan not all conflicts are known yet."""
         if self._logs_each:
-            self._winners.save()
+            self._claim_holders.save()
 
     def _problem(self, domain: str) -> str | None:
         """Why the newest version of an ini is not served; None where it is."""
@@ -289,7 +289,7 @@ class Intake:
 
     def remove(self, domain: str, file: str) -> None:
         """The ini is gone."""
-        self._drop_winner(file)
+        self._drop_holder(file)
         if self._refusals.remove(domain):
             log.info("%s is gone", file, extra=about(domain))
         vassal = self._governor.vassals.get(domain)

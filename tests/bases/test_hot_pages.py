@@ -3,7 +3,7 @@
 import asyncio
 
 from emperor.bases.hot_pages import HotPages
-from emperor.linux.pages import NOTHING_USED, Used
+from emperor.linux.used_pages import NOTHING_USED, Used
 from tests.eventually import eventually_async
 
 APPS = {

@@ -13,11 +13,11 @@ from emperor.model.registration import Entry, RegisteredIni, Sealed, encoded
 from emperor.model.registry_keys import Keys
 from emperor.pull.alias_grants import AliasGrants
 from emperor.pull.follower import Follower
-from emperor.pull.forgetting import Forgetting
-from emperor.pull.judge import Judge
 from emperor.pull.local_copy import LocalCopy
 from emperor.pull.pulled_inis import PulledInis
 from emperor.pull.search import Search
+from emperor.pull.unused_inis import UnusedInis
+from emperor.pull.verification import Verifier
 from emperor.registry.port import Connection
 from emperor.registry.reachability import Asker, Reachability
 from emperor.registry.reads import Reads
@@ -54,18 +54,18 @@ class FleetBackend:
         self.journal = Journal(state, "boot")
         inis = PulledInis(vassals, self.journal)
         self.local_copy = LocalCopy(inis, self.journal, site.folder, clock)
-        judge = Judge(SystemAccounts(), lambda _: None, lambda _: None)
+        verifier = Verifier(SystemAccounts(), lambda _: None, lambda _: None)
         reads = Reads(tasks, clock, partial(self.reachability.tell, Asker.READS))
-        grants = AliasGrants(reads, judge, self.local_copy, lambda *_: ())
+        grants = AliasGrants(reads, verifier, self.local_copy, lambda *_: ())
         self.local_copy.prepare()
         self.search = Search(
-            reads, judge, grants, self.local_copy, site.folder, site.world.governor, tasks, 60.0
+            reads, verifier, grants, self.local_copy, site.folder, site.world.governor, tasks, 60.0
         )
         self.follower = Follower(
-            self._connect, reads, self.reachability, judge, grants, self.local_copy, self.search,
+            self._connect, reads, self.reachability, verifier, grants, self.local_copy, self.search,
             lambda: 0.0,
         )  # fmt: skip
-        self.forgetting = Forgetting(reads, judge, self.local_copy, site.world.governor, 3600.0)
+        self.unused_inis = UnusedInis(reads, verifier, self.local_copy, site.world.governor, 3600.0)
         site.folder.tell_changes(lambda _: None, self.search.judged)
 
     @asynccontextmanager

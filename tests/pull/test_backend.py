@@ -387,12 +387,12 @@ async def test_what_nobody_uses_is_forgotten_and_pulled_again(
     place: Path, engine: CountingEngine
 ) -> None:
     async with pulled(place, engine, A, B) as backend:
-        await backend.forgetting.forget()
+        await backend.unused_inis.forget()
         assert backend.text(A) == "5", "it was pulled just now"
         backend.site.world.clock.now += 1e10
         vassal = backend.site.world.governor.vassals[B]
         vassal.last_hit = backend.site.world.clock.now
-        await backend.forgetting.forget()
+        await backend.unused_inis.forget()
         assert (backend.text(A), backend.text(B)) == (None, "5")
         await eventually_async(lambda: backend.idle(A) is None)
         assert await backend.search.provide(A) is Provided.VASSAL
@@ -414,7 +414,7 @@ async def test_what_the_registry_has_not_is_not_forgotten(
             case _:
                 await engine.cut()
         backend.site.world.clock.now += 1e10
-        await backend.forgetting.forget()
+        await backend.unused_inis.forget()
         assert backend.text(A) == "7"
 
 

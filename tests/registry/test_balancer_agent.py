@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from emperor.balancer.agent import Agent
-from emperor.balancer.beacon import Beacon
 from emperor.balancer.list_file import ListFile, NotOurs
 from emperor.balancer.metrics import Numbers, Presence, Trouble
+from emperor.balancer.state_publisher import StatePublisher
 from emperor.model import absences, balancer_state, member, slot_table
 from emperor.model.balancer_list import MARK, read, written
 from emperor.model.balancer_state import BalancerState
@@ -345,23 +345,23 @@ async def test_its_metrics_tell_why_nginx_has_another_table(
 async def test_a_balancer_tells_which_table_it_has(engine: MemoryEngine) -> None:
     now = [BalancerState("lb1", 3, "", "0.1.0")]
     key = KEYS.balancer("lb1")
-    beacon = Beacon(engine, KEYS, lambda: now[-1])
+    publisher = StatePublisher(engine, KEYS, lambda: now[-1])
 
     def told() -> BalancerState | None:
         value = engine.value(key)
         return balancer_state.decoded("lb1", value) if value else None
 
     async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(beacon.run())
+        running = tasks.create_task(publisher.run())
         await eventually_async(lambda: told() == now[-1])
         now.append(BalancerState("lb1", 3, "half or more", "0.1.0"))
-        beacon.changed()
+        publisher.changed()
         await eventually_async(lambda: told() == now[-1])
         lease = engine.lease_of(key)
         assert lease is not None
         await engine.end(lease)
-        beacon.changed()
+        publisher.changed()
         await eventually_async(lambda: told() == now[-1])
         running.cancel()
-    await beacon.leave()
+    await publisher.leave()
     assert told() is None

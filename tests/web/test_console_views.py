@@ -27,7 +27,7 @@ from emperor.model.text import since, until
 from emperor.model.vassal_text import facts, next_start
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.web.console import ini_view
-from emperor.web.console.forgery import Tokens, is_foreign
+from emperor.web.console.csrf import CsrfTokens, is_cross_site
 from emperor.web.console.overview import not_served, plots, troubles, waiting
 from emperor.web.console.plots import HEIGHT, WIDTH, phase_bar, spans, starts_plot, wakes_plot
 from emperor.web.console.shown_state import ShownState
@@ -358,10 +358,10 @@ def test_a_link_of_the_list_means_what_it_says() -> None:
 
 
 def test_a_token_is_for_one_user_and_one_daemon() -> None:
-    tokens = Tokens()
+    tokens = CsrfTokens()
     assert tokens.is_valid(tokens.of(1001), 1001)
     assert not tokens.is_valid(tokens.of(1001), 1002)
-    assert not tokens.is_valid(Tokens().of(1001), 1001)
+    assert not tokens.is_valid(CsrfTokens().of(1001), 1001)
     assert not tokens.is_valid("\udcff", 1001)
 
 
@@ -384,7 +384,7 @@ def test_a_token_is_for_one_user_and_one_daemon() -> None:
 def test_an_order_of_another_site_is_told_by_its_headers(
     headers: dict[str, str], foreign: bool
 ) -> None:
-    assert is_foreign(headers) is foreign
+    assert is_cross_site(headers) is foreign
 
 
 def test_times_of_other_zones_are_no_other_hours() -> None:

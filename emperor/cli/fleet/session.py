@@ -31,7 +31,7 @@ from emperor.model.wildcard import is_wildcard
 from emperor.registry.access import load_access
 from emperor.registry.etcd import Etcd
 from emperor.registry.fleet_view import FleetView
-from emperor.registry.pages import pages
+from emperor.registry.paging import pages
 from emperor.registry.port import CannotReach, Engine, Outdated, RegistryRefused, Unsure
 
 T = TypeVar("T")

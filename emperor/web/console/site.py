@@ -23,12 +23,12 @@ from emperor.supervisor.records import OrderOutcome
 from emperor.supervisor.slices import slices
 from emperor.web.aiohttp_server import web
 from emperor.web.console import ROOT, fleet, ini_view, overview, vassal, vassals
-from emperor.web.console.forgery import Tokens, is_foreign
+from emperor.web.console.csrf import CsrfTokens, is_cross_site
 from emperor.web.console.history import PatientHistory
 from emperor.web.console.listing import Listing
 from emperor.web.console.messages import CURES, TITLES, Problem, Question
 from emperor.web.console.orders import DRAIN, ORDERS
-from emperor.web.console.person import person
+from emperor.web.console.remote_user import person
 from emperor.web.console.rendering import Frame, Renderer
 from emperor.web.console.shown_state import shown_state
 from emperor.web.console.tenants import Names
@@ -57,7 +57,7 @@ class Site:
     def __init__(self, control: Control) -> None:
         self._control = control
         self._renderer = Renderer()
-        self._tokens = Tokens()
+        self._tokens = CsrfTokens()
         self._history = PatientHistory(control.daemon.history)
         self._accounts = SystemAccounts()
         self._names = Names(self._accounts)
@@ -286,7 +286,7 @@ class Site:
             with suppress(web.RequestPayloadError):
                 form = parse_qs((await request.read()).decode("ascii", "replace"))
                 token = form.get("token", [""])[0]
-        if is_foreign(request.headers) or not self._tokens.is_valid(token, caller.uid):
+        if is_cross_site(request.headers) or not self._tokens.is_valid(token, caller.uid):
             raise ApiError(
                 ProblemCode.FORBIDDEN,
                 "this order does not come from a page of this console, or emperord has restarted"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined, Template, TemplateError, TemplateSyntaxError, nodes
 
-from emperor.linux.roots_file import read_roots
+from emperor.linux.root_owned_file import read_roots
 
 log = logging.getLogger("emperord.own_pages")
 

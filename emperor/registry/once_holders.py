@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 from emperor.model.once import Holder, decoded
 from emperor.model.registry_keys import Keys
-from emperor.registry.pages import pages
+from emperor.registry.paging import pages
 from emperor.registry.port import Engine, KeyValue
 
 # The holders of domains, and the domains that nobody holds any more.

@@ -30,7 +30,7 @@ def _unknown(_: Sealed) -> None:
 
 
 @dataclass
-class Judge:
+class Verifier:
     """`check` raises BrokenEntry for an entry whose signature does not count. `now` tells seconds
     since the epoch."""
 

@@ -11,13 +11,13 @@ from emperor.model.balancer_state import BalancerState, encoded
 from emperor.model.registry_keys import Keys
 from emperor.registry.port import CannotReach, Engine, RegistryRefused
 
-log = logging.getLogger("emperord.beacon")
+log = logging.getLogger("emperord.state_publisher")
 
 _LEASE_SECONDS = 30
 _RETRY_SECONDS = (1.0, 3.0)
 
 
-class Beacon:
+class StatePublisher:
     """One balancer's; `state` is how it is now."""
 
     def __init__(self, engine: Engine, keys: Keys, state: Callable[[], BalancerState]) -> None:

@@ -14,7 +14,7 @@ from emperor.model.console_gate import host_of
 _OWN_SITES = ("same-origin", "none")
 
 
-class Tokens:
+class CsrfTokens:
     """The tokens of one daemon. Those of the daemon before it are not valid."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Tokens:
         return hmac.compare_digest(token.encode(errors="replace"), self.of(uid).encode())
 
 
-def is_foreign(headers: Mapping[str, str]) -> bool:
+def is_cross_site(headers: Mapping[str, str]) -> bool:
     """Whether the browser says that another site has sent the request. A page without a referrer
     has the origin `null` (https://fetch.spec.whatwg.org/#origin-header)."""
     site = headers.get("Sec-Fetch-Site")

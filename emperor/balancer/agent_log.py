@@ -12,13 +12,13 @@ from emperor.model.member import Member
 from emperor.model.slot_table import SlotTable, moved
 from emperor.model.text import by_numbers
 
-log = logging.getLogger("emperord.news")
+log = logging.getLogger("emperord.agent_log")
 
 # All others are errors.
 _LEVELS = {Trouble.MISSING: logging.WARNING, Trouble.UNMOVED: logging.WARNING}
 
 
-class News:
+class AgentLog:
     """`table` is the one at the start; `now` tells seconds since the epoch."""
 
     def __init__(self, table: SlotTable | None, now: Callable[[], float] = time.time) -> None:

@@ -26,7 +26,7 @@ class Keep(Protocol):
         """Replace them."""
 
 
-class EarlierVersions:
+class GoodVersions:
     """What an earlier daemon has kept in `keep`, until all inis were read once."""
 
     def __init__(self, keep: Keep | None) -> None:

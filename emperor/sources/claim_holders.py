@@ -1,13 +1,13 @@
 """Which inis have what another ini claims too. They keep it over a restart of the daemon.
 
-The first ini to claim a host name or a socket has it. A daemon that starts anew reads the winners
+The first ini to claim a host name or a socket has it. A daemon that starts anew reads the holders
 of the one before first, so the order of their names decides nothing.
 """
 
 import logging
 from typing import Protocol
 
-log = logging.getLogger("emperord.winners")
+log = logging.getLogger("emperord.claim_holders")
 
 
 class Note(Protocol):
@@ -20,27 +20,27 @@ class Note(Protocol):
         """Replace it. Raises OSError."""
 
 
-class Winners:
-    """The winner of each ini that is refused for a conflict."""
+class ClaimHolders:
+    """The holder of each ini that is refused for a conflict."""
 
     def __init__(self, note: Note | None) -> None:
         self._note = note
         self.earlier = tuple(note.read().split()) if note else ()
         self._saved = " ".join(self.earlier)
-        self._by_loser: dict[str, str] = {}
+        self._by_refused: dict[str, str] = {}
 
-    def add(self, loser: str, winner: str | None) -> None:
-        """The ini `loser` claims what `winner` has."""
-        if winner is not None:
-            self._by_loser[loser] = winner
+    def add(self, refused: str, holder: str | None) -> None:
+        """The ini `refused` claims what `holder` has."""
+        if holder is not None:
+            self._by_refused[refused] = holder
 
-    def drop(self, loser: str) -> bool:
+    def drop(self, refused: str) -> bool:
         """That ini is refused for a conflict no more. Returns whether it was."""
-        return self._by_loser.pop(loser, None) is not None
+        return self._by_refused.pop(refused, None) is not None
 
     def save(self) -> None:
-        """Keep the winners for the next daemon."""
-        words = " ".join(sorted(set(self._by_loser.values())))
+        """Keep the holders for the next daemon."""
+        words = " ".join(sorted(set(self._by_refused.values())))
         if self._note is None or words == self._saved:
             return
         try:

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from emperor.linux.pages import Used, used_since_fork
+from emperor.linux.used_pages import Used, used_since_fork
 
 PAGES = 40
 _PAGE_BYTES = mmap.PAGESIZE

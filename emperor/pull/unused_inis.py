@@ -8,33 +8,38 @@ from collections.abc import Iterator
 
 from emperor.model.lifecycle import State
 from emperor.model.pulled import Occasion, Said
-from emperor.pull.judge import Judge
 from emperor.pull.local_copy import AT_ONCE, LocalCopy
 from emperor.pull.pulled_inis import said_by
+from emperor.pull.verification import Verifier
 from emperor.registry.reads import Read, Reads
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
 from emperor.supervisor.slices import slices
 
-log = logging.getLogger("emperord.forgetting")
+log = logging.getLogger("emperord.unused_inis")
 
 # How often it is looked, at most: nobody minds an hour of 30 days.
 _LONGEST_SECONDS = 3600.0
 
 
-class Forgetting:
+class UnusedInis:
     """`after` is how long nobody must have used a vassal that sleeps, in seconds; 0: for ever."""
 
     def __init__(
-        self, reads: Reads, judge: Judge, local_copy: LocalCopy, governor: Governor, after: float
+        self,
+        reads: Reads,
+        verifier: Verifier,
+        local_copy: LocalCopy,
+        governor: Governor,
+        after: float,
     ) -> None:
         self._reads = reads
-        self._judge = judge
+        self._verifier = verifier
         self._local_copy = local_copy
         self._governor = governor
         self._after = after
 
-    async def go_on(self) -> None:
+    async def run(self) -> None:
         """Forget what is due, until this is cancelled."""
         while self._after:
             await asyncio.sleep(min(self._after / 4, _LONGEST_SECONDS))
@@ -58,7 +63,7 @@ class Forgetting:
         """Whether the next hit gets the same ini from the registry."""
         if isinstance(read, Exception):
             return False
-        order = self._judge.order(domain, read.value, read.written, Occasion.HIT)
+        order = self._verifier.order(domain, read.value, read.written, Occasion.HIT)
         return said_by(order, self._local_copy.kept(domain)) is Said.SAME_INI
 
     def _unused(self, domains: Iterator[str]) -> Iterator[str]:
