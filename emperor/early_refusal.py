@@ -7,6 +7,8 @@ import logging
 import os
 import secrets
 import sys
+from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 from emperor.linux.cgroup import members
@@ -34,10 +36,14 @@ _GROUP = ".early-refusal"
 
 
 class EarlyRefusal:
-    """One program for each app that forks on, which runs for as long as the app has no room."""
+    """One program for each group that forks on, which runs for as long as the group has no room.
+    `name` tells the name of a user."""
 
-    def __init__(self, bounds: Bounds, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, bounds: Bounds, name: Callable[[int], str], tasks: asyncio.TaskGroup
+    ) -> None:
         self._bounds = bounds
+        self._name = name
         self._tasks = tasks
         self._forking_on = ForkingOn()
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -45,14 +51,14 @@ class EarlyRefusal:
 
     @property
     def is_active(self) -> bool:
-        """Whether the forks of an app are refused early."""
-        return bool(self._forking_on.apps)
+        """Whether forks are refused early now."""
+        return bool(self._forking_on.groups)
 
     async def look(self, used: Used) -> None:
-        """Look at the apps of all tenants that have used the CPU."""
+        """Look at all tenants that have used the CPU."""
         least = _LEAST_CORES * used.seconds
         tenants = {name for name, seconds in used.tenants.items() if seconds >= least}
-        tenants |= {tenant_of(app) for app in self._forking_on.apps}
+        tenants |= {tenant_of(group) for group in self._forking_on.groups}
         # The kernel limits no process of root's.
         tenants = {name for name in tenants if uid_of(name) != 0}
         forks = await asyncio.to_thread(self._bounds.groups.forks.look, tenants)
@@ -63,35 +69,38 @@ class EarlyRefusal:
         self._take(ForkingOn())
 
     def _take(self, forking_on: ForkingOn) -> None:
-        for app in self._forking_on.apps - forking_on.apps:
-            self._running.pop(app).cancel()
-        for app in forking_on.apps - self._forking_on.apps:
-            self._running[app] = self._tasks.create_task(self._refuse(app))
+        for group in self._forking_on.groups - forking_on.groups:
+            self._running.pop(group).cancel()
+        for group in forking_on.groups - self._forking_on.groups:
+            self._running[group] = self._tasks.create_task(self._refuse(group))
         self._forking_on = forking_on
 
-    async def _refuse(self, app: str) -> None:
-        domain = domain_of(app_of(app))
-        if self._pause.ends(domain, asyncio.get_running_loop().time()):
+    async def _refuse(self, group: str) -> None:
+        uid, domain = uid_of(tenant_of(group)), domain_of(app_of(group))
+        subject = domain or self._name(uid)
+        if self._pause.ends(subject, asyncio.get_running_loop().time()):
             log.info(
                 "%s goes on forking at a limit on processes: until it has room, the kernel refuses"
-                " its forks before it copies a process", domain, extra=about(domain),
+                " its forks before it copies a process",
+                subject, extra=about(domain) if domain else None,
             )  # fmt: skip
-        uid = uid_of(tenant_of(app))
         try:
             with self._bounds.command(group_name(uid, _GROUP, secrets.randbits(40))) as enter:
-                argv = await asyncio.to_thread(_program, uid, self._bounds.groups.forks.listed(app))
+                folder = self._bounds.groups.forks.folder(group)
+                argv = await asyncio.to_thread(_program, uid, folder)
                 await run_while_wanted(enter(argv), {})
         except (CannotLaunch, OSError) as error:
-            log.info("cannot have forks of %s refused early: %s", domain, error)
+            log.info("cannot have forks of %s refused early: %s", subject, error)
 
 
-def _program(uid: int, listed: Path) -> list[str]:
-    """The command, as the user of the processes in that list, and as their group. Raises
+def _program(uid: int, folder: Path) -> list[str]:
+    """The command, as the user of the processes in that group, and as their group. Raises
     OSError."""
-    argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(listed)]
+    argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(folder)]
     if uid == os.geteuid():
         return without_capabilities(argv)
-    gids = (real_group_of(pid) for pid in members(listed.parent))
+    runs = (members(listed.parent) for listed in folder.glob("**/cgroup.procs"))
+    gids = (real_group_of(pid) for pid in chain.from_iterable(runs))
     gid = next((gid for gid in gids if gid is not None), None)
     if gid is None:
         raise ProcessLookupError(errno.ESRCH, "it has no process any more")

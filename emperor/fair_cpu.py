@@ -145,6 +145,6 @@ class FairCpu:
 
 def fair_cpu_of(bounds: Bounds, name: Callable[[int], str], tasks: asyncio.TaskGroup) -> FairCpu:
     """One for the apps in these groups, which tell it of each start."""
-    fair_cpu = FairCpu(bounds.groups.marks, EarlyRefusal(bounds, tasks), name, tasks)
+    fair_cpu = FairCpu(bounds.groups.marks, EarlyRefusal(bounds, name, tasks), name, tasks)
     bounds.groups.on_use = fair_cpu.app_starts
     return fair_cpu

@@ -16,24 +16,27 @@ class ForkCounts:
         self._base = found.base if found is not None else None
 
     def look(self, tenants: Collection[str]) -> dict[str, Forks]:
-        """The apps of these tenants that run, by the names of their groups."""
+        """The groups of these tenants that have a limit, by their names: those of processes of
+        apps, or that of the tenant alone if it has no room."""
         return dict(self._forks(tenants)) if self._base is not None else {}
 
-    def listed(self, name: str) -> Path:
-        """The file that lists the processes of the group `name`."""
+    def folder(self, name: str) -> Path:
+        """Where the group of that name is."""
         assert self._base is not None
-        return self._base / name / "cgroup.procs"
+        return self._base / name
 
     def _forks(self, tenants: Collection[str]) -> Iterator[tuple[str, Forks]]:
         assert self._base is not None
         for tenant in tenants:
             group = self._base / tenant
-            # A kernel since 6.11 counts what is refused for the tenant's limit there alone.
-            refused, is_full = value_in(group / "pids.events.local", "max"), _is_full(group)
-            for run in group.glob("v-*/*/"):
-                own = value_in(run / "pids.events", "max")
-                name = str(run.relative_to(self._base))
-                yield name, Forks(own + refused, is_full or _is_full(run))
+            # Before Linux 6.11 a refusal counts for the group of the process.
+            refused = {run: value_in(run / "pids.events", "max") for run in group.glob("v-*/*/")}
+            if _is_full(group):
+                here = value_in(group / "pids.events.local", "max")
+                yield tenant, Forks(here + sum(refused.values()), is_full=True)
+                continue
+            for run, number in refused.items():
+                yield str(run.relative_to(self._base)), Forks(number, _is_full(run))
 
 
 def _is_full(group: Path) -> bool:

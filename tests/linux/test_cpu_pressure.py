@@ -28,7 +28,7 @@ async def early_refusal(tmp_path: Path) -> AsyncIterator[EarlyRefusal]:
     loop = asyncio.get_running_loop()
     bounds = bounds_of(Wanted(), Wanted(), tmp_path, (1024, 1024), loop)
     async with asyncio.TaskGroup() as tasks:
-        yield EarlyRefusal(bounds, tasks)
+        yield EarlyRefusal(bounds, str, tasks)
     bounds.groups.close()
 
 

@@ -8,18 +8,18 @@ from hypothesis import strategies as st
 
 from emperor.model.refused_forks import ForkingOn, Forks
 
-APP = "uid-5/v-a.example/7"
+GROUP = "uid-5/v-a.example/7"
 SECONDS = 0.5
 MANY, FEW = 5, 4
 
 
 def after(*looks: tuple[int, bool], begun: ForkingOn | None = None) -> list[bool]:
-    """Whether the forks of one app are refused early after each look: how many were refused until
+    """Whether the forks of one group are refused early after each look: how many were refused until
     then, and whether it was full."""
     forking_on, found = begun or ForkingOn(), []
     for refused, is_full in looks:
-        forking_on = forking_on.after(SECONDS, {APP: Forks(refused, is_full)})
-        found.append(APP in forking_on.apps)
+        forking_on = forking_on.after(SECONDS, {GROUP: Forks(refused, is_full)})
+        found.append(GROUP in forking_on.groups)
     return found
 
 
@@ -45,8 +45,19 @@ def test_who_is_refused_much_at_two_looks_in_a_row(
     assert after(*looks) == expected
 
 
-def test_an_app_that_is_gone_is_forgotten() -> None:
-    held = ForkingOn(frozenset({APP}), {APP: 9}, {APP: 2})
+def test_some_groups_at_a_time() -> None:
+    groups = [f"{GROUP}{number}" for number in range(99)]
+    forking_on = ForkingOn()
+    for refused in (0, MANY, 2 * MANY):
+        forking_on = forking_on.after(SECONDS, dict.fromkeys(groups, Forks(refused, True)))
+    assert len(forking_on.groups) == 16
+    assert forking_on.after(SECONDS, dict.fromkeys(groups, Forks(99, True))).groups == (
+        forking_on.groups
+    )
+
+
+def test_a_group_that_is_gone_is_forgotten() -> None:
+    held = ForkingOn(frozenset({GROUP}), {GROUP: 9}, {GROUP: 2})
     assert held.after(SECONDS, {}) == ForkingOn()
 
 
