@@ -1,19 +1,18 @@
 """emperord: command line, log and exit status."""
 
+import argparse
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
-
-import click
 
 from emperor import __version__
 from emperor.config import DEFAULT_CONFIG, load_settings
 from emperor.failure import CannotStart, first_error
 from emperor.linux.journal import SafeFormatter, log_handler
 from emperor.linux.lock import AlreadyRunning
+from emperor.linux.no_entities import no_entities
 from emperor.linux.no_openssl import no_openssl
 from emperor.model.section import SettingsError
 from emperor.model.settings import KEYS
@@ -21,6 +20,10 @@ from emperor.model.settings import KEYS
 log = logging.getLogger("emperord.daemon")
 
 _RESTART_DELAY_SECONDS = 1.0
+_DESCRIPTION = """\
+Host the uWSGI apps of a folder of inis. An app starts on a request and sleeps when unused.
+Each setting is a key of the settings file and an option of the same name; the option wins. A TIME
+is a duration such as 26h, 1h30m, 90s or 500ms, or a number of seconds. See emperord(8)."""
 
 
 def _set_up_log(for_emperor: bool) -> None:
@@ -42,37 +45,42 @@ def _delay_next_start() -> None:
         time.sleep(_RESTART_DELAY_SECONDS)
 
 
-def _options(command: Callable[..., None]) -> Callable[..., None]:
-    for key in reversed(KEYS):
+def command_line() -> argparse.ArgumentParser:
+    """The options of the program. aiohttp imports argparse, too; click would take 1.2 MB."""
+    parser = argparse.ArgumentParser(
+        prog="emperord",
+        usage="%(prog)s [OPTIONS]",
+        description=_DESCRIPTION,
+        allow_abbrev=False,
+    )
+    version = f"%(prog)s, version {__version__}"
+    parser.add_argument("--version", action="version", version=version)
+    parser.add_argument("--config", metavar="FILE", help=f"the settings file [{DEFAULT_CONFIG}]")
+    parser.add_argument(
+        "--prove",
+        type=int,
+        metavar="FORMAT",
+        help="check whether this version can replace a running one",
+    )
+    for key in KEYS:
         default = f" [{key.default}]" if key.default else ""
-        option = click.option(f"--{key.name}", metavar=key.metavar, help=key.help + default)
-        command = option(command)
-    return command
+        text = f"{key.help}{default}".replace("%", "%%")
+        parser.add_argument(f"--{key.name}", metavar=key.metavar, dest=key.name, help=text)
+    return parser
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="emperord")
-@click.option("--config", metavar="FILE", help=f"the settings file [{DEFAULT_CONFIG}]")
-@click.option(
-    "--prove",
-    "snapshots",
-    type=int,
-    metavar="FORMAT",
-    help="check whether this version can replace a running one",
-)
-@_options
-def main(config: str | None, snapshots: int | None, **given: str | None) -> None:
-    """Host the uWSGI apps of a folder of inis. An app starts on a request and sleeps when unused.
-
-    Each setting is a key of the settings file and an option of the same name; the option wins. A
-    TIME is a duration such as 26h, 1h30m, 90s or 500ms, or a number of seconds. See emperord(8).
-    """
+def main() -> None:
+    """Host the apps, as the options and the settings file say."""
+    given = vars(command_line().parse_args())
+    config: str | None = given.pop("config")
+    snapshots: int | None = given.pop("prove")
     _set_up_log(for_emperor=snapshots is not None)
-    flags = {name.replace("_", "-"): value for name, value in given.items() if value is not None}
+    flags: dict[str, str] = {name: value for name, value in given.items() if value is not None}
     try:
         settings = load_settings(config, flags)
         # The registry alone is asked over TLS.
-        with no_openssl() if settings.registry_config is None else nullcontext():
+        tls = nullcontext() if settings.registry_config else no_openssl()
+        with tls, no_entities():
             from emperor import process  # noqa: PLC0415
         if snapshots is None:
             process.run(settings, config, flags)

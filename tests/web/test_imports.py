@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
-_LATER = {"aiohttp.client", "jinja2", "prometheus_client", "psutil", "statistics"}
+_LATER = {"aiohttp.client", "click", "jinja2", "prometheus_client", "psutil", "statistics"}
 _SCRIPT = f"""
 import gc, json, sys
 from emperor.start import load
@@ -44,6 +44,19 @@ print(json.dumps({
     "libraries": [name for name in ("libssl", "libcrypto", "libstdc++") if name in maps],
     "hash": hashlib.sha256(b"").hexdigest()[:8],
     "https": [hasattr(http.client, "HTTPSConnection"), hasattr(urllib.request, "HTTPSHandler")],
+}))
+"""
+_ENTITIES_AFTERWARDS = """
+import json, sys
+from emperor.linux.no_entities import no_entities
+with no_entities():
+    from emperor import process
+from emperor.web import pages
+before = pages.html.unescape("&eacute;")
+import html
+print(json.dumps({
+    "escaped": pages.html.escape("<"),
+    "unescaped": [before, html.unescape("&eacute;")],
 }))
 """
 # Such a server cannot be imported before the client.
@@ -90,6 +103,13 @@ def test_who_needs_openssl_gets_it_later() -> None:
         "libraries": [],
         "hash": "e3b0c442",
         "https": [True, True],
+    }
+
+
+def test_who_reads_html_gets_its_names_of_characters_later() -> None:
+    assert told_by(_ENTITIES_AFTERWARDS) == {
+        "escaped": "&lt;",
+        "unescaped": ["&eacute;", "\u00e9"],
     }
 
 
