@@ -27,6 +27,7 @@ from emperor.model.ports import CannotLaunch, Gate
 from emperor.model.settings import Settings
 from emperor.model.spec import Identity, Spec
 from emperor.uwsgi.bounds import Bounds
+from emperor.uwsgi.emperor_section import overridden
 from emperor.uwsgi.environment import environment_of
 from emperor.uwsgi.identity import ROOT, is_administrator
 from emperor.uwsgi.options import uwsgi_options
@@ -35,7 +36,6 @@ from emperor.uwsgi.pythons import python_of
 from emperor.uwsgi.reader import UwsgiReader, in_thread
 from emperor.uwsgi.resolver import CannotResolve
 from emperor.uwsgi.sources import Sources, sources_of
-from emperor.uwsgi.spec import overridden
 
 log = logging.getLogger("emperord.byte_code")
 

@@ -6,16 +6,15 @@ an option, as on `idle`, the option in [uwsgi] wins.
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any
 
 from emperor.model.definition import Definition
 from emperor.model.domain import is_domain
 from emperor.model.limits import BY_NAME
 from emperor.model.setting_values import boolean
-from emperor.model.settings import KEYS, Settings
+from emperor.model.settings import Settings
 from emperor.model.spec import OnChange, Spec
 from emperor.uwsgi.command import BEHIND_INI
+from emperor.uwsgi.emperor_section import OVERRIDES, overridden, own_limits
 from emperor.uwsgi.identity import (
     Accounts,
     identity_of,
@@ -39,24 +38,13 @@ from emperor.uwsgi.loops import GREENLETS, async_in_threads, is_gevent
 from emperor.uwsgi.numbers import whole_number
 from emperor.uwsgi.once import HELPERS, once_of
 from emperor.uwsgi.options import PACKET_BYTES
-from emperor.uwsgi.own_limits import own_limits
 from emperor.uwsgi.pythons import binary_of
 from emperor.uwsgi.rules_by_name import RulesByName
 from emperor.uwsgi.runtime_options import runtime_options
 from emperor.uwsgi.sockets import refuse_path, socket_of
 from emperor.uwsgi.users import drops_to_of, users_of
 
-# The settings that [emperor] may override for one vassal.
-_OVERRIDES = {
-    key.name: key
-    for key in KEYS
-    if key.name in {
-        "activation", "backlog", "bases", "byte-compile", "idle", "need-app", "no-new-privs",
-        "on-change", "repeat", "start-timeout", "stop-timeout",
-    }
-}  # fmt: skip
-_TIMEOUTS = frozenset({"start-timeout", "stop-timeout"})
-EMPEROR_KEYS = frozenset(_OVERRIDES) | BY_NAME.keys() | {
+EMPEROR_KEYS = frozenset(OVERRIDES) | BY_NAME.keys() | {
     "allow-root", "always", "once", "uid", "gid", "aliases", "python", "python-home",
     "uwsgi-binary",
 }  # fmt: skip
@@ -252,26 +240,6 @@ def cannot_run_twice(last: Mapping[str, Option]) -> Option | None:
     if any(not is_off(last[key].value) for key in _LAZY & last.keys()):
         single += [last[key] for key in _OF_MASTER & last.keys()]
     return min(single, key=lambda option: option.line, default=None)
-
-
-def overridden(settings: Settings, ini: Ini, is_roots: bool) -> Settings:
-    """The settings for one vassal. The ini of a tenant can shorten timeouts and not lengthen them,
-    since a stop of the machine waits for all vassals, and a boot holds requests."""
-    values: dict[str, Any] = {}
-    for option in ini.emperor:
-        if (key := _OVERRIDES.get(option.key)) is None:
-            continue
-        try:
-            values[key.field] = key.parse(option.value)
-        except ValueError as error:
-            cause = f"cannot use {option.key} = {option.value!r} in [emperor]: {error}"
-            raise option.broken(cause, "") from error
-        if key.name in _TIMEOUTS and not is_roots:
-            values[key.field] = min(values[key.field], getattr(settings, key.field))
-        if key.name == "no-new-privs" and not (is_roots or values[key.field]):
-            cause = "no-new-privs = false may stand in an ini of root's alone"
-            raise option.broken(cause, "drop it, or have root own the ini")
-    return replace(settings, **values) if values else settings
 
 
 def _backlog(ini: Ini, settings: Settings, listen: Option | None) -> int:

@@ -4,8 +4,8 @@ import pytest
 
 from emperor.model.definition import BrokenIni
 from emperor.model.limits import Amount, Own, Wanted
+from emperor.uwsgi.emperor_section import own_limits
 from emperor.uwsgi.ini import parse
-from emperor.uwsgi.own_limits import own_limits
 
 
 def read(lines: str, may_raise: bool = False) -> Own | None:
