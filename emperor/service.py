@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from emperor import __version__
+from emperor.bases.kept_base import PREFIX as KEPT_BASES
 from emperor.failure import CannotStart
 from emperor.fair_cpu import fair_cpu_of
 from emperor.fleet import Fleet
@@ -190,7 +191,9 @@ class Service:
         an earlier daemon left vassals."""
         settings = self._settings
         self._fleet.start(Permission(self._governor))
-        self._bases.make()
+        kept = self._inherited.pop_entries(KEPT_BASES)
+        self._bases.take_over(self._inherited.bag, kept, self._groups)
+        self._succession.keep = self._bases.keep
         opening = self._tasks.create_task(self.history.open())
         self._rescans.changed = self._status_line.tell_soon
         self._rescans.looked = partial(self._limits_and_disks.look, self._tasks)

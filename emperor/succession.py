@@ -23,7 +23,7 @@ _BEFORE_EXEC_SECONDS = 2.0
 class Succession:
     """Of one daemon. `stop` is set when the daemon is to stop for good, and `posts` are the sockets
     that the stand-in answers on. `objection` says why no other version can go on with what this one
-    has, empty if one can."""
+    has, empty if one can. `keep` is called when nothing but the exec is left to do."""
 
     def __init__(
         self,
@@ -42,6 +42,7 @@ class Succession:
         self.stop = asyncio.Event()
         self.posts: list[Post] = []
         self.objection: Callable[[], str] = lambda: ""
+        self.keep: Callable[[], object] = lambda: None
 
     async def upgrade_when(self, asked: asyncio.Event) -> None:
         """Upgrade each time somebody asks, until this is cancelled."""
@@ -77,6 +78,7 @@ class Succession:
                 async with asyncio.timeout(_BEFORE_EXEC_SECONDS):
                     await before_exec()
             self._require_all_saved()
+            self.keep()
             log.info("upgrading: the new version can start, and takes over now")
             with stand_in(self.posts) as fds:
                 self._handover.run_new_version(fds)

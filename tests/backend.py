@@ -46,13 +46,22 @@ class UnixConnection(HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def _is_base(process: psutil.Process) -> bool:
+def is_base(process: psutil.Process) -> bool:
+    """Whether it is a base, or a spare."""
     try:
         # It takes its name when it has imported what it needs for that.
         has_begun = any(word.endswith("/bases/base.py") for word in process.cmdline())
         return has_begun or process.name() == "emperord-base"
     except psutil.NoSuchProcess:
         return False
+
+
+def _owned(base: Mapping[str, Any]) -> tuple[int, int]:
+    """How many spares a base has, and whose child it is."""
+    try:
+        return base["spares"], psutil.Process(base["pid"]).ppid()
+    except psutil.NoSuchProcess:
+        return 0, 0
 
 
 def _launch(command: Sequence[str], stderr: IO[bytes]) -> "subprocess.Popen[bytes]":
@@ -263,11 +272,11 @@ class Daemon:
 
     def children(self) -> list[psutil.Process]:
         """All live descendants of the daemon but its base."""
-        return [child for child in self._descendants() if not _is_base(child)]
+        return [child for child in self._descendants() if not is_base(child)]
 
     def bases(self) -> list[psutil.Process]:
         """The base and its spares."""
-        return [child for child in self._descendants() if _is_base(child)]
+        return [child for child in self._descendants() if is_base(child)]
 
     def until_base_is_ready(self) -> None:
         """Wait until apps can be forked, or for the reason why they cannot."""
@@ -276,7 +285,9 @@ class Daemon:
     def _has_spares(self) -> bool:
         _, answer = self.call("GET", "/v1/bases")
         can_have_none = bool(answer["why_none"])
-        return can_have_none or {base["spares"] for base in answer["bases"]} == {SPARES}
+        # After a crash there is that of the earlier daemon for a moment.
+        own = {(SPARES, self.process.pid)}
+        return can_have_none or {_owned(base) for base in answer["bases"]} == own
 
     def _descendants(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)

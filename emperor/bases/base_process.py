@@ -64,6 +64,28 @@ class BaseState:
     left_out: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A base of an earlier daemon, by our end of its control socket and a pidfd. What it forks are
+    children of the daemon only if it `is_child`."""
+
+    pid: int
+    control: socket.socket
+    pidfd: int
+    is_child: bool
+    imported: Imported
+    forks: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A spare that was asked for: `overdue` is when it comes too late, and `inode` is that of the
+    socket at its end."""
+
+    overdue: asyncio.TimerHandle
+    inode: int
+
+
 class Owner(Protocol):
     """Who has made a base."""
 
@@ -78,10 +100,14 @@ class BaseProcess:
     """A base, from its start to its end. Apps that were forked from it outlive it."""
 
     def __init__(
-        self, launch: Launch, loop: asyncio.AbstractEventLoop, owner: Owner, uid: int | None = None
+        self,
+        begin: Launch | Held,
+        loop: asyncio.AbstractEventLoop,
+        owner: Owner,
+        uid: int | None = None,
     ) -> None:
-        """`uid` is that of a tenant, whose code it runs; None for none. Raises CannotLaunch and
-        OSError."""
+        """Start one, or go on with one that can fork. `uid` is that of a tenant, whose code it
+        runs; None for none. Raises CannotLaunch and OSError."""
         self._uid = uid
         self.problem = ""
         self._loop = loop
@@ -89,13 +115,29 @@ class BaseProcess:
         self.imported = Imported((), {})
         self.forks = 0
         self.can_fork = False
+        self.is_child = True
+        # Is called when it is of no use to another daemon any more.
+        self.on_leave: Callable[[], object] = lambda: None
         self.ended = asyncio.Event()
         self._ready: deque[Spare] = deque()
         # When each one is overdue, in the order in which they were asked for.
-        self._asked: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._asked: dict[socket.socket, _Asked] = {}
         self._ordered: set[socket.socket] = set()
         self._starting: set[int] = set()
         self._hot_pages = HotPages(loop)
+        if isinstance(begin, Held):
+            self._go_on(begin)
+        else:
+            self._begin(begin)
+
+    def _go_on(self, held: Held) -> None:
+        self._control = held.control
+        self.imported, self.forks, self.is_child = held.imported, held.forks, held.is_child
+        self.can_fork = True
+        self._process = LedProcess(held.pid, held.pidfd, self._loop, self._exited)
+        self._fill_up()
+
+    def _begin(self, launch: Launch) -> None:
         self._control, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with far:
@@ -112,6 +154,12 @@ class BaseProcess:
     def pid(self) -> int:
         """Its pid."""
         return self._process.pid
+
+    @property
+    def fds(self) -> tuple[int, int] | None:
+        """What holds it: its control socket and its pidfd; None after its exit."""
+        pidfd = self._process.pidfd
+        return None if pidfd is None else (self._control.fileno(), pidfd)
 
     @property
     def spares(self) -> tuple[int, ...]:
@@ -156,21 +204,23 @@ class BaseProcess:
             return False
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [far.fileno()]))
         with far:
+            inode = os.fstat(far.fileno()).st_ino
             try:
                 self._control.sendmsg([b"f", self._hot_pages.packed], [rights], socket.MSG_DONTWAIT)
             except OSError:
                 near.close()
                 return False
-        self._asked[near] = self._loop.call_later(
-            _FORKING_SECONDS, self._too_slow, "fork", _FORKING_SECONDS
-        )
+        overdue = self._loop.call_later(_FORKING_SECONDS, self._too_slow, "fork", _FORKING_SECONDS)
+        self._asked[near] = _Asked(overdue, inode)
         self._loop.add_reader(near, self._hello, near)
         return True
 
     def _hello(self, channel: socket.socket) -> None:
         self._loop.remove_reader(channel)
-        self._asked.pop(channel).cancel()
-        if spare := spare_at(channel, os.geteuid() if self._uid is None else self._uid):
+        asked = self._asked.pop(channel)
+        asked.overdue.cancel()
+        uid = os.geteuid() if self._uid is None else self._uid
+        if spare := spare_at(channel, uid, None if self.is_child else asked.inode):
             self._ready.append(spare)
             if not self.can_fork:
                 self.can_fork = True
@@ -200,7 +250,7 @@ class BaseProcess:
         channel = next(iter(self._asked), None)
         if channel is None:
             return False
-        asked = self._asked[channel].when() - _FORKING_SECONDS
+        asked = self._asked[channel].overdue.when() - _FORKING_SECONDS
         if not says_something(channel, asked + _PATIENCE_SECONDS - self._loop.time()):
             return False
         self._hello(channel)
@@ -271,11 +321,13 @@ class BaseProcess:
 
     def end(self) -> None:
         """Kill it and its spares."""
+        self.on_leave()
         self._process.kill()
 
     def _exited(self, ended: Exit) -> None:
-        for overdue in self._asked.values():
-            overdue.cancel()
+        self.on_leave()
+        for asked in self._asked.values():
+            asked.overdue.cancel()
         for channel in (self._control, *self._asked, *self._ordered):
             self._loop.remove_reader(channel)
             channel.close()

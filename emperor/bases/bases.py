@@ -10,17 +10,24 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TypeVar
 
+from emperor.bases.base_group import group_of_base
 from emperor.bases.base_process import BaseProcess, BaseState, OnExit, message
-from emperor.bases.home_base import HomeBase
+from emperor.bases.home_base import Earlier, HomeBase
+from emperor.bases.kept_base import Recipe, why_ended
+from emperor.bases.kept_bases import FoundBase, KeptBases
+from emperor.bases.lost_bases import LostBases
 from emperor.bases.program import Program
 from emperor.bases.request import Home, Request, Sharing
 from emperor.bases.root_base import RootBase
+from emperor.linux.groups import ControlGroups
 from emperor.linux.memory import is_memory_short
 from emperor.linux.processes import LedProcess, Spawner
-from emperor.model.ports import CannotLaunch
+from emperor.model.ports import CannotLaunch, Store, StoreEntry
+from emperor.model.text import one_line
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -81,9 +88,9 @@ class Bases:
         self._is_memory_short = is_memory_short
         self._python = "" if isinstance(program, str) else program.python
         self._root: RootBase | None = None
+        self._kept = KeptBases()
         if not isinstance(program, str):
-            # Those of homes have the memory of the one before.
-            self._root = RootBase(program, environment, spawner, self._end_all)
+            self._root = RootBase(program, environment, spawner, self._root_is_new, self._kept)
         self._of_homes: dict[Home, HomeBase] = {}
         # Each takes the place of the one in `_of_homes` when it can fork.
         self._coming: dict[Home, HomeBase] = {}
@@ -91,6 +98,7 @@ class Bases:
         self._apps: dict[Home, dict[str, float]] = {}
         self._not_before: dict[Home, float] = {}
         self._ending: set[HomeBase] = set()
+        self._lost = LostBases(self._make_home, self._may_make)
         self._is_closed = False
         self._look: asyncio.TimerHandle | None = None
 
@@ -98,6 +106,70 @@ class Bases:
         """Make the first one."""
         if self._root is not None:
             self._root.make()
+
+    def take_over(self, store: Store, entries: Iterable[StoreEntry], groups: ControlGroups) -> None:
+        """Go on with what fits of the bases that an earlier daemon has kept by these entries, and
+        keep those of this daemon there. Make the first one if there is none."""
+        found = self._kept.take(store, entries)
+        # That of the standard library comes first.
+        for each in sorted(found, key=lambda each: each.kept.recipe is not None):
+            try:
+                self._take(each, groups)
+            except Exception:
+                # The next daemon would fail in the same way.
+                log.exception("cannot go on with a base: a fault in emperord")
+                each.kill()
+                self._kept.forget(each.kept.pid)
+        if self._root is not None and self._root.state is None:
+            self._root.make()
+        self._lost.make_next()
+
+    def _take(self, found: FoundBase, groups: ControlGroups) -> None:
+        """Go on with that base, or end it."""
+        recipe = found.kept.recipe
+        sharing = _sharing_of(recipe, groups) if recipe is not None else None
+        if why := self._why_ended(found):
+            where = one_line(recipe.home.python) if recipe is not None else self._python
+            log.info("a base of %s that an earlier emperord has made ends: %s", where, why)
+            found.end()
+            self._kept.forget(found.kept.pid)
+            if recipe is not None and sharing is not None and self._modules_of is not None:
+                self._lost.add(sharing, recipe.modules)
+        elif recipe is not None and sharing is not None:
+            self._go_on(found, sharing, recipe.modules, groups)
+        elif self._root is not None:
+            self._root.go_on(found)
+
+    def _why_ended(self, found: FoundBase) -> str:
+        root, maker = self._root, None
+        if root is not None and (found.kept.recipe is None or self._modules_of is not None):
+            with suppress(OSError):  # its program is gone
+                maker = root.maker_now()
+        first: set[Home | None] = set() if root is None or root.state is None else {None}
+        return why_ended(found.kept, found.condition, maker, first | {*self._of_homes})
+
+    def _go_on(
+        self, found: FoundBase, sharing: Sharing, modules: Sequence[str], groups: ControlGroups
+    ) -> None:
+        group = groups.adopted(found.kept.group)
+        earlier = Earlier(modules, found.held, group, found.kept.made)
+        base = HomeBase(sharing, earlier, self._become, self._loop, self)
+        self._of_homes[sharing.home] = base
+        base.process.on_leave = partial(self._kept.forget, base.process.pid)
+        self._look_soon()
+
+    def keep(self) -> None:
+        """Keep all that can fork for the next daemon, as they are now."""
+        if self._root is not None:
+            self._root.keep()
+        for base in self._of_homes.values():
+            self._keep(base)
+
+    def _keep(self, base: HomeBase) -> None:
+        maker = self._root.maker if self._root is not None else None
+        kept, fds = base.kept(maker) if maker is not None else None, base.process.fds
+        if kept is not None and fds is not None:
+            self._kept.keep(kept, *fds)
 
     def start(self, request: Request) -> Forked | None:
         """The app of that request; None where no base can fork it."""
@@ -160,10 +232,8 @@ class Bases:
         """Make the base of that home, or a new one if apps that started since then import much that
         it lacks."""
         home = sharing.home
-        is_coming = home in self._coming or self._is_closed
-        if self._modules_of is None or is_coming or self._is_memory_short():
-            return
-        if self._fresh_root() is None:  # it is made anew; the next app asks again
+        # If the first one is made anew, the next app asks again.
+        if self._modules_of is None or home in self._coming or not self._may_make():
             return
         there, apps = self._of_homes.get(home), self._apps.get(home, {})
         if there is not None:
@@ -176,6 +246,11 @@ class Bases:
             return
         if there is None:
             self._make_room(home)
+        self._make_home(sharing, modules)
+
+    def _make_home(self, sharing: Sharing, modules: Sequence[str]) -> HomeBase | None:
+        """Make the base of that home, for the place of the one that is there."""
+        home = sharing.home
         try:
             base = HomeBase(sharing, modules, self._become, self._loop, self)
         except (OSError, CannotLaunch, UnicodeEncodeError) as error:
@@ -184,10 +259,27 @@ class Bases:
                 " library", home.python, error,
             )  # fmt: skip
             self._not_before[home] = self._loop.time() + _DELAY_SECONDS
-            return
-        (self._of_homes if there is None else self._coming)[home] = base
+            return None
+        (self._coming if home in self._of_homes else self._of_homes)[home] = base
+        base.process.on_leave = partial(self._kept.forget, base.process.pid)
+        self._look_soon()
+        return base
+
+    def _look_soon(self) -> None:
         if self._look is None:
             self._look = self._loop.call_later(_UNUSED_SECONDS, self._end_unused)
+
+    def _may_make(self) -> bool:
+        """Whether a base of a home can be made now: one that is a child of the daemon."""
+        if self._is_closed or self._is_memory_short():
+            return False
+        root = self._fresh_root()
+        return root is not None and root.is_child
+
+    def _root_is_new(self) -> None:
+        """Those of homes have the memory of the one before."""
+        self._end_all()
+        self._lost.make_next()
 
     def _modules(self, home: Home, apps: Iterable[str]) -> list[str]:
         """Those that these apps have imported. If they are too many, the largest app lacks some."""
@@ -218,6 +310,8 @@ class Bases:
             if home in self._of_homes:
                 self._end_one(self._of_homes.pop(home))
             self._of_homes[home] = self._coming.pop(home)
+        self._keep(base)
+        self._lost.is_over(base)
 
     def on_end(self, base: HomeBase) -> None:
         """It has exited."""
@@ -226,6 +320,7 @@ class Bases:
             for home in [home for home, each in bases.items() if each is base]:
                 del bases[home]
                 self._not_before[home] = self._loop.time() + _DELAY_SECONDS
+        self._lost.is_over(base)
 
     def _end(self, home: Home) -> None:
         for bases in (self._of_homes, self._coming):
@@ -269,6 +364,13 @@ class Bases:
                     await base.ended.wait()
         if self._root is not None:
             await self._root.close()
+
+
+def _sharing_of(recipe: Recipe, groups: ControlGroups) -> Sharing:
+    """By what a base of that home can be made."""
+    user = recipe.home.user
+    group = partial(group_of_base, groups, user.uid if user else os.geteuid())
+    return Sharing(recipe.home, "", frozenset(), recipe.environment, recipe.limits, group)
 
 
 def _keep_latest(noted: dict[K, V], most: int) -> None:

@@ -7,17 +7,19 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from emperor.bases.base_process import (
     CONTROL_FD,
     BaseProcess,
     BaseState,
+    Held,
     OnExit,
     OnUnfit,
     message,
 )
+from emperor.bases.kept_base import KeptBase, Maker, Recipe
 from emperor.bases.order import Order, Place
 from emperor.bases.request import Request, Sharing
 from emperor.bases.root_base import LONGEST_SECONDS, MOST_FORKS
@@ -33,6 +35,17 @@ _OUTPUTS = (1, 2)
 
 # Has the base of the standard library become what an order says.
 Become = Callable[[bytes, Sequence[int], OnExit], LedProcess | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A base that an earlier daemon has made of these modules, at that moment in monotonic
+    seconds."""
+
+    modules: Sequence[str]
+    held: Held
+    group: ControlGroup | None
+    made: float
 
 
 class Keeper(Protocol):
@@ -51,25 +64,30 @@ class HomeBase:
     def __init__(
         self,
         sharing: Sharing,
-        modules: Sequence[str],
+        source: Sequence[str] | Earlier,
         become: Become,
         loop: asyncio.AbstractEventLoop,
         keeper: Keeper,
     ) -> None:
-        """Raises CannotLaunch and OSError."""
+        """Make it of these modules, or go on with an earlier one. Raises CannotLaunch and
+        OSError."""
+        earlier = source if isinstance(source, Earlier) else None
+        modules = source.modules if isinstance(source, Earlier) else source
         self._sharing = sharing
         self.asked_for = frozenset(modules)
         self._modules = modules
         self._become = become
         self._loop = loop
         self._keeper = keeper
-        self._is_ready = self._is_ended = self.is_stale = False
-        self._group: ControlGroup | None = sharing.group()
+        self._is_ended = self.is_stale = False
+        self._group = earlier.group if earlier else sharing.group(sharing.limits)
         self.last_used = loop.time()
-        self._made = loop.time()
+        self._made = earlier.made if earlier else loop.time()
+        self._is_ready = earlier is not None
         try:
             uid = sharing.home.user.uid if sharing.home.user else os.geteuid()
-            self._base = BaseProcess(self._launch, loop, self, uid)
+            begin = earlier.held if earlier else self._launch
+            self._base = BaseProcess(begin, loop, self, uid)
         except BaseException:
             self._close_group()
             raise
@@ -174,6 +192,21 @@ class HomeBase:
         user = self._sharing.home.user
         name = "" if user is None else user.name or str(user.uid)
         return self._base.state(python, self._made, self._sharing.home.python, name)
+
+    def kept(self, maker: Maker) -> KeptBase | None:
+        """What the next daemon has to know of it, as it is now; None if it cannot fork. `maker` is
+        the version that has made it."""
+        if not self._is_ready:
+            return None
+        sharing, base = self._sharing, self._base
+        recipe = Recipe(sharing.home, sharing.environment, sharing.limits, tuple(self._modules))
+        group = self._group.name if self._group else ""
+        return KeptBase(base.pid, maker, base.imported, self._made, base.forks, recipe, group)
+
+    @property
+    def process(self) -> BaseProcess:
+        """Its process."""
+        return self._base
 
     @property
     def ended(self) -> asyncio.Event:

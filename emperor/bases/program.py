@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib import util
 
 _DIST_INFO = ".dist-info"
+_OWN_CODE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "inside")
 
 # Files, each with its number and the moment of its last change: another value after an upgrade.
 Version = tuple[tuple[int, int], ...]
@@ -21,6 +22,11 @@ class Program:
     def version(self) -> Version:
         """Another one after an upgrade of Python or of emperord. Raises OSError."""
         return version_of(self.python, os.path.dirname(os.__file__), self.pyuwsgi)
+
+
+def code_version() -> Version:
+    """The version of what a base runs of emperord. Raises OSError."""
+    return version_of(_OWN_CODE)
 
 
 def own_program() -> Program | str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from emperor.bases.base_process import OnExit, OnUnfit
 from emperor.bases.order import Order, User
 from emperor.linux.groups import ControlGroup
+from emperor.model.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +23,14 @@ class Home:
 class Sharing:
     """What decides whether an app is forked from the base of its home: its `domain`, and the
     `variables` that its ini sets. `environment` is that of its user. `group` makes a control group
-    for a base with the limits of the app; it raises CannotLaunch."""
+    for a base with these `limits`, those of the app; it raises CannotLaunch."""
 
     home: Home
     domain: str
     variables: frozenset[str]
     environment: dict[str, str]
-    group: Callable[[], ControlGroup | None]
+    limits: Limits
+    group: Callable[[Limits], ControlGroup | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,14 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
+from emperor import __version__
 from emperor.bases.base_process import CONTROL_FD, BaseProcess, BaseState, OnExit, message
+from emperor.bases.kept_base import KeptBase, Maker
+from emperor.bases.kept_bases import FoundBase, KeptBases
 from emperor.bases.order import Import
-from emperor.bases.program import Program, Version
+from emperor.bases.program import Program, code_version
 from emperor.bases.standard_library import MODULES
 from emperor.linux.groups import OOM_SCORE_ADJ
 from emperor.linux.mapped_files import MappedFiles
@@ -37,7 +41,7 @@ _MOST_DOUBLINGS = 10
 class RootBase:
     """The base of this daemon that holds the standard library, made anew whenever that is needed.
     `environment` is that of a base, before it is an app's. `on_new` is called when another one has
-    taken the place of the one before."""
+    taken the place of the one before. It is `kept` for the next daemon."""
 
     def __init__(
         self,
@@ -45,17 +49,20 @@ class RootBase:
         environment: Mapping[str, str],
         spawner: Spawner,
         on_new: Callable[[], object],
+        kept: KeptBases,
     ) -> None:
         self._program = program
         self._environment = environment
         self._spawner = spawner
         self._on_new = on_new
+        self._kept = kept
         self._loop = spawner.loop
         self._current: BaseProcess | None = None
         self._coming: BaseProcess | None = None
-        self._version: Version = ()
+        # Which version has made the one in use, and makes the one that comes.
+        self.maker: Maker | None = None
         self._mapped: MappedFiles | None = None
-        self._coming_version: Version = ()
+        self._coming_maker: Maker | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._made = 0.0
         self._failures = 0
@@ -67,7 +74,7 @@ class RootBase:
         if self._is_closed or self._coming is not None or self._retry is not None:
             return
         try:
-            self._coming_version = self._program.version()
+            self._coming_maker = self.maker_now()
             base = BaseProcess(self._launch, self._loop, self)
         except (OSError, CannotLaunch) as error:
             self._failed(str(error))
@@ -84,12 +91,40 @@ class RootBase:
         """It takes the place of the base before it."""
         if self._current is not None:
             self._current.end()
-        self._current, self._coming = base, None
-        self._version = self._coming_version
-        self._mapped = MappedFiles(base.pid)
-        self._made = self._loop.time()
+        self._coming = None
+        self._use(base, self._coming_maker, self._loop.time())
+        self.keep()
         self._failures, self._last_failure = 0, ""
         self._on_new()
+
+    def go_on(self, found: FoundBase) -> None:
+        """Use the base of an earlier daemon. If it is no child of this one, another base takes its
+        place: of what is forked from it nobody learns how it ends."""
+        kept = found.kept
+        base = BaseProcess(found.held, self._loop, self)
+        self._use(base, kept.maker, kept.made)
+        if self.fresh() is not None and not base.is_child:
+            self.make()
+
+    def _use(self, base: BaseProcess, maker: Maker | None, made: float) -> None:
+        self._current, self.maker, self._made = base, maker, made
+        self._mapped = MappedFiles(base.pid)
+        base.on_leave = partial(self._kept.forget, base.pid)
+
+    def keep(self) -> None:
+        """Keep the base for the next daemon, as it is now."""
+        base = self._current
+        if base is None or base.fds is None or self.maker is None:
+            return
+        kept = KeptBase(base.pid, self.maker, base.imported, self._made, base.forks, None, "")
+        self._kept.keep(kept, *base.fds)
+
+    def maker_now(self) -> Maker:
+        """The version that makes a base now. Raises OSError."""
+        program = self._program
+        return Maker(
+            __version__, code_version(), program.python, program.pyuwsgi, program.version()
+        )
 
     def on_end(self, base: BaseProcess, ended: Exit) -> None:
         """Make another one, if it was in use or about to be."""
@@ -136,7 +171,7 @@ class RootBase:
 
     def _is_outdated(self) -> bool:
         with suppress(OSError):
-            is_another = self._program.version() != self._version
+            is_another = self.maker is None or self._program.version() != self.maker.program
             return is_another or self._mapped is None or self._mapped.are_replaced()
         return True
 

@@ -9,8 +9,10 @@ import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
-from emperor.linux.proc import state_of
+from emperor.linux.proc import has_socket_open, state_of
+from emperor.linux.timed_query import ask
 
 _CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7)
 _DYING_SECONDS = 0.1
@@ -20,20 +22,22 @@ _GONE_OR_STOPPED = ("", "T", "t", "Z", "X", "x")
 
 @dataclass(frozen=True, slots=True)
 class Spare:
-    """It waits at the other end of `channel`."""
+    """It waits at the other end of `channel`. `is_child`: its base is a child of the daemon, so it
+    must be one as well."""
 
     pid: int
     pidfd: int
     channel: socket.socket
+    is_child: bool = True
 
     @property
     def waits(self) -> bool:
-        """Whether it can take an order: it is neither dead nor stopped. Its pid is its own then as
-        long as nobody reaps it."""
+        """Whether it can take an order: it is neither dead nor stopped. The pid of a child is its
+        own then as long as nobody reaps it."""
         try:
             is_dead = os.waitid(os.P_PIDFD, self.pidfd, _LOOK) is not None
         except ChildProcessError:  # it was reaped, or was never forked from a base of ours
-            return False
+            is_dead = self.is_child or _says_something(self.pidfd, 0.0)
         # It may be a tenant's, which can have the kernel wait for it (linux/timed_query).
         return not is_dead and state_of(self.pid) not in _GONE_OR_STOPPED
 
@@ -60,9 +64,10 @@ def channels() -> tuple[socket.socket, socket.socket]:
     return near, far
 
 
-def spare_at(channel: socket.socket, uid: int) -> Spare | None:
+def spare_at(channel: socket.socket, uid: int, inode: int | None = None) -> Spare | None:
     """The spare that has said hello; None, and the channel is closed, where none came to be, or
-    what has said it is another user's."""
+    what has said it is another user's. Where it is no child of the daemon, its end of the channel
+    has that `inode`: its number may be another's before it is looked at."""
     with suppress(OSError):
         data, ancillary, _, _ = channel.recvmsg(
             1, socket.CMSG_SPACE(_CREDENTIALS.size), socket.MSG_DONTWAIT
@@ -70,7 +75,10 @@ def spare_at(channel: socket.socket, uid: int) -> Spare | None:
         if data and ancillary:
             pid, sender, _ = _CREDENTIALS.unpack(ancillary[0][2])
             if sender == uid:
-                return Spare(pid, os.pidfd_open(pid), channel)
+                spare = Spare(pid, os.pidfd_open(pid), channel, is_child=inode is None)
+                if inode is None or ask(pid, partial(has_socket_open, pid, inode), False):
+                    return spare
+                os.close(spare.pidfd)
     channel.close()
     return None
 

@@ -58,6 +58,11 @@ class Inherited:
         """Take the descriptor of that name, if there is one."""
         return self._fds.pop(name, None)
 
+    def pop_entries(self, prefix: str) -> list[StoreEntry]:
+        """Take the entries whose keys begin so. They are of no vassals."""
+        keys = [key for key in self._entries if key.startswith(prefix)]
+        return [self._entries.pop(key) for key in keys]
+
     def pop_vassals(self, decode: Callable[[bytes], VassalRecord]) -> list[SavedVassal]:
         """Take all vassals. Entries that this version cannot read are closed and deleted: their
         descriptors would keep sockets from being bound again, and unknown processes alive."""

@@ -28,6 +28,13 @@ def has_socket(pid: int, inode: int, fd: int) -> bool:
     return False
 
 
+def has_socket_open(pid: int, inode: int) -> bool:
+    """The same for any of its descriptors. May wait."""
+    with suppress(OSError):
+        return any(has_socket(pid, inode, int(fd)) for fd in os.listdir(f"/proc/{pid}/fd"))
+    return False
+
+
 def environment_of(pid: int) -> list[bytes]:
     """The variables of a process, as NAME=value; none where it is gone. May wait."""
     with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:

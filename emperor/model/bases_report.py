@@ -31,7 +31,7 @@ class Base:
     spares: int
     """processes that it has forked, and that wait for an app"""
     apps: int
-    """apps that were forked from it until now"""
+    """apps that were forked from it until now; after a crash of emperord, those since then"""
     pss_bytes: int | None
     """its memory and that of its spares; what they share with apps counts in part; null: unknown"""
     modules: tuple[str, ...]

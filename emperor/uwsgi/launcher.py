@@ -1,13 +1,13 @@
 """Starts vassals as uWSGI processes: argv, environment, pipe, log and process put together."""
 
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from weakref import WeakSet
 
+from emperor.bases.base_group import group_of_base
 from emperor.bases.request import Home, Sharing
 from emperor.linux.accounts import Memberships, Registered, group_id, own_user
 from emperor.linux.group_names import group_name
@@ -42,9 +42,6 @@ from emperor.uwsgi.process import SpawnEvents, UwsgiProcess, mark_of
 from emperor.uwsgi.pythons import own_python_home
 from emperor.uwsgi.slow_imports import ImportTimes
 from emperor.uwsgi.start import Start, Starter, user_of
-
-# In the place of a domain, which never begins with a dot.
-_BASE = ".base"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,15 +242,9 @@ class UwsgiLauncher:
             domain=spec.domain,
             variables=frozenset(uwsgi_options(spec).variables),
             environment=environment_of(user, os.environ),
-            group=partial(self._group_of_base, user.uid, limits),
+            limits=limits,
+            group=partial(group_of_base, self._bounds.groups, user.uid),
         )
-
-    def _group_of_base(self, uid: int, limits: Limits) -> ControlGroup | None:
-        """A new control group for a base of that user. Raises CannotLaunch."""
-        group = self._bounds.groups.group(group_name(uid, _BASE, time.monotonic_ns()))
-        if group is not None:
-            group.make(limits)
-        return group
 
     def _require(self, user: Identity) -> None:
         """Raise CannotLaunch where an app may not run as that user now."""

@@ -144,6 +144,9 @@ class UwsgiProcess:
         self._pipe.close_far()
         self._ref.pid = self._process.pid
         self._family.leaders.add(self.pid)
+        if self.group is None:
+            # The base that it was forked from may be an earlier daemon's.
+            self._reaper = parent_of(self.pid) or self._reaper
 
     def inherit(self, spec: Spec) -> Inheritance:
         """What a new process by `spec` takes over from this one. Raises CannotLaunch."""

@@ -21,6 +21,7 @@ from emperor.bases.program import Program, own_program
 from emperor.bases.request import Home, Request, Sharing
 from emperor.linux.orphans import PR_SET_CHILD_SUBREAPER, adopt_orphans
 from emperor.linux.processes import LedProcess, Spawner
+from emperor.model.limits import Limits
 from tests.eventually import eventually_async
 
 PLACE = Place(
@@ -187,7 +188,7 @@ def sharing_of(domain: str) -> Sharing:
     """That of an app of a user's, in one home."""
     nobody = pwd.getpwnam("nobody")
     home = Home("/usr", User(nobody.pw_uid, nobody.pw_gid, "nobody"), True, (100, 100))
-    return Sharing(home, domain, frozenset(), {}, lambda: None)
+    return Sharing(home, domain, frozenset(), {}, Limits(), lambda _: None)
 
 
 async def test_a_base_of_a_home_learns_what_a_later_app_imports(program: Program) -> None:
