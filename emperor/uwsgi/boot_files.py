@@ -25,6 +25,8 @@ from emperor.model.spec import Spec
 VARIABLE = "EMPERORD_FILES_FD"
 _MOST_BYTES = 256 << 10
 _MOST_FILES = 5000
+# Of files and of modules. They are several hundred, and some thousand for a large app.
+_MOST_LINES = 10_000
 _FRESH_SECONDS = 86_400.0
 _LONGEST_UNUSED_SECONDS = 90 * 86_400.0
 _FOLDER = "read-ahead"
@@ -141,7 +143,9 @@ def _lines(path: Path) -> list[str]:
         unpacked = zlib.decompressobj().decompress(path.read_bytes(), _MOST_BYTES)
     except (OSError, zlib.error):
         return []
-    return unpacked.decode(errors="surrogateescape").split("\n")
+    # An app may write nothing but line breaks, and each line takes time.
+    lines = unpacked.split(b"\n", _MOST_LINES)[:_MOST_LINES]
+    return [line.decode(errors="surrogateescape") for line in lines]
 
 
 def _sweep(folder: Path) -> None:

@@ -73,6 +73,16 @@ def test_an_app_cannot_take_memory_by_it(tmp_path: Path) -> None:
     os.close(theirs)
 
 
+def test_an_app_cannot_take_time_by_it(tmp_path: Path) -> None:
+    """The daemon reads the lists of several apps for one base."""
+    told(tmp_path, b"=\n" * (1 << 17))
+    assert len(BootFiles(tmp_path).modules(DOMAIN, os.geteuid())) <= 10_000
+    other = tmp_path / "other"
+    told(other, b"=a\n/b\n" + b"\n" * 20_000 + b"=c\n")
+    assert BootFiles(other).modules(DOMAIN, os.geteuid()) == ["a"]
+    assert listed(other / DOMAIN) == ["/b"]
+
+
 def test_a_list_that_is_not_used_is_removed(tmp_path: Path) -> None:
     for name, age in (("old", 1.0), ("new", None)):
         (tmp_path / name).touch()
