@@ -25,6 +25,7 @@ from emperor.linux.trust import others_may_write, who_may_turn
 from emperor.model.checkup import PROPERTIES, SYSCTLS
 from emperor.model.definition import BrokenIni
 from emperor.model.nginx_conf import nginx_facts, refusal
+from emperor.model.section import SettingsError
 from emperor.model.settings import Settings
 from emperor.model.spec import Identity
 from emperor.model.status import EmperorStatus, Report
@@ -38,6 +39,7 @@ from emperor.model.survey import (
     Survey,
     Value,
 )
+from emperor.registry.access import load_access
 from emperor.sources.files import read_ini
 from emperor.uwsgi.identity import ROOT, identity_of
 from emperor.uwsgi.ini import parse
@@ -54,7 +56,7 @@ def survey_of(run_dir: Path, settings: Settings, uwsgi: Path) -> Survey:
     return Survey(
         settings=settings,
         version=__version__,
-        paths=tuple(_paths(settings, DEFAULT_CONFIG, uwsgi)),
+        paths=(*_paths(settings, DEFAULT_CONFIG, uwsgi), *_of_registry(settings)),
         sockets=tuple(_sockets(run_dir)),
         inis=tuple(_inis(settings)),
         sysctls=tuple(_sysctls()),
@@ -152,12 +154,37 @@ def _paths(settings: Settings, config: str, uwsgi: Path) -> Iterator[CheckedPath
                 yield _checked(str(path), role)
 
 
-def _checked(path: str, role: str) -> CheckedPath:
+def _of_registry(settings: Settings) -> Iterator[CheckedPath]:
+    """What opens the registry of the fleet, or says whose entries are taken."""
+    file = settings.registry_config
+    if file is None:
+        return
+    with suppress(OSError):
+        yield _checked(str(file), "how the registry is reached")
+    try:
+        access = load_access(file)
+    except SettingsError:
+        return
+    for path, role, is_secret in (
+        (access.ca_file, "which members of the registry are believed", False),
+        (access.signers_file, "whose entries of the registry are taken", False),
+        (access.key_file, "the key to the registry", True),
+        (access.password_file, "the password of the registry", True),
+        (access.signer_key_file, "the key that signs entries of the registry", True),
+    ):
+        with suppress(OSError):
+            if path is not None:
+                yield _checked(str(path), role, is_secret)
+
+
+def _checked(path: str, role: str, is_secret: bool = False) -> CheckedPath:
     info = os.stat(path)
     changer = who_may_turn(path, ROOT) or ""
     if not changer and (info.st_uid != ROOT or others_may_write(info, path)):
         changer = path
-    return CheckedPath(path, role, changer, bool(info.st_mode & stat.S_IROTH))
+    is_reached = all(each.stat().st_mode & stat.S_IXOTH for each in Path(path).resolve().parents)
+    is_open = bool(info.st_mode & stat.S_IROTH) and is_reached
+    return CheckedPath(path, role, changer, is_open, is_secret)
 
 
 def _sockets(run_dir: Path) -> Iterator[CheckedSocket]:

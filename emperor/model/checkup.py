@@ -155,6 +155,8 @@ def _paths(survey: Survey) -> Iterator[Remark]:
                 f"others than root can change {each.changer}, and so {each.role}",
                 f"chown root:root {each.changer}; chmod go-w {each.changer}",
             )
+        if each.is_open and each.is_secret:
+            yield _open(f"every user can read {each.path}, {each.role}", f"chmod o= {each.path}")
         if each.is_open and each.path == str(survey.settings.vassals_dir):
             yield _note(
                 f"every user can list {each.role}, and read the inis there that others may read",

@@ -10,12 +10,13 @@ from emperor.model.settings import Settings
 class CheckedPath:
     """A file or folder of emperord's. `role` is what it is, in words. `changer` is the file or
     folder on the way to it that others than root can change, empty for none. `is_open`: every user
-    may list or read it."""
+    may list or read it, which is a fault where it `is_secret`."""
 
     path: str
     role: str
     changer: str
     is_open: bool
+    is_secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)

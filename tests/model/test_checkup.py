@@ -35,6 +35,7 @@ def values(good: dict[str, str], **other: str) -> tuple[Value, ...]:
 
 
 VASSALS = CheckedPath("/etc/uwsgi/vassals", "the folder of inis", "", is_open=False)
+SECRET = CheckedPath("/r.key", "the key", "", is_open=True, is_secret=True)
 DOOR = CheckedSocket("/run/a.sock", "start every app", "a.socket", is_open=True)
 NGINX = NginxFacts("", "www-data", 300.0, ("192.0.2.1",))
 GOOD = Survey(
@@ -88,6 +89,8 @@ OPEN, NOTE = Weight.OPEN, Weight.NOTE
             "others than root can change /etc/uwsgi, and so the folder of inis",
         ),
         (replace(GOOD, paths=(replace(VASSALS, is_open=True),)), NOTE, "every user can list"),
+        (replace(GOOD, paths=(SECRET,)), OPEN, "every user can read /r.key, the key"),
+        (replace(GOOD, paths=(replace(SECRET, is_open=False),)), None, ""),
         (replace(GOOD, inis=(ini("b.ini", "bob", True),)), OPEN, "other users can write b.ini"),
         (replace(GOOD, inis=(ini("b.ini", "root"),)), OPEN, "an app runs as root by b.ini"),
         (

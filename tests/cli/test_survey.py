@@ -1,0 +1,42 @@
+"""What `emperorctl doctor` looks at on this machine."""
+
+from pathlib import Path
+
+from emperor.cli.survey import survey_of
+from emperor.model.checkup import examine
+from tests.supervisor.world import settings
+from tests.traces import public_folder
+
+REGISTRY = """\
+[registry]
+endpoints = https://192.0.2.21:2379
+cert-file = {folder}/b.pem
+key-file = {folder}/b.key
+signers-file = {folder}/signers
+"""
+
+
+def test_a_key_to_the_registry_that_every_user_can_read_is_seen() -> None:
+    with public_folder() as folder:
+        key, signers = folder / "b.key", folder / "signers"
+        for file in (key, signers):
+            file.touch(mode=0o644)
+        config = folder / "registry.ini"
+        config.write_text(REGISTRY.format(folder=folder))
+
+        def found() -> str:
+            known = settings(registry_config=str(config), run_dir=str(folder))
+            survey = survey_of(folder, known, Path("/usr/bin/true"))
+            return "".join(remark.text for remark in examine(survey))
+
+        secret = f"every user can read {key}, the key to the registry"
+        assert secret in found()
+        assert str(signers) not in found()
+        key.chmod(0o640)
+        signers.chmod(0o666)
+        assert secret not in found()
+        assert f"others than root can change {signers}" in found()
+        # A folder around it keeps others away.
+        key.chmod(0o644)
+        folder.chmod(0o700)
+        assert secret not in found()
