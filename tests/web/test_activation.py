@@ -1,129 +1,23 @@
 """The activation endpoint over HTTP, as nginx's fallback asks it, with the fakes of the core."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from types import MappingProxyType
+from dataclasses import replace
 
 import pytest
-from aiohttp import ClientResponse
-from aiohttp.test_utils import TestClient, TestServer
-from aiohttp.web import Application, Request
 
 from emperor.model.cause import Cause
 from emperor.model.lifecycle import Event, State
-from emperor.model.ports import Listener, Message, QueueLength
-from emperor.model.provided import Provided
-from emperor.model.refusal import Refusal, RefusalReason
-from emperor.model.settings import Settings
+from emperor.model.ports import Message, QueueLength
 from emperor.model.snapshot import PendingEvent
 from emperor.model.spec import Activation as ActivationMode
 from emperor.model.spec import Identity, Repeat
 from emperor.supervisor.records import Vassal
-from emperor.web.activation import STOPPED, Activation, Answer, Run, Wait, failure, outcome
-from emperor.web.drain import Drain
-from emperor.web.health import Health
+from emperor.web.activation import STOPPED, Answer, Run, Wait, failure, outcome
 from emperor.web.hit import Hit
-from emperor.web.hosts import Hosts
-from emperor.web.pace import Pacer
 from emperor.web.pages import Page
 from tests.eventually import eventually_async
-from tests.supervisor.fake_listeners import FakeListener
 from tests.supervisor.world import SPEC, World, settings
-
-Client = TestClient[Request, Application]
-
-
-@dataclass
-class FakeInis:
-    """The domains whose inis are refused, and those whose inis are not read yet. `aliases` has
-    domains by the further names of their inis."""
-
-    refused_domains: Collection[str] = ()
-    unread: Collection[str] = ()
-    aliases: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def refused(self) -> dict[str, Refusal]:
-        reason = RefusalReason.BROKEN_INI
-        return {
-            domain: Refusal(domain, f"{domain}.ini", reason, "its secret cause")
-            for domain in self.refused_domains
-        }
-
-    def has(self, domain: str) -> bool:
-        return domain in self.unread
-
-    def with_alias(self, host: str) -> str | None:
-        return self.aliases.get(host)
-
-
-class Front:
-    """A world with an activation endpoint, and a client that asks as nginx does."""
-
-    def __init__(self, world: World, activation: Activation, client: Client) -> None:
-        self.world = world
-        self.activation = activation
-        self.client = client
-
-    async def ask(
-        self,
-        domain: str = "a.example",
-        navigates: bool = False,
-        tries: str = "1",
-        wants_html: bool = False,
-        also: Mapping[str, str] = MappingProxyType({}),
-    ) -> ClientResponse:
-        """Ask for a domain, as nginx does for a cold request."""
-        headers = {
-            "X-Domain": domain,
-            "X-Navigate": "1" if navigates else "0",
-            "X-Html": "1" if navigates or wants_html else "0",
-            "X-Try": tries,
-            "X-Original-Method": "GET",
-            "X-Original-Path": "/any/path",
-            "X-Original-Agent": "curl/8.0",
-            "X-Request-Id": "<script>alert(1)</script>",
-            "X-Forwarded-For": "203.0.113.9",
-            **also,
-        }
-        return await self.client.get("/any/path", headers=headers)
-
-    @property
-    def held(self) -> int:
-        return self.world.governor.subscribers.count("a.example")
-
-
-@asynccontextmanager
-async def front(
-    world: World,
-    chosen: Settings | None = None,
-    inis: FakeInis | None = None,
-    lengths: list[QueueLength] | None = None,
-    drain: Drain | None = None,
-) -> AsyncIterator[Front]:
-    """`lengths` are the results of measuring the listener's queue. The last one is repeated."""
-    results = lengths or [QueueLength(0, 4097)]
-
-    async def measure(_listener: Listener) -> QueueLength:
-        return results.pop(0) if len(results) > 1 else results[0]
-
-    async def provide(_host: str, _wildcard: str | None) -> Provided:
-        return Provided.NOTHING
-
-    async with asyncio.TaskGroup() as tasks:
-        activation = Activation(
-            chosen or settings(),
-            world.governor,
-            Pacer(measure, tasks),
-            Hosts(world.governor.vassals, inis or FakeInis()),
-            provide,
-        )
-        health = Health(drain or Drain(Path("/nowhere"), "boot"))
-        async with TestClient(TestServer(activation.application(health))) as client:
-            yield Front(world, activation, client)
+from tests.web.front import FakeInis, front
 
 
 def vassal_in(state: State, is_pending: bool = False, retry_at: float | None = 1002.5) -> Vassal:
@@ -184,28 +78,6 @@ async def test_a_hit_is_held_until_the_app_accepts_and_then_run() -> None:
     cause = boot.cause
     assert (cause.by, cause.client) == ("hit", "203.0.113.9")
     assert (cause.method, cause.path, cause.agent) == ("GET", "/any/path", "curl/8.0")
-
-
-@pytest.mark.parametrize(
-    ("sent", "kept"),
-    [
-        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", True),
-        ("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", False),
-        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\n", False),
-        ("00-4bf92f-01", False),
-        ("", False),
-    ],
-)
-def test_a_traceparent_is_kept_if_it_is_one(sent: str, kept: bool) -> None:
-    cause = Hit.of({"X-Traceparent": sent}).cause(0.0)
-    assert cause.traceparent == (sent if kept else None)
-
-
-def test_a_header_of_a_visitor_is_short_and_printable() -> None:
-    hit = Hit.of({"X-Original-Path": "/\x1b[2J\u202e\udcff", "X-Original-Agent": "a" * 5_000})
-    assert hit.path == "/\ufffd[2J\ufffd\ufffd"
-    assert hit.agent == "a" * 200
-    assert hit.method is None
 
 
 @pytest.mark.parametrize(("setting", "told"), [("true", "1500ms"), ("false", None)])
@@ -473,39 +345,6 @@ async def test_a_daemon_that_stops_says_so_to_all() -> None:
         assert (await nginx.ask("unknown.example")).status == 503
 
 
-async def test_an_alias_wakes_the_vassal_that_has_it() -> None:
-    world = World(replace(SPEC, aliases=("www.example",)))
-    async with front(world) as nginx:
-        hit = asyncio.create_task(nginx.ask("www.example"))
-        await eventually_async(lambda: nginx.held == 1)
-        world.launcher.last.accepts()
-        assert (await hit).status == 200
-
-
-async def test_a_herd_goes_at_the_pace_of_the_queue() -> None:
-    full, half = QueueLength(21, 21), QueueLength(0, 20)
-    async with front(World(), lengths=[full, half, full, full, half]) as nginx:
-        done: list[int] = []
-
-        async def ask() -> None:
-            done.append((await nginx.ask()).status)
-
-        herd = [asyncio.create_task(ask()) for _ in range(30)]
-        await eventually_async(lambda: nginx.held == 30)
-        nginx.world.launcher.last.accepts()
-        await eventually_async(lambda: len(done) == 10, what="half of the queue is let in")
-        await asyncio.gather(*herd)
-    assert done == [200] * 30
-
-
-async def test_a_few_requests_need_no_measurement() -> None:
-    # With a capacity of 0 no request would ever be released.
-    async with front(World(), lengths=[QueueLength(0, 0), QueueLength(0, 100)]) as nginx:
-        nginx.world.run()
-        assert (await nginx.ask()).status == 200
-        assert (await nginx.ask(tries="11")).status == 200
-
-
 @pytest.mark.parametrize("end", ["dies", "is idle", "is evicted"])
 async def test_a_delayed_request_wakes_an_app_that_ended_again(end: str) -> None:
     full, free = QueueLength(100, 100), QueueLength(0, 100)
@@ -523,88 +362,3 @@ async def test_a_delayed_request_wakes_an_app_that_ended_again(end: str) -> None
         await eventually_async(lambda: len(world.launcher.started) == 2)
         world.launcher.last.accepts()
         assert (await hit).status == 200
-
-
-@pytest.mark.parametrize(
-    ("host", "served_by"),
-    [
-        ("a.example", "a.example"),
-        ("b.shop.example", "_.shop.example"),
-        ("x.y.shop.example", "_.y.shop.example"),
-        ("own.shop.example", "own.shop.example"),
-        ("shop.example", "_"),
-        ("refused.shop.example", None),
-        ("b.refused.example", None),
-        ("unread.shop.example", None),
-        ("b.unread.example", None),
-        ("alias-of-refused.shop.example", None),
-        ("alias-of-unread.shop.example", None),
-        ("b.alias.shop.example", None),
-        ("alias-of-gone.shop.example", "_.shop.example"),
-    ],
-)
-async def test_the_nearest_wildcard_answers_for_a_host(host: str, served_by: str | None) -> None:
-    world = World()
-    for domain in ("_.shop.example", "_.y.shop.example", "own.shop.example", "_"):
-        world.add(domain)
-    refused = ("refused.shop.example", "_.refused.example")
-    unread = ("unread.shop.example", "_.unread.example")
-    aliases = {
-        "alias-of-refused.shop.example": "refused.shop.example",
-        "alias-of-unread.shop.example": "unread.shop.example",
-        "_.alias.shop.example": "refused.shop.example",
-        "alias-of-gone.shop.example": "gone.example",
-    }
-    async with front(world, inis=FakeInis(refused, unread, aliases)) as nginx:
-        if served_by is None:
-            assert (await nginx.ask(host)).status == 503
-            assert not world.launcher.started
-            return
-        asking = asyncio.ensure_future(nginx.ask(host))
-        await eventually_async(lambda: world.launcher.started)
-        assert world.launcher.last.spec.domain == served_by
-        world.launcher.last.accepts()
-        assert (await asking).headers["X-Accel-Redirect"] == "@app"
-        vassal = world.governor.vassals[served_by]
-        listener = vassal.listener
-        assert isinstance(listener, FakeListener)
-        assert listener.links == ([] if host == served_by else [host])
-
-
-@pytest.mark.parametrize(
-    ("host", "text"),
-    [
-        ("www.shop.example", "wildcard: www.shop.example"),
-        ("refused.shop.example", "refused: refused.shop.example"),
-        ("none.example", "all: none.example"),
-    ],
-)
-async def test_the_own_page_of_an_app_shows_the_visitors_host(
-    tmp_path: Path, host: str, text: str
-) -> None:
-    world = World()
-    world.add("_.shop.example")
-    world.governor.order(world.governor.vassals["_.shop.example"], Event.MAINTENANCE_ON, "test")
-    for domain, said in (
-        ("_.shop.example", "wildcard"),
-        ("refused.shop.example", "refused"),
-        ("", "all"),
-    ):
-        (tmp_path / domain).mkdir(exist_ok=True)
-        for name in ("maintenance", "error", "404"):
-            (tmp_path / domain / f"{name}.html").write_text(f"{said}: {{{{ domain }}}}")
-    inis = FakeInis(["refused.shop.example"])
-    async with front(world, settings(pages_dir=str(tmp_path)), inis) as nginx:
-        reply = await nginx.ask(host, wants_html=True)
-        assert await reply.text() == text
-        named = await nginx.ask(host, wants_html=True, also={"X-Host": "<visited>.example"})
-        assert (await named.text()).endswith(": &lt;visited&gt;.example")
-
-
-async def test_an_ini_that_is_gone_leaves_no_link_beside_its_folder() -> None:
-    world = World()
-    world.add("_")
-    world.run()
-    world.governor.dismiss("a.example")
-    async with front(world) as nginx:
-        assert (await nginx.ask("a.example")).status == 404
