@@ -1,109 +1,42 @@
 """The console's pages over HTTP, on a governor whose processes are fakes."""
 
 import asyncio
-import gc
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from html import escape, unescape
+from html import unescape
 from pathlib import Path
-from urllib.parse import urlencode
 
 import pytest
 
 from emperor.model.authority import NOBODY, Caller
-from emperor.model.lifecycle import State
 from emperor.model.share import Elsewhere, NoShare, Share
-from emperor.model.spec import Identity
-from emperor.model.status import AppHits, LimitHits
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.web.aiohttp_server import web
 from emperor.web.console import ROUTES
 from emperor.web.console.site import HANDLERS
-from emperor.web.console.tenants import MOST_OFFERED
 from tests.backend import UnixConnection
-from tests.cli.fake_emperor import FakeEmperor, listening
+from tests.cli.fake_emperor import FakeEmperor
 from tests.eventually import eventually
-
-ALICE, MALLORY = 1001, 1002
-ROOT = Caller(0, is_administrator=True)
-# What a visitor or a tenant writes, with what it must not become in a page.
-HOSTILE = "<script>alert(1)</script>\u202egnp.exe\x1b[31m"
-VISIBLE = escape("<script>alert(1)</script>", quote=False) + r"\u202egnp.exe\x1b[31m"
+from tests.web.console_pages import (
+    ALICE,
+    HOSTILE,
+    MALLORY,
+    VISIBLE,
+    ask,
+    get,
+    order,
+    two_tenants,
+)
 
 _BAD = Finding(2, Severity.WARNING, "bad", "mend it")
 
 
-@dataclass(frozen=True)
-class Answer:
-    """An answer of the console."""
-
-    status: int
-    headers: dict[str, str]
-    text: str
-
-    @property
-    def token(self) -> str:
-        """The token of its forms."""
-        found = re.search(r'name="token" value="([0-9a-f]{64})"', self.text)
-        assert found, self.text
-        return found[1]
-
-    def part(self, name: str) -> str:
-        """The section of that id, as text without tags."""
-        found = re.search(rf'<section id="{name}".*?</section>', self.text, re.DOTALL)
-        assert found, self.text
-        text = " ".join(unescape(re.sub("<[^>]*>", " ", found[0])).split())
-        return text.replace("\N{EN DASH}", "-")
-
-
 @pytest.fixture
 def emperor(tmp_path: Path) -> Iterator[FakeEmperor]:
-    """A daemon with vassals of two tenants and of root's, and inis that are not served."""
-    fake = FakeEmperor(tmp_path)
-    fake.serve("a.example", "b.example")
-    fake.serve("alice.example", identity=Identity(ALICE, ALICE, "alice"))
-    fake.serve("mallory.example", identity=Identity(MALLORY, MALLORY, "mallory"))
-    fake.refuse("broken.alice.example", "line 3: what alice wrote; drop it", ALICE)
-    fake.refuse("broken.example", "cannot read it: binary; write text")
-    with listening(fake):
+    with two_tenants(tmp_path) as fake:
         yield fake
-
-
-def get(emperor: FakeEmperor, path: str, **headers: str) -> Answer:
-    """GET a page below /console/."""
-    return ask(emperor, "GET", path, headers=headers)
-
-
-def ask(
-    emperor: FakeEmperor,
-    method: str,
-    path: str,
-    body: str = "",
-    headers: dict[str, str] | None = None,
-) -> Answer:
-    """Ask for a path below /console/."""
-    connection = UnixConnection(emperor.run_dir / "control.sock")
-    try:
-        connection.request(method, f"/console/{path}", body or None, headers or {})
-        response = connection.getresponse()
-        found = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, found, response.read().decode())
-    finally:
-        connection.close()
-
-
-def order(
-    emperor: FakeEmperor, path: str, token: str, headers: dict[str, str] | None = None
-) -> Answer:
-    """Send a form of the console."""
-    kind = {"Content-Type": "application/x-www-form-urlencoded"}
-    body = urlencode({"token": token})
-    return ask(emperor, "POST", path, body, {**kind, **(headers or {})})
 
 
 def test_every_route_has_a_handler() -> None:
@@ -165,87 +98,6 @@ def test_a_page_of_a_vassal_has_its_state_and_its_orders(emperor: FakeEmperor) -
     assert "parked" in answer.part("now")
     assert 'action="../vassals/a.example/start"' in answer.text
     assert 'href="../vassals/a.example/maintenance-on#ask"' in answer.text
-
-
-def test_an_order_is_carried_out_and_the_vassal_shown(emperor: FakeEmperor) -> None:
-    token = get(emperor, "vassals/a.example").token
-    answer = order(emperor, "vassals/a.example/start", token)
-    assert (answer.status, answer.headers["location"]) == (303, "../a.example#now")
-    assert "running" in get(emperor, "vassals/a.example").part("now")
-    [started, *_] = emperor.events.recent_of(["a.example"])
-    assert started.detail.startswith("console start by uid 0")
-
-
-def test_an_order_that_hurts_is_asked_back(emperor: FakeEmperor) -> None:
-    question = get(emperor, "vassals/a.example/maintenance-on")
-    assert "visitors get 503" in question.text
-    assert order(emperor, "vassals/a.example/maintenance-on", question.token).status == 303
-    assert "in maintenance" in get(emperor, "vassals/a.example").part("now")
-    over = get(emperor, "vassals/a.example").token
-    assert order(emperor, "vassals/a.example/maintenance-off", over).status == 303
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
-     {"Origin": "https://evil.example"}, {"Origin": "http://localhost:8080"},
-     {"Origin": "http://[::1"}, {"Origin": "evil", "Host": ""}],
-    ids=str,
-)  # fmt: skip
-def test_an_order_from_another_site_is_refused(
-    emperor: FakeEmperor, headers: dict[str, str]
-) -> None:
-    token = get(emperor, "vassals/a.example").token
-    answer = order(emperor, "vassals/a.example/start", token, headers)
-    assert (answer.status, answer.headers["content-type"]) == (403, "text/html; charset=utf-8")
-    assert emperor.governor.vassals["a.example"].starts == 0
-
-
-def test_an_order_without_the_token_of_this_user_is_refused(emperor: FakeEmperor) -> None:
-    emperor.caller = Caller(ALICE, is_administrator=False)
-    alices = get(emperor, "vassals/alice.example").token
-    emperor.caller = ROOT
-    for token in ("", "0" * 64, "é", alices):
-        assert order(emperor, "vassals/a.example/start", token).status == 403
-        assert order(emperor, "drain", token).status == 403
-    assert ask(emperor, "POST", "vassals/a.example/start").status == 403
-    long = ask(emperor, "POST", "vassals/a.example/start", f"token={'x' * 5000}")
-    assert long.status == 403
-    assert emperor.governor.vassals["a.example"].starts == 0
-
-
-@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_a_form_that_cannot_be_unpacked_is_refused(emperor: FakeEmperor, encoding: str) -> None:
-    token = get(emperor, "vassals/a.example").token
-    headers = {"Content-Encoding": encoding}
-    assert order(emperor, "vassals/a.example/start", token, headers).status == 403
-
-
-def test_an_order_writes_no_line_of_its_own_into_the_log(
-    emperor: FakeEmperor, caplog: pytest.LogCaptureFixture
-) -> None:
-    token = get(emperor, "vassals/a.example").token
-    with caplog.at_level("INFO", "emperord.site"):
-        order(emperor, "vassals/x%0a2026-03-01 ERROR forged/start".replace(" ", "%20"), token)
-    told = [each.getMessage() for each in caplog.records if each.name == "emperord.site"]
-    assert told == ["there is no vassal x 2026-03-01 ERROR forged"]
-
-
-def test_a_page_is_read_without_an_effect(emperor: FakeEmperor) -> None:
-    for path in ("vassals/a.example/start", "vassals/a.example/maintenance-on", "drain"):
-        assert get(emperor, path).status == 200
-    assert emperor.control.draining_since is None
-    assert emperor.governor.vassals["a.example"].starts == 0
-
-
-def test_a_drain_is_asked_back_and_ended(emperor: FakeEmperor) -> None:
-    question = get(emperor, "drain")
-    answer = order(emperor, "drain", question.token)
-    assert (answer.status, answer.headers["location"]) == (303, "fleet#drain")
-    assert "This machine drains since" in get(emperor, "fleet").text
-    assert "This machine drains since" in get(emperor, "").text
-    assert order(emperor, "undrain", get(emperor, "fleet").token).status == 303
-    assert "This machine takes requests." in get(emperor, "fleet").text
 
 
 @pytest.mark.parametrize(
@@ -364,97 +216,6 @@ def test_a_log_without_line_breaks_is_answered_in_part(emperor: FakeEmperor) -> 
     assert get(emperor, "vassals/b.example/log").status == 404
 
 
-def test_a_broken_app_that_sleeps_is_marked_as_failed(emperor: FakeEmperor) -> None:
-    """It is parked between two tries, and nothing but the mark tells it from a healthy one."""
-    emperor.governor.vassals["a.example"].last_error = "exit status 22"
-    assert "failed parked" in get(emperor, "vassals?q=a.example").part("list")
-    assert "failed parked" not in get(emperor, "vassals?q=b.example").part("list")
-    assert "failed parked" in get(emperor, "vassals/a.example").part("now")
-    overview = get(emperor, "")
-    assert re.search("With an error Memory failed 1 1 - parked 3 - ", overview.part("states"))
-    [link] = re.findall(r'href="\./(vassals\?state=failed[^"]*trouble=1)"', overview.text)
-    assert " of 1 (4 in all)" in get(emperor, unescape(link)).part("list")
-
-
-def test_the_failed_are_found_before_and_after_their_delay(emperor: FakeEmperor) -> None:
-    """A filter by `throttled` would lose an app when its delay has passed."""
-    vassal = emperor.governor.vassals["a.example"]
-    vassal.last_error = "exit status 22"
-    for state in (State.THROTTLED, State.PARKED):
-        vassal.state = state
-        for query in ("state=failed", "state=throttled"):
-            found = get(emperor, f"vassals?{query}")
-            assert re.findall(r'id="v-([^"]*)"', found.text) == ["a.example"], (state, query)
-            assert '<option value="failed" selected>' in found.text
-        assert "a.example" not in get(emperor, "vassals?state=parked").part("list")
-
-
-def test_maintenance_is_counted_as_such(emperor: FakeEmperor) -> None:
-    question = get(emperor, "vassals/a.example/maintenance-on")
-    assert order(emperor, "vassals/a.example/maintenance-on", question.token).status == 303
-    overview = get(emperor, "")
-    assert " maintenance 1 - - parked 3 " in overview.part("states")
-    closed = get(emperor, "vassals?state=maintenance")
-    assert re.findall(r'id="v-([^"]*)"', closed.text) == ["a.example"]
-    assert "a.example maintenance -" in closed.part("list")
-    # It has slept for longer.
-    emperor.governor.vassals["a.example"].since -= 6 * 3600
-    now = get(emperor, "vassals/a.example").part("now")
-    assert re.match(r"maintenance for \d+s : visitors get 503 ", now)
-    assert "parked for 6h" in now
-    assert "a.example" not in get(emperor, "vassals?state=parked").part("list")
-
-
-def test_an_error_is_searched_for_as_a_name_is(emperor: FakeEmperor) -> None:
-    emperor.governor.vassals["a.example"].last_error = "cannot read /srv/A.py: no permission"
-
-    def found(query: str) -> str:
-        return get(emperor, f"vassals?{urlencode({'q': query})}").part("list")
-
-    for text in ("read /srv/a.PY", "No Permission", "/srv/"):
-        assert " of 1 (4 in all)" in found(text), text
-        assert "a.example failed parked" in found(text)
-    assert 'value="read /srv/a.PY"' in get(emperor, "vassals?q=read+/srv/a.PY").text
-    # An ini that is not served has no row, and is told where it is looked for.
-    assert "Not served, found too broken.example.ini" in found("BINARY")
-    assert "broken.alice.example.ini" in found("broken.alice")
-    assert "Not served" not in found("")
-    emperor.caller = Caller(MALLORY, is_administrator=False)
-    for text in ("binary", "alice", "no permission"):
-        assert found(text).startswith("The list 0 (1 in all) No app matches"), text
-
-
-def test_the_list_is_searched_filtered_and_sorted(emperor: FakeEmperor) -> None:
-    order(emperor, "vassals/b.example/start", get(emperor, "vassals/b.example").token)
-
-    def shown(query: str) -> list[str]:
-        return re.findall(r'<tr role="row" id="v-([^"]*)"', get(emperor, f"vassals?{query}").text)
-
-    every = ["a.example", "alice.example", "b.example", "mallory.example"]
-    assert shown("") == every
-    assert shown("q=LIC") == ["alice.example"]
-    assert shown("state=running") == ["b.example"]
-    assert shown(f"tenant={ALICE}") == ["alice.example"]
-    assert shown("tenant=daemon") == ["a.example", "b.example"]
-    assert shown("sort=state") == ["b.example", "a.example", "alice.example", "mallory.example"]
-    assert shown("reverse=1") == every[::-1]
-    assert shown("sort=state&reverse=1")[-1] == "b.example"
-    assert shown("q=https://ALICE.example:8443/shop?x") == ["alice.example"]
-    exact = get(emperor, "vassals?q=alice.example/").part("list")
-    assert exact.startswith("The list The app of exactly this name: alice.example")
-    assert "exactly" not in get(emperor, "vassals?q=lice.example").text
-    text = get(emperor, "vassals").text
-    assert 'aria-sort="ascending"><a href="?sort=name&amp;reverse=1">Domain</a>' in text
-    assert '<a href="?sort=memory">Memory</a>' in text
-    assert re.search(r'data-label="Tenant">1001</td>', text)
-    for sort in ("hit", "wakes", "wake", "memory"):
-        assert sorted(shown(f"sort={sort}")) == every
-    # What a link cannot mean is left out.
-    assert shown("sort=nothing&state=nothing&tenant=%3Cx%3E&page=x") == every
-    assert shown("tenant=nobody.has.this.name") == []
-    assert shown("page=99999999") == every
-
-
 def test_the_pages_have_one_word_for_a_start(emperor: FakeEmperor) -> None:
     """They call it neither a boot nor, where nobody waits for it, a wake; a limit is reached, and a
     hit is a request."""
@@ -466,36 +227,6 @@ def test_the_pages_have_one_word_for_a_start(emperor: FakeEmperor) -> None:
         assert not re.search(r"\bboot", main, re.IGNORECASE), path
         assert {*re.findall(r"(\w+) hits?\b", main)} <= {"Last", "last", "a", "next"}, path
         assert "woken emperorctl" not in " ".join(main.split()), path
-
-
-def test_limits_lead_to_the_apps_that_reached_them(emperor: FakeEmperor) -> None:
-    hits = (
-        LimitHits("alice", "memory-max", 3, ("alice.example",)),
-        LimitHits("alice", "max-held", 1),
-    )
-    emperor.reporter.limit_hits = lambda _: hits
-    own = AppHits("memory-max", 2, datetime.now(UTC))
-    emperor.reporter.hits_of = lambda spec: (own,) if spec.domain == "alice.example" else ()
-    overview = get(emperor, "")
-    assert "alice memory-max 3 alice.example alice max-held 1 " in overview.part("limits")
-    assert 'href="./vassals/alice.example"' in overview.text
-    assert re.search(
-        r"memory-max \S+ \S+ \S+ 2 times, last \d+s ago",
-        get(emperor, "vassals/alice.example").part("limits"),
-    )
-    assert " 0s" not in get(emperor, "vassals/a.example").part("limits")
-
-
-def test_a_tenant_of_many_is_typed_by_name_or_uid(emperor: FakeEmperor) -> None:
-    assert '<select id="tenant"' in get(emperor, "vassals").text
-    for uid in range(20_000, 20_000 + MOST_OFFERED):
-        emperor.serve(f"site{uid}.example", identity=Identity(uid, uid, f"u{uid}"))
-    emperor.serve("nobody.example", identity=Identity(65_534, 65_534, "nobody"))
-    assert get(emperor, "vassals").text.count('<option value="20') == MOST_OFFERED - 3
-    for typed in ("nobody", "65534"):
-        page = get(emperor, f"vassals?tenant={typed}")
-        assert re.findall(r'<tr role="row" id="v-([^"]*)"', page.text) == ["nobody.example"]
-        assert f'name="tenant" list="tenants" value="{typed}"' in page.text
 
 
 def test_a_newer_version_on_the_disk_changes_no_page(
@@ -544,45 +275,6 @@ def test_the_events_of_a_vassal_tell_that_it_prints(
     asyncio.run_coroutine_threadsafe(end, emperor.loop)
     assert response.read().count(b"event: printed\n") == lines
     connection.close()
-
-
-def test_a_slow_order_does_not_keep_the_browser_waiting(
-    emperor: FakeEmperor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("emperor.web.console.site._PATIENCE_SECONDS", 0.01)
-    emperor.hanging.add("a.example")
-    token = get(emperor, "vassals/a.example").token
-    assert order(emperor, "vassals/a.example/start", token).status == 303
-    eventually(lambda: "starting" in get(emperor, "vassals/a.example").part("now"))
-
-
-def test_ten_thousand_vassals_keep_the_loop_free(tmp_path: Path) -> None:
-    """The time that the loop itself computes between two turns, whatever else the machine does."""
-    fake = FakeEmperor(tmp_path)
-    fake.serve(*(f"site{number:05}.example" for number in range(10_000)))
-    longest = 0.0
-
-    async def beat() -> None:
-        nonlocal longest
-        before = time.thread_time()
-        while True:
-            await asyncio.sleep(0)
-            now = time.thread_time()
-            longest, before = max(longest, now - before), now
-
-    with listening(fake):
-        for path in ("", "vassals", "vassals/site00001.example"):
-            assert get(fake, path).status == 200
-        beating = asyncio.run_coroutine_threadsafe(beat(), fake.loop)
-        gc.disable()
-        try:
-            for path in ("", "vassals", "vassals?q=9&sort=hit&page=2", "vassals?sort=wakes"):
-                assert get(fake, path).status == 200
-        finally:
-            gc.enable()
-            beating.cancel()
-        assert len(re.findall('<tr role="row" id=', get(fake, "vassals?page=100").text)) == 100
-    assert longest < 0.01
 
 
 def test_a_console_that_does_not_fit_the_daemon_says_so(
@@ -665,22 +357,3 @@ def test_nobody_pays_for_a_console_that_is_not_opened() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert done.stdout == b"[]\n"
-
-
-def test_only_the_service_of_nginx_names_a_person(
-    emperor: FakeEmperor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    service = Identity(997, 997, "emperord-console")
-    monkeypatch.setattr("emperor.linux.accounts.SystemAccounts.user", lambda *_: service)
-    said = {"X-Forwarded-User": "ada \xad" + "x" * 200}
-    orders = []
-    for uid in (0, 997):
-        emperor.caller = Caller(uid, is_administrator=True)
-        token = get(emperor, "vassals/a.example").token
-        for name in ("start", "sleep"):
-            form = urlencode({"token": token})
-            assert ask(emperor, "POST", f"vassals/a.example/{name}", form, said).status == 303
-        orders.append(emperor.events.recent_of(["a.example"])[-2].detail)
-    assert orders[0] == "console sleep by uid 0"
-    assert orders[1].startswith(r"console sleep by uid 997 for ada \udcadxxx")
-    assert len(orders[1]) < 150
