@@ -105,6 +105,17 @@ def test_a_new_version_keeps_the_process_and_the_apps(
     assert backend.get("a.example").status == backend.get("b.example").status == 200
 
 
+def test_another_version_makes_its_own_base(backend: Backend, installation: Installation) -> None:
+    backend.until_base_is_ready()
+    before = {base.pid for base in backend.bases()}
+    installation.install("2.0")
+    upgrade(backend)
+    backend.until_base_is_ready()
+    assert not before & {base.pid for base in backend.bases()}
+    [line] = backend.lines("that an earlier emperord has made ends: another version has made it")
+    assert "INFO" in line
+
+
 def test_nothing_piles_up_over_upgrades(backend: Backend) -> None:
     backend.add("a.example")
     backend.get("a.example")
