@@ -1,7 +1,6 @@
-"""A backend is gone, unwell, slow or broken: which one answers, and what is asked twice."""
+"""A backend is gone or broken: which one answers, and what is asked twice."""
 
 import asyncio
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,8 @@ from aiohttp import web
 from tests.balancer.backends import ADDRESSES, Backend, BlackHole, three
 from tests.balancer.fleet import BROKE_OFF, REFUSED, Fleet, running
 from tests.balancer.lua import Lua
-from tests.eventually import eventually, eventually_async
-from tests.http_client import Request, ask
+from tests.eventually import eventually_async
+from tests.http_client import Request
 
 SAFE = ["GET", "HEAD", "OPTIONS"]
 UNSAFE = ["POST", "PUT", "PATCH", "DELETE", "PURGE"]
@@ -187,33 +186,6 @@ async def test_a_backend_without_connections_is_passed_over(
         assert await fleet.tries(3) == [1, 1, 2]
 
 
-async def test_an_unwell_backend_is_spared_while_another_is_well(
-    fleet: Fleet,
-) -> None:
-    fleet.balancer.expect(REFUSED)
-    unwell, *others = fleet.backends
-    [host] = fleet.hosts(unwell, 1)
-    unwell.health = 503
-    await eventually_async(lambda: fleet.balancer.marked_twice == 1)
-    assert fleet.balancer.marks == [f"{unwell.address} unwell"]
-    assert "its health probe says 503 draining" in "\n".join(fleet.balancer.error_lines())
-    assert fleet.by(await fleet.ask(Request(host))) is not unwell
-    for backend in others:
-        await backend.stop()
-    for _ in range(2):
-        assert fleet.by(await fleet.ask(Request(host, method="POST"))) is unwell
-    assert (await fleet.tries(3))[:2] == [1, 1]
-
-
-async def test_when_all_are_unwell_each_keeps_its_domains(fleet: Fleet) -> None:
-    for backend in fleet.backends:
-        backend.health = 503
-    await eventually_async(lambda: fleet.balancer.marked_twice == len(fleet.backends))
-    for backend in fleet.backends:
-        for host in fleet.hosts(backend, 3):
-            assert fleet.by(await fleet.ask(Request(host))) is backend
-
-
 async def test_when_all_are_gone_it_is_502_until_one_is_back(fleet: Fleet) -> None:
     fleet.balancer.expect(REFUSED)
     for backend in fleet.backends:
@@ -224,142 +196,6 @@ async def test_when_all_are_gone_it_is_502_until_one_is_back(fleet: Fleet) -> No
     back = fleet.backends[0]
     await back.start()
     assert fleet.by(await fleet.ask(Request("app.example"))) is back
-
-
-async def test_a_probe_that_was_asked_before_a_mark_does_not_lift_it(fleet: Fleet) -> None:
-    fleet.balancer.expect(REFUSED)
-    dying, other, _ = fleet.backends
-    dying.may_tell.clear()
-    asked = len(dying.probes)
-    await eventually_async(lambda: len(dying.probes) > asked)
-    await dying.refuse()
-    assert fleet.by(await fleet.ask(Request(fleet.hosts(dying, 1)[0]))) is not dying
-    dying.may_tell.set()
-    rounds = len(other.probes) + 2
-    await eventually_async(lambda: len(other.probes) >= rounds)
-    assert fleet.balancer.marks == [f"{dying.address} unreachable"]
-
-
-async def test_every_backend_is_probed_on_the_balancers_own_behalf(fleet: Fleet) -> None:
-    await eventually_async(lambda: all(len(backend.probes) > 1 for backend in fleet.backends))
-    for backend in fleet.backends:
-        for probe in backend.probes:
-            assert probe.line == "GET /emperord-health"
-            assert probe.headers.keys() == {"host"}
-    assert fleet.balancer.marks == []
-
-
-async def test_the_first_probes_are_sent_at_once(folder: Path) -> None:
-    backends = three()
-    for backend in backends:
-        backend.health = 503
-    async with running(folder, backends, {"INTERVAL = 2": "INTERVAL = 3600"}) as fleet:
-        await eventually_async(lambda: fleet.balancer.marked_twice == len(backends))
-        assert len(fleet.balancer.marks) == len(backends)
-        # A single worker sends the probes: one for each scheme.
-        assert [len(backend.probes) for backend in backends] == [2, 2, 2]
-
-
-async def test_a_mark_that_no_probe_renews_goes_by_itself(folder: Path) -> None:
-    unprobed = {"INTERVAL = 2": "INTERVAL = 3600", "SECONDS = 10": "SECONDS = 1"}
-    async with running(folder, three(), unprobed) as fleet:
-        fleet.balancer.expect(REFUSED)
-        dead = fleet.backends[0]
-        host = fleet.hosts(dead, 1)[0]
-        await eventually_async(lambda: dead.probes)
-        await dead.stop()
-        assert fleet.by(await fleet.ask(Request(host))) is not dead
-        await dead.start()
-        answer = partial(ask, fleet.balancer.port, Request(host))
-        await asyncio.to_thread(eventually, lambda: answer().text == dead.address)
-
-
-async def test_a_visitor_cannot_probe(fleet: Fleet) -> None:
-    """Its request comes with the header that a backend knows a visitor by."""
-    reply = await fleet.ask(Request("app.example", "/emperord-health"))
-    [heard] = fleet.by(reply).heard
-    assert heard.headers["x-forwarded-for"] == "127.0.0.1"
-
-
-async def test_a_slow_app_marks_nobody_and_keeps_nobody_waiting(fleet: Fleet) -> None:
-    slow = fleet.backends[0]
-    released = asyncio.Event()
-
-    async def wait(request: web.BaseRequest) -> web.StreamResponse:
-        if request.headers["Host"] == patient:
-            await released.wait()
-        return await slow.well(request)
-
-    patient, *others = fleet.hosts(slow, 20)
-    slow.answer = wait
-    async with asyncio.TaskGroup() as group:
-        waits = group.create_task(fleet.ask(Request(patient)))
-        await eventually_async(lambda: slow.heard)
-        for host in others:
-            assert fleet.by(await fleet.ask(Request(host))) is slow
-        released.set()
-    assert fleet.by(waits.result()) is slow
-    assert fleet.balancer.marks == []
-
-
-async def test_a_request_that_is_too_slow_everywhere_marks_nobody(folder: Path) -> None:
-    impatient = {"proxy_read_timeout 370s": "proxy_read_timeout 1s"}
-    async with running(folder, three(), impatient) as fleet:
-        fleet.balancer.expect(r"upstream timed out .* while reading response header")
-        for backend in fleet.backends:
-            backend.answer = backend.hang
-        assert (await fleet.ask(Request("slow.example"))).status == 504
-        for backend in fleet.backends:
-            backend.answer = backend.well
-            [host] = fleet.hosts(backend, 1)
-            assert fleet.by(await fleet.ask(Request(host))) is backend
-        assert fleet.balancer.marks == []
-
-
-async def test_a_slow_app_is_not_asked_again_when_its_time_is_over(folder: Path) -> None:
-    """In the shipped proportions: the time for repeating is over long before that of an answer."""
-    quick = {
-        "proxy_read_timeout 370s": "proxy_read_timeout 370ms",
-        "proxy_next_upstream_timeout 30s": "proxy_next_upstream_timeout 30ms",
-    }
-    async with running(folder, three(), quick) as fleet:
-        fleet.balancer.expect(r"upstream timed out .* while reading response header")
-        for backend in fleet.backends:
-            backend.answer = backend.hang
-        assert (await fleet.ask(Request("slow.example"))).status == 504
-        assert sum(len(backend.heard) for backend in fleet.backends) == 1
-
-
-@pytest.mark.parametrize("address", ["127.0.0.11", "::1"])
-async def test_a_hanging_backend_keeps_no_request_for_long(folder: Path, address: str) -> None:
-    """A slow app of a backend that answers its probes has its time."""
-    quick = {"TIMEOUT_MS = 15000": "TIMEOUT_MS = 1000", "SILENT = 20": "SILENT = 1"}
-    async with running(folder, [Backend(address), *three()[1:]], quick) as fleet:
-        fleet.balancer.expect(BROKE_OFF)
-        fleet.balancer.expect("no live upstreams")
-        hanging, slow, _ = fleet.backends
-        [host], [patient] = fleet.hosts(hanging, 1), fleet.hosts(slow, 1)
-        released = asyncio.Event()
-
-        async def wait(request: web.BaseRequest) -> web.StreamResponse:
-            if request.headers["Host"] == patient:
-                await released.wait()
-            return await slow.well(request)
-
-        hanging.answer, slow.answer = hanging.hang, wait
-        async with asyncio.TaskGroup() as group:
-            get = group.create_task(fleet.ask(Request(host)))
-            secured = group.create_task(fleet.ask(Request(host), tls=True))
-            post = group.create_task(fleet.ask(Request(host, method="POST", body=b"once")))
-            waits = group.create_task(fleet.ask(Request(patient, method="POST")))
-            await eventually_async(lambda: len(hanging.heard) == 3 and slow.heard)
-            hanging.may_tell.clear()
-            await asyncio.wait([get, secured, post])
-            assert not waits.done()
-            released.set()
-        assert fleet.by(get.result()) is fleet.by(secured.result()) is not hanging
-        assert post.result().status == 502
-        assert fleet.by(waits.result()) is slow
 
 
 async def test_an_unsafe_request_gets_a_fresh_connection(folder: Path) -> None:
