@@ -138,6 +138,7 @@ class Proxy:
             headers.get("Host", ""),
             headers.get("Origin", ""),
             headers.get("Sec-Fetch-Site", ""),
+            headers.get("Sec-Fetch-Dest", ""),
             request.cookies.get(self._name, ""),
             request.query.get("token", ""),
             headers.get(USER, ""),

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 # What a browser calls this machine. The name of another site may lead here too (DNS rebinding).
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 HOME = "/console/"
+_OTHER_SITES = ("cross-site", "same-site")
 _READING = frozenset({"GET", "HEAD"})
 _FORWARDED = frozenset({*_READING, "POST"})
 
@@ -24,6 +25,7 @@ class Asked:
     host: str
     origin: str = ""
     fetch_site: str = ""
+    fetch_dest: str = ""
     cookie: str = ""
     token: str = ""
     user: str = ""
@@ -107,6 +109,8 @@ def _judge_path(asked: Asked) -> Way | Refused:
         return Refused(404, f"There is nothing here but {HOME}.")
     if asked.method not in _FORWARDED:
         return Refused(405, f"The method {asked.method} is not allowed here.")
+    if asked.fetch_site in _OTHER_SITES and asked.fetch_dest not in ("", "document"):
+        return Refused(403, "Another site may link to the console, and not load parts of it.")
     if asked.method not in _READING and _is_foreign(asked):
         return Refused(403, "An order must come from a page of the console, not of another site.")
     return Way.FORWARD

@@ -221,3 +221,18 @@ def test_no_app_has_the_name_of_the_console_without_tls(tenants: Tenants, nginx:
     told = nginx.ask(f"GET /console/ HTTP/1.0\r\nHost: {HOST}\r\n\r\n".encode(), tls=False)
     assert told[9:12] == b"301"
     assert f"Location: https://{HOST}/console/\r\n".encode() in told
+
+
+def test_a_page_of_another_site_loads_nothing(tenants: Tenants, nginx: Team) -> None:
+    """A browser sends the password with images, too. Streams without end could be taken for one,
+    and the tries of its address used up."""
+    assert tenants.call("GET", "/v1/status")[0] == 200
+    for site in ("cross-site", "same-site"):
+        where = f"Sec-Fetch-Site: {site}"
+        assert nginx.get("/console/", PASSWORD, where, "Sec-Fetch-Dest: document")[0] == 200
+        for dest in ("image", "iframe", "empty"):
+            assert nginx.get("/console/", PASSWORD, where, f"Sec-Fetch-Dest: {dest}")[0] == 403
+    one = f"GET /console/ HTTP/1.1\r\nHost: {HOST}\r\nSec-Fetch-Site: cross-site\r\n\r\n"
+    last = one.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")
+    nginx.ask((one * 500 + last).encode())
+    assert nginx.get()[0] == 200

@@ -9,6 +9,7 @@ from emperor.model.console_gate import Asked, BrowserGate, NginxGate, Refused, W
 HOST = "127.0.0.1:8000"
 READ = Asked("GET", "/console/", HOST, cookie="session")
 ORDER = replace(READ, method="POST", path="/console/vassals/a.example/restart")
+TEAM = Asked("GET", "/console/events", "ops.example", user="ada")
 LINK = Asked("GET", "/", HOST, token="token")
 
 
@@ -83,6 +84,10 @@ def test_a_request_has_to_come_from_the_persons_own_browser(
     [
         (Asked("GET", "/console/", "ops.example", user="ada"), Way.FORWARD),
         (Asked("GET", "/", "ops.example", user="ada"), Way.HOME),
+        (replace(TEAM, fetch_site="same-origin", fetch_dest="empty"), Way.FORWARD),
+        (replace(TEAM, fetch_site="cross-site", fetch_dest="document"), Way.FORWARD),
+        (replace(TEAM, fetch_site="cross-site", fetch_dest="image"), 403),
+        (replace(TEAM, fetch_site="same-site", fetch_dest="iframe"), 403),
         (Asked("GET", "/console/", "ops.example"), 403),
         (Asked("GET", "/?token=x", "ops.example", user="ada"), 404),
         (Asked("POST", "/console/drain", "ops.example", "https://ops.example", user="ada"),
