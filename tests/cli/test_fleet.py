@@ -3,7 +3,7 @@
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -18,24 +18,11 @@ from emperor.model.registration import RegisteredIni, Sealed, encoded, slot_of
 from emperor.model.registry_keys import Keys
 from emperor.model.slot_table import SlotTable, decoded
 from tests.cli.conftest import Ctl, Outcome, listing
-from tests.etcd_cluster import PASSWORD, USER, EtcdCluster, etcd_cluster
+from tests.etcd_cluster import PASSWORD, USER, EtcdCluster
 from tests.eventually import PATIENCE_SECONDS, eventually
 
 KEYS = Keys("/emperord")
 A, B, C, D, E = (f"192.0.2.{number}" for number in range(11, 16))
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[EtcdCluster]:
-    with etcd_cluster(size=1) as running:
-        yield running
-
-
-@pytest.fixture
-def access_file(cluster: EtcdCluster, tmp_path: Path) -> Path:
-    """How to reach it; there are no keys of an earlier test."""
-    cluster.etcdctl("del", "--prefix", "/emperord/")
-    return cluster.access_file(tmp_path / "registry.ini")
 
 
 @pytest.fixture

@@ -4,76 +4,13 @@ import json
 import os
 import pwd
 import re
-import signal
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from emperor.model.registry_keys import Keys
-from tests.cli.conftest import Ctl, Outcome
-from tests.cli.program import ENVIRONMENT, command
-from tests.etcd_cluster import EtcdCluster, etcd_cluster
-from tests.eventually import eventually
-from tests.traces import public_folder
-
-KEYS = Keys("/emperord")
-WWW, SHOP = "www.example.com", "shop.example.com"
-OWNER, OTHER = "daemon", "games"
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[EtcdCluster]:
-    with etcd_cluster(size=1) as running:
-        yield running
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder that the owners of apps can read."""
-    with public_folder() as made:
-        (made / "app.py").write_text("def application(e, s): s('200 OK', []); return [b'ok']\n")
-        yield made
-
-
-@pytest.fixture
-def access_file(cluster: EtcdCluster, tmp_path: Path) -> Path:
-    """How to reach it; there are no keys of an earlier test."""
-    cluster.etcdctl("del", "--prefix", "/emperord/")
-    return cluster.access_file(tmp_path / "registry.ini")
-
-
-@pytest.fixture
-def registry(ctl: Ctl, access_file: Path) -> Ctl:
-    """Runs `emperorctl registry`, for a daemon that has users of the system as tenants."""
-    settings = access_file.with_name("emperord.ini")
-    settings.write_text("[emperord]\nmin-uid = 1\n")
-
-    def invoke(word: str, *arguments: str) -> Outcome:
-        config = ("--config", str(settings)) if word in ("put", "edit") else ()
-        return ctl("registry", "--registry", str(access_file), word, *config, *arguments)
-
-    return invoke
-
-
-def ini(folder: Path, *more: str, name: str = "draft") -> Path:
-    """An ini that the checks find nothing in."""
-    path = folder / f"{name}.ini"
-    path.write_text("\n".join([f"[uwsgi]\nwsgi-file = {folder}/app.py", *more, ""]))
-    return path
-
-
-def put(registry: Ctl, path: Path, domain: str = WWW, *more: str) -> Outcome:
-    return registry("put", domain, str(path), "--owner", OWNER, *more)
-
-
-def details(registry: Ctl, domain: str = WWW) -> dict[str, object]:
-    result = registry("get", "--json", domain)
-    assert result.status == 0, result.err
-    found = json.loads(result.out)
-    assert isinstance(found, dict)
-    return found
+from tests.cli.conftest import Ctl
+from tests.cli.registry_words import KEYS, OTHER, OWNER, SHOP, WWW, details, ini, put
+from tests.etcd_cluster import EtcdCluster
 
 
 def test_an_ini_is_put_shown_changed_and_taken_out(registry: Ctl, folder: Path) -> None:
@@ -308,38 +245,6 @@ def test_a_serial_that_none_can_follow_is_refused(
     assert details(registry)["serial"] == 7
 
 
-def test_a_folder_goes_into_the_registry_and_back(
-    registry: Ctl, folder: Path, tmp_path: Path
-) -> None:
-    source = folder / "vassals"
-    source.mkdir()
-    contents = {}
-    for number in range(300):
-        owner = (OWNER, OTHER)[number % 2]
-        path = source / f"site{number}.example.ini"
-        contents[path.name] = (owner, f"[uwsgi]\n; ä\nfile = {number}.py\r\n".encode())
-        path.write_bytes(contents[path.name][1])
-        user = pwd.getpwnam(owner)
-        os.chown(path, user.pw_uid, user.pw_gid)
-    (source / "roots.example.ini").write_text("[uwsgi]\n")
-    (source / "No_host.example-.ini").write_text("[uwsgi]\n")
-    (source / "notes.txt").write_text("")
-    result = registry("import", str(source))
-    assert result.status == 1
-    counts = "300 put, 0 were there already, 2 refused; 302 of 302 inis\n"
-    assert result.out == counts, result.err
-    assert "cannot put roots.example: its owner would be root" in result.err
-    assert "cannot put No_host.example-: it is no host name" in result.err
-    assert "0 put, 300 were there already, 2 refused" in registry("import", str(source)).out
-    assert len(registry("list", "--owner", OTHER).out.splitlines()) == 1 + 150
-    target = tmp_path / "exported"
-    exported = registry("export", str(target))
-    assert exported.out == "300 written, 0 were there already, 0 refused\n"
-    assert {path.name: (path.owner(), path.read_bytes()) for path in target.iterdir()} == contents
-    assert {path.stat().st_mode & 0o777 for path in target.iterdir()} == {0o600}
-    assert registry("export", str(target)).out.startswith("0 written, 300 were there")
-
-
 def test_a_key_where_no_backend_looks_is_no_ini(
     registry: Ctl, folder: Path, cluster: EtcdCluster
 ) -> None:
@@ -361,42 +266,6 @@ def test_a_key_where_no_backend_looks_is_no_ini(
     assert f"{SHOP}: {why}" in registry("verify").out
 
 
-def test_an_import_changes_and_revives_nothing_by_itself(registry: Ctl, folder: Path) -> None:
-    put(registry, ini(folder, "idle = 30"))
-    put(registry, ini(folder), SHOP)
-    registry("rm", SHOP)
-    source = folder / "vassals"
-    source.mkdir()
-    for domain in (WWW, SHOP):
-        (source / f"{domain}.ini").write_text("[uwsgi]\n")
-    refused = registry("import", str(source), "--owner", OWNER)
-    assert "the registry has another version, of daemon (serial 1); --replace" in refused.err
-    assert "it was taken out of the registry (serial 2); --replace puts it back" in refused.err
-    replaced = registry("import", str(source), "--owner", OWNER, "--replace")
-    assert (replaced.status, replaced.out[:5]) == (0, "2 put")
-    assert (details(registry)["serial"], details(registry, SHOP)["serial"]) == (2, 3)
-    target = folder / "exported"
-    target.mkdir()
-    (target / f"{WWW}.ini").write_text("mine")
-    kept = registry("export", str(target))
-    assert f"cannot export {WWW}: {WWW}.ini is there, and differs" in kept.err
-    assert (target / f"{WWW}.ini").read_text() == "mine"
-    assert registry("export", str(target), "--replace").status == 0
-    assert (target / f"{WWW}.ini").read_text() == "[uwsgi]\n"
-
-
-def test_a_link_in_the_folder_of_an_export_leads_nowhere(registry: Ctl, folder: Path) -> None:
-    put(registry, ini(folder))
-    target, secret = folder / "exported", folder / "secret"
-    target.mkdir()
-    secret.write_text("mine")
-    for name in (f"{WWW}.ini", ".emperorctl-export"):
-        (target / name).symlink_to(secret)
-    assert registry("export", str(target), "--replace").status == 0
-    assert secret.read_text() == "mine"
-    assert not (target / f"{WWW}.ini").is_symlink()
-
-
 def test_a_registry_that_is_down_is_status_4(ctl: Ctl, folder: Path, tmp_path: Path) -> None:
     forced = ("put", WWW, str(ini(folder)), "--owner", OWNER, "--force")
     file = tmp_path / "registry.ini"
@@ -415,36 +284,6 @@ def test_wrong_words_are_wrong_usage(registry: Ctl) -> None:
     for arguments in (("put", "bad_host-", "x"), ("gett", WWW), ("rm",), ("keygen", "a/b", "x")):
         assert registry(*arguments).status == 2
     assert "did you mean list?" in registry("ls").err
-
-
-def test_an_import_that_is_interrupted_goes_on_later(
-    cluster: EtcdCluster, access_file: Path, registry: Ctl, folder: Path, tmp_path: Path
-) -> None:
-    source = folder / "vassals"
-    source.mkdir()
-    for number in range(1_000):
-        (source / f"site{number}.example.ini").write_text("[uwsgi]\n")
-    words = ("registry", "--registry", str(access_file), "import", str(source), "--owner", OWNER)
-    process = subprocess.Popen(
-        command(tmp_path, *words), env=ENVIRONMENT, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-    def has_begun() -> bool:
-        keys = cluster.etcdctl("get", "--prefix", "/emperord/", "--keys-only")
-        return keys.count("/vassals/") > 100  # more than are put at once
-
-    eventually(has_begun, what="the first entries")
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
-    assert process.returncode == 130, err
-    assert "Traceback" not in err
-    put_before = int(out.split()[0])
-    assert 0 < put_before < 1_000
-    result = registry("import", str(source), "--owner", OWNER)
-    assert result.status == 0
-    assert result.out.endswith("0 refused; 1000 of 1000 inis\n")
-    assert int(result.out.split()[0]) <= 1_000 - put_before
 
 
 def test_the_key_of_a_domain_is_known_before_it_is_there(registry: Ctl) -> None:
