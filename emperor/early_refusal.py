@@ -2,26 +2,19 @@
 process for each of them."""
 
 import asyncio
-import errno
 import logging
-import os
 import secrets
 import sys
 from collections.abc import Callable
-from itertools import chain
 from pathlib import Path
 
-from emperor.linux.cgroup import members
 from emperor.linux.group_names import app_of, domain_of, group_name, tenant_of, uid_of
-from emperor.linux.proc import real_group_of
-from emperor.linux.processes import as_identity, without_capabilities
 from emperor.linux.timed_command import run_while_wanted
 from emperor.model.cpu_shares import Used
 from emperor.model.log_fields import about
 from emperor.model.log_pause import LogPause
 from emperor.model.ports import CannotLaunch
 from emperor.model.refused_forks import ForkingOn
-from emperor.model.spec import Identity
 from emperor.uwsgi.bounds import Bounds
 
 log = logging.getLogger("emperord.early_refusal")
@@ -87,21 +80,7 @@ class EarlyRefusal:
         try:
             with self._bounds.command(group_name(uid, _GROUP, secrets.randbits(40))) as enter:
                 folder = self._bounds.groups.forks.folder(group)
-                argv = await asyncio.to_thread(_program, uid, folder)
+                argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(folder), str(uid)]
                 await run_while_wanted(enter(argv), {})
         except (CannotLaunch, OSError) as error:
             log.info("cannot have forks of %s refused early: %s", subject, error)
-
-
-def _program(uid: int, folder: Path) -> list[str]:
-    """The command, as the user of the processes in that group, and as their group. Raises
-    OSError."""
-    argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(folder)]
-    if uid == os.geteuid():
-        return without_capabilities(argv)
-    runs = (members(listed.parent) for listed in folder.glob("**/cgroup.procs"))
-    gids = (real_group_of(pid) for pid in chain.from_iterable(runs))
-    gid = next((gid for gid in gids if gid is not None), None)
-    if gid is None:
-        raise ProcessLookupError(errno.ESRCH, "it has no process any more")
-    return as_identity(Identity(uid, gid, None), argv)

@@ -53,12 +53,6 @@ def user_of(pid: int) -> int | None:
     return int(uids[0]) if uids else None
 
 
-def real_group_of(pid: int) -> int | None:
-    """The real gid of a process; None where it is gone."""
-    gids = _status(pid, "Gid").split()
-    return int(gids[0]) if gids else None
-
-
 def is_dead(pid: int) -> bool:
     """Whether a process is gone, or only waits to be reaped."""
     return state_of(pid) in ("", "Z", "X")

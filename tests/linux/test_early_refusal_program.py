@@ -1,13 +1,22 @@
 """The program by which the kernel refuses forks before it copies a process."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+import pytest
 
 from emperor.linux import early_refusal_program
 from tests.eventually import eventually
+from tests.traces import public_folder
+
+# A user and a group of Debian that own nothing here.
+GAMES, MAIL = 5, 8
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="root alone can act as another user")
 
 
 def soft_limit(pid: int) -> str:
@@ -16,16 +25,44 @@ def soft_limit(pid: int) -> str:
 
 
 @contextmanager
-def refusing(group: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """The program, for the processes in that group."""
-    command = [sys.executable, "-I", "-S", early_refusal_program.__file__, str(group)]
+def refusing(group: Path, uid: int | None = None) -> Iterator["subprocess.Popen[bytes]"]:
+    """The program, for the processes of that user, or of this one, in that group."""
+    user = str(os.geteuid() if uid is None else uid)
+    command = [sys.executable, "-I", "-S", early_refusal_program.__file__, str(group), user]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as program:
         yield program
 
 
-def test_processes_get_their_limits_back_when_the_input_ends(tmp_path: Path) -> None:
-    run = tmp_path / "uid-5" / "v-a.example" / "7"
-    run.mkdir(parents=True)
+@pytest.fixture
+def run() -> Iterator[Path]:
+    """A group as that of a process of an app, which every user can read."""
+    with public_folder() as folder:
+        run = folder / "uid-5" / "v-a.example" / "7"
+        run.mkdir(parents=True)
+        yield run
+
+
+@pytest.fixture
+def sleepers() -> Iterator[ExitStack]:
+    """Holds processes for the test."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def sleeper(stack: ExitStack, uid: int | None = None, gid: int | None = None) -> int:
+    """The pid of a process that lives as long as the test."""
+    process = subprocess.Popen(["sleep", "600"], user=uid, group=gid, extra_groups=[])
+    stack.callback(process.wait)
+    stack.callback(process.kill)
+    return process.pid
+
+
+def listed(run: Path, *pids: int) -> None:
+    """Have the kernel's file list these."""
+    (run / "cgroup.procs").write_text("".join(f"{pid}\n" for pid in pids))
+
+
+def test_processes_get_their_limits_back_when_the_input_ends(run: Path) -> None:
     with (
         subprocess.Popen(["sleep", "60"]) as worker,
         subprocess.Popen(["sleep", "60"], start_new_session=True) as master,
@@ -34,13 +71,49 @@ def test_processes_get_their_limits_back_when_the_input_ends(tmp_path: Path) -> 
         gone.wait()
         usual = soft_limit(worker.pid)
         assert usual != "0"
-        (run / "cgroup.procs").write_text(f"{gone.pid}\n{worker.pid}\n{master.pid}\n")
+        listed(run, gone.pid, worker.pid, master.pid)
         with refusing(run):
             eventually(lambda: soft_limit(worker.pid) == "0")
             assert soft_limit(master.pid) == usual, "it replaces workers"
-            with refusing(tmp_path / "uid-5") as other:
+            with refusing(run.parent.parent) as other:
                 other.communicate()
                 assert soft_limit(worker.pid) == "0", "it is not the other's to give back"
         assert soft_limit(worker.pid) == usual
         worker.kill()
         master.kill()
+
+
+@as_root
+def test_it_acts_as_its_user_and_never_as_root_s_group(run: Path, sleepers: ExitStack) -> None:
+    starting, theirs = sleeper(sleepers), sleeper(sleepers, GAMES, MAIL)
+    usual = soft_limit(starting)
+    listed(run, starting, theirs)
+    with refusing(run, GAMES) as program:
+        eventually(lambda: soft_limit(theirs) == "0")
+        status = Path(f"/proc/{program.pid}/status").read_text()
+        assert f"Uid:\t{GAMES}\t{GAMES}\t{GAMES}\t{GAMES}\n" in status
+        assert f"Gid:\t{MAIL}\t{MAIL}\t{MAIL}\t{MAIL}\n" in status
+        assert "Groups:\t \n" in status and "CapEff:\t0000000000000000\n" in status
+        assert soft_limit(starting) == usual, "it is root's"
+
+
+@as_root
+def test_its_user_can_neither_look_into_it_nor_trace_it(run: Path, sleepers: ExitStack) -> None:
+    theirs = sleeper(sleepers, GAMES, MAIL)
+    listed(run, theirs)
+    with refusing(run, GAMES) as program:
+        eventually(lambda: soft_limit(theirs) == "0")
+        for pid, can in ((theirs, True), (program.pid, False)):
+            # The kernel asks the same for a descriptor as ptrace(2) does.
+            looking = ["cat", f"/proc/{pid}/environ"]
+            done = subprocess.run(
+                looking, user=GAMES, group=MAIL, extra_groups=[], capture_output=True, check=False
+            )
+            assert (done.returncode == 0) is can, done.stderr
+
+
+@as_root
+def test_without_a_process_of_its_user_it_ends(run: Path, sleepers: ExitStack) -> None:
+    listed(run, sleeper(sleepers))
+    with refusing(run, GAMES) as program:
+        assert program.wait() == 1
