@@ -18,8 +18,8 @@ log = logging.getLogger("emperord.rescans")
 
 
 class Rescans:
-    """Those of one daemon. `changed` is called when inis have changed, and `looked` after each
-    rescan that nobody has ordered."""
+    """The rescans of one daemon. `changed` is called when inis have changed, and `looked` after
+    each rescan that nobody has ordered."""
 
     def __init__(
         self,

@@ -53,7 +53,7 @@ class Succession:
                 await self.upgrade(_nothing)
 
     async def upgrade(self, before_exec: Callable[[], Awaitable[None]]) -> NoReturn:
-        """As of `Service`. Raises CannotUpgrade, and then nothing has changed."""
+        """See `Service.upgrade`. Raises CannotUpgrade, and then nothing has changed."""
         async with self._upgrading:
             try:
                 await self._upgrade(before_exec)

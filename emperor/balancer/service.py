@@ -54,8 +54,8 @@ def wanted(config: Path) -> Wanted:
 
 
 def checked(config: Path) -> Wanted:
-    """The same, and whatever the file names can be used too. A start does not need that: files that
-    are renewed at that moment are waited for. Raises SettingsError."""
+    """What the file says, if all files that it names can be used too. A start does not need that:
+    it waits for files that are renewed at that moment. Raises SettingsError."""
     proven(config)
     return wanted(config)
 

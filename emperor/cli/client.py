@@ -83,7 +83,7 @@ class Client:
             return parse(VassalHistory, await response.read())
 
     async def stats(self, since: datetime, domains: Collection[str] = ()) -> Stats:
-        """These vassals in numbers, or all."""
+        """The figures of these vassals since then, or of all."""
         query = urlencode([("since", since.isoformat()), *(("domain", each) for each in domains)])
         async with self._request("GET", f"stats?{query}", ANSWER_SECONDS) as response:
             return parse(Stats, await response.read())

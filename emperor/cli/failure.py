@@ -5,7 +5,7 @@ Nothing but `main` ends the process; a command raises one of these, or an Except
 
 
 class Failed(Exception):
-    """It could not be done. The message is for the user."""
+    """A command could not do what it was told. The message is for the user."""
 
     exit_status = 1
 

@@ -144,7 +144,7 @@ def _not_followed(report: Report) -> Sequence[NotFollowed]:
 
 
 def _elsewhere(report: Report) -> Sequence[VassalStatus]:
-    """Those that must not run twice in the fleet, and may not run on this machine."""
+    """The vassals that must not run twice in the fleet, and may not run on this machine."""
     return [each for each in report.vassals if each.runs_elsewhere]
 
 

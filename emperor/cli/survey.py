@@ -188,7 +188,7 @@ def _checked(path: str, role: str, is_secret: bool = False) -> CheckedPath:
 
 
 def _sockets(run_dir: Path) -> Iterator[CheckedSocket]:
-    """Those that are for nginx alone, as far as they are there."""
+    """The sockets that are for nginx alone, as far as they are there."""
     for path, gain, unit in (
         (run_dir / "activate.sock", "start every app, under any address", "emperord.socket"),
         (_CONSOLE, "give every order, under any name", "emperord-console.socket"),
@@ -199,7 +199,7 @@ def _sockets(run_dir: Path) -> Iterator[CheckedSocket]:
 
 
 def _sysctls() -> Iterator[Value]:
-    """Those that matter, as far as this kernel has them."""
+    """The sysctls that matter, as far as this kernel has them."""
     for name in SYSCTLS:
         with suppress(OSError):
             text = Path("/proc/sys", *name.split(".")).read_text(encoding="ascii")
@@ -229,7 +229,7 @@ def _nginx() -> NginxFacts | None:
 
 
 def _agent() -> Agent | None:
-    """That of a load balancer; None where it is not enabled."""
+    """The agent of a load balancer; None where it is not enabled."""
     if not _is("enabled", "emperord-balancer.service"):
         return None
     is_alone = not _is("enabled", "emperord.service")

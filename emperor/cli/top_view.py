@@ -153,7 +153,7 @@ def rows_of(sample: Sample, view: View) -> list[Active]:
 
 
 def memory_of(sample: Sample, each: Active) -> int | None:
-    """Its PSS if that was measured, or else its resident memory."""
+    """The PSS of a vassal if that was measured, or else its resident memory."""
     return sample.memory.get(each.status.name, each.status.rss_bytes)
 
 

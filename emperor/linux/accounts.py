@@ -70,7 +70,7 @@ class Registered:
 
 
 def _why_another(user: Identity, users: str) -> str:
-    """The same, by the text of passwd(5)."""
+    """Why an app must not run as that number, by the text of passwd(5)."""
     if user.user is None:
         return ""
     if number := re.search(rf"^{re.escape(user.user)}:[^:\n]*:(\d+):", users, re.MULTILINE):

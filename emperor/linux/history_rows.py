@@ -224,7 +224,7 @@ def _where(choice: Choice) -> tuple[str, list[Any]]:
 
 
 def _where_hours(choice: Choice) -> tuple[str, list[Any]]:
-    """The same for rows of hours, with the hour in which the choice begins."""
+    """A choice among rows of hours as a condition, with the hour in which it begins."""
     return _where(replace(choice, since=_EPOCH + (choice.since - _EPOCH) // _HOUR * _HOUR))
 
 

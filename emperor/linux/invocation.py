@@ -17,7 +17,7 @@ class Invocation:
 
     @classmethod
     def of_this_process(cls) -> "Invocation":
-        """That of this process. Call it before the process changes its folder or limits."""
+        """The invocation of this process. Call it before folder or limits change."""
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         return cls(_command(sys.orig_argv, sys.argv[0]), os.getcwd(), limits)
 

@@ -19,7 +19,7 @@ Version = tuple[int, int]
 
 
 class MappedFiles:
-    """Those of one process that loads no more libraries. `now` is the time in ns."""
+    """The files of one process, which loads no more libraries. `now` is the time in ns."""
 
     def __init__(self, pid: int, now: Callable[[], int] = time.time_ns) -> None:
         self._pid = pid

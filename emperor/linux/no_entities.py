@@ -12,7 +12,7 @@ _LESS_WITHOUT = ("html", _TABLE)
 
 @contextmanager
 def no_entities() -> Iterator[None]:
-    """There are none, for what the block imports. Whoever imports html later gets all of it."""
+    """Hides the names of characters from what the block imports. Later imports get all of html."""
     if any(name in sys.modules for name in _LESS_WITHOUT):
         yield
         return

@@ -15,7 +15,7 @@ _LESS_WITHOUT = ("http.client", "urllib.request")
 
 @contextmanager
 def no_openssl() -> Iterator[None]:
-    """There is none, for what the block imports. Whoever imports it later gets it, and the modules
+    """Hides OpenSSL from what the block imports. Whoever imports it later gets it, and the modules
     of HTTP with HTTPS."""
     absent = [name for name in _OPENSSL if name not in sys.modules]
     before = set(sys.modules)

@@ -22,7 +22,7 @@ class Connection(Protocol):
     """A socket, or asyncio's view of one."""
 
     def fileno(self) -> int:
-        """Its descriptor."""
+        """The descriptor of the socket."""
 
     def getsockopt(self, level: int, option: int, size: int, /) -> bytes:
         """getsockopt(2)."""

@@ -29,7 +29,7 @@ def has_socket(pid: int, inode: int, fd: int) -> bool:
 
 
 def has_socket_open(pid: int, inode: int) -> bool:
-    """The same for any of its descriptors. May wait."""
+    """Whether any descriptor of a process is the socket with that inode. May wait."""
     with suppress(OSError):
         return any(has_socket(pid, inode, int(fd)) for fd in os.listdir(f"/proc/{pid}/fd"))
     return False

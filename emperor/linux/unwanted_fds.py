@@ -24,7 +24,7 @@ def take(end: socket.socket, most: int) -> bytes:
 
 
 def peek(end: socket.socket, most: int) -> bytes:
-    """The same bytes, which stay in the socket. Raises SentDescriptors, and OSError."""
+    """What `take` would return. The bytes stay in the socket. Raises like `take`."""
     data, _, flags, _ = end.recvmsg(most, 0, socket.MSG_PEEK)
     # The kernel has no room for descriptors in such a call.
     if flags & socket.MSG_CTRUNC:

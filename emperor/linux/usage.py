@@ -84,12 +84,12 @@ def _usage_of(pid: int) -> tuple[int, Usage] | None:
 
 
 def _proportional_of(pid: int) -> tuple[int, int] | None:
-    """The same for its PSS. May wait."""
+    """The PSS of one process; None where it is gone. May wait."""
     return _kilobytes(pid, "smaps_rollup", b"Pss:")
 
 
 def _peak_of(pid: int) -> tuple[int, int] | None:
-    """The same for the most that it has had resident. May wait."""
+    """The most that one process has had resident; None where it is gone. May wait."""
     return _kilobytes(pid, "status", b"VmHWM:")
 
 

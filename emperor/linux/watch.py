@@ -25,7 +25,7 @@ log = logging.getLogger("emperord.watch")
 # much (fs.inotify.max_queued_events).
 _BYTES_AT_ONCE = 1 << 16
 _READS_AT_ONCE = 8
-# A tenant can change its ini a million times a second. So many readings at once, and in a second.
+# How many readings at once, and then in a second: a tenant can change an ini all the time.
 _READS = 20, 4.0
 # The kernel drops events then, and all inis have to be looked at.
 _OVERFLOWS = 2, 0.2

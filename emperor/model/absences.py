@@ -27,5 +27,5 @@ def decoded(value: bytes) -> dict[str, int]:
 
 
 def seen(before: Mapping[str, int], down: Collection[str], now: int) -> dict[str, int]:
-    """The same, when those that are `down` are known."""
+    """Since when each backend is down that is in `down` now; `before` is what was known."""
     return {backend: before.get(backend, now) for backend in down}

@@ -37,7 +37,7 @@ class Limit(Enum):
 
     @property
     def label(self) -> str:
-        """Its name in the metrics."""
+        """The name of the limit in the metrics."""
         return "nofile" if self is Limit.DESCRIPTORS else self.value
 
 

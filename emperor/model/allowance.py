@@ -2,7 +2,7 @@
 
 
 class Allowance:
-    """So many looks at once, and so many in a second on and on."""
+    """A token bucket: `at_once` looks without a wait, and then `per_second`."""
 
     def __init__(self, burst: int, per_second: float) -> None:
         self._burst_seconds = burst / per_second

@@ -27,11 +27,11 @@ class Cause:
     traceparent: str | None = None
 
     def after_drain(self, now: float) -> "Cause":
-        """The same, now that the process has ended that had to stop first."""
+        """This cause, when the process has ended that had to stop first."""
         return replace(self, drained_at=now)
 
     def at_turn(self, now: float) -> "Cause":
-        """The same, now that the turn to boot has come."""
+        """This cause, when the turn to boot has come."""
         return replace(self, turn_at=now)
 
     def __str__(self) -> str:

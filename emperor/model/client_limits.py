@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 MOST_PER_TENANT = 32
-# Requests of a tenant: so many at once, and so many in a second on and on.
+# Requests of a tenant: how many at once without a wait, and then how many in a second.
 BURST = 50
 PER_SECOND = 5.0
 

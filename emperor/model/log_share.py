@@ -8,7 +8,7 @@ administrator may touch all inis.
 from collections import Counter
 from dataclasses import dataclass
 
-# In a row, and in a second on and on. A start and a sleep are five lines.
+# How many in a row, and then how many in a second. A start and a sleep are five lines.
 _OF_APP, _OF_APP_PER_SECOND = 200, 1.0
 _OF_TENANT, _OF_TENANT_PER_SECOND = 1000, 10.0
 _MORE_FOR_EACH_APP = 20

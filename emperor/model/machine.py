@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Its memory with swap, how many processes and threads the kernel allows, and how many
-    descriptors one process may have."""
+    """The memory of a machine with swap, how many processes and threads the kernel allows, and how
+    many descriptors one process may have."""
 
     memory_bytes: int
     processes: int

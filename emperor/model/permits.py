@@ -28,18 +28,18 @@ class NoFleet:
     """A machine of its own: every app may run."""
 
     def has(self, _spec: Spec) -> bool:
-        """It may boot."""
+        """Every app may boot."""
         return True
 
     def settled(self, _spec: Spec, _processes: Collection[ProcessRef], *, waits: bool) -> None:
-        """Nobody needs to know."""
+        """No other machine needs to know."""
 
     def why_not(self, _domain: str) -> str | None:
-        """Nothing prevents it."""
+        """Nothing keeps an app from running."""
         return None
 
     def turned_away(self, _domain: str) -> None:
-        """That happens to nobody."""
+        """No visitor is turned away for this reason."""
 
 
 class Permission(Protocol):
@@ -49,10 +49,10 @@ class Permission(Protocol):
         """The app may run here."""
 
     def forbid(self, domain: str, why: str) -> None:
-        """It may not, any more."""
+        """The app may not run here any more."""
 
     def want_again(self, domain: str, why: str) -> None:
-        """What forbade it is over."""
+        """What kept the app from running here is over."""
 
     def since_visitor(self, domain: str) -> float | None:
         """Seconds since somebody last wanted the app here; None: nobody has."""

@@ -256,7 +256,7 @@ class Process(Protocol):
 
     @property
     def pid(self) -> int:
-        """Its pid, which is also the id of its process group."""
+        """The pid of the process, which is also the id of its process group."""
 
     @property
     def ref(self) -> ProcessRef:

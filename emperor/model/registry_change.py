@@ -91,7 +91,7 @@ def remove(
 
 
 def _removals(domain: str, aliases: Collection[str], held: Held) -> list[RegisteredRemoval]:
-    """Those of aliases that are still of that domain."""
+    """The removals of aliases that are still of that domain."""
     present = {alias: _entry(held, alias) for alias in sorted(aliases)}
     return [
         RegisteredRemoval(alias, entry.serial + 1)

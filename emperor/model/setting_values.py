@@ -88,7 +88,7 @@ def path_of(text: str) -> Path:
 
 
 def optional_path(text: str) -> Path | None:
-    """The same, None for an empty text."""
+    """An absolute path; None for an empty text."""
     return path_of(text) if text else None
 
 
@@ -159,7 +159,7 @@ def command_of(text: str) -> tuple[str, ...]:
 
 
 def absolute_command_of(text: str) -> tuple[str, ...]:
-    """The same, of a program by its absolute path."""
+    """The words of a command whose program is named by its absolute path."""
     words = command_of(text)
     if words and not words[0].startswith("/"):
         raise ValueError("must begin with the absolute path of a program")

@@ -80,7 +80,7 @@ class Way(Protocol):
 
 
 def ways_of(settings: Settings, bounds: Bounds) -> tuple[Way, ...]:
-    """Those that are set."""
+    """The ways that the settings name."""
     ways: list[Way] = []
     if settings.notify_command:
         ways.append(ByCommand(settings.notify_command, bounds))

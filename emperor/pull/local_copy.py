@@ -99,7 +99,7 @@ class LocalCopy:
         return self._journal.domains.get(domain)
 
     def used(self) -> list[str]:
-        """These, and the aliases that somebody has asked for."""
+        """The domains that are held, and the aliases that somebody has asked for."""
         return [each.domain for each in list(self._journal.domains.values()) if each.is_used]
 
     def uses(self, domain: str) -> bool:
@@ -223,7 +223,7 @@ class LocalCopy:
         self._complain(domain, why)
 
     def withdraw(self, domain: str) -> None:
-        """There is nothing to complain of any more."""
+        """A domain is followed as it should be: drop the complaint about it."""
         self.complaints.pop(domain, None)
         self._passing.pop(domain, None)
         self.unfinished.discard(domain)

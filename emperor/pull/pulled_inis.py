@@ -285,7 +285,7 @@ class _Step:
     outcome: Outcome | None = None
 
     def fail(self, error: OSError | Taken) -> None:
-        """It cannot be carried out."""
+        """The order cannot be carried out."""
         if self.draft:
             self.draft.close()
         if isinstance(error, Taken):

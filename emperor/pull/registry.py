@@ -74,7 +74,7 @@ class NoRegistry:
         self._provisioner.stop()
 
     def judged(self, domain: str) -> None:
-        """That concerns nobody."""
+        """Without a registry it does not matter."""
 
     def status(self) -> RegistryStatus | None:
         """There is none."""

@@ -49,7 +49,7 @@ class Unanswered(Exception):
 
 
 class TimedOut(Unanswered):
-    """It has not answered in time."""
+    """The member has not answered in time."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"no answer within {seconds:g} s", was_sent=True)

@@ -78,7 +78,7 @@ class Members:
         raise cannot_reach(causes)
 
     async def change(self, asked: Question[T]) -> tuple[T, bool]:
-        """The same for a change, for which members are asked until a new leader is elected. Also
+        """Have a change made, for which members are asked until a new leader is elected. Also
         tells whether a member asked before may have made the change. Raises Unsure too."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.patience

@@ -18,7 +18,7 @@ _Stamps = tuple[Stamp | None, ...]
 
 
 class Certificates:
-    """Those that `access` names."""
+    """The certificates that `access` names."""
 
     def __init__(self, access: RegistryAccess) -> None:
         self._access = access

@@ -55,7 +55,7 @@ class WireValue(msgspec.Struct):
     lease: int = 0
 
     def key_value(self) -> KeyValue:
-        """The same, as the rest of emperord has it."""
+        """The key and its value, as the rest of emperord has them."""
         return KeyValue(text_of(self.key), self.value, self.mod_revision)
 
 
@@ -149,7 +149,7 @@ class ErrorReply(msgspec.Struct):
         return Verdict.GIVE_UP
 
     def cause(self) -> str:
-        """It in words, with the cure if there is one."""
+        """The error in words, with the cure if there is one."""
         if _NO_SPACE in self.message:
             return NO_SPACE_CURE
         return self.message.removeprefix("etcdserver: ").removeprefix("mvcc: ")

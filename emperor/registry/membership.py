@@ -151,7 +151,7 @@ class Membership:
         return self._renew_seconds
 
     async def _leave_address_before(self) -> None:
-        """Else this machine would be there twice, until the lease of the daemon before ends."""
+        """Delete the key of an earlier address: else this machine is there twice for a while."""
         address, self.address_before = self.address_before, ""
         if not address:
             return

@@ -32,7 +32,7 @@ _AWAY = (CannotReach, RegistryRefused, Outdated)
 
 
 class MigrationRequests:
-    """Those of this machine, and of others."""
+    """The requests of this machine, and those of others."""
 
     def __init__(self, link: Link, me: Holder, tasks: asyncio.TaskGroup) -> None:
         self._link = link
@@ -69,7 +69,7 @@ class MigrationRequests:
             self._lease = None
 
     async def _own_lease(self, engine: Engine) -> int:
-        """One for all requests, which lasts for half of its time at least."""
+        """One lease for all requests. At least half of its time is left."""
         async with self._granting:
             now = self._loop.time()
             if self._lease is None or now - self._granted_at > REQUEST_LEASE_SECONDS / 2:

@@ -41,9 +41,9 @@ from emperor.registry.reachability import Asker
 log = logging.getLogger("emperord.once")
 
 _AWAY = (CannotReach, RegistryRefused, TimeoutError)
-# So long a visitor waits for a registry that does not answer.
+# How long a visitor waits for a registry that does not answer.
 _ASK_SECONDS = 3.0
-# A new try of a watch.
+# Between two tries of a watch.
 _RETRY_SECONDS = (2.0, 4.0)
 
 
@@ -79,7 +79,7 @@ class Once:
     # What the governor asks and tells (model/ports.Permits).
 
     def has(self, spec: Spec) -> bool:
-        """Whether a process of it may boot; else that is found out."""
+        """Whether a process of it may boot. If not, the registry is asked."""
         if spec.once is Rule.NO:
             return True
         app = self._app(spec)
@@ -110,7 +110,7 @@ class Once:
             self._loop.call_soon(self._want_again, spec.domain)
 
     def _give_up_unused(self, domain: str, app: App) -> None:
-        """Its last process has ended, and none is to come."""
+        """Give the key up if the last process of an app has ended, and none is to come."""
         if app.groups or app.waits or app.asking:
             return
         app.deadline = None
@@ -118,7 +118,7 @@ class Once:
             app.asking = self._tasks.create_task(self._give_up(domain, app))
 
     def _forget(self, domain: str) -> None:
-        """Its ini does not say any more that it must not run twice."""
+        """The ini of an app does not say any more that it must not run twice."""
         if (app := self._apps.pop(domain, None)) is None:
             return
         if app.asking:
@@ -222,7 +222,7 @@ class Once:
                 return why
 
     async def _give_up(self, domain: str, app: App) -> None:
-        """It has no process any more: another machine may run it."""
+        """Give up the key of an app without a process: another machine may run it."""
         assert self._keys and self.permission
         revision, app.revision = app.revision or 0, None
         try:

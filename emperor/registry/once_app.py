@@ -46,7 +46,7 @@ class App:
 
     @property
     def is_used(self) -> bool:
-        """Whether its key is of use here, or may be soon."""
+        """Whether its key is needed here, or may be soon."""
         return bool(self.groups) or self.revision is not None or self.asking is not None
 
     @property
@@ -76,10 +76,11 @@ def runs_on(other: Holder, own_address: str) -> str:
 
 
 def unreached(error: BaseException) -> str:
+    """Why an app may not run while the registry is away."""
     why = str(error) or "it does not answer"
     return f"the registry cannot be reached ({why}), and it may run once in the fleet"
 
 
 def goes_to(other: Holder) -> str:
-    """It is given to another machine."""
+    """Why an app may not run that is given to another machine."""
     return f"it goes to {other.address}, where its visitors are, and may run once in the fleet"

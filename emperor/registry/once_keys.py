@@ -19,7 +19,7 @@ _TRIES = 5
 
 
 class OnceKeys:
-    """Those of a connection that is open."""
+    """The keys of this machine, by a connection that is open."""
 
     def __init__(self, connection: Connection, me: OwnNames, lease: OnceLease) -> None:
         self.engine: Engine = connection.engine
@@ -27,7 +27,7 @@ class OnceKeys:
         self._me = me.now
         self._own = me.all
         self._lease = lease
-        # Those that may be this machine's, with no app of it that runs by them.
+        # Domains whose keys may be this machine's, though no app of it runs by them.
         self._left: set[str] = set()
 
     @property

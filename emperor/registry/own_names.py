@@ -48,7 +48,7 @@ class OwnNames:
 
 
 def own_names(settings: Settings) -> OwnNames:
-    """Those of the daemon with these settings. The next one is told of them too."""
+    """The names of a daemon with these settings. The next daemon is told of them too."""
     name = settings.fleet_address or socket.gethostname()
     note = settings.run_dir / "fleet-names"
     noted = _read(note)

@@ -82,7 +82,7 @@ class Reachability:
                 self._settle(each, failed_at)
 
     def _settle(self, asker: Asker, failed_at: float) -> None:
-        """It is answered, after a failure at that time."""
+        """An asker is answered, after a failure at that time."""
         wait = failed_at + _STEADY_SECONDS - self._clock()
         if wait > 0:
             if asker not in self._settling:

@@ -78,7 +78,7 @@ class Reads:
         return answered(outcome)
 
     async def read_all(self, domains: Collection[str]) -> list[Read | Exception]:
-        """The same of several names, in their order; for each an error where there is one."""
+        """What the registry has for these names, in their order; an error where a read failed."""
         started = [self._start(domain) for domain in domains]
         tasks = [each for each in started if isinstance(each, asyncio.Task)]
         if tasks:
@@ -98,7 +98,7 @@ class Reads:
         return task
 
     async def _outcome(self, domain: str) -> Read | Exception:
-        """The same, or why not: a task that fails would end the daemon."""
+        """What a read gives, or its error: a task that fails would end the daemon."""
         asked = False
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):

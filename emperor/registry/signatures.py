@@ -64,7 +64,7 @@ class SigningKey:
 
     @property
     def public_line(self) -> str:
-        """Its line in the file of signers."""
+        """The line of this key in the file of signers."""
         return f"{PUBLIC} {_text(self._key.public_key().public_bytes_raw())} {self.name}"
 
     def seal(self, entry: Entry) -> Sealed:

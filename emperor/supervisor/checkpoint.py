@@ -48,7 +48,7 @@ class Checkpoint:
             self._write({vassal.spec.domain: vassal})
 
     def delete(self, domain: str) -> None:
-        """There is no such vassal any more."""
+        """Drop the record of a vassal that is gone."""
         # A crash before the end of a batch brings the vassal back, and its ini is still gone.
         if self._batch is not None:
             self._batch[domain] = None

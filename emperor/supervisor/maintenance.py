@@ -37,8 +37,8 @@ class Maintenance:
             self._since = since
 
     async def write_down(self, domain: str, event: Event) -> None:
-        """The same, and let the loop go on while the disk writes. Orders that come meanwhile are
-        written together. Raises OSError."""
+        """Do as `follow`, and let the loop go on while the disk writes. Orders that come meanwhile
+        are written together. Raises OSError."""
         if self._writing is None and self._after(domain, event, self._since) == self._since:
             return
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -25,6 +25,6 @@ class Subscribers:
         return len(self._callbacks.get(domain, ()))
 
     def notify(self, domain: str) -> None:
-        """That domain's vassal has changed."""
+        """Tell all who wait that the vassal of that domain has changed."""
         for wake in tuple(self._callbacks.get(domain, ())):
             wake()

@@ -155,14 +155,14 @@ def opens(text: bytes, source: str, path: "list[str]", seen: "set[str]") -> bool
 
 
 def changes_path(name: str, path: "list[str]", seen: "set[str]") -> bool:
-    """The same of a module that is imported, and of the packages that it is in."""
+    """Whether a module that is imported, or a package that it is in, may do so."""
     parts = name.split(".") if name else []
     names = [".".join(parts[: number + 1]) for number in range(len(parts))]
     return any(source_opens(source_of(each, path) or "", path, seen) for each in names)
 
 
 def source_opens(source: str, path: "list[str]", seen: "set[str]") -> bool:
-    """The same of the source of a module. What is installed does not."""
+    """Whether the source of a module may do so. What is installed does not."""
     standard = os.path.dirname(os.__file__) + "/"
     is_installed = source.startswith(standard) or any(part in source for part in _INSTALLED)
     if not source or source in seen or is_installed:
@@ -249,7 +249,7 @@ def binds(tree: ast.Module, name: str) -> bool:
 
 
 def binds_here(node: ast.AST, name: str) -> bool:
-    """The same of one node."""
+    """Whether one node binds the name."""
     names: list[str] = []
     if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
         names = [node.id]

@@ -58,7 +58,7 @@ def _matching(pattern: re.Pattern[str], fails: str) -> Callable[[str], _Job | No
 
 
 def _of_legion(read: Callable[[str], _Job | None]) -> Callable[[str], _Job | None]:
-    """The same behind the name of a legion."""
+    """Reads a job behind the name of a legion."""
     return lambda value: read(value.partition(" ")[2])
 
 

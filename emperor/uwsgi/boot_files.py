@@ -51,7 +51,7 @@ class BootFiles:
 
     @classmethod
     def of(cls, settings: Settings, environment: Mapping[str, str]) -> "BootFiles":
-        """Those in the folder that systemd keeps for the daemon over a boot of the machine. The
+        """The lists in the folder that systemd keeps for the daemon over a boot of the machine. The
         run-dir is in memory, and needed for more."""
         state = named_state_dir(environment)
         return cls(state / _FOLDER if state and settings.read_ahead else None)

@@ -60,13 +60,13 @@ class Bounds:
 
     @contextmanager
     def background(self, name: str) -> Iterator[Enter]:
-        """The same for work in the background, which gets the least share of CPU and disks."""
+        """Has work in the background run in such a group, with the least share of CPU and disks."""
         with self._holding(name, BACKGROUND_BYTES, {"cpu_weight": 1, "io_weight": 1}) as enter:
             yield enter
 
     @contextmanager
     def command(self, name: str) -> Iterator[Enter]:
-        """The same for a command of the administrator."""
+        """Has a command of the administrator run in such a group."""
         with self._holding(name, COMMAND_BYTES, {}) as enter:
             yield enter
 

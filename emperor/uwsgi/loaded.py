@@ -126,8 +126,8 @@ def refuse_untrusted(ini: Ini, folder: str, user: Identity, known: Collection[st
 
 
 def refuse_loaded(reason: Option, ini: Ini, folder: str, user: Identity) -> None:
-    """The same of the files that uWSGI says to have loaded: `ini` is as uWSGI has resolved it,
-    which the option `reason` made necessary. Raises BrokenIni."""
+    """Raise BrokenIni for such a file among those that uWSGI says to have loaded: `ini` is as uWSGI
+    has resolved it, which the option `reason` made necessary."""
     for option in ini.options:
         name = option.value.partition(":")[0]
         if option.key in LOADERS and name and "://" not in option.value:
@@ -251,7 +251,7 @@ def option_lines(path: str) -> Iterator[Line]:
 
 
 def options_of_text(data: bytes, path: str) -> Iterator[Line]:
-    """The same of the `data` of a file. Raises BrokenIni."""
+    """The options in the `data` of a file. Raises BrokenIni."""
     text = text_of(data, os.path.basename(path), os.path.dirname(path))
     yield from _lines(text)
 

@@ -51,7 +51,8 @@ def plugins_of(ini: Ini) -> Plugins:
 
 
 def plugins_in_folders(ini: Ini) -> Plugins:
-    """The same with those of its folders that are root's. May wait for disks."""
+    """The plugins that the ini loads, with those of its folders that are root's. May wait for
+    disks."""
     return Plugins(plugins_of(ini).names, tuple(filter(is_roots, _folders(ini))))
 
 

@@ -201,7 +201,7 @@ class UwsgiProcess:
 
     @property
     def fds(self) -> tuple[int, ...]:
-        """Its pipe and, while it runs, its pidfd."""
+        """The descriptors of its pipe and, while it runs, of its pidfd."""
         pidfd = self._process.pidfd if self._process else None
         return (self._pipe.fd,) if pidfd is None else (self._pipe.fd, pidfd)
 

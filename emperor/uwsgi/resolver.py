@@ -136,7 +136,7 @@ class Resolver:
     async def dry_read(
         self, ini: Ini, identity: Identity | None, *, has_its_variables: bool = True
     ) -> Ini:
-        """The same for an ini that we can read alone. Raises CannotResolve when uWSGI cannot be
+        """Have uWSGI read an ini that we can read alone. Raises CannotResolve when uWSGI cannot be
         asked or reading would have side effects, and BrokenIni when uWSGI refuses the ini."""
         return await self._read(ini, None, identity, has_its_variables)
 
@@ -250,7 +250,7 @@ class Resolver:
         return frozenset(rest.partition("--- end of alarms list ---")[0].split())
 
     async def lacking(self, plugins: Plugins) -> Lacking:
-        """Those of the plugins that this uWSGI cannot load. Raises CannotResolve."""
+        """Which of the plugins this uWSGI cannot load. Raises CannotResolve."""
         if await self._unable(plugins) is None:
             return Lacking({}, ())
         alone = [replace(plugins, names=(name,)) for name in plugins.names]

@@ -142,7 +142,7 @@ class Control:
         return await self._logs.answer(request, caller)
 
     async def reply(self, question: Question, caller: Caller) -> Reply | None:
-        """The same answer as of `vassal`, for the stand-in. The rest is for the new daemon: what it
+        """What `vassal` would answer, for the stand-in. The rest is for the new daemon: what it
         says of itself must be true of it, and an order is for it to carry out."""
         match = _VASSAL_PATH.fullmatch(question.path)
         vassal = self.governor.vassals.serving(match["domain"]) if match else None
@@ -365,7 +365,7 @@ def _json(record: Any) -> web.Response:
 
 
 async def _json_of_lists(record: Report | Activity | Stats | VassalHistory) -> web.Response:
-    """The same as `_json`, with turns for the loop: a list may have thousands of rows."""
+    """Do as `_json`, with turns for the loop: a list may have thousands of rows."""
     members: dict[str, str] = {}
     for field in fields(record):
         value = getattr(record, field.name)

@@ -72,7 +72,7 @@ class Health:
         return web.Response(status=status, text=text)
 
     async def reply(self, question: Question, _connection: socket.socket) -> Reply | None:
-        """The same of the stand-in."""
+        """Answer a probe that has reached the stand-in."""
         # A hit may be for the same path, and names its domain.
         if question.path != HEALTH_PATH or question.has("x-domain"):
             return None

@@ -66,7 +66,7 @@ class HistoryAccess:
         return VassalHistory(name, past.kept_since, past.starts, past.stops, past.hours, None)
 
     async def stats(self, names: Collection[str], caller: Caller, since: datetime) -> Stats:
-        """These vassals in numbers, or all, as far as they exist for the caller."""
+        """The figures of these vassals, or of all, as far as they exist for the caller."""
         if not caller.sees(caller.uid):
             return Stats(since, None, (), (), None)
         choice = Choice(since, tuple(names), _tenant(caller))

@@ -36,7 +36,7 @@ class Belonging:
 
     @property
     def listed(self) -> tuple[Elsewhere, ...]:
-        """Those that the page names of the domains that belong elsewhere."""
+        """The domains that belong elsewhere, as many as the page names."""
         return self.share.elsewhere[:_MOST_ELSEWHERE] if self.share else ()
 
 

@@ -37,7 +37,7 @@ class PatientHistory:
     async def stats(
         self, names: Collection[str], caller: Caller, since: datetime
     ) -> tuple[VassalStats, ...]:
-        """These vassals in numbers, or all; none where the history does not answer."""
+        """The figures of these vassals, or of all; none where the history does not answer."""
 
         async def asked() -> tuple[VassalStats, ...]:
             return (await self._history.stats(names, caller, since)).vassals

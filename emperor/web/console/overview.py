@@ -256,7 +256,7 @@ def waiting(
 
 
 def plots(pulse: Pulse, now: datetime) -> tuple[Plot | None, Plot | None]:
-    """Those of the last day and of the last hour."""
+    """The plots of the last day and of the last hour."""
     if pulse.why_none is not None:
         return None, None
     by_hour = spans(pulse.hours, now, BY_HOUR, HOURS)

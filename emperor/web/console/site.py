@@ -209,7 +209,7 @@ class Site:
         return _to(f"../{quote(host, safe='')}#now")
 
     async def fleet(self, request: web.Request, caller: Caller) -> web.StreamResponse:
-        """This machine among others."""
+        """The page of this machine among others."""
         self._require_administrator(caller, Operation.DRAIN)
         control = self._control
         since = control.draining_since
@@ -262,7 +262,7 @@ class Site:
         )
 
     async def missing(self, request: web.Request, caller: Caller) -> web.StreamResponse:
-        """There is no such page, or none with that method."""
+        """Answer that there is no such page, or none with that method."""
         allowed = await _methods(request)
         if not allowed:
             raise _no_page(request)
