@@ -2,7 +2,7 @@
 
 
 class Allowance:
-    """A token bucket: `at_once` looks without a wait, and then `per_second`."""
+    """A token bucket: `burst` looks at once, and then `per_second`."""
 
     def __init__(self, burst: int, per_second: float) -> None:
         self._burst_seconds = burst / per_second

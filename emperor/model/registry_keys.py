@@ -57,7 +57,7 @@ class Keys:
         return f"{self.prefix}/slots"
 
     def slots_alone(self) -> Span:
-        """That key, as a span to watch."""
+        """The key of the slots, as a span to watch."""
         return Span(self.slots(), f"{self.slots()}\0")
 
     def absences(self) -> str:
@@ -65,7 +65,7 @@ class Keys:
         return f"{self.prefix}/absences"
 
     def absences_alone(self) -> Span:
-        """That key, as a span to watch."""
+        """The key of the absences, as a span to watch."""
         return Span(self.absences(), f"{self.absences()}\0")
 
     def once(self, domain: str) -> str:
@@ -73,7 +73,7 @@ class Keys:
         return f"{self.prefix}/once/{domain}"
 
     def once_alone(self, domain: str) -> Span:
-        """That key, as a span to read."""
+        """The key of that app, as a span to read."""
         return Span(self.once(domain), f"{self.once(domain)}\0")
 
     def holders(self) -> Span:

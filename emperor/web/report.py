@@ -108,7 +108,7 @@ class Reporter:
     def emperor_for(
         self, caller: Caller, rows: Iterable[VassalStatus], draining_since: datetime | None
     ) -> EmperorStatus:
-        """The same, as it is told to that caller, whose vassals have these rows."""
+        """The status of the daemon for that caller, whose vassals have these rows."""
         emperor = replace(self.emperor(draining_since), yielding=self.yielding(caller))
         if caller.is_administrator:
             return emperor
