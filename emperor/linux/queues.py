@@ -46,7 +46,7 @@ async def measured_queue(listener: Listener) -> QueueLength:
     try:
         return queue_length(listener.fd)
     except OSError as error:
-        log.warning("cannot measure a queue: %s", error.strerror)
+        log.warning("cannot measure the queue of a listener: %s", error.strerror)
         return _UNKNOWN
 
 

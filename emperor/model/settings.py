@@ -259,9 +259,14 @@ def read_settings(text: str, origin: str, flags: Mapping[str, str]) -> Settings:
     settings = Settings(**values)
     defaults = settings.vassal_defaults
     if defaults is not None and defaults.parent == settings.vassals_dir:
-        raise SettingsError("cannot use vassal-defaults: in vassals-dir it would be a vassal")
+        raise SettingsError(
+            "cannot use vassal-defaults: in vassals-dir it would be a vassal; move it to another"
+            " folder"
+        )
     if settings.throttle_max < settings.throttle_first:
-        raise SettingsError("cannot use throttle-max: it is less than throttle-first")
+        raise SettingsError(
+            "cannot use throttle-max: it is less than throttle-first; raise it, or lower that"
+        )
     if settings.notify_url and settings.notify_secret_file is None:
         raise SettingsError(
             "cannot use notify-url: nobody could tell a notice from a forged one; set"

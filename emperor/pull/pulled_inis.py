@@ -209,7 +209,12 @@ class PulledInis:
         except Taken:
             return False
         except OSError as error:
-            log.warning("cannot forget %s: %s", domain, error, extra=about(domain))
+            log.warning(
+                "cannot take %s off the disk, which nobody uses: %s",
+                domain,
+                error,
+                extra=about(domain),
+            )
             return False
         return found is not None
 

@@ -46,7 +46,7 @@ class UnusedInis:
             try:
                 await self.forget()
             except Exception:
-                log.exception("cannot forget what nobody uses: a fault in emperord")
+                log.exception("cannot take unused inis off the disk: a fault in emperord")
 
     async def forget(self) -> None:
         """Take off what nobody has used."""

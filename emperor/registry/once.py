@@ -305,7 +305,10 @@ class Once:
         try:
             self._fence.tell(processes)
         except OSError as error:
-            log.error("cannot fence %d processes: %s", len(processes), error)
+            log.error(
+                "cannot have %d processes of apps with `once` killed when the lease ends: %s",
+                len(processes), error,
+            )  # fmt: skip
 
     def _cut_off(self) -> None:
         """The lease was not renewed in time, and may end before it is."""

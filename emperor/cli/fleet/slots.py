@@ -108,7 +108,7 @@ def _of(backends: tuple[str, ...], count: int | None) -> SlotTable:
     wanted = [wanted_of(each) for each in backends]
     weights = {each.address: each.weight or Fraction(1) for each in wanted}
     if len(weights) < len(wanted):
-        raise Failed("a backend is named twice")
+        raise Failed("cannot make a table: a backend is named twice; name each once")
     whole = stretched(list(weights), count or usual_count(list(weights)))
     try:
         return SlotTable(1, rebalanced(whole, weights), _other_than_one(weights))
