@@ -21,7 +21,7 @@ from emperor.linux.cgroup import kill_others, service_group
 from emperor.linux.invocation import Invocation
 from emperor.linux.limits import raise_open_files
 from emperor.linux.lock import RunLock
-from emperor.linux.notify import Notifier
+from emperor.linux.sd_notify import Notifier
 from emperor.linux.signals import on_signal
 from emperor.linux.socket_owner import owners
 from emperor.linux.trust import open_to_others

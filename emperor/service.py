@@ -21,9 +21,9 @@ from emperor.handover.upgrade import Handover
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.append_only import release_others
 from emperor.linux.boot_id import boot_id
-from emperor.linux.heap import give_back
 from emperor.linux.limits import descriptors, somaxconn
 from emperor.linux.log_bound import LogBound
+from emperor.linux.malloc_trim import trim_heap
 from emperor.linux.orphans import Reaper
 from emperor.linux.queues import measured_queue
 from emperor.linux.state_dir import named_state_dir
@@ -216,7 +216,7 @@ class Service:
                     self._governor.resume(part)
             await self._folder.rescan()
         # The lists and texts by which thousands of inis were read.
-        give_back()
+        trim_heap()
         if not has_predecessor:
             await opening
             await self._serve_http(stack)

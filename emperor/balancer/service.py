@@ -17,7 +17,7 @@ from emperor.balancer.agent import Agent
 from emperor.balancer.list_file import ListFile, NotOurs
 from emperor.balancer.metrics_file import MetricsFile
 from emperor.balancer.state_publisher import StatePublisher
-from emperor.linux.notify import Notifier
+from emperor.linux.sd_notify import Notifier
 from emperor.model.balancer_settings import BalancerSettings, read_balancer_settings
 from emperor.model.balancer_state import BalancerState
 from emperor.model.registry_access import RegistryAccess

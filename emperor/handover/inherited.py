@@ -10,7 +10,7 @@ from emperor import __version__
 from emperor.linux.bag import Bag
 from emperor.linux.fd_kinds import is_of_kind
 from emperor.linux.inheritance import inherited
-from emperor.linux.notify import Notifier
+from emperor.linux.sd_notify import Notifier
 from emperor.model.daemon_record import DaemonRecord, FdRecord, decode, encode, record_of
 from emperor.model.ports import CannotKeep, StoreEntry
 from emperor.model.settings import Settings

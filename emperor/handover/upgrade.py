@@ -21,7 +21,7 @@ from emperor.handover.installed import Installed
 from emperor.linux.commands import EndlessOutput, run_command
 from emperor.linux.inheritance import keep_across_exec
 from emperor.linux.invocation import Invocation
-from emperor.linux.notify import Notifier
+from emperor.linux.sd_notify import Notifier
 from emperor.model.ports import CannotLaunch
 from emperor.model.snapshot import FORMAT
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from emperor.linux.notify import Notifier
+from emperor.linux.sd_notify import Notifier
 
 
 @contextmanager

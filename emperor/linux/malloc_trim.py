@@ -3,7 +3,7 @@
 import ctypes
 
 
-def give_back() -> None:
+def trim_heap() -> None:
     """Give back whole pages, wherever in the heap they are (malloc_trim(3)). Where the C library is
     not glibc, this does nothing."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -5,7 +5,7 @@ import sys
 
 _SCRIPT = """
 from pathlib import Path
-from emperor.linux.heap import give_back
+from emperor.linux.malloc_trim import trim_heap
 
 def pages():
     return int(Path("/proc/self/statm").read_text().split()[1])
@@ -13,7 +13,7 @@ def pages():
 texts = [bytes(9000) for _ in range(10_000)]
 del texts[:-1:2]  # the last one stays, so the heap does not end before it
 held = pages()
-give_back()
+trim_heap()
 print(held - pages())
 """
 
