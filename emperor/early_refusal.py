@@ -24,8 +24,9 @@ _PROGRAM = Path(__file__).parent.joinpath("linux/early_refusal_program.py").read
 _LEAST_CORES = 0.05
 # A tenant could begin and end as often as it likes.
 _SILENT_SECONDS = 60.0
+# Root's, beside those of its apps: in the tenant's, the program would take the place of a process.
 # No domain begins with a dot.
-_GROUP = ".early-refusal"
+_UID, _GROUP = 0, ".early-refusal"
 
 
 class EarlyRefusal:
@@ -78,7 +79,7 @@ class EarlyRefusal:
                 subject, extra=about(domain) if domain else None,
             )  # fmt: skip
         try:
-            with self._bounds.command(group_name(uid, _GROUP, secrets.randbits(40))) as enter:
+            with self._bounds.command(group_name(_UID, _GROUP, secrets.randbits(40))) as enter:
                 folder = self._bounds.groups.forks.folder(group)
                 argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(folder), str(uid)]
                 await run_while_wanted(enter(argv), {})

@@ -72,6 +72,28 @@ def test_a_fork_bomb_is_stopped_alone(tenants: Tenants) -> None:
     assert hits(tenants, "pids-max") == 1
 
 
+def groups_of_mallory(tenants: Tenants) -> list[Path]:
+    return [group for group in groups(tenants.folder) if group.name == f"uid-{UIDS[MALLORY]}"]
+
+
+@contextmanager
+def at_most(tenants: Tenants, processes: int) -> Iterator[None]:
+    """All apps of mallory together may have so many processes."""
+    [file] = (each for group in groups_of_mallory(tenants) for each in group.glob("pids.max"))
+    before = file.read_text()
+    file.write_text(str(processes))
+    try:
+        yield
+    finally:
+        file.write_text(before)
+
+
+def host_bomb(tenants: Tenants) -> None:
+    """Have an app of mallory's run that can fork."""
+    tenants.host(MALLORY, "mallory.example", "hog.py", emperor="pids-max = 40")
+    assert tenants.get("mallory.example").status == 200
+
+
 @contextmanager
 def forking_on(tenants: Tenants) -> Iterator[int]:
     """Ask mallory's app to fork, again and again, while somebody waits for the CPU. Its master."""
@@ -81,8 +103,6 @@ def forking_on(tenants: Tenants) -> Iterator[int]:
         while not is_over.is_set():
             tenants.get("mallory.example", "/fork")
 
-    tenants.host(MALLORY, "mallory.example", "hog.py", emperor="pids-max = 40")
-    assert tenants.get("mallory.example").status == 200
     with two_on_one_core():
         asking = threading.Thread(target=ask)
         asking.start()
@@ -110,6 +130,7 @@ def soft_limits(tenants: Tenants, master: int) -> set[str]:
 @needs_yielding
 @pytest.mark.usefixtures("alice")
 def test_no_process_is_copied_for_a_fork_bomb(tenants: Tenants) -> None:
+    host_bomb(tenants)
     with forking_on(tenants) as master:
         eventually(lambda: soft_limits(tenants, master) == {"0"}, what="forks are refused early")
         assert "mallory.example goes on forking at a limit on processes" in tenants.log.read_text()
@@ -121,6 +142,20 @@ def test_no_process_is_copied_for_a_fork_bomb(tenants: Tenants) -> None:
     assert tenants.get("mallory.example").status == 200, "the master has made a new worker"
     lingering[0].kill()
     eventually(lambda: "0" not in soft_limits(tenants, master), what="it has room, and may fork")
+
+
+@needs_controllers
+@needs_yielding
+@pytest.mark.usefixtures("alice")
+def test_early_refusal_takes_no_process_from_a_tenant(tenants: Tenants) -> None:
+    host_bomb(tenants)
+    with at_most(tenants, 30):
+        with forking_on(tenants) as master:
+            eventually(lambda: soft_limits(tenants, master) == {"0"})
+        [worker] = psutil.Process(master).children()
+        worker.kill()
+        eventually(lambda: psutil.Process(master).children() not in ([], [worker]))
+        assert tenants.get("mallory.example").status == 200, "the master has made a new worker"
 
 
 @needs_controllers
@@ -218,10 +253,6 @@ def test_a_limit_that_lets_nothing_boot_is_mallorys_own(tenants: Tenants, alice:
     assert tenants.get("mallory.example").status == 503
     assert cause(tenants).startswith("cannot get more memory: memory-max = 1M is reached, and")
     assert tenants.leader("alice.example") == alice
-
-
-def groups_of_mallory(tenants: Tenants) -> list[Path]:
-    return [group for group in groups(tenants.folder) if group.name == f"uid-{UIDS[MALLORY]}"]
 
 
 def was_taken_away(group: Path) -> bool:
