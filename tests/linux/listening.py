@@ -5,8 +5,8 @@ import os
 import socket
 import stat
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -92,3 +92,23 @@ def read_only(folder: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", folder], check=True)
+
+
+def open_fds() -> int:
+    """The number of open descriptors but epoll(7), which what makes listeners keeps."""
+    targets = []
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # that of listdir itself
+            targets.append(os.readlink(f"/proc/self/fd/{name}"))
+    return sum("eventpoll" not in target for target in targets)
+
+
+@asynccontextmanager
+async def house_in(folder: Path) -> AsyncIterator[House]:
+    """A house whose listeners are closed at the end, with all their descriptors."""
+    before = open_fds()
+    house = House(folder)
+    yield house
+    for listener in house.made:
+        listener.close()
+    assert open_fds() == before

@@ -5,12 +5,11 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from emperor.linux.listeners import REFUSALS_AT_ONCE, UnixListener
+from emperor.linux.listeners import REFUSALS_AT_ONCE
 from emperor.model.ports import CannotListen
 from emperor.model.section import SettingsError
 from emperor.model.spec import Activation
@@ -21,6 +20,7 @@ from tests.linux.listening import (
     House,
     acting_as,
     connect,
+    house_in,
     may_pass,
     mode,
     read_only,
@@ -34,15 +34,6 @@ def application(environ, start_response):
 """
 
 
-def open_fds() -> int:
-    """The number of open descriptors but epoll(7), which what makes listeners keeps."""
-    targets = []
-    for name in os.listdir("/proc/self/fd"):
-        with suppress(FileNotFoundError):  # that of listdir itself
-            targets.append(os.readlink(f"/proc/self/fd/{name}"))
-    return sum("eventpoll" not in target for target in targets)
-
-
 @pytest.fixture
 def folder() -> Iterator[Path]:
     with public_folder() as folder:
@@ -51,12 +42,8 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 async def house(folder: Path) -> AsyncIterator[House]:
-    before = open_fds()
-    house = House(folder)
-    yield house
-    for listener in house.made:
-        listener.close()
-    assert open_fds() == before
+    async with house_in(folder) as house:
+        yield house
 
 
 async def test_nobody_passes_a_closed_door_and_only_nginx_an_open_one(house: House) -> None:
@@ -424,79 +411,3 @@ async def test_a_path_that_cannot_be_removed_is_told(
     assert listener.fd == -1
     assert caplog.messages == [f"cannot remove {house.path()}: Read-only file system"]
     house.listen()
-
-
-# Taken over from a daemon that died.
-
-
-def dying(house: House, listener: UnixListener) -> int:
-    """The descriptor that the bag has of a listener whose daemon dies."""
-    fd = os.dup(listener.fd)
-    os.close(listener.fd)
-    house.made.remove(listener)
-    return fd
-
-
-def take_over(house: House, listener: UnixListener, **settings: str) -> UnixListener:
-    """The listener that the next daemon makes, when the first daemon's descriptor is closed."""
-    fd = dying(house, listener)
-    adopted = house.listeners_of(**settings).adopt(house.spec(), listener.ref, fd)
-    house.made.append(adopted)
-    return adopted
-
-
-async def test_an_inherited_listener_keeps_its_path_and_queue(house: House) -> None:
-    first = house.listen()
-    inode = house.path().stat().st_ino
-    with connect(house.path()):
-        adopted = take_over(house, first)
-        assert adopted.is_in_place()
-        assert adopted.refuse(b"") == 1
-    assert house.path().stat().st_ino == inode
-    adopted.open_door()
-    assert may_pass(NGINX, house.path())
-    adopted.close()
-    assert not house.path().parent.exists()
-
-
-async def test_what_was_known_of_its_last_use_is_known_still(house: House) -> None:
-    first = house.listen()
-    assert take_over(house, first).last_connect() is None
-    connect(house.path()).close()
-    assert house.made[-1].last_connect()
-
-
-async def test_it_follows_an_owner_that_the_settings_name_by_now(house: House) -> None:
-    first = house.listen()
-    take_over(house, first, socket_owner=str(TENANT[0]), socket_group=str(TENANT[1]))
-    info, folder = house.path().stat(), house.path().parent.stat()
-    assert (info.st_uid, info.st_gid, folder.st_gid) == (*TENANT, TENANT[1])
-
-
-async def test_an_inherited_listener_without_its_path_is_told(house: House) -> None:
-    first = house.listen()
-    house.path().unlink()
-    house.leave_a_stale_socket(house.path())
-    adopted = take_over(house, first)
-    assert not adopted.is_in_place()
-    adopted.open_door()
-    adopted.close()
-    assert house.path().exists(), "it is somebody else's now"
-    house.path().unlink()
-    house.path().parent.rmdir()
-
-
-async def test_its_links_go_with_it(house: House) -> None:
-    first = house.listen(aliases=("b.example",))
-    fd = dying(house, first)
-    adopted = house.listeners.adopt(house.spec(aliases=("b.example",)), first.ref, fd)
-    adopted.close()
-    assert list(house.sockets.iterdir()) == []
-
-
-async def test_a_listener_that_cannot_be_rebound_stays_closed(house: House) -> None:
-    adopted = house.listeners.adopt(house.spec(), None, -1)
-    assert adopted.fd == -1
-    assert not adopted.is_in_place()
-    adopted.unwatch()
-    adopted.close()
