@@ -14,16 +14,15 @@ from functools import partial
 from itertools import chain
 from typing import TypeVar
 
-from emperor.bases.base_group import group_of_base
+from emperor.bases.base_group import Groups
 from emperor.bases.base_process import BaseProcess, BaseState, OnExit, message
 from emperor.bases.home_base import Earlier, HomeBase
 from emperor.bases.kept_base import Recipe, why_ended
 from emperor.bases.kept_bases import FoundBase, KeptBases
-from emperor.bases.lost_bases import LostBases
+from emperor.bases.lost_bases import LostBases, sharing_of
 from emperor.bases.program import Program
 from emperor.bases.request import Home, Request, Sharing
 from emperor.bases.root_base import RootBase
-from emperor.linux.groups import ControlGroups
 from emperor.linux.memory import is_memory_short
 from emperor.linux.processes import LedProcess, Spawner
 from emperor.model.ports import CannotLaunch, Store, StoreEntry
@@ -98,7 +97,7 @@ class Bases:
         self._apps: dict[Home, dict[str, float]] = {}
         self._not_before: dict[Home, float] = {}
         self._ending: set[HomeBase] = set()
-        self._lost = LostBases(self._make_home, self._may_make)
+        self._lost = LostBases(self._remake, self._may_make)
         self._is_closed = False
         self._look: asyncio.TimerHandle | None = None
 
@@ -107,7 +106,7 @@ class Bases:
         if self._root is not None:
             self._root.make()
 
-    def take_over(self, store: Store, entries: Iterable[StoreEntry], groups: ControlGroups) -> None:
+    def take_over(self, store: Store, entries: Iterable[StoreEntry], groups: Groups) -> None:
         """Go on with what fits of the bases that an earlier daemon has kept by these entries, and
         keep those of this daemon there. Make the first one if there is none."""
         found = self._kept.take(store, entries)
@@ -124,21 +123,27 @@ class Bases:
             self._root.make()
         self._lost.make_next()
 
-    def _take(self, found: FoundBase, groups: ControlGroups) -> None:
+    def _take(self, found: FoundBase, groups: Groups) -> None:
         """Go on with that base, or end it."""
         recipe = found.kept.recipe
-        sharing = _sharing_of(recipe, groups) if recipe is not None else None
         if why := self._why_ended(found):
             where = one_line(recipe.home.python) if recipe is not None else self._python
             log.info("a base of %s that an earlier emperord has made ends: %s", where, why)
             found.end()
             self._kept.forget(found.kept.pid)
-            if recipe is not None and sharing is not None and self._modules_of is not None:
-                self._lost.add(sharing, recipe.modules)
-        elif recipe is not None and sharing is not None:
-            self._go_on(found, sharing, recipe.modules, groups)
+            if recipe is not None and self._modules_of is not None:
+                self._lost.add(recipe, groups)
+        elif recipe is not None:
+            self._go_on(found, recipe, groups)
         elif self._root is not None:
             self._root.go_on(found)
+
+    def _remake(self, sharing: Sharing, modules: Sequence[str]) -> HomeBase | None:
+        home = sharing.home
+        if home in self._of_homes or home in self._coming:
+            return None
+        self._make_room(home)
+        return self._make_home(sharing, modules)
 
     def _why_ended(self, found: FoundBase) -> str:
         root, maker = self._root, None
@@ -148,11 +153,9 @@ class Bases:
         first: set[Home | None] = set() if root is None or root.state is None else {None}
         return why_ended(found.kept, found.condition, maker, first | {*self._of_homes})
 
-    def _go_on(
-        self, found: FoundBase, sharing: Sharing, modules: Sequence[str], groups: ControlGroups
-    ) -> None:
-        group = groups.adopted(found.kept.group)
-        earlier = Earlier(modules, found.held, group, found.kept.made)
+    def _go_on(self, found: FoundBase, recipe: Recipe, groups: Groups) -> None:
+        sharing, group = sharing_of(recipe, groups), groups.adopted(found.kept.group)
+        earlier = Earlier(recipe.modules, found.held, group, found.kept.made)
         base = HomeBase(sharing, earlier, self._become, self._loop, self)
         self._of_homes[sharing.home] = base
         base.process.on_leave = partial(self._kept.forget, base.process.pid)
@@ -364,13 +367,6 @@ class Bases:
                     await base.ended.wait()
         if self._root is not None:
             await self._root.close()
-
-
-def _sharing_of(recipe: Recipe, groups: ControlGroups) -> Sharing:
-    """By what a base of that home can be made."""
-    user = recipe.home.user
-    group = partial(group_of_base, groups, user.uid if user else os.geteuid())
-    return Sharing(recipe.home, "", frozenset(), recipe.environment, recipe.limits, group)
 
 
 def _keep_latest(noted: dict[K, V], most: int) -> None:

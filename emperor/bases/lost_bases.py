@@ -1,11 +1,17 @@
 """The bases of homes that have ended with an earlier daemon: made anew one after the other, since
 they take a core and nobody waits for them."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
+from emperor.bases.base_group import Groups, group_of_base
 from emperor.bases.home_base import HomeBase
+from emperor.bases.kept_base import Recipe
 from emperor.bases.request import Sharing
+from emperor.linux.accounts import Registered
+from emperor.model.spec import Identity
 
 # The base of that home, of these modules; None where none is made.
 Make = Callable[[Sharing, Sequence[str]], HomeBase | None]
@@ -17,12 +23,18 @@ class LostBases:
     def __init__(self, make: Make, may_make: Callable[[], bool]) -> None:
         self._make = make
         self._may_make = may_make
+        self._registered = Registered()
         self._left: deque[tuple[Sharing, Sequence[str]]] = deque()
         self._made: HomeBase | None = None
 
-    def add(self, sharing: Sharing, modules: Sequence[str]) -> None:
-        """One more."""
-        self._left.append((sharing, modules))
+    def add(self, recipe: Recipe, groups: Groups) -> None:
+        """One more, unless the number of its user is another's by now: no app has started that has
+        been asked for that."""
+        user = recipe.home.user
+        if user is None or not groups.can_make:
+            return
+        if not self._registered.why_another(Identity(user.uid, user.gid, user.name)):
+            self._left.append((sharing_of(recipe, groups), recipe.modules))
 
     def make_next(self) -> None:
         """Make one, unless one is being made."""
@@ -34,3 +46,10 @@ class LostBases:
         if base is self._made:
             self._made = None
             self.make_next()
+
+
+def sharing_of(recipe: Recipe, groups: Groups) -> Sharing:
+    """By what a base is made that an earlier daemon had."""
+    user = recipe.home.user
+    group = partial(group_of_base, groups, user.uid if user else os.geteuid())
+    return Sharing(recipe.home, "", frozenset(), recipe.environment, recipe.limits, group)

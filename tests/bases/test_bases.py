@@ -6,8 +6,10 @@ import os
 import pwd
 import shutil
 import signal
+import socket
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +18,15 @@ import pytest
 
 from emperor.bases.base_process import BaseState
 from emperor.bases.bases import Bases
-from emperor.bases.order import App, Order, Place, User
+from emperor.bases.kept_base import KeptBase, Maker, Recipe, encode
+from emperor.bases.order import App, Imported, Order, Place, User
 from emperor.bases.program import Program, own_program
 from emperor.bases.request import Home, Request, Sharing
+from emperor.linux.groups import ControlGroup
 from emperor.linux.orphans import PR_SET_CHILD_SUBREAPER, adopt_orphans
 from emperor.linux.processes import LedProcess, Spawner
 from emperor.model.limits import Limits
+from emperor.model.ports import StoreEntry
 from tests.eventually import eventually_async
 
 PLACE = Place(
@@ -209,6 +214,71 @@ async def test_a_base_of_a_home_learns_what_a_later_app_imports(program: Program
     start(bases, sharing=sharing_of("c.example"))
     await eventually_async(lambda: [each.pid for each in of_home() if each.pid != first.pid])
     await eventually_async(lambda: {*RARE, *OTHERS} <= {*of_home()[0].modules})
+    await bases.close()
+
+
+class NoGroups:
+    """Control groups that hold nothing."""
+
+    can_make = True
+
+    def group(self, _: str) -> ControlGroup | None:
+        return None
+
+    def adopted(self, _: str) -> ControlGroup | None:
+        return None
+
+
+class NoStore:
+    def write(self, entries: Iterable[StoreEntry]) -> None:
+        pass
+
+    def tidy(self) -> bool:
+        return False
+
+
+def lost(home: Home) -> StoreEntry:
+    """A base of that home, which another version has made, and that has ended."""
+    other = Maker("0", (), "", "", ())
+    ended = subprocess.Popen(["true"])
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    far.close()
+    fds = near.detach(), os.pidfd_open(ended.pid)
+    recipe = Recipe(home, {}, Limits(), RARE)
+    kept = KeptBase(ended.pid, other, Imported((), {}), 0.0, 0, recipe, "")
+    ended.wait()
+    data = encode(kept)
+    assert data
+    return StoreEntry(kept.key, data, fds)
+
+
+async def test_lost_bases_are_for_the_same_users(program: Program) -> None:
+    home = sharing_of("a.example").home
+    assert home.user
+    another = replace(home, user=replace(home.user, uid=home.user.uid - 1))
+    bases = Bases(program, {}, Spawner(asyncio.get_running_loop()), lambda *_: ())
+    bases.take_over(NoStore(), [lost(another), lost(home)], NoGroups())
+    await eventually_async(lambda: [state.home for state in bases.states()] == ["", "/usr"])
+    [_, state] = bases.states()
+    assert state.user == "nobody"
+    assert psutil.Process(state.pid).uids().real == home.user.uid
+    assert {*RARE} <= {*state.modules}
+    await bases.close()
+
+
+async def test_nothing_is_made_anew_while_memory_is_short(program: Program) -> None:
+    home = sharing_of("a.example").home
+    spawner = Spawner(asyncio.get_running_loop())
+    asked = asyncio.Event()
+
+    def is_memory_short() -> bool:
+        asked.set()
+        return True
+
+    bases = Bases(program, {}, spawner, lambda *_: (), is_memory_short)
+    bases.take_over(NoStore(), [lost(home)], NoGroups())
+    await eventually_async(lambda: has_spares(bases) and asked.is_set())
+    assert [state.home for state in bases.states()] == [""]
     await bases.close()
 
 
