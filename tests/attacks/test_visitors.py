@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -73,15 +74,20 @@ def ports(tenants: Tenants, folder: Path) -> Iterator[dict[str, int]]:
         yield {"backend": backend, "balancer": balancer.port}
 
 
+def _target(link: Path) -> str:
+    """What a descriptor is of; empty if it was closed meanwhile."""
+    with suppress(FileNotFoundError):
+        return os.readlink(link)
+    return ""
+
+
 def _stored_bodies(folder: Path) -> list[str]:
     """The files for bodies that any nginx of this test has open. They have no name any more."""
-    opened = [
-        os.readlink(link)
-        for process in psutil.process_iter(["name"])
-        if process.info["name"] == "nginx"
-        for link in Path(f"/proc/{process.pid}/fd").iterdir()
-        if link.is_symlink()
-    ]
+    opened: list[str] = []
+    for process in psutil.process_iter(["name"]):
+        if process.info["name"] == "nginx":
+            with suppress(FileNotFoundError):  # it has ended
+                opened += map(_target, Path(f"/proc/{process.pid}/fd").iterdir())
     return [name for name in opened if name.startswith(str(folder)) and "/body/" in name]
 
 
@@ -102,6 +108,31 @@ async def test_no_body_is_stored_for_a_made_up_host(
     assert head.startswith(b"HTTP/1.1 404 ")
     assert not _stored_bodies(folder)
     writer.close()
+
+
+async def test_made_up_hosts_add_nothing_to_the_metrics(tenants: Tenants) -> None:
+    """Neither those that nobody serves, nor those for which a wildcard answers."""
+    tenants.host(MALLORY, "_.many.example")
+    hosts = [
+        f"{number}.{end}" for number in range(20) for end in ("made-up.example", "many.example")
+    ]
+    odd = ['x"} 1\nemperord_evil{a="', "x\\", "{}", 'x",tenant="root']
+
+    def series() -> set[str]:
+        _, metrics = tenants.call("GET", "/metrics")
+        lines = [line for line in metrics.splitlines() if line[0] != "#"]
+        # This phase of a start is known later.
+        return {line.rpartition(" ")[0] for line in lines if "first-reply" not in line}
+
+    # Which statuses there are is known after the first of each kind.
+    for host in (*hosts[:2], *odd):
+        await _knock(tenants.nginx.port, host.replace("\n", ""))
+    before = series()
+    for host in hosts[2:]:
+        await _knock(tenants.nginx.port, host)
+    assert series() == before
+    assert sum("vassal=" in each and "many.example" in each for each in before) in (3, 4)
+    assert not any("evil" in each or "made-up" in each for each in before)
 
 
 async def test_made_up_hosts_fill_no_error_log(tenants: Tenants) -> None:
