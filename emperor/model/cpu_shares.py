@@ -15,8 +15,9 @@ from dataclasses import dataclass, field, replace
 _GREEDY, _STARVED = 0.85, 0.75
 # Of a core: a tenant that uses less never yields.
 _LEAST_CORES = 0.1
-# Of the machine: all apps yield only while the rest of it uses less.
-_MODEST = 0.25
+# Of the machine: all apps yield only while the rest of it uses less than it would get anyway, which
+# is one half of two.
+_MODEST = 0.45
 # Of the machine: somebody may have to wait while more is used.
 _FULL = 0.9
 # More than one, because a start takes all that it can get, too.

@@ -108,6 +108,13 @@ def test_apps_do_not_yield_to_a_machine_that_computes() -> None:
     assert (set(yielding.tenants), yielding.all_apps) == ({"hog"}, False)
 
 
+def test_a_program_that_starts_beside_a_hog_ends_nothing() -> None:
+    begun = after(9, HOG)
+    yielding = after(1, HOG, rest=0.4, begun=begun)
+    assert (set(yielding.tenants), yielding.all_apps) == ({"hog"}, True)
+    assert not after(1, HOG, rest=0.5, begun=begun).all_apps, "it has as much as all apps"
+
+
 def test_who_yields_gets_its_share_back_from_a_second_hog() -> None:
     yielding = after(9, HOG)
     assert used(yielding, TWO_HOGS, REST).tenants["hog"] == 0
