@@ -21,6 +21,8 @@ _SCHEMAS = {
     "most": _NUMBER,
     "since": {"type": "string", "format": "date-time"},
     "follow": {"enum": ["0", "1"]},
+    "match": _TEXT,
+    "measure": _TEXT,
 }
 # What each endpoint may answer: to a tenant, and to a path that is not valid.
 _ALWAYS = (ProblemCode.FORBIDDEN, ProblemCode.BAD_REQUEST, ProblemCode.NO_SUCH_ENDPOINT)
