@@ -76,7 +76,7 @@ class Once:
         self._blocked = BlockedApps(self._apps, me, self._free, self._work)
         self._requests = MigrationRequests(link, me.now, tasks)
 
-    # What the governor asks and tells (model/ports.Permits).
+    # What the governor asks and tells (model/permits.Permits).
 
     def has(self, spec: Spec) -> bool:
         """Whether a process of it may boot. If not, the registry is asked."""

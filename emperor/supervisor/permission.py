@@ -7,7 +7,7 @@ from emperor.supervisor.records import Occurrence
 
 
 class Permission:
-    """What model/ports.Permits has found out, for the governor."""
+    """What model/permits.Permits has found out, for the governor."""
 
     def __init__(self, governor: Governor) -> None:
         self._governor = governor

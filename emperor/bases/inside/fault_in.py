@@ -8,7 +8,7 @@ import struct
 
 from emperor.bases.inside.host import LIBC
 
-# The first page, how many, and whether they are to be copied (emperor/linux/pages.py).
+# The first page, how many, and whether they are to be copied (emperor/linux/used_pages.py).
 _RUN = struct.Struct("=QII")
 _MADV_POPULATE_READ, _MADV_POPULATE_WRITE = 22, 23
 # Apps that start now come first.
