@@ -3,8 +3,11 @@
 import json
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import IO
 
 import pytest
 
@@ -174,12 +177,13 @@ def test_a_very_long_event_is_no_obstacle(emperor: FakeEmperor, ctl: Ctl) -> Non
     assert "x" * 900_000 in ctl("events").out
 
 
-def test_an_event_is_shown_at_once_and_ctrl_c_ends_it(
-    emperor: FakeEmperor,
-) -> None:
-    emperor.events.record(WOKEN)
+@contextmanager
+def running(
+    emperor: FakeEmperor, *options: str
+) -> Iterator["tuple[subprocess.Popen[bytes], IO[bytes], IO[bytes]]"]:
+    """`emperorctl events` in a process of its own, with its output and its errors."""
     with subprocess.Popen(
-        command(emperor.run_dir, "events"),
+        command(emperor.run_dir, "events", *options),
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -187,29 +191,25 @@ def test_an_event_is_shown_at_once_and_ctrl_c_ends_it(
         assert process.stdout is not None
         assert process.stderr is not None
         try:
-            assert b"hit from 203.0.113.9" in process.stdout.readline()
-            process.send_signal(signal.SIGINT)
-            assert process.wait(PATIENCE_SECONDS) == 130
-            assert process.stderr.read().strip() == b""
+            yield process, process.stdout, process.stderr
         finally:
             process.kill()
+
+
+def test_an_event_is_shown_at_once_and_ctrl_c_ends_it(emperor: FakeEmperor) -> None:
+    emperor.events.record(WOKEN)
+    with running(emperor) as (process, out, errors):
+        assert b"hit from 203.0.113.9" in out.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE_SECONDS) == 130
+        assert errors.read().strip() == b""
 
 
 def test_a_reader_that_leaves_ends_it(emperor: FakeEmperor) -> None:
     for _ in range(100):
         emperor.events.record(replace(WOKEN, detail="x" * 10_000))
-    with subprocess.Popen(
-        command(emperor.run_dir, "events", "-n", "1000"),
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        try:
-            process.stdout.readline()
-            process.stdout.close()
-            eventually(lambda: process.poll() is not None)
-            assert b"Traceback" not in process.stderr.read()
-        finally:
-            process.kill()
+    with running(emperor, "-n", "1000") as (process, out, errors):
+        out.readline()
+        out.close()
+        eventually(lambda: process.poll() is not None)
+        assert b"Traceback" not in errors.read()

@@ -2,7 +2,8 @@
 
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,27 +35,33 @@ def numbers(path: Path) -> list[int]:
     return [int(line) for line in text.splitlines() if line.isdigit()]
 
 
-def test_a_rotation_loses_only_what_comes_between_copy_and_cut(
-    backend: Backend,
-) -> None:
-    quiet = backend.folder / "quiet"
+@contextmanager
+def chatting(backend: Backend) -> Iterator[tuple[Path, list[int]]]:
+    """An app prints numbers until the block ends. Yields its log, and a list that has how many
+    there were, after the block."""
+    quiet, printed = backend.folder / "quiet", list[int]()
     backend.add("a.example", "chatty.py", env=f"QUIET={quiet}")
-    replies: list[int] = []
-    thread = threading.Thread(target=lambda: replies.append(int(backend.get("a.example").text)))
+    thread = threading.Thread(target=lambda: printed.append(int(backend.get("a.example").text)))
     thread.start()
-    log = backend.logs / "a.example.log"
-    for turn in range(3):
-        # uWSGI's own lines at the start are some 2,000 bytes.
-        eventually(lambda: log.exists() and log.stat().st_size > 10_000)
-        rotate(backend)
-        assert log.with_name("a.example.log.1").stat().st_mode == log.stat().st_mode, turn
-    eventually(lambda: log.stat().st_size > 10_000)
+    yield backend.logs / "a.example.log", printed
     quiet.touch()
     thread.join()
 
+
+def test_a_rotation_loses_only_what_comes_between_copy_and_cut(
+    backend: Backend,
+) -> None:
+    with chatting(backend) as (log, printed):
+        for turn in range(3):
+            # uWSGI's own lines at the start are some 2,000 bytes.
+            eventually(lambda: log.exists() and log.stat().st_size > 10_000)
+            rotate(backend)
+            assert log.with_name("a.example.log.1").stat().st_mode == log.stat().st_mode, turn
+        eventually(lambda: log.stat().st_size > 10_000)
+
     names = ("a.example.log.3.gz", "a.example.log.2.gz", "a.example.log.1", "a.example.log")
     files = [numbers(log.with_name(name)) for name in names]
-    assert (files[0][0], files[-1][-1]) == (0, replies[0] - 1)
+    assert (files[0][0], files[-1][-1]) == (0, printed[0] - 1)
     for file in files:
         assert all(after == before + 1 for before, after in pairwise(file)), "a hole inside"
     for older, newer in pairwise(files):
@@ -64,17 +71,10 @@ def test_a_rotation_loses_only_what_comes_between_copy_and_cut(
 def test_an_app_that_prints_without_end_fills_no_disk(start: Callable[..., Backend]) -> None:
     backend = start(log_max_size="40K")
     backend.expect("a.example: its log had more than 40960 bytes")
-    quiet = backend.folder / "quiet"
-    backend.add("a.example", "chatty.py", env=f"QUIET={quiet}")
-    replies: list[int] = []
-    thread = threading.Thread(target=lambda: replies.append(int(backend.get("a.example").text)))
-    thread.start()
-    log = backend.logs / "a.example.log"
     head = b"--- emperord has cut this log (log-max-size) ---\n"
-    eventually(lambda: log.exists() and log.read_bytes().startswith(head))
-    quiet.touch()
-    thread.join()
-    assert numbers(log)[-1] == replies[0] - 1, "the end is there"
+    with chatting(backend) as (log, printed):
+        eventually(lambda: log.exists() and log.read_bytes().startswith(head))
+    assert numbers(log)[-1] == printed[0] - 1, "the end is there"
 
 
 def test_the_cause_of_a_death_is_found_in_a_rotated_log(
