@@ -19,23 +19,25 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from resource import RLIMIT_NPROC, prlimit
+from resource import RLIM_INFINITY, RLIMIT_NPROC, prlimit
 
 # They may fork meanwhile. A new process has the limits of its parent.
 _MOST_PASSES = 10
 
 
-def become(uid: int, group: str) -> None:
-    """Act as that user, and as the group that most of its processes have in this control group."""
+def become(uid: int, group: str) -> bool:
+    """Act as that user, and as the group that most of its processes have in this control group.
+    False: it has no process there any more."""
     if uid == os.geteuid():
-        return
+        return True
     theirs = Counter(gid for pid in _processes(group) if (gid := _gid_of(pid, uid)) is not None)
     if not theirs:
-        sys.exit("it has no process any more")
+        return False
     [(gid, _)] = theirs.most_common(1)
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
+    return True
 
 
 def _gid_of(pid: int, uid: int) -> int | None:
@@ -48,9 +50,9 @@ def _gid_of(pid: int, uid: int) -> int | None:
     return None
 
 
-def refuse(group: str) -> dict[int, tuple[int, int]]:
-    """The soft and hard limit that each process had before."""
-    before: dict[int, tuple[int, int]] = {}
+def refuse(group: str) -> dict[int, int]:
+    """The soft limit that each process had before."""
+    before: dict[int, int] = {}
     seen: set[int] = set()
     for _ in range(_MOST_PASSES):
         pids = set(_processes(group)) - seen
@@ -59,11 +61,11 @@ def refuse(group: str) -> dict[int, tuple[int, int]]:
         seen |= pids
         for pid in pids:
             with suppress(OSError):  # it is gone, or has rights of another user or group
-                soft, hard = limits = prlimit(pid, RLIMIT_NPROC)
+                soft, hard = prlimit(pid, RLIMIT_NPROC)
                 # Of an earlier program, which gives that limit back, or of the app itself.
                 if soft != 0 and os.getpgid(pid) != pid:
                     prlimit(pid, RLIMIT_NPROC, (0, hard))
-                    before[pid] = limits
+                    before[pid] = soft
     return before
 
 
@@ -73,20 +75,22 @@ def _processes(group: str) -> Iterator[int]:
             yield from map(int, file)
 
 
-def allow(before: dict[int, tuple[int, int]]) -> None:
-    """Give these processes their limits back."""
-    for pid, limits in before.items():
-        # It is gone, or has lowered its hard limit.
-        with suppress(OSError, ValueError):
-            prlimit(pid, RLIMIT_NPROC, limits)
+def allow(before: dict[int, int]) -> None:
+    """Give these processes their soft limits back, as far as they have no other one by now."""
+    for pid, soft in before.items():
+        with suppress(OSError):  # it is gone
+            now, hard = prlimit(pid, RLIMIT_NPROC)
+            if now == 0:
+                is_allowed = hard == RLIM_INFINITY or RLIM_INFINITY != soft <= hard
+                prlimit(pid, RLIMIT_NPROC, (soft if is_allowed else hard, hard))
 
 
 def main() -> None:
     group, uid = sys.argv[1:]
-    become(int(uid), group)
-    before = refuse(group)
-    sys.stdin.buffer.read()
-    allow(before)
+    if become(int(uid), group):
+        before = refuse(group)
+        sys.stdin.buffer.read()
+        allow(before)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from resource import RLIMIT_NPROC, prlimit
 
 import pytest
 
@@ -83,6 +84,18 @@ def test_processes_get_their_limits_back_when_the_input_ends(run: Path) -> None:
         master.kill()
 
 
+def test_a_limit_that_was_changed_meanwhile_is_kept(run: Path, sleepers: ExitStack) -> None:
+    raised, bounded = sleeper(sleepers), sleeper(sleepers)
+    listed(run, raised, bounded)
+    _, usual = prlimit(raised, RLIMIT_NPROC)
+    with refusing(run):
+        eventually(lambda: soft_limit(raised) == soft_limit(bounded) == "0")
+        prlimit(raised, RLIMIT_NPROC, (30, usual))
+        prlimit(bounded, RLIMIT_NPROC, (0, 60))
+    assert prlimit(raised, RLIMIT_NPROC) == (30, usual)
+    assert prlimit(bounded, RLIMIT_NPROC) == (60, 60), "it may fork again"
+
+
 @as_root
 def test_it_acts_as_its_user_and_never_as_root_s_group(run: Path, sleepers: ExitStack) -> None:
     starting, theirs = sleeper(sleepers), sleeper(sleepers, GAMES, MAIL)
@@ -116,4 +129,4 @@ def test_its_user_can_neither_look_into_it_nor_trace_it(run: Path, sleepers: Exi
 def test_without_a_process_of_its_user_it_ends(run: Path, sleepers: ExitStack) -> None:
     listed(run, sleeper(sleepers))
     with refusing(run, GAMES) as program:
-        assert program.wait() == 1
+        assert program.wait() == 0
