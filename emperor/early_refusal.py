@@ -6,6 +6,7 @@ import logging
 import secrets
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from emperor.linux.group_names import app_of, domain_of, group_name, tenant_of, uid_of
@@ -22,6 +23,9 @@ log = logging.getLogger("emperord.early_refusal")
 _PROGRAM = Path(__file__).parent.joinpath("linux/early_refusal_program.py").read_text("utf-8")
 # Of a core: copies of processes for a tenant that uses less delay nobody.
 _LEAST_CORES = 0.05
+# Killed before it has given limits back, the program leaves processes that can never fork.
+_TO_END_SECONDS = 10.0
+_PRINTED = 1000
 # A tenant could begin and end as often as it likes.
 _SILENT_SECONDS = 60.0
 # Root's, beside those of its apps: in the tenant's, the program would take the place of a process.
@@ -46,7 +50,7 @@ class EarlyRefusal:
     @property
     def is_active(self) -> bool:
         """Whether forks are refused early now."""
-        return bool(self._forking_on.groups)
+        return not self._running.keys().isdisjoint(self._forking_on.groups)
 
     async def look(self, used: Used) -> None:
         """Look at all tenants that have used the CPU."""
@@ -56,7 +60,8 @@ class EarlyRefusal:
         # The kernel limits no process of root's.
         tenants = {name for name in tenants if uid_of(name) != 0}
         forks = await asyncio.to_thread(self._bounds.groups.forks.look, tenants)
-        self._take(self._forking_on.after(used.seconds, forks))
+        ending = self._running.keys() - self._forking_on.groups
+        self._take(self._forking_on.after(used.seconds, forks, ending))
 
     def close(self) -> None:
         """Have none refused early any more."""
@@ -64,15 +69,21 @@ class EarlyRefusal:
 
     def _take(self, forking_on: ForkingOn) -> None:
         for group in self._forking_on.groups - forking_on.groups:
-            self._running.pop(group).cancel()
+            if running := self._running.get(group):
+                running.cancel()
         for group in forking_on.groups - self._forking_on.groups:
-            self._running[group] = self._tasks.create_task(self._refuse(group))
+            self._running[group] = running = self._tasks.create_task(self._refuse(group))
+            running.add_done_callback(partial(self._has_ended, group))
         self._forking_on = forking_on
+
+    def _has_ended(self, group: str, _task: asyncio.Task[None]) -> None:
+        del self._running[group]
 
     async def _refuse(self, group: str) -> None:
         uid, domain = uid_of(tenant_of(group)), domain_of(app_of(group))
         subject = domain or self._name(uid)
-        if self._pause.ends(subject, asyncio.get_running_loop().time()):
+        is_told = self._pause.ends(subject, asyncio.get_running_loop().time())
+        if is_told:
             log.info(
                 "%s goes on forking at a limit on processes: until it has room, the kernel refuses"
                 " its forks before it copies a process",
@@ -82,6 +93,11 @@ class EarlyRefusal:
             with self._bounds.command(group_name(_UID, _GROUP, secrets.randbits(40))) as enter:
                 folder = self._bounds.groups.forks.folder(group)
                 argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(folder), str(uid)]
-                await run_while_wanted(enter(argv), {})
+                ended, printed = await run_while_wanted(enter(argv), {}, _PRINTED, _TO_END_SECONDS)
         except (CannotLaunch, OSError) as error:
-            log.info("cannot have forks of %s refused early: %s", subject, error)
+            problem = str(error)
+        else:
+            problem = f"{ended}: {printed.decode(errors='replace')}".strip(": \n")
+            is_told &= ended.code != 0
+        if is_told:
+            log.info("cannot have forks of %s refused early: %s", subject, problem)

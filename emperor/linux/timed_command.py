@@ -50,30 +50,30 @@ async def run_timed(
         return ended, os.pread(fd, longest_bytes, 0)
 
 
-async def run_while_wanted(argv: Sequence[str], env: Mapping[str, str]) -> None:
-    """Run `argv` until it ends, or the call is cancelled. Its input ends then, and whenever this
-    process does; it must end by that, or is killed after a while. Raises CannotLaunch and
-    OSError."""
+async def run_while_wanted(
+    argv: Sequence[str], env: Mapping[str, str], longest_bytes: int, seconds: float
+) -> tuple[Exit, bytes]:
+    """How `argv` ended, without having been asked to, and the first `longest_bytes` of its output.
+    Its input ends when the call is cancelled, and whenever this process does. It must end by that:
+    `seconds` after a cancellation it is killed. Raises CannotLaunch and OSError."""
     loop = asyncio.get_running_loop()
     exited: asyncio.Future[Exit] = loop.create_future()
     theirs, ours = os.pipe2(os.O_CLOEXEC)
-    try:
-        with _memory("output") as output:
+    with ExitStack() as stack:
+        is_wanted = stack.enter_context(os.fdopen(ours, "wb", buffering=0))
+        with os.fdopen(theirs, "rb", buffering=0):
+            output = stack.enter_context(_memory("output"))
             fd = output.fileno()
             child = spawn(argv, env, {0: theirs, 1: fd, 2: fd}, loop, exited.set_result)
-    except BaseException:
-        os.close(ours)
-        raise
-    finally:
-        os.close(theirs)
-    try:
-        await asyncio.wait([exited])
-    finally:
-        os.close(ours)
         try:
-            await asyncio.wait([exited], timeout=_TO_END_SECONDS)
+            await asyncio.wait([exited])
+            return exited.result(), os.pread(fd, longest_bytes, 0)
         finally:
-            await _end(child, exited)
+            is_wanted.close()
+            try:
+                await asyncio.wait([exited], timeout=seconds)
+            finally:
+                await _end(child, exited)
 
 
 def _memory(name: str) -> IO[bytes]:

@@ -48,9 +48,10 @@ async def until_written(file: Path) -> None:
 
 async def test_the_input_of_a_command_ends_when_nobody_wants_it(tmp_path: Path) -> None:
     begun, ended = tmp_path / "begun", tmp_path / "ended"
-    argv = ["sh", "-c", f"echo yes >{begun}; cat; echo yes >{ended}"]
+    # It takes a while: the machine may be busy.
+    argv = ["sh", "-c", f"echo yes >{begun}; cat; sleep 1.5; echo yes >{ended}"]
     async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(run_while_wanted(argv, os.environ))
+        running = tasks.create_task(run_while_wanted(argv, os.environ, 10, PATIENCE_SECONDS))
         await until_written(begun)
         running.cancel()
     assert ended.read_text() == "yes\n"
@@ -60,7 +61,7 @@ async def test_a_command_that_reads_no_input_is_killed(tmp_path: Path) -> None:
     file = tmp_path / "pid"
     async with asyncio.TaskGroup() as tasks:
         argv = ["sh", "-c", _STUBBORN.format(file)]
-        running = tasks.create_task(run_while_wanted(argv, os.environ))
+        running = tasks.create_task(run_while_wanted(argv, os.environ, 10, 0.1))
         await until_written(file)
         running.cancel()
     eventually(lambda: not os.path.exists(f"/proc/{file.read_text().strip()}"))
@@ -68,7 +69,9 @@ async def test_a_command_that_reads_no_input_is_killed(tmp_path: Path) -> None:
 
 async def test_a_command_may_end_before_that() -> None:
     before = sorted(os.listdir("/proc/self/fd"))
-    await run_while_wanted(["true"], os.environ)
+    argv = ["sh", "-c", "echo why; exit 3"]
+    ended, printed = await run_while_wanted(argv, os.environ, 2, PATIENCE_SECONDS)
+    assert (ended.code, printed) == (3, b"wh")
     with pytest.raises(CannotLaunch):
-        await run_while_wanted(["/nowhere"], os.environ)
+        await run_while_wanted(["/nowhere"], os.environ, 10, PATIENCE_SECONDS)
     assert sorted(os.listdir("/proc/self/fd")) == before

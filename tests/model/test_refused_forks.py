@@ -58,7 +58,38 @@ def test_some_groups_at_a_time() -> None:
 
 def test_a_group_that_is_gone_is_forgotten() -> None:
     held = ForkingOn(frozenset({GROUP}), {GROUP: 9}, {GROUP: 2})
-    assert held.after(SECONDS, {}) == ForkingOn()
+    gone = held.after(SECONDS, {})
+    assert (gone.groups, gone.refused, gone.looks) == (frozenset(), {}, {})
+
+
+def test_the_programs_that_have_not_ended_count() -> None:
+    groups = [f"{GROUP}{number}" for number in range(20)]
+    begun = ForkingOn(frozenset(), dict.fromkeys(groups, 0), dict.fromkeys(groups, 2))
+    forks = dict.fromkeys(groups, Forks(MANY, True))
+    after_it = begun.after(SECONDS, forks, ending=groups[:10])
+    assert len(after_it.groups) == 6 and after_it.groups.isdisjoint(groups[:10])
+    assert not begun.after(SECONDS, forks, ending=groups[:19]).groups
+
+
+def begins(tenants: Sequence[str], looks: int) -> int:
+    """How often a program begins in so many looks at groups that have room as soon as one does, one
+    group of each of these tenants."""
+    forking_on, begun, refused = ForkingOn(), 0, 0
+    for _ in range(looks):
+        refused += MANY
+        forks = {
+            group: Forks(refused, is_full=group not in forking_on.groups)
+            for group in (f"{tenant}/v-a.example/7" for tenant in tenants)
+        }
+        before, forking_on = forking_on, forking_on.after(SECONDS, forks)
+        begun += len(forking_on.groups - before.groups)
+    return begun
+
+
+def test_who_has_room_again_and_again_begins_less_often() -> None:
+    assert begins(["uid-5"], 126) <= 7, "after 2, 4, 8, … looks"
+    assert begins(["uid-5"], 1000) < 25
+    assert begins(["uid-5", "uid-6"], 126) == 2 * begins(["uid-5"], 126), "each for itself"
 
 
 @given(st.lists(st.tuples(st.integers(0, FEW), st.booleans())))
