@@ -42,7 +42,7 @@ from emperor.supervisor.background_work import BackgroundWork
 from emperor.supervisor.events import EventLog
 from emperor.supervisor.fair_log import fair_log
 from emperor.supervisor.governor import Governor
-from emperor.supervisor.permission import Permission
+from emperor.supervisor.permission import GovernorPermission
 from emperor.supervisor.records import Child, Vassal
 from emperor.supervisor.slices import slices
 from emperor.supervisor.status_line import StatusLine
@@ -190,7 +190,7 @@ class Service:
         """Go on with the vassals of an earlier daemon, make the others, and listen. Returns whether
         an earlier daemon left vassals."""
         settings = self._settings
-        self._fleet.start(Permission(self._governor))
+        self._fleet.start(GovernorPermission(self._governor))
         kept = self._inherited.pop_entries(KEPT_BASES)
         self._bases.take_over(self._inherited.bag, kept, self._groups)
         self._succession.keep = self._bases.keep

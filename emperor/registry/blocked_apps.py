@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from emperor.model.registry_keys import Keys
-from emperor.registry.once_app import App, runs_on
+from emperor.registry.once_app import OnceApp, runs_on
 from emperor.registry.once_holders import changes_of_holders
 from emperor.registry.own_names import OwnNames
 from emperor.registry.port import CannotReach, Engine, Missed, RegistryRefused
@@ -22,7 +22,7 @@ class BlockedApps:
 
     def __init__(
         self,
-        apps: Mapping[str, App],
+        apps: Mapping[str, OnceApp],
         me: OwnNames,
         free: Callable[[str, bool], None],
         news: asyncio.Event,

@@ -15,7 +15,7 @@ from emperor.model.registry_keys import Span
 from emperor.registry.etcd_http import NoLease, Question, TooLong
 from emperor.registry.etcd_members import PATIENCE_SECONDS, Members
 from emperor.registry.etcd_rights import naming
-from emperor.registry.etcd_watch import Past, Watch
+from emperor.registry.etcd_watch import SeenState, Watch
 from emperor.registry.etcd_wire import (
     KeptReply,
     LeaseReply,
@@ -51,7 +51,7 @@ class Etcd:
         shuffle: Callable[[list[str]], None] = random.shuffle,
     ) -> None:
         self._members = Members(access, patience, shuffle)
-        self._past = Past()
+        self._seen = SeenState()
         self._user = access.user
 
     async def __aenter__(self) -> Self:
@@ -117,7 +117,7 @@ class Etcd:
         self, spans: Collection[Span], after: int, state: ClusterState = UNKNOWN
     ) -> AsyncGenerator[Changes, None]:
         """What changes in these spans after a revision."""
-        watch = Watch(self._members, self._past, spans, after)
+        watch = Watch(self._members, self._seen, spans, after)
         watch.expect(state)
         async with aclosing(watch.changes()) as items:
             with naming(self._user, "read", *spans):

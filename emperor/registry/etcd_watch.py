@@ -48,7 +48,7 @@ _SILENCES = 3
 
 
 @dataclass(slots=True)
-class Past:
+class SeenState:
     """The newest state of the registry that the watches of an engine have seen: what comes later
     must not be older."""
 
@@ -58,10 +58,12 @@ class Past:
 class Watch:
     """What changes in some spans after a revision."""
 
-    def __init__(self, members: Members, past: Past, spans: Collection[Span], after: int) -> None:
+    def __init__(
+        self, members: Members, seen: SeenState, spans: Collection[Span], after: int
+    ) -> None:
         self._members = members
-        self._past = past
-        self._before = past.newest
+        self._seen = seen
+        self._before = seen.newest
         self._wanted = Spans(spans)
         self._spans = self._wanted.covered_by(MOST_WATCHES)
         self._told = [after] * len(self._spans)
@@ -136,15 +138,15 @@ class Watch:
     async def _compare(self, header: Header) -> None:
         """Raises Missed if the registry is another or an older one. A follower may be behind."""
         if self._before.cluster not in (0, header.cluster_id):
-            self._past.newest = _state_of(header)
+            self._seen.newest = _state_of(header)
             raise Missed("it is another cluster than before")
         if self._is_older(header):
             newest = await self._newest()
             if self._is_older(newest):
-                self._past.newest = _state_of(newest)
+                self._seen.newest = _state_of(newest)
                 raise Missed("the registry was restored from an older state")
             header = newest
-        self._before = self._past.newest = _state_of(header)
+        self._before = self._seen.newest = _state_of(header)
 
     def _is_older(self, header: Header) -> bool:
         return header.revision < max(self._told) or header.raft_term < self._before.elections

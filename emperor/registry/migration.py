@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from emperor.model.once import Holder, migrates, request_after
 from emperor.registry.migration_requests import MigrationRequests
-from emperor.registry.once_app import App
+from emperor.registry.once_app import OnceApp
 
 
 class Migration:
@@ -17,10 +17,10 @@ class Migration:
     def __init__(
         self,
         requests: MigrationRequests,
-        apps: Mapping[str, App],
+        apps: Mapping[str, OnceApp],
         clock: Callable[[], float],
         since_visitor: Callable[[str], float | None],
-        give: Callable[[str, App, Holder], None],
+        give: Callable[[str, OnceApp, Holder], None],
     ) -> None:
         self._requests = requests
         self._apps = apps
@@ -45,7 +45,7 @@ class Migration:
                 if not self.is_needed:
                     return
 
-    async def _hear(self, domain: str, app: App, other: Holder) -> None:
+    async def _hear(self, domain: str, app: OnceApp, other: Holder) -> None:
         if not self._is_to_go(domain, app, other.address) or not await self._requests.may_migrate(
             domain
         ):
@@ -55,7 +55,7 @@ class Migration:
             app.request = None
             self._give(domain, app, other)
 
-    def _is_to_go(self, domain: str, app: App, address: str) -> bool:
+    def _is_to_go(self, domain: str, app: OnceApp, address: str) -> bool:
         if not app.revision or not app.groups or app.asking is not None:
             return False
         now = self._clock()

@@ -31,7 +31,7 @@ from emperor.registry.blocked_apps import BlockedApps
 from emperor.registry.link import Link
 from emperor.registry.migration import Migration
 from emperor.registry.migration_requests import MigrationRequests
-from emperor.registry.once_app import App, Fence, fenced, goes_to, unreached
+from emperor.registry.once_app import Fence, OnceApp, fenced, goes_to, unreached
 from emperor.registry.once_keys import OnceKeys
 from emperor.registry.once_lease import OnceLease
 from emperor.registry.own_names import OwnNames
@@ -67,7 +67,7 @@ class Once:
         self._clock = boot_clock
         self._loop = asyncio.get_running_loop()
         self.permission: Permission | None = None
-        self._apps: dict[str, App] = {}
+        self._apps: dict[str, OnceApp] = {}
         self._keys: OnceKeys | None = None
         self._lease = OnceLease(boot_clock, self._confirmed, self._cut_off, self._lost)
         self._work = asyncio.Event()
@@ -109,7 +109,7 @@ class Once:
         if not (app.is_used or app.waits) and app.why_not is None and before:
             self._loop.call_soon(self._want_again, spec.domain)
 
-    def _give_up_unused(self, domain: str, app: App) -> None:
+    def _give_up_unused(self, domain: str, app: OnceApp) -> None:
         """Give the key up if the last process of an app has ended, and none is to come."""
         if app.groups or app.waits or app.asking:
             return
@@ -175,12 +175,12 @@ class Once:
         assert self._keys
         await self._blocked.follow(self._keys.engine, self._keys.names)
 
-    def _app(self, spec: Spec) -> App:
-        app = self._apps.setdefault(spec.domain, App(spec.once))
+    def _app(self, spec: Spec) -> OnceApp:
+        app = self._apps.setdefault(spec.domain, OnceApp(spec.once))
         app.rule = spec.once
         return app
 
-    async def _ask(self, domain: str, app: App) -> None:
+    async def _ask(self, domain: str, app: OnceApp) -> None:
         try:
             async with asyncio.timeout(_ASK_SECONDS):
                 await self._ready.wait()
@@ -206,7 +206,7 @@ class Once:
         self._give_up_unused(domain, app)
         self._work.set()
 
-    async def _claim(self, domain: str, app: App) -> str | None:
+    async def _claim(self, domain: str, app: OnceApp) -> str | None:
         """Take the key of an app. Returns why it may not run here. Raises what engines raise."""
         assert self._keys
         if app.goes_to:
@@ -221,7 +221,7 @@ class Once:
             case why:
                 return why
 
-    async def _give_up(self, domain: str, app: App) -> None:
+    async def _give_up(self, domain: str, app: OnceApp) -> None:
         """Give up the key of an app without a process: another machine may run it."""
         assert self._keys and self.permission
         revision, app.revision = app.revision or 0, None
@@ -242,7 +242,7 @@ class Once:
         self._apps.pop(domain, None)
         self.permission.permit(domain)  # it asks again, if it waits meanwhile
 
-    def _forbid(self, domain: str, app: App) -> None:
+    def _forbid(self, domain: str, app: OnceApp) -> None:
         app.revision = None
         self._work.set()
         if not app.runs_elsewhere:
@@ -278,14 +278,14 @@ class Once:
                 await migration.follow()
             await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
 
-    def _give(self, domain: str, app: App, to: Holder) -> None:
+    def _give(self, domain: str, app: OnceApp, to: Holder) -> None:
         """The key goes when its last process has ended (`settled`)."""
         assert self.permission
         app.goes_to, app.why_not = to, goes_to(to)
         log.info("%s: %s", domain, app.why_not, extra=about(domain))
         self.permission.forbid(domain, app.why_not)
 
-    def _has_given(self, domain: str, app: App) -> None:
+    def _has_given(self, domain: str, app: OnceApp) -> None:
         """The other machine has had its time to take it."""
         if app.goes_to:
             app.goes_to = None
@@ -339,7 +339,7 @@ class Once:
             if app.revision == 0 and app.asking is None:
                 app.asking = self._tasks.create_task(self._claim_again(domain, app))
 
-    async def _claim_again(self, domain: str, app: App) -> None:
+    async def _claim_again(self, domain: str, app: OnceApp) -> None:
         """Take the key of an app with `once = soft` that runs on without a lease."""
         try:
             async with asyncio.timeout(_ASK_SECONDS):

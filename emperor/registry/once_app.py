@@ -23,7 +23,7 @@ class Fence(Protocol):
 
 
 @dataclass(slots=True)
-class App:
+class OnceApp:
     """One app. `revision` is that of its key while it may run here; 0: it runs without a key.
     `why_not`: why it may not. `waits`: it waits for its turn to boot. `is_cut_off`: because the
     lease could not be renewed. `groups` has the control group of each of its processes, and
@@ -55,7 +55,7 @@ class App:
         return (self.why_not or "").startswith(_RUNS_ON)
 
 
-def fenced(apps: Iterable[App], of_lease: float) -> list[Fenced]:
+def fenced(apps: Iterable[OnceApp], of_lease: float) -> list[Fenced]:
     """Which processes are to be killed, and when: those without a deadline of their own with the
     lease."""
     return [

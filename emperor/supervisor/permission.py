@@ -6,7 +6,7 @@ from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Occurrence
 
 
-class Permission:
+class GovernorPermission:
     """What model/permits.Permits has found out, for the governor."""
 
     def __init__(self, governor: Governor) -> None:

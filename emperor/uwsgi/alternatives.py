@@ -25,7 +25,7 @@ _FAILS = ", so the app does not start"
 
 
 @dataclass(frozen=True, slots=True)
-class App:
+class NamedApp:
     """An app by its option: the path that it is for, what it is, and whether uWSGI goes on where it
     cannot be loaded."""
 
@@ -35,17 +35,17 @@ class App:
     may_fail: bool
 
 
-def apps_in(ini: Ini) -> Iterator[App]:
+def apps_in(ini: Ini) -> Iterator[NamedApp]:
     """The apps in Python, in the order in which uWSGI loads them."""
     for keys in _ORDER:
         if option := ini.last_of(keys):
             may_fail = option.key in _GOES_ON and not is_url(option.value)
-            yield App(option, "", option.value, may_fail)
+            yield NamedApp(option, "", option.value, may_fail)
     for option in ini.options:
         path, equals, target = option.value.partition("=")
         is_file = target.endswith(MOUNTED_FILES)
         if option.key in MOUNTS and equals and (is_file or ":" in target):
-            yield App(option, path, target, not is_file)
+            yield NamedApp(option, path, target, not is_file)
 
 
 def without_spared(ini: Ini, found: Sequence[Finding]) -> list[Finding]:

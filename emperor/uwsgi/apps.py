@@ -22,7 +22,7 @@ from emperor.model.access import Kind
 from emperor.model.json_value import from_json
 from emperor.model.ports import CannotLaunch
 from emperor.model.spec import Identity
-from emperor.uwsgi.alternatives import MOUNTS, App, apps_in
+from emperor.uwsgi.alternatives import MOUNTS, NamedApp, apps_in
 from emperor.uwsgi.environment import environment_of
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.homes import shows_packages_of_system
@@ -159,12 +159,12 @@ def loads_of(ini: Ini, search: Search, files: Files) -> list[tuple[Option, Load]
     return [(app.option, _load(app, ini, search, files)) for app in known]
 
 
-def _is_fetched(app: App) -> bool:
+def _is_fetched(app: NamedApp) -> bool:
     is_file = app.option.key in _FILES or app.target.endswith(MOUNTED_FILES)
     return is_file and app.target.startswith(HTTP)
 
 
-def _load(app: App, ini: Ini, search: Search, files: Files) -> Load:
+def _load(app: NamedApp, ini: Ini, search: Search, files: Files) -> Load:
     last, option, value = ini.last, app.option, app.target
     is_file = option.key in _FILES or (option.key in MOUNTS and value.endswith(MOUNTED_FILES))
     is_code = option.key == "eval"

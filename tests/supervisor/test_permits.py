@@ -6,7 +6,7 @@ from dataclasses import replace
 from emperor.model.lifecycle import Event
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Once, Spec
-from emperor.supervisor.permission import Permission
+from emperor.supervisor.permission import GovernorPermission
 from emperor.supervisor.records import OrderOutcome, Result
 from tests.supervisor.world import SPEC, World
 
@@ -45,8 +45,8 @@ class Fleet(World):
         super().__init__(replace(SPEC, once=Once.STRICT, idle=idle))
 
     @property
-    def permission(self) -> Permission:
-        return Permission(self.governor)
+    def permission(self) -> GovernorPermission:
+        return GovernorPermission(self.governor)
 
     def allow(self) -> None:
         """This machine may run the app from now on."""

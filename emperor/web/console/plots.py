@@ -152,7 +152,7 @@ def _told(start: PastStart, wait: float) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PhasePart:
     """A phase of a start: where it stands in a bar of the whole width, and how long it took."""
 
     phase: str
@@ -161,14 +161,14 @@ class Part:
     took: str
 
 
-def phase_bar(wake: Wake, longest: float) -> tuple[Part, ...]:
+def phase_bar(wake: Wake, longest: float) -> tuple[PhasePart, ...]:
     """The phases of a start side by side. The whole width stands for `longest` milliseconds."""
     found = phases_of(wake)
-    parts: list[Part] = []
+    parts: list[PhasePart] = []
     x = 0.0
     for phase, spent in found:
         width = WIDTH * spent / longest if longest else 0.0
-        parts.append(Part(phase.value, round(x, 1), round(width, 1), took(spent)))
+        parts.append(PhasePart(phase.value, round(x, 1), round(width, 1), took(spent)))
         x += width
     return tuple(parts)
 

@@ -15,7 +15,7 @@ from emperor.model.history import (
 from emperor.model.status import ReportedState, VassalDetail, Wake
 from emperor.model.text import clock, duration, took
 from emperor.model.wake_text import WOKEN_BY
-from emperor.web.console.plots import Part, phase_bar
+from emperor.web.console.plots import PhasePart, phase_bar
 
 MOST_ENTRIES = 40
 # An order or a change has a process stopped and the next one started for the same reason.
@@ -43,7 +43,7 @@ class Entry:
     title: str
     text: str = ""
     visitor: Visitor | None = None
-    phases: tuple[Part, ...] = ()
+    phases: tuple[PhasePart, ...] = ()
     took: str = ""
     times: int = 1
     first: datetime | None = None
