@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from emperor.model.registry_keys import Keys
+from emperor.registry import etcd_watch
 from emperor.registry.etcd import Etcd
 from emperor.registry.port import Changes, Missed
 from tests.etcd_cluster import EtcdCluster, etcd_cluster
@@ -166,8 +167,11 @@ async def test_a_slow_reader_misses_nothing(cluster: EtcdCluster) -> None:
         assert low == sorted(low)
 
 
-async def test_a_watch_that_is_quiet_moves_on(cluster: EtcdCluster) -> None:
+async def test_a_watch_that_is_quiet_moves_on(
+    cluster: EtcdCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Otherwise what it has to read after a loss would be compacted."""
+    monkeypatch.setattr(etcd_watch, "SILENCE_SECONDS", 0.5)
     async with Etcd(cluster.access) as engine:
         start = await engine.put({KEY: b"1"}, {})
         async with aclosing(engine.watch([KEYS.backends()], start)) as watch:
