@@ -79,7 +79,8 @@ FAULTS = (
         "the disk for state is full",
         strikes.run_disk_full,
         # An app that boots meanwhile has no copy of its ini to read.
-        warning="cannot copy .*No space left",
+        _REFUSED,
+        "cannot copy .*No space left",
     ),
     Fault(
         "there is no room for sockets",
