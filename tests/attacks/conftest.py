@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.tenants import Tenants
+from tests.attacks.tenants import ALICE, Tenants
 from tests.nginx_server import Nginx
 from tests.traces import public_folder
 
@@ -21,3 +21,17 @@ def tenants(folder: Path) -> Iterator[Tenants]:
     """The daemon and nginx, with no app yet."""
     with Nginx(folder) as nginx, Tenants(folder, nginx) as tenants:
         yield tenants
+
+
+@pytest.fixture
+def alice(tenants: Tenants) -> Iterator[int]:
+    """The pid of alice's app, which runs before and after the attack, and answers."""
+    tenants.host(ALICE, "alice.example")
+    assert tenants.get("alice.example").status == 200
+    before = tenants.leader("alice.example")
+    yield before
+    assert tenants.get("alice.example").status == 200
+    assert tenants.leader("alice.example") == before
+    for domain in ("alice.example", "mallory.example"):
+        tenants.remove(domain)
+        tenants.until(domain, None)

@@ -82,3 +82,8 @@ def groups(folder: Path) -> list[Path]:
         for name in names
         if name.startswith("uid-")
     ]
+
+
+def groups_of_mallory(tenants: Tenants) -> list[Path]:
+    """Those of mallory, one in each hierarchy."""
+    return [group for group in groups(tenants.folder) if group.name == f"uid-{UIDS[MALLORY]}"]

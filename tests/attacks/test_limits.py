@@ -2,7 +2,6 @@
 
 import os
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -11,11 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from emperor.linux.cgroup import members
-from tests.attacks.tenants import ALICE, MALLORY, UIDS, Tenants, groups, hits
+from tests.attacks.tenants import ALICE, MALLORY, UIDS, Tenants, groups, groups_of_mallory, hits
 from tests.controllers import needs_controllers, needs_yielding
 from tests.eventually import eventually
-from tests.linux.busy_core import two_on_one_core
 from tests.linux.control_groups import removed
 
 
@@ -34,20 +31,6 @@ def cause(tenants: Tenants) -> str:
     vassal = tenants.vassal("mallory.example")
     assert vassal
     return str(vassal["last_error"])
-
-
-@pytest.fixture
-def alice(tenants: Tenants) -> Iterator[int]:
-    """The pid of alice's app, which runs before and after the attack, and answers."""
-    tenants.host(ALICE, "alice.example")
-    assert tenants.get("alice.example").status == 200
-    before = tenants.leader("alice.example")
-    yield before
-    assert tenants.get("alice.example").status == 200
-    assert tenants.leader("alice.example") == before
-    for domain in ("alice.example", "mallory.example"):
-        tenants.remove(domain)
-        tenants.until(domain, None)
 
 
 @needs_controllers
@@ -70,92 +53,6 @@ def test_a_fork_bomb_is_stopped_alone(tenants: Tenants) -> None:
     assert tenants.get("mallory.example").status == 200
     assert cause(tenants).startswith("cannot start a process: pids-max = 40 is reached, and a fork")
     assert hits(tenants, "pids-max") == 1
-
-
-def groups_of_mallory(tenants: Tenants) -> list[Path]:
-    return [group for group in groups(tenants.folder) if group.name == f"uid-{UIDS[MALLORY]}"]
-
-
-@contextmanager
-def at_most(tenants: Tenants, processes: int) -> Iterator[None]:
-    """All apps of mallory together may have so many processes."""
-    [file] = (each for group in groups_of_mallory(tenants) for each in group.glob("pids.max"))
-    before = file.read_text()
-    file.write_text(str(processes))
-    try:
-        yield
-    finally:
-        file.write_text(before)
-
-
-def host_bomb(tenants: Tenants) -> None:
-    """Have an app of mallory's run that can fork."""
-    tenants.host(MALLORY, "mallory.example", "hog.py", emperor="pids-max = 40")
-    assert tenants.get("mallory.example").status == 200
-
-
-@contextmanager
-def forking_on(tenants: Tenants) -> Iterator[int]:
-    """Ask mallory's app to fork, again and again, while somebody waits for the CPU. Its master."""
-    is_over = threading.Event()
-
-    def ask() -> None:
-        while not is_over.is_set():
-            tenants.get("mallory.example", "/fork")
-
-    with two_on_one_core():
-        asking = threading.Thread(target=ask)
-        asking.start()
-        try:
-            yield tenants.leader("mallory.example")
-        finally:
-            is_over.set()
-            asking.join()
-
-
-def soft_limits(tenants: Tenants, master: int) -> set[str]:
-    """How many processes mallory's user may have, by the limits of the processes of the app, except
-    its master's."""
-    found = set()
-    for group in groups(tenants.folder):
-        for listed in group.glob("v-mallory.example/*/cgroup.procs"):
-            for pid in members(listed.parent) - {master}:
-                with suppress(ProcessLookupError, FileNotFoundError):
-                    limits = Path(f"/proc/{pid}/limits").read_text()
-                    found.add(limits.partition("Max processes")[2].split()[0])
-    return found
-
-
-@needs_controllers
-@needs_yielding
-@pytest.mark.usefixtures("alice")
-def test_no_process_is_copied_for_a_fork_bomb(tenants: Tenants) -> None:
-    host_bomb(tenants)
-    with forking_on(tenants) as master:
-        eventually(lambda: soft_limits(tenants, master) == {"0"}, what="forks are refused early")
-        assert "mallory.example goes on forking at a limit on processes" in tenants.log.read_text()
-        assert tenants.get("mallory.example").status == 200
-    [worker] = psutil.Process(master).children()
-    lingering = worker.children()
-    worker.kill()
-    eventually(lambda: psutil.Process(master).children() not in ([], [worker]))
-    assert tenants.get("mallory.example").status == 200, "the master has made a new worker"
-    lingering[0].kill()
-    eventually(lambda: "0" not in soft_limits(tenants, master), what="it has room, and may fork")
-
-
-@needs_controllers
-@needs_yielding
-@pytest.mark.usefixtures("alice")
-def test_early_refusal_takes_no_process_from_a_tenant(tenants: Tenants) -> None:
-    host_bomb(tenants)
-    with at_most(tenants, 30):
-        with forking_on(tenants) as master:
-            eventually(lambda: soft_limits(tenants, master) == {"0"})
-        [worker] = psutil.Process(master).children()
-        worker.kill()
-        eventually(lambda: psutil.Process(master).children() not in ([], [worker]))
-        assert tenants.get("mallory.example").status == 200, "the master has made a new worker"
 
 
 @needs_controllers
