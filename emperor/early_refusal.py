@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from emperor.linux.group_names import app_of, domain_of, group_name, tenant_of, uid_of
+from emperor.linux.group_names import app_group, app_of, domain_of, tenant_of, uid_of
 from emperor.linux.timed_command import run_while_wanted
 from emperor.model.cpu_shares import Used
 from emperor.model.log_fields import about
@@ -24,13 +24,13 @@ _PROGRAM = Path(__file__).parent.joinpath("linux/early_refusal_program.py").read
 # Of a core: copies of processes for a tenant that uses less delay nobody.
 _LEAST_CORES = 0.05
 # Killed before it has given limits back, the program leaves processes that can never fork.
-_TO_END_SECONDS = 10.0
+TO_END_SECONDS = 10.0
 _PRINTED = 1000
 # A tenant could begin and end as often as it likes.
 _SILENT_SECONDS = 60.0
 # Root's, beside those of its apps: in the tenant's, the program would take the place of a process.
 # No domain begins with a dot.
-_UID, _GROUP = 0, ".early-refusal"
+PROGRAMS = app_group(0, ".early-refusal")
 
 
 class EarlyRefusal:
@@ -90,10 +90,10 @@ class EarlyRefusal:
                 subject, extra=about(domain) if domain else None,
             )  # fmt: skip
         try:
-            with self._bounds.command(group_name(_UID, _GROUP, secrets.randbits(40))) as enter:
+            with self._bounds.command(f"{PROGRAMS}/{secrets.randbits(40)}") as enter:
                 folder = self._bounds.groups.forks.folder(group)
                 argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(folder), str(uid)]
-                ended, printed = await run_while_wanted(enter(argv), {}, _PRINTED, _TO_END_SECONDS)
+                ended, printed = await run_while_wanted(enter(argv), {}, _PRINTED, TO_END_SECONDS)
         except (CannotLaunch, OSError) as error:
             problem = str(error)
         else:

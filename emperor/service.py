@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from emperor import __version__
 from emperor.bases.kept_base import PREFIX as KEPT_BASES
+from emperor.early_refusal import PROGRAMS, TO_END_SECONDS
 from emperor.failure import CannotStart
 from emperor.fair_cpu import fair_cpu_of
 from emperor.fleet import Fleet
@@ -237,6 +238,7 @@ class Service:
         decode = decoder({runtime.name: runtime.options for runtime in self._runtimes})
         record, vassals = self._inherited.record, self._inherited.pop_vassals(decode)
         asleep = self._governor.restore(vassals)
+        self._groups.let_end(PROGRAMS, TO_END_SECONDS)
         self._groups.sweep()
         children = [child for vassal in self._governor.vassals for child in vassal.children]
         self._copies.sweep([child.process.ref.copy for child in children])

@@ -214,6 +214,14 @@ class ControlGroups:
         if killed:
             log.info("killed %d processes that were left in control groups of apps", len(killed))
 
+    def let_end(self, app: str, seconds: float) -> None:
+        """Leave the processes of that app's groups that an earlier daemon has made so long to end
+        by themselves."""
+        for name in {run for each in self._hierarchies for run in self._unused(each)}:
+            if app_of(name) == app:
+                self._in_use.add(name)
+                self._loop.call_later(seconds, self.end, name)
+
     def close(self) -> None:
         """End all groups, and wait for that: the daemon ends."""
         self._in_use.clear()

@@ -116,3 +116,13 @@ def test_a_tenant_cannot_keep_the_program(tenants: Tenants) -> None:
     os.kill(pid, signal.SIGSTOP)  # as its user may
     replaced_worker(tenants, master)[0].kill()
     eventually(lambda: program(tenants) != pid)
+
+
+def test_an_upgrade_gives_processes_their_limits_back(tenants: Tenants) -> None:
+    host_bomb(tenants)
+    with forking_on(tenants) as master:
+        eventually(lambda: soft_limits(tenants, master) == {"0"})
+    before = program(tenants)
+    assert tenants.call("POST", "/v1/upgrade")[0] == 202
+    eventually(lambda: program(tenants) != before and "0" not in soft_limits(tenants, master))
+    assert tenants.leader("mallory.example") == master
