@@ -17,7 +17,7 @@ died, and tries that only once.
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from resource import RLIM_INFINITY, RLIMIT_NPROC, prlimit
 
@@ -42,12 +42,17 @@ def become(uid: int, group: str) -> bool:
 
 def _gid_of(pid: int, uid: int) -> int | None:
     """The group of a process that is that user's alone. One of root's is about to become an app."""
-    with suppress(OSError), open(f"/proc/{pid}/status", errors="replace") as status:
-        fields = dict(line.split(":", 1) for line in status)
-        uids, gids = (set(map(int, fields[key].split())) for key in ("Uid", "Gid"))
+    with suppress(OSError):
+        status = _status(pid)
+        uids, gids = (set(map(int, status[key].split())) for key in ("Uid", "Gid"))
         if uids == {uid} and len(gids) == 1:
             return gids.pop()
     return None
+
+
+def _status(pid: int) -> dict[str, str]:
+    with open(f"/proc/{pid}/status", errors="replace") as status:
+        return dict(line.split(":", 1) for line in status)
 
 
 def refuse(group: str) -> dict[int, int]:
@@ -58,15 +63,25 @@ def refuse(group: str) -> dict[int, int]:
         pids = set(_processes(group)) - seen
         if not pids:
             break
+        lower(pids, before, are_forked_meanwhile=bool(seen))
         seen |= pids
-        for pid in pids:
-            with suppress(OSError):  # it is gone, or has rights of another user or group
-                soft, hard = prlimit(pid, RLIMIT_NPROC)
-                # Of an earlier program, which gives that limit back, or of the app itself.
-                if soft != 0 and os.getpgid(pid) != pid:
-                    prlimit(pid, RLIMIT_NPROC, (0, hard))
-                    before[pid] = soft
     return before
+
+
+def lower(pids: Iterable[int], before: dict[int, int], *, are_forked_meanwhile: bool) -> None:
+    """Take the soft limits of these processes, and add them to `before`."""
+    for pid in pids:
+        with suppress(OSError):  # it is gone, or has rights of another user or group
+            soft, hard = prlimit(pid, RLIMIT_NPROC)
+            if soft != 0 and os.getpgid(pid) != pid:
+                prlimit(pid, RLIMIT_NPROC, (0, hard))
+                before[pid] = soft
+            elif soft == 0 and are_forked_meanwhile:
+                # Its parent lost its limit after the kernel had looked at that for this fork. Any
+                # other has this one of an earlier program, which gives it back, or of the app.
+                parent = int(_status(pid)["PPid"])
+                if parent in before:
+                    before[pid] = before[parent]
 
 
 def _processes(group: str) -> Iterator[int]:

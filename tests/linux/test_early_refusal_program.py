@@ -1,6 +1,7 @@
 """The program by which the kernel refuses forks before it copies a process."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from resource import RLIMIT_NPROC, prlimit
 import pytest
 
 from emperor.linux import early_refusal_program
+from emperor.linux.early_refusal_program import allow, lower
 from tests.eventually import eventually
 from tests.traces import public_folder
 
@@ -94,6 +96,22 @@ def test_a_limit_that_was_changed_meanwhile_is_kept(run: Path, sleepers: ExitSta
         prlimit(bounded, RLIMIT_NPROC, (0, 60))
     assert prlimit(raised, RLIMIT_NPROC) == (30, usual)
     assert prlimit(bounded, RLIMIT_NPROC) == (60, 60), "it may fork again"
+
+
+def test_a_child_forked_meanwhile_gets_the_limit_of_its_parent() -> None:
+    forks = ["sh", "-c", "sleep 600 & echo $!; wait"]
+    before: dict[int, int] = {}
+    with subprocess.Popen(forks, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        usual, hard = prlimit(child, RLIMIT_NPROC)
+        lower([parent.pid], before, are_forked_meanwhile=False)
+        prlimit(child, RLIMIT_NPROC, (0, hard))  # as it is when it was forked at that moment
+        lower([child], before, are_forked_meanwhile=True)
+        assert soft_limit(parent.pid) == soft_limit(child) == "0"
+        allow(before)
+        assert prlimit(child, RLIMIT_NPROC) == prlimit(parent.pid, RLIMIT_NPROC) == (usual, hard)
+        os.kill(child, signal.SIGKILL)
 
 
 @as_root
