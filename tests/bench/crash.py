@@ -9,7 +9,7 @@ from statistics import median
 
 from tests.bench.apps import BROKEN, copy_apps, ini
 from tests.bench.knock import http_first_byte
-from tests.bench.load import Answer, load
+from tests.bench.load import Answer, Client, load
 from tests.bench.ours import Ours
 from tests.bench.place import place
 from tests.bench.report import Bound, Row, row
@@ -47,8 +47,8 @@ def _answers(bench: Bench, ours: Ours, incumbent: Incumbent, plain: PlainNginx) 
     incumbent.until_listening(domain)
     what = "an app that crashes at import"
     sides = {
-        "ours": lambda: load(ours.port, domain, _REQUESTS, _EVERY_SECONDS),
-        "Emperor": lambda: load(plain.port, domain, _REQUESTS, _EVERY_SECONDS),
+        "ours": lambda: load(ours.port, domain, Client(_REQUESTS, _EVERY_SECONDS)),
+        "Emperor": lambda: load(plain.port, domain, Client(_REQUESTS, _EVERY_SECONDS)),
     }
     seen = bench.paired(what, sides, 3)
     seconds = {name: [a.seconds for each in loads for a in each] for name, loads in seen.items()}

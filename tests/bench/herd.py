@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from tests.bench.apps import TELLING, ini
-from tests.bench.load import load
+from tests.bench.load import Client, load
 from tests.bench.ours import Ours
 from tests.bench.place import place
 from tests.bench.report import Bound, Row, row
@@ -52,7 +52,7 @@ class Side:
     def herd(self, size: int) -> Outcome:
         """Send `size` requests at once to an unused domain."""
         domain = self._domain(next(self._numbers))
-        answers = load(self._port, domain, size, 0.0)
+        answers = load(self._port, domain, Client(size, 0.0))
         boots = self._boots(domain).read_text().splitlines()
         return Outcome(
             failed=sum(answer.status != 200 for answer in answers),

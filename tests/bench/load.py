@@ -1,12 +1,15 @@
 """A program that sends requests at fixed times, whether the earlier requests are answered or not.
 
-    python -m tests.bench.load PORT HOST COUNT EVERY_SECONDS
+    python -m tests.bench.load PORT HOST COUNT EVERY_SECONDS [remote]
 
-It prints `begun` before the first request. At the end it prints a line for each request: when it
-was sent, how long it took (both in seconds) and the status, 0 without a valid answer.
+With `remote` it has real-time priority: a client on a machine of its own does not wait for a CPU of
+the server's. It prints `begun` before the first request. At the end it prints a line for each
+request: when it was sent, how long it took (both in seconds) and the status, 0 without a valid
+answer.
 """
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -14,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 _LIMIT_SECONDS = 60.0
+_REMOTE = "remote"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +29,22 @@ class Answer:
     status: int
 
 
+@dataclass(frozen=True, slots=True)
+class Client:
+    """It sends `count` requests, one every so many seconds. `is_remote`: as from a machine of its
+    own."""
+
+    count: int
+    every: float
+    is_remote: bool = False
+
+
 def load(
-    port: int, host: str, count: int, every: float, meanwhile: Callable[[], None] | None = None
+    port: int, host: str, client: Client, meanwhile: Callable[[], None] | None = None
 ) -> list[Answer]:
     """Run the program, and call `meanwhile` once its first request is on the way."""
-    command = [sys.executable, "-m", "tests.bench.load", str(port), host, str(count), str(every)]
+    command = [sys.executable, "-m", "tests.bench.load", str(port), host]
+    command += [str(client.count), str(client.every), *([_REMOTE] if client.is_remote else [])]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
@@ -71,8 +86,10 @@ async def _send(port: int, host: str, count: int, every: float) -> list[Answer]:
     return await asyncio.gather(*asks)
 
 
-def main(port: str, host: str, count: str, every: str) -> None:
+def main(port: str, host: str, count: str, every: str, *options: str) -> None:
     """Send, and print."""
+    if _REMOTE in options:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     for answer in asyncio.run(_send(int(port), host, int(count), float(every))):
         print(answer.sent, answer.seconds, answer.status)
 

@@ -13,7 +13,7 @@ from statistics import quantiles
 from tests.backend import APPS
 from tests.bench.apps import TELLING
 from tests.bench.knock import http_first_byte
-from tests.bench.load import load
+from tests.bench.load import Client, load
 from tests.bench.ours import Ours
 from tests.bench.place import place
 from tests.bench.report import Bound, Row, row
@@ -30,7 +30,8 @@ _SETTLED_SECONDS = 1.0
 # seconds.
 _HOGGING_SECONDS = 8.0
 _ROUNDS = 8
-_REQUESTS, _PER_SECOND = 300, 100
+# A visitor does not wait for a CPU of the server's.
+_VISITOR = Client(300, every=0.01, is_remote=True)
 _BOUND = Bound(1.5, over="alone")
 # What a hog asks its own app for, and the limit of that app.
 _HOGS = {
@@ -136,7 +137,7 @@ def _sleeps(ours: Ours, domain: str) -> bool:
 
 def _p99(ours: Ours) -> float:
     http_first_byte(ours.port, "alice.example")
-    answers = load(ours.port, "alice.example", _REQUESTS, 1 / _PER_SECOND)
+    answers = load(ours.port, "alice.example", _VISITOR)
     if any(answer.status != 200 for answer in answers):
         raise ConnectionError("cannot measure: a request of the neighbour failed")
     return quantiles((answer.seconds for answer in answers), n=100)[-1]

@@ -9,7 +9,7 @@ from statistics import median
 
 from tests.bench.apps import copy_apps, ini
 from tests.bench.knock import http_first_byte
-from tests.bench.load import load
+from tests.bench.load import Client, load
 from tests.bench.ours import Ours
 from tests.bench.place import place
 from tests.bench.report import Bound, Row, row
@@ -61,7 +61,7 @@ def _reloader(port: int, vassals: Path) -> Callable[[], Reloaded]:
 
     def reload() -> Reloaded:
         http_first_byte(port, _DOMAIN)
-        answers = load(port, _DOMAIN, _REQUESTS, 1 / _PER_SECOND, touch)
+        answers = load(port, _DOMAIN, Client(_REQUESTS, 1 / _PER_SECOND), touch)
         before = [a.seconds for a in answers if a.sent < _TOUCHED_AFTER_SECONDS]
         after = [a.seconds for a in answers if a.sent >= _TOUCHED_AFTER_SECONDS]
         failed = sum(answer.status != 200 for answer in answers)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from tests.bench.apps import BROKEN
-from tests.bench.load import Answer, load
+from tests.bench.load import Answer, Client, load
 from tests.bench.peers.contest import Comparison, Ground
 from tests.bench.peers.emperors import Emperord
 from tests.bench.peers.peer import Peer
@@ -29,7 +29,7 @@ def crash(bench: Bench) -> Iterator[Comparison]:
         ground = Ground(NAME, folder, [site], PEERS)
 
         def visit(peer: Peer) -> list[Answer]:
-            return load(peer.port, site.domain, _REQUESTS, _EVERY_SECONDS)
+            return load(peer.port, site.domain, Client(_REQUESTS, _EVERY_SECONDS))
 
         seen = ground.each_round(bench, visit, _ROUNDS, warm_up=False)
         what = "an app that crashes at import"

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 
-from tests.bench.load import load
+from tests.bench.load import Client, load
 from tests.bench.peers.activated import ActivatedGunicorn, ActivatedUwsgi
 from tests.bench.peers.contest import Comparison, Ground
 from tests.bench.peers.emperors import Emperord
@@ -65,7 +65,7 @@ def _rows(
                 time.sleep(_AFTER_SECONDS)
                 change(peer, site.domain)
 
-            answers = load(peer.port, site.domain, _REQUESTS, 1 / _PER_SECOND, meanwhile)
+            answers = load(peer.port, site.domain, Client(_REQUESTS, 1 / _PER_SECOND), meanwhile)
             usual = median(a.seconds for a in answers if a.sent < _AFTER_SECONDS)
             slowest = max(a.seconds for a in answers if a.sent >= _AFTER_SECONDS)
             return Reloaded(sum(a.status != 200 for a in answers), slowest - usual)
