@@ -31,7 +31,7 @@ _SETTLED_SECONDS = 1.0
 _HOGGING_SECONDS = 8.0
 _ROUNDS = 8
 # A visitor does not wait for a CPU of the server's.
-_VISITOR = Client(300, every=0.01, is_remote=True)
+_VISITOR = Client(500, every=0.01, is_remote=True)
 _BOUND = Bound(1.5, over="alone")
 # What a hog asks its own app for, and the limit of that app.
 _HOGS = {

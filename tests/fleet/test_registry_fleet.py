@@ -9,6 +9,7 @@ import pytest
 from emperor.model import member
 from emperor.model.registration import RegisteredIni, RegisteredRemoval, Sealed, encoded
 from tests.eventually import eventually
+from tests.fleet.backend import Backend
 from tests.fleet.client import Question
 from tests.fleet.fleet import DOMAINS
 from tests.fleet.registry_fleet import AWAY, BEATS, KEYS, OWNER, RegistryFleet, ini
@@ -61,13 +62,19 @@ def test_a_backend_is_added_and_taken_out_again(fleet: RegistryFleet) -> None:
     assert not any(fleet.spare in served for served in places.values())
 
 
+def _is_drained(fleet: RegistryFleet, victim: Backend) -> bool:
+    """Whether `emperorctl fleet status` says so."""
+    status = fleet.fleet_command("status").splitlines()
+    return any("drain" in line for line in status if victim.address in line)
+
+
 def test_a_backend_is_drained(fleet: RegistryFleet) -> None:
     victim, traffic = fleet.victim(), fleet.traffic(2)
     with traffic.flowing():
         with victim.draining():
             noticed = fleet.until(victim, "unwell")
-            status = fleet.fleet_command("status")
-            assert any("drain" in line for line in status.splitlines() if victim.address in line)
+            # The balancers ask the backend itself, and may know it before the registry does.
+            eventually(lambda: _is_drained(fleet, victim), what="the registry is told")
             traffic.goes_on(200)
             undrained = time.monotonic()
         fleet.until_back(victim)
