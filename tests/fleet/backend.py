@@ -92,6 +92,11 @@ class Backend:
         assert self.log.lines(" stopped$")
         self.start_emperord()
 
+    def is_registered(self) -> bool:
+        """Whether the registry has it under a lease of this daemon's."""
+        status = json.loads(self.machine.must("emperorctl", "status", "--json"))
+        return bool(status["emperor"]["membership"]["is_registered"])
+
     def stop(self) -> None:
         """Tell all services to stop in order; `check_stopped` waits until they have."""
         self.machine.must("nginx", "-s", "quit")

@@ -31,8 +31,7 @@ def fleet(standing_fleet: Fleet) -> Iterator[Fleet]:
     for log in logs:
         log.turn_over()
     yield standing_fleet
-    for backend in standing_fleet.listed:
-        standing_fleet.until(backend, "well")
+    standing_fleet.until_settled()
     assert not (lines := [line for log in logs for line in log.unexpected()]), "\n".join(lines)
 
 

@@ -88,6 +88,11 @@ class Fleet:
             eventually(found, what=f"{balancer} finds {backend} {state}")
         return time.monotonic()
 
+    def until_settled(self) -> None:
+        """Wait until the backends that are listed are as before a test."""
+        for backend in self.listed:
+            self.until(backend, "well")
+
     def until_back(self, backend: Backend) -> float:
         """Wait until every balancer finds a backend well for good; when that was. A connection
         that was begun before it came back may still time out, and have it marked once more."""

@@ -238,6 +238,14 @@ class RegistryFleet(Fleet):
         access = "--registry=/etc/uwsgi/operator.ini"
         return self.spare.machine.must("emperorctl", "fleet", access, *arguments)
 
+    def until_settled(self) -> None:
+        """The same, and until each has registered itself. One that lost its power waits until the
+        lease of the daemon before has ended: the registry cannot know that it is the same
+        machine."""
+        Fleet.until_settled(self)
+        for backend in self.listed:
+            eventually(backend.is_registered, what=f"{backend} is registered")
+
     def until_placed(self, *backends: Backend) -> None:
         """Wait until every balancer's list has these backends."""
         wanted = {backend.address for backend in backends}
