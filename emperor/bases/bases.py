@@ -158,8 +158,7 @@ class Bases:
         earlier = Earlier(recipe.modules, found.held, group, found.kept.made)
         base = HomeBase(sharing, earlier, self._become, self._loop, self)
         self._of_homes[sharing.home] = base
-        base.process.on_leave = partial(self._kept.forget, base.process.pid)
-        self._look_soon()
+        self._look_after(base)
 
     def keep(self) -> None:
         """Keep all that can fork for the next daemon, as they are now."""
@@ -252,7 +251,7 @@ class Bases:
         self._make_home(sharing, modules)
 
     def _make_home(self, sharing: Sharing, modules: Sequence[str]) -> HomeBase | None:
-        """Make the base of that home, for the place of the one that is there."""
+        """Make the base of that home. It takes the place of the present base when it can fork."""
         home = sharing.home
         try:
             base = HomeBase(sharing, modules, self._become, self._loop, self)
@@ -264,11 +263,12 @@ class Bases:
             self._not_before[home] = self._loop.time() + _DELAY_SECONDS
             return None
         (self._coming if home in self._of_homes else self._of_homes)[home] = base
-        base.process.on_leave = partial(self._kept.forget, base.process.pid)
-        self._look_soon()
+        self._look_after(base)
         return base
 
-    def _look_soon(self) -> None:
+    def _look_after(self, base: HomeBase) -> None:
+        """Keep it for the next daemon until it ends, and no longer than somebody uses it."""
+        base.process.on_leave = partial(self._kept.forget, base.process.pid)
         if self._look is None:
             self._look = self._loop.call_later(_UNUSED_SECONDS, self._end_unused)
 
