@@ -1,26 +1,9 @@
 """Listeners that a daemon takes over from one that died."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-
-import pytest
 
 from emperor.linux.listeners import UnixListener
-from tests.linux.listening import NGINX, TENANT, House, connect, house_in, may_pass
-from tests.traces import public_folder
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with public_folder() as folder:
-        yield folder
-
-
-@pytest.fixture
-async def house(folder: Path) -> AsyncIterator[House]:
-    async with house_in(folder) as house:
-        yield house
+from tests.linux.listening import NGINX, TENANT, House, connect, may_pass
 
 
 def dying(house: House, listener: UnixListener) -> int:

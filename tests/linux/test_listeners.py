@@ -4,7 +4,6 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,30 +19,16 @@ from tests.linux.listening import (
     House,
     acting_as,
     connect,
-    house_in,
     may_pass,
     mode,
     read_only,
 )
-from tests.traces import public_folder
 
 APP = """
 def application(environ, start_response):
     start_response("200 OK", [])
     return [b"served"]
 """
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with public_folder() as folder:
-        yield folder
-
-
-@pytest.fixture
-async def house(folder: Path) -> AsyncIterator[House]:
-    async with house_in(folder) as house:
-        yield house
 
 
 async def test_nobody_passes_a_closed_door_and_only_nginx_an_open_one(house: House) -> None:
