@@ -25,6 +25,10 @@ from tests.traces import public_folder
 HOST = "console.example.com"
 PASSWORD = "right"
 
+# nginx believes its load balancers, and these tests are one: their requests are of this client, and
+# none is refused for what a test did as another.
+CLIENT = "X-Forwarded-For: 192.0.2.1"
+
 
 class Team(Nginx):
     """The nginx of a backend that has the console, too."""
@@ -76,7 +80,7 @@ class Team(Nginx):
     ) -> str:  # fmt: skip
         """The answers to a request of that user."""
         told = [] if password is None else [f"Authorization: {_basic(user, password)}"]
-        first = [f"{method} {path} HTTP/1.1", f"Host: {HOST}", "Connection: close"]
+        first = [f"{method} {path} HTTP/1.1", f"Host: {HOST}", "Connection: close", CLIENT]
         request = "\r\n".join([*first, *told, *headers, "", body])
         return self.ask(request.encode(errors="surrogateescape")).decode(errors="replace")
 
@@ -202,7 +206,6 @@ def test_a_network_has_the_tries_of_one_client(tenants: Tenants, nginx: Team, ne
     """A machine has all addresses of an IPv6 network, and each of its users all of 127.0.0.0/8."""
     assert tenants.call("GET", "/v1/status")[0] == 200
     head = f"GET /console/ HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: {_basic('ada', 'wrong')}\r\n"
-    # nginx believes its load balancers, and this test is one.
     tries = [f"{head}X-Forwarded-For: {network}{number}\r\n" for number in range(2, 252)]
     tries *= 2
     tries[-1] += "Connection: close\r\n"
@@ -232,7 +235,8 @@ def test_a_page_of_another_site_loads_nothing(tenants: Tenants, nginx: Team) -> 
         assert nginx.get("/console/", PASSWORD, where, "Sec-Fetch-Dest: document")[0] == 200
         for dest in ("image", "iframe", "empty"):
             assert nginx.get("/console/", PASSWORD, where, f"Sec-Fetch-Dest: {dest}")[0] == 403
-    one = f"GET /console/ HTTP/1.1\r\nHost: {HOST}\r\nSec-Fetch-Site: cross-site\r\n\r\n"
-    last = one.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")
-    nginx.ask((one * 500 + last).encode())
+    image = ("Sec-Fetch-Site: cross-site", "Sec-Fetch-Dest: image")
+    each = "\r\n".join(["GET /console/ HTTP/1.1", f"Host: {HOST}", CLIENT, *image, ""])
+    answers = nginx.ask(f"{each}\r\n".encode() * 499 + f"{each}Connection: close\r\n\r\n".encode())
+    assert re.findall(rb"HTTP/1\.1 (\d+) ", answers) == [b"403"] * 500
     assert nginx.get()[0] == 200
