@@ -56,7 +56,7 @@ async def put_one(session: Session, draft: Draft, terms: Terms) -> Entry | None:
     if not changes:
         return None
     if found.sealed is not None and not terms.replaces:
-        raise Clash(_other_version(draft.domain, found.sealed.entry))
+        raise Clash(_other_version(found.sealed.entry))
     await session.entries.write(changes, others | {draft.domain: found})
     return changes[0]
 
@@ -71,7 +71,7 @@ def _refuse_other_serial(domain: str, found: Found, terms: Terms) -> None:
         )
 
 
-def _other_version(domain: str, entry: Entry) -> str:
+def _other_version(entry: Entry) -> str:
     if isinstance(entry, RegisteredIni):
         return (
             f"the registry has another version, of {entry.owner} (serial {entry.serial});"
