@@ -21,9 +21,10 @@ _BEFORE_EXEC_SECONDS = 2.0
 
 
 class Succession:
-    """Of one daemon. `stop` is set when the daemon is to stop for good, and `posts` are the sockets
-    that the stand-in answers on. `objection` says why no other version can go on with what this one
-    has, empty if one can. `keep` is called when nothing but the exec is left to do."""
+    """Replaces this daemon by the installed version. `stop` is set when the daemon is to stop for
+    good, and `posts` are the sockets that the stand-in answers on. `objection` says why no other
+    version can go on with what this one has, empty if one can. `keep` is called when nothing but
+    the exec is left to do."""
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ class Groups(Protocol):
         """The group of that name, which is not made yet; None where none can be made."""
 
     def adopted(self, name: str) -> ControlGroup | None:
-        """The same for a group that is there."""
+        """The control group `name`, which exists already; None where none can be made."""
 
 
 def group_of_base(groups: Groups, uid: int, limits: Limits) -> ControlGroup | None:

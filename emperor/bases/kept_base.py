@@ -41,8 +41,8 @@ class Maker:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """By what a base of a home is made: for whom, the variables of its user, the limits of its
-    control group, and the modules that it was asked for."""
+    """What is needed to make a base of a home again: the home and its user, the variables of that
+    user, the limits of the control group, and the modules that the base was asked for."""
 
     home: Home
     environment: dict[str, str]

@@ -49,7 +49,7 @@ class LostBases:
 
 
 def sharing_of(recipe: Recipe, groups: Groups) -> Sharing:
-    """By what a base is made that an earlier daemon had."""
+    """What is needed to make a base again that an earlier daemon had."""
     user = recipe.home.user
     group = partial(group_of_base, groups, user.uid if user else os.geteuid())
     return Sharing(recipe.home, "", frozenset(), recipe.environment, recipe.limits, group)

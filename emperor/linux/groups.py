@@ -124,7 +124,8 @@ class ControlGroups:
         return ControlGroup(name, self)
 
     def adopted(self, name: str) -> "ControlGroup | None":
-        """The same for a group that is there."""
+        """The control group `name`, which exists already. None where groups cannot be made, or for
+        no name."""
         group = self.group(name)
         if group is not None:
             self.hits.begin(name)

@@ -113,7 +113,8 @@ class HitCounter:
         return self.seen()
 
     def seen(self) -> dict[tuple[str, Reached], int]:
-        """The same, as far as it was looked at already."""
+        """How often each tenant has reached each limit by what earlier looks have found. No file is
+        read."""
         return dict(self._totals)
 
     def of_app(self, app: str) -> Mapping[Reached, OfApp]:

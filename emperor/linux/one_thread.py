@@ -10,7 +10,8 @@ T = TypeVar("T")
 
 
 class OneThread:
-    """`name` is what debuggers call it."""
+    """Does work in a thread of its own, in the order in which it was given. Debuggers show the
+    thread as `name`."""
 
     def __init__(self, name: str) -> None:
         # A signal that it took right before an exec would be lost.
@@ -22,7 +23,7 @@ class OneThread:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     def do_later(self, work: Callable[[], None]) -> None:
-        """Do that too, which raises nothing."""
+        """Queue `work`, which must not raise: nobody would see its exception."""
         self._executor.submit(work)
 
     def close(self) -> None:

@@ -68,7 +68,7 @@ class LedProcess:
         self, catching: signal.Signals | None = None, older_than_seconds: float = 0.0
     ) -> tuple[int, ...]:
         """The pids of its children; with `catching`, of those that catch this signal or have at
-        least that age. None where the kernel lists none."""
+        least that age. Empty where the kernel lists none."""
         pids = children_of_thread(self.pid, self.pid)
         if catching is None:
             return pids

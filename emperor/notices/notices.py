@@ -48,7 +48,8 @@ _UNKNOWN = Standing(None, None, exists=False)
 
 
 class Notices:
-    """`standing` tells what is known of a domain."""
+    """Collects incidents, and sends notices about them. `standing` tells what is known of a
+    domain."""
 
     def __init__(
         self, channels: Collection[Channel], kept: KeptNotices, loop: AbstractEventLoop

@@ -52,8 +52,8 @@ _AS_PAGE = _too_many("text/html; charset=utf-8", _PAGE)
 
 
 def _refuse(connection: socket.socket) -> None:
-    """Answer and close a connection. It is not waited for its request, which a browser has sent by
-    now."""
+    """Answer and close a connection. This does not wait for the request, which a browser has sent
+    by now."""
     with connection, suppress(OSError):
         begun = b""
         with suppress(BlockingIOError):

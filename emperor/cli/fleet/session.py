@@ -110,7 +110,7 @@ def _table(value: bytes, must_be_whole: bool) -> SlotTable | None:
 
 
 def run(body: Callable[[Fleet], Awaitable[T]], access_file: Path, must_be_whole: bool = True) -> T:
-    """Do that with the fleet. Raises Failed."""
+    """Run `body` with the fleet of an open registry, and return its result. Raises Failed."""
 
     async def _run() -> T:
         async with opened(access_file, must_be_whole) as fleet:

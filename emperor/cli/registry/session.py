@@ -65,7 +65,7 @@ def _signatures(access: RegistryAccess) -> tuple[Callable[[Entry], Sealed], str,
 
 
 def run(body: Callable[[Session], Coroutine[Any, Any, T]], access_file: Path) -> T:
-    """Do that with the registry. Raises Failed."""
+    """Run `body` with the open registry, and return its result. Raises Failed."""
 
     async def _run() -> T:
         async with opened(access_file) as session:
