@@ -1,4 +1,4 @@
-"""Sends notices by one way: one after the other, again where that may help, and never too many."""
+"""Sends notices by one sender: one after the other, again where that may help, never too many."""
 
 import asyncio
 import logging
@@ -11,14 +11,14 @@ from typing import Any, Protocol
 
 from emperor.model.admission import Bursts
 from emperor.model.notice import Notice, retry_seconds
-from emperor.notices.ways import Outcome, Result, Way
+from emperor.notices.senders import Outcome, Result, Sender
 
 log = logging.getLogger("emperord.channel")
 
 MOST_WAITING = 100
 SENT, FAILED, DROPPED = "sent", "failed", "dropped"
 
-# Told the name of the way, and one of these three.
+# Told the name of the sender, and one of these three.
 Count = Callable[[str, str], None]
 
 
@@ -41,10 +41,10 @@ class World:
 
 
 class Channel:
-    """The notices that wait for one way. Without one it has no task and no timer."""
+    """The notices that wait for one sender. Without any it has no task and no timer."""
 
-    def __init__(self, way: Way, world: World, count: Count) -> None:
-        self._way = way
+    def __init__(self, sender: Sender, world: World, count: Count) -> None:
+        self._sender = sender
         self._world = world
         self._count = count
         self._waiting: deque[Notice] = deque()
@@ -55,7 +55,7 @@ class Channel:
     @property
     def name(self) -> str:
         """The setting that it follows."""
-        return self._way.name
+        return self._sender.name
 
     @property
     def waiting(self) -> tuple[Notice, ...]:
@@ -71,7 +71,7 @@ class Channel:
             if self._drops.begins(self.name, asyncio.get_running_loop().time()):
                 log.warning(
                     "%d notices wait for %s, and older ones are dropped; the metric"
-                    " emperord_notices_total counts them", MOST_WAITING, self._way.where,
+                    " emperord_notices_total counts them", MOST_WAITING, self._sender.where,
                 )  # fmt: skip
         self._waiting.append(notice)
         if self._task is None:
@@ -113,7 +113,7 @@ class Channel:
 
     async def _attempt(self, notice: Notice) -> Outcome:
         try:
-            return await self._way.send(notice, self._world.now())
+            return await self._sender.send(notice, self._world.now())
         except Exception as error:
             # It must not end the daemon.
             log.exception("cannot send a notice: a fault in emperord")
@@ -124,8 +124,8 @@ class Channel:
         if not outcome.is_sent and not self._is_failing:
             then = "given up" if pause is None else "tried again"
             log.warning(
-                "cannot send a notice to %s: %s; it is %s", self._way.where, outcome.why, then
+                "cannot send a notice to %s: %s; it is %s", self._sender.where, outcome.why, then
             )
         elif outcome.is_sent and self._is_failing:
-            log.info("notices reach %s again", self._way.where)
+            log.info("notices reach %s again", self._sender.where)
         self._is_failing = not outcome.is_sent

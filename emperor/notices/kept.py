@@ -17,7 +17,7 @@ _LONGEST = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """`waiting` are notices by the name of the way that they wait for."""
+    """`waiting` are notices by the name of the sender that they wait for."""
 
     waiting: dict[str, tuple[Notice, ...]]
     open: tuple[Incident, ...]

@@ -1,7 +1,7 @@
 """Collects incidents, makes notices of them, and has them sent.
 
 Nothing of it waits: incidents are noted in memory, a timer makes the notices that are due, and each
-way sends them in a task of its own. Where no way is set, nothing is noted at all.
+channel sends them in a task of its own. Where no way to send is set, nothing is noted at all.
 """
 
 import asyncio
@@ -141,13 +141,13 @@ class Notices:
             channel.put(notice)
 
     async def test(self) -> NoticeTest:
-        """Send a notice by each way, and tell what came of it."""
+        """Send a notice by each channel, and tell what came of it."""
         notice = _notice(Told(NoticeKind.TEST, 0, ()))
         outcomes = await asyncio.gather(*(each.once(notice) for each in self._channels.values()))
         return NoticeTest(
             tuple(
-                NoticeOutcome(way, outcome.is_sent, outcome.why)
-                for way, outcome in zip(self._channels, outcomes, strict=True)
+                NoticeOutcome(name, outcome.is_sent, outcome.why)
+                for name, outcome in zip(self._channels, outcomes, strict=True)
             )
         )
 
@@ -159,10 +159,10 @@ class Notices:
         if kept is None or not self._channels:
             return
         self._digest.reopen(kept.open, self._loop.time())
-        for way, notices in kept.waiting.items():
+        for name, notices in kept.waiting.items():
             for notice in notices:
-                if way in self._channels:
-                    self._channels[way].put(notice)
+                if name in self._channels:
+                    self._channels[name].put(notice)
 
     def leave(self) -> None:
         """Leave to the next daemon what was not sent yet, and what is not over."""

@@ -16,7 +16,7 @@ from emperor.notices.channel import Channel, Count, Passage, World
 from emperor.notices.kept import KeptNotices
 from emperor.notices.limits_and_disks import LimitsAndDisks, Reached
 from emperor.notices.notices import Notices, Standing
-from emperor.notices.ways import ways_of
+from emperor.notices.senders import senders_of
 from emperor.supervisor.vassals import Vassals
 from emperor.supervisor.versions import why_fallen_back
 from emperor.uwsgi.bounds import Bounds
@@ -29,7 +29,7 @@ def notices_of(
 ) -> Notices:
     """The notices of a daemon; `count` counts what was sent, failed and dropped."""
     world = World(passage, tasks, random.random, partial(datetime.now, UTC))
-    channels = [Channel(way, world, count) for way in ways_of(settings, bounds)]
+    channels = [Channel(sender, world, count) for sender in senders_of(settings, bounds)]
     kept = KeptNotices(state_dir(os.environ, settings.run_dir))
     return Notices(channels, kept, asyncio.get_running_loop())
 

@@ -1,4 +1,4 @@
-"""Notices that wait for one way: in their order, again where that helps, and never too many."""
+"""Notices that wait for one sender: in their order, again where that helps, and never too many."""
 
 import asyncio
 from collections import Counter
@@ -10,7 +10,7 @@ import pytest
 
 from emperor.model.notice import Notice, NoticeKind
 from emperor.notices.channel import MOST_WAITING, Channel, World
-from emperor.notices.ways import Outcome, Result
+from emperor.notices.senders import Outcome, Result
 from tests.eventually import eventually_async
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -25,7 +25,7 @@ def notice(number: int) -> Notice:
     return Notice(str(number), NoticeKind.TEST, NOW, "web1", "a test", 0, ())
 
 
-class _Way:
+class _Sender:
     """Answers with `outcomes`, and then always sends; waits while it is closed."""
 
     name, where = "notify-url", "https://chat.example.com"
@@ -78,13 +78,13 @@ async def test_notices_are_sent_in_their_order(
         pauses.append(seconds)
 
     monkeypatch.setattr("emperor.notices.channel.asyncio.sleep", sleep)
-    way, counted = _Way(*outcomes), _Counts()
+    sender, counted = _Sender(*outcomes), _Counts()
     async with asyncio.TaskGroup() as tasks:
         world = World(_Passage(), tasks, lambda: 0.5, lambda: NOW)
-        channel = Channel(way, world, counted.count)
+        channel = Channel(sender, world, counted.count)
         channel.put(notice(1))
         channel.put(notice(2))
-    assert way.tried == tried.split()
+    assert sender.tried == tried.split()
     assert counted == counts
     assert pauses == [2, 6, 18, 54, 120, 180, 240][: len(pauses)]
     assert channel.waiting == ()
@@ -95,16 +95,16 @@ async def test_notices_are_sent_in_their_order(
 async def test_the_oldest_ones_are_dropped_and_that_is_told_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    way, counted = _Way(), _Counts()
-    way.open.clear()
+    sender, counted = _Sender(), _Counts()
+    sender.open.clear()
     async with asyncio.TaskGroup() as tasks:
-        channel = Channel(way, World(_Passage(), tasks, lambda: 0.5, lambda: NOW), counted.count)
+        channel = Channel(sender, World(_Passage(), tasks, lambda: 0.5, lambda: NOW), counted.count)
         for number in range(MOST_WAITING + 20):
             channel.put(notice(number))
-        await eventually_async(lambda: way.tried == ["0"])
+        await eventually_async(lambda: sender.tried == ["0"])
         assert len(channel.waiting) == MOST_WAITING
-        way.open.set()
-    assert way.tried == ["0", *(str(number) for number in range(21, MOST_WAITING + 20))]
+        sender.open.set()
+    assert sender.tried == ["0", *(str(number) for number in range(21, MOST_WAITING + 20))]
     assert counted == {"dropped": 20, "sent": MOST_WAITING}
     assert [r.message for r in caplog.records] == [
         "100 notices wait for https://chat.example.com, and older ones are dropped; the metric"
@@ -113,12 +113,12 @@ async def test_the_oldest_ones_are_dropped_and_that_is_told_once(
 
 
 async def test_what_is_on_its_way_at_a_stop_still_waits() -> None:
-    way, counted = _Way(), _Counts()
-    way.open.clear()
+    sender, counted = _Sender(), _Counts()
+    sender.open.clear()
     async with asyncio.TaskGroup() as tasks:
-        channel = Channel(way, World(_Passage(), tasks, lambda: 0.5, lambda: NOW), counted.count)
+        channel = Channel(sender, World(_Passage(), tasks, lambda: 0.5, lambda: NOW), counted.count)
         channel.put(notice(1))
-        await eventually_async(lambda: way.tried == ["1"])
+        await eventually_async(lambda: sender.tried == ["1"])
         channel.stop()
     assert [each.id for each in channel.waiting] == ["1"]
     assert not counted

@@ -15,8 +15,8 @@ import pytest
 from emperor.linux.limits import machine_for_limits
 from emperor.model.limits import Wanted
 from emperor.model.notice import Notice, NoticeKind, NoticeSubject
-from emperor.notices import ways
-from emperor.notices.ways import ByCommand, ByPost, Outcome, Result, body_of, read_secret
+from emperor.notices import senders
+from emperor.notices.senders import CommandSender, HttpSender, Outcome, Result, body_of, read_secret
 from emperor.uwsgi.bounds import Bounds
 from tests.etcd_cluster import Authority
 
@@ -42,8 +42,8 @@ def bounds() -> Bounds:
 
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ways, "SECONDS", 5.0)
-    monkeypatch.setattr(ways, "_ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(senders, "SECONDS", 5.0)
+    monkeypatch.setattr(senders, "_ANSWER_SECONDS", 0.5)
 
 
 @contextmanager
@@ -133,17 +133,17 @@ async def test_what_comes_of_a_request(
     tmp_path: Path, bounds: Bounds, scheme: str, answer: Answer, expected: Outcome | None
 ) -> None:
     with answering(answer) as port:
-        way = ByPost(f"{scheme}://127.0.0.1:{port}/x", _secret(tmp_path), bounds)
-        outcome = await way.send(NOTICE, NOW)
+        sender = HttpSender(f"{scheme}://127.0.0.1:{port}/x", _secret(tmp_path), bounds)
+        outcome = await sender.send(NOTICE, NOW)
     assert outcome == (expected or Outcome(Result.RETRY, outcome.why))
 
 
 async def test_a_server_that_drips_is_left_in_time(
     tmp_path: Path, bounds: Bounds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ways, "SECONDS", 1.0)
+    monkeypatch.setattr(senders, "SECONDS", 1.0)
     with answering(drips) as port:
-        outcome = await ByPost(f"http://127.0.0.1:{port}", _secret(tmp_path), bounds).send(
+        outcome = await HttpSender(f"http://127.0.0.1:{port}", _secret(tmp_path), bounds).send(
             NOTICE, NOW
         )
     assert outcome == Outcome(Result.RETRY, "killed by SIGTERM; it may take 1 s")
@@ -162,8 +162,8 @@ async def test_a_peer_that_is_not_there_may_come(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    way = ByPost(url.format(port), _secret(tmp_path), bounds)
-    outcome = await way.send(NOTICE, NOW)
+    sender = HttpSender(url.format(port), _secret(tmp_path), bounds)
+    outcome = await sender.send(NOTICE, NOW)
     assert outcome.result is Result.RETRY
     assert why in outcome.why
 
@@ -186,13 +186,13 @@ async def test_a_certificate_must_be_valid_for_the_host(
 
     with answering(answer) as port:
         secret = _secret(tmp_path)
-        outcome = await ByPost(f"https://localhost:{port}", secret, bounds).send(NOTICE, NOW)
+        outcome = await HttpSender(f"https://localhost:{port}", secret, bounds).send(NOTICE, NOW)
         assert outcome.result is Result.RETRY
         assert outcome.why.startswith("its certificate is not valid: unable to get local")
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
-        outcome = await ByPost(f"https://localhost:{port}", secret, bounds).send(NOTICE, NOW)
+        outcome = await HttpSender(f"https://localhost:{port}", secret, bounds).send(NOTICE, NOW)
         assert outcome == Outcome(Result.SENT, "HTTP 204")
-        outcome = await ByPost(f"https://127.0.0.1:{port}", secret, bounds).send(NOTICE, NOW)
+        outcome = await HttpSender(f"https://127.0.0.1:{port}", secret, bounds).send(NOTICE, NOW)
         assert "not valid for '127.0.0.1'" in outcome.why
 
 
@@ -221,12 +221,12 @@ def test_a_secret_is_roots_alone(tmp_path: Path, change: Callable[[Path], Any], 
 
 
 async def test_a_secret_that_cannot_be_read_is_told(tmp_path: Path, bounds: Bounds) -> None:
-    way = ByPost("http://user:word@127.0.0.1:1/token?x", tmp_path / "none", bounds)
-    outcome = await way.send(NOTICE, NOW)
+    sender = HttpSender("http://user:word@127.0.0.1:1/token?x", tmp_path / "none", bounds)
+    outcome = await sender.send(NOTICE, NOW)
     assert outcome == Outcome(
         Result.RETRY, f"cannot read {tmp_path}/none: No such file or directory"
     )
-    assert way.where == "http://127.0.0.1:1", "the log has neither the token nor the word"
+    assert sender.where == "http://127.0.0.1:1", "the log has neither the token nor the word"
 
 
 def _command(folder: Path, script: str) -> str:
@@ -253,9 +253,9 @@ def _command(folder: Path, script: str) -> str:
 async def test_what_comes_of_a_command(
     tmp_path: Path, bounds: Bounds, script: str, expected: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ways, "SECONDS", 1.0)
-    way = ByCommand((_command(tmp_path, script), str(tmp_path / "got")), bounds)
-    assert await way.send(NOTICE, NOW) == expected
+    monkeypatch.setattr(senders, "SECONDS", 1.0)
+    sender = CommandSender((_command(tmp_path, script), str(tmp_path / "got")), bounds)
+    assert await sender.send(NOTICE, NOW) == expected
     if script.startswith("cat"):
         assert (tmp_path / "got").read_text() == body_of(NOTICE) + "\n"
         assert body_of(NOTICE).isascii()
@@ -268,6 +268,6 @@ async def test_a_command_that_others_can_change_is_not_run(tmp_path: Path, bound
         (command, f"cannot run {command}: others than root can change {command}"),
         (f"{tmp_path}/none", f"cannot run {tmp_path}/none: No such file or directory"),
     ):
-        outcome = await ByCommand((path, str(tmp_path / "ran")), bounds).send(NOTICE, NOW)
+        outcome = await CommandSender((path, str(tmp_path / "ran")), bounds).send(NOTICE, NOW)
         assert outcome == Outcome(Result.FAILED, why)
     assert not (tmp_path / "ran").exists()

@@ -69,8 +69,8 @@ class Outcome:
 _RESULTS: Mapping[int | None, Result] = {os.EX_OK: Result.SENT, os.EX_TEMPFAIL: Result.RETRY}
 
 
-class Way(Protocol):
-    """A way to send notices; `name` is that of its setting, `where` says where to."""
+class Sender(Protocol):
+    """Sends notices; `name` is that of its setting, `where` says where to."""
 
     name: str
     where: str
@@ -79,17 +79,17 @@ class Way(Protocol):
         """Try it once. Returns within a limited time."""
 
 
-def ways_of(settings: Settings, bounds: Bounds) -> tuple[Way, ...]:
-    """The ways that the settings name."""
-    ways: list[Way] = []
+def senders_of(settings: Settings, bounds: Bounds) -> tuple[Sender, ...]:
+    """One sender for each way to send that the settings name."""
+    senders: list[Sender] = []
     if settings.notify_command:
-        ways.append(ByCommand(settings.notify_command, bounds))
+        senders.append(CommandSender(settings.notify_command, bounds))
     if settings.notify_url and settings.notify_secret_file:
-        ways.append(ByPost(settings.notify_url, settings.notify_secret_file, bounds))
-    return tuple(ways)
+        senders.append(HttpSender(settings.notify_url, settings.notify_secret_file, bounds))
+    return tuple(senders)
 
 
-class ByCommand:
+class CommandSender:
     """A command gets the notice as its input."""
 
     name = "notify-command"
@@ -108,7 +108,7 @@ class ByCommand:
         return replace(outcome, result=Result.FAILED) if was_killed else outcome
 
 
-class ByPost:
+class HttpSender:
     """A signed POST, by the program post.py."""
 
     name = "notify-url"
