@@ -3,14 +3,14 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
 
 from emperor.model.admission import Bursts
 from emperor.model.notice import Notice, retry_seconds
+from emperor.model.ports import Gate
 from emperor.notices.senders import Outcome, Result, Sender
 
 log = logging.getLogger("emperord.channel")
@@ -22,19 +22,11 @@ SENT, FAILED, DROPPED = "sent", "failed", "dropped"
 Count = Callable[[str, str], None]
 
 
-class Passage(Protocol):
-    """Pauses commands during an upgrade."""
-
-    async def repeat(self, work: Callable[[], Coroutine[Any, Any, Outcome]]) -> Outcome:
-        """What `work` returns, which runs a command. An upgrade cancels it; it runs again if the
-        upgrade fails."""
-
-
 @dataclass(frozen=True, slots=True)
-class World:
+class ChannelPorts:
     """What a channel needs: `chance` spreads the retries, and `now` is the time of day."""
 
-    passage: Passage
+    gate: Gate
     tasks: asyncio.TaskGroup
     chance: Callable[[], float]
     now: Callable[[], datetime]
@@ -43,9 +35,9 @@ class World:
 class Channel:
     """The notices that wait for one sender. Without any it has no task and no timer."""
 
-    def __init__(self, sender: Sender, world: World, count: Count) -> None:
+    def __init__(self, sender: Sender, ports: ChannelPorts, count: Count) -> None:
         self._sender = sender
-        self._world = world
+        self._ports = ports
         self._count = count
         self._waiting: deque[Notice] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -75,11 +67,11 @@ class Channel:
                 )  # fmt: skip
         self._waiting.append(notice)
         if self._task is None:
-            self._task = self._world.tasks.create_task(self._send_all())
+            self._task = self._ports.tasks.create_task(self._send_all())
 
     async def once(self, notice: Notice) -> Outcome:
         """Send it now, without another try."""
-        outcome = await self._world.passage.repeat(partial(self._attempt, notice))
+        outcome = await self._ports.gate.repeat(partial(self._attempt, notice))
         self._count(self.name, SENT if outcome.is_sent else FAILED)
         return outcome
 
@@ -101,11 +93,11 @@ class Channel:
         """Whether it was sent, at once or by a later try."""
         tried = 0
         while True:
-            outcome = await self._world.passage.repeat(partial(self._attempt, notice))
+            outcome = await self._ports.gate.repeat(partial(self._attempt, notice))
             tried += 1
             pause = None
             if outcome.result is Result.RETRY:
-                pause = retry_seconds(tried, self._world.chance())
+                pause = retry_seconds(tried, self._ports.chance())
             self._tell(outcome, pause)
             if outcome.is_sent or pause is None:
                 return outcome.is_sent
@@ -113,7 +105,7 @@ class Channel:
 
     async def _attempt(self, notice: Notice) -> Outcome:
         try:
-            return await self._sender.send(notice, self._world.now())
+            return await self._sender.send(notice, self._ports.now())
         except Exception as error:
             # It must not end the daemon.
             log.exception("cannot send a notice: a fault in emperord")

@@ -10,9 +10,10 @@ from functools import partial
 from emperor.linux.groups import ControlGroups
 from emperor.linux.state_dir import named_state_dir, state_dir
 from emperor.model.lifecycle import State
+from emperor.model.ports import Gate
 from emperor.model.refusal import Refusal
 from emperor.model.settings import Settings
-from emperor.notices.channel import Channel, Count, Passage, World
+from emperor.notices.channel import Channel, ChannelPorts, Count
 from emperor.notices.kept import KeptNotices
 from emperor.notices.limits_and_disks import LimitsAndDisks, Reached
 from emperor.notices.notices import Notices, Standing
@@ -25,11 +26,11 @@ _BOOTING = frozenset({State.STARTING, State.RELOADING})
 
 
 def notices_of(
-    settings: Settings, bounds: Bounds, passage: Passage, tasks: asyncio.TaskGroup, count: Count
+    settings: Settings, bounds: Bounds, gate: Gate, tasks: asyncio.TaskGroup, count: Count
 ) -> Notices:
     """The notices of a daemon; `count` counts what was sent, failed and dropped."""
-    world = World(passage, tasks, random.random, partial(datetime.now, UTC))
-    channels = [Channel(sender, world, count) for sender in senders_of(settings, bounds)]
+    ports = ChannelPorts(gate, tasks, random.random, partial(datetime.now, UTC))
+    channels = [Channel(sender, ports, count) for sender in senders_of(settings, bounds)]
     kept = KeptNotices(state_dir(os.environ, settings.run_dir))
     return Notices(channels, kept, asyncio.get_running_loop())
 

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
+from emperor.handover.gate import Gate
 from emperor.model.notice import Notice, NoticeKind
-from emperor.notices.channel import MOST_WAITING, Channel, World
+from emperor.notices.channel import MOST_WAITING, Channel, ChannelPorts
 from emperor.notices.senders import Outcome, Result
 from tests.eventually import eventually_async
 
@@ -45,9 +44,8 @@ class _Sender:
         return outcome
 
 
-class _Passage:
-    async def repeat(self, work: Callable[[], Coroutine[Any, Any, Outcome]]) -> Outcome:
-        return await work()
+def _ports(tasks: asyncio.TaskGroup) -> ChannelPorts:
+    return ChannelPorts(Gate(), tasks, lambda: 0.5, lambda: NOW)
 
 
 class _Counts(Counter[str]):
@@ -80,8 +78,7 @@ async def test_notices_are_sent_in_their_order(
     monkeypatch.setattr("emperor.notices.channel.asyncio.sleep", sleep)
     sender, counted = _Sender(*outcomes), _Counts()
     async with asyncio.TaskGroup() as tasks:
-        world = World(_Passage(), tasks, lambda: 0.5, lambda: NOW)
-        channel = Channel(sender, world, counted.count)
+        channel = Channel(sender, _ports(tasks), counted.count)
         channel.put(notice(1))
         channel.put(notice(2))
     assert sender.tried == tried.split()
@@ -98,7 +95,7 @@ async def test_the_oldest_ones_are_dropped_and_that_is_told_once(
     sender, counted = _Sender(), _Counts()
     sender.open.clear()
     async with asyncio.TaskGroup() as tasks:
-        channel = Channel(sender, World(_Passage(), tasks, lambda: 0.5, lambda: NOW), counted.count)
+        channel = Channel(sender, _ports(tasks), counted.count)
         for number in range(MOST_WAITING + 20):
             channel.put(notice(number))
         await eventually_async(lambda: sender.tried == ["0"])
@@ -116,7 +113,7 @@ async def test_what_is_on_its_way_at_a_stop_still_waits() -> None:
     sender, counted = _Sender(), _Counts()
     sender.open.clear()
     async with asyncio.TaskGroup() as tasks:
-        channel = Channel(sender, World(_Passage(), tasks, lambda: 0.5, lambda: NOW), counted.count)
+        channel = Channel(sender, _ports(tasks), counted.count)
         channel.put(notice(1))
         await eventually_async(lambda: sender.tried == ["1"])
         channel.stop()
