@@ -8,7 +8,7 @@ import os
 import stat
 import struct
 
-from emperor.model.access import Access, Kind, Way
+from emperor.model.access import Access, Kind, Reach
 from emperor.model.spec import Identity
 
 _MOST_LINKS = 40
@@ -45,15 +45,15 @@ class FileSystem:
                 if stat.S_ISLNK(info.st_mode):
                     target = os.readlink(there)
             except (FileNotFoundError, NotADirectoryError):
-                return Access(Way.MISSING, there)
+                return Access(Reach.MISSING, there)
             except (OSError, ValueError):
-                return Access(Way.UNSEEN, there)
+                return Access(Reach.UNSEEN, there)
             if not self._may(here or "/", user, _ENTER):
-                return Access(Way.CLOSED, here or "/")
+                return Access(Reach.CLOSED, here or "/")
             if stat.S_ISLNK(info.st_mode):
                 links += 1
                 if links > _MOST_LINKS:
-                    return Access(Way.MISSING, there)
+                    return Access(Reach.MISSING, there)
                 here = "" if target.startswith("/") else here
                 pending += target.split("/")[::-1]
             else:
@@ -64,13 +64,13 @@ class FileSystem:
         info = os.stat(path)
         kind = _KINDS.get(stat.S_IFMT(info.st_mode), Kind.OTHER)
         if is_folder and kind is not Kind.FOLDER:
-            return Access(Way.MISSING, path)
+            return Access(Reach.MISSING, path)
         flags = os.statvfs(path).f_flag
         is_fixed = flags & os.ST_RDONLY
         # Root may run what anybody may run.
         is_program = kind is Kind.FILE and info.st_mode & 0o111 and not flags & os.ST_NOEXEC
         return Access(
-            Way.REACHED,
+            Reach.REACHED,
             path,
             kind,
             can_read=self._may(path, user, _READ),

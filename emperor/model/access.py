@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Way(Enum):
+class Reach(Enum):
     """How far a user gets on the way to a path. UNSEEN: this process may not look there."""
 
     REACHED = "reached"
@@ -35,7 +35,7 @@ class Access:
     or of the folder, can replace that.
     """
 
-    way: Way
+    reach: Reach
     at: str
     kind: Kind | None = None
     can_read: bool = False

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from emperor.model.access import Way
+from emperor.model.access import Reach
 from emperor.model.spec import Identity
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import Ini
@@ -46,7 +46,7 @@ def unusable_home(home: Home, user: Identity, files: Files, version: str) -> Ite
     (plugins/python)."""
 
     def is_missing(path: str) -> bool:
-        return files.access(f"{home.path}/{path}", user).way is Way.MISSING
+        return files.access(f"{home.path}/{path}", user).reach is Reach.MISSING
 
     if problem_at(Need.ENTER, home.path, user, files):
         return
@@ -68,9 +68,9 @@ def _orphaned(home: Home, user: Identity, files: Files, version: str) -> Iterato
     """A finding about a virtual environment whose own Python is gone. uWSGI has another one."""
     python = f"{home.path}/bin/python"
     made_by = (_made(home.path) or {}).get("home", "")
-    if made_by.startswith("/") and files.access(made_by, user).way is Way.MISSING:
+    if made_by.startswith("/") and files.access(made_by, user).reach is Reach.MISSING:
         gone = f"the Python in {made_by}"
-    elif os.path.islink(python) and files.access(python, user).way is Way.MISSING:
+    elif os.path.islink(python) and files.access(python, user).reach is Reach.MISSING:
         gone = f"the Python that {python} is a link to"
     else:
         return

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from emperor.model.access import Kind, Way
+from emperor.model.access import Kind, Reach
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import HOMES, Ini, Option, refers
@@ -53,12 +53,12 @@ class _Jail:
     def is_there(self, path: str, kind: Kind) -> bool:
         """Whether it is, or may be, there."""
         found = self._files.access(os.path.join(self._folder, path), self._user)
-        return found.kind is kind or found.way in (Way.CLOSED, Way.UNSEEN)
+        return found.kind is kind or found.reach in (Reach.CLOSED, Reach.UNSEEN)
 
     def setns(self, option: Option) -> Iterator[Finding]:
         """uWSGI connects to that socket, and tries for ever."""
         found = self._files.access(os.path.join(self._folder, option.value), self._user)
-        if found.way is not Way.UNSEEN and not (found.kind is Kind.SOCKET and found.can_write):
+        if found.reach is not Reach.UNSEEN and not (found.kind is Kind.SOCKET and found.can_write):
             text = f"setns waits for the socket {option.value}, which it cannot use"
             yield _error(option, text, "start what listens there first, or drop setns")
 
@@ -105,7 +105,7 @@ class _Jail:
         home = option.value.removeprefix(_HOME_VARIABLE)
         library = os.path.join(self._folder, home, f"lib/python{python}/encodings")
         found = self._files.access(library, self._load)
-        if home and found.way is Way.MISSING:
+        if home and found.reach is Reach.MISSING:
             text = f"there is no library of Python {python} in {home}"
             yield _error(option, text, "drop PYTHONHOME, or write home = and a virtual environment")
 

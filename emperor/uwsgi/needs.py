@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Protocol
 
-from emperor.model.access import Access, Kind, Way
+from emperor.model.access import Access, Kind, Reach
 from emperor.model.spec import Identity
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.users import name_of
@@ -46,8 +46,8 @@ _Problem = tuple[str, str]
 def problem_at(need: Need, path: str, user: Identity, files: Files) -> _Problem | None:
     """Why `user` cannot do at `path` what is needed, with the cure; None where that is possible."""
     found = files.access(path, user)
-    if found.way in (Way.UNSEEN, Way.CLOSED):
-        return _closed(found.at, user) if found.way is Way.CLOSED else None
+    if found.reach in (Reach.UNSEEN, Reach.CLOSED):
+        return _closed(found.at, user) if found.reach is Reach.CLOSED else None
     if problem_of := _PROBLEMS.get(need):
         problem = problem_of(found, path, user)
         if problem or need not in (Need.NEW, Need.REMOVE):
@@ -55,7 +55,7 @@ def problem_at(need: Need, path: str, user: Identity, files: Files) -> _Problem 
     if need is Need.SPOOL and found.kind is Kind.FOLDER:
         may = found.can_read and found.can_write and found.can_enter
         return None if may else _denied(user, "use the folder", path)
-    if found.way is Way.REACHED and found.kind is not Kind.FOLDER and need is Need.WRITE:
+    if found.reach is Reach.REACHED and found.kind is not Kind.FOLDER and need is Need.WRITE:
         return None if found.can_write else _denied(user, "write to", path)
     return _cannot_make(found, path, user, files)
 
@@ -67,7 +67,7 @@ def _cannot_enter(found: Access, path: str, user: Identity) -> _Problem | None:
 
 
 def _cannot_read(found: Access, path: str, user: Identity) -> _Problem | None:
-    if found.way is Way.MISSING:
+    if found.reach is Reach.MISSING:
         return f"there is no {path}", "put the file there, or name another"
     if found.kind is Kind.FOLDER:
         return f"{path} is a folder", "name a file"
@@ -81,7 +81,7 @@ def _cannot_fill(found: Access, path: str, user: Identity) -> _Problem | None:
 
 
 def _cannot_execute(found: Access, path: str, user: Identity) -> _Problem | None:
-    if found.way is Way.MISSING:
+    if found.reach is Reach.MISSING:
         return f"there is no program {path}", "put it there, or correct the command"
     return None if found.can_execute else _denied(user, "run", path)
 
@@ -93,7 +93,9 @@ def _cannot_lock(found: Access, path: str, user: Identity) -> _Problem | None:
 
 
 def _is_missing(found: Access, path: str, _: Identity) -> _Problem | None:
-    return (f"there is no {path}", "make it, or drop that") if found.way is Way.MISSING else None
+    if found.reach is not Reach.MISSING:
+        return None
+    return f"there is no {path}", "make it, or drop that"
 
 
 def _is_there(found: Access, path: str, _: Identity) -> _Problem | None:
@@ -118,7 +120,7 @@ def _cannot_make(there: Access, path: str, user: Identity, files: Files) -> _Pro
         return f"{path} is a folder", "name a file"
     parent = os.path.dirname(path.rstrip("/")) or "/"
     found = files.access(parent, user)
-    if found.way is Way.UNSEEN:
+    if found.reach is Reach.UNSEEN:
         return None
     if problem := problem_at(Need.ENTER, parent, user, files):
         return problem

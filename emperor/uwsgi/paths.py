@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
-from emperor.model.access import Kind, Way
+from emperor.model.access import Kind, Reach
 from emperor.model.spec import Identity, Spec
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import HOMES, SOCKETS, STATS, URLS, Ini, Option, refers
@@ -325,6 +325,6 @@ def resolved_path(value: str, folder: str | None, *, is_resolved: bool = False) 
 
 def _without_callable(option: Option, path: str, user: Identity, files: Files) -> str | None:
     file, colon, name = path.rpartition(":")
-    if colon and files.access(file, user).way is Way.REACHED:
+    if colon and files.access(file, user).reach is Reach.REACHED:
         return f"write {option.key} = {option.value.rpartition(':')[0]}, and callable = {name}"
     return None

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from emperor.model.access import Kind, Way
+from emperor.model.access import Kind, Reach
 from emperor.model.spec import Identity
 from emperor.uwsgi.environment import PATH
 from emperor.uwsgi.ini import Ini
@@ -183,7 +183,7 @@ def _searched_in(path: Sequence[str], program: str, where: Where) -> Problem | N
     for place, access in zip(places, found, strict=True):
         if access.can_execute:
             return _script(place, where)
-    if any(each.way in (Way.CLOSED, Way.UNSEEN) for each in found):
+    if any(each.reach in (Reach.CLOSED, Reach.UNSEEN) for each in found):
         return None
     if any(each.kind is Kind.FILE for each in found):
         return f"{name_of(where.user)} may not run {program}", "change its mode"

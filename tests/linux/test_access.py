@@ -9,7 +9,7 @@ import pytest
 
 from emperor.linux.access import FileSystem
 from emperor.linux.processes import as_identity
-from emperor.model.access import Access, Kind, Way
+from emperor.model.access import Access, Kind, Reach
 from emperor.model.spec import Identity
 from tests.traces import public_folder
 
@@ -48,30 +48,31 @@ def test_a_folder_opens_as_the_kernel_says(
     os.chown(place, owner, group)
     place.chmod(mode)
     found = access(place, user)
-    assert (found.way, found.kind) == (Way.REACHED, Kind.FOLDER)
+    assert (found.reach, found.kind) == (Reach.REACHED, Kind.FOLDER)
     allowed = (found.can_read, found.can_write, found.can_enter)
     assert allowed == tuple(may(user, test, place) for test in "rwx")
-    assert (access(place / "inside", user).way is Way.REACHED) == may(user, "e", place / "inside")
+    is_reached = access(place / "inside", user).reach is Reach.REACHED
+    assert is_reached == may(user, "e", place / "inside")
 
 
 def test_what_is_missing_or_closed_on_the_way_is_named(folder: Path) -> None:
     (folder / "closed" / "open").mkdir(parents=True)
     (folder / "closed").chmod(0o700)
     (folder / "file").touch()
-    assert access(folder / "no" / "more") == Access(Way.MISSING, f"{folder}/no")
-    assert access(folder / "file" / "more") == Access(Way.MISSING, f"{folder}/file/more")
-    assert access(folder / "closed" / "open") == Access(Way.CLOSED, f"{folder}/closed")
-    assert access(folder / "closed" / "open", ROOT).way is Way.REACHED
+    assert access(folder / "no" / "more") == Access(Reach.MISSING, f"{folder}/no")
+    assert access(folder / "file" / "more") == Access(Reach.MISSING, f"{folder}/file/more")
+    assert access(folder / "closed" / "open") == Access(Reach.CLOSED, f"{folder}/closed")
+    assert access(folder / "closed" / "open", ROOT).reach is Reach.REACHED
 
 
 def test_a_link_leads_to_its_target(folder: Path) -> None:
     (folder / "closed").mkdir(mode=0o700)
     (folder / "link").symlink_to("closed/inside")
     (folder / "loop").symlink_to("loop")
-    assert access(folder / "link") == Access(Way.MISSING, f"{folder}/closed/inside")
+    assert access(folder / "link") == Access(Reach.MISSING, f"{folder}/closed/inside")
     (folder / "closed" / "inside").touch()
-    assert access(folder / "link") == Access(Way.CLOSED, f"{folder}/closed")
-    assert access(folder / "loop").way is Way.MISSING
+    assert access(folder / "link") == Access(Reach.CLOSED, f"{folder}/closed")
+    assert access(folder / "loop").reach is Reach.MISSING
     assert access(folder / "closed" / ".." / "link", ROOT).kind is Kind.FILE
 
 
@@ -80,7 +81,7 @@ def test_what_this_process_may_not_see_is_unseen(folder: Path) -> None:
     (folder / "closed").chmod(0o700)
     os.seteuid(65534)
     try:
-        assert access(folder / "closed" / "open" / "a").way is Way.UNSEEN
+        assert access(folder / "closed" / "open" / "a").reach is Reach.UNSEEN
     finally:
         os.seteuid(0)
 

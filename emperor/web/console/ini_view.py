@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from emperor.linux.access import FileSystem
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.limits import somaxconn
-from emperor.model.access import Way
+from emperor.model.access import Reach
 from emperor.model.definition import BrokenIni
 from emperor.model.settings import Settings
 from emperor.model.spec import Identity, Spec
@@ -61,7 +61,7 @@ def may_read(path: str, uid: int, accounts: SystemAccounts) -> bool:
     """Whether that user can read the file by itself."""
     user = accounts.user(str(uid)) or Identity(uid, uid, None)
     access = FileSystem().access(path, user)
-    return access.way is Way.REACHED and access.can_read
+    return access.reach is Reach.REACHED and access.can_read
 
 
 def view(path: str, uid: int, spec: Spec, settings: Settings, accounts: SystemAccounts) -> IniView:
