@@ -14,7 +14,7 @@ from yarl import URL
 
 from emperor.cli.client import cause_of
 from emperor.cli.failure import Failed, Unreachable
-from emperor.model.console_gate import HOME, Asked, Refused, Way
+from emperor.model.console_gate import HOME, Asked, Handling, Refused
 
 # Headers of a request that mean something to the console. The cookie of this proxy, a password for
 # nginx, and what a browser claims about its user are none of them.
@@ -62,7 +62,7 @@ class Gate(Protocol):
 
     tells_user: bool
 
-    def judge(self, asked: Asked) -> Way | Refused:
+    def judge(self, asked: Asked) -> Handling | Refused:
         """What becomes of it."""
 
 
@@ -111,13 +111,13 @@ class Proxy:
             match self._gate.judge(self._asked(request)):
                 case Refused(status, why):
                     return _text(status, f"{why}\n")
-                case Way.HOME:
+                case Handling.HOME:
                     return _home()
-                case Way.ENTER:
+                case Handling.ENTER:
                     answer = _home()
                     answer.set_cookie(self._name, self._session, httponly=True, samesite="Strict")
                     return answer
-                case Way.FORWARD:
+                case Handling.FORWARD:
                     return await self._forward(request)
 
     @contextmanager

@@ -31,7 +31,7 @@ class Asked:
     user: str = ""
 
 
-class Way(Enum):
+class Handling(Enum):
     """What is done with a request that is not refused."""
 
     FORWARD = "forward"
@@ -59,13 +59,13 @@ class BrowserGate:
         self._token: str | None = token
         self._session = session
 
-    def judge(self, asked: Asked) -> Way | Refused:
+    def judge(self, asked: Asked) -> Handling | Refused:
         """What becomes of a request."""
         if _name(asked.host) not in LOOPBACK:
             return Refused(421, "emperorctl console answers for 127.0.0.1 and localhost alone.")
         has_entered = _same(asked.cookie, self._session)
         if asked.token and asked.path == "/" and asked.method == "GET":
-            return Way.HOME if has_entered else self._enter(asked.token)
+            return Handling.HOME if has_entered else self._enter(asked.token)
         if not has_entered:
             return Refused(
                 403,
@@ -74,7 +74,7 @@ class BrowserGate:
             )
         return _judge_path(asked)
 
-    def _enter(self, token: str) -> Way | Refused:
+    def _enter(self, token: str) -> Handling | Refused:
         if self._token is None or not _same(token, self._token):
             return Refused(
                 403,
@@ -82,7 +82,7 @@ class BrowserGate:
                 " again for another one.",
             )
         self._token = None
-        return Way.ENTER
+        return Handling.ENTER
 
 
 class NginxGate:
@@ -91,7 +91,7 @@ class NginxGate:
 
     tells_user = True
 
-    def judge(self, asked: Asked) -> Way | Refused:
+    def judge(self, asked: Asked) -> Handling | Refused:
         """What becomes of a request."""
         if not asked.user:
             return Refused(
@@ -102,9 +102,9 @@ class NginxGate:
         return _judge_path(asked)
 
 
-def _judge_path(asked: Asked) -> Way | Refused:
+def _judge_path(asked: Asked) -> Handling | Refused:
     if asked.path == "/" and asked.method in _READING:
-        return Way.HOME
+        return Handling.HOME
     if not _is_of_the_console(asked.path):
         return Refused(404, f"There is nothing here but {HOME}.")
     if asked.method not in _FORWARDED:
@@ -113,7 +113,7 @@ def _judge_path(asked: Asked) -> Way | Refused:
         return Refused(403, "Another site may link to the console, and not load parts of it.")
     if asked.method not in _READING and _is_foreign(asked):
         return Refused(403, "An order must come from a page of the console, not of another site.")
-    return Way.FORWARD
+    return Handling.FORWARD
 
 
 def _is_of_the_console(path: str) -> bool:

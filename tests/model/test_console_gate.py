@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from emperor.model.console_gate import Asked, BrowserGate, NginxGate, Refused, Way
+from emperor.model.console_gate import Asked, BrowserGate, Handling, NginxGate, Refused
 
 HOST = "127.0.0.1:8000"
 READ = Asked("GET", "/console/", HOST, cookie="session")
@@ -18,32 +18,34 @@ def gate() -> BrowserGate:
     return BrowserGate("token", "session")
 
 
-def status(judged: Way | Refused) -> Way | int:
+def status(judged: Handling | Refused) -> Handling | int:
     return judged.status if isinstance(judged, Refused) else judged
 
 
 def test_a_link_lets_one_browser_in_once(gate: BrowserGate) -> None:
     assert status(gate.judge(replace(LINK, token="guess"))) == 403
-    assert gate.judge(LINK) is Way.ENTER
+    assert gate.judge(LINK) is Handling.ENTER
     again = gate.judge(LINK)
     assert isinstance(again, Refused)
     assert "was used before" in again.why
-    assert gate.judge(replace(LINK, cookie="session")) is Way.HOME, "it has loaded the page again"
+    assert gate.judge(replace(LINK, cookie="session")) is Handling.HOME, (
+        "it has loaded the page again"
+    )
 
 
 def test_a_program_that_only_looks_at_a_link_uses_it_not_up(gate: BrowserGate) -> None:
     assert status(gate.judge(replace(LINK, method="HEAD"))) == 403
-    assert gate.judge(LINK) is Way.ENTER
+    assert gate.judge(LINK) is Handling.ENTER
 
 
 @pytest.mark.parametrize(
     ("asked", "outcome"),
     [
-        (READ, Way.FORWARD),
-        (replace(READ, path="/"), Way.HOME),
-        (replace(READ, host="localhost:9999"), Way.FORWARD),
-        (replace(READ, host="[::1]:8000"), Way.FORWARD),
-        (replace(READ, path="/console/%C3%A9"), Way.FORWARD),
+        (READ, Handling.FORWARD),
+        (replace(READ, path="/"), Handling.HOME),
+        (replace(READ, host="localhost:9999"), Handling.FORWARD),
+        (replace(READ, host="[::1]:8000"), Handling.FORWARD),
+        (replace(READ, path="/console/%C3%A9"), Handling.FORWARD),
         # other sites
         (replace(READ, cookie=""), 403),
         (replace(READ, cookie="guéss\udcff"), 403),
@@ -63,9 +65,9 @@ def test_a_program_that_only_looks_at_a_link_uses_it_not_up(gate: BrowserGate) -
         (replace(READ, method="PUT"), 405),
         (replace(ORDER, path="/v1/vassals/a.example/restart"), 404),
         # orders
-        (ORDER, Way.FORWARD),
-        (replace(ORDER, fetch_site="same-origin", origin="null"), Way.FORWARD),
-        (replace(ORDER, origin=f"http://{HOST}"), Way.FORWARD),
+        (ORDER, Handling.FORWARD),
+        (replace(ORDER, fetch_site="same-origin", origin="null"), Handling.FORWARD),
+        (replace(ORDER, origin=f"http://{HOST}"), Handling.FORWARD),
         (replace(ORDER, fetch_site="cross-site"), 403),
         (replace(ORDER, fetch_site="same-site", origin=f"http://{HOST}"), 403),
         (replace(ORDER, origin="http://127.0.0.1:9999"), 403),
@@ -74,7 +76,7 @@ def test_a_program_that_only_looks_at_a_link_uses_it_not_up(gate: BrowserGate) -
     ],
 )
 def test_a_request_has_to_come_from_the_persons_own_browser(
-    gate: BrowserGate, asked: Asked, outcome: Way | int
+    gate: BrowserGate, asked: Asked, outcome: Handling | int
 ) -> None:
     assert status(gate.judge(asked)) == outcome
 
@@ -82,19 +84,19 @@ def test_a_request_has_to_come_from_the_persons_own_browser(
 @pytest.mark.parametrize(
     ("asked", "outcome"),
     [
-        (Asked("GET", "/console/", "ops.example", user="ada"), Way.FORWARD),
-        (Asked("GET", "/", "ops.example", user="ada"), Way.HOME),
-        (replace(TEAM, fetch_site="same-origin", fetch_dest="empty"), Way.FORWARD),
-        (replace(TEAM, fetch_site="cross-site", fetch_dest="document"), Way.FORWARD),
+        (Asked("GET", "/console/", "ops.example", user="ada"), Handling.FORWARD),
+        (Asked("GET", "/", "ops.example", user="ada"), Handling.HOME),
+        (replace(TEAM, fetch_site="same-origin", fetch_dest="empty"), Handling.FORWARD),
+        (replace(TEAM, fetch_site="cross-site", fetch_dest="document"), Handling.FORWARD),
         (replace(TEAM, fetch_site="cross-site", fetch_dest="image"), 403),
         (replace(TEAM, fetch_site="same-site", fetch_dest="iframe"), 403),
         (Asked("GET", "/console/", "ops.example"), 403),
         (Asked("GET", "/?token=x", "ops.example", user="ada"), 404),
         (Asked("POST", "/console/drain", "ops.example", "https://ops.example", user="ada"),
-         Way.FORWARD),
+         Handling.FORWARD),
         (Asked("POST", "/console/drain", "ops.example", "https://evil.example", user="ada"), 403),
         (Asked("POST", "/v1/drain", "ops.example", user="ada"), 404),
     ],
 )  # fmt: skip
-def test_nginx_has_to_tell_who_visits(asked: Asked, outcome: Way | int) -> None:
+def test_nginx_has_to_tell_who_visits(asked: Asked, outcome: Handling | int) -> None:
     assert status(NginxGate().judge(asked)) == outcome
