@@ -8,12 +8,16 @@ import os
 import stat
 import struct
 
-from emperor.model.access import Access, Kind, Reach
+from emperor.model.access import Access, FileKind, Reach
 from emperor.model.spec import Identity
 
 _MOST_LINKS = 40
 _ACL = "system.posix_acl_access"
-_KINDS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.FOLDER, stat.S_IFSOCK: Kind.SOCKET}
+_KINDS = {
+    stat.S_IFREG: FileKind.FILE,
+    stat.S_IFDIR: FileKind.FOLDER,
+    stat.S_IFSOCK: FileKind.SOCKET,
+}
 _READ, _WRITE, _ENTER = 4, 2, 1
 # BINPRM_BUF_SIZE of include/uapi/linux/binfmts.h.
 _FIRST_LINE_BYTES = 256
@@ -62,20 +66,20 @@ class FileSystem:
 
     def _reached(self, path: str, user: Identity, is_folder: bool) -> Access:
         info = os.stat(path)
-        kind = _KINDS.get(stat.S_IFMT(info.st_mode), Kind.OTHER)
-        if is_folder and kind is not Kind.FOLDER:
+        kind = _KINDS.get(stat.S_IFMT(info.st_mode), FileKind.OTHER)
+        if is_folder and kind is not FileKind.FOLDER:
             return Access(Reach.MISSING, path)
         flags = os.statvfs(path).f_flag
         is_fixed = flags & os.ST_RDONLY
         # Root may run what anybody may run.
-        is_program = kind is Kind.FILE and info.st_mode & 0o111 and not flags & os.ST_NOEXEC
+        is_program = kind is FileKind.FILE and info.st_mode & 0o111 and not flags & os.ST_NOEXEC
         return Access(
             Reach.REACHED,
             path,
             kind,
             can_read=self._may(path, user, _READ),
             can_write=self._may(path, user, _WRITE) and not is_fixed,
-            can_enter=kind is Kind.FOLDER and self._may(path, user, _ENTER),
+            can_enter=kind is FileKind.FOLDER and self._may(path, user, _ENTER),
             can_execute=bool(is_program) and self._may(path, user, _ENTER),
             owner=info.st_uid,
             is_sticky=bool(info.st_mode & stat.S_ISVTX),

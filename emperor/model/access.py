@@ -13,7 +13,7 @@ class Reach(Enum):
     UNSEEN = "unseen"
 
 
-class Kind(Enum):
+class FileKind(Enum):
     """What is at a path."""
 
     FILE = "file"
@@ -37,7 +37,7 @@ class Access:
 
     reach: Reach
     at: str
-    kind: Kind | None = None
+    kind: FileKind | None = None
     can_read: bool = False
     can_write: bool = False
     can_enter: bool = False

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 
-from emperor.model.access import Kind, Reach
+from emperor.model.access import FileKind, Reach
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import PLUGIN_KEYS, Ini, Option, is_off, refers
 from emperor.uwsgi.needs import Files, Need, problem_at
@@ -96,7 +96,7 @@ def _index(ini: Ini, folder: str, users: Users, files: Files) -> Iterator[Findin
         return
     found = [files.access(path, users.serve) for path in paths]
     if not any(
-        each.kind is Kind.FILE or each.reach in (Reach.UNSEEN, Reach.CLOSED) for each in found
+        each.kind is FileKind.FILE or each.reach in (Reach.UNSEEN, Reach.CLOSED) for each in found
     ):
         where = f"there is no {paths[0]}" if paths else "no static-map is for /"
         text = f"{where}, and no app answers requests for /"

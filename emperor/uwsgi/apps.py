@@ -18,7 +18,7 @@ from typing import Literal
 from emperor.linux.commands import EndlessOutput, run_command
 from emperor.linux.processes import as_identity
 from emperor.linux.trust import who_may_turn
-from emperor.model.access import Kind
+from emperor.model.access import FileKind
 from emperor.model.json_value import from_json
 from emperor.model.ports import CannotLaunch
 from emperor.model.spec import Identity
@@ -190,7 +190,7 @@ def _load(app: NamedApp, ini: Ini, search: Search, files: Files) -> Load:
 
 def source_at(path: str, files: Files) -> str:
     """The source at a path, which may be a package."""
-    is_package = files.access(path, _ROOT_USER).kind is Kind.FOLDER
+    is_package = files.access(path, _ROOT_USER).kind is FileKind.FOLDER
     return f"{path}/__init__.py" if is_package else path
 
 

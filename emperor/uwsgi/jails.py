@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from emperor.model.access import Kind, Reach
+from emperor.model.access import FileKind, Reach
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import HOMES, Ini, Option, refers
@@ -50,7 +50,7 @@ class _Jail:
         self._load = users.load
         self._files = files
 
-    def is_there(self, path: str, kind: Kind) -> bool:
+    def is_there(self, path: str, kind: FileKind) -> bool:
         """Whether it is, or may be, there."""
         found = self._files.access(os.path.join(self._folder, path), self._user)
         return found.kind is kind or found.reach in (Reach.CLOSED, Reach.UNSEEN)
@@ -58,18 +58,19 @@ class _Jail:
     def setns(self, option: Option) -> Iterator[Finding]:
         """uWSGI connects to that socket, and tries for ever."""
         found = self._files.access(os.path.join(self._folder, option.value), self._user)
-        if found.reach is not Reach.UNSEEN and not (found.kind is Kind.SOCKET and found.can_write):
+        is_usable = found.kind is FileKind.SOCKET and found.can_write
+        if found.reach is not Reach.UNSEEN and not is_usable:
             text = f"setns waits for the socket {option.value}, which it cannot use"
             yield _error(option, text, "start what listens there first, or drop setns")
 
     def cgroup(self, option: Option) -> Iterator[Finding]:
         """uWSGI makes the folder, and writes into `tasks`, which groups of version 2 lack."""
         path = option.value
-        place = path if self.is_there(path, Kind.FOLDER) else os.path.dirname(path.rstrip("/"))
-        has_procs = self.is_there(f"{place}/cgroup.procs", Kind.FILE)
-        if not self.is_there(place, Kind.FOLDER):
+        place = path if self.is_there(path, FileKind.FOLDER) else os.path.dirname(path.rstrip("/"))
+        has_procs = self.is_there(f"{place}/cgroup.procs", FileKind.FILE)
+        if not self.is_there(place, FileKind.FOLDER):
             yield _error(option, f"there is no folder {place}", "make it, or drop cgroup")
-        elif has_procs and not self.is_there(f"{place}/tasks", Kind.FILE):
+        elif has_procs and not self.is_there(f"{place}/tasks", FileKind.FILE):
             text = f"{place} is a control group of version 2, and cgroup needs version 1"
             cure = "drop cgroup, and set MemoryMax= and the like in emperord's unit"
             yield _error(option, text, cure)
@@ -82,7 +83,7 @@ class _Jail:
             yield _error(option, text, f"write {option.key} = NEW OLD")
             return
         for path in (root, os.path.join(root, old)):
-            if not self.is_there(path, Kind.FOLDER):
+            if not self.is_there(path, FileKind.FOLDER):
                 yield _error(option, f"there is no folder {path}", "make it, or name another")
                 return
 
@@ -91,9 +92,9 @@ class _Jail:
         root = os.path.join(self._folder, option.value)
         if (
             python
-            and self.is_there(root, Kind.FOLDER)
+            and self.is_there(root, FileKind.FOLDER)
             and not any(
-                self.is_there(f"{root}{prefix}/lib/python{python}/encodings", Kind.FOLDER)
+                self.is_there(f"{root}{prefix}/lib/python{python}/encodings", FileKind.FOLDER)
                 for prefix in ("/usr", "/usr/local", sys.base_prefix)
             )
         ):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Protocol
 
-from emperor.model.access import Access, Kind, Reach
+from emperor.model.access import Access, FileKind, Reach
 from emperor.model.spec import Identity
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.users import name_of
@@ -52,16 +52,16 @@ def problem_at(need: Need, path: str, user: Identity, files: Files) -> _Problem 
         problem = problem_of(found, path, user)
         if problem or need not in (Need.NEW, Need.REMOVE):
             return problem
-    if need is Need.SPOOL and found.kind is Kind.FOLDER:
+    if need is Need.SPOOL and found.kind is FileKind.FOLDER:
         may = found.can_read and found.can_write and found.can_enter
         return None if may else _denied(user, "use the folder", path)
-    if found.reach is Reach.REACHED and found.kind is not Kind.FOLDER and need is Need.WRITE:
+    if found.reach is Reach.REACHED and found.kind is not FileKind.FOLDER and need is Need.WRITE:
         return None if found.can_write else _denied(user, "write to", path)
     return _cannot_make(found, path, user, files)
 
 
 def _cannot_enter(found: Access, path: str, user: Identity) -> _Problem | None:
-    if found.kind is not Kind.FOLDER:
+    if found.kind is not FileKind.FOLDER:
         return f"there is no folder {path}", "make it, or name another"
     return None if found.can_enter else _closed(path, user)
 
@@ -69,7 +69,7 @@ def _cannot_enter(found: Access, path: str, user: Identity) -> _Problem | None:
 def _cannot_read(found: Access, path: str, user: Identity) -> _Problem | None:
     if found.reach is Reach.MISSING:
         return f"there is no {path}", "put the file there, or name another"
-    if found.kind is Kind.FOLDER:
+    if found.kind is FileKind.FOLDER:
         return f"{path} is a folder", "name a file"
     return None if found.can_read else _denied(user, "read", path)
 
@@ -116,7 +116,7 @@ _PROBLEMS: Mapping[Need, Callable[[Access, str, Identity], _Problem | None]] = {
 
 def _cannot_make(there: Access, path: str, user: Identity, files: Files) -> _Problem | None:
     """Why `user` cannot make a file or a socket at `path`, in place of what is there."""
-    if there.kind is Kind.FOLDER:
+    if there.kind is FileKind.FOLDER:
         return f"{path} is a folder", "name a file"
     parent = os.path.dirname(path.rstrip("/")) or "/"
     found = files.access(parent, user)

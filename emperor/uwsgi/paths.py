@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
-from emperor.model.access import Kind, Reach
+from emperor.model.access import FileKind, Reach
 from emperor.model.spec import Identity, Spec
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import HOMES, SOCKETS, STATS, URLS, Ini, Option, refers
@@ -257,7 +257,7 @@ def unusable_paths(
             if path is None or path == spec.socket or _is_package(rule, path, user, files):
                 continue
             need = rule.need
-            if rule.or_file and files.access(path, user).kind is Kind.FILE:
+            if rule.or_file and files.access(path, user).kind is FileKind.FILE:
                 need = Need.READ
             base = start if rule.phase.after_chdir else folder
             if problem := problem_at(need, path, user, files):
@@ -265,7 +265,7 @@ def unusable_paths(
                 if rule is _APP:
                     cure = _without_callable(option, path, user, files) or cure
                 yield Finding(option.line, rule.severity, f"{text}, so {rule.fails}", cure)
-            elif rule in _REPLACES and files.access(path, user).kind is Kind.FILE:
+            elif rule in _REPLACES and files.access(path, user).kind is FileKind.FILE:
                 text = f"uWSGI deletes the file {path}, for {option.key} makes its own there"
                 yield Finding(option.line, Severity.WARNING, text, "name a path that is free")
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from emperor.model.access import Kind, Reach
+from emperor.model.access import FileKind, Reach
 from emperor.model.spec import Identity
 from emperor.uwsgi.environment import PATH
 from emperor.uwsgi.ini import Ini
@@ -171,7 +171,7 @@ def _file_of(command: str, where: Where) -> Problem | None:
         return None
     if where.folder is not None:
         path = os.path.join(where.folder, match["file"])
-        if where.files.access(path, where.user).kind is Kind.FOLDER:
+        if where.files.access(path, where.user).kind is FileKind.FOLDER:
             return None  # a package, for Python
     return where.problem_at(Need.READ, match["file"])
 
@@ -185,7 +185,7 @@ def _searched_in(path: Sequence[str], program: str, where: Where) -> Problem | N
             return _script(place, where)
     if any(each.reach in (Reach.CLOSED, Reach.UNSEEN) for each in found):
         return None
-    if any(each.kind is Kind.FILE for each in found):
+    if any(each.kind is FileKind.FILE for each in found):
         return f"{name_of(where.user)} may not run {program}", "change its mode"
     return f"there is no program {program}", "install it, or correct the command"
 

@@ -9,7 +9,7 @@ import pytest
 
 from emperor.linux.access import FileSystem
 from emperor.linux.processes import as_identity
-from emperor.model.access import Access, Kind, Reach
+from emperor.model.access import Access, FileKind, Reach
 from emperor.model.spec import Identity
 from tests.traces import public_folder
 
@@ -48,7 +48,7 @@ def test_a_folder_opens_as_the_kernel_says(
     os.chown(place, owner, group)
     place.chmod(mode)
     found = access(place, user)
-    assert (found.reach, found.kind) == (Reach.REACHED, Kind.FOLDER)
+    assert (found.reach, found.kind) == (Reach.REACHED, FileKind.FOLDER)
     allowed = (found.can_read, found.can_write, found.can_enter)
     assert allowed == tuple(may(user, test, place) for test in "rwx")
     is_reached = access(place / "inside", user).reach is Reach.REACHED
@@ -73,7 +73,7 @@ def test_a_link_leads_to_its_target(folder: Path) -> None:
     (folder / "closed" / "inside").touch()
     assert access(folder / "link") == Access(Reach.CLOSED, f"{folder}/closed")
     assert access(folder / "loop").reach is Reach.MISSING
-    assert access(folder / "closed" / ".." / "link", ROOT).kind is Kind.FILE
+    assert access(folder / "closed" / ".." / "link", ROOT).kind is FileKind.FILE
 
 
 def test_what_this_process_may_not_see_is_unseen(folder: Path) -> None:
