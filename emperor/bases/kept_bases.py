@@ -14,11 +14,11 @@ from emperor.bases.kept_base import Condition, KeptBase, decode, encode, key_of
 from emperor.linux.fd_kinds import is_of_kind
 from emperor.linux.proc import state_of
 from emperor.model.ports import CannotKeep, Store, StoreEntry
-from emperor.model.snapshot import Kind, Stale
+from emperor.model.snapshot import FdKind, Stale
 
 log = logging.getLogger("emperord.kept_bases")
 
-_KINDS = (Kind.SOCKET, Kind.PIDFD)
+_KINDS = (FdKind.SOCKET, FdKind.PIDFD)
 _STOPPED = ("T", "t")
 _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 

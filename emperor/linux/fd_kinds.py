@@ -4,12 +4,12 @@ import os
 import signal
 import stat
 
-from emperor.model.snapshot import Kind
+from emperor.model.snapshot import FdKind
 
 
-def is_of_kind(fd: int, kind: Kind) -> bool:
+def is_of_kind(fd: int, kind: FdKind) -> bool:
     """Whether the descriptor is of that kind."""
-    return _is_pidfd(fd) if kind is Kind.PIDFD else stat.S_ISSOCK(os.fstat(fd).st_mode)
+    return _is_pidfd(fd) if kind is FdKind.PIDFD else stat.S_ISSOCK(os.fstat(fd).st_mode)
 
 
 def _is_pidfd(fd: int) -> bool:

@@ -27,7 +27,7 @@ class Stale(Exception):
     """Bytes that this version cannot read; the message says why."""
 
 
-class Kind(Enum):
+class FdKind(Enum):
     """What a descriptor is."""
 
     SOCKET = "a socket"
@@ -164,12 +164,12 @@ class VassalRecord:
     format: Literal[2] = FORMAT
 
     @property
-    def descriptors(self) -> tuple[Kind, ...]:
+    def descriptors(self) -> tuple[FdKind, ...]:
         """The kinds of the descriptors that travel beside it, in their order."""
-        kinds = [] if self.listener_ref is None else [Kind.SOCKET]
+        kinds = [] if self.listener_ref is None else [FdKind.SOCKET]
         for child in (self.lead, self.second):
             if child:
-                kinds += [Kind.SOCKET] if child.ref.pid is None else [Kind.SOCKET, Kind.PIDFD]
+                kinds += [FdKind.SOCKET] if child.ref.pid is None else [FdKind.SOCKET, FdKind.PIDFD]
         return tuple(kinds)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from emperor.model.log_fields import about
 from emperor.model.ports import Launcher, Listeners, ProcessEvents, StoreEntry
-from emperor.model.snapshot import Kind, ProcessRecord, Stale, VassalRecord
+from emperor.model.snapshot import FdKind, ProcessRecord, Stale, VassalRecord
 from emperor.supervisor.records import Child, Vassal
 
 log = logging.getLogger("emperord.restore")
@@ -28,7 +28,7 @@ class SavedVassal:
 def saved_vassals(
     entries: Iterable[StoreEntry],
     decode: Callable[[bytes], VassalRecord],
-    is_of_kind: Callable[[int, Kind], bool],
+    is_of_kind: Callable[[int, FdKind], bool],
 ) -> list[SavedVassal]:
     """The vassals of the entries. `is_of_kind` looks at a descriptor.
 
@@ -54,7 +54,7 @@ def saved_vassals(
 def _saved_vassal(
     entry: StoreEntry,
     decode: Callable[[bytes], VassalRecord],
-    is_of_kind: Callable[[int, Kind], bool],
+    is_of_kind: Callable[[int, FdKind], bool],
 ) -> SavedVassal:
     """The vassal of one entry. Raises Stale."""
     record = decode(entry.payload)
