@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from emperor.web.metrics import Described, Kind
+from emperor.web.metrics import Described, MetricKind
 
 
 class Trouble(Enum):
@@ -52,34 +52,34 @@ class Numbers:
 
 
 BUILD = Described(
-    "emperord_balancer_build_info", Kind.GAUGE, "Always 1; tells the version", ("version",)
+    "emperord_balancer_build_info", MetricKind.GAUGE, "Always 1; tells the version", ("version",)
 )
 ALIVE = Described(
-    "emperord_balancer_alive_timestamp_seconds", Kind.GAUGE,
+    "emperord_balancer_alive_timestamp_seconds", MetricKind.GAUGE,
     "When the agent last wrote these metrics, which it does every 15 seconds at least",
 )  # fmt: skip
 REACHED = Described(
-    "emperord_balancer_registry_reached", Kind.GAUGE, "1 while the agent follows the registry"
+    "emperord_balancer_registry_reached", MetricKind.GAUGE, "1 while the agent follows the registry"
 )
 SERIAL = Described(
-    "emperord_balancer_table_serial", Kind.GAUGE,
+    "emperord_balancer_table_serial", MetricKind.GAUGE,
     "Serial of the table of slots that nginx has; 0: none",
 )  # fmt: skip
 SINCE = Described(
-    "emperord_balancer_table_timestamp_seconds", Kind.GAUGE, "When nginx got that table"
+    "emperord_balancer_table_timestamp_seconds", MetricKind.GAUGE, "When nginx got that table"
 )
 TROUBLE = Described(
-    "emperord_balancer_table_trouble", Kind.GAUGE,
+    "emperord_balancer_table_trouble", MetricKind.GAUGE,
     "1 for why nginx does not have what the registry has: missing, broken, refused, unwritten, or"
     " unmoved, where the agent may not move slots that it should move",
     ("kind",),
 )  # fmt: skip
 LAST = Described(
-    "emperord_balancer_table_trouble_timestamp_seconds", Kind.GAUGE,
+    "emperord_balancer_table_trouble_timestamp_seconds", MetricKind.GAUGE,
     "When that last began, since the agent has started", ("kind",),
 )  # fmt: skip
 BACKENDS = Described(
-    "emperord_balancer_backends", Kind.GAUGE,
+    "emperord_balancer_backends", MetricKind.GAUGE,
     "Backends of the table that nginx has: up, drains or down; there is none of it while the"
     " registry is not reached",
     ("state",),
