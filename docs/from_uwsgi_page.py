@@ -1,7 +1,7 @@
 """Writes docs/from-uwsgi.md from the table in emperor/uwsgi/emperor_options.py."""
 
 from docs.folding import folded_item
-from emperor.uwsgi.emperor_options import EMPEROR_OPTIONS, Kind
+from emperor.uwsgi.emperor_options import EMPEROR_OPTIONS, Support
 
 _PAGE = """\
 # From uWSGI's Emperor
@@ -51,10 +51,10 @@ emperord's own keys; the Emperor's attributes of other names are ignored.
 
 def from_uwsgi() -> str:
     """The whole of from-uwsgi.md."""
-    items: dict[Kind, list[str]] = {kind: [] for kind in Kind}
+    items: dict[Support, list[str]] = {support: [] for support in Support}
     for option in EMPEROR_OPTIONS:
         names = ", ".join(f"`{name}`" for name in option.names)
         item = f"- {names}: {option.here}"
-        items[option.kind].append(folded_item(item))
-    texts = {kind.name.lower(): "\n".join(lines) for kind, lines in items.items()}
+        items[option.support].append(folded_item(item))
+    texts = {support.name.lower(): "\n".join(lines) for support, lines in items.items()}
     return _PAGE.format(**texts)

@@ -12,7 +12,7 @@ from emperor.model.definition import BrokenIni
 from emperor.model.duration import format_duration, parse_duration
 from emperor.model.settings import Settings
 from emperor.model.spec import Activation, Spec, WireProtocol
-from emperor.uwsgi.emperor_options import EXPLAINED, Kind, plain
+from emperor.uwsgi.emperor_options import EXPLAINED, Support, plain
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.ini import (
     BLOCKS,
@@ -121,7 +121,7 @@ def _unservable_options(case: _Case) -> Iterator[Finding]:
 def _of_the_emperor(ini: Ini) -> Iterator[Finding]:
     for option in ini.options:
         row = EXPLAINED.get(option.key)
-        if row is not None and row.kind is not Kind.VASSAL and option.key != "emperor":
+        if row is not None and row.support is not Support.VASSAL and option.key != "emperor":
             text = f"{option.key} is for uWSGI's Emperor, and has no effect in the ini of a vassal"
             yield Finding(option.line, Severity.NOTE, text, f"drop it; here, {plain(row)}")
 

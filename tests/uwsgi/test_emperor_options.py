@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from emperor.model.settings import KEYS
-from emperor.uwsgi.emperor_options import EMPEROR_OPTIONS, EXPLAINED, Kind
+from emperor.uwsgi.emperor_options import EMPEROR_OPTIONS, EXPLAINED, Support
 from emperor.uwsgi.findings import Severity
 from emperor.uwsgi.lint import lint
 from emperor.uwsgi.spec import EMPEROR_KEYS
@@ -41,7 +41,7 @@ def test_every_option_is_explained_once_and_in_the_page() -> None:
 def test_what_is_mapped_names_a_setting_or_a_command() -> None:
     known = {key.name for key in KEYS} | EMPEROR_KEYS | {"socket", "emperorctl"}
     for option in EMPEROR_OPTIONS:
-        if option.kind is Kind.MAPPED:
+        if option.support is Support.MAPPED:
             assert set(re.findall(r"[a-z-]+", option.here)) & known, option
 
 
@@ -51,7 +51,7 @@ def test_each_is_accepted_or_named_by_check(key: str) -> None:
     ini = ini_of(text)
     assert unknown_options(ini, {"socket", "file"}) == []
     found = [each for each in lint(ini, spec(text), SETTINGS, 4096) if each.line == 4]
-    if EXPLAINED[key].kind is Kind.VASSAL:
+    if EXPLAINED[key].support is Support.VASSAL:
         assert found == []
     else:
         (finding,) = found
