@@ -5,12 +5,21 @@ The note is kept by domain: a site stays in maintenance while its ini is away or
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from emperor.model.lifecycle import Event
 from emperor.model.ports import MaintenanceNote
 
-_Order = tuple[str, Event, asyncio.Future[None]]
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """An order for a domain, the time at which it was given, and whether it is written."""
+
+    domain: str
+    event: Event
+    at: datetime
+    written: asyncio.Future[None]
 
 
 class Maintenance:
@@ -31,7 +40,7 @@ class Maintenance:
     def follow(self, domain: str, event: Event) -> None:
         """Write down what an order for `domain` changes. Raises OSError, and then nothing has
         changed."""
-        since = self._after(domain, event, self._since)
+        since = _after(domain, event, self._now(), self._since)
         if since != self._since:
             self._note.write(since)
             self._since = since
@@ -39,13 +48,14 @@ class Maintenance:
     async def write_down(self, domain: str, event: Event) -> None:
         """Do as `follow`, and let the loop go on while the disk writes. Orders that come meanwhile
         are written together. Raises OSError."""
-        if self._writing is None and self._after(domain, event, self._since) == self._since:
+        now = self._now()
+        if self._writing is None and _after(domain, event, now, self._since) == self._since:
             return
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((domain, event, written))
+        order = _Order(domain, event, now, asyncio.get_running_loop().create_future())
+        self._waiting.append(order)
         if self._writing is None:
             self._writing = asyncio.ensure_future(self._write_waiting())
-        await written
+        await order.written
 
     async def _write_waiting(self) -> None:
         while batch := self._waiting:
@@ -53,27 +63,21 @@ class Maintenance:
             try:
                 await asyncio.to_thread(self._note.write, self._after_all(batch))
             except OSError as error:
-                for *_, written in batch:
-                    if not written.done():
-                        written.set_exception(error)
+                for order in batch:
+                    if not order.written.done():
+                        order.written.set_exception(error)
             else:
+                # `follow` may have changed others meanwhile.
                 self._since = self._after_all(batch)
-                for *_, written in batch:
-                    if not written.done():
-                        written.set_result(None)
+                for order in batch:
+                    if not order.written.done():
+                        order.written.set_result(None)
         self._writing = None
 
     def _after_all(self, batch: Iterable[_Order]) -> dict[str, datetime]:
         since = self._since
-        for domain, event, _ in batch:
-            since = self._after(domain, event, since)
-        return since
-
-    def _after(self, domain: str, event: Event, since: dict[str, datetime]) -> dict[str, datetime]:
-        if event is Event.MAINTENANCE_ON:
-            return {domain: self._now()} | since
-        if event is Event.MAINTENANCE_OFF:
-            return {name: began for name, began in since.items() if name != domain}
+        for order in batch:
+            since = _after(order.domain, order.event, order.at, since)
         return since
 
     def was_missed(self, domain: str, in_maintenance: bool) -> bool:
@@ -83,3 +87,14 @@ class Maintenance:
         if in_maintenance:
             self._since.setdefault(domain, self._now())
         return not in_maintenance and domain in self._since
+
+
+def _after(
+    domain: str, event: Event, now: datetime, since: dict[str, datetime]
+) -> dict[str, datetime]:
+    """Since when domains are in maintenance after an order of `now`."""
+    if event is Event.MAINTENANCE_ON:
+        return {domain: now} | since
+    if event is Event.MAINTENANCE_OFF:
+        return {name: began for name, began in since.items() if name != domain}
+    return since

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 
 import pytest
 
@@ -238,3 +239,11 @@ async def test_orders_that_cannot_be_written_change_nothing() -> None:
     note.problem = None
     await maintenance.write_down("a", Event.MAINTENANCE_ON)
     assert set(note.kept) == {"a"}
+
+
+async def test_the_note_has_when_the_maintenance_began() -> None:
+    note = FakeNote()
+    moments = (datetime.fromtimestamp(second, UTC) for second in count())
+    maintenance = Maintenance(note, lambda: next(moments))
+    await maintenance.write_down("a", Event.MAINTENANCE_ON)
+    assert note.kept == {"a": maintenance.since("a")}
