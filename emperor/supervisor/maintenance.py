@@ -62,7 +62,8 @@ class Maintenance:
             self._waiting = []
             try:
                 await asyncio.to_thread(self._note.write, self._after_all(batch))
-            except OSError as error:
+            except Exception as error:
+                # Also a fault of emperord: those who wait would wait for ever.
                 for order in batch:
                     if not order.written.done():
                         order.written.set_exception(error)

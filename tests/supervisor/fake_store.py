@@ -43,7 +43,7 @@ class FakeNote:
 
     def __init__(self) -> None:
         self.kept: Mapping[str, datetime] = {}
-        self.problem: OSError | None = None
+        self.problem: Exception | None = None
 
     def read(self) -> Mapping[str, datetime]:
         return self.kept

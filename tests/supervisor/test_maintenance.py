@@ -241,6 +241,18 @@ async def test_orders_that_cannot_be_written_change_nothing() -> None:
     assert set(note.kept) == {"a"}
 
 
+async def test_a_fault_in_writing_holds_up_no_later_order() -> None:
+    note = FakeNote()
+    maintenance = Maintenance(note, lambda: datetime.now(UTC))
+    note.problem = ValueError("a fault")
+    with pytest.raises(ValueError, match="a fault"):
+        await maintenance.write_down("a", Event.MAINTENANCE_ON)
+    assert maintenance.since("a") is None
+    note.problem = None
+    await maintenance.write_down("a", Event.MAINTENANCE_ON)
+    assert set(note.kept) == {"a"}
+
+
 async def test_the_note_has_when_the_maintenance_began() -> None:
     note = FakeNote()
     moments = (datetime.fromtimestamp(second, UTC) for second in count())
