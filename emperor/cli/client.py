@@ -156,9 +156,8 @@ class Client:
         except aiohttp.ClientConnectorError as error:
             raise Unreachable(self._cannot_reach(cause_of(error.os_error))) from error
         except TimeoutError as error:
-            raise Unreachable(
-                self._cannot_reach(f"no answer within 10 s {_NOT_RUNNING}")
-            ) from error
+            cause = f"no answer within {ANSWER_SECONDS:g} s {_NOT_RUNNING}"
+            raise Unreachable(self._cannot_reach(cause)) from error
         except (aiohttp.ClientError, ConnectionError) as error:
             raise Unreachable(
                 self._cannot_reach("it closed the connection before it had answered")

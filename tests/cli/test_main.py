@@ -120,6 +120,18 @@ def test_a_socket_that_a_dead_daemon_left_behind_is_told_apart(ctl: Ctl, tmp_pat
     assert "nobody listens there (is it running?" in result.err
 
 
+def test_a_daemon_that_does_not_answer_is_told_with_the_time(
+    ctl: Ctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emperor.cli.client.ANSWER_SECONDS", 0.2)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "control.sock"))
+        silent.listen()
+        result = ctl("status")
+    assert result.status == 4
+    assert "no answer within 0.2 s (is it running?" in result.err
+
+
 def test_the_run_dir_may_come_from_the_environment(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
