@@ -41,18 +41,18 @@ class Drain:
         has changed."""
         since = self._since or now
         replace_kept(self._note, f"{since.isoformat()} {self._boot}\n".encode("ascii"))
-        if self._since is None:
+        before, self._since = self._since, since
+        if before is None:
             log.info("draining: load balancers are told to send requests elsewhere")
             self._tell(False)
-        self._since = since
 
     def end(self) -> None:
         """End the drain. Raises OSError, and then nothing has changed."""
         self._note.unlink(missing_ok=True)
-        if self._since is not None:
+        before, self._since = self._since, None
+        if before is not None:
             log.info("no longer draining: load balancers may send requests here again")
             self._tell(True)
-        self._since = None
 
     def _saved(self) -> datetime | None:
         """When the drain began that an earlier daemon saved, if there is one."""

@@ -69,6 +69,19 @@ def test_a_drain_outlives_the_daemon_with_its_deadline(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_fault_of_who_is_told_leaves_file_and_drain_alike(tmp_path: Path) -> None:
+    def faulty(_is_over: bool) -> None:
+        raise ValueError("a fault")
+
+    drain = Drain(tmp_path, "boot", faulty)
+    with pytest.raises(ValueError, match="a fault"):
+        drain.begin(NOW)
+    assert drain.since == Drain(tmp_path, "boot").since == NOW
+    with pytest.raises(ValueError, match="a fault"):
+        drain.end()
+    assert drain.since is Drain(tmp_path, "boot").since is None
+
+
 def test_a_drain_that_cannot_be_saved_or_ended_is_unchanged(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     drain = Drain(run_dir, "boot")
