@@ -49,13 +49,14 @@ class Effects:
     def apply(self, vassal: Vassal, required: Posture, cause: Cause) -> None:
         """Make the world agree with a posture. A process boots for `cause` where the posture lacks
         one, unless the vassal is queued for it. Raises CannotLaunch."""
+        # Before all that can fail: nothing else ends a throttle.
+        self._throttle(vassal, required)
         match required.door:
             case Door.CLOSED:
                 vassal.listener.close_door()
             case Door.BARRED:
                 vassal.listener.bar_door()
         self._watch(vassal, required)
-        self._throttle(vassal, required)
         if vassal.lead and required.lead:
             self._assign(vassal, vassal.lead, required.lead)
         if vassal.second:

@@ -29,7 +29,7 @@ from emperor.model.lifecycle import (
     room,
 )
 from emperor.model.log_fields import about
-from emperor.model.ports import CannotLaunch, Ports, Recorder
+from emperor.model.ports import Ports, Recorder
 from emperor.model.settings import Settings
 from emperor.model.snapshot import PendingEvent, Version
 from emperor.model.spec import Spec, Stamp
@@ -40,13 +40,13 @@ from emperor.supervisor.chronicle import Chronicle
 from emperor.supervisor.effects import Effects
 from emperor.supervisor.lost_sockets import LostSockets
 from emperor.supervisor.maintenance import Maintenance
-from emperor.supervisor.reactions import Reactions, successor_failed
+from emperor.supervisor.reactions import Reactions, not_started
 from emperor.supervisor.records import Occurrence, Order, OrderOutcome, Vassal
 from emperor.supervisor.restore import Restorer, SavedVassal
 from emperor.supervisor.scheduler import Scheduler, Surroundings, shared_queue
 from emperor.supervisor.subscribers import Subscribers
 from emperor.supervisor.throttle import Throttle
-from emperor.supervisor.vassals import Vassals, for_each, log_fault
+from emperor.supervisor.vassals import FAULT, Vassals, for_each, log_fault, why_not_started
 
 log = logging.getLogger("emperord.governor")
 
@@ -245,7 +245,7 @@ class Governor:
                     failed.append(vassal)
                     vassal.has_fault = True
                     self._scheduler.give_up(vassal)
-                    vassal.report_orders("a fault in emperord; its log has the traceback")
+                    vassal.report_orders(FAULT)
                     self.subscribers.notify(vassal.spec.domain)
         finally:
             self._is_running = False
@@ -342,10 +342,10 @@ class Governor:
         vassal.queued_for = wanted if waits else None
         try:
             self._effects.apply(vassal, required, wanted)
-        except CannotLaunch as error:
-            if vassal.state is State.STARTING:
-                return Occurrence(vassal, Event.FAILED, cause, str(error))
-            return successor_failed(vassal, cause, str(error))
+        except Exception as error:
+            if waits or vassal.empty_slot(required) is None:
+                raise
+            return not_started(vassal, cause, why_not_started(vassal, error))
         finally:
             self.chronicle.tell()
         return None

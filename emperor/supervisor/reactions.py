@@ -188,6 +188,13 @@ class Reactions:
             self._core.handle(Occurrence(vassal, Event.REVISED, cause))
 
 
+def not_started(vassal: Vassal, cause: Cause, why: str) -> Occurrence:
+    """A process that the state requires could not be started."""
+    if vassal.state is State.STARTING:
+        return Occurrence(vassal, Event.FAILED, cause, why)
+    return successor_failed(vassal, cause, why)
+
+
 def successor_failed(
     vassal: Vassal, cause: Cause, why: str, child: Child | None = None
 ) -> Occurrence:

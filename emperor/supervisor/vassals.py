@@ -6,9 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from emperor.model.lifecycle import State
 from emperor.model.log_fields import about
+from emperor.model.ports import CannotLaunch
 from emperor.supervisor.records import Vassal
 
 log = logging.getLogger("emperord.vassals")
+
+# What a person is told who waits for what has failed so.
+FAULT = "a fault in emperord; its log has the traceback"
 
 
 class Vassals:
@@ -92,6 +96,14 @@ def log_fault(vassal: Vassal) -> None:
     """Log the exception that is being handled as a fault that stops at this vassal."""
     domain = vassal.spec.domain
     log.exception("%s: a fault in emperord; the others go on", domain, extra=about(domain))
+
+
+def why_not_started(vassal: Vassal, error: Exception) -> str:
+    """Why a process of the vassal could not be started, in words. A fault of emperord is logged."""
+    if isinstance(error, CannotLaunch):
+        return str(error)
+    log_fault(vassal)
+    return FAULT
 
 
 def for_each(vassals: Iterable[Vassal], act: Callable[[Vassal], None]) -> list[Vassal]:

@@ -163,7 +163,7 @@ class UwsgiProcess:
         self._stop.go_on(self._process)
 
     def _open_log(self) -> int:
-        """The log, or /dev/null: an app must start on a full disk too."""
+        """The log, or /dev/null: an app must start on a full disk too. Raises CannotLaunch."""
         try:
             fd = open_log_of(self._ref.log, self.spec.owner)
         except CannotLaunch as error:
@@ -171,7 +171,7 @@ class UwsgiProcess:
                 "%s: %s; what it prints is lost",
                 self.spec.domain, error, extra=about(self.spec.domain),
             )  # fmt: skip
-            return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            return _open_nothing()
         self._ref.log_begins = os.lseek(fd, 0, os.SEEK_END)
         if self.spec.owner:
             # Root's apps could unset it.
@@ -345,3 +345,11 @@ class UwsgiProcess:
                 return file.read(_OUTPUT_BYTES).decode(errors="replace")
         except OSError:
             return ""
+
+
+def _open_nothing() -> int:
+    """/dev/null, for writing. Raises CannotLaunch."""
+    try:
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise CannotLaunch(f"cannot open a log: {error.strerror}") from error

@@ -63,6 +63,8 @@ class FakeProcess:
     def start(self) -> None:
         if self.launcher.problem:
             raise CannotLaunch(self.launcher.problem)
+        if self.launcher.fault:
+            raise self.launcher.fault
         pid = self.launcher.first_pid + len(self.launcher.started)
         with self.launcher.actions.step(f"spawn {pid}"):
             self.pid = self.ref.pid = pid
@@ -119,7 +121,7 @@ class FakeProcess:
 
 
 class FakeLauncher:
-    """Starts processes; with a `problem` it raises CannotLaunch."""
+    """Starts processes; with a `problem` it raises CannotLaunch, and with a `fault` that."""
 
     def __init__(self, actions: ActionLog, first_pid: int = 100) -> None:
         self.actions = actions
@@ -127,6 +129,7 @@ class FakeLauncher:
         self.prepared: list[FakeProcess] = []
         self.started: list[FakeProcess] = []
         self.problem: str | None = None
+        self.fault: Exception | None = None
         self.text = b""
 
     def prepare(

@@ -108,18 +108,21 @@ class FakeListener:
 
 
 class FakeListeners:
-    """Makes listeners; with a `problem` it raises CannotListen."""
+    """Makes listeners; with a `problem` it raises CannotListen, and with a `fault` the doors of
+    those that it makes raise that."""
 
     def __init__(self, actions: ActionLog) -> None:
         self.actions = actions
         self.made: list[FakeListener] = []
         self.unlinked: list[str] = []
         self.problem: str | None = None
+        self.fault: Exception | None = None
 
     def listen(self, spec: Spec) -> FakeListener:
         if self.problem:
             raise CannotListen(self.problem)
         self.made.append(FakeListener(spec, 10 + len(self.made), self.actions))
+        self.made[-1].fault = self.fault
         return self.made[-1]
 
     def unlink(self, name: str) -> None:

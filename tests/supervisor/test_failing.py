@@ -94,6 +94,48 @@ def test_a_failed_spawn_leaves_the_old_one_in_service() -> None:
     assert "cannot run it" in (world.vassal.last_error or "")
 
 
+def test_a_fault_at_a_start_is_a_failed_start(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.launcher.fault = RuntimeError("a bug")
+    world.hit()
+    assert world.state == "throttled"
+    assert world.vassal.last_error == "a fault in emperord; its log has the traceback"
+    assert caplog.records[0].exc_info
+    assert caplog.messages[0] == "a.example: a fault in emperord; the others go on"
+    world.launcher.fault = None
+    world.clock.advance(400)
+    world.hit()
+    assert world.state == "starting"
+
+
+def test_a_fault_before_a_spawn_is_a_failed_start() -> None:
+    world = World()
+    world.listener.fault = RuntimeError("a bug")
+    world.hit()
+    assert world.state == "throttled"
+
+
+def test_a_fault_at_a_reload_leaves_the_old_one_in_service() -> None:
+    world = World()
+    old = world.run()
+    world.launcher.fault = RuntimeError("a bug")
+    world.governor.revise(SPEC)
+    assert world.state == "running"
+    assert "a fault in emperord" in (world.vassal.last_error or "")
+    old.exits()
+    assert world.state == "parked"
+
+
+def test_a_fault_while_it_is_throttled_does_not_keep_it_so() -> None:
+    world = World()
+    world.hit()
+    world.listeners.fault = RuntimeError("a bug")
+    world.launcher.last.exits("exit status 22")
+    assert world.state == "throttled"
+    world.clock.advance(400)
+    assert world.state == "parked"
+
+
 def test_an_app_that_dies_soon_is_throttled() -> None:
     world = World()
     world.run().exits("killed by SIGSEGV")

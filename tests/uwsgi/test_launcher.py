@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from emperor.model.ports import Message
+from emperor.model.ports import CannotLaunch, Message
+from tests.descriptors import descriptors_left
 from tests.eventually import eventually_async
 from tests.traces import public_folder
 from tests.uwsgi.launched import Events, House, abandoned
@@ -70,3 +71,9 @@ async def test_an_exit_is_explained_by_its_own_output_alone(house: House) -> Non
     adopted.kill()
     [exit_line] = await eventually_async(lambda: events.exits)
     assert "KeyError" not in exit_line
+
+
+async def test_without_a_descriptor_for_its_log_nothing_is_spawned(house: House) -> None:
+    process = house.prepare(Events())
+    with descriptors_left(), pytest.raises(CannotLaunch, match="cannot open a log: Too many open"):
+        process.start()
