@@ -11,7 +11,7 @@ from functools import partial
 from emperor.model.admission import Bursts
 from emperor.model.notice import Notice, retry_seconds
 from emperor.model.ports import Gate
-from emperor.notices.senders import Outcome, Result, Sender
+from emperor.notices.senders import Delivery, DeliveryStatus, Sender
 
 log = logging.getLogger("emperord.channel")
 
@@ -69,11 +69,11 @@ class Channel:
         if self._task is None:
             self._task = self._ports.tasks.create_task(self._send_all())
 
-    async def once(self, notice: Notice) -> Outcome:
+    async def once(self, notice: Notice) -> Delivery:
         """Send it now, without another try."""
-        outcome = await self._ports.gate.repeat(partial(self._attempt, notice))
-        self._count(self.name, SENT if outcome.is_sent else FAILED)
-        return outcome
+        delivery = await self._ports.gate.repeat(partial(self._attempt, notice))
+        self._count(self.name, SENT if delivery.is_sent else FAILED)
+        return delivery
 
     def stop(self) -> None:
         """Send nothing any more. What was not sent stays in `waiting`."""
@@ -93,31 +93,31 @@ class Channel:
         """Whether it was sent, at once or by a later try."""
         tried = 0
         while True:
-            outcome = await self._ports.gate.repeat(partial(self._attempt, notice))
+            delivery = await self._ports.gate.repeat(partial(self._attempt, notice))
             tried += 1
             pause = None
-            if outcome.result is Result.RETRY:
+            if delivery.status is DeliveryStatus.RETRY:
                 pause = retry_seconds(tried, self._ports.chance())
-            self._tell(outcome, pause)
-            if outcome.is_sent or pause is None:
-                return outcome.is_sent
+            self._tell(delivery, pause)
+            if delivery.is_sent or pause is None:
+                return delivery.is_sent
             await asyncio.sleep(pause)
 
-    async def _attempt(self, notice: Notice) -> Outcome:
+    async def _attempt(self, notice: Notice) -> Delivery:
         try:
             return await self._sender.send(notice, self._ports.now())
         except Exception as error:
             # It must not end the daemon.
             log.exception("cannot send a notice: a fault in emperord")
-            return Outcome(Result.FAILED, f"a fault in emperord: {type(error).__name__}")
+            return Delivery(DeliveryStatus.FAILED, f"a fault in emperord: {type(error).__name__}")
 
-    def _tell(self, outcome: Outcome, pause: float | None) -> None:
+    def _tell(self, delivery: Delivery, pause: float | None) -> None:
         """One line when sending begins to fail, and one when it works again."""
-        if not outcome.is_sent and not self._is_failing:
+        if not delivery.is_sent and not self._is_failing:
             then = "given up" if pause is None else "tried again"
             log.warning(
-                "cannot send a notice to %s: %s; it is %s", self._sender.where, outcome.why, then
+                "cannot send a notice to %s: %s; it is %s", self._sender.where, delivery.why, then
             )
-        elif outcome.is_sent and self._is_failing:
+        elif delivery.is_sent and self._is_failing:
             log.info("notices reach %s again", self._sender.where)
-        self._is_failing = not outcome.is_sent
+        self._is_failing = not delivery.is_sent

@@ -143,11 +143,11 @@ class Notices:
     async def test(self) -> NoticeTest:
         """Send a notice by each channel, and tell what came of it."""
         notice = _notice(Told(NoticeKind.TEST, 0, ()))
-        outcomes = await asyncio.gather(*(each.once(notice) for each in self._channels.values()))
+        deliveries = await asyncio.gather(*(each.once(notice) for each in self._channels.values()))
         return NoticeTest(
             tuple(
-                NoticeOutcome(name, outcome.is_sent, outcome.why)
-                for name, outcome in zip(self._channels, outcomes, strict=True)
+                NoticeOutcome(name, delivery.is_sent, delivery.why)
+                for name, delivery in zip(self._channels, deliveries, strict=True)
             )
         )
 

@@ -43,7 +43,7 @@ _SECRET_BYTES = range(16, 4097)
 TIMESTAMP, SIGNATURE = "X-Emperord-Timestamp", "X-Emperord-Signature"
 
 
-class Result(Enum):
+class DeliveryStatus(Enum):
     """What came of one attempt to send a notice: `RETRY` and `FAILED` tell whether another one may
     follow."""
 
@@ -53,20 +53,23 @@ class Result(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """A result, and the reason in words."""
+class Delivery:
+    """What came of an attempt, and the reason in words."""
 
-    result: Result
+    status: DeliveryStatus
     why: str
 
     @property
     def is_sent(self) -> bool:
         """Whether the notice was sent."""
-        return self.result is Result.SENT
+        return self.status is DeliveryStatus.SENT
 
 
 # By the exit status of a command, and of post.py.
-_RESULTS: Mapping[int | None, Result] = {os.EX_OK: Result.SENT, os.EX_TEMPFAIL: Result.RETRY}
+_STATUSES: Mapping[int | None, DeliveryStatus] = {
+    os.EX_OK: DeliveryStatus.SENT,
+    os.EX_TEMPFAIL: DeliveryStatus.RETRY,
+}
 
 
 class Sender(Protocol):
@@ -75,7 +78,7 @@ class Sender(Protocol):
     name: str
     where: str
 
-    async def send(self, notice: Notice, now: datetime) -> Outcome:
+    async def send(self, notice: Notice, now: datetime) -> Delivery:
         """Try it once. Returns within a limited time."""
 
 
@@ -99,13 +102,13 @@ class CommandSender:
         self._bounds = bounds
         self.where = command[0]
 
-    async def send(self, notice: Notice, _now: datetime) -> Outcome:
+    async def send(self, notice: Notice, _now: datetime) -> Delivery:
         """Run it. It may be run again if it ends with 75 (EX_TEMPFAIL), and not if it was killed: a
         mail may be on its way."""
         if problem := await asyncio.to_thread(_objection, self._command[0]):
-            return Outcome(Result.FAILED, problem)
-        outcome, was_killed = await _run(self._bounds, self._command, f"{body_of(notice)}\n")
-        return replace(outcome, result=Result.FAILED) if was_killed else outcome
+            return Delivery(DeliveryStatus.FAILED, problem)
+        delivery, was_killed = await _run(self._bounds, self._command, f"{body_of(notice)}\n")
+        return replace(delivery, status=DeliveryStatus.FAILED) if was_killed else delivery
 
 
 class HttpSender:
@@ -121,14 +124,16 @@ class HttpSender:
         parts = urlsplit(url)
         self.where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
-    async def send(self, notice: Notice, now: datetime) -> Outcome:
+    async def send(self, notice: Notice, now: datetime) -> Delivery:
         """Send it. It may be tried again unless the peer has refused it."""
         try:
             secret = await asyncio.to_thread(read_secret, self._secret_file)
         except OSError as error:
-            return Outcome(Result.RETRY, f"cannot read {self._secret_file}: {error.strerror}")
+            return Delivery(
+                DeliveryStatus.RETRY, f"cannot read {self._secret_file}: {error.strerror}"
+            )
         except ValueError as error:
-            return Outcome(Result.RETRY, f"cannot use {self._secret_file}: {error}")
+            return Delivery(DeliveryStatus.RETRY, f"cannot use {self._secret_file}: {error}")
         body = body_of(notice)
         headers = {
             "Content-Type": "application/json",
@@ -138,8 +143,8 @@ class HttpSender:
         headers[SIGNATURE] = signature(secret, headers[TIMESTAMP], body)
         order = {"url": self._url, "headers": headers, "body": body, "seconds": _ANSWER_SECONDS}
         program = [sys.executable, "-I", "-S", str(_POST)]
-        outcome, _ = await _run(self._bounds, without_capabilities(program), json.dumps(order))
-        return outcome
+        delivery, _ = await _run(self._bounds, without_capabilities(program), json.dumps(order))
+        return delivery
 
 
 def body_of(notice: Notice) -> str:
@@ -182,7 +187,7 @@ def _objection(program: str) -> str:
     return f"cannot run {program}: others than root can change {place}" if place else ""
 
 
-async def _run(bounds: Bounds, argv: Sequence[str], given: str) -> tuple[Outcome, bool]:
+async def _run(bounds: Bounds, argv: Sequence[str], given: str) -> tuple[Delivery, bool]:
     """What came of it, and whether it was killed."""
     name = group_name(os.geteuid(), _GROUP, secrets.randbits(40))
     try:
@@ -192,11 +197,11 @@ async def _run(bounds: Bounds, argv: Sequence[str], given: str) -> tuple[Outcome
                 command, os.environ, _LONGEST_OUTPUT, SECONDS, given.encode()
             )
     except (CannotLaunch, OSError) as error:
-        return Outcome(Result.RETRY, str(error)), False
+        return Delivery(DeliveryStatus.RETRY, str(error)), False
     if ended is None or ended.signal is not None:
         how = str(ended) if ended else "it cannot be killed"
-        return Outcome(Result.RETRY, f"{how}; it may take {SECONDS:g} s"), True
+        return Delivery(DeliveryStatus.RETRY, f"{how}; it may take {SECONDS:g} s"), True
     lines = printed.decode(errors="replace").split("\n")
     said = next((line for line in reversed(lines) if line.strip()), "")
     why = brief(said or str(ended), _LONGEST_REASON)
-    return Outcome(_RESULTS.get(ended.code, Result.FAILED), why), False
+    return Delivery(_STATUSES.get(ended.code, DeliveryStatus.FAILED), why), False

@@ -9,14 +9,14 @@ import pytest
 from emperor.handover.gate import Gate
 from emperor.model.notice import Notice, NoticeKind
 from emperor.notices.channel import MOST_WAITING, Channel, ChannelPorts
-from emperor.notices.senders import Outcome, Result
+from emperor.notices.senders import Delivery, DeliveryStatus
 from tests.eventually import eventually_async
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SENT, AGAIN, REFUSED = (
-    Outcome(Result.SENT, "HTTP 204"),
-    Outcome(Result.RETRY, "HTTP 500"),
-    Outcome(Result.FAILED, "HTTP 404"),
+    Delivery(DeliveryStatus.SENT, "HTTP 204"),
+    Delivery(DeliveryStatus.RETRY, "HTTP 500"),
+    Delivery(DeliveryStatus.FAILED, "HTTP 404"),
 )
 
 
@@ -25,23 +25,23 @@ def notice(number: int) -> Notice:
 
 
 class _Sender:
-    """Answers with `outcomes`, and then always sends; waits while it is closed."""
+    """Answers with `deliveries`, and then always sends; waits while it is closed."""
 
     name, where = "notify-url", "https://chat.example.com"
 
-    def __init__(self, *outcomes: Outcome | Exception) -> None:
-        self.outcomes = list(outcomes)
+    def __init__(self, *deliveries: Delivery | Exception) -> None:
+        self.deliveries = list(deliveries)
         self.tried: list[str] = []
         self.open = asyncio.Event()
         self.open.set()
 
-    async def send(self, notice: Notice, _now: datetime) -> Outcome:
+    async def send(self, notice: Notice, _now: datetime) -> Delivery:
         self.tried.append(notice.id)
         await self.open.wait()
-        outcome = self.outcomes.pop(0) if self.outcomes else SENT
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
+        delivery = self.deliveries.pop(0) if self.deliveries else SENT
+        if isinstance(delivery, Exception):
+            raise delivery
+        return delivery
 
 
 def _ports(tasks: asyncio.TaskGroup) -> ChannelPorts:
@@ -49,12 +49,12 @@ def _ports(tasks: asyncio.TaskGroup) -> ChannelPorts:
 
 
 class _Counts(Counter[str]):
-    def count(self, _way: str, outcome: str) -> None:
-        self[outcome] += 1
+    def count(self, _sender: str, fate: str) -> None:
+        self[fate] += 1
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "tried", "counts"),
+    ("deliveries", "tried", "counts"),
     [
         ([], "1 2", {"sent": 2}),
         ([AGAIN, AGAIN], "1 1 1 2", {"sent": 2}),
@@ -64,7 +64,7 @@ class _Counts(Counter[str]):
     ],
 )
 async def test_notices_are_sent_in_their_order(
-    outcomes: list[Outcome | Exception],
+    deliveries: list[Delivery | Exception],
     tried: str,
     counts: dict[str, int],
     monkeypatch: pytest.MonkeyPatch,
@@ -76,7 +76,7 @@ async def test_notices_are_sent_in_their_order(
         pauses.append(seconds)
 
     monkeypatch.setattr("emperor.notices.channel.asyncio.sleep", sleep)
-    sender, counted = _Sender(*outcomes), _Counts()
+    sender, counted = _Sender(*deliveries), _Counts()
     async with asyncio.TaskGroup() as tasks:
         channel = Channel(sender, _ports(tasks), counted.count)
         channel.put(notice(1))
@@ -86,7 +86,7 @@ async def test_notices_are_sent_in_their_order(
     assert pauses == [2, 6, 18, 54, 120, 180, 240][: len(pauses)]
     assert channel.waiting == ()
     lines = [record.message for record in caplog.records if record.name == "emperord.channel"]
-    assert sum("cannot send a notice to" in line for line in lines) == min(1, len(outcomes))
+    assert sum("cannot send a notice to" in line for line in lines) == min(1, len(deliveries))
 
 
 async def test_the_oldest_ones_are_dropped_and_that_is_told_once(

@@ -16,7 +16,14 @@ from emperor.linux.limits import machine_for_limits
 from emperor.model.limits import Wanted
 from emperor.model.notice import Notice, NoticeKind, NoticeSubject
 from emperor.notices import senders
-from emperor.notices.senders import CommandSender, HttpSender, Outcome, Result, body_of, read_secret
+from emperor.notices.senders import (
+    CommandSender,
+    Delivery,
+    DeliveryStatus,
+    HttpSender,
+    body_of,
+    read_secret,
+)
 from emperor.uwsgi.bounds import Bounds
 from tests.etcd_cluster import Authority
 
@@ -117,25 +124,27 @@ def _secret(folder: Path) -> Path:
     ("scheme", "answer", "expected"),
     [
         ("http", says("HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"),
-         Outcome(Result.SENT, "HTTP 200")),
-        ("http", says("HTTP/1.1 204 No Content\r\n\r\n"), Outcome(Result.SENT, "HTTP 204")),
+         Delivery(DeliveryStatus.SENT, "HTTP 200")),
+        ("http", says("HTTP/1.1 204 No Content\r\n\r\n"),
+         Delivery(DeliveryStatus.SENT, "HTTP 204")),
         ("http", says("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n"),
-         Outcome(Result.FAILED, "HTTP 302")),
-        ("http", says("HTTP/1.1 404 Not Found\r\n\r\n"), Outcome(Result.FAILED, "HTTP 404")),
-        ("http", says("HTTP/1.1 429 Too Many\r\n\r\n"), Outcome(Result.RETRY, "HTTP 429")),
-        ("http", says("HTTP/1.1 500 Fault\r\n\r\n"), Outcome(Result.RETRY, "HTTP 500")),
-        ("http", says("\x1b[2J\n"), Outcome(Result.RETRY, r"\x1b[2J")),
-        ("http", hangs, Outcome(Result.RETRY, "timed out")),
+         Delivery(DeliveryStatus.FAILED, "HTTP 302")),
+        ("http", says("HTTP/1.1 404 Not Found\r\n\r\n"),
+         Delivery(DeliveryStatus.FAILED, "HTTP 404")),
+        ("http", says("HTTP/1.1 429 Too Many\r\n\r\n"), Delivery(DeliveryStatus.RETRY, "HTTP 429")),
+        ("http", says("HTTP/1.1 500 Fault\r\n\r\n"), Delivery(DeliveryStatus.RETRY, "HTTP 500")),
+        ("http", says("\x1b[2J\n"), Delivery(DeliveryStatus.RETRY, r"\x1b[2J")),
+        ("http", hangs, Delivery(DeliveryStatus.RETRY, "timed out")),
         ("https", is_no_tls, None),
     ],
 )  # fmt: skip
 async def test_what_comes_of_a_request(
-    tmp_path: Path, bounds: Bounds, scheme: str, answer: Answer, expected: Outcome | None
+    tmp_path: Path, bounds: Bounds, scheme: str, answer: Answer, expected: Delivery | None
 ) -> None:
     with answering(answer) as port:
         sender = HttpSender(f"{scheme}://127.0.0.1:{port}/x", _secret(tmp_path), bounds)
-        outcome = await sender.send(NOTICE, NOW)
-    assert outcome == (expected or Outcome(Result.RETRY, outcome.why))
+        delivery = await sender.send(NOTICE, NOW)
+    assert delivery == (expected or Delivery(DeliveryStatus.RETRY, delivery.why))
 
 
 async def test_a_server_that_drips_is_left_in_time(
@@ -143,10 +152,10 @@ async def test_a_server_that_drips_is_left_in_time(
 ) -> None:
     monkeypatch.setattr(senders, "SECONDS", 1.0)
     with answering(drips) as port:
-        outcome = await HttpSender(f"http://127.0.0.1:{port}", _secret(tmp_path), bounds).send(
+        delivery = await HttpSender(f"http://127.0.0.1:{port}", _secret(tmp_path), bounds).send(
             NOTICE, NOW
         )
-    assert outcome == Outcome(Result.RETRY, "killed by SIGTERM; it may take 1 s")
+    assert delivery == Delivery(DeliveryStatus.RETRY, "killed by SIGTERM; it may take 1 s")
 
 
 @pytest.mark.parametrize(
@@ -163,9 +172,9 @@ async def test_a_peer_that_is_not_there_may_come(
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     sender = HttpSender(url.format(port), _secret(tmp_path), bounds)
-    outcome = await sender.send(NOTICE, NOW)
-    assert outcome.result is Result.RETRY
-    assert why in outcome.why
+    delivery = await sender.send(NOTICE, NOW)
+    assert delivery.status is DeliveryStatus.RETRY
+    assert why in delivery.why
 
 
 async def test_a_certificate_must_be_valid_for_the_host(
@@ -186,14 +195,14 @@ async def test_a_certificate_must_be_valid_for_the_host(
 
     with answering(answer) as port:
         secret = _secret(tmp_path)
-        outcome = await HttpSender(f"https://localhost:{port}", secret, bounds).send(NOTICE, NOW)
-        assert outcome.result is Result.RETRY
-        assert outcome.why.startswith("its certificate is not valid: unable to get local")
+        delivery = await HttpSender(f"https://localhost:{port}", secret, bounds).send(NOTICE, NOW)
+        assert delivery.status is DeliveryStatus.RETRY
+        assert delivery.why.startswith("its certificate is not valid: unable to get local")
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
-        outcome = await HttpSender(f"https://localhost:{port}", secret, bounds).send(NOTICE, NOW)
-        assert outcome == Outcome(Result.SENT, "HTTP 204")
-        outcome = await HttpSender(f"https://127.0.0.1:{port}", secret, bounds).send(NOTICE, NOW)
-        assert "not valid for '127.0.0.1'" in outcome.why
+        delivery = await HttpSender(f"https://localhost:{port}", secret, bounds).send(NOTICE, NOW)
+        assert delivery == Delivery(DeliveryStatus.SENT, "HTTP 204")
+        delivery = await HttpSender(f"https://127.0.0.1:{port}", secret, bounds).send(NOTICE, NOW)
+        assert "not valid for '127.0.0.1'" in delivery.why
 
 
 def _replace_by_pipe(file: Path) -> None:
@@ -222,9 +231,9 @@ def test_a_secret_is_roots_alone(tmp_path: Path, change: Callable[[Path], Any], 
 
 async def test_a_secret_that_cannot_be_read_is_told(tmp_path: Path, bounds: Bounds) -> None:
     sender = HttpSender("http://user:word@127.0.0.1:1/token?x", tmp_path / "none", bounds)
-    outcome = await sender.send(NOTICE, NOW)
-    assert outcome == Outcome(
-        Result.RETRY, f"cannot read {tmp_path}/none: No such file or directory"
+    delivery = await sender.send(NOTICE, NOW)
+    assert delivery == Delivery(
+        DeliveryStatus.RETRY, f"cannot read {tmp_path}/none: No such file or directory"
     )
     assert sender.where == "http://127.0.0.1:1", "the log has neither the token nor the word"
 
@@ -239,19 +248,19 @@ def _command(folder: Path, script: str) -> str:
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        ('cat >"$1"; pwd', Outcome(Result.SENT, "/")),
-        ("exit 0", Outcome(Result.SENT, "exit status 0")),  # its input is not read
-        ("echo no mail today >&2; exit 75", Outcome(Result.RETRY, "no mail today")),
+        ('cat >"$1"; pwd', Delivery(DeliveryStatus.SENT, "/")),
+        ("exit 0", Delivery(DeliveryStatus.SENT, "exit status 0")),  # its input is not read
+        ("echo no mail today >&2; exit 75", Delivery(DeliveryStatus.RETRY, "no mail today")),
         (
             "printf 'no\\033[2J such user\\n\\n'; exit 67",
-            Outcome(Result.FAILED, r"no\x1b[2J such user"),
+            Delivery(DeliveryStatus.FAILED, r"no\x1b[2J such user"),
         ),
-        ("sleep 1000", Outcome(Result.FAILED, "killed by SIGTERM; it may take 1 s")),
-        ("kill -9 $$", Outcome(Result.FAILED, "killed by SIGKILL; it may take 1 s")),
+        ("sleep 1000", Delivery(DeliveryStatus.FAILED, "killed by SIGTERM; it may take 1 s")),
+        ("kill -9 $$", Delivery(DeliveryStatus.FAILED, "killed by SIGKILL; it may take 1 s")),
     ],
 )
 async def test_what_comes_of_a_command(
-    tmp_path: Path, bounds: Bounds, script: str, expected: Outcome, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, bounds: Bounds, script: str, expected: Delivery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(senders, "SECONDS", 1.0)
     sender = CommandSender((_command(tmp_path, script), str(tmp_path / "got")), bounds)
@@ -268,6 +277,6 @@ async def test_a_command_that_others_can_change_is_not_run(tmp_path: Path, bound
         (command, f"cannot run {command}: others than root can change {command}"),
         (f"{tmp_path}/none", f"cannot run {tmp_path}/none: No such file or directory"),
     ):
-        outcome = await CommandSender((path, str(tmp_path / "ran")), bounds).send(NOTICE, NOW)
-        assert outcome == Outcome(Result.FAILED, why)
+        delivery = await CommandSender((path, str(tmp_path / "ran")), bounds).send(NOTICE, NOW)
+        assert delivery == Delivery(DeliveryStatus.FAILED, why)
     assert not (tmp_path / "ran").exists()
